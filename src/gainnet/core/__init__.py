@@ -1,0 +1,1 @@
+"""Types, units, randomness, reports and errors that every package shares."""

@@ -1,0 +1,52 @@
+"""Errors a user can mend: one line that names the field and says how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import final
+
+
+class GainnetError(ValueError):
+    """Anything wrong with what was asked; the command line prints it as one line and exits with code 2."""
+
+
+@final
+class ConfigError(GainnetError):
+    """A field of the configuration is unknown, out of range or does not fit another one."""
+
+
+@final
+class PlanError(GainnetError):
+    """A plan reads a tensor that is not there, or sends one over a link that cannot carry it."""
+
+
+@final
+class PayloadError(GainnetError):
+    """A received payload is corrupt: wrong length, wrong check sum or an impossible value."""
+
+
+@final
+class ModelError(GainnetError):
+    """A model or weights folder is missing, truncated, unsafe or does not fit."""
+
+
+@final
+class NodeFailedError(GainnetError):
+    """A node died and the plan has no fallback that reaches its result."""
+
+
+@final
+class MissingExtraError(GainnetError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed; run: pip install 'gainnet[{extra}]'")
+
+
+def unknown_name(field: str, name: str, known: Iterable[str]) -> ConfigError:
+    """The error for a name that is in no table, with the names that are.
+
+    >>> str(unknown_name("protocol", "telepathy", ["eiug", "centralized"]))
+    "protocol: 'telepathy' is unknown; choose one of centralized, eiug, or give module:Class"
+    """
+    return ConfigError(f"{field}: {name!r} is unknown; choose one of {', '.join(sorted(known))}, or give module:Class")

@@ -1,0 +1,173 @@
+"""The nouns every package shares: nodes, tensors that are not there yet, payloads, channel states, usage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NewType, final
+
+import torch
+from torch import Tensor
+
+NodeId = NewType("NodeId", str)
+Tensors = Mapping[str, Tensor]
+Place = tuple[NodeId, str]
+"""A tensor on a node: (node, name of the tensor)."""
+
+
+@final
+@dataclass(frozen=True)
+class Spec:
+    """Shape of one item of a tensor that is not there yet, so that a plan can be priced without running it.
+
+    Args:
+        shape: shape without batch dimensions; a tensor is [*batch, *shape].
+
+    >>> Spec((4, 16, 16)).num_values
+    1024
+    """
+
+    shape: tuple[int, ...]
+
+    @property
+    def num_values(self) -> int:
+        return math.prod(self.shape)
+
+    def batch_of(self, x: Tensor) -> tuple[int, ...]:
+        """Leading dimensions of `x`; raises `ValueError` when `x` does not end in this shape.
+
+        >>> Spec((2,)).batch_of(torch.zeros(5, 3, 2))
+        (5, 3)
+        """
+        rank = x.dim() - len(self.shape)
+        if rank < 0 or tuple(x.shape[rank:]) != self.shape:
+            raise ValueError(f"a tensor of shape {tuple(x.shape)} does not end in {self.shape}")
+        return tuple(x.shape[:rank])
+
+
+@final
+@dataclass(frozen=True)
+class Size:
+    """How much one item of a payload takes: bits for `Bits`, complex symbols for `Symbols`.
+
+    Args:
+        expected: mean over items; equals `upper` for a codec of fixed size.
+        upper: no item takes more.
+    """
+
+    expected: float
+    upper: float
+
+    @staticmethod
+    def fixed(size: float) -> Size:
+        return Size(size, size)
+
+
+@final
+@dataclass(frozen=True)
+class Bits:
+    """One byte string per item, row-major over the batch; `None` where an item did not arrive.
+
+    >>> Bits.of([b"ab", b"c"]).num_bits
+    24
+    """
+
+    strings: tuple[bytes | None, ...]
+    batch: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if math.prod(self.batch) != len(self.strings):
+            raise ValueError(f"batch {self.batch} does not hold {len(self.strings)} strings")
+
+    @staticmethod
+    def of(strings: list[bytes]) -> Bits:
+        return Bits(tuple(strings), (len(strings),))
+
+    @property
+    def num_bits(self) -> int:
+        """Bits of all items together; an item that did not arrive has none."""
+        return sum(8 * len(s) for s in self.strings if s is not None)
+
+
+@final
+@dataclass(frozen=True)
+class Symbols:
+    """Complex baseband symbols with what the receiver knows of the channel, not equalised.
+
+    y = gain * s + n,  E|s|^2 = 1,  n ~ CN(0, noise_variance)
+
+    Args:
+        values: [*batch, num_symbols], complex.
+        gain: [*batch, num_symbols], complex channel coefficient; 1 at the sender.
+        noise_variance: [*batch, num_symbols], real, linear, relative to E|s|^2 = 1; 0 at the sender.
+    """
+
+    values: Tensor
+    gain: Tensor
+    noise_variance: Tensor
+
+    @staticmethod
+    def clean(values: Tensor) -> Symbols:
+        """Symbols as a sender emits them.
+
+        >>> Symbols.clean(torch.ones(2, 3, dtype=torch.complex64)).num_symbols
+        3
+        """
+        return Symbols(values, torch.ones_like(values), torch.zeros_like(values.real))
+
+    @property
+    def num_symbols(self) -> int:
+        """Symbols per item."""
+        return int(self.values.shape[-1])
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        return tuple(self.values.shape[:-1])
+
+
+Payload = Bits | Symbols
+
+
+@final
+@dataclass(frozen=True)
+class ChannelState:
+    """What is known of the air when a transfer starts.
+
+    Args:
+        snr: [*batch], mean received Es/N0 over the ensemble, linear (E|h|^2 = 1, E|s|^2 = 1).
+        gain: [*batch], complex coefficient h of the first fading block, known to the receiver.
+        reported_snr: [*batch], linear SNR of the first block that the sender was told; may be wrong.
+        block_length: channel uses with one gain; later blocks are drawn when sending.
+    """
+
+    snr: Tensor
+    gain: Tensor
+    reported_snr: Tensor
+    block_length: int
+
+
+@final
+@dataclass(frozen=True)
+class Usage:
+    """What a transfer took on the air, summed over the items of a batch (expected values when estimated).
+
+    Args:
+        num_bits: payload bits, each counted once however often it was sent; 0 for analog symbols.
+        num_channel_uses: complex channel uses, retransmissions included.
+        num_retransmissions: codewords that were sent again.
+        duration_s: time on the medium, feedback excluded.
+        feedback_s: time waited for acknowledgements.
+        tx_energy_j: energy of the sender's radio.
+        rx_energy_j: energy of the receiver's radio.
+        delivered: whether every item arrived.
+    """
+
+    num_bits: float
+    num_channel_uses: float
+    num_retransmissions: float
+    duration_s: float
+    feedback_s: float
+    tx_energy_j: float
+    rx_energy_j: float
+    delivered: bool = True

@@ -1,0 +1,174 @@
+"""The autoencoder of the scenes model: 128x128 pictures to 4x16x16 latents and back."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
+from diffusers.models.autoencoders.vae import DecoderOutput
+from diffusers.models.modeling_utils import ModelMixin  # diffusers finds the loader by this name in this module
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions around a SiLU, added to their input; no normalisation.
+
+    >>> ResidualBlock(8)(torch.zeros(1, 8, 4, 4)).shape
+    torch.Size([1, 8, 4, 4])
+    """
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(num_channels, num_channels, 3, padding=1)
+        self.second = nn.Conv2d(num_channels, num_channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + cast(Tensor, self.second(functional.silu(self.first(functional.silu(x)))))
+
+
+class Downsample(nn.Module):
+    """Halves height and width; the shortcut averages the unshuffled channels (DC-AE, Chen et al. 2024, Fig. 4).
+
+    >>> Downsample(8, 16)(torch.zeros(1, 8, 4, 4)).shape
+    torch.Size([1, 16, 2, 2])
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels // 4, 3, padding=1)
+        self.out_channels = out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = functional.pixel_unshuffle(x, 2).unflatten(1, (self.out_channels, -1)).mean(2)
+        return functional.pixel_unshuffle(cast(Tensor, self.conv(x)), 2) + shortcut
+
+
+class Upsample(nn.Module):
+    """Doubles height and width; the shortcut shuffles repeated channels (DC-AE, Chen et al. 2024, Fig. 4).
+
+    >>> Upsample(16, 8)(torch.zeros(1, 16, 2, 2)).shape
+    torch.Size([1, 8, 4, 4])
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels * 4, 3, padding=1)
+        self.num_repeats = out_channels * 4 // in_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x.repeat_interleave(self.num_repeats, dim=1)
+        return functional.pixel_shuffle(cast(Tensor, self.conv(x)) + shortcut, 2)
+
+
+class Encoder(nn.Sequential):
+    """Pixels [*, 3, 128, 128] to latents [*, 4, 16, 16]: unshuffle by 4, blocks, halve, blocks, 3x3 convolution."""
+
+    def __init__(self, in_channels: int, latent_channels: int, fine: int, coarse: int, num_blocks: int) -> None:
+        super().__init__(
+            nn.PixelUnshuffle(4),
+            nn.Conv2d(in_channels * 16, fine, 3, padding=1),
+            *(ResidualBlock(fine) for _ in range(num_blocks)),
+            Downsample(fine, coarse),
+            *(ResidualBlock(coarse) for _ in range(num_blocks)),
+            nn.Conv2d(coarse, latent_channels, 3, padding=1),
+        )
+
+
+class Decoder(nn.Sequential):
+    """Latents [*, 4, 16, 16] to pixels [*, 3, 128, 128]: the encoder's mirror image."""
+
+    def __init__(self, out_channels: int, latent_channels: int, fine: int, coarse: int, num_blocks: int) -> None:
+        super().__init__(
+            nn.Conv2d(latent_channels, coarse, 3, padding=1),
+            *(ResidualBlock(coarse) for _ in range(num_blocks)),
+            Upsample(coarse, fine),
+            *(ResidualBlock(fine) for _ in range(num_blocks)),
+            nn.Conv2d(fine, out_channels * 16, 3, padding=1),
+            nn.PixelShuffle(4),
+        )
+
+
+class Coded(NamedTuple):
+    """A picture's latents and what the decoder makes of them."""
+
+    latents: Tensor
+    sample: Tensor
+
+
+class SceneAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers is untyped
+    """Deterministic convolutional autoencoder with eight-fold reduction, in diffusers' format.
+
+        pixels [b, 3, 128, 128] in [-1, 1] -> encoder -> latents [b, 4, 16, 16], about unit variance -> decoder -> pixels
+
+    A pixel-unshuffle stem, DC-AE shortcuts (Chen et al. 2024) and residual blocks without normalisation. It stands where
+    `StableDiffusionPipeline` expects its `vae`.
+
+    Args:
+        in_channels: channels of a picture going in.
+        out_channels: channels of a picture coming out.
+        latent_channels: channels of the latents.
+        block_out_channels: widths at scale 1, 2, 4 and 8; the first two are implied by the unshuffle and only tell
+            diffusers that latents are 8 times smaller than pictures.
+        num_encoder_blocks: residual blocks per scale of the encoder.
+        num_decoder_blocks: residual blocks per scale of the decoder.
+        scaling_factor: what a pipeline multiplies latents with; 1, as they have unit variance.
+        shift_factor: what a pipeline subtracts from latents; 0.
+
+    >>> autoencoder = SceneAutoencoder(block_out_channels=(8, 8, 8, 16))
+    >>> autoencoder.encode(torch.zeros(2, 3, 128, 128)).latents.shape
+    torch.Size([2, 4, 16, 16])
+    """
+
+    _supports_gradient_checkpointing = False
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        latent_channels: int = 4,
+        block_out_channels: tuple[int, int, int, int] = (3, 12, 64, 128),
+        num_encoder_blocks: int = 1,
+        num_decoder_blocks: int = 2,
+        scaling_factor: float = 1.0,
+        shift_factor: float = 0.0,
+    ) -> None:
+        super().__init__()
+        fine, coarse = block_out_channels[2:]
+        self.encoder = Encoder(in_channels, latent_channels, fine, coarse, num_encoder_blocks)
+        self.decoder = Decoder(out_channels, latent_channels, fine, coarse, num_decoder_blocks)
+
+    def encode(self, x: Tensor, return_dict: bool = True) -> AutoencoderTinyOutput | tuple[Tensor]:
+        """Latents of pictures, in the field `latents`.
+
+        Args:
+            x: [batch, 3, height, width], pixels in [-1, 1]; height and width are multiples of 8.
+            return_dict: diffusers' convention; False gives a plain tuple.
+        """
+        latents = self.encoder(x)
+        return AutoencoderTinyOutput(latents=latents) if return_dict else (latents,)
+
+    def decode(
+        self, z: Tensor, return_dict: bool = True, generator: torch.Generator | None = None
+    ) -> DecoderOutput | tuple[Tensor]:
+        """Pictures of latents, in the field `sample`, about in [-1, 1].
+
+        Args:
+            z: [batch, 4, height / 8, width / 8], latents.
+            return_dict: diffusers' convention; False gives a plain tuple.
+            generator: not used, decoding is deterministic; diffusers passes it.
+        """
+        sample = self.decoder(z)
+        return DecoderOutput(sample=sample) if return_dict else (sample,)
+
+    def forward(self, sample: Tensor) -> Coded:
+        """Latents of pictures and the pictures decoded from them.
+
+        Args:
+            sample: [batch, 3, height, width], pixels in [-1, 1].
+        """
+        latents = self.encoder(sample)
+        return Coded(latents, self.decoder(latents))

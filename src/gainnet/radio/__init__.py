@@ -1,0 +1,1 @@
+"""What the air does: channels and links."""
