@@ -125,6 +125,17 @@ class Symbols:
     def batch(self) -> tuple[int, ...]:
         return tuple(self.values.shape[:-1])
 
+    def mmse(self) -> Tensor:
+        r"""[*batch, num_symbols], coherent linear MMSE estimate of unit-power symbols.
+
+        $\hat s = h^* y / (|h|^2 + \sigma^2)$   (Kay 1993, Estimation Theory, section 12)
+
+        >>> half = torch.full((1,), 0.5)
+        >>> Symbols(half + 0j, half + 0j, torch.full((1,), 0.25)).mmse().real
+        tensor([0.5000])
+        """
+        return self.gain.conj() * self.values / (self.gain.abs().square() + self.noise_variance)
+
 
 Payload = Bits | Symbols
 

@@ -37,7 +37,7 @@ class Link(Protocol[P]):
         """The payload as received, and what it took."""
 
     def capacity_bits(self, num_channel_uses: float, reported_snr: float) -> float:
-        """Payload bits that fit into `num_channel_uses` in expectation; `inf` where bits are free, 0 for analog links."""
+        """Payload bits per item that fit into `num_channel_uses`; `inf` where bits are free, 0 for analog links."""
 
 
 AnyLink = Link[Any]
