@@ -1,0 +1,51 @@
+# Every target makes its own .venv; nothing else has to be installed but python3 and make.
+PYTHON ?= python3
+# Anything pip should be told, for example an index that has the CPU wheels of torch.
+PIP_ARGS ?=
+
+export OMP_NUM_THREADS := 1
+export MPLBACKEND := Agg
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+INSTALLED_DOCS := .venv/.installed-docs
+DEMO := out/demo
+
+.PHONY: demo test test-all check format bench docs clean
+
+demo: $(INSTALLED)  ## one picture over the air; everything about it lands in out/demo
+	$(BIN)/gainnet generate "a red star above a blue house at sunset" --protocol eiug --snr-db 0 --out $(DEMO)
+
+test: $(INSTALLED)  ## the fast suite
+	$(BIN)/python -m pytest -q
+
+test-all: $(INSTALLED)  ## the slow tests too
+	$(BIN)/python -m pytest -q -m "slow or not slow"
+
+check: $(INSTALLED)  ## style, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)  ## rewrite what `make check` would complain about, as far as ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(INSTALLED)  ## every script of benchmarks/, each with its bar
+	$(BIN)/python benchmarks/run.py
+
+docs: $(INSTALLED_DOCS)  ## the site, into site/
+	$(BIN)/mkdocs build --strict --quiet
+
+clean:  ## what make made, .venv included; runs and results stay
+	rm -rf .venv out site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache src/*.egg-info
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) --editable '.[dev]'
+	touch $@
+
+$(INSTALLED_DOCS): $(INSTALLED)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) --editable '.[docs]'
+	touch $@
