@@ -101,20 +101,23 @@ class Symbols:
         values: [*batch, num_symbols], complex.
         gain: [*batch, num_symbols], complex channel coefficient; 1 at the sender.
         noise_variance: [*batch, num_symbols], real, linear, relative to E|s|^2 = 1; 0 at the sender.
+        reported_snr: [*batch], linear SNR that the sender was told; both ends know it, because the receiver reported it.
+            Links pass it through; `None` when the codec does not need it.
     """
 
     values: Tensor
     gain: Tensor
     noise_variance: Tensor
+    reported_snr: Tensor | None = None
 
     @staticmethod
-    def clean(values: Tensor) -> Symbols:
+    def clean(values: Tensor, reported_snr: Tensor | None = None) -> Symbols:
         """Symbols as a sender emits them.
 
         >>> Symbols.clean(torch.ones(2, 3, dtype=torch.complex64)).num_symbols
         3
         """
-        return Symbols(values, torch.ones_like(values), torch.zeros_like(values.real))
+        return Symbols(values, torch.ones_like(values), torch.zeros_like(values.real), reported_snr)
 
     @property
     def num_symbols(self) -> int:
