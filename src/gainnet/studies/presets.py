@@ -1,0 +1,71 @@
+"""Settings of a study from TOML: checked against its configuration dataclass, one line per mistake."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gainnet.core.errors import ConfigError
+from gainnet.studies.study import C, Study, StudyConfig
+
+PRESETS = ("default", "quick", "full")
+CATALOG = Path(__file__).parent / "catalog"
+
+
+def load_config(study: Study[C], preset: str | Path) -> C:
+    """The settings of a preset, or of a TOML file that lists what differs from the default.
+
+    Args:
+        study: whose catalog file holds the presets.
+        preset: default, quick, full, or the path of a TOML file.
+
+    Raises:
+        ConfigError: the preset or file is unknown, or a field is unknown, missing, of a wrong type or out of range.
+    """
+    tables = _read_toml(study.catalog / f"{study.name}.toml")
+    changes = tables.get(str(preset), {}) if str(preset) in PRESETS else _read_toml(_own_file(preset))
+    return validated(study.config, tables["default"] | changes)
+
+
+def validated(config: type[C], table: dict[str, Any]) -> C:
+    """An instance of a frozen dataclass from plain values; unknown fields and wrong types raise.
+
+    Raises:
+        ConfigError: names the first field that is wrong.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    if unknown := sorted(set(table) - set(config.__dataclass_fields__)):
+        raise ConfigError(f"{unknown[0]}: unknown field; choose among {', '.join(config.__dataclass_fields__)}")
+    try:
+        return TypeAdapter(config).validate_json(json.dumps(table, default=str), strict=True)
+    except ValidationError as error:
+        raise ConfigError(_first_line(error.errors()[0])) from None
+
+
+def as_json(config: StudyConfig) -> dict[str, Any]:
+    """The settings as plain JSON values."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return plain
+
+
+def _first_line(error: Any) -> str:
+    field = ".".join(str(part) for part in error["loc"]) or "config"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{field}: {message}" if error["type"] == "missing" else f"{field}: {message}, got {error['input']!r}"
+
+
+def _own_file(path: str | Path) -> Path:
+    if not Path(path).is_file():
+        raise ConfigError(f"preset: {str(path)!r} is neither one of {', '.join(PRESETS)} nor a TOML file")
+    return Path(path)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path.name}: not valid TOML: {error}") from None

@@ -1,0 +1,151 @@
+"""A run is a folder: run.json, table.csv and figures; a journal of finished cases until it is complete.
+
+<out>/<study>/<config hash>/
+    journal.jsonl   one line per finished case, gone when the table is written
+    run.json        settings, versions, random seeds, date, wall time, metrics
+    table.csv       long: one row per method, swept values and random seed
+    figures/        drawn from table.csv alone
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from gainnet.core.errors import ConfigError
+from gainnet.studies.study import Row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+PACKAGES = ("gainnet", "torch", "numpy", "scipy", "sionna-no-rt", "diffusers", "transformers", "constriction", "pillow")
+
+
+@final
+@dataclass(frozen=True)
+class RunFolder:
+    """Where one run keeps what it has found out so far.
+
+    Args:
+        path: `<out>/<study>/<config hash>`.
+    """
+
+    path: Path
+
+    @property
+    def table_path(self) -> Path:
+        return self.path / "table.csv"
+
+    @property
+    def journal_path(self) -> Path:
+        return self.path / "journal.jsonl"
+
+    @property
+    def figures_path(self) -> Path:
+        return self.path / "figures"
+
+    def read_run(self) -> dict[str, Any]:
+        """run.json; `{}` before the first run.
+
+        Raises:
+            ConfigError: it is not JSON.
+        """
+        try:
+            run: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except ValueError:
+            raise ConfigError(f"run: {self.path / 'run.json'} is not JSON; delete the folder and run again") from None
+        return run
+
+    def write_run(self, run: Mapping[str, Any]) -> None:
+        write_whole(self.path / "run.json", (json.dumps(run, indent=2) + "\n").encode())
+
+    def read_table(self) -> pd.DataFrame:
+        """The rows of table.csv.
+
+        Raises:
+            ConfigError: the folder holds no finished run.
+        """
+        import pandas as pd
+
+        if not self.table_path.is_file():
+            raise ConfigError(f"run: {self.path} holds no table.csv; give the folder of a finished study")
+        return pd.read_csv(self.table_path)
+
+    def write_table(self, rows: Iterable[Row]) -> None:
+        write_whole(self.table_path, _csv(list(rows)))
+
+
+def config_hash(identity: Mapping[str, Any]) -> str:
+    """12 hexadecimal digits of everything that decides the numbers of a run.
+
+    >>> config_hash({"b": 1, "a": 2}) == config_hash({"a": 2, "b": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """A file that is there completely or not at all.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise ConfigError(f"out: cannot write {path.parent}: {error.strerror}") from None
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def versions() -> dict[str, str | None]:
+    """Python and the packages that numbers depend on; `None` where one is not installed."""
+    return {"python": sys.version.split()[0], **{name: _version(name) for name in PACKAGES}}
+
+
+def commit() -> str | None:
+    """The git commit of this source tree; `None` where this file is not tracked."""
+    here = Path(__file__)
+    try:
+        git = ["git", "-C", str(here.parent)]
+        subprocess.run([*git, "ls-files", "--error-unmatch", here.name], check=True, capture_output=True)
+        return subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _csv(rows: list[Row]) -> bytes:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()

@@ -1,0 +1,183 @@
+"""Runs a study into its folder, goes on where it was stopped, draws and compares runs."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, final
+
+from gainnet.core.errors import ConfigError
+from gainnet.studies.journal import Journal, journal
+from gainnet.studies.presets import as_json, load_config
+from gainnet.studies.results import SCHEMA_VERSION, RunFolder, commit, config_hash, versions, write_whole
+from gainnet.studies.study import C, Case, Study, evaluate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEFAULT_OUT = Path("out/studies")
+
+
+class Progress(Protocol):
+    """Whoever wants to know how far a study is."""
+
+    def __call__(self, num_finished: int, num_cases: int, label: str) -> None: ...
+
+
+def silent(num_finished: int, num_cases: int, label: str) -> None:
+    """A progress that says nothing."""
+
+
+@final
+@dataclass(frozen=True)
+class StudyResult:
+    """What a finished run leaves.
+
+    Args:
+        study: name of the study.
+        folder: `<out>/<study>/<config hash>`.
+        table_path: table.csv in it.
+        metrics: every metric of the study; `None` where this run did not compute it.
+        figure_paths: what was drawn.
+        wall_s: measured seconds of all its cases, over all sessions.
+    """
+
+    study: str
+    folder: Path
+    table_path: Path
+    metrics: Mapping[str, float | None]
+    figure_paths: tuple[Path, ...]
+    wall_s: float
+
+    def to_json(self) -> dict[str, Any]:
+        """{"study", "table", "metrics"}, the object that `gainnet study run --json` prints."""
+        return {"study": self.study, "table": str(self.table_path), "metrics": dict(self.metrics)}
+
+
+def run_study(
+    study: Study[C],
+    preset: str | Path = "default",
+    out: Path = DEFAULT_OUT,
+    progress: Progress = silent,
+    resume: bool = True,
+    source: str | None = None,
+) -> StudyResult:
+    """The study's table, metrics and figures; cases that an earlier session finished are not run again.
+
+    Args:
+        study: what to run.
+        preset: default, quick, full, or a TOML file of settings that differ from the default.
+        out: folder of all runs.
+        progress: told after every case.
+        resume: `False` throws away what an earlier session of this very configuration found.
+        source: name that finds the study again when figures are redrawn; its own name if `None`.
+
+    Raises:
+        ConfigError: the settings are wrong or the folder cannot be written.
+    """
+    config = load_config(study, preset)
+    decides = {"schema_version": SCHEMA_VERSION, "study": study.name, "config": as_json(config)}
+    decides |= {"identity": dict(study.identity(config))}
+    folder = RunFolder(out / study.name / config_hash(decides))
+    if not resume:
+        shutil.rmtree(folder.path, ignore_errors=True)
+    run = folder.read_run()
+    if not run.get("complete"):
+        run = _complete(
+            study, config, folder, decides | {"preset": str(preset), "source": source or study.name}, progress
+        )
+    folder.journal_path.unlink(missing_ok=True)
+    metrics, figures = summarise(study, folder.read_table()), draw_figures(study, folder.path)
+    return StudyResult(study.name, folder.path, folder.table_path, metrics, figures, run["wall_s"])
+
+
+def draw_figures(study: Study[C], path: Path) -> tuple[Path, ...]:
+    """Draws the figures of a finished run again, from its table alone.
+
+    Raises:
+        ConfigError: the folder holds no finished run.
+    """
+    folder = RunFolder(path)
+    table = folder.read_table()
+    return tuple(
+        file for name, figure in study.draw(table) for file in _save(figure, folder.figures_path / f"{name}.png")
+    )
+
+
+def summarise(study: Study[C], table: pd.DataFrame) -> dict[str, float | None]:
+    """Every metric of the study; `None` for those that the table does not hold.
+
+    Raises:
+        KeyError: the study summarises a metric that it does not name.
+    """
+    found = dict(study.summarise(table))
+    if unknown := sorted(set(found) - set(study.metric_names)):
+        raise KeyError(f"{study.name} does not name the metric {unknown[0]}")
+    return {name: _finite(found.get(name)) for name in study.metric_names}
+
+
+def _complete(
+    study: Study[C], config: C, folder: RunFolder, decides: dict[str, Any], progress: Progress
+) -> dict[str, Any]:
+    """Runs what is missing, then writes table.csv and, last, a run.json that says complete."""
+    cases = list(study.cases(config))
+    if len({case.key for case in cases}) < len(cases):
+        raise ConfigError("config: a swept value or random seed is listed twice; list each once")
+    begun = _begun(config, decides, len(cases))
+    with _journal_in(folder) as finished:
+        folder.write_run(begun)
+        _run_missing(study, config, cases, finished, progress)
+        folder.write_table([finished.row(case) for case in cases])
+        metrics = summarise(study, folder.read_table())
+        run = begun | {"complete": True, "wall_s": round(finished.wall_s, 1), "metrics": metrics}
+        folder.write_run(run)
+    return run
+
+
+def _run_missing(study: Study[C], config: C, cases: list[Case], finished: Journal, progress: Progress) -> None:
+    todo = [case for case in cases if case not in finished]
+    progress(len(cases) - len(todo), len(cases), study.name)
+    if not todo:
+        return
+    for num, (case, row, wall_s) in enumerate(evaluate(study, config, todo), len(cases) - len(todo) + 1):
+        finished.append(case, row, wall_s)
+        progress(num, len(cases), case.method)
+
+
+def _begun(config: Any, decides: dict[str, Any], num_cases: int) -> dict[str, Any]:
+    return decides | {
+        "random_seeds": list(config.random_seeds),
+        "num_cases": num_cases,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "versions": versions(),
+        "complete": False,
+    }
+
+
+def _journal_in(folder: RunFolder) -> Any:
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"out: cannot write {folder.path}: {error.strerror}") from None
+    return journal(folder.journal_path)
+
+
+def _save(figure: Any, path: Path) -> Iterable[Path]:
+    """The figure as PNG and as SVG, the same bytes from the same table."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none"}):
+        for target, metadata in ((path, {"Software": None}), (path.with_suffix(".svg"), {"Date": None})):
+            image = io.BytesIO()
+            figure.savefig(image, format=target.suffix[1:], metadata=metadata)
+            write_whole(target, image.getvalue())
+            yield target
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or value != value or value in (float("inf"), float("-inf")) else float(value)

@@ -1,0 +1,115 @@
+"""A study asks one question: methods, swept values, random seeds, and what the table says in the end."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import Field, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, final
+
+from gainnet.core.randomness import Random
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+Value = str | int | float | bool | None
+Row = Mapping[str, Value]
+
+
+@final
+@dataclass(frozen=True)
+class Case:
+    """One cell of a study: a method at swept values with a random seed.
+
+    Args:
+        method: name of the method.
+        values: swept values by column name, with unit suffixes.
+        random_seed: non-negative; all methods of one random seed see the same noise.
+
+    >>> Case("linear", {"snr_db": 0.0}, 7).key
+    '{"method": "linear", "random_seed": 7, "snr_db": 0.0}'
+    """
+
+    method: str
+    values: Mapping[str, Value]
+    random_seed: int
+
+    @property
+    def columns(self) -> dict[str, Value]:
+        """What stands in the table in front of the metrics."""
+        return {"method": self.method, **self.values, "random_seed": self.random_seed}
+
+    @property
+    def key(self) -> str:
+        """One string per case, the same in every run."""
+        return json.dumps(self.columns, sort_keys=True)
+
+
+class Method(Protocol):
+    """One way to answer the question; may evaluate a batch of items and give one row."""
+
+    def __call__(self, case: Case, random: Random, /) -> Row:
+        """{metric: value} with unit suffixes; `None` where nothing fits; no measured times, they would differ."""
+
+
+class StudyConfig(Protocol):
+    """A frozen dataclass whose fields are the study's settings."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def random_seeds(self) -> tuple[int, ...]: ...
+
+
+C = TypeVar("C", bound=StudyConfig)
+
+
+@final
+@dataclass(frozen=True)
+class Study(Generic[C]):
+    """A question, the cases that answer it, and how their table is read.
+
+    config --cases--> case --method--> row of table.csv --summarise--> metrics
+                                                    `----draw-------> figures
+
+    Args:
+        name: as on the command line.
+        question: what it finds out, one sentence.
+        catalog: folder that holds `<name>.toml` with the presets.
+        config: type of the settings; presets are validated against it.
+        methods: names of all methods.
+        metric_names: every metric of every preset; one that a preset does not compute is `None`.
+        cases: the cases of a configuration, in the order of the table.
+        open: loads what the methods need, and gives them by name.
+        identity: sha256 by name of the weights it reads; other weights make another run.
+        summarise: metrics from the table.
+        draw: (file name, figure) pairs from the table.
+    """
+
+    name: str
+    question: str
+    catalog: Path
+    config: type[C]
+    methods: tuple[str, ...]
+    metric_names: tuple[str, ...]
+    cases: Callable[[C], Iterable[Case]]
+    open: Callable[[C], Mapping[str, Method]]
+    identity: Callable[[C], Mapping[str, str]]
+    summarise: Callable[[pd.DataFrame], Mapping[str, float | None]]
+    draw: Callable[[pd.DataFrame], Iterable[tuple[str, Figure]]]
+
+
+def evaluate(study: Study[C], config: C, todo: Iterable[Case]) -> Iterator[tuple[Case, Row, float]]:
+    """Each case with its row and the seconds it took.
+
+    Raises:
+        KeyError: a case names a method that the study does not open.
+    """
+    methods = study.open(config)
+    for case in todo:
+        start_s = time.perf_counter()
+        row = methods[case.method](case, Random.of(case.random_seed))
+        yield case, row, time.perf_counter() - start_s
