@@ -1,0 +1,293 @@
+"""Any pipeline of the Stable Diffusion family as parts that can be placed on different nodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.randomness import Random
+from gainnet.core.text import tensor_to_text
+from gainnet.core.types import Spec, Tensors
+from gainnet.models.part import Part, Role, Sliceable
+
+
+@final
+@dataclass(frozen=True)
+class TextEncoder:
+    """Prompt to condition: the token embeddings of the empty prompt and of the prompt (guidance), or of the prompt.
+
+    prompt [*batch, num_bytes] uint8 --tokenizer--> tokens --text encoder--> condition [*batch, branches, tokens, width]
+    """
+
+    pipeline: Any = field(repr=False)
+    num_branches: int
+    name: str = "text_encoder"
+    role: Role = "text_encoder"
+    reads: tuple[str, ...] = ("prompt",)
+
+    @property
+    def num_passes(self) -> int:
+        return self.num_branches
+
+    @property
+    def writes(self) -> Mapping[str, Spec]:
+        config = self.pipeline.text_encoder.config
+        tokens = self.pipeline.tokenizer.model_max_length
+        return {"condition": Spec((self.num_branches, tokens, config.hidden_size))}
+
+    @cached_property
+    def flops(self) -> float:
+        encoder = self.pipeline.text_encoder
+        tokens = self.pipeline.tokenizer.model_max_length
+        copy = _on_meta(lambda: type(encoder)(encoder.config))
+        ids = torch.zeros(1, tokens, dtype=torch.long, device="meta")
+        return self.num_branches * count_flops(lambda: copy(ids))
+
+    @property
+    def memory_bytes(self) -> float:
+        return _parameter_bytes(self.pipeline.text_encoder)
+
+    @torch.no_grad()
+    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
+        prompts = tensor_to_text(tensors["prompt"])
+        with_prompt, without = self.pipeline.encode_prompt(
+            prompts, self.pipeline.device, 1, self.num_branches == 2, negative_prompt=[""] * len(prompts)
+        )
+        branches = [with_prompt] if self.num_branches == 1 else [without, with_prompt]
+        condition = torch.stack(branches, dim=1)
+        return {"condition": condition.reshape(*random.batch, *condition.shape[1:])}
+
+
+@final
+@dataclass(frozen=True)
+class Prior:
+    """The initial noise of the sampler; a part of its own, so that a plan may send a random number instead of it."""
+
+    latent: Spec
+    scale: float
+    torch_device: str = "cpu"
+    name: str = "prior"
+    role: Role = "prior"
+    reads: tuple[str, ...] = ()
+    num_passes: int = 1
+    flops: float = 0.0
+    memory_bytes: float = 0.0
+
+    @property
+    def writes(self) -> Mapping[str, Spec]:
+        return {"latent": self.latent}
+
+    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
+        return {"latent": self.scale * random.normal(self.latent.shape, "prior").to(self.torch_device)}
+
+
+@final
+@dataclass(frozen=True)
+class Denoiser:
+    """Steps [start, stop) of a DDIM sampler (eta = 0) with classifier-free guidance; slice it: `denoiser[:5]`.
+
+    condition, latent --(UNet, guidance, scheduler step) x (stop - start)--> latent
+    """
+
+    pipeline: Any = field(repr=False)
+    latent: Spec
+    guidance_scale: float
+    num_steps: int
+    start: int = 0
+    stop: int = -1
+    role: Role = "denoiser"
+    reads: tuple[str, ...] = ("condition", "latent")
+
+    def __post_init__(self) -> None:
+        if self.stop < 0:
+            object.__setattr__(self, "stop", self.num_steps)
+
+    @property
+    def name(self) -> str:
+        return f"denoiser[{self.start}:{self.stop}]"
+
+    @property
+    def writes(self) -> Mapping[str, Spec]:
+        return {"latent": self.latent}
+
+    @property
+    def num_branches(self) -> int:
+        return 2 if self.guidance_scale > 1.0 else 1
+
+    @property
+    def num_passes(self) -> int:
+        return (self.stop - self.start) * self.num_branches
+
+    @property
+    def flops(self) -> float:
+        return self.num_passes * self._flops_per_pass
+
+    @property
+    def memory_bytes(self) -> float:
+        return _parameter_bytes(self.pipeline.unet)
+
+    def __getitem__(self, steps: slice) -> Denoiser:
+        """The steps of a slice of this part's steps; a step other than 1 raises `ValueError`."""
+        first, last, stride = steps.indices(self.stop - self.start)
+        if stride != 1:
+            raise ValueError("a denoiser is sliced into neighbouring steps")
+        return replace(self, start=self.start + first, stop=self.start + max(first, last))
+
+    @torch.no_grad()
+    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
+        rank = len(random.batch)
+        condition, latent = tensors["condition"], tensors["latent"]
+        embeds = _flat(condition, rank).transpose(0, 1).flatten(0, 1)
+        flat = _flat(latent, rank)
+        for timestep in self.pipeline.scheduler.timesteps[self.start : self.stop]:
+            flat = self._step(flat, embeds, timestep)
+        return {"latent": flat.reshape(latent.shape)}
+
+    def _step(self, latent: Tensor, embeds: Tensor, timestep: Tensor) -> Tensor:
+        scheduler = self.pipeline.scheduler
+        branches = scheduler.scale_model_input(torch.cat([latent] * self.num_branches), timestep)
+        predicted = self.pipeline.unet(branches, timestep, encoder_hidden_states=embeds, return_dict=False)[0]
+        if self.num_branches == 2:
+            without, with_prompt = predicted.chunk(2)
+            predicted = without + self.guidance_scale * (with_prompt - without)
+        stepped: Tensor = scheduler.step(predicted, timestep, latent, return_dict=False)[0]
+        return stepped
+
+    @cached_property
+    def _flops_per_pass(self) -> float:
+        unet, encoder = self.pipeline.unet, self.pipeline.text_encoder
+        copy = _on_meta(lambda: type(unet).from_config(unet.config))
+        latent = torch.zeros(1, *self.latent.shape, device="meta")
+        tokens = self.pipeline.tokenizer.model_max_length
+        condition = torch.zeros(1, tokens, encoder.config.hidden_size, device="meta")
+        return count_flops(lambda: copy(latent, torch.zeros((), device="meta"), condition))
+
+
+@final
+@dataclass(frozen=True)
+class Decoder:
+    """Latent to picture: latent [*batch, c, h, w] --autoencoder's decoder--> image [*batch, 3, H, W] in [0, 1].
+
+    Differentiable in the latent, so that a seed codec can be trained through it.
+    """
+
+    pipeline: Any = field(repr=False)
+    latent: Spec
+    image: Spec
+    name: str = "decoder"
+    role: Role = "decoder"
+    reads: tuple[str, ...] = ("latent",)
+    num_passes: int = 1
+
+    @property
+    def writes(self) -> Mapping[str, Spec]:
+        return {"image": self.image}
+
+    @cached_property
+    def flops(self) -> float:
+        vae = self.pipeline.vae
+        copy = _on_meta(lambda: type(vae).from_config(vae.config))
+        latent = torch.zeros(1, *self.latent.shape, device="meta")
+        return count_flops(lambda: copy.decode(latent))
+
+    @property
+    def memory_bytes(self) -> float:
+        vae = self.pipeline.vae
+        quantizer = getattr(vae, "post_quant_conv", None)
+        return _parameter_bytes(vae.decoder) + (_parameter_bytes(quantizer) if quantizer is not None else 0.0)
+
+    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
+        vae = self.pipeline.vae
+        flat = _flat(tensors["latent"], len(random.batch))
+        decoded = vae.decode(flat / vae.config.scaling_factor, return_dict=False)[0]
+        image = (decoded / 2.0 + 0.5).clamp(0.0, 1.0)
+        return {"image": image.reshape(*random.batch, *self.image.shape)}
+
+
+@final
+@dataclass(frozen=True)
+class DiffusionModel:
+    """A text-to-image pipeline taken apart.
+
+    prompt -> text_encoder -> condition; prior -> latent; (condition, latent) -> denoiser -> latent -> decoder -> image
+
+    Args:
+        name: how it was asked for.
+        sha256: of its weights; seed codecs and policies that were trained for it name it.
+        text_encoder, prior, denoiser, decoder: the parts.
+        pipeline: the diffusers pipeline they were taken from.
+    """
+
+    name: str
+    sha256: str
+    text_encoder: Part
+    prior: Part
+    denoiser: Sliceable
+    decoder: Part
+    pipeline: Any = field(repr=False)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All parts in the order in which they run."""
+        return self.text_encoder, self.prior, self.denoiser, self.decoder
+
+    @property
+    def latent(self) -> Spec:
+        """Shape of the latent, which is what a seed carries."""
+        return self.prior.writes["latent"]
+
+    @property
+    def image(self) -> Spec:
+        """Shape of the picture."""
+        return self.decoder.writes["image"]
+
+
+def take_apart(name: str, sha256: str, pipeline: Any, num_steps: int, guidance_scale: float) -> DiffusionModel:
+    """The parts of a diffusers pipeline, with its scheduler replaced by DDIM at `num_steps`."""
+    from diffusers import DDIMScheduler
+
+    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False, steps_offset=1)
+    pipeline.scheduler.set_timesteps(num_steps, device=pipeline.device)
+    size, scale = pipeline.unet.config.sample_size, pipeline.vae_scale_factor
+    latent = Spec((pipeline.unet.config.in_channels, size, size))
+    image = Spec((3, size * scale, size * scale))
+    denoiser = Denoiser(pipeline, latent, guidance_scale, num_steps)
+    return DiffusionModel(
+        name=name,
+        sha256=sha256,
+        text_encoder=TextEncoder(pipeline, denoiser.num_branches),
+        prior=Prior(latent, float(pipeline.scheduler.init_noise_sigma), str(pipeline.device)),
+        denoiser=denoiser,
+        decoder=Decoder(pipeline, latent, image),
+        pipeline=pipeline,
+    )
+
+
+def count_flops(run: Callable[[], Any]) -> float:
+    """Floating-point operations of a call, as torch's FlopCounterMode counts them (a multiply-add counts two)."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        run()
+    return float(counter.get_total_flops())
+
+
+def _on_meta(build: Callable[[], Any]) -> Any:
+    """A copy without weights: shapes only, so that counting costs nothing."""
+    with torch.device("meta"):
+        return build()
+
+
+def _parameter_bytes(module: Any) -> float:
+    return float(sum(p.numel() * p.element_size() for p in module.parameters()))
+
+
+def _flat(x: Tensor, rank: int) -> Tensor:
+    """[n, ...] of [*batch, ...] with `rank` batch dimensions."""
+    return x.reshape(math.prod(x.shape[:rank]), *x.shape[rank:])

@@ -1,0 +1,128 @@
+"""Finding a model: the shipped one, a folder, or a hub id in the local cache; never a pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from gainnet.core.errors import ConfigError, ModelError
+from gainnet.models.diffusion import DiffusionModel, take_apart
+
+SHIPPED = ("scenes",)
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5")
+CODE = (".py",)
+
+
+def load_model(
+    name: str = "scenes",
+    num_steps: int | None = None,
+    guidance_scale: float | None = None,
+    torch_device: str = "cpu",
+    online: bool = False,
+) -> DiffusionModel:
+    """A pipeline of the Stable Diffusion family, taken apart.
+
+    Args:
+        name: `scenes` (shipped), a folder in diffusers' format, or a hub id.
+        num_steps: sampler steps, 1 to 1000; the model's own default when `None`.
+        guidance_scale: classifier-free guidance, >= 1; the model's own default when `None`.
+        torch_device: where torch runs it.
+        online: whether a hub id may be downloaded; otherwise the local cache has to hold it.
+
+    Raises:
+        ModelError: the folder is missing, truncated or holds a pickle or code.
+        ConfigError: a number is out of range.
+    """
+    folder = find_folder(name, online)
+    defaults = generation_defaults(folder)
+    steps = int(defaults["num_inference_steps"]) if num_steps is None else num_steps
+    guidance = float(defaults["guidance_scale"]) if guidance_scale is None else guidance_scale
+    if not 1 <= steps <= 1000:
+        raise ConfigError(f"num_steps: {steps} is outside 1 to 1000")
+    if not 1.0 <= guidance <= 100.0:
+        raise ConfigError(f"guidance_scale: {guidance} is outside 1 to 100; 1 means no guidance")
+    pipeline = _open(folder, name).to(torch_device)
+    return take_apart(name, weights_sha256(folder), pipeline, steps, guidance)
+
+
+def find_folder(name: str, online: bool = False) -> Path:
+    """The folder of a model; raises `ModelError` with what to mend."""
+    if name in SHIPPED:
+        return Path(__file__).parent / "pretrained" / name
+    path = Path(name).expanduser()
+    if path.is_dir():
+        _refuse_unsafe(path)
+        return path
+    if path.exists() or name.count("/") != 1 or name.startswith(("/", ".", "~")):
+        raise ModelError(f"model: {name!r} is not a folder; give 'scenes', a folder in diffusers' format or a hub id")
+    return _from_hub(name, online)
+
+
+def generation_defaults(folder: Path) -> dict[str, Any]:
+    """Steps and guidance that a model asks for in `gainnet.json`, else 50 steps and 7.5."""
+    path = folder / "gainnet.json"
+    stated = json.loads(path.read_text()) if path.is_file() else {}
+    return {"num_inference_steps": 50, "guidance_scale": 7.5} | stated
+
+
+def weights_sha256(folder: Path) -> str:
+    """One digest over all weight files of a folder, by name and content."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.safetensors")):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _refuse_unsafe(folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in PICKLES:
+            raise ModelError(f"model: {path} may hold a pickle, which is never loaded; convert it to safetensors")
+        if path.suffix in CODE:
+            raise ModelError(f"model: {path} is code, which is never run from a model folder; remove it")
+
+
+def _from_hub(name: str, online: bool) -> Path:
+    from huggingface_hub import snapshot_download
+
+    allowed = ["*.json", "*.txt", "*.safetensors"]
+    try:
+        folder = Path(snapshot_download(name, local_files_only=not online, allow_patterns=allowed))
+    except (OSError, ValueError) as error:
+        hint = "check the id and the connection" if online else "download it once with --online, or give a folder"
+        raise ModelError(f"model: {name!r} is neither a folder nor in the local cache; {hint}") from error
+    _refuse_unsafe(folder)
+    return folder
+
+
+def _open(folder: Path, name: str) -> Any:
+    import torch
+    from diffusers import StableDiffusionPipeline
+
+    if not (folder / "model_index.json").is_file():
+        raise ModelError(f"model: {folder} has no model_index.json; give a folder in diffusers' format")
+    try:
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            torch_dtype=torch.float32,
+            safety_checker=None,
+            requires_safety_checker=False,
+        )
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"model: {name!r} cannot be loaded, is it complete? ({reason})") from error
+    pipeline.set_progress_bar_config(disable=True)
+    _refuse_not_a_number(pipeline, name)
+    return pipeline
+
+
+def _refuse_not_a_number(pipeline: Any, name: str) -> None:
+    for part in (pipeline.text_encoder, pipeline.unet, pipeline.vae):
+        if not all(math.isfinite(float(p.sum())) for p in part.parameters()):
+            raise ModelError(f"model: {name!r} has weights that are not finite")

@@ -1,0 +1,105 @@
+"""What a node can compute, and what that takes."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, final
+
+from gainnet.core.errors import ConfigError
+
+
+@final
+@dataclass(frozen=True)
+class Hardware:
+    """A processor with memory and a radio.
+
+    Args:
+        peak_flops_per_s: peak rate of the processor in the precision that the model runs in, > 0.
+        efficiency: share of the peak that is reached, in (0, 1].
+        memory_bytes: memory for parameters, > 0.
+        active_power_w: power while computing.
+        idle_power_w: power while waiting.
+        tx_power_w: power of the radio while sending.
+        rx_power_w: power of the radio while receiving.
+
+    Raises:
+        ConfigError: a field is out of range.
+
+    >>> round(profile("phone").duration_s(1e12), 2)
+    0.73
+    """
+
+    peak_flops_per_s: float
+    efficiency: float
+    memory_bytes: float
+    active_power_w: float
+    idle_power_w: float
+    tx_power_w: float
+    rx_power_w: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.efficiency <= 1.0:
+            raise ConfigError(f"hardware.efficiency: {self.efficiency} is outside (0, 1]; give a share of the peak")
+        for name in ("peak_flops_per_s", "memory_bytes"):
+            if not 0.0 < getattr(self, name) < float("inf"):
+                raise ConfigError(f"hardware.{name}: {getattr(self, name)} is not a positive number")
+        for name in ("active_power_w", "idle_power_w", "tx_power_w", "rx_power_w"):
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"hardware.{name}: {getattr(self, name)} is not a power in W; give a number >= 0")
+
+    @property
+    def flops_per_s(self) -> float:
+        """Rate that is reached."""
+        return self.peak_flops_per_s * self.efficiency
+
+    def duration_s(self, flops: float) -> float:
+        """Time that a computation takes."""
+        return flops / self.flops_per_s
+
+
+@cache
+def profiles() -> Mapping[str, Hardware]:
+    """The shipped hardware profiles by name.
+
+    >>> sorted(profiles())
+    ['edge_a100', 'edge_l4', 'jetson', 'laptop', 'phone']
+    """
+    table = tomllib.loads(Path(__file__).with_name("hardware.toml").read_text())
+    return {name: Hardware(**fields) for name, fields in table.items()}
+
+
+def profile(name_or_path: str) -> Hardware:
+    """The hardware of that name, or of a TOML file with its fields.
+
+    Raises:
+        ConfigError: neither a shipped name nor a readable file of exactly those fields.
+    """
+    if name_or_path.endswith(".toml"):
+        return _from_file(Path(name_or_path))
+    if name_or_path not in profiles():
+        known = ", ".join(sorted(profiles()))
+        raise ConfigError(f"hardware: {name_or_path!r} is unknown; choose one of {known}, or give a .toml file")
+    return profiles()[name_or_path]
+
+
+def _from_file(path: Path) -> Hardware:
+    try:
+        fields: dict[str, Any] = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(
+            f"hardware: {path} cannot be read ({error.strerror}); give a .toml file that exists"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"hardware: {path} is not TOML ({error})") from error
+    known = set(Hardware.__dataclass_fields__)
+    if wrong := sorted(set(fields) ^ known):
+        raise ConfigError(
+            f"hardware: {path} misses or does not know {', '.join(wrong)}; give {', '.join(sorted(known))}"
+        )
+    if wrong := [name for name, value in fields.items() if not isinstance(value, int | float)]:
+        raise ConfigError(f"hardware: {', '.join(wrong)} in {path} must be a number")
+    return Hardware(**fields)

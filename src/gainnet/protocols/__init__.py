@@ -1,0 +1,21 @@
+"""Who computes what, who sends what: plans, and how they run and what they cost."""
+
+from gainnet.protocols.centralized import centralized, device_only
+from gainnet.protocols.plan import Compute, Plan, Transfer
+from gainnet.protocols.pricing import Pricing, pricing, pricings
+from gainnet.protocols.run import estimate, execute
+from gainnet.protocols.single_edge import eiug
+
+__all__ = [
+    "Compute",
+    "Plan",
+    "Pricing",
+    "Transfer",
+    "centralized",
+    "device_only",
+    "eiug",
+    "estimate",
+    "execute",
+    "pricing",
+    "pricings",
+]

@@ -1,0 +1,132 @@
+"""A protocol is written down as a plan: parts placed on nodes, tensors sent between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import final
+
+from gainnet.codecs.codec import AnyCodec
+from gainnet.core.errors import PlanError
+from gainnet.core.types import NodeId, Place, Spec
+from gainnet.models.part import Part
+from gainnet.network.network import Network
+
+
+@final
+@dataclass(frozen=True)
+class Compute:
+    """A part that runs on a node."""
+
+    node: NodeId
+    part: Part
+
+    @property
+    def label(self) -> str:
+        return f"{self.part.name} @ {self.node}"
+
+    @property
+    def needs(self) -> tuple[Place, ...]:
+        return tuple((self.node, key) for key in self.part.reads)
+
+    @property
+    def makes(self) -> tuple[Place, ...]:
+        return tuple((self.node, key) for key in self.part.writes)
+
+
+@final
+@dataclass(frozen=True)
+class Transfer:
+    """A tensor that goes from one node to one or several others, through a codec and one transmission.
+
+    Args:
+        source: node that has the tensor.
+        targets: nodes that receive it (a broadcast when more than one).
+        tensor: its name at the source.
+        codec: turns it into a payload.
+        arrives_as: its name at the targets; the same name when empty.
+    """
+
+    source: NodeId
+    targets: tuple[NodeId, ...]
+    tensor: str
+    codec: AnyCodec
+    arrives_as: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"{self.tensor}: {self.source} -> {', '.join(self.targets)}"
+
+    @property
+    def needs(self) -> tuple[Place, ...]:
+        return ((self.source, self.tensor),)
+
+    @property
+    def makes(self) -> tuple[Place, ...]:
+        return tuple((target, self.arrives_as or self.tensor) for target in self.targets)
+
+
+Step = Compute | Transfer
+Arrived = frozenset[Place]
+
+
+@final
+@dataclass(frozen=True)
+class Plan:
+    """Steps in an order in which they could run one after the other; the ledger overlaps what can overlap.
+
+    Args:
+        steps: computations and transfers.
+        result: where the outcome is after the last step.
+        fallback: what to run when a node died and the result is not there; it is given every place that is
+            still there, so that it can reuse what arrived.
+    """
+
+    steps: tuple[Step, ...]
+    result: Place
+    fallback: Callable[[Arrived], Plan] | None = None
+
+    def check(self, network: Network, given: Mapping[Place, Spec]) -> dict[Place, Spec]:
+        """Place and shape of every tensor after the last step.
+
+        Raises:
+            PlanError: a tensor is read where it is not, a codec does not fit its link, the result is never made.
+        """
+        at = dict(given)
+        for step in self.steps:
+            for node, key in step.needs:
+                if (node, key) not in at:
+                    raise PlanError(f"{step.label} reads {key!r} on {node}, which is not there")
+            at |= _made(step, network, at)
+        if self.result not in at:
+            raise PlanError(f"the plan never makes its result, {self.result[1]!r} on {self.result[0]}")
+        return at
+
+    def remaining(self, there: Collection[Place]) -> Plan:
+        """The plan without the steps whose outcome is already there.
+
+        Walks back from the result: a step stays when something that stays reads what it makes.
+
+        >>> Plan((), (NodeId("device"), "image")).remaining([(NodeId("device"), "image")]).steps
+        ()
+        """
+        wanted = {self.result} - set(there)
+        kept: list[Step] = []
+        for step in reversed(self.steps):
+            if wanted.isdisjoint(step.makes):
+                continue
+            kept.append(step)
+            wanted = (wanted - set(step.makes)) | (set(step.needs) - set(there))
+        return replace(self, steps=tuple(reversed(kept)))
+
+
+def _made(step: Step, network: Network, at: Mapping[Place, Spec]) -> dict[Place, Spec]:
+    match step:
+        case Compute(node, part):
+            network.node(node)
+            return {(node, key): spec for key, spec in part.writes.items()}
+        case Transfer(source, targets, tensor, codec):
+            for target in targets:
+                network.link(source, target, codec.emits)
+            codec.size(at[source, tensor])
+            return dict.fromkeys(step.makes, at[source, tensor])

@@ -1,0 +1,75 @@
+"""What a part costs when it stands for the same part of a larger model."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import final
+
+from gainnet.core.errors import ConfigError
+from gainnet.models.part import Part
+
+
+@final
+@dataclass(frozen=True)
+class Price:
+    """Cost of one part of a model.
+
+    Args:
+        flops_per_pass: floating-point operations of one forward pass of one item.
+        memory_bytes: bytes of its parameters in half precision.
+    """
+
+    flops_per_pass: float
+    memory_bytes: float
+
+
+@final
+@dataclass(frozen=True)
+class Pricing:
+    """Prices by role; a part whose role has no price costs what it really costs.
+
+    Args:
+        name: of the model that is priced, stated in every report.
+        price_of_role: FLOPs per pass and bytes.
+    """
+
+    name: str
+    price_of_role: Mapping[str, Price] = field(default_factory=dict)
+
+    def flops(self, part: Part) -> float:
+        """FLOPs per item of a part."""
+        price = self.price_of_role.get(part.role)
+        return part.flops if price is None else price.flops_per_pass * part.num_passes
+
+    def memory_bytes(self, part: Part) -> float:
+        """Bytes of a part's parameters."""
+        price = self.price_of_role.get(part.role)
+        return part.memory_bytes if price is None else price.memory_bytes
+
+
+SHIPPED = Pricing("shipped")
+
+
+@cache
+def pricings() -> Mapping[str, Pricing]:
+    """The price lists by name; `shipped` is the model itself.
+
+    >>> sorted(pricings())
+    ['sd15', 'sdxl', 'shipped']
+    """
+    tables = tomllib.loads(Path(__file__).with_name("pricing.toml").read_text())
+    listed = {
+        name: Pricing(name, {role: Price(**price) for role, price in roles.items()}) for name, roles in tables.items()
+    }
+    return {SHIPPED.name: SHIPPED, **listed}
+
+
+def pricing(name: str) -> Pricing:
+    """The price list of that name; raises `ConfigError` when there is none."""
+    if name not in pricings():
+        raise ConfigError(f"priced_as: {name!r} is unknown; choose one of {', '.join(sorted(pricings()))}")
+    return pricings()[name]
