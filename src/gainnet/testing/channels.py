@@ -1,0 +1,128 @@
+"""The contract of a channel, as a check that anyone can call on their own."""
+
+from __future__ import annotations
+
+import torch
+
+from gainnet.core.randomness import Random
+from gainnet.core.types import Symbols
+from gainnet.core.units import db_to_linear
+from gainnet.radio.channel import Channel
+from gainnet.testing.requirement import alone, close, finite, require, shaped, twice
+
+NUM_SYMBOLS = 96
+
+
+def check_channel(channel: Channel, snr_db: float = 5.0) -> None:
+    """The contract test of a channel.
+
+    Shapes and batch dimensions; item 3 of a batch equals item 3 alone; noise keyed by the name of its stream; mean gain
+    one; noise power as reported; constant gain within a block; exact without noise; differentiable in the symbols.
+
+    Args:
+        channel: what is tested.
+        snr_db: finite Es/N0 at which the noise is measured.
+
+    Raises:
+        AssertionError: the contract does not hold; one sentence says where.
+    """
+    require(isinstance(channel.block_length, int) and channel.block_length >= 1, "block_length is not a count >= 1")
+    snr = db_to_linear(snr_db)
+    _check_gain(channel)
+    _check_shapes(channel, snr)
+    _check_items(channel, snr)
+    _check_streams(channel, snr)
+    _check_blocks(channel, snr)
+    _check_noise_power(channel, snr)
+    _check_exact_without_noise(channel)
+    _check_gradient(channel, snr)
+
+
+def _symbols(random: Random, num_symbols: int = NUM_SYMBOLS) -> torch.Tensor:
+    return random.complex_normal((num_symbols,), "symbols")
+
+
+def _sent(channel: Channel, random: Random, snr: float) -> Symbols:
+    gain = channel.first_gain(random.child("gain"))
+    return channel.transmit(_symbols(random), torch.full(random.batch, snr), gain, random.child("noise"))
+
+
+def _check_gain(channel: Channel) -> None:
+    gain = channel.first_gain(Random.of(range(4000)))
+    require(tuple(gain.shape) == (4000,) and gain.is_complex(), "first_gain is not complex [*batch]")
+    power = float(gain.abs().square().mean())
+    require(abs(power - 1.0) < 0.1, f"the mean of |first_gain|^2 over 4,000 items is {power:.3f}, not 1")
+
+
+def _check_shapes(channel: Channel, snr: float) -> None:
+    for batch in ((), (3,), (2, 2)):
+        num_items = len(torch.zeros(batch).reshape(-1))
+        received = _sent(channel, Random(tuple(range(num_items)), batch), snr)
+        for name, x in (("values", received.values), ("gain", received.gain), ("variance", received.noise_variance)):
+            require(
+                tuple(x.shape) == (*batch, NUM_SYMBOLS),
+                f"{name} of received symbols is {tuple(x.shape)}, not [*batch, num_symbols] for batch {batch}",
+            )
+            require(finite(x), f"{name} of received symbols is not finite")
+        require(received.values.is_complex() and received.gain.is_complex(), "received values or gain are not complex")
+        require(not received.noise_variance.is_complex(), "noise_variance is not real")
+
+
+def _check_items(channel: Channel, snr: float) -> None:
+    random = Random.of([11, 12, 13, 14])
+    batch, single = _sent(channel, random, snr), _sent(channel, alone(random, 3), snr)
+    require(close(batch.values[3], single.values, 1e-5), "item 3 of a batch is not received as item 3 alone")
+    require(close(batch.gain[3], single.gain, 1e-5), "the gain of item 3 of a batch is not that of item 3 alone")
+    other = _sent(channel, shaped(random, (2, 2)), snr)
+    require(close(batch.values, other.values.flatten(0, 1), 1e-5), "batch (2, 2) is not received as batch (4,)")
+
+
+def _check_streams(channel: Channel, snr: float) -> None:
+    random = Random.of([5, 6])
+    first, again = twice(lambda: _sent(channel, random, snr).values)
+    require(torch.equal(first, again), "the same stream gives other noise the second time")
+    gain, sent = torch.ones((2,), dtype=torch.complex64), _symbols(random)
+    a, b = (channel.transmit(sent, torch.full((2,), snr), gain, random.child(name)) for name in ("a", "b"))
+    require(not torch.equal(a.values, b.values), "two streams of different names give the same noise")
+    noise = channel.transmit(torch.zeros_like(sent), torch.full((2,), snr), gain, random.child("a")).values
+    require(not bool((noise[0] == noise[1]).any()), "two items of different random seeds see the same noise")
+
+
+def _check_blocks(channel: Channel, snr: float) -> None:
+    random = Random.of([1, 2, 3])
+    gain = channel.first_gain(random.child("gain"))
+    received = channel.transmit(_symbols(random), torch.full((3,), snr), gain, random.child("noise"))
+    for start in range(0, NUM_SYMBOLS, channel.block_length):
+        block = received.gain[:, start : start + channel.block_length]
+        require(bool((block == block[:, :1]).all()), f"the gain changes within the block that starts at use {start}")
+    require(close(received.gain[:, 0], gain, 1e-6), "the first block does not see the gain it was given")
+
+
+def _check_noise_power(channel: Channel, snr: float) -> None:
+    random = Random.of(range(200))
+    received = _sent(channel, random, snr)
+    noise = received.values - received.gain * _symbols(random)
+    ratio = float((noise.abs().square().mean() / received.noise_variance.mean()).detach())
+    require(abs(ratio - 1.0) < 0.05, f"the noise has {ratio:.3f} times the power of noise_variance")
+    told = float(received.noise_variance.mean()) * snr
+    require(abs(told - 1.0) < 0.05, f"noise_variance times the mean Es/N0 is {told:.3f}, not 1")
+
+
+def _check_exact_without_noise(channel: Channel) -> None:
+    random = Random.of([1, 2])
+    received = _sent(channel, random, float("inf"))
+    require(finite(received.values), "an infinite SNR gives values that are not finite")
+    require(bool((received.noise_variance == 0).all()), "an infinite SNR leaves noise_variance above 0")
+    require(close(received.values, received.gain * _symbols(random), 1e-6), "an infinite SNR leaves noise")
+
+
+def _check_gradient(channel: Channel, snr: float) -> None:
+    random = Random.of([1, 2])
+    sent = _symbols(random).requires_grad_()
+    gain = channel.first_gain(random.child("gain"))
+    received = channel.transmit(sent, torch.full((2,), snr), gain, random.child("noise"))
+    require(received.values.requires_grad, "received values carry no gradient to the symbols")
+    (slope,) = torch.autograd.grad(received.values.abs().square().sum(), sent)
+    require(
+        finite(slope) and bool((slope.abs().sum(dim=-1) > 0).all()), "the gradient to the symbols is 0 or not finite"
+    )
