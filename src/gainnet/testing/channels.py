@@ -43,8 +43,8 @@ def _symbols(random: Random, num_symbols: int = NUM_SYMBOLS) -> torch.Tensor:
 
 
 def _sent(channel: Channel, random: Random, snr: float) -> Symbols:
-    gain = channel.first_gain(random.child("gain"))
-    return channel.transmit(_symbols(random), torch.full(random.batch, snr), gain, random.child("noise"))
+    gain = channel.first_gain(random)
+    return channel.transmit(_symbols(random), torch.full(random.batch, snr), gain, random)
 
 
 def _check_gain(channel: Channel) -> None:
@@ -90,8 +90,8 @@ def _check_streams(channel: Channel, snr: float) -> None:
 
 def _check_blocks(channel: Channel, snr: float) -> None:
     random = Random.of([1, 2, 3])
-    gain = channel.first_gain(random.child("gain"))
-    received = channel.transmit(_symbols(random), torch.full((3,), snr), gain, random.child("noise"))
+    gain = channel.first_gain(random)
+    received = channel.transmit(_symbols(random), torch.full((3,), snr), gain, random)
     for start in range(0, NUM_SYMBOLS, channel.block_length):
         block = received.gain[:, start : start + channel.block_length]
         require(bool((block == block[:, :1]).all()), f"the gain changes within the block that starts at use {start}")
@@ -119,8 +119,8 @@ def _check_exact_without_noise(channel: Channel) -> None:
 def _check_gradient(channel: Channel, snr: float) -> None:
     random = Random.of([1, 2])
     sent = _symbols(random).requires_grad_()
-    gain = channel.first_gain(random.child("gain"))
-    received = channel.transmit(sent, torch.full((2,), snr), gain, random.child("noise"))
+    gain = channel.first_gain(random)
+    received = channel.transmit(sent, torch.full((2,), snr), gain, random)
     require(received.values.requires_grad, "received values carry no gradient to the symbols")
     (slope,) = torch.autograd.grad(received.values.abs().square().sum(), sent)
     require(
