@@ -1,1 +1,54 @@
 """Tensor to payload and back."""
+
+from typing import Any
+
+from gainnet.codecs.basis import SeedBasis
+from gainnet.codecs.codec import AnyCodec, Codec
+from gainnet.codecs.image import AVIF, JPEG, PNG, WebP
+from gainnet.codecs.linear import LinearCode, linear_mse, linear_powers
+from gainnet.codecs.opta import backward_test_channel, gaussian_opta, reverse_water_filling
+from gainnet.codecs.quantizer import QuantizedSeed, UniformQuantizer
+from gainnet.codecs.raw import Float32, RawAnalog, RawPixels
+from gainnet.codecs.text import TextCodec, tensor_to_text, text_to_tensor
+
+IMAGE_CODECS: dict[str, type[Any]] = {"jpeg": JPEG, "png": PNG, "webp": WebP, "avif": AVIF, "raw-pixels": RawPixels}
+"""For pictures in [0, 1]; every one emits bits."""
+
+SEED_CODECS: dict[str, type[Any]] = {
+    "raw": RawAnalog,
+    "linear": LinearCode,
+    "digital": QuantizedSeed,
+    "uniform": UniformQuantizer,
+    "float32": Float32,
+}
+"""For latents; raw and linear emit symbols, the others bits."""
+
+TEXT_CODECS: dict[str, type[Any]] = {"text": TextCodec}
+"""For prompts."""
+
+__all__ = [
+    "AVIF",
+    "IMAGE_CODECS",
+    "JPEG",
+    "PNG",
+    "SEED_CODECS",
+    "TEXT_CODECS",
+    "AnyCodec",
+    "Codec",
+    "Float32",
+    "LinearCode",
+    "QuantizedSeed",
+    "RawAnalog",
+    "RawPixels",
+    "SeedBasis",
+    "TextCodec",
+    "UniformQuantizer",
+    "WebP",
+    "backward_test_channel",
+    "gaussian_opta",
+    "linear_mse",
+    "linear_powers",
+    "reverse_water_filling",
+    "tensor_to_text",
+    "text_to_tensor",
+]

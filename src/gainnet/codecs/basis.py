@@ -1,0 +1,171 @@
+"""What a linear codec knows of its latents: mean, eigenvectors and variances, kept beside the model they belong to."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from gainnet.codecs.tables import scale_class
+from gainnet.core.errors import ConfigError, ModelError
+from gainnet.core.types import Spec
+
+KIND = "seed_basis"
+SMALLEST_VARIANCE = 1e-8
+
+
+@final
+@dataclass(frozen=True)
+class SeedBasis:
+    r"""Principal components of the latents of one model, for codecs that send seeds.
+
+    $c = V^T (z - \mu)$, $z = \mu + V c$, $\mathrm{E}[c c^T] = \mathrm{diag}(\lambda)$   (Hotelling 1933)
+
+    Args:
+        mean: [num_values], float32, $\mu$.
+        basis: [num_values, num_values], float32, columns of $V$ are the components.
+        variances: [num_values], float32, $\lambda$ > 0, not increasing.
+        scale_classes: one integer per component, $8 \log_2 \sqrt\lambda$ rounded: it picks the tables of the entropy coder,
+            so it is stored, not computed where a stream is decoded.
+        model_sha256: digest of the model whose latents these are.
+    """
+
+    mean: Tensor
+    basis: Tensor
+    variances: Tensor
+    scale_classes: tuple[int, ...]
+    model_sha256: str
+
+    @staticmethod
+    def of_moments(mean: Tensor, covariance: Tensor, model_sha256: str) -> SeedBasis:
+        """The basis of a mean [n] and a covariance [n, n]; eigenvectors are rounded as `save` stores them.
+
+        >>> SeedBasis.of_moments(torch.zeros(2), torch.diag(torch.tensor([1.0, 4.0])), "").variances
+        tensor([4., 1.])
+        """
+        values, vectors = torch.linalg.eigh(covariance.double())
+        variances = values.flip(0).clamp_min(SMALLEST_VARIANCE).float()
+        classes = tuple(scale_class(float(v) ** 0.5) for v in variances)
+        return SeedBasis(mean.float(), vectors.flip(1).half().float(), variances, classes, model_sha256)
+
+    @staticmethod
+    def of_samples(samples: Tensor, model_sha256: str) -> SeedBasis:
+        """The basis of samples [num_samples, num_values]."""
+        wide = samples.double()
+        return SeedBasis.of_moments(wide.mean(0), torch.cov(wide.T), model_sha256)
+
+    @staticmethod
+    def load(model: str | Path = "scenes", model_sha256: str | None = None) -> SeedBasis:
+        """The basis from a weights folder: the path itself, else by name from the user's data folder, else the package.
+
+        Args:
+            model: a folder with `config.json` and `basis.safetensors`, or the name of a model.
+            model_sha256: digest that the basis has to fit; `None` accepts any.
+
+        Raises:
+            ModelError: no such folder, a damaged one, or one that fits another model.
+        """
+        folder = find_folder(str(model))
+        config, tensors = _read_config(folder), _read_tensors(folder / "basis.safetensors")
+        if model_sha256 is not None and config["model_sha256"] != model_sha256:
+            raise ModelError(
+                f"seed basis: {folder} fits another model ({config['model_sha256'][:12]}, not {model_sha256[:12]}); "
+                "train one with gainnet train seed-basis"
+            )
+        classes = tuple(int(c) for c in tensors["scale_classes"])
+        mean, basis, variances = (tensors[name].float() for name in ("mean", "basis", "variances"))
+        return SeedBasis(mean, basis, variances, classes, config["model_sha256"])
+
+    def save(self, folder: Path, how: dict[str, Any]) -> None:
+        """Writes `config.json` and `basis.safetensors` (eigenvectors as fp16), each file whole.
+
+        Args:
+            folder: made if it is not there.
+            how: what made it, goes into `config.json`.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {
+            "mean": self.mean.float().contiguous(),
+            "basis": self.basis.half().contiguous(),
+            "variances": self.variances.float().contiguous(),
+            "scale_classes": torch.tensor(self.scale_classes, dtype=torch.int16),
+        }
+        temporary = folder / f"basis.{os.getpid()}.tmp"
+        save_file(tensors, temporary)
+        temporary.replace(folder / "basis.safetensors")
+        config = {"kind": KIND, "model_sha256": self.model_sha256, "num_values": len(self.mean), **how}
+        temporary.write_text(json.dumps(config, indent=2) + "\n")
+        temporary.replace(folder / "config.json")
+
+    @property
+    def num_values(self) -> int:
+        return len(self.mean)
+
+    @cached_property
+    def energy(self) -> float:
+        """Sum of the variances."""
+        return float(self.variances.double().sum())
+
+    def analyse(self, x: Tensor, batch: tuple[int, ...]) -> Tensor:
+        """[*batch, num_values], components of latents [*batch, ...]."""
+        return (x.reshape(*batch, -1).to(self.mean.dtype) - self.mean) @ self.basis
+
+    def synthesise(self, components: Tensor, spec: Spec) -> Tensor:
+        """[*batch, *spec.shape], latents of components [*batch, num_components]."""
+        flat = self.mean + components @ self.basis[:, : components.shape[-1]].T
+        return flat.reshape(*components.shape[:-1], *spec.shape)
+
+    def check(self, spec: Spec, codec: str) -> None:
+        """Raises `ConfigError` unless a tensor has as many values as the basis."""
+        if spec.num_values != self.num_values:
+            raise ConfigError(
+                f"{codec}: the basis is for {self.num_values} values, the tensor has {spec.num_values}; "
+                "train one with gainnet train seed-basis"
+            )
+
+
+def find_folder(model: str) -> Path:
+    """The weights folder of a model: given path, user's data folder, package, in this order.
+
+    Raises:
+        ModelError: none of them has a `config.json`.
+    """
+    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    package = Path(__file__).parent / "pretrained"
+    places = [Path(model), data / "gainnet" / "codecs" / model, package / model]
+    for place in places:
+        if (place / "config.json").is_file():
+            return place
+    raise ModelError(f"seed basis: none for model {model!r}; train one with gainnet train seed-basis --out FOLDER")
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+        if config["kind"] != KIND or not isinstance(config["model_sha256"], str):
+            raise ModelError(f"seed basis: {folder / 'config.json'} describes no seed basis")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(f"seed basis: {folder / 'config.json'} is damaged") from None
+    return config
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError):
+        raise ModelError(f"seed basis: {path} is missing or damaged") from None
+    size = len(tensors.get("mean", ()))
+    shapes = {"mean": (size,), "basis": (size, size), "variances": (size,), "scale_classes": (size,)}
+    if size == 0 or any(name not in tensors or tensors[name].shape != shape for name, shape in shapes.items()):
+        raise ModelError(f"seed basis: {path} lacks a tensor or has one of another shape")
+    return tensors

@@ -1,0 +1,135 @@
+"""The best linear analog code for a Gaussian source over Gaussian noise: the floor that a learned code has to beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from gainnet.codecs.basis import SeedBasis
+from gainnet.codecs.raw import batch_of
+from gainnet.core.errors import ConfigError
+from gainnet.core.types import Payload, Size, Spec, Symbols
+
+LARGEST_SNR = 1e12
+
+
+def linear_powers(variances: Tensor, num_channel_uses: int, snr: Tensor) -> Tensor:
+    r"""Power of every component that minimises the sum of squared errors of a linear code.
+
+    $\sum_i \lambda_i / (1 + p_i / N) \to \min$ with $\sum_i p_i = L$, where $N = 1 / (2 \gamma)$ is the noise of one real
+    dimension; then $p_i = N [\sqrt{\lambda_i / \mu} - 1]^+$ and at most 2L components are active (Lee and Petersen 1976,
+    IEEE Transactions on Communications 24).
+
+    Args:
+        variances: [num_values], $\lambda$ > 0, not increasing.
+        num_channel_uses: complex uses $L$ >= 1, each of mean power 1.
+        snr: [*batch], linear $\gamma$ > 0.
+
+    Returns:
+        [*batch, min(num_values, 2 L)], powers, float64.
+
+    >>> linear_powers(torch.tensor([4.0, 1.0]), 1, torch.tensor(1.0))
+    tensor([0.8333, 0.1667], dtype=torch.float64)
+    """
+    roots = variances.double().sqrt()[: 2 * num_channel_uses]
+    ratio = 2 * num_channel_uses * snr.double().clamp(1e-12, LARGEST_SNR)[..., None]
+    counts = torch.arange(1, len(roots) + 1, dtype=torch.float64)
+    levels = (ratio + counts) / roots.cumsum(0)
+    active = (roots * levels > 1).sum(-1, keepdim=True) - 1
+    level = levels.gather(-1, active)
+    return (roots * level - 1).clamp_min(0) * num_channel_uses / ratio
+
+
+def linear_mse(variances: Tensor, num_channel_uses: int, snr: Tensor) -> Tensor:
+    """[*batch], sum of squared errors per item of the linear code over Gaussian noise, in closed form.
+
+    Args:
+        variances: [num_values], > 0, not increasing.
+        num_channel_uses: complex uses, >= 1.
+        snr: [*batch], linear.
+
+    >>> float(linear_mse(torch.tensor([1.0]), 1, torch.tensor(1.0)))
+    0.3333333333333333
+    """
+    powers = linear_powers(variances, num_channel_uses, snr)
+    sent = variances.double()[: powers.shape[-1]]
+    ratio = 2 * snr.double().clamp_max(LARGEST_SNR)[..., None]
+    return (sent / (1 + powers * ratio)).sum(-1) + variances.double()[len(sent) :].sum()
+
+
+@final
+@dataclass(frozen=True)
+class LinearCode:
+    """Principal components, each scaled to its power, two per complex symbol; differentiable.
+
+    latent --> [ PCA ] --> [ power at the reported SNR ] --> symbols --> [ LMMSE per component ] --> [ PCA back ] --> latent
+
+    Both ends know the powers, because the receiver reported the SNR. With more uses than components every component is
+    sent several times, in turn, and the copies are combined. It is optimal among linear codes for white Gaussian noise at
+    the reported SNR; under fading the powers stay those of the report, and the receiver uses gain and noise of every use.
+
+    Args:
+        basis: principal components of the model's latents.
+        num_channel_uses: complex symbols per item, >= 1.
+    """
+
+    basis: SeedBasis
+    num_channel_uses: int
+    emits: ClassVar[type[Payload]] = Symbols
+
+    def __post_init__(self) -> None:
+        if self.num_channel_uses < 1:
+            raise ConfigError(f"num_channel_uses: must be at least 1, not {self.num_channel_uses}")
+
+    def size(self, spec: Spec) -> Size:
+        self.basis.check(spec, "linear")
+        return Size.fixed(self.num_channel_uses)
+
+    def encode(self, x: Tensor, reported_snr: Tensor) -> Symbols:
+        components = self.basis.analyse(x, batch_of(x, reported_snr))
+        scaled = components[..., self._order()] * self._amplitudes(reported_snr)
+        return Symbols.clean(torch.view_as_complex(scaled.unflatten(-1, (-1, 2)).contiguous()), reported_snr)
+
+    def decode(self, payload: Symbols, spec: Spec) -> Tensor:
+        self.basis.check(spec, "linear")
+        amplitudes = self._amplitudes(reported_snr_of(payload))
+        turned = torch.view_as_real((payload.gain.conj() * payload.values).contiguous()).flatten(-2)
+        gain = payload.gain.abs().square().repeat_interleave(2, -1)
+        noise = (payload.noise_variance / 2).repeat_interleave(2, -1).clamp_min(0.5 / LARGEST_SNR)
+        statistic = self._sum_copies(amplitudes * turned / noise)
+        precision = self._sum_copies(amplitudes.square() * gain / noise)
+        sent = self.basis.variances[: statistic.shape[-1]]
+        return self.basis.synthesise(sent * statistic / (1 + sent * precision), spec)
+
+    def _order(self) -> Tensor:
+        """[2 L], the component that every real dimension carries."""
+        return torch.arange(2 * self.num_channel_uses) % min(self.basis.num_values, 2 * self.num_channel_uses)
+
+    def _amplitudes(self, reported_snr: Tensor) -> Tensor:
+        """[*batch, 2 L], factor of every real dimension; the copies of a component share its power."""
+        powers = linear_powers(self.basis.variances, self.num_channel_uses, reported_snr)
+        order = self._order()
+        copies = torch.bincount(order)
+        factors = (powers / (copies * self.basis.variances[: powers.shape[-1]].double())).sqrt()
+        return factors[..., order].float()
+
+    def _sum_copies(self, dimensions: Tensor) -> Tensor:
+        order = self._order()
+        sums = dimensions.new_zeros(*dimensions.shape[:-1], int(order.max()) + 1)
+        return sums.index_add(-1, order, dimensions)
+
+
+def reported_snr_of(symbols: Symbols) -> Tensor:
+    """[*batch], the SNR that the sender was told; where no link passed it on, what the receiver sees of the first block.
+
+    >>> clean = Symbols.clean(torch.ones(1, dtype=torch.complex64))
+    >>> float(reported_snr_of(clean))
+    inf
+    """
+    if symbols.reported_snr is not None:
+        return symbols.reported_snr
+    snr: Tensor = symbols.gain[..., 0].abs().square() / symbols.noise_variance[..., 0]
+    return snr

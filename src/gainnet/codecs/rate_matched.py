@@ -1,0 +1,73 @@
+"""A bit codec that fills what the air can carry."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import torch
+from torch import Tensor
+
+from gainnet.codecs.codec import Codec
+from gainnet.core.types import Bits, Payload, Size, Spec
+
+
+@final
+@dataclass(frozen=True)
+class RateMatched:
+    """A codec with a budget of bits that follows, item by item, the SNR that the sender was told.
+
+    item --> [ capacity at its reported SNR ] --> [ codec with that budget ] --> bits
+
+    Args:
+        codec_of: the codec for a budget in bits per item.
+        capacity_bits: bits per item that fit the air at a linear SNR.
+        typical_snrs: equally likely linear SNRs; `size` is their mean.
+    """
+
+    codec_of: Callable[[float], Codec[Bits] | Any]
+    capacity_bits: Callable[[float], float]
+    typical_snrs: tuple[float, ...]
+    emits: ClassVar[type[Payload]] = Bits
+
+    def size(self, spec: Spec) -> Size:
+        typical = [self._codec(snr).size(spec) for snr in self.typical_snrs]
+        upper = self._codec(math.inf).size(spec).upper
+        return Size(sum(size.expected for size in typical) / len(typical), upper)
+
+    def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
+        batch = tuple(reported_snr.shape)
+        items = x.reshape(-1, *x.shape[len(batch) :])
+        strings: list[bytes | None] = [None] * len(items)
+        for budget, members in self._by_budget(reported_snr).items():
+            payload = self.codec_of(budget).encode(items[members], reported_snr.reshape(-1)[members])
+            for member, string in zip(members, payload.strings, strict=True):
+                strings[member] = string
+        return Bits(tuple(strings), batch)
+
+    def decode(self, payload: Bits, spec: Spec) -> Tensor:
+        decoded: Tensor = self._codec(self.typical_snrs[0]).decode(payload, spec)
+        return decoded
+
+    def _codec(self, snr: float) -> Codec[Bits]:
+        codec: Codec[Bits] = self.codec_of(self.capacity_bits(snr))
+        return codec
+
+    def _by_budget(self, reported_snr: Tensor) -> dict[float, list[int]]:
+        members: dict[float, list[int]] = defaultdict(list)
+        for item, snr in enumerate(reported_snr.reshape(-1).tolist()):
+            members[self.capacity_bits(snr)].append(item)
+        return members
+
+
+def typical_rayleigh_snrs(mean_snr: float, num_snrs: int = 32) -> tuple[float, ...]:
+    r"""Equally likely SNRs of Rayleigh fading: the mid-quantiles of an exponential distribution.
+
+    >>> round(sum(typical_rayleigh_snrs(10.0)) / 32, 1)
+    9.9
+    """
+    levels = (torch.arange(num_snrs, dtype=torch.float64) + 0.5) / num_snrs
+    return tuple((-mean_snr * torch.log1p(-levels)).tolist())

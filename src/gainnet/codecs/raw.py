@@ -1,0 +1,209 @@
+"""Codecs without compression: float32 bytes, pixels of a few bits, latent entries as symbols."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gainnet.core.errors import ConfigError, PayloadError
+from gainnet.core.types import Bits, Payload, Size, Spec, Symbols
+
+SMALLEST_NOISE = 1e-12
+
+
+def rows_of(x: Tensor, batch: tuple[int, ...]) -> NDArray[np.float32]:
+    """[num_items, values per item], a batch flattened for coding item by item.
+
+    >>> rows_of(torch.zeros(2, 3, 4), (2, 3)).shape
+    (6, 4)
+    """
+    rows: NDArray[np.float32] = x.detach().reshape(math.prod(batch), -1).to(torch.float32).cpu().numpy()
+    return rows
+
+
+def batch_of(x: Tensor, reported_snr: Tensor) -> tuple[int, ...]:
+    """Batch dimensions of `x`: as many as `reported_snr` has."""
+    return tuple(x.shape[: reported_snr.dim()])
+
+
+def check_length(string: bytes, num_bytes: int, codec: str) -> None:
+    """Raises `PayloadError` unless a received string has the length that its codec always sends."""
+    if len(string) != num_bytes:
+        raise PayloadError(f"{codec}: payload has {len(string)} bytes, expected {num_bytes}; it was cut or padded")
+
+
+@final
+@dataclass(frozen=True)
+class Float32:
+    """Every value as its four float32 bytes, little endian: lossless.
+
+    tensor --> [ 4 bytes per value ] --> bits;  an item that did not arrive becomes zeros
+
+    >>> codec, x = Float32(), torch.tensor([[1.5, -2.0]])
+    >>> codec.decode(codec.encode(x, torch.ones(1)), Spec((2,)))
+    tensor([[ 1.5000, -2.0000]])
+    """
+
+    emits: ClassVar[type[Payload]] = Bits
+
+    def size(self, spec: Spec) -> Size:
+        return Size.fixed(32 * spec.num_values)
+
+    def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
+        batch = batch_of(x, reported_snr)
+        return Bits(tuple(row.astype("<f4").tobytes() for row in rows_of(x, batch)), batch)
+
+    def decode(self, payload: Bits, spec: Spec) -> Tensor:
+        rows = np.zeros((len(payload.strings), spec.num_values), dtype=np.float32)
+        for row, string in zip(rows, payload.strings, strict=True):
+            if string is not None:
+                check_length(string, 4 * spec.num_values, "float32")
+                row[:] = np.frombuffer(string, dtype="<f4")
+        return torch.from_numpy(rows).reshape(*payload.batch, *spec.shape)
+
+
+@final
+@dataclass(frozen=True)
+class RawPixels:
+    """Every pixel value in [0, 1] as an integer of a few bits, packed: the uncompressed picture.
+
+    Args:
+        bits_per_value: 1 to 16; values outside [0, 1] are clipped.
+
+    >>> RawPixels(8).size(Spec((3, 128, 128))).upper
+    393216
+    """
+
+    bits_per_value: int = 8
+    emits: ClassVar[type[Payload]] = Bits
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits_per_value <= 16:
+            raise ConfigError(f"bits_per_value: must be 1 to 16, not {self.bits_per_value}")
+
+    def size(self, spec: Spec) -> Size:
+        return Size.fixed(8 * self._num_bytes(spec))
+
+    def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
+        batch = batch_of(x, reported_snr)
+        levels = np.rint(np.clip(rows_of(x, batch), 0, 1) * self._peak).astype(np.uint16)
+        planes = levels[:, :, None] >> np.arange(self.bits_per_value, dtype=np.uint16)[::-1] & 1
+        packed = np.packbits(planes.astype(np.uint8).reshape(len(levels), -1), axis=1)
+        return Bits(tuple(row.tobytes() for row in packed), batch)
+
+    def decode(self, payload: Bits, spec: Spec) -> Tensor:
+        rows = np.full((len(payload.strings), spec.num_values), 0.5, dtype=np.float32)
+        for row, string in zip(rows, payload.strings, strict=True):
+            if string is not None:
+                check_length(string, self._num_bytes(spec), "raw_pixels")
+                row[:] = self._unpack(string, spec.num_values)
+        return torch.from_numpy(rows).reshape(*payload.batch, *spec.shape)
+
+    @property
+    def _peak(self) -> int:
+        return (1 << self.bits_per_value) - 1
+
+    def _num_bytes(self, spec: Spec) -> int:
+        return -(-spec.num_values * self.bits_per_value // 8)
+
+    def _unpack(self, string: bytes, num_values: int) -> NDArray[np.float32]:
+        flat = np.unpackbits(np.frombuffer(string, dtype=np.uint8), count=num_values * self.bits_per_value)
+        weights = 1 << np.arange(self.bits_per_value, dtype=np.int64)[::-1]
+        return ((flat.reshape(num_values, -1) @ weights) / self._peak).astype(np.float32)
+
+
+@final
+@dataclass(frozen=True)
+class RawAnalog:
+    r"""Two values per complex symbol, sent as they are; differentiable.
+
+    $s = (x_1 + j x_2) / (\sqrt 2\, a)$, received with `Symbols.mmse`
+
+    E|s|^2 = 1 when the values have mean square a^2. A normalisation per item would be side information that the receiver
+    does not have, so `scale` is fixed and known to both ends; latents of diffusion models have about unit variance.
+
+    Args:
+        num_channel_uses: complex symbols per item; `None` for one per two values. A whole multiple of that repeats the
+            symbols, and the receiver combines them by their ratio of gain to noise.
+        scale: root mean square $a$ of the values, > 0.
+
+    >>> codec, x = RawAnalog(), torch.tensor([[1.0, -1.0, 0.5, 2.0]])
+    >>> codec.decode(codec.encode(x, torch.ones(1)), Spec((4,)))
+    tensor([[ 1.0000, -1.0000,  0.5000,  2.0000]])
+    """
+
+    num_channel_uses: int | None = None
+    scale: float = 1.0
+    emits: ClassVar[type[Payload]] = Symbols
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise ConfigError(f"scale: must be a positive number, not {self.scale}")
+
+    def size(self, spec: Spec) -> Size:
+        """Symbols per item.
+
+        Raises:
+            ConfigError: `num_channel_uses` is no whole multiple of one use per two values.
+        """
+        return Size.fixed(self._num_repeats(spec.num_values) * _num_pairs(spec.num_values))
+
+    def encode(self, x: Tensor, reported_snr: Tensor) -> Symbols:
+        flat = x.reshape(*batch_of(x, reported_snr), -1)
+        repeats = self._num_repeats(flat.shape[-1])
+        even = torch.nn.functional.pad(flat, (0, flat.shape[-1] % 2))
+        pairs = torch.view_as_complex(even.unflatten(-1, (-1, 2)).contiguous()) / (math.sqrt(2) * self.scale)
+        return Symbols.clean(pairs.repeat(*[1] * (pairs.dim() - 1), repeats), reported_snr)
+
+    def decode(self, payload: Symbols, spec: Spec) -> Tensor:
+        pairs = combine(payload, _num_pairs(spec.num_values)).mmse() * (math.sqrt(2) * self.scale)
+        return torch.view_as_real(pairs).flatten(-2)[..., : spec.num_values].reshape(*payload.batch, *spec.shape)
+
+    def _num_repeats(self, num_values: int) -> int:
+        pairs = _num_pairs(num_values)
+        uses = pairs if self.num_channel_uses is None else self.num_channel_uses
+        if uses < pairs or uses % pairs:
+            raise ConfigError(
+                f"num_channel_uses: the raw codec needs {pairs} uses (or a whole multiple) for {num_values} values, "
+                f"not {uses}; give num_channel_uses={pairs} or codec linear, which takes any number"
+            )
+        return uses // pairs
+
+
+def _num_pairs(num_values: int) -> int:
+    return (num_values + 1) // 2
+
+
+def combine(symbols: Symbols, num_symbols: int) -> Symbols:
+    r"""Maximum-ratio combination of symbols that were sent several times, one round after the other.
+
+    $y = \sum_r w_r h_r^* y_r$ with $w_r \propto 1/\sigma_r^2$, which keeps the signal-to-noise ratios' sum
+    (Brennan 1959).
+
+    Args:
+        symbols: [*batch, num_rounds * num_symbols].
+        num_symbols: symbols in one round.
+
+    >>> twice = Symbols.clean(torch.ones(4, dtype=torch.complex64))
+    >>> combine(twice, 2).mmse().real
+    tensor([1., 1.])
+    """
+    if symbols.num_symbols == num_symbols:
+        return symbols
+    values, gain, noise = (
+        t.unflatten(-1, (-1, num_symbols)) for t in (symbols.values, symbols.gain, symbols.noise_variance)
+    )
+    precision = 1 / noise.clamp_min(SMALLEST_NOISE)
+    weight = precision / precision.sum(-2, keepdim=True)
+    return Symbols(
+        (weight * gain.conj() * values).sum(-2),
+        (weight * gain.abs().square()).sum(-2) + 0j,
+        (weight.square() * gain.abs().square() * noise).sum(-2),
+        symbols.reported_snr,
+    )
