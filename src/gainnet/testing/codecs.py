@@ -77,8 +77,8 @@ def _check_payload(payload: Payload, size: Size) -> None:
     if isinstance(payload, Symbols):
         sizes = [float(payload.num_symbols)]
     else:
-        require(None not in payload.strings, "encode leaves an item out")
-        sizes = [8.0 * len(string or b"") for string in payload.strings]
+        sizes = [8.0 * len(string) for string in payload.strings if string is not None]
+        require(len(sizes) > 0, "encode leaves every item out")
     require(max(sizes) <= size.upper, f"an item takes {max(sizes):.0f}, above the upper {size.upper:.0f} of size")
     if size.expected == size.upper:
         require(min(sizes) == size.upper, f"size is fixed at {size.upper:.0f}, but an item takes {min(sizes):.0f}")

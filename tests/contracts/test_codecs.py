@@ -1,0 +1,54 @@
+"""Every codec of the package keeps the contract of codecs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+from torch import Tensor
+
+from gainnet.codecs import IMAGE_CODECS, SEED_CODECS, TEXT_CODECS, RawAnalog, SeedBasis, text_to_tensor
+from gainnet.codecs.codec import AnyCodec
+from gainnet.core.randomness import Random
+from gainnet.testing import check_codec
+
+NUM_ITEMS = 12
+RANDOM = Random.of(range(NUM_ITEMS))
+LATENT = (4, 8, 8)
+PROMPTS = [f"{n} red stars above a blue house, à côté" for n in range(NUM_ITEMS)]
+
+
+def latents() -> Tensor:
+    """Gaussian with a covariance that a codec can use."""
+    white = RANDOM.normal((64, 256), "latent").reshape(-1, 256)
+    return white * torch.linspace(2.0, 0.2, 256) @ torch.linalg.qr(Random.of(0).normal((256, 256), "basis"))[0]
+
+
+BASIS = SeedBasis.of_samples(latents(), "")
+SEEDS = latents().reshape(NUM_ITEMS, 64, *LATENT)[:, 0]
+PICTURES = torch.nn.functional.interpolate(RANDOM.uniform((3, 6, 8), "picture"), (48, 64), mode="bilinear")
+ARGUMENTS: Mapping[str, tuple[object, ...]] = {"linear": (BASIS, 64), "digital": (BASIS,)}
+
+
+def codec_of(table: Mapping[str, type[AnyCodec]], name: str) -> AnyCodec:
+    return table[name](*ARGUMENTS.get(name, ()))
+
+
+@pytest.mark.parametrize("name", SEED_CODECS)
+def test_seed_codec(name: str) -> None:
+    check_codec(codec_of(SEED_CODECS, name), RANDOM.normal(LATENT, "unit") if name == "raw" else SEEDS)
+
+
+def test_repeated_raw_seed() -> None:
+    check_codec(RawAnalog(num_channel_uses=256), RANDOM.normal(LATENT, "unit"))
+
+
+@pytest.mark.parametrize("name", IMAGE_CODECS)
+def test_image_codec(name: str) -> None:
+    check_codec(codec_of(IMAGE_CODECS, name), PICTURES)
+
+
+@pytest.mark.parametrize("name", TEXT_CODECS)
+def test_text_codec(name: str) -> None:
+    check_codec(codec_of(TEXT_CODECS, name), text_to_tensor(PROMPTS, 64))

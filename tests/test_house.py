@@ -1,0 +1,128 @@
+"""What holds the house together and no linter looks at: names, docstrings, exports, safe files, a light front door."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "gainnet"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+PACKAGES = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+BANNED_WORDS = {
+    "manager", "handler", "helper", "helpers", "util", "utils", "base", "wrapper", "data", "info", "process", "do",
+    "common", "shared",
+}  # fmt: skip
+UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+UNSAFE_CALLS = {"torch.load", "torch.save", "pandas.read_pickle", "pd.read_pickle", "numpy.fromfile", "eval", "exec"}
+HEAVY_MODULES = {
+    "torch", "sionna", "diffusers", "transformers", "accelerate", "torchmetrics", "matplotlib", "pandas", "scipy",
+}  # fmt: skip
+MODEL_LIMIT_BYTES = 16e6
+MAX_FUNCTION_LINES = 60
+
+per_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def definitions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node
+
+
+def words_of(name: str) -> set[str]:
+    return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+\d*", name)}
+
+
+@per_source
+def test_no_name_is_an_empty_word(path: Path) -> None:
+    names = [path.stem, *(node.name for node in definitions(tree_of(path)))]
+    assert {name: words_of(name) & BANNED_WORDS for name in names if words_of(name) & BANNED_WORDS} == {}
+
+
+@per_source
+def test_everything_public_says_what_it_is(path: Path) -> None:
+    tree = tree_of(path)
+    assert path.stem.startswith("__main__") or ast.get_docstring(tree), "the module has no docstring"
+    public = [n for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and not n.name.startswith("_")]
+    assert [node.name for node in public if not ast.get_docstring(node)] == []
+
+
+@per_source
+def test_functions_are_short(path: Path) -> None:
+    long = {n.name: n.end_lineno - n.lineno for n in definitions(tree_of(path)) if not isinstance(n, ast.ClassDef)}
+    assert {name: lines for name, lines in long.items() if lines > MAX_FUNCTION_LINES} == {}
+
+
+@per_source
+def test_nothing_unpickles(path: Path) -> None:
+    imported, called = set(), set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add((node.module or "").split(".")[0])
+        elif isinstance(node, ast.Call):
+            called.add(ast.unparse(node.func))
+            assert not any(word.arg == "allow_pickle" and ast.unparse(word.value) != "False" for word in node.keywords)
+    assert imported & UNSAFE_MODULES == set()
+    assert called & UNSAFE_CALLS == set()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_exports_exactly_what_it_names(package: str) -> None:
+    tree = tree_of(PACKAGE / package / "__init__.py")
+    named: set[str] = set()
+    exported: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module != "__future__":
+            named |= {alias.asname or alias.name for alias in node.names if node.module.startswith("gainnet")}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            named.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            if ast.unparse(target) == "__all__":
+                exported = ast.literal_eval(node.value)
+            else:
+                named.add(ast.unparse(target))
+    assert sorted(exported) == sorted(name for name in named if not name.startswith("_"))
+
+
+def test_the_front_door_is_light() -> None:
+    """`gainnet --help` loads nothing that takes seconds."""
+    code = "import sys, gainnet.cli; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "src")
+    assert set(loaded.stdout.split()) & HEAVY_MODULES == set()
+
+
+def test_what_is_shipped_is_source_or_a_safe_file() -> None:
+    safe = {".py", ".typed", ".toml", ".json", ".safetensors", ".md", ".txt", ".csv"}
+    files = [path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert {path.name for path in files if path.suffix not in safe} == set()
+
+
+def test_the_shipped_model_is_small() -> None:
+    scenes = (PACKAGE / "models" / "pretrained" / "scenes").rglob("*.safetensors")
+    assert sum(path.stat().st_size for path in scenes) <= MODEL_LIMIT_BYTES
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_has_its_page(package: str) -> None:
+    assert f"::: gainnet.{package}" in (ROOT / "docs" / "api" / f"{package}.md").read_text()
+    assert f"api/{package}.md" in (ROOT / "mkdocs.yml").read_text()
+
+
+def test_one_version_everywhere() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
