@@ -42,8 +42,8 @@ class Downsample(nn.Module):
         self.out_channels = out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = functional.pixel_unshuffle(x, 2).unflatten(1, (self.out_channels, -1)).mean(2)
-        return functional.pixel_unshuffle(cast(Tensor, self.conv(x)), 2) + shortcut
+        groups: Tensor = functional.pixel_unshuffle(x, 2).unflatten(1, (self.out_channels, -1))
+        return functional.pixel_unshuffle(cast(Tensor, self.conv(x)), 2) + groups.mean(2)
 
 
 class Upsample(nn.Module):
@@ -101,10 +101,10 @@ class Coded(NamedTuple):
 class SceneAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers is untyped
     """Deterministic convolutional autoencoder with eight-fold reduction, in diffusers' format.
 
-        pixels [b, 3, 128, 128] in [-1, 1] -> encoder -> latents [b, 4, 16, 16], about unit variance -> decoder -> pixels
+        pixels [b, 3, 128, 128] in [-1, 1] -> encoder -> latents [b, 4, 16, 16] of unit variance -> decoder -> pixels
 
-    A pixel-unshuffle stem, DC-AE shortcuts (Chen et al. 2024) and residual blocks without normalisation. It stands where
-    `StableDiffusionPipeline` expects its `vae`.
+    A pixel-unshuffle stem, DC-AE shortcuts (Chen et al. 2024) and residual blocks without normalisation. It stands
+    where `StableDiffusionPipeline` expects its `vae`.
 
     Args:
         in_channels: channels of a picture going in.
@@ -136,7 +136,7 @@ class SceneAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffus
         scaling_factor: float = 1.0,
         shift_factor: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         fine, coarse = block_out_channels[2:]
         self.encoder = Encoder(in_channels, latent_channels, fine, coarse, num_encoder_blocks)
         self.decoder = Decoder(out_channels, latent_channels, fine, coarse, num_decoder_blocks)

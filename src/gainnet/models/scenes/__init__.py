@@ -1,0 +1,42 @@
+"""The scenes that the shipped model draws: attributes, captions, pictures and words."""
+
+from gainnet.models.scenes.captions import Scene, Thing, parse, write_captions
+from gainnet.models.scenes.labels import ATTRIBUTES, UNNAMED, caption_labels, scene_labels
+from gainnet.models.scenes.rendering import render
+from gainnet.models.scenes.scene import (
+    COLOURS,
+    LAYOUTS,
+    SETTINGS,
+    SHAPES,
+    SIZES,
+    Pair,
+    Scenes,
+    draw_scenes,
+    has_pair,
+    stream,
+)
+from gainnet.models.scenes.words import MAX_NUM_TOKENS, build_tokenizer
+
+__all__ = [
+    "ATTRIBUTES",
+    "COLOURS",
+    "LAYOUTS",
+    "MAX_NUM_TOKENS",
+    "SETTINGS",
+    "SHAPES",
+    "SIZES",
+    "UNNAMED",
+    "Pair",
+    "Scene",
+    "Scenes",
+    "Thing",
+    "build_tokenizer",
+    "caption_labels",
+    "draw_scenes",
+    "has_pair",
+    "parse",
+    "render",
+    "scene_labels",
+    "stream",
+    "write_captions",
+]

@@ -1,0 +1,115 @@
+"""Training the autoencoder of the scenes: first whole, then its decoder alone."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gainnet.models.autoencoder import SceneAutoencoder
+from gainnet.models.scenes import draw_scenes, render, stream
+from gainnet.training.muon import muon_and_adamw
+
+LATENT_NOISE = 0.25
+WINDOW = 8
+
+
+def torch_stream(random_seed: int, name: str, step: int) -> torch.Generator:
+    """Torch's generator of (random seed, name, step), always on the processor so that devices agree."""
+    return torch.Generator().manual_seed(int(stream(random_seed, name, step).integers(2**62)))
+
+
+def local_ssim(x: Tensor, y: Tensor) -> Tensor:
+    """Mean structural similarity over square windows of 8 pixels, every fourth one (Wang et al. 2004, eq. 13).
+
+    Args:
+        x: [batch, channels, height, width], pixels in [-1, 1].
+        y: likewise.
+
+    >>> float(local_ssim(torch.eye(16).view(1, 1, 16, 16), torch.eye(16).view(1, 1, 16, 16)))
+    1.0
+    """
+    moments = functional.avg_pool2d(torch.cat((x, y, x * x, y * y, x * y), dim=1), WINDOW, WINDOW // 2)
+    mean_x, mean_y, square_x, square_y, product = moments.chunk(5, dim=1)
+    c1, c2 = 0.02**2, 0.06**2
+    var_x, var_y, covariance = square_x - mean_x**2, square_y - mean_y**2, product - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    return (luminance * (2 * covariance + c2) / (var_x + var_y + c2)).mean()
+
+
+def reconstruction_loss(reconstructions: Tensor, pictures: Tensor) -> Tensor:
+    """Half the mean absolute error, twice the mean square error and a tenth of what SSIM lacks of 1."""
+    error = reconstructions - pictures
+    return 0.5 * error.abs().mean() + 2 * error.square().mean() + 0.1 * (1 - local_ssim(reconstructions, pictures))
+
+
+def unit_variance_penalty(latents: Tensor) -> Tensor:
+    """How far the channels' means are from 0 and their standard deviations from 1, squared."""
+    mean, deviation = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
+    return (mean.square() + (deviation - 1).square()).mean()
+
+
+def _pictures(random_seed: int, name: str, step: int, batch_size: int, torch_device: torch.device) -> Tensor:
+    return render(draw_scenes(batch_size, stream(random_seed, name, step))).to(torch_device) * 2 - 1
+
+
+def _noise(latents: Tensor, generator: torch.Generator) -> Tensor:
+    """Gaussian noise for half of the batch, its deviation uniform up to 0.25: the latents will cross a noisy link."""
+    strength = LATENT_NOISE * (2 * torch.rand(len(latents), 1, 1, 1, generator=generator) - 1).clamp(min=0)
+    return (strength * torch.randn(latents.shape, generator=generator)).to(latents.device)
+
+
+@final
+class AutoencoderStage:
+    """Encoder and decoder together, on fresh pictures at every step."""
+
+    name = "autoencoder"
+    ema_decay = 0.998
+    peak_rates = (2.5e-3, 1e-3)
+
+    def __init__(
+        self, model: SceneAutoencoder, random_seed: int, num_steps: int, batch_size: int, torch_device: torch.device
+    ) -> None:
+        self.model: nn.Module = nn.Module.to(model, torch_device)
+        self.encoder, self.decoder = model.encoder, model.decoder
+        self.random_seed, self.num_steps, self.batch_size = random_seed, num_steps, batch_size
+        self.torch_device = torch_device
+        ends = (model.encoder[1], model.encoder[-1], model.decoder[0], model.decoder[-2])
+        self.optimizers = muon_and_adamw(model, ends)
+
+    def loss(self, step: int) -> Tensor:
+        pictures = _pictures(self.random_seed, self.name, step, self.batch_size, self.torch_device)
+        generator = torch_stream(self.random_seed, f"{self.name} noise", step)
+        with torch.autocast(self.torch_device.type, torch.bfloat16):
+            latents = self.encoder(pictures).float()
+            reconstructions = self.decoder(latents + _noise(latents, generator)).float()
+        return reconstruction_loss(reconstructions, pictures) + 0.02 * unit_variance_penalty(latents)
+
+
+@final
+class DecoderStage:
+    """The decoder alone behind a frozen encoder, on fresh pictures at every step."""
+
+    name = "decoder"
+    ema_decay = 0.998
+    peak_rates = (1e-3, 4e-4)
+
+    def __init__(
+        self, model: SceneAutoencoder, random_seed: int, num_steps: int, batch_size: int, torch_device: torch.device
+    ) -> None:
+        self.encoder = model.encoder.to(torch_device).requires_grad_(False)
+        self.model: nn.Module = model.decoder.to(torch_device)
+        self.random_seed, self.num_steps, self.batch_size = random_seed, num_steps, batch_size
+        self.torch_device = torch_device
+        self.optimizers = muon_and_adamw(model.decoder, (model.decoder[0], model.decoder[-2]))
+
+    def loss(self, step: int) -> Tensor:
+        pictures = _pictures(self.random_seed, self.name, step, self.batch_size, self.torch_device)
+        generator = torch_stream(self.random_seed, f"{self.name} noise", step)
+        with torch.autocast(self.torch_device.type, torch.bfloat16):
+            with torch.no_grad():
+                latents = self.encoder(pictures).float()
+            reconstructions = self.model(latents + _noise(latents, generator)).float()
+        return reconstruction_loss(reconstructions, pictures)

@@ -1,0 +1,101 @@
+"""Writing what was trained as folders that diffusers and the package load: half precision, whole or not at all."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from safetensors.torch import save_file
+from torch import nn
+
+from gainnet.models.attributes import CONFIG, WEIGHTS, AttributeClassifier
+from gainnet.models.autoencoder import SceneAutoencoder
+from gainnet.models.scenes import ATTRIBUTES, build_tokenizer
+from gainnet.training.denoiser import build_scheduler
+
+if TYPE_CHECKING:
+    from transformers import CLIPTextModel
+
+M = TypeVar("M", bound=nn.Module)
+
+GENERATION = {"num_inference_steps": 10, "guidance_scale": 3.0, "height": 128, "width": 128}
+
+
+def write_folder(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """A folder that `fill` wrote beside its place before it took the place of the old one.
+
+    Args:
+        folder: its place.
+        fill: writes into the empty folder it is given.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    fill(beside)
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    beside.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def weight_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every weight file of a folder, by its path inside it."""
+    files = sorted(folder.rglob("*.safetensors"))
+    return {file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def _halved(model: M) -> M:
+    # torch's own method: those of diffusers' models warn of what only matters when half precision computes
+    return nn.Module.half(copy.deepcopy(model).cpu())
+
+
+def write_pipeline(
+    autoencoder: SceneAutoencoder, text_encoder: CLIPTextModel, denoiser: nn.Module, folder: Path
+) -> Path:
+    """A folder that `StableDiffusionPipeline.from_pretrained` loads, with `gainnet.json` for the package."""
+    from diffusers import StableDiffusionPipeline
+
+    def fill(beside: Path) -> None:
+        pipeline: Any = StableDiffusionPipeline(
+            vae=_halved(autoencoder),
+            text_encoder=_halved(text_encoder),
+            tokenizer=build_tokenizer(),
+            unet=_halved(denoiser),
+            scheduler=build_scheduler(),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        pipeline.save_pretrained(beside)
+        config = {"kind": "scenes", "generation": GENERATION, "sha256": weight_hashes(beside)}
+        (beside / "gainnet.json").write_text(json.dumps(config, indent=2) + "\n")
+
+    return write_folder(folder, fill)
+
+
+def write_classifier(classifier: AttributeClassifier, folder: Path) -> Path:
+    """A folder that `AttributeClassifier.from_pretrained` loads."""
+
+    def fill(beside: Path) -> None:
+        weights = {name: value.detach().cpu().half().contiguous() for name, value in classifier.state_dict().items()}
+        save_file(weights, beside / WEIGHTS)
+        config = {
+            "kind": "attribute-classifier",
+            "widths": list(classifier.widths),
+            "hidden": classifier.hidden,
+            "attributes": ATTRIBUTES,
+            "sha256": weight_hashes(beside),
+        }
+        (beside / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+
+    return write_folder(folder, fill)

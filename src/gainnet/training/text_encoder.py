@@ -1,0 +1,113 @@
+"""Training the text encoder: its output tokens have to tell the attributes that a caption names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import AdamW
+
+from gainnet.models.scenes import (
+    ATTRIBUTES,
+    MAX_NUM_TOKENS,
+    UNNAMED,
+    build_tokenizer,
+    caption_labels,
+    draw_scenes,
+    parse,
+    stream,
+    write_captions,
+)
+
+if TYPE_CHECKING:
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+
+def build_text_encoder(random_seed: int, hidden_size: int, num_layers: int) -> CLIPTextModel:
+    """CLIP's text model, small and with fresh weights."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    tokenizer = build_tokenizer()
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden_size,
+        intermediate_size=4 * hidden_size,
+        num_hidden_layers=num_layers,
+        num_attention_heads=max(1, hidden_size // 32),
+        max_position_embeddings=MAX_NUM_TOKENS,
+        projection_dim=hidden_size,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(random_seed)
+        return CLIPTextModel(config)
+
+
+def tokens_of(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
+    """[n, 24], token indices, padded and cut as diffusers' pipeline does."""
+    tokens = tokenizer(captions, padding="max_length", max_length=MAX_NUM_TOKENS, truncation=True, return_tensors="pt")
+    return cast(Tensor, tokens.input_ids)
+
+
+class AttributeReader(nn.Module):
+    """One learned query per attribute that looks at the tokens once and names a class.
+
+    tokens [b, 24, d] -> attention of 8 queries -> [b, 8, d] -> one linear layer each -> logits
+
+    Args:
+        hidden_size: width $d$ of the tokens.
+    """
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(len(ATTRIBUTES), hidden_size))
+        self.key = nn.Linear(hidden_size, hidden_size)
+        self.heads = nn.ModuleList(nn.Linear(hidden_size, num_classes) for num_classes in ATTRIBUTES.values())
+
+    def forward(self, tokens: Tensor) -> list[Tensor]:
+        weights = (self.queries @ self.key(tokens).mT / tokens.shape[-1] ** 0.5).softmax(-1)
+        read = weights @ tokens
+        return [head(read[:, k]) for k, head in enumerate(self.heads)]
+
+
+def attribute_loss(logits: list[Tensor], labels: Tensor) -> Tensor:
+    """Cross entropy, summed over attributes, of those that are named."""
+    losses = [
+        functional.cross_entropy(logit, label, ignore_index=UNNAMED, reduction="sum")
+        / (label != UNNAMED).sum().clamp(1)
+        for logit, label in zip(logits, labels.unbind(1), strict=True)
+    ]
+    return torch.stack(losses).sum()
+
+
+@final
+class TextEncoderStage:
+    """Text encoder and attribute reader together, on fresh captions at every step; the reader is thrown away after."""
+
+    name = "text_encoder"
+    ema_decay = 0.99
+    peak_rates = (1e-3,)
+
+    def __init__(
+        self, encoder: CLIPTextModel, random_seed: int, num_steps: int, batch_size: int, torch_device: torch.device
+    ) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(random_seed + 1)
+            reader = AttributeReader(encoder.config.hidden_size)
+        self.model: nn.Module = nn.ModuleDict({"encoder": encoder, "reader": reader}).to(torch_device)
+        self.encoder, self.reader = encoder, reader
+        self.random_seed, self.num_steps, self.batch_size = random_seed, num_steps, batch_size
+        self.torch_device = torch_device
+        self.tokenizer = build_tokenizer()
+        self.optimizers = (AdamW(self.model.parameters(), lr=1e-3, weight_decay=0.01),)
+
+    def loss(self, step: int) -> Tensor:
+        rng = stream(self.random_seed, self.name, step)
+        captions = write_captions(draw_scenes(self.batch_size, rng), rng)
+        labels = caption_labels([parse(caption) for caption in captions]).to(self.torch_device)
+        hidden = self.encoder(tokens_of(self.tokenizer, captions).to(self.torch_device)).last_hidden_state
+        return attribute_loss(self.reader(hidden), labels)
