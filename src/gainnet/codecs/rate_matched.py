@@ -15,12 +15,16 @@ from gainnet.codecs.codec import Codec
 from gainnet.core.types import Bits, Payload, Size, Spec
 
 
+LEAST_BITS, MOST_BITS = 8.0, 2.0**31
+"""Budgets that a codec can be asked for: a byte at least, and a number."""
+
+
 @final
 @dataclass(frozen=True)
 class RateMatched:
     """A codec with a budget of bits that follows, item by item, the SNR that the sender was told.
 
-    item --> [ capacity at its reported SNR ] --> [ codec with that budget ] --> bits
+    item --> [ capacity at its reported SNR ] --> [ codec with that budget ] --> bits;  not sent when no byte fits
 
     Args:
         codec_of: the codec for a budget in bits per item.
@@ -34,26 +38,29 @@ class RateMatched:
     emits: ClassVar[type[Payload]] = Bits
 
     def size(self, spec: Spec) -> Size:
-        typical = [self._codec(snr).size(spec) for snr in self.typical_snrs]
-        upper = self._codec(math.inf).size(spec).upper
-        return Size(sum(size.expected for size in typical) / len(typical), upper)
+        budgets = [self.capacity_bits(snr) for snr in self.typical_snrs]
+        expected = [self._codec(budget).size(spec).expected for budget in budgets if budget >= LEAST_BITS]
+        upper = self._codec(self.capacity_bits(math.inf)).size(spec).upper
+        return Size(sum(expected) / len(budgets), upper)
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
         batch = tuple(reported_snr.shape)
         items = x.reshape(-1, *x.shape[len(batch) :])
         strings: list[bytes | None] = [None] * len(items)
         for budget, members in self._by_budget(reported_snr).items():
-            payload = self.codec_of(budget).encode(items[members], reported_snr.reshape(-1)[members])
+            if budget < LEAST_BITS:
+                continue
+            payload = self._codec(budget).encode(items[members], reported_snr.reshape(-1)[members])
             for member, string in zip(members, payload.strings, strict=True):
                 strings[member] = string
         return Bits(tuple(strings), batch)
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
-        decoded: Tensor = self._codec(self.typical_snrs[0]).decode(payload, spec)
+        decoded: Tensor = self._codec(MOST_BITS).decode(payload, spec)
         return decoded
 
-    def _codec(self, snr: float) -> Codec[Bits]:
-        codec: Codec[Bits] = self.codec_of(self.capacity_bits(snr))
+    def _codec(self, budget: float) -> Codec[Bits]:
+        codec: Codec[Bits] = self.codec_of(min(max(budget, LEAST_BITS), MOST_BITS))
         return codec
 
     def _by_budget(self, reported_snr: Tensor) -> dict[float, list[int]]:

@@ -1,12 +1,17 @@
 """Who computes what, who sends what: plans, and how they run and what they cost."""
 
+from collections.abc import Callable
+
 from gainnet.protocols.centralized import centralized, device_only
 from gainnet.protocols.plan import Compute, Plan, Transfer
 from gainnet.protocols.pricing import Pricing, pricing, pricings
 from gainnet.protocols.run import estimate, execute
 from gainnet.protocols.single_edge import eiug
 
+PROTOCOLS: dict[str, Callable[..., Plan]] = {"centralized": centralized, "device_only": device_only, "eiug": eiug}
+
 __all__ = [
+    "PROTOCOLS",
     "Compute",
     "Plan",
     "Pricing",

@@ -1,0 +1,42 @@
+"""Files that are there completely or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from gainnet.core.errors import ConfigError
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """A file, written beside its place and then renamed; its folder is made when missing.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise ConfigError(f"out: cannot write {path.parent} ({error.strerror}); give another folder") from None
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def check_writable(folder: Path) -> None:
+    """Raises `ConfigError` when a folder could not be made or written, and leaves nothing behind."""
+    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    if not there.is_dir():
+        raise ConfigError(f"out: {there} is a file, so {folder} cannot be a folder; give another folder")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise ConfigError(f"out: cannot write {there} ({error.strerror}); give another folder") from None

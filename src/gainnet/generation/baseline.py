@@ -1,0 +1,104 @@
+"""What the best centralised system would have delivered over the same air."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from gainnet.codecs import AVIF, JPEG, WebP
+from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.rate_matched import RateMatched
+from gainnet.core.randomness import Random
+from gainnet.core.types import Bits, Size, Spec
+from gainnet.core.units import psnr_db_of_mse
+from gainnet.network.network import Network
+from gainnet.network.scenario import DEVICE, EDGE
+from gainnet.radio.link import AnyLink
+
+CODECS: dict[str, Callable[[float], AnyCodec]] = {
+    "jpeg": lambda bits: JPEG(max_bits=bits),
+    "webp": lambda bits: WebP(max_bits=bits),
+    "avif": lambda bits: AVIF(max_bits=bits),
+}
+LEAST_BITS, MOST_BITS, NUM_HALVINGS = 64.0, 2.0**18, 9
+
+
+@final
+@dataclass(frozen=True)
+class Baseline:
+    """The best image codec over the digital link between the same nodes.
+
+    Args:
+        name: of the codec with the best PSNR at equal channel uses.
+        num_channel_uses_equal_psnr: uses per picture that it needs for the PSNR of the generation, expected, its
+            retransmissions counted; `None` when the generation is exact or no budget reaches it.
+        psnr_db_equal_uses: its PSNR at the channel uses of the generation, dB; `None` when exact.
+        image: [3, H, W], the first picture as it arrives; mid-grey where nothing fits.
+    """
+
+    name: str
+    num_channel_uses_equal_psnr: float | None
+    psnr_db_equal_uses: float | None
+    image: Tensor
+
+
+def best_image_codec(
+    network: Network, references: Tensor, num_channel_uses: float, psnr_db: float | None, random: Random
+) -> Baseline:
+    """The baseline of a generation, sent for real.
+
+    Args:
+        network: with a digital downlink.
+        references: [num_items, 3, H, W], the pictures to deliver, in [0, 1].
+        num_channel_uses: uses per picture that the generation took on the downlink.
+        psnr_db: PSNR that the generation reached; `None` when exact.
+        random: streams of the items.
+    """
+    link = network.link(EDGE, DEVICE, Bits)
+    received = {
+        name: _deliver(codec_of, link, references, num_channel_uses, random) for name, codec_of in CODECS.items()
+    }
+    errors = {name: float((images - references).square().mean()) for name, images in received.items()}
+    name = min(errors, key=lambda candidate: errors[candidate])
+    reached = None if errors[name] == 0 else float(psnr_db_of_mse(torch.tensor(errors[name])))
+    needed = None if psnr_db is None else _uses_for(CODECS[name], link, references, psnr_db)
+    return Baseline(name, needed, reached, received[name][0])
+
+
+def _deliver(
+    codec_of: Callable[[float], AnyCodec], link: AnyLink, references: Tensor, uses: float, random: Random
+) -> Tensor:
+    """[num_items, 3, H, W], pictures that fill the channel uses, as they arrive."""
+    streams = random.child("baseline")
+    state = link.observe(streams)
+    codec = RateMatched(codec_of, lambda snr: link.capacity_bits(uses, snr), ())
+    payload, _ = link.send(codec.encode(references, state.reported_snr), state, streams)
+    return codec.decode(payload, Spec(tuple(references.shape[1:])))
+
+
+def _uses_for(codec_of: Callable[[float], AnyCodec], link: AnyLink, references: Tensor, psnr_db: float) -> float | None:
+    """Expected uses per picture of the smallest budget that reaches a PSNR, by bisection on its logarithm."""
+    if _psnr_db(codec_of(MOST_BITS), references)[0] < psnr_db:
+        return None
+    low, high = math.log(LEAST_BITS), math.log(MOST_BITS)
+    for _ in range(NUM_HALVINGS):
+        middle = (low + high) / 2
+        if _psnr_db(codec_of(math.exp(middle)), references)[0] < psnr_db:
+            low = middle
+        else:
+            high = middle
+    num_bits = _psnr_db(codec_of(math.exp(high)), references)[1]
+    return link.usage(Size.fixed(num_bits), 1).num_channel_uses
+
+
+def _psnr_db(codec: AnyCodec, references: Tensor) -> tuple[float, float]:
+    """PSNR and mean bits per picture of a codec, without a channel."""
+    payload = codec.encode(references, torch.full((len(references),), math.inf))
+    decoded = codec.decode(payload, Spec(tuple(references.shape[1:])))
+    mse = (decoded - references).square().mean()
+    return float(psnr_db_of_mse(mse)), payload.num_bits / len(references)

@@ -1,0 +1,138 @@
+"""One generation: run it or price it, compare it, keep it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.randomness import Random
+from gainnet.core.report import Report
+from gainnet.core.text import text_to_tensor
+from gainnet.core.types import Place, Spec
+from gainnet.generation.assemble import IDEAL, build_network, build_plan, codecs_of
+from gainnet.generation.baseline import Baseline, best_image_codec
+from gainnet.generation.config import GenerationConfig
+from gainnet.generation.quality import Quality, quality
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import load_model
+from gainnet.models.remembered import Remembered
+from gainnet.network.scenario import DEVICE
+from gainnet.protocols import estimate as estimate_plan
+from gainnet.protocols import execute, pricing
+from gainnet.protocols.plan import Compute, Plan
+
+PROMPT: Place = (DEVICE, "prompt")
+
+
+@final
+@dataclass(frozen=True)
+class Generation:
+    """What came out of a generation.
+
+    Args:
+        config: what was asked.
+        images: [num_items, 3, H, W], in [0, 1], as the device has them.
+        references: [num_items, 3, H, W], the channel-free generation from the same random seeds.
+        report: what it cost, all items together.
+        quality: against the references.
+        baseline: the best image codec over the same air; `None` where there is nothing to compare.
+        wall_s: measured time of the run on this machine.
+    """
+
+    config: GenerationConfig
+    images: Tensor
+    references: Tensor
+    report: Report
+    quality: Quality
+    baseline: Baseline | None
+    wall_s: float
+
+
+def open_model(config: GenerationConfig) -> DiffusionModel:
+    """The model that a configuration names."""
+    return load_model(config.model, config.num_steps, config.guidance_scale, config.torch_device, config.online)
+
+
+def generate(
+    config: GenerationConfig, model: DiffusionModel | None = None, watch: Callable[[str], None] = lambda label: None
+) -> Generation:
+    """Pictures that edge and device made together, with what it cost and how good they are.
+
+    Args:
+        config: what is asked.
+        model: an opened model, to generate many times; opened here when `None`.
+        watch: called with the label of each step before it runs.
+
+    Raises:
+        GainnetError: the configuration, the model or the plan does not fit; one line says how to mend it.
+    """
+    opened = open_model(config) if model is None else model
+    network = build_network(config)
+    plan = remembering(build_plan(config, opened, network))
+    prompts = text_to_tensor(config.prompts)
+    random = Random.of([config.random_seed + item for item in range(len(config.prompts))])
+    begin_s = time.perf_counter()
+    with torch.inference_mode():
+        places, report = execute(plan, {PROMPT: prompts}, network, random, pricing(config.priced_as), watch=watch)
+        wall_s = time.perf_counter() - begin_s
+        references = _channel_free(plan, prompts, random)
+        images = places[plan.result]
+        judged = quality(images, references, config.prompts)
+        baseline = _baseline(config, network, references, random, report, judged)
+    return Generation(config, images, references, report, judged, baseline, wall_s)
+
+
+def estimate(config: GenerationConfig, model: DiffusionModel | None = None) -> Report:
+    """What `generate` would cost, without running anything.
+
+    Raises:
+        GainnetError: as `generate`.
+    """
+    opened = open_model(config) if model is None else model
+    network = build_network(config)
+    plan = build_plan(config, opened, network)
+    num_bytes = max(len(prompt.encode()) for prompt in config.prompts)
+    return estimate_plan(
+        plan, {PROMPT: Spec((num_bytes,))}, network, pricing(config.priced_as), num_items=len(config.prompts)
+    )
+
+
+def remembering(plan: Plan) -> Plan:
+    """The plan with parts that remember their last call, so that a reference is not computed twice.
+
+    >>> remembering(Plan((), PROMPT)).steps
+    ()
+    """
+    steps = (replace(s, part=Remembered(s.part)) if isinstance(s, Compute) else s for s in plan.steps)
+    return replace(plan, steps=tuple(steps))
+
+
+def _channel_free(plan: Plan, prompts: Tensor, random: Random) -> Tensor:
+    """The plan's own parts one after the other on one machine, with nothing in between."""
+    tensors: dict[str, Any] = {"prompt": prompts}
+    for step in plan.steps:
+        if isinstance(step, Compute):
+            tensors |= step.part({key: tensors[key] for key in step.part.reads}, random)
+    if plan.result[1] not in tensors:
+        raise ConfigError(f"protocol: no part makes {plan.result[1]!r}, so there is nothing to compare with")
+    image: Tensor = tensors[plan.result[1]]
+    return image
+
+
+def _baseline(
+    config: GenerationConfig, network: Any, references: Tensor, random: Random, report: Report, judged: Quality
+) -> Baseline | None:
+    from gainnet.core.plugins import find
+    from gainnet.protocols import PROTOCOLS
+
+    sends_picture = "image" in codecs_of(find("protocol", config.protocol, PROTOCOLS))
+    uses = report.num_channel_uses("down") / len(config.prompts)
+    if sends_picture or config.fading == IDEAL or uses == 0:
+        return None
+    return best_image_codec(network, references, uses, judged.psnr_db, random)

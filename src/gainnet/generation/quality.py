@@ -1,0 +1,73 @@
+"""How good a received picture is, always against the channel-free generation from the same random seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.units import psnr_db_of_mse
+
+EXACT = 1e-4
+
+
+@final
+@dataclass(frozen=True)
+class Quality:
+    """Fidelity of a batch of pictures.
+
+    Args:
+        psnr_db: dB of the mean squared error over the batch, values in [0, 1]; `None` when exact.
+        ssim: mean structural similarity (Wang et al. 2004), at most 1.
+        exact: no value differs by more than 1e-4.
+        prompt_fidelity: mean share of the prompt's attributes that a classifier finds in the picture; `None` for
+            prompts outside the grammar it was trained on.
+    """
+
+    psnr_db: float | None
+    ssim: float
+    exact: bool
+    prompt_fidelity: float | None
+
+
+def quality(images: Tensor, references: Tensor, prompts: Sequence[str]) -> Quality:
+    """Fidelity of pictures.
+
+    Args:
+        images: [num_items, 3, H, W], in [0, 1], as received.
+        references: [num_items, 3, H, W], in [0, 1], without a channel.
+        prompts: one per item.
+    """
+    exact = bool((images - references).abs().max() <= EXACT)
+    psnr_db = None if exact else float(psnr_db_of_mse((images - references).square().mean()))
+    return Quality(psnr_db, float(ssim(images, references).mean()), exact, mean_fidelity(images, prompts))
+
+
+def ssim(images: Tensor, references: Tensor) -> Tensor:
+    """[num_items], structural similarity with a Gaussian window of 11 pixels, values in [0, 1].
+
+    >>> x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    >>> ssim(x, x)
+    tensor([1., 1.])
+    """
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    values = structural_similarity_index_measure(images, references, data_range=1.0, reduction="none")
+    if not isinstance(values, Tensor):
+        raise TypeError("torchmetrics returned more than the similarity")
+    return values.reshape(-1)
+
+
+def mean_fidelity(images: Tensor, prompts: Sequence[str]) -> float | None:
+    """Mean share of the named attributes that the shipped classifier finds; `None` when no prompt can be judged."""
+    from gainnet.models.attributes import AttributeClassifier, prompt_fidelity
+
+    if images.shape[-2:] != (128, 128):
+        return None
+    with torch.no_grad():
+        found = prompt_fidelity(AttributeClassifier.from_pretrained(), images, prompts)
+    judged = [share for share in found if share is not None]
+    return sum(judged) / len(judged) if judged else None
