@@ -65,6 +65,12 @@ def test_complex_normals_are_circular_and_of_unit_variance() -> None:
     assert stats.kstest(np.abs(sample) ** 2, "expon").pvalue > 0.01
 
 
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_no_draws_are_an_empty_tensor(batch: tuple[int, ...]) -> None:
+    random = Random(tuple(range(len(torch.zeros(batch).reshape(-1)))), batch)
+    assert random.complex_normal((0,), "h").shape == (*batch, 0)
+
+
 def test_draws_are_the_same_on_every_machine() -> None:
     """NumPy keeps the bit streams of PCG64 and SeedSequence; crc32("test") is 0xd87f7e0c."""
     generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([7, 0xD87F7E0C])))

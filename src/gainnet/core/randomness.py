@@ -82,7 +82,7 @@ class Random:
         1.0
         """
         pair = self.normal((*shape, 2), *names)
-        return torch.view_as_complex(pair.contiguous()) * math.sqrt(0.5)
+        return torch.complex(pair[..., 0], pair[..., 1]) * math.sqrt(0.5)
 
     def uniform(self, shape: Sequence[int], *names: Name) -> Tensor:
         """[*batch, *shape], uniform on [0, 1) float32."""
