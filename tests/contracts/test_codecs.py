@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from gainnet.codecs import IMAGE_CODECS, SEED_CODECS, TEXT_CODECS, RawAnalog, SeedBasis, text_to_tensor
+from gainnet.codecs import IMAGE_CODECS, SEED_CODECS, TEXT_CODECS, RawAnalog, SeedBasis
 from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.text import text_to_tensor
 from gainnet.core.randomness import Random
 from gainnet.testing import check_codec
 

@@ -1,4 +1,4 @@
-"""Every link of the package keeps the contract of links, over every channel."""
+"""Every link of the package keeps the contract of links, as it comes and over fading."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import math
 
 import pytest
 
-from gainnet.radio import CHANNELS, AnalogLink, DigitalLink, IdealLink
+from gainnet.radio import LINKS, AnalogLink, Rayleigh
 from gainnet.radio.link import AnyLink
 from gainnet.testing import check_link
 
-LINKS: dict[str, AnyLink] = {
-    "ideal": IdealLink(),
-    "analog without noise": AnalogLink(CHANNELS["awgn"](), math.inf, 1e6),
-    **{f"analog {name}": AnalogLink(channel(), 3.0, 1e6) for name, channel in CHANNELS.items()},
-    **{f"digital {name}": DigitalLink(channel(), 10.0, 1e6) for name, channel in CHANNELS.items()},
-}
+FADING = [name for name in LINKS if name != "ideal"]
 
 
 @pytest.mark.parametrize("name", LINKS)
 def test_link(name: str) -> None:
-    check_link(LINKS[name])
+    check_link(LINKS[name]())
+
+
+@pytest.mark.parametrize("name", FADING)
+def test_link_over_fading(name: str) -> None:
+    link: AnyLink = LINKS[name](Rayleigh(), 12.0)
+    check_link(link)
+
+
+def test_link_without_noise() -> None:
+    check_link(AnalogLink(snr_db=math.inf))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gainnet.codecs import text_to_tensor
+from gainnet.codecs.text import text_to_tensor
 from gainnet.core.randomness import Random
 from gainnet.core.types import Tensors
 from gainnet.models.diffusion import DiffusionModel
