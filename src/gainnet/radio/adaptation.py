@@ -1,0 +1,107 @@
+"""Link adaptation: the fastest scheme that the reported SNR carries, and the codewords it cuts a payload into."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import final
+
+import torch
+from torch import Tensor
+
+from gainnet.radio.bler import BlerTables, load_bler_tables
+from gainnet.radio.mcs import LADDER, MAX_CODEWORD_BYTES, MIN_CODEWORD_BYTES, NUM_CRC_BITS
+
+
+@final
+@dataclass(frozen=True)
+class LinkAdaptation:
+    r"""Choice of scheme and codeword length from the SNR that was reported for the block a codeword starts in.
+
+    $\mathrm{MCS} = \max\{ i : \mathrm{BLER}_i(k, \hat\gamma) \le \mathrm{target} \}$, the lowest one where none fits
+
+    A codeword fills its fading block but not more than `MAX_CODEWORD_BYTES`; where even `MIN_CODEWORD_BYTES` do not fit
+    it runs on into the next blocks, which the sender knows nothing of.
+
+    Args:
+        block_length: channel uses with one gain.
+        target_bler: block error rate aimed at, in (0, 1).
+    """
+
+    block_length: int
+    target_bler: float = 1e-2
+
+    def scheme(self, reported_snr: Tensor, num_bytes: Tensor) -> Tensor:
+        """[...], index into `LADDER` for codewords of given payload.
+
+        Args:
+            reported_snr: [...], linear.
+            num_bytes: [...], payload of the codeword, within the limits of `Codeword`.
+        """
+        return _highest(_thresholds_db(self.target_bler)[num_bytes - MIN_CODEWORD_BYTES], reported_snr)
+
+    def full_scheme(self, reported_snr: Tensor) -> Tensor:
+        """[...], index into `LADDER` for codewords that fill a block."""
+        fill = self.full_num_bytes()
+        thresholds_db = _thresholds_db(self.target_bler)[fill - MIN_CODEWORD_BYTES, torch.arange(len(LADDER))]
+        return _highest(thresholds_db, reported_snr)
+
+    def full_num_bytes(self) -> Tensor:
+        """[num_mcs], payload of a codeword that fills a block.
+
+        >>> LinkAdaptation(block_length=256).full_num_bytes()[[0, 8, 33]].tolist()
+        [6, 17, 126]
+        """
+        return _full_num_bytes(min(self.block_length, 2**20))
+
+
+def payload_bits_that_fit(adaptation: LinkAdaptation, num_channel_uses: float, reported_snr: float) -> float:
+    """Payload bits of one item whose expected channel uses are at most `num_channel_uses`.
+
+    Full codewords at the scheme of the reported SNR and one shorter one; CRCs and expected retransmissions are counted;
+    0 where more than half of the codewords would fail.
+    """
+    snr = torch.tensor(reported_snr)
+    full = adaptation.full_scheme(snr)
+    full_bytes = int(adaptation.full_num_bytes()[full])
+    sizes = torch.arange(MIN_CODEWORD_BYTES, full_bytes + 1)
+    schemes = adaptation.scheme(snr.expand(sizes.shape), sizes)
+    schemes[-1] = full
+    bler = tables().bler(schemes, 8 * sizes + NUM_CRC_BITS, 10 * snr.log10())
+    if bler[-1] > 0.5:
+        return 0.0
+    cost = num_uses(schemes, sizes).double() / (1 - bler)
+    num_full = math.floor(num_channel_uses / float(cost[-1]))
+    fitting = sizes[cost <= num_channel_uses - num_full * float(cost[-1])]
+    return 8.0 * (num_full * full_bytes + (int(fitting.max()) if len(fitting) else 0))
+
+
+def num_uses(mcs_index: Tensor, num_bytes: Tensor) -> Tensor:
+    """[...], channel uses of codewords, as `Codeword.num_channel_uses`."""
+    efficiency = torch.tensor([m.spectral_efficiency for m in LADDER], dtype=torch.float64)
+    return ((8 * num_bytes + NUM_CRC_BITS) / efficiency[mcs_index] - 1e-9).ceil().long()
+
+
+def tables() -> BlerTables:
+    """The shipped tables."""
+    return load_bler_tables()
+
+
+@lru_cache(maxsize=16)
+def _thresholds_db(target_bler: float) -> Tensor:
+    """[num payload sizes, num_mcs], SNR that keeps the target, in dB."""
+    sizes = torch.arange(MIN_CODEWORD_BYTES, MAX_CODEWORD_BYTES + 1).unsqueeze(-1)
+    schemes = torch.arange(len(LADDER))
+    return tables().required_snr_db(schemes, 8 * sizes + NUM_CRC_BITS, target_bler)
+
+
+@lru_cache(maxsize=64)
+def _full_num_bytes(block_length: int) -> Tensor:
+    bits = [math.floor(block_length * mcs.spectral_efficiency + 1e-9) - NUM_CRC_BITS for mcs in LADDER]
+    return torch.tensor([min(max(b // 8, MIN_CODEWORD_BYTES), MAX_CODEWORD_BYTES) for b in bits])
+
+
+def _highest(thresholds_db: Tensor, reported_snr: Tensor) -> Tensor:
+    holds = thresholds_db <= 10 * reported_snr.double().log10().unsqueeze(-1)
+    return (holds * torch.arange(len(LADDER))).amax(-1)

@@ -1,0 +1,54 @@
+"""Rayleigh block fading: no line of sight, gains that hold for a block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.randomness import Random
+from gainnet.core.types import Symbols
+from gainnet.radio.awgn import add_noise
+
+
+@final
+@dataclass(frozen=True)
+class Rayleigh:
+    r"""Channel whose gain is drawn anew for every block of channel uses.
+
+    $y_{b,i} = h_b s_{b,i} + n_{b,i}, \quad h_b \sim \mathcal{CN}(0, 1)$ i.i.d., $n \sim \mathcal{CN}(0, 1/\gamma)$
+    (Biglieri, Proakis and Shamai 1998, section II-B)
+
+    Args:
+        block_length: channel uses with one gain, at least 1; 256 at 1 MHz is a coherence time of 0.26 ms (assumed).
+
+    Raises:
+        ConfigError: a block without channel uses.
+
+    >>> random = Random.of([5])
+    >>> channel = Rayleigh(block_length=2)
+    >>> sent, snr = torch.ones(1, 4, dtype=torch.complex64), torch.tensor([float("inf")])
+    >>> channel.transmit(sent, snr, channel.first_gain(random), random).gain.abs().unique().numel()
+    2
+    """
+
+    block_length: int = 256
+
+    def __post_init__(self) -> None:
+        if self.block_length < 1:
+            raise ConfigError(f"block_length: {self.block_length} channel uses; give 1 or more")
+
+    def first_gain(self, random: Random) -> Tensor:
+        """[*batch], CN(0, 1)."""
+        return random.complex_normal((), "first gain")
+
+    def transmit(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Symbols:
+        """Faded symbols plus noise; arguments as in `Channel.transmit`."""
+        num_blocks = max(1, -(-symbols.shape[-1] // self.block_length))
+        drawn = random.complex_normal((num_blocks,), "later gains")
+        blocks = torch.cat([gain.unsqueeze(-1), drawn[..., 1:].to(gain.dtype)], -1)
+        block_of_use = torch.arange(symbols.shape[-1]) // self.block_length
+        return add_noise(symbols, blocks[..., block_of_use], snr, random)
