@@ -9,9 +9,9 @@ from gainnet.codecs.linear import LinearCode, linear_mse, linear_powers
 from gainnet.codecs.opta import backward_test_channel, gaussian_opta, reverse_water_filling
 from gainnet.codecs.quantizer import QuantizedSeed, UniformQuantizer
 from gainnet.codecs.raw import Float32, RawAnalog, RawPixels
-from gainnet.codecs.text import TextCodec, tensor_to_text, text_to_tensor
+from gainnet.codecs.text import TextCodec
 
-IMAGE_CODECS: dict[str, type[Any]] = {"jpeg": JPEG, "png": PNG, "webp": WebP, "avif": AVIF, "raw-pixels": RawPixels}
+IMAGE_CODECS: dict[str, type[Any]] = {"jpeg": JPEG, "png": PNG, "webp": WebP, "avif": AVIF, "raw_pixels": RawPixels}
 """For pictures in [0, 1]; every one emits bits."""
 
 SEED_CODECS: dict[str, type[Any]] = {
@@ -49,6 +49,4 @@ __all__ = [
     "linear_mse",
     "linear_powers",
     "reverse_water_filling",
-    "tensor_to_text",
-    "text_to_tensor",
 ]

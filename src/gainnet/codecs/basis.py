@@ -11,11 +11,13 @@ from typing import Any, final
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
 from gainnet.codecs.tables import scale_class
 from gainnet.core.errors import ConfigError, ModelError
+from gainnet.core.files import write_whole
 from gainnet.core.types import Spec
 
 KIND = "seed_basis"
@@ -33,8 +35,8 @@ class SeedBasis:
         mean: [num_values], float32, $\mu$.
         basis: [num_values, num_values], float32, columns of $V$ are the components.
         variances: [num_values], float32, $\lambda$ > 0, not increasing.
-        scale_classes: one integer per component, $8 \log_2 \sqrt\lambda$ rounded: it picks the tables of the entropy coder,
-            so it is stored, not computed where a stream is decoded.
+        scale_classes: one integer per component, $8 \log_2 \sqrt\lambda$ rounded: it picks the tables of the entropy
+            coder, so it is stored, not computed where a stream is decoded.
         model_sha256: digest of the model whose latents these are.
     """
 
@@ -91,32 +93,30 @@ class SeedBasis:
             folder: made if it is not there.
             how: what made it, goes into `config.json`.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = {
             "mean": self.mean.float().contiguous(),
             "basis": self.basis.half().contiguous(),
             "variances": self.variances.float().contiguous(),
             "scale_classes": torch.tensor(self.scale_classes, dtype=torch.int16),
         }
-        temporary = folder / f"basis.{os.getpid()}.tmp"
-        save_file(tensors, temporary)
-        temporary.replace(folder / "basis.safetensors")
-        config = {"kind": KIND, "model_sha256": self.model_sha256, "num_values": len(self.mean), **how}
-        temporary.write_text(json.dumps(config, indent=2) + "\n")
-        temporary.replace(folder / "config.json")
+        write_whole(folder / "basis.safetensors", safetensors_bytes(tensors))
+        config = {"kind": KIND, "model_sha256": self.model_sha256, "num_values": self.num_values, **how}
+        write_whole(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
 
     @property
     def num_values(self) -> int:
         return len(self.mean)
 
-    @cached_property
-    def energy(self) -> float:
-        """Sum of the variances."""
-        return float(self.variances.double().sum())
-
     def analyse(self, x: Tensor, batch: tuple[int, ...]) -> Tensor:
-        """[*batch, num_values], components of latents [*batch, ...]."""
-        return (x.reshape(*batch, -1).to(self.mean.dtype) - self.mean) @ self.basis
+        """[*batch, num_values], components of latents [*batch, ...].
+
+        In float64: the last digit of a float32 product depends on the size of the batch, and a quantiser would show it.
+        """
+        return ((x.reshape(*batch, -1).double() - self.mean.double()) @ self._wide_basis).float()
+
+    @cached_property
+    def _wide_basis(self) -> Tensor:
+        return self.basis.double()
 
     def synthesise(self, components: Tensor, spec: Spec) -> Tensor:
         """[*batch, *spec.shape], latents of components [*batch, num_components]."""

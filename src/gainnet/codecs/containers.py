@@ -10,7 +10,7 @@ from zlib import crc32
 
 SCAN, END = b"\xff\xda", b"\xff\xd9"
 TABLES = 0xC4
-PNG_START = 8 + 25
+PNG_START, PNG_COLOUR_TYPE, PNG_PALETTE = 33, 25, 3
 
 
 def strip_webp(file: bytes, template: bytes) -> bytes:
@@ -86,12 +86,13 @@ def strip_png(file: bytes, template: bytes) -> bytes:
 
 
 def build_png(body: bytes, template: bytes) -> bytes:
-    """With the header of the template; a body for a picture of true colours has no palette."""
-    palette = b""
-    if any(kind == b"PLTE" for kind, _ in _chunks(template)):
-        stop = 1 + 3 * (body[0] + 1)
-        palette, body = _chunk(b"PLTE", body[1:stop]), body[stop:]
-    return template[:PNG_START] + palette + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
+    """With the header of the template, its bit depth as the number of colours asks for."""
+    if template[PNG_COLOUR_TYPE] != PNG_PALETTE:
+        return template[:PNG_START] + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
+    stop = 1 + 3 * (body[0] + 1)
+    depth = next(bits for bits in (1, 2, 4, 8) if body[0] < 1 << bits)
+    header = _chunk(b"IHDR", template[16:24] + bytes([depth]) + template[25:29])
+    return template[:8] + header + _chunk(b"PLTE", body[1:stop]) + _chunk(b"IDAT", body[stop:]) + _chunk(b"IEND", b"")
 
 
 def _segments(file: bytes) -> list[bytes]:

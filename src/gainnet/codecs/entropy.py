@@ -62,8 +62,8 @@ class IntegerModel:
     def categorical(self) -> Any:
         """The model for constriction, whose table is then exactly `frequencies`.
 
-        It adds 1 to every symbol and spreads the rest in proportion to the given weights. Weights f - 1 sum to just that
-        rest, all numbers are integers below 2^53, so no rounding happens and no machine can differ.
+        It adds 1 to every symbol and spreads the rest in proportion to the given weights. Weights f - 1 sum to just
+        that rest, all numbers are integers below 2^53, so no rounding happens and no machine can differ.
         """
         weights = np.array(self.frequencies, dtype=np.float64) - 1
         return constriction.stream.model.Categorical(weights, perfect=False)

@@ -19,9 +19,9 @@ LARGEST_SNR = 1e12
 def linear_powers(variances: Tensor, num_channel_uses: int, snr: Tensor) -> Tensor:
     r"""Power of every component that minimises the sum of squared errors of a linear code.
 
-    $\sum_i \lambda_i / (1 + p_i / N) \to \min$ with $\sum_i p_i = L$, where $N = 1 / (2 \gamma)$ is the noise of one real
-    dimension; then $p_i = N [\sqrt{\lambda_i / \mu} - 1]^+$ and at most 2L components are active (Lee and Petersen 1976,
-    IEEE Transactions on Communications 24).
+    $\sum_i \lambda_i / (1 + p_i / N) \to \min$ with $\sum_i p_i = L$, where $N = 1 / (2 \gamma)$ is the noise of one
+    real dimension; then $p_i = N [\sqrt{\lambda_i / \mu} - 1]^+$ and at most 2L components are active (Lee and Petersen
+    1976, IEEE Transactions on Communications 24).
 
     Args:
         variances: [num_values], $\lambda$ > 0, not increasing.
@@ -65,11 +65,12 @@ def linear_mse(variances: Tensor, num_channel_uses: int, snr: Tensor) -> Tensor:
 class LinearCode:
     """Principal components, each scaled to its power, two per complex symbol; differentiable.
 
-    latent --> [ PCA ] --> [ power at the reported SNR ] --> symbols --> [ LMMSE per component ] --> [ PCA back ] --> latent
+    latent --> [ PCA ] --> [ power at the reported SNR ] --> symbols --> [ LMMSE per component, PCA back ] --> latent
 
     Both ends know the powers, because the receiver reported the SNR. With more uses than components every component is
-    sent several times, in turn, and the copies are combined. It is optimal among linear codes for white Gaussian noise at
-    the reported SNR; under fading the powers stay those of the report, and the receiver uses gain and noise of every use.
+    sent several times, in turn, and the copies are combined. It is optimal among linear codes for white Gaussian noise
+    at the reported SNR; under fading the powers stay those of the report, and the receiver uses gain and noise of every
+    use.
 
     Args:
         basis: principal components of the model's latents.
@@ -123,7 +124,7 @@ class LinearCode:
 
 
 def reported_snr_of(symbols: Symbols) -> Tensor:
-    """[*batch], the SNR that the sender was told; where no link passed it on, what the receiver sees of the first block.
+    """[*batch], the SNR that the sender was told; where no link passed it on, that of the first block.
 
     >>> clean = Symbols.clean(torch.ones(1, dtype=torch.complex64))
     >>> float(reported_snr_of(clean))

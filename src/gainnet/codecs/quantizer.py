@@ -35,6 +35,9 @@ from gainnet.core.types import Bits, Payload, Size, Spec
 STREAM_BITS = CRC_BITS + 10
 """Most bits of a stream beyond its information content."""
 
+MEAN_UNFILLED_BITS = 40
+"""Bits of a budget that the finest step that fits leaves over, on average."""
+
 
 @final
 @dataclass(frozen=True)
@@ -43,8 +46,8 @@ class UniformQuantizer:
 
     tensor --> [ / step, round ] --> integers --> [ integer table, range coder, check sum ] --> bits
 
-    An item that did not arrive becomes zeros. Values are independent for the coder; a value beyond the table costs 32 bits
-    more.
+    An item that did not arrive becomes zeros. Values are independent for the coder; a value beyond the table costs
+    32 bits more.
 
     Args:
         step: distance of two levels, > 0.
@@ -73,10 +76,8 @@ class UniformQuantizer:
 
     def size(self, spec: Spec) -> Size:
         """Bits per item; expects values of the table's law."""
-        model = self._model.model
-        entropy = float((np.array(model.frequencies) / 2.0**24 * model.bits).sum())
-        expected, upper = spec.num_values * entropy, spec.num_values * largest_bits(self._model)
-        return Size(expected + CRC_BITS + 5, 8 * ((int(upper) + STREAM_BITS) // 8))
+        upper = 8 * ((int(spec.num_values * largest_bits(self._model)) + STREAM_BITS) // 8)
+        return Size(spec.num_values * self._model.entropy_bits + CRC_BITS + 5, upper)
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
         batch = batch_of(x, reported_snr)
@@ -116,10 +117,10 @@ def quantise(ratios: NDArray[np.float32], threshold: float = 0.5) -> Integers:
 class QuantizedSeed:
     """A seed as quantised principal components in an entropy-coded stream: the digital opponent of analog codes.
 
-    latent --> [ PCA ] --> [ / step, dead zone ] --> integers --> [ step index, table per component, check sum ] --> bits
+    latent --> [ PCA ] --> [ / step, dead zone ] --> integers --> [ step index, tables, check sum ] --> bits
 
-    With `max_bits` every item takes the finest of 64 steps whose stream fits. The stream names its step. An item that did
-    not arrive, or that fits at no step, becomes the mean.
+    With `max_bits` every item takes the finest of 64 steps whose stream fits. The stream names its step. An item that
+    did not arrive, or that fits at no step, becomes the mean.
 
     Args:
         basis: principal components of the model's latents.
@@ -138,26 +139,25 @@ class QuantizedSeed:
 
     NUM_STEPS: ClassVar[int] = 64
     LARGEST_STEP_CLASS: ClassVar[int] = 2 * CLASSES_PER_OCTAVE
-    DEFAULT_BITS: ClassVar[float] = 1000.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.step_index < self.NUM_STEPS:
             raise ConfigError(f"step_index: must be 0 to {self.NUM_STEPS - 1}, not {self.step_index}")
         if not 0.5 <= self.threshold <= 1:
             raise ConfigError(f"threshold: must be 0.5 to 1, not {self.threshold}")
-        if self.max_bits is not None and not self.max_bits >= 8:
-            raise ConfigError(f"max_bits: must be at least 8, not {self.max_bits}")
+        if self.max_bits is not None and not self.max_bits >= 0:
+            raise ConfigError(f"max_bits: must be at least 0, not {self.max_bits}")
 
     def size(self, spec: Spec) -> Size:
         """Bits per item; with `max_bits` items come close to it."""
         self.basis.check(spec, "quantized")
-        if self.max_bits is not None:
+        finest = self._largest_bits(self.NUM_STEPS - 1)
+        if self.max_bits is not None and self.max_bits < finest:
             upper = 8 * int(self.max_bits // 8)
-            return Size(upper - 6 if upper > 6 else upper, upper)
-        runs = self._groups(self.step_index)
-        entropy = sum(size * _entropy(model) for size, model in runs)
-        upper = sum(size * largest_bits(model) for size, model in runs)
-        return Size(6 + entropy + CRC_BITS + 5, 8 * ((int(upper) + 6 + STREAM_BITS) // 8))
+            return Size(max(0, upper - MEAN_UNFILLED_BITS), upper)
+        step_index = self.step_index if self.max_bits is None else self.NUM_STEPS - 1
+        entropy = sum(size * model.entropy_bits for size, model in self._groups(step_index))
+        return Size(entropy + CRC_BITS + 11, self._largest_bits(step_index))
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
         batch = batch_of(x, reported_snr)
@@ -201,6 +201,10 @@ class QuantizedSeed:
         values = np.concatenate(take_values(reader, groups))
         return (values * self._step(step_index)).astype(np.float32)
 
+    def _largest_bits(self, step_index: int) -> int:
+        upper = sum(size * largest_bits(model) for size, model in self._groups(step_index))
+        return 8 * ((int(upper) + 6 + STREAM_BITS) // 8)
+
     def _step(self, step_index: int) -> float:
         return float(2.0 ** ((self.LARGEST_STEP_CLASS - step_index) / CLASSES_PER_OCTAVE))
 
@@ -211,7 +215,3 @@ class QuantizedSeed:
             (sum(1 for _ in run), value_model(self.shape, scale + shift, self.threshold))
             for scale, run in groupby(self.basis.scale_classes)
         ]
-
-
-def _entropy(model: ValueModel) -> float:
-    return float((np.array(model.model.frequencies) / 2.0**24 * model.model.bits).sum())

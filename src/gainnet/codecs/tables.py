@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 from typing import Literal, final
 
 import numpy as np
@@ -100,6 +100,11 @@ class ValueModel:
     @property
     def escape(self) -> int:
         return 2 * self.reach + 1
+
+    @cached_property
+    def entropy_bits(self) -> float:
+        """Mean bits per value, when values follow the table."""
+        return float((np.array(self.model.frequencies) / TOTAL * self.model.bits).sum())
 
     def symbols(self, values: Integers) -> Integers:
         """Indices into the table."""

@@ -1,0 +1,127 @@
+"""Training the basis of linear and digital seed codecs: principal components of latents that a model really makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gainnet.codecs.basis import SeedBasis
+from gainnet.core.errors import ConfigError
+from gainnet.core.randomness import Random
+from gainnet.core.text import text_to_tensor
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import load_model
+from gainnet.models.scenes import draw_scenes, render, stream, write_captions
+
+Progress = Callable[[int, int], None]
+"""Told (latents made so far, latents in all)."""
+
+BATCH_SIZE = 40
+FIRST_RANDOM_SEED = 1 << 40
+"""Random seeds from here on, so that no latent of the training is one that a user draws."""
+
+
+def silent(num_made: int, num_in_all: int) -> None:
+    """Progress that is not shown."""
+
+
+def train_seed_basis(
+    model_folder: str,
+    out: Path,
+    num_latents: int = 4000,
+    num_renders: int = 8000,
+    random_seed: int = 0,
+    progress: Progress = silent,
+) -> SeedBasis:
+    r"""The principal components of a model's latents, written to a weights folder.
+
+    captions --> [ the model's denoiser ] --> latents  \
+                                                        > mean, covariance --> eigenvectors, variances --> folder
+    renders  --> [ the model's encoder ] --> latents   /
+
+    Generated latents are what a codec will meet, but few; latents of renders are cheap and nearly of the same law. The
+    covariance weights both by their number, each around its own mean; the mean is that of generated latents.
+
+    Args:
+        model_folder: `scenes`, or a folder in diffusers' format.
+        out: folder to write.
+        num_latents: generated latents, at least 2.
+        num_renders: encoded renders of scenes, 0 for a model of something else.
+        random_seed: of captions and noise.
+        progress: told how many latents are made.
+
+    Raises:
+        ConfigError: too few latents.
+        ModelError: the model folder is missing or damaged.
+    """
+    if num_latents < 2 or num_renders < 0:
+        raise ConfigError(f"num_latents: at least 2 are needed, not {num_latents}; num_renders must not be negative")
+    model = load_model(model_folder)
+    num_in_all = num_latents + num_renders
+    generated, num_made = [], 0
+    for latents in generate_latents(model, num_latents, random_seed):
+        generated.append(latents)
+        num_made += len(latents)
+        progress(num_made, num_in_all)
+    encoded = []
+    for latents in encode_renders(model, num_renders, random_seed):
+        encoded.append(latents)
+        num_made += len(latents)
+        progress(num_made, num_in_all)
+    basis = basis_of(torch.cat(generated), torch.cat(encoded) if encoded else None, model.sha256)
+    basis.save(out, _how(basis, num_latents, num_renders, random_seed))
+    return basis
+
+
+def basis_of(generated: Tensor, encoded: Tensor | None, model_sha256: str) -> SeedBasis:
+    """The basis of generated [n, num_values] and, if any, encoded [m, num_values] latents."""
+    covariance = torch.cov(generated.double().T)
+    if encoded is not None:
+        share = len(encoded) / (len(encoded) + len(generated))
+        covariance = torch.lerp(covariance, torch.cov(encoded.double().T), share)
+    return SeedBasis.of_moments(generated.double().mean(0), covariance, model_sha256)
+
+
+@torch.no_grad()
+def generate_latents(model: DiffusionModel, num_latents: int, random_seed: int) -> Iterator[Tensor]:
+    """Batches [n, num_values] of what the denoiser makes of random captions.
+
+    Args:
+        model: whose latents.
+        num_latents: how many in all.
+        random_seed: of captions and noise.
+    """
+    for start in range(0, num_latents, BATCH_SIZE):
+        count = min(BATCH_SIZE, num_latents - start)
+        scenes = draw_scenes(count, stream(random_seed, "seed basis scenes", start))
+        prompts = write_captions(scenes, stream(random_seed, "seed basis captions", start))
+        first = FIRST_RANDOM_SEED + (random_seed << 20) + start
+        random = Random.of(range(first, first + count))
+        tensors = dict(model.prior({}, random)) | {"prompt": text_to_tensor(prompts)}
+        tensors |= model.text_encoder(tensors, random)
+        yield model.denoiser(tensors, random)["latent"].flatten(1).float().cpu()
+
+
+@torch.no_grad()
+def encode_renders(model: DiffusionModel, num_renders: int, random_seed: int) -> Iterator[Tensor]:
+    """Batches [n, num_values] of encoded renders of random scenes, scaled as the denoiser's latents are."""
+    vae: Any = model.pipeline.vae
+    for start in range(0, num_renders, BATCH_SIZE):
+        count = min(BATCH_SIZE, num_renders - start)
+        pictures = render(draw_scenes(count, stream(random_seed, "seed basis renders", start)))
+        coded = vae.encode(2 * pictures.to(vae.device, vae.dtype) - 1)
+        latents = coded.latents if hasattr(coded, "latents") else coded.latent_dist.mean
+        yield (latents * vae.config.scaling_factor).flatten(1).float().cpu()
+
+
+def _how(basis: SeedBasis, num_latents: int, num_renders: int, random_seed: int) -> dict[str, Any]:
+    energy = basis.variances.double().cumsum(0)
+    shares = {str(k): round(float(energy[k - 1] / energy[-1]), 4) for k in (64, 128, 256, 512) if k < len(energy)}
+    return {
+        "metrics": {"mean_variance": round(float(basis.variances.mean()), 4), "energy_of_first_components": shares},
+        "trained": {"num_latents": num_latents, "num_renders": num_renders, "random_seed": random_seed},
+    }
