@@ -10,14 +10,14 @@ from torch import Tensor
 
 from gainnet.codecs import IMAGE_CODECS, SEED_CODECS, TEXT_CODECS, RawAnalog, SeedBasis
 from gainnet.codecs.codec import AnyCodec
-from gainnet.codecs.text import text_to_tensor
 from gainnet.core.randomness import Random
+from gainnet.core.text import text_to_tensor
 from gainnet.testing import check_codec
 
 NUM_ITEMS = 12
 RANDOM = Random.of(range(NUM_ITEMS))
 LATENT = (4, 8, 8)
-PROMPTS = [f"{n} red stars above a blue house, à côté" for n in range(NUM_ITEMS)]
+PROMPTS = [f"{n} red stars above a blue house{', à côté de la mer' * (n % 4)}" for n in range(NUM_ITEMS)]
 
 
 def latents() -> Tensor:
@@ -52,4 +52,4 @@ def test_image_codec(name: str) -> None:
 
 @pytest.mark.parametrize("name", TEXT_CODECS)
 def test_text_codec(name: str) -> None:
-    check_codec(codec_of(TEXT_CODECS, name), text_to_tensor(PROMPTS, 64))
+    check_codec(codec_of(TEXT_CODECS, name), text_to_tensor(PROMPTS))

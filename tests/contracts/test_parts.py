@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from gainnet.codecs.text import text_to_tensor
 from gainnet.core.randomness import Random
+from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Tensors
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
@@ -25,7 +25,7 @@ def model(small_stable_diffusion: Path) -> DiffusionModel:
 @pytest.fixture(scope="module")
 def tensors(model: DiffusionModel) -> Tensors:
     """Everything that some part reads, as its predecessors wrote it."""
-    there = {"prompt": text_to_tensor(["a red star", "a house", "two trees at night"], 32)}
+    there = {"prompt": text_to_tensor(["a red star", "a house", "two trees at night"])}
     for part in model.parts:
         with torch.no_grad():
             there |= part({key: there[key] for key in part.reads}, RANDOM)

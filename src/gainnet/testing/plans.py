@@ -47,10 +47,12 @@ def check_plan(
     given = {place: Spec(tuple(x.shape[1:])) for place, x in inputs.items()}
     _check_inputs(plan, network, given)
     with torch.no_grad():
-        (places, report), (_, repeated) = twice(lambda: execute(plan, inputs, network, random, pricing))
+        (places, report), (places_again, repeated) = twice(lambda: execute(plan, inputs, network, random, pricing))
         last = random.num_items - 1
         single = {place: x[last] for place, x in inputs.items()}
         places_alone, _ = execute(plan, single, network, alone(random, last), pricing)
+    same = torch.equal(places[plan.result], places_again[plan.result])
+    require(same, "executing the plan twice gives two results")
     require(_untimed(report) == _untimed(repeated), "executing the plan twice gives two reports")
     _check_result(plan, network, given, places, random)
     same = close(places[plan.result][last], places_alone[plan.result], tolerance)
