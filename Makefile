@@ -36,7 +36,7 @@ bench: $(INSTALLED)  ## every script of benchmarks/, each with its bar
 	$(BIN)/python benchmarks/run.py
 
 docs: $(INSTALLED_DOCS)  ## the site, into site/
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## what make made, .venv included; runs and results stay
 	rm -rf .venv out site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache src/*.egg-info
