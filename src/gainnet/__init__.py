@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+import gainnet.models  # diffusers takes the shipped autoencoder only from a module that is already there
+
 _HOME = {
     "Generation": "gainnet.generation",
     "GenerationConfig": "gainnet.generation",
@@ -39,3 +41,4 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'gainnet' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)
+

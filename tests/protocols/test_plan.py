@@ -1,7 +1,7 @@
 """Plans find their mistakes before anything runs."""
 
 import pytest
-from toy import DEVICE, EDGE, OTHER, SHAPE, Add, network
+from toy_parts import DEVICE, EDGE, OTHER, SHAPE, Add, network
 
 from gainnet.codecs import Float32, RawAnalog
 from gainnet.core.errors import PlanError

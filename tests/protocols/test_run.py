@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from toy import DEVICE, EDGE, OTHER, SHAPE, Add, hardware, network
+from toy_parts import DEVICE, EDGE, OTHER, SHAPE, Add, hardware, network
 
 from gainnet.codecs import Float32, RawAnalog
 from gainnet.core.errors import NodeFailedError, PlanError

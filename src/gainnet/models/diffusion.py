@@ -16,6 +16,9 @@ from gainnet.core.text import tensor_to_text
 from gainnet.core.types import Spec, Tensors
 from gainnet.models.part import Part, Role, Sliceable
 
+LONGEST_PLAIN_ATTENTION = 1024
+"""Latent entries per channel up to which attention is computed with plain matrix products."""
+
 
 @final
 @dataclass(frozen=True)
@@ -254,6 +257,7 @@ def take_apart(name: str, sha256: str, pipeline: Any, num_steps: int, guidance_s
 
     pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False, steps_offset=1)
     pipeline.scheduler.set_timesteps(num_steps, device=pipeline.device)
+    _choose_attention(pipeline)
     size, scale = pipeline.unet.config.sample_size, pipeline.vae_scale_factor
     latent = Spec((pipeline.unet.config.in_channels, size, size))
     image = Spec((3, size * scale, size * scale))
@@ -269,11 +273,27 @@ def take_apart(name: str, sha256: str, pipeline: Any, num_steps: int, guidance_s
     )
 
 
+def _choose_attention(pipeline: Any) -> None:
+    """Plain matrix products for short sequences: a third faster on a CPU than torch's fused kernel, and the same values."""
+    from diffusers.models.attention_processor import AttnProcessor
+
+    pipeline.text_encoder.set_attn_implementation("eager")
+    if pipeline.unet.config.sample_size**2 <= LONGEST_PLAIN_ATTENTION:
+        pipeline.unet.set_attn_processor(AttnProcessor())
+
+
 def count_flops(run: Callable[[], Any]) -> float:
-    """Floating-point operations of a call, as torch's FlopCounterMode counts them (a multiply-add counts two)."""
+    """Floating-point operations of a call, as torch's FlopCounterMode counts them (a multiply-add counts two).
+
+    Fused attention is taken apart first, because the counter does not know torch's fused kernel for CPUs.
+
+    >>> count_flops(lambda: torch.ones(2, 3) @ torch.ones(3, 4))
+    48.0
+    """
+    from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
         run()
     return float(counter.get_total_flops())
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +101,32 @@ def _from_hub(name: str, online: bool) -> Path:
     return folder
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the progress bars and advice that the libraries print while loading."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    levels = diffusers_logging.get_verbosity(), transformers_logging.get_verbosity()
+    diffusers_logging.set_verbosity_error()
+    transformers_logging.set_verbosity_error()
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        diffusers_logging.set_verbosity(levels[0])
+        transformers_logging.set_verbosity(levels[1])
+        diffusers_logging.enable_progress_bar()
+        transformers_logging.enable_progress_bar()
+
+
 def _open(folder: Path, name: str) -> Any:
+    with _quiet():
+        return _from_pretrained(folder, name)
+
+
+def _from_pretrained(folder: Path, name: str) -> Any:
     import torch
     from diffusers import StableDiffusionPipeline
 
@@ -110,7 +137,7 @@ def _open(folder: Path, name: str) -> Any:
             folder,
             local_files_only=True,
             use_safetensors=True,
-            torch_dtype=torch.float32,
+            dtype=torch.float32,
             safety_checker=None,
             requires_safety_checker=False,
         )
@@ -124,5 +151,5 @@ def _open(folder: Path, name: str) -> Any:
 
 def _refuse_not_a_number(pipeline: Any, name: str) -> None:
     for part in (pipeline.text_encoder, pipeline.unet, pipeline.vae):
-        if not all(math.isfinite(float(p.sum())) for p in part.parameters()):
+        if not all(math.isfinite(float(p.detach().sum())) for p in part.parameters()):
             raise ModelError(f"model: {name!r} has weights that are not finite")
