@@ -1,0 +1,58 @@
+"""Evaluation of the scenes model: what is counted, on a tiny model."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from gainnet.models.scenes import ATTRIBUTES, UNNAMED
+from gainnet.training.scenes import PRESETS, train_scenes
+from gainnet.training.scenes_evaluation import (
+    evaluate,
+    evaluate_pairs,
+    generate,
+    load_pipeline,
+    shares_right,
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "out"
+    train_scenes(out, 1, PRESETS["tiny"], torch_device=torch.device("cpu"))
+    return out
+
+
+def test_shares_are_counted_like_by_hand() -> None:
+    generator = torch.Generator().manual_seed(0)
+    named = torch.randint(0, 3, (200, 8), generator=generator)
+    named[torch.rand(200, 8, generator=generator) < 0.3] = UNNAMED
+    seen = torch.randint(0, 3, (200, 8), generator=generator)
+    order = list(ATTRIBUTES)
+    right = asked = perfect = 0
+    for row in range(200):
+        perfect += all(seen[row, k] == named[row, k] for k in range(8) if named[row, k] != UNNAMED)
+        for column in (order.index("first_shape"), order.index("second_shape")):
+            asked += int(named[row, column] != UNNAMED)
+            right += int(named[row, column] != UNNAMED and seen[row, column] == named[row, column])
+    shares = shares_right(seen, named)
+    assert shares["shape"] == pytest.approx(right / asked)
+    assert shares["all"] == pytest.approx(perfect / 200)
+
+
+def test_evaluation_names_all_metrics(run: Path) -> None:
+    metrics = evaluate(run / "scenes", 6, 0, run / "attributes")
+    names = ["background", "layout", "colour", "shape", "size", "all"]
+    quality = ["autoencoder_psnr_db_original", "autoencoder_ssim_original"]
+    assert list(metrics) == names + quality + [f"classifier_{name}" for name in names]
+    assert all(0 <= metrics[name] <= 1 for name in names)
+    pairs = evaluate_pairs(run / "scenes", [("red", "star")], 4, 0, run / "attributes")
+    assert set(pairs) == {"heldout_pairs_shape", "heldout_pairs_colour"}
+
+
+def test_a_picture_depends_on_its_own_noise_and_caption(run: Path) -> None:
+    pipeline = load_pipeline(run / "scenes")
+    captions = ["a red star at night", "a blue house in the fog", "a red star at night"]
+    together = generate(pipeline, captions, 3, 2, 3.0)
+    assert torch.allclose(generate(pipeline, captions[:1], 3, 2, 3.0)[0], together[0], atol=1e-4)
+    assert not torch.allclose(together[0], together[2], atol=1e-2)
