@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, final
 
-from gainnet.core.errors import ConfigError, unknown_name
+from gainnet.core.errors import ConfigError
+from gainnet.core.plugins import find
 from gainnet.studies.comparison import Comparison, compare
+from gainnet.studies.image_quality import IMAGE_QUALITY
 from gainnet.studies.presets import PRESETS, as_json, load_config
+from gainnet.studies.prompt_fidelity import PROMPT_FIDELITY
 from gainnet.studies.results import RunFolder
 from gainnet.studies.runner import DEFAULT_OUT, Progress, StudyResult, silent
 from gainnet.studies.runner import draw_figures as _draw
@@ -18,7 +20,7 @@ from gainnet.studies.runner import run_study as _run
 from gainnet.studies.study import Case, Method, Study
 
 AnyStudy = Study[Any]
-STUDIES: dict[str, AnyStudy] = {}
+STUDIES: dict[str, AnyStudy] = {study.name: study for study in (IMAGE_QUALITY, PROMPT_FIDELITY)}
 
 __all__ = [
     "PRESETS",
@@ -72,15 +74,7 @@ def find_study(name: str) -> AnyStudy:
     Raises:
         ConfigError: there is none.
     """
-    if name in STUDIES:
-        return STUDIES[name]
-    module, _, attribute = name.partition(":")
-    if not attribute:
-        raise unknown_name("study", name, STUDIES)
-    try:
-        study = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"study: cannot load {name!r}: {error}") from None
+    study = find("study", name, STUDIES)
     if not isinstance(study, Study):
         raise ConfigError(f"study: {name!r} is not a Study")
     return study

@@ -23,20 +23,24 @@ class Comparison:
         study: name of the study.
         settings: (a, b) of every setting, identity or version that differs, by name.
         metrics: (a, b) of every metric, by name.
-        rows: the rows of both tables by method, swept values and random seed; metrics end in `_a` and `_b`.
+        table: the rows of both tables by method, swept values and random seed; metrics end in `_a` and `_b`.
     """
 
     study: str
     settings: Mapping[str, tuple[Any, Any]]
     metrics: Mapping[str, tuple[float | None, float | None]]
-    rows: pd.DataFrame
+    table: pd.DataFrame
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per metric, with the difference where both runs have it."""
+        return [
+            {"metric": name, "a": a, "b": b, "b - a": None if a is None or b is None else b - a}
+            for name, (a, b) in self.metrics.items()
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Settings and metrics as plain values, with the difference b - a where both are numbers."""
-        metrics = {
-            name: {"a": a, "b": b, "difference": None if a is None or b is None else b - a}
-            for name, (a, b) in self.metrics.items()
-        }
+        metrics = {row["metric"]: {"a": row["a"], "b": row["b"], "difference": row["b - a"]} for row in self.rows()}
         return {"study": self.study, "settings": {k: list(v) for k, v in self.settings.items()}, "metrics": metrics}
 
 
@@ -53,7 +57,7 @@ def compare(a: Path, b: Path) -> Comparison:
         )
     metrics = _pairs(first["metrics"], second["metrics"])
     settings = {name: pair for name, pair in _pairs(_settings(first), _settings(second)).items() if pair[0] != pair[1]}
-    return Comparison(first["study"], settings, metrics, _rows(RunFolder(a).read_table(), RunFolder(b).read_table()))
+    return Comparison(first["study"], settings, metrics, _joined(RunFolder(a).read_table(), RunFolder(b).read_table()))
 
 
 def _finished(path: Path) -> dict[str, Any]:
@@ -73,7 +77,7 @@ def _pairs(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, A
     return {name: (a.get(name), b.get(name)) for name in dict.fromkeys((*a, *b))}
 
 
-def _rows(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+def _joined(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     """The key columns are those up to `random_seed`, in every table."""
     keys = [name for name in a.columns[: list(a.columns).index("random_seed") + 1] if name in b.columns]
     return a.merge(b, how="outer", on=keys, suffixes=("_a", "_b"))

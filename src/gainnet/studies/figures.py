@@ -34,21 +34,29 @@ def panels(num_rows: int, num_columns: int, title: str, note: str) -> tuple[Figu
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(1.2 + 4.6 * num_columns, 2.0 + 3.7 * num_rows), dpi=130, layout="constrained")
+    height_in, note_in = 1.6 + 3.7 * num_rows, 0.25 + 0.17 * (1 + note.count("\n"))
+    figure = Figure(figsize=(1.2 + 4.6 * num_columns, height_in + note_in), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=13)
-    figure.supxlabel(note, fontsize=8.5, color="#444444", x=0.01, ha="left")
-    axes = figure.subplots(num_rows, num_columns, squeeze=False)
+    grid = figure.add_gridspec(2, 1, height_ratios=[height_in, note_in])
+    top, bottom = (figure.add_subfigure(grid[row, 0]) for row in range(2))
+    top.suptitle(title, fontsize=13)
+    bottom.text(0.01, 0.5, note, fontsize=8.5, color="#444444", ha="left", va="center", linespacing=1.3)
+    axes = top.subplots(num_rows, num_columns, squeeze=False)
     for ax in axes.flat:
         ax.grid(alpha=0.25, linewidth=0.6)
         ax.spines[["top", "right"]].set_visible(False)
     return figure, list(axes.flat)
 
 
-def legend_below(figure: Figure, axes: list[Axes], num_columns: int) -> None:
+def legend_below(axes: list[Axes], num_columns: int) -> None:
     """One legend for all axes, each label once, between the axes and the note."""
     found = [pair for ax in axes for pair in zip(*ax.get_legend_handles_labels(), strict=True)]
-    by_label = {label: handle for handle, label in reversed(found)}
-    labels = list(dict.fromkeys(label for _, label in found))
-    handles = [by_label[label] for label in labels]
-    figure.legend(handles, labels, loc="outside lower center", ncols=num_columns, frameon=False, fontsize=10)
+    handle_of_label = {label: handle for handle, label in found}
+    axes[0].figure.legend(
+        list(handle_of_label.values()),
+        list(handle_of_label),
+        loc="outside lower center",
+        ncols=num_columns,
+        frameon=False,
+        fontsize=10,
+    )

@@ -13,10 +13,8 @@ import csv
 import hashlib
 import io
 import json
-import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from gainnet.core.errors import ConfigError
+from gainnet.core.files import write_whole
 from gainnet.studies.study import Row
 
 if TYPE_CHECKING:
@@ -96,27 +95,6 @@ def config_hash(identity: Mapping[str, Any]) -> str:
     True
     """
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """A file that is there completely or not at all.
-
-    Raises:
-        ConfigError: the folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise ConfigError(f"out: cannot write {path.parent}: {error.strerror}") from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def versions() -> dict[str, str | None]:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 from gainnet.core.errors import ConfigError
+from gainnet.core.files import check_writable, write_whole
 from gainnet.studies.journal import Journal, journal
 from gainnet.studies.presets import as_json, load_config
-from gainnet.studies.results import SCHEMA_VERSION, RunFolder, commit, config_hash, versions, write_whole
+from gainnet.studies.results import SCHEMA_VERSION, RunFolder, commit, config_hash, versions
 from gainnet.studies.study import C, Case, Study, evaluate
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def run_study(
         ConfigError: the settings are wrong or the folder cannot be written.
     """
     config = load_config(study, preset)
+    check_writable(out)
     decides = {"schema_version": SCHEMA_VERSION, "study": study.name, "config": as_json(config)}
     decides |= {"identity": dict(study.identity(config))}
     folder = RunFolder(out / study.name / config_hash(decides))
@@ -128,7 +130,7 @@ def _complete(
     if len({case.key for case in cases}) < len(cases):
         raise ConfigError("config: a swept value or random seed is listed twice; list each once")
     begun = _begun(config, decides, len(cases))
-    with _journal_in(folder) as finished:
+    with journal(folder.journal_path) as finished:
         folder.write_run(begun)
         _run_missing(study, config, cases, finished, progress)
         folder.write_table([finished.row(case) for case in cases])
@@ -157,14 +159,6 @@ def _begun(config: Any, decides: dict[str, Any], num_cases: int) -> dict[str, An
         "versions": versions(),
         "complete": False,
     }
-
-
-def _journal_in(folder: RunFolder) -> Any:
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"out: cannot write {folder.path}: {error.strerror}") from None
-    return journal(folder.journal_path)
 
 
 def _save(figure: Any, path: Path) -> Iterable[Path]:

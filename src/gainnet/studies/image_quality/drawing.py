@@ -1,0 +1,217 @@
+"""Figures of image-quality, from its table alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from gainnet.studies.figures import (
+    BLACK,
+    BLUE,
+    BROWN,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    legend_below,
+    panels,
+)
+from gainnet.studies.image_quality.question import COMMON_NUM_CHANNEL_USES, SNRS_DB_OF_RATE, TARGET_PSNR_DB
+from gainnet.studies.image_quality.summary import cells
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
+FADING_TITLES = {"awgn": "AWGN", "rayleigh": "Rayleigh block fading"}
+
+
+@final
+@dataclass(frozen=True)
+class Look:
+    """How a method is drawn."""
+
+    label: str
+    colour: str
+    line: str
+    marker: str
+
+
+LOOKS = {
+    "linear": Look("seed, linear code (eiug)", BLUE, "-", "o"),
+    "digital": Look("seed, quantised + LDPC (eiug)", GREEN, "-", "D"),
+    "raw": Look("seed, raw analog (eiug)", SKY, "-", "v"),
+    "webp": Look("WebP + LDPC (centralized)", ORANGE, "--", "s"),
+    "avif": Look("AVIF + LDPC (centralized)", RED, "--", "^"),
+    "jpeg": Look("JPEG + LDPC (centralized)", BROWN, "--", "P"),
+    "raw_pixels": Look("raw pixels + LDPC (centralized)", GREY, "--", "x"),
+    "best_codec_shannon": Look("best image codec at the Shannon rate (bound)", PURPLE, ":", ""),
+    "gaussian_opta": Look("Gaussian OPTA of the seed (bound)", BLACK, ":", ""),
+}
+
+
+def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """Quality over SNR, quality over channel uses, judges other than PSNR, and the crossover map."""
+    found, note = cells(table), _note(table)
+    yield "quality_over_snr", _quality_over_snr(found, note)
+    yield "quality_over_uses", _quality_over_uses(found, note)
+    yield "ssim_and_prompt_fidelity", _other_judges(found, note)
+    yield "crossover", _crossover(found, note)
+
+
+def _note(table: pd.DataFrame) -> str:
+    num_images, num_seeds = int(table["num_images"].max()), table["random_seed"].nunique()
+    return (
+        "SNR = mean received Es/N0 with E|s|² = 1, E|h|² = 1; noise CN(0, 1/SNR) per complex channel use. "
+        "A channel use carries one complex symbol; retransmissions count.\n"
+        "Quality against the channel-free generation from the same random seed: PSNR = dB of the mean MSE over "
+        f"{num_images} pictures x {num_seeds} random seeds, values in [0, 1];\n"
+        "bands: 95 % Student interval over random seeds. "
+        "A budget into which no picture fits counts with a grey picture. Bounds are no systems."
+    )
+
+
+def _quality_over_snr(found: pd.DataFrame, note: str) -> Figure:
+    fadings, budgets = _present(found, "fading"), _two_budgets(found)
+    figure, axes = panels(
+        len(fadings),
+        len(budgets),
+        "Picture quality over SNR: seeds finished on the device, and finished pictures",
+        note,
+    )
+    for ax, (fading, uses) in zip(axes, [(f, u) for f in fadings for u in budgets], strict=True):
+        rows = found[(found["fading"] == fading) & (found["num_channel_uses"] == uses)]
+        _curves(ax, rows, "snr_db", "psnr_db")
+        ax.set(
+            title=f"{FADING_TITLES[fading]}, {uses} channel uses per picture", xlabel="SNR in dB", ylabel="PSNR in dB"
+        )
+    _same_height(axes)
+    legend_below(axes, 3)
+    return figure
+
+
+def _quality_over_uses(found: pd.DataFrame, note: str) -> Figure:
+    fadings = _present(found, "fading")
+    snrs_db = [snr for snr in SNRS_DB_OF_RATE if snr in set(found["snr_db"])] or sorted(set(found["snr_db"]))[:1]
+    figure, axes = panels(len(fadings), len(snrs_db), "Picture quality over channel uses per picture", note)
+    for ax, (fading, snr_db) in zip(axes, [(f, s) for f in fadings for s in snrs_db], strict=True):
+        _curves(ax, found[(found["fading"] == fading) & (found["snr_db"] == snr_db)], "num_channel_uses", "psnr_db")
+        ax.axhline(TARGET_PSNR_DB, color=GREY, linewidth=0.8)
+        ax.set_xscale("log", base=2)
+        ax.set(title=f"{FADING_TITLES[fading]}, {snr_db:g} dB", xlabel="channel uses per picture", ylabel="PSNR in dB")
+        ax.xaxis.set_major_formatter(lambda x, position: f"{x / 1024:g}k" if x >= 1024 else f"{x:g}")
+    _same_height(axes)
+    legend_below(axes, 3)
+    return figure
+
+
+def _other_judges(found: pd.DataFrame, note: str) -> Figure:
+    fadings, uses = _present(found, "fading"), _two_budgets(found)[0]
+    judges = {"ssim": "SSIM", "prompt_fidelity": "prompt fidelity (share of attributes)"}
+    figure, axes = panels(len(fadings), 2, f"SSIM and prompt fidelity at {uses} channel uses per picture", note)
+    for ax, (fading, judge) in zip(axes, [(f, j) for f in fadings for j in judges], strict=True):
+        _curves(ax, found[(found["fading"] == fading) & (found["num_channel_uses"] == uses)], "snr_db", judge)
+        ax.set(title=FADING_TITLES[fading], xlabel="SNR in dB", ylabel=judges[judge], ylim=(-0.02, 1.02))
+    legend_below(axes, 3)
+    return figure
+
+
+def _crossover(found: pd.DataFrame, note: str) -> Figure:
+    fadings = _present(found, "fading")
+    figure, axes = panels(
+        1,
+        len(fadings),
+        "Where each side wins: PSNR of the best seed minus PSNR of the best coded picture, in dB\n"
+        "(positive, blue: edge + device with a seed; negative, orange: everything on the edge)",
+        note,
+    )
+    for ax, fading in zip(axes, fadings, strict=True):
+        _map(ax, found[found["fading"] == fading])
+        ax.set(title=FADING_TITLES[fading], xlabel="SNR in dB", ylabel="channel uses per picture")
+    return figure
+
+
+def _map(ax: Axes, rows: pd.DataFrame) -> None:
+    seed, picture = (_best(rows, protocol) for protocol in ("eiug", "centralized"))
+    budgets = sorted(set(seed["num_channel_uses"]) & set(picture["num_channel_uses"]))
+    snrs_db = sorted(set(seed["snr_db"]) & set(picture["snr_db"]))
+    index = ["num_channel_uses", "snr_db"]
+    both = seed.merge(picture, on=index, suffixes=("_seed", "_picture")).set_index(index)
+    both = both.reindex([(uses, snr) for uses in budgets for snr in snrs_db])
+    gain_db = np.asarray(both["psnr_db_seed"] - both["psnr_db_picture"], dtype=float)
+    ax.imshow(
+        gain_db.reshape(len(budgets), len(snrs_db)),
+        cmap=_blue_orange(),
+        vmin=-12,
+        vmax=12,
+        origin="lower",
+        aspect="auto",
+    )
+    names = list(zip(both["method_seed"], both["method_picture"], strict=True))
+    for position, (gain, (seed_name, picture_name)) in enumerate(zip(gain_db, names, strict=True)):
+        y, x = divmod(position, len(snrs_db))
+        if np.isfinite(gain):
+            winner = seed_name if gain >= 0 else picture_name
+            ax.text(x, y, f"{gain:+.1f}\n{winner}", ha="center", va="center", fontsize=7.5)
+    ax.grid(False)
+    ax.set_xticks(range(len(snrs_db)), [f"{snr:g}" for snr in snrs_db])
+    ax.set_yticks(range(len(budgets)), [f"{uses:g}" for uses in budgets])
+
+
+def _best(rows: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """The best method of a protocol per SNR and budget."""
+    own = rows[rows["protocol"] == protocol]
+    best = own.loc[own.groupby(["num_channel_uses", "snr_db"])["psnr_db"].idxmax()]
+    return best[["num_channel_uses", "snr_db", "method", "psnr_db"]]
+
+
+def _curves(ax: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
+    for method, look in LOOKS.items():
+        own = rows[rows["method"] == method].sort_values(x)
+        if own.empty or not own[y].notna().any():
+            continue
+        ax.plot(
+            own[x],
+            own[y],
+            look.line,
+            color=look.colour,
+            marker=look.marker,
+            markersize=4.5,
+            linewidth=1.6,
+            label=look.label,
+        )
+        if y == "psnr_db":
+            low, high = own[y] - own["half_width_db"], own[y] + own["half_width_db"]
+            ax.fill_between(own[x], low, high, color=look.colour, alpha=0.15, linewidth=0)
+
+
+def _two_budgets(found: pd.DataFrame) -> list[int]:
+    """The common budget and a larger one."""
+    budgets = sorted(set(found[found["method"] != "raw_pixels"]["num_channel_uses"]))
+    common = COMMON_NUM_CHANNEL_USES if COMMON_NUM_CHANNEL_USES in budgets else budgets[0]
+    larger = [uses for uses in budgets if common < uses <= 4 * common]
+    return [int(uses) for uses in (common, *larger[-1:])]
+
+
+def _present(found: pd.DataFrame, column: str) -> list[str]:
+    return [str(value) for value in found[column].unique()]
+
+
+def _same_height(axes: Sequence[Axes]) -> None:
+    limits = [ax.get_ylim() for ax in axes]
+    for ax in axes:
+        ax.set_ylim(min(low for low, _ in limits), min(max(high for _, high in limits), 55.0))
+
+
+def _blue_orange() -> Colormap:
+    """Orange over white to blue."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("blue_orange", ["#D9822B", "#F6D9B4", "#FFFFFF", "#B5D6EC", "#2A7FB8"])

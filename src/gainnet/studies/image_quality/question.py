@@ -1,0 +1,107 @@
+"""What image-quality sweeps: methods, SNR, fading and channel uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Annotated, Literal, final
+
+from pydantic import Field
+
+from gainnet.studies.study import Case, Value
+
+Fading = Literal["awgn", "rayleigh"]
+Budget = Annotated[int, Field(ge=1, le=10_000_000)]
+SnrDb = Annotated[float, Field(ge=-30.0, le=40.0)]
+
+PROTOCOL_OF_METHOD = {
+    "jpeg": "centralized",
+    "webp": "centralized",
+    "avif": "centralized",
+    "raw_pixels": "centralized",
+    "raw": "eiug",
+    "linear": "eiug",
+    "digital": "eiug",
+    "webp_shannon": "bound",
+    "avif_shannon": "bound",
+    "gaussian_opta": "bound",
+}
+"""Bounds are no systems: image codecs at the Shannon rate, and the Gaussian limit for the latent."""
+
+METHODS = tuple(PROTOCOL_OF_METHOD)
+SHANNON = ("webp_shannon", "avif_shannon")
+BEST_SHANNON = "best_codec_shannon"
+"""The better of the two at every point."""
+SNRS_DB = (-10, -5, 0, 5, 10, 15, 20)
+SNRS_DB_OF_RATE = (0, 5, 10)
+COMMON_NUM_CHANNEL_USES = 256
+TARGET_PSNR_DB = 30.0
+QUESTION = (
+    "Over the same air, when does a seed that the device finishes look better than a finished picture "
+    "that is sent as JPEG, WebP, AVIF or raw pixels?"
+)
+
+
+@final
+@dataclass(frozen=True)
+class ImageQualityConfig:
+    """Settings of the study image-quality.
+
+    Args:
+        random_seeds: each draws its own prompts, noise and fading.
+        num_images: pictures per random seed.
+        methods: which methods run.
+        fadings: awgn, rayleigh or both.
+        snrs_db: mean received Es/N0.
+        nums_channel_uses: budgets of complex channel uses for one picture.
+        nums_channel_uses_raw_pixels: budgets for raw pixels, which need hundreds of times as many.
+        model: name or folder of the model.
+        edge_hardware: profile of the edge.
+        device_hardware: profile of the device.
+        priced_as: model whose FLOPs and bytes are priced.
+    """
+
+    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    num_images: Annotated[int, Field(ge=1, le=1000)]
+    methods: Annotated[
+        tuple[
+            Literal[
+                "jpeg",
+                "webp",
+                "avif",
+                "raw_pixels",
+                "raw",
+                "linear",
+                "digital",
+                "webp_shannon",
+                "avif_shannon",
+                "gaussian_opta",
+            ],
+            ...,
+        ],
+        Field(min_length=1),
+    ]
+    fadings: Annotated[tuple[Fading, ...], Field(min_length=1)]
+    snrs_db: Annotated[tuple[SnrDb, ...], Field(min_length=1)]
+    nums_channel_uses: Annotated[tuple[Budget, ...], Field(min_length=1)]
+    nums_channel_uses_raw_pixels: tuple[Budget, ...]
+    model: str = "scenes"
+    edge_hardware: str = "edge_a100"
+    device_hardware: str = "phone"
+    priced_as: str = "sd15"
+
+
+def cases(config: ImageQualityConfig) -> Iterator[Case]:
+    """Random seed outermost, so that the pictures of one random seed are generated once."""
+    for random_seed, method in product(config.random_seeds, config.methods):
+        raw_pixels = method == "raw_pixels"
+        budgets = config.nums_channel_uses_raw_pixels if raw_pixels else config.nums_channel_uses
+        for fading, snr_db, num_channel_uses in product(config.fadings, config.snrs_db, budgets):
+            values: dict[str, Value] = {
+                "protocol": PROTOCOL_OF_METHOD[method],
+                "fading": fading,
+                "snr_db": snr_db,
+                "num_channel_uses": num_channel_uses,
+            }
+            yield Case(method, values, random_seed)

@@ -1,0 +1,109 @@
+"""What the table of image-quality says: PSNR at equal air, and channel uses at equal PSNR."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from gainnet.studies.image_quality.question import (
+    BEST_SHANNON,
+    COMMON_NUM_CHANNEL_USES,
+    METHODS,
+    SHANNON,
+    SNRS_DB,
+    SNRS_DB_OF_RATE,
+    TARGET_PSNR_DB,
+)
+from gainnet.studies.statistics import spread
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CELL = ["method", "protocol", "fading", "snr_db", "num_channel_uses"]
+SUFFIX_OF_FADING = {"awgn": "", "rayleigh": "_rayleigh"}
+
+
+def metric_names() -> tuple[str, ...]:
+    """All metrics, with AWGN first.
+
+    >>> metric_names()[:2]
+    ('psnr_db.jpeg.-10db', 'psnr_db.jpeg.-5db')
+    """
+    names, suffixes = [m for m in METHODS if m not in SHANNON] + [BEST_SHANNON], SUFFIX_OF_FADING.values()
+    quality = [f"psnr_db{s}.{m}.{snr}db" for s in suffixes for m in names for snr in SNRS_DB]
+    rates = [f"uses_for_30db{s}.{m}.{snr}db" for s in suffixes for m in names for snr in SNRS_DB_OF_RATE]
+    return (*quality, *rates)
+
+
+def cells(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per method, fading, SNR and budget, over the random seeds.
+
+    Returns:
+        `psnr_db` is the PSNR of the mean MSE over all pictures of all random seeds; `half_width_db` half of Student's
+        95 % interval of the PSNR over random seeds (NaN for one); other columns are means.
+    """
+    sent = table.dropna(subset=["mse"])
+    groups = sent.groupby(CELL, sort=False)
+    found = groups[["mse", "ssim", "prompt_fidelity", "delivered"]].mean()
+    found["psnr_db"] = [-10.0 * math.log10(max(mse, 1e-12)) for mse in found["mse"]]
+    found["half_width_db"] = [_half_width_db(values) for _, values in groups["psnr_db"]]
+    return _with_best_shannon(found.reset_index())
+
+
+def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
+    """Every metric of the study; see `metric_names`."""
+    found = cells(table)
+    metrics: dict[str, float | None] = {}
+    for (method, fading, snr_db), rows in found.groupby(["method", "fading", "snr_db"]):
+        suffix, name = SUFFIX_OF_FADING[str(fading)], f"{method}.{snr_db:g}db"
+        common = rows[rows["num_channel_uses"] == COMMON_NUM_CHANNEL_USES]
+        if snr_db in SNRS_DB and len(common):
+            metrics[f"psnr_db{suffix}.{name}"] = round(float(common["psnr_db"].iloc[0]), 3)
+        if snr_db in SNRS_DB_OF_RATE:
+            curve = rows.sort_values("num_channel_uses")
+            uses = uses_for(TARGET_PSNR_DB, list(curve["num_channel_uses"]), list(curve["psnr_db"]))
+            metrics[f"uses_for_30db{suffix}.{name}"] = None if uses is None else round(uses, 1)
+    return metrics
+
+
+def uses_for(psnr_db: float, nums_channel_uses: Sequence[float], psnrs_db: Sequence[float]) -> float | None:
+    """Smallest number of channel uses that reaches a PSNR; linear in dB over the logarithm of uses between points.
+
+    Args:
+        psnr_db: what has to be reached.
+        nums_channel_uses: swept budgets, ascending.
+        psnrs_db: PSNR at each.
+
+    Returns:
+        `None` where no budget reaches it; the smallest budget where that reaches it already.
+
+    >>> uses_for(30.0, [64, 256, 1024], [20.0, 28.0, 32.0])
+    512.0
+    >>> uses_for(40.0, [64, 256], [20.0, 28.0]) is None
+    True
+    """
+    points = list(zip(nums_channel_uses, psnrs_db, strict=True))
+    if points and points[0][1] >= psnr_db:
+        return float(points[0][0])
+    for (uses, below_db), (more_uses, above_db) in pairwise(points):
+        if above_db >= psnr_db:
+            share = (psnr_db - below_db) / (above_db - below_db)
+            return float(round(uses * (more_uses / uses) ** share, 6))
+    return None
+
+
+def _with_best_shannon(found: pd.DataFrame) -> pd.DataFrame:
+    """The better of the image codecs at the Shannon rate, in place of them."""
+    import pandas as pd
+
+    is_shannon = found["method"].isin(SHANNON)
+    rows = found[is_shannon]
+    best = rows.loc[rows.groupby(CELL[1:])["psnr_db"].idxmax()].assign(method=BEST_SHANNON)
+    return pd.concat([found[~is_shannon], best], ignore_index=True)
+
+
+def _half_width_db(values: pd.Series[float]) -> float:
+    half_width = spread([float(x) for x in values]).half_width
+    return math.nan if half_width is None else half_width

@@ -1,0 +1,170 @@
+"""The systems that image-quality compares, each on the same budget of channel uses, and the two bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, final
+
+import torch
+from torch import Tensor
+
+from gainnet.codecs import AVIF, JPEG, LinearCode, QuantizedSeed, RawAnalog, RawPixels, SeedBasis, TextCodec, WebP
+from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.opta import backward_test_channel
+from gainnet.core.errors import ConfigError
+from gainnet.core.randomness import Random
+from gainnet.core.types import Bits, Payload, Size, Spec
+from gainnet.core.units import db_to_linear
+from gainnet.network.hardware import Hardware
+from gainnet.protocols import centralized, eiug, estimate, execute
+from gainnet.protocols.plan import Plan
+from gainnet.radio.link import AnyLink
+from gainnet.studies.image_quality.air import Air, mean_budget_bits
+from gainnet.studies.image_quality.material import Material
+from gainnet.studies.study import Case, Method, Row
+
+PIXEL_BITS = 8
+LinkOf = Callable[[Air, Hardware, Hardware], AnyLink]
+CodecFor = Callable[[Air, AnyLink], AnyCodec]
+Protocol = Callable[[Any, AnyCodec, AnyCodec], Plan]
+
+
+def methods(material: Material) -> Mapping[str, Method]:
+    """All methods by name."""
+    picture_codecs: dict[str, Callable[[float], AnyCodec]] = {
+        "jpeg": lambda bits: JPEG(max_bits=bits),
+        "webp": lambda bits: WebP(max_bits=bits),
+        "avif": lambda bits: AVIF(max_bits=bits),
+    }
+    filled = {name: partial(_filled, codec_of) for name, codec_of in picture_codecs.items()}
+    digital = partial(_filled, lambda bits: QuantizedSeed(material.basis, max_bits=bits))
+    num_values = material.model.image.num_values
+    return {
+        **{name: System(material, centralized, Air.tabulated, codec) for name, codec in filled.items()},
+        **{f"{name}_shannon": System(material, centralized, Air.shannon, codec) for name, codec in filled.items()},
+        "raw_pixels": System(material, centralized, Air.tabulated, partial(_raw_pixels, num_values)),
+        "raw": System(material, eiug, Air.analog, lambda air, link: RawAnalog(air.num_channel_uses)),
+        "linear": System(material, eiug, Air.analog, partial(_linear, material.basis)),
+        "digital": System(material, eiug, Air.tabulated, digital),
+        "gaussian_opta": GaussianOpta(material),
+    }
+
+
+def _filled(codec_of: Callable[[float], AnyCodec], air: Air, link: AnyLink) -> AnyCodec:
+    return air.matched(codec_of, link)
+
+
+def _linear(basis: SeedBasis, air: Air, link: AnyLink) -> AnyCodec:
+    return LinearCode(basis, air.num_channel_uses)
+
+
+def _raw_pixels(num_values: int, air: Air, link: AnyLink) -> AnyCodec:
+    """As many bits per value as the air carries, at most eight; raises `ConfigError` when it does not carry one."""
+    return RawPixels(min(PIXEL_BITS, int(mean_budget_bits(air, link) // num_values)))
+
+
+@final
+@dataclass(frozen=True)
+class System:
+    """A protocol with a link and a codec that fill the budget of a case.
+
+    pictures on the edge --codec--> link --> pictures on the device, judged against those on the edge
+
+    Args:
+        material: model, judge, prices and pictures.
+        protocol: who finishes the picture.
+        link_of: the downlink of an air between two radios.
+        codec_for: what carries the content over that link.
+    """
+
+    material: Material
+    protocol: Protocol
+    link_of: LinkOf
+    codec_for: CodecFor
+
+    def __call__(self, case: Case, random: Random) -> Row:
+        """Quality and cost of a batch; quality is empty where the codec cannot be sent in this budget."""
+        air, material = Air.of(case), self.material
+        pictures = material.pictures_of(case.random_seed)
+        link = self.link_of(air, material.edge, material.device)
+        network = air.network(material.edge, material.device, link)
+        arrived: list[bool] = []
+        try:
+            codec = self.codec_for(air, link)
+            noted = NotedBits(codec, arrived) if codec.emits is Bits else codec
+            plan = self.protocol(material.model, TextCodec(), noted)
+            priced = estimate(plan, material.given(pictures), network, material.pricing)
+        except ConfigError:
+            return {"num_images": len(pictures.prompts), "mse": None}
+        with torch.no_grad():
+            rest = plan.remaining(pictures.places)
+            places, report = execute(rest, pictures.places, network, pictures.random, material.pricing)
+        num = len(pictures.prompts)
+        return {
+            **material.judge(places[plan.result], pictures),
+            "delivered": sum(arrived) / len(arrived) if arrived else 1.0,
+            "num_bits": report.num_bits / num,
+            "num_channel_uses_down": report.num_channel_uses("down") / num,
+            "num_retransmissions": report.num_retransmissions / num,
+            "num_channel_uses_up_expected": priced.num_channel_uses("up"),
+            "duration_s_expected": priced.duration_s,
+            "energy_j_expected": priced.energy_j,
+            "num_images": num,
+        }
+
+
+@final
+@dataclass(frozen=True)
+class GaussianOpta:
+    """Seeds through the Gaussian backward test channel at the rate of the air, then the decoder."""
+
+    material: Material
+
+    def __call__(self, case: Case, random: Random) -> Row:
+        """Quality of a batch."""
+        air, material = Air.of(case), self.material
+        pictures = material.pictures_of(case.random_seed)
+        random = pictures.random.child("gaussian_opta")
+        snr = 2 ** (_rate_bits(air, random) / air.num_channel_uses) - 1
+        uses, spec = float(air.num_channel_uses), material.model.latent
+        with torch.no_grad():
+            latents = backward_test_channel(pictures.latents, material.basis, uses, snr, spec, random)
+            images = material.model.decoder({"latent": latents}, random)["image"]
+        return {**material.judge(images, pictures), "num_images": len(pictures.prompts)}
+
+
+def _rate_bits(air: Air, random: Random) -> Tensor:
+    r"""[num_items], mutual information of every item's own channel, $\sum_t \log_2(1 + \gamma |h_t|^2)$."""
+    snr = torch.full(random.batch, db_to_linear(air.snr_db))
+    ones = torch.ones(*random.batch, air.num_channel_uses, dtype=torch.complex64)
+    gain = air.channel.transmit(ones, snr, air.channel.first_gain(random), random).gain
+    return torch.log2(1 + snr.double()[:, None] * gain.abs().square().double()).sum(-1)
+
+
+@final
+@dataclass(frozen=True)
+class NotedBits:
+    """A codec of bits that notes which items arrived.
+
+    Args:
+        codec: what is noted.
+        arrived: filled by `decode`, one entry per item.
+    """
+
+    codec: AnyCodec
+    arrived: list[bool]
+    emits: ClassVar[type[Payload]] = Bits
+
+    def size(self, spec: Spec) -> Size:
+        return self.codec.size(spec)
+
+    def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
+        payload: Bits = self.codec.encode(x, reported_snr)
+        return payload
+
+    def decode(self, payload: Bits, spec: Spec) -> Tensor:
+        self.arrived[:] = [string is not None for string in payload.strings]
+        decoded: Tensor = self.codec.decode(payload, spec)
+        return decoded

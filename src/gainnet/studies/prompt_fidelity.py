@@ -1,0 +1,132 @@
+"""Study prompt-fidelity: does the shipped model draw what a caption says?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, final
+
+from pydantic import Field
+
+from gainnet.core.errors import ModelError
+from gainnet.core.randomness import Random
+from gainnet.studies.figures import BLUE, GREY, panels
+from gainnet.studies.presets import CATALOG
+from gainnet.studies.statistics import spread
+from gainnet.studies.study import Case, Method, Row, Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+ATTRIBUTES = ("background", "layout", "colour", "shape", "size", "all")
+METRIC_NAMES = (*ATTRIBUTES, "autoencoder_psnr_db_original", "heldout_pairs_shape")
+
+
+@final
+@dataclass(frozen=True)
+class PromptFidelityConfig:
+    """Settings of the study prompt-fidelity.
+
+    Args:
+        random_seeds: each draws its own captions, initial noise and pictures.
+        num_captions: unseen captions per random seed.
+        methods: what is measured.
+        model: name or folder of the model.
+    """
+
+    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    num_captions: Annotated[int, Field(ge=1, le=10_000)]
+    methods: Annotated[tuple[Literal["captions", "autoencoder", "heldout_pairs"], ...], Field(min_length=1)]
+    model: str = "scenes"
+
+
+def cases(config: PromptFidelityConfig) -> Iterator[Case]:
+    """Every method once per random seed; the held-out pairs were measured once, when the model was trained."""
+    for random_seed in config.random_seeds:
+        for method in config.methods:
+            if method != "heldout_pairs" or random_seed == config.random_seeds[0]:
+                yield Case(method, {"num_captions": config.num_captions if method == "captions" else None}, random_seed)
+
+
+def open_methods(config: PromptFidelityConfig) -> Mapping[str, Method]:
+    """The shipped pipeline and classifier, loaded once."""
+    from gainnet.models.attributes import AttributeClassifier
+    from gainnet.models.loading import find_folder
+    from gainnet.training.scenes_evaluation import evaluate_autoencoder, evaluate_captions, load_pipeline
+
+    folder = find_folder(config.model)
+    pipeline, classifier = load_pipeline(folder), AttributeClassifier.from_pretrained()
+
+    def captions(case: Case, random: Random) -> Row:
+        return {**evaluate_captions(pipeline, classifier, config.num_captions, case.random_seed), "recomputed": True}
+
+    def autoencoder(case: Case, random: Random) -> Row:
+        return {**evaluate_autoencoder(pipeline, case.random_seed), "recomputed": True}
+
+    def heldout_pairs(case: Case, random: Random) -> Row:
+        return {"heldout_pairs_shape": _trained(folder).get("heldout_pairs_shape"), "recomputed": False}
+
+    return {"captions": captions, "autoencoder": autoencoder, "heldout_pairs": heldout_pairs}
+
+
+def identity(config: PromptFidelityConfig) -> Mapping[str, str]:
+    """sha256 of the model and of the classifier that judges it."""
+    from gainnet.models.attributes import PRETRAINED
+    from gainnet.models.loading import find_folder, weights_sha256
+
+    return {"model": weights_sha256(find_folder(config.model)), "classifier": weights_sha256(PRETRAINED)}
+
+
+def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
+    """Means over the random seeds."""
+    present = [name for name in METRIC_NAMES if name in table]
+    return {name: float(table[name].mean()) for name in present if table[name].notna().any()}
+
+
+def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """Share of attributes that the pictures have, with its spread."""
+    captions = table[table["method"] == "captions"]
+    if captions.empty:
+        return
+    note = (
+        f"{captions['num_captions'].max():g} unseen captions x {len(captions)} random seeds, judged by an attribute "
+        "classifier; bars: 95 % Student interval over random seeds."
+    )
+    figure, (ax,) = panels(1, 1, "Does the picture show what the caption says?", note)
+    spreads = [spread([float(x) for x in captions[name]]) for name in ATTRIBUTES]
+    errors = [s.half_width or 0.0 for s in spreads]
+    ax.errorbar(ATTRIBUTES, [s.mean for s in spreads], errors, fmt="o", color=BLUE, ecolor=GREY, capsize=4)
+    for x, s in enumerate(spreads):
+        ax.annotate(f"{s.mean:.3f}", (x, s.mean), textcoords="offset points", xytext=(7, 5), fontsize=9)
+    ax.set(
+        ylabel="share of captions' attributes that are right", ylim=(min(0.8, *(s.mean - 0.05 for s in spreads)), 1.01)
+    )
+    yield "prompt_fidelity", figure
+
+
+def _trained(folder: Any) -> dict[str, Any]:
+    """What the training run wrote beside the weights; `{}` where it wrote nothing."""
+    try:
+        trained = json.loads((folder / "trained.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise ModelError(f"model: {folder / 'trained.json'} is not JSON; reinstall the model") from None
+    return {**trained, **trained.get("metrics", {})}
+
+
+PROMPT_FIDELITY = Study(
+    name="prompt-fidelity",
+    question="Over unseen captions, how often does the shipped model draw every attribute that a caption names?",
+    catalog=CATALOG,
+    config=PromptFidelityConfig,
+    methods=("captions", "autoencoder", "heldout_pairs"),
+    metric_names=METRIC_NAMES,
+    cases=cases,
+    open=open_methods,
+    identity=identity,
+    summarise=summarise,
+    draw=draw,
+)
