@@ -11,7 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-import gainnet.models  # diffusers takes the shipped autoencoder only from a module that is already there
+# diffusers takes the shipped autoencoder only from a module that is already there.
+import gainnet.models  # noqa: F401
 
 _HOME = {
     "Generation": "gainnet.generation",
@@ -41,4 +42,3 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'gainnet' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)
-

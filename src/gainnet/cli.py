@@ -17,6 +17,7 @@ from gainnet.core.errors import ConfigError, GainnetError
 
 if TYPE_CHECKING:
     from gainnet.generation import GenerationConfig
+    from gainnet.studies import Progress
 
 app = typer.Typer(
     help="Run generative AI across cloud, edge and device over a 6G radio, and see what it costs.",
@@ -255,15 +256,15 @@ def train_scenes(
 def train_seed_basis(
     out: Annotated[Path, typer.Option(help="Folder for the weights.")],
     model: Model = "scenes",
-    num_latents: Annotated[int, typer.Option(help="Latents that the denoiser makes.")] = 4096,
+    num_latents: Annotated[int, typer.Option(help="Latents that the denoiser makes.")] = 4000,
     random_seed: RandomSeed = 0,
 ) -> None:
     """Learn the principal components of a model's latents, for the linear and the digital seed codec."""
-    from gainnet.models.loading import find_folder
     from gainnet.training.seed_basis import train_seed_basis as train
 
     with _progress("seed-basis") as tell:
-        train(find_folder(model), out, num_latents, random_seed, progress=lambda n, total: tell(n, total, "latents"))
+        num_renders = 8000 if model == "scenes" else 0
+        train(model, out, num_latents, num_renders, random_seed, progress=lambda n, total: tell(n, total, "latents"))
     typer.echo(out)
 
 
@@ -332,15 +333,21 @@ def _status(first: str) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def _progress(name: str) -> Iterator[Callable[[int, int, str], None]]:
+def _progress(name: str) -> Iterator[Progress]:
     """A bar on standard error."""
+    from rich import progress as bars
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    columns = (
+        bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn(), bars.TimeRemainingColumn()
+    )  # fmt: skip
+    with bars.Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(name, total=None)
-        yield lambda finished, total, label: bar.update(task, completed=finished, total=total, description=label)
+
+        def tell(num_finished: int, num_cases: int, label: str) -> None:
+            bar.update(task, completed=num_finished, total=num_cases, description=label)
+
+        yield tell
 
 
 @contextmanager

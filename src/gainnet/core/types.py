@@ -101,7 +101,7 @@ class Symbols:
         values: [*batch, num_symbols], complex.
         gain: [*batch, num_symbols], complex channel coefficient; 1 at the sender.
         noise_variance: [*batch, num_symbols], real, linear, relative to E|s|^2 = 1; 0 at the sender.
-        reported_snr: [*batch], linear SNR that the sender was told; both ends know it, because the receiver reported it.
+        reported_snr: [*batch], linear SNR that the sender was told; both ends know it, since the receiver reported it.
             Links pass it through; `None` when the codec does not need it.
     """
 

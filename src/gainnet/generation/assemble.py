@@ -158,16 +158,13 @@ def _plugged(codec_class: Any, content: Content) -> AnyCodec:
 
 
 def _channel(fading: str) -> Channel:
-    channel: Channel = find("fading", fading, {**CHANNELS, IDEAL: None})()
-    return channel
+    channel_class: Callable[[], Channel] = find("fading", fading, CHANNELS)
+    return channel_class()
 
 
 def _bearers(channel: Channel, config: GenerationConfig, source: Hardware, target: Hardware) -> tuple[AnyLink, ...]:
-    powers = {"tx_power_w": source.tx_power_w, "rx_power_w": target.rx_power_w}
-    return (
-        DigitalLink(channel, config.snr_db, config.bandwidth_hz, **powers),
-        AnalogLink(channel, config.snr_db, config.bandwidth_hz, **powers),
-    )
+    air = channel, config.snr_db, config.bandwidth_hz, source.tx_power_w, target.rx_power_w
+    return DigitalLink(*air), AnalogLink(*air)
 
 
 def _typical_snrs(config: GenerationConfig) -> tuple[float, ...]:

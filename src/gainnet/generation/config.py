@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import final
 
 from gainnet.core.errors import ConfigError
 
-MAX_SNR_DB = 100.0
+MIN_SNR_DB, MAX_SNR_DB = -60.0, 100.0
 MAX_CHANNEL_USES = 100_000_000
 MAX_PROMPT_BYTES = 2048
 
@@ -22,7 +21,7 @@ class GenerationConfig:
     Args:
         prompts: one or more texts, each at most 2,048 bytes of UTF-8.
         protocol: `eiug`, `centralized`, `device_only`, or `module:function`.
-        snr_db: mean received Es/N0, -100 to 100 dB (E|h|^2 = 1, E|s|^2 = 1).
+        snr_db: mean received Es/N0, -60 to 100 dB (E|h|^2 = 1, E|s|^2 = 1).
         fading: `awgn`, `rayleigh`, `ideal` (error-free links), or `module:Class` of a channel.
         codec: which codec carries a `seed`, an `image` or a `prompt`; by name or `module:Class`.
         num_channel_uses: complex channel uses per picture of the content transfer; the codec's own choice when `None`.
@@ -66,8 +65,8 @@ class GenerationConfig:
             raise ConfigError("prompt: there is none; give a text")
         for prompt in self.prompts:
             _check_prompt(prompt)
-        if not math.isfinite(self.snr_db) or abs(self.snr_db) > MAX_SNR_DB:
-            raise ConfigError(f"snr_db: {self.snr_db} is outside -100 to 100 dB; --fading ideal has no noise")
+        if not MIN_SNR_DB <= self.snr_db <= MAX_SNR_DB:
+            raise ConfigError(f"snr_db: {self.snr_db} is outside -60 to 100 dB; --fading ideal has no noise")
         uses = self.num_channel_uses
         if uses is not None and not 1 <= uses <= MAX_CHANNEL_USES:
             raise ConfigError(f"num_channel_uses: {uses} is outside 1 to {MAX_CHANNEL_USES}")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gainnet.core.errors import ConfigError
+from gainnet.core.plugins import find
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.text import text_to_tensor
@@ -22,9 +23,10 @@ from gainnet.generation.quality import Quality, quality
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.models.remembered import Remembered
+from gainnet.network.network import Network
 from gainnet.network.scenario import DEVICE
+from gainnet.protocols import PROTOCOLS, execute, pricing
 from gainnet.protocols import estimate as estimate_plan
-from gainnet.protocols import execute, pricing
 from gainnet.protocols.plan import Compute, Plan
 
 PROMPT: Place = (DEVICE, "prompt")
@@ -126,11 +128,8 @@ def _channel_free(plan: Plan, prompts: Tensor, random: Random) -> Tensor:
 
 
 def _baseline(
-    config: GenerationConfig, network: Any, references: Tensor, random: Random, report: Report, judged: Quality
+    config: GenerationConfig, network: Network, references: Tensor, random: Random, report: Report, judged: Quality
 ) -> Baseline | None:
-    from gainnet.core.plugins import find
-    from gainnet.protocols import PROTOCOLS
-
     sends_picture = "image" in codecs_of(find("protocol", config.protocol, PROTOCOLS))
     uses = report.num_channel_uses("down") / len(config.prompts)
     if sends_picture or config.fading == IDEAL or uses == 0:

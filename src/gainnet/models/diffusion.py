@@ -101,19 +101,18 @@ class Denoiser:
     pipeline: Any = field(repr=False)
     latent: Spec
     guidance_scale: float
-    num_steps: int
-    start: int = 0
-    stop: int = -1
+    start: int
+    stop: int
     role: Role = "denoiser"
     reads: tuple[str, ...] = ("condition", "latent")
-
-    def __post_init__(self) -> None:
-        if self.stop < 0:
-            object.__setattr__(self, "stop", self.num_steps)
 
     @property
     def name(self) -> str:
         return f"denoiser[{self.start}:{self.stop}]"
+
+    @property
+    def num_steps(self) -> int:
+        return self.stop - self.start
 
     @property
     def writes(self) -> Mapping[str, Spec]:
@@ -125,7 +124,7 @@ class Denoiser:
 
     @property
     def num_passes(self) -> int:
-        return (self.stop - self.start) * self.num_branches
+        return self.num_steps * self.num_branches
 
     @property
     def flops(self) -> float:
@@ -137,7 +136,7 @@ class Denoiser:
 
     def __getitem__(self, steps: slice) -> Denoiser:
         """The steps of a slice of this part's steps; a step other than 1 raises `ValueError`."""
-        first, last, stride = steps.indices(self.stop - self.start)
+        first, last, stride = steps.indices(self.num_steps)
         if stride != 1:
             raise ValueError("a denoiser is sliced into neighbouring steps")
         return replace(self, start=self.start + first, stop=self.start + max(first, last))
@@ -223,7 +222,10 @@ class DiffusionModel:
     Args:
         name: how it was asked for.
         sha256: of its weights; seed codecs and policies that were trained for it name it.
-        text_encoder, prior, denoiser, decoder: the parts.
+        text_encoder: prompt to condition.
+        prior: the initial noise.
+        denoiser: noise and condition to a clean latent, in steps.
+        decoder: latent to picture.
         pipeline: the diffusers pipeline they were taken from.
     """
 
@@ -261,7 +263,7 @@ def take_apart(name: str, sha256: str, pipeline: Any, num_steps: int, guidance_s
     size, scale = pipeline.unet.config.sample_size, pipeline.vae_scale_factor
     latent = Spec((pipeline.unet.config.in_channels, size, size))
     image = Spec((3, size * scale, size * scale))
-    denoiser = Denoiser(pipeline, latent, guidance_scale, num_steps)
+    denoiser = Denoiser(pipeline, latent, guidance_scale, 0, num_steps)
     return DiffusionModel(
         name=name,
         sha256=sha256,
@@ -274,7 +276,7 @@ def take_apart(name: str, sha256: str, pipeline: Any, num_steps: int, guidance_s
 
 
 def _choose_attention(pipeline: Any) -> None:
-    """Plain matrix products for short sequences: a third faster on a CPU than torch's fused kernel, and the same values."""
+    """Plain matrix products for short sequences: the same values, and faster on a CPU than torch's fused kernel."""
     from diffusers.models.attention_processor import AttnProcessor
 
     pipeline.text_encoder.set_attn_implementation("eager")
