@@ -75,7 +75,7 @@ def observe(link: RadioLink, random: Random) -> ChannelState:
     snr = torch.full(random.batch, db_to_linear(link.snr_db))
     reported = snr * gain.abs().square()
     if link.report_error_db:
-        reported = reported * 10 ** (link.report_error_db / 10 * random.normal((), "report error"))
+        reported = reported * 10 ** (link.report_error_db / 10 * random.normal((1,), "report error")[..., 0])
     return ChannelState(snr, gain, reported, link.channel.block_length)
 
 

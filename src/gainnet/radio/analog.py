@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, final
 
 import torch
@@ -66,6 +66,7 @@ class AnalogLink:
     def send(self, payload: Symbols, state: ChannelState, random: Random) -> tuple[Symbols, Usage]:
         """Symbols as received, not equalised."""
         received = self.channel.transmit(payload.values, state.snr, state.gain, random)
+        received = replace(received, reported_snr=payload.reported_snr)
         return received, self._usage(float(payload.values.numel()))
 
     def capacity_bits(self, num_channel_uses: float, reported_snr: float) -> float:

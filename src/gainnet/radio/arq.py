@@ -87,9 +87,10 @@ def cut(link: ArqLink, num_bytes: Tensor, state: ChannelState, random: Random) -
     Args:
         link: channel, SNR and adaptation.
         num_bytes: [num_items], length of the items.
-        state: [num_items], the air of the first codeword of every item.
-        random: streams of the items, batch [num_items].
+        state: [*batch], the air of the first codeword of every item.
+        random: streams of the items, [*batch].
     """
+    state = _pick(state, (torch.arange(random.num_items).reshape(random.batch) >= 0))
     adaptation = LinkAdaptation(link.channel.block_length, link.target_bler)
     full_bytes = adaptation.full_num_bytes()
     limit = max(1, -(-int(num_bytes.max()) // int(full_bytes.min())))

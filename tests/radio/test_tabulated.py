@@ -1,0 +1,80 @@
+"""The fast path is the slow path, seen from far enough away."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from gainnet.core.randomness import Random
+from gainnet.core.types import Bits, Size, Usage
+from gainnet.radio import AWGN, Channel, DigitalLink, Rayleigh, TabulatedLink
+
+POINTS = [(AWGN(), 3.0, 1.0), (Rayleigh(), 12.0, 0.0), (Rayleigh(), 0.0, 0.0), (Rayleigh(64), 6.0, 2.0)]
+
+
+def sent_items(link: DigitalLink | TabulatedLink, num_bytes: int, num_items: int) -> list[Usage]:
+    usages = []
+    for i in range(num_items):
+        random = Random.of(i)
+        usages.append(link.send(Bits((bytes(num_bytes),), ()), link.observe(random), random)[1])
+    return usages
+
+
+def agrees(x: list[float], y: list[float], relative: float) -> bool:
+    spread = math.sqrt(np.var(x) / len(x) + np.var(y) / len(y))
+    return abs(np.mean(x) - np.mean(y)) <= 4 * spread + relative * np.mean(y)
+
+
+@pytest.mark.parametrize(("channel", "snr_db", "report_error_db"), POINTS)
+def test_fast_path_agrees_with_the_bit_level(channel: Channel, snr_db: float, report_error_db: float) -> None:
+    links = [kind(channel, snr_db, report_error_db=report_error_db) for kind in (DigitalLink, TabulatedLink)]
+    slow, fast = (sent_items(link, 60, 40) for link in links)
+    for name in ("num_channel_uses", "num_retransmissions", "feedback_s"):
+        assert agrees([getattr(u, name) for u in slow], [getattr(u, name) for u in fast], 0.02), name
+    same = np.mean([a.num_channel_uses == b.num_channel_uses for a, b in zip(slow, fast, strict=True)])
+    assert same > 0.5, "both see the same gains, so most transfers are alike"
+
+
+@pytest.mark.parametrize(("channel", "snr_db", "report_error_db"), POINTS)
+@pytest.mark.parametrize("num_bytes", [10, 300])
+def test_usage_is_the_mean_of_what_sending_takes(
+    channel: Channel, snr_db: float, report_error_db: float, num_bytes: int
+) -> None:
+    link = TabulatedLink(channel, snr_db, report_error_db=report_error_db)
+    random = Random.of(range(1000, 1250))
+    payload = Bits((bytes(num_bytes),) * 250, (250,))
+    _, sent = link.send(payload, link.observe(random), random)
+    expected = link.usage(Size.fixed(8 * num_bytes), 250)
+    assert sent.num_channel_uses == pytest.approx(expected.num_channel_uses, rel=0.08)
+    assert sent.num_retransmissions == pytest.approx(expected.num_retransmissions, rel=0.3, abs=12)
+    assert sent.num_bits == expected.num_bits
+    assert link.usage(Size.fixed(8 * num_bytes), 1) == DigitalLink(
+        channel, snr_db, report_error_db=report_error_db
+    ).usage(Size.fixed(8 * num_bytes), 1)
+
+
+def test_durations_are_spread_around_the_expected_one() -> None:
+    link = TabulatedLink(Rayleigh(), 5.0)
+    expected = link.usage(Size.fixed(800), 3)
+    draws = link.draw_durations_s(Size.fixed(800), 3, 2000, 1)
+    assert float(draws.mean()) == pytest.approx(expected.duration_s + expected.feedback_s, rel=0.05)
+    assert float(draws.std()) > 0
+    assert (draws == link.draw_durations_s(Size.fixed(800), 3, 2000, 1)).all()
+
+
+def test_lost_items_are_not_delivered() -> None:
+    link = TabulatedLink(AWGN(), -25.0, max_attempts=2)
+    received, usage = link.send(Bits.of([b"gone"]), link.observe(Random.of([0])), Random.of([0]))
+    assert received.strings == (None,)
+    assert not usage.delivered
+    assert not link.usage(Size.fixed(32), 1).delivered
+
+
+def test_item_of_a_batch_is_received_as_the_item_alone() -> None:
+    link = TabulatedLink(Rayleigh(), 5.0, report_error_db=3.0)
+    random = Random((11, 12, 13, 14), (2, 2))
+    _, together = link.send(Bits((bytes(70),) * 4, (2, 2)), link.observe(random), random)
+    alone = [link.send(Bits((bytes(70),), ()), link.observe(Random.of(s)), Random.of(s))[1] for s in (11, 12, 13, 14)]
+    assert together.num_channel_uses == sum(u.num_channel_uses for u in alone)
