@@ -135,12 +135,15 @@ class SeedBasis:
 def find_folder(model: str) -> Path:
     """The weights folder of a model: given path, user's data folder, package, in this order.
 
+    A model that is itself a folder is looked up by the folder's name.
+
     Raises:
         ModelError: none of them has a `config.json`.
     """
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     package = Path(__file__).parent / "pretrained"
-    places = [Path(model), data / "gainnet" / "codecs" / model, package / model]
+    name = Path(model).name
+    places = [Path(model), data / "gainnet" / "codecs" / name, package / name]
     for place in places:
         if (place / "config.json").is_file():
             return place

@@ -14,7 +14,6 @@ from torch import Tensor
 from gainnet.codecs.codec import Codec
 from gainnet.core.types import Bits, Payload, Size, Spec
 
-
 LEAST_BITS, MOST_BITS = 8.0, 2.0**31
 """Budgets that a codec can be asked for: a byte at least, and a number."""
 

@@ -23,6 +23,7 @@ Doubles = NDArray[np.float64]
 CLASSES_PER_OCTAVE = 8
 SMALLEST_CLASS, LARGEST_CLASS = -32, 80
 TABLE_REACH = 8.0
+LARGEST_Z = 10.0
 ESCAPE_FREQUENCY = 1 << 6
 LARGEST_VALUE = (1 << 31) - 1
 
@@ -52,6 +53,7 @@ def gaussian_mass(z: Doubles) -> Doubles:
     >>> round(float(gaussian_mass(np.array([1.0]))[0]), 9)
     0.341344746
     """
+    z = np.minimum(z, LARGEST_Z)
     term, total = z, z
     for n in range(1, 160):
         term = term * z * z / (2 * n + 1)
@@ -130,7 +132,7 @@ def value_model(shape: Shape, ratio_class: int, threshold: float = 0.5) -> Value
     ratio = _power_of_eighths(limited)
     reach = max(1, int(TABLE_REACH * ratio))
     edges = (np.arange(reach + 1) + threshold) / ratio
-    mass = MASSES[shape](np.minimum(edges, 2 * TABLE_REACH))
+    mass = MASSES[shape](edges)
     side = np.maximum(mass[1:] - mass[:-1], 0.0)
     return ValueModel(reach, IntegerModel(_frequencies(side)))
 

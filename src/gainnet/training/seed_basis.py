@@ -35,6 +35,7 @@ def train_seed_basis(
     num_latents: int = 4000,
     num_renders: int = 8000,
     random_seed: int = 0,
+    num_steps: int | None = None,
     progress: Progress = silent,
 ) -> SeedBasis:
     r"""The principal components of a model's latents, written to a weights folder.
@@ -52,6 +53,7 @@ def train_seed_basis(
         num_latents: generated latents, at least 2.
         num_renders: encoded renders of scenes, 0 for a model of something else.
         random_seed: of captions and noise.
+        num_steps: sampler steps; the model's own default when `None`.
         progress: told how many latents are made.
 
     Raises:
@@ -60,7 +62,7 @@ def train_seed_basis(
     """
     if num_latents < 2 or num_renders < 0:
         raise ConfigError(f"num_latents: at least 2 are needed, not {num_latents}; num_renders must not be negative")
-    model = load_model(model_folder)
+    model = load_model(model_folder, num_steps)
     num_in_all = num_latents + num_renders
     generated, num_made = [], 0
     for latents in generate_latents(model, num_latents, random_seed):

@@ -1,0 +1,134 @@
+"""The linear code against numerical optimisation, and its error against the closed form."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+
+from gainnet.codecs import LinearCode, SeedBasis, linear_mse, linear_powers
+from gainnet.core.errors import ConfigError
+from gainnet.core.types import Spec, Symbols
+
+SPEC = Spec((2, 12))
+
+
+def receive(sent: Symbols, gain: Tensor, snr: float, random_seed: int = 0) -> Symbols:
+    noise = torch.randn(sent.values.shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(random_seed))
+    values = gain * sent.values + noise / math.sqrt(snr)
+    return Symbols(values, gain.expand_as(values), torch.full(values.shape, 1 / snr), sent.reported_snr)
+
+
+def squared_error(x: Tensor, y: Tensor) -> float:
+    return float((x - y).square().sum() / len(x))
+
+
+@pytest.mark.parametrize("num_channel_uses", [1, 2, 5, 12])
+@pytest.mark.parametrize("snr", [0.05, 1.0, 30.0])
+def test_powers_are_those_of_a_numerical_optimum(basis: SeedBasis, num_channel_uses: int, snr: float) -> None:
+    variances = basis.variances.double().numpy()[: 2 * num_channel_uses]
+
+    def error(powers: np.ndarray) -> float:
+        return float((variances / (1 + 2 * snr * powers)).sum())
+
+    start = np.full(len(variances), num_channel_uses / len(variances))
+    budget = {"type": "eq", "fun": lambda p: p.sum() - num_channel_uses}
+    bounds = [(0, None)] * len(start)
+    options = {"ftol": 1e-14, "maxiter": 2000}
+    found = minimize(error, start, bounds=bounds, constraints=[budget], method="SLSQP", options=options)
+    powers = linear_powers(basis.variances, num_channel_uses, torch.tensor(snr))
+    assert float(powers.sum()) == pytest.approx(num_channel_uses)
+    assert error(powers.numpy()) <= found.fun + 1e-9
+    assert error(powers.numpy()) == pytest.approx(found.fun, rel=1e-5)
+
+
+def test_no_linear_code_of_any_matrix_is_better(basis: SeedBasis) -> None:
+    """Encoding matrices of any form, optimised by gradient from random starts, do not beat the closed form."""
+    variances, snr, num_channel_uses = basis.variances.double()[:6], 2.0, 2
+    best = math.inf
+    for start in range(3):
+        matrix = torch.randn(4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(start))
+        matrix.requires_grad_()
+        optimizer = torch.optim.LBFGS([matrix], max_iter=300, line_search_fn="strong_wolfe")
+
+        def error(matrix: Tensor = matrix) -> Tensor:
+            scale = num_channel_uses / (matrix.square() * variances).sum()
+            gram = 2 * snr * scale * matrix.T @ matrix
+            return torch.linalg.inv(torch.diag(1 / variances) + gram).trace()
+
+        def step(optimizer: torch.optim.Optimizer = optimizer, matrix: Tensor = matrix) -> Tensor:
+            optimizer.zero_grad()
+            loss = error(matrix)
+            loss.backward()
+            return loss
+
+        optimizer.step(step)
+        best = min(best, float(error().detach()))
+    closed = float(linear_mse(variances, num_channel_uses, torch.tensor(snr)))
+    assert closed <= best + 1e-9
+    assert closed == pytest.approx(best, rel=1e-3)
+
+
+@pytest.mark.parametrize("num_channel_uses", [1, 3, 7, 12, 13, 31, 48])
+@pytest.mark.parametrize("snr", [0.3, 10.0])
+def test_measured_error_is_the_closed_form(
+    basis: SeedBasis, latents: Tensor, num_channel_uses: int, snr: float
+) -> None:
+    codec, reported = LinearCode(basis, num_channel_uses), torch.full((len(latents),), snr)
+    sent = codec.encode(latents, reported)
+    assert codec.size(SPEC).upper == sent.num_symbols == num_channel_uses
+    assert float(sent.values.abs().square().mean()) == pytest.approx(1, rel=0.05)
+    received = receive(sent, torch.ones(1, dtype=torch.complex64), snr)
+    expected = float(linear_mse(basis.variances, num_channel_uses, torch.tensor(snr)))
+    assert squared_error(latents, codec.decode(received, SPEC)) == pytest.approx(expected, rel=0.06)
+
+
+def test_a_strong_link_gives_the_latents_back(basis: SeedBasis, latents: Tensor) -> None:
+    few = latents[:3]
+    for uses in (12, 40):
+        codec = LinearCode(basis, uses)
+        back = codec.decode(codec.encode(few, torch.full((3,), math.inf)), SPEC)
+        torch.testing.assert_close(back, few, rtol=0, atol=5e-3)
+
+
+def test_under_fading_the_receiver_uses_the_gain_of_every_use(basis: SeedBasis, latents: Tensor) -> None:
+    """Error per component equals lambda / (1 + p |h|^2 2 snr), and phases change nothing."""
+    snr, codec = 4.0, LinearCode(basis, 12)
+    gain = torch.polar(torch.linspace(0.1, 2, 12), torch.linspace(0, 6, 12))
+    received = receive(codec.encode(latents, torch.full((len(latents),), snr)), gain, snr)
+    powers = linear_powers(basis.variances, 12, torch.tensor(snr))
+    strength = gain.abs().square().repeat_interleave(2)
+    expected = float((basis.variances / (1 + 2 * snr * powers * strength)).sum())
+    assert squared_error(latents, codec.decode(received, SPEC)) == pytest.approx(expected, rel=0.06)
+
+
+def test_without_a_report_the_first_block_tells_the_powers(basis: SeedBasis, latents: Tensor) -> None:
+    codec, few = LinearCode(basis, 6), latents[:4]
+    received = receive(codec.encode(few, torch.full((4,), 2.0)), torch.ones(1, dtype=torch.complex64), 2.0)
+    torch.testing.assert_close(
+        codec.decode(received, SPEC), codec.decode(replace(received, reported_snr=None), SPEC), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_gradients_are_those_of_finite_differences(basis: SeedBasis, latents: Tensor) -> None:
+    codec, reported = LinearCode(basis, 4), torch.full((1,), 3.0)
+    x = latents[:1].clone().requires_grad_()
+    direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+
+    def through(x: Tensor) -> Tensor:
+        return codec.decode(receive(codec.encode(x, reported), torch.ones(1, dtype=torch.complex64), 3.0), SPEC)
+
+    (slope,) = torch.autograd.grad(through(x).square().sum(), x)
+    step = 0.05 * direction
+    difference = (through(x + step).square().sum() - through(x - step).square().sum()) / 0.1
+    assert float((slope * direction).sum()) == pytest.approx(float(difference.detach()), rel=1e-2)
+
+
+def test_a_wrong_shape_and_no_use_at_all_are_refused(basis: SeedBasis) -> None:
+    with pytest.raises(ConfigError, match="24 values"):
+        LinearCode(basis, 4).size(Spec((5,)))
+    with pytest.raises(ConfigError, match="num_channel_uses"):
+        LinearCode(basis, 0)

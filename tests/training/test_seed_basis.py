@@ -1,0 +1,63 @@
+"""Training a basis on a small model: folder, digest, random seeds, what it knows of its latents."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from gainnet.codecs import LinearCode, SeedBasis
+from gainnet.core.errors import ConfigError
+from gainnet.core.randomness import Random
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import load_model
+from gainnet.training.seed_basis import basis_of, generate_latents, train_seed_basis
+from tests.conftest import build_small_stable_diffusion
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model")
+    build_small_stable_diffusion(path)
+    return path
+
+
+def small(folder: Path) -> DiffusionModel:
+    return load_model(str(folder), num_steps=2)
+
+
+def test_a_trained_basis_is_loaded_for_its_model(folder: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    made = train_seed_basis(str(folder), tmp_path, 6, 0, num_steps=2, progress=lambda *n: told.append(n))
+    model = small(folder)
+    loaded = SeedBasis.load(tmp_path, model.sha256)
+    assert torch.equal(loaded.basis, made.basis)
+    assert told[-1] == (6, 6)
+    assert LinearCode(loaded, 8).size(model.latent).upper == 8
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["trained"] == {"num_latents": 6, "num_renders": 0, "random_seed": 0}
+
+
+def test_latents_are_those_of_the_denoiser(folder: Path) -> None:
+    model = small(folder)
+    (latents,) = generate_latents(model, 3, random_seed=1)
+    (again,) = generate_latents(model, 3, random_seed=1)
+    (other,) = generate_latents(model, 3, random_seed=2)
+    assert latents.shape == (3, model.latent.num_values)
+    assert torch.equal(latents, again)
+    assert not torch.equal(latents, other)
+    noise = model.prior({}, Random.of(5))["latent"]
+    assert noise.shape == model.latent.shape
+
+
+def test_both_kinds_of_latents_are_weighted_by_their_number() -> None:
+    generated = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])
+    encoded = torch.tensor([[5.0, 3.0], [5.0, -3.0], [5.0, 0.0]])
+    basis = basis_of(generated, encoded, "")
+    torch.testing.assert_close(basis.variances, torch.tensor([4.5, 0.5]))
+    assert basis.mean.tolist() == [0, 0]
+
+
+def test_too_few_latents_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="num_latents"):
+        train_seed_basis("scenes", tmp_path, num_latents=1)
