@@ -341,7 +341,8 @@ def _progress(name: str) -> Iterator[Progress]:
     columns = (
         bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn(), bars.TimeRemainingColumn()
     )  # fmt: skip
-    with bars.Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    with bars.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, total=None)
 
         def tell(num_finished: int, num_cases: int, label: str) -> None:

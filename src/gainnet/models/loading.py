@@ -64,9 +64,9 @@ def find_folder(name: str, online: bool = False) -> Path:
 
 
 def generation_defaults(folder: Path) -> dict[str, Any]:
-    """Steps and guidance that a model asks for in `gainnet.json`, else 50 steps and 7.5."""
+    """Steps and guidance that a model asks for under `generation` in `gainnet.json`, else 50 steps and 7.5."""
     path = folder / "gainnet.json"
-    stated = json.loads(path.read_text()) if path.is_file() else {}
+    stated = json.loads(path.read_text()).get("generation", {}) if path.is_file() else {}
     return {"num_inference_steps": 50, "guidance_scale": 7.5} | stated
 
 

@@ -77,10 +77,18 @@ def write_pipeline(
             requires_safety_checker=False,
         )
         pipeline.save_pretrained(beside)
+        _name_home(beside / "model_index.json")
         config = {"kind": "scenes", "generation": GENERATION, "sha256": weight_hashes(beside)}
         (beside / "gainnet.json").write_text(json.dumps(config, indent=2) + "\n")
 
     return write_folder(folder, fill)
+
+
+def _name_home(index: Path) -> None:
+    """Name the package instead of the module, because diffusers only looks where `import gainnet` has been."""
+    named = json.loads(index.read_text())
+    named["vae"] = ["gainnet.models", SceneAutoencoder.__name__]
+    index.write_text(json.dumps(named, indent=2) + "\n")
 
 
 def write_classifier(classifier: AttributeClassifier, folder: Path) -> Path:

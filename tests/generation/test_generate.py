@@ -1,0 +1,203 @@
+"""The main job, for real: edge and device make a picture over the air."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from gainnet.core.errors import ConfigError, GainnetError, PlanError
+from gainnet.generation import GenerationConfig, estimate, generate, open_model, save
+from gainnet.generation.page import page
+from gainnet.generation.save import step_table
+from gainnet.network import profile
+
+PROMPT = "a red star above a blue house at sunset"
+FAST = {"num_steps": 2}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return open_model(GenerationConfig((PROMPT,), **FAST))
+
+
+def test_over_an_ideal_link_every_protocol_is_exact(model):
+    for protocol in ("eiug", "centralized", "device_only"):
+        result = generate(GenerationConfig((PROMPT,), protocol, fading="ideal", **FAST), model)
+        assert result.quality.exact, protocol
+        assert result.quality.psnr_db is None
+        assert result.quality.ssim == pytest.approx(1.0)
+        assert result.baseline is None
+        assert result.report.num_channel_uses() == 0
+
+
+def test_eiug_over_an_ideal_link_is_diffusers_own_picture(model):
+    result = generate(GenerationConfig((PROMPT,), fading="ideal", random_seed=5, **FAST), model)
+    from gainnet.core.randomness import Random
+
+    theirs = model.pipeline(
+        PROMPT,
+        num_inference_steps=2,
+        guidance_scale=model.denoiser.guidance_scale,
+        latents=Random.of([5]).normal(model.latent.shape, "prior"),
+        output_type="pt",
+    ).images
+    assert float((result.images - theirs).abs().max()) <= 1e-4
+
+
+@pytest.mark.parametrize("fading", ["awgn", "rayleigh"])
+@pytest.mark.parametrize(
+    ("protocol", "codec"),
+    [
+        ("eiug", {"seed": "raw"}),
+        ("eiug", {"seed": "linear"}),
+        ("eiug", {"seed": "digital"}),
+        ("eiug", {"seed": "float32"}),
+        ("centralized", {"image": "jpeg"}),
+        ("centralized", {"image": "webp"}),
+        ("centralized", {"image": "avif"}),
+        ("centralized", {"image": "png"}),
+    ],
+)
+@pytest.mark.parametrize("snr_db", [-5.0, 20.0])
+def test_every_codec_runs_over_the_air(model, fading, protocol, codec, snr_db):
+    config = GenerationConfig((PROMPT, "a green heart"), protocol, snr_db, fading, codec, hardware="laptop", **FAST)
+    result = generate(config, model)
+    assert result.images.shape == result.references.shape == (2, 3, 128, 128)
+    assert bool(torch.isfinite(result.images).all())
+    assert result.report.num_channel_uses("down") > 0
+    assert result.report.num_channel_uses("up") > 0
+    assert result.quality.psnr_db is None or result.quality.psnr_db > 5.0
+
+
+@pytest.mark.parametrize(("protocol", "kind", "name"), [("eiug", "seed", "linear"), ("eiug", "seed", "digital")])
+def test_more_power_and_more_uses_give_a_better_picture(model, protocol, kind, name):
+    def psnr_db(snr_db, uses):
+        config = GenerationConfig((PROMPT,) * 4, protocol, snr_db, "awgn", {kind: name}, uses, **FAST)
+        return generate(config, model).quality.psnr_db
+
+    assert psnr_db(0.0, 256) < psnr_db(10.0, 256) < psnr_db(20.0, 512)
+
+
+@pytest.mark.parametrize("codec", [{"seed": "linear"}, {"seed": "digital"}])
+def test_a_budget_of_channel_uses_is_kept(model, codec):
+    config = GenerationConfig((PROMPT,) * 8, snr_db=5.0, codec=codec, num_channel_uses=256, **FAST)
+    report = generate(config, model).report
+    assert 0.5 * 256 <= report.num_channel_uses("down") / 8 <= 1.15 * 256
+
+
+def test_the_baseline_fills_the_same_air(model):
+    config = GenerationConfig((PROMPT,), snr_db=10.0, codec={"seed": "linear"}, num_channel_uses=512, **FAST)
+    result = generate(config, model)
+    assert result.baseline is not None
+    assert result.baseline.name in ("jpeg", "webp", "avif")
+    assert result.baseline.psnr_db_equal_uses is not None
+    assert result.baseline.image.shape == (3, 128, 128)
+
+
+@pytest.mark.parametrize("config", [{"codec": {"seed": "raw"}}, {"codec": {"seed": "float32"}, "snr_db": 30.0}])
+def test_estimate_equals_generate_for_fixed_sizes(model, config):
+    asked = GenerationConfig((PROMPT,), fading="awgn", **config, **FAST)
+    ran, priced = generate(asked, model).report, estimate(asked, model)
+    assert priced.num_channel_uses("down") == pytest.approx(ran.num_channel_uses("down"), rel=0.02)
+    assert priced.energy_j == pytest.approx(ran.energy_j, rel=1e-3)
+    assert priced.num_bits == ran.num_bits
+
+
+def test_prices_follow_the_hardware_and_the_price_list(model, tmp_path):
+    def priced(**options):
+        return estimate(GenerationConfig((PROMPT,), codec={"seed": "raw"}, **options, **FAST), model)
+
+    assert priced(hardware="laptop").duration_s < priced(hardware="phone").duration_s
+    assert priced(priced_as="shipped").energy_j < priced(priced_as="sd15").energy_j < priced(priced_as="sdxl").energy_j
+    small = tmp_path / "small.toml"
+    small.write_text(
+        "".join(f"{key} = {value}\n" for key, value in (vars(profile("phone")) | {"memory_bytes": 2e9}).items())
+    )
+    tight = GenerationConfig((PROMPT,), "device_only", hardware=str(small), priced_as="sdxl", **FAST)
+    with pytest.raises(PlanError, match="choose larger hardware"):
+        estimate(tight, model)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prompts": ()}, "prompt"),
+        ({"prompts": ("  ",)}, "prompt: it is empty"),
+        ({"prompts": ("a\0b",)}, "NUL"),
+        ({"prompts": ("x" * 3000,)}, "longer than"),
+        ({"snr_db": float("nan")}, "snr_db"),
+        ({"snr_db": 1e6}, "snr_db"),
+        ({"num_channel_uses": -1}, "num_channel_uses"),
+        ({"num_channel_uses": 0}, "num_channel_uses"),
+        ({"random_seed": -1}, "random_seed"),
+        ({"bandwidth_hz": 0.0}, "bandwidth_hz"),
+    ],
+)
+def test_a_wrong_field_is_named(options, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        GenerationConfig(**({"prompts": (PROMPT,)} | options))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"protocol": "telepathy"}, "protocol: 'telepathy' is unknown"),
+        ({"fading": "fog"}, "fading: 'fog' is unknown"),
+        ({"codec": {"seed": "zip"}}, "codec.seed: 'zip' is unknown"),
+        ({"codec": {"smell": "raw"}}, "codec: 'smell'"),
+        ({"codec": {"seed": "nowhere:Codec"}}, "cannot be imported"),
+        ({"hardware": "toaster"}, "hardware: 'toaster'"),
+        ({"edge_hardware": "toaster"}, "hardware: 'toaster'"),
+        ({"priced_as": "gpt"}, "priced_as: 'gpt'"),
+        ({"codec": {"seed": "raw"}, "num_channel_uses": 100}, "512"),
+    ],
+)
+def test_what_does_not_fit_is_named(model, options, message):
+    with pytest.raises(GainnetError, match=message) as caught:
+        generate(GenerationConfig((PROMPT,), **options, **FAST), model)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_small_stable_diffusion_runs_as_parts(small_stable_diffusion):
+    for fading in ("ideal", "awgn"):
+        config = GenerationConfig(("cat",), fading=fading, model=str(small_stable_diffusion), num_steps=2)
+        result = generate(config)
+        assert result.images.shape == (1, 3, 16, 16)
+        assert result.quality.exact == (fading == "ideal")
+        assert result.quality.prompt_fidelity is None
+
+
+def test_saving_leaves_every_file_and_one_page_that_loads_nothing(model, tmp_path):
+    result = generate(GenerationConfig((PROMPT,), snr_db=5.0, codec={"seed": "raw"}, **FAST), model)
+    summary = save(result, tmp_path / "out")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    expected = {"image.png", "reference.png", "side_by_side.png", "steps.csv", "report.json", "report.html"}
+    assert names == expected
+    assert json.loads((tmp_path / "out/report.json").read_text()) == summary
+    with Image.open(summary["image_path"]) as image:
+        assert image.size == (128, 128)
+    html = (tmp_path / "out/report.html").read_text()
+    assert "http" not in html.replace("http-equiv", "")
+    assert html.count("<tr>") == len(result.report.steps) + 1
+
+
+def test_a_page_escapes_what_the_user_wrote(model):
+    config = GenerationConfig(("<script>alert(1)</script>",), codec={"seed": "raw"}, **FAST)
+    result = generate(config, model)
+    text = page(result, save_summary(result), b"", [b""])
+    assert "<script>" not in text
+
+
+def save_summary(result):
+    from gainnet.generation.save import to_json
+
+    return to_json(result, None)
+
+
+def test_the_step_table_has_a_line_per_step(model):
+    report = estimate(GenerationConfig((PROMPT,), codec={"seed": "raw"}, **FAST), model)
+    lines = step_table(report).splitlines()
+    assert lines[0].startswith("label,start_s,duration_s,wall_s")
+    assert len(lines) == len(report.steps) + 1

@@ -1,0 +1,143 @@
+"""The command line is a thin door: one JSON object, one line per mistake, nothing half written."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from gainnet import cli
+
+PROMPT = "a red star above a blue house at sunset"
+REPORT_KEYS = {
+    "duration_s", "energy_j", "num_bits", "num_channel_uses_up", "num_channel_uses_down", "num_channel_uses_backhaul",
+    "steps",
+}  # fmt: skip
+STEP_KEYS = {
+    "label", "start_s", "duration_s", "wall_s", "energy_j", "flops", "num_bits", "num_channel_uses",
+    "num_retransmissions", "delivered",
+}  # fmt: skip
+
+
+@pytest.fixture
+def call(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gainnet", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        printed = capsys.readouterr()
+        return caught.value.code, printed.out, printed.err
+
+    return run
+
+
+def test_generate_prints_one_json_object(call, tmp_path):
+    code, out, _ = call("generate", PROMPT, "--snr-db", "0", "--num-steps", "2", "--json")
+    assert code == 0
+    summary = json.loads(out)
+    assert set(summary) == {
+        "protocol", "prompt", "model", "codec", "fading", "snr_db", "random_seed", "image_path", "wall_s", "quality",
+        "report", "baseline",
+    }  # fmt: skip
+    assert set(summary["quality"]) == {"psnr_db", "ssim", "exact", "prompt_fidelity"}
+    assert set(summary["report"]) >= REPORT_KEYS
+    assert set(summary["report"]["steps"][0]) >= STEP_KEYS
+    assert set(summary["baseline"]) == {"name", "num_channel_uses_equal_psnr", "psnr_db_equal_uses"}
+    assert (tmp_path / summary["image_path"]).is_file()
+
+
+def test_a_file_of_prompts_is_a_batch(call, tmp_path):
+    (tmp_path / "prompts.txt").write_text("a red star\n\na blue house\n")
+    code, out, _ = call("generate", "--prompts", "prompts.txt", "--num-steps", "1", "--json", "--out", "o")
+    assert code == 0
+    assert json.loads(out)["prompt"] == ["a red star", "a blue house"]
+    assert sorted(path.name for path in (tmp_path / "o").glob("image*")) == ["image_000.png", "image_001.png"]
+
+
+def test_estimate_and_protocols_and_tables_for_people(call):
+    code, out, _ = call("estimate", PROMPT, "--codec", "seed=raw")
+    assert code == 0
+    assert "critical path" in out
+    code, out, _ = call("estimate", PROMPT, "--json")
+    assert set(json.loads(out)["report"]) >= REPORT_KEYS
+    code, out, _ = call("protocols", "--json")
+    described = {row["protocol"]: row for row in json.loads(out)["protocols"]}
+    assert described["eiug"]["device runs"] == "decoder"
+    assert described["device_only"]["on the air"] == "–"
+
+
+def test_a_codec_channel_and_protocol_of_ones_own(call, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from gainnet.codecs import Float32\n"
+        "from gainnet.protocols import eiug\n"
+        "from gainnet.radio import AWGN as MyChannel\n"
+        "class MyCodec(Float32):\n    pass\n"
+        "def my_protocol(model, prompt_codec, seed_codec):\n    return eiug(model, prompt_codec, seed_codec)\n"
+    )
+    own = ["--codec", "seed=mine:MyCodec", "--fading", "mine:MyChannel", "--protocol", "mine:my_protocol"]
+    code, out, err = call("generate", PROMPT, *own, "--snr-db", "20", "--num-steps", "1", "--json")
+    assert code == 0, err
+    assert json.loads(out)["quality"]["exact"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["generate"],
+        ["generate", ""],
+        ["generate", "x", "--protocol", "telepathy"],
+        ["generate", "x", "--codec", "seed=zip"],
+        ["generate", "x", "--codec", "seed"],
+        ["generate", "x", "--fading", "fog"],
+        ["generate", "x", "--snr-db", "nan"],
+        ["generate", "x", "--snr-db", "inf"],
+        ["generate", "x", "--snr-db", "5000"],
+        ["generate", "x", "--snr-db", "loud"],
+        ["generate", "x", "--num-channel-uses", "-3"],
+        ["generate", "x", "--num-channel-uses", "many"],
+        ["generate", "x", "--hardware", "toaster"],
+        ["generate", "x", "--priced-as", "gpt"],
+        ["generate", "x", "--model", "/nowhere/at/all"],
+        ["generate", "x", "--model", "empty"],
+        ["generate", "x", "--out", "file/below"],
+        ["generate", "x", "--prompts", "nothing.txt"],
+        ["generate", "--prompts", "nothing.txt"],
+        ["generate", "x", "--torch-device", "abacus"],
+        ["generate", "x", "--no-such-option"],
+        ["estimate", "x", "--protocol", "telepathy"],
+        ["study", "run", "no-such-study"],
+        ["study", "run", "image-quality", "--quick", "--full"],
+        ["study", "figures", "nowhere"],
+        ["study", "compare", "nowhere", "there"],
+        ["no-such-command"],
+    ],
+)
+def test_a_mistake_is_one_line_and_writes_nothing(call, tmp_path, arguments):
+    (tmp_path / "file").write_text("a file")
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = call(*arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_generation_leaves_no_half_written_file(tmp_path, which):
+    command = [sys.executable, "-m", "gainnet.cli", "generate", PROMPT, "--num-steps", "900", "--out", "o"]
+    running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    time.sleep(6)
+    running.send_signal(which)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == (130 if which == signal.SIGINT else -signal.SIGKILL)
+    assert not list(tmp_path.rglob("*"))
+    if which == signal.SIGINT:
+        assert b"interrupted" in err
+        assert b"Traceback" not in err
