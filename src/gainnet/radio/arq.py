@@ -14,6 +14,7 @@ from torch import Tensor
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import ChannelState
+from gainnet.core.units import db_to_linear
 from gainnet.radio.adaptation import LinkAdaptation
 from gainnet.radio.air import Outcome, RadioLink, check_radio, observe
 from gainnet.radio.mcs import LADDER, MAX_CODEWORD_BYTES, MIN_CODEWORD_BYTES, Codeword
@@ -78,6 +79,11 @@ class Attempt(Protocol):
         """`rows`: which of the segments; `state` and `random` are [num_codewords] as they are."""
 
 
+def adaptation_of(link: ArqLink) -> LinkAdaptation:
+    """Link adaptation of a link, from its mean SNR and its target."""
+    return LinkAdaptation.at(db_to_linear(link.snr_db), link.channel.block_length, link.target_bler)
+
+
 def cut(link: ArqLink, num_bytes: Tensor, state: ChannelState, random: Random) -> Segments:
     """Cuts items into codewords, each as long as the block that it starts in carries.
 
@@ -91,7 +97,7 @@ def cut(link: ArqLink, num_bytes: Tensor, state: ChannelState, random: Random) -
         random: streams of the items, [*batch].
     """
     state = _pick(state, (torch.arange(random.num_items).reshape(random.batch) >= 0))
-    adaptation = LinkAdaptation(link.channel.block_length, link.target_bler)
+    adaptation = adaptation_of(link)
     full_bytes = adaptation.full_num_bytes()
     limit = max(1, -(-int(num_bytes.max()) // int(full_bytes.min())))
     seeds = np.stack([g.integers(2**63, size=limit) for g in random.generators("codewords")])
@@ -113,7 +119,7 @@ def cut(link: ArqLink, num_bytes: Tensor, state: ChannelState, random: Random) -
 
 def exchange(link: ArqLink, segments: Segments, num_items: int, attempt: Attempt) -> Outcome:
     """Sends all codewords, then again those that failed, each time in a new block with a scheme for its report."""
-    adaptation = LinkAdaptation(link.channel.block_length, link.target_bler)
+    adaptation = adaptation_of(link)
     arrived = torch.zeros(segments.num_codewords, dtype=torch.bool)
     tries, uses = torch.zeros(segments.num_codewords), torch.zeros(segments.num_codewords, dtype=torch.float64)
     for number in range(link.max_attempts):

@@ -11,9 +11,9 @@ from torch import Tensor
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, ChannelState, Payload, Size, Usage
 from gainnet.radio import ldpc, rehearsal
-from gainnet.radio.adaptation import LinkAdaptation, payload_bits_that_fit
+from gainnet.radio.adaptation import payload_bits_that_fit
 from gainnet.radio.air import observe, usage_of
-from gainnet.radio.arq import Segments, check_arq, cut, exchange
+from gainnet.radio.arq import Segments, adaptation_of, check_arq, cut, exchange
 from gainnet.radio.awgn import AWGN
 from gainnet.radio.channel import Channel
 from gainnet.radio.mcs import Codeword
@@ -91,8 +91,7 @@ class DigitalLink:
 
     def capacity_bits(self, num_channel_uses: float, reported_snr: float) -> float:
         """Payload bits whose expected uses fit, at the scheme for `reported_snr`."""
-        adaptation = LinkAdaptation(self.channel.block_length, self.target_bler)
-        return payload_bits_that_fit(adaptation, num_channel_uses, reported_snr)
+        return payload_bits_that_fit(adaptation_of(self), num_channel_uses, reported_snr)
 
 
 @final

@@ -14,9 +14,9 @@ from torch import Tensor
 from gainnet.core.randomness import Random
 from gainnet.core.types import ChannelState, Size, Usage
 from gainnet.core.units import db_to_linear
-from gainnet.radio.adaptation import LinkAdaptation, tables
+from gainnet.radio.adaptation import tables
 from gainnet.radio.air import Outcome, mean_outcome, observe, resample_durations_s, usage_of
-from gainnet.radio.arq import ArqLink, cut, exchange
+from gainnet.radio.arq import ArqLink, adaptation_of, cut, exchange
 from gainnet.radio.channel import Channel
 from gainnet.radio.mcs import LADDER, Codeword
 
@@ -80,6 +80,6 @@ def _rehearsed(link: Any, num_bytes: int) -> Outcome:
 
 
 def _typical_num_bytes(link: ArqLink) -> int:
-    adaptation = LinkAdaptation(link.channel.block_length, link.target_bler)
+    adaptation = adaptation_of(link)
     scheme = adaptation.full_scheme(torch.tensor(db_to_linear(link.snr_db)))
     return int(adaptation.full_num_bytes()[scheme])

@@ -11,9 +11,9 @@ from torch import Tensor
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, ChannelState, Payload, Size, Usage
 from gainnet.radio import rehearsal
-from gainnet.radio.adaptation import LinkAdaptation, payload_bits_that_fit
+from gainnet.radio.adaptation import payload_bits_that_fit
 from gainnet.radio.air import Outcome, observe, usage_of
-from gainnet.radio.arq import check_arq, cut, exchange
+from gainnet.radio.arq import adaptation_of, check_arq, cut, exchange
 from gainnet.radio.awgn import AWGN
 from gainnet.radio.channel import Channel
 from gainnet.radio.rehearsal import TableAttempt
@@ -69,8 +69,7 @@ class TabulatedLink:
 
     def capacity_bits(self, num_channel_uses: float, reported_snr: float) -> float:
         """Payload bits whose expected uses fit, at the scheme for `reported_snr`."""
-        adaptation = LinkAdaptation(self.channel.block_length, self.target_bler)
-        return payload_bits_that_fit(adaptation, num_channel_uses, reported_snr)
+        return payload_bits_that_fit(adaptation_of(self), num_channel_uses, reported_snr)
 
     def _outcome(self, payload: Bits, state: ChannelState, random: Random) -> Outcome:
         num_bytes = torch.tensor([len(s or b"") for s in payload.strings], dtype=torch.long)
