@@ -41,7 +41,7 @@ def test_shares_are_counted_like_by_hand() -> None:
 
 
 def test_evaluation_names_all_metrics(run: Path) -> None:
-    metrics = evaluate(run / "scenes", 6, 0, run / "attributes")
+    metrics = evaluate(run / "scenes", 6, 0, run / "attributes", num_pictures=16)
     names = ["background", "layout", "colour", "shape", "size", "all"]
     quality = ["autoencoder_psnr_db_original", "autoencoder_ssim_original"]
     assert list(metrics) == names + quality + [f"classifier_{name}" for name in names]

@@ -107,6 +107,11 @@ class Run:
     progress: Progress
     torch_device: torch.device
 
+    @property
+    def stages(self) -> Path:
+        """Where the stages keep their checkpoints."""
+        return self.out / "stages"
+
 
 def train_autoencoder(run: Run) -> SceneAutoencoder:
     """The trained autoencoder, frozen."""
@@ -115,9 +120,9 @@ def train_autoencoder(run: Run) -> SceneAutoencoder:
         torch.manual_seed(run.random_seed)
         model = SceneAutoencoder(block_out_channels=steps.autoencoder_channels)
     whole = AutoencoderStage(model, run.random_seed, steps.autoencoder, steps.autoencoder_batch_size, device)
-    model.load_state_dict(train(whole, run.out / whole.name, steps.checkpoint_every, run.progress))
+    model.load_state_dict(train(whole, run.stages / whole.name, steps.checkpoint_every, run.progress))
     decoder = DecoderStage(model, run.random_seed, steps.decoder, steps.autoencoder_batch_size, device)
-    model.decoder.load_state_dict(train(decoder, run.out / decoder.name, steps.checkpoint_every, run.progress))
+    model.decoder.load_state_dict(train(decoder, run.stages / decoder.name, steps.checkpoint_every, run.progress))
     frozen: SceneAutoencoder = model.eval().requires_grad_(False)
     return frozen
 
@@ -129,7 +134,7 @@ def train_text_encoder(run: Run) -> CLIPTextModel:
     stage = TextEncoderStage(
         encoder, run.random_seed, steps.text_encoder, steps.text_encoder_batch_size, run.torch_device
     )
-    stage.model.load_state_dict(train(stage, run.out / stage.name, steps.checkpoint_every, run.progress))
+    stage.model.load_state_dict(train(stage, run.stages / stage.name, steps.checkpoint_every, run.progress))
     return encoder
 
 
@@ -140,8 +145,8 @@ def training_scenes(random_seed: int, num_scenes: int) -> Scenes:
 
 @torch.no_grad()
 def encode_latents(run: Run, autoencoder: SceneAutoencoder) -> Tensor:
-    """[num_latents, 4, 16, 16], latents in half precision of the training scenes, kept in `latents/`."""
-    path = run.out / "latents" / "latents.safetensors"
+    """[num_latents, 4, 16, 16], latents in half precision of the training scenes, kept on disk."""
+    path = run.stages / "latents" / "latents.safetensors"
     if path.exists():
         return load_file(path)["latents"]
     scenes = training_scenes(run.random_seed, run.steps.num_latents)
@@ -172,7 +177,7 @@ def train_denoiser(run: Run, text_encoder: CLIPTextModel, latents: Tensor) -> nn
         steps.denoiser_batch_size,
         run.torch_device,
     )
-    stage.model.load_state_dict(train(stage, run.out / stage.name, steps.checkpoint_every, run.progress))
+    stage.model.load_state_dict(train(stage, run.stages / stage.name, steps.checkpoint_every, run.progress))
     return denoiser
 
 
@@ -185,7 +190,7 @@ def train_attributes(run: Run, autoencoder: SceneAutoencoder) -> AttributeClassi
     stage = AttributeStage(
         classifier, autoencoder, run.random_seed, steps.attributes, steps.attributes_batch_size, run.torch_device
     )
-    classifier.load_state_dict(train(stage, run.out / stage.name, steps.checkpoint_every, run.progress))
+    classifier.load_state_dict(train(stage, run.stages / stage.name, steps.checkpoint_every, run.progress))
     return classifier
 
 
@@ -224,8 +229,8 @@ def train_scenes(
         pictures -> autoencoder -> latents -.
         captions -> text encoder ------------> denoiser        autoencoder -> classifier
 
-    Every stage keeps a checkpoint in `out`; started again after a kill it goes on from there and ends with the same
-    weights, as all randomness comes from (random seed, stage, step).
+    Every stage keeps a checkpoint in `out/stages`; started again after a kill it goes on from there and ends with the
+    same weights, as all randomness comes from (random seed, stage, step).
 
     Args:
         out: where everything is written; outside of the package.

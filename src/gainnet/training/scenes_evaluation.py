@@ -29,7 +29,6 @@ from gainnet.models.scenes import (
 )
 from gainnet.training.autoencoder import torch_stream
 
-NUM_PICTURES = 512
 BATCH_SIZE = 25
 COLUMNS = {
     "background": ("background",),
@@ -116,17 +115,17 @@ def evaluate_captions(
     return shares_right(classifier.predict(pictures), caption_labels([parse(caption) for caption in captions]))
 
 
-def _evaluation_pictures(random_seed: int) -> tuple[Scenes, Tensor]:
-    scenes = draw_scenes(NUM_PICTURES, stream(random_seed, "evaluation pictures", 0))
-    return scenes, torch.cat([render(scenes[start : start + 64]) for start in range(0, NUM_PICTURES, 64)])
+def _evaluation_pictures(num_pictures: int, random_seed: int) -> tuple[Scenes, Tensor]:
+    scenes = draw_scenes(num_pictures, stream(random_seed, "evaluation pictures", 0))
+    return scenes, torch.cat([render(scenes[start : start + 64]) for start in range(0, num_pictures, 64)])
 
 
 @torch.no_grad()
-def evaluate_autoencoder(pipeline: Any, random_seed: int) -> dict[str, float]:
-    """Fidelity of encoding and decoding on 512 unseen pictures: dB of their mean square error, and SSIM."""
+def evaluate_autoencoder(pipeline: Any, num_pictures: int, random_seed: int) -> dict[str, float]:
+    """Fidelity of encoding and decoding on unseen pictures: dB of their mean square error, and SSIM."""
     from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
-    _, pictures = _evaluation_pictures(random_seed)
+    _, pictures = _evaluation_pictures(num_pictures, random_seed)
     decoded = torch.cat([pipeline.vae(batch * 2 - 1).sample / 2 + 0.5 for batch in pictures.split(64)]).clamp(0, 1)
     similarity = [ssim(x, y, data_range=1.0) for x, y in zip(decoded.split(64), pictures.split(64), strict=True)]
     return {
@@ -137,15 +136,19 @@ def evaluate_autoencoder(pipeline: Any, random_seed: int) -> dict[str, float]:
     }
 
 
-def evaluate_classifier(classifier: AttributeClassifier, random_seed: int) -> dict[str, float]:
-    """How often the classifier is right on 512 unseen pictures as they are drawn."""
-    scenes, pictures = _evaluation_pictures(random_seed)
+def evaluate_classifier(classifier: AttributeClassifier, num_pictures: int, random_seed: int) -> dict[str, float]:
+    """How often the classifier is right on unseen pictures as they are drawn."""
+    scenes, pictures = _evaluation_pictures(num_pictures, random_seed)
     predicted = torch.cat([classifier.predict(batch) for batch in pictures.split(64)])
     return {f"classifier_{name}": share for name, share in shares_right(predicted, scene_labels(scenes)).items()}
 
 
 def evaluate(
-    model_folder: Path, num_captions: int = 500, random_seed: int = 0, classifier_folder: Path | None = None
+    model_folder: Path,
+    num_captions: int = 500,
+    random_seed: int = 0,
+    classifier_folder: Path | None = None,
+    num_pictures: int = 512,
 ) -> dict[str, float]:
     """All measured numbers of a scenes model.
 
@@ -154,6 +157,7 @@ def evaluate(
         num_captions: how many unseen captions are generated.
         random_seed: of captions, noise and pictures; streams that no training uses.
         classifier_folder: the judge; None takes the one shipped with the package.
+        num_pictures: how many drawn pictures autoencoder and classifier are measured on.
 
     Returns:
         `background`, `layout`, `colour`, `shape`, `size`, `all` (shares of what captions name that the pictures have),
@@ -162,7 +166,11 @@ def evaluate(
     pipeline = load_pipeline(model_folder)
     classifier = AttributeClassifier.from_pretrained(classifier_folder)
     metrics = evaluate_captions(pipeline, classifier, num_captions, random_seed)
-    return metrics | evaluate_autoencoder(pipeline, random_seed) | evaluate_classifier(classifier, random_seed)
+    return (
+        metrics
+        | evaluate_autoencoder(pipeline, num_pictures, random_seed)
+        | evaluate_classifier(classifier, num_pictures, random_seed)
+    )
 
 
 def evaluate_pairs(
