@@ -55,6 +55,10 @@ Online = Annotated[bool, typer.Option("--online", help="A hub id may be download
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
 
 
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended."""
+
+
 class Preset(StrEnum):
     """How thoroughly a model is trained."""
 
@@ -283,8 +287,9 @@ def main() -> None:
     except click.ClickException as error:
         code = _fail(error.format_message())
     except (KeyboardInterrupt, click.exceptions.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:
         typer.echo("interrupted; nothing was left half written", err=True)
-        code = 130
     sys.exit(code if isinstance(code, int) else 0)
 
 
