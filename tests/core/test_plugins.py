@@ -28,3 +28,12 @@ def test_anything_else_is_one_line_with_the_field(name: str) -> None:
     with pytest.raises(ConfigError, match=r"^codec: ") as error:
         find("codec", name, {"a": 1})
     assert "\n" not in str(error.value)
+
+
+def test_an_installed_package_offers_by_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "offers-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: offers\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[gainnet.codec.seed]\nroot = math:sqrt\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert find("codec.seed", "root", {})(4.0) == 2.0

@@ -26,7 +26,7 @@ class GenerationConfig:
         codec: which codec carries a `seed`, an `image` or a `prompt`; by name or `module:Class`.
         num_channel_uses: complex channel uses per picture of the content transfer; the codec's own choice when `None`.
         random_seed: of the first item; item k has `random_seed + k`.
-        model: `scenes`, a folder in diffusers' format, or a hub id.
+        model: `scenes`, a folder in diffusers' format, a hub id, or `module:function` that returns a `DiffusionModel`.
         hardware: of the device, a profile or a .toml file.
         edge_hardware: of the edge, likewise.
         priced_as: model whose FLOPs and bytes are priced: `sd15`, `sdxl`, or `shipped` for the model that runs.

@@ -57,7 +57,10 @@ class Generation:
 
 
 def open_model(config: GenerationConfig) -> DiffusionModel:
-    """The model that a configuration names."""
+    """The model that a configuration names: shipped, a folder, a hub id, or what `module:function` returns."""
+    if ":" in config.model:
+        built: DiffusionModel = find("model", config.model, {})()
+        return built
     return load_model(config.model, config.num_steps, config.guidance_scale, config.torch_device, config.online)
 
 
