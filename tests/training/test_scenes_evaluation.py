@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from gainnet.models.scenes import ATTRIBUTES, UNNAMED
-from gainnet.training.scenes import PRESETS, train_scenes
 from gainnet.training.scenes_evaluation import (
     evaluate,
     evaluate_pairs,
@@ -14,13 +13,6 @@ from gainnet.training.scenes_evaluation import (
     load_pipeline,
     shares_right,
 )
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("run") / "out"
-    train_scenes(out, 1, PRESETS["tiny"], torch_device=torch.device("cpu"))
-    return out
 
 
 def test_shares_are_counted_like_by_hand() -> None:
@@ -40,18 +32,18 @@ def test_shares_are_counted_like_by_hand() -> None:
     assert shares["all"] == pytest.approx(perfect / 200)
 
 
-def test_evaluation_names_all_metrics(run: Path) -> None:
-    metrics = evaluate(run / "scenes", 6, 0, run / "attributes", num_pictures=16)
+def test_evaluation_names_all_metrics(tiny_run: Path) -> None:
+    metrics = evaluate(tiny_run / "scenes", 6, 0, tiny_run / "attributes", num_pictures=16)
     names = ["background", "layout", "colour", "shape", "size", "all"]
     quality = ["autoencoder_psnr_db_original", "autoencoder_ssim_original"]
     assert list(metrics) == names + quality + [f"classifier_{name}" for name in names]
     assert all(0 <= metrics[name] <= 1 for name in names)
-    pairs = evaluate_pairs(run / "scenes", [("red", "star")], 4, 0, run / "attributes")
+    pairs = evaluate_pairs(tiny_run / "scenes", [("red", "star")], 4, 0, tiny_run / "attributes")
     assert set(pairs) == {"heldout_pairs_shape", "heldout_pairs_colour"}
 
 
-def test_a_picture_depends_on_its_own_noise_and_caption(run: Path) -> None:
-    pipeline = load_pipeline(run / "scenes")
+def test_a_picture_depends_on_its_own_noise_and_caption(tiny_run: Path) -> None:
+    pipeline = load_pipeline(tiny_run / "scenes")
     captions = ["a red star at night", "a blue house in the fog", "a red star at night"]
     together = generate(pipeline, captions, 3, 2, 3.0)
     assert torch.allclose(generate(pipeline, captions[:1], 3, 2, 3.0)[0], together[0], atol=1e-4)

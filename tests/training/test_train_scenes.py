@@ -1,11 +1,8 @@
 """Training the scenes model, tiny: it runs through, resumes, and refuses folders that do not fit."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,47 +23,40 @@ TINY = PRESETS["tiny"]
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("run") / "out"
-    train_scenes(out, 1, TINY, torch_device=CPU)
-    return out
-
-
-def test_the_folders_load(trained: Path) -> None:
-    pipeline = load_pipeline(trained / "scenes")
+def test_the_folders_load(tiny_run: Path) -> None:
+    pipeline = load_pipeline(tiny_run / "scenes")
     assert pipeline.unet.dtype == torch.float32
-    AttributeClassifier.from_pretrained(trained / "attributes")
-    config = json.loads((trained / "scenes" / "gainnet.json").read_text())
-    assert config["sha256"] == weight_hashes(trained / "scenes")
+    AttributeClassifier.from_pretrained(tiny_run / "attributes")
+    config = json.loads((tiny_run / "scenes" / "gainnet.json").read_text())
+    assert config["sha256"] == weight_hashes(tiny_run / "scenes")
     assert config["generation"]["num_inference_steps"] == 10
 
 
-def test_weights_are_half_precision(trained: Path) -> None:
-    for file in (trained / "scenes").rglob("*.safetensors"):
+def test_weights_are_half_precision(tiny_run: Path) -> None:
+    for file in (tiny_run / "scenes").rglob("*.safetensors"):
         assert all(value.dtype == torch.float16 for value in load_file(file).values()), file
 
 
-def test_every_stage_changes_its_weights(trained: Path, tmp_path: Path) -> None:
+def test_every_stage_changes_its_weights(tiny_run: Path, tmp_path: Path) -> None:
     train_scenes(tmp_path / "other", 2, TINY, torch_device=CPU)
-    other, mine = weight_hashes(tmp_path / "other" / "scenes"), weight_hashes(trained / "scenes")
+    other, mine = weight_hashes(tmp_path / "other" / "scenes"), weight_hashes(tiny_run / "scenes")
     assert other.keys() == mine.keys()
     assert all(other[name] != mine[name] for name in mine)
 
 
-def test_training_again_is_done_at_once_and_the_same(trained: Path) -> None:
-    before = weight_hashes(trained)
+def test_training_again_is_done_at_once_and_the_same(tiny_run: Path) -> None:
+    before = weight_hashes(tiny_run)
     told: list[str] = []
-    train_scenes(trained, 1, TINY, progress=lambda stage, *_: told.append(stage), torch_device=CPU)
+    train_scenes(tiny_run, 1, TINY, progress=lambda stage, *_: told.append(stage), torch_device=CPU)
     assert told == []
-    assert weight_hashes(trained) == before
+    assert weight_hashes(tiny_run) == before
 
 
-def test_another_run_does_not_fit_into_the_folder(trained: Path) -> None:
+def test_another_run_does_not_fit_into_the_folder(tiny_run: Path) -> None:
     with pytest.raises(ConfigError, match="begun with another"):
-        train_scenes(trained, 2, TINY, torch_device=CPU)
+        train_scenes(tiny_run, 2, TINY, torch_device=CPU)
     with pytest.raises(ConfigError, match="begun with another"):
-        train_scenes(trained, 1, replace(TINY, denoiser=7), torch_device=CPU)
+        train_scenes(tiny_run, 1, replace(TINY, denoiser=7), torch_device=CPU)
 
 
 def test_the_package_is_not_written_into(tmp_path: Path) -> None:
@@ -77,11 +67,11 @@ def test_the_package_is_not_written_into(tmp_path: Path) -> None:
         train_scenes(tmp_path, 1, TINY, held_out_pairs=[("red", "zebra")])
 
 
-def test_held_out_pairs_change_the_denoiser_alone(trained: Path, tmp_path: Path) -> None:
+def test_held_out_pairs_change_the_denoiser_alone(tiny_run: Path, tmp_path: Path) -> None:
     pairs = [("red", "star"), ("blue", "house"), ("white", "boat"), ("green", "moon")]
     assert has_pair(training_scenes(1, TINY.num_latents), pairs).any()
     train_scenes(tmp_path, 1, TINY, held_out_pairs=pairs, torch_device=CPU)
-    held_out, mine = weight_hashes(tmp_path / "scenes"), weight_hashes(trained / "scenes")
+    held_out, mine = weight_hashes(tmp_path / "scenes"), weight_hashes(tiny_run / "scenes")
     different = {name.split("/")[0] for name in mine if mine[name] != held_out[name]}
     assert different == {"unet", "text_encoder"}
 
@@ -104,7 +94,7 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_training_killed_again_and_again_ends_with_the_same_weights(trained: Path, tmp_path: Path) -> None:
+def test_a_training_killed_again_and_again_ends_with_the_same_weights(tiny_run: Path, tmp_path: Path) -> None:
     code = (
         "import sys, torch; from pathlib import Path; torch.set_num_threads(1)\n"
         "from gainnet.training.scenes import PRESETS, train_scenes\n"
@@ -114,18 +104,15 @@ def test_a_training_killed_again_and_again_ends_with_the_same_weights(trained: P
     # each life ends at its first progress line of a new stage, so every stage is cut once
     seen: set[str] = set()
     for _ in range(20):
-        life = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-        assert life.stdout is not None
-        for line in life.stdout:
-            stage = line.split()[0]
-            if stage not in seen:
-                seen.add(stage)
-                os.kill(life.pid, signal.SIGKILL)
-                break
-        else:
-            assert life.wait() == 0
+        with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as life:
+            assert life.stdout is not None
+            stages = (line.split()[0] for line in life.stdout)
+            new = next((stage for stage in stages if stage not in seen), None)
+            if new is not None:
+                seen.add(new)
+                life.kill()
+        if new is None:
+            assert life.returncode == 0
             break
-        life.wait()
-        time.sleep(0.1)
     assert len(seen) >= 5
-    assert weight_hashes(tmp_path / "scenes") == weight_hashes(trained / "scenes")
+    assert weight_hashes(tmp_path / "scenes") == weight_hashes(tiny_run / "scenes")
