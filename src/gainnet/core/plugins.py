@@ -1,4 +1,4 @@
-"""Names that mean something of ours, something an installed package offers, or something of the user's: `module:Name`."""
+"""Names of ours, names that an installed package offers, and `module:Name` of the user's."""
 
 from __future__ import annotations
 
