@@ -77,5 +77,5 @@ def test_a_damaged_folder_is_refused_in_one_line(basis: SeedBasis, tmp_path: Pat
         config.write_text(json.dumps({"kind": "policy"}))
     else:
         SeedBasis(basis.mean[:3], basis.basis, basis.variances, basis.scale_classes, "").save(tmp_path, {})
-    with pytest.raises(ModelError, match="^seed basis: [^\n]*$"):
+    with pytest.raises(ModelError, match=r"^seed basis: [^\n]*$"):
         SeedBasis.load(tmp_path)

@@ -42,8 +42,7 @@ def survives(codec: Any, x: Tensor, num_damages: int) -> int:
     for received in damages(string, num_damages):
         try:
             decoded = codec.decode(Bits((received,), ()), spec)
-        except PayloadError as error:
-            assert str(error).count("\n") == 0
+        except PayloadError:
             num_refused += 1
         else:
             assert tuple(decoded.shape) == spec.shape

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gainnet.codecs import QuantizedSeed, SeedBasis, UniformQuantizer
-from gainnet.codecs.quantizer import quantise
+from gainnet.codecs.digital_seed import step_of, step_tables
 from gainnet.codecs.tables import Shape
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import Bits, Spec
@@ -60,23 +60,41 @@ def test_streams_are_these_bytes_on_every_machine(basis: SeedBasis) -> None:
     plain = SeedBasis(torch.zeros(24), torch.eye(24), torch.ones(24), tuple(range(12, -12, -1)), "")
     seed = QuantizedSeed(plain, max_bits=150)
     assert [s.hex() for s in seed.encode(whole[None], torch.ones(1)).strings if s] == [
-        "cedcfe07945a41dc8c5b372466ce6c8c2407"
+        "8ae6ffb687d3811fcde743732c43618e5f19"
     ]
 
 
-def test_a_dead_zone_rounds_towards_zero() -> None:
-    ratios = np.array([-1.59, -0.61, -0.59, 0.59, 0.61, 1.59, 1.61], dtype=np.float32)
-    assert quantise(ratios, 0.6).tolist() == [-1, -1, 0, 0, 1, 1, 2]
+@pytest.mark.parametrize("rate_weight", [0.0, 0.1, 0.3])
+def test_integers_are_the_best_of_all_near_by(basis: SeedBasis, rate_weight: float) -> None:
+    """Against a search over every integer of the table; only choices two below the nearest may be missed."""
+    tables = step_tables(basis.scale_classes, 20, "gaussian", 0.6)
+    deviations = basis.variances.sqrt().numpy() / step_of(20)
+    ratios = np.random.default_rng(0).standard_normal((200, 24)) * deviations
+    chosen = tables.choose(ratios, rate_weight)
+    cost = np.square(ratios - chosen) + rate_weight * tables.information(chosen)
+    every = [np.full(ratios.shape, k, dtype=np.int32) for k in range(-12, 13)]
+    least = np.min([np.square(ratios - k) + rate_weight * tables.information(k) for k in every], axis=0)
+    assert (cost <= least + 1e-9).mean() > 0.98
+    assert (cost >= least - 1e-9).all()
+
+
+def test_a_rate_weight_pays(basis: SeedBasis, latents: Tensor) -> None:
+    errors = []
+    for rate_weight in (0.0, 0.1):
+        codec = QuantizedSeed(basis, max_bits=100.0, rate_weight=rate_weight)
+        x = latents[:200]
+        errors.append(float((codec.decode(codec.encode(x, told(x)), SPEC) - x).square().mean()))
+    assert errors[1] < errors[0]
 
 
 @pytest.mark.parametrize("step_index", [8, 24, 40])
 def test_a_fixed_step_gives_the_promised_size_and_error(basis: SeedBasis, latents: Tensor, step_index: int) -> None:
-    codec, x = QuantizedSeed(basis, step_index=step_index, shape="gaussian"), latents[:300]
+    codec, x = QuantizedSeed(basis, step_index=step_index), latents[:300]
     payload, size = codec.encode(x, told(x)), codec.size(SPEC)
     lengths = [8 * len(string or b"") for string in payload.strings]
     assert max(lengths) <= size.upper
     assert np.mean(lengths) == pytest.approx(size.expected, rel=0.05)
-    step = 4 * 2 ** (-step_index / 8)
+    step = step_of(step_index)
     assert float((codec.decode(payload, SPEC) - x).square().mean()) <= (0.6 * step) ** 2
 
 

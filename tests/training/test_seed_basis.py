@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.conftest import build_small_stable_diffusion
 
 from gainnet.codecs import LinearCode, SeedBasis
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
-from gainnet.training.seed_basis import basis_of, generate_latents, train_seed_basis
-from tests.conftest import build_small_stable_diffusion
+from gainnet.training.seed_basis import basis_of, cross_fitted_variances, generate_latents, train_seed_basis
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +28,14 @@ def small(folder: Path) -> DiffusionModel:
 
 def test_a_trained_basis_is_loaded_for_its_model(folder: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    made = train_seed_basis(str(folder), tmp_path, 6, 0, num_steps=2, progress=lambda *n: told.append(n))
+    made = train_seed_basis(str(folder), tmp_path, 8, 0, num_steps=2, progress=lambda *n: told.append(n))
     model = small(folder)
     loaded = SeedBasis.load(tmp_path, model.sha256)
     assert torch.equal(loaded.basis, made.basis)
-    assert told[-1] == (6, 6)
+    assert told[-1] == (8, 8)
     assert LinearCode(loaded, 8).size(model.latent).upper == 8
     config = json.loads((tmp_path / "config.json").read_text())
-    assert config["trained"] == {"num_latents": 6, "num_renders": 0, "random_seed": 0}
+    assert config["trained"] == {"num_latents": 8, "num_renders": 0, "random_seed": 0}
 
 
 def test_latents_are_those_of_the_denoiser(folder: Path) -> None:
@@ -50,12 +50,23 @@ def test_latents_are_those_of_the_denoiser(folder: Path) -> None:
     assert noise.shape == model.latent.shape
 
 
-def test_both_kinds_of_latents_are_weighted_by_their_number() -> None:
-    generated = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])
-    encoded = torch.tensor([[5.0, 3.0], [5.0, -3.0], [5.0, 0.0]])
+def test_both_kinds_of_latents_count_each_around_its_own_mean() -> None:
+    draw = torch.Generator().manual_seed(0)
+    generated = torch.randn(4000, 2, generator=draw) * torch.tensor([1.0, 3.0])
+    encoded = 5 + torch.randn(12_000, 2, generator=draw) * torch.tensor([2.0, 1.0])
     basis = basis_of(generated, encoded, "")
-    torch.testing.assert_close(basis.variances, torch.tensor([4.5, 0.5]))
-    assert basis.mean.tolist() == [0, 0]
+    torch.testing.assert_close(basis.variances, torch.tensor([3.25, 3.0]), rtol=0.05, atol=0)
+    torch.testing.assert_close(basis.mean, generated.mean(0))
+
+
+def test_variances_are_those_of_new_samples() -> None:
+    """Where components fit their own 80 samples of 40 equal variances, cross-fitting still says that they are equal."""
+    samples = torch.randn(80, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    own = torch.linalg.eigvalsh(torch.cov(samples.T))
+    honest = cross_fitted_variances(samples)
+    assert float(own.min()) < 0.15
+    assert float(honest.min()) > 0.5
+    assert float(honest.mean()) == pytest.approx(1, rel=0.1)
 
 
 def test_too_few_latents_are_refused(tmp_path: Path) -> None:

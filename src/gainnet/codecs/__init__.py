@@ -4,10 +4,11 @@ from typing import Any
 
 from gainnet.codecs.basis import SeedBasis
 from gainnet.codecs.codec import AnyCodec, Codec
+from gainnet.codecs.digital_seed import QuantizedSeed
 from gainnet.codecs.image import AVIF, JPEG, PNG, WebP
 from gainnet.codecs.linear import LinearCode, linear_mse, linear_powers
 from gainnet.codecs.opta import backward_test_channel, gaussian_opta, reverse_water_filling
-from gainnet.codecs.quantizer import QuantizedSeed, UniformQuantizer
+from gainnet.codecs.quantizer import UniformQuantizer
 from gainnet.codecs.raw import Float32, RawAnalog, RawPixels
 from gainnet.codecs.text import TextCodec
 

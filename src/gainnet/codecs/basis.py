@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
@@ -55,8 +55,13 @@ class SeedBasis:
         """
         values, vectors = torch.linalg.eigh(covariance.double())
         variances = values.flip(0).clamp_min(SMALLEST_VARIANCE).float()
-        classes = tuple(scale_class(float(v) ** 0.5) for v in variances)
-        return SeedBasis(mean.float(), vectors.flip(1).half().float(), variances, classes, model_sha256)
+        vectors = vectors.flip(1).half().float()
+        return SeedBasis(mean.float(), vectors, variances, _scale_classes(variances), model_sha256)
+
+    def with_variances(self, variances: Tensor) -> SeedBasis:
+        """The same components with variances [n] that were measured elsewhere, put in order."""
+        ordered = variances.sort(descending=True).values.clamp_min(SMALLEST_VARIANCE).float()
+        return replace(self, variances=ordered, scale_classes=_scale_classes(ordered))
 
     @staticmethod
     def of_samples(samples: Tensor, model_sha256: str) -> SeedBasis:
@@ -130,6 +135,10 @@ class SeedBasis:
                 f"{codec}: the basis is for {self.num_values} values, the tensor has {spec.num_values}; "
                 "train one with gainnet train seed-basis"
             )
+
+
+def _scale_classes(variances: Tensor) -> tuple[int, ...]:
+    return tuple(scale_class(float(v) ** 0.5) for v in variances)
 
 
 def find_folder(model: str) -> Path:

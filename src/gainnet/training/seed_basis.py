@@ -21,6 +21,7 @@ Progress = Callable[[int, int], None]
 """Told (latents made so far, latents in all)."""
 
 BATCH_SIZE = 40
+NUM_PARTS = 4
 FIRST_RANDOM_SEED = 1 << 40
 """Random seeds from here on, so that no latent of the training is one that a user draws."""
 
@@ -32,8 +33,8 @@ def silent(num_made: int, num_in_all: int) -> None:
 def train_seed_basis(
     model_folder: str,
     out: Path,
-    num_latents: int = 4000,
-    num_renders: int = 8000,
+    num_latents: int = 800,
+    num_renders: int = 12000,
     random_seed: int = 0,
     num_steps: int | None = None,
     progress: Progress = silent,
@@ -45,12 +46,12 @@ def train_seed_basis(
     renders  --> [ the model's encoder ] --> latents   /
 
     Generated latents are what a codec will meet, but few; latents of renders are cheap and nearly of the same law. The
-    covariance weights both by their number, each around its own mean; the mean is that of generated latents.
+    covariance is that of both together, each around its own mean; the mean is that of generated latents.
 
     Args:
         model_folder: `scenes`, or a folder in diffusers' format.
         out: folder to write.
-        num_latents: generated latents, at least 2.
+        num_latents: generated latents, at least 8.
         num_renders: encoded renders of scenes, 0 for a model of something else.
         random_seed: of captions and noise.
         num_steps: sampler steps; the model's own default when `None`.
@@ -60,8 +61,8 @@ def train_seed_basis(
         ConfigError: too few latents.
         ModelError: the model folder is missing or damaged.
     """
-    if num_latents < 2 or num_renders < 0:
-        raise ConfigError(f"num_latents: at least 2 are needed, not {num_latents}; num_renders must not be negative")
+    if num_latents < 8 or num_renders < 0:
+        raise ConfigError(f"num_latents: at least 8 are needed, not {num_latents}; num_renders must not be negative")
     model = load_model(model_folder, num_steps)
     num_in_all = num_latents + num_renders
     generated, num_made = [], 0
@@ -81,11 +82,30 @@ def train_seed_basis(
 
 def basis_of(generated: Tensor, encoded: Tensor | None, model_sha256: str) -> SeedBasis:
     """The basis of generated [n, num_values] and, if any, encoded [m, num_values] latents."""
-    covariance = torch.cov(generated.double().T)
+    mean = generated.double().mean(0)
+    centred = generated.double() - mean
     if encoded is not None:
-        share = len(encoded) / (len(encoded) + len(generated))
-        covariance = torch.lerp(covariance, torch.cov(encoded.double().T), share)
-    return SeedBasis.of_moments(generated.double().mean(0), covariance, model_sha256)
+        wide = encoded.double()
+        centred = torch.cat((centred, wide - wide.mean(0)))
+    plain = SeedBasis.of_moments(mean, torch.cov(centred.T), model_sha256)
+    return plain.with_variances(cross_fitted_variances(centred))
+
+
+def cross_fitted_variances(centred: Tensor) -> Tensor:
+    """[num_values], variances along principal components of samples that did not make those components.
+
+    Components fit their own samples: the variances of the weakest come out several times too small, and a codec then
+    gives them too little power and too few bits. Each of four parts is measured along the components of the other three.
+
+    Args:
+        centred: [num_samples, num_values], of mean zero, float64.
+    """
+    part = torch.arange(len(centred)) % NUM_PARTS
+    variances = []
+    for held_out in range(NUM_PARTS):
+        _, vectors = torch.linalg.eigh(torch.cov(centred[part != held_out].T))
+        variances.append((centred[part == held_out] @ vectors.flip(1)).square().mean(0))
+    return torch.stack(variances).mean(0)
 
 
 @torch.no_grad()

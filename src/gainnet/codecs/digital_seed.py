@@ -1,0 +1,260 @@
+"""Latents as quantised principal components in an entropy-coded stream."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import groupby
+from typing import ClassVar, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gainnet.codecs.basis import SeedBasis
+from gainnet.codecs.entropy import CRC_BITS, IntegerModel, Integers, RunReader
+from gainnet.codecs.quantizer import STREAM_BITS, quantise
+from gainnet.codecs.raw import batch_of, rows_of
+from gainnet.codecs.tables import (
+    CLASSES_PER_OCTAVE,
+    MASSES,
+    Shape,
+    ValueModel,
+    encode_values,
+    largest_bits,
+    take_values,
+    value_model,
+)
+from gainnet.core.errors import ConfigError
+from gainnet.core.types import Bits, Payload, Size, Spec
+
+Doubles = NDArray[np.float64]
+
+NUM_STEPS = 64
+LARGEST_STEP = 4.0
+STEP_MODEL = IntegerModel.uniform(NUM_STEPS)
+STEP_BITS = 6
+MEAN_PADDING_BITS = 4
+WEIGHT_SPAN, NUM_WEIGHT_TRIALS = 16.0, 7
+NUM_QUANTILES = 256
+
+
+def step_of(step_index: int) -> float:
+    """Quantiser step: 4 at index 0, an octave finer every 8.
+
+    >>> [step_of(i) for i in (0, 8, 24)]
+    [4.0, 2.0, 0.5]
+    """
+    return float(LARGEST_STEP * 2.0 ** (-step_index / CLASSES_PER_OCTAVE))
+
+
+@final
+@dataclass(frozen=True)
+class StepTables:
+    """The tables of all components at one step, flat so that a whole item is looked up at once.
+
+    Args:
+        groups: number of components and table of every run of equal tables.
+        first: [num_values], where the bits of a component's value 0 stand in `bits`.
+        reach: [num_values], largest value in a component's table.
+        bits: all tables one after the other.
+    """
+
+    groups: tuple[tuple[int, ValueModel], ...]
+    first: Integers
+    reach: Integers
+    bits: Doubles
+
+    def information(self, values: Integers) -> Doubles:
+        """[..., num_values], bits of every value; those beyond the table are taken as the escape and 32 bits."""
+        inside = np.clip(values, -self.reach, self.reach)
+        escaped = self.bits[self.first + self.reach + 1] + 32
+        return np.where(inside == values, self.bits[self.first + inside], escaped)
+
+    def choose(self, ratios: Doubles, rate_weight: float) -> Integers:
+        """[..., num_values], of nearest, next towards zero, zero: the least (r - k)^2 + rate_weight * bits(k)."""
+        nearest = quantise(ratios)
+        best, least = nearest, np.square(ratios - nearest) + rate_weight * self.information(nearest)
+        for other in (nearest - np.sign(nearest), np.zeros_like(nearest)):
+            cost = np.square(ratios - other) + rate_weight * self.information(other)
+            best, least = np.where(cost < least, other, best), np.minimum(cost, least)
+        return best
+
+
+@lru_cache(maxsize=256)
+def step_tables(scale_classes: tuple[int, ...], step_index: int, shape: Shape, threshold: float) -> StepTables:
+    """The tables of components with these scale classes at one step; remembered.
+
+    Args:
+        scale_classes: as in `SeedBasis`.
+        step_index: as in `step_of`.
+        shape: law of the components.
+        threshold: as in `value_model`.
+    """
+    shift = step_index - round(CLASSES_PER_OCTAVE * math.log2(LARGEST_STEP))
+    groups = [(sum(1 for _ in run), value_model(shape, k + shift, threshold)) for k, run in groupby(scale_classes)]
+    lengths = [len(model.model.bits) for _, model in groups]
+    starts = np.cumsum([0, *lengths[:-1]])
+    sizes = [size for size, _ in groups]
+    reach = np.array([model.reach for _, model in groups], dtype=np.int32)
+    return StepTables(
+        tuple(groups),
+        np.repeat(starts + reach, sizes).astype(np.int32),
+        np.repeat(reach, sizes).astype(np.int32),
+        np.concatenate([model.model.bits for _, model in groups]),
+    )
+
+
+@final
+@dataclass(frozen=True)
+class QuantizedSeed:
+    r"""A seed as quantised principal components in an entropy-coded stream: the digital opponent of analog codes.
+
+    latent --> [ PCA ] --> [ / step, rate-distortion choice ] --> integers --> [ step, tables, check sum ] --> bits
+
+    Every component becomes the integer $k$ that minimises $(c/\Delta - k)^2 + w\,\mathrm{bits}(k)$ among the nearest,
+    the next towards zero and zero (Sullivan and Wiegand 1998, IEEE Signal Processing Magazine 15). With `max_bits`
+    every item takes the finest of 64 steps $\Delta$ that fits, or the next finer one with a larger $w$ where that is
+    better; the stream names its step. An item that did not arrive, or that fits at no step, becomes the mean.
+
+    Args:
+        basis: principal components of the model's latents.
+        max_bits: most bits of one item; `None` for the fixed `step_index`.
+        step_index: step 4 * 2^(-index / 8) when `max_bits` is `None`, 0 to 63; the default is a step of 0.5.
+        rate_weight: $w$ >= 0, squared steps per bit; best near 0.1 on latents of the scenes model.
+        threshold: half width in steps of the bin of zero that the tables expect, 0.5 to 1.
+        shape: law that the tables expect, gaussian or laplace.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    basis: SeedBasis
+    max_bits: float | None = None
+    step_index: int = 24
+    rate_weight: float = 0.1
+    threshold: float = 0.6
+    shape: Shape = "gaussian"
+    emits: ClassVar[type[Payload]] = Bits
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.step_index < NUM_STEPS:
+            raise ConfigError(f"step_index: must be 0 to {NUM_STEPS - 1}, not {self.step_index}")
+        if not 0 <= self.rate_weight < 1:
+            raise ConfigError(f"rate_weight: must be at least 0 and below 1, not {self.rate_weight}")
+        if not 0.5 <= self.threshold <= 1:
+            raise ConfigError(f"threshold: must be 0.5 to 1, not {self.threshold}")
+        if self.max_bits is not None and not self.max_bits >= 0:
+            raise ConfigError(f"max_bits: must be at least 0, not {self.max_bits}")
+        if self.shape not in MASSES:
+            raise ConfigError(f"shape: must be one of {', '.join(MASSES)}, not {self.shape!r}")
+
+    def size(self, spec: Spec) -> Size:
+        """Bits per item; expects components of the tables' law."""
+        self.basis.check(spec, "digital")
+        finest = self._largest_bits(NUM_STEPS - 1)
+        if self.max_bits is None or self.max_bits >= finest:
+            step_index = self.step_index if self.max_bits is None else NUM_STEPS - 1
+            return Size(self._mean_bits(step_index), self._largest_bits(step_index))
+        upper = 8 * int(self.max_bits // 8)
+        nothing = np.zeros(self.basis.num_values, dtype=np.int32)
+        if self._length(0, nothing) > upper:
+            return Size(0, upper)
+        return Size(min(upper, self._mean_bits(NUM_STEPS - 1)), upper)
+
+    def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
+        batch = batch_of(x, reported_snr)
+        components = rows_of(self.basis.analyse(x, batch), batch).astype(np.float64)
+        return Bits(tuple(self._code(row) for row in components), batch)
+
+    def decode(self, payload: Bits, spec: Spec) -> Tensor:
+        self.basis.check(spec, "digital")
+        rows = np.zeros((len(payload.strings), self.basis.num_values), dtype=np.float32)
+        for row, string in zip(rows, payload.strings, strict=True):
+            if string is not None:
+                row[:] = self._read(string)
+        return self.basis.synthesise(torch.from_numpy(rows).reshape(*payload.batch, -1), spec)
+
+    def _code(self, components: Doubles) -> bytes | None:
+        if self.max_bits is None:
+            return self._write(self.step_index, self._choose(components, self.step_index, self.rate_weight))
+        candidates = self._candidates(components)
+        errors = [np.square(components - k * step_of(index)).sum() for index, k in candidates]
+        for position in np.argsort(errors):
+            string = self._write(*candidates[position])
+            if 8 * len(string) <= self.max_bits:
+                return string
+        return None
+
+    def _candidates(self, components: Doubles) -> list[tuple[int, Integers]]:
+        """Steps and integers that fit: nothing at all, the finest step, and the next finer one with a larger weight."""
+        found = [(0, np.zeros(len(components), dtype=np.int32))]
+        low, high = -1, NUM_STEPS
+        while high - low > 1:
+            middle = (low + high) // 2
+            values = self._choose(components, middle, self.rate_weight)
+            if self._length(middle, values) <= (self.max_bits or 0):
+                low = middle
+                found.append((middle, values))
+            else:
+                high = middle
+        return found if high == NUM_STEPS else found + self._with_larger_weight(components, high)
+
+    def _with_larger_weight(self, components: Doubles, step_index: int) -> list[tuple[int, Integers]]:
+        """By bisection of the weight's logarithm, the least weight that makes a step fit."""
+        low, high, found = 0.0, 1.0, []
+        for _ in range(NUM_WEIGHT_TRIALS):
+            middle = (low + high) / 2
+            values = self._choose(components, step_index, max(self.rate_weight, 0.05) * WEIGHT_SPAN**middle)
+            if self._length(step_index, values) <= (self.max_bits or 0):
+                high, found = middle, [(step_index, values)]
+            else:
+                low = middle
+        return found
+
+    def _choose(self, components: Doubles, step_index: int, rate_weight: float) -> Integers:
+        return self._tables(step_index).choose(components / step_of(step_index), rate_weight)
+
+    def _length(self, step_index: int, values: Integers) -> int:
+        """Bits of the stream, at most a byte too few."""
+        information = float(self._tables(step_index).information(values).sum())
+        return 8 * math.ceil((information + STEP_BITS + CRC_BITS + 1) / 8)
+
+    def _write(self, step_index: int, values: Integers) -> bytes:
+        groups = self._tables(step_index).groups
+        parts = np.split(values, np.cumsum([size for size, _ in groups])[:-1])
+        head = (np.array([step_index], dtype=np.int32), STEP_MODEL)
+        return encode_values([(part, model) for part, (_, model) in zip(parts, groups, strict=True)], [head])
+
+    def _read(self, string: bytes) -> NDArray[np.float32]:
+        reader = RunReader(string)
+        step_index = int(reader.take(STEP_MODEL, 1)[0])
+        values = np.concatenate(take_values(reader, self._tables(step_index).groups))
+        return (values * step_of(step_index)).astype(np.float32)
+
+    def _tables(self, step_index: int) -> StepTables:
+        return step_tables(self.basis.scale_classes, step_index, self.shape, self.threshold)
+
+    def _largest_bits(self, step_index: int) -> int:
+        upper = sum(size * largest_bits(model) for size, model in self._tables(step_index).groups)
+        return 8 * ((int(upper) + STEP_BITS + STREAM_BITS) // 8)
+
+    def _mean_bits(self, step_index: int) -> float:
+        """Mean over Gaussian components of the stated variances, each at its quantiles."""
+        tables = self._tables(step_index)
+        ratios = self._deviations[None] * _gaussian_quantiles()[:, None] / step_of(step_index)
+        information = tables.information(tables.choose(ratios, self.rate_weight))
+        return float(information.sum(1).mean()) + STEP_BITS + CRC_BITS + MEAN_PADDING_BITS
+
+    @cached_property
+    def _deviations(self) -> Doubles:
+        deviations: Doubles = self.basis.variances.double().sqrt().numpy()
+        return deviations
+
+
+def _gaussian_quantiles() -> Doubles:
+    levels = (torch.arange(NUM_QUANTILES, dtype=torch.float64) + 0.5) / NUM_QUANTILES
+    quantiles: Doubles = torch.special.ndtri(levels).numpy()
+    return quantiles
