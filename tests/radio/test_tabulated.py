@@ -43,13 +43,16 @@ def test_usage_is_the_mean_of_what_sending_takes(
     channel: Channel, snr_db: float, report_error_db: float, num_bytes: int
 ) -> None:
     link = TabulatedLink(channel, snr_db, report_error_db=report_error_db)
-    random = Random.of(range(1000, 1250))
-    payload = Bits((bytes(num_bytes),) * 250, (250,))
-    _, sent = link.send(payload, link.observe(random), random)
-    expected = link.usage(Size.fixed(8 * num_bytes), 250)
-    assert sent.num_channel_uses == pytest.approx(expected.num_channel_uses, rel=0.08)
-    assert sent.num_retransmissions == pytest.approx(expected.num_retransmissions, rel=0.3, abs=12)
-    assert sent.num_bits == expected.num_bits
+    num_items = 1200 // num_bytes
+    payload = Bits((bytes(num_bytes),) * num_items, (num_items,))
+    batches = [Random.of(range(i, i + num_items)) for i in range(1000, 1000 + 10 * num_items, num_items)]
+    sends = [link.send(payload, link.observe(random), random)[1] for random in batches]
+    expected = link.usage(Size.fixed(8 * num_bytes), num_items)
+    for name, slack in (("num_channel_uses", 0.05 * expected.num_channel_uses), ("num_retransmissions", 0.1)):
+        taken = [getattr(usage, name) for usage in sends]
+        error = np.std(taken, ddof=1) / math.sqrt(len(taken))
+        assert np.mean(taken) == pytest.approx(getattr(expected, name), abs=4 * error + slack), name
+    assert sends[0].num_bits == expected.num_bits
     assert link.usage(Size.fixed(8 * num_bytes), 1) == DigitalLink(
         channel, snr_db, report_error_db=report_error_db
     ).usage(Size.fixed(8 * num_bytes), 1)

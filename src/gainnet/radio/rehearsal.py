@@ -21,7 +21,7 @@ from gainnet.radio.channel import Channel
 from gainnet.radio.mcs import LADDER, Codeword
 
 _NUM_CODEWORDS = 2048
-_MAX_NUM_ITEMS = 512
+_MAX_NUM_ITEMS = 2048
 
 
 @final

@@ -18,7 +18,7 @@ from gainnet.radio.awgn import AWGN
 from gainnet.radio.channel import Channel
 
 _NUM_BLOCKS = 2048
-_MAX_NUM_ITEMS = 512
+_MAX_NUM_ITEMS = 2048
 
 
 @final
