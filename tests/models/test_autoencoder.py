@@ -20,6 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         autoencoder,
         build_text_encoder(0, 32, 1),
         build_denoiser(0, (16, 16), 32),
+        {"random_seed": 0},
         tmp_path_factory.mktemp("m") / "model",
     )
 

@@ -1,17 +1,21 @@
 """Evaluation of the scenes model: what is counted, on a tiny model."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
-from gainnet.models.scenes import ATTRIBUTES, UNNAMED
+from gainnet.core.errors import ModelError
+from gainnet.models.scenes import ATTRIBUTES, UNNAMED, parse
+from gainnet.training.scenes import PRESETS, training_captions
 from gainnet.training.scenes_evaluation import (
     evaluate,
     evaluate_pairs,
     generate,
     load_pipeline,
     shares_right,
+    unseen_captions,
 )
 
 
@@ -30,6 +34,18 @@ def test_shares_are_counted_like_by_hand() -> None:
     shares = shares_right(seen, named)
     assert shares["shape"] == pytest.approx(right / asked)
     assert shares["all"] == pytest.approx(perfect / 200)
+
+
+def test_captions_are_unseen(tiny_run: Path) -> None:
+    seen = training_captions(json.loads((tiny_run / "scenes" / "trained.json").read_text()))
+    steps = PRESETS["tiny"]
+    assert 0.8 * steps.denoiser * steps.denoiser_batch_size <= len(seen) <= steps.denoiser * steps.denoiser_batch_size
+    captions = unseen_captions(tiny_run / "scenes", 50, 0)
+    assert len(captions) == 50
+    assert not seen & set(captions)
+    assert all(parse(caption) is not None for caption in [*captions, *seen])
+    with pytest.raises(ModelError, match="does not tell"):
+        unseen_captions(tiny_run, 1, 0)
 
 
 def test_evaluation_names_all_metrics(tiny_run: Path) -> None:

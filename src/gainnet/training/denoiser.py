@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transformers import CLIPTextModel
 
 SHARE_OF_DROPPED_CAPTIONS = 0.1
-SNR_CAP = 5.0
+NAME, CAPTIONS = "denoiser", "denoiser captions"
 
 
 def build_scheduler() -> DDIMScheduler:
@@ -69,6 +69,27 @@ def plain_attention(denoiser: Any) -> nn.Module:
     return cast(nn.Module, denoiser)
 
 
+def draw_items(num_items: int, batch_size: int, generator: torch.Generator) -> Tensor:
+    """[batch_size], which items a training step takes, with replacement."""
+    return torch.randint(num_items, (batch_size,), generator=generator)
+
+
+def captions_seen(scenes: Scenes, random_seed: int, num_steps: int, batch_size: int) -> set[str]:
+    """All captions that a denoiser's training writes, those included that it drops.
+
+    Args:
+        scenes: the scenes it is trained on.
+        random_seed: as in `DenoiserStage`, like the others.
+        num_steps: training steps.
+        batch_size: captions per step.
+    """
+    seen: set[str] = set()
+    for step in range(num_steps):
+        chosen = draw_items(len(scenes), batch_size, torch_stream(random_seed, NAME, step))
+        seen.update(write_captions(scenes[chosen.numpy()], stream(random_seed, CAPTIONS, step)))
+    return seen
+
+
 @final
 class DenoiserStage:
     r"""U-Net and text encoder (at a tenth of the rate) on noisy latents.
@@ -89,7 +110,7 @@ class DenoiserStage:
         torch_device: where to train.
     """
 
-    name = "denoiser"
+    name = NAME
     ema_decay = 0.9995
     peak_rates = (8e-4, 8e-5)
 
@@ -119,7 +140,7 @@ class DenoiserStage:
         )
 
     def _hidden(self, chosen: Scenes, step: int) -> Tensor:
-        rng = stream(self.random_seed, f"{self.name} captions", step)
+        rng = stream(self.random_seed, CAPTIONS, step)
         captions = write_captions(chosen, rng)
         dropped = rng.random(len(captions)) < SHARE_OF_DROPPED_CAPTIONS
         captions = ["" if drop else caption for caption, drop in zip(captions, dropped, strict=True)]
@@ -128,7 +149,7 @@ class DenoiserStage:
 
     def loss(self, step: int) -> Tensor:
         generator = torch_stream(self.random_seed, self.name, step)
-        chosen = torch.randint(len(self.latents), (self.batch_size,), generator=generator)
+        chosen = draw_items(len(self.latents), self.batch_size, generator)
         noise = torch.randn(self.batch_size, *self.latents.shape[1:], generator=generator)
         # one timestep in each of batch_size equal intervals: less variance than independent ones
         offsets = torch.rand(self.batch_size, generator=generator)

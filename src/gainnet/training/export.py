@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -59,10 +59,38 @@ def _halved(model: M) -> M:
     return nn.Module.half(copy.deepcopy(model).cpu())
 
 
+def write_json(values: Mapping[str, Any], path: Path) -> None:
+    """Writes a JSON file whole: a kill leaves the old one or the new one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(json.dumps(values, indent=2) + "\n")
+    beside.replace(path)
+
+
+def record_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
+    """Adds measured numbers to a model folder's `gainnet.json`, under `metrics`."""
+    path = folder / "gainnet.json"
+    rounded = {name: round(value, 4) for name, value in metrics.items()}
+    write_json(json.loads(path.read_text()) | {"metrics": rounded}, path)
+
+
 def write_pipeline(
-    autoencoder: SceneAutoencoder, text_encoder: CLIPTextModel, denoiser: nn.Module, folder: Path
+    autoencoder: SceneAutoencoder,
+    text_encoder: CLIPTextModel,
+    denoiser: nn.Module,
+    trained: Mapping[str, Any],
+    folder: Path,
 ) -> Path:
-    """A folder that `StableDiffusionPipeline.from_pretrained` loads, with `gainnet.json` for the package."""
+    """A folder that `StableDiffusionPipeline.from_pretrained` loads.
+
+    Beside the parts it holds `gainnet.json` (how to generate, SHA-256 of the weights) and `trained.json`.
+
+    Args:
+        autoencoder: its `vae`.
+        text_encoder: its `text_encoder`.
+        denoiser: its `unet`.
+        trained: how it was trained, for `trained.json`.
+        folder: where to write.
+    """
     from diffusers import StableDiffusionPipeline
 
     def fill(beside: Path) -> None:
@@ -79,7 +107,8 @@ def write_pipeline(
         pipeline.save_pretrained(beside)
         _name_home(beside / "model_index.json")
         config = {"kind": "scenes", "generation": GENERATION, "sha256": weight_hashes(beside)}
-        (beside / "gainnet.json").write_text(json.dumps(config, indent=2) + "\n")
+        write_json(config, beside / "gainnet.json")
+        write_json(trained, beside / "trained.json")
 
     return write_folder(folder, fill)
 
@@ -104,6 +133,6 @@ def write_classifier(classifier: AttributeClassifier, folder: Path) -> Path:
             "attributes": ATTRIBUTES,
             "sha256": weight_hashes(beside),
         }
-        (beside / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+        write_json(config, beside / CONFIG)
 
     return write_folder(folder, fill)

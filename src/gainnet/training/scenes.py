@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 import numpy as np
 import torch
@@ -20,9 +19,9 @@ from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.scenes import COLOURS, SHAPES, Pair, Scenes, draw_scenes, has_pair, render, stream
 from gainnet.training.attributes import AttributeStage
 from gainnet.training.autoencoder import AutoencoderStage, DecoderStage
-from gainnet.training.denoiser import DenoiserStage, build_denoiser
-from gainnet.training.export import write_classifier, write_pipeline
-from gainnet.training.loop import Progress, save_whole, silent, train
+from gainnet.training.denoiser import DenoiserStage, build_denoiser, captions_seen
+from gainnet.training.export import write_classifier, write_json, write_pipeline
+from gainnet.training.loop import CHECKPOINT, Progress, cpu_seconds, save_whole, silent, train
 from gainnet.training.text_encoder import TextEncoderStage, build_text_encoder
 
 if TYPE_CHECKING:
@@ -64,13 +63,25 @@ class TrainingSteps:
     text_encoder_layers: int = 3
     hidden_size: int = 128
     num_latents: int = 65536
-    denoiser: int = 10000
+    denoiser: int = 8500
     denoiser_batch_size: int = 32
     denoiser_channels: tuple[int, ...] = (64, 96, 88)
     attributes: int = 2500
     attributes_batch_size: int = 32
     checkpoint_every: int = 500
 
+
+RANDOM_SEED = 2026
+"""The random seed of the shipped weights."""
+
+HELD_OUT_PAIRS: tuple[Pair, ...] = (
+    ("red", "star"),
+    ("blue", "house"),
+    ("green", "moon"),
+    ("white", "boat"),
+    ("pink", "tree"),
+)
+"""Pairs kept out when it is measured how the model composes what it never saw together; the shipped weights saw all."""
 
 PRESETS = {
     "default": TrainingSteps(),
@@ -111,6 +122,16 @@ class Run:
     def stages(self) -> Path:
         """Where the stages keep their checkpoints."""
         return self.out / "stages"
+
+    def settings(self) -> dict[str, Any]:
+        """All that the result depends on, as JSON has it."""
+        pairs = [list(pair) for pair in self.held_out_pairs]
+        settings = {"random_seed": self.random_seed, "held_out_pairs": pairs, "steps": asdict(self.steps)}
+        return cast(dict[str, Any], json.loads(json.dumps(settings)))
+
+    def cpu_s(self) -> dict[str, float]:
+        """Stage -> processor time of its training."""
+        return {folder.parent.name: round(cpu_seconds(folder.parent)) for folder in self.stages.glob(f"*/{CHECKPOINT}")}
 
 
 def train_autoencoder(run: Run) -> SceneAutoencoder:
@@ -161,17 +182,34 @@ def encode_latents(run: Run, autoencoder: SceneAutoencoder) -> Tensor:
     return latents
 
 
+def kept_scenes(random_seed: int, num_scenes: int, held_out_pairs: Sequence[Pair]) -> tuple[Scenes, np.ndarray]:
+    """The training scenes without held-out pairs, and which of all they are."""
+    scenes = training_scenes(random_seed, num_scenes)
+    kept = np.flatnonzero(~has_pair(scenes, held_out_pairs).any(1))
+    return scenes[kept], kept
+
+
+def training_captions(settings: Mapping[str, Any]) -> set[str]:
+    """All captions that the training of a denoiser saw.
+
+    Args:
+        settings: `random_seed`, `steps` and `held_out_pairs` as in a model folder's `trained.json`.
+    """
+    random_seed, steps = settings["random_seed"], settings["steps"]
+    scenes, _ = kept_scenes(random_seed, steps["num_latents"], settings["held_out_pairs"])
+    return captions_seen(scenes, random_seed, steps["denoiser"], steps["denoiser_batch_size"])
+
+
 def train_denoiser(run: Run, text_encoder: CLIPTextModel, latents: Tensor) -> nn.Module:
     """The trained denoiser; the text encoder is tuned along with it."""
     steps = run.steps
-    scenes = training_scenes(run.random_seed, steps.num_latents)
-    kept = np.flatnonzero(~has_pair(scenes, run.held_out_pairs).any(1))
+    scenes, kept = kept_scenes(run.random_seed, steps.num_latents, run.held_out_pairs)
     denoiser = build_denoiser(run.random_seed, steps.denoiser_channels, steps.hidden_size)
     stage = DenoiserStage(
         denoiser,
         text_encoder,
         latents[torch.from_numpy(kept)],
-        scenes[kept],
+        scenes,
         run.random_seed,
         steps.denoiser,
         steps.denoiser_batch_size,
@@ -197,14 +235,10 @@ def train_attributes(run: Run, autoencoder: SceneAutoencoder) -> AttributeClassi
 def _claim(run: Run) -> None:
     """Writes what the run depends on, or checks that the folder was begun with the same."""
     path = run.out / "training.json"
-    pairs = [list(pair) for pair in run.held_out_pairs]
-    wanted = json.dumps({"random_seed": run.random_seed, "held_out_pairs": pairs, **asdict(run.steps)}, indent=2)
     if not path.exists():
         run.out.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.write_text(wanted + "\n")
-        beside.replace(path)
-    elif json.loads(path.read_text()) != json.loads(wanted):
+        write_json(run.settings(), path)
+    elif json.loads(path.read_text()) != run.settings():
         raise ConfigError(f"out: {run.out} was begun with another random seed, steps or pairs; give an empty folder")
 
 
@@ -218,7 +252,7 @@ def _check(out: Path, held_out_pairs: Sequence[Pair]) -> None:
 
 def train_scenes(
     out: Path,
-    random_seed: int,
+    random_seed: int = RANDOM_SEED,
     steps: TrainingSteps = PRESETS["default"],
     held_out_pairs: Sequence[Pair] = (),
     progress: Progress = silent,
@@ -253,4 +287,5 @@ def train_scenes(
     latents = encode_latents(run, autoencoder)
     denoiser = train_denoiser(run, text_encoder, latents)
     write_classifier(classifier, out / "attributes")
-    return write_pipeline(autoencoder, text_encoder, denoiser, out / "scenes")
+    trained = {**run.settings(), "cpu_s": run.cpu_s()}
+    return write_pipeline(autoencoder, text_encoder, denoiser, trained, out / "scenes")

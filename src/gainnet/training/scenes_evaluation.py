@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gainnet.core.errors import ModelError
 from gainnet.models.attributes import AttributeClassifier
 from gainnet.models.scenes import (
     ATTRIBUTES,
@@ -28,6 +30,7 @@ from gainnet.models.scenes import (
     write_captions,
 )
 from gainnet.training.autoencoder import torch_stream
+from gainnet.training.scenes import training_captions
 
 BATCH_SIZE = 25
 COLUMNS = {
@@ -100,17 +103,38 @@ def shares_right(predicted: Tensor, named: Tensor) -> dict[str, float]:
     return shares | {"all": float((right | ~asked).all(1).float().mean())}
 
 
+def unseen_captions(model_folder: Path, num_captions: int, random_seed: int) -> list[str]:
+    """Captions that the model's training never wrote; as it wrote nearly all that name one thing, most name two.
+
+    Args:
+        model_folder: its `trained.json` tells which captions it saw.
+        num_captions: how many.
+        random_seed: of the captions.
+
+    Raises:
+        ModelError: the folder does not tell how it was trained.
+    """
+    try:
+        seen = training_captions(json.loads((model_folder / "trained.json").read_text()))
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"model: {model_folder}/trained.json does not tell the training ({error!r})") from error
+    rng = stream(random_seed, "evaluation", 0)
+    unseen: list[str] = []
+    while len(unseen) < num_captions:
+        captions = write_captions(draw_scenes(num_captions, rng), rng)
+        unseen += [caption for caption in captions if caption not in seen]
+    return unseen[:num_captions]
+
+
 def evaluate_captions(
     pipeline: Any,
     classifier: AttributeClassifier,
-    num_captions: int,
+    captions: Sequence[str],
     random_seed: int,
     num_inference_steps: int = 10,
     guidance: float = 3.0,
 ) -> dict[str, float]:
     """Prompt fidelity: the shares of attributes that generated pictures have, by the classifier."""
-    rng = stream(random_seed, "evaluation", 0)
-    captions = write_captions(draw_scenes(num_captions, rng), rng)
     pictures = generate(pipeline, captions, random_seed, num_inference_steps, guidance)
     return shares_right(classifier.predict(pictures), caption_labels([parse(caption) for caption in captions]))
 
@@ -165,7 +189,9 @@ def evaluate(
     """
     pipeline = load_pipeline(model_folder)
     classifier = AttributeClassifier.from_pretrained(classifier_folder)
-    metrics = evaluate_captions(pipeline, classifier, num_captions, random_seed)
+    metrics = evaluate_captions(
+        pipeline, classifier, unseen_captions(model_folder, num_captions, random_seed), random_seed
+    )
     return (
         metrics
         | evaluate_autoencoder(pipeline, num_pictures, random_seed)
