@@ -47,6 +47,7 @@ def table(num_seeds: int = 3) -> pd.DataFrame:
                 "prompt_fidelity": 0.8,
                 "delivered": 1.0,
                 "num_images": 4,
+                "block_length": 256 if fading == "rayleigh" else None,
             }
         )
     return pd.DataFrame(rows)

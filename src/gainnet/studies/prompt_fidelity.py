@@ -32,12 +32,14 @@ class PromptFidelityConfig:
     Args:
         random_seeds: each draws its own captions, initial noise and pictures.
         num_captions: unseen captions per random seed.
+        num_pictures: drawn pictures per random seed for the autoencoder.
         methods: what is measured.
         model: name or folder of the model.
     """
 
     random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     num_captions: Annotated[int, Field(ge=1, le=10_000)]
+    num_pictures: Annotated[int, Field(ge=1, le=10_000)]
     methods: Annotated[tuple[Literal["captions", "autoencoder", "heldout_pairs"], ...], Field(min_length=1)]
     model: str = "scenes"
 
@@ -47,23 +49,33 @@ def cases(config: PromptFidelityConfig) -> Iterator[Case]:
     for random_seed in config.random_seeds:
         for method in config.methods:
             if method != "heldout_pairs" or random_seed == config.random_seeds[0]:
-                yield Case(method, {"num_captions": config.num_captions if method == "captions" else None}, random_seed)
+                yield Case(method, {"num_items": _num_items(config, method)}, random_seed)
+
+
+def _num_items(config: PromptFidelityConfig, method: str) -> int | None:
+    return {"captions": config.num_captions, "autoencoder": config.num_pictures}.get(method)
 
 
 def open_methods(config: PromptFidelityConfig) -> Mapping[str, Method]:
     """The shipped pipeline and classifier, loaded once."""
     from gainnet.models.attributes import AttributeClassifier
     from gainnet.models.loading import find_folder
-    from gainnet.training.scenes_evaluation import evaluate_autoencoder, evaluate_captions, load_pipeline
+    from gainnet.training.scenes_evaluation import (
+        evaluate_autoencoder,
+        evaluate_captions,
+        load_pipeline,
+        unseen_captions,
+    )
 
     folder = find_folder(config.model)
     pipeline, classifier = load_pipeline(folder), AttributeClassifier.from_pretrained()
 
     def captions(case: Case, random: Random) -> Row:
-        return {**evaluate_captions(pipeline, classifier, config.num_captions, case.random_seed), "recomputed": True}
+        unseen = unseen_captions(folder, config.num_captions, case.random_seed)
+        return {**evaluate_captions(pipeline, classifier, unseen, case.random_seed), "recomputed": True}
 
     def autoencoder(case: Case, random: Random) -> Row:
-        return {**evaluate_autoencoder(pipeline, case.random_seed), "recomputed": True}
+        return {**evaluate_autoencoder(pipeline, config.num_pictures, case.random_seed), "recomputed": True}
 
     def heldout_pairs(case: Case, random: Random) -> Row:
         return {"heldout_pairs_shape": _trained(folder).get("heldout_pairs_shape"), "recomputed": False}
@@ -91,7 +103,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     if captions.empty:
         return
     note = (
-        f"{captions['num_captions'].max():g} unseen captions x {len(captions)} random seeds, judged by an attribute "
+        f"{captions['num_items'].max():g} unseen captions x {len(captions)} random seeds, judged by an attribute "
         "classifier; bars: 95 % Student interval over random seeds."
     )
     figure, (ax,) = panels(1, 1, "Does the picture show what the caption says?", note)

@@ -51,7 +51,12 @@ class Air:
     def typical_snrs(self) -> tuple[float, ...]:
         """Equally likely linear SNRs of a block."""
         snr = db_to_linear(self.snr_db)
-        return (snr,) if self.channel.block_length > NO_FADING else typical_rayleigh_snrs(snr)
+        return (snr,) if self.block_length is None else typical_rayleigh_snrs(snr)
+
+    @property
+    def block_length(self) -> int | None:
+        """Channel uses with one gain; `None` without fading."""
+        return None if self.channel.block_length > NO_FADING else self.channel.block_length
 
     def tabulated(self, source: Hardware, target: Hardware) -> AnyLink:
         """5G codewords whose failures come from measured tables."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
+HIGHEST_DRAWN_DB = 50.0
 FADING_TITLES = {"awgn": "AWGN", "rayleigh": "Rayleigh block fading"}
 
 
@@ -68,6 +69,12 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 def _note(table: pd.DataFrame) -> str:
     num_images, num_seeds = int(table["num_images"].max()), table["random_seed"].nunique()
+    fading = ""
+    if table["block_length"].notna().any():
+        fading = (
+            f"\nRayleigh: one gain per {table['block_length'].max():.0f} channel uses, known to the receiver; "
+            "the sender is told the SNR of a picture's first block, and of every block where it sends codewords."
+        )
     return (
         "SNR = mean received Es/N0 with E|s|² = 1, E|h|² = 1; noise CN(0, 1/SNR) per complex channel use. "
         "A channel use carries one complex symbol; retransmissions count.\n"
@@ -75,6 +82,7 @@ def _note(table: pd.DataFrame) -> str:
         f"{num_images} pictures x {num_seeds} random seeds, values in [0, 1];\n"
         "bands: 95 % Student interval over random seeds. "
         "A budget into which no picture fits counts with a grey picture. Bounds are no systems."
+        f"{fading}"
     )
 
 
@@ -205,13 +213,14 @@ def _present(found: pd.DataFrame, column: str) -> list[str]:
 
 
 def _same_height(axes: Sequence[Axes]) -> None:
-    limits = [ax.get_ylim() for ax in axes]
+    """From just below the lowest curve to what an eye can tell apart, so that no band sets the scale."""
+    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for ax in axes for line in ax.get_lines()])
     for ax in axes:
-        ax.set_ylim(min(low for low, _ in limits), min(max(high for _, high in limits), 55.0))
+        ax.set_ylim(float(np.nanmin(drawn)) - 2.0, min(float(np.nanmax(drawn)) + 2.0, HIGHEST_DRAWN_DB))
 
 
 def _blue_orange() -> Colormap:
     """Orange over white to blue."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("blue_orange", ["#D9822B", "#F6D9B4", "#FFFFFF", "#B5D6EC", "#2A7FB8"])
+    return LinearSegmentedColormap.from_list("blue_orange", ["#E8A35C", "#F8E2C4", "#FFFFFF", "#C4DFF0", "#62A8D4"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import final
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gainnet.codecs import SeedBasis
 from gainnet.core.randomness import Random
+from gainnet.core.report import Report
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Place, Spec
 from gainnet.core.units import psnr_db_of_mse
@@ -21,12 +22,16 @@ from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.models.scenes import draw_scenes, stream, write_captions
 from gainnet.network.hardware import Hardware, profile
+from gainnet.network.network import Network
 from gainnet.network.scenario import DEVICE, EDGE
+from gainnet.protocols import estimate
+from gainnet.protocols.plan import Plan
 from gainnet.protocols.pricing import Pricing, pricing
 from gainnet.studies.image_quality.question import ImageQualityConfig
-from gainnet.studies.study import Value
+from gainnet.studies.study import Case, Value
 
 RANDOM_SEEDS_APART = 1000
+LONGEST_PROMPT_BYTES = 256
 PROMPT: Place = (DEVICE, "prompt")
 
 
@@ -69,6 +74,7 @@ class Material:
         device: hardware of the device.
         pricing: what parts are priced as.
         pictures_of: pictures of a random seed; remembers the last one.
+        prices: what was priced so far, by method and air.
     """
 
     model: DiffusionModel
@@ -78,6 +84,7 @@ class Material:
     device: Hardware
     pricing: Pricing
     pictures_of: Callable[[int], Pictures]
+    prices: dict[str, Report] = field(default_factory=dict)
 
     def judge(self, images: Tensor, pictures: Pictures) -> dict[str, Value]:
         """PSNR of the mean MSE, mean SSIM and mean prompt fidelity of received pictures."""
@@ -91,9 +98,16 @@ class Material:
             "prompt_fidelity": sum(known) / len(known) if known else None,
         }
 
-    def given(self, pictures: Pictures) -> dict[Place, Spec]:
-        """What is there before a plan begins: the prompt on the device."""
-        return {PROMPT: Spec((int(pictures.places[PROMPT].shape[-1]),))}
+    def priced(self, case: Case, plan: Plan, network: Network) -> Report:
+        """What one picture costs, the prompt's way up and all computations included; the same for every random seed.
+
+        Raises:
+            ConfigError: the content's codec cannot be sent.
+        """
+        air = Case(case.method, case.values, 0).key
+        if air not in self.prices:
+            self.prices[air] = estimate(plan, {PROMPT: Spec((LONGEST_PROMPT_BYTES,))}, network, self.pricing)
+        return self.prices[air]
 
 
 def gather(config: ImageQualityConfig) -> Material:

@@ -18,7 +18,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, Payload, Size, Spec
 from gainnet.core.units import db_to_linear
 from gainnet.network.hardware import Hardware
-from gainnet.protocols import centralized, eiug, estimate, execute
+from gainnet.protocols import centralized, eiug, execute
 from gainnet.protocols.plan import Plan
 from gainnet.radio.link import AnyLink
 from gainnet.studies.image_quality.air import Air, mean_budget_bits
@@ -95,7 +95,7 @@ class System:
             codec = self.codec_for(air, link)
             noted = NotedBits(codec, arrived) if codec.emits is Bits else codec
             plan = self.protocol(material.model, TextCodec(), noted)
-            priced = estimate(plan, material.given(pictures), network, material.pricing)
+            priced = material.priced(case, plan, network)
         except ConfigError:
             return {"num_images": len(pictures.prompts), "mse": None}
         with torch.no_grad():
@@ -112,6 +112,7 @@ class System:
             "duration_s_expected": priced.duration_s,
             "energy_j_expected": priced.energy_j,
             "num_images": num,
+            "block_length": air.block_length,
         }
 
 
