@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.conftest import build_small_stable_diffusion
+from torch import Tensor
 
 from gainnet.codecs import LinearCode, SeedBasis
 from gainnet.core.errors import ConfigError
@@ -50,20 +51,25 @@ def test_latents_are_those_of_the_denoiser(folder: Path) -> None:
     assert noise.shape == model.latent.shape
 
 
-def test_both_kinds_of_latents_count_each_around_its_own_mean() -> None:
-    draw = torch.Generator().manual_seed(0)
-    generated = torch.randn(4000, 2, generator=draw) * torch.tensor([1.0, 3.0])
-    encoded = 5 + torch.randn(12_000, 2, generator=draw) * torch.tensor([2.0, 1.0])
-    basis = basis_of(generated, encoded, "")
-    torch.testing.assert_close(basis.variances, torch.tensor([3.25, 3.0]), rtol=0.05, atol=0)
-    torch.testing.assert_close(basis.mean, generated.mean(0))
+def draw(num_samples: int, deviations: Tensor, random_seed: int) -> Tensor:
+    return torch.randn(num_samples, len(deviations), generator=torch.Generator().manual_seed(random_seed)) * deviations
+
+
+def test_cheap_latents_help_where_they_are_of_the_same_law_and_are_left_out_elsewhere() -> None:
+    deviations = torch.cat((torch.full((6,), 3.0), torch.full((34,), 0.3)))
+    generated, new = draw(60, deviations, 0), draw(4000, deviations, 1)
+    alone, same = basis_of(generated, None, ""), basis_of(generated, draw(4000, deviations, 2), "")
+    other = basis_of(generated, draw(4000, 2 * deviations.flip(0), 3), "")
+    kept = [float((basis.analyse(new, (4000,))[:, :6]).square().mean()) for basis in (alone, same, other)]
+    assert kept[1] > kept[0]
+    assert kept[2] == pytest.approx(kept[0])
 
 
 def test_variances_are_those_of_new_samples() -> None:
     """Where components fit their own 80 samples of 40 equal variances, cross-fitting still says that they are equal."""
-    samples = torch.randn(80, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    samples = draw(80, torch.ones(40), 0).double()
     own = torch.linalg.eigvalsh(torch.cov(samples.T))
-    honest = cross_fitted_variances(samples)
+    honest = cross_fitted_variances(samples, torch.zeros(40, 40, dtype=torch.float64), 0.0)
     assert float(own.min()) < 0.15
     assert float(honest.min()) > 0.5
     assert float(honest.mean()) == pytest.approx(1, rel=0.1)

@@ -71,7 +71,8 @@ class StepTables:
         """[..., num_values], bits of every value; those beyond the table are taken as the escape and 32 bits."""
         inside = np.clip(values, -self.reach, self.reach)
         escaped = self.bits[self.first + self.reach + 1] + 32
-        return np.where(inside == values, self.bits[self.first + inside], escaped)
+        information: Doubles = np.where(inside == values, self.bits[self.first + inside], escaped)
+        return information
 
     def choose(self, ratios: Doubles, rate_weight: float) -> Integers:
         """[..., num_values], of nearest, next towards zero, zero: the least (r - k)^2 + rate_weight * bits(k)."""

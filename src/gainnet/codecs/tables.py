@@ -131,9 +131,9 @@ def value_model(shape: Shape, ratio_class: int, threshold: float = 0.5) -> Value
     limited = min(max(ratio_class, SMALLEST_CLASS), LARGEST_CLASS)
     ratio = _power_of_eighths(limited)
     reach = max(1, int(TABLE_REACH * ratio))
-    edges = (np.arange(reach + 1) + threshold) / ratio
+    edges: Doubles = (np.arange(reach + 1, dtype=np.float64) + threshold) / ratio
     mass = MASSES[shape](edges)
-    side = np.maximum(mass[1:] - mass[:-1], 0.0)
+    side: Doubles = np.maximum(mass[1:] - mass[:-1], 0.0)
     return ValueModel(reach, IntegerModel(_frequencies(side)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gainnet.codecs.basis import SeedBasis
+from gainnet.codecs.basis import SMALLEST_VARIANCE, SeedBasis
+from gainnet.codecs.linear import linear_mse
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
@@ -22,6 +24,7 @@ Progress = Callable[[int, int], None]
 
 BATCH_SIZE = 40
 NUM_PARTS = 4
+SHARES = (0.0, 0.3, 0.6, 0.8, 0.9, 0.97)
 FIRST_RANDOM_SEED = 1 << 40
 """Random seeds from here on, so that no latent of the training is one that a user draws."""
 
@@ -33,7 +36,7 @@ def silent(num_made: int, num_in_all: int) -> None:
 def train_seed_basis(
     model_folder: str,
     out: Path,
-    num_latents: int = 800,
+    num_latents: int = 600,
     num_renders: int = 12000,
     random_seed: int = 0,
     num_steps: int | None = None,
@@ -45,8 +48,8 @@ def train_seed_basis(
                                                         > mean, covariance --> eigenvectors, variances --> folder
     renders  --> [ the model's encoder ] --> latents   /
 
-    Generated latents are what a codec will meet, but few; latents of renders are cheap and nearly of the same law. The
-    covariance is that of both together, each around its own mean; the mean is that of generated latents.
+    Generated latents are what a codec will meet, but few; latents of renders are cheap and nearly of the same law.
+    `basis_of` says how much of each goes in.
 
     Args:
         model_folder: `scenes`, or a folder in diffusers' format.
@@ -81,31 +84,44 @@ def train_seed_basis(
 
 
 def basis_of(generated: Tensor, encoded: Tensor | None, model_sha256: str) -> SeedBasis:
-    """The basis of generated [n, num_values] and, if any, encoded [m, num_values] latents."""
+    """The basis of generated [n, num_values] and, if any, encoded [m, num_values] latents.
+
+    Components are those of a mixture of both covariances; the share of the encoded ones is that of `SHARES` for which a
+    linear code at 0 dB with a quarter of the raw channel uses loses least. Mean and variances are those of generated
+    latents.
+    """
     mean = generated.double().mean(0)
     centred = generated.double() - mean
+    other = torch.zeros(len(mean), len(mean), dtype=torch.float64)
+    shares: tuple[float, ...] = (0.0,)
     if encoded is not None:
-        wide = encoded.double()
-        centred = torch.cat((centred, wide - wide.mean(0)))
-    plain = SeedBasis.of_moments(mean, torch.cov(centred.T), model_sha256)
-    return plain.with_variances(cross_fitted_variances(centred))
+        other, shares = torch.cov(encoded.double().T), SHARES
+    measured = [cross_fitted_variances(centred, other, share) for share in shares]
+    num_uses = math.ceil(len(mean) / 8)
+    losses = [float(linear_mse(v.sort(descending=True).values, num_uses, torch.ones(()))) for v in measured]
+    best = min(range(len(shares)), key=losses.__getitem__)
+    covariance = torch.lerp(torch.cov(centred.T), other, shares[best])
+    return SeedBasis.of_moments(mean, covariance, model_sha256).with_variances(measured[best])
 
 
-def cross_fitted_variances(centred: Tensor) -> Tensor:
+def cross_fitted_variances(centred: Tensor, other: Tensor, share: float) -> Tensor:
     """[num_values], variances along principal components of samples that did not make those components.
 
     Components fit their own samples: the variances of the weakest come out several times too small, and a codec then
-    gives them too little power and too few bits. Each of four parts is measured along the components of the other three.
+    gives them too little power and too few bits. Each of four parts is measured along those of the other three.
 
     Args:
         centred: [num_samples, num_values], of mean zero, float64.
+        other: [num_values, num_values], a covariance from elsewhere, float64.
+        share: weight of `other`, 0 to 1.
     """
     part = torch.arange(len(centred)) % NUM_PARTS
     variances = []
     for held_out in range(NUM_PARTS):
-        _, vectors = torch.linalg.eigh(torch.cov(centred[part != held_out].T))
+        covariance = torch.lerp(torch.cov(centred[part != held_out].T), other, share)
+        _, vectors = torch.linalg.eigh(covariance)
         variances.append((centred[part == held_out] @ vectors.flip(1)).square().mean(0))
-    return torch.stack(variances).mean(0)
+    return torch.stack(variances).mean(0).clamp_min(SMALLEST_VARIANCE)
 
 
 @torch.no_grad()
