@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import gainnet
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "gainnet"
@@ -80,23 +83,44 @@ def test_nothing_unpickles(path: Path) -> None:
     assert called & UNSAFE_CALLS == set()
 
 
+def exports_of(tree: ast.Module) -> tuple[list[str], set[str]]:
+    """What a package lists in `__all__`, and the public names of ours that it has."""
+    exported: list[str] = []
+    public: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gainnet"):
+            public |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            public.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            target = ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0])
+            if target == "__all__":
+                exported = ast.literal_eval(ast.unparse(node.value or ast.Constant(None)))
+            else:
+                public.add(target)
+    return exported, {name for name in public if not name.startswith("_")}
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_exports_exactly_what_it_names(package: str) -> None:
+    """Every public name is exported; only where functions or classes are at home, imports may serve them alone."""
     tree = tree_of(PACKAGE / package / "__init__.py")
-    named: set[str] = set()
-    exported: list[str] = []
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module != "__future__":
-            named |= {alias.asname or alias.name for alias in node.names if node.module.startswith("gainnet")}
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            named.add(node.name)
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
-            if ast.unparse(target) == "__all__":
-                exported = ast.literal_eval(node.value)
-            else:
-                named.add(ast.unparse(target))
-    assert sorted(exported) == sorted(name for name in named if not name.startswith("_"))
+    exported, public = exports_of(tree)
+    defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    at_home = any(not name.startswith("_") for name in defined)
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    assert len(exported) == len(set(exported))
+    assert set(exported) - public == set()
+    assert public - set(exported) - (used - defined if at_home else set()) == set()
+
+
+def test_the_front_door_offers_what_it_lists() -> None:
+    """`gainnet` loads a name when it is first asked for."""
+    assert gainnet.__all__ == sorted(gainnet._HOME)
+    for name, home in gainnet._HOME.items():
+        assert getattr(gainnet, name) is getattr(importlib.import_module(home), name)
+    with pytest.raises(AttributeError, match="telepathy"):
+        gainnet.telepathy  # noqa: B018
 
 
 def test_the_front_door_is_light() -> None:

@@ -1,0 +1,56 @@
+"""A channel of one's own: Rician block fading, a line of sight and its reflections.
+
+From the command line: `gainnet generate ... --fading my_module:Rician`.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from gainnet import GenerationConfig, generate, open_model
+from gainnet.core.randomness import Random
+from gainnet.core.types import Symbols
+from gainnet.radio.awgn import add_noise
+from gainnet.testing import check_channel
+
+
+@final
+@dataclass(frozen=True)
+class Rician:
+    """h = sqrt(K / (K + 1)) + sqrt(1 / (K + 1)) g with g ~ CN(0, 1), one h per block (Rice 1948).
+
+    Args:
+        k_factor: power of the line of sight over that of the reflections, linear, >= 0.
+        block_length: channel uses with one gain.
+    """
+
+    k_factor: float = 4.0
+    block_length: int = 256
+
+    def first_gain(self, random: Random) -> Tensor:
+        return self._gain(random.complex_normal((), "first gain"))
+
+    def transmit(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Symbols:
+        num_blocks = -(-symbols.shape[-1] // self.block_length)
+        later = self._gain(random.complex_normal((num_blocks,), "later gains"))[..., 1:]
+        blocks = torch.cat([gain.unsqueeze(-1), later], -1)
+        block_of_use = torch.arange(symbols.shape[-1]) // self.block_length
+        return add_noise(symbols, blocks[..., block_of_use], snr, random)
+
+    def _gain(self, reflections: Tensor) -> Tensor:
+        return (math.sqrt(self.k_factor) + reflections) / math.sqrt(self.k_factor + 1.0)
+
+
+check_channel(Rician())
+power = Rician().first_gain(Random.of(range(4000))).abs().square()
+print("Rician keeps the contract of channels")
+print(f"mean power {power.mean():.3f}, variance of the power {power.var():.3f} (in theory 1.000 and 0.360)")
+
+model = open_model(GenerationConfig(("a red star",)))
+for fading in ("awgn", f"{__name__}:Rician", "rayleigh"):
+    prompts = ("a red star", "a green tree at night", "a blue house", "a yellow moon")
+    result = generate(GenerationConfig(prompts, snr_db=5.0, fading=fading, codec={"seed": "raw"}), model)
+    print(f"{fading.rpartition(':')[2]:>8}: {result.quality.psnr_db:.2f} dB")

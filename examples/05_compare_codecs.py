@@ -1,0 +1,41 @@
+"""Three ways to send one seed over the same air, each in 512 channel uses."""
+
+import torch
+
+from gainnet import load_model
+from gainnet.codecs import LinearCode, QuantizedSeed, RawAnalog, SeedBasis
+from gainnet.core.randomness import Random
+from gainnet.core.text import text_to_tensor
+from gainnet.core.units import db_to_linear, psnr_db_of_mse
+from gainnet.radio import AWGN, AnalogLink, TabulatedLink
+
+NUM_CHANNEL_USES = 512
+model, random = load_model(), Random.of([1, 2, 3, 4])
+basis = SeedBasis.load(model.name, model.sha256)
+
+tensors = {"prompt": text_to_tensor(["a red star", "a green tree at night", "a blue house", "a yellow moon"])}
+with torch.no_grad():
+    for part in model.parts:
+        tensors |= part({key: tensors[key] for key in part.reads}, random)
+latents, images = tensors["latent"], tensors["image"]
+
+print("SNR dB   codec     latent error   PSNR dB   uses per picture")
+for snr_db in (0.0, 5.0, 10.0):
+    analog, digital = AnalogLink(AWGN(), snr_db), TabulatedLink(AWGN(), snr_db)
+    max_bits = digital.capacity_bits(NUM_CHANNEL_USES, db_to_linear(snr_db))
+    choices = {
+        "raw": (RawAnalog(NUM_CHANNEL_USES), analog),
+        "linear": (LinearCode(basis, NUM_CHANNEL_USES), analog),
+        "digital": (QuantizedSeed(basis, max_bits=max_bits), digital),
+    }
+    for name, (codec, link) in choices.items():
+        streams = random.child("air", name)
+        state = link.observe(streams)
+        received, usage = link.send(codec.encode(latents, state.reported_snr), state, streams)
+        seeds = codec.decode(received, model.latent)
+        with torch.no_grad():
+            finished = model.decoder({"latent": seeds}, random)["image"]
+        error = (seeds - latents).square().mean() / latents.var()
+        psnr_db = psnr_db_of_mse((finished - images).square().mean())
+        uses = usage.num_channel_uses / len(latents)
+        print(f"{snr_db:6.0f}   {name:<9} {error:12.3f} {psnr_db:9.2f} {uses:12.0f}")
