@@ -277,6 +277,8 @@ def main() -> None:
     import click
 
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # A small model on a busy machine is many times slower with more threads; set the variable for a large one.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         code = typer.main.get_command(app)(standalone_mode=False)
     except GainnetError as error:

@@ -80,3 +80,7 @@ def test_draws_are_the_same_on_every_machine() -> None:
 def test_a_batch_that_does_not_hold_its_seeds_is_refused() -> None:
     with pytest.raises(ValueError, match="does not hold 3"):
         Random((1, 2, 3), (2,))
+
+
+def test_a_scalar_of_a_single_item() -> None:
+    assert Random.of(0).normal((), "a").shape == Random.of(0).uniform((), "a").shape == ()

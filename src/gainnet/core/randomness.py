@@ -89,4 +89,4 @@ class Random:
         return self._stack([g.random(tuple(shape), dtype=np.float32) for g in self.generators(*names)], shape)
 
     def _stack(self, draws: list[np.ndarray], shape: Sequence[int]) -> Tensor:
-        return torch.from_numpy(np.stack(draws)).reshape(*self.batch, *shape)
+        return torch.from_numpy(np.stack(draws)).reshape((*self.batch, *shape))
