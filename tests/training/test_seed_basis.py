@@ -62,7 +62,7 @@ def test_cheap_latents_help_where_they_are_of_the_same_law_and_are_left_out_else
     other = basis_of(generated, draw(4000, 2 * deviations.flip(0), 3), "")
     kept = [float((basis.analyse(new, (4000,))[:, :6]).square().mean()) for basis in (alone, same, other)]
     assert kept[1] > kept[0]
-    assert kept[2] == pytest.approx(kept[0])
+    assert kept[2] == pytest.approx(kept[0], rel=0.02)
 
 
 def test_variances_are_those_of_new_samples() -> None:

@@ -59,9 +59,15 @@ class SeedBasis:
         return SeedBasis(mean.float(), vectors, variances, _scale_classes(variances), model_sha256)
 
     def with_variances(self, variances: Tensor) -> SeedBasis:
-        """The same components with variances [n] that were measured elsewhere, put in order."""
-        ordered = variances.sort(descending=True).values.clamp_min(SMALLEST_VARIANCE).float()
-        return replace(self, variances=ordered, scale_classes=_scale_classes(ordered))
+        """The same components with variances [n] that were measured elsewhere, put in order together.
+
+        >>> plain = SeedBasis.of_moments(torch.zeros(2), torch.diag(torch.tensor([4.0, 1.0])), "")
+        >>> plain.with_variances(torch.tensor([1.0, 9.0])).basis.abs()
+        tensor([[0., 1.],
+                [1., 0.]])
+        """
+        ordered, order = variances.clamp_min(SMALLEST_VARIANCE).float().sort(descending=True)
+        return replace(self, basis=self.basis[:, order], variances=ordered, scale_classes=_scale_classes(ordered))
 
     @staticmethod
     def of_samples(samples: Tensor, model_sha256: str) -> SeedBasis:

@@ -183,8 +183,8 @@ def _num_pairs(num_values: int) -> int:
 def combine(symbols: Symbols, num_symbols: int) -> Symbols:
     r"""Maximum-ratio combination of symbols that were sent several times, one round after the other.
 
-    $y = \sum_r w_r h_r^* y_r$ with $w_r \propto 1/\sigma_r^2$, which keeps the signal-to-noise ratios' sum
-    (Brennan 1959).
+    $y = \sum_r w_r h_r^* y_r / h$ with $w_r \propto 1/\sigma_r^2$ and $h = \sqrt{\sum_r w_r |h_r|^2}$: its
+    signal-to-noise ratio is the sum of all (Brennan 1959).
 
     Args:
         symbols: [*batch, num_rounds * num_symbols].
@@ -201,9 +201,6 @@ def combine(symbols: Symbols, num_symbols: int) -> Symbols:
     )
     precision = 1 / noise.clamp_min(SMALLEST_NOISE)
     weight = precision / precision.sum(-2, keepdim=True)
-    return Symbols(
-        (weight * gain.conj() * values).sum(-2),
-        (weight * gain.abs().square()).sum(-2) + 0j,
-        (weight.square() * gain.abs().square() * noise).sum(-2),
-        symbols.reported_snr,
-    )
+    amplitude = (weight * gain.abs().square()).sum(-2).sqrt()
+    combined = (weight * gain.conj() * values).sum(-2) / amplitude.clamp_min(SMALLEST_NOISE)
+    return Symbols(combined, amplitude + 0j, 1 / precision.sum(-2), symbols.reported_snr)
