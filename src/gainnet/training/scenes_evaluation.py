@@ -32,7 +32,7 @@ from gainnet.models.scenes import (
 from gainnet.training.autoencoder import torch_stream
 from gainnet.training.scenes import training_captions
 
-BATCH_SIZE = 25
+BATCH_SIZE = 10
 COLUMNS = {
     "background": ("background",),
     "layout": ("layout",),
