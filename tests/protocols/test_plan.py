@@ -1,13 +1,13 @@
 """Plans find their mistakes before anything runs."""
 
 import pytest
-from toy_parts import DEVICE, EDGE, OTHER, SHAPE, Add, network
 
 from gainnet.codecs import Float32, RawAnalog
 from gainnet.core.errors import PlanError
 from gainnet.core.types import Spec
 from gainnet.protocols import Compute, Plan, Transfer, estimate
 from gainnet.radio import AnalogLink, IdealLink
+from toy_parts import DEVICE, EDGE, OTHER, SHAPE, Add, network
 
 GIVEN = {(EDGE, "x"): SHAPE}
 

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from toy_parts import Add
 
 from gainnet.core.errors import ConfigError
 from gainnet.models.diffusion import count_flops
 from gainnet.protocols.pricing import SHIPPED, pricing
+from toy_parts import Add
 
 
 def half_precision_bytes(*modules):

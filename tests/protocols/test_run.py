@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from toy_parts import DEVICE, EDGE, OTHER, SHAPE, Add, hardware, network
 
 from gainnet.codecs import Float32, RawAnalog
 from gainnet.core.errors import NodeFailedError, PlanError
@@ -13,6 +12,7 @@ from gainnet.network import Network, Node
 from gainnet.protocols import Compute, Plan, Transfer, estimate, execute
 from gainnet.protocols.ledger import Timeline
 from gainnet.radio import AWGN, AnalogLink, DigitalLink, IdealLink, TabulatedLink
+from toy_parts import DEVICE, EDGE, OTHER, SHAPE, Add, hardware, network
 
 X = torch.arange(4.0)
 
