@@ -163,6 +163,9 @@ class QuantizedSeed:
         nothing = np.zeros(self.basis.num_values, dtype=np.int32)
         if self._length(0, nothing) > upper:
             return Size(0, upper)
+        entropy = sum(size * model.entropy_bits for size, model in self._tables(NUM_STEPS - 1).groups)
+        if upper < entropy / 2:  # far from the finest step, so the budget is used up
+            return Size(upper, upper)
         return Size(min(upper, self._mean_bits(NUM_STEPS - 1)), upper)
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
