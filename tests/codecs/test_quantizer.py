@@ -105,6 +105,7 @@ def test_a_budget_is_kept_and_used_and_more_bits_are_better(basis: SeedBasis, la
         payload, size = codec.encode(x, told(x)), codec.size(SPEC)
         lengths = [8 * len(string or b"") for string in payload.strings]
         assert max(lengths) <= size.upper <= max_bits
+        assert size.expected < size.upper
         assert np.mean(lengths) == pytest.approx(size.expected, rel=0.05)
         errors.append(float((codec.decode(payload, SPEC) - x).square().mean()))
     assert errors == sorted(errors, reverse=True)

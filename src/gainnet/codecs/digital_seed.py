@@ -165,8 +165,8 @@ class QuantizedSeed:
             return Size(0, upper)
         entropy = sum(size * model.entropy_bits for size, model in self._tables(NUM_STEPS - 1).groups)
         if upper < entropy / 2:  # far from the finest step, so the budget is used up
-            return Size(upper, upper)
-        return Size(min(upper, self._mean_bits(NUM_STEPS - 1)), upper)
+            return Size(upper - MEAN_PADDING_BITS, upper)
+        return Size(min(upper - MEAN_PADDING_BITS, self._mean_bits(NUM_STEPS - 1)), upper)
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
         batch = batch_of(x, reported_snr)
