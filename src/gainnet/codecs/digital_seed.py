@@ -37,6 +37,7 @@ LARGEST_STEP = 4.0
 STEP_MODEL = IntegerModel.uniform(NUM_STEPS)
 STEP_BITS = 6
 MEAN_PADDING_BITS = 4
+MEAN_UNUSED_BITS = 2
 WEIGHT_SPAN, NUM_WEIGHT_TRIALS = 16.0, 7
 NUM_QUANTILES = 256
 
@@ -165,8 +166,8 @@ class QuantizedSeed:
             return Size(0, upper)
         entropy = sum(size * model.entropy_bits for size, model in self._tables(NUM_STEPS - 1).groups)
         if upper < entropy / 2:  # far from the finest step, so the budget is used up
-            return Size(upper - MEAN_PADDING_BITS, upper)
-        return Size(min(upper - MEAN_PADDING_BITS, self._mean_bits(NUM_STEPS - 1)), upper)
+            return Size(upper - MEAN_UNUSED_BITS, upper)
+        return Size(min(upper - MEAN_UNUSED_BITS, self._mean_bits(NUM_STEPS - 1)), upper)
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
         batch = batch_of(x, reported_snr)
