@@ -11,7 +11,7 @@ from gainnet.radio.link import AnyLink
 from gainnet.testing import check_link
 
 FADING = [name for name in LINKS if name != "ideal"]
-NUM_TRANSFERS = {"digital": 10}
+NUM_TRANSFERS = {"digital": 6}
 """Real codewords take their time."""
 
 
