@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from gainnet.core.errors import ModelError
 from gainnet.core.randomness import Random
 from gainnet.studies.figures import BLUE, GREY, panels
 from gainnet.studies.presets import CATALOG
+from gainnet.studies.results import config_hash
 from gainnet.studies.statistics import spread
 from gainnet.studies.study import Case, Method, Row, Study
 
@@ -59,16 +61,15 @@ def _num_items(config: PromptFidelityConfig, method: str) -> int | None:
 def open_methods(config: PromptFidelityConfig) -> Mapping[str, Method]:
     """The shipped pipeline and classifier, loaded once."""
     from gainnet.models.attributes import AttributeClassifier
-    from gainnet.models.loading import find_folder
+    from gainnet.models.loading import find_folder, load_model
     from gainnet.training.scenes_evaluation import (
         evaluate_autoencoder,
         evaluate_captions,
-        load_pipeline,
         unseen_captions,
     )
 
     folder = find_folder(config.model)
-    pipeline, classifier = load_pipeline(folder), AttributeClassifier.from_pretrained()
+    pipeline, classifier = load_model(config.model).pipeline, AttributeClassifier.from_pretrained()
 
     def captions(case: Case, random: Random) -> Row:
         unseen = unseen_captions(folder, config.num_captions, case.random_seed)
@@ -84,11 +85,16 @@ def open_methods(config: PromptFidelityConfig) -> Mapping[str, Method]:
 
 
 def identity(config: PromptFidelityConfig) -> Mapping[str, str]:
-    """sha256 of the model and of the classifier that judges it."""
+    """sha256 of the model, of the classifier that judges it and of what is told of the training."""
     from gainnet.models.attributes import PRETRAINED
     from gainnet.models.loading import find_folder, weights_sha256
 
-    return {"model": weights_sha256(find_folder(config.model)), "classifier": weights_sha256(PRETRAINED)}
+    folder = find_folder(config.model)
+    return {
+        "model": weights_sha256(folder),
+        "classifier": weights_sha256(PRETRAINED),
+        "trained": config_hash(_trained(folder)),
+    }
 
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
@@ -118,7 +124,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     yield "prompt_fidelity", figure
 
 
-def _trained(folder: Any) -> dict[str, Any]:
+def _trained(folder: Path) -> dict[str, Any]:
     """What the training run wrote beside the weights; `{}` where it wrote nothing."""
     try:
         trained = json.loads((folder / "trained.json").read_text(encoding="utf-8"))
