@@ -1,0 +1,82 @@
+"""The achievable workload: problems per second of the batched solution beside a parametrised convex program.
+
+python benchmarks/orchestration.py [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+
+from gainnet.orchestration.workload import achievable_workload, consumption
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "orchestration"))
+from convex_workload import ConvexWorkload, Problems, draw_problems, is_trivial, parameters_of
+
+NUM_PROBLEMS, NUM_BATCHES, NUM_CONVEX, NUM_CORES = 1 << 13, 40, 200, 2
+BAR_PER_S, BAR_PER_THREAD_S, BAR_RATIO = 500_000.0, 250_000.0, 300.0
+
+
+def solve(problems: Problems) -> None:
+    """One batch, exchange and workload."""
+    spent = consumption(problems.pool, problems.task, problems.samples)
+    achievable_workload(problems.pool, spent, problems.sensing, problems.following)
+
+
+def rate_per_s(num_solved: int, run: Callable[[], None], clock: Callable[[], float]) -> float:
+    """Solved problems per second of `clock`."""
+    start = clock()
+    run()
+    return num_solved / (clock() - start)
+
+
+def workload_rates() -> dict[str, float]:
+    """Problems per second: batched on one thread and on two, and one by one in a convex program."""
+    problems, few = draw_problems(NUM_PROBLEMS, random_seed=0), draw_problems(NUM_CONVEX, random_seed=1)
+    program, numbers = ConvexWorkload(), [n for n in parameters_of(few) if n and not is_trivial(n)]
+    solve(problems)
+    program.solve(numbers[0])
+    num_batched = NUM_BATCHES * NUM_PROBLEMS
+
+    def on_all_cores() -> None:
+        with ThreadPoolExecutor(NUM_CORES) as threads:
+            list(threads.map(solve, [problems] * NUM_BATCHES))
+
+    return {
+        "thread_per_s": rate_per_s(
+            num_batched, lambda: [solve(problems) for _ in range(NUM_BATCHES)], time.thread_time
+        ),
+        "cores_per_s": rate_per_s(num_batched, on_all_cores, time.perf_counter),
+        "convex_per_s": rate_per_s(len(numbers), lambda: [program.solve(n) for n in numbers], time.thread_time),
+    }
+
+
+def main() -> int:
+    """Exit code: 1 when a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the numbers here")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    rates = workload_rates()
+    ratio = rates["thread_per_s"] / rates["convex_per_s"]
+    print(f"achievable workload, batches of {NUM_PROBLEMS}, float64, per s of processor time (2 threads: wall time)")
+    print(f"  one thread     {rates['thread_per_s']:12,.0f}   bar {BAR_PER_THREAD_S:,.0f}")
+    print(f"  {NUM_CORES} threads      {rates['cores_per_s']:12,.0f}   bar {BAR_PER_S:,.0f}")
+    print(
+        f"  convex program {rates['convex_per_s']:12,.0f}   batched is {ratio:,.0f} times as fast, bar {BAR_RATIO:.0f}"
+    )
+    held = rates["thread_per_s"] >= BAR_PER_THREAD_S and rates["cores_per_s"] >= BAR_PER_S and ratio >= BAR_RATIO
+    if asked.json:
+        asked.json.write_text(json.dumps({"benchmark": "orchestration", **rates, "ratio": ratio}, indent=2) + "\n")
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""What a client has in one communication round: spectrum, computing and time, open to everything it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from torch import Tensor
+
+from gainnet.core.errors import ConfigError
+
+
+@final
+@dataclass(frozen=True)
+class Pool:
+    """The universal resource pool of a client in one communication round (CR).
+
+    Sensing, communication and computing draw on it alike: $B T$ of spectrum area, $F T$ cycles
+    (GainNet, section III-B; the constants of a matrix of cells, see `Grid`).
+
+    Args:
+        bandwidth_hz: [...], bandwidth $B$ > 0.
+        cycles_per_s: [...], compute rate $F$ > 0.
+        duration_s: [...], duration $T$ of the CR > 0.
+
+    Raises:
+        ConfigError: a field is not positive and finite.
+    """
+
+    bandwidth_hz: Tensor
+    cycles_per_s: Tensor
+    duration_s: Tensor
+
+    def __post_init__(self) -> None:
+        for name in ("bandwidth_hz", "cycles_per_s", "duration_s"):
+            check_positive(f"pool.{name}", getattr(self, name))
+
+    @property
+    def spectrum_hz_s(self) -> Tensor:
+        """[...], spectrum area $B T$ in Hz s."""
+        return self.bandwidth_hz * self.duration_s
+
+    @property
+    def cycles(self) -> Tensor:
+        """[...], cycles $F T$."""
+        return self.cycles_per_s * self.duration_s
+
+
+def check_positive(field: str, x: Tensor) -> None:
+    """Raises `ConfigError` unless every value is positive and finite.
+
+    >>> import torch
+    >>> check_positive("pool.bandwidth_hz", torch.tensor([1.0, 0.0]))
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: pool.bandwidth_hz: 0.0 is not a positive number; give one > 0
+    """
+    wrong = ~((x > 0) & x.isfinite())
+    if bool(wrong.any()):
+        raise ConfigError(f"{field}: {x[wrong].flatten()[0].item()} is not a positive number; give one > 0")
+
+
+def check_not_negative(field: str, x: Tensor) -> None:
+    """Raises `ConfigError` unless every value is finite and at least 0."""
+    wrong = ~((x >= 0) & x.isfinite())
+    if bool(wrong.any()):
+        raise ConfigError(f"{field}: {x[wrong].flatten()[0].item()} is negative or not finite; give one >= 0")

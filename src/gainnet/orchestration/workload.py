@@ -1,0 +1,262 @@
+"""How many samples a client can sense now and still train with in the next communication round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import final
+
+import torch
+from torch import Tensor
+
+from gainnet.orchestration.exchange import Exchange, least_duration_s, least_spectrum
+from gainnet.orchestration.resources import Pool, check_not_negative, check_positive
+
+_TOLERANCE = 1e-12
+_MAX_STEPS = 60
+
+
+class Reason(IntEnum):
+    """Why a workload is zero."""
+
+    FEASIBLE = 0
+    NO_LINK = 1
+    EXCHANGE_TOO_LONG = 2
+    TRAINING_TOO_LONG = 3
+    NEXT_EXCHANGE_TOO_LONG = 4
+    NO_TARGETS = 5
+
+
+@final
+@dataclass(frozen=True)
+class Task:
+    """A model as one client meets it: how large, how hard to train, how well received.
+
+    Args:
+        num_bits: [...], model size $S$ > 0.
+        cycles_per_sample: [...], training cost $\\kappa$ > 0.
+        cn0_down_hz: [...], received power over noise density at the client, >= 0; 0 is no link.
+        cn0_up_hz: [...], the same at the edge.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    num_bits: Tensor
+    cycles_per_sample: Tensor
+    cn0_down_hz: Tensor
+    cn0_up_hz: Tensor
+
+    def __post_init__(self) -> None:
+        for name in ("num_bits", "cycles_per_sample"):
+            check_positive(f"task.{name}", getattr(self, name))
+        for name in ("cn0_down_hz", "cn0_up_hz"):
+            check_not_negative(f"task.{name}", getattr(self, name))
+
+    def least_exchange_s(self, pool: Pool) -> Tensor:
+        """[...], time $t_d^{\\min} + t_u^{\\min}$ on the whole band; `inf` without a link."""
+        return least_duration_s(self.num_bits, pool.bandwidth_hz, self.cn0_down_hz) + least_duration_s(
+            self.num_bits, pool.bandwidth_hz, self.cn0_up_hz
+        )
+
+    def most_samples(self, pool: Pool) -> Tensor:
+        r"""[...], samples that a CR can consume, $F (T - t_d^{\min} - t_u^{\min}) / \kappa$, at least 0."""
+        return (pool.cycles_per_s * (pool.duration_s - self.least_exchange_s(pool)) / self.cycles_per_sample).clamp_min(
+            0.0
+        )
+
+
+@final
+@dataclass(frozen=True)
+class Sensing:
+    """What the samples of a model cost, and how many its targets give.
+
+    Args:
+        spectrum_hz_s_per_sample: [...], spectrum area $\\beta$ > 0 of a wireless sample.
+        cycles_per_sample: [...], cycles $\\kappa_v$ > 0 of a visual sample.
+        most_wireless_per_s: [...], $\\rho_{ws} N_{ws}$ >= 0, wireless samples per second of all targets in range.
+        most_visual_per_s: [...], $\\rho_{vs} N_{vs}$ >= 0, visual samples per second.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    spectrum_hz_s_per_sample: Tensor
+    cycles_per_sample: Tensor
+    most_wireless_per_s: Tensor
+    most_visual_per_s: Tensor
+
+    def __post_init__(self) -> None:
+        for name in ("spectrum_hz_s_per_sample", "cycles_per_sample"):
+            check_positive(f"sensing.{name}", getattr(self, name))
+        for name in ("most_wireless_per_s", "most_visual_per_s"):
+            check_not_negative(f"sensing.{name}", getattr(self, name))
+
+
+@final
+@dataclass(frozen=True)
+class Consumption:
+    """What a CR spends on the samples of the round before.
+
+    Args:
+        exchange: download and upload; all zero where there is nothing to train.
+        cycles: [...], training cycles $\\kappa' x'$.
+        reason: [...], `Reason` as int64; anything but FEASIBLE leaves no time.
+    """
+
+    exchange: Exchange
+    cycles: Tensor
+    reason: Tensor
+
+
+@final
+@dataclass(frozen=True)
+class Workload:
+    """Samples that are sensed in a CR.
+
+    Args:
+        wireless: [...], wireless samples $x_{ws}$.
+        visual: [...], visual samples $x_{vs}$.
+        reason: [...], `Reason` as int64.
+    """
+
+    wireless: Tensor
+    visual: Tensor
+    reason: Tensor
+
+    @property
+    def samples(self) -> Tensor:
+        """[...], $x = x_{ws} + x_{vs}$."""
+        return self.wireless + self.visual
+
+
+def consumption(pool: Pool, task: Task, samples: Tensor) -> Consumption:
+    r"""Download, training and upload of given samples with the least spectrum.
+
+    $t_d + t_c + t_u \le T$,  $t_c = \kappa' x' / F$;  no samples take nothing, not even the model (assumed).
+
+    Args:
+        pool: resources of the CR.
+        task: the model $m'$ that is trained.
+        samples: [...], $x'$ >= 0.
+    """
+    check_not_negative("samples", samples)
+    idle = samples == 0
+    cycles = samples * task.cycles_per_sample
+    # A rounding error above the most that fits is not a reason to fail.
+    left_s = torch.where(
+        samples <= task.most_samples(pool) * (1 + _TOLERANCE),
+        (pool.duration_s - cycles / pool.cycles_per_s).maximum(task.least_exchange_s(pool)),
+        -1.0,
+    )
+    found = least_spectrum(task.num_bits, pool.bandwidth_hz, task.cn0_down_hz, task.cn0_up_hz, left_s)
+    exchange = found.without(idle)
+    late = torch.where(
+        task.least_exchange_s(pool) > pool.duration_s, Reason.EXCHANGE_TOO_LONG, Reason.TRAINING_TOO_LONG
+    )
+    reason = torch.where(_has_link(task), late, int(Reason.NO_LINK))
+    return Consumption(exchange, cycles, torch.where(exchange.feasible, int(Reason.FEASIBLE), reason))
+
+
+def achievable_workload(pool: Pool, spent: Consumption, sensing: Sensing, following: Task) -> Workload:
+    r"""Most samples that a client can sense for a model beside what the CR consumes.
+
+    $\max x_{ws} + x_{vs}$  s.t.  $x_{ws} \le \min((B T - a_d - a_u) / \beta, \rho_{ws} N_{ws} T)$,
+    $x_{vs} \le \min((F T - \kappa' x') / \kappa_v, \rho_{vs} N_{vs} T)$,
+    $x_{ws} + x_{vs} \le F (T - t_d^{\min} - t_u^{\min}) / \kappa$ so that the next CR can consume it.
+
+    The consumption is solved once; models that may follow differ in the last two arguments alone, so broadcast them.
+
+    Args:
+        pool: resources of the CR.
+        spent: what it consumes, with the least spectrum.
+        sensing: samples of the model $m$ that follows.
+        following: that model in the gains known now.
+
+    >>> one = torch.ones((), dtype=torch.float64)
+    >>> pool, task = Pool(one, 10 * one, 9 * one), Task(2 * one, 2 * one, one, one)
+    >>> spent = consumption(pool, task, 25 * one)
+    >>> achievable_workload(pool, spent, Sensing(one, 5 * one, 9 * one, one), task).samples
+    tensor(13., dtype=torch.float64)
+    """
+    wireless, visual = _sensed(pool, sensing, spent.exchange.area_hz_s, spent.cycles)
+    return _capped(wireless, visual, following.most_samples(pool), _reason(pool, spent.reason, sensing, following))
+
+
+def steady_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
+    r"""Most samples that a client can sense and consume in every CR, were all CRs like this one.
+
+    The largest $x \le F (T - t_d^{\min} - t_u^{\min}) / \kappa$ with $x \le x_{ws}(x) + x_{vs}(x)$. What can be sensed
+    beside the consumption of x is concave and falls in x (its slope is $-\lambda \kappa / (F \beta) - \kappa /
+    \kappa_v$ with the multiplier $\lambda$ of time, as long as the pools bind), so Newton comes down onto the root.
+
+    Arguments as `achievable_workload`.
+    """
+    most = task.most_samples(pool)
+    x = most
+    for _ in range(_MAX_STEPS):
+        spent = consumption(pool, task, x)
+        wireless, visual = _sensed(pool, sensing, spent.exchange.area_hz_s, spent.cycles)
+        excess = (x - wireless - visual).clamp_min(0.0)
+        if bool((excess <= _TOLERANCE * most).all()):
+            break
+        x = (x - excess / (1 + _fall(pool, sensing, task, spent, wireless, visual))).clamp_min(0.0)
+    idle = consumption(pool, task, torch.zeros_like(x))
+    return _capped(wireless, visual, x, _reason(pool, idle.reason, sensing, task))
+
+
+def serial_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
+    r"""Most samples of a CR in which sensing, download, training and upload follow one another.
+
+    $x = \rho \mu A / (\rho + \mu)$ with $A = T - t_d^{\min} - t_u^{\min}$, training rate $\mu = F / \kappa$ and sensing
+    rate $\rho = \min(B / \beta, \rho_{ws} N_{ws}) + \min(F / \kappa_v, \rho_{vs} N_{vs})$.
+
+    Arguments as `achievable_workload`.
+    """
+    wireless = torch.minimum(pool.bandwidth_hz / sensing.spectrum_hz_s_per_sample, sensing.most_wireless_per_s)
+    visual = torch.minimum(pool.cycles_per_s / sensing.cycles_per_sample, sensing.most_visual_per_s)
+    train = pool.cycles_per_s / task.cycles_per_sample
+    window_s = (pool.duration_s - task.least_exchange_s(pool)).clamp_min(0.0)
+    sensing_s = window_s * train / (wireless + visual + train)
+    idle = consumption(pool, task, torch.zeros_like(sensing_s))
+    reason = _reason(pool, idle.reason, sensing, task)
+    return _capped(wireless * sensing_s, visual * sensing_s, torch.full_like(sensing_s, torch.inf), reason)
+
+
+def _sensed(pool: Pool, sensing: Sensing, area_hz_s: Tensor, cycles: Tensor) -> tuple[Tensor, Tensor]:
+    spectrum, compute = (pool.spectrum_hz_s - area_hz_s).clamp_min(0.0), (pool.cycles - cycles).clamp_min(0.0)
+    wireless = torch.minimum(spectrum / sensing.spectrum_hz_s_per_sample, sensing.most_wireless_per_s * pool.duration_s)
+    visual = torch.minimum(compute / sensing.cycles_per_sample, sensing.most_visual_per_s * pool.duration_s)
+    return wireless, visual
+
+
+def _fall(pool: Pool, sensing: Sensing, task: Task, spent: Consumption, wireless: Tensor, visual: Tensor) -> Tensor:
+    """How many samples fewer are sensed per sample that is trained."""
+    train_s = task.cycles_per_sample / pool.cycles_per_s
+    fewer_wireless = spent.exchange.marginal_hz * train_s / sensing.spectrum_hz_s_per_sample
+    fewer_visual = task.cycles_per_sample / sensing.cycles_per_sample
+    spectrum_binds = wireless < sensing.most_wireless_per_s * pool.duration_s
+    compute_binds = visual < sensing.most_visual_per_s * pool.duration_s
+    return torch.where(spectrum_binds, fewer_wireless, 0.0) + torch.where(compute_binds, fewer_visual, 0.0)
+
+
+def _capped(wireless: Tensor, visual: Tensor, most: Tensor, reason: Tensor) -> Workload:
+    """Visual samples give way first, since they take cycles that training may need (assumed)."""
+    feasible = reason == int(Reason.FEASIBLE)
+    kept = torch.minimum(wireless, most)
+    rest = torch.minimum(visual, most - kept)
+    return Workload(torch.where(feasible, kept, 0.0), torch.where(feasible, rest, 0.0), reason)
+
+
+def _reason(pool: Pool, spent: Tensor, sensing: Sensing, following: Task) -> Tensor:
+    """The first reason in the order of `Reason` that holds."""
+    too_long = following.least_exchange_s(pool) >= pool.duration_s
+    no_targets = (sensing.most_wireless_per_s + sensing.most_visual_per_s) == 0
+    later = torch.where(no_targets, int(Reason.NO_TARGETS), int(Reason.FEASIBLE))
+    later = torch.where(too_long, int(Reason.NEXT_EXCHANGE_TOO_LONG), later)
+    later = torch.where(_has_link(following), later, int(Reason.NO_LINK))
+    return torch.where(spent != int(Reason.FEASIBLE), spent, later)
+
+
+def _has_link(task: Task) -> Tensor:
+    return (task.cn0_down_hz > 0) & (task.cn0_up_hz > 0)
