@@ -260,14 +260,14 @@ def train_scenes(
 def train_seed_basis(
     out: Annotated[Path, typer.Option(help="Folder for the weights.")],
     model: Model = "scenes",
-    num_latents: Annotated[int, typer.Option(help="Latents that the denoiser makes.")] = 4000,
+    num_latents: Annotated[int, typer.Option(help="Latents that the denoiser makes.")] = 2000,
     random_seed: RandomSeed = 0,
 ) -> None:
     """Learn the principal components of a model's latents, for the linear and the digital seed codec."""
     from gainnet.training.seed_basis import train_seed_basis as train
 
     with _progress("seed-basis") as tell:
-        num_renders = 8000 if model == "scenes" else 0
+        num_renders = 12000 if model == "scenes" else 0
         train(model, out, num_latents, num_renders, random_seed, progress=lambda n, total: tell(n, total, "latents"))
     typer.echo(out)
 
