@@ -374,7 +374,7 @@ def _print_table(title: str, columns: tuple[str, ...], rows: Any) -> None:
 
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row[column]) for column in columns))
     Console().print(table)
@@ -387,8 +387,20 @@ def _cell(value: Any) -> str:
 
 
 def _print_report(report: Mapping[str, Any]) -> None:
-    columns = ("label", "start_s", "duration_s", "energy_j", "num_bits", "num_channel_uses", "num_retransmissions")
-    _print_table(f"priced as {report['priced_as']}", columns, report["steps"])
+    rows = [
+        {
+            "step": step["label"],
+            "start": f"{step['start_s'] * 1e3:.2f} ms",
+            "takes": f"{step['duration_s'] * 1e3:.2f} ms",
+            "energy": f"{step['energy_j']:.3g} J",
+            "bits": step["num_bits"],
+            "uses": step["num_channel_uses"],
+            "resent": step["num_retransmissions"],
+        }
+        for step in report["steps"]
+    ]
+    columns = ("step", "start", "takes", "energy", "bits", "uses", "resent")
+    _print_table(f"priced as {report['priced_as']}", columns, rows)
     typer.echo(
         f"{report['duration_s'] * 1e3:.2f} ms on the critical path, {report['energy_j']:.3f} J, "
         f"{report['num_channel_uses_up']:g} uses up, {report['num_channel_uses_down']:g} down"
@@ -401,11 +413,9 @@ def _print_generation(summary: Mapping[str, Any], out: Path) -> None:
     typer.echo("exact" if judged["exact"] else f"PSNR {judged['psnr_db']:.2f} dB, SSIM {judged['ssim']:.3f}")
     if baseline["name"] is not None:
         uses = baseline["num_channel_uses_equal_psnr"]
-        equal = "never reaches that PSNR" if uses is None else f"needs {uses:,.0f} channel uses for that PSNR"
-        typer.echo(
-            f"best image codec over the same air: {baseline['name']}, "
-            f"{_cell(baseline['psnr_db_equal_uses'])} dB at equal uses, {equal}"
-        )
+        equal = "none reaches that PSNR" if uses is None else f"that PSNR takes them {uses:,.0f} channel uses at least"
+        best = f"{_cell(baseline['psnr_db_equal_uses'])} dB ({baseline['name']}) at equal uses"
+        typer.echo(f"best image codec over the same air: {best}; {equal}")
     typer.echo(f"see {out / 'report.html'}")
 
 

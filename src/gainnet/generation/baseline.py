@@ -25,7 +25,7 @@ CODECS: dict[str, Callable[[float], AnyCodec]] = {
     "webp": lambda bits: WebP(max_bits=bits),
     "avif": lambda bits: AVIF(max_bits=bits),
 }
-LEAST_BITS, MOST_BITS, NUM_HALVINGS = 64.0, 2.0**18, 9
+LEAST_BITS, MOST_BITS, NUM_HALVINGS = 512.0, 2.0**18, 5
 
 
 @final
@@ -35,9 +35,9 @@ class Baseline:
 
     Args:
         name: of the codec with the best PSNR at equal channel uses.
-        num_channel_uses_equal_psnr: uses per picture that it needs for the PSNR of the generation, expected, its
-            retransmissions counted; `None` when the generation is exact or no budget reaches it.
-        psnr_db_equal_uses: its PSNR at the channel uses of the generation, dB; `None` when exact.
+        num_channel_uses_equal_psnr: least uses per picture with which any of the codecs reaches the PSNR of the
+            generation, expected, retransmissions counted; `None` when the generation is exact or none reaches it.
+        psnr_db_equal_uses: best PSNR of any of the codecs at the channel uses of the generation, dB; `None` when exact.
         image: [3, H, W], the first picture as it arrives; mid-grey where nothing fits.
     """
 
@@ -66,8 +66,7 @@ def best_image_codec(
     errors = {name: float((images - references).square().mean()) for name, images in received.items()}
     name = min(errors, key=lambda candidate: errors[candidate])
     reached = None if errors[name] == 0 else float(psnr_db_of_mse(torch.tensor(errors[name])))
-    needed = None if psnr_db is None else _uses_for(CODECS[name], link, references, psnr_db)
-    return Baseline(name, needed, reached, received[name][0])
+    return Baseline(name, _least_uses_for(link, references, psnr_db), reached, received[name][0])
 
 
 def _deliver(
@@ -81,18 +80,28 @@ def _deliver(
     return codec.decode(payload, Spec(tuple(references.shape[1:])))
 
 
-def _uses_for(codec_of: Callable[[float], AnyCodec], link: AnyLink, references: Tensor, psnr_db: float) -> float | None:
-    """Expected uses per picture of the smallest budget that reaches a PSNR, by bisection on its logarithm."""
-    if _psnr_db(codec_of(MOST_BITS), references)[0] < psnr_db:
+def _least_uses_for(link: AnyLink, references: Tensor, psnr_db: float | None) -> float | None:
+    if psnr_db is None:
         return None
-    low, high = math.log(LEAST_BITS), math.log(MOST_BITS)
+    needed = (_uses_for(codec_of, link, references, psnr_db) for codec_of in CODECS.values())
+    return min((uses for uses in needed if uses is not None), default=None)
+
+
+def _uses_for(codec_of: Callable[[float], AnyCodec], link: AnyLink, references: Tensor, psnr_db: float) -> float | None:
+    """Expected uses per picture of the smallest budget that reaches a PSNR: doubled until it does, then bisected."""
+    high = LEAST_BITS
+    while _psnr_db(codec_of(high), references)[0] < psnr_db:
+        if high >= MOST_BITS:
+            return None
+        high *= 2.0
+    low = high / 2.0
     for _ in range(NUM_HALVINGS):
-        middle = (low + high) / 2
-        if _psnr_db(codec_of(math.exp(middle)), references)[0] < psnr_db:
+        middle = math.sqrt(low * high)
+        if _psnr_db(codec_of(middle), references)[0] < psnr_db:
             low = middle
         else:
             high = middle
-    num_bits = _psnr_db(codec_of(math.exp(high)), references)[1]
+    num_bits = _psnr_db(codec_of(high), references)[1]
     return link.usage(Size.fixed(num_bits), 1).num_channel_uses
 
 

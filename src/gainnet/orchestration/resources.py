@@ -46,6 +46,45 @@ class Pool:
         return self.cycles_per_s * self.duration_s
 
 
+@final
+@dataclass(frozen=True)
+class Grid:
+    """How finely a pool is cut into cells when it is written as two matrices.
+
+    Args:
+        num_slots: columns, slots of time, >= 1.
+        num_rows: rows, shares of the bandwidth or of the compute rate, >= 1.
+
+    Raises:
+        ConfigError: a count is not positive.
+
+    >>> import torch
+    >>> pool = Pool(torch.tensor([2.0]), torch.tensor([8.0]), torch.tensor([4.0]))
+    >>> Grid(num_slots=4, num_rows=2).time_frequency(pool)
+    tensor([[[1., 1., 1., 1.],
+             [1., 1., 1., 1.]]])
+    """
+
+    num_slots: int
+    num_rows: int
+
+    def __post_init__(self) -> None:
+        if min(self.num_slots, self.num_rows) < 1:
+            raise ConfigError(f"grid: {self.num_rows} x {self.num_slots} has no cells; give at least 1 x 1")
+
+    def time_frequency(self, pool: Pool) -> Tensor:
+        """[..., num_rows, num_slots], spectrum area of each cell in Hz s."""
+        return self._cells(pool.spectrum_hz_s)
+
+    def time_computing(self, pool: Pool) -> Tensor:
+        """[..., num_rows, num_slots], cycles of each cell."""
+        return self._cells(pool.cycles)
+
+    def _cells(self, total: Tensor) -> Tensor:
+        cell = total / (self.num_slots * self.num_rows)
+        return cell[..., None, None].expand(*total.shape, self.num_rows, self.num_slots)
+
+
 def check_positive(field: str, x: Tensor) -> None:
     """Raises `ConfigError` unless every value is positive and finite.
 

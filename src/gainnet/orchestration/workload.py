@@ -53,11 +53,17 @@ class Task:
         for name in ("cn0_down_hz", "cn0_up_hz"):
             check_not_negative(f"task.{name}", getattr(self, name))
 
+    def durations_s(self, pool: Pool) -> tuple[Tensor, Tensor]:
+        """[...] each, times $t_d^{\\min}$ and $t_u^{\\min}$ of download and upload on the whole band."""
+        return (
+            least_duration_s(self.num_bits, pool.bandwidth_hz, self.cn0_down_hz),
+            least_duration_s(self.num_bits, pool.bandwidth_hz, self.cn0_up_hz),
+        )
+
     def least_exchange_s(self, pool: Pool) -> Tensor:
         """[...], time $t_d^{\\min} + t_u^{\\min}$ on the whole band; `inf` without a link."""
-        return least_duration_s(self.num_bits, pool.bandwidth_hz, self.cn0_down_hz) + least_duration_s(
-            self.num_bits, pool.bandwidth_hz, self.cn0_up_hz
-        )
+        down_s, up_s = self.durations_s(pool)
+        return down_s + up_s
 
     def most_samples(self, pool: Pool) -> Tensor:
         r"""[...], samples that a CR can consume, $F (T - t_d^{\min} - t_u^{\min}) / \kappa$, at least 0."""
