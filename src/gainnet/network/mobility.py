@@ -1,0 +1,195 @@
+"""Where vehicles are: random waypoints, streets of a grid, or a measured trace."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.randomness import Random
+
+_LEGS_AT_ONCE = 8
+_DIRECTIONS = torch.tensor([[1, 0], [0, 1], [-1, 0], [0, -1]])
+
+
+class Mobility(Protocol):
+    """A way to move."""
+
+    def positions(self, num_vehicles: int, times_s: Tensor, random: Random) -> Tensor:
+        """Where every vehicle is at given times.
+
+        Args:
+            num_vehicles: how many.
+            times_s: [num_times], increasing, the first >= 0.
+            random: one stream per scenario.
+
+        Returns:
+            [*batch, num_times, num_vehicles, 2], metres, float64.
+        """
+        ...
+
+
+@final
+@dataclass(frozen=True)
+class RandomWaypoint:
+    """Straight to a random point at a random speed, then to the next one (Johnson and Maltz 1996).
+
+    Vehicles start uniformly in the square, so that the first minutes are not yet the stationary distribution, which
+    prefers the middle (Bettstetter et al. 2003).
+
+    Args:
+        side_m: side of the square > 0.
+        least_speed_m_per_s: > 0, since with 0 the mean speed decays for ever (Yoon et al. 2003).
+        most_speed_m_per_s: at least that.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    side_m: float
+    least_speed_m_per_s: float
+    most_speed_m_per_s: float
+
+    def __post_init__(self) -> None:
+        _check(self.side_m, self.least_speed_m_per_s, self.most_speed_m_per_s)
+
+    def positions(self, num_vehicles: int, times_s: Tensor, random: Random) -> Tensor:
+        """As `Mobility.positions`."""
+        points = random.uniform((num_vehicles, 1, 2), "start").double() * self.side_m
+        arrivals = torch.zeros_like(points[..., 0])
+        number = 0
+        while bool((arrivals[..., -1] < times_s[-1]).any()):
+            drawn = random.uniform((num_vehicles, _LEGS_AT_ONCE, 3), "legs", number).double()
+            more = drawn[..., :2] * self.side_m
+            speed = self.least_speed_m_per_s + drawn[..., 2] * (self.most_speed_m_per_s - self.least_speed_m_per_s)
+            length_m = (more - torch.cat([points[..., -1:, :], more[..., :-1, :]], -2)).norm(dim=-1)
+            arrivals = torch.cat([arrivals, arrivals[..., -1:] + (length_m / speed).cumsum(-1)], -1)
+            points, number = torch.cat([points, more], -2), number + 1
+        return _between(points, arrivals, times_s)
+
+
+@final
+@dataclass(frozen=True)
+class Manhattan:
+    """Along the streets of a grid; straight on with probability 1/2, else left or right (ETSI TR 101 112, B.1.4.1.2).
+
+    A turn that would leave the grid is taken the other way, and a vehicle that cannot go on turns, too. Every vehicle
+    keeps its speed (assumed).
+
+    Args:
+        side_m: side of the square > 0.
+        num_blocks: blocks per side >= 1; streets run around each of them.
+        least_speed_m_per_s: > 0.
+        most_speed_m_per_s: at least that.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    side_m: float
+    num_blocks: int
+    least_speed_m_per_s: float
+    most_speed_m_per_s: float
+
+    def __post_init__(self) -> None:
+        _check(self.side_m, self.least_speed_m_per_s, self.most_speed_m_per_s)
+        if self.num_blocks < 1:
+            raise ConfigError(f"mobility.num_blocks: {self.num_blocks} has no streets; give 1 or more")
+
+    def positions(self, num_vehicles: int, times_s: Tensor, random: Random) -> Tensor:
+        """As `Mobility.positions`."""
+        block_m = self.side_m / self.num_blocks
+        num_legs = int(float(times_s[-1]) * self.most_speed_m_per_s / block_m) + 2
+        start = random.uniform((num_vehicles, 5), "start").double()
+        crossing = (start[..., :2] * (self.num_blocks + 1)).long()
+        heading = (start[..., 2] * 4).long()
+        corners = [crossing]
+        for leg in range(num_legs):
+            heading = self._heading(crossing, heading, random.uniform((num_vehicles,), "turns", leg))
+            crossing = crossing + _DIRECTIONS[heading]
+            corners.append(crossing)
+        speed = self.least_speed_m_per_s + start[..., 3] * (self.most_speed_m_per_s - self.least_speed_m_per_s)
+        # Vehicles do not start at crossings: a part of the first block lies behind them.
+        legs = torch.arange(num_legs + 1, dtype=torch.float64) - start[..., 4:]
+        return _between(torch.stack(corners, -2).double() * block_m, legs * block_m / speed[..., None], times_s)
+
+    def _heading(self, crossing: Tensor, heading: Tensor, turn: Tensor) -> Tensor:
+        """The first of the wished, the other and the third direction that stays on the grid; never back."""
+        left, right = (heading + 1) % 4, (heading + 3) % 4
+        side, other = torch.where(turn < 0.75, left, right), torch.where(turn < 0.75, right, left)
+        wishes = (torch.where(turn < 0.5, heading, side), torch.where(turn < 0.5, side, other), other, heading)
+        chosen = (heading + 2) % 4
+        for wish in reversed(wishes):
+            target = crossing + _DIRECTIONS[wish]
+            stays = ((target >= 0) & (target <= self.num_blocks)).all(-1)
+            chosen = torch.where(stays, wish, chosen)
+        return chosen
+
+
+@final
+@dataclass(frozen=True)
+class Trace:
+    """Measured positions, straight between samples; the same for every scenario.
+
+    Args:
+        times_s: [num_samples], increasing.
+        points_m: [num_vehicles, num_samples, 2].
+    """
+
+    times_s: Tensor
+    points_m: Tensor
+
+    @staticmethod
+    def read(path: Path) -> Trace:
+        """The trace of a CSV file with columns time_s, vehicle, x_m, y_m, every vehicle at every time.
+
+        Raises:
+            ConfigError: the file cannot be read, or a vehicle has no position at a time.
+        """
+        try:
+            with path.open(newline="") as file:
+                rows = [
+                    (r["vehicle"], float(r["time_s"]), float(r["x_m"]), float(r["y_m"])) for r in csv.DictReader(file)
+                ]
+        except OSError as error:
+            raise ConfigError(f"mobility.path: {path} cannot be read ({error.strerror}); give a CSV file") from None
+        except (KeyError, ValueError, TypeError) as error:
+            raise ConfigError(f"mobility.path: {path} needs numbers in time_s, vehicle, x_m, y_m ({error})") from None
+        vehicles, times = sorted({row[0] for row in rows}), sorted({row[1] for row in rows})
+        if not rows or len(rows) != len(vehicles) * len(times) or len({row[:2] for row in rows}) != len(rows):
+            raise ConfigError(f"mobility.path: {path} must hold every vehicle once at every time")
+        points = torch.tensor([row[2:] for row in sorted(rows)], dtype=torch.float64)
+        return Trace(torch.tensor(times, dtype=torch.float64), points.reshape(len(vehicles), len(times), 2))
+
+    def positions(self, num_vehicles: int, times_s: Tensor, random: Random) -> Tensor:
+        """As `Mobility.positions`; the first `num_vehicles` of the trace."""
+        if num_vehicles > len(self.points_m):
+            raise ConfigError(f"mobility.path: the trace has {len(self.points_m)} vehicles, not {num_vehicles}")
+        if float(times_s[-1] - times_s[0]) > float(self.times_s[-1] - self.times_s[0]) + 1e-9:
+            raise ConfigError(f"mobility.path: the trace lasts less than {float(times_s[-1] - times_s[0]):g} s")
+        chosen = self.points_m[:num_vehicles]
+        found = _between(chosen, (self.times_s - self.times_s[0]).expand(chosen.shape[:-1]), times_s - times_s[0])
+        return found.expand(*random.batch, *found.shape)
+
+
+def _between(points: Tensor, arrivals_s: Tensor, times_s: Tensor) -> Tensor:
+    """[*batch, num_times, num_vehicles, 2] on straight legs through points [*batch, num_vehicles, num_points, 2]."""
+    times = times_s.double().expand(*arrivals_s.shape[:-1], len(times_s)).contiguous()
+    after = torch.searchsorted(arrivals_s.contiguous(), times).clamp(1, arrivals_s.shape[-1] - 1)
+    begin, end = arrivals_s.gather(-1, after - 1), arrivals_s.gather(-1, after)
+    share = torch.where(end > begin, (times - begin) / (end - begin), 0.0).clamp(0.0, 1.0)
+    index = after[..., None].expand(*after.shape, 2)
+    source, target = points.gather(-2, index - 1), points.gather(-2, index)
+    return (source + share[..., None] * (target - source)).transpose(-2, -3)
+
+
+def _check(side_m: float, least_speed: float, most_speed: float) -> None:
+    if not 0 < side_m < float("inf"):
+        raise ConfigError(f"mobility.side_m: {side_m} is not a positive number; give one > 0")
+    if not 0 < least_speed <= most_speed < float("inf"):
+        raise ConfigError(f"mobility: speeds {least_speed} to {most_speed} m/s; give 0 < least <= most")
