@@ -64,7 +64,8 @@ def polygon_distance(points: Tensor, corners: Sequence[Point]) -> Tensor:
     nearest = torch.full(points.shape[:-1], torch.inf)
     sign = torch.ones(points.shape[:-1])
     for here, there in zip(corners, [*corners[1:], corners[0]], strict=True):
-        start, edge = torch.tensor(here), torch.tensor(there) - torch.tensor(here)
+        start = torch.tensor(here, dtype=points.dtype)
+        edge = torch.tensor(there, dtype=points.dtype) - start
         offset = points - start
         along = ((offset @ edge) / (edge @ edge)).clamp(0, 1)
         nearest = torch.minimum(nearest, (offset - along[..., None] * edge).square().sum(-1))
