@@ -15,7 +15,7 @@ from gainnet.network.hardware import profile
 from gainnet.radio import AWGN, Rayleigh
 from gainnet.studies import STUDIES, show_study
 from gainnet.studies.image_quality import IMAGE_QUALITY
-from gainnet.studies.image_quality.air import Air, Budget, mean_budget_bits
+from gainnet.studies.image_quality.air import Air, mean_budget_bits
 from gainnet.studies.image_quality.question import METHODS, PROTOCOL_OF_METHOD
 from gainnet.studies.image_quality.summary import cells, metric_names, summarise, uses_for
 from gainnet.studies.image_quality.systems import _rate_bits
@@ -122,7 +122,7 @@ def test_every_case_is_unique_and_names_a_method() -> None:
 def test_budget_without_fading_is_the_links_capacity() -> None:
     air = Air(AWGN(), "awgn", 5.0, 4096)
     link = air.tabulated(EDGE, DEVICE)
-    assert Budget.of(air, link)(10**0.5) == link.capacity_bits(4096, 10**0.5)
+    assert air.budget(link)(10**0.5) == link.capacity_bits(4096, 10**0.5)
 
 
 @pytest.mark.parametrize(("snr_db", "num_channel_uses"), [(0.0, 2048), (10.0, 1024), (10.0, 4096)])
@@ -130,7 +130,7 @@ def test_fading_budget_takes_its_channel_uses_on_average(snr_db: float, num_chan
     air = Air(Rayleigh(), "rayleigh", snr_db, num_channel_uses)
     link = air.tabulated(EDGE, DEVICE)
     random = Random.of(list(range(400)))
-    state, budget = link.observe(random), Budget.of(air, link)
+    state, budget = link.observe(random), air.budget(link)
     payload = Bits(tuple(bytes(int(budget(float(snr)) // 8)) for snr in state.reported_snr), random.batch)
     _, usage = link.send(payload, state, random)
     assert usage.num_channel_uses / 400 == pytest.approx(num_channel_uses, rel=0.2)

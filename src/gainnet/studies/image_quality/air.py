@@ -9,8 +9,8 @@ from typing import final
 
 from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.rate_matched import RateMatched, typical_rayleigh_snrs
-from gainnet.core.types import Size
 from gainnet.core.units import db_to_linear
+from gainnet.generation.budget import Budget
 from gainnet.network.hardware import Hardware
 from gainnet.network.network import Network
 from gainnet.network.scenario import cell
@@ -19,8 +19,6 @@ from gainnet.radio.channel import Channel
 from gainnet.radio.link import AnyLink
 from gainnet.studies.study import Case
 
-SMALLEST_BUDGET_BITS = 8.0
-SEVERAL_CODEWORDS_BITS = 384.0
 NO_FADING = 1_000_000_000
 
 
@@ -76,51 +74,14 @@ class Air:
 
     def matched(self, codec_of: Callable[[float], AnyCodec], link: AnyLink) -> RateMatched:
         """A codec of bits that fills the budget at the SNR of its first block."""
-        return RateMatched(codec_of, Budget.of(self, link), self.typical_snrs)
+        return RateMatched(codec_of, self.budget(link), self.typical_snrs)
 
-
-@final
-@dataclass(frozen=True)
-class Budget:
-    r"""Bits of one picture that a number of channel uses carries.
-
-    $C(\min(L, B), \hat\gamma_1) + r (L - B)^+$
-
-    The sender knows the SNR of the first block of length $B$ and the statistics of later ones, so that uses agree with
-    the budget $L$ exactly without fading and on average with it. (The air chooses the scheme of every later block.)
-
-    Args:
-        link: its `capacity_bits` is $C$, its expected `usage` gives the rate $r$ of many blocks.
-        first_length: $\min(L, B)$.
-        later_bits: the second term.
-    """
-
-    link: AnyLink
-    first_length: int
-    later_bits: float
-
-    @staticmethod
-    def of(air: Air, link: AnyLink) -> Budget:
-        """The budget of an air over a link."""
-        length = min(air.num_channel_uses, air.channel.block_length)
-        num_later = air.num_channel_uses - length
-        return Budget(link, length, num_later * _bits_per_use(air, link, length, num_later) if num_later else 0.0)
-
-    def __call__(self, reported_snr: float) -> float:
-        """At a linear SNR of the first block."""
-        bits = self.link.capacity_bits(self.first_length, reported_snr) + self.later_bits
-        return max(bits, SMALLEST_BUDGET_BITS)
+    def budget(self, link: AnyLink) -> Budget:
+        """Bits of one picture over a link."""
+        return Budget.of(link, self.num_channel_uses, self.channel.block_length, self.typical_snrs)
 
 
 def mean_budget_bits(air: Air, link: AnyLink) -> float:
     """Bits of one picture that a budget carries on average over the first block."""
-    budget = Budget.of(air, link)
+    budget = air.budget(link)
     return math.fsum(budget(snr) for snr in air.typical_snrs) / len(air.typical_snrs)
-
-
-def _bits_per_use(air: Air, link: AnyLink, block_length: int, num_channel_uses: int) -> float:
-    """Bits per channel use over blocks that the sender has not seen, retransmissions counted."""
-    capacities = [link.capacity_bits(block_length, snr) for snr in air.typical_snrs]
-    num_bits = math.fsum(capacities) / len(capacities) * num_channel_uses / block_length
-    many = max(num_bits, SEVERAL_CODEWORDS_BITS)
-    return many / link.usage(Size.fixed(many), 1).num_channel_uses

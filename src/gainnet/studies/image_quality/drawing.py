@@ -21,7 +21,12 @@ from gainnet.studies.figures import (
     legend_below,
     panels,
 )
-from gainnet.studies.image_quality.question import COMMON_NUM_CHANNEL_USES, SNRS_DB_OF_RATE, TARGET_PSNR_DB
+from gainnet.studies.image_quality.question import (
+    BEST_SHANNON,
+    COMMON_NUM_CHANNEL_USES,
+    SNRS_DB_OF_RATE,
+    TARGET_PSNR_DB,
+)
 from gainnet.studies.image_quality.summary import cells
 
 if TYPE_CHECKING:
@@ -81,7 +86,7 @@ def _note(table: pd.DataFrame) -> str:
         "Quality against the channel-free generation from the same random seed: PSNR = dB of the mean MSE over "
         f"{num_images} pictures x {num_seeds} random seeds, values in [0, 1];\n"
         "bands: 95 % Student interval over random seeds. "
-        "A budget into which no picture fits counts with a grey picture. Bounds are no systems."
+        "A budget into which nothing fits counts with a grey picture or the mean seed. Bounds are no systems."
         f"{fading}"
     )
 
@@ -132,22 +137,28 @@ def _other_judges(found: pd.DataFrame, note: str) -> Figure:
 
 
 def _crossover(found: pd.DataFrame, note: str) -> Figure:
-    fadings = _present(found, "fading")
+    fadings, is_seed = _present(found, "fading"), found["protocol"] == "eiug"
+    opponents = {
+        "pictures over LDPC": found[found["protocol"] == "centralized"],
+        "pictures at the Shannon rate": found[found["method"] == BEST_SHANNON],
+    }
+    drawn = [(name, rows, fading) for name, rows in opponents.items() if len(rows) for fading in fadings]
     figure, axes = panels(
-        1,
+        len(drawn) // len(fadings),
         len(fadings),
-        "Where each side wins: PSNR of the best seed minus PSNR of the best coded picture, in dB\n"
-        "(positive, blue: edge + device with a seed; negative, orange: everything on the edge)",
+        "Where each side wins: PSNR of the best seed over a real link minus PSNR of the best coded picture, in dB\n"
+        "(blue: a seed that the device finishes wins; orange: the finished picture wins; below, the winner)",
         note,
     )
-    for ax, fading in zip(axes, fadings, strict=True):
-        _map(ax, found[found["fading"] == fading])
-        ax.set(title=FADING_TITLES[fading], xlabel="SNR in dB", ylabel="channel uses per picture")
+    for ax, (name, rows, fading) in zip(axes, drawn, strict=True):
+        _map(ax, found[is_seed & (found["fading"] == fading)], rows[rows["fading"] == fading])
+        ax.set(title=f"{FADING_TITLES[fading]}, against {name}", xlabel="SNR in dB", ylabel="channel uses per picture")
+        ax.title.set_fontsize(10.5)
     return figure
 
 
-def _map(ax: Axes, rows: pd.DataFrame) -> None:
-    seed, picture = (_best(rows, protocol) for protocol in ("eiug", "centralized"))
+def _map(ax: Axes, seeds: pd.DataFrame, pictures: pd.DataFrame) -> None:
+    seed, picture = _best(seeds), _best(pictures)
     budgets = sorted(set(seed["num_channel_uses"]) & set(picture["num_channel_uses"]))
     snrs_db = sorted(set(seed["snr_db"]) & set(picture["snr_db"]))
     index = ["num_channel_uses", "snr_db"]
@@ -167,16 +178,15 @@ def _map(ax: Axes, rows: pd.DataFrame) -> None:
         y, x = divmod(position, len(snrs_db))
         if np.isfinite(gain):
             winner = seed_name if gain >= 0 else picture_name
-            ax.text(x, y, f"{gain:+.1f}\n{winner}", ha="center", va="center", fontsize=7.5)
+            ax.text(x, y, f"{gain:+.1f}\n{winner.removeprefix('best_codec_')}", ha="center", va="center", fontsize=7.5)
     ax.grid(False)
     ax.set_xticks(range(len(snrs_db)), [f"{snr:g}" for snr in snrs_db])
     ax.set_yticks(range(len(budgets)), [f"{uses:g}" for uses in budgets])
 
 
-def _best(rows: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """The best method of a protocol per SNR and budget."""
-    own = rows[rows["protocol"] == protocol]
-    best = own.loc[own.groupby(["num_channel_uses", "snr_db"])["psnr_db"].idxmax()]
+def _best(rows: pd.DataFrame) -> pd.DataFrame:
+    """The best method per SNR and budget."""
+    best = rows.loc[rows.groupby(["num_channel_uses", "snr_db"])["psnr_db"].idxmax()]
     return best[["num_channel_uses", "snr_db", "method", "psnr_db"]]
 
 

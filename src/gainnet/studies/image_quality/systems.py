@@ -18,6 +18,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, Payload, Size, Spec
 from gainnet.core.units import db_to_linear
 from gainnet.network.hardware import Hardware
+from gainnet.network.scenario import DEVICE, EDGE
 from gainnet.protocols import centralized, eiug, execute
 from gainnet.protocols.plan import Plan
 from gainnet.radio.link import AnyLink
@@ -26,6 +27,8 @@ from gainnet.studies.image_quality.material import Material
 from gainnet.studies.study import Case, Method, Row
 
 PIXEL_BITS = 8
+FIRST_LATENT_DOWN = ("air", EDGE, DEVICE, "latent", 1)
+"""Streams of the first transfer of a latent, so that the bound sees the fading of the systems."""
 LinkOf = Callable[[Air, Hardware, Hardware], AnyLink]
 CodecFor = Callable[[Air, AnyLink], AnyCodec]
 Protocol = Callable[[Any, AnyCodec, AnyCodec], Plan]
@@ -127,7 +130,7 @@ class GaussianOpta:
         """Quality of a batch."""
         air, material = Air.of(case), self.material
         pictures = material.pictures_of(case.random_seed)
-        random = pictures.random.child("gaussian_opta")
+        random = pictures.random.child(*FIRST_LATENT_DOWN)
         snr = 2 ** (_rate_bits(air, random) / air.num_channel_uses) - 1
         uses, spec = float(air.num_channel_uses), material.model.latent
         with torch.no_grad():
