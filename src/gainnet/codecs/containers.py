@@ -23,6 +23,7 @@ def strip_webp(file: bytes, template: bytes) -> bytes:
 
 
 def build_webp(body: bytes, template: bytes) -> bytes:
+    """With the frame header of the template, and lengths counted again."""
     frame = body[:3] + template[23:30] + body[3:]
     padded = frame + b"\0" * (len(frame) % 2)
     chunk = b"VP8 " + len(frame).to_bytes(4, "little") + padded
@@ -65,6 +66,7 @@ def strip_avif(file: bytes, template: bytes) -> bytes:
 
 
 def build_avif(body: bytes, template: bytes) -> bytes:
+    """With the boxes and the sequence header of the template, and lengths counted again."""
     start, data = _frame_start(template), _item_start(template)
     frame = template[start : start + 1] + _leb128(len(body)) + body
     length = start - data + len(frame)

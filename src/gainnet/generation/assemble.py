@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, final
@@ -27,6 +28,7 @@ from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.plugins import find
 from gainnet.core.types import Bits
 from gainnet.core.units import db_to_linear
+from gainnet.generation.budget import Budget
 from gainnet.generation.config import GenerationConfig
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.network import Network, cell, profile
@@ -52,6 +54,7 @@ class Content:
         num_channel_uses: complex uses per item; its own choice when `None`.
         downlink: digital bearer that its bits would travel on.
         snrs: equally likely linear SNRs of that bearer.
+        block_length: channel uses with one fading gain.
         prompt_bytes: mean length of the prompts.
     """
 
@@ -59,14 +62,15 @@ class Content:
     num_channel_uses: int | None
     downlink: AnyLink
     snrs: tuple[float, ...]
+    block_length: int
     prompt_bytes: float
 
     def matched(self, codec_of: Callable[[float], AnyCodec], default: AnyCodec) -> AnyCodec:
         """A codec that fills the channel uses that were asked for, else the default."""
         if self.num_channel_uses is None:
             return default
-        uses = self.num_channel_uses
-        return RateMatched(codec_of, lambda snr: self.downlink.capacity_bits(uses, snr), self.snrs)
+        budget = Budget.of(self.downlink, self.num_channel_uses, self.block_length, self.snrs)
+        return RateMatched(codec_of, budget, self.snrs)
 
     def basis(self) -> SeedBasis:
         """Principal components that fit the model; raises `ModelError` when there are none."""
@@ -113,7 +117,8 @@ def build_plan(config: GenerationConfig, model: DiffusionModel, network: Network
         model,
         config.num_channel_uses,
         network.link(EDGE, DEVICE, Bits),
-        _typical_snrs(config),
+        typical_snrs(config),
+        sys.maxsize if config.fading == IDEAL else _channel(config.fading).block_length,
         sum(len(prompt.encode()) for prompt in config.prompts) / len(config.prompts),
     )
     sends = codecs_of(protocol)
@@ -167,6 +172,7 @@ def _bearers(channel: Channel, config: GenerationConfig, source: Hardware, targe
     return DigitalLink(*air), AnalogLink(*air)
 
 
-def _typical_snrs(config: GenerationConfig) -> tuple[float, ...]:
+def typical_snrs(config: GenerationConfig) -> tuple[float, ...]:
+    """Equally likely linear SNRs of a block: one without fading, quantiles of an exponential with it."""
     mean = db_to_linear(config.snr_db)
     return (mean,) if config.fading in ("awgn", IDEAL) else typical_rayleigh_snrs(mean)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -16,6 +16,7 @@ from gainnet.codecs.rate_matched import RateMatched
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, Size, Spec
 from gainnet.core.units import psnr_db_of_mse
+from gainnet.generation.budget import Budget
 from gainnet.network.network import Network
 from gainnet.network.scenario import DEVICE, EDGE
 from gainnet.radio.link import AnyLink
@@ -48,7 +49,12 @@ class Baseline:
 
 
 def best_image_codec(
-    network: Network, references: Tensor, num_channel_uses: float, psnr_db: float | None, random: Random
+    network: Network,
+    references: Tensor,
+    num_channel_uses: float,
+    psnr_db: float | None,
+    typical_snrs: Sequence[float],
+    random: Random,
 ) -> Baseline:
     """The baseline of a generation, sent for real.
 
@@ -57,11 +63,13 @@ def best_image_codec(
         references: [num_items, 3, H, W], the pictures to deliver, in [0, 1].
         num_channel_uses: uses per picture that the generation took on the downlink.
         psnr_db: PSNR that the generation reached; `None` when exact.
+        typical_snrs: equally likely linear SNRs of a fading block.
         random: streams of the items.
     """
     link = network.link(EDGE, DEVICE, Bits)
     received = {
-        name: _deliver(codec_of, link, references, num_channel_uses, random) for name, codec_of in CODECS.items()
+        name: _deliver(codec_of, link, references, num_channel_uses, typical_snrs, random)
+        for name, codec_of in CODECS.items()
     }
     errors = {name: float((images - references).square().mean()) for name, images in received.items()}
     name = min(errors, key=lambda candidate: errors[candidate])
@@ -70,12 +78,18 @@ def best_image_codec(
 
 
 def _deliver(
-    codec_of: Callable[[float], AnyCodec], link: AnyLink, references: Tensor, uses: float, random: Random
+    codec_of: Callable[[float], AnyCodec],
+    link: AnyLink,
+    references: Tensor,
+    num_channel_uses: float,
+    typical_snrs: Sequence[float],
+    random: Random,
 ) -> Tensor:
     """[num_items, 3, H, W], pictures that fill the channel uses, as they arrive."""
     streams = random.child("baseline")
     state = link.observe(streams)
-    codec = RateMatched(codec_of, lambda snr: link.capacity_bits(uses, snr), ())
+    budget = Budget.of(link, int(num_channel_uses), state.block_length, typical_snrs)
+    codec = RateMatched(codec_of, budget, tuple(typical_snrs))
     payload, _ = link.send(codec.encode(references, state.reported_snr), state, streams)
     return codec.decode(payload, Spec(tuple(references.shape[1:])))
 

@@ -16,7 +16,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Place, Spec
-from gainnet.generation.assemble import IDEAL, build_network, build_plan, codecs_of
+from gainnet.generation.assemble import IDEAL, build_network, build_plan, codecs_of, typical_snrs
 from gainnet.generation.baseline import Baseline, best_image_codec
 from gainnet.generation.config import GenerationConfig
 from gainnet.generation.quality import Quality, quality
@@ -137,4 +137,4 @@ def _baseline(
     uses = report.num_channel_uses("down") / len(config.prompts)
     if sends_picture or config.fading == IDEAL or uses == 0:
         return None
-    return best_image_codec(network, references, uses, judged.psnr_db, random)
+    return best_image_codec(network, references, uses, judged.psnr_db, typical_snrs(config), random)

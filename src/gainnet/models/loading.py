@@ -36,7 +36,7 @@ def load_model(
 
     Raises:
         ModelError: the folder is missing, truncated or holds a pickle or code.
-        ConfigError: a number is out of range.
+        ConfigError: a number is out of range, or torch has no such device.
     """
     folder = find_folder(name, online)
     defaults = generation_defaults(folder)
@@ -46,8 +46,19 @@ def load_model(
         raise ConfigError(f"num_steps: {steps} is outside 1 to 1000")
     if not 1.0 <= guidance <= 100.0:
         raise ConfigError(f"guidance_scale: {guidance} is outside 1 to 100; 1 means no guidance")
-    pipeline = _open(folder, name).to(torch_device)
+    pipeline = _open(folder, name).to(_device(torch_device))
     return take_apart(name, weights_sha256(folder), pipeline, steps, guidance)
+
+
+def _device(name: str) -> Any:
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(f"torch_device: {name!r} is not usable here; give for example cpu or cuda") from error
+    return device
 
 
 def find_folder(name: str, online: bool = False) -> Path:
