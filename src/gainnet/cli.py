@@ -242,18 +242,22 @@ def train_scenes(
     preset: Annotated[
         Preset, typer.Option(help="default makes the shipped weights, tiny tries the code.")
     ] = Preset.default,
-    random_seed: RandomSeed = 0,
+    random_seed: Annotated[int, typer.Option(help="Of data, weights and noise.")] = 2026,
+    hold_out: Annotated[
+        list[str] | None,
+        typer.Option(help="A pair that the denoiser never sees, e.g. 'red star'; give it again for more."),
+    ] = None,
     torch_device: Annotated[str | None, typer.Option(help="Where to train; a GPU where there is one.")] = None,
 ) -> None:
     """Train the scenes model: data, autoencoder, text encoder, denoiser, classifier. Goes on where it was stopped."""
-    import torch
-
+    pairs = [_words(pair) for pair in hold_out or []]
+    from gainnet.models.loading import torch_device_of
     from gainnet.training.scenes import PRESETS
     from gainnet.training.scenes import train_scenes as train
 
-    device = None if torch_device is None else torch.device(torch_device)
+    device = None if torch_device is None else torch_device_of(torch_device)
     with _training_progress() as tell:
-        typer.echo(train(out, random_seed, PRESETS[preset.value], progress=tell, torch_device=device))
+        typer.echo(train(out, random_seed, PRESETS[preset.value], pairs, tell, device))
 
 
 @train_app.command("seed-basis")
@@ -314,6 +318,13 @@ def _pair(text: str) -> tuple[str, str]:
     if not (kind and equals and name):
         raise ConfigError(f"codec: {text!r} is not KIND=NAME; write for example --codec seed=linear")
     return kind, name
+
+
+def _words(pair: str) -> tuple[str, str]:
+    colour, _, shape = pair.partition(" ")
+    if not (colour and shape):
+        raise ConfigError(f"hold_out: {pair!r} is not a colour and a shape; write for example --hold-out 'red star'")
+    return colour, shape
 
 
 def _read_prompts(prompt: str | None, path: Path | None) -> tuple[str, ...]:

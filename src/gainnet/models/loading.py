@@ -8,10 +8,13 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.models.diffusion import DiffusionModel, take_apart
+
+if TYPE_CHECKING:
+    import torch
 
 SHIPPED = ("scenes",)
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5")
@@ -46,11 +49,16 @@ def load_model(
         raise ConfigError(f"num_steps: {steps} is outside 1 to 1000")
     if not 1.0 <= guidance <= 100.0:
         raise ConfigError(f"guidance_scale: {guidance} is outside 1 to 100; 1 means no guidance")
-    pipeline = _open(folder, name).to(_device(torch_device))
+    pipeline = _open(folder, name).to(torch_device_of(torch_device))
     return take_apart(name, weights_sha256(folder), pipeline, steps, guidance)
 
 
-def _device(name: str) -> Any:
+def torch_device_of(name: str) -> torch.device:
+    """The torch device of that name; raises `ConfigError` when it is not usable here.
+
+    >>> torch_device_of("cpu")
+    device(type='cpu')
+    """
     import torch
 
     try:
