@@ -19,7 +19,7 @@ PAGE = Template("""<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title>
 <style>
-  body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24 }
+  body { font: 15px/1.5 system-ui, sans-serif; max-width: 66rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24 }
   h1 { font-size: 1.4rem; margin-bottom: .2rem } h2 { font-size: 1.05rem; margin-top: 2rem }
   .note { color: #57606a; font-size: .85rem }
   .tiles { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0 }
@@ -28,12 +28,14 @@ PAGE = Template("""<!doctype html>
   img.compare { max-width: 100%; border: 1px solid #d0d7de; border-radius: 8px }
   .batch img { width: 128px; margin: 2px; border-radius: 4px }
   table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
-  th, td { text-align: right; padding: .25rem .55rem; border-bottom: 1px solid #d8dee4; white-space: nowrap }
+  th, td { text-align: right; padding: .25rem .5rem; font-size: .85rem; white-space: nowrap }
+  th, td { border-bottom: 1px solid #d8dee4 }
   th:first-child, td:first-child { text-align: left }
-  .lane { position: relative; height: 1.5rem; background: #f6f8fa; margin: 2px 0; border-radius: 3px }
+  .lane { display: grid; grid-template-columns: 14rem 1fr 6rem; gap: .6rem; font-size: .82rem; margin: 3px 0 }
+  .lane span:last-child { text-align: right; font-variant-numeric: tabular-nums }
+  .track { position: relative; background: #f6f8fa; border-radius: 3px }
   .bar { position: absolute; top: 2px; bottom: 2px; min-width: 3px; border-radius: 3px }
   .compute { background: #0072b2 } .air { background: #e69f00 }
-  .name { position: absolute; left: .4rem; font-size: .78rem; line-height: 1.5rem; text-shadow: 0 0 3px #fff }
   pre { background: #f6f8fa; padding: .8rem; border-radius: 8px; overflow-x: auto; font-size: .8rem }
 </style>
 </head>
@@ -111,6 +113,7 @@ def _tiles(summary: dict[str, Any]) -> str:
         "time": f"{report['duration_s'] * 1e3:,.1f} ms",
         "energy": f"{report['energy_j']:.2f} J",
         "best image codec, same uses": _codec(baseline),
+        "image codecs need for that PSNR": _uses(baseline),
     }
     return "".join(
         f'<div class="tile"><span class="note">{escape(k)}</span><b>{escape(v)}</b></div>' for k, v in tiles.items()
@@ -118,9 +121,13 @@ def _tiles(summary: dict[str, Any]) -> str:
 
 
 def _codec(baseline: dict[str, Any]) -> str:
-    if baseline["name"] is None:
-        return "–"
-    return f"{baseline['name']}: {_number(baseline['psnr_db_equal_uses'])} dB"
+    psnr_db = baseline["psnr_db_equal_uses"]
+    return "–" if psnr_db is None else f"{baseline['name']}: {psnr_db:.1f} dB"
+
+
+def _uses(baseline: dict[str, Any]) -> str:
+    uses = baseline["num_channel_uses_equal_psnr"]
+    return "–" if uses is None else f"{uses:,.0f} uses"
 
 
 def _lanes(report: dict[str, Any]) -> str:
@@ -130,8 +137,8 @@ def _lanes(report: dict[str, Any]) -> str:
         kind = "compute" if step["direction"] == "none" else "air"
         left, width = 100.0 * step["start_s"] / total_s, 100.0 * step["duration_s"] / total_s
         bar = f'<div class="bar {kind}" style="left:{min(left, 99.7):.3f}%;width:{width:.3f}%"></div>'
-        name = f"{escape(step['label'])} · {step['duration_s'] * 1e3:,.3g} ms"
-        lanes.append(f'<div class="lane">{bar}<span class="name">{name}</span></div>')
+        name, takes = escape(step["label"]), f"{step['duration_s'] * 1e3:,.2f} ms"
+        lanes.append(f'<div class="lane"><span>{name}</span><div class="track">{bar}</div><span>{takes}</span></div>')
     return "".join(lanes)
 
 
@@ -143,7 +150,7 @@ def _row(step: dict[str, Any]) -> str:
 def _number(x: float | None) -> str:
     if x is None:
         return "–"
-    return f"{x:,}" if isinstance(x, int) else f"{x:.4g}"
+    return f"{x:,}" if isinstance(x, int) and x < 1e7 else f"{x:.4g}"
 
 
 def _base64(content: bytes) -> str:
