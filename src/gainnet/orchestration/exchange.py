@@ -40,6 +40,17 @@ class Exchange:
         """[...], spectrum area of both directions."""
         return self.area_down_hz_s + self.area_up_hz_s
 
+    def unsqueezed(self) -> Exchange:
+        """The exchange with a last dimension of 1, to meet the models that may follow."""
+        return Exchange(
+            self.area_down_hz_s.unsqueeze(-1),
+            self.area_up_hz_s.unsqueeze(-1),
+            self.duration_down_s.unsqueeze(-1),
+            self.duration_up_s.unsqueeze(-1),
+            self.marginal_hz.unsqueeze(-1),
+            self.feasible.unsqueeze(-1),
+        )
+
     def without(self, idle: Tensor) -> Exchange:
         """The exchange where `idle` is false; where it is true there is none, which is always feasible."""
         return Exchange(

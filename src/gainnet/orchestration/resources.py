@@ -45,6 +45,10 @@ class Pool:
         """[...], cycles $F T$."""
         return self.cycles_per_s * self.duration_s
 
+    def unsqueezed(self) -> Pool:
+        """The pools with a last dimension of 1, to meet the models."""
+        return Pool(self.bandwidth_hz.unsqueeze(-1), self.cycles_per_s.unsqueeze(-1), self.duration_s.unsqueeze(-1))
+
 
 @final
 @dataclass(frozen=True)

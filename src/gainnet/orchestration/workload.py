@@ -71,6 +71,15 @@ class Task:
             0.0
         )
 
+    def of_model(self, index: Tensor) -> Task:
+        """[..., num_chosen] of [..., num_models], by index int64."""
+        return Task(
+            self.num_bits.gather(-1, index),
+            self.cycles_per_sample.gather(-1, index),
+            self.cn0_down_hz.gather(-1, index),
+            self.cn0_up_hz.gather(-1, index),
+        )
+
 
 @final
 @dataclass(frozen=True)
@@ -98,6 +107,30 @@ class Sensing:
         for name in ("most_wireless_per_s", "most_visual_per_s"):
             check_not_negative(f"sensing.{name}", getattr(self, name))
 
+    def per_s(self, pool: Pool) -> Tensor:
+        r"""[...], samples per second with the whole pool, the sensing capacity.
+
+        $\rho = \min(B / \beta, \rho_{ws} N_{ws}) + \min(F / \kappa_v, \rho_{vs} N_{vs})$
+        """
+        wireless, visual = self.kinds_per_s(pool)
+        return wireless + visual
+
+    def kinds_per_s(self, pool: Pool) -> tuple[Tensor, Tensor]:
+        """[...] each, the two terms of `per_s`."""
+        return (
+            torch.minimum(pool.bandwidth_hz / self.spectrum_hz_s_per_sample, self.most_wireless_per_s),
+            torch.minimum(pool.cycles_per_s / self.cycles_per_sample, self.most_visual_per_s),
+        )
+
+    def of_model(self, index: Tensor) -> Sensing:
+        """[..., num_chosen] of [..., num_models], by index int64."""
+        return Sensing(
+            self.spectrum_hz_s_per_sample.gather(-1, index),
+            self.cycles_per_sample.gather(-1, index),
+            self.most_wireless_per_s.gather(-1, index),
+            self.most_visual_per_s.gather(-1, index),
+        )
+
 
 @final
 @dataclass(frozen=True)
@@ -113,6 +146,10 @@ class Consumption:
     exchange: Exchange
     cycles: Tensor
     reason: Tensor
+
+    def unsqueezed(self) -> Consumption:
+        """The consumption with a last dimension of 1, to meet the models that may follow."""
+        return Consumption(self.exchange.unsqueezed(), self.cycles.unsqueeze(-1), self.reason.unsqueeze(-1))
 
 
 @final
@@ -189,6 +226,23 @@ def achievable_workload(pool: Pool, spent: Consumption, sensing: Sensing, follow
     return _capped(wireless, visual, following.most_samples(pool), _reason(pool, spent.reason, sensing, following))
 
 
+def workload_up_to(pool: Pool, spent: Consumption, sensing: Sensing, ceiling: Workload) -> Workload:
+    """Most samples that a client can sense beside what the CR consumes, at most a ceiling such as `steady_workload`.
+
+    The achievable workload starves the next CR where it senses more than a steady state can hold; the steady ceiling
+    does not, and it respects what the next CR can consume.
+
+    Args:
+        pool: resources of the CR.
+        spent: what it consumes.
+        sensing: samples of the model that follows.
+        ceiling: what the model that follows can take, and why it cannot.
+    """
+    wireless, visual = _sensed(pool, sensing, spent.exchange.area_hz_s, spent.cycles)
+    reason = torch.where(spent.reason != int(Reason.FEASIBLE), spent.reason, ceiling.reason)
+    return _capped(wireless, visual, ceiling.samples, reason)
+
+
 def steady_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
     r"""Most samples that a client can sense and consume in every CR, were all CRs like this one.
 
@@ -214,13 +268,12 @@ def steady_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
 def serial_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
     r"""Most samples of a CR in which sensing, download, training and upload follow one another.
 
-    $x = \rho \mu A / (\rho + \mu)$ with $A = T - t_d^{\min} - t_u^{\min}$, training rate $\mu = F / \kappa$ and sensing
-    rate $\rho = \min(B / \beta, \rho_{ws} N_{ws}) + \min(F / \kappa_v, \rho_{vs} N_{vs})$.
+    $x = \rho \mu A / (\rho + \mu)$ with $A = T - t_d^{\min} - t_u^{\min}$, training rate $\mu = F / \kappa$ and the
+    sensing capacity $\rho$ of `Sensing.per_s`.
 
     Arguments as `achievable_workload`.
     """
-    wireless = torch.minimum(pool.bandwidth_hz / sensing.spectrum_hz_s_per_sample, sensing.most_wireless_per_s)
-    visual = torch.minimum(pool.cycles_per_s / sensing.cycles_per_sample, sensing.most_visual_per_s)
+    wireless, visual = sensing.kinds_per_s(pool)
     train = pool.cycles_per_s / task.cycles_per_sample
     window_s = (pool.duration_s - task.least_exchange_s(pool)).clamp_min(0.0)
     sensing_s = window_s * train / (wireless + visual + train)
