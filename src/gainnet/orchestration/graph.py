@@ -1,0 +1,226 @@
+"""The graph of a round: clients and models as vertices, what a client could do for a model as edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from gainnet.orchestration.gain import CORRELATIONS
+from gainnet.orchestration.regime import Regime
+from gainnet.orchestration.resources import Pool
+from gainnet.orchestration.workload import (
+    Consumption,
+    Sensing,
+    Task,
+    Workload,
+    consumption,
+    steady_workload,
+    workload_up_to,
+)
+from gainnet.orchestration.world import World
+
+
+@final
+@dataclass(frozen=True)
+class State:
+    """What the rounds before leave to be consumed.
+
+    Args:
+        model: [*batch, num_clients], int64, model $m'$ that each client serves; any where nothing was sensed.
+        samples: [*batch, num_clients], $x'$ that were sensed for it.
+        worth: [*batch, num_clients], data correlation when they were sensed.
+    """
+
+    model: Tensor
+    samples: Tensor
+    worth: Tensor
+
+    @staticmethod
+    def empty(world: World) -> State:
+        """Before the first round: nothing was sensed."""
+        zero = torch.zeros_like(world.bandwidth_hz)
+        return State(zero.long(), zero, zero)
+
+
+@final
+@dataclass(frozen=True)
+class Graph:
+    """Everything a policy may know when it decides in one CR (vertex and edge features of GainNet, section III-B).
+
+        client n --- bandwidth, compute ---- edge: task, targets, correlation, workload, gain ---- model m
+
+    Args:
+        regime: whether clients share spectrum.
+        own_hz: [*batch, num_clients], bandwidth of the clients' radios.
+        pool: resources of this CR, [*batch, num_clients].
+        spent: what this CR consumes, [*batch, num_clients].
+        tasks: models in this CR's gains, [*batch, num_clients, num_models].
+        sensing: samples for each model, [*batch, num_clients, num_models].
+        num_targets: [*batch, num_clients, num_models], targets of the model's domains in either sensing range.
+        correlation: [*batch, num_clients, num_models], $\\omega$, 0 without targets.
+        edge_of_model: [num_models], int64.
+        num_sharing: [*batch, num_clients, num_models], clients on the model's edge if this client joins and no other
+            moves.
+        workload: most samples for each model at that sharing, capped at the steady fixed point.
+        gain: [*batch, num_clients, num_models], $\\omega f(x)$ of that workload.
+    """
+
+    regime: Regime
+    own_hz: Tensor
+    pool: Pool
+    spent: Consumption
+    tasks: Task
+    sensing: Sensing
+    num_targets: Tensor
+    correlation: Tensor
+    edge_of_model: Tensor
+    num_sharing: Tensor
+    workload: Workload
+    gain: Tensor
+
+    @property
+    def num_models(self) -> int:
+        return len(self.edge_of_model)
+
+    @property
+    def wide_pool(self) -> Pool:
+        """[*batch, num_clients, 1], resources of this CR, to meet the models."""
+        return self.pool.unsqueezed()
+
+    def workload_of(self, model: Tensor) -> Workload:
+        """[*batch, num_clients], what clients sense when everybody serves the model given, spectrum shared by all.
+
+        Args:
+            model: [*batch, num_clients], int64.
+        """
+        index = model.unsqueeze(-1)
+        sharing = sharing_of(model, self.edge_of_model, torch.ones_like(model, dtype=torch.bool)).gather(-1, index)
+        band = self.regime.bandwidth_hz(self.own_hz.unsqueeze(-1), self._all(sharing)).gather(-1, index)
+        found = _workload(self.pool, band, self.spent, self.sensing.of_model(index), self.tasks.of_model(index))
+        return Workload(found.wireless.squeeze(-1), found.visual.squeeze(-1), found.reason.squeeze(-1))
+
+    def workload_at(self, num_sharing: Tensor) -> Workload:
+        """[*batch, num_clients, num_models], most samples if that many clients were on each model's edge."""
+        band = self.regime.bandwidth_hz(self.own_hz.unsqueeze(-1), num_sharing.expand_as(self.correlation))
+        return _workload(self.pool, band, self.spent, self.sensing, self.tasks)
+
+    def _all(self, sharing: Tensor) -> Tensor:
+        return sharing.expand(*sharing.shape[:-1], self.num_models)
+
+
+def graph_of(world: World, regime: Regime, cr: int, state: State) -> Graph:
+    """The graph of one CR.
+
+    Args:
+        world: drawn scenarios.
+        regime: whether clients share spectrum.
+        cr: number of the CR, from 0.
+        state: what is to be consumed; `consumed` has cut it to what fits.
+    """
+    models = world.scenario.models
+    edge_of_model = torch.tensor([model.edge for model in models])
+    tasks, sensing = tasks_of(world, cr), sensing_of(world, cr)
+    active = state.samples > 0
+    counts = sharing_of(state.model, edge_of_model, active)
+    pool = _present_pool(world, regime, state, counts)
+    spent = consumption(pool, _of_client(tasks, state.model), state.samples)
+    there = (edge_of_model == edge_of_model[state.model].unsqueeze(-1)) & active.unsqueeze(-1)
+    joined = counts + (~there).long()
+    next_band = regime.bandwidth_hz(world.bandwidth_hz.unsqueeze(-1), joined)
+    workload = _workload(pool, next_band, spent, sensing, tasks)
+    num_targets = torch.maximum(*(_targets_of(world, cr, kind) for kind in ("num_wireless", "num_visual")))
+    correlation = correlation_of(world, cr)
+    gain = correlation * regime.function(workload.samples)
+    return Graph(
+        regime, world.bandwidth_hz, pool, spent, tasks, sensing, num_targets, correlation, edge_of_model, joined,
+        workload, gain,
+    )  # fmt: skip
+
+
+def consumed(world: World, regime: Regime, cr: int, state: State) -> State:
+    """What a CR can still consume of what was sensed, now that its gains are known; the rest is dropped."""
+    edge_of_model = torch.tensor([model.edge for model in world.scenario.models])
+    counts = sharing_of(state.model, edge_of_model, state.samples > 0)
+    pool = _present_pool(world, regime, state, counts)
+    most = _of_client(tasks_of(world, cr), state.model).most_samples(pool)
+    return State(state.model, torch.minimum(state.samples, most), state.worth)
+
+
+def tasks_of(world: World, cr: int) -> Task:
+    """Every model as every client meets it in a CR, [*batch, num_clients, num_models]."""
+    models = world.scenario.models
+    edges = torch.tensor([model.edge for model in models])
+    down, up = (x[..., cr, :, :][..., edges] for x in (world.cn0_down_hz, world.cn0_up_hz))
+    bits = torch.tensor([model.num_bits for model in models], dtype=torch.float64)
+    cycles = torch.tensor([model.cycles_per_sample for model in models], dtype=torch.float64)
+    return Task(bits.expand_as(down), cycles.expand_as(down), down, up)
+
+
+def sharing_of(model: Tensor, edge_of_model: Tensor, active: Tensor) -> Tensor:
+    """[*batch, num_clients, num_models], how many active clients are on the edge of each model.
+
+    Args:
+        model: [*batch, num_clients], int64.
+        edge_of_model: [num_models], int64.
+        active: [*batch, num_clients], who takes spectrum of an edge.
+
+    >>> sharing_of(torch.tensor([0, 1, 2]), torch.tensor([0, 0, 1]), torch.tensor([True, True, False]))[0]
+    tensor([2, 2, 0])
+    """
+    edge = edge_of_model[model]
+    counts = torch.zeros(*model.shape[:-1], int(edge_of_model.max()) + 1, dtype=torch.long)
+    counts.scatter_add_(-1, edge, active.long())
+    return counts[..., edge_of_model].unsqueeze(-2).expand(*model.shape, len(edge_of_model))
+
+
+def _present_pool(world: World, regime: Regime, state: State, num_sharing: Tensor) -> Pool:
+    """[*batch, num_clients], what clients have while they consume; one that has nothing to consume shares no edge."""
+    band = regime.bandwidth_hz(world.bandwidth_hz.unsqueeze(-1), num_sharing)
+    shared = band.gather(-1, state.model.unsqueeze(-1)).squeeze(-1)
+    return Pool(torch.where(state.samples > 0, shared, world.bandwidth_hz), world.cycles_per_s, world.pool.duration_s)
+
+
+def _workload(pool: Pool, band_hz: Tensor, spent: Consumption, sensing: Sensing, tasks: Task) -> Workload:
+    """What can be sensed in this CR, at most what the next can consume and a steady state can hold on its bandwidth."""
+    now = pool.unsqueezed()
+    following = Pool(band_hz, now.cycles_per_s.expand_as(band_hz), now.duration_s.expand_as(band_hz))
+    return workload_up_to(now, spent.unsqueezed(), sensing, steady_workload(following, sensing, tasks))
+
+
+def _of_client(tasks: Task, model: Tensor) -> Task:
+    """[*batch, num_clients], the model that each client serves."""
+    one = tasks.of_model(model.unsqueeze(-1))
+    return Task(
+        one.num_bits.squeeze(-1), one.cycles_per_sample.squeeze(-1), one.cn0_down_hz.squeeze(-1),
+        one.cn0_up_hz.squeeze(-1),
+    )  # fmt: skip
+
+
+def sensing_of(world: World, cr: int) -> Sensing:
+    """What samples for every model cost every client in a CR, [*batch, num_clients, num_models]."""
+    numbers = world.scenario.sensing
+    wireless = numbers.wireless_samples_per_target_s * _targets_of(world, cr, "num_wireless")
+    visual = numbers.visual_samples_per_target_s * _targets_of(world, cr, "num_visual")
+    spectrum, cycles = (torch.full_like(wireless, x) for x in (numbers.wireless_spectrum_hz_s, numbers.visual_cycles))
+    return Sensing(spectrum, cycles, wireless, visual)
+
+
+def _targets_of(world: World, cr: int, kind: str) -> Tensor:
+    """[*batch, num_clients, num_models], targets of any domain that the model has."""
+    seen: Tensor = getattr(world, kind)[..., cr, :, :]
+    return seen @ (_domains(world) > 0).double().T
+
+
+def correlation_of(world: World, cr: int) -> Tensor:
+    """[*batch, num_clients, num_models], how related what a client senses is to each model; 0 without targets."""
+    numbers = world.scenario.gain
+    seen = torch.maximum(world.num_wireless[..., cr, :, :], world.num_visual[..., cr, :, :]).unsqueeze(-2)
+    related = CORRELATIONS[numbers.correlation](numbers.smoothing)(seen, _domains(world))
+    return torch.where(seen.sum(-1) > 0, related, 0.0)
+
+
+def _domains(world: World) -> Tensor:
+    return torch.tensor([model.domains for model in world.scenario.models], dtype=torch.float64)

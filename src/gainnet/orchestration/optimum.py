@@ -1,0 +1,121 @@
+"""The best that any policy could do: exactly for independent clients, and by trying everything in small worlds."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.errors import ConfigError
+from gainnet.orchestration.graph import State, correlation_of, graph_of, sensing_of, tasks_of
+from gainnet.orchestration.regime import Independent, Regime
+from gainnet.orchestration.rollout import advance
+from gainnet.orchestration.workload import Sensing, Workload, consumption, steady_workload, workload_up_to
+from gainnet.orchestration.world import World
+
+_MOST_SEQUENCES = 2**16
+_MOST_ASSOCIATIONS = 2**16
+
+
+@final
+@dataclass(frozen=True)
+class Optimum:
+    """The best sequences of associations.
+
+    Args:
+        model: [*batch, num_rounds, num_clients], int64.
+        gain: [*batch], total gain over all rounds.
+    """
+
+    model: Tensor
+    gain: Tensor
+
+
+def independent_optimum(world: World, regime: Independent) -> Optimum:
+    """The largest total gain of independent clients, over all $M^R$ sequences of models of each.
+
+    It is clairvoyant: it knows where everybody will be. Sequences branch round by round, so that what they have in
+    common is solved once.
+
+        round 0:  m0        M states
+        round 1:  m0 m1     M^2 states, each from the samples that m0 left ...
+
+    Args:
+        world: drawn scenarios.
+        regime: the gain function; clients share nothing.
+
+    Raises:
+        ConfigError: there are more than 65,536 sequences.
+    """
+    num_rounds, num_models = world.scenario.rounds.num_rounds, len(world.scenario.models)
+    if num_models**num_rounds > _MOST_SEQUENCES:
+        raise ConfigError(
+            f"optimum: {num_models} models in {num_rounds} rounds are more than {_MOST_SEQUENCES} sequences; "
+            "give fewer rounds or models"
+        )
+    model = torch.zeros(*world.bandwidth_hz.shape, 1, dtype=torch.long)
+    samples = value = torch.zeros_like(world.bandwidth_hz).unsqueeze(-1)
+    for cr in range(num_rounds):
+        samples, gained = _branch(world, regime, cr, model, samples)
+        value = (value.unsqueeze(-1) + gained).flatten(-2)
+        samples = samples.flatten(-2)
+        model = (torch.arange(samples.shape[-1]) % num_models).expand_as(samples)
+    best, number = value.max(-1)
+    digits = [number // num_models ** (num_rounds - 1 - cr) % num_models for cr in range(num_rounds)]
+    return Optimum(torch.stack(digits, -2), best.sum(-1))
+
+
+def _branch(world: World, regime: Independent, cr: int, model: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
+    """Samples left to the next CR and their gain, [*batch, num_clients, num_states, num_models]."""
+    pool, tasks, sensing = world.pool.unsqueezed(), tasks_of(world, cr), sensing_of(world, cr)
+    spent = consumption(pool, tasks.of_model(model), samples).unsqueezed()
+    ceiling = steady_workload(pool, sensing, tasks)
+    every = Sensing(
+        sensing.spectrum_hz_s_per_sample.unsqueeze(-2),
+        sensing.cycles_per_sample.unsqueeze(-2),
+        sensing.most_wireless_per_s.unsqueeze(-2),
+        sensing.most_visual_per_s.unsqueeze(-2),
+    )
+    above = Workload(ceiling.wireless.unsqueeze(-2), ceiling.visual.unsqueeze(-2), ceiling.reason.unsqueeze(-2))
+    sensed = workload_up_to(pool.unsqueezed(), spent, every, above).samples
+    left = torch.minimum(sensed, tasks_of(world, cr + 1).most_samples(pool).unsqueeze(-2))
+    return left, correlation_of(world, cr).unsqueeze(-2) * regime.function(left)
+
+
+def exhaustive_optimum(world: World, regime: Regime) -> Optimum:
+    """The largest total gain in any regime, by trying every association of all clients in all rounds.
+
+    Arguments as `independent_optimum`.
+
+    Raises:
+        ConfigError: there are more than 65,536 associations.
+    """
+    num_rounds, num_models = world.scenario.rounds.num_rounds, len(world.scenario.models)
+    num_clients = world.bandwidth_hz.shape[-1]
+    if num_models ** (num_rounds * num_clients) > _MOST_ASSOCIATIONS:
+        raise ConfigError(
+            f"optimum: there are more than {_MOST_ASSOCIATIONS} associations; give fewer clients or rounds"
+        )
+    model, gain = _best_from(world, regime, 0, State.empty(world))
+    return Optimum(model, gain)
+
+
+def _best_from(world: World, regime: Regime, cr: int, state: State) -> tuple[Tensor, Tensor]:
+    """Best associations from a state to the end, [*batch, rounds left, num_clients], and their gain."""
+    num_models, shape = len(world.scenario.models), state.model.shape
+    if cr == world.scenario.rounds.num_rounds:
+        return torch.zeros(*shape[:-1], 0, shape[-1], dtype=torch.long), torch.zeros(shape[:-1], dtype=torch.float64)
+    graph = graph_of(world, regime, cr, state)
+    models, gains = [], []
+    for choice in itertools.product(range(num_models), repeat=shape[-1]):
+        model = torch.tensor(choice).expand(shape)
+        _, left, gain = advance(world, regime, cr, graph, model)
+        later, rest = _best_from(world, regime, cr + 1, left)
+        models.append(torch.cat([model.unsqueeze(-2), later], -2))
+        gains.append(gain + rest)
+    value, best = torch.stack(gains).max(0)
+    index = best[None, ..., None, None].expand(1, *models[0].shape)
+    return torch.stack(models).gather(0, index)[0], value

@@ -1,0 +1,74 @@
+"""A policy played through the rounds of a world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.randomness import Random
+from gainnet.orchestration.association import Policy
+from gainnet.orchestration.graph import Graph, State, consumed, graph_of
+from gainnet.orchestration.regime import Regime
+from gainnet.orchestration.world import World
+
+
+@final
+@dataclass(frozen=True)
+class Rollout:
+    """What a policy did and what came of it.
+
+    Args:
+        model: [*batch, num_rounds, num_clients], int64, associations.
+        sensed: [*batch, num_rounds, num_clients], samples generated in CR r.
+        trained: [*batch, num_rounds, num_clients], samples of those that CR r + 1 consumed.
+        gain: [*batch, num_rounds], total gain of each round.
+    """
+
+    model: Tensor
+    sensed: Tensor
+    trained: Tensor
+    gain: Tensor
+
+
+def advance(world: World, regime: Regime, cr: int, graph: Graph, model: Tensor) -> tuple[State, State, Tensor]:
+    """One round: what is sensed in this CR, what the next can consume of it, and the gain of that, [*batch].
+
+    Args:
+        world: drawn scenarios.
+        regime: whether clients share spectrum.
+        cr: the CR that `graph` is of.
+        graph: its graph.
+        model: [*batch, num_clients], int64, the association.
+    """
+    worth = graph.correlation.gather(-1, model.unsqueeze(-1)).squeeze(-1)
+    sensed = State(model, graph.workload_of(model).samples, worth)
+    left = consumed(world, regime, cr + 1, sensed)
+    return sensed, left, regime.total(left.worth, left.samples, left.model)
+
+
+def play(world: World, regime: Regime, policy: Policy, random: Random) -> Rollout:
+    """Every round of a world, decided by a policy that sees the present alone.
+
+    >>> from gainnet.orchestration.association import Greedy
+    >>> from gainnet.orchestration.regime import Independent
+    >>> from gainnet.orchestration.scenario import load_scenario
+    >>> from gainnet.orchestration.world import draw_world
+    >>> street, random = load_scenario("street"), Random.of([1])
+    >>> play(draw_world(street, random), Independent.of(street), Greedy(), random).gain.shape
+    torch.Size([1, 5])
+    """
+    state = State.empty(world)
+    models: list[Tensor] = []
+    sensed: list[Tensor] = []
+    trained: list[Tensor] = []
+    gains: list[Tensor] = []
+    for cr in range(world.scenario.rounds.num_rounds):
+        graph = graph_of(world, regime, cr, state)
+        model = policy(graph, random.child("round", cr)).model
+        made, state, gain = advance(world, regime, cr, graph, model)
+        for column, x in ((models, model), (sensed, made.samples), (trained, state.samples), (gains, gain)):
+            column.append(x)
+    return Rollout(torch.stack(models, -2), torch.stack(sensed, -2), torch.stack(trained, -2), torch.stack(gains, -1))

@@ -1,0 +1,220 @@
+"""A square with edges, connected vehicles and targets: every number of it, from a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gainnet.core.errors import ConfigError, unknown_name
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Range = tuple[Positive, Positive]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+
+_STRICT = ConfigDict(frozen=True, extra="forbid")
+
+
+@final
+class Rounds(BaseModel):
+    """Communication rounds: `num_rounds` decisions, and one more CR that only consumes, each of `duration_s`."""
+
+    model_config = _STRICT
+    num_rounds: Annotated[int, Field(ge=1, le=1000)]
+    duration_s: Positive
+
+
+@final
+class Clients(BaseModel):
+    """Connected vehicles; bandwidth and compute rate are uniform between two values."""
+
+    model_config = _STRICT
+    num_clients: Annotated[int, Field(ge=1, le=10_000)]
+    bandwidth_hz: Range
+    cycles_per_s: Range
+    tx_power_dbm: Finite
+
+
+@final
+class Targets(BaseModel):
+    """Other vehicles; the domain of each is uniform (assumed)."""
+
+    model_config = _STRICT
+    num_targets: Count
+
+
+@final
+class SensingNumbers(BaseModel):
+    """What sensors see and what a sample takes."""
+
+    model_config = _STRICT
+    wireless_range_m: NotNegative
+    visual_range_m: NotNegative
+    wireless_samples_per_target_s: NotNegative
+    visual_samples_per_target_s: NotNegative
+    wireless_spectrum_hz_s: Positive
+    visual_cycles: Positive
+
+
+@final
+class Radio(BaseModel):
+    """The air between edges and clients; fading is the mean power of `fading_blocks` Rayleigh blocks per CR."""
+
+    model_config = _STRICT
+    carrier_ghz: Annotated[float, Field(ge=0.5, le=100.0)]
+    edge_height_m: Annotated[float, Field(gt=1.0, le=150.0)]
+    client_height_m: Annotated[float, Field(gt=1.0, le=22.5)]
+    edge_tx_power_dbm: Finite
+    client_noise_figure_db: Finite
+    edge_noise_figure_db: Finite
+    fading_blocks: Count
+
+
+@final
+class GainNumbers(BaseModel):
+    """How data correlation is measured and how the gain of a model saturates."""
+
+    model_config = _STRICT
+    correlation: Literal["kl", "jensen_shannon", "variance"]
+    smoothing: Annotated[float, Field(gt=0, lt=1)]
+    function: Literal["log", "saturating"]
+    scale_samples: Positive
+
+
+@final
+class WaypointNumbers(BaseModel):
+    """Random waypoints."""
+
+    model_config = _STRICT
+    kind: Literal["waypoint"]
+    least_speed_m_per_s: Positive
+    most_speed_m_per_s: Positive
+
+
+@final
+class ManhattanNumbers(BaseModel):
+    """Streets of a grid."""
+
+    model_config = _STRICT
+    kind: Literal["manhattan"]
+    num_blocks: Count
+    least_speed_m_per_s: Positive
+    most_speed_m_per_s: Positive
+
+
+@final
+class TraceNumbers(BaseModel):
+    """A CSV file with columns time_s, vehicle, x_m, y_m; clients come first, targets after them."""
+
+    model_config = _STRICT
+    kind: Literal["trace"]
+    path: Path
+
+
+@final
+class Edge(BaseModel):
+    """A base station with a server; its bandwidth is what clients share under contention."""
+
+    model_config = _STRICT
+    position_m: tuple[Finite, Finite]
+    bandwidth_hz: Positive
+
+
+@final
+class DomainModel(BaseModel):
+    """A domain-specific model on an edge: weights of its domains, size, training cost, weight in the total gain."""
+
+    model_config = _STRICT
+    edge: Annotated[int, Field(ge=0)]
+    domains: tuple[NotNegative, ...]
+    num_bits: Positive
+    cycles_per_sample: Positive
+    weight: Positive
+
+
+@final
+class Scenario(BaseModel):
+    """Everything about a square but the draw of the dice.
+
+    Raises:
+        ConfigError: from `load_scenario` and `scenario_of`, on one line that names the field.
+
+    >>> load_scenario("street").clients.num_clients
+    50
+    """
+
+    model_config = _STRICT
+    name: str
+    side_m: Positive
+    num_domains: Annotated[int, Field(ge=1, le=1000)]
+    rounds: Rounds
+    clients: Clients
+    targets: Targets
+    sensing: SensingNumbers
+    radio: Radio
+    gain: GainNumbers
+    mobility: Annotated[WaypointNumbers | ManhattanNumbers | TraceNumbers, Field(discriminator="kind")]
+    edges: Annotated[tuple[Edge, ...], Field(min_length=1)]
+    models: Annotated[tuple[DomainModel, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Scenario:
+        for low, high in (self.clients.bandwidth_hz, self.clients.cycles_per_s):
+            if low > high:
+                raise ValueError(f"clients: a range from {low:g} to {high:g} is empty; give the smaller one first")
+        for number, model in enumerate(self.models):
+            if model.edge >= len(self.edges):
+                raise ValueError(f"models.{number}.edge: there is no edge {model.edge}; there are {len(self.edges)}")
+            if len(model.domains) != self.num_domains or sum(model.domains) == 0:
+                raise ValueError(f"models.{number}.domains: give {self.num_domains} weights that are not all 0")
+        return self
+
+
+_FOLDER = Path(__file__).parent
+
+
+def scenario_names() -> list[str]:
+    """The shipped scenarios.
+
+    >>> scenario_names()
+    ['square', 'street']
+    """
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def load_scenario(name_or_path: str) -> Scenario:
+    """The scenario of that name, or of a TOML file.
+
+    Raises:
+        ConfigError: neither a shipped name nor a readable file of exactly those fields.
+    """
+    shipped = name_or_path in scenario_names()
+    if not shipped and not name_or_path.endswith(".toml"):
+        raise unknown_name("scenario", name_or_path, [*scenario_names(), "FILE.toml"])
+    path = _FOLDER / f"{name_or_path}.toml" if shipped else Path(name_or_path)
+    try:
+        fields = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"scenario: {path} cannot be read ({error.strerror}); give a file that exists") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"scenario: {path} is not TOML ({error})") from None
+    return scenario_of(fields)
+
+
+def scenario_of(fields: dict[str, Any]) -> Scenario:
+    """The scenario of a mapping as TOML gives it; raises `ConfigError` on one line.
+
+    >>> scenario_of(load_scenario("street").model_dump() | {"side_m": -1.0})
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: scenario.side_m: Input should be greater than 0
+    """
+    try:
+        return Scenario.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(["scenario", *(str(part) for part in first["loc"])])
+        raise ConfigError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -1,0 +1,152 @@
+"""A scenario with the dice drawn: where everybody is in every round, what they see and how well they are received."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gainnet.core.randomness import Random
+from gainnet.network.mobility import Manhattan, Mobility, RandomWaypoint, Trace
+from gainnet.orchestration.resources import Pool
+from gainnet.orchestration.scenario import ManhattanNumbers, Scenario, TraceNumbers
+from gainnet.radio.pathloss import (
+    LOS_SHADOWING_DB,
+    LOS_SHADOWING_M,
+    NLOS_SHADOWING_DB,
+    NLOS_SHADOWING_M,
+    SIGHT_M,
+    along_the_way,
+    line_of_sight_probability,
+    path_loss_db,
+)
+
+_NOISE_DBM_PER_HZ = -174.0
+
+
+@final
+@dataclass(frozen=True)
+class World:
+    """One or more drawn scenarios; CR r of `num_rounds` + 1, the last of which only consumes.
+
+    Args:
+        scenario: the numbers it was drawn from.
+        client_m: [*batch, num_crs, num_clients, 2], positions, constant during a CR (assumed).
+        target_m: [*batch, num_crs, num_targets, 2].
+        domain_of_target: [*batch, num_targets], int64.
+        bandwidth_hz: [*batch, num_clients].
+        cycles_per_s: [*batch, num_clients].
+        cn0_down_hz: [*batch, num_crs, num_clients, num_edges], received power over noise density.
+        cn0_up_hz: [*batch, num_crs, num_clients, num_edges].
+        num_wireless: [*batch, num_crs, num_clients, num_domains], targets in range of wireless sensing.
+        num_visual: [*batch, num_crs, num_clients, num_domains], targets in sight.
+    """
+
+    scenario: Scenario
+    client_m: Tensor
+    target_m: Tensor
+    domain_of_target: Tensor
+    bandwidth_hz: Tensor
+    cycles_per_s: Tensor
+    cn0_down_hz: Tensor
+    cn0_up_hz: Tensor
+    num_wireless: Tensor
+    num_visual: Tensor
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """Scenarios."""
+        return tuple(self.bandwidth_hz.shape[:-1])
+
+    @property
+    def pool(self) -> Pool:
+        """Resources of every client, [*batch, num_clients], the same in every CR."""
+        duration_s = torch.full_like(self.bandwidth_hz, self.scenario.rounds.duration_s)
+        return Pool(self.bandwidth_hz, self.cycles_per_s, duration_s)
+
+
+def draw_world(scenario: Scenario, random: Random) -> World:
+    """Scenarios drawn from the random streams, one per item.
+
+    >>> from gainnet.orchestration.scenario import load_scenario
+    >>> draw_world(load_scenario("street"), Random.of([1, 2])).cn0_up_hz.shape
+    torch.Size([2, 6, 50, 4])
+    """
+    num_clients, num_targets = scenario.clients.num_clients, scenario.targets.num_targets
+    times_s = torch.arange(scenario.rounds.num_rounds + 1, dtype=torch.float64) * scenario.rounds.duration_s
+    client_m, target_m = _positions(scenario, times_s, random)
+    domain = (random.uniform((num_targets,), "domains") * scenario.num_domains).long()
+    down, up = _cn0_hz(scenario, client_m, random)
+    seen = torch.nn.functional.one_hot(domain, scenario.num_domains).double()
+    distance_m = torch.cdist(client_m, target_m)
+    wireless, visual = (
+        (distance_m <= range_m).double() @ seen.unsqueeze(-3)
+        for range_m in (scenario.sensing.wireless_range_m, scenario.sensing.visual_range_m)
+    )
+    return World(
+        scenario=scenario,
+        client_m=client_m,
+        target_m=target_m,
+        domain_of_target=domain,
+        bandwidth_hz=_between(scenario.clients.bandwidth_hz, num_clients, random.child("bandwidth")),
+        cycles_per_s=_between(scenario.clients.cycles_per_s, num_clients, random.child("compute")),
+        cn0_down_hz=down,
+        cn0_up_hz=up,
+        num_wireless=wireless,
+        num_visual=visual,
+    )
+
+
+def mobility_of(scenario: Scenario) -> Mobility:
+    """How vehicles of a scenario move."""
+    numbers = scenario.mobility
+    if isinstance(numbers, TraceNumbers):
+        return Trace.read(Path(numbers.path))
+    speeds = numbers.least_speed_m_per_s, numbers.most_speed_m_per_s
+    if isinstance(numbers, ManhattanNumbers):
+        return Manhattan(scenario.side_m, numbers.num_blocks, *speeds)
+    return RandomWaypoint(scenario.side_m, *speeds)
+
+
+def _positions(scenario: Scenario, times_s: Tensor, random: Random) -> tuple[Tensor, Tensor]:
+    num_clients, num_targets = scenario.clients.num_clients, scenario.targets.num_targets
+    mobility = mobility_of(scenario)
+    if isinstance(mobility, Trace):
+        together = mobility.positions(num_clients + num_targets, times_s, random)
+        return together[..., :num_clients, :], together[..., num_clients:, :]
+    clients = mobility.positions(num_clients, times_s, random.child("clients"))
+    return clients, mobility.positions(num_targets, times_s, random.child("targets"))
+
+
+def _cn0_hz(scenario: Scenario, client_m: Tensor, random: Random) -> tuple[Tensor, Tensor]:
+    """[*batch, num_crs, num_clients, num_edges] down and up; both directions have the same gain."""
+    radio = scenario.radio
+    edge_m = torch.tensor([edge.position_m for edge in scenario.edges], dtype=torch.float64)
+    distance_m = (client_m.unsqueeze(-2) - edge_m).norm(dim=-1)
+    shape = tuple(distance_m.shape[-3:])
+    moved_m = (client_m - client_m.roll(1, -3)).norm(dim=-1)
+
+    def process(name: str, correlation_m: float) -> Tensor:
+        return along_the_way(random.normal(shape, name).double(), moved_m, correlation_m)
+
+    in_sight = torch.special.ndtr(process("sight", SIGHT_M)) < line_of_sight_probability(distance_m)
+    shadowing_db = torch.where(
+        in_sight,
+        LOS_SHADOWING_DB * process("shadowing in sight", LOS_SHADOWING_M),
+        NLOS_SHADOWING_DB * process("shadowing", NLOS_SHADOWING_M),
+    )
+    loss_db = path_loss_db(distance_m, in_sight, radio.carrier_ghz, radio.edge_height_m, radio.client_height_m)
+    draws = [g.standard_gamma(radio.fading_blocks, shape) / radio.fading_blocks for g in random.generators("fading")]
+    fading = torch.from_numpy(np.stack(draws)).reshape(distance_m.shape)
+    gain = fading * 10 ** (-(loss_db + shadowing_db) / 10)
+    down_dbhz = radio.edge_tx_power_dbm - _NOISE_DBM_PER_HZ - radio.client_noise_figure_db
+    up_dbhz = scenario.clients.tx_power_dbm - _NOISE_DBM_PER_HZ - radio.edge_noise_figure_db
+    return gain * 10 ** (down_dbhz / 10), gain * 10 ** (up_dbhz / 10)
+
+
+def _between(limits: tuple[float, float], num: int, random: Random) -> Tensor:
+    return limits[0] + (limits[1] - limits[0]) * random.uniform((num,)).double()

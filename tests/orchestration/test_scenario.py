@@ -1,0 +1,111 @@
+"""Scenarios: every number is checked, worlds are what the numbers say and do not depend on the batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.randomness import Random
+from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_names, scenario_of
+from gainnet.orchestration.world import draw_world
+
+STREET = load_scenario("street").model_dump()
+
+
+def changed(section: str, **fields: Any) -> Scenario:
+    return scenario_of(STREET | {section: STREET[section] | fields})
+
+
+@pytest.mark.parametrize("name", scenario_names())
+def test_shipped_scenarios_are_the_paper_s_case(name: str) -> None:
+    scenario = load_scenario(name)
+    assert (scenario.side_m, scenario.clients.num_clients, scenario.targets.num_targets) == (500.0, 50, 100)
+    assert (scenario.rounds.num_rounds, scenario.rounds.duration_s) == (5, 9.0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"side_m": float("nan")}, "scenario.side_m: "),
+        ({"colour": "red"}, "scenario.colour: Extra inputs"),
+        ({"clients": STREET["clients"] | {"num_clients": 10_001}}, "scenario.clients.num_clients: "),
+        ({"clients": STREET["clients"] | {"bandwidth_hz": [9e6, 1e6]}}, "empty"),
+        ({"mobility": {"kind": "teleport"}}, "scenario.mobility: .*teleport"),
+        ({"models": [STREET["models"][0] | {"edge": 9}]}, "models.0.edge: there is no edge 9"),
+        ({"models": [STREET["models"][0] | {"domains": [1.0]}]}, "models.0.domains: give 4"),
+    ],
+)
+def test_a_mistake_is_one_line(fields: dict[str, Any], line: str) -> None:
+    with pytest.raises(ConfigError, match=line) as error:
+        scenario_of(STREET | fields)
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="street"):
+        load_scenario("alley")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_scenario(str(tmp_path / "none.toml"))
+    (tmp_path / "wrong.toml").write_text("side_m = ")
+    with pytest.raises(ConfigError, match="not TOML"):
+        load_scenario(str(tmp_path / "wrong.toml"))
+
+
+@pytest.mark.parametrize("num_clients", [5, 2000])
+def test_a_world_of_any_size_has_its_shapes(num_clients: int) -> None:
+    world = draw_world(changed("clients", num_clients=num_clients), Random.of([1, 2]))
+    assert world.batch == (2,)
+    assert world.client_m.shape == (2, 6, num_clients, 2)
+    assert world.cn0_up_hz.shape == (2, 6, num_clients, 4)
+    assert bool((world.cn0_up_hz > 0).all())
+    assert world.num_visual.shape == (2, 6, num_clients, 4)
+
+
+def test_a_world_of_a_batch_is_the_world_alone() -> None:
+    scenario = load_scenario("square")
+    batch, alone = draw_world(scenario, Random.of([4, 5, 6])), draw_world(scenario, Random.of(5))
+    for name in ("client_m", "target_m", "domain_of_target", "bandwidth_hz", "cn0_down_hz", "num_wireless"):
+        torch.testing.assert_close(getattr(batch, name)[1], getattr(alone, name), rtol=1e-12, atol=1e-9)
+
+
+def test_targets_are_counted_one_by_one() -> None:
+    scenario = changed("clients", num_clients=6)
+    world = draw_world(scenario, Random.of(3))
+    for cr in (0, 5):
+        for n in range(6):
+            expected = [0] * 4
+            for k in range(100):
+                if float((world.client_m[cr, n] - world.target_m[cr, k]).norm()) <= scenario.sensing.wireless_range_m:
+                    expected[int(world.domain_of_target[k])] += 1
+            assert world.num_wireless[cr, n].tolist() == expected
+    assert bool((world.num_visual <= world.num_wireless).all())
+
+
+def test_both_directions_differ_by_power_and_noise_alone() -> None:
+    world = draw_world(load_scenario("street"), Random.of(1))
+    ratio_db = 10 * torch.log10(world.cn0_down_hz / world.cn0_up_hz)
+    torch.testing.assert_close(ratio_db, torch.full_like(ratio_db, 30.0 - 23.0 + 5.0 - 7.0))
+
+
+def test_fading_keeps_the_mean_power() -> None:
+    few, many = (
+        draw_world(scenario_of(STREET | {"radio": STREET["radio"] | {"fading_blocks": k}}), Random.of(range(40)))
+        for k in (1, 10_000)
+    )
+    ratio = few.cn0_up_hz / many.cn0_up_hz
+    assert float(ratio.mean()) == pytest.approx(1.0, abs=0.02)
+    assert float(ratio.var()) == pytest.approx(1.0, abs=0.06)
+
+
+def test_a_trace_moves_clients_and_targets(tmp_path: Path) -> None:
+    lines = [f"{t},{v:02d},{v},{t}" for t in (0, 60) for v in range(8)]
+    path = tmp_path / "trace.csv"
+    path.write_text("\n".join(["time_s,vehicle,x_m,y_m", *lines]) + "\n")
+    fields = STREET | {"mobility": {"kind": "trace", "path": str(path)}, "targets": {"num_targets": 5}}
+    world = draw_world(scenario_of(fields | {"clients": STREET["clients"] | {"num_clients": 3}}), Random.of([1, 2]))
+    assert world.client_m[1, 3].tolist() == [[0, 27], [1, 27], [2, 27]]
+    assert world.target_m[0, 0, :, 0].tolist() == [3, 4, 5, 6, 7]
