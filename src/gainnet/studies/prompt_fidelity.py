@@ -100,7 +100,7 @@ def identity(config: PromptFidelityConfig) -> Mapping[str, str]:
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Means over the random seeds."""
     present = [name for name in METRIC_NAMES if name in table]
-    return {name: float(table[name].mean()) for name in present if table[name].notna().any()}
+    return {name: round(float(table[name].mean()), 6) for name in present if table[name].notna().any()}
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
@@ -109,8 +109,8 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     if captions.empty:
         return
     note = (
-        f"{captions['num_items'].max():g} unseen captions x {len(captions)} random seeds, judged by an attribute "
-        "classifier; bars: 95 % Student interval over random seeds."
+        f"{captions['num_items'].max():g} unseen captions x {len(captions)} random seeds, judged by an "
+        "attribute classifier;\nbars: 95 % Student interval over random seeds."
     )
     figure, (ax,) = panels(1, 1, "Does the picture show what the caption says?", note)
     spreads = [spread([float(x) for x in captions[name]]) for name in ATTRIBUTES]
