@@ -103,14 +103,21 @@ def versions() -> dict[str, str | None]:
 
 
 def commit() -> str | None:
-    """The git commit of this source tree; `None` where this file is not tracked."""
+    """The git commit of this source tree, with `-dirty` when sources differ from it; `None` where it is not tracked."""
     here = Path(__file__)
-    try:
-        git = ["git", "-C", str(here.parent)]
-        subprocess.run([*git, "ls-files", "--error-unmatch", here.name], check=True, capture_output=True)
-        return subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
+    if not _git(here.parent, "ls-files", here.name):
         return None
+    changed = _git(here.parents[1], "status", "--porcelain", "--untracked-files=no", ".")
+    return _git(here.parent, "rev-parse", "HEAD") + ("-dirty" if changed else "")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """What git says; empty where it fails or is not installed."""
+    try:
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def _version(package: str) -> str | None:
