@@ -97,8 +97,13 @@ class Graph:
             model: [*batch, num_clients], int64.
         """
         index = model.unsqueeze(-1)
-        sharing = sharing_of(model, self.edge_of_model, torch.ones_like(model, dtype=torch.bool)).gather(-1, index)
-        band = self.regime.bandwidth_hz(self.own_hz.unsqueeze(-1), self._all(sharing)).gather(-1, index)
+        everybody = torch.ones_like(model, dtype=torch.bool)
+        sharing = sharing_of(model, self.edge_of_model, everybody)
+        own_hz = self.own_hz.unsqueeze(-1)
+        expected, band = (self.regime.bandwidth_hz(own_hz, k).gather(-1, index) for k in (self.num_sharing, sharing))
+        if torch.equal(expected, band):
+            found = self.workload
+            return Workload(*(x.gather(-1, index).squeeze(-1) for x in (found.wireless, found.visual, found.reason)))
         found = _workload(self.pool, band, self.spent, self.sensing.of_model(index), self.tasks.of_model(index))
         return Workload(found.wireless.squeeze(-1), found.visual.squeeze(-1), found.reason.squeeze(-1))
 
@@ -106,9 +111,6 @@ class Graph:
         """[*batch, num_clients, num_models], most samples if that many clients were on each model's edge."""
         band = self.regime.bandwidth_hz(self.own_hz.unsqueeze(-1), num_sharing.expand_as(self.correlation))
         return _workload(self.pool, band, self.spent, self.sensing, self.tasks)
-
-    def _all(self, sharing: Tensor) -> Tensor:
-        return sharing.expand(*sharing.shape[:-1], self.num_models)
 
 
 def graph_of(world: World, regime: Regime, cr: int, state: State) -> Graph:

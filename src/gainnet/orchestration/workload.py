@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import final
+from typing import TypeVar, final
 
 import torch
 from torch import Tensor
@@ -132,6 +132,9 @@ class Sensing:
         )
 
 
+_Part = TypeVar("_Part", Pool, Task, Sensing)
+
+
 @final
 @dataclass(frozen=True)
 class Consumption:
@@ -252,8 +255,25 @@ def steady_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
 
     Arguments as `achievable_workload`.
     """
-    most = task.most_samples(pool)
-    x = most
+    least = torch.zeros_like(task.cycles_per_sample)
+    top_wireless, top_visual = _sensed(pool, sensing, least, least)
+    x = torch.minimum(task.most_samples(pool), top_wireless + top_visual)
+    spent = consumption(pool, task, x)
+    wireless, visual = _sensed(pool, sensing, spent.exchange.area_hz_s, spent.cycles)
+    # Where targets are the limit, that is all; the others come down.
+    starved = x - wireless - visual > _TOLERANCE * x
+    if bool(starved.any()):
+        lower = _fed(_only(pool, starved), _only(sensing, starved), _only(task, starved), x[starved])
+        x, wireless, visual = (
+            whole.masked_scatter(starved, part) for whole, part in zip((x, wireless, visual), lower, strict=True)
+        )
+    nothing_spent = torch.full_like(x, int(Reason.FEASIBLE), dtype=torch.long)
+    return _capped(wireless, visual, x, _reason(pool, nothing_spent, sensing, task))
+
+
+def _fed(pool: Pool, sensing: Sensing, task: Task, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The largest x that feeds itself, from above, and the wireless and visual samples beside it."""
+    most = x
     for _ in range(_MAX_STEPS):
         spent = consumption(pool, task, x)
         wireless, visual = _sensed(pool, sensing, spent.exchange.area_hz_s, spent.cycles)
@@ -261,8 +281,12 @@ def steady_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
         if bool((excess <= _TOLERANCE * most).all()):
             break
         x = (x - excess / (1 + _fall(pool, sensing, task, spent, wireless, visual))).clamp_min(0.0)
-    idle = consumption(pool, task, torch.zeros_like(x))
-    return _capped(wireless, visual, x, _reason(pool, idle.reason, sensing, task))
+    return x, wireless, visual
+
+
+def _only(part: _Part, chosen: Tensor) -> _Part:
+    """The chosen items of a pool, a task or sensing, flat."""
+    return type(part)(*(getattr(part, field.name).expand(chosen.shape)[chosen] for field in fields(part)))
 
 
 def serial_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
@@ -277,8 +301,8 @@ def serial_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
     train = pool.cycles_per_s / task.cycles_per_sample
     window_s = (pool.duration_s - task.least_exchange_s(pool)).clamp_min(0.0)
     sensing_s = window_s * train / (wireless + visual + train)
-    idle = consumption(pool, task, torch.zeros_like(sensing_s))
-    reason = _reason(pool, idle.reason, sensing, task)
+    nothing_spent = torch.full_like(sensing_s, int(Reason.FEASIBLE), dtype=torch.long)
+    reason = _reason(pool, nothing_spent, sensing, task)
     return _capped(wireless * sensing_s, visual * sensing_s, torch.full_like(sensing_s, torch.inf), reason)
 
 
