@@ -110,7 +110,9 @@ class Manhattan:
         heading = (start[..., 2] * 4).long()
         corners = [crossing]
         for leg in range(num_legs):
-            heading = self._heading(crossing, heading, random.uniform((num_vehicles,), "turns", leg))
+            if leg % _LEGS_AT_ONCE == 0:
+                turns = random.uniform((num_vehicles, _LEGS_AT_ONCE), "turns", leg)
+            heading = self._heading(crossing, heading, turns[..., leg % _LEGS_AT_ONCE])
             crossing = crossing + _DIRECTIONS[heading]
             corners.append(crossing)
         speed = self.least_speed_m_per_s + start[..., 3] * (self.most_speed_m_per_s - self.least_speed_m_per_s)

@@ -1,1 +1,108 @@
-"""Which client serves which model with which resources, so that the models gain most."""
+"""Which client serves which model with which resources, so that the models gain most.
+
+scenario -> world -> graph of a round -> policy -> association -> samples sensed -> samples consumed -> gain
+"""
+
+from gainnet.orchestration.association import (
+    Association,
+    BestResponse,
+    Greedy,
+    LargestCorrelation,
+    LeastLatency,
+    LoadTable,
+    Matching,
+    MostTargets,
+    Policy,
+    RandomChoice,
+    SequentialGreedy,
+    paper_baselines,
+    policies,
+)
+from gainnet.orchestration.board import draw_board, occupancy, violations
+from gainnet.orchestration.bound import Columns, RoundSolution, horizon_bound, lagrangian_round, milp_round
+from gainnet.orchestration.env import Environment, Moment
+from gainnet.orchestration.gain import CORRELATIONS, GAIN_FUNCTIONS, Correlation, GainFunction
+from gainnet.orchestration.graph import Graph, State, consumed, graph_of
+from gainnet.orchestration.optimum import Optimum, exhaustive_optimum, independent_optimum
+from gainnet.orchestration.regime import Contention, Independent, Regime
+from gainnet.orchestration.resources import Grid, Pool
+from gainnet.orchestration.rollout import Rollout, play
+from gainnet.orchestration.rounds import Activity, Schedule, serial_schedule, zeros_schedule
+from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_names, scenario_of
+from gainnet.orchestration.workload import (
+    Consumption,
+    Reason,
+    Sensing,
+    Task,
+    Workload,
+    achievable_workload,
+    consumption,
+    serial_workload,
+    steady_workload,
+    workload_up_to,
+)
+from gainnet.orchestration.world import World, draw_world
+
+__all__ = [
+    "CORRELATIONS",
+    "GAIN_FUNCTIONS",
+    "Activity",
+    "Association",
+    "BestResponse",
+    "Columns",
+    "Consumption",
+    "Contention",
+    "Correlation",
+    "Environment",
+    "GainFunction",
+    "Graph",
+    "Greedy",
+    "Grid",
+    "Independent",
+    "LargestCorrelation",
+    "LeastLatency",
+    "LoadTable",
+    "Matching",
+    "Moment",
+    "MostTargets",
+    "Optimum",
+    "Policy",
+    "Pool",
+    "RandomChoice",
+    "Reason",
+    "Regime",
+    "Rollout",
+    "RoundSolution",
+    "Scenario",
+    "Schedule",
+    "Sensing",
+    "SequentialGreedy",
+    "State",
+    "Task",
+    "Workload",
+    "World",
+    "achievable_workload",
+    "consumed",
+    "consumption",
+    "draw_board",
+    "draw_world",
+    "exhaustive_optimum",
+    "graph_of",
+    "horizon_bound",
+    "independent_optimum",
+    "lagrangian_round",
+    "load_scenario",
+    "milp_round",
+    "occupancy",
+    "paper_baselines",
+    "play",
+    "policies",
+    "scenario_names",
+    "scenario_of",
+    "serial_schedule",
+    "serial_workload",
+    "steady_workload",
+    "violations",
+    "workload_up_to",
+    "zeros_schedule",
+]

@@ -185,5 +185,9 @@ def _h(u: Tensor) -> Tensor:
 
 def _h_of(u: Tensor, log_u: Tensor) -> Tensor:
     """(1 + u) ln(1 + u) - u; a series where the difference would lose digits."""
+    exact = (1 + u) * log_u - u
+    small = u < _SMALL
+    if not bool(small.any()):
+        return exact
     series = u.square() * (0.5 - u * (1 / 6 - u * (1 / 12 - u / 20)))
-    return torch.where(u < _SMALL, series, (1 + u) * log_u - u)
+    return torch.where(small, series, exact)

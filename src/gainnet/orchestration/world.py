@@ -130,14 +130,14 @@ def _cn0_hz(scenario: Scenario, client_m: Tensor, random: Random) -> tuple[Tenso
     shape = tuple(distance_m.shape[-3:])
     moved_m = (client_m - client_m.roll(1, -3)).norm(dim=-1)
 
-    def process(name: str, correlation_m: float) -> Tensor:
+    def walk(name: str, correlation_m: float) -> Tensor:
         return along_the_way(random.normal(shape, name).double(), moved_m, correlation_m)
 
-    in_sight = torch.special.ndtr(process("sight", SIGHT_M)) < line_of_sight_probability(distance_m)
+    in_sight = torch.special.ndtr(walk("sight", SIGHT_M)) < line_of_sight_probability(distance_m)
     shadowing_db = torch.where(
         in_sight,
-        LOS_SHADOWING_DB * process("shadowing in sight", LOS_SHADOWING_M),
-        NLOS_SHADOWING_DB * process("shadowing", NLOS_SHADOWING_M),
+        LOS_SHADOWING_DB * walk("shadowing in sight", LOS_SHADOWING_M),
+        NLOS_SHADOWING_DB * walk("shadowing", NLOS_SHADOWING_M),
     )
     loss_db = path_loss_db(distance_m, in_sight, radio.carrier_ghz, radio.edge_height_m, radio.client_height_m)
     draws = [g.standard_gamma(radio.fading_blocks, shape) / radio.fading_blocks for g in random.generators("fading")]
