@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HIGHEST_DRAWN_DB = 50.0
+ENOUGH_DB = 45.0
 FADING_TITLES = {"awgn": "AWGN", "rayleigh": "Rayleigh block fading"}
 
 
@@ -147,7 +148,8 @@ def _crossover(found: pd.DataFrame, note: str) -> Figure:
         len(drawn) // len(fadings),
         len(fadings),
         "Where each side wins: PSNR of the best seed over a real link minus PSNR of the best coded picture, in dB\n"
-        "(blue: a seed that the device finishes wins; orange: the finished picture wins; below, the winner)",
+        "(blue: a seed that the device finishes wins; orange: the finished picture wins; below, the winner)\n"
+        f"PSNR counts up to {ENOUGH_DB:g} dB, nobody sees more; a lossy picture ends near there",
         note,
     )
     for ax, (name, rows, fading) in zip(axes, drawn, strict=True):
@@ -164,7 +166,8 @@ def _map(ax: Axes, seeds: pd.DataFrame, pictures: pd.DataFrame) -> None:
     index = ["num_channel_uses", "snr_db"]
     both = seed.merge(picture, on=index, suffixes=("_seed", "_picture")).set_index(index)
     both = both.reindex([(uses, snr) for uses in budgets for snr in snrs_db])
-    gain_db = np.asarray(both["psnr_db_seed"] - both["psnr_db_picture"], dtype=float)
+    seed_db, picture_db = (both[name].clip(upper=ENOUGH_DB) for name in ("psnr_db_seed", "psnr_db_picture"))
+    gain_db = np.asarray(seed_db - picture_db, dtype=float)
     ax.imshow(
         gain_db.reshape(len(budgets), len(snrs_db)),
         cmap=_blue_orange(),
@@ -177,7 +180,7 @@ def _map(ax: Axes, seeds: pd.DataFrame, pictures: pd.DataFrame) -> None:
     for position, (gain, (seed_name, picture_name)) in enumerate(zip(gain_db, names, strict=True)):
         y, x = divmod(position, len(snrs_db))
         if np.isfinite(gain):
-            winner = seed_name if gain >= 0 else picture_name
+            winner = "tie" if abs(gain) < 0.05 else seed_name if gain > 0 else picture_name
             ax.text(x, y, f"{gain:+.1f}\n{winner.removeprefix('best_codec_')}", ha="center", va="center", fontsize=7.5)
     ax.grid(False)
     ax.set_xticks(range(len(snrs_db)), [f"{snr:g}" for snr in snrs_db])
