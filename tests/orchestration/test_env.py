@@ -12,7 +12,7 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
-from gainnet.orchestration.association import Greedy
+from gainnet.orchestration.association import Greedy, policies
 from gainnet.orchestration.env import NUM_EDGE_FEATURES, NUM_VERTEX_FEATURES, Environment
 from gainnet.orchestration.gymnasium_env import OrchestrationEnv
 from gainnet.orchestration.pettingzoo_env import OrchestrationParallelEnv
@@ -110,3 +110,30 @@ def test_both_adapters_play_the_same_game() -> None:
         assert set(over.values()) == {ended}
     assert ended
     assert parallel.agents == []
+
+
+@pytest.mark.parametrize(
+    ("section", "fields"),
+    [
+        ("sensing", {"wireless_range_m": 0.0, "visual_range_m": 0.0}),
+        ("clients", {"num_clients": 6, "tx_power_dbm": -300.0}),
+        ("radio", {"edge_tx_power_dbm": -5000.0}),
+        ("rounds", {"num_rounds": 5, "duration_s": 1e-6}),
+        ("gain", {"scale_samples": 1e-12}),
+    ],
+)
+def test_a_hopeless_scenario_gains_little_but_is_never_undefined(section: str, fields: dict[str, float]) -> None:
+    numbers = SMALL.model_dump()
+    scenario = scenario_of(numbers | {section: numbers[section] | fields})
+    for regime in (Independent.of(scenario), Contention.of(scenario)):
+        env = Environment(scenario, regime)
+        moment = env.reset(Random.of([1, 2]))
+        while not moment.over:
+            assert bool(env.observe(moment).isfinite().all())
+            assert moment.graph is not None
+            for name in ("ml_scc", "mp_tsc", "sequential_greedy", "matching"):
+                assert policies(50.0)[name](moment.graph, Random.of([1, 2])).model.shape == (2, 6)
+            moment, reward = env.step(moment, moment.graph.gain.argmax(-1))
+            assert bool(reward.isfinite().all())
+            if section != "gain":
+                assert reward.tolist() == [0.0, 0.0]
