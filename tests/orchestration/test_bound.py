@@ -79,15 +79,16 @@ def test_loads_are_merged_where_nothing_changes() -> None:
 def test_the_horizon_is_bounded() -> None:
     scenario = small(3, 2, 2)
     regime = tight(scenario, 4e6)
-    for seed in range(3):
+    for seed in range(2):
         world = draw_world(scenario, Random.of(seed))
         best = float(exhaustive_optimum(world, regime).gain)
-        assert best * (1 - 1e-9) <= horizon_bound(world, regime, 200) <= best * 2
+        assert best * (1 - 1e-9) <= horizon_bound(world, regime, 100) <= best * 2
 
 
 def test_a_program_out_of_time_still_bounds() -> None:
-    table = table_of(STREET, 4e7, 5)
-    found = milp_round(table, time_limit_s=1.0, gap=1e-4)
+    table = table_of(small(20, 4, 1), 1.6e7, 5)
+    found = milp_round(table, time_limit_s=0.5, gap=1e-6)
+    assert found.gain == pytest.approx(float(table.total(found.model)))
     other = BestResponse(num_starts=0)(table.graph, Random.of(0)).model
     assert found.bound >= float(table.total(other)) * (1 - 1e-9)
     assert found.bound >= found.gain

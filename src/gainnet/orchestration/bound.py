@@ -102,7 +102,8 @@ def milp_round(table: LoadTable, time_limit_s: float, gap: float) -> RoundSoluti
     columns = Columns.of(table)
     most = columns.worth.amax(0).sum(0)
     points = [torch.linspace(0, 1, _NUM_FIRST_CUTS, dtype=torch.float64) ** 2 * most[m] for m in range(len(most))]
-    best = RoundSolution(torch.zeros(columns.shape[1], dtype=torch.long), -np.inf, np.inf, 0.0)
+    first = torch.zeros(columns.shape[1], dtype=torch.long)
+    best = RoundSolution(first, float(table.total(first)), np.inf, 0.0)
     while True:
         left_s = time_limit_s - (time.perf_counter() - start_s)
         model, bound = _solve(columns, points, max(left_s, 0.01), gap / 2) if left_s > 0 else (None, np.inf)
