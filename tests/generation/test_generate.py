@@ -8,10 +8,14 @@ import torch
 from PIL import Image
 
 from gainnet.core.errors import ConfigError, GainnetError, PlanError
+from gainnet.core.randomness import Random
+from gainnet.core.text import text_to_tensor
 from gainnet.generation import GenerationConfig, estimate, generate, open_model, save
+from gainnet.generation.assemble import build_network, build_plan
 from gainnet.generation.page import page
 from gainnet.generation.save import step_table
 from gainnet.network import profile
+from gainnet.protocols import Transfer
 
 PROMPT = "a red star above a blue house at sunset"
 FAST = {"num_steps": 2}
@@ -34,8 +38,6 @@ def test_over_an_ideal_link_every_protocol_is_exact(model):
 
 def test_eiug_over_an_ideal_link_is_diffusers_own_picture(model):
     result = generate(GenerationConfig((PROMPT,), fading="ideal", random_seed=5, **FAST), model)
-    from gainnet.core.randomness import Random
-
     theirs = model.pipeline(
         PROMPT,
         num_inference_steps=2,
@@ -202,3 +204,17 @@ def test_the_step_table_has_a_line_per_step(model):
     lines = step_table(report).splitlines()
     assert lines[0].startswith("label,start_s,duration_s,wall_s")
     assert len(lines) == len(report.steps) + 1
+
+
+@pytest.mark.parametrize("name", ["raw", "linear"])
+def test_analog_seeds_of_the_shipped_model_have_unit_power(name):
+    prompts = (PROMPT, "a green heart", "a pink boat in a forest", "a small white moon at night") * 4
+    config = GenerationConfig(prompts, codec={"seed": name})
+    model, random = open_model(config), Random.of(range(16))
+    plan = build_plan(config, model, build_network(config))
+    codec = next(step.codec for step in plan.steps if isinstance(step, Transfer) and step.tensor == "latent")
+    tensors = {"prompt": text_to_tensor(prompts)}
+    for part in (model.text_encoder, model.prior, model.denoiser):
+        tensors |= part(tensors, random)
+    power = codec.encode(tensors["latent"], torch.full((16,), 10.0)).values.abs().square().mean()
+    assert float(power) == pytest.approx(1.0, abs=0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -117,6 +118,11 @@ class SeedBasis:
     @property
     def num_values(self) -> int:
         return len(self.mean)
+
+    @property
+    def root_mean_square(self) -> float:
+        """Of the latents' entries: what a code without a transform divides by, to send at unit power."""
+        return math.sqrt(float((self.variances.double().sum() + self.mean.double().square().sum()) / self.num_values))
 
     def analyse(self, x: Tensor, batch: tuple[int, ...]) -> Tensor:
         """[*batch, num_values], components of latents [*batch, ...].

@@ -126,7 +126,7 @@ class RawAnalog:
     $s = (x_1 + j x_2) / (\sqrt 2\, a)$, received with `Symbols.mmse`
 
     E|s|^2 = 1 when the values have mean square a^2. A normalisation per item would be side information that the
-    receiver does not have, so `scale` is fixed and known to both ends; latents have about unit variance.
+    receiver does not have, so `scale` is fixed and known to both ends; `SeedBasis.root_mean_square` is that of a model.
 
     Args:
         num_channel_uses: complex symbols per item; `None` for one per two values. A whole multiple of that repeats the

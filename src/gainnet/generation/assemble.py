@@ -76,13 +76,20 @@ class Content:
         """Principal components that fit the model; raises `ModelError` when there are none."""
         return SeedBasis.load(self.model.name, self.model.sha256)
 
+    def latent_root_mean_square(self) -> float:
+        """Of the latents that the model makes; 1 (assumed, as diffusers scales them so) where nobody measured it."""
+        try:
+            return self.basis().root_mean_square
+        except ModelError:
+            return 1.0
+
 
 Builder = Callable[[Content], AnyCodec]
 
 CODECS: Mapping[str, Mapping[str, Builder]] = {
     "prompt": {"text": lambda c: TextCodec(expected_bytes=c.prompt_bytes)},
     "seed": {
-        "raw": lambda c: RawAnalog(c.num_channel_uses),
+        "raw": lambda c: RawAnalog(c.num_channel_uses, scale=c.latent_root_mean_square()),
         "linear": lambda c: LinearCode(c.basis(), c.num_channel_uses or math.ceil(c.model.latent.num_values / 2)),
         "digital": lambda c: c.matched(lambda bits: QuantizedSeed(c.basis(), max_bits=bits), QuantizedSeed(c.basis())),
         "float32": lambda c: Float32(),
@@ -151,7 +158,7 @@ def _default_codec(kind: str, config: GenerationConfig, content: Content) -> Any
     try:
         return CODECS[kind][DEFAULT_BITS[kind]](content)
     except ModelError:
-        return RawAnalog(content.num_channel_uses)
+        return CODECS["seed"]["raw"](content)
 
 
 def _plugged(codec_class: Any, content: Content) -> AnyCodec:

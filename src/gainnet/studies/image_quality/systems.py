@@ -48,7 +48,7 @@ def methods(material: Material) -> Mapping[str, Method]:
         **{name: System(material, centralized, Air.tabulated, codec) for name, codec in filled.items()},
         **{f"{name}_shannon": System(material, centralized, Air.shannon, codec) for name, codec in filled.items()},
         "raw_pixels": System(material, centralized, Air.tabulated, partial(_raw_pixels, num_values)),
-        "raw": System(material, eiug, Air.analog, lambda air, link: RawAnalog(air.num_channel_uses)),
+        "raw": System(material, eiug, Air.analog, partial(_raw, material.basis)),
         "linear": System(material, eiug, Air.analog, partial(_linear, material.basis)),
         "digital": System(material, eiug, Air.tabulated, digital),
         "gaussian_opta": GaussianOpta(material),
@@ -57,6 +57,10 @@ def methods(material: Material) -> Mapping[str, Method]:
 
 def _filled(codec_of: Callable[[float], AnyCodec], air: Air, link: AnyLink) -> AnyCodec:
     return air.matched(codec_of, link)
+
+
+def _raw(basis: SeedBasis, air: Air, link: AnyLink) -> AnyCodec:
+    return RawAnalog(air.num_channel_uses, scale=basis.root_mean_square)
 
 
 def _linear(basis: SeedBasis, air: Air, link: AnyLink) -> AnyCodec:
