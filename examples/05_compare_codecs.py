@@ -24,7 +24,7 @@ for snr_db in (0.0, 5.0, 10.0):
     analog, digital = AnalogLink(AWGN(), snr_db), TabulatedLink(AWGN(), snr_db)
     max_bits = digital.capacity_bits(NUM_CHANNEL_USES, db_to_linear(snr_db))
     choices = {
-        "raw": (RawAnalog(NUM_CHANNEL_USES), analog),
+        "raw": (RawAnalog(NUM_CHANNEL_USES, scale=basis.root_mean_square), analog),
         "linear": (LinearCode(basis, NUM_CHANNEL_USES), analog),
         "digital": (QuantizedSeed(basis, max_bits=max_bits), digital),
     }

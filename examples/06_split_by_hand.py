@@ -6,7 +6,7 @@ device: prompt ==up==> edge: text encoder, prior, denoiser[:cut] ==latent down==
 import torch
 
 from gainnet import load_model
-from gainnet.codecs import RawAnalog, TextCodec
+from gainnet.codecs import RawAnalog, SeedBasis, TextCodec
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Spec
@@ -27,7 +27,7 @@ def finish_on_device(model: DiffusionModel, cut: int) -> Plan:
             Compute(EDGE, model.text_encoder),
             Compute(EDGE, model.prior),
             Compute(EDGE, model.denoiser[:cut]),
-            Transfer(EDGE, (DEVICE,), "latent", RawAnalog()),
+            Transfer(EDGE, (DEVICE,), "latent", seed_codec),
             Compute(DEVICE, model.text_encoder),
             Compute(DEVICE, model.denoiser[cut:]),
             Compute(DEVICE, model.decoder),
