@@ -17,7 +17,7 @@ from gainnet.studies.image_quality.air import Air
 from gainnet.studies.image_quality.material import Material, gather
 from gainnet.studies.image_quality.systems import System, methods
 from gainnet.studies.presets import load_config
-from gainnet.studies.study import Case
+from gainnet.studies.study import Case, Value
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,12 @@ def material() -> Material:
 
 
 def case(method: str, snr_db: float, num_channel_uses: int, fading: str = "awgn") -> Case:
-    values = {"protocol": "any", "fading": fading, "snr_db": snr_db, "num_channel_uses": num_channel_uses}
+    values: dict[str, Value] = {
+        "protocol": "any",
+        "fading": fading,
+        "snr_db": snr_db,
+        "num_channel_uses": num_channel_uses,
+    }
     return Case(method, values, 0)
 
 

@@ -103,7 +103,7 @@ def run_study(
     """Runs a study by name, or goes on where it was stopped; see `runner.run_study`.
 
     Raises:
-        ConfigError: no such study or preset, wrong settings, or a folder that cannot be written.
+        ConfigError: no such study or preset, wrong settings, or a folder that cannot be written or gone on with.
     """
     return _run(find_study(name), preset, out, progress, resume, source=name)
 
@@ -112,7 +112,7 @@ def draw_figures(folder: Path) -> tuple[Path, ...]:
     """Draws the figures of a finished run again, from its table alone.
 
     Raises:
-        ConfigError: the folder holds no finished run of a known study.
+        ConfigError: the folder holds no finished run of a known study, or it is damaged.
     """
     run = RunFolder(folder).read_run()
     if not run:

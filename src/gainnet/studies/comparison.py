@@ -48,7 +48,7 @@ def compare(a: Path, b: Path) -> Comparison:
     """The runs in two folders side by side.
 
     Raises:
-        ConfigError: a folder holds no finished run, or they belong to different studies.
+        ConfigError: a folder holds no finished run or a damaged one, or they belong to different studies.
     """
     first, second = (_finished(path) for path in (a, b))
     if first["study"] != second["study"]:
@@ -57,7 +57,12 @@ def compare(a: Path, b: Path) -> Comparison:
         )
     metrics = _pairs(first["metrics"], second["metrics"])
     settings = {name: pair for name, pair in _pairs(_settings(first), _settings(second)).items() if pair[0] != pair[1]}
-    return Comparison(first["study"], settings, metrics, _joined(RunFolder(a).read_table(), RunFolder(b).read_table()))
+    tables = [RunFolder(path).read_table() for path in (a, b)]
+    try:
+        table = _joined(*tables)
+    except ValueError:  # text in the place of numbers
+        raise ConfigError(f"run: the tables of {a} and {b} do not fit together; run the damaged one again") from None
+    return Comparison(first["study"], settings, metrics, table)
 
 
 def _finished(path: Path) -> dict[str, Any]:

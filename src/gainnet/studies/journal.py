@@ -65,7 +65,7 @@ class Journal:
 
     @property
     def wall_s(self) -> float:
-        """Seconds that the cases took, over all sessions."""
+        """Seconds that the cases took, over all attempts."""
         return math.fsum(line["wall_s"] for line in self.lines.values())
 
 

@@ -31,6 +31,19 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 PACKAGES = ("gainnet", "torch", "numpy", "scipy", "sionna-no-rt", "diffusers", "transformers", "constriction", "pillow")
 
+KINDS: Mapping[str, tuple[type, ...]] = {
+    "study": (str,),
+    "source": (str,),
+    "config": (dict,),
+    "identity": (dict,),
+    "commit": (str, type(None)),
+    "versions": (dict,),
+    "complete": (bool,),
+}
+"""What every run.json holds."""
+
+KINDS_WHEN_COMPLETE: Mapping[str, tuple[type, ...]] = {"wall_s": (int, float), "metrics": (dict,)}
+
 
 @final
 @dataclass(frozen=True)
@@ -59,15 +72,18 @@ class RunFolder:
         """run.json; `{}` before the first run.
 
         Raises:
-            ConfigError: it is not JSON.
+            ConfigError: it is damaged.
         """
+        path = self.path / "run.json"
         try:
-            run: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+            run: Any = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except ValueError:
-            raise ConfigError(f"run: {self.path / 'run.json'} is not JSON; delete the folder and run again") from None
-        return run
+        except (ValueError, OSError, RecursionError):
+            raise damaged(path) from None
+        if not _is_run(run):
+            raise damaged(path)
+        return dict(run)
 
     def write_run(self, run: Mapping[str, Any]) -> None:
         write_whole(self.path / "run.json", (json.dumps(run, indent=2) + "\n").encode())
@@ -76,16 +92,31 @@ class RunFolder:
         """The rows of table.csv.
 
         Raises:
-            ConfigError: the folder holds no finished run.
+            ConfigError: the folder holds no finished run, or its table is damaged.
         """
         import pandas as pd
 
         if not self.table_path.is_file():
             raise ConfigError(f"run: {self.path} holds no table.csv; give the folder of a finished study")
-        return pd.read_csv(self.table_path)
+        try:
+            table = pd.read_csv(self.table_path)
+        except (ValueError, OSError):  # pandas' own errors and those of the encoding are ValueErrors
+            raise damaged(self.table_path) from None
+        if table.empty or not {"method", "random_seed"} <= set(table.columns):
+            raise damaged(self.table_path)
+        return table
 
     def write_table(self, rows: Iterable[Row]) -> None:
         write_whole(self.table_path, _csv(list(rows)))
+
+
+def damaged(path: Path, why: str = "") -> ConfigError:
+    """The error for a file of a run that cannot be used.
+
+    >>> str(damaged(Path("run.json")))
+    'run: run.json is damaged; delete the folder and run again'
+    """
+    return ConfigError(f"run: {path} is damaged{f' ({why})' if why else ''}; delete the folder and run again")
 
 
 def config_hash(identity: Mapping[str, Any]) -> str:
@@ -118,6 +149,21 @@ def _git(folder: Path, *arguments: str) -> str:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
+
+
+def _is_run(run: Any) -> bool:
+    """Whether a run.json holds all that is read from it."""
+    if not isinstance(run, dict) or not _has(run, KINDS):
+        return False
+    if not run["complete"]:
+        return True
+    return _has(run, KINDS_WHEN_COMPLETE) and all(
+        x is None or isinstance(x, int | float) for x in run["metrics"].values()
+    )
+
+
+def _has(run: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> bool:
+    return all(name in run and isinstance(run[name], kind) for name, kind in kinds.items())
 
 
 def _version(package: str) -> str | None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, final
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, GainnetError
 from gainnet.core.files import check_writable, write_whole
 from gainnet.studies.journal import Journal, journal
 from gainnet.studies.presets import as_json, load_config
-from gainnet.studies.results import SCHEMA_VERSION, RunFolder, commit, config_hash, versions
+from gainnet.studies.results import SCHEMA_VERSION, RunFolder, commit, config_hash, damaged, versions
 from gainnet.studies.study import C, Case, Study, evaluate
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class StudyResult:
         table_path: table.csv in it.
         metrics: every metric of the study; `None` where this run did not compute it.
         figure_paths: what was drawn.
-        wall_s: measured seconds of all its cases, over all sessions.
+        wall_s: measured seconds of all its cases, over all attempts.
     """
 
     study: str
@@ -67,18 +68,19 @@ def run_study(
     resume: bool = True,
     source: str | None = None,
 ) -> StudyResult:
-    """The study's table, metrics and figures; cases that an earlier session finished are not run again.
+    """The study's table, metrics and figures; cases that an earlier attempt finished are not run again.
 
     Args:
         study: what to run.
         preset: default, quick, full, or a TOML file of settings that differ from the default.
         out: folder of all runs.
         progress: told after every case.
-        resume: `False` throws away what an earlier session of this very configuration found.
+        resume: `False` throws away what an earlier attempt at this very configuration found.
         source: name that finds the study again when figures are redrawn; its own name if `None`.
 
     Raises:
-        ConfigError: the settings are wrong or the folder cannot be written.
+        ConfigError: the settings are wrong, the folder cannot be written, what it holds is damaged, or it was begun
+            with another commit or other packages.
     """
     config = load_config(study, preset)
     check_writable(out)
@@ -88,26 +90,22 @@ def run_study(
     if not resume:
         shutil.rmtree(folder.path, ignore_errors=True)
     run = folder.read_run()
-    if not run.get("complete"):
-        run = _complete(
-            study, config, folder, decides | {"preset": str(preset), "source": source or study.name}, progress
-        )
-    folder.journal_path.unlink(missing_ok=True)
-    metrics, figures = summarise(study, folder.read_table()), draw_figures(study, folder.path)
-    return StudyResult(study.name, folder.path, folder.table_path, metrics, figures, run["wall_s"])
+    if run.get("complete"):
+        with _trusting(folder):
+            return _result(study, folder, run)
+    decides |= {"preset": str(preset), "source": source or study.name}
+    return _result(study, folder, _complete(study, config, folder, decides, progress))
 
 
 def draw_figures(study: Study[C], path: Path) -> tuple[Path, ...]:
     """Draws the figures of a finished run again, from its table alone.
 
     Raises:
-        ConfigError: the folder holds no finished run.
+        ConfigError: the folder holds no finished run, or its table is damaged.
     """
     folder = RunFolder(path)
-    table = folder.read_table()
-    return tuple(
-        file for name, figure in study.draw(table) for file in _save(figure, folder.figures_path / f"{name}.png")
-    )
+    with _trusting(folder):
+        return _draw(study, folder, folder.read_table())
 
 
 def summarise(study: Study[C], table: pd.DataFrame) -> dict[str, float | None]:
@@ -122,6 +120,31 @@ def summarise(study: Study[C], table: pd.DataFrame) -> dict[str, float | None]:
     return {name: _finite(found.get(name)) for name in study.metric_names}
 
 
+@contextmanager
+def _trusting(folder: RunFolder) -> Iterator[None]:
+    """Reads a table of an earlier day, which may lack a column or hold text in the place of numbers."""
+    try:
+        yield
+    except GainnetError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise damaged(folder.table_path, why) from error
+
+
+def _result(study: Study[C], folder: RunFolder, run: Mapping[str, Any]) -> StudyResult:
+    folder.journal_path.unlink(missing_ok=True)
+    table = folder.read_table()
+    metrics, figures = summarise(study, table), _draw(study, folder, table)
+    return StudyResult(study.name, folder.path, folder.table_path, metrics, figures, run["wall_s"])
+
+
+def _draw(study: Study[C], folder: RunFolder, table: pd.DataFrame) -> tuple[Path, ...]:
+    return tuple(
+        file for name, figure in study.draw(table) for file in _save(figure, folder.figures_path / f"{name}.png")
+    )
+
+
 def _complete(
     study: Study[C], config: C, folder: RunFolder, decides: dict[str, Any], progress: Progress
 ) -> dict[str, Any]:
@@ -131,6 +154,8 @@ def _complete(
         raise ConfigError("config: a swept value or random seed is listed twice; list each once")
     begun = _begun(config, decides, len(cases))
     with journal(folder.journal_path) as finished:
+        if finished.lines:
+            _check_same_origin(folder, begun)
         folder.write_run(begun)
         _run_missing(study, config, cases, finished, progress)
         folder.write_table([finished.row(case) for case in cases])
@@ -138,6 +163,14 @@ def _complete(
         run = begun | {"complete": True, "wall_s": round(finished.wall_s, 1), "metrics": metrics}
         folder.write_run(run)
     return run
+
+
+def _check_same_origin(folder: RunFolder, present: Mapping[str, Any]) -> None:
+    """Other code or packages may give other numbers, and one table must not mix them."""
+    was, now = ({"commit": run.get("commit"), **run.get("versions", {})} for run in (folder.read_run(), present))
+    other = [f"{name} {was.get(name) or 'unknown'}" for name in {**now, **was} if was.get(name) != now.get(name)]
+    if other:
+        raise ConfigError(f"run: {folder.path} was begun with {', '.join(other)}; give --fresh to start over")
 
 
 def _run_missing(study: Study[C], config: C, cases: list[Case], finished: Journal, progress: Progress) -> None:
