@@ -19,7 +19,7 @@ from gainnet.radio import AWGN, AnalogLink, DigitalLink
 PROMPTS = text_to_tensor(["a red star above a blue house at sunset"])
 
 
-def finish_on_device(model: DiffusionModel, cut: int) -> Plan:
+def finish_on_device(model: DiffusionModel, seed_codec: RawAnalog, cut: int) -> Plan:
     """The first `cut` denoising steps on the edge, the others on the device, which encodes the prompt itself."""
     return Plan(
         (
@@ -39,12 +39,13 @@ def finish_on_device(model: DiffusionModel, cut: int) -> Plan:
 model, random, given = load_model(), Random.of([7]), (DEVICE, "prompt")
 air = (DigitalLink(AWGN(), 10.0), AnalogLink(AWGN(), 10.0))
 network = cell(profile("edge_a100"), profile("phone"), up=air, down=air)
+seed_codec = RawAnalog(scale=SeedBasis.load(model.name, model.sha256).root_mean_square)
 whole, _ = execute(device_only(model), {given: PROMPTS}, network, random)
 reference = whole[DEVICE, "image"]
 
 print("steps on the edge   PSNR dB   time_s   estimated_s   energy_j")
 for cut in (4, 7, 10):
-    plan = finish_on_device(model, cut)
+    plan = finish_on_device(model, seed_codec, cut)
     with torch.no_grad():
         places, report = execute(plan, {given: PROMPTS}, network, random, pricing("sd15"))
     expected = estimate(plan, {given: Spec(tuple(PROMPTS.shape[1:]))}, network, pricing("sd15"))
