@@ -85,6 +85,32 @@ def test_a_codec_channel_and_protocol_of_ones_own(call, tmp_path):
     assert json.loads(out)["quality"]["exact"]
 
 
+PLUG = """
+from gainnet.codecs import Float32, RawAnalog
+value = 3
+class Needs:
+    def __init__(self, something):
+        pass
+class Nothing:
+    pass
+class Misfit(Float32):
+    def encode(self, x, reported_snr):
+        return RawAnalog().encode(x, reported_snr)
+class Broken(Float32):
+    def decode(self, payload, spec):
+        raise KeyError("lost")
+class NotANumber(Float32):
+    def decode(self, payload, spec):
+        return super().decode(payload, spec) * float("nan")
+def nothing(*arguments):
+    return None
+def strange(model, smell_codec):
+    return None
+def fails(model):
+    raise OSError("no")
+"""
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -110,6 +136,34 @@ def test_a_codec_channel_and_protocol_of_ones_own(call, tmp_path):
         ["generate", "x", "--torch-device", "abacus"],
         ["generate", "x", "--no-such-option"],
         ["estimate", "x", "--protocol", "telepathy"],
+        ["generate", "x", "--model", ""],
+        ["generate", "x\udcff"],
+        ["generate", "x", "--codec", "seed=raw", "--codec", "seed=linear"],
+        ["generate", "x", "--codec", "image=webp"],
+        ["generate", "x", "--codec", "seed=float32", "--num-channel-uses", "10"],
+        ["generate", "x", "--protocol", "device_only", "--num-channel-uses", "10"],
+        ["generate", "x", "--fading", "raises:X"],
+        ["generate", "x", "--fading", "exits:X"],
+        ["generate", "x", "--fading", ".x:Y"],
+        ["generate", "x", "--fading", "plug:Needs"],
+        ["generate", "x", "--fading", "plug:Nothing"],
+        ["generate", "x", "--fading", "plug:value"],
+        ["generate", "x", "--codec", "seed=plug:Needs"],
+        ["generate", "x", "--codec", "seed=plug:Nothing"],
+        ["generate", "x", "--codec", "seed=plug:Misfit", "--num-steps", "1"],
+        ["generate", "x", "--codec", "seed=plug:Broken", "--num-steps", "1"],
+        ["generate", "x", "--codec", "seed=plug:NotANumber", "--num-steps", "1"],
+        ["generate", "x", "--codec", "seed=gainnet.codecs:TextCodec", "--num-steps", "1"],
+        ["generate", "x", "--protocol", "plug:value"],
+        ["generate", "x", "--protocol", "plug:nothing"],
+        ["generate", "x", "--protocol", "plug:strange"],
+        ["generate", "x", "--protocol", "plug:fails"],
+        ["generate", "x", "--model", "plug:nothing"],
+        ["train", "scenes", "--preset", "tiny", "--out", "file"],
+        ["train", "scenes", "--preset", "tiny", "--out", "new", "--random-seed", "-3"],
+        ["train", "scenes", "--preset", "tiny", "--out", "new", "--torch-device", "warp"],
+        ["train", "seed-basis", "--out", "file"],
+        ["train", "seed-basis", "--out", "new", "--random-seed", "-3"],
         ["study", "run", "no-such-study"],
         ["study", "run", "image-quality", "--quick", "--full"],
         ["study", "figures", "nowhere"],
@@ -117,12 +171,18 @@ def test_a_codec_channel_and_protocol_of_ones_own(call, tmp_path):
         ["no-such-command"],
     ],
 )
-def test_a_mistake_is_one_line_and_writes_nothing(call, tmp_path, arguments):
+def test_a_mistake_is_one_line_and_writes_nothing(call, tmp_path, monkeypatch, arguments):
     (tmp_path / "file").write_text("a file")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "plug.py").write_text(PLUG)
+    (tmp_path / "raises.py").write_text("1 / 0")
+    (tmp_path / "exits.py").write_text("import sys; sys.exit(0)")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     before = sorted(tmp_path.rglob("*"))
     code, out, err = call(*arguments)
-    assert code == 2
+    for module in ("plug", "raises", "exits"):
+        sys.modules.pop(module, None)
+    assert code == 2, err
     assert out == ""
     assert err.startswith("error: ")
     assert err.count("\n") == 1

@@ -306,7 +306,10 @@ def _fail(message: str) -> int:
 
 def _config(options: Mapping[str, Any]) -> GenerationConfig:
     prompts = _read_prompts(options["prompt"], options["prompts"])
-    codec = dict(_pair(text) for text in options["codec"] or [])
+    pairs = [_pair(text) for text in options["codec"] or []]
+    codec = dict(pairs)
+    if len(codec) < len(pairs):
+        raise ConfigError("codec: a kind is given twice; give each once")
     from gainnet.generation import GenerationConfig
 
     asked = {key: options[key] for key in GenerationConfig.__dataclass_fields__ if key not in ("prompts", "codec")}

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.randomness import Random
@@ -107,9 +108,39 @@ def truncate(folder):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def forget(part):
+    """Drop one tensor of a part; the libraries would quietly make one up."""
+
+    def spoil(folder):
+        path = next((folder / part).glob("*.safetensors"))
+        tensors = load_file(path)
+        del tensors[sorted(key for key in tensors if key.endswith("weight"))[0]]
+        save_file(tensors, path, metadata={"format": "pt"})
+
+    return spoil
+
+
+def ruin(folder):
+    path = next((folder / "vae").glob("*.safetensors"))
+    tensors = load_file(path)
+    save_file({key: x * float("nan") for key, x in tensors.items()}, path, metadata={"format": "pt"})
+
+
+def generation_json(text):
+    return lambda folder: (folder / "gainnet.json").write_text(text)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
+        (forget("text_encoder"), "text_encoder; it is not complete"),
+        (forget("unet"), "unet; it is not complete"),
+        (forget("vae"), "vae; it is not complete"),
+        (ruin, "not finite"),
+        (generation_json("{nonsense"), "gainnet.json is damaged"),
+        (generation_json("[]"), "gainnet.json is damaged"),
+        (generation_json('{"generation": 5}'), "gainnet.json is damaged"),
+        (generation_json('{"generation": {"num_inference_steps": "abc"}}'), "gainnet.json is damaged"),
         (truncate, "cannot be loaded, is it complete"),
         (lambda f: (f / "unet" / "diffusion_pytorch_model.safetensors").unlink(), "cannot be loaded"),
         (lambda f: (f / "model_index.json").unlink(), "no model_index.json"),

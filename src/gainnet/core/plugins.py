@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gainnet.core.errors import ConfigError, unknown_name
+from gainnet.core.errors import ConfigError, GainnetError, unknown_name
 
 T = TypeVar("T")
 
@@ -33,15 +33,53 @@ def find(field: str, name: str, known: Mapping[str, T]) -> T | Any:
     if name in known:
         return known[name]
     for offered in entry_points(group=f"gainnet.{field}", name=name):
-        return offered.load()
+        return guarded(field, offered.load)
     module_name, colon, attribute = name.partition(":")
-    if not (colon and module_name and attribute):
+    if not (colon and attribute and all(part.isidentifier() for part in module_name.split("."))):
         raise unknown_name(field, name, known)
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
         return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, SyntaxError) as error:
-        raise ConfigError(f"{field}: {name!r} cannot be imported ({error})") from error
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{field}: {name!r} cannot be imported ({_reason(error)})") from error
     finally:
         sys.path.remove(here)
+
+
+def guarded(field: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """What somebody else's code returns; whatever it raises becomes one line that names the field.
+
+    Args:
+        field: what is plugged in, for the error.
+        call: their class or function.
+        arguments: what it is given.
+        options: what it is given by name.
+
+    Raises:
+        GainnetError: theirs, as it is.
+        ConfigError: anything else that it raised.
+
+    >>> guarded("codec", max, 1, 2)
+    2
+    """
+    try:
+        return call(*arguments, **options)
+    except GainnetError:
+        raise
+    except (Exception, SystemExit) as error:
+        named = getattr(call, "__qualname__", repr(call))
+        raise ConfigError(f"{field}: {named} failed ({_reason(error)})") from error
+
+
+def require_members(field: str, thing: object, members: Iterable[str]) -> None:
+    """Raises `ConfigError` when something plugged in lacks members of its contract.
+
+    >>> require_members("channel", 1.0, ["real"])
+    """
+    if missing := [member for member in members if not hasattr(thing, member)]:
+        raise ConfigError(f"{field}: {type(thing).__name__} has no {', '.join(missing)}; see the contract in the docs")
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -25,12 +25,14 @@ from gainnet.codecs import (
 from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.rate_matched import RateMatched, typical_rayleigh_snrs
 from gainnet.core.errors import ConfigError, ModelError
-from gainnet.core.plugins import find
-from gainnet.core.types import Bits
+from gainnet.core.plugins import find, guarded, require_members
+from gainnet.core.randomness import Random
+from gainnet.core.types import Bits, Symbols
 from gainnet.core.units import db_to_linear
 from gainnet.generation.budget import Budget
 from gainnet.generation.config import GenerationConfig
 from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import SHIPPED
 from gainnet.network import Network, cell, profile
 from gainnet.network.hardware import Hardware
 from gainnet.network.scenario import DEVICE, EDGE
@@ -41,7 +43,11 @@ from gainnet.radio.channel import Channel
 from gainnet.radio.link import AnyLink
 
 IDEAL = "ideal"
-DEFAULT_BITS = {"prompt": "text", "image": "webp", "seed": "linear"}
+DEFAULTS = {"prompt": "text", "image": "webp", "seed": "linear"}
+FIXED = ("float32", "raw_pixels")
+"""Codecs that cannot be told how much to send."""
+
+NUM_DRAWN_GAINS = 64
 
 
 @final
@@ -96,7 +102,7 @@ CODECS: Mapping[str, Mapping[str, Builder]] = {
     },
     "image": {
         "jpeg": lambda c: c.matched(lambda bits: JPEG(max_bits=bits), JPEG()),
-        "png": lambda c: PNG(),
+        "png": lambda c: c.matched(lambda bits: PNG(max_bits=bits), PNG()),
         "webp": lambda c: c.matched(lambda bits: WebP(max_bits=bits), WebP()),
         "avif": lambda c: c.matched(lambda bits: AVIF(max_bits=bits), AVIF()),
         "raw_pixels": lambda c: RawPixels(),
@@ -116,11 +122,58 @@ def build_network(config: GenerationConfig) -> Network:
 
 
 def build_plan(config: GenerationConfig, model: DiffusionModel, network: Network) -> Plan:
-    """The plan of the protocol that was asked for, with its codecs."""
+    """The plan of the protocol that was asked for, with its codecs.
+
+    Raises:
+        ConfigError: a codec or a number of channel uses was asked for that the protocol has no use for.
+    """
     protocol = find("protocol", config.protocol, PROTOCOLS)
-    if unknown := sorted(set(config.codec) - set(CODECS)):
+    names = codec_names(config, model)
+    if unused := sorted(set(config.codec) - set(names)):
+        raise ConfigError(
+            f"codec: {config.protocol} sends no {unused[0]!r}, it sends {' and '.join(names) or 'nothing'}"
+        )
+    if config.num_channel_uses is not None and not set(names) - {"prompt"}:
+        raise ConfigError(f"num_channel_uses: {config.protocol} sends no content; leave it out")
+    content = _content(config, model, network)
+    codecs = {f"{kind}_codec": _codec(kind, name, content) for kind, name in names.items()}
+    plan = guarded("protocol", protocol, model, **codecs)
+    if not isinstance(plan, Plan):
+        raise ConfigError(f"protocol: {config.protocol} returned a {type(plan).__name__}, not a Plan")
+    return plan
+
+
+def codec_names(config: GenerationConfig, model: DiffusionModel) -> dict[str, str]:
+    """Which codec carries what the protocol sends, defaults resolved.
+
+    Raises:
+        ConfigError: the protocol sends something for which there are no codecs.
+    """
+    kinds = codecs_of(find("protocol", config.protocol, PROTOCOLS))
+    if unknown := sorted((set(kinds) | set(config.codec)) - set(CODECS)):
         raise ConfigError(f"codec: {unknown[0]!r} is no tensor that is sent; choose one of {', '.join(sorted(CODECS))}")
-    content = Content(
+    return {kind: config.codec.get(kind) or _default_name(kind, config, model) for kind in kinds}
+
+
+def codecs_of(protocol: Callable[..., Plan]) -> tuple[str, ...]:
+    """What a protocol sends, read from its parameters `prompt_codec`, `seed_codec`, `image_codec`.
+
+    Raises:
+        ConfigError: the protocol cannot be called.
+
+    >>> codecs_of(PROTOCOLS["eiug"])
+    ('prompt', 'seed')
+    """
+    if not callable(protocol):
+        raise ConfigError(
+            f"protocol: a {type(protocol).__name__} cannot be called; give a function that returns a Plan"
+        )
+    names = inspect.signature(protocol).parameters
+    return tuple(name.removesuffix("_codec") for name in names if name.endswith("_codec"))
+
+
+def _content(config: GenerationConfig, model: DiffusionModel, network: Network) -> Content:
+    return Content(
         model,
         config.num_channel_uses,
         network.link(EDGE, DEVICE, Bits),
@@ -128,50 +181,44 @@ def build_plan(config: GenerationConfig, model: DiffusionModel, network: Network
         sys.maxsize if config.fading == IDEAL else _channel(config.fading).block_length,
         sum(len(prompt.encode()) for prompt in config.prompts) / len(config.prompts),
     )
-    sends = codecs_of(protocol)
-    codecs = {f"{kind}_codec": _codec(kind, config, content) for kind in sends}
-    plan: Plan = protocol(model, **codecs)
-    return plan
 
 
-def codecs_of(protocol: Callable[..., Plan]) -> tuple[str, ...]:
-    """What a protocol sends, read from its parameters `prompt_codec`, `seed_codec`, `image_codec`.
-
-    >>> codecs_of(PROTOCOLS["eiug"])
-    ('prompt', 'seed')
-    """
-    names = inspect.signature(protocol).parameters
-    return tuple(name.removesuffix("_codec") for name in names if name.endswith("_codec"))
-
-
-def _codec(kind: str, config: GenerationConfig, content: Content) -> AnyCodec:
-    if kind not in config.codec:
-        return _default_codec(kind, config, content)
-    name = config.codec[kind]
-    found = find(f"codec.{kind}", name, CODECS[kind])
-    return found(content) if name in CODECS[kind] else _plugged(found, content)
-
-
-def _default_codec(kind: str, config: GenerationConfig, content: Content) -> AnyCodec:
-    if config.fading == IDEAL and kind != "prompt":
-        return Float32()
+def _default_name(kind: str, config: GenerationConfig, model: DiffusionModel) -> str:
+    """Lossless where nothing is lost; a linear seed where the principal components of the model are known."""
+    if config.fading == IDEAL and kind != "prompt" and config.num_channel_uses is None:
+        return "float32"
+    if kind != "seed" or model.name in SHIPPED:
+        return DEFAULTS[kind]
     try:
-        return CODECS[kind][DEFAULT_BITS[kind]](content)
+        SeedBasis.load(model.name, model.sha256)
     except ModelError:
-        return CODECS["seed"]["raw"](content)
+        return "raw"
+    return DEFAULTS[kind]
 
 
-def _plugged(codec_class: Any, content: Content) -> AnyCodec:
+def _codec(kind: str, name: str, content: Content) -> AnyCodec:
+    if kind != "prompt" and name in FIXED and content.num_channel_uses is not None:
+        raise ConfigError(f"num_channel_uses: {name} takes what it takes; leave the number out or choose another codec")
+    found = find(f"codec.{kind}", name, CODECS[kind])
+    return found(content) if name in CODECS[kind] else _plugged(f"codec.{kind}", found, content)
+
+
+def _plugged(field: str, codec_class: Any, content: Content) -> AnyCodec:
     """A codec of the user's; it is told `num_channel_uses` when it has such a field and a number was asked for."""
-    takes_uses = "num_channel_uses" in inspect.signature(codec_class).parameters
-    asked = content.num_channel_uses is not None and takes_uses
-    codec: AnyCodec = codec_class(num_channel_uses=content.num_channel_uses) if asked else codec_class()
+    takes_uses = "num_channel_uses" in guarded(field, inspect.signature, codec_class).parameters
+    asked = takes_uses and content.num_channel_uses is not None
+    options = {"num_channel_uses": content.num_channel_uses} if asked else {}
+    codec: AnyCodec = guarded(field, codec_class, **options)
+    require_members(field, codec, ("emits", "size", "encode", "decode"))
+    if codec.emits not in (Bits, Symbols):
+        raise ConfigError(f"{field}: {type(codec).__name__}.emits must be Bits or Symbols")
     return codec
 
 
 def _channel(fading: str) -> Channel:
-    channel_class: Callable[[], Channel] = find("fading", fading, CHANNELS)
-    return channel_class()
+    channel: Channel = guarded("fading", find("fading", fading, CHANNELS))
+    require_members("fading", channel, ("block_length", "first_gain", "transmit"))
+    return channel
 
 
 def _bearers(channel: Channel, config: GenerationConfig, source: Hardware, target: Hardware) -> tuple[AnyLink, ...]:
@@ -180,6 +227,11 @@ def _bearers(channel: Channel, config: GenerationConfig, source: Hardware, targe
 
 
 def typical_snrs(config: GenerationConfig) -> tuple[float, ...]:
-    """Equally likely linear SNRs of a block: one without fading, quantiles of an exponential with it."""
+    """Equally likely linear SNRs of a block: one without fading, quantiles with it, draws for somebody else's channel."""
     mean = db_to_linear(config.snr_db)
-    return (mean,) if config.fading in ("awgn", IDEAL) else typical_rayleigh_snrs(mean)
+    if config.fading in ("awgn", IDEAL):
+        return (mean,)
+    if config.fading == "rayleigh":
+        return typical_rayleigh_snrs(mean)
+    gains = guarded("fading", _channel(config.fading).first_gain, Random.of(range(NUM_DRAWN_GAINS)))
+    return tuple((mean * gains.abs().square()).tolist())

@@ -9,7 +9,7 @@ from typing import final
 from gainnet.core.errors import ConfigError
 
 MIN_SNR_DB, MAX_SNR_DB = -60.0, 100.0
-MAX_CHANNEL_USES = 100_000_000
+MAX_CHANNEL_USES = 10_000_000
 MAX_PROMPT_BYTES = 2048
 
 
@@ -81,5 +81,7 @@ def _check_prompt(prompt: str) -> None:
         raise ConfigError("prompt: it is empty; say what to draw")
     if "\0" in prompt:
         raise ConfigError("prompt: it holds a NUL character; remove it")
-    if len(prompt.encode(errors="replace")) > MAX_PROMPT_BYTES:
+    if any("\ud800" <= character <= "\udfff" for character in prompt):
+        raise ConfigError("prompt: it is not UTF-8 text; give text in UTF-8")
+    if len(prompt.encode()) > MAX_PROMPT_BYTES:
         raise ConfigError(f"prompt: {prompt[:40]!r}… is longer than {MAX_PROMPT_BYTES} bytes; shorten it")

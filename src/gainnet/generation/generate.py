@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from gainnet.core.errors import ConfigError
-from gainnet.core.plugins import find
+from gainnet.core.plugins import find, guarded
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Place, Spec
-from gainnet.generation.assemble import IDEAL, build_network, build_plan, codecs_of, typical_snrs
+from gainnet.generation.assemble import IDEAL, build_network, build_plan, codec_names, codecs_of, typical_snrs
 from gainnet.generation.baseline import Baseline, best_image_codec
 from gainnet.generation.config import GenerationConfig
 from gainnet.generation.quality import Quality, quality
@@ -39,6 +39,7 @@ class Generation:
 
     Args:
         config: what was asked.
+        codecs: which codec carried what, by name.
         images: [num_items, 3, H, W], in [0, 1], as the device has them.
         references: [num_items, 3, H, W], the channel-free generation from the same random seeds.
         report: what it cost, all items together.
@@ -48,6 +49,7 @@ class Generation:
     """
 
     config: GenerationConfig
+    codecs: Mapping[str, str]
     images: Tensor
     references: Tensor
     report: Report
@@ -59,9 +61,17 @@ class Generation:
 def open_model(config: GenerationConfig) -> DiffusionModel:
     """The model that a configuration names: shipped, a folder, a hub id, or what `module:function` returns."""
     if ":" in config.model:
-        built: DiffusionModel = find("model", config.model, {})()
-        return built
+        return _plugged_model(config)
     return load_model(config.model, config.num_steps, config.guidance_scale, config.torch_device, config.online)
+
+
+def _plugged_model(config: GenerationConfig) -> DiffusionModel:
+    if config.num_steps is not None or config.guidance_scale is not None:
+        raise ConfigError(f"num_steps, guidance_scale: {config.model} decides them itself; leave them out")
+    built = guarded("model", find("model", config.model, {}))
+    if not isinstance(built, DiffusionModel):
+        raise ConfigError(f"model: {config.model} returned a {type(built).__name__}, not a DiffusionModel")
+    return built
 
 
 def generate(
@@ -90,7 +100,8 @@ def generate(
         images = places[plan.result]
         judged = quality(images, references, config.prompts)
         baseline = _baseline(config, network, references, random, report, judged)
-    return Generation(config, images, references, report, judged, baseline, wall_s)
+    codecs = codec_names(config, opened)
+    return Generation(config, codecs, images, references, report, judged, baseline, wall_s)
 
 
 def estimate(config: GenerationConfig, model: DiffusionModel | None = None) -> Report:

@@ -102,6 +102,15 @@ def page(generation: Generation, summary: dict[str, Any], compared: bytes, image
     )
 
 
+def _subtitle(generation: Generation) -> str:
+    config = generation.config
+    codecs = ", ".join(f"{kind} as {name}" for kind, name in generation.codecs.items())
+    air = f"{config.fading} at {config.snr_db:g} dB"
+    return (
+        f"{config.protocol}, {air}; {codecs or 'nothing sent'}; model {config.model}, random seed {config.random_seed}"
+    )
+
+
 def _tiles(summary: dict[str, Any]) -> str:
     judged, report, baseline = summary["quality"], summary["report"], summary["baseline"]
     tiles = {

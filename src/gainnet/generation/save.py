@@ -52,7 +52,7 @@ def to_json(generation: Generation, image_path: Path | None) -> dict[str, Any]:
         "protocol": config.protocol,
         "prompt": config.prompts[0] if len(config.prompts) == 1 else list(config.prompts),
         "model": config.model,
-        "codec": dict(config.codec),
+        "codec": dict(generation.codecs),
         "fading": config.fading,
         "snr_db": config.snr_db,
         "random_seed": config.random_seed,

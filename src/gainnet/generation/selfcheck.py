@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
+from gainnet.codecs import SeedBasis
 from gainnet.core.errors import GainnetError
 from gainnet.generation.config import GenerationConfig
 from gainnet.generation.generate import generate
-from gainnet.models.loading import find_folder
+from gainnet.models.loading import find_folder, weights_sha256
 
 PACKAGES = ("torch", "sionna-no-rt", "diffusers", "transformers", "safetensors", "constriction", "pillow")
 
@@ -19,7 +22,10 @@ def check_installation(tell: Callable[[str], None]) -> list[dict[str, Any]]:
     """One row per check: what, whether it passed, what was found."""
     rows = [_package(name) for name in PACKAGES]
     tell("weights")
-    rows.append(_weights())
+    folder = find_folder("scenes")
+    rows.append(_weights("scenes weights", folder, "gainnet.json"))
+    rows.append(_weights("attribute classifier", folder.parent / "attributes", "config.json"))
+    rows.append(_seed_basis())
     tell("one picture over an ideal link")
     rows.append(_generation(GenerationConfig(("a red star",), fading="ideal"), "ideal link is exact"))
     tell("one picture over the air")
@@ -38,15 +44,26 @@ def _package(name: str) -> dict[str, Any]:
         return _row(name, False, "not installed")
 
 
-def _weights() -> dict[str, Any]:
-    import hashlib
+def _weights(check: str, folder: Path, stated_in: str) -> dict[str, Any]:
+    """Whether every weight file of a folder is as it was when it was made."""
+    try:
+        stated: dict[str, str] = json.loads((folder / stated_in).read_text())["sha256"]
+        wrong = [name for name, digest in stated.items() if _sha256(folder / name) != digest]
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        return _row(check, False, f"damaged: {error}")
+    return _row(check, not wrong, "as trained" if not wrong else f"differ: {', '.join(wrong)}")
 
-    folder = find_folder("scenes")
-    stated: dict[str, str] = json.loads((folder / "gainnet.json").read_text())["sha256"]
-    wrong = [
-        name for name, digest in stated.items() if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest
-    ]
-    return _row("scenes weights", not wrong, "as trained" if not wrong else f"differ: {', '.join(wrong)}")
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _seed_basis() -> dict[str, Any]:
+    try:
+        SeedBasis.load("scenes", weights_sha256(find_folder("scenes")))
+    except GainnetError as error:
+        return _row("seed basis", False, str(error))
+    return _row("seed basis", True, "fits the scenes model")
 
 
 def _generation(config: GenerationConfig, check: str) -> dict[str, Any]:

@@ -74,6 +74,8 @@ def find_folder(name: str, online: bool = False) -> Path:
     if name in SHIPPED:
         return Path(__file__).parent / "pretrained" / name
     path = Path(name).expanduser()
+    if not name.strip():
+        raise ModelError("model: the name is empty; give 'scenes', a folder in diffusers' format or a hub id")
     if path.is_dir():
         _refuse_unsafe(path)
         return path
@@ -83,10 +85,23 @@ def find_folder(name: str, online: bool = False) -> Path:
 
 
 def generation_defaults(folder: Path) -> dict[str, Any]:
-    """Steps and guidance that a model asks for under `generation` in `gainnet.json`, else 50 steps and 7.5."""
+    """Steps and guidance that a model asks for under `generation` in `gainnet.json`, else 50 steps and 7.5.
+
+    Raises:
+        ModelError: the file is there and damaged.
+    """
     path = folder / "gainnet.json"
-    stated = json.loads(path.read_text()).get("generation", {}) if path.is_file() else {}
-    return {"num_inference_steps": 50, "guidance_scale": 7.5} | stated
+    defaults: dict[str, Any] = {"num_inference_steps": 50, "guidance_scale": 7.5}
+    if not path.is_file():
+        return defaults
+    try:
+        found: dict[str, Any] = defaults | json.loads(path.read_text(encoding="utf-8"))["generation"]
+        return found | {
+            "num_inference_steps": int(found["num_inference_steps"]),
+            "guidance_scale": float(found["guidance_scale"]),
+        }
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"model: {path} is damaged ({error}); it needs generation with num_inference_steps") from error
 
 
 def weights_sha256(folder: Path) -> str:
@@ -101,9 +116,9 @@ def weights_sha256(folder: Path) -> str:
 
 def _refuse_unsafe(folder: Path) -> None:
     for path in sorted(folder.rglob("*")):
-        if path.suffix in PICKLES:
+        if path.suffix.lower() in PICKLES:
             raise ModelError(f"model: {path} may hold a pickle, which is never loaded; convert it to safetensors")
-        if path.suffix in CODE:
+        if path.suffix.lower() in CODE:
             raise ModelError(f"model: {path} is code, which is never run from a model folder; remove it")
 
 
@@ -164,11 +179,22 @@ def _from_pretrained(folder: Path, name: str) -> Any:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"model: {name!r} cannot be loaded, is it complete? ({reason})") from error
     pipeline.set_progress_bar_config(disable=True)
-    _refuse_not_a_number(pipeline, name)
+    for part in ("text_encoder", "unet", "vae"):
+        _refuse_incomplete(getattr(pipeline, part), folder / part, name)
     return pipeline
 
 
-def _refuse_not_a_number(pipeline: Any, name: str) -> None:
-    for part in (pipeline.text_encoder, pipeline.unet, pipeline.vae):
-        if not all(math.isfinite(float(p.detach().sum())) for p in part.parameters()):
-            raise ModelError(f"model: {name!r} has weights that are not finite")
+def _refuse_incomplete(part: Any, folder: Path, name: str) -> None:
+    """The libraries fill in what a file lacks; a model with invented weights is not the one that was asked for."""
+    from safetensors import safe_open
+
+    num_stored = 0
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, framework="pt") as file:
+            slices = [file.get_slice(key) for key in file.keys()]  # noqa: SIM118  # the file is no dict
+            num_stored += sum(math.prod(s.get_shape()) for s in slices if not s.get_dtype().startswith(("I", "U")))
+    parameters = list(part.parameters())
+    if any(p.is_meta for p in parameters) or num_stored < sum(p.numel() for p in parameters):
+        raise ModelError(f"model: {name!r} lacks weights of its {folder.name}; it is not complete")
+    if not all(math.isfinite(float(p.detach().sum())) for p in parameters):
+        raise ModelError(f"model: {name!r} has weights in its {folder.name} that are not finite")

@@ -100,6 +100,8 @@ def _from_file(path: Path) -> Hardware:
         raise ConfigError(
             f"hardware: {path} misses or does not know {', '.join(wrong)}; give {', '.join(sorted(known))}"
         )
-    if wrong := [name for name, value in fields.items() if not isinstance(value, int | float)]:
+    if wrong := [
+        name for name, value in fields.items() if isinstance(value, bool) or not isinstance(value, int | float)
+    ]:
         raise ConfigError(f"hardware: {', '.join(wrong)} in {path} must be a number")
     return Hardware(**fields)

@@ -7,16 +7,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import NodeFailedError, PlanError
+from gainnet.core.errors import GainnetError, NodeFailedError, PayloadError, PlanError
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
-from gainnet.core.types import NodeId, Place, Size, Spec, Usage
+from gainnet.core.types import NodeId, Payload, Place, Size, Spec, Usage
 from gainnet.network.network import Network
 from gainnet.protocols.ledger import Ledger, Timeline, check_memory
 from gainnet.protocols.plan import Compute, Plan, Step, Transfer
@@ -131,11 +131,15 @@ class _Run:
         streams = [self._streams(step, target) for target in step.targets]
         states = [link.observe(stream) for link, stream in zip(links, streams, strict=True)]
         worst = torch.stack([state.reported_snr for state in states]).amin(dim=0)
-        payload = step.codec.encode(x, worst)
+        payload = _coded(step, step.codec.encode, x, worst)
+        if not isinstance(payload, step.codec.emits):
+            raise PayloadError(
+                f"{step.label}: {_name(step)} promised {step.codec.emits.__name__} and made something else"
+            )
         usages: list[Usage] = []
         for place, link, state, stream in zip(step.makes, links, states, streams, strict=True):
             received, usage = link.send(payload, state, stream)
-            self.at[place] = step.codec.decode(received, spec)
+            self.at[place] = _decoded(step, received, spec, self.random)
             usages.append(usage)
         self.ledger.sent(step, usages, time.perf_counter() - begin_s)
 
@@ -188,6 +192,30 @@ def _estimate_transfer(
     draws = [link.draw_durations_s(size, num_items, NUM_COURSES, index) for link in links]
     duration_s = np.max(np.stack([d.numpy() for d in draws]), axis=0)
     timeline.book((link.medium for link in links), step.needs, step.makes, duration_s)
+
+
+def _decoded(step: Transfer, received: Payload, spec: Spec, random: Random) -> Tensor:
+    x = _coded(step, step.codec.decode, received, spec)
+    expected = (*random.batch, *spec.shape)
+    if not isinstance(x, Tensor) or tuple(x.shape) != expected:
+        raise PayloadError(f"{step.label}: {_name(step)} decoded another shape than {expected}")
+    if x.is_floating_point() and not bool(torch.isfinite(x).all()):
+        raise PayloadError(f"{step.label}: {_name(step)} decoded values that are not finite")
+    return x
+
+
+def _coded(step: Transfer, call: Callable[..., Any], *arguments: Any) -> Any:
+    """What a codec returns; somebody else's codec may raise anything, and the step that it broke is named."""
+    try:
+        return call(*arguments)
+    except GainnetError:
+        raise
+    except Exception as error:
+        raise PayloadError(f"{step.label}: {_name(step)} failed ({type(error).__name__}: {error})") from error
+
+
+def _name(step: Transfer) -> str:
+    return type(step.codec).__name__
 
 
 def _spec(place: Place, x: Tensor, random: Random) -> Spec:

@@ -48,7 +48,7 @@ def add_noise(symbols: Tensor, gain: Tensor, snr: Tensor, random: Random) -> Sym
     Args:
         symbols: [*batch, num_symbols], complex, E|s|^2 = 1.
         gain: [*batch, num_symbols], complex gain h of every channel use.
-        snr: [*batch], mean Es/N0 $\\gamma$, linear; `inf` gives no noise.
+        snr: [*batch], mean Es/N0 $\gamma$, linear; `inf` gives no noise.
         random: streams of this very transfer.
     """
     noise_variance = (1.0 / snr).unsqueeze(-1).expand(symbols.shape).to(symbols.real.dtype)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from gainnet.core.errors import ConfigError
+from gainnet.core.files import check_writable
 from gainnet.models.attributes import HIDDEN, WIDTHS, AttributeClassifier
 from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.scenes import COLOURS, SHAPES, Pair, Scenes, draw_scenes, has_pair, render, stream
@@ -242,7 +243,10 @@ def _claim(run: Run) -> None:
         raise ConfigError(f"out: {run.out} was begun with another random seed, steps or pairs; give an empty folder")
 
 
-def _check(out: Path, held_out_pairs: Sequence[Pair]) -> None:
+def _check(out: Path, random_seed: int, held_out_pairs: Sequence[Pair]) -> None:
+    check_writable(out)
+    if random_seed < 0:
+        raise ConfigError(f"random_seed: {random_seed} is negative; give 0 or more")
     if out.resolve().is_relative_to(Path(__file__).parents[1]):
         raise ConfigError(f"out: {out} lies in the installed package; give a folder outside of it")
     for colour, shape in held_out_pairs:
@@ -277,7 +281,7 @@ def train_scenes(
     Raises:
         ConfigError: `out` lies in the package or holds another run, or a pair is unknown.
     """
-    _check(out, held_out_pairs)
+    _check(out, random_seed, held_out_pairs)
     device = torch_device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = Run(out, random_seed, steps, held_out_pairs, progress, device)
     _claim(run)

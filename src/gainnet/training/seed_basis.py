@@ -64,6 +64,9 @@ def train_seed_basis(
         ConfigError: too few latents.
         ModelError: the model folder is missing or damaged.
     """
+    check_writable(out)
+    if random_seed < 0:
+        raise ConfigError(f"random_seed: {random_seed} is negative; give 0 or more")
     if num_latents < 8 or num_renders < 0:
         raise ConfigError(f"num_latents: at least 8 are needed, not {num_latents}; num_renders must not be negative")
     model = load_model(model_folder, num_steps)
