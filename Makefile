@@ -1,4 +1,4 @@
-# Every target makes its own .venv; nothing else has to be installed but python3 and make.
+# Every target makes its own .venv; nothing else has to be installed but Python 3.11 or 3.12 and make.
 PYTHON ?= python3
 # Anything pip should be told, for example an index that has the CPU wheels of torch.
 PIP_ARGS ?=
@@ -8,31 +8,33 @@ export MPLBACKEND := Agg
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+INSTALLED_DEV := .venv/.installed-dev
 INSTALLED_DOCS := .venv/.installed-docs
 DEMO := out/demo
 
 .PHONY: demo test test-all check format bench docs clean
 
 demo: $(INSTALLED)  ## one picture over the air; everything about it lands in out/demo
-	$(BIN)/gainnet generate "a red star above a blue house at sunset" --protocol eiug --snr-db 0 --out $(DEMO)
+	$(BIN)/gainnet generate "a red star above a blue house at sunset" --snr-db 0 \
+		--num-channel-uses 512 --random-seed 7 --out $(DEMO)
 
-test: $(INSTALLED)  ## the fast suite
+test: $(INSTALLED_DEV)  ## the fast suite
 	$(BIN)/python -m pytest -q
 
-test-all: $(INSTALLED)  ## the slow tests too
+test-all: $(INSTALLED_DEV)  ## the slow tests too
 	$(BIN)/python -m pytest -q -m "slow or not slow"
 
-check: $(INSTALLED)  ## style, types, layers
+check: $(INSTALLED_DEV)  ## style, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(INSTALLED)  ## rewrite what `make check` would complain about, as far as ruff can
+format: $(INSTALLED_DEV)  ## rewrite what `make check` would complain about, as far as ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(INSTALLED)  ## every script of benchmarks/, each with its bar
+bench: $(INSTALLED_DEV)  ## every script of benchmarks/, each with its bar
 	$(BIN)/python benchmarks/run.py
 
 docs: $(INSTALLED_DOCS)  ## the site, into site/
@@ -43,6 +45,10 @@ clean:  ## what make made, .venv included; runs and results stay
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) --editable .
+	touch $@
+
+$(INSTALLED_DEV): $(INSTALLED)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) --editable '.[dev]'
 	touch $@
 

@@ -227,7 +227,7 @@ def _bearers(channel: Channel, config: GenerationConfig, source: Hardware, targe
 
 
 def typical_snrs(config: GenerationConfig) -> tuple[float, ...]:
-    """Equally likely linear SNRs of a block: one without fading, quantiles with it, draws for somebody else's channel."""
+    """Equally likely linear SNRs of a block: one without fading, quantiles with it, draws for a plugged-in channel."""
     mean = db_to_linear(config.snr_db)
     if config.fading in ("awgn", IDEAL):
         return (mean,)

@@ -13,6 +13,7 @@ from torch import Tensor
 from gainnet.codecs.basis import SMALLEST_VARIANCE, SeedBasis
 from gainnet.codecs.linear import linear_mse
 from gainnet.core.errors import ConfigError
+from gainnet.core.files import check_writable
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.models.diffusion import DiffusionModel
