@@ -1,0 +1,5 @@
+"""`python -m gainnet.cli` is the command `gainnet`."""
+
+from gainnet.cli import main
+
+main()

@@ -1,0 +1,186 @@
+"""Pictures: `generate`, `estimate`, `protocols`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gainnet.cli.options import AsJson, Model, RandomSeed
+from gainnet.cli.printing import cell, print_json, print_table, status
+from gainnet.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gainnet.generation import GenerationConfig
+
+app = typer.Typer()
+
+
+Prompt = Annotated[str | None, typer.Argument(help="What to draw.", show_default=False)]
+PromptsFile = Annotated[Path | None, typer.Option("--prompts", help="A file with one prompt per line, run as a batch.")]
+Protocol = Annotated[str, typer.Option(help="See `gainnet protocols`; or module:function.")]
+SnrDb = Annotated[float, typer.Option(help="Mean received Es/N0 in dB.")]
+Fading = Annotated[str, typer.Option(help="awgn, rayleigh, ideal (no errors, no noise), or module:Class.")]
+CodecOf = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--codec", help="seed=raw|linear|digital|float32, image=webp|avif|jpeg|png|raw_pixels, or KIND=module:Class."
+    ),
+]
+NumChannelUses = Annotated[int | None, typer.Option(help="Complex channel uses per picture of the content transfer.")]
+HardwareName = Annotated[str, typer.Option("--hardware", help="Device profile or .toml file; see `gainnet calibrate`.")]
+EdgeHardware = Annotated[str, typer.Option(help="Edge profile or .toml file.")]
+PricedAs = Annotated[str, typer.Option(help="Model whose FLOPs are priced: sd15, sdxl or shipped.")]
+BandwidthHz = Annotated[float, typer.Option(help="Bandwidth of the link in Hz.")]
+NumSteps = Annotated[int | None, typer.Option(help="Sampler steps; the model's own default when left out.")]
+GuidanceScale = Annotated[float | None, typer.Option(help="Classifier-free guidance; the model's own default.")]
+TorchDevice = Annotated[str, typer.Option(help="Where torch runs, e.g. cpu or cuda.")]
+Online = Annotated[bool, typer.Option("--online", help="A hub id may be downloaded.")]
+
+
+@app.command()
+def generate(
+    prompt: Prompt = None,
+    prompts: PromptsFile = None,
+    protocol: Protocol = "eiug",
+    snr_db: SnrDb = 10.0,
+    fading: Fading = "awgn",
+    codec: CodecOf = None,
+    num_channel_uses: NumChannelUses = None,
+    random_seed: RandomSeed = 0,
+    model: Model = "scenes",
+    hardware: HardwareName = "phone",
+    edge_hardware: EdgeHardware = "edge_a100",
+    priced_as: PricedAs = "sd15",
+    bandwidth_hz: BandwidthHz = 1e6,
+    num_steps: NumSteps = None,
+    guidance_scale: GuidanceScale = None,
+    torch_device: TorchDevice = "cpu",
+    online: Online = False,
+    out: Annotated[Path, typer.Option(help="Folder for pictures, step table and report.")] = Path("out/generate"),
+    as_json: AsJson = False,
+) -> None:
+    """Make a picture with edge and device together, over the air, for real."""
+    config = _config(locals())
+    from gainnet.core.files import check_writable
+
+    check_writable(out)
+    with status("loading") as tell:
+        from gainnet.generation import generate as run
+        from gainnet.generation import save
+
+        result = run(config, watch=tell)
+        tell("writing")
+        summary = save(result, out)
+    print_json(summary) if as_json else _print_generation(summary, out)
+
+
+@app.command()
+def estimate(
+    prompt: Prompt = None,
+    prompts: PromptsFile = None,
+    protocol: Protocol = "eiug",
+    snr_db: SnrDb = 10.0,
+    fading: Fading = "awgn",
+    codec: CodecOf = None,
+    num_channel_uses: NumChannelUses = None,
+    random_seed: RandomSeed = 0,
+    model: Model = "scenes",
+    hardware: HardwareName = "phone",
+    edge_hardware: EdgeHardware = "edge_a100",
+    priced_as: PricedAs = "sd15",
+    bandwidth_hz: BandwidthHz = 1e6,
+    num_steps: NumSteps = None,
+    guidance_scale: GuidanceScale = None,
+    torch_device: TorchDevice = "cpu",
+    online: Online = False,
+    as_json: AsJson = False,
+) -> None:
+    """Price a generation without running it: the same report, in expectation."""
+    config = _config(locals())
+    with status("loading"):
+        from gainnet.generation import estimate as price
+
+        report = price(config).to_json()
+    summary = {"protocol": config.protocol, "fading": config.fading, "snr_db": config.snr_db, "report": report}
+    print_json(summary) if as_json else _print_report(report)
+
+
+@app.command()
+def protocols(as_json: AsJson = False) -> None:
+    """List who computes what and what is on the air."""
+    with status("loading"):
+        from gainnet.generation.describe import describe_protocols
+
+        described = describe_protocols()
+    if as_json:
+        return print_json({"protocols": described})
+    return print_table("Protocols", ("protocol", "edge runs", "device runs", "on the air", "what it is"), described)
+
+
+def _config(options: Mapping[str, Any]) -> GenerationConfig:
+    prompts = _read_prompts(options["prompt"], options["prompts"])
+    pairs = [_pair(text) for text in options["codec"] or []]
+    codec = dict(pairs)
+    if len(codec) < len(pairs):
+        raise ConfigError("codec: a kind is given twice; give each once")
+    from gainnet.generation import GenerationConfig
+
+    asked = {key: options[key] for key in GenerationConfig.__dataclass_fields__ if key not in ("prompts", "codec")}
+    return GenerationConfig(prompts=prompts, codec=codec, **asked)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    kind, equals, name = text.partition("=")
+    if not (kind and equals and name):
+        raise ConfigError(f"codec: {text!r} is not KIND=NAME; write for example --codec seed=linear")
+    return kind, name
+
+
+def _read_prompts(prompt: str | None, path: Path | None) -> tuple[str, ...]:
+    if (prompt is None) == (path is None):
+        raise ConfigError("prompt: give a text or --prompts FILE, one of the two")
+    if path is None:
+        return (prompt or "",)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigError(f"prompts: {path} cannot be read ({error.strerror}); give a text file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"prompts: {path} is not UTF-8 text") from error
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def _print_report(report: Mapping[str, Any]) -> None:
+    rows = [
+        {
+            "step": step["label"],
+            "start": f"{step['start_s'] * 1e3:.2f} ms",
+            "takes": f"{step['duration_s'] * 1e3:.2f} ms",
+            "energy": f"{step['energy_j']:.3g} J",
+            "bits": step["num_bits"],
+            "uses": step["num_channel_uses"],
+            "resent": step["num_retransmissions"],
+        }
+        for step in report["steps"]
+    ]
+    columns = ("step", "start", "takes", "energy", "bits", "uses", "resent")
+    print_table(f"priced as {report['priced_as']}", columns, rows)
+    typer.echo(
+        f"{report['duration_s'] * 1e3:.2f} ms on the critical path, {report['energy_j']:.3f} J, "
+        f"{report['num_channel_uses_up']:g} uses up, {report['num_channel_uses_down']:g} down"
+    )
+
+
+def _print_generation(summary: Mapping[str, Any], out: Path) -> None:
+    _print_report(summary["report"])
+    judged, baseline = summary["quality"], summary["baseline"]
+    typer.echo("exact" if judged["exact"] else f"PSNR {judged['psnr_db']:.2f} dB, SSIM {judged['ssim']:.3f}")
+    if baseline["name"] is not None:
+        uses = baseline["num_channel_uses_equal_psnr"]
+        equal = "none reaches that PSNR" if uses is None else f"that PSNR takes them {uses:,.0f} channel uses at least"
+        best = f"{cell(baseline['psnr_db_equal_uses'])} dB ({baseline['name']}) at equal uses"
+        typer.echo(f"best image codec over the same air: {best}; {equal}")
+    typer.echo(f"see {out / 'report.html'}")

@@ -1,0 +1,78 @@
+"""Studies: `study list | show | run | figures | compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gainnet.cli.options import AsJson
+from gainnet.cli.printing import print_json, print_table, progress
+from gainnet.core.errors import ConfigError
+
+app = typer.Typer(help="Questions with methods, tables and figures, reproducible by name.", no_args_is_help=True)
+
+
+@app.command("list")
+def study_list(as_json: AsJson = False) -> None:
+    """The studies and the questions they answer."""
+    from gainnet.studies import list_studies
+
+    rows = [{"study": study.name, "question": study.question} for study in list_studies()]
+    print_json({"studies": rows}) if as_json else print_table("Studies", ("study", "question"), rows)
+
+
+@app.command("show")
+def study_show(name: str) -> None:
+    """Methods, settings and metrics of a study, as JSON."""
+    from dataclasses import asdict
+
+    from gainnet.studies import show_study
+
+    print_json(asdict(show_study(name)))
+
+
+@app.command("run")
+def study_run(
+    name: str,
+    quick: Annotated[bool, typer.Option("--quick", help="Smoke run: the same keys, null where not computed.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="The published tables.")] = False,
+    config: Annotated[Path | None, typer.Option(help="Settings of your own, a .toml file.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for <study>/<config hash>.")] = Path("out/studies"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on where it stopped.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a study, or go on where it was stopped."""
+    if quick + full + (config is not None) > 1:
+        raise ConfigError("preset: give one of --quick, --full and --config")
+    preset = config or ("quick" if quick else "full" if full else "default")
+    from gainnet.studies import run_study
+
+    with progress(name) as tell:
+        result = run_study(name, preset, out, tell, resume=not fresh)
+    if as_json:
+        return print_json(result.to_json())
+    rows = [{"metric": key, "value": value} for key, value in result.metrics.items()]
+    print_table(f"{name}: {result.table_path}", ("metric", "value"), rows)
+    return None
+
+
+@app.command("figures")
+def study_figures(run: Path) -> None:
+    """Draw the figures of a finished run again, from its table alone."""
+    from gainnet.studies import draw_figures
+
+    for path in draw_figures(run):
+        typer.echo(path)
+
+
+@app.command("compare")
+def study_compare(a: Path, b: Path, as_json: AsJson = False) -> None:
+    """Show the metrics of two runs side by side."""
+    from gainnet.studies import compare
+
+    compared = compare(a, b)
+    print_json(compared.to_json()) if as_json else print_table(
+        f"{a} · {b}", ("metric", "a", "b", "b - a"), compared.rows()
+    )
