@@ -56,7 +56,7 @@ class Environment:
                     |  <-- model of every client
                   step --> Moment, reward [*batch]
 
-    The reward of a decision is the gain of all clients on what the next CR consumes of the samples sensed for it.
+    The reward of a decision is the gain of all clients on the workload that is achievable when deciding.
 
     Args:
         scenario: numbers of the square.

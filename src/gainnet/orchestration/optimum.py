@@ -69,7 +69,7 @@ def independent_optimum(world: World, regime: Independent) -> Optimum:
 
 
 def _branch(world: World, regime: Independent, cr: int, model: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
-    """Samples left to the next CR and their gain, [*batch, num_clients, num_states, num_models]."""
+    """Samples left to the next CR and the gain of what was sensed, [*batch, num_clients, num_states, num_models]."""
     pool, tasks, sensing = world.pool.unsqueezed(), tasks_of(world, cr), sensing_of(world, cr)
     spent = consumption(pool, tasks.of_model(model), samples).unsqueezed()
     ceiling = steady_workload(pool, sensing, tasks)
@@ -82,7 +82,7 @@ def _branch(world: World, regime: Independent, cr: int, model: Tensor, samples: 
     above = Workload(ceiling.wireless.unsqueeze(-2), ceiling.visual.unsqueeze(-2), ceiling.reason.unsqueeze(-2))
     sensed = workload_up_to(pool.unsqueezed(), spent, every, above).samples
     left = torch.minimum(sensed, tasks_of(world, cr + 1).most_samples(pool).unsqueeze(-2))
-    return left, correlation_of(world, cr).unsqueeze(-2) * regime.function(left)
+    return left, correlation_of(world, cr).unsqueeze(-2) * regime.function(sensed)
 
 
 def exhaustive_optimum(world: World, regime: Regime) -> Optimum:

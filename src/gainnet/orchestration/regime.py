@@ -37,7 +37,7 @@ class Regime(Protocol):
 
         Args:
             worth: [..., num_clients], data correlation $\\omega$ with the model that is served.
-            samples: [..., num_clients], samples that are consumed.
+            samples: [..., num_clients], samples that are achievable.
             model: [..., num_clients], int64, model that is served.
         """
         ...

@@ -24,7 +24,7 @@ class Rollout:
         model: [*batch, num_rounds, num_clients], int64, associations.
         sensed: [*batch, num_rounds, num_clients], samples generated in CR r.
         trained: [*batch, num_rounds, num_clients], samples of those that CR r + 1 consumed.
-        gain: [*batch, num_rounds], total gain of each round.
+        gain: [*batch, num_rounds], total gain of each round, on what is sensed.
     """
 
     model: Tensor
@@ -32,9 +32,18 @@ class Rollout:
     trained: Tensor
     gain: Tensor
 
+    @property
+    def consumed_share(self) -> Tensor:
+        """[*batch], samples trained per sample sensed; less than 1 where reception fell after the decision."""
+        sensed = self.sensed.sum((-1, -2))
+        return torch.where(sensed > 0, self.trained.sum((-1, -2)) / sensed, 1.0)
+
 
 def advance(world: World, regime: Regime, cr: int, graph: Graph, model: Tensor) -> tuple[State, State, Tensor]:
-    """One round: what is sensed in this CR, what the next can consume of it, and the gain of that, [*batch].
+    """One round: what is sensed in this CR, what the next can consume of it, and the gain, [*batch].
+
+    The gain is that of the achievable workload when deciding (the edge feature of GainNet, section III-B). Reception may
+    fall until the next CR; what can then not be consumed is dropped from the state, not from the gain.
 
     Args:
         world: drawn scenarios.
@@ -46,7 +55,7 @@ def advance(world: World, regime: Regime, cr: int, graph: Graph, model: Tensor) 
     worth = graph.correlation.gather(-1, model.unsqueeze(-1)).squeeze(-1)
     sensed = State(model, graph.workload_of(model).samples, worth)
     left = consumed(world, regime, cr + 1, sensed)
-    return sensed, left, regime.total(left.worth, left.samples, left.model)
+    return sensed, left, regime.total(sensed.worth, sensed.samples, sensed.model)
 
 
 def play(world: World, regime: Regime, policy: Policy, random: Random) -> Rollout:
