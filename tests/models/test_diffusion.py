@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
-from gainnet.models.diffusion import count_flops
+from gainnet.models.counting import count_flops
 from gainnet.models.loading import load_model, weights_sha256
 from gainnet.models.remembered import Remembered
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, final
@@ -14,7 +13,9 @@ from torch import Tensor
 from gainnet.core.randomness import Random
 from gainnet.core.text import tensor_to_text
 from gainnet.core.types import Spec, Tensors
-from gainnet.models.part import Part, Role, Sliceable
+from gainnet.models.counting import count_flops, flatten_batch, on_meta, parameter_bytes
+from gainnet.models.image_encoder import ImageEncoder
+from gainnet.models.part import Part, Role
 
 LONGEST_PLAIN_ATTENTION = 1024
 """Latent entries per channel up to which attention is computed with plain matrix products."""
@@ -48,13 +49,13 @@ class TextEncoder:
     def flops(self) -> float:
         encoder = self.pipeline.text_encoder
         tokens = self.pipeline.tokenizer.model_max_length
-        copy = _on_meta(lambda: type(encoder)(encoder.config))
+        copy = on_meta(lambda: type(encoder)(encoder.config))
         ids = torch.zeros(1, tokens, dtype=torch.long, device="meta")
         return self.num_branches * count_flops(lambda: copy(ids))
 
     @property
     def memory_bytes(self) -> float:
-        return _parameter_bytes(self.pipeline.text_encoder)
+        return parameter_bytes(self.pipeline.text_encoder)
 
     @torch.no_grad()
     def __call__(self, tensors: Tensors, random: Random) -> Tensors:
@@ -132,7 +133,7 @@ class Denoiser:
 
     @property
     def memory_bytes(self) -> float:
-        return _parameter_bytes(self.pipeline.unet)
+        return parameter_bytes(self.pipeline.unet)
 
     def __getitem__(self, steps: slice) -> Denoiser:
         """The steps of a slice of this part's steps; a step other than 1 raises `ValueError`."""
@@ -141,30 +142,58 @@ class Denoiser:
             raise ValueError("a denoiser is sliced into neighbouring steps")
         return replace(self, start=self.start + first, stop=self.start + max(first, last))
 
+    @property
+    def timesteps(self) -> Tensor:
+        """[num_steps], time of every step on the scale of the training."""
+        timesteps: Tensor = self.pipeline.scheduler.timesteps[self.start : self.stop]
+        return timesteps
+
     @torch.no_grad()
     def __call__(self, tensors: Tensors, random: Random) -> Tensors:
         rank = len(random.batch)
         condition, latent = tensors["condition"], tensors["latent"]
-        embeds = _flat(condition, rank).transpose(0, 1).flatten(0, 1)
-        flat = _flat(latent, rank)
-        for timestep in self.pipeline.scheduler.timesteps[self.start : self.stop]:
-            flat = self._step(flat, embeds, timestep)
+        embeds = flatten_batch(condition, rank).transpose(0, 1).flatten(0, 1)
+        flat = flatten_batch(latent, rank)
+        for timestep in self.timesteps:
+            flat = self.stepped(self.predict_guided(flat, embeds, timestep), timestep, flat)
         return {"latent": flat.reshape(latent.shape)}
 
-    def _step(self, latent: Tensor, embeds: Tensor, timestep: Tensor) -> Tensor:
-        scheduler = self.pipeline.scheduler
-        branches = scheduler.scale_model_input(torch.cat([latent] * self.num_branches), timestep)
-        predicted = self.pipeline.unet(branches, timestep, encoder_hidden_states=embeds, return_dict=False)[0]
-        if self.num_branches == 2:
-            without, with_prompt = predicted.chunk(2)
-            predicted = without + self.guidance_scale * (with_prompt - without)
-        stepped: Tensor = scheduler.step(predicted, timestep, latent, return_dict=False)[0]
-        return stepped
+    def predict(self, latent: Tensor, embeds: Tensor, timestep: Tensor) -> Tensor:
+        """[n, *latent], what the UNet predicts, one pass.
+
+        Args:
+            latent: [n, *latent], before the step.
+            embeds: [n, tokens, width], condition of one branch.
+            timestep: of the step.
+        """
+        scaled = self.pipeline.scheduler.scale_model_input(latent, timestep)
+        predicted: Tensor = self.pipeline.unet(scaled, timestep, encoder_hidden_states=embeds, return_dict=False)[0]
+        return predicted
+
+    def predict_guided(self, latent: Tensor, embeds: Tensor, timestep: Tensor) -> Tensor:
+        """[n, *latent], the prediction of all branches in one pass of a larger batch, guided.
+
+        Args:
+            latent: [n, *latent], before the step.
+            embeds: [branches * n, tokens, width], all items without the prompt, then all with it.
+            timestep: of the step.
+        """
+        predicted = self.predict(torch.cat([latent] * self.num_branches), embeds, timestep)
+        return predicted if self.num_branches == 1 else self.guided(*predicted.chunk(2))
+
+    def guided(self, without: Tensor, with_prompt: Tensor) -> Tensor:
+        """Classifier-free guidance (Ho and Salimans 2022, eq. 6)."""
+        return without + self.guidance_scale * (with_prompt - without)
+
+    def stepped(self, predicted: Tensor, timestep: Tensor, latent: Tensor) -> Tensor:
+        """[n, *latent], the latent after the scheduler's step."""
+        after: Tensor = self.pipeline.scheduler.step(predicted, timestep, latent, return_dict=False)[0]
+        return after
 
     @cached_property
     def _flops_per_pass(self) -> float:
         unet, encoder = self.pipeline.unet, self.pipeline.text_encoder
-        copy = _on_meta(lambda: type(unet).from_config(unet.config))
+        copy = on_meta(lambda: type(unet).from_config(unet.config))
         latent = torch.zeros(1, *self.latent.shape, device="meta")
         tokens = self.pipeline.tokenizer.model_max_length
         condition = torch.zeros(1, tokens, encoder.config.hidden_size, device="meta")
@@ -194,7 +223,7 @@ class Decoder:
     @cached_property
     def flops(self) -> float:
         vae = self.pipeline.vae
-        copy = _on_meta(lambda: type(vae).from_config(vae.config))
+        copy = on_meta(lambda: type(vae).from_config(vae.config))
         latent = torch.zeros(1, *self.latent.shape, device="meta")
         return count_flops(lambda: copy.decode(latent))
 
@@ -202,11 +231,11 @@ class Decoder:
     def memory_bytes(self) -> float:
         vae = self.pipeline.vae
         quantizer = getattr(vae, "post_quant_conv", None)
-        return _parameter_bytes(vae.decoder) + (_parameter_bytes(quantizer) if quantizer is not None else 0.0)
+        return parameter_bytes(vae.decoder) + (parameter_bytes(quantizer) if quantizer is not None else 0.0)
 
     def __call__(self, tensors: Tensors, random: Random) -> Tensors:
         vae = self.pipeline.vae
-        flat = _flat(tensors["latent"], len(random.batch))
+        flat = flatten_batch(tensors["latent"], len(random.batch))
         decoded = vae.decode(flat / vae.config.scaling_factor, return_dict=False)[0]
         image = (decoded / 2.0 + 0.5).clamp(0.0, 1.0)
         return {"image": image.reshape(*random.batch, *self.image.shape)}
@@ -226,6 +255,7 @@ class DiffusionModel:
         prior: the initial noise.
         denoiser: noise and condition to a clean latent, in steps.
         decoder: latent to picture.
+        image_encoder: picture to latent, for image-to-image.
         pipeline: the diffusers pipeline they were taken from.
     """
 
@@ -233,13 +263,14 @@ class DiffusionModel:
     sha256: str
     text_encoder: Part
     prior: Part
-    denoiser: Sliceable
-    decoder: Part
+    denoiser: Denoiser
+    decoder: Decoder
+    image_encoder: Part
     pipeline: Any = field(repr=False)
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """All parts in the order in which they run."""
+        """All parts of text-to-image in the order in which they run."""
         return self.text_encoder, self.prior, self.denoiser, self.decoder
 
     @property
@@ -271,6 +302,7 @@ def take_apart(name: str, sha256: str, pipeline: Any, num_steps: int, guidance_s
         prior=Prior(latent, float(pipeline.scheduler.init_noise_sigma), str(pipeline.device)),
         denoiser=denoiser,
         decoder=Decoder(pipeline, latent, image),
+        image_encoder=ImageEncoder(pipeline, latent, image),
         pipeline=pipeline,
     )
 
@@ -282,34 +314,3 @@ def _choose_attention(pipeline: Any) -> None:
     pipeline.text_encoder.set_attn_implementation("eager")
     if pipeline.unet.config.sample_size**2 <= LONGEST_PLAIN_ATTENTION:
         pipeline.unet.set_attn_processor(AttnProcessor())
-
-
-def count_flops(run: Callable[[], Any]) -> float:
-    """Floating-point operations of a call, as torch's FlopCounterMode counts them (a multiply-add counts two).
-
-    Fused attention is taken apart first, because the counter does not know torch's fused kernel for CPUs.
-
-    >>> count_flops(lambda: torch.ones(2, 3) @ torch.ones(3, 4))
-    48.0
-    """
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        run()
-    return float(counter.get_total_flops())
-
-
-def _on_meta(build: Callable[[], Any]) -> Any:
-    """A copy without weights: shapes only, so that counting costs nothing."""
-    with torch.device("meta"):
-        return build()
-
-
-def _parameter_bytes(module: Any) -> float:
-    return float(sum(p.numel() * p.element_size() for p in module.parameters()))
-
-
-def _flat(x: Tensor, rank: int) -> Tensor:
-    """[n, ...] of [*batch, ...] with `rank` batch dimensions."""
-    return x.reshape(math.prod(x.shape[:rank]), *x.shape[rank:])

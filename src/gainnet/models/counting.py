@@ -1,0 +1,42 @@
+"""What a network costs: operations and bytes, counted on copies without weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def count_flops(run: Callable[[], Any]) -> float:
+    """Floating-point operations of a call, as torch's FlopCounterMode counts them (a multiply-add counts two).
+
+    Fused attention is taken apart first, because the counter does not know torch's fused kernel for CPUs.
+
+    >>> count_flops(lambda: torch.ones(2, 3) @ torch.ones(3, 4))
+    48.0
+    """
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        run()
+    return float(counter.get_total_flops())
+
+
+def on_meta(build: Callable[[], Any]) -> Any:
+    """A copy without weights: shapes only, so that counting costs nothing."""
+    with torch.device("meta"):
+        return build()
+
+
+def parameter_bytes(module: Any) -> float:
+    """Bytes of a module's parameters."""
+    return float(sum(p.numel() * p.element_size() for p in module.parameters()))
+
+
+def flatten_batch(x: Tensor, rank: int) -> Tensor:
+    """[n, ...] of [*batch, ...] with `rank` batch dimensions."""
+    return x.reshape(math.prod(x.shape[:rank]), *x.shape[rank:])

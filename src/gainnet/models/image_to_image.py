@@ -1,0 +1,92 @@
+"""From a picture to the place in the sampler where denoising it begins: text-guided image-to-image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.randomness import Random
+from gainnet.core.types import Spec, Tensors
+from gainnet.models.diffusion import Denoiser, DiffusionModel
+from gainnet.models.part import Role
+
+
+@final
+@dataclass(frozen=True)
+class Noising:
+    r"""A clean latent as it is before a step of the sampler: $z_t = \alpha_t z_0 + \sigma_t \epsilon$.
+
+    The noise is the one that `prior` draws for the same item (Meng et al. 2022, SDEdit).
+
+    Args:
+        pipeline: whose scheduler tells $\alpha_t$ and $\sigma_t$.
+        latent: shape of the latent.
+        step: index of the step that comes next, from 0.
+    """
+
+    pipeline: Any = field(repr=False)
+    latent: Spec
+    step: int
+    role: Role = "other"
+    reads: tuple[str, ...] = ("latent",)
+    num_passes: int = 1
+    flops: float = 0.0
+    memory_bytes: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return f"noising[{self.step}]"
+
+    @property
+    def writes(self) -> Mapping[str, Spec]:
+        return {"latent": self.latent}
+
+    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
+        scheduler, latent = self.pipeline.scheduler, tensors["latent"]
+        noise = random.normal(self.latent.shape, "prior").to(latent.device)
+        timestep = scheduler.timesteps[self.step : self.step + 1].to(latent.device)
+        return {"latent": scheduler.add_noise(latent, noise, timestep)}
+
+
+def start_step(num_steps: int, strength: float) -> int:
+    """Index of the first step that image-to-image of a strength runs, as `StableDiffusionImg2ImgPipeline` counts.
+
+    Args:
+        num_steps: steps of the whole sampler.
+        strength: share of the steps that run, above 0 to 1.
+
+    Raises:
+        ConfigError: the strength is out of range, or so small that no step is left.
+
+    >>> start_step(10, 0.6), start_step(10, 1.0)
+    (4, 0)
+    """
+    if not 0.0 < strength <= 1.0:
+        raise ConfigError(f"strength: must be above 0 and at most 1, not {strength}")
+    start = num_steps - int(num_steps * strength)
+    if start == num_steps:
+        raise ConfigError(f"strength: {strength} leaves none of {num_steps} steps; give at least {1 / num_steps:g}")
+    return start
+
+
+def from_picture(model: DiffusionModel, strength: float) -> tuple[Noising, Denoiser]:
+    """Noising of a picture's latent, and the steps of the denoiser that are left from there.
+
+    latent -> noising -> latent -> denoiser[start:] -> latent
+
+    Args:
+        model: whose denoiser runs.
+        strength: share of its steps, above 0 to 1.
+
+    Raises:
+        ConfigError: see `start_step`.
+
+    >>> from gainnet.models.loading import load_model
+    >>> [part.name for part in from_picture(load_model("scenes"), 0.6)]
+    ['noising[4]', 'denoiser[4:10]']
+    """
+    denoiser = model.denoiser
+    start = start_step(denoiser.num_steps, strength)
+    return Noising(model.pipeline, model.latent, denoiser.start + start), denoiser[start:]
