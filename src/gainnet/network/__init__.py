@@ -1,7 +1,8 @@
 """Nodes, the links between them, and what they compute with."""
 
+from gainnet.network.backhaul import Wire
 from gainnet.network.hardware import Hardware, profile, profiles
 from gainnet.network.network import Network, Node
-from gainnet.network.scenario import DEVICE, EDGE, cell
+from gainnet.network.scenario import DEVICE, EDGE, cell, edge_names
 
-__all__ = ["DEVICE", "EDGE", "Hardware", "Network", "Node", "cell", "profile", "profiles"]
+__all__ = ["DEVICE", "EDGE", "Hardware", "Network", "Node", "Wire", "cell", "edge_names", "profile", "profiles"]

@@ -44,6 +44,11 @@ class Network:
     links: Mapping[tuple[NodeId, NodeId], tuple[AnyLink, ...]]
     detection_s: float = 0.1
 
+    @property
+    def edges(self) -> tuple[NodeId, ...]:
+        """Names of the edges, in the order in which they were given."""
+        return tuple(name for name, node in self.nodes.items() if node.kind == "edge")
+
     def node(self, name: NodeId) -> Node:
         """The node of that name; raises `PlanError` when there is none."""
         if name not in self.nodes:

@@ -1,0 +1,76 @@
+"""Wires between edges: bits at a fixed rate after a fixed delay, without errors."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.randomness import Random
+from gainnet.core.types import Bits, ChannelState, Payload, Size, Usage
+
+
+@final
+@dataclass(frozen=True)
+class Wire:
+    r"""A full-duplex wire, such as the fibre between two base stations.
+
+    $T = \tau + b / R$ for a payload of $b$ bits; items go one after the other and share the delay.
+
+    A wire has no channel uses: its bits are counted, the spectrum is not touched.
+
+    Args:
+        medium: name of this direction of the wire.
+        bits_per_s: rate $R$, > 0; 1 Gbit/s is assumed.
+        delay_s: $\tau$, propagation, switching and protocol together, >= 0; 1 ms is assumed.
+        energy_per_bit_j: of both ends together, >= 0; 10 nJ is assumed, half of it at each end.
+
+    Raises:
+        ConfigError: a field is out of range.
+
+    >>> round(Wire().usage(Size.fixed(32768), num_items=1).duration_s * 1e3, 3)
+    1.033
+    """
+
+    medium: str = "wire"
+    bits_per_s: float = 1e9
+    delay_s: float = 1e-3
+    energy_per_bit_j: float = 1e-8
+    carries: ClassVar[type[Payload]] = Bits
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.bits_per_s < math.inf:
+            raise ConfigError(f"bits_per_s: {self.bits_per_s} is no rate; give a positive number of bit/s")
+        for name in ("delay_s", "energy_per_bit_j"):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name}: {getattr(self, name)} is out of range; give 0 or more")
+
+    def observe(self, random: Random) -> ChannelState:
+        """Infinite SNR, reported as such."""
+        snr = torch.full(random.batch, math.inf)
+        return ChannelState(snr, torch.ones(random.batch, dtype=torch.complex64), snr, sys.maxsize)
+
+    def usage(self, size: Size, num_items: int) -> Usage:
+        """Exactly what sending takes."""
+        return self._usage(size.expected * num_items)
+
+    def draw_durations_s(self, size: Size, num_items: int, num_draws: int, random_seed: int) -> Tensor:
+        """The same duration again and again."""
+        return torch.full((num_draws,), self.usage(size, num_items).duration_s, dtype=torch.float64)
+
+    def send(self, payload: Bits, state: ChannelState, random: Random) -> tuple[Bits, Usage]:
+        """The payload itself."""
+        return payload, self._usage(payload.num_bits)
+
+    def capacity_bits(self, num_channel_uses: float, reported_snr: float) -> float:
+        """Infinite: a wire takes no channel uses."""
+        return math.inf
+
+    def _usage(self, num_bits: float) -> Usage:
+        duration_s, half_j = self.delay_s + num_bits / self.bits_per_s, num_bits * self.energy_per_bit_j / 2.0
+        return Usage(num_bits, 0.0, 0.0, duration_s, 0.0, half_j, half_j)
