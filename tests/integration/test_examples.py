@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gainnet.protocols import PROTOCOLS
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
@@ -60,7 +62,7 @@ def test_own_channel(printed) -> None:
 def test_price_without_running(printed) -> None:
     _, *lines = printed("04_price_without_running.py")
     priced = {tuple(line.split()[:2]): row(line, 2) for line in lines}
-    assert len(priced) == 6
+    assert len(priced) == 2 * len(PROTOCOLS)
     assert priced["eiug", "sd15"][3] == 512
     assert priced["device_only", "sdxl"][2:] == [0, 0]
     for protocol in ("centralized", "eiug", "device_only"):
