@@ -1,7 +1,6 @@
 """A guided step on two nodes is the guided step."""
 
 import pytest
-import torch
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
