@@ -47,6 +47,7 @@ def plan_of(name: str, model: DiffusionModel, seed_codec: AnyCodec) -> Plan:
         "prompt_codec": TextCodec(expected_bytes=sum(map(len, PROMPTS)) / 2),
         "image_codec": RawPixels(),
         "seed_codec": seed_codec,
+        "midway_codec": seed_codec,
     }
     protocol = PROTOCOLS[name]
     return protocol(model, **{key: codecs[key] for key in inspect.signature(protocol).parameters if key in codecs})

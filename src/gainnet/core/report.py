@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, final
 
 Direction = Literal["none", "up", "down", "backhaul"]
@@ -49,6 +49,46 @@ class StepRecord:
 
 @final
 @dataclass(frozen=True)
+class NodeUse:
+    """What a plan took from one node.
+
+    Args:
+        kind: device, edge or cloud.
+        flops: floating-point operations as priced, all items together.
+        memory_bytes: parameters that it held, as priced.
+        compute_energy_j: energy of its processor while it computed.
+        radio_energy_j: energy of its radio while it sent or received.
+        idle_energy_j: energy of its processor while it waited.
+    """
+
+    kind: str
+    flops: float = 0.0
+    memory_bytes: float = 0.0
+    compute_energy_j: float = 0.0
+    radio_energy_j: float = 0.0
+    idle_energy_j: float = 0.0
+
+
+@final
+@dataclass(frozen=True)
+class Recovery:
+    """How a plan went on after a death.
+
+    Args:
+        start_s: when the others had noticed.
+        lost: nodes that were dead by then.
+        reused: tensors that had been made or received before and were used again, as `tensor @ node`.
+        ran_on: nodes that computed what was left.
+    """
+
+    start_s: float
+    lost: tuple[str, ...]
+    reused: tuple[str, ...]
+    ran_on: tuple[str, ...]
+
+
+@final
+@dataclass(frozen=True)
 class Report:
     """Cost of a plan: its steps, and the critical path through them.
 
@@ -57,6 +97,10 @@ class Report:
         duration_s: critical path; for an estimate with random retransmissions the mean over drawn time lines.
         idle_energy_j: energy of the nodes while they wait, not part of `energy_j`.
         priced_as: name of the model whose FLOPs and bytes were priced.
+        nodes: what every node contributed.
+        recoveries: one per fallback.
+        duration_p50_s: median of the critical path over drawn time lines; `None` when executed.
+        duration_p95_s: its 95th percentile, likewise.
 
     >>> Report((StepRecord("a", 0.0, 1.0, 2.0), StepRecord("b", 0.5, 1.0, 3.0)), 1.5).energy_j
     5.0
@@ -66,6 +110,26 @@ class Report:
     duration_s: float = 0.0
     idle_energy_j: float = 0.0
     priced_as: str = "shipped"
+    nodes: Mapping[str, NodeUse] = field(default_factory=dict)
+    recoveries: tuple[Recovery, ...] = ()
+    duration_p50_s: float | None = None
+    duration_p95_s: float | None = None
+
+    @property
+    def device_flops(self) -> float:
+        """Floating-point operations of the devices."""
+        return sum(node.flops for node in self.nodes.values() if node.kind == "device")
+
+    @property
+    def device_memory_bytes(self) -> float:
+        """Parameters that the devices held."""
+        return sum(node.memory_bytes for node in self.nodes.values() if node.kind == "device")
+
+    @property
+    def device_energy_j(self) -> float:
+        """Energy of the devices: computing, sending, receiving; without waiting."""
+        used = (node for node in self.nodes.values() if node.kind == "device")
+        return sum(node.compute_energy_j + node.radio_energy_j for node in used)
 
     @property
     def energy_j(self) -> float:
@@ -87,10 +151,16 @@ class Report:
         """Channel uses of the named directions; of all when none is named."""
         return sum(s.num_channel_uses for s in self.steps if not directions or s.direction in directions)
 
+    def num_bits_of(self, *directions: Direction) -> float:
+        """Payload bits of the named directions."""
+        return sum(s.num_bits for s in self.steps if s.direction in directions)
+
     def to_json(self) -> dict[str, Any]:
         """The report as plain numbers; whole numbers become integers."""
         flat: dict[str, Any] = {
             "duration_s": self.duration_s,
+            "duration_p50_s": self.duration_p50_s,
+            "duration_p95_s": self.duration_p95_s,
             "energy_j": self.energy_j,
             "idle_energy_j": self.idle_energy_j,
             "priced_as": self.priced_as,
@@ -99,6 +169,15 @@ class Report:
             "num_channel_uses_down": self.num_channel_uses("down"),
             "num_channel_uses_backhaul": self.num_channel_uses("backhaul"),
             "num_retransmissions": self.num_retransmissions,
+            "num_bits_up": self.num_bits_of("up"),
+            "num_bits_down": self.num_bits_of("down"),
+            "num_bits_backhaul": self.num_bits_of("backhaul"),
+            "device_flops": self.device_flops,
+            "device_memory_bytes": self.device_memory_bytes,
+            "device_energy_j": self.device_energy_j,
+            "delivered": self.delivered,
+            "nodes": {name: asdict(node) for name, node in self.nodes.items()},
+            "recoveries": [asdict(recovery) for recovery in self.recoveries],
             "steps": [_whole(asdict(step)) for step in self.steps],
         }
         return _whole(flat)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gainnet.core.errors import PlanError
-from gainnet.core.report import Report, StepRecord, critical_path_s
+from gainnet.core.report import NodeUse, Recovery, Report, StepRecord, critical_path_s
 from gainnet.core.types import NodeId, Place, Usage
 from gainnet.network.network import Network
 from gainnet.protocols.plan import Compute, Plan, Transfer
@@ -69,6 +69,10 @@ class Ledger:
         self._timeline = Timeline()
         self._records: list[StepRecord] = []
         self._busy_s: dict[NodeId, float] = defaultdict(float)
+        self._flops: dict[NodeId, float] = defaultdict(float)
+        self._radio_j: dict[NodeId, float] = defaultdict(float)
+        self._held: dict[NodeId, dict[str, float]] = defaultdict(dict)
+        self._recoveries: list[Recovery] = []
 
     def computed(self, step: Compute, wall_s: float | None = None) -> None:
         """Book a computation."""
@@ -77,6 +81,8 @@ class Ledger:
         duration_s = hardware.duration_s(flops)
         start_s = self._timeline.book((step.node,), step.needs, step.makes, duration_s)
         self._busy_s[step.node] += duration_s
+        self._flops[step.node] += flops
+        hold(self._held[step.node], step, self._pricing)
         energy_j = duration_s * hardware.active_power_w
         self._records.append(
             StepRecord(step.label, float(start_s[0]), duration_s, energy_j, flops=flops, wall_s=wall_s)
@@ -85,6 +91,9 @@ class Ledger:
     def sent(self, step: Transfer, usages: Sequence[Usage], wall_s: float | None = None) -> None:
         """Book a transfer, with one usage per target."""
         usage = broadcast(usages)
+        self._radio_j[step.source] += usage.tx_energy_j
+        for target, each in zip(step.targets, usages, strict=True):
+            self._radio_j[target] += each.rx_energy_j
         duration_s = usage.duration_s + usage.feedback_s
         media = [self._network.link(step.source, t, step.codec.emits).medium for t in step.targets]
         start_s = self._timeline.book(media, step.needs, step.makes, duration_s)
@@ -103,18 +112,38 @@ class Ledger:
             )
         )
 
-    def noticed_failure(self) -> None:
-        """Whatever is booked from here on waits until the failure was noticed."""
-        self._timeline.wait_until(self._timeline.stop_s + self._network.detection_s)
+    def recovered(self, lost: Iterable[NodeId], reused: Iterable[Place], ran_on: Iterable[NodeId]) -> None:
+        """Whatever is booked from here on waits until a death was noticed; what is said of it goes into the report."""
+        start_s = self._timeline.stop_s + self._network.detection_s
+        self._timeline.wait_until(start_s)
+        tensors = tuple(f"{tensor} @ {node}" for node, tensor in reused)
+        self._recoveries.append(Recovery(float(start_s[0]), tuple(lost), tensors, tuple(ran_on)))
 
-    def report(self, duration_s: float | None = None) -> Report:
-        """Everything booked so far; the critical path is that of the records unless given."""
-        total_s = critical_path_s(self._records) if duration_s is None else duration_s
-        idle_j = (
-            self._network.node(node).hardware.idle_power_w * max(total_s - busy_s, 0.0)
-            for node, busy_s in self._busy_s.items()
+    def report(self, courses_s: Seconds | None = None) -> Report:
+        """Everything booked so far; the critical path is that of the records, or the mean of drawn ones."""
+        total_s = critical_path_s(self._records) if courses_s is None else float(courses_s.mean())
+        nodes = {node: self._node_use(node, total_s) for node in self._network.nodes if self._took_part(node)}
+        idle_j = sum(node.idle_energy_j for node in nodes.values())
+        p50_s, p95_s = (None, None) if courses_s is None else map(float, np.quantile(courses_s, (0.5, 0.95)))
+        return Report(
+            tuple(self._records), total_s, idle_j, self._pricing.name, nodes, tuple(self._recoveries), p50_s, p95_s
         )
-        return Report(tuple(self._records), total_s, sum(idle_j), self._pricing.name)
+
+    def _took_part(self, node: NodeId) -> bool:
+        return node in self._busy_s or node in self._radio_j
+
+    def _node_use(self, name: NodeId, total_s: float) -> NodeUse:
+        """A node that only forwards is not charged for waiting."""
+        node, busy_s = self._network.node(name), self._busy_s.get(name)
+        idle_s = 0.0 if busy_s is None else max(total_s - busy_s, 0.0)
+        return NodeUse(
+            kind=node.kind,
+            flops=self._flops.get(name, 0.0),
+            memory_bytes=sum(self._held.get(name, {}).values()),
+            compute_energy_j=(busy_s or 0.0) * node.hardware.active_power_w,
+            radio_energy_j=self._radio_j.get(name, 0.0),
+            idle_energy_j=idle_s * node.hardware.idle_power_w,
+        )
 
 
 def broadcast(usages: Sequence[Usage]) -> Usage:
@@ -136,16 +165,25 @@ def broadcast(usages: Sequence[Usage]) -> Usage:
     )
 
 
-def check_memory(plan: Plan, network: Network, pricing: Pricing) -> None:
-    """Raises `PlanError` when the parameters that a node holds do not fit its memory.
-
-    Slices of one part share their parameters.
-    """
+def memory_held(plan: Plan, pricing: Pricing) -> dict[NodeId, dict[str, float]]:
+    """Bytes of the parameters that every node holds, by part."""
     held: dict[NodeId, dict[str, float]] = defaultdict(dict)
     for step in plan.steps:
         if isinstance(step, Compute):
-            held[step.node][step.part.name.split("[")[0]] = pricing.memory_bytes(step.part)
-    for node, parts in held.items():
+            hold(held[step.node], step, pricing)
+    return held
+
+
+def hold(held: dict[str, float], step: Compute, pricing: Pricing) -> None:
+    """Enter the parameters of a step into what its node holds; all parts of one role share theirs."""
+    name = step.part.name.split("[")[0] if step.part.role == "other" else step.part.role
+    held[name] = max(pricing.memory_bytes(step.part), held.get(name, 0.0))
+
+
+def check_memory(plan: Plan, network: Network, pricing: Pricing) -> None:
+    """Raises `PlanError` when the parameters that a node holds do not fit its memory."""
+
+    for node, parts in memory_held(plan, pricing).items():
         limit = network.node(node).hardware.memory_bytes
         if sum(parts.values()) > limit:
             raise PlanError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import final
@@ -45,6 +46,7 @@ class Transfer:
         tensor: its name at the source.
         codec: turns it into a payload.
         arrives_as: its name at the targets; the same name when empty.
+        deadline_s: time on the medium after which it is given up; what has not arrived then is concealed.
     """
 
     source: NodeId
@@ -52,6 +54,7 @@ class Transfer:
     tensor: str
     codec: AnyCodec
     arrives_as: str = ""
+    deadline_s: float = math.inf
 
     @property
     def label(self) -> str:
@@ -80,11 +83,13 @@ class Plan:
         result: where the outcome is after the last step.
         fallback: what to run when a node died and the result is not there; it is given every place that is
             still there, so that it can reuse what arrived.
+        reference: where a run without a channel leaves what the result is compared with; the result when `None`.
     """
 
     steps: tuple[Step, ...]
     result: Place
     fallback: Callable[[Arrived], Plan] | None = None
+    reference: Place | None = None
 
     def check(self, network: Network, given: Mapping[Place, Spec]) -> dict[Place, Spec]:
         """Place and shape of every tensor after the last step.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.types import NodeId, Payload, Place, Size, Spec, Usage
 from gainnet.network.network import Network
+from gainnet.protocols.deadline import expected_in_time, send_in_time
 from gainnet.protocols.ledger import Ledger, Timeline, check_memory
 from gainnet.protocols.plan import Compute, Plan, Step, Transfer
 from gainnet.protocols.pricing import SHIPPED, Pricing
@@ -84,8 +84,10 @@ class _Run:
     index: int = 0
     num_sent: Counter[tuple[NodeId, NodeId, str]] = field(default_factory=Counter)
     ledger: Ledger = field(init=False)
+    given: frozenset[Place] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.given = frozenset(self.at)
         self.ledger = Ledger(self.network, self.pricing, self.random.num_items)
 
     def take(self, step: Step) -> None:
@@ -114,8 +116,12 @@ class _Run:
             raise NodeFailedError(
                 f"{', '.join(sorted(self.dead()))} died and the plan has no fallback for what arrived"
             )
-        self.ledger.noticed_failure()
-        return plan.fallback(frozenset(self.at))
+        onward = plan.fallback(frozenset(self.at))
+        ran_on = {step.node for step in onward.steps if isinstance(step, Compute)}
+        needed = {place for step in onward.steps for place in step.needs} | {onward.result}
+        reused = sorted(needed & (set(self.at) - self.given))
+        self.ledger.recovered(sorted(self.dead()), reused, sorted(ran_on))
+        return onward
 
     def _compute(self, step: Compute) -> None:
         begin_s = time.perf_counter()
@@ -138,7 +144,7 @@ class _Run:
             )
         usages: list[Usage] = []
         for place, link, state, stream in zip(step.makes, links, states, streams, strict=True):
-            received, usage = link.send(payload, state, stream)
+            received, usage = send_in_time(link, payload, state, stream, step.deadline_s)
             self.at[place] = _decoded(step, received, spec, self.random)
             usages.append(usage)
         self.ledger.sent(step, usages, time.perf_counter() - begin_s)
@@ -181,16 +187,40 @@ def estimate(
                 size = codec.size(at[source, tensor])
                 _estimate_transfer(step, size, index, network, ledger, timeline, num_items)
                 at |= dict.fromkeys(step.makes, at[source, tensor])
-    return ledger.report(math.fsum(timeline.stop_s) / NUM_COURSES)
+    return ledger.report(timeline.stop_s)
+
+
+def channel_free(plan: Plan, inputs: Mapping[Place, Tensor], random: Random) -> dict[Place, Tensor]:
+    """What is where after a plan, had every transfer been perfect: what a received picture is compared with.
+
+    Args:
+        plan: whose parts run, and whose transfers copy.
+        inputs: tensors that are there at the start.
+        random: streams of the items.
+    """
+    at = dict(inputs)
+    for step in plan.steps:
+        match step:
+            case Compute(node, part):
+                made = part({key: at[node, key] for key in part.reads}, random)
+                at |= {(node, key): x for key, x in made.items()}
+            case Transfer(source, _, tensor):
+                at |= dict.fromkeys(step.makes, at[source, tensor])
+    return at
 
 
 def _estimate_transfer(
     step: Transfer, size: Size, index: int, network: Network, ledger: Ledger, timeline: Timeline, num_items: int
 ) -> None:
     links = [network.link(step.source, target, step.codec.emits) for target in step.targets]
-    ledger.sent(step, [link.usage(size, num_items) for link in links])
-    draws = [link.draw_durations_s(size, num_items, NUM_COURSES, index) for link in links]
-    duration_s = np.max(np.stack([d.numpy() for d in draws]), axis=0)
+    usages, draws_s = [], []
+    for link in links:
+        draws = link.draw_durations_s(size, num_items, NUM_COURSES, index).numpy()
+        usage, in_time_s = expected_in_time(link.usage(size, num_items), draws, step.deadline_s)
+        usages.append(usage)
+        draws_s.append(in_time_s)
+    ledger.sent(step, usages)
+    duration_s = np.max(np.stack(draws_s), axis=0)
     timeline.book((link.medium for link in links), step.needs, step.makes, duration_s)
 
 

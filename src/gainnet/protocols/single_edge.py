@@ -1,4 +1,8 @@
-"""Mobile edge generation with one edge and one device."""
+"""Mobile edge generation with one edge and one device.
+
+The definitions are those of Zhong et al. (IEEE Network 2024, IEEE Internet of Things Journal 2025); the expansions of
+their acronyms are inferred. The device always has the prompt, the picture when there is one, and needs the image.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,98 @@ from gainnet.codecs.codec import AnyCodec
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.network.scenario import DEVICE, EDGE
 from gainnet.protocols.plan import Compute, Plan, Transfer
+from gainnet.protocols.rescue import resilient
+from gainnet.protocols.shares import asked, handed_over
+from gainnet.protocols.task import IMAGE, Task
 
 
-def eiug(model: DiffusionModel, prompt_codec: AnyCodec, seed_codec: AnyCodec) -> Plan:
-    """Edge inferencing, user-equipment generating (Zhong et al. 2024; expansion of the acronym inferred).
+def uieg(
+    model: DiffusionModel,
+    prompt_codec: AnyCodec,
+    seed_codec: AnyCodec,
+    midway_codec: AnyCodec,
+    image_codec: AnyCodec,
+    cut: int | None = None,
+    strength: float | None = None,
+) -> Plan:
+    """User-equipment inferencing, edge generating: the device begins, the edge finishes and sends the picture back.
+
+    device: text encoder, first steps ==prompt, seed up==> edge: other steps, decoder ==image down==> device
+
+    The condition is a function of the prompt, so the prompt is its shortest code. With a picture and a cut of 0, the
+    seed is the picture's latent, and both ends make the same noise.
+
+    Args:
+        model: whose parts run.
+        prompt_codec: carries the prompt.
+        seed_codec: carries the latent of the picture.
+        midway_codec: carries a latent between two steps.
+        image_codec: carries the picture back.
+        cut: steps on the device; 1 by default, 0 with a picture.
+        strength: of image-to-image.
+    """
+    task = Task.of(model, strength)
+    at = task.cut(cut, default=1 if task.encoder is None else 0)
+    steps = (
+        Transfer(DEVICE, (EDGE,), "prompt", prompt_codec),
+        *handed_over(task, (EDGE,), at, seed_codec, midway_codec),
+        *task.infer(EDGE, at, task.num_steps),
+        Compute(EDGE, model.decoder),
+        Transfer(EDGE, (DEVICE,), "image", image_codec),
+    )
+    return resilient(Plan(steps, IMAGE), task, (EDGE,))
+
+
+def eiug(model: DiffusionModel, prompt_codec: AnyCodec, seed_codec: AnyCodec, strength: float | None = None) -> Plan:
+    """Edge inferencing, user-equipment generating: the edge denoises, the device decodes.
 
     device: prompt ==up==> edge: text encoder, prior, denoiser ==seed down==> device: decoder
+
+    Args:
+        model: whose parts run.
+        prompt_codec: carries the prompt.
+        seed_codec: carries the latent; up, too, when it is that of a picture.
+        strength: of image-to-image.
     """
-    return Plan(
-        (
-            Transfer(DEVICE, (EDGE,), "prompt", prompt_codec),
-            Compute(EDGE, model.text_encoder),
-            Compute(EDGE, model.prior),
-            Compute(EDGE, model.denoiser),
-            Transfer(EDGE, (DEVICE,), "latent", seed_codec),
-            Compute(DEVICE, model.decoder),
-        ),
-        result=(DEVICE, "image"),
+    task = Task.of(model, strength)
+    steps = (
+        *asked(task, (EDGE,), prompt_codec, seed_codec),
+        *task.infer(EDGE, 0, task.num_steps),
+        Transfer(EDGE, (DEVICE,), "latent", seed_codec),
+        Compute(DEVICE, model.decoder),
     )
+    return resilient(Plan(steps, IMAGE), task, (EDGE,))
+
+
+def ciag(
+    model: DiffusionModel,
+    prompt_codec: AnyCodec,
+    seed_codec: AnyCodec,
+    midway_codec: AnyCodec,
+    cut: int | None = None,
+    strength: float | None = None,
+) -> Plan:
+    """Cooperative inferencing and generating: the edge begins, the device takes the last steps and decodes.
+
+    device: prompt ==up==> edge: text encoder, first steps ==latent[cut] down==> device: last steps, decoder
+
+    The device encodes the prompt itself, which is cheaper than receiving the condition.
+
+    Args:
+        model: whose parts run.
+        prompt_codec: carries the prompt.
+        seed_codec: carries the latent of the picture up, and a finished latent down.
+        midway_codec: carries a latent between two steps.
+        cut: steps on the edge; all but one by default.
+        strength: of image-to-image.
+    """
+    task = Task.of(model, strength)
+    at = task.cut(cut, default=max(task.num_steps - 1, 0))
+    steps = (
+        *asked(task, (EDGE,), prompt_codec, seed_codec),
+        *task.infer(EDGE, 0, at),
+        Transfer(EDGE, (DEVICE,), task.latent(at), seed_codec if at == task.num_steps else midway_codec),
+        *task.infer(DEVICE, at, task.num_steps),
+        Compute(DEVICE, model.decoder),
+    )
+    return resilient(Plan(steps, IMAGE), task, (EDGE,))

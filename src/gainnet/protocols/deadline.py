@@ -1,0 +1,110 @@
+"""A transfer that is given up when its time is over: what arrived by then is kept, the rest is concealed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gainnet.core.errors import PayloadError
+from gainnet.core.randomness import Random
+from gainnet.core.types import Bits, ChannelState, Payload, Symbols, Usage
+from gainnet.protocols.plan import Plan, Step, Transfer
+from gainnet.radio.link import AnyLink
+
+
+def within(plan: Plan, deadline_s: float) -> Plan:
+    """The plan, its fallbacks included, with that deadline for every transfer.
+
+    >>> within(Plan((), ("device", "image")), 1.0).steps
+    ()
+    """
+    fallback = plan.fallback
+    steps = tuple(_limited(step, deadline_s) for step in plan.steps)
+    if fallback is None:
+        return replace(plan, steps=steps)
+    return replace(plan, steps=steps, fallback=lambda arrived: within(fallback(arrived), deadline_s))
+
+
+def send_in_time(
+    link: AnyLink, payload: Payload, state: ChannelState, random: Random, deadline_s: float
+) -> tuple[Payload, Usage]:
+    """The payload as received by the deadline, and what that took.
+
+    Items go one after another. An item of bits that is not complete in time did not arrive; of symbols, every item
+    gets an equal share of the time and the symbols that were not sent are erased (gain 0), so that a codec estimates
+    them by their mean.
+
+    Args:
+        link: carries the payload.
+        payload: of a batch.
+        state: of the air when the transfer starts.
+        random: streams of this transfer.
+        deadline_s: time on the medium, feedback included.
+    """
+    received, usage = link.send(payload, state, random)
+    busy_s = usage.duration_s + usage.feedback_s
+    if busy_s <= deadline_s:
+        return received, usage
+    cut = shortened(usage, deadline_s / busy_s)
+    if isinstance(received, Symbols):
+        return _erased(received, deadline_s / busy_s), cut
+    return _complete(link, payload, received, state, random, deadline_s), cut
+
+
+def shortened(usage: Usage, share: float) -> Usage:
+    """Usage of a transfer that was given up after a share of its time.
+
+    >>> shortened(Usage(8, 100, 0, 1.0, 0.0, 2.0, 1.0), 0.25).num_channel_uses
+    25.0
+    """
+    names = ("num_channel_uses", "num_retransmissions", "duration_s", "feedback_s", "tx_energy_j", "rx_energy_j")
+    return replace(usage, delivered=False, **{name: share * getattr(usage, name) for name in names})
+
+
+def expected_in_time(
+    usage: Usage, draws_s: npt.NDArray[np.float64], deadline_s: float
+) -> tuple[Usage, npt.NDArray[np.float64]]:
+    """Expected usage and drawn durations of a transfer with a deadline.
+
+    The expectation of min(T, deadline) is not the minimum of the expectation, so it is taken over the draws.
+    """
+    if math.isinf(deadline_s) or not (draws_s > deadline_s).any():
+        return usage, draws_s
+    in_time_s = np.minimum(draws_s, deadline_s)
+    share = float(in_time_s.mean() / draws_s.mean())
+    return replace(shortened(usage, share), delivered=bool((draws_s <= deadline_s).mean() > 0.5)), in_time_s
+
+
+def _limited(step: Step, deadline_s: float) -> Step:
+    return replace(step, deadline_s=deadline_s) if isinstance(step, Transfer) else step
+
+
+def _erased(received: Symbols, share: float) -> Symbols:
+    sent = torch.arange(received.num_symbols) < int(share * received.num_symbols)
+    values, gain = (torch.where(sent, x, torch.zeros_like(x)) for x in (received.values, received.gain))
+    noise = torch.where(sent, received.noise_variance, torch.ones_like(received.noise_variance))
+    return replace(received, values=values, gain=gain, noise_variance=noise)
+
+
+def _complete(
+    link: AnyLink, payload: Payload, received: Payload, state: ChannelState, random: Random, deadline_s: float
+) -> Bits:
+    """Items whose last bit arrived in time; an item takes as long in a batch as alone."""
+    if not (isinstance(payload, Bits) and isinstance(received, Bits)):
+        raise PayloadError("a transfer carries bits or symbols")
+    busy_s, strings = 0.0, []
+    for item, (sent, string) in enumerate(zip(payload.strings, received.strings, strict=True)):
+        one = Random((random.random_seeds[item],), (), random.path)
+        usage = link.send(Bits((sent,), ()), _state_of(state, item), one)[1]
+        busy_s += usage.duration_s + usage.feedback_s
+        strings.append(string if busy_s <= deadline_s else None)
+    return Bits(tuple(strings), received.batch)
+
+
+def _state_of(state: ChannelState, item: int) -> ChannelState:
+    snr, gain, reported = (x.reshape(-1)[item] for x in (state.snr, state.gain, state.reported_snr))
+    return ChannelState(snr, gain, reported, state.block_length)

@@ -1,0 +1,40 @@
+"""Steps that several protocols begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gainnet.codecs.codec import AnyCodec
+from gainnet.core.types import NodeId
+from gainnet.network.scenario import DEVICE
+from gainnet.protocols.plan import Compute, Step, Transfer
+from gainnet.protocols.task import Task
+
+
+def asked(task: Task, edges: Sequence[NodeId], prompt_codec: AnyCodec, seed_codec: AnyCodec) -> tuple[Step, ...]:
+    """The prompt and, if there is a picture, its latent go up to all edges at once; each makes latent[0].
+
+    device: image encoder ==prompt, origin up==> edges: latent[0]
+    """
+    begun = [Compute(edge, task.begin()) for edge in edges]
+    prompt = Transfer(DEVICE, tuple(edges), "prompt", prompt_codec)
+    if task.encoder is None:
+        return prompt, *begun
+    encoded = Compute(DEVICE, task.encoder)
+    return prompt, encoded, Transfer(DEVICE, tuple(edges), "origin", seed_codec), *begun
+
+
+def handed_over(
+    task: Task, edges: Sequence[NodeId], cut: int, seed_codec: AnyCodec, midway_codec: AnyCodec
+) -> tuple[Step, ...]:
+    """The device takes the first steps, and the latent after them goes up to all edges at once.
+
+    device: first steps ==latent[cut] up==> edges;  with a cut of 0 the origin goes up, or nothing but the prompt
+    """
+    encoded = () if task.encoder is None else (Compute(DEVICE, task.encoder),)
+    if cut > 0:
+        codec = seed_codec if cut == task.num_steps else midway_codec
+        sent = Transfer(DEVICE, tuple(edges), task.latent(cut), codec)
+        return *encoded, Compute(DEVICE, task.begin()), *task.infer(DEVICE, 0, cut), sent
+    origin = () if task.encoder is None else (Transfer(DEVICE, tuple(edges), "origin", seed_codec),)
+    return *encoded, *origin, *(Compute(edge, task.begin()) for edge in edges)
