@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gainnet.codecs import IMAGE_CODECS, SEED_CODECS, TEXT_CODECS, RawAnalog, SeedBasis
+from gainnet.codecs import ACTIVATION_CODECS, IMAGE_CODECS, SEED_CODECS, TEXT_CODECS, Octets, RawAnalog, SeedBasis
 from gainnet.codecs.codec import AnyCodec
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
@@ -53,3 +53,12 @@ def test_image_codec(name: str) -> None:
 @pytest.mark.parametrize("name", TEXT_CODECS)
 def test_text_codec(name: str) -> None:
     check_codec(codec_of(TEXT_CODECS, name), text_to_tensor(PROMPTS))
+
+
+@pytest.mark.parametrize("name", ACTIVATION_CODECS)
+def test_activation_codec(name: str) -> None:
+    check_codec(codec_of(ACTIVATION_CODECS, name), RANDOM.normal((5, 24), "activations"))
+
+
+def test_octets() -> None:
+    check_codec(Octets(), (RANDOM.uniform((40,), "octets") * 256).to(torch.uint8))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gainnet.codecs.activations import Float16, Int8, Octets, TopK
 from gainnet.codecs.basis import SeedBasis
 from gainnet.codecs.codec import AnyCodec, Codec
 from gainnet.codecs.digital_seed import QuantizedSeed
@@ -27,7 +28,11 @@ SEED_CODECS: dict[str, type[Any]] = {
 TEXT_CODECS: dict[str, type[Any]] = {"text": TextCodec}
 """For prompts."""
 
+ACTIVATION_CODECS: dict[str, type[Any]] = {"float32": Float32, "float16": Float16, "int8": Int8, "top_k": TopK}
+"""For activations and gradients; every one emits bits."""
+
 __all__ = [
+    "ACTIVATION_CODECS",
     "AVIF",
     "IMAGE_CODECS",
     "JPEG",
@@ -36,13 +41,17 @@ __all__ = [
     "TEXT_CODECS",
     "AnyCodec",
     "Codec",
+    "Float16",
     "Float32",
+    "Int8",
     "LinearCode",
+    "Octets",
     "QuantizedSeed",
     "RawAnalog",
     "RawPixels",
     "SeedBasis",
     "TextCodec",
+    "TopK",
     "UniformQuantizer",
     "WebP",
     "backward_test_channel",

@@ -1,0 +1,228 @@
+"""Codecs for activations, gradients and weights: half precision, eight bits, the largest few, bytes as they are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gainnet.codecs.raw import batch_of, check_length, rows_of
+from gainnet.core.errors import ConfigError, PayloadError
+from gainnet.core.types import Bits, Payload, Size, Spec
+
+_SCALE_BYTES = 4
+_LARGEST_SCALE = 1e30
+_SMALLEST_SCALE = 1e-30
+
+
+@final
+@dataclass(frozen=True)
+class Float16:
+    """Every value in half precision, over the largest magnitude of its item, which goes in front as a float32.
+
+    tensor --> [ / max |x|, float16 ] --> 32 + 16 bits per value
+
+    Without the scale gradients would vanish: half precision ends at 6e-8. An item that did not arrive becomes zeros.
+
+    >>> codec, x = Float16(), torch.tensor([[1e-9, -2e-9]])
+    >>> bool(torch.allclose(codec.decode(codec.encode(x, torch.ones(1)), Spec((2,))), x, rtol=1e-3, atol=0))
+    True
+    """
+
+    emits: ClassVar[type[Payload]] = Bits
+
+    def size(self, spec: Spec) -> Size:
+        return Size.fixed(8 * (_SCALE_BYTES + 2 * spec.num_values))
+
+    def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
+        batch = batch_of(x, reported_snr)
+        rows = rows_of(x, batch)
+        scale = _scale_of(rows)
+        halves = (rows / scale[:, None]).astype("<f2")
+        return Bits(tuple(_f4(s) + row.tobytes() for s, row in zip(scale, halves, strict=True)), batch)
+
+    def decode(self, payload: Bits, spec: Spec) -> Tensor:
+        rows = np.zeros((len(payload.strings), spec.num_values), dtype=np.float32)
+        for row, string in zip(rows, payload.strings, strict=True):
+            if string is not None:
+                check_length(string, _SCALE_BYTES + 2 * spec.num_values, "float16")
+                row[:] = np.frombuffer(string, "<f2", offset=_SCALE_BYTES).astype(np.float32) * _scale_in(string, 1)
+        return _finite(rows, "float16").reshape(*payload.batch, *spec.shape)
+
+
+@final
+@dataclass(frozen=True)
+class Int8:
+    r"""Every value in eight bits, with one float32 scale per vector of the last dimension.
+
+    $q = \mathrm{round}(127\, x / \max |x|)$: symmetric, so that zero stays zero; the error is at most
+    $\max |x| / 254$ per value (Dettmers et al. 2022, vector-wise quantisation).
+
+    An item that did not arrive becomes zeros.
+
+    >>> codec, x = Int8(), torch.tensor([[127.0, -64.0, 0.4]])
+    >>> codec.decode(codec.encode(x, torch.ones(1)), Spec((3,))).tolist()
+    [[127.0, -64.0, 0.0]]
+    """
+
+    emits: ClassVar[type[Payload]] = Bits
+
+    def size(self, spec: Spec) -> Size:
+        num_vectors, width = _vectors(spec.shape)
+        return Size.fixed(8 * num_vectors * (_SCALE_BYTES + width))
+
+    def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
+        batch = batch_of(x, reported_snr)
+        num_vectors, width = _vectors(tuple(x.shape[len(batch) :]))
+        vectors = rows_of(x, batch).reshape(-1, width)
+        scale = _scale_of(vectors)
+        levels = np.rint(vectors * (127 / scale[:, None])).astype(np.int8).reshape(-1, num_vectors * width)
+        scales = scale.reshape(-1, num_vectors).astype("<f4")
+        return Bits(tuple(s.tobytes() + row.tobytes() for s, row in zip(scales, levels, strict=True)), batch)
+
+    def decode(self, payload: Bits, spec: Spec) -> Tensor:
+        num_vectors, width = _vectors(spec.shape)
+        rows = np.zeros((len(payload.strings), num_vectors, width), dtype=np.float32)
+        for row, string in zip(rows, payload.strings, strict=True):
+            if string is not None:
+                check_length(string, num_vectors * (_SCALE_BYTES + width), "int8")
+                levels = np.frombuffer(string, np.int8, offset=_SCALE_BYTES * num_vectors).reshape(num_vectors, width)
+                row[:] = levels.astype(np.float32) * (_scale_in(string, num_vectors)[:, None] / 127)
+        return _finite(rows, "int8").reshape(*payload.batch, *spec.shape)
+
+
+@final
+@dataclass(frozen=True)
+class TopK:
+    """The values of largest magnitude, in half precision, with their places; all others become zero.
+
+    tensor --> [ the largest share ] --> 32 bits + (16 bits + place) per kept value
+
+    A place takes 16 bits in items of at most 65,536 values and 32 bits else. (Stich et al. 2018; no error feedback)
+
+    Args:
+        share: of the values that are kept, in (0, 1]; at least one is.
+
+    Raises:
+        ConfigError: the share is out of range.
+
+    >>> codec, x = TopK(share=0.5), torch.tensor([[0.1, -4.0, 2.0, 0.0]])
+    >>> codec.decode(codec.encode(x, torch.ones(1)), Spec((4,))).tolist()
+    [[0.0, -4.0, 2.0, 0.0]]
+    """
+
+    share: float = 0.1
+    emits: ClassVar[type[Payload]] = Bits
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.share <= 1.0:
+            raise ConfigError(f"share: {self.share} is outside (0, 1]; give the share of values to keep")
+
+    def size(self, spec: Spec) -> Size:
+        return Size.fixed(8 * self._num_bytes(spec.num_values))
+
+    def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
+        batch = batch_of(x, reported_snr)
+        rows = rows_of(x, batch)
+        count, kind = self._kept(rows.shape[1]), _place_kind(rows.shape[1])
+        chosen = torch.from_numpy(rows).abs().topk(count, dim=1).indices.sort(dim=1).values.numpy()
+        kept = np.take_along_axis(rows, chosen, axis=1)
+        scale = _scale_of(kept)
+        halves = (kept / scale[:, None]).astype("<f2")
+        strings = (
+            _f4(s) + places.astype(kind).tobytes() + row.tobytes()
+            for s, places, row in zip(scale, chosen, halves, strict=True)
+        )
+        return Bits(tuple(strings), batch)
+
+    def decode(self, payload: Bits, spec: Spec) -> Tensor:
+        count, kind = self._kept(spec.num_values), _place_kind(spec.num_values)
+        rows = np.zeros((len(payload.strings), spec.num_values), dtype=np.float32)
+        for row, string in zip(rows, payload.strings, strict=True):
+            if string is not None:
+                check_length(string, self._num_bytes(spec.num_values), "top_k")
+                places = np.frombuffer(string, kind, count, offset=_SCALE_BYTES)
+                if places.max(initial=0) >= spec.num_values:
+                    raise PayloadError("top_k: a place lies outside the tensor; the payload is corrupt")
+                halves = np.frombuffer(string, "<f2", offset=_SCALE_BYTES + places.nbytes).astype(np.float32)
+                row[places] = halves * _scale_in(string, 1)
+        return _finite(rows, "top_k").reshape(*payload.batch, *spec.shape)
+
+    def _kept(self, num_values: int) -> int:
+        return max(1, math.ceil(self.share * num_values))
+
+    def _num_bytes(self, num_values: int) -> int:
+        return _SCALE_BYTES + self._kept(num_values) * (2 + _place_kind(num_values).itemsize)
+
+
+@final
+@dataclass(frozen=True)
+class Octets:
+    """A tensor of bytes as it is: files such as safetensors, which know their own length and shapes.
+
+    An item that did not arrive becomes zeros.
+
+    >>> codec, x = Octets(), torch.tensor([[1, 255]], dtype=torch.uint8)
+    >>> codec.decode(codec.encode(x, torch.ones(1)), Spec((2,)))
+    tensor([[  1, 255]], dtype=torch.uint8)
+    """
+
+    emits: ClassVar[type[Payload]] = Bits
+
+    def size(self, spec: Spec) -> Size:
+        return Size.fixed(8 * spec.num_values)
+
+    def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
+        batch = batch_of(x, reported_snr)
+        if x.dtype != torch.uint8:
+            raise ConfigError(f"codec: octets carries bytes (uint8), not {x.dtype}; choose another codec")
+        rows = x.detach().reshape(math.prod(batch), -1).cpu().numpy()
+        return Bits(tuple(row.tobytes() for row in rows), batch)
+
+    def decode(self, payload: Bits, spec: Spec) -> Tensor:
+        rows = np.zeros((len(payload.strings), spec.num_values), dtype=np.uint8)
+        for row, string in zip(rows, payload.strings, strict=True):
+            if string is not None:
+                check_length(string, spec.num_values, "octets")
+                row[:] = np.frombuffer(string, dtype=np.uint8)
+        return torch.from_numpy(rows).reshape(*payload.batch, *spec.shape)
+
+
+def _vectors(shape: tuple[int, ...]) -> tuple[int, int]:
+    """How many vectors an item has, and how long they are."""
+    width = shape[-1] if shape else 1
+    return math.prod(shape[:-1]), width
+
+
+def _scale_of(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[num_rows], largest magnitude, kept away from zero; values that are not finite raise `ConfigError`."""
+    largest: NDArray[np.float32] = np.abs(rows).max(axis=1, initial=0.0)
+    if not np.isfinite(largest).all():
+        raise ConfigError("activations: hold a value that is not finite; lower the learning rate")
+    return np.clip(largest, _SMALLEST_SCALE, None)
+
+
+def _f4(x: np.float32) -> bytes:
+    return np.asarray(x, dtype="<f4").tobytes()
+
+
+def _scale_in(string: bytes, count: int) -> NDArray[np.float32]:
+    scale = np.frombuffer(string, "<f4", count)
+    if not (np.isfinite(scale) & (scale >= 0) & (scale < _LARGEST_SCALE)).all():
+        raise PayloadError("activations: a scale is negative or not finite; the payload is corrupt")
+    return scale
+
+
+def _finite(rows: NDArray[np.float32], codec: str) -> Tensor:
+    if not np.isfinite(rows).all():
+        raise PayloadError(f"{codec}: a value is not finite; the payload is corrupt")
+    return torch.from_numpy(rows)
+
+
+def _place_kind(num_values: int) -> np.dtype[np.unsignedinteger]:  # type: ignore[type-arg]
+    return np.dtype("<u2") if num_values <= 1 << 16 else np.dtype("<u4")
