@@ -1,0 +1,183 @@
+"""One world, orchestrated by a policy of choice, beside every other policy and the best there is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from gainnet.core.errors import ConfigError, unknown_name
+from gainnet.core.plugins import find, guarded
+from gainnet.core.randomness import Random
+from gainnet.orchestration.association import Association, Policy, policies
+from gainnet.orchestration.graph import Graph
+from gainnet.orchestration.reference import Reference, reference_of
+from gainnet.orchestration.regime import Contention, Independent, Regime
+from gainnet.orchestration.rollout import Rollout, play
+from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_of
+from gainnet.orchestration.world import World, draw_world
+
+REGIMES: Mapping[str, type[Independent] | type[Contention]] = {"independent": Independent, "contention": Contention}
+"""Regimes by the name that the command line takes."""
+
+_SLOW = frozenset({"sequential_greedy", "best_response"})
+"""Policies that take minutes with many clients."""
+_MANY_CLIENTS = 200
+
+
+@final
+@dataclass(frozen=True)
+class EpisodeConfig:
+    """What is orchestrated.
+
+    Args:
+        policy: name of a policy, a folder of weights, or module:Name.
+        scenario: name of a scenario or a TOML file.
+        regime: independent, or contention for the spectrum of the edges.
+        random_seed: of the world, >= 0.
+        num_clients: clients; the scenario's own if `None`.
+        num_rounds: rounds; the scenario's own if `None`.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    policy: str = "greedy"
+    scenario: str = "street"
+    regime: str = "independent"
+    random_seed: int = 0
+    num_clients: int | None = None
+    num_rounds: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.regime not in REGIMES:
+            raise unknown_name("regime", self.regime, REGIMES)
+        if self.random_seed < 0:
+            raise ConfigError(f"random_seed: {self.random_seed} is negative; give 0 or more")
+
+
+@final
+@dataclass(frozen=True)
+class Episode:
+    """What came of it.
+
+    Args:
+        config: what was asked.
+        world: the one drawn scenario.
+        regime: whether clients share spectrum.
+        rollouts: by policy, the asked one first.
+        decision_s: measured time of one decision for all clients, by policy: mean over rounds.
+        reference: the optimum, a bound, or `None` where neither can be had.
+    """
+
+    config: EpisodeConfig
+    world: World
+    regime: Regime
+    rollouts: Mapping[str, Rollout]
+    decision_s: Mapping[str, float]
+    reference: Reference | None
+
+    @property
+    def chosen(self) -> Rollout:
+        """The rollout of the asked policy."""
+        return self.rollouts[self.config.policy]
+
+    def gain_of(self, policy: str) -> float:
+        """Total gain of a policy over all rounds."""
+        return float(self.rollouts[policy].gain.sum())
+
+    def share_of(self, policy: str) -> float | None:
+        """Gain of a policy as share of the reference; `None` without reference or where nothing can be gained."""
+        if self.reference is None or self.reference.total <= 0:
+            return None
+        return self.gain_of(policy) / self.reference.total
+
+
+def orchestrate(config: EpisodeConfig, watch: Callable[[str], None] = lambda step: None) -> Episode:
+    """Draws one world and plays every policy in it.
+
+    Args:
+        config: what is orchestrated.
+        watch: told what is done next.
+
+    Raises:
+        ConfigError: an unknown policy, scenario or regime, or a number out of range.
+
+    >>> episode = orchestrate(EpisodeConfig("greedy", num_clients=5, num_rounds=2))
+    >>> 0 < episode.gain_of("random") < episode.gain_of("greedy") <= 1.000001 * episode.reference.total
+    True
+    """
+    scenario = resized(load_scenario(config.scenario), config.num_clients, config.num_rounds)
+    policy = find_policy(config.policy, scenario)
+    world, regime = draw_world(scenario, Random.of(config.random_seed)), REGIMES[config.regime].of(scenario)
+    compared = {config.policy: policy, **_compared(scenario)}
+    rollouts, decision_s = {}, {}
+    for name, one in compared.items():
+        watch(name)
+        timed = Stopwatch(one)
+        rollouts[name] = guarded("policy", play, world, regime, timed, Random.of(config.random_seed).child(name))
+        decision_s[name] = sum(timed.seconds) / len(timed.seconds)
+    watch("the best there is")
+    return Episode(config, world, regime, rollouts, decision_s, reference_of(world, regime))
+
+
+def find_policy(name: str, scenario: Scenario) -> Policy:
+    """The policy of that name, or of `module:Name`.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found: Any = find("policy", name, policies(scenario.gain.scale_samples))
+    made = guarded("policy", found) if isinstance(found, type) else found
+    if not callable(made):
+        raise ConfigError(f"policy: {name!r} cannot be called with a graph and random streams")
+    return made  # type: ignore[no-any-return]
+
+
+def resized(scenario: Scenario, num_clients: int | None, num_rounds: int | None) -> Scenario:
+    """The scenario with another number of clients or rounds; the spectrum of the edges grows with the clients.
+
+    Raises:
+        ConfigError: a number is out of range.
+
+    >>> one = load_scenario("street")
+    >>> resized(one, 100, None).edges[0].bandwidth_hz / one.edges[0].bandwidth_hz
+    2.0
+    """
+    fields = scenario.model_dump()
+    if num_clients is not None:
+        growth = num_clients / scenario.clients.num_clients
+        fields["clients"]["num_clients"] = num_clients
+        for edge in fields["edges"]:
+            edge["bandwidth_hz"] *= growth
+    if num_rounds is not None:
+        fields["rounds"]["num_rounds"] = num_rounds
+    return scenario_of(fields)
+
+
+@final
+@dataclass(frozen=True)
+class Stopwatch:
+    """A policy whose decisions are timed.
+
+    Args:
+        policy: who decides.
+        seconds: wall time of every decision so far.
+    """
+
+    policy: Policy
+    seconds: list[float] = field(default_factory=list)
+
+    def __call__(self, graph: Graph, random: Random) -> Association:
+        start_s = time.perf_counter()
+        decided = self.policy(graph, random)
+        self.seconds.append(time.perf_counter() - start_s)
+        return decided
+
+
+def _compared(scenario: Scenario) -> dict[str, Policy]:
+    """Policies that an episode is compared with."""
+    many = scenario.clients.num_clients > _MANY_CLIENTS
+    every = policies(scenario.gain.scale_samples)
+    return {name: policy for name, policy in every.items() if not (many and name in _SLOW)}

@@ -1,0 +1,118 @@
+"""An episode as files: pictures, tables, JSON and one self-contained page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gainnet.core.files import write_whole
+from gainnet.orchestration.association import paper_baselines
+from gainnet.orchestration.drawing import draw_boards, draw_gain, draw_map, label_of
+from gainnet.orchestration.episode import Episode
+from gainnet.orchestration.page import page
+
+
+def save(episode: Episode, folder: Path) -> dict[str, Any]:
+    """Write everything into a folder; returns the JSON object that is written, too.
+
+    map.png · boards.png · gain.png · policies.csv · associations.csv · summary.json · report.html
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    figures = {"map": draw_map(episode), "boards": draw_boards(episode), "gain": draw_gain(episode)}
+    pictures = {name: _png(figure) for name, figure in figures.items()}
+    summary = to_json(episode)
+    for name, content in pictures.items():
+        write_whole(folder / f"{name}.png", content)
+    write_whole(folder / "policies.csv", _csv(summary["policies"]))
+    write_whole(folder / "associations.csv", _csv(associations(episode)))
+    write_whole(folder / "report.html", page(summary, pictures).encode())
+    write_whole(folder / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
+    return summary
+
+
+def to_json(episode: Episode) -> dict[str, Any]:
+    """The episode as one object of plain values; `null` where nothing fits.
+
+    >>> from gainnet.orchestration.episode import EpisodeConfig, orchestrate
+    >>> to_json(orchestrate(EpisodeConfig("greedy", num_clients=5, num_rounds=2)))["reference"]["name"]
+    'optimum'
+    """
+    config, scenario, reference = episode.config, episode.world.scenario, episode.reference
+    rows = [_policy(episode, name) for name in sorted(episode.rollouts, key=episode.gain_of, reverse=True)]
+    return {
+        "policy": config.policy,
+        "scenario": config.scenario,
+        "regime": config.regime,
+        "random_seed": config.random_seed,
+        "num_clients": scenario.clients.num_clients,
+        "num_models": len(scenario.models),
+        "num_rounds": scenario.rounds.num_rounds,
+        "duration_s": scenario.rounds.duration_s,
+        "gain": episode.gain_of(config.policy),
+        "gain_of_round": episode.chosen.gain.tolist(),
+        "reference": {
+            "name": None if reference is None else reference.name,
+            "gain": None if reference is None else reference.total,
+            "gain_of_round": None if reference is None else reference.gain.tolist(),
+        },
+        "share_of_reference": episode.share_of(config.policy),
+        "over_best_paper_baseline": _over_paper(episode),
+        "policies": rows,
+    }
+
+
+def associations(episode: Episode) -> list[dict[str, Any]]:
+    """One row per round and client: the model it serves, samples sensed for it and trained with; counted from 1."""
+    chosen = episode.chosen
+    num_rounds, num_clients = chosen.model.shape
+    return [
+        {
+            "round": cr + 1,
+            "client": n + 1,
+            "model": int(chosen.model[cr, n]) + 1,
+            "num_samples_sensed": round(float(chosen.sensed[cr, n]), 6),
+            "num_samples_trained": round(float(chosen.trained[cr, n]), 6),
+        }
+        for cr in range(num_rounds)
+        for n in range(num_clients)
+    ]
+
+
+def _policy(episode: Episode, name: str) -> dict[str, Any]:
+    rollout = episode.rollouts[name]
+    return {
+        "policy": name,
+        "label": label_of(name),
+        "gain": episode.gain_of(name),
+        "share_of_reference": episode.share_of(name),
+        "consumed_share": float(rollout.consumed_share),
+        "num_samples": float(rollout.sensed.sum()),
+        "decision_s": episode.decision_s[name],
+    }
+
+
+def _over_paper(episode: Episode) -> float | None:
+    """Gain over that of the best of GainNet's baselines."""
+    best = max(episode.gain_of(name) for name in paper_baselines(1.0))
+    return episode.gain_of(episode.config.policy) / best if best > 0 else None
+
+
+def _png(figure: Any) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()
+
+
+def _csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    listed = list(rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(listed[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(listed)
+    return text.getvalue().encode()
