@@ -1,0 +1,163 @@
+"""Which of several candidates fits its prompt best, as the device can tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.randomness import Random
+from gainnet.core.text import tensor_to_text
+from gainnet.core.types import Spec, Tensors
+from gainnet.models.attributes import SIDE, AttributeClassifier
+from gainnet.models.counting import count_flops, flatten_batch, on_meta, parameter_bytes
+from gainnet.models.diffusion import Denoiser
+from gainnet.models.part import Role
+from gainnet.models.scenes import UNNAMED, caption_labels, parse
+
+
+@final
+@dataclass(frozen=True)
+class AttributeChoice:
+    """The candidate picture in which the attribute classifier sees most of what the prompt names.
+
+    prompt, image_1 … image_K --> mean log-probability of the named attributes --> the likeliest of them: image
+
+    A prompt out of the grammar of the scenes names nothing, and the first candidate is taken.
+
+    Args:
+        candidates: names of the candidate pictures, those that arrived.
+        classifier: the judge; the shipped one.
+
+    >>> AttributeChoice(("image_1", "image_2"), AttributeClassifier.from_pretrained()).reads
+    ('prompt', 'image_1', 'image_2')
+    """
+
+    candidates: tuple[str, ...]
+    classifier: AttributeClassifier = field(repr=False)
+    role: Role = "other"
+    num_passes: int = 1
+
+    @property
+    def name(self) -> str:
+        return f"choice of {len(self.candidates)}"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return "prompt", *self.candidates
+
+    @property
+    def writes(self) -> Mapping[str, Spec]:
+        return {"image": Spec((3, SIDE, SIDE))}
+
+    @cached_property
+    def flops(self) -> float:
+        copy = on_meta(lambda: AttributeClassifier(self.classifier.widths, self.classifier.hidden))
+        return len(self.candidates) * count_flops(lambda: copy(torch.zeros(1, 3, SIDE, SIDE, device="meta")))
+
+    @property
+    def memory_bytes(self) -> float:
+        return parameter_bytes(self.classifier)
+
+    @torch.no_grad()
+    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
+        named = caption_labels([parse(prompt) for prompt in tensor_to_text(tensors["prompt"])])
+        images = [flatten_batch(tensors[key], len(random.batch)) for key in self.candidates]
+        scores = torch.stack([self._score(image, named.to(image.device)) for image in images])
+        return {"image": _chosen(torch.stack(images), scores).reshape(*random.batch, 3, SIDE, SIDE)}
+
+    def _score(self, images: Tensor, named: Tensor) -> Tensor:
+        """[n], mean log-probability of the classes [n, 8] that are named; 0 where nothing is."""
+        logits = [group.log_softmax(-1) for group in self.classifier(images)]
+        classes = named.clamp_min(0)
+        each = torch.stack([g.gather(1, classes[:, i : i + 1])[:, 0] for i, g in enumerate(logits)], dim=1)
+        is_named = named != UNNAMED
+        return (each * is_named).sum(1) / is_named.sum(1).clamp_min(1)
+
+
+@final
+@dataclass(frozen=True)
+class DenoiserChoice:
+    r"""The candidate latent that the prompt makes most likely, as the denoiser itself judges; for any model.
+
+    condition, latent_1 … latent_K --> $\sum_t \|v - v_0(z_t)\|^2 - \|v - v_1(z_t)\|^2$ --> the largest: latent
+
+    The errors of the predictions without and with the prompt bound how much likelier the prompt makes the latent (Li et
+    al. 2023, Your Diffusion Model is Secretly a Zero-Shot Classifier). All candidates are noised alike.
+
+    Args:
+        denoiser: with guidance, so that the condition has both branches; the noise levels are spread over its steps.
+        candidates: names of the candidate latents, those that arrived.
+        num_levels: noise levels that are tried, >= 1.
+
+    >>> from gainnet.models.loading import load_model
+    >>> DenoiserChoice(load_model("scenes").denoiser, ("latent_1", "latent_2")).num_passes
+    12
+    """
+
+    denoiser: Denoiser
+    candidates: tuple[str, ...]
+    num_levels: int = 3
+    role: Role = "denoiser"
+
+    @property
+    def name(self) -> str:
+        return f"choice of {len(self.candidates)}"
+
+    @property
+    def num_passes(self) -> int:
+        return len(self.candidates) * self.num_levels * self.denoiser.num_branches
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return "condition", *self.candidates
+
+    @property
+    def writes(self) -> Mapping[str, Spec]:
+        return {"latent": self.denoiser.latent}
+
+    @property
+    def flops(self) -> float:
+        return self.num_passes * self.denoiser.flops / self.denoiser.num_passes
+
+    @property
+    def memory_bytes(self) -> float:
+        return self.denoiser.memory_bytes
+
+    @torch.no_grad()
+    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
+        rank = len(random.batch)
+        embeds = flatten_batch(tensors["condition"], rank).transpose(0, 1)
+        latents = torch.stack([flatten_batch(tensors[key], rank) for key in self.candidates])
+        scores = torch.zeros(latents.shape[:2], device=latents.device)
+        for index, timestep in enumerate(self._timesteps()):
+            noise = flatten_batch(random.normal(self.denoiser.latent.shape, "choice", index), rank).to(latents.device)
+            scores += torch.stack([self._evidence(latent, noise, embeds, timestep) for latent in latents])
+        return {"latent": _chosen(latents, scores).reshape(*random.batch, *self.denoiser.latent.shape)}
+
+    def _timesteps(self) -> Tensor:
+        """[num_levels], in the middle of equal shares of the denoiser's steps."""
+        steps = self.denoiser.timesteps
+        return steps[((torch.arange(self.num_levels) + 0.5) / self.num_levels * len(steps)).long()]
+
+    def _evidence(self, latent: Tensor, noise: Tensor, embeds: Tensor, timestep: Tensor) -> Tensor:
+        """[n], error of the prediction without the prompt (0 for a model without guidance) less that with it."""
+        scheduler = self.denoiser.pipeline.scheduler
+        times = timestep.expand(len(latent))
+        noised = scheduler.add_noise(latent, noise, times)
+        is_velocity = scheduler.config.prediction_type == "v_prediction"
+        target = scheduler.get_velocity(latent, noise, times) if is_velocity else noise
+        errors = [
+            (self.denoiser.predict(noised, branch, timestep) - target).square().flatten(1).sum(1) for branch in embeds
+        ]
+        return -errors[0] if len(errors) == 1 else errors[0] - errors[1]
+
+
+def _chosen(candidates: Tensor, scores: Tensor) -> Tensor:
+    """[n, ...], of candidates [K, n, ...] those with the largest score [K, n]; the first of equals."""
+    best = scores.argmax(0)
+    return candidates[best, torch.arange(candidates.shape[1])]
