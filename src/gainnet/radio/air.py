@@ -13,7 +13,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import ChannelState, Usage
 from gainnet.core.units import db_to_linear
-from gainnet.radio.channel import Channel
+from gainnet.radio.channel import Channel, Evolving, Selective
 
 
 class RadioLink(Protocol):
@@ -22,6 +22,7 @@ class RadioLink(Protocol):
     channel: what the air does.   snr_db: mean received Es/N0.   bandwidth_hz: channel uses per second.
     tx_power_w, rx_power_w: power of the radios while the link is busy.
     report_error_db: standard deviation of the Gaussian error, in dB, of every SNR report to the sender.
+    report_delay_blocks: fading blocks (slots of a selective channel) between a measurement and its use by the sender.
     """
 
     @property
@@ -36,6 +37,8 @@ class RadioLink(Protocol):
     def rx_power_w(self) -> float: ...
     @property
     def report_error_db(self) -> float: ...
+    @property
+    def report_delay_blocks(self) -> int: ...
 
 
 @final
@@ -65,7 +68,8 @@ class Outcome:
 def observe(link: RadioLink, random: Random) -> ChannelState:
     r"""State of the air when something is sent.
 
-    $\hat\gamma = \gamma |h|^2 10^{e/10}, \quad e \sim \mathcal{N}(0, \text{report error}^2)$
+    $\hat\gamma = \gamma |h_{-d}|^2 10^{e/10}, \quad e \sim \mathcal{N}(0, \text{report error}^2)$, $d$ the delay of the report;
+    over a slot with many gains $\gamma |h|^2$ is the SNR of equal mutual information, $2^{E \log_2(1 + \gamma |h|^2)} - 1$
 
     Args:
         link: the link, its channel and mean SNR.
@@ -73,10 +77,47 @@ def observe(link: RadioLink, random: Random) -> ChannelState:
     """
     gain = link.channel.first_gain(random)
     snr = torch.full(random.batch, db_to_linear(link.snr_db))
-    reported = snr * gain.abs().square()
-    if link.report_error_db:
-        reported = reported * 10 ** (link.report_error_db / 10 * random.normal((1,), "report error")[..., 0])
+    return ChannelState(snr, gain, _reported(link, snr, gain, random), link.channel.block_length)
+
+
+def observe_at(link: RadioLink, random: Random, blocks: Tensor, reports: Random) -> ChannelState:
+    """State of the air in given blocks of a process.
+
+    Args:
+        link: a link whose channel is `Evolving`.
+        random: streams of the process, [num].
+        blocks: [num], block in which each transmission starts.
+        reports: streams of the errors of the reports, [num].
+    """
+    channel = link.channel
+    assert isinstance(channel, Evolving)
+    times = torch.stack([blocks, blocks - link.report_delay_blocks], -1)
+    gain, measured = channel.gains(random, times).unbind(-1)
+    snr = torch.full(random.batch, db_to_linear(link.snr_db))
+    reported = _with_error(link, snr * measured.abs().square(), reports)
     return ChannelState(snr, gain, reported, link.channel.block_length)
+
+
+def _reported(link: RadioLink, snr: Tensor, gain: Tensor, random: Random) -> Tensor:
+    """[*batch], SNR that the sender is told."""
+    channel, delay = link.channel, link.report_delay_blocks
+    if isinstance(channel, Selective):
+        gains = channel.slot_gains(random, -delay)
+        exact = (1 + snr.unsqueeze(-1) * gains.abs().square()).log2().mean(-1).exp2() - 1
+    elif delay and isinstance(channel, Evolving):
+        exact = snr * channel.gains(random, torch.full((*random.batch, 1), -delay))[..., 0].abs().square()
+    elif delay:
+        # A channel without memory: what was measured has nothing to do with what comes.
+        exact = snr * channel.first_gain(random.child("late report", delay)).abs().square()
+    else:
+        exact = snr * gain.abs().square()
+    return _with_error(link, exact, random)
+
+
+def _with_error(link: RadioLink, reported: Tensor, random: Random) -> Tensor:
+    if link.report_error_db:
+        return reported * 10 ** (link.report_error_db / 10 * random.normal((1,), "report error")[..., 0])
+    return reported
 
 
 def usage_of(link: RadioLink, num_bits: float, outcome: Outcome, feedback_delay_s: float) -> Usage:
@@ -128,3 +169,5 @@ def check_radio(link: RadioLink) -> None:
         value = getattr(link, name)
         if not 0.0 <= value < math.inf:
             raise ConfigError(f"{name}: {value} is out of range; give 0 or more")
+    if not 0 <= link.report_delay_blocks <= 10**6:
+        raise ConfigError(f"report_delay_blocks: {link.report_delay_blocks} is out of range; give 0 or more blocks")

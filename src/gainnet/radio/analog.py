@@ -30,6 +30,7 @@ class AnalogLink:
         rx_power_w: power of the receiver's radio while receiving; assumed.
         medium: links of equal medium share the spectrum.
         report_error_db: standard deviation of the error of the SNR report, in dB.
+        report_delay_blocks: fading blocks between the measurement of that report and its use.
 
     Raises:
         ConfigError: a field out of range.
@@ -45,6 +46,7 @@ class AnalogLink:
     rx_power_w: float = 0.1
     medium: str = "air"
     report_error_db: float = 0.0
+    report_delay_blocks: int = 0
     carries: ClassVar[type[Payload]] = Symbols
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import Final, Literal, Protocol, final
 
 import numpy as np
 import torch
@@ -15,18 +15,27 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import ChannelState
 from gainnet.core.units import db_to_linear
-from gainnet.radio.adaptation import LinkAdaptation
-from gainnet.radio.air import Outcome, RadioLink, check_radio, observe
-from gainnet.radio.mcs import LADDER, MAX_CODEWORD_BYTES, MIN_CODEWORD_BYTES, Codeword
+from gainnet.radio.adaptation import LinkAdaptation, num_uses
+from gainnet.radio.air import Outcome, RadioLink, check_radio, observe, observe_at
+from gainnet.radio.channel import Evolving, Selective, coherent_uses
+from gainnet.radio.mcs import LADDER, MAX_CODEWORD_BYTES, MIN_CODEWORD_BYTES, Codeword, Mcs
 
 _BATCH = 256
+_STEP = 16
+"""Redundancy comes in multiples of so many channel uses, so that codewords share formats."""
+
+Harq = Literal["none", "ir"]
+"""What a receiver does with a codeword that failed: forgets it, or combines it with redundancy that is sent later."""
+
+SHARES: Final = (1.0, 0.25, 0.25, 0.5, 0.5, 1.0, 1.0, 1.0)
+"""Length of every attempt with incremental redundancy, over that of a whole codeword at its report; the last repeats."""
 
 
 class ArqLink(RadioLink, Protocol):
     """Fields of a link that retransmits.
 
     max_attempts: how often a codeword is sent at most.   feedback_delay_s: wait before it can be sent again.
-    target_bler: what adaptation aims at.
+    target_bler: what adaptation aims at.   deadline_s: after which an item is of no use.   harq: see `Harq`.
     """
 
     @property
@@ -35,6 +44,10 @@ class ArqLink(RadioLink, Protocol):
     def feedback_delay_s(self) -> float: ...
     @property
     def target_bler(self) -> float: ...
+    @property
+    def deadline_s(self) -> float: ...
+    @property
+    def harq(self) -> Harq: ...
 
 
 def check_arq(link: ArqLink) -> None:
@@ -46,6 +59,10 @@ def check_arq(link: ArqLink) -> None:
         raise ConfigError(f"feedback_delay_s: {link.feedback_delay_s} is out of range; give 0 or more")
     if not 0.0 < link.target_bler < 0.5:
         raise ConfigError(f"target_bler: {link.target_bler} is out of range; give a number between 0 and 0.5")
+    if not link.deadline_s > 0.0:
+        raise ConfigError(f"deadline_s: {link.deadline_s} is no time; give a positive number of seconds, or inf")
+    if link.harq not in ("none", "ir"):
+        raise ConfigError(f"harq: {link.harq!r} is unknown; choose none or ir")
 
 
 @final
@@ -59,6 +76,8 @@ class Segments:
         num_bytes: [num_codewords], payload, padding included.
         random_seed: [num_codewords], of the codeword's own streams.
         state: [num_codewords], the air at the first attempt.
+        start: [num_codewords], number of the block in which it starts, where the channel is `Evolving`, else 0.
+        process: streams of the fading of every item.
     """
 
     item: Tensor
@@ -66,29 +85,60 @@ class Segments:
     num_bytes: Tensor
     random_seed: Tensor
     state: ChannelState
+    start: Tensor
+    process: Random
 
     @property
     def num_codewords(self) -> int:
         return len(self.item)
 
+    def process_of(self, rows: Tensor) -> Random:
+        """Streams of the fading that codewords see, [num_rows]."""
+        return _of_items(self.process, self.item[rows])
+
+
+@final
+@dataclass(frozen=True)
+class Portion:
+    """What is sent of a codeword in one attempt.
+
+    Args:
+        codeword: format of its first attempt.
+        mcs: scheme of this attempt; the modulation counts, and the code rate where the codeword is sent anew.
+        num_channel_uses: length of this attempt.
+        number: 0 for a codeword that is decoded alone; later ones are combined with all before.
+    """
+
+    codeword: Codeword
+    mcs: Mcs
+    num_channel_uses: int
+    number: int
+
+    @staticmethod
+    def whole(codeword: Codeword) -> Portion:
+        """The codeword itself."""
+        return Portion(codeword, codeword.mcs, codeword.num_channel_uses, 0)
+
 
 class Attempt(Protocol):
     """One attempt for codewords of one format: [num_codewords] bool, whose CRC holds."""
 
-    def __call__(self, codeword: Codeword, rows: Tensor, state: ChannelState, random: Random) -> Tensor:
+    def __call__(self, portion: Portion, rows: Tensor, state: ChannelState, random: Random) -> Tensor:
         """`rows`: which of the segments; `state` and `random` are [num_codewords] as they are."""
 
 
 def adaptation_of(link: ArqLink) -> LinkAdaptation:
     """Link adaptation of a link, from its mean SNR and its target."""
-    return LinkAdaptation.at(db_to_linear(link.snr_db), link.channel.block_length, link.target_bler)
+    return LinkAdaptation.at(db_to_linear(link.snr_db), coherent_uses(link.channel), link.target_bler)
 
 
 def cut(link: ArqLink, num_bytes: Tensor, state: ChannelState, random: Random) -> Segments:
     """Cuts items into codewords, each as long as the block that it starts in carries.
 
     Every codeword starts in a fading block of its own and the sender is told that block's gain (instantaneous channel
-    knowledge: a strong baseline). The last codeword of an item is as short as what is left.
+    knowledge: a strong baseline), or an older one where reports are late. Without memory the blocks are independent;
+    an `Evolving` channel gives those of the item's process that the codewords reach one after the other. The last
+    codeword of an item is as short as what is left.
 
     Args:
         link: channel, SNR and adaptation.
@@ -97,68 +147,171 @@ def cut(link: ArqLink, num_bytes: Tensor, state: ChannelState, random: Random) -
         random: streams of the items, [*batch].
     """
     state = _pick(state, (torch.arange(random.num_items).reshape(random.batch) >= 0))
+    process = Random(random.random_seeds, (random.num_items,), random.path)
     adaptation = adaptation_of(link)
     full_bytes = adaptation.full_num_bytes()
     limit = max(1, -(-int(num_bytes.max()) // int(full_bytes.min())))
     seeds = np.stack([g.integers(2**63, size=limit) for g in random.generators("codewords")])
+    evolving = isinstance(link.channel, Evolving)
     chunks, sent, column = [], torch.zeros_like(num_bytes), 0
+    block = torch.zeros_like(num_bytes)
     while (items := (sent < num_bytes).nonzero().squeeze(-1)).numel():
         left = num_bytes[items] - sent[items]
-        chunk = seeds[items.numpy(), column : column + -(-int(left.max()) // MAX_CODEWORD_BYTES)]
-        air = _air(link, chunk, _pick(state, items) if column == 0 else None)
-        lengths = full_bytes[adaptation.full_scheme(air.reported_snr)]
+        width = 1 if evolving else -(-int(left.max()) // MAX_CODEWORD_BYTES)
+        chunk = seeds[items.numpy(), column : column + width]
+        first = _pick(state, items) if column == 0 and not isinstance(link.channel, Selective) else None
+        air = _air(link, chunk, first) if not evolving else _air_at(link, _of_items(process, items), block[items], chunk)
+        schemes = adaptation.full_scheme(air.reported_snr)
+        lengths = full_bytes[schemes]
         start = lengths.cumsum(-1) - lengths
         inside = start < left[:, None]
         lengths = torch.minimum(lengths, (left[:, None] - start).clamp_min(MIN_CODEWORD_BYTES))
-        places = items[:, None].expand(start.shape), start + sent[items, None], lengths, torch.from_numpy(chunk)
+        begins = block[items, None].expand(start.shape)
+        places = items[:, None].expand(start.shape), start + sent[items, None], lengths, torch.from_numpy(chunk), begins
         chunks.append(([x[inside] for x in places], _pick(air, inside)))
         sent[items] += lengths.sum(-1)
         column += chunk.shape[1]
-    return _joined(chunks, state)
+        if evolving:
+            block[items] += _num_blocks(link, num_uses(schemes, lengths)).squeeze(-1)
+    return _joined(chunks, state, process)
 
 
 def exchange(link: ArqLink, segments: Segments, num_items: int, attempt: Attempt) -> Outcome:
-    """Sends all codewords, then again those that failed, each time in a new block with a scheme for its report."""
-    adaptation = adaptation_of(link)
-    arrived = torch.zeros(segments.num_codewords, dtype=torch.bool)
-    tries, uses = torch.zeros(segments.num_codewords), torch.zeros(segments.num_codewords, dtype=torch.float64)
+    """Sends all codewords, then again those that failed, each time in a new block with a scheme for its report.
+
+    Without HARQ a codeword is sent anew; with incremental redundancy more of it is sent, as much as `SHARES` says. What
+    would end after the deadline is not sent.
+    """
+    adaptation, progress = adaptation_of(link), _Progress.of(segments, num_items)
     for number in range(link.max_attempts):
-        rows = (~arrived).nonzero().squeeze(-1)
+        rows = (~progress.arrived).nonzero().squeeze(-1)
         if not rows.numel():
             break
-        random = _streams(segments.random_seed[rows], number)
-        state = _pick(segments.state, rows) if number == 0 else observe(link, random)
+        state = _state_of(link, segments, rows, number, progress)
         schemes = adaptation.scheme(state.reported_snr, segments.num_bytes[rows])
-        for codeword, members in _formats(schemes, segments.num_bytes[rows]):
+        if number == 0:
+            progress.scheme[rows] = schemes
+        lengths = _lengths(link, schemes, segments.num_bytes[rows], number)
+        in_time = progress.in_time(link, segments, rows, lengths)
+        rows, schemes, lengths, state = rows[in_time], schemes[in_time], lengths[in_time], _pick(state, in_time)
+        for portion, members in _portions(link, progress.scheme[rows], segments.num_bytes[rows], schemes, lengths, number):
             chosen = rows[members]
             streams = _streams(segments.random_seed[chosen], number)
-            arrived[chosen] = attempt(codeword, chosen, _pick(state, members), streams)
-            uses[chosen] += codeword.num_channel_uses
-        tries[rows] += 1
-    return _outcome(segments.item, num_items, tries, uses, arrived)
+            progress.arrived[chosen] = attempt(portion, chosen, _pick(state, members), streams)
+        progress.book(link, segments, rows, lengths)
+    return progress.outcome(link, segments, num_items)
 
 
-def _outcome(item: Tensor, num_items: int, tries: Tensor, uses: Tensor, arrived: Tensor) -> Outcome:
-    again = (tries - 1).double()
-    zeros = torch.zeros(num_items, dtype=torch.float64)
-    return Outcome(
-        zeros.index_add(0, item, uses),
-        zeros.index_add(0, item, again),
-        zeros.scatter_reduce(0, item, again, "amax"),
-        zeros.index_add(0, item, (~arrived).double()) == 0,
-    )
+@final
+@dataclass
+class _Progress:
+    """What has happened so far: by codeword arrived, tries, uses, first scheme; by item rounds and the next free block."""
+
+    arrived: Tensor
+    tries: Tensor
+    uses: Tensor
+    scheme: Tensor
+    num_rounds: Tensor
+    free_block: Tensor
+
+    @staticmethod
+    def of(segments: Segments, num_items: int) -> _Progress:
+        none = torch.zeros(segments.num_codewords, dtype=torch.long)
+        per_item = torch.zeros(num_items, dtype=torch.long)
+        return _Progress(none.bool(), none.double(), none.double(), none.clone(), per_item, per_item.clone())
+
+    def in_time(self, link: ArqLink, segments: Segments, rows: Tensor, lengths: Tensor) -> Tensor:
+        """[num_rows] bool, whether an attempt would end before the deadline."""
+        if link.deadline_s == math.inf:
+            return torch.ones_like(rows, dtype=torch.bool)
+        item = segments.item[rows]
+        before_s = self._uses_of_items(segments) / link.bandwidth_hz + link.feedback_delay_s * self.num_rounds
+        ends_s = before_s[item] + _running_sum(item, lengths.double()) / link.bandwidth_hz
+        return ends_s <= link.deadline_s
+
+    def book(self, link: ArqLink, segments: Segments, rows: Tensor, lengths: Tensor) -> None:
+        """An attempt of these lengths has been made."""
+        self.uses[rows] += lengths
+        self.tries[rows] += 1
+        item = segments.item[rows]
+        took = torch.zeros_like(self.free_block).index_add(0, item, _num_blocks(link, lengths))
+        self.free_block += took + _num_blocks(link, torch.tensor(math.ceil(link.feedback_delay_s * link.bandwidth_hz)))
+        self.num_rounds[item.unique()] += 1
+
+    def outcome(self, link: ArqLink, segments: Segments, num_items: int) -> Outcome:
+        again = (self.tries - 1).clamp_min(0.0)
+        zeros = torch.zeros(num_items, dtype=torch.float64)
+        return Outcome(
+            self._uses_of_items(segments),
+            zeros.index_add(0, segments.item, again),
+            zeros.scatter_reduce(0, segments.item, again, "amax"),
+            zeros.index_add(0, segments.item, (~self.arrived).double()) == 0,
+        )
+
+    def _uses_of_items(self, segments: Segments) -> Tensor:
+        return torch.zeros(len(self.num_rounds), dtype=torch.float64).index_add(0, segments.item, self.uses)
 
 
-def _formats(schemes: Tensor, num_bytes: Tensor) -> Iterator[tuple[Codeword, Tensor]]:
-    """Formats that occur, with the codewords that have them, in batches that fit into memory."""
-    for key in (schemes * 256 + num_bytes).unique().tolist():
-        members = (schemes * 256 + num_bytes == key).nonzero().squeeze(-1)
+def _state_of(link: ArqLink, segments: Segments, rows: Tensor, number: int, progress: _Progress) -> ChannelState:
+    """The air of codewords in an attempt."""
+    if number == 0:
+        return _pick(segments.state, rows)
+    reports = _streams(segments.random_seed[rows], number)
+    if not isinstance(link.channel, Evolving):
+        return observe(link, reports)
+    item = segments.item[rows]
+    rank = _running_sum(item, torch.ones_like(item)) - 1
+    return observe_at(link, segments.process_of(rows), progress.free_block[item] + rank, reports)
+
+
+def _lengths(link: ArqLink, schemes: Tensor, num_bytes: Tensor, number: int) -> Tensor:
+    """[num_rows], channel uses of an attempt."""
+    whole = num_uses(schemes, num_bytes)
+    if number == 0 or link.harq == "none":
+        return whole
+    share = SHARES[min(number, len(SHARES) - 1)]
+    return (whole * share / _STEP).ceil().long() * _STEP
+
+
+def _portions(
+    link: ArqLink, first: Tensor, num_bytes: Tensor, schemes: Tensor, lengths: Tensor, number: int
+) -> Iterator[tuple[Portion, Tensor]]:
+    """Portions that occur, with the codewords that have them, in batches that fit into memory."""
+    alone = number == 0 or link.harq == "none"
+    begun = schemes if alone else first
+    keys = ((begun * 256 + num_bytes) * 64 + schemes) * 2**32 + lengths
+    for key in keys.unique().tolist():
+        members = (keys == key).nonzero().squeeze(-1)
+        kind, length = divmod(key, 2**32)
+        kind, present = divmod(kind, 64)
+        codeword = Codeword(kind % 256, LADDER[kind // 256])
+        portion = Portion.whole(codeword) if alone else Portion(codeword, LADDER[present], length, number)
         for batch in members.split(_BATCH):
-            yield Codeword(key % 256, LADDER[key // 256]), batch
+            yield portion, batch
+
+
+def _running_sum(group: Tensor, values: Tensor) -> Tensor:
+    """[num], sum of the values up to and with each one within its group; members of a group keep their order."""
+    order = group.argsort(stable=True)
+    total = values[order].cumsum(0)
+    starts = torch.searchsorted(group[order], group[order])
+    before = torch.cat([torch.zeros_like(total[:1]), total])[starts]
+    summed = torch.zeros_like(values)
+    summed[order] = total - before
+    return summed
+
+
+def _num_blocks(link: ArqLink, num_channel_uses: Tensor) -> Tensor:
+    """[...], blocks that so many channel uses take."""
+    return -(-num_channel_uses.long() // link.channel.block_length)
 
 
 def _streams(random_seeds: Tensor, number: int) -> Random:
     return Random(tuple(random_seeds.flatten().tolist()), tuple(random_seeds.shape), ("attempt", number))
+
+
+def _of_items(process: Random, items: Tensor) -> Random:
+    return Random(tuple(process.random_seeds[i] for i in items.tolist()), (len(items),), process.path)
 
 
 def _air(link: ArqLink, chunk: np.ndarray, first: ChannelState | None) -> ChannelState:
@@ -171,16 +324,22 @@ def _air(link: ArqLink, chunk: np.ndarray, first: ChannelState | None) -> Channe
     return ChannelState(air.snr, gain, reported, air.block_length)
 
 
+def _air_at(link: ArqLink, process: Random, block: Tensor, chunk: np.ndarray) -> ChannelState:
+    """[num_items, 1], the air of codewords in given blocks of their items' processes."""
+    air = observe_at(link, process, block, _streams(torch.from_numpy(chunk[:, 0]), 0))
+    return ChannelState(air.snr[:, None], air.gain[:, None], air.reported_snr[:, None], air.block_length)
+
+
 def _pick(state: ChannelState, where: Tensor) -> ChannelState:
     return ChannelState(state.snr[where], state.gain[where], state.reported_snr[where], state.block_length)
 
 
-def _joined(chunks: list[tuple[list[Tensor], ChannelState]], state: ChannelState) -> Segments:
+def _joined(chunks: list[tuple[list[Tensor], ChannelState]], state: ChannelState, process: Random) -> Segments:
     if not chunks:
         none = torch.zeros(0, dtype=torch.long)
-        return Segments(none, none, none, none, _pick(state, none))
+        return Segments(none, none, none, none, _pick(state, none), none, process)
     columns = (torch.cat(parts) for parts in zip(*(places for places, _ in chunks), strict=True))
-    item, first_byte, num_bytes, random_seed = columns
+    item, first_byte, num_bytes, random_seed, start = columns
     airs = [air for _, air in chunks]
     air = ChannelState(
         torch.cat([a.snr for a in airs]),
@@ -188,4 +347,4 @@ def _joined(chunks: list[tuple[list[Tensor], ChannelState]], state: ChannelState
         torch.cat([a.reported_snr for a in airs]),
         state.block_length,
     )
-    return Segments(item, first_byte, num_bytes, random_seed, air)
+    return Segments(item, first_byte, num_bytes, random_seed, air, start, process)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -32,3 +32,38 @@ class Channel(Protocol):
             gain: [*batch], gain of the first block (`first_gain`); later blocks are drawn from `random`.
             random: streams of this very transfer.
         """
+
+
+@runtime_checkable
+class Evolving(Protocol):
+    """A block-fading channel with a memory: blocks of one process, at any time."""
+
+    def gains(self, random: Random, blocks: Tensor) -> Tensor:
+        """[*batch, num_blocks], complex gains of the blocks of given numbers.
+
+        Args:
+            random: streams of the process; `first_gain` of the same streams is block 0.
+            blocks: [*batch, num_blocks], numbers; negative ones were before.
+        """
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """A channel whose gain changes from use to use within a slot, of which one report speaks."""
+
+    @property
+    def slot_length(self) -> int:
+        """Channel uses of a slot."""
+
+    def slot_gains(self, random: Random, slot: int) -> Tensor:
+        """[*batch, num_samples], complex gains spread over a slot; slot 0 is where a transmission starts."""
+
+
+def coherent_uses(channel: Channel) -> int:
+    """Channel uses that one report is true for: a fading block, or a slot of a selective channel.
+
+    >>> from gainnet.radio.rayleigh import Rayleigh
+    >>> coherent_uses(Rayleigh(64))
+    64
+    """
+    return channel.slot_length if isinstance(channel, Selective) else channel.block_length

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar, final
 
@@ -9,14 +10,13 @@ import torch
 from torch import Tensor
 
 from gainnet.core.randomness import Random
-from gainnet.core.types import Bits, ChannelState, Payload, Size, Usage
-from gainnet.radio import ldpc, rehearsal
+from gainnet.core.types import Bits, ChannelState, Payload, Size, Symbols, Usage
+from gainnet.radio import ldpc, redundancy, rehearsal
 from gainnet.radio.adaptation import payload_bits_that_fit
 from gainnet.radio.air import observe, usage_of
-from gainnet.radio.arq import Segments, adaptation_of, check_arq, cut, exchange
+from gainnet.radio.arq import Harq, Portion, Segments, adaptation_of, check_arq, cut, exchange
 from gainnet.radio.awgn import AWGN
 from gainnet.radio.channel import Channel
-from gainnet.radio.mcs import Codeword
 
 
 @final
@@ -28,7 +28,7 @@ class DigitalLink:
                         ^                                                                              | no
                         +--------------- again, in a new block, with the scheme of its report ---------+
 
-    Attempts are decoded on their own (no soft combining). Items go one after another; the codewords of one item go in
+    Attempts are decoded on their own, or with `harq="ir"` together. Items go one after another; the codewords of one item go in
     rounds, and a round waits for the acknowledgements of the one before. The length of an item is known to the
     receiver, as from a 5G scheduling grant, and is not counted.
 
@@ -43,6 +43,10 @@ class DigitalLink:
         max_attempts: how often a codeword is sent at most; an item that lacks one then is lost.
         feedback_delay_s: wait for acknowledgements before codewords are sent again; 1 ms is assumed.
         target_bler: block error rate that link adaptation aims at, in (0, 0.5).
+        report_delay_blocks: fading blocks between the measurement of a report and its use.
+        deadline_s: time from the start of an item, feedback included, after which it is of no use; nothing that would
+            end later is sent, and the item is lost.
+        harq: `none` sends a failed codeword anew; `ir` sends more redundancy of it and decodes all attempts together.
 
     Raises:
         ConfigError: a field out of range.
@@ -63,6 +67,9 @@ class DigitalLink:
     max_attempts: int = 8
     feedback_delay_s: float = 1e-3
     target_bler: float = 1e-2
+    report_delay_blocks: int = 0
+    deadline_s: float = math.inf
+    harq: Harq = "none"
     carries: ClassVar[type[Payload]] = Bits
 
     def __post_init__(self) -> None:
@@ -84,7 +91,7 @@ class DigitalLink:
         """Items as decoded, or `None` where a codeword failed for good."""
         buffers = _Buffers.of(payload)
         segments = cut(self, buffers.num_bytes, state, random)
-        outcome = exchange(self, segments, len(payload.strings), _BitAttempt(self.channel, segments, buffers))
+        outcome = exchange(self, segments, len(payload.strings), _BitAttempt(self, segments, buffers))
         lost = [s is None for s in payload.strings]
         strings = buffers.strings(outcome.delivered & ~torch.tensor(lost, dtype=torch.bool))
         return Bits(strings, payload.batch), usage_of(self, payload.num_bits, outcome, self.feedback_delay_s)
@@ -125,17 +132,39 @@ class _Buffers:
 @final
 @dataclass(frozen=True)
 class _BitAttempt:
-    """An attempt that is encoded, sent, decoded and checked; what passes is kept in the buffers."""
+    """An attempt that is encoded, sent, decoded and checked; what passes is kept in the buffers.
 
-    channel: Channel
+    With incremental redundancy the soft bits of a codeword that failed are kept by row until it passes.
+    """
+
+    link: DigitalLink
     segments: Segments
     buffers: _Buffers
+    soft_bits: dict[int, Tensor] = field(default_factory=dict)
 
-    def __call__(self, codeword: Codeword, rows: Tensor, state: ChannelState, random: Random) -> Tensor:
+    def __call__(self, portion: Portion, rows: Tensor, state: ChannelState, random: Random) -> Tensor:
+        codeword = portion.codeword
         places, inside = self.buffers.places(self.segments, rows, codeword.num_bytes)
-        sent = ldpc.encode(torch.where(inside, self.buffers.sent[places], 0), codeword)
-        received = self.channel.transmit(sent, state.snr, state.gain, random)
-        payloads, holds = ldpc.decode(received, codeword)
+        payloads = torch.where(inside, self.buffers.sent[places], 0)
+        if portion.number == 0:
+            received = self.link.channel.transmit(ldpc.encode(payloads, codeword), state.snr, state.gain, random)
+            decoded, holds = ldpc.decode(received, codeword)
+            if self.link.harq == "ir":
+                self._keep(rows[~holds], redundancy.first_soft_bits(_rows(received, ~holds), codeword))
+        else:
+            sent = redundancy.encode(payloads, portion)
+            received = self.link.channel.transmit(sent, state.snr, state.gain, random)
+            before = torch.stack([self.soft_bits.pop(row) for row in rows.tolist()])
+            combined = before + redundancy.soft_bits(received, portion)
+            decoded, holds = redundancy.decode(combined, codeword)
+            self._keep(rows[~holds], combined[~holds])
         kept = inside & holds[:, None]
-        self.buffers.received[places[kept]] = payloads[kept]
+        self.buffers.received[places[kept]] = decoded[kept]
         return holds
+
+    def _keep(self, rows: Tensor, soft_bits: Tensor) -> None:
+        self.soft_bits.update(zip(rows.tolist(), soft_bits, strict=True))
+
+
+def _rows(received: Symbols, rows: Tensor) -> Symbols:
+    return Symbols(received.values[rows], received.gain[rows], received.noise_variance[rows])

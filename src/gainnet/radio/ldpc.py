@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -28,10 +29,8 @@ def encode(payloads: Tensor, codeword: Codeword) -> Tensor:
     Returns:
         [num_codewords, num_channel_uses], complex64.
     """
-    crc, _ = _crc(8 * codeword.num_bytes)
-    information = _scramble(crc(_bits_of_bytes(payloads)))
-    encoder, _ = _ldpc(*_code_of(codeword))
-    coded = encoder(information)
+    encoder, _ = _ldpc(*code_of(codeword))
+    coded = encoder(information_bits(payloads, codeword))
     source = torch.arange(codeword.num_coded_bits) % coded.shape[-1]
     return modulate(coded[:, source], codeword.mcs.bits_per_symbol)
 
@@ -48,14 +47,31 @@ def decode(received: Symbols, codeword: Codeword) -> tuple[Tensor, Tensor]:
     Returns:
         [num_codewords, num_bytes] uint8, and [num_codewords] bool.
     """
-    code = _code_of(codeword)
+    code = code_of(codeword)
     llr = demodulate(received, codeword.mcs.bits_per_symbol)
     source = torch.arange(llr.shape[-1]) % code[1]
     combined = llr.new_zeros(llr.shape[0], code[1]).index_add_(1, source, llr)
+    return check_crc(combined, _ldpc(*code)[1], codeword)
+
+
+def information_bits(payloads: Tensor, codeword: Codeword) -> Tensor:
+    """[num_codewords, num_information_bits], payload and CRC16, scrambled: what the LDPC encoder is given."""
+    crc, _ = _crc(8 * codeword.num_bytes)
+    return _scramble(crc(_bits_of_bytes(payloads)))
+
+
+def check_crc(combined: Tensor, decoders: Sequence[Any], codeword: Codeword) -> tuple[Tensor, Tensor]:
+    """Payloads and whether their CRC holds; a decoder is tried on what the ones before it could not decode.
+
+    Args:
+        combined: [num_codewords, num_coded_bits], log-likelihood ratios.
+        decoders: Sionna's, from quick to thorough.
+        codeword: their common format.
+    """
     _, check = _crc(8 * codeword.num_bytes)
-    information = combined.new_zeros(llr.shape[0], codeword.num_information_bits - NUM_CRC_BITS)
-    holds = torch.zeros(llr.shape[0], dtype=torch.bool)
-    for decoder in _ldpc(*code)[1]:
+    information = combined.new_zeros(combined.shape[0], codeword.num_information_bits - NUM_CRC_BITS)
+    holds = torch.zeros(combined.shape[0], dtype=torch.bool)
+    for decoder in decoders:
         open_ = (~holds).nonzero().squeeze(-1)
         if open_.numel():
             information[open_], held = check(_scramble(decoder(combined[open_])))
@@ -93,7 +109,7 @@ def demodulate(received: Symbols, bits_per_symbol: int) -> Tensor:
     return llr
 
 
-def _code_of(codeword: Codeword) -> tuple[int, int, int]:
+def code_of(codeword: Codeword) -> tuple[int, int, int]:
     """Information bits, coded bits before repetition, bits per symbol."""
     k = codeword.num_information_bits
     return k, min(codeword.num_coded_bits, 5 * k), codeword.mcs.bits_per_symbol

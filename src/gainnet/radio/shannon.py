@@ -43,6 +43,7 @@ class ShannonLink:
     rx_power_w: float = 0.1
     medium: str = "air"
     report_error_db: float = 0.0
+    report_delay_blocks: int = 0
     carries: ClassVar[type[Payload]] = Bits
 
     def __post_init__(self) -> None:

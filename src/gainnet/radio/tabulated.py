@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar, final
 
@@ -13,7 +14,7 @@ from gainnet.core.types import Bits, ChannelState, Payload, Size, Usage
 from gainnet.radio import rehearsal
 from gainnet.radio.adaptation import payload_bits_that_fit
 from gainnet.radio.air import Outcome, observe, usage_of
-from gainnet.radio.arq import adaptation_of, check_arq, cut, exchange
+from gainnet.radio.arq import Harq, adaptation_of, check_arq, cut, exchange
 from gainnet.radio.awgn import AWGN
 from gainnet.radio.channel import Channel
 from gainnet.radio.rehearsal import TableAttempt
@@ -44,6 +45,9 @@ class TabulatedLink:
     max_attempts: int = 8
     feedback_delay_s: float = 1e-3
     target_bler: float = 1e-2
+    report_delay_blocks: int = 0
+    deadline_s: float = math.inf
+    harq: Harq = "none"
     carries: ClassVar[type[Payload]] = Bits
 
     def __post_init__(self) -> None:
@@ -74,4 +78,4 @@ class TabulatedLink:
     def _outcome(self, payload: Bits, state: ChannelState, random: Random) -> Outcome:
         num_bytes = torch.tensor([len(s or b"") for s in payload.strings], dtype=torch.long)
         segments = cut(self, num_bytes, state, random)
-        return exchange(self, segments, len(num_bytes), TableAttempt(self.channel))
+        return exchange(self, segments, len(num_bytes), TableAttempt(self.channel, self.harq == "ir"))
