@@ -8,10 +8,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from gainnet.codecs import ACTIVATION_CODECS, IMAGE_CODECS, SEED_CODECS, TEXT_CODECS, Octets, RawAnalog, SeedBasis
+from gainnet.codecs import (
+    ACTIVATION_CODECS,
+    IMAGE_CODECS,
+    SEED_CODECS,
+    SKETCH_CODECS,
+    TEXT_CODECS,
+    Octets,
+    RawAnalog,
+    SeedBasis,
+)
 from gainnet.codecs.codec import AnyCodec
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
+from gainnet.core.types import Spec
+from gainnet.models.scenes import draw_scenes, render, stream
+from gainnet.models.sketches import EdgeSketch, PictureSketch
 from gainnet.testing import check_codec
 
 NUM_ITEMS = 12
@@ -48,6 +60,13 @@ def test_repeated_raw_seed() -> None:
 @pytest.mark.parametrize("name", IMAGE_CODECS)
 def test_image_codec(name: str) -> None:
     check_codec(codec_of(IMAGE_CODECS, name), PICTURES)
+
+
+@pytest.mark.parametrize("name", SKETCH_CODECS)
+def test_sketch_codec(name: str) -> None:
+    pictures = render(draw_scenes(NUM_ITEMS, stream(5, "sketches", 0)))
+    sketcher = EdgeSketch(Spec((3, 128, 128)), factor=4) if name == "edges" else PictureSketch(Spec((3, 128, 128)))
+    check_codec(codec_of(SKETCH_CODECS, name), sketcher({"image": pictures}, RANDOM)["sketch"])
 
 
 @pytest.mark.parametrize("name", TEXT_CODECS)

@@ -6,11 +6,13 @@ from gainnet.codecs.activations import Float16, Int8, Octets, TopK
 from gainnet.codecs.basis import SeedBasis
 from gainnet.codecs.codec import AnyCodec, Codec
 from gainnet.codecs.digital_seed import QuantizedSeed
+from gainnet.codecs.edge_map import EdgeMap
 from gainnet.codecs.image import AVIF, JPEG, PNG, WebP
 from gainnet.codecs.linear import LinearCode, linear_mse, linear_powers
 from gainnet.codecs.opta import backward_test_channel, gaussian_opta, reverse_water_filling
 from gainnet.codecs.quantizer import UniformQuantizer
 from gainnet.codecs.raw import Float32, RawAnalog, RawPixels
+from gainnet.codecs.sketch import AnalogSketch, QuantizedSketch
 from gainnet.codecs.text import TextCodec
 
 IMAGE_CODECS: dict[str, type[Any]] = {"jpeg": JPEG, "png": PNG, "webp": WebP, "avif": AVIF, "raw_pixels": RawPixels}
@@ -25,6 +27,14 @@ SEED_CODECS: dict[str, type[Any]] = {
 }
 """For latents; raw and linear emit symbols, the others bits."""
 
+SKETCH_CODECS: dict[str, type[Any]] = {
+    "quantized": QuantizedSketch,
+    "raw_pixels": RawPixels,
+    "analog": AnalogSketch,
+    "edges": EdgeMap,
+}
+"""For sketches; edges is for maps of edges, the others are for small pictures; analog emits symbols."""
+
 TEXT_CODECS: dict[str, type[Any]] = {"text": TextCodec}
 """For prompts."""
 
@@ -38,15 +48,19 @@ __all__ = [
     "JPEG",
     "PNG",
     "SEED_CODECS",
+    "SKETCH_CODECS",
     "TEXT_CODECS",
+    "AnalogSketch",
     "AnyCodec",
     "Codec",
+    "EdgeMap",
     "Float16",
     "Float32",
     "Int8",
     "LinearCode",
     "Octets",
     "QuantizedSeed",
+    "QuantizedSketch",
     "RawAnalog",
     "RawPixels",
     "SeedBasis",

@@ -1,0 +1,161 @@
+"""Maps of edges, one bit per pixel, coded by what the pixels around one make likely."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gainnet.codecs.entropy import CRC_BITS, TOTAL, IntegerModel, Run, RunReader, encode_runs
+from gainnet.codecs.quantizer import STREAM_BITS
+from gainnet.codecs.raw import batch_of, rows_of
+from gainnet.core.errors import ConfigError
+from gainnet.core.types import Bits, Payload, Size, Spec
+
+NEIGHBOURS = ((-2, -1), (-2, 0), (-2, 1), (-1, -2), (-1, -1), (-1, 0), (-1, 1), (-1, 2), (0, -2), (0, -1))
+"""(row, column) of the ten known pixels around one: the template of JBIG (ITU-T T.82, Figure 11) without its adaptive
+pixel."""
+
+LEVELS = 256
+LARGEST_COUNT = 255
+MARGIN = 2
+EXPECTED_BITS_PER_PIXEL = 0.143
+"""Mean over the edge maps of 64 x 64 pixels of drawn scenes (tests/codecs/test_sketch.py measures it again)."""
+MODE_BITS = 1
+FAIR = IntegerModel((TOTAL // 2, TOTAL // 2))
+LARGEST_SIDE = 256
+
+Pixels = NDArray[np.uint8]
+
+
+@final
+@dataclass(frozen=True)
+class EdgeMap:
+    """A map of edges in an adaptive code with ten neighbours as context.
+
+    sketch [1, h, w], 0 or 1 --> [ probability by context, learnt ] --> [ integer tables, check sum ] --> bits
+
+    Both ends count zeros and ones per context in integers and round the probability to 1/256, so that every machine
+    has the same tables. A map on which that fails is sent plainly at one bit per pixel. An item that did not arrive has
+    no edges.
+
+    >>> codec, line = EdgeMap(), torch.eye(16).expand(1, 1, 16, 16)
+    >>> bits = codec.encode(line, torch.ones(1))
+    >>> bits.num_bits < 256, torch.equal(codec.decode(bits, Spec((1, 16, 16))), line)
+    (True, True)
+    """
+
+    emits: ClassVar[type[Payload]] = Bits
+
+    def size(self, spec: Spec) -> Size:
+        """Bits per item; expects the density of the outlines of scenes."""
+        height, width = _map_shape(spec)
+        upper = 8 * -(-(height * width + MODE_BITS + STREAM_BITS) // 8)
+        return Size(min(EXPECTED_BITS_PER_PIXEL * height * width + CRC_BITS + 5, upper), upper)
+
+    def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
+        batch = batch_of(x, reported_snr)
+        shape = _map_shape(Spec(tuple(x.shape[len(batch) :])))
+        maps = (rows_of(x, batch) > 0.5).astype(np.uint8)
+        return Bits(tuple(_code(row.reshape(shape)) for row in maps), batch)
+
+    def decode(self, payload: Bits, spec: Spec) -> Tensor:
+        shape = _map_shape(spec)
+        maps = np.zeros((len(payload.strings), *shape), dtype=np.float32)
+        for pixels, string in zip(maps, payload.strings, strict=True):
+            if string is not None:
+                pixels[:] = _read(string, shape)
+        return torch.from_numpy(maps).reshape(*payload.batch, *spec.shape)
+
+
+@final
+class Counts:
+    """How often a pixel was 0 and 1 in every context; the tables follow them."""
+
+    def __init__(self) -> None:
+        self._counts = [[0, 0] for _ in range(1 << len(NEIGHBOURS))]
+
+    def model(self, context: int) -> IntegerModel:
+        """The table of the next pixel in a context (Krichevsky and Trofimov 1981, rounded to 1/256)."""
+        zeros, ones = self._counts[context]
+        return two_symbol_model(min(max(LEVELS * (2 * ones + 1) // (2 * (zeros + ones + 1)), 1), LEVELS - 1))
+
+    def add(self, context: int, pixel: int) -> None:
+        """One pixel more; old ones lose half their weight when there are many."""
+        counts = self._counts[context]
+        counts[pixel] += 1
+        if sum(counts) > LARGEST_COUNT:
+            counts[:] = [counts[0] // 2, counts[1] // 2]
+
+
+@cache
+def two_symbol_model(level: int) -> IntegerModel:
+    """Probability level / 256 of a 1.
+
+    >>> two_symbol_model(64).bits.round(2).tolist()
+    [0.42, 2.0]
+    """
+    return IntegerModel((TOTAL // LEVELS * (LEVELS - level), TOTAL // LEVELS * level))
+
+
+def _code(pixels: Pixels) -> bytes:
+    """The shorter of the adaptive and the plain code; one symbol in front says which."""
+    adaptive, plain = _adaptive_runs(pixels), [(pixels.reshape(-1).astype(np.int32), FAIR)]
+    is_plain = sum(float(model.bits[symbols[0]]) for symbols, model in adaptive) > pixels.size
+    return encode_runs([(np.array([is_plain], dtype=np.int32), FAIR), *(plain if is_plain else adaptive)])
+
+
+def _adaptive_runs(pixels: Pixels) -> list[Run]:
+    counts, runs = Counts(), []
+    padded = _padded(pixels.shape)
+    for row, column in _positions(pixels.shape):
+        context, pixel = _context(padded, row, column), int(pixels[row, column])
+        runs.append((np.array([pixel], dtype=np.int32), counts.model(context)))
+        counts.add(context, pixel)
+        padded[row + MARGIN][column + MARGIN] = pixel
+    return runs
+
+
+def _read(string: bytes, shape: tuple[int, int]) -> Pixels:
+    reader = RunReader(string)
+    if reader.take(FAIR, 1)[0]:
+        plain = reader.take(FAIR, shape[0] * shape[1])
+        reader.close()
+        return plain.reshape(shape).astype(np.uint8)
+    counts, padded = Counts(), _padded(shape)
+    for row, column in _positions(shape):
+        context = _context(padded, row, column)
+        pixel = int(reader.take(counts.model(context), 1)[0])
+        counts.add(context, pixel)
+        padded[row + MARGIN][column + MARGIN] = pixel
+    reader.close()
+    return np.array([row[MARGIN:-MARGIN] for row in padded[MARGIN:]], dtype=np.uint8)
+
+
+def _positions(shape: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    return ((row, column) for row in range(shape[0]) for column in range(shape[1]))
+
+
+def _padded(shape: tuple[int, int]) -> list[list[int]]:
+    """A map of zeros with a margin above, left and right; lists, as single entries of arrays are slow."""
+    return [[0] * (shape[1] + 2 * MARGIN) for _ in range(shape[0] + MARGIN)]
+
+
+def _context(padded: list[list[int]], row: int, column: int) -> int:
+    context = 0
+    for down, right in NEIGHBOURS:
+        context = context << 1 | padded[row + MARGIN + down][column + MARGIN + right]
+    return context
+
+
+def _map_shape(spec: Spec) -> tuple[int, int]:
+    """(height, width) of a map; raises `ConfigError` for another shape."""
+    if len(spec.shape) != 3 or spec.shape[0] != 1 or max(spec.shape) > LARGEST_SIDE:
+        raise ConfigError(f"edges: carries maps of shape (1, h, w) up to {LARGEST_SIDE}, not {spec.shape}")
+    return spec.shape[1], spec.shape[2]
