@@ -41,8 +41,8 @@ def test_generate_prints_one_json_object(call, tmp_path):
     assert code == 0
     summary = json.loads(out)
     assert set(summary) == {
-        "protocol", "prompt", "model", "codec", "fading", "snr_db", "random_seed", "image_path", "wall_s", "quality",
-        "report", "baseline",
+        "protocol", "prompt", "model", "codec", "fading", "snr_db", "random_seed", "num_edges", "image_path",
+        "wall_s", "quality", "report", "baseline",
     }  # fmt: skip
     assert set(summary["quality"]) == {"psnr_db", "ssim", "exact", "prompt_fidelity"}
     assert set(summary["report"]) >= REPORT_KEYS

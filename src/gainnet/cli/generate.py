@@ -37,6 +37,13 @@ BandwidthHz = Annotated[float, typer.Option(help="Bandwidth of the link in Hz.")
 NumSteps = Annotated[int | None, typer.Option(help="Sampler steps; the model's own default when left out.")]
 GuidanceScale = Annotated[float | None, typer.Option(help="Classifier-free guidance; the model's own default.")]
 TorchDevice = Annotated[str, typer.Option(help="Where torch runs, e.g. cpu or cuda.")]
+PictureFile = Annotated[str | None, typer.Option("--image", help="A picture of the device's to change, of any size.")]
+Strength = Annotated[float, typer.Option(help="How much of the picture is changed, above 0 to 1.")]
+NumEdges = Annotated[int, typer.Option(help="Edges that share the air; for protocols with several.")]
+NetworkFile = Annotated[str | None, typer.Option("--network", help="A .toml file of nodes, media and links.")]
+Cut = Annotated[int | None, typer.Option(help="Sampler steps before the hand-over; the protocol's own choice.")]
+Cooperation = Annotated[str | None, typer.Option(help="How edges share a generation: pipeline, guidance or regions.")]
+DeadlineS = Annotated[float | None, typer.Option(help="Seconds after which a transfer is given up and concealed.")]
 Online = Annotated[bool, typer.Option("--online", help="A hub id may be downloaded.")]
 
 
@@ -59,6 +66,17 @@ def generate(
     guidance_scale: GuidanceScale = None,
     torch_device: TorchDevice = "cpu",
     online: Online = False,
+    image: PictureFile = None,
+    strength: Strength = 0.6,
+    num_edges: NumEdges = 1,
+    network: NetworkFile = None,
+    cut: Cut = None,
+    cooperation: Cooperation = None,
+    deadline_s: DeadlineS = None,
+    fail: Annotated[
+        list[str] | None,
+        typer.Option(help="NODE@STEP: an edge that dies before a step, e.g. edge_2@3; again for more."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for pictures, step table and report.")] = Path("out/generate"),
     as_json: AsJson = False,
 ) -> None:
@@ -96,6 +114,13 @@ def estimate(
     guidance_scale: GuidanceScale = None,
     torch_device: TorchDevice = "cpu",
     online: Online = False,
+    image: PictureFile = None,
+    strength: Strength = 0.6,
+    num_edges: NumEdges = 1,
+    network: NetworkFile = None,
+    cut: Cut = None,
+    cooperation: Cooperation = None,
+    deadline_s: DeadlineS = None,
     as_json: AsJson = False,
 ) -> None:
     """Price a generation without running it: the same report, in expectation."""
@@ -128,8 +153,17 @@ def _config(options: Mapping[str, Any]) -> GenerationConfig:
         raise ConfigError("codec: a kind is given twice; give each once")
     from gainnet.generation import GenerationConfig
 
-    asked = {key: options[key] for key in GenerationConfig.__dataclass_fields__ if key not in ("prompts", "codec")}
-    return GenerationConfig(prompts=prompts, codec=codec, **asked)
+    listed = ("prompts", "codec", "failures")
+    asked = {key: options[key] for key in GenerationConfig.__dataclass_fields__ if key not in listed and key in options}
+    failures = tuple(_death(text) for text in options.get("fail") or ())
+    return GenerationConfig(prompts=prompts, codec=codec, failures=failures, **asked)
+
+
+def _death(text: str) -> tuple[str, int]:
+    node, at, step = text.rpartition("@")
+    if not (node and at and step.isdecimal()):
+        raise ConfigError(f"fail: {text!r} is not NODE@STEP; write for example --fail edge_2@3")
+    return node, int(step)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -176,6 +210,12 @@ def _print_report(report: Mapping[str, Any]) -> None:
 
 def _print_generation(summary: Mapping[str, Any], out: Path) -> None:
     _print_report(summary["report"])
+    for recovery in summary["report"]["recoveries"]:
+        reused = ", ".join(recovery["reused"]) or "nothing"
+        typer.echo(
+            f"{', '.join(recovery['lost'])} lost; noticed after {recovery['start_s'] * 1e3:.1f} ms; "
+            f"{', '.join(recovery['ran_on']) or 'nobody'} computed on, with {reused}"
+        )
     judged, baseline = summary["quality"], summary["baseline"]
     typer.echo("exact" if judged["exact"] else f"PSNR {judged['psnr_db']:.2f} dB, SSIM {judged['ssim']:.3f}")
     if baseline["name"] is not None:

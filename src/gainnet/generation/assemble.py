@@ -6,7 +6,8 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, final
 
 from gainnet.codecs import (
@@ -20,6 +21,7 @@ from gainnet.codecs import (
     RawPixels,
     SeedBasis,
     TextCodec,
+    UniformQuantizer,
     WebP,
 )
 from gainnet.codecs.codec import AnyCodec
@@ -34,17 +36,19 @@ from gainnet.generation.config import GenerationConfig
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import SHIPPED
 from gainnet.network import Network, cell, profile
+from gainnet.network.file import network_of
 from gainnet.network.hardware import Hardware
-from gainnet.network.scenario import DEVICE, EDGE
+from gainnet.network.scenario import DEVICE, wire_between
 from gainnet.protocols import PROTOCOLS
-from gainnet.protocols.plan import Plan
+from gainnet.protocols.deadline import within
+from gainnet.protocols.plan import Plan, Transfer
 from gainnet.radio import AWGN, CHANNELS, AnalogLink, DigitalLink, IdealLink
 from gainnet.radio.channel import Channel
 from gainnet.radio.link import AnyLink
 
 IDEAL = "ideal"
-DEFAULTS = {"prompt": "text", "image": "webp", "seed": "linear"}
-FIXED = ("float32", "raw_pixels")
+DEFAULTS = {"prompt": "text", "image": "webp", "seed": "linear", "midway": "raw"}
+FIXED = ("float32", "raw_pixels", "uniform")
 """Codecs that cannot be told how much to send."""
 
 NUM_DRAWN_GAINS = 64
@@ -100,6 +104,11 @@ CODECS: Mapping[str, Mapping[str, Builder]] = {
         "digital": lambda c: c.matched(lambda bits: QuantizedSeed(c.basis(), max_bits=bits), QuantizedSeed(c.basis())),
         "float32": lambda c: Float32(),
     },
+    "midway": {
+        "raw": lambda c: RawAnalog(c.num_channel_uses),
+        "uniform": lambda c: UniformQuantizer(),
+        "float32": lambda c: Float32(),
+    },
     "image": {
         "jpeg": lambda c: c.matched(lambda bits: JPEG(max_bits=bits), JPEG()),
         "png": lambda c: c.matched(lambda bits: PNG(max_bits=bits), PNG()),
@@ -112,35 +121,75 @@ CODECS: Mapping[str, Mapping[str, Builder]] = {
 
 
 def build_network(config: GenerationConfig) -> Network:
-    """Edge and device with a digital uplink, and a downlink that carries bits and symbols over one medium."""
+    """Edges and a device with digital uplinks, downlinks of bits and symbols over one medium, wires between edges."""
+    if config.network is not None:
+        return network_of(
+            Path(config.network), lambda air, source, target: bearers(replace(config, **air), source, target)
+        )
     device, edge = profile(config.hardware), profile(config.edge_hardware)
+    up, down = bearers(config, device, edge), bearers(config, edge, device)
+    wired = wire_between if config.fading != IDEAL else lambda source, target: IdealLink()
+    return cell(edge, device, up, down, config.num_edges, wired)
+
+
+def bearers(config: GenerationConfig, source: Hardware, target: Hardware) -> tuple[AnyLink, ...]:
+    """What one node reaches another with over the air: bits, and symbols."""
     if config.fading == IDEAL:
-        ideal = (IdealLink(), AnalogLink(AWGN(), math.inf, config.bandwidth_hz))
-        return cell(edge, device, ideal, ideal)
-    channel = _channel(config.fading)
-    return cell(edge, device, _bearers(channel, config, device, edge), _bearers(channel, config, edge, device))
+        return IdealLink(), AnalogLink(AWGN(), math.inf, config.bandwidth_hz)
+    return _bearers(_channel(config.fading), config, source, target)
 
 
 def build_plan(config: GenerationConfig, model: DiffusionModel, network: Network) -> Plan:
-    """The plan of the protocol that was asked for, with its codecs.
+    """The plan of the protocol that was asked for, with its codecs; see `assemble`."""
+    return assemble(config, model, network)[0]
+
+
+def assemble(config: GenerationConfig, model: DiffusionModel, network: Network) -> tuple[Plan, dict[str, str]]:
+    """The plan of the protocol that was asked for, and the names of the codecs that it uses.
 
     Raises:
-        ConfigError: a codec or a number of channel uses was asked for that the protocol has no use for.
+        ConfigError: something was asked for that the protocol has no use for.
     """
     protocol = find("protocol", config.protocol, PROTOCOLS)
     names = codec_names(config, model)
-    if unused := sorted(set(config.codec) - set(names)):
-        raise ConfigError(
-            f"codec: {config.protocol} sends no {unused[0]!r}, it sends {' and '.join(names) or 'nothing'}"
-        )
-    if config.num_channel_uses is not None and not set(names) - {"prompt"}:
-        raise ConfigError(f"num_channel_uses: {config.protocol} sends no content; leave it out")
     content = _content(config, model, network)
-    codecs = {f"{kind}_codec": _codec(kind, name, content) for kind, name in names.items()}
-    plan = guarded("protocol", protocol, model, **codecs)
+    codecs = {kind: _codec(kind, name, content) for kind, name in names.items()}
+    options = options_of(protocol, config, network)
+    plan = guarded("protocol", protocol, model, **{f"{kind}_codec": c for kind, c in codecs.items()}, **options)
     if not isinstance(plan, Plan):
         raise ConfigError(f"protocol: {config.protocol} returned a {type(plan).__name__}, not a Plan")
-    return plan
+    used = [step.codec for step in plan.steps if isinstance(step, Transfer)]
+    sent = {kind: names[kind] for kind, codec in codecs.items() if any(codec is other for other in used)}
+    _check_use(config, sent)
+    return (plan if config.deadline_s is None else within(plan, config.deadline_s)), sent
+
+
+def _check_use(config: GenerationConfig, sent: Mapping[str, str]) -> None:
+    if unused := sorted(set(config.codec) - set(sent)):
+        raise ConfigError(
+            f"codec: {config.protocol} sends no {unused[0]!r}, it sends {' and '.join(sent) or 'nothing'}"
+        )
+    if config.num_channel_uses is not None and not set(sent) - {"prompt"}:
+        raise ConfigError(f"num_channel_uses: {config.protocol} sends no content; leave it out")
+
+
+def options_of(protocol: Callable[..., Plan], config: GenerationConfig, network: Network) -> dict[str, Any]:
+    """What a protocol is told besides its codecs, read from its parameters `edges`, `cut`, `cooperation`, `strength`.
+
+    Raises:
+        ConfigError: something was asked for that it has no parameter for.
+    """
+    takes, name = inspect.signature(protocol).parameters, config.protocol
+    if "edges" not in takes and len(network.edges) > 1:
+        several = ", ".join(key for key, p in PROTOCOLS.items() if "edges" in inspect.signature(p).parameters)
+        raise ConfigError(f"num_edges: {name} has no use for {len(network.edges)} edges; give 1 or one of {several}")
+    strength = None if config.image is None else config.strength
+    asked: dict[str, Any] = {"cut": config.cut, "cooperation": config.cooperation, "strength": strength}
+    given = {option: value for option, value in asked.items() if value is not None}
+    if misfits := [option for option in given if option not in takes]:
+        field = "image" if misfits[0] == "strength" else misfits[0]
+        raise ConfigError(f"{field}: {name} has no use for it; leave it out or choose another protocol")
+    return given | ({"edges": network.edges} if "edges" in takes else {})
 
 
 def codec_names(config: GenerationConfig, model: DiffusionModel) -> dict[str, str]:
@@ -176,7 +225,7 @@ def _content(config: GenerationConfig, model: DiffusionModel, network: Network) 
     return Content(
         model,
         config.num_channel_uses,
-        network.link(EDGE, DEVICE, Bits),
+        network.link(network.edges[0], DEVICE, Bits),
         typical_snrs(config),
         sys.maxsize if config.fading == IDEAL else _channel(config.fading).block_length,
         sum(len(prompt.encode()) for prompt in config.prompts) / len(config.prompts),

@@ -18,7 +18,7 @@ from gainnet.core.types import Bits, Size, Spec
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.generation.budget import Budget
 from gainnet.network.network import Network
-from gainnet.network.scenario import DEVICE, EDGE
+from gainnet.network.scenario import DEVICE
 from gainnet.radio.link import AnyLink
 
 CODECS: dict[str, Callable[[float], AnyCodec]] = {
@@ -66,7 +66,7 @@ def best_image_codec(
         typical_snrs: equally likely linear SNRs of a fading block.
         random: streams of the items.
     """
-    link = network.link(EDGE, DEVICE, Bits)
+    link = network.link(network.edges[0], DEVICE, Bits)
     received = {
         name: _deliver(codec_of, link, references, num_channel_uses, typical_snrs, random)
         for name, codec_of in CODECS.items()

@@ -11,6 +11,7 @@ from gainnet.core.errors import ConfigError
 MIN_SNR_DB, MAX_SNR_DB = -60.0, 100.0
 MAX_CHANNEL_USES = 10_000_000
 MAX_PROMPT_BYTES = 2048
+MAX_EDGES = 16
 
 
 @final
@@ -20,10 +21,11 @@ class GenerationConfig:
 
     Args:
         prompts: one or more texts, each at most 2,048 bytes of UTF-8.
-        protocol: `eiug`, `centralized`, `device_only`, or `module:function`.
+        protocol: a name that `gainnet protocols` lists, or `module:function`.
         snr_db: mean received Es/N0, -60 to 100 dB (E|h|^2 = 1, E|s|^2 = 1).
         fading: `awgn`, `rayleigh`, `ideal` (error-free links), or `module:Class` of a channel.
-        codec: which codec carries a `seed`, an `image` or a `prompt`; by name or `module:Class`.
+        codec: which codec carries a `seed`, a latent `midway`, an `image`, a `sketch` or a `prompt`; by name or
+            `module:Class`.
         num_channel_uses: complex channel uses per picture of the content transfer; the codec's own choice when `None`.
         random_seed: of the first item; item k has `random_seed + k`.
         model: `scenes`, a folder in diffusers' format, a hub id, or `module:function` that returns a `DiffusionModel`.
@@ -35,6 +37,14 @@ class GenerationConfig:
         guidance_scale: classifier-free guidance; the model's own default when `None`.
         torch_device: where torch runs.
         online: whether a hub id may be downloaded.
+        image: a picture file of the device's, of any size, for image-to-image; text-to-image when `None`.
+        strength: share of the steps that change that picture, above 0 to 1.
+        num_edges: edges of the cell, 1 to 16; they share the air.
+        network: a .toml file of nodes, media and links instead of a cell; see `network_of`.
+        cut: steps of the sampler before the hand-over; the protocol's own choice when `None`.
+        cooperation: how edges share one generation: `pipeline`, `guidance` or `regions`; its own choice when `None`.
+        deadline_s: time after which a transfer is given up and what is missing is concealed; none when `None`.
+        failures: (node, index of the step before which it dies).
 
     Raises:
         ConfigError: a field is out of range.
@@ -59,6 +69,14 @@ class GenerationConfig:
     guidance_scale: float | None = None
     torch_device: str = "cpu"
     online: bool = False
+    image: str | None = None
+    strength: float = 0.6
+    num_edges: int = 1
+    network: str | None = None
+    cut: int | None = None
+    cooperation: str | None = None
+    deadline_s: float | None = None
+    failures: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.prompts:
@@ -74,6 +92,19 @@ class GenerationConfig:
             raise ConfigError(f"random_seed: {self.random_seed} is negative or too large; give 0 to 2^63 - 1")
         if not 0.0 < self.bandwidth_hz <= 1e12:
             raise ConfigError(f"bandwidth_hz: {self.bandwidth_hz} is outside 0 to 1e12 Hz")
+        self._check_edges()
+
+    def _check_edges(self) -> None:
+        if not 0.0 < self.strength <= 1.0:
+            raise ConfigError(f"strength: {self.strength} is outside 0 to 1; 1 keeps nothing of the picture")
+        if not 1 <= self.num_edges <= MAX_EDGES:
+            raise ConfigError(f"num_edges: {self.num_edges} is outside 1 to {MAX_EDGES}")
+        if self.network is not None and self.num_edges != 1:
+            raise ConfigError("num_edges: the network file lists the edges; leave the number out")
+        if self.deadline_s is not None and not 0.0 < self.deadline_s < float("inf"):
+            raise ConfigError(f"deadline_s: {self.deadline_s} is no time; give a positive number of seconds")
+        if wrong := [step for _, step in self.failures if step < 0]:
+            raise ConfigError(f"fail: there is no step {wrong[0]}; count from 0")
 
 
 def _check_prompt(prompt: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, final
+from pathlib import Path
+from typing import final
 
 import torch
 from torch import Tensor
@@ -15,21 +16,20 @@ from gainnet.core.plugins import find, guarded
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.text import text_to_tensor
-from gainnet.core.types import Place, Spec
-from gainnet.generation.assemble import IDEAL, build_network, build_plan, codec_names, codecs_of, typical_snrs
+from gainnet.core.types import NodeId, Place, Spec
+from gainnet.generation.assemble import IDEAL, assemble, build_network, typical_snrs
 from gainnet.generation.baseline import Baseline, best_image_codec
 from gainnet.generation.config import GenerationConfig
+from gainnet.generation.picture import open_picture
 from gainnet.generation.quality import Quality, quality
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.models.remembered import Remembered
 from gainnet.network.network import Network
-from gainnet.network.scenario import DEVICE
-from gainnet.protocols import PROTOCOLS, execute, pricing
+from gainnet.protocols import channel_free, execute, pricing
 from gainnet.protocols import estimate as estimate_plan
 from gainnet.protocols.plan import Compute, Plan
-
-PROMPT: Place = (DEVICE, "prompt")
+from gainnet.protocols.task import PICTURE, PROMPT
 
 
 @final
@@ -89,18 +89,20 @@ def generate(
     """
     opened = open_model(config) if model is None else model
     network = build_network(config)
-    plan = remembering(build_plan(config, opened, network))
-    prompts = text_to_tensor(config.prompts)
+    _check_failures(config, network)
+    plan, codecs = assemble(config, opened, network)
+    plan, given = remembering(plan), inputs(config, opened)
     random = Random.of([config.random_seed + item for item in range(len(config.prompts))])
     begin_s = time.perf_counter()
     with torch.inference_mode():
-        places, report = execute(plan, {PROMPT: prompts}, network, random, pricing(config.priced_as), watch=watch)
+        failures = [(NodeId(node), step) for node, step in config.failures]
+        places, report = execute(plan, given, network, random, pricing(config.priced_as), failures, watch)
         wall_s = time.perf_counter() - begin_s
-        references = _channel_free(plan, prompts, random)
+        references = channel_free(plan, given, random)[plan.reference or plan.result]
         images = places[plan.result]
         judged = quality(images, references, config.prompts)
-        baseline = _baseline(config, network, references, random, report, judged)
-    codecs = codec_names(config, opened)
+        compared = config.fading != IDEAL and "image" not in codecs
+        baseline = _baseline(config, network, references, random, report, judged) if compared else None
     return Generation(config, codecs, images, references, report, judged, baseline, wall_s)
 
 
@@ -112,11 +114,25 @@ def estimate(config: GenerationConfig, model: DiffusionModel | None = None) -> R
     """
     opened = open_model(config) if model is None else model
     network = build_network(config)
-    plan = build_plan(config, opened, network)
+    plan, _ = assemble(config, opened, network)
     num_bytes = max(len(prompt.encode()) for prompt in config.prompts)
-    return estimate_plan(
-        plan, {PROMPT: Spec((num_bytes,))}, network, pricing(config.priced_as), num_items=len(config.prompts)
-    )
+    given = {PROMPT: Spec((num_bytes,))} | ({PICTURE: opened.image} if config.image is not None else {})
+    return estimate_plan(plan, given, network, pricing(config.priced_as), num_items=len(config.prompts))
+
+
+def inputs(config: GenerationConfig, model: DiffusionModel) -> dict[Place, Tensor]:
+    """What the device has: prompts, and for image-to-image the picture, once per prompt."""
+    given = {PROMPT: text_to_tensor(config.prompts)}
+    if config.image is None:
+        return given
+    picture = open_picture(Path(config.image), model.image)
+    return given | {PICTURE: picture.expand(len(config.prompts), *picture.shape)}
+
+
+def _check_failures(config: GenerationConfig, network: Network) -> None:
+    for node, _ in config.failures:
+        if node not in network.edges:
+            raise ConfigError(f"fail: {node!r} is no edge of the network; choose one of {', '.join(network.edges)}")
 
 
 def remembering(plan: Plan) -> Plan:
@@ -129,23 +145,10 @@ def remembering(plan: Plan) -> Plan:
     return replace(plan, steps=tuple(steps))
 
 
-def _channel_free(plan: Plan, prompts: Tensor, random: Random) -> Tensor:
-    """The plan's own parts one after the other on one machine, with nothing in between."""
-    tensors: dict[str, Any] = {"prompt": prompts}
-    for step in plan.steps:
-        if isinstance(step, Compute):
-            tensors |= step.part({key: tensors[key] for key in step.part.reads}, random)
-    if plan.result[1] not in tensors:
-        raise ConfigError(f"protocol: no part makes {plan.result[1]!r}, so there is nothing to compare with")
-    image: Tensor = tensors[plan.result[1]]
-    return image
-
-
 def _baseline(
     config: GenerationConfig, network: Network, references: Tensor, random: Random, report: Report, judged: Quality
 ) -> Baseline | None:
-    sends_picture = "image" in codecs_of(find("protocol", config.protocol, PROTOCOLS))
     uses = report.num_channel_uses("down") / len(config.prompts)
-    if sends_picture or config.fading == IDEAL or uses == 0:
+    if uses == 0:
         return None
     return best_image_codec(network, references, uses, judged.psnr_db, typical_snrs(config), random)

@@ -56,6 +56,7 @@ def to_json(generation: Generation, image_path: Path | None) -> dict[str, Any]:
         "fading": config.fading,
         "snr_db": config.snr_db,
         "random_seed": config.random_seed,
+        "num_edges": config.num_edges,
         "image_path": None if image_path is None else str(image_path),
         "wall_s": generation.wall_s,
         "quality": {

@@ -25,8 +25,8 @@ class Part(Protocol):
         """What it is in a diffusion pipeline, so that it can be priced as the same part of a larger model."""
 
     @property
-    def num_passes(self) -> int:
-        """Forward passes per item: steps times guidance branches for a denoiser, else 1."""
+    def num_passes(self) -> float:
+        """Forward passes per item: steps times guidance branches for a denoiser, else 1; a share of it for a region."""
 
     @property
     def reads(self) -> tuple[str, ...]: ...

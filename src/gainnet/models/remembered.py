@@ -36,7 +36,7 @@ class Remembered:
         return self.part.role
 
     @property
-    def num_passes(self) -> int:
+    def num_passes(self) -> float:
         return self.part.num_passes
 
     @property

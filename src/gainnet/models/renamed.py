@@ -43,7 +43,7 @@ class Renamed:
         return self.part.role
 
     @property
-    def num_passes(self) -> int:
+    def num_passes(self) -> float:
         return self.part.num_passes
 
     @property

@@ -122,7 +122,7 @@ class Ledger:
     def report(self, courses_s: Seconds | None = None) -> Report:
         """Everything booked so far; the critical path is that of the records, or the mean of drawn ones."""
         total_s = critical_path_s(self._records) if courses_s is None else float(courses_s.mean())
-        nodes = {node: self._node_use(node, total_s) for node in self._network.nodes if self._took_part(node)}
+        nodes = {str(node): self._node_use(node, total_s) for node in self._network.nodes if self._took_part(node)}
         idle_j = sum(node.idle_energy_j for node in nodes.values())
         p50_s, p95_s = (None, None) if courses_s is None else map(float, np.quantile(courses_s, (0.5, 0.95)))
         return Report(

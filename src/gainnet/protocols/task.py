@@ -32,12 +32,14 @@ class Staged:
         reads_as: where it finds what it reads, by the part's own name; names that are not listed stay.
         writes_as: likewise for what it writes.
         stream: names that the random streams are descended by.
+        share: of the whole part's work that is done, for its price; less than 1 for a region.
     """
 
     part: Part
     reads_as: Mapping[str, str] = field(default_factory=dict)
     writes_as: Mapping[str, str] = field(default_factory=dict)
     stream: tuple[Name, ...] = ()
+    share: float = 1.0
 
     @property
     def name(self) -> str:
@@ -48,8 +50,8 @@ class Staged:
         return self.part.role
 
     @property
-    def num_passes(self) -> int:
-        return self.part.num_passes
+    def num_passes(self) -> float:
+        return self.share * self.part.num_passes
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -1,0 +1,66 @@
+"""A picture file as the model wants it."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.types import Spec
+
+WHITE = (255, 255, 255)
+
+
+def open_picture(path: Path, image: Spec) -> Tensor:
+    """[3, H, W] in [0, 1]: any picture that Pillow reads, upright, on white, cut to shape around its centre.
+
+    Args:
+        path: of the file; 16 bits per value, floats, palettes, grey and transparency are accepted.
+        image: shape of the model's pictures.
+
+    Raises:
+        ConfigError: the file is not there, is no picture, is cut off, or is larger than Pillow takes for harmless.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+            with Image.open(path) as file:
+                upright = ImageOps.exif_transpose(_eight_bits(file))
+                colours = _on_white(upright)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise ConfigError(f"image: {path} has too many pixels; give a smaller picture") from error
+    except UnidentifiedImageError as error:
+        raise ConfigError(f"image: {path} is no picture that can be read; give a PNG, JPEG or WebP file") from error
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(f"image: {path} cannot be read ({reason}); give a PNG, JPEG or WebP file") from error
+    _, height, width = image.shape
+    fitted = ImageOps.fit(colours, (width, height), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(fitted, dtype=np.float32) / 255.0).permute(2, 0, 1).contiguous()
+
+
+def _eight_bits(file: Image.Image) -> Image.Image:
+    """Deep greys scaled to 8 bits, which Pillow would clip; anything else as it is."""
+    if not file.mode.startswith(("I", "F")):
+        return file
+    values = np.nan_to_num(np.asarray(file, dtype=np.float64))
+    peak = max(65535.0 if file.mode.startswith("I") else 1.0, values.max())
+    scaled = np.clip(values / peak, 0.0, 1.0)
+    grey = Image.fromarray(np.rint(scaled * 255.0).astype(np.uint8))
+    grey.info = dict(file.info)
+    return grey
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Red, green and blue; what is transparent lies on white."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    layered = image.convert("RGBA")
+    paper = Image.new("RGBA", layered.size, (*WHITE, 255))
+    return Image.alpha_composite(paper, layered).convert("RGB")

@@ -1,0 +1,171 @@
+"""Networks from TOML files: nodes with hardware, media, and which links use them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.types import NodeId
+from gainnet.network.backhaul import Wire
+from gainnet.network.hardware import Hardware, profile
+from gainnet.network.network import Network, Node
+from gainnet.network.scenario import DEVICE, EDGE
+from gainnet.radio.link import AnyLink
+
+Bearers = Callable[[Mapping[str, Any], Hardware, Hardware], tuple[AnyLink, ...]]
+"""Links of an air between two radios; the air holds the fields that the file gives."""
+
+STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+class NodeTable(BaseModel):
+    """`[nodes.NAME]`: what a node is and computes with."""
+
+    model_config = STRICT
+    kind: Literal["device", "edge"]
+    hardware: str
+
+
+class Air(BaseModel):
+    """`[media.NAME]` of kind air; what is left out is as on the command line."""
+
+    model_config = STRICT
+    kind: Literal["air"]
+    fading: str | None = None
+    snr_db: float | None = None
+    bandwidth_hz: float | None = None
+
+
+class Fibre(BaseModel):
+    """`[media.NAME]` of kind wire: full duplex, each direction of each link a medium of its own."""
+
+    model_config = STRICT
+    kind: Literal["wire"]
+    bits_per_s: float = 1e9
+    delay_s: float = 1e-3
+    energy_per_bit_j: float = 1e-8
+
+
+class LinkTable(BaseModel):
+    """`[[links]]`: two nodes and their medium, both ways; an SNR of its own on an air."""
+
+    model_config = STRICT
+    between: tuple[str, str]
+    medium: str
+    snr_db: float | None = None
+
+
+class NetworkTable(BaseModel):
+    """A whole file."""
+
+    model_config = STRICT
+    detection_s: float = Field(default=0.1, ge=0.0)
+    nodes: dict[str, NodeTable]
+    media: dict[str, Annotated[Air | Fibre, Field(discriminator="kind")]]
+    links: list[LinkTable]
+
+
+def network_of(path: Path, bearers: Bearers) -> Network:
+    """The network of a file. All links of one air share its spectrum.
+
+        detection_s = 0.1                         # until a death is noticed
+
+        [nodes.device]                            # exactly one device, called device
+        kind = "device"
+        hardware = "phone"                        # a profile or a .toml file
+
+        [nodes.edge_1]                            # an edge that is alone is called edge
+        kind = "edge"
+        hardware = "edge_l4"
+
+        [media.cell]
+        kind = "air"                              # fading, snr_db, bandwidth_hz
+        snr_db = 5.0
+
+        [media.fibre]
+        kind = "wire"                             # bits_per_s, delay_s, energy_per_bit_j
+
+        [[links]]
+        between = ["device", "edge_1"]
+        medium = "cell"                           # snr_db of this link, if it differs
+
+    Args:
+        path: of the file.
+        bearers: links of an air between two radios.
+
+    Raises:
+        ConfigError: the file cannot be read, or a field is unknown, missing or does not fit.
+    """
+    table = _read(path)
+    _check(table)
+    hardware = {name: profile(node.hardware) for name, node in table.nodes.items()}
+    nodes = {NodeId(name): Node(node.kind, hardware[name]) for name, node in table.nodes.items()}
+    links: dict[tuple[NodeId, NodeId], tuple[AnyLink, ...]] = {}
+    for link in table.links:
+        for source, target in (link.between, link.between[::-1]):
+            made = _bearers(table, link, source, target, hardware, bearers)
+            links[NodeId(source), NodeId(target)] = (*links.get((NodeId(source), NodeId(target)), ()), *made)
+    return Network(nodes, links, table.detection_s)
+
+
+def _bearers(
+    table: NetworkTable, link: LinkTable, source: str, target: str, hardware: Mapping[str, Hardware], bearers: Bearers
+) -> tuple[AnyLink, ...]:
+    medium = table.media[link.medium]
+    if isinstance(medium, Fibre):
+        return (Wire(f"{source} -> {target}", medium.bits_per_s, medium.delay_s, medium.energy_per_bit_j),)
+    asked = {"fading": medium.fading, "bandwidth_hz": medium.bandwidth_hz}
+    asked |= {"snr_db": medium.snr_db if link.snr_db is None else link.snr_db}
+    given = {key: value for key, value in asked.items() if value is not None}
+    made = bearers(given, hardware[source], hardware[target])
+    return tuple(cast(AnyLink, _on(link.medium, bearer)) for bearer in made)
+
+
+def _on(medium: str, bearer: Any) -> Any:
+    """The bearer on a medium of the file; airs of two names do not share spectrum."""
+    from dataclasses import replace
+
+    return replace(bearer, medium=medium)
+
+
+def _read(path: Path) -> NetworkTable:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"network: {path} cannot be read ({error.strerror}); give a .toml file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"network: {path} is not UTF-8 text") from error
+    try:
+        return NetworkTable.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"network: {path} is not TOML ({error})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"network: {path} has {where}: {first['msg']}") from None
+
+
+def _check(table: NetworkTable) -> None:
+    devices = [name for name, node in table.nodes.items() if node.kind == "device"]
+    edges = [name for name, node in table.nodes.items() if node.kind == "edge"]
+    if devices != [DEVICE]:
+        raise ConfigError(
+            f"network: it needs exactly one device, called {DEVICE!r}; it has {', '.join(devices) or 'none'}"
+        )
+    if not edges or (len(edges) == 1 and edges != [EDGE]):
+        raise ConfigError(f"network: an edge that is alone is called {EDGE!r}; it has {', '.join(edges) or 'none'}")
+    for link in table.links:
+        if unknown := [name for name in link.between if name not in table.nodes]:
+            raise ConfigError(f"network: a link ends at {unknown[0]!r}, which is no node")
+        if link.medium not in table.media:
+            raise ConfigError(f"network: the link {' - '.join(link.between)} has no medium {link.medium!r}")
+        if link.between[0] == link.between[1]:
+            raise ConfigError(f"network: a link of {link.between[0]!r} ends where it begins")
+    reached = {name for link in table.links for name in link.between if DEVICE in link.between}
+    if lonely := sorted(set(edges) - reached):
+        raise ConfigError(f"network: no link between {DEVICE!r} and {lonely[0]!r}")
