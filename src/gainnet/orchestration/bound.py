@@ -20,6 +20,7 @@ from gainnet.orchestration.regime import Contention
 from gainnet.orchestration.world import World
 
 _NUM_FIRST_CUTS = 12
+_STEP = 0.05
 
 
 @final
@@ -201,7 +202,8 @@ def lagrangian_round(columns: Columns, num_steps: int) -> float:
     $\sum_m w_m (f(v_m) - v_m f'(v_m)) + \sum_n \max_{m,g} (w_m f'(v_m) \omega_{nm} x_{nm}(g) - \lambda_{e(m)g}) +
     \sum_e \max(0, \max_g \max(\underline{k}_g \lambda_{eg}, \overline{k}_g \lambda_{eg}))$
 
-    It bounds for every $v \ge 0$ and $\lambda$; subgradient steps (Adam) look for the smallest.
+    It bounds for every $v \ge 0$ and $\lambda$; subgradient steps (Adam) look for the smallest, with $v$ in logarithms
+    and $\lambda$ in units of what a client typically adds, so that one step length suits both.
 
     Args:
         columns: of one scenario in one round.
@@ -211,12 +213,13 @@ def lagrangian_round(columns: Columns, num_steps: int) -> float:
     scale = float(columns.worth.amax(0).amax(-1).sum() / models) + 1e-12
     v = torch.zeros(models, dtype=torch.float64, requires_grad=True)
     price = torch.zeros(edges, ranges, dtype=torch.float64, requires_grad=True)
-    steps = torch.optim.Adam([v, price], lr=0.05)
+    unit = float(columns.regime.weight.sum() * columns.regime.function(torch.tensor(scale))) / columns.shape[1] + 1e-12
+    steps = torch.optim.Adam([v, price], lr=_STEP)
     best = torch.inf
     for step in range(num_steps):
         for group in steps.param_groups:
-            group["lr"] = 0.05 * (1 - step / num_steps)
-        bound = _relaxed(columns, scale * v.exp(), price)
+            group["lr"] = _STEP * (1 - step / num_steps)
+        bound = _relaxed(columns, scale * v.exp(), unit * price)
         best = min(best, float(bound.detach()))
         steps.zero_grad()
         bound.backward()

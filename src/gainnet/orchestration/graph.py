@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import final
 
@@ -11,13 +12,14 @@ from torch import Tensor
 from gainnet.orchestration.gain import CORRELATIONS
 from gainnet.orchestration.regime import Regime
 from gainnet.orchestration.resources import Pool
+from gainnet.orchestration.scenario import Ceiling
 from gainnet.orchestration.workload import (
+    CEILINGS,
     Consumption,
     Sensing,
     Task,
     Workload,
     consumption,
-    steady_workload,
     workload_up_to,
 )
 from gainnet.orchestration.world import World
@@ -54,6 +56,8 @@ class Graph:
 
     Args:
         regime: whether clients share spectrum.
+        ceiling: what bounds the samples of a round, a name of `CEILINGS`.
+        rounds_left: decisions left, this one included.
         own_hz: [*batch, num_clients], bandwidth of the clients' radios.
         pool: resources of this CR, [*batch, num_clients].
         spent: what this CR consumes, [*batch, num_clients].
@@ -64,11 +68,13 @@ class Graph:
         edge_of_model: [num_models], int64.
         num_sharing: [*batch, num_clients, num_models], clients on the model's edge if this client joins and no other
             moves.
-        workload: most samples for each model at that sharing, capped at the steady fixed point.
+        workload: most samples for each model at that sharing, at most the ceiling.
         gain: [*batch, num_clients, num_models], $\\omega f(x)$ of that workload.
     """
 
     regime: Regime
+    ceiling: Ceiling
+    rounds_left: int
     own_hz: Tensor
     pool: Pool
     spent: Consumption
@@ -104,13 +110,15 @@ class Graph:
         if torch.equal(expected, band):
             found = self.workload
             return Workload(*(x.gather(-1, index).squeeze(-1) for x in (found.wireless, found.visual, found.reason)))
-        found = _workload(self.pool, band, self.spent, self.sensing.of_model(index), self.tasks.of_model(index))
+        found = _workload(
+            self.ceiling, self.pool, band, self.spent, self.sensing.of_model(index), self.tasks.of_model(index)
+        )
         return Workload(found.wireless.squeeze(-1), found.visual.squeeze(-1), found.reason.squeeze(-1))
 
     def workload_at(self, num_sharing: Tensor) -> Workload:
         """[*batch, num_clients, num_models], most samples if that many clients were on each model's edge."""
         band = self.regime.bandwidth_hz(self.own_hz.unsqueeze(-1), num_sharing.expand_as(self.correlation))
-        return _workload(self.pool, band, self.spent, self.sensing, self.tasks)
+        return _workload(self.ceiling, self.pool, band, self.spent, self.sensing, self.tasks)
 
 
 def graph_of(world: World, regime: Regime, cr: int, state: State) -> Graph:
@@ -132,13 +140,14 @@ def graph_of(world: World, regime: Regime, cr: int, state: State) -> Graph:
     there = (edge_of_model == edge_of_model[state.model].unsqueeze(-1)) & active.unsqueeze(-1)
     joined = counts + (~there).long()
     next_band = regime.bandwidth_hz(world.bandwidth_hz.unsqueeze(-1), joined)
-    workload = _workload(pool, next_band, spent, sensing, tasks)
+    ceiling = world.scenario.rounds.ceiling
+    workload = _workload(ceiling, pool, next_band, spent, sensing, tasks)
     num_targets = torch.maximum(*(_targets_of(world, cr, kind) for kind in ("num_wireless", "num_visual")))
     correlation = correlation_of(world, cr)
     gain = correlation * regime.function(workload.samples)
     return Graph(
-        regime, world.bandwidth_hz, pool, spent, tasks, sensing, num_targets, correlation, edge_of_model, joined,
-        workload, gain,
+        regime, ceiling, world.scenario.rounds.num_rounds - cr, world.bandwidth_hz, pool, spent, tasks, sensing,
+        num_targets, correlation, edge_of_model, joined, workload, gain,
     )  # fmt: skip
 
 
@@ -185,11 +194,13 @@ def _present_pool(world: World, regime: Regime, state: State, num_sharing: Tenso
     return Pool(torch.where(state.samples > 0, shared, world.bandwidth_hz), world.cycles_per_s, world.pool.duration_s)
 
 
-def _workload(pool: Pool, band_hz: Tensor, spent: Consumption, sensing: Sensing, tasks: Task) -> Workload:
-    """What can be sensed in this CR, at most what the next can consume and a steady state can hold on its bandwidth."""
+def _workload(
+    ceiling: Ceiling, pool: Pool, band_hz: Tensor, spent: Consumption, sensing: Sensing, tasks: Task
+) -> Workload:
+    """What can be sensed in this CR, at most what the ceiling allows on the bandwidth of the next."""
     now = pool.unsqueezed()
     following = Pool(band_hz, now.cycles_per_s.expand_as(band_hz), now.duration_s.expand_as(band_hz))
-    return workload_up_to(now, spent.unsqueezed(), sensing, steady_workload(following, sensing, tasks))
+    return workload_up_to(now, spent.unsqueezed(), sensing, CEILINGS[ceiling](following, sensing, tasks))
 
 
 def _of_client(tasks: Task, model: Tensor) -> Task:
@@ -204,8 +215,10 @@ def _of_client(tasks: Task, model: Tensor) -> Task:
 def sensing_of(world: World, cr: int) -> Sensing:
     """What samples for every model cost every client in a CR, [*batch, num_clients, num_models]."""
     numbers = world.scenario.sensing
-    wireless = numbers.wireless_samples_per_target_s * _targets_of(world, cr, "num_wireless")
-    visual = numbers.visual_samples_per_target_s * _targets_of(world, cr, "num_visual")
+    most = math.inf if numbers.most_samples_per_target is None else numbers.most_samples_per_target
+    most_per_s = most / world.scenario.rounds.duration_s
+    wireless = min(numbers.wireless_samples_per_target_s, most_per_s) * _targets_of(world, cr, "num_wireless")
+    visual = min(numbers.visual_samples_per_target_s, most_per_s) * _targets_of(world, cr, "num_visual")
     spectrum, cycles = (torch.full_like(wireless, x) for x in (numbers.wireless_spectrum_hz_s, numbers.visual_cycles))
     return Sensing(spectrum, cycles, wireless, visual)
 

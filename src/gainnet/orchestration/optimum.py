@@ -13,7 +13,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.orchestration.graph import State, correlation_of, graph_of, sensing_of, tasks_of
 from gainnet.orchestration.regime import Independent, Regime
 from gainnet.orchestration.rollout import advance
-from gainnet.orchestration.workload import Sensing, Workload, consumption, steady_workload, workload_up_to
+from gainnet.orchestration.workload import CEILINGS, Sensing, Workload, consumption, workload_up_to
 from gainnet.orchestration.world import World
 
 _MOST_SEQUENCES = 2**16
@@ -72,7 +72,7 @@ def _branch(world: World, regime: Independent, cr: int, model: Tensor, samples: 
     """Samples left to the next CR and the gain of what was sensed, [*batch, num_clients, num_states, num_models]."""
     pool, tasks, sensing = world.pool.unsqueezed(), tasks_of(world, cr), sensing_of(world, cr)
     spent = consumption(pool, tasks.of_model(model), samples).unsqueezed()
-    ceiling = steady_workload(pool, sensing, tasks)
+    ceiling = CEILINGS[world.scenario.rounds.ceiling](pool, sensing, tasks)
     every = Sensing(
         sensing.spectrum_hz_s_per_sample.unsqueeze(-2),
         sensing.cycles_per_sample.unsqueeze(-2),

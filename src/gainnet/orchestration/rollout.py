@@ -42,8 +42,8 @@ class Rollout:
 def advance(world: World, regime: Regime, cr: int, graph: Graph, model: Tensor) -> tuple[State, State, Tensor]:
     """One round: what is sensed in this CR, what the next can consume of it, and the gain, [*batch].
 
-    The gain is that of the achievable workload when deciding (the edge feature of GainNet, section III-B). Reception may
-    fall until the next CR; what can then not be consumed is dropped from the state, not from the gain.
+    The gain is that of the achievable workload when deciding (the edge feature of GainNet, section III-B). Reception
+    may fall until the next CR; what can then not be consumed is dropped from the state, not from the gain.
 
     Args:
         world: drawn scenarios.

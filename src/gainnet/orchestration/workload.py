@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import TypeVar, final
@@ -287,6 +288,27 @@ def _fed(pool: Pool, sensing: Sensing, task: Task, x: Tensor) -> tuple[Tensor, T
 def _only(part: _Part, chosen: Tensor) -> _Part:
     """The chosen items of a pool, a task or sensing, flat."""
     return type(part)(*(getattr(part, field.name).expand(chosen.shape)[chosen] for field in fields(part)))
+
+
+def consumable_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
+    r"""Most samples that a CR can sense with the whole pool and another can consume with the whole pool.
+
+    $x \le F (T - t_d^{\min} - t_u^{\min}) / \kappa$ alone: what is sensed now may starve the CR that consumes it, so
+    that neighbouring rounds are coupled as tightly as they can be.
+
+    Arguments as `achievable_workload`.
+    """
+    nothing = torch.zeros_like(task.cycles_per_sample)
+    wireless, visual = _sensed(pool, sensing, nothing, nothing)
+    reason = _reason(pool, torch.full_like(wireless, int(Reason.FEASIBLE), dtype=torch.long), sensing, task)
+    return _capped(wireless, visual, task.most_samples(pool), reason)
+
+
+CEILINGS: dict[str, Callable[[Pool, Sensing, Task], Workload]] = {
+    "steady": steady_workload,
+    "consumable": consumable_workload,
+}
+"""What bounds the samples of a round, by the name that a scenario takes."""
 
 
 def serial_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:

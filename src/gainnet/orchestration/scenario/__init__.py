@@ -15,6 +15,9 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Range = tuple[Positive, Positive]
 Count = Annotated[int, Field(ge=1, le=100_000)]
+Ceiling = Literal["steady", "consumable"]
+"""What bounds the samples of a round: what a steady state holds (Zeros is then never worse than serial), or only what
+another CR could consume with its whole pool."""
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,6 +29,7 @@ class Rounds(BaseModel):
     model_config = _STRICT
     num_rounds: Annotated[int, Field(ge=1, le=1000)]
     duration_s: Positive
+    ceiling: Ceiling = "steady"
 
 
 @final
@@ -49,9 +53,13 @@ class Targets(BaseModel):
 
 @final
 class SensingNumbers(BaseModel):
-    """What sensors see and what a sample takes."""
+    """What sensors see and what a sample takes.
+
+    In one CR a target has at most `most_samples_per_target` that differ, of each kind; without it there is no such limit.
+    """
 
     model_config = _STRICT
+    most_samples_per_target: Positive | None = None
     wireless_range_m: NotNegative
     visual_range_m: NotNegative
     wireless_samples_per_target_s: NotNegative
@@ -181,7 +189,7 @@ def scenario_names() -> list[str]:
     """The shipped scenarios.
 
     >>> scenario_names()
-    ['square', 'street']
+    ['contention', 'coupled', 'figure', 'square', 'street']
     """
     return sorted(path.stem for path in _FOLDER.glob("*.toml"))
 
