@@ -21,6 +21,9 @@ from gainnet.orchestration.world import World, draw_world
 REGIMES: Mapping[str, type[Independent] | type[Contention]] = {"independent": Independent, "contention": Contention}
 """Regimes by the name that the command line takes."""
 
+SHARING = frozenset({"contention"})
+"""Regimes whose clients share the spectrum of edges."""
+
 _SLOW = frozenset({"sequential_greedy", "best_response"})
 """Policies that take minutes with many clients."""
 _MANY_CLIENTS = 200
@@ -108,7 +111,7 @@ def orchestrate(config: EpisodeConfig, watch: Callable[[str], None] = lambda ste
     >>> 0 < episode.gain_of("random") < episode.gain_of("greedy") <= 1.000001 * episode.reference.total
     True
     """
-    scenario = resized(load_scenario(config.scenario), config.num_clients, config.num_rounds)
+    scenario = resized(load_scenario(config.scenario), config.regime, config.num_clients, config.num_rounds)
     policy = find_policy(config.policy, scenario)
     world, regime = draw_world(scenario, Random.of(config.random_seed)), REGIMES[config.regime].of(scenario)
     compared = {config.policy: policy, **_compared(scenario)}
@@ -135,20 +138,25 @@ def find_policy(name: str, scenario: Scenario) -> Policy:
     return made  # type: ignore[no-any-return]
 
 
-def resized(scenario: Scenario, num_clients: int | None, num_rounds: int | None) -> Scenario:
-    """The scenario with another number of clients or rounds; the spectrum of the edges grows with the clients.
+def resized(scenario: Scenario, regime: str, num_clients: int | None, num_rounds: int | None) -> Scenario:
+    """The scenario with another number of clients or rounds.
+
+    Where clients share, the spectrum of the edges and the samples at which a model saturates grow with their number,
+    so that a larger scenario is as tight as the one it comes from.
 
     Raises:
         ConfigError: a number is out of range.
 
     >>> one = load_scenario("street")
-    >>> resized(one, 100, None).edges[0].bandwidth_hz / one.edges[0].bandwidth_hz
+    >>> resized(one, "contention", 100, None).edges[0].bandwidth_hz / one.edges[0].bandwidth_hz
     2.0
     """
     fields = scenario.model_dump()
     if num_clients is not None:
-        growth = num_clients / scenario.clients.num_clients
         fields["clients"]["num_clients"] = num_clients
+    if num_clients is not None and regime in SHARING:
+        growth = num_clients / scenario.clients.num_clients
+        fields["gain"]["scale_samples"] *= growth
         for edge in fields["edges"]:
             edge["bandwidth_hz"] *= growth
     if num_rounds is not None:

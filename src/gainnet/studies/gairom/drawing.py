@@ -1,0 +1,111 @@
+"""Figures of gairom, from its table alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gainnet.studies.figures import BLACK, BLUE, GREEN, GREY, RED, legend_below, panels
+from gainnet.studies.gairom.question import LEARNED, MILP, NUM_CLIENTS, NUM_MANY_CLIENTS, PAPER
+from gainnet.studies.gairom.summary import BEST_OF_REGIME, share_of_world, shares
+from gainnet.studies.statistics import spread
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TITLES = {
+    "independent": "independent clients (street)\nshare of the exact optimum",
+    "coupled": "coupled rounds (tight pools)\nshare of the exact optimum",
+    "contention": "clients contend for spectrum\nshare of a Lagrangian bound",
+}
+
+
+def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """Shares of all policies in three regimes, and contention at a closer look."""
+    found = shares(table)
+    regimes = [name for name in TITLES if name in set(found["regime"])]
+    yield "gain_of_policies", _policies(found[found["num_clients"] == NUM_CLIENTS], regimes, _note(table))
+    if (table["method"] == MILP).any() or (found["num_clients"] == NUM_MANY_CLIENTS).any():
+        yield "contention", _contention(table, found[found["regime"] == "contention"], _note(table))
+
+
+def _note(table: pd.DataFrame) -> str:
+    num_worlds = table["random_seed"].nunique()
+    trained = table["training_seed"].nunique()
+    return (
+        "Gain = sum over rounds of data correlation times the saturating worth of the workload that is achievable when "
+        "deciding; under contention a model's samples add up before they saturate.\n"
+        f"{num_worlds} worlds that no policy was trained in, {NUM_CLIENTS} clients, 5 rounds; "
+        f"SAC with {trained} training seeds. "
+        "Dots: worlds (SAC: mean over training seeds); bars: 95 % Student interval over worlds.\n"
+        "The optimum is clairvoyant about mobility. The bound is not reached by anybody in general; the distance to it "
+        "is partly its own."
+    )
+
+
+def _policies(found: pd.DataFrame, regimes: list[str], note: str) -> Figure:
+    from gainnet.orchestration.drawing import label_of
+
+    figure, axes = panels(1, len(regimes), "Gain of every policy, as share of the best there is", note)
+    for ax, regime in zip(axes, regimes, strict=True):
+        rows = found[found["regime"] == regime]
+        worlds = {str(name): share_of_world(own) for name, own in rows.groupby("method")}
+        for y, name in enumerate(sorted(worlds, key=lambda one: float(worlds[one].mean()))):
+            _row(ax, y, worlds[name], RED if name == LEARNED else GREEN if name in PAPER else BLUE)
+        ordered = sorted(worlds, key=lambda one: float(worlds[one].mean()))
+        ax.set_yticks(range(len(ordered)), [label_of(name) for name in ordered])
+        ax.axvline(1.0, color=BLACK, linestyle=":", linewidth=1.4)
+        ax.set(title=TITLES[regime], xlabel=f"gain over that of the {BEST_OF_REGIME[regime]}", xlim=(None, 1.03))
+        ax.title.set_fontsize(10.5)
+    _labels(axes[0])
+    return figure
+
+
+def _row(ax: Axes, y: int, worlds: pd.Series[float], colour: str) -> None:
+    ax.plot(worlds, np.full(len(worlds), y), ".", color=colour, alpha=0.3, markersize=5)
+    found = spread(list(worlds))
+    ax.errorbar(found.mean, y, xerr=found.half_width or 0.0, fmt="o", color=colour, capsize=3, markersize=5)
+    ax.annotate(
+        f"{found.mean:.3f}", (found.mean, y), textcoords="offset points", xytext=(0, 6), ha="center", fontsize=8
+    )
+
+
+def _labels(ax: Axes) -> None:
+    for colour, label in ((RED, "learned"), (BLUE, "no training"), (GREEN, "baselines of GainNet")):
+        ax.plot([], [], "o", color=colour, label=label)
+    legend_below([ax], 3)
+
+
+def _contention(table: pd.DataFrame, found: pd.DataFrame, note: str) -> Figure:
+    from gainnet.orchestration.drawing import label_of
+
+    figure, axes = panels(1, 2, "Contention: more clients than in training, and the clock", note)
+    names, sizes = [LEARNED, "greedy"], (NUM_CLIENTS, NUM_MANY_CLIENTS)
+    for x, num_clients in enumerate(sizes):
+        for name, colour, shift in zip(names, (RED, BLUE), (-0.08, 0.08), strict=True):
+            worlds = share_of_world(found[(found["method"] == name) & (found["num_clients"] == num_clients)])
+            if len(worlds):
+                own = spread(list(worlds))
+                bars = axes[0].errorbar(
+                    x + shift, own.mean, yerr=own.half_width or 0.0, fmt="o", color=colour, capsize=3
+                )
+                bars.set_label(label_of(name))
+    axes[0].set_xticks(range(2), [f"{num} clients" for num in sizes])
+    axes[0].set(ylabel="gain over that of the bound", title="trained on 50 clients", xlim=(-0.5, 1.5))
+    _clock(axes[1], table[table["method"] == MILP])
+    legend_below(axes, 4)
+    return figure
+
+
+def _clock(ax: Axes, races: pd.DataFrame) -> None:
+    """Where every program ended, and where the learned policy was before it."""
+    share = races["gain"] / races["gain_of_sac"]
+    ax.plot(races["measured_milp_s"], share, "s", color=GREY, label="MILP, last program")
+    ax.plot(races["measured_decision_s"], np.ones(len(races)), "o", color=RED)
+    ax.axhline(1.0, color=RED, linewidth=0.8)
+    ax.set_xscale("log")
+    ax.set(xlabel="measured time of one decision in s", ylabel="gain of the round over that of SAC", title="one round")

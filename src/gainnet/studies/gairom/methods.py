@@ -1,0 +1,107 @@
+"""The methods of gairom: one row per policy, reference, race and comparison in one world."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import partial
+
+from gainnet.core.randomness import Random
+from gainnet.orchestration import LoadTable, Policy, State, graph_of
+from gainnet.orchestration.reference import reference_of
+from gainnet.studies.gairom.arena import Arena, arena, scenario_of_regime, untrained
+from gainnet.studies.gairom.learned import Learned
+from gainnet.studies.gairom.pipeline import overlap
+from gainnet.studies.gairom.question import LEARNED, MILP, REFERENCE, UNTRAINED, ZEROS, GairomConfig
+from gainnet.studies.gairom.race import race
+from gainnet.studies.study import Case, Method, Row
+
+_TIMED_REPETITIONS = 5
+
+
+def methods(config: GairomConfig, learned: Learned) -> Mapping[str, Method]:
+    """Every method by name."""
+    return {
+        **{name: partial(_untrained, name) for name in UNTRAINED},
+        LEARNED: partial(_learned, learned),
+        REFERENCE: partial(_reference, config),
+        MILP: partial(_milp, config, learned),
+        ZEROS: _zeros,
+    }
+
+
+def arena_of(case: Case) -> Arena:
+    """The world that the values of a case name."""
+    regime, num_clients = str(case.values["regime"]), int(str(case.values["num_clients"]))
+    return arena(scenario_of_regime(regime, num_clients), regime, case.random_seed)
+
+
+def played(here: Arena, policy: Policy) -> Row:
+    """The columns of a policy."""
+    rollout, timed = here.play(policy)
+    return {
+        "gain": float(rollout.gain.sum()),
+        "num_samples_sensed": float(rollout.sensed.sum()),
+        "consumed_share": float(rollout.consumed_share),
+        "measured_decision_s": sorted(timed.seconds)[len(timed.seconds) // 2],
+    }
+
+
+def _untrained(name: str, case: Case, random: Random) -> Row:
+    here = arena_of(case)
+    return played(here, untrained(here.world.scenario, [name])[name])
+
+
+def _learned(learned: Learned, case: Case, random: Random) -> Row:
+    return played(arena_of(case), learned.of(str(case.values["regime"]), case.values["training_seed"]))
+
+
+def _reference(config: GairomConfig, case: Case, random: Random) -> Row:
+    here = arena_of(case)
+    found = reference_of(here.world, here.regime, config.num_bound_steps)
+    if found is None:
+        return {"gain": None}
+    rollout = found.rollout
+    consumed = None if rollout is None else float(rollout.consumed_share)
+    sensed = None if rollout is None else float(rollout.sensed.sum())
+    return {"gain": found.total, "reference": found.name, "num_samples_sensed": sensed, "consumed_share": consumed}
+
+
+def _milp(config: GairomConfig, learned: Learned, case: Case, random: Random) -> Row:
+    """The round in the middle, entered as the learned policy enters it."""
+    here, policy = arena_of(case), learned.of("contention", case.values["training_seed"])
+    cr = here.world.scenario.rounds.num_rounds // 2
+    graph = graph_of(here.world, here.regime, cr, _state_before(here, policy, cr))
+    seconds = []
+    for _ in range(_TIMED_REPETITIONS):
+        start_s = time.perf_counter()
+        decided = policy(graph, here.random.child("round", cr))
+        seconds.append(time.perf_counter() - start_s)
+    table = LoadTable.of(graph)
+    gain = float(table.total(decided.model))
+    found = race(table, gain, config.milp_time_limit_s)
+    return {
+        "gain": found.gain,
+        "gain_of_sac": gain,
+        "milp_reached": found.reached,
+        "measured_milp_s": found.duration_s,
+        "measured_decision_s": sorted(seconds)[len(seconds) // 2],
+    }
+
+
+def _state_before(here: Arena, policy: Policy, cr: int) -> State:
+    """What a CR has to consume after a policy decided the ones before."""
+    rollout, _ = here.play(policy)
+    model, trained = rollout.model[cr - 1], rollout.trained[cr - 1]
+    worth = graph_of(here.world, here.regime, cr - 1, State.empty(here.world)).correlation
+    return State(model, trained, worth.gather(-1, model.unsqueeze(-1)).squeeze(-1))
+
+
+def _zeros(case: Case, random: Random) -> Row:
+    found = overlap(arena_of(case).world)
+    return {
+        "zeros_over_serial_mean": float(found.ratio.mean()),
+        "zeros_over_serial_min": float(found.ratio.min()),
+        "num_pairs": len(found.ratio),
+        "pipeline_fill_rounds": found.fill_rounds,
+    }

@@ -1,0 +1,92 @@
+"""What gairom sweeps: policies in worlds of three regimes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Annotated, Literal, final
+
+from pydantic import Field
+
+from gainnet.studies.study import Case, Value
+
+RegimeName = Literal["independent", "coupled", "contention"]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+
+SCENARIO_OF_REGIME: Mapping[str, str] = {"independent": "street", "coupled": "coupled", "contention": "contention"}
+"""Coupled clients are independent of each other, but their pools are so tight that rounds are coupled."""
+
+PAPER = ("ml_c", "ml_cc", "ml_scc", "mp_tsc")
+UNTRAINED = (*PAPER, "random", "largest_correlation", "matching", "greedy", "sequential_greedy", "best_response")
+LEARNED, REFERENCE, MILP, ZEROS = "sac", "reference", "milp", "zeros_and_serial"
+METHODS = (*UNTRAINED, LEARNED, REFERENCE, MILP, ZEROS)
+NUM_CLIENTS = 50
+NUM_MANY_CLIENTS = 200
+METHODS_OF_MANY = ("greedy", LEARNED, REFERENCE)
+QUESTION = (
+    "How much of the best possible gain does a learned policy reach, beside every baseline, where clients are "
+    "independent, where rounds are coupled, and where clients contend for spectrum?"
+)
+
+
+@final
+@dataclass(frozen=True)
+class GairomConfig:
+    """Settings of the study gairom.
+
+    Args:
+        random_seeds: each draws a world that no policy was trained in.
+        training_seeds: of the learned policies.
+        regimes: independent, coupled, contention.
+        policies: those without weights.
+        num_milp_worlds: worlds in which the MILP races the learned policy, for one round.
+        milp_time_limit_s: the MILP starts over with twice the time until it is as good, up to this.
+        num_many_worlds: worlds with 200 clients.
+        num_bound_steps: subgradient steps of the Lagrangian bound of a round.
+    """
+
+    random_seeds: Seeds
+    training_seeds: tuple[Annotated[int, Field(ge=0)], ...]
+    regimes: Annotated[tuple[RegimeName, ...], Field(min_length=1)]
+    policies: tuple[
+        Literal[
+            "ml_c", "ml_cc", "ml_scc", "mp_tsc", "random", "largest_correlation", "matching", "greedy",
+            "sequential_greedy", "best_response",
+        ],
+        ...,
+    ]  # fmt: skip
+    num_milp_worlds: Annotated[int, Field(ge=0)]
+    milp_time_limit_s: Annotated[float, Field(gt=0, le=3600)]
+    num_many_worlds: Annotated[int, Field(ge=0)]
+    num_bound_steps: Annotated[int, Field(ge=1, le=10_000)]
+
+
+def cases(config: GairomConfig) -> Iterator[Case]:
+    """Regime outermost; then worlds with 200 clients, the races of the MILP, and Zeros against serial."""
+    for regime, random_seed in product(config.regimes, config.random_seeds):
+        for method in (*config.policies, REFERENCE):
+            yield _case(method, regime, NUM_CLIENTS, None, random_seed)
+        for training_seed in config.training_seeds:
+            yield _case(LEARNED, regime, NUM_CLIENTS, training_seed, random_seed)
+    if "contention" in config.regimes:
+        yield from _cases_of_contention(config)
+    if "independent" in config.regimes:
+        for random_seed in config.random_seeds:
+            yield _case(ZEROS, "independent", NUM_CLIENTS, None, random_seed)
+
+
+def _cases_of_contention(config: GairomConfig) -> Iterator[Case]:
+    untrained = [method for method in METHODS_OF_MANY if method != LEARNED]
+    for random_seed in config.random_seeds[: config.num_many_worlds]:
+        for method in untrained:
+            yield _case(method, "contention", NUM_MANY_CLIENTS, None, random_seed)
+        for training_seed in config.training_seeds:
+            yield _case(LEARNED, "contention", NUM_MANY_CLIENTS, training_seed, random_seed)
+    for random_seed in config.random_seeds[: config.num_milp_worlds if config.training_seeds else 0]:
+        yield _case(MILP, "contention", NUM_CLIENTS, config.training_seeds[0], random_seed)
+
+
+def _case(method: str, regime: str, num_clients: int, training_seed: int | None, random_seed: int) -> Case:
+    values: dict[str, Value] = {"regime": regime, "num_clients": num_clients, "training_seed": training_seed}
+    return Case(method, values, random_seed)

@@ -1,0 +1,116 @@
+"""What the table of gairom says: shares of the best there is, and races against the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from gainnet.studies.gairom.question import (
+    LEARNED,
+    MILP,
+    NUM_CLIENTS,
+    NUM_MANY_CLIENTS,
+    PAPER,
+    REFERENCE,
+    UNTRAINED,
+    ZEROS,
+)
+from gainnet.studies.statistics import spread
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BEST_OF_REGIME = {"independent": "optimum", "coupled": "optimum", "contention": "bound"}
+POLICIES = (LEARNED, *UNTRAINED)
+EXTRA_NAMES = (
+    "independent.sac_over_best_paper_baseline",
+    "independent.optimum_over_best_paper_baseline",
+    "contention.milp_over_sac_time",
+    "contention.milp_reached",
+    "contention.sac_of_bound_200_clients",
+    "contention.greedy_of_bound_200_clients",
+    "zeros_over_serial.mean",
+    "zeros_over_serial.min",
+    "pipeline_fill_rounds",
+)
+
+
+def metric_names() -> tuple[str, ...]:
+    """All metrics; shares have the half width of their 95 % interval over worlds beside them, SAC its worst training.
+
+    >>> metric_names()[0]
+    'independent.sac_of_optimum'
+    """
+    names = []
+    for regime, best in BEST_OF_REGIME.items():
+        names += [f"{regime}.{policy}_of_{best}" for policy in POLICIES]
+        names += [f"{regime}.{policy}_of_{best}.half_width" for policy in POLICIES]
+        names.append(f"{regime}.{LEARNED}_of_{best}.worst_training_seed")
+    return (*names, *EXTRA_NAMES)
+
+
+def shares(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of policies with their `share`: gain over that of the reference in the same world."""
+    keys = ["regime", "num_clients", "random_seed"]
+    best = table[table["method"] == REFERENCE].set_index(keys)["gain"].rename("best")
+    played = table[table["method"].isin(POLICIES)].join(best, on=keys)
+    return played.assign(share=played["gain"] / played["best"])
+
+
+def share_of_world(found: pd.DataFrame) -> pd.Series[float]:
+    """One share per world: the mean over training seeds."""
+    means: pd.Series[float] = found.groupby("random_seed")["share"].mean()
+    return means.dropna()
+
+
+def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
+    """Every metric of the study; see `metric_names`."""
+    found = shares(table)
+    metrics = dict(_shares(found[found["num_clients"] == NUM_CLIENTS]))
+    many = found[(found["num_clients"] == NUM_MANY_CLIENTS) & (found["regime"] == "contention")]
+    for policy in (LEARNED, "greedy"):
+        worlds = share_of_world(many[many["method"] == policy])
+        if len(worlds):
+            metrics[f"contention.{policy}_of_bound_200_clients"] = round(float(worlds.mean()), 5)
+    return metrics | dict(_over_paper(table)) | dict(_race(table)) | dict(_zeros(table))
+
+
+def _shares(found: pd.DataFrame) -> Iterator[tuple[str, float | None]]:
+    for (regime, policy), rows in found.groupby(["regime", "method"]):
+        worlds = share_of_world(rows)
+        if worlds.empty:
+            continue
+        name, over_worlds = f"{regime}.{policy}_of_{BEST_OF_REGIME[str(regime)]}", spread(list(worlds))
+        yield name, round(over_worlds.mean, 5)
+        half_width = over_worlds.half_width
+        yield f"{name}.half_width", None if half_width is None else round(half_width, 5)
+        if policy == LEARNED:
+            yield f"{name}.worst_training_seed", round(float(rows.groupby("training_seed")["share"].mean().min()), 5)
+
+
+def _over_paper(table: pd.DataFrame) -> Iterator[tuple[str, float]]:
+    """Mean over worlds of the gain over that of the best of GainNet's baselines in that world."""
+    rows = table[(table["regime"] == "independent") & (table["num_clients"] == NUM_CLIENTS)]
+    paper = rows[rows["method"].isin(PAPER)].groupby("random_seed")["gain"].max()
+    for method, name in ((LEARNED, LEARNED), (REFERENCE, "optimum")):
+        own = rows[rows["method"] == method].groupby("random_seed")["gain"].mean()
+        if len(paper) and len(own):
+            yield f"independent.{name}_over_best_paper_baseline", round(float((own / paper).mean()), 5)
+
+
+def _race(table: pd.DataFrame) -> Iterator[tuple[str, float]]:
+    """The median over worlds; where the program ran out of time, the ratio is a lower bound."""
+    rows = table[table["method"] == MILP]
+    if len(rows):
+        ratio = rows["measured_milp_s"] / rows["measured_decision_s"]
+        yield "contention.milp_over_sac_time", round(float(ratio.median()), 1)
+        yield "contention.milp_reached", float(rows["milp_reached"].astype(bool).mean())
+
+
+def _zeros(table: pd.DataFrame) -> Iterator[tuple[str, float]]:
+    rows = table[table["method"] == ZEROS]
+    if len(rows):
+        weighted = rows["zeros_over_serial_mean"] * rows["num_pairs"]
+        yield "zeros_over_serial.mean", round(float(weighted.sum() / rows["num_pairs"].sum()), 5)
+        yield "zeros_over_serial.min", round(float(rows["zeros_over_serial_min"].min()), 5)
+        yield "pipeline_fill_rounds", float(rows["pipeline_fill_rounds"].max())
