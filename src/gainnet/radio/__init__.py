@@ -1,22 +1,50 @@
 """What the air does: channels and links."""
 
+from collections.abc import Callable
+from functools import partial
+
 from gainnet.radio.adaptation import LinkAdaptation
 from gainnet.radio.air import RadioLink
 from gainnet.radio.analog import AnalogLink
 from gainnet.radio.awgn import AWGN
 from gainnet.radio.bler import BlerPoint, BlerTables, load_bler_tables
 from gainnet.radio.bler_measurement import make_bler_tables
-from gainnet.radio.channel import Channel
+from gainnet.radio.cdl import Cdl
+from gainnet.radio.channel import Blockwise, Channel, Evolving, Selective
 from gainnet.radio.digital import DigitalLink
+from gainnet.radio.estimation import Known, LeastSquares, Lmmse
+from gainnet.radio.grid import Grid
 from gainnet.radio.ideal import IdealLink
+from gainnet.radio.jakes import Jakes
 from gainnet.radio.link import AnyLink, Link
 from gainnet.radio.mcs import LADDER, Codeword, Mcs
+from gainnet.radio.ofdm import Ofdm
 from gainnet.radio.rayleigh import Rayleigh
+from gainnet.radio.rician import Rician
 from gainnet.radio.shannon import ShannonLink
 from gainnet.radio.tabulated import TabulatedLink
+from gainnet.radio.tdl import Tdl
+from gainnet.radio.trace import SnrTrace, write_generated_trace
 
-CHANNELS: dict[str, type[Channel]] = {"awgn": AWGN, "rayleigh": Rayleigh}
-"""Fading models by the name that the command line takes."""
+
+def ofdm(profile: Tdl | Cdl) -> Ofdm:
+    """OFDM slots behind a delay profile, with pilots and LMMSE channel estimation.
+
+    >>> ofdm(Tdl("A")).slot_length
+    936
+    """
+    return Ofdm(profile)
+
+
+CHANNELS: dict[str, Callable[[], Channel]] = {
+    "awgn": AWGN,
+    "rayleigh": Rayleigh,
+    "rician": Rician,
+    "jakes": Jakes,
+    **{f"tdl-{name.lower()}": partial(ofdm, Tdl(name)) for name in "ABCDE"},
+    **{f"cdl-{name.lower()}": partial(ofdm, Cdl(name)) for name in "ABCDE"},
+}
+"""Fading models by the name that the command line takes; each can be made without arguments."""
 
 LINKS: dict[str, type[AnyLink]] = {
     "ideal": IdealLink,
@@ -36,17 +64,32 @@ __all__ = [
     "AnyLink",
     "BlerPoint",
     "BlerTables",
+    "Blockwise",
+    "Cdl",
     "Channel",
     "Codeword",
     "DigitalLink",
+    "Evolving",
+    "Grid",
     "IdealLink",
+    "Jakes",
+    "Known",
+    "LeastSquares",
     "Link",
     "LinkAdaptation",
+    "Lmmse",
     "Mcs",
+    "Ofdm",
     "RadioLink",
     "Rayleigh",
+    "Rician",
+    "Selective",
     "ShannonLink",
+    "SnrTrace",
     "TabulatedLink",
+    "Tdl",
     "load_bler_tables",
     "make_bler_tables",
+    "ofdm",
+    "write_generated_trace",
 ]

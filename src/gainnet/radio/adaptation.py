@@ -23,18 +23,20 @@ class LinkAdaptation:
 
     $\mathrm{MCS} = \max\{ i : \mathrm{BLER}_i(k, \hat\gamma) \le \mathrm{target} \}$, the lowest one where none fits
 
-    A codeword fills its fading block but not more than `MAX_CODEWORD_BYTES`; where even `MIN_CODEWORD_BYTES` do not fit
+    A codeword fills its fading block but not more than `MAX_CODEWORD_BYTES`; where even `least_num_bytes` do not fit
     it has `spanning_num_bytes` and runs on into the next blocks, of which the sender knows nothing but the mean SNR.
 
     Args:
         block_length: channel uses with one gain.
         target_bler: block error rate aimed at, in (0, 1).
         spanning_num_bytes: payload of a codeword that does not fit into a block.
+        least_num_bytes: payload below which a codeword is not worth a block of its own.
     """
 
     block_length: int
     target_bler: float = 1e-2
     spanning_num_bytes: int = MIN_CODEWORD_BYTES
+    least_num_bytes: int = MIN_CODEWORD_BYTES
 
     @staticmethod
     def at(mean_snr: float, block_length: int, target_bler: float) -> LinkAdaptation:
@@ -69,7 +71,7 @@ class LinkAdaptation:
         >>> LinkAdaptation(block_length=256).full_num_bytes()[[0, 8, 33]].tolist()
         [6, 17, 126]
         """
-        return _full_num_bytes(min(self.block_length, 2**20), self.spanning_num_bytes)
+        return _full_num_bytes(min(self.block_length, 2**20), self.spanning_num_bytes, self.least_num_bytes)
 
 
 def payload_bits_that_fit(adaptation: LinkAdaptation, num_channel_uses: float, reported_snr: float) -> float:
@@ -113,11 +115,9 @@ def _thresholds_db(target_bler: float) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _full_num_bytes(block_length: int, spanning_num_bytes: int) -> Tensor:
+def _full_num_bytes(block_length: int, spanning_num_bytes: int, least_num_bytes: int) -> Tensor:
     fitting = [math.floor(block_length * mcs.spectral_efficiency + 1e-9) // 8 - NUM_CRC_BITS // 8 for mcs in LADDER]
-    return torch.tensor(
-        [min(n, MAX_CODEWORD_BYTES) if n >= MIN_CODEWORD_BYTES else spanning_num_bytes for n in fitting]
-    )
+    return torch.tensor([min(n, MAX_CODEWORD_BYTES) if n >= least_num_bytes else spanning_num_bytes for n in fitting])
 
 
 def _highest(thresholds_db: Tensor, reported_snr: Tensor) -> Tensor:

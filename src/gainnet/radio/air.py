@@ -68,8 +68,8 @@ class Outcome:
 def observe(link: RadioLink, random: Random) -> ChannelState:
     r"""State of the air when something is sent.
 
-    $\hat\gamma = \gamma |h_{-d}|^2 10^{e/10}, \quad e \sim \mathcal{N}(0, \text{report error}^2)$, $d$ the delay of the report;
-    over a slot with many gains $\gamma |h|^2$ is the SNR of equal mutual information, $2^{E \log_2(1 + \gamma |h|^2)} - 1$
+    $\hat\gamma = \gamma |h_{-d}|^2 10^{e/10}, \quad e \sim \mathcal{N}(0, \text{report error}^2)$, $d$ the delay;
+    over a slot with many gains the SNR of equal mutual information, $2^{E \log_2(1 + \gamma |h|^2)} - 1$
 
     Args:
         link: the link, its channel and mean SNR.

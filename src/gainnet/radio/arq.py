@@ -18,17 +18,17 @@ from gainnet.core.units import db_to_linear
 from gainnet.radio.adaptation import LinkAdaptation, num_uses
 from gainnet.radio.air import Outcome, RadioLink, check_radio, observe, observe_at
 from gainnet.radio.channel import Evolving, Selective, coherent_uses
-from gainnet.radio.mcs import LADDER, MAX_CODEWORD_BYTES, MIN_CODEWORD_BYTES, Codeword, Mcs
+from gainnet.radio.mcs import LADDER, MAX_CODEWORD_BYTES, MIN_CODEWORD_BYTES, NUM_CRC_BITS, Codeword, Mcs
+from gainnet.radio.spanning import STEP, spanning_lengths
 
 _BATCH = 256
-_STEP = 16
-"""Redundancy comes in multiples of so many channel uses, so that codewords share formats."""
+_LEAST_BYTES = 62
 
 Harq = Literal["none", "ir"]
 """What a receiver does with a codeword that failed: forgets it, or combines it with redundancy that is sent later."""
 
 SHARES: Final = (1.0, 0.25, 0.25, 0.5, 0.5, 1.0, 1.0, 1.0)
-"""Length of every attempt with incremental redundancy, over that of a whole codeword at its report; the last repeats."""
+"""Length of every attempt with incremental redundancy over that of a whole codeword; the last one repeats."""
 
 
 class ArqLink(RadioLink, Protocol):
@@ -128,7 +128,10 @@ class Attempt(Protocol):
 
 
 def adaptation_of(link: ArqLink) -> LinkAdaptation:
-    """Link adaptation of a link, from its mean SNR and its target."""
+    """Link adaptation of a link, from its mean SNR and its target; with incremental redundancy codewords may span."""
+    if link.harq == "ir":
+        uses = coherent_uses(link.channel)
+        return LinkAdaptation(uses, link.target_bler, MAX_CODEWORD_BYTES, _LEAST_BYTES)
     return LinkAdaptation.at(db_to_linear(link.snr_db), coherent_uses(link.channel), link.target_bler)
 
 
@@ -160,7 +163,9 @@ def cut(link: ArqLink, num_bytes: Tensor, state: ChannelState, random: Random) -
         width = 1 if evolving else -(-int(left.max()) // MAX_CODEWORD_BYTES)
         chunk = seeds[items.numpy(), column : column + width]
         first = _pick(state, items) if column == 0 and not isinstance(link.channel, Selective) else None
-        air = _air(link, chunk, first) if not evolving else _air_at(link, _of_items(process, items), block[items], chunk)
+        air = (
+            _air(link, chunk, first) if not evolving else _air_at(link, _of_items(process, items), block[items], chunk)
+        )
         schemes = adaptation.full_scheme(air.reported_snr)
         lengths = full_bytes[schemes]
         start = lengths.cumsum(-1) - lengths
@@ -172,7 +177,8 @@ def cut(link: ArqLink, num_bytes: Tensor, state: ChannelState, random: Random) -
         sent[items] += lengths.sum(-1)
         column += chunk.shape[1]
         if evolving:
-            block[items] += _num_blocks(link, num_uses(schemes, lengths)).squeeze(-1)
+            _, taken = _first_lengths(link, schemes[:, 0], lengths[:, 0], _flat(air), chunk[:, 0])
+            block[items] += _num_blocks(link, taken)
     return _joined(chunks, state, process)
 
 
@@ -190,11 +196,15 @@ def exchange(link: ArqLink, segments: Segments, num_items: int, attempt: Attempt
         state = _state_of(link, segments, rows, number, progress)
         schemes = adaptation.scheme(state.reported_snr, segments.num_bytes[rows])
         if number == 0:
-            progress.scheme[rows] = schemes
-        lengths = _lengths(link, schemes, segments.num_bytes[rows], number)
+            schemes, lengths = _first_lengths(link, schemes, segments.num_bytes, state, segments.random_seed.numpy())
+            progress.begun = torch.stack([schemes, lengths], -1)
+        else:
+            lengths = _later_lengths(link, schemes, segments.num_bytes[rows], number)
         in_time = progress.in_time(link, segments, rows, lengths)
         rows, schemes, lengths, state = rows[in_time], schemes[in_time], lengths[in_time], _pick(state, in_time)
-        for portion, members in _portions(link, progress.scheme[rows], segments.num_bytes[rows], schemes, lengths, number):
+        for portion, members in _portions(
+            link, progress.begun[rows], segments.num_bytes[rows], schemes, lengths, number
+        ):
             chosen = rows[members]
             streams = _streams(segments.random_seed[chosen], number)
             progress.arrived[chosen] = attempt(portion, chosen, _pick(state, members), streams)
@@ -205,12 +215,12 @@ def exchange(link: ArqLink, segments: Segments, num_items: int, attempt: Attempt
 @final
 @dataclass
 class _Progress:
-    """What has happened so far: by codeword arrived, tries, uses, first scheme; by item rounds and the next free block."""
+    """What has happened: by codeword arrived, tries, uses, first scheme and length; by item rounds, next free block."""
 
     arrived: Tensor
     tries: Tensor
     uses: Tensor
-    scheme: Tensor
+    begun: Tensor
     num_rounds: Tensor
     free_block: Tensor
 
@@ -218,7 +228,7 @@ class _Progress:
     def of(segments: Segments, num_items: int) -> _Progress:
         none = torch.zeros(segments.num_codewords, dtype=torch.long)
         per_item = torch.zeros(num_items, dtype=torch.long)
-        return _Progress(none.bool(), none.double(), none.double(), none.clone(), per_item, per_item.clone())
+        return _Progress(none.bool(), none.double(), none.double(), none, per_item, per_item.clone())
 
     def in_time(self, link: ArqLink, segments: Segments, rows: Tensor, lengths: Tensor) -> Tensor:
         """[num_rows] bool, whether an attempt would end before the deadline."""
@@ -264,30 +274,57 @@ def _state_of(link: ArqLink, segments: Segments, rows: Tensor, number: int, prog
     return observe_at(link, segments.process_of(rows), progress.free_block[item] + rank, reports)
 
 
-def _lengths(link: ArqLink, schemes: Tensor, num_bytes: Tensor, number: int) -> Tensor:
-    """[num_rows], channel uses of an attempt."""
+def _first_lengths(
+    link: ArqLink, schemes: Tensor, num_bytes: Tensor, state: ChannelState, random_seeds: np.ndarray
+) -> tuple[Tensor, Tensor]:
+    """[num_rows], scheme and channel uses of the first attempt: whole codewords, or as long as their blocks demand."""
+    lengths = num_uses(schemes, num_bytes)
+    outlasts = (lengths > coherent_uses(link.channel)).nonzero().squeeze(-1)
+    if link.harq == "none" or not outlasts.numel():
+        return schemes, lengths
+    # In a block better than this one a higher modulation carries more, in this one hardly less.
+    ordinary = adaptation_of(link).scheme(state.snr[outlasts], num_bytes[outlasts])
+    schemes[outlasts] = torch.maximum(schemes[outlasts], ordinary)
+    streams = _streams(torch.from_numpy(random_seeds)[outlasts], 0)
+    target, late = link.target_bler, link.report_delay_blocks
+    now = _pick(state, outlasts)
+    chosen = schemes[outlasts], num_bytes[outlasts]
+    lengths[outlasts] = spanning_lengths(link.channel, target, late, *chosen, now, streams)
+    return schemes, lengths
+
+
+def _later_lengths(link: ArqLink, schemes: Tensor, num_bytes: Tensor, number: int) -> Tensor:
+    """[num_rows], channel uses of a later attempt."""
     whole = num_uses(schemes, num_bytes)
-    if number == 0 or link.harq == "none":
+    if link.harq == "none":
         return whole
     share = SHARES[min(number, len(SHARES) - 1)]
-    return (whole * share / _STEP).ceil().long() * _STEP
+    return (whole * share / STEP).ceil().long() * STEP
 
 
 def _portions(
-    link: ArqLink, first: Tensor, num_bytes: Tensor, schemes: Tensor, lengths: Tensor, number: int
+    link: ArqLink, begun: Tensor, num_bytes: Tensor, schemes: Tensor, lengths: Tensor, number: int
 ) -> Iterator[tuple[Portion, Tensor]]:
     """Portions that occur, with the codewords that have them, in batches that fit into memory."""
     alone = number == 0 or link.harq == "none"
-    begun = schemes if alone else first
-    keys = ((begun * 256 + num_bytes) * 64 + schemes) * 2**32 + lengths
+    first = torch.stack([schemes, lengths], -1) if alone else begun
+    keys = ((first[:, 0] * 128 + num_bytes) * 64 + schemes) * 2**40 + first[:, 1] * 2**20 + lengths
     for key in keys.unique().tolist():
         members = (keys == key).nonzero().squeeze(-1)
-        kind, length = divmod(key, 2**32)
-        kind, present = divmod(kind, 64)
-        codeword = Codeword(kind % 256, LADDER[kind // 256])
-        portion = Portion.whole(codeword) if alone else Portion(codeword, LADDER[present], length, number)
+        kind, (first_length, length) = key >> 40, divmod(key % 2**40, 2**20)
+        codeword = _codeword(kind // 64 % 128, LADDER[kind // 64 // 128], first_length)
+        portion = Portion.whole(codeword) if alone else Portion(codeword, LADDER[kind % 64], length, number)
         for batch in members.split(_BATCH):
             yield portion, batch
+
+
+def _codeword(num_bytes: int, mcs: Mcs, num_channel_uses: int) -> Codeword:
+    """The codeword of a scheme, or one whose code rate makes it as long as is asked for."""
+    codeword = Codeword(num_bytes, mcs)
+    if codeword.num_channel_uses == num_channel_uses:
+        return codeword
+    num_bits = num_channel_uses * mcs.bits_per_symbol
+    return Codeword(num_bytes, Mcs(mcs.bits_per_symbol, 1024 * (8 * num_bytes + NUM_CRC_BITS) / num_bits))
 
 
 def _running_sum(group: Tensor, values: Tensor) -> Tensor:
@@ -332,6 +369,10 @@ def _air_at(link: ArqLink, process: Random, block: Tensor, chunk: np.ndarray) ->
 
 def _pick(state: ChannelState, where: Tensor) -> ChannelState:
     return ChannelState(state.snr[where], state.gain[where], state.reported_snr[where], state.block_length)
+
+
+def _flat(state: ChannelState) -> ChannelState:
+    return ChannelState(state.snr[:, 0], state.gain[:, 0], state.reported_snr[:, 0], state.block_length)
 
 
 def _joined(chunks: list[tuple[list[Tensor], ChannelState]], state: ChannelState, process: Random) -> Segments:

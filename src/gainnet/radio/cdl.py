@@ -67,7 +67,8 @@ class Cdl:
         delay_s = rays.delay * self.delay_spread_s
         turn = 2 * math.pi * self.doppler_hz * time_s.double()[..., None, None] * torch.sin(rays.zenith)
         taps = (rays.power * torch.special.bessel_j0(turn)).sum(-1)
-        return (taps * torch.exp(-2j * math.pi * frequency_hz.double().unsqueeze(-1) * delay_s)).sum(-1)
+        correlation: Tensor = (taps * torch.exp(-2j * math.pi * frequency_hz.double().unsqueeze(-1) * delay_s)).sum(-1)
+        return correlation
 
 
 @final

@@ -35,6 +35,18 @@ class Channel(Protocol):
 
 
 @runtime_checkable
+class Blockwise(Protocol):
+    """A block-fading channel that can tell the gains of a transmission without making it."""
+
+    @property
+    def block_length(self) -> int:
+        """Channel uses that see one fading gain."""
+
+    def block_gains(self, gain: Tensor, num_blocks: int, random: Random) -> Tensor:
+        """[*batch, num_blocks], complex gains that `transmit` applies; a longer transmission only adds to them."""
+
+
+@runtime_checkable
 class Evolving(Protocol):
     """A block-fading channel with a memory: blocks of one process, at any time."""
 

@@ -28,9 +28,9 @@ class DigitalLink:
                         ^                                                                              | no
                         +--------------- again, in a new block, with the scheme of its report ---------+
 
-    Attempts are decoded on their own, or with `harq="ir"` together. Items go one after another; the codewords of one item go in
-    rounds, and a round waits for the acknowledgements of the one before. The length of an item is known to the
-    receiver, as from a 5G scheduling grant, and is not counted.
+    Attempts are decoded on their own, or with `harq="ir"` together. Items go one after another; the codewords of one
+    item go in rounds, and a round waits for the acknowledgements of the one before. The length of an item is known to
+    the receiver, as from a 5G scheduling grant, and is not counted.
 
     Args:
         channel: what the air does.

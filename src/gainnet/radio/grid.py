@@ -43,7 +43,11 @@ class Grid:
         if not self.spacing_hz > 0.0:
             raise ConfigError(f"spacing_hz: {self.spacing_hz} is no spacing; give a positive number of Hz")
         symbols = self.pilot_symbols
-        if not symbols or list(symbols) != sorted(set(symbols)) or not 0 <= symbols[0] <= symbols[-1] < self.num_symbols:
+        if (
+            not symbols
+            or list(symbols) != sorted(set(symbols))
+            or not 0 <= symbols[0] <= symbols[-1] < self.num_symbols
+        ):
             raise ConfigError(f"pilot_symbols: {symbols}; give rising numbers of symbols below {self.num_symbols}")
 
     @property
@@ -72,7 +76,9 @@ class Grid:
 
     def frequency_hz(self) -> Tensor:
         """[num_subcarriers], from the middle of the band, float64."""
-        return (torch.arange(self.num_subcarriers, dtype=torch.float64) - (self.num_subcarriers - 1) / 2) * self.spacing_hz
+        return (
+            torch.arange(self.num_subcarriers, dtype=torch.float64) - (self.num_subcarriers - 1) / 2
+        ) * self.spacing_hz
 
     def time_s(self) -> Tensor:
         """[num_symbols], float64."""

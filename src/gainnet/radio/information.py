@@ -48,7 +48,9 @@ def snr_db_of_information(bits_per_symbol: int, information: Tensor) -> Tensor:
     grid, curve = _curve(bits_per_symbol)
     rising = int((curve < 1 - 1e-9).sum()) + 1
     below = grid[0] + 10 * (information.double().clamp_min(1e-30) / curve[0]).log10()
-    return torch.where(information < curve[0], below, _interpolated(information.double(), curve[:rising], grid[:rising]))
+    return torch.where(
+        information < curve[0], below, _interpolated(information.double(), curve[:rising], grid[:rising])
+    )
 
 
 @final
@@ -82,6 +84,15 @@ class Accumulated:
         return bler
 
 
+def highest_scheme(bits_per_symbol: int) -> int:
+    """Index of the fastest scheme of a modulation; stands for all rates of it in `Accumulated.bler`.
+
+    >>> highest_scheme(2)
+    10
+    """
+    return max(i for i, mcs in enumerate(LADDER) if mcs.bits_per_symbol == bits_per_symbol)
+
+
 @final
 @dataclass(frozen=True)
 class _Code:
@@ -106,7 +117,8 @@ def _code(tables: BlerTables, mcs_index: int, num_information_bits: int) -> _Cod
     median = tables.required_snr_db(schemes, length, 0.5)
     spread = tables.required_snr_db(schemes, length, float(torch.special.ndtr(torch.tensor(-1.0)))) - median
     at_median = [
-        bit_information(LADDER[i].bits_per_symbol, 10 ** (m / 10)) for i, m in zip(schemes.tolist(), median, strict=True)
+        bit_information(LADDER[i].bits_per_symbol, 10 ** (m / 10))
+        for i, m in zip(schemes.tolist(), median, strict=True)
     ]
     return _Code(rate.log(), torch.stack(at_median) / rate, spread)
 

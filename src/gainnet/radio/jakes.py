@@ -22,8 +22,8 @@ NUM_WAVES: Final = 32
 class Jakes:
     r"""Rayleigh fading whose blocks are correlated as Clarke's model says.
 
-    $h_b = \sum_n a_n e^{j 2\pi \nu b \cos\alpha_n}, \quad a_n \sim \mathcal{CN}(0, 1/N)$, one $\alpha_n$ uniform in each of
-    $N$ equal sectors: every $h_b \sim \mathcal{CN}(0, 1)$ and $E[h_b h_0^*] = J_0(2\pi\nu b)$, both exactly
+    $h_b = \sum_n a_n e^{j 2\pi \nu b \cos\alpha_n}, \quad a_n \sim \mathcal{CN}(0, 1/N)$, one $\alpha_n$ uniform in
+    each of $N$ equal sectors: every $h_b \sim \mathcal{CN}(0, 1)$ and $E[h_b h_0^*] = J_0(2\pi\nu b)$, both exactly
     (Clarke 1968; Jakes 1974; Gaussian amplitudes in the place of unit ones as in Zheng and Xiao 2003)
 
     Args:
@@ -64,19 +64,23 @@ class Jakes:
         return torch.matmul(self._turns(random, blocks), amplitude.unsqueeze(-1)).squeeze(-1)
 
     def transmit(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Symbols:
-        """Faded symbols plus noise; arguments as in `Channel.transmit`.
-
-        A first gain that is not the process's own moves the later ones with it:
-        $h_b + \\rho_b (g - h_0)$ is the process given that $h_0 = g$.
-        """
+        """Faded symbols plus noise; arguments as in `Channel.transmit`."""
         num_blocks = max(1, -(-symbols.shape[-1] // self.block_length))
+        blocks = self.block_gains(gain, num_blocks, random).to(symbols.dtype)
+        block_of_use = torch.arange(symbols.shape[-1]) // self.block_length
+        return add_noise(symbols, blocks[..., block_of_use], snr, random)
+
+    def block_gains(self, gain: Tensor, num_blocks: int, random: Random) -> Tensor:
+        r"""As `Blockwise.block_gains`.
+
+        A first gain that is not the process's own moves the later ones: $h_b + \rho_b (g - h_0)$ is the process given
+        that $h_0 = g$, exactly, since amplitudes are Gaussian.
+        """
         blocks = torch.arange(num_blocks).expand(*random.batch, num_blocks)
         own = self.gains(random, blocks)
         tie = self._turns(random, blocks).mean(-1)
         moved = own + tie * (gain.to(own.dtype) - own[..., 0]).unsqueeze(-1)
-        moved = torch.cat([gain.to(own.dtype).unsqueeze(-1), moved[..., 1:]], -1)
-        block_of_use = torch.arange(symbols.shape[-1]) // self.block_length
-        return add_noise(symbols, moved[..., block_of_use], snr, random)
+        return torch.cat([gain.to(own.dtype).unsqueeze(-1), moved[..., 1:]], -1)
 
     def _turns(self, random: Random, blocks: Tensor) -> Tensor:
         """[*batch, num_blocks, NUM_WAVES], how far every wave has turned."""

@@ -25,7 +25,7 @@ _REPORT_STEP = 6
 class Ofdm:
     r"""Channel uses are the content elements of OFDM slots behind a delay profile.
 
-    content --> grid with pilots --> $y_{k,t} = h_{k,t} s_{k,t} + n_{k,t}$ --> estimate $\hat h$ from pilots --> symbols
+    content --> grid with pilots --> $y_{k,t} = h_{k,t} s_{k,t} + n_{k,t}$ --> $\hat h$ of pilots --> symbols
 
     Received symbols hold $\hat h$ as gain and $\sigma^2 + E|h - \hat h|^2$ as noise variance: an estimation error acts as
     noise on symbols of unit power. The cyclic prefix is longer than the delays, and Doppler shifts are small against
@@ -137,5 +137,7 @@ def _correlation_with_first(channel: Any, num_slots: int) -> Tensor:
     time = grid.time_s().repeat_interleave(grid.num_subcarriers)
     first = int(grid.content()[0])
     slots = grid.slot_s * torch.arange(num_slots, dtype=torch.float64)[:, None]
-    tie: Tensor = channel.profile.correlation((frequency - frequency[first]).expand(num_slots, -1), slots + time - time[first])
+    tie: Tensor = channel.profile.correlation(
+        (frequency - frequency[first]).expand(num_slots, -1), slots + time - time[first]
+    )
     return tie.to(torch.complex64)

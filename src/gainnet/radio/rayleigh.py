@@ -48,7 +48,11 @@ class Rayleigh:
     def transmit(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Symbols:
         """Faded symbols plus noise; arguments as in `Channel.transmit`."""
         num_blocks = max(1, -(-symbols.shape[-1] // self.block_length))
-        drawn = random.complex_normal((num_blocks,), "later gains")
-        blocks = torch.cat([gain.unsqueeze(-1), drawn[..., 1:].to(gain.dtype)], -1)
+        blocks = self.block_gains(gain, num_blocks, random)
         block_of_use = torch.arange(symbols.shape[-1]) // self.block_length
         return add_noise(symbols, blocks[..., block_of_use], snr, random)
+
+    def block_gains(self, gain: Tensor, num_blocks: int, random: Random) -> Tensor:
+        """As `Blockwise.block_gains`."""
+        drawn = random.complex_normal((num_blocks,), "later gains")
+        return torch.cat([gain.unsqueeze(-1), drawn[..., 1:].to(gain.dtype)], -1)

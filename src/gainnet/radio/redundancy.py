@@ -53,7 +53,7 @@ def soft_bits(received: Symbols, portion: Portion) -> Tensor:
 def first_soft_bits(received: Symbols, codeword: Codeword) -> Tensor:
     """[num_codewords, buffer length], log-likelihood ratios of a first attempt, which `ldpc.encode` made."""
     encoder, _, _ = _mother(*_mother_of(codeword))
-    k, num_coded, order = code_of(codeword)
+    _, num_coded, order = code_of(codeword)
     llr = demodulate(received, order)
     # Repetition goes around the coded bits, after they were interleaved.
     source = torch.arange(llr.shape[-1]) % num_coded
@@ -106,8 +106,8 @@ def _laid(llr: Tensor, places: Tensor, length: int) -> Tensor:
 
 def _interleaved(bits: Tensor, order: int) -> Tensor:
     """Bit interleaver of TS 38.212, section 5.4.2.2: written row by row, read column by column."""
-    return bits.unflatten(-1, (order, -1)).transpose(-1, -2).flatten(-2)
+    return bits.reshape(*bits.shape[:-1], order, -1).transpose(-1, -2).flatten(-2)
 
 
 def _deinterleaved(bits: Tensor, order: int) -> Tensor:
-    return bits.unflatten(-1, (-1, order)).transpose(-1, -2).flatten(-2)
+    return bits.reshape(*bits.shape[:-1], -1, order).transpose(-1, -2).flatten(-2)

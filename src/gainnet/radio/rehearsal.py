@@ -18,8 +18,9 @@ from gainnet.radio.adaptation import tables
 from gainnet.radio.air import Outcome, mean_outcome, observe, resample_durations_s, usage_of
 from gainnet.radio.arq import ArqLink, Portion, adaptation_of, cut, exchange
 from gainnet.radio.channel import Channel
-from gainnet.radio.information import Accumulated, bit_information
+from gainnet.radio.information import Accumulated, highest_scheme
 from gainnet.radio.mcs import LADDER, Codeword
+from gainnet.radio.spanning import pieces
 
 _NUM_CODEWORDS = 2048
 _MAX_NUM_ITEMS = 2048
@@ -30,9 +31,9 @@ _MAX_NUM_ITEMS = 2048
 class TableAttempt:
     r"""An attempt whose success is drawn with the block error rate at the codeword's effective SNR.
 
-    $\gamma_\mathrm{eff} = 2^{\overline{\log_2(1 + \gamma |h_i|^2)}} - 1$ over the uses of a codeword that spans several
-    blocks: equal mutual information (Brueninghaus et al. 2005), with Gaussian inputs. Portions that are combined add
-    their information per coded bit, see `Accumulated`; a codeword draws its luck once, since what noise did to it stays.
+    $\gamma_\mathrm{eff} = 2^{\overline{\log_2(1 + \gamma |h_i|^2)}} - 1$ over the uses of a codeword that spans blocks:
+    equal mutual information (Brueninghaus et al. 2005), with Gaussian inputs. Portions that are combined add their
+    information per coded bit, see `Accumulated`; a codeword draws its luck once, since what noise did to it stays.
 
     Args:
         channel: what gives the gains; they are the ones that the bit-level path sees.
@@ -46,42 +47,43 @@ class TableAttempt:
 
     def __call__(self, portion: Portion, rows: Tensor, state: ChannelState, random: Random) -> Tensor:
         """[num_codewords] bool, whether each got through."""
-        snr = self._snr_of_uses(portion.num_channel_uses, state, random)
+        if portion.number == 0 and portion.codeword.mcs in LADDER and not self.combines:
+            return random.uniform((), "outcome") >= self._bler_alone(portion.codeword, state, random)
+        information, num_bits = self._carried(portion, state, random)
         if portion.number == 0:
             luck = random.uniform((), "outcome").double()
-            holds = luck >= self._bler_alone(portion.codeword, snr)
-            if not self.combines or bool(holds.all()):
-                return holds
-            information, num_bits = self._carried(portion, snr)
         else:
             before = torch.tensor([self.learned.pop(row) for row in rows.tolist()], dtype=torch.float64)
-            carried = self._carried(portion, snr)
-            information, num_bits, luck = before[:, 0] + carried[0], before[:, 1] + carried[1], before[:, 2]
-            scheme = LADDER.index(portion.codeword.mcs)
-            bler = Accumulated(information, num_bits).bler(tables(), scheme, portion.codeword.num_information_bits)
-            holds = luck >= bler
-        kept = torch.stack([information, num_bits.expand(information.shape), luck], -1)[~holds]
+            information, num_bits, luck = before[:, 0] + information, before[:, 1] + num_bits, before[:, 2]
+        codeword = portion.codeword
+        scheme = highest_scheme(codeword.mcs.bits_per_symbol)
+        bler = Accumulated(information, num_bits).bler(tables(), scheme, codeword.num_information_bits)
+        if portion.number == 0 and codeword.mcs in LADDER and codeword.num_channel_uses <= self.channel.block_length:
+            bler = self._bler_alone(codeword, state, random)
+        holds = luck >= bler
+        kept = torch.stack([information, num_bits, luck], -1)[~holds]
         self.learned.update(zip(rows[~holds].tolist(), map(tuple, kept.tolist()), strict=True))
         return holds
 
-    def _bler_alone(self, codeword: Codeword, snr: Tensor) -> Tensor:
-        effective = snr[:, 0] if snr.shape[-1] == 1 else torch.log2(1 + snr).mean(-1).exp2() - 1
-        scheme = torch.tensor(LADDER.index(codeword.mcs))
-        return tables().bler(scheme, torch.tensor(codeword.num_information_bits), 10 * effective.log10())
+    def _bler_alone(self, codeword: Codeword, state: ChannelState, random: Random) -> Tensor:
+        """[num_codewords], straight from the table, where the scheme was measured."""
+        scheme, length = torch.tensor(LADDER.index(codeword.mcs)), torch.tensor(codeword.num_information_bits)
+        return tables().bler(scheme, length, 10 * self._effective_snr(codeword, state, random).log10())
 
-    def _carried(self, portion: Portion, snr: Tensor) -> tuple[Tensor, Tensor]:
-        """[num_codewords] information and coded bits of a portion."""
-        order = portion.mcs.bits_per_symbol
-        num_bits = torch.tensor(float(portion.num_channel_uses * order), dtype=torch.float64)
-        return num_bits * bit_information(order, snr).mean(-1), num_bits
-
-    def _snr_of_uses(self, num_channel_uses: int, state: ChannelState, random: Random) -> Tensor:
-        """[num_codewords, num_channel_uses], or one column where it is the same for all uses."""
-        if num_channel_uses <= self.channel.block_length:
-            return (state.snr * state.gain.abs().square()).unsqueeze(-1)
-        sent = torch.ones(len(state.snr), num_channel_uses, dtype=torch.complex64)
+    def _effective_snr(self, codeword: Codeword, state: ChannelState, random: Random) -> Tensor:
+        if codeword.num_channel_uses <= self.channel.block_length:
+            return state.snr * state.gain.abs().square()
+        sent = torch.ones(len(state.snr), codeword.num_channel_uses, dtype=torch.complex64)
         received = self.channel.transmit(sent, state.snr, state.gain, random)
-        return received.gain.abs().square() / received.noise_variance
+        snr = received.gain.abs().square() / received.noise_variance
+        return torch.log2(1 + snr).mean(-1).exp2() - 1
+
+    def _carried(self, portion: Portion, state: ChannelState, random: Random) -> tuple[Tensor, Tensor]:
+        """[num_codewords] information and coded bits of a portion."""
+        order, uses = portion.mcs.bits_per_symbol, portion.num_channel_uses
+        seen = pieces(self.channel, uses, state, random)
+        information = seen.information(order, torch.full((len(state.snr),), uses))
+        return information, torch.full_like(information, float(uses * order))
 
 
 def usage(link: ArqLink, size: Size, num_items: int) -> Usage:

@@ -24,7 +24,7 @@ class Rician:
     $\theta$ uniform   (Rice 1944; Biglieri, Proakis and Shamai 1998, section II-B)
 
     Args:
-        k_factor: power of the constant path over that of the others $K$ >= 0, linear; 4 is 6 dB (assumed), 0 is Rayleigh.
+        k_factor: power of the constant path over that of the others $K$ >= 0, linear; 4 (6 dB) is assumed.
         block_length: channel uses with one gain, at least 1.
 
     Raises:
@@ -51,11 +51,15 @@ class Rician:
     def transmit(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Symbols:
         """Faded symbols plus noise; arguments as in `Channel.transmit`."""
         num_blocks = max(1, -(-symbols.shape[-1] // self.block_length))
-        scattered = self._share * random.complex_normal((num_blocks,), "later gains")
-        drawn = self._in_sight(random).unsqueeze(-1) + scattered
-        blocks = torch.cat([gain.unsqueeze(-1), drawn[..., 1:].to(gain.dtype)], -1)
+        blocks = self.block_gains(gain, num_blocks, random)
         block_of_use = torch.arange(symbols.shape[-1]) // self.block_length
         return add_noise(symbols, blocks[..., block_of_use], snr, random)
+
+    def block_gains(self, gain: Tensor, num_blocks: int, random: Random) -> Tensor:
+        """As `Blockwise.block_gains`."""
+        scattered = self._share * random.complex_normal((num_blocks,), "later gains")
+        drawn = self._in_sight(random).unsqueeze(-1) + scattered
+        return torch.cat([gain.unsqueeze(-1), drawn[..., 1:].to(gain.dtype)], -1)
 
     @property
     def _share(self) -> float:

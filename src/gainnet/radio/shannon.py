@@ -15,7 +15,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, ChannelState, Payload, Size, Usage
 from gainnet.radio.air import Outcome, check_radio, mean_outcome, observe, resample_durations_s, usage_of
 from gainnet.radio.awgn import AWGN
-from gainnet.radio.channel import Channel
+from gainnet.radio.channel import Channel, Evolving, Selective, coherent_uses
 
 _NUM_BLOCKS = 2048
 _MAX_NUM_ITEMS = 2048
@@ -65,7 +65,7 @@ class ShannonLink:
     def send(self, payload: Bits, state: ChannelState, random: Random) -> tuple[Bits, Usage]:
         """The payload itself."""
         num_bits = torch.tensor([8.0 * len(s or b"") for s in payload.strings], dtype=torch.float64)
-        outcome = Outcome.at_once(_num_uses(self, num_bits, state, random))
+        outcome = _sent(self, num_bits, state, random)
         return payload, usage_of(self, payload.num_bits, outcome, 0.0)
 
     def capacity_bits(self, num_channel_uses: float, reported_snr: float) -> float:
@@ -77,13 +77,16 @@ _SNR_LIMIT = 1e15
 """Stands for an infinite SNR, so that no bits still take no uses."""
 
 
-def _num_uses(link: ShannonLink, num_bits: Tensor, state: ChannelState, random: Random) -> Tensor:
-    """[num_items], whole channel uses until the bits are through, block after block; twice as many blocks per turn."""
-    length, snr = link.channel.block_length, state.snr.reshape(-1).double()
-    uses, left, gain = torch.zeros_like(num_bits), num_bits.clone(), state.gain.reshape(-1, 1)
-    width = 1
-    for turn in range(64):
-        rate = torch.log2(1 + (snr[:, None] * gain.abs().square().double()).clamp_max(_SNR_LIMIT))
+_MOST_TURNS = 18
+"""After so many doublings of the number of blocks the air counts as out of order."""
+
+
+def _sent(link: ShannonLink, num_bits: Tensor, state: ChannelState, random: Random) -> Outcome:
+    """Whole channel uses of each item until its bits are through, block after block; twice as many blocks per turn."""
+    length = coherent_uses(link.channel)
+    uses, left = torch.zeros_like(num_bits), num_bits.clone()
+    rate = _first_rates(link, state, random)
+    for turn in range(_MOST_TURNS + 1):
         carried = (length * rate).cumsum(-1)
         num_full = (carried < left[:, None]).sum(-1)
         done = num_full < carried.shape[-1]
@@ -91,21 +94,49 @@ def _num_uses(link: ShannonLink, num_bits: Tensor, state: ChannelState, random: 
         last = rate.gather(-1, num_full.clamp_max(rate.shape[-1] - 1)[:, None]).squeeze(-1)
         tail = torch.where(done, ((left - before) / last - 1e-9).ceil().clamp_min(0), 0.0)
         uses, left = uses + num_full * float(length) + tail, torch.where(done, 0.0, left - before)
-        if bool(done.all()):
-            return uses
-        width, gain = 2 * width, _later_gains(link, random, turn, width)
-    raise AssertionError("bits that never get through")
+        if bool(done.all()) or turn == _MOST_TURNS:
+            none = torch.zeros_like(uses)
+            return Outcome(uses, none, none, done)
+        rate = _later_rates(link, state, random, turn)
+    raise AssertionError("the last turn returns")
 
 
-def _later_gains(link: ShannonLink, random: Random, turn: int, width: int) -> Tensor:
+def _first_rates(link: ShannonLink, state: ChannelState, random: Random) -> Tensor:
+    """[num_items, 1], bits per use of the first block or slot."""
+    if isinstance(link.channel, Selective):
+        return _slot_rates(link, state, random, range(1))
+    return _rates_of(state, state.gain.reshape(-1, 1))
+
+
+def _later_rates(link: ShannonLink, state: ChannelState, random: Random, turn: int) -> Tensor:
+    """[num_items, 2^(turn + 1)], bits per use of the blocks that this turn adds."""
+    width = 2 ** (turn + 1)
+    if isinstance(link.channel, Selective):
+        return _slot_rates(link, state, random, range(width - 1, 2 * width - 1))
+    if isinstance(link.channel, Evolving):
+        blocks = torch.arange(width - 1, 2 * width - 1).expand(*random.batch, width)
+        return _rates_of(state, link.channel.gains(random, blocks).reshape(-1, width))
     seeds = np.stack([g.integers(2**63, size=width) for g in random.generators("blocks", turn)])
-    return link.channel.first_gain(Random(tuple(seeds.flatten().tolist()), seeds.shape))
+    return _rates_of(state, link.channel.first_gain(Random(tuple(seeds.flatten().tolist()), seeds.shape)))
+
+
+def _slot_rates(link: ShannonLink, state: ChannelState, random: Random, slots: range) -> Tensor:
+    channel = link.channel
+    assert isinstance(channel, Selective)
+    gains = torch.stack([channel.slot_gains(random, slot) for slot in slots], -2)
+    return _rates_of(state, gains.reshape(-1, *gains.shape[-2:])).mean(-1)
+
+
+def _rates_of(state: ChannelState, gain: Tensor) -> Tensor:
+    """[num_items, ...], bits per use behind gains [num_items, ...]."""
+    snr = state.snr.reshape(-1, *(1 for _ in gain.shape[1:])).double()
+    return torch.log2(1 + (snr * gain.abs().square().double()).clamp_max(_SNR_LIMIT))
 
 
 @lru_cache(maxsize=256)
 def _sample(link: ShannonLink, num_bits: float) -> Outcome:
-    blocks = 1 + num_bits / (link.channel.block_length * math.log2(1 + 10 ** (link.snr_db / 10)))
+    blocks = 1 + num_bits / (coherent_uses(link.channel) * math.log2(1 + 10 ** (link.snr_db / 10)))
     num_items = min(max(4, int(_NUM_BLOCKS / blocks)), _MAX_NUM_ITEMS)
     random = Random.of(list(range(num_items))).child("rehearsal")
     bits = torch.full((num_items,), num_bits, dtype=torch.float64)
-    return Outcome.at_once(_num_uses(link, bits, observe(link, random), random))
+    return _sent(link, bits, observe(link, random), random)

@@ -22,7 +22,7 @@ SIGHT_DOPPLER: Final = 0.7
 @final
 @dataclass(frozen=True)
 class Tdl:
-    r"""Delays and powers of TR 38.901, Tables 7.7.2-1 to 7.7.2-5, as Sionna holds them; every tap is a Jakes process.
+    r"""Delays and powers of TR 38.901, Tables 7.7.2-1 to -5, as Sionna has them; a tap is a Jakes process.
 
     $a_{l,n} \sim \mathcal{CN}(0, P_l / N)$, $\nu_{l,n} = \nu \cos\alpha_{l,n}$ with one angle in each of $N$ equal sectors
 
@@ -50,7 +50,9 @@ class Tdl:
     def waves(self, random: Random) -> Waves:
         """As `Profile.waves`."""
         delay_s, power, sight = _table(self.name, self.delay_spread_s)
-        amplitude = random.complex_normal((len(power), NUM_WAVES), "waves") * (power / NUM_WAVES).sqrt().float()[:, None]
+        amplitude = (
+            random.complex_normal((len(power), NUM_WAVES), "waves") * (power / NUM_WAVES).sqrt().float()[:, None]
+        )
         sector = torch.arange(NUM_WAVES) + random.uniform((len(power), NUM_WAVES), "angles").double()
         doppler_hz = self.doppler_hz * torch.cos(2 * math.pi / NUM_WAVES * sector)
         if sight == 0:
@@ -64,7 +66,8 @@ class Tdl:
         delays = (power * torch.exp(-2j * math.pi * frequency_hz.double().unsqueeze(-1) * delay_s)).sum(-1)
         scattered = torch.special.bessel_j0(2 * math.pi * self.doppler_hz * time_s.double())
         seen = sight * torch.exp(2j * math.pi * SIGHT_DOPPLER * self.doppler_hz * time_s.double())
-        return delays * scattered + seen
+        correlation: Tensor = delays * scattered + seen
+        return correlation
 
 
 def check_motion(delay_spread_s: float, doppler_hz: float) -> None:

@@ -52,6 +52,6 @@ class Profile(Protocol):
 
 
 def turned(cycles: Tensor) -> Tensor:
-    """[...], complex64, $e^{j 2 pi c}$ of double precision cycles; whole turns are taken off before they cost digits."""
+    """[...], complex64, $e^{j 2 pi c}$ of cycles in double precision; whole turns are taken off first."""
     phase = (2 * math.pi * (cycles - cycles.round())).float()
     return torch.polar(torch.ones_like(phase), phase)

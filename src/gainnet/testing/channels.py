@@ -18,6 +18,8 @@ def check_channel(channel: Channel, snr_db: float = 5.0) -> None:
 
     Shapes and batch dimensions; item 3 of a batch equals item 3 alone; noise keyed by the name of its stream; mean gain
     one; noise power as reported; constant gain within a block; exact without noise; differentiable in the symbols.
+    A receiver that estimates its channel says so by a noise variance above 0 without noise: then the gain that it knows
+    may be off, and noise variance may be larger than 1 / SNR, by no more than the error that is really there.
 
     Args:
         channel: what is tested.
@@ -95,7 +97,13 @@ def _check_blocks(channel: Channel, snr: float) -> None:
     for start in range(0, NUM_SYMBOLS, channel.block_length):
         block = received.gain[:, start : start + channel.block_length]
         require(bool((block == block[:, :1]).all()), f"the gain changes within the block that starts at use {start}")
-    require(close(received.gain[:, 0], gain, 1e-6), "the first block does not see the gain it was given")
+    if not _estimates(channel):
+        require(close(received.gain[:, 0], gain, 1e-6), "the first block does not see the gain it was given")
+
+
+def _estimates(channel: Channel) -> bool:
+    """Whether the receiver has to estimate its channel: an error stays when there is no noise."""
+    return bool((_sent(channel, Random.of([1, 2]), float("inf")).noise_variance > 0).any())
 
 
 def _check_noise_power(channel: Channel, snr: float) -> None:
@@ -105,14 +113,19 @@ def _check_noise_power(channel: Channel, snr: float) -> None:
     ratio = float((noise.abs().square().mean() / received.noise_variance.mean()).detach())
     require(abs(ratio - 1.0) < 0.05, f"the noise has {ratio:.3f} times the power of noise_variance")
     told = float(received.noise_variance.mean()) * snr
-    require(abs(told - 1.0) < 0.05, f"noise_variance times the mean Es/N0 is {told:.3f}, not 1")
+    fits = told > 0.95 if _estimates(channel) else abs(told - 1.0) < 0.05
+    require(fits, f"noise_variance times the mean Es/N0 is {told:.3f}, not 1")
 
 
 def _check_exact_without_noise(channel: Channel) -> None:
     random = Random.of([1, 2])
     received = _sent(channel, random, float("inf"))
     require(finite(received.values), "an infinite SNR gives values that are not finite")
-    require(bool((received.noise_variance == 0).all()), "an infinite SNR leaves noise_variance above 0")
+    if _estimates(channel):
+        error = float((received.values - received.gain * _symbols(random)).abs().square().mean())
+        told = float(received.noise_variance.mean())
+        require(error < 2 * told < 0.2, f"without noise the estimate is off by {error:.2g}, and {told:.2g} is told")
+        return
     require(close(received.values, received.gain * _symbols(random), 1e-6), "an infinite SNR leaves noise")
 
 
