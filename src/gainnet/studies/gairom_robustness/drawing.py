@@ -60,7 +60,8 @@ def _curves(found: pd.DataFrame, column: str, ylabel: str, note: str) -> Figure:
 
 
 def _curve(ax: Axes, rows: pd.DataFrame, column: str, label: str, colour: str, line: str) -> None:
-    spreads = {float(amount): spread(list(own)) for amount, own in rows.groupby("amount")[column]}
+    amounts = sorted(set(rows["amount"]))
+    spreads = {amount: spread(list(rows[rows["amount"] == amount][column])) for amount in amounts}
     means = [s.mean for s in spreads.values()]
     widths = [s.half_width or 0.0 for s in spreads.values()]
     ax.plot(list(spreads), means, line, color=colour, marker="o", markersize=3.5, linewidth=1.8, label=label)

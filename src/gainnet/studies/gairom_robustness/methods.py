@@ -24,6 +24,8 @@ from gainnet.studies.gairom.learned import Learned
 from gainnet.studies.gairom_robustness.question import BOARD, LEARNED, REFERENCE, UNTRAINED
 from gainnet.studies.study import Case, Method, Row
 
+_COLUMNS = ("start_s", "end_s", "low", "high")
+
 
 def methods(learned: Learned) -> Mapping[str, Method]:
     """Every method by name."""
@@ -113,7 +115,7 @@ def as_plain(board: Sequence[Schedule]) -> list[list[dict[str, Any]]]:
             {
                 "activity": piece.activity.name.lower(),
                 "rounds_late": piece.rounds_late,
-                **{name: round(float(getattr(schedule, name)[i]), 6) for name in ("start_s", "end_s", "low", "high")},
+                **{name: round(float(getattr(schedule, name)[i]), 6) for name in _COLUMNS},
                 "duration_s": float(schedule.duration_s),
             }
             for i, piece in enumerate(schedule.pieces)
@@ -127,9 +129,9 @@ def as_schedules(plain: Sequence[Sequence[Mapping[str, Any]]]) -> list[Schedule]
     found = []
     for rows in plain:
         pieces = tuple(Piece(Activity[row["activity"].upper()], row["rounds_late"]) for row in rows)
-        columns = (
-            torch.tensor([row[name] for row in rows], dtype=torch.float64)
-            for name in ("start_s", "end_s", "low", "high")
+        start_s, end_s, low, high = (
+            torch.tensor([row[name] for row in rows], dtype=torch.float64) for name in _COLUMNS
         )
-        found.append(Schedule(pieces, *columns, torch.tensor(rows[0]["duration_s"], dtype=torch.float64)))
+        duration_s = torch.tensor(rows[0]["duration_s"], dtype=torch.float64)
+        found.append(Schedule(pieces, start_s, end_s, low, high, duration_s))
     return found

@@ -38,7 +38,8 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
     keys = ["method", "scenario", "resource", "random_seed"]
     whole = rows[is_nominal].set_index(keys)["gain"].rename("whole")
     rows = rows.join(whole, on=keys)
-    return rows.assign(share=rows["gain"] / rows["best"], kept=rows["gain"] / rows["whole"])
+    curved: pd.DataFrame = rows.assign(share=rows["gain"] / rows["best"], kept=rows["gain"] / rows["whole"])
+    return curved
 
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
@@ -50,9 +51,9 @@ def _metrics(found: pd.DataFrame) -> Iterator[tuple[str, float | None]]:
     for scenario, prefix in PREFIX.items():
         for condition, (resource, amount) in NAMED.items():
             at = (found["scenario"] == scenario) & (found["resource"] == resource) & (found["amount"] == amount)
-            means = found[at].groupby("method")[["share", "kept"]].mean()
-            for policy in means.index.intersection(list(POLICIES)):
-                yield f"{prefix}{policy}_of_optimum.{condition}", round(float(means.loc[policy, "share"]), 5)
+            share, kept = (found[at].groupby("method")[name].mean().to_dict() for name in ("share", "kept"))
+            for policy in (name for name in POLICIES if name in share):
+                yield f"{prefix}{policy}_of_optimum.{condition}", round(float(share[policy]), 5)
             for method, name in ((REFERENCE, "optimum"), (LEARNED, "sac")):
-                if method in means.index:
-                    yield f"{prefix}{name}_kept.{condition}", round(float(means.loc[method, "kept"]), 5)
+                if method in kept:
+                    yield f"{prefix}{name}_kept.{condition}", round(float(kept[method]), 5)
