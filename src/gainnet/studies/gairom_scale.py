@@ -161,7 +161,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     found = shares(table)
     note = (
         "Clients contend for the spectrum of edges; spectrum and the samples at which a model saturates grow with "
-        "their number, the square and its targets stay.\nTime from the graph of a round to everybody's association, one "
+        "their number, the square and its targets stay.\nTime from the graph of a round to the association, one "
         f"thread; {table['random_seed'].nunique()} worlds, median over 5 rounds. "
         "Bars: 95 % Student interval over worlds. The bound is Lagrangian."
     )
