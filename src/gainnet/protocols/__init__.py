@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 from gainnet.protocols.centralized import centralized, device_only
+from gainnet.protocols.cooperative import uidcg
+from gainnet.protocols.parallel import diug, uidg
 from gainnet.protocols.plan import Compute, Plan, Transfer
 from gainnet.protocols.pricing import Pricing, pricing, pricings
 from gainnet.protocols.run import channel_free, estimate, execute
@@ -14,6 +16,9 @@ PROTOCOLS: dict[str, Callable[..., Plan]] = {
     "uieg": uieg,
     "eiug": eiug,
     "ciag": ciag,
+    "uidg": uidg,
+    "diug": diug,
+    "uidcg": uidcg,
 }
 
 __all__ = [
@@ -26,10 +31,13 @@ __all__ = [
     "channel_free",
     "ciag",
     "device_only",
+    "diug",
     "eiug",
     "estimate",
     "execute",
     "pricing",
     "pricings",
+    "uidcg",
+    "uidg",
     "uieg",
 ]

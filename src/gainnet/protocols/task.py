@@ -9,9 +9,9 @@ from typing import final
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Name, Random
 from gainnet.core.types import NodeId, Place, Spec, Tensors
-from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.diffusion import Denoiser, DiffusionModel
 from gainnet.models.image_to_image import from_picture
-from gainnet.models.part import Part, Role, Sliceable
+from gainnet.models.part import Part, Role
 from gainnet.network.scenario import DEVICE
 from gainnet.protocols.plan import Arrived, Compute
 
@@ -95,7 +95,7 @@ class Task:
     model: DiffusionModel
     encoder: Part | None
     beginning: Part
-    denoiser: Sliceable
+    denoiser: Denoiser
 
     @staticmethod
     def of(model: DiffusionModel, strength: float | None = None) -> Task:
@@ -143,11 +143,13 @@ class Task:
             return ()
         return Compute(node, self.model.text_encoder), Compute(node, self.steps(start, stop))
 
-    def whole(self, node: NodeId, arrived: Arrived = frozenset()) -> tuple[Compute, ...]:
-        """Everything on one node, from the furthest latent that it has; a picture is encoded where it is."""
-        known = [k for k in range(self.num_steps + 1) if (node, self.latent(k)) in arrived]
-        if known:
-            return *self.infer(node, known[-1], self.num_steps), Compute(node, self.model.decoder)
+    def begun(self, node: NodeId, stop: int) -> tuple[Compute, ...]:
+        """Everything up to the latent after `stop` steps on one node; a picture is encoded where it is."""
         encoded = [Compute(node, self.encoder)] if self.encoder and node == DEVICE else []
-        begun = (*encoded, Compute(node, self.begin()))
-        return *begun, *self.infer(node, 0, self.num_steps), Compute(node, self.model.decoder)
+        return *encoded, Compute(node, self.begin()), *self.infer(node, 0, stop)
+
+    def whole(self, node: NodeId, arrived: Arrived = frozenset()) -> tuple[Compute, ...]:
+        """Everything on one node, from the furthest latent that it has."""
+        known = [k for k in range(self.num_steps + 1) if (node, self.latent(k)) in arrived]
+        left = self.infer(node, known[-1], self.num_steps) if known else self.begun(node, self.num_steps)
+        return *left, Compute(node, self.model.decoder)

@@ -1,0 +1,160 @@
+"""Mobile edge generation with edges in parallel: a candidate or a region each, which the device puts together.
+
+Definitions as in Zhong et al. (IEEE Network 2024); expansions of their acronyms inferred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gainnet.codecs.codec import AnyCodec
+from gainnet.core.types import NodeId
+from gainnet.models.attributes import SIDE, AttributeClassifier
+from gainnet.models.choice import AttributeChoice, DenoiserChoice
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.regions import Crop, Merge, Region, picture_scale, regional, regions_of
+from gainnet.network.scenario import DEVICE, EDGE
+from gainnet.protocols.cooperation import area
+from gainnet.protocols.plan import Arrived, Compute, Plan, Step, Transfer
+from gainnet.protocols.rescue import resilient
+from gainnet.protocols.shares import asked, handed_over
+from gainnet.protocols.task import IMAGE, Staged, Task
+
+
+def uidg(
+    model: DiffusionModel,
+    prompt_codec: AnyCodec,
+    seed_codec: AnyCodec,
+    midway_codec: AnyCodec,
+    image_codec: AnyCodec,
+    edges: tuple[NodeId, ...] = (EDGE,),
+    cut: int | None = None,
+    strength: float | None = None,
+) -> Plan:
+    """User-equipment inferencing, distributed generating: every edge generates a region of the picture.
+
+    device: first steps ==prompt, seed up==> edges: half of the steps whole, the others and the decoder on a region
+        ==image_k down==> device: merge
+
+    All edges take the same whole steps, which settle where things are, so nothing is exchanged between them.
+
+    Args:
+        model: whose parts run.
+        prompt_codec: carries the prompt.
+        seed_codec: carries the latent of the picture.
+        midway_codec: carries a latent between two steps.
+        image_codec: carries the region of a picture.
+        edges: 1 to 4.
+        cut: steps on the device; 1 by default, 0 with a picture.
+        strength: of image-to-image.
+    """
+    task = Task.of(model, strength)
+    at = task.cut(cut, default=1 if task.encoder is None else 0)
+    regions = regions_of(model, len(edges))
+
+    def shared_by(owners: Sequence[NodeId]) -> Plan:
+        helping = tuple(dict.fromkeys(owner for owner in owners if owner != DEVICE))
+        made: list[Step] = []
+        for k, (owner, region) in enumerate(zip(owners, regions, strict=True), 1):
+            made += (*_region(task, owner, region, k, at), *_down(owner, f"image_{k}", image_codec))
+        if not helping:
+            return Plan((*task.begun(DEVICE, at), *made, _merge(task, regions)), IMAGE)
+        prompt = Transfer(DEVICE, helping, "prompt", prompt_codec)
+        begun = handed_over(task, helping, at, seed_codec, midway_codec)
+        return Plan((prompt, *begun, *made, _merge(task, regions)), IMAGE)
+
+    def completed(alive: Sequence[NodeId], arrived: Arrived) -> list[Plan]:
+        return [shared_by(owners) for owners in _owners(edges, alive, "image", arrived)]
+
+    return resilient(shared_by(edges), task, edges, completed)
+
+
+def diug(
+    model: DiffusionModel,
+    prompt_codec: AnyCodec,
+    seed_codec: AnyCodec,
+    edges: tuple[NodeId, ...] = (EDGE,),
+    strength: float | None = None,
+) -> Plan:
+    """Distributed inferencing, user-equipment generating: every edge infers a seed, the device takes the best.
+
+    device: prompt ==up==> edges: denoise another noise each ==latent_k down==> device: decode all, choose
+
+    The first candidate is what one edge would have made.
+
+    Args:
+        model: whose parts run.
+        prompt_codec: carries the prompt.
+        seed_codec: carries the latents.
+        edges: one per candidate.
+        strength: of image-to-image.
+    """
+    task = Task.of(model, strength)
+    begun = [step for step in asked(task, edges, prompt_codec, seed_codec) if not _begins(step, task)]
+    inferred = [
+        step
+        for k, edge in enumerate(edges)
+        for step in (Compute(edge, task.begin(*(("candidate", k) if k else ()))), *task.infer(edge, 0, task.num_steps))
+    ]
+    sent = [Transfer(edge, (DEVICE,), "latent", seed_codec, f"latent_{k}") for k, edge in enumerate(edges, 1)]
+    plan = Plan((*begun, *inferred, *sent, *_chosen(task, range(1, len(edges) + 1))), IMAGE)
+
+    def fewer(alive: Sequence[NodeId], arrived: Arrived) -> list[Plan]:
+        there = [k for k in range(1, len(edges) + 1) if (DEVICE, f"latent_{k}") in arrived]
+        return [Plan(_chosen(task, there), IMAGE)] if there else []
+
+    return resilient(plan, task, edges, fewer)
+
+
+def _region(task: Task, owner: NodeId, region: Region, index: int, start: int) -> tuple[Compute, ...]:
+    """A region of the picture on one node: whole steps, then steps and decoder on the region alone."""
+    middle = start + (task.num_steps - start) // 2
+    latent, crop, piece = task.latent(middle), f"crop_{index}", f"latent_{index}"
+    share = area(region, task)
+    denoiser = regional(task.denoiser[middle:], region, {})
+    decoder = regional(task.model.decoder, region, {})
+    return (
+        Compute(owner, task.model.text_encoder),
+        *task.infer(owner, start, middle)[1:],
+        Compute(owner, Crop(latent, task.model.latent, region, crop)),
+        Compute(owner, Staged(denoiser, {"latent": crop}, {"latent": piece}, share=share)),
+        Compute(owner, Staged(decoder, {"latent": piece}, {"image": f"image_{index}"}, share=share)),
+    )
+
+
+def _down(owner: NodeId, tensor: str, codec: AnyCodec) -> tuple[Transfer, ...]:
+    return () if owner == DEVICE else (Transfer(owner, (DEVICE,), tensor, codec),)
+
+
+def _merge(task: Task, regions: Sequence[Region]) -> Compute:
+    names = tuple(f"image_{k}" for k in range(1, len(regions) + 1))
+    rectangles = tuple(region.scaled(picture_scale(task.model)) for region in regions)
+    return Compute(DEVICE, Merge(names, rectangles, task.model.image, "image"))
+
+
+def _owners(edges: Sequence[NodeId], alive: Sequence[NodeId], piece: str, arrived: Arrived) -> list[list[NodeId]]:
+    """Who makes which region when edges died: one of the living; the device, if it has a region but nobody lives."""
+    has_pieces = any((DEVICE, f"{piece}_{k}") in arrived for k in range(1, len(edges) + 1))
+    others = alive or ([DEVICE] if has_pieces else [])
+    return [[edge if edge in alive else other for edge in edges] for other in others]
+
+
+def _begins(step: Step, task: Task) -> bool:
+    return isinstance(step, Compute) and task.latent(0) in step.part.writes
+
+
+def _chosen(task: Task, candidates: Sequence[int]) -> tuple[Compute, ...]:
+    """The best of several seeds as a picture: by its attributes where they can be judged, else by the denoiser."""
+    model = task.model
+    latents = tuple(f"latent_{k}" for k in candidates)
+    if len(latents) == 1:
+        return (Compute(DEVICE, Staged(model.decoder, {"latent": latents[0]})),)
+    if model.name != "scenes" or model.image.shape[-1] != SIDE:
+        choice = DenoiserChoice(model.denoiser, latents)
+        return Compute(DEVICE, model.text_encoder), Compute(DEVICE, choice), Compute(DEVICE, model.decoder)
+    images = tuple(f"image_{k}" for k in candidates)
+    decoded = (
+        Compute(DEVICE, Staged(model.decoder, {"latent": latent}, {"image": image}))
+        for latent, image in zip(latents, images, strict=True)
+    )
+    return *decoded, Compute(DEVICE, AttributeChoice(images, AttributeClassifier.from_pretrained()))
