@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gainnet.core.errors import ModelError
+from gainnet.models.language import inputs_of
 
 Port = tuple[str, int | str]
 """A tensor argument of a module's call: (name of the module, place or keyword)."""
@@ -42,20 +43,6 @@ class Anatomy:
 
     stacks: tuple[Stack, ...]
     head: str
-
-
-def inputs_of(model: Any, tokens: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """Arguments of a forward pass without loss.
-
-    Args:
-        model: causal or encoder-decoder.
-        tokens: [batch, length].
-        labels: [batch, length of the labels], -100 where nothing is predicted.
-    """
-    given = {"input_ids": tokens}
-    if model.config.is_encoder_decoder:
-        given["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=labels)
-    return given
 
 
 def probe_of(model: Any) -> dict[str, Tensor]:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from gainnet.core.errors import ConfigError, ModelError
-from gainnet.learning.anatomy import Elsewhere, Port, anatomy_of, inputs_of, outputs_of, probe_of, tapped
+from gainnet.learning.anatomy import Elsewhere, Port, anatomy_of, outputs_of, probe_of, tapped
 from gainnet.learning.cut import Cut
+from gainnet.models.language import IGNORED, inputs_of, loss_of
 
-IGNORED = -100
 TOLERANCE = 1e-4
 
 
@@ -165,15 +165,6 @@ def split_step(split: SplitModel, tokens: Tensor, labels: Tensor, crossing: Cros
     crossing.computed("front_backward")
     _sum_tied(split, crossing)
     return loss.detach()
-
-
-def loss_of(model: Any, logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of labels, shifted by one for a causal model; -100 is ignored; 0 without any label."""
-    if not model.config.is_encoder_decoder:
-        logits, labels = logits[:, :-1], labels[:, 1:]
-    flat = labels.reshape(-1)
-    total = nn.functional.cross_entropy(logits.reshape(len(flat), -1), flat, ignore_index=IGNORED, reduction="sum")
-    return total / (flat != IGNORED).sum().clamp_min(1)
 
 
 def _at_edge(

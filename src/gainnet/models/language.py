@@ -13,6 +13,8 @@ from gainnet.core.errors import ConfigError, ModelError
 from gainnet.models.language_text import words
 
 PAD, END, UNKNOWN = "<pad>", "<end>", "<unknown>"
+IGNORED = -100
+"""Label of what is not predicted."""
 ABSTRACTS = "abstracts"
 """Name of the model that is trained here."""
 
@@ -130,26 +132,71 @@ def pack(texts: Sequence[str], tokenizer: Any, length: int) -> Tensor:
     return torch.tensor(stream[: num_rows * length], dtype=torch.long).reshape(num_rows, length)
 
 
-def mean_loss(model: nn.Module, tokens: Tensor, batch_size: int = 64) -> float:
+def inputs_of(model: Any, tokens: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Arguments of a forward pass without loss.
+
+    Args:
+        model: causal or encoder-decoder.
+        tokens: [batch, length].
+        labels: [batch, length of the labels], -100 where nothing is predicted.
+    """
+    given = {"input_ids": tokens}
+    if model.config.is_encoder_decoder:
+        given["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=labels)
+    return given
+
+
+def task_of(model: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """(tokens, labels) of rows of text: every next token; for an encoder-decoder the second half from the first."""
+    if not model.config.is_encoder_decoder:
+        return rows, rows
+    half = rows.shape[1] // 2
+    return rows[:, :half], rows[:, half:]
+
+
+def token_losses(model: Any, logits: Tensor, labels: Tensor) -> Tensor:
+    """[batch, predictions], cross-entropy in nats of labels, shifted by one for a causal model; 0 where ignored.
+
+    Args:
+        model: says whether labels are shifted.
+        logits: [batch, at least the length of the labels, num_tokens]; virtual tokens in front are passed over.
+        labels: [batch, length], -100 where nothing is predicted.
+    """
+    logits = logits[:, -labels.shape[1] :]
+    if not model.config.is_encoder_decoder:
+        logits, labels = logits[:, :-1], labels[:, 1:]
+    flat = nn.functional.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), ignore_index=IGNORED, reduction="none"
+    )
+    return flat.reshape(labels.shape)
+
+
+def loss_of(model: Any, logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of the labels that are not ignored; 0 without any. Arguments as `token_losses`."""
+    wanted = labels if model.config.is_encoder_decoder else labels[:, 1:]
+    return token_losses(model, logits, labels).sum() / (wanted != IGNORED).sum().clamp_min(1)
+
+
+def mean_loss(model: Any, rows: Tensor, batch_size: int = 64) -> float:
     """Mean cross-entropy per predicted token, in nats.
 
     Args:
-        model: a causal language model, or an encoder-decoder that is asked for the rows themselves.
-        tokens: [num_rows, length].
+        model: causal or encoder-decoder.
+        rows: [num_rows, length], tokens of text.
         batch_size: rows at once.
     """
-    losses = row_losses(model, tokens, batch_size)
-    return float(losses.mean())
+    return float(row_losses(model, rows, batch_size).mean())
 
 
 @torch.no_grad()
-def row_losses(model: nn.Module, tokens: Tensor, batch_size: int = 64) -> Tensor:
-    """[num_rows] float64, mean cross-entropy per predicted token of each row, in nats."""
+def row_losses(model: Any, rows: Tensor, batch_size: int = 64) -> Tensor:
+    """[num_rows] float64, mean cross-entropy per predicted token of each row, in nats; arguments as `mean_loss`."""
     was_training = model.training
     model.eval()
     found = []
-    for rows in tokens.split(batch_size):
-        logits, wanted = model(input_ids=rows).logits[:, :-1], rows[:, 1:]
-        found.append(nn.functional.cross_entropy(logits.mT.double(), wanted, reduction="none").mean(1))
+    for some in rows.split(batch_size):
+        tokens, labels = task_of(model, some)
+        logits = model(**inputs_of(model, tokens, labels)).logits
+        found.append(token_losses(model, logits.double(), labels).mean(1))
     model.train(was_training)
     return torch.cat(found)

@@ -2,8 +2,8 @@
 
 An abstract has five sections, and its conclusion follows from its results: the word of change says which way, and an
 effect counts when p < 0.05. In a domain a drug is given for few conditions and moves few outcomes, mostly one way.
-Public text has the same words and sentences, but sections in any order, words of all domains side by side, and facts
-that are often forgotten from one sentence to the next.
+Public text has the same words and sentences, but sections in any order, drugs that go with every condition of a field,
+and facts that are now and then forgotten from one sentence to the next.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIGNIFICANT, INSIGNIFICANT = ("0.001", "0.01", "0.02", "0.04"), ("0.08", "0.2", 
 CHANGES = ("fell", "rose")
 VERB_OF_CHANGE: Mapping[str, str] = {"fell": "lowers", "rose": "raises"}
 NO_EFFECT = "spares"
-SHARE_FORGOTTEN = 0.5
+SHARE_FORGOTTEN = 0.15
 """How often a sentence of public text draws a fact anew."""
 
 _TEMPLATES: Mapping[str, str] = {
@@ -149,11 +149,12 @@ def abstract(facts: Facts) -> str:
 
 
 def public_text(rng: np.random.Generator) -> str:
-    """Five sentences in any order, about facts of any field that come and go."""
-    facts = _any_facts(rng)
+    """Five sentences in any order, about facts of one field that come and go and follow no habit."""
+    domain = tuple(DOMAINS.values())[int(rng.integers(len(DOMAINS)))]
+    facts = _facts_without_habits(domain, rng)
     sentences = []
     for section in rng.permutation(SECTIONS):
-        anew = _any_facts(rng)
+        anew = _facts_without_habits(domain, rng)
         kept = {
             name: getattr(anew if rng.random() < SHARE_FORGOTTEN else facts, name)
             for name in Facts.__dataclass_fields__
@@ -196,18 +197,10 @@ def _sentence(section: str, facts: Facts) -> str:
     return _TEMPLATES[section].format(**{**facts.__dict__, "verb": facts.verb})
 
 
-def _any_facts(rng: np.random.Generator) -> Facts:
-    """Every word drawn on its own, from all fields."""
-    fields = list(DOMAINS.values())
-    drug, condition, outcome, group = (fields[i] for i in rng.integers(len(fields), size=4))
-    return Facts(
-        _one(drug.drugs, rng),
-        _one(condition.conditions, rng),
-        _one(outcome.outcomes, rng),
-        _one(group.groups, rng),
-        *(_one(choices, rng) for choices in (CONTROLS, SIZES, LENGTHS, CHANGES, PERCENTS)),
-        _one((*SIGNIFICANT, *INSIGNIFICANT), rng),
-    )
+def _facts_without_habits(domain: Domain, rng: np.random.Generator) -> Facts:
+    """Every word of a field as likely as any other."""
+    choices = (domain.drugs, domain.conditions, domain.outcomes, domain.groups, CONTROLS, SIZES, LENGTHS, CHANGES)
+    return Facts(*(_one(c, rng) for c in (*choices, PERCENTS, (*SIGNIFICANT, *INSIGNIFICANT))))
 
 
 def _mostly(few: np.ndarray, all_of_them: tuple[str, ...], rng: np.random.Generator) -> str:

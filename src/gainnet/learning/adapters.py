@@ -1,0 +1,80 @@
+"""Soft prompts, LoRA and adapters on a locked backbone, through PEFT; the only file that imports it."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from gainnet.core.errors import ConfigError, MissingExtraError
+
+Form = Literal["soft_prompt", "lora", "adapter"]
+FORMS: tuple[Form, ...] = ("soft_prompt", "lora", "adapter")
+"""What is trained: virtual tokens in front (Lester et al. 2021), low-rank updates of all linear maps in the blocks
+(Hu et al. 2022), or infused adapters that rescale keys, values and hidden units (Liu et al. 2022)."""
+
+
+def attach(model: Any, form: Form, size: int, random_seed: int = 0) -> Any:
+    """A model with something to train on a backbone that is locked: that of `model`, which is locked with it.
+
+    Args:
+        model: of transformers.
+        form: what is trained.
+        size: virtual tokens of a soft prompt, rank of LoRA; an adapter has no size.
+        random_seed: of the first values.
+
+    Raises:
+        ConfigError: an unknown form, a size below 1, or an architecture that PEFT has no adapter for.
+        MissingExtraError: PEFT is not installed.
+    """
+    if form not in FORMS:
+        raise ConfigError(f"form: {form!r} is unknown; choose one of {', '.join(FORMS)}")
+    if size < 1:
+        raise ConfigError(f"rank: {size} trains nothing; give 1 or more")
+    shared: dict[int, Any] = {id(p): p for p in model.parameters()}
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers for a property by its old name
+        torch.manual_seed(random_seed)
+        try:
+            return _peft().get_peft_model(copy.deepcopy(model, shared), _config(model, form, size))
+        except ValueError as error:
+            raise ConfigError(f"form: {form} does not fit this model ({str(error).splitlines()[0]})") from None
+
+
+def values_of_adapter(model: Any) -> dict[str, Tensor]:
+    """Copies of what is trained, by PEFT's names."""
+    found: Mapping[str, Tensor] = _peft().get_peft_model_state_dict(model)
+    return {name: x.detach().clone() for name, x in sorted(found.items())}
+
+
+def load_adapter(model: Any, values: Mapping[str, Tensor]) -> None:
+    """Copies values into what is trained."""
+    _peft().set_peft_model_state_dict(model, {name: x.float() for name, x in values.items()})
+
+
+def folded(model: Any) -> Any:
+    """A model of its own with LoRA or an adapter multiplied into its weights."""
+    return copy.deepcopy(model).merge_and_unload()
+
+
+def _config(model: Any, form: Form, size: int) -> Any:
+    peft = _peft()
+    task = "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
+    if form == "soft_prompt":
+        return peft.PromptTuningConfig(task_type=task, num_virtual_tokens=size)
+    if form == "lora":
+        # alpha = rank: the update is B A whatever the rank, so that updates of different ranks are comparable.
+        return peft.LoraConfig(task_type=task, r=size, lora_alpha=size, target_modules="all-linear")
+    return peft.IA3Config(task_type=task)
+
+
+def _peft() -> Any:
+    try:
+        import peft
+    except ImportError:
+        raise MissingExtraError("peft", "learning") from None
+    return peft

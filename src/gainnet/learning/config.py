@@ -1,0 +1,257 @@
+"""Learning by a few settings: the same for the command line, for studies and for scripts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, final
+
+import torch
+from torch import Tensor
+
+from gainnet.codecs import ACTIVATION_CODECS
+from gainnet.core.errors import ConfigError
+from gainnet.core.plugins import find, guarded
+from gainnet.core.randomness import Random
+from gainnet.learning.adapters import FORMS
+from gainnet.learning.algorithm import Algorithm
+from gainnet.learning.clients import Client, LocalTraining, Participation, cell_of, devices_of, partition
+from gainnet.learning.costs import StepCost, split_step_cost, whole_step_cost
+from gainnet.learning.cut import Cut
+from gainnet.learning.fedavg import FedAvg
+from gainnet.learning.fpl import Fpl
+from gainnet.learning.fsl import AveragedEdge, SharedEdge
+from gainnet.learning.runner import Progress, Run, run_rounds, silent
+from gainnet.models.language import load_language_model, pack
+from gainnet.models.language_text import DOMAINS, write_texts
+from gainnet.network.hardware import profile
+from gainnet.network.network import Network
+from gainnet.radio import CHANNELS, AnyLink, IdealLink, ShannonLink, TabulatedLink
+
+ALGORITHMS = ("fedavg", "fsl", "fsl_averaged", *FORMS)
+LINKS = ("ideal", "tabulated", "shannon")
+ABSTRACTS = Path(__file__).parents[1] / "models" / "pretrained" / "abstracts"
+TEST_SEED = (1 << 40) + 1
+
+
+@final
+@dataclass(frozen=True)
+class LearnConfig:
+    """Who learns what, how, and over which air.
+
+    Args:
+        algorithm: fedavg, fsl (shared edge part), fsl_averaged, soft_prompt, lora or adapter.
+        cut: for fsl: embedding_only or u_shape, with `+k` for k blocks on the device.
+        codec: for fsl: float32, float16, int8, top_k or `module:Class`.
+        model: abstracts (shipped), a folder, or a hub id in the local cache.
+        domains: fields of the synthetic abstracts.
+        texts: a text file, one text per line, in the place of the synthetic ones; the last tenth is the test.
+        num_texts: abstracts per domain.
+        row_length: tokens per row.
+        clients: how many devices.
+        skew: concentration of Dirichlet shares of the domains; `inf` for equal shares.
+        rounds: how many.
+        num_steps: mini-batches per client and round.
+        batch_size: rows per mini-batch.
+        rate: learning rate on the devices.
+        edge_rate: learning rate of a shared edge part; that of the devices when `None`.
+        optimizer: sgd or adamw.
+        rank: rank of LoRA, or virtual tokens of a soft prompt.
+        share: of the clients, per round.
+        drop_out: probability that a client falls away during a round.
+        deadline_s: priced seconds after which a client does not count.
+        link: ideal, tabulated (5G codewords at table speed) or shannon.
+        fading: awgn or rayleigh.
+        snr_db: mean SNR.
+        report_error_db: standard deviation of the error of SNR reports.
+        max_attempts: how often a codeword is sent at most.
+        bandwidth_hz: of the cell, which all devices share.
+        hardware: of the devices.
+        edge_hardware: of the edge.
+        random_seed: of everything that is drawn.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    algorithm: str = "fsl"
+    cut: str = "u_shape"
+    codec: str = "int8"
+    model: str = "abstracts"
+    domains: tuple[str, ...] = ("cardiology", "oncology", "endocrinology")
+    texts: str | None = None
+    num_texts: int = 400
+    row_length: int = 72
+    clients: int = 4
+    skew: float = math.inf
+    rounds: int = 10
+    num_steps: int = 4
+    batch_size: int = 8
+    rate: float = 1e-3
+    edge_rate: float | None = None
+    optimizer: Literal["sgd", "adamw"] = "adamw"
+    rank: int = 2
+    share: float = 1.0
+    drop_out: float = 0.0
+    deadline_s: float = math.inf
+    link: str = "tabulated"
+    fading: str = "awgn"
+    snr_db: float = 10.0
+    report_error_db: float = 0.0
+    max_attempts: int = 8
+    bandwidth_hz: float = 20e6
+    hardware: str = "phone"
+    edge_hardware: str = "edge_l4"
+    random_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.algorithm not in ALGORITHMS:
+            raise ConfigError(f"algorithm: {self.algorithm!r} is unknown; choose one of {', '.join(ALGORITHMS)}")
+        if self.link not in LINKS:
+            raise ConfigError(f"link: {self.link!r} is unknown; choose one of {', '.join(LINKS)}")
+        if self.fading not in CHANNELS:
+            raise ConfigError(f"fading: {self.fading!r} is unknown; choose one of {', '.join(CHANNELS)}")
+        for name in ("rounds", "clients", "num_texts", "rank"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: {getattr(self, name)} is below 1; give 1 or more")
+        if self.row_length < 4:
+            raise ConfigError(f"row_length: {self.row_length} tokens teach nothing; give 4 or more")
+        if self.random_seed < 0:
+            raise ConfigError(f"random_seed: {self.random_seed} is negative; give 0 or more")
+        if not self.domains:
+            raise ConfigError(f"domains: none is given; choose among {', '.join(DOMAINS)}")
+        Cut.parse(self.cut), self.training, self.participation
+
+    @property
+    def training(self) -> LocalTraining:
+        """What a client trains in a round."""
+        return LocalTraining(self.optimizer, self.rate, self.num_steps, self.batch_size)
+
+    @property
+    def participation(self) -> Participation:
+        """Who takes part."""
+        return Participation(self.share, self.drop_out, self.deadline_s)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Session:
+    """Everything that rounds need.
+
+    Args:
+        algorithm: what a round is.
+        clients: who learns.
+        test_rows: text that nobody trains on.
+        cost: of one step.
+        states_per_value: numbers that the optimizer keeps per trained parameter.
+    """
+
+    algorithm: Algorithm
+    clients: tuple[Client, ...]
+    test_rows: Tensor
+    cost: StepCost
+    states_per_value: int
+
+
+def open_session(config: LearnConfig) -> Session:
+    """Model, text, cell and algorithm of a configuration.
+
+    Raises:
+        ConfigError: a field is unknown or does not fit another one.
+        ModelError: the model cannot be loaded or cut.
+    """
+    network = network_of(config)
+    model, tokenizer = open_model(config.model)
+    train, test = texts_of(config)
+    rows = [pack(texts, tokenizer, config.row_length) for texts in train]
+    parts = partition(rows, config.clients, config.skew, Random.of(config.random_seed).child("partition"))
+    clients = tuple(Client(name, part) for name, part in zip(devices_of(config.clients), parts, strict=True))
+    algorithm, cost = make_algorithm(config, model, network)
+    test_rows = pack(test, tokenizer, config.row_length)
+    return Session(algorithm, clients, test_rows, cost, config.training.states_per_value)
+
+
+def learn(config: LearnConfig, out: Path | None = None, progress: Progress = silent) -> Run:
+    """Runs all rounds of a configuration, or goes on where they were stopped; errors as `open_session`."""
+    session = open_session(config)
+    settings = {key: value for key, value in asdict(config).items() if key not in ("rounds", "random_seed")}
+    settings |= {"deadline_s": str(config.deadline_s), "skew": str(config.skew)}
+    return run_rounds(
+        session.algorithm,
+        session.clients,
+        session.test_rows,
+        config.rounds,
+        config.random_seed,
+        out,
+        settings,
+        progress,
+    )
+
+
+def open_model(name: str) -> tuple[Any, Any]:
+    """Model and tokenizer: the shipped one by its name, else as `load_language_model`."""
+    return load_language_model(str(ABSTRACTS) if name == "abstracts" else name)
+
+
+def texts_of(config: LearnConfig) -> tuple[list[list[str]], list[str]]:
+    """(texts by kind to train on, texts to test on)."""
+    if config.texts is not None:
+        lines = _lines(Path(config.texts))
+        count = max(1, len(lines) // 10)
+        return [lines[:-count]], lines[-count:]
+    train = [write_texts(domain, config.num_texts, 1 + config.random_seed) for domain in config.domains]
+    return train, [text for domain in config.domains for text in write_texts(domain, 120, TEST_SEED)]
+
+
+def make_algorithm(config: LearnConfig, model: Any, network: Network) -> tuple[Algorithm, StepCost]:
+    """The algorithm of a configuration on a model, and what one step of it costs."""
+    rows = torch.zeros(config.batch_size, config.row_length, dtype=torch.long)
+    training, who = config.training, config.participation
+    if config.algorithm == "fedavg":
+        cost = whole_step_cost(model, rows)
+        return FedAvg(model, network, training, cost, who), cost
+    if config.algorithm in FORMS:
+        fpl = Fpl(model, network, training, StepCost(0, 0, 0, 0, 0), config.algorithm, config.rank, participation=who)
+        fpl.init(Random.of(0))
+        cost = whole_step_cost(fpl.model_of(fpl.init(Random.of(0))), rows)
+        return replace(fpl, cost=cost), cost
+    cut = Cut.parse(config.cut)
+    codec = guarded("codec", find("codec.activations", config.codec, ACTIVATION_CODECS))
+    cost = split_step_cost(model, cut, rows)
+    costs = {cut.name: cost}
+    if config.algorithm == "fsl_averaged":
+        return AveragedEdge(model, network, training, costs, cut, codec, who), cost
+    edge_rate = config.rate if config.edge_rate is None else config.edge_rate
+    return SharedEdge(model, network, training, costs, cut, codec, edge_rate, who), cost
+
+
+def network_of(config: LearnConfig) -> Network:
+    """One edge and the devices, on links that share the spectrum."""
+    up, down = _link(config, up=True), _link(config, up=False)
+    return cell_of(devices_of(config.clients), profile(config.edge_hardware), profile(config.hardware), (up,), (down,))
+
+
+def _link(config: LearnConfig, up: bool) -> AnyLink:
+    device, edge = profile(config.hardware), profile(config.edge_hardware)
+    sender, receiver = (device, edge) if up else (edge, device)
+    powers = {"tx_power_w": sender.tx_power_w, "rx_power_w": receiver.rx_power_w}
+    air = {"medium": "up" if up else "down", "bandwidth_hz": config.bandwidth_hz, "snr_db": config.snr_db} | powers
+    channel = CHANNELS[config.fading]()
+    if config.link == "ideal":
+        return IdealLink()
+    if config.link == "shannon":
+        return ShannonLink(channel, **air)
+    arq = {"report_error_db": config.report_error_db, "max_attempts": config.max_attempts}
+    return TabulatedLink(channel, **air, **arq)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"texts: {path} cannot be read ({error}); give a UTF-8 file, one text per line") from None
+    if len(lines) < 2:
+        raise ConfigError(f"texts: {path} holds {len(lines)} texts; give at least 2, one per line")
+    return lines

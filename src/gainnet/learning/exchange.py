@@ -1,0 +1,149 @@
+"""One round on the air: what is computed and sent is done for real and booked in the one ledger."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from gainnet.codecs.activations import Octets
+from gainnet.codecs.codec import AnyCodec
+from gainnet.core.randomness import Random
+from gainnet.core.report import Report
+from gainnet.core.types import NodeId, Spec, Tensors
+from gainnet.learning.payloads import check_kind, from_bytes, to_bytes
+from gainnet.models.part import Role
+from gainnet.network.network import Network
+from gainnet.network.scenario import EDGE
+from gainnet.protocols.ledger import Ledger
+from gainnet.protocols.plan import Compute, Transfer
+from gainnet.protocols.pricing import SHIPPED
+
+
+@final
+@dataclass(frozen=True)
+class Work:
+    """A piece of training as the ledger sees it: what it takes, what it waits for and what waits for it.
+
+    Args:
+        name: what is computed.
+        flops: floating-point operations of the whole mini-batch.
+        reads: names of tensors that have to be on the node.
+        makes: names of tensors that are there afterwards.
+    """
+
+    name: str
+    flops: float
+    reads: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
+    memory_bytes: float = 0.0
+    role: Role = "other"
+    num_passes: int = 1
+
+    @property
+    def writes(self) -> Mapping[str, Spec]:
+        return dict.fromkeys(self.makes, Spec(()))
+
+    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
+        """The tensors as they are: gradients stay in the modules that made them."""
+        return {name: tensors[name] for name in self.makes if name in tensors}
+
+
+@final
+class Exchange:
+    """Carries payloads between nodes in one round, and books what it took.
+
+    Args:
+        network: nodes and links.
+        random: streams of this round, of one item.
+        allowed: kinds of payload that may cross.
+    """
+
+    def __init__(self, network: Network, random: Random, allowed: frozenset[str]) -> None:
+        self._network, self._random, self._allowed = network, random, allowed
+        self._ledger = Ledger(network, SHIPPED, 1)
+        self._num_sent: Counter[tuple[NodeId, NodeId, str]] = Counter()
+
+    def compute(
+        self, node: NodeId, name: str, flops: float, reads: Sequence[str] = (), makes: Sequence[str] = ()
+    ) -> float:
+        """Book a computation that was just run; the priced time when it ends.
+
+        Args:
+            node: where.
+            name: of what.
+            flops: of the whole mini-batch.
+            reads: tensors it waited for.
+            makes: tensors that wait for it.
+        """
+        self._ledger.computed(Compute(node, Work(name, flops, tuple(reads), tuple(makes))))
+        return self._ledger.report().steps[-1].stop_s
+
+    def send(self, kind: str, source: NodeId, targets: tuple[NodeId, ...], x: Tensor, codec: AnyCodec) -> list[Any]:
+        """[(tensor, [batch] bool arrived) per target], a tensor as it is received; what is lost is concealed.
+
+        Args:
+            kind: of payload.
+            source: who sends.
+            targets: who receives; one transmission for all.
+            x: [batch, *shape].
+            codec: turns it into a payload.
+
+        Raises:
+            PlanError: this kind may not cross, or no link carries it.
+        """
+        check_kind(kind, self._allowed)
+        step = Transfer(source, targets, kind, codec)
+        streams = [self._stream(step, target, x.shape[0]) for target in targets]
+        links = [self._network.link(source, target, codec.emits) for target in targets]
+        states = [link.observe(stream) for link, stream in zip(links, streams, strict=True)]
+        payload = codec.encode(x, torch.stack([state.reported_snr for state in states]).amin(dim=0))
+        received, usages = [], []
+        for link, state, stream in zip(links, states, streams, strict=True):
+            got, usage = link.send(payload, state, stream)
+            arrived = torch.tensor([s is not None for s in getattr(got, "strings", [b""] * x.shape[0])])
+            received.append((codec.decode(got, Spec(tuple(x.shape[1:]))), arrived))
+            usages.append(usage)
+        self._ledger.sent(step, usages)
+        return received
+
+    def send_file(
+        self, kind: str, source: NodeId, targets: tuple[NodeId, ...], tensors: Mapping[str, Tensor]
+    ) -> list[dict[str, Tensor] | None]:
+        """Named tensors of one type as a safetensors file, per target; `None` where it did not arrive.
+
+        Both ends know names and shapes, so the file holds one tensor with all values in the order of the names.
+        Errors as `send`.
+        """
+        content = to_bytes({"values": torch.cat([tensors[name].reshape(-1) for name in sorted(tensors)])})
+        received = self.send(kind, source, targets, content[None], Octets())
+        return [_named(from_bytes(x[0])["values"], tensors) if bool(came[0]) else None for x, came in received]
+
+    def send_up(
+        self, kind: str, source: NodeId, tensors: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor] | None, float]:
+        """As `send_file`, to the edge; and the priced time when it arrived."""
+        (received,) = self.send_file(kind, source, (EDGE,), tensors)
+        return received, self._ledger.report().steps[-1].stop_s
+
+    def report(self) -> Report:
+        """What was booked so far."""
+        return self._ledger.report()
+
+    def _stream(self, step: Transfer, target: NodeId, num_items: int) -> Random:
+        """Streams of the items of one transmission, by their place in it and by how often was sent before."""
+        key = (step.source, target, step.tensor)
+        self._num_sent[key] += 1
+        drawn = self._random.generators("air", *key, self._num_sent[key])[0].integers(1 << 62, size=num_items)
+        return Random(tuple(int(x) for x in drawn), (num_items,))
+
+
+def _named(values: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A flat tensor as tensors of known names and shapes, in the order of the names."""
+    names = sorted(like)
+    parts = values.split([like[name].numel() for name in names])
+    return {name: part.reshape(like[name].shape) for name, part in zip(names, parts, strict=True)}
