@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from gainnet.cli import generate, installation, orchestrate, study, train
+from gainnet.cli import generate, installation, orchestrate, study, train, train_orchestration
 from gainnet.core.errors import GainnetError
 
 app = typer.Typer(
@@ -25,7 +25,7 @@ app.add_typer(train.app, name="train")
 _INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended."""
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "train_orchestration"]
 
 
 def main() -> None:

@@ -22,6 +22,11 @@ class Correlation(Protocol):
 class GainFunction(Protocol):
     """How the worth of samples saturates: 0 at 0, increasing, concave."""
 
+    @property
+    def scale_samples(self) -> float:
+        """Samples at which it bends."""
+        ...
+
     def __call__(self, samples: Tensor) -> Tensor:
         """[...] of samples [...] >= 0."""
         ...

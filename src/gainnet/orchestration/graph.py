@@ -69,6 +69,7 @@ class Graph:
         num_sharing: [*batch, num_clients, num_models], clients on the model's edge if this client joins and no other
             moves.
         workload: most samples for each model at that sharing, at most the ceiling.
+        most: the ceiling itself, whatever this CR has left for sensing.
         gain: [*batch, num_clients, num_models], $\\omega f(x)$ of that workload.
     """
 
@@ -85,6 +86,7 @@ class Graph:
     edge_of_model: Tensor
     num_sharing: Tensor
     workload: Workload
+    most: Workload
     gain: Tensor
 
     @property
@@ -117,8 +119,12 @@ class Graph:
 
     def workload_at(self, num_sharing: Tensor) -> Workload:
         """[*batch, num_clients, num_models], most samples if that many clients were on each model's edge."""
-        band = self.regime.bandwidth_hz(self.own_hz.unsqueeze(-1), num_sharing.expand_as(self.correlation))
-        return _workload(self.ceiling, self.pool, band, self.spent, self.sensing, self.tasks)
+        return self.workload_with(self.regime.bandwidth_hz(self.own_hz.unsqueeze(-1), num_sharing))
+
+    def workload_with(self, band_hz: Tensor) -> Workload:
+        """[..., *batch, num_clients, num_models], most samples if clients had that bandwidth in the next CR."""
+        band_hz = band_hz.expand(torch.broadcast_shapes(band_hz.shape, self.correlation.shape))
+        return _workload(self.ceiling, self.pool, band_hz, self.spent, self.sensing, self.tasks)
 
 
 def graph_of(world: World, regime: Regime, cr: int, state: State) -> Graph:
@@ -141,13 +147,14 @@ def graph_of(world: World, regime: Regime, cr: int, state: State) -> Graph:
     joined = counts + (~there).long()
     next_band = regime.bandwidth_hz(world.bandwidth_hz.unsqueeze(-1), joined)
     ceiling = world.scenario.rounds.ceiling
-    workload = _workload(ceiling, pool, next_band, spent, sensing, tasks)
+    most = _most(ceiling, pool, next_band, sensing, tasks)
+    workload = workload_up_to(pool.unsqueezed(), spent.unsqueezed(), sensing, most)
     num_targets = torch.maximum(*(_targets_of(world, cr, kind) for kind in ("num_wireless", "num_visual")))
     correlation = correlation_of(world, cr)
     gain = correlation * regime.function(workload.samples)
     return Graph(
         regime, ceiling, world.scenario.rounds.num_rounds - cr, world.bandwidth_hz, pool, spent, tasks, sensing,
-        num_targets, correlation, edge_of_model, joined, workload, gain,
+        num_targets, correlation, edge_of_model, joined, workload, most, gain,
     )  # fmt: skip
 
 
@@ -198,9 +205,14 @@ def _workload(
     ceiling: Ceiling, pool: Pool, band_hz: Tensor, spent: Consumption, sensing: Sensing, tasks: Task
 ) -> Workload:
     """What can be sensed in this CR, at most what the ceiling allows on the bandwidth of the next."""
+    most = _most(ceiling, pool, band_hz, sensing, tasks)
+    return workload_up_to(pool.unsqueezed(), spent.unsqueezed(), sensing, most)
+
+
+def _most(ceiling: Ceiling, pool: Pool, band_hz: Tensor, sensing: Sensing, tasks: Task) -> Workload:
     now = pool.unsqueezed()
     following = Pool(band_hz, now.cycles_per_s.expand_as(band_hz), now.duration_s.expand_as(band_hz))
-    return workload_up_to(now, spent.unsqueezed(), sensing, CEILINGS[ceiling](following, sensing, tasks))
+    return CEILINGS[ceiling](following, sensing, tasks)
 
 
 def _of_client(tasks: Task, model: Tensor) -> Task:

@@ -55,7 +55,7 @@ class Targets(BaseModel):
 class SensingNumbers(BaseModel):
     """What sensors see and what a sample takes.
 
-    In one CR a target has at most `most_samples_per_target` that differ, of each kind; without it there is no such limit.
+    In one CR a target has at most `most_samples_per_target` that differ, of each kind; without it there is no limit.
     """
 
     model_config = _STRICT

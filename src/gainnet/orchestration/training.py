@@ -1,0 +1,261 @@
+"""How policies are learned: many worlds at once, soft actor-critic, checkpoints that go on where they were."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import final
+
+import torch
+from torch import Tensor
+
+from gainnet.agents.discrete_sac import DiscreteSac, SacSettings
+from gainnet.agents.replay import Replay
+from gainnet.core.errors import ConfigError, unknown_name
+from gainnet.core.files import check_writable, write_whole
+from gainnet.core.randomness import Random
+from gainnet.orchestration.features import NAMES, Sight
+from gainnet.orchestration.graph import State, graph_of
+from gainnet.orchestration.learned import CONFIG, WEIGHTS, Learned
+from gainnet.orchestration.network import PairNetwork
+from gainnet.orchestration.regime import Contention, Independent, Regime
+from gainnet.orchestration.rollout import advance
+from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_of
+from gainnet.orchestration.world import World, draw_world
+
+CHECKPOINT = "checkpoint.safetensors"
+FIRST_WORLD = 1_000_000
+"""Worlds of smaller random seeds are never trained on."""
+REGIMES: dict[str, type[Independent] | type[Contention]] = {"independent": Independent, "contention": Contention}
+"""Regimes by name."""
+
+_AVERAGE = 0.995
+_WARMUP = 20
+
+Progress = Callable[[int, int, dict[str, float]], None]
+"""Told (iterations made, iterations in all, losses and mean gain of a round)."""
+
+
+@final
+@dataclass(frozen=True)
+class TrainingConfig:
+    """What a training run depends on.
+
+    Args:
+        scenario: name or TOML file.
+        regime: `independent` or `contention`.
+        random_seed: of weights, worlds and draws, in [0, 1000).
+        num_iterations: times that worlds are played and networks updated, >= 1.
+        worlds_per_iteration: played at once, 1 to 1000.
+        updates_per_iteration: >= 1.
+        rounds_per_update: rounds of worlds in a batch, with all their clients, >= 1.
+        replay_rounds: rounds of worlds that are remembered, >= 1.
+        width: of the networks, 1 to 4096.
+        least_factor: in (0, 1]; time, bandwidth and compute rate of every iteration are multiplied by factors from here
+            to 1, each left alone every other time, so that the policy meets scarcity.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    scenario: str
+    regime: str
+    random_seed: int = 0
+    num_iterations: int = 150
+    worlds_per_iteration: int = 16
+    updates_per_iteration: int = 16
+    rounds_per_update: int = 8
+    replay_rounds: int = 4000
+    width: int = 64
+    least_factor: float = 0.45
+
+    def __post_init__(self) -> None:
+        if self.regime not in REGIMES:
+            raise unknown_name("regime", self.regime, REGIMES)
+        ranges = {
+            "random_seed": (0, 999),
+            "num_iterations": (1, 100_000),
+            "worlds_per_iteration": (1, 1000),
+            "updates_per_iteration": (1, 10_000),
+            "rounds_per_update": (1, 10_000),
+            "replay_rounds": (1, 1_000_000),
+            "width": (1, 4096),
+        }
+        for name, (least, most) in ranges.items():
+            if not least <= getattr(self, name) <= most:
+                raise ConfigError(f"training.{name}: {getattr(self, name)} is outside {least} to {most}")
+        if not 0 < self.least_factor <= 1:
+            raise ConfigError(f"training.least_factor: {self.least_factor} is outside (0, 1]")
+
+
+def train(config: TrainingConfig, folder: Path, progress: Progress) -> Path:
+    """A policy, written to a folder that `load_policy` reads; an interrupted run in the folder goes on.
+
+    Args:
+        config: what to train.
+        folder: made when missing; must not lie in the package.
+        progress: told after every iteration.
+
+    Raises:
+        ConfigError: the folder cannot be written, lies in the package or holds another run.
+    """
+    if folder.resolve().is_relative_to(Path(__file__).resolve().parents[1]):
+        raise ConfigError(f"out: {folder} lies in the package; give a folder of your own")
+    check_writable(folder)
+    run = TrainingRun(config)
+    run.resume(folder / CHECKPOINT)
+    while run.iteration < config.num_iterations:
+        losses = run.advance()
+        if run.iteration % 10 == 0 or run.iteration == config.num_iterations:
+            write_whole(folder / CHECKPOINT, run.checkpoint())
+        progress(run.iteration, config.num_iterations, losses)
+    return run.export(folder)
+
+
+@final
+class TrainingRun:
+    """A run between two iterations; everything in it follows from its config and the number of iterations made."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self.config, self.iteration = config, 0
+        self.scenario = load_scenario(config.scenario)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.random_seed)
+            actor = PairNetwork(len(NAMES), config.width, scale=10.0)
+            critic = PairNetwork(len(NAMES), config.width, scale=1.0)
+            self.agent = DiscreteSac(actor, critic, SacSettings())
+        self.replay = Replay(config.replay_rounds)
+        self.average = self.agent.actor_tensors()
+
+    def advance(self) -> dict[str, float]:
+        """One iteration: worlds are played with the policy as it is, then the networks learn from what they remember."""
+        config = self.config
+        first = FIRST_WORLD + 1_000_000 * config.random_seed + self.iteration * config.worlds_per_iteration
+        random = Random.of(range(first, first + config.worlds_per_iteration))
+        scenario = varied(self.scenario, config.least_factor, first)
+        source = torch.Generator().manual_seed(first)
+        gain = self._play(draw_world(scenario, random), REGIMES[config.regime].of(scenario), source)
+        losses: dict[str, float] = {}
+        for _ in range(config.updates_per_iteration):
+            batch = self.replay.draw(config.rounds_per_update, source)
+            losses = self.agent.update(batch, self._factor())
+            for name, x in self.agent.actor_tensors().items():
+                self.average[name].lerp_(x, 1 - _AVERAGE)
+        self.iteration += 1
+        return losses | {"gain": gain}
+
+    def policy(self) -> Learned:
+        """The policy of the averaged weights."""
+        network = PairNetwork(len(NAMES), self.config.width, scale=1.0)
+        network.load_state_dict(self.average)
+        return Learned(network.eval().requires_grad_(False))
+
+    def checkpoint(self) -> bytes:
+        """Everything that the next iteration depends on, as a safetensors file."""
+        from safetensors.torch import save
+
+        tensors = {f"agent.{name}": x for name, x in self.agent.tensors().items()}
+        tensors |= {f"average.{name}": x for name, x in self.average.items()}
+        tensors |= {f"replay.{name}": x.contiguous() for name, x in self.replay.tensors().items()}
+        metadata = {
+            "config": json.dumps(asdict(self.config)),
+            "iteration": str(self.iteration),
+            "next": str(self.replay.next),
+        }
+        return save(tensors, metadata)
+
+    def resume(self, path: Path) -> None:
+        """Goes on from a checkpoint, if there is one; raises `ConfigError` when it is damaged or of another run."""
+        from safetensors import SafetensorError, safe_open
+
+        if not path.exists():
+            return
+        try:
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata()
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+            found = json.loads(metadata["config"])
+            self.iteration, following = int(metadata["iteration"]), int(metadata["next"])
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"out: {path} is damaged ({error}); remove it or give another folder") from None
+        if found != asdict(self.config):
+            raise ConfigError(f"out: {path} is of a run with other numbers; give another folder, or the same numbers")
+        self.agent.load(_below("agent", tensors))
+        self.average = _below("average", tensors)
+        self.replay.load(_below("replay", tensors), following)
+
+    def export(self, folder: Path) -> Path:
+        """Weights and config.json of the averaged policy."""
+        from safetensors.torch import save
+
+        weights = save({name: x.contiguous() for name, x in self.average.items()})
+        config = {
+            "kind": "orchestration policy",
+            "sha256": hashlib.sha256(weights).hexdigest(),
+            "features": list(NAMES),
+            "width": self.config.width,
+            "training": asdict(self.config),
+        }
+        write_whole(folder / WEIGHTS, weights)
+        write_whole(folder / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
+        return folder
+
+    def _factor(self) -> float:
+        """Of the learning rates: up over the first iterations, then down in half a cosine."""
+        rise = min(1.0, (self.iteration + 1) / _WARMUP)
+        share = self.iteration / self.config.num_iterations
+        return rise * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * share)))
+
+    def _play(self, world: World, regime: Regime, source: torch.Generator) -> float:
+        """One episode of every world into the memory; the mean gain of a round."""
+        state, gains = State.empty(world), []
+        rows: list[dict[str, Tensor]] = []
+        num_rounds = world.scenario.rounds.num_rounds
+        for cr in range(num_rounds):
+            graph = graph_of(world, regime, cr, state)
+            sight = Sight.of(graph)
+            if rows:
+                rows[-1]["next_observation"] = sight.features
+            model = self.agent.act(sight.features, source)
+            over = torch.full(model.shape, cr + 1 == num_rounds)
+            rows.append(
+                {
+                    "observation": sight.features,
+                    "next_observation": torch.zeros_like(sight.features),
+                    "action": model,
+                    "reward": sight.rewards(model).float(),
+                    "done": over,
+                }
+            )
+            _, state, gain = advance(world, regime, cr, graph, model)
+            gains.append(gain)
+        for row in rows:
+            self.replay.add(row)
+        return float(torch.stack(gains).mean())
+
+
+def varied(scenario: Scenario, least_factor: float, random_seed: int) -> Scenario:
+    """The scenario with less time, bandwidth (clients' and edges') and compute rate; each stays every other time.
+
+    Args:
+        scenario: to vary.
+        least_factor: smallest factor.
+        random_seed: of the factors.
+    """
+    drawn = Random.of(random_seed).uniform((3, 2), "factors").tolist()
+    time, band, rate = (1.0 if stay < 0.5 else least_factor**strength for stay, strength in drawn)
+    fields = scenario.model_dump()
+    fields["rounds"]["duration_s"] *= time
+    fields["clients"]["bandwidth_hz"] = [band * x for x in fields["clients"]["bandwidth_hz"]]
+    fields["clients"]["cycles_per_s"] = [rate * x for x in fields["clients"]["cycles_per_s"]]
+    for edge in fields["edges"]:
+        edge["bandwidth_hz"] *= band
+    return scenario_of(fields)
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{prefix}."): x for name, x in tensors.items() if name.startswith(f"{prefix}.")}
