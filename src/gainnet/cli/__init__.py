@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from gainnet.cli import generate, installation, orchestrate, study, train, train_orchestration
+from gainnet.cli import generate, installation, learn, orchestrate, study, train, train_orchestration
 from gainnet.core.errors import GainnetError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.add_typer(generate.app)
 app.add_typer(orchestrate.app)
 app.add_typer(installation.app)
+app.add_typer(learn.app)
 app.add_typer(study.app, name="study")
 app.add_typer(train.app, name="train")
 

@@ -1,4 +1,4 @@
-"""Training: `train scenes | seed-basis`."""
+"""Training: `train scenes | seed-basis | language`."""
 
 from __future__ import annotations
 
@@ -60,6 +60,23 @@ def train_seed_basis(
         num_renders = 12000 if model == "scenes" else 0
         train(model, out, num_latents, num_renders, random_seed, progress=lambda n, total: tell(n, total, "latents"))
     typer.echo(out)
+
+
+@app.command("language")
+def train_language(
+    out: Annotated[Path, typer.Option(help="Folder for checkpoints and model.")],
+    preset: Annotated[
+        Preset, typer.Option(help="default makes the shipped weights, tiny tries the code.")
+    ] = Preset.default,
+    random_seed: Annotated[int, typer.Option(help="Of text, weights and mini-batches.")] = 0,
+) -> None:
+    """Train the small language model on public text. Goes on where it was stopped."""
+    from gainnet.training.language import PRESETS
+    from gainnet.training.language import train_language as train
+
+    with training_progress() as tell:
+        trained = train(out, random_seed, PRESETS[preset.value], tell)
+    typer.echo(f"{out}: {trained['test_loss']} nats per token")
 
 
 def _words(pair: str) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from gainnet.models.language_text import DOMAINS, PUBLIC, write_texts
 from gainnet.training.loop import Progress, cpu_seconds, silent, train
 
 ROW_LENGTH = 72
-NUM_TEXTS, NUM_TEST_TEXTS = 12_000, 400
+NUM_TEXTS, NUM_TEST_TEXTS = 6_000, 200
 TEST_SEED = 1 << 40
 """Texts of this random seed are never trained on."""
 
@@ -43,8 +43,8 @@ class LanguageTraining:
     hidden_size: int = 64
     num_layers: int = 4
     num_heads: int = 4
-    num_steps: int = 4000
-    batch_size: int = 16
+    num_steps: int = 1600
+    batch_size: int = 8
     rate: float = 4e-3
     checkpoint_every: int = 200
 
