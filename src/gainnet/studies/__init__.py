@@ -17,10 +17,11 @@ from gainnet.studies.results import RunFolder
 from gainnet.studies.runner import DEFAULT_OUT, Progress, StudyResult, silent
 from gainnet.studies.runner import draw_figures as _draw
 from gainnet.studies.runner import run_study as _run
+from gainnet.studies.sketch import SKETCH
 from gainnet.studies.study import Case, Method, Study
 
 AnyStudy = Study[Any]
-STUDIES: dict[str, AnyStudy] = {study.name: study for study in (IMAGE_QUALITY, PROMPT_FIDELITY)}
+STUDIES: dict[str, AnyStudy] = {study.name: study for study in (IMAGE_QUALITY, PROMPT_FIDELITY, SKETCH)}
 
 __all__ = [
     "PRESETS",
