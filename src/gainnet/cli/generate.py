@@ -22,7 +22,18 @@ Prompt = Annotated[str | None, typer.Argument(help="What to draw.", show_default
 PromptsFile = Annotated[Path | None, typer.Option("--prompts", help="A file with one prompt per line, run as a batch.")]
 Protocol = Annotated[str, typer.Option(help="See `gainnet protocols`; or module:function.")]
 SnrDb = Annotated[float, typer.Option(help="Mean received Es/N0 in dB.")]
-Fading = Annotated[str, typer.Option(help="awgn, rayleigh, ideal (no errors, no noise), or module:Class.")]
+Fading = Annotated[
+    str,
+    typer.Option(
+        help="awgn, rayleigh, rician, jakes, tdl-a to -e, cdl-a to -e, ideal (no errors, no noise), or module:Class."
+    ),
+]
+Trace = Annotated[str | None, typer.Option(help="A .csv file with a column snr_db; a row is one fading block.")]
+ReportErrorDb = Annotated[float, typer.Option(help="Standard deviation of the error of SNR reports in dB.")]
+ReportDelay = Annotated[int, typer.Option(help="Fading blocks between the measurement of an SNR and its use.")]
+Harq = Annotated[str, typer.Option(help="none (send failed codewords anew) or ir (incremental redundancy).")]
+NumDevices = Annotated[int, typer.Option(help="Devices of the cell that ask at once; prompts are dealt to them.")]
+SchedulerName = Annotated[str, typer.Option("--scheduler", help="round_robin or proportional_fair.")]
 CodecOf = Annotated[
     list[str] | None,
     typer.Option(
@@ -73,6 +84,12 @@ def generate(
     cut: Cut = None,
     cooperation: Cooperation = None,
     deadline_s: DeadlineS = None,
+    trace: Trace = None,
+    report_error_db: ReportErrorDb = 0.0,
+    report_delay: ReportDelay = 0,
+    harq: Harq = "none",
+    num_devices: NumDevices = 1,
+    scheduler: SchedulerName = "round_robin",
     fail: Annotated[
         list[str] | None,
         typer.Option(help="NODE@STEP: an edge that dies before a step, e.g. edge_2@3; again for more."),
@@ -121,6 +138,12 @@ def estimate(
     cut: Cut = None,
     cooperation: Cooperation = None,
     deadline_s: DeadlineS = None,
+    trace: Trace = None,
+    report_error_db: ReportErrorDb = 0.0,
+    report_delay: ReportDelay = 0,
+    harq: Harq = "none",
+    num_devices: NumDevices = 1,
+    scheduler: SchedulerName = "round_robin",
     as_json: AsJson = False,
 ) -> None:
     """Price a generation without running it: the same report, in expectation."""
@@ -134,15 +157,43 @@ def estimate(
 
 
 @app.command()
-def protocols(as_json: AsJson = False) -> None:
-    """List who computes what and what is on the air."""
+def protocols(
+    show_plan: Annotated[str | None, typer.Option(help="Draw the plan of this protocol.")] = None,
+    num_edges: Annotated[int | None, typer.Option(help="Edges of the drawn plan.")] = None,
+    cooperation: Cooperation = None,
+    num_steps: Annotated[int, typer.Option(help="Sampler steps of the drawn plan.")] = 4,
+    out: Annotated[Path | None, typer.Option(help="A PNG file for the drawn plan; the terminal when left out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List who computes what and what is on the air, or draw one plan."""
+    if show_plan is not None:
+        return _show_plan(show_plan, num_edges, cooperation, num_steps, out)
     with status("loading"):
         from gainnet.generation.describe import describe_protocols
 
         described = describe_protocols()
     if as_json:
         return print_json({"protocols": described})
-    return print_table("Protocols", ("protocol", "edge runs", "device runs", "on the air", "what it is"), described)
+    columns = ("protocol", "edges", "edge runs", "device runs", "on the air", "what it is")
+    return print_table("Protocols", columns, described)
+
+
+def _show_plan(name: str, num_edges: int | None, cooperation: str | None, num_steps: int, out: Path | None) -> None:
+    with status("loading"):
+        from gainnet.core.files import write_whole
+        from gainnet.generation import GenerationConfig
+        from gainnet.generation.describe import PROMPT, TWO, plan_of, takes_edges
+        from gainnet.models.loading import load_model
+        from gainnet.protocols import PROTOCOLS
+        from gainnet.protocols.drawing import draw_figure, draw_text
+
+        several = name in PROTOCOLS and takes_edges(PROTOCOLS[name])
+        edges = (TWO if several else 1) if num_edges is None else num_edges
+        config = GenerationConfig((PROMPT,), name, num_edges=edges, cooperation=cooperation)
+        plan = plan_of(config, load_model(num_steps=num_steps))
+        if out is not None:
+            write_whole(out, draw_figure(plan))
+    typer.echo(draw_text(plan) if out is None else out)
 
 
 def _config(options: Mapping[str, Any]) -> GenerationConfig:

@@ -152,7 +152,8 @@ class ChannelState:
         snr: [*batch], mean received Es/N0 over the ensemble, linear (E|h|^2 = 1, E|s|^2 = 1).
         gain: [*batch], complex coefficient h of the first fading block, known to the receiver.
         reported_snr: [*batch], linear SNR of the first block that the sender was told; may be wrong.
-        block_length: channel uses with one gain; later blocks are drawn when sending.
+        block_length: channel uses that the report is true for: those with one gain, or a slot of a selective channel;
+            later blocks are drawn when sending.
     """
 
     snr: Tensor

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +13,11 @@ from gainnet.codecs import (
     AVIF,
     JPEG,
     PNG,
+    AnalogSketch,
     Float32,
     LinearCode,
     QuantizedSeed,
+    QuantizedSketch,
     RawAnalog,
     RawPixels,
     SeedBasis,
@@ -25,33 +26,27 @@ from gainnet.codecs import (
     WebP,
 )
 from gainnet.codecs.codec import AnyCodec
-from gainnet.codecs.rate_matched import RateMatched, typical_rayleigh_snrs
+from gainnet.codecs.rate_matched import RateMatched
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.plugins import find, guarded, require_members
-from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, Symbols
-from gainnet.core.units import db_to_linear
+from gainnet.generation.air import bearers, block_length, typical_snrs
 from gainnet.generation.budget import Budget
-from gainnet.generation.config import GenerationConfig
+from gainnet.generation.config import IDEAL, GenerationConfig
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import SHIPPED
 from gainnet.network import Network, cell, profile
 from gainnet.network.file import network_of
-from gainnet.network.hardware import Hardware
 from gainnet.network.scenario import DEVICE, wire_between
 from gainnet.protocols import PROTOCOLS
 from gainnet.protocols.deadline import within
 from gainnet.protocols.plan import Plan, Transfer
-from gainnet.radio import AWGN, CHANNELS, AnalogLink, DigitalLink, IdealLink
-from gainnet.radio.channel import Channel
+from gainnet.radio import IdealLink
 from gainnet.radio.link import AnyLink
 
-IDEAL = "ideal"
-DEFAULTS = {"prompt": "text", "image": "webp", "seed": "linear", "midway": "raw"}
+DEFAULTS = {"prompt": "text", "image": "webp", "seed": "linear", "midway": "raw", "sketch": "quantized"}
 FIXED = ("float32", "raw_pixels", "uniform")
 """Codecs that cannot be told how much to send."""
-
-NUM_DRAWN_GAINS = 64
 
 
 @final
@@ -109,6 +104,12 @@ CODECS: Mapping[str, Mapping[str, Builder]] = {
         "uniform": lambda c: UniformQuantizer(),
         "float32": lambda c: Float32(),
     },
+    "sketch": {
+        "quantized": lambda c: c.matched(lambda bits: QuantizedSketch(max_bits=bits), QuantizedSketch()),
+        "analog": lambda c: AnalogSketch(c.num_channel_uses),
+        "raw_pixels": lambda c: RawPixels(),
+        "float32": lambda c: Float32(),
+    },
     "image": {
         "jpeg": lambda c: c.matched(lambda bits: JPEG(max_bits=bits), JPEG()),
         "png": lambda c: c.matched(lambda bits: PNG(max_bits=bits), PNG()),
@@ -130,13 +131,6 @@ def build_network(config: GenerationConfig) -> Network:
     up, down = bearers(config, device, edge), bearers(config, edge, device)
     wired = wire_between if config.fading != IDEAL else lambda source, target: IdealLink()
     return cell(edge, device, up, down, config.num_edges, wired)
-
-
-def bearers(config: GenerationConfig, source: Hardware, target: Hardware) -> tuple[AnyLink, ...]:
-    """What one node reaches another with over the air: bits, and symbols."""
-    if config.fading == IDEAL:
-        return IdealLink(), AnalogLink(AWGN(), math.inf, config.bandwidth_hz)
-    return _bearers(_channel(config.fading), config, source, target)
 
 
 def build_plan(config: GenerationConfig, model: DiffusionModel, network: Network) -> Plan:
@@ -227,7 +221,7 @@ def _content(config: GenerationConfig, model: DiffusionModel, network: Network) 
         config.num_channel_uses,
         network.link(network.edges[0], DEVICE, Bits),
         typical_snrs(config),
-        sys.maxsize if config.fading == IDEAL else _channel(config.fading).block_length,
+        block_length(config),
         sum(len(prompt.encode()) for prompt in config.prompts) / len(config.prompts),
     )
 
@@ -262,25 +256,3 @@ def _plugged(field: str, codec_class: Any, content: Content) -> AnyCodec:
     if codec.emits not in (Bits, Symbols):
         raise ConfigError(f"{field}: {type(codec).__name__}.emits must be Bits or Symbols")
     return codec
-
-
-def _channel(fading: str) -> Channel:
-    channel: Channel = guarded("fading", find("fading", fading, CHANNELS))
-    require_members("fading", channel, ("block_length", "first_gain", "transmit"))
-    return channel
-
-
-def _bearers(channel: Channel, config: GenerationConfig, source: Hardware, target: Hardware) -> tuple[AnyLink, ...]:
-    air = channel, config.snr_db, config.bandwidth_hz, source.tx_power_w, target.rx_power_w
-    return DigitalLink(*air), AnalogLink(*air)
-
-
-def typical_snrs(config: GenerationConfig) -> tuple[float, ...]:
-    """Equally likely linear SNRs of a block: one without fading, quantiles with it, draws for a plugged-in channel."""
-    mean = db_to_linear(config.snr_db)
-    if config.fading in ("awgn", IDEAL):
-        return (mean,)
-    if config.fading == "rayleigh":
-        return typical_rayleigh_snrs(mean)
-    gains = guarded("fading", _channel(config.fading).first_gain, Random.of(range(NUM_DRAWN_GAINS)))
-    return tuple((mean * gains.abs().square()).tolist())

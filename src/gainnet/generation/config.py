@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import final
+from typing import Literal, final
 
 from gainnet.core.errors import ConfigError
 
 MIN_SNR_DB, MAX_SNR_DB = -60.0, 100.0
 MAX_CHANNEL_USES = 10_000_000
 MAX_PROMPT_BYTES = 2048
+MAX_REPORT_DELAY = 1_000_000
+IDEAL = "ideal"
 MAX_EDGES = 16
 
 
@@ -23,7 +25,8 @@ class GenerationConfig:
         prompts: one or more texts, each at most 2,048 bytes of UTF-8.
         protocol: a name that `gainnet protocols` lists, or `module:function`.
         snr_db: mean received Es/N0, -60 to 100 dB (E|h|^2 = 1, E|s|^2 = 1).
-        fading: `awgn`, `rayleigh`, `ideal` (error-free links), or `module:Class` of a channel.
+        fading: `awgn`, `rayleigh`, `rician`, `jakes`, `tdl-a` to `-e`, `cdl-a` to `-e`, `ideal` (error-free links), or
+            `module:Class` of a channel.
         codec: which codec carries a `seed`, a latent `midway`, an `image`, a `sketch` or a `prompt`; by name or
             `module:Class`.
         num_channel_uses: complex channel uses per picture of the content transfer; the codec's own choice when `None`.
@@ -45,6 +48,13 @@ class GenerationConfig:
         cooperation: how edges share one generation: `pipeline`, `guidance` or `regions`; its own choice when `None`.
         deadline_s: time after which a transfer is given up and what is missing is concealed; none when `None`.
         failures: (node, index of the step before which it dies).
+        trace: a .csv file with a column snr_db (or SNR) in the place of `fading`; a row is one fading block, and the
+            mean SNR is the trace's own.
+        report_error_db: standard deviation of the error of every SNR report to the sender.
+        report_delay: fading blocks between the measurement of a report and its use.
+        harq: `none` sends failed codewords anew, `ir` sends incremental redundancy.
+        num_devices: devices of the cell that ask at once, 1 to 64; prompts are dealt to them in turn.
+        scheduler: who gets a block: `round_robin` or `proportional_fair`.
 
     Raises:
         ConfigError: a field is out of range.
@@ -77,6 +87,12 @@ class GenerationConfig:
     cooperation: str | None = None
     deadline_s: float | None = None
     failures: tuple[tuple[str, int], ...] = ()
+    trace: str | None = None
+    report_error_db: float = 0.0
+    report_delay: int = 0
+    harq: Literal["none", "ir"] = "none"
+    num_devices: int = 1
+    scheduler: str = "round_robin"
 
     def __post_init__(self) -> None:
         if not self.prompts:
@@ -93,6 +109,17 @@ class GenerationConfig:
         if not 0.0 < self.bandwidth_hz <= 1e12:
             raise ConfigError(f"bandwidth_hz: {self.bandwidth_hz} is outside 0 to 1e12 Hz")
         self._check_edges()
+        self._check_air()
+
+    def _check_air(self) -> None:
+        if self.trace is not None and self.fading != "awgn":
+            raise ConfigError(f"trace: it takes the place of --fading {self.fading}; give one of the two")
+        if not 0.0 <= self.report_error_db < float("inf"):
+            raise ConfigError(f"report_error_db: {self.report_error_db} is out of range; give 0 or more dB")
+        if not 0 <= self.report_delay <= MAX_REPORT_DELAY:
+            raise ConfigError(f"report_delay: {self.report_delay} is outside 0 to {MAX_REPORT_DELAY} blocks")
+        if self.harq not in ("none", "ir"):
+            raise ConfigError(f"harq: {self.harq!r} is unknown; choose none or ir")
 
     def _check_edges(self) -> None:
         if not 0.0 < self.strength <= 1.0:

@@ -17,9 +17,10 @@ from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import NodeId, Place, Spec
-from gainnet.generation.assemble import IDEAL, assemble, build_network, typical_snrs
+from gainnet.generation.air import typical_snrs
+from gainnet.generation.assemble import assemble, build_network
 from gainnet.generation.baseline import Baseline, best_image_codec
-from gainnet.generation.config import GenerationConfig
+from gainnet.generation.config import IDEAL, GenerationConfig
 from gainnet.generation.picture import open_picture
 from gainnet.generation.quality import Quality, quality
 from gainnet.models.diffusion import DiffusionModel
@@ -87,6 +88,7 @@ def generate(
     Raises:
         GainnetError: the configuration, the model or the plan does not fit; one line says how to mend it.
     """
+    config = dealt(config)
     opened = open_model(config) if model is None else model
     network = build_network(config)
     _check_failures(config, network)
@@ -112,12 +114,23 @@ def estimate(config: GenerationConfig, model: DiffusionModel | None = None) -> R
     Raises:
         GainnetError: as `generate`.
     """
+    config = dealt(config)
     opened = open_model(config) if model is None else model
     network = build_network(config)
     plan, _ = assemble(config, opened, network)
     num_bytes = max(len(prompt.encode()) for prompt in config.prompts)
     given = {PROMPT: Spec((num_bytes,))} | ({PICTURE: opened.image} if config.image is not None else {})
     return estimate_plan(plan, given, network, pricing(config.priced_as), num_items=len(config.prompts))
+
+
+def dealt(config: GenerationConfig) -> GenerationConfig:
+    """The configuration with a prompt for every device of the cell: item k is device k's, prompts repeat in turn.
+
+    >>> dealt(GenerationConfig(("a red star", "a blue house"), num_devices=3)).prompts
+    ('a red star', 'a blue house', 'a red star')
+    """
+    num_items = max(config.num_devices, len(config.prompts))
+    return replace(config, prompts=tuple(config.prompts[k % len(config.prompts)] for k in range(num_items)))
 
 
 def inputs(config: GenerationConfig, model: DiffusionModel) -> dict[Place, Tensor]:

@@ -13,7 +13,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import ChannelState, Usage
 from gainnet.core.units import db_to_linear
-from gainnet.radio.channel import Channel, Evolving, Selective
+from gainnet.radio.channel import Channel, Evolving, Selective, coherent_uses
 
 
 class RadioLink(Protocol):
@@ -77,7 +77,7 @@ def observe(link: RadioLink, random: Random) -> ChannelState:
     """
     gain = link.channel.first_gain(random)
     snr = torch.full(random.batch, db_to_linear(link.snr_db))
-    return ChannelState(snr, gain, _reported(link, snr, gain, random), link.channel.block_length)
+    return ChannelState(snr, gain, _reported(link, snr, gain, random), coherent_uses(link.channel))
 
 
 def observe_at(link: RadioLink, random: Random, blocks: Tensor, reports: Random) -> ChannelState:

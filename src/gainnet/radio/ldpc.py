@@ -112,7 +112,8 @@ def demodulate(received: Symbols, bits_per_symbol: int) -> Tensor:
 def code_of(codeword: Codeword) -> tuple[int, int, int]:
     """Information bits, coded bits before repetition, bits per symbol."""
     k = codeword.num_information_bits
-    return k, min(codeword.num_coded_bits, 5 * k), codeword.mcs.bits_per_symbol
+    order = codeword.mcs.bits_per_symbol
+    return k, min(codeword.num_coded_bits, 5 * k // order * order), order
 
 
 @lru_cache(maxsize=128)

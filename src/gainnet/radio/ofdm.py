@@ -25,10 +25,10 @@ _REPORT_STEP = 6
 class Ofdm:
     r"""Channel uses are the content elements of OFDM slots behind a delay profile.
 
-    content --> grid with pilots --> $y_{k,t} = h_{k,t} s_{k,t} + n_{k,t}$ --> $\hat h$ of pilots --> symbols
+    content --> grid with pilots --> $y_{k,t} = h_{k,t} s_{k,t} + n_{k,t}$ --> $\hat h$ --> symbols
 
-    Received symbols hold $\hat h$ as gain and $\sigma^2 + E|h - \hat h|^2$ as noise variance: an estimation error acts as
-    noise on symbols of unit power. The cyclic prefix is longer than the delays, and Doppler shifts are small against
+    Received symbols hold $\hat h$ as gain and $\sigma^2 + E|h - \hat h|^2$ as noise variance: an estimation error is
+    noise to symbols of unit power. The cyclic prefix is longer than the delays, and Doppler shifts are small against
     the subcarrier spacing, so elements do not disturb each other. Pilots take `Grid.pilot_share` of all elements and
     are not counted as channel uses; they are the same for all that is sent.
 

@@ -106,8 +106,8 @@ def _laid(llr: Tensor, places: Tensor, length: int) -> Tensor:
 
 def _interleaved(bits: Tensor, order: int) -> Tensor:
     """Bit interleaver of TS 38.212, section 5.4.2.2: written row by row, read column by column."""
-    return bits.reshape(*bits.shape[:-1], order, -1).transpose(-1, -2).flatten(-2)
+    return bits.reshape(len(bits), order, bits.shape[-1] // order).transpose(-1, -2).flatten(-2)
 
 
 def _deinterleaved(bits: Tensor, order: int) -> Tensor:
-    return bits.reshape(*bits.shape[:-1], -1, order).transpose(-1, -2).flatten(-2)
+    return bits.reshape(len(bits), bits.shape[-1] // order, order).transpose(-1, -2).flatten(-2)

@@ -22,9 +22,9 @@ SIGHT_DOPPLER: Final = 0.7
 @final
 @dataclass(frozen=True)
 class Tdl:
-    r"""Delays and powers of TR 38.901, Tables 7.7.2-1 to -5, as Sionna has them; a tap is a Jakes process.
+    r"""Delays and powers of TR 38.901, Tables 7.7.2-1 to -5, as in Sionna; a tap is a Jakes process.
 
-    $a_{l,n} \sim \mathcal{CN}(0, P_l / N)$, $\nu_{l,n} = \nu \cos\alpha_{l,n}$ with one angle in each of $N$ equal sectors
+    $a_{l,n} \sim \mathcal{CN}(0, P_l / N)$, $\nu_{l,n} = \nu \cos\alpha_{l,n}$, one angle in each of $N$ sectors
 
     Args:
         name: A, B, C (no path in sight), D or E.
