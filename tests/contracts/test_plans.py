@@ -48,6 +48,7 @@ def plan_of(name: str, model: DiffusionModel, seed_codec: AnyCodec) -> Plan:
         "image_codec": RawPixels(),
         "seed_codec": seed_codec,
         "midway_codec": seed_codec,
+        "sketch_codec": RawPixels(),
     }
     protocol = PROTOCOLS[name]
     return protocol(model, **{key: codecs[key] for key in inspect.signature(protocol).parameters if key in codecs})

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from gainnet.protocols.centralized import centralized, device_only
-from gainnet.protocols.cooperative import uidcg
-from gainnet.protocols.parallel import diug, uidg
+from gainnet.protocols.cooperative import dcsuc, uidcg
+from gainnet.protocols.parallel import diug, dsuc, uidg
 from gainnet.protocols.plan import Compute, Plan, Transfer
 from gainnet.protocols.pricing import Pricing, pricing, pricings
 from gainnet.protocols.run import channel_free, estimate, execute
-from gainnet.protocols.single_edge import ciag, eiug, uieg
+from gainnet.protocols.single_edge import ciag, eiug, esuc, uieg
 
 PROTOCOLS: dict[str, Callable[..., Plan]] = {
     "centralized": centralized,
@@ -16,9 +16,12 @@ PROTOCOLS: dict[str, Callable[..., Plan]] = {
     "uieg": uieg,
     "eiug": eiug,
     "ciag": ciag,
+    "esuc": esuc,
     "uidg": uidg,
     "diug": diug,
+    "dsuc": dsuc,
     "uidcg": uidcg,
+    "dcsuc": dcsuc,
 }
 
 __all__ = [
@@ -30,10 +33,13 @@ __all__ = [
     "centralized",
     "channel_free",
     "ciag",
+    "dcsuc",
     "device_only",
     "diug",
+    "dsuc",
     "eiug",
     "estimate",
+    "esuc",
     "execute",
     "pricing",
     "pricings",

@@ -12,9 +12,10 @@ from gainnet.core.types import NodeId
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.network.scenario import DEVICE, EDGE
 from gainnet.protocols.cooperation import cooperate
-from gainnet.protocols.plan import Arrived, Compute, Plan, Transfer
+from gainnet.protocols.plan import Arrived, Compute, Plan, Step, Transfer
 from gainnet.protocols.rescue import resilient
-from gainnet.protocols.shares import handed_over
+from gainnet.protocols.shares import asked, handed_over
+from gainnet.protocols.sketching import completed, sketcher
 from gainnet.protocols.task import IMAGE, Task
 
 
@@ -61,3 +62,44 @@ def uidcg(
         ]
 
     return resilient(Plan(steps, IMAGE), task, edges, alone)
+
+
+def dcsuc(
+    model: DiffusionModel,
+    prompt_codec: AnyCodec,
+    seed_codec: AnyCodec,
+    sketch_codec: AnyCodec,
+    edges: tuple[NodeId, ...] = (EDGE,),
+    cooperation: str | None = None,
+    strength: float | None = None,
+) -> Plan:
+    """Distributed cooperative sketching, user-equipment completing: edges share one generation, one sends its sketch.
+
+    device: prompt ==up==> edges: all steps together, decoder and sketch on one ==sketch down==> device: completing
+
+    What the device makes is compared with the picture of that edge.
+
+    Args:
+        model: whose parts run.
+        prompt_codec: carries the prompt.
+        seed_codec: carries the latent of the picture up.
+        sketch_codec: carries the sketch.
+        edges: that share the steps.
+        cooperation: `pipeline`, `guidance` or `regions`; see `cooperate`.
+        strength: of image-to-image.
+    """
+    task = Task.of(model, strength)
+    shared = cooperate(task, edges, 0, cooperation)
+
+    def sketched(edge: NodeId) -> tuple[Step, ...]:
+        drawn = Compute(edge, sketcher(model))
+        return drawn, Transfer(edge, (DEVICE,), "sketch", sketch_codec), *completed(task)
+
+    def alone(alive: Sequence[NodeId], arrived: Arrived) -> list[Plan]:
+        if (DEVICE, "sketch") in arrived:
+            return [Plan(completed(task), IMAGE)]
+        return [Plan((*task.whole(edge, arrived), *sketched(edge)), IMAGE) for edge in alive]
+
+    begun = asked(task, edges, prompt_codec, seed_codec)
+    steps = (*begun, *shared.steps, Compute(shared.ends_on, model.decoder), *sketched(shared.ends_on))
+    return resilient(Plan(steps, IMAGE, reference=(shared.ends_on, "image")), task, edges, alone)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gainnet.codecs.codec import AnyCodec
-from gainnet.core.types import NodeId
+from gainnet.core.types import NodeId, Spec
 from gainnet.models.attributes import SIDE, AttributeClassifier
 from gainnet.models.choice import AttributeChoice, DenoiserChoice
 from gainnet.models.diffusion import DiffusionModel
@@ -18,6 +18,7 @@ from gainnet.protocols.cooperation import area
 from gainnet.protocols.plan import Arrived, Compute, Plan, Step, Transfer
 from gainnet.protocols.rescue import resilient
 from gainnet.protocols.shares import asked, handed_over
+from gainnet.protocols.sketching import completed, merged_sketch, sketcher
 from gainnet.protocols.task import IMAGE, Staged, Task
 
 
@@ -63,10 +64,10 @@ def uidg(
         begun = handed_over(task, helping, at, seed_codec, midway_codec)
         return Plan((prompt, *begun, *made, _merge(task, regions)), IMAGE)
 
-    def completed(alive: Sequence[NodeId], arrived: Arrived) -> list[Plan]:
+    def replaced(alive: Sequence[NodeId], arrived: Arrived) -> list[Plan]:
         return [shared_by(owners) for owners in _owners(edges, alive, "image", arrived)]
 
-    return resilient(shared_by(edges), task, edges, completed)
+    return resilient(shared_by(edges), task, edges, replaced)
 
 
 def diug(
@@ -104,6 +105,50 @@ def diug(
         return [Plan(_chosen(task, there), IMAGE)] if there else []
 
     return resilient(plan, task, edges, fewer)
+
+
+def dsuc(
+    model: DiffusionModel,
+    prompt_codec: AnyCodec,
+    seed_codec: AnyCodec,
+    sketch_codec: AnyCodec,
+    edges: tuple[NodeId, ...] = (EDGE,),
+    strength: float | None = None,
+) -> Plan:
+    """Distributed sketching, user-equipment completing: every edge sketches a region, the device merges and completes.
+
+    device: prompt ==up==> edges: half of the steps whole, the others, decoder and sketch on a region
+        ==sketch_k down==> device: merge, completing
+
+    Args:
+        model: whose parts run.
+        prompt_codec: carries the prompt.
+        seed_codec: carries the latent of the picture up.
+        sketch_codec: carries the sketch of a region.
+        edges: 1 to 4.
+        strength: of image-to-image.
+    """
+    task, regions = Task.of(model, strength), regions_of(model, len(edges))
+    pieces = tuple(f"sketch_{k}" for k in range(1, len(edges) + 1))
+
+    def shared_by(owners: Sequence[NodeId]) -> Plan:
+        helping = tuple(dict.fromkeys(owner for owner in owners if owner != DEVICE))
+        made: list[Step] = []
+        for k, (owner, region) in enumerate(zip(owners, regions, strict=True), 1):
+            drawn = Staged(sketcher(model, _picture(task, region)), {"image": f"image_{k}"}, {"sketch": pieces[k - 1]})
+            made += (*_region(task, owner, region, k, 0), Compute(owner, drawn))
+            made += _down(owner, pieces[k - 1], sketch_codec)
+        begun = asked(task, helping, prompt_codec, seed_codec) if helping else task.begun(DEVICE, 0)
+        return Plan((*begun, *made, merged_sketch(task, regions, pieces), *completed(task)), IMAGE)
+
+    def replaced(alive: Sequence[NodeId], arrived: Arrived) -> list[Plan]:
+        return [shared_by(owners) for owners in _owners(edges, alive, "sketch", arrived)]
+
+    return resilient(shared_by(edges), task, edges, replaced)
+
+
+def _picture(task: Task, region: Region) -> Spec:
+    return region.scaled(picture_scale(task.model)).of(task.model.image)
 
 
 def _region(task: Task, owner: NodeId, region: Region, index: int, start: int) -> tuple[Compute, ...]:

@@ -12,6 +12,7 @@ from gainnet.network.scenario import DEVICE, EDGE
 from gainnet.protocols.plan import Compute, Plan, Transfer
 from gainnet.protocols.rescue import resilient
 from gainnet.protocols.shares import asked, handed_over
+from gainnet.protocols.sketching import completed, sketcher
 from gainnet.protocols.task import IMAGE, Task
 
 
@@ -105,3 +106,35 @@ def ciag(
         Compute(DEVICE, model.decoder),
     )
     return resilient(Plan(steps, IMAGE), task, (EDGE,))
+
+
+def esuc(
+    model: DiffusionModel,
+    prompt_codec: AnyCodec,
+    seed_codec: AnyCodec,
+    sketch_codec: AnyCodec,
+    strength: float | None = None,
+) -> Plan:
+    """Edge sketching, user-equipment completing: the edge sends a small picture, the device makes a large one of it.
+
+    device: prompt ==up==> edge: everything, sketch ==sketch down==> device: image-to-image from the sketch
+
+    What the device makes is compared with the edge's own picture.
+
+    Args:
+        model: whose parts run.
+        prompt_codec: carries the prompt.
+        seed_codec: carries the latent of the picture up.
+        sketch_codec: carries the sketch.
+        strength: of image-to-image.
+    """
+    task = Task.of(model, strength)
+    steps = (
+        *asked(task, (EDGE,), prompt_codec, seed_codec),
+        *task.infer(EDGE, 0, task.num_steps),
+        Compute(EDGE, model.decoder),
+        Compute(EDGE, sketcher(model)),
+        Transfer(EDGE, (DEVICE,), "sketch", sketch_codec),
+        *completed(task),
+    )
+    return resilient(Plan(steps, IMAGE, reference=(EDGE, "image")), task, (EDGE,))
