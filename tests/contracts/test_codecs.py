@@ -14,6 +14,7 @@ from gainnet.codecs import (
     SEED_CODECS,
     SKETCH_CODECS,
     TEXT_CODECS,
+    MatchedSeed,
     Octets,
     RawAnalog,
     SeedBasis,
@@ -55,6 +56,10 @@ def test_seed_codec(name: str) -> None:
 
 def test_repeated_raw_seed() -> None:
     check_codec(RawAnalog(num_channel_uses=256), RANDOM.normal(LATENT, "unit"))
+
+
+def test_seed_with_its_noise_variance() -> None:
+    check_codec(MatchedSeed(), RANDOM.normal((257,), "handed"))
 
 
 @pytest.mark.parametrize("name", IMAGE_CODECS)

@@ -9,6 +9,7 @@ from gainnet.codecs.digital_seed import QuantizedSeed
 from gainnet.codecs.edge_map import EdgeMap
 from gainnet.codecs.image import AVIF, JPEG, PNG, WebP
 from gainnet.codecs.linear import LinearCode, linear_mse, linear_powers
+from gainnet.codecs.matched_seed import MatchedSeed
 from gainnet.codecs.opta import backward_test_channel, gaussian_opta, reverse_water_filling
 from gainnet.codecs.quantizer import UniformQuantizer
 from gainnet.codecs.raw import Float32, RawAnalog, RawPixels
@@ -58,6 +59,7 @@ __all__ = [
     "Float32",
     "Int8",
     "LinearCode",
+    "MatchedSeed",
     "Octets",
     "QuantizedSeed",
     "QuantizedSketch",
