@@ -14,6 +14,7 @@ from gainnet.radio.bler import BlerTables, load_bler_tables
 from gainnet.radio.mcs import LADDER, MAX_CODEWORD_BYTES, MIN_CODEWORD_BYTES, NUM_CRC_BITS
 
 _LONG_SPANNING_BYTES = 62
+_EFFICIENCY = torch.tensor([m.spectral_efficiency for m in LADDER], dtype=torch.float64)
 
 
 @final
@@ -97,8 +98,7 @@ def payload_bits_that_fit(adaptation: LinkAdaptation, num_channel_uses: float, r
 
 def num_uses(mcs_index: Tensor, num_bytes: Tensor) -> Tensor:
     """[...], channel uses of codewords, as `Codeword.num_channel_uses`."""
-    efficiency = torch.tensor([m.spectral_efficiency for m in LADDER], dtype=torch.float64)
-    return ((8 * num_bytes + NUM_CRC_BITS) / efficiency[mcs_index] - 1e-9).ceil().long()
+    return ((8 * num_bytes + NUM_CRC_BITS) / _EFFICIENCY[mcs_index] - 1e-9).ceil().long()
 
 
 def tables() -> BlerTables:

@@ -244,9 +244,11 @@ class _Progress:
         self.uses[rows] += lengths
         self.tries[rows] += 1
         item = segments.item[rows]
+        self.num_rounds[item.unique()] += 1
+        if not isinstance(link.channel, Evolving):
+            return
         took = torch.zeros_like(self.free_block).index_add(0, item, _num_blocks(link, lengths))
         self.free_block += took + _num_blocks(link, torch.tensor(math.ceil(link.feedback_delay_s * link.bandwidth_hz)))
-        self.num_rounds[item.unique()] += 1
 
     def outcome(self, link: ArqLink, segments: Segments, num_items: int) -> Outcome:
         again = (self.tries - 1).clamp_min(0.0)
