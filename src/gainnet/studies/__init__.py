@@ -10,6 +10,7 @@ from typing import Any, final
 from gainnet.core.errors import ConfigError
 from gainnet.core.plugins import find
 from gainnet.studies.comparison import Comparison, compare
+from gainnet.studies.hand_over import HAND_OVER
 from gainnet.studies.image_quality import IMAGE_QUALITY
 from gainnet.studies.presets import PRESETS, as_json, load_config
 from gainnet.studies.prompt_fidelity import PROMPT_FIDELITY
@@ -21,7 +22,7 @@ from gainnet.studies.sketch import SKETCH
 from gainnet.studies.study import Case, Method, Study
 
 AnyStudy = Study[Any]
-STUDIES: dict[str, AnyStudy] = {study.name: study for study in (IMAGE_QUALITY, PROMPT_FIDELITY, SKETCH)}
+STUDIES: dict[str, AnyStudy] = {study.name: study for study in (IMAGE_QUALITY, PROMPT_FIDELITY, SKETCH, HAND_OVER)}
 
 __all__ = [
     "PRESETS",

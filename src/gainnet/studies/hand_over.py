@@ -1,0 +1,260 @@
+"""Study hand-over: what should a device do with the noise on a latent that it is to finish?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, final
+
+from pydantic import Field
+from torch import Tensor
+
+from gainnet.codecs import MatchedSeed, SeedBasis
+from gainnet.core.randomness import Random
+from gainnet.core.text import text_to_tensor
+from gainnet.core.units import psnr_db_of_mse
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.hand_over import HandDown, HandOver
+from gainnet.radio import AWGN, AnalogLink
+from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, legend_below, panels
+from gainnet.studies.presets import CATALOG
+from gainnet.studies.sketch import in_batches
+from gainnet.studies.statistics import spread
+from gainnet.studies.study import Case, Method, Row, Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+METHODS = ("matched", "ignored", "scalar_mmse", "lmmse")
+COLOURS = {"matched": BLUE, "ignored": ORANGE, "scalar_mmse": GREY, "lmmse": GREEN}
+SNRS_DB = {"m10db": -10.0, "m5db": -5.0, "0db": 0.0}
+OPPONENTS = ("ignored", "lmmse")
+METRIC_NAMES = tuple(f"matched_minus_{opponent}_db.{point}" for opponent in OPPONENTS for point in SNRS_DB)
+RANDOM_SEEDS_APART = 100_000
+TRAINING_SEED = 77
+"""Of the captions on which variances are measured; no case has it."""
+
+
+@final
+@dataclass(frozen=True)
+class HandOverConfig:
+    """Settings of the study hand-over.
+
+    Args:
+        random_seeds: each draws its own captions, initial noise and noise of the air; below 77.
+        num_captions: unseen captions per random seed.
+        cuts: steps that the edge runs before it hands over; the metrics are the worst over the cuts.
+        snrs_db: of the air.
+        num_training: generated latents on which the LMMSE receiver's mean and variances are measured.
+        model: name or folder of the model.
+    """
+
+    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=TRAINING_SEED)], ...], Field(min_length=1)]
+    num_captions: Annotated[int, Field(ge=1, le=10_000)]
+    cuts: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+    snrs_db: Annotated[tuple[Annotated[float, Field(ge=-30, le=30)], ...], Field(min_length=1)]
+    num_training: Annotated[int, Field(ge=2, le=10_000)]
+    model: str = "scenes"
+
+
+@final
+@dataclass(frozen=True)
+class Halfway:
+    """What an edge has when it hands over.
+
+    Args:
+        random: streams of the items.
+        condition: [n, branches, tokens, width], of the prompts.
+        latents: [n, *latent], by cut: before the step of that index.
+        images: [n, 3, 128, 128], what is generated when nothing is lost.
+    """
+
+    random: Random
+    condition: Tensor
+    latents: Mapping[int, Tensor]
+    images: Tensor
+
+
+def halfway(model: DiffusionModel, prompts: list[str], random_seed: int, cuts: tuple[int, ...]) -> Halfway:
+    """Generates pictures and keeps the latents at every cut."""
+    random = Random.of([RANDOM_SEEDS_APART * random_seed + item for item in range(len(prompts))])
+    tensors = in_batches((model.text_encoder, model.prior), {"prompt": text_to_tensor(prompts)}, random)
+    condition, latents, done = tensors["condition"], {}, 0
+    for cut in sorted({*cuts, model.denoiser.num_steps}):
+        given = {"condition": condition, "latent": tensors["latent"]}
+        tensors = in_batches((model.denoiser[done:cut],), given, random)
+        latents[cut], done = tensors["latent"], cut
+    images = in_batches((model.decoder,), {"latent": tensors["latent"]}, random)["image"]
+    return Halfway(random, condition, latents, images)
+
+
+@final
+@dataclass(frozen=True)
+class Covariance:
+    r"""Linear MMSE of latents in white noise: eigenvectors V of the finished latents, variances measured at a cut.
+
+    $\hat z = m + V \mathrm{diag}(\lambda / (\lambda + \nu)) V^T (y - m)$   (Kay 1993, eq. 12.26)
+
+    Args:
+        mean: [num_values], m of the latents at the cut.
+        basis: [num_values, num_values], V; exact for $z_t = \alpha z_0 + \sigma \epsilon$, as noise has every basis.
+        variances: [num_values], $\lambda$ of the latents at the cut.
+    """
+
+    mean: Tensor
+    basis: Tensor
+    variances: Tensor
+
+    @staticmethod
+    def measured(latents: Tensor, basis: Tensor) -> Covariance:
+        """Mean and variances of latents [n, ...] along the columns of a basis."""
+        flat = latents.flatten(1)
+        return Covariance(flat.mean(0), basis, ((flat - flat.mean(0)) @ basis).var(0))
+
+    def estimate(self, received: Tensor, noise_variance: Tensor) -> Tensor:
+        """[n, num_values], of received values [n, num_values] with noise [n, 1]."""
+        shrunk = (received - self.mean) @ self.basis * (self.variances / (self.variances + noise_variance))
+        return self.mean + shrunk @ self.basis.T
+
+
+def cases(config: HandOverConfig) -> Iterator[Case]:
+    """Every receiver at every cut and SNR; all of one random seed see the same noise."""
+    for random_seed in config.random_seeds:
+        for cut in config.cuts:
+            for snr_db in config.snrs_db:
+                for method in METHODS:
+                    values = {"cut": cut, "snr_db": snr_db, "num_captions": config.num_captions}
+                    yield Case(method, values, random_seed)
+
+
+def open_methods(config: HandOverConfig) -> Mapping[str, Method]:
+    """The model and the latents of one random seed, made once; the receivers."""
+    from gainnet.models.loading import find_folder, load_model
+    from gainnet.training.scenes_evaluation import unseen_captions
+
+    folder, model = find_folder(config.model), load_model(config.model)
+    down = HandDown(model.latent)
+
+    @lru_cache(maxsize=1)
+    def halfway_of(random_seed: int) -> Halfway:
+        return halfway(model, unseen_captions(folder, config.num_captions, random_seed), random_seed, config.cuts)
+
+    @lru_cache(maxsize=1)
+    def training() -> Halfway:
+        prompts = unseen_captions(folder, config.num_training, TRAINING_SEED)
+        return halfway(model, prompts, TRAINING_SEED, config.cuts)
+
+    @lru_cache(maxsize=8)
+    def covariance(cut: int) -> Covariance:
+        basis = SeedBasis.load(config.model, model.sha256).basis
+        return Covariance.measured(training().latents[cut], basis)
+
+    def received(case: Case) -> Tensor:
+        """[n, num_values + 1], the latents as they arrive, and the variance of their noise."""
+        sent, cut, snr_db = (
+            halfway_of(case.random_seed),
+            int(str(case.values["cut"])),
+            float(str(case.values["snr_db"])),
+        )
+        codec = MatchedSeed(scale=math.sqrt(float(training().latents[cut].square().mean())))
+        handed = down({"latent": sent.latents[cut]}, sent.random)["handed"]
+        link, streams = AnalogLink(AWGN(), snr_db), sent.random.child("air", cut, str(snr_db))
+        state = link.observe(streams)
+        symbols, _ = link.send(codec.encode(handed, state.reported_snr), state, streams)
+        return codec.decode(symbols, down.writes["handed"])
+
+    def judged(case: Case, name: str, tensor: Tensor, last: HandOver) -> Row:
+        """The rest of the sampler from a tensor, against what is generated without a channel."""
+        sent, rest = halfway_of(case.random_seed), last if name == "handed" else last.rest
+        given = {"condition": sent.condition, name: tensor}
+        images = in_batches((rest, model.decoder), given, sent.random)["image"]
+        mse = (images - sent.images).double().square().mean()
+        num_uses = int(MatchedSeed().size(down.writes["handed"]).upper)
+        return {"psnr_db": float(psnr_db_of_mse(mse)), "num_channel_uses": num_uses, "num_steps": last.rest.num_steps}
+
+    def matched(case: Case, random: Random) -> Row:
+        return judged(case, "handed", received(case), tail(case))
+
+    def as_latent(case: Case, values: Tensor) -> Row:
+        return judged(case, "latent", values.reshape(-1, *model.latent.shape), tail(case))
+
+    def ignored(case: Case, random: Random) -> Row:
+        return as_latent(case, received(case)[:, :-1])
+
+    def scalar_mmse(case: Case, random: Random) -> Row:
+        handed = received(case)
+        power = float(training().latents[int(str(case.values["cut"]))].square().mean())
+        return as_latent(case, handed[:, :-1] * power / (power + handed[:, -1:]))
+
+    def lmmse(case: Case, random: Random) -> Row:
+        handed = received(case)
+        return as_latent(case, covariance(int(str(case.values["cut"]))).estimate(handed[:, :-1], handed[:, -1:]))
+
+    def tail(case: Case) -> HandOver:
+        return HandOver(model.denoiser[int(str(case.values["cut"])) :])
+
+    return {"matched": matched, "ignored": ignored, "scalar_mmse": scalar_mmse, "lmmse": lmmse}
+
+
+def identity(config: HandOverConfig) -> Mapping[str, str]:
+    """sha256 of the model and of the basis of its latents."""
+    from gainnet.codecs.basis import find_folder as find_basis
+    from gainnet.models.loading import find_folder, weights_sha256
+
+    return {"model": weights_sha256(find_folder(config.model)), "basis": weights_sha256(find_basis(config.model))}
+
+
+def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
+    """Gain of matching over each opponent: mean over the random seeds, at the cut where it is least."""
+    gains = {}
+    for opponent in OPPONENTS:
+        for point, snr_db in SNRS_DB.items():
+            least = [gain for cut in sorted(set(table["cut"])) for gain in _gain_db(table, opponent, cut, snr_db)]
+            gains[f"matched_minus_{opponent}_db.{point}"] = round(min(least), 6) if least else None
+    return gains
+
+
+def _gain_db(table: pd.DataFrame, opponent: str, cut: int, snr_db: float) -> list[float]:
+    """The mean gain at a cut and an SNR, or nothing where the table has no such row."""
+    at = table[(table["cut"] == cut) & (table["snr_db"] == snr_db)]
+    means = at.groupby("method")["psnr_db"].mean()
+    return [float(means["matched"] - means[opponent])] if len(means) else []
+
+
+def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """PSNR over SNR, one panel per cut."""
+    cuts = sorted(set(table["cut"]))
+    note = (
+        f"{int(table['num_captions'].max())} unseen captions x {table['random_seed'].nunique()} random seeds, AWGN, "
+        f"{int(table['num_channel_uses'].max())} channel uses; bars: 95 % Student intervals.\n"
+        "PSNR against the generation without a channel; every receiver runs the same number of steps."
+    )
+    figure, axes = panels(1, len(cuts), "A latent handed over through noise, and finished", note)
+    for ax, cut in zip(axes, cuts, strict=True):
+        for method in METHODS:
+            rows = table[(table["cut"] == cut) & (table["method"] == method)]
+            snrs = sorted(set(rows["snr_db"]))
+            spreads = [spread(list(rows.loc[rows["snr_db"] == snr, "psnr_db"])) for snr in snrs]
+            bars = [s.half_width or 0.0 for s in spreads]
+            ax.errorbar(snrs, [s.mean for s in spreads], bars, fmt="o-", color=COLOURS[method], label=method, capsize=3)
+        ax.set(xlabel="SNR in dB", ylabel="PSNR in dB", title=f"handed over after {cut} steps")
+    legend_below(axes, len(METHODS))
+    yield "hand_over", figure
+
+
+HAND_OVER = Study(
+    name="hand-over",
+    question="Is a noisy latent better finished from the noise level that it has than cleaned first or taken as it is?",
+    catalog=CATALOG,
+    config=HandOverConfig,
+    methods=METHODS,
+    metric_names=METRIC_NAMES,
+    cases=cases,
+    open=open_methods,
+    identity=identity,
+    summarise=summarise,
+    draw=draw,
+)
