@@ -1,4 +1,4 @@
-"""The achievable workload beside a convex program, and the environment beside a loop over clients.
+"""The achievable workload beside a convex program; the environment beside a loop over clients and beside mobile-env.
 
 python benchmarks/orchestration.py [--json FILE]
 """
@@ -9,10 +9,12 @@ import argparse
 import json
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "orchestration"))
 from convex_workload import ConvexWorkload, Problems, draw_problems, is_trivial, parameters_of
 
 NUM_PROBLEMS, NUM_BATCHES, NUM_CONVEX, NUM_CORES = 1 << 13, 40, 200, 2
+MOBILE_ENV_AGENTS, MOBILE_ENV_S = {"small": 5, "medium": 15, "large": 30}, 2.0
 NUM_WORLDS, NUM_EPISODES, NUM_SINGLE, BAR_DECISIONS_PER_S = 128, 6, 40, 200_000.0
 BAR_PER_S, BAR_PER_THREAD_S, BAR_RATIO = 500_000.0, 250_000.0, 300.0
 
@@ -115,6 +118,47 @@ def environment_rates() -> dict[str, float]:
     }
 
 
+def mobile_env_rates() -> dict[str, float]:
+    """Agent-decisions per second of mobile-env and of ours with as many agents; empty without mobile-env."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import gymnasium
+            import mobile_env  # noqa: F401  # names its environments
+    except ImportError:
+        return {}
+    rates: dict[str, float] = {}
+    street = load_scenario("street")
+    for size, num_agents in MOBILE_ENV_AGENTS.items():
+        fields = street.model_dump() | {"clients": street.clients.model_dump() | {"num_clients": num_agents}}
+        scenario = scenario_of(fields)
+        environment = Environment(scenario, Independent.of(scenario))
+        play(environment, range(NUM_WORLDS))
+        num_decisions = NUM_WORLDS * num_agents * scenario.rounds.num_rounds
+        rates[f"ours_{num_agents}_per_s"] = rate_per_s(
+            num_decisions, lambda env=environment: play(env, range(NUM_WORLDS)), time.process_time
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            rates[f"mobile_env_{num_agents}_per_s"] = num_agents * steps_per_s(
+                gymnasium.make(f"mobile-{size}-central-v0")
+            )
+    return rates
+
+
+def steps_per_s(environment: Any) -> float:
+    """Steps of a Gymnasium environment with random actions."""
+    environment.reset(seed=0)
+    environment.action_space.seed(0)
+    start, num_steps = time.process_time(), 0
+    while time.process_time() - start < MOBILE_ENV_S:
+        _, _, terminated, truncated, _ = environment.step(environment.action_space.sample())
+        num_steps += 1
+        if terminated or truncated:
+            environment.reset()
+    return num_steps / (time.process_time() - start)
+
+
 def main() -> int:
     """Exit code: 1 when a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -137,6 +181,13 @@ def main() -> int:
     print(f"  one process    {rates['decisions_process_per_s']:12,.0f}   bar {BAR_DECISIONS_PER_S / NUM_CORES:,.0f}")
     print(f"  {NUM_CORES} at once      {rates['decisions_cores_per_s']:12,.0f}   bar {BAR_DECISIONS_PER_S:,.0f}")
     print(f"  one by one     {rates['decisions_loop_per_s']:12,.0f}   batched is {faster:,.0f} times as fast")
+    beside = mobile_env_rates()
+    if not beside:
+        print("  mobile-env is not installed, so nothing is beside it; it is in the extra dev")
+    for num_agents in MOBILE_ENV_AGENTS.values() if beside else ():
+        ours, theirs = beside[f"ours_{num_agents}_per_s"], beside[f"mobile_env_{num_agents}_per_s"]
+        print(f"  {num_agents:2d} agents {ours:14,.0f}   mobile-env {theirs:,.0f}: {ours / theirs:,.0f} times as fast")
+    rates |= beside
     held = rates["thread_per_s"] >= BAR_PER_THREAD_S and rates["cores_per_s"] >= BAR_PER_S and ratio >= BAR_RATIO
     held &= rates["decisions_cores_per_s"] >= BAR_DECISIONS_PER_S
     if asked.json:

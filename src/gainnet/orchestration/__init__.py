@@ -6,6 +6,7 @@ scenario -> world -> graph of a round -> policy -> association -> samples sensed
 from gainnet.orchestration.association import (
     Association,
     BestResponse,
+    CrowdGreedy,
     Greedy,
     LargestCorrelation,
     LeastLatency,
@@ -20,9 +21,13 @@ from gainnet.orchestration.association import (
 )
 from gainnet.orchestration.board import draw_board, occupancy, violations
 from gainnet.orchestration.bound import Columns, RoundSolution, horizon_bound, lagrangian_round, milp_round
+from gainnet.orchestration.congestion import Crowd, ShareTable
 from gainnet.orchestration.env import Environment, Moment
+from gainnet.orchestration.features import Sight
 from gainnet.orchestration.gain import CORRELATIONS, GAIN_FUNCTIONS, Correlation, GainFunction
 from gainnet.orchestration.graph import Graph, State, consumed, graph_of
+from gainnet.orchestration.learned import Learned, load_policy, pretrained_names, trained_config
+from gainnet.orchestration.network import PairNetwork
 from gainnet.orchestration.optimum import Optimum, exhaustive_optimum, independent_optimum
 from gainnet.orchestration.regime import Contention, Independent, Regime
 from gainnet.orchestration.resources import Grid, Pool
@@ -36,6 +41,7 @@ from gainnet.orchestration.workload import (
     Task,
     Workload,
     achievable_workload,
+    consumable_workload,
     consumption,
     serial_workload,
     steady_workload,
@@ -53,6 +59,8 @@ __all__ = [
     "Consumption",
     "Contention",
     "Correlation",
+    "Crowd",
+    "CrowdGreedy",
     "Environment",
     "GainFunction",
     "Graph",
@@ -60,12 +68,14 @@ __all__ = [
     "Grid",
     "Independent",
     "LargestCorrelation",
+    "Learned",
     "LeastLatency",
     "LoadTable",
     "Matching",
     "Moment",
     "MostTargets",
     "Optimum",
+    "PairNetwork",
     "Policy",
     "Pool",
     "RandomChoice",
@@ -77,11 +87,14 @@ __all__ = [
     "Schedule",
     "Sensing",
     "SequentialGreedy",
+    "ShareTable",
+    "Sight",
     "State",
     "Task",
     "Workload",
     "World",
     "achievable_workload",
+    "consumable_workload",
     "consumed",
     "consumption",
     "draw_board",
@@ -91,17 +104,20 @@ __all__ = [
     "horizon_bound",
     "independent_optimum",
     "lagrangian_round",
+    "load_policy",
     "load_scenario",
     "milp_round",
     "occupancy",
     "paper_baselines",
     "play",
     "policies",
+    "pretrained_names",
     "scenario_names",
     "scenario_of",
     "serial_schedule",
     "serial_workload",
     "steady_workload",
+    "trained_config",
     "violations",
     "workload_up_to",
     "zeros_schedule",

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from gainnet.core.randomness import Random
+from gainnet.orchestration.congestion import ShareTable
 from gainnet.orchestration.graph import Graph
+from gainnet.orchestration.regime import Contention
 
 
 @final
@@ -102,6 +104,21 @@ class Greedy:
 
     def __call__(self, graph: Graph, random: Random) -> Association:
         return Association(graph.gain.argmax(-1))
+
+
+@final
+@dataclass(frozen=True)
+class CrowdGreedy:
+    """The model to which a client adds most, its cost to others included, when the others are a crowd that has settled.
+
+    Everybody at once, as `Greedy`, but after some sweeps over expected loads; without contention it is `Greedy`. It is
+    the learned policy before any training.
+    """
+
+    def __call__(self, graph: Graph, random: Random) -> Association:
+        if not isinstance(graph.regime, Contention):
+            return Greedy()(graph, random)
+        return Association(ShareTable.of(graph).settled().marginal.argmax(-1))
 
 
 @final
@@ -253,6 +270,7 @@ def policies(num_samples: float) -> Mapping[str, Policy]:
         "random": RandomChoice(),
         "largest_correlation": LargestCorrelation(),
         "greedy": Greedy(),
+        "crowd_greedy": CrowdGreedy(),
         "sequential_greedy": SequentialGreedy(),
         "best_response": BestResponse(),
         "matching": Matching(),

@@ -12,7 +12,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.orchestration.graph import Graph
 from gainnet.orchestration.regime import Contention
 
-NUM_SHARES = 8
+NUM_SHARES = 12
 NUM_SWEEPS = 12
 _STEP = 1.5
 

@@ -132,7 +132,7 @@ class TrainingRun:
         self.average = self.agent.actor_tensors()
 
     def advance(self) -> dict[str, float]:
-        """One iteration: worlds are played with the policy as it is, then the networks learn from what they remember."""
+        """One iteration: worlds are played with the policy as it is, then the networks learn from what was lived."""
         config = self.config
         first = FIRST_WORLD + 1_000_000 * config.random_seed + self.iteration * config.worlds_per_iteration
         random = Random.of(range(first, first + config.worlds_per_iteration))
