@@ -16,12 +16,15 @@ app = typer.Typer()
 @app.command()
 def orchestrate(
     policy: Annotated[
-        str, typer.Option(help="Who decides: greedy, best_response, ml_c, ... or module:Name.")
-    ] = "greedy",
-    scenario: Annotated[str, typer.Option(help="street, square, another shipped one or a .toml file.")] = "street",
+        str, typer.Option(help="sac, greedy, best_response, ml_c, ..., a folder, or module:Name.")
+    ] = "sac",
+    scenario: Annotated[
+        str, typer.Option(help="street, square, coupled, contention, figure or a .toml file.")
+    ] = "street",
     regime: Annotated[
-        str, typer.Option(help="independent, or contention for the spectrum of the edges.")
-    ] = "independent",
+        str | None,
+        typer.Option(help="independent, or contention for the spectrum of the edges.", show_default="the scenario's"),
+    ] = None,
     random_seed: Annotated[int, typer.Option(help="Of positions, targets and reception.")] = 0,
     num_clients: Annotated[
         int | None, typer.Option(help="Clients; the spectrum of the edges grows with them.", show_default=False)

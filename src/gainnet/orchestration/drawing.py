@@ -188,7 +188,7 @@ def of_client(schedule: Schedule, client: int) -> Schedule:
 def draw_gain(episode: Episode) -> Figure:
     """Gain of every round, and the totals of all policies against the best there is."""
     figure, axes = _figure(
-        1, 2, (12.5, 5.2), f"Gain in {episode.config.scenario}, {_CLIENTS[episode.config.regime]}, "
+        1, 2, (12.5, 5.2), f"Gain in {episode.config.scenario}, {_CLIENTS[episode.name_of_regime]}, "
         f"random seed {episode.config.random_seed}",
     )  # fmt: skip
     _draw_rounds(axes[0], episode)

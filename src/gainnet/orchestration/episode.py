@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, final
 
 from gainnet.core.errors import ConfigError, unknown_name
@@ -12,6 +13,7 @@ from gainnet.core.plugins import find, guarded
 from gainnet.core.randomness import Random
 from gainnet.orchestration.association import Association, Policy, policies
 from gainnet.orchestration.graph import Graph
+from gainnet.orchestration.learned import CONFIG, load_policy, pretrained_names
 from gainnet.orchestration.reference import Reference, reference_of
 from gainnet.orchestration.regime import Contention, Independent, Regime
 from gainnet.orchestration.rollout import Rollout, play
@@ -24,6 +26,9 @@ REGIMES: Mapping[str, type[Independent] | type[Contention]] = {"independent": In
 SHARING = frozenset({"contention"})
 """Regimes whose clients share the spectrum of edges."""
 
+LEARNED = "sac"
+"""The policy that multi-agent soft actor-critic learned."""
+
 _SLOW = frozenset({"sequential_greedy", "best_response"})
 """Policies that take minutes with many clients."""
 _MANY_CLIENTS = 200
@@ -35,9 +40,9 @@ class EpisodeConfig:
     """What is orchestrated.
 
     Args:
-        policy: name of a policy, a folder of weights, or module:Name.
+        policy: sac, another name, a folder of weights, or module:Name.
         scenario: name of a scenario or a TOML file.
-        regime: independent, or contention for the spectrum of the edges.
+        regime: independent, or contention for the spectrum of the edges; `None` is what the scenario was made for.
         random_seed: of the world, >= 0.
         num_clients: clients; the scenario's own if `None`.
         num_rounds: rounds; the scenario's own if `None`.
@@ -46,15 +51,15 @@ class EpisodeConfig:
         ConfigError: a field is out of range.
     """
 
-    policy: str = "greedy"
+    policy: str = "sac"
     scenario: str = "street"
-    regime: str = "independent"
+    regime: str | None = None
     random_seed: int = 0
     num_clients: int | None = None
     num_rounds: int | None = None
 
     def __post_init__(self) -> None:
-        if self.regime not in REGIMES:
+        if self.regime is not None and self.regime not in REGIMES:
             raise unknown_name("regime", self.regime, REGIMES)
         if self.random_seed < 0:
             raise ConfigError(f"random_seed: {self.random_seed} is negative; give 0 or more")
@@ -80,6 +85,11 @@ class Episode:
     rollouts: Mapping[str, Rollout]
     decision_s: Mapping[str, float]
     reference: Reference | None
+
+    @property
+    def name_of_regime(self) -> str:
+        """independent or contention."""
+        return "contention" if isinstance(self.regime, Contention) else "independent"
 
     @property
     def chosen(self) -> Rollout:
@@ -111,10 +121,12 @@ def orchestrate(config: EpisodeConfig, watch: Callable[[str], None] = lambda ste
     >>> 0 < episode.gain_of("random") < episode.gain_of("greedy") <= 1.000001 * episode.reference.total
     True
     """
-    scenario = resized(load_scenario(config.scenario), config.regime, config.num_clients, config.num_rounds)
-    policy = find_policy(config.policy, scenario)
-    world, regime = draw_world(scenario, Random.of(config.random_seed)), REGIMES[config.regime].of(scenario)
-    compared = {config.policy: policy, **_compared(scenario)}
+    whole = load_scenario(config.scenario)
+    name_of_regime = config.regime or ("contention" if whole.name in SHARING else "independent")
+    scenario = resized(whole, name_of_regime, config.num_clients, config.num_rounds)
+    policy = find_policy(config.policy, scenario, name_of_regime)
+    world, regime = draw_world(scenario, Random.of(config.random_seed)), REGIMES[name_of_regime].of(scenario)
+    compared = {config.policy: policy, **_compared(scenario, name_of_regime)}
     rollouts, decision_s = {}, {}
     for name, one in compared.items():
         watch(name)
@@ -125,17 +137,31 @@ def orchestrate(config: EpisodeConfig, watch: Callable[[str], None] = lambda ste
     return Episode(config, world, regime, rollouts, decision_s, reference_of(world, regime))
 
 
-def find_policy(name: str, scenario: Scenario) -> Policy:
-    """The policy of that name, or of `module:Name`.
+def find_policy(name: str, scenario: Scenario, regime: str) -> Policy:
+    """The policy of that name, shipped weights or a folder of them, or `module:Name`.
+
+    Args:
+        name: `sac` is the shipped one that was trained for the scenario, or else for the regime.
+        scenario: what latencies are compared for.
+        regime: independent or contention.
 
     Raises:
-        ConfigError: there is none.
+        GainnetError: there is none, or its files are damaged.
     """
-    found: Any = find("policy", name, policies(scenario.gain.scale_samples))
+    known = policies(scenario.gain.scale_samples)
+    if name == LEARNED or name in pretrained_names() or (Path(name) / CONFIG).is_file():
+        return load_policy(_trained_for(scenario, regime) if name == LEARNED else name)
+    found: Any = find("policy", name, {**known, **dict.fromkeys((LEARNED, *pretrained_names()))})
     made = guarded("policy", found) if isinstance(found, type) else found
     if not callable(made):
         raise ConfigError(f"policy: {name!r} cannot be called with a graph and random streams")
     return made  # type: ignore[no-any-return]
+
+
+def _trained_for(scenario: Scenario, regime: str) -> str:
+    """A name of shipped weights without its training seed."""
+    own = f"{scenario.name}-0" in pretrained_names() and (scenario.name in SHARING) == (regime in SHARING)
+    return scenario.name if own else regime
 
 
 def resized(scenario: Scenario, regime: str, num_clients: int | None, num_rounds: int | None) -> Scenario:
@@ -184,8 +210,9 @@ class Stopwatch:
         return decided
 
 
-def _compared(scenario: Scenario) -> dict[str, Policy]:
+def _compared(scenario: Scenario, regime: str) -> dict[str, Policy]:
     """Policies that an episode is compared with."""
     many = scenario.clients.num_clients > _MANY_CLIENTS
     every = policies(scenario.gain.scale_samples)
-    return {name: policy for name, policy in every.items() if not (many and name in _SLOW)}
+    quick = {name: policy for name, policy in every.items() if not (many and name in _SLOW)}
+    return {**quick, LEARNED: find_policy(LEARNED, scenario, regime)}

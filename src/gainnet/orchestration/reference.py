@@ -20,7 +20,7 @@ from gainnet.orchestration.world import World
 _MOST_SEQUENCES = 2**16
 _MOST_STATES = 2**24
 _MOST_SHARING = 500
-NUM_STEPS = 200
+NUM_STEPS = 800
 """Subgradient steps of a Lagrangian bound."""
 
 

@@ -48,7 +48,7 @@ def to_json(episode: Episode) -> dict[str, Any]:
     return {
         "policy": config.policy,
         "scenario": config.scenario,
-        "regime": config.regime,
+        "regime": episode.name_of_regime,
         "random_seed": config.random_seed,
         "num_clients": scenario.clients.num_clients,
         "num_models": len(scenario.models),

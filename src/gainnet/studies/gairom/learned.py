@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import final
 
 from gainnet.core.errors import ConfigError
-from gainnet.orchestration import Policy, load_policy, load_scenario, trained_config
+from gainnet.orchestration import Policy, load_scenario
+from gainnet.orchestration.learned import load_policy, trained_config
 from gainnet.studies.gairom.question import SCENARIO_OF_REGIME
 from gainnet.studies.results import config_hash
 from gainnet.studies.study import Value

@@ -43,8 +43,9 @@ def metric_names() -> tuple[str, ...]:
     """
     names = []
     for regime, best in BEST_OF_REGIME.items():
-        names += [f"{regime}.{policy}_of_{best}" for policy in POLICIES]
-        names += [f"{regime}.{policy}_of_{best}.half_width" for policy in POLICIES]
+        present = [name for name in POLICIES if regime == "contention" or name not in IN_TURN]
+        names += [f"{regime}.{policy}_of_{best}" for policy in present]
+        names += [f"{regime}.{policy}_of_{best}.half_width" for policy in present]
         names.append(f"{regime}.{LEARNED}_of_{best}.worst_training_seed")
     return (*names, *EXTRA_NAMES)
 

@@ -83,9 +83,9 @@ def _reference(case: Case, random: Random) -> Row:
 
 
 def _board(case: Case, random: Random) -> Row:
-    """The optimum's board of the client that gains most with all of the time."""
+    """The optimum's board of the client that is busiest with all of the time."""
     whole = arena(load_scenario(str(case.values["scenario"])), "independent", case.random_seed)
-    client = int(_gain_of_clients(whole, _optimum(whole)).argmax())
+    client = int(_busy_s(whole, _optimum(whole)).argmax())
     here = arena_of(case)
     rollout = _optimum(here)
     board = [of_client(schedule, client) for schedule in schedules_of(here.world, here.regime, rollout)]
@@ -100,6 +100,12 @@ def _gain_of_clients(here: Arena, rollout: Rollout) -> Tensor:
         worth = correlation_of(here.world, cr).gather(-1, model.unsqueeze(-1)).squeeze(-1)
         gains.append(worth * here.regime.function(sensed))
     return torch.stack(gains).sum(0)
+
+
+def _busy_s(here: Arena, rollout: Rollout) -> Tensor:
+    """[num_clients], time times share of everything that is done in all CRs."""
+    schedules = schedules_of(here.world, here.regime, rollout)
+    return torch.stack([schedule.amount(activity) for schedule in schedules for activity in Activity]).sum(0)
 
 
 def _optimum(here: Arena) -> Rollout:
