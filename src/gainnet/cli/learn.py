@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -64,7 +64,7 @@ def learn(
     check_writable(out)
     with progress(algorithm) as tell:
         result = run(config, out, lambda n, total, loss: tell(n, total, f"{algorithm} (test loss {loss:.4f})"))
-    summary = {"algorithm": algorithm, "out": str(out), "rounds": list(result.rounds)}
+    summary: dict[str, Any] = {"algorithm": algorithm, "out": str(out), "rounds": list(result.rounds)}
     summary["perplexity"] = math.exp(result.rounds[-1]["test_loss"])
     if as_json:
         return print_json(summary)

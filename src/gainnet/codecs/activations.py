@@ -224,5 +224,5 @@ def _finite(rows: NDArray[np.float32], codec: str) -> Tensor:
     return torch.from_numpy(rows)
 
 
-def _place_kind(num_values: int) -> np.dtype[np.unsignedinteger]:  # type: ignore[type-arg]
+def _place_kind(num_values: int) -> np.dtype[np.unsignedinteger]:
     return np.dtype("<u2") if num_values <= 1 << 16 else np.dtype("<u4")

@@ -236,13 +236,14 @@ def _link(config: LearnConfig, up: bool) -> AnyLink:
     device, edge = profile(config.hardware), profile(config.edge_hardware)
     sender, receiver = (device, edge) if up else (edge, device)
     powers = {"tx_power_w": sender.tx_power_w, "rx_power_w": receiver.rx_power_w}
-    air = {"medium": "up" if up else "down", "bandwidth_hz": config.bandwidth_hz, "snr_db": config.snr_db} | powers
+    air: dict[str, Any] = {"medium": "up" if up else "down", "bandwidth_hz": config.bandwidth_hz, **powers}
+    air["snr_db"] = config.snr_db
     channel = CHANNELS[config.fading]()
     if config.link == "ideal":
         return IdealLink()
     if config.link == "shannon":
         return ShannonLink(channel, **air)
-    arq = {"report_error_db": config.report_error_db, "max_attempts": config.max_attempts}
+    arq: dict[str, Any] = {"report_error_db": config.report_error_db, "max_attempts": config.max_attempts}
     return TabulatedLink(channel, **air, **arq)
 
 

@@ -23,6 +23,9 @@ from gainnet.protocols.ledger import Ledger
 from gainnet.protocols.plan import Compute, Transfer
 from gainnet.protocols.pricing import SHIPPED
 
+FILE_ATTEMPTS = 8
+"""How often a file is sent to one receiver before it counts as lost."""
+
 
 @final
 @dataclass(frozen=True)
@@ -127,8 +130,18 @@ class Exchange:
         self, kind: str, source: NodeId, tensors: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor] | None, float]:
         """As `send_file`, to the edge; and the priced time when it arrived."""
-        (received,) = self.send_file(kind, source, (EDGE,), tensors)
+        received = self.send_until(kind, source, EDGE, tensors)
         return received, self._ledger.report().steps[-1].stop_s
+
+    def send_until(
+        self, kind: str, source: NodeId, target: NodeId, tensors: Mapping[str, Tensor]
+    ) -> dict[str, Tensor] | None:
+        """As `send_file` to one target, again while it is lost, at most `FILE_ATTEMPTS` times; every time is booked."""
+        for _ in range(FILE_ATTEMPTS):
+            (received,) = self.send_file(kind, source, (target,), tensors)
+            if received is not None:
+                return received
+        return None
 
     def report(self) -> Report:
         """What was booked so far."""

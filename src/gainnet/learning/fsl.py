@@ -28,8 +28,6 @@ from gainnet.network.network import Network
 from gainnet.network.scenario import EDGE
 
 _OPTIMIZER = "edge_optimizer."
-MAX_ATTEMPTS = 20
-"""How often tied gradients are sent before giving up."""
 
 
 @final
@@ -183,7 +181,7 @@ def run_turn(
     """
     cut = client.cut or algorithm.cut
     split, training = split_of(algorithm, cut), algorithm.training
-    (given,) = exchange.send_file("weights", EDGE, (client.name,), {n: start[n] for n in split.names("device")})
+    given = exchange.send_until("weights", EDGE, client.name, {n: start[n] for n in split.names("device")})
     if given is None:
         return None
     load_values(algorithm.model, given)
@@ -261,12 +259,11 @@ class Air:
         return received, arrived
 
     def _surely(self, kind: str, tensors: Mapping[str, Tensor], source: NodeId, target: NodeId) -> dict[str, Tensor]:
-        """Both sides need the same sum, so what is lost is sent again."""
-        for _ in range(MAX_ATTEMPTS):
-            (received,) = self.exchange.send_file(kind, source, (target,), tensors)
-            if received is not None:
-                return received
-        raise PayloadError(f"link: tied gradients were lost {MAX_ATTEMPTS} times; raise the SNR or cut as u_shape")
+        """Both sides need the same sum, so that losing it is an error."""
+        received = self.exchange.send_until(kind, source, target, tensors)
+        if received is None:
+            raise PayloadError("link: the gradients of tied weights were lost again and again; raise the SNR")
+        return received
 
 
 def _octets(labels: Tensor) -> Tensor:
@@ -298,7 +295,7 @@ def _named_moments(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
     }
 
 
-Moments = dict[nn.Parameter, dict[str, Tensor]]
+Moments = dict[Tensor, dict[str, Tensor]]
 
 
 def _moments(optimizer: Optimizer) -> Moments:

@@ -30,7 +30,7 @@ def word_tokenizer() -> Any:
 
     vocabulary = {word: index for index, word in enumerate((PAD, END, UNKNOWN, *words()))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, unk_token=UNKNOWN)
 
 
@@ -97,9 +97,10 @@ def _open(folder: Path) -> tuple[Any, Any]:
 
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    model, report = kind.from_pretrained(
+    opened: Any = kind.from_pretrained(
         folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
     )
+    model, report = opened
     if report["missing_keys"]:
         raise ModelError(f"model: {folder} lacks weights ({sorted(report['missing_keys'])[0]}); it is not complete")
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -43,7 +43,7 @@ class LanguageTraining:
     hidden_size: int = 64
     num_layers: int = 4
     num_heads: int = 4
-    num_steps: int = 1600
+    num_steps: int = 4000
     batch_size: int = 8
     rate: float = 4e-3
     checkpoint_every: int = 200

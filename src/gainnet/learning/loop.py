@@ -1,0 +1,234 @@
+"""The loop of knowledge: cloud to edges to devices and back, cycle after cycle."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, final
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.randomness import Random
+from gainnet.core.report import Report
+from gainnet.core.types import NodeId
+from gainnet.learning.adapters import attach, folded, load_adapter
+from gainnet.learning.algorithm import State
+from gainnet.learning.clients import Client
+from gainnet.learning.exchange import Exchange
+from gainnet.learning.fedavg import plain_step
+from gainnet.learning.fpl import Fpl
+from gainnet.learning.merging import merge_by_sign, merge_products, merge_weighted
+from gainnet.learning.payloads import PRIVATE
+from gainnet.models.language import inputs_of, task_of
+from gainnet.network.hardware import Hardware
+from gainnet.network.network import Network, Node
+from gainnet.radio.link import AnyLink
+
+CLOUD = NodeId("cloud")
+
+Merge = Literal["weighted", "ties", "svd"]
+MERGES: tuple[Merge, ...] = ("weighted", "ties", "svd")
+"""How adapters become one: mean of the factors, TIES on the products, mean of the products cut by singular values."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """A domain: an edge server and the devices that it serves.
+
+    Args:
+        name: also that of its node.
+        devices: with text of the domain; the edge never sees it.
+        cell: edge and devices.
+    """
+
+    name: NodeId
+    devices: tuple[Client, ...]
+    cell: Network
+
+    @property
+    def weight(self) -> float:
+        """What it counts in a merge: how much text its devices have."""
+        return sum(client.weight for client in self.devices)
+
+
+@final
+@dataclass(frozen=True)
+class Distillation:
+    """How the cloud learns from the experts on public text.
+
+    Args:
+        num_steps: mini-batches >= 0; with 0 the merged adapters are all that the cloud gets.
+        batch_size: rows per mini-batch.
+        rate: learning rate.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    num_steps: int = 60
+    batch_size: int = 16
+    rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 0 or self.batch_size < 1 or not self.rate > 0:
+            raise ConfigError("distillation: give num_steps >= 0, batch_size >= 1 and a rate > 0")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """One cycle after the other, and what crosses is adapters alone.
+
+    cloud ==foundation==> edges: rounds of prompt learning with their devices ==adapters==> cloud: merge, distil
+      ^                                                                                                     |
+      +---------------------------------------- next cycle -----------------------------------------------+
+
+    The cloud keeps public text only. It folds the merged adapters into its model, then distils: for every row of
+    public text the experts are weighted by how likely each finds what was read so far.
+
+    Args:
+        edges: domains with their devices.
+        rounds: of one edge per cycle.
+        growth: prompt learning with LoRA on an edge; its model and network are replaced by those of the edge.
+        backhaul: cloud and edges.
+        public_rows: [num_rows, length], text that everybody may read.
+        merge: how adapters become one.
+        distillation: how the cloud learns from them.
+    """
+
+    edges: tuple[Edge, ...]
+    rounds: int
+    growth: Fpl
+    backhaul: Network
+    public_rows: Tensor
+    merge: Merge
+    distillation: Distillation
+
+    def __post_init__(self) -> None:
+        if self.merge not in MERGES:
+            raise ConfigError(f"merge: {self.merge!r} is unknown; choose one of {', '.join(MERGES)}")
+        if self.growth.form != "lora":
+            raise ConfigError(f"form: {self.growth.form} cannot be merged into a foundation model; choose lora")
+
+    def cycle(self, cloud: Any, random: Random) -> tuple[Any, dict[NodeId, Any], Report]:
+        """The next foundation model, the domain models of this cycle, and what crossed between cloud and edges.
+
+        Args:
+            cloud: the foundation model; is not changed.
+            random: streams of this cycle, of one item.
+        """
+        exchange = Exchange(self.backhaul, random, PRIVATE)
+        names = tuple(edge.name for edge in self.edges)
+        received = exchange.send_file("weights", CLOUD, names, dict(cloud.named_parameters()))
+        experts: dict[NodeId, Any] = {}
+        adapters: list[State] = []
+        for edge, foundation in zip(self.edges, received, strict=True):
+            if foundation is None:
+                continue
+            grown = self._grow(edge, cloud, random.child(edge.name))
+            returned = exchange.send_until("adapters", edge.name, CLOUD, grown)
+            if returned is not None:
+                adapters.append(returned)
+                experts[edge.name] = folded(_with(cloud, returned, self.growth.size))
+        weights = [edge.weight for edge in self.edges if edge.name in experts]
+        merged = merged_into(cloud, self._merge(adapters, weights), self.growth.size * len(adapters))
+        distil(merged, tuple(experts.values()), self.public_rows, self.distillation, random.child("distil"))
+        return merged, experts, exchange.report()
+
+    def _grow(self, edge: Edge, cloud: Any, random: Random) -> State:
+        """The adapters that an edge and its devices learn on a copy of the foundation model."""
+        algorithm = replace(self.growth, model=copy.deepcopy(cloud), network=edge.cell)
+        state = algorithm.init(random)
+        for index in range(self.rounds):
+            state, _ = algorithm.round(state, edge.devices, random.child("round", index))
+        return state
+
+    def _merge(self, adapters: Sequence[State], weights: Sequence[float]) -> State:
+        rank = self.growth.size * len(adapters)
+        if self.merge == "svd":
+            return merge_products(adapters, weights, rank)
+        if self.merge == "ties":
+            return merge_by_sign(adapters, weights, rank)
+        return merge_weighted(adapters, weights)
+
+
+def backhaul_of(edges: Sequence[NodeId], cloud: Hardware, edge: Hardware, wire: AnyLink) -> Network:
+    """One cloud and its edges, with a wire each way."""
+    nodes = {CLOUD: Node("cloud", cloud)} | {name: Node("edge", edge) for name in edges}
+    return Network(nodes, {(CLOUD, n): (wire,) for n in edges} | {(n, CLOUD): (wire,) for n in edges})
+
+
+def merged_into(cloud: Any, adapters: State, rank: int) -> Any:
+    """A foundation model of its own with merged adapters multiplied in."""
+    found = next(iter(x.shape[0] for name, x in adapters.items() if name.endswith("lora_A.weight")), rank)
+    return folded(_with(cloud, adapters, found))
+
+
+def _with(cloud: Any, adapters: State, rank: int) -> Any:
+    model = attach(copy.deepcopy(cloud), "lora", rank)
+    load_adapter(model, adapters)
+    return model
+
+
+def distil(student: Any, experts: Sequence[Any], rows: Tensor, settings: Distillation, random: Random) -> None:
+    r"""Teaches a model, in place, what experts say about public text.
+
+    The target after a prefix is the mixture $\sum_k p(k \mid x_{<t})\, p_k(\cdot \mid x_{<t})$ with
+    $p(k \mid x_{<t}) \propto \prod_{s<t} p_k(x_s \mid x_{<s})$: Bayes' rule with equal priors, so that the expert
+    of the field that a text is about teaches it. The loss is the cross-entropy to that mixture (Hinton et al. 2015).
+
+    Args:
+        student: is trained.
+        experts: causal models with the student's vocabulary.
+        rows: [num_rows, length], tokens of public text.
+        settings: steps, rate and rows per step.
+        random: of one item.
+    """
+    for p in student.parameters():
+        p.requires_grad_(True)
+    optimizer = AdamW(student.parameters(), settings.rate, weight_decay=0.0)
+    for step in range(settings.num_steps):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate * (1 - step / settings.num_steps)
+        generator = random.generators("batch", step)[0]
+        batch = rows[torch.from_numpy(generator.integers(len(rows), size=settings.batch_size))]
+        targets = mixture_of(experts, batch)
+        logits = student(**inputs_of(student, *task_of(student, batch)), use_cache=False).logits
+        loss = -(targets * logits.log_softmax(-1)).sum(-1).mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+
+@torch.no_grad()
+def mixture_of(experts: Sequence[Any], rows: Tensor) -> Tensor:
+    """[batch, length, num_tokens], next-token probabilities of experts weighted by their evidence so far.
+
+    Args:
+        experts: causal models.
+        rows: [batch, length].
+    """
+    logs = torch.stack([expert(input_ids=rows).logits.log_softmax(-1) for expert in experts])
+    of_token = logs[:, :, :-1].gather(-1, rows[None, :, 1:, None].expand(len(experts), -1, -1, 1)).squeeze(-1)
+    evidence = nn.functional.pad(of_token.cumsum(-1), (1, 0))
+    return torch.einsum("kbt,kbtv->btv", evidence.softmax(0), logs.exp())
+
+
+def train_centrally(model: Any, rows: Tensor, num_steps: int, batch_size: int, rate: float, random: Random) -> None:
+    """Plain training of a whole model on rows that are all in one place, in place: what federated learning misses."""
+
+    for p in model.parameters():
+        p.requires_grad_(True)
+    optimizer = AdamW(model.parameters(), rate, weight_decay=0.0)
+    for step in range(num_steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * (1 - step / num_steps)
+        generator = random.generators("batch", step)[0]
+        plain_step(model, rows[torch.from_numpy(generator.integers(len(rows), size=batch_size))])
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)

@@ -1,0 +1,319 @@
+"""Study knowledge-loop: does knowledge go round between cloud, edges and devices, cycle after cycle?"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, final
+
+from pydantic import Field
+
+from gainnet.core.randomness import Random
+from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
+from gainnet.studies.presets import CATALOG
+from gainnet.studies.study import Case, Method, Row, Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from gainnet.learning.clients import Client
+    from gainnet.learning.loop import Loop
+
+DOMAINS = ("cardiology", "oncology", "endocrinology")
+LATE = "psychiatry"
+METHODS = ("loop", "joint", "cross_domain_fedavg")
+METRIC_NAMES = (
+    "cloud_loss_fell_share",
+    "cloud_gap_to_joint",
+    "late_edge_minus_foundation_loss",
+    "fedavg_gap_to_joint",
+    "edge_gap_to_joint",
+)
+
+
+@final
+@dataclass(frozen=True)
+class KnowledgeLoopConfig:
+    """Settings of the study knowledge-loop.
+
+    Args:
+        random_seeds: each draws texts, mini-batches and noise of its own.
+        methods: loop, joint (central training on all text in one place), cross_domain_fedavg.
+        cycles: of the loop.
+        merge: weighted, ties or svd.
+        rank: of LoRA on the edges.
+        devices_per_edge: clients of every domain.
+        num_texts: abstracts per domain.
+        num_public_texts: texts that the cloud distils on.
+        num_test_texts: per domain, never trained on.
+        rounds: per edge and cycle.
+        num_steps: mini-batches per client and round.
+        batch_size: rows per mini-batch.
+        rate: of LoRA.
+        joint_rate: of central training and of FedAvg.
+        distil_steps: mini-batches of public text per cycle.
+        distil_rate: of the cloud.
+        snr_db: of the air in every cell.
+        model: the foundation model.
+    """
+
+    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    methods: Annotated[tuple[str, ...], Field(min_length=1)]
+    cycles: Annotated[int, Field(ge=1)]
+    merge: str
+    rank: Annotated[int, Field(ge=1)]
+    devices_per_edge: Annotated[int, Field(ge=1)]
+    num_texts: Annotated[int, Field(ge=10)]
+    num_public_texts: Annotated[int, Field(ge=10)]
+    num_test_texts: Annotated[int, Field(ge=10)]
+    rounds: Annotated[int, Field(ge=1)]
+    num_steps: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+    rate: float
+    joint_rate: float
+    distil_steps: Annotated[int, Field(ge=0)]
+    distil_rate: float
+    snr_db: float
+    model: str
+
+
+def cases(config: KnowledgeLoopConfig) -> Iterator[Case]:
+    """Every method with every random seed."""
+    for random_seed in config.random_seeds:
+        for method in config.methods:
+            yield Case(method, {}, random_seed)
+
+
+def open_methods(config: KnowledgeLoopConfig) -> Mapping[str, Method]:
+    """The loop, and what it is compared with."""
+    return {
+        "loop": lambda case, random: _looped(_Field(config, case.random_seed), random),
+        "joint": lambda case, random: _joint(_Field(config, case.random_seed), random),
+        "cross_domain_fedavg": lambda case, random: _fedavg(_Field(config, case.random_seed), random),
+    }
+
+
+class _Field:
+    """Texts, test rows and the foundation model of one random seed."""
+
+    def __init__(self, config: KnowledgeLoopConfig, random_seed: int) -> None:
+        from gainnet.learning.config import TEST_SEED, open_model
+        from gainnet.models.language import pack
+        from gainnet.models.language_text import PUBLIC, write_texts
+
+        self.config, self.random_seed = config, random_seed
+        self.model, tokenizer = open_model(config.model)
+
+        def rows(kind: str, count: int, seed: int) -> Any:
+            return pack(write_texts(kind, count, seed), tokenizer, 72)
+
+        self.rows = {d: rows(d, config.num_texts, 100 + random_seed) for d in (*DOMAINS, LATE)}
+        self.test = {d: rows(d, config.num_test_texts, TEST_SEED + random_seed) for d in (*DOMAINS, LATE)}
+        self.public = rows(PUBLIC, config.num_public_texts, 200 + random_seed)
+
+    def losses(self, model: Any, label: str) -> dict[str, float]:
+        """Mean test loss of a model in every domain, and its standard error."""
+        from gainnet.models.language import row_losses
+
+        found: dict[str, float] = {}
+        for domain in DOMAINS:
+            rows = row_losses(model, self.test[domain])
+            found[f"{label}.{domain}.loss"] = float(rows.mean())
+        return found
+
+    def fell(self, before: Any, after: Any, label: str) -> dict[str, float]:
+        """By how many standard errors the loss fell, row by row of the same text, in every domain."""
+        from gainnet.models.language import row_losses
+
+        found = {}
+        for domain in DOMAINS:
+            gain = row_losses(before, self.test[domain]) - row_losses(after, self.test[domain])
+            found[f"{label}.{domain}.fell_by_errors"] = float(gain.mean() / (gain.std() / len(gain) ** 0.5))
+        return found
+
+    def clients(self, domain: str) -> tuple[Client, ...]:
+        """Devices of a domain, each with its part of the text."""
+        from gainnet.core.types import NodeId
+        from gainnet.learning.clients import Client, partition
+
+        count = self.config.devices_per_edge
+        parts = partition([self.rows[domain]], count, float("inf"), Random.of(self.random_seed).child(domain))
+        return tuple(Client(NodeId(f"{domain}_{i}"), part) for i, part in enumerate(parts))
+
+
+def _loop_of(field: _Field, domains: tuple[str, ...]) -> Loop:
+    import torch
+
+    from gainnet.core.types import NodeId
+    from gainnet.learning.adapters import attach
+    from gainnet.learning.clients import LocalTraining, cell_of
+    from gainnet.learning.costs import whole_step_cost
+    from gainnet.learning.fpl import Fpl
+    from gainnet.learning.loop import Distillation, Edge, Loop, backhaul_of
+    from gainnet.network import profile
+    from gainnet.radio import AWGN, IdealLink, TabulatedLink
+
+    config = field.config
+    air = (TabulatedLink(AWGN(), config.snr_db, bandwidth_hz=20e6),)
+    edges = []
+    for domain in domains:
+        devices = field.clients(domain)
+        cell = cell_of((c.name for c in devices), profile("edge_l4"), profile("phone"), air, air)
+        edges.append(Edge(NodeId(domain), devices, cell))
+    training = LocalTraining("adamw", config.rate, config.num_steps, config.batch_size)
+    rows = torch.zeros(config.batch_size, 72, dtype=torch.long)
+    cost = whole_step_cost(attach(copy.deepcopy(field.model), "lora", config.rank), rows)
+    growth = Fpl(field.model, edges[0].cell, training, cost, "lora", config.rank)
+    backhaul = backhaul_of([edge.name for edge in edges], profile("edge_a100"), profile("edge_l4"), IdealLink())
+    distillation = Distillation(config.distil_steps, 16, config.distil_rate)
+    return Loop(tuple(edges), config.rounds, growth, backhaul, field.public, config.merge, distillation)  # type: ignore[arg-type]
+
+
+def _looped(field: _Field, random: Random) -> Row:
+    """Losses of cloud and edges in every domain per cycle, and what the evolved cloud is worth to a late edge."""
+    config, cloud = field.config, copy.deepcopy(field.model)
+    loop = _loop_of(field, DOMAINS)
+    row: dict[str, Any] = field.losses(cloud, "cloud_0")
+    bits = 0.0
+    for cycle in range(1, config.cycles + 1):
+        after, experts, report = loop.cycle(cloud, random.child("cycle", cycle))
+        bits += report.num_bits
+        row |= field.losses(after, f"cloud_{cycle}") | field.fell(cloud, after, f"cloud_{cycle}")
+        for name, expert in experts.items():
+            row[f"edge_{cycle}.{name}.loss"] = field.losses(expert, "edge")[f"edge.{name}.loss"]
+        cloud = after
+    late = _loop_of(field, (LATE,))
+    row["late.from_foundation.loss"] = _late_loss(field, late, field.model, random)
+    row["late.from_cloud.loss"] = _late_loss(field, late, cloud, random)
+    return row | {"num_bits_backhaul": bits}
+
+
+def _late_loss(field: _Field, late: Loop, start: Any, random: Random) -> float:
+    """What an edge of a new domain reaches from a given start, with the same rounds on the same text."""
+    from gainnet.models.language import mean_loss
+
+    _, experts, _ = late.cycle(start, random.child("late"))
+    (expert,) = experts.values()
+    return mean_loss(expert, field.test[LATE])
+
+
+def _num_samples(config: KnowledgeLoopConfig) -> int:
+    """Rows that all devices of the loop train on, with repetition."""
+    per_edge = config.cycles * config.rounds * config.devices_per_edge * config.num_steps * config.batch_size
+    return len(DOMAINS) * per_edge
+
+
+def _joint(field: _Field, random: Random) -> Row:
+    """Central training on the text of all devices, with as many samples as the loop."""
+    import torch
+
+    from gainnet.learning.loop import train_centrally
+
+    model, config = copy.deepcopy(field.model), field.config
+    rows = torch.cat([field.rows[domain] for domain in DOMAINS])
+    num_steps = _num_samples(config) // 16
+    train_centrally(model, rows, num_steps, 16, config.joint_rate, random.child("joint"))
+    return field.losses(model, "cloud_1") | field.losses(field.model, "cloud_0")
+
+
+def _fedavg(field: _Field, random: Random) -> Row:
+    """FedAvg of the whole model over the devices of all domains, with as many samples as the loop."""
+    from dataclasses import replace
+
+    from gainnet.learning.clients import LocalTraining, cell_of
+    from gainnet.learning.costs import whole_step_cost
+    from gainnet.learning.fedavg import FedAvg
+    from gainnet.learning.runner import run_rounds
+    from gainnet.network import profile
+    from gainnet.radio import IdealLink
+
+    config = field.config
+    devices = tuple(client for domain in DOMAINS for client in field.clients(domain))
+    air = (IdealLink(),)
+    cell = cell_of((c.name for c in devices), profile("edge_l4"), profile("phone"), air, air)
+    training = LocalTraining("adamw", config.joint_rate, config.num_steps, config.batch_size)
+    cost = whole_step_cost(field.model, field.rows[DOMAINS[0]][: config.batch_size])
+    algorithm = FedAvg(copy.deepcopy(field.model), cell, replace(training), cost)
+    run = run_rounds(algorithm, devices, field.test[DOMAINS[0]][:8], config.cycles * config.rounds, field.random_seed)
+    return field.losses(algorithm.model_of(run.state), "cloud_1") | field.losses(field.model, "cloud_0")
+
+
+def identity(config: KnowledgeLoopConfig) -> Mapping[str, str]:
+    """sha256 of the foundation model."""
+    from gainnet.learning.config import ABSTRACTS
+    from gainnet.models.loading import find_folder, weights_sha256
+
+    return {"model": weights_sha256(ABSTRACTS if config.model == "abstracts" else find_folder(config.model))}
+
+
+def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
+    """Shares and gaps, averaged over random seeds; a gap is excess loss over the untuned model's excess."""
+    means = {method: rows.mean(numeric_only=True) for method, rows in table.groupby("method")}
+    found: dict[str, float | None] = {}
+    loop, joint = means.get("loop"), means.get("joint")
+    if loop is not None:
+        rows = table[table["method"] == "loop"]
+        errors = rows[[c for c in table.columns if c.endswith("fell_by_errors")]].to_numpy(float)
+        found["cloud_loss_fell_share"] = round(float((errors > 2.0).mean()), 6)
+        gain = loop["late.from_cloud.loss"] - loop["late.from_foundation.loss"]
+        found["late_edge_minus_foundation_loss"] = round(float(gain), 6)
+    if loop is not None and joint is not None:
+        last = _num_cycles(table)
+        found["cloud_gap_to_joint"] = _gap(loop, joint, f"cloud_{last}")
+        found["edge_gap_to_joint"] = _gap(loop, joint, f"edge_{last}")
+        if (fedavg := means.get("cross_domain_fedavg")) is not None:
+            found["fedavg_gap_to_joint"] = _gap(fedavg, joint, "cloud_1")
+    return found
+
+
+def _gap(of: Any, joint: Any, label: str) -> float:
+    """Excess loss over joint training, as a share of the untuned model's excess; both summed over the domains."""
+    excess = sum(of[f"{label}.{d}.loss"] - joint[f"cloud_1.{d}.loss"] for d in DOMAINS)
+    untuned = sum(joint[f"cloud_0.{d}.loss"] - joint[f"cloud_1.{d}.loss"] for d in DOMAINS)
+    return round(float(excess / untuned), 6)
+
+
+def _num_cycles(table: pd.DataFrame) -> int:
+    return max(int(c.split(".")[0].removeprefix("edge_")) for c in table.columns if c.startswith("edge_"))
+
+
+def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """Loss of cloud and edges per cycle in every domain, beside joint training and FedAvg."""
+    if "loop" not in set(table["method"]):
+        return
+    means = {method: rows.mean(numeric_only=True) for method, rows in table.groupby("method")}
+    last = _num_cycles(table)
+    note = (
+        f"means of {table['random_seed'].nunique()} random seeds; every method trains on as many rows; unseen abstracts"
+    )
+    figure, axes = panels(1, len(DOMAINS), "Knowledge goes round: loss per cycle", note)
+    for ax, domain in zip(axes, DOMAINS, strict=True):
+        loop = means["loop"]
+        cloud = [loop[f"cloud_{c}.{domain}.loss"] for c in range(last + 1)]
+        ax.plot(range(last + 1), cloud, "o-", color=BLUE, label="cloud")
+        edges = [loop[f"edge_{c}.{domain}.loss"] for c in range(1, last + 1)]
+        ax.plot(range(1, last + 1), edges, "s--", color=GREEN, label="edge of this domain")
+        for method, colour in (("joint", ORANGE), ("cross_domain_fedavg", PURPLE)):
+            if method in means:
+                ax.axhline(means[method][f"cloud_1.{domain}.loss"], color=colour, label=method.replace("_", " "))
+        ax.axhline(cloud[0], color=GREY, linewidth=0.8, linestyle=":")
+        ax.set(title=domain, xlabel="cycle", ylabel="nats per token")
+    axes[0].legend(fontsize=8, frameon=False)
+    yield "knowledge_loop", figure
+
+
+KNOWLEDGE_LOOP: Study[Any] = Study(
+    name="knowledge-loop",
+    question="Does what devices learn reach the cloud and come back, cycle after cycle, with adapters alone?",
+    catalog=CATALOG,
+    config=KnowledgeLoopConfig,
+    methods=METHODS,
+    metric_names=METRIC_NAMES,
+    cases=cases,
+    open=open_methods,
+    identity=identity,
+    summarise=summarise,
+    draw=draw,
+)

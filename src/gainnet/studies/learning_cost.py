@@ -1,0 +1,241 @@
+"""Study learning-cost: what federated, split and prompt learning cost, and what they reach."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, final
+
+from pydantic import Field
+
+from gainnet.core.randomness import Random
+from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, panels
+from gainnet.studies.presets import CATALOG
+from gainnet.studies.study import Case, Method, Row, Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from gainnet.learning.config import LearnConfig
+
+FEDAVG = "fedavg"
+SPLIT = {
+    "fsl.embedding_only": ("fsl", "embedding_only"),
+    "fsl.u_shape": ("fsl", "u_shape"),
+    "fsl_averaged.embedding_only": ("fsl_averaged", "embedding_only"),
+    "fsl_averaged.u_shape": ("fsl_averaged", "u_shape"),
+}
+PROMPTS = {"fpl.soft_prompt": "soft_prompt", "fpl.lora": "lora", "fpl.adapter": "adapter"}
+METHODS = (FEDAVG, *SPLIT, *PROMPTS)
+CUTS = ("embedding_only", "u_shape")
+METRIC_NAMES = (
+    *(f"fsl.{cut}.{what}" for cut in CUTS for what in ("device_memory_of_fedavg", "device_flops_of_fedavg")),
+    "fsl.perplexity_of_fedavg",
+    *(f"fsl.{cut}.perplexity_of_fedavg" for cut in CUTS),
+    *(f"fsl.{cut}.bits_of_fedavg" for cut in CUTS),
+    "fpl.bits_of_fedavg",
+    "fpl.gain_of_fedavg",
+    *(f"{name}.{what}" for name in PROMPTS for what in ("bits_of_fedavg", "gain_of_fedavg")),
+)
+
+
+@final
+@dataclass(frozen=True)
+class LearningCostConfig:
+    """Settings of the study learning-cost.
+
+    Args:
+        random_seeds: each draws texts, clients, mini-batches and noise of its own.
+        methods: names of what is compared.
+        skews: Dirichlet concentrations of the fields over the clients; 0 stands for equal shares.
+        num_texts: abstracts per field.
+        clients: devices.
+        rounds: how many.
+        num_steps: mini-batches per client and round.
+        batch_size: rows per mini-batch.
+        rates: learning rate by method.
+        sizes: virtual tokens or rank, by method.
+        snr_db: of the links.
+        report_error_db: standard deviation of the error of SNR reports, so that codewords fail.
+        lossy_attempts: how often a codeword is sent at most in split learning; some items are lost.
+        model: shipped, a folder or a hub id.
+        hardware: of the devices.
+        edge_hardware: of the edge.
+    """
+
+    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    methods: Annotated[tuple[str, ...], Field(min_length=1)]
+    skews: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
+    num_texts: Annotated[int, Field(ge=10)]
+    clients: Annotated[int, Field(ge=1, le=100)]
+    rounds: Annotated[int, Field(ge=1)]
+    num_steps: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+    rates: dict[str, float]
+    sizes: dict[str, int]
+    snr_db: float
+    report_error_db: float
+    lossy_attempts: Annotated[int, Field(ge=1)]
+    model: str
+    hardware: str
+    edge_hardware: str
+
+
+def cases(config: LearningCostConfig) -> Iterator[Case]:
+    """Every method at every skew with every random seed."""
+    for random_seed in config.random_seeds:
+        for skew in config.skews:
+            for method in config.methods:
+                yield Case(method, {"skew": skew}, random_seed)
+
+
+def open_methods(config: LearningCostConfig) -> Mapping[str, Method]:
+    """All methods are rounds of one algorithm on the same model and texts."""
+    return dict.fromkeys(METHODS, lambda case, random: _learned(config, case))
+
+
+def settings_of(config: LearningCostConfig, method: str, skew: float, random_seed: int) -> LearnConfig:
+    """What `gainnet learn` would be told."""
+    from gainnet.learning.config import LearnConfig
+
+    algorithm, cut = SPLIT.get(method, (PROMPTS.get(method, method), "u_shape"))
+    return LearnConfig(
+        algorithm=algorithm,
+        cut=cut,
+        codec="int8",
+        model=config.model,
+        num_texts=config.num_texts,
+        clients=config.clients,
+        skew=skew or math.inf,
+        rounds=config.rounds,
+        num_steps=config.num_steps,
+        batch_size=config.batch_size,
+        rate=config.rates[method],
+        rank=config.sizes.get(method, 1),
+        link="tabulated",
+        snr_db=config.snr_db,
+        report_error_db=config.report_error_db,
+        max_attempts=config.lossy_attempts if method in SPLIT else 8,
+        hardware=config.hardware,
+        edge_hardware=config.edge_hardware,
+        random_seed=random_seed,
+    )
+
+
+def _learned(config: LearningCostConfig, case: Case) -> Row:
+    from gainnet.learning.config import open_session
+    from gainnet.learning.runner import run_rounds
+    from gainnet.models.language import mean_loss
+
+    settings = settings_of(config, case.method, float(case.values["skew"] or 0), case.random_seed)
+    session = open_session(settings)
+    random = Random.of(case.random_seed)
+    before = mean_loss(session.algorithm.model_of(session.algorithm.init(random)), session.test_rows)
+    run = run_rounds(session.algorithm, session.clients, session.test_rows, settings.rounds, case.random_seed)
+    after, count = run.rounds[-1]["test_loss"], len(run.rounds)
+    total = {key: sum(record[key] for record in run.rounds) for key in run.rounds[-1] if key.startswith("num_")}
+    bits = total["num_bits_up"] + total["num_bits_down"]
+    return {
+        "num_samples": settings.rounds * settings.clients * settings.num_steps * settings.batch_size,
+        "loss_before": before,
+        "loss": after,
+        "perplexity": math.exp(after),
+        "num_bits_up_per_round": total["num_bits_up"] / count,
+        "num_bits_down_per_round": total["num_bits_down"] / count,
+        "gigabytes": bits / 8e9,
+        "device_flops_per_step": session.cost.device_flops,
+        "edge_flops_per_step": session.cost.edge_flops,
+        "device_memory_bytes": session.cost.device_memory_bytes(session.states_per_value),
+        "duration_s_per_round": sum(record["duration_s"] for record in run.rounds) / count,
+        "energy_j_per_round": sum(record["energy_j"] for record in run.rounds) / count,
+        "num_channel_uses": total["num_channel_uses_up"] + total["num_channel_uses_down"],
+        "num_lost": total["num_lost"],
+    }
+
+
+def identity(config: LearningCostConfig) -> Mapping[str, str]:
+    """sha256 of the model that is fine-tuned."""
+    from gainnet.learning.config import ABSTRACTS
+    from gainnet.models.loading import find_folder, weights_sha256
+
+    return {"model": weights_sha256(ABSTRACTS if config.model == "abstracts" else find_folder(config.model))}
+
+
+def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
+    """Ratios to FedAvg of the same random seed and skew, averaged; the best prompt form is the one of largest gain."""
+    paired = _beside_fedavg(table)
+    found: dict[str, float | None] = {}
+    for cut in CUTS:
+        rows = paired[paired["method"] == f"fsl.{cut}"]
+        if not rows.empty:
+            for name in ("device_memory", "device_flops", "perplexity", "bits"):
+                found[f"fsl.{cut}.{name}_of_fedavg"] = round(float(rows[f"{name}_of_fedavg"].mean()), 6)
+    worst = [found[f"fsl.{cut}.perplexity_of_fedavg"] for cut in CUTS if f"fsl.{cut}.perplexity_of_fedavg" in found]
+    if worst:
+        found["fsl.perplexity_of_fedavg"] = max(x for x in worst if x is not None)
+    for name in PROMPTS:
+        rows = paired[paired["method"] == name]
+        if not rows.empty:
+            for what in ("bits_of_fedavg", "gain_of_fedavg"):
+                found[f"{name}.{what}"] = round(float(rows[what].mean()), 6)
+    if best := best_prompt(found):
+        found |= {f"fpl.{what}": found[f"{best}.{what}"] for what in ("bits_of_fedavg", "gain_of_fedavg")}
+    return found
+
+
+def best_prompt(found: Mapping[str, float | None]) -> str | None:
+    """The form of prompt learning with the largest gain; `None` where none was measured."""
+    gains = {name: found.get(f"{name}.gain_of_fedavg") for name in PROMPTS}
+    known = {name: gain for name, gain in gains.items() if gain is not None}
+    return max(known, key=known.__getitem__) if known else None
+
+
+def _beside_fedavg(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows with what FedAvg had at the same random seed and skew; ratios are `<quantity>_of_fedavg`."""
+    table = table.assign(bits=table["gigabytes"], gained=table["loss_before"] - table["loss"])
+    keys = ["skew", "random_seed"]
+    paired = table.merge(table[table["method"] == FEDAVG], on=keys, suffixes=("", "_fedavg"))
+    columns = {
+        "device_memory": "device_memory_bytes", "device_flops": "device_flops_per_step", "perplexity": "perplexity",
+        "bits": "bits", "gain": "gained",
+    }  # fmt: skip
+    return paired.assign(**{f"{k}_of_fedavg": paired[v] / paired[f"{v}_fedavg"] for k, v in columns.items()})
+
+
+def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """Quality over bytes and over device memory, one mark per method."""
+    note = (
+        f"{table['num_samples'].max():g} samples per method; {table['random_seed'].nunique()} random seeds; filled: "
+        "equal shares of the fields, hollow: Dirichlet;\nmemory = parameters + gradients + Adam's state + saved tensors"
+    )
+    figure, axes = panels(1, 2, "What learning costs, and what it reaches", note)
+    for ax, column, label in (
+        (axes[0], "gigabytes", "gigabytes on the air"),
+        (axes[1], "device_memory_bytes", "bytes of device memory"),
+    ):
+        for method in [m for m in METHODS if m in set(table["method"])]:
+            colour = {FEDAVG: GREY, "fsl": BLUE, "fsl_averaged": GREEN}.get(method.split(".")[0], ORANGE)
+            for skew, rows in table[table["method"] == method].groupby("skew"):
+                x, y = float(rows[column].mean()), float(rows["perplexity"].mean())
+                ax.plot(x, y, "o", color=colour, fillstyle="none" if skew else "full")
+                if skew == table["skew"].min():
+                    ax.annotate(method, (x, y), textcoords="offset points", xytext=(5, 4), fontsize=7)
+        ax.set(xscale="log", xlabel=label, ylabel="perplexity on unseen abstracts")
+    yield "learning_cost", figure
+
+
+LEARNING_COST: Study[Any] = Study(
+    name="learning-cost",
+    question="What do FedAvg, split learning and prompt learning cost a device and the air, and what do they reach?",
+    catalog=CATALOG,
+    config=LearningCostConfig,
+    methods=METHODS,
+    metric_names=METRIC_NAMES,
+    cases=cases,
+    open=open_methods,
+    identity=identity,
+    summarise=summarise,
+    draw=draw,
+)
