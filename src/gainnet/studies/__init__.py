@@ -12,6 +12,8 @@ from gainnet.core.plugins import find
 from gainnet.studies.comparison import Comparison, compare
 from gainnet.studies.hand_over import HAND_OVER
 from gainnet.studies.image_quality import IMAGE_QUALITY
+from gainnet.studies.knowledge_loop import KNOWLEDGE_LOOP
+from gainnet.studies.learning_cost import LEARNING_COST
 from gainnet.studies.presets import PRESETS, as_json, load_config
 from gainnet.studies.prompt_fidelity import PROMPT_FIDELITY
 from gainnet.studies.results import RunFolder
@@ -22,7 +24,9 @@ from gainnet.studies.sketch import SKETCH
 from gainnet.studies.study import Case, Method, Study
 
 AnyStudy = Study[Any]
-STUDIES: dict[str, AnyStudy] = {study.name: study for study in (IMAGE_QUALITY, PROMPT_FIDELITY, SKETCH, HAND_OVER)}
+STUDIES: dict[str, AnyStudy] = {
+    study.name: study for study in (HAND_OVER, IMAGE_QUALITY, KNOWLEDGE_LOOP, LEARNING_COST, PROMPT_FIDELITY, SKETCH)
+}
 
 __all__ = [
     "PRESETS",
