@@ -18,23 +18,28 @@ from gainnet.agents.replay import Replay
 from gainnet.core.errors import ConfigError, unknown_name
 from gainnet.core.files import check_writable, write_whole
 from gainnet.core.randomness import Random
+from gainnet.orchestration.association import Greedy, Policy, SequentialGreedy
 from gainnet.orchestration.features import NAMES, Sight
 from gainnet.orchestration.graph import State, graph_of
 from gainnet.orchestration.learned import CONFIG, WEIGHTS, Learned
 from gainnet.orchestration.network import PairNetwork
+from gainnet.orchestration.optimum import independent_optimum
 from gainnet.orchestration.regime import Contention, Independent, Regime
-from gainnet.orchestration.rollout import advance
+from gainnet.orchestration.rollout import advance, play
 from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_of
 from gainnet.orchestration.world import World, draw_world
 
 CHECKPOINT = "checkpoint.safetensors"
 FIRST_WORLD = 1_000_000
 """Worlds of smaller random seeds are never trained on."""
+FIRST_VALIDATED = 500_000
+"""Random seed of the first world that a finished policy is measured in."""
 REGIMES: dict[str, type[Independent] | type[Contention]] = {"independent": Independent, "contention": Contention}
 """Regimes by name."""
 
 _AVERAGE = 0.995
 _WARMUP = 20
+_MOST_SEQUENCES = 1 << 12
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Told (iterations made, iterations in all, losses and mean gain of a round)."""
@@ -92,13 +97,14 @@ class TrainingConfig:
             raise ConfigError(f"training.least_factor: {self.least_factor} is outside (0, 1]")
 
 
-def train(config: TrainingConfig, folder: Path, progress: Progress) -> Path:
+def train(config: TrainingConfig, folder: Path, progress: Progress, num_validated: int = 8) -> Path:
     """A policy, written to a folder that `load_policy` reads; an interrupted run in the folder goes on.
 
     Args:
         config: what to train.
         folder: made when missing; must not lie in the package.
         progress: told after every iteration.
+        num_validated: worlds from `FIRST_VALIDATED` on, never trained on, that metrics in config.json come from, >= 1.
 
     Raises:
         ConfigError: the folder cannot be written, lies in the package or holds another run.
@@ -113,7 +119,7 @@ def train(config: TrainingConfig, folder: Path, progress: Progress) -> Path:
         if run.iteration % 10 == 0 or run.iteration == config.num_iterations:
             write_whole(folder / CHECKPOINT, run.checkpoint())
         progress(run.iteration, config.num_iterations, losses)
-    return run.export(folder)
+    return run.export(folder, run.validate(num_validated))
 
 
 @final
@@ -188,7 +194,24 @@ class TrainingRun:
         self.average = _below("average", tensors)
         self.replay.load(_below("replay", tensors), following)
 
-    def export(self, folder: Path) -> Path:
+    def validate(self, num_worlds: int) -> dict[str, float]:
+        """The policy's gain over that of greedy ones, and of the optimum's where that can be had."""
+        random = Random.of(range(FIRST_VALIDATED, FIRST_VALIDATED + num_worlds))
+        world, regime = draw_world(self.scenario, random), REGIMES[self.config.regime].of(self.scenario)
+
+        def gain(policy: Policy) -> Tensor:
+            return play(world, regime, policy, random).gain.sum(-1)
+
+        rivals: dict[str, Tensor] = {"over_greedy": gain(Greedy())}
+        if isinstance(regime, Contention):
+            rivals["over_sequential_greedy"] = gain(SequentialGreedy())
+        elif len(self.scenario.models) ** self.scenario.rounds.num_rounds <= _MOST_SEQUENCES:
+            rivals["of_optimum"] = independent_optimum(world, regime).gain
+        mine = gain(self.policy())
+        shares = {name: float(mine.sum() / rival.sum().clamp_min(1e-12)) for name, rival in rivals.items()}
+        return shares | {"num_worlds": num_worlds}
+
+    def export(self, folder: Path, metrics: dict[str, float]) -> Path:
         """Weights and config.json of the averaged policy."""
         from safetensors.torch import save
 
@@ -199,6 +222,7 @@ class TrainingRun:
             "features": list(NAMES),
             "width": self.config.width,
             "training": asdict(self.config),
+            "metrics": metrics,
         }
         write_whole(folder / WEIGHTS, weights)
         write_whole(folder / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
