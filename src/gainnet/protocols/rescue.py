@@ -32,7 +32,7 @@ def resilient(plan: Plan, task: Task, edges: Sequence[NodeId], ways: Ways = lamb
         alive = [edge for edge in edges if any(node == edge for node, _ in arrived)]
         remaining = (way.remaining(arrived) for way in ways(alive, arrived))
         possible = [way for way in remaining if is_possible(way, arrived)]
-        best = min(possible, key=flops_left, default=Plan(task.whole(IMAGE[0], arrived), IMAGE).remaining(arrived))
+        best = min(possible, key=passes_left, default=Plan(task.whole(IMAGE[0], arrived), IMAGE).remaining(arrived))
         if not is_possible(best, arrived):
             raise NodeFailedError("the device died, and with it the consumer of the picture; nothing can replace it")
         return replace(best, fallback=fallback)
@@ -50,10 +50,11 @@ def is_possible(plan: Plan, arrived: Arrived) -> bool:
     return plan.result in there
 
 
-def flops_left(plan: Plan) -> float:
-    """FLOPs of all computations per item.
+def passes_left(plan: Plan) -> float:
+    """Passes of all networks per item, which is what takes the time.
 
-    >>> flops_left(Plan((), IMAGE))
+    >>> passes_left(Plan((), IMAGE))
     0.0
     """
-    return float(sum(step.part.flops for step in plan.steps if isinstance(step, Compute)))
+    parts = (step.part for step in plan.steps if isinstance(step, Compute))
+    return float(sum(part.num_passes for part in parts if part.role not in ("other", "prior")))

@@ -1,0 +1,121 @@
+"""Over ideal links a protocol that only moves work is diffusers' own pipeline, for both tasks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gainnet.core.errors import ConfigError
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import load_model
+from gainnet.network import DEVICE
+from gainnet.protocols import channel_free, execute, pricing
+from plan_desk import NUM_STEPS, PROMPTS, RANDOM, Desk, ideal, small_desk
+
+STRENGTH = 0.7
+MOVES = [
+    ("centralized", 1, {}),
+    ("device_only", 1, {}),
+    ("eiug", 1, {}),
+    *(("uieg", 1, {"cut": cut}) for cut in range(NUM_STEPS + 1)),
+    *(("ciag", 1, {"cut": cut}) for cut in range(NUM_STEPS + 1)),
+    ("diug", 1, {}),
+    ("uidcg", 1, {}),
+    ("uidcg", 2, {"cooperation": "pipeline", "cut": 1}),
+    ("uidcg", 4, {"cooperation": "pipeline", "cut": 0}),
+    *(("uidcg", 2, {"cooperation": "guidance", "cut": cut}) for cut in (0, 1)),
+    ("uidcg", 1, {"cooperation": "regions"}),
+]
+
+
+@pytest.fixture(scope="module")
+def desk(small_stable_diffusion) -> Desk:
+    return small_desk(small_stable_diffusion, lossless=True)
+
+
+def text_to_image(model: DiffusionModel) -> torch.Tensor:
+    return model.pipeline(
+        list(PROMPTS),
+        num_inference_steps=model.denoiser.num_steps,
+        guidance_scale=model.denoiser.guidance_scale,
+        latents=RANDOM.normal(model.latent.shape, "prior"),
+        output_type="pt",
+    ).images
+
+
+def image_to_image(model: DiffusionModel, picture: torch.Tensor) -> torch.Tensor:
+    """Their img2img with our noise: it draws it from a generator, which is told what to draw."""
+    from diffusers import StableDiffusionImg2ImgPipeline
+
+    pipeline = StableDiffusionImg2ImgPipeline(**model.pipeline.components, requires_safety_checker=False)
+    pipeline.set_progress_bar_config(disable=True)
+    latent = model.image_encoder({"image": picture}, RANDOM)["latent"]
+    noise = RANDOM.normal(model.latent.shape, "prior")
+    with pytest.MonkeyPatch.context() as patch:
+        module = "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img.randn_tensor"
+        patch.setattr(module, lambda *arguments, **options: noise)
+        return pipeline(
+            list(PROMPTS),
+            image=latent,
+            strength=STRENGTH,
+            num_inference_steps=model.denoiser.num_steps,
+            guidance_scale=model.denoiser.guidance_scale,
+            output_type="pt",
+        ).images
+
+
+@pytest.mark.parametrize("with_picture", [False, True])
+def test_moving_the_cut_moves_no_pixel(desk: Desk, with_picture: bool) -> None:
+    inputs = desk.inputs(with_picture)
+    with torch.no_grad():
+        whole = image_to_image(desk.model, inputs[DEVICE, "picture"]) if with_picture else text_to_image(desk.model)
+        for name, num_edges, options in MOVES:
+            cut = options.get("cut", 0)
+            task = {"strength": STRENGTH} | ({"cut": min(cut, 2)} if "cut" in options else {}) if with_picture else {}
+            plan = desk.plan(name, num_edges, **(options | task))
+            places, report = execute(plan, inputs, ideal(num_edges), RANDOM, pricing("sd15"))
+            assert float((places[plan.result] - whole).abs().max()) <= 1e-4, (name, num_edges, options)
+            assert report.delivered
+            assert report.recoveries == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("with_picture", [False, True])
+def test_the_shipped_model_likewise(with_picture: bool) -> None:
+    desk = Desk(load_model(num_steps=4), lossless=True)
+    inputs = desk.inputs(with_picture)
+    with torch.no_grad():
+        whole = image_to_image(desk.model, inputs[DEVICE, "picture"]) if with_picture else text_to_image(desk.model)
+        for name, k, options in [*MOVES[:8], ("uidcg", 2, {"cooperation": "guidance"}), ("uidcg", 4, {})]:
+            task = {"strength": STRENGTH} if with_picture else {}
+            plan = desk.plan(name, k, **{key: v for key, v in options.items() if key != "cut"}, **task)
+            places, _ = execute(plan, inputs, ideal(k), RANDOM, pricing("sd15"))
+            assert float((places[plan.result] - whole).abs().max()) <= 1e-4, (name, k)
+
+
+def test_the_first_candidate_is_what_one_edge_makes(desk: Desk) -> None:
+    inputs = desk.inputs(False)
+    one, three = (channel_free(desk.plan("diug", k), inputs, RANDOM) for k in (1, 3))
+    assert torch.equal(one[DEVICE, "latent_1"], three[DEVICE, "latent_1"])
+    assert not torch.allclose(three[DEVICE, "latent_1"], three[DEVICE, "latent_2"])
+
+
+def test_sketches_are_compared_with_the_picture_of_the_edge(desk: Desk) -> None:
+    for name, k in (("esuc", 1), ("dcsuc", 2)):
+        plan = desk.plan(name, k)
+        places = channel_free(plan, desk.inputs(False), RANDOM)
+        assert plan.reference is not None
+        assert float((places[plan.reference] - text_to_image(desk.model)).abs().max()) <= 1e-4
+
+
+def test_what_does_not_fit_the_edges_is_one_line(desk: Desk) -> None:
+    for name, k, options in (
+        ("uidcg", 3, {"cooperation": "guidance"}),
+        ("uidcg", 2, {"cooperation": "magic"}),
+        ("uieg", 1, {"cut": 9}),
+        ("eiug", 1, {"strength": 0.01}),
+        ("uidg", 5, {}),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            desk.plan(name, k, **options)
+        assert "\n" not in str(caught.value)
