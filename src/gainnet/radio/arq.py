@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, final
 
@@ -18,10 +17,10 @@ from gainnet.core.units import db_to_linear
 from gainnet.radio.adaptation import LinkAdaptation, num_uses
 from gainnet.radio.air import Outcome, RadioLink, check_radio, observe, observe_at
 from gainnet.radio.channel import Evolving, Selective, coherent_uses
-from gainnet.radio.mcs import LADDER, MAX_CODEWORD_BYTES, MIN_CODEWORD_BYTES, NUM_CRC_BITS, Codeword, Mcs
+from gainnet.radio.mcs import MAX_CODEWORD_BYTES, MIN_CODEWORD_BYTES
+from gainnet.radio.portion import Batch, state_at, streams_at
 from gainnet.radio.spanning import STEP, spanning_lengths
 
-_BATCH = 256
 _LEAST_BYTES = 62
 
 Harq = Literal["none", "ir"]
@@ -94,37 +93,14 @@ class Segments:
 
     def process_of(self, rows: Tensor) -> Random:
         """Streams of the fading that codewords see, [num_rows]."""
-        return _of_items(self.process, self.item[rows])
-
-
-@final
-@dataclass(frozen=True)
-class Portion:
-    """What is sent of a codeword in one attempt.
-
-    Args:
-        codeword: format of its first attempt.
-        mcs: scheme of this attempt; the modulation counts, and the code rate where the codeword is sent anew.
-        num_channel_uses: length of this attempt.
-        number: 0 for a codeword that is decoded alone; later ones are combined with all before.
-    """
-
-    codeword: Codeword
-    mcs: Mcs
-    num_channel_uses: int
-    number: int
-
-    @staticmethod
-    def whole(codeword: Codeword) -> Portion:
-        """The codeword itself."""
-        return Portion(codeword, codeword.mcs, codeword.num_channel_uses, 0)
+        return streams_at(self.process, self.item[rows])
 
 
 class Attempt(Protocol):
-    """One attempt for codewords of one format: [num_codewords] bool, whose CRC holds."""
+    """One round: [num_codewords] bool, whose CRC holds."""
 
-    def __call__(self, portion: Portion, rows: Tensor, state: ChannelState, random: Random) -> Tensor:
-        """`rows`: which of the segments; `state` and `random` are [num_codewords] as they are."""
+    def __call__(self, batch: Batch, rows: Tensor, state: ChannelState, random: Random) -> Tensor:
+        """`rows`: which of the segments; `batch`, `state` and `random` are [num_codewords] as they are."""
 
 
 def adaptation_of(link: ArqLink) -> LinkAdaptation:
@@ -149,7 +125,7 @@ def cut(link: ArqLink, num_bytes: Tensor, state: ChannelState, random: Random) -
         state: [*batch], the air of the first codeword of every item.
         random: streams of the items, [*batch].
     """
-    state = _pick(state, (torch.arange(random.num_items).reshape(random.batch) >= 0))
+    state = state_at(state, (torch.arange(random.num_items).reshape(random.batch) >= 0))
     process = Random(random.random_seeds, (random.num_items,), random.path)
     adaptation = adaptation_of(link)
     full_bytes = adaptation.full_num_bytes()
@@ -162,9 +138,9 @@ def cut(link: ArqLink, num_bytes: Tensor, state: ChannelState, random: Random) -
         left = num_bytes[items] - sent[items]
         width = 1 if evolving else -(-int(left.max()) // MAX_CODEWORD_BYTES)
         chunk = seeds[items.numpy(), column : column + width]
-        first = _pick(state, items) if column == 0 and not isinstance(link.channel, Selective) else None
+        first = state_at(state, items) if column == 0 and not isinstance(link.channel, Selective) else None
         air = (
-            _air(link, chunk, first) if not evolving else _air_at(link, _of_items(process, items), block[items], chunk)
+            _air(link, chunk, first) if not evolving else _air_at(link, streams_at(process, items), block[items], chunk)
         )
         schemes = adaptation.full_scheme(air.reported_snr)
         lengths = full_bytes[schemes]
@@ -173,7 +149,7 @@ def cut(link: ArqLink, num_bytes: Tensor, state: ChannelState, random: Random) -
         lengths = torch.minimum(lengths, (left[:, None] - start).clamp_min(MIN_CODEWORD_BYTES))
         begins = block[items, None].expand(start.shape)
         places = items[:, None].expand(start.shape), start + sent[items, None], lengths, torch.from_numpy(chunk), begins
-        chunks.append(([x[inside] for x in places], _pick(air, inside)))
+        chunks.append(([x[inside] for x in places], state_at(air, inside)))
         sent[items] += lengths.sum(-1)
         column += chunk.shape[1]
         if evolving:
@@ -201,13 +177,11 @@ def exchange(link: ArqLink, segments: Segments, num_items: int, attempt: Attempt
         else:
             lengths = _later_lengths(link, schemes, segments.num_bytes[rows], number)
         in_time = progress.in_time(link, segments, rows, lengths)
-        rows, schemes, lengths, state = rows[in_time], schemes[in_time], lengths[in_time], _pick(state, in_time)
-        for portion, members in _portions(
-            link, progress.begun[rows], segments.num_bytes[rows], schemes, lengths, number
-        ):
-            chosen = rows[members]
-            streams = _streams(segments.random_seed[chosen], number)
-            progress.arrived[chosen] = attempt(portion, chosen, _pick(state, members), streams)
+        rows, schemes, lengths, state = rows[in_time], schemes[in_time], lengths[in_time], state_at(state, in_time)
+        sizes, streams = segments.num_bytes[rows], _streams(segments.random_seed[rows], number)
+        batch = _batch(link, sizes, schemes, lengths, progress.begun[rows], number)
+        if rows.numel():
+            progress.arrived[rows] = attempt(batch, rows, state, streams)
         progress.book(link, segments, rows, lengths)
     return progress.outcome(link, segments, num_items)
 
@@ -235,7 +209,7 @@ class _Progress:
         if link.deadline_s == math.inf:
             return torch.ones_like(rows, dtype=torch.bool)
         item = segments.item[rows]
-        before_s = self._uses_of_items(segments) / link.bandwidth_hz + link.feedback_delay_s * self.num_rounds
+        before_s = self._usesstreams_at(segments) / link.bandwidth_hz + link.feedback_delay_s * self.num_rounds
         ends_s = before_s[item] + _running_sum(item, lengths.double()) / link.bandwidth_hz
         return ends_s <= link.deadline_s
 
@@ -254,20 +228,20 @@ class _Progress:
         again = (self.tries - 1).clamp_min(0.0)
         zeros = torch.zeros(num_items, dtype=torch.float64)
         return Outcome(
-            self._uses_of_items(segments),
+            self._usesstreams_at(segments),
             zeros.index_add(0, segments.item, again),
             zeros.scatter_reduce(0, segments.item, again, "amax"),
             zeros.index_add(0, segments.item, (~self.arrived).double()) == 0,
         )
 
-    def _uses_of_items(self, segments: Segments) -> Tensor:
+    def _usesstreams_at(self, segments: Segments) -> Tensor:
         return torch.zeros(len(self.num_rounds), dtype=torch.float64).index_add(0, segments.item, self.uses)
 
 
 def _state_of(link: ArqLink, segments: Segments, rows: Tensor, number: int, progress: _Progress) -> ChannelState:
     """The air of codewords in an attempt."""
     if number == 0:
-        return _pick(segments.state, rows)
+        return state_at(segments.state, rows)
     reports = _streams(segments.random_seed[rows], number)
     if not isinstance(link.channel, Evolving):
         return observe(link, reports)
@@ -289,7 +263,7 @@ def _first_lengths(
     schemes[outlasts] = torch.maximum(schemes[outlasts], ordinary)
     streams = _streams(torch.from_numpy(random_seeds)[outlasts], 0)
     target, late = link.target_bler, link.report_delay_blocks
-    now = _pick(state, outlasts)
+    now = state_at(state, outlasts)
     chosen = schemes[outlasts], num_bytes[outlasts]
     lengths[outlasts] = spanning_lengths(link.channel, target, late, *chosen, now, streams)
     return schemes, lengths
@@ -304,29 +278,11 @@ def _later_lengths(link: ArqLink, schemes: Tensor, num_bytes: Tensor, number: in
     return (whole * share / STEP).ceil().long() * STEP
 
 
-def _portions(
-    link: ArqLink, begun: Tensor, num_bytes: Tensor, schemes: Tensor, lengths: Tensor, number: int
-) -> Iterator[tuple[Portion, Tensor]]:
-    """Portions that occur, with the codewords that have them, in batches that fit into memory."""
-    alone = number == 0 or link.harq == "none"
-    first = torch.stack([schemes, lengths], -1) if alone else begun
-    keys = ((first[:, 0] * 128 + num_bytes) * 64 + schemes) * 2**40 + first[:, 1] * 2**20 + lengths
-    for key in keys.unique().tolist():
-        members = (keys == key).nonzero().squeeze(-1)
-        kind, (first_length, length) = key >> 40, divmod(key % 2**40, 2**20)
-        codeword = _codeword(kind // 64 % 128, LADDER[kind // 64 // 128], first_length)
-        portion = Portion.whole(codeword) if alone else Portion(codeword, LADDER[kind % 64], length, number)
-        for batch in members.split(_BATCH):
-            yield portion, batch
-
-
-def _codeword(num_bytes: int, mcs: Mcs, num_channel_uses: int) -> Codeword:
-    """The codeword of a scheme, or one whose code rate makes it as long as is asked for."""
-    codeword = Codeword(num_bytes, mcs)
-    if codeword.num_channel_uses == num_channel_uses:
-        return codeword
-    num_bits = num_channel_uses * mcs.bits_per_symbol
-    return Codeword(num_bytes, Mcs(mcs.bits_per_symbol, 1024 * (8 * num_bytes + NUM_CRC_BITS) / num_bits))
+def _batch(link: ArqLink, num_bytes: Tensor, schemes: Tensor, lengths: Tensor, begun: Tensor, number: int) -> Batch:
+    """Codewords that are sent anew, or redundancy of those that were begun."""
+    if number == 0 or link.harq == "none":
+        return Batch(num_bytes, schemes, lengths, schemes, lengths, 0)
+    return Batch(num_bytes, schemes, lengths, begun[:, 0], begun[:, 1], number)
 
 
 def _running_sum(group: Tensor, values: Tensor) -> Tensor:
@@ -349,10 +305,6 @@ def _streams(random_seeds: Tensor, number: int) -> Random:
     return Random(tuple(random_seeds.flatten().tolist()), tuple(random_seeds.shape), ("attempt", number))
 
 
-def _of_items(process: Random, items: Tensor) -> Random:
-    return Random(tuple(process.random_seeds[i] for i in items.tolist()), (len(items),), process.path)
-
-
 def _air(link: ArqLink, chunk: np.ndarray, first: ChannelState | None) -> ChannelState:
     """[num_items, num_columns], the air of codewords; the first one of an item has been observed already."""
     air = observe(link, _streams(torch.from_numpy(chunk), 0))
@@ -369,10 +321,6 @@ def _air_at(link: ArqLink, process: Random, block: Tensor, chunk: np.ndarray) ->
     return ChannelState(air.snr[:, None], air.gain[:, None], air.reported_snr[:, None], air.block_length)
 
 
-def _pick(state: ChannelState, where: Tensor) -> ChannelState:
-    return ChannelState(state.snr[where], state.gain[where], state.reported_snr[where], state.block_length)
-
-
 def _flat(state: ChannelState) -> ChannelState:
     return ChannelState(state.snr[:, 0], state.gain[:, 0], state.reported_snr[:, 0], state.block_length)
 
@@ -380,7 +328,7 @@ def _flat(state: ChannelState) -> ChannelState:
 def _joined(chunks: list[tuple[list[Tensor], ChannelState]], state: ChannelState, process: Random) -> Segments:
     if not chunks:
         none = torch.zeros(0, dtype=torch.long)
-        return Segments(none, none, none, none, _pick(state, none), none, process)
+        return Segments(none, none, none, none, state_at(state, none), none, process)
     columns = (torch.cat(parts) for parts in zip(*(places for places, _ in chunks), strict=True))
     item, first_byte, num_bytes, random_seed, start = columns
     airs = [air for _, air in chunks]

@@ -14,9 +14,10 @@ from gainnet.core.types import Bits, ChannelState, Payload, Size, Symbols, Usage
 from gainnet.radio import ldpc, redundancy, rehearsal
 from gainnet.radio.adaptation import payload_bits_that_fit
 from gainnet.radio.air import observe, usage_of
-from gainnet.radio.arq import Harq, Portion, Segments, adaptation_of, check_arq, cut, exchange
+from gainnet.radio.arq import Harq, Segments, adaptation_of, check_arq, cut, exchange
 from gainnet.radio.awgn import AWGN
 from gainnet.radio.channel import Channel
+from gainnet.radio.portion import Batch, Portion, state_at, streams_at
 
 
 @final
@@ -142,25 +143,42 @@ class _BitAttempt:
     buffers: _Buffers
     soft_bits: dict[int, Tensor] = field(default_factory=dict)
 
-    def __call__(self, portion: Portion, rows: Tensor, state: ChannelState, random: Random) -> Tensor:
-        codeword = portion.codeword
-        places, inside = self.buffers.places(self.segments, rows, codeword.num_bytes)
+    def __call__(self, batch: Batch, rows: Tensor, state: ChannelState, random: Random) -> Tensor:
+        holds = torch.zeros(len(rows), dtype=torch.bool)
+        for portion, members in batch.portions(~holds):
+            streams = streams_at(random, members)
+            holds[members] = self._sent(portion, rows[members], state_at(state, members), streams)
+        return holds
+
+    def _sent(self, portion: Portion, rows: Tensor, state: ChannelState, random: Random) -> Tensor:
+        places, inside = self.buffers.places(self.segments, rows, portion.codeword.num_bytes)
         payloads = torch.where(inside, self.buffers.sent[places], 0)
-        if portion.number == 0:
-            received = self.link.channel.transmit(ldpc.encode(payloads, codeword), state.snr, state.gain, random)
-            decoded, holds = ldpc.decode(received, codeword)
-            if self.link.harq == "ir":
-                self._keep(rows[~holds], redundancy.first_soft_bits(_rows(received, ~holds), codeword))
-        else:
-            sent = redundancy.encode(payloads, portion)
-            received = self.link.channel.transmit(sent, state.snr, state.gain, random)
-            before = torch.stack([self.soft_bits.pop(row) for row in rows.tolist()])
-            combined = before + redundancy.soft_bits(received, portion)
-            decoded, holds = redundancy.decode(combined, codeword)
-            self._keep(rows[~holds], combined[~holds])
+        send = self._first if portion.number == 0 else self._later
+        decoded, holds = send(payloads, portion, rows, state, random)
         kept = inside & holds[:, None]
         self.buffers.received[places[kept]] = decoded[kept]
         return holds
+
+    def _first(
+        self, payloads: Tensor, portion: Portion, rows: Tensor, state: ChannelState, random: Random
+    ) -> tuple[Tensor, Tensor]:
+        codeword = portion.codeword
+        received = self.link.channel.transmit(ldpc.encode(payloads, codeword), state.snr, state.gain, random)
+        decoded, holds = ldpc.decode(received, codeword)
+        if self.link.harq == "ir":
+            self._keep(rows[~holds], redundancy.first_soft_bits(_rows(received, ~holds), codeword))
+        return decoded, holds
+
+    def _later(
+        self, payloads: Tensor, portion: Portion, rows: Tensor, state: ChannelState, random: Random
+    ) -> tuple[Tensor, Tensor]:
+        sent = redundancy.encode(payloads, portion)
+        received = self.link.channel.transmit(sent, state.snr, state.gain, random)
+        before = torch.stack([self.soft_bits.pop(row) for row in rows.tolist()])
+        combined = before + redundancy.soft_bits(received, portion)
+        decoded, holds = redundancy.decode(combined, portion.codeword)
+        self._keep(rows[~holds], combined[~holds])
+        return decoded, holds
 
     def _keep(self, rows: Tensor, soft_bits: Tensor) -> None:
         self.soft_bits.update(zip(rows.tolist(), soft_bits, strict=True))

@@ -125,7 +125,8 @@ class Scenario:
 
     def deviation_db(self, in_sight: Tensor) -> Tensor:
         """[...], standard deviation of the shadowing."""
-        return torch.where(in_sight, *(torch.tensor(x, dtype=torch.float64) for x in self.shadowing_db))
+        seen, blocked = (torch.tensor(x, dtype=torch.float64) for x in self.shadowing_db)
+        return torch.where(in_sight, seen, blocked)
 
 
 SCENARIOS: Final[dict[str, Scenario]] = {
@@ -160,9 +161,10 @@ def _distances(distance_m: Tensor, step_m: float) -> tuple[Tensor, Tensor]:
 
 def _rma_near_db(spatial_m: Tensor, carrier_ghz: float) -> Tensor:
     height = _BUILDINGS_M**1.72
-    return (
+    loss_db: Tensor = (
         20 * torch.log10(40 * math.pi * spatial_m * carrier_ghz / 3)
         + min(0.03 * height, 10.0) * spatial_m.log10()
         - min(0.044 * height, 14.77)
         + 0.002 * math.log10(_BUILDINGS_M) * spatial_m
     )
+    return loss_db

@@ -21,7 +21,7 @@ from gainnet.radio.mcs import NUM_CRC_BITS
 class OuterLoop:
     r"""A margin on reported SNRs that grows with every failure and shrinks with every success.
 
-    $\Delta \leftarrow \Delta + \delta (1 - \epsilon)$ on a NACK, $\Delta - \delta\, \epsilon$ on an ACK, so that it rests
+    $\Delta \leftarrow \Delta + \delta (1 - \epsilon)$ on a NACK, $\Delta - \delta\, \epsilon$ on an ACK; it rests
     where the block error rate is the target $\epsilon$   (Sampath, Kumar and Holtzman 1997)
 
     Args:
@@ -115,7 +115,9 @@ def _run(
 ) -> Stream:
     full_bytes, num_blocks = adaptation.full_num_bytes(), reported_db.shape[-1]
     margin_db = torch.zeros_like(reported_db[..., 0])
-    acknowledged, carried, margins = [], [], []
+    acknowledged: list[Tensor] = []
+    carried: list[Tensor] = []
+    margins: list[Tensor] = []
     for block in range(num_blocks):
         if block >= feedback:
             margin_db = loop.after(margin_db, acknowledged[block - feedback])

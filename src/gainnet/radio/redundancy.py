@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from gainnet.core.types import Symbols
-from gainnet.radio.arq import Portion
 from gainnet.radio.ldpc import (
     DECODER_ITERATIONS,
     check_crc,
@@ -19,6 +18,7 @@ from gainnet.radio.ldpc import (
     modulate,
 )
 from gainnet.radio.mcs import Codeword
+from gainnet.radio.portion import Portion
 
 VERSIONS: Final = (0, 2, 3, 1)
 """Redundancy versions in the order in which they are sent (TS 38.212, section 5.4.2.1; the usual order)."""

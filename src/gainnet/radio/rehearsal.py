@@ -16,10 +16,11 @@ from gainnet.core.types import ChannelState, Size, Usage
 from gainnet.core.units import db_to_linear
 from gainnet.radio.adaptation import tables
 from gainnet.radio.air import Outcome, mean_outcome, observe, resample_durations_s, usage_of
-from gainnet.radio.arq import ArqLink, Portion, adaptation_of, cut, exchange
+from gainnet.radio.arq import ArqLink, adaptation_of, cut, exchange
 from gainnet.radio.channel import Channel
 from gainnet.radio.information import Accumulated, highest_scheme
-from gainnet.radio.mcs import LADDER, Codeword
+from gainnet.radio.mcs import LADDER, NUM_CRC_BITS, Codeword
+from gainnet.radio.portion import Batch, Portion, state_at, streams_at
 from gainnet.radio.spanning import pieces
 
 _NUM_CODEWORDS = 2048
@@ -45,30 +46,47 @@ class TableAttempt:
     combines: bool = False
     learned: dict[int, tuple[float, float, float]] = field(default_factory=dict)
 
-    def __call__(self, portion: Portion, rows: Tensor, state: ChannelState, random: Random) -> Tensor:
+    def __call__(self, batch: Batch, rows: Tensor, state: ChannelState, random: Random) -> Tensor:
         """[num_codewords] bool, whether each got through."""
-        if portion.number == 0 and portion.codeword.mcs in LADDER and not self.combines:
-            return random.uniform((), "outcome") >= self._bler_alone(portion.codeword, state, random)
+        if self.combines:
+            return self._combined(batch, rows, state, random)
+        return random.uniform((), "outcome") >= self._bler_alone(batch, state, random)
+
+    def _bler_alone(self, batch: Batch, state: ChannelState, random: Random) -> Tensor:
+        """[num_codewords], straight from the table, where a scheme was measured."""
+        effective = state.snr * state.gain.abs().square()
+        for portion, members in batch.portions(batch.length > self.channel.block_length):
+            now, streams = state_at(state, members), streams_at(random, members)
+            effective[members] = self._effective_snr(portion.codeword, now, streams)
+        return tables().bler(batch.scheme, 8 * batch.num_bytes + NUM_CRC_BITS, 10 * effective.log10())
+
+    def _combined(self, batch: Batch, rows: Tensor, state: ChannelState, random: Random) -> Tensor:
+        holds = torch.zeros(len(rows), dtype=torch.bool)
+        for portion, members in batch.portions(~holds):
+            now, streams = state_at(state, members), streams_at(random, members)
+            holds[members] = self._with_all_before(portion, rows[members], now, streams)
+        return holds
+
+    def _with_all_before(self, portion: Portion, rows: Tensor, state: ChannelState, random: Random) -> Tensor:
         information, num_bits = self._carried(portion, state, random)
         if portion.number == 0:
             luck = random.uniform((), "outcome").double()
         else:
             before = torch.tensor([self.learned.pop(row) for row in rows.tolist()], dtype=torch.float64)
             information, num_bits, luck = before[:, 0] + information, before[:, 1] + num_bits, before[:, 2]
-        codeword = portion.codeword
-        scheme = highest_scheme(codeword.mcs.bits_per_symbol)
-        bler = Accumulated(information, num_bits).bler(tables(), scheme, codeword.num_information_bits)
-        if portion.number == 0 and codeword.mcs in LADDER and codeword.num_channel_uses <= self.channel.block_length:
-            bler = self._bler_alone(codeword, state, random)
-        holds = luck >= bler
+        holds = luck >= self._bler_of(portion, information, num_bits, state)
         kept = torch.stack([information, num_bits, luck], -1)[~holds]
         self.learned.update(zip(rows[~holds].tolist(), map(tuple, kept.tolist()), strict=True))
         return holds
 
-    def _bler_alone(self, codeword: Codeword, state: ChannelState, random: Random) -> Tensor:
-        """[num_codewords], straight from the table, where the scheme was measured."""
-        scheme, length = torch.tensor(LADDER.index(codeword.mcs)), torch.tensor(codeword.num_information_bits)
-        return tables().bler(scheme, length, 10 * self._effective_snr(codeword, state, random).log10())
+    def _bler_of(self, portion: Portion, information: Tensor, num_bits: Tensor, state: ChannelState) -> Tensor:
+        """[num_codewords]; from the table itself where the very codeword was measured."""
+        codeword = portion.codeword
+        if portion.number == 0 and codeword.mcs in LADDER and codeword.num_channel_uses <= self.channel.block_length:
+            scheme, length = torch.tensor(LADDER.index(codeword.mcs)), torch.tensor(codeword.num_information_bits)
+            return tables().bler(scheme, length, 10 * (state.snr * state.gain.abs().square()).log10())
+        scheme_of_order = highest_scheme(codeword.mcs.bits_per_symbol)
+        return Accumulated(information, num_bits).bler(tables(), scheme_of_order, codeword.num_information_bits)
 
     def _effective_snr(self, codeword: Codeword, state: ChannelState, random: Random) -> Tensor:
         if codeword.num_channel_uses <= self.channel.block_length:
