@@ -9,7 +9,12 @@ from typing import Any, final
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.plugins import find
+from gainnet.studies.air import AIR
 from gainnet.studies.comparison import Comparison, compare
+from gainnet.studies.gairom import GAIROM
+from gainnet.studies.gairom_learning import GAIROM_LEARNING
+from gainnet.studies.gairom_robustness import GAIROM_ROBUSTNESS
+from gainnet.studies.gairom_scale import GAIROM_SCALE
 from gainnet.studies.hand_over import HAND_OVER
 from gainnet.studies.image_quality import IMAGE_QUALITY
 from gainnet.studies.knowledge_loop import KNOWLEDGE_LOOP
@@ -25,7 +30,20 @@ from gainnet.studies.study import Case, Method, Study
 
 AnyStudy = Study[Any]
 STUDIES: dict[str, AnyStudy] = {
-    study.name: study for study in (HAND_OVER, IMAGE_QUALITY, KNOWLEDGE_LOOP, LEARNING_COST, PROMPT_FIDELITY, SKETCH)
+    study.name: study
+    for study in (
+        AIR,
+        GAIROM,
+        GAIROM_LEARNING,
+        GAIROM_ROBUSTNESS,
+        GAIROM_SCALE,
+        HAND_OVER,
+        IMAGE_QUALITY,
+        KNOWLEDGE_LOOP,
+        LEARNING_COST,
+        PROMPT_FIDELITY,
+        SKETCH,
+    )
 }
 
 __all__ = [

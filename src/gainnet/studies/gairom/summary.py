@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from gainnet.studies.gairom.question import (
+    IN_TURN,
     LEARNED,
     MILP,
     NUM_CLIENTS,

@@ -46,8 +46,9 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 def _curves(found: pd.DataFrame, column: str, ylabel: str, note: str) -> Figure:
     scenarios = [name for name in SCENARIO_TITLES if name in set(found["scenario"])]
-    figure, axes = panels(len(scenarios), 3, "Orchestration with fewer resources", note)
-    for ax, (scenario, resource) in zip(axes, [(s, r) for s in scenarios for r in AXES], strict=True):
+    resources = [name for name in AXES if name in set(found["resource"])]
+    figure, axes = panels(len(scenarios), len(resources), "Orchestration with fewer resources", note)
+    for ax, (scenario, resource) in zip(axes, [(s, r) for s in scenarios for r in resources], strict=True):
         rows = found[(found["scenario"] == scenario) & (found["resource"] == resource)]
         for method, (label, colour, line) in LOOKS.items():
             own = rows[rows["method"] == method]

@@ -1,0 +1,78 @@
+"""What models learn from the workloads that a policy achieves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.randomness import Random
+from gainnet.orchestration import Rollout, World
+from gainnet.studies.gairom_learning.digits import Digits
+from gainnet.studies.gairom_learning.fedavg import Perceptrons, Samples, accuracy, averaged, local_steps
+
+
+@final
+@dataclass(frozen=True)
+class Recipe:
+    """How clients train.
+
+    Args:
+        width: hidden units.
+        batch_size: samples per step.
+        learning_rate: of stochastic gradient descent.
+    """
+
+    width: int
+    batch_size: int
+    learning_rate: float
+
+
+def trained_accuracy(
+    world: World, rollout: Rollout, train: Digits, test: Digits, recipe: Recipe, random: Random
+) -> Tensor:
+    """[num_models], accuracy of every model on its own domains after all rounds of federated averaging.
+
+        round r:  model m --> its clients, one pass over the samples that they consume --> weighted mean = model m
+
+    A client that senses targets of several domains gets its images from them in that proportion, since it cannot tell
+    domains apart; that is what data correlation is about.
+
+    Args:
+        world: one world, without batch.
+        rollout: what a policy did there.
+        train: images that clients see.
+        test: images for the accuracy.
+        recipe: how clients train.
+        random: streams of one item: initial weights and samples, the same for all policies.
+    """
+    num_models = len(world.scenario.models)
+    models = Perceptrons.drawn(num_models, recipe.width, random.child("weights"))
+    for cr in range(world.scenario.rounds.num_rounds):
+        num = rollout.trained[cr].round().long()
+        samples = _samples(train, _domains_seen(world, cr), num, random.child("samples", cr))
+        if samples.labels.shape[1]:
+            local = local_steps(models.of(rollout.model[cr]), samples, recipe.batch_size, recipe.learning_rate)
+            models = averaged(models, local, rollout.model[cr], num)
+    weights = torch.tensor([model.domains for model in world.scenario.models], dtype=torch.float64)
+    by_domain = torch.stack([accuracy(models, *test.of_domain(d)) for d in range(weights.shape[-1])], -1)
+    return (by_domain * weights).sum(-1) / weights.sum(-1)
+
+
+def _domains_seen(world: World, cr: int) -> Tensor:
+    """[num_clients, num_domains], distribution of what each client senses; even where it sees nothing."""
+    seen = torch.maximum(world.num_wireless[cr], world.num_visual[cr])
+    total = seen.sum(-1, keepdim=True)
+    return torch.where(total > 0, seen / total.clamp_min(1), 1 / seen.shape[-1])
+
+
+def _samples(train: Digits, domains: Tensor, num: Tensor, random: Random) -> Samples:
+    """Images of every client: a domain by its distribution, then any image of it, with replacement."""
+    shape = (len(num), int(num.max()))
+    domain = torch.searchsorted(domains.cumsum(-1).contiguous(), random.uniform(shape, "domain").double())
+    domain = domain.clamp_max(domains.shape[-1] - 1)
+    first, most = train.first[domain], train.first[domain + 1] - train.first[domain]
+    image = first + (random.uniform(shape, "image") * most).long().minimum(most - 1)
+    return Samples(train.images[image], train.labels[image], num)

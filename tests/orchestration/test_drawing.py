@@ -1,0 +1,102 @@
+"""`gainnet orchestrate`: what is written, and that pictures show what was decided."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.patches import Circle
+from PIL import Image
+
+from gainnet.core.errors import GainnetError
+from gainnet.orchestration.drawing import draw_boards, draw_gain, draw_map, shown_clients
+from gainnet.orchestration.episode import Episode, EpisodeConfig, orchestrate
+from gainnet.orchestration.save import save, to_json
+
+FILES = {"map.png", "boards.png", "gain.png", "policies.csv", "associations.csv", "summary.json", "report.html"}
+
+
+@pytest.fixture(scope="module")
+def episode() -> Episode:
+    return orchestrate(EpisodeConfig("greedy", random_seed=1, num_clients=8, num_rounds=3))
+
+
+def test_no_policy_beats_the_optimum_and_every_round_adds_up(episode: Episode) -> None:
+    assert episode.reference is not None
+    for name in episode.rollouts:
+        share = episode.share_of(name)
+        assert share is not None
+        assert 0 <= share <= 1 + 1e-9
+    summary = to_json(episode)
+    assert sum(summary["gain_of_round"]) == pytest.approx(summary["gain"], rel=1e-12)
+    gains = [row["gain"] for row in summary["policies"]]
+    assert gains == sorted(gains, reverse=True)
+    assert summary["over_best_paper_baseline"] >= 1
+
+
+def test_everything_is_written_and_nothing_is_loaded_from_elsewhere(episode: Episode, tmp_path: Path) -> None:
+    summary = save(episode, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    for name in ("map", "boards", "gain"):
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            assert min(picture.size) > 300
+            assert len(picture.convert("RGB").getcolors(1_000_000) or ()) > 20
+    page = (tmp_path / "report.html").read_text()
+    assert re.findall(r'(?:src|href)="(?!data:)', page) == []
+    assert page.count("data:image/png;base64,") == 3
+    assert all(row["label"] in page for row in summary["policies"])
+
+
+def test_associations_are_those_of_the_rollout(episode: Episode, tmp_path: Path) -> None:
+    save(episode, tmp_path)
+    with (tmp_path / "associations.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * 8
+    for row in rows:
+        cr, n = int(row["round"]) - 1, int(row["client"]) - 1
+        assert int(row["model"]) - 1 == int(episode.chosen.model[cr, n])
+        assert float(row["num_samples_trained"]) <= float(row["num_samples_sensed"]) + 1e-6
+
+
+def test_the_map_shows_every_client_in_the_colour_of_its_model(episode: Episode) -> None:
+    figure = draw_map(episode)
+    models = episode.world.scenario.models
+    domain_of_model = [model.domains.index(max(model.domains)) for model in models]
+    from gainnet.orchestration.drawing import COLOURS
+
+    for cr, ax in enumerate(figure.axes[:3]):
+        clients = next(c for c in ax.collections if len(c.get_offsets()) == 8)
+        drawn = [to_hex(colour) for colour in clients.get_edgecolors()]
+        expected = [COLOURS[domain_of_model[int(m)]].lower() for m in episode.chosen.model[cr]]
+        assert drawn == expected
+        assert sum(isinstance(patch, Circle) for patch in ax.patches) == 2 * len(shown_clients(episode))
+
+
+def test_boards_and_gain_have_their_panels(episode: Episode) -> None:
+    boards, gain = draw_boards(episode), draw_gain(episode)
+    assert len(boards.axes) == 2 * len(shown_clients(episode))
+    assert len(gain.axes[1].patches) == len(episode.rollouts)
+    widths = sorted(patch.get_width() for patch in gain.axes[1].patches)
+    assert widths == pytest.approx(sorted(episode.gain_of(name) for name in episode.rollouts))
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({"policy": "telepathy"}, "policy"),
+        ({"scenario": "moon"}, "scenario"),
+        ({"regime": "telepathy"}, "regime"),
+        ({"random_seed": -1}, "random_seed"),
+        ({"num_clients": 0}, "num_clients"),
+        ({"num_rounds": 0}, "num_rounds"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_field(config: dict[str, str | int], field: str) -> None:
+    with pytest.raises(GainnetError, match=field) as error:
+        orchestrate(EpisodeConfig(**config))  # type: ignore[arg-type]
+    assert "\n" not in str(error.value)
