@@ -79,3 +79,30 @@ def test_what_does_not_fit_is_named(model):
         Merge(("a", "b"), (Region(0, 0, 2, 2),), Spec((1, 2, 2)), "x")
     with pytest.raises(ConfigError, match="divisible"):
         Region(0, 0, 3, 4).shrunk(2)
+
+
+def columns_gradient(images):
+    """[width - 1], mean absolute difference of neighbouring columns."""
+    return images.diff(dim=-1).abs().mean((0, 1, 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_regions", [2, 4])
+def test_a_picture_finished_in_regions_has_no_seam(num_regions):
+    model, random = load_model("scenes"), Random.of([1, 2, 3, 4, 5, 6])
+    prompts = ["a red star above a blue house at sunset", "a green tree in the snow", "a yellow boat"] * 2
+    tensors = {"prompt": text_to_tensor(prompts)}
+    for part in (model.text_encoder, model.prior, model.denoiser[:6]):
+        tensors |= part(tensors, random)
+    whole = model.decoder(model.denoiser[6:](tensors, random), random)["image"].detach()
+    regions, names = regions_of(model, num_regions), tuple(f"latent_{k}" for k in range(num_regions))
+    for region, name in zip(regions, names, strict=True):
+        tensors |= Crop("latent", model.latent, region, name)(tensors, random)
+        tensors |= regional(model.denoiser[6:], region, {"latent": name})(tensors, random)
+    merged = model.decoder(Merge(names, regions, model.latent, "latent")(tensors, random), random)["image"].detach()
+    ours, theirs = columns_gradient(merged), columns_gradient(whole)
+    edges = [8 * edge for region in regions for edge in (region.left, region.left + region.width) if 0 < edge < 16]
+    at_seams = torch.stack([ours[edge - 1] for edge in edges]).mean()
+    there_before = torch.stack([theirs[edge - 1] for edge in edges]).mean()
+    assert float(at_seams) < 1.2 * float(there_before)
+    assert float(ours.mean()) == pytest.approx(float(theirs.mean()), rel=0.15)
