@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from gainnet.cli.options import RandomSeed
 from gainnet.cli.printing import progress
 from gainnet.cli.train import app
 
@@ -27,7 +26,7 @@ def train_orchestration(
     regime: Annotated[
         RegimeName, typer.Option(help="Whether clients share the spectrum of edges.")
     ] = RegimeName.independent,
-    random_seed: RandomSeed = 0,
+    random_seed: Annotated[int, typer.Option(help="Of weights, worlds and draws.")] = 0,
     num_iterations: Annotated[int, typer.Option(help="Times that worlds are played and learned from.")] = 120,
     worlds: Annotated[int, typer.Option(help="Worlds that are played at once.")] = 16,
 ) -> None:

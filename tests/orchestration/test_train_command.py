@@ -1,0 +1,65 @@
+"""`gainnet train orchestration` writes a policy or one line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from gainnet import cli
+from gainnet.orchestration import scenario
+from gainnet.orchestration.learned import load_policy, trained_config
+
+SMALL = ["--num-iterations", "2", "--worlds", "1"]
+
+
+@pytest.fixture
+def few_clients(tmp_path: Path) -> str:
+    """The coupled scenario with 4 clients, as a file of one's own."""
+    shipped = (Path(str(scenario.__file__)).parent / "coupled.toml").read_text()
+    path = tmp_path / "few.toml"
+    path.write_text(shipped.replace("num_clients = 50", "num_clients = 4"))
+    return str(path)
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", ["gainnet", "train", "orchestration", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return ended.value.code
+
+
+def test_it_writes_a_policy_and_says_where(
+    few_clients: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "policy"
+    assert call(monkeypatch, "--scenario", few_clients, "--out", str(out), "--random-seed", "3", *SMALL) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    assert trained_config(str(out))["training"]["random_seed"] == 3
+    assert 0.5 < trained_config(str(out))["metrics"]["of_optimum"] <= 1.0
+    assert load_policy(str(out)).network.first.out_features == 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--scenario", "alley"], "scenario: 'alley' is unknown"),
+        (["--regime", "anarchy"], "'anarchy' is not one of"),
+        (["--num-iterations", "0"], "training.num_iterations: 0 is outside 1 to"),
+        (["--random-seed", "-1"], "training.random_seed: -1 is outside 0 to"),
+        (["--worlds", "1001"], "training.worlds_per_iteration: 1001 is outside"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    arguments: list[str],
+    line: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert call(monkeypatch, "--out", str(tmp_path / "policy"), *arguments) == 2
+    error = capsys.readouterr().err
+    assert line in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "policy").exists()
