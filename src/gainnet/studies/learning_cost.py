@@ -193,15 +193,21 @@ def best_prompt(found: Mapping[str, float | None]) -> str | None:
 
 
 def _beside_fedavg(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows with what FedAvg had at the same random seed and skew; ratios are `<quantity>_of_fedavg`."""
-    table = table.assign(bits=table["gigabytes"], gained=table["loss_before"] - table["loss"])
+    """The rows with what FedAvg had at the same random seed and skew; ratios are `<quantity>_of_fedavg`.
+
+    The gain is the share of FedAvg's own fall in loss, both counted from the untuned model.
+    """
+    table = table.assign(bits=table["gigabytes"])
     keys = ["skew", "random_seed"]
     paired = table.merge(table[table["method"] == FEDAVG], on=keys, suffixes=("", "_fedavg"))
     columns = {
         "device_memory": "device_memory_bytes", "device_flops": "device_flops_per_step", "perplexity": "perplexity",
-        "bits": "bits", "gain": "gained",
+        "bits": "bits",
     }  # fmt: skip
-    return paired.assign(**{f"{k}_of_fedavg": paired[v] / paired[f"{v}_fedavg"] for k, v in columns.items()})
+    untuned = paired["loss_before_fedavg"]
+    gain = (untuned - paired["loss"]) / (untuned - paired["loss_fedavg"])
+    ratios = {f"{k}_of_fedavg": paired[v] / paired[f"{v}_fedavg"] for k, v in columns.items()}
+    return paired.assign(**ratios, gain_of_fedavg=gain)
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
