@@ -22,6 +22,7 @@ from gainnet.radio.ofdm import Ofdm
 from gainnet.radio.rayleigh import Rayleigh
 from gainnet.radio.rician import Rician
 from gainnet.radio.shannon import ShannonLink
+from gainnet.radio.spread import DftSpread
 from gainnet.radio.tabulated import TabulatedLink
 from gainnet.radio.tdl import Tdl
 from gainnet.radio.trace import SnrTrace, write_generated_trace
@@ -68,6 +69,7 @@ __all__ = [
     "Cdl",
     "Channel",
     "Codeword",
+    "DftSpread",
     "DigitalLink",
     "Evolving",
     "Grid",

@@ -19,6 +19,7 @@ from gainnet.studies.hand_over import HAND_OVER
 from gainnet.studies.image_quality import IMAGE_QUALITY
 from gainnet.studies.knowledge_loop import KNOWLEDGE_LOOP
 from gainnet.studies.learning_cost import LEARNING_COST
+from gainnet.studies.multi_edge import MULTI_EDGE
 from gainnet.studies.presets import PRESETS, as_json, load_config
 from gainnet.studies.prompt_fidelity import PROMPT_FIDELITY
 from gainnet.studies.results import RunFolder
@@ -41,6 +42,7 @@ STUDIES: dict[str, AnyStudy] = {
         IMAGE_QUALITY,
         KNOWLEDGE_LOOP,
         LEARNING_COST,
+        MULTI_EDGE,
         PROMPT_FIDELITY,
         SKETCH,
     )

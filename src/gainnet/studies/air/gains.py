@@ -1,0 +1,204 @@
+"""Methods of the study air about gains and symbols: distributions, bit errors, estimation, peaks, sharing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gainnet.codecs import LinearCode, RawAnalog, SeedBasis
+from gainnet.core.randomness import Random
+from gainnet.core.text import text_to_tensor
+from gainnet.core.types import Symbols
+from gainnet.core.units import db_to_linear
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import load_model
+from gainnet.models.scenes import draw_scenes, stream, write_captions
+from gainnet.network.scheduler import ProportionalFair, RoundRobin, throughput
+from gainnet.radio import CHANNELS, AnalogLink, DftSpread, Jakes, Known, LeastSquares, Ofdm
+from gainnet.radio.channel import Channel
+from gainnet.radio.ldpc import demodulate, modulate
+from gainnet.studies.air.question import AirConfig
+from gainnet.studies.air.references import bit_error_rate, mean_q_of
+from gainnet.studies.study import Case, Method, Row
+
+K_OF_FADING: Final = {"awgn": math.inf, "rician": 4.0}
+"""Rician factor of the envelope; all others are Rayleigh, marginally."""
+
+NUM_USES = 256
+_ITEMS_AT_ONCE = 500
+_USES_PER_ITEM = 40
+
+
+def methods(config: AirConfig) -> Mapping[str, Method]:
+    """By name."""
+    generated = lru_cache(maxsize=1)(lambda random_seed: _latents(config, random_seed))
+    return {
+        "bit_errors": lambda case, random: bit_errors(config, case),
+        "fading": lambda case, random: fading(config, case),
+        "estimation": lambda case, random: estimation(case, *generated(case.random_seed)),
+        "power_peaks": lambda case, random: power_peaks(case, *generated(case.random_seed)[1:]),
+        "sharing": lambda case, random: sharing(config, case),
+    }
+
+
+def known(name: str) -> Channel:
+    """A channel by name, with a receiver that knows it."""
+    channel = CHANNELS[name]()
+    return replace(channel, estimator=Known()) if isinstance(channel, Ofdm) else channel
+
+
+def bit_errors(config: AirConfig, case: Case) -> Row:
+    """Uncoded bit error rate with known gains, and the closed form; errors come in groups, so spread is over items."""
+    name, order = str(case.values["fading"]), int(str(case.values["bits_per_symbol"]))
+    snr, shares = db_to_linear(float(str(case.values["snr_db"]))), []
+    channel = known(name)
+    num_items = max(2, config.num_symbols // _USES_PER_ITEM)
+    for start in range(0, num_items, _ITEMS_AT_ONCE):
+        items = range(start, min(start + _ITEMS_AT_ONCE, num_items))
+        random = Random.of([10**6 * case.random_seed + i for i in items]).child("bit errors")
+        bits = (random.uniform((_USES_PER_ITEM * order,), "bits") < 0.5).float()
+        received = _sent(channel, modulate(bits, order), snr, random)
+        shares.append(((demodulate(received, order) > 0) != bits.bool()).double().mean(-1))
+    wrong = torch.cat(shares)
+    expected = bit_error_rate(order, snr, mean_q_of(K_OF_FADING.get(name, 0.0)))
+    error = float(wrong.std()) / math.sqrt(len(wrong))
+    touched = int((wrong > 0).sum())
+    return {
+        "ber": float(wrong.mean()),
+        "ber_closed_form": expected,
+        "ber_standard_error": error,
+        "num_touched": touched,
+    }
+
+
+def _sent(channel: Channel, symbols: Tensor, snr: float, random: Random) -> Symbols:
+    return channel.transmit(symbols, torch.full(random.batch, snr), channel.first_gain(random), random)
+
+
+def fading(config: AirConfig, case: Case) -> Row:
+    """Kolmogorov-Smirnov test of the envelope over items, and correlation against Clarke's Bessel function."""
+    from scipy import special, stats
+
+    name = str(case.values["fading"])
+    channel = known(name)
+    seeds = [10**6 * case.random_seed + i for i in range(config.num_gains)]
+    gains = [channel.first_gain(Random.of(seeds[i : i + 500]).child("gains")) for i in range(0, len(seeds), 500)]
+    power = torch.cat(gains).abs().square().double().numpy()
+    k_factor = K_OF_FADING.get(name, 0.0)
+    law = stats.ncx2(2, 2 * k_factor, scale=0.5 / (k_factor + 1))
+    row: dict[str, float] = {"ks_pvalue": float(stats.kstest(power, law.cdf).pvalue), "mean_power": float(power.mean())}
+    if isinstance(channel, Jakes):
+        random = Random.of(seeds[: max(100, len(seeds) // 4)]).child("gains")
+        lags = torch.arange(41)
+        h = channel.gains(random, lags.expand(*random.batch, len(lags)))
+        found = (h * h[:, :1].conj()).mean(0).numpy()
+        row["autocorrelation_error"] = float(
+            np.abs(found - special.j0(2 * math.pi * channel.doppler * lags.numpy())).max()
+        )
+        row["autocorrelation_standard_error"] = 1 / math.sqrt(random.num_items)
+    return row
+
+
+@torch.no_grad()
+def estimation(case: Case, model: DiffusionModel, basis: SeedBasis, latents: Tensor) -> Row:
+    """Error of pictures whose seeds crossed a channel that was known, or estimated from pilots.
+
+    `linear` is spread over all its uses by a DFT, `plain` is the same code without that, `raw` has no code.
+    """
+    channel = CHANNELS[str(case.values["fading"])]()
+    assert isinstance(channel, Ofdm)
+    snr_db = float(str(case.values["snr_db"]))
+    receivers = {"known": Known(), "lmmse": channel.estimator, "ls": LeastSquares()}
+    random = Random.of([1000 * case.random_seed + i for i in range(len(latents))]).child("estimation")
+    sent = model.decoder({"latent": latents}, random)["image"]
+    row: dict[str, float] = {"num_images": len(latents)}
+    spread_code, raw = LinearCode(basis, NUM_USES), RawAnalog(None, scale=basis.root_mean_square)
+    for code, codec, wrapped in (
+        ("linear", spread_code, DftSpread),
+        ("plain", spread_code, _as_it_is),
+        ("raw", raw, _as_it_is),
+    ):
+        for name, estimator in receivers.items():
+            link = AnalogLink(wrapped(replace(channel, estimator=estimator)), snr_db)
+            state = AnalogLink(channel, snr_db).observe(random)
+            received, _ = link.send(codec.encode(latents, state.reported_snr), state, random)
+            images = model.decoder({"latent": codec.decode(received, model.latent)}, random)["image"]
+            row[f"mse_{code}_{name}"] = float((images - sent).double().square().mean())
+    return row
+
+
+def _as_it_is(channel: Channel) -> Channel:
+    return channel
+
+
+def power_peaks(case: Case, basis: SeedBasis, latents: Tensor) -> Row:
+    """Peak-to-average power, exceeded by 1 in 1,000, of seeds and QAM: of symbols, and of OFDM symbols made of them."""
+    random = Random.of([1000 * case.random_seed + i for i in range(len(latents))]).child("power")
+    told = torch.full((len(latents),), 10.0)
+    symbols: dict[str, Tensor] = {
+        "raw": RawAnalog(None, scale=basis.root_mean_square).encode(latents, told).values,
+        "linear": LinearCode(basis, NUM_USES).encode(latents, told).values,
+        **{f"qam{2**order}": _random_qam(random, order) for order in (2, 4, 6, 8)},
+    }
+    row: dict[str, float] = {}
+    for name, values in symbols.items():
+        row[f"symbols_db_{name}"] = _peak_db(values.reshape(-1))
+        row[f"ofdm_db_{name}"] = _peak_db(_ofdm(values.reshape(-1)).reshape(-1))
+    return row
+
+
+def _random_qam(random: Random, order: int) -> Tensor:
+    return modulate((random.uniform((order * 2048,), "bits", order) < 0.5).float(), order)
+
+
+def _ofdm(symbols: Tensor, num_subcarriers: int = 64, oversampling: int = 4) -> Tensor:
+    """[num_ofdm_symbols, samples], time signal of OFDM symbols, oversampled so that peaks between samples count."""
+    num = len(symbols) // num_subcarriers
+    carriers = symbols[: num * num_subcarriers].reshape(num, num_subcarriers)
+    padded = torch.zeros(num, oversampling * num_subcarriers, dtype=carriers.dtype)
+    padded[:, : num_subcarriers // 2] = carriers[:, num_subcarriers // 2 :]
+    padded[:, -num_subcarriers // 2 :] = carriers[:, : num_subcarriers // 2]
+    return torch.fft.ifft(padded)
+
+
+def _peak_db(values: Tensor) -> float:
+    power = values.abs().square().double()
+    return 10 * math.log10(float(power.quantile(0.999) / power.mean()))
+
+
+def sharing(config: AirConfig, case: Case) -> Row:
+    """Mean SNR and throughput of proportional fairness over round robin, for devices of equal statistics."""
+    num_devices = int(str(case.values["num_devices"]))
+    random = Random.of([1000 * case.random_seed + i for i in range(8)]).child("sharing")
+    gains = random.complex_normal((4 * config.num_blocks, num_devices), "gains").abs().square().double()
+    rate = torch.log2(1 + 10 * gains)
+    fair, turns = ProportionalFair(1000.0).schedule(rate), RoundRobin().schedule(rate)
+    settled = slice(config.num_blocks, None)
+    served = gains.gather(-1, fair.unsqueeze(-1))[..., settled, 0]
+    shares = throughput(rate[:, settled], fair[:, settled]).mean(0)
+    return {
+        "pf_gain": float(served.mean()),
+        "pf_gain_closed_form": math.fsum(1 / k for k in range(1, num_devices + 1)),
+        "pf_throughput_gain": float(shares.sum() / throughput(rate[:, settled], turns[:, settled]).sum(-1).mean()),
+        "pf_smallest_share": float(shares.min() / shares.mean()),
+    }
+
+
+@torch.no_grad()
+def _latents(config: AirConfig, random_seed: int) -> tuple[DiffusionModel, SeedBasis, Tensor]:
+    """Model, basis and latents of unseen captions."""
+    model = load_model(config.model)
+    rng = stream(random_seed, "air", 0)
+    prompts = write_captions(draw_scenes(config.num_images, rng), rng)
+    random = Random.of([1000 * random_seed + item for item in range(config.num_images)])
+    tensors: dict[str, Tensor] = {"prompt": text_to_tensor(prompts)}
+    for part in model.parts:
+        tensors |= part(tensors, random)
+    return model, SeedBasis.load(config.model, model.sha256), tensors["latent"]

@@ -1,0 +1,194 @@
+"""Methods of the study air about codewords: against Sionna, against Shannon, fast against slow, and how late."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from gainnet.core.randomness import Random
+from gainnet.core.types import Bits, Usage
+from gainnet.core.units import db_to_linear
+from gainnet.radio import (
+    AWGN,
+    CHANNELS,
+    LADDER,
+    Codeword,
+    DigitalLink,
+    Jakes,
+    Mcs,
+    TabulatedLink,
+    load_bler_tables,
+)
+from gainnet.radio.bler_measurement import LENGTHS, measure_point
+from gainnet.radio.ldpc import DECODER_ITERATIONS
+from gainnet.radio.mcs import NUM_CRC_BITS
+from gainnet.radio.outer_loop import OuterLoop, stream
+from gainnet.studies.air.question import AirConfig
+from gainnet.studies.air.references import ergodic_capacity, normal_approximation_db
+from gainnet.studies.study import Case, Method, Row
+
+QPSK_HALF: Final = Codeword(126, Mcs(2, 512.0))
+"""1024 information bits, CRC included, in 2048 coded bits."""
+
+K_FACTORS: Final = {"awgn": math.inf, "rayleigh": 0.0, "jakes": 0.0, "rician": 4.0, "tdl-c": 0.0}
+_BATCH = 100
+_AT_ONCE = 50
+
+
+def methods(config: AirConfig) -> Mapping[str, Method]:
+    """By name."""
+    return {
+        "sionna": lambda case, random: sionna(config, case),
+        "codes": lambda case, random: codes(),
+        "goodput": lambda case, random: goodput(config, case),
+        "agreement": lambda case, random: agreement(config, case),
+        "delivery": lambda case, random: delivery(config, case),
+        "outer_loop": lambda case, random: outer_loop(config, case),
+        "speed": lambda case, random: speed(config),
+    }
+
+
+def sionna(config: AirConfig, case: Case) -> Row:
+    """Block error rate of rate 1/2 QPSK through our encoder, channel and decoder, and through Sionna's alone."""
+    ebn0_db = float(str(case.values["ebn0_db"]))
+    ours = measure_point(QPSK_HALF, ebn0_db, config.num_codewords, random_seed=1 + case.random_seed)
+    errors = _sionna_errors(ebn0_db, config.num_codewords, case.random_seed)
+    return {"num_trials": config.num_codewords, "num_errors": ours.num_errors, "num_errors_reference": errors}
+
+
+def _sionna_errors(ebn0_db: float, num_codewords: int, random_seed: int) -> int:
+    """Codewords that Sionna's own chain got wrong: random bits, no CRC, judged by the bits; same decoder iterations."""
+    from sionna.phy.channel import AWGN as SionnaAWGN
+    from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
+    from sionna.phy.mapping import Demapper, Mapper
+    from sionna.phy.utils import ebnodb2no
+
+    encoder = LDPC5GEncoder(1024, 2048, num_bits_per_symbol=2)
+    decoder = LDPC5GDecoder(encoder, cn_update="boxplus-phi", num_iter=DECODER_ITERATIONS[-1])
+    mapper, demapper, channel = Mapper("qam", 2), Demapper("app", "qam", 2), SionnaAWGN()
+    no, errors = ebnodb2no(ebn0_db, 2, 0.5), 0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(random_seed)
+        for start in range(0, num_codewords, _BATCH):
+            shape = min(_BATCH, num_codewords - start), 1024
+            sent = torch.from_numpy(np.random.default_rng([random_seed, start]).integers(0, 2, shape)).float()
+            decoded = decoder(demapper(channel(mapper(encoder(sent)), no), no))
+            errors += int((decoded != sent).any(-1).sum())
+    return errors
+
+
+def codes() -> Row:
+    """Distance of all measured schemes and lengths to the normal approximation, at a block error rate of 1e-2."""
+    tables, gaps = load_bler_tables(), []
+    for index, mcs in enumerate(LADDER):
+        for length in LENGTHS:
+            needed = tables.required_snr_db(torch.tensor(index), torch.tensor(length), 1e-2)
+            codeword = Codeword((length - NUM_CRC_BITS) // 8, mcs)
+            gaps.append(float(needed) - normal_approximation_db(length, codeword.num_channel_uses, 1e-2))
+    return {"gap_db_mean": float(np.mean(gaps)), "gap_db_largest": max(gaps), "gap_db_least": min(gaps)}
+
+
+def goodput(config: AirConfig, case: Case) -> Row:
+    """Payload bits per channel use of delivered items, and what Shannon allows."""
+    fading, snr_db = str(case.values["fading"]), float(str(case.values["snr_db"]))
+    link = TabulatedLink(CHANNELS[fading](), snr_db, harq=_harq(case))
+    sent = [_transfer(link, config, case, start) for start in range(0, config.num_items, _AT_ONCE)]
+    bits = math.fsum(8 * config.num_bytes * share * num for _, share, num in sent)
+    uses = math.fsum(usage.num_channel_uses for usage, _, _ in sent)
+    shannon = ergodic_capacity(db_to_linear(snr_db), K_FACTORS[fading])
+    return {"goodput": bits / uses, "capacity": shannon, "share_of_shannon": bits / uses / shannon}
+
+
+def agreement(config: AirConfig, case: Case) -> Row:
+    """The same payloads over the same gains: real codewords, and the tables."""
+    fading, snr_db = str(case.values["fading"]), float(str(case.values["snr_db"]))
+    num_items = max(4, config.num_items // 20)
+    row: dict[str, float] = {}
+    for name, kind in (("bit_level", DigitalLink), ("tabulated", TabulatedLink)):
+        link: Any = kind(CHANNELS[fading](), snr_db, harq=_harq(case), report_error_db=2.0)
+        random = Random.of([1000 * case.random_seed + i for i in range(num_items)]).child("agreement")
+        payload = Bits(tuple(g.bytes(config.num_bytes) for g in random.generators("payload")), random.batch)
+        _, usage = link.send(payload, link.observe(random), random)
+        row |= {f"uses_{name}": usage.num_channel_uses, f"retransmissions_{name}": usage.num_retransmissions}
+    return {**row, "num_items": num_items, "uses_ratio": row["uses_tabulated"] / row["uses_bit_level"]}
+
+
+def delivery(config: AirConfig, case: Case) -> Row:
+    """Time until a payload is there, feedback included, and how many miss a deadline or never arrive."""
+    values = case.values
+    link = TabulatedLink(
+        CHANNELS[str(values["fading"])](),
+        float(str(values["snr_db"])),
+        harq=_harq(case),
+        report_delay_blocks=int(str(values["report_delay"])),
+        report_error_db=float(str(values["report_error_db"])),
+    )
+    taken_s = np.array([_duration_s(link, config, case, item) for item in range(config.num_items)])
+    arrived_s = taken_s[np.isfinite(taken_s)]
+    quantiles = np.quantile(arrived_s, (0.5, 0.95, 0.99)) if len(arrived_s) else (math.nan,) * 3
+    return {
+        **{f"delivery_s_p{p}": float(q) for p, q in zip((50, 95, 99), quantiles, strict=True)},
+        "outage": float((taken_s > config.deadline_s).mean()),
+        "lost": float(1 - len(arrived_s) / len(taken_s)),
+    }
+
+
+def outer_loop(config: AirConfig, case: Case) -> Row:
+    """Block error rate and goodput of a long stream with late and wrong reports, with and without the outer loop."""
+    values = case.values
+    loop = OuterLoop(float(str(values["step_db"])), 0.1)
+    late, error_db = int(str(values["report_delay"])), float(str(values["report_error_db"]))
+    random = Random.of([1000 * case.random_seed + i for i in range(16)]).child("outer loop")
+    found = stream(Jakes(), float(str(values["snr_db"])), loop, config.num_blocks, random, late, error_db)
+    return {
+        "bler": float(found.bler.mean()),
+        "goodput": float(found.goodput.mean()),
+        "margin_db": float(found.margin_db.mean()),
+    }
+
+
+def speed(config: AirConfig) -> Row:
+    """Processor time of codewords over that of tables at equal block error rate; measured, so it varies."""
+    cpu_s, resent = {}, {}
+    for name, kind in (("bit_level", DigitalLink), ("tabulated", TabulatedLink)):
+        link: Any = kind(AWGN(), 5.0, report_error_db=1.5)
+        runs = [_timed(link, run) for run in range(3)]
+        cpu_s[name], resent[name] = min(run[0] for run in runs[1:]), float(sum(run[1] for run in runs[1:]))
+    return {
+        "fast_over_bit_level": cpu_s["bit_level"] / cpu_s["tabulated"],
+        "retransmissions_bit_level": resent["bit_level"],
+        "retransmissions_tabulated": resent["tabulated"],
+    }
+
+
+def _timed(link: Any, run: int) -> tuple[float, float]:
+    random = Random.of(range(16)).child("speed", run)
+    payload = Bits(tuple(g.bytes(1000) for g in random.generators("payload")), random.batch)
+    state = link.observe(random)
+    begin_s = time.process_time()
+    _, usage = link.send(payload, state, random)
+    return time.process_time() - begin_s, usage.num_retransmissions
+
+
+def _transfer(link: TabulatedLink, config: AirConfig, case: Case, start: int) -> tuple[Usage, float, int]:
+    """Usage of some items, the share that arrived, and their number."""
+    items = range(start, min(start + _AT_ONCE, config.num_items))
+    random = Random.of([100_000 * case.random_seed + i for i in items]).child("goodput")
+    payload = Bits((bytes(config.num_bytes),) * len(items), random.batch)
+    received, usage = link.send(payload, link.observe(random), random)
+    return usage, sum(s is not None for s in received.strings) / len(items), len(items)
+
+
+def _duration_s(link: TabulatedLink, config: AirConfig, case: Case, item: int) -> float:
+    random = Random.of(100_000 * case.random_seed + item).child("delivery")
+    _, usage = link.send(Bits((bytes(config.num_bytes),), ()), link.observe(random), random)
+    return usage.duration_s + usage.feedback_s if usage.delivered else math.inf
+
+
+def _harq(case: Case) -> Any:
+    return case.values["harq"]

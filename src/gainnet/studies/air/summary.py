@@ -1,0 +1,208 @@
+"""What the table of air says, by the names of its metrics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from gainnet.studies.air.question import EBN0_DB, FADINGS, SNRS_DB
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LINKS: Final = {
+    "": ("rayleigh", "ir"),
+    "_arq": ("rayleigh", "none"),
+    "_awgn": ("awgn", "ir"),
+    "_awgn_arq": ("awgn", "none"),
+    "_jakes": ("jakes", "ir"),
+    "_tdl-c": ("tdl-c", "ir"),
+}
+"""Goodput by the ending of its metric: the bare name is Rayleigh blocks with incremental redundancy."""
+
+PEAKS: Final = ("raw", "linear", "qam4", "qam16", "qam64", "qam256")
+AGREEMENTS: Final = tuple((fading, harq) for fading in ("awgn", "rayleigh", "tdl-c") for harq in ("none", "ir"))
+ESTIMATED: Final = ("tdl-a", "tdl-b", "tdl-c", "cdl-c")
+LEAST_TOUCHED: Final = 30
+"""Items with errors below which a standard error means nothing."""
+
+LOSSES: Final = {
+    "": ("linear", "lmmse"),
+    "_ls": ("linear", "ls"),
+    "_plain": ("plain", "lmmse"),
+    "_raw": ("raw", "lmmse"),
+}
+"""Code and estimator by the ending of a loss: the bare name is the linear code spread by a DFT, with LMMSE."""
+
+LOOPS: Final = {"exact": (0, 0.0), "late_1": (1, 0.0), "late_4": (4, 0.0), "wrong_3db": (0, 3.0)}
+
+
+def metric_names() -> tuple[str, ...]:
+    """All metrics.
+
+    >>> metric_names()[:3]
+    ('bler.qpsk_half.1p0db', 'bler.qpsk_half.1p5db', 'bler.qpsk_half.2p0db')
+    """
+    return (
+        *(f"bler.{name}.{_point(x)}" for name in ("qpsk_half", "qpsk_half_sionna", "qpsk_half_z") for x in EBN0_DB),
+        *(f"goodput_of_shannon{ending}.{snr}db" for ending in LINKS for snr in SNRS_DB),
+        "fast_over_bit_level",
+        *(f"fast_over_slow_uses.{fading}.{harq}" for fading, harq in AGREEMENTS),
+        *(f"ks_pvalue.{fading}" for fading in FADINGS[1:]),
+        "autocorrelation_z.jakes",
+        *(f"ber_z.{fading}" for fading in FADINGS),
+        *(f"delivery_s.p{p}" for p in (50, 95, 99)),
+        *(f"delivery_s_arq.p{p}" for p in (50, 95, 99)),
+        *(f"outage.{harq}.{name}" for harq in ("none", "ir") for name in LOOPS),
+        *(f"outer_loop_bler.{kind}.{name}" for kind in ("without", "with") for name in LOOPS),
+        *(f"outer_loop_goodput.{kind}.{name}" for kind in ("without", "with") for name in LOOPS),
+        *(f"estimation_loss_db{ending}.{x}.{snr}db" for ending in LOSSES for x in ESTIMATED for snr in SNRS_DB),
+        *(f"estimated_psnr_db.{x}.{snr}db" for x in ESTIMATED for snr in SNRS_DB),
+        *(f"gap_to_normal_approximation_db.{which}" for which in ("mean", "largest", "least")),
+        *(f"power_peak_db.{kind}.{name}" for kind in ("symbols", "ofdm") for name in PEAKS),
+        *(f"pf_gain{ending}.{num}" for ending in ("", "_closed_form", "_throughput") for num in (1, 2, 4, 8)),
+    )
+
+
+def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
+    """Every metric that the table holds."""
+    found: dict[str, float | None] = {}
+    for method, rows in table.groupby("method"):
+        found |= {name: _rounded(value) for name, value in _BY_METHOD[str(method)](rows).items()}
+    return found
+
+
+def _sionna(rows: pd.DataFrame) -> dict[str, float]:
+    found = {}
+    for ebn0_db, own in rows.groupby("ebn0_db"):
+        trials = float(own["num_trials"].sum())
+        ours, theirs = (float(own[name].sum()) for name in ("num_errors", "num_errors_reference"))
+        pooled = (ours + theirs) / (2 * trials)
+        error = math.sqrt(max(2 * pooled * (1 - pooled) / trials, 1e-12))
+        point = _point(float(str(ebn0_db)))
+        found |= {f"bler.qpsk_half.{point}": ours / trials, f"bler.qpsk_half_sionna.{point}": theirs / trials}
+        found[f"bler.qpsk_half_z.{point}"] = (ours - theirs) / trials / error
+    return found
+
+
+def _goodput(rows: pd.DataFrame) -> dict[str, float]:
+    mean = rows.groupby(["fading", "harq", "snr_db"])["share_of_shannon"].mean()
+    return {
+        f"goodput_of_shannon{ending}.{snr}db": float(mean[fading, harq, snr])
+        for ending, (fading, harq) in LINKS.items()
+        for snr in SNRS_DB
+        if (fading, harq, snr) in mean.index
+    }
+
+
+def _agreement(rows: pd.DataFrame) -> dict[str, float]:
+    total = rows.groupby(["fading", "harq"])[["uses_tabulated", "uses_bit_level"]].sum()
+    ratio = total["uses_tabulated"] / total["uses_bit_level"]
+    return {f"fast_over_slow_uses.{fading}.{harq}": float(ratio[fading, harq]) for fading, harq in ratio.index}
+
+
+def _fading(rows: pd.DataFrame) -> dict[str, float]:
+    from scipy.stats import combine_pvalues
+
+    found = {
+        f"ks_pvalue.{fading}": float(combine_pvalues(own["ks_pvalue"]).pvalue) for fading, own in rows.groupby("fading")
+    }
+    jakes = rows[rows["fading"] == "jakes"]
+    if len(jakes):
+        z = jakes["autocorrelation_error"] / jakes["autocorrelation_standard_error"]
+        found["autocorrelation_z.jakes"] = float(z.max())
+    return found
+
+
+def _bit_errors(rows: pd.DataFrame) -> dict[str, float]:
+    """Largest distance to the closed form over modulations and SNRs, in standard errors over all random seeds."""
+    found = {}
+    for fading, own in rows.groupby("fading"):
+        points = own.groupby(["bits_per_symbol", "snr_db"])
+        mean = points[["ber", "ber_closed_form"]].mean()
+        error = (points["ber_standard_error"].apply(lambda x: math.sqrt(float((x**2).sum()))) / points.size()).clip(
+            1e-9
+        )
+        known = points["num_touched"].sum() >= LEAST_TOUCHED
+        z = ((mean["ber"] - mean["ber_closed_form"]).abs() / error)[known]
+        if len(z):
+            found[f"ber_z.{fading}"] = float(z.max())
+    return found
+
+
+def _delivery(rows: pd.DataFrame) -> dict[str, float]:
+    rows = rows[rows["fading"] == "rayleigh"]
+    keys = ["harq", "report_delay", "report_error_db"]
+    columns = ["delivery_s_p50", "delivery_s_p95", "delivery_s_p99", "outage"]
+    mean = rows.groupby(keys)[columns].mean()
+    found = {}
+    for harq, ending in (("ir", ""), ("none", "_arq")):
+        found |= {f"delivery_s{ending}.p{p}": float(mean.loc[(harq, 0, 0.0), f"delivery_s_p{p}"]) for p in (50, 95, 99)}
+        found |= {f"outage.{harq}.{name}": float(mean.loc[(harq, *told), "outage"]) for name, told in LOOPS.items()}
+    return found
+
+
+def _outer_loop(rows: pd.DataFrame) -> dict[str, float]:
+    mean = rows.groupby(["step_db", "report_delay", "report_error_db"])[["bler", "goodput"]].mean()
+    return {
+        f"outer_loop_{what}.{kind}.{name}": float(mean.loc[(step_db, *told), what])
+        for what in ("bler", "goodput")
+        for kind, step_db in (("without", 0.0), ("with", 0.5))
+        for name, told in LOOPS.items()
+    }
+
+
+def _estimation(rows: pd.DataFrame) -> dict[str, float]:
+    columns = [name for name in rows.columns if name.startswith("mse_")]
+    found = {}
+    for (fading, snr_db), mse in rows.groupby(["fading", "snr_db"])[columns].mean().iterrows():  # type: ignore[misc]
+        for ending, (code, name) in LOSSES.items():
+            loss_db = 10 * math.log10(float(mse[f"mse_{code}_{name}"]) / float(mse[f"mse_{code}_known"]))
+            found[f"estimation_loss_db{ending}.{fading}.{snr_db:g}db"] = loss_db
+        found[f"estimated_psnr_db.{fading}.{snr_db:g}db"] = -10 * math.log10(float(mse["mse_linear_lmmse"]))
+    return found
+
+
+def _codes(rows: pd.DataFrame) -> dict[str, float]:
+    return {
+        f"gap_to_normal_approximation_db.{w}": float(rows[f"gap_db_{w}"].iloc[0]) for w in ("mean", "largest", "least")
+    }
+
+
+def _power_peaks(rows: pd.DataFrame) -> dict[str, float]:
+    return {f"power_peak_db.{k}.{n}": float(rows[f"{k}_db_{n}"].mean()) for k in ("symbols", "ofdm") for n in PEAKS}
+
+
+def _sharing(rows: pd.DataFrame) -> dict[str, float]:
+    mean = rows.groupby("num_devices")[["pf_gain", "pf_gain_closed_form", "pf_throughput_gain"]].mean()
+    names = {"": "pf_gain", "_closed_form": "pf_gain_closed_form", "_throughput": "pf_throughput_gain"}
+    return {f"pf_gain{e}.{num:g}": float(own[column]) for e, column in names.items() for num, own in mean.iterrows()}  # type: ignore[str-format]
+
+
+def _speed(rows: pd.DataFrame) -> dict[str, float]:
+    return {"fast_over_bit_level": float(rows["fast_over_bit_level"].iloc[0])}
+
+
+_BY_METHOD = {
+    "sionna": _sionna,
+    "bit_errors": _bit_errors,
+    "codes": _codes,
+    "goodput": _goodput,
+    "agreement": _agreement,
+    "fading": _fading,
+    "delivery": _delivery,
+    "outer_loop": _outer_loop,
+    "estimation": _estimation,
+    "power_peaks": _power_peaks,
+    "sharing": _sharing,
+    "speed": _speed,
+}
+
+
+def _point(ebn0_db: float) -> str:
+    return f"{ebn0_db:.1f}".replace(".", "p") + "db"
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.5g}")
