@@ -77,7 +77,14 @@ def test_nothing_is_written_into_the_package() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"num_iterations": 0}, {"random_seed": -1}, {"least_factor": 0.0}, {"width": 5000}, {"regime": "anarchy"}],
+    [
+        {"num_iterations": 0},
+        {"random_seed": -1},
+        {"least_factor": 0.0},
+        {"learning_rate": 0.0},
+        {"width": 5000},
+        {"regime": "anarchy"},
+    ],
 )
 def test_absurd_numbers_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(fields))):

@@ -28,13 +28,19 @@ def train_orchestration(
     ] = RegimeName.independent,
     random_seed: Annotated[int, typer.Option(help="Of weights, worlds and draws.")] = 0,
     num_iterations: Annotated[int, typer.Option(help="Times that worlds are played and learned from.")] = 120,
+    learning_rate: Annotated[float, typer.Option(help="Of actor and critics at its peak.")] = 1e-3,
     worlds: Annotated[int, typer.Option(help="Worlds that are played at once.")] = 16,
 ) -> None:
     """Learn who serves which model: multi-agent soft actor-critic. Goes on where it was stopped."""
     from gainnet.orchestration.training import TrainingConfig, train
 
     config = TrainingConfig(
-        scenario, regime.value, random_seed, num_iterations=num_iterations, worlds_per_iteration=worlds
+        scenario,
+        regime.value,
+        random_seed,
+        num_iterations=num_iterations,
+        worlds_per_iteration=worlds,
+        learning_rate=learning_rate,
     )
     with progress("orchestration") as tell:
         train(config, out, lambda made, total, seen: tell(made, total, f"gain {seen['gain']:.3f} per round"))

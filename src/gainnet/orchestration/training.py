@@ -62,6 +62,7 @@ class TrainingConfig:
         width: of the networks, 1 to 4096.
         least_factor: in (0, 1]; time, bandwidth and compute rate of every iteration are multiplied by factors from here
             to 1, each left alone every other time, so that the policy meets scarcity.
+        learning_rate: of actor and critics at its peak > 0; small ones keep closer to what adds most at once.
 
     Raises:
         ConfigError: a field is out of range.
@@ -77,6 +78,7 @@ class TrainingConfig:
     replay_rounds: int = 4000
     width: int = 64
     least_factor: float = 0.45
+    learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
         if self.regime not in REGIMES:
@@ -95,6 +97,8 @@ class TrainingConfig:
                 raise ConfigError(f"training.{name}: {getattr(self, name)} is outside {least} to {most}")
         if not 0 < self.least_factor <= 1:
             raise ConfigError(f"training.least_factor: {self.least_factor} is outside (0, 1]")
+        if not 0 < self.learning_rate < 1:
+            raise ConfigError(f"training.learning_rate: {self.learning_rate} is outside (0, 1)")
 
 
 def train(config: TrainingConfig, folder: Path, progress: Progress, num_validated: int = 8) -> Path:
@@ -133,7 +137,8 @@ class TrainingRun:
             torch.manual_seed(config.random_seed)
             actor = PairNetwork(len(NAMES), config.width, scale=10.0)
             critic = PairNetwork(len(NAMES), config.width, scale=1.0)
-            self.agent = DiscreteSac(actor, critic, SacSettings())
+            rate = config.learning_rate
+            self.agent = DiscreteSac(actor, critic, SacSettings(actor_rate=rate, critic_rate=rate))
         self.replay = Replay(config.replay_rounds)
         self.average = self.agent.actor_tensors()
 
