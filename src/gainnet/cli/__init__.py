@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from gainnet.cli import generate, installation, learn, orchestrate, study, train, train_orchestration
+from gainnet.cli import advise, generate, installation, learn, orchestrate, study, train, train_orchestration
 from gainnet.core.errors import GainnetError
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(generate.app)
+app.add_typer(advise.app)
 app.add_typer(orchestrate.app)
 app.add_typer(installation.app)
 app.add_typer(learn.app)

@@ -1,0 +1,226 @@
+"""Study multi-edge: what do more edges buy, in time, in quality and in bits?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Literal, final
+
+from pydantic import Field
+
+from gainnet.core.randomness import Random
+from gainnet.studies.figures import BLUE, BROWN, GREEN, ORANGE, PURPLE, RED, SKY, panels
+from gainnet.studies.presets import CATALOG
+from gainnet.studies.study import Case, Method, Row, Study, Value
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from gainnet.generation import GenerationConfig
+    from gainnet.models.diffusion import DiffusionModel
+
+Way = Literal["pipeline", "guidance", "regions", "uidg", "diug", "dsuc", "dcsuc"]
+COLOURS = dict(
+    zip(
+        ("pipeline", "guidance", "regions", "uidg", "diug", "dsuc", "dcsuc"),
+        (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, BROWN),
+        strict=True,
+    )
+)
+METRIC_NAMES = ("guidance_two_edges_time_ratio", "regions_four_edges_time_ratio", "best_of_four_minus_one_fidelity")
+STEPS_OF_PRICED = 50
+"""Sampler steps that the metrics are read at: what Stable Diffusion 1.5 asks for."""
+
+
+@final
+@dataclass(frozen=True)
+class MultiEdgeConfig:
+    """Settings of the study multi-edge.
+
+    Args:
+        random_seeds: each draws its own captions and noise.
+        num_edges: K.
+        num_steps: sampler steps that are priced.
+        edge_hardware: of every edge.
+        methods: ways to share a generation (`pipeline`, `guidance`, `regions` are uidcg), and the other protocols.
+        num_images: pictures per random seed that are made for their quality, at the model's own steps.
+        snr_db: mean received Es/N0, dB.
+        hardware: of the device.
+        priced_as: price list.
+    """
+
+    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    num_edges: Annotated[tuple[Annotated[int, Field(ge=1, le=4)], ...], Field(min_length=1)]
+    num_steps: Annotated[tuple[Annotated[int, Field(ge=2, le=1000)], ...], Field(min_length=1)]
+    edge_hardware: Annotated[tuple[str, ...], Field(min_length=1)]
+    methods: Annotated[tuple[Way, ...], Field(min_length=1)]
+    num_images: Annotated[int, Field(ge=0, le=1000)]
+    snr_db: Annotated[float, Field(ge=-60, le=100)] = 10.0
+    hardware: str = "laptop"
+    priced_as: str = "sd15"
+
+
+def cases(config: MultiEdgeConfig) -> Iterator[Case]:
+    """Prices once per hardware and number of steps; quality once per random seed, where pictures are asked for."""
+    for method in config.methods:
+        for num_edges in config.num_edges:
+            if method == "guidance" and num_edges > 2:
+                continue
+            for hardware in config.edge_hardware:
+                for num_steps in config.num_steps:
+                    values: dict[str, Value] = {
+                        "num_edges": num_edges,
+                        "edge_hardware": hardware,
+                        "num_steps": num_steps,
+                    }
+                    yield Case(method, values, config.random_seeds[0])
+            if config.num_images:
+                for random_seed in config.random_seeds:
+                    yield Case(method, {"num_edges": num_edges, "edge_hardware": None, "num_steps": None}, random_seed)
+
+
+def open_methods(config: MultiEdgeConfig) -> Mapping[str, Method]:
+    """One method per way, which prices or makes pictures as the case asks."""
+    from gainnet.models.loading import load_model
+
+    model_of = lru_cache(maxsize=8)(lambda num_steps: load_model(num_steps=num_steps))
+
+    def evaluate(case: Case, random: Random) -> Row:
+        if case.values["num_steps"] is None:
+            return _quality(config, case, model_of(None))
+        return _price(config, case, model_of(case.values["num_steps"]))
+
+    return dict.fromkeys(COLOURS, evaluate)
+
+
+def asked(config: MultiEdgeConfig, case: Case) -> GenerationConfig:
+    """The generation of a case; the device infers nothing, so that the edges share all steps."""
+    from gainnet.generation import GenerationConfig
+
+    shared = case.method in ("pipeline", "guidance", "regions")
+    edges = int(case.values["num_edges"] or 1)
+    alone = case.method == "guidance" and edges == 1
+    return GenerationConfig(
+        prompts=("a red star above a blue house at sunset",),
+        protocol="uidcg" if shared else case.method,
+        snr_db=config.snr_db,
+        num_edges=edges,
+        cooperation="pipeline" if alone else case.method if shared else None,
+        cut=0 if shared or case.method == "uidg" else None,
+        hardware=config.hardware,
+        priced_as=config.priced_as,
+    )
+
+
+def _price(config: MultiEdgeConfig, case: Case, model: DiffusionModel) -> Row:
+    from gainnet.generation import estimate
+
+    hardware, steps = str(case.values["edge_hardware"]), case.values["num_steps"]
+    report = estimate(replace(asked(config, case), edge_hardware=hardware, num_steps=steps), model)  # type: ignore[arg-type]
+    return {
+        "duration_s": report.duration_s,
+        "duration_p50_s": report.duration_p50_s,
+        "duration_p95_s": report.duration_p95_s,
+        "energy_j": report.energy_j,
+        "device_energy_j": report.device_energy_j,
+        "device_flops": report.device_flops,
+        "flops": sum(node.flops for node in report.nodes.values()),
+        "num_bits_up": report.num_bits_of("up"),
+        "num_bits_down": report.num_bits_of("down"),
+        "num_bits_backhaul": report.num_bits_of("backhaul"),
+        "num_channel_uses": report.num_channel_uses("up", "down"),
+    }
+
+
+def _quality(config: MultiEdgeConfig, case: Case, model: DiffusionModel) -> Row:
+    """Pictures without a channel beside those of one edge, so that what is seen is what sharing does."""
+    import torch
+
+    from gainnet.core.units import psnr_db_of_mse
+    from gainnet.generation.assemble import build_network, build_plan
+    from gainnet.generation.generate import inputs, remembering
+    from gainnet.generation.quality import mean_fidelity
+    from gainnet.models.scenes import draw_scenes, stream, write_captions
+    from gainnet.protocols import channel_free
+    from gainnet.protocols.plan import Plan
+    from gainnet.protocols.task import IMAGE, Task
+
+    rng = stream(case.random_seed, "multi-edge", 0)
+    prompts = tuple(write_captions(draw_scenes(config.num_images, rng), rng))
+    ask = replace(asked(config, case), prompts=prompts, fading="ideal")
+    random = Random.of([1000 * case.random_seed + k for k in range(config.num_images)])
+    given = inputs(ask, model)
+    with torch.inference_mode():
+        plan = remembering(build_plan(ask, model, build_network(ask)))
+        images = channel_free(plan, given, random)[plan.result]
+        whole = channel_free(Plan(Task.of(model).whole(IMAGE[0]), IMAGE), given, random)[IMAGE]
+    mse = (images - whole).double().square().mean()
+    return {
+        "psnr_db_of_one_edge": None if float(mse) < 1e-10 else float(psnr_db_of_mse(mse)),
+        "prompt_fidelity": mean_fidelity(images, prompts),
+    }
+
+
+def identity(config: MultiEdgeConfig) -> Mapping[str, str]:
+    """sha256 of the model and of the classifier that judges it."""
+    from gainnet.models.attributes import PRETRAINED
+    from gainnet.models.loading import find_folder, weights_sha256
+
+    return {"model": weights_sha256(find_folder("scenes")), "classifier": weights_sha256(PRETRAINED)}
+
+
+def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
+    """Time ratios on the first hardware at the steps of the priced model; fidelity over all pictures."""
+    priced = table[table["num_steps"] == STEPS_OF_PRICED]
+    first = priced[priced["edge_hardware"] == priced["edge_hardware"].iloc[0]] if len(priced) else priced
+    return {
+        "guidance_two_edges_time_ratio": _ratio(first, "guidance", 2),
+        "regions_four_edges_time_ratio": _ratio(first, "regions", 4),
+        "best_of_four_minus_one_fidelity": _gain(table),
+    }
+
+
+def _ratio(table: pd.DataFrame, method: str, num_edges: int) -> float | None:
+    rows = table[table["method"] == method].set_index("num_edges")["duration_s"]
+    return float(rows[num_edges] / rows[1]) if {1, num_edges} <= set(rows.index) else None
+
+
+def _gain(table: pd.DataFrame) -> float | None:
+    if "prompt_fidelity" not in table:
+        return None
+    judged = table[(table["method"] == "diug") & table["prompt_fidelity"].notna()]
+    means = judged.groupby("num_edges")["prompt_fidelity"].mean()
+    return float(means[4] - means[1]) if {1, 4} <= set(means.index) else None
+
+
+def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """Critical path against the number of edges, per hardware; and what sharing does to pictures."""
+    priced = table[table["num_steps"].notna()]
+    pairs = list(priced[["edge_hardware", "num_steps"]].drop_duplicates().itertuples(index=False))
+    note = "priced, not measured; the device infers nothing; edges share one air and are joined by 1 ms, 1 Gbit/s"
+    figure, axes = panels(1, len(pairs), "What do more edges buy?", note)
+    for ax, (hardware, num_steps) in zip(axes, pairs, strict=True):
+        part = priced[(priced["edge_hardware"] == hardware) & (priced["num_steps"] == num_steps)]
+        for method, rows in part.groupby("method", sort=False):
+            ax.plot(rows["num_edges"], rows["duration_s"], "o-", color=COLOURS[str(method)], label=str(method))
+        ax.set(xlabel="edges", title=f"{hardware}, {num_steps:g} steps", yscale="log", xticks=[1, 2, 3, 4])
+    axes[0].set_ylabel("critical path [s]")
+    axes[-1].legend(fontsize=7)
+    yield "time", figure
+
+
+MULTI_EDGE = Study(
+    name="multi-edge",
+    question="What do one to four edges buy in time, and what does sharing a generation do to the picture?",
+    catalog=CATALOG,
+    config=MultiEdgeConfig,
+    methods=tuple(COLOURS),
+    metric_names=METRIC_NAMES,
+    cases=cases,
+    open=open_methods,
+    identity=identity,
+    summarise=summarise,
+    draw=draw,
+)
