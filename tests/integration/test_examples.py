@@ -92,6 +92,16 @@ def test_split_by_hand(printed) -> None:
     assert [r[1] for r in rows] == sorted((r[1] for r in rows), reverse=True), "the edge is faster than the device"
 
 
+def test_learn_together(printed) -> None:
+    _, *lines = printed("08_learn_together.py")
+    found = {line.split()[0]: row(line, 1) for line in lines}
+    untuned = 1.706  # perplexity of the shipped model on abstracts
+    assert all(perplexity < untuned for perplexity, *_ in found.values())
+    assert found["fsl"][2] < found["fedavg"][2] / 2
+    assert found["fsl"][3] < found["fedavg"][3] / 2
+    assert found["lora"][1] < found["fedavg"][1] / 50
+
+
 def test_every_example_has_its_test() -> None:
     tested = {name for name in Path(__file__).read_text().split('"') if name.endswith(".py")}
     assert {path.name for path in EXAMPLES.glob("*.py")} <= tested
