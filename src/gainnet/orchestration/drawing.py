@@ -29,7 +29,7 @@ _MANY_CLIENTS = 120
 _LABEL_OF_POLICY = {
     "ml_c": "ML-C", "ml_cc": "ML-CC", "ml_scc": "ML-SCC", "mp_tsc": "MP-TSC", "sac": "SAC",
     "largest_correlation": "largest correlation", "sequential_greedy": "sequential greedy",
-    "best_response": "best response",
+    "best_response": "best response", "crowd_greedy": "crowd greedy",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from gainnet.orchestration.reference import reference_of
 from gainnet.studies.gairom.arena import Arena, arena, scenario_of_regime, untrained
 from gainnet.studies.gairom.learned import Learned
 from gainnet.studies.gairom.pipeline import overlap
-from gainnet.studies.gairom.question import LEARNED, MILP, REFERENCE, UNTRAINED, ZEROS, GairomConfig
+from gainnet.studies.gairom.question import LEARNED, MILP, NUM_CLIENTS, REFERENCE, UNTRAINED, ZEROS, GairomConfig
 from gainnet.studies.gairom.race import race
 from gainnet.studies.study import Case, Method, Row
 
@@ -58,7 +58,8 @@ def _learned(learned: Learned, case: Case, random: Random) -> Row:
 
 def _reference(config: GairomConfig, case: Case, random: Random) -> Row:
     here = arena_of(case)
-    found = reference_of(here.world, here.regime, config.num_bound_steps)
+    many = case.values["num_clients"] != NUM_CLIENTS
+    found = reference_of(here.world, here.regime, config.num_bound_steps_many if many else config.num_bound_steps)
     if found is None:
         return {"gain": None}
     rollout = found.rollout

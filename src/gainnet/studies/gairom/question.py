@@ -18,13 +18,16 @@ SCENARIO_OF_REGIME: Mapping[str, str] = {"independent": "street", "coupled": "co
 """Coupled clients are independent of each other, but their pools are so tight that rounds are coupled."""
 
 PAPER = ("ml_c", "ml_cc", "ml_scc", "mp_tsc")
-UNTRAINED = (*PAPER, "random", "largest_correlation", "matching", "greedy", "sequential_greedy", "best_response")
-IN_TURN = ("sequential_greedy", "best_response")
+AWARE = ("crowd_greedy", "sequential_greedy", "best_response")
+"""Policies that look at others."""
+
+UNTRAINED = (*PAPER, "random", "largest_correlation", "matching", "greedy", *AWARE)
+
 LEARNED, REFERENCE, MILP, ZEROS = "sac", "reference", "milp", "zeros_and_serial"
 METHODS = (*UNTRAINED, LEARNED, REFERENCE, MILP, ZEROS)
 NUM_CLIENTS = 50
 NUM_MANY_CLIENTS = 200
-METHODS_OF_MANY = ("greedy", LEARNED, REFERENCE)
+METHODS_OF_MANY = ("greedy", "crowd_greedy", LEARNED, REFERENCE)
 QUESTION = (
     "How much of the best possible gain does a learned policy reach, beside every baseline, where clients are "
     "independent, where rounds are coupled, and where clients contend for spectrum?"
@@ -45,6 +48,7 @@ class GairomConfig:
         milp_time_limit_s: the MILP starts over with twice the time until it is as good, up to this.
         num_many_worlds: worlds with 200 clients.
         num_bound_steps: subgradient steps of the Lagrangian bound of a round.
+        num_bound_steps_many: the same with 200 clients; fewer leave a looser bound.
     """
 
     random_seeds: Seeds
@@ -53,7 +57,7 @@ class GairomConfig:
     policies: tuple[
         Literal[
             "ml_c", "ml_cc", "ml_scc", "mp_tsc", "random", "largest_correlation", "matching", "greedy",
-            "sequential_greedy", "best_response",
+            "crowd_greedy", "sequential_greedy", "best_response",
         ],
         ...,
     ]  # fmt: skip
@@ -61,6 +65,7 @@ class GairomConfig:
     milp_time_limit_s: Annotated[float, Field(gt=0, le=3600)]
     num_many_worlds: Annotated[int, Field(ge=0)]
     num_bound_steps: Annotated[int, Field(ge=1, le=10_000)]
+    num_bound_steps_many: Annotated[int, Field(ge=1, le=10_000)]
 
 
 def cases(config: GairomConfig) -> Iterator[Case]:
@@ -78,8 +83,8 @@ def cases(config: GairomConfig) -> Iterator[Case]:
 
 
 def _differs(policy: str, regime: str) -> bool:
-    """Where nobody shares, moving clients in turn is what greedy does at once, to the last digit."""
-    return regime == "contention" or policy not in IN_TURN
+    """Where nobody shares, looking at others is what greedy does without, to the last digit."""
+    return regime == "contention" or policy not in AWARE
 
 
 def _cases_of_contention(config: GairomConfig) -> Iterator[Case]:

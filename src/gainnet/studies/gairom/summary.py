@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from gainnet.studies.gairom.question import (
-    IN_TURN,
+    AWARE,
     LEARNED,
     MILP,
     NUM_CLIENTS,
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 BEST_OF_REGIME = {"independent": "optimum", "coupled": "optimum", "contention": "bound"}
 POLICIES = (LEARNED, *UNTRAINED)
+OF_MANY = (LEARNED, "greedy", "crowd_greedy")
 EXTRA_NAMES = (
     "independent.sac_over_best_paper_baseline",
     "independent.optimum_over_best_paper_baseline",
     "contention.milp_over_sac_time",
     "contention.milp_reached",
-    "contention.sac_of_bound_200_clients",
-    "contention.greedy_of_bound_200_clients",
+    *(f"contention.{policy}_of_bound_200_clients" for policy in OF_MANY),
     "zeros_over_serial.mean",
     "zeros_over_serial.min",
     "pipeline_fill_rounds",
@@ -44,7 +44,7 @@ def metric_names() -> tuple[str, ...]:
     """
     names = []
     for regime, best in BEST_OF_REGIME.items():
-        present = [name for name in POLICIES if regime == "contention" or name not in IN_TURN]
+        present = [name for name in POLICIES if regime == "contention" or name not in AWARE]
         names += [f"{regime}.{policy}_of_{best}" for policy in present]
         names += [f"{regime}.{policy}_of_{best}.half_width" for policy in present]
         names.append(f"{regime}.{LEARNED}_of_{best}.worst_training_seed")
@@ -70,7 +70,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     found = shares(table)
     metrics = dict(_shares(found[found["num_clients"] == NUM_CLIENTS]))
     many = found[(found["num_clients"] == NUM_MANY_CLIENTS) & (found["regime"] == "contention")]
-    for policy in (LEARNED, "greedy"):
+    for policy in OF_MANY:
         worlds = share_of_world(many[many["method"] == policy])
         if len(worlds):
             metrics[f"contention.{policy}_of_bound_200_clients"] = round(float(worlds.mean()), 5)

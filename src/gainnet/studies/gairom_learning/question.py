@@ -37,7 +37,7 @@ class LearningConfig:
     policies: tuple[
         Literal[
             "ml_c", "ml_cc", "ml_scc", "mp_tsc", "random", "largest_correlation", "matching", "greedy",
-            "sequential_greedy", "best_response",
+            "crowd_greedy", "sequential_greedy", "best_response",
         ],
         ...,
     ]  # fmt: skip
