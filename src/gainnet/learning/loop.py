@@ -130,23 +130,15 @@ class Loop:
         for edge, foundation in zip(self.edges, received, strict=True):
             if foundation is None:
                 continue
-            grown = self._grow(edge, cloud, random.child(edge.name))
+            grown = grow(edge, cloud, self.growth, self.rounds, random.child(edge.name))
             returned = exchange.send_until("adapters", edge.name, CLOUD, grown)
             if returned is not None:
                 adapters.append(returned)
-                experts[edge.name] = folded(_with(cloud, returned, self.growth.size))
+                experts[edge.name] = merged_into(cloud, returned)
         weights = [edge.weight for edge in self.edges if edge.name in experts]
-        merged = merged_into(cloud, self._merge(adapters, weights), self.growth.size * len(adapters))
+        merged = merged_into(cloud, self._merge(adapters, weights))
         distil(merged, tuple(experts.values()), self.public_rows, self.distillation, random.child("distil"))
         return merged, experts, exchange.report()
-
-    def _grow(self, edge: Edge, cloud: Any, random: Random) -> State:
-        """The adapters that an edge and its devices learn on a copy of the foundation model."""
-        algorithm = replace(self.growth, model=copy.deepcopy(cloud), network=edge.cell)
-        state = algorithm.init(random)
-        for index in range(self.rounds):
-            state, _ = algorithm.round(state, edge.devices, random.child("round", index))
-        return state
 
     def _merge(self, adapters: Sequence[State], weights: Sequence[float]) -> State:
         rank = self.growth.size * len(adapters)
@@ -157,22 +149,35 @@ class Loop:
         return merge_weighted(adapters, weights)
 
 
+def grow(edge: Edge, cloud: Any, growth: Fpl, rounds: int, random: Random) -> State:
+    """The adapters that an edge and its devices learn on a copy of the foundation model.
+
+    Args:
+        edge: a domain.
+        cloud: the foundation model; is not changed.
+        growth: how they learn.
+        rounds: how many.
+        random: of one item.
+    """
+    algorithm = replace(growth, model=copy.deepcopy(cloud), network=edge.cell)
+    state = algorithm.init(random)
+    for index in range(rounds):
+        state, _ = algorithm.round(state, edge.devices, random.child("round", index))
+    return state
+
+
 def backhaul_of(edges: Sequence[NodeId], cloud: Hardware, edge: Hardware, wire: AnyLink) -> Network:
     """One cloud and its edges, with a wire each way."""
     nodes = {CLOUD: Node("cloud", cloud)} | {name: Node("edge", edge) for name in edges}
     return Network(nodes, {(CLOUD, n): (wire,) for n in edges} | {(n, CLOUD): (wire,) for n in edges})
 
 
-def merged_into(cloud: Any, adapters: State, rank: int) -> Any:
-    """A foundation model of its own with merged adapters multiplied in."""
-    found = next(iter(x.shape[0] for name, x in adapters.items() if name.endswith("lora_A.weight")), rank)
-    return folded(_with(cloud, adapters, found))
-
-
-def _with(cloud: Any, adapters: State, rank: int) -> Any:
+def merged_into(cloud: Any, adapters: State) -> Any:
+    """A model of its own: the foundation with LoRA of any rank multiplied in."""
+    rank = next(len(x) for name, x in adapters.items() if name.endswith("lora_A.weight"))
     model = attach(copy.deepcopy(cloud), "lora", rank)
     load_adapter(model, adapters)
-    return model
+    return folded(model)
 
 
 def distil(student: Any, experts: Sequence[Any], rows: Tensor, settings: Distillation, random: Random) -> None:

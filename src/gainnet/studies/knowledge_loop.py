@@ -24,10 +24,17 @@ if TYPE_CHECKING:
 DOMAINS = ("cardiology", "oncology", "endocrinology")
 LATE = "psychiatry"
 METHODS = ("loop", "joint", "cross_domain_fedavg")
+LATE_ROUNDS = (1, 5)
+LATE_METRICS = {
+    1: "late_edge_minus_foundation_loss",
+    0: "late_edge_minus_foundation_loss_when_joining",
+    5: "late_edge_minus_foundation_loss_after_5_rounds",
+}
+"""An edge that joins late is judged after its first round; what it has before, and much later, stands beside it."""
 METRIC_NAMES = (
     "cloud_loss_fell_share",
     "cloud_gap_to_joint",
-    "late_edge_minus_foundation_loss",
+    *LATE_METRICS.values(),
     "fedavg_gap_to_joint",
     "edge_gap_to_joint",
 )
@@ -184,19 +191,21 @@ def _looped(field: _Field, random: Random) -> Row:
         for name, expert in experts.items():
             row[f"edge_{cycle}.{name}.loss"] = field.losses(expert, "edge")[f"edge.{name}.loss"]
         cloud = after
-    late = _loop_of(field, (LATE,))
-    row["late.from_foundation.loss"] = _late_loss(field, late, field.model, random)
-    row["late.from_cloud.loss"] = _late_loss(field, late, cloud, random)
+    row |= _late_losses(field, "foundation", field.model, random) | _late_losses(field, "cloud", cloud, random)
     return row | {"num_bits_backhaul": bits}
 
 
-def _late_loss(field: _Field, late: Loop, start: Any, random: Random) -> float:
-    """What an edge of a new domain reaches from a given start, with the same rounds on the same text."""
+def _late_losses(field: _Field, label: str, start: Any, random: Random) -> dict[str, float]:
+    """What an edge of a field that never took part has from a given start, after some rounds on the same text."""
+    from gainnet.learning.loop import grow, merged_into
     from gainnet.models.language import mean_loss
 
-    _, experts, _ = late.cycle(start, random.child("late"))
-    (expert,) = experts.values()
-    return mean_loss(expert, field.test[LATE])
+    late = _loop_of(field, (LATE,))
+    found = {f"late.from_{label}.0.loss": mean_loss(start, field.test[LATE])}
+    for rounds in LATE_ROUNDS:
+        adapters = grow(late.edges[0], start, late.growth, rounds, random.child("late"))
+        found[f"late.from_{label}.{rounds}.loss"] = mean_loss(merged_into(start, adapters), field.test[LATE])
+    return found
 
 
 def _num_samples(config: KnowledgeLoopConfig) -> int:
@@ -257,8 +266,9 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
         rows = table[table["method"] == "loop"]
         errors = rows[[c for c in table.columns if c.endswith("fell_by_errors")]].to_numpy(float)
         found["cloud_loss_fell_share"] = round(float((errors > 2.0).mean()), 6)
-        gain = loop["late.from_cloud.loss"] - loop["late.from_foundation.loss"]
-        found["late_edge_minus_foundation_loss"] = round(float(gain), 6)
+        for rounds, name in LATE_METRICS.items():
+            gain = loop[f"late.from_cloud.{rounds}.loss"] - loop[f"late.from_foundation.{rounds}.loss"]
+            found[name] = round(float(gain), 6)
     if loop is not None and joint is not None:
         last = _num_cycles(table)
         found["cloud_gap_to_joint"] = _gap(loop, joint, f"cloud_{last}")
