@@ -83,7 +83,7 @@ def test_a_cooperation_goes_on_from_the_furthest_latent_and_makes_the_same_pictu
         plan = desk.plan("uidcg", 2, cut=0, cooperation=cooperation)
         whole = channel_free(plan, GIVEN, ALONE)[plan.result]
         labels = [step.label for step in plan.steps]
-        late = max(index for index, label in enumerate(labels) if "denoiser[1:2]" in label)
+        late = min(index for index, label in enumerate(labels) if "denoiser[1:2]" in label)
         places, report = execute(plan, GIVEN, ideal(2), ALONE, pricing("sd15"), failures=(("edge_2", late),))
         assert any(reused.startswith("latent[1]") for reused in report.recoveries[0].reused)
         assert float((places[plan.result] - whole).abs().max()) <= 1e-4

@@ -29,12 +29,12 @@ def resilient(plan: Plan, task: Task, edges: Sequence[NodeId], ways: Ways = lamb
     """
 
     def fallback(arrived: Arrived) -> Plan:
+        if not any(node == IMAGE[0] for node, _ in arrived):
+            raise NodeFailedError("the device died, and with it the consumer of the picture; nothing can replace it")
         alive = [edge for edge in edges if any(node == edge for node, _ in arrived)]
         remaining = (way.remaining(arrived) for way in ways(alive, arrived))
         possible = [way for way in remaining if is_possible(way, arrived)]
         best = min(possible, key=passes_left, default=Plan(task.whole(IMAGE[0], arrived), IMAGE).remaining(arrived))
-        if not is_possible(best, arrived):
-            raise NodeFailedError("the device died, and with it the consumer of the picture; nothing can replace it")
         return replace(best, fallback=fallback)
 
     return replace(plan, fallback=fallback)

@@ -82,6 +82,7 @@ class _Run:
     watch: Watch
     at: dict[Place, Tensor]
     index: int = 0
+    survived: set[NodeId] = field(default_factory=set)
     num_sent: Counter[tuple[NodeId, NodeId, str]] = field(default_factory=Counter)
     ledger: Ledger = field(init=False)
     given: frozenset[Place] = field(init=False)
@@ -112,10 +113,12 @@ class _Run:
 
     def after_failure(self, plan: Plan) -> Plan:
         self.at = self.alive()
-        if plan.fallback is None or not self.dead():
+        dead = self.dead()
+        if plan.fallback is None or dead == self.survived:
             raise NodeFailedError(
-                f"{', '.join(sorted(self.dead()))} died and the plan has no fallback for what arrived"
+                f"{', '.join(sorted(dead))} died and the plan has no fallback for what arrived"
             )
+        self.survived = dead
         onward = plan.fallback(frozenset(self.at))
         ran_on = {step.node for step in onward.steps if isinstance(step, Compute)}
         needed = {place for step in onward.steps for place in step.needs} | {onward.result}

@@ -22,6 +22,7 @@ from gainnet.studies.learning_cost import LEARNING_COST
 from gainnet.studies.multi_edge import MULTI_EDGE
 from gainnet.studies.presets import PRESETS, as_json, load_config
 from gainnet.studies.prompt_fidelity import PROMPT_FIDELITY
+from gainnet.studies.protocols import PROTOCOLS_STUDY
 from gainnet.studies.results import RunFolder
 from gainnet.studies.runner import DEFAULT_OUT, Progress, StudyResult, silent
 from gainnet.studies.runner import draw_figures as _draw
@@ -44,6 +45,7 @@ STUDIES: dict[str, AnyStudy] = {
         LEARNING_COST,
         MULTI_EDGE,
         PROMPT_FIDELITY,
+        PROTOCOLS_STUDY,
         SKETCH,
     )
 }

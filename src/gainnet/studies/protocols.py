@@ -1,0 +1,240 @@
+"""Study protocols: which protocol when, and does a picture come when an edge is lost?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Literal, final
+
+from pydantic import Field
+
+from gainnet.core.randomness import Random
+from gainnet.studies.figures import BLUE, GREEN, ORANGE, panels
+from gainnet.studies.presets import CATALOG
+from gainnet.studies.study import Case, Method, Row, Study, Value
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+    from gainnet.generation import GenerationConfig
+    from gainnet.models.diffusion import DiffusionModel
+    from gainnet.network import Network
+    from gainnet.protocols import Plan
+
+METHODS = (
+    "centralized", "device_only", "uieg", "eiug", "ciag", "esuc", "uidg", "diug", "dsuc", "uidcg", "dcsuc",
+)  # fmt: skip
+SEVERAL = ("uidg", "diug", "dsuc", "uidcg", "dcsuc")
+TASKS = ("text_to_image", "image_to_image")
+NUM_EDGES = 2
+LOSS = "loss"
+METRIC_NAMES = ("delivered_share",)
+
+
+@final
+@dataclass(frozen=True)
+class ProtocolsConfig:
+    """Settings of the study protocols.
+
+    Args:
+        random_seeds: each draws its own captions, pictures, noise and fading.
+        num_images: pictures per case.
+        methods: protocols; those with several edges have two.
+        tasks: what is generated.
+        snr_db: mean received Es/N0, dB.
+        hardware: of the device.
+        fading: awgn or rayleigh.
+        loss_protocols: protocols whose edges are killed, each at every `loss_stride`-th step.
+        loss_stride: 1 for every step.
+        loss_steps: sampler steps while edges are killed.
+        deadline_s: within which a picture has to be there when an edge was killed.
+        strength: of image-to-image.
+        priced_as: price list.
+    """
+
+    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    num_images: Annotated[int, Field(ge=1, le=1000)]
+    methods: tuple[str, ...]
+    tasks: Annotated[tuple[Literal["text_to_image", "image_to_image"], ...], Field(min_length=1)]
+    snr_db: Annotated[tuple[Annotated[float, Field(ge=-60, le=100)], ...], Field(min_length=1)]
+    hardware: Annotated[tuple[str, ...], Field(min_length=1)]
+    fading: Literal["awgn", "rayleigh"]
+    loss_protocols: tuple[Literal["uidg", "diug", "dsuc", "uidcg", "dcsuc"], ...]
+    loss_stride: Annotated[int, Field(ge=1)]
+    loss_steps: Annotated[int, Field(ge=2)]
+    deadline_s: Annotated[float, Field(gt=0)]
+    strength: Annotated[float, Field(gt=0, le=1)] = 0.6
+    priced_as: str = "sd15"
+
+
+def cases(config: ProtocolsConfig) -> Iterator[Case]:
+    """Every protocol in every situation, then the losses: one case per protocol."""
+    for random_seed in config.random_seeds:
+        for method in config.methods:
+            for task in config.tasks:
+                for snr_db in config.snr_db:
+                    for hardware in config.hardware:
+                        values: dict[str, Value] = {"task": task, "snr_db": snr_db, "hardware": hardware}
+                        yield Case(method, values, random_seed)
+        for method in config.loss_protocols:
+            yield Case(method, {"task": LOSS, "snr_db": None, "hardware": config.hardware[0]}, random_seed)
+
+
+def open_methods(config: ProtocolsConfig) -> Mapping[str, Method]:
+    """One method per protocol; a case of losses kills its edges."""
+    from gainnet.models.loading import load_model
+
+    model_of = lru_cache(maxsize=2)(lambda num_steps: load_model(num_steps=num_steps))
+
+    def evaluate(case: Case, random: Random) -> Row:
+        if case.values["task"] == LOSS:
+            return _losses(config, case, model_of(config.loss_steps))
+        return _trial(config, case, model_of(None))
+
+    return dict.fromkeys(METHODS, evaluate)
+
+
+def asked(config: ProtocolsConfig, case: Case, prompts: tuple[str, ...]) -> GenerationConfig:
+    """The generation of a case."""
+    from gainnet.generation import GenerationConfig
+
+    return GenerationConfig(
+        prompts,
+        case.method,
+        snr_db=float(case.values["snr_db"] or 0.0),
+        fading=config.fading,
+        random_seed=1000 * case.random_seed,
+        hardware=str(case.values["hardware"]),
+        priced_as=config.priced_as,
+        num_edges=NUM_EDGES if case.method in SEVERAL else 1,
+        strength=config.strength,
+    )
+
+
+def _trial(config: ProtocolsConfig, case: Case, model: DiffusionModel) -> Row:
+    """Cost and quality; a protocol that does not fit the device has neither."""
+    from gainnet.core.errors import PlanError
+    from gainnet.generation.advice import attempt
+
+    with _captions_and_picture(config, case) as (prompts, path):
+        ask = asked(config, case, prompts)
+        ask = replace(ask, image=path) if case.values["task"] == "image_to_image" else ask
+        try:
+            row = asdict(attempt(ask, model))
+        except PlanError as error:
+            return {"reason": str(error)}
+    return {key: value for key, value in row.items() if key != "protocol"}
+
+
+def _captions_and_picture(config: ProtocolsConfig, case: Case):  # type: ignore[no-untyped-def]
+    """Unseen captions, and the file of another scene that the device has a picture of."""
+    import tempfile
+    from contextlib import contextmanager
+    from pathlib import Path
+
+    from PIL import Image
+
+    from gainnet.models.scenes import draw_scenes, render, stream, write_captions
+
+    @contextmanager
+    def opened() -> Iterator[tuple[tuple[str, ...], str]]:
+        rng = stream(case.random_seed, "protocols", 0)
+        prompts = tuple(write_captions(draw_scenes(config.num_images, rng), rng))
+        picture = render(draw_scenes(1, rng))[0]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "picture.png"
+            Image.fromarray(_pixels(picture)).save(path)
+            yield prompts, str(path)
+
+    return opened()
+
+
+def _pixels(picture: Tensor):  # type: ignore[no-untyped-def]
+    return (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+def _losses(config: ProtocolsConfig, case: Case, model: DiffusionModel) -> Row:
+    """Every edge is killed before every step (or every few); what came of it."""
+    import torch
+
+    from gainnet.generation.assemble import build_network, build_plan
+    from gainnet.generation.generate import inputs, remembering
+
+    ask = replace(asked(config, case, ("a red star above a blue house at sunset",)), snr_db=15.0)
+    network = build_network(ask)
+    plan = remembering(build_plan(ask, model, network))
+    kills = [(edge, step) for edge in network.edges for step in range(0, len(plan.steps), config.loss_stride)]
+    with torch.inference_mode():
+        delivered = [_delivered(config, plan, network, inputs(ask, model), kill) for kill in kills]
+    return {"num_kills": len(kills), "num_delivered": sum(delivered)}
+
+
+def _delivered(config: ProtocolsConfig, plan: Plan, network: Network, given: Mapping, kill: tuple) -> bool:  # type: ignore[type-arg]
+    """Whether the picture came in time, and not by starting over on the device while somebody lived."""
+    from gainnet.core.errors import NodeFailedError
+    from gainnet.protocols import execute, pricing
+
+    try:
+        places, report = execute(plan, given, network, Random.of([0]), pricing(config.priced_as), (kill,))
+    except NodeFailedError:
+        return False
+    gave_up = any(set(r.ran_on) == {plan.result[0]} and not r.reused for r in report.recoveries)
+    return plan.result in places and report.duration_s <= config.deadline_s and not gave_up
+
+
+def identity(config: ProtocolsConfig) -> Mapping[str, str]:
+    """sha256 of the model and of the classifier that judges it."""
+    from gainnet.models.attributes import PRETRAINED
+    from gainnet.models.loading import find_folder, weights_sha256
+
+    return {"model": weights_sha256(find_folder("scenes")), "classifier": weights_sha256(PRETRAINED)}
+
+
+def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
+    """Share of all kills after which a picture was delivered."""
+    lost = table[table["task"] == LOSS]
+    if lost.empty:
+        return {"delivered_share": None}
+    return {"delivered_share": float(lost["num_delivered"].sum() / lost["num_kills"].sum())}
+
+
+def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """Prompt fidelity against device energy, per task and device: which protocol when."""
+    rows = table[(table["task"] != LOSS) & table["device_energy_j"].notna()]
+    pairs = list(rows[["task", "hardware"]].drop_duplicates().itertuples(index=False))
+    if not pairs:
+        return
+    note = "energy of the device as priced; two edges where a protocol takes several; means over random seeds"
+    figure, axes = panels(1, len(pairs), "Which protocol when?", note)
+    snrs = sorted(rows["snr_db"].unique())
+    colours = dict(zip(snrs, (ORANGE, BLUE, GREEN), strict=False))
+    for ax, (task, hardware) in zip(axes, pairs, strict=True):
+        part = rows[(rows["task"] == task) & (rows["hardware"] == hardware)]
+        means = part.groupby(["snr_db", "method"])[["device_energy_j", "prompt_fidelity"]].mean().reset_index()
+        for snr_db, group in means.groupby("snr_db"):
+            x, y = group["device_energy_j"].clip(lower=1e-6), group["prompt_fidelity"]
+            ax.plot(x, y, "o", color=colours.get(snr_db, BLUE), label=f"{snr_db:g} dB")
+            for name, a, b in zip(group["method"], x, y, strict=True):
+                ax.annotate(str(name), (a, b), textcoords="offset points", xytext=(4, 3), fontsize=6)
+        ax.set(xscale="log", xlabel="energy of the device [J]", title=f"{task.replace('_', '-')}, {hardware}")
+    axes[0].set_ylabel("prompt fidelity")
+    axes[-1].legend(fontsize=7)
+    yield "which_when", figure
+
+
+PROTOCOLS_STUDY = Study(
+    name="protocols",
+    question="Which protocol fits which air, device and task, and does a picture come when an edge is lost?",
+    catalog=CATALOG,
+    config=ProtocolsConfig,
+    methods=METHODS,
+    metric_names=METRIC_NAMES,
+    cases=cases,
+    open=open_methods,
+    identity=identity,
+    summarise=summarise,
+    draw=draw,
+)
