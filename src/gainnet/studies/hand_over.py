@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, final
@@ -17,6 +17,7 @@ from gainnet.core.text import text_to_tensor
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.hand_over import HandDown, HandOver
+from gainnet.models.part import Part
 from gainnet.radio import AWGN, AnalogLink
 from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, legend_below, panels
 from gainnet.studies.presets import CATALOG
@@ -130,73 +131,80 @@ def cases(config: HandOverConfig) -> Iterator[Case]:
                     yield Case(method, values, random_seed)
 
 
-def open_methods(config: HandOverConfig) -> Mapping[str, Method]:
-    """The model and the latents of one random seed, made once; the receivers."""
-    from gainnet.models.loading import find_folder, load_model
-    from gainnet.training.scenes_evaluation import unseen_captions
+@final
+@dataclass(frozen=True)
+class Receivers:
+    """Everything that the receivers of one run need, made once.
 
-    folder, model = find_folder(config.model), load_model(config.model)
-    down = HandDown(model.latent)
+    Args:
+        model: whose sampler is cut.
+        basis: [num_values, num_values], eigenvectors of its finished latents.
+        halfway_of: latents of a random seed; remembers those of the last ones.
+    """
 
-    @lru_cache(maxsize=1)
-    def halfway_of(random_seed: int) -> Halfway:
-        return halfway(model, unseen_captions(folder, config.num_captions, random_seed), random_seed, config.cuts)
+    model: DiffusionModel
+    basis: Tensor
+    halfway_of: Callable[[int], Halfway]
 
-    @lru_cache(maxsize=1)
-    def training() -> Halfway:
-        prompts = unseen_captions(folder, config.num_training, TRAINING_SEED)
-        return halfway(model, prompts, TRAINING_SEED, config.cuts)
+    def matched(self, case: Case, random: Random) -> Row:
+        return self._finished(case, "handed", self._received(case))
 
-    @lru_cache(maxsize=8)
-    def covariance(cut: int) -> Covariance:
-        basis = SeedBasis.load(config.model, model.sha256).basis
-        return Covariance.measured(training().latents[cut], basis)
+    def ignored(self, case: Case, random: Random) -> Row:
+        return self._finished(case, "latent", self._received(case)[:, :-1])
 
-    def received(case: Case) -> Tensor:
+    def scalar_mmse(self, case: Case, random: Random) -> Row:
+        received, power = self._received(case), self._power(case)
+        return self._finished(case, "latent", received[:, :-1] * power / (power + received[:, -1:]))
+
+    def lmmse(self, case: Case, random: Random) -> Row:
+        received = self._received(case)
+        covariance = Covariance.measured(self.halfway_of(TRAINING_SEED).latents[_cut(case)], self.basis)
+        return self._finished(case, "latent", covariance.estimate(received[:, :-1], received[:, -1:]))
+
+    def _power(self, case: Case) -> float:
+        """Mean square of latents at the cut, on the training latents."""
+        return float(self.halfway_of(TRAINING_SEED).latents[_cut(case)].square().mean())
+
+    def _received(self, case: Case) -> Tensor:
         """[n, num_values + 1], the latents as they arrive, and the variance of their noise."""
-        sent, cut, snr_db = (
-            halfway_of(case.random_seed),
-            int(str(case.values["cut"])),
-            float(str(case.values["snr_db"])),
-        )
-        codec = MatchedSeed(scale=math.sqrt(float(training().latents[cut].square().mean())))
-        handed = down({"latent": sent.latents[cut]}, sent.random)["handed"]
-        link, streams = AnalogLink(AWGN(), snr_db), sent.random.child("air", cut, str(snr_db))
+        sent, down = self.halfway_of(case.random_seed), HandDown(self.model.latent)
+        snr_db, codec = float(str(case.values["snr_db"])), MatchedSeed(scale=math.sqrt(self._power(case)))
+        handed = down({"latent": sent.latents[_cut(case)]}, sent.random)["handed"]
+        link, streams = AnalogLink(AWGN(), snr_db), sent.random.child("air", _cut(case), str(snr_db))
         state = link.observe(streams)
         symbols, _ = link.send(codec.encode(handed, state.reported_snr), state, streams)
         return codec.decode(symbols, down.writes["handed"])
 
-    def judged(case: Case, name: str, tensor: Tensor, last: HandOver) -> Row:
-        """The rest of the sampler from a tensor, against what is generated without a channel."""
-        sent, rest = halfway_of(case.random_seed), last if name == "handed" else last.rest
+    def _finished(self, case: Case, name: str, values: Tensor) -> Row:
+        """The rest of the sampler from `handed` or `latent`, against what is generated without a channel."""
+        sent, rest = self.halfway_of(case.random_seed), self.model.denoiser[_cut(case) :]
+        part: Part = HandOver(rest) if name == "handed" else rest
+        tensor = values if name == "handed" else values.reshape(-1, *self.model.latent.shape)
         given = {"condition": sent.condition, name: tensor}
-        images = in_batches((rest, model.decoder), given, sent.random)["image"]
+        images = in_batches((part, self.model.decoder), given, sent.random)["image"]
         mse = (images - sent.images).double().square().mean()
-        num_uses = int(MatchedSeed().size(down.writes["handed"]).upper)
-        return {"psnr_db": float(psnr_db_of_mse(mse)), "num_channel_uses": num_uses, "num_steps": last.rest.num_steps}
+        num_uses = int(MatchedSeed().size(HandDown(self.model.latent).writes["handed"]).upper)
+        return {"psnr_db": float(psnr_db_of_mse(mse)), "num_channel_uses": num_uses, "num_steps": rest.num_steps}
 
-    def matched(case: Case, random: Random) -> Row:
-        return judged(case, "handed", received(case), tail(case))
 
-    def as_latent(case: Case, values: Tensor) -> Row:
-        return judged(case, "latent", values.reshape(-1, *model.latent.shape), tail(case))
+def open_methods(config: HandOverConfig) -> Mapping[str, Method]:
+    """The model and its basis, loaded once; latents of a random seed and of the training, made once."""
+    from gainnet.models.loading import find_folder, load_model
+    from gainnet.training.scenes_evaluation import unseen_captions
 
-    def ignored(case: Case, random: Random) -> Row:
-        return as_latent(case, received(case)[:, :-1])
+    folder, model = find_folder(config.model), load_model(config.model)
 
-    def scalar_mmse(case: Case, random: Random) -> Row:
-        handed = received(case)
-        power = float(training().latents[int(str(case.values["cut"]))].square().mean())
-        return as_latent(case, handed[:, :-1] * power / (power + handed[:, -1:]))
+    @lru_cache(maxsize=2)
+    def halfway_of(random_seed: int) -> Halfway:
+        num_captions = config.num_training if random_seed == TRAINING_SEED else config.num_captions
+        return halfway(model, unseen_captions(folder, num_captions, random_seed), random_seed, config.cuts)
 
-    def lmmse(case: Case, random: Random) -> Row:
-        handed = received(case)
-        return as_latent(case, covariance(int(str(case.values["cut"]))).estimate(handed[:, :-1], handed[:, -1:]))
+    receivers = Receivers(model, SeedBasis.load(config.model, model.sha256).basis, halfway_of)
+    return {name: getattr(receivers, name) for name in METHODS}
 
-    def tail(case: Case) -> HandOver:
-        return HandOver(model.denoiser[int(str(case.values["cut"])) :])
 
-    return {"matched": matched, "ignored": ignored, "scalar_mmse": scalar_mmse, "lmmse": lmmse}
+def _cut(case: Case) -> int:
+    return int(str(case.values["cut"]))
 
 
 def identity(config: HandOverConfig) -> Mapping[str, str]:
