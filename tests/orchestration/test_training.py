@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load, save
 
 import gainnet
 from gainnet.core.errors import ConfigError
@@ -63,6 +65,12 @@ def test_other_numbers_or_damage_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="other numbers"):
         train(replace(TINY, num_iterations=2), tmp_path, silent, 1)
     whole = (tmp_path / CHECKPOINT).read_bytes()
+    tensors = {name: x for name, x in load(whole).items() if not name.startswith("replay.")}
+    with safe_open(tmp_path / CHECKPOINT, "pt") as file:
+        metadata = file.metadata()
+    (tmp_path / CHECKPOINT).write_bytes(save(tensors, metadata))
+    with pytest.raises(ConfigError, match="lacks"):
+        train(replace(TINY, num_iterations=1), tmp_path, silent, 1)
     (tmp_path / CHECKPOINT).write_bytes(whole[:1000])
     with pytest.raises(ConfigError, match="damaged"):
         train(replace(TINY, num_iterations=1), tmp_path, silent, 1)

@@ -195,9 +195,14 @@ class TrainingRun:
             raise ConfigError(f"out: {path} is damaged ({error}); remove it or give another folder") from None
         if found != asdict(self.config):
             raise ConfigError(f"out: {path} is of a run with other numbers; give another folder, or the same numbers")
-        self.agent.load(_below("agent", tensors))
+        try:
+            self.agent.load(_below("agent", tensors))
+            self.replay.load(_below("replay", tensors), following)
+        except (RuntimeError, KeyError, StopIteration) as error:
+            raise ConfigError(
+                f"out: {path} lacks what {CHECKPOINT} holds ({type(error).__name__}); remove it"
+            ) from None
         self.average = _below("average", tensors)
-        self.replay.load(_below("replay", tensors), following)
 
     def validate(self, num_worlds: int) -> dict[str, float]:
         """The policy's gain over that of greedy ones, and of the optimum's where that can be had."""
