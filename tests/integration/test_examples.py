@@ -105,3 +105,10 @@ def test_learn_together(printed) -> None:
 def test_every_example_has_its_test() -> None:
     tested = {name for name in Path(__file__).read_text().split('"') if name.endswith(".py")}
     assert {path.name for path in EXAMPLES.glob("*.py")} <= tested
+
+
+def test_orchestrate(printed) -> None:
+    _, *rows, broken = printed("07_orchestrate.py")
+    shares = {line.rsplit(maxsplit=3)[0].strip(): float(line.split()[-2]) for line in rows[:3]}
+    assert shares["MP-TSC"] < shares["greedy"] < shares["SAC"] < 1
+    assert numbers(broken) == [0]

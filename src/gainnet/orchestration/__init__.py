@@ -24,12 +24,15 @@ from gainnet.orchestration.bound import Columns, RoundSolution, horizon_bound, l
 from gainnet.orchestration.congestion import Crowd, ShareTable
 from gainnet.orchestration.env import Environment, Moment
 from gainnet.orchestration.features import Sight
+from gainnet.orchestration.episode import Episode, EpisodeConfig, find_policy, orchestrate, resized
 from gainnet.orchestration.gain import CORRELATIONS, GAIN_FUNCTIONS, Correlation, GainFunction
 from gainnet.orchestration.graph import Graph, State, consumed, graph_of
 from gainnet.orchestration.learned import Learned, load_policy, pretrained_names, trained_config
 from gainnet.orchestration.network import PairNetwork
 from gainnet.orchestration.optimum import Optimum, exhaustive_optimum, independent_optimum
+from gainnet.orchestration.reference import Reference, reference_of
 from gainnet.orchestration.regime import Contention, Independent, Regime
+from gainnet.orchestration.replay import follow, schedules_of
 from gainnet.orchestration.resources import Grid, Pool
 from gainnet.orchestration.rollout import Rollout, play
 from gainnet.orchestration.rounds import Activity, Schedule, serial_schedule, zeros_schedule
@@ -62,6 +65,8 @@ __all__ = [
     "Crowd",
     "CrowdGreedy",
     "Environment",
+    "Episode",
+    "EpisodeConfig",
     "GainFunction",
     "Graph",
     "Greedy",
@@ -80,6 +85,7 @@ __all__ = [
     "Pool",
     "RandomChoice",
     "Reason",
+    "Reference",
     "Regime",
     "Rollout",
     "RoundSolution",
@@ -100,6 +106,8 @@ __all__ = [
     "draw_board",
     "draw_world",
     "exhaustive_optimum",
+    "find_policy",
+    "follow",
     "graph_of",
     "horizon_bound",
     "independent_optimum",
@@ -108,12 +116,16 @@ __all__ = [
     "load_scenario",
     "milp_round",
     "occupancy",
+    "orchestrate",
     "paper_baselines",
     "play",
     "policies",
     "pretrained_names",
+    "reference_of",
+    "resized",
     "scenario_names",
     "scenario_of",
+    "schedules_of",
     "serial_schedule",
     "serial_workload",
     "steady_workload",
