@@ -23,8 +23,8 @@ from gainnet.orchestration.board import draw_board, occupancy, violations
 from gainnet.orchestration.bound import Columns, RoundSolution, horizon_bound, lagrangian_round, milp_round
 from gainnet.orchestration.congestion import Crowd, ShareTable
 from gainnet.orchestration.env import Environment, Moment
-from gainnet.orchestration.features import Sight
 from gainnet.orchestration.episode import Episode, EpisodeConfig, find_policy, orchestrate, resized
+from gainnet.orchestration.features import Sight
 from gainnet.orchestration.gain import CORRELATIONS, GAIN_FUNCTIONS, Correlation, GainFunction
 from gainnet.orchestration.graph import Graph, State, consumed, graph_of
 from gainnet.orchestration.learned import Learned, load_policy, pretrained_names, trained_config
