@@ -38,6 +38,7 @@ def attach(model: Any, form: Form, size: int, random_seed: int = 0) -> Any:
     shared: dict[int, Any] = {id(p): p for p in model.parameters()}
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers for a property by its old name
+        warnings.filterwarnings("ignore", message="fan_in_fan_out")  # it finds out for itself how GPT-2 stores maps
         torch.manual_seed(random_seed)
         try:
             return _peft().get_peft_model(copy.deepcopy(model, shared), _config(model, form, size))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +85,25 @@ def load_language_model(name: str, online: bool = False) -> tuple[Any, Any]:
 
     folder = find_folder(name, online)
     try:
-        return _open(folder)
+        with _without_bars():
+            return _open(folder)
     except ModelError:
         raise
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"model: {name!r} cannot be loaded as a language model ({reason})") from error
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Without the progress bars that transformers draws for every file."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
 
 
 def _open(folder: Path) -> tuple[Any, Any]:
@@ -110,8 +124,9 @@ def _open(folder: Path) -> tuple[Any, Any]:
 def save_language_model(model: nn.Module, tokenizer: Any, folder: Path) -> None:
     """Writes a folder that `load_language_model` and Hugging Face read: JSON and safetensors."""
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)  # type: ignore[operator]
-    tokenizer.save_pretrained(folder)
+    with _without_bars():
+        model.save_pretrained(folder)  # type: ignore[operator]
+        tokenizer.save_pretrained(folder)
 
 
 def pack(texts: Sequence[str], tokenizer: Any, length: int) -> Tensor:
