@@ -52,7 +52,7 @@ class Method(Protocol):
     """One way to answer the question; may evaluate a batch of items and give one row."""
 
     def __call__(self, case: Case, random: Random, /) -> Row:
-        """{metric: value} with unit suffixes; `None` where nothing fits; no measured times, they would differ."""
+        """{metric: value} with unit suffixes; `None` where nothing fits; measured times only as `measured_..._s`."""
 
 
 class StudyConfig(Protocol):
