@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from gainnet.cli import advise, generate, installation, learn, orchestrate, study, train, train_orchestration
+from gainnet.cli import advise, generate, installation, learn, orchestrate, radio, study, train, train_orchestration
 from gainnet.core.errors import GainnetError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.add_typer(advise.app)
 app.add_typer(orchestrate.app)
 app.add_typer(installation.app)
 app.add_typer(learn.app)
+app.add_typer(radio.app, name="measure")
 app.add_typer(study.app, name="study")
 app.add_typer(train.app, name="train")
 

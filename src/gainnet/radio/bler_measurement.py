@@ -11,12 +11,13 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.units import db_to_linear, linear_to_db
 from gainnet.radio.awgn import AWGN
 from gainnet.radio.bler import TABLE_PATH, BlerPoint
 from gainnet.radio.ldpc import DECODER_ITERATIONS, decode, encode
-from gainnet.radio.mcs import LADDER, NUM_CRC_BITS, Codeword
+from gainnet.radio.mcs import LADDER, MAX_CODEWORD_BYTES, MIN_CODEWORD_BYTES, NUM_CRC_BITS, Codeword
 
 LENGTHS: Final = (64, 128, 256, 512, 1024)
 PLAN: Final = ((0.0, 40), (0.8, 80), (1.5, 120), (2.1, 150), (2.7, 150))
@@ -56,6 +57,18 @@ def make_bler_tables(
     rows = ",\n  ".join(json.dumps(curve) for curve in curves)
     temporary.write_text(f'{{"schema": 1,\n "how": {json.dumps(how)},\n "curves": [\n  {rows}\n ]}}\n')
     temporary.replace(path)
+
+
+def check_curves(mcs_indices: Sequence[int], lengths: Sequence[int]) -> None:
+    """Raises `ConfigError` for a scheme or a length that cannot be measured.
+
+    >>> check_curves([0, 33], [64, 1024])
+    """
+    if wrong := [index for index in mcs_indices if not 0 <= index < len(LADDER)]:
+        raise ConfigError(f"mcs: there is no scheme {wrong[0]}; give 0 to {len(LADDER) - 1}")
+    least, most = (8 * n + NUM_CRC_BITS for n in (MIN_CODEWORD_BYTES, MAX_CODEWORD_BYTES))
+    if wrong := [length for length in lengths if length % 8 or not least <= length <= most]:
+        raise ConfigError(f"num_information_bits: {wrong[0]} is no multiple of 8 from {least} to {most}")
 
 
 def measure_curve(mcs_index: int, num_information_bits: int) -> dict[str, Any]:

@@ -123,12 +123,13 @@ def write_generated_trace(path: Path, num_rows: int, mean_snr_db: float, doppler
     Args:
         path: file to write, whole.
         num_rows: how many rows, one per second.
-        mean_snr_db: mean of the linear SNR in dB.
+        mean_snr_db: mean of the linear SNR over the rows, in dB.
         doppler: largest Doppler shift times the time between rows, see `Jakes`.
         random_seed: of the fading.
     """
     gains = Jakes(doppler=doppler).gains(Random.of(random_seed), torch.arange(num_rows))
-    snr_db = mean_snr_db + 10 * gains.abs().square().clamp_min(1e-12).log10()
+    power = gains.abs().square()
+    snr_db = mean_snr_db + 10 * (power / power.mean()).clamp_min(1e-12).log10()
     rows = [f"{second},{value:.2f}" for second, value in enumerate(snr_db.tolist())]
     write_whole(path, ("\n".join(["time_s,snr_db", *rows]) + "\n").encode())
 
