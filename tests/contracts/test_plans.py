@@ -2,64 +2,80 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
 
-from gainnet.codecs import Float32, RawAnalog, RawPixels, TextCodec, UniformQuantizer
-from gainnet.codecs.codec import AnyCodec
 from gainnet.core.randomness import Random
-from gainnet.core.text import text_to_tensor
-from gainnet.core.types import Place
-from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.loading import load_model
-from gainnet.network import DEVICE, Network, cell, profile
-from gainnet.protocols import PROTOCOLS, pricing
-from gainnet.protocols.plan import Plan
-from gainnet.radio import AnalogLink, DigitalLink, IdealLink, Rayleigh
+from gainnet.network import Network, cell, profile
+from gainnet.protocols import PROTOCOLS, execute, pricing
+from gainnet.radio import AWGN, AnalogLink, DigitalLink, IdealLink, Rayleigh, TabulatedLink
+from gainnet.radio.channel import Channel
 from gainnet.radio.link import AnyLink
 from gainnet.testing import check_plan
+from plan_desk import RANDOM, SEVERAL, Desk, small_desk
 
 BEARERS: Mapping[str, tuple[AnyLink, ...]] = {
     "ideal": (IdealLink(), AnalogLink()),
     "radio": (DigitalLink(Rayleigh(), 18.0), AnalogLink(Rayleigh(), 18.0)),
 }
-SEED_CODECS: Mapping[str, AnyCodec] = {"float32": Float32(), "raw": RawAnalog(), "uniform": UniformQuantizer()}
-PROMPTS = ("a red star", "two trees at night")
-INPUTS: Mapping[Place, torch.Tensor] = {(DEVICE, "prompt"): text_to_tensor(PROMPTS)}
-RANDOM = Random.of([7, 8])
+CHANNELS: Mapping[str, Channel] = {"awgn": AWGN(), "rayleigh": Rayleigh()}
+SINGLE = [name for name in PROTOCOLS if name not in SEVERAL]
+SITUATIONS = [*((name, 1) for name in SINGLE), *((name, k) for name in SEVERAL for k in (1, 2, 3, 4))]
+STRENGTH = 0.7
 
 
 @pytest.fixture(scope="module")
-def model(small_stable_diffusion: Path) -> DiffusionModel:
-    return load_model(str(small_stable_diffusion), num_steps=2)
+def desk(small_stable_diffusion: Path) -> Desk:
+    return small_desk(small_stable_diffusion, num_steps=2)
 
 
-def network(bearers: str) -> Network:
-    return cell(profile("edge_a100"), profile("phone"), BEARERS[bearers], BEARERS[bearers])
-
-
-def plan_of(name: str, model: DiffusionModel, seed_codec: AnyCodec) -> Plan:
-    codecs = {
-        "prompt_codec": TextCodec(expected_bytes=sum(map(len, PROMPTS)) / 2),
-        "image_codec": RawPixels(),
-        "seed_codec": seed_codec,
-        "midway_codec": seed_codec,
-        "sketch_codec": RawPixels(),
-    }
-    protocol = PROTOCOLS[name]
-    return protocol(model, **{key: codecs[key] for key in inspect.signature(protocol).parameters if key in codecs})
+def network(bearers: tuple[AnyLink, ...], num_edges: int) -> Network:
+    return cell(profile("edge_a100"), profile("laptop"), bearers, bearers, num_edges)
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
-@pytest.mark.parametrize("seed_codec", SEED_CODECS)
-def test_plan_over_ideal_links(name: str, seed_codec: str, model: DiffusionModel) -> None:
-    check_plan(plan_of(name, model, SEED_CODECS[seed_codec]), network("ideal"), INPUTS, RANDOM)
+def test_plan_over_ideal_links(name: str, desk: Desk) -> None:
+    num_edges = 2 if name in SEVERAL else 1
+    inputs, net = desk.inputs(False), network(BEARERS["ideal"], num_edges)
+    check_plan(desk.plan(name, num_edges), net, inputs, RANDOM, pricing("sd15"))
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
-def test_plan_over_the_air(name: str, model: DiffusionModel) -> None:
-    check_plan(plan_of(name, model, RawAnalog()), network("radio"), INPUTS, RANDOM, pricing("sd15"))
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "num_edges"), SITUATIONS)
+@pytest.mark.parametrize("with_picture", [False, True])
+@pytest.mark.parametrize("bearers", BEARERS)
+def test_plan_in_every_situation(name: str, num_edges: int, with_picture: bool, bearers: str, desk: Desk) -> None:
+    plan = desk.plan(name, num_edges, **({"strength": STRENGTH} if with_picture else {}))
+    check_plan(plan, network(BEARERS[bearers], num_edges), desk.inputs(with_picture), RANDOM, pricing("sd15"))
+
+
+@pytest.mark.parametrize(("name", "num_edges"), SITUATIONS)
+def test_all_run_over_the_air(name: str, num_edges: int, desk: Desk) -> None:
+    _run(desk, name, num_edges, "awgn", 5.0, with_picture=num_edges % 2 == 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "num_edges"), SITUATIONS)
+@pytest.mark.parametrize("fading", CHANNELS)
+@pytest.mark.parametrize("with_picture", [False, True])
+def test_all_run_over_every_air(name: str, num_edges: int, fading: str, with_picture: bool, desk: Desk) -> None:
+    for snr_db in (-5.0, 5.0, 20.0):
+        _run(desk, name, num_edges, fading, snr_db, with_picture)
+
+
+def _run(desk: Desk, name: str, num_edges: int, fading: str, snr_db: float, with_picture: bool) -> None:
+    channel = CHANNELS[fading]
+    bearers = TabulatedLink(channel, snr_db), AnalogLink(channel, snr_db)
+    plan = desk.plan(name, num_edges, **({"strength": STRENGTH} if with_picture else {}))
+    inputs = {place: x[:1] for place, x in desk.inputs(with_picture).items()}
+    with torch.inference_mode():
+        places, report = execute(plan, inputs, network(bearers, num_edges), Random.of([3]), pricing("sd15"))
+    image = places[plan.result]
+    assert image.shape == (1, *desk.model.image.shape)
+    assert bool(torch.isfinite(image).all())
+    assert (report.num_channel_uses("up") > 0) == (name != "device_only")
+    assert (report.num_channel_uses("down") > 0) == (name != "device_only")
+    assert report.device_flops == report.nodes["device"].flops
