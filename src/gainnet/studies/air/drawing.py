@@ -35,7 +35,11 @@ def _goodput(rows: pd.DataFrame) -> Figure:
     for (fading, harq), own in mean.groupby(["fading", "harq"]):
         label = f"{fading}, {'incremental redundancy' if harq == 'ir' else 'codewords sent anew'}"
         ax.plot(
-            own["snr_db"], own["share_of_shannon"], "-o" if harq == "ir" else "--s", color=_COLOURS[fading], label=label
+            own["snr_db"],
+            own["share_of_shannon"],
+            "-o" if harq == "ir" else "--s",
+            color=_COLOURS[str(fading)],
+            label=label,
         )
     ax.set(xlabel="SNR in dB", ylabel="share of capacity", ylim=(0, 1))
     legend_below([ax], 2)

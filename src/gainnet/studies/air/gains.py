@@ -165,7 +165,8 @@ def _ofdm(symbols: Tensor, num_subcarriers: int = 64, oversampling: int = 4) -> 
     padded = torch.zeros(num, oversampling * num_subcarriers, dtype=carriers.dtype)
     padded[:, : num_subcarriers // 2] = carriers[:, num_subcarriers // 2 :]
     padded[:, -num_subcarriers // 2 :] = carriers[:, : num_subcarriers // 2]
-    return torch.fft.ifft(padded)
+    samples: Tensor = torch.fft.ifft(padded)
+    return samples
 
 
 def _peak_db(values: Tensor) -> float:

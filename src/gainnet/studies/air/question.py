@@ -90,7 +90,8 @@ def swept(method: str) -> Iterator[dict[str, Value]]:
     """Swept values of a method."""
     match method:
         case "sionna":
-            yield from ({"ebn0_db": ebn0_db} for ebn0_db in EBN0_DB)
+            for ebn0_db in EBN0_DB:
+                yield {"ebn0_db": ebn0_db}
         case "bit_errors":
             for fading, order, snr_db in product(FADINGS, ORDERS, (5, 15)):
                 yield {"fading": fading, "bits_per_symbol": order, "snr_db": snr_db}
@@ -116,8 +117,10 @@ def swept(method: str) -> Iterator[dict[str, Value]]:
             for fading, snr_db in product(("tdl-a", "tdl-b", "tdl-c", "cdl-c"), (0, 10, 20)):
                 yield {"fading": fading, "snr_db": snr_db}
         case "fading":
-            yield from ({"fading": fading} for fading in FADINGS[1:])
+            for fading in FADINGS[1:]:
+                yield {"fading": fading}
         case "sharing":
-            yield from ({"num_devices": num_devices} for num_devices in (1, 2, 4, 8))
+            for num_devices in (1, 2, 4, 8):
+                yield {"num_devices": num_devices}
         case _:
             yield {}

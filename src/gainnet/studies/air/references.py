@@ -32,7 +32,7 @@ def bit_error_rate(bits_per_symbol: int, snr: float, mean_q: Callable[[float], f
             turn = math.floor(i * 2 ** (k - 1) / levels)
             weight = (-1) ** turn * (2 ** (k - 1) - math.floor(i * 2 ** (k - 1) / levels + 0.5))
             total += weight * mean_q((2 * i + 1) ** 2 * step)
-    return 2 * total / (levels * bits)
+    return float(2 * total / (levels * bits))
 
 
 def mean_q_of(k_factor: float) -> Callable[[float], float]:

@@ -74,7 +74,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
 
 
 def _sionna(rows: pd.DataFrame) -> dict[str, float]:
-    found = {}
+    found: dict[str, float] = {}
     for ebn0_db, own in rows.groupby("ebn0_db"):
         trials = float(own["num_trials"].sum())
         ours, theirs = (float(own[name].sum()) for name in ("num_errors", "num_errors_reference"))
@@ -106,7 +106,8 @@ def _fading(rows: pd.DataFrame) -> dict[str, float]:
     from scipy.stats import combine_pvalues
 
     found = {
-        f"ks_pvalue.{fading}": float(combine_pvalues(own["ks_pvalue"]).pvalue) for fading, own in rows.groupby("fading")
+        f"ks_pvalue.{fading}": float(combine_pvalues([float(x) for x in own["ks_pvalue"]]).pvalue)
+        for fading, own in rows.groupby("fading")
     }
     jakes = rows[rows["fading"] == "jakes"]
     if len(jakes):
@@ -133,34 +134,39 @@ def _bit_errors(rows: pd.DataFrame) -> dict[str, float]:
 
 def _delivery(rows: pd.DataFrame) -> dict[str, float]:
     rows = rows[rows["fading"] == "rayleigh"]
-    keys = ["harq", "report_delay", "report_error_db"]
-    columns = ["delivery_s_p50", "delivery_s_p95", "delivery_s_p99", "outage"]
-    mean = rows.groupby(keys)[columns].mean()
-    found = {}
+    found: dict[str, float] = {}
     for harq, ending in (("ir", ""), ("none", "_arq")):
-        found |= {f"delivery_s{ending}.p{p}": float(mean.loc[(harq, 0, 0.0), f"delivery_s_p{p}"]) for p in (50, 95, 99)}
-        found |= {f"outage.{harq}.{name}": float(mean.loc[(harq, *told), "outage"]) for name, told in LOOPS.items()}
+        for name, told in LOOPS.items():
+            own = rows[(rows["harq"] == harq) & _told(rows, told)]
+            found[f"outage.{harq}.{name}"] = float(own["outage"].mean())
+            if name == "exact":
+                found |= {f"delivery_s{ending}.p{p}": float(own[f"delivery_s_p{p}"].mean()) for p in (50, 95, 99)}
     return found
 
 
 def _outer_loop(rows: pd.DataFrame) -> dict[str, float]:
-    mean = rows.groupby(["step_db", "report_delay", "report_error_db"])[["bler", "goodput"]].mean()
-    return {
-        f"outer_loop_{what}.{kind}.{name}": float(mean.loc[(step_db, *told), what])
-        for what in ("bler", "goodput")
-        for kind, step_db in (("without", 0.0), ("with", 0.5))
-        for name, told in LOOPS.items()
-    }
+    found: dict[str, float] = {}
+    for kind, step_db in (("without", 0.0), ("with", 0.5)):
+        for name, told in LOOPS.items():
+            own = rows[(rows["step_db"] == step_db) & _told(rows, told)]
+            found |= {f"outer_loop_{what}.{kind}.{name}": float(own[what].mean()) for what in ("bler", "goodput")}
+    return found
+
+
+def _told(rows: pd.DataFrame, told: tuple[int, float]) -> pd.Series[bool]:
+    """Rows whose reports are that late and that wrong."""
+    return (rows["report_delay"] == told[0]) & (rows["report_error_db"] == told[1])
 
 
 def _estimation(rows: pd.DataFrame) -> dict[str, float]:
-    columns = [name for name in rows.columns if name.startswith("mse_")]
-    found = {}
-    for (fading, snr_db), mse in rows.groupby(["fading", "snr_db"])[columns].mean().iterrows():  # type: ignore[misc]
-        for ending, (code, name) in LOSSES.items():
-            loss_db = 10 * math.log10(float(mse[f"mse_{code}_{name}"]) / float(mse[f"mse_{code}_known"]))
-            found[f"estimation_loss_db{ending}.{fading}.{snr_db:g}db"] = loss_db
-        found[f"estimated_psnr_db.{fading}.{snr_db:g}db"] = -10 * math.log10(float(mse["mse_linear_lmmse"]))
+    found: dict[str, float] = {}
+    for fading, at_fading in rows.groupby("fading"):
+        for snr_db, own in at_fading.groupby("snr_db"):
+            point = f"{fading}.{float(str(snr_db)):g}db"
+            for ending, (code, name) in LOSSES.items():
+                lossy, known = (float(own[f"mse_{code}_{which}"].mean()) for which in (name, "known"))
+                found[f"estimation_loss_db{ending}.{point}"] = 10 * math.log10(lossy / known)
+            found[f"estimated_psnr_db.{point}"] = -10 * math.log10(float(own["mse_linear_lmmse"].mean()))
     return found
 
 
@@ -175,9 +181,13 @@ def _power_peaks(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def _sharing(rows: pd.DataFrame) -> dict[str, float]:
-    mean = rows.groupby("num_devices")[["pf_gain", "pf_gain_closed_form", "pf_throughput_gain"]].mean()
     names = {"": "pf_gain", "_closed_form": "pf_gain_closed_form", "_throughput": "pf_throughput_gain"}
-    return {f"pf_gain{e}.{num:g}": float(own[column]) for e, column in names.items() for num, own in mean.iterrows()}  # type: ignore[str-format]
+    groups = list(rows.groupby("num_devices"))
+    return {
+        f"pf_gain{e}.{float(str(num)):g}": float(own[column].mean())
+        for e, column in names.items()
+        for num, own in groups
+    }
 
 
 def _speed(rows: pd.DataFrame) -> dict[str, float]:
