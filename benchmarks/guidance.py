@@ -1,8 +1,8 @@
 """Guidance on two edges for real: two processes, a socket between them, a branch each, wall time against one process.
 
 Both processes hold the model and the same noise; in every step each predicts its branch, sends it to the other as
-float32 and combines both. Bars: pictures equal to those of one process to 1e-4; wall time at most 0.85 times that of one
-process, where two cores are free (a busy machine is named and not judged by time).
+float32 and combines both. Bars: pictures equal to those of one process to 1e-4; wall time at most 0.85 times that of
+one process, where two cores are free (a busy machine is named and not judged by time).
 """
 
 from __future__ import annotations

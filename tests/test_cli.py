@@ -85,6 +85,40 @@ def test_a_codec_channel_and_protocol_of_ones_own(call, tmp_path):
     assert json.loads(out)["quality"]["exact"]
 
 
+def test_two_edges_one_of_which_dies_and_a_picture_of_the_device(call, tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (90, 60), (200, 30, 30)).save(tmp_path / "mine.jpg")
+    asked = ["--protocol", "uidcg", "--num-edges", "2", "--image", "mine.jpg", "--strength", "0.5", "--num-steps", "4"]
+    code, out, err = call("generate", "a red star", *asked, "--fail", "edge_2@14", "--snr-db", "15", "--json")
+    assert code == 0, err
+    report = json.loads(out)["report"]
+    assert report["recoveries"][0]["lost"] == ["edge_2"]
+    assert report["recoveries"][0]["ran_on"] == ["edge_1"]
+    assert report["num_bits_backhaul"] > 0
+    assert report["nodes"]["device"]["flops"] == report["device_flops"] > 0
+
+
+def test_a_plan_is_drawn(call, tmp_path):
+    code, out, _ = call("protocols", "--show-plan", "diug", "--num-edges", "3")
+    assert code == 0
+    assert out.splitlines()[0].split() == ["device", "edge_1", "edge_2", "edge_3"]
+    code, out, _ = call("protocols", "--show-plan", "eiug", "--out", "plan.png")
+    assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_advice_has_reasons(call):
+    code, out, _ = call(
+        "advise", "--snr-db", "5", "--hardware", "phone", "--deadline-s", "2", "--num-steps", "4", "--json"
+    )
+    assert code == 0
+    advice = json.loads(out)
+    assert len(advice["trials"]) == 11
+    assert advice["protocol"] in [trial["protocol"] for trial in advice["trials"] if not trial["reason"]]
+    assert any(reason.startswith("device_only is out") for reason in advice["reasons"])
+
+
 PLUG = """
 from gainnet.codecs import Float32, RawAnalog
 value = 3
@@ -168,6 +202,21 @@ def fails(model):
         ["study", "run", "image-quality", "--quick", "--full"],
         ["study", "figures", "nowhere"],
         ["study", "compare", "nowhere", "there"],
+        ["generate", "x", "--num-edges", "2"],
+        ["generate", "x", "--num-edges", "0"],
+        ["generate", "x", "--cut", "3"],
+        ["generate", "x", "--protocol", "ciag", "--cut", "99"],
+        ["generate", "x", "--protocol", "uidcg", "--num-edges", "3", "--cooperation", "guidance"],
+        ["generate", "x", "--protocol", "uidcg", "--num-edges", "2", "--cooperation", "magic"],
+        ["generate", "x", "--fail", "edge_2"],
+        ["generate", "x", "--fail", "edge_9@1"],
+        ["generate", "x", "--deadline-s", "0"],
+        ["generate", "x", "--image", "nothing.png"],
+        ["generate", "x", "--image", "file"],
+        ["generate", "x", "--image", "file", "--strength", "2"],
+        ["generate", "x", "--network", "nothing.toml"],
+        ["protocols", "--show-plan", "telepathy"],
+        ["advise", "--deadline-s", "-1"],
         ["no-such-command"],
     ],
 )
