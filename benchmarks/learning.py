@@ -28,7 +28,7 @@ from gainnet.models.language_text import write_texts
 from gainnet.network import profile
 from gainnet.radio import IdealLink
 
-RATIO_BAR, NUM_RUNS, NUM_CLIENTS = 1.1, 9, 4
+RATIO_BAR, NUM_RUNS, NUM_CLIENTS = 1.1, 7, 4
 TRAINING = LocalTraining("adamw", 1e-3, num_steps=8, batch_size=8)
 
 
