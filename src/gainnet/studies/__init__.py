@@ -17,6 +17,7 @@ from gainnet.studies.gairom_robustness import GAIROM_ROBUSTNESS
 from gainnet.studies.gairom_scale import GAIROM_SCALE
 from gainnet.studies.hand_over import HAND_OVER
 from gainnet.studies.image_quality import IMAGE_QUALITY
+from gainnet.studies.image_quality.conditions import IMAGE_QUALITY_AIR
 from gainnet.studies.knowledge_loop import KNOWLEDGE_LOOP
 from gainnet.studies.learning_cost import LEARNING_COST
 from gainnet.studies.multi_edge import MULTI_EDGE
@@ -41,6 +42,7 @@ STUDIES: dict[str, AnyStudy] = {
         GAIROM_SCALE,
         HAND_OVER,
         IMAGE_QUALITY,
+        IMAGE_QUALITY_AIR,
         KNOWLEDGE_LOOP,
         LEARNING_COST,
         MULTI_EDGE,

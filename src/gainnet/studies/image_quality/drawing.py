@@ -153,13 +153,14 @@ def _crossover(found: pd.DataFrame, note: str) -> Figure:
         note,
     )
     for ax, (name, rows, fading) in zip(axes, drawn, strict=True):
-        _map(ax, found[is_seed & (found["fading"] == fading)], rows[rows["fading"] == fading])
+        draw_map(ax, found[is_seed & (found["fading"] == fading)], rows[rows["fading"] == fading])
         ax.set(title=f"{FADING_TITLES[fading]}, against {name}", xlabel="SNR in dB", ylabel="channel uses per picture")
         ax.title.set_fontsize(10.5)
     return figure
 
 
-def _map(ax: Axes, seeds: pd.DataFrame, pictures: pd.DataFrame) -> None:
+def draw_map(ax: Axes, seeds: pd.DataFrame, pictures: pd.DataFrame) -> None:
+    """Gain of the best of some seeds over the best of some pictures, per SNR and budget, with the winner."""
     seed, picture = _best(seeds), _best(pictures)
     budgets = sorted(set(seed["num_channel_uses"]) & set(picture["num_channel_uses"]))
     snrs_db = sorted(set(seed["snr_db"]) & set(picture["snr_db"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from gainnet.network.hardware import Hardware
 from gainnet.network.scenario import DEVICE, EDGE
 from gainnet.protocols import centralized, eiug, execute
 from gainnet.protocols.plan import Plan
+from gainnet.radio import TabulatedLink
 from gainnet.radio.link import AnyLink
 from gainnet.studies.image_quality.air import Air, mean_budget_bits
 from gainnet.studies.image_quality.material import Material
@@ -103,6 +105,8 @@ class System:
             noted = NotedBits(codec, arrived) if codec.emits is Bits else codec
             plan = self.protocol(material.model, TextCodec(), noted)
             priced = material.priced(case, plan, network)
+            if isinstance(link, TabulatedLink) and air.told.slack < math.inf:
+                network = air.network(material.edge, material.device, air.in_time(link))
         except ConfigError:
             return {"num_images": len(pictures.prompts), "mse": None}
         with torch.no_grad():

@@ -1,0 +1,194 @@
+"""Study image-quality-air: the crossover of image-quality over airs that forgive less than blocks with true reports."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Annotated, Final, Literal, final
+
+from pydantic import Field
+
+from gainnet.studies.figures import panels
+from gainnet.studies.image_quality.drawing import draw_map
+from gainnet.studies.image_quality.question import PROTOCOL_OF_METHOD, Budget, ImageQualityConfig, SnrDb
+from gainnet.studies.presets import CATALOG
+from gainnet.studies.study import Case, Method, Study, Value
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+AIRS: Final[dict[str, dict[str, Value]]] = {
+    "rayleigh": {"fading": "rayleigh", "harq": "none"},
+    "rayleigh_ir": {"fading": "rayleigh", "harq": "ir"},
+    "late_reports": {"fading": "jakes", "harq": "ir", "report_delay": 4},
+    "wrong_reports": {"fading": "rayleigh", "harq": "ir", "report_error_db": 3.0},
+    "deadline": {"fading": "rayleigh", "harq": "ir", "report_error_db": 3.0, "slack": 1.25},
+    "tdl_c": {"fading": "tdl-c", "harq": "ir"},
+}
+"""By name: fading, HARQ, age and error of SNR reports; `slack`: a deadline of so many times what the budget takes."""
+
+TITLES: Final = {
+    "rayleigh": "Rayleigh blocks, codewords sent anew",
+    "rayleigh_ir": "Rayleigh blocks, incremental redundancy",
+    "late_reports": "Jakes blocks, reports 4 blocks late",
+    "wrong_reports": "Rayleigh blocks, reports wrong by 3 dB",
+    "deadline": "wrong by 3 dB, 1.25 x budget as deadline",
+    "tdl_c": "TDL-C at 30 km/h, channel estimated",
+}
+METHODS: Final = ("webp", "avif", "digital", "linear")
+SNRS_DB: Final = (0, 10, 20)
+COMMON: Final = 1024
+
+
+@final
+@dataclass(frozen=True)
+class ConditionsConfig:
+    """Settings of the study image-quality-air.
+
+    Args:
+        random_seeds: each draws its own prompts, noise and fading.
+        num_images: pictures per random seed.
+        methods: which systems run.
+        airs: names of airs.
+        snrs_db: mean received Es/N0.
+        nums_channel_uses: budgets of complex channel uses for one picture.
+        model: name or folder of the model.
+        edge_hardware: profile of the edge.
+        device_hardware: profile of the device.
+        priced_as: model whose FLOPs and bytes are priced.
+    """
+
+    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    num_images: Annotated[int, Field(ge=1, le=1000)]
+    methods: Annotated[tuple[Literal["webp", "avif", "digital", "linear"], ...], Field(min_length=1)]
+    airs: Annotated[
+        tuple[Literal["rayleigh", "rayleigh_ir", "late_reports", "wrong_reports", "deadline", "tdl_c"], ...],
+        Field(min_length=1),
+    ]
+    snrs_db: Annotated[tuple[SnrDb, ...], Field(min_length=1)]
+    nums_channel_uses: Annotated[tuple[Budget, ...], Field(min_length=1)]
+    model: str = "scenes"
+    edge_hardware: str = "edge_a100"
+    device_hardware: str = "phone"
+    priced_as: str = "sd15"
+
+    def as_image_quality(self) -> ImageQualityConfig:
+        """The settings of the study whose systems these are."""
+        return ImageQualityConfig(
+            random_seeds=self.random_seeds,
+            num_images=self.num_images,
+            methods=self.methods,
+            fadings=("rayleigh",),
+            snrs_db=self.snrs_db,
+            nums_channel_uses=self.nums_channel_uses,
+            nums_channel_uses_raw_pixels=(),
+            model=self.model,
+            edge_hardware=self.edge_hardware,
+            device_hardware=self.device_hardware,
+            priced_as=self.priced_as,
+        )
+
+
+def cases(config: ConditionsConfig) -> Iterator[Case]:
+    """Random seed outermost, so that the pictures of one random seed are generated once."""
+    for random_seed, method, air in product(config.random_seeds, config.methods, config.airs):
+        for snr_db, num_channel_uses in product(config.snrs_db, config.nums_channel_uses):
+            yield Case(method, _values(method, air, snr_db, num_channel_uses), random_seed)
+
+
+def _values(method: str, air: str, snr_db: float, num_channel_uses: int) -> dict[str, Value]:
+    told = {"report_delay": 0, "report_error_db": 0.0, "slack": None} | AIRS[air]
+    place = {"protocol": PROTOCOL_OF_METHOD[method], "air": air, "fading": told["fading"], "harq": told["harq"]}
+    reports = {name: told[name] for name in ("report_delay", "report_error_db", "slack")}
+    return {**place, **reports, "snr_db": snr_db, "num_channel_uses": num_channel_uses}
+
+
+def open_methods(config: ConditionsConfig) -> Mapping[str, Method]:
+    """The systems of image-quality."""
+    from gainnet.studies.image_quality.material import gather
+    from gainnet.studies.image_quality.systems import methods
+
+    systems = methods(gather(config.as_image_quality()))
+    return {name: systems[name] for name in METHODS}
+
+
+def identity(config: ConditionsConfig) -> Mapping[str, str]:
+    """As of image-quality."""
+    from gainnet.studies.image_quality import identity as of_image_quality
+
+    return of_image_quality(config.as_image_quality())
+
+
+def metric_names() -> tuple[str, ...]:
+    """All metrics.
+
+    >>> metric_names()[0]
+    'psnr_db.rayleigh.webp.0db'
+    """
+    quality = tuple(f"psnr_db.{air}.{m}.{snr}db" for air in AIRS for m in METHODS for snr in SNRS_DB)
+    return (*quality, *(f"seed_gain_db.{air}.{snr}db" for air in AIRS for snr in SNRS_DB))
+
+
+def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
+    """PSNR at 1,024 channel uses, and the best seed over the best picture there."""
+    found: dict[str, float | None] = {}
+    rows = cells(table)
+    rows = rows[rows["num_channel_uses"] == COMMON]
+    for air, snr_db in product(AIRS, SNRS_DB):
+        own = rows[(rows["air"] == air) & (rows["snr_db"] == snr_db)].set_index("method")["psnr_db"]
+        found |= {f"psnr_db.{air}.{m}.{snr_db}db": round(float(own[m]), 3) for m in METHODS if m in own.index}
+        if {"linear", "webp"} <= set(own.index):
+            pictures = own[own.index.isin(("webp", "avif"))].max()
+            found[f"seed_gain_db.{air}.{snr_db}db"] = round(
+                float(own[~own.index.isin(("webp", "avif"))].max() - pictures), 3
+            )
+    return found
+
+
+def cells(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per method, air, SNR and budget: PSNR of the mean error over all pictures."""
+    sent = table.dropna(subset=["mse"])
+    found = (
+        sent.groupby(["method", "protocol", "air", "snr_db", "num_channel_uses"], sort=False)["mse"]
+        .mean()
+        .reset_index()
+    )
+    return found.assign(psnr_db=[-10.0 * math.log10(max(mse, 1e-12)) for mse in found["mse"]])
+
+
+def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """The crossover map of every air."""
+    found = cells(table)
+    airs = [air for air in AIRS if air in set(found["air"])]
+    if {"eiug", "centralized"} - set(found["protocol"]):
+        return
+    note = (
+        "SNR = mean received Es/N0; PSNR of the mean error against the channel-free generation, same random seed.\n"
+        "A picture that misses its deadline counts as a grey one, a seed as the mean seed. Blocks of 256 uses, 1 MHz."
+    )
+    title = "PSNR of the best seed minus PSNR of the best coded picture, in dB (blue: the seed wins)"
+    figure, axes = panels(-(-len(airs) // 2), min(2, len(airs)), title, note)
+    for ax, air in zip(axes, airs, strict=False):
+        rows = found[found["air"] == air]
+        draw_map(ax, rows[rows["protocol"] == "eiug"], rows[rows["protocol"] == "centralized"])
+        ax.set(title=TITLES[air], xlabel="SNR in dB", ylabel="channel uses per picture")
+        ax.title.set_fontsize(10.5)
+    yield "crossover", figure
+
+
+IMAGE_QUALITY_AIR = Study(
+    name="image-quality-air",
+    question="Where do seeds beat pictures when reports are late or wrong, time is short or the channel is estimated?",
+    catalog=CATALOG,
+    config=ConditionsConfig,
+    methods=METHODS,
+    metric_names=metric_names(),
+    cases=cases,
+    open=open_methods,
+    identity=identity,
+    summarise=summarise,
+    draw=draw,
+)
