@@ -1,7 +1,7 @@
 """Reinforcement learning: one algorithm, one readable file.
 
-`gainnet.agents.discrete_sac` builds on TorchRL (`pip install 'gainnet[rl]'`), so it is imported by its own name; whoever
-only uses a policy that was learned needs neither.
+`gainnet.agents.discrete_sac` builds on TorchRL (`pip install 'gainnet[rl]'`), so it is imported by its own name.
+Whoever only uses a policy that was learned needs neither.
 """
 
 from gainnet.agents.replay import Replay
