@@ -115,9 +115,7 @@ class _Run:
         self.at = self.alive()
         dead = self.dead()
         if plan.fallback is None or dead == self.survived:
-            raise NodeFailedError(
-                f"{', '.join(sorted(dead))} died and the plan has no fallback for what arrived"
-            )
+            raise NodeFailedError(f"{', '.join(sorted(dead))} died and the plan has no fallback for what arrived")
         self.survived = dead
         onward = plan.fallback(frozenset(self.at))
         ran_on = {step.node for step in onward.steps if isinstance(step, Compute)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gainnet.codecs import Float32
 from gainnet.codecs.codec import AnyCodec
 from gainnet.core.types import NodeId
 from gainnet.network.scenario import DEVICE
@@ -21,7 +22,8 @@ def asked(task: Task, edges: Sequence[NodeId], prompt_codec: AnyCodec, seed_code
     if task.encoder is None:
         return prompt, *begun
     encoded = Compute(DEVICE, task.encoder)
-    return prompt, encoded, Transfer(DEVICE, tuple(edges), "origin", seed_codec), *begun
+    sent = Transfer(DEVICE, tuple(edges), "origin", seed_codec)
+    return prompt, encoded, sent, *agreed(edges, "origin"), *begun
 
 
 def handed_over(
@@ -35,6 +37,17 @@ def handed_over(
     if cut > 0:
         codec = seed_codec if cut == task.num_steps else midway_codec
         sent = Transfer(DEVICE, tuple(edges), task.latent(cut), codec)
-        return *encoded, Compute(DEVICE, task.begin()), *task.infer(DEVICE, 0, cut), sent
-    origin = () if task.encoder is None else (Transfer(DEVICE, tuple(edges), "origin", seed_codec),)
-    return *encoded, *origin, *(Compute(edge, task.begin()) for edge in edges)
+        begun = (Compute(DEVICE, task.begin()), *task.infer(DEVICE, 0, cut))
+        return *encoded, *begun, sent, *agreed(edges, task.latent(cut))
+    if task.encoder is None:
+        return tuple(Compute(edge, task.begin()) for edge in edges)
+    origin = Transfer(DEVICE, tuple(edges), "origin", seed_codec)
+    return *encoded, origin, *agreed(edges, "origin"), *(Compute(edge, task.begin()) for edge in edges)
+
+
+def agreed(edges: Sequence[NodeId], tensor: str) -> tuple[Transfer, ...]:
+    """The first edge forwards what it received, since receivers see different noise and have to agree.
+
+    An edge keeps what it received itself when the first one dies.
+    """
+    return tuple(Transfer(edges[0], (other,), tensor, Float32()) for other in edges[1:])
