@@ -1,0 +1,65 @@
+"""`gainnet learn` and `gainnet train language`: one JSON object, a folder that goes on, mistakes in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gainnet.cli import app
+from gainnet.core.errors import ConfigError
+from gainnet.models.language import load_language_model, save_language_model, small_decoder, word_tokenizer
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, list(arguments), catch_exceptions=True)
+
+
+def test_learn_prints_one_object_and_goes_on(tmp_path: Path) -> None:
+    save_language_model(small_decoder(16, 2, 2), word_tokenizer(), tmp_path / "model")
+    small = ["--clients", "2", "--num-steps", "2", "--batch-size", "2", "--row-length", "24", "--domain", "oncology"]
+    options = ["learn", "--model", str(tmp_path / "model"), *small, "--out", str(tmp_path / "run"), "--json"]
+    first = json.loads(run(*options, "--rounds", "1").stdout)
+    both = json.loads(run(*options, "--rounds", "2").stdout)
+    assert both["rounds"][0] == first["rounds"][0]
+    assert [r["round"] for r in both["rounds"]] == [1, 2]
+    assert both["perplexity"] > 1
+    table = run(*options[:-1], "--rounds", "2").stdout
+    assert "perplexity" in table
+    assert isinstance(run(*options, "--rate", "0.5").exception, ConfigError)
+
+
+@pytest.mark.parametrize("option", [("--optimizer", "lion"), ("--algorithm", "magic"), ("--texts", "/nowhere")])
+def test_mistakes_leave_nothing(option: tuple[str, str], tmp_path: Path) -> None:
+    found = run("learn", *option, "--out", str(tmp_path / "run"))
+    assert isinstance(found.exception, ConfigError)
+    assert option[0].removeprefix("--") in str(found.exception)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_the_language_model_is_trained_and_goes_on(tmp_path: Path) -> None:
+    from gainnet.training.language import PRESETS, train_language
+
+    assert run("train", "language", "--out", str(tmp_path / "a"), "--preset", "tiny").exit_code == 0
+    trained = json.loads((tmp_path / "a" / "trained.json").read_text())
+    assert trained["test_loss"]["public"] < 4.5
+    model, _ = load_language_model(str(tmp_path / "a"))
+
+    class Stopped(Exception):
+        pass
+
+    def stop(stage: str, step: int, num_steps: int, loss: float) -> None:
+        if step == 40:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train_language(tmp_path / "b", 0, PRESETS["tiny"], stop)
+    train_language(tmp_path / "b", 0, PRESETS["tiny"])
+    again, _ = load_language_model(str(tmp_path / "b"))
+    assert all((x == again.state_dict()[name]).all() for name, x in model.state_dict().items())
+    with pytest.raises(ConfigError, match="other settings"):
+        train_language(tmp_path / "b", 1, PRESETS["tiny"])
