@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, final
 from pydantic import Field
 
 from gainnet.core.randomness import Random
-from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, panels
+from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, legend_below, panels
 from gainnet.studies.presets import CATALOG
 from gainnet.studies.study import Case, Method, Row, Study
 
@@ -30,6 +30,16 @@ SPLIT = {
 PROMPTS = {"fpl.soft_prompt": "soft_prompt", "fpl.lora": "lora", "fpl.adapter": "adapter"}
 METHODS = (FEDAVG, *SPLIT, *PROMPTS)
 CUTS = ("embedding_only", "u_shape")
+MARKERS = {
+    FEDAVG: ("o", GREY),
+    "fsl.embedding_only": ("v", BLUE),
+    "fsl.u_shape": ("s", BLUE),
+    "fsl_averaged.embedding_only": ("v", GREEN),
+    "fsl_averaged.u_shape": ("s", GREEN),
+    "fpl.soft_prompt": ("X", ORANGE),
+    "fpl.lora": ("P", ORANGE),
+    "fpl.adapter": ("D", ORANGE),
+}
 METRIC_NAMES = (
     *(f"fsl.{cut}.{what}" for cut in CUTS for what in ("device_memory_of_fedavg", "device_flops_of_fedavg")),
     "fsl.perplexity_of_fedavg",
@@ -222,13 +232,12 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         (axes[1], "device_memory_bytes", "bytes of device memory"),
     ):
         for method in [m for m in METHODS if m in set(table["method"])]:
-            colour = {FEDAVG: GREY, "fsl": BLUE, "fsl_averaged": GREEN}.get(method.split(".")[0], ORANGE)
             for skew, rows in table[table["method"] == method].groupby("skew"):
                 x, y = float(rows[column].mean()), float(rows["perplexity"].mean())
-                ax.plot(x, y, "o", color=colour, fillstyle="none" if skew else "full")
-                if skew == table["skew"].min():
-                    ax.annotate(method, (x, y), textcoords="offset points", xytext=(5, 4), fontsize=7)
+                style = {"fillstyle": "none"} if skew else {"label": method}
+                ax.plot(x, y, MARKERS[method][0], color=MARKERS[method][1], markersize=8, **style)
         ax.set(xscale="log", xlabel=label, ylabel="perplexity on unseen abstracts")
+    legend_below(axes, 4)
     yield "learning_cost", figure
 
 
