@@ -234,7 +234,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         for method in [m for m in METHODS if m in set(table["method"])]:
             for skew, rows in table[table["method"] == method].groupby("skew"):
                 x, y = float(rows[column].mean()), float(rows["perplexity"].mean())
-                style = {"fillstyle": "none"} if skew else {"label": method}
+                style: dict[str, Any] = {"fillstyle": "none"} if skew else {"label": method}
                 ax.plot(x, y, MARKERS[method][0], color=MARKERS[method][1], markersize=8, **style)
         ax.set(xscale="log", xlabel=label, ylabel="perplexity on unseen abstracts")
     legend_below(axes, 4)
