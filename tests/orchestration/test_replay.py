@@ -88,7 +88,7 @@ def test_with_too_many_sequences_independent_clients_are_bounded() -> None:
 
 
 def test_the_reference_of_sharing_clients_is_the_bound_of_the_horizon() -> None:
-    world, regime = drawn(3, 2, 5, True)
+    world, regime = drawn(2, 2, 5, True)
     assert isinstance(regime, Contention)
     found = reference_of(world, regime, 50)
     assert found is not None
