@@ -25,6 +25,13 @@ def episode() -> Episode:
     return orchestrate(EpisodeConfig("greedy", random_seed=1, num_clients=8, num_rounds=3))
 
 
+@pytest.fixture(scope="module")
+def folder(episode: Episode, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    written = tmp_path_factory.mktemp("episode")
+    save(episode, written)
+    return written
+
+
 def test_no_policy_beats_the_optimum_and_every_round_adds_up(episode: Episode) -> None:
     assert episode.reference is not None
     for name in episode.rollouts:
@@ -38,23 +45,22 @@ def test_no_policy_beats_the_optimum_and_every_round_adds_up(episode: Episode) -
     assert summary["over_best_paper_baseline"] >= 1
 
 
-def test_everything_is_written_and_nothing_is_loaded_from_elsewhere(episode: Episode, tmp_path: Path) -> None:
-    summary = save(episode, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == FILES
-    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+def test_everything_is_written_and_nothing_is_loaded_from_elsewhere(episode: Episode, folder: Path) -> None:
+    summary = json.loads((folder / "summary.json").read_text())
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert summary == json.loads(json.dumps(to_json(episode)))
     for name in ("map", "boards", "gain"):
-        with Image.open(tmp_path / f"{name}.png") as picture:
+        with Image.open(folder / f"{name}.png") as picture:
             assert min(picture.size) > 300
             assert len(picture.convert("RGB").getcolors(1_000_000) or ()) > 20
-    page = (tmp_path / "report.html").read_text()
+    page = (folder / "report.html").read_text()
     assert re.findall(r'(?:src|href)="(?!data:)', page) == []
     assert page.count("data:image/png;base64,") == 3
     assert all(row["label"] in page for row in summary["policies"])
 
 
-def test_associations_are_those_of_the_rollout(episode: Episode, tmp_path: Path) -> None:
-    save(episode, tmp_path)
-    with (tmp_path / "associations.csv").open() as file:
+def test_associations_are_those_of_the_rollout(episode: Episode, folder: Path) -> None:
+    with (folder / "associations.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * 8
     for row in rows:
