@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from gainnet.radio import LINKS, AnalogLink, Rayleigh
+from gainnet.radio import CHANNELS, LINKS, AnalogLink, Jakes, Ofdm, Rayleigh, SnrTrace, TabulatedLink, Tdl
 from gainnet.radio.link import AnyLink
 from gainnet.testing import check_link
 
@@ -28,3 +28,27 @@ def test_link_over_fading(name: str) -> None:
 
 def test_link_without_noise() -> None:
     check_link(AnalogLink(snr_db=math.inf))
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        TabulatedLink(Rayleigh(), 5.0, harq="ir"),
+        TabulatedLink(Jakes(), 10.0, harq="ir", report_delay_blocks=2),
+        TabulatedLink(Jakes(), 12.0, report_delay_blocks=1),
+        TabulatedLink(Rayleigh(), 10.0, harq="ir", report_error_db=3.0),
+        TabulatedLink(SnrTrace(), 10.6, harq="ir"),
+        pytest.param(TabulatedLink(Ofdm(Tdl("C")), 12.0, harq="ir"), marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_link_that_combines_or_is_told_late(link: AnyLink) -> None:
+    check_link(link)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in CHANNELS if name not in ("awgn", "rayleigh")])
+@pytest.mark.parametrize("kind", ["analog", "tabulated", "shannon"])
+def test_link_over_every_channel(kind: str, name: str) -> None:
+    link: AnyLink = LINKS[kind](CHANNELS[name](), 12.0)
+    check_link(link)
