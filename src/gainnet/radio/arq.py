@@ -91,7 +91,7 @@ class Segments:
     def num_codewords(self) -> int:
         return len(self.item)
 
-    def process_of(self, rows: Tensor) -> Random:
+    def fading_of(self, rows: Tensor) -> Random:
         """Streams of the fading that codewords see, [num_rows]."""
         return streams_at(self.process, self.item[rows])
 
@@ -247,7 +247,7 @@ def _state_of(link: ArqLink, segments: Segments, rows: Tensor, number: int, prog
         return observe(link, reports)
     item = segments.item[rows]
     rank = _running_sum(item, torch.ones_like(item)) - 1
-    return observe_at(link, segments.process_of(rows), progress.free_block[item] + rank, reports)
+    return observe_at(link, segments.fading_of(rows), progress.free_block[item] + rank, reports)
 
 
 def _first_lengths(
