@@ -24,6 +24,9 @@ TITLES = {
 }
 
 
+_BEHIND = {"boxstyle": "square,pad=0.05", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+
+
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Shares of all policies in three regimes, and contention at a closer look."""
     found = shares(table)
@@ -37,13 +40,12 @@ def _note(table: pd.DataFrame) -> str:
     num_worlds = table["random_seed"].nunique()
     trained = table["training_seed"].nunique()
     return (
-        "Gain = sum over rounds of data correlation times the saturating worth of the workload that is achievable when "
-        "deciding; under contention a model's samples add up before they saturate.\n"
-        f"{num_worlds} worlds that no policy was trained in, {NUM_CLIENTS} clients, 5 rounds; "
-        f"SAC with {trained} training seeds. "
-        "Dots: worlds (SAC: mean over training seeds); bars: 95 % Student interval over worlds.\n"
-        "The optimum is clairvoyant about mobility. The bound is not reached by anybody in general; the distance to it "
-        "is partly its own."
+        "Gain = sum over rounds of data correlation times the saturating worth of the workload that is achievable\n"
+        "when deciding; under contention a model's samples add up before they saturate. "
+        f"{num_worlds} worlds that no policy\nwas trained in, {NUM_CLIENTS} clients, 5 rounds; SAC with {trained} "
+        "training seeds. Dots: worlds (SAC: mean over training seeds);\nbars: 95 % Student interval over worlds. "
+        "The optimum is clairvoyant about mobility. The bound is not reached by\nanybody in general; the distance to "
+        "it is partly its own."
     )
 
 
@@ -59,7 +61,7 @@ def _policies(found: pd.DataFrame, regimes: list[str], note: str) -> Figure:
         ordered = sorted(worlds, key=lambda one: float(worlds[one].mean()))
         ax.set_yticks(range(len(ordered)), [label_of(name) for name in ordered])
         ax.axvline(1.0, color=BLACK, linestyle=":", linewidth=1.4)
-        ax.set(title=TITLES[regime], xlabel=f"gain over that of the {BEST_OF_REGIME[regime]}", xlim=(None, 1.03))
+        ax.set(title=TITLES[regime], xlabel=f"gain over that of the {BEST_OF_REGIME[regime]}", xlim=(None, 1.04))
         ax.title.set_fontsize(10.5)
     _labels(axes[0])
     return figure
@@ -88,14 +90,11 @@ def _contention(table: pd.DataFrame, found: pd.DataFrame, note: str) -> Figure:
     for x, num_clients in enumerate(sizes):
         for name, colour, shift in zip(names, (RED, BLUE), (-0.08, 0.08), strict=True):
             worlds = share_of_world(found[(found["method"] == name) & (found["num_clients"] == num_clients)])
+            axes[0].plot(np.full(len(worlds), x + shift), worlds, ".", color=colour, alpha=0.3)
             if len(worlds):
-                own = spread(list(worlds))
-                bars = axes[0].errorbar(
-                    x + shift, own.mean, yerr=own.half_width or 0.0, fmt="o", color=colour, capsize=3
-                )
-                bars.set_label(label_of(name))
+                axes[0].plot(x + shift, worlds.mean(), "o", color=colour, label=label_of(name))
     axes[0].set_xticks(range(2), [f"{num} clients" for num in sizes])
-    axes[0].set(ylabel="gain over that of the bound", title="trained on 50 clients", xlim=(-0.5, 1.5))
+    axes[0].set(ylabel="gain over that of the bound", title="trained on 50 clients; dots: worlds", xlim=(-0.5, 1.5))
     _clock(axes[1], table[table["method"] == MILP])
     legend_below(axes, 4)
     return figure
