@@ -34,6 +34,7 @@ def config_of(folder: Path, **changes: Any) -> LearnConfig:
     return LearnConfig(**{"model": str(folder), "link": "ideal", "rate": 1e-2, **small, **changes})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [gpt2, t5])
 def test_it_learns(make: Any, tmp_path: Path) -> None:
     torch.manual_seed(0)

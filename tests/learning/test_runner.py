@@ -32,7 +32,7 @@ def config_of(folder: Path, **changes: Any) -> LearnConfig:
     return LearnConfig(**{"model": str(folder), **small, "drop_out": 0.2, "skew": 0.5, **changes})
 
 
-@pytest.mark.parametrize("algorithm", ["fedavg", "fsl", "lora"])
+@pytest.mark.parametrize("algorithm", ["fedavg", "fsl", pytest.param("lora", marks=pytest.mark.slow)])
 def test_an_interrupted_run_ends_with_the_same_values(algorithm: str, folder: Path, tmp_path: Path) -> None:
     whole = learn(config_of(folder, algorithm=algorithm), tmp_path / "whole")
     for rounds in (1, 3, 4):

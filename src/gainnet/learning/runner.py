@@ -108,18 +108,19 @@ def _start(
         return algorithm.init(random), ()
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata()
+            told_then = json.loads(file.metadata()["run"])
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-        rounds = tuple(json.loads(metadata["rounds"]))
+        rounds, settings = tuple(told_then["rounds"]), told_then["settings"]
     except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"out: {path} is damaged ({error}); delete it and run again") from None
-    if metadata["settings"] != told:
+    if settings != told:
         raise ConfigError(f"out: {path.parent} holds a run with other settings; give another --out")
     return state, rounds
 
 
 def _save(folder: Path, told: str, state: State, rounds: tuple[dict[str, float], ...]) -> None:
     tensors = {name: x.detach().cpu().contiguous() for name, x in state.items()}
-    write_whole(folder / CHECKPOINT, save(tensors, {"settings": told, "rounds": json.dumps(rounds)}))
+    # One entry of metadata: several come in an order that is drawn anew in every process.
+    write_whole(folder / CHECKPOINT, save(tensors, {"run": json.dumps({"settings": told, "rounds": rounds})}))
     summary = {"settings": json.loads(told), "rounds": rounds}
     write_whole(folder / SUMMARY, (json.dumps(summary, indent=2) + "\n").encode())
