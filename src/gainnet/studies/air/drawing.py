@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _COLOURS = {"awgn": BLACK, "rayleigh": BLUE, "rician": ORANGE, "jakes": GREEN, "tdl-c": RED}
 _NOTE = (
-    "SNR = mean received Es/N0 with E|s|² = 1, E|h|² = 1; blocks of 256 channel uses, 1 MHz; TDL: slots of 936 uses."
+    "SNR = mean received Es/N0 with E|s|² = 1, E|h|² = 1; \nblocks of 256 channel uses, 1 MHz; TDL: slots of 936 uses."
 )
 
 
