@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, final
 
 import torch
@@ -193,11 +194,16 @@ class Denoiser:
     @cached_property
     def _flops_per_pass(self) -> float:
         unet, encoder = self.pipeline.unet, self.pipeline.text_encoder
-        copy = on_meta(lambda: type(unet).from_config(unet.config))
-        latent = torch.zeros(1, *self.latent.shape, device="meta")
-        tokens = self.pipeline.tokenizer.model_max_length
-        condition = torch.zeros(1, tokens, encoder.config.hidden_size, device="meta")
-        return count_flops(lambda: copy(latent, torch.zeros((), device="meta"), condition))
+        tokens = self.pipeline.tokenizer.model_max_length, encoder.config.hidden_size
+        return _flops_of(type(unet), unet.to_json_string(), self.latent.shape, tokens)
+
+
+@lru_cache(maxsize=64)
+def _flops_of(kind: Any, config: str, latent: tuple[int, ...], tokens: tuple[int, int]) -> float:
+    """Of one pass of a UNet; counted once for all the slices and regions of a plan that have the same shape."""
+    copy = on_meta(lambda: kind.from_config(json.loads(config)))
+    noisy, condition = (torch.zeros(1, *shape, device="meta") for shape in (latent, tokens))
+    return count_flops(lambda: copy(noisy, torch.zeros((), device="meta"), condition))
 
 
 @final
