@@ -15,9 +15,11 @@ from gainnet.core.units import psnr_db_of_mse
 from gainnet.generation.assemble import assemble, build_network
 from gainnet.generation.config import GenerationConfig
 from gainnet.generation.describe import TWO, takes_edges
-from gainnet.generation.generate import estimate, inputs, open_model, remembering
+from gainnet.generation.generate import estimate, inputs, open_model
+from gainnet.generation.memory import Memory
 from gainnet.generation.quality import mean_fidelity, ssim
 from gainnet.models.diffusion import DiffusionModel
+from gainnet.network import Network
 from gainnet.protocols import PROTOCOLS, channel_free, execute, pricing
 from gainnet.protocols.plan import Plan
 from gainnet.protocols.task import IMAGE, Task
@@ -69,38 +71,69 @@ class Trial:
     num_channel_uses_down: float | None = None
 
 
-def attempt(config: GenerationConfig, model: DiffusionModel) -> Trial:
+def attempt(config: GenerationConfig, model: DiffusionModel, memory: Memory) -> Trial:
     """A protocol, priced for one picture and made for all prompts.
+
+    Args:
+        config: the case.
+        model: whose parts run.
+        memory: of what that model made for other protocols.
 
     Raises:
         GainnetError: it does not fit the case.
     """
-    priced = estimate(replace(config, prompts=config.prompts[:1]), model)
-    network = build_network(config)
+    return replace(priced(config, model), **judged(config, model, memory, build_network(config)))
+
+
+def priced(config: GenerationConfig, model: DiffusionModel) -> Trial:
+    """What a protocol costs for one picture; as for quality, nothing is said.
+
+    Raises:
+        GainnetError: it does not fit the case.
+    """
+    report = estimate(replace(config, prompts=config.prompts[:1]), model)
+    return Trial(
+        protocol=config.protocol,
+        duration_p50_s=report.duration_p50_s,
+        duration_p95_s=report.duration_p95_s,
+        device_energy_j=report.device_energy_j,
+        device_flops=report.device_flops,
+        device_memory_bytes=report.device_memory_bytes,
+        num_bits_up=report.num_bits_of("up"),
+        num_bits_down=report.num_bits_of("down"),
+        num_bits_backhaul=report.num_bits_of("backhaul"),
+        num_channel_uses_up=report.num_channel_uses("up"),
+        num_channel_uses_down=report.num_channel_uses("down"),
+    )
+
+
+def judged(
+    config: GenerationConfig, model: DiffusionModel, memory: Memory, network: Network
+) -> dict[str, float | None]:
+    """Quality of the pictures of all prompts, made for real: psnr_db, ssim and prompt_fidelity of a `Trial`.
+
+    Args:
+        config: the case.
+        model: whose parts run.
+        memory: of what that model made for other protocols.
+        network: of the case.
+
+    Raises:
+        GainnetError: the protocol does not fit the case.
+    """
     plan, _ = assemble(config, model, network)
     given = inputs(config, model)
     random = Random.of([config.random_seed + item for item in range(len(config.prompts))])
     with torch.inference_mode():
-        places, _ = execute(remembering(plan), given, network, random, pricing(config.priced_as))
+        places, _ = execute(memory.over(plan), given, network, random, pricing(config.priced_as))
         whole = Plan(Task.of(model, None if config.image is None else config.strength).whole(IMAGE[0]), IMAGE)
-        reference = channel_free(whole, given, random)[IMAGE]
+        reference = channel_free(memory.over(whole), given, random)[IMAGE]
         images = places[plan.result]
-        return Trial(
-            protocol=config.protocol,
-            psnr_db=_psnr_db(images, reference),
-            ssim=float(ssim(images, reference).mean()),
-            prompt_fidelity=mean_fidelity(images, config.prompts),
-            duration_p50_s=priced.duration_p50_s,
-            duration_p95_s=priced.duration_p95_s,
-            device_energy_j=priced.device_energy_j,
-            device_flops=priced.device_flops,
-            device_memory_bytes=priced.device_memory_bytes,
-            num_bits_up=priced.num_bits_of("up"),
-            num_bits_down=priced.num_bits_of("down"),
-            num_bits_backhaul=priced.num_bits_of("backhaul"),
-            num_channel_uses_up=priced.num_channel_uses("up"),
-            num_channel_uses_down=priced.num_channel_uses("down"),
-        )
+        return {
+            "psnr_db": _psnr_db(images, reference),
+            "ssim": float(ssim(images, reference).mean()),
+            "prompt_fidelity": mean_fidelity(images, config.prompts),
+        }
 
 
 def advise(
@@ -121,12 +154,12 @@ def advise(
         watch: told every protocol before it is tried.
     """
     opened = open_model(config) if model is None else model
-    trials = []
+    memory, trials = Memory(), []
     for name, protocol in PROTOCOLS.items():
         watch(name)
         edges = max(config.num_edges, TWO) if takes_edges(protocol) else 1
         asked = replace(config, protocol=name, num_edges=edges, codec={}, num_channel_uses=None)
-        trials.append(_tried(asked, opened, picture_deadline_s))
+        trials.append(_tried(asked, opened, picture_deadline_s, memory))
     usable = [trial for trial in trials if not trial.reason]
     good = sorted(_about_the_best(usable), key=_energy_j)
     others = sorted((trial for trial in usable if trial not in good), key=_energy_j)
@@ -148,9 +181,9 @@ def reasons(best: Trial, trials: Sequence[Trial], picture_deadline_s: float | No
     ]
 
 
-def _tried(config: GenerationConfig, model: DiffusionModel, picture_deadline_s: float | None) -> Trial:
+def _tried(config: GenerationConfig, model: DiffusionModel, picture_deadline_s: float | None, memory: Memory) -> Trial:
     try:
-        trial = attempt(config, model)
+        trial = attempt(config, model, memory)
     except GainnetError as error:
         return Trial(config.protocol, str(error))
     late = picture_deadline_s is not None and (trial.duration_p95_s or 0.0) > picture_deadline_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from gainnet.codecs import (
     AnalogSketch,
     Float32,
     LinearCode,
+    MatchedSeed,
     QuantizedSeed,
     QuantizedSketch,
     RawAnalog,
@@ -30,9 +32,10 @@ from gainnet.codecs.rate_matched import RateMatched
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.plugins import find, guarded, require_members
 from gainnet.core.types import Bits, Symbols
-from gainnet.generation.air import bearers, block_length, typical_snrs
+from gainnet.generation.air import bearers, block_length, mean_snr_db, typical_snrs
 from gainnet.generation.budget import Budget
 from gainnet.generation.config import IDEAL, GenerationConfig
+from gainnet.models.completing import noise_level
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import SHIPPED
 from gainnet.network import Network, cell, profile
@@ -41,11 +44,16 @@ from gainnet.network.scenario import DEVICE, wire_between
 from gainnet.protocols import PROTOCOLS
 from gainnet.protocols.deadline import within
 from gainnet.protocols.plan import Plan, Transfer
+from gainnet.protocols.task import Task
 from gainnet.radio import IdealLink
 from gainnet.radio.link import AnyLink
 
 DEFAULTS = {"prompt": "text", "image": "webp", "seed": "linear", "midway": "raw", "sketch": "quantized"}
-FIXED = ("float32", "raw_pixels", "uniform")
+MATCHED, MATCHED_BELOW_DB = "matched", 10.0
+"""Codec of the latent that a device of `ciag` finishes, and the mean SNR up to which it is the default. It beats an
+MMSE estimate that is taken as clean by 1 dB or more up to 5 dB (study hand-over); far above 10 dB the estimate is
+better, since a sampler that resumes between its own times makes a slightly other picture."""
+FIXED = ("float32", "raw_pixels", "uniform", MATCHED)
 """Codecs that cannot be told how much to send."""
 
 
@@ -61,6 +69,7 @@ class Content:
         snrs: equally likely linear SNRs of that bearer.
         block_length: channel uses with one fading gain.
         prompt_bytes: mean length of the prompts.
+        midway_step: steps that the sampler has taken when a latent is handed over.
     """
 
     model: DiffusionModel
@@ -69,6 +78,7 @@ class Content:
     snrs: tuple[float, ...]
     block_length: int
     prompt_bytes: float
+    midway_step: int = 0
 
     def matched(self, codec_of: Callable[[float], AnyCodec], default: AnyCodec) -> AnyCodec:
         """A codec that fills the channel uses that were asked for, else the default."""
@@ -88,6 +98,11 @@ class Content:
         except ModelError:
             return 1.0
 
+    def midway_root_mean_square(self) -> float:
+        r"""Of the latent that is handed over: $\sqrt{\alpha_t^2 r^2 + \sigma_t^2}$ with r of the finished ones."""
+        alpha, sigma = noise_level(self.model.pipeline.scheduler, self.midway_step)
+        return math.hypot(alpha * self.latent_root_mean_square(), sigma)
+
 
 Builder = Callable[[Content], AnyCodec]
 
@@ -100,7 +115,8 @@ CODECS: Mapping[str, Mapping[str, Builder]] = {
         "float32": lambda c: Float32(),
     },
     "midway": {
-        "raw": lambda c: RawAnalog(c.num_channel_uses),
+        "raw": lambda c: RawAnalog(c.num_channel_uses, scale=c.midway_root_mean_square()),
+        MATCHED: lambda c: MatchedSeed(scale=c.midway_root_mean_square()),
         "uniform": lambda c: UniformQuantizer(),
         "float32": lambda c: Float32(),
     },
@@ -147,15 +163,37 @@ def assemble(config: GenerationConfig, model: DiffusionModel, network: Network) 
     protocol = find("protocol", config.protocol, PROTOCOLS)
     names = codec_names(config, model)
     content = _content(config, model, network)
-    codecs = {kind: _codec(kind, name, content) for kind, name in names.items()}
-    options = options_of(protocol, config, network)
-    plan = guarded("protocol", protocol, model, **{f"{kind}_codec": c for kind, c in codecs.items()}, **options)
-    if not isinstance(plan, Plan):
-        raise ConfigError(f"protocol: {config.protocol} returned a {type(plan).__name__}, not a Plan")
+    plan, codecs = _planned(config, protocol, names, content, network)
+    if "midway" in codecs and (step := _midway_step(plan, codecs["midway"], config, model)):
+        plan, codecs = _planned(config, protocol, names, replace(content, midway_step=step), network)
     used = [step.codec for step in plan.steps if isinstance(step, Transfer)]
     sent = {kind: names[kind] for kind, codec in codecs.items() if any(codec is other for other in used)}
     _check_use(config, sent)
     return (plan if config.deadline_s is None else within(plan, config.deadline_s)), sent
+
+
+def _planned(
+    config: GenerationConfig,
+    protocol: Callable[..., Plan],
+    names: Mapping[str, str],
+    content: Content,
+    network: Network,
+) -> tuple[Plan, dict[str, AnyCodec]]:
+    codecs = {kind: _codec(kind, name, content) for kind, name in names.items()}
+    options = options_of(protocol, config, network)
+    given = {f"{kind}_codec": codec for kind, codec in codecs.items()}
+    plan = guarded("protocol", protocol, content.model, **given, **options)
+    if not isinstance(plan, Plan):
+        raise ConfigError(f"protocol: {config.protocol} returned a {type(plan).__name__}, not a Plan")
+    return plan, codecs
+
+
+def _midway_step(plan: Plan, codec: AnyCodec, config: GenerationConfig, model: DiffusionModel) -> int:
+    """Steps of the whole sampler before the latent that a codec carries, read off its name; see `Task.latent`."""
+    sent = [step.tensor for step in plan.steps if isinstance(step, Transfer) and step.codec is codec]
+    taken = [int(found.group(1)) for tensor in sent if (found := re.search(r"\[(\d+)\]$", tensor))]
+    first = Task.of(model, None if config.image is None else config.strength).denoiser.start
+    return first + taken[0] if taken else 0
 
 
 def _check_use(config: GenerationConfig, sent: Mapping[str, str]) -> None:
@@ -230,6 +268,8 @@ def _default_name(kind: str, config: GenerationConfig, model: DiffusionModel) ->
     """Lossless where nothing is lost; a linear seed where the principal components of the model are known."""
     if config.fading == IDEAL and kind != "prompt" and config.num_channel_uses is None:
         return "float32"
+    if kind == "midway" and config.protocol == "ciag" and _is_noisy(config):
+        return MATCHED
     if kind != "seed" or model.name in SHIPPED:
         return DEFAULTS[kind]
     try:
@@ -237,6 +277,10 @@ def _default_name(kind: str, config: GenerationConfig, model: DiffusionModel) ->
     except ModelError:
         return "raw"
     return DEFAULTS[kind]
+
+
+def _is_noisy(config: GenerationConfig) -> bool:
+    return config.num_channel_uses is None and mean_snr_db(config) < MATCHED_BELOW_DB
 
 
 def _codec(kind: str, name: str, content: Content) -> AnyCodec:

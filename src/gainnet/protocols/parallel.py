@@ -17,7 +17,7 @@ from gainnet.network.scenario import DEVICE, EDGE
 from gainnet.protocols.cooperation import area
 from gainnet.protocols.plan import Arrived, Compute, Plan, Step, Transfer
 from gainnet.protocols.rescue import resilient
-from gainnet.protocols.shares import asked, handed_over
+from gainnet.protocols.shares import asked, handed_over, told
 from gainnet.protocols.sketching import completed, merged_sketch, sketcher
 from gainnet.protocols.task import IMAGE, Staged, Task
 
@@ -81,7 +81,8 @@ def diug(
 
     device: prompt ==up==> edges: denoise another noise each ==latent_k down==> device: decode all, choose
 
-    The first candidate is what one edge would have made.
+    The first candidate is what one edge would have made. Edges need not agree on a picture's latent: each keeps the one
+    that it received.
 
     Args:
         model: whose parts run.
@@ -91,13 +92,13 @@ def diug(
         strength: of image-to-image.
     """
     task = Task.of(model, strength)
-    begun = [step for step in asked(task, edges, prompt_codec, seed_codec) if not _begins(step, task)]
     inferred = [
         step
         for k, edge in enumerate(edges)
         for step in (Compute(edge, task.begin(*(("candidate", k) if k else ()))), *task.infer(edge, 0, task.num_steps))
     ]
     sent = [Transfer(edge, (DEVICE,), "latent", seed_codec, f"latent_{k}") for k, edge in enumerate(edges, 1)]
+    begun = told(task, edges, prompt_codec, seed_codec)
     plan = Plan((*begun, *inferred, *sent, *_chosen(task, range(1, len(edges) + 1))), IMAGE)
 
     def fewer(alive: Sequence[NodeId], arrived: Arrived) -> list[Plan]:
@@ -182,10 +183,6 @@ def _owners(edges: Sequence[NodeId], alive: Sequence[NodeId], piece: str, arrive
     has_pieces = any((DEVICE, f"{piece}_{k}") in arrived for k in range(1, len(edges) + 1))
     others = alive or ([DEVICE] if has_pieces else [])
     return [[edge if edge in alive else other for edge in edges] for other in others]
-
-
-def _begins(step: Step, task: Task) -> bool:
-    return isinstance(step, Compute) and task.latent(0) in step.part.writes
 
 
 def _chosen(task: Task, candidates: Sequence[int]) -> tuple[Compute, ...]:

@@ -13,17 +13,21 @@ from gainnet.protocols.task import Task
 
 
 def asked(task: Task, edges: Sequence[NodeId], prompt_codec: AnyCodec, seed_codec: AnyCodec) -> tuple[Step, ...]:
-    """The prompt and, if there is a picture, its latent go up to all edges at once; each makes latent[0].
+    """The prompt and, if there is a picture, its latent go up to all edges, which make the same latent[0].
 
     device: image encoder ==prompt, origin up==> edges: latent[0]
     """
-    begun = [Compute(edge, task.begin()) for edge in edges]
+    begun = (Compute(edge, task.begin()) for edge in edges)
+    same = () if task.encoder is None else agreed(edges, "origin")
+    return *told(task, edges, prompt_codec, seed_codec), *same, *begun
+
+
+def told(task: Task, edges: Sequence[NodeId], prompt_codec: AnyCodec, seed_codec: AnyCodec) -> tuple[Step, ...]:
+    """The prompt and, if there is a picture, its latent go up to all edges at once."""
     prompt = Transfer(DEVICE, tuple(edges), "prompt", prompt_codec)
     if task.encoder is None:
-        return prompt, *begun
-    encoded = Compute(DEVICE, task.encoder)
-    sent = Transfer(DEVICE, tuple(edges), "origin", seed_codec)
-    return prompt, encoded, sent, *agreed(edges, "origin"), *begun
+        return (prompt,)
+    return prompt, Compute(DEVICE, task.encoder), Transfer(DEVICE, tuple(edges), "origin", seed_codec)
 
 
 def handed_over(

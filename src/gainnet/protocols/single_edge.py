@@ -7,13 +7,15 @@ their acronyms are inferred. The device always has the prompt, the picture when 
 from __future__ import annotations
 
 from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.matched_seed import MatchedSeed
 from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.hand_over import HandDown, HandOver
 from gainnet.network.scenario import DEVICE, EDGE
-from gainnet.protocols.plan import Compute, Plan, Transfer
+from gainnet.protocols.plan import Compute, Plan, Step, Transfer
 from gainnet.protocols.rescue import resilient
 from gainnet.protocols.shares import asked, handed_over
 from gainnet.protocols.sketching import completed, sketcher
-from gainnet.protocols.task import IMAGE, Task
+from gainnet.protocols.task import IMAGE, Staged, Task
 
 
 def uieg(
@@ -86,13 +88,15 @@ def ciag(
 
     device: prompt ==up==> edge: text encoder, first steps ==latent[cut] down==> device: last steps, decoder
 
-    The device encodes the prompt itself, which is cheaper than receiving the condition.
+    The device encodes the prompt itself, which is cheaper than receiving the condition. A `MatchedSeed` says how noisy
+    the latent arrived, and the device resumes at the noise level that it really has; any other codec hands over a
+    latent that is taken as the one that was sent.
 
     Args:
         model: whose parts run.
         prompt_codec: carries the prompt.
         seed_codec: carries the latent of the picture up, and a finished latent down.
-        midway_codec: carries a latent between two steps.
+        midway_codec: carries a latent between two steps; a `MatchedSeed` is resumed at its noise level.
         cut: steps on the edge; all but one by default.
         strength: of image-to-image.
     """
@@ -101,11 +105,26 @@ def ciag(
     steps = (
         *asked(task, (EDGE,), prompt_codec, seed_codec),
         *task.infer(EDGE, 0, at),
-        Transfer(EDGE, (DEVICE,), task.latent(at), seed_codec if at == task.num_steps else midway_codec),
-        *task.infer(DEVICE, at, task.num_steps),
+        *_finished(task, at, seed_codec, midway_codec),
         Compute(DEVICE, model.decoder),
     )
     return resilient(Plan(steps, IMAGE), task, (EDGE,))
+
+
+def _finished(task: Task, cut: int, seed_codec: AnyCodec, midway_codec: AnyCodec) -> tuple[Step, ...]:
+    """The latent after some steps comes down and the device takes the other ones."""
+    if cut == task.num_steps:
+        return (Transfer(EDGE, (DEVICE,), "latent", seed_codec),)
+    latent = task.latent(cut)
+    if not isinstance(midway_codec, MatchedSeed):
+        return Transfer(EDGE, (DEVICE,), latent, midway_codec), *task.infer(DEVICE, cut, task.num_steps)
+    handed = f"handed[{cut}]"
+    return (
+        Compute(EDGE, Staged(HandDown(task.model.latent), {"latent": latent}, {"handed": handed})),
+        Transfer(EDGE, (DEVICE,), handed, midway_codec),
+        Compute(DEVICE, task.model.text_encoder),
+        Compute(DEVICE, Staged(HandOver(task.denoiser[cut:]), {"handed": handed})),
+    )
 
 
 def esuc(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from gainnet.generation import GenerationConfig
+    from gainnet.generation.memory import Memory
     from gainnet.models.diffusion import DiffusionModel
 
 Way = Literal["pipeline", "guidance", "regions", "uidg", "diug", "dsuc", "dcsuc"]
@@ -83,13 +84,15 @@ def cases(config: MultiEdgeConfig) -> Iterator[Case]:
 
 def open_methods(config: MultiEdgeConfig) -> Mapping[str, Method]:
     """One method per way, which prices or makes pictures as the case asks."""
+    from gainnet.generation.memory import Memory
     from gainnet.models.loading import load_model
 
     model_of = lru_cache(maxsize=8)(lambda num_steps: load_model(num_steps=num_steps))
+    memory = Memory()
 
     def evaluate(case: Case, random: Random) -> Row:
         if case.values["num_steps"] is None:
-            return _quality(config, case, model_of(None))
+            return _quality(config, case, model_of(None), memory)
         return _price(config, case, model_of(case.values["num_steps"]))
 
     return dict.fromkeys(COLOURS, evaluate)
@@ -134,13 +137,13 @@ def _price(config: MultiEdgeConfig, case: Case, model: DiffusionModel) -> Row:
     }
 
 
-def _quality(config: MultiEdgeConfig, case: Case, model: DiffusionModel) -> Row:
+def _quality(config: MultiEdgeConfig, case: Case, model: DiffusionModel, memory: Memory) -> Row:
     """Pictures without a channel beside those of one edge, so that what is seen is what sharing does."""
     import torch
 
     from gainnet.core.units import psnr_db_of_mse
     from gainnet.generation.assemble import build_network, build_plan
-    from gainnet.generation.generate import inputs, remembering
+    from gainnet.generation.generate import inputs
     from gainnet.generation.quality import mean_fidelity
     from gainnet.models.scenes import draw_scenes, stream, write_captions
     from gainnet.protocols import channel_free
@@ -153,9 +156,10 @@ def _quality(config: MultiEdgeConfig, case: Case, model: DiffusionModel) -> Row:
     random = Random.of([1000 * case.random_seed + k for k in range(config.num_images)])
     given = inputs(ask, model)
     with torch.inference_mode():
-        plan = remembering(build_plan(ask, model, build_network(ask)))
+        plan = memory.over(build_plan(ask, model, build_network(ask)))
         images = channel_free(plan, given, random)[plan.result]
-        whole = channel_free(Plan(Task.of(model).whole(IMAGE[0]), IMAGE), given, random)[IMAGE]
+        alone = memory.over(Plan(Task.of(model).whole(IMAGE[0]), IMAGE))
+        whole = channel_free(alone, given, random)[IMAGE]
     mse = (images - whole).double().square().mean()
     return {
         "psnr_db_of_one_edge": None if float(mse) < 1e-10 else float(psnr_db_of_mse(mse)),
