@@ -58,7 +58,11 @@ def advise(
             image=image, strength=strength, num_edges=num_edges,
         )  # fmt: skip
         best, trials = try_all(config, deadline_s, watch=tell)
-    because = reasons(best, trials, deadline_s) if best else [f"{t.protocol} is out: {t.reason}" for t in trials]
+    because = (
+        reasons(best, trials, deadline_s, len(CAPTIONS))
+        if best
+        else [f"{t.protocol} is out: {t.reason}" for t in trials]
+    )
     rows = [asdict(trial) for trial in trials]
     name = best.protocol if best else None
     if as_json:

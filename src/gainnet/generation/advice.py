@@ -18,13 +18,23 @@ from gainnet.generation.describe import TWO, takes_edges
 from gainnet.generation.generate import estimate, inputs, open_model
 from gainnet.generation.memory import Memory
 from gainnet.generation.quality import mean_fidelity, ssim
+from gainnet.generation.tables import tabulated
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.network import Network
 from gainnet.protocols import PROTOCOLS, channel_free, execute, pricing
 from gainnet.protocols.plan import Plan
 from gainnet.protocols.task import IMAGE, Task
 
-CAPTIONS = ("a red star above a blue house at sunset", "a green heart", "a large yellow tree at night")
+CAPTIONS = (
+    "a red star above a blue house at sunset",
+    "a green heart",
+    "a large yellow tree at night",
+    "a blue circle left of a red square",
+    "a small purple moon",
+    "a yellow house in fog",
+    "a green triangle above an orange heart",
+    "a large red circle at sunset",
+)
 ENOUGH = 0.05
 """Prompt fidelity below the best that is given up for less energy on the device."""
 SAME_DB = 3.0
@@ -82,7 +92,7 @@ def attempt(config: GenerationConfig, model: DiffusionModel, memory: Memory) -> 
     Raises:
         GainnetError: it does not fit the case.
     """
-    return replace(priced(config, model), **judged(config, model, memory, build_network(config)))
+    return replace(priced(config, model), **judged(config, model, memory, tabulated(build_network(config))))
 
 
 def priced(config: GenerationConfig, model: DiffusionModel) -> Trial:
@@ -167,15 +177,23 @@ def advise(
     return (good[0] if good else None), ordered
 
 
-def reasons(best: Trial, trials: Sequence[Trial], picture_deadline_s: float | None) -> list[str]:
-    """Why the recommended one was taken, as sentences."""
+def reasons(best: Trial, trials: Sequence[Trial], picture_deadline_s: float | None, num_captions: int) -> list[str]:
+    """Why the recommended one was taken, as sentences.
+
+    Args:
+        best: the recommended one.
+        trials: all of them.
+        picture_deadline_s: that was asked for.
+        num_captions: on which they were tried.
+    """
     usable = [trial for trial in trials if not trial.reason]
     excluded = [f"{trial.protocol} is out: {trial.reason}" for trial in trials if trial.reason]
-    judged = "prompt fidelity" if best.prompt_fidelity is not None else "PSNR"
+    fidelity = f"prompt fidelity (at most {ENOUGH:g} less)"
+    measure = fidelity if best.prompt_fidelity is not None else f"PSNR (at most {SAME_DB:g} dB less)"
     in_time = "" if picture_deadline_s is None else f" and are there within {picture_deadline_s:g} s in 95 % of cases"
     return [
         f"{len(usable)} of {len(trials)} protocols fit the memory{in_time}",
-        f"{len(_about_the_best(usable))} of them are about as good as the best by {judged}",
+        f"{len(_about_the_best(usable))} are about as good as the best by {measure}, on {num_captions} captions",
         f"of these {best.protocol} takes least energy of the device: {_energy_j(best):.3g} J",
         *excluded,
     ]

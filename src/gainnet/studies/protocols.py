@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Literal, final
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from gainnet.models.diffusion import DiffusionModel
     from gainnet.network import Network
     from gainnet.protocols import Plan
-    from gainnet.radio.link import AnyLink
 
 METHODS = (
     "centralized", "device_only", "uieg", "eiug", "ciag", "esuc", "uidg", "diug", "dsuc", "uidcg", "dcsuc",
@@ -150,6 +149,7 @@ def _trial(
     from gainnet.core.errors import PlanError
     from gainnet.generation.advice import judged, priced
     from gainnet.generation.assemble import build_network
+    from gainnet.generation.tables import tabulated
 
     with _captions_and_picture(config, case) as (prompts, path):
         ask = asked(config, case, prompts)
@@ -163,19 +163,6 @@ def _trial(
             seen[key] = judged(ask, model, memory, tabulated(build_network(ask)))
     row = cost | seen[key]
     return {key: value for key, value in row.items() if key != "protocol"}
-
-
-def tabulated(network: Network) -> Network:
-    """The same network, where measured tables say which codewords fail, instead of decoding every one."""
-    from gainnet.radio import DigitalLink, TabulatedLink
-
-    def faster(link: AnyLink) -> AnyLink:
-        if not isinstance(link, DigitalLink):
-            return link
-        return TabulatedLink(**{each.name: getattr(link, each.name) for each in fields(link)})
-
-    links = {pair: tuple(faster(link) for link in bearers) for pair, bearers in network.links.items()}
-    return replace(network, links=links)
 
 
 def _captions_and_picture(config: ProtocolsConfig, case: Case):  # type: ignore[no-untyped-def]
@@ -211,6 +198,7 @@ def _losses(config: ProtocolsConfig, case: Case, model: DiffusionModel, memory: 
 
     from gainnet.generation.assemble import build_network, build_plan
     from gainnet.generation.generate import inputs
+    from gainnet.generation.tables import tabulated
 
     edges, cooperation = int(case.values["num_edges"] or NUM_EDGES), case.values["cooperation"]
     ask = replace(
