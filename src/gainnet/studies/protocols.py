@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, final
 from pydantic import Field
 
 from gainnet.core.randomness import Random
-from gainnet.studies.figures import BLUE, GREEN, ORANGE, panels
 from gainnet.studies.presets import CATALOG
+from gainnet.studies.protocols_drawing import draw
 from gainnet.studies.study import Case, Method, Row, Study, Value
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
     from torch import Tensor
 
     from gainnet.generation import GenerationConfig
@@ -271,30 +270,6 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     if lost.empty:
         return {"delivered_share": None}
     return {"delivered_share": float(lost["num_delivered"].sum() / lost["num_kills"].sum())}
-
-
-def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
-    """Prompt fidelity against device energy, per task and device: which protocol when."""
-    rows = table[(table["task"] != LOSS) & table["device_energy_j"].notna()]
-    pairs = list(rows[["task", "hardware"]].drop_duplicates().itertuples(index=False))
-    if not pairs:
-        return
-    note = "energy of the device as priced; two edges where a protocol takes several; means over random seeds"
-    figure, axes = panels(1, len(pairs), "Which protocol when?", note)
-    snrs = sorted(rows["snr_db"].unique())
-    colours = dict(zip(snrs, (ORANGE, BLUE, GREEN), strict=False))
-    for ax, (task, hardware) in zip(axes, pairs, strict=True):
-        part = rows[(rows["task"] == task) & (rows["hardware"] == hardware)]
-        means = part.groupby(["snr_db", "method"])[["device_energy_j", "prompt_fidelity"]].mean().reset_index()
-        for snr_db, group in means.groupby("snr_db"):
-            x, y = group["device_energy_j"].clip(lower=1e-6), group["prompt_fidelity"]
-            ax.plot(x, y, "o", color=colours.get(snr_db, BLUE), label=f"{snr_db:g} dB")
-            for name, a, b in zip(group["method"], x, y, strict=True):
-                ax.annotate(str(name), (a, b), textcoords="offset points", xytext=(4, 3), fontsize=6)
-        ax.set(xscale="log", xlabel="energy of the device [J]", title=f"{task.replace('_', '-')}, {hardware}")
-    axes[0].set_ylabel("prompt fidelity")
-    axes[-1].legend(fontsize=7)
-    yield "which_when", figure
 
 
 PROTOCOLS_STUDY = Study(
