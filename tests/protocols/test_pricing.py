@@ -30,7 +30,7 @@ def test_an_unknown_price_list_is_named():
 @pytest.mark.parametrize("name", ["sd15", "sdxl"])
 def test_the_tables_are_what_torch_counts(name):
     from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     with torch.device("meta"):
         size = {"sd15": 64, "sdxl": 128}[name]
@@ -46,13 +46,14 @@ def test_the_tables_are_what_torch_counts(name):
                 hidden_act="quick_gelu",
             )
         )  # fmt: skip
-        big = CLIPTextModel(
+        big = CLIPTextModelWithProjection(
             CLIPTextConfig(
                 hidden_size=1280,
                 intermediate_size=5120,
                 num_hidden_layers=32,
                 num_attention_heads=20,
                 hidden_act="gelu",
+                projection_dim=1280,
             )
         )
         encoders = {"sd15": (large,), "sdxl": (large, big)}[name]
