@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from gainnet.codecs import MatchedSeed
 from gainnet.core.randomness import Random
 from gainnet.network import Network, cell, profile
 from gainnet.protocols import PROTOCOLS, execute, pricing
@@ -43,6 +44,12 @@ def test_plan_over_ideal_links(name: str, desk: Desk) -> None:
     num_edges = 2 if name in SEVERAL else 1
     inputs, net = desk.inputs(False), network(BEARERS["ideal"], num_edges)
     check_plan(desk.plan(name, num_edges), net, inputs, RANDOM, pricing("sd15"))
+
+
+@pytest.mark.parametrize("bearers", BEARERS)
+def test_a_plan_with_a_matched_hand_over(bearers: str, desk: Desk) -> None:
+    plan = desk.plan("ciag", midway_codec=MatchedSeed())
+    check_plan(plan, network(BEARERS[bearers], 1), desk.inputs(False), RANDOM, pricing("sd15"))
 
 
 @pytest.mark.slow

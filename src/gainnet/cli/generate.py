@@ -37,7 +37,9 @@ SchedulerName = Annotated[str, typer.Option("--scheduler", help="round_robin or 
 CodecOf = Annotated[
     list[str] | None,
     typer.Option(
-        "--codec", help="seed=raw|linear|digital|float32, image=webp|avif|jpeg|png|raw_pixels, or KIND=module:Class."
+        "--codec",
+        help="seed=raw|linear|digital|float32, midway=matched|raw|uniform, image=webp|avif|jpeg|png|raw_pixels, or "
+        "KIND=module:Class.",
     ),
 ]
 NumChannelUses = Annotated[int | None, typer.Option(help="Complex channel uses per picture of the content transfer.")]

@@ -92,7 +92,9 @@ def attempt(config: GenerationConfig, model: DiffusionModel, memory: Memory) -> 
     Raises:
         GainnetError: it does not fit the case.
     """
-    return replace(priced(config, model), **judged(config, model, memory, tabulated(build_network(config))))
+    cost = priced(config, model)
+    found = judged(config, model, memory, tabulated(build_network(config)))
+    return replace(cost, psnr_db=found["psnr_db"], ssim=found["ssim"], prompt_fidelity=found["prompt_fidelity"])
 
 
 def priced(config: GenerationConfig, model: DiffusionModel) -> Trial:

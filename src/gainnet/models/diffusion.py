@@ -195,7 +195,7 @@ class Denoiser:
     def _flops_per_pass(self) -> float:
         unet, encoder = self.pipeline.unet, self.pipeline.text_encoder
         tokens = self.pipeline.tokenizer.model_max_length, encoder.config.hidden_size
-        return _flops_of(type(unet), unet.to_json_string(), self.latent.shape, tokens)
+        return _flops_of(unet.__class__, unet.to_json_string(), self.latent.shape, tokens)
 
 
 @lru_cache(maxsize=64)

@@ -79,11 +79,11 @@ class ProtocolsConfig:
 
 def cases(config: ProtocolsConfig) -> Iterator[Case]:
     """Losses with the first random seed, then every protocol in every situation."""
-    for method in config.loss_protocols:
+    for killed in config.loss_protocols:
         for num_edges in config.loss_edges:
-            for cooperation in ways(method, num_edges):
+            for cooperation in ways(killed, num_edges):
                 loss: dict[str, Value] = {"num_edges": num_edges, "cooperation": cooperation}
-                yield Case(method, VALUES | {"task": LOSS} | loss, config.random_seeds[0])
+                yield Case(killed, VALUES | {"task": LOSS} | loss, config.random_seeds[0])
     for random_seed in config.random_seeds:
         for task in config.tasks:
             for method in config.methods:
@@ -160,7 +160,7 @@ def _trial(
         key = case.method, case.values["task"], case.values["snr_db"], case.random_seed
         if key not in seen:
             seen[key] = judged(ask, model, memory, tabulated(build_network(ask)))
-    row = cost | seen[key]
+    row = {**cost, **seen[key]}
     return {key: value for key, value in row.items() if key != "protocol"}
 
 

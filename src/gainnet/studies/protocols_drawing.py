@@ -63,6 +63,8 @@ def _cloud(ax: Axes, means: pd.DataFrame) -> None:
 
 def _recommended(chosen: pd.DataFrame) -> Figure:
     """A cell per situation: protocol, energy of the device, time that 95 % of pictures stay below."""
+    from matplotlib.transforms import Bbox
+
     snrs = sorted(chosen["snr_db"].unique())
     pairs = list(chosen[["task", "hardware"]].drop_duplicates().itertuples(index=False))
     note = (
@@ -77,7 +79,7 @@ def _recommended(chosen: pd.DataFrame) -> Figure:
         rowLabels=[f"{task.replace('_', '-')}\n{hardware}" for task, hardware in pairs],
         colLabels=[f"{snr_db:g} dB" for snr_db in snrs],
         cellLoc="center",
-        bbox=(0.25, 0.0, 0.75, 1.0),
+        bbox=Bbox.from_bounds(0.25, 0.0, 0.75, 1.0),
     )
     drawn.set_fontsize(9)
     return figure
