@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 ENOUGH = 0.05
 """Prompt fidelity below the best that is given up for less energy of the device, as `gainnet advise` does."""
 SITUATION = ["task", "hardware", "snr_db"]
+GOALS = {"device_energy_j": "energy of the device", "num_channel_uses": "channel uses", "duration_p95_s": "time"}
+RELIEF = 0.5
+"""Of the energy that drawing alone takes: who saves channel uses has to save the device at least the rest, or else
+sending nothing would always win."""
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
@@ -22,22 +26,30 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     rows = table[table["snr_db"].notna()]
     if "device_energy_j" not in rows or rows["device_energy_j"].isna().all():
         return
-    means = rows.groupby([*SITUATION, "method"])[["device_energy_j", "prompt_fidelity", "duration_p95_s"]].mean()
+    rows = rows.assign(num_channel_uses=rows["num_channel_uses_up"] + rows["num_channel_uses_down"])
+    means = rows.groupby([*SITUATION, "method"])[[*GOALS, "prompt_fidelity"]].mean()
     means = means.dropna(subset=["device_energy_j"]).reset_index()
     yield "energy_and_fidelity", _clouds(means)
-    yield "which_when", _recommended(which_when(means))
+    yield "which_when", _recommended(means)
 
 
-def which_when(means: pd.DataFrame) -> pd.DataFrame:
-    """Per situation the protocol that takes least energy of the device among those about as true to the prompt as the
-    best; a row per situation.
+def which_when(means: pd.DataFrame, goal: str) -> pd.DataFrame:
+    """Per situation the protocol that spends least of something among those about as true to the prompt as the best.
 
     Args:
-        means: columns task, hardware, snr_db, method, device_energy_j, prompt_fidelity, duration_p95_s.
+        means: columns task, hardware, snr_db, method, prompt_fidelity, device_energy_j, num_channel_uses,
+            duration_p95_s.
+        goal: column of what is to be spent least; of equals, the one with least energy of the device. Of those that save
+            channel uses only the ones count that take at most half of the energy of `device_only`, where that was
+            tried.
     """
     best = means.groupby(SITUATION)["prompt_fidelity"].transform("max")
     good = means[means["prompt_fidelity"] >= best - ENOUGH]
-    return good.loc[good.groupby(SITUATION)["device_energy_j"].idxmin()]
+    if goal == "num_channel_uses":
+        alone = means[means["method"] == "device_only"].set_index(SITUATION)["device_energy_j"].rename("alone_j")
+        joined = good.join(alone, on=SITUATION)
+        good = joined[~(joined["device_energy_j"] > RELIEF * joined["alone_j"])]
+    return good.sort_values([goal, "device_energy_j"]).groupby(SITUATION, as_index=False).first()
 
 
 def _clouds(means: pd.DataFrame) -> Figure:
@@ -61,29 +73,38 @@ def _cloud(ax: Axes, means: pd.DataFrame) -> None:
             ax.annotate(str(name), (a, b), textcoords="offset points", xytext=(4, 3), fontsize=6)
 
 
-def _recommended(chosen: pd.DataFrame) -> Figure:
-    """A cell per situation: protocol, energy of the device, time that 95 % of pictures stay below."""
-    from matplotlib.transforms import Bbox
-
-    snrs = sorted(chosen["snr_db"].unique())
-    pairs = list(chosen[["task", "hardware"]].drop_duplicates().itertuples(index=False))
+def _recommended(means: pd.DataFrame) -> Figure:
+    """Axes per task and device; a row per thing that is scarce, a cell per SNR: protocol, energy, uses, time."""
+    pairs = list(means[["task", "hardware"]].drop_duplicates().itertuples(index=False))
     note = (
-        f"least energy of the device among those within {ENOUGH:g} of the best prompt fidelity; energy, 95 % of times"
+        f"among protocols within {ENOUGH:g} of the best prompt fidelity; energy of the device, uses up and down, "
+        f"95 % of times\nchannel uses: among those that take at most {RELIEF:g} of the energy of device_only"
     )
-    figure, (ax,) = panels(1, 1, "Which protocol when?", note)
-    ax.axis("off")
-    said = {tuple(row[key] for key in SITUATION): _cell(row) for _, row in chosen.iterrows()}
-    cells = [[said.get((task, hardware, snr_db), "–") for snr_db in snrs] for task, hardware in pairs]
-    drawn = ax.table(
-        cellText=cells,
-        rowLabels=[f"{task.replace('_', '-')}\n{hardware}" for task, hardware in pairs],
-        colLabels=[f"{snr_db:g} dB" for snr_db in snrs],
-        cellLoc="center",
-        bbox=Bbox.from_bounds(0.25, 0.0, 0.75, 1.0),
-    )
-    drawn.set_fontsize(9)
+    figure, axes = panels(len(pairs), 1, "Which protocol spends least of what is scarce?", note)
+    figure.set_figwidth(9.0)
+    for ax, (task, hardware) in zip(axes, pairs, strict=True):
+        part = means[(means["task"] == task) & (means["hardware"] == hardware)]
+        _tabled(ax, part, f"{task.replace('_', '-')}, {hardware}")
     return figure
 
 
+def _tabled(ax: Axes, means: pd.DataFrame, title: str) -> None:
+    from matplotlib.transforms import Bbox
+
+    snrs = sorted(means["snr_db"].unique())
+    cells = []
+    for goal in GOALS:
+        said = {row["snr_db"]: _cell(row) for _, row in which_when(means, goal).iterrows()}
+        cells.append([said.get(snr_db, "–") for snr_db in snrs])
+    ax.axis("off")
+    ax.set_title(title, fontsize=10)
+    columns = [f"{snr_db:g} dB" for snr_db in snrs]
+    where = Bbox.from_bounds(0.22, 0.0, 0.78, 1.0)
+    drawn = ax.table(cells, rowLabels=list(GOALS.values()), colLabels=columns, cellLoc="center", bbox=where)
+    drawn.auto_set_font_size(False)
+    drawn.set_fontsize(8)
+
+
 def _cell(row: pd.Series) -> str:
-    return f"{row['method']}\n{row['device_energy_j']:.2g} J, {row['duration_p95_s']:.2g} s"
+    costs = f"{row['device_energy_j']:.2g} J, {row['num_channel_uses']:,.0f} uses, {row['duration_p95_s']:.2g} s"
+    return f"{row['method']}\n{costs}"
