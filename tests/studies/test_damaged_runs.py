@@ -112,7 +112,7 @@ def cut_off(folder: Path, num_rows: int, change: dict[str, Any]) -> None:
     """Makes of a finished run one that was killed after `num_rows` cases, begun as `change` says."""
     config = load_config(TOY, "quick")
     with journal(folder / "journal.jsonl") as log:
-        for case, row, wall_s in evaluate(TOY, config, list(TOY.cases(config))[:num_rows]):
+        for case, row, wall_s in evaluate(TOY.open(config), list(TOY.cases(config))[:num_rows]):
             log.append(case, row, wall_s)
     (folder / "table.csv").unlink()
     RunFolder(folder).write_run(RunFolder(folder).read_run() | {"complete": False} | change)

@@ -4,16 +4,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toy_study import TOY, cases
+from toy_study import TOY, ToyConfig, cases
 
-from gainnet.core.errors import ConfigError, GainnetError
+from gainnet.core.errors import ConfigError, GainnetError, MissingExtraError
 from gainnet.studies import compare, draw_figures, find_study, run_study
 from gainnet.studies.journal import journal
 from gainnet.studies.results import RunFolder
-from gainnet.studies.study import Case
+from gainnet.studies.runner import run_study as run_a_study
+from gainnet.studies.study import Case, Method
 
 TOY_NAME = "toy_study:TOY"
 
@@ -134,6 +137,32 @@ def test_settings_decide_the_folder(tmp_path: Path) -> None:
 def test_a_value_listed_twice_raises(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="listed twice"):
         run_study(TOY_NAME, own_settings(tmp_path, "random_seeds = [1, 1]"), tmp_path)
+
+
+def test_a_missing_library_leaves_what_was_there(tmp_path: Path) -> None:
+    def open_nothing(config: ToyConfig) -> Mapping[str, Method]:
+        raise MissingExtraError("peft", "learning")
+
+    lacking = replace(TOY, open=open_nothing)
+    with pytest.raises(MissingExtraError):
+        run_a_study(lacking, "quick", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    whole = run_study(TOY_NAME, "quick", tmp_path)
+    with pytest.raises(MissingExtraError):
+        run_a_study(lacking, "quick", tmp_path, resume=False)
+    assert whole.table_path.is_file()
+
+
+@pytest.mark.parametrize(
+    ("study", "package"), [("learning-cost", "peft"), ("knowledge-loop", "peft"), ("gairom-learning", "sklearn")]
+)
+def test_studies_look_for_their_libraries_first(
+    study: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match="pip install"):
+        run_study(study, "quick", tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unwritable_folder_is_one_line(tmp_path: Path) -> None:

@@ -18,6 +18,15 @@ FORMS: tuple[Form, ...] = ("soft_prompt", "lora", "adapter")
 (Hu et al. 2022), or infused adapters that rescale keys, values and hidden units (Liu et al. 2022)."""
 
 
+def require_peft() -> Any:
+    """The library PEFT; raises `MissingExtraError` when it is not installed."""
+    try:
+        import peft
+    except ImportError:
+        raise MissingExtraError("peft", "learning") from None
+    return peft
+
+
 def attach(model: Any, form: Form, size: int, random_seed: int = 0) -> Any:
     """A model with something to train on a backbone that is locked: that of `model`, which is locked with it.
 
@@ -36,25 +45,26 @@ def attach(model: Any, form: Form, size: int, random_seed: int = 0) -> Any:
     if size < 1:
         raise ConfigError(f"rank: {size} trains nothing; give 1 or more")
     shared: dict[int, Any] = {id(p): p for p in model.parameters()}
+    peft = require_peft()
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers for a property by its old name
         warnings.filterwarnings("ignore", message="fan_in_fan_out")  # it finds out for itself how GPT-2 stores maps
         torch.manual_seed(random_seed)
         try:
-            return _peft().get_peft_model(copy.deepcopy(model, shared), _config(model, form, size))
+            return peft.get_peft_model(copy.deepcopy(model, shared), _config(peft, model, form, size))
         except ValueError as error:
             raise ConfigError(f"form: {form} does not fit this model ({str(error).splitlines()[0]})") from None
 
 
 def values_of_adapter(model: Any) -> dict[str, Tensor]:
     """Copies of what is trained, by PEFT's names."""
-    found: Mapping[str, Tensor] = _peft().get_peft_model_state_dict(model)
+    found: Mapping[str, Tensor] = require_peft().get_peft_model_state_dict(model)
     return {name: x.detach().clone() for name, x in sorted(found.items())}
 
 
 def load_adapter(model: Any, values: Mapping[str, Tensor]) -> None:
     """Copies values into what is trained."""
-    _peft().set_peft_model_state_dict(model, {name: x.float() for name, x in values.items()})
+    require_peft().set_peft_model_state_dict(model, {name: x.float() for name, x in values.items()})
 
 
 def folded(model: Any) -> Any:
@@ -62,8 +72,7 @@ def folded(model: Any) -> Any:
     return copy.deepcopy(model).merge_and_unload()
 
 
-def _config(model: Any, form: Form, size: int) -> Any:
-    peft = _peft()
+def _config(peft: Any, model: Any, form: Form, size: int) -> Any:
     task = "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
     if form == "soft_prompt":
         return peft.PromptTuningConfig(task_type=task, num_virtual_tokens=size)
@@ -71,11 +80,3 @@ def _config(model: Any, form: Form, size: int) -> Any:
         # alpha = rank: the update is B A whatever the rank, so that updates of different ranks are comparable.
         return peft.LoraConfig(task_type=task, r=size, lora_alpha=size, target_modules="all-linear")
     return peft.IA3Config(task_type=task)
-
-
-def _peft() -> Any:
-    try:
-        import peft
-    except ImportError:
-        raise MissingExtraError("peft", "learning") from None
-    return peft

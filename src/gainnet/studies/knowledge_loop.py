@@ -94,7 +94,10 @@ def cases(config: KnowledgeLoopConfig) -> Iterator[Case]:
 
 
 def open_methods(config: KnowledgeLoopConfig) -> Mapping[str, Method]:
-    """The loop, and what it is compared with."""
+    """The loop, and what it is compared with; raises when the library that grows models is not installed."""
+    from gainnet.learning.adapters import require_peft
+
+    require_peft()
     return {
         "loop": lambda case, random: _looped(_Field(config, case.random_seed), random),
         "joint": lambda case, random: _joint(_Field(config, case.random_seed), random),

@@ -102,7 +102,11 @@ def cases(config: LearningCostConfig) -> Iterator[Case]:
 
 
 def open_methods(config: LearningCostConfig) -> Mapping[str, Method]:
-    """All methods are rounds of one algorithm on the same model and texts."""
+    """All methods are rounds of one algorithm on the same model and texts; raises when one lacks its library."""
+    from gainnet.learning.adapters import require_peft
+
+    if set(config.methods) & set(PROMPTS):
+        require_peft()
     return dict.fromkeys(METHODS, lambda case, random: _learned(config, case))
 
 

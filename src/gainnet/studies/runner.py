@@ -16,7 +16,7 @@ from gainnet.core.files import check_writable, write_whole
 from gainnet.studies.journal import Journal, journal
 from gainnet.studies.presets import as_json, load_config
 from gainnet.studies.results import SCHEMA_VERSION, RunFolder, commit, config_hash, damaged, versions
-from gainnet.studies.study import C, Case, Study, evaluate
+from gainnet.studies.study import C, Case, Method, Study, evaluate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,20 +81,19 @@ def run_study(
     Raises:
         ConfigError: the settings are wrong, the folder cannot be written, what it holds is damaged, or it was begun
             with another commit or other packages.
+        MissingExtraError: a library that the methods need is not installed; nothing is written then.
     """
     config = load_config(study, preset)
     check_writable(out)
     decides = {"schema_version": SCHEMA_VERSION, "study": study.name, "config": as_json(config)}
     decides |= {"identity": dict(study.identity(config))}
     folder = RunFolder(out / study.name / config_hash(decides))
-    if not resume:
-        shutil.rmtree(folder.path, ignore_errors=True)
-    run = folder.read_run()
+    run = folder.read_run() if resume else {}
     if run.get("complete"):
         with _trusting(folder):
             return _result(study, folder, run)
     decides |= {"preset": str(preset), "source": source or study.name}
-    return _result(study, folder, _complete(study, config, folder, decides, progress))
+    return _result(study, folder, _complete(study, config, folder, decides, progress, resume))
 
 
 def draw_figures(study: Study[C], path: Path) -> tuple[Path, ...]:
@@ -146,18 +145,21 @@ def _draw(study: Study[C], folder: RunFolder, table: pd.DataFrame) -> tuple[Path
 
 
 def _complete(
-    study: Study[C], config: C, folder: RunFolder, decides: dict[str, Any], progress: Progress
+    study: Study[C], config: C, folder: RunFolder, decides: dict[str, Any], progress: Progress, resume: bool
 ) -> dict[str, Any]:
     """Runs what is missing, then writes table.csv and, last, a run.json that says complete."""
     cases = list(study.cases(config))
     if len({case.key for case in cases}) < len(cases):
         raise ConfigError("config: a swept value or random seed is listed twice; list each once")
     begun = _begun(config, decides, len(cases))
+    methods = study.open(config)  # before anything is written or thrown away: it may find out that something is missing
+    if not resume:
+        shutil.rmtree(folder.path, ignore_errors=True)
     with journal(folder.journal_path) as finished:
         if finished.lines:
             _check_same_origin(folder, begun)
         folder.write_run(begun)
-        _run_missing(study, config, cases, finished, progress)
+        _run_missing(study.name, methods, cases, finished, progress)
         folder.write_table([finished.row(case) for case in cases])
         metrics = summarise(study, folder.read_table())
         run = begun | {"complete": True, "wall_s": round(finished.wall_s, 1), "metrics": metrics}
@@ -173,12 +175,12 @@ def _check_same_origin(folder: RunFolder, present: Mapping[str, Any]) -> None:
         raise ConfigError(f"run: {folder.path} was begun with {', '.join(other)}; give --fresh to start over")
 
 
-def _run_missing(study: Study[C], config: C, cases: list[Case], finished: Journal, progress: Progress) -> None:
+def _run_missing(
+    name: str, methods: Mapping[str, Method], cases: list[Case], finished: Journal, progress: Progress
+) -> None:
     todo = [case for case in cases if case not in finished]
-    progress(len(cases) - len(todo), len(cases), study.name)
-    if not todo:
-        return
-    for num, (case, row, wall_s) in enumerate(evaluate(study, config, todo), len(cases) - len(todo) + 1):
+    progress(len(cases) - len(todo), len(cases), name)
+    for num, (case, row, wall_s) in enumerate(evaluate(methods, todo), len(cases) - len(todo) + 1):
         finished.append(case, row, wall_s)
         progress(num, len(cases), case.method)
 

@@ -83,7 +83,7 @@ class Study(Generic[C]):
         methods: names of all methods.
         metric_names: every metric of every preset; one that a preset does not compute is `None`.
         cases: the cases of a configuration, in the order of the table.
-        open: loads what the methods need, and gives them by name.
+        open: loads what the methods need, and gives them by name; raises when a library is not installed.
         identity: sha256 by name of the weights it reads; other weights make another run.
         summarise: metrics from the table.
         draw: (file name, figure) pairs from the table.
@@ -102,13 +102,12 @@ class Study(Generic[C]):
     draw: Callable[[pd.DataFrame], Iterable[tuple[str, Figure]]]
 
 
-def evaluate(study: Study[C], config: C, todo: Iterable[Case]) -> Iterator[tuple[Case, Row, float]]:
+def evaluate(methods: Mapping[str, Method], todo: Iterable[Case]) -> Iterator[tuple[Case, Row, float]]:
     """Each case with its row and the seconds it took.
 
     Raises:
-        KeyError: a case names a method that the study does not open.
+        KeyError: a case names a method that is not among them.
     """
-    methods = study.open(config)
     for case in todo:
         start_s = time.perf_counter()
         row = methods[case.method](case, Random.of(case.random_seed))
