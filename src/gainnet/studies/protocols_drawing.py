@@ -39,8 +39,8 @@ def which_when(means: pd.DataFrame, goal: str) -> pd.DataFrame:
     Args:
         means: columns task, hardware, snr_db, method, prompt_fidelity, device_energy_j, num_channel_uses,
             duration_p95_s.
-        goal: column of what is to be spent least; of equals, the one with least energy of the device. Of those that save
-            channel uses only the ones count that take at most half of the energy of `device_only`, where that was
+        goal: column of what is to be spent least; of equals, the one with least energy of the device. Of those that
+            save channel uses only the ones count that take at most half of the energy of `device_only`, where that was
             tried.
     """
     best = means.groupby(SITUATION)["prompt_fidelity"].transform("max")
