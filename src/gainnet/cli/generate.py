@@ -51,7 +51,9 @@ NumSteps = Annotated[int | None, typer.Option(help="Sampler steps; the model's o
 GuidanceScale = Annotated[float | None, typer.Option(help="Classifier-free guidance; the model's own default.")]
 TorchDevice = Annotated[str, typer.Option(help="Where torch runs, e.g. cpu or cuda.")]
 PictureFile = Annotated[str | None, typer.Option("--image", help="A picture of the device's to change, of any size.")]
-Strength = Annotated[float, typer.Option(help="How much of the picture is changed, above 0 to 1.")]
+Strength = Annotated[
+    float | None, typer.Option(help="How much of the picture is changed, above 0 to 1.", show_default="0.6")
+]
 NumEdges = Annotated[int, typer.Option(help="Edges that share the air; for protocols with several.")]
 NetworkFile = Annotated[str | None, typer.Option("--network", help="A .toml file of nodes, media and links.")]
 Cut = Annotated[int | None, typer.Option(help="Sampler steps before the hand-over; the protocol's own choice.")]
@@ -80,7 +82,7 @@ def generate(
     torch_device: TorchDevice = "cpu",
     online: Online = False,
     image: PictureFile = None,
-    strength: Strength = 0.6,
+    strength: Strength = None,
     num_edges: NumEdges = 1,
     network: NetworkFile = None,
     cut: Cut = None,
@@ -134,7 +136,7 @@ def estimate(
     torch_device: TorchDevice = "cpu",
     online: Online = False,
     image: PictureFile = None,
-    strength: Strength = 0.6,
+    strength: Strength = None,
     num_edges: NumEdges = 1,
     network: NetworkFile = None,
     cut: Cut = None,
@@ -204,6 +206,8 @@ def _config(options: Mapping[str, Any]) -> GenerationConfig:
     codec = dict(pairs)
     if len(codec) < len(pairs):
         raise ConfigError("codec: a kind is given twice; give each once")
+    if options["strength"] is not None and options["image"] is None:
+        raise ConfigError("strength: there is no picture to change; give --image FILE or leave it out")
     from gainnet.generation import GenerationConfig
 
     listed = ("prompts", "codec", "failures")
@@ -263,6 +267,8 @@ def _print_report(report: Mapping[str, Any]) -> None:
 
 def _print_generation(summary: Mapping[str, Any], out: Path) -> None:
     _print_report(summary["report"])
+    if lost := [step["label"] for step in summary["report"]["steps"] if not step["delivered"]]:
+        typer.echo(f"not delivered in full, and concealed: {'; '.join(lost)}")
     for recovery in summary["report"]["recoveries"]:
         reused = ", ".join(recovery["reused"]) or "nothing"
         typer.echo(

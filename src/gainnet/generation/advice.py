@@ -138,7 +138,7 @@ def judged(
     random = Random.of([config.random_seed + item for item in range(len(config.prompts))])
     with torch.inference_mode():
         places, _ = execute(memory.over(plan), given, network, random, pricing(config.priced_as))
-        whole = Plan(Task.of(model, None if config.image is None else config.strength).whole(IMAGE[0]), IMAGE)
+        whole = Plan(Task.of(model, config.picture_strength).whole(IMAGE[0]), IMAGE)
         reference = channel_free(memory.over(whole), given, random)[IMAGE]
         images = places[plan.result]
         return {
@@ -165,6 +165,8 @@ def advise(
         model: an opened model.
         watch: told every protocol before it is tried.
     """
+    # What is wrong with the case itself is said once, not of every protocol.
+    build_network(config)
     opened = open_model(config) if model is None else model
     memory, trials = Memory(), []
     for name, protocol in PROTOCOLS.items():

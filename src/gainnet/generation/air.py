@@ -15,7 +15,7 @@ from gainnet.core.units import db_to_linear
 from gainnet.generation.config import IDEAL, GenerationConfig
 from gainnet.network.hardware import Hardware
 from gainnet.network.sharing import shared_channel
-from gainnet.radio import AWGN, CHANNELS, AnalogLink, DigitalLink, IdealLink, Selective, SnrTrace
+from gainnet.radio import AWGN, CHANNELS, AnalogLink, DigitalLink, IdealLink, Rayleigh, Selective, SnrTrace
 from gainnet.radio.air import observe
 from gainnet.radio.channel import Channel, coherent_uses
 from gainnet.radio.link import AnyLink
@@ -51,24 +51,44 @@ def mean_snr_db(config: GenerationConfig) -> float:
     return config.snr_db if config.trace is None else _read_trace(config.trace).mean_snr_db
 
 
-def block_length(config: GenerationConfig) -> int:
+def block_length(downlink: AnyLink) -> int:
     """Channel uses of which one report speaks."""
-    return sys.maxsize if config.fading == IDEAL else coherent_uses(channel_of(config))
+    return coherent_uses(downlink.channel) if isinstance(downlink, DigitalLink) else sys.maxsize
 
 
-def typical_snrs(config: GenerationConfig) -> tuple[float, ...]:
-    """Equally likely linear SNRs of a block: one without fading, quantiles for Rayleigh, draws for all others."""
-    mean = db_to_linear(mean_snr_db(config))
-    if config.fading == IDEAL or (config.fading == "awgn" and config.trace is None):
+def typical_snrs(downlink: AnyLink) -> tuple[float, ...]:
+    """Equally likely linear SNRs of a block: one without fading, quantiles for Rayleigh, draws for all others.
+
+    >>> typical_snrs(IdealLink())
+    (1.0,)
+    """
+    if not isinstance(downlink, DigitalLink):
+        return (1.0,)
+    mean, channel = db_to_linear(downlink.snr_db), downlink.channel
+    if isinstance(channel, AWGN):
         return (mean,)
-    if config.fading == "rayleigh" and config.trace is None and config.num_devices == 1:
+    if isinstance(channel, Rayleigh):
         return typical_rayleigh_snrs(mean)
-    channel = channel_of(config)
     if isinstance(channel, Selective):
-        link = AnalogLink(channel, mean_snr_db(config))
+        link = AnalogLink(channel, downlink.snr_db)
         return tuple(observe(link, Random.of(range(NUM_DRAWN_STATES))).reported_snr.tolist())
     gains = guarded("fading", channel.first_gain, Random.of(range(NUM_DRAWN_STATES)))
     return tuple((mean * gains.abs().square()).tolist())
+
+
+def heard(config: GenerationConfig, downlink: AnyLink) -> tuple[str, float]:
+    """Name of the fading and mean SNR in dB of the link that the content came over, wherever they were asked for.
+
+    >>> heard(GenerationConfig(("a red star",), fading="rayleigh", snr_db=5.0), DigitalLink(AWGN(), 5.0))
+    ('rayleigh', 5.0)
+    """
+    if not isinstance(downlink, DigitalLink):
+        return IDEAL, config.snr_db
+    if config.trace is not None:
+        return "trace", downlink.snr_db
+    known = (name for name, kind in CHANNELS.items() if type(downlink.channel) is kind)
+    name = config.fading if config.network is None else next(known, type(downlink.channel).__name__.lower())
+    return name, downlink.snr_db
 
 
 @lru_cache(maxsize=4)

@@ -192,7 +192,7 @@ def _midway_step(plan: Plan, codec: AnyCodec, config: GenerationConfig, model: D
     """Steps of the whole sampler before the latent that a codec carries, read off its name; see `Task.latent`."""
     sent = [step.tensor for step in plan.steps if isinstance(step, Transfer) and step.codec is codec]
     taken = [int(found.group(1)) for tensor in sent if (found := re.search(r"\[(\d+)\]$", tensor))]
-    first = Task.of(model, None if config.image is None else config.strength).denoiser.start
+    first = Task.of(model, config.picture_strength).denoiser.start
     return first + taken[0] if taken else 0
 
 
@@ -215,7 +215,7 @@ def options_of(protocol: Callable[..., Plan], config: GenerationConfig, network:
     if "edges" not in takes and len(network.edges) > 1:
         several = ", ".join(key for key, p in PROTOCOLS.items() if "edges" in inspect.signature(p).parameters)
         raise ConfigError(f"num_edges: {name} has no use for {len(network.edges)} edges; give 1 or one of {several}")
-    strength = None if config.image is None else config.strength
+    strength = config.picture_strength
     asked: dict[str, Any] = {"cut": config.cut, "cooperation": config.cooperation, "strength": strength}
     given = {option: value for option, value in asked.items() if value is not None}
     if misfits := [option for option in given if option not in takes]:
@@ -254,12 +254,13 @@ def codecs_of(protocol: Callable[..., Plan]) -> tuple[str, ...]:
 
 
 def _content(config: GenerationConfig, model: DiffusionModel, network: Network) -> Content:
+    downlink = network.link(network.edges[0], DEVICE, Bits)
     return Content(
         model,
         config.num_channel_uses,
-        network.link(network.edges[0], DEVICE, Bits),
-        typical_snrs(config),
-        block_length(config),
+        downlink,
+        typical_snrs(downlink),
+        block_length(downlink),
         sum(len(prompt.encode()) for prompt in config.prompts) / len(config.prompts),
     )
 

@@ -11,6 +11,7 @@ from gainnet.core.errors import ConfigError
 MIN_SNR_DB, MAX_SNR_DB = -60.0, 100.0
 MAX_CHANNEL_USES = 10_000_000
 MAX_PROMPT_BYTES = 2048
+DEFAULT_STRENGTH = 0.6
 MAX_REPORT_DELAY = 1_000_000
 IDEAL = "ideal"
 MAX_EDGES = 16
@@ -41,7 +42,7 @@ class GenerationConfig:
         torch_device: where torch runs.
         online: whether a hub id may be downloaded.
         image: a picture file of the device's, of any size, for image-to-image; text-to-image when `None`.
-        strength: share of the steps that change that picture, above 0 to 1.
+        strength: share of the steps that change that picture, above 0 to 1; `DEFAULT_STRENGTH` when `None`.
         num_edges: edges of the cell, 1 to 16; they share the air.
         network: a .toml file of nodes, media and links instead of a cell; see `network_of`.
         cut: steps of the sampler before the hand-over; the protocol's own choice when `None`.
@@ -80,7 +81,7 @@ class GenerationConfig:
     torch_device: str = "cpu"
     online: bool = False
     image: str | None = None
-    strength: float = 0.6
+    strength: float | None = None
     num_edges: int = 1
     network: str | None = None
     cut: int | None = None
@@ -93,6 +94,11 @@ class GenerationConfig:
     harq: Literal["none", "ir"] = "none"
     num_devices: int = 1
     scheduler: str = "round_robin"
+
+    @property
+    def picture_strength(self) -> float | None:
+        """Strength of image-to-image; `None` without a picture."""
+        return None if self.image is None else DEFAULT_STRENGTH if self.strength is None else self.strength
 
     def __post_init__(self) -> None:
         if not self.prompts:
@@ -122,8 +128,8 @@ class GenerationConfig:
             raise ConfigError(f"harq: {self.harq!r} is unknown; choose none or ir")
 
     def _check_edges(self) -> None:
-        if not 0.0 < self.strength <= 1.0:
-            raise ConfigError(f"strength: {self.strength} is outside 0 to 1; 1 keeps nothing of the picture")
+        if self.strength is not None and not 0.0 < self.strength <= 1.0:
+            raise ConfigError(f"strength: {self.strength} is not above 0 and at most 1; 1 keeps nothing of the picture")
         if not 1 <= self.num_edges <= MAX_EDGES:
             raise ConfigError(f"num_edges: {self.num_edges} is outside 1 to {MAX_EDGES}")
         if self.network is not None and self.num_edges != 1:

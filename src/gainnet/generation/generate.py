@@ -16,8 +16,8 @@ from gainnet.core.plugins import find, guarded
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.text import text_to_tensor
-from gainnet.core.types import NodeId, Place, Spec
-from gainnet.generation.air import typical_snrs
+from gainnet.core.types import Bits, NodeId, Place, Spec
+from gainnet.generation.air import heard, typical_snrs
 from gainnet.generation.assemble import assemble, build_network
 from gainnet.generation.baseline import Baseline, best_image_codec
 from gainnet.generation.config import IDEAL, GenerationConfig
@@ -27,6 +27,7 @@ from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.models.remembered import Remembered
 from gainnet.network.network import Network
+from gainnet.network.scenario import DEVICE
 from gainnet.protocols import channel_free, execute, pricing
 from gainnet.protocols import estimate as estimate_plan
 from gainnet.protocols.plan import Compute, Plan
@@ -47,6 +48,9 @@ class Generation:
         quality: against the references.
         baseline: the best image codec over the same air; `None` where there is nothing to compare.
         wall_s: measured time of the run on this machine.
+        fading: name of the fading that the content met.
+        snr_db: mean SNR that the content met, of a network file or a trace where there is one.
+        num_edges: edges of the network.
     """
 
     config: GenerationConfig
@@ -57,6 +61,9 @@ class Generation:
     quality: Quality
     baseline: Baseline | None
     wall_s: float
+    fading: str
+    snr_db: float
+    num_edges: int
 
 
 def open_model(config: GenerationConfig) -> DiffusionModel:
@@ -91,8 +98,8 @@ def generate(
     config = dealt(config)
     opened = open_model(config) if model is None else model
     network = build_network(config)
-    _check_failures(config, network)
     plan, codecs = assemble(config, opened, network)
+    _check_failures(config, network, plan)
     plan, given = remembering(plan), inputs(config, opened)
     random = Random.of([config.random_seed + item for item in range(len(config.prompts))])
     begin_s = time.perf_counter()
@@ -105,7 +112,8 @@ def generate(
         judged = quality(images, references, config.prompts)
         compared = config.fading != IDEAL and "image" not in codecs
         baseline = _baseline(config, network, references, random, report, judged) if compared else None
-    return Generation(config, codecs, images, references, report, judged, baseline, wall_s)
+    air = heard(config, network.link(network.edges[0], DEVICE, Bits))
+    return Generation(config, codecs, images, references, report, judged, baseline, wall_s, *air, len(network.edges))
 
 
 def estimate(config: GenerationConfig, model: DiffusionModel | None = None) -> Report:
@@ -142,10 +150,14 @@ def inputs(config: GenerationConfig, model: DiffusionModel) -> dict[Place, Tenso
     return given | {PICTURE: picture.expand(len(config.prompts), *picture.shape)}
 
 
-def _check_failures(config: GenerationConfig, network: Network) -> None:
+def _check_failures(config: GenerationConfig, network: Network, plan: Plan) -> None:
     for node, _ in config.failures:
         if node not in network.edges:
             raise ConfigError(f"fail: {node!r} is no edge of the network; choose one of {', '.join(network.edges)}")
+    # Later deaths are counted over the fallback, too.
+    first = min((step for _, step in config.failures), default=0)
+    if first > len(plan.steps):
+        raise ConfigError(f"fail: step {first} is after the end; the plan has {len(plan.steps)} steps")
 
 
 def remembering(plan: Plan) -> Plan:
@@ -164,4 +176,5 @@ def _baseline(
     uses = report.num_channel_uses("down") / len(config.prompts)
     if uses == 0:
         return None
-    return best_image_codec(network, references, uses, judged.psnr_db, typical_snrs(config), random)
+    downlink = network.link(network.edges[0], DEVICE, Bits)
+    return best_image_codec(network, references, uses, judged.psnr_db, typical_snrs(downlink), random)

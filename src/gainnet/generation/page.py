@@ -44,6 +44,7 @@ PAGE = Template("""<!doctype html>
 <p class="note">$subtitle</p>
 <img class="compare" alt="side by side" src="data:image/png;base64,$compared">
 <div class="tiles">$tiles</div>
+$troubles
 <h2>Time line</h2>
 <p class="note">Blue: computation, orange: the air. Priced as $priced_as on $hardware and $edge_hardware; a step starts
 when its inputs are there and its node or medium is free.</p>
@@ -86,10 +87,11 @@ def page(generation: Generation, summary: dict[str, Any], compared: bytes, image
     return PAGE.substitute(
         title=escape(first),
         subtitle=escape(
-            f"{config.protocol}, {config.fading} at {config.snr_db:g} dB, random seed {config.random_seed}"
+            f"{config.protocol}, {generation.fading} at {generation.snr_db:.4g} dB, random seed {config.random_seed}"
         ),
         compared=_base64(compared),
         tiles=_tiles(summary),
+        troubles=_troubles(report),
         priced_as=escape(report["priced_as"]),
         hardware=escape(config.hardware),
         edge_hardware=escape(config.edge_hardware),
@@ -102,13 +104,17 @@ def page(generation: Generation, summary: dict[str, Any], compared: bytes, image
     )
 
 
-def _subtitle(generation: Generation) -> str:
-    config = generation.config
-    codecs = ", ".join(f"{kind} as {name}" for kind, name in generation.codecs.items())
-    air = f"{config.fading} at {config.snr_db:g} dB"
-    return (
-        f"{config.protocol}, {air}; {codecs or 'nothing sent'}; model {config.model}, random seed {config.random_seed}"
-    )
+def _troubles(report: dict[str, Any]) -> str:
+    """What was lost on the way and how the plan went on; nothing when all went well."""
+    lost = [step["label"] for step in report["steps"] if not step["delivered"]]
+    lines = [f"not delivered in full, and concealed: {'; '.join(lost)}"] if lost else []
+    for recovery in report["recoveries"]:
+        reused = ", ".join(recovery["reused"]) or "nothing"
+        lines.append(
+            f"{', '.join(recovery['lost'])} lost, noticed after {recovery['start_s'] * 1e3:.1f} ms; "
+            f"{', '.join(recovery['ran_on']) or 'nobody'} computed on, with {reused}"
+        )
+    return "".join(f'<p class="note"><b>{escape(line)}</b></p>' for line in lines)
 
 
 def _tiles(summary: dict[str, Any]) -> str:

@@ -53,10 +53,10 @@ def to_json(generation: Generation, image_path: Path | None) -> dict[str, Any]:
         "prompt": config.prompts[0] if len(config.prompts) == 1 else list(config.prompts),
         "model": config.model,
         "codec": dict(generation.codecs),
-        "fading": config.fading,
-        "snr_db": config.snr_db,
+        "fading": generation.fading,
+        "snr_db": generation.snr_db,
         "random_seed": config.random_seed,
-        "num_edges": config.num_edges,
+        "num_edges": generation.num_edges,
         "image_path": None if image_path is None else str(image_path),
         "wall_s": generation.wall_s,
         "quality": {
