@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from gainnet.cli import app
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, MissingExtraError, ModelError
+from gainnet.learning.adapters import Form, attach
+from gainnet.learning.config import open_model
 from gainnet.models.language import load_language_model, save_language_model, small_decoder, word_tokenizer
+from gainnet.radio import CHANNELS
 
 
 def run(*arguments: str) -> Any:
@@ -38,6 +43,43 @@ def test_mistakes_leave_nothing(option: tuple[str, str], tmp_path: Path) -> None
     assert isinstance(found.exception, ConfigError)
     assert option[0].removeprefix("--") in str(found.exception)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["fedavg", "--cut", "embedding_only"], "cut: fedavg has none; .* fsl or fsl_averaged"),
+        (["lora", "--codec", "int8"], "codec: lora has none"),
+        (["fsl", "--rank", "2"], "rank: fsl has none; .* soft_prompt or lora"),
+        (["adapter", "--rank", "4"], "rank: adapter has none"),
+        (["fsl", "--link", "ideal", "--fading", "rayleigh"], "fading: an ideal link has none"),
+        (["fsl", "--texts", "a.txt", "--domain", "oncology"], "domains: texts of a file have none"),
+    ],
+)
+def test_what_has_no_effect_is_refused(options: list[str], line: str, tmp_path: Path) -> None:
+    found = run("learn", "--algorithm", *options, "--out", str(tmp_path / "run"))
+    assert isinstance(found.exception, ConfigError)
+    assert re.match(line, str(found.exception))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["/nope", "nope", ""])
+def test_an_unknown_model_names_those_of_language(name: str) -> None:
+    with pytest.raises(ModelError, match=r"^model: .* give abstracts, a folder in Hugging Face format or a hub id$"):
+        open_model(name)
+
+
+@pytest.mark.parametrize("form", ["soft_prompt", "lora", "adapter"])
+def test_a_missing_library_is_told_as_such(form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(MissingExtraError, match=r"^peft is not installed; run: pip install"):
+        attach(small_decoder(16, 2, 2), form, 2)
+
+
+def test_help_names_every_fading() -> None:
+    shown = " ".join(run("learn", "--help").stdout.replace("│", " ").split())
+    named = {name.split("-")[0] for name in CHANNELS}
+    assert all(name in shown for name in named)
 
 
 @pytest.mark.slow

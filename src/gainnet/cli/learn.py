@@ -19,10 +19,15 @@ _COLUMNS = ("round", "test_loss", "num_bits_up", "num_bits_down", "duration_s", 
 @app.command()
 def learn(
     algorithm: Annotated[str, typer.Option(help="fedavg, fsl, fsl_averaged, soft_prompt, lora or adapter.")] = "fsl",
-    cut: Annotated[str, typer.Option(help="For fsl: embedding_only or u_shape, with +k for k blocks.")] = "u_shape",
-    codec: Annotated[str, typer.Option(help="For fsl: float32, float16, int8, top_k or module:Class.")] = "int8",
+    cut: Annotated[
+        str | None,
+        typer.Option(help="For fsl: embedding_only or u_shape, with +k for k blocks.", show_default="u_shape"),
+    ] = None,
+    codec: Annotated[
+        str | None, typer.Option(help="For fsl: float32, float16, int8, top_k or module:Class.", show_default="int8")
+    ] = None,
     model: Annotated[
-        str, typer.Option(help="abstracts (shipped), a folder, or a hub id in the local cache.")
+        str, typer.Option(help="abstracts (shipped), a folder in Hugging Face format, or a hub id in the local cache.")
     ] = "abstracts",
     domain: Annotated[list[str] | None, typer.Option(help="Field of the abstracts; give it again for more.")] = None,
     texts: Annotated[Path | None, typer.Option(help="A text file instead, one text per line.")] = None,
@@ -36,13 +41,18 @@ def learn(
     row_length: Annotated[int, typer.Option(help="Tokens per row.")] = 72,
     rate: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
     optimizer: Annotated[str, typer.Option(help="sgd or adamw.")] = "adamw",
-    rank: Annotated[int, typer.Option(help="Rank of LoRA, or virtual tokens of a soft prompt.")] = 2,
+    rank: Annotated[
+        int | None, typer.Option(help="Rank of LoRA, or virtual tokens of a soft prompt.", show_default="2")
+    ] = None,
     share: Annotated[float, typer.Option(help="Of the clients, per round.")] = 1.0,
     drop_out: Annotated[float, typer.Option(help="Probability that a client falls away in a round.")] = 0.0,
     deadline_s: Annotated[float, typer.Option(help="Priced time after which a client does not count.")] = math.inf,
     link: Annotated[str, typer.Option(help="ideal, tabulated or shannon.")] = "tabulated",
-    fading: Annotated[str, typer.Option(help="awgn or rayleigh.")] = "awgn",
-    snr_db: Annotated[float, typer.Option(help="Mean SNR.")] = 10.0,
+    fading: Annotated[
+        str | None,
+        typer.Option(help="awgn, rayleigh, rician, jakes, tdl-a to tdl-e or cdl-a to cdl-e.", show_default="awgn"),
+    ] = None,
+    snr_db: Annotated[float | None, typer.Option(help="Mean SNR.", show_default="10")] = None,
     hardware: Annotated[str, typer.Option(help="Of the devices.")] = "phone",
     edge_hardware: Annotated[str, typer.Option(help="Of the edge.")] = "edge_l4",
     random_seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
@@ -53,14 +63,18 @@ def learn(
     given = {key: value for key, value in locals().items() if key not in ("out", "as_json", "domain", "texts")}
     from gainnet.core.errors import ConfigError
     from gainnet.core.files import check_writable
-    from gainnet.learning.config import LearnConfig
+    from gainnet.learning.config import LearnConfig, check_used
     from gainnet.learning.config import learn as run
 
     if optimizer not in ("sgd", "adamw"):
         raise ConfigError(f"optimizer: {optimizer!r} is unknown; choose sgd or adamw")
+    given = {key: value for key, value in given.items() if value is not None}
     if domain:
         given["domains"] = tuple(domain)
-    config = LearnConfig(**given, texts=None if texts is None else str(texts))
+    if texts is not None:
+        given["texts"] = str(texts)
+    config = LearnConfig(**given)
+    check_used(config, given)
     check_writable(out)
     with progress(algorithm) as tell:
         result = run(config, out, lambda n, total, loss: tell(n, total, f"{algorithm} (test loss {loss:.4f})"))

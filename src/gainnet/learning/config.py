@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, final
@@ -11,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gainnet.codecs import ACTIVATION_CODECS
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.plugins import find, guarded
 from gainnet.core.randomness import Random
 from gainnet.learning.adapters import FORMS
@@ -34,6 +36,15 @@ LINKS = ("ideal", "tabulated", "shannon")
 ABSTRACTS = Path(__file__).parents[1] / "models" / "pretrained" / "abstracts"
 TEST_SEED = (1 << 40) + 1
 
+_ALGORITHMS_OF = {
+    "cut": ("fsl", "fsl_averaged"),
+    "codec": ("fsl", "fsl_averaged"),
+    "edge_rate": ("fsl",),
+    "rank": ("soft_prompt", "lora"),
+}
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_NOT_IDEAL = ("fading", "snr_db", "report_error_db", "max_attempts", "bandwidth_hz")
+
 
 @final
 @dataclass(frozen=True)
@@ -44,7 +55,7 @@ class LearnConfig:
         algorithm: fedavg, fsl (shared edge part), fsl_averaged, soft_prompt, lora or adapter.
         cut: for fsl: embedding_only or u_shape, with `+k` for k blocks on the device.
         codec: for fsl: float32, float16, int8, top_k or `module:Class`.
-        model: abstracts (shipped), a folder, or a hub id in the local cache.
+        model: abstracts (shipped), a folder in Hugging Face format, or a hub id in the local cache.
         domains: fields of the synthetic abstracts.
         texts: a text file, one text per line, in the place of the synthetic ones; the last tenth is the test.
         num_texts: abstracts per domain.
@@ -62,7 +73,7 @@ class LearnConfig:
         drop_out: probability that a client falls away during a round.
         deadline_s: priced seconds after which a client does not count.
         link: ideal, tabulated (5G codewords at table speed) or shannon.
-        fading: awgn or rayleigh.
+        fading: awgn, rayleigh, rician, jakes, tdl-a to tdl-e or cdl-a to cdl-e.
         snr_db: mean SNR.
         report_error_db: standard deviation of the error of SNR reports.
         max_attempts: how often a codeword is sent at most.
@@ -154,6 +165,33 @@ class Session:
     states_per_value: int
 
 
+def check_used(config: LearnConfig, given: Iterable[str]) -> None:
+    """Refuses a setting that somebody chose and that the others leave without effect.
+
+    Args:
+        config: what is run.
+        given: names of the fields that were chosen.
+
+    Raises:
+        ConfigError: names the first field without effect, and what it is for.
+
+    >>> check_used(LearnConfig("fedavg", cut="embedding_only"), ["cut"])
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: cut: fedavg has none; leave it out or choose the algorithm fsl or fsl_averaged
+    """
+    chosen = set(given)
+    for name, algorithms in _ALGORITHMS_OF.items():
+        if name in chosen and config.algorithm not in algorithms:
+            other = " or ".join(algorithms)
+            raise ConfigError(f"{name}: {config.algorithm} has none; leave it out or choose the algorithm {other}")
+    for name in _NOT_IDEAL:
+        if name in chosen and config.link == "ideal":
+            raise ConfigError(f"{name}: an ideal link has none; leave it out or choose the link tabulated or shannon")
+    for name in ("domains", "num_texts"):
+        if name in chosen and config.texts is not None:
+            raise ConfigError(f"{name}: texts of a file have none; leave it or texts out")
+
+
 def open_session(config: LearnConfig) -> Session:
     """Model, text, cell and algorithm of a configuration.
 
@@ -190,8 +228,16 @@ def learn(config: LearnConfig, out: Path | None = None, progress: Progress = sil
 
 
 def open_model(name: str) -> tuple[Any, Any]:
-    """Model and tokenizer: the shipped one by its name, else as `load_language_model`."""
-    return load_language_model(str(ABSTRACTS) if name == "abstracts" else name)
+    """Model and tokenizer: the shipped one by its name, else as `load_language_model`.
+
+    Raises:
+        ModelError: there is none, or it cannot be loaded.
+    """
+    if name == "abstracts":
+        return load_language_model(str(ABSTRACTS))
+    if not ((name and Path(name).expanduser().is_dir()) or _HUB_ID.fullmatch(name)):
+        raise ModelError(f"model: {name!r} is unknown; give abstracts, a folder in Hugging Face format or a hub id")
+    return load_language_model(name)
 
 
 def texts_of(config: LearnConfig) -> tuple[list[list[str]], list[str]]:
