@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.randomness import Random
+from gainnet.orchestration.episode import EpisodeConfig, find_policy
 from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_names, scenario_of
 from gainnet.orchestration.world import draw_world
 
@@ -31,8 +32,17 @@ def test_shipped_scenarios_are_the_paper_s_case(name: str) -> None:
     ("fields", "line"),
     [
         ({"side_m": float("nan")}, "scenario.side_m: "),
-        ({"colour": "red"}, "scenario.colour: Extra inputs"),
-        ({"clients": STREET["clients"] | {"num_clients": 10_001}}, "scenario.clients.num_clients: "),
+        ({"colour": "red"}, "^scenario.colour: there is no such setting"),
+        ({"side_m": "wide"}, "^scenario.side_m: 'wide' is not a number; give one$"),
+        ({"clients": STREET["clients"] | {"nope": 1}}, "^scenario.clients.nope: there is no such setting"),
+        ({"clients": STREET["clients"] | {"num_clients": 10_001}}, "num_clients: 10001 .* give at most 10,000$"),
+        ({"clients": STREET["clients"] | {"num_clients": 1.5}}, "num_clients: 1.5 is not a whole number"),
+        ({"clients": STREET["clients"] | {"bandwidth_hz": [1e6]}}, "bandwidth_hz.* is missing"),
+        ({"clients": {}}, "^scenario.clients.num_clients: it is missing; give it$"),
+        ({"clients": 3}, "^scenario.clients: 3 is not a table of settings"),
+        ({"gain": STREET["gain"] | {"function": "root"}}, "^scenario.gain.function: 'root' is unknown; give 'log' or"),
+        ({"edges": []}, "^scenario.edges: it has 0 entries; give at least 1$"),
+        ({"mobility": {}}, "^scenario.mobility: it is missing"),
         ({"clients": STREET["clients"] | {"bandwidth_hz": [9e6, 1e6]}}, "empty"),
         ({"mobility": {"kind": "teleport"}}, "scenario.mobility: .*teleport"),
         ({"models": [STREET["models"][0] | {"edge": 9}]}, "models.0.edge: there is no edge 9"),
@@ -50,6 +60,8 @@ def test_files_that_are_none_are_refused(tmp_path: Path) -> None:
         load_scenario("alley")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_scenario(str(tmp_path / "none.toml"))
+    with pytest.raises(ConfigError, match=r"is a folder; give a .toml file"):
+        load_scenario(str(tmp_path))
     (tmp_path / "wrong.toml").write_text("side_m = ")
     with pytest.raises(ConfigError, match="not TOML"):
         load_scenario(str(tmp_path / "wrong.toml"))
@@ -109,3 +121,17 @@ def test_a_trace_moves_clients_and_targets(tmp_path: Path) -> None:
     world = draw_world(scenario_of(fields | {"clients": STREET["clients"] | {"num_clients": 3}}), Random.of([1, 2]))
     assert world.client_m[1, 3].tolist() == [[0, 27], [1, 27], [2, 27]]
     assert world.target_m[0, 0, :, 0].tolist() == [3, 4, 5, 6, 7]
+
+
+def test_a_folder_without_weights_says_what_is_missing(tmp_path: Path) -> None:
+    scenario = load_scenario("street")
+    with pytest.raises(ModelError, match=r"^policy: config.json and actor.safetensors missing in "):
+        find_policy(str(tmp_path), scenario, "independent")
+    with pytest.raises(ConfigError, match=r"^policy: 'alley' is unknown; choose one of .*the path of a folder"):
+        find_policy("alley", scenario, "independent")
+
+
+@pytest.mark.parametrize("name", ["num_clients", "num_rounds"])
+def test_nobody_and_no_round_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name}: 0 .* are too few; give 1 or more$"):
+        EpisodeConfig(**{name: 0})  # type: ignore[arg-type]

@@ -44,8 +44,9 @@ def study_run(
     as_json: AsJson = False,
 ) -> None:
     """Run a study, or go on where it was stopped."""
-    if quick + full + (config is not None) > 1:
-        raise ConfigError("preset: give one of --quick, --full and --config")
+    given = [name for name, is_given in (("--quick", quick), ("--full", full), ("--config", config)) if is_given]
+    if len(given) > 1:
+        raise ConfigError(f"preset: {' and '.join(given)} exclude each other; give one of them")
     preset = config or ("quick" if quick else "full" if full else "default")
     from gainnet.studies import run_study
 

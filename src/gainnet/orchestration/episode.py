@@ -13,7 +13,7 @@ from gainnet.core.plugins import find, guarded
 from gainnet.core.randomness import Random
 from gainnet.orchestration.association import Association, Policy, policies
 from gainnet.orchestration.graph import Graph
-from gainnet.orchestration.learned import CONFIG, load_policy, pretrained_names
+from gainnet.orchestration.learned import load_policy, pretrained_names
 from gainnet.orchestration.reference import Reference, reference_of
 from gainnet.orchestration.regime import Contention, Independent, Regime
 from gainnet.orchestration.rollout import Rollout, play
@@ -29,6 +29,7 @@ SHARING = frozenset({"contention"})
 LEARNED = "sac"
 """The policy that multi-agent soft actor-critic learned."""
 
+_ANY_FOLDER = "the path of a folder of weights"
 _SLOW = frozenset({"sequential_greedy", "best_response"})
 """Policies that take minutes with many clients."""
 _MANY_CLIENTS = 200
@@ -61,6 +62,9 @@ class EpisodeConfig:
     def __post_init__(self) -> None:
         if self.regime is not None and self.regime not in REGIMES:
             raise unknown_name("regime", self.regime, REGIMES)
+        for name in ("num_clients", "num_rounds"):
+            if (given := getattr(self, name)) is not None and given < 1:
+                raise ConfigError(f"{name}: {given} {name[4:]} are too few; give 1 or more")
         if self.random_seed < 0:
             raise ConfigError(f"random_seed: {self.random_seed} is negative; give 0 or more")
 
@@ -149,9 +153,11 @@ def find_policy(name: str, scenario: Scenario, regime: str) -> Policy:
         GainnetError: there is none, or its files are damaged.
     """
     known = policies(scenario.gain.scale_samples)
-    if name == LEARNED or name in pretrained_names() or (Path(name) / CONFIG).is_file():
+    is_folder = name not in known and bool(name) and Path(name).expanduser().is_dir()
+    if name == LEARNED or name in pretrained_names() or is_folder:
         return load_policy(_trained_for(scenario, regime) if name == LEARNED else name)
-    found: Any = find("policy", name, {**known, **dict.fromkeys((LEARNED, *pretrained_names()))})
+    offered = {**known, **dict.fromkeys((LEARNED, *pretrained_names(), _ANY_FOLDER))}
+    found: Any = find("policy", name, offered)
     made = guarded("policy", found) if isinstance(found, type) else found
     if not callable(made):
         raise ConfigError(f"policy: {name!r} cannot be called with a graph and random streams")

@@ -75,7 +75,12 @@ def trained_config(name_or_folder: str) -> dict[str, Any]:
     Raises:
         ModelError: there is none or it is damaged.
     """
-    path = _folder_of(name_or_folder) / CONFIG
+    folder = _folder_of(name_or_folder)
+    path = folder / CONFIG
+    if lacking := [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]:
+        raise ModelError(
+            f"policy: {' and '.join(lacking)} missing in {folder}; give a folder that train orchestration wrote"
+        )
     try:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         features, width, digest = config["features"], config["width"], config["sha256"]

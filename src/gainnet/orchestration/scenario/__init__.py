@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
-from gainnet.core.errors import ConfigError, unknown_name
+from gainnet.core.errors import ConfigError
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -201,9 +202,12 @@ def load_scenario(name_or_path: str) -> Scenario:
         ConfigError: neither a shipped name nor a readable file of exactly those fields.
     """
     shipped = name_or_path in scenario_names()
-    if not shipped and not name_or_path.endswith(".toml"):
-        raise unknown_name("scenario", name_or_path, [*scenario_names(), "FILE.toml"])
+    if not shipped and Path(name_or_path).is_dir():
+        raise ConfigError(f"scenario: {name_or_path} is a folder; give a .toml file")
     path = _FOLDER / f"{name_or_path}.toml" if shipped else Path(name_or_path)
+    if not shipped and path.suffix != ".toml":
+        known = ", ".join(scenario_names())
+        raise ConfigError(f"scenario: {name_or_path!r} is unknown; choose one of {known}, or give a .toml file")
     try:
         fields = tomllib.loads(path.read_text())
     except OSError as error:
@@ -218,11 +222,48 @@ def scenario_of(fields: dict[str, Any]) -> Scenario:
 
     >>> scenario_of(load_scenario("street").model_dump() | {"side_m": -1.0})
     Traceback (most recent call last):
-    gainnet.core.errors.ConfigError: scenario.side_m: Input should be greater than 0
+    gainnet.core.errors.ConfigError: scenario.side_m: -1.0 is not allowed; give more than 0
     """
     try:
         return Scenario.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(["scenario", *(str(part) for part in first["loc"])])
-        raise ConfigError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise ConfigError(f"{place}: {_in_plain_words(first)}") from None
+
+
+_LIMITS = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a finite number",
+    "string": "a text",
+    "tuple": "a list",
+    "path": "a path",
+    "model": "a table of settings",
+}
+
+
+def _in_plain_words(error: ErrorDetails) -> str:
+    """What pydantic found, and the mend."""
+    kind, context, given = error["type"], error.get("ctx", {}), error["input"]
+    if kind == "extra_forbidden":
+        return "there is no such setting; leave it out or mend its name"
+    if kind in ("missing", "union_tag_not_found"):
+        return "it is missing; give it"
+    if kind in _LIMITS:
+        word, key = _LIMITS[kind]
+        return f"{given!r} is not allowed; give {word} {context[key]:,g}"
+    if kind in ("literal_error", "union_tag_invalid"):
+        known = context.get("expected") or context["expected_tags"]
+        return f"{context.get('tag', given)!r} is unknown; give {known}"
+    if kind in ("too_short", "too_long"):
+        word, key = ("at least", "min_length") if kind == "too_short" else ("at most", "max_length")
+        return f"it has {context['actual_length']} entries; give {word} {context[key]}"
+    wanted = _KINDS.get(kind.split("_")[0])
+    return f"{given!r} is not {wanted}; give one" if wanted else error["msg"].removeprefix("Value error, ")
