@@ -26,11 +26,11 @@ LATE = "psychiatry"
 METHODS = ("loop", "joint", "cross_domain_fedavg")
 LATE_ROUNDS = (1, 5)
 LATE_METRICS = {
-    1: "late_edge_minus_foundation_loss",
-    0: "late_edge_minus_foundation_loss_when_joining",
+    0: "late_edge_minus_foundation_loss",
+    1: "late_edge_minus_foundation_loss_after_1_round",
     5: "late_edge_minus_foundation_loss_after_5_rounds",
 }
-"""An edge that joins late is judged after its first round; what it has before, and much later, stands beside it."""
+"""An edge that joins late is judged by what it joins with; what rounds of its own leave of that stands beside it."""
 METRIC_NAMES = (
     "cloud_loss_fell_share",
     "cloud_gap_to_joint",
