@@ -255,7 +255,9 @@ def test_an_interrupted_generation_leaves_no_half_written_file(tmp_path, which):
     arguments = ["generate", PROMPT, "--num-steps", "1", "--codec", "seed=mine:Waiting", "--out", "o"]
     command = [sys.executable, "-m", "gainnet.cli", *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, env=environment)
+    # A shell that runs tests in the background has them ignore Ctrl-C, and what they start inherits that.
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, env=environment, preexec_fn=heeding)
     while not (tmp_path / "started").exists() and running.poll() is None:
         time.sleep(0.1)
     running.send_signal(which)
