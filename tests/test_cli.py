@@ -201,6 +201,7 @@ def fails(model):
         ["train", "seed-basis", "--out", "new", "--random-seed", "-3"],
         ["study", "run", "no-such-study"],
         ["study", "run", "image-quality", "--quick", "--full"],
+        ["study", "run", "image-quality", "--quick", "--config", "own.toml"],
         ["study", "figures", "nowhere"],
         ["study", "compare", "nowhere", "there"],
         ["generate", "x", "--num-edges", "2"],

@@ -15,20 +15,28 @@ app = typer.Typer()
 
 _COLUMNS = ("round", "test_loss", "num_bits_up", "num_bits_down", "duration_s", "energy_j", "num_retransmissions")
 
+Cut = Annotated[
+    str | None, typer.Option(help="For fsl: embedding_only or u_shape, with +k for k blocks.", show_default="u_shape")
+]
+Codec = Annotated[
+    str | None, typer.Option(help="For fsl: float32, float16, int8, top_k or module:Class.", show_default="int8")
+]
+Model = Annotated[
+    str, typer.Option(help="abstracts (shipped), a folder in Hugging Face format, or a hub id in the local cache.")
+]
+Rank = Annotated[int | None, typer.Option(help="Rank of LoRA, or virtual tokens of a soft prompt.", show_default="2")]
+Fading = Annotated[
+    str | None,
+    typer.Option(help="awgn, rayleigh, rician, jakes, tdl-a to tdl-e or cdl-a to cdl-e.", show_default="awgn"),
+]
+
 
 @app.command()
 def learn(
     algorithm: Annotated[str, typer.Option(help="fedavg, fsl, fsl_averaged, soft_prompt, lora or adapter.")] = "fsl",
-    cut: Annotated[
-        str | None,
-        typer.Option(help="For fsl: embedding_only or u_shape, with +k for k blocks.", show_default="u_shape"),
-    ] = None,
-    codec: Annotated[
-        str | None, typer.Option(help="For fsl: float32, float16, int8, top_k or module:Class.", show_default="int8")
-    ] = None,
-    model: Annotated[
-        str, typer.Option(help="abstracts (shipped), a folder in Hugging Face format, or a hub id in the local cache.")
-    ] = "abstracts",
+    cut: Cut = None,
+    codec: Codec = None,
+    model: Model = "abstracts",
     domain: Annotated[list[str] | None, typer.Option(help="Field of the abstracts; give it again for more.")] = None,
     texts: Annotated[Path | None, typer.Option(help="A text file instead, one text per line.")] = None,
     clients: Annotated[int, typer.Option(help="Devices.")] = 4,
@@ -41,17 +49,12 @@ def learn(
     row_length: Annotated[int, typer.Option(help="Tokens per row.")] = 72,
     rate: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
     optimizer: Annotated[str, typer.Option(help="sgd or adamw.")] = "adamw",
-    rank: Annotated[
-        int | None, typer.Option(help="Rank of LoRA, or virtual tokens of a soft prompt.", show_default="2")
-    ] = None,
+    rank: Rank = None,
     share: Annotated[float, typer.Option(help="Of the clients, per round.")] = 1.0,
     drop_out: Annotated[float, typer.Option(help="Probability that a client falls away in a round.")] = 0.0,
     deadline_s: Annotated[float, typer.Option(help="Priced time after which a client does not count.")] = math.inf,
     link: Annotated[str, typer.Option(help="ideal, tabulated or shannon.")] = "tabulated",
-    fading: Annotated[
-        str | None,
-        typer.Option(help="awgn, rayleigh, rician, jakes, tdl-a to tdl-e or cdl-a to cdl-e.", show_default="awgn"),
-    ] = None,
+    fading: Fading = None,
     snr_db: Annotated[float | None, typer.Option(help="Mean SNR.", show_default="10")] = None,
     hardware: Annotated[str, typer.Option(help="Of the devices.")] = "phone",
     edge_hardware: Annotated[str, typer.Option(help="Of the edge.")] = "edge_l4",
