@@ -110,3 +110,20 @@ def test_impossible_traces_are_refused() -> None:
         SnrTrace((1.0,), 0)
     with pytest.raises(ConfigError, match="trace: SNRs"):
         SnrTrace((math.nan,))
+
+
+def test_an_outage_of_all_rows_is_a_link_that_carries_nothing() -> None:
+    channel = SnrTrace((-200.0, -200.0))
+    gain = channel.first_gain(Random.of([0, 1]))
+    received_db = channel.mean_snr_db + 10 * gain.abs().square().log10()
+    assert torch.allclose(received_db, torch.full((2,), -200.0), atol=1e-3)
+    link, random = DigitalLink(channel, channel.mean_snr_db), Random.of([0])
+    _, usage = link.send(Bits.of([bytes(4)]), link.observe(random), random)
+    assert not usage.delivered
+
+
+def test_an_empty_line_is_a_hole(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text("snr_db\n5\n\n3\n\n")
+    with pytest.raises(ConfigError, match="line 3 is empty"):
+        SnrTrace.read(path)

@@ -16,7 +16,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.files import write_whole
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
-from gainnet.core.units import linear_to_db
+from gainnet.core.units import db_to_linear, linear_to_db
 from gainnet.radio.awgn import add_noise
 from gainnet.radio.jakes import Jakes
 
@@ -24,6 +24,8 @@ COLUMNS: Final = ("snr_db", "SNR")
 """Names of the column that is read: ours, and the one of the Irish 5G data set (Raca et al. 2020)."""
 
 LOWEST_DB, HIGHEST_DB = -200.0, 100.0
+LEAST_MEAN_DB: Final = -60.0
+"""A trace that is one outage is told of a link at this mean SNR, which carries nothing either."""
 MOST_ROWS: Final = 10_000_000
 
 
@@ -34,8 +36,8 @@ class SnrTrace:
 
     $h_b = \sqrt{\gamma_{(b_0 + b) \bmod N} / \bar\gamma}\; e^{j\theta_b}$, phases uniform, start $b_0$ uniform
 
-    Gains have unit mean power over the trace, so a link that is to see the SNRs of the file has `mean_snr_db` as its
-    mean SNR. The end of a trace is followed by its beginning.
+    Gains have unit mean power over the trace (less if all of it is an outage), so a link that is to see the SNRs of the
+    file has `mean_snr_db` as its mean SNR. The end of a trace is followed by its beginning.
 
     Args:
         snr_db: SNR of every row.
@@ -86,8 +88,8 @@ class SnrTrace:
 
     @property
     def mean_snr_db(self) -> float:
-        """Mean of the linear SNRs, in dB."""
-        return linear_to_db(float(self._snr().mean()))
+        """Mean of the linear SNRs, in dB; not below `LEAST_MEAN_DB`, gains are smaller instead."""
+        return max(linear_to_db(float(self._snr().mean())), LEAST_MEAN_DB)
 
     def first_gain(self, random: Random) -> Tensor:
         """[*batch], gain of the block where the transmission starts."""
@@ -99,7 +101,9 @@ class SnrTrace:
         start = (random.uniform((), "start").double() * len(snr)).long()
         rows = (start.unsqueeze(-1) + blocks.long()) % len(snr)
         turn = random.uniform((), "phase").unsqueeze(-1) + 0.6180339887 * rows
-        return torch.polar((snr / snr.mean()).sqrt().float()[rows], (2 * math.pi * (turn % 1.0)).float())
+        return torch.polar(
+            (snr / db_to_linear(self.mean_snr_db)).sqrt().float()[rows], (2 * math.pi * (turn % 1.0)).float()
+        )
 
     def transmit(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Symbols:
         """Faded symbols plus noise; arguments as in `Channel.transmit`."""
@@ -140,6 +144,9 @@ def _snrs_db(path: Path, rows: csv.DictReader[str]) -> Iterable[float]:
         raise ConfigError(f"trace: {path} has no column snr_db or SNR; name the column with the SNR in dB so")
     for number, row in enumerate(rows, 2):
         value = row[named[0]]
+        # The reader passes over empty lines, which are holes, too.
+        if number < rows.line_num:
+            raise ConfigError(f"trace: {path}, line {number} is empty; fill it or cut such rows out")
         if value is None or value.strip() in ("", "-"):
             raise ConfigError(f"trace: {path}, line {number} has a hole in {named[0]}; fill it or cut such rows out")
         yield _snr_db(path, number, value)
