@@ -63,7 +63,7 @@ def test_eiug_over_an_ideal_link_is_diffusers_own_picture(model):
         ("centralized", {"image": "png"}),
     ],
 )
-@pytest.mark.parametrize("snr_db", [-5.0, 20.0])
+@pytest.mark.parametrize("snr_db", [pytest.param(-5.0, marks=pytest.mark.slow), 20.0])
 def test_every_codec_runs_over_the_air(model, fading, protocol, codec, snr_db):
     config = GenerationConfig((PROMPT, "a green heart"), protocol, snr_db, fading, codec, hardware="laptop", **FAST)
     result = generate(config, model)
