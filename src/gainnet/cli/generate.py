@@ -266,15 +266,11 @@ def _print_report(report: Mapping[str, Any]) -> None:
 
 
 def _print_generation(summary: Mapping[str, Any], out: Path) -> None:
+    from gainnet.generation.page import troubles
+
     _print_report(summary["report"])
-    if lost := [step["label"] for step in summary["report"]["steps"] if not step["delivered"]]:
-        typer.echo(f"not delivered in full, and concealed: {'; '.join(lost)}")
-    for recovery in summary["report"]["recoveries"]:
-        reused = ", ".join(recovery["reused"]) or "nothing"
-        typer.echo(
-            f"{', '.join(recovery['lost'])} lost; noticed after {recovery['start_s'] * 1e3:.1f} ms; "
-            f"{', '.join(recovery['ran_on']) or 'nobody'} computed on, with {reused}"
-        )
+    for line in troubles(summary["report"]):
+        typer.echo(line)
     judged, baseline = summary["quality"], summary["baseline"]
     typer.echo("exact" if judged["exact"] else f"PSNR {judged['psnr_db']:.2f} dB, SSIM {judged['ssim']:.3f}")
     if baseline["name"] is not None:

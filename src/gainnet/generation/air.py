@@ -11,9 +11,12 @@ from typing import Final
 from gainnet.codecs.rate_matched import typical_rayleigh_snrs
 from gainnet.core.plugins import find, guarded, require_members
 from gainnet.core.randomness import Random
+from gainnet.core.types import Bits
 from gainnet.core.units import db_to_linear
 from gainnet.generation.config import IDEAL, GenerationConfig
 from gainnet.network.hardware import Hardware
+from gainnet.network.network import Network
+from gainnet.network.scenario import DEVICE
 from gainnet.network.sharing import shared_channel
 from gainnet.radio import AWGN, CHANNELS, AnalogLink, DigitalLink, IdealLink, Rayleigh, Selective, SnrTrace
 from gainnet.radio.air import observe
@@ -51,44 +54,49 @@ def mean_snr_db(config: GenerationConfig) -> float:
     return config.snr_db if config.trace is None else _read_trace(config.trace).mean_snr_db
 
 
-def block_length(downlink: AnyLink) -> int:
+def downlink(network: Network) -> AnyLink:
+    """The link that content comes to the device over, as bits: that of the first edge."""
+    return network.link(network.edges[0], DEVICE, Bits)
+
+
+def block_length(link: AnyLink) -> int:
     """Channel uses of which one report speaks."""
-    return coherent_uses(downlink.channel) if isinstance(downlink, DigitalLink) else sys.maxsize
+    return coherent_uses(link.channel) if isinstance(link, DigitalLink) else sys.maxsize
 
 
-def typical_snrs(downlink: AnyLink) -> tuple[float, ...]:
+def typical_snrs(link: AnyLink) -> tuple[float, ...]:
     """Equally likely linear SNRs of a block: one without fading, quantiles for Rayleigh, draws for all others.
 
     >>> typical_snrs(IdealLink())
     (1.0,)
     """
-    if not isinstance(downlink, DigitalLink):
+    if not isinstance(link, DigitalLink):
         return (1.0,)
-    mean, channel = db_to_linear(downlink.snr_db), downlink.channel
+    mean, channel = db_to_linear(link.snr_db), link.channel
     if isinstance(channel, AWGN):
         return (mean,)
     if isinstance(channel, Rayleigh):
         return typical_rayleigh_snrs(mean)
     if isinstance(channel, Selective):
-        link = AnalogLink(channel, downlink.snr_db)
-        return tuple(observe(link, Random.of(range(NUM_DRAWN_STATES))).reported_snr.tolist())
+        analog = AnalogLink(channel, link.snr_db)
+        return tuple(observe(analog, Random.of(range(NUM_DRAWN_STATES))).reported_snr.tolist())
     gains = guarded("fading", channel.first_gain, Random.of(range(NUM_DRAWN_STATES)))
     return tuple((mean * gains.abs().square()).tolist())
 
 
-def heard(config: GenerationConfig, downlink: AnyLink) -> tuple[str, float]:
+def heard(config: GenerationConfig, link: AnyLink) -> tuple[str, float]:
     """Name of the fading and mean SNR in dB of the link that the content came over, wherever they were asked for.
 
     >>> heard(GenerationConfig(("a red star",), fading="rayleigh", snr_db=5.0), DigitalLink(AWGN(), 5.0))
     ('rayleigh', 5.0)
     """
-    if not isinstance(downlink, DigitalLink):
+    if not isinstance(link, DigitalLink):
         return IDEAL, config.snr_db
     if config.trace is not None:
-        return "trace", downlink.snr_db
-    known = (name for name, kind in CHANNELS.items() if type(downlink.channel) is kind)
-    name = config.fading if config.network is None else next(known, type(downlink.channel).__name__.lower())
-    return name, downlink.snr_db
+        return "trace", link.snr_db
+    known = (name for name, kind in CHANNELS.items() if type(link.channel) is kind)
+    name = config.fading if config.network is None else next(known, type(link.channel).__name__.lower())
+    return name, link.snr_db
 
 
 @lru_cache(maxsize=4)

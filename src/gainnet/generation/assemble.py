@@ -32,7 +32,7 @@ from gainnet.codecs.rate_matched import RateMatched
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.plugins import find, guarded, require_members
 from gainnet.core.types import Bits, Symbols
-from gainnet.generation.air import bearers, block_length, mean_snr_db, typical_snrs
+from gainnet.generation.air import bearers, block_length, downlink, mean_snr_db, typical_snrs
 from gainnet.generation.budget import Budget
 from gainnet.generation.config import IDEAL, GenerationConfig
 from gainnet.models.completing import noise_level
@@ -40,7 +40,7 @@ from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import SHIPPED
 from gainnet.network import Network, cell, profile
 from gainnet.network.file import network_of
-from gainnet.network.scenario import DEVICE, wire_between
+from gainnet.network.scenario import wire_between
 from gainnet.protocols import PROTOCOLS
 from gainnet.protocols.deadline import within
 from gainnet.protocols.plan import Plan, Transfer
@@ -254,13 +254,13 @@ def codecs_of(protocol: Callable[..., Plan]) -> tuple[str, ...]:
 
 
 def _content(config: GenerationConfig, model: DiffusionModel, network: Network) -> Content:
-    downlink = network.link(network.edges[0], DEVICE, Bits)
+    link = downlink(network)
     return Content(
         model,
         config.num_channel_uses,
-        downlink,
-        typical_snrs(downlink),
-        block_length(downlink),
+        link,
+        typical_snrs(link),
+        block_length(link),
         sum(len(prompt.encode()) for prompt in config.prompts) / len(config.prompts),
     )
 

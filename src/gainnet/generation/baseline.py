@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
@@ -14,11 +14,11 @@ from gainnet.codecs import AVIF, JPEG, WebP
 from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.rate_matched import RateMatched
 from gainnet.core.randomness import Random
-from gainnet.core.types import Bits, Size, Spec
+from gainnet.core.types import Size, Spec
 from gainnet.core.units import psnr_db_of_mse
+from gainnet.generation.air import downlink, typical_snrs
 from gainnet.generation.budget import Budget
 from gainnet.network.network import Network
-from gainnet.network.scenario import DEVICE
 from gainnet.radio.link import AnyLink
 
 CODECS: dict[str, Callable[[float], AnyCodec]] = {
@@ -53,7 +53,6 @@ def best_image_codec(
     references: Tensor,
     num_channel_uses: float,
     psnr_db: float | None,
-    typical_snrs: Sequence[float],
     random: Random,
 ) -> Baseline:
     """The baseline of a generation, sent for real.
@@ -63,13 +62,12 @@ def best_image_codec(
         references: [num_items, 3, H, W], the pictures to deliver, in [0, 1].
         num_channel_uses: uses per picture that the generation took on the downlink.
         psnr_db: PSNR that the generation reached; `None` when exact.
-        typical_snrs: equally likely linear SNRs of a fading block.
         random: streams of the items.
     """
-    link = network.link(network.edges[0], DEVICE, Bits)
+    link = downlink(network)
+    snrs = typical_snrs(link)
     received = {
-        name: _deliver(codec_of, link, references, num_channel_uses, typical_snrs, random)
-        for name, codec_of in CODECS.items()
+        name: _deliver(codec_of, link, references, num_channel_uses, snrs, random) for name, codec_of in CODECS.items()
     }
     errors = {name: float((images - references).square().mean()) for name, images in received.items()}
     name = min(errors, key=lambda candidate: errors[candidate])
@@ -82,14 +80,14 @@ def _deliver(
     link: AnyLink,
     references: Tensor,
     num_channel_uses: float,
-    typical_snrs: Sequence[float],
+    snrs: tuple[float, ...],
     random: Random,
 ) -> Tensor:
     """[num_items, 3, H, W], pictures that fill the channel uses, as they arrive."""
     streams = random.child("baseline")
     state = link.observe(streams)
-    budget = Budget.of(link, int(num_channel_uses), state.block_length, typical_snrs)
-    codec = RateMatched(codec_of, budget, tuple(typical_snrs))
+    budget = Budget.of(link, int(num_channel_uses), state.block_length, snrs)
+    codec = RateMatched(codec_of, budget, snrs)
     payload, _ = link.send(codec.encode(references, state.reported_snr), state, streams)
     return codec.decode(payload, Spec(tuple(references.shape[1:])))
 

@@ -16,8 +16,8 @@ from gainnet.core.plugins import find, guarded
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.text import text_to_tensor
-from gainnet.core.types import Bits, NodeId, Place, Spec
-from gainnet.generation.air import heard, typical_snrs
+from gainnet.core.types import NodeId, Place, Spec
+from gainnet.generation.air import downlink, heard
 from gainnet.generation.assemble import assemble, build_network
 from gainnet.generation.baseline import Baseline, best_image_codec
 from gainnet.generation.config import IDEAL, GenerationConfig
@@ -27,7 +27,6 @@ from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.models.remembered import Remembered
 from gainnet.network.network import Network
-from gainnet.network.scenario import DEVICE
 from gainnet.protocols import channel_free, execute, pricing
 from gainnet.protocols import estimate as estimate_plan
 from gainnet.protocols.plan import Compute, Plan
@@ -112,7 +111,7 @@ def generate(
         judged = quality(images, references, config.prompts)
         compared = config.fading != IDEAL and "image" not in codecs
         baseline = _baseline(config, network, references, random, report, judged) if compared else None
-    air = heard(config, network.link(network.edges[0], DEVICE, Bits))
+    air = heard(config, downlink(network))
     return Generation(config, codecs, images, references, report, judged, baseline, wall_s, *air, len(network.edges))
 
 
@@ -176,5 +175,4 @@ def _baseline(
     uses = report.num_channel_uses("down") / len(config.prompts)
     if uses == 0:
         return None
-    downlink = network.link(network.edges[0], DEVICE, Bits)
-    return best_image_codec(network, references, uses, judged.psnr_db, typical_snrs(downlink), random)
+    return best_image_codec(network, references, uses, judged.psnr_db, random)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from string import Template
 from typing import Any
@@ -91,7 +91,7 @@ def page(generation: Generation, summary: dict[str, Any], compared: bytes, image
         ),
         compared=_base64(compared),
         tiles=_tiles(summary),
-        troubles=_troubles(report),
+        troubles="".join(f'<p class="note"><b>{escape(line)}</b></p>' for line in troubles(report)),
         priced_as=escape(report["priced_as"]),
         hardware=escape(config.hardware),
         edge_hardware=escape(config.edge_hardware),
@@ -104,17 +104,21 @@ def page(generation: Generation, summary: dict[str, Any], compared: bytes, image
     )
 
 
-def _troubles(report: dict[str, Any]) -> str:
-    """What was lost on the way and how the plan went on; nothing when all went well."""
+def troubles(report: Mapping[str, Any]) -> list[str]:
+    """What was lost on the way and how the plan went on, as sentences; none when all went well.
+
+    Args:
+        report: as `Report.to_json` makes it.
+    """
     lost = [step["label"] for step in report["steps"] if not step["delivered"]]
     lines = [f"not delivered in full, and concealed: {'; '.join(lost)}"] if lost else []
     for recovery in report["recoveries"]:
         reused = ", ".join(recovery["reused"]) or "nothing"
         lines.append(
-            f"{', '.join(recovery['lost'])} lost, noticed after {recovery['start_s'] * 1e3:.1f} ms; "
+            f"{', '.join(recovery['lost'])} lost; noticed after {recovery['start_s'] * 1e3:.1f} ms; "
             f"{', '.join(recovery['ran_on']) or 'nobody'} computed on, with {reused}"
         )
-    return "".join(f'<p class="note"><b>{escape(line)}</b></p>' for line in lines)
+    return lines
 
 
 def _tiles(summary: dict[str, Any]) -> str:
