@@ -10,7 +10,8 @@ import torch
 
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
-from gainnet.learning.algorithm import State, average, load_values, values_of
+from gainnet.learning.aggregation import Aggregation, Open
+from gainnet.learning.algorithm import State, load_values, values_of
 from gainnet.learning.clients import Client, LocalTraining, Participation
 from gainnet.learning.costs import StepCost
 from gainnet.learning.exchange import Exchange
@@ -35,6 +36,7 @@ class FedAvg:
         training: what a device trains in a round.
         cost: of one step on one device.
         participation: who takes part.
+        aggregation: how the edge makes one state of theirs.
     """
 
     model: Any
@@ -42,6 +44,7 @@ class FedAvg:
     training: LocalTraining
     cost: StepCost
     participation: Participation = field(default_factory=Participation)
+    aggregation: Aggregation = field(default_factory=Open)
     _start: dict[str, torch.Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -68,11 +71,8 @@ class FedAvg:
             stop_s = exchange.compute(client.name, "local training", flops, ("weights",), ("weights",))
             if lost_at is None:
                 finished.append((stop_s, client, values_of(self.model)))
-        arrived = collect_all(exchange, "weights", finished, self.participation.deadline_s)
-        if not arrived:
-            return state, exchange.report()
-        merged = average([values for _, values in arrived], [client.weight for client, _ in arrived])
-        return merged, exchange.report()
+        merged = self.aggregation.gather(exchange, "weights", state, finished, self.participation.deadline_s, random)
+        return merged.state, exchange.report()
 
     def model_of(self, state: State) -> Any:
         """The model with the weights of a state."""
@@ -96,22 +96,3 @@ def plain_step(model: Any, rows: torch.Tensor) -> torch.Tensor:
     loss = loss_of(model, model(**inputs_of(model, tokens, labels), use_cache=False).logits, labels)
     loss.backward()
     return loss.detach()
-
-
-def collect_all(
-    exchange: Exchange, kind: str, finished: Sequence[tuple[float, Client, State]], deadline_s: float
-) -> list[tuple[Client, State]]:
-    """What clients send back, first come first served, by name; what comes too late or gets lost is left out.
-
-    Args:
-        exchange: carries it.
-        kind: of payload.
-        finished: (when its training ended, who, what).
-        deadline_s: priced time after which nothing counts.
-    """
-    arrived: list[tuple[Client, State]] = []
-    for _, client, values in sorted(finished, key=lambda entry: (entry[0], entry[1].name)):
-        received, stop_s = exchange.send_up(kind, client.name, values)
-        if received is not None and stop_s <= deadline_s:
-            arrived.append((client, received))
-    return sorted(arrived, key=lambda pair: pair[0].name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, Protocol, final
 
 import torch
 
@@ -12,15 +12,23 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.learning.adapters import Form, attach, load_adapter, values_of_adapter
+from gainnet.learning.aggregation import Aggregation, Open, ProductMean
 from gainnet.learning.algorithm import State
 from gainnet.learning.clients import Client, LocalTraining, Participation
 from gainnet.learning.costs import StepCost
 from gainnet.learning.exchange import Exchange
-from gainnet.learning.fedavg import collect_all, train_locally
-from gainnet.learning.merging import low_rank, merge_products, merge_weighted, updates_of
+from gainnet.learning.fedavg import train_locally
+from gainnet.learning.merging import low_rank, updates_of
 from gainnet.learning.payloads import PRIVATE, as_type
 from gainnet.network.network import Network
 from gainnet.network.scenario import EDGE
+
+
+class Steps(Protocol):
+    """How a client trains in a round."""
+
+    def __call__(self, model: Any, training: LocalTraining, client: Client, num_steps: int, random: Random, /) -> None:
+        """Trains the parameters of a model that are not locked, in their place."""
 
 
 @final
@@ -42,6 +50,8 @@ class Fpl:
         size: virtual tokens, or rank.
         dtype: type of the values on the air.
         participation: who takes part.
+        aggregation: how the edge makes one state of theirs; ranks that differ leave it no choice.
+        steps: how a client trains in a round.
     """
 
     model: Any
@@ -52,6 +62,8 @@ class Fpl:
     size: int
     dtype: torch.dtype = torch.float16
     participation: Participation = field(default_factory=Participation)
+    aggregation: Aggregation = field(default_factory=Open)
+    steps: Steps = train_locally
     _models: dict[int, Any] = field(default_factory=dict, init=False, repr=False)
 
     def init(self, random: Random) -> State:
@@ -62,22 +74,24 @@ class Fpl:
         """As `Algorithm.round`.
 
         Raises:
-            ConfigError: a client has a rank of its own, and what is trained has none.
+            ConfigError: a client has a rank of its own, and what is trained or how it is merged has none.
         """
         exchange = Exchange(self.network, random, PRIVATE)
+        asked = self.participation.asked(clients, random)
+        aggregation = self._aggregation_of(asked)
         finished = []
-        for client, values in self._given(exchange, state, self.participation.asked(clients, random)):
+        for client, values in self._given(exchange, state, asked):
             model = self._model(client.rank or self.size)
             load_adapter(model, values)
             lost_at = self.participation.steps_before_loss(client, self.training.num_steps, random)
             num_steps = self.training.num_steps if lost_at is None else lost_at
-            train_locally(model, self.training, client, num_steps, random)
+            self.steps(model, self.training, client, num_steps, random)
             flops = num_steps * self.cost.device_flops
             stop_s = exchange.compute(client.name, "local training", flops, ("adapters",), ("adapters",))
             if lost_at is None:
                 finished.append((stop_s, client, as_type(values_of_adapter(model), self.dtype)))
-        arrived = collect_all(exchange, "adapters", finished, self.participation.deadline_s)
-        return self._merged(state, arrived), exchange.report()
+        merged = aggregation.gather(exchange, "adapters", state, finished, self.participation.deadline_s, random)
+        return merged.state, exchange.report()
 
     def model_of(self, state: State) -> Any:
         """The model with the adapters of a state."""
@@ -105,11 +119,10 @@ class Fpl:
             received |= {name: values for name, values in zip(names, files, strict=True) if values is not None}
         return [(client, received[client.name]) for client in asked if client.name in received]
 
-    def _merged(self, state: State, arrived: Sequence[tuple[Client, State]]) -> State:
-        if not arrived:
-            return state
-        weights = [client.weight for client, _ in arrived]
-        states = [as_type(values, torch.float32) for _, values in arrived]
-        if any((client.rank or self.size) != self.size for client, _ in arrived):
-            return merge_products(states, weights, self.size)
-        return merge_weighted(states, weights)
+    def _aggregation_of(self, asked: Sequence[Client]) -> Aggregation:
+        """Averaging factors of LoRA apart needs equal ranks; else products are averaged."""
+        if all((client.rank or self.size) == self.size for client in asked):
+            return self.aggregation
+        if self.aggregation != Open():
+            raise ConfigError("rank: only the weighted mean merges ranks that differ; leave ranks or aggregation out")
+        return Open(ProductMean(self.size))
