@@ -1,0 +1,198 @@
+"""Transmit power that follows the fading: policies choose it block by block, a channel applies what they choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol, final, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.randomness import Random
+from gainnet.core.types import Symbols
+from gainnet.radio.channel import Blockwise, Channel
+
+PEAK = 4.0
+"""Largest power of a block over the mean one, where nothing else is said."""
+
+
+@final
+@dataclass(frozen=True)
+class Outlook:
+    """What a sender knows before it sends a block; the future is not in it.
+
+    Args:
+        gains: [*batch, num_seen], power gains $|h|^2$ of the blocks so far, the current one last.
+        snr: [*batch], mean received Es/N0 at mean power, linear.
+        energy: [*batch], energy left >= 0; 1 is a block at mean power.
+        importance: [*batch, num_left], weights of the blocks that are left, the current one first, >= 0.
+        error: [*batch], weighted squared error of the blocks so far.
+        peak: largest power of a block, in units of the mean power.
+    """
+
+    gains: Tensor
+    snr: Tensor
+    energy: Tensor
+    importance: Tensor
+    error: Tensor
+    peak: float
+
+    @property
+    def gain(self) -> Tensor:
+        """[*batch], power gain of the current block."""
+        return self.gains[..., -1]
+
+    @property
+    def num_left(self) -> int:
+        """Blocks that are left, the current one included."""
+        return int(self.importance.shape[-1])
+
+
+class PowerPolicy(Protocol):
+    """Who decides how much power a block gets, knowing the gains up to it."""
+
+    def __call__(self, outlook: Outlook, /) -> Tensor:
+        """[*batch], power of the current block in units of the mean power; cut to what is allowed."""
+
+
+@runtime_checkable
+class Spending(Protocol):
+    """A channel whose sender does not always send at mean power."""
+
+    def mean_power(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Tensor:
+        """[*batch], energy of a transmission over that at mean power; arguments as in `Channel.transmit`."""
+
+
+def block_error(power: Tensor, gain: Tensor, snr: Tensor) -> Tensor:
+    r"""[...], mean squared error of unit-power symbols behind a linear MMSE receiver.
+
+    $1 / (1 + p |h|^2 \gamma)$   (Kay 1993, Estimation Theory, section 12)
+
+    >>> float(block_error(torch.tensor(3.0), torch.tensor(0.5), torch.tensor(2.0)))
+    0.25
+    """
+    return 1 / (1 + power * gain * snr)
+
+
+def spend(
+    policy: PowerPolicy, gains: Tensor, snr: Tensor, importance: Tensor, peak: float, lengths: Tensor | None = None
+) -> Tensor:
+    r"""[*batch, num_blocks], powers that a policy chooses one after the other, never above peak or budget.
+
+    $0 \le p_t \le P_{\max}, \quad \sum_t p_t \tau_t \le \sum_t \tau_t$: a whole block at mean power takes the energy 1.
+
+    Args:
+        policy: sees gains up to the current block only.
+        gains: [*batch, num_blocks], power gains.
+        snr: [*batch], linear mean SNR.
+        importance: [*batch, num_blocks], weights of the blocks.
+        peak: largest power of a block, in units of the mean power.
+        lengths: [num_blocks], durations $\tau_t$ in whole blocks; all 1 when `None`.
+
+    >>> def eager(outlook: Outlook) -> Tensor:
+    ...     return torch.full_like(outlook.gain, 9.0)
+    >>> spend(eager, torch.ones(1, 4), torch.ones(1), torch.ones(1, 4), peak=3.0)
+    tensor([[3., 1., 0., 0.]])
+    """
+    lengths = torch.ones(gains.shape[-1]) if lengths is None else lengths
+    energy = torch.full_like(snr, float(lengths.sum()))
+    error, powers = torch.zeros_like(snr), []
+    for block, length in enumerate(lengths.tolist()):
+        outlook = Outlook(gains[..., : block + 1], snr, energy, importance[..., block:], error, peak)
+        power = torch.minimum(policy(outlook).clamp(0, peak), energy / length)
+        energy = (energy - power * length).clamp_min(0)
+        error = error + importance[..., block] * block_error(power, outlook.gain, snr)
+        powers.append(power)
+    return torch.stack(powers, -1)
+
+
+@final
+@dataclass(frozen=True)
+class Powered:
+    r"""A block-fading channel whose sender spends its energy as a policy says, causally, within the budget of the code.
+
+    symbols --> [ unit power per block ] --> [ power of the policy ] --> channel --> received, gain $h \sqrt{p / m}$
+
+    A code may give its blocks unequal power $m_t$ on purpose. It is taken to be the best split if all gains were the
+    $g$ that it was made for, so that a block matters $w_t = (1 + m_t g \gamma)^2$: the weights for which equal
+    derivatives of $w_t / (1 + p g \gamma)$ give $p_t = m_t$. Codes of unit power have blocks that matter alike. The
+    receiver knows the product of fading and power, as from pilots that are sent at the power of the block.
+
+    Args:
+        channel: tells the gains of its blocks.
+        policy: decides the power of a block when its gain is known.
+        peak: largest power of a block, in units of the mean power.
+
+    Raises:
+        ConfigError: the channel cannot tell its gains block by block, or the peak is below the mean power.
+
+    >>> from gainnet.radio.rayleigh import Rayleigh
+    >>> def halves(outlook: Outlook) -> Tensor:
+    ...     return outlook.energy / 2
+    >>> random, quiet = Random.of([1]), torch.tensor([float(1e9)])
+    >>> sent, channel = torch.ones(1, 4, dtype=torch.complex64), Rayleigh(2)
+    >>> received = Powered(channel, halves).transmit(sent, quiet, channel.first_gain(random), random)
+    >>> plain = channel.transmit(sent, quiet, channel.first_gain(random), random)
+    >>> (received.gain / plain.gain).abs().square()
+    tensor([[1.0000, 1.0000, 0.5000, 0.5000]])
+    """
+
+    channel: Channel
+    policy: PowerPolicy
+    peak: float = PEAK
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.channel, Blockwise):
+            kind = type(self.channel).__name__
+            raise ConfigError(
+                f"power: {kind} does not tell gains block by block; choose rayleigh, rician, jakes or a trace"
+            )
+        if not 1.0 <= self.peak < float("inf"):
+            raise ConfigError(f"power.peak: {self.peak} is below the mean power or endless; give 1 or more")
+
+    @property
+    def block_length(self) -> int:
+        return self.channel.block_length
+
+    def first_gain(self, random: Random) -> Tensor:
+        """[*batch], gain of the first block of the channel."""
+        return self.channel.first_gain(random)
+
+    def transmit(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Symbols:
+        """Symbols at the powers that the policy chose; arguments as in `Channel.transmit`."""
+        powers, planned = self._powers(symbols, snr, gain, random)
+        factor = torch.where(planned > 0, powers / planned.clamp_min(1e-12), 0.0).sqrt()
+        factor = factor[..., self._block_of_use(symbols)].to(symbols.real.dtype)
+        received = self.channel.transmit(symbols * factor, snr, gain, random)
+        return replace(received, gain=received.gain * factor)
+
+    def mean_power(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Tensor:
+        """As `Spending.mean_power`."""
+        powers, planned = self._powers(symbols, snr, gain, random)
+        lengths = self._lengths(symbols)
+        return (torch.where(planned > 0, powers, 0.0) * lengths).sum(-1) / (planned * lengths).sum(-1).clamp_min(1e-12)
+
+    def _powers(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> tuple[Tensor, Tensor]:
+        """[*batch, num_blocks] each, powers of the policy and those of the code."""
+        assert isinstance(self.channel, Blockwise)
+        block, lengths = self._block_of_use(symbols), self._lengths(symbols)
+        gains = self.channel.block_gains(gain, len(lengths), random).abs().square()
+        energies = torch.zeros(*symbols.shape[:-1], len(lengths)).index_add(
+            -1, block, symbols.detach().abs().square().float()
+        )
+        planned, mean = energies / lengths, energies.sum(-1, keepdim=True) / lengths.sum()
+        own_snr = snr.unsqueeze(-1) * mean
+        # Beyond 60 dB the weights of blocks would differ by more than single precision holds.
+        level = (own_snr * gains[..., :1]).clamp(1e-6, 1e6)
+        importance = torch.where(planned > 0, (1 + planned / mean * level).square(), 0.0)
+        importance = importance / importance.mean(-1, keepdim=True)
+        shares = lengths / self.block_length
+        return mean * spend(self.policy, gains, own_snr[..., 0], importance, self.peak, shares), planned
+
+    def _lengths(self, symbols: Tensor) -> Tensor:
+        """[num_blocks], channel uses of each block; the last may be shorter."""
+        return torch.bincount(self._block_of_use(symbols)).float()
+
+    def _block_of_use(self, symbols: Tensor) -> Tensor:
+        return torch.arange(symbols.shape[-1]) // self.block_length
