@@ -11,8 +11,10 @@ from torch import Tensor
 
 from gainnet.core.errors import PayloadError, PlanError
 
-KINDS = frozenset({"activations", "gradients", "tied_gradients", "weights", "adapters", "metrics", "labels"})
-"""Everything that any algorithm sends. Labels cross only where the cut says so."""
+KINDS = frozenset(
+    {"activations", "gradients", "tied_gradients", "weights", "adapters", "metrics", "labels", "keys", "shares"}
+)
+"""Everything that any algorithm sends. Labels cross only where the cut says so; keys are public ones, shares sealed."""
 
 PRIVATE = KINDS - {"labels"}
 """What crosses where the text stays at home."""
