@@ -41,6 +41,10 @@ def study_run(
     config: Annotated[Path | None, typer.Option(help="Settings of your own, a .toml file.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for <study>/<config hash>.")] = Path("out/studies"),
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on where it stopped.")] = False,
+    engine: Annotated[
+        str, typer.Option(help="process, or ray for several workers; the table is the same.")
+    ] = "process",
+    num_workers: Annotated[int | None, typer.Option(help="Workers of ray.", show_default="2")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a study, or go on where it was stopped."""
@@ -48,10 +52,11 @@ def study_run(
     if len(given) > 1:
         raise ConfigError(f"preset: {' and '.join(given)} exclude each other; give one of them")
     preset = config or ("quick" if quick else "full" if full else "default")
-    from gainnet.studies import run_study
+    from gainnet.studies import make_engine, run_study
 
+    chosen = make_engine(engine, num_workers)
     with progress(name) as tell:
-        result = run_study(name, preset, out, tell, resume=not fresh)
+        result = run_study(name, preset, out, tell, resume=not fresh, engine=chosen)
     if as_json:
         return print_json(result.to_json())
     rows = [{"metric": key, "value": value} for key, value in result.metrics.items()]

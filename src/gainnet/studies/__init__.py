@@ -11,6 +11,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.plugins import find
 from gainnet.studies.air import AIR
 from gainnet.studies.comparison import Comparison, compare
+from gainnet.studies.engine import Engine, make_engine
 from gainnet.studies.gairom import GAIROM
 from gainnet.studies.gairom_learning import GAIROM_LEARNING
 from gainnet.studies.gairom_robustness import GAIROM_ROBUSTNESS
@@ -25,9 +26,10 @@ from gainnet.studies.presets import PRESETS, as_json, load_config
 from gainnet.studies.prompt_fidelity import PROMPT_FIDELITY
 from gainnet.studies.protocols import PROTOCOLS_STUDY
 from gainnet.studies.results import RunFolder
-from gainnet.studies.runner import DEFAULT_OUT, Progress, StudyResult, silent
+from gainnet.studies.runner import DEFAULT_OUT, IN_PROCESS, Progress, StudyResult, silent
 from gainnet.studies.runner import draw_figures as _draw
 from gainnet.studies.runner import run_study as _run
+from gainnet.studies.seed_coding import SEED_CODING
 from gainnet.studies.sketch import SKETCH
 from gainnet.studies.study import Case, Method, Study
 
@@ -48,6 +50,7 @@ STUDIES: dict[str, AnyStudy] = {
         MULTI_EDGE,
         PROMPT_FIDELITY,
         PROTOCOLS_STUDY,
+        SEED_CODING,
         SKETCH,
     )
 }
@@ -57,6 +60,7 @@ __all__ = [
     "STUDIES",
     "Case",
     "Comparison",
+    "Engine",
     "Method",
     "Progress",
     "Study",
@@ -66,6 +70,7 @@ __all__ = [
     "draw_figures",
     "find_study",
     "list_studies",
+    "make_engine",
     "run_study",
     "show_study",
 ]
@@ -129,13 +134,14 @@ def run_study(
     out: Path = DEFAULT_OUT,
     progress: Progress = silent,
     resume: bool = True,
+    engine: Engine = IN_PROCESS,
 ) -> StudyResult:
     """Runs a study by name, or goes on where it was stopped; see `runner.run_study`.
 
     Raises:
         ConfigError: no such study or preset, wrong settings, or a folder that cannot be written or gone on with.
     """
-    return _run(find_study(name), preset, out, progress, resume, source=name)
+    return _run(find_study(name), preset, out, progress, resume, name, engine)
 
 
 def draw_figures(folder: Path) -> tuple[Path, ...]:

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 
 from gainnet.core.errors import ConfigError, GainnetError
 from gainnet.core.files import check_writable, write_whole
+from gainnet.studies.engine import Engine, Evaluate, InProcess
 from gainnet.studies.journal import Journal, journal
 from gainnet.studies.presets import as_json, load_config
 from gainnet.studies.results import SCHEMA_VERSION, RunFolder, commit, config_hash, damaged, versions
-from gainnet.studies.study import C, Case, Method, Study, evaluate
+from gainnet.studies.study import C, Case, Study
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT_OUT = Path("out/studies")
+IN_PROCESS = InProcess()
 
 
 class Progress(Protocol):
@@ -67,6 +69,7 @@ def run_study(
     progress: Progress = silent,
     resume: bool = True,
     source: str | None = None,
+    engine: Engine = IN_PROCESS,
 ) -> StudyResult:
     """The study's table, metrics and figures; cases that an earlier attempt finished are not run again.
 
@@ -77,6 +80,7 @@ def run_study(
         progress: told after every case.
         resume: `False` throws away what an earlier attempt at this very configuration found.
         source: name that finds the study again when figures are redrawn; its own name if `None`.
+        engine: where the cases run; it changes nothing in the table.
 
     Raises:
         ConfigError: the settings are wrong, the folder cannot be written, what it holds is damaged, or it was begun
@@ -93,7 +97,7 @@ def run_study(
         with _trusting(folder):
             return _result(study, folder, run)
     decides |= {"preset": str(preset), "source": source or study.name}
-    return _result(study, folder, _complete(study, config, folder, decides, progress, resume))
+    return _result(study, folder, _complete(study, config, folder, decides, progress, resume, engine))
 
 
 def draw_figures(study: Study[C], path: Path) -> tuple[Path, ...]:
@@ -145,25 +149,32 @@ def _draw(study: Study[C], folder: RunFolder, table: pd.DataFrame) -> tuple[Path
 
 
 def _complete(
-    study: Study[C], config: C, folder: RunFolder, decides: dict[str, Any], progress: Progress, resume: bool
+    study: Study[C],
+    config: C,
+    folder: RunFolder,
+    decides: dict[str, Any],
+    progress: Progress,
+    resume: bool,
+    engine: Engine,
 ) -> dict[str, Any]:
     """Runs what is missing, then writes table.csv and, last, a run.json that says complete."""
     cases = list(study.cases(config))
     if len({case.key for case in cases}) < len(cases):
         raise ConfigError("config: a swept value or random seed is listed twice; list each once")
     begun = _begun(config, decides, len(cases))
-    methods = study.open(config)  # before anything is written or thrown away: it may find out that something is missing
-    if not resume:
-        shutil.rmtree(folder.path, ignore_errors=True)
-    with journal(folder.journal_path) as finished:
-        if finished.lines:
-            _check_same_origin(folder, begun)
-        folder.write_run(begun)
-        _run_missing(study.name, methods, cases, finished, progress)
-        folder.write_table([finished.row(case) for case in cases])
-        metrics = summarise(study, folder.read_table())
-        run = begun | {"complete": True, "wall_s": round(finished.wall_s, 1), "metrics": metrics}
-        folder.write_run(run)
+    # Opened before anything is written or thrown away: it may find out that something is missing.
+    with engine.open(study, config, decides["source"]) as evaluate:
+        if not resume:
+            shutil.rmtree(folder.path, ignore_errors=True)
+        with journal(folder.journal_path) as finished:
+            if finished.lines:
+                _check_same_origin(folder, begun)
+            folder.write_run(begun)
+            _run_missing(study.name, evaluate, cases, finished, progress)
+            folder.write_table([finished.row(case) for case in cases])
+            metrics = summarise(study, folder.read_table())
+            run = begun | {"complete": True, "wall_s": round(finished.wall_s, 1), "metrics": metrics}
+            folder.write_run(run)
     return run
 
 
@@ -175,12 +186,10 @@ def _check_same_origin(folder: RunFolder, present: Mapping[str, Any]) -> None:
         raise ConfigError(f"run: {folder.path} was begun with {', '.join(other)}; give --fresh to start over")
 
 
-def _run_missing(
-    name: str, methods: Mapping[str, Method], cases: list[Case], finished: Journal, progress: Progress
-) -> None:
+def _run_missing(name: str, evaluate: Evaluate, cases: list[Case], finished: Journal, progress: Progress) -> None:
     todo = [case for case in cases if case not in finished]
     progress(len(cases) - len(todo), len(cases), name)
-    for num, (case, row, wall_s) in enumerate(evaluate(methods, todo), len(cases) - len(todo) + 1):
+    for num, (case, row, wall_s) in enumerate(evaluate(todo), len(cases) - len(todo) + 1):
         finished.append(case, row, wall_s)
         progress(num, len(cases), case.method)
 
