@@ -8,8 +8,10 @@ import torch
 from gainnet.core.errors import ConfigError
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
-from gainnet.network import DEVICE
+from gainnet.network import DEVICE, edge_names
 from gainnet.protocols import channel_free, execute, pricing
+from gainnet.protocols.plan import Transfer
+from gainnet.protocols.task import Task
 from plan_desk import NUM_STEPS, PROMPTS, RANDOM, Desk, ideal, small_desk
 
 STRENGTH = 0.7
@@ -79,18 +81,47 @@ def test_moving_the_cut_moves_no_pixel(desk: Desk, with_picture: bool) -> None:
             assert report.recoveries == ()
 
 
+def every_move(num_steps: int) -> list[tuple[str, int, dict[str, object]]]:
+    """Every protocol that only moves work, at every cut that a sampler of so many steps has."""
+    cuts = range(num_steps + 1)
+    return [
+        *((name, 1, {}) for name in ("centralized", "device_only", "eiug", "diug")),
+        *((name, 1, {"cut": cut}) for name in ("uieg", "ciag") for cut in cuts),
+        *(("uidcg", 2, {"cooperation": "guidance", "cut": cut}) for cut in cuts),
+        *(("uidcg", k, {"cooperation": "pipeline", "cut": cut}) for k in (2, 3, 4) for cut in (0, 1, num_steps // 2)),
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("with_picture", [False, True])
-def test_the_shipped_model_likewise(with_picture: bool) -> None:
-    desk = Desk(load_model(num_steps=4), lossless=True)
+def test_no_cut_of_the_shipped_model_moves_a_pixel(with_picture: bool) -> None:
+    desk = Desk(load_model("scenes"), lossless=True)
     inputs = desk.inputs(with_picture)
+    task = {"strength": STRENGTH} if with_picture else {}
+    num_steps = Task.of(desk.model, **task).num_steps
+    assert num_steps == (7 if with_picture else 10)
     with torch.no_grad():
         whole = image_to_image(desk.model, inputs[DEVICE, "picture"]) if with_picture else text_to_image(desk.model)
-        for name, k, options in [*MOVES[:8], ("uidcg", 2, {"cooperation": "guidance"}), ("uidcg", 4, {})]:
-            task = {"strength": STRENGTH} if with_picture else {}
-            plan = desk.plan(name, k, **{key: v for key, v in options.items() if key != "cut"}, **task)
+        for name, k, options in every_move(num_steps):
+            plan = desk.plan(name, k, **options, **task)
             places, _ = execute(plan, inputs, ideal(k), RANDOM, pricing("sd15"))
-            assert float((places[plan.result] - whole).abs().max()) <= 1e-4, (name, k)
+            assert float((places[plan.result] - whole).abs().max()) <= 1e-4, (name, k, options)
+
+
+def test_edges_that_share_regions_take_half_of_the_steps_whole_and_alike(desk: Desk) -> None:
+    num_edges, inputs = 2, desk.inputs(False)
+    plan = desk.plan("uidcg", num_edges, cooperation="regions", cut=1)
+    labels = [step.label for step in plan.steps]
+    assert [sum(f"denoiser[{i}:{i + 1}]" in label for label in labels) for i in range(NUM_STEPS)] == [1, 2, 2]
+    with torch.no_grad():
+        places = channel_free(plan, inputs, RANDOM)
+        task, begun = Task.of(desk.model), dict(desk.model.text_encoder({"prompt": inputs[DEVICE, "prompt"]}, RANDOM))
+        begun |= task.begin()({}, RANDOM)
+        whole = task.steps(0, 2)(begun, RANDOM)["latent[2]"]
+    for edge in edge_names(num_edges):
+        assert float((places[edge, "latent[2]"] - whole).abs().max()) <= 1e-4
+    sent = [step.tensor for step in plan.steps if isinstance(step, Transfer) and step.source in edge_names(num_edges)]
+    assert {tensor for tensor in sent if tensor.startswith("region")} == {"region_2[3]"}
 
 
 def test_the_first_candidate_is_what_one_edge_makes(desk: Desk) -> None:

@@ -7,7 +7,18 @@ import sys
 
 import typer
 
-from gainnet.cli import advise, generate, installation, learn, orchestrate, radio, study, train, train_orchestration
+from gainnet.cli import (
+    advise,
+    generate,
+    installation,
+    learn,
+    orchestrate,
+    radio,
+    study,
+    train,
+    train_checker,
+    train_orchestration,
+)
 from gainnet.core.errors import GainnetError
 
 app = typer.Typer(
@@ -28,7 +39,7 @@ app.add_typer(train.app, name="train")
 _INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended."""
 
-__all__ = ["app", "main", "train_orchestration"]
+__all__ = ["app", "main", "train_checker", "train_orchestration"]
 
 
 def main() -> None:

@@ -38,8 +38,8 @@ CodecOf = Annotated[
     list[str] | None,
     typer.Option(
         "--codec",
-        help="seed=raw|linear|digital|float32, midway=matched|raw|uniform, image=webp|avif|jpeg|png|raw_pixels, or "
-        "KIND=module:Class.",
+        help="seed=raw|linear|digital|float32, midway=matched|raw|uniform, image=webp|avif|jpeg|png|raw_pixels, "
+        "sketch=quantized|edges|analog, or KIND=module:Class.",
     ),
 ]
 NumChannelUses = Annotated[int | None, typer.Option(help="Complex channel uses per picture of the content transfer.")]
@@ -58,6 +58,9 @@ NumEdges = Annotated[int, typer.Option(help="Edges that share the air; for proto
 NetworkFile = Annotated[str | None, typer.Option("--network", help="A .toml file of nodes, media and links.")]
 Cut = Annotated[int | None, typer.Option(help="Sampler steps before the hand-over; the protocol's own choice.")]
 Cooperation = Annotated[str | None, typer.Option(help="How edges share a generation: pipeline, guidance or regions.")]
+NumCandidates = Annotated[
+    int | None, typer.Option("--candidates", help="Pictures that the edge of esuc draws to choose from.")
+]
 DeadlineS = Annotated[float | None, typer.Option(help="Seconds after which a transfer is given up and concealed.")]
 Online = Annotated[bool, typer.Option("--online", help="A hub id may be downloaded.")]
 
@@ -87,6 +90,7 @@ def generate(
     network: NetworkFile = None,
     cut: Cut = None,
     cooperation: Cooperation = None,
+    num_candidates: NumCandidates = None,
     deadline_s: DeadlineS = None,
     trace: Trace = None,
     report_error_db: ReportErrorDb = 0.0,
@@ -141,6 +145,7 @@ def estimate(
     network: NetworkFile = None,
     cut: Cut = None,
     cooperation: Cooperation = None,
+    num_candidates: NumCandidates = None,
     deadline_s: DeadlineS = None,
     trace: Trace = None,
     report_error_db: ReportErrorDb = 0.0,

@@ -15,6 +15,7 @@ from gainnet.codecs import (
     JPEG,
     PNG,
     AnalogSketch,
+    EdgeMap,
     Float32,
     LinearCode,
     MatchedSeed,
@@ -53,7 +54,7 @@ MATCHED, MATCHED_BELOW_DB = "matched", 10.0
 """Codec of the latent that a device of `ciag` finishes, and the mean SNR up to which it is the default. It beats an
 MMSE estimate that is taken as clean by 1 dB or more up to 5 dB (study hand-over); far above 10 dB the estimate is
 better, since a sampler that resumes between its own times makes a slightly other picture."""
-FIXED = ("float32", "raw_pixels", "uniform", MATCHED)
+FIXED = ("float32", "raw_pixels", "uniform", "edges", MATCHED)
 """Codecs that cannot be told how much to send."""
 
 
@@ -123,6 +124,7 @@ CODECS: Mapping[str, Mapping[str, Builder]] = {
     "sketch": {
         "quantized": lambda c: c.matched(lambda bits: QuantizedSketch(max_bits=bits), QuantizedSketch()),
         "analog": lambda c: AnalogSketch(c.num_channel_uses),
+        "edges": lambda c: EdgeMap(),
         "raw_pixels": lambda c: RawPixels(),
         "float32": lambda c: Float32(),
     },
@@ -206,7 +208,7 @@ def _check_use(config: GenerationConfig, sent: Mapping[str, str]) -> None:
 
 
 def options_of(protocol: Callable[..., Plan], config: GenerationConfig, network: Network) -> dict[str, Any]:
-    """What a protocol is told besides its codecs, read from its parameters `edges`, `cut`, `cooperation`, `strength`.
+    """What a protocol is told besides its codecs, read from its parameters: `edges`, `cut`, `strength`, and so on.
 
     Raises:
         ConfigError: something was asked for that it has no parameter for.
@@ -216,7 +218,12 @@ def options_of(protocol: Callable[..., Plan], config: GenerationConfig, network:
         several = ", ".join(key for key, p in PROTOCOLS.items() if "edges" in inspect.signature(p).parameters)
         raise ConfigError(f"num_edges: {name} has no use for {len(network.edges)} edges; give 1 or one of {several}")
     strength = config.picture_strength
-    asked: dict[str, Any] = {"cut": config.cut, "cooperation": config.cooperation, "strength": strength}
+    asked: dict[str, Any] = {
+        "cut": config.cut,
+        "cooperation": config.cooperation,
+        "num_candidates": config.num_candidates,
+        "strength": strength,
+    }
     given = {option: value for option, value in asked.items() if value is not None}
     if misfits := [option for option in given if option not in takes]:
         field = "image" if misfits[0] == "strength" else misfits[0]

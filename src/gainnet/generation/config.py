@@ -15,6 +15,7 @@ DEFAULT_STRENGTH = 0.6
 MAX_REPORT_DELAY = 1_000_000
 IDEAL = "ideal"
 MAX_EDGES = 16
+MAX_CANDIDATES = 64
 
 
 @final
@@ -47,6 +48,7 @@ class GenerationConfig:
         network: a .toml file of nodes, media and links instead of a cell; see `network_of`.
         cut: steps of the sampler before the hand-over; the protocol's own choice when `None`.
         cooperation: how edges share one generation: `pipeline`, `guidance` or `regions`; its own choice when `None`.
+        num_candidates: pictures that an edge draws to choose from, 1 to 64; the protocol's own choice when `None`.
         deadline_s: time after which a transfer is given up and what is missing is concealed; none when `None`.
         failures: (node, index of the step before which it dies).
         trace: a .csv file with a column snr_db (or SNR) in the place of `fading`; a row is one fading block, and the
@@ -86,6 +88,7 @@ class GenerationConfig:
     network: str | None = None
     cut: int | None = None
     cooperation: str | None = None
+    num_candidates: int | None = None
     deadline_s: float | None = None
     failures: tuple[tuple[str, int], ...] = ()
     trace: str | None = None
@@ -134,6 +137,8 @@ class GenerationConfig:
             raise ConfigError(f"num_edges: {self.num_edges} is outside 1 to {MAX_EDGES}")
         if self.network is not None and self.num_edges != 1:
             raise ConfigError("num_edges: the network file lists the edges; leave the number out")
+        if self.num_candidates is not None and not 1 <= self.num_candidates <= MAX_CANDIDATES:
+            raise ConfigError(f"num_candidates: {self.num_candidates} is outside 1 to {MAX_CANDIDATES}")
         if self.deadline_s is not None and not 0.0 < self.deadline_s < float("inf"):
             raise ConfigError(f"deadline_s: {self.deadline_s} is no time; give a positive number of seconds")
         if wrong := [step for _, step in self.failures if step < 0]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -76,18 +76,9 @@ class AttributeClassifier(nn.Module):
         Raises:
             ModelError: the folder is missing or damaged, or its classes are not those of this package.
         """
-        folder = folder or PRETRAINED
-        try:
-            config = json.loads((folder / CONFIG).read_text())
-            weights = load_file(folder / WEIGHTS)
-        except (OSError, ValueError, SafetensorError) as error:
-            raise ModelError(
-                f"classifier: {folder} cannot be read ({error}); give a folder of `gainnet train`"
-            ) from error
-        if config.get("attributes") != ATTRIBUTES:
-            raise ModelError(f"classifier: {folder} was trained on other attributes; train it again")
+        config, weights = read_classifier(folder or PRETRAINED, "classifier")
         classifier = cls(tuple(config["widths"]), config["hidden"])
-        classifier.load_state_dict({name: value.float() for name, value in weights.items()})
+        classifier.load_state_dict(weights)
         return classifier.eval().requires_grad_(False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -111,6 +102,26 @@ class AttributeClassifier(nn.Module):
         classes = torch.stack([logit.argmax(-1) for logit in logits], dim=-1)
         classes[classes[:, 1] == LAYOUTS.index("single"), 5:] = UNNAMED
         return classes.view(*batch, len(ATTRIBUTES))
+
+
+def read_classifier(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Configuration and weights, in single precision, of a network that names attributes.
+
+    Args:
+        folder: holds `config.json` and `model.safetensors`.
+        name: what it is called in errors.
+
+    Raises:
+        ModelError: the folder is missing or damaged, or its classes are not those of this package.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+        weights = load_file(folder / WEIGHTS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelError(f"{name}: {folder} cannot be read ({error}); give a folder of `gainnet train`") from error
+    if config.get("attributes") != ATTRIBUTES:
+        raise ModelError(f"{name}: {folder} was trained on other attributes; train it again")
+    return config, {key: value.float() for key, value in weights.items()}
 
 
 def prompt_fidelity(classifier: AttributeClassifier, images: Tensor, prompts: Sequence[str]) -> list[float | None]:

@@ -1,4 +1,4 @@
-"""Which of several candidates fits its prompt best, as the device can tell it."""
+"""Which of several candidates fits its prompt best, as the node that made or received them can tell."""
 
 from __future__ import annotations
 
@@ -13,32 +13,34 @@ from torch import Tensor
 from gainnet.core.randomness import Random
 from gainnet.core.text import tensor_to_text
 from gainnet.core.types import Spec, Tensors
-from gainnet.models.attributes import SIDE, AttributeClassifier
+from gainnet.models.attributes import SIDE
+from gainnet.models.checker import AttributeChecker
 from gainnet.models.counting import count_flops, flatten_batch, on_meta, parameter_bytes
 from gainnet.models.diffusion import Denoiser
 from gainnet.models.part import Role
-from gainnet.models.scenes import UNNAMED, caption_labels, parse
+from gainnet.models.scenes import caption_labels, parse
 
 
 @final
 @dataclass(frozen=True)
 class AttributeChoice:
-    """The candidate picture in which the attribute classifier sees most of what the prompt names.
+    """The candidate picture in which a checker sees most of what the prompt names.
 
     prompt, image_1 … image_K --> mean log-probability of the named attributes --> the likeliest of them: image
 
-    A prompt out of the grammar of the scenes names nothing, and the first candidate is taken.
+    A prompt out of the grammar of the scenes names nothing, and the first candidate is taken. The checker is not the
+    classifier that pictures are judged by, so a choice is worth no more than it really is.
 
     Args:
         candidates: names of the candidate pictures, those that arrived.
-        classifier: the judge; the shipped one.
+        checker: who looks; the shipped one.
 
-    >>> AttributeChoice(("image_1", "image_2"), AttributeClassifier.from_pretrained()).reads
+    >>> AttributeChoice(("image_1", "image_2"), AttributeChecker.from_pretrained()).reads
     ('prompt', 'image_1', 'image_2')
     """
 
     candidates: tuple[str, ...]
-    classifier: AttributeClassifier = field(repr=False)
+    checker: AttributeChecker = field(repr=False)
     role: Role = "other"
     num_passes: int = 1
 
@@ -56,27 +58,19 @@ class AttributeChoice:
 
     @cached_property
     def flops(self) -> float:
-        copy = on_meta(lambda: AttributeClassifier(self.classifier.widths, self.classifier.hidden))
+        copy = on_meta(lambda: AttributeChecker(self.checker.widths, self.checker.hidden))
         return len(self.candidates) * count_flops(lambda: copy(torch.zeros(1, 3, SIDE, SIDE, device="meta")))
 
     @property
     def memory_bytes(self) -> float:
-        return parameter_bytes(self.classifier)
+        return parameter_bytes(self.checker)
 
     @torch.no_grad()
     def __call__(self, tensors: Tensors, random: Random) -> Tensors:
         named = caption_labels([parse(prompt) for prompt in tensor_to_text(tensors["prompt"])])
         images = [flatten_batch(tensors[key], len(random.batch)) for key in self.candidates]
-        scores = torch.stack([self._score(image, named.to(image.device)) for image in images])
+        scores = torch.stack([self.checker.fit(image, named.to(image.device)) for image in images])
         return {"image": _chosen(torch.stack(images), scores).reshape(*random.batch, 3, SIDE, SIDE)}
-
-    def _score(self, images: Tensor, named: Tensor) -> Tensor:
-        """[n], mean log-probability of the classes [n, 8] that are named; 0 where nothing is."""
-        logits = [group.log_softmax(-1) for group in self.classifier(images)]
-        classes = named.clamp_min(0)
-        each = torch.stack([g.gather(1, classes[:, i : i + 1])[:, 0] for i, g in enumerate(logits)], dim=1)
-        is_named = named != UNNAMED
-        return (each * is_named).sum(1) / is_named.sum(1).clamp_min(1)
 
 
 @final

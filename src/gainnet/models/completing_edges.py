@@ -74,8 +74,9 @@ class KeepToEdges:
 
     def __call__(self, tensors: Tensors, random: Random) -> Tensors:
         rank = len(random.batch)
-        clean, edges = (flatten_batch(tensors[key], rank).detach() for key in self.reads)
-        with torch.enable_grad():
+        # Plans run in inference mode, whose tensors know no gradient; copies made outside of it do.
+        with torch.inference_mode(False), torch.enable_grad():
+            clean, edges = (flatten_batch(tensors[key], rank).detach().clone() for key in self.reads)
             start = clean.requires_grad_()
             image = self.decoder({"latent": start}, Random(tuple(range(len(start))), (len(start),)))["image"]
             (slope,) = torch.autograd.grad(self._distance(image, edges).sum(), start)

@@ -88,11 +88,13 @@ def _guided(task: Task, edges: Sequence[NodeId], index: int) -> list[Step]:
 
 
 def regions(task: Task, edges: Sequence[NodeId], start: int) -> Shared:
-    """Every edge denoises its region; after each step the regions are exchanged and merged with smooth weights.
+    """Every edge takes half of the steps whole, then denoises its region; regions are exchanged after every step.
 
-    edge_k: latent[i] -> crop -> one step -> region_k[i + 1] ==backhaul==> all others;  all: merge -> latent[i + 1]
+    edge_k: latent[0] -> latent[m];  then crop -> one step -> region_k[i + 1] ==backhaul==> all others;  all: merge
 
-    (MultiDiffusion, Bar-Tal et al. 2023.) Another picture than that of one edge, since a region does not see the rest.
+    (MultiDiffusion, Bar-Tal et al. 2023.) A region does not see the rest of the picture, and the first steps settle
+    where things are; so all edges take these alike, which costs their time but no exchange. With one edge it is the
+    picture of that edge, with more another one.
 
     Args:
         task: whose steps are shared.
@@ -103,9 +105,11 @@ def regions(task: Task, edges: Sequence[NodeId], start: int) -> Shared:
         ConfigError: there are more edges, or the latent is too small for so many regions.
     """
     rectangles = regions_of(task.model, len(edges))
-    encoded = [Compute(edge, task.model.text_encoder) for edge in edges]
-    shared = [step for index in range(start, task.num_steps) for step in _regional(task, edges, rectangles, index)]
-    return Shared((*encoded, *shared), edges[0])
+    middle = start + (task.num_steps - start) // 2
+    whole = [step for edge in edges for step in task.infer(edge, start, middle)]
+    encoded = [Compute(edge, task.model.text_encoder) for edge in edges if middle == start]
+    shared = [step for index in range(middle, task.num_steps) for step in _regional(task, edges, rectangles, index)]
+    return Shared((*whole, *encoded, *shared), edges[0])
 
 
 def _regional(task: Task, edges: Sequence[NodeId], rectangles: Sequence[Region], index: int) -> list[Step]:

@@ -83,7 +83,7 @@ def dcsuc(
         model: whose parts run.
         prompt_codec: carries the prompt.
         seed_codec: carries the latent of the picture up.
-        sketch_codec: carries the sketch.
+        sketch_codec: carries the sketch: an `EdgeMap` that of the outlines, any other one a small picture.
         edges: that share the steps.
         cooperation: `pipeline`, `guidance` or `regions`; see `cooperate`.
         strength: of image-to-image.
@@ -92,12 +92,12 @@ def dcsuc(
     shared = cooperate(task, edges, 0, cooperation)
 
     def sketched(edge: NodeId) -> tuple[Step, ...]:
-        drawn = Compute(edge, sketcher(model))
-        return drawn, Transfer(edge, (DEVICE,), "sketch", sketch_codec), *completed(task)
+        drawn = Compute(edge, sketcher(model, sketch_codec))
+        return drawn, Transfer(edge, (DEVICE,), "sketch", sketch_codec), *completed(task, sketch_codec)
 
     def alone(alive: Sequence[NodeId], arrived: Arrived) -> list[Plan]:
         if (DEVICE, "sketch") in arrived:
-            return [Plan(completed(task), IMAGE)]
+            return [Plan(completed(task, sketch_codec), IMAGE)]
         return [Plan((*task.whole(edge, arrived), *sketched(edge)), IMAGE) for edge in alive]
 
     begun = asked(task, edges, prompt_codec, seed_codec)

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 
 from gainnet.codecs.codec import AnyCodec
 from gainnet.core.types import NodeId, Spec
-from gainnet.models.attributes import SIDE, AttributeClassifier
-from gainnet.models.choice import AttributeChoice, DenoiserChoice
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.regions import Crop, Merge, Region, picture_scale, regional, regions_of
 from gainnet.network.scenario import DEVICE, EDGE
+from gainnet.protocols.candidates import best_of, stream_of
 from gainnet.protocols.cooperation import area
 from gainnet.protocols.plan import Arrived, Compute, Plan, Step, Transfer
 from gainnet.protocols.rescue import resilient
@@ -95,15 +94,16 @@ def diug(
     inferred = [
         step
         for k, edge in enumerate(edges)
-        for step in (Compute(edge, task.begin(*(("candidate", k) if k else ()))), *task.infer(edge, 0, task.num_steps))
+        for step in (Compute(edge, task.begin(*stream_of(k))), *task.infer(edge, 0, task.num_steps))
     ]
-    sent = [Transfer(edge, (DEVICE,), "latent", seed_codec, f"latent_{k}") for k, edge in enumerate(edges, 1)]
+    names = tuple(f"latent_{k}" for k in range(1, len(edges) + 1))
+    sent = [Transfer(edge, (DEVICE,), "latent", seed_codec, name) for edge, name in zip(edges, names, strict=True)]
     begun = told(task, edges, prompt_codec, seed_codec)
-    plan = Plan((*begun, *inferred, *sent, *_chosen(task, range(1, len(edges) + 1))), IMAGE)
+    plan = Plan((*begun, *inferred, *sent, *best_of(task, DEVICE, names)), IMAGE)
 
     def fewer(alive: Sequence[NodeId], arrived: Arrived) -> list[Plan]:
-        there = [k for k in range(1, len(edges) + 1) if (DEVICE, f"latent_{k}") in arrived]
-        return [Plan(_chosen(task, there), IMAGE)] if there else []
+        there = tuple(name for name in names if (DEVICE, name) in arrived)
+        return [Plan(best_of(task, DEVICE, there), IMAGE)] if there else []
 
     return resilient(plan, task, edges, fewer)
 
@@ -125,7 +125,7 @@ def dsuc(
         model: whose parts run.
         prompt_codec: carries the prompt.
         seed_codec: carries the latent of the picture up.
-        sketch_codec: carries the sketch of a region.
+        sketch_codec: carries the sketch of a region; an `EdgeMap` that of its outlines, any other one a small picture.
         edges: 1 to 4.
         strength: of image-to-image.
     """
@@ -136,11 +136,17 @@ def dsuc(
         helping = tuple(dict.fromkeys(owner for owner in owners if owner != DEVICE))
         made: list[Step] = []
         for k, (owner, region) in enumerate(zip(owners, regions, strict=True), 1):
-            drawn = Staged(sketcher(model, _picture(task, region)), {"image": f"image_{k}"}, {"sketch": pieces[k - 1]})
+            drawn = Staged(
+                sketcher(model, sketch_codec, _picture(task, region)),
+                {"image": f"image_{k}"},
+                {"sketch": pieces[k - 1]},
+            )
             made += (*_region(task, owner, region, k, 0), Compute(owner, drawn))
             made += _down(owner, pieces[k - 1], sketch_codec)
         begun = asked(task, helping, prompt_codec, seed_codec) if helping else task.begun(DEVICE, 0)
-        return Plan((*begun, *made, merged_sketch(task, regions, pieces), *completed(task)), IMAGE)
+        return Plan(
+            (*begun, *made, merged_sketch(task, sketch_codec, regions, pieces), *completed(task, sketch_codec)), IMAGE
+        )
 
     def replaced(alive: Sequence[NodeId], arrived: Arrived) -> list[Plan]:
         return [shared_by(owners) for owners in _owners(edges, alive, "sketch", arrived)]
@@ -183,20 +189,3 @@ def _owners(edges: Sequence[NodeId], alive: Sequence[NodeId], piece: str, arrive
     has_pieces = any((DEVICE, f"{piece}_{k}") in arrived for k in range(1, len(edges) + 1))
     others = alive or ([DEVICE] if has_pieces else [])
     return [[edge if edge in alive else other for edge in edges] for other in others]
-
-
-def _chosen(task: Task, candidates: Sequence[int]) -> tuple[Compute, ...]:
-    """The best of several seeds as a picture: by its attributes where they can be judged, else by the denoiser."""
-    model = task.model
-    latents = tuple(f"latent_{k}" for k in candidates)
-    if len(latents) == 1:
-        return (Compute(DEVICE, Staged(model.decoder, {"latent": latents[0]})),)
-    if model.name != "scenes" or model.image.shape[-1] != SIDE:
-        choice = DenoiserChoice(model.denoiser, latents)
-        return Compute(DEVICE, model.text_encoder), Compute(DEVICE, choice), Compute(DEVICE, model.decoder)
-    images = tuple(f"image_{k}" for k in candidates)
-    decoded = (
-        Compute(DEVICE, Staged(model.decoder, {"latent": latent}, {"image": image}))
-        for latent, image in zip(latents, images, strict=True)
-    )
-    return *decoded, Compute(DEVICE, AttributeChoice(images, AttributeClassifier.from_pretrained()))

@@ -11,6 +11,7 @@ from gainnet.codecs.matched_seed import MatchedSeed
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.hand_over import HandDown, HandOver
 from gainnet.network.scenario import DEVICE, EDGE
+from gainnet.protocols.candidates import best_drawn, recommended
 from gainnet.protocols.plan import Compute, Plan, Step, Transfer
 from gainnet.protocols.rescue import resilient
 from gainnet.protocols.shares import asked, handed_over
@@ -132,28 +133,30 @@ def esuc(
     prompt_codec: AnyCodec,
     seed_codec: AnyCodec,
     sketch_codec: AnyCodec,
+    num_candidates: int | None = None,
     strength: float | None = None,
 ) -> Plan:
-    """Edge sketching, user-equipment completing: the edge sends a small picture, the device makes a large one of it.
+    """Edge sketching, user-equipment completing: the edge sends a sketch of its best picture, the device completes it.
 
-    device: prompt ==up==> edge: everything, sketch ==sketch down==> device: image-to-image from the sketch
+    device: prompt ==up==> edge: candidates, the best of them, its sketch ==sketch down==> device: image-to-image
 
-    What the device makes is compared with the edge's own picture.
+    What the device makes is compared with the picture that the edge chose.
 
     Args:
         model: whose parts run.
         prompt_codec: carries the prompt.
         seed_codec: carries the latent of the picture up.
-        sketch_codec: carries the sketch.
+        sketch_codec: carries the sketch: an `EdgeMap` that of the outlines, any other one a small picture.
+        num_candidates: pictures that the edge draws to choose from, at its own cost; the first is what it would make
+            without a choice. As many as pay by default, see `recommended`.
         strength: of image-to-image.
     """
     task = Task.of(model, strength)
     steps = (
         *asked(task, (EDGE,), prompt_codec, seed_codec),
-        *task.infer(EDGE, 0, task.num_steps),
-        Compute(EDGE, model.decoder),
-        Compute(EDGE, sketcher(model)),
+        *best_drawn(task, EDGE, recommended(model) if num_candidates is None else num_candidates),
+        Compute(EDGE, sketcher(model, sketch_codec)),
         Transfer(EDGE, (DEVICE,), "sketch", sketch_codec),
-        *completed(task),
+        *completed(task, sketch_codec),
     )
     return resilient(Plan(steps, IMAGE, reference=(EDGE, "image")), task, (EDGE,))

@@ -1,37 +1,55 @@
-"""Sketches of an edge that a device completes."""
+"""Sketches of an edge that a device completes; what a sketch is, its codec decides."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.edge_map import EdgeMap
 from gainnet.core.types import Spec
 from gainnet.models.completing import completion
+from gainnet.models.completing_edges import completion_of_edges
 from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.part import Part
 from gainnet.models.regions import Merge, Region, picture_scale
-from gainnet.models.sketches import PictureSketch
+from gainnet.models.sketches import EdgeSketch, PictureSketch
 from gainnet.network.scenario import DEVICE
 from gainnet.protocols.plan import Compute
 from gainnet.protocols.task import Task
 
+EDGES_PER_LATENT = 4
+"""Pixels of a map of edges per entry of the latent, along one side; outlines need more of them than colours."""
 
-def sketcher(model: DiffusionModel, image: Spec | None = None) -> PictureSketch:
-    """What draws the sketch of a picture, or of a region of one: a pixel per entry of the latent.
+
+def sketcher(model: DiffusionModel, codec: AnyCodec, image: Spec | None = None) -> PictureSketch | EdgeSketch:
+    """What draws the sketch of a picture, or of a region of one.
 
     Args:
         model: whose pictures are sketched.
+        codec: what carries the sketch: an `EdgeMap` takes where outlines are, four by four pixels per entry of the
+            latent; any other one takes a small picture, a pixel per entry.
         image: shape of a region of them; the whole when `None`.
     """
-    return PictureSketch(model.image if image is None else image, picture_scale(model))
+    drawn, scale = model.image if image is None else image, picture_scale(model)
+    if isinstance(codec, EdgeMap):
+        return EdgeSketch(drawn, max(1, scale // EDGES_PER_LATENT))
+    return PictureSketch(drawn, scale)
 
 
-def completed(task: Task) -> tuple[Compute, ...]:
+def completed(task: Task, codec: AnyCodec) -> tuple[Compute, ...]:
     """The device makes the picture from the prompt and the sketch: prompt, sketch -> image."""
-    parts = completion(task.model, sketcher(task.model))
+    parts = _completion(task.model, sketcher(task.model, codec))
     return Compute(DEVICE, task.model.text_encoder), *(Compute(DEVICE, part) for part in parts)
 
 
-def merged_sketch(task: Task, regions: Sequence[Region], pieces: tuple[str, ...]) -> Compute:
+def _completion(model: DiffusionModel, drawn: PictureSketch | EdgeSketch) -> tuple[Part, ...]:
+    if isinstance(drawn, EdgeSketch):
+        return completion_of_edges(model, drawn)
+    return completion(model, drawn)
+
+
+def merged_sketch(task: Task, codec: AnyCodec, regions: Sequence[Region], pieces: tuple[str, ...]) -> Compute:
     """The device puts the sketches of regions together, without a seam: pieces -> sketch."""
-    drawn, scale = sketcher(task.model), picture_scale(task.model)
+    drawn, scale = sketcher(task.model, codec), picture_scale(task.model)
     rectangles = tuple(region.scaled(scale).shrunk(drawn.factor) for region in regions)
     return Compute(DEVICE, Merge(pieces, rectangles, drawn.writes["sketch"], "sketch"))

@@ -168,11 +168,15 @@ def _quality(config: MultiEdgeConfig, case: Case, model: DiffusionModel, memory:
 
 
 def identity(config: MultiEdgeConfig) -> Mapping[str, str]:
-    """sha256 of the model and of the classifier that judges it."""
-    from gainnet.models.attributes import PRETRAINED
+    """sha256 of the model, of the checker that chooses among candidates and of the classifier that judges."""
+    from gainnet.models import attributes, checker
     from gainnet.models.loading import find_folder, weights_sha256
 
-    return {"model": weights_sha256(find_folder("scenes")), "classifier": weights_sha256(PRETRAINED)}
+    return {
+        "model": weights_sha256(find_folder("scenes")),
+        "checker": weights_sha256(checker.PRETRAINED),
+        "classifier": weights_sha256(attributes.PRETRAINED),
+    }
 
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:

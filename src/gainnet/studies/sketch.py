@@ -1,8 +1,8 @@
-"""Study sketch: is a small picture, completed on the device with the prompt, worth more than enlarging it?"""
+"""Study sketch: is a sketch, completed on the device with the prompt, worth more than enlarging it or drawing alone?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, final
@@ -11,32 +11,37 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from gainnet.codecs import QuantizedSketch
+from gainnet.codecs import AnyCodec, EdgeMap, QuantizedSketch
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Tensors
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.part import Part
-from gainnet.models.sketches import PictureSketch
-from gainnet.studies.figures import BLUE, GREEN, ORANGE, legend_below, panels
+from gainnet.models.sketches import EdgeSketch, PictureSketch
+from gainnet.studies.figures import BLUE, GREEN, ORANGE, PURPLE, RED, legend_below, panels
 from gainnet.studies.presets import CATALOG
 from gainnet.studies.statistics import spread
 from gainnet.studies.study import Case, Method, Row, Study
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from gainnet.models.attributes import AttributeClassifier
     from gainnet.models.diffusion import DiffusionModel
 
-METHODS = ("esuc", "bicubic", "device_only")
+METHODS = ("esuc", "bicubic", "esuc_one", "esuc_edges", "device_only")
+BUDGETED = ("esuc", "bicubic")
+"""Methods that are tried at every budget; `esuc_one` is at the largest, and a map of edges takes what it takes."""
 MEASURES = ("agreement", "psnr_db", "fidelity")
 METRIC_NAMES = tuple(f"{measure}.{method}" for measure in MEASURES for method in METHODS)
 LABELS = {"agreement": "agreement with the edge's picture", "psnr_db": "PSNR in dB", "fidelity": "prompt fidelity"}
-COLOURS = {"esuc": BLUE, "bicubic": ORANGE, "device_only": GREEN}
+COLOURS = {"esuc": BLUE, "bicubic": ORANGE, "esuc_one": RED, "esuc_edges": PURPLE, "device_only": GREEN}
 RANDOM_SEEDS_APART = 100_000
 BATCH_SIZE = 20
+FIRST = "image of latent"
+"""Name of the first candidate's picture in the plan of `esuc`."""
 
 
 @final
@@ -48,12 +53,15 @@ class SketchConfig:
         random_seeds: each draws its own captions and noise.
         num_captions: unseen captions per random seed.
         max_bits: budgets of one sketch of 16 x 16 pixels; the metrics are those of the largest.
+        num_candidates: pictures that the edge draws to choose from, at least 2; all methods but `esuc_one` sketch the
+            chosen one and are compared with it.
         model: name or folder of the model.
     """
 
     random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     num_captions: Annotated[int, Field(ge=1, le=10_000)]
     max_bits: Annotated[tuple[Annotated[int, Field(ge=384)], ...], Field(min_length=1)]
+    num_candidates: Annotated[int, Field(ge=2, le=64)]
     model: str = "scenes"
 
 
@@ -66,25 +74,28 @@ class Drawn:
         prompts: unseen captions.
         random: streams of the items.
         condition: [n, branches, tokens, width], of the prompts.
-        edge: [n, 3, 128, 128], the edge's pictures.
+        chosen: [n, 3, 128, 128], the edge's pictures that it chose of several.
+        first: [n, 3, 128, 128], those that it drew first.
         device: [n, 3, 128, 128], the device's own, from noise that it drew itself.
     """
 
     prompts: tuple[str, ...]
     random: Random
     condition: Tensor
-    edge: Tensor
+    chosen: Tensor
+    first: Tensor
     device: Tensor
 
 
 @torch.no_grad()
-def in_batches(parts: Sequence[Part], given: Tensors, random: Random) -> dict[str, Tensor]:
+def in_batches(parts: Sequence[Part], given: Tensors, random: Random, kept: Sequence[str]) -> dict[str, Tensor]:
     """What parts that run one after the other leave, a few items at a time.
 
     Args:
         parts: in order.
         given: [n, ...] for every name that they read and do not write.
         random: streams of n items.
+        kept: names of what is returned.
     """
     made: list[dict[str, Tensor]] = []
     for start in range(0, random.num_items, BATCH_SIZE):
@@ -93,83 +104,130 @@ def in_batches(parts: Sequence[Part], given: Tensors, random: Random) -> dict[st
         streams, tensors = Random(seeds, (len(seeds),), random.path), {key: x[items] for key, x in given.items()}
         for part in parts:
             tensors |= part({key: tensors[key] for key in part.reads}, streams)
-        made.append(tensors)
-    return {key: torch.cat([tensors[key] for tensors in made]) for key in made[0]}
+        made.append({key: tensors[key] for key in kept})
+    return {key: torch.cat([tensors[key] for tensors in made]) for key in kept}
 
 
-def draw_alone(model: DiffusionModel, prompts: Sequence[str], random_seed: int) -> Drawn:
+def drawing(model: DiffusionModel, num_candidates: int) -> tuple[Part, ...]:
+    """Parts of an edge that draws candidates and chooses, as `esuc` plans them: prompt -> image."""
+    from gainnet.network import EDGE
+    from gainnet.protocols.candidates import best_drawn
+    from gainnet.protocols.task import Task
+
+    task = Task.of(model)
+    return task.begin(), *(step.part for step in best_drawn(task, EDGE, num_candidates))
+
+
+def draw_alone(model: DiffusionModel, prompts: Sequence[str], random_seed: int, num_candidates: int) -> Drawn:
     """The pictures that edge and device make without each other."""
     random = Random.of([RANDOM_SEEDS_APART * random_seed + item for item in range(len(prompts))])
     given = {"prompt": text_to_tensor(list(prompts))}
-    edge = in_batches(model.parts, given, random)
-    device = in_batches(model.parts, given, random.child("device"))
-    return Drawn(tuple(prompts), random, edge["condition"], edge["image"], device["image"])
+    names = ("condition", "image", FIRST)
+    edge = in_batches(drawing(model, num_candidates), given, random, names)
+    device = in_batches(model.parts, given, random.child("device"), ("image",))
+    return Drawn(tuple(prompts), random, edge["condition"], edge["image"], edge[FIRST], device["image"])
 
 
-def judge(classifier: AttributeClassifier, images: Tensor, drawn: Drawn) -> dict[str, float]:
-    """Agreement, PSNR against the edge's pictures, and prompt fidelity.
+def judge(
+    classifier: AttributeClassifier, images: Tensor, reference: Tensor, prompts: Sequence[str]
+) -> dict[str, float]:
+    """Agreement and PSNR against the edge's pictures, and prompt fidelity.
 
     Agreement is the share of the attributes that the classifier sees alike in a picture and in the edge's.
     """
     from gainnet.models.attributes import prompt_fidelity
 
-    shares = [share for share in prompt_fidelity(classifier, images, drawn.prompts) if share is not None]
-    alike = classifier.predict(images) == classifier.predict(drawn.edge)
+    shares = [share for share in prompt_fidelity(classifier, images, prompts) if share is not None]
+    alike = classifier.predict(images) == classifier.predict(reference)
     return {
         "agreement": float(alike.float().mean()),
-        "psnr_db": float(psnr_db_of_mse((images - drawn.edge).double().square().mean())),
+        "psnr_db": float(psnr_db_of_mse((images - reference).double().square().mean())),
         "fidelity": sum(shares) / len(shares),
     }
 
 
 def cases(config: SketchConfig) -> Iterator[Case]:
-    """Every method at every budget; the device alone needs none."""
+    """Every method, and those of a small picture at every budget."""
     for random_seed in config.random_seeds:
-        for max_bits in config.max_bits:
-            yield Case("esuc", {"max_bits": max_bits, "num_captions": config.num_captions}, random_seed)
-            yield Case("bicubic", {"max_bits": max_bits, "num_captions": config.num_captions}, random_seed)
-        yield Case("device_only", {"max_bits": None, "num_captions": config.num_captions}, random_seed)
+        for method in METHODS:
+            budgets: tuple[float | None, ...] = (None,)
+            if method in BUDGETED:
+                budgets = config.max_bits
+            elif method == "esuc_one":
+                budgets = (max(config.max_bits),)
+            for max_bits in budgets:
+                yield Case(method, {"max_bits": max_bits, "num_captions": config.num_captions}, random_seed)
 
 
 def open_methods(config: SketchConfig) -> Mapping[str, Method]:
     """Model and judge, loaded once; pictures of one random seed are drawn once."""
     from gainnet.models.attributes import AttributeClassifier
     from gainnet.models.completing import Enlarge, completion
+    from gainnet.models.completing_edges import completion_of_edges
     from gainnet.models.loading import find_folder, load_model
     from gainnet.training.scenes_evaluation import unseen_captions
 
     folder, model = find_folder(config.model), load_model(config.model)
-    classifier, sketcher = AttributeClassifier.from_pretrained(), PictureSketch(model.image)
-    spec = sketcher.writes["sketch"]
+    classifier = AttributeClassifier.from_pretrained()
+    small, outlines = PictureSketch(model.image), EdgeSketch(model.image)
+    drawing_flops = _flops(drawing(model, 1))
+    choosing_flops = _flops(drawing(model, config.num_candidates))
 
     @lru_cache(maxsize=1)
     def drawn_of(random_seed: int) -> Drawn:
-        return draw_alone(model, unseen_captions(folder, config.num_captions, random_seed), random_seed)
+        prompts = unseen_captions(folder, config.num_captions, random_seed)
+        return draw_alone(model, prompts, random_seed, config.num_candidates)
 
-    def sent(case: Case, drawn: Drawn) -> tuple[Tensor, float]:
-        """The sketches as they arrive, and the mean of their bits."""
-        codec, snr = QuantizedSketch(float(str(case.values["max_bits"]))), torch.ones(len(drawn.prompts))
-        payload = codec.encode(sketcher.observe(drawn.edge), snr)
-        return codec.decode(payload, spec), payload.num_bits / len(drawn.prompts)
+    def quantized(case: Case) -> QuantizedSketch:
+        return QuantizedSketch(float(str(case.values["max_bits"])))
 
-    def completed_by(parts: Sequence[Part]) -> Method:
+    def completed_by(
+        sketcher: PictureSketch | EdgeSketch,
+        codec_of: Callable[[Case], AnyCodec],
+        parts: Sequence[Part],
+        picture_of: Callable[[Drawn], Tensor],
+        edge_flops: float,
+    ) -> Method:
         def method(case: Case, random: Random) -> Row:
-            drawn = drawn_of(case.random_seed)
-            sketch, num_bits = sent(case, drawn)
-            images = in_batches(parts, {"condition": drawn.condition, "sketch": sketch}, drawn.random)["image"]
-            return {**judge(classifier, images, drawn), "num_bits": num_bits, "device_flops": _flops(parts)}
+            drawn, codec = drawn_of(case.random_seed), codec_of(case)
+            reference = picture_of(drawn)
+            sketch = sketcher({"image": reference}, drawn.random)["sketch"]
+            payload = codec.encode(sketch, torch.ones(len(drawn.prompts)))
+            given = {"condition": drawn.condition, "sketch": codec.decode(payload, sketcher.writes["sketch"])}
+            images = in_batches(parts, given, drawn.random, ("image",))["image"]
+            return {
+                **judge(classifier, images, reference, drawn.prompts),
+                "num_bits": payload.num_bits / len(drawn.prompts),
+                "device_flops": _flops(parts),
+                "edge_flops": edge_flops,
+                "num_candidates": 1 if picture_of is _first else config.num_candidates,
+            }
 
         return method
 
     def device_only(case: Case, random: Random) -> Row:
         drawn = drawn_of(case.random_seed)
-        return {**judge(classifier, drawn.device, drawn), "num_bits": 0.0, "device_flops": _flops(model.parts)}
+        judged = judge(classifier, drawn.device, drawn.chosen, drawn.prompts)
+        return {**judged, "num_bits": 0.0, "device_flops": _flops(model.parts), "edge_flops": 0.0, "num_candidates": 0}
 
+    completing = completion(model, small)
+    enlarging = (Enlarge(small.writes["sketch"], model.image),)
+    following = completion_of_edges(model, outlines)
     return {
-        "esuc": completed_by(completion(model, sketcher)),
-        "bicubic": completed_by((Enlarge(spec, model.image),)),
+        "esuc": completed_by(small, quantized, completing, _chosen, choosing_flops),
+        "bicubic": completed_by(small, quantized, enlarging, _chosen, choosing_flops),
+        "esuc_one": completed_by(small, quantized, completing, _first, drawing_flops),
+        "esuc_edges": completed_by(outlines, lambda _: EdgeMap(), following, _chosen, choosing_flops),
         "device_only": device_only,
     }
+
+
+def _chosen(drawn: Drawn) -> Tensor:
+    return drawn.chosen
+
+
+def _first(drawn: Drawn) -> Tensor:
+    return drawn.first
 
 
 def _flops(parts: Sequence[Part]) -> float:
@@ -177,11 +235,15 @@ def _flops(parts: Sequence[Part]) -> float:
 
 
 def identity(config: SketchConfig) -> Mapping[str, str]:
-    """sha256 of the model and of the classifier that judges it."""
-    from gainnet.models.attributes import PRETRAINED
+    """sha256 of the model, of the checker that chooses and of the classifier that judges."""
+    from gainnet.models import attributes, checker
     from gainnet.models.loading import find_folder, weights_sha256
 
-    return {"model": weights_sha256(find_folder(config.model)), "classifier": weights_sha256(PRETRAINED)}
+    return {
+        "model": weights_sha256(find_folder(config.model)),
+        "checker": weights_sha256(checker.PRETRAINED),
+        "classifier": weights_sha256(attributes.PRETRAINED),
+    }
 
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
@@ -199,31 +261,36 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Agreement, PSNR and fidelity over the bits of a sketch."""
     num_seeds, num_captions = table["random_seed"].nunique(), int(table["num_captions"].max())
     note = (
-        f"16 x 16 sketches, {num_captions} unseen captions x {num_seeds} random seeds; bars: 95 % Student intervals.\n"
-        "PSNR and agreement against the edge's own picture; the device draws its own noise."
+        f"{num_captions} unseen captions x {num_seeds} random seeds; bars: 95 % Student intervals. esuc: the edge "
+        f"draws {int(table['num_candidates'].max())} candidates,\nits checker chooses one; esuc_one: it draws one. "
+        "bicubic enlarges the sketch of esuc; esuc_edges sends outlines instead.\n"
+        "PSNR and agreement against the picture that was sketched; the judge of the measures chooses nothing."
     )
     figure, axes = panels(1, 3, "A sketch completed with the prompt, enlarged, and no sketch at all", note)
     for ax, measure in zip(axes, MEASURES, strict=True):
-        for method in ("esuc", "bicubic"):
-            rows = table[table["method"] == method]
-            points = [
-                (float(b), spread(list(rows.loc[rows["max_bits"] == b, measure])))
-                for b in sorted(set(rows["max_bits"]))
-            ]
-            ax.errorbar(
-                [bits for bits, _ in points],
-                [s.mean for _, s in points],
-                [s.half_width or 0.0 for _, s in points],
-                fmt="o-",
-                color=COLOURS[method],
-                label=method,
-                capsize=3,
-            )
+        for method in METHODS[:-1]:
+            _curve(ax, table[table["method"] == method], measure)
         alone = float(table.loc[table["method"] == "device_only", measure].mean())
         ax.axhline(alone, color=COLOURS["device_only"], linestyle="--", label="device_only")
         ax.set(xlabel="bits of the sketch", ylabel=LABELS[measure])
-    legend_below(axes, 3)
+    legend_below(axes, len(METHODS))
     yield "sketch", figure
+
+
+def _curve(ax: Axes, rows: pd.DataFrame, measure: str) -> None:
+    """A method's means over random seeds against the bits that its sketches took."""
+    groups = [group for _, group in rows.groupby("max_bits", dropna=False)]
+    spreads = [spread(list(group[measure])) for group in groups]
+    method = str(rows["method"].iloc[0])
+    ax.errorbar(
+        [float(group["num_bits"].mean()) for group in groups],
+        [s.mean for s in spreads],
+        [s.half_width or 0.0 for s in spreads],
+        fmt="o-",
+        color=COLOURS[method],
+        label=method,
+        capsize=3,
+    )
 
 
 SKETCH = Study(
