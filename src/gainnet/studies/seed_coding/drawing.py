@@ -1,0 +1,181 @@
+"""Figures of seed-coding, from its table alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from gainnet.studies.figures import GREY, legend_below, panels
+from gainnet.studies.seed_coding.curves import ALL, cells, curve
+from gainnet.studies.seed_coding.looks import LOOKS, note_of, plot
+from gainnet.studies.seed_coding.question import LDPC_IR, OPTA, SCENE, SHANNON
+from gainnet.studies.seed_coding.summary import BEST_CODEC, RATE_SNRS_DB, TARGET_PSNR_DB, summarise
+from gainnet.studies.seed_coding.wide_drawing import draw_wide
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+HIGHEST_DRAWN_DB: Final = 48.0
+FADINGS: Final = {"awgn": "AWGN", "rayleigh": "Rayleigh, blocks of 256", "rayleigh_fast": "Rayleigh, blocks of 16"}
+JUDGES: Final = {
+    "ssim": "SSIM",
+    "prompt_fidelity": "prompt fidelity",
+    "latent_nmse": "latent error / variance",
+    "p5_db": "PSNR of the worst 5 % in dB",
+}
+BARS: Final = ("gaussian_opta", "seed_prompt", "seed", "digital_seed_prompt", "digital_seed", "pca_seed", "linear")
+
+
+def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """Quality over SNR and uses, other judges, distance to the bound, reports, fading, uses, and the wide latent."""
+    found, note = cells(table), note_of(table)
+    second = (found["bearer"] == SHANNON) | ((found["bearer"] == LDPC_IR) & (found["fading"] == "rayleigh"))
+    scenes = found[(found["content"] == SCENE) & ~second]
+    told = scenes[(scenes["report_offset_db"] == 0) & (scenes["report_error_db"] == 0)]
+    yield "psnr_over_snr", _over_snr(told[told["fading"] == "awgn"], note)
+    yield "psnr_over_uses", _over_uses(told, note)
+    yield "other_judges", _other_judges(told[told["fading"] == "awgn"], note)
+    if len(gaps := _gaps(table)):
+        yield "gap_to_opta", _gap_to_opta(gaps, note)
+    if (scenes["report_offset_db"] != 0).any():
+        yield "mismatch", _mismatch(scenes, note)
+    if (told["fading"] != "awgn").any():
+        yield "fading", _fading(told[told["fading"] != "awgn"], note)
+    yield "uses_for_30db", _uses_for_30db(table, note)
+    yield from draw_wide(found)
+
+
+def _over_snr(rows: pd.DataFrame, note: str) -> Figure:
+    budgets = _powers_of_two(rows)
+    figure, axes = panels(-(-len(budgets) // 3), min(3, len(budgets)), "Seeds over AWGN: PSNR over SNR", note)
+    for ax, uses in zip(axes, budgets, strict=False):
+        plot(ax, rows[rows["num_channel_uses"] == uses], "snr_db", "psnr_db")
+        ax.set(title=f"{uses} channel uses per picture", xlabel="SNR in dB", ylabel="PSNR in dB")
+    return _finished(figure, axes)
+
+
+def _over_uses(told: pd.DataFrame, note: str) -> Figure:
+    fadings = [name for name in ("awgn", "rayleigh") if name in set(told["fading"])]
+    snrs_db = [snr for snr in RATE_SNRS_DB if snr in set(told["snr_db"])] or sorted(set(told["snr_db"]))[:1]
+    figure, axes = panels(len(fadings), len(snrs_db), "PSNR over channel uses per picture", note)
+    for ax, (fading, snr_db) in zip(axes, [(f, s) for f in fadings for s in snrs_db], strict=True):
+        plot(ax, told[(told["fading"] == fading) & (told["snr_db"] == snr_db)], "num_channel_uses_sent", "psnr_db")
+        ax.axhline(TARGET_PSNR_DB, color=GREY, linewidth=0.8)
+        ax.set_xscale("log", base=2)
+        ax.set(title=f"{FADINGS[fading]}, {snr_db:g} dB", xlabel="channel uses per picture", ylabel="PSNR in dB")
+        ax.xaxis.set_major_formatter(lambda x, position: f"{x / 1024:g}k" if x >= 1024 else f"{x:g}")
+    return _finished(figure, axes)
+
+
+def _other_judges(rows: pd.DataFrame, note: str) -> Figure:
+    budgets = [uses for uses in (64, 256) if uses in set(rows["num_channel_uses"])] or _powers_of_two(rows)[:1]
+    figure, axes = panels(len(budgets), 4, "Other judges over AWGN", note)
+    for ax, (uses, judge) in zip(axes, [(u, j) for u in budgets for j in JUDGES], strict=True):
+        plot(ax, rows[rows["num_channel_uses"] == uses], "snr_db", judge)
+        ax.set(title=f"{uses} channel uses", xlabel="SNR in dB", ylabel=JUDGES[judge])
+        if judge == "latent_nmse":
+            ax.set_yscale("log")
+    legend_below(axes, 4)
+    return figure
+
+
+def _gaps(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """By method: PSNR at the bound and distance to it, by (snr_db, num_channel_uses)."""
+    bound = curve(table, OPTA)
+    gaps = {name: curve(table, name) for name in ("linear", "seed", "digital_seed")}
+    return {
+        name: bound[[ALL]].join((bound - own)[ALL].rename("gap"), how="inner").dropna()
+        for name, own in gaps.items()
+        if len(own) and len(bound)
+    }
+
+
+def _gap_to_opta(gaps: dict[str, pd.DataFrame], note: str) -> Figure:
+    figure, axes = panels(1, len(gaps), "Distance to the Gaussian OPTA: how many dB of PSNR are missing", note)
+    for ax, (name, gap) in zip(axes, gaps.items(), strict=True):
+        for uses in _powers_of_two(gap.reset_index()):
+            rows = gap.xs(uses, level="num_channel_uses")
+            ax.plot(rows[ALL], rows["gap"], marker="o", markersize=2.5, linewidth=1.2, label=f"{uses} uses")
+        ax.axhline(0.0, color=LOOKS[OPTA].colour, linestyle=":", label=LOOKS[OPTA].label)
+        ax.set(
+            title=LOOKS[name].label, xlabel="PSNR at the OPTA in dB", ylabel="OPTA minus method in dB", xlim=(14, 42)
+        )
+    drawn = np.concatenate([gap["gap"][gap[ALL] <= 42.0] for gap in gaps.values()])
+    for ax in axes:
+        ax.set_ylim(float(drawn.min()) - 1.0, float(drawn.max()) + 1.0)
+    legend_below(axes, 4)
+    return figure
+
+
+def _mismatch(scenes: pd.DataFrame, note: str) -> Figure:
+    rows = scenes[(scenes["fading"] == "awgn") & (scenes["report_error_db"] == 0)]
+    wrong = rows[rows["report_offset_db"] != 0]
+    budgets = [uses for uses in (64, 256, 1024) if uses in set(wrong["num_channel_uses"])]
+    budgets = budgets or _powers_of_two(wrong)[:1]
+    figure, axes = panels(1, len(budgets), "A wrong report of the SNR: true, 5 dB too low, 5 dB too high", note)
+    for ax, uses in zip(axes, budgets, strict=True):
+        here = rows[rows["num_channel_uses"] == uses]
+        plot(ax, here[here["report_offset_db"] == 0], "snr_db", "psnr_db", ("seed", "linear", OPTA))
+        for name in ("seed", "linear"):
+            for offset_db, line in ((-5.0, "--"), (5.0, ":")):
+                own = here[(here["method"] == name) & (here["report_offset_db"] == offset_db)].sort_values("snr_db")
+                label = f"{LOOKS[name].label}, report {offset_db:+g} dB"
+                ax.plot(own["snr_db"], own["psnr_db"], line, color=LOOKS[name].colour, label=label)
+        ax.set(title=f"{uses} channel uses", xlabel="true SNR in dB", ylabel="PSNR in dB")
+    return _finished(figure, axes)
+
+
+def _fading(told: pd.DataFrame, note: str) -> Figure:
+    fadings = [name for name in FADINGS if name in set(told["fading"])]
+    budgets = [uses for uses in (64, 256, 1024) if uses in set(told["num_channel_uses"])] or _powers_of_two(told)[:1]
+    title = "Fading without and inside a seed: PSNR of the mean MSE"
+    figure, axes = panels(len(fadings), len(budgets), title, note)
+    for ax, (fading, uses) in zip(axes, [(f, u) for f in fadings for u in budgets], strict=True):
+        plot(ax, told[(told["fading"] == fading) & (told["num_channel_uses"] == uses)], "snr_db", "psnr_db")
+        ax.set(title=f"{FADINGS[fading]}, {uses} uses", xlabel="mean SNR in dB", ylabel="PSNR in dB")
+    return _finished(figure, axes)
+
+
+def _uses_for_30db(table: pd.DataFrame, note: str) -> Figure:
+    metrics = summarise(table)
+    title = "Channel uses for 30 dB over AWGN; hollow: at the Shannon rate; no bar: not reached"
+    figure, axes = panels(1, len(RATE_SNRS_DB), title, note)
+    for ax, snr_db in zip(axes, RATE_SNRS_DB, strict=True):
+        for place, name in enumerate((*BARS, BEST_CODEC)):
+            for suffix, width in (("", 0.8), ("_shannon", 0.35)):
+                uses = metrics.get(f"uses_for_30db.{name}{suffix}.{snr_db}db")
+                if uses is not None:
+                    colour = LOOKS[name].colour if name in LOOKS else LOOKS["webp"].colour
+                    _bar(ax, place, uses, width, colour, suffix)
+        ax.set_yticks(range(len(BARS) + 1), [*BARS, BEST_CODEC])
+        ax.invert_yaxis()
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_formatter(lambda x, position: f"{x:g}")
+        ax.set(title=f"SNR {snr_db} dB", xlabel="channel uses per picture", xlim=(16, 8192))
+    return figure
+
+
+def _bar(ax: Axes, place: int, uses: float, width: float, colour: str, suffix: str) -> None:
+    ax.barh(place, uses, height=width, color="white" if suffix else colour, edgecolor=colour, linewidth=1.2)
+    if not suffix:
+        ax.text(uses * 1.04, place, f"{uses:.0f}", va="center", fontsize=8.5)
+
+
+def _powers_of_two(rows: pd.DataFrame) -> list[int]:
+    """Budgets that are powers of two, up to 1,024; all budgets where none is."""
+    budgets = sorted({int(uses) for uses in rows["num_channel_uses"]})
+    return [uses for uses in budgets if uses & (uses - 1) == 0 and uses <= 1024] or budgets
+
+
+def _finished(figure: Figure, axes: list[Axes]) -> Figure:
+    """One height for all panels, up to what an eye can tell apart, and one legend."""
+    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for ax in axes for line in ax.get_lines()])
+    for ax in axes:
+        ax.set_ylim(float(np.nanmin(drawn)) - 1.0, min(float(np.nanmax(drawn)) + 1.0, HIGHEST_DRAWN_DB))
+        ax.set_visible(ax.has_data())
+    legend_below(axes, 4)
+    return figure

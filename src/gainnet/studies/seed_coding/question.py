@@ -1,0 +1,239 @@
+"""What seed-coding sweeps: codes for seeds and pictures, over SNR, channel uses, fading and wrong reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Annotated, Final, Literal, final
+
+from pydantic import Field
+
+from gainnet.studies.study import Case
+
+QUESTION: Final = "How many channel uses does a seed need, coded by learning, linearly or in bits, against a picture?"
+
+LEARNED = ("seed", "seed_prompt")
+ANALOG = ("raw", "linear", *LEARNED, "seed_denoiser")
+DIGITAL_SEEDS = ("digital_seed", "digital_seed_prompt", "pca_seed")
+PICTURES = ("webp", "avif", "jpeg")
+OPTA = "gaussian_opta"
+ON_FINE_GRID = ("raw", "linear", *LEARNED, OPTA)
+"""Methods that cost little more than decoding what arrived."""
+
+WITH_REDUNDANCY = ("digital_seed", "avif")
+"""Methods whose bits also go with incremental redundancy where blocks fade."""
+
+WIDE = ("raw_pixels", "merged")
+"""Methods of the Stable-Diffusion-shaped latent alone."""
+
+PUBLISHED = ("published_centralised", "published_split", "published_merged")
+METHODS: Final = (*ANALOG, *DIGITAL_SEEDS, *PICTURES, OPTA, *WIDE, *PUBLISHED)
+
+SCENE, SD_SHAPED = "scene", "sd_shaped"
+ANALOG_BEARER, LDPC, LDPC_IR, SHANNON, BOUND, PAPER = "analog", "ldpc", "ldpc_ir", "shannon", "bound", "published"
+"""What carries a method: symbols; codewords sent anew when they fail, or with incremental redundancy; bits at
+capacity; mutual information; paper."""
+RATE_BEARERS = (LDPC, SHANNON)
+"""Codewords, and bits at capacity."""
+
+RAW_USES: Final = 512
+"""Channel uses of the latent of the scenes model, two values each."""
+
+BUDGETS_OF_ERRORS: Final = (64, 256, 1024)
+
+FAST_BLOCK: Final = 16
+"""Channel uses with one gain where a seed sees many."""
+
+NUM_PATCHES: Final = 16
+WIDE_PIXEL_USES: Final = 3 * 512 * 512 // 2
+WIDE_RAW_USES, WIDE_MERGED_USES = WIDE_PIXEL_USES // 48, WIDE_PIXEL_USES // 96
+WIDE_METHODS: Final = {
+    "raw_pixels": (WIDE_PIXEL_USES,),
+    "raw": (WIDE_RAW_USES,),
+    "merged": (WIDE_MERGED_USES,),
+    "linear": (WIDE_RAW_USES, WIDE_MERGED_USES),
+    "seed": (WIDE_RAW_USES, WIDE_MERGED_USES),
+    OPTA: (WIDE_RAW_USES, WIDE_MERGED_USES),
+    "published_centralised": (WIDE_PIXEL_USES,),
+    "published_split": (WIDE_RAW_USES,),
+    "published_merged": (WIDE_MERGED_USES,),
+}
+"""Channel uses of one picture of 512 x 512 pixels by method: all pixels, 48 and 96 times fewer."""
+
+Fading = Literal["awgn", "rayleigh", "rayleigh_fast"]
+Budget = Annotated[int, Field(ge=1, le=1_000_000)]
+SnrDb = Annotated[float, Field(ge=-30.0, le=40.0)]
+Name = Literal[
+    "raw",
+    "linear",
+    "seed",
+    "seed_prompt",
+    "seed_denoiser",
+    "digital_seed",
+    "digital_seed_prompt",
+    "pca_seed",
+    "webp",
+    "avif",
+    "jpeg",
+    "gaussian_opta",
+    "raw_pixels",
+    "merged",
+    "published_centralised",
+    "published_split",
+    "published_merged",
+]
+
+
+@final
+@dataclass(frozen=True)
+class SeedCodingConfig:
+    """Settings of the study seed-coding.
+
+    Args:
+        random_seeds: each draws its own captions, noise and fading.
+        num_images: pictures per random seed.
+        methods: which run.
+        fadings: awgn; rayleigh in blocks of 256 uses; rayleigh_fast in blocks of 16, so that a seed sees many.
+        snrs_db: mean received Es/N0 without fading, of methods that cost little.
+        coarse_snrs_db: of all others, and under fading.
+        nums_channel_uses: complex uses of one seed.
+        nums_channel_uses_pictures: of one coded picture.
+        rate_snrs_db: SNRs without fading at which `uses_for_30db` is measured.
+        rate_nums_channel_uses: denser budgets for that.
+        report_offsets_db: the sender is told this much more than the SNR is.
+        report_errors_db: standard deviation of the report, for codes of bits and of symbols alike.
+        wide_snrs_db: SNRs of the Stable-Diffusion-shaped latent.
+        num_wide_images: pictures of 512 x 512 per random seed; 0 leaves them out.
+        model: name or folder of the model.
+        seed_codec: name or folder of the weights of the learned seed code.
+        transform_seed: name or folder of the weights of the learned transform code.
+    """
+
+    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    num_images: Annotated[int, Field(ge=1, le=1000)]
+    methods: Annotated[tuple[Name, ...], Field(min_length=1)]
+    fadings: Annotated[tuple[Fading, ...], Field(min_length=1)]
+    snrs_db: Annotated[tuple[SnrDb, ...], Field(min_length=1)]
+    coarse_snrs_db: Annotated[tuple[SnrDb, ...], Field(min_length=1)]
+    nums_channel_uses: Annotated[tuple[Budget, ...], Field(min_length=1)]
+    nums_channel_uses_pictures: tuple[Budget, ...]
+    rate_snrs_db: tuple[SnrDb, ...]
+    rate_nums_channel_uses: tuple[Budget, ...]
+    report_offsets_db: tuple[Annotated[float, Field(ge=-20.0, le=20.0)], ...]
+    report_errors_db: tuple[Annotated[float, Field(gt=0.0, le=20.0)], ...]
+    wide_snrs_db: tuple[SnrDb, ...]
+    num_wide_images: Annotated[int, Field(ge=0, le=100)]
+    model: str = "scenes"
+    seed_codec: str = "seed_codec"
+    transform_seed: str = "transform_seed"
+
+    def uses_of(self, method: str) -> tuple[int, ...]:
+        """Budgets of a method; raw fits into those alone that hold every value once, or a whole number of times."""
+        if method == "raw":
+            return tuple(uses for uses in self.nums_channel_uses if uses % RAW_USES == 0)
+        return self.nums_channel_uses_pictures if method in PICTURES else self.nums_channel_uses
+
+    def rate_uses_of(self, method: str) -> tuple[int, ...]:
+        """Budgets in which a method may come to 30 dB; a learned code has none beyond those it was trained for."""
+        most = max(self.nums_channel_uses)
+        least, most = {
+            "linear": (0, 8 * most),
+            **dict.fromkeys(DIGITAL_SEEDS, (0, 2 * most)),
+            **dict.fromkeys(PICTURES, (min(self.nums_channel_uses_pictures, default=0), 64 * most)),
+        }.get(method, (0, most))
+        return tuple(uses for uses in self.rate_nums_channel_uses if least <= uses <= most)
+
+    def runs(self, methods: tuple[str, ...]) -> tuple[str, ...]:
+        """Those that are asked for, in the order of `methods`."""
+        return tuple(name for name in methods if name in self.methods)
+
+
+def cases(config: SeedCodingConfig) -> Iterator[Case]:
+    """Random seed outermost, so that pictures are generated once; a case that two sweeps share comes once."""
+    for random_seed in config.random_seeds:
+        found: dict[str, Case] = {}
+        for sweep in (quality, rates, wrong_reports, sd_shaped):
+            found |= {case.key: case for case in sweep(config, random_seed)}
+        yield from found.values()
+
+
+def quality(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
+    """Every method over SNR, uses and fading."""
+    for fading, method in product(config.fadings, config.runs((*ANALOG, *DIGITAL_SEEDS, *PICTURES, OPTA))):
+        fine = fading == "awgn" and method in ON_FINE_GRID
+        points = tuple(product(config.snrs_db if fine else config.coarse_snrs_db, config.uses_of(method)))
+        for bearer, (snr_db, uses) in product(_bearers(method, fading), points):
+            yield _case(method, bearer, snr_db, uses, random_seed, fading=fading)
+
+
+def _bearers(method: str, fading: str) -> tuple[str, ...]:
+    """Incremental redundancy too where blocks fade; it alone where blocks are shorter than codewords."""
+    usual = bearer_of(method)
+    if usual != LDPC or fading == "awgn":
+        return (usual,)
+    if fading == "rayleigh":
+        return (LDPC, LDPC_IR) if method in WITH_REDUNDANCY else (LDPC,)
+    return (LDPC_IR,) if method in WITH_REDUNDANCY else ()
+
+
+def rates(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
+    """Denser budgets without fading; bits over codewords and at capacity."""
+    for method in config.runs(("linear", *LEARNED, OPTA, *DIGITAL_SEEDS, *PICTURES)):
+        bearers = RATE_BEARERS if bearer_of(method) == LDPC else (bearer_of(method),)
+        for bearer, snr_db, uses in product(bearers, config.rate_snrs_db, config.rate_uses_of(method)):
+            yield _case(method, bearer, snr_db, uses, random_seed)
+
+
+def wrong_reports(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
+    """Reports that are always too high or too low, and reports with a random error."""
+    for method, offset_db, uses in product(
+        config.runs(("linear", "seed")), config.report_offsets_db, config.nums_channel_uses
+    ):
+        for snr_db in config.snrs_db if method == "seed" else config.coarse_snrs_db:
+            yield _case(method, ANALOG_BEARER, snr_db, uses, random_seed, report_offset_db=offset_db)
+    told = config.runs(("linear", "seed", "digital_seed"))
+    budgets = tuple(uses for uses in config.nums_channel_uses if uses in BUDGETS_OF_ERRORS)
+    for method, error_db, uses in product(told, config.report_errors_db, budgets):
+        for snr_db in config.coarse_snrs_db:
+            yield _case(method, bearer_of(method), snr_db, uses, random_seed, report_error_db=error_db)
+
+
+def sd_shaped(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
+    """Pictures of 512 x 512 pixels; published numbers stand beside them, once."""
+    first = random_seed == config.random_seeds[0]
+    for method in config.runs(tuple(WIDE_METHODS)) if config.num_wide_images else ():
+        if method in PUBLISHED and not first:
+            continue
+        for snr_db, uses in product(config.wide_snrs_db, WIDE_METHODS[method]):
+            yield _case(method, bearer_of(method), snr_db, uses, random_seed, content=SD_SHAPED)
+
+
+def bearer_of(method: str) -> str:
+    """What carries a method where no other bearer is asked for.
+
+    >>> bearer_of("linear"), bearer_of("webp"), bearer_of("gaussian_opta")
+    ('analog', 'ldpc', 'bound')
+    """
+    if method in (*DIGITAL_SEEDS, *PICTURES):
+        return LDPC
+    if method in PUBLISHED:
+        return PAPER
+    return BOUND if method == OPTA else ANALOG_BEARER
+
+
+def _case(
+    method: str,
+    bearer: str,
+    snr_db: float,
+    num_channel_uses: int,
+    random_seed: int,
+    *,
+    content: str = SCENE,
+    fading: str = "awgn",
+    report_offset_db: float = 0.0,
+    report_error_db: float = 0.0,
+) -> Case:
+    air = {"content": content, "bearer": bearer, "fading": fading}
+    told = {"report_offset_db": report_offset_db, "report_error_db": report_error_db}
+    return Case(method, {**air, **told, "snr_db": snr_db, "num_channel_uses": num_channel_uses}, random_seed)

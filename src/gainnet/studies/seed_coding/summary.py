@@ -1,0 +1,156 @@
+"""What the table of seed-coding says: channel uses at equal quality, distance to the bound, gain over linear."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Final
+
+from gainnet.studies.image_quality.summary import uses_for
+from gainnet.studies.seed_coding.curves import ALL, cells, curve, half_width, plain
+from gainnet.studies.seed_coding.question import (
+    DIGITAL_SEEDS,
+    LEARNED,
+    OPTA,
+    PICTURES,
+    RATE_BEARERS,
+    bearer_of,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TARGET_PSNR_DB: Final = 30.0
+RATE_SNRS_DB: Final = (0, 5, 10)
+BEST_CODEC: Final = "best_image_codec"
+SUFFIX_OF_BEARER: Final = dict(zip(RATE_BEARERS, ("", "_shannon"), strict=True))
+REPORTS: Final = {"": 0.0, ".report_low": -5.0, ".report_high": 5.0}
+LARGEST_STEP_DB: Final = 1.0
+SPREAD: Final = "_half_width"
+DIFFERENCES: Final = (
+    "gap_to_opta_db.seed_max",
+    "gap_to_opta_db.best_max",
+    "over_linear_db.min",
+    "over_linear_db.l256_0db",
+    "over_linear_db.l256_5db",
+    "prompt_gain_db.l32",
+    "prompt_gain_db.l64",
+)
+"""Metrics with half of Student's 95 % interval over random seeds beside them, at the point where an extreme lies."""
+
+
+def metric_names() -> tuple[str, ...]:
+    """All metrics.
+
+    >>> metric_names()[0]
+    'uses_for_30db.seed.0db'
+    """
+    bits = [name + suffix for name in (*DIGITAL_SEEDS, *PICTURES, BEST_CODEC) for suffix in SUFFIX_OF_BEARER.values()]
+    uses = [f"uses_for_30db.{name}.{snr}db" for name in (*LEARNED, "linear", OPTA, *bits) for snr in RATE_SNRS_DB]
+    shares = [f"share_of_best_image_codec.{snr}db" for snr in RATE_SNRS_DB]
+    steepest = [f"steepest_db_per_db{report}" for report in REPORTS]
+    return (*uses, *shares, *DIFFERENCES, *(name + SPREAD for name in DIFFERENCES), *steepest)
+
+
+def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
+    """Every metric that the table holds; see `metric_names`."""
+    metrics = _uses(cells(table))
+    metrics |= {f"share_of_best_image_codec.{snr}db": _share(metrics, snr) for snr in RATE_SNRS_DB}
+    for found in (_gaps(table), _gains(table), _prompt_gains(table)):
+        metrics |= found
+    for name, offset_db in REPORTS.items():
+        metrics[f"steepest_db_per_db{name}"] = steepest(curve(table, "seed", offset_db)[ALL])
+    return {name: None if value is None else round(value, 3) for name, value in metrics.items()}
+
+
+def _uses(found: pd.DataFrame) -> dict[str, float | None]:
+    """Channel uses for 30 dB of every method and bearer, and of the image codec that needs fewest."""
+    metrics: dict[str, float | None] = {}
+    rows = plain(found)
+    for snr_db in RATE_SNRS_DB:
+        here = rows[rows["snr_db"] == snr_db]
+        for method in (*LEARNED, "linear", OPTA):
+            metrics[f"uses_for_30db.{method}.{snr_db}db"] = fewest_uses(here, method, bearer_of(method))
+        for bearer, suffix in SUFFIX_OF_BEARER.items():
+            for method in (*DIGITAL_SEEDS, *PICTURES):
+                metrics[f"uses_for_30db.{method}{suffix}.{snr_db}db"] = fewest_uses(here, method, bearer)
+            known = [metrics[f"uses_for_30db.{codec}{suffix}.{snr_db}db"] for codec in PICTURES]
+            metrics[f"uses_for_30db.{BEST_CODEC}{suffix}.{snr_db}db"] = _least(known)
+    return metrics
+
+
+def fewest_uses(rows: pd.DataFrame, method: str, bearer: str) -> float | None:
+    """Channel uses that were really sent, retransmissions counted, where a method reaches 30 dB; `None` if nowhere.
+
+    Of budgets that took more uses and gave no better picture only the best counts, as a sender would choose.
+    """
+    own = rows[(rows["method"] == method) & (rows["bearer"] == bearer)].sort_values("num_channel_uses_sent")
+    return uses_for(TARGET_PSNR_DB, list(own["num_channel_uses_sent"]), list(accumulate(own["psnr_db"], max)))
+
+
+def _least(values: list[float | None]) -> float | None:
+    return min((value for value in values if value is not None), default=None)
+
+
+def _share(metrics: Mapping[str, float | None], snr_db: int) -> float | None:
+    """Uses of the better of seed and digital seed over those of the best image codec."""
+    best = _least([metrics[f"uses_for_30db.{name}.{snr_db}db"] for name in ("seed", "digital_seed")])
+    codec = metrics[f"uses_for_30db.{BEST_CODEC}.{snr_db}db"]
+    return None if best is None or codec is None else best / codec
+
+
+def _gaps(table: pd.DataFrame) -> dict[str, float | None]:
+    """Largest distance to the Gaussian optimum where that is of interest."""
+    opta, seed, digital = (curve(table, name) for name in (OPTA, "seed", "digital_seed"))
+    shared = seed.index.intersection(digital.index)
+    seed_there, digital_there = seed.loc[shared], digital.loc[shared]
+    best = seed_there.where(seed_there[ALL] >= digital_there[ALL], digital_there)
+    return {
+        **_extreme("gap_to_opta_db.seed_max", opta[opta[ALL].between(20.0, 30.0)] - seed, "idxmax"),
+        **_extreme("gap_to_opta_db.best_max", opta[opta[ALL].between(20.0, 40.0)] - best, "idxmax"),
+    }
+
+
+def _gains(table: pd.DataFrame) -> dict[str, float | None]:
+    """Gain of the learned code over the best linear one: least of all, and where noise is strong."""
+    gain = curve(table, "seed") - curve(table, "linear")
+    found = _extreme("over_linear_db.min", gain, "idxmin")
+    for snr_db in (0, 5):
+        here = gain[gain.index == (float(snr_db), 256)]
+        found |= _extreme(f"over_linear_db.l256_{snr_db}db", here, "idxmin")
+    return found
+
+
+def _prompt_gains(table: pd.DataFrame) -> dict[str, float | None]:
+    """What knowing the prompt brings, mean over all SNRs."""
+    gain = (curve(table, "seed_prompt") - curve(table, "seed")).dropna()
+    found: dict[str, float | None] = {}
+    for uses in (32, 64):
+        of_seeds = gain[gain.index.get_level_values("num_channel_uses") == uses].mean()
+        if of_seeds.notna().any():
+            name = f"prompt_gain_db.l{uses}"
+            found |= {name: float(of_seeds[ALL]), name + SPREAD: half_width(of_seeds.drop(ALL))}
+    return found
+
+
+def _extreme(name: str, difference: pd.DataFrame, where: str) -> dict[str, float | None]:
+    """The largest or least difference of the means, and how sure it is at that very point."""
+    known = difference.dropna(subset=[ALL]) if ALL in difference else difference
+    if known.empty:
+        return {}
+    row = known.loc[getattr(known[ALL], where)()]
+    return {name: float(row[ALL]), name + SPREAD: half_width(row.drop(ALL))}
+
+
+def steepest(psnr_db: pd.Series[float]) -> float | None:
+    """Largest change of PSNR per dB of SNR between SNRs at most 1 dB apart, over all budgets; `None` if none are.
+
+    Args:
+        psnr_db: by (snr_db, num_channel_uses).
+    """
+    slopes = []
+    for _, values in psnr_db.groupby("num_channel_uses"):
+        points = sorted(zip(values.index.get_level_values("snr_db"), values, strict=True))
+        near = [(b, a) for a, b in pairwise(points) if b[0] - a[0] <= LARGEST_STEP_DB + 1e-9]
+        slopes += [abs(above - below) / (snr - before) for (snr, above), (before, below) in near]
+    return max(slopes, default=None)

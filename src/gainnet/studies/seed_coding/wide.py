@@ -1,0 +1,215 @@
+"""Stable-Diffusion-shaped latents: 4 x 64 x 64, sixteen scenes in one picture of 512 x 512 pixels.
+
+scenes 16 x [3, 128, 128] --> picture [3, 512, 512] --encoder--> latent [4, 64, 64] --> sixteen patches [4, 16, 16]
+    --a code for each--> air --> patches --> latent --decoder--> picture
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import Final, final
+
+import torch
+from torch import Tensor
+
+from gainnet.codecs import LinearCode, RawAnalog
+from gainnet.core.errors import ConfigError
+from gainnet.core.randomness import Random
+from gainnet.core.types import Spec
+from gainnet.models.attributes import AttributeClassifier
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.scenes import draw_scenes, render, stream, write_captions
+from gainnet.studies.seed_coding.judging import fidelity, frechet_distance, judged, latent_nmse
+from gainnet.studies.seed_coding.material import Material
+from gainnet.studies.seed_coding.published import published
+from gainnet.studies.seed_coding.question import NUM_PATCHES, OPTA, PUBLISHED
+from gainnet.studies.seed_coding.ways import Analog, GaussianOptimum, Prompts, Received, Way
+from gainnet.studies.study import Case, Method, Row
+
+ACROSS: Final = 4
+RANDOM_SEEDS_APART: Final = 10_000
+MIDDLE_GREY: Final = 0.5
+
+
+@final
+@dataclass(frozen=True)
+class WidePictures:
+    """Pictures of sixteen scenes, and what an autoencoder makes of them without a channel.
+
+    Args:
+        prompts: of every scene, picture after picture.
+        random: streams of the scenes.
+        latents: [num_patches, 4, 16, 16], patches of the latents.
+        images: [num_patches, 3, 128, 128], patches of the pictures that the decoder makes of whole latents.
+        features: [num_patches, 104], what the judge sees in them.
+    """
+
+    prompts: Prompts
+    random: Random
+    latents: Tensor
+    images: Tensor
+    features: Tensor
+
+
+@torch.no_grad()
+def wide_pictures(material: Material, random_seed: int) -> WidePictures:
+    """The pictures of a random seed.
+
+    Raises:
+        ConfigError: the model's pictures are not of the size of a scene.
+    """
+    model, num = material.model, NUM_PATCHES * material.config.num_wide_images
+    rng = stream(random_seed, "seed-coding wide", 0)
+    scenes = draw_scenes(num, rng)
+    tiles = render(scenes)
+    if tuple(tiles.shape[1:]) != model.image.shape:
+        raise ConfigError("num_wide_images: the model does not draw scenes; give 0")
+    random = Random.of([RANDOM_SEEDS_APART * random_seed + item for item in range(num)])
+    latent = wide(model.image_encoder.writes["latent"]), wide(model.image)
+    encoder = replace(model.image_encoder, latent=latent[0], image=latent[1])  # type: ignore[type-var]
+    latents = apart(encoder({"image": together(tiles)}, whole(random))["latent"])
+    images = decoded(model, latents, random)
+    seen = features(material.classifier, images)
+    return WidePictures(tuple(write_captions(scenes, rng)), random, latents, images, seen)
+
+
+def decoded(model: DiffusionModel, latents: Tensor, random: Random) -> Tensor:
+    """[num_patches, 3, 128, 128], patches of the pictures that whole latents give."""
+    decoder = replace(model.decoder, latent=wide(model.latent), image=wide(model.image))
+    return apart(decoder({"latent": together(latents)}, whole(random))["image"])
+
+
+def wide(spec: Spec) -> Spec:
+    """The shape of sixteen patches side by side.
+
+    >>> wide(Spec((4, 16, 16))).shape
+    (4, 64, 64)
+    """
+    channels, height, width = spec.shape
+    return Spec((channels, ACROSS * height, ACROSS * width))
+
+
+def whole(random: Random) -> Random:
+    """Streams of the pictures: those of their first patch."""
+    return Random.of(random.random_seeds[::NUM_PATCHES])
+
+
+def together(patches: Tensor) -> Tensor:
+    """[num, c, 4 h, 4 w], sixteen patches [16 num, c, h, w] side by side, row by row.
+
+    >>> x = torch.arange(64.0).reshape(16, 1, 2, 2)
+    >>> torch.equal(apart(together(x)), x)
+    True
+    """
+    grid = patches.unflatten(0, (-1, ACROSS, ACROSS))
+    pictures: Tensor = grid.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
+    return pictures
+
+
+def apart(pictures: Tensor) -> Tensor:
+    """[16 num, c, h, w], the patches of [num, c, 4 h, 4 w]."""
+    height, width = (size // ACROSS for size in pictures.shape[-2:])
+    grid = pictures.unflatten(-1, (ACROSS, width)).unflatten(-3, (ACROSS, height))
+    patches: Tensor = grid.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
+    return patches
+
+
+@final
+@dataclass(frozen=True)
+class WideSeed:
+    """Patches of latents over the air, then the decoder on whole latents.
+
+    Args:
+        material: model and judge.
+        pictures_of: pictures of a random seed.
+        way: how patches go.
+    """
+
+    material: Material
+    pictures_of: Callable[[int], WidePictures]
+    way: Way
+
+    @torch.no_grad()
+    def __call__(self, case: Case, random: Random) -> Row:
+        """Quality of all pictures."""
+        pictures, material = self.pictures_of(case.random_seed), self.material
+        received = self.way(case, pictures.latents, pictures.prompts, pictures.random)
+        images = decoded(material.model, received.values, pictures.random)
+        nmse = latent_nmse(received.values, pictures.latents, material.basis)
+        return {**_judged(material.classifier, images, pictures, received), "latent_nmse": nmse}
+
+
+@final
+@dataclass(frozen=True)
+class WidePixels:
+    """All pixels as symbols, in place of a seed.
+
+    Args:
+        material: model and judge.
+        pictures_of: pictures of a random seed.
+    """
+
+    material: Material
+    pictures_of: Callable[[int], WidePictures]
+
+    @torch.no_grad()
+    def __call__(self, case: Case, random: Random) -> Row:
+        """Quality of all pictures."""
+        pictures = self.pictures_of(case.random_seed)
+        centred = pictures.images - MIDDLE_GREY
+        way = Analog(lambda uses, prompts: RawAnalog(uses, scale=_root_mean_square(centred)), NUM_PATCHES)
+        received = way(case, centred, pictures.prompts, pictures.random)
+        images = (received.values + MIDDLE_GREY).clamp(0, 1)
+        return _judged(self.material.classifier, images, pictures, received)
+
+
+@final
+@dataclass(frozen=True)
+class Merged:
+    """Neighbouring entries of a latent as their mean, in half the symbols; the receiver takes each mean twice."""
+
+    def __call__(self, case: Case, x: Tensor, prompts: Prompts, random: Random) -> Received:
+        means = x.unflatten(-1, (-1, 2)).mean(-1)
+        way = Analog(lambda uses, prompts: RawAnalog(uses, scale=_root_mean_square(means)), NUM_PATCHES)
+        received = way(case, means, prompts, random)
+        return replace(received, values=received.values.repeat_interleave(2, -1))
+
+
+def wide_methods(material: Material) -> Mapping[str, Method]:
+    """Methods of the Stable-Diffusion-shaped latent by name."""
+    basis = material.basis
+    pictures_of = lru_cache(maxsize=1)(lambda random_seed: wide_pictures(material, random_seed))
+    seed = partial(WideSeed, material, pictures_of)
+    ways: dict[str, Way] = {
+        "raw": Analog(lambda uses, prompts: RawAnalog(uses, scale=basis.root_mean_square), NUM_PATCHES),
+        "merged": Merged(),
+        "linear": Analog(lambda uses, prompts: LinearCode(basis, uses), NUM_PATCHES),
+        "seed": Analog(lambda uses, prompts: material.seed_code(uses, None), NUM_PATCHES),
+        OPTA: GaussianOptimum(basis, NUM_PATCHES),
+    }
+    found: dict[str, Method] = {name: seed(way) for name, way in ways.items()}
+    return {**found, "raw_pixels": WidePixels(material, pictures_of), **dict.fromkeys(PUBLISHED, published)}
+
+
+def _judged(classifier: AttributeClassifier, images: Tensor, pictures: WidePictures, received: Received) -> Row:
+    distance = frechet_distance(features(classifier, images), pictures.features)
+    distance /= float(pictures.features.var(0, correction=0).sum())
+    return {
+        **judged(images, pictures.images),
+        "prompt_fidelity": fidelity(classifier, images, pictures.prompts),
+        "frechet_distance_scenes": float(f"{distance:.5g}"),
+        "num_channel_uses_sent": received.num_channel_uses,
+        "num_images": len(images) // NUM_PATCHES,
+    }
+
+
+def features(classifier: AttributeClassifier, images: Tensor) -> Tensor:
+    """[num_images, 104], what our attribute classifier sees before it names anything."""
+    seen: Tensor = classifier.body[:-1](images * 2 - 1)
+    return seen
+
+
+def _root_mean_square(x: Tensor) -> float:
+    return float(x.double().square().mean().sqrt())
