@@ -250,6 +250,7 @@ def test_figures_draw_from_the_table(tmp_path: Path) -> None:
         "psnr_over_snr",
         "psnr_over_uses",
         "other_judges",
+        "quantiles",
         "gap_to_opta",
         "mismatch",
         "fading",

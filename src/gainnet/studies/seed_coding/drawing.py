@@ -25,8 +25,8 @@ JUDGES: Final = {
     "ssim": "SSIM",
     "prompt_fidelity": "prompt fidelity",
     "latent_nmse": "latent error / variance",
-    "p5_db": "PSNR of the worst 5 % in dB",
 }
+QUANTILES: Final = {"p50_db": "median over pictures", "p5_db": "5 % of pictures are worse"}
 BARS: Final = ("gaussian_opta", "seed_prompt", "seed", "digital_seed_prompt", "digital_seed", "pca_seed", "linear")
 
 
@@ -39,6 +39,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     yield "psnr_over_snr", _over_snr(told[told["fading"] == "awgn"], note)
     yield "psnr_over_uses", _over_uses(told, note)
     yield "other_judges", _other_judges(told[told["fading"] == "awgn"], note)
+    yield "quantiles", _quantiles(told, note)
     if len(gaps := _gaps(table)):
         yield "gap_to_opta", _gap_to_opta(gaps, note)
     if (scenes["report_offset_db"] != 0).any():
@@ -72,8 +73,8 @@ def _over_uses(told: pd.DataFrame, note: str) -> Figure:
 
 
 def _other_judges(rows: pd.DataFrame, note: str) -> Figure:
-    budgets = [uses for uses in (64, 256) if uses in set(rows["num_channel_uses"])] or _powers_of_two(rows)[:1]
-    figure, axes = panels(len(budgets), 4, "Other judges over AWGN", note)
+    budgets = _usual(rows, (64, 256))
+    figure, axes = panels(len(budgets), len(JUDGES), "Other judges over AWGN", note)
     for ax, (uses, judge) in zip(axes, [(u, j) for u in budgets for j in JUDGES], strict=True):
         plot(ax, rows[rows["num_channel_uses"] == uses], "snr_db", judge)
         ax.set(title=f"{uses} channel uses", xlabel="SNR in dB", ylabel=JUDGES[judge])
@@ -81,6 +82,17 @@ def _other_judges(rows: pd.DataFrame, note: str) -> Figure:
             ax.set_yscale("log")
     legend_below(axes, 4)
     return figure
+
+
+def _quantiles(told: pd.DataFrame, note: str) -> Figure:
+    fadings = [name for name in ("awgn", "rayleigh") if name in set(told["fading"])]
+    uses = _usual(told, (256,))[0]
+    title = f"Half and nearly all pictures: quantiles of PSNR at {uses} channel uses"
+    figure, axes = panels(len(fadings), len(QUANTILES), title, note)
+    for ax, (fading, column) in zip(axes, [(f, q) for f in fadings for q in QUANTILES], strict=True):
+        plot(ax, told[(told["fading"] == fading) & (told["num_channel_uses"] == uses)], "snr_db", column)
+        ax.set(title=f"{FADINGS[fading]}: {QUANTILES[column]}", xlabel="SNR in dB", ylabel="PSNR in dB")
+    return _finished(figure, axes)
 
 
 def _gaps(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -114,8 +126,7 @@ def _gap_to_opta(gaps: dict[str, pd.DataFrame], note: str) -> Figure:
 def _mismatch(scenes: pd.DataFrame, note: str) -> Figure:
     rows = scenes[(scenes["fading"] == "awgn") & (scenes["report_error_db"] == 0)]
     wrong = rows[rows["report_offset_db"] != 0]
-    budgets = [uses for uses in (64, 256, 1024) if uses in set(wrong["num_channel_uses"])]
-    budgets = budgets or _powers_of_two(wrong)[:1]
+    budgets = _usual(wrong, (64, 256, 1024))
     figure, axes = panels(1, len(budgets), "A wrong report of the SNR: true, 5 dB too low, 5 dB too high", note)
     for ax, uses in zip(axes, budgets, strict=True):
         here = rows[rows["num_channel_uses"] == uses]
@@ -131,7 +142,7 @@ def _mismatch(scenes: pd.DataFrame, note: str) -> Figure:
 
 def _fading(told: pd.DataFrame, note: str) -> Figure:
     fadings = [name for name in FADINGS if name in set(told["fading"])]
-    budgets = [uses for uses in (64, 256, 1024) if uses in set(told["num_channel_uses"])] or _powers_of_two(told)[:1]
+    budgets = _usual(told, (64, 256, 1024))
     title = "Fading without and inside a seed: PSNR of the mean MSE"
     figure, axes = panels(len(fadings), len(budgets), title, note)
     for ax, (fading, uses) in zip(axes, [(f, u) for f in fadings for u in budgets], strict=True):
@@ -163,6 +174,11 @@ def _bar(ax: Axes, place: int, uses: float, width: float, colour: str, suffix: s
     ax.barh(place, uses, height=width, color="white" if suffix else colour, edgecolor=colour, linewidth=1.2)
     if not suffix:
         ax.text(uses * 1.04, place, f"{uses:.0f}", va="center", fontsize=8.5)
+
+
+def _usual(rows: pd.DataFrame, budgets: tuple[int, ...]) -> list[int]:
+    """Those of some budgets that the rows hold; the least one where they hold none."""
+    return [uses for uses in budgets if uses in set(rows["num_channel_uses"])] or _powers_of_two(rows)[:1]
 
 
 def _powers_of_two(rows: pd.DataFrame) -> list[int]:

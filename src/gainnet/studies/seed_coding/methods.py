@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import final
+from typing import Final, final
 
 import torch
 from torch import Tensor
@@ -13,7 +13,6 @@ from torch import Tensor
 from gainnet.codecs import AVIF, JPEG, LinearCode, QuantizedSeed, RawAnalog, WebP
 from gainnet.codecs.codec import AnyCodec
 from gainnet.core.randomness import Random
-from gainnet.network.scenario import DEVICE, EDGE
 from gainnet.studies.image_quality.material import Pictures
 from gainnet.studies.seed_coding.judging import fidelity, judged, latent_nmse, mean_ssim
 from gainnet.studies.seed_coding.material import Material
@@ -21,6 +20,9 @@ from gainnet.studies.seed_coding.question import OPTA, SD_SHAPED
 from gainnet.studies.seed_coding.ways import Analog, Digital, GaussianOptimum, Prompts, Received, Way
 from gainnet.studies.seed_coding.wide import wide_methods
 from gainnet.studies.study import Case, Method, Row
+
+AIR: Final = "air"
+"""Streams of the air: the same fading and noise for all methods, seeds and pictures alike."""
 
 
 @final
@@ -40,8 +42,7 @@ class SeedMethod:
     def __call__(self, case: Case, random: Random) -> Row:
         """Quality and cost of a batch."""
         material, pictures = self.material, self.material.pictures_of(case.random_seed)
-        streams = pictures.random.child("air", EDGE, DEVICE, "latent", 1)
-        received = self.way(case, pictures.latents, pictures.prompts, streams)
+        received = self.way(case, pictures.latents, pictures.prompts, pictures.random.child(AIR))
         images = material.model.decoder({"latent": received.values}, pictures.random)["image"]
         nmse = latent_nmse(received.values, pictures.latents, material.basis)
         return {**_row(case, material, images, pictures, received), "latent_nmse": nmse}
@@ -64,8 +65,7 @@ class PictureMethod:
     def __call__(self, case: Case, random: Random) -> Row:
         """Quality and cost of a batch."""
         pictures = self.material.pictures_of(case.random_seed)
-        streams = pictures.random.child("air", EDGE, DEVICE, "image", 1)
-        received = self.way(case, pictures.images, pictures.prompts, streams)
+        received = self.way(case, pictures.images, pictures.prompts, pictures.random.child(AIR))
         return _row(case, self.material, received.values, pictures, received)
 
 
