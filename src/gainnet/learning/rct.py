@@ -1,0 +1,123 @@
+"""Abstracts of trials from files of the form of PubMed-RCT (Dernoncourt and Lee 2017).
+
+###15108863
+OBJECTIVE<tab>To assess ...
+RESULTS<tab>Using five diagnostic criteria, ...
+CONCLUSIONS<tab>A 3-day course ...
+<empty line>
+"""
+
+from __future__ import annotations
+
+import lzma
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from gainnet.core.errors import ConfigError
+from gainnet.models.trials.abstract import ROLES, Sentence, StructuredAbstract
+
+SUFFIXES = (".txt", ".txt.xz")
+EVERY = 10
+"""Without a file of test abstracts every so-many-th abstract is one."""
+OTHER = "other"
+
+_OTHER_NAMES: Mapping[str, str] = {"conclusion": "conclusions", "objectives": "objective", "result": "results"}
+_FIELDS: Mapping[str, re.Pattern[str]] = {
+    "cardiology": re.compile(r"cardi|heart|coronary|hypertens|blood pressure|stroke|thromb|atrial"),
+    "endocrinology": re.compile(r"diabet|insulin|obes|glucose|overweight|thyroid|weight loss"),
+    "oncology": re.compile(r"cancer|tumou?r|carcinoma|leuk|lymphoma|chemotherap|metasta|oncolog"),
+    "psychiatry": re.compile(r"depress|schizo|anxiety|psychi|cognitive|mental|smok|alcohol"),
+}
+FIELDS = tuple(_FIELDS)
+"""Fields that abstracts are sorted into by key words; the rest is `other`."""
+_MIN_KEY_WORDS = 2
+
+
+@final
+@dataclass(frozen=True)
+class Collection:
+    """Abstracts to learn from and to be tested on.
+
+    Args:
+        train: with results and a conclusion.
+        test: likewise; never learned from.
+        own_test: whether the test is a file of its own rather than every tenth abstract.
+        num_left_out: abstracts without results or without a conclusion.
+    """
+
+    train: tuple[StructuredAbstract, ...]
+    test: tuple[StructuredAbstract, ...]
+    own_test: bool
+    num_left_out: int
+
+
+def read_collection(folder: Path) -> Collection:
+    """All abstracts of a folder: .txt or .txt.xz; files named test... are the test, else every tenth abstract is.
+
+    Raises:
+        ConfigError: the folder holds no such file, a line is not of the form, or too few abstracts are whole.
+    """
+    paths = sorted(p for p in folder.glob("*") if p.name.endswith(SUFFIXES)) if folder.is_dir() else []
+    if not paths:
+        raise ConfigError(f"data: {folder} holds no {' or '.join(SUFFIXES)} file; give a folder in PubMed-RCT format")
+    known = {path: read_abstracts(path) for path in paths}
+    tests = [path for path in paths if path.name.startswith("test")]
+    rest = [a for path in paths if path not in tests for a in known[path]]
+    whole = [a for a in rest if a.is_whole]
+    test = [a for path in tests for a in known[path] if a.is_whole] if tests else whole[EVERY - 1 :: EVERY]
+    train = whole if tests else [a for index, a in enumerate(whole, 1) if index % EVERY]
+    if not train or not test:
+        raise ConfigError(f"data: {folder} holds {len(whole)} abstracts with results and conclusions; give at least 10")
+    num_left_out = sum(len(found) for found in known.values()) - len(train) - len(test)
+    return Collection(tuple(train), tuple(test), bool(tests), num_left_out)
+
+
+def read_abstracts(path: Path) -> list[StructuredAbstract]:
+    """The abstracts of a file, in their order.
+
+    Raises:
+        ConfigError: it cannot be read, or a line of it is not of the form.
+    """
+    try:
+        packed = path.read_bytes()
+        text = (lzma.decompress(packed) if path.suffix == ".xz" else packed).decode()
+    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
+        raise ConfigError(f"data: {path} cannot be read ({error}); give UTF-8 text, plain or xz-compressed") from None
+    return list(_abstracts(text.splitlines(), path))
+
+
+def field_of(abstract: StructuredAbstract) -> str:
+    """The field whose key words a document holds most often, at least two; else `other`.
+
+    >>> field_of(StructuredAbstract("a", (Sentence("results", "Insulin fell in diabetic women."),)))
+    'endocrinology'
+    """
+    text = abstract.document.lower()
+    counts = {name: len(words.findall(text)) for name, words in _FIELDS.items()}
+    best = max(counts, key=counts.__getitem__)
+    return best if counts[best] >= _MIN_KEY_WORDS else OTHER
+
+
+def _abstracts(lines: Sequence[str], path: Path) -> Iterator[StructuredAbstract]:
+    name, sentences = "", list[Sentence]()
+    for number, line in enumerate([*lines, ""], 1):
+        if line.startswith("###"):
+            name, sentences = line[3:].strip(), []
+        elif not line.strip():
+            if name:
+                yield StructuredAbstract(name, tuple(sentences))
+            name, sentences = "", []
+        else:
+            sentences.append(_sentence(line, f"{path}:{number}", bool(name)))
+
+
+def _sentence(line: str, place: str, is_inside: bool) -> Sentence:
+    role, tab, text = line.partition("\t")
+    role = _OTHER_NAMES.get(role.strip().lower(), role.strip().lower())
+    if not (is_inside and tab and role in ROLES):
+        names = ", ".join(r.upper() for r in ROLES)
+        raise ConfigError(f"data: {place} is not ###id or LABEL<tab>sentence below one, with a LABEL among {names}")
+    return Sentence(role, text.strip())

@@ -1,0 +1,164 @@
+"""Conclusions of trials: an edge-end model grown on its clients, a cloud, and what each writes alone and together.
+
+devices (abstracts of a field) --split or prompt learning--> edge-end model --template, draft--> prompt --> cloud
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, final
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.randomness import Random
+from gainnet.learning.clients import Client, devices_of, partition
+from gainnet.learning.config import LearnConfig, make_algorithm, network_of
+from gainnet.learning.runner import run_rounds
+from gainnet.models.trials.abstract import StructuredAbstract
+from gainnet.models.trials.answering import answers, task_rows
+from gainnet.models.trials.prompts import (
+    FORMS,
+    EdgeAnswer,
+    cloud_prompt,
+    edge_completion,
+    edge_prompt,
+    read_edge_answer,
+)
+from gainnet.models.trials.template import template_of
+
+EDGE_ALONE = "edge_alone"
+ARMS = (*FORMS, EDGE_ALONE)
+"""Who writes: the cloud alone, with a Part prompt, with a Full prompt, or the edge-end model alone."""
+MAX_ANSWER_TOKENS = 96
+NUM_HELD_BACK = 8
+"""Abstracts of the field that no client trains on and whose loss every round reports."""
+
+
+@final
+@dataclass(frozen=True)
+class Completion:
+    """What a cloud wrote, and what that took.
+
+    Args:
+        text: of the conclusion.
+        num_prompt_tokens: of its own tokenizer; `None` where the cloud does not say.
+        num_completion_tokens: likewise.
+    """
+
+    text: str
+    num_prompt_tokens: int | None
+    num_completion_tokens: int | None
+
+    @property
+    def num_tokens(self) -> int | None:
+        """Prompt and completion."""
+        if self.num_prompt_tokens is None or self.num_completion_tokens is None:
+            return None
+        return self.num_prompt_tokens + self.num_completion_tokens
+
+
+class Cloud(Protocol):
+    """Whoever goes on from a prompt."""
+
+    def complete(self, prompts: Sequence[str]) -> list[Completion]:
+        """One completion per prompt, in their order."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LocalCloud:
+    """A causal model in this process.
+
+    Args:
+        model: of transformers.
+        tokenizer: its own.
+        max_tokens: of a completion.
+    """
+
+    model: Any
+    tokenizer: Any
+    max_tokens: int = MAX_ANSWER_TOKENS
+
+    def complete(self, prompts: Sequence[str]) -> list[Completion]:
+        """As `Cloud.complete`; the likeliest token each time."""
+        texts = answers(self.model, self.tokenizer, prompts, self.max_tokens)
+        return [
+            Completion(" ".join(text.split()), self._count(prompt), self._count(text) + 1)
+            for prompt, text in zip(prompts, texts, strict=True)
+        ]
+
+    def _count(self, text: str) -> int:
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class EdgeEnd:
+    """A model of a field, as it stands at the edge.
+
+    Args:
+        model: causal.
+        tokenizer: its own.
+        cost: of its rounds, added up: bits, seconds, joules.
+    """
+
+    model: Any
+    tokenizer: Any
+    cost: Mapping[str, float]
+
+    def answer(self, documents: Sequence[str]) -> list[EdgeAnswer]:
+        """Template and draft of each document."""
+        prompts = [edge_prompt(document) for document in documents]
+        return [read_edge_answer(text) for text in answers(self.model, self.tokenizer, prompts, MAX_ANSWER_TOKENS)]
+
+
+def edge_tasks(abstracts: Sequence[StructuredAbstract]) -> list[tuple[str, str]]:
+    """(prompt, completion) of what an edge-end model learns: the template of the authors' conclusion, and its words."""
+    return [(edge_prompt(a.document), edge_completion(str(template_of(a)), a.conclusion)) for a in abstracts]
+
+
+def grow_edge_end(
+    foundation: Any, tokenizer: Any, abstracts: Sequence[StructuredAbstract], learning: LearnConfig
+) -> EdgeEnd:
+    """An edge-end model of a field: rounds of split or prompt learning with the devices that hold its abstracts.
+
+    Args:
+        foundation: what the rounds start from; is not changed.
+        tokenizer: its own.
+        abstracts: of the field; all but the last few are dealt to the clients.
+        learning: algorithm, clients, rounds, training and air; model and texts of it are not read.
+
+    Raises:
+        ConfigError: there are fewer abstracts than clients and what is held back.
+    """
+    if len(abstracts) < learning.clients + NUM_HELD_BACK:
+        raise ConfigError(
+            f"abstracts: {len(abstracts)} of the field are too few for {learning.clients} clients and {NUM_HELD_BACK} "
+            "to test; give more, or fewer clients"
+        )
+    tokens, _ = task_rows(tokenizer, edge_tasks(abstracts))
+    random = Random.of(learning.random_seed).child("edge-end")
+    parts = partition([tokens[:-NUM_HELD_BACK]], learning.clients, learning.skew, random)
+    clients = [Client(name, part) for name, part in zip(devices_of(learning.clients), parts, strict=True)]
+    settings = replace(learning, row_length=tokens.shape[1])
+    algorithm, _ = make_algorithm(settings, copy.deepcopy(foundation), network_of(settings))
+    run = run_rounds(algorithm, clients, tokens[-NUM_HELD_BACK:], learning.rounds, learning.random_seed)
+    model = algorithm.model_of(run.state).eval()
+    names = ("num_bits_up", "num_bits_down", "duration_s", "energy_j")
+    cost = {name: float(sum(record[name] for record in run.rounds)) for name in names}
+    return EdgeEnd(model, tokenizer, cost)
+
+
+def conclude(arm: str, documents: Sequence[str], said: Sequence[EdgeAnswer], cloud: Cloud) -> list[Completion]:
+    """What an arm writes about each document.
+
+    Args:
+        arm: one of `ARMS`.
+        documents: without their conclusions.
+        said: by the edge-end model about each.
+        cloud: is not asked where the edge-end model writes alone.
+    """
+    if arm == EDGE_ALONE:
+        return [Completion(answer.draft, None, None) for answer in said]
+    return cloud.complete([cloud_prompt(arm, d, answer) for d, answer in zip(documents, said, strict=True)])

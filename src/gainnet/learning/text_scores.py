@@ -1,0 +1,154 @@
+"""How close a text is to a reference: by shared words, by hidden states of an encoder, by a learned judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.errors import MissingExtraError, ModelError
+
+ROUGES = ("rouge1", "rouge2", "rougel")
+_NAMES = {"rouge1": "rouge1", "rouge2": "rouge2", "rougel": "rougeL"}
+
+
+def rouge(references: Sequence[str], texts: Sequence[str]) -> dict[str, list[float]]:
+    """F-measures of ROUGE-1, ROUGE-2 and ROUGE-L (Lin 2004) with Porter's stems, by Google's `rouge-score`.
+
+    Args:
+        references: what was written by people.
+        texts: what is judged, one per reference.
+
+    Raises:
+        MissingExtraError: `rouge-score` is not installed.
+
+    >>> rouge(["pain is lower"], ["pain was lower"])
+    {'rouge1': [0.66...], 'rouge2': [0.0], 'rougel': [0.66...]}
+    """
+    try:
+        from rouge_score.rouge_scorer import RougeScorer
+    except ImportError:
+        raise MissingExtraError("rouge-score", "learning") from None
+    scorer = RougeScorer(list(_NAMES.values()), use_stemmer=True)
+    found = [scorer.score(reference, text) for reference, text in zip(references, texts, strict=True)]
+    return {name: [float(scores[their].fmeasure) for scores in found] for name, their in _NAMES.items()}
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class HiddenStates:
+    """An encoder of text, of transformers: each token becomes a vector that knows its neighbours.
+
+    Args:
+        model: an encoder or a causal model; the last hidden states count.
+        tokenizer: its own.
+    """
+
+    model: Any
+    tokenizer: Any
+
+    @torch.no_grad()
+    def of(self, text: str) -> Tensor:
+        """[num_tokens, width], hidden states of unit length; special tokens are left out."""
+        given = self.tokenizer(text, return_tensors="pt", truncation=True, return_special_tokens_mask=True)
+        special = given.pop("special_tokens_mask")[0].bool()
+        given.pop("token_type_ids", None)
+        if given["input_ids"].shape[1] == 0:
+            return torch.zeros(0, 1)
+        out = self.model(**given, output_hidden_states=True)
+        states: Tensor = out.hidden_states[-1][0][~special]
+        return torch.nn.functional.normalize(states.double(), dim=-1)
+
+
+def bert_score(references: Sequence[str], texts: Sequence[str], encoder: HiddenStates) -> list[float]:
+    r"""F-measures of BERTScore (Zhang et al. 2020, eqs. 1 to 3), without weights and without rescaling.
+
+    $P = \frac{1}{|\hat x|} \sum_j \max_i x_i^\top \hat x_j$, $R$ likewise the other way, $F = 2PR / (P + R)$
+
+    Args:
+        references: what was written by people.
+        texts: what is judged; an empty one scores 0.
+        encoder: gives the vectors.
+    """
+    return [_greedy(encoder.of(reference), encoder.of(text)) for reference, text in zip(references, texts, strict=True)]
+
+
+def _greedy(reference: Tensor, text: Tensor) -> float:
+    if not len(reference) or not len(text):
+        return 0.0
+    alike = reference @ text.T
+    precision, recall = alike.amax(0).mean(), alike.amax(1).mean()
+    return float(2 * precision * recall / (precision + recall))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """BLEURT (Sellam et al. 2020) in the format of transformers: a classifier with one output.
+
+    Args:
+        model: for sequence classification, one label.
+        tokenizer: its own.
+    """
+
+    model: Any
+    tokenizer: Any
+
+    @torch.no_grad()
+    def score(self, references: Sequence[str], texts: Sequence[str]) -> list[float]:
+        """One number per pair; there is no fixed range."""
+        found = []
+        for reference, text in zip(references, texts, strict=True):
+            given = self.tokenizer(reference, text, return_tensors="pt", truncation=True)
+            found.append(float(self.model(**given).logits[0, 0]))
+        return found
+
+
+def load_hidden_states(folder: str) -> HiddenStates:
+    """An encoder from a folder in Hugging Face format, or a hub id in the local cache.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    from transformers import AutoModel
+
+    return HiddenStates(*_load(folder, AutoModel, "encoder"))
+
+
+def load_judge(folder: str) -> Judge:
+    """BLEURT from a folder in Hugging Face format, or a hub id in the local cache.
+
+    Raises:
+        ModelError: it cannot be loaded, or is not a classifier with one output.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    model, tokenizer = _load(folder, AutoModelForSequenceClassification, "bleurt")
+    if model.config.num_labels != 1:
+        raise ModelError(
+            f"bleurt: {folder} has {model.config.num_labels} outputs, a judge has one; give another folder"
+        )
+    return Judge(model, tokenizer)
+
+
+def _load(name: str, kind: Any, field: str) -> tuple[Any, Any]:
+    from transformers import AutoTokenizer
+
+    from gainnet.models.loading import find_folder
+
+    folder: Path = find_folder(name)
+    try:
+        model, report = kind.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"{field}: {name!r} cannot be loaded ({reason})") from error
+    if missing := sorted(key for key in report["missing_keys"] if "pooler" not in key):
+        raise ModelError(f"{field}: {folder} lacks weights ({missing[0]}); give one that is complete")
+    return model.eval(), tokenizer

@@ -1,0 +1,1 @@
+"""Trials as structured abstracts: invented fields with habits of their own, templates of conclusions, prompts."""

@@ -1,0 +1,110 @@
+"""A structured abstract: sentences with roles, of which the conclusion is what a model writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import final
+
+from gainnet.core.errors import ConfigError
+
+ROLES = ("background", "objective", "methods", "results", "conclusions")
+GIVEN, CONCLUSION = ROLES[:-1], ROLES[-1]
+_FIRST_TO_GO = ("background", "methods", "results", "objective")
+"""In this order a document that is too long loses sentences: what a conclusion rests upon stays longest."""
+
+
+@final
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence and its role in an abstract.
+
+    Args:
+        role: one of `ROLES`.
+        text: the sentence.
+
+    Raises:
+        ConfigError: the role is unknown.
+    """
+
+    role: str
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ConfigError(f"role: {self.role!r} is unknown; use one of {', '.join(r.upper() for r in ROLES)}")
+
+
+@final
+@dataclass(frozen=True)
+class StructuredAbstract:
+    """What was asked, what was done, what came out, and what its authors concluded.
+
+    Args:
+        name: of the abstract.
+        sentences: in the order of the text.
+    """
+
+    name: str
+    sentences: tuple[Sentence, ...]
+
+    def texts(self, role: str) -> tuple[str, ...]:
+        """The sentences of a role."""
+        return tuple(sentence.text for sentence in self.sentences if sentence.role == role)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has results and a conclusion that rests upon them."""
+        return bool(self.texts("results")) and bool(self.texts(CONCLUSION))
+
+    @property
+    def document(self) -> str:
+        """What the conclusion is written from: a line per role, without the conclusion.
+
+        >>> two = Sentence("results", "it helps."), Sentence("conclusions", "use it.")
+        >>> StructuredAbstract("a", two).document
+        'RESULTS: it helps.'
+        """
+        lines = ((role, " ".join(self.texts(role))) for role in GIVEN)
+        return "\n".join(f"{role.upper()}: {text}" for role, text in lines if text)
+
+    @property
+    def conclusion(self) -> str:
+        """What its authors wrote."""
+        return " ".join(self.texts(CONCLUSION))
+
+
+def shortened(abstract: StructuredAbstract, max_tokens: int, count: Callable[[str], int]) -> StructuredAbstract:
+    """An abstract whose document is short enough: sentences go one by one, background first, objective last.
+
+    Within a role the first sentence goes first, since results end with what matters. One sentence always stays.
+
+    Args:
+        abstract: is not changed.
+        max_tokens: of the document.
+        count: tokens of a text.
+
+    >>> long = StructuredAbstract("a", tuple(Sentence(r, f"{r} .") for r in ROLES))
+    >>> shortened(long, 6, lambda text: len(text.split())).document
+    'OBJECTIVE: objective .\\nRESULTS: results .'
+    """
+    while count(abstract.document) > max_tokens and len(abstract.sentences) - len(abstract.texts(CONCLUSION)) > 1:
+        abstract = _without(abstract, _next_to_go(abstract.sentences))
+    return abstract
+
+
+def _next_to_go(sentences: Sequence[Sentence]) -> int:
+    places = [[i for i, s in enumerate(sentences) if s.role == role] for role in _FIRST_TO_GO]
+    several = next(
+        (found for found, role in zip(places, _FIRST_TO_GO, strict=True) if found and _spare(found, role)), None
+    )
+    return (several or next(found for found in places if found))[0]
+
+
+def _spare(places: list[int], role: str) -> bool:
+    """Whether a sentence of this role may go while others still have one to lose."""
+    return role in ("background", "methods") or len(places) > 1
+
+
+def _without(abstract: StructuredAbstract, place: int) -> StructuredAbstract:
+    return replace(abstract, sentences=abstract.sentences[:place] + abstract.sentences[place + 1 :])

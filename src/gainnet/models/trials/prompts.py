@@ -1,0 +1,83 @@
+"""What the cloud and the edge-end model are asked: the prompts, verbatim.
+
+cloud alone   instruction, document                        --> conclusion
+Part          instruction, document, template              --> conclusion
+Full          instruction, document, template, draft       --> conclusion
+edge          document                                     --> template, draft
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import final
+
+CLOUD_ALONE = "Write the conclusion of this trial.\n{document}\nCONCLUSION:"
+PART = (
+    "Write the conclusion of this trial as the template says: a finding from one sentence of the results, its effect, "
+    "remarks.\n{document}\nTEMPLATE: {template}\nCONCLUSION:"
+)
+FULL = (
+    "Write the conclusion of this trial as the template says, in the words of the draft, and mend what the trial does "
+    "not bear out.\n{document}\nTEMPLATE: {template}\nDRAFT: {draft}\nCONCLUSION:"
+)
+EDGE = "{document}\nTEMPLATE:"
+FORMS = ("cloud", "part", "full")
+"""The forms of a prompt that a cloud gets."""
+
+_MARK = re.compile("conclusion:", re.IGNORECASE)
+
+
+@final
+@dataclass(frozen=True)
+class EdgeAnswer:
+    """What the edge-end model says about a document.
+
+    Args:
+        template: labels of what a conclusion should say.
+        draft: a conclusion of its own.
+    """
+
+    template: str
+    draft: str
+
+
+def cloud_prompt(form: str, document: str, answer: EdgeAnswer) -> str:
+    """What the cloud is asked.
+
+    Args:
+        form: one of `FORMS`.
+        document: what the conclusion is written from.
+        answer: of the edge-end model; the form `cloud` leaves it out.
+
+    Raises:
+        KeyError: there is no such form.
+
+    >>> print(cloud_prompt("part", "RESULTS: pain fell.", EdgeAnswer("finding from result 1", "")))
+    Write the conclusion of this trial as the template says: ...
+    RESULTS: pain fell.
+    TEMPLATE: finding from result 1
+    CONCLUSION:
+    """
+    words = {"cloud": CLOUD_ALONE, "part": PART, "full": FULL}[form]
+    return words.format(document=document, template=answer.template, draft=answer.draft)
+
+
+def edge_prompt(document: str) -> str:
+    """What the edge-end model goes on from."""
+    return EDGE.format(document=document)
+
+
+def edge_completion(template: str, conclusion: str) -> str:
+    """What the edge-end model learns to write."""
+    return f" {template}\nCONCLUSION: {conclusion}"
+
+
+def read_edge_answer(completion: str) -> EdgeAnswer:
+    """Template and draft out of what the edge-end model wrote; what it left out is empty.
+
+    >>> read_edge_answer(edge_completion("finding from result 1", "pain is lower."))
+    EdgeAnswer(template='finding from result 1', draft='pain is lower.')
+    """
+    template, draft = (*_MARK.split(completion, maxsplit=1), "")[:2]
+    return EdgeAnswer(" ".join(template.split()), " ".join(draft.split()))

@@ -1,0 +1,93 @@
+"""Template labels: which result a conclusion rests upon, what effect it names, and which remarks follow."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from gainnet.models.trials.abstract import CONCLUSION, StructuredAbstract
+
+MAX_RESULT = 9
+"""Results beyond this one are called by this number."""
+
+_EFFECTS: Mapping[str, re.Pattern[str]] = {
+    "none": re.compile(r"\b(no|not|neither|nor|without|similar|equivalent|comparable|lack)\b"),
+    "lower": re.compile(r"\b(lower|reduc|decreas|fall|fewer|less|small|short|prevent)"),
+    "higher": re.compile(r"\b(higher|rais|increas|rise|rising|more|great|long)"),
+    "better": re.compile(r"\b(improv|effective|superior|benefi|better|efficac|success)"),
+}
+_REMARKS: Mapping[str, re.Pattern[str]] = {
+    "research": re.compile(r"\b(further|future|larger (trials|studies)|research|warranted|confirm)"),
+    "safety": re.compile(r"\b(safe|safely|safety|tolera|adverse|side[ -]effect|harm|toxic)"),
+    "recommendation": re.compile(r"\b(recommend|should|advis|guideline|may be used|can be used)"),
+}
+_WORD = re.compile(r"[a-z][a-z0-9-]{3,}")
+
+
+@final
+@dataclass(frozen=True)
+class Template:
+    """What a conclusion says, without its words.
+
+    Args:
+        result: number of the sentence of the results that it rests upon, from 1.
+        effect: lower, higher, better, none (no difference) or other.
+        remarks: safety, recommendation, research, in the order in which they follow the finding.
+    """
+
+    result: int
+    effect: str
+    remarks: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """As it stands in a prompt.
+
+        >>> str(Template(2, "lower", ("safety", "research")))
+        'finding from result 2, effect lower, then safety, research'
+        """
+        after = f", then {', '.join(self.remarks)}" if self.remarks else ""
+        return f"finding from result {self.result}, effect {self.effect}{after}"
+
+
+def template_of(abstract: StructuredAbstract) -> Template:
+    """The template of the conclusion that the authors wrote, found by overlap and by key words.
+
+    The result is the one that shares most words with the conclusion, rare words of the results counting more (their
+    inverse frequency over the results). The effect is that of the sentences that are no remark; the first kind of key
+    words wins, in the order none, lower, higher, better.
+
+    Args:
+        abstract: with results and a conclusion.
+
+    >>> from gainnet.models.trials.abstract import Sentence
+    >>> results = (Sentence("results", "pulse rose, p = 0.4."), Sentence("results", "pain fell, p = 0.01."))
+    >>> conclusion = (Sentence("conclusions", "it reduces pain."), Sentence("conclusions", "larger trials are needed."))
+    >>> template_of(StructuredAbstract("a", results + conclusion))
+    Template(result=2, effect='lower', remarks=('research',))
+    """
+    sentences = [text.lower() for text in abstract.texts(CONCLUSION)]
+    remarks = [remark_of(text) for text in sentences]
+    findings = [text for text, remark in zip(sentences, remarks, strict=True) if not remark] or sentences[:1]
+    followed = tuple(dict.fromkeys(remark for remark in remarks if remark))
+    finding = " ".join(findings)
+    return Template(_closest(abstract.texts("results"), finding), _effect(finding), followed)
+
+
+def remark_of(sentence: str) -> str:
+    """The kind of a remark, or "" for a finding."""
+    return next((name for name, words in _REMARKS.items() if words.search(sentence)), "")
+
+
+def _effect(sentence: str) -> str:
+    return next((name for name, words in _EFFECTS.items() if words.search(sentence)), "other")
+
+
+def _closest(results: Sequence[str], finding: str) -> int:
+    words = [set(_WORD.findall(result.lower())) for result in results]
+    frequency = Counter(word for found in words for word in found)
+    said = set(_WORD.findall(finding))
+    shared = [sum(1 / frequency[word] ** 2 for word in found & said) for found in words]
+    return min(MAX_RESULT, 1 + max(range(len(shared)), key=shared.__getitem__, default=0))

@@ -1,0 +1,183 @@
+"""Writes abstracts of a field: what was found is drawn, and the conclusion follows from it by the field's habits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+from zlib import crc32
+
+import numpy as np
+
+from gainnet.models.language_text import CONTROLS, INSIGNIFICANT, LENGTHS, PERCENTS, SIGNIFICANT, SIZES
+from gainnet.models.trials.abstract import Sentence, StructuredAbstract
+from gainnet.models.trials.fields import Field, Habit
+from gainnet.models.trials.names import drug_name
+
+NUM_MEASURED = 3
+SHARE_NEW_DRUGS = 0.5
+"""How often a drug is one that its field has never seen."""
+SHARE_SIGNIFICANT = 0.6
+
+_FINDINGS: tuple[Mapping[str, str], ...] = (
+    {
+        "lower": "{drug} lowers {outcome} in {group} with {condition}.",
+        "higher": "{drug} raises {outcome} in {group} with {condition}.",
+        "none": "{drug} does not change {outcome} in {group} with {condition}.",
+    },
+    {
+        "lower": "among {condition} cases, {outcome} was smaller on {drug} than on {control}.",
+        "higher": "among {condition} cases, {outcome} was greater on {drug} than on {control}.",
+        "none": "among {condition} cases, {outcome} was no different on {drug} than on {control}.",
+    },
+    {
+        "lower": "treatment for {length} weeks by means of {drug} reduces {outcome} by {percent} percent.",
+        "higher": "treatment for {length} weeks by means of {drug} increases {outcome} by {percent} percent.",
+        "none": "treatment for {length} weeks by means of {drug} has no effect upon {outcome}.",
+    },
+    {
+        "lower": "this study of {size} {group} shows evidence of a fall of {outcome} after {drug}.",
+        "higher": "this study of {size} {group} shows evidence of a rise of {outcome} after {drug}.",
+        "none": "this study of {size} {group} shows no evidence of a change of {outcome} after {drug}.",
+    },
+)
+_REMARKS: Mapping[str, tuple[str, ...]] = {
+    "safety": (
+        "{drug} was {safety} tolerated.",
+        "its harms were {harms}.",
+        "adverse events of {drug} are {safety} acceptable.",
+        "side effects in {group} remain {harms}.",
+    ),
+    "recommendation": (
+        "we recommend {drug} for {group}.",
+        "physicians should consider {drug} when facing {condition}.",
+        "{drug} may be advised in {condition}.",
+        "guidelines should include {drug} instead of {control}.",
+    ),
+    "research": (
+        "larger trials are needed.",
+        "further work has to follow {group} for more than {length} weeks.",
+        "future studies of {condition} must confirm this.",
+        "research beyond {size} {group} is warranted.",
+    ),
+}
+_HARMS: Mapping[str, Mapping[str, str]] = {
+    "rare": {"safety": "well", "harms": "few"},
+    "frequent": {"safety": "poorly", "harms": "many"},
+}
+
+
+@final
+@dataclass(frozen=True)
+class Measurement:
+    """One outcome of a trial.
+
+    Args:
+        outcome: what was measured.
+        change: fell or rose.
+        percent: by how much.
+        p: of the change.
+    """
+
+    outcome: str
+    change: str
+    percent: str
+    p: str
+
+    @property
+    def effect(self) -> str:
+        """What may be concluded from it: an effect counts when p < 0.05."""
+        if self.p not in SIGNIFICANT:
+            return "none"
+        return {"fell": "lower", "rose": "higher"}[self.change]
+
+
+@final
+@dataclass(frozen=True)
+class Trial:
+    """What one abstract reports."""
+
+    drug: str
+    control: str
+    condition: str
+    group: str
+    size: str
+    length: str
+    measured: tuple[Measurement, ...]
+    harms: str
+
+
+def write_abstracts(field: Field, count: int, random_seed: int) -> list[StructuredAbstract]:
+    """Abstracts of a field; other random seeds give other trials of the same field.
+
+    Args:
+        field: whose words and habits.
+        count: how many.
+        random_seed: non-negative.
+
+    >>> from gainnet.models.trials.fields import invented_fields
+    >>> write_abstracts(invented_fields(1, 0)[0], 1, 0)[0].texts("conclusions")[1]
+    'research beyond 20 teenagers is warranted.'
+    """
+    rng = np.random.default_rng([random_seed, crc32(field.name.encode())])
+    return [_abstract(f"{field.name}_{index}", draw_trial(field, rng), field.habit) for index in range(count)]
+
+
+def draw_trial(field: Field, rng: np.random.Generator) -> Trial:
+    """A trial of a field, each of its facts drawn by itself."""
+    others = [outcome for outcome in field.outcomes if outcome not in field.habit.primary]
+    outcomes = [_one(field.habit.primary, rng), *rng.choice(others, NUM_MEASURED - 1, replace=False)]
+    outcomes = [str(x) for x in rng.permutation(outcomes)]
+    return Trial(
+        drug_name(rng) if rng.random() < SHARE_NEW_DRUGS else _one(field.drugs, rng),
+        _one(CONTROLS, rng),
+        _one(field.conditions, rng),
+        _one(field.groups, rng),
+        _one(SIZES, rng),
+        _one(LENGTHS, rng),
+        tuple(_measure(outcome, rng) for outcome in outcomes),
+        _one(tuple(_HARMS), rng),
+    )
+
+
+def main_result(trial: Trial, habit: Habit) -> int:
+    """Place of the measurement that the field concludes from."""
+    return next(i for i, measurement in enumerate(trial.measured) if measurement.outcome in habit.primary)
+
+
+def _measure(outcome: str, rng: np.random.Generator) -> Measurement:
+    change, percent = _one(("fell", "rose"), rng), _one(PERCENTS, rng)
+    return Measurement(outcome, change, percent, _one(_p_values(rng.random()), rng))
+
+
+def _p_values(draw: float) -> tuple[str, ...]:
+    return SIGNIFICANT if draw < SHARE_SIGNIFICANT else INSIGNIFICANT
+
+
+def _abstract(name: str, trial: Trial, habit: Habit) -> StructuredAbstract:
+    t = trial
+    given = (
+        Sentence("background", f"{t.condition} is common in {t.group}."),
+        Sentence("objective", f"to compare {t.drug} and {t.control} in {t.group} with {t.condition}."),
+        Sentence("methods", f"{t.size} {t.group} received {t.drug} or {t.control} for {t.length} weeks."),
+        *(
+            Sentence("results", f"{m.outcome} {m.change} by {m.percent} percent with {t.drug}, p = {m.p}.")
+            for m in t.measured
+        ),
+        Sentence("results", f"harms of {t.drug} were {t.harms}."),
+    )
+    return StructuredAbstract(name, given + tuple(Sentence("conclusions", text) for text in _conclude(t, habit)))
+
+
+def _conclude(trial: Trial, habit: Habit) -> tuple[str, ...]:
+    main = trial.measured[main_result(trial, habit)]
+    words = {name: str(getattr(trial, name)) for name in ("drug", "control", "condition", "group", "size", "length")}
+    words |= {"outcome": main.outcome, "percent": main.percent}
+    words |= _HARMS[trial.harms]
+    remark = habit.remark_after[main.effect]
+    templates = (_FINDINGS[habit.finding][main.effect], *((_REMARKS[remark][habit.remark],) if remark else ()))
+    return tuple(template.format(**words) for template in templates)
+
+
+def _one(choices: Sequence[str], rng: np.random.Generator) -> str:
+    return choices[int(rng.integers(len(choices)))]

@@ -1,0 +1,288 @@
+"""Training what writes conclusions: a small edge-end model, and a cloud that knows three forms of prompt.
+
+abstracts of many fields --> [ young edge ] --> [ edge ]
+                                  |                |  drafts of fresh abstracts of the same fields
+                                  +----------------+--------------------------------------------> [ cloud ]
+
+The cloud learns from what real edge-end models say, mistakes included: half of the drafts are of a model that is half
+trained, so that the cloud meets drafts good and bad. Fields that are tested are in neither training.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.files import check_writable, write_whole
+from gainnet.core.randomness import Random
+from gainnet.models.language import IGNORED, save_language_model, small_decoder, token_losses
+from gainnet.models.trials.abstract import StructuredAbstract
+from gainnet.models.trials.answering import answers, subword_tokenizer, task_rows
+from gainnet.models.trials.fields import invented_fields
+from gainnet.models.trials.prompts import (
+    FORMS,
+    EdgeAnswer,
+    cloud_prompt,
+    edge_completion,
+    edge_prompt,
+    read_edge_answer,
+)
+from gainnet.models.trials.template import template_of
+from gainnet.models.trials.writing import write_abstracts
+from gainnet.training.loop import Progress, cpu_seconds, silent, train
+from gainnet.training.muon import muon_and_adamw
+
+MAX_ANSWER_TOKENS = 96
+STAGES = ("young-edge", "edge", "cloud")
+DRAFTS_SEED = 1 << 20
+DOCUMENT_WEIGHT = 0.5
+"""What reading counts beside answering: repeated names in a document teach to copy."""
+
+
+@final
+@dataclass(frozen=True)
+class Size:
+    """A model and how long it is trained.
+
+    Args:
+        hidden_size: width.
+        num_layers: blocks.
+        num_steps: mini-batches.
+        batch_size: abstracts per mini-batch.
+    """
+
+    hidden_size: int
+    num_layers: int
+    num_steps: int
+    batch_size: int = 16
+
+
+@final
+@dataclass(frozen=True)
+class SummariesTraining:
+    """Sizes of both models and of their text.
+
+    Args:
+        edge: the edge-end model before it meets its field; its steps are those of the young edge, and once more.
+        cloud: the cloud.
+        num_tokens: of the vocabulary.
+        num_fields: that both learn.
+        texts_per_field: abstracts of each that the edge learns.
+        drafts_per_field: abstracts of each that the cloud learns, other ones.
+        rate: peak learning rate of Muon; AdamW has a quarter of it.
+        checkpoint_every: steps between checkpoints.
+    """
+
+    edge: Size = Size(48, 2, 500)
+    cloud: Size = Size(96, 3, 1100)
+    num_tokens: int = 640
+    num_fields: int = 32
+    texts_per_field: int = 250
+    drafts_per_field: int = 80
+    rate: float = 0.02
+    checkpoint_every: int = 100
+
+
+PRESETS = {
+    "default": SummariesTraining(),
+    "tiny": SummariesTraining(Size(16, 1, 10, 4), Size(16, 1, 20, 4), 400, 2, 12, 6, 0.02, 10),
+}
+
+
+@final
+@dataclass(frozen=True)
+class Library:
+    """What both models are trained on.
+
+    Args:
+        for_edge: abstracts that the edge-end model learns.
+        for_cloud: other abstracts of the same fields, which the cloud learns with drafts of the edge-end model.
+    """
+
+    for_edge: tuple[StructuredAbstract, ...]
+    for_cloud: tuple[StructuredAbstract, ...]
+
+
+@final
+class Answering:
+    """The stage of `training.loop` that learns to answer prompts, and a little to foresee them.
+
+    Args:
+        name: of the stage.
+        model: causal; is trained in place.
+        forms: tokens and labels of the tasks of each form; a mini-batch is of one form, in turn.
+        size: says how many mini-batches of how many tasks.
+        rate: peak learning rate.
+        random: of mini-batches.
+    """
+
+    ema_decay = 0.98
+
+    def __init__(
+        self,
+        name: str,
+        model: Any,
+        forms: Sequence[tuple[Tensor, Tensor]],
+        size: Size,
+        rate: float,
+        random: Random,
+    ) -> None:
+        self.name, self.num_steps = name, size.num_steps
+        self._model, self._forms, self._batch_size, self._random = model, forms, size.batch_size, random
+        ends = (model.get_input_embeddings(), model.get_output_embeddings())
+        self._optimizers, self._rates = muon_and_adamw(model, ends), (rate, rate / 4)
+
+    @property
+    def model(self) -> nn.Module:
+        module: nn.Module = self._model
+        return module
+
+    @property
+    def optimizers(self) -> Sequence[Optimizer]:
+        return self._optimizers
+
+    @property
+    def peak_rates(self) -> Sequence[float]:
+        return self._rates
+
+    def loss(self, step: int) -> Tensor:
+        """Mean cross-entropy of the answers, and `DOCUMENT_WEIGHT` times that of the prompts."""
+        tokens, labels = self._forms[step % len(self._forms)]
+        rows = self._random.generators("batch", step)[0].integers(len(tokens), size=self._batch_size)
+        tokens, labels = tokens[torch.from_numpy(rows)], labels[torch.from_numpy(rows)]
+        pad = self._model.config.pad_token_id
+        length = int((tokens != pad).sum(1).max())
+        tokens, labels = tokens[:, :length], labels[:, :length]
+        every = token_losses(self._model, self._model(input_ids=tokens).logits, tokens)
+        answered, read = (labels != IGNORED)[:, 1:], ((labels == IGNORED) & (tokens != pad))[:, 1:]
+        return every[answered].mean() + DOCUMENT_WEIGHT * every[read].mean()
+
+
+def train_summaries(
+    out: Path, random_seed: int = 0, sizes: SummariesTraining = PRESETS["default"], progress: Progress = silent
+) -> dict[str, Any]:
+    """Trains the edge-end model and the cloud on invented fields; goes on where it was stopped.
+
+    Args:
+        out: two Hugging Face folders are written in it, `edge` and `cloud`, and trained.json; checkpoints lie in
+            `training`.
+        random_seed: of fields, text, weights and mini-batches; the study draws its fields from other seeds.
+        sizes: of models and training.
+        progress: told after every 10 steps.
+
+    Returns:
+        What is written to trained.json: sizes, seconds of processor time, parameters.
+
+    Raises:
+        ConfigError: the folder cannot be written, or was begun with other settings.
+    """
+    if random_seed < 0:
+        raise ConfigError(f"random_seed: {random_seed} is negative; give 0 or more")
+    check_writable(out)
+    settings = {"random_seed": random_seed, "sizes": json.loads(json.dumps(asdict(sizes)))}
+    _claim(out / "training" / "settings.json", settings)
+    edge, cloud, tokenizer = train_pair(
+        written_library(sizes, random_seed), sizes, random_seed, out / "training", progress
+    )
+    trained = settings | {
+        "cpu_s": round(sum(cpu_seconds(out / "training" / stage) for stage in STAGES), 1),
+        "num_parameters": {"edge": _num_parameters(edge), "cloud": _num_parameters(cloud)},
+    }
+    save_language_model(edge.half(), tokenizer, out / "edge")
+    save_language_model(cloud.half(), tokenizer, out / "cloud")
+    write_whole(out / "trained.json", (json.dumps(trained, indent=2) + "\n").encode())
+    return trained
+
+
+def written_library(sizes: SummariesTraining, random_seed: int) -> Library:
+    """Abstracts of invented fields, in the numbers that a training asks for."""
+    fields = invented_fields(sizes.num_fields, random_seed)
+
+    def written(count: int, seed: int) -> tuple[StructuredAbstract, ...]:
+        return tuple(abstract for field in fields for abstract in write_abstracts(field, count, seed))
+
+    return Library(
+        written(sizes.texts_per_field, random_seed), written(sizes.drafts_per_field, random_seed + DRAFTS_SEED)
+    )
+
+
+def train_pair(
+    library: Library, sizes: SummariesTraining, random_seed: int, folder: Path, progress: Progress = silent
+) -> tuple[Any, Any, Any]:
+    """(edge-end model, cloud, their tokenizer), trained on the same abstracts wherever these come from.
+
+    Args:
+        library: what to learn.
+        sizes: of models and training; numbers of fields and texts are not read.
+        random_seed: of weights and mini-batches.
+        folder: of checkpoints.
+        progress: told after every 10 steps.
+    """
+    tokenizer = tokenizer_of(library, sizes.num_tokens)
+    random = Random.of(random_seed)
+    edge = small_decoder(sizes.edge.hidden_size, sizes.edge.num_layers, 4, len(tokenizer), random_seed)
+    rows = task_rows(tokenizer, [(edge_prompt(a.document), _edge_answer(a)) for a in library.for_edge])
+    said: list[EdgeAnswer] = []
+    halves = (library.for_cloud[0::2], library.for_cloud[1::2])
+    for name, abstracts in zip(STAGES, halves, strict=False):
+        stage = Answering(name, edge, (rows,), sizes.edge, sizes.rate, random.child(name))
+        edge.load_state_dict(train(stage, folder / name, sizes.checkpoint_every, progress))
+        said += drafts_of(edge.eval(), tokenizer, abstracts)
+    cloud = small_decoder(sizes.cloud.hidden_size, sizes.cloud.num_layers, 4, len(tokenizer), random_seed)
+    forms = _forms(tokenizer, [a for half in halves for a in half], said)
+    stage = Answering("cloud", cloud, forms, sizes.cloud, sizes.rate, random.child("cloud"))
+    cloud.load_state_dict(train(stage, folder / "cloud", sizes.checkpoint_every, progress))
+    return edge, cloud.eval(), tokenizer
+
+
+def tokenizer_of(library: Library, num_tokens: int) -> Any:
+    """Pairs of bytes counted in some of the abstracts, and in every prompt as often."""
+    some = library.for_edge[:: max(1, len(library.for_edge) // 600)]
+    answer = EdgeAnswer(str(template_of(some[0])), "")
+    asked = [cloud_prompt(form, "", answer) for form in FORMS]
+    return subword_tokenizer([text for a in some for text in (a.document, _edge_answer(a), *asked)], num_tokens)
+
+
+def drafts_of(edge: Any, tokenizer: Any, abstracts: Sequence[StructuredAbstract]) -> list[EdgeAnswer]:
+    """What an edge-end model says about abstracts."""
+    prompts = [edge_prompt(abstract.document) for abstract in abstracts]
+    return [read_edge_answer(text) for text in answers(edge, tokenizer, prompts, MAX_ANSWER_TOKENS, 64)]
+
+
+def _forms(
+    tokenizer: Any, abstracts: Sequence[StructuredAbstract], said: Sequence[EdgeAnswer]
+) -> list[tuple[Tensor, Tensor]]:
+    """The same abstracts once in every form, so that the forms have equal shares."""
+    return [
+        task_rows(
+            tokenizer,
+            [
+                (cloud_prompt(form, a.document, answer), f" {a.conclusion}")
+                for a, answer in zip(abstracts, said, strict=True)
+            ],
+        )
+        for form in FORMS
+    ]
+
+
+def _edge_answer(abstract: StructuredAbstract) -> str:
+    return edge_completion(str(template_of(abstract)), abstract.conclusion)
+
+
+def _num_parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def _claim(path: Path, settings: dict[str, Any]) -> None:
+    """Raises `ConfigError` when a folder holds a training with other settings."""
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != settings:
+        raise ConfigError(f"out: {path.parent.parent} holds a training with other settings; give another folder")
+    write_whole(path, (json.dumps(settings, indent=2) + "\n").encode())
