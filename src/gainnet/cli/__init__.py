@@ -9,6 +9,7 @@ import typer
 
 from gainnet.cli import (
     advise,
+    flower,
     generate,
     installation,
     learn,
@@ -32,6 +33,7 @@ app.add_typer(advise.app)
 app.add_typer(orchestrate.app)
 app.add_typer(installation.app)
 app.add_typer(learn.app)
+app.add_typer(flower.app, name="flower")
 app.add_typer(radio.app, name="measure")
 app.add_typer(study.app, name="study")
 app.add_typer(train.app, name="train")

@@ -9,8 +9,13 @@ from pathlib import Path
 from gainnet.core.errors import ConfigError
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
     """A file, written beside its place and then renamed; its folder is made when missing.
+
+    Args:
+        path: its place.
+        content: all of it.
+        mode: who may read and write it.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -23,7 +28,7 @@ def write_whole(path: Path, content: bytes) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-        Path(name).chmod(0o644)
+        Path(name).chmod(mode)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

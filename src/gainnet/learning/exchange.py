@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gainnet.codecs.activations import Octets
 from gainnet.codecs.codec import AnyCodec
+from gainnet.core.errors import PayloadError
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.types import NodeId, Spec, Tensors
@@ -122,9 +123,8 @@ class Exchange:
         Both ends know names and shapes, so the file holds one tensor with all values in the order of the names.
         Errors as `send`.
         """
-        content = to_bytes({"values": torch.cat([tensors[name].reshape(-1) for name in sorted(tensors)])})
-        received = self.send(kind, source, targets, content[None], Octets())
-        return [_named(from_bytes(x[0])["values"], tensors) if bool(came[0]) else None for x, came in received]
+        received = self.send(kind, source, targets, file_of(tensors)[None], Octets())
+        return [tensors_of(x[0], tensors) if bool(came[0]) else None for x, came in received]
 
     def send_up(
         self, kind: str, source: NodeId, tensors: Mapping[str, Tensor]
@@ -155,8 +155,32 @@ class Exchange:
         return Random(tuple(int(x) for x in drawn), (num_items,))
 
 
-def _named(values: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A flat tensor as tensors of known names and shapes, in the order of the names."""
+def file_of(tensors: Mapping[str, Tensor]) -> Tensor:
+    """[num_bytes] uint8, tensors of one type as a safetensors file of all values in the order of the names.
+
+    >>> file_of({"b": torch.ones(1), "a": torch.zeros(2)}).dtype
+    torch.uint8
+    """
+    return to_bytes({"values": torch.cat([tensors[name].reshape(-1) for name in sorted(tensors)])})
+
+
+def tensors_of(content: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file of `file_of`.
+
+    Args:
+        content: [num_bytes] uint8.
+        like: tensors of the names and shapes that are expected.
+
+    Raises:
+        PayloadError: it is no such file, or holds other values.
+
+    >>> tensors_of(file_of({"a": torch.ones(2)}), {"a": torch.zeros(2)})
+    {'a': tensor([1., 1.])}
+    """
+    found = from_bytes(content)
+    values, num_values = found.get("values", torch.empty(0)), sum(x.numel() for x in like.values())
+    if set(found) != {"values"} or values.shape != (num_values,) or not values.is_floating_point():
+        raise PayloadError(f"payload: {tuple(values.shape)} values of {values.dtype} in the place of {num_values}")
     names = sorted(like)
     parts = values.split([like[name].numel() for name in names])
     return {name: part.reshape(like[name].shape) for name, part in zip(names, parts, strict=True)}
