@@ -95,12 +95,12 @@ class EndpointCloud:
 
     def _asked(self, body: dict[str, Any]) -> Any:
         """The JSON that comes back, after as many attempts as it takes."""
-        wait_s, why = self.wait_s, ""
+        request, wait_s, why = self._request(body), self.wait_s, ""
         for attempt in range(self.num_attempts):
             if attempt:
                 time.sleep(min(_LONGEST_WAIT_S, wait_s))
             try:
-                with _OPENER.open(self._request(body), timeout=self.timeout_s) as answer:
+                with _OPENER.open(request, timeout=self.timeout_s) as answer:
                     return json.loads(answer.read())
             except urllib.error.HTTPError as error:
                 why = self._told(error)

@@ -10,8 +10,6 @@ from gainnet.core.errors import ConfigError
 
 ROLES = ("background", "objective", "methods", "results", "conclusions")
 GIVEN, CONCLUSION = ROLES[:-1], ROLES[-1]
-_FIRST_TO_GO = ("background", "methods", "results", "objective")
-"""In this order a document that is too long loses sentences: what a conclusion rests upon stays longest."""
 
 
 @final
@@ -94,16 +92,17 @@ def shortened(abstract: StructuredAbstract, max_tokens: int, count: Callable[[st
 
 
 def _next_to_go(sentences: Sequence[Sentence]) -> int:
-    places = [[i for i, s in enumerate(sentences) if s.role == role] for role in _FIRST_TO_GO]
-    several = next(
-        (found for found, role in zip(places, _FIRST_TO_GO, strict=True) if found and _spare(found, role)), None
-    )
-    return (several or next(found for found in places if found))[0]
-
-
-def _spare(places: list[int], role: str) -> bool:
-    """Whether a sentence of this role may go while others still have one to lose."""
-    return role in ("background", "methods") or len(places) > 1
+    """Place of the sentence that goes first; the last one of the objective and of the results are kept to the end."""
+    places = {role: [i for i, s in enumerate(sentences) if s.role == role] for role in GIVEN}
+    spare = [
+        *places["background"],
+        *places["methods"],
+        *places["results"][:-1],
+        *places["objective"][:-1],
+        *places["results"],
+        *places["objective"],
+    ]
+    return spare[0]
 
 
 def _without(abstract: StructuredAbstract, place: int) -> StructuredAbstract:

@@ -120,7 +120,7 @@ def write_abstracts(field: Field, count: int, random_seed: int) -> list[Structur
     'research beyond 20 teenagers is warranted.'
     """
     rng = np.random.default_rng([random_seed, crc32(field.name.encode())])
-    return [_abstract(f"{field.name}_{index}", draw_trial(field, rng), field.habit) for index in range(count)]
+    return [write_abstract(f"{field.name}_{index}", draw_trial(field, rng), field.habit) for index in range(count)]
 
 
 def draw_trial(field: Field, rng: np.random.Generator) -> Trial:
@@ -154,7 +154,14 @@ def _p_values(draw: float) -> tuple[str, ...]:
     return SIGNIFICANT if draw < SHARE_SIGNIFICANT else INSIGNIFICANT
 
 
-def _abstract(name: str, trial: Trial, habit: Habit) -> StructuredAbstract:
+def write_abstract(name: str, trial: Trial, habit: Habit) -> StructuredAbstract:
+    """The text of a trial.
+
+    Args:
+        name: of the abstract.
+        trial: what it reports.
+        habit: how its field concludes.
+    """
     t = trial
     given = (
         Sentence("background", f"{t.condition} is common in {t.group}."),
