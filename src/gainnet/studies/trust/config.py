@@ -1,0 +1,232 @@
+"""Settings and cases of the study trust."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal, final
+
+from pydantic import Field
+
+from gainnet.studies.study import Case, Value
+
+Attack = Literal["none", "sign_flip", "gaussian", "text"]
+RuleName = Literal["mean", "median", "trimmed_mean", "krum", "multi_krum", "masked_mean", "masked_median"]
+LevelName = Literal["client", "example"]
+CodecName = Literal["float32", "float16", "int8", "top_k"]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+METHODS = ("poisoned", "private", "reconstruction", "contributions")
+
+
+@final
+@dataclass(frozen=True)
+class PoisonedCases:
+    """One attack against several rules.
+
+    Args:
+        attack: what the poisoned clients do.
+        rules: how the edge merges.
+    """
+
+    attack: Attack
+    rules: tuple[RuleName, ...]
+
+
+@final
+@dataclass(frozen=True)
+class PrivateCases:
+    """One level of privacy for several numbers of clients; beside every one stands the same without noise.
+
+    Args:
+        level: whose presence is hidden.
+        clients: how many share the text.
+    """
+
+    level: LevelName
+    clients: tuple[Annotated[int, Field(ge=2)], ...]
+
+
+@final
+@dataclass(frozen=True)
+class ReconstructionCases:
+    """One cut with several codecs, and with several ratios of noise to signal in float32.
+
+    Args:
+        cut: where the model is cut.
+        codecs: of the activations.
+        noises: standard deviation of the noise over that of the signal.
+    """
+
+    cut: str
+    codecs: tuple[CodecName, ...]
+    noises: tuple[Positive, ...]
+
+
+@final
+@dataclass(frozen=True)
+class Clients:
+    """Clients some of which are poisoned.
+
+    Args:
+        num_clients: in all.
+        num_poisoned: of them; robust rules are told.
+        num_groups: of secure aggregation.
+        rounds: how many.
+        num_steps: mini-batches per client and round.
+        batch_size: rows per mini-batch.
+        rate: learning rate.
+        sign_scale: of a flipped update.
+        gaussian_scale: norm of noise over that of an update.
+    """
+
+    num_clients: Annotated[int, Field(ge=5)]
+    num_poisoned: Count
+    num_groups: Annotated[int, Field(ge=3)]
+    rounds: Count
+    num_steps: Count
+    batch_size: Count
+    rate: Positive
+    sign_scale: Positive
+    gaussian_scale: Positive
+
+
+@final
+@dataclass(frozen=True)
+class Privacy:
+    """How private rounds are.
+
+    Args:
+        epsilon: after all rounds.
+        delta: likewise.
+        rounds: with one step of every client each.
+        batch_size: rows per step of a client.
+        rate: learning rate.
+        client_clip_norm: of a client's update.
+        sample_rate: of rows, where rows are hidden.
+        row_clip_norm: of a row's gradient.
+    """
+
+    epsilon: Positive
+    delta: Positive
+    rounds: Count
+    batch_size: Count
+    rate: Positive
+    client_clip_norm: Positive
+    sample_rate: Positive
+    row_clip_norm: Positive
+
+
+@final
+@dataclass(frozen=True)
+class Inversion:
+    """What the attacker has.
+
+    Args:
+        num_public_texts: to train an inverter on.
+        num_texts: of every field that it reads.
+        num_steps: mini-batches of the inverter.
+    """
+
+    num_public_texts: Count
+    num_texts: Count
+    num_steps: Count
+
+
+@final
+@dataclass(frozen=True)
+class Crowd:
+    """Clients whose contributions are asked for: their shares of text grow, and the last one's text is poisoned.
+
+    Args:
+        num_clients: at most as many as exact Shapley values allow.
+        num_steps: mini-batches of every client.
+        batch_size: rows per mini-batch.
+        rate: learning rate.
+        num_orders: drawn for sampled Shapley values.
+    """
+
+    num_clients: Annotated[int, Field(ge=2, le=6)]
+    num_steps: Count
+    batch_size: Count
+    rate: Positive
+    num_orders: Count
+
+
+@final
+@dataclass(frozen=True)
+class TrustConfig:
+    """Settings of the study trust.
+
+    Args:
+        random_seeds: each draws texts, clients, mini-batches and noise of its own.
+        methods: parts of the study.
+        model: shipped, a folder or a hub id.
+        form: what is trained: soft_prompt, lora (rank 1) or adapter.
+        num_texts: abstracts per field.
+        snr_db: of the links.
+        poisoned: attacks and rules.
+        private: levels and numbers of clients.
+        reconstruction: cuts, codecs and noise.
+        clients: of the poisoned rounds.
+        privacy: of the private ones.
+        inverter: of the reconstruction.
+        crowd: of the contributions.
+    """
+
+    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    methods: Annotated[
+        tuple[Literal["poisoned", "private", "reconstruction", "contributions"], ...], Field(min_length=1)
+    ]
+    model: str
+    form: Literal["soft_prompt", "lora", "adapter"]
+    num_texts: Annotated[int, Field(ge=10)]
+    snr_db: float
+    poisoned: tuple[PoisonedCases, ...]
+    private: tuple[PrivateCases, ...]
+    reconstruction: tuple[ReconstructionCases, ...]
+    clients: Clients
+    privacy: Privacy
+    inverter: Inversion
+    crowd: Crowd
+
+
+def cases(config: TrustConfig) -> Iterator[Case]:
+    """All parts for every random seed; a column that a part does not have is empty."""
+    parts: dict[str, Callable[[TrustConfig], Iterator[dict[str, Value]]]] = {
+        "poisoned": _poisoned,
+        "private": _private,
+        "reconstruction": _reconstruction,
+        "contributions": _crowd,
+    }
+    blank: dict[str, Value] = dict.fromkeys(("attack", "rule", "level", "num_clients", "cut", "codec", "noise"))
+    for random_seed in config.random_seeds:
+        for method in config.methods:
+            for values in parts[method](config):
+                yield Case(method, {**blank, **values}, random_seed)
+
+
+def _poisoned(config: TrustConfig) -> Iterator[dict[str, Value]]:
+    for entry in config.poisoned:
+        for rule in entry.rules:
+            yield {"attack": entry.attack, "rule": rule, "num_clients": config.clients.num_clients}
+
+
+def _private(config: TrustConfig) -> Iterator[dict[str, Value]]:
+    for entry in config.private:
+        for count in entry.clients:
+            for level in (f"{entry.level}_clean", entry.level):
+                yield {"level": level, "num_clients": count}
+
+
+def _reconstruction(config: TrustConfig) -> Iterator[dict[str, Value]]:
+    for entry in config.reconstruction:
+        for codec in entry.codecs:
+            yield {"cut": entry.cut, "codec": codec, "noise": 0.0}
+        for noise in entry.noises:
+            yield {"cut": entry.cut, "codec": "float32", "noise": noise}
+
+
+def _crowd(config: TrustConfig) -> Iterator[dict[str, Value]]:
+    yield {"num_clients": config.crowd.num_clients}

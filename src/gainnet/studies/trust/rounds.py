@@ -1,0 +1,215 @@
+"""Rounds of the study trust: with poisoned clients, with privacy, and what each client contributes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from gainnet.core.randomness import Random
+from gainnet.core.types import NodeId
+from gainnet.learning.adapters import load_adapter, values_of_adapter
+from gainnet.learning.aggregation import Aggregation, Open, WeightedMean
+from gainnet.learning.algorithm import State, average
+from gainnet.learning.clients import Client
+from gainnet.learning.config import LearnConfig, Session, open_model, open_session
+from gainnet.learning.contributions import leave_one_out, remembered, sampled_shapley, shapley, vcg
+from gainnet.learning.fedavg import train_locally
+from gainnet.learning.fpl import Fpl
+from gainnet.learning.poisoning import GaussianUpdate, Poisoned, SignFlip, Tampering, swapped_words
+from gainnet.learning.privacy import Guarantee, PrivateMean, PrivateSteps, noise_for
+from gainnet.learning.robust import Krum, Median, TrimmedMean
+from gainnet.learning.runner import cost_of
+from gainnet.learning.secure_aggregation import MaskedMean
+from gainnet.models.language import END, PAD, UNKNOWN, mean_loss, pack
+from gainnet.models.language_text import write_texts
+from gainnet.studies.study import Case, Row
+from gainnet.studies.trust.config import Clients, TrustConfig
+
+CLIENT_SEED = (1 << 40) + 3
+"""Text that values contributions: neither trained on nor the test's."""
+
+UNCLIPPED = 1e9
+"""A norm that no gradient of a row reaches."""
+
+
+def poisoned(config: TrustConfig, case: Case) -> Row:
+    """What a rule keeps of the fall in loss while some clients attack."""
+    given, attack = config.clients, str(case.values["attack"])
+    settings = replace(
+        _settings(config, case, given.num_clients),
+        rate=given.rate, num_steps=given.num_steps, batch_size=given.batch_size,
+    )  # fmt: skip
+    session = open_session(settings)
+    bad = _drawn(session.clients, given.num_poisoned, case.random_seed)
+    clients = session.clients if attack != "text" else _with_swapped_text(session.clients, bad, config.model)
+    rule = aggregation_of(str(case.values["rule"]), given)
+    known: dict[str, Tampering] = {
+        "sign_flip": SignFlip(given.sign_scale), "gaussian": GaussianUpdate(given.gaussian_scale)
+    }  # fmt: skip
+    tampering = known.get(attack)
+    aggregation = rule if tampering is None else Poisoned(rule, tampering, bad)
+    found = _learned(session, replace(_fpl(session), aggregation=aggregation), clients, given.rounds, case)
+    return found | {"num_poisoned": 0 if attack == "none" else given.num_poisoned}
+
+
+def aggregation_of(rule: str, clients: Clients) -> Aggregation:
+    """The aggregation of a name; robust rules know how many clients may be poisoned."""
+    bad = clients.num_poisoned
+    known: dict[str, Aggregation] = {
+        "mean": Open(WeightedMean()),
+        "median": Open(Median()),
+        "trimmed_mean": Open(TrimmedMean(bad)),
+        "krum": Open(Krum(bad)),
+        "multi_krum": Open(Krum(bad, clients.num_clients - bad)),
+        "masked_mean": MaskedMean(),
+        "masked_median": MaskedMean(Median(), clients.num_groups),
+    }
+    return known[rule]
+
+
+def private(config: TrustConfig, case: Case) -> Row:
+    """What privacy keeps of the fall in loss; the same rounds without noise are its measure."""
+    given, level = config.privacy, str(case.values["level"])
+    count = int(case.values["num_clients"] or 0)
+    settings = replace(_settings(config, case, count), rate=given.rate, num_steps=1, batch_size=given.batch_size)
+    session = open_session(settings)
+    algorithm, guarantee = _fpl(session), None
+    if level == "client":
+        noise = noise_for(given.epsilon, given.delta, 1.0, given.rounds)
+        rule = PrivateMean(given.client_clip_norm, noise, count)
+        algorithm, guarantee = replace(algorithm, aggregation=Open(rule)), rule.guarantee(given.rounds, given.delta)
+    if level == "example":
+        noise = noise_for(given.epsilon, given.delta, given.sample_rate, given.rounds)
+        steps = PrivateSteps(given.row_clip_norm, noise, given.sample_rate)
+        algorithm, guarantee = replace(algorithm, steps=steps), steps.guarantee(count, given.rounds, given.delta)
+    if level == "example_clean":
+        algorithm = replace(algorithm, steps=PrivateSteps(UNCLIPPED, 0.0, given.sample_rate))
+    found = _learned(session, algorithm, session.clients, given.rounds, case)
+    rows_each = sum(len(client.rows) for client in session.clients) / count
+    return found | {"rows_per_client": rows_each} | _told(guarantee)
+
+
+def _told(guarantee: Guarantee | None) -> dict[str, float | None]:
+    names = ("epsilon", "delta", "noise_multiplier", "sample_rate", "clip_norm")
+    return {name: None if guarantee is None else float(getattr(guarantee, name)) for name in names}
+
+
+def contributions(config: TrustConfig, case: Case) -> Row:
+    """Exact and sampled Shapley values, leave-one-out, and an auction over costs that are drawn."""
+    given, random = config.crowd, Random.of(case.random_seed).child("crowd")
+    settings = replace(
+        _settings(config, case, given.num_clients), rate=given.rate, num_steps=given.num_steps,
+        batch_size=given.batch_size,
+    )  # fmt: skip
+    session = open_session(settings)
+    clients = _unequal(session.clients, config.model)
+    trained, model = _trained_apart(session, clients, random), _fpl(session).model_of(_fpl(session).init(random))
+    start = values_of_adapter(model)
+    rows = _valuing_rows(settings)
+    untouched = mean_loss(model, rows)
+
+    def worth(members: frozenset[str]) -> float:
+        chosen = [client for client in clients if client.name in members]
+        merged = average([trained[c.name] for c in chosen], [c.weight for c in chosen]) if chosen else start
+        load_adapter(model, merged)
+        return untouched - mean_loss(model, rows)
+
+    names, value = [str(client.name) for client in clients], remembered(worth)
+    exact, alone = shapley(names, value), leave_one_out(names, value)
+    drawn = sampled_shapley(names, value, given.num_orders, random)
+    scale = value(frozenset(names)) / len(names)
+    costs = {name: abs(scale) * float(random.generators("cost", name)[0].uniform(0.0, 1.0)) for name in names}
+    auction = vcg(costs, value)
+    found: dict[str, Any] = {"loss_before": untouched, "fall_of_all": value(frozenset(names))}
+    for place, name in enumerate(names):
+        found |= {
+            f"rows.{place}": float(len(clients[place].rows)),
+            f"shapley.{place}": exact[name],
+            f"leave_one_out.{place}": alone[name],
+            f"cost.{place}": costs[name],
+            f"payment.{place}": auction.payments[name],
+            f"wins.{place}": float(name in auction.winners),
+        }
+    error = max(abs(exact[name] - drawn[name]) for name in names)
+    return found | {"sampled_error": error, "auction_value": auction.value, "auction_budget": auction.budget}
+
+
+def _settings(config: TrustConfig, case: Case, num_clients: int) -> LearnConfig:
+    return LearnConfig(
+        algorithm=config.form,
+        model=config.model,
+        num_texts=config.num_texts,
+        clients=num_clients,
+        rank=8 if config.form == "soft_prompt" else 1,
+        link="tabulated",
+        snr_db=config.snr_db,
+        random_seed=case.random_seed,
+    )
+
+
+def _fpl(session: Session) -> Fpl:
+    assert isinstance(session.algorithm, Fpl)
+    return session.algorithm
+
+
+def _learned(session: Session, algorithm: Fpl, clients: tuple[Client, ...], rounds: int, case: Case) -> dict[str, Any]:
+    """Loss before and after, and what the rounds cost."""
+    random = Random.of(case.random_seed).child("learning")
+    state = algorithm.init(random)
+    before, bits, seconds = mean_loss(algorithm.model_of(state), session.test_rows), 0.0, 0.0
+    for index in range(rounds):
+        state, report = algorithm.round(state, clients, random.child("round", index))
+        cost = cost_of(report)
+        bits, seconds = bits + cost["num_bits_up"], seconds + cost["duration_s"]
+    after = mean_loss(algorithm.model_of(state), session.test_rows)
+    values = float(sum(x.numel() for x in state.values()))
+    return {
+        "loss_before": before,
+        "loss": after,
+        "num_values": values,
+        "rounds": rounds,
+        "num_bits_up_per_round": bits / rounds,
+        "duration_s_per_round": seconds / rounds,
+    }
+
+
+def _drawn(clients: tuple[Client, ...], count: int, random_seed: int) -> tuple[NodeId, ...]:
+    order = Random.of(random_seed).generators("poisoned")[0].permutation(len(clients))
+    return tuple(clients[int(i)].name for i in order[:count])
+
+
+def _with_swapped_text(clients: tuple[Client, ...], bad: tuple[NodeId, ...], model: str) -> tuple[Client, ...]:
+    """All poisoned clients swap words alike, so that they pull together."""
+    return tuple(replace(c, rows=_swapped(c.rows, model)) if c.name in bad else c for c in clients)
+
+
+def _swapped(rows: torch.Tensor, model: str) -> torch.Tensor:
+    _, tokenizer = open_model(model)
+    kept = tokenizer.convert_tokens_to_ids([PAD, END, UNKNOWN])
+    return swapped_words(rows, [x for x in kept if x is not None], len(tokenizer), Random.of(0))
+
+
+def _unequal(clients: tuple[Client, ...], model: str) -> tuple[Client, ...]:
+    """Client k keeps k+1 parts of its text, the last one all of it, with words swapped."""
+    count = len(clients)
+    cut = [replace(c, rows=c.rows[: max(1, len(c.rows) * (k + 1) // count)]) for k, c in enumerate(clients)]
+    return (*cut[:-1], replace(cut[-1], rows=_swapped(cut[-1].rows, model)))
+
+
+def _trained_apart(session: Session, clients: tuple[Client, ...], random: Random) -> dict[str, State]:
+    """What every client makes of the start by itself."""
+    algorithm, found = _fpl(session), dict[str, State]()
+    start = algorithm.init(random)
+    for client in clients:
+        model = algorithm.model_of(start)
+        train_locally(model, algorithm.training, client, algorithm.training.num_steps, random)
+        found[str(client.name)] = values_of_adapter(model)
+    return found
+
+
+def _valuing_rows(settings: LearnConfig) -> torch.Tensor:
+    _, tokenizer = open_model(settings.model)
+    texts = [text for domain in settings.domains for text in write_texts(domain, 20, CLIENT_SEED)]
+    return pack(texts, tokenizer, settings.row_length)
