@@ -32,6 +32,7 @@ from gainnet.studies.runner import run_study as _run
 from gainnet.studies.seed_coding import SEED_CODING
 from gainnet.studies.sketch import SKETCH
 from gainnet.studies.study import Case, Method, Study
+from gainnet.studies.trust import TRUST
 
 AnyStudy = Study[Any]
 STUDIES: dict[str, AnyStudy] = {
@@ -52,6 +53,7 @@ STUDIES: dict[str, AnyStudy] = {
         PROTOCOLS_STUDY,
         SEED_CODING,
         SKETCH,
+        TRUST,
     )
 }
 
