@@ -19,6 +19,7 @@ from gainnet.cli import (
     train,
     train_checker,
     train_orchestration,
+    train_summaries,
 )
 from gainnet.core.errors import GainnetError
 
@@ -41,7 +42,7 @@ app.add_typer(train.app, name="train")
 _INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended."""
 
-__all__ = ["app", "main", "train_checker", "train_orchestration"]
+__all__ = ["app", "main", "train_checker", "train_orchestration", "train_summaries"]
 
 
 def main() -> None:

@@ -45,9 +45,17 @@ def study_run(
         str, typer.Option(help="process, or ray for several workers; the table is the same.")
     ] = "process",
     num_workers: Annotated[int | None, typer.Option(help="Workers of ray.", show_default="2")] = None,
+    data: Annotated[str | None, typer.Option(help="Folder of abstracts of yours, for medical-summaries.")] = None,
+    cloud_url: Annotated[
+        str | None,
+        typer.Option(help="Chat endpoint in the place of the local cloud, up to /v1; for medical-summaries."),
+    ] = None,
+    cloud_model: Annotated[str | None, typer.Option(help="How that endpoint calls its model.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a study, or go on where it was stopped."""
+    chosen_fields = {"data": data, "cloud_url": cloud_url, "cloud_model": cloud_model}
+    changes = {field: value for field, value in chosen_fields.items() if value is not None}
     given = [name for name, is_given in (("--quick", quick), ("--full", full), ("--config", config)) if is_given]
     if len(given) > 1:
         raise ConfigError(f"preset: {' and '.join(given)} exclude each other; give one of them")
@@ -56,7 +64,9 @@ def study_run(
 
     chosen = make_engine(engine, num_workers)
     with progress(name) as tell:
-        result = run_study(name, preset, out, tell, resume=not fresh, engine=chosen)
+        result = run_study(name, preset, out, tell, resume=not fresh, engine=chosen, changes=changes)
+    for warning in result.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     if as_json:
         return print_json(result.to_json())
     rows = [{"metric": key, "value": value} for key, value in result.metrics.items()]

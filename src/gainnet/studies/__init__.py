@@ -21,6 +21,7 @@ from gainnet.studies.image_quality import IMAGE_QUALITY
 from gainnet.studies.image_quality.conditions import IMAGE_QUALITY_AIR
 from gainnet.studies.knowledge_loop import KNOWLEDGE_LOOP
 from gainnet.studies.learning_cost import LEARNING_COST
+from gainnet.studies.medical_summaries import MEDICAL_SUMMARIES
 from gainnet.studies.multi_edge import MULTI_EDGE
 from gainnet.studies.presets import PRESETS, as_json, load_config
 from gainnet.studies.prompt_fidelity import PROMPT_FIDELITY
@@ -48,6 +49,7 @@ STUDIES: dict[str, AnyStudy] = {
         IMAGE_QUALITY_AIR,
         KNOWLEDGE_LOOP,
         LEARNING_COST,
+        MEDICAL_SUMMARIES,
         MULTI_EDGE,
         PROMPT_FIDELITY,
         PROTOCOLS_STUDY,
@@ -137,13 +139,14 @@ def run_study(
     progress: Progress = silent,
     resume: bool = True,
     engine: Engine = IN_PROCESS,
+    changes: Mapping[str, Any] | None = None,
 ) -> StudyResult:
     """Runs a study by name, or goes on where it was stopped; see `runner.run_study`.
 
     Raises:
         ConfigError: no such study or preset, wrong settings, or a folder that cannot be written or gone on with.
     """
-    return _run(find_study(name), preset, out, progress, resume, name, engine)
+    return _run(find_study(name), preset, out, progress, resume, name, engine, changes)
 
 
 def draw_figures(folder: Path) -> tuple[Path, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,19 +16,20 @@ PRESETS = ("default", "quick", "full")
 CATALOG = Path(__file__).parent / "catalog"
 
 
-def load_config(study: Study[C], preset: str | Path) -> C:
+def load_config(study: Study[C], preset: str | Path, changes: Mapping[str, Any] | None = None) -> C:
     """The settings of a preset, or of a TOML file that lists what differs from the default.
 
     Args:
         study: whose catalog file holds the presets.
         preset: default, quick, full, or the path of a TOML file.
+        changes: fields that differ from the preset.
 
     Raises:
         ConfigError: the preset or file is unknown, or a field is unknown, missing, of a wrong type or out of range.
     """
     tables = _read_toml(study.catalog / f"{study.name}.toml")
-    changes = tables.get(str(preset), {}) if str(preset) in PRESETS else _read_toml(_own_file(preset))
-    return validated(study.config, tables["default"] | changes)
+    chosen = tables.get(str(preset), {}) if str(preset) in PRESETS else _read_toml(_own_file(preset))
+    return validated(study.config, tables["default"] | chosen | dict(changes or {}))
 
 
 def validated(config: type[C], table: dict[str, Any]) -> C:
@@ -53,8 +55,10 @@ def as_json(config: StudyConfig) -> dict[str, Any]:
 
 
 def _first_line(error: Any) -> str:
-    field = ".".join(str(part) for part in error["loc"]) or "config"
+    field = ".".join(str(part) for part in error["loc"])
     message = str(error["msg"]).removeprefix("Value error, ")
+    if not field:  # a check of several fields, whose message names them
+        return message
     return f"{field}: {message}" if error["type"] == "missing" else f"{field}: {message}, got {error['input']!r}"
 
 

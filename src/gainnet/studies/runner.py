@@ -48,6 +48,7 @@ class StudyResult:
         metrics: every metric of the study; `None` where this run did not compute it.
         figure_paths: what was drawn.
         wall_s: measured seconds of all its cases, over all attempts.
+        warnings: what has to be said wherever the numbers are shown.
     """
 
     study: str
@@ -56,10 +57,12 @@ class StudyResult:
     metrics: Mapping[str, float | None]
     figure_paths: tuple[Path, ...]
     wall_s: float
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """{"study", "table", "metrics"}, the object that `gainnet study run --json` prints."""
-        return {"study": self.study, "table": str(self.table_path), "metrics": dict(self.metrics)}
+        """{"study", "table", "metrics"}, and "warnings" if any: the object that `gainnet study run --json` prints."""
+        found = {"study": self.study, "table": str(self.table_path), "metrics": dict(self.metrics)}
+        return found | ({"warnings": list(self.warnings)} if self.warnings else {})
 
 
 def run_study(
@@ -70,6 +73,7 @@ def run_study(
     resume: bool = True,
     source: str | None = None,
     engine: Engine = IN_PROCESS,
+    changes: Mapping[str, Any] | None = None,
 ) -> StudyResult:
     """The study's table, metrics and figures; cases that an earlier attempt finished are not run again.
 
@@ -81,13 +85,14 @@ def run_study(
         resume: `False` throws away what an earlier attempt at this very configuration found.
         source: name that finds the study again when figures are redrawn; its own name if `None`.
         engine: where the cases run; it changes nothing in the table.
+        changes: fields of the settings that differ from the preset.
 
     Raises:
         ConfigError: the settings are wrong, the folder cannot be written, what it holds is damaged, or it was begun
             with another commit or other packages.
         MissingExtraError: a library that the methods need is not installed; nothing is written then.
     """
-    config = load_config(study, preset)
+    config = load_config(study, preset, changes)
     check_writable(out)
     decides = {"schema_version": SCHEMA_VERSION, "study": study.name, "config": as_json(config)}
     decides |= {"identity": dict(study.identity(config))}
@@ -139,7 +144,9 @@ def _result(study: Study[C], folder: RunFolder, run: Mapping[str, Any]) -> Study
     folder.journal_path.unlink(missing_ok=True)
     table = folder.read_table()
     metrics, figures = summarise(study, table), _draw(study, folder, table)
-    return StudyResult(study.name, folder.path, folder.table_path, metrics, figures, run["wall_s"])
+    return StudyResult(
+        study.name, folder.path, folder.table_path, metrics, figures, run["wall_s"], tuple(run.get("warnings", ()))
+    )
 
 
 def _draw(study: Study[C], folder: RunFolder, table: pd.DataFrame) -> tuple[Path, ...]:
@@ -161,7 +168,7 @@ def _complete(
     cases = list(study.cases(config))
     if len({case.key for case in cases}) < len(cases):
         raise ConfigError("config: a swept value or random seed is listed twice; list each once")
-    begun = _begun(config, decides, len(cases))
+    begun = _begun(study, config, decides, len(cases))
     # Opened before anything is written or thrown away: it may find out that something is missing.
     with engine.open(study, config, decides["source"]) as evaluate:
         if not resume:
@@ -194,15 +201,20 @@ def _run_missing(name: str, evaluate: Evaluate, cases: list[Case], finished: Jou
         progress(num, len(cases), case.method)
 
 
-def _begun(config: Any, decides: dict[str, Any], num_cases: int) -> dict[str, Any]:
-    return decides | {
-        "random_seeds": list(config.random_seeds),
-        "num_cases": num_cases,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "versions": versions(),
-        "complete": False,
-    }
+def _begun(study: Study[C], config: C, decides: dict[str, Any], num_cases: int) -> dict[str, Any]:
+    warnings = study.warnings(config)
+    return (
+        decides
+        | ({"warnings": list(warnings)} if warnings else {})
+        | {
+            "random_seeds": list(config.random_seeds),
+            "num_cases": num_cases,
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "commit": commit(),
+            "versions": versions(),
+            "complete": False,
+        }
+    )
 
 
 def _save(figure: Any, path: Path) -> Iterable[Path]:

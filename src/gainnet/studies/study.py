@@ -67,6 +67,11 @@ class StudyConfig(Protocol):
 C = TypeVar("C", bound=StudyConfig)
 
 
+def no_warnings(config: Any) -> tuple[str, ...]:
+    """For studies whose numbers need none."""
+    return ()
+
+
 @final
 @dataclass(frozen=True)
 class Study(Generic[C]):
@@ -87,6 +92,7 @@ class Study(Generic[C]):
         identity: sha256 by name of the weights it reads; other weights make another run.
         summarise: metrics from the table.
         draw: (file name, figure) pairs from the table.
+        warnings: what has to be said wherever the numbers are shown.
     """
 
     name: str
@@ -100,6 +106,7 @@ class Study(Generic[C]):
     identity: Callable[[C], Mapping[str, str]]
     summarise: Callable[[pd.DataFrame], Mapping[str, float | None]]
     draw: Callable[[pd.DataFrame], Iterable[tuple[str, Figure]]]
+    warnings: Callable[[C], tuple[str, ...]] = no_warnings
 
 
 def evaluate(methods: Mapping[str, Method], todo: Iterable[Case]) -> Iterator[tuple[Case, Row, float]]:

@@ -1,0 +1,134 @@
+"""The arms: each writes conclusions of a field's abstracts, and each is judged in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from statistics import fmean
+from typing import final
+
+from gainnet.core.randomness import Random
+from gainnet.learning.adapters import FORMS, require_peft
+from gainnet.learning.config import LearnConfig
+from gainnet.learning.endpoint import EndpointCloud
+from gainnet.learning.summaries import ARMS, Cloud, Completion, EdgeEnd, LocalCloud, conclude, grow_edge_end
+from gainnet.learning.text_scores import HiddenStates, bert_score, load_hidden_states, load_judge, rouge
+from gainnet.models.trials.prompts import EdgeAnswer
+from gainnet.models.trials.template import template_of
+from gainnet.studies.medical_summaries.material import (
+    FieldTexts,
+    Models,
+    folder_models,
+    folder_texts,
+    invented_texts,
+    read_folder,
+    shipped_models,
+)
+from gainnet.studies.medical_summaries.question import MedicalSummariesConfig
+from gainnet.studies.study import Case, Method, Row
+
+Score = Callable[[Sequence[str], Sequence[str]], list[float]]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Grown:
+    """A field whose edge-end model has learned and has spoken about every abstract that is to be concluded.
+
+    Args:
+        texts: of the field.
+        edge: its edge-end model.
+        said: about each test abstract.
+    """
+
+    texts: FieldTexts
+    edge: EdgeEnd
+    said: tuple[EdgeAnswer, ...]
+
+
+def open_methods(config: MedicalSummariesConfig) -> Mapping[str, Method]:
+    """All arms over the same fields; models and fields are made once, when a case first asks for them.
+
+    Raises:
+        ConfigError: the folder of abstracts cannot be used, or the endpoint's address is none.
+        MissingExtraError: a library of the scores or of prompt learning is not installed.
+        ModelError: a model is missing or damaged.
+    """
+    rouge(["a"], ["a"])
+    if config.algorithm in FORMS:
+        require_peft()
+    collection = read_folder(config) if config.data else None
+    endpoint = EndpointCloud(config.cloud_url, config.cloud_model) if config.cloud_url else None
+    encoder = load_hidden_states(config.encoder) if config.encoder else None
+    judge = load_judge(config.bleurt) if config.bleurt else None
+
+    @cache
+    def models(random_seed: int) -> Models:
+        return shipped_models(config) if collection is None else folder_models(config, collection, random_seed)
+
+    @cache
+    def grown(field: str, random_seed: int) -> Grown:
+        known = models(random_seed)
+        texts = (
+            invented_texts(config, field, random_seed)
+            if collection is None
+            else folder_texts(config, collection, field)
+        )
+        edge = grow_edge_end(known.edge, known.tokenizer, texts.train, _learning_of(config, random_seed))
+        return Grown(texts, edge, tuple(edge.answer([a.document for a in texts.test])))
+
+    def run(case: Case, random: Random) -> Row:
+        field, known = grown(str(case.values["field"]), case.random_seed), models(case.random_seed)
+        cloud: Cloud = endpoint or LocalCloud(known.cloud, known.tokenizer)
+        written = conclude(case.method, [a.document for a in field.texts.test], field.said, cloud)
+        scores: dict[str, Score] = {"hidden_score": _by_hidden_states(HiddenStates(known.cloud, known.tokenizer))}
+        if encoder is not None:
+            scores["bertscore"] = _by_hidden_states(encoder)
+        if judge is not None:
+            scores["bleurt"] = judge.score
+        return row_of(field, written, scores) | {"warning": "not PubMed 20k RCT" if config.data else ""}
+
+    return dict.fromkeys(ARMS, run)
+
+
+def row_of(field: Grown, written: Sequence[Completion], scores: Mapping[str, Score]) -> dict[str, str | float | None]:
+    """What stands in the table about an arm on a field: means, and ROUGE of every document for intervals.
+
+    Args:
+        field: whose test abstracts were concluded.
+        written: one conclusion each.
+        scores: others than ROUGE, by name.
+    """
+    references, texts = [a.conclusion for a in field.texts.test], [completion.text for completion in written]
+    by_document = rouge(references, texts)
+    templates = [str(template_of(abstract)) for abstract in field.texts.test]
+    tokens = [completion.num_tokens for completion in written]
+    known = [count for count in tokens if count is not None]
+    row: dict[str, str | float | None] = {"num_documents": len(texts)}
+    row |= {name: fmean(values) for name, values in by_document.items()}
+    row |= {name: fmean(score(references, texts)) for name, score in scores.items()}
+    row |= {"tokens": fmean(known) if len(known) == len(tokens) else None}
+    row |= {"num_empty": sum(not text for text in texts)}
+    row |= {"template_right": fmean(a.template == t for a, t in zip(field.said, templates, strict=True))}
+    row |= {f"edge_{name}": value for name, value in field.edge.cost.items()}
+    return row | {f"{name}_of_documents": " ".join(f"{x:.4f}" for x in xs) for name, xs in by_document.items()}
+
+
+def _by_hidden_states(encoder: HiddenStates) -> Score:
+    return lambda references, texts: bert_score(references, texts, encoder)
+
+
+def _learning_of(config: MedicalSummariesConfig, random_seed: int) -> LearnConfig:
+    """What `gainnet learn` would be told, but for model and texts."""
+    return LearnConfig(
+        algorithm=config.algorithm,
+        rank=config.rank,
+        clients=config.clients,
+        rounds=config.rounds,
+        num_steps=config.num_steps,
+        batch_size=config.batch_size,
+        rate=config.rate,
+        snr_db=config.snr_db,
+        random_seed=random_seed,
+    )

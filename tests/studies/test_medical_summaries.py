@@ -1,0 +1,126 @@
+"""The study of conclusions: how its table is read, that it runs on a folder, and that the paper's order holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from gainnet.cli import app
+from gainnet.core.errors import ConfigError
+from gainnet.models.trials.fields import invented_fields
+from gainnet.models.trials.writing import write_abstracts
+from gainnet.studies.medical_summaries import MEDICAL_SUMMARIES
+from gainnet.studies.medical_summaries.question import FOLDER_FIELDS, METRIC_NAMES, NOT_PUBMED
+from gainnet.studies.medical_summaries.summary import interval_of, summarise
+from gainnet.studies.presets import load_config
+from gainnet.studies.runner import run_study
+
+
+def row(method: str, seed: int, scores: list[float], tokens: float | None) -> dict[str, Any]:
+    told = " ".join(f"{x:.4f}" for x in scores)
+    return {
+        "method": method, "field": "field_0", "random_seed": seed, "num_documents": len(scores), "tokens": tokens,
+        "hidden_score": 0.5, "template_right": 0.25, "warning": None,
+        **{f"{score}_of_documents": told for score in ("rouge1", "rouge2", "rougel")},
+    }  # fmt: skip
+
+
+def test_the_interval_is_that_of_the_mean() -> None:
+    """Many documents: the percentile bootstrap is the normal interval of a mean that is stratified over cases."""
+    rng = np.random.default_rng(0)
+    scores = {(0, "a"): rng.normal(0.4, 0.1, 300), (1, "a"): rng.normal(0.8, 0.2, 100)}
+    low, high = interval_of(scores, 8000)
+    mean = np.concatenate(list(scores.values())).mean()
+    error = np.sqrt(sum(len(x) * x.var() for x in scores.values())) / 400
+    assert (low, high) == pytest.approx((mean - 1.96 * error, mean + 1.96 * error), abs=0.1 * error)
+
+
+def test_differences_are_paired_by_document() -> None:
+    """Part is better than the cloud by the same amount in every document, however much documents differ."""
+    base = [0.1, 0.5, 0.9, 0.3]
+    rows = [row("cloud", 0, base, 100.0), row("cloud", 1, base, 120.0)]
+    rows += [row("part", 0, [x + 0.05 for x in base], 140.0), row("part", 1, [x + 0.05 for x in base], 160.0)]
+    found = summarise(pd.DataFrame([*rows, row("edge_alone", 0, base, None), row("edge_alone", 1, base, None)]))
+    assert found["rouge1.part_minus_cloud.low"] == pytest.approx(0.05)
+    assert found["rouge1.part_minus_cloud.high"] == pytest.approx(0.05)
+    assert found["rouge1.cloud"] == pytest.approx(0.45)
+    assert found["rouge1.cloud.low"] is not None
+    assert found["rouge1.cloud.low"] < 0.45
+    assert found["rouge1.cloud.std_over_seeds"] == 0.0
+    assert (found["tokens.cloud"], found["tokens.part"]) == (110.0, 150.0)
+    assert "tokens.edge_alone" not in found
+    assert "rouge1.full_minus_cloud" not in found
+    assert found["template_right"] == 0.25
+    assert set(found) <= set(METRIC_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"data": "/nowhere"}, r"^data: /nowhere is no folder"),
+        ({"cloud_model": "x"}, r"^cloud_model: .* give cloud_url, too"),
+        ({"methods": ["oracle"]}, r"^methods: 'oracle' is unknown"),
+        ({"cloud": "x"}, r"^cloud: unknown field"),
+    ],
+)
+def test_mistakes_are_one_line(changes: dict[str, Any], line: str) -> None:
+    with pytest.raises(ConfigError, match=line):
+        load_config(MEDICAL_SUMMARIES, "quick", changes)
+
+
+def test_a_study_without_such_a_field_refuses_the_option(tmp_path: Path) -> None:
+    found = CliRunner().invoke(app, ["study", "run", "gairom", "--data", ".", "--out", str(tmp_path)])
+    assert isinstance(found.exception, ConfigError)
+    assert str(found.exception).startswith("data: unknown field")
+
+
+@pytest.mark.slow
+def test_the_smoke_run_has_every_metric(tmp_path: Path) -> None:
+    result = run_study(MEDICAL_SUMMARIES, "quick", tmp_path)
+    assert set(result.metrics) == set(METRIC_NAMES)
+    assert result.metrics["rouge1.full"] is not None
+    assert result.metrics["bertscore.full"] is None
+    assert result.warnings == ()
+    assert result.figure_paths
+
+
+@pytest.mark.slow
+def test_a_folder_is_run_and_its_numbers_are_warned_of(tmp_path: Path) -> None:
+    """Abstracts in PubMed-RCT format, of a named field and of none; the cloud learns from nothing in a few steps."""
+    lines = []
+    for index, field in enumerate((*invented_fields(3, 1), *invented_fields(3, 2))):
+        words = f"{FOLDER_FIELDS[0]} heart heart" if index < 3 else "elsewhere"
+        for abstract in write_abstracts(field, 15, 1):
+            sentences = [f"{s.role.upper()}\t{s.text}" for s in abstract.sentences]
+            lines += [f"###{index}{abstract.name}", f"BACKGROUND\t{words}.", *sentences, ""]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.txt").write_text("\n".join(lines))
+    options = ["--quick", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--json"]
+    found = CliRunner().invoke(app, ["study", "run", "medical-summaries", *options])
+    assert found.exit_code == 0, found.exception
+    told = json.loads(found.stdout)
+    assert told["warnings"] == [NOT_PUBMED]
+    assert f"warning: {NOT_PUBMED}" in found.stderr
+    assert set(told["metrics"]) == set(METRIC_NAMES)
+    table = pd.read_csv(told["table"])
+    assert set(table["warning"]) == {"not PubMed 20k RCT"}
+    run = json.loads((Path(told["table"]).parent / "run.json").read_text())
+    assert run["warnings"] == [NOT_PUBMED]
+
+
+def test_the_published_run_has_the_order_of_the_paper() -> None:
+    """Part and Full above the cloud alone, Full above the edge-end model, in all three and beyond the interval."""
+    runs = Path(__file__).parents[2] / "results" / "medical-summaries"
+    told = [json.loads(path.read_text()) for path in runs.glob("*/run.json")]
+    invented = [run for run in told if not run["config"]["data"] and len(run["config"]["random_seeds"]) > 1]
+    assert invented
+    for run in invented:
+        for score in ("rouge1", "rouge2", "rougel"):
+            for pair in ("part_minus_cloud", "full_minus_cloud", "full_minus_edge_alone"):
+                assert run["metrics"][f"{score}.{pair}.low"] > 0, (score, pair)
