@@ -16,6 +16,7 @@ from gainnet.models.sketches import EdgeSketch
 from gainnet.network import DEVICE, edge_names
 from gainnet.protocols import execute, pricing
 from gainnet.protocols.sketching import sketcher
+from gainnet.testing import check_plan
 from plan_desk import RANDOM, Desk, ideal, small_desk
 
 
@@ -38,6 +39,13 @@ def test_outlines_are_sent_and_completed_as_plans_run(desk: Desk, name: str, num
         assert torch.equal(sketch, drawn)
     upper = sum(EdgeMap().size(Spec(tuple(x.shape[1:]))).upper for x in _pieces(places, num_edges, name))
     assert 0 < report.num_bits_of("down") <= 2 * upper
+
+
+@pytest.mark.parametrize(("name", "num_edges"), [("esuc", 1), ("dsuc", 2), ("dcsuc", 2)])
+def test_plans_with_outlines_keep_the_contract(small_stable_diffusion, name: str, num_edges: int) -> None:
+    desk = small_desk(small_stable_diffusion, num_steps=2)
+    plan = desk.plan(name, num_edges, sketch_codec=EdgeMap())
+    check_plan(plan, ideal(num_edges), desk.inputs(False), RANDOM, pricing("sd15"))
 
 
 def _pieces(places, num_edges: int, name: str) -> list[torch.Tensor]:
