@@ -179,7 +179,8 @@ def tensors_of(content: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]
     """
     found = from_bytes(content)
     values, num_values = found.get("values", torch.empty(0)), sum(x.numel() for x in like.values())
-    if set(found) != {"values"} or values.shape != (num_values,) or not values.is_floating_point():
+    same_kind = values.is_floating_point() == all(x.is_floating_point() for x in like.values())
+    if set(found) != {"values"} or values.shape != (num_values,) or not same_kind:
         raise PayloadError(f"payload: {tuple(values.shape)} values of {values.dtype} in the place of {num_values}")
     names = sorted(like)
     parts = values.split([like[name].numel() for name in names])
