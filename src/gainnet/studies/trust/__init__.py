@@ -24,11 +24,9 @@ CODED = {
     "u_shape": ("u_shape", "float32"),
     "int8": ("u_shape", "int8"),
 }
-DEEP = {
-    f"{name}_{k}": (f"u_shape+{k}", codec)
-    for k in (1, 2, 3)
-    for name, codec in (("u_shape", "float32"), ("int8", "int8"))
-}
+DEEP = {f"u_shape_{k}": (f"u_shape+{k}", "float32") for k in (1, 2, 3)} | {
+    "int8_3": ("u_shape+3", "int8"), "top_k": ("embedding_only", "top_k"), "top_k_3": ("u_shape+3", "top_k"),
+}  # fmt: skip
 NOISE = 1.0
 """Noise as large as the signal: beyond it the model is of no use."""
 
@@ -43,7 +41,7 @@ METRIC_NAMES = (
     "dp8.epsilon",
     "dp8.delta",
     "dp8.num_clients",
-    *(f"attack_recovered.{name}" for name in (*CODED, *DEEP, "top_k", "noise")),
+    *(f"attack_recovered.{name}" for name in (*CODED, *DEEP, "noise")),
     "noise_loss_ratio",
     "contribution.poisoned_share",
     "contribution.sampled_error_share",
@@ -141,8 +139,9 @@ def _recovered(rows: pd.DataFrame) -> dict[str, float | None]:
     if rows.empty:
         return {}
     quiet = rows[rows["noise"] == 0.0].groupby(["cut", "codec"])["recovered"].mean()
-    places = CODED | DEEP | {"top_k": ("embedding_only", "top_k")}
-    found: dict[str, float | None] = {f"attack_recovered.{name}": quiet.get(key) for name, key in places.items()}
+    found: dict[str, float | None] = {
+        f"attack_recovered.{name}": quiet.get(key) for name, key in (CODED | DEEP).items()
+    }
     noisy = rows[(rows["noise"] == NOISE) & (rows["cut"] == "embedding_only")]
     if not noisy.empty:
         found["attack_recovered.noise"] = noisy["recovered"].mean()
