@@ -135,7 +135,8 @@ def _mismatch(scenes: pd.DataFrame, note: str) -> Figure:
             for offset_db, line in ((-5.0, "--"), (5.0, ":")):
                 own = here[(here["method"] == name) & (here["report_offset_db"] == offset_db)].sort_values("snr_db")
                 label = f"{LOOKS[name].label}, report {offset_db:+g} dB"
-                ax.plot(own["snr_db"], own["psnr_db"], line, color=LOOKS[name].colour, label=label)
+                if len(own):
+                    ax.plot(own["snr_db"], own["psnr_db"], line, color=LOOKS[name].colour, label=label)
         ax.set(title=f"{uses} channel uses", xlabel="true SNR in dB", ylabel="PSNR in dB")
     return _finished(figure, axes)
 

@@ -37,14 +37,14 @@ def note_of(table: pd.DataFrame) -> str:
         "SNR = mean received Es/N0, E|s|² = 1, E|h|² = 1; a channel use is one complex symbol, retransmissions count, "
         "container headers do not.\n"
         "PSNR = dB of the mean MSE against the channel-free generation, values in [0, 1], over "
-        f"{num_images} pictures x {num_seeds} random seeds; bands: 95 % Student interval over random seeds.\n"
+        f"{num_images} pictures x {num_seeds} random seeds; bands (AWGN): 95 % Student interval over random seeds.\n"
         f"Rayleigh blocks of 256 uses (fast: {FAST_BLOCK}), known to the receiver; the sender is told the SNR of the "
         "first block. Real latents are not Gaussian: a code may pass the OPTA."
     )
 
 
 def plot(ax: Axes, rows: pd.DataFrame, x: str, y: str, names: tuple[str, ...] = EVERY, label: str = "") -> None:
-    """A curve of every method that the rows hold, with its band where it is a PSNR.
+    """A curve of every method that the rows hold, with its band where it is a PSNR without fading.
 
     Args:
         ax: where.
@@ -71,6 +71,6 @@ def plot(ax: Axes, rows: pd.DataFrame, x: str, y: str, names: tuple[str, ...] = 
             linewidth=1.4,
             label=label + look.label,
         )
-        if y == "psnr_db" and own["half_width_db"].notna().all():
+        if y == "psnr_db" and (own["fading"] == "awgn").all() and own["half_width_db"].notna().all():
             low, high = own[y] - own["half_width_db"], own[y] + own["half_width_db"]
             ax.fill_between(own[x], low, high, color=look.colour, alpha=0.13, linewidth=0)

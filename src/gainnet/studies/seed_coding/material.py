@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, final
+from typing import final
 
-from gainnet.codecs import SeedBasis, basis
+from gainnet.codecs import SeedBasis
+from gainnet.codecs import basis as seed_basis
 from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.seed_codec import SeedCodec, SeedWeights
+from gainnet.codecs.seed_codec import weights as seed_codec
+from gainnet.codecs.transform_seed import TransformSeed, TransformWeights
+from gainnet.codecs.transform_seed import weights as transform_seed
 from gainnet.models import attributes, loading
 from gainnet.models.attributes import AttributeClassifier
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.studies.image_quality.material import Pictures, generate
 from gainnet.studies.seed_coding.question import DIGITAL_SEEDS, LEARNED, SeedCodingConfig
-
-if TYPE_CHECKING:
-    from gainnet.codecs.seed_codec import SeedWeights
-    from gainnet.codecs.transform_seed import TransformWeights
 
 NEED_SEED_CODEC = (*LEARNED, "seed_denoiser")
 NEED_TRANSFORM_SEED = tuple(name for name in DIGITAL_SEEDS if name != "pca_seed")
@@ -46,27 +47,19 @@ class Material:
     @cached_property
     def seed_weights(self) -> SeedWeights:
         """Raises `ModelError` when there are none for the model."""
-        from gainnet.codecs.seed_codec import SeedWeights
-
         return SeedWeights.load(self.config.seed_codec, self.model.sha256)
 
     @cached_property
     def transform_weights(self) -> TransformWeights:
         """Raises `ModelError` when there are none for the model."""
-        from gainnet.codecs.transform_seed import TransformWeights
-
         return TransformWeights.load(self.config.transform_seed, self.model.sha256)
 
     def seed_code(self, num_channel_uses: int, prompts: tuple[str, ...] | None) -> AnyCodec:
         """The learned seed code for so many uses, told the prompts or not."""
-        from gainnet.codecs.seed_codec import SeedCodec
-
         return SeedCodec(self.seed_weights, num_channel_uses, prompts)
 
     def transform_code(self, max_bits: float, prompts: tuple[str, ...] | None) -> AnyCodec:
         """The learned transform code that fills so many bits, told the prompts or not."""
-        from gainnet.codecs.transform_seed import TransformSeed
-
         return TransformSeed(self.transform_weights, max_bits=max_bits, prompts=prompts)
 
     def denoised_seed_code(self, num_channel_uses: int, prompts: tuple[str, ...]) -> AnyCodec:
@@ -85,16 +78,25 @@ def gather(config: SeedCodingConfig) -> Material:
     basis = SeedBasis.load(config.model, model.sha256)
     material = Material(config, model, basis, AttributeClassifier.from_pretrained(), remembered)
     if config.runs(NEED_SEED_CODEC):
-        material.seed_weights.model_sha256  # noqa: B018
+        _ = material.seed_weights
     if config.runs(NEED_TRANSFORM_SEED):
-        material.transform_weights.model_sha256  # noqa: B018
+        _ = material.transform_weights
     return material
 
 
 def digests(config: SeedCodingConfig) -> Mapping[str, str]:
-    """sha256 of everything with weights that the methods of a configuration read."""
-    return {
-        "model": loading.weights_sha256(loading.find_folder(config.model)),
-        "seed_basis": loading.weights_sha256(basis.find_folder(config.model)),
-        "classifier": loading.weights_sha256(attributes.PRETRAINED),
+    """sha256 of everything with weights that the methods of a configuration read.
+
+    Raises:
+        ModelError: something of it is missing.
+    """
+    folders = {
+        "model": loading.find_folder(config.model),
+        "seed_basis": seed_basis.find_folder(config.model),
+        "classifier": attributes.PRETRAINED,
     }
+    if config.runs(NEED_SEED_CODEC):
+        folders["seed_codec"] = seed_codec._find_folder(config.seed_codec)
+    if config.runs(NEED_TRANSFORM_SEED):
+        folders["transform_seed"] = transform_seed.find_folder(config.transform_seed)
+    return {name: loading.weights_sha256(folder) for name, folder in folders.items()}

@@ -106,7 +106,7 @@ class SeedCodingConfig:
         wide_snrs_db: SNRs of the Stable-Diffusion-shaped latent.
         num_wide_images: pictures of 512 x 512 per random seed; 0 leaves them out.
         model: name or folder of the model.
-        seed_codec: name or folder of the weights of the learned seed code.
+        seed_codec: folder of the weights of the learned seed code, or name of the model that they are for.
         transform_seed: name or folder of the weights of the learned transform code.
     """
 
@@ -125,7 +125,7 @@ class SeedCodingConfig:
     wide_snrs_db: tuple[SnrDb, ...]
     num_wide_images: Annotated[int, Field(ge=0, le=100)]
     model: str = "scenes"
-    seed_codec: str = "seed_codec"
+    seed_codec: str = "scenes"
     transform_seed: str = "transform_seed"
 
     def uses_of(self, method: str) -> tuple[int, ...]:
