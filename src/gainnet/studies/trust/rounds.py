@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -41,7 +42,7 @@ def poisoned(config: TrustConfig, case: Case) -> Row:
         _settings(config, case, given.num_clients),
         rate=given.rate, num_steps=given.num_steps, batch_size=given.batch_size,
     )  # fmt: skip
-    session = open_session(settings)
+    session = _session(settings)
     bad = _drawn(session.clients, given.num_poisoned, case.random_seed)
     clients = session.clients if attack != "text" else _with_swapped_text(session.clients, bad, config.model)
     rule = aggregation_of(str(case.values["rule"]), given)
@@ -50,7 +51,8 @@ def poisoned(config: TrustConfig, case: Case) -> Row:
     }  # fmt: skip
     tampering = known.get(attack)
     aggregation = rule if tampering is None else Poisoned(rule, tampering, bad)
-    found = _learned(session, replace(_fpl(session), aggregation=aggregation), clients, given.rounds, case)
+    algorithm = replace(_fpl(session), aggregation=aggregation)
+    found = _learned(settings, algorithm, clients, given.rounds)
     return found | {"num_poisoned": 0 if attack == "none" else given.num_poisoned}
 
 
@@ -74,7 +76,7 @@ def private(config: TrustConfig, case: Case) -> Row:
     given, level = config.privacy, str(case.values["level"])
     count = int(case.values["num_clients"] or 0)
     settings = replace(_settings(config, case, count), rate=given.rate, num_steps=1, batch_size=given.batch_size)
-    session = open_session(settings)
+    session = _session(settings)
     algorithm, guarantee = _fpl(session), None
     if level == "client":
         noise = noise_for(given.epsilon, given.delta, 1.0, given.rounds)
@@ -86,7 +88,7 @@ def private(config: TrustConfig, case: Case) -> Row:
         algorithm, guarantee = replace(algorithm, steps=steps), steps.guarantee(count, given.rounds, given.delta)
     if level == "example_clean":
         algorithm = replace(algorithm, steps=PrivateSteps(UNCLIPPED, 0.0, given.sample_rate))
-    found = _learned(session, algorithm, session.clients, given.rounds, case)
+    found = _learned(settings, algorithm, session.clients, given.rounds)
     rows_each = sum(len(client.rows) for client in session.clients) / count
     return found | {"rows_per_client": rows_each} | _told(guarantee)
 
@@ -103,7 +105,7 @@ def contributions(config: TrustConfig, case: Case) -> Row:
         _settings(config, case, given.num_clients), rate=given.rate, num_steps=given.num_steps,
         batch_size=given.batch_size,
     )  # fmt: skip
-    session = open_session(settings)
+    session = _session(settings)
     clients = _unequal(session.clients, config.model)
     trained, model = _trained_apart(session, clients, random), _fpl(session).model_of(_fpl(session).init(random))
     start = values_of_adapter(model)
@@ -149,26 +151,37 @@ def _settings(config: TrustConfig, case: Case, num_clients: int) -> LearnConfig:
     )
 
 
+@lru_cache(maxsize=2)
+def _session(settings: LearnConfig) -> Session:
+    """Opened once for all cases of equal settings, which follow each other; tested on every third row of the test."""
+    session = open_session(settings)
+    return replace(session, test_rows=session.test_rows[::3])
+
+
+@lru_cache(maxsize=2)
+def _untuned_loss(settings: LearnConfig) -> float:
+    """Of the model before the first round; what PEFT starts with changes nothing."""
+    session = _session(settings)
+    return mean_loss(session.algorithm.model_of(session.algorithm.init(Random.of(0))), session.test_rows)
+
+
 def _fpl(session: Session) -> Fpl:
     assert isinstance(session.algorithm, Fpl)
     return session.algorithm
 
 
-def _learned(session: Session, algorithm: Fpl, clients: tuple[Client, ...], rounds: int, case: Case) -> dict[str, Any]:
+def _learned(settings: LearnConfig, algorithm: Fpl, clients: tuple[Client, ...], rounds: int) -> dict[str, Any]:
     """Loss before and after, and what the rounds cost."""
-    random = Random.of(case.random_seed).child("learning")
-    state = algorithm.init(random)
-    before, bits, seconds = mean_loss(algorithm.model_of(state), session.test_rows), 0.0, 0.0
+    random = Random.of(settings.random_seed).child("learning")
+    state, bits, seconds = algorithm.init(random), 0.0, 0.0
     for index in range(rounds):
         state, report = algorithm.round(state, clients, random.child("round", index))
         cost = cost_of(report)
         bits, seconds = bits + cost["num_bits_up"], seconds + cost["duration_s"]
-    after = mean_loss(algorithm.model_of(state), session.test_rows)
-    values = float(sum(x.numel() for x in state.values()))
     return {
-        "loss_before": before,
-        "loss": after,
-        "num_values": values,
+        "loss_before": _untuned_loss(settings),
+        "loss": mean_loss(algorithm.model_of(state), _session(settings).test_rows),
+        "num_values": float(sum(x.numel() for x in state.values())),
         "rounds": rounds,
         "num_bits_up_per_round": bits / rounds,
         "duration_s_per_round": seconds / rounds,
