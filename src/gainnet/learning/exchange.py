@@ -85,7 +85,7 @@ class Exchange:
             makes: tensors that wait for it.
         """
         self._ledger.computed(Compute(node, Work(name, flops, tuple(reads), tuple(makes))))
-        return self._ledger.report().steps[-1].stop_s
+        return self._ledger.last.stop_s
 
     def send(self, kind: str, source: NodeId, targets: tuple[NodeId, ...], x: Tensor, codec: AnyCodec) -> list[Any]:
         """[(tensor, [batch] bool arrived) per target], a tensor as it is received; what is lost is concealed.
@@ -131,7 +131,7 @@ class Exchange:
     ) -> tuple[dict[str, Tensor] | None, float]:
         """As `send_file`, to the edge; and the priced time when it arrived."""
         received = self.send_until(kind, source, EDGE, tensors)
-        return received, self._ledger.report().steps[-1].stop_s
+        return received, self._ledger.last.stop_s
 
     def send_until(
         self, kind: str, source: NodeId, target: NodeId, tensors: Mapping[str, Tensor]

@@ -119,6 +119,11 @@ class Ledger:
         tensors = tuple(f"{tensor} @ {node}" for node, tensor in reused)
         self._recoveries.append(Recovery(float(start_s[0]), tuple(lost), tensors, tuple(ran_on)))
 
+    @property
+    def last(self) -> StepRecord:
+        """What was booked last."""
+        return self._records[-1]
+
     def report(self, courses_s: Seconds | None = None) -> Report:
         """Everything booked so far; the critical path is that of the records, or the mean of drawn ones."""
         total_s = critical_path_s(self._records) if courses_s is None else float(courses_s.mean())
