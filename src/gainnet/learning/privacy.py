@@ -100,7 +100,7 @@ def spent_epsilon(noise_multiplier: float, sample_rate: float, num_releases: int
 
 @lru_cache(maxsize=64)
 def noise_for(epsilon: float, delta: float, sample_rate: float, num_releases: int) -> float:
-    """The smallest noise multiplier, to 1e-4, whose spent epsilon is at most this one.
+    """The smallest noise multiplier, to one in a thousand, whose spent epsilon is at most this one.
 
     Args:
         epsilon: > 0.
@@ -117,12 +117,12 @@ def noise_for(epsilon: float, delta: float, sample_rate: float, num_releases: in
     """
     if not epsilon > 0.0:
         raise ConfigError(f"epsilon: {epsilon} is not positive; give for example 8")
-    low, high = 0.01, 0.02
+    low, high = 0.0, 0.5
     while spent_epsilon(high, sample_rate, num_releases, delta) > epsilon:
         low, high = high, 2 * high
         if high > 1e4:
             raise ConfigError(f"epsilon: {epsilon} over {num_releases} releases takes too much noise; give more")
-    while high - low > 1e-4:
+    while high - low > 1e-3 * high:
         middle = (low + high) / 2
         enough = spent_epsilon(middle, sample_rate, num_releases, delta) <= epsilon
         low, high = (low, middle) if enough else (middle, high)
