@@ -12,6 +12,7 @@ from gainnet.cli.printing import print_json, print_table, progress, status
 from gainnet.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from gainnet.learning.config import LearnConfig
     from gainnet.learning.flower.settings import AppSettings
 
 app = typer.Typer(
@@ -124,22 +125,28 @@ def flower_keys(
         typer.echo(path)
 
 
+def read_settings(file: Path | None, default: dict[str, Any], given: dict[str, Any]) -> LearnConfig:
+    """Settings of a file, where there is one, and over them the options that were given."""
+    import tomllib
+
+    from gainnet.learning.config import config_of
+
+    table = default
+    if file is not None:
+        try:
+            table = default | tomllib.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"config: {file} cannot be read ({error}); give a .toml file") from None
+    return config_of(table | {name: value for name, value in given.items() if value is not None})
+
+
 def _settings(
     file: Path | None, out: Path, timeout_s: float, algorithm: str | None, clients: int | None, *rest: int | None
 ) -> AppSettings:
-    import tomllib
+    from gainnet.learning.flower.settings import AppSettings
 
-    from gainnet.learning.flower.settings import AppSettings, config_of
-
-    table: dict[str, Any] = {"algorithm": "fedavg"}
-    if file is not None:
-        try:
-            table |= tomllib.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"config: {file} cannot be read ({error}); give a .toml file") from None
     given = dict(zip(("algorithm", "clients", "rounds", "random_seed"), (algorithm, clients, *rest), strict=True))
-    table |= {name: value for name, value in given.items() if value is not None}
-    return AppSettings(config_of(table), str(out), timeout_s)
+    return AppSettings(read_settings(file, {"algorithm": "fedavg"}, given), str(out), timeout_s)
 
 
 def _show(settings: AppSettings, rounds: list[dict[str, float]], as_json: bool) -> None:

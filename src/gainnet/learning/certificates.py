@@ -6,12 +6,9 @@ import ipaddress
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from gainnet.core.errors import MissingExtraError
+from gainnet.core.errors import ConfigError, MissingExtraError
 from gainnet.core.files import write_whole
-
-VALID_DAYS = 365
 
 try:
     from cryptography import x509
@@ -21,22 +18,35 @@ try:
 except ImportError:
     raise MissingExtraError("cryptography", "engines") from None
 
+VALID_DAYS, AUTHORITY = 365, "gainnet authority"
+Extension = tuple[x509.ExtensionType, bool]
+"""What a certificate says, and whether a reader that does not understand it has to refuse it."""
 
-def write_certificates(folder: Path, hosts: Iterable[str] = ("localhost", "127.0.0.1")) -> None:
-    """ca.pem, server.pem and server.key: a server's certificate for its hosts, signed by an authority made for it.
 
-    The authority's own key is thrown away, so that nobody can sign a second server. P-384, SHA-384, valid for a year.
+def write_certificates(
+    folder: Path, hosts: Iterable[str] = ("localhost", "127.0.0.1"), devices: Iterable[str] = ()
+) -> None:
+    """Certificates of a server and of devices, signed by an authority that is made for them and trusted by them alone.
+
+    ca.pem is the authority's; server.pem and `device`.pem come with a key each, which its owner alone may read. The
+    authority's own key is thrown away, so that nobody can sign another one. P-384, SHA-384, valid for a year.
 
     Args:
-        folder: where they are written; the key is readable by its owner alone.
+        folder: where they are written.
         hosts: names and addresses under which the server is reached.
+        devices: names of those who prove to the server who they are.
+
+    Raises:
+        ConfigError: a device has the name of another file.
     """
-    authority, server = ec.generate_private_key(ec.SECP384R1()), ec.generate_private_key(ec.SECP384R1())
-    root = _signed(_name("gainnet authority"), authority.public_key(), _name("gainnet authority"), authority, ())
-    signed = _signed(_name("gainnet server"), server.public_key(), root.subject, authority, tuple(hosts))
+    if odd := {"ca", "server"} & set(devices):
+        raise ConfigError(f"device: {min(odd)!r} is the name of another file; give another name")
+    key = ec.generate_private_key(ec.SECP384R1())
+    root = _sign(_begun(AUTHORITY, key.public_key()), key, _of_authority(key.public_key()))
     write_whole(folder / "ca.pem", root.public_bytes(serialization.Encoding.PEM))
-    write_whole(folder / "server.pem", signed.public_bytes(serialization.Encoding.PEM))
-    _write_secret(folder / "server.key", server, serialization.PrivateFormat.PKCS8)
+    _write_signed(folder, "server", key, hosts, ExtendedKeyUsageOID.SERVER_AUTH)
+    for device in devices:
+        _write_signed(folder, device, key, (device,), ExtendedKeyUsageOID.CLIENT_AUTH)
 
 
 def write_node_key(folder: Path, name: str) -> None:
@@ -51,51 +61,51 @@ def _write_secret(path: Path, key: ec.EllipticCurvePrivateKey, form: serializati
     write_whole(path, key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()), 0o600)
 
 
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+def _write_signed(
+    folder: Path, name: str, authority: ec.EllipticCurvePrivateKey, hosts: Iterable[str], purpose: x509.ObjectIdentifier
+) -> None:
+    key = ec.generate_private_key(ec.SECP384R1())
+    signed = _sign(_begun(name, key.public_key()), authority, _of_holder(authority.public_key(), hosts, purpose))
+    write_whole(folder / f"{name}.pem", signed.public_bytes(serialization.Encoding.PEM))
+    _write_secret(folder / f"{name}.key", key, serialization.PrivateFormat.PKCS8)
 
 
-def _signed(
-    subject: x509.Name,
-    key: ec.EllipticCurvePublicKey,
-    issuer: x509.Name,
-    by: ec.EllipticCurvePrivateKey,
-    hosts: tuple[str, ...],
-) -> x509.Certificate:
-    """A certificate of a server for its hosts; without hosts, of an authority."""
+def _begun(name: str, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(issuer, subject, key, x509.random_serial_number())
-    builder = builder.not_valid_before(now - timedelta(minutes=5)).not_valid_after(now + timedelta(days=VALID_DAYS))
-    for extension, critical in _extensions(key, by.public_key(), hosts):
+    builder = x509.CertificateBuilder(_named(AUTHORITY), _named(name), key, x509.random_serial_number())
+    return builder.not_valid_before(now - timedelta(minutes=5)).not_valid_after(now + timedelta(days=VALID_DAYS))
+
+
+def _sign(
+    builder: x509.CertificateBuilder, by: ec.EllipticCurvePrivateKey, extensions: Iterable[Extension]
+) -> x509.Certificate:
+    for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
     return builder.sign(by, hashes.SHA384())
 
 
-def _extensions(
-    key: ec.EllipticCurvePublicKey, by: ec.EllipticCurvePublicKey, hosts: tuple[str, ...]
-) -> list[tuple[Any, bool]]:
-    signs = not hosts
-    usage = dict.fromkeys(
-        (
-            "content_commitment",
-            "key_encipherment",
-            "data_encipherment",
-            "key_agreement",
-            "encipher_only",
-            "decipher_only",
-        ),
-        False,
+def _of_authority(key: ec.EllipticCurvePublicKey) -> list[Extension]:
+    others = dict.fromkeys(
+        ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only"), False
     )
-    found: list[tuple[Any, bool]] = [
-        (x509.BasicConstraints(signs, 0 if signs else None), True),
-        (x509.KeyUsage(digital_signature=hosts != (), key_cert_sign=signs, crl_sign=signs, **usage), True),
-        (x509.SubjectKeyIdentifier.from_public_key(key), False),
-        (x509.AuthorityKeyIdentifier.from_issuer_public_key(by), False),
+    usage = x509.KeyUsage(digital_signature=False, key_cert_sign=True, crl_sign=True, decipher_only=False, **others)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key)
+    return [(x509.BasicConstraints(True, 0), True), (usage, True), (identifier, False)]
+
+
+def _of_holder(
+    authority: ec.EllipticCurvePublicKey, hosts: Iterable[str], purpose: x509.ObjectIdentifier
+) -> list[Extension]:
+    return [
+        (x509.BasicConstraints(False, None), True),
+        (x509.AuthorityKeyIdentifier.from_issuer_public_key(authority), False),
+        (x509.SubjectAlternativeName([_alternative(host) for host in hosts]), False),
+        (x509.ExtendedKeyUsage([purpose]), False),
     ]
-    if hosts:
-        found.append((x509.SubjectAlternativeName([_alternative(host) for host in hosts]), False))
-        found.append((x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False))
-    return found
+
+
+def _named(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
 def _alternative(host: str) -> x509.GeneralName:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -143,6 +144,29 @@ class LearnConfig:
     def participation(self) -> Participation:
         """Who takes part."""
         return Participation(self.share, self.drop_out, self.deadline_s)
+
+
+def config_of(table: Mapping[str, Any]) -> LearnConfig:
+    """A configuration from plain values.
+
+    Raises:
+        ConfigError: a field is unknown, of a wrong type or out of range.
+
+    >>> config_of({"algorithm": "lora", "skew": math.inf}).rank
+    2
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    known = [field.name for field in fields(LearnConfig)]
+    if unknown := sorted(set(table) - set(known)):
+        raise ConfigError(f"{unknown[0]}: unknown field; choose among {', '.join(known)}")
+    try:
+        return TypeAdapter(LearnConfig).validate_json(json.dumps(dict(table)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = str(first["msg"]).removeprefix("Value error, ")
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{where}: {message}, got {first['input']!r}" if where else message) from None
 
 
 @final

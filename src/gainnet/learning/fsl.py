@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, final
+from typing import Any, Protocol, final
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,47 @@ from gainnet.network.scenario import EDGE
 _OPTIMIZER = "edge_optimizer."
 
 
+class Turn(Protocol):
+    """All steps of a client in a round, wherever the client is."""
+
+    def __call__(
+        self, algorithm: Fsl, exchange: Exchange, client: Client, start: State, at_edge: Optimizer, random: Random, /
+    ) -> dict[str, Tensor] | None:
+        """The client's part as the edge receives it, `None` when it does not count.
+
+        Args:
+            algorithm: says how.
+            exchange: the round on the air.
+            client: whose turn it is.
+            start: the weights that the round began with.
+            at_edge: steps the edge's parameters.
+            random: of the round.
+        """
+
+
+def run_turn(
+    algorithm: Fsl, exchange: Exchange, client: Client, start: State, at_edge: Optimizer, random: Random
+) -> dict[str, Tensor] | None:
+    """A `Turn` of a client in this process."""
+    cut = client.cut or algorithm.cut
+    split, training = split_of(algorithm, cut), algorithm.training
+    given = exchange.send_until("weights", EDGE, client.name, {n: start[n] for n in split.names("device")})
+    if given is None:
+        return None
+    load_values(algorithm.model, given)
+    on_device = training.start(split.parameters("device"))
+    lost_at = algorithm.participation.steps_before_loss(client, training.num_steps, random)
+    crossing = Air(exchange, client, algorithm.codec, algorithm.cost_of_cut[cut.name])
+    for step in range(training.num_steps if lost_at is None else lost_at):
+        tokens, labels = task_of(algorithm.model, training.batch(client, random, step))
+        split_step(split, tokens, labels, crossing)
+        take_steps(split, on_device, at_edge)
+    if lost_at is not None:
+        return None
+    received, stop_s = exchange.send_up("weights", client.name, values_of(algorithm.model, split.names("device")))
+    return received if stop_s <= algorithm.participation.deadline_s else None
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class SharedEdge:
@@ -51,6 +92,7 @@ class SharedEdge:
         codec: of activations and gradients.
         edge_rate: learning rate of the edge.
         participation: who takes part.
+        turn: runs a client's steps; in this process, or over a stream where the client is.
 
     Raises:
         ConfigError: the model ties weights across a cut.
@@ -64,6 +106,7 @@ class SharedEdge:
     codec: AnyCodec
     edge_rate: float
     participation: Participation = field(default_factory=Participation)
+    turn: Turn = run_turn
     _splits: dict[str, SplitModel] = field(default_factory=dict, init=False, repr=False)
     _start: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
@@ -88,7 +131,7 @@ class SharedEdge:
         finished: list[tuple[Client, State]] = []
         for client in self.participation.asked(clients, random):
             before, past = values_of(self.model), _moments(optimizer)
-            held = run_turn(self, exchange, client, start, optimizer, random)
+            held = self.turn(self, exchange, client, start, optimizer, random)
             if held is None:
                 _restore(self.model, optimizer, before, past)
             else:
@@ -119,6 +162,7 @@ class AveragedEdge:
     cut: Cut
     codec: AnyCodec
     participation: Participation = field(default_factory=Participation)
+    turn: Turn = run_turn
     _splits: dict[str, SplitModel] = field(default_factory=dict, init=False, repr=False)
     _start: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
@@ -137,7 +181,7 @@ class AveragedEdge:
             load_values(self.model, state)
             split = split_of(self, client.cut or self.cut)
             split.copy_tied()
-            held = run_turn(self, exchange, client, state, self.training.start(split.parameters("edge")), random)
+            held = self.turn(self, exchange, client, state, self.training.start(split.parameters("edge")), random)
             if held is not None:
                 finished.append((client, {**values_of(self.model), **held}))
         finished.sort(key=lambda pair: pair[0].name)
@@ -164,38 +208,6 @@ def split_of(algorithm: Fsl, cut: Cut) -> SplitModel:
 def allowed_by(algorithm: Fsl, clients: Sequence[Client]) -> frozenset[str]:
     """Kinds of payload that these clients' cuts send: labels only where a head is on the edge."""
     return KINDS if any((c.cut or algorithm.cut).labels_reach_edge for c in clients) else PRIVATE
-
-
-def run_turn(
-    algorithm: Fsl, exchange: Exchange, client: Client, start: State, at_edge: Optimizer, random: Random
-) -> dict[str, Tensor] | None:
-    """All steps of a client in a round; its part as the edge receives it, `None` when it does not count.
-
-    Args:
-        algorithm: says how.
-        exchange: the round on the air.
-        client: whose turn it is.
-        start: the weights that the round began with.
-        at_edge: steps the edge's parameters.
-        random: of the round.
-    """
-    cut = client.cut or algorithm.cut
-    split, training = split_of(algorithm, cut), algorithm.training
-    given = exchange.send_until("weights", EDGE, client.name, {n: start[n] for n in split.names("device")})
-    if given is None:
-        return None
-    load_values(algorithm.model, given)
-    on_device = training.start(split.parameters("device"))
-    lost_at = algorithm.participation.steps_before_loss(client, training.num_steps, random)
-    crossing = Air(exchange, client, algorithm.codec, algorithm.cost_of_cut[cut.name])
-    for step in range(training.num_steps if lost_at is None else lost_at):
-        tokens, labels = task_of(algorithm.model, training.batch(client, random, step))
-        split_step(split, tokens, labels, crossing)
-        take_steps(split, on_device, at_edge)
-    if lost_at is not None:
-        return None
-    received, stop_s = exchange.send_up("weights", client.name, values_of(algorithm.model, split.names("device")))
-    return received if stop_s <= algorithm.participation.deadline_s else None
 
 
 def take_steps(split: SplitModel, on_device: Optimizer, at_edge: Optimizer) -> None:
@@ -251,8 +263,8 @@ class Air:
         received, arrived = {}, torch.tensor(True)
         for name, x in tensors.items():
             if kind == "labels":
-                ((octets, came),) = self.exchange.send(kind, source, (target,), _octets(x), Octets())
-                received[name] = _integers(octets, x.dtype)
+                ((octets, came),) = self.exchange.send(kind, source, (target,), octets_of(x), Octets())
+                received[name] = integers_of(octets, x.dtype)
             else:
                 ((received[name], came),) = self.exchange.send(kind, source, (target,), x.float(), self.codec)
             arrived = arrived & came
@@ -266,12 +278,13 @@ class Air:
         return received
 
 
-def _octets(labels: Tensor) -> Tensor:
+def octets_of(labels: Tensor) -> Tensor:
     """[batch, 4 x length] uint8, labels as 32-bit integers."""
     return labels.to(torch.int32).contiguous().view(torch.uint8)
 
 
-def _integers(octets: Tensor, dtype: torch.dtype) -> Tensor:
+def integers_of(octets: Tensor, dtype: torch.dtype) -> Tensor:
+    """The inverse of `octets_of`, in an integer type."""
     return octets.contiguous().view(torch.int32).to(dtype)
 
 

@@ -146,10 +146,10 @@ def split_step(split: SplitModel, tokens: Tensor, labels: Tensor, crossing: Cros
         crossing: carries what crosses.
     """
     given = inputs_of(split.whole, tokens, labels)
-    sent = _run(split.front, given, {}, split.to_body)[0]
+    sent = run_segment(split.front, given, {}, split.to_body)[0]
     crossing.computed("front")
-    received, arrived = crossing.up("activations", _named(sent))
-    leaves = {port: received[_name(port)].to(sent[port].dtype).requires_grad_() for port in sent}
+    received, arrived = crossing.up("activations", by_name(sent))
+    leaves = {port: received[name_of(port)].to(sent[port].dtype).requires_grad_() for port in sent}
     blank = {key: torch.zeros_like(x) for key, x in given.items()}
     if split.tail is None:
         loss = _at_edge(split, blank, leaves, labels, arrived, crossing)
@@ -157,10 +157,10 @@ def split_step(split: SplitModel, tokens: Tensor, labels: Tensor, crossing: Cros
         loss = _through_tail(split, blank, leaves, labels, arrived, crossing)
     crossing.computed("body_backward")
     slopes = {port: x.grad if x.grad is not None else torch.zeros_like(x) for port, x in leaves.items()}
-    returned, _ = crossing.down("gradients", _named(slopes))
+    returned, _ = crossing.down("gradients", by_name(slopes))
     with_slope = [port for port in sent if sent[port].requires_grad]
     torch.autograd.backward(
-        [sent[port] for port in with_slope], [returned[_name(p)].to(sent[p].dtype) for p in with_slope]
+        [sent[port] for port in with_slope], [returned[name_of(p)].to(sent[p].dtype) for p in with_slope]
     )
     crossing.computed("front_backward")
     _sum_tied(split, crossing)
@@ -176,7 +176,7 @@ def _at_edge(
     crossing: Crossing,
 ) -> Tensor:
     known, labelled = crossing.up("labels", {"labels": labels})
-    logits = _run(split.body, blank, leaves, ())[1]
+    logits = run_segment(split.body, blank, leaves, ())[1]
     crossing.computed("body")
     loss = loss_of(split.whole, logits, _kept(known["labels"].to(labels.dtype), arrived & labelled))
     loss.backward()
@@ -192,24 +192,24 @@ def _through_tail(
     crossing: Crossing,
 ) -> Tensor:
     assert split.tail is not None
-    hidden = _run(split.body, blank, leaves, split.to_tail)[0]
+    hidden = run_segment(split.body, blank, leaves, split.to_tail)[0]
     crossing.computed("body")
-    received, came_back = crossing.down("activations", _named(hidden))
-    ends = {port: received[_name(port)].to(hidden[port].dtype).requires_grad_() for port in hidden}
-    logits = _run(split.tail, blank, ends, ())[1]
+    received, came_back = crossing.down("activations", by_name(hidden))
+    ends = {port: received[name_of(port)].to(hidden[port].dtype).requires_grad_() for port in hidden}
+    logits = run_segment(split.tail, blank, ends, ())[1]
     loss = loss_of(split.whole, logits, _kept(labels, arrived & came_back))
     loss.backward()
     crossing.computed("tail")
-    returned, _ = crossing.up("gradients", {_name(p): x.grad for p, x in ends.items() if x.grad is not None})
-    torch.autograd.backward([hidden[p] for p in ends], [returned[_name(p)].to(hidden[p].dtype) for p in ends])
+    returned, _ = crossing.up("gradients", {name_of(p): x.grad for p, x in ends.items() if x.grad is not None})
+    torch.autograd.backward([hidden[p] for p in ends], [returned[name_of(p)].to(hidden[p].dtype) for p in ends])
     return loss
 
 
 def _sum_tied(split: SplitModel, crossing: Crossing) -> None:
     if not split.tied:
         return
-    ours = {device: _slope(split.whole.get_parameter(device)) for device, _ in split.tied}
-    theirs = {device: _slope(split.body.get_parameter(edge)) for device, edge in split.tied}
+    ours = {device: slope_of(split.whole.get_parameter(device)) for device, _ in split.tied}
+    theirs = {device: slope_of(split.body.get_parameter(edge)) for device, edge in split.tied}
     at_edge, _ = crossing.up("tied_gradients", ours)
     at_device, _ = crossing.down("tied_gradients", theirs)
     for device, edge in split.tied:
@@ -217,7 +217,8 @@ def _sum_tied(split: SplitModel, crossing: Crossing) -> None:
         split.body.get_parameter(edge).grad = theirs[device] + at_edge[device].to(theirs[device].dtype)
 
 
-def _slope(parameter: nn.Parameter) -> Tensor:
+def slope_of(parameter: nn.Parameter) -> Tensor:
+    """The gradient that a parameter has gathered; zeros without one."""
     return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.detach().clone()
 
 
@@ -225,9 +226,17 @@ def _kept(labels: Tensor, arrived: Tensor) -> Tensor:
     return torch.where(arrived.reshape(-1, *[1] * (labels.dim() - 1)), labels, IGNORED)
 
 
-def _run(
+def run_segment(
     segment: nn.Module, given: dict[str, Tensor], ports: dict[Port, Tensor], wanted: tuple[Port, ...]
 ) -> tuple[dict[Port, Tensor], Tensor]:
+    """(what crosses at the wanted ports, logits) of a segment.
+
+    Args:
+        segment: front, body or tail.
+        given: arguments of the model, blank where another segment reads them.
+        ports: what has crossed to this segment.
+        wanted: what crosses from it.
+    """
     with tapped(segment, ports, wanted) as kept:
         logits: Tensor = segment(**given, use_cache=False).logits
     return kept, logits
@@ -235,17 +244,23 @@ def _run(
 
 def _probe(split: SplitModel, given: dict[str, Tensor]) -> Tensor:
     blank = {key: torch.zeros_like(x) for key, x in given.items()}
-    sent, _ = _run(split.front, given, {}, split.to_body)
-    hidden, logits = _run(split.body, blank, sent, split.to_tail)
-    return logits if split.tail is None else _run(split.tail, blank, hidden, ())[1]
+    sent, _ = run_segment(split.front, given, {}, split.to_body)
+    hidden, logits = run_segment(split.body, blank, sent, split.to_tail)
+    return logits if split.tail is None else run_segment(split.tail, blank, hidden, ())[1]
 
 
-def _name(port: Port) -> str:
+def name_of(port: Port) -> str:
+    """The name under which a tensor crosses.
+
+    >>> name_of(("block", 0))
+    'block:0'
+    """
     return f"{port[0]}:{port[1]}"
 
 
-def _named(tensors: Mapping[Port, Tensor]) -> dict[str, Tensor]:
-    return {_name(port): x.detach() for port, x in tensors.items()}
+def by_name(tensors: Mapping[Port, Tensor]) -> dict[str, Tensor]:
+    """Tensors without their history, by the names under which they cross."""
+    return {name_of(port): x.detach() for port, x in tensors.items()}
 
 
 def _units(model: nn.Module, wanted: Iterable[str]) -> set[str]:

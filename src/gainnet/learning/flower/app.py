@@ -33,14 +33,24 @@ from gainnet.models.language import pack
 
 os.environ.update({"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "RAY_USAGE_STATS_ENABLED": "0"})
 try:
-    from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MessageType, RecordDict
+    from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, Context, Message, MessageType, RecordDict
     from flwr.clientapp import ClientApp
     from flwr.serverapp import Grid, ServerApp
     from flwr.simulation import run_simulation
 except ImportError:
     raise MissingExtraError("flwr", "engines") from None
 
-__all__ = ["Context", "Grid", "GridAsk", "ServerApp", "client_app", "learn_with", "run_simulation", "server_app"]
+__all__ = [
+    "ConfigRecordValues",
+    "Context",
+    "Grid",
+    "GridAsk",
+    "ServerApp",
+    "client_app",
+    "learn_with",
+    "run_simulation",
+    "server_app",
+]
 
 POLL_S = 1.0
 """How often the edge looks for clients that have not appeared yet."""
@@ -165,14 +175,11 @@ def train(message: Message, context: Context) -> Message:
     if name != told["name"]:
         raise ConfigError(f"name: this node is {name} and was taken for {told['name']}; register it by its name")
     algorithm, client = _opened(config_of(json.loads(str(told["config"]))), NodeId(name), context)
-    random = Random((int(told["random_seed"]),), (), tuple(json.loads(str(told["path"]))))  # type: ignore[arg-type]
+    random = Random((int(told["random_seed"]),), (), tuple(json.loads(str(told["path"]))))
     content = torch.frombuffer(bytearray(_file_in(message)), dtype=torch.uint8)
     trained = train_alone(algorithm, client, content, random)
-    reply = {
-        "config": ConfigRecord({"num_rows": len(client.rows)}),
-        "file": _record_of(trained.numpy().tobytes()),
-    }
-    return Message(RecordDict(reply), reply_to=message)
+    config, file = ConfigRecord({"num_rows": len(client.rows)}), _record_of(trained.numpy().tobytes())
+    return Message(RecordDict({"config": config, "file": file}), reply_to=message)
 
 
 def _own_name(context: Context, told: str) -> str:
@@ -194,13 +201,9 @@ def _opened(config: LearnConfig, name: NodeId, context: Context) -> tuple[Averag
 
 def _train_record(name: NodeId, config: LearnConfig, random: Random, content: bytes) -> RecordDict:
     (random_seed,) = random.random_seeds
-    told = {
-        "name": name,
-        "config": json.dumps(asdict(config)),
-        "random_seed": random_seed,
-        "path": json.dumps(random.path),
-    }
-    return RecordDict({"config": ConfigRecord(told), "file": _record_of(content)})
+    told = ConfigRecord({"name": name, "random_seed": random_seed, "path": json.dumps(random.path)})
+    told["config"] = json.dumps(asdict(config))
+    return RecordDict({"config": told, "file": _record_of(content)})
 
 
 def _trained(reply: Message, like: State) -> Trained:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, final
 
 from gainnet.core.errors import ConfigError
-from gainnet.learning.config import LearnConfig
+from gainnet.learning.config import LearnConfig, config_of
 
 Value = bool | int | float | str
 """What Flower's configuration holds."""
+
+__all__ = ["AppSettings", "Value", "config_of"]
 
 _OF_OTHERS = ("cut", "codec", "edge_rate", "texts")
 """Fields of split learning; and text, which is a matter of every node."""
@@ -73,23 +74,3 @@ class AppSettings:
         if "domains" in mine:
             mine["domains"] = tuple(str(mine["domains"]).split(","))
         return AppSettings(config_of(mine), out, timeout_s)
-
-
-def config_of(table: Mapping[str, Any]) -> LearnConfig:
-    """A configuration from plain values.
-
-    Raises:
-        ConfigError: a field is unknown, of a wrong type or out of range.
-    """
-    from pydantic import TypeAdapter, ValidationError
-
-    known = [field.name for field in fields(LearnConfig)]
-    if unknown := sorted(set(table) - set(known)):
-        raise ConfigError(f"{unknown[0]}: unknown field; choose among {', '.join(known)}")
-    try:
-        return TypeAdapter(LearnConfig).validate_json(json.dumps(dict(table)))
-    except ValidationError as error:
-        first = error.errors()[0]
-        message = str(first["msg"]).removeprefix("Value error, ")
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{where}: {message}, got {first['input']!r}" if where else message) from None

@@ -10,7 +10,15 @@ import tempfile
 from collections.abc import Iterator
 
 from gainnet.core.errors import ConfigError
-from gainnet.learning.flower.app import Context, Grid, ServerApp, client_app, learn_with, run_simulation
+from gainnet.learning.flower.app import (
+    ConfigRecordValues,
+    Context,
+    Grid,
+    ServerApp,
+    client_app,
+    learn_with,
+    run_simulation,
+)
 from gainnet.learning.flower.settings import AppSettings
 from gainnet.learning.runner import Progress, Run, silent
 
@@ -39,8 +47,15 @@ def simulate(settings: AppSettings, num_workers: int = 2, progress: Progress = s
         finished.append(learn_with(grid, settings, progress))
 
     with _quiet(), _folder() as folder:
-        own = {"num_cpus": num_workers, "object_store_memory": OBJECT_STORE_BYTES, "_temp_dir": folder}
-        backend = {"client_resources": {"num_cpus": 1, "num_gpus": 0.0}, "init_args": own}
+        own: dict[str, ConfigRecordValues] = {
+            "num_cpus": num_workers,
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "_temp_dir": folder,
+        }
+        backend: dict[str, dict[str, ConfigRecordValues]] = {
+            "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
+            "init_args": own,
+        }
         run_simulation(server, client_app, settings.config.clients, backend_config=backend)
     return finished[0]
 
