@@ -42,7 +42,7 @@ def test_generate_prints_one_json_object(call, tmp_path):
     assert code == 0
     summary = json.loads(out)
     assert set(summary) == {
-        "protocol", "prompt", "model", "codec", "fading", "snr_db", "random_seed", "num_edges", "image_path",
+        "protocol", "prompt", "model", "codec", "fading", "snr_db", "power", "random_seed", "num_edges", "image_path",
         "wall_s", "quality", "report", "baseline",
     }  # fmt: skip
     assert set(summary["quality"]) == {"psnr_db", "ssim", "exact", "prompt_fidelity"}

@@ -33,6 +33,14 @@ ReportErrorDb = Annotated[float, typer.Option(help="Standard deviation of the er
 ReportDelay = Annotated[int, typer.Option(help="Fading blocks between the measurement of an SNR and its use.")]
 Harq = Annotated[str, typer.Option(help="none (send failed codewords anew) or ir (incremental redundancy).")]
 NumDevices = Annotated[int, typer.Option(help="Devices of the cell that ask at once; prompts are dealt to them.")]
+PowerName = Annotated[
+    str | None,
+    typer.Option(
+        "--power",
+        help="Who decides the power of a fading block of symbols: ppo, sac, replanned, mean_gain, fixed_multiplier, "
+        "truncated_inversion, greedy, a folder of train power-control, or module:Class; constant when left out.",
+    ),
+]
 SchedulerName = Annotated[str, typer.Option("--scheduler", help="round_robin or proportional_fair.")]
 CodecOf = Annotated[
     list[str] | None,
@@ -98,6 +106,7 @@ def generate(
     harq: Harq = "none",
     num_devices: NumDevices = 1,
     scheduler: SchedulerName = "round_robin",
+    power: PowerName = None,
     fail: Annotated[
         list[str] | None,
         typer.Option(help="NODE@STEP: an edge that dies before a step, e.g. edge_2@3; again for more."),
@@ -153,6 +162,7 @@ def estimate(
     harq: Harq = "none",
     num_devices: NumDevices = 1,
     scheduler: SchedulerName = "round_robin",
+    power: PowerName = None,
     as_json: AsJson = False,
 ) -> None:
     """Price a generation without running it: the same report, in expectation."""

@@ -18,7 +18,18 @@ from gainnet.network.hardware import Hardware
 from gainnet.network.network import Network
 from gainnet.network.scenario import DEVICE
 from gainnet.network.sharing import shared_channel
-from gainnet.radio import AWGN, CHANNELS, AnalogLink, DigitalLink, IdealLink, Rayleigh, Selective, SnrTrace
+from gainnet.power_control import power_policy
+from gainnet.radio import (
+    AWGN,
+    CHANNELS,
+    AnalogLink,
+    DigitalLink,
+    IdealLink,
+    Powered,
+    Rayleigh,
+    Selective,
+    SnrTrace,
+)
 from gainnet.radio.air import observe
 from gainnet.radio.channel import Channel, coherent_uses
 from gainnet.radio.link import AnyLink
@@ -36,7 +47,8 @@ def bearers(config: GenerationConfig, source: Hardware, target: Hardware) -> tup
         return IdealLink(), AnalogLink(AWGN(), math.inf, config.bandwidth_hz)
     air = channel_of(config), mean_snr_db(config), config.bandwidth_hz, source.tx_power_w, target.rx_power_w
     error_db, late = config.report_error_db, config.report_delay
-    analog = AnalogLink(*air, report_error_db=error_db, report_delay_blocks=late)
+    powered = _powered(config, air[0])
+    analog = AnalogLink(powered, *air[1:], report_error_db=error_db, report_delay_blocks=late)
     return DigitalLink(*air, report_error_db=error_db, report_delay_blocks=late, harq=config.harq), analog
 
 
@@ -47,6 +59,11 @@ def channel_of(config: GenerationConfig) -> Channel:
     channel: Channel = guarded("fading", find("fading", config.fading, CHANNELS))
     require_members("fading", channel, ("block_length", "first_gain", "transmit"))
     return shared_channel(channel, config.num_devices, config.scheduler)
+
+
+def _powered(config: GenerationConfig, channel: Channel) -> Channel:
+    """The channel of symbols, at the power of the policy that was asked for."""
+    return channel if config.power is None else Powered(channel, power_policy(config.power))
 
 
 def mean_snr_db(config: GenerationConfig) -> float:

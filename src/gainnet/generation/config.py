@@ -58,6 +58,8 @@ class GenerationConfig:
         harq: `none` sends failed codewords anew, `ir` sends incremental redundancy.
         num_devices: devices of the cell that ask at once, 1 to 64; prompts are dealt to them in turn.
         scheduler: who gets a block: `round_robin` or `proportional_fair`.
+        power: who decides the power of a fading block of symbols: a name in `gainnet.power_control.POWERS`, a folder
+            that `gainnet train power-control` wrote, or `module:Class`; constant power when `None`.
 
     Raises:
         ConfigError: a field is out of range.
@@ -97,6 +99,7 @@ class GenerationConfig:
     harq: Literal["none", "ir"] = "none"
     num_devices: int = 1
     scheduler: str = "round_robin"
+    power: str | None = None
 
     @property
     def picture_strength(self) -> float | None:
@@ -127,6 +130,10 @@ class GenerationConfig:
             raise ConfigError(f"report_error_db: {self.report_error_db} is out of range; give 0 or more dB")
         if not 0 <= self.report_delay <= MAX_REPORT_DELAY:
             raise ConfigError(f"report_delay: {self.report_delay} is outside 0 to {MAX_REPORT_DELAY} blocks")
+        if self.power is not None and self.fading == IDEAL:
+            raise ConfigError("power: an ideal link has no fading to follow; choose --fading rayleigh, for example")
+        if self.power is not None and (self.report_delay or self.report_error_db):
+            raise ConfigError("power: it follows the true gain of every block; leave report_delay and report_error_db out")
         if self.harq not in ("none", "ir"):
             raise ConfigError(f"harq: {self.harq!r} is unknown; choose none or ir")
 

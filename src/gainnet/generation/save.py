@@ -55,6 +55,7 @@ def to_json(generation: Generation, image_path: Path | None) -> dict[str, Any]:
         "codec": dict(generation.codecs),
         "fading": generation.fading,
         "snr_db": generation.snr_db,
+        "power": config.power,
         "random_seed": config.random_seed,
         "num_edges": generation.num_edges,
         "image_path": None if image_path is None else str(image_path),

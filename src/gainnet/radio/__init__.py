@@ -19,6 +19,7 @@ from gainnet.radio.jakes import Jakes
 from gainnet.radio.link import AnyLink, Link
 from gainnet.radio.mcs import LADDER, Codeword, Mcs
 from gainnet.radio.ofdm import Ofdm
+from gainnet.radio.power import Outlook, Powered, PowerPolicy
 from gainnet.radio.rayleigh import Rayleigh
 from gainnet.radio.rician import Rician
 from gainnet.radio.shannon import ShannonLink
@@ -82,6 +83,9 @@ __all__ = [
     "Lmmse",
     "Mcs",
     "Ofdm",
+    "Outlook",
+    "PowerPolicy",
+    "Powered",
     "RadioLink",
     "Rayleigh",
     "Rician",

@@ -13,6 +13,7 @@ from gainnet.core.types import ChannelState, Payload, Size, Symbols, Usage
 from gainnet.radio.air import Outcome, check_radio, observe, usage_of
 from gainnet.radio.awgn import AWGN
 from gainnet.radio.channel import Channel
+from gainnet.radio.power import Spending
 
 
 @final
@@ -69,11 +70,19 @@ class AnalogLink:
         """Symbols as received, not equalised."""
         received = self.channel.transmit(payload.values, state.snr, state.gain, random)
         received = replace(received, reported_snr=payload.reported_snr)
-        return received, self._usage(float(payload.values.numel()))
+        return received, self._spent(payload, state, random)
 
     def capacity_bits(self, num_channel_uses: float, reported_snr: float) -> float:
         """0: symbols are not bits."""
         return 0.0
+
+    def _spent(self, payload: Symbols, state: ChannelState, random: Random) -> Usage:
+        """With the energy that the sender's power policy left over, where it has one, not spent."""
+        usage = self._usage(float(payload.values.numel()))
+        if not isinstance(self.channel, Spending):
+            return usage
+        share = self.channel.mean_power(payload.values, state.snr, state.gain, random).double().mean()
+        return replace(usage, tx_energy_j=usage.tx_energy_j * float(share))
 
     def _usage(self, num_symbols: float) -> Usage:
         return usage_of(self, 0.0, Outcome.at_once(torch.tensor([num_symbols], dtype=torch.float64)), 0.0)

@@ -123,6 +123,7 @@ class Powered:
         channel: tells the gains of its blocks.
         policy: decides the power of a block when its gain is known.
         peak: largest power of a block, in units of the mean power.
+        importance: weights of the blocks, in turn; from the powers of the code when empty.
 
     Raises:
         ConfigError: the channel cannot tell its gains block by block, or the peak is below the mean power.
@@ -141,6 +142,7 @@ class Powered:
     channel: Channel
     policy: PowerPolicy
     peak: float = PEAK
+    importance: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.channel, Blockwise):
@@ -183,12 +185,21 @@ class Powered:
         )
         planned, mean = energies / lengths, energies.sum(-1, keepdim=True) / lengths.sum()
         own_snr = snr.unsqueeze(-1) * mean
-        # Beyond 60 dB the weights of blocks would differ by more than single precision holds.
-        level = (own_snr * gains[..., :1]).clamp(1e-6, 1e6)
-        importance = torch.where(planned > 0, (1 + planned / mean * level).square(), 0.0)
-        importance = importance / importance.mean(-1, keepdim=True)
+        importance = self._importance(planned / mean, own_snr * gains[..., :1])
         shares = lengths / self.block_length
         return mean * spend(self.policy, gains, own_snr[..., 0], importance, self.peak, shares), planned
+
+    def _importance(self, shares: Tensor, received: Tensor) -> Tensor:
+        """[*batch, num_blocks], weights of mean 1 from powers of blocks over their mean and the SNR of the first block."""
+        if self.importance:
+            if len(self.importance) < shares.shape[-1]:
+                raise ConfigError(
+                    f"power.importance: {len(self.importance)} weights for {shares.shape[-1]} blocks; give one for each"
+                )
+            return torch.tensor(self.importance[: shares.shape[-1]]).expand(shares.shape)
+        # Beyond 60 dB the weights of blocks would differ by more than single precision holds.
+        weights = torch.where(shares > 0, (1 + shares * received.clamp(1e-6, 1e6)).square(), 0.0)
+        return weights / weights.mean(-1, keepdim=True)
 
     def _lengths(self, symbols: Tensor) -> Tensor:
         """[num_blocks], channel uses of each block; the last may be shorter."""

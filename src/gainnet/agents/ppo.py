@@ -1,0 +1,217 @@
+"""Proximal policy optimisation for one continuous action, on TorchRL's loss."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from gainnet.core.errors import ConfigError, MissingExtraError
+
+try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from tensordict import TensorDict
+        from tensordict.nn import ProbabilisticTensorDictModule, ProbabilisticTensorDictSequential, TensorDictModule
+        from torchrl.objectives import ClipPPOLoss
+        from torchrl.objectives.value.functional import generalized_advantage_estimate
+except ImportError:
+    raise MissingExtraError("torchrl", "rl") from None
+
+
+@final
+@dataclass(frozen=True)
+class PpoSettings:
+    r"""The numbers of the algorithm.
+
+    Args:
+        discount: $\gamma$ in [0, 1]; 1 suits a finite horizon.
+        trace: $\lambda$ of the generalised advantage in [0, 1].
+        clip: largest change of the probability ratio > 0.
+        rate: learning rate > 0 of actor and critic.
+        deviation: first standard deviation of the action > 0.
+        num_epochs: times that a batch is gone through, >= 1.
+        num_minibatches: parts of a batch, >= 1.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+
+    discount: float = 1.0
+    trace: float = 0.6
+    clip: float = 0.2
+    rate: float = 2e-3
+    deviation: float = 0.2
+    num_epochs: int = 3
+    num_minibatches: int = 4
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "discount": 0 <= self.discount <= 1,
+            "trace": 0 <= self.trace <= 1,
+            "clip": 0 < self.clip < math.inf,
+            "rate": 0 < self.rate < math.inf,
+            "deviation": 0 < self.deviation < math.inf,
+            "num_epochs": self.num_epochs >= 1,
+            "num_minibatches": self.num_minibatches >= 1,
+        }
+        if wrong := [name for name, holds in ranges.items() if not holds]:
+            raise ConfigError(f"ppo.{wrong[0]}: {getattr(self, wrong[0])} is out of range")
+
+
+class _Gaussian(nn.Module):
+    """Mean of a network and a standard deviation of its own."""
+
+    def __init__(self, network: nn.Module, deviation: float) -> None:
+        super().__init__()
+        self.network = network
+        self.log_deviation = nn.Parameter(torch.tensor(math.log(deviation)))
+
+    def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
+        mean: Tensor = self.network(observation)
+        return mean, self.log_deviation.exp().expand_as(mean)
+
+
+@final
+class Ppo:
+    r"""Proximal policy optimisation (Schulman et al. 2017) on TorchRL's `ClipPPOLoss`.
+
+        actions of the policy as it is --> advantages $\hat A$ --> some epochs of
+        $\max \mathrm{E} \min(r \hat A, \mathrm{clip}(r, 1 \pm \epsilon) \hat A), \quad r = \pi(a|s) / \pi_{old}(a|s)$
+
+    Actions are normal around the mean that the actor gives. Advantages are generalised (Schulman et al. 2016), without
+    the luck of the next state: a second critic gives the value W of what is known after the action and before chance
+    (the post-decision state of approximate dynamic programming, Powell 2011, section 4.6), and
+    $\hat A_t = \sum_k (\gamma \lambda)^k (r_{t+k} + \gamma W_{t+k} - V_{t+k})$.
+
+    Args:
+        actor: [*batch, num_features] to [*batch, num_actions], mean of the action.
+        critic: [*batch, num_features] to [*batch, 1], value $V$ of a state.
+        after_critic: the same shapes, value $W$ of a state after its action.
+        settings: numbers of the algorithm.
+    """
+
+    def __init__(
+        self, actor: nn.Module, critic: nn.Module, after_critic: nn.Module, settings: PpoSettings
+    ) -> None:
+        self.settings = settings
+        self._gaussian = _Gaussian(actor, settings.deviation)
+        policy = ProbabilisticTensorDictSequential(
+            TensorDictModule(self._gaussian, in_keys=["observation"], out_keys=["loc", "scale"]),
+            ProbabilisticTensorDictModule(
+                in_keys=["loc", "scale"],
+                out_keys=["action"],
+                distribution_class=_IndependentNormal,
+                return_log_prob=True,
+            ),
+        )
+        values = TensorDictModule(critic, in_keys=["observation"], out_keys=["state_value"])
+        self._critic, self._after_critic = critic, after_critic
+        self.loss = ClipPPOLoss(
+            policy,
+            values,
+            clip_epsilon=settings.clip,
+            entropy_bonus=False,
+            critic_coeff=1.0,
+            loss_critic_type="l2",
+            normalize_advantage=True,
+        )
+        self._parameters = [
+            *self._gaussian.parameters(),
+            *critic.parameters(),
+            *after_critic.parameters(),
+        ]
+        self.optimizer = torch.optim.Adam(self._parameters, lr=settings.rate)
+
+    @torch.no_grad()
+    def act(self, observation: Tensor, source: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Actions [*batch, num_actions] drawn from the policy and their log-probabilities [*batch]."""
+        mean, deviation = self._gaussian(observation)
+        action = mean + deviation * torch.randn(mean.shape, generator=source)
+        return action, _IndependentNormal(mean, deviation).log_prob(action)
+
+    def update(self, lived: dict[str, Tensor], source: torch.Generator, factor: float = 1.0) -> dict[str, float]:
+        """Some epochs over what was lived; the losses by name and `deviation`.
+
+        Args:
+            lived: whole episodes [num_episodes, num_steps, ...]: `observation`, `after` (what was known after the action;
+                the last one's value is 0), `action`, `log_prob`, `reward`.
+            source: of the order of mini-batches.
+            factor: on the learning rate.
+        """
+        rows = self._rows(lived)
+        size = len(rows["log_prob"])
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.rate * factor
+        found: dict[str, float] = {}
+        for _ in range(self.settings.num_epochs):
+            for part in torch.randperm(size, generator=source).chunk(self.settings.num_minibatches):
+                found = self._step({name: x[part] for name, x in rows.items()})
+        return found | {"deviation": float(self._gaussian.log_deviation.detach().exp())}
+
+    def _step(self, rows: dict[str, Tensor]) -> dict[str, float]:
+        batch = TensorDict(
+            {
+                "observation": rows["observation"],
+                "action": rows["action"],
+                "action_log_prob": rows["log_prob"],
+                "advantage": rows["advantage"],
+                "value_target": rows["target"],
+            },
+            [len(rows["log_prob"])],
+        )
+        found = self.loss(batch)
+        missed = (self._after_critic(rows["after"]) - rows["after_target"]) * rows["goes_on"]
+        self.optimizer.zero_grad(set_to_none=True)
+        (found["loss_objective"] + found["loss_critic"] + missed.square().mean()).backward()
+        nn.utils.clip_grad_norm_(self._parameters, 1.0)
+        self.optimizer.step()
+        return {name: float(found[name].detach()) for name in ("loss_objective", "loss_critic")}
+
+    @torch.no_grad()
+    def _rows(self, lived: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Steps one by one with advantage and targets of both values."""
+        value, after = self._critic(lived["observation"]), self._after_critic(lived["after"])
+        done = torch.zeros_like(value, dtype=torch.bool)
+        done[:, -1] = True
+        discount, trace = self.settings.discount, self.settings.trace
+        reward = lived["reward"].unsqueeze(-1)
+        advantage, target = generalized_advantage_estimate(discount, trace, value, after, reward, done, done)
+        following = torch.cat([target[:, 1:], torch.zeros_like(target[:, :1])], 1)
+        added = {"advantage": advantage, "target": target, "after_target": following, "goes_on": (~done).float()}
+        return {name: x.flatten(0, 1) for name, x in (lived | added).items()}
+
+    def actor_tensors(self) -> dict[str, Tensor]:
+        """Weights of the actor's mean by name."""
+        return {name: x.detach().clone() for name, x in self._gaussian.network.state_dict().items()}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that the next update depends on."""
+        tensors = {f"weight.{index}": x for index, x in enumerate(self._parameters)}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": x for name, x in state.items()}
+        return {name: x.detach().clone() for name, x in tensors.items()}
+
+    @torch.no_grad()
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Goes on from `tensors`."""
+        for index, weight in enumerate(self._parameters):
+            weight.copy_(tensors[f"weight.{index}"])
+        states: dict[int, dict[str, Tensor]] = {}
+        for name, x in tensors.items():
+            if name.startswith("optimizer."):
+                index, key = name.split(".")[1:]
+                states.setdefault(int(index), {})[key] = x
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": states, "param_groups": groups})
+
+
+class _IndependentNormal(torch.distributions.Independent):
+    """Normal actions of independent entries; TorchRL builds it from `loc` and `scale`."""
+
+    def __init__(self, loc: Tensor, scale: Tensor) -> None:
+        super().__init__(torch.distributions.Normal(loc, scale), 1)

@@ -1,0 +1,70 @@
+"""Transmit power over fading blocks: environment, closed-form rules, optima, and policies that were learned."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from gainnet.core.plugins import find, guarded, require_members
+from gainnet.power_control.env import Environment, Episodes, Moment
+from gainnet.power_control.learned import Learned, load_policy, pretrained_names, trained_config
+from gainnet.power_control.optimum import CausalOptimum, Chain, non_causal_powers
+from gainnet.power_control.policies import (
+    FixedMultiplier,
+    Greedy,
+    MeanGain,
+    Replanned,
+    Static,
+    TruncatedInversion,
+)
+from gainnet.radio.power import PowerPolicy
+
+POWERS: dict[str, Callable[[], PowerPolicy]] = {
+    "greedy": Greedy,
+    "truncated_inversion": TruncatedInversion,
+    "fixed_multiplier": FixedMultiplier,
+    "mean_gain": MeanGain,
+    "replanned": Replanned,
+    "ppo": partial(load_policy, "ppo-varied-0"),
+    "sac": partial(load_policy, "sac-equal-0"),
+}
+"""Policies by the name that the command line takes; each can be made without arguments."""
+
+
+def power_policy(name: str) -> PowerPolicy:
+    """The policy of a name in `POWERS`, of a folder that `gainnet train power-control` wrote, or of `module:Class`.
+
+    Raises:
+        ConfigError: there is none of that name.
+        ModelError: the folder is damaged.
+
+    >>> power_policy("greedy")
+    Greedy()
+    """
+    if name not in POWERS and (name in pretrained_names() or Path(name).is_dir()):
+        return load_policy(name)
+    policy: PowerPolicy = guarded("power", find("power", name, POWERS))
+    require_members("power", policy, ("__call__",))
+    return policy
+
+
+__all__ = [
+    "POWERS",
+    "CausalOptimum",
+    "Chain",
+    "Environment",
+    "Episodes",
+    "FixedMultiplier",
+    "Greedy",
+    "Learned",
+    "MeanGain",
+    "Moment",
+    "PowerPolicy",
+    "Replanned",
+    "Static",
+    "TruncatedInversion",
+    "load_policy",
+    "non_causal_powers",
+    "power_policy",
+    "pretrained_names",
+    "trained_config",
+]

@@ -1,0 +1,125 @@
+r"""What an error of a block means: for the latent, and for the picture that the decoder makes of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol, final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.errors import ModelError
+from gainnet.power_control.optimum import Chain
+from gainnet.radio.power import block_error
+
+IMPORTANCE = Path(__file__).parent / "pretrained" / "importance.json"
+
+
+class Reward(Protocol):
+    """What a block is worth when it is sent, and an episode when it is over."""
+
+    def __call__(self, error: Tensor, static_error: Tensor, snr: Tensor, over: bool, /) -> Tensor:
+        """[*batch], reward of a block.
+
+        Args:
+            error: [*batch, num_sent], weighted errors of the blocks so far.
+            static_error: [*batch, num_sent], what they would be at constant power over the same gains.
+            snr: [*batch], linear mean SNR.
+            over: whether this was the last block.
+        """
+
+
+@final
+@dataclass(frozen=True)
+class LatentReward:
+    """Squared error that was saved against constant power over the same gains, in units of its mean over Rayleigh fading.
+
+    What constant power would do does not depend on the policy: it takes luck out of the sum and leaves the best policy
+    the best. Sums over an episode of T blocks are in units of the mean error.
+    """
+
+    def __call__(self, error: Tensor, static_error: Tensor, snr: Tensor, over: bool) -> Tensor:
+        return (static_error[..., -1] - error[..., -1]) / static_mean_error(snr)
+
+
+@final
+@dataclass(frozen=True)
+class PictureReward:
+    r"""PSNR that a picture gains against constant power over the same gains, in dB, when the last block is there.
+
+    $10 \log_{10} \frac{f + \sum_t w_t e_t^{static}}{f + \sum_t w_t e_t}$, the importances $w_t$ and the floor $f$ (what
+    was never sent) fitted to pictures of the real decoder; see `PictureError`.
+
+    Args:
+        floor: $f$ >= 0, in the units of the weights.
+    """
+
+    floor: float
+
+    def __call__(self, error: Tensor, static_error: Tensor, snr: Tensor, over: bool) -> Tensor:
+        if not over:
+            return torch.zeros_like(snr)
+        return 10 * ((self.floor + static_error.sum(-1)) / (self.floor + error.sum(-1))).log10()
+
+
+def static_mean_error(snr: Tensor) -> Tensor:
+    r"""[...], mean error of a block at constant power over Rayleigh fading: $\mathrm{E}[1 / (1 + g \gamma)]$.
+
+    >>> round(float(static_mean_error(torch.tensor(1.0))), 4)  # e E_1(1)
+    0.5963
+    """
+    chain = _nodes()
+    nodes, weights = chain.nodes.to(snr.dtype), chain.transition[0].to(snr.dtype)
+    return block_error(torch.ones(()), nodes, snr.unsqueeze(-1)) @ weights
+
+
+@lru_cache(maxsize=1)
+def _nodes() -> Chain:
+    return Chain.rayleigh(64)
+
+
+@final
+@dataclass(frozen=True)
+class Importance:
+    """How much the blocks of a nested seed of the shipped model matter; blocks hold principal components in order.
+
+    Args:
+        latent: [num_blocks], share of the latent's variance in every block, of mean 1.
+        picture: [num_blocks], share of the picture's error that an error of the block makes, of mean 1.
+        picture_floor: error of the picture without any noise, since components are left out, in the same units.
+        num_channel_uses: of the seed.
+        model_sha256: digest of the model.
+    """
+
+    latent: tuple[float, ...]
+    picture: tuple[float, ...]
+    picture_floor: float
+    num_channel_uses: int
+    model_sha256: str
+
+
+@lru_cache(maxsize=4)
+def load_importance(path: Path = IMPORTANCE) -> Importance:
+    """What `gainnet train power-importance` measured.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+
+    >>> importance = load_importance()
+    >>> importance.latent[0] > 1 > importance.latent[-1]
+    True
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return Importance(
+            tuple(float(x) for x in found["latent"]),
+            tuple(float(x) for x in found["picture"]),
+            float(found["picture_floor"]),
+            int(found["num_channel_uses"]),
+            str(found["model_sha256"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"power control: {path} is missing or damaged ({error!r}); reinstall the package") from None

@@ -1,0 +1,56 @@
+"""What policies are trained for: fading, importance of the blocks, reward, and what the policy sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, final
+
+from gainnet.power_control.env import Environment
+from gainnet.power_control.fading import FADINGS
+from gainnet.power_control.quality import LatentReward, PictureReward, load_importance
+
+STATE: Final = ("received", "snr", "energy", "left", "last")
+WEIGHTS: Final = ("importance", "evenness")
+HISTORY: Final = ("before_1", "before_2", "before_3", "mean_before")
+
+
+@final
+@dataclass(frozen=True)
+class Task:
+    """Something to learn.
+
+    Args:
+        question: what is learned, one line.
+        features: names of what the policy sees.
+        environment: makes the episodes.
+    """
+
+    question: str
+    features: tuple[str, ...]
+    environment: Callable[[], Environment]
+
+
+def _equal() -> Environment:
+    return Environment(FADINGS["rayleigh"], LatentReward())
+
+
+def _unequal() -> Environment:
+    return Environment(FADINGS["jakes"], LatentReward(), load_importance().latent)
+
+
+def _decoder() -> Environment:
+    return Environment(FADINGS["jakes"], PictureReward(load_importance().picture_floor))
+
+
+def _varied() -> Environment:
+    return Environment(FADINGS["varied"], LatentReward(), snr_db=(0.0, 25.0))
+
+
+TASKS: Final[dict[str, Task]] = {
+    "equal": Task("Blocks that matter alike, independent Rayleigh fading.", STATE, _equal),
+    "unequal": Task("Blocks of a nested seed, Jakes fading.", (*STATE, *WEIGHTS, *HISTORY), _unequal),
+    "decoder": Task("PSNR of the decoded picture, blocks alike, Jakes fading.", (*STATE, *HISTORY, "error"), _decoder),
+    "varied": Task("Blocks that matter alike, fading of statistics that nobody tells.", (*STATE, *HISTORY), _varied),
+}
+"""Tasks by name."""

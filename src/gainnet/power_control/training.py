@@ -1,0 +1,332 @@
+"""How power policies are learned: PPO or SAC over thousands of episodes, checkpoints that go on where they were."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Protocol, final
+
+import torch
+from torch import Tensor, nn
+
+from gainnet.agents.ppo import Ppo, PpoSettings
+from gainnet.agents.replay import Replay
+from gainnet.agents.sac import ContinuousSac, ContinuousSacSettings
+from gainnet.core.errors import ConfigError, unknown_name
+from gainnet.core.files import check_writable, write_whole
+from gainnet.core.randomness import Random
+from gainnet.power_control.env import Environment, Episodes, Moment, static_errors
+from gainnet.power_control.features import before_gain, observe
+from gainnet.power_control.learned import CONFIG, KIND, WEIGHTS, Learned, perceptron, powers_of_action
+from gainnet.power_control.tasks import TASKS, Task
+from gainnet.radio.power import PowerPolicy, block_error, spend
+
+CHECKPOINT = "checkpoint.safetensors"
+FIRST_EPISODES: Final = 1_000_000
+"""Smaller random seeds are never trained with."""
+VALIDATION: Final = 500_000
+"""Random seed of the episodes that learning curves are measured on."""
+CURVE_SNRS_DB: Final = (5.0, 15.0, 20.0)
+
+_AVERAGE = 0.8
+_NUM_VALIDATED = 2000
+_POINTS = 12
+
+Progress = Callable[[int, int, dict[str, float]], None]
+"""Told (iterations made, iterations in all, losses and mean reward of an iteration)."""
+
+
+@final
+@dataclass(frozen=True)
+class TrainingConfig:
+    """What a training run depends on.
+
+    Args:
+        algorithm: `ppo` or `sac`.
+        task: a name in `TASKS`: fading, importance and reward.
+        random_seed: of weights, episodes and draws, in [0, 1000).
+        num_iterations: times that episodes are played and networks updated, >= 1.
+        episodes_per_iteration: played at once, 1 to 100,000.
+        width: of the networks, 1 to 4096.
+        learning_rate: of actor and critics at its peak, in (0, 1).
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    algorithm: str
+    task: str
+    random_seed: int = 0
+    num_iterations: int = 60
+    episodes_per_iteration: int = 2048
+    width: int = 48
+    learning_rate: float = 3e-3
+
+    def __post_init__(self) -> None:
+        if self.algorithm not in LEARNERS:
+            raise unknown_name("algorithm", self.algorithm, LEARNERS)
+        if self.task not in TASKS:
+            raise unknown_name("task", self.task, TASKS)
+        ranges = {
+            "random_seed": (0, 999),
+            "num_iterations": (1, 100_000),
+            "episodes_per_iteration": (1, 100_000),
+            "width": (1, 4096),
+        }
+        for name, (least, most) in ranges.items():
+            if not least <= getattr(self, name) <= most:
+                raise ConfigError(f"training.{name}: {getattr(self, name)} is outside {least} to {most}")
+        if not 0 < self.learning_rate < 1:
+            raise ConfigError(f"training.learning_rate: {self.learning_rate} is outside (0, 1)")
+
+
+class Learner(Protocol):
+    """An algorithm that plays episodes and learns from them."""
+
+    def advance(self, moment: Moment, source: torch.Generator, factor: float) -> dict[str, float]:
+        """One iteration from fresh episodes; the losses and the mean `reward` of an episode."""
+
+    def actor_tensors(self) -> dict[str, Tensor]:
+        """Weights of the actor by name."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that the next iteration depends on."""
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Goes on from `tensors`."""
+
+
+@final
+class PpoLearner:
+    """Plays whole episodes with the policy as it is, then updates on them."""
+
+    def __init__(self, task: Task, config: TrainingConfig) -> None:
+        inputs = len(task.features)
+        self.task, self.env = task, task.environment()
+        networks = (perceptron(inputs, config.width, 1) for _ in range(3))
+        self.agent = Ppo(*networks, PpoSettings(rate=config.learning_rate))
+
+    def advance(self, moment: Moment, source: torch.Generator, factor: float) -> dict[str, float]:
+        rows: list[dict[str, Tensor]] = []
+        while not moment.over:
+            outlook = self.env.outlook(moment)
+            seen = observe(outlook, self.task.features)
+            action, log_prob = self.agent.act(seen, source)
+            moment, reward = self.env.step(moment, powers_of_action(outlook, action.squeeze(-1)))
+            if rows:
+                rows[-1]["after"] = before_gain(seen, self.task.features)
+            row = {"observation": seen, "action": action, "log_prob": log_prob, "reward": reward}
+            rows.append(row | {"after": torch.zeros_like(seen)})
+        lived = {name: torch.stack([row[name] for row in rows], 1) for name in rows[0]}
+        losses = self.agent.update(lived, source, factor)
+        return losses | {"reward": float(lived["reward"].sum(-1).mean())}
+
+    def actor_tensors(self) -> dict[str, Tensor]:
+        return self.agent.actor_tensors()
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self.agent.tensors()
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        self.agent.load(tensors)
+
+
+@final
+class SacLearner:
+    """Plays few episodes, remembers many, and updates on drawn steps."""
+
+    def __init__(self, task: Task, config: TrainingConfig) -> None:
+        inputs = len(task.features)
+        self.task, self.env = task, task.environment()
+        actor, spread = (perceptron(inputs, config.width, 1) for _ in range(2))
+        critic = perceptron(inputs + 1, config.width, 1)
+        nn.init.uniform_(critic[-1].weight, -0.1, 0.1)
+        self.agent = ContinuousSac(actor, spread, critic, ContinuousSacSettings(config.learning_rate / 6, config.learning_rate))
+        self.replay = Replay(_REPLAY_STEPS)
+
+    def advance(self, moment: Moment, source: torch.Generator, factor: float) -> dict[str, float]:
+        rows: list[dict[str, Tensor]] = []
+        rewards = torch.zeros_like(moment.energy)
+        while not moment.over:
+            outlook = self.env.outlook(moment)
+            seen = observe(outlook, self.task.features)
+            if rows:
+                rows[-1]["next_observation"] = seen
+            action = self.agent.act(seen, source)
+            moment, reward = self.env.step(moment, powers_of_action(outlook, action.squeeze(-1)))
+            done = torch.full(reward.shape, moment.over)
+            row = {"observation": seen, "action": action, "reward": reward, "done": done}
+            rows.append(row | {"next_observation": torch.zeros_like(seen)})
+            rewards += reward
+        for row in rows:
+            self.replay.add(row)
+        losses: dict[str, float] = {}
+        for _ in range(_SAC_UPDATES):
+            losses = self.agent.update(self.replay.draw(_SAC_BATCH, source), factor)
+        return losses | {"reward": float(rewards.mean())}
+
+    def actor_tensors(self) -> dict[str, Tensor]:
+        return self.agent.actor_tensors()
+
+    def tensors(self) -> dict[str, Tensor]:
+        rows = {f"replay.{name}": x.contiguous() for name, x in self.replay.tensors().items()}
+        return self.agent.tensors() | rows | {"next": torch.tensor(self.replay.next)}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        self.replay.load(_below("replay", tensors), int(tensors["next"]))
+        self.agent.load({k: x for k, x in tensors.items() if not k.startswith("replay.") and k != "next"})
+
+
+LEARNERS: dict[str, type[PpoLearner] | type[SacLearner]] = {"ppo": PpoLearner, "sac": SacLearner}
+"""Algorithms by name."""
+_REPLAY_STEPS, _SAC_BATCH, _SAC_UPDATES = 1 << 17, 1024, 16
+
+
+def train(config: TrainingConfig, folder: Path, progress: Progress) -> Path:
+    """A policy, written to a folder that `load_policy` reads; an interrupted run in the folder goes on.
+
+    Args:
+        config: what to train.
+        folder: made when missing; must not lie in the package.
+        progress: told after every iteration.
+
+    Raises:
+        ConfigError: the folder cannot be written, lies in the package or holds another run.
+    """
+    if folder.resolve().is_relative_to(Path(__file__).resolve().parents[1]):
+        raise ConfigError(f"out: {folder} lies in the package; give a folder of your own")
+    check_writable(folder)
+    run = TrainingRun(config)
+    run.resume(folder / CHECKPOINT)
+    while run.iteration < config.num_iterations:
+        losses = run.advance()
+        if run.iteration % 10 == 0 or run.iteration == config.num_iterations:
+            write_whole(folder / CHECKPOINT, run.checkpoint())
+        progress(run.iteration, config.num_iterations, losses)
+    return run.export(folder)
+
+
+@final
+class TrainingRun:
+    """A run between two iterations; everything in it follows from its config and the number of iterations made."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self.config, self.iteration = config, 0
+        self.task = TASKS[config.task]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.random_seed)
+            self.learner: Learner = LEARNERS[config.algorithm](self.task, config)
+        self.average = self.learner.actor_tensors()
+        self.curve: list[list[float]] = [self._point()]
+
+    def advance(self) -> dict[str, float]:
+        """One iteration: fresh episodes are played with the policy as it is, then the networks learn."""
+        config = self.config
+        first = FIRST_EPISODES + 1_000_000 * config.random_seed + self.iteration
+        source = torch.Generator().manual_seed(first)
+        moment = self.task.environment().reset(config.episodes_per_iteration, Random.of(first))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(first)
+            losses = self.learner.advance(moment, source, self._factor())
+        for name, x in self.learner.actor_tensors().items():
+            self.average[name].lerp_(x, 1 - min(_AVERAGE, self.iteration / 10))
+        self.iteration += 1
+        points = max(1, config.num_iterations // _POINTS)
+        if self.iteration % points == 0:
+            self.curve.append(self._point())
+        return losses
+
+    def policy(self) -> Learned:
+        """The policy of the averaged weights."""
+        network = perceptron(len(self.task.features), self.config.width, 1)
+        network.load_state_dict(self.average)
+        return Learned(network.eval().requires_grad_(False), self.task.features)
+
+    def checkpoint(self) -> bytes:
+        """Everything that the next iteration depends on, as a safetensors file."""
+        from safetensors.torch import save
+
+        tensors = {f"learner.{name}": x.contiguous() for name, x in self.learner.tensors().items()}
+        tensors |= {f"average.{name}": x for name, x in self.average.items()}
+        metadata = {
+            "config": json.dumps(asdict(self.config)),
+            "iteration": str(self.iteration),
+            "curve": json.dumps(self.curve),
+        }
+        return save(tensors, metadata)
+
+    def resume(self, path: Path) -> None:
+        """Goes on from a checkpoint, if there is one; raises `ConfigError` when it is damaged or of another run."""
+        from safetensors import SafetensorError, safe_open
+
+        if not path.exists():
+            return
+        try:
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata()
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+            found = json.loads(metadata["config"])
+            self.iteration, self.curve = int(metadata["iteration"]), json.loads(metadata["curve"])
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"out: {path} is damaged ({error}); remove it or give another folder") from None
+        if found != asdict(self.config):
+            raise ConfigError(f"out: {path} is of a run with other numbers; give another folder, or the same numbers")
+        try:
+            self.learner.load(_below("learner", tensors))
+        except (RuntimeError, KeyError, StopIteration) as error:
+            raise ConfigError(
+                f"out: {path} lacks what {CHECKPOINT} holds ({type(error).__name__}); remove it"
+            ) from None
+        self.average = _below("average", tensors)
+
+    def export(self, folder: Path) -> Path:
+        """Weights and config.json of the averaged policy, its learning curve in it."""
+        from safetensors.torch import save
+
+        weights = save({name: x.contiguous() for name, x in self.average.items()})
+        config = {
+            "kind": KIND,
+            "sha256": hashlib.sha256(weights).hexdigest(),
+            "features": list(self.task.features),
+            "width": self.config.width,
+            "training": asdict(self.config),
+            "curve_columns": ["num_episodes", *(f"gain_over_static_db.{snr:g}db" for snr in CURVE_SNRS_DB)],
+            "curve": self.curve,
+        }
+        write_whole(folder / WEIGHTS, weights)
+        write_whole(folder / CONFIG, (json.dumps(config, indent=1) + "\n").encode())
+        return folder
+
+    def _point(self) -> list[float]:
+        """Episodes that were played, and the gain over static power at some SNRs, in dB."""
+        env, policy = self.task.environment(), self.policy()
+        gains = env.fading(_NUM_VALIDATED, env.num_blocks, Random.of(VALIDATION))
+        importance = torch.tensor(env.importance).expand(_NUM_VALIDATED, -1)
+        found = [self.iteration * float(self.config.episodes_per_iteration)]
+        for snr_db in CURVE_SNRS_DB:
+            episodes = Episodes(gains, torch.full((_NUM_VALIDATED,), 10 ** (snr_db / 10)), importance)
+            found.append(round(gain_over_static_db(policy, episodes, env.peak), 4))
+        return found
+
+    def _factor(self) -> float:
+        """Of the learning rates: down in half a cosine."""
+        share = self.iteration / self.config.num_iterations
+        return 0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def gain_over_static_db(policy: PowerPolicy, episodes: Episodes, peak: float) -> float:
+    """Ratio of mean weighted errors of constant power and of a policy, in dB."""
+    powers = spend(policy, episodes.gains, episodes.snr, episodes.importance, peak)
+    errors = episodes.importance * block_error(powers, episodes.gains, episodes.snr.unsqueeze(-1))
+    return 10 * math.log10(float(static_errors(episodes).mean() / errors.mean()))
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{prefix}."): x for name, x in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+__all__ = ["CHECKPOINT", "LEARNERS", "Environment", "TrainingConfig", "TrainingRun", "gain_over_static_db", "train"]
