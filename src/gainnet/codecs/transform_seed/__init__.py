@@ -1,0 +1,7 @@
+"""Seeds by nonlinear transform coding."""
+
+from gainnet.codecs.transform_seed.codec import TransformSeed
+from gainnet.codecs.transform_seed.network import TransformShape
+from gainnet.codecs.transform_seed.weights import TransformWeights
+
+__all__ = ["TransformSeed", "TransformShape", "TransformWeights"]

@@ -1,0 +1,198 @@
+r"""The entropy model in arithmetic without rounding, so that both ends see the same probabilities on any machine.
+
+Weights are half-precision numbers, multiples of $2^{-24}$; what goes into a layer is a multiple of $2^{-12}$ of at most
+64. Every product is then a multiple of $2^{-36}$, and sums below $2^{17}$ fit a double exactly: their order, the
+instructions and the library do not matter. Between layers there are only single operations of IEEE 754.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gainnet.codecs.tables import CLASSES_PER_OCTAVE, LOG_2, exp
+from gainnet.codecs.transform_seed.network import TransformShape
+from gainnet.core.errors import ModelError
+
+Doubles = NDArray[np.float64]
+
+FINE, COARSE, GAINS = 2.0**12, 2.0**6, 2.0**5
+LARGEST = 64.0
+LARGEST_ROW = 2.0**11
+LEAST_CLASS, MOST_CLASS = -32, 64
+
+
+def on_grid(x: Doubles, per_unit: float = FINE) -> Doubles:
+    """The nearest multiples, halves go up.
+
+    >>> on_grid(np.array([0.3, -0.125]), 4.0).tolist()
+    [0.25, 0.0]
+    """
+    return np.floor(x * per_unit + 0.5) / per_unit
+
+
+def limited(x: Doubles) -> Doubles:
+    """What may go into a layer: the nearest multiples of 2^-12 in [-64, 64]."""
+    return np.clip(on_grid(x), -LARGEST, LARGEST)
+
+
+def rectified(x: Doubles) -> Doubles:
+    """The same, negative numbers set to zero."""
+    return np.clip(on_grid(x), 0.0, LARGEST)
+
+
+def power_of_two(x: Doubles) -> Doubles:
+    """2^x, equal on every machine.
+
+    >>> power_of_two(np.array([3.0, -1.0, 0.0])).tolist()
+    [8.0, 0.5, 1.0]
+    """
+    small = exp(-np.abs(x) * LOG_2)
+    return np.where(x > 0, 1 / small, small)
+
+
+@final
+@dataclass(frozen=True)
+class Layer:
+    """A linear map of half-precision weights, exact on the inputs of `limited`.
+
+    Args:
+        weight: [num_out, num_in].
+        bias: [num_out].
+    """
+
+    weight: Doubles
+    bias: Doubles
+
+    @staticmethod
+    def of(tensors: Mapping[str, Tensor], name: str) -> Layer:
+        """From `name.weight` and, if there is one, `name.bias`; kernels are flattened.
+
+        Raises:
+            ModelError: sums of these weights could be rounded.
+        """
+        weight = tensors[f"{name}.weight"].double().flatten(1).numpy()
+        bias = tensors[f"{name}.bias"].double().numpy() if f"{name}.bias" in tensors else np.zeros(len(weight))
+        if not (np.abs(weight).sum(1) + np.abs(bias)).max() < LARGEST_ROW:
+            raise ModelError(f"transform seed: weights of {name} are too large for exact sums; train it again")
+        return Layer(weight, bias)
+
+    def __call__(self, x: Doubles) -> Doubles:
+        """[..., num_out] of [..., num_in]."""
+        mapped: Doubles = x @ self.weight.T + self.bias
+        return mapped
+
+
+@final
+@dataclass(frozen=True)
+class Known:
+    """What both ends know of the values of a group, in quantiser steps.
+
+    Args:
+        means: [size], multiples of 2^-6.
+        classes: [size], classes of the deviations as `value_model` takes them.
+        gains: [size], steps per unit of the values.
+    """
+
+    means: Doubles
+    classes: NDArray[np.int64]
+    gains: Doubles
+
+
+@final
+@dataclass(frozen=True)
+class ExactModel:
+    """Prompt encoder, gains and entropy model of a `TransformNetwork`, exact.
+
+    Args:
+        shape: sizes.
+        tensors: name -> weights of the network, as half precision holds them.
+    """
+
+    shape: TransformShape
+    tensors: Mapping[str, Tensor]
+
+    @cached_property
+    def groups(self) -> tuple[NDArray[np.int64], ...]:
+        """Which values are coded together."""
+        return tuple(group.numpy() for group in self.shape.groups())
+
+    def prompt(self, words: NDArray[np.int64]) -> Doubles:
+        """[prompt_width], what words [num_words] mean; 0 is no word."""
+        if not words.any():
+            return np.zeros(self.shape.prompt_width)
+        x = np.pad(self._words[words], ((1, 1), (0, 0)))
+        near = np.concatenate((x[:-2], x[1:-1], x[2:]), 1)
+        heard = rectified(self.layers["prompt.first"](near)) * (words > 0)[:, None]
+        place = np.arange(len(words)) / 8
+        summed = np.concatenate((heard.sum(0), (heard * place[:, None]).sum(0))) / 4
+        return rectified(self.layers["prompt.second"](limited(summed)))
+
+    def log2_gains(self, anchors: Doubles) -> Doubles:
+        """[patch_size], multiples of 2^-5, at the quality with these weights of the anchors [NUM_ANCHORS]."""
+        return on_grid((anchors[:, None] * self._log2_gains).sum(0), GAINS)
+
+    def known(self, group: int, values: Doubles, condition: Doubles, log2_gains: Doubles) -> Known:
+        """What is known of a group.
+
+        Args:
+            group: its index.
+            values: [num_values] in the form of `limited`, 0 where not yet known.
+            condition: [condition_width], weights of the anchors and prompt.
+            log2_gains: [patch_size].
+        """
+        places = self.groups[group]
+        channels = places // self.shape.num_patches
+        expected = self._expected(group, values, condition)[:, channels - channels[0], places % self.shape.num_patches]
+        mean, log2_deviation = expected
+        own = log2_gains[channels]
+        gains = power_of_two(own)
+        classes = np.clip(np.floor(CLASSES_PER_OCTAVE * (log2_deviation + own) + 0.5), LEAST_CLASS, MOST_CLASS)
+        means = on_grid(np.clip(mean, -LARGEST, LARGEST) * gains, COARSE)
+        return Known(means, classes.astype(np.int64), gains)
+
+    def _expected(self, group: int, values: Doubles, condition: Doubles) -> Doubles:
+        """[2, num_channels, num_patches], mean and log2 of the deviation, as `GroupModel` computes them."""
+        name = f"models.{group}"
+        maps = np.concatenate(
+            (values.reshape(-1, *self.shape.grid)[: self.shape.channels()[group][0]], self._places[group])
+        )
+        told = self.layers[f"{name}.condition"](condition)
+        hidden = rectified(self.layers[f"{name}.first"](_around(maps, 2)) + told)
+        whole = self.layers[f"{name}.whole"](limited(hidden.sum(0) / len(hidden)))
+        near = self.layers[f"{name}.second"](_around(hidden.T.reshape(-1, *self.shape.grid), 1))
+        hidden = limited(hidden + rectified(near + whole))
+        return self.layers[f"{name}.head"](hidden).T.reshape(2, -1, self.shape.num_patches)
+
+    @cached_property
+    def _words(self) -> Doubles:
+        return limited(self.tensors["prompt.words.weight"].double().numpy())
+
+    @cached_property
+    def _log2_gains(self) -> Doubles:
+        gains: Doubles = self.tensors["log2_gains"].double().numpy()
+        return gains
+
+    @cached_property
+    def _places(self) -> list[Doubles]:
+        return [limited(self.tensors[f"models.{k}.place"].double().numpy()) for k in range(len(self.groups))]
+
+    @cached_property
+    def layers(self) -> Mapping[str, Layer]:
+        ends = ("first", "condition", "second", "whole", "head")
+        names = [f"models.{k}.{end}" for k in range(len(self.groups)) for end in ends]
+        return {name: Layer.of(self.tensors, name) for name in ("prompt.first", "prompt.second", *names)}
+
+
+def _around(maps: Doubles, reach: int) -> Doubles:
+    """[height * width, num_maps * side^2] of maps [num_maps, height, width], the square around every place."""
+    side = 2 * reach + 1
+    padded = np.pad(maps, ((0, 0), (reach, reach), (reach, reach)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), (1, 2))
+    return np.ascontiguousarray(windows.transpose(1, 2, 0, 3, 4)).reshape(maps[0].size, -1)
