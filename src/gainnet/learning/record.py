@@ -6,9 +6,12 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from gainnet.core.errors import ConfigError, MissingExtraError, PayloadError
 from gainnet.core.files import write_whole
@@ -17,6 +20,7 @@ from gainnet.core.types import NodeId
 from gainnet.learning.aggregation import Aggregation, Finished, Merged
 from gainnet.learning.algorithm import State
 from gainnet.learning.exchange import Exchange
+from gainnet.learning.runner import CHECKPOINT
 from gainnet.network.scenario import EDGE
 
 RECORD, SECRET = "record.jsonl", "record.key"
@@ -167,6 +171,7 @@ class Verified:
         num_included: updates that went into a model.
         models_of_client: in how many models each client's updates are.
         model: fingerprint of the last model.
+        state_checked: whether a model was there to compare it with.
     """
 
     edge_key: str
@@ -175,6 +180,31 @@ class Verified:
     num_included: int
     models_of_client: Mapping[str, int]
     model: str
+    state_checked: bool = False
+
+
+def verify_file(path: Path, state: Path | None = None, edge_key: str | None = None) -> Verified:
+    """As `verify`, of a file or of the folder of a run.
+
+    Args:
+        path: of the record, or the folder that it is in.
+        state: safetensors file of the model; that of the folder, where there is one, when `None`.
+        edge_key: as `verify`.
+
+    Raises:
+        PayloadError: as `verify`.
+        ConfigError: a file cannot be read.
+    """
+    path = path / RECORD if path.is_dir() else path
+    state = path.parent / CHECKPOINT if state is None and (path.parent / CHECKPOINT).is_file() else state
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+        tensors = None if state is None else load_file(state)
+    except (OSError, UnicodeDecodeError, SafetensorError) as error:
+        raise ConfigError(f"record: {path} or its model cannot be read ({error}); give a record of a run") from None
+    if lines[-1] != "":
+        raise PayloadError(f"record: line {len(lines)} is cut off")
+    return verify(lines[:-1], tensors, edge_key)
 
 
 def verify(lines: Sequence[str], state: State | None = None, edge_key: str | None = None) -> Verified:
@@ -213,7 +243,7 @@ def verify(lines: Sequence[str], state: State | None = None, edge_key: str | Non
         raise PayloadError(
             "record: it does not end with this model; lines are missing at its end, or the model is changed"
         )
-    return story.verified(keys[EDGE])
+    return replace(story.verified(keys[EDGE]), state_checked=state is not None)
 
 
 @final
