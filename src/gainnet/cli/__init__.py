@@ -20,6 +20,7 @@ from gainnet.cli import (
     train_checker,
     train_orchestration,
     train_summaries,
+    trust,
 )
 from gainnet.core.errors import GainnetError
 
@@ -38,6 +39,7 @@ app.add_typer(flower.app, name="flower")
 app.add_typer(radio.app, name="measure")
 app.add_typer(study.app, name="study")
 app.add_typer(train.app, name="train")
+app.add_typer(trust.app, name="trust")
 
 _INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended."""
