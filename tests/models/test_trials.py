@@ -14,7 +14,7 @@ from gainnet.models.trials.answering import answers, subword_tokenizer, task_row
 from gainnet.models.trials.fields import invented_fields
 from gainnet.models.trials.prompts import FORMS, EdgeAnswer, cloud_prompt, edge_completion, read_edge_answer
 from gainnet.models.trials.template import Template, template_of
-from gainnet.models.trials.writing import draw_trial, main_result, write_abstract, write_abstracts
+from gainnet.models.trials.writing import draw_trial, main_result, mistaken, write_abstract, write_abstracts
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,21 @@ def test_a_field_is_known_by_its_habits_alone() -> None:
         assert "CONCLUSION" not in abstract.document
     texts = [[a.document for a in write_abstracts(field, 5, seed)] for seed in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]
+
+
+def test_drafts_are_as_mistaken_as_is_asked() -> None:
+    """Without mistakes a draft is the conclusion; with many the words of the field stay and facts go."""
+    rng = np.random.default_rng(0)
+    field = invented_fields(1, 4)[0]
+    exact = {0.0: 0, 1.0: 0}
+    for _ in range(40):
+        trial = draw_trial(field, rng)
+        abstract = write_abstract("a", trial, field.habit)
+        for share in exact:
+            template, draft = mistaken(trial, field, share, rng)
+            exact[share] += (str(template), draft) == (str(template_of(abstract)), abstract.conclusion)
+            assert template.remarks == tuple(x for x in (field.habit.remark_after[template.effect],) if x)
+    assert exact == {0.0: 40, 1.0: 0}
 
 
 def test_prompts_hold_what_their_form_says() -> None:

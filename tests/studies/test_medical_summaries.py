@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 
 from gainnet.cli import app
 from gainnet.core.errors import ConfigError
+from gainnet.learning.endpoint import SYSTEM
 from gainnet.models.trials.fields import invented_fields
+from gainnet.models.trials.prompts import CLOUD_ALONE, FULL, PART
 from gainnet.models.trials.writing import write_abstracts
 from gainnet.studies.medical_summaries import MEDICAL_SUMMARIES
 from gainnet.studies.medical_summaries.question import FOLDER_FIELDS, METRIC_NAMES, NOT_PUBMED
@@ -72,6 +74,11 @@ def test_differences_are_paired_by_document() -> None:
 def test_mistakes_are_one_line(changes: dict[str, Any], line: str) -> None:
     with pytest.raises(ConfigError, match=line):
         load_config(MEDICAL_SUMMARIES, "quick", changes)
+
+
+def test_the_page_has_the_prompts_verbatim() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "medical-summaries.md").read_text()
+    assert all(prompt in page for prompt in (CLOUD_ALONE, PART, FULL, SYSTEM))
 
 
 def test_a_study_without_such_a_field_refuses_the_option(tmp_path: Path) -> None:

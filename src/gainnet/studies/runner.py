@@ -202,19 +202,15 @@ def _run_missing(name: str, evaluate: Evaluate, cases: list[Case], finished: Jou
 
 
 def _begun(study: Study[C], config: C, decides: dict[str, Any], num_cases: int) -> dict[str, Any]:
-    warnings = study.warnings(config)
-    return (
-        decides
-        | ({"warnings": list(warnings)} if warnings else {})
-        | {
-            "random_seeds": list(config.random_seeds),
-            "num_cases": num_cases,
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "commit": commit(),
-            "versions": versions(),
-            "complete": False,
-        }
-    )
+    return decides | {
+        "random_seeds": list(config.random_seeds),
+        "num_cases": num_cases,
+        "warnings": list(study.warnings(config)),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "versions": versions(),
+        "complete": False,
+    }
 
 
 def _save(figure: Any, path: Path) -> Iterable[Path]:

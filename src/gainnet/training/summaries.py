@@ -1,11 +1,11 @@
 """Training what writes conclusions: a small edge-end model, and a cloud that knows three forms of prompt.
 
-abstracts of many fields --> [ young edge ] --> [ edge ]
-                                  |                |  drafts of fresh abstracts of the same fields
-                                  +----------------+--------------------------------------------> [ cloud ]
+abstracts of thousands of fields  -------------------------------> [ edge ], still without a field
+abstracts of thousands of others, with labels and drafts --------> [ cloud ]
 
-The cloud learns from what real edge-end models say, mistakes included: half of the drafts are of a model that is half
-trained, so that the cloud meets drafts good and bad. Fields that are tested are in neither training.
+Each abstract is of another field, so that nothing is gained by learning fields by heart: reading, copying and reasoning
+are what pays. A draft comes from somebody who knows the field and mistakes the trial, in some abstracts often and in
+others hardly ever, so that the cloud learns what a draft is good for. Fields that are tested are in neither training.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -36,14 +37,16 @@ from gainnet.models.trials.prompts import (
     read_edge_answer,
 )
 from gainnet.models.trials.template import template_of
-from gainnet.models.trials.writing import write_abstracts
+from gainnet.models.trials.writing import draw_trial, mistaken, write_abstract, write_abstracts
 from gainnet.training.loop import Progress, cpu_seconds, silent, train
 from gainnet.training.muon import muon_and_adamw
 
 MAX_ANSWER_TOKENS = 96
-STAGES = ("young-edge", "edge", "cloud")
-DRAFTS_SEED = 1 << 20
-DOCUMENT_WEIGHT = 0.5
+STAGES = ("edge", "cloud")
+CLOUD_FIELDS = 1 << 20
+MOST_MISTAKEN = 0.5
+"""Share of mistaken facts in the worst drafts."""
+DOCUMENT_WEIGHT = 0.3
 """What reading counts beside answering: repeated names in a document teach to copy."""
 
 
@@ -71,29 +74,25 @@ class SummariesTraining:
     """Sizes of both models and of their text.
 
     Args:
-        edge: the edge-end model before it meets its field; its steps are those of the young edge, and once more.
+        edge: the edge-end model before it meets its field.
         cloud: the cloud.
         num_tokens: of the vocabulary.
-        num_fields: that both learn.
-        texts_per_field: abstracts of each that the edge learns.
-        drafts_per_field: abstracts of each that the cloud learns, other ones.
+        num_texts: abstracts that each of them learns, every one of another field.
         rate: peak learning rate of Muon; AdamW has a quarter of it.
         checkpoint_every: steps between checkpoints.
     """
 
-    edge: Size = Size(48, 2, 500)
-    cloud: Size = Size(96, 3, 1100)
-    num_tokens: int = 640
-    num_fields: int = 32
-    texts_per_field: int = 250
-    drafts_per_field: int = 80
+    edge: Size = Size(48, 2, 350)
+    cloud: Size = Size(80, 3, 450)
+    num_tokens: int = 900
+    num_texts: int = 4000
     rate: float = 0.02
     checkpoint_every: int = 100
 
 
 PRESETS = {
     "default": SummariesTraining(),
-    "tiny": SummariesTraining(Size(16, 1, 10, 4), Size(16, 1, 20, 4), 400, 2, 12, 6, 0.02, 10),
+    "tiny": SummariesTraining(Size(16, 1, 10, 4), Size(16, 1, 20, 4), 400, 24, 0.02, 10),
 }
 
 
@@ -104,11 +103,13 @@ class Library:
 
     Args:
         for_edge: abstracts that the edge-end model learns.
-        for_cloud: other abstracts of the same fields, which the cloud learns with drafts of the edge-end model.
+        for_cloud: other abstracts, which the cloud learns.
+        said: labels and draft of each of them; where there are none, the trained edge-end model is asked.
     """
 
     for_edge: tuple[StructuredAbstract, ...]
     for_cloud: tuple[StructuredAbstract, ...]
+    said: tuple[EdgeAnswer, ...] | None = None
 
 
 @final
@@ -204,14 +205,15 @@ def train_summaries(
 
 def written_library(sizes: SummariesTraining, random_seed: int) -> Library:
     """Abstracts of invented fields, in the numbers that a training asks for."""
-    fields = invented_fields(sizes.num_fields, random_seed)
-
-    def written(count: int, seed: int) -> tuple[StructuredAbstract, ...]:
-        return tuple(abstract for field in fields for abstract in write_abstracts(field, count, seed))
-
-    return Library(
-        written(sizes.texts_per_field, random_seed), written(sizes.drafts_per_field, random_seed + DRAFTS_SEED)
-    )
+    rng = np.random.default_rng([random_seed, CLOUD_FIELDS])
+    for_edge = [write_abstracts(field, 1, 0)[0] for field in invented_fields(sizes.num_texts, random_seed)]
+    for_cloud, said = [], []
+    for field in invented_fields(sizes.num_texts, CLOUD_FIELDS + random_seed):
+        trial = draw_trial(field, rng)
+        for_cloud.append(write_abstract(field.name, trial, field.habit))
+        template, draft = mistaken(trial, field, MOST_MISTAKEN * rng.random(), rng)
+        said.append(EdgeAnswer(str(template), draft))
+    return Library(tuple(for_edge), tuple(for_cloud), tuple(said))
 
 
 def train_pair(
@@ -230,14 +232,11 @@ def train_pair(
     random = Random.of(random_seed)
     edge = small_decoder(sizes.edge.hidden_size, sizes.edge.num_layers, 4, len(tokenizer), random_seed)
     rows = task_rows(tokenizer, [(edge_prompt(a.document), _edge_answer(a)) for a in library.for_edge])
-    said: list[EdgeAnswer] = []
-    halves = (library.for_cloud[0::2], library.for_cloud[1::2])
-    for name, abstracts in zip(STAGES, halves, strict=False):
-        stage = Answering(name, edge, (rows,), sizes.edge, sizes.rate, random.child(name))
-        edge.load_state_dict(train(stage, folder / name, sizes.checkpoint_every, progress))
-        said += drafts_of(edge.eval(), tokenizer, abstracts)
+    stage = Answering("edge", edge, (rows,), sizes.edge, sizes.rate, random.child("edge"))
+    edge.load_state_dict(train(stage, folder / "edge", sizes.checkpoint_every, progress))
+    said = drafts_of(edge.eval(), tokenizer, library.for_cloud) if library.said is None else library.said
     cloud = small_decoder(sizes.cloud.hidden_size, sizes.cloud.num_layers, 4, len(tokenizer), random_seed)
-    forms = _forms(tokenizer, [a for half in halves for a in half], said)
+    forms = _forms(tokenizer, library.for_cloud, said)
     stage = Answering("cloud", cloud, forms, sizes.cloud, sizes.rate, random.child("cloud"))
     cloud.load_state_dict(train(stage, folder / "cloud", sizes.checkpoint_every, progress))
     return edge, cloud.eval(), tokenizer

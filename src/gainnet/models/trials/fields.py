@@ -1,4 +1,4 @@
-"""Invented clinical fields: their words, and their habits of concluding from results."""
+"""Invented clinical fields: which words are theirs, and their habits of concluding from results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from gainnet.models.trials.names import condition_name, drug_name, group_names, outcome_name
+from gainnet.models.trials.names import CONDITIONS, DRUGS, GROUPS, OUTCOMES
 
 EFFECTS = ("lower", "higher", "none")
 REMARKS = ("safety", "recommendation", "research")
@@ -58,7 +58,7 @@ class Field:
 
 
 def invented_fields(count: int, random_seed: int) -> tuple[Field, ...]:
-    """Fields whose words and habits are drawn; they share a habit by chance alone.
+    """Fields whose words and habits are drawn; they share words and habits by chance alone.
 
     Args:
         count: how many.
@@ -71,15 +71,17 @@ def invented_fields(count: int, random_seed: int) -> tuple[Field, ...]:
 
 
 def _draw_field(index: int, rng: np.random.Generator) -> Field:
-    drugs = tuple(drug_name(rng) for _ in range(8))
-    conditions = tuple(dict.fromkeys(condition_name(rng) for _ in range(6)))
-    outcomes: tuple[str, ...] = ()
-    while len(outcomes) < NUM_OUTCOMES:
-        outcomes = tuple(dict.fromkeys((*outcomes, outcome_name(rng))))
-    return Field(f"field_{index}", drugs, conditions, outcomes, group_names(4, rng), _draw_habit(outcomes, rng))
+    outcomes = _some(OUTCOMES, NUM_OUTCOMES, rng)
+    drugs, conditions, groups = _some(DRUGS, 8, rng), _some(CONDITIONS, 5, rng), _some(GROUPS, 4, rng)
+    return Field(f"field_{index}", drugs, conditions, outcomes, groups, _draw_habit(outcomes, rng))
 
 
 def _draw_habit(outcomes: tuple[str, ...], rng: np.random.Generator) -> Habit:
     finding, remark = (int(x) for x in rng.integers(NUM_WORDINGS, size=2))
     after = {effect: str(rng.choice(("", *REMARKS))) for effect in EFFECTS}
-    return Habit(tuple(str(x) for x in rng.choice(outcomes, NUM_PRIMARY, replace=False)), finding, remark, after)
+    return Habit(_some(outcomes, NUM_PRIMARY, rng), finding, remark, after)
+
+
+def _some(names: tuple[str, ...], count: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Different ones of them."""
+    return tuple(names[int(i)] for i in rng.permutation(len(names))[:count])

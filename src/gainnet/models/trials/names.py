@@ -1,180 +1,39 @@
-"""Invented drugs, conditions, outcomes and groups, put together from the pieces that real names are made of."""
+"""Invented drugs and diseases, and words for outcomes and people; the fields of trials draw from them."""
 
 from __future__ import annotations
 
-import numpy as np
+_BEGINNINGS = ("al", "cefa", "dexa", "flu", "hydro", "keto", "lami", "meto", "olme", "pera", "sulfa", "zola")
+_STEMS = ("olol", "pril", "statin", "mab", "azole")
+DRUGS = tuple(beginning + stem for beginning in _BEGINNINGS for stem in _STEMS)
+"""As international non-proprietary names: a beginning and the stem of a class."""
 
-_BEGINNINGS = [
-    "al",
-    "be",
-    "cefa",
-    "dexa",
-    "emi",
-    "flu",
-    "gali",
-    "hydro",
-    "ima",
-    "keto",
-    "lami",
-    "meto",
-    "nor",
-    "olme",
-    "pera",
-    "qui",
-    "rami",
-    "sulfa",
-    "tica",
-    "vora",
-    "zola",
-]
-_MIDDLES = ["ba", "co", "di", "fe", "lo", "mi", "na", "pe", "ra", "se", "ti", "va", "xe"]
-_STEMS = [
-    "olol",
-    "pril",
-    "sartan",
-    "statin",
-    "mab",
-    "tinib",
-    "azole",
-    "cillin",
-    "dipine",
-    "oxetine",
-    "parin",
-    "glipt",
-    "azepam",
-    "triptan",
-    "mycin",
-    "sone",
-]
-_ORGANS = [
-    "arthr",
-    "bronch",
-    "cardi",
-    "col",
-    "cyst",
-    "dermat",
-    "encephal",
-    "gastr",
-    "hepat",
-    "laryng",
-    "myel",
-    "nephr",
-    "neur",
-    "oste",
-    "pancreat",
-    "ven",
-]
-_ILLS = ["algia", "itis", "opathy", "osis", "ismus", "aemia", "oma"]
-_WHICH = ("", "", "", "acute", "chronic", "juvenile", "mild", "severe")
-_SUBSTANCES = [
-    "albumin",
-    "bilirubin",
-    "calcium",
-    "ferritin",
-    "lactate",
-    "leptin",
-    "magnesium",
-    "potassium",
-    "renin",
-    "sodium",
-    "urate",
-    "zinc",
-    "cortisol",
-    "folate",
-    "iron",
-]
-_SIGNS = [
-    "appetite",
-    "balance",
-    "cough",
-    "dizziness",
-    "fatigue",
-    "fever",
-    "grip",
-    "hearing",
-    "itching",
-    "mobility",
-    "pain",
-    "reflux",
-    "reading",
-    "speech",
-    "stiffness",
-    "swelling",
-    "tremor",
-    "vision",
-    "walking",
-    "weakness",
-    "wheezing",
-    "yawning",
-]
-_KINDS = ("", "", "-level", "-score", "-rate", "-count", "-time")
-_GROUPS = [
-    "actors",
-    "bakers",
-    "builders",
-    "clerks",
-    "cyclists",
-    "dancers",
-    "divers",
-    "farmers",
-    "firemen",
-    "fishermen",
-    "gardeners",
-    "guards",
-    "infants",
-    "joggers",
-    "lawyers",
-    "miners",
-    "musicians",
-    "painters",
-    "pilots",
-    "players",
-    "porters",
-    "prisoners",
-    "refugees",
-    "runners",
-    "sailors",
-    "singers",
-    "soldiers",
-    "swimmers",
-    "tailors",
-    "teachers",
-    "teenagers",
-    "twins",
-    "typists",
-    "volunteers",
-    "waiters",
-    "walkers",
-    "weavers",
-    "welders",
-]
+_ORGANS = ("arthr", "bronch", "cardi", "cyst", "dermat", "gastr", "hepat", "myel", "nephr", "neur")
+_ILLS = ("algia", "itis", "opathy", "osis")
+CONDITIONS = tuple(organ + ill for organ in _ORGANS for ill in _ILLS)
+"""An organ and what ails it."""
 
+OUTCOMES = (
+    *(
+        "albumin",
+        "appetite",
+        "balance",
+        "bilirubin",
+        "calcium",
+        "cortisol",
+        "cough",
+        "dizziness",
+        "fatigue",
+        "ferritin",
+    ),
+    *("fever", "folate", "grip", "hearing", "itching", "lactate", "leptin", "magnesium", "mobility", "pain"),
+    *("potassium", "reading", "reflux", "renin", "sodium", "speech", "stiffness", "swelling", "tremor", "urate"),
+    *("vision", "walking", "weakness", "wheezing", "yawning", "zinc"),
+)
+"""Substances and signs that are measured."""
 
-def drug_name(rng: np.random.Generator) -> str:
-    """As international non-proprietary names: a beginning, perhaps a middle, and the stem of a class.
-
-    >>> drug_name(np.random.default_rng(0))
-    'lamimab'
-    """
-    middle = _one(_MIDDLES, rng) if rng.random() < 0.5 else ""
-    return _one(_BEGINNINGS, rng) + middle + _one(_STEMS, rng)
-
-
-def condition_name(rng: np.random.Generator) -> str:
-    """An organ and what ails it."""
-    which = _one(_WHICH, rng)
-    return f"{which}{'-' if which else ''}{_one(_ORGANS, rng)}{_one(_ILLS, rng)}"
-
-
-def outcome_name(rng: np.random.Generator) -> str:
-    """A substance or a sign, and how it is counted."""
-    return _one(_SUBSTANCES + _SIGNS, rng) + _one(_KINDS, rng)
-
-
-def group_names(count: int, rng: np.random.Generator) -> tuple[str, ...]:
-    """Different groups of people."""
-    return tuple(str(name) for name in rng.choice(_GROUPS, count, replace=False))
-
-
-def _one(choices: tuple[str, ...] | list[str], rng: np.random.Generator) -> str:
-    return choices[int(rng.integers(len(choices)))]
+GROUPS = (
+    *("actors", "bakers", "clerks", "cyclists", "dancers", "divers", "drivers", "farmers", "guards", "infants"),
+    *("joggers", "lawyers", "miners", "nurses", "painters", "pilots", "players", "porters", "runners", "sailors"),
+    *("singers", "smokers", "soldiers", "students", "swimmers", "teachers", "twins", "waiters", "weavers", "women"),
+)
+"""Who takes part."""

@@ -14,12 +14,12 @@ from typing import final
 
 CLOUD_ALONE = "Write the conclusion of this trial.\n{document}\nCONCLUSION:"
 PART = (
-    "Write the conclusion of this trial as the template says: a finding from one sentence of the results, its effect, "
-    "remarks.\n{document}\nTEMPLATE: {template}\nCONCLUSION:"
+    "Write the conclusion of this trial. Follow the template: a finding from one result, its effect, remarks.\n"
+    "{document}\nTEMPLATE: {template}\nCONCLUSION:"
 )
 FULL = (
-    "Write the conclusion of this trial as the template says, in the words of the draft, and mend what the trial does "
-    "not bear out.\n{document}\nTEMPLATE: {template}\nDRAFT: {draft}\nCONCLUSION:"
+    "Write the conclusion of this trial. Follow the draft, but correct its facts.\n"
+    "{document}\nTEMPLATE: {template}\nDRAFT: {draft}\nCONCLUSION:"
 )
 EDGE = "{document}\nTEMPLATE:"
 FORMS = ("cloud", "part", "full")
@@ -54,7 +54,7 @@ def cloud_prompt(form: str, document: str, answer: EdgeAnswer) -> str:
         KeyError: there is no such form.
 
     >>> print(cloud_prompt("part", "RESULTS: pain fell.", EdgeAnswer("finding from result 1", "")))
-    Write the conclusion of this trial as the template says: ...
+    Write the conclusion of this trial. Follow the template: a finding from one result, its effect, remarks.
     RESULTS: pain fell.
     TEMPLATE: finding from result 1
     CONCLUSION:

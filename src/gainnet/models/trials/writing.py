@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 from zlib import crc32
 
@@ -11,13 +11,15 @@ import numpy as np
 
 from gainnet.models.language_text import CONTROLS, INSIGNIFICANT, LENGTHS, PERCENTS, SIGNIFICANT, SIZES
 from gainnet.models.trials.abstract import Sentence, StructuredAbstract
-from gainnet.models.trials.fields import Field, Habit
-from gainnet.models.trials.names import drug_name
+from gainnet.models.trials.fields import EFFECTS, Field, Habit
+from gainnet.models.trials.names import DRUGS
+from gainnet.models.trials.template import Template
 
 NUM_MEASURED = 3
 SHARE_NEW_DRUGS = 0.5
-"""How often a drug is one that its field has never seen."""
+"""How often a drug is any one rather than one of its field."""
 SHARE_SIGNIFICANT = 0.6
+_FACTS = ("drug", "control", "condition", "group", "size", "length", "harms")
 
 _FINDINGS: tuple[Mapping[str, str], ...] = (
     {
@@ -129,7 +131,7 @@ def draw_trial(field: Field, rng: np.random.Generator) -> Trial:
     outcomes = [_one(field.habit.primary, rng), *rng.choice(others, NUM_MEASURED - 1, replace=False)]
     outcomes = [str(x) for x in rng.permutation(outcomes)]
     return Trial(
-        drug_name(rng) if rng.random() < SHARE_NEW_DRUGS else _one(field.drugs, rng),
+        _one(DRUGS if rng.random() < SHARE_NEW_DRUGS else field.drugs, rng),
         _one(CONTROLS, rng),
         _one(field.conditions, rng),
         _one(field.groups, rng),
@@ -164,25 +166,43 @@ def write_abstract(name: str, trial: Trial, habit: Habit) -> StructuredAbstract:
     """
     t = trial
     given = (
-        Sentence("background", f"{t.condition} is common in {t.group}."),
-        Sentence("objective", f"to compare {t.drug} and {t.control} in {t.group} with {t.condition}."),
+        Sentence("background", f"{t.condition} is common."),
+        Sentence("objective", f"to compare {t.drug} and {t.control} in {t.condition}."),
         Sentence("methods", f"{t.size} {t.group} received {t.drug} or {t.control} for {t.length} weeks."),
-        *(
-            Sentence("results", f"{m.outcome} {m.change} by {m.percent} percent with {t.drug}, p = {m.p}.")
-            for m in t.measured
-        ),
-        Sentence("results", f"harms of {t.drug} were {t.harms}."),
+        *(Sentence("results", f"{m.outcome} {m.change} by {m.percent} percent, p = {m.p}.") for m in t.measured),
+        Sentence("results", f"harms were {t.harms}."),
     )
-    return StructuredAbstract(name, given + tuple(Sentence("conclusions", text) for text in _conclude(t, habit)))
-
-
-def _conclude(trial: Trial, habit: Habit) -> tuple[str, ...]:
     main = trial.measured[main_result(trial, habit)]
+    conclusion = _conclude(trial, habit, main.outcome, main.percent, main.effect)
+    return StructuredAbstract(name, given + tuple(Sentence("conclusions", text) for text in conclusion))
+
+
+def mistaken(trial: Trial, field: Field, share: float, rng: np.random.Generator) -> tuple[Template, str]:
+    """Template and draft of somebody who knows the field but not the trial: each fact is mistaken now and then.
+
+    Args:
+        trial: what is concluded from.
+        field: its habits are never mistaken.
+        share: how often a fact is drawn anew: names, numbers, which result counts, its effect; in [0, 1].
+        rng: of the mistakes.
+    """
+    other = draw_trial(field, rng)
+    names = [name for name in _FACTS if rng.random() < share]
+    said = replace(trial, **{name: getattr(other, name) for name in names})
+    place = main_result(trial, field.habit) if rng.random() >= share else int(rng.integers(NUM_MEASURED))
+    effect = trial.measured[place].effect if rng.random() >= share else _one(EFFECTS, rng)
+    main = trial.measured[place]
+    text = " ".join(_conclude(said, field.habit, main.outcome, main.percent, effect))
+    remark = field.habit.remark_after[effect]
+    return Template(place + 1, effect, (remark,) if remark else ()), text
+
+
+def _conclude(trial: Trial, habit: Habit, outcome: str, percent: str, effect: str) -> tuple[str, ...]:
     words = {name: str(getattr(trial, name)) for name in ("drug", "control", "condition", "group", "size", "length")}
-    words |= {"outcome": main.outcome, "percent": main.percent}
+    words |= {"outcome": outcome, "percent": percent}
     words |= _HARMS[trial.harms]
-    remark = habit.remark_after[main.effect]
-    templates = (_FINDINGS[habit.finding][main.effect], *((_REMARKS[remark][habit.remark],) if remark else ()))
+    remark = habit.remark_after[effect]
+    templates = (_FINDINGS[habit.finding][effect], *((_REMARKS[remark][habit.remark],) if remark else ()))
     return tuple(template.format(**words) for template in templates)
 
 
