@@ -30,6 +30,7 @@ from gainnet.core.types import Bits, Payload, Size, Spec
 
 MEAN_PADDING_BITS = 4
 MEAN_UNUSED_SHARE = 0.02
+NEAR_ENOUGH = 0.98
 
 
 @final
@@ -131,7 +132,7 @@ class TransformSeed:
         budget = (self.max_bits or 0) - CRC_BITS
         means = np.array(self.weights.mean_bits if self.prompts is None else self.weights.mean_bits_prompt)
         low, high, ratio, found = -1, NUM_LEVELS, 1.0, []
-        while high - low > 1:
+        while high - low > 1 and not (found and found[-1].bits > NEAR_ENOUGH * budget):
             guess = int(np.searchsorted(ratio * means, budget)) - 1
             level = min(max(guess, low + 1), high - 1)
             candidate = self._quantised(item, level, prompt)

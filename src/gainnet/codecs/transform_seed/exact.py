@@ -7,6 +7,7 @@ instructions and the library do not matter. Between layers there are only single
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -147,28 +148,26 @@ class ExactModel:
             condition: [condition_width], weights of the anchors and prompt.
             log2_gains: [patch_size].
         """
-        places = self.groups[group]
-        channels = places // self.shape.num_patches
-        expected = self._expected(group, values, condition)[:, channels - channels[0], places % self.shape.num_patches]
-        mean, log2_deviation = expected
-        own = log2_gains[channels]
+        mean, log2_deviation = self._expected(group, values, condition)
+        own = log2_gains[self.groups[group] // self.shape.num_patches]
         gains = power_of_two(own)
         classes = np.clip(np.floor(CLASSES_PER_OCTAVE * (log2_deviation + own) + 0.5), LEAST_CLASS, MOST_CLASS)
         means = on_grid(np.clip(mean, -LARGEST, LARGEST) * gains, COARSE)
         return Known(means, classes.astype(np.int64), gains)
 
-    def _expected(self, group: int, values: Doubles, condition: Doubles) -> Doubles:
-        """[2, num_channels, num_patches], mean and log2 of the deviation, as `GroupModel` computes them."""
+    def _expected(self, group: int, values: Doubles, condition: Doubles) -> tuple[Doubles, Doubles]:
+        """[size] each, mean and log2 of the deviation, as `GroupModel` computes them."""
         name = f"models.{group}"
-        maps = np.concatenate(
-            (values.reshape(-1, *self.shape.grid)[: self.shape.channels()[group][0]], self._places[group])
-        )
-        told = self.layers[f"{name}.condition"](condition)
-        hidden = rectified(self.layers[f"{name}.first"](_around(maps, 2)) + told)
+        num_before, num_channels = self.shape.channels()[group]
+        own = self.groups[group][: len(self.groups[group]) // num_channels] % self.shape.num_patches
+        seen = values.reshape(-1, *self.shape.grid)[:num_before]
+        told = self._places[group] + self.layers[f"{name}.condition"](condition)
+        hidden = rectified(self.layers[f"{name}.values"](_around(seen, 2)) + told)
         whole = self.layers[f"{name}.whole"](limited(hidden.sum(0) / len(hidden)))
-        near = self.layers[f"{name}.second"](_around(hidden.T.reshape(-1, *self.shape.grid), 1))
-        hidden = limited(hidden + rectified(near + whole))
-        return self.layers[f"{name}.head"](hidden).T.reshape(2, -1, self.shape.num_patches)
+        near = self.layers[f"{name}.second"](_around(hidden.T.reshape(-1, *self.shape.grid), 1)[own])
+        known = limited(hidden[own] + rectified(near + whole))
+        mean, log2_deviation = self.layers[f"{name}.head"](known).T.reshape(2, -1)
+        return mean, log2_deviation
 
     @cached_property
     def _words(self) -> Doubles:
@@ -181,13 +180,29 @@ class ExactModel:
 
     @cached_property
     def _places(self) -> list[Doubles]:
-        return [limited(self.tensors[f"models.{k}.place"].double().numpy()) for k in range(len(self.groups))]
+        """[num_patches, entropy_width] per group, what its first layer makes of the places alone."""
+        maps = [limited(self.tensors[f"models.{k}.place"].double().numpy()) for k in range(len(self.groups))]
+        return [self.layers[f"models.{k}.place"](_around(places, 2)) for k, places in enumerate(maps)]
 
     @cached_property
     def layers(self) -> Mapping[str, Layer]:
-        ends = ("first", "condition", "second", "whole", "head")
-        names = [f"models.{k}.{end}" for k in range(len(self.groups)) for end in ends]
-        return {name: Layer.of(self.tensors, name) for name in ("prompt.first", "prompt.second", *names)}
+        """All linear maps by name; the first of a group in two, of values and of places.
+
+        Raises:
+            ModelError: sums of some weights could be rounded.
+        """
+        names = [
+            f"models.{k}.{end}" for k in range(len(self.groups)) for end in ("condition", "second", "whole", "head")
+        ]
+        layers = {name: Layer.of(self.tensors, name) for name in ("prompt.first", "prompt.second", *names)}
+        for k, (num_before, _) in enumerate(self.shape.channels()):
+            first = Layer.of(self.tensors, f"models.{k}.first")
+            of_values, of_places = np.split(first.weight, [25 * num_before], 1)
+            layers |= {
+                f"models.{k}.values": Layer(of_values, first.bias),
+                f"models.{k}.place": Layer(of_places, 0 * first.bias),
+            }
+        return layers
 
 
 def _around(maps: Doubles, reach: int) -> Doubles:
@@ -195,4 +210,4 @@ def _around(maps: Doubles, reach: int) -> Doubles:
     side = 2 * reach + 1
     padded = np.pad(maps, ((0, 0), (reach, reach), (reach, reach)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), (1, 2))
-    return np.ascontiguousarray(windows.transpose(1, 2, 0, 3, 4)).reshape(maps[0].size, -1)
+    return np.ascontiguousarray(windows.transpose(1, 2, 0, 3, 4)).reshape(math.prod(maps.shape[1:]), -1)
