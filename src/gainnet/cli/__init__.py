@@ -15,10 +15,13 @@ from gainnet.cli import (
     learn,
     orchestrate,
     radio,
+    split,
     study,
     train,
     train_checker,
     train_orchestration,
+    train_power,
+    train_seed_codec,
     train_summaries,
     trust,
 )
@@ -37,6 +40,7 @@ app.add_typer(installation.app)
 app.add_typer(learn.app)
 app.add_typer(flower.app, name="flower")
 app.add_typer(radio.app, name="measure")
+app.add_typer(split.app, name="split")
 app.add_typer(study.app, name="study")
 app.add_typer(train.app, name="train")
 app.add_typer(trust.app, name="trust")
@@ -44,7 +48,7 @@ app.add_typer(trust.app, name="trust")
 _INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended."""
 
-__all__ = ["app", "main", "train_checker", "train_orchestration", "train_summaries"]
+__all__ = ["app", "main", "train_checker", "train_orchestration", "train_power", "train_seed_codec", "train_summaries"]
 
 
 def main() -> None:

@@ -51,10 +51,13 @@ def study_run(
         typer.Option(help="Chat endpoint in the place of the local cloud, up to /v1; for medical-summaries."),
     ] = None,
     cloud_model: Annotated[str | None, typer.Option(help="How that endpoint calls its model.")] = None,
+    trace: Annotated[
+        str | None, typer.Option(help="A .csv file with SNRs; a row is one fading block; for power-control.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a study, or go on where it was stopped."""
-    chosen_fields = {"data": data, "cloud_url": cloud_url, "cloud_model": cloud_model}
+    chosen_fields = {"data": data, "cloud_url": cloud_url, "cloud_model": cloud_model, "trace": trace}
     changes = {field: value for field, value in chosen_fields.items() if value is not None}
     given = [name for name, is_given in (("--quick", quick), ("--full", full), ("--config", config)) if is_given]
     if len(given) > 1:

@@ -23,6 +23,7 @@ from gainnet.studies.knowledge_loop import KNOWLEDGE_LOOP
 from gainnet.studies.learning_cost import LEARNING_COST
 from gainnet.studies.medical_summaries import MEDICAL_SUMMARIES
 from gainnet.studies.multi_edge import MULTI_EDGE
+from gainnet.studies.power_control import POWER_CONTROL
 from gainnet.studies.presets import PRESETS, as_json, load_config
 from gainnet.studies.prompt_fidelity import PROMPT_FIDELITY
 from gainnet.studies.protocols import PROTOCOLS_STUDY
@@ -51,6 +52,7 @@ STUDIES: dict[str, AnyStudy] = {
         LEARNING_COST,
         MEDICAL_SUMMARIES,
         MULTI_EDGE,
+        POWER_CONTROL,
         PROMPT_FIDELITY,
         PROTOCOLS_STUDY,
         SEED_CODING,

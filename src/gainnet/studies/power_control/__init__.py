@@ -1,0 +1,63 @@
+"""Study power-control: transmit power over fading blocks, learned and otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from gainnet.core.errors import ConfigError
+from gainnet.studies.power_control.drawing import draw
+from gainnet.studies.power_control.question import METHODS, QUESTION, PowerControlConfig, cases
+from gainnet.studies.power_control.summary import METRIC_NAMES, summarise
+from gainnet.studies.presets import CATALOG
+from gainnet.studies.study import Method, Study
+
+__all__ = ["POWER_CONTROL", "PowerControlConfig", "identity", "open_methods"]
+
+
+def open_methods(config: PowerControlConfig) -> Mapping[str, Method]:
+    """The methods, with policies and pictures loaded."""
+    from gainnet.studies.power_control.methods import methods
+
+    return methods(config)
+
+
+def identity(config: PowerControlConfig) -> Mapping[str, str]:
+    """Digests of the policies, of the importance of blocks, of the decoder and of the trace."""
+    from gainnet.models.loading import find_folder, weights_sha256
+    from gainnet.power_control import trained_config
+    from gainnet.power_control.quality import load_importance
+    from gainnet.studies.results import config_hash
+
+    importance = load_importance()
+    found = {f"policy.{name}": str(trained_config(name)["sha256"]) for name in config.learned}
+    found["importance"] = config_hash({"latent": importance.latent, "floor": importance.picture_floor})
+    if "decoder" in config.conditions:
+        found["model"] = weights_sha256(find_folder("scenes"))
+    if config.trace:
+        found["trace"] = _digest(Path(config.trace))
+    return found
+
+
+def _digest(path: Path) -> str:
+    import hashlib
+
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ConfigError(f"trace: {path} cannot be read ({error.strerror}); give a CSV file") from None
+
+
+POWER_CONTROL = Study(
+    name="power-control",
+    question=QUESTION,
+    catalog=CATALOG,
+    config=PowerControlConfig,
+    methods=METHODS,
+    metric_names=METRIC_NAMES,
+    cases=cases,
+    open=open_methods,
+    identity=identity,
+    summarise=summarise,
+    draw=draw,
+)

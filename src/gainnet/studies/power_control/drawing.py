@@ -1,0 +1,102 @@
+"""Figures of power-control, from its table alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gainnet.studies.figures import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY, legend_below, panels
+from gainnet.studies.power_control.summary import CONDITIONS, gains
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LOOKS = {
+    "non_causal": ("knows the future (limit)", BLACK, ":"),
+    "dp_independent": ("DP, independent blocks", BLUE, "-"),
+    "dp_markov": ("DP, first-order chain", SKY, "--"),
+    "ppo": ("PPO", RED, "-"),
+    "sac": ("SAC", PURPLE, "-"),
+    "replanned": ("replanned (closed form)", GREEN, "-."),
+    "mean_gain": ("mean gain (start of learning)", BROWN, "-."),
+    "fixed_multiplier": ("fixed multiplier", ORANGE, "--"),
+}  # fmt: skip
+"""Truncated inversion and greedy lose decibels and would hide the rest; they are in the table."""
+TITLES = {
+    "equal": "alike, Rayleigh",
+    "unequal": "nested seed, Jakes",
+    "unequal_independent": "nested seed, Rayleigh",
+    "jakes": "alike, Jakes",
+    "varied": "alike, unknown statistics",
+    "decoder": "PSNR of the picture, Jakes",
+    "traces": "the given trace",
+}
+_CONVENTION = (
+    "16 fading blocks, linear MMSE receiver, hard energy budget, peak 4 x mean power; a larger budget at equal noise is a "
+    "larger mean SNR.\nThe same fading for all policies; learned: mean over training seeds, bands from least to most."
+)
+
+
+def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """Gain over the budget, quality over the budget, what the agent does, how it learned."""
+    found = gains(table)
+    names = [name for name in CONDITIONS if name in set(found["condition"])]
+    if names:
+        yield "gain_over_budget", _lines(found, names, "gain_over_static_db", "gain over constant power in dB")
+        yield "quality_over_budget", _lines(found, names, "quality_db", "quality in dB (-MSE, or PSNR)")
+    if len(shown := table[table["condition"] == "map"]):
+        yield "what_the_agent_does", _map(shown)
+    if len(curve := table[(table["condition"] == "curve") & table["num_episodes"].notna()]):
+        yield "learning_curves", _curves(curve)
+
+
+def _lines(found: pd.DataFrame, names: list[str], column: str, ylabel: str) -> Figure:
+    columns = min(3, len(names))
+    figure, axes = panels(-(-len(names) // columns), columns, "Causal power control over the energy budget", _CONVENTION)
+    for ax, name in zip(axes, names, strict=False):
+        for method, (label, colour, line) in LOOKS.items():
+            own = found[(found["condition"] == name) & (found["method"] == method)]
+            if len(own):
+                seen = own.groupby("snr_db")[column].agg(["mean", "min", "max"])
+                ax.plot(seen.index, seen["mean"], line, marker=".", color=colour, label=label)
+                ax.fill_between(seen.index, seen["min"], seen["max"], color=colour, alpha=0.15, linewidth=0)
+        ax.axhline(0, color=GREY, linewidth=0.8) if column == "gain_over_static_db" else None
+        ax.set(title=TITLES[name], xlabel="energy per block over noise in dB", ylabel=ylabel)
+    for ax in axes[len(names) :]:
+        ax.set_visible(False)
+    legend_below(axes[: len(names)], 4)
+    return figure
+
+
+def _map(shown: pd.DataFrame) -> Figure:
+    methods = [name for name in LOOKS if name in set(shown["method"])]
+    note = f"Mean SNR {shown['snr_db'].iloc[0]:g} dB, 8 of 16 blocks left; one line per energy that is left for a block."
+    figure, axes = panels(1, len(methods), "What is sent, over gain and energy left", note)
+    for ax, method in zip(axes, methods, strict=True):
+        own = shown[shown["method"] == method]
+        for energy, colour in zip(sorted(own["energy_left"].unique()), (SKY, BLUE, GREEN, RED), strict=False):
+            line = own[own["energy_left"] == energy].sort_values("gain_db")
+            ax.plot(line["gain_db"], line["power"], ".-", color=colour, label=f"{energy:g} per block left")
+        ax.set(title=LOOKS[method][0], xlabel="gain of the block in dB", ylabel="power over the mean")
+    legend_below(axes, 4)
+    return figure
+
+
+def _curves(curve: pd.DataFrame) -> Figure:
+    snrs_db = sorted(curve["snr_db"].unique())
+    note = "Validation episodes that nobody trains on; one line per training seed."
+    figure, axes = panels(1, len(snrs_db), "How the policies learned", note)
+    for ax, snr_db in zip(axes, snrs_db, strict=True):
+        _curve(ax, curve[curve["snr_db"] == snr_db])
+        ax.set(title=f"{snr_db:g} dB", xlabel="episodes", ylabel="gain over constant power in dB")
+    legend_below(axes, 2)
+    return figure
+
+
+def _curve(ax: Axes, rows: pd.DataFrame) -> None:
+    for (method, _), own in rows.groupby(["method", "training_seed"]):
+        label, colour, _line = LOOKS[str(method)]
+        ordered = own.sort_values("num_episodes")
+        ax.plot(ordered["num_episodes"], ordered["gain_over_static_db"], color=colour, label=label, alpha=0.7)

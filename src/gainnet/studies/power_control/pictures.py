@@ -1,0 +1,95 @@
+"""Pictures that are sent as seeds over a link with power control, and decoded for real."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import final
+
+import torch
+from torch import Tensor
+
+from gainnet.codecs import SeedBasis
+from gainnet.core.randomness import Random
+from gainnet.core.types import Spec
+from gainnet.core.units import db_to_linear
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import load_model
+from gainnet.power_control import PowerPolicy, Static
+from gainnet.power_control.env import Episodes
+from gainnet.power_control.importance import NUM_CHANNEL_USES, decoded, encoded_scenes
+from gainnet.power_control.seed import NestedSeed
+from gainnet.radio import AnalogLink, Jakes, Powered
+from gainnet.studies.power_control.arena import NUM_BLOCKS
+
+_FIRST_SCENE = 1 << 20
+
+
+@final
+@dataclass(frozen=True)
+class Gallery:
+    """Latents of rendered scenes and their decoded pictures, sent over Jakes fading with a policy's power.
+
+    latent --nested seed, blocks alike--> AnalogLink(Powered(Jakes, policy)) --> latent' --decoder--> picture'
+
+    Args:
+        model: whose autoencoder it is.
+        code: of the latents.
+        channel: fading.
+    """
+
+    model: DiffusionModel
+    code: NestedSeed
+    channel: Jakes
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def episodes(self, snr_db: float, num: int, random_seed: int) -> Episodes:
+        """The fading that the pictures meet, as episodes; every block matters alike."""
+        random = self._random(num, random_seed)
+        gains = self.channel.block_gains(self.channel.first_gain(random), NUM_BLOCKS, random).abs().square()
+        return Episodes(gains, torch.full((num,), db_to_linear(snr_db)), torch.ones(num, NUM_BLOCKS))
+
+    def sent(self, policy: PowerPolicy, snr_db: float, num: int, random_seed: int) -> tuple[Tensor, float]:
+        """PSNR of every picture [num] in dB against the picture that was not sent, and their mean squared error."""
+        latents, originals = _originals(self, num, random_seed)
+        random = self._random(num, random_seed)
+        link = AnalogLink(Powered(self.channel, policy, importance=(1.0,) * NUM_BLOCKS), snr_db)
+        state = link.observe(random)
+        arrived, _ = link.send(self.code.encode(latents, state.reported_snr), state, random)
+        images = decoded(self.model, self.code.decode(arrived, Spec(tuple(latents.shape[1:]))))
+        mse = (images - originals).double().square().flatten(1).mean(-1)
+        return -10 * mse.log10(), float(mse.mean())
+
+    def static(self, snr_db: float, num: int, random_seed: int) -> tuple[Tensor, float]:
+        """As `sent`, at constant power."""
+        return _static(self, snr_db, num, random_seed)
+
+    def _random(self, num: int, random_seed: int) -> Random:
+        first = random_seed * 100_003
+        return Random.of(range(first, first + num)).child("power control")
+
+
+@lru_cache(maxsize=8)
+@torch.no_grad()
+def _static(gallery: Gallery, snr_db: float, num: int, random_seed: int) -> tuple[Tensor, float]:
+    return gallery.sent(Static(), snr_db, num, random_seed)
+
+
+@lru_cache(maxsize=1)
+@torch.no_grad()
+def _originals(gallery: Gallery, num: int, random_seed: int) -> tuple[Tensor, Tensor]:
+    parts = [
+        encoded_scenes(gallery.model, min(64, num - start), random_seed, _FIRST_SCENE + start)
+        for start in range(0, num, 64)
+    ]
+    latents = torch.cat(parts)
+    return latents, decoded(gallery.model, latents)
+
+
+def open_gallery() -> Gallery:
+    """The shipped model with a seed of 16 blocks, components dealt to them in turn."""
+    model = load_model("scenes")
+    code = NestedSeed(SeedBasis.load("scenes", model.sha256), NUM_CHANNEL_USES, num_alike=NUM_BLOCKS)
+    return Gallery(model, code, Jakes(NUM_CHANNEL_USES // NUM_BLOCKS))
