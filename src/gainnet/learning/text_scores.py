@@ -137,11 +137,13 @@ def load_judge(folder: str) -> Judge:
 
 def _load(name: str, kind: Any, field: str) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
+    from transformers.utils import logging
 
     from gainnet.models.loading import find_folder
 
-    folder: Path = find_folder(name)
+    logging.disable_progress_bar()
     try:
+        folder: Path = find_folder(name)
         model, report = kind.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
@@ -149,6 +151,8 @@ def _load(name: str, kind: Any, field: str) -> tuple[Any, Any]:
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"{field}: {name!r} cannot be loaded ({reason})") from error
+    finally:
+        logging.enable_progress_bar()
     if missing := sorted(key for key in report["missing_keys"] if "pooler" not in key):
         raise ModelError(f"{field}: {folder} lacks weights ({missing[0]}); give one that is complete")
     return model.eval(), tokenizer
