@@ -86,7 +86,7 @@ class TransformTraining:
         latents_random_seed: of captions, noise and scenes.
         lengths: of the stage on latents and of that through the decoder.
         square: side of the square of the latent that is decoded in a step.
-        num_measured: latents by which the mean length of every level is measured.
+        num_measured: latents by which lengths and errors are measured, seen ones and held-out ones.
         checkpoint_every: steps between checkpoints.
         shape: of the networks; its latent and vocabulary are replaced.
     """
@@ -95,7 +95,7 @@ class TransformTraining:
     num_held_out: int = 10
     num_renders: int = 24000
     latents_random_seed: int = 7
-    lengths: tuple[StageLength, StageLength] = (StageLength(300, share_generated=0.6), StageLength(1400))
+    lengths: tuple[StageLength, StageLength] = (StageLength(300, share_generated=0.6), StageLength(1900))
     square: int = 8
     num_measured: int = 200
     checkpoint_every: int = 50
@@ -362,7 +362,7 @@ def train_transform_seed(
         stage = TransformStage(name, network, examples, distortion, length, random_seed)
         network.load_state_dict(train(stage, out / "stages" / name, training.checkpoint_every, progress))
     weights = finished(network, vocabulary, seen[: training.num_measured], model.sha256)
-    metrics = measure(weights, unseen, decode)
+    metrics = measure(weights, unseen[: training.num_measured], decode)
     cpu_s = {name: round(cpu_seconds(out / "stages" / name)) for name in STAGES}
     weights.save(out, {"metrics": metrics, "trained": {"random_seed": random_seed, **asdict(training), "cpu_s": cpu_s}})
     return metrics
