@@ -102,6 +102,16 @@ def test_learn_together(printed) -> None:
     assert found["lora"][1] < found["fedavg"][1] / 50
 
 
+@pytest.mark.slow
+def test_two_processes(printed) -> None:
+    losses, farthest, sockets, books, framing = printed("09_two_processes.py")
+    apart, together = numbers(losses.replace(", in one process", ""))
+    assert apart == together
+    assert float(farthest.rpartition(":")[2]) < 1e-6
+    assert numbers(sockets) == numbers(books)
+    assert numbers(framing)[0] < 2
+
+
 def test_every_example_has_its_test() -> None:
     tested = {name for name in Path(__file__).read_text().split('"') if name.endswith(".py")}
     assert {path.name for path in EXAMPLES.glob("*.py")} <= tested
