@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from gainnet.core.errors import ConfigError
+from gainnet.core.text import text_to_tensor
+from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.network import DEVICE, edge_names
@@ -122,6 +124,20 @@ def test_edges_that_share_regions_take_half_of_the_steps_whole_and_alike(desk: D
         assert float((places[edge, "latent[2]"] - whole).abs().max()) <= 1e-4
     sent = [step.tensor for step in plan.steps if isinstance(step, Transfer) and step.source in edge_names(num_edges)]
     assert {tensor for tensor in sent if tensor.startswith("region")} == {"region_2[3]"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_edges", [2, 4])
+def test_regions_keep_the_picture_of_one_edge(num_edges: int) -> None:
+    desk = Desk(load_model("scenes"), lossless=True)
+    inputs = {(DEVICE, "prompt"): text_to_tensor(["a red star above a blue house at sunset", "a green tree"])}
+    with torch.inference_mode():
+        one, shared = (
+            channel_free(desk.plan("uidcg", k, cooperation="regions", cut=0), inputs, RANDOM)[DEVICE, "image"]
+            for k in (1, num_edges)
+        )
+    # regions from the first step on are at 16 dB
+    assert float(psnr_db_of_mse((shared - one).double().square().mean())) > 20.0
 
 
 def test_the_first_candidate_is_what_one_edge_makes(desk: Desk) -> None:
