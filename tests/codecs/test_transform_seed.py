@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gainnet.codecs import QuantizedSeed, SeedBasis
+from gainnet.codecs.rate_matched import RateMatched
 from gainnet.codecs.seed_codec import Vocabulary
 from gainnet.codecs.transform_seed import TransformSeed, TransformShape, TransformWeights
 from gainnet.codecs.transform_seed.exact import Layer, power_of_two, rectified
@@ -162,6 +163,18 @@ def test_other_prompts_do_not_fit(weights: TransformWeights, latents: Tensor) ->
         TransformSeed(weights, prompts=("a blue house", PROMPT)).decode(payload, spec)
     with pytest.raises(ConfigError, match="prompts"):
         TransformSeed(weights, prompts=(PROMPT,) * 3).encode(items, snr)
+
+
+def test_prompts_follow_their_items_where_budgets_differ(weights: TransformWeights, latents: Tensor) -> None:
+    """Over fading, items of unequal budgets are coded apart, each with its own prompt."""
+    prompts = (PROMPT, "a blue house", "a star", "red")
+    codec = RateMatched(lambda bits: TransformSeed(weights, bits, prompts=prompts), lambda snr: 600.0 + snr, (1.0,))
+    snr = torch.tensor([100.0, 400.0, 100.0, 700.0])
+    payload = codec.encode(latents[:4], snr)
+    for k, prompt in enumerate(prompts):
+        alone = TransformSeed(weights, 600.0 + float(snr[k]), prompts=(prompt,))
+        assert payload.strings[k] == alone.encode(latents[k], snr[k]).strings[0]
+    assert torch.isfinite(codec.decode(payload, Spec(LATENT))).all()
 
 
 @pytest.mark.parametrize("arguments", [{"level": 128}, {"max_bits": -1.0}, {"prompts": ()}])

@@ -18,8 +18,14 @@ from gainnet.codecs import (
     Octets,
     RawAnalog,
     SeedBasis,
+    SeedWeights,
+    TransformWeights,
 )
 from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.seed_codec import Architecture, PictureBasis, SeedNetwork, Vocabulary
+from gainnet.codecs.transform_seed import TransformShape
+from gainnet.codecs.transform_seed.network import TransformNetwork
+from gainnet.codecs.transform_seed.stream import NUM_LEVELS
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Spec
@@ -42,7 +48,29 @@ def latents() -> Tensor:
 BASIS = SeedBasis.of_samples(latents(), "")
 SEEDS = latents().reshape(NUM_ITEMS, 64, *LATENT)[:, 0]
 PICTURES = torch.nn.functional.interpolate(RANDOM.uniform((3, 6, 8), "picture"), (48, 64), mode="bilinear")
-ARGUMENTS: Mapping[str, tuple[object, ...]] = {"linear": (BASIS, 64), "digital": (BASIS,)}
+
+
+def seed_weights() -> SeedWeights:
+    """Untrained weights of the learned codec for these latents."""
+    samples = latents().double()
+    basis = PictureBasis.of_moments(samples.mean(0).float(), torch.cov(samples.T), torch.eye(256))
+    network = SeedNetwork(basis.variances, Architecture(32, 16, 32, 1, 32, 1, 16, 4, 32), (3, 24))
+    return SeedWeights(network.eval().requires_grad_(False), basis, Vocabulary(()), torch.zeros(2, 9, 18), LATENT, "")
+
+
+def transform_weights() -> TransformWeights:
+    """Untrained weights of the transform code for latents of this shape."""
+    shape = TransformShape(LATENT, 3, (4, 4, 4, 4), 8, 8, 32, 1, 32, 1)
+    tensors = {name: tensor.detach().half() for name, tensor in TransformNetwork(shape).state_dict().items()}
+    return TransformWeights(shape, Vocabulary(()), tensors, (500.0,) * NUM_LEVELS, (500.0,) * NUM_LEVELS, "")
+
+
+ARGUMENTS: Mapping[str, tuple[object, ...]] = {
+    "linear": (BASIS, 64),
+    "seed": (seed_weights(), 64),
+    "digital": (BASIS,),
+    "transform": (transform_weights(),),
+}
 
 
 def codec_of(table: Mapping[str, type[AnyCodec]], name: str) -> AnyCodec:

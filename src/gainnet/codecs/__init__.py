@@ -13,8 +13,10 @@ from gainnet.codecs.matched_seed import MatchedSeed
 from gainnet.codecs.opta import backward_test_channel, gaussian_opta, reverse_water_filling
 from gainnet.codecs.quantizer import UniformQuantizer
 from gainnet.codecs.raw import Float32, RawAnalog, RawPixels
+from gainnet.codecs.seed_codec import SeedCodec, SeedWeights
 from gainnet.codecs.sketch import AnalogSketch, QuantizedSketch
 from gainnet.codecs.text import TextCodec
+from gainnet.codecs.transform_seed import TransformSeed, TransformWeights
 
 IMAGE_CODECS: dict[str, type[Any]] = {"jpeg": JPEG, "png": PNG, "webp": WebP, "avif": AVIF, "raw_pixels": RawPixels}
 """For pictures in [0, 1]; every one emits bits."""
@@ -22,11 +24,13 @@ IMAGE_CODECS: dict[str, type[Any]] = {"jpeg": JPEG, "png": PNG, "webp": WebP, "a
 SEED_CODECS: dict[str, type[Any]] = {
     "raw": RawAnalog,
     "linear": LinearCode,
+    "seed": SeedCodec,
     "digital": QuantizedSeed,
+    "transform": TransformSeed,
     "uniform": UniformQuantizer,
     "float32": Float32,
 }
-"""For latents; raw and linear emit symbols, the others bits."""
+"""For latents; raw, linear and seed emit symbols, the others bits."""
 
 SKETCH_CODECS: dict[str, type[Any]] = {
     "quantized": QuantizedSketch,
@@ -66,8 +70,12 @@ __all__ = [
     "RawAnalog",
     "RawPixels",
     "SeedBasis",
+    "SeedCodec",
+    "SeedWeights",
     "TextCodec",
     "TopK",
+    "TransformSeed",
+    "TransformWeights",
     "UniformQuantizer",
     "WebP",
     "backward_test_channel",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -16,6 +16,14 @@ from gainnet.core.types import Bits, Payload, Size, Spec
 
 LEAST_BITS, MOST_BITS = 8.0, 2.0**31
 """Budgets that a codec can be asked for: a byte at least, and a number."""
+
+
+@runtime_checkable
+class Itemised(Protocol):
+    """A codec that knows something of every item, such as its prompt."""
+
+    def of_items(self, items: Sequence[int]) -> Codec[Bits]:
+        """The codec of a smaller batch, made of these items of the whole one, row-major."""
 
 
 @final
@@ -49,7 +57,9 @@ class RateMatched:
         for budget, members in self._by_budget(reported_snr).items():
             if budget < LEAST_BITS:
                 continue
-            payload = self._codec(budget).encode(items[members], reported_snr.reshape(-1)[members])
+            codec = self._codec(budget)
+            codec = codec.of_items(members) if isinstance(codec, Itemised) else codec
+            payload = codec.encode(items[members], reported_snr.reshape(-1)[members])
             for member, string in zip(members, payload.strings, strict=True):
                 strings[member] = string
         return Bits(tuple(strings), batch)

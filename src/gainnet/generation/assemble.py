@@ -25,6 +25,8 @@ from gainnet.codecs import (
     RawPixels,
     SeedBasis,
     TextCodec,
+    TransformSeed,
+    TransformWeights,
     UniformQuantizer,
     WebP,
 )
@@ -70,6 +72,7 @@ class Content:
         snrs: equally likely linear SNRs of that bearer.
         block_length: channel uses with one fading gain.
         prompt_bytes: mean length of the prompts.
+        prompts: of the items, which both ends know.
         midway_step: steps that the sampler has taken when a latent is handed over.
     """
 
@@ -79,6 +82,7 @@ class Content:
     snrs: tuple[float, ...]
     block_length: int
     prompt_bytes: float
+    prompts: tuple[str, ...]
     midway_step: int = 0
 
     def matched(self, codec_of: Callable[[float], AnyCodec], default: AnyCodec) -> AnyCodec:
@@ -91,6 +95,13 @@ class Content:
     def basis(self) -> SeedBasis:
         """Principal components that fit the model; raises `ModelError` when there are none."""
         return SeedBasis.load(self.model.name, self.model.sha256)
+
+    def transform_seed(self, prompts: tuple[str, ...] | None) -> AnyCodec:
+        """Transform-coded seeds, told the prompts or not; raises `ModelError` when no weights fit the model."""
+        weights = TransformWeights.load("transform_seed", self.model.sha256)
+        return self.matched(
+            lambda bits: TransformSeed(weights, bits, prompts=prompts), TransformSeed(weights, prompts=prompts)
+        )
 
     def latent_root_mean_square(self) -> float:
         """Of the latents that the model makes; 1 (assumed, as diffusers scales them so) where nobody measured it."""
@@ -113,6 +124,8 @@ CODECS: Mapping[str, Mapping[str, Builder]] = {
         "raw": lambda c: RawAnalog(c.num_channel_uses, scale=c.latent_root_mean_square()),
         "linear": lambda c: LinearCode(c.basis(), c.num_channel_uses or math.ceil(c.model.latent.num_values / 2)),
         "digital": lambda c: c.matched(lambda bits: QuantizedSeed(c.basis(), max_bits=bits), QuantizedSeed(c.basis())),
+        "transform": lambda c: c.transform_seed(None),
+        "transform_prompt": lambda c: c.transform_seed(c.prompts),
         "float32": lambda c: Float32(),
     },
     "midway": {
@@ -272,6 +285,7 @@ def _content(config: GenerationConfig, model: DiffusionModel, network: Network) 
         typical_snrs(link),
         block_length(link),
         sum(len(prompt.encode()) for prompt in config.prompts) / len(config.prompts),
+        tuple(config.prompts),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, final
 
@@ -30,7 +31,7 @@ from gainnet.core.types import Bits, Payload, Size, Spec
 
 MEAN_PADDING_BITS = 4
 MEAN_UNUSED_SHARE = 0.02
-NEAR_ENOUGH = 0.98
+NEAR_ENOUGH = 0.97
 
 
 @final
@@ -75,6 +76,12 @@ class TransformSeed:
         if self.prompts is not None and not self.prompts:
             raise ConfigError("prompts: are empty; give one per item, or None")
 
+    def of_items(self, items: Sequence[int]) -> TransformSeed:
+        """The codec of a smaller batch, made of these items of the whole one, row-major."""
+        if self.prompts is None:
+            return self
+        return replace(self, prompts=tuple(self.prompts[item % len(self.prompts)] for item in items))
+
     def size(self, spec: Spec) -> Size:
         """Bits per item; expects latents of the model that the weights fit."""
         self._check(spec)
@@ -118,31 +125,26 @@ class TransformSeed:
         """One item by itself, since the last digit of a product depends on the size of the batch."""
         if self.max_bits is None:
             return self._quantised(item, self.level, prompt).write()
-        for candidate in self._candidates(item, prompt):
-            string = candidate.write()
-            if 8 * len(string) <= self.max_bits:
-                return string
-        return None
+        return self._finest(item, prompt, self.max_bits)
 
-    def _candidates(self, item: Tensor, prompt: Doubles) -> list[Quantised]:
-        """Levels that seem to fit, the finest first; last what the model expects anyway.
+    def _finest(self, item: Tensor, prompt: Doubles, max_bits: float) -> bytes | None:
+        """The stream of the finest level that fits, or nearly; else of what the model expects anyway, if that fits.
 
         A level's mean length, corrected by how far this item was off at the last one, says where to look next.
         """
-        budget = (self.max_bits or 0) - CRC_BITS
         means = np.array(self.weights.mean_bits if self.prompts is None else self.weights.mean_bits_prompt)
-        low, high, ratio, found = -1, NUM_LEVELS, 1.0, []
-        while high - low > 1 and not (found and found[-1].bits > NEAR_ENOUGH * budget):
-            guess = int(np.searchsorted(ratio * means, budget)) - 1
+        low, high, ratio, best = -1, NUM_LEVELS, 1.0, None
+        while high - low > 1 and not (best and best.bits > NEAR_ENOUGH * (max_bits - STREAM_BITS)):
+            guess = int(np.searchsorted(ratio * means, max_bits - STREAM_BITS)) - 1
             level = min(max(guess, low + 1), high - 1)
             candidate = self._quantised(item, level, prompt)
             ratio = candidate.bits / means[level]
-            if candidate.bits <= budget:
-                low = level
-                found.append(candidate)
+            if _fits(candidate, max_bits):
+                low, best = level, candidate
             else:
                 high = level
-        return [*found[::-1], quantised(self.weights.exact, None, 0, prompt)]
+        string = (best or quantised(self.weights.exact, None, 0, prompt)).write()
+        return string if 8 * len(string) <= max_bits else None
 
     def _quantised(self, item: Tensor, level: int, prompt: Doubles) -> Quantised:
         condition = torch.from_numpy(np.concatenate((anchors_of(level), prompt))).float()[None]
@@ -186,3 +188,10 @@ class TransformSeed:
                 f"transform: the weights are for latents {self.weights.shape.latent}, not {tuple(spec.shape)}; "
                 "train some with gainnet train transform-seed"
             )
+
+
+def _fits(item: Quantised, max_bits: float) -> bool:
+    """Whether a stream keeps a budget; it is written only where its information does not tell."""
+    if item.bits + STREAM_BITS <= max_bits:
+        return True
+    return item.bits + CRC_BITS <= max_bits and 8 * len(item.write()) <= max_bits
