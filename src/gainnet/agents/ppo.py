@@ -95,9 +95,7 @@ class Ppo:
         settings: numbers of the algorithm.
     """
 
-    def __init__(
-        self, actor: nn.Module, critic: nn.Module, after_critic: nn.Module, settings: PpoSettings
-    ) -> None:
+    def __init__(self, actor: nn.Module, critic: nn.Module, after_critic: nn.Module, settings: PpoSettings) -> None:
         self.settings = settings
         self._gaussian = _Gaussian(actor, settings.deviation)
         policy = ProbabilisticTensorDictSequential(
@@ -138,8 +136,8 @@ class Ppo:
         """Some epochs over what was lived; the losses by name and `deviation`.
 
         Args:
-            lived: whole episodes [num_episodes, num_steps, ...]: `observation`, `after` (what was known after the action;
-                the last one's value is 0), `action`, `log_prob`, `reward`.
+            lived: whole episodes [num_episodes, num_steps, ...]: `observation`, `after` (what was known after the
+                action; the last one's value is 0), `action`, `log_prob`, `reward`.
             source: of the order of mini-batches.
             factor: on the learning rate.
         """

@@ -35,7 +35,9 @@ def train_power_control(
     algorithm: Annotated[Algorithm, typer.Option(help="ppo or sac.")] = Algorithm.ppo,
     task: Annotated[
         TaskName,
-        typer.Option(help="equal (Rayleigh), unequal (nested seed, Jakes), decoder (PSNR, Jakes), varied (any fading)."),
+        typer.Option(
+            help="equal (Rayleigh), unequal (nested seed, Jakes), decoder (PSNR, Jakes), varied (any fading)."
+        ),
     ] = TaskName.varied,
     random_seed: Annotated[int, typer.Option(help="Of weights, episodes and draws.")] = 0,
     num_iterations: Annotated[int, typer.Option(help="Times that episodes are played and learned from.")] = 60,

@@ -133,7 +133,7 @@ class GenerationConfig:
         if self.power is not None and self.fading == IDEAL:
             raise ConfigError("power: an ideal link has no fading to follow; choose --fading rayleigh, for example")
         if self.power is not None and (self.report_delay or self.report_error_db):
-            raise ConfigError("power: it follows the true gain of every block; leave report_delay and report_error_db out")
+            raise ConfigError("power: it follows the true gain of a block; leave report_delay and report_error_db out")
         if self.harq not in ("none", "ir"):
             raise ConfigError(f"harq: {self.harq!r} is unknown; choose none or ir")
 

@@ -68,7 +68,8 @@ class Environment:
                     |  <-- power [num_episodes], cut to 0 <= p <= min(peak, energy left)
                   step --> Moment, reward [num_episodes]
 
-    State: gains so far, energy left, blocks left, importance of what is left. Error of a block: $w_t / (1 + p g \gamma)$.
+    State: gains so far, energy left, blocks left, importance of what is left. A block's error is
+    $w_t / (1 + p g \gamma)$.
 
     Args:
         fading: law of the gains.

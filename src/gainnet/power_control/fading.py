@@ -72,8 +72,8 @@ class JakesGains:
 class ShadowedGains:
     r"""Gains of another law times slow log-normal shadowing, as a moving receiver meets it: statistics nobody told.
 
-    In dB a first-order autoregression (Gudmundson 1991) of standard deviation uniform in `deviations_db` and correlation
-    of neighbouring blocks uniform in `correlations`, both drawn per episode.
+    In dB a first-order autoregression (Gudmundson 1991) of standard deviation uniform in `deviations_db` and
+    correlation of neighbouring blocks uniform in `correlations`, both drawn per episode.
 
     Args:
         fast: law of the fast fading.
@@ -131,11 +131,10 @@ class TraceGains:
         return (snr / 10 ** (self.trace.mean_snr_db / 10)).float()[rows]
 
 
+_MOVING = JakesGains((0.003, 0.3), 8)
 FADINGS: dict[str, Fading] = {
     "rayleigh": RayleighGains(),
     "jakes": JakesGains(),
-    "varied": MixedGains(
-        (RayleighGains(), JakesGains((0.003, 0.3), 8), ShadowedGains(JakesGains((0.003, 0.3), 8)), ShadowedGains(RayleighGains()))
-    ),
-}  # fmt: skip
-"""Laws by name; `varied` mixes independent, Doppler-spread and shadowed fading, to learn for statistics nobody knows."""
+    "varied": MixedGains((RayleighGains(), _MOVING, ShadowedGains(_MOVING), ShadowedGains(RayleighGains()))),
+}
+"""Laws by name; `varied` mixes independent, moving and shadowed fading, to learn for statistics that nobody knows."""

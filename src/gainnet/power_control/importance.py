@@ -36,8 +36,8 @@ def measure_importance(out: Path, num_pictures: int = 64, random_seed: int = 0) 
         $c_t = (\mathrm{E}\,\mathrm{MSE}_t - f) / e$,   MSE against the picture of the whole latent
 
     with f where no block is noisy (components beyond the seed are missing) and $e = 0.1$, an MMSE error at 9.5 dB.
-    Weights are $c_t$ over their mean. How well $f + \sum c_t e_t$ tells the error of a picture whose blocks are all noisy
-    is measured on other pictures.
+    Weights are $c_t$ over their mean. How well $f + \sum c_t e_t$ tells the error of a picture whose blocks are all
+    noisy is measured on other pictures.
 
     Args:
         out: file to write, JSON.

@@ -26,7 +26,8 @@ _EPISODES: Final = 2000
 class Static:
     """Constant power: what is left in equal parts.
 
-    >>> float(Static()(Outlook(torch.ones(1), torch.tensor(1.0), torch.tensor(3.0), torch.ones(2), torch.zeros(()), 4.0)))
+    >>> one = torch.tensor(1.0)
+    >>> float(Static()(Outlook(torch.ones(1), one, 3 * one, torch.ones(2), 0 * one, 4.0)))
     1.5
     """
 
@@ -48,8 +49,8 @@ class Greedy:
 class TruncatedInversion:
     r"""Channel inversion above a cut-off: every block that is sent arrives at the same SNR.
 
-    $p = c / g$ for $g \ge g_0$, else 0 (Goldsmith and Varaiya 1997, section IV-C), cut at $P_{\max}$; $c$ spends the mean
-    power over Rayleigh fading, and $g_0$ is the one with the least mean error at the mean SNR.
+    $p = c / g$ for $g \ge g_0$, else 0 (Goldsmith and Varaiya 1997, section IV-C), cut at $P_{\max}$; $c$ spends the
+    mean power over Rayleigh fading, and $g_0$ is the one with the least mean error at the mean SNR.
     """
 
     def __call__(self, outlook: Outlook) -> Tensor:
@@ -90,8 +91,8 @@ class MeanGain:
 class Replanned:
     r"""As `MeanGain`, but later blocks are thought to be worse than the mean, the more so the less noise there is.
 
-    $\bar g = 0.6 (1 + \gamma / 30)^{-0.4}$, read off the tables of the causal optimum for Rayleigh fading of 0 to 20 dB and
-    blocks that matter alike: where noise is small, errors come from fades, so that is what energy is kept for.
+    $\bar g = 0.6 (1 + \gamma / 30)^{-0.4}$, read off the tables of the causal optimum for Rayleigh fading of 0 to 20 dB
+    and blocks that matter alike: where noise is small, errors come from fades, so that is what energy is kept for.
     """
 
     def __call__(self, outlook: Outlook) -> Tensor:
@@ -113,8 +114,8 @@ def powers_at(outlook: Outlook, log_price: Tensor) -> Tensor:
 def replanned_price(outlook: Outlook, later: Tensor) -> Tensor:
     r"""[*batch], multiplier at which the current block and later ones of one gain share the energy, peaks left aside.
 
-    $p_s = \sqrt{w_s / (g_s \gamma)} \Lambda - 1 / (g_s \gamma)$ for the blocks with the largest $w_s g_s$, as many as keep
-    powers positive, $\Lambda = (E + \sum 1 / (g_s \gamma)) / \sum \sqrt{w_s / (g_s \gamma)}$, and $\nu = \Lambda^{-2}$.
+    $p_s = \sqrt{w_s / (g_s \gamma)} \Lambda - 1 / (g_s \gamma)$ for the blocks with the largest $w_s g_s$, as many as
+    keep powers positive, $\Lambda = (E + \sum 1 / (g_s \gamma)) / \sum \sqrt{w_s / (g_s \gamma)}$, and $\nu = \Lambda^{-2}$.
 
     Args:
         outlook: what the sender knows.
@@ -131,7 +132,7 @@ def replanned_price(outlook: Outlook, later: Tensor) -> Tensor:
 
 
 def at_least_spendable(power: Tensor, outlook: Outlook) -> Tensor:
-    """[*batch], power raised to what the blocks after this one could not spend at their peaks, cut to what is allowed."""
+    """[*batch], power raised to what later blocks could not spend at their peaks, cut to what is allowed."""
     least = (outlook.energy - outlook.peak * (outlook.num_left - 1)).clamp_min(0)
     return torch.minimum(power.maximum(least), outlook.energy).clamp(0, outlook.peak)
 

@@ -35,7 +35,7 @@ class Reward(Protocol):
 @final
 @dataclass(frozen=True)
 class LatentReward:
-    """Squared error that was saved against constant power over the same gains, in units of its mean over Rayleigh fading.
+    """Squared error that was saved against constant power over the same gains, over its mean for Rayleigh fading.
 
     What constant power would do does not depend on the policy: it takes luck out of the sum and leaves the best policy
     the best. Sums over an episode of T blocks are in units of the mean error.

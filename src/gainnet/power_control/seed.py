@@ -1,4 +1,4 @@
-"""A seed whose blocks matter less and less: principal components in order, each at unit power, so that power is free."""
+"""A seed whose blocks matter less and less: principal components in order, each at unit power."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ class NestedSeed:
     def __post_init__(self) -> None:
         if not 1 <= 2 * self.num_channel_uses <= self.basis.num_values:
             raise ConfigError(
-                f"num_channel_uses: {self.num_channel_uses} is outside 1 to {self.basis.num_values // 2}, two components each"
+                f"num_channel_uses: {self.num_channel_uses} is outside 1 to {self.basis.num_values // 2}; "
+                "a symbol holds two components"
             )
         if self.num_alike < 1 or self.num_channel_uses % self.num_alike:
             raise ConfigError(f"num_alike: {self.num_channel_uses} symbols do not divide into {self.num_alike} blocks")

@@ -145,7 +145,9 @@ class SacLearner:
         actor, spread = (perceptron(inputs, config.width, 1) for _ in range(2))
         critic = perceptron(inputs + 1, config.width, 1)
         nn.init.uniform_(critic[-1].weight, -0.1, 0.1)
-        self.agent = ContinuousSac(actor, spread, critic, ContinuousSacSettings(config.learning_rate / 6, config.learning_rate))
+        self.agent = ContinuousSac(
+            actor, spread, critic, ContinuousSacSettings(config.learning_rate / 6, config.learning_rate)
+        )
         self.replay = Replay(_REPLAY_STEPS)
 
     def advance(self, moment: Moment, source: torch.Generator, factor: float) -> dict[str, float]:

@@ -190,7 +190,7 @@ class Powered:
         return mean * spend(self.policy, gains, own_snr[..., 0], importance, self.peak, shares), planned
 
     def _importance(self, shares: Tensor, received: Tensor) -> Tensor:
-        """[*batch, num_blocks], weights of mean 1 from powers of blocks over their mean and the SNR of the first block."""
+        """[*batch, num_blocks], weights from powers of blocks over their mean and the SNR of the first block."""
         if self.importance:
             if len(self.importance) < shares.shape[-1]:
                 raise ConfigError(

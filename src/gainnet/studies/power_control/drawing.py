@@ -34,8 +34,8 @@ TITLES = {
     "traces": "the given trace",
 }
 _CONVENTION = (
-    "16 fading blocks, linear MMSE receiver, hard energy budget, peak 4 x mean power; a larger budget at equal noise is a "
-    "larger mean SNR.\nThe same fading for all policies; learned: mean over training seeds, bands from least to most."
+    "16 fading blocks, linear MMSE receiver, hard energy budget, peak 4 x mean power; a larger budget at equal "
+    "noise is a larger mean SNR.\nThe same fading for all policies; learned: mean over training seeds, bands from least to most."
 )
 
 
@@ -54,7 +54,9 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 def _lines(found: pd.DataFrame, names: list[str], column: str, ylabel: str) -> Figure:
     columns = min(3, len(names))
-    figure, axes = panels(-(-len(names) // columns), columns, "Causal power control over the energy budget", _CONVENTION)
+    figure, axes = panels(
+        -(-len(names) // columns), columns, "Causal power control over the energy budget", _CONVENTION
+    )
     for ax, name in zip(axes, names, strict=False):
         for method, (label, colour, line) in LOOKS.items():
             own = found[(found["condition"] == name) & (found["method"] == method)]
@@ -72,7 +74,9 @@ def _lines(found: pd.DataFrame, names: list[str], column: str, ylabel: str) -> F
 
 def _map(shown: pd.DataFrame) -> Figure:
     methods = [name for name in LOOKS if name in set(shown["method"])]
-    note = f"Mean SNR {shown['snr_db'].iloc[0]:g} dB, 8 of 16 blocks left; one line per energy that is left for a block."
+    note = (
+        f"Mean SNR {shown['snr_db'].iloc[0]:g} dB, 8 of 16 blocks left; one line per energy that is left for a block."
+    )
     figure, axes = panels(1, len(methods), "What is sent, over gain and energy left", note)
     for ax, method in zip(axes, methods, strict=True):
         own = shown[shown["method"] == method]

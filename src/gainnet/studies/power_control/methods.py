@@ -97,7 +97,8 @@ def _decoded(case: Case, gallery: Gallery, num_pictures: int, policy_of: object)
 def _point(case: Case, config: Mapping[str, object]) -> dict[str, float | None]:
     """A point of the learning curve that the training run wrote down."""
     curve, columns = config["curve"], config["curve_columns"]
-    assert isinstance(curve, list) and isinstance(columns, list)
+    assert isinstance(curve, list)
+    assert isinstance(columns, list)
     index = int(str(case.values["point"]))
     if index >= len(curve):
         return {"num_episodes": None, "gain_over_static_db": None}

@@ -17,7 +17,7 @@ OPPONENTS = (*RULES, *PROGRAMMED)
 CONDITIONS = ("equal", *DIFFERENCES)
 METRIC_NAMES = (
     *(f"share_of_causal_gain.{snr:g}db" for snr in SHARES_DB),
-    *(f"share_of_causal_gain.{snr:g}db.{which}" for snr in SHARES_DB for which in (*LEARNED, "half_width", "replanned")),
+    *(f"share_of_causal_gain.{snr:g}db.{x}" for snr in SHARES_DB for x in (*LEARNED, "half_width", "replanned")),
     "learned_minus_static_db.min",
     *(f"learned_minus_best_causal_db.{name}" for name in DIFFERENCES),
     *(f"causal_gain_db.{snr:g}db" for snr in (0, 5, 10, 15, 20)),
@@ -29,7 +29,7 @@ METRIC_NAMES = (
 def gains(table: pd.DataFrame) -> pd.DataFrame:
     """One row per condition, SNR, method and training seed: the gain over static power, mean over random seeds."""
     played = table[table["condition"].isin(CONDITIONS)].copy()
-    played["snr_db"] = played["snr_db"].fillna(played["mean_snr_db"] if "mean_snr_db" in played else 0.0)
+    played["snr_db"] = played["snr_db"].fillna(played.get("mean_snr_db", 0.0))
     played["training_seed"] = played["training_seed"].fillna(-1)
     keys = ["condition", "snr_db", "method", "training_seed"]
     return played.groupby(keys, as_index=False)[["gain_over_static_db", "quality_db"]].mean()
@@ -51,7 +51,10 @@ def _metrics(table: pd.DataFrame, found: pd.DataFrame) -> Iterator[tuple[str, fl
     best = best_algorithm(found)
     if best is not None:
         learned = found[found["method"] == best]
-        yield "learned_minus_static_db.min", float(learned.groupby(["condition", "snr_db"])["gain_over_static_db"].mean().min())
+        yield (
+            "learned_minus_static_db.min",
+            float(learned.groupby(["condition", "snr_db"])["gain_over_static_db"].mean().min()),
+        )
         for condition in DIFFERENCES:
             yield f"learned_minus_best_causal_db.{condition}", _difference(found[found["condition"] == condition])
     if "energy_most" in table and table["energy_most"].notna().any():
@@ -85,7 +88,7 @@ def best_algorithm(found: pd.DataFrame) -> str | None:
 
 
 def _difference(found: pd.DataFrame) -> float | None:
-    """Learned gain (best algorithm, mean over training seeds) over that of the best rule at each SNR, mean over SNRs."""
+    """Learned gain (mean over training seeds) over that of the best rule at each SNR, mean over SNRs."""
     learned = found[found["method"].isin(LEARNED)].groupby(["snr_db", "method"])["gain_over_static_db"].mean()
     rules = found[found["method"].isin(OPPONENTS)].groupby("snr_db")["gain_over_static_db"].max()
     if learned.empty or rules.empty:
