@@ -23,6 +23,7 @@ from gainnet.cli import (
     train_power,
     train_seed_codec,
     train_summaries,
+    train_transform_seed,
     trust,
 )
 from gainnet.core.errors import GainnetError
@@ -48,7 +49,16 @@ app.add_typer(trust.app, name="trust")
 _INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended."""
 
-__all__ = ["app", "main", "train_checker", "train_orchestration", "train_power", "train_seed_codec", "train_summaries"]
+__all__ = [
+    "app",
+    "main",
+    "train_checker",
+    "train_orchestration",
+    "train_power",
+    "train_seed_codec",
+    "train_summaries",
+    "train_transform_seed",
+]
 
 
 def main() -> None:

@@ -185,8 +185,8 @@ def assemble(config: GenerationConfig, model: DiffusionModel, network: Network) 
     sent = {kind: names[kind] for kind, codec in codecs.items() if any(codec is other for other in used)}
     _check_use(config, sent)
     if config.power is not None and not any(codec.emits is Symbols for codec in used):
-        content = next((f"{kind}={name}" for kind, name in sent.items() if kind != "prompt"), "nothing")
-        raise ConfigError(f"power: it needs symbols, and {content} sends bits; choose another codec or leave power out")
+        carried = next((f"{kind}={name}" for kind, name in sent.items() if kind != "prompt"), "nothing")
+        raise ConfigError(f"power: it needs symbols, and {carried} sends bits; choose another codec or leave power out")
     return (plan if config.deadline_s is None else within(plan, config.deadline_s)), sent
 
 

@@ -39,7 +39,7 @@ from gainnet.training.muon import Muon
 from gainnet.training.seed_latents import SHARD_SIZE, SeedLatents, make_seed_latents
 
 Decode = Callable[[Tensor], Tensor]
-STAGES = ("latents", "pictures")
+STAGES = ("latents", "pictures", "finish")
 LEAST_WEIGHT, WEIGHT_OCTAVES = 1e4, 9.0
 SMALLEST_LOG2, LARGEST_LOG2, NOISY_LOG2 = -4.0, 8.0, -3.2
 SQRT_HALF, SMALLEST_MASS = math.sqrt(0.5), 1e-9
@@ -84,7 +84,7 @@ class TransformTraining:
         num_held_out: of them, the last ones, for measuring only.
         num_renders: encoded renders of scenes, a multiple of 40; for the scenes model alone.
         latents_random_seed: of captions, noise and scenes.
-        lengths: of the stage on latents and of that through the decoder.
+        lengths: of the stage on latents and of the two through the decoder, the second at a high rate again.
         square: side of the square of the latent that is decoded in a step.
         num_measured: latents by which lengths and errors are measured, seen ones and held-out ones.
         checkpoint_every: steps between checkpoints.
@@ -95,7 +95,11 @@ class TransformTraining:
     num_held_out: int = 10
     num_renders: int = 24000
     latents_random_seed: int = 7
-    lengths: tuple[StageLength, StageLength] = (StageLength(300, share_generated=0.6), StageLength(1900))
+    lengths: tuple[StageLength, StageLength, StageLength] = (
+        StageLength(300, share_generated=0.6),
+        StageLength(1900),
+        StageLength(950),
+    )
     square: int = 8
     num_measured: int = 200
     checkpoint_every: int = 50
@@ -108,7 +112,7 @@ PRESETS = {
         num_shards=2,
         num_held_out=1,
         num_renders=40,
-        lengths=(StageLength(6, 4), StageLength(4, 4)),
+        lengths=(StageLength(6, 4), StageLength(4, 4), StageLength(2, 4)),
         num_measured=2,
         checkpoint_every=4,
         shape=TransformShape(
@@ -354,10 +358,8 @@ def train_transform_seed(
     examples = Examples.of(seen, render_latents(model, num_renders, training.latents_random_seed), vocabulary)
     network = build_network(training, model, examples, vocabulary, random_seed)
     decode = partial(_picture, model)
-    distortions: tuple[Distortion, Distortion] = (
-        latent_error,
-        PictureError(decode, network.shape.latent, min(training.square, *network.shape.latent[1:])),
-    )
+    picture = PictureError(decode, network.shape.latent, min(training.square, *network.shape.latent[1:]))
+    distortions: tuple[Distortion, ...] = (latent_error, picture, picture)
     for name, distortion, length in zip(STAGES, distortions, training.lengths, strict=True):
         stage = TransformStage(name, network, examples, distortion, length, random_seed)
         network.load_state_dict(train(stage, out / "stages" / name, training.checkpoint_every, progress))
