@@ -15,6 +15,7 @@ COLOUR_OF_RULE = {
     "mean": GREY, "median": BLUE, "trimmed_mean": GREEN, "krum": SKY, "multi_krum": ORANGE, "masked_mean": RED,
     "masked_median": PURPLE,
 }  # fmt: skip
+MARK_OF_CODEC = {"float32": ("o", BLUE), "float16": ("v", SKY), "int8": ("s", GREEN), "top_k": ("D", PURPLE)}
 FLOOR = -0.5
 """Below this a share is drawn here: it says no more than that the model became worse."""
 
@@ -53,7 +54,7 @@ def _learning(attacked: pd.DataFrame, private: pd.DataFrame) -> Figure:
         spread = [kept["mean"] - kept["min"], kept["max"] - kept["mean"]]
         axes[0].errorbar(x, kept["mean"], spread, fmt="o", color=COLOUR_OF_RULE[rule], label=rule.replace("_", " "))
     axes[0].axhline(0.9, color=GREY, linewidth=0.8, linestyle=":")
-    axes[0].set(ylabel="share kept", ylim=(FLOOR - 0.05, 1.15))
+    axes[0].set(ylabel="share kept", ylim=(FLOOR - 0.05, 1.3))
     axes[0].set_xticks(range(len(attacks)), [attack.replace("_", " ") for attack in attacks])
     for level, colour in (("client", BLUE), ("example", ORANGE)):
         rows = private[private["level"] == level]
@@ -61,7 +62,7 @@ def _learning(attacked: pd.DataFrame, private: pd.DataFrame) -> Figure:
             kept = rows.groupby("num_clients")["kept"].agg(["mean", "min", "max"]).clip(lower=FLOOR)
             spread = [kept["mean"] - kept["min"], kept["max"] - kept["mean"]]
             axes[1].errorbar(kept.index, kept["mean"], spread, fmt="o-", color=colour, label=f"{level}s hidden")
-    axes[1].set(xscale="log", xlabel="clients", ylim=(FLOOR - 0.05, 1.15))
+    axes[1].set(xscale="log", xlabel="clients", ylim=(FLOOR - 0.05, 1.3))
     legend_below(axes, 4)
     return figure
 
@@ -73,8 +74,9 @@ def _reconstruction(rows: pd.DataFrame) -> Figure:
     )
     figure, axes = panels(1, 2, "What a curious edge reads off activations", note)
     quiet = rows[rows["noise"] == 0.0].groupby(["cut", "codec"])["recovered"].mean().unstack("codec")
-    for codec, marker in zip(quiet.columns, "osvDPX", strict=False):
-        axes[0].plot(quiet.index, quiet[codec], marker, label=codec, fillstyle="none", markersize=9)
+    for codec, (marker, colour) in MARK_OF_CODEC.items():
+        if codec in quiet.columns:
+            axes[0].plot(quiet.index, quiet[codec], marker, color=colour, label=codec, fillstyle="none", markersize=9)
     axes[0].set(ylabel="share of tokens recovered", ylim=(0, 1.05))
     axes[0].tick_params(axis="x", rotation=20)
     noisy = rows[rows["codec"] == "float32"]
