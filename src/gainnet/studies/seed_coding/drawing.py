@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 HIGHEST_DRAWN_DB: Final = 48.0
 FADINGS: Final = {"awgn": "AWGN", "rayleigh": "Rayleigh, blocks of 256", "rayleigh_fast": "Rayleigh, blocks of 16"}
+SNRS_DB_OF_FADING: Final = {"awgn": RATE_SNRS_DB, "rayleigh": (0, 10, 20)}
 JUDGES: Final = {
     "ssim": "SSIM",
     "prompt_fidelity": "prompt fidelity",
@@ -60,15 +61,16 @@ def _over_snr(rows: pd.DataFrame, note: str) -> Figure:
 
 
 def _over_uses(told: pd.DataFrame, note: str) -> Figure:
-    fadings = [name for name in ("awgn", "rayleigh") if name in set(told["fading"])]
-    snrs_db = [snr for snr in RATE_SNRS_DB if snr in set(told["snr_db"])] or sorted(set(told["snr_db"]))[:1]
-    figure, axes = panels(len(fadings), len(snrs_db), "PSNR over channel uses per picture", note)
-    for ax, (fading, snr_db) in zip(axes, [(f, s) for f in fadings for s in snrs_db], strict=True):
+    fadings = [name for name in SNRS_DB_OF_FADING if name in set(told["fading"])]
+    figure, axes = panels(len(fadings), len(RATE_SNRS_DB), "PSNR over channel uses per picture", note)
+    drawn = [(fading, snr_db) for fading in fadings for snr_db in SNRS_DB_OF_FADING[fading]]
+    for ax, (fading, snr_db) in zip(axes, drawn, strict=True):
         plot(ax, told[(told["fading"] == fading) & (told["snr_db"] == snr_db)], "num_channel_uses_sent", "psnr_db")
-        ax.axhline(TARGET_PSNR_DB, color=GREY, linewidth=0.8)
-        ax.set_xscale("log", base=2)
         ax.set(title=f"{FADINGS[fading]}, {snr_db:g} dB", xlabel="channel uses per picture", ylabel="PSNR in dB")
-        ax.xaxis.set_major_formatter(lambda x, position: f"{x / 1024:g}k" if x >= 1024 else f"{x:g}")
+        if ax.has_data():
+            ax.axhline(TARGET_PSNR_DB, color=GREY, linewidth=0.8)
+            ax.set_xscale("log", base=2)
+            ax.xaxis.set_major_formatter(lambda x, position: f"{x / 1024:g}k" if x >= 1024 else f"{x:g}")
     return _finished(figure, axes)
 
 

@@ -96,7 +96,8 @@ class SeedCodingConfig:
         methods: which run.
         fadings: awgn; rayleigh in blocks of 256 uses; rayleigh_fast in blocks of 16, so that a seed sees many.
         snrs_db: mean received Es/N0 without fading, of methods that cost little.
-        coarse_snrs_db: of all others, and under fading.
+        coarse_snrs_db: of all others.
+        fading_snrs_db: of all methods under fading.
         nums_channel_uses: complex uses of one seed.
         nums_channel_uses_pictures: of one coded picture.
         rate_snrs_db: SNRs without fading at which `uses_for_30db` is measured.
@@ -116,6 +117,7 @@ class SeedCodingConfig:
     fadings: Annotated[tuple[Fading, ...], Field(min_length=1)]
     snrs_db: Annotated[tuple[SnrDb, ...], Field(min_length=1)]
     coarse_snrs_db: Annotated[tuple[SnrDb, ...], Field(min_length=1)]
+    fading_snrs_db: Annotated[tuple[SnrDb, ...], Field(min_length=1)]
     nums_channel_uses: Annotated[tuple[Budget, ...], Field(min_length=1)]
     nums_channel_uses_pictures: tuple[Budget, ...]
     rate_snrs_db: tuple[SnrDb, ...]
@@ -127,6 +129,12 @@ class SeedCodingConfig:
     model: str = "scenes"
     seed_codec: str = "scenes"
     transform_seed: str = "transform_seed"
+
+    def snrs_db_of(self, method: str, fading: str) -> tuple[float, ...]:
+        """A grid of 1 dB where that costs little."""
+        if fading != "awgn":
+            return self.fading_snrs_db
+        return self.snrs_db if method in ON_FINE_GRID else self.coarse_snrs_db
 
     def uses_of(self, method: str) -> tuple[int, ...]:
         """Budgets of a method; raw fits into those alone that hold every value once, or a whole number of times."""
@@ -161,8 +169,7 @@ def cases(config: SeedCodingConfig) -> Iterator[Case]:
 def quality(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
     """Every method over SNR, uses and fading."""
     for fading, method in product(config.fadings, config.runs((*ANALOG, *DIGITAL_SEEDS, *PICTURES, OPTA))):
-        fine = fading == "awgn" and method in ON_FINE_GRID
-        points = tuple(product(config.snrs_db if fine else config.coarse_snrs_db, config.uses_of(method)))
+        points = tuple(product(config.snrs_db_of(method, fading), config.uses_of(method)))
         for bearer, (snr_db, uses) in product(_bearers(method, fading), points):
             yield _case(method, bearer, snr_db, uses, random_seed, fading=fading)
 
