@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from test_runner import TOY_NAME, own_settings, wait_for_lines
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, MissingExtraError
 from gainnet.studies import make_engine, run_study
 
 # Ray leaves pipes and processes of its own to the garbage collector.
@@ -32,6 +32,13 @@ def test_engines_that_cannot_be_are_refused() -> None:
         make_engine("process", 2)
     with pytest.raises(ConfigError, match="num_workers: 0 workers finish nothing"):
         make_engine("ray", 0)
+
+
+def test_without_ray_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"ray is not installed; run: pip install 'gainnet\[engines\]'"):
+        run_study(TOY_NAME, "quick", tmp_path, engine=make_engine("ray"))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

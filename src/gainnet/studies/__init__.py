@@ -28,7 +28,7 @@ from gainnet.studies.presets import PRESETS, as_json, load_config
 from gainnet.studies.prompt_fidelity import PROMPT_FIDELITY
 from gainnet.studies.protocols import PROTOCOLS_STUDY
 from gainnet.studies.results import RunFolder
-from gainnet.studies.runner import DEFAULT_OUT, IN_PROCESS, Progress, StudyResult, silent
+from gainnet.studies.runner import DEFAULT_OUT, HERE, Progress, StudyResult, silent
 from gainnet.studies.runner import draw_figures as _draw
 from gainnet.studies.runner import run_study as _run
 from gainnet.studies.seed_coding import SEED_CODING
@@ -140,7 +140,7 @@ def run_study(
     out: Path = DEFAULT_OUT,
     progress: Progress = silent,
     resume: bool = True,
-    engine: Engine = IN_PROCESS,
+    engine: Engine = HERE,
     changes: Mapping[str, Any] | None = None,
 ) -> StudyResult:
     """Runs a study by name, or goes on where it was stopped; see `runner.run_study`.

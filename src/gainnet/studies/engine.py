@@ -36,7 +36,7 @@ class Engine(Protocol):
 
 @final
 @dataclass(frozen=True)
-class InProcess:
+class OneByOne:
     """One case after the other, here."""
 
     @contextmanager
@@ -56,7 +56,7 @@ def make_engine(name: str, num_workers: int | None = None) -> Engine:
         ConfigError: an unknown name, or workers where there are none.
 
     >>> make_engine("process")
-    InProcess()
+    OneByOne()
     """
     if name == "ray":
         from gainnet.studies.ray_engine import RayEngine
@@ -66,4 +66,4 @@ def make_engine(name: str, num_workers: int | None = None) -> Engine:
         raise unknown_name("engine", name, ENGINES)
     if num_workers is not None:
         raise ConfigError("num_workers: the engine process has one; leave it out or choose the engine ray")
-    return InProcess()
+    return OneByOne()

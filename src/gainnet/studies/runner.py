@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 
 from gainnet.core.errors import ConfigError, GainnetError
 from gainnet.core.files import check_writable, write_whole
-from gainnet.studies.engine import Engine, Evaluate, InProcess
+from gainnet.studies.engine import Engine, Evaluate, OneByOne
 from gainnet.studies.journal import Journal, journal
 from gainnet.studies.presets import as_json, load_config
 from gainnet.studies.results import SCHEMA_VERSION, RunFolder, commit, config_hash, damaged, versions
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT_OUT = Path("out/studies")
-IN_PROCESS = InProcess()
+HERE = OneByOne()
 
 
 class Progress(Protocol):
@@ -72,7 +72,7 @@ def run_study(
     progress: Progress = silent,
     resume: bool = True,
     source: str | None = None,
-    engine: Engine = IN_PROCESS,
+    engine: Engine = HERE,
     changes: Mapping[str, Any] | None = None,
 ) -> StudyResult:
     """The study's table, metrics and figures; cases that an earlier attempt finished are not run again.
