@@ -130,7 +130,8 @@ class Ppo:
         """Actions [*batch, num_actions] drawn from the policy and their log-probabilities [*batch]."""
         mean, deviation = self._gaussian(observation)
         action = mean + deviation * torch.randn(mean.shape, generator=source)
-        return action, _IndependentNormal(mean, deviation).log_prob(action)
+        log_prob: Tensor = _IndependentNormal(mean, deviation).log_prob(action)  # type: ignore[no-untyped-call]
+        return action, log_prob
 
     def update(self, lived: dict[str, Tensor], source: torch.Generator, factor: float = 1.0) -> dict[str, float]:
         """Some epochs over what was lived; the losses by name and `deviation`.
@@ -202,13 +203,13 @@ class Ppo:
         states: dict[int, dict[str, Tensor]] = {}
         for name, x in tensors.items():
             if name.startswith("optimizer."):
-                index, key = name.split(".")[1:]
-                states.setdefault(int(index), {})[key] = x
+                number, key = name.split(".")[1:]
+                states.setdefault(int(number), {})[key] = x
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": states, "param_groups": groups})
 
 
-class _IndependentNormal(torch.distributions.Independent):
+class _IndependentNormal(torch.distributions.Independent):  # type: ignore[type-arg]
     """Normal actions of independent entries; TorchRL builds it from `loc` and `scale`."""
 
     def __init__(self, loc: Tensor, scale: Tensor) -> None:

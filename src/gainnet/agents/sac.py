@@ -141,7 +141,8 @@ class ContinuousSac:
         """[*batch, num_actions], actions drawn from the policy, in (-1, 1)."""
         with self.loss.actor_network_params.to_module(self.loss.actor_network):
             mean, deviation = self.loss.actor_network[0].module(observation)
-        return (mean + deviation * torch.randn(mean.shape, generator=source)).tanh()
+        action: Tensor = (mean + deviation * torch.randn(mean.shape, generator=source)).tanh()
+        return action
 
     def update(self, batch: dict[str, Tensor], factor: float = 1.0) -> dict[str, float]:
         """One step of actor and critics; the losses by name and `entropy`.

@@ -89,7 +89,8 @@ class _Pictures:
         noise = self.random.complex_normal((NUM_CHANNEL_USES,), "noise")
         arrived = Symbols(gain * sent.values + noise, gain + 0j, torch.ones_like(gain))
         images = decoded(model, code.decode(arrived, Spec(tuple(self.latents.shape[1:]))))
-        return (images - self.images).double().square().flatten(1).mean(-1)
+        errors: Tensor = (images - self.images).double().square().flatten(1).mean(-1)
+        return errors
 
 
 def _check(
@@ -116,7 +117,8 @@ def encoded_scenes(model: DiffusionModel, num: int, random_seed: int, start: int
     pictures = render(draw_scenes(num, stream(random_seed, "power importance", start)))
     coded = vae.encode(2 * pictures.to(vae.device, vae.dtype) - 1)
     latents: Tensor = coded.latents if hasattr(coded, "latents") else coded.latent_dist.mean
-    return (latents * vae.config.scaling_factor).float().cpu()
+    scaled: Tensor = (latents * vae.config.scaling_factor).float().cpu()
+    return scaled
 
 
 def decoded(model: DiffusionModel, latents: Tensor) -> Tensor:

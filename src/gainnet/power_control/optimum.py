@@ -245,4 +245,5 @@ def _best_power(later: _Curves, energy: Tensor, received: Tensor, importance: Te
 
 def _stationary(chain: Chain) -> Tensor:
     """[num_nodes], distribution that the chain keeps."""
-    return torch.linalg.matrix_power(chain.transition, 256)[0]
+    kept: Tensor = torch.linalg.matrix_power(chain.transition, 256)
+    return kept[0]

@@ -112,10 +112,11 @@ def powers_at(outlook: Outlook, log_price: Tensor) -> Tensor:
 
 
 def replanned_price(outlook: Outlook, later: Tensor) -> Tensor:
-    r"""[*batch], multiplier at which the current block and later ones of one gain share the energy, peaks left aside.
+    r"""[*batch], multiplier at which the current block and later ones of one gain share the energy, without peaks.
 
     $p_s = \sqrt{w_s / (g_s \gamma)} \Lambda - 1 / (g_s \gamma)$ for the blocks with the largest $w_s g_s$, as many as
-    keep powers positive, $\Lambda = (E + \sum 1 / (g_s \gamma)) / \sum \sqrt{w_s / (g_s \gamma)}$, and $\nu = \Lambda^{-2}$.
+    keep powers positive, $\Lambda = (E + \sum 1 / (g_s \gamma)) / \sum \sqrt{w_s / (g_s \gamma)}$, and
+    $\nu = \Lambda^{-2}$.
 
     Args:
         outlook: what the sender knows.

@@ -48,21 +48,28 @@ class LatentReward:
 @final
 @dataclass(frozen=True)
 class PictureReward:
-    r"""PSNR that a picture gains against constant power over the same gains, in dB, when the last block is there.
+    r"""PSNR that a picture gains against constant power over the same gains, in dB, told block by block.
 
-    $10 \log_{10} \frac{f + \sum_t w_t e_t^{static}}{f + \sum_t w_t e_t}$, the importances $w_t$ and the floor $f$ (what
-    was never sent) fitted to pictures of the real decoder; see `PictureError`.
+    $\Phi_t = 10 \log_{10} \frac{f + \sum_{s \le t} w_s e_s^{static} + r_t}{f + \sum_{s \le t} w_s e_s + r_t}$, the
+    reward is $\Phi_t - \Phi_{t-1}$, which adds up to $\Phi_T$, the gain of the whole picture. Weights $w_t$ and floor f
+    (what was never sent) are measured with the real decoder, see `measure_importance`; $r_t$, what blocks to come would
+    add at constant power on average, is 0 at the end and only shapes the reward (Ng, Harada and Russell 1999).
 
     Args:
         floor: $f$ >= 0, in the units of the weights.
+        num_blocks: T, of mean weight 1.
     """
 
     floor: float
+    num_blocks: int = 16
 
     def __call__(self, error: Tensor, static_error: Tensor, snr: Tensor, over: bool) -> Tensor:
-        if not over:
-            return torch.zeros_like(snr)
-        return 10 * ((self.floor + static_error.sum(-1)) / (self.floor + error.sum(-1))).log10()
+        now = self._gain_db(error, static_error, snr)
+        return now - self._gain_db(error[..., :-1], static_error[..., :-1], snr)
+
+    def _gain_db(self, error: Tensor, static_error: Tensor, snr: Tensor) -> Tensor:
+        rest = self.floor + (self.num_blocks - error.shape[-1]) * static_mean_error(snr)
+        return 10 * ((rest + static_error.sum(-1)) / (rest + error.sum(-1))).log10()
 
 
 def static_mean_error(snr: Tensor) -> Tensor:

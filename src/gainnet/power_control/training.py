@@ -107,8 +107,8 @@ class PpoLearner:
     def __init__(self, task: Task, config: TrainingConfig) -> None:
         inputs = len(task.features)
         self.task, self.env = task, task.environment()
-        networks = (perceptron(inputs, config.width, 1) for _ in range(3))
-        self.agent = Ppo(*networks, PpoSettings(rate=config.learning_rate))
+        actor, critic, after = (perceptron(inputs, config.width, 1) for _ in range(3))
+        self.agent = Ppo(actor, critic, after, PpoSettings(rate=config.learning_rate))
 
     def advance(self, moment: Moment, source: torch.Generator, factor: float) -> dict[str, float]:
         rows: list[dict[str, Tensor]] = []
@@ -144,7 +144,7 @@ class SacLearner:
         self.task, self.env = task, task.environment()
         actor, spread = (perceptron(inputs, config.width, 1) for _ in range(2))
         critic = perceptron(inputs + 1, config.width, 1)
-        nn.init.uniform_(critic[-1].weight, -0.1, 0.1)
+        nn.init.uniform_(list(critic.parameters())[-2], -0.1, 0.1)
         self.agent = ContinuousSac(
             actor, spread, critic, ContinuousSacSettings(config.learning_rate / 6, config.learning_rate)
         )

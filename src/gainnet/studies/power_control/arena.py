@@ -42,7 +42,7 @@ FADING_OF = {
     "traces": "varied",
 }
 """Law of the gains of a condition; for traces the one that everybody prepares for."""
-_RULES = {
+_RULES: dict[str, PowerPolicy] = {
     "static": Static(),
     "greedy": Greedy(),
     "truncated_inversion": TruncatedInversion(),

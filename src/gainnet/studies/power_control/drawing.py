@@ -34,8 +34,8 @@ TITLES = {
     "traces": "the given trace",
 }
 _CONVENTION = (
-    "16 fading blocks, linear MMSE receiver, hard energy budget, peak 4 x mean power; a larger budget at equal "
-    "noise is a larger mean SNR.\nThe same fading for all policies; learned: mean over training seeds, bands from least to most."
+    "16 fading blocks, linear MMSE receiver, hard energy budget, peak 4 x mean power; a larger budget at equal noise\n"
+    "is a larger mean SNR. The same fading for all; learned: mean over training seeds, bands from least to most."
 )
 
 

@@ -51,6 +51,7 @@ class Gallery:
         gains = self.channel.block_gains(self.channel.first_gain(random), NUM_BLOCKS, random).abs().square()
         return Episodes(gains, torch.full((num,), db_to_linear(snr_db)), torch.ones(num, NUM_BLOCKS))
 
+    @torch.no_grad()
     def sent(self, policy: PowerPolicy, snr_db: float, num: int, random_seed: int) -> tuple[Tensor, float]:
         """PSNR of every picture [num] in dB against the picture that was not sent, and their mean squared error."""
         latents, originals = _originals(self, num, random_seed)
