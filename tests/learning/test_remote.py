@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from gainnet.learning.config import LearnConfig
 from gainnet.learning.costs import whole_step_cost
 from gainnet.learning.exchange import file_of, tensors_of
 from gainnet.learning.fedavg import FedAvg
+from gainnet.learning.flower.folder import write_app
 from gainnet.learning.flower.settings import AppSettings, config_of
 from gainnet.learning.fpl import Fpl
 from gainnet.learning.payloads import to_bytes
@@ -109,7 +111,9 @@ def test_a_file_with_other_values_is_refused(content: torch.Tensor) -> None:
 
 def test_settings_survive_the_table_of_flower(tmp_path: Path) -> None:
     settings = AppSettings(LearnConfig("lora", rank=4, skew=math.inf, domains=("oncology",)), str(tmp_path), 5.0)
-    assert AppSettings.of_table(settings.to_table()) == settings
+    write_app(tmp_path, settings)
+    written = tomllib.loads((tmp_path / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
+    assert AppSettings.of_table(written) == settings
     with pytest.raises(ConfigError, match="colour: unknown field"):
         config_of({"colour": 1})
     with pytest.raises(ConfigError, match=r"rounds: .* got 'many'"):

@@ -20,20 +20,21 @@ import torch
 from gainnet.codecs.activations import Int8, TopK
 from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.raw import Float32
-from gainnet.core.errors import PayloadError, PlanError
+from gainnet.core.errors import ConfigError, PayloadError, PlanError
 from gainnet.core.randomness import Random
+from gainnet.core.types import NodeId
 from gainnet.learning.algorithm import State
 from gainnet.learning.certificates import write_certificates
 from gainnet.learning.clients import LocalTraining
-from gainnet.learning.config import LearnConfig, learn
+from gainnet.learning.config import LearnConfig, learn, open_model
 from gainnet.learning.costs import split_step_cost
 from gainnet.learning.cut import Cut
 from gainnet.learning.fsl import AveragedEdge, Fsl, SharedEdge
 from gainnet.learning.payloads import KINDS, PRIVATE
 from gainnet.learning.stream import allowed_on, listening, over_streams, serve_turns
-from gainnet.learning.streamed import serve
+from gainnet.learning.streamed import _own, join, serve
 from gainnet.learning.wire import LENGTH, Wire
-from gainnet.models.language import small_decoder, word_tokenizer
+from gainnet.models.language import pack, small_decoder, word_tokenizer
 from gainnet.network import Network
 from gainnet.radio import IdealLink
 
@@ -193,6 +194,39 @@ def test_only_kinds_that_are_allowed_cross() -> None:
         Wire(theirs, KINDS).send("labels", {"labels": torch.zeros(1, 2)}, Float32())
         with pytest.raises(PayloadError, match="'labels' came in the place of 'activations'"):
             Wire(ours, PRIVATE).receive("activations", Float32())
+
+
+@pytest.mark.slow
+def test_labels_leave_a_device_only_when_it_says_so(tmp_path: Path) -> None:
+    small_decoder(16, 1, 2).save_pretrained(tmp_path / "model")
+    word_tokenizer().save_pretrained(tmp_path / "model")
+    model = str(tmp_path / "model")
+    config = LearnConfig("fsl", cut="embedding_only", model=model, clients=1, rounds=1, num_texts=12, row_length=24)
+    write_certificates(tmp_path, devices=("device_0",))
+    told: list[str] = []
+
+    def refuse(port: int) -> None:
+        try:
+            join("127.0.0.1", port, tmp_path, "device_0", None, False, 60.0)
+        except ConfigError as error:
+            told.append(str(error))
+
+    with listening("127.0.0.1", 0) as listener:
+        device = threading.Thread(target=refuse, args=(listener.getsockname()[1],), daemon=True)
+        device.start()
+        with pytest.raises(ConfigError, match="device_0 left before the first round"):
+            serve(config, listener, tmp_path, 60.0)
+        device.join(60.0)
+    assert told == ["cut: embedding_only takes the labels off this device; allow it or cut as u_shape"]
+
+
+def test_a_device_may_bring_its_own_text(tmp_path: Path) -> None:
+    lines = [f"aspirin lowered pain in trial {number} ." for number in range(40)]
+    (tmp_path / "own.txt").write_text("\n".join(lines))
+    config = LearnConfig("fsl", row_length=24)
+    client = _own(None, config, NodeId("device_7"), tmp_path / "own.txt")  # type: ignore[arg-type]
+    assert client.name == "device_7"
+    assert torch.equal(client.rows, pack(lines[:36], open_model("abstracts")[1], 24))
 
 
 @pytest.mark.slow

@@ -142,8 +142,11 @@ def _run(
 
 def _introduced(name: NodeId, wire: Wire, config: LearnConfig) -> Client:
     """A client as the edge knows it: how many rows it has, and none of what stands in them."""
-    wire.tell({"config": asdict(config)})
-    num_rows = wire.told().get("num_rows")
+    try:
+        wire.tell({"config": asdict(config)})
+        num_rows = wire.told().get("num_rows")
+    except OSError as error:
+        raise ConfigError(f"clients: {name} left before the first round ({error}); see what it says") from None
     if not isinstance(num_rows, int) or num_rows < 1:
         raise PayloadError(f"stream: {name} has {num_rows} rows")
     return Client(name, torch.zeros(1, dtype=torch.long).expand(num_rows, config.row_length))
