@@ -67,8 +67,8 @@ class Fpl:
     _models: dict[int, Any] = field(default_factory=dict, init=False, repr=False)
 
     def init(self, random: Random) -> State:
-        """What PEFT starts with: it changes little or nothing."""
-        return values_of_adapter(self._model(self.size))
+        """What PEFT starts with, whatever was trained before: it changes little or nothing."""
+        return values_of_adapter(attach(self.model, self.form, self.size))
 
     def round(self, state: State, clients: Sequence[Client], random: Random) -> tuple[State, Report]:
         """As `Algorithm.round`.
