@@ -1,0 +1,122 @@
+"""The learned seed codec: latents to complex symbols and back, one network for every size and SNR."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from gainnet.codecs.linear import reported_snr_of
+from gainnet.codecs.raw import batch_of
+from gainnet.codecs.seed_codec.network import Received, Told, to_dimensions
+from gainnet.codecs.seed_codec.weights import FEWEST_USES, SeedWeights
+from gainnet.core.errors import ConfigError
+from gainnet.core.types import Payload, Size, Spec, Symbols
+
+
+@final
+@dataclass(frozen=True)
+class SeedCodec:
+    r"""Joint source-channel coding of a latent, learned through the air; differentiable.
+
+        latent --> [ basis ] --> [ encoder ] --> unit power --> symbols
+        symbols --> [ LMMSE by the gain and noise of every use ] --> [ decoder ] --> [ basis ] --> latent
+
+    One network serves every number of uses and every SNR (Bourtsoulatze, Deniz Gunduz et al. 2019 learned one per
+    pair). Symbols are in the order of their worth and each number of uses is normalised by itself, to
+    $\mathrm{E}|s|^2 = 1$ over the latents of the model; a receiver that gets only the first of them decodes those.
+
+    Args:
+        weights: of the model whose latents are sent.
+        num_channel_uses: complex symbols per item, 16 (half the values, if fewer) to the number of values.
+        prompts: what both ends know of the pictures, one per item, row-major over the batch; fewer are repeated over
+            leading dimensions. `None` codes without.
+
+    Raises:
+        ConfigError: a number of uses out of range, or no prompt in `prompts`.
+
+    >>> codec = SeedCodec(SeedWeights.load("scenes"), 64)
+    >>> latent, snr = torch.zeros(2, 4, 16, 16), torch.ones(2)
+    >>> codec.decode(codec.encode(latent, snr), Spec((4, 16, 16))).shape
+    torch.Size([2, 4, 16, 16])
+    """
+
+    weights: SeedWeights
+    num_channel_uses: int
+    prompts: tuple[str, ...] | None = None
+    emits: ClassVar[type[Payload]] = Symbols
+
+    def __post_init__(self) -> None:
+        most = self.weights.basis.num_values
+        fewest = min(FEWEST_USES, most // 2)
+        if not fewest <= self.num_channel_uses <= most:
+            raise ConfigError(f"num_channel_uses: the seed codec takes {fewest} to {most}, not {self.num_channel_uses}")
+        if self.prompts is not None and not self.prompts:
+            raise ConfigError("prompts: give at least one, or None for a codec without prompts")
+
+    def size(self, spec: Spec) -> Size:
+        self._check(spec)
+        return Size.fixed(self.num_channel_uses)
+
+    def encode(self, x: Tensor, reported_snr: Tensor) -> Symbols:
+        batch = batch_of(x, reported_snr)
+        snr = reported_snr.reshape(-1)
+        self._check(Spec(tuple(x.shape[len(batch) :])))
+        components = self.weights.basis.analyse(x.reshape(len(snr), -1))
+        told, scale = self._told(snr)
+        sent, _ = self.weights.network.send(components, told, self._indices(len(snr)))
+        dimensions = (scale * sent).flatten(1)[:, : 2 * self.num_channel_uses]
+        symbols = torch.view_as_complex(dimensions.unflatten(1, (-1, 2)).contiguous())
+        return Symbols.clean(symbols.reshape(*batch, -1), reported_snr)
+
+    def decode(self, payload: Symbols, spec: Spec) -> Tensor:
+        """[*batch, *spec.shape]; a payload may hold only the first of the symbols.
+
+        Raises:
+            ConfigError: a latent of another size, more symbols than were sent, or prompts that do not fit the batch.
+        """
+        self._check(spec)
+        if payload.num_symbols > self.num_channel_uses:
+            raise ConfigError(
+                f"num_channel_uses: {payload.num_symbols} symbols arrived of a codec that sends {self.num_channel_uses}"
+            )
+        snr = reported_snr_of(payload).reshape(-1)
+        told, scale = self._told(snr)
+        received = received_of(payload, spec.num_values)
+        components, _ = self.weights.network.receive(received, scale * told.amplitudes, told, self._indices(len(snr)))
+        return self.weights.basis.synthesise(components).reshape(*payload.batch, *spec.shape)
+
+    def _told(self, snr: Tensor) -> tuple[Told, Tensor]:
+        """What both ends know [n], and the factor [n, 1, 1] of unit power."""
+        uses = torch.full(snr.shape, self.num_channel_uses)
+        power = self.weights.power(self.num_channel_uses, snr, self.prompts is not None)
+        return self.weights.network.told(uses, snr), power.rsqrt()[:, None, None]
+
+    def _indices(self, num_items: int) -> Tensor:
+        if self.prompts is None:
+            return self.weights.vocabulary.absent(num_items)
+        if num_items % len(self.prompts):
+            raise ConfigError(f"prompts: {len(self.prompts)} do not fit a batch of {num_items}; give one per item")
+        return self.weights.vocabulary.indices(self.prompts).repeat(num_items // len(self.prompts), 1)
+
+    def _check(self, spec: Spec) -> None:
+        if spec.num_values != self.weights.basis.num_values:
+            raise ConfigError(
+                f"seed: the weights are for {self.weights.basis.num_values} values, the tensor has {spec.num_values}; "
+                "train some with gainnet train seed-codec"
+            )
+
+
+def received_of(payload: Symbols, num_values: int) -> Received:
+    """Symbols [*batch, L] as real dimensions of items in a row, nothing received behind the last."""
+    values, gain, noise = (
+        t.reshape(-1, payload.num_symbols) for t in (payload.values, payload.gain, payload.noise_variance)
+    )
+    turned = torch.view_as_real((gain.conj() * values).contiguous()).flatten(-2)
+    power = gain.abs().square().repeat_interleave(2, -1)
+    variance = (noise / 2).repeat_interleave(2, -1)
+    dimensions = (to_dimensions(t, num_values) for t in (turned, power))
+    behind = torch.nn.functional.pad(variance, (0, 2 * num_values - variance.shape[-1]), value=1.0)
+    return Received(*dimensions, behind.unflatten(-1, (2, num_values)))

@@ -1,0 +1,271 @@
+"""Encoder and decoder of learned seeds as one differentiable network around the linear optimum."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from gainnet.codecs.linear import linear_mse, linear_powers
+from gainnet.codecs.seed_codec.mixture import Mixture
+from gainnet.codecs.seed_codec.trunk import Trunk
+
+NUM_PASSES = 2
+"""A component is sent at most so often: with L uses and n values the real dimensions are 2 L <= 2 n."""
+
+LOWEST_DB, HIGHEST_DB = -12.0, 22.0
+"""Range of SNR that the network is told; a report beyond it is coded as its end."""
+
+QUIETEST_DB = 25.0
+"""A receiver takes a dimension for no cleaner than this, as nothing cleaner was ever trained on."""
+
+SMALLEST_NOISE = 1e-9
+SMALLEST_POWER = 0.1
+
+
+@final
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of the network.
+
+    Args:
+        num_components: strongest components that are corrected.
+        num_again: strongest components that are read once more as their second copy alone says them.
+        encoder_width: of the sender's layers.
+        encoder_blocks: depth of the sender's side.
+        decoder_width: of the receiver's layers.
+        decoder_blocks: depth of the receiver's side.
+        condition_width: of the description of the channel.
+        num_kinds: Gaussians of the mixture that the receiver's estimate starts from.
+        num_mixed: strongest components that the mixture covers.
+    """
+
+    num_components: int = 256
+    num_again: int = 64
+    encoder_width: int = 192
+    encoder_blocks: int = 2
+    decoder_width: int = 256
+    decoder_blocks: int = 2
+    condition_width: int = 32
+    num_kinds: int = 48
+    num_mixed: int = 128
+
+
+@final
+@dataclass(frozen=True)
+class Received:
+    """What a receiver knows of every real dimension, in the order of the components, passes one after the other.
+
+    Args:
+        turned: [n, passes, num_values], real part of conjugate gain times received value.
+        gain: [n, passes, num_values], squared magnitude of the gain; 0 where nothing was sent.
+        noise: [n, passes, num_values], variance of the noise of a real dimension, > 0.
+    """
+
+    turned: Tensor
+    gain: Tensor
+    noise: Tensor
+
+
+class SeedNetwork(nn.Module):
+    r"""A correction before and one after the best linear code.
+
+        components c --> c + f --> amplitudes --> symbols --> (channel) --> estimate --> + g --> components
+                         ^ encoder  ^ emphasis                              ^ mixture    ^ decoder
+
+    $s_{kj} = a_{kj} (c_j + f_{kj})$ in pass k for component j, with $a_{kj}$ the amplitudes of Lee and Petersen times a
+    learned emphasis. Corrections f, g and the emphasis start at zero and the mixture as one Gaussian: it starts at the
+    linear optimum, and what training adds is nonlinear. f and g are in units of the error that the linear code is left with.
+
+    Args:
+        variances: [num_values], of the components, not increasing.
+        architecture: sizes.
+        words: indices and longest prompt of the vocabulary.
+    """
+
+    variances: Tensor
+    deviations: Tensor
+
+    def __init__(self, variances: Tensor, architecture: Architecture, words: tuple[int, int]) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.register_buffer("variances", variances.clone(), persistent=False)
+        self.register_buffer("deviations", variances.sqrt(), persistent=False)
+        told, kept, again = NUM_TOLD, architecture.num_components, architecture.num_again
+        size = architecture.encoder_width, architecture.encoder_blocks, architecture.condition_width, words
+        self.encoder = Trunk(kept, kept + again, told, *size)
+        size = architecture.decoder_width, architecture.decoder_blocks, architecture.condition_width, words
+        kinds, mixed = architecture.num_kinds, architecture.num_mixed
+        self.decoder = Trunk(kept + again + kinds, kept, told + NUM_BANDS, *size)
+        self.mixture = Mixture(kinds, mixed, self.decoder.prompt.in_features)
+        self.emphasis = nn.Sequential(nn.Linear(told, 48), nn.SiLU(), nn.Linear(48, len(variances)))
+        nn.init.zeros_(self.emphasis[2].weight)
+        nn.init.zeros_(self.emphasis[2].bias)
+
+    def told(self, num_channel_uses: Tensor, snr: Tensor) -> Told:
+        """What both ends know of cases; arguments as in `linear_amplitudes`."""
+        clipped = snr.double().clamp(10 ** (LOWEST_DB / 10), 10 ** (HIGHEST_DB / 10))
+        plain, error = linear_amplitudes(self.variances, num_channel_uses, clipped)
+        features = features_of(num_channel_uses, clipped, error)
+        emphasised = plain * self.emphasis(features).exp()[:, None]
+        power = (emphasised.square() * self.variances).sum((1, 2)) / num_channel_uses
+        return Told(features, emphasised / power.sqrt()[:, None, None], error)
+
+    def linear_error(self, num_channel_uses: Tensor, snr: Tensor) -> Tensor:
+        """[n], mean squared error per value of the linear code in closed form; arguments as in `linear_amplitudes`."""
+        return linear_amplitudes(self.variances, num_channel_uses, snr)[1].square()
+
+    def send(self, components: Tensor, told: Told, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Real dimensions [n, passes, num_values] of components [n, num_values], and their linear part alone."""
+        kept = self.architecture.num_components
+        whitened = components[:, :kept] / self.deviations[:kept]
+        change = told.error[:, None] * self.encoder(whitened, told.features, indices)
+        passes = [widened(part, len(self.variances)) for part in (change[:, :kept], change[:, kept:])]
+        linear = told.amplitudes * components[:, None]
+        return linear + told.amplitudes * torch.stack(passes, 1), linear
+
+    def receive(self, received: Received, amplitudes: Tensor, told: Told, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Components [n, num_values], and the variance [n] per value that the linear estimate is left with.
+
+        Args:
+            received: real dimensions from the air.
+            amplitudes: [n, passes, num_values], factors with which components were sent.
+            told: what both ends know.
+            indices: words of the prompts.
+        """
+        floor = received.gain / (2 * 10 ** (QUIETEST_DB / 10))
+        noise = torch.maximum(received.noise, floor).clamp_min(SMALLEST_NOISE)
+        weight = amplitudes / noise
+        statistic = weight * received.turned
+        precision = self.variances * amplitudes * weight * received.gain
+        left = self.variances / (1 + precision.sum(1))
+        estimate, kinds = self._mixed(left * statistic.sum(1), statistic, precision, indices)
+        second = self.deviations * statistic[:, 1] / (1 + precision[:, 1])
+        return estimate + self._correction(estimate, second, kinds, left, told, indices), left.mean(1)
+
+    def _mixed(self, estimate: Tensor, statistic: Tensor, precision: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """LMMSE estimate [n, num_values] with the mixture's in place of its strongest, and weights of the kinds."""
+        mixed = self.architecture.num_mixed
+        whitened = self.deviations[:mixed] * statistic[..., :mixed].sum(1)
+        prompt = self.decoder.words(indices)
+        posterior, kinds = self.mixture(whitened, precision[..., :mixed].sum(1), prompt)
+        return torch.cat([self.deviations[:mixed] * posterior, estimate[:, mixed:]], 1), kinds
+
+    def _correction(
+        self, estimate: Tensor, second: Tensor, kinds: Tensor, left: Tensor, told: Told, indices: Tensor
+    ) -> Tensor:
+        kept, again = self.architecture.num_components, self.architecture.num_again
+        values = torch.cat([estimate[:, :kept] / self.deviations[:kept], second[:, :again], kinds], 1)
+        features = torch.cat([told.features, self._reliability(left)], 1)
+        unit = (left[:, :kept] + 0.1 * left.mean(1, keepdim=True)).sqrt()
+        return widened(unit * self.decoder(values, features, indices), len(self.variances))
+
+    def _reliability(self, left: Tensor) -> Tensor:
+        """[n, NUM_BANDS], mean share of the variance that is left in bands of components, 0 to 1."""
+        share = left / self.variances
+        edges = band_edges(len(self.variances))
+        return torch.stack([share[:, a:b].mean(1) for a, b in pairwise(edges)], 1)
+
+
+@final
+@dataclass(frozen=True)
+class Told:
+    """What both ends know of a case before anything is sent.
+
+    Args:
+        features: [n, NUM_TOLD], description of the case for the network.
+        amplitudes: [n, passes, num_values], factors of the components, 0 where nothing is sent.
+        error: [n], root mean squared error per value of the linear code.
+    """
+
+    features: Tensor
+    amplitudes: Tensor
+    error: Tensor
+
+    def repeated(self, count: int) -> Told:
+        """Every case for `count` items in turn."""
+        tensors = (self.features, self.amplitudes, self.error)
+        return Told(*(t.repeat_interleave(count, 0) for t in tensors))
+
+
+def linear_amplitudes(variances: Tensor, num_channel_uses: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
+    """Amplitudes [n, passes, num_values] of the linear code, and its root mean squared error [n] per value.
+
+    Args:
+        variances: [num_values], > 0, not increasing.
+        num_channel_uses: [n], complex uses, at most num_values.
+        snr: [n], linear.
+    """
+    num_values = len(variances)
+    amplitudes = variances.new_zeros(len(snr), NUM_PASSES * num_values)
+    error = variances.new_zeros(len(snr))
+    for uses in num_channel_uses.unique().tolist():
+        rows = num_channel_uses == uses
+        powers = linear_powers(variances, uses, snr[rows])
+        copies = torch.ones(powers.shape[-1], dtype=torch.float64)
+        copies[: max(0, 2 * uses - num_values)] += 1
+        factors = (powers / (copies * variances[: powers.shape[-1]].double())).sqrt().float()
+        amplitudes[rows, : 2 * uses] = torch.cat([factors, factors], -1)[:, : 2 * uses]
+        error[rows] = (linear_mse(variances, uses, snr[rows]) / num_values).sqrt().float()
+    return amplitudes.unflatten(-1, (NUM_PASSES, num_values)), error
+
+
+NUM_TOLD = 6
+
+
+def features_of(num_channel_uses: Tensor, snr: Tensor, error: Tensor) -> Tensor:
+    """[n, NUM_TOLD], numbers of order 1 that describe a case."""
+    level = (10 * snr.log10() / 10 - 0.5).float()
+    size = (num_channel_uses.float() / 128).log2() / 2
+    quality = error.log()
+    return torch.stack([level, size, quality, level * size, level.square() - 1, size.square() - 1], 1)
+
+
+NUM_BANDS = 8
+
+
+def band_edges(num_values: int) -> list[int]:
+    """Borders of bands of components, each about twice as wide as the one before.
+
+    >>> band_edges(1024)
+    [0, 8, 16, 32, 64, 128, 256, 512, 1024]
+    """
+    inner = [max(k, num_values >> (NUM_BANDS - k)) for k in range(1, NUM_BANDS)]
+    return [0, *inner, num_values]
+
+
+def widened(x: Tensor, num_values: int) -> Tensor:
+    """[n, num_values], zeros behind the last."""
+    return nn.functional.pad(x, (0, num_values - x.shape[-1]))
+
+
+def to_dimensions(x: Tensor, num_values: int) -> Tensor:
+    """[n, passes, num_values] of real dimensions [n, 2 L], zeros behind the last."""
+    return nn.functional.pad(x, (0, NUM_PASSES * num_values - x.shape[-1])).unflatten(-1, (NUM_PASSES, num_values))
+
+
+def power_of(sent: Tensor, linear: Tensor, num_channel_uses: Tensor) -> Tensor:
+    r"""Mean power per use of items that share a case, with the linear part as control variate.
+
+    $\hat P = 1 + \langle |s|^2 - |s_{lin}|^2 \rangle$: the linear part has power 1 over the ensemble, so its sampling
+    error in these items is taken out; exactly 1 where nothing was corrected.
+
+    Args:
+        sent: [*groups, n, passes, num_values].
+        linear: the same, of the linear part alone.
+        num_channel_uses: [*groups].
+
+    Returns:
+        [*groups].
+    """
+    surplus = (sent.square() - linear.square()).sum((-1, -2)).mean(-1) / num_channel_uses
+    return (1 + surplus).clamp_min(SMALLEST_POWER)
+
+
+def decibels(x: Tensor) -> Tensor:
+    """Ten times the decadic logarithm."""
+    return x.log() * (10 / math.log(10))

@@ -1,0 +1,87 @@
+"""Components of latents by what they mean for the picture, not for the latent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import final
+
+import torch
+from torch import Tensor
+
+SMALLEST_SHARE = 1e-9
+
+
+@final
+@dataclass(frozen=True)
+class PictureBasis:
+    r"""Principal components of latents in the metric of the decoder.
+
+    A small error e of a latent costs $e^T M e$ in the picture, $M = \mathrm{E}[J^T J]$ with the decoder's Jacobian J.
+    With $W = M^{1/2}$ and the eigenvectors Q of $W C W$ (covariance C), $c = Q^T W (z - \mu)$ has uncorrelated entries,
+    and its squared error is that of the picture: a code that is best for c is best for the picture, to first order.
+
+    Args:
+        mean: [num_values], float32, $\mu$.
+        analysis: [num_values, num_values], float32, $Q^T W$, rows in order of falling variance.
+        variances: [num_values], float32, of the components, > 0, not increasing.
+    """
+
+    mean: Tensor
+    analysis: Tensor
+    variances: Tensor
+
+    @staticmethod
+    def of_moments(mean: Tensor, covariance: Tensor, metric: Tensor) -> PictureBasis:
+        """The basis of a mean [n], a covariance [n, n] and a metric [n, n]; components have mean variance 1.
+
+        >>> two = PictureBasis.of_moments(torch.zeros(2), torch.eye(2), torch.diag(torch.tensor([1.0, 9.0])))
+        >>> two.variances
+        tensor([1.8000, 0.2000])
+        """
+        values, vectors = torch.linalg.eigh(metric.double())
+        root = (vectors * values.clamp_min(SMALLEST_SHARE * values.max()).sqrt()) @ vectors.T
+        variances, directions = torch.linalg.eigh(root @ covariance.double() @ root)
+        scale = variances.clamp_min(0).mean().rsqrt()
+        return PictureBasis(mean.float(), *_rounded((scale * directions.T @ root).flip(0), covariance))
+
+    def tempered(self, exponent: float, covariance: Tensor) -> PictureBasis:
+        r"""The same components in a metric that counts an error of component j $\lambda_j^{-a}$ times.
+
+        The metric of the Jacobian is that of small errors. Large ones cost less than it says, since pictures are
+        bounded, and the more so the stronger the component.
+
+        Args:
+            exponent: $a$, 0 to 1.
+            covariance: [num_values, num_values], of the latents.
+
+        >>> two = PictureBasis.of_moments(torch.zeros(2), torch.eye(2), torch.diag(torch.tensor([1.0, 9.0])))
+        >>> two.tempered(0.5, torch.eye(2)).variances
+        tensor([1.5000, 0.5000])
+        """
+        scale = self.variances.double() ** (-exponent / 2)
+        scale = scale / (scale.square() * self.variances).mean().sqrt()
+        return PictureBasis(self.mean, *_rounded(scale[:, None] * self.analysis, covariance))
+
+    @property
+    def num_values(self) -> int:
+        return len(self.mean)
+
+    def analyse(self, latents: Tensor) -> Tensor:
+        """[n, num_values], components of latents [n, num_values]."""
+        return ((latents.double() - self.mean.double()) @ self.analysis.double().T).float()
+
+    def synthesise(self, components: Tensor) -> Tensor:
+        """[n, num_values], latents of components [n, num_values]."""
+        return self.mean + components @ self._synthesis.T
+
+    @cached_property
+    def _synthesis(self) -> Tensor:
+        return torch.linalg.inv(self.analysis.double()).float()
+
+
+def _rounded(analysis: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """The analysis as it is stored, and the variances that it gives."""
+    stored = analysis.half().float()
+    variances = (stored.double() @ covariance.double() * stored.double()).sum(1)
+    return stored, variances.float()

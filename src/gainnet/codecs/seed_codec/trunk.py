@@ -1,0 +1,99 @@
+"""The network of both ends: residual layers over the components of a latent, told of the channel and the prompt."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gainnet.codecs.seed_codec.vocabulary import PADDING
+
+
+class Words(nn.Module):
+    """A prompt as one vector: every word with its place and its neighbours, as adjectives stand beside their nouns.
+
+    indices [n, num_words] --(embedding, layer over 3 words)--> [n, num_words, width] --(sum)--> [n, width]
+    """
+
+    def __init__(self, num_indices: int, max_words: int, width: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(num_indices, width // 4)
+        self.place = nn.Parameter(0.3 * torch.randn(max_words, width // 4))
+        self.neighbours = nn.Linear(3 * (width // 4), width)
+
+    def forward(self, indices: Tensor) -> Tensor:
+        there = (indices != PADDING)[..., None]
+        words = (self.embedding(indices) + self.place) * there
+        padded = functional.pad(words, (0, 0, 1, 1))
+        joined = torch.cat([padded[:, :-2], words, padded[:, 2:]], -1)
+        return (functional.silu(self.neighbours(joined)) * there).sum(1) / 4
+
+
+class Block(nn.Module):
+    """Two layers, scaled, shifted and gated by the condition (adaLN, Peebles and Xie 2023), added to their input."""
+
+    def __init__(self, width: int, condition_width: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(width, width), nn.Linear(width, width)
+        self.modulation = nn.Linear(condition_width, 3 * width)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        scale, shift, gate = self.modulation(condition).chunk(3, -1)
+        read = normalised(x) * (1 + scale) + shift
+        return x + (1 + gate) * cast(Tensor, self.second(functional.gelu(self.first(read), approximate="tanh")))
+
+
+class Trunk(nn.Module):
+    """Components to corrections of components; the last layer starts at zero.
+
+    values [n, num_in], prompt, features of the channel --> blocks --> [n, num_out]
+
+    Args:
+        num_in: numbers that go in.
+        num_out: numbers that come out.
+        num_features: numbers that describe the channel.
+        width: of the layers.
+        num_blocks: how deep.
+        condition_width: of what the channel's description becomes.
+        words: indices and longest prompt of the vocabulary.
+    """
+
+    def __init__(
+        self,
+        num_in: int,
+        num_out: int,
+        num_features: int,
+        width: int,
+        num_blocks: int,
+        condition_width: int,
+        words: tuple[int, int],
+    ) -> None:
+        super().__init__()
+        self.condition = nn.Sequential(
+            nn.Linear(num_features, 2 * condition_width), nn.SiLU(), nn.Linear(2 * condition_width, condition_width)
+        )
+        self.words = Words(*words, 4 * condition_width)
+        self.prompt = nn.Linear(4 * condition_width, width)
+        self.first = nn.Linear(num_in, width)
+        self.first_scale = nn.Linear(condition_width, width)
+        self.blocks = nn.ModuleList(Block(width, condition_width) for _ in range(num_blocks))
+        self.last_scale = nn.Linear(condition_width, width)
+        self.last = nn.Linear(width, num_out)
+        modulations = (cast(Block, block).modulation for block in self.blocks)
+        for layer in (self.last, self.first_scale, self.last_scale, *modulations):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, values: Tensor, features: Tensor, indices: Tensor) -> Tensor:
+        condition = functional.silu(self.condition(features))
+        x = self.first(values) * (1 + self.first_scale(condition)) + self.prompt(self.words(indices))
+        for block in self.blocks:
+            x = block(x, condition)
+        return cast(Tensor, self.last(normalised(x) * (1 + self.last_scale(condition))))
+
+
+def normalised(x: Tensor) -> Tensor:
+    """[..., width], of root mean square 1."""
+    return functional.rms_norm(x, x.shape[-1:], eps=1e-5)

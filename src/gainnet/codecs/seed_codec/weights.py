@@ -1,0 +1,157 @@
+"""Weights of the learned seed codec: a folder with the network, its basis, its words and how it was trained."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as safetensors_bytes
+from torch import Tensor
+
+from gainnet.codecs.seed_codec.network import HIGHEST_DB, LOWEST_DB, Architecture, SeedNetwork
+from gainnet.codecs.seed_codec.picture_basis import PictureBasis
+from gainnet.codecs.seed_codec.vocabulary import Vocabulary
+from gainnet.core.errors import ModelError
+from gainnet.core.files import write_whole
+
+KIND = "seed_codec"
+SHIPPED_FOR = "scenes"
+FEWEST_USES = 16
+STEP_DB = 2.0
+
+
+@final
+@dataclass(frozen=True)
+class SeedWeights:
+    """A trained network and all that sender and receiver share.
+
+    Args:
+        network: encoder and decoder, frozen.
+        basis: components that the network works on.
+        vocabulary: words of prompts that it knows.
+        log_powers: [2, num_sizes, num_levels], logarithm of the mean power per use before it is normalised; without and
+            with prompt, over the sizes of `grid_sizes` and the levels of `grid_levels_db`.
+        shape: of a latent.
+        model_sha256: digest of the model whose latents these are.
+    """
+
+    network: SeedNetwork = field(repr=False)
+    basis: PictureBasis = field(repr=False)
+    vocabulary: Vocabulary = field(repr=False)
+    log_powers: Tensor = field(repr=False)
+    shape: tuple[int, ...]
+    model_sha256: str
+
+    @staticmethod
+    def load(model: str | Path = SHIPPED_FOR, model_sha256: str | None = None) -> SeedWeights:
+        """The weights from a folder: the path itself, else by the model's name from the user's data, else the package.
+
+        Args:
+            model: a folder with `config.json` and `seed_codec.safetensors`, or the name of a model.
+            model_sha256: digest that the weights have to fit; `None` accepts any.
+
+        Raises:
+            ModelError: no such folder, a damaged one, or one that fits another model.
+
+        >>> SeedWeights.load("scenes").shape
+        (4, 16, 16)
+        """
+        folder = _find_folder(str(model))
+        config = _read_config(folder)
+        if model_sha256 is not None and config["model_sha256"] != model_sha256:
+            raise ModelError(
+                f"seed codec: {folder} fits another model ({config['model_sha256'][:12]}, not {model_sha256[:12]}); "
+                "train one with gainnet train seed-codec"
+            )
+        try:
+            tensors = {name: t.float() for name, t in load_file(folder / "seed_codec.safetensors").items()}
+            return _assembled(config, tensors)
+        except (OSError, SafetensorError, KeyError, TypeError, RuntimeError) as error:
+            raise ModelError(f"seed codec: {folder} is damaged or incomplete ({type(error).__name__})") from None
+
+    def save(self, folder: Path, how: Mapping[str, Any]) -> None:
+        """Writes `config.json` and `seed_codec.safetensors` (half precision but for scales), each file whole.
+
+        Args:
+            folder: made if it is not there.
+            how: what made it, goes into `config.json`.
+        """
+        tensors = {f"network.{name}": t.half().contiguous() for name, t in self.network.state_dict().items()}
+        tensors |= {"analysis": self.basis.analysis.half().contiguous()}
+        tensors |= {"mean": self.basis.mean, "variances": self.basis.variances, "log_powers": self.log_powers}
+        write_whole(folder / "seed_codec.safetensors", safetensors_bytes(tensors))
+        config = {
+            "kind": KIND,
+            "model_sha256": self.model_sha256,
+            "shape": list(self.shape),
+            "architecture": asdict(self.network.architecture),
+            "max_words": self.vocabulary.max_words,
+            "words": list(self.vocabulary.words),
+            **how,
+        }
+        write_whole(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+
+    def power(self, num_channel_uses: int, snr: Tensor, with_prompt: bool) -> Tensor:
+        """[n], mean power per use that the network would send with at SNR [n], interpolated in the table."""
+        table = self.log_powers[int(with_prompt)]
+        sizes = grid_sizes(self.basis.num_values)
+        row = math.log(max(num_channel_uses, sizes[0]) / sizes[0]) / math.log(sizes[-1] / sizes[0]) * (len(sizes) - 1)
+        lower = min(int(row), len(sizes) - 2)
+        line = torch.lerp(table[lower], table[lower + 1], row - lower)
+        place = ((10 * snr.double().clamp(1e-9, 1e9).log10()).clamp(LOWEST_DB, HIGHEST_DB) - LOWEST_DB) / STEP_DB
+        left = place.long().clamp_max(len(line) - 2)
+        return torch.lerp(line[left], line[left + 1], (place - left).float()).exp()
+
+
+def grid_sizes(num_values: int) -> list[float]:
+    """Channel uses at which the power was measured: two per octave from 16, all powers of the root of two."""
+    fewest = min(FEWEST_USES, num_values // 2)
+    count = max(2, 1 + round(2 * math.log2(num_values / fewest)))
+    return [fewest * (num_values / fewest) ** (k / (count - 1)) for k in range(count)]
+
+
+def grid_levels_db() -> list[float]:
+    """Reported SNR at which the power was measured."""
+    return [LOWEST_DB + STEP_DB * k for k in range(1 + round((HIGHEST_DB - LOWEST_DB) / STEP_DB))]
+
+
+def _assembled(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> SeedWeights:
+    basis = PictureBasis(*(tensors[name] for name in ("mean", "analysis", "variances")))
+    vocabulary = Vocabulary(tuple(config["words"]), config["max_words"])
+    words = vocabulary.num_indices, vocabulary.max_words
+    network = SeedNetwork(basis.variances, Architecture(**config["architecture"]), words)
+    state = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+    network.load_state_dict(state)
+    frozen = network.eval().requires_grad_(False)
+    return SeedWeights(frozen, basis, vocabulary, tensors["log_powers"], tuple(config["shape"]), config["model_sha256"])
+
+
+def _find_folder(model: str) -> Path:
+    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    name = Path(model).name
+    places = [Path(model), data / "gainnet" / "codecs" / KIND / name]
+    if name == SHIPPED_FOR:
+        places.append(Path(__file__).parents[1] / "pretrained" / KIND)
+    for place in places:
+        if (place / "config.json").is_file():
+            return place
+    raise ModelError(f"seed codec: none for model {model!r}; train one with gainnet train seed-codec --out FOLDER")
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+        fits = config["kind"] == KIND and isinstance(config["model_sha256"], str)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ModelError(f"seed codec: {folder / 'config.json'} is damaged") from None
+    if not fits:
+        raise ModelError(f"seed codec: {folder / 'config.json'} describes no seed codec")
+    return config

@@ -1,0 +1,95 @@
+"""The basis in the metric of the picture, the mixture, and the folder of weights."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from gainnet.codecs.linear import linear_mse
+from gainnet.codecs.seed_codec import PictureBasis, SeedCodec, SeedWeights
+from gainnet.codecs.seed_codec.mixture import Mixture
+from gainnet.core.errors import ModelError
+
+
+def test_squared_error_of_components_is_that_of_the_metric(mean: Tensor, spread: Tensor, seeds: Tensor) -> None:
+    root = torch.randn(64, 64, generator=torch.Generator().manual_seed(7)).double()
+    metric = root @ root.T / 64 + 0.1 * torch.eye(64)
+    basis = PictureBasis.of_moments(mean, spread, metric)
+    errors = 0.1 * torch.randn(20, 64, generator=torch.Generator().manual_seed(8))
+    truth = seeds[:20].flatten(1)
+    ours = (basis.analyse(truth + errors) - basis.analyse(truth)).square().sum(1)
+    theirs = ((errors.double() @ metric) * errors).sum(1)
+    torch.testing.assert_close(ours / ours.sum(), (theirs / theirs.sum()).float(), atol=2e-4, rtol=5e-3)
+    torch.testing.assert_close(basis.synthesise(basis.analyse(truth)), truth, atol=1e-4, rtol=1e-4)
+    covariance = basis.analysis.double() @ spread @ basis.analysis.double().T
+    torch.testing.assert_close(covariance, torch.diag(basis.variances.double()), atol=2e-3, rtol=2e-3)
+
+
+def test_best_code_for_the_metric_beats_the_best_code_for_the_latent(mean: Tensor, spread: Tensor) -> None:
+    """Both in the metric, in closed form, where a component that hardly shows has the largest variance."""
+    values, vectors = torch.linalg.eigh(spread)
+    shows = torch.linspace(1.0, 0.01, 64, dtype=torch.float64)
+    basis = PictureBasis.of_moments(mean, spread, vectors @ torch.diag(shows) @ vectors.T)
+    weighted = (values * shows).flip(0)
+    scale = float(weighted.mean())
+    assert torch.allclose(basis.variances.double(), weighted.sort(descending=True).values / scale, rtol=5e-3, atol=1e-4)
+    ours = linear_mse(basis.variances, 10, torch.tensor(3.0)) * scale
+    powers = torch.zeros(64, dtype=torch.float64)
+    from gainnet.codecs.linear import linear_powers
+
+    powers[:20] = linear_powers(values.flip(0).float(), 10, torch.tensor(3.0))
+    theirs = (weighted / (1 + 6 * powers)).sum()
+    assert float(ours) < 0.99 * float(theirs)
+
+
+def test_mixture_is_the_posterior_mean() -> None:
+    """Against integration over a grid, for one component of two kinds."""
+    mixture = Mixture(2, 1, 4)
+    with torch.no_grad():
+        mixture.means.copy_(torch.tensor([[-1.0], [2.0]]))
+        mixture.log_variances.copy_(torch.tensor([[0.3], [0.05]]).log())
+        mixture.log_weights.copy_(torch.tensor([0.7, 0.3]).log())
+    grid = torch.linspace(-8, 8, 40001, dtype=torch.float64)
+    kinds = ((0.7, -1.0, 0.3), (0.3, 2.0, 0.05))
+    prior = sum(w * (-((grid - m) ** 2) / (2 * s)).exp() / s**0.5 for w, m, s in kinds)
+    for q, t in ((0.0, 0.0), (0.5, 0.4), (3.0, 2.0), (40.0, 60.0)):
+        posterior = prior * (t * grid - q * grid.square() / 2).exp()
+        expected = float((grid * posterior).sum() / posterior.sum())
+        found, weights = mixture(torch.tensor([[t]]), torch.tensor([[q]]), torch.zeros(1, 4))
+        assert float(found.detach()) == pytest.approx(expected, abs=2e-4)
+        assert float(weights.detach().sum()) == pytest.approx(1)
+
+
+def test_mixture_finds_the_kinds_of_its_samples() -> None:
+    generator = torch.Generator().manual_seed(0)
+    kinds = torch.randint(2, (4000,), generator=generator)
+    means = torch.tensor([[0.9, -0.9], [-0.9, 0.9]])
+    samples = means[kinds] + 0.3 * torch.randn(4000, 2, generator=generator)
+    mixture = Mixture(2, 2, 4)
+    mixture.fit(samples, torch.ones(2), random_seed=0)
+    order = mixture.means[:, 0].argsort(descending=True)
+    torch.testing.assert_close(mixture.means[order].detach(), means, atol=0.03, rtol=0)
+    torch.testing.assert_close(mixture.log_variances.exp().detach(), torch.full((2, 2), 0.09), atol=0.02, rtol=0)
+
+
+def test_weights_come_back_and_damage_is_named(stirred: SeedWeights, seeds: Tensor, tmp_path: Path) -> None:
+    stirred.save(tmp_path, {"metrics": {}})
+    again = SeedWeights.load(tmp_path, "a" * 64)
+    snr = torch.ones(4)
+    sent = [SeedCodec(w, 32, ("a red moon",)).encode(seeds[:4], snr).values for w in (stirred, again)]
+    torch.testing.assert_close(*sent, atol=5e-3, rtol=5e-3)
+    with pytest.raises(ModelError, match="another model"):
+        SeedWeights.load(tmp_path, "b" * 64)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"kind": "seed_basis"}))
+    with pytest.raises(ModelError, match="describes no seed codec"):
+        SeedWeights.load(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    whole = (tmp_path / "seed_codec.safetensors").read_bytes()
+    (tmp_path / "seed_codec.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError, match="damaged"):
+        SeedWeights.load(tmp_path)
+    with pytest.raises(ModelError, match="gainnet train seed-codec"):
+        SeedWeights.load("no such model")
