@@ -23,7 +23,7 @@ from gainnet.core.types import Spec
 from gainnet.models.loading import load_model
 from gainnet.testing import check_codec
 from gainnet.training.seed_latents import make_shard
-from gainnet.training.transform_seed import rate_and_values, set_components
+from gainnet.training.transform_stage import rate_and_values, set_components
 
 LATENT = (4, 8, 8)
 VOCABULARY = Vocabulary.of(["a red star above a blue house"])

@@ -1,0 +1,247 @@
+"""Rate and distortion of the transform code: what a step of its training minimises."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, final
+
+import torch
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+
+from gainnet.codecs.seed_codec import Vocabulary
+from gainnet.codecs.transform_seed.network import (
+    NUM_ANCHORS,
+    NUM_QUALITIES,
+    TransformNetwork,
+    anchor_weights,
+    to_patches,
+)
+from gainnet.training.autoencoder import torch_stream
+from gainnet.training.muon import Muon
+from gainnet.training.seed_latents import SeedLatents
+
+Decode = Callable[[Tensor], Tensor]
+LEAST_WEIGHT, WEIGHT_OCTAVES = 1e4, 9.0
+SMALLEST_LOG2, LARGEST_LOG2, NOISY_LOG2 = -4.0, 8.0, -3.2
+SQRT_HALF, SMALLEST_MASS = math.sqrt(0.5), 1e-9
+PROMPT_SHARE = 0.5
+LATENT_SHARE = 0.1
+ERROR_PER_ENTRY = 0.01
+"""Squared error of the picture per squared error of the latent, measured on quantised principal components at 30 dB."""
+PLACES = (0.4, 0.2, 0.4)
+"""How often a square lies at one border, in the middle, at the other border."""
+
+
+@final
+@dataclass(frozen=True)
+class StageLength:
+    """How long a stage trains, and on what.
+
+    Args:
+        num_steps: how many.
+        batch_size: latents per step.
+        rate: peak learning rate.
+        share_generated: share of latents that the denoiser made; the others are encoded renders.
+    """
+
+    num_steps: int
+    batch_size: int = 64
+    rate: float = 2e-3
+    share_generated: float = 0.7
+
+
+def error_weight(quality: Tensor) -> Tensor:
+    r"""Bits that a mean squared error of 1 is worth at a quality, $10^4 \cdot 2^{9 q / 64}$."""
+    return LEAST_WEIGHT * 2 ** (WEIGHT_OCTAVES * quality / NUM_QUALITIES)
+
+
+def usual_bits(quality: Tensor) -> Tensor:
+    """About what an item takes at a quality; losses are divided by it, so that all qualities count alike."""
+    return 60 * 2 ** (WEIGHT_OCTAVES * quality / NUM_QUALITIES / 2)
+
+
+def gaussian_bits(values: Tensor, log2_deviation: Tensor) -> Tensor:
+    r"""Code length of the unit interval around each value under a normal law of mean zero.
+
+    Far out, where the probability is no number any more, the bound $Q(x) \le e^{-x^2/2} / 2$ takes its place.
+    """
+    scaled = SQRT_HALF * torch.exp2(-log2_deviation)
+    nearer = (values.abs() - 0.5) * scaled
+    mass = (torch.erfc(nearer) - torch.erfc(nearer + scaled)) / 2
+    far = (nearer > 0) * (1 + math.log2(math.e) * nearer.square())
+    return torch.maximum(-torch.log2(mass.clamp_min(SMALLEST_MASS)), far)
+
+
+def rate_and_values(
+    network: TransformNetwork, values: Tensor, condition: Tensor, gains: Tensor, noise: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Received values [batch, num_values] and code length [batch].
+
+    The deviations learn from rounded values, all else from values with uniform noise in place of rounding
+    (Ballé et al. 2017); what is received is rounded, and gradients pass straight through.
+
+    Args:
+        network: whose entropy model.
+        values: [batch, num_values], as analysed.
+        condition: [batch, condition_width].
+        gains: [batch, num_values], log2.
+        noise: [batch, num_values], uniform in [-0.5, 0.5].
+    """
+    received, bits = torch.zeros_like(values), torch.zeros(len(values))
+    for group, places in enumerate(network.shape.groups()):
+        mean, log2_deviation = network.expect(group, places, received, condition)
+        own, log2_gain = values[:, places], gains[:, places]
+        gain = torch.exp2(log2_gain)
+        spread = (log2_deviation + log2_gain).clamp(SMALLEST_LOG2, LARGEST_LOG2)
+        rest = (own - mean) * gain
+        rounded = rest.detach().round()
+        known = gaussian_bits(rounded, spread).sum(1)
+        noisy = gaussian_bits(rest + noise[:, places], spread.detach().clamp_min(NOISY_LOG2)).sum(1)
+        bits = bits + known + noisy - noisy.detach()
+        received = received.index_copy(1, places, own + (rounded - rest).detach() / gain)
+    return received, bits
+
+
+@torch.no_grad()
+def set_components(network: TransformNetwork, latents: Tensor) -> None:
+    """Starts a network as the linear transform code of patches, with one quantiser step for all components."""
+    network.mean.copy_(latents.mean(0))
+    patches = to_patches(latents - network.mean, network.shape).flatten(0, 1).double()
+    powers, components = torch.linalg.eigh(patches.T @ patches / len(patches))
+    deviations = powers.flip(0).sqrt().float()
+    network.components.copy_(components.flip(1).half())
+    network.deviations.copy_(deviations)
+    quality = torch.arange(NUM_ANCHORS) * (NUM_QUALITIES / (NUM_ANCHORS - 1))
+    step = (6 / (math.log(2) * error_weight(quality) * ERROR_PER_ENTRY / network.shape.num_entries)).sqrt()
+    network.log2_gains.copy_(torch.log2(deviations[None] / step[:, None]))
+
+
+@final
+@dataclass(frozen=True)
+class Examples:
+    """What the code is trained on: generated latents first, then encoded renders.
+
+    Args:
+        latents: [num_latents, n].
+        words: [num_latents, num_words], of their prompts.
+        num_generated: how many are generated.
+    """
+
+    latents: Tensor
+    words: Tensor
+    num_generated: int
+
+    @staticmethod
+    def of(generated: SeedLatents, rendered: SeedLatents, vocabulary: Vocabulary) -> Examples:
+        """Both, with their words."""
+        latents = torch.cat((generated.latents, rendered.latents))
+        return Examples(latents, vocabulary.indices((*generated.prompts, *rendered.prompts)), len(generated))
+
+    def weights(self, share_generated: float) -> Tensor:
+        """[num_latents], how often each is drawn; generated ones alone where there are no renders."""
+        num_rendered = len(self.latents) - self.num_generated
+        share = share_generated if num_rendered else 1.0
+        generated = torch.full((self.num_generated,), share / self.num_generated)
+        return torch.cat((generated, torch.full((num_rendered,), (1 - share) / max(1, num_rendered))))
+
+
+class Distortion(Protocol):
+    """How far decoded latents are from what they should be."""
+
+    def __call__(self, decoded: Tensor, latents: Tensor, generator: torch.Generator) -> Tensor:
+        """[batch], mean squared error of the pictures, of latents [batch, n]."""
+
+
+def latent_error(decoded: Tensor, latents: Tensor, generator: torch.Generator) -> Tensor:
+    """[batch], about what the pictures' mean squared error would be: a hundredth of that of the latents."""
+    return ERROR_PER_ENTRY * (decoded - latents).square().mean(1)
+
+
+@final
+@dataclass(frozen=True)
+class PictureError:
+    """Squared error of what the decoder makes of a square of the latent, and a little of the latent's own error.
+
+    The decoder is convolutional, so a square costs its share of the whole. It lies at the border more often than in the
+    middle, so that with a side of half the latent no entry counts more than one and a half times another.
+
+    Args:
+        decode: latents [batch, channels, height, width] to pictures in [0, 1] or about.
+        latent: (channels, height, width).
+        side: of the square.
+    """
+
+    decode: Decode
+    latent: tuple[int, int, int]
+    side: int
+
+    def __call__(self, decoded: Tensor, latents: Tensor, generator: torch.Generator) -> Tensor:
+        drawn = torch.multinomial(torch.tensor(PLACES), 2, replacement=True, generator=generator).tolist()
+        top, left = ((size - self.side) * place // 2 for size, place in zip(self.latent[1:], drawn, strict=True))
+        square = (slice(None), slice(None), slice(top, top + self.side), slice(left, left + self.side))
+        with torch.no_grad():
+            wanted = self.decode(latents.unflatten(1, self.latent)[square]).clamp(0, 1)
+        error = (self.decode(decoded.unflatten(1, self.latent)[square]) - wanted).square().mean((1, 2, 3))
+        return error + LATENT_SHARE * latent_error(decoded, latents, generator)
+
+
+@final
+class TransformStage:
+    """The transform code on latents, or on what the decoder makes of them.
+
+    Every item has a quality of its own, and half of them their prompt.
+
+    Args:
+        name: of the stage.
+        network: what is trained.
+        examples: what it is trained on.
+        distortion: of decoded latents.
+        length: steps, batch and rate.
+        random_seed: of batches, qualities and noise.
+    """
+
+    ema_decay = 0.998
+
+    def __init__(
+        self,
+        name: str,
+        network: TransformNetwork,
+        examples: Examples,
+        distortion: Distortion,
+        length: StageLength,
+        random_seed: int,
+    ) -> None:
+        self.name, self.model, self.examples, self.distortion = name, network, examples, distortion
+        self.num_steps, self.batch_size, self.random_seed = length.num_steps, length.batch_size, random_seed
+        self.weights = examples.weights(length.share_generated)
+        matrices = [
+            p
+            for blocks in (network.analysis.blocks, network.synthesis.blocks)
+            for part, p in blocks.named_parameters()
+            if p.ndim > 1 and ".near." not in part
+        ]
+        apart = {id(p) for p in matrices}
+        others = [p for p in network.parameters() if p.requires_grad and id(p) not in apart]
+        self.peak_rates: Sequence[float] = (length.rate, length.rate)
+        self.optimizers: Sequence[Optimizer] = (Muon(matrices), AdamW(others, lr=1e-3, weight_decay=0.0))
+
+    def loss(self, step: int) -> Tensor:
+        """Rate and distortion of a batch, each item relative to what is usual at its quality."""
+        generator = torch_stream(self.random_seed, self.name, step)
+        drawn = torch.multinomial(self.weights, self.batch_size, generator=generator)
+        quality = NUM_QUALITIES * torch.rand(self.batch_size, generator=generator)
+        told = torch.rand(self.batch_size, 1, generator=generator) < PROMPT_SHARE
+        noise = torch.rand(self.batch_size, self.model.shape.num_values, generator=generator) - 0.5
+        latents = self.examples.latents[drawn]
+        anchors = anchor_weights(quality)
+        condition = torch.cat((anchors, self.model.prompt(self.examples.words[drawn] * told)), 1)
+        with torch.autocast("cpu", torch.bfloat16):
+            values = self.model.analyse(latents, condition).float()
+        received, bits = rate_and_values(self.model, values, condition, self.model.gains(anchors), noise)
+        with torch.autocast("cpu", torch.bfloat16):
+            decoded = self.model.synthesise(received, condition).float()
+        cost = bits + error_weight(quality) * self.distortion(decoded, latents, generator)
+        return (cost / usual_bits(quality)).mean()
