@@ -48,7 +48,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         yield "quality_over_budget", _lines(found, names, "quality_db", "quality in dB (-MSE, or PSNR)")
     if len(shown := table[table["condition"] == "map"]):
         yield "what_the_agent_does", _map(shown)
-    if len(curve := table[(table["condition"] == "curve") & table["num_episodes"].notna()]):
+    if "num_episodes" in table and len(curve := table[table["num_episodes"].notna()]):
         yield "learning_curves", _curves(curve)
 
 

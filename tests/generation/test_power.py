@@ -1,0 +1,51 @@
+"""Power control in a generation: what fits, and one line for what does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from gainnet.core.errors import ConfigError, ModelError
+from gainnet.generation.air import bearers
+from gainnet.generation.assemble import assemble, build_network
+from gainnet.generation.config import GenerationConfig
+from gainnet.models.loading import load_model
+from gainnet.network import profile
+from gainnet.power_control import Learned, Replanned
+from gainnet.radio import AnalogLink, DigitalLink, Powered
+
+PROMPT = ("a red star",)
+
+
+def links(**options: object) -> tuple[object, ...]:
+    config = GenerationConfig(PROMPT, **options)  # type: ignore[arg-type]
+    return bearers(config, profile("edge_a100"), profile("phone"))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("ppo", Learned), ("replanned", Replanned), ("sac", Learned)])
+def test_symbols_are_sent_at_the_power_of_the_policy_and_bits_are_not(name: str, kind: type) -> None:
+    digital, analog = links(fading="rayleigh", power=name)
+    assert isinstance(analog, AnalogLink)
+    assert isinstance(analog.channel, Powered)
+    assert isinstance(analog.channel.policy, kind)
+    assert isinstance(digital, DigitalLink)
+    assert not isinstance(digital.channel, Powered)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"power": "telepathy", "fading": "rayleigh"}, "power: 'telepathy' is unknown; choose one of"),
+        ({"power": "ppo"}, "power: AWGN does not tell gains block by block"),
+        ({"power": "ppo", "fading": "ideal"}, "power: an ideal link has no fading"),
+        ({"power": "ppo", "fading": "rayleigh", "report_delay": 2}, "power: it follows the true gain"),
+    ],
+)
+def test_a_misfit_is_one_line(options: dict[str, object], line: str) -> None:
+    with pytest.raises((ConfigError, ModelError), match=line):
+        links(**options)
+
+
+def test_a_code_of_bits_has_no_power_to_control() -> None:
+    config = GenerationConfig(PROMPT, fading="rayleigh", power="replanned", codec={"seed": "digital"})
+    with pytest.raises(ConfigError, match="power: it needs symbols, and seed=digital sends bits"):
+        assemble(config, load_model(), build_network(config))
