@@ -24,6 +24,8 @@ from gainnet.codecs import (
     RawAnalog,
     RawPixels,
     SeedBasis,
+    SeedCodec,
+    SeedWeights,
     TextCodec,
     TransformSeed,
     TransformWeights,
@@ -96,6 +98,11 @@ class Content:
         """Principal components that fit the model; raises `ModelError` when there are none."""
         return SeedBasis.load(self.model.name, self.model.sha256)
 
+    def learned_seed(self, prompts: tuple[str, ...] | None) -> AnyCodec:
+        """Learned symbols, told the prompts or not; raises `ModelError` when no weights fit the model."""
+        weights = SeedWeights.load(self.model.name, self.model.sha256)
+        return SeedCodec(weights, self.num_channel_uses or math.ceil(self.model.latent.num_values / 4), prompts)
+
     def transform_seed(self, prompts: tuple[str, ...] | None) -> AnyCodec:
         """Transform-coded seeds, told the prompts or not; raises `ModelError` when no weights fit the model."""
         weights = TransformWeights.load("transform_seed", self.model.sha256)
@@ -124,6 +131,8 @@ CODECS: Mapping[str, Mapping[str, Builder]] = {
         "raw": lambda c: RawAnalog(c.num_channel_uses, scale=c.latent_root_mean_square()),
         "linear": lambda c: LinearCode(c.basis(), c.num_channel_uses or math.ceil(c.model.latent.num_values / 2)),
         "digital": lambda c: c.matched(lambda bits: QuantizedSeed(c.basis(), max_bits=bits), QuantizedSeed(c.basis())),
+        "seed": lambda c: c.learned_seed(None),
+        "seed_prompt": lambda c: c.learned_seed(c.prompts),
         "transform": lambda c: c.transform_seed(None),
         "transform_prompt": lambda c: c.transform_seed(c.prompts),
         "float32": lambda c: Float32(),

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.codecs.seed_codec.conftest import NUM_VALUES, SHAPE, VOCABULARY, network_for
 from torch import Tensor
 
 from gainnet.codecs import LinearCode, SeedBasis
@@ -15,7 +16,6 @@ from gainnet.radio import AWGN, Rayleigh
 from gainnet.testing import check_codec
 from gainnet.training.seed_codec import finished
 from gainnet.training.seed_latents import SeedLatents
-from tests.codecs.seed_codec.conftest import NUM_VALUES, SHAPE, VOCABULARY, network_for
 
 SPEC = Spec(SHAPE)
 

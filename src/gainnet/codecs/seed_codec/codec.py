@@ -88,6 +88,17 @@ class SeedCodec:
         components, _ = self.weights.network.receive(received, scale * told.amplitudes, told, self._indices(len(snr)))
         return self.weights.basis.synthesise(components).reshape(*payload.batch, *spec.shape)
 
+    @torch.no_grad()
+    def error_variance(self, payload: Symbols) -> Tensor:
+        """[*batch], mean squared error per value of the latent that LMMSE alone would leave: what a denoiser is told.
+
+        The network leaves less, above all of the strong components.
+        """
+        told, scale = self._told(reported_snr_of(payload).reshape(-1))
+        received = received_of(payload, self.weights.basis.num_values)
+        left = self.weights.network.left(received, scale * told.amplitudes)
+        return (left @ self.weights.basis.squared_norms / left.shape[1]).reshape(payload.batch)
+
     def _told(self, snr: Tensor) -> tuple[Told, Tensor]:
         """What both ends know [n], and the factor [n, 1, 1] of unit power."""
         uses = torch.full(snr.shape, self.num_channel_uses)

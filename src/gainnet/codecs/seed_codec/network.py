@@ -79,7 +79,8 @@ class SeedNetwork(nn.Module):
 
     $s_{kj} = a_{kj} (c_j + f_{kj})$ in pass k for component j, with $a_{kj}$ the amplitudes of Lee and Petersen times a
     learned emphasis. Corrections f, g and the emphasis start at zero and the mixture as one Gaussian: it starts at the
-    linear optimum, and what training adds is nonlinear. f and g are in units of the error that the linear code is left with.
+    linear optimum, and what training adds is nonlinear. f and g are in units of the error that the linear code
+    is left with.
 
     Args:
         variances: [num_values], of the components, not increasing.
@@ -137,15 +138,18 @@ class SeedNetwork(nn.Module):
             told: what both ends know.
             indices: words of the prompts.
         """
-        floor = received.gain / (2 * 10 ** (QUIETEST_DB / 10))
-        noise = torch.maximum(received.noise, floor).clamp_min(SMALLEST_NOISE)
-        weight = amplitudes / noise
+        weight = amplitudes / _noise_of(received)
         statistic = weight * received.turned
         precision = self.variances * amplitudes * weight * received.gain
         left = self.variances / (1 + precision.sum(1))
         estimate, kinds = self._mixed(left * statistic.sum(1), statistic, precision, indices)
         second = self.deviations * statistic[:, 1] / (1 + precision[:, 1])
         return estimate + self._correction(estimate, second, kinds, left, told, indices), left.mean(1)
+
+    def left(self, received: Received, amplitudes: Tensor) -> Tensor:
+        """[n, num_values], variance of every component that LMMSE leaves; arguments as in `receive`."""
+        precision = amplitudes.square() * received.gain / _noise_of(received)
+        return self.variances / (1 + self.variances * precision.sum(1))
 
     def _mixed(self, estimate: Tensor, statistic: Tensor, precision: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
         """LMMSE estimate [n, num_values] with the mixture's in place of its strongest, and weights of the kinds."""
@@ -246,6 +250,12 @@ def widened(x: Tensor, num_values: int) -> Tensor:
 def to_dimensions(x: Tensor, num_values: int) -> Tensor:
     """[n, passes, num_values] of real dimensions [n, 2 L], zeros behind the last."""
     return nn.functional.pad(x, (0, NUM_PASSES * num_values - x.shape[-1])).unflatten(-1, (NUM_PASSES, num_values))
+
+
+def _noise_of(received: Received) -> Tensor:
+    """Variance of the noise, but none that is smaller than in training."""
+    floor = received.gain / (2 * 10 ** (QUIETEST_DB / 10))
+    return torch.maximum(received.noise, floor).clamp_min(SMALLEST_NOISE)
 
 
 def power_of(sent: Tensor, linear: Tensor, num_channel_uses: Tensor) -> Tensor:

