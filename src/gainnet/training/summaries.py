@@ -83,7 +83,7 @@ class SummariesTraining:
     """
 
     edge: Size = Size(48, 2, 350)
-    cloud: Size = Size(80, 3, 450)
+    cloud: Size = Size(80, 3, 1000)
     num_tokens: int = 900
     num_texts: int = 4000
     rate: float = 0.02
