@@ -133,3 +133,15 @@ def test_ranks_that_differ_leave_no_choice_of_rule(
     mixed = (clients[0], Client(clients[1].name, clients[1].rows, rank=1))
     with pytest.raises(ConfigError, match="rank"):
         subject.round(subject.init(random), mixed, random)
+
+
+def test_the_start_is_the_same_after_rounds(
+    model: Any, clients: Any, network: Callable[..., Network], random: Random
+) -> None:
+    subject = Fpl(
+        model, network(), LocalTraining("sgd", 0.1, 1, 2), StepCost(0, 0, 0, 0, 0), "adapter", 1, torch.float32
+    )
+    first = subject.init(random)
+    state, _ = subject.round(first, clients, random)
+    assert float(update_of(first, state).norm()) > 0
+    assert not update_of(first, subject.init(random)).any()
