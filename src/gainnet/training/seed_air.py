@@ -120,8 +120,8 @@ class Air(nn.Module):
         """
         told = self.network.told(cases.num_channel_uses, cases.reported_snr).repeated(cases.num_items)
         sent, linear = self.network.send(components, told, indices)
-        grouped = (t.unflatten(0, (-1, cases.num_items)) for t in (sent, linear))
-        power = power_of(*grouped, cases.num_channel_uses)
+        groups = -1, cases.num_items
+        power = power_of(sent.unflatten(0, groups), linear.unflatten(0, groups), cases.num_channel_uses)
         scale = power.rsqrt().repeat_interleave(cases.num_items)[:, None, None]
         gain = self._gains(cases)
         variance = (cases.received_noise / 2).flatten()[:, None, None]

@@ -128,7 +128,8 @@ class SeedCodecStage:
         noise = torch.from_numpy(rng.standard_normal((len(rows), 2, components.shape[1]), dtype="float32"))
         decoded, left = self.air(components, indices, cases, noise)
         errors = (decoded - components).square().mean(1) / left.detach()
-        return errors.unflatten(0, (-1, num_items)).mean(1).log().mean().exp()
+        relative: Tensor = errors.unflatten(0, (-1, num_items)).mean(1).log().mean().exp()
+        return relative
 
 
 def train_seed_codec(

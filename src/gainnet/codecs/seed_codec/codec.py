@@ -128,6 +128,7 @@ def received_of(payload: Symbols, num_values: int) -> Received:
     turned = torch.view_as_real((gain.conj() * values).contiguous()).flatten(-2)
     power = gain.abs().square().repeat_interleave(2, -1)
     variance = (noise / 2).repeat_interleave(2, -1)
-    dimensions = (to_dimensions(t, num_values) for t in (turned, power))
     behind = torch.nn.functional.pad(variance, (0, 2 * num_values - variance.shape[-1]), value=1.0)
-    return Received(*dimensions, behind.unflatten(-1, (2, num_values)))
+    return Received(
+        to_dimensions(turned, num_values), to_dimensions(power, num_values), behind.unflatten(-1, (2, num_values))
+    )

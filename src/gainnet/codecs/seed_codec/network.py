@@ -103,9 +103,10 @@ class SeedNetwork(nn.Module):
         kinds, mixed = architecture.num_kinds, architecture.num_mixed
         self.decoder = Trunk(kept + again + kinds, kept, told + NUM_BANDS, *size)
         self.mixture = Mixture(kinds, mixed, self.decoder.prompt.in_features)
-        self.emphasis = nn.Sequential(nn.Linear(told, 48), nn.SiLU(), nn.Linear(48, len(variances)))
-        nn.init.zeros_(self.emphasis[2].weight)
-        nn.init.zeros_(self.emphasis[2].bias)
+        first, last = nn.Linear(told, 48), nn.Linear(48, len(variances))
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.emphasis = nn.Sequential(first, nn.SiLU(), last)
 
     def told(self, num_channel_uses: Tensor, snr: Tensor) -> Told:
         """What both ends know of cases; arguments as in `linear_amplitudes`."""
@@ -249,7 +250,8 @@ def widened(x: Tensor, num_values: int) -> Tensor:
 
 def to_dimensions(x: Tensor, num_values: int) -> Tensor:
     """[n, passes, num_values] of real dimensions [n, 2 L], zeros behind the last."""
-    return nn.functional.pad(x, (0, NUM_PASSES * num_values - x.shape[-1])).unflatten(-1, (NUM_PASSES, num_values))
+    wide: Tensor = widened(x, NUM_PASSES * num_values).unflatten(-1, (NUM_PASSES, num_values))
+    return wide
 
 
 def _noise_of(received: Received) -> Tensor:

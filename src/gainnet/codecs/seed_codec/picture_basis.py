@@ -78,7 +78,8 @@ class PictureBasis:
     @cached_property
     def squared_norms(self) -> Tensor:
         """[num_values], squared error of a latent per squared error of every component."""
-        return self._synthesis.square().sum(0)
+        norms: Tensor = self._synthesis.square().sum(0)
+        return norms
 
     @cached_property
     def _synthesis(self) -> Tensor:

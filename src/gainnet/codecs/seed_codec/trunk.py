@@ -28,7 +28,8 @@ class Words(nn.Module):
         words = (self.embedding(indices) + self.place) * there
         padded = functional.pad(words, (0, 0, 1, 1))
         joined = torch.cat([padded[:, :-2], words, padded[:, 2:]], -1)
-        return (functional.silu(self.neighbours(joined)) * there).sum(1) / 4
+        total: Tensor = (functional.silu(self.neighbours(joined)) * there).sum(1)
+        return total / 4
 
 
 class Block(nn.Module):
@@ -42,7 +43,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift, gate = self.modulation(condition).chunk(3, -1)
         read = normalised(x) * (1 + scale) + shift
-        return x + (1 + gate) * cast(Tensor, self.second(functional.gelu(self.first(read), approximate="tanh")))
+        change: Tensor = (1 + gate) * self.second(functional.gelu(self.first(read), approximate="tanh"))
+        return x + change
 
 
 class Trunk(nn.Module):
