@@ -83,7 +83,8 @@ class PictureBasis:
 
     @cached_property
     def _synthesis(self) -> Tensor:
-        return torch.linalg.inv(self.analysis.double()).float()
+        inverse: Tensor = torch.linalg.inv(self.analysis.double()).float()
+        return inverse
 
 
 def _rounded(analysis: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
