@@ -28,7 +28,16 @@ JUDGES: Final = {
     "latent_nmse": "latent error / variance",
 }
 QUANTILES: Final = {"p50_db": "median over pictures", "p5_db": "5 % of pictures are worse"}
-BARS: Final = ("gaussian_opta", "seed_prompt", "seed", "digital_seed_prompt", "digital_seed", "pca_seed", "linear")
+BARS: Final = (
+    "gaussian_opta",
+    "seed_denoiser",
+    "seed_prompt",
+    "seed",
+    "digital_seed_prompt",
+    "digital_seed",
+    "pca_seed",
+    "linear",
+)
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:

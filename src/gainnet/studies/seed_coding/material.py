@@ -62,10 +62,6 @@ class Material:
         """The learned transform code that fills so many bits, told the prompts or not."""
         return TransformSeed(self.transform_weights, max_bits=max_bits, prompts=prompts)
 
-    def denoised_seed_code(self, num_channel_uses: int, prompts: tuple[str, ...]) -> AnyCodec:
-        """The learned seed code, with a step of the device's denoiser behind it."""
-        raise NotImplementedError
-
 
 def gather(config: SeedCodingConfig) -> Material:
     """Loads everything that the methods of a configuration need, once.

@@ -14,6 +14,7 @@ from gainnet.codecs import AVIF, JPEG, LinearCode, QuantizedSeed, RawAnalog, Web
 from gainnet.codecs.codec import AnyCodec
 from gainnet.core.randomness import Random
 from gainnet.studies.image_quality.material import Pictures
+from gainnet.studies.seed_coding.denoising import denoised
 from gainnet.studies.seed_coding.judging import fidelity, judged, latent_nmse, mean_ssim
 from gainnet.studies.seed_coding.material import Material
 from gainnet.studies.seed_coding.question import OPTA, SD_SHAPED
@@ -96,7 +97,6 @@ def scene_methods(material: Material) -> Mapping[str, Method]:
         "linear": lambda uses, prompts: LinearCode(basis, uses),
         "seed": lambda uses, prompts: material.seed_code(uses, None),
         "seed_prompt": material.seed_code,
-        "seed_denoiser": material.denoised_seed_code,
     }
     bits: dict[str, Callable[[float, Prompts], AnyCodec]] = {
         "digital_seed": lambda bits, prompts: material.transform_code(bits, None),
@@ -111,6 +111,7 @@ def scene_methods(material: Material) -> Mapping[str, Method]:
     seed, picture = partial(SeedMethod, material), partial(PictureMethod, material)
     return {
         **{name: seed(Analog(code)) for name, code in symbols.items()},
+        "seed_denoiser": seed(Analog(symbols["seed"], receiver=partial(denoised, material.model))),
         **{name: seed(Digital(code)) for name, code in bits.items()},
         **{name: picture(Digital(code)) for name, code in pictures.items()},
         OPTA: seed(GaussianOptimum(basis)),

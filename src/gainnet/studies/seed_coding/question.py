@@ -186,7 +186,7 @@ def _bearers(method: str, fading: str) -> tuple[str, ...]:
 
 def rates(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
     """Denser budgets without fading; bits over codewords and at capacity."""
-    for method in config.runs(("linear", *LEARNED, OPTA, *DIGITAL_SEEDS, *PICTURES)):
+    for method in config.runs(("linear", *LEARNED, "seed_denoiser", OPTA, *DIGITAL_SEEDS, *PICTURES)):
         bearers = RATE_BEARERS if bearer_of(method) == LDPC else (bearer_of(method),)
         for bearer, snr_db, uses in product(bearers, config.rate_snrs_db, config.rate_uses_of(method)):
             yield _case(method, bearer, snr_db, uses, random_seed)

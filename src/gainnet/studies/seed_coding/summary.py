@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TARGET_PSNR_DB: Final = 30.0
 RATE_SNRS_DB: Final = (0, 5, 10)
+OF_SYMBOLS: Final = (*LEARNED, "seed_denoiser", "linear", OPTA)
 BEST_CODEC: Final = "best_image_codec"
 SUFFIX_OF_BEARER: Final = dict(zip(RATE_BEARERS, ("", "_shannon"), strict=True))
 REPORTS: Final = {"": 0.0, ".report_low": -5.0, ".report_high": 5.0}
@@ -46,7 +47,7 @@ def metric_names() -> tuple[str, ...]:
     'uses_for_30db.seed.0db'
     """
     bits = [name + suffix for name in (*DIGITAL_SEEDS, *PICTURES, BEST_CODEC) for suffix in SUFFIX_OF_BEARER.values()]
-    uses = [f"uses_for_30db.{name}.{snr}db" for name in (*LEARNED, "linear", OPTA, *bits) for snr in RATE_SNRS_DB]
+    uses = [f"uses_for_30db.{name}.{snr}db" for name in (*OF_SYMBOLS, *bits) for snr in RATE_SNRS_DB]
     shares = [f"share_of_best_image_codec.{snr}db" for snr in RATE_SNRS_DB]
     steepest = [f"steepest_db_per_db{report}" for report in REPORTS]
     return (*uses, *shares, *DIFFERENCES, *(name + SPREAD for name in DIFFERENCES), *steepest)
@@ -69,7 +70,7 @@ def _uses(found: pd.DataFrame) -> dict[str, float | None]:
     rows = plain(found)
     for snr_db in RATE_SNRS_DB:
         here = rows[rows["snr_db"] == snr_db]
-        for method in (*LEARNED, "linear", OPTA):
+        for method in OF_SYMBOLS:
             metrics[f"uses_for_30db.{method}.{snr_db}db"] = fewest_uses(here, method, bearer_of(method))
         for bearer, suffix in SUFFIX_OF_BEARER.items():
             for method in (*DIGITAL_SEEDS, *PICTURES):

@@ -30,6 +30,8 @@ AnalogCode = Callable[[int, Prompts], AnyCodec]
 """The code of symbols for so many channel uses and these prompts, one per item."""
 BitCode = Callable[[float, Prompts], AnyCodec]
 """The code of bits that fills so many bits for these prompts, one per item."""
+Receiver = Callable[[AnyCodec, Symbols, Spec, Prompts], Tensor]
+"""What makes values [num_items, *shape] of received symbols of a code, knowing the prompts."""
 
 CHANNELS: Final[dict[str, Channel]] = {"awgn": AWGN(), "rayleigh": Rayleigh(), "rayleigh_fast": Rayleigh(FAST_BLOCK)}
 EDGE, DEVICE = profile("edge_a100"), profile("phone")
@@ -74,18 +76,26 @@ def told_of(state: ChannelState, case: Case) -> ChannelState:
     return replace(state, reported_snr=state.reported_snr * factor)
 
 
+def decoded(code: AnyCodec, sent: Symbols, spec: Spec, prompts: Prompts) -> Tensor:
+    """What the code's own decoder makes of symbols."""
+    values: Tensor = code.decode(sent, spec)
+    return values
+
+
 @final
 @dataclass(frozen=True)
 class Analog:
-    """x --code--> symbols --channel--> symbols --code--> x
+    """x --code--> symbols --channel--> symbols --receiver--> x
 
     Args:
         code_of: the code.
         num_parts: items that share the channel uses of a case, each with an equal part.
+        receiver: the code's own decoder, or one that has more at hand.
     """
 
     code_of: AnalogCode
     num_parts: int = 1
+    receiver: Receiver = decoded
 
     def __call__(self, case: Case, x: Tensor, prompts: Prompts, random: Random) -> Received:
         uses = int(str(case.values["num_channel_uses"])) // self.num_parts
@@ -94,7 +104,8 @@ class Analog:
         link = air_of(case, uses).analog(EDGE, DEVICE)
         state = told_of(link.observe(random), case)
         sent, usage = link.send(code.encode(x, state.reported_snr), state, random)
-        return Received(code.decode(sent, spec), usage.num_channel_uses / len(x) * self.num_parts)
+        values = self.receiver(code, sent, spec, prompts)
+        return Received(values, usage.num_channel_uses / len(x) * self.num_parts)
 
 
 @final
@@ -111,8 +122,8 @@ class Digital:
         payload = filled(self.code_of, air.budget(link), x, prompts, state.reported_snr)
         sent, usage = link.send(payload, state, random)
         arrived = sum(string is not None for string in sent.strings) / len(x)
-        decoded = self.code_of(MOST_BITS, prompts).decode(sent, spec)
-        return Received(decoded, usage.num_channel_uses / len(x), payload.num_bits / len(x), arrived)
+        values = self.code_of(MOST_BITS, prompts).decode(sent, spec)
+        return Received(values, usage.num_channel_uses / len(x), payload.num_bits / len(x), arrived)
 
 
 def filled(
