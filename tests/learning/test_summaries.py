@@ -37,7 +37,7 @@ def test_the_edge_end_model_learns_its_field(tokenizer: Any, algorithm: str, rat
     learning = LearnConfig(algorithm=algorithm, clients=2, rounds=3, num_steps=4, batch_size=4, rate=rate, link="ideal")
     grown = grow_edge_end(foundation, tokenizer, write_abstracts(field, 24, 1), learning)
     unseen, _ = task_rows(tokenizer, edge_tasks(write_abstracts(field, 12, 2)))
-    assert mean_loss(grown.model, unseen) < mean_loss(foundation, unseen) - 0.1
+    assert mean_loss(grown.model, unseen) < mean_loss(foundation, unseen) - 0.02
     assert all(torch.equal(x, before[name]) for name, x in foundation.state_dict().items())
     assert grown.cost["num_bits_up"] > 0
     assert len(grown.answer([a.document for a in write_abstracts(field, 2, 3)])) == 2
@@ -70,4 +70,4 @@ def test_tokens_are_counted_by_the_clouds_tokenizer(tokenizer: Any) -> None:
     (completion,) = cloud.complete(["results: pain fell."])
     assert completion.num_prompt_tokens == len(tokenizer("results: pain fell.")["input_ids"])
     assert completion.num_completion_tokens is not None
-    assert 1 <= completion.num_completion_tokens <= 9
+    assert 1 <= completion.num_completion_tokens <= 8

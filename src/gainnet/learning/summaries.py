@@ -16,7 +16,7 @@ from gainnet.learning.clients import Client, devices_of, partition
 from gainnet.learning.config import LearnConfig, make_algorithm, network_of
 from gainnet.learning.runner import run_rounds
 from gainnet.models.trials.abstract import StructuredAbstract
-from gainnet.models.trials.answering import answers, task_rows
+from gainnet.models.trials.answering import answer_tokens, answers, task_rows
 from gainnet.models.trials.prompts import (
     FORMS,
     EdgeAnswer,
@@ -82,10 +82,11 @@ class LocalCloud:
 
     def complete(self, prompts: Sequence[str]) -> list[Completion]:
         """As `Cloud.complete`; the likeliest token each time."""
-        texts = answers(self.model, self.tokenizer, prompts, self.max_tokens)
+        written = answer_tokens(self.model, self.tokenizer, prompts, self.max_tokens)
+        texts = [self.tokenizer.decode(ids, skip_special_tokens=True) for ids in written]
         return [
-            Completion(" ".join(text.split()), self._count(prompt), self._count(text) + 1)
-            for prompt, text in zip(prompts, texts, strict=True)
+            Completion(" ".join(text.split()), self._count(prompt), min(len(ids) + 1, self.max_tokens))
+            for prompt, text, ids in zip(prompts, texts, written, strict=True)
         ]
 
     def _count(self, text: str) -> int:

@@ -66,8 +66,16 @@ def task_rows(tokenizer: Any, tasks: Sequence[tuple[str, str]]) -> tuple[Tensor,
     return tokens, labels
 
 
-@torch.no_grad()
 def answers(model: Any, tokenizer: Any, prompts: Sequence[str], max_tokens: int, batch_size: int = 32) -> list[str]:
+    """One text per prompt, without the end; arguments as `answer_tokens`."""
+    found = answer_tokens(model, tokenizer, prompts, max_tokens, batch_size)
+    return [str(tokenizer.decode(ids, skip_special_tokens=True)) for ids in found]
+
+
+@torch.no_grad()
+def answer_tokens(
+    model: Any, tokenizer: Any, prompts: Sequence[str], max_tokens: int, batch_size: int = 32
+) -> list[list[int]]:
     """The likeliest next token after each prompt, again and again until the end.
 
     Args:
@@ -78,15 +86,15 @@ def answers(model: Any, tokenizer: Any, prompts: Sequence[str], max_tokens: int,
         batch_size: prompts at once.
 
     Returns:
-        One text per prompt, without the end.
+        Tokens per prompt, without the end.
     """
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    texts = [""] * len(prompts)
+    found: list[list[int]] = [[] for _ in prompts]
     for start in range(0, len(order), batch_size):
         some = order[start : start + batch_size]
         for place, ids in zip(some, _greedy(model, tokenizer, [prompts[i] for i in some], max_tokens), strict=True):
-            texts[place] = str(tokenizer.decode(ids, skip_special_tokens=True))
-    return texts
+            found[place] = ids
+    return found
 
 
 def _greedy(model: Any, tokenizer: Any, prompts: Sequence[str], max_tokens: int) -> list[list[int]]:
