@@ -82,13 +82,15 @@ class Halfway:
 def halfway(model: DiffusionModel, prompts: list[str], random_seed: int, cuts: tuple[int, ...]) -> Halfway:
     """Generates pictures and keeps the latents at every cut."""
     random = Random.of([RANDOM_SEEDS_APART * random_seed + item for item in range(len(prompts))])
-    tensors = in_batches((model.text_encoder, model.prior), {"prompt": text_to_tensor(prompts)}, random)
+    tensors = in_batches(
+        (model.text_encoder, model.prior), {"prompt": text_to_tensor(prompts)}, random, ("condition", "latent")
+    )
     condition, latents, done = tensors["condition"], {}, 0
     for cut in sorted({*cuts, model.denoiser.num_steps}):
         given = {"condition": condition, "latent": tensors["latent"]}
-        tensors = in_batches((model.denoiser[done:cut],), given, random)
+        tensors = in_batches((model.denoiser[done:cut],), given, random, ("latent",))
         latents[cut], done = tensors["latent"], cut
-    images = in_batches((model.decoder,), {"latent": tensors["latent"]}, random)["image"]
+    images = in_batches((model.decoder,), {"latent": tensors["latent"]}, random, ("image",))["image"]
     return Halfway(random, condition, latents, images)
 
 
@@ -181,7 +183,7 @@ class Receivers:
         part: Part = HandOver(rest) if name == "handed" else rest
         tensor = values if name == "handed" else values.reshape(-1, *self.model.latent.shape)
         given = {"condition": sent.condition, name: tensor}
-        images = in_batches((part, self.model.decoder), given, sent.random)["image"]
+        images = in_batches((part, self.model.decoder), given, sent.random, ("image",))["image"]
         mse = (images - sent.images).double().square().mean()
         num_uses = int(MatchedSeed().size(HandDown(self.model.latent).writes["handed"]).upper)
         return {"psnr_db": float(psnr_db_of_mse(mse)), "num_channel_uses": num_uses, "num_steps": rest.num_steps}
