@@ -1,4 +1,4 @@
-"""PPO and SAC on problems whose best action is known in closed form."""
+"""PPO, SAC and pathwise gradients on problems whose best action is known in closed form."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from gainnet.agents.pathwise import Pathwise, PathwiseSettings
 from gainnet.agents.ppo import Ppo, PpoSettings
 from gainnet.agents.sac import ContinuousSac, ContinuousSacSettings
 from gainnet.core.errors import ConfigError
@@ -37,6 +38,27 @@ def test_ppo_finds_the_best_action_of_every_state() -> None:
     weight = agent.actor_tensors()["weight"][0]
     assert float(weight[0]) == pytest.approx(0.5, abs=0.05)
     assert float(weight[1]) == pytest.approx(0.0, abs=0.08)
+
+
+def test_pathwise_gradients_find_the_linear_quadratic_regulator() -> None:
+    """Two steps of x' = x + a + noise, cost x^2 + a^2 and x'^2 at the end: gains by the Riccati recursion."""
+    torch.manual_seed(0)
+    source = torch.Generator().manual_seed(1)
+    actor = nn.Linear(2, 1, bias=False)
+    agent = Pathwise(actor, PathwiseSettings(rate=5e-2))
+    cost_to_go, gains = 1.0, []
+    for _ in range(2):
+        gains.append(cost_to_go / (1 + cost_to_go))
+        cost_to_go = 1 + cost_to_go / (1 + cost_to_go)
+    for step in range(200):
+        x, total = torch.randn(NUM, 1, generator=source), torch.zeros(NUM)
+        for block in range(2):
+            seen = x * torch.tensor([float(block == 0), float(block == 1)])
+            a = agent.act(seen)
+            total = total - (x.square() + a.square()).squeeze(-1)
+            x = x + a + 0.1 * torch.randn(NUM, 1, generator=source)
+        agent.update(total - x.square().squeeze(-1), factor=1 - step / 200)
+    torch.testing.assert_close(agent.actor_tensors()["weight"][0], -torch.tensor(gains[::-1]), atol=0.02, rtol=0.0)
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from gainnet.power_control.training import CHECKPOINT, TrainingConfig, TrainingR
 SMALL = TrainingConfig("ppo", "equal", 3, num_iterations=4, episodes_per_iteration=32, width=8)
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "sac"])
+@pytest.mark.parametrize("algorithm", ["ppo", "sac", "pathwise"])
 def test_a_run_goes_on_where_it_was(algorithm: str, tmp_path: Path) -> None:
     config = replace(SMALL, algorithm=algorithm)
     whole, begun, resumed = (TrainingRun(config) for _ in range(3))

@@ -18,12 +18,14 @@ class Algorithm(StrEnum):
 
     ppo = "ppo"
     sac = "sac"
+    pathwise = "pathwise"
 
 
 class TaskName(StrEnum):
     """What it is learned for."""
 
     equal = "equal"
+    jakes = "jakes"
     unequal = "unequal"
     decoder = "decoder"
     varied = "varied"
@@ -32,28 +34,39 @@ class TaskName(StrEnum):
 @app.command("power-control")
 def train_power_control(
     out: Annotated[Path, typer.Option(help="Folder for checkpoints and the policy.")],
-    algorithm: Annotated[Algorithm, typer.Option(help="ppo or sac.")] = Algorithm.ppo,
+    algorithm: Annotated[
+        Algorithm, typer.Option(help="ppo, sac, or pathwise: gradients through the environment.")
+    ] = Algorithm.ppo,
     task: Annotated[
         TaskName,
         typer.Option(
-            help="equal (Rayleigh), unequal (nested seed, Jakes), decoder (PSNR, Jakes), varied (any fading)."
+            help="equal (Rayleigh), jakes (alike), unequal (nested seed), decoder (PSNR), varied (any fading)."
         ),
     ] = TaskName.varied,
     random_seed: Annotated[int, typer.Option(help="Of weights, episodes and draws.")] = 0,
-    num_iterations: Annotated[int, typer.Option(help="Times that episodes are played and learned from.")] = 60,
-    num_episodes: Annotated[int, typer.Option(help="Episodes that are played at once.")] = 2048,
-    learning_rate: Annotated[float, typer.Option(help="Of actor and critics at its peak.")] = 3e-3,
+    num_iterations: Annotated[
+        int | None,
+        typer.Option(help="Times that episodes are played and learned from.", show_default="60; sac 48"),
+    ] = None,
+    num_episodes: Annotated[
+        int | None,
+        typer.Option(help="Episodes that are played at once.", show_default="ppo 2048, sac 512, pathwise 1024"),
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of actor and critics at its peak.", show_default="0.003; pathwise 0.01")
+    ] = None,
 ) -> None:
-    """Learn how much power a fading block gets: PPO or SAC. Goes on where it was stopped."""
-    from gainnet.power_control.training import TrainingConfig, train
+    """Learn how much power a fading block gets: PPO, SAC or pathwise gradients. Goes on where it was stopped."""
+    from gainnet.power_control.training import SCHEDULES, TrainingConfig, train
 
+    usual = SCHEDULES[algorithm.value]
     config = TrainingConfig(
         algorithm.value,
         task.value,
         random_seed,
-        num_iterations=num_iterations,
-        episodes_per_iteration=num_episodes,
-        learning_rate=learning_rate,
+        num_iterations=usual.num_iterations if num_iterations is None else num_iterations,
+        episodes_per_iteration=usual.episodes_per_iteration if num_episodes is None else num_episodes,
+        learning_rate=usual.learning_rate if learning_rate is None else learning_rate,
     )
     with progress("power control") as tell:
         train(config, out, lambda made, total, seen: tell(made, total, f"reward {seen['reward']:.3f} per episode"))

@@ -35,6 +35,10 @@ def _equal() -> Environment:
     return Environment(FADINGS["rayleigh"], LatentReward())
 
 
+def _jakes() -> Environment:
+    return Environment(FADINGS["jakes"], LatentReward())
+
+
 def _unequal() -> Environment:
     return Environment(FADINGS["jakes"], LatentReward(), load_importance().latent)
 
@@ -49,6 +53,7 @@ def _varied() -> Environment:
 
 TASKS: Final[dict[str, Task]] = {
     "equal": Task("Blocks that matter alike, independent Rayleigh fading.", STATE, _equal),
+    "jakes": Task("Blocks that matter alike, Jakes fading.", (*STATE, *HISTORY), _jakes),
     "unequal": Task("Blocks of a nested seed, Jakes fading.", (*STATE, *WEIGHTS, *HISTORY), _unequal),
     "decoder": Task("PSNR of the decoded picture, blocks alike, Jakes fading.", (*STATE, *HISTORY, "error"), _decoder),
     "varied": Task("Blocks that matter alike, fading of statistics that nobody tells.", (*STATE, *HISTORY), _varied),

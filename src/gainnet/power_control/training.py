@@ -1,4 +1,4 @@
-"""How power policies are learned: PPO or SAC over thousands of episodes, checkpoints that go on where they were."""
+"""How power policies are learned: episodes by the thousand, checkpoints that go on where they were."""
 
 from __future__ import annotations
 
@@ -8,21 +8,18 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Protocol, final
+from typing import Final, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from gainnet.agents.ppo import Ppo, PpoSettings
-from gainnet.agents.replay import Replay
-from gainnet.agents.sac import ContinuousSac, ContinuousSacSettings
 from gainnet.core.errors import ConfigError, unknown_name
 from gainnet.core.files import check_writable, write_whole
 from gainnet.core.randomness import Random
-from gainnet.power_control.env import Environment, Episodes, Moment, static_errors
-from gainnet.power_control.features import before_gain, observe
-from gainnet.power_control.learned import CONFIG, KIND, WEIGHTS, Learned, perceptron, powers_of_action
-from gainnet.power_control.tasks import TASKS, Task
+from gainnet.power_control.env import Environment, Episodes, static_errors
+from gainnet.power_control.learned import CONFIG, KIND, WEIGHTS, Learned, perceptron
+from gainnet.power_control.learners import LEARNERS, Learner
+from gainnet.power_control.tasks import TASKS
 from gainnet.radio.power import PowerPolicy, block_error, spend
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -46,7 +43,7 @@ class TrainingConfig:
     """What a training run depends on.
 
     Args:
-        algorithm: `ppo` or `sac`.
+        algorithm: a name in `LEARNERS`.
         task: a name in `TASKS`: fading, importance and reward.
         random_seed: of weights, episodes and draws, in [0, 1000).
         num_iterations: times that episodes are played and networks updated, >= 1.
@@ -84,108 +81,22 @@ class TrainingConfig:
             raise ConfigError(f"training.learning_rate: {self.learning_rate} is outside (0, 1)")
 
 
-class Learner(Protocol):
-    """An algorithm that plays episodes and learns from them."""
-
-    def advance(self, moment: Moment, source: torch.Generator, factor: float) -> dict[str, float]:
-        """One iteration from fresh episodes; the losses and the mean `reward` of an episode."""
-
-    def actor_tensors(self) -> dict[str, Tensor]:
-        """Weights of the actor by name."""
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All that the next iteration depends on."""
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """Goes on from `tensors`."""
-
-
 @final
-class PpoLearner:
-    """Plays whole episodes with the policy as it is, then updates on them."""
+@dataclass(frozen=True)
+class Schedule:
+    """Numbers that suit an algorithm, fields as in `TrainingConfig`."""
 
-    def __init__(self, task: Task, config: TrainingConfig) -> None:
-        inputs = len(task.features)
-        self.task, self.env = task, task.environment()
-        actor, critic, after = (perceptron(inputs, config.width, 1) for _ in range(3))
-        self.agent = Ppo(actor, critic, after, PpoSettings(rate=config.learning_rate))
-
-    def advance(self, moment: Moment, source: torch.Generator, factor: float) -> dict[str, float]:
-        rows: list[dict[str, Tensor]] = []
-        while not moment.over:
-            outlook = self.env.outlook(moment)
-            seen = observe(outlook, self.task.features)
-            action, log_prob = self.agent.act(seen, source)
-            moment, reward = self.env.step(moment, powers_of_action(outlook, action.squeeze(-1)))
-            if rows:
-                rows[-1]["after"] = before_gain(seen, self.task.features)
-            row = {"observation": seen, "action": action, "log_prob": log_prob, "reward": reward}
-            rows.append(row | {"after": torch.zeros_like(seen)})
-        lived = {name: torch.stack([row[name] for row in rows], 1) for name in rows[0]}
-        losses = self.agent.update(lived, source, factor)
-        return losses | {"reward": float(lived["reward"].sum(-1).mean())}
-
-    def actor_tensors(self) -> dict[str, Tensor]:
-        return self.agent.actor_tensors()
-
-    def tensors(self) -> dict[str, Tensor]:
-        return self.agent.tensors()
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        self.agent.load(tensors)
+    num_iterations: int
+    episodes_per_iteration: int
+    learning_rate: float
 
 
-@final
-class SacLearner:
-    """Plays few episodes, remembers many, and updates on drawn steps."""
-
-    def __init__(self, task: Task, config: TrainingConfig) -> None:
-        inputs = len(task.features)
-        self.task, self.env = task, task.environment()
-        actor, spread = (perceptron(inputs, config.width, 1) for _ in range(2))
-        critic = perceptron(inputs + 1, config.width, 1)
-        nn.init.uniform_(list(critic.parameters())[-2], -0.1, 0.1)
-        self.agent = ContinuousSac(
-            actor, spread, critic, ContinuousSacSettings(config.learning_rate / 6, config.learning_rate)
-        )
-        self.replay = Replay(_REPLAY_STEPS)
-
-    def advance(self, moment: Moment, source: torch.Generator, factor: float) -> dict[str, float]:
-        rows: list[dict[str, Tensor]] = []
-        rewards = torch.zeros_like(moment.energy)
-        while not moment.over:
-            outlook = self.env.outlook(moment)
-            seen = observe(outlook, self.task.features)
-            if rows:
-                rows[-1]["next_observation"] = seen
-            action = self.agent.act(seen, source)
-            moment, reward = self.env.step(moment, powers_of_action(outlook, action.squeeze(-1)))
-            done = torch.full(reward.shape, moment.over)
-            row = {"observation": seen, "action": action, "reward": reward, "done": done}
-            rows.append(row | {"next_observation": torch.zeros_like(seen)})
-            rewards += reward
-        for row in rows:
-            self.replay.add(row)
-        losses: dict[str, float] = {}
-        for _ in range(_SAC_UPDATES):
-            losses = self.agent.update(self.replay.draw(_SAC_BATCH, source), factor)
-        return losses | {"reward": float(rewards.mean())}
-
-    def actor_tensors(self) -> dict[str, Tensor]:
-        return self.agent.actor_tensors()
-
-    def tensors(self) -> dict[str, Tensor]:
-        rows = {f"replay.{name}": x.contiguous() for name, x in self.replay.tensors().items()}
-        return self.agent.tensors() | rows | {"next": torch.tensor(self.replay.next)}
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        self.replay.load(_below("replay", tensors), int(tensors["next"]))
-        self.agent.load({k: x for k, x in tensors.items() if not k.startswith("replay.") and k != "next"})
-
-
-LEARNERS: dict[str, type[PpoLearner] | type[SacLearner]] = {"ppo": PpoLearner, "sac": SacLearner}
-"""Algorithms by name."""
-_REPLAY_STEPS, _SAC_BATCH, _SAC_UPDATES = 1 << 17, 1024, 16
+SCHEDULES: Final[dict[str, Schedule]] = {
+    "ppo": Schedule(60, 2048, 3e-3),
+    "sac": Schedule(48, 512, 3e-3),
+    "pathwise": Schedule(60, 1024, 1e-2),
+}
+"""What `gainnet train power-control` takes where nothing else is said."""
 
 
 def train(config: TrainingConfig, folder: Path, progress: Progress) -> Path:
@@ -221,7 +132,7 @@ class TrainingRun:
         self.task = TASKS[config.task]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.random_seed)
-            self.learner: Learner = LEARNERS[config.algorithm](self.task, config)
+            self.learner: Learner = LEARNERS[config.algorithm](self.task, config.width, config.learning_rate)
         self.average = self.learner.actor_tensors()
         self.curve: list[list[float]] = [self._point()]
 
@@ -331,4 +242,14 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(f"{prefix}."): x for name, x in tensors.items() if name.startswith(f"{prefix}.")}
 
 
-__all__ = ["CHECKPOINT", "LEARNERS", "Environment", "TrainingConfig", "TrainingRun", "gain_over_static_db", "train"]
+__all__ = [
+    "CHECKPOINT",
+    "LEARNERS",
+    "SCHEDULES",
+    "Environment",
+    "Schedule",
+    "TrainingConfig",
+    "TrainingRun",
+    "gain_over_static_db",
+    "train",
+]

@@ -1,0 +1,106 @@
+"""Policy gradients through an environment whose dynamics are differentiable: no critic, no noise on the action."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from gainnet.core.errors import ConfigError
+
+
+@final
+@dataclass(frozen=True)
+class PathwiseSettings:
+    """The numbers of the algorithm.
+
+    Args:
+        rate: learning rate > 0 of the actor.
+        largest_norm: gradients are cut to this norm > 0, since a product over many steps may be large.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+
+    rate: float = 3e-3
+    largest_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("rate", "largest_norm"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"pathwise.{name}: {getattr(self, name)} is out of range")
+
+
+@final
+class Pathwise:
+    r"""Pathwise policy gradient: chance is drawn first, then the return is a smooth function of the weights.
+
+        $\nabla_\theta \mathrm{E}_\xi R(\theta, \xi) = \mathrm{E}_\xi \nabla_\theta R(\theta, \xi)$,
+        $R = \sum_t r(s_t, \pi_\theta(s_t)), \; s_{t+1} = f(s_t, \pi_\theta(s_t), \xi_t)$
+
+    The gradient runs back through rewards r and dynamics f of a whole episode (SVG($\infty$) of Heess et al. 2015,
+    "Learning continuous control policies by stochastic value gradients", with a model that is exact; Xu et al. 2022,
+    "Accelerated policy learning with parallel differentiable simulation"). Where the environment is known in closed
+    form, this needs no value function and has far less variance than gradients of log-probabilities.
+
+    Args:
+        actor: [*batch, num_features] to [*batch, num_actions], the action.
+        settings: numbers of the algorithm.
+
+    >>> agent = Pathwise(nn.Linear(1, 1, bias=False), PathwiseSettings(rate=0.05))
+    >>> state = torch.tensor([[1.0], [-2.0]])
+    >>> for _ in range(200):
+    ...     losses = agent.update(-(agent.act(state) - 3 * state).square().squeeze(-1))
+    >>> round(float(agent.actor_tensors()["weight"]), 2)
+    3.0
+    """
+
+    def __init__(self, actor: nn.Module, settings: PathwiseSettings) -> None:
+        self.settings, self._actor = settings, actor
+        self.optimizer = torch.optim.Adam(actor.parameters(), lr=settings.rate)
+
+    def act(self, observation: Tensor) -> Tensor:
+        """[*batch, num_actions], differentiable in the weights and in what was observed."""
+        action: Tensor = self._actor(observation)
+        return action
+
+    def update(self, total: Tensor, factor: float = 1.0) -> dict[str, float]:
+        """One step up the mean return; the norm of its gradient, before it was cut.
+
+        Args:
+            total: [num_episodes], returns that hang on actions of `act` differentiably.
+            factor: on the learning rate.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.rate * factor
+        self.optimizer.zero_grad(set_to_none=True)
+        (-total.mean()).backward()
+        norm = nn.utils.clip_grad_norm_(self._actor.parameters(), self.settings.largest_norm)
+        self.optimizer.step()
+        return {"gradient_norm": float(norm)}
+
+    def actor_tensors(self) -> dict[str, Tensor]:
+        """Weights of the actor by name."""
+        return {name: x.detach().clone() for name, x in self._actor.state_dict().items()}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that the next update depends on."""
+        tensors = {f"weight.{name}": x for name, x in self._actor.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": x for name, x in state.items()}
+        return {name: x.detach().clone() for name, x in tensors.items()}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Goes on from `tensors`."""
+        weights = {name.removeprefix("weight."): x for name, x in tensors.items() if name.startswith("weight.")}
+        self._actor.load_state_dict(weights)
+        states: dict[int, dict[str, Tensor]] = {}
+        for name, x in tensors.items():
+            if name.startswith("optimizer."):
+                index, key = name.split(".")[1:]
+                states.setdefault(int(index), {})[key] = x
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": states, "param_groups": groups})
