@@ -176,6 +176,7 @@ def small_config() -> SeedCodingConfig:
         nums_channel_uses=(32, 64, 256),
         rate_nums_channel_uses=RATE_USES,
         nums_channel_uses_pictures=(64, 128),
+        wrong_nums_channel_uses=(32, 64, 256),
         wide_snrs_db=(0.0, 10.0),
     )
 

@@ -40,8 +40,6 @@ RATE_BEARERS = (LDPC, SHANNON)
 RAW_USES: Final = 512
 """Channel uses of the latent of the scenes model, two values each."""
 
-BUDGETS_OF_ERRORS: Final = (64, 256, 1024)
-
 FAST_BLOCK: Final = 16
 """Channel uses with one gain where a seed sees many."""
 
@@ -97,13 +95,14 @@ class SeedCodingConfig:
         fadings: awgn; rayleigh in blocks of 256 uses; rayleigh_fast in blocks of 16, so that a seed sees many.
         snrs_db: mean received Es/N0 without fading, of methods that cost little.
         coarse_snrs_db: of all others.
-        fading_snrs_db: of all methods under fading.
+        fading_snrs_db: of all methods under fading, and of pictures.
         nums_channel_uses: complex uses of one seed.
         nums_channel_uses_pictures: of one coded picture.
         rate_snrs_db: SNRs without fading at which `uses_for_30db` is measured.
         rate_nums_channel_uses: denser budgets for that.
         report_offsets_db: the sender is told this much more than the SNR is.
         report_errors_db: standard deviation of the report, for codes of bits and of symbols alike.
+        wrong_nums_channel_uses: uses of one seed where reports are wrong.
         wide_snrs_db: SNRs of the Stable-Diffusion-shaped latent.
         num_wide_images: pictures of 512 x 512 per random seed; 0 leaves them out.
         model: name or folder of the model.
@@ -124,6 +123,7 @@ class SeedCodingConfig:
     rate_nums_channel_uses: tuple[Budget, ...]
     report_offsets_db: tuple[Annotated[float, Field(ge=-20.0, le=20.0)], ...]
     report_errors_db: tuple[Annotated[float, Field(gt=0.0, le=20.0)], ...]
+    wrong_nums_channel_uses: tuple[Budget, ...]
     wide_snrs_db: tuple[SnrDb, ...]
     num_wide_images: Annotated[int, Field(ge=0, le=100)]
     model: str = "scenes"
@@ -131,8 +131,8 @@ class SeedCodingConfig:
     transform_seed: str = "transform_seed"
 
     def snrs_db_of(self, method: str, fading: str) -> tuple[float, ...]:
-        """A grid of 1 dB where that costs little."""
-        if fading != "awgn":
+        """A grid of 1 dB where that costs little, few points where it costs most."""
+        if fading != "awgn" or method in PICTURES:
             return self.fading_snrs_db
         return self.snrs_db if method in ON_FINE_GRID else self.coarse_snrs_db
 
@@ -167,8 +167,8 @@ def cases(config: SeedCodingConfig) -> Iterator[Case]:
 
 
 def quality(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
-    """Every method over SNR, uses and fading."""
-    for fading, method in product(config.fadings, config.runs((*ANALOG, *DIGITAL_SEEDS, *PICTURES, OPTA))):
+    """Every method over SNR, uses and fading, but JPEG, which is never the best picture."""
+    for fading, method in product(config.fadings, config.runs((*ANALOG, *DIGITAL_SEEDS, "webp", "avif", OPTA))):
         points = tuple(product(config.snrs_db_of(method, fading), config.uses_of(method)))
         for bearer, (snr_db, uses) in product(_bearers(method, fading), points):
             yield _case(method, bearer, snr_db, uses, random_seed, fading=fading)
@@ -194,14 +194,12 @@ def rates(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
 
 def wrong_reports(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
     """Reports that are always too high or too low, and reports with a random error."""
-    for method, offset_db, uses in product(
-        config.runs(("linear", "seed")), config.report_offsets_db, config.nums_channel_uses
-    ):
+    told = config.runs(("linear", "seed"))
+    for method, offset_db, uses in product(told, config.report_offsets_db, config.wrong_nums_channel_uses):
         for snr_db in config.snrs_db if method == "seed" else config.coarse_snrs_db:
             yield _case(method, ANALOG_BEARER, snr_db, uses, random_seed, report_offset_db=offset_db)
     told = config.runs(("linear", "seed", "digital_seed"))
-    budgets = tuple(uses for uses in config.nums_channel_uses if uses in BUDGETS_OF_ERRORS)
-    for method, error_db, uses in product(told, config.report_errors_db, budgets):
+    for method, error_db, uses in product(told, config.report_errors_db, config.wrong_nums_channel_uses):
         for snr_db in config.coarse_snrs_db:
             yield _case(method, bearer_of(method), snr_db, uses, random_seed, report_error_db=error_db)
 
