@@ -203,12 +203,12 @@ def test_weights_are_saved_and_loaded(
 
 GOLDEN = {
     None: (
-        "d850d81bf6b66446932d5cf45cc8e7733aa00b0937a7448aeacc788f276e986b63bfcb63a7d4e6c827967429cf576084786782",
-        "0fc9a172a54cf9f6",
+        "091ba8cdcc6798d64396d705bd37be62674d30dfef265d9a8d9d2f047119d356a40df958c35d6050e0123f",
+        "62064b2434fe8326",
     ),
     "a picture of a small green heart below a large orange ring in the fog": (
-        "fe53d52d870640880e9f34a17d8683fa3273dcd58f82df9533abd18a345fb51111b4be2f8d36de2a3daf0a1d3d55605e7da5",
-        "6c31ce341eeb6743",
+        "7137992ac8a8840ba295c568d882075ea3599c465ad8e91c4369edb4d1db6e5078c8334f2e32cee2be1761ac719d0438",
+        "9407d4ea56b7e373",
     ),
 }
 

@@ -72,18 +72,20 @@ class IntegerModel:
 Run = tuple[Integers, IntegerModel]
 
 
-def encode_runs(runs: Sequence[Run]) -> bytes:
+def encode_runs(runs: Sequence[Run], check_bits: int = CRC_BITS) -> bytes:
     r"""A byte string of runs of symbols, each run with one model.
 
     runs --> [ asymmetric numeral system that starts from 1 and the check sum ] --> bytes, zero bytes at the end cut
 
-    The start value $2^{24} + \mathrm{CRC}$ makes the check sum free of extra bytes: the string has at most
-    information content + 24 bits check sum + 10 bits. (Duda et al. 2015, Picture Coding Symposium)
+    The start value $2^{c} + \mathrm{CRC}$ makes the check sum free of extra bytes: the string has at most
+    information content + c bits check sum + 10 bits. (Duda et al. 2015, Picture Coding Symposium)
 
     Args:
         runs: symbols and model of each run, in the order of decoding.
+        check_bits: $c$, length of the check sum, 1 to 24.
     """
-    coder = constriction.stream.stack.AnsCoder(np.array([_start(symbols for symbols, _ in runs)], dtype=np.uint32))
+    start = _start((symbols for symbols, _ in runs), check_bits)
+    coder = constriction.stream.stack.AnsCoder(np.array([start], dtype=np.uint32))
     for symbols, model in reversed(runs):
         coder.encode_reverse(symbols, model.categorical)
     compressed: NDArray[np.uint32] = coder.get_compressed()
@@ -96,18 +98,20 @@ class RunReader:
 
     Args:
         string: what `encode_runs` returned.
+        check_bits: as it was told.
 
     Raises:
         PayloadError: the string is empty.
     """
 
-    def __init__(self, string: bytes) -> None:
+    def __init__(self, string: bytes, check_bits: int = CRC_BITS) -> None:
         padded = string.rstrip(b"\0")
         if not padded:
             raise PayloadError("entropy code: payload is empty")
         words = np.frombuffer(padded + b"\0" * (-len(padded) % 4), dtype="<u4").astype(np.uint32)
         self._coder = constriction.stream.stack.AnsCoder(words)
         self._runs: list[Integers] = []
+        self._check_bits = check_bits
 
     def take(self, model: IntegerModel, num_symbols: int) -> Integers:
         """[num_symbols], the next run."""
@@ -117,7 +121,7 @@ class RunReader:
 
     def close(self) -> None:
         """Raises `PayloadError` unless the string ends here and the check sum of all symbols fits."""
-        if self._coder.get_compressed().tolist() != [_start(self._runs)]:
+        if self._coder.get_compressed().tolist() != [_start(self._runs, self._check_bits)]:
             raise PayloadError("entropy code: payload is corrupt, its check sum does not fit")
 
 
@@ -126,8 +130,8 @@ def information_bits(runs: Sequence[Run]) -> float:
     return float(sum(model.bits[symbols].sum() for symbols, model in runs))
 
 
-def _start(runs: Any) -> int:
+def _start(runs: Any, check_bits: int) -> int:
     check = 0
     for symbols in runs:
         check = crc32(symbols.astype("<i4").tobytes(), check)
-    return (1 << CRC_BITS) | (check & ((1 << CRC_BITS) - 1))
+    return (1 << check_bits) | (check & ((1 << check_bits) - 1))

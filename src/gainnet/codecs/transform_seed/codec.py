@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gainnet.codecs.entropy import CRC_BITS
 from gainnet.codecs.quantizer import STREAM_BITS
 from gainnet.codecs.raw import batch_of
 from gainnet.codecs.tables import largest_bits
 from gainnet.codecs.transform_seed.exact import LEAST_CLASS, MOST_CLASS, Doubles
 from gainnet.codecs.transform_seed.stream import (
+    CHECK_BITS,
     LEVEL_BITS,
     NUM_LEVELS,
     Quantised,
@@ -175,7 +175,7 @@ class TransformSeed:
     def _mean_bits(self) -> list[float]:
         """Of streams, at every level."""
         means = self.weights.mean_bits if self.prompts is None else self.weights.mean_bits_prompt
-        return [bits + CRC_BITS + MEAN_PADDING_BITS for bits in means]
+        return [bits + CHECK_BITS + MEAN_PADDING_BITS for bits in means]
 
     @property
     def _largest_bits(self) -> int:
@@ -194,4 +194,4 @@ def _fits(item: Quantised, max_bits: float) -> bool:
     """Whether a stream keeps a budget; it is written only where its information does not tell."""
     if item.bits + STREAM_BITS <= max_bits:
         return True
-    return item.bits + CRC_BITS <= max_bits and 8 * len(item.write()) <= max_bits
+    return item.bits + CHECK_BITS <= max_bits and 8 * len(item.write()) <= max_bits

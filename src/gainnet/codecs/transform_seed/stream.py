@@ -20,6 +20,8 @@ LEVELS_PER_QUALITY = 2
 NUM_LEVELS = LEVELS_PER_QUALITY * NUM_QUALITIES
 LEVEL_MODEL = IntegerModel.uniform(NUM_LEVELS)
 LEVEL_BITS = 7
+CHECK_BITS = 16
+"""Shorter than in other streams: codewords have check sums of their own, and of 60 bytes half a byte counts."""
 HALVES = IntegerModel.uniform(1 << 16)
 
 
@@ -87,7 +89,7 @@ class Quantised:
         runs: list[Run] = [(np.array([self.level], dtype=np.int32), LEVEL_MODEL)]
         for integers, classes in self.groups:
             runs += _runs_of(integers, classes)
-        return encode_runs(runs)
+        return encode_runs(runs, CHECK_BITS)
 
 
 def quantised(exact: ExactModel, values: Doubles | None, level: int, prompt: Doubles) -> Quantised:
@@ -121,7 +123,7 @@ def read(exact: ExactModel, string: bytes, prompt: Doubles) -> tuple[int, Double
         string: what `Quantised.write` gave.
         prompt: [prompt_width], that of the sender.
     """
-    reader = RunReader(string)
+    reader = RunReader(string, CHECK_BITS)
     level = int(reader.take(LEVEL_MODEL, 1)[0])
     condition, log2_gains = _told(exact, level, prompt)
     received = np.zeros(exact.shape.num_values)
