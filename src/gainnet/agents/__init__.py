@@ -1,7 +1,7 @@
 """Reinforcement learning: one algorithm, one readable file.
 
-`gainnet.agents.discrete_sac` builds on TorchRL (`pip install 'gainnet[rl]'`), so it is imported by its own name.
-Whoever only uses a policy that was learned needs neither.
+`gainnet.agents.discrete_sac`, `ppo` and `sac` build on TorchRL (`pip install 'gainnet[rl]'`), so they are imported by
+their own names; `pathwise` needs torch alone. Whoever only uses a policy that was learned needs none of them.
 """
 
 from gainnet.agents.replay import Replay

@@ -19,6 +19,7 @@ LOOKS = {
     "dp_markov": ("DP, first-order chain", SKY, "--"),
     "ppo": ("PPO", RED, "-"),
     "sac": ("SAC", PURPLE, "-"),
+    "pathwise": ("pathwise gradients", ORANGE, "-"),
     "replanned": ("replanned (closed form)", GREEN, "-."),
     "mean_gain": ("mean gain (start of learning)", BROWN, "-."),
     "fixed_multiplier": ("fixed multiplier", ORANGE, "--"),

@@ -17,29 +17,33 @@ from gainnet.radio.power import PEAK, Outlook, block_error, spend
 from gainnet.radio.trace import SnrTrace
 from gainnet.studies.power_control.arena import NUM_BLOCKS, episodes_of, program, rule
 from gainnet.studies.power_control.pictures import Gallery, open_gallery
-from gainnet.studies.power_control.question import LEARNED, METHODS, TASK_OF, PowerControlConfig
+from gainnet.studies.power_control.question import LEARNED, METHODS, PowerControlConfig, parts, policies_of
 from gainnet.studies.study import Case, Method, Row
 
 
 def methods(config: PowerControlConfig) -> Mapping[str, Method]:
     """Every method by name; weights and pictures are loaded here."""
-    learned = {name.rsplit("/", 1)[-1]: load_policy(name) for name in config.learned}
-    curves = {name.rsplit("/", 1)[-1]: trained_config(name) for name in config.learned}
+    loaded = {name: load_policy(name) for name in config.learned}
+    curves = {name: trained_config(name) for name in config.learned}
     gallery = open_gallery() if "decoder" in config.conditions else None
+
+    def name_of(case: Case, condition: str) -> str:
+        wanted = case.method, case.values["training_seed"]
+        return next(name for name in policies_of(config, condition) if parts(name)[::2] == wanted)
 
     def policy_of(case: Case, snr_db: float, episodes: Episodes) -> PowerPolicy:
         condition = str(case.values["condition"])
         if case.method in LEARNED:
-            return learned[f"{case.method}-{TASK_OF[condition]}-{case.values['training_seed']}"]
+            return loaded[name_of(case, condition)]
         return rule(case.method, condition, snr_db, episodes, config.trace)
 
     def method(case: Case, random: Random) -> Row:
         condition = str(case.values["condition"])
         if condition == "curve":
-            return _point(case, curves[f"{case.method}-equal-{case.values['training_seed']}"])
+            return _point(case, curves[name_of(case, "equal")])
         if condition == "map":
-            own = learned.get(f"{case.method}-equal-{case.values['training_seed']}")
-            return _power(case, own or program("", float(str(case.values["snr_db"])), (1.0,) * NUM_BLOCKS))
+            optimum = program("", float(str(case.values["snr_db"])), (1.0,) * NUM_BLOCKS)
+            return _power(case, loaded[name_of(case, "equal")] if case.method in LEARNED else optimum)
         if condition == "decoder":
             assert gallery is not None
             return _decoded(case, gallery, config.num_pictures, policy_of)

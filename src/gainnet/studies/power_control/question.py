@@ -16,18 +16,18 @@ PROGRAMMED = ("dp_independent", "dp_markov")
 LIMIT = "non_causal"
 INFORMED = "dp_trace"
 """Dynamic programming that was told the statistics of the very trace; not counted among the opponents."""
-LEARNED = ("ppo", "sac")
+LEARNED = ("ppo", "sac", "pathwise")
 METHODS = (*RULES, *PROGRAMMED, LIMIT, INFORMED, *LEARNED)
-TASK_OF = {
-    "equal": "equal",
-    "unequal": "unequal",
-    "unequal_independent": "unequal",
-    "jakes": "varied",
-    "varied": "varied",
-    "decoder": "decoder",
-    "traces": "varied",
+TASKS_OF = {
+    "equal": ("equal",),
+    "unequal": ("unequal",),
+    "unequal_independent": ("unequal",),
+    "jakes": ("jakes", "varied"),
+    "varied": ("varied",),
+    "decoder": ("decoder",),
+    "traces": ("varied",),
 }
-"""Which task the learned policies of a condition were trained for."""
+"""Tasks that the learned policies of a condition may be trained for; of each algorithm the first that there is."""
 MAP_GAINS_DB = (-25.0, -20.0, -16.0, -12.0, -8.0, -4.0, 0.0, 4.0, 8.0)
 MAP_ENERGIES = (0.25, 0.5, 1.0, 1.5)
 MAP_SNR_DB = 15.0
@@ -74,29 +74,44 @@ def cases(config: PowerControlConfig) -> Iterator[Case]:
         for random_seed, snr_db in product(config.random_seeds, (None,) if condition == "traces" else snrs_db):
             for method in (*config.rules, *((INFORMED,) if condition == "traces" else ())):
                 yield _case(method, condition, random_seed, snr_db)
-            for name in _of_task(config, TASK_OF[condition]):
+            for name in policies_of(config, condition):
                 yield _case(*_learned(name, condition, random_seed, snr_db))
     first = config.random_seeds[0]
-    shown = [name for name in _of_task(config, "equal") if name.endswith("-0")]
+    shown = [name for name in policies_of(config, "equal") if name.endswith("-0")]
     for gain_db, energy in product(MAP_GAINS_DB, MAP_ENERGIES):
         if "dp_independent" in config.rules:
             yield _case("dp_independent", "map", first, MAP_SNR_DB, None, gain_db, energy)
         for name in shown:
             method, _, _, _, seed = _learned(name, "map", first, MAP_SNR_DB)
             yield _case(method, "map", first, MAP_SNR_DB, seed, gain_db, energy)
-    for name, snr_db, point in product(_of_task(config, "equal"), CURVE_SNRS_DB, CURVE_POINTS):
+    for name, snr_db, point in product(policies_of(config, "equal"), CURVE_SNRS_DB, CURVE_POINTS):
         yield _case(*_learned(name, "curve", first, snr_db), None, None, point)
 
 
-def _of_task(config: PowerControlConfig, task: str) -> list[str]:
-    return [name for name in config.learned if name.rsplit("-", 2)[1] == task]
+def policies_of(config: PowerControlConfig, condition: str) -> list[str]:
+    """Learned policies that play a condition: of each algorithm those of the first task that it was trained for."""
+    found: list[str] = []
+    for algorithm in LEARNED:
+        named = {task: _trained(config, algorithm, task) for task in TASKS_OF[condition]}
+        found += next((names for names in named.values() if names), [])
+    return found
+
+
+def _trained(config: PowerControlConfig, algorithm: str, task: str) -> list[str]:
+    return [name for name in config.learned if parts(name)[:2] == (algorithm, task)]
+
+
+def parts(name: str) -> tuple[str, str, int]:
+    """Algorithm, task and training seed of a policy's name."""
+    algorithm, task, training_seed = name.rsplit("/", 1)[-1].rsplit("-", 2)
+    return algorithm, task, int(training_seed)
 
 
 def _learned(
     name: str, condition: str, random_seed: int, snr_db: float | None
 ) -> tuple[str, str, int, float | None, int]:
-    algorithm, _, training_seed = name.rsplit("/", 1)[-1].rsplit("-", 2)
-    return algorithm, condition, random_seed, snr_db, int(training_seed)
+    algorithm, _, training_seed = parts(name)
+    return algorithm, condition, random_seed, snr_db, training_seed
 
 
 def _case(
