@@ -54,7 +54,7 @@ def seed_weights() -> SeedWeights:
     """Untrained weights of the learned codec for these latents."""
     samples = latents().double()
     basis = PictureBasis.of_moments(samples.mean(0).float(), torch.cov(samples.T), torch.eye(256))
-    network = SeedNetwork(basis.variances, Architecture(32, 16, 32, 1, 32, 1, 16, 4, 32), (3, 24))
+    network = SeedNetwork(basis, LATENT, Architecture(32, 16, 32, 1, 32, 1, 16, 4, 32, 16, 1), (3, 24))
     return SeedWeights(network.eval().requires_grad_(False), basis, Vocabulary(()), torch.zeros(2, 9, 18), LATENT, "")
 
 

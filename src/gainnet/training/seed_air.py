@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gainnet.codecs.seed_codec.network import Received, SeedNetwork, power_of, to_dimensions
+from gainnet.codecs.seed_codec.network import Estimate, Received, SeedNetwork, power_of, to_dimensions
 from gainnet.models.scenes import stream
 
 MATCHED, WRONG_REPORT, FADING, CUT = "matched", "wrong report", "fading", "cut"
@@ -49,7 +49,7 @@ class Cases:
         return int(self.received_noise.shape[1])
 
 
-def draw_cases(num_groups: int, num_items: int, most_uses: int, random_seed: int, step: int) -> Cases:
+def draw_cases(num_groups: int, num_items: int, most_uses: int, random_seed: int, step: int, stage: str) -> Cases:
     """Cases of one step: uses (by their logarithm) and reports spread evenly, channels of every kind.
 
     Args:
@@ -58,8 +58,9 @@ def draw_cases(num_groups: int, num_items: int, most_uses: int, random_seed: int
         most_uses: largest number of uses.
         random_seed: of the training.
         step: number of the step.
+        stage: its stage.
     """
-    rng = stream(random_seed, "seed codec cases", step)
+    rng = stream(random_seed, f"seed codec cases {stage}", step)
     fewest = min(FEWEST_USES, most_uses / 2)
     uses = _even(rng, num_groups, math.log(fewest), math.log(most_uses + 0.5)).exp().round().long().clamp(1, most_uses)
     report = 10 ** (_even(rng, num_groups, *REPORTS_DB) / 10)
@@ -102,15 +103,15 @@ def _fade(gain: Tensor, noise: Tensor, num_uses: int, rng: np.random.Generator) 
 class Air(nn.Module):
     """The network with the air between its halves.
 
-    components --> send --> unit power over a group --> gains and noise --> receive --> components
+    components --> send --> unit power over a group --> gains and noise --> receive --> estimate
     """
 
     def __init__(self, network: SeedNetwork) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, components: Tensor, indices: Tensor, cases: Cases, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Decoded components [num_groups * n, num_values] and the variance [num_groups * n] that LMMSE leaves.
+    def forward(self, components: Tensor, indices: Tensor, cases: Cases, noise: Tensor) -> Estimate:
+        """What the receiver makes of the components of num_groups * n items.
 
         Args:
             components: [num_groups * n, num_values].

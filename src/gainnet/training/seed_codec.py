@@ -1,29 +1,34 @@
-"""Training the learned seed codec: latents, the decoder's metric, the network over the air, its power."""
+"""Training the learned seed codec: latents, the decoder's metric, the network over the air in stages, its power."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
 import torch
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
 
 from gainnet.codecs.seed_codec import Architecture, PictureBasis, SeedNetwork, SeedWeights, Vocabulary
 from gainnet.codecs.seed_codec.network import power_of
-from gainnet.codecs.seed_codec.weights import grid_levels_db, grid_sizes
+from gainnet.codecs.seed_codec.weights import grid_levels_db, grid_sizes, packed, unpacked
 from gainnet.core.errors import ConfigError
 from gainnet.core.files import check_writable, write_whole
-from gainnet.models.loading import load_model
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import SHIPPED, load_model
 from gainnet.models.scenes import stream
 from gainnet.training.loop import Progress, cpu_seconds, silent, train
-from gainnet.training.seed_air import Air, Cases, draw_cases
+from gainnet.training.seed_air import Air, Cases
 from gainnet.training.seed_latents import SHARD_SIZE, SeedLatents, make_seed_latents
-from gainnet.training.seed_metric import picture_metric
+from gainnet.training.seed_metric import picture_metric, quick_picture_of
+from gainnet.training.seed_stage import Cost, PictureCost, SeedCodecStage, SeedStageLength, component_cost, refined_cost
+from gainnet.training.transform_seed import render_latents
+from gainnet.training.transform_stage import Examples, PictureError
+
+STAGES = ("latent", "refined", "pictures")
 
 
 @final
@@ -34,25 +39,29 @@ class SeedTraining:
     Args:
         num_shards: of 40 latents each.
         num_held_out: of them, the last ones, for measuring only.
-        latents_random_seed: of captions and noise of the latents.
+        num_renders: encoded renders of scenes, a multiple of 40; for the scenes model alone.
+        latents_random_seed: of captions, noise and scenes.
         first_probe: latent at which the probes of the metric begin.
         num_probes: latents with one probe each.
-        num_steps: of training.
-        groups: groups of a step, items of a group.
-        rate: peak learning rate.
+        lengths: of the stages on components, on refined latents, and through the decoder.
+        square: side of the square of the latent that is decoded in a step.
         checkpoint_every: steps between checkpoints.
         architecture: of the network.
     """
 
     num_shards: int = 240
     num_held_out: int = 10
+    num_renders: int = 24000
     latents_random_seed: int = 7
     first_probe: int = 400
     num_probes: int = 4000
-    num_steps: int = 14000
-    groups: tuple[int, int] = (8, 8)
-    rate: float = 1e-3
-    checkpoint_every: int = 500
+    lengths: tuple[SeedStageLength, SeedStageLength, SeedStageLength] = (
+        SeedStageLength(14000, rate=1e-3, share_generated=1.0),
+        SeedStageLength(1000),
+        SeedStageLength(950),
+    )
+    square: int = 8
+    checkpoint_every: int = 100
     architecture: Architecture = field(default_factory=Architecture)
 
 
@@ -61,12 +70,12 @@ PRESETS = {
     "tiny": SeedTraining(
         num_shards=2,
         num_held_out=1,
+        num_renders=40,
         first_probe=0,
         num_probes=40,
-        num_steps=20,
-        groups=(2, 4),
-        checkpoint_every=10,
-        architecture=Architecture(32, 16, 32, 1, 32, 1, 16, 4, 32),
+        lengths=(SeedStageLength(20, (2, 4)), SeedStageLength(6, (2, 4)), SeedStageLength(4, (2, 4))),
+        checkpoint_every=5,
+        architecture=Architecture(32, 16, 32, 1, 32, 1, 16, 4, 32, 16, 1),
     ),
 }
 """Name -> how much training: `default` made the shipped weights, `tiny` only shows that everything runs."""
@@ -75,61 +84,8 @@ TEMPER = 0.18
 """Exponent of the metric. Picture errors of 17 to 30 dB, regressed on errors of bands of components of training
 latents, cost about 5e-5 per unit in the strongest and 5e-4 in the weakest, over 5.5 decades of variance."""
 
-CALIBRATION_SIZE = 800
+CALIBRATION_SIZE = 2400
 """Latents over which the power of every size and level is set to 1."""
-
-
-@final
-class SeedCodecStage:
-    """The network over the air; every case counts alike, in decibels.
-
-    The loss is the geometric mean over groups of the mean squared error of components, which is that of the picture to
-    first order; a group shares size, report and prompt or not.
-
-    Args:
-        network: what is trained.
-        components: [num_latents, num_values].
-        indices: [num_latents, num_words], words of their prompts.
-        absent: [1, num_words], words of no prompt.
-        training: steps, groups and rate.
-        random_seed: of batches, cases and noise.
-    """
-
-    name = "latent"
-    ema_decay = 0.998
-
-    def __init__(
-        self,
-        network: SeedNetwork,
-        components: Tensor,
-        indices: Tensor,
-        absent: Tensor,
-        training: SeedTraining,
-        random_seed: int,
-    ) -> None:
-        self.air, self.model = Air(network), network
-        self.components, self.indices, self.absent = components, indices, absent
-        self.num_steps, self.groups, self.random_seed = training.num_steps, training.groups, random_seed
-        self.peak_rates: Sequence[float] = (training.rate,)
-        weights = network.parameters()
-        self.optimizers: Sequence[Optimizer] = (
-            AdamW(weights, lr=training.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
-        )
-
-    def loss(self, step: int) -> Tensor:
-        """Geometric mean over groups of their error, relative to what LMMSE alone would leave."""
-        num_groups, num_items = self.groups
-        rng = stream(self.random_seed, f"{self.name} batches", step)
-        rows = torch.from_numpy(rng.integers(0, len(self.components), num_groups * num_items))
-        cases = draw_cases(num_groups, num_items, self.components.shape[1], self.random_seed, step)
-        prompted = cases.with_prompt.repeat_interleave(num_items)[:, None]
-        indices = torch.where(prompted, self.indices[rows], self.absent)
-        components = self.components[rows]
-        noise = torch.from_numpy(rng.standard_normal((len(rows), 2, components.shape[1]), dtype="float32"))
-        decoded, left = self.air(components, indices, cases, noise)
-        errors = (decoded - components).square().mean(1) / left.detach()
-        relative: Tensor = errors.unflatten(0, (-1, num_items)).mean(1).log().mean().exp()
-        return relative
 
 
 def train_seed_codec(
@@ -142,8 +98,11 @@ def train_seed_codec(
     """Trains the codec for the latents of a model and writes a weights folder; goes on where it was stopped.
 
         captions -> denoiser -> latents -> covariance \\
-                                                       > basis -> components -> network over the air -> power -> folder
+                                                       > basis -> network over the air -> power -> folder
         latents -> decoder -> Jacobian -> metric      /
+
+    The network is trained on components of generated latents, then with its refiner on these and on encoded renders,
+    then through the decoder.
 
     Args:
         model_folder: `scenes`, or a folder in diffusers' format.
@@ -174,15 +133,27 @@ def train_seed_codec(
     metric = picture_metric(model, probed, random_seed, lambda made, total: progress("metric", made, total, 0.0))
     basis = basis_of(seen.latents, metric)
     vocabulary = Vocabulary.of(seen.prompts)
-    network = build_network(basis, training.architecture, vocabulary, random_seed)
-    fit_mixture(network, basis, seen.latents, random_seed)
-    stage = stage_of(network, basis, vocabulary, seen, training, random_seed)
-    network.load_state_dict(train(stage, out / "stages" / stage.name, training.checkpoint_every, progress))
-    weights = finished(network, basis, vocabulary, seen, model.latent.shape, model.sha256)
+    shape = model.latent.shape
+    network = build_network(basis, shape, training.architecture, vocabulary, random_seed)
+    fit_mixture(network, seen.latents, random_seed)
+    num_renders = training.num_renders if model_folder in SHIPPED else 0
+    examples = Examples.of(seen, render_latents(model, num_renders, training.latents_random_seed), vocabulary)
+    for name, cost, length in zip(STAGES, costs_of(model, training.square), training.lengths, strict=True):
+        stage = SeedCodecStage(name, network, examples, vocabulary.absent(1), cost, length, random_seed)
+        network.load_state_dict(train(stage, out / "stages" / name, training.checkpoint_every, progress))
+    weights = finished(network, vocabulary, seen, shape, model.sha256)
     metrics = measure(weights, unseen)
-    how = {"random_seed": random_seed, **asdict(training), "cpu_s": round(cpu_seconds(out / "stages" / stage.name))}
+    cpu_s = {name: round(cpu_seconds(out / "stages" / name)) for name in STAGES}
+    how = {"random_seed": random_seed, **asdict(training), "cpu_s": cpu_s}
     weights.save(out, {"metrics": {"over_lmmse_db": metrics}, "trained": how})
     return metrics
+
+
+def costs_of(model: DiffusionModel, square: int) -> tuple[Cost, ...]:
+    """What the stages minimise."""
+    channels, height, width = model.latent.shape
+    error = PictureError(partial(quick_picture_of, model), (channels, height, width), min(square, height, width))
+    return component_cost, refined_cost, PictureCost(error)
 
 
 def basis_of(latents: Tensor, metric: Tensor) -> PictureBasis:
@@ -193,50 +164,31 @@ def basis_of(latents: Tensor, metric: Tensor) -> PictureBasis:
 
 
 def build_network(
-    basis: PictureBasis, architecture: Architecture, vocabulary: Vocabulary, random_seed: int
+    basis: PictureBasis, shape: tuple[int, ...], architecture: Architecture, vocabulary: Vocabulary, random_seed: int
 ) -> SeedNetwork:
     """A network with fresh weights, which codes as the linear optimum does."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(random_seed)
-        return SeedNetwork(basis.variances, architecture, (vocabulary.num_indices, vocabulary.max_words))
+        return SeedNetwork(basis, shape, architecture, (vocabulary.num_indices, vocabulary.max_words))
 
 
-def fit_mixture(network: SeedNetwork, basis: PictureBasis, latents: Tensor, random_seed: int) -> None:
+def fit_mixture(network: SeedNetwork, latents: Tensor, random_seed: int) -> None:
     """Sets the mixture of a network to latents [n, num_values]."""
-    variances = basis.variances[: network.architecture.num_mixed]
-    whitened = basis.analyse(latents)[:, : len(variances)] / variances.sqrt()
+    variances = network.variances[: network.architecture.num_mixed]
+    whitened = network.basis.analyse(latents)[:, : len(variances)] / variances.sqrt()
     network.mixture.fit(whitened, variances, random_seed)
 
 
-def stage_of(
-    network: SeedNetwork,
-    basis: PictureBasis,
-    vocabulary: Vocabulary,
-    seeds: SeedLatents,
-    training: SeedTraining,
-    random_seed: int,
-) -> SeedCodecStage:
-    """The stage that trains a network on latents."""
-    components, indices = basis.analyse(seeds.latents), vocabulary.indices(seeds.prompts)
-    return SeedCodecStage(network, components, indices, vocabulary.absent(1), training, random_seed)
-
-
 def finished(
-    network: SeedNetwork,
-    basis: PictureBasis,
-    vocabulary: Vocabulary,
-    seeds: SeedLatents,
-    shape: tuple[int, ...],
-    model_sha256: str,
+    network: SeedNetwork, vocabulary: Vocabulary, seeds: SeedLatents, shape: tuple[int, ...], model_sha256: str
 ) -> SeedWeights:
-    """Weights as they are stored: rounded to half precision, then their power measured on latents."""
-    rounded = {name: t.half().float() for name, t in network.state_dict().items()}
-    network.load_state_dict(rounded)
+    """Weights as they are stored: rounded, then their power measured on latents."""
+    network.load_state_dict(unpacked(packed(network.state_dict())))
     network.eval().requires_grad_(False)
     some = seeds[:CALIBRATION_SIZE]
-    components, indices = basis.analyse(some.latents), vocabulary.indices(some.prompts)
+    components, indices = (network.basis.analyse(some.latents), vocabulary.indices(some.prompts))
     tables = [powers(network, components, words) for words in (vocabulary.absent(len(some)), indices)]
-    return SeedWeights(network, basis, vocabulary, torch.stack(tables).log(), shape, model_sha256)
+    return SeedWeights(network, network.basis, vocabulary, torch.stack(tables).log(), shape, model_sha256)
 
 
 @torch.no_grad()
@@ -249,7 +201,7 @@ def powers(network: SeedNetwork, components: Tensor, indices: Tensor) -> Tensor:
     for uses in grid_sizes(len(network.variances)):
         row = []
         for level_db in grid_levels_db():
-            case = torch.tensor([round(uses)]), torch.tensor([10 ** (level_db / 10)], dtype=torch.float64)
+            case = (torch.tensor([round(uses)]), torch.tensor([10 ** (level_db / 10)], dtype=torch.float64))
             sent, linear = network.send(components, network.told(*case).repeated(len(components)), indices)
             row.append(power_of(sent[None], linear[None], case[0]))
         rows.append(torch.cat(row))
@@ -278,9 +230,9 @@ def measure(weights: SeedWeights, seeds: SeedLatents) -> dict[str, float]:
             snr = 10 ** (snr_db / 10)
             shape = torch.ones(1, count, most), torch.full((1, count), 1 / snr)
             told = torch.tensor([uses]), torch.tensor([snr], dtype=torch.float64)
-            decoded, _ = Air(network)(components, words, Cases(*told, torch.tensor([with_prompt]), *shape), noise)
+            estimate = Air(network)(components, words, Cases(*told, torch.tensor([with_prompt]), *shape), noise)
             plain = network.linear_error(*told)
-            error = float((decoded - components).square().mean())
+            error = float((weights.basis.analyse(network.latents(estimate)) - components).square().mean())
             gains[f"{uses}@{snr_db}dB{' with prompt' * with_prompt}"] = round(10 * math.log10(float(plain) / error), 3)
     return gains
 

@@ -27,6 +27,18 @@ def picture_of(model: DiffusionModel, latents: Tensor) -> Tensor:
     return clipped
 
 
+def quick_picture_of(model: DiffusionModel, latents: Tensor) -> Tensor:
+    """[n, 3, H, W], in [0, 1] or about, differentiable, of latents [n, channels, height, width] or squares of them.
+
+    In bfloat16 autocast, for training.
+    """
+    vae: Any = model.pipeline.vae
+    with torch.autocast("cpu", torch.bfloat16):
+        decoded = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
+    pictures: Tensor = decoded.float() / 2 + 0.5
+    return pictures
+
+
 def picture_metric(model: DiffusionModel, latents: Tensor, random_seed: int, progress: Progress) -> Tensor:
     r"""[num_values, num_values], $M = \mathrm{E}[J^T J] / P$ of pictures with P values, from one probe per latent.
 

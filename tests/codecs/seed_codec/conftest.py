@@ -10,7 +10,7 @@ from gainnet.codecs.seed_codec.weights import grid_levels_db, grid_sizes
 
 SHAPE = (4, 4, 4)
 NUM_VALUES = 64
-SMALL = Architecture(24, 8, 16, 1, 16, 1, 8, 3, 12)
+SMALL = Architecture(24, 8, 16, 1, 16, 1, 8, 3, 12, 8, 1)
 VOCABULARY = Vocabulary.of(["a red star above a blue house", "a moon"])
 
 
@@ -35,7 +35,7 @@ def seeds(mean: Tensor, spread: Tensor) -> Tensor:
 
 def network_for(basis: PictureBasis) -> SeedNetwork:
     torch.manual_seed(3)
-    return SeedNetwork(basis.variances, SMALL, (VOCABULARY.num_indices, VOCABULARY.max_words))
+    return SeedNetwork(basis, SHAPE, SMALL, (VOCABULARY.num_indices, VOCABULARY.max_words))
 
 
 def weights_of(network: SeedNetwork, basis: PictureBasis, log_powers: Tensor | None = None) -> SeedWeights:

@@ -76,7 +76,7 @@ def test_power_of_every_size_is_one_over_the_latents(
     given = SeedLatents(latents, prompts)
     network = network_for(plain_basis)
     network.load_state_dict(stirred.network.state_dict())
-    weights = finished(network, plain_basis, VOCABULARY, given, SHAPE, "")
+    weights = finished(network, VOCABULARY, given, SHAPE, "")
     for num_channel_uses, level_db in ((16, -12.0), (32, 4.0), (64, 22.0), (27, 5.3)):
         snr = torch.full((800,), 10 ** (level_db / 10))
         for told in (None, prompts):

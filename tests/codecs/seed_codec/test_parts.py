@@ -10,6 +10,8 @@ from torch import Tensor
 from gainnet.codecs.linear import linear_mse
 from gainnet.codecs.seed_codec import PictureBasis, SeedCodec, SeedWeights
 from gainnet.codecs.seed_codec.mixture import Mixture
+from gainnet.codecs.seed_codec.refiner import Convolution, Refiner
+from gainnet.codecs.seed_codec.weights import packed, unpacked
 from gainnet.core.errors import ModelError
 
 
@@ -72,6 +74,40 @@ def test_mixture_finds_the_kinds_of_its_samples() -> None:
     order = mixture.means[:, 0].argsort(descending=True)
     torch.testing.assert_close(mixture.means[order].detach(), means, atol=0.03, rtol=0)
     torch.testing.assert_close(mixture.log_variances.exp().detach(), torch.full((2, 2), 0.09), atol=0.02, rtol=0)
+
+
+def test_convolution_is_the_sliding_kernel() -> None:
+    """Against torch's own, over a grid that is not square."""
+    convolution, x = Convolution(5, (3, 4)), torch.randn(2, 12, 5, generator=torch.Generator().manual_seed(9))
+    kernel = convolution.kernel.reshape(5, 1, 5, 7)
+    maps = x.transpose(1, 2).unflatten(2, (3, 4))
+    expected = torch.nn.functional.conv2d(maps, kernel, padding=(2, 3), groups=5).flatten(2).transpose(1, 2)
+    torch.testing.assert_close(convolution(x).detach(), expected.detach(), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_refiner_knows_where_patches_are() -> None:
+    """A change of one entry is answered first of all in its own patch, and a new refiner says nothing."""
+    torch.manual_seed(5)
+    refiner = Refiner((2, 6, 4), 16, 1, 3, 4, 8)
+    latents, features, prompt = torch.zeros(1, 48), torch.zeros(1, 3), torch.zeros(1, 4)
+    assert float(refiner(torch.randn(1, 48), features, prompt).abs().max()) == 0
+    torch.nn.init.eye_(refiner.last.weight)
+    touched = latents.clone()
+    touched.view(2, 6, 4)[1, 3, 2] = 0.1
+    change = (refiner(touched, features, prompt) - refiner(latents, features, prompt)).view(2, 3, 2, 2, 2)
+    answer = change.square().sum((0, 2, 4))
+    assert int(answer.argmax()) == 1 * 2 + 1
+
+
+def test_packed_weights_are_near_the_true_ones() -> None:
+    wide = torch.randn(80, 64, generator=torch.Generator().manual_seed(6)) * torch.logspace(-3, 2, 80)[:, None]
+    state = {"a.weight": wide, "b.weight": wide[:3], "c.bias": wide[:, 0]}
+    again = unpacked(packed(state))
+    assert packed(state)["a.weight"].dtype == torch.int8
+    assert bool(((again["a.weight"] - wide).abs() <= wide.abs().amax(1, keepdim=True) / 254 * 1.001).all())
+    torch.testing.assert_close(again["b.weight"], wide[:3], atol=1e-6, rtol=1e-3)
+    torch.testing.assert_close(unpacked(packed(again)), again, atol=0, rtol=1e-3)
 
 
 def test_weights_come_back_and_damage_is_named(stirred: SeedWeights, seeds: Tensor, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ class SeedCodec:
     r"""Joint source-channel coding of a latent, learned through the air; differentiable.
 
         latent --> [ basis ] --> [ encoder ] --> unit power --> symbols
-        symbols --> [ LMMSE by the gain and noise of every use ] --> [ decoder ] --> [ basis ] --> latent
+        symbols --> [ LMMSE by gain and noise of each use ] --> [ decoder ] --> [ basis ] --> [ refiner ] --> latent
 
     One network serves every number of uses and every SNR (Bourtsoulatze, Deniz Gunduz et al. 2019 learned one per
     pair). Symbols are in the order of their worth and each number of uses is normalised by itself, to
@@ -85,8 +85,9 @@ class SeedCodec:
         snr = reported_snr_of(payload).reshape(-1)
         told, scale = self._told(snr)
         received = received_of(payload, spec.num_values)
-        components, _ = self.weights.network.receive(received, scale * told.amplitudes, told, self._indices(len(snr)))
-        return self.weights.basis.synthesise(components).reshape(*payload.batch, *spec.shape)
+        network = self.weights.network
+        estimate = network.receive(received, scale * told.amplitudes, told, self._indices(len(snr)))
+        return network.latents(estimate).reshape(*payload.batch, *spec.shape)
 
     @torch.no_grad()
     def error_variance(self, payload: Symbols) -> Tensor:

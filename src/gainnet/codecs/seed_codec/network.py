@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from gainnet.codecs.linear import linear_mse, linear_powers
 from gainnet.codecs.seed_codec.mixture import Mixture
+from gainnet.codecs.seed_codec.picture_basis import PictureBasis
+from gainnet.codecs.seed_codec.refiner import Refiner
 from gainnet.codecs.seed_codec.trunk import Trunk
 
 NUM_PASSES = 2
@@ -22,6 +24,9 @@ LOWEST_DB, HIGHEST_DB = -12.0, 22.0
 
 QUIETEST_DB = 25.0
 """A receiver takes a dimension for no cleaner than this, as nothing cleaner was ever trained on."""
+
+REFINER_CONDITION = 48
+"""Width of what the refiner is told of the channel and the prompt."""
 
 SMALLEST_NOISE = 1e-9
 SMALLEST_POWER = 0.1
@@ -42,6 +47,8 @@ class Architecture:
         condition_width: of the description of the channel.
         num_kinds: Gaussians of the mixture that the receiver's estimate starts from.
         num_mixed: strongest components that the mixture covers.
+        refiner_width: of a patch of the latent in the receiver's last part.
+        refiner_blocks: its depth.
     """
 
     num_components: int = 256
@@ -53,6 +60,8 @@ class Architecture:
     condition_width: int = 32
     num_kinds: int = 48
     num_mixed: int = 128
+    refiner_width: int = 192
+    refiner_blocks: int = 3
 
 
 @final
@@ -71,19 +80,40 @@ class Received:
     noise: Tensor
 
 
+@final
+@dataclass(frozen=True)
+class Estimate:
+    """What a receiver makes of the components, and what it knows of their error.
+
+    Args:
+        components: [n, num_values].
+        left: [n], variance per component that the linear estimate is left with.
+        unit: [n, 1], root mean squared error per value of the latent that the linear estimate is left with.
+        features: [n, NUM_TOLD + NUM_BANDS], description of the case and of what arrived.
+        prompt: [n, prompt_width], what the prompts say.
+    """
+
+    components: Tensor
+    left: Tensor
+    unit: Tensor
+    features: Tensor
+    prompt: Tensor
+
+
 class SeedNetwork(nn.Module):
     r"""A correction before and one after the best linear code.
 
-        components c --> c + f --> amplitudes --> symbols --> (channel) --> estimate --> + g --> components
-                         ^ encoder  ^ emphasis                              ^ mixture    ^ decoder
+        components c --> c + f --> amplitudes --> symbols --> (channel) --> estimate --> + g --> latent --> + h
+                         ^ encoder  ^ emphasis                              ^ mixture    ^ decoder           ^ refiner
 
     $s_{kj} = a_{kj} (c_j + f_{kj})$ in pass k for component j, with $a_{kj}$ the amplitudes of Lee and Petersen times a
-    learned emphasis. Corrections f, g and the emphasis start at zero and the mixture as one Gaussian: it starts at the
-    linear optimum, and what training adds is nonlinear. f and g are in units of the error that the linear code
-    is left with.
+    learned emphasis. Corrections f, g, h and the emphasis start at zero and the mixture as one Gaussian: it starts at
+    the linear optimum, and what training adds is nonlinear. All corrections are in units of the error that the linear
+    code is left with. f and g are of components, which have no place; h is of the latent as an arrangement in space.
 
     Args:
-        variances: [num_values], of the components, not increasing.
+        basis: components that it works on.
+        shape: (channels, height, width) of a latent.
         architecture: sizes.
         words: indices and longest prompt of the vocabulary.
     """
@@ -91,15 +121,17 @@ class SeedNetwork(nn.Module):
     variances: Tensor
     deviations: Tensor
 
-    def __init__(self, variances: Tensor, architecture: Architecture, words: tuple[int, int]) -> None:
+    def __init__(
+        self, basis: PictureBasis, shape: tuple[int, ...], architecture: Architecture, words: tuple[int, int]
+    ) -> None:
         super().__init__()
-        self.architecture = architecture
+        self.architecture, self.basis, variances = architecture, basis, basis.variances
         self.register_buffer("variances", variances.clone(), persistent=False)
         self.register_buffer("deviations", variances.sqrt(), persistent=False)
-        told, kept, again = NUM_TOLD, architecture.num_components, architecture.num_again
-        size = architecture.encoder_width, architecture.encoder_blocks, architecture.condition_width, words
+        told, kept, again = (NUM_TOLD, architecture.num_components, architecture.num_again)
+        size = (architecture.encoder_width, architecture.encoder_blocks, architecture.condition_width, words)
         self.encoder = Trunk(kept, kept + again, told, *size)
-        size = architecture.decoder_width, architecture.decoder_blocks, architecture.condition_width, words
+        size = (architecture.decoder_width, architecture.decoder_blocks, architecture.condition_width, words)
         kinds, mixed = architecture.num_kinds, architecture.num_mixed
         self.decoder = Trunk(kept + again + kinds, kept, told + NUM_BANDS, *size)
         self.mixture = Mixture(kinds, mixed, self.decoder.prompt.in_features)
@@ -107,6 +139,12 @@ class SeedNetwork(nn.Module):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         self.emphasis = nn.Sequential(first, nn.SiLU(), last)
+        wide, deep, prompt_width = (
+            architecture.refiner_width,
+            architecture.refiner_blocks,
+            self.decoder.prompt.in_features,
+        )
+        self.refiner = Refiner(shape, wide, deep, told + NUM_BANDS, prompt_width, REFINER_CONDITION)
 
     def told(self, num_channel_uses: Tensor, snr: Tensor) -> Told:
         """What both ends know of cases; arguments as in `linear_amplitudes`."""
@@ -130,8 +168,8 @@ class SeedNetwork(nn.Module):
         linear = told.amplitudes * components[:, None]
         return linear + told.amplitudes * torch.stack(passes, 1), linear
 
-    def receive(self, received: Received, amplitudes: Tensor, told: Told, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Components [n, num_values], and the variance [n] per value that the linear estimate is left with.
+    def receive(self, received: Received, amplitudes: Tensor, told: Told, indices: Tensor) -> Estimate:
+        """The components, before they are refined as a latent.
 
         Args:
             received: real dimensions from the air.
@@ -143,29 +181,41 @@ class SeedNetwork(nn.Module):
         statistic = weight * received.turned
         precision = self.variances * amplitudes * weight * received.gain
         left = self.variances / (1 + precision.sum(1))
-        estimate, kinds = self._mixed(left * statistic.sum(1), statistic, precision, indices)
+        prompt = self.decoder.words(indices)
+        estimate, kinds = self._mixed(left * statistic.sum(1), statistic, precision, prompt)
         second = self.deviations * statistic[:, 1] / (1 + precision[:, 1])
-        return estimate + self._correction(estimate, second, kinds, left, told, indices), left.mean(1)
+        features = torch.cat([told.features, self._reliability(left)], 1)
+        components = estimate + self._correction(estimate, second, kinds, left, features, indices)
+        unit = (left @ self.basis.squared_norms / left.shape[1]).sqrt()[:, None]
+        return Estimate(components, left.mean(1), unit, features, prompt)
+
+    def refine(self, latents: Tensor, estimate: Estimate) -> Tensor:
+        """[n, num_values], latents [n, num_values] of an estimate and what space says about them."""
+        spread = latents - self.basis.mean
+        change: Tensor = self.refiner(spread, estimate.features, estimate.prompt)
+        return latents + estimate.unit * change.float()
+
+    def latents(self, estimate: Estimate) -> Tensor:
+        """[n, num_values], refined latents of an estimate."""
+        return self.refine(self.basis.synthesise(estimate.components), estimate)
 
     def left(self, received: Received, amplitudes: Tensor) -> Tensor:
         """[n, num_values], variance of every component that LMMSE leaves; arguments as in `receive`."""
         precision = amplitudes.square() * received.gain / _noise_of(received)
         return self.variances / (1 + self.variances * precision.sum(1))
 
-    def _mixed(self, estimate: Tensor, statistic: Tensor, precision: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
+    def _mixed(self, estimate: Tensor, statistic: Tensor, precision: Tensor, prompt: Tensor) -> tuple[Tensor, Tensor]:
         """LMMSE estimate [n, num_values] with the mixture's in place of its strongest, and weights of the kinds."""
         mixed = self.architecture.num_mixed
         whitened = self.deviations[:mixed] * statistic[..., :mixed].sum(1)
-        prompt = self.decoder.words(indices)
         posterior, kinds = self.mixture(whitened, precision[..., :mixed].sum(1), prompt)
         return torch.cat([self.deviations[:mixed] * posterior, estimate[:, mixed:]], 1), kinds
 
     def _correction(
-        self, estimate: Tensor, second: Tensor, kinds: Tensor, left: Tensor, told: Told, indices: Tensor
+        self, estimate: Tensor, second: Tensor, kinds: Tensor, left: Tensor, features: Tensor, indices: Tensor
     ) -> Tensor:
         kept, again = self.architecture.num_components, self.architecture.num_again
         values = torch.cat([estimate[:, :kept] / self.deviations[:kept], second[:, :again], kinds], 1)
-        features = torch.cat([told.features, self._reliability(left)], 1)
         unit = (left[:, :kept] + 0.1 * left.mean(1, keepdim=True)).sqrt()
         return widened(unit * self.decoder(values, features, indices), len(self.variances))
 

@@ -26,6 +26,7 @@ KIND = "seed_codec"
 SHIPPED_FOR = "scenes"
 FEWEST_USES = 16
 STEP_DB = 2.0
+SMALLEST_PACKED, LARGEST_INTEGER, SMALLEST_SCALE = 4096, 127.0, 1e-12
 
 
 @final
@@ -64,7 +65,7 @@ class SeedWeights:
         >>> SeedWeights.load("scenes").shape
         (4, 16, 16)
         """
-        folder = _find_folder(str(model))
+        folder = find_folder(str(model))
         config = _read_config(folder)
         if model_sha256 is not None and config["model_sha256"] != model_sha256:
             raise ModelError(
@@ -72,19 +73,18 @@ class SeedWeights:
                 "train one with gainnet train seed-codec"
             )
         try:
-            tensors = {name: t.float() for name, t in load_file(folder / "seed_codec.safetensors").items()}
-            return _assembled(config, tensors)
+            return _assembled(config, load_file(folder / "seed_codec.safetensors"))
         except (OSError, SafetensorError, KeyError, TypeError, RuntimeError) as error:
             raise ModelError(f"seed codec: {folder} is damaged or incomplete ({type(error).__name__})") from None
 
     def save(self, folder: Path, how: Mapping[str, Any]) -> None:
-        """Writes `config.json` and `seed_codec.safetensors` (half precision but for scales), each file whole.
+        """Writes `config.json` and `seed_codec.safetensors` (see `packed`), each file whole.
 
         Args:
             folder: made if it is not there.
             how: what made it, goes into `config.json`.
         """
-        tensors = {f"network.{name}": t.half().contiguous() for name, t in self.network.state_dict().items()}
+        tensors = {f"network.{name}": t for name, t in packed(self.network.state_dict()).items()}
         tensors |= {"analysis": self.basis.analysis.half().contiguous()}
         tensors |= {"mean": self.basis.mean, "variances": self.basis.variances, "log_powers": self.log_powers}
         write_whole(folder / "seed_codec.safetensors", safetensors_bytes(tensors))
@@ -123,18 +123,41 @@ def grid_levels_db() -> list[float]:
     return [LOWEST_DB + STEP_DB * k for k in range(1 + round((HIGHEST_DB - LOWEST_DB) / STEP_DB))]
 
 
+def packed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as they are stored: wide matrices in 8 bits with a scale per row, everything else in half precision.
+
+    >>> sorted(packed({"a": torch.ones(64, 64), "b": torch.ones(3)}))
+    ['a', 'a.scale', 'b']
+    """
+    stored = {name: t.half().contiguous() for name, t in state.items()}
+    for name, t in state.items():
+        if name.endswith(("weight", "kernel")) and t.numel() >= SMALLEST_PACKED:
+            scale = (t.abs().amax(1, keepdim=True) / LARGEST_INTEGER).clamp_min(SMALLEST_SCALE)
+            stored |= {name: (t / scale).round().to(torch.int8), f"{name}.scale": scale}
+    return stored
+
+
+def unpacked(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights that were packed, but for rounding."""
+    names = [name for name in stored if not name.endswith(".scale")]
+    scales = {name: stored.get(f"{name}.scale", torch.ones(())) for name in names}
+    return {name: stored[name].float() * scales[name] for name in names}
+
+
 def _assembled(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> SeedWeights:
-    basis = PictureBasis(*(tensors[name] for name in ("mean", "analysis", "variances")))
+    basis = PictureBasis(*(tensors[name].float() for name in ("mean", "analysis", "variances")))
     vocabulary = Vocabulary(tuple(config["words"]), config["max_words"])
     words = vocabulary.num_indices, vocabulary.max_words
-    network = SeedNetwork(basis.variances, Architecture(**config["architecture"]), words)
+    shape = tuple(config["shape"])
+    network = SeedNetwork(basis, shape, Architecture(**config["architecture"]), words)
     state = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
-    network.load_state_dict(state)
+    network.load_state_dict(unpacked(state))
     frozen = network.eval().requires_grad_(False)
-    return SeedWeights(frozen, basis, vocabulary, tensors["log_powers"], tuple(config["shape"]), config["model_sha256"])
+    return SeedWeights(frozen, basis, vocabulary, tensors["log_powers"], shape, config["model_sha256"])
 
 
-def _find_folder(model: str) -> Path:
+def find_folder(model: str) -> Path:
+    """The folder that `load` would read; raises `ModelError` when there is none."""
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     name = Path(model).name
     places = [Path(model), data / "gainnet" / "codecs" / KIND / name]

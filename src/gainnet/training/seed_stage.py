@@ -1,0 +1,150 @@
+"""Stages of the learned seed codec: through the air on components, on refined latents, on pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, final
+
+import torch
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+
+from gainnet.codecs.seed_codec import SeedNetwork
+from gainnet.codecs.seed_codec.network import Estimate
+from gainnet.training.autoencoder import torch_stream
+from gainnet.training.muon import Muon
+from gainnet.training.seed_air import Air, draw_cases
+from gainnet.training.transform_stage import Distortion, Examples
+
+COMPONENT_SHARE = 0.05
+"""Weight of the error of components beside that of the picture."""
+
+PICTURE_PER_COMPONENT = 0.1
+"""About the squared error of a picture per squared error of components; it only makes losses of order 1."""
+
+
+@final
+@dataclass(frozen=True)
+class SeedStageLength:
+    """How long a stage trains, and on what.
+
+    Args:
+        num_steps: how many.
+        groups: groups of a step, items of a group.
+        rate: peak learning rate of AdamW, for everything but the refiner's matrices.
+        refiner_rate: peak learning rate of Muon, for these.
+        share_generated: share of latents that the denoiser made; the others are encoded renders.
+    """
+
+    num_steps: int
+    groups: tuple[int, int] = (8, 8)
+    rate: float = 5e-4
+    refiner_rate: float = 2e-3
+    share_generated: float = 0.7
+
+
+class Cost(Protocol):
+    """How far an estimate is from the truth."""
+
+    def __call__(self, network: SeedNetwork, estimate: Estimate, latents: Tensor, generator: torch.Generator) -> Tensor:
+        """[n], squared error per item, with latents [n, num_values] the truth."""
+
+
+def component_cost(network: SeedNetwork, estimate: Estimate, latents: Tensor, generator: torch.Generator) -> Tensor:
+    """[n], mean squared error of components before they are refined."""
+    return (estimate.components - network.basis.analyse(latents)).square().mean(1)
+
+
+def refined_cost(network: SeedNetwork, estimate: Estimate, latents: Tensor, generator: torch.Generator) -> Tensor:
+    """[n], mean squared error of components of the refined latent."""
+    return _component_error(network, _refined(network, estimate) - latents)
+
+
+@final
+@dataclass(frozen=True)
+class PictureCost:
+    """Squared error of the picture of the refined latent, and a little of its components' error.
+
+    Args:
+        distortion: squared errors of pictures.
+    """
+
+    distortion: Distortion
+
+    def __call__(self, network: SeedNetwork, estimate: Estimate, latents: Tensor, generator: torch.Generator) -> Tensor:
+        refined = _refined(network, estimate)
+        picture = self.distortion(refined, latents, generator) / PICTURE_PER_COMPONENT
+        return picture + COMPONENT_SHARE * _component_error(network, refined - latents)
+
+
+def _refined(network: SeedNetwork, estimate: Estimate) -> Tensor:
+    latents = network.basis.synthesise(estimate.components)
+    with torch.autocast("cpu", torch.bfloat16):
+        return network.refine(latents, estimate)
+
+
+def _component_error(network: SeedNetwork, error: Tensor) -> Tensor:
+    return (error @ network.basis.analysis.T).square().mean(1)
+
+
+@final
+class SeedCodecStage:
+    """The network over the air; every case counts alike, in decibels.
+
+    The loss is the geometric mean over groups of their cost, relative to the error of components that LMMSE alone would
+    leave; a group shares size, report and prompt or not.
+
+    Args:
+        name: of the stage.
+        network: what is trained.
+        examples: latents and words of their prompts.
+        absent: [1, num_words], words of no prompt.
+        cost: of an estimate.
+        length: steps, groups, rates.
+        random_seed: of batches, cases and noise.
+    """
+
+    ema_decay = 0.998
+
+    def __init__(
+        self,
+        name: str,
+        network: SeedNetwork,
+        examples: Examples,
+        absent: Tensor,
+        cost: Cost,
+        length: SeedStageLength,
+        random_seed: int,
+    ) -> None:
+        self.name, self.model, self.air, self.cost = name, network, Air(network), cost
+        self.examples, self.absent = examples, absent
+        self.shares = examples.weights(length.share_generated)
+        self.num_steps, self.groups, self.random_seed = (length.num_steps, length.groups, random_seed)
+        self.peak_rates: Sequence[float] = (length.refiner_rate, length.rate)
+        matrices = [
+            p
+            for part, p in network.refiner.blocks.named_parameters()
+            if part.endswith(("first.weight", "second.weight"))
+        ]
+        apart = {id(p) for p in matrices}
+        others = [p for p in network.parameters() if id(p) not in apart]
+        self.optimizers: Sequence[Optimizer] = (
+            Muon(matrices, lr=length.refiner_rate),
+            AdamW(others, lr=length.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
+        )
+
+    def loss(self, step: int) -> Tensor:
+        """Geometric mean over groups of their cost, relative to what LMMSE alone would leave."""
+        num_groups, num_items = self.groups
+        generator = torch_stream(self.random_seed, f"seed codec {self.name}", step)
+        rows = torch.multinomial(self.shares, num_groups * num_items, replacement=True, generator=generator)
+        latents = self.examples.latents[rows]
+        cases = draw_cases(num_groups, num_items, latents.shape[1], self.random_seed, step, self.name)
+        prompted = cases.with_prompt.repeat_interleave(num_items)[:, None]
+        indices = torch.where(prompted, self.examples.words[rows], self.absent)
+        noise = torch.randn(len(rows), 2, latents.shape[1], generator=generator)
+        estimate = self.air(self.model.basis.analyse(latents), indices, cases, noise)
+        costs = self.cost(self.model, estimate, latents, generator) / estimate.left.detach()
+        relative: Tensor = costs.unflatten(0, (-1, num_items)).mean(1).log().mean().exp()
+        return relative
