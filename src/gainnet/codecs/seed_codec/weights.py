@@ -126,8 +126,8 @@ def grid_levels_db() -> list[float]:
 def packed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights as they are stored: wide matrices in 8 bits with a scale per row, everything else in half precision.
 
-    >>> sorted(packed({"a": torch.ones(64, 64), "b": torch.ones(3)}))
-    ['a', 'a.scale', 'b']
+    >>> sorted(packed({"a.weight": torch.ones(64, 64), "a.bias": torch.ones(3)}))
+    ['a.bias', 'a.weight', 'a.weight.scale']
     """
     stored = {name: t.half().contiguous() for name, t in state.items()}
     for name, t in state.items():
