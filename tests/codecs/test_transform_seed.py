@@ -203,12 +203,12 @@ def test_weights_are_saved_and_loaded(
 
 GOLDEN = {
     None: (
-        "091ba8cdcc6798d64396d705bd37be62674d30dfef265d9a8d9d2f047119d356a40df958c35d6050e0123f",
-        "62064b2434fe8326",
+        "3b976b727b4e2c16a4b925161ba692c86b7653efb8fc402d8f62b1b9d93d6b3a95149dc2685e611c544d640c",
+        "a13c75194de7885e",
     ),
     "a picture of a small green heart below a large orange ring in the fog": (
-        "7137992ac8a8840ba295c568d882075ea3599c465ad8e91c4369edb4d1db6e5078c8334f2e32cee2be1761ac719d0438",
-        "9407d4ea56b7e373",
+        "2dfd3a755d4789666dba3a78665eb97a5f2076a49de530ca8b9fed90bdecd2c3eedfe4c5a658605365c63402",
+        "b0a55dff1deb3d4a",
     ),
 }
 

@@ -37,7 +37,7 @@ from gainnet.training.transform_stage import (
     set_components,
 )
 
-STAGES = ("latents", "pictures", "finish", "last")
+STAGES = ("latents", "pictures", "finish", "last", "end")
 LEVELS_MEASURED = 8
 MEASURED_LEVELS = (16, 32, 48, 64, 80, 96, 112)
 SHAPE = TransformShape((4, 16, 16), 3)
@@ -53,7 +53,7 @@ class TransformTraining:
         num_held_out: of them, the last ones, for measuring only.
         num_renders: encoded renders of scenes, a multiple of 40; for the scenes model alone.
         latents_random_seed: of captions, noise and scenes.
-        lengths: of the stage on latents and of the three through the decoder, each begins at a high rate again.
+        lengths: of the stage on latents and of the four through the decoder, each begins at a high rate again.
         square: side of the square of the latent that is decoded in a step.
         num_measured: latents by which lengths and errors are measured, seen ones and held-out ones.
         checkpoint_every: steps between checkpoints.
@@ -64,11 +64,12 @@ class TransformTraining:
     num_held_out: int = 10
     num_renders: int = 24000
     latents_random_seed: int = 7
-    lengths: tuple[StageLength, StageLength, StageLength, StageLength] = (
+    lengths: tuple[StageLength, ...] = (
         StageLength(300, share_generated=0.6),
         StageLength(1900),
         StageLength(950),
         StageLength(1900),
+        StageLength(1000),
     )
     square: int = 8
     num_measured: int = 200
@@ -82,7 +83,7 @@ PRESETS = {
         num_shards=2,
         num_held_out=1,
         num_renders=40,
-        lengths=(StageLength(6, 4), StageLength(4, 4), StageLength(2, 4), StageLength(2, 4)),
+        lengths=(StageLength(6, 4), *(4 * (StageLength(2, 4),))),
         num_measured=2,
         checkpoint_every=4,
         shape=TransformShape(
@@ -135,7 +136,7 @@ def train_transform_seed(
     network = build_network(training, model, examples, vocabulary, random_seed)
     decode = partial(_picture, model)
     picture = PictureError(decode, network.shape.latent, min(training.square, *network.shape.latent[1:]))
-    distortions: tuple[Distortion, ...] = (latent_error, picture, picture, picture)
+    distortions: tuple[Distortion, ...] = (latent_error, *(len(STAGES) - 1) * (picture,))
     for name, distortion, length in zip(STAGES, distortions, training.lengths, strict=True):
         stage = TransformStage(name, network, examples, distortion, length, random_seed)
         network.load_state_dict(train(stage, out / "stages" / name, training.checkpoint_every, progress))
