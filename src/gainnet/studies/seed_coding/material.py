@@ -92,7 +92,7 @@ def digests(config: SeedCodingConfig) -> Mapping[str, str]:
         "classifier": attributes.PRETRAINED,
     }
     if config.runs(NEED_SEED_CODEC):
-        folders["seed_codec"] = seed_codec._find_folder(config.seed_codec)
+        folders["seed_codec"] = seed_codec.find_folder(config.seed_codec)
     if config.runs(NEED_TRANSFORM_SEED):
         folders["transform_seed"] = transform_seed.find_folder(config.transform_seed)
     return {name: loading.weights_sha256(folder) for name, folder in folders.items()}
