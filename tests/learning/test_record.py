@@ -19,7 +19,7 @@ from gainnet.learning.algorithm import State
 from gainnet.learning.clients import Client, cell_of, devices_of
 from gainnet.learning.exchange import Exchange
 from gainnet.learning.payloads import PRIVATE
-from gainnet.learning.record import RECORD, Keyring, Recorded, fingerprint, verify
+from gainnet.learning.record import RECORD, Keyring, Recorded, fingerprint, verify, verify_file
 from gainnet.learning.robust import Krum
 from gainnet.network import EDGE, profile
 from gainnet.radio import IdealLink
@@ -179,3 +179,11 @@ def test_any_change_of_a_state_has_another_fingerprint() -> None:
 def test_what_is_no_record_is_told_in_one_line(text: str) -> None:
     with pytest.raises(GainnetError, match="line 1"):
         verify(text.splitlines())
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    written(tmp_path / RECORD, rounds=1)
+    with pytest.raises(ConfigError, match=r"record: .*nowhere cannot be read"):
+        verify_file(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match=r"state: .* cannot be read"):
+        verify_file(tmp_path, tmp_path / RECORD)

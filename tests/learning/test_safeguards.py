@@ -13,7 +13,7 @@ from gainnet.cli import app
 from gainnet.core.errors import ConfigError, GainnetError, PayloadError
 from gainnet.learning.config import LearnConfig
 from gainnet.learning.record import RECORD
-from gainnet.learning.safeguards import Safeguards, guarantee_of, learn_safely
+from gainnet.learning.safeguards import Safeguards, aggregation_of, guarantee_of, learn_safely
 from gainnet.models.language import save_language_model, small_decoder, word_tokenizer
 
 
@@ -63,7 +63,8 @@ def test_a_private_run_says_what_it_promises(level: str, options: list[object], 
         ({"privacy": "client", "rule": "median"}, "privacy"),
         ({"privacy": "client", "num_groups": 2}, "privacy"),
         ({"privacy": "nobody"}, "privacy"),
-        ({"num_groups": -1}, "groups"),
+        ({"num_groups": -1}, "num_groups"),
+        ({"num_poisoned": -1}, "num_poisoned"),
         ({"num_groups": 1, "rule": "median"}, "groups"),
         ({"privacy": "client", "epsilon": -1.0}, "epsilon"),
     ],
@@ -80,3 +81,10 @@ def test_split_learning_has_no_updates_to_guard() -> None:
     with pytest.raises(ConfigError, match="rows are hidden"):
         learn_safely(LearnConfig("fedavg", num_texts=30), Safeguards(privacy="example"))
     assert guarantee_of(LearnConfig("lora", clients=20, share=0.5), Safeguards(privacy="client")).num_clients == 10  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("rule", "num_asked"), [("trimmed_mean", 5), ("krum", 7), ("multi_krum", 7)])
+def test_too_many_poisoned_clients_are_refused_before_the_first_round(rule: str, num_asked: int) -> None:
+    aggregation_of(Safeguards(rule, num_poisoned=2), num_asked, None)
+    with pytest.raises(ConfigError, match="num_poisoned"):
+        aggregation_of(Safeguards(rule, num_poisoned=2), num_asked - 1, None)

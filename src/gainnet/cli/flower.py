@@ -116,8 +116,9 @@ def flower_keys(
     node: Annotated[list[str] | None, typer.Option(help="A node that gets a key; give it again for more.")] = None,
 ) -> None:
     """Make a server's certificate with an authority of its own, and a key for every node."""
-    from gainnet.learning.certificates import write_certificates, write_node_key
+    from gainnet.learning.certificates import check_names, write_certificates, write_node_key
 
+    check_names("node", node or [])
     write_certificates(folder, host)
     for name in node or []:
         write_node_key(folder, name)

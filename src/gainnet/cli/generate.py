@@ -46,7 +46,8 @@ CodecOf = Annotated[
     list[str] | None,
     typer.Option(
         "--codec",
-        help="seed=raw|linear|digital|float32, midway=matched|raw|uniform, image=webp|avif|jpeg|png|raw_pixels, "
+        help="seed=raw|linear|seed|seed_prompt|digital|transform|transform_prompt|float32, "
+        "midway=matched|raw|uniform, image=webp|avif|jpeg|png|raw_pixels, "
         "sketch=quantized|edges|analog, or KIND=module:Class.",
     ),
 ]

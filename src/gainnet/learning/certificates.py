@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,8 @@ except ImportError:
     raise MissingExtraError("cryptography", "engines") from None
 
 VALID_DAYS, AUTHORITY = 365, "gainnet authority"
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
+_HOST = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 Extension = tuple[x509.ExtensionType, bool]
 """What a certificate says, and whether a reader that does not understand it has to refuse it."""
 
@@ -37,10 +40,11 @@ def write_certificates(
         devices: names of those who prove to the server who they are.
 
     Raises:
-        ConfigError: a device has the name of another file.
+        ConfigError: a device has the name of another file or none that a file can have, or a host is no address.
     """
-    if odd := {"ca", "server"} & set(devices):
-        raise ConfigError(f"device: {min(odd)!r} is the name of another file; give another name")
+    hosts, devices = tuple(hosts), tuple(devices)
+    check_names("device", devices)
+    _check_hosts(hosts)
     key = ec.generate_private_key(ec.SECP384R1())
     root = _sign(_begun(AUTHORITY, key.public_key()), key, _of_authority(key.public_key()))
     write_whole(folder / "ca.pem", root.public_bytes(serialization.Encoding.PEM))
@@ -49,12 +53,38 @@ def write_certificates(
         _write_signed(folder, device, key, (device,), ExtendedKeyUsageOID.CLIENT_AUTH)
 
 
+def check_names(field: str, names: Iterable[str]) -> None:
+    """Raises `ConfigError` unless every name can be that of a file in a folder of keys, and is of no other file there.
+
+    >>> check_names("device", ["device_0"])
+    >>> check_names("device", ["../device_0"])
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: device: '../device_0' is no name; give 1 to 64 letters, digits, '_', '-' or '.'
+    """
+    for name in names:
+        if name in ("ca", "server"):
+            raise ConfigError(f"{field}: {name!r} is the name of another file; give another name")
+        if not _NAME.fullmatch(name):
+            raise ConfigError(f"{field}: {name!r} is no name; give 1 to 64 letters, digits, '_', '-' or '.'")
+
+
 def write_node_key(folder: Path, name: str) -> None:
-    """`name`.key and `name`.pub: a P-384 key in OpenSSH's format, with which a node proves who it is."""
+    """`name`.key and `name`.pub: a P-384 key in OpenSSH's format, with which a node proves who it is.
+
+    Raises:
+        ConfigError: as `check_names`.
+    """
+    check_names("node", (name,))
     key = ec.generate_private_key(ec.SECP384R1())
     _write_secret(folder / f"{name}.key", key, serialization.PrivateFormat.OpenSSH)
     public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     write_whole(folder / f"{name}.pub", public + b"\n")
+
+
+def _check_hosts(hosts: Iterable[str]) -> None:
+    for host in hosts:
+        if isinstance(_alternative(host), x509.DNSName) and not _HOST.fullmatch(host):
+            raise ConfigError(f"host: {host!r} is neither a name nor an address; give for example edge.example.org")
 
 
 def _write_secret(path: Path, key: ec.EllipticCurvePrivateKey, form: serialization.PrivateFormat) -> None:
@@ -112,4 +142,8 @@ def _alternative(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
+        pass
+    try:
         return x509.DNSName(host)
+    except ValueError:
+        raise ConfigError(f"host: {host!r} has letters that are not ASCII; give its name as it is in DNS") from None

@@ -199,9 +199,16 @@ def verify_file(path: Path, state: Path | None = None, edge_key: str | None = No
     state = path.parent / CHECKPOINT if state is None and (path.parent / CHECKPOINT).is_file() else state
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise ConfigError(
+            f"record: {path} cannot be read ({error.strerror}); give a record or the folder of a run"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"record: {path} is not UTF-8 text; give a record or the folder of a run") from None
+    try:
         tensors = None if state is None else load_file(state)
-    except (OSError, UnicodeDecodeError, SafetensorError) as error:
-        raise ConfigError(f"record: {path} or its model cannot be read ({error}); give a record of a run") from None
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(f"state: {state} cannot be read ({error}); give a .safetensors file of a run") from None
     if lines[-1] != "":
         raise PayloadError(f"record: line {len(lines)} is cut off")
     return verify(lines[:-1], tensors, edge_key)

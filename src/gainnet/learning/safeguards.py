@@ -38,7 +38,7 @@ class Safeguards:
         sample_rate: of the rows of a client per step, where rows are hidden.
 
     Raises:
-        ConfigError: a name is unknown, or privacy of clients has another rule than the mean.
+        ConfigError: a name is unknown, a count is negative, or privacy of clients has another rule than the mean.
     """
 
     rule: str = "mean"
@@ -55,8 +55,10 @@ class Safeguards:
             raise ConfigError(f"rule: {self.rule!r} is unknown; choose one of {', '.join(RULES)}")
         if self.privacy not in PRIVACY:
             raise ConfigError(f"privacy: {self.privacy!r} is unknown; choose one of {', '.join(PRIVACY)}")
+        if self.num_poisoned < 0:
+            raise ConfigError(f"num_poisoned: {self.num_poisoned} is negative; give 0 or more")
         if self.num_groups < 0:
-            raise ConfigError(f"groups: {self.num_groups} is negative; give 0 for updates in the open")
+            raise ConfigError(f"num_groups: {self.num_groups} is negative; give 0 for updates in the open")
         if self.privacy == "client" and (self.rule != "mean" or self.num_groups > 1):
             raise ConfigError("privacy: of clients it is noise on one mean; leave rule and groups, or give one group")
 
@@ -119,11 +121,19 @@ def aggregation_of(safeguards: Safeguards, num_asked: int, guarantee: Guarantee 
         safeguards: of the run.
         num_asked: clients per round.
         guarantee: says what noise is added; `None` without privacy of clients.
+
+    Raises:
+        ConfigError: the rule cannot bear so many poisoned clients among those that are asked.
     """
     if guarantee is not None and guarantee.level == "client":
         noise = (guarantee.clip_norm, guarantee.noise_multiplier, num_asked)
         return MaskedPrivateMean(*noise) if safeguards.num_groups else Open(PrivateMean(*noise))
     bad, seen = safeguards.num_poisoned, safeguards.num_groups or num_asked
+    needed = {"trimmed_mean": 2 * bad + 1, "krum": 2 * bad + 3, "multi_krum": 2 * bad + 3}.get(safeguards.rule, 0)
+    if seen < needed:
+        raise ConfigError(
+            f"num_poisoned: {safeguards.rule} needs {needed} updates for {bad}, not {seen}; ask more or fear fewer"
+        )
     rules: dict[str, Rule] = {
         "mean": WeightedMean(),
         "median": Median(),

@@ -31,6 +31,8 @@ from gainnet.learning.wire import Wire
 from gainnet.models.language import task_of
 from gainnet.network.scenario import EDGE
 
+MAX_PORT = 65535
+MAX_TIMEOUT_S = 1e6
 _GONE = (OSError, PayloadError, PlanError, RuntimeError)
 """What a device can do to the edge: vanish, send what is no frame of ours, or tensors of shapes that do not fit."""
 
@@ -161,12 +163,15 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     """A socket that devices connect to; port 0 for any that is free.
 
     Raises:
-        ConfigError: the address is not free, or not of this machine.
+        ConfigError: there is no such port, or the address is not free or not of this machine.
     """
+    _check_port(port)
     try:
         listener = socket.create_server((host, port))
     except OSError as error:
-        raise ConfigError(f"port: cannot listen on {host}:{port} ({error.strerror}); give another") from None
+        raise ConfigError(
+            f"port: cannot listen on {host}:{port} ({error.strerror}); give another host or port"
+        ) from None
     with listener:
         yield listener
 
@@ -188,6 +193,7 @@ def accept(
     Raises:
         ConfigError: some do not come in time.
     """
+    _check_timeout(timeout_s)
     context = _context(ssl.PROTOCOL_TLS_SERVER, keys, "server")
     wires: dict[NodeId, Wire] = {}
     end_s = time.monotonic() + timeout_s
@@ -225,6 +231,8 @@ def connect(host: str, port: int, keys: Path, name: str, allowed: frozenset[str]
     Raises:
         ConfigError: the edge is not there, or one of the two is not who it says.
     """
+    _check_port(port)
+    _check_timeout(timeout_s)
     context = _context(ssl.PROTOCOL_TLS_CLIENT, keys, name)
     try:
         plain = socket.create_connection((host, port), timeout_s)
@@ -233,6 +241,16 @@ def connect(host: str, port: int, keys: Path, name: str, allowed: frozenset[str]
         raise ConfigError(f"keys: the edge at {host}:{port} is not trusted ({error.reason})") from None
     except OSError as error:
         raise ConfigError(f"host: no edge at {host}:{port} ({error}); start it first") from None
+
+
+def _check_port(port: int) -> None:
+    if not 0 <= port <= MAX_PORT:
+        raise ConfigError(f"port: {port} is outside 0 to {MAX_PORT}")
+
+
+def _check_timeout(timeout_s: float) -> None:
+    if not 0.0 < timeout_s <= MAX_TIMEOUT_S:
+        raise ConfigError(f"timeout_s: {timeout_s:g} is outside 0 to {MAX_TIMEOUT_S:g} seconds; give for example 600")
 
 
 def _context(protocol: int, keys: Path, name: str) -> ssl.SSLContext:
