@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gainnet.codecs import SeedBasis
+from gainnet.core.errors import ConfigError
 from gainnet.core.files import write_whole
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Symbols
@@ -43,7 +44,12 @@ def measure_importance(out: Path, num_pictures: int = 64, random_seed: int = 0) 
         out: file to write, JSON.
         num_pictures: pictures per block, and as many to check with.
         random_seed: of scenes, SNRs and noise.
+
+    Raises:
+        ConfigError: no picture.
     """
+    if num_pictures < 1:
+        raise ConfigError(f"num_pictures: {num_pictures} is too few; give 1 or more")
     model = load_model("scenes")
     code = NestedSeed(SeedBasis.load("scenes", model.sha256), NUM_CHANNEL_USES)
     quiet = torch.full((num_pictures, NUM_BLOCKS), _QUIET)
