@@ -99,7 +99,9 @@ def spend(
     energy = torch.full_like(snr, float(lengths.sum()))
     error, powers = torch.zeros_like(snr), []
     for block, length in enumerate(lengths.tolist()):
-        outlook = Outlook(gains[..., : block + 1], snr, energy, importance[..., block:], error, peak)
+        # Policies know whole blocks only: what is left is told as if those that are left were whole.
+        told = energy * (len(lengths) - block) / float(lengths[block:].sum())
+        outlook = Outlook(gains[..., : block + 1], snr, told, importance[..., block:], error, peak)
         power = torch.minimum(policy(outlook).clamp(0, peak), energy / length)
         energy = (energy - power * length).clamp_min(0)
         error = error + importance[..., block] * block_error(power, outlook.gain, snr)
