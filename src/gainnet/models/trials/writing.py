@@ -118,8 +118,8 @@ def write_abstracts(field: Field, count: int, random_seed: int) -> list[Structur
         random_seed: non-negative.
 
     >>> from gainnet.models.trials.fields import invented_fields
-    >>> write_abstracts(invented_fields(1, 0)[0], 1, 0)[0].texts("conclusions")[1]
-    'research beyond 20 teenagers is warranted.'
+    >>> write_abstracts(invented_fields(1, 0)[0], 1, 0)[0].texts("conclusions")[0]
+    'dexamab raises balance in swimmers with cardiopathy.'
     """
     rng = np.random.default_rng([random_seed, crc32(field.name.encode())])
     return [write_abstract(f"{field.name}_{index}", draw_trial(field, rng), field.habit) for index in range(count)]
