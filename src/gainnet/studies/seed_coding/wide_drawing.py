@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS: Final = {"raw_pixels": GREY, "raw": SKY, "merged": ORANGE, "linear": GREEN, "seed": BLUE, OPTA: BLACK}
-NAMES: Final = {"raw_pixels": "all pixels, analog", "merged": "neighbours merged", OPTA: "Gaussian OPTA"}
+NAMES: Final = {
+    "raw_pixels": "all pixels, analog",
+    "merged": "neighbours merged",
+    "seed": "learned seed",
+    OPTA: "Gaussian OPTA",
+}
 PUBLISHED_COLOURS: Final = {"published_centralised": GREY, "published_split": SKY, "published_merged": RED}
 TIMES_FEWER: Final = {WIDE_PIXEL_USES: "1x", WIDE_RAW_USES: "48x", WIDE_MERGED_USES: "96x"}
 LINES: Final = {WIDE_PIXEL_USES: "-", WIDE_RAW_USES: "-", WIDE_MERGED_USES: "--"}
