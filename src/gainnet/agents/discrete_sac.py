@@ -1,25 +1,24 @@
-"""Soft actor-critic for discrete actions, of one agent or of many with shared networks: the only TorchRL import."""
+"""Soft actor-critic for discrete actions, of one agent or of many with shared networks, on TorchRL's loss."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from gainnet.core.errors import ConfigError, MissingExtraError
-
-try:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from tensordict import TensorDict
-        from tensordict.nn import ProbabilisticTensorDictModule, ProbabilisticTensorDictSequential, TensorDictModule
-        from torchrl.objectives import DiscreteSACLoss, SoftUpdate
-except ImportError:
-    raise MissingExtraError("torchrl", "rl") from None
+from gainnet.agents.checkpoint import below, load_optimizer, optimizer_tensors
+from gainnet.agents.torch_rl import (
+    DiscreteSACLoss,
+    ProbabilisticTensorDictModule,
+    ProbabilisticTensorDictSequential,
+    SoftUpdate,
+    TensorDict,
+    TensorDictModule,
+)
+from gainnet.core.errors import ConfigError
 
 
 @final
@@ -171,19 +170,12 @@ class DiscreteSac:
     def tensors(self) -> dict[str, Tensor]:
         """All that the next update depends on."""
         tensors = {f"loss.{name}": x for name, x in self.loss.state_dict().items() if isinstance(x, Tensor)}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": x for name, x in state.items()}
+        tensors |= optimizer_tensors(self.optimizer)
         return {name: x.detach().clone() for name, x in tensors.items()}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Goes on from `tensors`."""
         state = self.loss.state_dict()
-        state.update({name.removeprefix("loss."): x for name, x in tensors.items() if name.startswith("loss.")})
+        state.update(below("loss", tensors))
         self.loss.load_state_dict(state)
-        states: dict[int, dict[str, Tensor]] = {}
-        for name, x in tensors.items():
-            if name.startswith("optimizer."):
-                index, key = name.split(".")[1:]
-                states.setdefault(int(index), {})[key] = x
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": states, "param_groups": groups})
+        load_optimizer(self.optimizer, tensors)

@@ -9,6 +9,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from gainnet.agents.checkpoint import below, load_optimizer, optimizer_tensors
 from gainnet.core.errors import ConfigError
 
 
@@ -89,18 +90,10 @@ class Pathwise:
     def tensors(self) -> dict[str, Tensor]:
         """All that the next update depends on."""
         tensors = {f"weight.{name}": x for name, x in self._actor.state_dict().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": x for name, x in state.items()}
+        tensors |= optimizer_tensors(self.optimizer)
         return {name: x.detach().clone() for name, x in tensors.items()}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Goes on from `tensors`."""
-        weights = {name.removeprefix("weight."): x for name, x in tensors.items() if name.startswith("weight.")}
-        self._actor.load_state_dict(weights)
-        states: dict[int, dict[str, Tensor]] = {}
-        for name, x in tensors.items():
-            if name.startswith("optimizer."):
-                index, key = name.split(".")[1:]
-                states.setdefault(int(index), {})[key] = x
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": states, "param_groups": groups})
+        self._actor.load_state_dict(below("weight", tensors))
+        load_optimizer(self.optimizer, tensors)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from gainnet.core.errors import ConfigError, MissingExtraError
-
-try:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from tensordict import TensorDict
-        from tensordict.nn import ProbabilisticTensorDictModule, ProbabilisticTensorDictSequential, TensorDictModule
-        from torchrl.objectives import ClipPPOLoss
-        from torchrl.objectives.value.functional import generalized_advantage_estimate
-except ImportError:
-    raise MissingExtraError("torchrl", "rl") from None
+from gainnet.agents.checkpoint import load_optimizer, optimizer_tensors
+from gainnet.agents.torch_rl import (
+    ClipPPOLoss,
+    ProbabilisticTensorDictModule,
+    ProbabilisticTensorDictSequential,
+    TensorDict,
+    TensorDictModule,
+    generalized_advantage_estimate,
+)
+from gainnet.core.errors import ConfigError
 
 
 @final
@@ -190,9 +188,8 @@ class Ppo:
 
     def tensors(self) -> dict[str, Tensor]:
         """All that the next update depends on."""
-        tensors = {f"weight.{index}": x for index, x in enumerate(self._parameters)}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": x for name, x in state.items()}
+        tensors: dict[str, Tensor] = {f"weight.{index}": x for index, x in enumerate(self._parameters)}
+        tensors |= optimizer_tensors(self.optimizer)
         return {name: x.detach().clone() for name, x in tensors.items()}
 
     @torch.no_grad()
@@ -200,13 +197,7 @@ class Ppo:
         """Goes on from `tensors`."""
         for index, weight in enumerate(self._parameters):
             weight.copy_(tensors[f"weight.{index}"])
-        states: dict[int, dict[str, Tensor]] = {}
-        for name, x in tensors.items():
-            if name.startswith("optimizer."):
-                number, key = name.split(".")[1:]
-                states.setdefault(int(number), {})[key] = x
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": states, "param_groups": groups})
+        load_optimizer(self.optimizer, tensors)
 
 
 class _IndependentNormal(torch.distributions.Independent):  # type: ignore[type-arg]

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from gainnet.core.errors import ConfigError, MissingExtraError
-
-try:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from tensordict import TensorDict
-        from tensordict.nn import ProbabilisticTensorDictModule, ProbabilisticTensorDictSequential, TensorDictModule
-        from torchrl.modules import TanhNormal
-        from torchrl.objectives import SACLoss, SoftUpdate
-except ImportError:
-    raise MissingExtraError("torchrl", "rl") from None
+from gainnet.agents.checkpoint import below, load_optimizer, optimizer_tensors
+from gainnet.agents.torch_rl import (
+    ProbabilisticTensorDictModule,
+    ProbabilisticTensorDictSequential,
+    SACLoss,
+    SoftUpdate,
+    TanhNormal,
+    TensorDict,
+    TensorDictModule,
+)
+from gainnet.core.errors import ConfigError
 
 _LEAST_DEVIATION = 0.01
 
@@ -183,21 +182,14 @@ class ContinuousSac:
     def tensors(self) -> dict[str, Tensor]:
         """All that the next update depends on."""
         tensors = {f"loss.{name}": x for name, x in self.loss.state_dict().items() if isinstance(x, Tensor)}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": x for name, x in state.items()}
+        tensors |= optimizer_tensors(self.optimizer)
         tensors["num_updates"] = torch.tensor(self.num_updates)
         return {name: x.detach().clone() for name, x in tensors.items()}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Goes on from `tensors`."""
         state = self.loss.state_dict()
-        state.update({name.removeprefix("loss."): x for name, x in tensors.items() if name.startswith("loss.")})
+        state.update(below("loss", tensors))
         self.loss.load_state_dict(state)
         self.num_updates = int(tensors["num_updates"])
-        states: dict[int, dict[str, Tensor]] = {}
-        for name, x in tensors.items():
-            if name.startswith("optimizer."):
-                index, key = name.split(".")[1:]
-                states.setdefault(int(index), {})[key] = x
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": states, "param_groups": groups})
+        load_optimizer(self.optimizer, tensors)

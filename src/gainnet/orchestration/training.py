@@ -13,6 +13,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from gainnet.agents.checkpoint import below, read_checkpoint
 from gainnet.agents.discrete_sac import DiscreteSac, SacSettings
 from gainnet.agents.replay import Replay
 from gainnet.core.errors import ConfigError, unknown_name
@@ -181,28 +182,18 @@ class TrainingRun:
 
     def resume(self, path: Path) -> None:
         """Goes on from a checkpoint, if there is one; raises `ConfigError` when it is damaged or of another run."""
-        from safetensors import SafetensorError, safe_open
-
         if not path.exists():
             return
+        metadata, tensors = read_checkpoint(path, asdict(self.config))
         try:
-            with safe_open(path, "pt") as file:
-                metadata = file.metadata()
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-            found = json.loads(metadata["config"])
             self.iteration, following = int(metadata["iteration"]), int(metadata["next"])
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f"out: {path} is damaged ({error}); remove it or give another folder") from None
-        if found != asdict(self.config):
-            raise ConfigError(f"out: {path} is of a run with other numbers; give another folder, or the same numbers")
-        try:
-            self.agent.load(_below("agent", tensors))
-            self.replay.load(_below("replay", tensors), following)
-        except (RuntimeError, KeyError, StopIteration) as error:
+            self.agent.load(below("agent", tensors))
+            self.replay.load(below("replay", tensors), following)
+        except (RuntimeError, KeyError, ValueError, StopIteration) as error:
             raise ConfigError(
                 f"out: {path} lacks what {CHECKPOINT} holds ({type(error).__name__}); remove it"
             ) from None
-        self.average = _below("average", tensors)
+        self.average = below("average", tensors)
 
     def validate(self, num_worlds: int) -> dict[str, float]:
         """The policy's gain over that of greedy ones, and of the optimum's where that can be had."""
@@ -289,7 +280,3 @@ def varied(scenario: Scenario, least_factor: float, random_seed: int) -> Scenari
     for edge in fields["edges"]:
         edge["bandwidth_hz"] *= band
     return scenario_of(fields)
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(f"{prefix}."): x for name, x in tensors.items() if name.startswith(f"{prefix}.")}

@@ -7,6 +7,7 @@ from typing import Protocol, final
 import torch
 from torch import Tensor, nn
 
+from gainnet.agents.checkpoint import below
 from gainnet.agents.pathwise import Pathwise, PathwiseSettings
 from gainnet.agents.ppo import Ppo, PpoSettings
 from gainnet.agents.replay import Replay
@@ -110,9 +111,7 @@ class SacLearner:
         return self.agent.tensors() | rows | {"next": torch.tensor(self.replay.next)}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        self.replay.load(
-            {k.removeprefix("replay."): x for k, x in tensors.items() if k.startswith("replay.")}, int(tensors["next"])
-        )
+        self.replay.load(below("replay", tensors), int(tensors["next"]))
         self.agent.load({k: x for k, x in tensors.items() if not k.startswith("replay.") and k != "next"})
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final, final
 
 import torch
-from torch import Tensor
 
+from gainnet.agents.checkpoint import below, read_checkpoint
 from gainnet.core.errors import ConfigError, unknown_name
 from gainnet.core.files import check_writable, write_whole
 from gainnet.core.randomness import Random
@@ -174,27 +174,17 @@ class TrainingRun:
 
     def resume(self, path: Path) -> None:
         """Goes on from a checkpoint, if there is one; raises `ConfigError` when it is damaged or of another run."""
-        from safetensors import SafetensorError, safe_open
-
         if not path.exists():
             return
+        metadata, tensors = read_checkpoint(path, asdict(self.config))
         try:
-            with safe_open(path, "pt") as file:
-                metadata = file.metadata()
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-            found = json.loads(metadata["config"])
             self.iteration, self.curve = int(metadata["iteration"]), json.loads(metadata["curve"])
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f"out: {path} is damaged ({error}); remove it or give another folder") from None
-        if found != asdict(self.config):
-            raise ConfigError(f"out: {path} is of a run with other numbers; give another folder, or the same numbers")
-        try:
-            self.learner.load(_below("learner", tensors))
-        except (RuntimeError, KeyError, StopIteration) as error:
+            self.learner.load(below("learner", tensors))
+        except (RuntimeError, KeyError, ValueError, StopIteration) as error:
             raise ConfigError(
                 f"out: {path} lacks what {CHECKPOINT} holds ({type(error).__name__}); remove it"
             ) from None
-        self.average = _below("average", tensors)
+        self.average = below("average", tensors)
 
     def export(self, folder: Path) -> Path:
         """Weights and config.json of the averaged policy, its learning curve in it."""
@@ -236,10 +226,6 @@ def gain_over_static_db(policy: PowerPolicy, episodes: Episodes, peak: float) ->
     powers = spend(policy, episodes.gains, episodes.snr, episodes.importance, peak)
     errors = episodes.importance * block_error(powers, episodes.gains, episodes.snr.unsqueeze(-1))
     return 10 * math.log10(float(static_errors(episodes).mean() / errors.mean()))
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(f"{prefix}."): x for name, x in tensors.items() if name.startswith(f"{prefix}.")}
 
 
 __all__ = [

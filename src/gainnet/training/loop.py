@@ -15,6 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gainnet.agents.checkpoint import OPTIMIZER, load_optimizer, optimizer_tensors
+
 Progress = Callable[[str, int, int, float], None]
 """Told (stage, steps taken, steps in all, mean loss)."""
 
@@ -79,8 +81,7 @@ class _State:
         tensors = {f"model.{name}": value for name, value in self.stage.model.state_dict().items()}
         tensors |= {f"ema.{name}": value for name, value in self.ema.items()}
         for k, optimizer in enumerate(self.stage.optimizers):
-            for index, state in optimizer.state_dict()["state"].items():
-                tensors |= {f"optimizer.{k}.{index}.{name}": value for name, value in state.items()}
+            tensors |= optimizer_tensors(optimizer, f"{OPTIMIZER}.{k}")
         return tensors | {"mean_loss": self.mean_loss}
 
     def save(self, path: Path) -> None:
@@ -95,12 +96,7 @@ class _State:
         self.stage.model.load_state_dict({name: tensors[f"model.{name}"] for name in self.ema})
         self.ema = {name: tensors[f"ema.{name}"].to(value.device) for name, value in self.ema.items()}
         for k, optimizer in enumerate(self.stage.optimizers):
-            states: dict[int, dict[str, Tensor]] = {}
-            for name, value in tensors.items():
-                if name.startswith(f"optimizer.{k}."):
-                    index, key = name.split(".")[2:]
-                    states.setdefault(int(index), {})[key] = value
-            optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+            load_optimizer(optimizer, tensors, f"{OPTIMIZER}.{k}")
 
     def advance(self) -> None:
         """One step; a loss that is not finite or far above its running mean is skipped."""
