@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gainnet.training.loop import CHECKPOINT, averaged, cosine, cpu_seconds, train
+from gainnet.core.errors import ConfigError
+from gainnet.training.loop import CHECKPOINT, averaged, claim, cosine, cpu_seconds, train
 from gainnet.training.muon import Muon, muon_and_adamw, orthogonalised
 
 
@@ -69,6 +70,16 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path, killed_at:
 def test_a_loss_that_is_not_a_number_is_skipped(tmp_path: Path) -> None:
     ema = train(ToyStage(spike_at=7), tmp_path, 10)
     assert all(bool(torch.isfinite(value).all()) for value in ema.values())
+
+
+def test_a_folder_is_claimed_once_and_for_the_same_settings_only(tmp_path: Path) -> None:
+    path, settings = tmp_path / "begun" / "training.json", {"random_seed": 1, "widths": (3, 12)}
+    claim(path, settings, "out: begun otherwise")
+    written = path.read_text()
+    claim(path, settings, "out: begun otherwise")
+    with pytest.raises(ConfigError, match=r"^out: begun otherwise$"):
+        claim(path, settings | {"widths": (3, 13)}, "out: begun otherwise")
+    assert path.read_text() == written
 
 
 def test_the_rate_rises_then_falls() -> None:

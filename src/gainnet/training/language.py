@@ -17,7 +17,7 @@ from gainnet.core.files import check_writable, write_whole
 from gainnet.core.randomness import Random
 from gainnet.models.language import loss_of, mean_loss, pack, save_language_model, small_decoder, word_tokenizer
 from gainnet.models.language_text import DOMAINS, PUBLIC, write_texts
-from gainnet.training.loop import Progress, cpu_seconds, silent, train
+from gainnet.training.loop import Progress, claim, cpu_seconds, silent, train
 
 ROW_LENGTH = 72
 NUM_TEXTS, NUM_TEST_TEXTS = 6_000, 200
@@ -110,7 +110,8 @@ def train_language(
     if random_seed < 0:
         raise ConfigError(f"random_seed: {random_seed} is negative; give 0 or more")
     check_writable(out)
-    _claim(out / "training" / "settings.json", {"random_seed": random_seed, **sizes.__dict__})
+    refusal = f"out: {out} holds a training with other settings; give another folder"
+    claim(out / "training" / "settings.json", {"random_seed": random_seed, **sizes.__dict__}, refusal)
     tokenizer = word_tokenizer()
     num_texts = min(NUM_TEXTS, 3 * sizes.num_steps * sizes.batch_size)
     rows = pack(write_texts(PUBLIC, num_texts, random_seed), tokenizer, ROW_LENGTH)
@@ -135,10 +136,3 @@ def losses_on_unseen(model: Any, tokenizer: Any) -> dict[str, float]:
         kind: round(mean_loss(model, pack(write_texts(kind, NUM_TEST_TEXTS, TEST_SEED), tokenizer, ROW_LENGTH)), 4)
         for kind in (PUBLIC, *DOMAINS)
     }
-
-
-def _claim(path: Path, settings: dict[str, Any]) -> None:
-    """Raises `ConfigError` when a folder holds a training with other settings."""
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != settings:
-        raise ConfigError(f"out: {path.parent.parent} holds a training with other settings; give another folder")
-    write_whole(path, (json.dumps(settings, indent=2) + "\n").encode())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from safetensors import safe_open
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gainnet.agents.checkpoint import OPTIMIZER, load_optimizer, optimizer_tensors
+from gainnet.core.errors import ConfigError
+from gainnet.core.files import write_whole
 
 Progress = Callable[[str, int, int, float], None]
 """Told (stage, steps taken, steps in all, mean loss)."""
@@ -65,6 +68,24 @@ def save_whole(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] 
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, beside, metadata)
     beside.replace(path)
+
+
+def claim(path: Path, settings: Mapping[str, Any], refusal: str) -> None:
+    """Writes all that a training depends on, or checks that its folder was begun with the same.
+
+    Args:
+        path: of the JSON file.
+        settings: what JSON can hold; tuples are lists in it.
+        refusal: the error's line.
+
+    Raises:
+        ConfigError: the file holds other settings.
+    """
+    wanted = json.dumps(settings, indent=2) + "\n"
+    if not path.exists():
+        write_whole(path, wanted.encode())
+    elif json.loads(path.read_text(encoding="utf-8")) != json.loads(wanted):
+        raise ConfigError(refusal)
 
 
 class _State:

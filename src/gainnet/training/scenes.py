@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
@@ -21,8 +20,8 @@ from gainnet.models.scenes import COLOURS, SHAPES, Pair, Scenes, draw_scenes, ha
 from gainnet.training.attributes import AttributeStage
 from gainnet.training.autoencoder import AutoencoderStage, DecoderStage
 from gainnet.training.denoiser import DenoiserStage, build_denoiser, captions_seen
-from gainnet.training.export import write_classifier, write_json, write_pipeline
-from gainnet.training.loop import CHECKPOINT, Progress, cpu_seconds, save_whole, silent, train
+from gainnet.training.export import write_classifier, write_pipeline
+from gainnet.training.loop import CHECKPOINT, Progress, claim, cpu_seconds, save_whole, silent, train
 from gainnet.training.text_encoder import TextEncoderStage, build_text_encoder
 
 if TYPE_CHECKING:
@@ -125,10 +124,9 @@ class Run:
         return self.out / "stages"
 
     def settings(self) -> dict[str, Any]:
-        """All that the result depends on, as JSON has it."""
+        """All that the result depends on."""
         pairs = [list(pair) for pair in self.held_out_pairs]
-        settings = {"random_seed": self.random_seed, "held_out_pairs": pairs, "steps": asdict(self.steps)}
-        return cast(dict[str, Any], json.loads(json.dumps(settings)))
+        return {"random_seed": self.random_seed, "held_out_pairs": pairs, "steps": asdict(self.steps)}
 
     def cpu_s(self) -> dict[str, float]:
         """Stage -> processor time of its training."""
@@ -233,16 +231,6 @@ def train_attributes(run: Run, autoencoder: SceneAutoencoder) -> AttributeClassi
     return classifier
 
 
-def _claim(run: Run) -> None:
-    """Writes what the run depends on, or checks that the folder was begun with the same."""
-    path = run.out / "training.json"
-    if not path.exists():
-        run.out.mkdir(parents=True, exist_ok=True)
-        write_json(run.settings(), path)
-    elif json.loads(path.read_text()) != run.settings():
-        raise ConfigError(f"out: {run.out} was begun with another random seed, steps or pairs; give an empty folder")
-
-
 def _check(out: Path, random_seed: int, held_out_pairs: Sequence[Pair]) -> None:
     check_writable(out)
     if random_seed < 0:
@@ -284,7 +272,8 @@ def train_scenes(
     _check(out, random_seed, held_out_pairs)
     device = torch_device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = Run(out, random_seed, steps, held_out_pairs, progress, device)
-    _claim(run)
+    refusal = f"out: {out} was begun with another random seed, steps or pairs; give an empty folder"
+    claim(out / "training.json", run.settings(), refusal)
     text_encoder = train_text_encoder(run)
     autoencoder = train_autoencoder(run)
     classifier = train_attributes(run, autoencoder)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -16,11 +15,11 @@ from gainnet.codecs.seed_codec import Architecture, PictureBasis, SeedNetwork, S
 from gainnet.codecs.seed_codec.network import power_of
 from gainnet.codecs.seed_codec.weights import grid_levels_db, grid_sizes, packed, unpacked
 from gainnet.core.errors import ConfigError
-from gainnet.core.files import check_writable, write_whole
+from gainnet.core.files import check_writable
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import SHIPPED, load_model
 from gainnet.models.scenes import stream
-from gainnet.training.loop import Progress, cpu_seconds, silent, train
+from gainnet.training.loop import Progress, claim, cpu_seconds, silent, train
 from gainnet.training.seed_air import Air, Cases
 from gainnet.training.seed_latents import SHARD_SIZE, SeedLatents, make_seed_latents
 from gainnet.training.seed_metric import picture_metric, quick_picture_of
@@ -122,7 +121,9 @@ def train_seed_codec(
     if random_seed < 0 or not 0 < training.num_held_out < training.num_shards:
         raise ConfigError("random_seed: give 0 or more; num_held_out: give at least 1 and fewer than num_shards")
     model = load_model(model_folder, None)
-    _claim(out, {"model_sha256": model.sha256, "random_seed": random_seed, **asdict(training)})
+    settings = {"model_sha256": model.sha256, "random_seed": random_seed, **asdict(training)}
+    refusal = f"out: {out} was begun with another model, random seed or preset; give an empty folder"
+    claim(out / "training.json", settings, refusal)
     seeds = make_seed_latents(
         model, out / "latents", training.num_shards, training.latents_random_seed,
         lambda made, total: progress("latents", made, total, 0.0),
@@ -235,12 +236,3 @@ def measure(weights: SeedWeights, seeds: SeedLatents) -> dict[str, float]:
             error = float((weights.basis.analyse(network.latents(estimate)) - components).square().mean())
             gains[f"{uses}@{snr_db}dB{' with prompt' * with_prompt}"] = round(10 * math.log10(float(plain) / error), 3)
     return gains
-
-
-def _claim(out: Path, settings: dict[str, Any]) -> None:
-    """Writes what the run depends on, or checks that the folder was begun with the same."""
-    path, wanted = out / "training.json", json.loads(json.dumps(settings))
-    if not path.exists():
-        write_whole(path, (json.dumps(wanted, indent=2) + "\n").encode())
-    elif json.loads(path.read_text()) != wanted:
-        raise ConfigError(f"out: {out} was begun with another model, random seed or preset; give an empty folder")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -19,12 +18,12 @@ from gainnet.codecs.transform_seed.network import TransformNetwork, TransformSha
 from gainnet.codecs.transform_seed.stream import NUM_LEVELS
 from gainnet.codecs.transform_seed.weights import TransformWeights
 from gainnet.core.errors import ConfigError
-from gainnet.core.files import check_writable, write_whole
+from gainnet.core.files import check_writable
 from gainnet.core.types import Spec
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import SHIPPED, load_model
 from gainnet.models.scenes import draw_scenes, render, stream, write_captions
-from gainnet.training.loop import Progress, cpu_seconds, silent, train
+from gainnet.training.loop import Progress, claim, cpu_seconds, silent, train
 from gainnet.training.seed_latents import SHARD_SIZE, SeedLatents, make_seed_latents
 from gainnet.training.transform_stage import (
     Decode,
@@ -123,7 +122,9 @@ def train_transform_seed(
     if random_seed < 0:
         raise ConfigError(f"random_seed: {random_seed} is negative; give 0 or more")
     model = load_model(model_folder, None)
-    _claim(out, {"model_sha256": model.sha256, "random_seed": random_seed, **asdict(training)})
+    settings = {"model_sha256": model.sha256, "random_seed": random_seed, **asdict(training)}
+    refusal = f"out: {out} was begun with another model, random seed or preset; give an empty folder"
+    claim(out / "training.json", settings, refusal)
     seeds = make_seed_latents(
         model, out / "latents", training.num_shards, training.latents_random_seed,
         lambda made, total: progress("latents", made, total, 0.0),
@@ -225,12 +226,3 @@ def measure(weights: TransformWeights, seeds: SeedLatents, decode: Decode) -> di
             point = {"bytes": round(num_bytes, 1), "psnr_db": round(-10 * math.log10(error), 2)}
             curves.setdefault(name, {})[str(level)] = point
     return curves
-
-
-def _claim(out: Path, settings: dict[str, Any]) -> None:
-    """Writes what the run depends on, or checks that the folder was begun with the same."""
-    path, wanted = out / "training.json", json.loads(json.dumps(settings))
-    if not path.exists():
-        write_whole(path, (json.dumps(wanted, indent=2) + "\n").encode())
-    elif json.loads(path.read_text()) != wanted:
-        raise ConfigError(f"out: {out} was begun with another model, random seed or preset; give an empty folder")
