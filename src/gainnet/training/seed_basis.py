@@ -18,7 +18,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
-from gainnet.models.scenes import draw_scenes, render, stream, write_captions
+from gainnet.models.scenes import Scenes, draw_scenes, render, stream, write_captions
 
 Progress = Callable[[int, int], None]
 """Told (latents made so far, latents in all)."""
@@ -148,16 +148,19 @@ def generate_latents(model: DiffusionModel, num_latents: int, random_seed: int) 
         yield model.denoiser(tensors, random)["latent"].flatten(1).float().cpu()
 
 
-@torch.no_grad()
 def encode_renders(model: DiffusionModel, num_renders: int, random_seed: int) -> Iterator[Tensor]:
     """Batches [n, num_values] of encoded renders of random scenes, scaled as the denoiser's latents are."""
-    vae: Any = model.pipeline.vae
     for start in range(0, num_renders, BATCH_SIZE):
         count = min(BATCH_SIZE, num_renders - start)
-        pictures = render(draw_scenes(count, stream(random_seed, "seed basis renders", start)))
-        coded = vae.encode(2 * pictures.to(vae.device, vae.dtype) - 1)
-        latents = coded.latents if hasattr(coded, "latents") else coded.latent_dist.mean
-        yield (latents * vae.config.scaling_factor).flatten(1).float().cpu()
+        yield encoded(model, draw_scenes(count, stream(random_seed, "seed basis renders", start)))
+
+
+@torch.no_grad()
+def encoded(model: DiffusionModel, scenes: Scenes) -> Tensor:
+    """[n, num_values], latents of rendered scenes, from the model's own encoder."""
+    pictures = render(scenes).to(model.pipeline.vae.device, model.pipeline.vae.dtype)
+    random = Random.of(range(len(scenes)))
+    return model.image_encoder({"image": pictures}, random)["latent"].flatten(1).float().cpu()
 
 
 def _how(basis: SeedBasis, num_latents: int, num_renders: int, random_seed: int) -> dict[str, Any]:

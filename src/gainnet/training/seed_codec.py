@@ -21,10 +21,9 @@ from gainnet.models.loading import SHIPPED, load_model
 from gainnet.models.scenes import stream
 from gainnet.training.loop import Progress, claim, cpu_seconds, silent, train
 from gainnet.training.seed_air import Air, Cases
-from gainnet.training.seed_latents import SHARD_SIZE, SeedLatents, make_seed_latents
+from gainnet.training.seed_latents import SHARD_SIZE, SeedLatents, make_seed_latents, render_latents
 from gainnet.training.seed_metric import picture_metric, quick_picture_of
 from gainnet.training.seed_stage import Cost, PictureCost, SeedCodecStage, SeedStageLength, component_cost, refined_cost
-from gainnet.training.transform_seed import render_latents
 from gainnet.training.transform_stage import Examples, PictureError
 
 STAGES = ("latent", "refined", "pictures")

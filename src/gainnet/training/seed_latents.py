@@ -17,7 +17,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.text import tensor_to_text, text_to_tensor
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.scenes import draw_scenes, stream, write_captions
-from gainnet.training.seed_basis import FIRST_RANDOM_SEED
+from gainnet.training.seed_basis import FIRST_RANDOM_SEED, encoded
 
 Progress = Callable[[int, int], None]
 """Told (shards that are there, shards in all)."""
@@ -102,3 +102,20 @@ def make_shard(model: DiffusionModel, start: int, random_seed: int) -> dict[str,
         tensors |= model.text_encoder(tensors, random)
         latents = model.denoiser(tensors, random)["latent"].flatten(1).float()
     return {"latent": latents, "prompt": tensors["prompt"]}
+
+
+def render_latents(model: DiffusionModel, num_renders: int, random_seed: int) -> SeedLatents:
+    """Latents of rendered scenes and captions of these, in bfloat16 autocast and rounded to half precision.
+
+    Args:
+        model: whose encoder makes them.
+        num_renders: a multiple of 40.
+        random_seed: of scenes and captions.
+    """
+    latents, prompts = [torch.zeros(0, model.latent.num_values)], []
+    for start in range(0, num_renders, SHARD_SIZE):
+        scenes = draw_scenes(SHARD_SIZE, stream(random_seed, "transform seed renders", start))
+        prompts += write_captions(scenes, stream(random_seed, "transform seed render captions", start))
+        with torch.autocast("cpu", torch.bfloat16):
+            latents.append(encoded(model, scenes).half().float())
+    return SeedLatents(torch.cat(latents), tuple(prompts))

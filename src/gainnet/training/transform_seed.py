@@ -10,7 +10,6 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from gainnet.codecs.seed_codec import Vocabulary
 from gainnet.codecs.transform_seed.codec import TransformSeed
@@ -22,9 +21,9 @@ from gainnet.core.files import check_writable
 from gainnet.core.types import Spec
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import SHIPPED, load_model
-from gainnet.models.scenes import draw_scenes, render, stream, write_captions
 from gainnet.training.loop import Progress, claim, cpu_seconds, silent, train
-from gainnet.training.seed_latents import SHARD_SIZE, SeedLatents, make_seed_latents
+from gainnet.training.seed_latents import SHARD_SIZE, SeedLatents, make_seed_latents, render_latents
+from gainnet.training.seed_metric import quick_picture_of
 from gainnet.training.transform_stage import (
     Decode,
     Distortion,
@@ -135,7 +134,7 @@ def train_transform_seed(
     num_renders = training.num_renders if model_folder in SHIPPED else 0
     examples = Examples.of(seen, render_latents(model, num_renders, training.latents_random_seed), vocabulary)
     network = build_network(training, model, examples, vocabulary, random_seed)
-    decode = partial(_picture, model)
+    decode = partial(quick_picture_of, model)
     picture = PictureError(decode, network.shape.latent, min(training.square, *network.shape.latent[1:]))
     distortions: tuple[Distortion, ...] = (latent_error, *(len(STAGES) - 1) * (picture,))
     for name, distortion, length in zip(STAGES, distortions, training.lengths, strict=True):
@@ -159,29 +158,6 @@ def build_network(
         network = TransformNetwork(shape)
     set_components(network, examples.latents[: examples.num_generated])
     return network
-
-
-@torch.no_grad()
-def render_latents(model: DiffusionModel, num_renders: int, random_seed: int) -> SeedLatents:
-    """Encoded renders of random scenes and captions of them, in bfloat16 autocast."""
-    vae: Any = model.pipeline.vae if num_renders else None
-    latents, prompts = [torch.zeros(0, model.latent.num_values)], []
-    for start in range(0, num_renders, SHARD_SIZE):
-        scenes = draw_scenes(SHARD_SIZE, stream(random_seed, "transform seed renders", start))
-        prompts += write_captions(scenes, stream(random_seed, "transform seed render captions", start))
-        with torch.autocast("cpu", torch.bfloat16):
-            coded = vae.encode(2 * render(scenes) - 1).latents
-        latents.append((coded * vae.config.scaling_factor).float().flatten(1).half().float())
-    return SeedLatents(torch.cat(latents), tuple(prompts))
-
-
-def _picture(model: DiffusionModel, latents: Tensor) -> Tensor:
-    """Pictures in [0, 1] or about, in bfloat16 autocast, of latents [batch, channels, height, width]."""
-    vae: Any = model.pipeline.vae
-    with torch.autocast("cpu", torch.bfloat16):
-        decoded = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
-    pictures: Tensor = decoded.float() / 2 + 0.5
-    return pictures
 
 
 def finished(
