@@ -46,7 +46,7 @@ def train_power_control(
     random_seed: Annotated[int, typer.Option(help="Of weights, episodes and draws.")] = 0,
     num_iterations: Annotated[
         int | None,
-        typer.Option(help="Times that episodes are played and learned from.", show_default="60; sac 48"),
+        typer.Option(help="Times to play and learn.", show_default="ppo 60, sac 48, pathwise 400"),
     ] = None,
     num_episodes: Annotated[
         int | None,

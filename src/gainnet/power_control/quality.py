@@ -57,18 +57,18 @@ class PictureReward:
 
     Args:
         floor: $f$ >= 0, in the units of the weights.
-        num_blocks: T, of mean weight 1.
+        importance: weights $w_t$ of the blocks.
     """
 
     floor: float
-    num_blocks: int = 16
+    importance: tuple[float, ...] = (1.0,) * 16
 
     def __call__(self, error: Tensor, static_error: Tensor, snr: Tensor, over: bool) -> Tensor:
         now = self._gain_db(error, static_error, snr)
         return now - self._gain_db(error[..., :-1], static_error[..., :-1], snr)
 
     def _gain_db(self, error: Tensor, static_error: Tensor, snr: Tensor) -> Tensor:
-        rest = self.floor + (self.num_blocks - error.shape[-1]) * static_mean_error(snr)
+        rest = self.floor + sum(self.importance[error.shape[-1] :]) * static_mean_error(snr)
         return 10 * ((rest + static_error.sum(-1)) / (rest + error.sum(-1))).log10()
 
 
@@ -91,11 +91,12 @@ def _nodes() -> Chain:
 @final
 @dataclass(frozen=True)
 class Importance:
-    """How much the blocks of a nested seed of the shipped model matter; blocks hold principal components in order.
+    """How much the blocks of a nested seed of the shipped model matter.
 
     Args:
-        latent: [num_blocks], share of the latent's variance in every block, of mean 1.
-        picture: [num_blocks], share of the picture's error that an error of the block makes, of mean 1.
+        latent: [num_blocks], share of the latent's variance in every block, of mean 1; components in order.
+        picture: [num_blocks], share of the picture's error that an error of the block makes, of mean 1; components are
+            dealt to the blocks in turn.
         picture_floor: error of the picture without any noise, since components are left out, in the same units.
         num_channel_uses: of the seed.
         model_sha256: digest of the model.

@@ -44,7 +44,8 @@ def _unequal() -> Environment:
 
 
 def _decoder() -> Environment:
-    return Environment(FADINGS["jakes"], PictureReward(load_importance().picture_floor))
+    weights = load_importance()
+    return Environment(FADINGS["jakes"], PictureReward(weights.picture_floor, weights.picture), weights.picture)
 
 
 def _varied() -> Environment:
@@ -55,7 +56,11 @@ TASKS: Final[dict[str, Task]] = {
     "equal": Task("Blocks that matter alike, independent Rayleigh fading.", STATE, _equal),
     "jakes": Task("Blocks that matter alike, Jakes fading.", (*STATE, *HISTORY), _jakes),
     "unequal": Task("Blocks of a nested seed, Jakes fading.", (*STATE, *WEIGHTS, *HISTORY), _unequal),
-    "decoder": Task("PSNR of the decoded picture, blocks alike, Jakes fading.", (*STATE, *HISTORY, "error"), _decoder),
+    "decoder": Task(
+        "PSNR of the decoded picture, blocks of a dealt seed, Jakes fading.",
+        (*STATE, *WEIGHTS, *HISTORY, "error"),
+        _decoder,
+    ),
     "varied": Task("Blocks that matter alike, fading of statistics that nobody tells.", (*STATE, *HISTORY), _varied),
 }
 """Tasks by name."""

@@ -94,7 +94,7 @@ class Schedule:
 SCHEDULES: Final[dict[str, Schedule]] = {
     "ppo": Schedule(60, 2048, 3e-3),
     "sac": Schedule(48, 512, 3e-3),
-    "pathwise": Schedule(60, 1024, 1e-2),
+    "pathwise": Schedule(400, 1024, 1e-2),
 }
 """What `gainnet train power-control` takes where nothing else is said."""
 

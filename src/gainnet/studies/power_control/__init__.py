@@ -31,7 +31,8 @@ def identity(config: PowerControlConfig) -> Mapping[str, str]:
 
     importance = load_importance()
     found = {f"policy.{name}": str(trained_config(name)["sha256"]) for name in config.learned}
-    found["importance"] = config_hash({"latent": importance.latent, "floor": importance.picture_floor})
+    weights = {"latent": importance.latent, "picture": importance.picture, "floor": importance.picture_floor}
+    found["importance"] = config_hash(weights)
     if "decoder" in config.conditions:
         found["model"] = weights_sha256(find_folder("scenes"))
     if config.trace:

@@ -65,8 +65,11 @@ class Foreseen:
 
 
 def importance_of(condition: str) -> tuple[float, ...]:
-    """Weights of the blocks."""
-    return load_importance().latent if condition.startswith("unequal") else (1.0,) * NUM_BLOCKS
+    """Weights of the blocks, which every policy is told."""
+    known = load_importance()
+    if condition == "decoder":
+        return known.picture
+    return known.latent if condition.startswith("unequal") else (1.0,) * NUM_BLOCKS
 
 
 def episodes_of(condition: str, snr_db: float, num: int, random_seed: int, trace: str) -> Episodes:

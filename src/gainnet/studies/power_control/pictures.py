@@ -20,7 +20,7 @@ from gainnet.power_control.env import Episodes
 from gainnet.power_control.importance import NUM_CHANNEL_USES, decoded, encoded_scenes
 from gainnet.power_control.seed import NestedSeed
 from gainnet.radio import AnalogLink, Jakes, Powered
-from gainnet.studies.power_control.arena import NUM_BLOCKS
+from gainnet.studies.power_control.arena import NUM_BLOCKS, importance_of
 
 _FIRST_SCENE = 1 << 20
 
@@ -30,7 +30,7 @@ _FIRST_SCENE = 1 << 20
 class Gallery:
     """Latents of rendered scenes and their decoded pictures, sent over Jakes fading with a policy's power.
 
-    latent --nested seed, blocks alike--> AnalogLink(Powered(Jakes, policy)) --> latent' --decoder--> picture'
+    latent --nested seed, dealt--> AnalogLink(Powered(Jakes, policy)) --> latent' --decoder--> picture'
 
     Args:
         model: whose autoencoder it is.
@@ -46,17 +46,18 @@ class Gallery:
         return id(self)
 
     def episodes(self, snr_db: float, num: int, random_seed: int) -> Episodes:
-        """The fading that the pictures meet, as episodes; every block matters alike."""
+        """The fading that the pictures meet, as episodes."""
         random = self._random(num, random_seed)
         gains = self.channel.block_gains(self.channel.first_gain(random), NUM_BLOCKS, random).abs().square()
-        return Episodes(gains, torch.full((num,), db_to_linear(snr_db)), torch.ones(num, NUM_BLOCKS))
+        importance = torch.tensor(importance_of("decoder")).expand(num, -1)
+        return Episodes(gains, torch.full((num,), db_to_linear(snr_db)), importance)
 
     @torch.no_grad()
     def sent(self, policy: PowerPolicy, snr_db: float, num: int, random_seed: int) -> tuple[Tensor, float]:
         """PSNR of every picture [num] in dB against the picture that was not sent, and their mean squared error."""
         latents, originals = _originals(self, num, random_seed)
         random = self._random(num, random_seed)
-        link = AnalogLink(Powered(self.channel, policy, importance=(1.0,) * NUM_BLOCKS), snr_db)
+        link = AnalogLink(Powered(self.channel, policy, importance=importance_of("decoder")), snr_db)
         state = link.observe(random)
         arrived, _ = link.send(self.code.encode(latents, state.reported_snr), state, random)
         images = decoded(self.model, self.code.decode(arrived, Spec(tuple(latents.shape[1:]))))
