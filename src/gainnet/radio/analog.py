@@ -68,21 +68,18 @@ class AnalogLink:
 
     def send(self, payload: Symbols, state: ChannelState, random: Random) -> tuple[Symbols, Usage]:
         """Symbols as received, not equalised."""
-        received = self.channel.transmit(payload.values, state.snr, state.gain, random)
-        received = replace(received, reported_snr=payload.reported_snr)
-        return received, self._spent(payload, state, random)
+        spent = self._usage(float(payload.values.numel()))
+        if isinstance(self.channel, Spending):
+            # What the sender's power policy left over of the energy was not spent.
+            received, shares = self.channel.transmit_counting(payload.values, state.snr, state.gain, random)
+            spent = replace(spent, tx_energy_j=spent.tx_energy_j * float(shares.double().mean()))
+        else:
+            received = self.channel.transmit(payload.values, state.snr, state.gain, random)
+        return replace(received, reported_snr=payload.reported_snr), spent
 
     def capacity_bits(self, num_channel_uses: float, reported_snr: float) -> float:
         """0: symbols are not bits."""
         return 0.0
-
-    def _spent(self, payload: Symbols, state: ChannelState, random: Random) -> Usage:
-        """With the energy that the sender's power policy left over, where it has one, not spent."""
-        usage = self._usage(float(payload.values.numel()))
-        if not isinstance(self.channel, Spending):
-            return usage
-        share = self.channel.mean_power(payload.values, state.snr, state.gain, random).double().mean()
-        return replace(usage, tx_energy_j=usage.tx_energy_j * float(share))
 
     def _usage(self, num_symbols: float) -> Usage:
         return usage_of(self, 0.0, Outcome.at_once(torch.tensor([num_symbols], dtype=torch.float64)), 0.0)

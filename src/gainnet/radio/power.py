@@ -60,8 +60,8 @@ class PowerPolicy(Protocol):
 class Spending(Protocol):
     """A channel whose sender does not always send at mean power."""
 
-    def mean_power(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Tensor:
-        """[*batch], energy of a transmission over that at mean power; arguments as in `Channel.transmit`."""
+    def transmit_counting(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> tuple[Symbols, Tensor]:
+        """As `Channel.transmit`, and [*batch], the energy that it took over that at mean power."""
 
 
 def block_error(power: Tensor, gain: Tensor, snr: Tensor) -> Tensor:
@@ -165,17 +165,21 @@ class Powered:
 
     def transmit(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Symbols:
         """Symbols at the powers that the policy chose; arguments as in `Channel.transmit`."""
+        return self.transmit_counting(symbols, snr, gain, random)[0]
+
+    def transmit_counting(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> tuple[Symbols, Tensor]:
+        """As `Spending.transmit_counting`."""
         powers, planned = self._powers(symbols, snr, gain, random)
         factor = torch.where(planned > 0, powers / planned.clamp_min(1e-12), 0.0).sqrt()
         factor = factor[..., self._block_of_use(symbols)].to(symbols.real.dtype)
         received = self.channel.transmit(symbols * factor, snr, gain, random)
-        return replace(received, gain=received.gain * factor)
+        return replace(received, gain=received.gain * factor), self._share(powers, planned, self._lengths(symbols))
 
-    def mean_power(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Tensor:
-        """As `Spending.mean_power`."""
-        powers, planned = self._powers(symbols, snr, gain, random)
-        lengths = self._lengths(symbols)
-        return (torch.where(planned > 0, powers, 0.0) * lengths).sum(-1) / (planned * lengths).sum(-1).clamp_min(1e-12)
+    @staticmethod
+    def _share(powers: Tensor, planned: Tensor, lengths: Tensor) -> Tensor:
+        """[*batch], energy that was sent over what the code planned; an empty block takes none."""
+        sent = (torch.where(planned > 0, powers, 0.0) * lengths).sum(-1)
+        return sent / (planned * lengths).sum(-1).clamp_min(1e-12)
 
     def _powers(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> tuple[Tensor, Tensor]:
         """[*batch, num_blocks] each, powers of the policy and those of the code."""
