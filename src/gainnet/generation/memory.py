@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import final
@@ -10,8 +9,9 @@ from typing import final
 from torch import Tensor
 
 from gainnet.core.randomness import Random
-from gainnet.core.types import Spec, Tensors
-from gainnet.models.part import Part, Role
+from gainnet.core.types import Tensors
+from gainnet.models.part import Part
+from gainnet.models.remembered import Remembered
 from gainnet.protocols.plan import Compute, Plan
 
 Key = tuple[object, ...]
@@ -49,52 +49,7 @@ class Memory:
         return dict(zip(part.writes, self._made[key], strict=True))
 
     def _recalled(self, part: Part) -> Part:
-        return Recalled(part, self.make) if part.role == "denoiser" else part
-
-
-@final
-@dataclass(frozen=True)
-class Recalled:
-    """A part whose calls go through a memory.
-
-    Args:
-        part: what is remembered.
-        make: see `Memory.make`.
-    """
-
-    part: Part
-    make: Callable[[Part, Tensors, Random], Tensors] = field(repr=False, compare=False)
-
-    @property
-    def name(self) -> str:
-        return self.part.name
-
-    @property
-    def role(self) -> Role:
-        return self.part.role
-
-    @property
-    def num_passes(self) -> float:
-        return self.part.num_passes
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return self.part.reads
-
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        return self.part.writes
-
-    @property
-    def flops(self) -> float:
-        return self.part.flops
-
-    @property
-    def memory_bytes(self) -> float:
-        return self.part.memory_bytes
-
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
-        return self.make(self.part, tensors, random)
+        return Remembered(part, self.make) if part.role == "denoiser" else part
 
 
 def _digest(x: Tensor) -> bytes:

@@ -215,14 +215,14 @@ def completion(model: DiffusionModel, sketcher: PictureSketch, strength: float =
     parts: list[Part] = [
         Enlarge(sketcher.writes["sketch"], model.image),
         model.image_encoder,
-        Renamed(Noising(model.pipeline, model.latent, start), {}, STREAM),
+        Renamed(Noising(model.pipeline, model.latent, start), stream=STREAM),
         Predict(denoiser[start : start + 1]),
         decode,
         keep,
     ]
     for step in range(start + 1, denoiser.num_steps):
         parts += [
-            Renamed(model.image_encoder, {"latent": "clean"}),
+            Renamed(model.image_encoder, writes_as={"latent": "clean"}),
             Advance(model.pipeline, model.latent, step),
             Predict(denoiser[step : step + 1]),
             decode,

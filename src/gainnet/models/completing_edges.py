@@ -108,7 +108,7 @@ def completion_of_edges(model: DiffusionModel, sketcher: EdgeSketch) -> tuple[Pa
     ['prior', 'predict[0]', 'keep to edges', 'decoder']
     """
     denoiser, keep = model.denoiser, KeepToEdges(model.decoder, sketcher)
-    parts: list[Part] = [Renamed(model.prior, {}, STREAM), Predict(denoiser[:1]), keep]
+    parts: list[Part] = [Renamed(model.prior, stream=STREAM), Predict(denoiser[:1]), keep]
     for step in range(1, denoiser.num_steps):
         parts += [Advance(model.pipeline, model.latent, step), Predict(denoiser[step : step + 1]), keep]
     return (*parts, Renamed(model.decoder, {"latent": "clean"}))

@@ -15,8 +15,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Tensors
 from gainnet.models.diffusion import Decoder, Denoiser, DiffusionModel
-from gainnet.models.part import Part, Role
-from gainnet.models.renamed import Renamed
+from gainnet.models.part import Role
 
 
 @final
@@ -225,25 +224,24 @@ class Merge:
         return weights
 
 
-def regional(part: Denoiser | Decoder, region: Region, names: Mapping[str, str]) -> Part:
-    """A denoiser or a decoder that works on a region of the latent, under other tensor names.
+def regional(part: Denoiser | Decoder, region: Region) -> Denoiser | Decoder:
+    """A denoiser or a decoder that works on a region of the latent.
 
     Args:
         part: of the whole latent.
         region: rectangle of the latent.
-        names: new name of a tensor by its old one.
 
     >>> from gainnet.models.loading import load_model
     >>> model = load_model("scenes")
-    >>> part = regional(model.decoder, regions_of(model, 2)[1], {"latent": "latent_2", "image": "image_2"})
+    >>> part = regional(model.decoder, regions_of(model, 2)[1])
     >>> part.writes, part.flops / model.decoder.flops
-    ({'image_2': Spec(shape=(3, 128, 96))}, 0.75)
+    ({'image': Spec(shape=(3, 128, 96))}, 0.75)
     """
     latent = region.of(part.latent)
     if isinstance(part, Denoiser):
-        return Renamed(replace(part, latent=latent), names)
+        return replace(part, latent=latent)
     scale = part.image.shape[-1] // part.latent.shape[-1]
-    return Renamed(replace(part, latent=latent, image=region.scaled(scale).of(part.image)), names)
+    return replace(part, latent=latent, image=region.scaled(scale).of(part.image))
 
 
 def _rounded_up(x: float, grain: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 from gainnet.core.randomness import Name, Random
@@ -14,29 +14,32 @@ from gainnet.models.part import Part, Role
 @final
 @dataclass(frozen=True)
 class Renamed:
-    """A part whose tensors are called otherwise, and that may draw its noise from a stream of its own.
+    """A part that reads and writes under other names, so that tensors before and after it can be told apart.
 
-    latent_2 --[ as latent ]--> part --[ image as ]--> image_2
+    latent[3] --[ as latent ]--> part --[ latent as ]--> latent[5]
 
     Args:
         part: what runs.
-        names: new name of a tensor by its old one; a tensor that is not listed keeps its name.
+        reads_as: where it finds what it reads, by the part's own name; names that are not listed stay.
+        writes_as: likewise for what it writes.
         stream: names that the random streams are descended by; the second of several candidates draws other noise.
+        share: of the whole part's work that is done, for its price; less than 1 for a region.
 
     >>> from gainnet.models.loading import load_model
-    >>> second = Renamed(load_model("scenes").decoder, {"latent": "latent_2", "image": "image_2"})
+    >>> second = Renamed(load_model("scenes").decoder, {"latent": "latent_2"}, {"image": "image_2"})
     >>> second.reads, tuple(second.writes)
     (('latent_2',), ('image_2',))
     """
 
     part: Part
-    names: Mapping[str, str]
+    reads_as: Mapping[str, str] = field(default_factory=dict)
+    writes_as: Mapping[str, str] = field(default_factory=dict)
     stream: tuple[Name, ...] = ()
+    share: float = 1.0
 
     @property
     def name(self) -> str:
-        made = ", ".join(self.writes)
-        return self.part.name if tuple(self.writes) == tuple(self.part.writes) else f"{self.part.name} -> {made}"
+        return self.part.name
 
     @property
     def role(self) -> Role:
@@ -44,15 +47,15 @@ class Renamed:
 
     @property
     def num_passes(self) -> float:
-        return self.part.num_passes
+        return self.share * self.part.num_passes
 
     @property
     def reads(self) -> tuple[str, ...]:
-        return tuple(self._renamed(key) for key in self.part.reads)
+        return tuple(self.reads_as.get(key, key) for key in self.part.reads)
 
     @property
     def writes(self) -> Mapping[str, Spec]:
-        return {self._renamed(key): spec for key, spec in self.part.writes.items()}
+        return {self.writes_as.get(key, key): spec for key, spec in self.part.writes.items()}
 
     @property
     def flops(self) -> float:
@@ -63,9 +66,6 @@ class Renamed:
         return self.part.memory_bytes
 
     def __call__(self, tensors: Tensors, random: Random) -> Tensors:
-        inputs = {key: tensors[self._renamed(key)] for key in self.part.reads}
-        outputs = self.part(inputs, random.child(*self.stream))
-        return {self._renamed(key): x for key, x in outputs.items()}
-
-    def _renamed(self, key: str) -> str:
-        return self.names.get(key, key)
+        inputs = {key: tensors[self.reads_as.get(key, key)] for key in self.part.reads}
+        made = self.part(inputs, random.child(*self.stream))
+        return {self.writes_as.get(key, key): x for key, x in made.items()}

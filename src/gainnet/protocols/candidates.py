@@ -9,8 +9,9 @@ from gainnet.models.attributes import SIDE
 from gainnet.models.checker import AttributeChecker
 from gainnet.models.choice import AttributeChoice, DenoiserChoice
 from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.renamed import Renamed
 from gainnet.protocols.plan import Compute
-from gainnet.protocols.task import Staged, Task
+from gainnet.protocols.task import Task
 
 NUM_CANDIDATES = 4
 """Pictures that an edge draws to choose one to sketch, where it can see how well each fits. On 160 captions of random
@@ -54,8 +55,8 @@ def best_drawn(task: Task, node: NodeId, num_candidates: int) -> tuple[Compute, 
     steps, names = list(task.infer(node, 0, task.num_steps)), ["latent"]
     for k in range(1, num_candidates):
         began, ended = f"latent_{k + 1}[0]", f"latent_{k + 1}"
-        begin = Staged(task.begin(*stream_of(k)), {}, {task.latent(0): began})
-        inferred = Staged(task.denoiser, {"latent": began}, {"latent": ended})
+        begin = Renamed(task.begin(*stream_of(k)), {}, {task.latent(0): began})
+        inferred = Renamed(task.denoiser, {"latent": began}, {"latent": ended})
         steps += [Compute(node, begin), Compute(node, inferred)]
         names.append(ended)
     return *steps, *best_of(task, node, tuple(names))
@@ -71,13 +72,13 @@ def best_of(task: Task, node: NodeId, latents: tuple[str, ...]) -> tuple[Compute
     """
     model = task.model
     if len(latents) == 1:
-        return (Compute(node, Staged(model.decoder, {"latent": latents[0]})),)
+        return (Compute(node, Renamed(model.decoder, {"latent": latents[0]})),)
     if not _is_checked(model):
         choice = DenoiserChoice(model.denoiser, latents)
         return Compute(node, model.text_encoder), Compute(node, choice), Compute(node, model.decoder)
     images = tuple(f"image of {latent}" for latent in latents)
     decoded = (
-        Compute(node, Staged(model.decoder, {"latent": latent}, {"image": image}))
+        Compute(node, Renamed(model.decoder, {"latent": latent}, {"image": image}))
         for latent, image in zip(latents, images, strict=True)
     )
     return *decoded, Compute(node, AttributeChoice(images, AttributeChecker.from_pretrained()))

@@ -15,8 +15,9 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.types import NodeId
 from gainnet.models.guidance import branches
 from gainnet.models.regions import Crop, Merge, Region, regional, regions_of
+from gainnet.models.renamed import Renamed
 from gainnet.protocols.plan import Compute, Step, Transfer
-from gainnet.protocols.task import Staged, Task
+from gainnet.protocols.task import Task
 
 
 class Shared(NamedTuple):
@@ -75,12 +76,12 @@ def _guided(task: Task, edges: Sequence[NodeId], index: int) -> list[Step]:
     without, with_prompt = f"predicted_without[{index}]", f"predicted_with[{index}]"
     before, after = {"latent": task.latent(index)}, {"latent": task.latent(index + 1)}
     predicted: list[Step] = [
-        Compute(edges[0], Staged(parts.without, before, {"predicted_without": without})),
-        Compute(edges[1], Staged(parts.with_prompt, before, {"predicted_with": with_prompt})),
+        Compute(edges[0], Renamed(parts.without, before, {"predicted_without": without})),
+        Compute(edges[1], Renamed(parts.with_prompt, before, {"predicted_with": with_prompt})),
         Transfer(edges[1], (edges[0],), with_prompt, Float32()),
     ]
     names = before | {"predicted_without": without, "predicted_with": with_prompt}
-    combined = Staged(parts.combined, names, after)
+    combined = Renamed(parts.combined, names, after)
     if index + 1 == task.num_steps:
         return [*predicted, Compute(edges[0], combined)]
     back = Transfer(edges[0], (edges[1],), without, Float32())
@@ -118,9 +119,9 @@ def _regional(task: Task, edges: Sequence[NodeId], rectangles: Sequence[Region],
     steps: list[Step] = []
     for edge, region, name in zip(edges, rectangles, names, strict=True):
         piece = f"crop of {name}"
-        step = regional(task.denoiser[index : index + 1], region, {})
+        step = regional(task.denoiser[index : index + 1], region)
         steps.append(Compute(edge, Crop(task.latent(index), latent, region, piece)))
-        steps.append(Compute(edge, Staged(step, {"latent": piece}, {"latent": name}, share=area(region, task))))
+        steps.append(Compute(edge, Renamed(step, {"latent": piece}, {"latent": name}, share=area(region, task))))
     for (source, name), (target, _) in permutations(zip(edges, names, strict=True), 2):
         if target == edges[0] or not last:
             steps.append(Transfer(source, (target,), name, Float32()))

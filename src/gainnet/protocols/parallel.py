@@ -11,6 +11,7 @@ from gainnet.codecs.codec import AnyCodec
 from gainnet.core.types import NodeId, Spec
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.regions import Crop, Merge, Region, picture_scale, regional, regions_of
+from gainnet.models.renamed import Renamed
 from gainnet.network.scenario import DEVICE, EDGE
 from gainnet.protocols.candidates import best_of, stream_of
 from gainnet.protocols.cooperation import area
@@ -18,7 +19,7 @@ from gainnet.protocols.plan import Arrived, Compute, Plan, Step, Transfer
 from gainnet.protocols.rescue import resilient
 from gainnet.protocols.shares import asked, handed_over, told
 from gainnet.protocols.sketching import completed, merged_sketch, sketcher
-from gainnet.protocols.task import IMAGE, Staged, Task
+from gainnet.protocols.task import IMAGE, Task
 
 
 def uidg(
@@ -136,7 +137,7 @@ def dsuc(
         helping = tuple(dict.fromkeys(owner for owner in owners if owner != DEVICE))
         made: list[Step] = []
         for k, (owner, region) in enumerate(zip(owners, regions, strict=True), 1):
-            drawn = Staged(
+            drawn = Renamed(
                 sketcher(model, sketch_codec, _picture(task, region)),
                 {"image": f"image_{k}"},
                 {"sketch": pieces[k - 1]},
@@ -163,14 +164,14 @@ def _region(task: Task, owner: NodeId, region: Region, index: int, start: int) -
     middle = start + (task.num_steps - start) // 2
     latent, crop, piece = task.latent(middle), f"crop_{index}", f"latent_{index}"
     share = area(region, task)
-    denoiser = regional(task.denoiser[middle:], region, {})
-    decoder = regional(task.model.decoder, region, {})
+    denoiser = regional(task.denoiser[middle:], region)
+    decoder = regional(task.model.decoder, region)
     return (
         Compute(owner, task.model.text_encoder),
         *task.infer(owner, start, middle)[1:],
         Compute(owner, Crop(latent, task.model.latent, region, crop)),
-        Compute(owner, Staged(denoiser, {"latent": crop}, {"latent": piece}, share=share)),
-        Compute(owner, Staged(decoder, {"latent": piece}, {"image": f"image_{index}"}, share=share)),
+        Compute(owner, Renamed(denoiser, {"latent": crop}, {"latent": piece}, share=share)),
+        Compute(owner, Renamed(decoder, {"latent": piece}, {"image": f"image_{index}"}, share=share)),
     )
 
 

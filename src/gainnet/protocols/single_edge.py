@@ -10,13 +10,14 @@ from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.matched_seed import MatchedSeed
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.hand_over import HandDown, HandOver
+from gainnet.models.renamed import Renamed
 from gainnet.network.scenario import DEVICE, EDGE
 from gainnet.protocols.candidates import best_drawn, recommended
 from gainnet.protocols.plan import Compute, Plan, Step, Transfer
 from gainnet.protocols.rescue import resilient
 from gainnet.protocols.shares import asked, handed_over
 from gainnet.protocols.sketching import completed, sketcher
-from gainnet.protocols.task import IMAGE, Staged, Task
+from gainnet.protocols.task import IMAGE, Task
 
 
 def uieg(
@@ -121,10 +122,10 @@ def _finished(task: Task, cut: int, seed_codec: AnyCodec, midway_codec: AnyCodec
         return Transfer(EDGE, (DEVICE,), latent, midway_codec), *task.infer(DEVICE, cut, task.num_steps)
     handed = f"handed[{cut}]"
     return (
-        Compute(EDGE, Staged(HandDown(task.model.latent), {"latent": latent}, {"handed": handed})),
+        Compute(EDGE, Renamed(HandDown(task.model.latent), {"latent": latent}, {"handed": handed})),
         Transfer(EDGE, (DEVICE,), handed, midway_codec),
         Compute(DEVICE, task.model.text_encoder),
-        Compute(DEVICE, Staged(HandOver(task.denoiser[cut:]), {"handed": handed})),
+        Compute(DEVICE, Renamed(HandOver(task.denoiser[cut:]), {"handed": handed})),
     )
 
 

@@ -2,77 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import final
 
 from gainnet.core.errors import ConfigError
-from gainnet.core.randomness import Name, Random
-from gainnet.core.types import NodeId, Place, Spec, Tensors
+from gainnet.core.randomness import Name
+from gainnet.core.types import NodeId, Place
 from gainnet.models.diffusion import Denoiser, DiffusionModel
 from gainnet.models.image_to_image import from_picture
-from gainnet.models.part import Part, Role
+from gainnet.models.part import Part
+from gainnet.models.renamed import Renamed
 from gainnet.network.scenario import DEVICE
 from gainnet.protocols.plan import Arrived, Compute
 
 PROMPT: Place = (DEVICE, "prompt")
 PICTURE: Place = (DEVICE, "picture")
 IMAGE: Place = (DEVICE, "image")
-
-
-@final
-@dataclass(frozen=True)
-class Staged:
-    """A part that reads and writes under other names, so that tensors before and after it can be told apart.
-
-    latent[3] --[ as latent ]--> part --[ latent as ]--> latent[5]
-
-    Args:
-        part: what runs.
-        reads_as: where it finds what it reads, by the part's own name; names that are not listed stay.
-        writes_as: likewise for what it writes.
-        stream: names that the random streams are descended by.
-        share: of the whole part's work that is done, for its price; less than 1 for a region.
-    """
-
-    part: Part
-    reads_as: Mapping[str, str] = field(default_factory=dict)
-    writes_as: Mapping[str, str] = field(default_factory=dict)
-    stream: tuple[Name, ...] = ()
-    share: float = 1.0
-
-    @property
-    def name(self) -> str:
-        return self.part.name
-
-    @property
-    def role(self) -> Role:
-        return self.part.role
-
-    @property
-    def num_passes(self) -> float:
-        return self.share * self.part.num_passes
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return tuple(self.reads_as.get(key, key) for key in self.part.reads)
-
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        return {self.writes_as.get(key, key): spec for key, spec in self.part.writes.items()}
-
-    @property
-    def flops(self) -> float:
-        return self.part.flops
-
-    @property
-    def memory_bytes(self) -> float:
-        return self.part.memory_bytes
-
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
-        inputs = {key: tensors[self.reads_as.get(key, key)] for key in self.part.reads}
-        made = self.part(inputs, random.child(*self.stream))
-        return {self.writes_as.get(key, key): x for key, x in made.items()}
 
 
 @final
@@ -111,8 +56,8 @@ class Task:
         if strength is None:
             return Task(model, None, model.prior, model.denoiser)
         noising, tail = from_picture(model, strength)
-        encoder = Staged(model.image_encoder, {"image": "picture"}, {"latent": "origin"})
-        return Task(model, encoder, Staged(noising, {"latent": "origin"}), tail)
+        encoder = Renamed(model.image_encoder, {"image": "picture"}, {"latent": "origin"})
+        return Task(model, encoder, Renamed(noising, {"latent": "origin"}), tail)
 
     @property
     def num_steps(self) -> int:
@@ -124,11 +69,11 @@ class Task:
 
     def begin(self, *stream: Name) -> Part:
         """What makes latent[0], with noise of the named stream; all nodes make the same of one stream."""
-        return Staged(self.beginning, {}, {"latent": self.latent(0)}, stream)
+        return Renamed(self.beginning, {}, {"latent": self.latent(0)}, stream)
 
     def steps(self, start: int, stop: int) -> Part:
         """Steps [start, stop) of the sampler: latent[start] to latent[stop]."""
-        return Staged(self.denoiser[start:stop], {"latent": self.latent(start)}, {"latent": self.latent(stop)})
+        return Renamed(self.denoiser[start:stop], {"latent": self.latent(start)}, {"latent": self.latent(stop)})
 
     def cut(self, asked: int | None, default: int) -> int:
         """How many steps run before the hand-over; raises `ConfigError` when there are not so many."""
