@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from gainnet.core.errors import ModelError
+from gainnet.models import checker
 from gainnet.models.attributes import CONFIG, PRETRAINED, WEIGHTS, AttributeClassifier, prompt_fidelity
 from gainnet.models.scenes import (
     ATTRIBUTES,
@@ -65,7 +66,7 @@ def test_a_written_classifier_predicts_the_same(tmp_path: Path) -> None:
     classifier = AttributeClassifier(widths=(4, 4, 8, 4), hidden=16)
     for weight in classifier.parameters():
         weight.data = weight.data.half().float()
-    loaded = AttributeClassifier.from_pretrained(write_classifier(classifier, tmp_path / "classifier"))
+    loaded = AttributeClassifier.from_pretrained(write_classifier(classifier, tmp_path / "classifier", {}))
     pictures = render(draw_scenes(8, stream(3, "test classifier", 0)))
     assert torch.equal(loaded.predict(pictures), classifier.predict(pictures))
 
@@ -82,3 +83,5 @@ def test_bad_folders_are_named(tmp_path: Path) -> None:
     (tmp_path / CONFIG).write_text(json.dumps(config | {"attributes": {"background": 3}}))
     with pytest.raises(ModelError, match="other attributes"):
         AttributeClassifier.from_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"holds a 'attribute-checker'"):
+        AttributeClassifier.from_pretrained(checker.PRETRAINED)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import ClassVar, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError
@@ -21,6 +21,8 @@ SIDE = 128
 WIDTHS = (32, 48, 64, 28)
 HIDDEN = 104
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+N = TypeVar("N", bound=nn.Module)
 
 
 class ConvBlock(nn.Module):
@@ -47,6 +49,8 @@ class AttributeClassifier(nn.Module):
     >>> AttributeClassifier(widths=(4, 4, 4, 4), hidden=8).predict(torch.zeros(2, 5, 3, 128, 128)).shape
     torch.Size([2, 5, 8])
     """
+
+    kind: ClassVar = "attribute-classifier"
 
     def __init__(self, widths: tuple[int, int, int, int] = WIDTHS, hidden: int = HIDDEN) -> None:
         super().__init__()
@@ -76,10 +80,7 @@ class AttributeClassifier(nn.Module):
         Raises:
             ModelError: the folder is missing or damaged, or its classes are not those of this package.
         """
-        config, weights = read_classifier(folder or PRETRAINED, "classifier")
-        classifier = cls(tuple(config["widths"]), config["hidden"])
-        classifier.load_state_dict(weights)
-        return classifier.eval().requires_grad_(False)
+        return restored(cls, cls.kind, folder or PRETRAINED)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Logits per attribute, each [batch, num_classes].
@@ -87,8 +88,7 @@ class AttributeClassifier(nn.Module):
         Args:
             images: [batch, 3, 128, 128], pixels in [0, 1].
         """
-        logits = cast(Tensor, self.body(images * 2 - 1))
-        return list(logits.split(list(ATTRIBUTES.values()), dim=-1))
+        return by_attribute(self.body(images * 2 - 1))
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
@@ -104,24 +104,34 @@ class AttributeClassifier(nn.Module):
         return classes.view(*batch, len(ATTRIBUTES))
 
 
-def read_classifier(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Configuration and weights, in single precision, of a network that names attributes.
+def by_attribute(logits: Tensor) -> list[Tensor]:
+    """Logits [batch, num_classes in all] as those of every attribute."""
+    return list(logits.split(list(ATTRIBUTES.values()), dim=-1))
+
+
+def restored(build: Callable[[tuple[int, int, int, int], int], N], kind: str, folder: Path) -> N:
+    """A network that names attributes, as it was saved: in single precision, without gradients.
 
     Args:
+        build: makes it of its widths and its hidden width.
+        kind: what its configuration has to call it.
         folder: holds `config.json` and `model.safetensors`.
-        name: what it is called in errors.
 
     Raises:
-        ModelError: the folder is missing or damaged, or its classes are not those of this package.
+        ModelError: the folder is missing or damaged, of another kind, or its classes are not those of this package.
     """
     try:
         config = json.loads((folder / CONFIG).read_text())
         weights = load_file(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as error:
-        raise ModelError(f"{name}: {folder} cannot be read ({error}); give a folder of `gainnet train`") from error
+        raise ModelError(f"{kind}: {folder} cannot be read ({error}); give a folder of `gainnet train`") from error
+    if config.get("kind") != kind:
+        raise ModelError(f"{kind}: {folder} holds a {config.get('kind')!r}; give another folder")
     if config.get("attributes") != ATTRIBUTES:
-        raise ModelError(f"{name}: {folder} was trained on other attributes; train it again")
-    return config, {key: value.float() for key, value in weights.items()}
+        raise ModelError(f"{kind}: {folder} was trained on other attributes; train it again")
+    network = build(tuple(config["widths"]), config["hidden"])
+    network.load_state_dict({key: value.float() for key, value in weights.items()})
+    return network.eval().requires_grad_(False)
 
 
 def prompt_fidelity(classifier: AttributeClassifier, images: Tensor, prompts: Sequence[str]) -> list[float | None]:

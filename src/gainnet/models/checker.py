@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from gainnet.models.attributes import read_classifier
+from gainnet.models.attributes import by_attribute, restored
 from gainnet.models.scenes import ATTRIBUTES, UNNAMED
 
 PRETRAINED = Path(__file__).parent / "pretrained" / "checker"
@@ -32,6 +32,8 @@ class AttributeChecker(nn.Module):
     >>> [logits.shape[-1] for logits in AttributeChecker((4, 4, 4, 4), 8)(torch.zeros(1, 3, 128, 128))]
     [11, 3, 11, 8, 2, 11, 8, 2]
     """
+
+    kind: ClassVar = "attribute-checker"
 
     def __init__(self, widths: tuple[int, int, int, int] = WIDTHS, hidden: int = HIDDEN) -> None:
         super().__init__()
@@ -63,10 +65,7 @@ class AttributeChecker(nn.Module):
         Raises:
             ModelError: the folder is missing or damaged, or its classes are not those of this package.
         """
-        config, weights = read_classifier(folder or PRETRAINED, "checker")
-        checker = cls(tuple(config["widths"]), config["hidden"])
-        checker.load_state_dict(weights)
-        return checker.eval().requires_grad_(False)
+        return restored(cls, cls.kind, folder or PRETRAINED)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Logits per attribute, each [batch, num_classes].
@@ -74,8 +73,7 @@ class AttributeChecker(nn.Module):
         Args:
             images: [batch, 3, 128, 128], pixels in [0, 1].
         """
-        logits = cast(Tensor, self.body(images * 2 - 1))
-        return list(logits.split(list(ATTRIBUTES.values()), dim=-1))
+        return by_attribute(self.body(images * 2 - 1))
 
     @torch.no_grad()
     def fit(self, images: Tensor, named: Tensor) -> Tensor:

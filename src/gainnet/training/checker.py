@@ -7,18 +7,16 @@ from pathlib import Path
 from typing import final
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.files import check_writable
-from gainnet.models.attributes import CONFIG, WEIGHTS
 from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.checker import HIDDEN, WIDTHS, AttributeChecker
 from gainnet.models.loading import load_model
-from gainnet.models.scenes import ATTRIBUTES, draw_scenes, render, scene_labels, stream
+from gainnet.models.scenes import draw_scenes, render, scene_labels, stream
 from gainnet.training.autoencoder import torch_stream
-from gainnet.training.export import weight_hashes, write_folder, write_json
+from gainnet.training.export import write_classifier
 from gainnet.training.loop import Progress, cpu_seconds, silent, train
 from gainnet.training.muon import muon_and_adamw
 from gainnet.training.text_encoder import attribute_loss
@@ -126,29 +124,4 @@ def train_checker(
     folder = out / "stages" / f"{stage.name}-{random_seed}-{steps.steps}x{steps.batch_size}"
     checker.load_state_dict(train(stage, folder, steps.checkpoint_every, progress))
     trained = {"random_seed": random_seed, "steps": asdict(steps), "cpu_s": round(cpu_seconds(folder))}
-    return write_checker(checker, trained, out / "checker")
-
-
-def write_checker(checker: AttributeChecker, trained: dict[str, object], folder: Path) -> Path:
-    """A folder that `AttributeChecker.from_pretrained` loads: half precision, and how it was trained.
-
-    Args:
-        checker: what is written.
-        trained: how it was trained, for `config.json`.
-        folder: where to write.
-    """
-
-    def fill(beside: Path) -> None:
-        weights = {name: value.detach().half().contiguous() for name, value in checker.state_dict().items()}
-        save_file(weights, beside / WEIGHTS)
-        config = {
-            "kind": "attribute-checker",
-            "widths": list(checker.widths),
-            "hidden": checker.hidden,
-            "attributes": ATTRIBUTES,
-            "trained": trained,
-            "sha256": weight_hashes(beside),
-        }
-        write_json(config, beside / CONFIG)
-
-    return write_folder(folder, fill)
+    return write_classifier(checker, out / "checker", {"trained": trained})

@@ -16,6 +16,7 @@ from torch import nn
 
 from gainnet.models.attributes import CONFIG, WEIGHTS, AttributeClassifier
 from gainnet.models.autoencoder import SceneAutoencoder
+from gainnet.models.checker import AttributeChecker
 from gainnet.models.scenes import ATTRIBUTES, build_tokenizer
 from gainnet.training.denoiser import build_scheduler
 
@@ -120,17 +121,24 @@ def _name_home(index: Path) -> None:
     index.write_text(json.dumps(named, indent=2) + "\n")
 
 
-def write_classifier(classifier: AttributeClassifier, folder: Path) -> Path:
-    """A folder that `AttributeClassifier.from_pretrained` loads."""
+def write_classifier(network: AttributeClassifier | AttributeChecker, folder: Path, how: Mapping[str, Any]) -> Path:
+    """A folder that `from_pretrained` of the network's class loads, in half precision.
+
+    Args:
+        network: what is written.
+        folder: its place.
+        how: further entries of `config.json`, on its training.
+    """
 
     def fill(beside: Path) -> None:
-        weights = {name: value.detach().cpu().half().contiguous() for name, value in classifier.state_dict().items()}
+        weights = {name: value.detach().cpu().half().contiguous() for name, value in network.state_dict().items()}
         save_file(weights, beside / WEIGHTS)
         config = {
-            "kind": "attribute-classifier",
-            "widths": list(classifier.widths),
-            "hidden": classifier.hidden,
+            "kind": network.kind,
+            "widths": list(network.widths),
+            "hidden": network.hidden,
             "attributes": ATTRIBUTES,
+            **how,
             "sha256": weight_hashes(beside),
         }
         write_json(config, beside / CONFIG)

@@ -279,6 +279,6 @@ def train_scenes(
     classifier = train_attributes(run, autoencoder)
     latents = encode_latents(run, autoencoder)
     denoiser = train_denoiser(run, text_encoder, latents)
-    write_classifier(classifier, out / "attributes")
+    write_classifier(classifier, out / "attributes", {})
     trained = {**run.settings(), "cpu_s": run.cpu_s()}
     return write_pipeline(autoencoder, text_encoder, denoiser, trained, out / "scenes")
