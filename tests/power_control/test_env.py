@@ -34,7 +34,8 @@ def test_rewards_are_the_closed_form() -> None:
 
 
 def test_rewards_of_a_picture_add_up_to_its_gain_in_decibels() -> None:
-    env = Environment(RayleighGains(), PictureReward(0.1), snr_db=(5.0, 5.0))
+    weights = (9.0, *(7 / 15,) * 15)
+    env = Environment(RayleighGains(), PictureReward(0.1, weights), weights, snr_db=(5.0, 5.0))
     moment, total = env.reset(10, Random.of(0)), torch.zeros(10)
     while not moment.over:
         moment, reward = env.step(moment, torch.full((10,), 0.5 + moment.block / 15))

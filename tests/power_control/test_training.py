@@ -61,9 +61,10 @@ def test_the_command_writes_a_policy(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--num-iterations", "0"], "training.num_iterations: 0 is outside 1 to"),
+        (["--num-iterations", "0"], "--num-iterations': 0 is not in the range 1<=x<=100000"),
         (["--task", "nothing"], "'nothing' is not one of"),
-        (["--random-seed", "1000"], "training.random_seed: 1000 is outside"),
+        (["--learning-rate", "0"], "--learning-rate': 0.0 is not in the range"),
+        (["--random-seed", "1000"], "--random-seed': 1000 is not in the range 0<=x<=999"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -62,12 +62,16 @@ def test_the_code_may_plan_unequal_power_and_the_budget_stays_its_own() -> None:
 
 
 def test_energy_that_is_not_spent_is_not_booked() -> None:
+    asked: list[int] = []
+
     def half(outlook: Outlook) -> Tensor:
+        asked.append(outlook.num_left)
         return torch.full_like(outlook.gain, 0.5)
 
     link = AnalogLink(Powered(Rayleigh(8), half), 10.0)
     state = link.observe(RANDOM)
     _, usage = link.send(Symbols.clean(unit(32)), state, RANDOM)
+    assert asked == [4, 3, 2, 1]
     assert usage.tx_energy_j == pytest.approx(0.5 * link.usage(Size.fixed(32), 40).tx_energy_j, rel=1e-5)
 
 

@@ -43,17 +43,25 @@ def train_power_control(
             help="equal (Rayleigh), jakes (alike), unequal (nested seed), decoder (PSNR), varied (any fading)."
         ),
     ] = TaskName.varied,
-    random_seed: Annotated[int, typer.Option(help="Of weights, episodes and draws.")] = 0,
+    random_seed: Annotated[int, typer.Option(min=0, max=999, help="Of weights, episodes and draws.")] = 0,
     num_iterations: Annotated[
         int | None,
-        typer.Option(help="Times to play and learn.", show_default="ppo 60, sac 48, pathwise 400"),
+        typer.Option(
+            min=1, max=100_000, help="Times to play and learn.", show_default="ppo 60, sac 120, pathwise 400"
+        ),
     ] = None,
     num_episodes: Annotated[
         int | None,
-        typer.Option(help="Episodes that are played at once.", show_default="ppo 2048, sac 512, pathwise 1024"),
+        typer.Option(
+            min=1,
+            max=100_000,
+            help="Episodes that are played at once.",
+            show_default="ppo 2048, sac 512, pathwise 1024",
+        ),
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Of actor and critics at its peak.", show_default="0.003; pathwise 0.01")
+        float | None,
+        typer.Option(min=1e-6, max=1.0, help="Of actor and critics at its peak.", show_default="0.003; pathwise 0.01"),
     ] = None,
 ) -> None:
     """Learn how much power a fading block gets: PPO, SAC or pathwise gradients. Goes on where it was stopped."""
@@ -76,7 +84,7 @@ def train_power_control(
 @app.command("power-importance")
 def train_power_importance(
     out: Annotated[Path, typer.Option(help="File to write, JSON.")],
-    num_pictures: Annotated[int, typer.Option(help="Pictures per block of the seed.")] = 64,
+    num_pictures: Annotated[int, typer.Option(min=1, help="Pictures per block of the seed.")] = 64,
     random_seed: RandomSeed = 0,
 ) -> None:
     """Measure through the decoder how much every block of a nested seed matters to the picture."""

@@ -79,7 +79,7 @@ class SacLearner:
         actor, spread = (perceptron(inputs, width, 1) for _ in range(2))
         critic = perceptron(inputs + 1, width, 1)
         nn.init.uniform_(list(critic.parameters())[-2], -0.1, 0.1)
-        self.agent = ContinuousSac(actor, spread, critic, ContinuousSacSettings(rate / 6, rate))
+        self.agent = ContinuousSac(actor, spread, critic, ContinuousSacSettings(rate / 10, rate, num_patient=600))
         self.replay = Replay(_REPLAY_STEPS)
 
     def advance(self, moment: Moment, source: torch.Generator, factor: float) -> dict[str, float]:

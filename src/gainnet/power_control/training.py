@@ -49,7 +49,7 @@ class TrainingConfig:
         num_iterations: times that episodes are played and networks updated, >= 1.
         episodes_per_iteration: played at once, 1 to 100,000.
         width: of the networks, 1 to 4096.
-        learning_rate: of actor and critics at its peak, in (0, 1).
+        learning_rate: of actor and critics at its peak, 1e-6 to 1.
 
     Raises:
         ConfigError: a field is out of range.
@@ -68,17 +68,16 @@ class TrainingConfig:
             raise unknown_name("algorithm", self.algorithm, LEARNERS)
         if self.task not in TASKS:
             raise unknown_name("task", self.task, TASKS)
-        ranges = {
+        ranges: dict[str, tuple[float, float]] = {
             "random_seed": (0, 999),
             "num_iterations": (1, 100_000),
             "episodes_per_iteration": (1, 100_000),
             "width": (1, 4096),
+            "learning_rate": (1e-6, 1.0),
         }
         for name, (least, most) in ranges.items():
             if not least <= getattr(self, name) <= most:
-                raise ConfigError(f"training.{name}: {getattr(self, name)} is outside {least} to {most}")
-        if not 0 < self.learning_rate < 1:
-            raise ConfigError(f"training.learning_rate: {self.learning_rate} is outside (0, 1)")
+                raise ConfigError(f"training.{name}: {getattr(self, name)} is outside {least:g} to {most:g}")
 
 
 @final
@@ -93,7 +92,7 @@ class Schedule:
 
 SCHEDULES: Final[dict[str, Schedule]] = {
     "ppo": Schedule(60, 2048, 3e-3),
-    "sac": Schedule(48, 512, 3e-3),
+    "sac": Schedule(120, 512, 3e-3),
     "pathwise": Schedule(400, 1024, 1e-2),
 }
 """What `gainnet train power-control` takes where nothing else is said."""
