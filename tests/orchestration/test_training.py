@@ -12,10 +12,11 @@ from safetensors import safe_open
 from safetensors.torch import load, save
 
 import gainnet
+from gainnet.agents.run import CHECKPOINT
 from gainnet.core.errors import ConfigError
 from gainnet.orchestration.learned import WEIGHTS, load_policy
 from gainnet.orchestration.scenario import load_scenario
-from gainnet.orchestration.training import CHECKPOINT, TrainingConfig, TrainingRun, train, varied
+from gainnet.orchestration.training import TrainingConfig, TrainingRun, train, varied
 
 TINY = TrainingConfig(
     "coupled",

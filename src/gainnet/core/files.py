@@ -45,3 +45,9 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise ConfigError(f"out: cannot write {there} ({error.strerror}); give another folder") from None
+
+
+def check_outside_package(folder: Path) -> None:
+    """Raises `ConfigError` when a folder lies in the installed package."""
+    if folder.resolve().is_relative_to(Path(__file__).resolve().parents[1]):
+        raise ConfigError(f"out: {folder} lies in the package; give a folder of your own")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import final
@@ -16,8 +15,9 @@ from torch import Tensor
 from gainnet.agents.checkpoint import below, read_checkpoint
 from gainnet.agents.discrete_sac import DiscreteSac, SacSettings
 from gainnet.agents.replay import Replay
+from gainnet.agents.run import CHECKPOINT, Progress, run_to_end
 from gainnet.core.errors import ConfigError, unknown_name
-from gainnet.core.files import check_writable, write_whole
+from gainnet.core.files import write_whole
 from gainnet.core.randomness import Random
 from gainnet.orchestration.association import Greedy, Policy, SequentialGreedy
 from gainnet.orchestration.features import NAMES, Sight
@@ -30,7 +30,6 @@ from gainnet.orchestration.rollout import advance, play
 from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_of
 from gainnet.orchestration.world import World, draw_world
 
-CHECKPOINT = "checkpoint.safetensors"
 FIRST_WORLD = 1_000_000
 """Worlds of smaller random seeds are never trained on."""
 FIRST_VALIDATED = 500_000
@@ -41,9 +40,6 @@ REGIMES: dict[str, type[Independent] | type[Contention]] = {"independent": Indep
 _AVERAGE = 0.995
 _WARMUP = 20
 _MOST_SEQUENCES = 1 << 12
-
-Progress = Callable[[int, int, dict[str, float]], None]
-"""Told (iterations made, iterations in all, losses and mean gain of a round)."""
 
 
 @final
@@ -114,16 +110,8 @@ def train(config: TrainingConfig, folder: Path, progress: Progress, num_validate
     Raises:
         ConfigError: the folder cannot be written, lies in the package or holds another run.
     """
-    if folder.resolve().is_relative_to(Path(__file__).resolve().parents[1]):
-        raise ConfigError(f"out: {folder} lies in the package; give a folder of your own")
-    check_writable(folder)
     run = TrainingRun(config)
-    run.resume(folder / CHECKPOINT)
-    while run.iteration < config.num_iterations:
-        losses = run.advance()
-        if run.iteration % 10 == 0 or run.iteration == config.num_iterations:
-            write_whole(folder / CHECKPOINT, run.checkpoint())
-        progress(run.iteration, config.num_iterations, losses)
+    run_to_end(run, folder, progress)
     return run.export(folder, run.validate(num_validated))
 
 
@@ -142,6 +130,10 @@ class TrainingRun:
             self.agent = DiscreteSac(actor, critic, SacSettings(actor_rate=rate, critic_rate=rate))
         self.replay = Replay(config.replay_rounds)
         self.average = self.agent.actor_tensors()
+
+    @property
+    def num_iterations(self) -> int:
+        return self.config.num_iterations
 
     def advance(self) -> dict[str, float]:
         """One iteration: worlds are played with the policy as it is, then the networks learn from what was lived."""

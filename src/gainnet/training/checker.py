@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gainnet.core.errors import ConfigError
-from gainnet.core.files import check_writable
+from gainnet.core.files import check_outside_package, check_writable
 from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.checker import HIDDEN, WIDTHS, AttributeChecker
 from gainnet.models.loading import load_model
@@ -114,8 +114,7 @@ def train_checker(
     check_writable(out)
     if random_seed < 0:
         raise ConfigError(f"random_seed: {random_seed} is negative; give 0 or more")
-    if out.resolve().is_relative_to(Path(__file__).parents[1]):
-        raise ConfigError(f"out: {out} lies in the installed package; give a folder outside of it")
+    check_outside_package(out)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(random_seed)
         checker = AttributeChecker(WIDTHS, HIDDEN)

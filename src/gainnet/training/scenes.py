@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from gainnet.core.errors import ConfigError
-from gainnet.core.files import check_writable
+from gainnet.core.files import check_outside_package, check_writable
 from gainnet.models.attributes import HIDDEN, WIDTHS, AttributeClassifier
 from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.scenes import COLOURS, SHAPES, Pair, Scenes, draw_scenes, has_pair, render, stream
@@ -235,8 +235,7 @@ def _check(out: Path, random_seed: int, held_out_pairs: Sequence[Pair]) -> None:
     check_writable(out)
     if random_seed < 0:
         raise ConfigError(f"random_seed: {random_seed} is negative; give 0 or more")
-    if out.resolve().is_relative_to(Path(__file__).parents[1]):
-        raise ConfigError(f"out: {out} lies in the installed package; give a folder outside of it")
+    check_outside_package(out)
     for colour, shape in held_out_pairs:
         if colour not in COLOURS or shape not in SHAPES:
             raise ConfigError(f"held_out_pairs: ({colour!r}, {shape!r}) is no (colour, shape) of the scenes")
