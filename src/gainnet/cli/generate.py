@@ -37,8 +37,9 @@ PowerName = Annotated[
     str | None,
     typer.Option(
         "--power",
-        help="Who decides the power of a fading block of symbols: ppo, sac, replanned, mean_gain, fixed_multiplier, "
-        "truncated_inversion, greedy, a folder of train power-control, or module:Class; constant when left out.",
+        help="Who decides the power of a fading block of symbols: ppo, sac, pathwise, replanned, mean_gain, "
+        "fixed_multiplier, truncated_inversion, greedy, a folder of train power-control, or module:Class; constant when "
+        "left out, which is better where a seed meets one or two fades.",
     ),
 ]
 SchedulerName = Annotated[str, typer.Option("--scheduler", help="round_robin or proportional_fair.")]

@@ -26,6 +26,7 @@ POWERS: dict[str, Callable[[], PowerPolicy]] = {
     "replanned": Replanned,
     "ppo": partial(load_policy, "ppo-varied-0"),
     "sac": partial(load_policy, "sac-equal-0"),
+    "pathwise": partial(load_policy, "pathwise-varied-0"),
 }
 """Policies by the name that the command line takes; each can be made without arguments."""
 

@@ -22,7 +22,7 @@ LOOKS = {
     "pathwise": ("pathwise gradients", ORANGE, "-"),
     "replanned": ("replanned (closed form)", GREEN, "-."),
     "mean_gain": ("mean gain (start of learning)", BROWN, "-."),
-    "fixed_multiplier": ("fixed multiplier", ORANGE, "--"),
+    "fixed_multiplier": ("fixed multiplier", GREY, "--"),
 }  # fmt: skip
 """Truncated inversion and greedy lose decibels and would hide the rest; they are in the table."""
 TITLES = {
