@@ -1,13 +1,14 @@
 """The training loop: averages, spikes, and that a kill changes nothing."""
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from gainnet.core.errors import ConfigError
-from gainnet.training.loop import CHECKPOINT, averaged, claim, cosine, cpu_seconds, train
+from gainnet.core.errors import ConfigError, TrainingError
+from gainnet.training.loop import CHECKPOINT, MOST_SKIPPED, averaged, claim, cosine, cpu_seconds, train
 from gainnet.training.muon import Muon, muon_and_adamw, orthogonalised
 
 
@@ -70,6 +71,44 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path, killed_at:
 def test_a_loss_that_is_not_a_number_is_skipped(tmp_path: Path) -> None:
     ema = train(ToyStage(spike_at=7), tmp_path, 10)
     assert all(bool(torch.isfinite(value).all()) for value in ema.values())
+
+
+class Offset:
+    """Pulls one weight from 0.4 towards 0; the loss has a level of any sign, and outliers push the weight away."""
+
+    name = "offset"
+    num_steps = 300
+    ema_decay = 0.0
+    peak_rates = (0.01,)
+
+    def __init__(self, level: float, outliers: range = range(0)) -> None:
+        self.model = nn.Linear(1, 1, bias=False)
+        nn.init.constant_(self.model.weight, 0.4)
+        self.optimizers = (torch.optim.SGD(self.model.parameters(), lr=0.01),)
+        self.level, self.outliers = level, outliers
+
+    def loss(self, step: int) -> Tensor:
+        error = self.model.weight.square().sum()
+        return 100.0 - 50.0 * error if step in self.outliers else error + self.level
+
+
+@pytest.mark.parametrize("level", [-5.0, -0.5, 0.0, 5.0])
+def test_losses_of_any_sign_descend_alike(tmp_path: Path, level: float) -> None:
+    """Plain descent shrinks the weight by 1 - 2 rate at every step; outliers that pull it away are skipped."""
+    outliers = range(150, 240)
+    factors = [1 - 2 * 0.01 * cosine(step, 300, 30) for step in range(300) if step not in outliers]
+    left = float(train(Offset(level, outliers), tmp_path, 50)["weight"])
+    assert left == pytest.approx(0.4 * math.prod(factors), rel=1e-4)
+
+
+@pytest.mark.parametrize("level", [-5.0, 5.0])
+def test_a_training_that_no_longer_descends_is_given_up(tmp_path: Path, level: float) -> None:
+    """Its count goes on over an interruption."""
+    last = 150 + MOST_SKIPPED - 1
+    with pytest.raises(TrainingError, match=f"offset met {MOST_SKIPPED} losses in a row up to step {last}"):
+        train(Offset(level, range(150, 300)), tmp_path, 40)
+    with pytest.raises(TrainingError, match=f"up to step {last}"):
+        train(Offset(level, range(150, 300)), tmp_path, 40)
 
 
 def test_a_folder_is_claimed_once_and_for_the_same_settings_only(tmp_path: Path) -> None:

@@ -31,6 +31,11 @@ class ModelError(GainnetError):
 
 
 @final
+class TrainingError(GainnetError):
+    """A training does not descend: its losses are no numbers, or far above what they were."""
+
+
+@final
 class NodeFailedError(GainnetError):
     """A node died and the plan has no fallback that reaches its result."""
 

@@ -17,15 +17,18 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gainnet.agents.checkpoint import OPTIMIZER, load_optimizer, optimizer_tensors
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, TrainingError
 from gainnet.core.files import write_whole
 
 Progress = Callable[[str, int, int, float], None]
 """Told (stage, steps taken, steps in all, mean loss)."""
 
 CHECKPOINT = "checkpoint.safetensors"
-SPIKE = 4.0
+SPIKE = 3.0
+"""How far a loss may be above its running mean, in running means of its absolute value."""
 NUM_STEPS_BEFORE_SPIKES = 100
+MOST_SKIPPED = 100
+"""Steps in a row without a usable loss after which a training is given up."""
 
 
 class Stage(Protocol):
@@ -95,7 +98,9 @@ class _State:
         self.stage = stage
         self.step = 0
         self.cpu_s = 0.0
+        self.num_skipped = 0
         self.mean_loss = torch.zeros(())
+        self.mean_size = torch.zeros(())
         self.ema = {name: value.detach().clone() for name, value in stage.model.state_dict().items()}
 
     def tensors(self) -> dict[str, Tensor]:
@@ -103,42 +108,70 @@ class _State:
         tensors |= {f"ema.{name}": value for name, value in self.ema.items()}
         for k, optimizer in enumerate(self.stage.optimizers):
             tensors |= optimizer_tensors(optimizer, f"{OPTIMIZER}.{k}")
-        return tensors | {"mean_loss": self.mean_loss}
+        return tensors | {"mean_loss": self.mean_loss, "mean_size": self.mean_size}
 
     def save(self, path: Path) -> None:
-        save_whole(self.tensors(), path, {"step": str(self.step), "cpu_s": str(self.cpu_s)})
+        counts = {"step": self.step, "num_skipped": self.num_skipped, "cpu_s": self.cpu_s}
+        save_whole(self.tensors(), path, {name: str(count) for name, count in counts.items()})
 
     def load(self, path: Path) -> None:
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
         self.step, self.cpu_s = int(metadata["step"]), float(metadata["cpu_s"])
+        self.num_skipped = int(metadata.get("num_skipped", 0))
         self.mean_loss = tensors["mean_loss"]
+        # Checkpoints of earlier versions lack it; their losses were all positive.
+        self.mean_size = tensors.get("mean_size", self.mean_loss)
         self.stage.model.load_state_dict({name: tensors[f"model.{name}"] for name in self.ema})
         self.ema = {name: tensors[f"ema.{name}"].to(value.device) for name, value in self.ema.items()}
         for k, optimizer in enumerate(self.stage.optimizers):
             load_optimizer(optimizer, tensors, f"{OPTIMIZER}.{k}")
 
     def advance(self) -> None:
-        """One step; a loss that is not finite or far above its running mean is skipped."""
-        stage = self.stage
-        factor = cosine(self.step, stage.num_steps, min(200, stage.num_steps // 10))
-        loss = stage.loss(self.step)
+        """One step; a loss that is not finite or far above its running mean is skipped.
+
+        Raises:
+            TrainingError: that happened `MOST_SKIPPED` times in a row.
+        """
+        loss = self.stage.loss(self.step)
         value = loss.detach().float().cpu()
-        early = self.step < NUM_STEPS_BEFORE_SPIKES
-        if bool(torch.isfinite(value)) and (early or bool(value < SPIKE * self.mean_loss)):
-            loss.backward()
-            nn.utils.clip_grad_norm_((p for p in stage.model.parameters() if p.requires_grad), 1.0)
-            for optimizer, peak_rate in zip(stage.optimizers, stage.peak_rates, strict=True):
-                for group in optimizer.param_groups:
-                    group["lr"] = peak_rate * factor
-                optimizer.step()
+        if self._is_usual(value):
+            self._descend(loss)
             decay = min(0.9, self.step / (self.step + 1)) if self.step < 10 else 0.98
             self.mean_loss = self.mean_loss * decay + value * (1 - decay)
-        for optimizer in stage.optimizers:
+            self.mean_size = self.mean_size * decay + value.abs() * (1 - decay)
+            self.num_skipped = 0
+        else:
+            self._skip(value)
+        for optimizer in self.stage.optimizers:
             optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        self._average(min(stage.ema_decay, self.step / (self.step + 10)))
+        self._average(min(self.stage.ema_decay, self.step / (self.step + 10)))
+
+    def _is_usual(self, value: Tensor) -> bool:
+        """Losses may have any sign, as log-likelihoods of densities do, so the mean alone is no measure of size."""
+        early = self.step < NUM_STEPS_BEFORE_SPIKES
+        return bool(torch.isfinite(value)) and (early or bool(value < self.mean_loss + SPIKE * self.mean_size))
+
+    def _skip(self, value: Tensor) -> None:
+        self.num_skipped += 1
+        if self.num_skipped == MOST_SKIPPED:
+            raise TrainingError(
+                f"training: {self.stage.name} met {MOST_SKIPPED} losses in a row up to step {self.step} that are no "
+                f"numbers or far above their mean {float(self.mean_loss):.3g}, the last {float(value):.3g}; "
+                "begin again with another random seed"
+            )
+
+    def _descend(self, loss: Tensor) -> None:
+        stage = self.stage
+        factor = cosine(self.step, stage.num_steps, min(200, stage.num_steps // 10))
+        loss.backward()
+        nn.utils.clip_grad_norm_((p for p in stage.model.parameters() if p.requires_grad), 1.0)
+        for optimizer, peak_rate in zip(stage.optimizers, stage.peak_rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = peak_rate * factor
+            optimizer.step()
 
     @torch.no_grad()
     def _average(self, decay: float) -> None:
@@ -157,6 +190,9 @@ def train(stage: Stage, folder: Path, checkpoint_every: int, progress: Progress 
         folder: where `checkpoint.safetensors` lives.
         checkpoint_every: steps between checkpoints.
         progress: told after every 10 steps.
+
+    Raises:
+        TrainingError: `MOST_SKIPPED` losses in a row are no numbers or far above their running mean.
     """
     state = _State(stage)
     path = folder / CHECKPOINT
