@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Annotated, final
 
 import torch
@@ -159,67 +159,103 @@ def cases(config: SketchConfig) -> Iterator[Case]:
                 yield Case(method, {"max_bits": max_bits, "num_captions": config.num_captions}, random_seed)
 
 
+@final
+@dataclass(frozen=True)
+class Way:
+    """How a method gets from the edge's picture to the device's.
+
+    Args:
+        sketcher: what the edge makes of its picture.
+        codec_of: what carries that in a case.
+        parts: what the device makes of it, one after the other.
+        picture_of: which of the edge's pictures is sketched.
+        num_candidates: pictures that the edge draws to choose from.
+    """
+
+    sketcher: PictureSketch | EdgeSketch
+    codec_of: Callable[[Case], AnyCodec]
+    parts: Sequence[Part]
+    picture_of: Callable[[Drawn], Tensor]
+    num_candidates: int
+
+
+@final
+@dataclass(frozen=True)
+class Material:
+    """What all methods draw with and are judged by.
+
+    Args:
+        model: of edge and device.
+        classifier: the judge.
+        drawn_of: pictures of a random seed.
+        edge_flops: of an edge, by the number of candidates that it draws.
+    """
+
+    model: DiffusionModel
+    classifier: AttributeClassifier
+    drawn_of: Callable[[int], Drawn]
+    edge_flops: Mapping[int, float]
+
+    def completed(self, way: Way, case: Case, random: Random) -> Row:
+        """The edge sends a sketch, the device completes it."""
+        drawn, codec = self.drawn_of(case.random_seed), way.codec_of(case)
+        reference = way.picture_of(drawn)
+        sketch = way.sketcher({"image": reference}, drawn.random)["sketch"]
+        payload = codec.encode(sketch, torch.ones(len(drawn.prompts)))
+        given = {"condition": drawn.condition, "sketch": codec.decode(payload, way.sketcher.writes["sketch"])}
+        images = in_batches(way.parts, given, drawn.random, ("image",))["image"]
+        return {
+            **judge(self.classifier, images, reference, drawn.prompts),
+            "num_bits": payload.num_bits / len(drawn.prompts),
+            "device_flops": _flops(way.parts),
+            "edge_flops": self.edge_flops[way.num_candidates],
+            "num_candidates": way.num_candidates,
+        }
+
+    def device_only(self, case: Case, random: Random) -> Row:
+        """The device draws alone, and is compared with what the edge would have drawn."""
+        drawn, device_flops = self.drawn_of(case.random_seed), _flops(self.model.parts)
+        judged = judge(self.classifier, drawn.device, drawn.chosen, drawn.prompts)
+        return {**judged, "num_bits": 0.0, "device_flops": device_flops, "edge_flops": 0.0, "num_candidates": 0}
+
+
 def open_methods(config: SketchConfig) -> Mapping[str, Method]:
     """Model and judge, loaded once; pictures of one random seed are drawn once."""
     from gainnet.models.attributes import AttributeClassifier
-    from gainnet.models.completing import Enlarge, completion
-    from gainnet.models.completing_edges import completion_of_edges
     from gainnet.models.loading import find_folder, load_model
     from gainnet.training.scenes_evaluation import unseen_captions
 
     folder, model = find_folder(config.model), load_model(config.model)
-    classifier = AttributeClassifier.from_pretrained()
-    small, outlines = PictureSketch(model.image), EdgeSketch(model.image)
-    drawing_flops = _flops(drawing(model, 1))
-    choosing_flops = _flops(drawing(model, config.num_candidates))
 
     @lru_cache(maxsize=1)
     def drawn_of(random_seed: int) -> Drawn:
         prompts = unseen_captions(folder, config.num_captions, random_seed)
         return draw_alone(model, prompts, random_seed, config.num_candidates)
 
-    def quantized(case: Case) -> QuantizedSketch:
-        return QuantizedSketch(float(str(case.values["max_bits"])))
+    edge_flops = {count: _flops(drawing(model, count)) for count in (1, config.num_candidates)}
+    material = Material(model, AttributeClassifier.from_pretrained(), drawn_of, edge_flops)
+    completing = {name: partial(material.completed, way) for name, way in ways(model, config.num_candidates).items()}
+    return {**completing, "device_only": material.device_only}
 
-    def completed_by(
-        sketcher: PictureSketch | EdgeSketch,
-        codec_of: Callable[[Case], AnyCodec],
-        parts: Sequence[Part],
-        picture_of: Callable[[Drawn], Tensor],
-        edge_flops: float,
-    ) -> Method:
-        def method(case: Case, random: Random) -> Row:
-            drawn, codec = drawn_of(case.random_seed), codec_of(case)
-            reference = picture_of(drawn)
-            sketch = sketcher({"image": reference}, drawn.random)["sketch"]
-            payload = codec.encode(sketch, torch.ones(len(drawn.prompts)))
-            given = {"condition": drawn.condition, "sketch": codec.decode(payload, sketcher.writes["sketch"])}
-            images = in_batches(parts, given, drawn.random, ("image",))["image"]
-            return {
-                **judge(classifier, images, reference, drawn.prompts),
-                "num_bits": payload.num_bits / len(drawn.prompts),
-                "device_flops": _flops(parts),
-                "edge_flops": edge_flops,
-                "num_candidates": 1 if picture_of is _first else config.num_candidates,
-            }
 
-        return method
+def ways(model: DiffusionModel, num_candidates: int) -> dict[str, Way]:
+    """The methods whose edge sends a sketch, by name."""
+    from gainnet.models.completing import Enlarge, completion
+    from gainnet.models.completing_edges import completion_of_edges
 
-    def device_only(case: Case, random: Random) -> Row:
-        drawn = drawn_of(case.random_seed)
-        judged = judge(classifier, drawn.device, drawn.chosen, drawn.prompts)
-        return {**judged, "num_bits": 0.0, "device_flops": _flops(model.parts), "edge_flops": 0.0, "num_candidates": 0}
-
-    completing = completion(model, small)
+    small, outlines = PictureSketch(model.image), EdgeSketch(model.image)
+    completing, following = completion(model, small), completion_of_edges(model, outlines)
     enlarging = (Enlarge(small.writes["sketch"], model.image),)
-    following = completion_of_edges(model, outlines)
     return {
-        "esuc": completed_by(small, quantized, completing, _chosen, choosing_flops),
-        "bicubic": completed_by(small, quantized, enlarging, _chosen, choosing_flops),
-        "esuc_one": completed_by(small, quantized, completing, _first, drawing_flops),
-        "esuc_edges": completed_by(outlines, lambda _: EdgeMap(), following, _chosen, choosing_flops),
-        "device_only": device_only,
+        "esuc": Way(small, _quantized, completing, _chosen, num_candidates),
+        "bicubic": Way(small, _quantized, enlarging, _chosen, num_candidates),
+        "esuc_one": Way(small, _quantized, completing, _first, 1),
+        "esuc_edges": Way(outlines, lambda case: EdgeMap(), following, _chosen, num_candidates),
     }
+
+
+def _quantized(case: Case) -> QuantizedSketch:
+    return QuantizedSketch(float(str(case.values["max_bits"])))
 
 
 def _chosen(drawn: Drawn) -> Tensor:
