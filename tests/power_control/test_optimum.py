@@ -26,6 +26,7 @@ from gainnet.power_control import (
 from gainnet.power_control.env import Episodes
 from gainnet.power_control.fading import FADINGS, RayleighGains
 from gainnet.power_control.quality import static_mean_error
+from gainnet.power_control.tasks import TASKS
 from gainnet.power_control.training import gain_over_static_db
 from gainnet.radio.power import PEAK, block_error, spend
 
@@ -114,6 +115,17 @@ def test_planning_anew_at_the_gain_of_fades_is_near_the_optimum() -> None:
     best = gain_over_static_db(program, episodes, PEAK)
     assert 0.97 * best < gain_over_static_db(Replanned(), episodes, PEAK) <= best + 0.01
     assert gain_over_static_db(MeanGain(), episodes, PEAK) < 0.5 * best
+
+
+@pytest.mark.parametrize("task", ["unequal", "jakes"])
+def test_gradients_through_the_environment_find_more_than_a_chain_of_first_order(task: str) -> None:
+    """Jakes fading remembers more than one block, so dynamic programming on a chain is no optimum."""
+    weights = torch.tensor(TASKS[task].environment().importance)
+    gains, others = (FADINGS["jakes"](num, 16, Random.of(num)) for num in (2000, 4000))
+    program = CausalOptimum.solve(Chain.fitted(others), 100.0, weights, PEAK, per_block=8)
+    episodes = Episodes(gains, torch.full((2000,), 100.0), weights.expand(2000, -1))
+    learned = gain_over_static_db(load_policy(f"pathwise-{task}-0"), episodes, PEAK)
+    assert learned > gain_over_static_db(program, episodes, PEAK) + 0.05
 
 
 @pytest.mark.parametrize("training_seed", range(5))

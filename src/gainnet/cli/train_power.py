@@ -46,9 +46,7 @@ def train_power_control(
     random_seed: Annotated[int, typer.Option(min=0, max=999, help="Of weights, episodes and draws.")] = 0,
     num_iterations: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=100_000, help="Times to play and learn.", show_default="ppo 60, sac 120, pathwise 400"
-        ),
+        typer.Option(min=1, max=100_000, help="Times to play and learn.", show_default="ppo 60, sac 120, pathwise 400"),
     ] = None,
     num_episodes: Annotated[
         int | None,
