@@ -35,7 +35,7 @@ from gainnet.training.transform_stage import (
     set_components,
 )
 
-STAGES = ("latents", "pictures", "finish", "last", "end")
+STAGES = ("latents", "pictures", "finish", "last", "end", "polish")
 LEVELS_MEASURED = 8
 MEASURED_LEVELS = (16, 32, 48, 64, 80, 96, 112)
 SHAPE = TransformShape((4, 16, 16), 3)
@@ -51,7 +51,7 @@ class TransformTraining:
         num_held_out: of them, the last ones, for measuring only.
         num_renders: encoded renders of scenes, a multiple of 40; for the scenes model alone.
         latents_random_seed: of captions, noise and scenes.
-        lengths: of the stage on latents and of the four through the decoder, each begins at a high rate again.
+        lengths: of the stage on latents and of the five through the decoder, each begins at a high rate again.
         square: side of the square of the latent that is decoded in a step.
         num_measured: latents by which lengths and errors are measured, seen ones and held-out ones.
         checkpoint_every: steps between checkpoints.
@@ -68,6 +68,7 @@ class TransformTraining:
         StageLength(950),
         StageLength(1900),
         StageLength(1000),
+        StageLength(2000),
     )
     square: int = 8
     num_measured: int = 200
@@ -81,7 +82,7 @@ PRESETS = {
         num_shards=2,
         num_held_out=1,
         num_renders=40,
-        lengths=(StageLength(6, 4), *(4 * (StageLength(2, 4),))),
+        lengths=(StageLength(6, 4), *(5 * (StageLength(2, 4),))),
         num_measured=2,
         checkpoint_every=4,
         shape=TransformShape(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, final
@@ -15,6 +15,7 @@ from gainnet.codecs.quantizer import STREAM_BITS
 from gainnet.codecs.raw import batch_of
 from gainnet.codecs.tables import largest_bits
 from gainnet.codecs.transform_seed.exact import LEAST_CLASS, MOST_CLASS, Doubles
+from gainnet.codecs.transform_seed.search import LevelSearch
 from gainnet.codecs.transform_seed.stream import (
     CHECK_BITS,
     LEVEL_BITS,
@@ -31,7 +32,7 @@ from gainnet.core.types import Bits, Payload, Size, Spec
 
 MEAN_PADDING_BITS = 4
 MEAN_UNUSED_SHARE = 0.02
-NEAR_ENOUGH = 0.97
+CHUNK = 8
 
 
 @final
@@ -95,81 +96,84 @@ class TransformSeed:
 
     def quantise(self, x: Tensor, num_items: int) -> list[Quantised]:
         """Every item at the fixed `level`, with what its stream tells; `x` holds `num_items` latents."""
-        items = x.detach().reshape(num_items, -1).float().cpu()
-        prompts = self._prompts_of(num_items)
-        return [self._quantised(item, self.level, prompt) for item, prompt in zip(items, prompts, strict=True)]
+        return self._quantised(_rows(x, num_items), [self.level] * num_items, self._prompts_of(num_items))
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
-        batch = batch_of(x, reported_snr)
-        items = x.detach().reshape(reported_snr.numel(), -1).float().cpu()
-        prompts = self._prompts_of(len(items))
-        return Bits(tuple(self._code(item, prompt) for item, prompt in zip(items, prompts, strict=True)), batch)
+        batch, num_items = batch_of(x, reported_snr), reported_snr.numel()
+        if self.max_bits is None:
+            return Bits(tuple(item.stream for item in self.quantise(x, num_items)), batch)
+        return Bits(tuple(self._finest(_rows(x, num_items), self._prompts_of(num_items), self.max_bits)), batch)
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
         self._check(spec)
         prompts = self._prompts_of(len(payload.strings))
-        received = [
-            self._expected(prompt) if string is None else read(self.weights.exact, string, prompt)
-            for string, prompt in zip(payload.strings, prompts, strict=True)
-        ]
-        values = torch.from_numpy(np.stack([values for _, values in received])).float()
-        told = [
-            np.concatenate((anchors_of(level), prompt)) for (level, _), prompt in zip(received, prompts, strict=True)
-        ]
-        condition = torch.from_numpy(np.stack(told)).float()
+        levels, values = self._received(payload.strings, prompts)
+        condition = torch.from_numpy(np.concatenate((anchors_of(levels), prompts), 1)).float()
         with torch.no_grad():
-            decoded = self.weights.network.synthesise(values, condition)
+            decoded = self.weights.network.synthesise(torch.from_numpy(values).float(), condition)
         return decoded.reshape(*payload.batch, *spec.shape)
 
-    def _code(self, item: Tensor, prompt: Doubles) -> bytes | None:
-        """One item by itself, since the last digit of a product depends on the size of the batch."""
-        if self.max_bits is None:
-            return self._quantised(item, self.level, prompt).write()
-        return self._finest(item, prompt, self.max_bits)
+    def _received(self, strings: Sequence[bytes | None], prompts: Doubles) -> tuple[list[int], Doubles]:
+        """Levels and values [batch, num_values]; of items that did not arrive those that the model expects."""
+        levels, values = [0] * len(strings), np.zeros((len(strings), self.weights.shape.num_values))
+        for some in _chunks([k for k, string in enumerate(strings) if string is None]):
+            values[some] = [item.values for item in self._expected(prompts[some])]
+        for some in _chunks([k for k, string in enumerate(strings) if string is not None]):
+            found, values[some] = read(self.weights.exact, [strings[k] or b"" for k in some], prompts[some])
+            for k, level in zip(some, found, strict=True):
+                levels[k] = level
+        return levels, values
 
-    def _finest(self, item: Tensor, prompt: Doubles, max_bits: float) -> bytes | None:
-        """The stream of the finest level that fits, or nearly; else of what the model expects anyway, if that fits.
-
-        A level's mean length, corrected by how far this item was off at the last one, says where to look next.
-        """
+    def _finest(self, items: Tensor, prompts: Doubles, max_bits: float) -> list[bytes | None]:
+        """Streams of the finest levels that fit, or nearly; else of what the model expects anyway, if that fits."""
         means = np.array(self.weights.mean_bits if self.prompts is None else self.weights.mean_bits_prompt)
-        low, high, ratio, best = -1, NUM_LEVELS, 1.0, None
-        while high - low > 1 and not (best and best.bits > NEAR_ENOUGH * (max_bits - STREAM_BITS)):
-            guess = int(np.searchsorted(ratio * means, max_bits - STREAM_BITS)) - 1
-            level = min(max(guess, low + 1), high - 1)
-            candidate = self._quantised(item, level, prompt)
-            ratio = candidate.bits / means[level]
-            if _fits(candidate, max_bits):
-                low, best = level, candidate
-            else:
-                high = level
-        string = (best or quantised(self.weights.exact, None, 0, prompt)).write()
-        return string if 8 * len(string) <= max_bits else None
+        searches = [LevelSearch(means, max_bits) for _ in items]
+        while still := [k for k, search in enumerate(searches) if not search.done]:
+            tried = self._quantised(items[still], [searches[k].level for k in still], prompts[still])
+            for k, item in zip(still, tried, strict=True):
+                searches[k].tell(item)
+        found = [search.best for search in searches]
+        for some in _chunks([k for k, item in enumerate(found) if item is None]):
+            for k, item in zip(some, self._expected(prompts[some]), strict=True):
+                found[k] = item
+        strings = [item.stream for item in found if item is not None]
+        return [string if 8 * len(string) <= max_bits else None for string in strings]
 
-    def _quantised(self, item: Tensor, level: int, prompt: Doubles) -> Quantised:
-        condition = torch.from_numpy(np.concatenate((anchors_of(level), prompt))).float()[None]
+    def _quantised(self, items: Tensor, levels: Sequence[int], prompts: Doubles) -> list[Quantised]:
+        """Items are analysed one by one, since the last digit of a product depends on the size of the batch."""
+        condition = torch.from_numpy(np.concatenate((anchors_of(levels), prompts), 1)).float()
         with torch.no_grad():
-            values = self.weights.network.analyse(item[None], condition)[0].double().numpy()
-        return quantised(self.weights.exact, values, level, prompt)
+            analysed = [
+                self.weights.network.analyse(*one) for one in zip(items.split(1), condition.split(1), strict=True)
+            ]
+        values = torch.cat(analysed).double().numpy()
+        return [
+            item
+            for some in _chunks(range(len(items)))
+            for item in quantised(self.weights.exact, values[some], [levels[k] for k in some], prompts[some])
+        ]
 
-    def _expected(self, prompt: Doubles) -> tuple[int, Doubles]:
-        return 0, quantised(self.weights.exact, None, 0, prompt).values
+    def _expected(self, prompts: Doubles) -> list[Quantised]:
+        """What stands in for items, of their prompts [batch, prompt_width] alone."""
+        return quantised(self.weights.exact, None, [0] * len(prompts), prompts)
 
-    def _prompts_of(self, num_items: int) -> list[Doubles]:
-        """The encoded prompt of every item."""
+    def _prompts_of(self, num_items: int) -> Doubles:
+        """[num_items, prompt_width], the encoded prompt of every item."""
         if self.prompts is None:
-            return [np.zeros(self.weights.shape.prompt_width)] * num_items
+            return np.zeros((num_items, self.weights.shape.prompt_width))
         if num_items % len(self.prompts):
             raise ConfigError(f"prompts: {len(self.prompts)} do not fit {num_items} items; give one per item")
-        return self._prompts * (num_items // len(self.prompts))
+        return np.tile(self._prompts, (num_items // len(self.prompts), 1))
 
     @cached_property
-    def _prompts(self) -> list[Doubles]:
+    def _prompts(self) -> Doubles:
         words = self.weights.vocabulary.indices(self.prompts or ()).numpy()
-        return [
-            self.weights.exact.prompt(row if prompt.strip() else 0 * row)
-            for row, prompt in zip(words, self.prompts or (), strict=True)
-        ]
+        return np.stack(
+            [
+                self.weights.exact.prompt(row if prompt.strip() else 0 * row)
+                for row, prompt in zip(words, self.prompts or (), strict=True)
+            ]
+        )
 
     @property
     def _mean_bits(self) -> list[float]:
@@ -190,8 +194,11 @@ class TransformSeed:
             )
 
 
-def _fits(item: Quantised, max_bits: float) -> bool:
-    """Whether a stream keeps a budget; it is written only where its information does not tell."""
-    if item.bits + STREAM_BITS <= max_bits:
-        return True
-    return item.bits + CHECK_BITS <= max_bits and 8 * len(item.write()) <= max_bits
+def _rows(x: Tensor, num_items: int) -> Tensor:
+    """[num_items, num_entries]."""
+    return x.detach().reshape(num_items, -1).float().cpu()
+
+
+def _chunks(items: Sequence[int]) -> Iterator[list[int]]:
+    """So many at once that what they take stays in the cache."""
+    yield from (list(items[k : k + CHUNK]) for k in range(0, len(items), CHUNK))

@@ -7,11 +7,10 @@ instructions and the library do not matter. Between layers there are only single
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +63,7 @@ class Layer:
     """A linear map of half-precision weights, exact on the inputs of `limited`.
 
     Args:
-        weight: [num_out, num_in].
+        weight: [num_out, num_in]; of a kernel, rows, columns and channels in this order.
         bias: [num_out].
     """
 
@@ -78,7 +77,8 @@ class Layer:
         Raises:
             ModelError: sums of these weights could be rounded.
         """
-        weight = tensors[f"{name}.weight"].double().flatten(1).numpy()
+        kernel = tensors[f"{name}.weight"].double()
+        weight = kernel.movedim(1, -1).flatten(1).numpy()
         bias = tensors[f"{name}.bias"].double().numpy() if f"{name}.bias" in tensors else np.zeros(len(weight))
         if not (np.abs(weight).sum(1) + np.abs(bias)).max() < LARGEST_ROW:
             raise ModelError(f"transform seed: weights of {name} are too large for exact sums; train it again")
@@ -90,15 +90,27 @@ class Layer:
         return mapped
 
 
-@final
-@dataclass(frozen=True)
-class Known:
+class Told(NamedTuple):
+    """What both ends know of items before any value.
+
+    Args:
+        condition: [batch, condition_width], weights of the anchors, and prompt.
+        log2_gains: [batch, patch_size], multiples of 2^-5.
+        gains: [batch, patch_size], steps per unit of the values.
+    """
+
+    condition: Doubles
+    log2_gains: Doubles
+    gains: Doubles
+
+
+class Known(NamedTuple):
     """What both ends know of the values of a group, in quantiser steps.
 
     Args:
-        means: [size], multiples of 2^-6.
-        classes: [size], classes of the deviations as `value_model` takes them.
-        gains: [size], steps per unit of the values.
+        means: [batch, size], multiples of 2^-6.
+        classes: [batch, size], classes of the deviations as `value_model` takes them.
+        gains: [batch, size], steps per unit of the values.
     """
 
     means: Doubles
@@ -135,38 +147,42 @@ class ExactModel:
         summed = np.concatenate((heard.sum(0), (heard * place[:, None]).sum(0))) / 4
         return rectified(self.layers["prompt.second"](limited(summed)))
 
-    def log2_gains(self, anchors: Doubles) -> Doubles:
-        """[patch_size], multiples of 2^-5, at the quality with these weights of the anchors [NUM_ANCHORS]."""
-        return on_grid((anchors[:, None] * self._log2_gains).sum(0), GAINS)
+    def told(self, anchors: Doubles, prompts: Doubles) -> Told:
+        """Of items at the qualities with these weights of the anchors [batch, NUM_ANCHORS], with these prompts
+        [batch, prompt_width]."""
+        log2_gains = on_grid(anchors @ self._log2_gains, GAINS)
+        return Told(np.concatenate((anchors, prompts), 1), log2_gains, power_of_two(log2_gains))
 
-    def known(self, group: int, values: Doubles, condition: Doubles, log2_gains: Doubles) -> Known:
+    def known(self, group: int, values: Doubles, told: Told) -> Known:
         """What is known of a group.
 
         Args:
             group: its index.
-            values: [num_values] in the form of `limited`, 0 where not yet known.
-            condition: [condition_width], weights of the anchors and prompt.
-            log2_gains: [patch_size].
+            values: [batch, num_values] in the form of `limited`, 0 where not yet known.
+            told: of the same items.
         """
-        mean, log2_deviation = self._expected(group, values, condition)
-        own = log2_gains[self.groups[group] // self.shape.num_patches]
-        gains = power_of_two(own)
-        classes = np.clip(np.floor(CLASSES_PER_OCTAVE * (log2_deviation + own) + 0.5), LEAST_CLASS, MOST_CLASS)
+        mean, log2_deviation = self._expected(group, values, told.condition)
+        channel = self.groups[group] // self.shape.num_patches
+        gains = told.gains[:, channel]
+        octaves = log2_deviation + told.log2_gains[:, channel]
+        classes = np.clip(np.floor(CLASSES_PER_OCTAVE * octaves + 0.5), LEAST_CLASS, MOST_CLASS)
         means = on_grid(np.clip(mean, -LARGEST, LARGEST) * gains, COARSE)
         return Known(means, classes.astype(np.int64), gains)
 
     def _expected(self, group: int, values: Doubles, condition: Doubles) -> tuple[Doubles, Doubles]:
-        """[size] each, mean and log2 of the deviation, as `GroupModel` computes them."""
-        name = f"models.{group}"
+        """[batch, size] each, mean and log2 of the deviation, as `GroupModel` computes them."""
+        name, grid, batch = f"models.{group}", self.shape.grid, len(values)
         num_before, num_channels = self.shape.channels()[group]
         own = self.groups[group][: len(self.groups[group]) // num_channels] % self.shape.num_patches
-        seen = values.reshape(-1, *self.shape.grid)[:num_before]
-        told = self._places[group] + self.layers[f"{name}.condition"](condition)
-        hidden = rectified(self.layers[f"{name}.values"](_around(seen, 2)) + told)
-        whole = self.layers[f"{name}.whole"](limited(hidden.sum(0) / len(hidden)))
-        near = self.layers[f"{name}.second"](_around(hidden.T.reshape(-1, *self.shape.grid), 1)[own])
-        known = limited(hidden[own] + rectified(near + whole))
-        mean, log2_deviation = self.layers[f"{name}.head"](known).T.reshape(2, -1)
+        seen = np.moveaxis(values.reshape(batch, -1, *grid)[:, :num_before], 1, -1)
+        heard = self._places[group] + self.layers[f"{name}.condition"](condition)[:, None]
+        hidden = rectified(self.layers[f"{name}.values"](_around(seen, 2)) + heard)
+        whole = self.layers[f"{name}.whole"](limited(hidden.sum(1) / hidden.shape[1]))[:, None]
+        near = self.layers[f"{name}.second"](_around(hidden.reshape(batch, *grid, -1), 1)[:, own])
+        known = limited(hidden[:, own] + rectified(near + whole))
+        mean, log2_deviation = (
+            np.moveaxis(self.layers[f"{name}.head"](known), 1, 2).reshape(batch, 2, -1).swapaxes(0, 1)
+        )
         return mean, log2_deviation
 
     @cached_property
@@ -181,8 +197,8 @@ class ExactModel:
     @cached_property
     def _places(self) -> list[Doubles]:
         """[num_patches, entropy_width] per group, what its first layer makes of the places alone."""
-        maps = [limited(self.tensors[f"models.{k}.place"].double().numpy()) for k in range(len(self.groups))]
-        return [self.layers[f"models.{k}.place"](_around(places, 2)) for k, places in enumerate(maps)]
+        maps = [self.tensors[f"models.{k}.place"].double().movedim(0, -1).numpy() for k in range(len(self.groups))]
+        return [self.layers[f"models.{k}.place"](_around(limited(m)[None], 2))[0] for k, m in enumerate(maps)]
 
     @cached_property
     def layers(self) -> Mapping[str, Layer]:
@@ -197,17 +213,19 @@ class ExactModel:
         layers = {name: Layer.of(self.tensors, name) for name in ("prompt.first", "prompt.second", *names)}
         for k, (num_before, _) in enumerate(self.shape.channels()):
             first = Layer.of(self.tensors, f"models.{k}.first")
-            of_values, of_places = np.split(first.weight, [25 * num_before], 1)
+            of_values, of_places = np.split(first.weight.reshape(len(first.bias), 25, -1), [num_before], 2)
             layers |= {
-                f"models.{k}.values": Layer(of_values, first.bias),
-                f"models.{k}.place": Layer(of_places, 0 * first.bias),
+                f"models.{k}.values": Layer(of_values.reshape(len(first.bias), -1), first.bias),
+                f"models.{k}.place": Layer(of_places.reshape(len(first.bias), -1), 0 * first.bias),
             }
         return layers
 
 
 def _around(maps: Doubles, reach: int) -> Doubles:
-    """[height * width, num_maps * side^2] of maps [num_maps, height, width], the square around every place."""
+    """[batch, height * width, side^2 * num_maps] of maps [batch, height, width, num_maps], the square around every
+    place."""
     side = 2 * reach + 1
-    padded = np.pad(maps, ((0, 0), (reach, reach), (reach, reach)))
+    padded = np.pad(maps, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), (1, 2))
-    return np.ascontiguousarray(windows.transpose(1, 2, 0, 3, 4)).reshape(math.prod(maps.shape[1:]), -1)
+    batch, height, width, num_maps = maps.shape
+    return np.moveaxis(windows, 3, -1).reshape(batch, height * width, side * side * num_maps)

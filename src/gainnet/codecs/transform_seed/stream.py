@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import NamedTuple, final
 
 import numpy as np
@@ -25,14 +25,14 @@ CHECK_BITS = 16
 HALVES = IntegerModel.uniform(1 << 16)
 
 
-def anchors_of(level: int) -> Doubles:
-    """[NUM_ANCHORS], weights of the anchors at a level, 0 to 127; all are multiples of 1/16.
+def anchors_of(levels: Sequence[int]) -> Doubles:
+    """[batch, NUM_ANCHORS], weights of the anchors at levels from 0 to 127; all are multiples of 1/16.
 
-    >>> anchors_of(4)[:3].tolist()
+    >>> anchors_of([4])[0, :3].tolist()
     [0.75, 0.25, 0.0]
     """
-    position = level * (NUM_ANCHORS - 1) / NUM_LEVELS
-    weights: Doubles = np.maximum(1 - np.abs(position - np.arange(NUM_ANCHORS)), 0.0)
+    positions = np.asarray(levels, dtype=np.float64)[:, None] * ((NUM_ANCHORS - 1) / NUM_LEVELS)
+    weights: Doubles = np.maximum(1 - np.abs(positions - np.arange(NUM_ANCHORS)), 0.0)
     return weights
 
 
@@ -58,7 +58,7 @@ def _information() -> _Information:
 
 
 def information(values: Integers, classes: NDArray[np.int64]) -> Doubles:
-    """[size], bits of values under the tables of their classes; one beyond its table takes the escape and 32 bits."""
+    """[..., size], bits of values under the tables of their classes; beyond a table the escape and 32 bits."""
     tables, row = _information(), classes - LEAST_CLASS
     reach = tables.reach[row]
     inside = np.clip(values, -reach, reach)
@@ -84,60 +84,59 @@ class Quantised:
     bits: float
     values: Doubles
 
-    def write(self) -> bytes:
-        """The stream."""
+    @cached_property
+    def stream(self) -> bytes:
+        """What is sent."""
         runs: list[Run] = [(np.array([self.level], dtype=np.int32), LEVEL_MODEL)]
         for integers, classes in self.groups:
             runs += _runs_of(integers, classes)
         return encode_runs(runs, CHECK_BITS)
 
 
-def quantised(exact: ExactModel, values: Doubles | None, level: int, prompt: Doubles) -> Quantised:
-    """An item's values at a level; of `None` the likeliest, which is what stands in for an item that was lost.
+def quantised(exact: ExactModel, values: Doubles | None, levels: Sequence[int], prompts: Doubles) -> list[Quantised]:
+    """Items at a level each; of `None` the likeliest values, which stand in for items that were lost.
 
     Args:
         exact: the entropy model.
-        values: [num_values], as analysed.
-        level: quality, 0 to 127.
-        prompt: [prompt_width].
+        values: [batch, num_values], as analysed.
+        levels: [batch], quality, 0 to 127.
+        prompts: [batch, prompt_width].
     """
-    condition, log2_gains = _told(exact, level, prompt)
-    received, groups, bits = np.zeros(exact.shape.num_values), [], float(LEVEL_BITS)
+    told = exact.told(anchors_of(levels), prompts)
+    received, bits = np.zeros((len(levels), exact.shape.num_values)), np.full(len(levels), float(LEVEL_BITS))
+    groups: list[tuple[Integers, NDArray[np.int64]]] = []
     for group, places in enumerate(exact.groups):
-        known = exact.known(group, received, condition, log2_gains)
-        if values is None:
-            integers = np.zeros(len(places), dtype=np.int32)
-        else:
-            integers = quantise(values[places] * known.gains - known.means)
-        bits += float(information(integers, known.classes).sum())
+        known = exact.known(group, received, told)
+        steps = 0 * known.means if values is None else values[:, places] * known.gains - known.means
+        integers = quantise(steps)
+        bits += information(integers, known.classes).sum(1)
         groups.append((integers, known.classes))
-        received[places] = _received(integers, known)
-    return Quantised(level, tuple(groups), bits, received)
+        received[:, places] = _received(integers, known)
+    return [
+        Quantised(level, tuple((integers[k], classes[k]) for integers, classes in groups), float(bits[k]), received[k])
+        for k, level in enumerate(levels)
+    ]
 
 
-def read(exact: ExactModel, string: bytes, prompt: Doubles) -> tuple[int, Doubles]:
-    """Level and values [num_values] of a stream; raises `PayloadError` when it is corrupt.
+def read(exact: ExactModel, strings: Sequence[bytes], prompts: Doubles) -> tuple[list[int], Doubles]:
+    """Levels [batch] and values [batch, num_values] of streams; raises `PayloadError` when one is corrupt.
 
     Args:
         exact: the entropy model.
-        string: what `Quantised.write` gave.
-        prompt: [prompt_width], that of the sender.
+        strings: [batch], `Quantised.stream` each.
+        prompts: [batch, prompt_width], those of the sender.
     """
-    reader = RunReader(string, CHECK_BITS)
-    level = int(reader.take(LEVEL_MODEL, 1)[0])
-    condition, log2_gains = _told(exact, level, prompt)
-    received = np.zeros(exact.shape.num_values)
+    readers = [RunReader(string, CHECK_BITS) for string in strings]
+    levels = [int(reader.take(LEVEL_MODEL, 1)[0]) for reader in readers]
+    told = exact.told(anchors_of(levels), prompts)
+    received = np.zeros((len(levels), exact.shape.num_values))
     for group, places in enumerate(exact.groups):
-        known = exact.known(group, received, condition, log2_gains)
-        received[places] = _received(_take(reader, known.classes), known)
-    reader.close()
-    return level, received
-
-
-def _told(exact: ExactModel, level: int, prompt: Doubles) -> tuple[Doubles, Doubles]:
-    """Condition and log2 of the gains at a level."""
-    anchors = anchors_of(level)
-    return np.concatenate((anchors, prompt)), exact.log2_gains(anchors)
+        known = exact.known(group, received, told)
+        integers = np.stack([_take(*one) for one in zip(readers, known.classes, strict=True)])
+        received[:, places] = _received(integers, known)
+    for reader in readers:
+        reader.close()
+    return levels, received
 
 
 def _received(integers: Integers, known: Known) -> Doubles:
@@ -153,13 +152,15 @@ def _by_class(classes: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.intp], Va
 
 
 def _runs_of(integers: Integers, classes: NDArray[np.int64]) -> list[Run]:
-    runs: list[Run] = []
-    escaped = []
-    for places, model in _by_class(classes):
-        runs.append((model.symbols(integers[places]), model.model))
-        escaped.append(integers[places][np.abs(integers[places].astype(np.int64)) > model.reach])
-    halves = np.concatenate(escaped).astype("<i4").view("<u2").astype(np.int32)
-    return [*runs, (halves, HALVES)] if len(halves) else runs
+    reach = _information().reach[classes - LEAST_CLASS]
+    beyond = np.abs(integers.astype(np.int64)) > reach
+    symbols = np.where(beyond, 2 * reach + 1, integers + reach).astype(np.int32)
+    by_class = list(_by_class(classes))
+    runs: list[Run] = [(symbols[places], model.model) for places, model in by_class]
+    if not beyond.any():
+        return runs
+    escaped = np.concatenate([integers[places[beyond[places]]] for places, _ in by_class])
+    return [*runs, (escaped.astype("<i4").view("<u2").astype(np.int32), HALVES)]
 
 
 def _take(reader: RunReader, classes: NDArray[np.int64]) -> Integers:

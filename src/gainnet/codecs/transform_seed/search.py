@@ -1,0 +1,65 @@
+"""The finest level of an item that a budget has room for, in few trials."""
+
+from __future__ import annotations
+
+import math
+from typing import final
+
+import numpy as np
+
+from gainnet.codecs.transform_seed.exact import Doubles
+from gainnet.codecs.transform_seed.stream import CHECK_BITS, NUM_LEVELS, Quantised
+
+MEAN_PADDING_BITS = 8
+"""A stream is whole 32-bit words less the zeros at its end."""
+NEAR_ENOUGH = 0.97
+"""Of the room: a level is about so much shorter than the next finer one."""
+LEAST_SLOPE, MOST_SLOPE = 0.5, 2.0
+
+
+@final
+class LevelSearch:
+    r"""Bisection that foresees lengths: the logarithm of an item's bits is about linear in that of the mean bits.
+
+    The first guess takes the item for a mean one, the second knows the offset, the third the slope, too.
+
+    Args:
+        means: [NUM_LEVELS], mean bits of items, growing.
+        max_bits: most bits of the stream.
+    """
+
+    def __init__(self, means: Doubles, max_bits: float) -> None:
+        self.best: Quantised | None = None
+        self._log_means, self._max_bits = np.log(means), max_bits
+        self._log_room = math.log(max(max_bits - CHECK_BITS - MEAN_PADDING_BITS, 1.0))
+        self._low, self._high, self._slope, self._offset = -1, NUM_LEVELS, 1.0, 0.0
+        self._tried: tuple[float, float] | None = None
+        self.level = self._next()
+
+    @property
+    def done(self) -> bool:
+        """Whether the next finer level does not fit, as is known or foreseen, or hardly brings anything."""
+        if self.best is None or self._high - self._low <= 1:
+            return self._high - self._low <= 1
+        needed = max(self._foreseen(self._low + 1), math.log(self.best.bits / NEAR_ENOUGH))
+        return needed > self._log_room
+
+    def tell(self, item: Quantised) -> None:
+        """What came of `level`, which is another one then."""
+        if item.bits + CHECK_BITS <= self._max_bits and 8 * len(item.stream) <= self._max_bits:
+            self._low, self.best = self.level, item
+        else:
+            self._high = self.level
+        mean, own = float(self._log_means[self.level]), math.log(item.bits)
+        if self._tried is not None and mean != self._tried[0]:
+            slope = (own - self._tried[1]) / (mean - self._tried[0])
+            self._slope = min(max(slope, LEAST_SLOPE), MOST_SLOPE)
+        self._tried, self._offset = (mean, own), own - self._slope * mean
+        self.level = self._next()
+
+    def _foreseen(self, level: int) -> float:
+        return self._offset + self._slope * float(self._log_means[level])
+
+    def _next(self) -> int:
+        fitting = int(np.searchsorted(self._log_means, (self._log_room - self._offset) / self._slope))
+        return min(max(fitting - 1, self._low + 1), self._high - 1)
