@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gainnet.cli.generate import (
+from gainnet.cli.generation_options import (
     BandwidthHz,
     EdgeHardware,
     Fading,
