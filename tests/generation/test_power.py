@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.generation.air import bearers
-from gainnet.generation.assemble import assemble, build_network
+from gainnet.generation.assemble import assemble, build_network, open_plan
 from gainnet.generation.config import GenerationConfig
 from gainnet.models.loading import load_model
 from gainnet.network import profile
@@ -49,3 +51,11 @@ def test_a_code_of_bits_has_no_power_to_control() -> None:
     config = GenerationConfig(PROMPT, fading="rayleigh", power="replanned", codec={"seed": "digital"})
     with pytest.raises(ConfigError, match="power: it needs symbols, and seed=digital sends bits"):
         assemble(config, load_model(), build_network(config))
+
+
+def test_air_and_codec_that_do_not_fit_a_policy_are_named_at_once() -> None:
+    model, asked = load_model(), GenerationConfig(PROMPT, power="replanned", codec={"seed": "digital"})
+    with pytest.raises(ConfigError, match=r"choose rayleigh.*; and it needs .*; choose seed=raw or seed=linear, or"):
+        open_plan(asked, model)
+    _, _, codecs = open_plan(replace(asked, fading="rayleigh", codec={"seed": "linear"}), model)
+    assert codecs["seed"] == "linear"

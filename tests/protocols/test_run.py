@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from gainnet.codecs import Float32, RawAnalog
+from gainnet.codecs import Float32, QuantizedSketch, RawAnalog
+from gainnet.codecs.rate_matched import RateMatched
 from gainnet.core.errors import NodeFailedError, PlanError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Size
 from gainnet.network import Network, Node
 from gainnet.protocols import Compute, Plan, Transfer, estimate, execute
 from gainnet.protocols.ledger import Timeline
-from gainnet.radio import AWGN, AnalogLink, DigitalLink, IdealLink, TabulatedLink
+from gainnet.radio import AWGN, AnalogLink, DigitalLink, IdealLink, Rayleigh, TabulatedLink
 from toy_parts import DEVICE, EDGE, OTHER, SHAPE, Add, hardware, network
 
 X = torch.arange(4.0)
@@ -50,6 +51,18 @@ def test_estimate_equals_execute_for_fixed_sizes(batch, codec, link):
 def test_an_ideal_link_changes_nothing():
     at, _ = execute(send(Float32()), inputs(()), network(IdealLink()), Random.of(0))
     torch.testing.assert_close(at[DEVICE, "z"], X + 3.0 + Random.of(0).normal((4,), "add_y"))
+
+
+@pytest.mark.parametrize(("least_snr", "fewest", "most"), [(0.0, 12, 12), (10.0, 1, 11), (1e9, 0, 0)])
+def test_an_item_that_no_budget_fits_is_not_delivered(least_snr, fewest, most):
+    """A byte carries no sketch, 2,000 bits carry any; some blocks are better than the mean SNR."""
+    codec = RateMatched(QuantizedSketch, lambda snr: 2000.0 if snr > least_snr else 8.0, (1.0,))
+    plan = Plan((Transfer(EDGE, (DEVICE,), "x", codec),), (DEVICE, "x"))
+    sketches = torch.rand(12, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    link = TabulatedLink(Rayleigh(), 10.0)
+    at, report = execute(plan, {(EDGE, "x"): sketches}, network(link), Random.of(range(12)))
+    assert fewest <= sum(bool((x != 0.5).any()) for x in at[DEVICE, "x"]) <= most
+    assert report.delivered == (fewest == 12)
 
 
 def test_item_three_of_a_batch_equals_item_three_alone():

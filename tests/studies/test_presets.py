@@ -42,6 +42,11 @@ def test_a_mistake_is_one_line_that_names_the_field(change: dict[str, object], m
     assert "\n" not in str(error.value)
 
 
+def test_an_option_of_another_study_is_named() -> None:
+    with pytest.raises(ConfigError, match=f"^cloud_url: the study {TOY.name} has no --cloud-url; leave it out$"):
+        load_config(TOY, "quick", {"num_draws": 3, "cloud_url": "here"})
+
+
 def test_missing_field_is_named() -> None:
     with pytest.raises(ConfigError, match=r"num_draws: .*required"):
         validated(ToyConfig, {"random_seeds": [0], "scales": [1]})

@@ -40,9 +40,11 @@ from gainnet.core.types import Bits, Symbols
 from gainnet.generation.air import bearers, block_length, downlink, mean_snr_db, typical_snrs
 from gainnet.generation.budget import Budget
 from gainnet.generation.config import IDEAL, GenerationConfig
+from gainnet.generation.least import check_fits
 from gainnet.models.completing import noise_level
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import SHIPPED
+from gainnet.models.sketches import PictureSketch
 from gainnet.network import Network, cell, profile
 from gainnet.network.file import network_of
 from gainnet.network.scenario import wire_between
@@ -93,6 +95,19 @@ class Content:
             return default
         budget = Budget.of(self.downlink, self.num_channel_uses, self.block_length, self.snrs)
         return RateMatched(codec_of, budget, self.snrs)
+
+    def check_fits(self, kind: str, name: str, codec: AnyCodec) -> None:
+        """Raises `ConfigError` when a codec can send nothing with the channel uses that were asked for."""
+        if self.num_channel_uses is None or not isinstance(codec, RateMatched):
+            return
+        shapes = {"image": self.model.image, "sketch": PictureSketch(self.model.image).writes["sketch"]}
+        best = max(self.snrs)
+
+        def capacity_bits(num_channel_uses: int) -> float:
+            return Budget.of(self.downlink, num_channel_uses, self.block_length, self.snrs)(best)
+
+        spec = shapes.get(kind, self.model.latent)
+        check_fits(f"{kind}={name}", codec, spec, len(self.prompts), best, capacity_bits)
 
     def basis(self) -> SeedBasis:
         """Principal components that fit the model; raises `ModelError` when there are none."""
@@ -193,10 +208,31 @@ def assemble(config: GenerationConfig, model: DiffusionModel, network: Network) 
     used = [step.codec for step in plan.steps if isinstance(step, Transfer)]
     sent = {kind: names[kind] for kind, codec in codecs.items() if any(codec is other for other in used)}
     _check_use(config, sent)
+    for kind, name in sent.items():
+        content.check_fits(kind, name, codecs[kind])
     if config.power is not None and not any(codec.emits is Symbols for codec in used):
-        carried = next((f"{kind}={name}" for kind, name in sent.items() if kind != "prompt"), "nothing")
-        raise ConfigError(f"power: it needs symbols, and {carried} sends bits; choose another codec or leave power out")
+        raise ConfigError(f"power: {_without_symbols(sent, content)}, or leave power out")
     return (plan if config.deadline_s is None else within(plan, config.deadline_s)), sent
+
+
+def open_plan(config: GenerationConfig, model: DiffusionModel) -> tuple[Network, Plan, dict[str, str]]:
+    """Network, plan and names of its codecs; says at once what keeps air and codecs from following a power policy.
+
+    Raises:
+        ConfigError: as `build_network` and `assemble`.
+    """
+    try:
+        network = build_network(config)
+    except ConfigError as error:
+        if config.power is None or not str(error).startswith("power: "):
+            raise
+        air = build_network(replace(config, power=None))
+        try:
+            assemble(config, model, air)
+        except ConfigError as other:
+            raise ConfigError(f"{error}; and {str(other).removeprefix('power: ')}") from None
+        raise
+    return network, *assemble(config, model, network)
 
 
 def _planned(
@@ -221,6 +257,23 @@ def _midway_step(plan: Plan, codec: AnyCodec, config: GenerationConfig, model: D
     taken = [int(found.group(1)) for tensor in sent if (found := re.search(r"\[(\d+)\]$", tensor))]
     first = Task.of(model, config.picture_strength).denoiser.start
     return first + taken[0] if taken else 0
+
+
+def _without_symbols(sent: Mapping[str, str], content: Content) -> str:
+    """That no symbols are sent, and what would send some."""
+    kind = next((kind for kind in sent if kind != "prompt"), None)
+    if kind is None:
+        return "it needs symbols, and none are sent; choose another protocol"
+    names = [name for name, build in CODECS[kind].items() if _sends_symbols(build, content)]
+    choice = " or ".join(f"{kind}={name}" for name in names[:2]) or "another protocol"
+    return f"it needs symbols, and {kind}={sent[kind]} sends bits; choose {choice}"
+
+
+def _sends_symbols(build: Builder, content: Content) -> bool:
+    try:
+        return build(content).emits is Symbols
+    except (ConfigError, ModelError):
+        return False
 
 
 def _check_use(config: GenerationConfig, sent: Mapping[str, str]) -> None:

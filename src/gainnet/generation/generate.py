@@ -18,7 +18,7 @@ from gainnet.core.report import Report
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import NodeId, Place, Spec
 from gainnet.generation.air import downlink, heard
-from gainnet.generation.assemble import assemble, build_network
+from gainnet.generation.assemble import open_plan
 from gainnet.generation.baseline import Baseline, best_image_codec
 from gainnet.generation.config import IDEAL, GenerationConfig
 from gainnet.generation.picture import open_picture
@@ -96,8 +96,7 @@ def generate(
     """
     config = dealt(config)
     opened = open_model(config) if model is None else model
-    network = build_network(config)
-    plan, codecs = assemble(config, opened, network)
+    network, plan, codecs = open_plan(config, opened)
     _check_failures(config, network, plan)
     plan, given = remembering(plan), inputs(config, opened)
     random = Random.of([config.random_seed + item for item in range(len(config.prompts))])
@@ -123,8 +122,7 @@ def estimate(config: GenerationConfig, model: DiffusionModel | None = None) -> R
     """
     config = dealt(config)
     opened = open_model(config) if model is None else model
-    network = build_network(config)
-    plan, _ = assemble(config, opened, network)
+    network, plan, _ = open_plan(config, opened)
     num_bytes = max(len(prompt.encode()) for prompt in config.prompts)
     given = {PROMPT: Spec((num_bytes,))} | ({PICTURE: opened.image} if config.image is not None else {})
     return estimate_plan(plan, given, network, pricing(config.priced_as), num_items=len(config.prompts))

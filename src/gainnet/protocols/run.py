@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 from gainnet.core.errors import GainnetError, NodeFailedError, PayloadError, PlanError
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
-from gainnet.core.types import NodeId, Payload, Place, Size, Spec, Usage
+from gainnet.core.types import Bits, NodeId, Payload, Place, Size, Spec, Usage
 from gainnet.network.network import Network
 from gainnet.protocols.deadline import expected_in_time, send_in_time
 from gainnet.protocols.ledger import Ledger, Timeline, check_memory
@@ -147,7 +147,7 @@ class _Run:
         for place, link, state, stream in zip(step.makes, links, states, streams, strict=True):
             received, usage = send_in_time(link, payload, state, stream, step.deadline_s)
             self.at[place] = _decoded(step, received, spec, self.random)
-            usages.append(usage)
+            usages.append(replace(usage, delivered=usage.delivered and _is_whole(payload)))
         self.ledger.sent(step, usages, time.perf_counter() - begin_s)
 
     def _streams(self, step: Transfer, target: NodeId) -> Random:
@@ -223,6 +223,11 @@ def _estimate_transfer(
     ledger.sent(step, usages)
     duration_s = np.max(np.stack(draws_s), axis=0)
     timeline.book((link.medium for link in links), step.needs, step.makes, duration_s)
+
+
+def _is_whole(payload: Payload) -> bool:
+    """Whether every item is sent; a codec whose budget is too small for one sends nothing of it."""
+    return not isinstance(payload, Bits) or None not in payload.strings
 
 
 def _decoded(step: Transfer, received: Payload, spec: Spec, random: Random) -> Tensor:

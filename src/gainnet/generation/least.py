@@ -1,0 +1,61 @@
+"""Channel uses that are too few for anything: said before it runs, with the number that is enough."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import Final
+
+import torch
+
+from gainnet.codecs.codec import Codec
+from gainnet.codecs.rate_matched import MOST_BITS, RateMatched
+from gainnet.core.errors import ConfigError
+from gainnet.core.types import Bits, Spec
+
+ENOUGH_BITS: Final = 4096.0
+"""What is surely enough for an item without content, and so is not tried."""
+
+
+def check_fits(
+    label: str, codec: RateMatched, spec: Spec, num_items: int, best_snr: float, capacity_bits: Callable[[int], float]
+) -> None:
+    """Raises `ConfigError` when not even an item without content fits, however good the air is.
+
+    An item without content is what a receiver puts in the place of one that did not arrive: no stream is shorter.
+
+    Args:
+        label: what the codec is called, with its kind.
+        codec: whose budget is checked.
+        spec: of an item.
+        num_items: that the codec is for.
+        best_snr: largest linear SNR that the air usually has.
+        capacity_bits: of a number of channel uses at that SNR; grows with it.
+    """
+    budget = codec.capacity_bits(best_snr)
+    if budget >= ENOUGH_BITS or _fits(codec, spec, num_items, budget):
+        return
+    num_bytes = first_number(1, lambda n: _fits(codec, spec, num_items, 8.0 * n))
+    least = first_number(1, lambda uses: capacity_bits(uses) >= 8 * num_bytes)
+    raise ConfigError(
+        f"num_channel_uses: they are too few for {label}, whose shortest stream has {8 * num_bytes} bits; "
+        f"give {least} or more, or choose another codec"
+    )
+
+
+def _fits(codec: RateMatched, spec: Spec, num_items: int, budget: float) -> bool:
+    chosen: Codec[Bits] = codec.codec_of(min(budget, MOST_BITS))
+    nothing = chosen.decode(Bits((None,) * num_items, (num_items,)), spec)
+    return any(string is not None for string in chosen.encode(nothing, torch.ones(num_items)).strings)
+
+
+def first_number(start: int, holds: Callable[[int], bool]) -> int:
+    """Smallest number from `start` on for which something holds, once it does and from then on.
+
+    >>> first_number(3, lambda n: n * n > 200)
+    15
+    """
+    most = start
+    while not holds(most):
+        most *= 2
+    return bisect_left(range(start, most), True, key=holds) + start

@@ -1,0 +1,49 @@
+"""Budgets that nothing fits are refused with the number that is enough."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from gainnet.codecs import JPEG, QuantizedSketch, WebP
+from gainnet.codecs.rate_matched import RateMatched
+from gainnet.core.errors import ConfigError
+from gainnet.core.types import Spec
+from gainnet.generation.assemble import open_plan
+from gainnet.generation.config import GenerationConfig
+from gainnet.generation.least import check_fits
+from gainnet.models.loading import load_model
+
+SMALL = Spec((3, 16, 16))
+
+
+def capacity_bits(num_channel_uses: int) -> float:
+    return 1.5 * num_channel_uses
+
+
+def matched(kind: type, num_channel_uses: int) -> RateMatched:
+    return RateMatched(lambda bits: kind(max_bits=bits), lambda snr: capacity_bits(num_channel_uses), (1.0,))
+
+
+@pytest.mark.parametrize("kind", [QuantizedSketch, WebP, JPEG])
+def test_the_number_that_is_given_is_enough_and_one_less_is_not(kind: type) -> None:
+    with pytest.raises(ConfigError, match=r"^num_channel_uses: .* it, whose shortest stream has \d+ bits") as caught:
+        check_fits("it", matched(kind, 6), SMALL, 2, 1.0, capacity_bits)
+    num_bits, least = (int(x) for x in re.findall(r"(\d+) (?:bits|or more)", str(caught.value)))
+    assert capacity_bits(least - 1) < num_bits <= capacity_bits(least)
+    check_fits("it", matched(kind, least), SMALL, 2, 1.0, capacity_bits)
+    with pytest.raises(ConfigError, match=f"give {least} or more"):
+        check_fits("it", matched(kind, least - 1), SMALL, 2, 1.0, capacity_bits)
+    grey = torch.full((1, *SMALL.shape), 0.5)
+    lengths = [8 * len(s or b"") for s in matched(kind, least).encode(grey, torch.ones(1)).strings]
+    assert lengths == [num_bits]
+
+
+def test_the_command_names_option_and_codec() -> None:
+    model = load_model("scenes")
+    for name in ("transform_prompt", "digital"):
+        config = GenerationConfig(("a red star",), codec={"seed": name}, num_channel_uses=8)
+        with pytest.raises(ConfigError, match=rf"^num_channel_uses: .* seed={name}, .*; give \d+ or more"):
+            open_plan(config, model)
