@@ -121,9 +121,8 @@ class GridAsk:
         records = {name: _train_record(name, self.config, random, content) for name in names if name in nodes}
         found: dict[NodeId, Trained] = {}
         for reply in self._ask(MessageType.TRAIN, {nodes[name]: record for name, record in records.items()}):
-            name = self._name_of_node[reply.metadata.src_node_id]
             try:
-                found[name] = _trained(reply, values)
+                found[self._name_of_node[reply.metadata.src_node_id]] = _trained(reply, values)
             except (GainnetError, KeyError, TypeError):
                 continue  # whoever answers with something else has fallen away
         return found
@@ -147,18 +146,19 @@ class GridAsk:
         named = {node.node_id: NodeId(node.name) for node in fresh if node.name}
         nameless = {node.node_id: RecordDict() for node in fresh if not node.name}
         for reply in self._ask(MessageType.QUERY, nameless):
-            if reply.has_content():
-                named[reply.metadata.src_node_id] = NodeId(str(_config_in(reply)["name"]))
+            named[reply.metadata.src_node_id] = NodeId(str(_config_in(reply)["name"]))
         for node_id in sorted(named):
             if named[node_id] not in self._name_of_node.values():
                 self._name_of_node[node_id] = named[node_id]
         return {node.node_id: self._name_of_node[node.node_id] for node in nodes if node.node_id in self._name_of_node}
 
     def _ask(self, kind: str, records: Mapping[int, RecordDict]) -> list[Message]:
+        """Answers that hold something: for a node that died the SuperLink sends an error in its own name."""
         if not records:
             return []
         messages = [Message(record, node_id, kind, ttl=2 * self.timeout_s) for node_id, record in records.items()]
-        return list(self.grid.send_and_receive(messages, timeout=self.timeout_s))
+        replies = self.grid.send_and_receive(messages, timeout=self.timeout_s)
+        return [reply for reply in replies if reply.has_content()]
 
 
 @client_app.query()
