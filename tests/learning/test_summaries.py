@@ -16,6 +16,7 @@ from gainnet.learning.summaries import (
     conclude,
     edge_tasks,
     grow_edge_end,
+    growing_edge_end,
 )
 from gainnet.models.language import mean_loss, small_decoder
 from gainnet.models.trials.answering import subword_tokenizer, task_rows
@@ -36,11 +37,23 @@ def test_the_edge_end_model_learns_its_field(tokenizer: Any, algorithm: str, rat
     field = invented_fields(1, 7)[0]
     learning = LearnConfig(algorithm=algorithm, clients=2, rounds=3, num_steps=4, batch_size=4, rate=rate, link="ideal")
     grown = grow_edge_end(foundation, tokenizer, write_abstracts(field, 24, 1), learning)
-    unseen, _ = task_rows(tokenizer, edge_tasks(write_abstracts(field, 12, 2)))
+    unseen = torch.stack(task_rows(tokenizer, edge_tasks(write_abstracts(field, 12, 2))), 1)
     assert mean_loss(grown.model, unseen) < mean_loss(foundation, unseen) - 0.02
     assert all(torch.equal(x, before[name]) for name, x in foundation.state_dict().items())
     assert grown.cost["num_bits_up"] > 0
     assert len(grown.answer([a.document for a in write_abstracts(field, 2, 3)])) == 2
+
+
+def test_rounds_that_are_looked_into_change_nothing(tokenizer: Any) -> None:
+    """The model after two rounds is the same whether or not it was handed out after one."""
+    foundation, abstracts = small_decoder(16, 2, 2, len(tokenizer)), write_abstracts(invented_fields(1, 7)[0], 24, 1)
+    learning = LearnConfig("lora", clients=2, rounds=2, num_steps=2, batch_size=4, rate=0.02, link="ideal")
+    first, second = growing_edge_end(foundation, tokenizer, abstracts, learning, (1, 2))
+    alone = grow_edge_end(foundation, tokenizer, abstracts, learning)
+    values = [list(edge.model.state_dict().values()) for edge in (first, second, alone)]
+    assert all(torch.equal(a, b) for a, b in zip(values[1], values[2], strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(values[0], values[2], strict=True))
+    assert 2 * first.cost["num_bits_up"] == second.cost["num_bits_up"] == alone.cost["num_bits_up"]
 
 
 def test_too_few_abstracts_are_refused(tokenizer: Any) -> None:
@@ -56,7 +69,7 @@ def test_arms_ask_for_what_they_are_called_after(tokenizer: Any) -> None:
         def complete(self, prompts: Any) -> list[Completion]:
             return [Completion(prompt, 1, 2) for prompt in prompts]
 
-    said = [EdgeAnswer("finding from result 1", "a draft.")]
+    said = [EdgeAnswer("statement from result (1)", "a draft.")]
     found = {arm: conclude(arm, ["RESULTS: x."], said, Echo())[0] for arm in ARMS}
     assert {arm: found[arm].text for arm in ARMS[:-1]} == {
         arm: cloud_prompt(arm, "RESULTS: x.", said[0]) for arm in ARMS[:-1]

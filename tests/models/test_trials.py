@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,18 @@ import torch
 from gainnet.models.language import IGNORED, small_decoder
 from gainnet.models.trials.abstract import Sentence, StructuredAbstract, shortened
 from gainnet.models.trials.answering import answers, subword_tokenizer, task_rows
-from gainnet.models.trials.fields import invented_fields
+from gainnet.models.trials.fields import EFFECTS, invented_fields
 from gainnet.models.trials.prompts import FORMS, EdgeAnswer, cloud_prompt, edge_completion, read_edge_answer
-from gainnet.models.trials.template import Template, template_of
-from gainnet.models.trials.writing import draw_trial, main_result, mistaken, write_abstract, write_abstracts
+from gainnet.models.trials.template import FORMS as FINDINGS
+from gainnet.models.trials.template import Template, read_template, template_of
+from gainnet.models.trials.writing import (
+    NUM_MEASURED,
+    draw_trial,
+    main_result,
+    mistaken,
+    write_abstract,
+    write_abstracts,
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +43,8 @@ def test_the_template_says_what_was_drawn() -> None:
             significant, rose = float(measured.p) < 0.05, measured.change == "rose"
             effect = ("higher" if rose else "lower") if significant else "none"
             remarks = tuple(x for x in (field.habit.remark_after[effect],) if x)
-            assert template_of(write_abstract("a", trial, field.habit)) == Template(place + 1, effect, remarks)
+            template = Template(FINDINGS[field.habit.finding], place + 1, effect, remarks)
+            assert template_of(write_abstract("a", trial, field.habit)) == template == read_template(str(template))
             seen.add((effect, remarks, field.habit.finding))
     assert len(seen) > 20
 
@@ -50,23 +60,37 @@ def test_a_field_is_known_by_its_habits_alone() -> None:
     assert texts[0] == texts[1] != texts[2]
 
 
-def test_drafts_are_as_mistaken_as_is_asked() -> None:
-    """Without mistakes a draft is the conclusion; with many the words of the field stay and facts go."""
+def test_labels_and_drafts_are_as_mistaken_as_is_asked() -> None:
+    """Labels that are drawn by chance are right as often as chance has it; mistaken facts leave the labels alone."""
     rng = np.random.default_rng(0)
     field = invented_fields(1, 4)[0]
-    exact = {0.0: 0, 1.0: 0}
-    for _ in range(40):
+    right, num_same = dict.fromkeys(("form", "result", "effect"), 0), 0
+    for _ in range(400):
         trial = draw_trial(field, rng)
         abstract = write_abstract("a", trial, field.habit)
-        for share in exact:
-            template, draft = mistaken(trial, field, share, rng)
-            exact[share] += (str(template), draft) == (str(template_of(abstract)), abstract.conclusion)
-            assert template.remarks == tuple(x for x in (field.habit.remark_after[template.effect],) if x)
-    assert exact == {0.0: 40, 1.0: 0}
+        true = template_of(abstract)
+        assert mistaken(trial, field, 0.0, 0.0, rng) == (true, abstract.conclusion)
+        template, draft = mistaken(trial, field, 0.0, 1.0, rng)
+        assert template == true
+        num_same += draft == abstract.conclusion  # by chance: every fact may be drawn as it was
+        chance, draft = mistaken(trial, field, 1.0, 0.0, rng)
+        assert template_of(replace(abstract, sentences=given_and(abstract, draft))).form == chance.form
+        for label in right:
+            right[label] += getattr(chance, label) == getattr(true, label)
+    assert num_same < 40
+    expected = {"form": 1 / len(FINDINGS), "result": 1 / NUM_MEASURED, "effect": 1 / len(EFFECTS)}
+    for label, share in expected.items():
+        assert right[label] / 400 == pytest.approx(share, abs=4 * (share * (1 - share) / 400) ** 0.5), label
+
+
+def given_and(abstract: StructuredAbstract, conclusion: str) -> tuple[Sentence, ...]:
+    """The sentences of a document, and another conclusion."""
+    parts = tuple(Sentence("conclusions", f"{text}.") for text in conclusion.rstrip(".").split(". "))
+    return tuple(s for s in abstract.sentences if s.role != "conclusions") + parts
 
 
 def test_prompts_hold_what_their_form_says() -> None:
-    answer = EdgeAnswer("finding from result 2", "a draft.")
+    answer = EdgeAnswer("statement from result (2)", "a draft.")
     told = {form: cloud_prompt(form, "RESULTS: x.", answer) for form in FORMS}
     assert all("RESULTS: x." in text and text.endswith("CONCLUSION:") for text in told.values())
     assert [answer.template in told[form] for form in FORMS] == [False, True, True]
@@ -115,6 +139,6 @@ def test_long_documents_lose_the_background_first() -> None:
         return [s.text for s in kept.sentences[:-1]]
 
     assert left(100) == [s.text for s in sentences]
-    assert left(14)[0] == "background 1"
-    assert left(6) == ["objective 2", "results 5"]
+    assert left(16)[0] == "background 1"
+    assert left(7) == ["objective 2", "results 5"]
     assert left(1) == ["objective 2"]

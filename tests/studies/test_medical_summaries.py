@@ -18,17 +18,20 @@ from gainnet.models.trials.fields import invented_fields
 from gainnet.models.trials.prompts import CLOUD_ALONE, FULL, PART
 from gainnet.models.trials.writing import write_abstracts
 from gainnet.studies.medical_summaries import MEDICAL_SUMMARIES
-from gainnet.studies.medical_summaries.question import FOLDER_FIELDS, METRIC_NAMES, NOT_PUBMED
+from gainnet.studies.medical_summaries.material import FIELDS_SEED
+from gainnet.studies.medical_summaries.question import FOLDER_FIELDS, LABELS, METRIC_NAMES, NOT_PUBMED, cases
 from gainnet.studies.medical_summaries.summary import interval_of, summarise
 from gainnet.studies.presets import load_config
 from gainnet.studies.runner import run_study
+from gainnet.training.summaries import CLOUD_FIELDS, PRESETS
 
 
 def row(method: str, seed: int, scores: list[float], tokens: float | None) -> dict[str, Any]:
     told = " ".join(f"{x:.4f}" for x in scores)
     return {
-        "method": method, "field": "field_0", "random_seed": seed, "num_documents": len(scores), "tokens": tokens,
-        "hidden_score": 0.5, "template_right": 0.25, "warning": None,
+        "method": method, "field": "field_0", "rounds": 8, "random_seed": seed, "num_documents": len(scores),
+        "tokens": tokens, "hidden_score": 0.5, "template_right": 0.25, "warning": None,
+        **{f"label_right.{label}": 0.5 for label in LABELS},
         **{f"{score}_of_documents": told for score in ("rouge1", "rouge2", "rougel")},
     }  # fmt: skip
 
@@ -58,7 +61,7 @@ def test_differences_are_paired_by_document() -> None:
     assert (found["tokens.cloud"], found["tokens.part"]) == (110.0, 150.0)
     assert "tokens.edge_alone" not in found
     assert "rouge1.full_minus_cloud" not in found
-    assert found["template_right"] == 0.25
+    assert (found["template_right"], found["label_right.effect"]) == (0.25, 0.5)
     assert set(found) <= set(METRIC_NAMES)
 
 
@@ -68,12 +71,33 @@ def test_differences_are_paired_by_document() -> None:
         ({"data": "/nowhere"}, r"^data: /nowhere is no folder"),
         ({"cloud_model": "x"}, r"^cloud_model: .* give cloud_url, too"),
         ({"methods": ["oracle"]}, r"^methods: 'oracle' is unknown"),
+        ({"rounds": [8, 4]}, r"^rounds: .* do not ascend"),
         ({"cloud": "x"}, r"^cloud: unknown field"),
     ],
 )
 def test_mistakes_are_one_line(changes: dict[str, Any], line: str) -> None:
     with pytest.raises(ConfigError, match=line):
         load_config(MEDICAL_SUMMARIES, "quick", changes)
+
+
+def test_metrics_are_those_after_the_last_rounds() -> None:
+    """The cloud alone does not depend on rounds and is asked once; earlier rounds stand in the table only."""
+    config = load_config(MEDICAL_SUMMARIES, "quick", {"rounds": [2, 4]})
+    asked = [(case.method, case.values["rounds"]) for case in cases(config)]
+    assert asked == [("part", 2), ("full", 2), ("edge_alone", 2)] + [(method, 4) for method in config.methods]
+    rows = [row("cloud", 0, [0.2], 9.0), row("part", 0, [0.5], 9.0), row("part", 0, [0.9], 9.0) | {"rounds": 4}]
+    assert summarise(pd.DataFrame(rows))["rouge1.part"] == 0.5
+
+
+def test_no_field_of_the_study_was_trained_on() -> None:
+    """Fields of published random seeds are others than those of the shipped models and than those of another seed."""
+    published = load_config(MEDICAL_SUMMARIES, "full", {}).random_seeds
+    tested = [f for seed in published for f in invented_fields(4, FIELDS_SEED + seed)]
+    trained = [f for seed in (0, CLOUD_FIELDS) for f in invented_fields(PRESETS["default"].num_texts, seed)]
+    elsewhere = [f for seed in range(100, 110) for f in invented_fields(4, FIELDS_SEED + seed)]
+    assert max(published) < 100
+    keys = [(f.drugs, f.conditions, f.outcomes, f.groups, f.habit.primary) for f in (*tested, *trained, *elsewhere)]
+    assert len(set(keys)) == len(keys)
 
 
 def test_the_page_has_the_prompts_verbatim() -> None:
@@ -122,12 +146,12 @@ def test_a_folder_is_run_and_its_numbers_are_warned_of(tmp_path: Path) -> None:
 
 
 def test_the_published_run_is_as_the_page_says() -> None:
-    """Full above the cloud alone and above the edge-end model, in all three and beyond the interval."""
+    """Part and Full above the cloud alone, Full above the edge-end model, in all three and beyond the interval."""
     runs = Path(__file__).parents[2] / "results" / "medical-summaries"
     told = [json.loads(path.read_text()) for path in runs.glob("*/run.json")]
     invented = [run for run in told if not run["config"]["data"] and len(run["config"]["random_seeds"]) > 1]
     assert invented
     for run in invented:
         for score in ("rouge1", "rouge2", "rougel"):
-            for pair in ("full_minus_cloud", "full_minus_edge_alone"):
+            for pair in ("part_minus_cloud", "full_minus_cloud", "full_minus_edge_alone"):
                 assert run["metrics"][f"{score}.{pair}.low"] > 0, (score, pair)

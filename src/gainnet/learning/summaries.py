@@ -6,9 +6,13 @@ devices (abstracts of a field) --split or prompt learning--> edge-end model --te
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol, final
+
+import torch
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
@@ -122,13 +126,28 @@ def edge_tasks(abstracts: Sequence[StructuredAbstract]) -> list[tuple[str, str]]
 def grow_edge_end(
     foundation: Any, tokenizer: Any, abstracts: Sequence[StructuredAbstract], learning: LearnConfig
 ) -> EdgeEnd:
-    """An edge-end model of a field: rounds of split or prompt learning with the devices that hold its abstracts.
+    """An edge-end model after all rounds; arguments and errors as `growing_edge_end`."""
+    (grown,) = growing_edge_end(foundation, tokenizer, abstracts, learning, (learning.rounds,))
+    return grown
+
+
+def growing_edge_end(
+    foundation: Any,
+    tokenizer: Any,
+    abstracts: Sequence[StructuredAbstract],
+    learning: LearnConfig,
+    after_rounds: Sequence[int],
+) -> Iterator[EdgeEnd]:
+    """An edge-end model as it grows: rounds of split or prompt learning with the devices that hold its abstracts.
+
+    Devices learn template and conclusion; what stands in a document is given, and is not learned.
 
     Args:
         foundation: what the rounds start from; is not changed.
         tokenizer: its own.
         abstracts: of the field; all but the last few are dealt to the clients.
-        learning: algorithm, clients, rounds, training and air; model and texts of it are not read.
+        learning: algorithm, clients, training and air; model, texts and rounds of it are not read.
+        after_rounds: rounds after which the model is handed out, each more than the one before.
 
     Raises:
         ConfigError: there are fewer abstracts than clients and what is held back.
@@ -138,17 +157,19 @@ def grow_edge_end(
             f"abstracts: {len(abstracts)} of the field are too few for {learning.clients} clients and {NUM_HELD_BACK} "
             "to test; give more, or fewer clients"
         )
-    tokens, _ = task_rows(tokenizer, edge_tasks(abstracts))
+    rows = torch.stack(task_rows(tokenizer, edge_tasks(abstracts)), 1)
     random = Random.of(learning.random_seed).child("edge-end")
-    parts = partition([tokens[:-NUM_HELD_BACK]], learning.clients, learning.skew, random)
+    parts = partition([rows[:-NUM_HELD_BACK]], learning.clients, learning.skew, random)
     clients = [Client(name, part) for name, part in zip(devices_of(learning.clients), parts, strict=True)]
-    settings = replace(learning, row_length=tokens.shape[1])
+    settings = replace(learning, row_length=rows.shape[-1])
     algorithm, _ = make_algorithm(settings, copy.deepcopy(foundation), network_of(settings))
-    run = run_rounds(algorithm, clients, tokens[-NUM_HELD_BACK:], learning.rounds, learning.random_seed)
-    model = algorithm.model_of(run.state).eval()
     names = ("num_bits_up", "num_bits_down", "duration_s", "energy_j")
-    cost = {name: float(sum(record[name] for record in run.rounds)) for name in names}
-    return EdgeEnd(model, tokenizer, cost)
+    with tempfile.TemporaryDirectory() as folder:
+        for count in after_rounds:
+            held_back, seed = rows[-NUM_HELD_BACK:], learning.random_seed
+            run = run_rounds(algorithm, clients, held_back, count, seed, Path(folder))
+            cost = {name: float(sum(record[name] for record in run.rounds)) for name in names}
+            yield EdgeEnd(copy.deepcopy(algorithm.model_of(run.state)).eval(), tokenizer, cost)
 
 
 def conclude(arm: str, documents: Sequence[str], said: Sequence[EdgeAnswer], cloud: Cloud) -> list[Completion]:

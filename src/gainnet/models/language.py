@@ -163,7 +163,12 @@ def inputs_of(model: Any, tokens: Tensor, labels: Tensor) -> dict[str, Tensor]:
 
 
 def task_of(model: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """(tokens, labels) of rows of text: every next token; for an encoder-decoder the second half from the first."""
+    """(tokens, labels) of rows of text: every next token; for an encoder-decoder the second half from the first.
+
+    Rows [batch, 2, length] hold tokens and labels already, -100 where nothing is predicted.
+    """
+    if rows.ndim == 3:
+        return rows[:, 0], rows[:, 1]
     if not model.config.is_encoder_decoder:
         return rows, rows
     half = rows.shape[1] // 2
@@ -198,7 +203,7 @@ def mean_loss(model: Any, rows: Tensor, batch_size: int = 64) -> float:
 
     Args:
         model: causal or encoder-decoder.
-        rows: [num_rows, length], tokens of text.
+        rows: [num_rows, length], tokens of text, or [num_rows, 2, length], tokens and labels.
         batch_size: rows at once.
     """
     return float(row_losses(model, rows, batch_size).mean())
@@ -213,6 +218,8 @@ def row_losses(model: Any, rows: Tensor, batch_size: int = 64) -> Tensor:
     for some in rows.split(batch_size):
         tokens, labels = task_of(model, some)
         logits = model(**inputs_of(model, tokens, labels)).logits
-        found.append(token_losses(model, logits.double(), labels).mean(1))
+        losses = token_losses(model, logits.double(), labels)
+        wanted = (labels[:, -losses.shape[1] :] != IGNORED).sum(1)
+        found.append(losses.sum(1) / wanted.clamp_min(1))
     model.train(was_training)
     return torch.cat(found)

@@ -57,13 +57,15 @@ class StructuredAbstract:
 
     @property
     def document(self) -> str:
-        """What the conclusion is written from: a line per role, without the conclusion.
+        """What the conclusion is written from: a line per role, without the conclusion; results are numbered.
 
         >>> two = Sentence("results", "it helps."), Sentence("conclusions", "use it.")
         >>> StructuredAbstract("a", two).document
-        'RESULTS: it helps.'
+        'RESULTS: (1) it helps.'
         """
-        lines = ((role, " ".join(self.texts(role))) for role in GIVEN)
+        numbered = tuple(f"({number}) {text}" for number, text in enumerate(self.texts("results"), 1))
+        texts = {role: numbered if role == "results" else self.texts(role) for role in GIVEN}
+        lines = ((role, " ".join(texts[role])) for role in GIVEN)
         return "\n".join(f"{role.upper()}: {text}" for role, text in lines if text)
 
     @property
@@ -83,8 +85,8 @@ def shortened(abstract: StructuredAbstract, max_tokens: int, count: Callable[[st
         count: tokens of a text.
 
     >>> long = StructuredAbstract("a", tuple(Sentence(r, f"{r} .") for r in ROLES))
-    >>> shortened(long, 6, lambda text: len(text.split())).document
-    'OBJECTIVE: objective .\\nRESULTS: results .'
+    >>> shortened(long, 7, lambda text: len(text.split())).document
+    'OBJECTIVE: objective .\\nRESULTS: (1) results .'
     """
     while count(abstract.document) > max_tokens and len(abstract.sentences) - len(abstract.texts(CONCLUSION)) > 1:
         abstract = _without(abstract, _next_to_go(abstract.sentences))

@@ -14,7 +14,7 @@ from typing import final
 
 CLOUD_ALONE = "Write the conclusion of this trial.\n{document}\nCONCLUSION:"
 PART = (
-    "Write the conclusion of this trial. Follow the template: a finding from one result, its effect, remarks.\n"
+    "Write the conclusion of this trial. Follow the template: form and result of the finding, its effect, remarks.\n"
     "{document}\nTEMPLATE: {template}\nCONCLUSION:"
 )
 FULL = (
@@ -53,10 +53,10 @@ def cloud_prompt(form: str, document: str, answer: EdgeAnswer) -> str:
     Raises:
         KeyError: there is no such form.
 
-    >>> print(cloud_prompt("part", "RESULTS: pain fell.", EdgeAnswer("finding from result 1", "")))
-    Write the conclusion of this trial. Follow the template: a finding from one result, its effect, remarks.
+    >>> print(cloud_prompt("part", "RESULTS: pain fell.", EdgeAnswer("statement from result (1)", "")))
+    Write the conclusion of this trial. Follow the template: form and result of the finding, its effect, remarks.
     RESULTS: pain fell.
-    TEMPLATE: finding from result 1
+    TEMPLATE: statement from result (1)
     CONCLUSION:
     """
     words = {"cloud": CLOUD_ALONE, "part": PART, "full": FULL}[form]
@@ -76,8 +76,8 @@ def edge_completion(template: str, conclusion: str) -> str:
 def read_edge_answer(completion: str) -> EdgeAnswer:
     """Template and draft out of what the edge-end model wrote; what it left out is empty.
 
-    >>> read_edge_answer(edge_completion("finding from result 1", "pain is lower."))
-    EdgeAnswer(template='finding from result 1', draft='pain is lower.')
+    >>> read_edge_answer(edge_completion("statement from result (1)", "pain is lower."))
+    EdgeAnswer(template='statement from result (1)', draft='pain is lower.')
     """
     template, draft = (*_MARK.split(completion, maxsplit=1), "")[:2]
     return EdgeAnswer(" ".join(template.split()), " ".join(draft.split()))

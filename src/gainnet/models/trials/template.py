@@ -1,4 +1,4 @@
-"""Template labels: which result a conclusion rests upon, what effect it names, and which remarks follow."""
+"""Template labels: how a finding is put, which result it rests upon, its effect, and which remarks follow."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ from gainnet.models.trials.abstract import CONCLUSION, StructuredAbstract
 MAX_RESULT = 9
 """Results beyond this one are called by this number."""
 
+FORMS = ("statement", "comparison", "treatment", "evidence")
+"""How a finding is put: as a plain statement, by comparing, by what the treatment does, or as what a study shows."""
+
+_FORMS: Mapping[str, re.Pattern[str]] = {
+    "evidence": re.compile(r"\b(study|studies|trial|findings|data|results|evidence|suggest|indicat|demonstrat)"),
+    "comparison": re.compile(r"\b(than|compared|comparison|versus|vs|among)\b"),
+    "treatment": re.compile(r"\b(treat|therap|administ|interven|regimen)"),
+}
 _EFFECTS: Mapping[str, re.Pattern[str]] = {
     "none": re.compile(r"\b(no|not|neither|nor|without|similar|equivalent|comparable|lack)\b"),
     "lower": re.compile(r"\b(lower|reduc|decreas|fall|fewer|less|small|short|prevent)"),
@@ -24,6 +32,7 @@ _REMARKS: Mapping[str, re.Pattern[str]] = {
     "safety": re.compile(r"\b(safe|safely|safety|tolera|adverse|side[ -]effect|harm|toxic)"),
     "recommendation": re.compile(r"\b(recommend|should|advis|guideline|may be used|can be used)"),
 }
+_SAID = re.compile(r"\((?P<result>\d)\), effect (?P<effect>\w+)(, then (?P<then>.+))?")
 _WORD = re.compile(r"[a-z][a-z0-9-]{3,}")
 
 
@@ -33,11 +42,13 @@ class Template:
     """What a conclusion says, without its words.
 
     Args:
+        form: one of `FORMS`.
         result: number of the sentence of the results that it rests upon, from 1.
         effect: lower, higher, better, none (no difference) or other.
         remarks: safety, recommendation, research, in the order in which they follow the finding.
     """
 
+    form: str
     result: int
     effect: str
     remarks: tuple[str, ...]
@@ -45,19 +56,19 @@ class Template:
     def __str__(self) -> str:
         """As it stands in a prompt.
 
-        >>> str(Template(2, "lower", ("safety", "research")))
-        'finding from result 2, effect lower, then safety, research'
+        >>> str(Template("comparison", 2, "lower", ("safety", "research")))
+        'comparison from result (2), effect lower, then safety, research'
         """
         after = f", then {', '.join(self.remarks)}" if self.remarks else ""
-        return f"finding from result {self.result}, effect {self.effect}{after}"
+        return f"{self.form} from result ({self.result}), effect {self.effect}{after}"
 
 
 def template_of(abstract: StructuredAbstract) -> Template:
     """The template of the conclusion that the authors wrote, found by overlap and by key words.
 
     The result is the one that shares most words with the conclusion, rare words of the results counting more (their
-    inverse frequency over the results). The effect is that of the sentences that are no remark; the first kind of key
-    words wins, in the order none, lower, higher, better.
+    inverse frequency over the results). Form and effect are those of the sentences that are no remark; the first
+    kind of key words wins, in the order evidence, comparison, treatment and none, lower, higher, better.
 
     Args:
         abstract: with results and a conclusion.
@@ -66,19 +77,38 @@ def template_of(abstract: StructuredAbstract) -> Template:
     >>> results = (Sentence("results", "pulse rose, p = 0.4."), Sentence("results", "pain fell, p = 0.01."))
     >>> conclusion = (Sentence("conclusions", "it reduces pain."), Sentence("conclusions", "larger trials are needed."))
     >>> template_of(StructuredAbstract("a", results + conclusion))
-    Template(result=2, effect='lower', remarks=('research',))
+    Template(form='statement', result=2, effect='lower', remarks=('research',))
     """
     sentences = [text.lower() for text in abstract.texts(CONCLUSION)]
     remarks = [remark_of(text) for text in sentences]
     findings = [text for text, remark in zip(sentences, remarks, strict=True) if not remark] or sentences[:1]
     followed = tuple(dict.fromkeys(remark for remark in remarks if remark))
     finding = " ".join(findings)
-    return Template(_closest(abstract.texts("results"), finding), _effect(finding), followed)
+    return Template(_form(finding), _closest(abstract.texts("results"), finding), _effect(finding), followed)
+
+
+def read_template(text: str) -> Template:
+    """A template as it stands in a prompt; what cannot be read is empty, or result 0.
+
+    >>> read_template("comparison from result (2), effect lower, then safety, research")
+    Template(form='comparison', result=2, effect='lower', remarks=('safety', 'research'))
+    >>> read_template("comparison from pain")
+    Template(form='comparison', result=0, effect='', remarks=())
+    """
+    form, _, rest = text.partition(" from result ")
+    said = _SAID.fullmatch(rest)
+    if said is None:
+        return Template(form.split(" ")[0], 0, "", ())
+    return Template(form, int(said["result"]), said["effect"], tuple(filter(None, (said["then"] or "").split(", "))))
 
 
 def remark_of(sentence: str) -> str:
     """The kind of a remark, or "" for a finding."""
     return next((name for name, words in _REMARKS.items() if words.search(sentence)), "")
+
+
+def _form(sentence: str) -> str:
+    return next((name for name, words in _FORMS.items() if words.search(sentence)), "statement")
 
 
 def _effect(sentence: str) -> str:

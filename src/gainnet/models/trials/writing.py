@@ -11,9 +11,9 @@ import numpy as np
 
 from gainnet.models.language_text import CONTROLS, INSIGNIFICANT, LENGTHS, PERCENTS, SIGNIFICANT, SIZES
 from gainnet.models.trials.abstract import Sentence, StructuredAbstract
-from gainnet.models.trials.fields import EFFECTS, Field, Habit
+from gainnet.models.trials.fields import EFFECTS, REMARKS, Field, Habit
 from gainnet.models.trials.names import DRUGS
-from gainnet.models.trials.template import Template
+from gainnet.models.trials.template import FORMS, Template
 
 NUM_MEASURED = 3
 SHARE_NEW_DRUGS = 0.5
@@ -21,7 +21,7 @@ SHARE_NEW_DRUGS = 0.5
 SHARE_SIGNIFICANT = 0.6
 _FACTS = ("drug", "control", "condition", "group", "size", "length", "harms")
 
-_FINDINGS: tuple[Mapping[str, str], ...] = (
+_FINDINGS: tuple[Mapping[str, str], ...] = (  # in the order of `FORMS`
     {
         "lower": "{drug} lowers {outcome} in {group} with {condition}.",
         "higher": "{drug} raises {outcome} in {group} with {condition}.",
@@ -125,10 +125,16 @@ def write_abstracts(field: Field, count: int, random_seed: int) -> list[Structur
     return [write_abstract(f"{field.name}_{index}", draw_trial(field, rng), field.habit) for index in range(count)]
 
 
-def draw_trial(field: Field, rng: np.random.Generator) -> Trial:
-    """A trial of a field, each of its facts drawn by itself."""
+def draw_trial(field: Field, rng: np.random.Generator, num_measured: int = NUM_MEASURED) -> Trial:
+    """A trial of a field, each of its facts drawn by itself.
+
+    Args:
+        field: whose words and habits.
+        rng: of the facts.
+        num_measured: outcomes, one of which counts for the field; at most 6.
+    """
     others = [outcome for outcome in field.outcomes if outcome not in field.habit.primary]
-    outcomes = [_one(field.habit.primary, rng), *rng.choice(others, NUM_MEASURED - 1, replace=False)]
+    outcomes = [_one(field.habit.primary, rng), *rng.choice(others, num_measured - 1, replace=False)]
     outcomes = [str(x) for x in rng.permutation(outcomes)]
     return Trial(
         _one(DRUGS if rng.random() < SHARE_NEW_DRUGS else field.drugs, rng),
@@ -173,35 +179,36 @@ def write_abstract(name: str, trial: Trial, habit: Habit) -> StructuredAbstract:
         Sentence("results", f"harms were {t.harms}."),
     )
     main = trial.measured[main_result(trial, habit)]
-    conclusion = _conclude(trial, habit, main.outcome, main.percent, main.effect)
+    conclusion = _conclude(trial, habit, main, main.effect, habit.remark_after[main.effect])
     return StructuredAbstract(name, given + tuple(Sentence("conclusions", text) for text in conclusion))
 
 
-def mistaken(trial: Trial, field: Field, share: float, rng: np.random.Generator) -> tuple[Template, str]:
-    """Template and draft of somebody who knows the field but not the trial: each fact is mistaken now and then.
+def mistaken(trial: Trial, field: Field, labels: float, facts: float, rng: np.random.Generator) -> tuple[Template, str]:
+    """Template and draft of somebody who knows field and trial more or less; the draft follows the template.
 
     Args:
         trial: what is concluded from.
-        field: its habits are never mistaken.
-        share: how often a fact is drawn anew: names, numbers, which result counts, its effect; in [0, 1].
+        field: whose habits should be followed; the wording of its remarks always is.
+        labels: how often a label is drawn anew by chance: form, result, effect, remark; in [0, 1].
+        facts: how often a fact of the draft is: names and numbers; in [0, 1].
         rng: of the mistakes.
     """
-    other = draw_trial(field, rng)
-    names = [name for name in _FACTS if rng.random() < share]
+    other, habit = draw_trial(field, rng), field.habit
+    names = [name for name in _FACTS if rng.random() < facts]
     said = replace(trial, **{name: getattr(other, name) for name in names})
-    place = main_result(trial, field.habit) if rng.random() >= share else int(rng.integers(NUM_MEASURED))
-    effect = trial.measured[place].effect if rng.random() >= share else _one(EFFECTS, rng)
+    form = habit.finding if rng.random() >= labels else int(rng.integers(len(FORMS)))
+    place = main_result(trial, habit) if rng.random() >= labels else int(rng.integers(len(trial.measured)))
     main = trial.measured[place]
-    text = " ".join(_conclude(said, field.habit, main.outcome, main.percent, effect))
-    remark = field.habit.remark_after[effect]
-    return Template(place + 1, effect, (remark,) if remark else ()), text
+    effect = main.effect if rng.random() >= labels else _one(EFFECTS, rng)
+    remark = habit.remark_after[effect] if rng.random() >= labels else _one(("", *REMARKS), rng)
+    text = " ".join(_conclude(said, replace(habit, finding=form), main, effect, remark))
+    return Template(FORMS[form], place + 1, effect, (remark,) if remark else ()), text
 
 
-def _conclude(trial: Trial, habit: Habit, outcome: str, percent: str, effect: str) -> tuple[str, ...]:
+def _conclude(trial: Trial, habit: Habit, main: Measurement, effect: str, remark: str) -> tuple[str, ...]:
     words = {name: str(getattr(trial, name)) for name in ("drug", "control", "condition", "group", "size", "length")}
-    words |= {"outcome": outcome, "percent": percent}
+    words |= {"outcome": main.outcome, "percent": main.percent}
     words |= _HARMS[trial.harms]
-    remark = habit.remark_after[effect]
     templates = (_FINDINGS[habit.finding][effect], *((_REMARKS[remark][habit.remark],) if remark else ()))
     return tuple(template.format(**words) for template in templates)
 

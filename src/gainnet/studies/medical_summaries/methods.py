@@ -12,10 +12,10 @@ from gainnet.core.randomness import Random
 from gainnet.learning.adapters import FORMS, require_peft
 from gainnet.learning.config import LearnConfig
 from gainnet.learning.endpoint import EndpointCloud
-from gainnet.learning.summaries import ARMS, Cloud, Completion, EdgeEnd, LocalCloud, conclude, grow_edge_end
+from gainnet.learning.summaries import ARMS, Cloud, Completion, EdgeEnd, LocalCloud, conclude, growing_edge_end
 from gainnet.learning.text_scores import HiddenStates, bert_score, load_hidden_states, load_judge, rouge
 from gainnet.models.trials.prompts import EdgeAnswer
-from gainnet.models.trials.template import template_of
+from gainnet.models.trials.template import Template, read_template, template_of
 from gainnet.studies.medical_summaries.material import (
     FieldTexts,
     Models,
@@ -25,7 +25,7 @@ from gainnet.studies.medical_summaries.material import (
     read_folder,
     shipped_models,
 )
-from gainnet.studies.medical_summaries.question import MedicalSummariesConfig
+from gainnet.studies.medical_summaries.question import LABELS, MedicalSummariesConfig
 from gainnet.studies.study import Case, Method, Row
 
 Score = Callable[[Sequence[str], Sequence[str]], list[float]]
@@ -68,18 +68,23 @@ def open_methods(config: MedicalSummariesConfig) -> Mapping[str, Method]:
         return shipped_models(config) if collection is None else folder_models(config, collection, random_seed)
 
     @cache
-    def grown(field: str, random_seed: int) -> Grown:
+    def grown(field: str, random_seed: int) -> dict[int, Grown]:
         known = models(random_seed)
         texts = (
             invented_texts(config, field, random_seed)
             if collection is None
             else folder_texts(config, collection, field)
         )
-        edge = grow_edge_end(known.edge, known.tokenizer, texts.train, _learning_of(config, random_seed))
-        return Grown(texts, edge, tuple(edge.answer([a.document for a in texts.test])))
+        learning, documents = _learning_of(config, random_seed), [a.document for a in texts.test]
+        edges = growing_edge_end(known.edge, known.tokenizer, texts.train, learning, config.rounds)
+        return {
+            rounds: Grown(texts, edge, tuple(edge.answer(documents)))
+            for rounds, edge in zip(config.rounds, edges, strict=True)
+        }
 
     def run(case: Case, random: Random) -> Row:
-        field, known = grown(str(case.values["field"]), case.random_seed), models(case.random_seed)
+        known = models(case.random_seed)
+        field = grown(str(case.values["field"]), case.random_seed)[int(case.values["rounds"])]
         cloud: Cloud = endpoint or LocalCloud(known.cloud, known.tokenizer)
         written = conclude(case.method, [a.document for a in field.texts.test], field.said, cloud)
         scores: dict[str, Score] = {"hidden_score": _by_hidden_states(HiddenStates(known.cloud, known.tokenizer))}
@@ -102,7 +107,6 @@ def row_of(field: Grown, written: Sequence[Completion], scores: Mapping[str, Sco
     """
     references, texts = [a.conclusion for a in field.texts.test], [completion.text for completion in written]
     by_document = rouge(references, texts)
-    templates = [str(template_of(abstract)) for abstract in field.texts.test]
     tokens = [completion.num_tokens for completion in written]
     known = [count for count in tokens if count is not None]
     row: dict[str, str | float | None] = {"num_documents": len(texts)}
@@ -110,9 +114,21 @@ def row_of(field: Grown, written: Sequence[Completion], scores: Mapping[str, Sco
     row |= {name: fmean(score(references, texts)) for name, score in scores.items()}
     row |= {"tokens": fmean(known) if len(known) == len(tokens) else None}
     row |= {"num_empty": sum(not text for text in texts)}
-    row |= {"template_right": fmean(a.template == t for a, t in zip(field.said, templates, strict=True))}
+    row |= labels_right([template_of(a) for a in field.texts.test], [read_template(a.template) for a in field.said])
     row |= {f"edge_{name}": value for name, value in field.edge.cost.items()}
     return row | {f"{name}_of_documents": " ".join(f"{x:.4f}" for x in xs) for name, xs in by_document.items()}
+
+
+def labels_right(templates: Sequence[Template], said: Sequence[Template]) -> dict[str, float]:
+    """Shares of right labels: of whole templates, and of each part.
+
+    Args:
+        templates: of the authors' conclusions.
+        said: one by the edge-end model for each.
+    """
+    pairs = list(zip(templates, said, strict=True))
+    found = {f"label_right.{name}": fmean(getattr(t, name) == getattr(s, name) for t, s in pairs) for name in LABELS}
+    return {"template_right": fmean(t == s for t, s in pairs)} | found
 
 
 def _by_hidden_states(encoder: HiddenStates) -> Score:
@@ -125,7 +141,7 @@ def _learning_of(config: MedicalSummariesConfig, random_seed: int) -> LearnConfi
         algorithm=config.algorithm,
         rank=config.rank,
         clients=config.clients,
-        rounds=config.rounds,
+        rounds=config.rounds[-1],
         num_steps=config.num_steps,
         batch_size=config.batch_size,
         rate=config.rate,

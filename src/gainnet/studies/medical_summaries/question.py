@@ -14,6 +14,8 @@ from gainnet.studies.study import Case
 METHODS = ("cloud", "part", "full", "edge_alone")
 ROUGES = ("rouge1", "rouge2", "rougel")
 OTHER_SCORES = ("bertscore", "hidden_score", "bleurt")
+LABELS = ("form", "result", "effect", "remarks")
+"""Parts of a template."""
 DIFFERENCES = (("part", "cloud"), ("full", "cloud"), ("full", "part"), ("full", "edge_alone"))
 METRIC_NAMES = (
     *(f"{score}.{arm}{end}" for score in ROUGES for arm in METHODS for end in ("", ".low", ".high", ".std_over_seeds")),
@@ -21,6 +23,7 @@ METRIC_NAMES = (
     *(f"tokens.{arm}" for arm in METHODS[:-1]),
     *(f"{score}.{arm}" for score in OTHER_SCORES for arm in METHODS),
     "template_right",
+    *(f"label_right.{label}" for label in LABELS),
 )
 NOT_PUBMED = (
     "abstracts of a folder of the user's: not comparable with published PubMed 20k RCT numbers unless it is that very "
@@ -44,7 +47,7 @@ class MedicalSummariesConfig:
         algorithm: how the edge-end model learns on its clients: lora, adapter, soft_prompt, fsl or fsl_averaged.
         rank: of LoRA, or virtual tokens.
         clients: devices of a field.
-        rounds: of learning.
+        rounds: of learning after which the arms write, ascending; metrics are those after the last.
         num_steps: mini-batches per client and round.
         batch_size: abstracts per mini-batch.
         rate: learning rate of the devices.
@@ -69,7 +72,7 @@ class MedicalSummariesConfig:
     algorithm: str
     rank: Annotated[int, Field(ge=1)]
     clients: Annotated[int, Field(ge=1)]
-    rounds: Annotated[int, Field(ge=1)]
+    rounds: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
     num_steps: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
     rate: Annotated[float, Field(gt=0)]
@@ -89,6 +92,8 @@ class MedicalSummariesConfig:
         for method in self.methods:
             if method not in METHODS:
                 raise ValueError(f"methods: {method!r} is unknown; choose among {', '.join(METHODS)}")
+        if list(self.rounds) != sorted(set(self.rounds)):
+            raise ValueError(f"rounds: {self.rounds} do not ascend; give for example 4, 8, 16")
         if self.cloud_model and not self.cloud_url:
             raise ValueError("cloud_model: it names a model of an endpoint; give cloud_url, too")
         if self.data and not Path(self.data).is_dir():
@@ -96,11 +101,13 @@ class MedicalSummariesConfig:
 
 
 def cases(config: MedicalSummariesConfig) -> Iterator[Case]:
-    """Every arm on every field with every random seed."""
+    """Every arm on every field after every number of rounds with every random seed; the cloud alone once."""
     for random_seed in config.random_seeds:
         for field in fields_of(config):
-            for method in config.methods:
-                yield Case(method, {"field": field}, random_seed)
+            for rounds in config.rounds:
+                for method in config.methods:
+                    if method != "cloud" or rounds == config.rounds[-1]:
+                        yield Case(method, {"field": field, "rounds": rounds}, random_seed)
 
 
 def fields_of(config: MedicalSummariesConfig) -> tuple[str, ...]:

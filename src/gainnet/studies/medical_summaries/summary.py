@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gainnet.studies.medical_summaries.question import DIFFERENCES, METHODS, OTHER_SCORES, ROUGES
+from gainnet.studies.medical_summaries.question import DIFFERENCES, LABELS, METHODS, OTHER_SCORES, ROUGES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,8 @@ Scores = Mapping[tuple[int, str], np.ndarray]
 
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
-    """Means over all documents of all fields and random seeds, with 95 % intervals; see the metrics' names."""
+    """Means over all documents after the last rounds, with 95 % intervals; see the metrics' names."""
+    table = table[table["rounds"] == table["rounds"].max()]
     found: dict[str, float | None] = {}
     for score in ROUGES:
         of_arm = {arm: scores_of(table, arm, score) for arm in METHODS if arm in set(table["method"])}
@@ -37,8 +38,10 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
             if name in rows and not (name == "tokens" and arm == "edge_alone") and rows[name].notna().all():
                 found[f"{name}.{arm}"] = round(float(np.average(rows[name].to_numpy(float), weights=weights)), 6)
     first = table[table["method"] == table["method"].iloc[0]]
-    right = np.average(first["template_right"].to_numpy(float), weights=first["num_documents"].to_numpy(float))
-    return found | {"template_right": round(float(right), 6)}
+    weights = first["num_documents"].to_numpy(float)
+    for name in ("template_right", *(f"label_right.{label}" for label in LABELS)):
+        found[name] = round(float(np.average(first[name].to_numpy(float), weights=weights)), 6)
+    return found
 
 
 def scores_of(table: pd.DataFrame, arm: str, score: str) -> dict[tuple[int, str], np.ndarray]:
