@@ -61,7 +61,7 @@ def test_another_run_does_not_fit_into_the_folder(tiny_run: Path) -> None:
 
 def test_the_package_is_not_written_into(tmp_path: Path) -> None:
     package = Path(str(gainnet.__file__)).parent
-    with pytest.raises(ConfigError, match="installed package"):
+    with pytest.raises(ConfigError, match="lies in the package"):
         train_scenes(package / "models" / "pretrained", 1, TINY)
     with pytest.raises(ConfigError, match="held_out_pairs"):
         train_scenes(tmp_path, 1, TINY, held_out_pairs=[("red", "zebra")])

@@ -28,7 +28,8 @@ def load_config(study: Study[C], preset: str | Path, changes: Mapping[str, Any] 
         ConfigError: the preset or file is unknown, or a field is unknown, missing, of a wrong type or out of range.
     """
     if foreign := [field for field in changes or {} if field not in study.config.__dataclass_fields__]:
-        raise ConfigError(f"{foreign[0]}: the study {study.name} has no --{foreign[0].replace('_', '-')}; leave it out")
+        option = f"--{foreign[0].replace('_', '-')}"
+        raise ConfigError(f"{foreign[0]}: unknown field of the study {study.name}, which has no {option}; leave it out")
     tables = _read_toml(study.catalog / f"{study.name}.toml")
     chosen = tables.get(str(preset), {}) if str(preset) in PRESETS else _read_toml(_own_file(preset))
     return validated(study.config, tables["default"] | chosen | dict(changes or {}))
