@@ -251,7 +251,7 @@ class Waiting(Float32):
 """
 
 
-@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("which", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_an_interrupted_generation_leaves_no_half_written_file(tmp_path, which):
     (tmp_path / "mine.py").write_text(WAITING)
     arguments = ["generate", PROMPT, "--num-steps", "1", "--codec", "seed=mine:Waiting", "--out", "o"]

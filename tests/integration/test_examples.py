@@ -52,6 +52,7 @@ def test_own_codec(printed) -> None:
     assert numbers(signs)[1] < numbers(raw)[1] == 512
 
 
+@pytest.mark.slow
 def test_own_channel(printed) -> None:
     _, power, *rows = printed("03_own_channel.py")
     mean, variance, *theory = (float(x) for x in NUMBER.findall(power))
@@ -92,6 +93,7 @@ def test_split_by_hand(printed) -> None:
     assert [r[1] for r in rows] == sorted((r[1] for r in rows), reverse=True), "the edge is faster than the device"
 
 
+@pytest.mark.slow
 def test_learn_together(printed) -> None:
     _, *lines = printed("08_learn_together.py")
     found = {line.split()[0]: row(line, 1) for line in lines}

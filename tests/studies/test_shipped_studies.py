@@ -35,6 +35,7 @@ def case(method: str, snr_db: float, num_channel_uses: int, fading: str = "awgn"
     return Case(method, values, 0)
 
 
+@pytest.mark.slow
 def test_quick_image_quality_has_every_metric(tmp_path: Path) -> None:
     result = run_study("image-quality", "quick", tmp_path)
     printed = json.loads(json.dumps(result.to_json()))

@@ -56,6 +56,7 @@ def test_the_sentence_of_the_readme_is_drawn_right() -> None:
     assert sum(value or 0 for value in fidelity) / 4 >= 0.9
 
 
+@pytest.mark.slow
 def test_the_autoencoder_is_as_good_as_stated() -> None:
     measured = evaluate_autoencoder(load_pipeline(SCENES), 128, 5)
     stated = json.loads((SCENES / "gainnet.json").read_text())["metrics"]
