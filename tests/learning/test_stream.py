@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -237,15 +238,16 @@ def test_devices_that_are_processes_learn_what_one_process_learns(tmp_path: Path
     config = LearnConfig("fsl", model=str(tmp_path / "model"), rounds=2, link="ideal", **small)
     write_certificates(tmp_path / "keys", devices=("device_0", "device_1"))
     write_certificates(tmp_path / "others", devices=("device_0",))
-    with listening("127.0.0.1", 0) as listener:
+    with listening("127.0.0.1", 0) as listener, ThreadPoolExecutor(1) as edge:
         port = listener.getsockname()[1]
+        served = edge.submit(serve, config, listener, tmp_path / "keys", 240.0)
         stranger = joined("device_0", tmp_path / "others", port)
+        assert b"is not trusted" in stranger.communicate(timeout=120)[1]
+        assert stranger.returncode == 2
         devices = [joined(name, tmp_path / "keys", port) for name in ("device_0", "device_1")]
-        run, traffic = serve(config, listener, tmp_path / "keys", 120.0)
+        run, traffic = served.result(240)
     seen = [json.loads(device.communicate(timeout=60)[0]) for device in devices]
     assert [device.returncode for device in devices] == [0, 0]
-    assert stranger.wait(60) == 2
-    assert b"is not trusted" in stranger.communicate()[1]
     here = learn(config)
     assert max(float((run.state[n] - here.state[n]).abs().max()) for n in here.state) < 1e-6
     assert run.rounds == here.rounds

@@ -239,6 +239,8 @@ def connect(host: str, port: int, keys: Path, name: str, allowed: frozenset[str]
         return Wire(context.wrap_socket(plain, server_hostname=host), allowed)
     except ssl.SSLError as error:
         raise ConfigError(f"keys: the edge at {host}:{port} is not trusted ({error.reason})") from None
+    except ConnectionResetError:
+        raise ConfigError(f"host: the edge at {host}:{port} hung up; it has all its devices, or ended") from None
     except OSError as error:
         raise ConfigError(f"host: no edge at {host}:{port} ({error}); start it first") from None
 
