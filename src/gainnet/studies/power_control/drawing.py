@@ -95,7 +95,7 @@ def _curves(curve: pd.DataFrame) -> Figure:
     figure, axes = panels(1, len(snrs_db), "How the policies learned", note)
     for ax, snr_db in zip(axes, snrs_db, strict=True):
         _curve(ax, curve[curve["snr_db"] == snr_db])
-        ax.set(title=f"{snr_db:g} dB", xlabel="episodes", ylabel="gain over constant power in dB")
+        ax.set(title=f"{snr_db:g} dB", xlabel="thousands of episodes", ylabel="gain over constant power in dB")
     legend_below(axes, 2)
     return figure
 
@@ -104,4 +104,4 @@ def _curve(ax: Axes, rows: pd.DataFrame) -> None:
     for (method, _), own in rows.groupby(["method", "training_seed"]):
         label, colour, _line = LOOKS[str(method)]
         ordered = own.sort_values("num_episodes")
-        ax.plot(ordered["num_episodes"], ordered["gain_over_static_db"], color=colour, label=label, alpha=0.7)
+        ax.plot(ordered["num_episodes"] / 1000, ordered["gain_over_static_db"], color=colour, label=label, alpha=0.7)
