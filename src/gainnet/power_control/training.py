@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, final
@@ -13,8 +12,9 @@ from typing import Final, final
 import torch
 
 from gainnet.agents.checkpoint import below, read_checkpoint
+from gainnet.agents.run import CHECKPOINT, Progress, run_to_end
 from gainnet.core.errors import ConfigError, unknown_name
-from gainnet.core.files import check_writable, write_whole
+from gainnet.core.files import write_whole
 from gainnet.core.randomness import Random
 from gainnet.power_control.env import Environment, Episodes, static_errors
 from gainnet.power_control.learned import CONFIG, KIND, WEIGHTS, Learned, perceptron
@@ -22,7 +22,6 @@ from gainnet.power_control.learners import LEARNERS, Learner
 from gainnet.power_control.tasks import TASKS
 from gainnet.radio.power import PowerPolicy, block_error, spend
 
-CHECKPOINT = "checkpoint.safetensors"
 FIRST_EPISODES: Final = 1_000_000
 """Smaller random seeds are never trained with."""
 VALIDATION: Final = 500_000
@@ -32,9 +31,6 @@ CURVE_SNRS_DB: Final = (5.0, 15.0, 20.0)
 _AVERAGE = 0.8
 _NUM_VALIDATED = 2000
 _POINTS = 12
-
-Progress = Callable[[int, int, dict[str, float]], None]
-"""Told (iterations made, iterations in all, losses and mean reward of an iteration)."""
 
 
 @final
@@ -109,16 +105,8 @@ def train(config: TrainingConfig, folder: Path, progress: Progress) -> Path:
     Raises:
         ConfigError: the folder cannot be written, lies in the package or holds another run.
     """
-    if folder.resolve().is_relative_to(Path(__file__).resolve().parents[1]):
-        raise ConfigError(f"out: {folder} lies in the package; give a folder of your own")
-    check_writable(folder)
     run = TrainingRun(config)
-    run.resume(folder / CHECKPOINT)
-    while run.iteration < config.num_iterations:
-        losses = run.advance()
-        if run.iteration % 10 == 0 or run.iteration == config.num_iterations:
-            write_whole(folder / CHECKPOINT, run.checkpoint())
-        progress(run.iteration, config.num_iterations, losses)
+    run_to_end(run, folder, progress)
     return run.export(folder)
 
 
@@ -134,6 +122,10 @@ class TrainingRun:
             self.learner: Learner = LEARNERS[config.algorithm](self.task, config.width, config.learning_rate)
         self.average = self.learner.actor_tensors()
         self.curve: list[list[float]] = [self._point()]
+
+    @property
+    def num_iterations(self) -> int:
+        return self.config.num_iterations
 
     def advance(self) -> dict[str, float]:
         """One iteration: fresh episodes are played with the policy as it is, then the networks learn."""
