@@ -26,7 +26,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     last = table[table["rounds"] == table["rounds"].max()]
     num_documents = int(last[last["method"] == arms[0]]["num_documents"].sum())
     note = (
-        f"{num_documents} documents of {num_fields} fields that the cloud never saw, {num_seeds} random seeds; "
+        f"{num_documents} documents, {num_seeds} random seeds with {num_fields} fields that the cloud never saw; "
         "95 % bootstrap intervals over documents"
     )
     if table["warning"].notna().any():
