@@ -30,7 +30,7 @@ def test_sentences_keep_role_and_order(tmp_path: Path) -> None:
         Sentence("results", "A\tB."),
         Sentence("conclusions", "C."),
     )
-    assert first.document == "BACKGROUND: Ä is common.\nRESULTS: A\tB."
+    assert first.document == "BACKGROUND: Ä is common.\nRESULTS: (1) A\tB."
     assert first.is_whole
     assert not second.is_whole
 

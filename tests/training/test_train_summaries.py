@@ -59,7 +59,6 @@ def test_short_documents_come_first() -> None:
     assert max(seen[2]) > lengths[40]
 
 
-@pytest.mark.slow
 def test_a_training_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     """A finished training that is asked for again writes the same models; other settings are refused."""
     first = train_summaries(tmp_path, 0, PRESETS["tiny"])
