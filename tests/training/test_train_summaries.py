@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from gainnet.core.randomness import Random
 from gainnet.models.language import load_language_model, small_decoder
 from gainnet.models.trials.answering import task_rows
 from gainnet.models.trials.template import read_template, template_of
+from gainnet.studies.medical_summaries.material import SHIPPED
 from gainnet.training.summaries import (
     PRESETS,
     Answering,
@@ -57,6 +60,12 @@ def test_short_documents_come_first() -> None:
     lengths = sorted((rows[0] != tokenizer.pad_token_id).sum(1).tolist())
     assert max(seen[0] + seen[1]) <= lengths[19]
     assert max(seen[2]) > lengths[40]
+
+
+def test_the_shipped_models_are_those_of_the_defaults() -> None:
+    trained = json.loads((SHIPPED / "trained.json").read_text())
+    assert trained["random_seed"] == 0
+    assert trained["sizes"] == json.loads(json.dumps(asdict(PRESETS["default"])))
 
 
 def test_a_training_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
