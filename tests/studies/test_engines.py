@@ -63,7 +63,7 @@ def test_a_killed_worker_loses_nothing_and_the_table_is_the_same(
 
 @pytest.mark.slow
 def test_interrupted_workers_go_on_from_the_journal(tmp_path: Path) -> None:
-    settings = own_settings(tmp_path, "pause_s = 0.1\n")
+    settings = own_settings(tmp_path, "pause_s = 0.4\n")
     whole = run_study(TOY_NAME, settings, tmp_path / "whole")
     arguments = ["study", "run", TOY_NAME, "--config", str(settings), "--out", str(tmp_path / "cut")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
