@@ -37,3 +37,9 @@ def test_a_folder_below_a_file_is_refused(tmp_path: Path) -> None:
 def test_checking_a_folder_makes_nothing(tmp_path: Path) -> None:
     check_writable(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^out: .* is a folder, .*; give the name of a file$"):
+        write_whole(tmp_path, b"")
+    assert list(tmp_path.iterdir()) == []

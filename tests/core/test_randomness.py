@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
+from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 
 
@@ -84,3 +85,9 @@ def test_a_batch_that_does_not_hold_its_seeds_is_refused() -> None:
 
 def test_a_scalar_of_a_single_item() -> None:
     assert Random.of(0).normal((), "a").shape == Random.of(0).uniform((), "a").shape == ()
+
+
+def test_a_negative_random_seed_is_refused() -> None:
+    for random_seeds in (-1, [3, -1]):
+        with pytest.raises(ConfigError, match="random_seed: -1 is negative"):
+            Random.of(random_seeds)

@@ -47,3 +47,8 @@ def test_the_command_names_option_and_codec() -> None:
         config = GenerationConfig(("a red star",), codec={"seed": name}, num_channel_uses=8)
         with pytest.raises(ConfigError, match=rf"^num_channel_uses: .* seed={name}, .*; give \d+ or more"):
             open_plan(config, model)
+
+
+def test_air_that_carries_nothing_is_not_asked_for_more_uses() -> None:
+    with pytest.raises(ConfigError, match=r"no number of them carries it, .* raise snr_db"):
+        check_fits("it", matched(WebP, 6), SMALL, 2, 1.0, lambda uses: 1e-9 * uses)

@@ -127,3 +127,9 @@ def test_an_empty_line_is_a_hole(tmp_path: Path) -> None:
     path.write_text("snr_db\n5\n\n3\n\n")
     with pytest.raises(ConfigError, match="line 3 is empty"):
         SnrTrace.read(path)
+
+
+def test_the_byte_order_mark_of_a_spreadsheet_is_no_part_of_a_name(tmp_path: Path) -> None:
+    file = tmp_path / "trace.csv"
+    file.write_bytes(b"\xef\xbb\xbfsnr_db\n5\n6\n")
+    assert SnrTrace.read(file).snr_db == (5.0, 6.0)

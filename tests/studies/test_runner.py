@@ -185,3 +185,9 @@ def test_folder_without_a_run_raises(tmp_path: Path, function: object) -> None:
 
 def test_case_key_does_not_depend_on_the_order_of_values() -> None:
     assert Case("m", {"a": 1, "b": 2}, 3).key == Case("m", {"b": 2, "a": 1}, 3).key
+
+
+def test_settings_without_a_case_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^config: .* no case"):
+        run_study(TOY_NAME, own_settings(tmp_path, "scales = []\n"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

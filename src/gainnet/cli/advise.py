@@ -34,7 +34,7 @@ def advise(
     deadline_s: Annotated[float | None, typer.Option(help="The picture has to be there by then, in 95 %.")] = None,
     num_edges: NumEdges = 1,
     image: PictureFile = None,
-    strength: Strength = 0.6,
+    strength: Strength = None,
     priced_as: PricedAs = "sd15",
     bandwidth_hz: BandwidthHz = 1e6,
     num_steps: NumSteps = None,
@@ -47,6 +47,8 @@ def advise(
 
     if deadline_s is not None and not 0.0 < deadline_s < float("inf"):
         raise ConfigError(f"deadline_s: {deadline_s} is no time; give a positive number of seconds")
+    if strength is not None and image is None:
+        raise ConfigError("strength: there is no picture to change; give --image FILE or leave it out")
     with status("loading") as tell:
         from gainnet.generation import GenerationConfig
         from gainnet.generation.advice import CAPTIONS, reasons

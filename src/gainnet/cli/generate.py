@@ -63,13 +63,16 @@ def protocols(
     show_plan: Annotated[str | None, typer.Option(help="Draw the plan of this protocol.")] = None,
     num_edges: Annotated[int | None, typer.Option(help="Edges of the drawn plan.")] = None,
     cooperation: Cooperation = None,
-    num_steps: Annotated[int, typer.Option(help="Sampler steps of the drawn plan.")] = 4,
+    num_steps: Annotated[int | None, typer.Option(help="Sampler steps of the drawn plan.", show_default="4")] = None,
     out: Annotated[Path | None, typer.Option(help="A PNG file for the drawn plan; the terminal when left out.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List who computes what and what is on the air, or draw one plan."""
     if show_plan is not None:
-        return _show_plan(show_plan, num_edges, cooperation, num_steps, out)
+        return _show_plan(show_plan, num_edges, cooperation, 4 if num_steps is None else num_steps, out)
+    drawn = {"num_edges": num_edges, "cooperation": cooperation, "num_steps": num_steps, "out": out}
+    if given := [option for option, value in drawn.items() if value is not None]:
+        raise ConfigError(f"{given[0]}: it is for one drawn plan; name its protocol with --show-plan or leave it out")
     with status("loading"):
         from gainnet.generation.describe import describe_protocols
 

@@ -167,5 +167,5 @@ def _read_prompts(prompt: str | None, path: Path | None) -> tuple[str, ...]:
     except OSError as error:
         raise ConfigError(f"prompts: {path} cannot be read ({error.strerror}); give a text file") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"prompts: {path} is not UTF-8 text") from error
+        raise ConfigError(f"prompts: {path} is not UTF-8 text; give one prompt per line in UTF-8") from error
     return tuple(line.strip() for line in lines if line.strip())

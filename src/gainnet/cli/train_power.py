@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from gainnet.cli.options import RandomSeed
 from gainnet.cli.printing import progress
 from gainnet.cli.train import app
 
@@ -82,8 +81,8 @@ def train_power_control(
 @app.command("power-importance")
 def train_power_importance(
     out: Annotated[Path, typer.Option(help="File to write, JSON.")],
-    num_pictures: Annotated[int, typer.Option(min=1, help="Pictures per block of the seed.")] = 64,
-    random_seed: RandomSeed = 0,
+    num_pictures: Annotated[int, typer.Option(min=2, help="Pictures per block of the seed.")] = 64,
+    random_seed: Annotated[int, typer.Option(min=0, help="Of scenes, SNRs and noise.")] = 0,
 ) -> None:
     """Measure through the decoder how much every block of a nested seed matters to the picture."""
     from gainnet.power_control.importance import measure_importance

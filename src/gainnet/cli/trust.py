@@ -12,6 +12,7 @@ import typer
 
 from gainnet.cli.options import AsJson
 from gainnet.cli.printing import print_json, print_table, progress
+from gainnet.core.errors import ConfigError
 
 app = typer.Typer(help="Learn with safeguards, and check who went into a model.", no_args_is_help=True)
 
@@ -43,10 +44,14 @@ def learn(
     num_poisoned: Annotated[int, typer.Option(help="Clients that may be poisoned.")] = 0,
     num_groups: Annotated[int, typer.Option(help="Masked sums per round; 0: the edge sees every update.")] = 0,
     privacy: Annotated[Hidden, typer.Option(help="Whose presence is hidden.")] = Hidden.none,
-    epsilon: Annotated[float, typer.Option(help="After all rounds.")] = 8.0,
-    delta: Annotated[float, typer.Option(help="After all rounds.")] = 1e-5,
-    clip_norm: Annotated[float, typer.Option(help="Of a client's update, or of a row's gradient.")] = 1.0,
-    sample_rate: Annotated[float, typer.Option(help="Of rows per step, where rows are hidden.")] = 0.2,
+    epsilon: Annotated[float | None, typer.Option(help="After all rounds.", show_default="8")] = None,
+    delta: Annotated[float | None, typer.Option(help="After all rounds.", show_default="1e-5")] = None,
+    clip_norm: Annotated[
+        float | None, typer.Option(help="Of a client's update, or of a row's gradient.", show_default="1")
+    ] = None,
+    sample_rate: Annotated[
+        float | None, typer.Option(help="Of rows per step, where rows are hidden.", show_default="0.2")
+    ] = None,
     model: Annotated[
         str, typer.Option(help="abstracts (shipped), a folder or a hub id in the local cache.")
     ] = "abstracts",
@@ -72,7 +77,8 @@ def learn(
         algorithm, model=model, clients=clients, skew=skew, rounds=rounds, num_steps=num_steps, batch_size=batch_size,
         rate=rate, rank=rank, random_seed=random_seed,
     )  # fmt: skip
-    safeguards = Safeguards(rule.value, num_poisoned, num_groups, privacy.value, epsilon, delta, clip_norm, sample_rate)
+    hiding = _given(privacy, epsilon=epsilon, delta=delta, clip_norm=clip_norm, sample_rate=sample_rate)
+    safeguards = Safeguards(rule.value, num_poisoned, num_groups, privacy.value, **hiding)
     check_writable(out)
     with progress(algorithm) as tell:
         told = lambda n, total, loss: tell(n, total, f"{algorithm} (test loss {loss:.4f})")  # noqa: E731
@@ -112,6 +118,16 @@ def verify(
     typer.echo(f"model     {found.model}" + ("" if found.state_checked else "  (no model file to compare it with)"))
     print_table("updates in models", ("client", "num_models"), _rows(found.models_of_client))
     return None
+
+
+def _given(privacy: Hidden, **settings: float | None) -> dict[str, float]:
+    """The settings of privacy that were given; one that would hide nothing is refused, not passed over."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    if given and privacy is Hidden.none:
+        raise ConfigError(f"{next(iter(given))}: nothing is hidden; add --privacy client or example, or leave it out")
+    if "sample_rate" in given and privacy is Hidden.client:
+        raise ConfigError("sample_rate: rows are drawn where rows are hidden; add --privacy example or leave it out")
+    return given
 
 
 def _rows(models_of_client: Any) -> list[dict[str, Any]]:

@@ -51,7 +51,7 @@ class MissingExtraError(GainnetError):
 def unknown_name(field: str, name: str, known: Iterable[str]) -> ConfigError:
     """The error for a name that is in no table, with the names that are.
 
-    >>> str(unknown_name("protocol", "telepathy", ["eiug", "centralized"]))
-    "protocol: 'telepathy' is unknown; choose one of centralized, eiug, or give module:Class"
+    >>> str(unknown_name("regime", "chaos", ["independent", "contention"]))
+    "regime: 'chaos' is unknown; choose one of contention, independent"
     """
-    return ConfigError(f"{field}: {name!r} is unknown; choose one of {', '.join(sorted(known))}, or give module:Class")
+    return ConfigError(f"{field}: {name!r} is unknown; choose one of {', '.join(sorted(known))}")

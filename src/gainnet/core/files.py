@@ -18,8 +18,10 @@ def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
         mode: who may read and write it.
 
     Raises:
-        ConfigError: the folder cannot be written.
+        ConfigError: the folder or the file cannot be written, or a folder of that name is there.
     """
+    if path.is_dir():
+        raise ConfigError(f"out: {path} is a folder, a file is to be written; give the name of a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -30,8 +32,10 @@ def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
             file.write(content)
         Path(name).chmod(mode)
         Path(name).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise ConfigError(f"out: cannot write {path} ({error.strerror}); make room or give another place") from None
         raise
 
 

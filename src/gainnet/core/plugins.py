@@ -36,7 +36,7 @@ def find(field: str, name: str, known: Mapping[str, T]) -> T | Any:
         return guarded(field, offered.load)
     module_name, colon, attribute = name.partition(":")
     if not (colon and attribute and all(part.isidentifier() for part in module_name.split("."))):
-        raise unknown_name(field, name, known)
+        raise ConfigError(f"{unknown_name(field, name, known)}, or give module:Class")
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:

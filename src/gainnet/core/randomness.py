@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gainnet.core.errors import ConfigError
+
 Name = str | int
 
 
@@ -47,9 +49,14 @@ class Random:
     def of(random_seeds: int | Sequence[int]) -> Random:
         """Streams of one item (batch `()`) or of a flat batch `(n,)`.
 
+        Raises:
+            ConfigError: a random seed is negative.
+
         >>> Random.of([1, 2]).batch
         (2,)
         """
+        if (least := random_seeds if isinstance(random_seeds, int) else min(random_seeds, default=0)) < 0:
+            raise ConfigError(f"random_seed: {least} is negative; give 0 or more")
         if isinstance(random_seeds, int):
             return Random((random_seeds,))
         return Random(tuple(random_seeds), (len(random_seeds),))

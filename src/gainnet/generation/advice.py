@@ -168,6 +168,7 @@ def advise(
     # What is wrong with the case itself is said once, not of every protocol.
     build_network(config)
     opened = open_model(config) if model is None else model
+    inputs(config, opened)
     memory, trials = Memory(), []
     for name, protocol in PROTOCOLS.items():
         watch(name)

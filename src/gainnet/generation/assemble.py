@@ -182,7 +182,7 @@ def build_network(config: GenerationConfig) -> Network:
         return network_of(
             Path(config.network), lambda air, source, target: bearers(replace(config, **air), source, target)
         )
-    device, edge = profile(config.hardware), profile(config.edge_hardware)
+    device, edge = profile(config.hardware), profile(config.edge_hardware, "edge_hardware")
     up, down = bearers(config, device, edge), bearers(config, edge, device)
     wired = wire_between if config.fading != IDEAL else lambda source, target: IdealLink()
     return cell(edge, device, up, down, config.num_edges, wired)

@@ -37,7 +37,8 @@ class Baseline:
     Args:
         name: of the codec with the best PSNR at equal channel uses.
         num_channel_uses_equal_psnr: least uses per picture with which any of the codecs reaches the PSNR of the
-            generation, expected, retransmissions counted; `None` when the generation is exact or none reaches it.
+            generation, expected, retransmissions counted; `None` when the generation is exact, none reaches it, or
+            the link delivers no codeword at this SNR.
         psnr_db_equal_uses: best PSNR of any of the codecs at the channel uses of the generation, dB; `None` when exact.
         image: [3, H, W], the first picture as it arrives; mid-grey where nothing fits.
     """
@@ -114,7 +115,8 @@ def _uses_for(codec_of: Callable[[float], AnyCodec], link: AnyLink, references: 
         else:
             high = middle
     num_bits = _psnr_db(codec_of(high), references)[1]
-    return link.usage(Size.fixed(num_bits), 1).num_channel_uses
+    usage = link.usage(Size.fixed(num_bits), 1)
+    return usage.num_channel_uses if usage.delivered else None
 
 
 def _psnr_db(codec: AnyCodec, references: Tensor) -> tuple[float, float]:

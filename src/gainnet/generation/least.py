@@ -12,6 +12,7 @@ from gainnet.codecs.codec import Codec
 from gainnet.codecs.rate_matched import MOST_BITS, RateMatched
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import Bits, Spec
+from gainnet.generation.config import MAX_CHANNEL_USES
 
 ENOUGH_BITS: Final = 4096.0
 """What is surely enough for an item without content, and so is not tried."""
@@ -36,6 +37,11 @@ def check_fits(
     if budget >= ENOUGH_BITS or _fits(codec, spec, num_items, budget):
         return
     num_bytes = first_number(1, lambda n: _fits(codec, spec, num_items, 8.0 * n))
+    if capacity_bits(MAX_CHANNEL_USES) < 8 * num_bytes:
+        raise ConfigError(
+            f"num_channel_uses: no number of them carries {label}, whose shortest stream has {8 * num_bytes} bits; "
+            "raise snr_db or choose a codec that sends symbols"
+        )
     least = first_number(1, lambda uses: capacity_bits(uses) >= 8 * num_bytes)
     raise ConfigError(
         f"num_channel_uses: they are too few for {label}, whose shortest stream has {8 * num_bytes} bits; "

@@ -299,11 +299,17 @@ def make_algorithm(config: LearnConfig, model: Any, network: Network) -> tuple[A
 def network_of(config: LearnConfig) -> Network:
     """One edge and the devices, on links that share the spectrum."""
     up, down = _link(config, up=True), _link(config, up=False)
-    return cell_of(devices_of(config.clients), profile(config.edge_hardware), profile(config.hardware), (up,), (down,))
+    return cell_of(
+        devices_of(config.clients),
+        profile(config.edge_hardware, "edge_hardware"),
+        profile(config.hardware),
+        (up,),
+        (down,),
+    )
 
 
 def _link(config: LearnConfig, up: bool) -> AnyLink:
-    device, edge = profile(config.hardware), profile(config.edge_hardware)
+    device, edge = profile(config.hardware), profile(config.edge_hardware, "edge_hardware")
     sender, receiver = (device, edge) if up else (edge, device)
     powers = {"tx_power_w": sender.tx_power_w, "rx_power_w": receiver.rx_power_w}
     air: dict[str, Any] = {"medium": "up" if up else "down", "bandwidth_hz": config.bandwidth_hz, **powers}

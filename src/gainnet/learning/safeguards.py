@@ -38,7 +38,8 @@ class Safeguards:
         sample_rate: of the rows of a client per step, where rows are hidden.
 
     Raises:
-        ConfigError: a name is unknown, a count is negative, or privacy of clients has another rule than the mean.
+        ConfigError: a name is unknown, a count is negative, a number of poisoned clients is given to a rule that has no
+            use for it, or privacy of clients has another rule than the mean.
     """
 
     rule: str = "mean"
@@ -57,6 +58,10 @@ class Safeguards:
             raise ConfigError(f"privacy: {self.privacy!r} is unknown; choose one of {', '.join(PRIVACY)}")
         if self.num_poisoned < 0:
             raise ConfigError(f"num_poisoned: {self.num_poisoned} is negative; give 0 or more")
+        if self.num_poisoned and self.rule in ("mean", "median"):
+            raise ConfigError(
+                f"num_poisoned: {self.rule} has no use for it; leave it out or choose trimmed_mean, krum or multi_krum"
+            )
         if self.num_groups < 0:
             raise ConfigError(f"num_groups: {self.num_groups} is negative; give 0 for updates in the open")
         if self.privacy == "client" and (self.rule != "mean" or self.num_groups > 1):
@@ -130,6 +135,11 @@ def aggregation_of(safeguards: Safeguards, num_asked: int, guarantee: Guarantee 
         return MaskedPrivateMean(*noise) if safeguards.num_groups else Open(PrivateMean(*noise))
     bad, seen = safeguards.num_poisoned, safeguards.num_groups or num_asked
     needed = {"trimmed_mean": 2 * bad + 1, "krum": 2 * bad + 3, "multi_krum": 2 * bad + 3}.get(safeguards.rule, 0)
+    if 2 * safeguards.num_groups > num_asked:
+        raise ConfigError(
+            f"num_groups: {safeguards.num_groups} of {num_asked} clients leave sums of one, which hide nothing; "
+            f"give {num_asked // 2} or fewer, or ask more clients"
+        )
     if seen < needed:
         raise ConfigError(
             f"num_poisoned: {safeguards.rule} needs {needed} updates for {bad}, not {seen}; ask more or fear fewer"
@@ -149,16 +159,17 @@ def _guarded(session: Session, safeguards: Safeguards, guarantee: Guarantee | No
     algorithm = session.algorithm
     if not isinstance(algorithm, FedAvg | Fpl):
         raise ConfigError("algorithm: only fedavg, soft_prompt, lora and adapter average what clients send; choose one")
+    of_rows = guarantee is not None and guarantee.level == "example"
+    if of_rows and not isinstance(algorithm, Fpl):
+        raise ConfigError(
+            "privacy: rows are hidden in adapters and soft prompts alone; choose lora, adapter or soft_prompt"
+        )
     asked = max(1, math.ceil(algorithm.participation.share * len(session.clients)))
     aggregation = aggregation_of(safeguards, asked, guarantee)
     if out is not None:
         names = tuple(client.name for client in session.clients)
         aggregation = Recorded(aggregation, out / RECORD, Keyring.of(out), names)
-    if guarantee is None or guarantee.level == "client":
+    if guarantee is None or not isinstance(algorithm, Fpl) or not of_rows:
         return replace(algorithm, aggregation=aggregation)
-    if not isinstance(algorithm, Fpl):
-        raise ConfigError(
-            "privacy: rows are hidden in adapters and soft prompts alone; choose lora, adapter or soft_prompt"
-        )
     steps = PrivateSteps(guarantee.clip_norm, guarantee.noise_multiplier, guarantee.sample_rate)
     return replace(algorithm, aggregation=aggregation, steps=steps)

@@ -143,7 +143,7 @@ def _read(path: Path) -> NetworkTable:
     try:
         return NetworkTable.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"network: {path} is not TOML ({error})") from error
+        raise ConfigError(f"network: {path} is not TOML ({error}); mend it") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -72,36 +72,40 @@ def profiles() -> Mapping[str, Hardware]:
     return {name: Hardware(**fields) for name, fields in table.items()}
 
 
-def profile(name_or_path: str) -> Hardware:
+def profile(name_or_path: str, field: str = "hardware") -> Hardware:
     """The hardware of that name, or of a TOML file with its fields.
+
+    Args:
+        name_or_path: which one.
+        field: what asks for it, for errors.
 
     Raises:
         ConfigError: neither a shipped name nor a readable file of exactly those fields.
     """
     if name_or_path.endswith(".toml"):
-        return _from_file(Path(name_or_path))
+        return _from_file(Path(name_or_path), field)
     if name_or_path not in profiles():
         known = ", ".join(sorted(profiles()))
-        raise ConfigError(f"hardware: {name_or_path!r} is unknown; choose one of {known}, or give a .toml file")
+        raise ConfigError(f"{field}: {name_or_path!r} is unknown; choose one of {known}, or give a .toml file")
     return profiles()[name_or_path]
 
 
-def _from_file(path: Path) -> Hardware:
+def _from_file(path: Path, field: str) -> Hardware:
     try:
         fields: dict[str, Any] = tomllib.loads(path.read_text())
     except OSError as error:
         raise ConfigError(
-            f"hardware: {path} cannot be read ({error.strerror}); give a .toml file that exists"
+            f"{field}: {path} cannot be read ({error.strerror}); give a .toml file that exists"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"hardware: {path} is not TOML ({error})") from error
+        raise ConfigError(f"{field}: {path} is not TOML ({error}); mend it") from error
     known = set(Hardware.__dataclass_fields__)
     if wrong := sorted(set(fields) ^ known):
         raise ConfigError(
-            f"hardware: {path} misses or does not know {', '.join(wrong)}; give {', '.join(sorted(known))}"
+            f"{field}: {path} misses or does not know {', '.join(wrong)}; give {', '.join(sorted(known))}"
         )
     if wrong := [
         name for name, value in fields.items() if isinstance(value, bool) or not isinstance(value, int | float)
     ]:
-        raise ConfigError(f"hardware: {', '.join(wrong)} in {path} must be a number")
+        raise ConfigError(f"{field}: {', '.join(wrong)} in {path} must be a number")
     return Hardware(**fields)

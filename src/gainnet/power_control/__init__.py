@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from gainnet.core.errors import ConfigError
 from gainnet.core.plugins import find, guarded, require_members
 from gainnet.power_control.env import Environment, Episodes, Moment
 from gainnet.power_control.learned import Learned, load_policy, pretrained_names, trained_config
@@ -41,8 +42,10 @@ def power_policy(name: str) -> PowerPolicy:
     >>> power_policy("greedy")
     Greedy()
     """
-    if name not in POWERS and (name in pretrained_names() or Path(name).is_dir()):
+    if name not in POWERS and (name in pretrained_names() or (name and Path(name).is_dir())):
         return load_policy(name)
+    if "/" in name and ":" not in name:
+        raise ConfigError(f"power: there is no folder {name}; give one that train power-control wrote, or a name")
     policy: PowerPolicy = guarded("power", find("power", name, POWERS))
     require_members("power", policy, ("__call__",))
     return policy

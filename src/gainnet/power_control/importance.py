@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gainnet.codecs import SeedBasis
 from gainnet.core.errors import ConfigError
-from gainnet.core.files import write_whole
+from gainnet.core.files import check_writable, write_whole
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Symbols
 from gainnet.models.diffusion import DiffusionModel
@@ -45,14 +45,17 @@ def measure_importance(out: Path, num_pictures: int = 64, random_seed: int = 0) 
 
     Args:
         out: file to write, JSON.
-        num_pictures: pictures per block, and as many to check with.
+        num_pictures: pictures per block, and as many to check with; 2 or more.
         random_seed: of scenes, SNRs and noise.
 
     Raises:
-        ConfigError: no picture.
+        ConfigError: there are too few pictures, the random seed is negative, or the file cannot be written.
     """
-    if num_pictures < 1:
-        raise ConfigError(f"num_pictures: {num_pictures} is too few; give 1 or more")
+    if num_pictures < 2:
+        raise ConfigError(f"num_pictures: {num_pictures} has no spread; give 2 or more")
+    if random_seed < 0:
+        raise ConfigError(f"random_seed: {random_seed} is negative; give 0 or more")
+    check_writable(out.parent)
     model = load_model("scenes")
     basis = SeedBasis.load("scenes", model.sha256)
     code = NestedSeed(basis, NUM_CHANNEL_USES, num_alike=NUM_BLOCKS)

@@ -77,7 +77,7 @@ class SnrTrace:
             ConfigError: the file cannot be read, lacks the column, or a row holds no number in it.
         """
         try:
-            with path.open(newline="", encoding="utf-8") as file:
+            with path.open(newline="", encoding="utf-8-sig") as file:
                 return SnrTrace(tuple(_snrs_db(path, csv.DictReader(file))), block_length)
         except OSError as error:
             raise ConfigError(f"trace: {path} cannot be read ({error.strerror}); give a CSV file") from None

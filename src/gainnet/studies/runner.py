@@ -168,6 +168,8 @@ def _complete(
     cases = list(study.cases(config))
     if len({case.key for case in cases}) < len(cases):
         raise ConfigError("config: a swept value or random seed is listed twice; list each once")
+    if not cases:
+        raise ConfigError(f"config: these settings leave no case of {study.name}; list more methods or conditions")
     begun = _begun(study, config, decides, len(cases))
     # Opened before anything is written or thrown away: it may find out that something is missing.
     with engine.open(study, config, decides["source"]) as evaluate:

@@ -25,6 +25,8 @@ def methods(config: PowerControlConfig) -> Mapping[str, Method]:
     """Every method by name; weights and pictures are loaded here."""
     loaded = {name: load_policy(name) for name in config.learned}
     curves = {name: trained_config(name) for name in config.learned}
+    if config.trace:  # what is wrong with it is said before anything is written
+        _trace_snr_db(config.trace)
     gallery = open_gallery() if "decoder" in config.conditions else None
 
     def name_of(case: Case, condition: str) -> str:
