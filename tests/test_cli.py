@@ -186,6 +186,7 @@ def fails(model):
         ["generate", "x", "--codec", "seed=plug:Needs"],
         ["generate", "x", "--codec", "seed=plug:Nothing"],
         ["generate", "x", "--codec", "seed=plug:Misfit", "--num-steps", "1"],
+        ["generate", "x", "--codec", "seed=gainnet.codecs:Float16", "--num-channel-uses", "100"],
         ["generate", "x", "--codec", "seed=plug:Broken", "--num-steps", "1"],
         ["generate", "x", "--codec", "seed=plug:NotANumber", "--num-steps", "1"],
         ["generate", "x", "--codec", "seed=gainnet.codecs:TextCodec", "--num-steps", "1"],

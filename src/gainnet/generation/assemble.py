@@ -378,10 +378,13 @@ def _codec(kind: str, name: str, content: Content) -> AnyCodec:
 
 
 def _plugged(field: str, codec_class: Any, content: Content) -> AnyCodec:
-    """A codec of the user's; it is told `num_channel_uses` when it has such a field and a number was asked for."""
+    """A codec of the user's; it is told `num_channel_uses` when a number was asked for."""
     takes_uses = "num_channel_uses" in guarded(field, inspect.signature, codec_class).parameters
-    asked = takes_uses and content.num_channel_uses is not None
-    options = {"num_channel_uses": content.num_channel_uses} if asked else {}
+    asked = content.num_channel_uses is not None
+    if asked and not takes_uses and field != "codec.prompt":
+        named = getattr(codec_class, "__name__", codec_class)
+        raise ConfigError(f"num_channel_uses: {named} has no such field; leave the number out or choose another codec")
+    options = {"num_channel_uses": content.num_channel_uses} if asked and takes_uses else {}
     codec: AnyCodec = guarded(field, codec_class, **options)
     require_members(field, codec, ("emits", "size", "encode", "decode"))
     if codec.emits not in (Bits, Symbols):
