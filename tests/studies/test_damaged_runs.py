@@ -81,6 +81,17 @@ def test_damaged_table_is_one_line(folder: Path, whole: Path, content: bytes) ->
     assert_damaged(folder, whole)
 
 
+@pytest.mark.parametrize("num_bytes", [-1, -12, -40])
+def test_a_table_that_was_cut_is_one_line(folder: Path, whole: Path, num_bytes: int) -> None:
+    (folder / "table.csv").write_bytes((whole / "table.csv").read_bytes()[:num_bytes])
+    assert_damaged(folder, whole)
+
+
+def test_a_finished_run_without_its_table_is_one_line(folder: Path, whole: Path) -> None:
+    (folder / "table.csv").unlink()
+    assert_damaged(folder, whole)
+
+
 def test_table_without_a_drawn_column_is_one_line(folder: Path) -> None:
     (folder / "table.csv").write_text("method,scale,random_seed\nmean,1.0,0\n")
     with pytest.raises(ConfigError, match=DAMAGED):
@@ -98,6 +109,7 @@ def test_image_quality_without_its_columns_is_one_line(tmp_path: Path, rows: str
 
 def test_compared_tables_of_different_kinds_are_one_line(folder: Path, whole: Path) -> None:
     (folder / "table.csv").write_text("method,scale,random_seed,location\nmean,large,first,0.1\n")
+    RunFolder(folder).write_run(RunFolder(folder).read_run() | {"num_cases": 1})
     with pytest.raises(ConfigError, match=r"^run: .* do not fit together; .*$"):
         compare(whole, folder)
 

@@ -96,14 +96,20 @@ class RunFolder:
         """
         import pandas as pd
 
+        run = self.read_run()
         if not self.table_path.is_file():
+            if run.get("complete"):
+                raise damaged(self.table_path, "it is missing")
             raise ConfigError(f"run: {self.path} holds no table.csv; give the folder of a finished study")
         try:
-            table = pd.read_csv(self.table_path)
+            content = self.table_path.read_bytes()
+            table = pd.read_csv(io.BytesIO(content))
         except (ValueError, OSError):  # pandas' own errors and those of the encoding are ValueErrors
             raise damaged(self.table_path) from None
         if table.empty or not {"method", "random_seed"} <= set(table.columns):
             raise damaged(self.table_path)
+        if len(table) != run.get("num_cases", len(table)) or not content.endswith(b"\n"):
+            raise damaged(self.table_path, "rows are missing")
         return table
 
     def write_table(self, rows: Iterable[Row]) -> None:
