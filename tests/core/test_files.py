@@ -40,6 +40,6 @@ def test_checking_a_folder_makes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^out: .* is a folder, .*; give the name of a file$"):
+    with pytest.raises(ConfigError, match=r"^out: .* is a folder where .*; give another place$"):
         write_whole(tmp_path, b"")
     assert list(tmp_path.iterdir()) == []

@@ -187,6 +187,16 @@ def test_case_key_does_not_depend_on_the_order_of_values() -> None:
     assert Case("m", {"a": 1, "b": 2}, 3).key == Case("m", {"b": 2, "a": 1}, 3).key
 
 
+@pytest.mark.parametrize("place", ["toy", "toy/{run}", "toy/{run}/journal.jsonl"])
+def test_something_in_the_place_of_the_run_is_one_line(tmp_path: Path, place: str) -> None:
+    run = run_study(TOY_NAME, "quick", tmp_path / "first").folder.name
+    other = tmp_path / place.format(run=run)
+    other.parent.mkdir(parents=True, exist_ok=True)
+    other.mkdir() if other.name == "journal.jsonl" else other.write_text("a file")
+    with pytest.raises(ConfigError, match=r"^out: [^\n]*; give another"):
+        run_study(TOY_NAME, "quick", tmp_path)
+
+
 def test_settings_without_a_case_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^config: .* no case"):
         run_study(TOY_NAME, own_settings(tmp_path, "scales = []\n"), tmp_path / "out")

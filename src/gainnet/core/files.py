@@ -21,7 +21,7 @@ def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
         ConfigError: the folder or the file cannot be written, or a folder of that name is there.
     """
     if path.is_dir():
-        raise ConfigError(f"out: {path} is a folder, a file is to be written; give the name of a file")
+        raise ConfigError(f"out: {path} is a folder where a file is to be written; give another place")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -21,10 +21,10 @@ class Hardware:
         peak_flops_per_s: peak rate of the processor in the precision that the model runs in, > 0.
         efficiency: share of the peak that is reached, in (0, 1].
         memory_bytes: memory for parameters, > 0.
-        active_power_w: power while computing.
-        idle_power_w: power while waiting.
-        tx_power_w: power of the radio while sending.
-        rx_power_w: power of the radio while receiving.
+        active_power_w: power while computing, >= 0.
+        idle_power_w: power while waiting, >= 0.
+        tx_power_w: power of the radio while sending, >= 0.
+        rx_power_w: power of the radio while receiving, >= 0.
 
     Raises:
         ConfigError: a field is out of range.

@@ -10,6 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from gainnet.core.errors import ConfigError
 from gainnet.radio.bler import BlerTables, load_bler_tables
 from gainnet.radio.mcs import LADDER, MAX_CODEWORD_BYTES, MIN_CODEWORD_BYTES, NUM_CRC_BITS
 
@@ -32,12 +33,22 @@ class LinkAdaptation:
         target_bler: block error rate aimed at, in (0, 1).
         spanning_num_bytes: payload of a codeword that does not fit into a block.
         least_num_bytes: payload below which a codeword is not worth a block of its own.
+
+    Raises:
+        ConfigError: a field is out of range.
     """
 
     block_length: int
     target_bler: float = 1e-2
     spanning_num_bytes: int = MIN_CODEWORD_BYTES
     least_num_bytes: int = MIN_CODEWORD_BYTES
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.target_bler < 1.0:
+            raise ConfigError(f"target_bler: {self.target_bler} is outside (0, 1); give for example 0.01")
+        for name in ("block_length", "spanning_num_bytes", "least_num_bytes"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: {getattr(self, name)} is too few; give 1 or more")
 
     @staticmethod
     def at(mean_snr: float, block_length: int, target_bler: float) -> LinkAdaptation:

@@ -21,10 +21,13 @@ def journal(path: Path) -> Iterator[Journal]:
     """The journal at `path`, held by this process alone; a line that a killed run left unfinished is cut off.
 
     Raises:
-        ConfigError: another process holds it.
+        ConfigError: another process holds it, or it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise ConfigError(f"out: cannot write {path} ({error.strerror}); give another --out") from None
     try:
         _lock(descriptor, path)
         with os.fdopen(os.dup(descriptor), "rb") as file:

@@ -93,10 +93,10 @@ def run_study(
         MissingExtraError: a library that the methods need is not installed; nothing is written then.
     """
     config = load_config(study, preset, changes)
-    check_writable(out)
     decides = {"schema_version": SCHEMA_VERSION, "study": study.name, "config": as_json(config)}
     decides |= {"identity": dict(study.identity(config))}
     folder = RunFolder(out / study.name / config_hash(decides))
+    check_writable(folder.path)
     run = folder.read_run() if resume else {}
     if run.get("complete"):
         with _trusting(folder):
