@@ -13,6 +13,7 @@ from gainnet.core.text import text_to_tensor
 from gainnet.generation import GenerationConfig, estimate, generate, open_model, save
 from gainnet.generation.assemble import build_network, build_plan
 from gainnet.generation.page import page
+from gainnet.generation.pictures import side_by_side
 from gainnet.generation.save import step_table
 from gainnet.models.scenes import draw_scenes, stream, write_captions
 from gainnet.network import profile
@@ -227,3 +228,8 @@ def test_analog_seeds_of_the_shipped_model_have_unit_power(made, name):
     codec = next(step.codec for step in plan.steps if isinstance(step, Transfer) and step.tensor == "latent")
     power = codec.encode(latents, torch.full((24,), 10.0)).values.abs().square().mean()
     assert float(power) == pytest.approx(1.0, abs=0.2)
+
+
+def test_a_prompt_in_any_writing_is_no_formula(model):
+    result = generate(GenerationConfig(("a $x_{$ 星",), fading="ideal", **FAST), model)
+    assert side_by_side(result).startswith(b"\x89PNG")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 
 import matplotlib
 from torch import Tensor
@@ -27,11 +28,13 @@ def side_by_side(generation: Generation) -> bytes:
         axes.imshow(image.permute(1, 2, 0).cpu().numpy(), interpolation="nearest")
         axes.set_title(title, fontsize=9)
         axes.set_axis_off()
-    figure.suptitle(f"“{generation.config.prompts[0]}”", fontsize=11, wrap=True)
+    figure.suptitle(f"“{generation.config.prompts[0]}”", fontsize=11, wrap=True, parse_math=False)
     figure.text(0.5, 0.015, CONVENTION, ha="center", fontsize=6.5, color="0.35")
     figure.subplots_adjust(left=0.02, right=0.98, top=0.8, bottom=0.09, wspace=0.04)
     file = io.BytesIO()
-    figure.savefig(file, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a prompt may be in any writing, the font is not
+        figure.savefig(file, format="png")
     return file.getvalue()
 
 
