@@ -28,7 +28,8 @@ def side_by_side(generation: Generation) -> bytes:
         axes.imshow(image.permute(1, 2, 0).cpu().numpy(), interpolation="nearest")
         axes.set_title(title, fontsize=9)
         axes.set_axis_off()
-    figure.suptitle(f"“{generation.config.prompts[0]}”", fontsize=11, wrap=True, parse_math=False)
+    prompt = generation.config.prompts[0].replace("$", r"\$")  # else it is read as a formula
+    figure.suptitle(f"“{prompt}”", fontsize=11, wrap=True)
     figure.text(0.5, 0.015, CONVENTION, ha="center", fontsize=6.5, color="0.35")
     figure.subplots_adjust(left=0.02, right=0.98, top=0.8, bottom=0.09, wspace=0.04)
     file = io.BytesIO()
