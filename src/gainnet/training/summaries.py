@@ -4,8 +4,8 @@ abstracts of thousands of fields  -------------------------------> [ edge ], sti
 abstracts of thousands of others, with labels and drafts --------> [ cloud ]
 
 Each abstract is of another field, so that nothing is gained by learning fields by heart: reading, copying and reasoning
-are what pays. Labels and draft come from somebody who is right in some abstracts and wrong in others, from always to by
-chance alone, so that the cloud learns how far to trust each. Fields that are tested are in neither training.
+are what pays. Labels and draft come from somebody who is right in some abstracts and often wrong in others, so that the
+cloud learns how far to trust each. Fields that are tested are in neither training.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from gainnet.models.trials.prompts import (
 )
 from gainnet.models.trials.template import template_of
 from gainnet.models.trials.writing import NUM_MEASURED, draw_trial, mistaken, write_abstract
-from gainnet.training.loop import Progress, cpu_seconds, silent, train
+from gainnet.training.loop import Progress, claim, cpu_seconds, silent, train
 from gainnet.training.muon import muon_and_adamw
 
 MAX_ANSWER_TOKENS = 96
 STAGES = ("edge", "cloud")
 CLOUD_FIELDS = 1 << 20
-WORST_LABELS, WORST_FACTS = 1.0, 0.5
+WORST_LABELS, WORST_FACTS = 0.7, 0.25
 """How often the worst draw labels by chance, and facts of their drafts."""
 DOCUMENT_WEIGHT = 0.3
 """What reading counts beside answering: repeated names in a document teach to copy."""
@@ -85,7 +85,7 @@ class SummariesTraining:
     """
 
     edge: Size = Size(32, 2, 600)
-    cloud: Size = Size(96, 3, 1800)
+    cloud: Size = Size(96, 3, 2400)
     num_tokens: int = 1100
     num_texts: int = 12000
     rate: float = 0.005
@@ -214,7 +214,8 @@ def train_summaries(
         raise ConfigError(f"random_seed: {random_seed} is negative; give 0 or more")
     check_writable(out)
     settings = {"random_seed": random_seed, "sizes": json.loads(json.dumps(asdict(sizes)))}
-    _claim(out / "training" / "settings.json", settings)
+    refusal = f"out: {out} holds a training with other settings; give another folder"
+    claim(out / "training" / "settings.json", settings, refusal)
     edge, cloud, tokenizer = train_pair(
         written_library(sizes, random_seed), sizes, random_seed, out / "training", progress
     )
@@ -310,10 +311,3 @@ def _edge_answer(abstract: StructuredAbstract) -> str:
 
 def _num_parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
-
-
-def _claim(path: Path, settings: dict[str, Any]) -> None:
-    """Raises `ConfigError` when a folder holds a training with other settings."""
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != settings:
-        raise ConfigError(f"out: {path.parent.parent} holds a training with other settings; give another folder")
-    write_whole(path, (json.dumps(settings, indent=2) + "\n").encode())
