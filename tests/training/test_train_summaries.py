@@ -18,6 +18,7 @@ from gainnet.models.trials.template import read_template, template_of
 from gainnet.studies.medical_summaries.material import SHIPPED
 from gainnet.training.summaries import (
     PRESETS,
+    WORST_LABELS,
     Answering,
     Size,
     SummariesTraining,
@@ -28,7 +29,8 @@ from gainnet.training.summaries import (
 
 
 def test_labels_of_the_cloud_are_right_as_often_as_skills_have_it() -> None:
-    """A skill that is uniform leaves half of the labels to chance: right in 1/2 + 1/2 of what chance has right."""
+    """The mean skill leaves half of `WORST_LABELS` to chance, which is right once in as many as there are."""
+    chance = WORST_LABELS / 2
     library = written_library(SummariesTraining(num_texts=1500), 3)
     assert library.said is not None
     pairs = [
@@ -36,11 +38,11 @@ def test_labels_of_the_cloud_are_right_as_often_as_skills_have_it() -> None:
         for a, said in zip(library.for_cloud, library.said, strict=True)
     ]
     form = np.mean([true.form == said.form for true, said, _ in pairs])
-    assert form == pytest.approx(0.5 + 0.5 / 4, abs=4 * 0.5 / 1500**0.5)
+    assert form == pytest.approx(1 - chance + chance / 4, abs=4 * 0.5 / 1500**0.5)
     for num_measured in (1, 2, 3):
         some = [true.result == said.result for true, said, count in pairs if count == num_measured]
         assert len(some) > 300
-        assert np.mean(some) == pytest.approx(0.5 + 0.5 / num_measured, abs=4 * 0.5 / len(some) ** 0.5)
+        assert np.mean(some) == pytest.approx(1 - chance + chance / num_measured, abs=4 * 0.5 / len(some) ** 0.5)
 
 
 def test_short_documents_come_first() -> None:
