@@ -207,3 +207,12 @@ def test_pairs_are_found_among_visible_things() -> None:
             visible = slot == 0 or LAYOUTS[scenes.layout[k]] != "single"
             assert found[k, slot] == (visible and pair in pairs)
     assert found.any()
+
+
+def test_a_first_picture_in_half_precision_spoils_none_after_it() -> None:
+    scenes = draw_scenes(4, stream(1, "precision", 0))
+    distance_tables.cache_clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        first = render(scenes)
+    distance_tables.cache_clear()
+    assert torch.equal(first, render(scenes))
