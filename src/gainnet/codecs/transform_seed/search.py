@@ -7,6 +7,7 @@ from typing import final
 
 import numpy as np
 
+from gainnet.codecs.quantizer import STREAM_BITS
 from gainnet.codecs.transform_seed.exact import Doubles
 from gainnet.codecs.transform_seed.stream import CHECK_BITS, NUM_LEVELS, Quantised
 
@@ -46,7 +47,7 @@ class LevelSearch:
 
     def tell(self, item: Quantised) -> None:
         """What came of `level`, which is another one then."""
-        if item.bits + CHECK_BITS <= self._max_bits and 8 * len(item.stream) <= self._max_bits:
+        if _fits(item, self._max_bits):
             self._low, self.best = self.level, item
         else:
             self._high = self.level
@@ -63,3 +64,10 @@ class LevelSearch:
     def _next(self) -> int:
         fitting = int(np.searchsorted(self._log_means, (self._log_room - self._offset) / self._slope))
         return min(max(fitting - 1, self._low + 1), self._high - 1)
+
+
+def _fits(item: Quantised, max_bits: float) -> bool:
+    """Whether a stream keeps a budget; it is written only where its information does not tell."""
+    if item.bits + STREAM_BITS <= max_bits:
+        return True
+    return item.bits + CHECK_BITS <= max_bits and 8 * len(item.stream) <= max_bits
