@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, cached_property
+from itertools import accumulate, pairwise
 from typing import Literal, final
 
 import numpy as np
@@ -108,10 +109,6 @@ class ValueModel:
         """Mean bits per value, when values follow the table."""
         return float((np.array(self.model.frequencies) / TOTAL * self.model.bits).sum())
 
-    def symbols(self, values: Integers) -> Integers:
-        """Indices into the table."""
-        return np.where(np.abs(values.astype(np.int64)) > self.reach, self.escape, values + self.reach).astype(np.int32)
-
 
 @cache
 def value_model(shape: Shape, ratio_class: int, threshold: float = 0.5) -> ValueModel:
@@ -155,9 +152,13 @@ ValueRun = tuple[Integers, ValueModel]
 
 def runs_of_values(groups: Sequence[ValueRun]) -> list[Run]:
     """Runs for the entropy coder: the table symbols of each group, then the escaped values as 16-bit halves."""
-    runs: list[Run] = [(model.symbols(values), model.model) for values, model in groups]
-    escaped = np.concatenate([v[np.abs(v.astype(np.int64)) > m.reach] for v, m in groups]).astype("<i4")
-    halves = escaped.view("<u2").astype(np.int32)
+    sizes, models = [len(values) for values, _ in groups], [model for _, model in groups]
+    values, reach = np.concatenate([values for values, _ in groups]), np.repeat([m.reach for m in models], sizes)
+    beyond = np.abs(values.astype(np.int64)) > reach
+    symbols = np.where(beyond, np.repeat([m.escape for m in models], sizes), values + reach).astype(np.int32)
+    ends = pairwise(accumulate(sizes, initial=0))
+    runs: list[Run] = [(symbols[i:j], model.model) for (i, j), model in zip(ends, models, strict=True)]
+    halves = values[beyond].astype("<i4").view("<u2").astype(np.int32)
     return [*runs, (halves, IntegerModel.uniform(1 << 16))] if len(halves) else runs
 
 

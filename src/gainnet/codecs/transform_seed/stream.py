@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import pairwise
 from typing import NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gainnet.codecs.entropy import IntegerModel, Integers, Run, RunReader, encode_runs
+from gainnet.codecs.entropy import ESCAPED_BITS, IntegerModel, Integers, Run, RunReader, encode_runs
 from gainnet.codecs.quantizer import quantise
-from gainnet.codecs.tables import ValueModel, value_model
+from gainnet.codecs.tables import ValueModel, runs_of_values, value_model
 from gainnet.codecs.transform_seed.exact import LEAST_CLASS, MOST_CLASS, Doubles, ExactModel, Known, limited
 from gainnet.codecs.transform_seed.network import NUM_ANCHORS, NUM_QUALITIES
 
@@ -62,7 +63,7 @@ def information(values: Integers, classes: NDArray[np.int64]) -> Doubles:
     tables, row = _information(), classes - LEAST_CLASS
     reach = tables.reach[row]
     inside = np.clip(values, -reach, reach)
-    escaped = tables.bits[tables.zero[row] + reach + 1] + 32
+    escaped = tables.bits[tables.zero[row] + reach + 1] + ESCAPED_BITS
     bits: Doubles = np.where(inside == values, tables.bits[tables.zero[row] + inside], escaped)
     return bits
 
@@ -89,7 +90,7 @@ class Quantised:
         """What is sent."""
         runs: list[Run] = [(np.array([self.level], dtype=np.int32), LEVEL_MODEL)]
         for integers, classes in self.groups:
-            runs += _runs_of(integers, classes)
+            runs += runs_of_values([(integers[places], model) for places, model in _by_class(classes)])
         return encode_runs(runs, CHECK_BITS)
 
 
@@ -146,21 +147,10 @@ def _received(integers: Integers, known: Known) -> Doubles:
 def _by_class(classes: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.intp], ValueModel]]:
     """Which values share a table, class after class."""
     order = np.argsort(classes, kind="stable")
-    starts = np.flatnonzero(np.diff(classes[order], prepend=LEAST_CLASS - 1))
-    for places in np.split(order, starts[1:]):
+    starts = np.flatnonzero(np.diff(classes[order], prepend=LEAST_CLASS - 1)).tolist()
+    for i, j in pairwise([*starts, len(order)]):
+        places = order[i:j]
         yield places, table(int(classes[places[0]]))
-
-
-def _runs_of(integers: Integers, classes: NDArray[np.int64]) -> list[Run]:
-    reach = _information().reach[classes - LEAST_CLASS]
-    beyond = np.abs(integers.astype(np.int64)) > reach
-    symbols = np.where(beyond, 2 * reach + 1, integers + reach).astype(np.int32)
-    by_class = list(_by_class(classes))
-    runs: list[Run] = [(symbols[places], model.model) for places, model in by_class]
-    if not beyond.any():
-        return runs
-    escaped = np.concatenate([integers[places[beyond[places]]] for places, _ in by_class])
-    return [*runs, (escaped.astype("<i4").view("<u2").astype(np.int32), HALVES)]
 
 
 def _take(reader: RunReader, classes: NDArray[np.int64]) -> Integers:
