@@ -12,7 +12,7 @@ INSTALLED_DEV := .venv/.installed-dev
 INSTALLED_DOCS := .venv/.installed-docs
 DEMO := out/demo
 
-.PHONY: demo test test-all check format bench docs clean
+.PHONY: demo test test-all golden check format bench docs clean
 
 demo: $(INSTALLED)  ## one picture over the air; everything about it lands in out/demo
 	$(BIN)/gainnet generate "a red star above a blue house at sunset" --snr-db 0 \
@@ -23,6 +23,9 @@ test: $(INSTALLED_DEV)  ## the fast suite
 
 test-all: $(INSTALLED_DEV)  ## the slow tests too
 	$(BIN)/python -m pytest -q -m "slow or not slow"
+
+golden: $(INSTALLED_DEV)  ## the numbers of commit e3b445d and of the present code, bit for bit
+	PYTHONPATH=src:tests $(BIN)/python -m golden.against_first
 
 check: $(INSTALLED_DEV)  ## style, types, layers
 	$(BIN)/ruff format --check .

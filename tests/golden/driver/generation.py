@@ -1,0 +1,49 @@
+"""Pictures over the air, from configuration to report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gainnet.generation.config import GenerationConfig
+from gainnet.generation.generate import estimate, generate
+from golden.driver.air import listening
+from golden.driver.material import folder, model
+from golden.driver.values import of_report, of_tensor, plain
+
+FILES = {"image": "picture.png", "network": "network.toml", "trace": "trace.csv"}
+
+
+def run(case: dict[str, Any]) -> dict[str, Any]:
+    """What is on the air, the picture, what it cost, how good it is, and what the estimate says.
+
+    Args:
+        case: fields of the configuration by name; `image`, `network` and `trace` are true for the shared file.
+    """
+    fields = {key: str(folder() / FILES[key]) if key in FILES else value for key, value in case.items()}
+    fields["prompts"] = tuple(fields["prompts"])
+    fields["failures"] = tuple((node, step) for node, step in fields.pop("failures", ()))
+    config = GenerationConfig(**{"num_steps": 2, **fields})
+    opened = model(config.num_steps or 2)
+    with listening() as log:
+        made = generate(config, opened)
+    baseline = made.baseline
+    return {
+        "codecs": dict(made.codecs),
+        "air": {name: entry for name, entry in sorted(log.items()) if name.startswith("air/")},
+        "images": of_tensor(made.images),
+        "references": of_tensor(made.references),
+        "report": of_report(made.report),
+        "quality": plain(vars(made.quality)),
+        "baseline": None
+        if baseline is None
+        else {
+            "name": baseline.name,
+            "num_channel_uses_equal_psnr": plain(baseline.num_channel_uses_equal_psnr),
+            "psnr_db_equal_uses": plain(baseline.psnr_db_equal_uses),
+            "image": of_tensor(baseline.image),
+        },
+        "fading": made.fading,
+        "snr_db": made.snr_db,
+        "num_edges": made.num_edges,
+        "estimate": of_report(estimate(config, opened)),
+    }

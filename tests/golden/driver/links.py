@@ -1,0 +1,50 @@
+"""One transmission over every link and every fading."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gainnet.core.randomness import Random
+from gainnet.core.types import Bits, Size, Symbols
+from gainnet.radio import CHANNELS, LINKS, SnrTrace
+from gainnet.radio.channel import Channel
+from golden.driver.values import of_payload, of_state, of_usage, plain
+
+TRACE = SnrTrace((3.0, 12.0, 8.0, 15.0, -2.0, 10.0), block_length=128)
+
+
+def run(case: dict[str, Any]) -> dict[str, Any]:
+    """State, payload as received, usage, expected usage, drawn durations and capacity.
+
+    Args:
+        case: `link`, `fading`, `size` (bytes or symbols per item), and fields of the link by name.
+    """
+    fields = dict(case)
+    kind, fading, size = fields.pop("link"), fields.pop("fading", None), fields.pop("size")
+    made = LINKS[kind](**({} if fading is None else {"channel": _channel(fading)}), **fields)
+    random = Random.of([3, 4, 5]).child("golden")
+    payload, unit = _payload(made, random, size)
+    state = made.observe(random)
+    received, usage = made.send(payload, state, random)
+    found = {
+        "state": of_state(state),
+        "sent": of_payload(payload, is_text=True),
+        "received": of_payload(received, is_text=True),
+        "usage": of_usage(usage),
+        "expected": of_usage(made.usage(Size.fixed(unit * size), 3)),
+        "durations_s": plain(made.draw_durations_s(Size.fixed(unit * size), 3, 20, 9)),
+        "capacity_bits": plain([made.capacity_bits(1000.0, snr) for snr in (1.0, 10.0)]),
+    }
+    if isinstance(received, Bits) and isinstance(payload, Bits):
+        found["unharmed"] = [a == b for a, b in zip(payload.strings, received.strings, strict=True)]
+    return found
+
+
+def _channel(name: str) -> Channel:
+    return TRACE if name == "trace" else CHANNELS[name]()
+
+
+def _payload(link: Any, random: Random, size: int) -> tuple[Bits | Symbols, int]:
+    if link.carries is Symbols:
+        return Symbols.clean(random.complex_normal((size,), "payload")), 1
+    return Bits(tuple(g.bytes(size) for g in random.generators("payload")), random.batch), 8

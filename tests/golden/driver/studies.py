@@ -1,0 +1,34 @@
+"""Single rows of quick studies, computed anew."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from gainnet.core.randomness import Random
+from gainnet.studies import find_study
+from gainnet.studies.presets import load_config
+from golden.driver.values import plain
+
+
+def run(case: dict[str, Any]) -> dict[str, Any]:
+    """Columns and metrics of some cases, without measured times.
+
+    Args:
+        case: `study`, and `rows`, the places of the cases in the quick table.
+    """
+    cases, methods = _opened(case["study"])
+    found = []
+    for index in case["rows"]:
+        one = cases[index]
+        row = methods[one.method](one, Random.of(one.random_seed))
+        metrics = {key: plain(value) for key, value in row.items() if not key.startswith("measured_")}
+        found.append({**plain(one.columns), **metrics})
+    return {"num_cases": len(cases), "rows": found}
+
+
+@lru_cache(maxsize=1)
+def _opened(name: str) -> tuple[list[Any], Any]:
+    study = find_study(name)
+    config = load_config(study, "quick")
+    return list(study.cases(config)), study.open(config)
