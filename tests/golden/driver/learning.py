@@ -42,7 +42,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
         "rows": rows,
         "rounds": plain(found.rounds),
         "state": of_tensors(found.state),
-        "streams": hashlib.sha256("|".join(log).encode()).hexdigest()[:32],
+        "streams": hashlib.sha256("|".join(sorted(log)).encode()).hexdigest()[:32],
         "num_streams": len(log),
         "epsilon": None if guarantee is None else plain(guarantee.epsilon),
         "noise_multiplier": None if guarantee is None else plain(guarantee.noise_multiplier),
