@@ -12,11 +12,12 @@ from safetensors import safe_open
 from safetensors.torch import load, save
 
 import gainnet
-from gainnet.agents.run import CHECKPOINT
+from gainnet.agents.policy_run import CHECKPOINT
+from gainnet.agents.replay import Remembering
 from gainnet.core.errors import ConfigError
 from gainnet.orchestration.learned import WEIGHTS, load_policy
 from gainnet.orchestration.scenario import load_scenario
-from gainnet.orchestration.training import TrainingConfig, TrainingRun, train, varied
+from gainnet.orchestration.training import TrainingConfig, train, training_run, varied
 
 TINY = TrainingConfig(
     "coupled",
@@ -53,24 +54,25 @@ def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path: Path, regime: str
 
 
 def test_learning_moves_the_weights_and_forgets_the_oldest() -> None:
-    run = TrainingRun(TINY)
+    run = training_run(TINY)
+    assert isinstance(run.agent, Remembering)
     before = run.average["last.weight"].clone()
     for _ in range(2):
         run.advance()
-    assert run.replay.filled == 15
+    assert run.agent.replay.filled == 15
     assert not torch.equal(run.average["last.weight"], before)
 
 
 def test_other_numbers_or_damage_are_refused(tmp_path: Path) -> None:
     train(replace(TINY, num_iterations=1), tmp_path, silent, 1)
-    with pytest.raises(ConfigError, match="other numbers"):
+    with pytest.raises(ConfigError, match="other settings"):
         train(replace(TINY, num_iterations=2), tmp_path, silent, 1)
     whole = (tmp_path / CHECKPOINT).read_bytes()
-    tensors = {name: x for name, x in load(whole).items() if not name.startswith("replay.")}
+    tensors = {name: x for name, x in load(whole).items() if not name.startswith("agent.replay.")}
     with safe_open(tmp_path / CHECKPOINT, "pt") as file:
         metadata = file.metadata()
     (tmp_path / CHECKPOINT).write_bytes(save(tensors, metadata))
-    with pytest.raises(ConfigError, match="lacks"):
+    with pytest.raises(ConfigError, match="damaged"):
         train(replace(TINY, num_iterations=1), tmp_path, silent, 1)
     (tmp_path / CHECKPOINT).write_bytes(whole[:1000])
     with pytest.raises(ConfigError, match="damaged"):

@@ -10,13 +10,14 @@ import pytest
 from toy_study import TOY
 
 from gainnet.core.errors import ConfigError
+from gainnet.core.run.journal import journal
 from gainnet.studies import compare, draw_figures, run_study
 from gainnet.studies.image_quality import IMAGE_QUALITY
-from gainnet.studies.journal import journal
 from gainnet.studies.presets import load_config
-from gainnet.studies.results import RunFolder, commit
+from gainnet.studies.results import TABLE_SHA256, RunFolder, commit
 from gainnet.studies.runner import draw_figures as draw_study
-from gainnet.studies.study import evaluate
+from gainnet.studies.runner import entry_of
+from gainnet.studies.study import Row, evaluate
 
 TOY_NAME = "toy_study:TOY"
 DAMAGED = r"^run: [^\n]* is damaged[^\n]*; delete the folder and run again$"
@@ -108,8 +109,9 @@ def test_image_quality_without_its_columns_is_one_line(tmp_path: Path, rows: str
 
 
 def test_compared_tables_of_different_kinds_are_one_line(folder: Path, whole: Path) -> None:
-    (folder / "table.csv").write_text("method,scale,random_seed,location\nmean,large,first,0.1\n")
-    RunFolder(folder).write_run(RunFolder(folder).read_run() | {"num_cases": 1})
+    row: Row = {"method": "mean", "scale": "large", "random_seed": "first", "location": 0.1}
+    digest = RunFolder(folder).write_table([row])
+    RunFolder(folder).write_run(RunFolder(folder).read_run() | {"num_cases": 1, TABLE_SHA256: digest})
     with pytest.raises(ConfigError, match=r"^run: .* do not fit together; .*$"):
         compare(whole, folder)
 
@@ -123,9 +125,9 @@ def test_start_afresh_mends_a_damaged_run(folder: Path, whole: Path) -> None:
 def cut_off(folder: Path, num_rows: int, change: dict[str, Any]) -> None:
     """Makes of a finished run one that was killed after `num_rows` cases, begun as `change` says."""
     config = load_config(TOY, "quick")
-    with journal(folder / "journal.jsonl") as log:
+    with journal(folder / "journal.jsonl", folder.name) as log:
         for case, row, wall_s in evaluate(TOY.open(config), list(TOY.cases(config))[:num_rows]):
-            log.append(case, row, wall_s)
+            log.append(case.key, entry_of(row, wall_s))
     (folder / "table.csv").unlink()
     RunFolder(folder).write_run(RunFolder(folder).read_run() | {"complete": False} | change)
 
@@ -169,3 +171,63 @@ def test_finished_run_of_another_commit_is_returned(folder: Path, whole: Path) -
     result = run_study(TOY_NAME, "quick", folder.parents[1])
     assert result.table_path.read_bytes() == (whole / "table.csv").read_bytes()
     assert RunFolder(folder).read_run()["commit"] == "0123abc"
+
+
+def test_one_flipped_bit_of_the_table_is_one_line(folder: Path) -> None:
+    whole = (folder / "table.csv").read_bytes()
+    for place in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << (place % 7)
+        (folder / "table.csv").write_bytes(flipped)
+        with pytest.raises(ConfigError, match=DAMAGED):
+            RunFolder(folder).read_table()
+
+
+def test_rows_in_another_order_are_one_line(folder: Path, whole: Path) -> None:
+    first, second, *rest = (whole / "table.csv").read_bytes().splitlines(keepends=True)[1:]
+    head = (whole / "table.csv").read_bytes().splitlines(keepends=True)[0]
+    for rows in ((second, first, *rest), (first, first, *rest)):
+        (folder / "table.csv").write_bytes(b"".join((head, *rows)))
+        assert_damaged(folder, whole)
+
+
+def test_a_published_run_without_a_digest_still_reads(folder: Path, whole: Path) -> None:
+    run = RunFolder(folder).read_run()
+    del run[TABLE_SHA256]
+    RunFolder(folder).write_run(run)
+    assert draw_figures(folder)
+    assert compare(folder, whole).study == "toy"
+    assert run_study(TOY_NAME, "quick", folder.parents[1]).metrics == run["metrics"]
+
+
+def test_metrics_that_are_not_of_the_table_are_one_line(folder: Path) -> None:
+    run = RunFolder(folder).read_run()
+    RunFolder(folder).write_run(run | {"metrics": {**run["metrics"], "location.mean": 7.0}})
+    with pytest.raises(ConfigError, match=r"run.json is damaged \(location.mean is 7.0 there, and .* by table.csv\)"):
+        run_study(TOY_NAME, "quick", folder.parents[1])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"wall_s": ', b'"wall_s": 1'),
+        (b'"row": {', b'"row": {"evil": 1, '),
+        (b'"location": ', b'"location": 9'),
+        (b'"mean', b'"median'),
+    ],
+)
+def test_a_changed_line_of_the_journal_runs_again(folder: Path, whole: Path, old: bytes, new: bytes) -> None:
+    cut_off(folder, 4, {"commit": commit()})
+    lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    lines[1] = lines[1].replace(old, new, 1) if old in lines[1] else lines[1][:-9]
+    (folder / "journal.jsonl").write_bytes(b"".join((*lines, lines[0])))
+    seen: list[int] = []
+    result = run_study(TOY_NAME, "quick", folder.parents[1], lambda done, total, label: seen.append(done))
+    assert seen == list(range(1, 10))
+    assert result.table_path.read_bytes() == (whole / "table.csv").read_bytes()
+
+
+def test_a_line_of_another_run_is_none_of_this_one(folder: Path) -> None:
+    cut_off(folder, 4, {})
+    with journal(folder / "journal.jsonl", "another") as log:
+        assert log.entries == {}

@@ -12,9 +12,10 @@ import pytest
 from toy_study import TOY, ToyConfig, cases
 
 from gainnet.core.errors import ConfigError, GainnetError, MissingExtraError
+from gainnet.core.run.journal import journal
 from gainnet.studies import compare, draw_figures, find_study, run_study
-from gainnet.studies.journal import journal
 from gainnet.studies.results import RunFolder
+from gainnet.studies.runner import entry_of
 from gainnet.studies.runner import run_study as run_a_study
 from gainnet.studies.study import Case, Method
 
@@ -94,22 +95,22 @@ def wait_for_lines(path: Path, num_lines: int, process: "subprocess.Popen[bytes]
 def test_journal_drops_a_line_that_is_not_whole(tmp_path: Path, rest: bytes) -> None:
     first, second, third = [*cases(TOY.config((0,), 3, (1.0, 2.0)))][:3]
     path = tmp_path / "journal.jsonl"
-    with journal(path) as log:
-        log.append(first, {"x": 1.0}, 0.1)
-        log.append(second, {"x": float("nan")}, 0.1)
+    with journal(path, "run") as log:
+        log.append(first.key, entry_of({"x": 1.0}, 0.1))
+        log.append(second.key, entry_of({"x": float("nan")}, 0.1))
     with path.open("ab") as file:
         file.write(rest)
-    with journal(path) as log:
-        assert (first in log, second in log, third in log) == (True, True, False)
-        log.append(third, {"x": 3.0}, 0.2)
-    with journal(path) as log:
-        assert [log.row(case)["x"] for case in (first, second, third)] == [1.0, None, 3.0]
-        assert log.wall_s == pytest.approx(0.4)
+    with journal(path, "run") as log:
+        assert [case.key in log.entries for case in (first, second, third)] == [True, True, False]
+        log.append(third.key, entry_of({"x": 3.0}, 0.2))
+    with journal(path, "run") as log:
+        assert [log.entries[case.key]["row"]["x"] for case in (first, second, third)] == [1.0, None, 3.0]
+        assert sum(entry["wall_s"] for entry in log.entries.values()) == pytest.approx(0.4)
 
 
 def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    with journal(path), pytest.raises(ConfigError, match="another run is writing"), journal(path):
+    with journal(path, "a"), pytest.raises(ConfigError, match="another run is writing"), journal(path, "a"):
         pass
 
 

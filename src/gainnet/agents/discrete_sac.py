@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from gainnet.agents.checkpoint import below, load_optimizer, optimizer_tensors
+from gainnet.agents.actor_critic import descend, load_state, state_tensors, transitions
 from gainnet.agents.torch_rl import (
     DiscreteSACLoss,
     ProbabilisticTensorDictModule,
@@ -18,7 +17,7 @@ from gainnet.agents.torch_rl import (
     TensorDict,
     TensorDictModule,
 )
-from gainnet.core.errors import ConfigError
+from gainnet.core.ranges import POSITIVE, SHARE, Interval, check_ranges
 
 
 @final
@@ -48,18 +47,9 @@ class SacSettings:
     retention: float = 0.99
 
     def __post_init__(self) -> None:
-        ranges = {
-            "discount": 0 <= self.discount <= 1,
-            "actor_rate": 0 < self.actor_rate < math.inf,
-            "critic_rate": 0 < self.critic_rate < math.inf,
-            "temperature": 0 < self.temperature < math.inf,
-            "temperature_rate": 0 <= self.temperature_rate < math.inf,
-            "target_entropy": math.isfinite(self.target_entropy),
-            "retention": 0 <= self.retention < 1,
-        }
-        for name, right in ranges.items():
-            if not right:
-                raise ConfigError(f"sac.{name}: {getattr(self, name)} is out of range")
+        ranges = {"discount": SHARE, "actor_rate": POSITIVE, "critic_rate": POSITIVE, "temperature": POSITIVE}
+        ranges |= {"temperature_rate": Interval(0), "target_entropy": Interval()}
+        check_ranges("sac", self, {**ranges, "retention": Interval(0, 1, below=True)})
 
 
 @final
@@ -115,29 +105,9 @@ class DiscreteSac:
                 [*batch], `done` [*batch] bool.
             factor: on all learning rates.
         """
-        done = batch["done"].unsqueeze(-1)
-        following = {
-            "observation": batch["next_observation"],
-            "reward": batch["reward"].unsqueeze(-1),
-            "done": done,
-            "terminated": done,
-        }
-        size = batch["action"].shape
-        lived = TensorDict(
-            {
-                "observation": batch["observation"],
-                "action": batch["action"],
-                "next": TensorDict(following, size),
-            },
-            size,
-        )
-        found = self.loss(lived)
-        self.optimizer.zero_grad(set_to_none=True)
-        (found["loss_actor"] + found["loss_qvalue"] + found["loss_alpha"]).backward()
-        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = rate * factor
-            nn.utils.clip_grad_norm_(group["params"], 1.0)
-        self.optimizer.step()
+        found = self.loss(transitions(batch))
+        loss = found["loss_actor"] + found["loss_qvalue"] + found["loss_alpha"]
+        descend(loss, self.optimizer, [rate * factor for rate in self._rates])
         self._targets.step()
         return {name: float(found[name].detach()) for name in ("loss_actor", "loss_qvalue", "alpha", "entropy")}
 
@@ -168,14 +138,9 @@ class DiscreteSac:
         return {name.removeprefix("module.0.module."): x.detach().clone() for name, x in flat.items()}
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that the next update depends on."""
-        tensors = {f"loss.{name}": x for name, x in self.loss.state_dict().items() if isinstance(x, Tensor)}
-        tensors |= optimizer_tensors(self.optimizer)
-        return {name: x.detach().clone() for name, x in tensors.items()}
+        """Copies of everything that the next update depends on."""
+        return state_tensors(self.loss, self.optimizer)
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """Goes on from `tensors`."""
-        state = self.loss.state_dict()
-        state.update(below("loss", tensors))
-        self.loss.load_state_dict(state)
-        load_optimizer(self.optimizer, tensors)
+        """Restores `tensors`."""
+        load_state(self.loss, self.optimizer, tensors)

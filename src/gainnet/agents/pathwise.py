@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from gainnet.agents.checkpoint import below, load_optimizer, optimizer_tensors
-from gainnet.core.errors import ConfigError
+from gainnet.agents.named_tensors import below, load_optimizer, named, optimizer_tensors
+from gainnet.core.ranges import POSITIVE, check_ranges
 
 
 @final
@@ -30,9 +29,7 @@ class PathwiseSettings:
     largest_norm: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("rate", "largest_norm"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ConfigError(f"pathwise.{name}: {getattr(self, name)} is out of range")
+        check_ranges("pathwise", self, {"rate": POSITIVE, "largest_norm": POSITIVE})
 
 
 @final
@@ -88,12 +85,10 @@ class Pathwise:
         return {name: x.detach().clone() for name, x in self._actor.state_dict().items()}
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that the next update depends on."""
-        tensors = {f"weight.{name}": x for name, x in self._actor.state_dict().items()}
-        tensors |= optimizer_tensors(self.optimizer)
-        return {name: x.detach().clone() for name, x in tensors.items()}
+        """Copies of everything that the next update depends on."""
+        return named("weight", self._actor.state_dict()) | optimizer_tensors(self.optimizer)
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """Goes on from `tensors`."""
+        """Restores `tensors`."""
         self._actor.load_state_dict(below("weight", tensors))
         load_optimizer(self.optimizer, tensors)

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from gainnet.agents.checkpoint import load_optimizer, optimizer_tensors
+from gainnet.agents.named_tensors import load_optimizer, named, optimizer_tensors
 from gainnet.agents.torch_rl import (
     ClipPPOLoss,
     ProbabilisticTensorDictModule,
@@ -18,7 +18,7 @@ from gainnet.agents.torch_rl import (
     TensorDictModule,
     generalized_advantage_estimate,
 )
-from gainnet.core.errors import ConfigError
+from gainnet.core.ranges import POSITIVE, SHARE, Interval, check_ranges
 
 
 @final
@@ -48,17 +48,8 @@ class PpoSettings:
     num_minibatches: int = 4
 
     def __post_init__(self) -> None:
-        ranges = {
-            "discount": 0 <= self.discount <= 1,
-            "trace": 0 <= self.trace <= 1,
-            "clip": 0 < self.clip < math.inf,
-            "rate": 0 < self.rate < math.inf,
-            "deviation": 0 < self.deviation < math.inf,
-            "num_epochs": self.num_epochs >= 1,
-            "num_minibatches": self.num_minibatches >= 1,
-        }
-        if wrong := [name for name, holds in ranges.items() if not holds]:
-            raise ConfigError(f"ppo.{wrong[0]}: {getattr(self, wrong[0])} is out of range")
+        ranges = {"discount": SHARE, "trace": SHARE, "clip": POSITIVE, "rate": POSITIVE, "deviation": POSITIVE}
+        check_ranges("ppo", self, {**ranges, "num_epochs": Interval(1), "num_minibatches": Interval(1)})
 
 
 class _Gaussian(nn.Module):
@@ -187,14 +178,13 @@ class Ppo:
         return {name: x.detach().clone() for name, x in self._gaussian.network.state_dict().items()}
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that the next update depends on."""
-        tensors: dict[str, Tensor] = {f"weight.{index}": x for index, x in enumerate(self._parameters)}
-        tensors |= optimizer_tensors(self.optimizer)
-        return {name: x.detach().clone() for name, x in tensors.items()}
+        """Copies of everything that the next update depends on."""
+        weights = {str(index): x for index, x in enumerate(self._parameters)}
+        return named("weight", weights) | optimizer_tensors(self.optimizer)
 
     @torch.no_grad()
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """Goes on from `tensors`."""
+        """Restores `tensors`."""
         for index, weight in enumerate(self._parameters):
             weight.copy_(tensors[f"weight.{index}"])
         load_optimizer(self.optimizer, tensors)

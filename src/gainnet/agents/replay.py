@@ -1,16 +1,19 @@
-"""What was lived through, in a ring of fixed size that is drawn from at random."""
+"""A replay memory: transitions in a ring of fixed size that is drawn from at random."""
 
 from __future__ import annotations
 
-from typing import final
+from dataclasses import dataclass
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
+from gainnet.agents.named_tensors import below, named
+
 
 @final
 class Replay:
-    """A ring buffer of rows of named tensors; the oldest rows give way.
+    """A ring buffer of rows of named tensors; the oldest rows are overwritten.
 
     Args:
         num_rows: how many it holds, >= 1.
@@ -26,7 +29,7 @@ class Replay:
         self._rows: dict[str, Tensor] = {}
 
     def add(self, rows: dict[str, Tensor]) -> None:
-        """Takes rows up.
+        """Appends rows.
 
         Args:
             rows: name to [num_new, ...]; names and shapes as the first time.
@@ -40,16 +43,45 @@ class Replay:
         self.filled = min(self.num_rows, self.filled + num_new)
 
     def draw(self, num: int, source: torch.Generator) -> dict[str, Tensor]:
-        """So many rows, with replacement."""
+        """`num` rows by name, [num, ...], with replacement."""
         place = torch.randint(self.filled, (num,), generator=source)
         return {name: ring[place] for name, ring in self._rows.items()}
 
     def tensors(self) -> dict[str, Tensor]:
-        """The rows that are filled."""
+        """The rows that are filled, by name, [filled, ...]."""
         return {name: ring[: self.filled] for name, ring in self._rows.items()}
 
     def load(self, rows: dict[str, Tensor], following: int) -> None:
-        """Puts rows back as `tensors` gave them; `following` is where the next one goes."""
+        """Restores rows as `tensors` gave them; `following` is the place of the next one."""
         self._rows, self.next, self.filled = {}, 0, 0
         self.add(rows)
         self.next = following
+
+
+@final
+@dataclass(frozen=True)
+class Remembering:
+    """An off-policy agent with its replay memory, as one state.
+
+    Args:
+        agent: as `gainnet.agents.policy_run.Agent`.
+        replay: what it learns from.
+    """
+
+    agent: Any
+    replay: Replay
+
+    def actor_tensors(self) -> dict[str, Tensor]:
+        """Copies of the actor's weights by name."""
+        weights: dict[str, Tensor] = self.agent.actor_tensors()
+        return weights
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Copies of everything that the next update depends on."""
+        rows = named("replay", self.replay.tensors())
+        return named("agent", self.agent.tensors()) | rows | {"next": torch.tensor(self.replay.next)}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Restores `tensors`."""
+        self.agent.load(below("agent", tensors))
+        self.replay.load(below("replay", tensors), int(tensors["next"]))

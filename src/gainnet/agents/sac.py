@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from gainnet.agents.checkpoint import below, load_optimizer, optimizer_tensors
+from gainnet.agents.actor_critic import descend, load_state, state_tensors, transitions
 from gainnet.agents.torch_rl import (
     ProbabilisticTensorDictModule,
     ProbabilisticTensorDictSequential,
     SACLoss,
     SoftUpdate,
     TanhNormal,
-    TensorDict,
     TensorDictModule,
 )
-from gainnet.core.errors import ConfigError
+from gainnet.core.ranges import POSITIVE, SHARE, Interval, check_ranges
 
 _LEAST_DEVIATION = 0.01
 
@@ -32,8 +30,7 @@ class ContinuousSacSettings:
     Args:
         actor_rate: learning rate of the actor > 0.
         critic_rate: learning rate of both critics > 0.
-        num_patient: first updates in which only the critics learn, >= 0: an actor that starts as a good rule would be
-            led astray by critics that know nothing yet.
+        num_patient: first updates in which only the critics learn, >= 0.
         discount: $\gamma$ in [0, 1]; 1 suits a finite horizon.
         temperature: $\alpha$ > 0, kept; in units of the reward.
         deviation: first standard deviation of the action before the tanh > 0.
@@ -52,17 +49,9 @@ class ContinuousSacSettings:
     retention: float = 0.98
 
     def __post_init__(self) -> None:
-        ranges = {
-            "discount": 0 <= self.discount <= 1,
-            "actor_rate": 0 < self.actor_rate < math.inf,
-            "critic_rate": 0 < self.critic_rate < math.inf,
-            "num_patient": self.num_patient >= 0,
-            "temperature": 0 < self.temperature < math.inf,
-            "deviation": _LEAST_DEVIATION < self.deviation < math.inf,
-            "retention": 0 <= self.retention < 1,
-        }
-        if wrong := [name for name, holds in ranges.items() if not holds]:
-            raise ConfigError(f"sac.{wrong[0]}: {getattr(self, wrong[0])} is out of range")
+        ranges = {"discount": SHARE, "actor_rate": POSITIVE, "critic_rate": POSITIVE, "num_patient": Interval(0)}
+        ranges |= {"temperature": POSITIVE, "deviation": Interval(_LEAST_DEVIATION, above=True)}
+        check_ranges("sac", self, {**ranges, "retention": Interval(0, 1, below=True)})
 
 
 class _Squashed(nn.Module):
@@ -151,24 +140,11 @@ class ContinuousSac:
                 [num], `done` [num] bool.
             factor: on the learning rates.
         """
-        done = batch["done"].unsqueeze(-1)
-        following = {
-            "observation": batch["next_observation"],
-            "reward": batch["reward"].unsqueeze(-1),
-            "done": done,
-            "terminated": done,
-        }
-        size = [len(done)]
-        lived = {"observation": batch["observation"], "action": batch["action"], "next": TensorDict(following, size)}
-        found = self.loss(TensorDict(lived, size))
-        self.optimizer.zero_grad(set_to_none=True)
-        (found["loss_actor"] + found["loss_qvalue"]).backward()
-        patient = self.num_updates < self.settings.num_patient
-        rates = (0.0 if patient else self.settings.actor_rate, self.settings.critic_rate)
-        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * factor
-            nn.utils.clip_grad_norm_(group["params"], 1.0)
-        self.optimizer.step()
+        found = self.loss(transitions(batch))
+        # An actor that starts as a good rule would be led astray by critics that know nothing yet.
+        actor_rate = 0.0 if self.num_updates < self.settings.num_patient else self.settings.actor_rate
+        rates = (actor_rate * factor, self.settings.critic_rate * factor)
+        descend(found["loss_actor"] + found["loss_qvalue"], self.optimizer, rates)
         self._targets.step()
         self.num_updates += 1
         return {name: float(found[name].detach()) for name in ("loss_actor", "loss_qvalue", "entropy")}
@@ -180,16 +156,10 @@ class ContinuousSac:
         return {name.removeprefix(start): x.detach().clone() for name, x in flat.items() if name.startswith(start)}
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that the next update depends on."""
-        tensors = {f"loss.{name}": x for name, x in self.loss.state_dict().items() if isinstance(x, Tensor)}
-        tensors |= optimizer_tensors(self.optimizer)
-        tensors["num_updates"] = torch.tensor(self.num_updates)
-        return {name: x.detach().clone() for name, x in tensors.items()}
+        """Copies of everything that the next update depends on."""
+        return state_tensors(self.loss, self.optimizer) | {"num_updates": torch.tensor(self.num_updates)}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """Goes on from `tensors`."""
-        state = self.loss.state_dict()
-        state.update(below("loss", tensors))
-        self.loss.load_state_dict(state)
+        """Restores `tensors`."""
+        load_state(self.loss, self.optimizer, tensors)
         self.num_updates = int(tensors["num_updates"])
-        load_optimizer(self.optimizer, tensors)

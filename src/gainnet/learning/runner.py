@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-import safetensors
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
-from gainnet.core.files import write_whole
+from gainnet.core.files import hold, write_json
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
+from gainnet.core.run.checkpoint import Checkpoint, fingerprint
+from gainnet.core.run.loop import run_to_end
 from gainnet.learning.algorithm import Algorithm, State
 from gainnet.learning.clients import Client
 from gainnet.models.language import mean_loss
@@ -24,7 +21,7 @@ from gainnet.models.language import mean_loss
 CHECKPOINT, SUMMARY = "state.safetensors", "run.json"
 
 Progress = Callable[[int, int, float], None]
-"""Told (rounds finished, rounds in all, test loss)."""
+"""Receives (rounds finished, rounds in all, test loss)."""
 
 
 def silent(num_finished: int, num_rounds: int, loss: float) -> None:
@@ -58,7 +55,6 @@ def run_rounds(
     """The state after all rounds; goes on from the folder's checkpoint where there is one.
 
     Every round draws from streams of its own, so that a run that was killed in any round ends with the same values.
-    A checkpoint is one file, moved into its place when it is whole: the state with the records of all rounds.
 
     Args:
         algorithm: what a round is.
@@ -67,60 +63,81 @@ def run_rounds(
         num_rounds: rounds in all.
         random_seed: of everything that is drawn.
         folder: where `state.safetensors` and `run.json` are written; nowhere when `None`.
-        settings: what decides the run; a checkpoint with others is refused.
-        progress: told after every round.
+        settings: what decides the run, as JSON; a checkpoint with others is refused, or with other weights or texts.
+        progress: called after every round.
 
     Raises:
-        ConfigError: the folder holds a run with other settings, or a damaged one.
+        ConfigError: the folder holds a run with other settings, or a damaged one, or another process writes it.
+        TrainingError: the test loss or a value of the state is not finite.
     """
-    told = json.dumps({**(settings or {}), "random_seed": random_seed}, sort_keys=True)
     random = Random.of(random_seed).child("learning")
-    state, rounds = _start(folder, told, algorithm, random)
-    for index in range(len(rounds), num_rounds):
-        state, report = algorithm.round(state, clients, random.child("round", index))
-        loss = mean_loss(algorithm.model_of(state), test_rows)
-        rounds = (*rounds, {"round": index + 1, "test_loss": loss, **cost_of(report)})
+    rounds = _Rounds(algorithm, clients, test_rows, num_rounds, random, algorithm.init(random))
+    decides = {**(settings or {}), "random_seed": random_seed}
+
+    def after_round(num_finished: int, num_in_all: int, record: dict[str, float]) -> None:
         if folder is not None:
-            _save(folder, told, state, rounds)
-        progress(index + 1, num_rounds, loss)
-    return Run(state, rounds)
+            write_json(folder / SUMMARY, {"settings": decides, "rounds": rounds.records})
+        progress(num_finished, num_in_all, record["test_loss"])
+
+    if folder is None:
+        run_to_end(rounds, None, 1, after_round)
+        return rounds.result()
+    checkpoint = Checkpoint(folder / CHECKPOINT, {**decides, "sha256": rounds.sha256()})
+    with hold(folder):
+        run_to_end(rounds, checkpoint, 1, after_round)
+        # A run that was killed between its checkpoint and its summary lacks a round in the latter.
+        write_json(folder / SUMMARY, {"settings": decides, "rounds": rounds.records})
+    return rounds.result()
+
+
+@final
+@dataclass
+class _Rounds:
+    """A run between two rounds, see `gainnet.core.run.loop.Resumable`."""
+
+    algorithm: Algorithm
+    clients: Sequence[Client]
+    test_rows: Tensor
+    num_steps: int
+    random: Random
+    values: State
+    records: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def step(self) -> int:
+        return len(self.records)
+
+    def advance(self) -> dict[str, float]:
+        self.values, report = self.algorithm.round(self.values, self.clients, self.random.child("round", self.step))
+        loss = mean_loss(self.algorithm.model_of(self.values), self.test_rows)
+        self.records.append({"round": self.step + 1, "test_loss": loss, **cost_of(report)})
+        return self.records[-1]
+
+    def state(self) -> tuple[dict[str, Any], State]:
+        return {"rounds": self.records}, self.values
+
+    def restore(self, numbers: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        self.records, self.values = list(numbers["rounds"]), tensors
+
+    def sha256(self) -> dict[str, str]:
+        """Digests of the weights and of the texts that the run begins with."""
+        weights = dict(self.algorithm.model_of(self.values).named_parameters())
+        texts = {"test": self.test_rows} | {f"client.{client.name}": client.rows for client in self.clients}
+        return {"weights": fingerprint(weights), "texts": fingerprint(texts)}
+
+    def result(self) -> Run:
+        return Run(self.values, tuple(self.records))
 
 
 def cost_of(report: Report) -> dict[str, float]:
-    """What a round cost, as plain numbers."""
+    """Totals of a round, by the names of its record."""
     return {
         "duration_s": report.duration_s,
         "energy_j": report.energy_j,
-        "num_bits_up": sum(step.num_bits for step in report.steps if step.direction == "up"),
-        "num_bits_down": sum(step.num_bits for step in report.steps if step.direction == "down"),
+        "num_bits_up": report.num_bits_of("up"),
+        "num_bits_down": report.num_bits_of("down"),
         "num_channel_uses_up": report.num_channel_uses("up"),
         "num_channel_uses_down": report.num_channel_uses("down"),
         "num_retransmissions": report.num_retransmissions,
         "num_lost": float(sum(not step.delivered for step in report.steps)),
     }
-
-
-def _start(
-    folder: Path | None, told: str, algorithm: Algorithm, random: Random
-) -> tuple[State, tuple[dict[str, float], ...]]:
-    path = None if folder is None else folder / CHECKPOINT
-    if path is None or not path.is_file():
-        return algorithm.init(random), ()
-    try:
-        with safe_open(path, "pt") as file:
-            told_then = json.loads(file.metadata()["run"])
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-        rounds, settings = tuple(told_then["rounds"]), told_then["settings"]
-    except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"out: {path} is damaged ({error}); delete it and run again") from None
-    if settings != told:
-        raise ConfigError(f"out: {path.parent} holds a run with other settings; give another --out")
-    return state, rounds
-
-
-def _save(folder: Path, told: str, state: State, rounds: tuple[dict[str, float], ...]) -> None:
-    tensors = {name: x.detach().cpu().contiguous() for name, x in state.items()}
-    # One entry of metadata: several come in an order that is drawn anew in every process.
-    write_whole(folder / CHECKPOINT, save(tensors, {"run": json.dumps({"settings": told, "rounds": rounds})}))
-    summary = {"settings": json.loads(told), "rounds": rounds}
-    write_whole(folder / SUMMARY, (json.dumps(summary, indent=2) + "\n").encode())

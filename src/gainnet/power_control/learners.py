@@ -7,10 +7,10 @@ from typing import Protocol, final
 import torch
 from torch import Tensor, nn
 
-from gainnet.agents.checkpoint import below
 from gainnet.agents.pathwise import Pathwise, PathwiseSettings
+from gainnet.agents.policy_run import Agent
 from gainnet.agents.ppo import Ppo, PpoSettings
-from gainnet.agents.replay import Replay
+from gainnet.agents.replay import Remembering, Replay
 from gainnet.agents.sac import ContinuousSac, ContinuousSacSettings
 from gainnet.power_control.env import Moment
 from gainnet.power_control.features import before_gain, observe
@@ -21,17 +21,12 @@ from gainnet.power_control.tasks import Task
 class Learner(Protocol):
     """An algorithm that plays episodes and learns from them."""
 
+    @property
+    def agent(self) -> Agent:
+        """What learns, with all that it remembers."""
+
     def advance(self, moment: Moment, source: torch.Generator, factor: float) -> dict[str, float]:
         """One iteration from fresh episodes; the losses and the mean `reward` of an episode."""
-
-    def actor_tensors(self) -> dict[str, Tensor]:
-        """Weights of the actor by name."""
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All that the next iteration depends on."""
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """Goes on from `tensors`."""
 
 
 @final
@@ -59,15 +54,6 @@ class PpoLearner:
         losses = self.agent.update(lived, source, factor)
         return losses | {"reward": float(lived["reward"].sum(-1).mean())}
 
-    def actor_tensors(self) -> dict[str, Tensor]:
-        return self.agent.actor_tensors()
-
-    def tensors(self) -> dict[str, Tensor]:
-        return self.agent.tensors()
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        self.agent.load(tensors)
-
 
 @final
 class SacLearner:
@@ -79,8 +65,8 @@ class SacLearner:
         actor, spread = (perceptron(inputs, width, 1) for _ in range(2))
         critic = perceptron(inputs + 1, width, 1)
         nn.init.uniform_(list(critic.parameters())[-2], -0.1, 0.1)
-        self.agent = ContinuousSac(actor, spread, critic, ContinuousSacSettings(rate / 10, rate, num_patient=600))
-        self.replay = Replay(_REPLAY_STEPS)
+        sac = ContinuousSac(actor, spread, critic, ContinuousSacSettings(rate / 10, rate, num_patient=600))
+        self.agent = Remembering(sac, Replay(_REPLAY_STEPS))
 
     def advance(self, moment: Moment, source: torch.Generator, factor: float) -> dict[str, float]:
         rows: list[dict[str, Tensor]] = []
@@ -90,29 +76,18 @@ class SacLearner:
             seen = observe(outlook, self.task.features)
             if rows:
                 rows[-1]["next_observation"] = seen
-            action = self.agent.act(seen, source)
+            action = self.agent.agent.act(seen, source)
             moment, reward = self.env.step(moment, powers_of_action(outlook, action.squeeze(-1)))
             done = torch.full(reward.shape, moment.over)
             row = {"observation": seen, "action": action, "reward": reward, "done": done}
             rows.append(row | {"next_observation": torch.zeros_like(seen)})
             rewards += reward
         for row in rows:
-            self.replay.add(row)
+            self.agent.replay.add(row)
         losses: dict[str, float] = {}
         for _ in range(_SAC_UPDATES):
-            losses = self.agent.update(self.replay.draw(_SAC_BATCH, source), factor)
+            losses = self.agent.agent.update(self.agent.replay.draw(_SAC_BATCH, source), factor)
         return losses | {"reward": float(rewards.mean())}
-
-    def actor_tensors(self) -> dict[str, Tensor]:
-        return self.agent.actor_tensors()
-
-    def tensors(self) -> dict[str, Tensor]:
-        rows = {f"replay.{name}": x.contiguous() for name, x in self.replay.tensors().items()}
-        return self.agent.tensors() | rows | {"next": torch.tensor(self.replay.next)}
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        self.replay.load(below("replay", tensors), int(tensors["next"]))
-        self.agent.load({k: x for k, x in tensors.items() if not k.startswith("replay.") and k != "next"})
 
 
 @final
@@ -131,15 +106,6 @@ class PathwiseLearner:
             moment, reward = self.env.step(moment, powers_of_action(outlook, action.squeeze(-1)))
             total = total + reward
         return self.agent.update(total, factor) | {"reward": float(total.detach().mean())}
-
-    def actor_tensors(self) -> dict[str, Tensor]:
-        return self.agent.actor_tensors()
-
-    def tensors(self) -> dict[str, Tensor]:
-        return self.agent.tensors()
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        self.agent.load(tensors)
 
 
 LEARNERS: dict[str, type[PpoLearner] | type[SacLearner] | type[PathwiseLearner]] = {

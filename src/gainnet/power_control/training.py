@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, final
 
 import torch
+from torch import Tensor
 
-from gainnet.agents.checkpoint import below, read_checkpoint
-from gainnet.agents.run import CHECKPOINT, Progress, run_to_end
-from gainnet.core.errors import ConfigError, unknown_name
-from gainnet.core.files import write_whole
+from gainnet.agents.policy_run import PolicyRun, half_cosine, seeded, train_policy
+from gainnet.core.errors import unknown_name
 from gainnet.core.randomness import Random
+from gainnet.core.ranges import Interval, check_ranges
+from gainnet.core.run.loop import Progress
+from gainnet.core.units import db_to_linear
 from gainnet.power_control.env import Environment, Episodes, static_errors
-from gainnet.power_control.learned import CONFIG, KIND, WEIGHTS, Learned, perceptron
+from gainnet.power_control.learned import KIND, Learned, perceptron
 from gainnet.power_control.learners import LEARNERS, Learner
-from gainnet.power_control.tasks import TASKS
+from gainnet.power_control.tasks import TASKS, Task
 from gainnet.radio.power import PowerPolicy, block_error, spend
 
 FIRST_EPISODES: Final = 1_000_000
@@ -64,16 +65,9 @@ class TrainingConfig:
             raise unknown_name("algorithm", self.algorithm, LEARNERS)
         if self.task not in TASKS:
             raise unknown_name("task", self.task, TASKS)
-        ranges: dict[str, tuple[float, float]] = {
-            "random_seed": (0, 999),
-            "num_iterations": (1, 100_000),
-            "episodes_per_iteration": (1, 100_000),
-            "width": (1, 4096),
-            "learning_rate": (1e-6, 1.0),
-        }
-        for name, (least, most) in ranges.items():
-            if not least <= getattr(self, name) <= most:
-                raise ConfigError(f"training.{name}: {getattr(self, name)} is outside {least:g} to {most:g}")
+        ranges = {"random_seed": Interval(0, 999), "num_iterations": Interval(1, 100_000)}
+        ranges |= {"episodes_per_iteration": Interval(1, 100_000), "width": Interval(1, 4096)}
+        check_ranges("training", self, {**ranges, "learning_rate": Interval(1e-6, 1)})
 
 
 @final
@@ -100,116 +94,62 @@ def train(config: TrainingConfig, folder: Path, progress: Progress) -> Path:
     Args:
         config: what to train.
         folder: made when missing; must not lie in the package.
-        progress: told after every iteration.
+        progress: called after every iteration.
 
     Raises:
         ConfigError: the folder cannot be written, lies in the package or holds another run.
+        TrainingError: a loss or a weight is not finite.
     """
-    run = TrainingRun(config)
-    run_to_end(run, folder, progress)
-    return run.export(folder)
+    run = training_run(config)
+    described = {
+        "kind": KIND,
+        "features": list(TASKS[config.task].features),
+        "width": config.width,
+        "training": asdict(config),
+        "curve_columns": ["num_episodes", *(f"gain_over_static_db.{snr:g}db" for snr in CURVE_SNRS_DB)],
+    }
+    return train_policy(run, asdict(config), folder, progress, lambda: {**described, "curve": run.curve})
 
 
-@final
-class TrainingRun:
-    """A run between two iterations; everything in it follows from its config and the number of iterations made."""
+def training_run(config: TrainingConfig) -> PolicyRun:
+    """A run before its first iteration; everything in it follows from its config and the number of iterations made."""
+    task = TASKS[config.task]
+    with seeded(config.random_seed):
+        learner: Learner = LEARNERS[config.algorithm](task, config.width, config.learning_rate)
 
-    def __init__(self, config: TrainingConfig) -> None:
-        self.config, self.iteration = config, 0
-        self.task = TASKS[config.task]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.random_seed)
-            self.learner: Learner = LEARNERS[config.algorithm](self.task, config.width, config.learning_rate)
-        self.average = self.learner.actor_tensors()
-        self.curve: list[list[float]] = [self._point()]
-
-    @property
-    def num_iterations(self) -> int:
-        return self.config.num_iterations
-
-    def advance(self) -> dict[str, float]:
-        """One iteration: fresh episodes are played with the policy as it is, then the networks learn."""
-        config = self.config
-        first = FIRST_EPISODES + 1_000_000 * config.random_seed + self.iteration
-        source = torch.Generator().manual_seed(first)
-        moment = self.task.environment().reset(config.episodes_per_iteration, Random.of(first))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(first)
-            losses = self.learner.advance(moment, source, self._factor())
-        for name, x in self.learner.actor_tensors().items():
-            self.average[name].lerp_(x, 1 - min(_AVERAGE, self.iteration / 10))
-        self.iteration += 1
-        points = max(1, config.num_iterations // _POINTS)
-        if self.iteration % points == 0:
-            self.curve.append(self._point())
+    def play(iteration: int, after_update: Callable[[], None]) -> dict[str, float]:
+        first = FIRST_EPISODES + 1_000_000 * config.random_seed + iteration
+        moment = task.environment().reset(config.episodes_per_iteration, Random.of(first))
+        with seeded(first) as source:
+            losses = learner.advance(moment, source, half_cosine(iteration / config.num_iterations, 0.03))
+        after_update()
         return losses
 
-    def policy(self) -> Learned:
-        """The policy of the averaged weights."""
-        network = perceptron(len(self.task.features), self.config.width, 1)
-        network.load_state_dict(self.average)
-        return Learned(network.eval().requires_grad_(False), self.task.features)
+    def measure(iteration: int, weights: dict[str, Tensor]) -> list[float]:
+        gains = gains_over_static_db(policy_of(weights, task, config.width), task.environment())
+        return [iteration * float(config.episodes_per_iteration), *gains]
 
-    def checkpoint(self) -> bytes:
-        """Everything that the next iteration depends on, as a safetensors file."""
-        from safetensors.torch import save
+    return PolicyRun(
+        learner.agent, play, config.num_iterations, lambda iteration: min(_AVERAGE, iteration / 10), measure
+    )
 
-        tensors = {f"learner.{name}": x.contiguous() for name, x in self.learner.tensors().items()}
-        tensors |= {f"average.{name}": x for name, x in self.average.items()}
-        metadata = {
-            "config": json.dumps(asdict(self.config)),
-            "iteration": str(self.iteration),
-            "curve": json.dumps(self.curve),
-        }
-        return save(tensors, metadata)
 
-    def resume(self, path: Path) -> None:
-        """Goes on from a checkpoint, if there is one; raises `ConfigError` when it is damaged or of another run."""
-        if not path.exists():
-            return
-        metadata, tensors = read_checkpoint(path, asdict(self.config))
-        try:
-            self.iteration, self.curve = int(metadata["iteration"]), json.loads(metadata["curve"])
-            self.learner.load(below("learner", tensors))
-        except (RuntimeError, KeyError, ValueError, StopIteration) as error:
-            raise ConfigError(
-                f"out: {path} lacks what {CHECKPOINT} holds ({type(error).__name__}); remove it"
-            ) from None
-        self.average = below("average", tensors)
+def policy_of(weights: dict[str, Tensor], task: Task, width: int) -> Learned:
+    """The policy of an actor's weights by name."""
+    network = perceptron(len(task.features), width, 1)
+    network.load_state_dict(weights)
+    return Learned(network.eval().requires_grad_(False), task.features)
 
-    def export(self, folder: Path) -> Path:
-        """Weights and config.json of the averaged policy, its learning curve in it."""
-        from safetensors.torch import save
 
-        weights = save({name: x.contiguous() for name, x in self.average.items()})
-        config = {
-            "kind": KIND,
-            "sha256": hashlib.sha256(weights).hexdigest(),
-            "features": list(self.task.features),
-            "width": self.config.width,
-            "training": asdict(self.config),
-            "curve_columns": ["num_episodes", *(f"gain_over_static_db.{snr:g}db" for snr in CURVE_SNRS_DB)],
-            "curve": self.curve,
-        }
-        write_whole(folder / WEIGHTS, weights)
-        write_whole(folder / CONFIG, (json.dumps(config, indent=1) + "\n").encode())
-        return folder
-
-    def _point(self) -> list[float]:
-        """Episodes that were played, and the gain over static power at some SNRs, in dB."""
-        env, policy = self.task.environment(), self.policy()
-        gains = env.fading(_NUM_VALIDATED, env.num_blocks, Random.of(VALIDATION))
-        importance = torch.tensor(env.importance).expand(_NUM_VALIDATED, -1)
-        found = [self.iteration * float(self.config.episodes_per_iteration)]
-        for snr_db in CURVE_SNRS_DB:
-            episodes = Episodes(gains, torch.full((_NUM_VALIDATED,), 10 ** (snr_db / 10)), importance)
-            found.append(round(gain_over_static_db(policy, episodes, env.peak), 4))
-        return found
-
-    def _factor(self) -> float:
-        """Of the learning rates: down in half a cosine."""
-        share = self.iteration / self.config.num_iterations
-        return 0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * share))
+def gains_over_static_db(policy: PowerPolicy, env: Environment) -> list[float]:
+    """[num_snrs], gain of a policy over constant power at `CURVE_SNRS_DB`, on episodes kept for it, in dB."""
+    gains = env.fading(_NUM_VALIDATED, env.num_blocks, Random.of(VALIDATION))
+    importance = torch.tensor(env.importance).expand(_NUM_VALIDATED, -1)
+    found = []
+    for snr_db in CURVE_SNRS_DB:
+        episodes = Episodes(gains, torch.full((_NUM_VALIDATED,), db_to_linear(snr_db)), importance)
+        found.append(round(gain_over_static_db(policy, episodes, env.peak), 4))
+    return found
 
 
 def gain_over_static_db(policy: PowerPolicy, episodes: Episodes, peak: float) -> float:
@@ -220,13 +160,12 @@ def gain_over_static_db(policy: PowerPolicy, episodes: Episodes, peak: float) ->
 
 
 __all__ = [
-    "CHECKPOINT",
     "LEARNERS",
     "SCHEDULES",
     "Environment",
     "Schedule",
     "TrainingConfig",
-    "TrainingRun",
     "gain_over_static_db",
     "train",
+    "training_run",
 ]

@@ -2,7 +2,7 @@
 
 <out>/<study>/<config hash>/
     journal.jsonl   one line per finished case, gone when the table is written
-    run.json        settings, versions, random seeds, date, wall time, metrics
+    run.json        settings, versions, random seeds, date, wall time, metrics, digest of the table
     table.csv       long: one row per method, swept values and random seed
     figures/        drawn from table.csv alone
 """
@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from gainnet.core.errors import ConfigError
-from gainnet.core.files import write_whole
+from gainnet.core.files import write_json, write_whole
 from gainnet.studies.study import Row
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
+TABLE_SHA256 = "table_sha256"
 PACKAGES = ("gainnet", "torch", "numpy", "scipy", "sionna-no-rt", "diffusers", "transformers", "constriction", "pillow")
 
 KINDS: Mapping[str, tuple[type, ...]] = {
@@ -86,7 +87,7 @@ class RunFolder:
         return dict(run)
 
     def write_run(self, run: Mapping[str, Any]) -> None:
-        write_whole(self.path / "run.json", (json.dumps(run, indent=2) + "\n").encode())
+        write_json(self.path / "run.json", run)
 
     def read_table(self) -> pd.DataFrame:
         """The rows of table.csv.
@@ -110,10 +111,16 @@ class RunFolder:
             raise damaged(self.table_path)
         if len(table) != run.get("num_cases", len(table)) or not content.endswith(b"\n"):
             raise damaged(self.table_path, "rows are missing")
+        # Runs that were published before digests were written have none.
+        if TABLE_SHA256 in run and run[TABLE_SHA256] != hashlib.sha256(content).hexdigest():
+            raise damaged(self.table_path, f"{TABLE_SHA256} in run.json is that of another table")
         return table
 
-    def write_table(self, rows: Iterable[Row]) -> None:
-        write_whole(self.table_path, _csv(list(rows)))
+    def write_table(self, rows: Iterable[Row]) -> str:
+        """Writes table.csv and returns its SHA-256."""
+        content = _csv(list(rows))
+        write_whole(self.table_path, content)
+        return hashlib.sha256(content).hexdigest()
 
 
 def damaged(path: Path, why: str = "") -> ConfigError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 from gainnet.core.errors import ConfigError, GainnetError
-from gainnet.core.files import check_writable, write_whole
+from gainnet.core.files import check_writable, hold, write_whole
+from gainnet.core.run.journal import Journal, journal
 from gainnet.studies.engine import Engine, Evaluate, OneByOne
-from gainnet.studies.journal import Journal, journal
 from gainnet.studies.presets import as_json, load_config
-from gainnet.studies.results import SCHEMA_VERSION, RunFolder, commit, config_hash, damaged, versions
-from gainnet.studies.study import C, Case, Study
+from gainnet.studies.results import SCHEMA_VERSION, TABLE_SHA256, RunFolder, commit, config_hash, damaged, versions
+from gainnet.studies.study import C, Case, Row, Study, Value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,9 +145,19 @@ def _result(study: Study[C], folder: RunFolder, run: Mapping[str, Any]) -> Study
     folder.journal_path.unlink(missing_ok=True)
     table = folder.read_table()
     metrics, figures = summarise(study, table), _draw(study, folder, table)
+    _compare_metrics(folder, run["metrics"], metrics)
     return StudyResult(
         study.name, folder.path, folder.table_path, metrics, figures, run["wall_s"], tuple(run.get("warnings", ()))
     )
+
+
+def _compare_metrics(folder: RunFolder, kept: Mapping[str, Any], metrics: Mapping[str, float | None]) -> None:
+    """Raises `ConfigError` where run.json and table.csv do not say the same."""
+    for name in kept.keys() & metrics.keys():
+        was, now = (math.nan if x is None else x for x in (kept[name], metrics[name]))
+        # Sums may differ in their last bits between machines.
+        if not (math.isnan(was) and math.isnan(now)) and not math.isclose(was, now, rel_tol=1e-6):
+            raise damaged(folder.path / "run.json", f"{name} is {kept[name]} there, and {metrics[name]} by table.csv")
 
 
 def _draw(study: Study[C], folder: RunFolder, table: pd.DataFrame) -> tuple[Path, ...]:
@@ -174,17 +185,25 @@ def _complete(
     # Opened before anything is written or thrown away: it may find out that something is missing.
     with engine.open(study, config, decides["source"]) as evaluate:
         if not resume:
-            shutil.rmtree(folder.path, ignore_errors=True)
-        with journal(folder.journal_path) as finished:
-            if finished.lines:
+            _clear(folder)
+        with journal(folder.journal_path, folder.path.name) as finished:
+            if finished.entries:
                 _check_same_origin(folder, begun)
             folder.write_run(begun)
             _run_missing(study.name, evaluate, cases, finished, progress)
-            folder.write_table([finished.row(case) for case in cases])
+            digest = folder.write_table([{**case.columns, **finished.entries[case.key]["row"]} for case in cases])
             metrics = summarise(study, folder.read_table())
-            run = begun | {"complete": True, "wall_s": round(finished.wall_s, 1), "metrics": metrics}
+            wall_s = math.fsum(finished.entries[case.key]["wall_s"] for case in cases)
+            run = begun | {"complete": True, "wall_s": round(wall_s, 1), "metrics": metrics, TABLE_SHA256: digest}
             folder.write_run(run)
     return run
+
+
+def _clear(folder: RunFolder) -> None:
+    """Empties a folder that no other process holds."""
+    with hold(folder.path):
+        for path in folder.path.iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _check_same_origin(folder: RunFolder, present: Mapping[str, Any]) -> None:
@@ -196,11 +215,23 @@ def _check_same_origin(folder: RunFolder, present: Mapping[str, Any]) -> None:
 
 
 def _run_missing(name: str, evaluate: Evaluate, cases: list[Case], finished: Journal, progress: Progress) -> None:
-    todo = [case for case in cases if case not in finished]
+    todo = [case for case in cases if case.key not in finished.entries]
     progress(len(cases) - len(todo), len(cases), name)
     for num, (case, row, wall_s) in enumerate(evaluate(todo), len(cases) - len(todo) + 1):
-        finished.append(case, row, wall_s)
+        finished.append(case.key, entry_of(row, wall_s))
         progress(num, len(cases), case.method)
+
+
+def entry_of(row: Row, wall_s: float) -> dict[str, Any]:
+    """A finished case as the journal keeps it."""
+    return {"row": {name: _rounded(value) for name, value in row.items()}, "wall_s": round(wall_s, 3)}
+
+
+def _rounded(value: Value) -> Value:
+    """Seven significant digits, so that the last bits of a sum do not make another table; not finite: `None`."""
+    if isinstance(value, bool) or not isinstance(value, float):
+        return value
+    return float(f"{value:.7g}") if math.isfinite(value) else None
 
 
 def _begun(study: Study[C], config: C, decides: dict[str, Any], num_cases: int) -> dict[str, Any]:
@@ -228,4 +259,4 @@ def _save(figure: Any, path: Path) -> Iterable[Path]:
 
 
 def _finite(value: float | None) -> float | None:
-    return None if value is None or value != value or value in (float("inf"), float("-inf")) else float(value)
+    return None if value is None or not math.isfinite(value) else float(value)

@@ -1,0 +1,64 @@
+"""What soft actor-critics for discrete and for continuous actions share: transitions, updates and states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gainnet.agents.named_tensors import below, load_optimizer, named, optimizer_tensors
+from gainnet.agents.torch_rl import TensorDict
+
+LARGEST_NORM = 1.0
+
+
+def transitions(batch: Mapping[str, Tensor]) -> TensorDict:
+    """Transitions as TorchRL's losses read them.
+
+    Args:
+        batch: `observation` and `next_observation` [*batch, ...], `action` [*batch, ...], `reward` [*batch], `done`
+            [*batch] bool.
+    """
+    done = batch["done"].unsqueeze(-1)
+    # An episode that is over has ended, not been cut off: nothing is bootstrapped behind it.
+    following = {"reward": batch["reward"].unsqueeze(-1), "done": done, "terminated": done}
+    following["observation"] = batch["next_observation"]
+    size = batch["done"].shape
+    present = {"observation": batch["observation"], "action": batch["action"]}
+    return TensorDict({**present, "next": TensorDict(following, size)}, size)
+
+
+def descend(loss: Tensor, optimizer: Optimizer, rates: Sequence[float]) -> None:
+    """One step of an optimizer whose groups have learning rates of their own; gradients are clipped per group.
+
+    Args:
+        loss: [], what falls.
+        optimizer: over all groups.
+        rates: [num_groups].
+    """
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+        nn.utils.clip_grad_norm_(group["params"], LARGEST_NORM)
+    optimizer.step()
+
+
+def state_tensors(loss: Any, optimizer: Optimizer) -> dict[str, Tensor]:
+    """Copies of networks, target networks and optimizer.
+
+    Args:
+        loss: a loss module of TorchRL, which holds all networks.
+        optimizer: of its parameters.
+    """
+    # The state also holds TorchRL's own records, which are no tensors and never change.
+    networks = {name: x for name, x in loss.state_dict().items() if isinstance(x, Tensor)}
+    return named("loss", networks) | optimizer_tensors(optimizer)
+
+
+def load_state(loss: Any, optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Restores `state_tensors`."""
+    loss.load_state_dict({**loss.state_dict(), **below("loss", tensors)})
+    load_optimizer(optimizer, tensors)

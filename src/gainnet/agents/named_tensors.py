@@ -1,0 +1,44 @@
+"""Optimizers and modules as named tensors, for checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+OPTIMIZER = "optimizer"
+
+
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix and a dot, without these.
+
+    >>> import torch
+    >>> sorted(below("a", {"a.x": torch.ones(1), "ab.x": torch.ones(1), "a.y.z": torch.ones(1)}))
+    ['x', 'y.z']
+    """
+    return {name.removeprefix(f"{prefix}."): x for name, x in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies of tensors with a prefix and a dot before their names, the inverse of `below`."""
+    return {f"{prefix}.{name}": x.detach().clone() for name, x in tensors.items()}
+
+
+def optimizer_tensors(optimizer: Optimizer, prefix: str = OPTIMIZER) -> dict[str, Tensor]:
+    """Copies of the state of an optimizer, as `prefix.PARAMETER.NAME`."""
+    states = optimizer.state_dict()["state"]
+    return named(prefix, {f"{index}.{name}": x for index, state in states.items() for name, x in state.items()})
+
+
+def load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], prefix: str = OPTIMIZER) -> None:
+    """Restores `optimizer_tensors`; tensors of other prefixes are ignored.
+
+    Raises:
+        KeyError: a state is of no parameter of the optimizer.
+    """
+    states: dict[int, dict[str, Tensor]] = {}
+    for name, x in below(prefix, tensors).items():
+        index, key = name.split(".")
+        states.setdefault(int(index), {})[key] = x
+    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
