@@ -68,7 +68,7 @@ def test_other_numbers_or_damage_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="other settings"):
         train(replace(TINY, num_iterations=2), tmp_path, silent, 1)
     whole = (tmp_path / CHECKPOINT).read_bytes()
-    tensors = {name: x for name, x in load(whole).items() if not name.startswith("agent.replay.")}
+    tensors = {name: x for name, x in load(whole).items() if not name.startswith("learner.replay.")}
     with safe_open(tmp_path / CHECKPOINT, "pt") as file:
         metadata = file.metadata()
     (tmp_path / CHECKPOINT).write_bytes(save(tensors, metadata))

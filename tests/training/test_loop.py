@@ -2,13 +2,15 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from gainnet.core.errors import ConfigError, TrainingError
-from gainnet.training.loop import CHECKPOINT, MOST_SKIPPED, averaged, claim, cosine, cpu_seconds, train
+from gainnet.training.loop import CHECKPOINT, MOST_SKIPPED, SETTINGS, Stage, Training, cosine, open_training, silent
 from gainnet.training.muon import Muon, muon_and_adamw, orthogonalised
 
 
@@ -16,80 +18,79 @@ class Killed(Exception):
     """Stands for the power going off."""
 
 
-class ToyStage:
+def toy(spike_at: int | None = None, killed_at: int | None = None) -> Stage:
     """Fits a small network to a fixed one, with both optimizers."""
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(6, 8), nn.SiLU(), nn.Linear(8, 3))
 
-    name = "toy"
-    num_steps = 30
-    ema_decay = 0.9
-    peak_rates = (0.02, 0.01)
+    def loss(step: int) -> Tensor:
+        if step == killed_at:
+            raise Killed
+        x = torch.randn(16, 6, generator=torch.Generator().manual_seed(step))
+        error = (model(x) - x[:, :3]).square().mean()
+        return error * torch.nan if step == spike_at else error
 
-    def __init__(self, spike_at: int | None = None) -> None:
-        torch.manual_seed(1)
-        self.model = nn.Sequential(nn.Linear(6, 8), nn.SiLU(), nn.Linear(8, 3))
-        self.optimizers = muon_and_adamw(self.model, (self.model[-1],))
-        self.spike_at = spike_at
+    return Stage("toy", 30, model, muon_and_adamw(model, (model[-1],)), (0.02, 0.01), 0.9, loss)
 
-    def loss(self, step: int) -> Tensor:
-        generator = torch.Generator().manual_seed(step)
-        x = torch.randn(16, 6, generator=generator)
-        error = (self.model(x) - x[:, :3]).square().mean()
-        return error * torch.nan if step == self.spike_at else error
+
+def trained(stage: Stage, folder: Path, checkpoint_every: int) -> dict[str, Tensor]:
+    Training(folder, {}, checkpoint_every).train(stage)
+    return stage.model.state_dict()
 
 
 def test_training_lowers_the_loss_and_returns_averages(tmp_path: Path) -> None:
-    stage = ToyStage()
+    stage = toy()
     before = float(stage.loss(1000).detach())
-    told: list[int] = []
-    ema = train(stage, tmp_path, 10, lambda name, step, num_steps, loss: told.append(step))
-    assert told == [10, 20, 30]
-    last = {name: value.clone() for name, value in stage.model.state_dict().items()}
-    assert not torch.equal(ema["0.weight"], last["0.weight"])
-    stage.model.load_state_dict(ema)
+    seen: list[int] = []
+    training = Training(tmp_path, {}, 10, lambda name, step, num_steps, loss: seen.append(step))
+    training.train(stage)
+    assert seen == [10, 20, 30]
+    kept = load_file(tmp_path / "toy" / CHECKPOINT)
+    ema = stage.model.state_dict()
+    assert not torch.equal(ema["0.weight"], kept["model.0.weight"])
     assert float(stage.loss(1000).detach()) < 0.7 * before
-    assert all(torch.equal(value, ema[name]) for name, value in averaged(tmp_path).items())
-    assert cpu_seconds(tmp_path) > 0
+    assert all(torch.equal(kept[f"ema.{name}"], value) for name, value in ema.items())
+    assert training.cpu_s["toy"] > 0
 
 
 @pytest.mark.parametrize("killed_at", [5, 10, 17])
 def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path, killed_at: int) -> None:
-    whole = train(ToyStage(), tmp_path / "whole", 5)
-
-    class Dying(ToyStage):
-        def loss(self, step: int) -> Tensor:
-            if step == killed_at:
-                raise Killed
-            return super().loss(step)
-
+    whole = trained(toy(), tmp_path / "whole", 5)
     with pytest.raises(Killed):
-        train(Dying(), tmp_path / "killed", 5)
-    resumed = train(ToyStage(), tmp_path / "killed", 5)
+        trained(toy(killed_at=killed_at), tmp_path / "killed", 5)
+    resumed = trained(toy(), tmp_path / "killed", 5)
     assert all(torch.equal(value, whole[name]) for name, value in resumed.items())
-    assert [path.name for path in (tmp_path / "killed").iterdir()] == [CHECKPOINT]
+    assert [path.name for path in (tmp_path / "killed" / "toy").iterdir()] == [CHECKPOINT]
 
 
 def test_a_loss_that_is_not_a_number_is_skipped(tmp_path: Path) -> None:
-    ema = train(ToyStage(spike_at=7), tmp_path, 10)
+    ema = trained(toy(spike_at=7), tmp_path, 10)
     assert all(bool(torch.isfinite(value).all()) for value in ema.values())
 
 
-class Offset:
+def test_weights_that_are_not_finite_end_a_training(tmp_path: Path) -> None:
+    stage = toy()
+    nn.init.constant_(stage.model.get_parameter("0.weight"), torch.nan)
+    with pytest.raises(TrainingError, match=r"^training: model.0.weight is no longer finite; lower the learning rate$"):
+        trained(stage, tmp_path, 10)
+
+
+def test_a_checkpoint_of_other_data_is_refused(tmp_path: Path) -> None:
+    Training(tmp_path, {}, 10).train(toy(), "a" * 64)
+    with pytest.raises(ConfigError, match="is of a run with other settings"):
+        Training(tmp_path, {}, 10).train(toy(), "b" * 64)
+
+
+def offset(level: float, outliers: range = range(0)) -> Stage:
     """Pulls one weight from 0.4 towards 0; the loss has a level of any sign, and outliers push the weight away."""
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(model.weight, 0.4)
 
-    name = "offset"
-    num_steps = 300
-    ema_decay = 0.0
-    peak_rates = (0.01,)
+    def loss(step: int) -> Tensor:
+        error = model.weight.square().sum()
+        return 100.0 - 50.0 * error if step in outliers else error + level
 
-    def __init__(self, level: float, outliers: range = range(0)) -> None:
-        self.model = nn.Linear(1, 1, bias=False)
-        nn.init.constant_(self.model.weight, 0.4)
-        self.optimizers = (torch.optim.SGD(self.model.parameters(), lr=0.01),)
-        self.level, self.outliers = level, outliers
-
-    def loss(self, step: int) -> Tensor:
-        error = self.model.weight.square().sum()
-        return 100.0 - 50.0 * error if step in self.outliers else error + self.level
+    return Stage("offset", 300, model, (torch.optim.SGD(model.parameters(), lr=0.01),), (0.01,), 0.0, loss)
 
 
 @pytest.mark.parametrize("level", [-5.0, -0.5, 0.0, 5.0])
@@ -97,7 +98,7 @@ def test_losses_of_any_sign_descend_alike(tmp_path: Path, level: float) -> None:
     """Plain descent shrinks the weight by 1 - 2 rate at every step; outliers that pull it away are skipped."""
     outliers = range(150, 240)
     factors = [1 - 2 * 0.01 * cosine(step, 300, 30) for step in range(300) if step not in outliers]
-    left = float(train(Offset(level, outliers), tmp_path, 50)["weight"])
+    left = float(trained(offset(level, outliers), tmp_path, 50)["weight"])
     assert left == pytest.approx(0.4 * math.prod(factors), rel=1e-4)
 
 
@@ -106,19 +107,34 @@ def test_a_training_that_no_longer_descends_is_given_up(tmp_path: Path, level: f
     """Its count goes on over an interruption."""
     last = 150 + MOST_SKIPPED - 1
     with pytest.raises(TrainingError, match=f"offset met {MOST_SKIPPED} losses in a row up to step {last}"):
-        train(Offset(level, range(150, 300)), tmp_path, 40)
+        trained(offset(level, range(150, 300)), tmp_path, 40)
     with pytest.raises(TrainingError, match=f"up to step {last}"):
-        train(Offset(level, range(150, 300)), tmp_path, 40)
+        trained(offset(level, range(150, 300)), tmp_path, 40)
 
 
-def test_a_folder_is_claimed_once_and_for_the_same_settings_only(tmp_path: Path) -> None:
-    path, settings = tmp_path / "begun" / "training.json", {"random_seed": 1, "widths": (3, 12)}
-    claim(path, settings, "out: begun otherwise")
+def begin(out: Path, settings: dict[str, Any]) -> None:
+    with open_training(out, out / "stages", settings, 5, silent) as training:
+        assert training.settings["widths"] == list(settings["widths"])
+
+
+def test_a_folder_is_begun_once_and_for_the_same_settings_only(tmp_path: Path) -> None:
+    path, settings = tmp_path / "stages" / SETTINGS, {"random_seed": 1, "widths": (3, 12)}
+    begin(tmp_path, settings)
     written = path.read_text()
-    claim(path, settings, "out: begun otherwise")
-    with pytest.raises(ConfigError, match=r"^out: begun otherwise$"):
-        claim(path, settings | {"widths": (3, 13)}, "out: begun otherwise")
+    begin(tmp_path, settings)
+    with pytest.raises(ConfigError, match=r"^out: \S+ was begun with another widths; give an empty folder$"):
+        begin(tmp_path, settings | {"widths": (3, 13)})
     assert path.read_text() == written
+    with pytest.raises(ConfigError, match=r"^random_seed: -1 is negative; give 0 or more$"):
+        begin(tmp_path, settings | {"random_seed": -1})
+
+
+@pytest.mark.parametrize("content", [b"", b'{"random_seed": 1, "wid', b"[" * 100_000, b"[]", b"5", b"\xff\xfe"])
+def test_damaged_settings_are_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages" / SETTINGS).write_bytes(content)
+    with pytest.raises(ConfigError, match=r"^out: [^\n]* (is damaged; delete|was begun with another)[^\n]*$"):
+        begin(tmp_path, {"random_seed": 1, "widths": (3, 12)})
 
 
 def test_the_rate_rises_then_falls() -> None:

@@ -11,7 +11,8 @@ import torch
 from gainnet.core.errors import ConfigError
 from gainnet.models.checker import AttributeChecker
 from gainnet.models.scenes import draw_scenes, render, stream
-from gainnet.training.checker import PRESETS, CheckerStage, train_checker
+from gainnet.training import checker
+from gainnet.training.checker import PRESETS, gain_and_noise, train_checker
 
 
 class Stopped(Exception):
@@ -22,15 +23,16 @@ class Stopped(Exception):
 def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = PRESETS["tiny"]
     whole = AttributeChecker.from_pretrained(train_checker(tmp_path / "whole", 3, steps))
-    loss = CheckerStage.loss
+    steps_taken: list[int] = []
     with monkeypatch.context() as patch:
 
-        def stops(stage: CheckerStage, step: int) -> torch.Tensor:
-            if step == steps.checkpoint_every + 1:
+        def stops(pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+            if len(steps_taken) == steps.checkpoint_every + 1:
                 raise Stopped
-            return loss(stage, step)
+            steps_taken.append(1)
+            return gain_and_noise(pictures, generator)
 
-        patch.setattr(CheckerStage, "loss", stops)
+        patch.setattr(checker, "gain_and_noise", stops)
         with pytest.raises(Stopped):
             train_checker(tmp_path / "halves", 3, steps)
     assert not (tmp_path / "halves" / "checker").exists()

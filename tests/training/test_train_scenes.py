@@ -13,9 +13,10 @@ from safetensors.torch import load_file
 
 import gainnet
 from gainnet.core.errors import ConfigError
+from gainnet.core.files import write_folder
 from gainnet.models.attributes import AttributeClassifier
 from gainnet.models.scenes import has_pair
-from gainnet.training.export import weight_hashes, write_folder
+from gainnet.training.export import weight_hashes
 from gainnet.training.scenes import PRESETS, train_scenes, training_scenes
 from gainnet.training.scenes_evaluation import load_pipeline
 

@@ -19,9 +19,9 @@ from gainnet.studies.medical_summaries.material import SHIPPED
 from gainnet.training.summaries import (
     PRESETS,
     WORST_LABELS,
-    Answering,
     Size,
     SummariesTraining,
+    answering_stage,
     tokenizer_of,
     train_summaries,
     written_library,
@@ -56,7 +56,7 @@ def test_short_documents_come_first() -> None:
         lambda _, __, given: seen.append((given["input_ids"] != tokenizer.pad_token_id).sum(1).tolist()),
         with_kwargs=True,
     )
-    stage = Answering("edge", model, (rows,), Size(16, 1, 100, 24), (1e-3, 1e-3), Random.of(0))
+    stage = answering_stage("edge", model, (rows,), Size(16, 1, 100, 24), (1e-3, 1e-3), Random.of(0))
     for step in (0, 24, 99):
         stage.loss(step)
     lengths = sorted((rows[0] != tokenizer.pad_token_id).sum(1).tolist())
@@ -78,5 +78,5 @@ def test_a_training_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     for name, before in values.items():
         again = load_language_model(str(tmp_path / name))[0].state_dict()
         assert all(torch.equal(x, again[key]) for key, x in before.items())
-    with pytest.raises(ConfigError, match="holds a training with other settings"):
+    with pytest.raises(ConfigError, match="was begun with another random_seed"):
         train_summaries(tmp_path, 1, PRESETS["tiny"])

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, final
 
-import torch
 from torch import Tensor
 
 from gainnet.agents.named_tensors import below, named
@@ -82,13 +80,13 @@ class PolicyRun:
 
     def state(self) -> tuple[Numbers, Mapping[str, Tensor]]:
         """As `Resumable.state`."""
-        tensors = named("agent", self.agent.tensors()) | named("average", self.average)
+        tensors = named("learner", self.agent.tensors()) | named("average", self.average)
         return {"iteration": self.step, "curve": self.curve}, tensors
 
     def restore(self, numbers: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """As `Resumable.restore`."""
         self.step, self.curve = numbers["iteration"], numbers["curve"]
-        self.agent.load(below("agent", tensors))
+        self.agent.load(below("learner", tensors))
         self.average = below("average", tensors)
 
     def _average(self) -> None:
@@ -134,11 +132,3 @@ def half_cosine(share: float, least: float) -> float:
     [1.0, 0.55, 0.1]
     """
     return least + (1 - least) * 0.5 * (1 + math.cos(math.pi * share))
-
-
-@contextmanager
-def seeded(random_seed: int) -> Iterator[torch.Generator]:
-    """A generator of that random seed; meanwhile torch's global stream, which TorchRL draws from, begins there, too."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(random_seed)
-        yield torch.Generator().manual_seed(random_seed)

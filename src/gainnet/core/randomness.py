@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import final
 from zlib import crc32
@@ -97,3 +98,18 @@ class Random:
 
     def _stack(self, draws: list[np.ndarray], shape: Sequence[int]) -> Tensor:
         return torch.from_numpy(np.stack(draws)).reshape((*self.batch, *shape))
+
+
+@contextmanager
+def seeded(random_seed: int) -> Iterator[torch.Generator]:
+    """A generator of that random seed; torch's global stream begins there, too, and is put back in the end.
+
+    For code of others that draws from the global stream, as the constructors of torch's modules do.
+
+    >>> with seeded(7) as source:
+    ...     bool((torch.rand(2, generator=source) == torch.rand(2)).all())
+    True
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(random_seed)
+        yield torch.Generator().manual_seed(random_seed)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from gainnet.agents.discrete_sac import DiscreteSac, SacSettings
-from gainnet.agents.policy_run import PolicyRun, half_cosine, seeded, train_policy
+from gainnet.agents.policy_run import PolicyRun, half_cosine, train_policy
 from gainnet.agents.replay import Remembering, Replay
 from gainnet.core.errors import unknown_name
-from gainnet.core.randomness import Random
+from gainnet.core.randomness import Random, seeded
 from gainnet.core.ranges import Interval, check_ranges
 from gainnet.core.run.loop import Progress
 from gainnet.orchestration.association import Greedy, Policy, SequentialGreedy

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import final
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.scenes import draw_scenes, render, stream
+from gainnet.training.loop import Stage
 from gainnet.training.muon import muon_and_adamw
 
 LATENT_NOISE = 0.25
@@ -61,55 +60,38 @@ def _noise(latents: Tensor, generator: torch.Generator) -> Tensor:
     return (strength * torch.randn(latents.shape, generator=generator)).to(latents.device)
 
 
-@final
-class AutoencoderStage:
+def autoencoder_stage(
+    model: SceneAutoencoder, random_seed: int, num_steps: int, batch_size: int, torch_device: torch.device
+) -> Stage:
     """Encoder and decoder together, on fresh pictures at every step."""
+    nn.Module.to(model, torch_device)
 
-    name = "autoencoder"
-    ema_decay = 0.998
-    peak_rates = (2.5e-3, 1e-3)
-
-    def __init__(
-        self, model: SceneAutoencoder, random_seed: int, num_steps: int, batch_size: int, torch_device: torch.device
-    ) -> None:
-        self.model: nn.Module = nn.Module.to(model, torch_device)
-        self.encoder, self.decoder = model.encoder, model.decoder
-        self.random_seed, self.num_steps, self.batch_size = random_seed, num_steps, batch_size
-        self.torch_device = torch_device
-        ends = (model.encoder[1], model.encoder[-1], model.decoder[0], model.decoder[-2])
-        self.optimizers = muon_and_adamw(model, ends)
-
-    def loss(self, step: int) -> Tensor:
-        pictures = _pictures(self.random_seed, self.name, step, self.batch_size, self.torch_device)
-        generator = torch_stream(self.random_seed, f"{self.name} noise", step)
-        with torch.autocast(self.torch_device.type, torch.bfloat16):
-            latents = self.encoder(pictures).float()
-            reconstructions = self.decoder(latents + _noise(latents, generator)).float()
+    def loss(step: int) -> Tensor:
+        pictures = _pictures(random_seed, "autoencoder", step, batch_size, torch_device)
+        generator = torch_stream(random_seed, "autoencoder noise", step)
+        with torch.autocast(torch_device.type, torch.bfloat16):
+            latents = model.encoder(pictures).float()
+            reconstructions = model.decoder(latents + _noise(latents, generator)).float()
         return reconstruction_loss(reconstructions, pictures) + 0.02 * unit_variance_penalty(latents)
 
+    optimizers = muon_and_adamw(model, (model.encoder[1], model.encoder[-1], model.decoder[0], model.decoder[-2]))
+    return Stage("autoencoder", num_steps, model, optimizers, (2.5e-3, 1e-3), 0.998, loss)
 
-@final
-class DecoderStage:
+
+def decoder_stage(
+    model: SceneAutoencoder, random_seed: int, num_steps: int, batch_size: int, torch_device: torch.device
+) -> Stage:
     """The decoder alone behind a frozen encoder, on fresh pictures at every step."""
+    encoder, decoder = model.encoder.to(torch_device).requires_grad_(False), model.decoder.to(torch_device)
 
-    name = "decoder"
-    ema_decay = 0.998
-    peak_rates = (1e-3, 4e-4)
-
-    def __init__(
-        self, model: SceneAutoencoder, random_seed: int, num_steps: int, batch_size: int, torch_device: torch.device
-    ) -> None:
-        self.encoder = model.encoder.to(torch_device).requires_grad_(False)
-        self.model: nn.Module = model.decoder.to(torch_device)
-        self.random_seed, self.num_steps, self.batch_size = random_seed, num_steps, batch_size
-        self.torch_device = torch_device
-        self.optimizers = muon_and_adamw(model.decoder, (model.decoder[0], model.decoder[-2]))
-
-    def loss(self, step: int) -> Tensor:
-        pictures = _pictures(self.random_seed, self.name, step, self.batch_size, self.torch_device)
-        generator = torch_stream(self.random_seed, f"{self.name} noise", step)
-        with torch.autocast(self.torch_device.type, torch.bfloat16):
+    def loss(step: int) -> Tensor:
+        pictures = _pictures(random_seed, "decoder", step, batch_size, torch_device)
+        generator = torch_stream(random_seed, "decoder noise", step)
+        with torch.autocast(torch_device.type, torch.bfloat16):
             with torch.no_grad():
-                latents = self.encoder(pictures).float()
-            reconstructions = self.model(latents + _noise(latents, generator)).float()
+                latents = encoder(pictures).float()
+            reconstructions = decoder(latents + _noise(latents, generator)).float()
         return reconstruction_loss(reconstructions, pictures)
+
+    optimizers = muon_and_adamw(decoder, (decoder[0], decoder[-2]))
+    return Stage("decoder", num_steps, decoder, optimizers, (1e-3, 4e-4), 0.998, loss)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from gainnet.core.randomness import seeded
 from gainnet.models.scenes import Scenes, build_tokenizer, stream, write_captions
 from gainnet.training.autoencoder import torch_stream
+from gainnet.training.loop import Stage
 from gainnet.training.text_encoder import tokens_of
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 SHARE_OF_DROPPED_CAPTIONS = 0.1
 NAME, CAPTIONS = "denoiser", "denoiser captions"
+PEAK_RATES = (8e-4, 8e-5)
+"""Of the U-Net, and of the text encoder, which is pre-trained."""
 
 
 def build_scheduler() -> DDIMScheduler:
@@ -42,8 +46,7 @@ def build_denoiser(random_seed: int, channels: tuple[int, ...], hidden_size: int
     from diffusers import UNet2DConditionModel
 
     levels = len(channels)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(random_seed)
+    with seeded(random_seed):
         denoiser: Any = UNet2DConditionModel(
             sample_size=16,
             in_channels=4,
@@ -90,8 +93,16 @@ def captions_seen(scenes: Scenes, random_seed: int, num_steps: int, batch_size: 
     return seen
 
 
-@final
-class DenoiserStage:
+def denoiser_stage(
+    denoiser: nn.Module,
+    text_encoder: CLIPTextModel,
+    latents: Tensor,
+    scenes: Scenes,
+    random_seed: int,
+    num_steps: int,
+    batch_size: int,
+    torch_device: torch.device,
+) -> Stage:
     r"""U-Net and text encoder (at a tenth of the rate) on noisy latents.
 
     $x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\epsilon$ and
@@ -109,64 +120,41 @@ class DenoiserStage:
         batch_size: latents per step.
         torch_device: where to train.
     """
+    parts = {"denoiser": plain_attention(denoiser), "text_encoder": cast(nn.Module, text_encoder)}
+    model, tokenizer = nn.ModuleDict(parts).to(torch_device), build_tokenizer()
+    alphas: Tensor = cast(Any, build_scheduler()).alphas_cumprod
 
-    name = NAME
-    ema_decay = 0.9995
-    peak_rates = (8e-4, 8e-5)
-
-    def __init__(
-        self,
-        denoiser: nn.Module,
-        text_encoder: CLIPTextModel,
-        latents: Tensor,
-        scenes: Scenes,
-        random_seed: int,
-        num_steps: int,
-        batch_size: int,
-        torch_device: torch.device,
-    ) -> None:
-        parts: dict[str, nn.Module] = {"denoiser": plain_attention(denoiser), "text_encoder": text_encoder}
-        self.model: nn.Module = nn.ModuleDict(parts).to(torch_device)
-        self.denoiser, self.text_encoder = denoiser, text_encoder
-        self.latents, self.scenes = latents, scenes
-        self.random_seed, self.num_steps, self.batch_size = random_seed, num_steps, batch_size
-        self.torch_device = torch_device
-        self.tokenizer = build_tokenizer()
-        self.alphas: Tensor = cast(Any, build_scheduler()).alphas_cumprod
-        settings: dict[str, Any] = {"weight_decay": 0.01, "betas": (0.9, 0.99), "fused": True}
-        self.optimizers = tuple(
-            AdamW(part.parameters(), lr=rate, **settings)
-            for part, rate in zip(parts.values(), self.peak_rates, strict=True)
-        )
-
-    def _hidden(self, chosen: Scenes, step: int) -> Tensor:
-        rng = stream(self.random_seed, CAPTIONS, step)
+    def hidden_of(chosen: Scenes, step: int) -> Tensor:
+        rng = stream(random_seed, CAPTIONS, step)
         captions = write_captions(chosen, rng)
+        # Denoising without a caption is learned along, as classifier-free guidance needs it (Ho & Salimans 2022).
         dropped = rng.random(len(captions)) < SHARE_OF_DROPPED_CAPTIONS
         captions = ["" if drop else caption for caption, drop in zip(captions, dropped, strict=True)]
-        tokens = tokens_of(self.tokenizer, captions).to(self.torch_device)
-        return cast(Tensor, self.text_encoder(tokens).last_hidden_state)
+        return cast(Tensor, text_encoder(tokens_of(tokenizer, captions).to(torch_device)).last_hidden_state)
 
-    def loss(self, step: int) -> Tensor:
-        generator = torch_stream(self.random_seed, self.name, step)
-        chosen = draw_items(len(self.latents), self.batch_size, generator)
-        noise = torch.randn(self.batch_size, *self.latents.shape[1:], generator=generator)
+    def loss(step: int) -> Tensor:
+        generator = torch_stream(random_seed, NAME, step)
+        chosen = draw_items(len(latents), batch_size, generator)
+        noise = torch.randn(batch_size, *latents.shape[1:], generator=generator)
         # one timestep in each of batch_size equal intervals: less variance than independent ones
-        offsets = torch.rand(self.batch_size, generator=generator)
-        share = (torch.arange(self.batch_size) + offsets) / self.batch_size
-        timesteps = (share * len(self.alphas)).long().clamp(max=len(self.alphas) - 1)
-        alpha = self.alphas[timesteps].view(-1, 1, 1, 1)
-        clean = self.latents[chosen].float()
+        offsets = torch.rand(batch_size, generator=generator)
+        share = (torch.arange(batch_size) + offsets) / batch_size
+        timesteps = (share * len(alphas)).long().clamp(max=len(alphas) - 1)
+        alpha = alphas[timesteps].view(-1, 1, 1, 1)
+        clean = latents[chosen].float()
         noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
         velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
-        weight = alpha_weight(alpha)
-        with torch.autocast(self.torch_device.type, torch.bfloat16):
-            hidden = self._hidden(self.scenes[chosen.numpy()], step)
-            predicted = self.denoiser(
-                noisy.to(self.torch_device), timesteps.to(self.torch_device), hidden, return_dict=False
-            )[0]
-        error: Tensor = predicted.float() - velocity.to(self.torch_device)
-        return (weight.to(self.torch_device) * error.square()).mean()
+        with torch.autocast(torch_device.type, torch.bfloat16):
+            hidden = hidden_of(scenes[chosen.numpy()], step)
+            predicted = denoiser(noisy.to(torch_device), timesteps.to(torch_device), hidden, return_dict=False)[0]
+        error: Tensor = predicted.float() - velocity.to(torch_device)
+        return (alpha_weight(alpha).to(torch_device) * error.square()).mean()
+
+    optimizers = tuple(
+        AdamW(part.parameters(), lr=rate, weight_decay=0.01, betas=(0.9, 0.99), fused=True)
+        for part, rate in zip(parts.values(), PEAK_RATES, strict=True)
+    )
+    return Stage(NAME, num_steps, model, optimizers, PEAK_RATES, 0.9995, loss)
 
 
 def alpha_weight(alpha: Tensor) -> Tensor:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from safetensors.torch import save_file
 from torch import nn
 
+from gainnet.core.files import write_folder, write_json
 from gainnet.models.attributes import CONFIG, WEIGHTS, AttributeClassifier
 from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.checker import AttributeChecker
@@ -28,27 +27,6 @@ M = TypeVar("M", bound=nn.Module)
 GENERATION = {"num_inference_steps": 10, "guidance_scale": 3.0, "height": 128, "width": 128}
 
 
-def write_folder(folder: Path, fill: Callable[[Path], None]) -> Path:
-    """A folder that `fill` wrote beside its place before it took the place of the old one.
-
-    Args:
-        folder: its place.
-        fill: writes into the empty folder it is given.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
-    fill(beside)
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    beside.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-    return folder
-
-
 def weight_hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every weight file of a folder, by its path inside it."""
     files = sorted(folder.rglob("*.safetensors"))
@@ -58,20 +36,6 @@ def weight_hashes(folder: Path) -> dict[str, str]:
 def _halved(model: M) -> M:
     # torch's own method: those of diffusers' models warn of what only matters when half precision computes
     return nn.Module.half(copy.deepcopy(model).cpu())
-
-
-def write_json(values: Mapping[str, Any], path: Path) -> None:
-    """Writes a JSON file whole: a kill leaves the old one or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(values, indent=2) + "\n")
-    beside.replace(path)
-
-
-def record_metrics(folder: Path, metrics: Mapping[str, float]) -> None:
-    """Adds measured numbers to a model folder's `gainnet.json`, under `metrics`."""
-    path = folder / "gainnet.json"
-    rounded = {name: round(value, 4) for name, value in metrics.items()}
-    write_json(json.loads(path.read_text()) | {"metrics": rounded}, path)
 
 
 def write_pipeline(
@@ -108,8 +72,8 @@ def write_pipeline(
         pipeline.save_pretrained(beside)
         _name_home(beside / "model_index.json")
         config = {"kind": "scenes", "generation": GENERATION, "sha256": weight_hashes(beside)}
-        write_json(config, beside / "gainnet.json")
-        write_json(trained, beside / "trained.json")
+        write_json(beside / "gainnet.json", config)
+        write_json(beside / "trained.json", trained)
 
     return write_folder(folder, fill)
 
@@ -117,8 +81,7 @@ def write_pipeline(
 def _name_home(index: Path) -> None:
     """Name the package instead of the module, because diffusers only looks where `import gainnet` has been."""
     named = json.loads(index.read_text())
-    named["vae"] = ["gainnet.models", SceneAutoencoder.__name__]
-    index.write_text(json.dumps(named, indent=2) + "\n")
+    write_json(index, named | {"vae": ["gainnet.models", SceneAutoencoder.__name__]})
 
 
 def write_classifier(network: AttributeClassifier | AttributeChecker, folder: Path, how: Mapping[str, Any]) -> Path:
@@ -141,6 +104,6 @@ def write_classifier(network: AttributeClassifier | AttributeChecker, folder: Pa
             **how,
             "sha256": weight_hashes(beside),
         }
-        write_json(config, beside / CONFIG)
+        write_json(beside / CONFIG, config)
 
     return write_folder(folder, fill)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
 import torch
-from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch import Tensor
+from torch.optim import AdamW
 
-from gainnet.core.errors import ConfigError
-from gainnet.core.files import check_writable, write_whole
+from gainnet.core.files import write_json
 from gainnet.core.randomness import Random
+from gainnet.core.run.checkpoint import fingerprint
 from gainnet.models.language import loss_of, mean_loss, pack, save_language_model, small_decoder, word_tokenizer
 from gainnet.models.language_text import DOMAINS, PUBLIC, write_texts
-from gainnet.training.loop import Progress, claim, cpu_seconds, silent, train
+from gainnet.training.loop import Progress, Stage, open_training, silent
 
 ROW_LENGTH = 72
 NUM_TEXTS, NUM_TEST_TEXTS = 6_000, 200
@@ -52,40 +50,18 @@ class LanguageTraining:
 PRESETS = {"default": LanguageTraining(), "tiny": LanguageTraining(16, 2, 2, 60, 8, 1e-2, 20)}
 
 
-@final
-class PublicText:
-    """The stage of `training.loop` that learns public text."""
+def language_stage(sizes: LanguageTraining, rows: Tensor, random_seed: int) -> Stage:
+    """A fresh decoder that learns rows [num_rows, length] of tokens, in mini-batches that depend on the step alone."""
+    model = small_decoder(sizes.hidden_size, sizes.num_layers, sizes.num_heads, random_seed=random_seed)
+    random = Random.of(random_seed)
 
-    name = "language"
-    ema_decay = 0.99
+    def loss(step: int) -> Tensor:
+        drawn = random.generators("batch", step)[0].integers(len(rows), size=sizes.batch_size)
+        batch = rows[torch.from_numpy(drawn)]
+        return loss_of(model, model(input_ids=batch).logits, batch)
 
-    def __init__(self, sizes: LanguageTraining, rows: Tensor, random_seed: int) -> None:
-        self._model = small_decoder(sizes.hidden_size, sizes.num_layers, sizes.num_heads, random_seed=random_seed)
-        self._optimizer = AdamW(self._model.parameters(), sizes.rate, weight_decay=0.01)
-        self._sizes, self._rows, self._random = sizes, rows, Random.of(random_seed)
-
-    @property
-    def num_steps(self) -> int:
-        return self._sizes.num_steps
-
-    @property
-    def model(self) -> nn.Module:
-        module: nn.Module = self._model
-        return module
-
-    @property
-    def optimizers(self) -> Sequence[Optimizer]:
-        return (self._optimizer,)
-
-    @property
-    def peak_rates(self) -> Sequence[float]:
-        return (self._sizes.rate,)
-
-    def loss(self, step: int) -> Tensor:
-        """Mean cross-entropy of a mini-batch that depends on the step alone."""
-        generator = self._random.generators("batch", step)[0]
-        rows = self._rows[torch.from_numpy(generator.integers(len(self._rows), size=self._sizes.batch_size))]
-        return loss_of(self._model, self._model(input_ids=rows).logits, rows)
+    optimizers = (AdamW(model.parameters(), sizes.rate, weight_decay=0.01),)
+    return Stage("language", sizes.num_steps, model, optimizers, (sizes.rate,), 0.99, loss)
 
 
 def train_language(
@@ -99,7 +75,7 @@ def train_language(
         out: folder of the model; its checkpoint lies in `training` in it.
         random_seed: of text, weights and mini-batches.
         sizes: of model and training.
-        progress: told after every 10 steps.
+        progress: called after every 10 steps.
 
     Returns:
         What is written to trained.json: sizes, seconds of processor time, test losses in nats per token.
@@ -107,27 +83,23 @@ def train_language(
     Raises:
         ConfigError: the folder cannot be written, or was begun with other settings.
     """
-    if random_seed < 0:
-        raise ConfigError(f"random_seed: {random_seed} is negative; give 0 or more")
-    check_writable(out)
-    refusal = f"out: {out} holds a training with other settings; give another folder"
-    claim(out / "training" / "settings.json", {"random_seed": random_seed, **sizes.__dict__}, refusal)
-    tokenizer = word_tokenizer()
-    num_texts = min(NUM_TEXTS, 3 * sizes.num_steps * sizes.batch_size)
-    rows = pack(write_texts(PUBLIC, num_texts, random_seed), tokenizer, ROW_LENGTH)
-    stage = PublicText(sizes, rows, random_seed)
-    averaged = train(stage, out / "training", sizes.checkpoint_every, progress)
-    stage.model.load_state_dict(averaged)
-    trained = {
-        "random_seed": random_seed,
-        "sizes": dict(sizes.__dict__),
-        "cpu_s": round(cpu_seconds(out / "training"), 1),
-        "num_parameters": sum(p.numel() for p in stage.model.parameters()),
-        "test_loss": losses_on_unseen(stage.model, tokenizer),
-    }
-    save_language_model(stage.model.half(), tokenizer, out)
-    write_whole(out / "trained.json", (json.dumps(trained, indent=2) + "\n").encode())
-    return trained
+    settings = {"random_seed": random_seed, **asdict(sizes)}
+    with open_training(out, out / "training", settings, sizes.checkpoint_every, progress) as training:
+        tokenizer = word_tokenizer()
+        num_texts = min(NUM_TEXTS, 3 * sizes.num_steps * sizes.batch_size)
+        rows = pack(write_texts(PUBLIC, num_texts, random_seed), tokenizer, ROW_LENGTH)
+        stage = language_stage(sizes, rows, random_seed)
+        training.train(stage, fingerprint({"rows": rows}))
+        trained = {
+            "random_seed": random_seed,
+            "sizes": asdict(sizes),
+            "cpu_s": round(training.cpu_s[stage.name], 1),
+            "num_parameters": sum(p.numel() for p in stage.model.parameters()),
+            "test_loss": losses_on_unseen(stage.model, tokenizer),
+        }
+        save_language_model(stage.model.half(), tokenizer, out)
+        write_json(out / "trained.json", trained)
+        return trained
 
 
 def losses_on_unseen(model: Any, tokenizer: Any) -> dict[str, float]:

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, final
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gainnet.agents.checkpoint import OPTIMIZER, load_optimizer, optimizer_tensors
+from gainnet.agents.named_tensors import OPTIMIZER, below, load_optimizer, named, optimizer_tensors
 from gainnet.core.errors import ConfigError, TrainingError
-from gainnet.core.files import write_whole
+from gainnet.core.files import check_outside_package, check_writable, hold, write_json
+from gainnet.core.run.checkpoint import Checkpoint, Numbers
+from gainnet.core.run.loop import run_to_end
 
 Progress = Callable[[str, int, int, float], None]
-"""Told (stage, steps taken, steps in all, mean loss)."""
+"""Receives (stage, steps taken, steps in all, mean loss)."""
 
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT, SETTINGS = "checkpoint.safetensors", "settings.json"
+STEPS_PER_PROGRESS = 10
 SPIKE = 3.0
 """How far a loss may be above its running mean, in running means of its absolute value."""
 NUM_STEPS_BEFORE_SPIKES = 100
@@ -31,26 +33,115 @@ MOST_SKIPPED = 100
 """Steps in a row without a usable loss after which a training is given up."""
 
 
-class Stage(Protocol):
-    """What is trained: a network, its optimizers and the loss of a step, a function of its number and the weights."""
+@final
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A network with its optimizers and its loss.
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def num_steps(self) -> int: ...
-    @property
-    def ema_decay(self) -> float: ...
-    @property
-    def model(self) -> nn.Module: ...
-    @property
-    def optimizers(self) -> Sequence[Optimizer]: ...
-    @property
-    def peak_rates(self) -> Sequence[float]: ...
-    def loss(self, step: int) -> Tensor: ...
+    Args:
+        name: of the stage and of its folder.
+        num_steps: steps in all.
+        model: what is trained.
+        optimizers: of its parameters.
+        peak_rates: highest learning rate of each optimizer; `cosine` gives the rest.
+        ema_decay: share of the averaged weights that stays in a step, in the long run.
+        loss: [], of a step; a function of the step's number and the weights alone, so that a step can be repeated.
+    """
+
+    name: str
+    num_steps: int
+    model: nn.Module
+    optimizers: Sequence[Optimizer]
+    peak_rates: Sequence[float]
+    ema_decay: float
+    loss: Callable[[int], Tensor]
 
 
 def silent(stage: str, step: int, num_steps: int, loss: float) -> None:
     """Progress that is not shown."""
+
+
+@final
+@dataclass(frozen=True)
+class Training:
+    """The stages of a training and the folder that keeps their checkpoints.
+
+    Args:
+        folder: of `NAME/checkpoint.safetensors` for every stage.
+        settings: all that the training depends on, as JSON.
+        checkpoint_every: steps between two checkpoints.
+        progress: called every 10 steps of a stage and after the last one.
+        cpu_s: processor time of every stage that has ended, over all its interruptions.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+    checkpoint_every: int
+    progress: Progress = silent
+    cpu_s: dict[str, float] = field(default_factory=dict)
+
+    def train(self, stage: Stage, read_sha256: str = "") -> None:
+        """Makes all steps of a stage, then puts the averaged weights into its model.
+
+        Args:
+            stage: goes on from its checkpoint where there is one.
+            read_sha256: digest of stored tensors that the loss reads; with others a checkpoint is refused.
+
+        Raises:
+            ConfigError: the checkpoint is damaged, or of other settings.
+            TrainingError: `MOST_SKIPPED` losses in a row are not finite or far above their running mean.
+        """
+        settings = {**self.settings, "stage": stage.name, "num_steps": stage.num_steps, "read_sha256": read_sha256}
+        descent = _Descent(stage)
+
+        def tell(step: int, num_steps: int, losses: dict[str, float]) -> None:
+            if step % STEPS_PER_PROGRESS == 0 or step == num_steps:
+                self.progress(stage.name, step, num_steps, losses["loss"])
+
+        stage.model.train()
+        checkpoint = Checkpoint(self.folder / stage.name / CHECKPOINT, settings)
+        run_to_end(descent, checkpoint, self.checkpoint_every, tell)
+        stage.model.load_state_dict(descent.ema)
+        self.cpu_s[stage.name] = descent.cpu_s
+
+
+@contextmanager
+def open_training(
+    out: Path, folder: Path, settings: Mapping[str, Any], checkpoint_every: int, progress: Progress
+) -> Iterator[Training]:
+    """The training in a folder, which no other process may write meanwhile.
+
+    Args:
+        out: where the results will be; outside of the package.
+        folder: of settings and checkpoints, in it.
+        settings: all that the training depends on, `random_seed` among it; tuples become lists.
+        checkpoint_every: steps between two checkpoints.
+        progress: of its stages.
+
+    Raises:
+        ConfigError: `out` cannot be written, or was begun with other settings; or the random seed is negative.
+    """
+    if settings["random_seed"] < 0:
+        raise ConfigError(f"random_seed: {settings['random_seed']} is negative; give 0 or more")
+    check_writable(out)
+    check_outside_package(out)
+    kept: Mapping[str, Any] = json.loads(json.dumps(settings))
+    path = folder / SETTINGS
+    with hold(out):
+        if path.exists():
+            _check_same(path, out, kept)
+        else:
+            write_json(path, kept)
+        yield Training(folder, kept, checkpoint_every, progress)
+
+
+def _check_same(path: Path, out: Path, settings: Mapping[str, Any]) -> None:
+    try:
+        begun = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
+        raise ConfigError(f"out: {path} is damaged; delete {path.parent} and run again") from None
+    if other := sorted(name for name in {*begun, *settings} if begun.get(name) != settings.get(name)):
+        raise ConfigError(f"out: {out} was begun with another {', '.join(other)}; give an empty folder")
 
 
 def cosine(step: int, num_steps: int, num_warmup: int) -> float:
@@ -65,70 +156,35 @@ def cosine(step: int, num_steps: int, num_warmup: int) -> float:
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
 
-def save_whole(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Writes a safetensors file beside its place and moves it there: a kill leaves the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, beside, metadata)
-    beside.replace(path)
-
-
-def claim(path: Path, settings: Mapping[str, Any], refusal: str) -> None:
-    """Writes all that a training depends on, or checks that its folder was begun with the same.
-
-    Args:
-        path: of the JSON file.
-        settings: what JSON can hold; tuples are lists in it.
-        refusal: the error's line.
-
-    Raises:
-        ConfigError: the file holds other settings.
-    """
-    wanted = json.dumps(settings, indent=2) + "\n"
-    if not path.exists():
-        write_whole(path, wanted.encode())
-    elif json.loads(path.read_text(encoding="utf-8")) != json.loads(wanted):
-        raise ConfigError(refusal)
-
-
-class _State:
-    """All that a stage's next step depends on."""
+class _Descent:
+    """A stage between two steps, see `gainnet.core.run.loop.Resumable`."""
 
     def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-        self.step = 0
-        self.cpu_s = 0.0
-        self.num_skipped = 0
-        self.mean_loss = torch.zeros(())
-        self.mean_size = torch.zeros(())
+        self.stage, self.num_steps = stage, stage.num_steps
+        self.step, self.num_skipped = 0, 0
+        self.cpu_s, self._clock = 0.0, time.process_time()
+        self.mean_loss, self.mean_size = torch.zeros(()), torch.zeros(())
         self.ema = {name: value.detach().clone() for name, value in stage.model.state_dict().items()}
 
-    def tensors(self) -> dict[str, Tensor]:
-        tensors = {f"model.{name}": value for name, value in self.stage.model.state_dict().items()}
-        tensors |= {f"ema.{name}": value for name, value in self.ema.items()}
+    def state(self) -> tuple[Numbers, Mapping[str, Tensor]]:
+        now = time.process_time()
+        self.cpu_s, self._clock = self.cpu_s + now - self._clock, now
+        tensors = named("model", self.stage.model.state_dict()) | named("ema", self.ema)
         for k, optimizer in enumerate(self.stage.optimizers):
             tensors |= optimizer_tensors(optimizer, f"{OPTIMIZER}.{k}")
-        return tensors | {"mean_loss": self.mean_loss, "mean_size": self.mean_size}
+        numbers = {"step": self.step, "num_skipped": self.num_skipped, "cpu_s": self.cpu_s}
+        return numbers, tensors | {"mean_loss": self.mean_loss, "mean_size": self.mean_size}
 
-    def save(self, path: Path) -> None:
-        counts = {"step": self.step, "num_skipped": self.num_skipped, "cpu_s": self.cpu_s}
-        save_whole(self.tensors(), path, {name: str(count) for name, count in counts.items()})
-
-    def load(self, path: Path) -> None:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-        self.step, self.cpu_s = int(metadata["step"]), float(metadata["cpu_s"])
-        self.num_skipped = int(metadata.get("num_skipped", 0))
-        self.mean_loss = tensors["mean_loss"]
-        # Checkpoints of earlier versions lack it; their losses were all positive.
-        self.mean_size = tensors.get("mean_size", self.mean_loss)
-        self.stage.model.load_state_dict({name: tensors[f"model.{name}"] for name in self.ema})
-        self.ema = {name: tensors[f"ema.{name}"].to(value.device) for name, value in self.ema.items()}
+    def restore(self, numbers: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        self.step, self.num_skipped, self.cpu_s = (numbers[name] for name in ("step", "num_skipped", "cpu_s"))
+        self.mean_loss, self.mean_size = tensors["mean_loss"], tensors["mean_size"]
+        self.stage.model.load_state_dict(below("model", tensors))
+        ema = below("ema", tensors)
+        self.ema = {name: ema[name].to(value.device) for name, value in self.ema.items()}
         for k, optimizer in enumerate(self.stage.optimizers):
             load_optimizer(optimizer, tensors, f"{OPTIMIZER}.{k}")
 
-    def advance(self) -> None:
+    def advance(self) -> dict[str, float]:
         """One step; a loss that is not finite or far above its running mean is skipped.
 
         Raises:
@@ -138,6 +194,7 @@ class _State:
         value = loss.detach().float().cpu()
         if self._is_usual(value):
             self._descend(loss)
+            # A short memory at first, so that the fall of the first steps does not hide spikes after it.
             decay = min(0.9, self.step / (self.step + 1)) if self.step < 10 else 0.98
             self.mean_loss = self.mean_loss * decay + value * (1 - decay)
             self.mean_size = self.mean_size * decay + value.abs() * (1 - decay)
@@ -147,10 +204,12 @@ class _State:
         for optimizer in self.stage.optimizers:
             optimizer.zero_grad(set_to_none=True)
         self.step += 1
+        # The average leaves the random start behind as 1 / n, and settles at the decay of the stage later.
         self._average(min(self.stage.ema_decay, self.step / (self.step + 10)))
+        return {"loss": float(self.mean_loss)}
 
     def _is_usual(self, value: Tensor) -> bool:
-        """Losses may have any sign, as log-likelihoods of densities do, so the mean alone is no measure of size."""
+        # Losses may have any sign, as log-likelihoods of densities do, so the mean alone is no measure of size.
         early = self.step < NUM_STEPS_BEFORE_SPIKES
         return bool(torch.isfinite(value)) and (early or bool(value < self.mean_loss + SPIKE * self.mean_size))
 
@@ -158,8 +217,8 @@ class _State:
         self.num_skipped += 1
         if self.num_skipped == MOST_SKIPPED:
             raise TrainingError(
-                f"training: {self.stage.name} met {MOST_SKIPPED} losses in a row up to step {self.step} that are no "
-                f"numbers or far above their mean {float(self.mean_loss):.3g}, the last {float(value):.3g}; "
+                f"training: {self.stage.name} met {MOST_SKIPPED} losses in a row up to step {self.step} that are not "
+                f"finite or far above their mean {float(self.mean_loss):.3g}, the last {float(value):.3g}; "
                 "begin again with another random seed"
             )
 
@@ -180,46 +239,3 @@ class _State:
                 self.ema[name].lerp_(value, 1 - decay)
             else:
                 self.ema[name].copy_(value)
-
-
-def train(stage: Stage, folder: Path, checkpoint_every: int, progress: Progress = silent) -> dict[str, Tensor]:
-    """The averaged weights of a stage after all its steps; goes on from the folder's checkpoint where there is one.
-
-    Args:
-        stage: what to train.
-        folder: where `checkpoint.safetensors` lives.
-        checkpoint_every: steps between checkpoints.
-        progress: told after every 10 steps.
-
-    Raises:
-        TrainingError: `MOST_SKIPPED` losses in a row are no numbers or far above their running mean.
-    """
-    state = _State(stage)
-    path = folder / CHECKPOINT
-    if path.exists():
-        state.load(path)
-    stage.model.train()
-    clock = time.process_time()
-    while state.step < stage.num_steps:
-        state.advance()
-        last = state.step == stage.num_steps
-        if state.step % 10 == 0 or last:
-            progress(stage.name, state.step, stage.num_steps, float(state.mean_loss))
-        if state.step % checkpoint_every == 0 or last:
-            now = time.process_time()
-            state.cpu_s, clock = state.cpu_s + now - clock, now
-            state.save(path)
-    return state.ema
-
-
-def cpu_seconds(folder: Path) -> float:
-    """Processor time that a stage's training has taken so far, over all its interruptions."""
-    with safe_open(folder / CHECKPOINT, "pt") as file:
-        return float(file.metadata()["cpu_s"])
-
-
-def averaged(folder: Path) -> dict[str, Tensor]:
-    """The averaged weights in a folder's checkpoint, whether or not its training has ended."""
-    with safe_open(folder / CHECKPOINT, "pt") as file:
-        names = [name for name in file.keys() if name.startswith("ema.")]  # noqa: SIM118  # not a dict
-        return {name.removeprefix("ema."): file.get_tensor(name) for name in names}

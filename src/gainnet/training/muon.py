@@ -77,7 +77,11 @@ def muon_and_adamw(model: nn.Module, adamw: Iterable[nn.Module]) -> tuple[Muon, 
         adamw: modules of it whose weights AdamW takes too.
     """
     excluded = {id(p) for module in adamw for p in module.parameters()}
-    weights = [p for p in model.parameters() if p.requires_grad]
-    matrices = [p for p in weights if p.ndim > 1 and id(p) not in excluded]
-    others = [p for p in weights if p.ndim <= 1 or id(p) in excluded]
-    return Muon(matrices), AdamW(others, lr=1e-3, weight_decay=0.0)
+    matrices = [p for p in without(model, ()) if p.ndim > 1 and id(p) not in excluded]
+    return Muon(matrices), AdamW(without(model, matrices), lr=1e-3, weight_decay=0.0)
+
+
+def without(model: nn.Module, excluded: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    """The parameters of a model that are trained, but for those excluded."""
+    others = {id(p) for p in excluded}
+    return [p for p in model.parameters() if p.requires_grad and id(p) not in others]

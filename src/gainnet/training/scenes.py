@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from gainnet.core.errors import ConfigError
-from gainnet.core.files import check_outside_package, check_writable
+from gainnet.core.randomness import seeded
+from gainnet.core.run.checkpoint import Checkpoint, fingerprint
 from gainnet.models.attributes import HIDDEN, WIDTHS, AttributeClassifier
 from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.scenes import COLOURS, SHAPES, Pair, Scenes, draw_scenes, has_pair, render, stream
-from gainnet.training.attributes import AttributeStage
-from gainnet.training.autoencoder import AutoencoderStage, DecoderStage
-from gainnet.training.denoiser import DenoiserStage, build_denoiser, captions_seen
+from gainnet.training.attributes import MAX_LATENT_NOISE, attribute_stage, blur_and_noise
+from gainnet.training.autoencoder import autoencoder_stage, decoder_stage
+from gainnet.training.denoiser import build_denoiser, captions_seen, denoiser_stage
 from gainnet.training.export import write_classifier, write_pipeline
-from gainnet.training.loop import CHECKPOINT, Progress, claim, cpu_seconds, save_whole, silent, train
-from gainnet.training.text_encoder import TextEncoderStage, build_text_encoder
+from gainnet.training.loop import Progress, Training, open_training, silent
+from gainnet.training.text_encoder import build_text_encoder, text_encoder_stage
 
 if TYPE_CHECKING:
     from torch import nn
@@ -109,76 +109,85 @@ PRESETS = {
 @final
 @dataclass(frozen=True)
 class Run:
-    """One training run: where it lives and all that its result depends on."""
+    """One training of the scenes model, stage after stage.
 
-    out: Path
+    Args:
+        training: its checkpoints.
+        random_seed: of data, weights and noise.
+        steps: how much training.
+        torch_device: where to train.
+    """
+
+    training: Training
     random_seed: int
     steps: TrainingSteps
-    held_out_pairs: Sequence[Pair]
-    progress: Progress
     torch_device: torch.device
 
-    @property
-    def stages(self) -> Path:
-        """Where the stages keep their checkpoints."""
-        return self.out / "stages"
+    def autoencoder(self) -> SceneAutoencoder:
+        """The trained autoencoder, frozen."""
+        steps, device = self.steps, self.torch_device
+        with seeded(self.random_seed):
+            model = SceneAutoencoder(block_out_channels=steps.autoencoder_channels)
+        for stage, num_steps in ((autoencoder_stage, steps.autoencoder), (decoder_stage, steps.decoder)):
+            self.training.train(stage(model, self.random_seed, num_steps, steps.autoencoder_batch_size, device))
+        frozen: SceneAutoencoder = model.eval().requires_grad_(False)
+        return frozen
 
-    def settings(self) -> dict[str, Any]:
-        """All that the result depends on."""
-        pairs = [list(pair) for pair in self.held_out_pairs]
-        return {"random_seed": self.random_seed, "held_out_pairs": pairs, "steps": asdict(self.steps)}
+    def text_encoder(self) -> CLIPTextModel:
+        """The pre-trained text encoder."""
+        steps = self.steps
+        encoder = build_text_encoder(self.random_seed, steps.hidden_size, steps.text_encoder_layers)
+        size = steps.text_encoder, steps.text_encoder_batch_size
+        self.training.train(text_encoder_stage(encoder, self.random_seed, *size, self.torch_device))
+        return encoder
 
-    def cpu_s(self) -> dict[str, float]:
-        """Stage -> processor time of its training."""
-        return {folder.parent.name: round(cpu_seconds(folder.parent)) for folder in self.stages.glob(f"*/{CHECKPOINT}")}
+    @torch.no_grad()
+    def latents(self, autoencoder: SceneAutoencoder) -> tuple[Tensor, str]:
+        """[num_latents, 4, 16, 16], latents in half precision of the training scenes, kept on disk; their digest."""
+        path = self.training.folder / "latents" / "latents.safetensors"
+        checkpoint = Checkpoint(path, {**self.training.settings, "stage": "latents"})
+        if (found := checkpoint.read()) is None:
+            scenes = training_scenes(self.random_seed, self.steps.num_latents)
+            chunks = []
+            for start in range(0, len(scenes), LATENTS_PER_CHUNK):
+                pictures = render(scenes[start : start + LATENTS_PER_CHUNK]).to(self.torch_device) * 2 - 1
+                with torch.autocast(self.torch_device.type, torch.bfloat16):
+                    chunks.append(autoencoder.encoder(pictures).half().cpu())
+                self.training.progress("latents", start + len(pictures), len(scenes), 0.0)
+            found = {}, {"latents": torch.cat(chunks)}
+            checkpoint.write(*found)
+        return found[1]["latents"], fingerprint(found[1])
 
+    def denoiser(
+        self, text_encoder: CLIPTextModel, autoencoder: SceneAutoencoder, held_out: Sequence[Pair]
+    ) -> nn.Module:
+        """The trained denoiser; the text encoder is tuned along with it."""
+        steps = self.steps
+        latents, digest = self.latents(autoencoder)
+        scenes, kept = kept_scenes(self.random_seed, steps.num_latents, held_out)
+        denoiser = build_denoiser(self.random_seed, steps.denoiser_channels, steps.hidden_size)
+        seen, size = latents[torch.from_numpy(kept)], (steps.denoiser, steps.denoiser_batch_size)
+        stage = denoiser_stage(denoiser, text_encoder, seen, scenes, self.random_seed, *size, self.torch_device)
+        self.training.train(stage, digest)
+        return denoiser
 
-def train_autoencoder(run: Run) -> SceneAutoencoder:
-    """The trained autoencoder, frozen."""
-    steps, device = run.steps, run.torch_device
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.random_seed)
-        model = SceneAutoencoder(block_out_channels=steps.autoencoder_channels)
-    whole = AutoencoderStage(model, run.random_seed, steps.autoencoder, steps.autoencoder_batch_size, device)
-    model.load_state_dict(train(whole, run.stages / whole.name, steps.checkpoint_every, run.progress))
-    decoder = DecoderStage(model, run.random_seed, steps.decoder, steps.autoencoder_batch_size, device)
-    model.decoder.load_state_dict(train(decoder, run.stages / decoder.name, steps.checkpoint_every, run.progress))
-    frozen: SceneAutoencoder = model.eval().requires_grad_(False)
-    return frozen
-
-
-def train_text_encoder(run: Run) -> CLIPTextModel:
-    """The pre-trained text encoder."""
-    steps = run.steps
-    encoder = build_text_encoder(run.random_seed, steps.hidden_size, steps.text_encoder_layers)
-    stage = TextEncoderStage(
-        encoder, run.random_seed, steps.text_encoder, steps.text_encoder_batch_size, run.torch_device
-    )
-    stage.model.load_state_dict(train(stage, run.stages / stage.name, steps.checkpoint_every, run.progress))
-    return encoder
+    def classifier(self, autoencoder: SceneAutoencoder) -> AttributeClassifier:
+        """The trained attribute classifier."""
+        with seeded(self.random_seed):
+            network = AttributeClassifier(WIDTHS, HIDDEN)
+        size = self.steps.attributes, self.steps.attributes_batch_size
+        noise = MAX_LATENT_NOISE
+        self.training.train(
+            attribute_stage(
+                "attributes", network, autoencoder, blur_and_noise, noise, self.random_seed, *size, self.torch_device
+            )
+        )
+        return network
 
 
 def training_scenes(random_seed: int, num_scenes: int) -> Scenes:
     """The scenes whose latents the denoiser sees, the same whenever they are asked for."""
     return draw_scenes(num_scenes, stream(random_seed, "latents", 0))
-
-
-@torch.no_grad()
-def encode_latents(run: Run, autoencoder: SceneAutoencoder) -> Tensor:
-    """[num_latents, 4, 16, 16], latents in half precision of the training scenes, kept on disk."""
-    path = run.stages / "latents" / "latents.safetensors"
-    if path.exists():
-        return load_file(path)["latents"]
-    scenes = training_scenes(run.random_seed, run.steps.num_latents)
-    chunks = []
-    for start in range(0, len(scenes), LATENTS_PER_CHUNK):
-        pictures = render(scenes[start : start + LATENTS_PER_CHUNK]).to(run.torch_device) * 2 - 1
-        with torch.autocast(run.torch_device.type, torch.bfloat16):
-            chunks.append(autoencoder.encoder(pictures).half().cpu())
-        run.progress("latents", start + len(pictures), len(scenes), 0.0)
-    latents = torch.cat(chunks)
-    save_whole({"latents": latents}, path)
-    return latents
 
 
 def kept_scenes(random_seed: int, num_scenes: int, held_out_pairs: Sequence[Pair]) -> tuple[Scenes, np.ndarray]:
@@ -197,48 +206,6 @@ def training_captions(settings: Mapping[str, Any]) -> set[str]:
     random_seed, steps = settings["random_seed"], settings["steps"]
     scenes, _ = kept_scenes(random_seed, steps["num_latents"], settings["held_out_pairs"])
     return captions_seen(scenes, random_seed, steps["denoiser"], steps["denoiser_batch_size"])
-
-
-def train_denoiser(run: Run, text_encoder: CLIPTextModel, latents: Tensor) -> nn.Module:
-    """The trained denoiser; the text encoder is tuned along with it."""
-    steps = run.steps
-    scenes, kept = kept_scenes(run.random_seed, steps.num_latents, run.held_out_pairs)
-    denoiser = build_denoiser(run.random_seed, steps.denoiser_channels, steps.hidden_size)
-    stage = DenoiserStage(
-        denoiser,
-        text_encoder,
-        latents[torch.from_numpy(kept)],
-        scenes,
-        run.random_seed,
-        steps.denoiser,
-        steps.denoiser_batch_size,
-        run.torch_device,
-    )
-    stage.model.load_state_dict(train(stage, run.stages / stage.name, steps.checkpoint_every, run.progress))
-    return denoiser
-
-
-def train_attributes(run: Run, autoencoder: SceneAutoencoder) -> AttributeClassifier:
-    """The trained attribute classifier."""
-    steps = run.steps
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.random_seed)
-        classifier = AttributeClassifier(WIDTHS, HIDDEN)
-    stage = AttributeStage(
-        classifier, autoencoder, run.random_seed, steps.attributes, steps.attributes_batch_size, run.torch_device
-    )
-    classifier.load_state_dict(train(stage, run.stages / stage.name, steps.checkpoint_every, run.progress))
-    return classifier
-
-
-def _check(out: Path, random_seed: int, held_out_pairs: Sequence[Pair]) -> None:
-    check_writable(out)
-    if random_seed < 0:
-        raise ConfigError(f"random_seed: {random_seed} is negative; give 0 or more")
-    check_outside_package(out)
-    for colour, shape in held_out_pairs:
-        if colour not in COLOURS or shape not in SHAPES:
-            raise ConfigError(f"held_out_pairs: ({colour!r}, {shape!r}) is no (colour, shape) of the scenes")
 
 
 def train_scenes(
@@ -262,22 +229,23 @@ def train_scenes(
         random_seed: of data, weights and noise.
         steps: how much training, see `PRESETS`.
         held_out_pairs: (colour, shape) pairs that the denoiser never sees.
-        progress: told (stage, steps taken, steps in all, mean loss).
+        progress: receives (stage, steps taken, steps in all, mean loss).
         torch_device: where to train; None takes a GPU where there is one.
 
     Raises:
         ConfigError: `out` lies in the package or holds another run, or a pair is unknown.
     """
-    _check(out, random_seed, held_out_pairs)
+    for colour, shape in held_out_pairs:
+        if colour not in COLOURS or shape not in SHAPES:
+            raise ConfigError(f"held_out_pairs: ({colour!r}, {shape!r}) must be a (colour, shape) of the scenes")
     device = torch_device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    run = Run(out, random_seed, steps, held_out_pairs, progress, device)
-    refusal = f"out: {out} was begun with another random seed, steps or pairs; give an empty folder"
-    claim(out / "training.json", run.settings(), refusal)
-    text_encoder = train_text_encoder(run)
-    autoencoder = train_autoencoder(run)
-    classifier = train_attributes(run, autoencoder)
-    latents = encode_latents(run, autoencoder)
-    denoiser = train_denoiser(run, text_encoder, latents)
-    write_classifier(classifier, out / "attributes", {})
-    trained = {**run.settings(), "cpu_s": run.cpu_s()}
-    return write_pipeline(autoencoder, text_encoder, denoiser, trained, out / "scenes")
+    settings = {"random_seed": random_seed, "held_out_pairs": held_out_pairs, "steps": asdict(steps)}
+    with open_training(out, out / "stages", settings, steps.checkpoint_every, progress) as training:
+        run = Run(training, random_seed, steps, device)
+        text_encoder, autoencoder = run.text_encoder(), run.autoencoder()
+        classifier = run.classifier(autoencoder)
+        denoiser = run.denoiser(text_encoder, autoencoder, held_out_pairs)
+        write_classifier(classifier, out / "attributes", {})
+        cpu_s = {name: round(seconds) for name, seconds in training.cpu_s.items()}
+        trained = {**training.settings, "cpu_s": cpu_s}
+        return write_pipeline(autoencoder, text_encoder, denoiser, trained, out / "scenes")

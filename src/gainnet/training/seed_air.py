@@ -100,7 +100,7 @@ def _fade(gain: Tensor, noise: Tensor, num_uses: int, rng: np.random.Generator) 
     noise.mul_(powers[:, 0])
 
 
-class Air(nn.Module):
+class OverAir(nn.Module):
     """The network with the air between its halves.
 
     components --> send --> unit power over a group --> gains and noise --> receive --> estimate
@@ -111,7 +111,7 @@ class Air(nn.Module):
         self.network = network
 
     def forward(self, components: Tensor, indices: Tensor, cases: Cases, noise: Tensor) -> Estimate:
-        """What the receiver makes of the components of num_groups * n items.
+        """The receiver's estimate of the components of num_groups * n items.
 
         Args:
             components: [num_groups * n, num_values].
@@ -119,8 +119,8 @@ class Air(nn.Module):
             cases: of this step.
             noise: [num_groups * n, passes, num_values], standard normal.
         """
-        told = self.network.told(cases.num_channel_uses, cases.reported_snr).repeated(cases.num_items)
-        sent, linear = self.network.send(components, told, indices)
+        case = self.network.told(cases.num_channel_uses, cases.reported_snr).repeated(cases.num_items)
+        sent, linear = self.network.send(components, case, indices)
         groups = -1, cases.num_items
         power = power_of(sent.unflatten(0, groups), linear.unflatten(0, groups), cases.num_channel_uses)
         scale = power.rsqrt().repeat_interleave(cases.num_items)[:, None, None]
@@ -128,7 +128,7 @@ class Air(nn.Module):
         variance = (cases.received_noise / 2).flatten()[:, None, None]
         turned = gain * scale * sent + (gain * variance).sqrt() * noise
         received = Received(turned, gain, variance.expand_as(gain))
-        return self.network.receive(received, scale * told.amplitudes, told, indices)
+        return self.network.receive(received, scale * case.amplitudes, case, indices)
 
     def _gains(self, cases: Cases) -> Tensor:
         """Per real dimension, 0 behind the last use."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +14,19 @@ from torch import Tensor
 from gainnet.codecs.basis import SMALLEST_VARIANCE, SeedBasis
 from gainnet.codecs.linear import linear_mse
 from gainnet.core.errors import ConfigError
-from gainnet.core.files import check_writable
+from gainnet.core.files import check_outside_package, check_writable
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.models.scenes import Scenes, draw_scenes, render, stream, write_captions
-
-Progress = Callable[[int, int], None]
-"""Told (latents made so far, latents in all)."""
+from gainnet.training.seed_metric import Count, silent
 
 BATCH_SIZE = 40
 NUM_PARTS = 4
 SHARES = (0.0, 0.3, 0.6, 0.8, 0.9, 0.97)
 FIRST_RANDOM_SEED = 1 << 40
 """Random seeds from here on, so that no latent of the training is one that a user draws."""
-
-
-def silent(num_made: int, num_in_all: int) -> None:
-    """Progress that is not shown."""
 
 
 def train_seed_basis(
@@ -41,7 +36,7 @@ def train_seed_basis(
     num_renders: int = 12000,
     random_seed: int = 0,
     num_steps: int | None = None,
-    progress: Progress = silent,
+    progress: Count = silent,
 ) -> SeedBasis:
     r"""The principal components of a model's latents, written to a weights folder.
 
@@ -59,29 +54,26 @@ def train_seed_basis(
         num_renders: encoded renders of scenes, 0 for a model of something else.
         random_seed: of captions and noise.
         num_steps: sampler steps; the model's own default when `None`.
-        progress: told how many latents are made.
+        progress: receives (latents made, latents in all).
 
     Raises:
         ConfigError: too few latents.
         ModelError: the model folder is missing or damaged.
     """
     check_writable(out)
+    check_outside_package(out)
     if random_seed < 0:
         raise ConfigError(f"random_seed: {random_seed} is negative; give 0 or more")
     if num_latents < 8 or num_renders < 0:
-        raise ConfigError(f"num_latents: at least 8 are needed, not {num_latents}; num_renders must not be negative")
+        raise ConfigError(f"num_latents: {num_latents} must be at least 8; num_renders must not be negative")
     model = load_model(model_folder, num_steps)
-    num_in_all = num_latents + num_renders
-    generated, num_made = [], 0
-    for latents in generate_latents(model, num_latents, random_seed):
-        generated.append(latents)
-        num_made += len(latents)
-        progress(num_made, num_in_all)
-    encoded = []
-    for latents in encode_renders(model, num_renders, random_seed):
-        encoded.append(latents)
-        num_made += len(latents)
-        progress(num_made, num_in_all)
+    made: tuple[list[Tensor], list[Tensor]] = ([], [])
+    batches = (generate_latents(model, num_latents, random_seed), encode_renders(model, num_renders, random_seed))
+    for latents, kind in zip(batches, made, strict=True):
+        for batch in latents:
+            kind.append(batch)
+            progress(sum(len(x) for x in chain(*made)), num_latents + num_renders)
+    generated, encoded = made
     basis = basis_of(torch.cat(generated), torch.cat(encoded) if encoded else None, model.sha256)
     basis.save(out, _how(basis, num_latents, num_renders, random_seed))
     return basis
@@ -141,11 +133,15 @@ def generate_latents(model: DiffusionModel, num_latents: int, random_seed: int) 
         count = min(BATCH_SIZE, num_latents - start)
         scenes = draw_scenes(count, stream(random_seed, "seed basis scenes", start))
         prompts = write_captions(scenes, stream(random_seed, "seed basis captions", start))
-        first = FIRST_RANDOM_SEED + (random_seed << 20) + start
-        random = Random.of(range(first, first + count))
-        tensors = dict(model.prior({}, random)) | {"prompt": text_to_tensor(prompts)}
-        tensors |= model.text_encoder(tensors, random)
-        yield model.denoiser(tensors, random)["latent"].flatten(1).float().cpu()
+        yield latents_of(model, prompts, FIRST_RANDOM_SEED + (random_seed << 20) + start)
+
+
+def latents_of(model: DiffusionModel, prompts: Sequence[str], first_random_seed: int) -> Tensor:
+    """[num_prompts, num_values], what the denoiser makes of prompts; item i has random seed `first_random_seed + i`."""
+    random = Random.of(range(first_random_seed, first_random_seed + len(prompts)))
+    tensors = dict(model.prior({}, random)) | {"prompt": text_to_tensor(prompts)}
+    tensors |= model.text_encoder(tensors, random)
+    return model.denoiser(tensors, random)["latent"].flatten(1).float().cpu()
 
 
 def encode_renders(model: DiffusionModel, num_renders: int, random_seed: int) -> Iterator[Tensor]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
@@ -14,17 +13,22 @@ from torch import Tensor
 from gainnet.codecs.seed_codec import Architecture, PictureBasis, SeedNetwork, SeedWeights, Vocabulary
 from gainnet.codecs.seed_codec.network import power_of
 from gainnet.codecs.seed_codec.weights import grid_levels_db, grid_sizes, packed, unpacked
-from gainnet.core.errors import ConfigError
-from gainnet.core.files import check_writable
-from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.loading import SHIPPED, load_model
+from gainnet.core.randomness import seeded
+from gainnet.core.units import db_to_linear
 from gainnet.models.scenes import stream
-from gainnet.training.loop import Progress, claim, cpu_seconds, silent, train
-from gainnet.training.seed_air import Air, Cases
-from gainnet.training.seed_latents import SHARD_SIZE, SeedLatents, make_seed_latents, render_latents
-from gainnet.training.seed_metric import picture_metric, quick_picture_of
-from gainnet.training.seed_stage import Cost, PictureCost, SeedCodecStage, SeedStageLength, component_cost, refined_cost
-from gainnet.training.transform_stage import Examples, PictureError
+from gainnet.training.loop import Progress, silent
+from gainnet.training.seed_air import Cases, OverAir
+from gainnet.training.seed_latents import SeedLatents
+from gainnet.training.seed_material import described, open_seed_training
+from gainnet.training.seed_metric import picture_metric
+from gainnet.training.seed_stage import (
+    Cost,
+    PictureCost,
+    SeedStageLength,
+    component_cost,
+    refined_cost,
+    seed_codec_stage,
+)
 
 STAGES = ("latent", "refined", "pictures")
 
@@ -107,7 +111,7 @@ def train_seed_codec(
         out: weights (`config.json`, `seed_codec.safetensors`), with `latents/` and `stages/` beside them.
         training: how much.
         random_seed: of weights, batches, cases and noise.
-        progress: told (stage, steps taken, steps in all, mean loss).
+        progress: receives (stage, steps taken, steps in all, mean loss).
 
     Returns:
         Decibels over plain LMMSE on held-out latents, in the metric of the decoder, by `uses@SNR`.
@@ -116,44 +120,24 @@ def train_seed_codec(
         ConfigError: `out` cannot be written, a number out of range, or it was begun with other settings.
         ModelError: the model folder or a shard is missing or damaged.
     """
-    check_writable(out)
-    if random_seed < 0 or not 0 < training.num_held_out < training.num_shards:
-        raise ConfigError("random_seed: give 0 or more; num_held_out: give at least 1 and fewer than num_shards")
-    model = load_model(model_folder, None)
-    settings = {"model_sha256": model.sha256, "random_seed": random_seed, **asdict(training)}
-    refusal = f"out: {out} was begun with another model, random seed or preset; give an empty folder"
-    claim(out / "training.json", settings, refusal)
-    seeds = make_seed_latents(
-        model, out / "latents", training.num_shards, training.latents_random_seed,
-        lambda made, total: progress("latents", made, total, 0.0),
-    )  # fmt: skip
-    num_held_out = training.num_held_out * SHARD_SIZE
-    seen, unseen = seeds[:-num_held_out], seeds[-num_held_out:]
-    probed = seen.latents[training.first_probe : training.first_probe + training.num_probes]
-    metric = picture_metric(model, probed, random_seed, lambda made, total: progress("metric", made, total, 0.0))
-    basis = basis_of(seen.latents, metric)
-    vocabulary = Vocabulary.of(seen.prompts)
-    shape = model.latent.shape
-    network = build_network(basis, shape, training.architecture, vocabulary, random_seed)
-    fit_mixture(network, seen.latents, random_seed)
-    num_renders = training.num_renders if model_folder in SHIPPED else 0
-    examples = Examples.of(seen, render_latents(model, num_renders, training.latents_random_seed), vocabulary)
-    for name, cost, length in zip(STAGES, costs_of(model, training.square), training.lengths, strict=True):
-        stage = SeedCodecStage(name, network, examples, vocabulary.absent(1), cost, length, random_seed)
-        network.load_state_dict(train(stage, out / "stages" / name, training.checkpoint_every, progress))
-    weights = finished(network, vocabulary, seen, shape, model.sha256)
-    metrics = measure(weights, unseen)
-    cpu_s = {name: round(cpu_seconds(out / "stages" / name)) for name in STAGES}
-    how = {"random_seed": random_seed, **asdict(training), "cpu_s": cpu_s}
-    weights.save(out, {"metrics": {"over_lmmse_db": metrics}, "trained": how})
-    return metrics
-
-
-def costs_of(model: DiffusionModel, square: int) -> tuple[Cost, ...]:
-    """What the stages minimise."""
-    channels, height, width = model.latent.shape
-    error = PictureError(partial(quick_picture_of, model), (channels, height, width), min(square, height, width))
-    return component_cost, refined_cost, PictureCost(error)
+    with open_seed_training(model_folder, out, training, random_seed, progress) as (stages, material):
+        seen, vocabulary = material.seen, material.vocabulary
+        probed = seen.latents[training.first_probe : training.first_probe + training.num_probes]
+        metric = picture_metric(
+            material.model, probed, random_seed, lambda made, total: progress("metric", made, total, 0.0)
+        )
+        basis = basis_of(seen.latents, metric)
+        network = build_network(basis, material.shape, training.architecture, vocabulary, random_seed)
+        fit_mixture(network, seen.latents, random_seed)
+        costs: tuple[Cost, ...] = (component_cost, refined_cost, PictureCost(material.picture_error(training.square)))
+        for name, cost, length in zip(STAGES, costs, training.lengths, strict=True):
+            absent = vocabulary.absent(1)
+            stage = seed_codec_stage(name, network, material.examples, absent, cost, length, random_seed)
+            stages.train(stage, material.sha256)
+        weights = finished(network, vocabulary, seen, material.shape, material.model.sha256)
+        metrics = measure(weights, material.unseen)
+        weights.save(out, described({"over_lmmse_db": metrics}, training, random_seed, stages))
+        return metrics
 
 
 def basis_of(latents: Tensor, metric: Tensor) -> PictureBasis:
@@ -167,8 +151,7 @@ def build_network(
     basis: PictureBasis, shape: tuple[int, ...], architecture: Architecture, vocabulary: Vocabulary, random_seed: int
 ) -> SeedNetwork:
     """A network with fresh weights, which codes as the linear optimum does."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(random_seed)
+    with seeded(random_seed):
         return SeedNetwork(basis, shape, architecture, (vocabulary.num_indices, vocabulary.max_words))
 
 
@@ -201,7 +184,7 @@ def powers(network: SeedNetwork, components: Tensor, indices: Tensor) -> Tensor:
     for uses in grid_sizes(len(network.variances)):
         row = []
         for level_db in grid_levels_db():
-            case = (torch.tensor([round(uses)]), torch.tensor([10 ** (level_db / 10)], dtype=torch.float64))
+            case = (torch.tensor([round(uses)]), torch.tensor([db_to_linear(level_db)], dtype=torch.float64))
             sent, linear = network.send(components, network.told(*case).repeated(len(components)), indices)
             row.append(power_of(sent[None], linear[None], case[0]))
         rows.append(torch.cat(row))
@@ -227,11 +210,11 @@ def measure(weights: SeedWeights, seeds: SeedLatents) -> dict[str, float]:
         for uses, snr_db in MEASURED:
             if uses > most:
                 continue
-            snr = 10 ** (snr_db / 10)
+            snr = db_to_linear(snr_db)
             shape = torch.ones(1, count, most), torch.full((1, count), 1 / snr)
-            told = torch.tensor([uses]), torch.tensor([snr], dtype=torch.float64)
-            estimate = Air(network)(components, words, Cases(*told, torch.tensor([with_prompt]), *shape), noise)
-            plain = network.linear_error(*told)
+            case = torch.tensor([uses]), torch.tensor([snr], dtype=torch.float64)
+            estimate = OverAir(network)(components, words, Cases(*case, torch.tensor([with_prompt]), *shape), noise)
+            plain = network.linear_error(*case)
             error = float((weights.basis.analyse(network.latents(estimate)) - components).square().mean())
             gains[f"{uses}@{snr_db}dB{' with prompt' * with_prompt}"] = round(10 * math.log10(float(plain) / error), 3)
     return gains

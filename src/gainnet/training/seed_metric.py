@@ -15,8 +15,12 @@ SHRINKAGE = 0.2
 """Share of the identity in the metric, as few probes leave its weakest directions uncertain; .1 to .4 were as good on
 independent probes."""
 
-Progress = Callable[[int, int], None]
-"""Told (probes made, probes in all)."""
+Count = Callable[[int, int], None]
+"""Receives (how many are made, how many in all)."""
+
+
+def silent(num_made: int, num_in_all: int) -> None:
+    """A count that is not shown."""
 
 
 def picture_of(model: DiffusionModel, latents: Tensor) -> Tensor:
@@ -39,7 +43,7 @@ def quick_picture_of(model: DiffusionModel, latents: Tensor) -> Tensor:
     return pictures
 
 
-def picture_metric(model: DiffusionModel, latents: Tensor, random_seed: int, progress: Progress) -> Tensor:
+def picture_metric(model: DiffusionModel, latents: Tensor, random_seed: int, progress: Count) -> Tensor:
     r"""[num_values, num_values], $M = \mathrm{E}[J^T J] / P$ of pictures with P values, from one probe per latent.
 
     For $v \sim N(0, I)$ is $\mathrm{E}[(J^T v)(J^T v)^T] = J^T J$ (Hutchinson 1990), and one backward pass gives
@@ -49,7 +53,7 @@ def picture_metric(model: DiffusionModel, latents: Tensor, random_seed: int, pro
         model: whose decoder.
         latents: [num_probes, num_values].
         random_seed: of the probes.
-        progress: told how many are made.
+        progress: receives (probes made, probes in all).
     """
     generator = torch.Generator().manual_seed(random_seed)
     total = torch.zeros(latents.shape[1], latents.shape[1], dtype=torch.float64)

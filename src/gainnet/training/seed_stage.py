@@ -13,8 +13,9 @@ from torch.optim import AdamW, Optimizer
 from gainnet.codecs.seed_codec import SeedNetwork
 from gainnet.codecs.seed_codec.network import Estimate
 from gainnet.training.autoencoder import torch_stream
-from gainnet.training.muon import Muon
-from gainnet.training.seed_air import Air, draw_cases
+from gainnet.training.loop import Stage
+from gainnet.training.muon import Muon, without
+from gainnet.training.seed_air import OverAir, draw_cases
 from gainnet.training.transform_stage import Distortion, Examples
 
 COMPONENT_SHARE = 0.05
@@ -88,8 +89,15 @@ def _component_error(network: SeedNetwork, error: Tensor) -> Tensor:
     return (error @ network.basis.analysis.T).square().mean(1)
 
 
-@final
-class SeedCodecStage:
+def seed_codec_stage(
+    name: str,
+    network: SeedNetwork,
+    examples: Examples,
+    absent: Tensor,
+    cost: Cost,
+    length: SeedStageLength,
+    random_seed: int,
+) -> Stage:
     """The network over the air; every case counts alike, in decibels.
 
     The loss is the geometric mean over groups of their cost, relative to the error of components that LMMSE alone would
@@ -104,47 +112,28 @@ class SeedCodecStage:
         length: steps, groups, rates.
         random_seed: of batches, cases and noise.
     """
+    over_air, shares = OverAir(network), examples.weights(length.share_generated)
+    num_groups, num_items = length.groups
 
-    ema_decay = 0.998
-
-    def __init__(
-        self,
-        name: str,
-        network: SeedNetwork,
-        examples: Examples,
-        absent: Tensor,
-        cost: Cost,
-        length: SeedStageLength,
-        random_seed: int,
-    ) -> None:
-        self.name, self.model, self.air, self.cost = name, network, Air(network), cost
-        self.examples, self.absent = examples, absent
-        self.shares = examples.weights(length.share_generated)
-        self.num_steps, self.groups, self.random_seed = (length.num_steps, length.groups, random_seed)
-        self.peak_rates: Sequence[float] = (length.refiner_rate, length.rate)
-        matrices = [
-            p
-            for part, p in network.refiner.blocks.named_parameters()
-            if part.endswith(("first.weight", "second.weight"))
-        ]
-        apart = {id(p) for p in matrices}
-        others = [p for p in network.parameters() if id(p) not in apart]
-        self.optimizers: Sequence[Optimizer] = (
-            Muon(matrices, lr=length.refiner_rate),
-            AdamW(others, lr=length.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
-        )
-
-    def loss(self, step: int) -> Tensor:
-        """Geometric mean over groups of their cost, relative to what LMMSE alone would leave."""
-        num_groups, num_items = self.groups
-        generator = torch_stream(self.random_seed, f"seed codec {self.name}", step)
-        rows = torch.multinomial(self.shares, num_groups * num_items, replacement=True, generator=generator)
-        latents = self.examples.latents[rows]
-        cases = draw_cases(num_groups, num_items, latents.shape[1], self.random_seed, step, self.name)
+    def loss(step: int) -> Tensor:
+        generator = torch_stream(random_seed, f"seed codec {name}", step)
+        rows = torch.multinomial(shares, num_groups * num_items, replacement=True, generator=generator)
+        latents = examples.latents[rows]
+        cases = draw_cases(num_groups, num_items, latents.shape[1], random_seed, step, name)
         prompted = cases.with_prompt.repeat_interleave(num_items)[:, None]
-        indices = torch.where(prompted, self.examples.words[rows], self.absent)
+        indices = torch.where(prompted, examples.words[rows], absent)
         noise = torch.randn(len(rows), 2, latents.shape[1], generator=generator)
-        estimate = self.air(self.model.basis.analyse(latents), indices, cases, noise)
-        costs = self.cost(self.model, estimate, latents, generator) / estimate.left.detach()
+        estimate = over_air(network.basis.analyse(latents), indices, cases, noise)
+        costs = cost(network, estimate, latents, generator) / estimate.left.detach()
+        # Errors span decades over sizes and SNRs: a mean of logarithms lets no case drown the others.
         relative: Tensor = costs.unflatten(0, (-1, num_items)).mean(1).log().mean().exp()
         return relative
+
+    matrices = [
+        p for part, p in network.refiner.blocks.named_parameters() if part.endswith(("first.weight", "second.weight"))
+    ]
+    optimizers: Sequence[Optimizer] = (
+        Muon(matrices, lr=length.refiner_rate),
+        AdamW(without(network, matrices), lr=length.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
+    )
+    return Stage(name, length.num_steps, network, optimizers, (length.refiner_rate, length.rate), 0.998, loss)

@@ -10,7 +10,6 @@ cloud learns how far to trust each. Fields that are tested are in neither traini
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,11 +18,10 @@ from typing import Any, final
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
-from gainnet.core.errors import ConfigError
-from gainnet.core.files import check_writable, write_whole
+from gainnet.core.files import write_json
 from gainnet.core.randomness import Random
+from gainnet.core.run.checkpoint import fingerprint
 from gainnet.models.language import IGNORED, save_language_model, small_decoder, token_losses
 from gainnet.models.trials.abstract import StructuredAbstract
 from gainnet.models.trials.answering import answers, subword_tokenizer, task_rows
@@ -38,11 +36,10 @@ from gainnet.models.trials.prompts import (
 )
 from gainnet.models.trials.template import template_of
 from gainnet.models.trials.writing import NUM_MEASURED, draw_trial, mistaken, write_abstract
-from gainnet.training.loop import Progress, claim, cpu_seconds, silent, train
+from gainnet.training.loop import Progress, Stage, Training, open_training, silent
 from gainnet.training.muon import muon_and_adamw
 
 MAX_ANSWER_TOKENS = 96
-STAGES = ("edge", "cloud")
 CLOUD_FIELDS = 1 << 20
 WORST_LABELS, WORST_FACTS = 0.7, 0.25
 """How often the worst draw labels by chance, and facts of their drafts."""
@@ -115,61 +112,41 @@ class Library:
     said: tuple[EdgeAnswer, ...] | None = None
 
 
-@final
-class Answering:
-    """The stage of `training.loop` that learns to answer prompts, short ones first, and a little to foresee them.
+def answering_stage(
+    name: str,
+    model: Any,
+    forms: Sequence[tuple[Tensor, Tensor]],
+    size: Size,
+    rates: tuple[float, float],
+    random: Random,
+) -> Stage:
+    """A model that learns to answer prompts, short ones first, and a little to predict the prompts.
 
     Args:
         name: of the stage.
         model: causal; is trained in place.
-        forms: tokens and labels of the tasks of each form; a mini-batch is of one form, in turn.
+        forms: tokens and labels [num_tasks, length] of the tasks of each form; a mini-batch is of one form, in turn.
         size: says how many mini-batches of how many tasks.
         rates: peak learning rates of blocks and of embeddings.
         random: of mini-batches.
     """
+    pad = model.config.pad_token_id
+    sorted_forms = [_short_first(tokens, labels, pad) for tokens, labels in forms]
 
-    ema_decay = 0.98
-
-    def __init__(
-        self,
-        name: str,
-        model: Any,
-        forms: Sequence[tuple[Tensor, Tensor]],
-        size: Size,
-        rates: tuple[float, float],
-        random: Random,
-    ) -> None:
-        self.name, self.num_steps = name, size.num_steps
-        self._model, self._batch_size, self._random = model, size.batch_size, random
-        self._forms = [_short_first(tokens, labels, model.config.pad_token_id) for tokens, labels in forms]
-        ends = (model.get_input_embeddings(), model.get_output_embeddings())
-        self._optimizers, self._rates = muon_and_adamw(model, ends), rates
-
-    @property
-    def model(self) -> nn.Module:
-        module: nn.Module = self._model
-        return module
-
-    @property
-    def optimizers(self) -> Sequence[Optimizer]:
-        return self._optimizers
-
-    @property
-    def peak_rates(self) -> Sequence[float]:
-        return self._rates
-
-    def loss(self, step: int) -> Tensor:
-        """Mean cross-entropy of the answers, and `DOCUMENT_WEIGHT` times that of the prompts."""
-        tokens, labels = self._forms[step % len(self._forms)]
-        num_open = max(1, int(share_open(step / self.num_steps) * len(tokens)))
-        rows = self._random.generators("batch", step)[0].integers(num_open, size=self._batch_size)
-        tokens, labels = tokens[torch.from_numpy(rows)], labels[torch.from_numpy(rows)]
-        pad = self._model.config.pad_token_id
+    def loss(step: int) -> Tensor:
+        tokens, labels = sorted_forms[step % len(sorted_forms)]
+        num_open = max(1, int(share_open(step / size.num_steps) * len(tokens)))
+        rows = torch.from_numpy(random.generators("batch", step)[0].integers(num_open, size=size.batch_size))
+        tokens, labels = tokens[rows], labels[rows]
+        # Columns that are padding in every row cost time and change nothing.
         length = int((tokens != pad).sum(1).max())
         tokens, labels = tokens[:, :length], labels[:, :length]
-        every = token_losses(self._model, self._model(input_ids=tokens).logits, tokens)
+        every = token_losses(model, model(input_ids=tokens).logits, tokens)
         answered, read = (labels != IGNORED)[:, 1:], ((labels == IGNORED) & (tokens != pad))[:, 1:]
         return every[answered].mean() + DOCUMENT_WEIGHT * every[read].mean()
+
+    optimizers = muon_and_adamw(model, (model.get_input_embeddings(), model.get_output_embeddings()))
+    return Stage(name, size.num_steps, model, optimizers, rates, 0.98, loss)
 
 
 def share_open(progress: float) -> float:
@@ -202,7 +179,7 @@ def train_summaries(
             `training`.
         random_seed: of fields, text, weights and mini-batches; the study draws its fields from other seeds.
         sizes: of models and training.
-        progress: told after every 10 steps.
+        progress: called after every 10 steps.
 
     Returns:
         What is written to trained.json: sizes, seconds of processor time, parameters.
@@ -210,23 +187,18 @@ def train_summaries(
     Raises:
         ConfigError: the folder cannot be written, or was begun with other settings.
     """
-    if random_seed < 0:
-        raise ConfigError(f"random_seed: {random_seed} is negative; give 0 or more")
-    check_writable(out)
-    settings = {"random_seed": random_seed, "sizes": json.loads(json.dumps(asdict(sizes)))}
-    refusal = f"out: {out} holds a training with other settings; give another folder"
-    claim(out / "training" / "settings.json", settings, refusal)
-    edge, cloud, tokenizer = train_pair(
-        written_library(sizes, random_seed), sizes, random_seed, out / "training", progress
-    )
-    trained = settings | {
-        "cpu_s": round(sum(cpu_seconds(out / "training" / stage) for stage in STAGES), 1),
-        "num_parameters": {"edge": _num_parameters(edge), "cloud": _num_parameters(cloud)},
-    }
-    save_language_model(edge.half(), tokenizer, out / "edge")
-    save_language_model(cloud.half(), tokenizer, out / "cloud")
-    write_whole(out / "trained.json", (json.dumps(trained, indent=2) + "\n").encode())
-    return trained
+    settings = {"random_seed": random_seed, "sizes": asdict(sizes)}
+    with open_training(out, out / "training", settings, sizes.checkpoint_every, progress) as training:
+        edge, cloud, tokenizer = train_pair(written_library(sizes, random_seed), sizes, random_seed, training)
+        trained = {
+            **training.settings,
+            "cpu_s": round(sum(training.cpu_s.values()), 1),
+            "num_parameters": {"edge": _num_parameters(edge), "cloud": _num_parameters(cloud)},
+        }
+        save_language_model(edge.half(), tokenizer, out / "edge")
+        save_language_model(cloud.half(), tokenizer, out / "cloud")
+        write_json(out / "trained.json", trained)
+        return trained
 
 
 def written_library(sizes: SummariesTraining, random_seed: int) -> Library:
@@ -250,7 +222,7 @@ def _some_outcomes(rng: np.random.Generator) -> int:
 
 
 def train_pair(
-    library: Library, sizes: SummariesTraining, random_seed: int, folder: Path, progress: Progress = silent
+    library: Library, sizes: SummariesTraining, random_seed: int, training: Training
 ) -> tuple[Any, Any, Any]:
     """(edge-end model, cloud, their tokenizer), trained on the same abstracts wherever these come from.
 
@@ -258,21 +230,22 @@ def train_pair(
         library: what to learn.
         sizes: of models and training; numbers of fields and texts are not read.
         random_seed: of weights and mini-batches.
-        folder: of checkpoints.
-        progress: told after every 10 steps.
+        training: keeps the checkpoints of both.
     """
     tokenizer = tokenizer_of(library, sizes.num_tokens)
-    random, rates = Random.of(random_seed), (sizes.rate, sizes.token_rate)
-    edge = small_decoder(sizes.edge.hidden_size, sizes.edge.num_layers, 4, len(tokenizer), random_seed)
     rows = task_rows(tokenizer, [(edge_prompt(a.document), _edge_answer(a)) for a in library.for_edge])
-    stage = Answering("edge", edge, (rows,), sizes.edge, rates, random.child("edge"))
-    edge.load_state_dict(train(stage, folder / "edge", sizes.checkpoint_every, progress))
-    said = drafts_of(edge.eval(), tokenizer, library.for_cloud) if library.said is None else library.said
-    cloud = small_decoder(sizes.cloud.hidden_size, sizes.cloud.num_layers, 4, len(tokenizer), random_seed)
-    forms = _forms(tokenizer, library.for_cloud, said)
-    stage = Answering("cloud", cloud, forms, sizes.cloud, rates, random.child("cloud"))
-    cloud.load_state_dict(train(stage, folder / "cloud", sizes.checkpoint_every, progress))
-    return edge, cloud.eval(), tokenizer
+
+    def learned(name: str, size: Size, forms: Sequence[tuple[Tensor, Tensor]]) -> Any:
+        model = small_decoder(size.hidden_size, size.num_layers, 4, len(tokenizer), random_seed)
+        random = Random.of(random_seed).child(name)
+        texts = fingerprint({f"{k}.{i}": x for k, pair in enumerate(forms) for i, x in enumerate(pair)})
+        rates = sizes.rate, sizes.token_rate
+        training.train(answering_stage(name, model, forms, size, rates, random), texts)
+        return model.eval()
+
+    edge = learned("edge", sizes.edge, (rows,))
+    said = drafts_of(edge, tokenizer, library.for_cloud) if library.said is None else library.said
+    return edge, learned("cloud", sizes.cloud, _forms(tokenizer, library.for_cloud, said)), tokenizer
 
 
 def tokenizer_of(library: Library, num_tokens: int) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast, final
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import AdamW
 
+from gainnet.core.randomness import seeded
 from gainnet.models.scenes import (
     ATTRIBUTES,
     MAX_NUM_TOKENS,
@@ -20,6 +21,7 @@ from gainnet.models.scenes import (
     stream,
     write_captions,
 )
+from gainnet.training.loop import Stage
 
 if TYPE_CHECKING:
     from transformers import CLIPTextModel, CLIPTokenizer
@@ -42,8 +44,7 @@ def build_text_encoder(random_seed: int, hidden_size: int, num_layers: int) -> C
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(random_seed)
+    with seeded(random_seed):
         return CLIPTextModel(config)
 
 
@@ -84,30 +85,21 @@ def attribute_loss(logits: list[Tensor], labels: Tensor) -> Tensor:
     return torch.stack(losses).sum()
 
 
-@final
-class TextEncoderStage:
+def text_encoder_stage(
+    encoder: CLIPTextModel, random_seed: int, num_steps: int, batch_size: int, torch_device: torch.device
+) -> Stage:
     """Text encoder and attribute reader together, on fresh captions at every step; the reader is thrown away after."""
+    with seeded(random_seed + 1):
+        reader = AttributeReader(encoder.config.hidden_size)
+    model = nn.ModuleDict({"encoder": encoder, "reader": reader}).to(torch_device)
+    tokenizer = build_tokenizer()
 
-    name = "text_encoder"
-    ema_decay = 0.99
-    peak_rates = (1e-3,)
+    def loss(step: int) -> Tensor:
+        rng = stream(random_seed, "text_encoder", step)
+        captions = write_captions(draw_scenes(batch_size, rng), rng)
+        labels = caption_labels([parse(caption) for caption in captions]).to(torch_device)
+        hidden = encoder(tokens_of(tokenizer, captions).to(torch_device)).last_hidden_state
+        return attribute_loss(reader(hidden), labels)
 
-    def __init__(
-        self, encoder: CLIPTextModel, random_seed: int, num_steps: int, batch_size: int, torch_device: torch.device
-    ) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(random_seed + 1)
-            reader = AttributeReader(encoder.config.hidden_size)
-        self.model: nn.Module = nn.ModuleDict({"encoder": encoder, "reader": reader}).to(torch_device)
-        self.encoder, self.reader = encoder, reader
-        self.random_seed, self.num_steps, self.batch_size = random_seed, num_steps, batch_size
-        self.torch_device = torch_device
-        self.tokenizer = build_tokenizer()
-        self.optimizers = (AdamW(self.model.parameters(), lr=1e-3, weight_decay=0.01),)
-
-    def loss(self, step: int) -> Tensor:
-        rng = stream(self.random_seed, self.name, step)
-        captions = write_captions(draw_scenes(self.batch_size, rng), rng)
-        labels = caption_labels([parse(caption) for caption in captions]).to(self.torch_device)
-        hidden = self.encoder(tokens_of(self.tokenizer, captions).to(self.torch_device)).last_hidden_state
-        return attribute_loss(self.reader(hidden), labels)
+    optimizers = (AdamW(model.parameters(), lr=1e-3, weight_decay=0.01),)
+    return Stage("text_encoder", num_steps, model, optimizers, (1e-3,), 0.99, loss)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -16,23 +15,18 @@ from gainnet.codecs.transform_seed.codec import TransformSeed
 from gainnet.codecs.transform_seed.network import TransformNetwork, TransformShape
 from gainnet.codecs.transform_seed.stream import NUM_LEVELS
 from gainnet.codecs.transform_seed.weights import TransformWeights
-from gainnet.core.errors import ConfigError
-from gainnet.core.files import check_writable
+from gainnet.core.randomness import seeded
 from gainnet.core.types import Spec
-from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.loading import SHIPPED, load_model
-from gainnet.training.loop import Progress, claim, cpu_seconds, silent, train
-from gainnet.training.seed_latents import SHARD_SIZE, SeedLatents, make_seed_latents, render_latents
-from gainnet.training.seed_metric import quick_picture_of
+from gainnet.training.loop import Progress, silent
+from gainnet.training.seed_latents import SHARD_SIZE, SeedLatents
+from gainnet.training.seed_material import SeedMaterial, described, open_seed_training
 from gainnet.training.transform_stage import (
     Decode,
     Distortion,
-    Examples,
-    PictureError,
     StageLength,
-    TransformStage,
     latent_error,
     set_components,
+    transform_stage,
 )
 
 STAGES = ("latents", "pictures", "finish", "last", "end", "polish")
@@ -109,7 +103,7 @@ def train_transform_seed(
         out: weights (`config.json`, `weights.safetensors`), with `latents/` and `stages/` beside them.
         training: how much.
         random_seed: of weights, batches, qualities and noise.
-        progress: told (stage, steps taken, steps in all, mean loss).
+        progress: receives (stage, steps taken, steps in all, mean loss).
 
     Returns:
         Bytes and decibels on held-out latents, by level.
@@ -118,46 +112,26 @@ def train_transform_seed(
         ConfigError: `out` cannot be written, a number out of range, or it was begun with other settings.
         ModelError: the model folder or a shard is missing or damaged.
     """
-    check_writable(out)
-    if random_seed < 0:
-        raise ConfigError(f"random_seed: {random_seed} is negative; give 0 or more")
-    model = load_model(model_folder, None)
-    settings = {"model_sha256": model.sha256, "random_seed": random_seed, **asdict(training)}
-    refusal = f"out: {out} was begun with another model, random seed or preset; give an empty folder"
-    claim(out / "training.json", settings, refusal)
-    seeds = make_seed_latents(
-        model, out / "latents", training.num_shards, training.latents_random_seed,
-        lambda made, total: progress("latents", made, total, 0.0),
-    )  # fmt: skip
-    num_seen = (training.num_shards - training.num_held_out) * SHARD_SIZE
-    seen, unseen = seeds[:num_seen], seeds[num_seen:]
-    vocabulary = Vocabulary.of(seen.prompts)
-    num_renders = training.num_renders if model_folder in SHIPPED else 0
-    examples = Examples.of(seen, render_latents(model, num_renders, training.latents_random_seed), vocabulary)
-    network = build_network(training, model, examples, vocabulary, random_seed)
-    decode = partial(quick_picture_of, model)
-    picture = PictureError(decode, network.shape.latent, min(training.square, *network.shape.latent[1:]))
-    distortions: tuple[Distortion, ...] = (latent_error, *(len(STAGES) - 1) * (picture,))
-    for name, distortion, length in zip(STAGES, distortions, training.lengths, strict=True):
-        stage = TransformStage(name, network, examples, distortion, length, random_seed)
-        network.load_state_dict(train(stage, out / "stages" / name, training.checkpoint_every, progress))
-    weights = finished(network, vocabulary, seen[: training.num_measured], model.sha256)
-    metrics = measure(weights, unseen[: training.num_measured], decode)
-    cpu_s = {name: round(cpu_seconds(out / "stages" / name)) for name in STAGES}
-    weights.save(out, {"metrics": metrics, "trained": {"random_seed": random_seed, **asdict(training), "cpu_s": cpu_s}})
-    return metrics
+    with open_seed_training(model_folder, out, training, random_seed, progress) as (stages, material):
+        network = build_network(training, material, random_seed)
+        picture = material.picture_error(training.square)
+        distortions: tuple[Distortion, ...] = (latent_error, *(len(STAGES) - 1) * (picture,))
+        for name, distortion, length in zip(STAGES, distortions, training.lengths, strict=True):
+            stage = transform_stage(name, network, material.examples, distortion, length, random_seed)
+            stages.train(stage, material.sha256)
+        measured = material.seen[: training.num_measured]
+        weights = finished(network, material.vocabulary, measured, material.model.sha256)
+        metrics = measure(weights, material.unseen[: training.num_measured], picture.decode)
+        weights.save(out, described(metrics, training, random_seed, stages))
+        return metrics
 
 
-def build_network(
-    training: TransformTraining, model: DiffusionModel, examples: Examples, vocabulary: Vocabulary, random_seed: int
-) -> TransformNetwork:
+def build_network(training: TransformTraining, material: SeedMaterial, random_seed: int) -> TransformNetwork:
     """A network with fresh weights, which is the linear transform code of patches."""
-    channels, height, width = model.latent.shape
-    shape = replace(training.shape, latent=(channels, height, width), num_words=vocabulary.num_indices)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(random_seed)
+    shape = replace(training.shape, latent=material.shape, num_words=material.vocabulary.num_indices)
+    with seeded(random_seed):
         network = TransformNetwork(shape)
-    set_components(network, examples.latents[: examples.num_generated])
+    set_components(network, material.seen.latents)
     return network
 
 
@@ -168,8 +142,8 @@ def finished(
     tensors = {name: tensor.detach().half().contiguous() for name, tensor in network.state_dict().items()}
     unknown = (0.0,) * NUM_LEVELS
     weights = TransformWeights(network.shape, vocabulary, tensors, unknown, unknown, model_sha256)
-    plain, told = (mean_bits(weights, seeds, with_prompt) for with_prompt in (False, True))
-    return replace(weights, mean_bits=plain, mean_bits_prompt=told)
+    plain, prompted = (mean_bits(weights, seeds, with_prompt) for with_prompt in (False, True))
+    return replace(weights, mean_bits=plain, mean_bits_prompt=prompted)
 
 
 def mean_bits(weights: TransformWeights, seeds: SeedLatents, with_prompt: bool) -> tuple[float, ...]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, final
 
 import torch
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
+from torch.optim import AdamW
 
 from gainnet.codecs.seed_codec import Vocabulary
 from gainnet.codecs.transform_seed.network import (
@@ -20,7 +20,8 @@ from gainnet.codecs.transform_seed.network import (
     to_patches,
 )
 from gainnet.training.autoencoder import torch_stream
-from gainnet.training.muon import Muon
+from gainnet.training.loop import Stage
+from gainnet.training.muon import Muon, without
 from gainnet.training.seed_latents import SeedLatents
 
 Decode = Callable[[Tensor], Tensor]
@@ -188,60 +189,51 @@ class PictureError:
         return error + LATENT_SHARE * latent_error(decoded, latents, generator)
 
 
-@final
-class TransformStage:
+def transform_stage(
+    name: str,
+    network: TransformNetwork,
+    examples: Examples,
+    distortion: Distortion,
+    length: StageLength,
+    random_seed: int,
+) -> Stage:
     """The transform code on latents, or on what the decoder makes of them.
 
-    Every item has a quality of its own, and half of them their prompt.
+    Every item has a quality of its own, and half of them their prompt. The loss is rate plus weighted distortion, each
+    item relative to what is usual at its quality.
 
     Args:
-        name: of the stage.
+        name: of the stage and of its random streams.
         network: what is trained.
         examples: what it is trained on.
         distortion: of decoded latents.
         length: steps, batch and rate.
         random_seed: of batches, qualities and noise.
     """
+    shares, size = examples.weights(length.share_generated), length.batch_size
 
-    ema_decay = 0.998
-
-    def __init__(
-        self,
-        name: str,
-        network: TransformNetwork,
-        examples: Examples,
-        distortion: Distortion,
-        length: StageLength,
-        random_seed: int,
-    ) -> None:
-        self.name, self.model, self.examples, self.distortion = name, network, examples, distortion
-        self.num_steps, self.batch_size, self.random_seed = length.num_steps, length.batch_size, random_seed
-        self.weights = examples.weights(length.share_generated)
-        matrices = [
-            p
-            for blocks in (network.analysis.blocks, network.synthesis.blocks)
-            for part, p in blocks.named_parameters()
-            if p.ndim > 1 and ".near." not in part
-        ]
-        apart = {id(p) for p in matrices}
-        others = [p for p in network.parameters() if p.requires_grad and id(p) not in apart]
-        self.peak_rates: Sequence[float] = (length.rate, length.rate)
-        self.optimizers: Sequence[Optimizer] = (Muon(matrices), AdamW(others, lr=1e-3, weight_decay=0.0))
-
-    def loss(self, step: int) -> Tensor:
-        """Rate and distortion of a batch, each item relative to what is usual at its quality."""
-        generator = torch_stream(self.random_seed, self.name, step)
-        drawn = torch.multinomial(self.weights, self.batch_size, generator=generator)
-        quality = NUM_QUALITIES * torch.rand(self.batch_size, generator=generator)
-        told = torch.rand(self.batch_size, 1, generator=generator) < PROMPT_SHARE
-        noise = torch.rand(self.batch_size, self.model.shape.num_values, generator=generator) - 0.5
-        latents = self.examples.latents[drawn]
+    def loss(step: int) -> Tensor:
+        generator = torch_stream(random_seed, name, step)
+        drawn = torch.multinomial(shares, size, generator=generator)
+        quality = NUM_QUALITIES * torch.rand(size, generator=generator)
+        prompted = torch.rand(size, 1, generator=generator) < PROMPT_SHARE
+        noise = torch.rand(size, network.shape.num_values, generator=generator) - 0.5
+        latents = examples.latents[drawn]
         anchors = anchor_weights(quality)
-        condition = torch.cat((anchors, self.model.prompt(self.examples.words[drawn] * told)), 1)
+        condition = torch.cat((anchors, network.prompt(examples.words[drawn] * prompted)), 1)
         with torch.autocast("cpu", torch.bfloat16):
-            values = self.model.analyse(latents, condition).float()
-        received, bits = rate_and_values(self.model, values, condition, self.model.gains(anchors), noise)
+            values = network.analyse(latents, condition).float()
+        received, bits = rate_and_values(network, values, condition, network.gains(anchors), noise)
         with torch.autocast("cpu", torch.bfloat16):
-            decoded = self.model.synthesise(received, condition).float()
-        cost = bits + error_weight(quality) * self.distortion(decoded, latents, generator)
+            decoded = network.synthesise(received, condition).float()
+        cost = bits + error_weight(quality) * distortion(decoded, latents, generator)
         return (cost / usual_bits(quality)).mean()
+
+    matrices = [
+        p
+        for blocks in (network.analysis.blocks, network.synthesis.blocks)
+        for part, p in blocks.named_parameters()
+        if p.ndim > 1 and ".near." not in part
+    ]
+    optimizers = (Muon(matrices), AdamW(without(network, matrices), lr=1e-3, weight_decay=0.0))
+    return Stage(name, length.num_steps, network, optimizers, (length.rate, length.rate), 0.998, loss)

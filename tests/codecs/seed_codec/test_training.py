@@ -22,7 +22,7 @@ from gainnet.radio import AWGN
 from gainnet.training.seed_codec import PRESETS, train_seed_codec
 from gainnet.training.seed_latents import make_shard
 from gainnet.training.seed_metric import picture_of
-from gainnet.training.seed_stage import SeedCodecStage, SeedStageLength, component_cost, refined_cost
+from gainnet.training.seed_stage import SeedStageLength, component_cost, refined_cost, seed_codec_stage
 from gainnet.training.transform_stage import Examples
 
 
@@ -38,7 +38,7 @@ def test_a_fresh_network_costs_what_the_closed_form_says(plain_basis: PictureBas
     """Relative to the error that LMMSE leaves on Gaussian latents the mean cost is 1, with or without the refiner."""
     network = network_for(plain_basis)
     for cost in (component_cost, refined_cost):
-        stage = SeedCodecStage(
+        stage = seed_codec_stage(
             "latent", network, examples, VOCABULARY.absent(1), cost, SeedStageLength(1, (16, 64)), 0
         )  # fmt: skip
         with torch.no_grad():

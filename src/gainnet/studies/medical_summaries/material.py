@@ -16,6 +16,7 @@ from gainnet.models.trials.abstract import StructuredAbstract, shortened
 from gainnet.models.trials.fields import invented_fields
 from gainnet.models.trials.writing import write_abstracts
 from gainnet.studies.medical_summaries.question import MedicalSummariesConfig
+from gainnet.training.loop import Training
 from gainnet.training.summaries import Library, Size, SummariesTraining, train_pair
 
 SHIPPED = Path(__file__).parents[2] / "models" / "pretrained" / "summaries"
@@ -109,7 +110,7 @@ def folder_models(config: MedicalSummariesConfig, collection: Collection, random
     sizes = SummariesTraining(edge, cloud, num_tokens=2000, checkpoint_every=1 << 30)
     library = Library(tuple(others[0::2]), tuple(others[1::2]))
     with tempfile.TemporaryDirectory() as folder:
-        return Models(*train_pair(library, sizes, random_seed, Path(folder)))
+        return Models(*train_pair(library, sizes, random_seed, Training(Path(folder), {}, sizes.checkpoint_every)))
 
 
 def models_folder(config: MedicalSummariesConfig) -> Path:

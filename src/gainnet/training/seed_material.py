@@ -1,0 +1,109 @@
+"""What every training of a seed codec begins with: a model, latents that it makes, and their captions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import Field, asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, final
+
+from gainnet.codecs.seed_codec import Vocabulary
+from gainnet.core.errors import ConfigError
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import SHIPPED, load_model
+from gainnet.training.loop import Progress, Training, open_training
+from gainnet.training.seed_latents import SHARD_SIZE, SeedLatents, make_seed_latents, render_latents
+from gainnet.training.seed_metric import quick_picture_of
+from gainnet.training.transform_stage import Examples, PictureError
+
+
+class Sizes(Protocol):
+    """How much material a training takes; a frozen dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def num_shards(self) -> int: ...
+    @property
+    def num_held_out(self) -> int: ...
+    @property
+    def num_renders(self) -> int: ...
+    @property
+    def latents_random_seed(self) -> int: ...
+    @property
+    def checkpoint_every(self) -> int: ...
+
+
+@final
+@dataclass(frozen=True)
+class SeedMaterial:
+    """Latents of a model, divided into those that are learned from and those that only measure.
+
+    Args:
+        model: whose latents.
+        seen: generated latents to learn from.
+        unseen: generated latents, held out.
+        vocabulary: words of the captions that are seen.
+        examples: `seen` and encoded renders, with their words.
+        sha256: digest of the generated latents.
+    """
+
+    model: DiffusionModel
+    seen: SeedLatents
+    unseen: SeedLatents
+    vocabulary: Vocabulary
+    examples: Examples
+    sha256: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of a latent."""
+        channels, height, width = self.model.latent.shape
+        return channels, height, width
+
+    def picture_error(self, square: int) -> PictureError:
+        """Errors through the model's decoder, of squares of the latent with that side."""
+        return PictureError(partial(quick_picture_of, self.model), self.shape, min(square, *self.shape[1:]))
+
+
+@contextmanager
+def open_seed_training(
+    model_folder: str, out: Path, sizes: Sizes, random_seed: int, progress: Progress
+) -> Iterator[tuple[Training, SeedMaterial]]:
+    """The training of a seed codec in a folder, with its material; latents that are not there yet are made.
+
+    Args:
+        model_folder: `scenes`, or a folder in diffusers' format.
+        out: `latents/` and `stages/` lie in it.
+        sizes: how much material, and all else that the training depends on.
+        random_seed: of the training.
+        progress: of latents and stages.
+
+    Raises:
+        ConfigError: `out` cannot be written, a number is out of range, or it was begun with other settings.
+        ModelError: the model folder is missing or damaged.
+    """
+    if not 0 < sizes.num_held_out < sizes.num_shards:
+        raise ConfigError(f"num_held_out: {sizes.num_held_out} must be at least 1 and less than num_shards")
+    model = load_model(model_folder, None)
+    settings = {"model_sha256": model.sha256, "random_seed": random_seed, **asdict(sizes)}
+    with open_training(out, out / "stages", settings, sizes.checkpoint_every, progress) as training:
+        seeds, digest = make_seed_latents(
+            model, out / "latents", sizes.num_shards, sizes.latents_random_seed,
+            lambda made, total: progress("latents", made, total, 0.0),
+        )  # fmt: skip
+        num_seen = (sizes.num_shards - sizes.num_held_out) * SHARD_SIZE
+        seen, unseen = seeds[:num_seen], seeds[num_seen:]
+        vocabulary = Vocabulary.of(seen.prompts)
+        # Renders are of the scenes that the shipped model draws; other models have only what they generate.
+        num_renders = sizes.num_renders if model_folder in SHIPPED else 0
+        examples = Examples.of(seen, render_latents(model, num_renders, sizes.latents_random_seed), vocabulary)
+        yield training, SeedMaterial(model, seen, unseen, vocabulary, examples, digest)
+
+
+def described(metrics: dict[str, Any], sizes: Sizes, random_seed: int, training: Training) -> dict[str, Any]:
+    """Metrics, and how the weights were trained, for their `config.json`."""
+    cpu_s = {name: round(seconds) for name, seconds in training.cpu_s.items()}
+    return {"metrics": metrics, "trained": {"random_seed": random_seed, **asdict(sizes), "cpu_s": cpu_s}}
