@@ -25,15 +25,12 @@ class Agent(Protocol):
 
     def actor_tensors(self) -> dict[str, Tensor]:
         """Copies of the actor's weights by name."""
-        ...
 
     def tensors(self) -> dict[str, Tensor]:
         """Copies of everything that the next update depends on."""
-        ...
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Restores `tensors`."""
-        ...
 
 
 Play = Callable[[int, Callable[[], None]], dict[str, float]]

@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,11 @@ def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
     try:
         if path.is_dir():
             raise ConfigError(f"out: {path} is a folder where a file is to be written; give another place")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _beside(path, _new_file) as (descriptor, name):
-            with os.fdopen(os.dup(descriptor), "wb") as file:
-                file.write(content)
-            name.chmod(mode)
-            name.replace(path)
+        with _beside(path) as new:
+            new.touch(mode=0o600)
+            new.write_bytes(content)
+            new.chmod(mode)
+            new.replace(path)
     except OSError as error:
         raise ConfigError(f"out: cannot write {path} ({error.strerror}); make room or give another folder") from None
 
@@ -65,8 +64,8 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> Path:
         ConfigError: the folder cannot be written.
     """
     check_writable(folder.parent)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _beside(folder, _new_folder) as (_, new):
+    with _beside(folder) as new:
+        new.mkdir()
         fill(new)
         if folder.exists():
             _exchange(new, folder)
@@ -79,22 +78,16 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> Path:
 def hold(folder: Path) -> Iterator[None]:
     """Keeps every other process from holding the same folder, which is made when missing.
 
-    The kernel lifts the lock when the process ends, however it ends.
-
     Raises:
         ConfigError: another process holds it, or it cannot be written.
     """
     check_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
     # The folder itself is locked, since a lock file would be left in it.
-    descriptor = None if sys.platform == "win32" else os.open(folder, os.O_RDONLY)
-    try:
-        if descriptor is not None and not _lock(descriptor):
+    with _locked(folder) as mine:
+        if not mine:
             raise ConfigError(f"out: another run is writing {folder}; wait for it or give another --out")
         yield
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
 
 
 def check_writable(folder: Path) -> None:
@@ -117,70 +110,51 @@ def check_outside_package(folder: Path) -> None:
 
 
 @contextmanager
-def _beside(place: Path, make: Callable[[Path], tuple[int, Path]]) -> Iterator[tuple[int, Path]]:
-    """A new file or folder `.NAME.xxxxxxxx.part` that this process has locked, with its descriptor.
+def _beside(place: Path) -> Iterator[Path]:
+    """A name for a new file or folder, in a folder `.NAME.xxxxxxxx.part` beside its place that this process holds.
 
-    What killed processes have left is removed first; a part that is still being written is locked, and stays.
+    What killed processes have left there is removed first; a folder that is still written into is held, and stays.
     """
+    place.parent.mkdir(parents=True, exist_ok=True)
     for part in place.parent.glob(f".{glob.escape(place.name)}.*{_PART}"):
-        _remove_abandoned(part)
+        with suppress(OSError), _locked(part) as abandoned:
+            if abandoned:
+                shutil.rmtree(part, ignore_errors=True)
     while True:
-        descriptor, new = make(place)
-        # Another writer may have taken it for abandoned before it was locked; then a new one is made.
-        if _lock(descriptor) and new.exists():
-            break
-        os.close(descriptor)
-    try:
-        yield descriptor, new
-    finally:
-        os.close(descriptor)
-        _remove(new)
+        part = Path(tempfile.mkdtemp(_PART, f".{place.name}.", place.parent))
+        with _locked(part) as mine:
+            # Another writer may have taken it for abandoned before it was locked; then a new one is made.
+            if mine and part.exists():
+                try:
+                    yield part / place.name
+                finally:
+                    shutil.rmtree(part, ignore_errors=True)
+                return
 
 
-def _new_file(place: Path) -> tuple[int, Path]:
-    descriptor, name = tempfile.mkstemp(_PART, f".{place.name}.", place.parent)
-    return descriptor, Path(name)
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Whether an advisory lock on a folder could be had at once, and the lock meanwhile.
 
-
-def _new_folder(place: Path) -> tuple[int, Path]:
-    new = Path(tempfile.mkdtemp(_PART, f".{place.name}.", place.parent))
-    new.chmod(0o755)
-    # Windows opens no folders and has no locks of this kind: any descriptor does.
-    return os.open(os.devnull if sys.platform == "win32" else new, os.O_RDONLY), new
-
-
-def _remove_abandoned(part: Path) -> None:
+    The kernel lifts it when the process ends, however it ends. Always true where the system knows none for folders.
+    """
     if sys.platform == "win32":
+        yield True
         return
-    try:
-        descriptor = os.open(part, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
-        return
-    if _lock(descriptor):
-        _remove(part)
-    os.close(descriptor)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _lock(descriptor: int) -> bool:
-    """Whether an advisory lock could be had at once; always, where the file system knows none."""
-    if sys.platform == "win32":
-        return True
     import fcntl
 
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        mine = True
     except BlockingIOError:
-        return False
+        mine = False
     except OSError:
-        return True
-    return True
+        mine = True
+    try:
+        yield mine
+    finally:
+        os.close(descriptor)
 
 
 def _exchange(new: Path, old: Path) -> None:
@@ -189,7 +163,5 @@ def _exchange(new: Path, old: Path) -> None:
     here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
     if rename is not None and rename(here, os.fsencode(new), here, os.fsencode(old), exchange) == 0:
         return
-    away = old.with_name(f".{old.name}.old{_PART}")
-    old.rename(away)
+    old.rename(new.with_name(f"{new.name}.old"))
     new.rename(old)
-    _remove(away)

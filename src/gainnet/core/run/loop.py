@@ -21,24 +21,19 @@ class Resumable(Protocol):
     @property
     def step(self) -> int:
         """Steps made."""
-        ...
 
     @property
     def num_steps(self) -> int:
         """Steps in all."""
-        ...
 
     def advance(self) -> dict[str, float]:
         """Makes one step and returns its losses by name."""
-        ...
 
     def state(self) -> tuple[Numbers, Mapping[str, Tensor]]:
         """Everything that the next step depends on: numbers as JSON holds them, and tensors."""
-        ...
 
     def restore(self, numbers: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Goes on from `state`."""
-        ...
 
 
 def resume(run: Resumable, checkpoint: Checkpoint) -> None:
