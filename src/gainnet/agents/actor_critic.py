@@ -1,4 +1,4 @@
-"""What soft actor-critics for discrete and for continuous actions share: transitions, updates and states."""
+"""Policies, transitions, updates and states of actor-critics on TorchRL's losses."""
 
 from __future__ import annotations
 
@@ -6,12 +6,44 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
 
 from gainnet.agents.named_tensors import below, load_optimizer, named, optimizer_tensors
-from gainnet.agents.torch_rl import TensorDict
+from gainnet.agents.torch_rl import (
+    ProbabilisticTensorDictModule,
+    ProbabilisticTensorDictSequential,
+    TensorDict,
+    TensorDictModule,
+)
 
 LARGEST_NORM = 1.0
+
+
+def stochastic_policy(
+    network: nn.Module, parameters: Sequence[str], distribution: type[Any], return_log_prob: bool
+) -> ProbabilisticTensorDictSequential:
+    """A policy that draws `action` from a distribution whose parameters a network computes from `observation`.
+
+    Args:
+        network: [*batch, *observation] to the parameters.
+        parameters: their names, as the distribution takes them.
+        distribution: of the action.
+        return_log_prob: whether the loss needs the log-probability of the action.
+    """
+    return ProbabilisticTensorDictSequential(
+        TensorDictModule(network, in_keys=["observation"], out_keys=[*parameters]),
+        ProbabilisticTensorDictModule(
+            in_keys=[*parameters],
+            out_keys=["action"],
+            distribution_class=distribution,
+            return_log_prob=return_log_prob,
+        ),
+    )
+
+
+def adam(groups: Sequence[Sequence[Tensor]], rates: Sequence[float]) -> Optimizer:
+    """Adam with a learning rate for each group of parameters."""
+    return Adam([{"params": list(group), "lr": rate} for group, rate in zip(groups, rates, strict=True)])
 
 
 def transitions(batch: Mapping[str, Tensor]) -> TensorDict:

@@ -8,15 +8,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from gainnet.agents.actor_critic import descend, load_state, state_tensors, transitions
-from gainnet.agents.torch_rl import (
-    DiscreteSACLoss,
-    ProbabilisticTensorDictModule,
-    ProbabilisticTensorDictSequential,
-    SoftUpdate,
-    TensorDict,
-    TensorDictModule,
-)
+from gainnet.agents.actor_critic import adam, descend, load_state, state_tensors, stochastic_policy, transitions
+from gainnet.agents.torch_rl import DiscreteSACLoss, SoftUpdate, TensorDict, TensorDictModule
 from gainnet.core.ranges import POSITIVE, SHARE, Interval, check_ranges
 
 
@@ -70,12 +63,7 @@ class DiscreteSac:
     """
 
     def __init__(self, actor: nn.Module, critic: nn.Module, settings: SacSettings) -> None:
-        policy = ProbabilisticTensorDictSequential(
-            TensorDictModule(actor, in_keys=["observation"], out_keys=["logits"]),
-            ProbabilisticTensorDictModule(
-                in_keys=["logits"], out_keys=["action"], distribution_class=torch.distributions.Categorical
-            ),
-        )
+        policy = stochastic_policy(actor, ("logits",), torch.distributions.Categorical, return_log_prob=False)
         values = TensorDictModule(critic, in_keys=["observation"], out_keys=["action_value"])
         self.actor, self.settings = actor, settings
         self.loss = DiscreteSACLoss(
@@ -89,13 +77,9 @@ class DiscreteSac:
         )
         self.loss.make_value_estimator(gamma=settings.discount)
         self._targets = SoftUpdate(self.loss, eps=settings.retention)
-        groups = (
-            (list(self.loss.actor_network_params.values(True, True)), settings.actor_rate),
-            (list(self.loss.qvalue_network_params.values(True, True)), settings.critic_rate),
-            ([self.loss.log_alpha], settings.temperature_rate),
-        )
-        self.optimizer = torch.optim.Adam([{"params": params, "lr": rate} for params, rate in groups])
-        self._rates = [rate for _, rate in groups]
+        networks = self.loss.actor_network_params, self.loss.qvalue_network_params
+        self._rates = settings.actor_rate, settings.critic_rate, settings.temperature_rate
+        self.optimizer = adam([*(list(x.values(True, True)) for x in networks), [self.loss.log_alpha]], self._rates)
 
     def update(self, batch: dict[str, Tensor], factor: float = 1.0) -> dict[str, float]:
         """One step of actor, critics and temperature; the losses by name, `alpha` and `entropy`.
@@ -113,8 +97,9 @@ class DiscreteSac:
 
     @torch.no_grad()
     def act(self, observation: Tensor, source: torch.Generator) -> Tensor:
-        """[*batch], int64, actions drawn from the policy (Gumbel's trick)."""
+        """[*batch], int64, actions drawn from the policy."""
         logits = self.logits(observation)
+        # The argmax of logits with Gumbel noise is a draw from their softmax; Categorical takes no generator.
         noise = -torch.empty_like(logits).exponential_(generator=source).log()
         return (logits + noise).argmax(-1)
 
@@ -128,8 +113,8 @@ class DiscreteSac:
     @torch.no_grad()
     def action_values(self, observation: Tensor) -> Tensor:
         """[*batch, num_actions], the smaller of both critics."""
-        asked = TensorDict({"observation": observation}, [])
-        values: Tensor = self.loss._vmap_qnetworkN0(asked, self.loss.qvalue_network_params).get("action_value")
+        seen = TensorDict({"observation": observation}, [])
+        values: Tensor = self.loss._vmap_qnetworkN0(seen, self.loss.qvalue_network_params).get("action_value")
         return values.amin(0)
 
     def actor_tensors(self) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ class PathwiseSettings:
 
     Args:
         rate: learning rate > 0 of the actor.
-        largest_norm: gradients are cut to this norm > 0, since a product over many steps may be large.
+        largest_norm: gradients are clipped to this norm > 0.
 
     Raises:
         ConfigError: a number is out of range.
@@ -34,7 +34,7 @@ class PathwiseSettings:
 
 @final
 class Pathwise:
-    r"""Pathwise policy gradient: chance is drawn first, then the return is a smooth function of the weights.
+    r"""Pathwise policy gradient: noise is drawn first, then the return is a smooth function of the weights.
 
         $\nabla_\theta \mathrm{E}_\xi R(\theta, \xi) = \mathrm{E}_\xi \nabla_\theta R(\theta, \xi)$,
         $R = \sum_t r(s_t, \pi_\theta(s_t)), \; s_{t+1} = f(s_t, \pi_\theta(s_t), \xi_t)$
@@ -61,21 +61,22 @@ class Pathwise:
         self.optimizer = torch.optim.Adam(actor.parameters(), lr=settings.rate)
 
     def act(self, observation: Tensor) -> Tensor:
-        """[*batch, num_actions], differentiable in the weights and in what was observed."""
+        """[*batch, num_actions], differentiable in the weights and in the observation."""
         action: Tensor = self._actor(observation)
         return action
 
     def update(self, total: Tensor, factor: float = 1.0) -> dict[str, float]:
-        """One step up the mean return; the norm of its gradient, before it was cut.
+        """One step up the mean return; the norm of its gradient before clipping.
 
         Args:
-            total: [num_episodes], returns that hang on actions of `act` differentiably.
+            total: [num_episodes], returns, differentiable in the actions of `act`.
             factor: on the learning rate.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.rate * factor
         self.optimizer.zero_grad(set_to_none=True)
         (-total.mean()).backward()
+        # A product of Jacobians over many steps may be large in a few episodes, which must not decide the step.
         norm = nn.utils.clip_grad_norm_(self._actor.parameters(), self.settings.largest_norm)
         self.optimizer.step()
         return {"gradient_norm": float(norm)}

@@ -21,7 +21,7 @@ CHECKPOINT_EVERY = 10
 
 
 class Agent(Protocol):
-    """An algorithm whose actor is trained, with everything that it remembers."""
+    """An algorithm whose actor is trained, with its memory."""
 
     def actor_tensors(self) -> dict[str, Tensor]:
         """Copies of the actor's weights by name."""

@@ -9,15 +9,9 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from gainnet.agents.actor_critic import adam, descend, stochastic_policy
 from gainnet.agents.named_tensors import load_optimizer, named, optimizer_tensors
-from gainnet.agents.torch_rl import (
-    ClipPPOLoss,
-    ProbabilisticTensorDictModule,
-    ProbabilisticTensorDictSequential,
-    TensorDict,
-    TensorDictModule,
-    generalized_advantage_estimate,
-)
+from gainnet.agents.torch_rl import ClipPPOLoss, TensorDict, TensorDictModule, generalized_advantage_estimate
 from gainnet.core.ranges import POSITIVE, SHARE, Interval, check_ranges
 
 
@@ -87,15 +81,7 @@ class Ppo:
     def __init__(self, actor: nn.Module, critic: nn.Module, after_critic: nn.Module, settings: PpoSettings) -> None:
         self.settings = settings
         self._gaussian = _Gaussian(actor, settings.deviation)
-        policy = ProbabilisticTensorDictSequential(
-            TensorDictModule(self._gaussian, in_keys=["observation"], out_keys=["loc", "scale"]),
-            ProbabilisticTensorDictModule(
-                in_keys=["loc", "scale"],
-                out_keys=["action"],
-                distribution_class=_IndependentNormal,
-                return_log_prob=True,
-            ),
-        )
+        policy = stochastic_policy(self._gaussian, ("loc", "scale"), _IndependentNormal, return_log_prob=True)
         values = TensorDictModule(critic, in_keys=["observation"], out_keys=["state_value"])
         self._critic, self._after_critic = critic, after_critic
         self.loss = ClipPPOLoss(
@@ -107,12 +93,8 @@ class Ppo:
             loss_critic_type="l2",
             normalize_advantage=True,
         )
-        self._parameters = [
-            *self._gaussian.parameters(),
-            *critic.parameters(),
-            *after_critic.parameters(),
-        ]
-        self.optimizer = torch.optim.Adam(self._parameters, lr=settings.rate)
+        self._parameters = [*self._gaussian.parameters(), *critic.parameters(), *after_critic.parameters()]
+        self.optimizer = adam([self._parameters], [settings.rate])
 
     @torch.no_grad()
     def act(self, observation: Tensor, source: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -122,56 +104,46 @@ class Ppo:
         log_prob: Tensor = _IndependentNormal(mean, deviation).log_prob(action)  # type: ignore[no-untyped-call]
         return action, log_prob
 
-    def update(self, lived: dict[str, Tensor], source: torch.Generator, factor: float = 1.0) -> dict[str, float]:
-        """Some epochs over what was lived; the losses by name and `deviation`.
+    def update(self, episodes: dict[str, Tensor], source: torch.Generator, factor: float = 1.0) -> dict[str, float]:
+        """Some epochs over whole episodes; the losses by name and `deviation`.
 
         Args:
-            lived: whole episodes [num_episodes, num_steps, ...]: `observation`, `after` (what was known after the
+            episodes: [num_episodes, num_steps, ...]: `observation`, `after` (what was known after the
                 action; the last one's value is 0), `action`, `log_prob`, `reward`.
             source: of the order of mini-batches.
             factor: on the learning rate.
         """
-        rows = self._rows(lived)
-        size = len(rows["log_prob"])
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.rate * factor
+        rows = self._rows(episodes)
+        size, rate = len(rows["log_prob"]), self.settings.rate * factor
         found: dict[str, float] = {}
         for _ in range(self.settings.num_epochs):
             for part in torch.randperm(size, generator=source).chunk(self.settings.num_minibatches):
-                found = self._step({name: x[part] for name, x in rows.items()})
+                found = self._step({name: x[part] for name, x in rows.items()}, rate)
         return found | {"deviation": float(self._gaussian.log_deviation.detach().exp())}
 
-    def _step(self, rows: dict[str, Tensor]) -> dict[str, float]:
-        batch = TensorDict(
-            {
-                "observation": rows["observation"],
-                "action": rows["action"],
-                "action_log_prob": rows["log_prob"],
-                "advantage": rows["advantage"],
-                "value_target": rows["target"],
-            },
-            [len(rows["log_prob"])],
-        )
-        found = self.loss(batch)
-        missed = (self._after_critic(rows["after"]) - rows["after_target"]) * rows["goes_on"]
-        self.optimizer.zero_grad(set_to_none=True)
-        (found["loss_objective"] + found["loss_critic"] + missed.square().mean()).backward()
-        nn.utils.clip_grad_norm_(self._parameters, 1.0)
-        self.optimizer.step()
+    def _step(self, rows: dict[str, Tensor], rate: float) -> dict[str, float]:
+        names = {"action_log_prob": "log_prob", "value_target": "target"}
+        names |= {name: name for name in ("observation", "action", "advantage")}
+        found = self.loss(TensorDict({new: rows[name] for new, name in names.items()}, [len(rows["log_prob"])]))
+        # Behind the last action nothing comes, so that its value W is 0 and not learned.
+        missed = (self._after_critic(rows["after"]) - rows["after_target"]) * rows["continues"]
+        loss = found["loss_objective"] + found["loss_critic"] + missed.square().mean()
+        descend(loss, self.optimizer, [rate])
         return {name: float(found[name].detach()) for name in ("loss_objective", "loss_critic")}
 
     @torch.no_grad()
-    def _rows(self, lived: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _rows(self, episodes: dict[str, Tensor]) -> dict[str, Tensor]:
         """Steps one by one with advantage and targets of both values."""
-        value, after = self._critic(lived["observation"]), self._after_critic(lived["after"])
+        value, after = self._critic(episodes["observation"]), self._after_critic(episodes["after"])
         done = torch.zeros_like(value, dtype=torch.bool)
         done[:, -1] = True
         discount, trace = self.settings.discount, self.settings.trace
-        reward = lived["reward"].unsqueeze(-1)
+        reward = episodes["reward"].unsqueeze(-1)
         advantage, target = generalized_advantage_estimate(discount, trace, value, after, reward, done, done)
+        # W of a state after its action is V of the state that chance makes of it, so the same targets serve, one later.
         following = torch.cat([target[:, 1:], torch.zeros_like(target[:, :1])], 1)
-        added = {"advantage": advantage, "target": target, "after_target": following, "goes_on": (~done).float()}
-        return {name: x.flatten(0, 1) for name, x in (lived | added).items()}
+        added = {"advantage": advantage, "target": target, "after_target": following, "continues": (~done).float()}
+        return {name: x.flatten(0, 1) for name, x in (episodes | added).items()}
 
     def actor_tensors(self) -> dict[str, Tensor]:
         """Weights of the actor's mean by name."""

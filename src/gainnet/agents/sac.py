@@ -8,15 +8,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from gainnet.agents.actor_critic import descend, load_state, state_tensors, transitions
-from gainnet.agents.torch_rl import (
-    ProbabilisticTensorDictModule,
-    ProbabilisticTensorDictSequential,
-    SACLoss,
-    SoftUpdate,
-    TanhNormal,
-    TensorDictModule,
-)
+from gainnet.agents.actor_critic import adam, descend, load_state, state_tensors, stochastic_policy, transitions
+from gainnet.agents.torch_rl import SACLoss, SoftUpdate, TanhNormal, TensorDictModule
 from gainnet.core.ranges import POSITIVE, SHARE, Interval, check_ranges
 
 _LEAST_DEVIATION = 0.01
@@ -62,11 +55,12 @@ class _Squashed(nn.Module):
         self.network, self.spread, self.deviation = network, spread, deviation
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
+        # Bounded on both sides: a deviation near zero makes log-probabilities explode, a large one makes actions +-1.
         scale = self.deviation * self.spread(observation).clamp(-4, 2).exp() + _LEAST_DEVIATION
         return self.network(observation), scale
 
 
-class _Judge(nn.Module):
+class _ActionValue(nn.Module):
     """Value of an action in a state."""
 
     def __init__(self, network: nn.Module) -> None:
@@ -94,20 +88,11 @@ class ContinuousSac:
 
     def __init__(self, actor: nn.Module, spread: nn.Module, critic: nn.Module, settings: ContinuousSacSettings) -> None:
         self.settings = settings
-        policy = ProbabilisticTensorDictSequential(
-            TensorDictModule(
-                _Squashed(actor, spread, settings.deviation), in_keys=["observation"], out_keys=["loc", "scale"]
-            ),
-            ProbabilisticTensorDictModule(
-                in_keys=["loc", "scale"],
-                out_keys=["action"],
-                distribution_class=TanhNormal,
-                return_log_prob=True,
-            ),
-        )
+        squashed = _Squashed(actor, spread, settings.deviation)
+        policy = stochastic_policy(squashed, ("loc", "scale"), TanhNormal, return_log_prob=True)
         self.loss = SACLoss(
             policy,
-            TensorDictModule(_Judge(critic), in_keys=["observation", "action"], out_keys=["state_action_value"]),
+            TensorDictModule(_ActionValue(critic), in_keys=["observation", "action"], out_keys=["state_action_value"]),
             alpha_init=settings.temperature,
             fixed_alpha=True,
             target_entropy=-1.0,
@@ -117,11 +102,8 @@ class ContinuousSac:
         )
         self.loss.make_value_estimator(gamma=settings.discount)
         self._targets = SoftUpdate(self.loss, eps=settings.retention)
-        groups = (
-            (self.loss.actor_network_params, settings.actor_rate),
-            (self.loss.qvalue_network_params, settings.critic_rate),
-        )
-        self.optimizer = torch.optim.Adam([{"params": list(x.values(True, True)), "lr": rate} for x, rate in groups])
+        groups = [list(x.values(True, True)) for x in (self.loss.actor_network_params, self.loss.qvalue_network_params)]
+        self.optimizer = adam(groups, (settings.actor_rate, settings.critic_rate))
         self.num_updates = 0
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""What is taken from TorchRL and tensordict: their one import."""
+"""The one import of TorchRL and tensordict."""
 
 from __future__ import annotations
 

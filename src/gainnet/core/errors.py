@@ -7,7 +7,7 @@ from typing import final
 
 
 class GainnetError(ValueError):
-    """Anything wrong with what was asked; the command line prints it as one line and exits with code 2."""
+    """An error that the user can mend; the command line prints it as one line and exits with code 2."""
 
 
 @final
@@ -32,7 +32,7 @@ class ModelError(GainnetError):
 
 @final
 class TrainingError(GainnetError):
-    """A training does not descend: its losses are no numbers, or far above what they were."""
+    """A training does not descend: a loss or a weight is not finite, or losses are far above their mean."""
 
 
 @final

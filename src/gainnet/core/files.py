@@ -113,7 +113,7 @@ def check_outside_package(folder: Path) -> None:
 def _beside(place: Path) -> Iterator[Path]:
     """A name for a new file or folder, in a folder `.NAME.xxxxxxxx.part` beside its place that this process holds.
 
-    What killed processes have left there is removed first; a folder that is still written into is held, and stays.
+    Folders that killed processes have left there are removed first; one that is still written into is held, and stays.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
     for part in place.parent.glob(f".{glob.escape(place.name)}.*{_PART}"):

@@ -47,7 +47,7 @@ $body
 @final
 @dataclass(frozen=True)
 class Page:
-    """What stands on a page.
+    """The content of a page.
 
     Args:
         title: its heading, plain text.

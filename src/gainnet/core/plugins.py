@@ -48,7 +48,7 @@ def find(field: str, name: str, known: Mapping[str, T]) -> T | Any:
 
 
 def guarded(field: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """What somebody else's code returns; whatever it raises becomes one line that names the field.
+    """The result of somebody else's code; whatever it raises becomes one line that names the field.
 
     Args:
         field: what is plugged in, for the error.

@@ -1,4 +1,4 @@
-"""What a run cost: one record per step; time is the critical path, energy and bits are sums."""
+"""The cost of a plan: one record per step; time is the critical path, energy and bits are sums."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class StepRecord:
     A computation has no channel uses; an analog transfer has channel uses but no bits.
 
     Args:
-        label: what ran where, for people.
+        label: operation and node, for people.
         start_s: start on the priced time line.
         duration_s: priced duration.
         energy_j: priced energy of all nodes that took part.
@@ -50,7 +50,7 @@ class StepRecord:
 @final
 @dataclass(frozen=True)
 class NodeUse:
-    """What a plan took from one node.
+    """The share of one node in the cost of a plan.
 
     Args:
         kind: device, edge or cloud.
@@ -72,11 +72,11 @@ class NodeUse:
 @final
 @dataclass(frozen=True)
 class Recovery:
-    """How a plan went on after a death.
+    """How a plan continued after a node had failed.
 
     Args:
-        start_s: when the others had noticed.
-        lost: nodes that were dead by then.
+        start_s: when the failure was noticed.
+        lost: nodes that had failed by then.
         reused: tensors that had been made or received before and were used again, as `tensor @ node`.
         ran_on: nodes that computed what was left.
     """
@@ -97,7 +97,7 @@ class Report:
         duration_s: critical path; for an estimate with random retransmissions the mean over drawn time lines.
         idle_energy_j: energy of the nodes while they wait, not part of `energy_j`.
         priced_as: name of the model whose FLOPs and bytes were priced.
-        nodes: what every node contributed.
+        nodes: share of every node.
         recoveries: one per fallback.
         duration_p50_s: median of the critical path over drawn time lines; `None` when executed.
         duration_p95_s: its 95th percentile, likewise.

@@ -101,7 +101,7 @@ class Symbols:
         values: [*batch, num_symbols], complex.
         gain: [*batch, num_symbols], complex channel coefficient; 1 at the sender.
         noise_variance: [*batch, num_symbols], real, linear, relative to E|s|^2 = 1; 0 at the sender.
-        reported_snr: [*batch], linear SNR that the sender was told; both ends know it, since the receiver reported it.
+        reported_snr: [*batch], linear SNR that was reported to the sender; both ends know it.
             Links pass it through; `None` when the codec does not need it.
     """
 
@@ -146,12 +146,12 @@ Payload = Bits | Symbols
 @final
 @dataclass(frozen=True)
 class ChannelState:
-    """What is known of the air when a transfer starts.
+    """The state of the channel when a transfer starts.
 
     Args:
         snr: [*batch], mean received Es/N0 over the ensemble, linear (E|h|^2 = 1, E|s|^2 = 1).
         gain: [*batch], complex coefficient h of the first fading block, known to the receiver.
-        reported_snr: [*batch], linear SNR of the first block that the sender was told; may be wrong.
+        reported_snr: [*batch], linear SNR of the first block as reported to the sender; may be wrong.
         block_length: channel uses that the report is true for: those with one gain, or a slot of a selective channel;
             later blocks are drawn when sending.
     """
@@ -165,7 +165,7 @@ class ChannelState:
 @final
 @dataclass(frozen=True)
 class Usage:
-    """What a transfer took on the air, summed over the items of a batch (expected values when estimated).
+    """Resources that a transfer used, summed over the items of a batch (expected values when estimated).
 
     Args:
         num_bits: payload bits, each counted once however often it was sent; 0 for analog symbols.

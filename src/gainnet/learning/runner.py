@@ -31,7 +31,7 @@ def silent(num_finished: int, num_rounds: int, loss: float) -> None:
 @final
 @dataclass(frozen=True)
 class Run:
-    """What rounds have led to.
+    """The result of rounds.
 
     Args:
         state: after the last round.

@@ -41,7 +41,7 @@ KINDS: Mapping[str, tuple[type, ...]] = {
     "versions": (dict,),
     "complete": (bool,),
 }
-"""What every run.json holds."""
+"""Entries of every run.json and their types."""
 
 KINDS_WHEN_COMPLETE: Mapping[str, tuple[type, ...]] = {"wall_s": (int, float), "metrics": (dict,)}
 
@@ -156,7 +156,7 @@ def commit() -> str | None:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """What git says; empty where it fails or is not installed."""
+    """The output of git; empty where it fails or is not installed."""
     try:
         command = ["git", "-C", str(folder), *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

@@ -28,7 +28,7 @@ HERE = OneByOne()
 
 
 class Progress(Protocol):
-    """Whoever wants to know how far a study is."""
+    """A display of how far a study is."""
 
     def __call__(self, num_finished: int, num_cases: int, label: str) -> None: ...
 
@@ -40,7 +40,7 @@ def silent(num_finished: int, num_cases: int, label: str) -> None:
 @final
 @dataclass(frozen=True)
 class StudyResult:
-    """What a finished run leaves.
+    """The result of a finished run.
 
     Args:
         study: name of the study.
@@ -82,7 +82,7 @@ def run_study(
         study: what to run.
         preset: default, quick, full, or a TOML file of settings that differ from the default.
         out: folder of all runs.
-        progress: told after every case.
+        progress: called after every case.
         resume: `False` throws away what an earlier attempt at this very configuration found.
         source: name that finds the study again when figures are redrawn; its own name if `None`.
         engine: where the cases run; it changes nothing in the table.

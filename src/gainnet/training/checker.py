@@ -1,4 +1,4 @@
-"""Training the checker: pictures of its own, spoiled in other ways than those that the judge learned from."""
+"""Training the checker: pictures of its own, disturbed in other ways than those of the attribute classifier."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_LATENT_NOISE = 0.5
 MAX_GAIN = 0.15
 MAX_NOISE = 0.06
 RANDOM_SEED = 4711
-"""The random seed of the shipped checker; that of the judge is 2026."""
+"""The random seed of the shipped checker; that of the classifier is 2026."""
 
 
 @final

@@ -78,7 +78,7 @@ def train_language(
         progress: called after every 10 steps.
 
     Returns:
-        What is written to trained.json: sizes, seconds of processor time, test losses in nats per token.
+        The content of trained.json: sizes, seconds of processor time, test losses in nats per token.
 
     Raises:
         ConfigError: the folder cannot be written, or was begun with other settings.

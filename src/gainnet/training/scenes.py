@@ -186,7 +186,7 @@ class Run:
 
 
 def training_scenes(random_seed: int, num_scenes: int) -> Scenes:
-    """The scenes whose latents the denoiser sees, the same whenever they are asked for."""
+    """The scenes whose latents the denoiser is trained on, a function of the random seed."""
     return draw_scenes(num_scenes, stream(random_seed, "latents", 0))
 
 

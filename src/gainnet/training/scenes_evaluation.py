@@ -1,4 +1,4 @@
-"""What the scenes model is worth: pictures of unseen captions, decoded pictures, and the judge itself."""
+"""Measurements of the scenes model: pictures of unseen captions, decoded pictures, and the classifier itself."""
 
 from __future__ import annotations
 
@@ -94,30 +94,32 @@ def shares_right(predicted: Tensor, named: Tensor) -> dict[str, float]:
     >>> shares["shape"], shares["colour"], shares["all"]
     (1.0, 0.0, 0.0)
     """
-    asked, right = named != UNNAMED, predicted == named
+    is_named, right = named != UNNAMED, predicted == named
     order = list(ATTRIBUTES)
     shares = {}
     for name, attributes in COLUMNS.items():
         columns = [order.index(attribute) for attribute in attributes]
-        shares[name] = float(right[:, columns][asked[:, columns]].float().mean())
-    return shares | {"all": float((right | ~asked).all(1).float().mean())}
+        shares[name] = float(right[:, columns][is_named[:, columns]].float().mean())
+    return shares | {"all": float((right | ~is_named).all(1).float().mean())}
 
 
 def unseen_captions(model_folder: Path, num_captions: int, random_seed: int) -> list[str]:
     """Captions that the model's training never wrote; as it wrote nearly all that name one thing, most name two.
 
     Args:
-        model_folder: its `trained.json` tells which captions it saw.
+        model_folder: its `trained.json` says which captions it was trained on.
         num_captions: how many.
         random_seed: of the captions.
 
     Raises:
-        ModelError: the folder does not tell how it was trained.
+        ModelError: its `trained.json` is missing or damaged.
     """
     try:
         seen = training_captions(json.loads((model_folder / "trained.json").read_text()))
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"model: {model_folder}/trained.json does not tell the training ({error!r})") from error
+        raise ModelError(
+            f"model: {model_folder}/trained.json is missing or damaged ({error!r}); give a folder of train scenes"
+        ) from error
     rng = stream(random_seed, "evaluation", 0)
     unseen: list[str] = []
     while len(unseen) < num_captions:
@@ -180,7 +182,7 @@ def evaluate(
         model_folder: in diffusers' format.
         num_captions: how many unseen captions are generated.
         random_seed: of captions, noise and pictures; streams that no training uses.
-        classifier_folder: the judge; None takes the one shipped with the package.
+        classifier_folder: the classifier; None takes the one shipped with the package.
         num_pictures: how many drawn pictures autoencoder and classifier are measured on.
 
     Returns:
@@ -213,7 +215,7 @@ def evaluate_pairs(
         pairs: (colour, shape), for instance `("red", "star")`.
         num_captions: how many captions are generated.
         random_seed: of captions and noise.
-        classifier_folder: the judge; None takes the one shipped with the package.
+        classifier_folder: the classifier; None takes the one shipped with the package.
 
     Returns:
         `heldout_pairs_shape` and `heldout_pairs_colour`.

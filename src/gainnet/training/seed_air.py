@@ -1,4 +1,4 @@
-"""Cases of the air that a seed codec is trained on: sizes, reports, prompts, and what the channel does."""
+"""Cases of the air that a seed codec is trained on: sizes, reports, prompts, and channels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BLOCKS = (1, 2, 3, 4, 8, 16)
 @final
 @dataclass(frozen=True)
 class Cases:
-    """Groups of items that share uses, report and prompt or not; what the air does is drawn per item.
+    """Groups of items that share uses, report and prompt or not; channels are drawn per item.
 
     Args:
         num_channel_uses: [num_groups].

@@ -1,4 +1,4 @@
-"""Training the basis of linear and digital seed codecs: principal components of latents that a model really makes."""
+"""Training the basis of linear and digital seed codecs: principal components of latents that a model generates."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def train_seed_basis(
                                                         > mean, covariance --> eigenvectors, variances --> folder
     renders  --> [ the model's encoder ] --> latents   /
 
-    Generated latents are what a codec will meet, but few; latents of renders are cheap and nearly of the same law.
-    `basis_of` says how much of each goes in.
+    Generated latents follow the law that a codec will meet, but are few; latents of renders are cheap and nearly of
+    that law. `basis_of` weighs them.
 
     Args:
         model_folder: `scenes`, or a folder in diffusers' format.
@@ -101,7 +101,7 @@ def basis_of(generated: Tensor, encoded: Tensor | None, model_sha256: str) -> Se
 
 
 def cross_fitted_variances(centred: Tensor, other: Tensor, share: float) -> Tensor:
-    """[num_values], variances along principal components of samples that did not make those components.
+    """[num_values], variances along principal components of samples that those components were not fitted to.
 
     Components fit their own samples: the variances of the weakest come out several times too small, and a codec then
     gives them too little power and too few bits. Each of four parts is measured along those of the other three.
@@ -122,7 +122,7 @@ def cross_fitted_variances(centred: Tensor, other: Tensor, share: float) -> Tens
 
 @torch.no_grad()
 def generate_latents(model: DiffusionModel, num_latents: int, random_seed: int) -> Iterator[Tensor]:
-    """Batches [n, num_values] of what the denoiser makes of random captions.
+    """Batches [n, num_values] of generated from random captions.
 
     Args:
         model: whose latents.
@@ -137,7 +137,7 @@ def generate_latents(model: DiffusionModel, num_latents: int, random_seed: int) 
 
 
 def latents_of(model: DiffusionModel, prompts: Sequence[str], first_random_seed: int) -> Tensor:
-    """[num_prompts, num_values], what the denoiser makes of prompts; item i has random seed `first_random_seed + i`."""
+    """[num_prompts, num_values], generated from prompts; item i has random seed `first_random_seed + i`."""
     random = Random.of(range(first_random_seed, first_random_seed + len(prompts)))
     tensors = dict(model.prior({}, random)) | {"prompt": text_to_tensor(prompts)}
     tensors |= model.text_encoder(tensors, random)

@@ -1,4 +1,4 @@
-"""Latents that a model really makes, with their captions, kept in shards: what seed codecs are trained on."""
+"""Latents that a model generates, with their captions, kept in shards, to train seed codecs on."""
 
 from __future__ import annotations
 

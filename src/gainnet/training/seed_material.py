@@ -1,4 +1,4 @@
-"""What every training of a seed codec begins with: a model, latents that it makes, and their captions."""
+"""The material of every training of a seed codec: a model, latents that it generates, and their captions."""
 
 from __future__ import annotations
 

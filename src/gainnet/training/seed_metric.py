@@ -1,4 +1,4 @@
-"""What an error of a latent costs in the picture: the mean squared Jacobian of a decoder, and errors through it."""
+"""The metric of latents: the mean squared Jacobian of a decoder, and errors of pictures through it."""
 
 from __future__ import annotations
 

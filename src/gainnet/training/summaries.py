@@ -1,4 +1,4 @@
-"""Training what writes conclusions: a small edge-end model, and a cloud that knows three forms of prompt.
+"""Training the models that write conclusions: a small edge-end model, and a cloud that knows three forms of prompt.
 
 abstracts of thousands of fields  -------------------------------> [ edge ], still without a field
 abstracts of thousands of others, with labels and drafts --------> [ cloud ]
@@ -44,7 +44,7 @@ CLOUD_FIELDS = 1 << 20
 WORST_LABELS, WORST_FACTS = 0.7, 0.25
 """How often the worst draw labels by chance, and facts of their drafts."""
 DOCUMENT_WEIGHT = 0.3
-"""What reading counts beside answering: repeated names in a document teach to copy."""
+"""Weight of predicting the document beside that of the answer: repeated names in a document teach to copy."""
 
 
 @final
@@ -99,12 +99,12 @@ PRESETS = {
 @final
 @dataclass(frozen=True)
 class Library:
-    """What both models are trained on.
+    """The abstracts that both models are trained on.
 
     Args:
         for_edge: abstracts that the edge-end model learns.
         for_cloud: other abstracts, which the cloud learns.
-        said: labels and draft of each of them; where there are none, the trained edge-end model is asked.
+        said: labels and draft of each of them; `None` takes those of the trained edge-end model.
     """
 
     for_edge: tuple[StructuredAbstract, ...]
@@ -182,7 +182,7 @@ def train_summaries(
         progress: called after every 10 steps.
 
     Returns:
-        What is written to trained.json: sizes, seconds of processor time, parameters.
+        The content of trained.json: sizes, seconds of processor time, parameters.
 
     Raises:
         ConfigError: the folder cannot be written, or was begun with other settings.
@@ -252,12 +252,12 @@ def tokenizer_of(library: Library, num_tokens: int) -> Any:
     """Pairs of bytes counted in some of the abstracts, and in every prompt as often."""
     some = library.for_edge[:: max(1, len(library.for_edge) // 600)]
     answer = EdgeAnswer(str(template_of(some[0])), "")
-    asked = [cloud_prompt(form, "", answer) for form in FORMS]
-    return subword_tokenizer([text for a in some for text in (a.document, _edge_answer(a), *asked)], num_tokens)
+    prompts = [cloud_prompt(form, "", answer) for form in FORMS]
+    return subword_tokenizer([text for a in some for text in (a.document, _edge_answer(a), *prompts)], num_tokens)
 
 
 def drafts_of(edge: Any, tokenizer: Any, abstracts: Sequence[StructuredAbstract]) -> list[EdgeAnswer]:
-    """What an edge-end model says about abstracts."""
+    """The labels and drafts of an edge-end model for abstracts."""
     prompts = [edge_prompt(abstract.document) for abstract in abstracts]
     return [read_edge_answer(text) for text in answers(edge, tokenizer, prompts, MAX_ANSWER_TOKENS, 64)]
 

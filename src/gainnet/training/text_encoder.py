@@ -1,4 +1,4 @@
-"""Training the text encoder: its output tokens have to tell the attributes that a caption names."""
+"""Training the text encoder: its output tokens have to contain the attributes that a caption names."""
 
 from __future__ import annotations
 

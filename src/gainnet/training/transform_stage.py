@@ -1,4 +1,4 @@
-"""Rate and distortion of the transform code: what a step of its training minimises."""
+"""Rate and distortion of the transform code, which a step of its training minimises."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def set_components(network: TransformNetwork, latents: Tensor) -> None:
 @final
 @dataclass(frozen=True)
 class Examples:
-    """What the code is trained on: generated latents first, then encoded renders.
+    """Latents to train a seed codec on: generated ones first, then encoded renders.
 
     Args:
         latents: [num_latents, n].
@@ -164,7 +164,7 @@ def latent_error(decoded: Tensor, latents: Tensor, generator: torch.Generator) -
 @final
 @dataclass(frozen=True)
 class PictureError:
-    """Squared error of what the decoder makes of a square of the latent, and a little of the latent's own error.
+    """Squared error of the decoded square of a latent, and a little of the latent's own error.
 
     The decoder is convolutional, so a square costs its share of the whole. It lies at the border more often than in the
     middle, so that with a side of half the latent no entry counts more than one and a half times another.
@@ -197,7 +197,7 @@ def transform_stage(
     length: StageLength,
     random_seed: int,
 ) -> Stage:
-    """The transform code on latents, or on what the decoder makes of them.
+    """The transform code on latents, or through the decoder.
 
     Every item has a quality of its own, and half of them their prompt. The loss is rate plus weighted distortion, each
     item relative to what is usual at its quality.

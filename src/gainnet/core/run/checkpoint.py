@@ -18,7 +18,7 @@ from gainnet.core.files import write_whole
 _ENTRY = "run"
 
 Numbers = Mapping[str, Any]
-"""What a run counts beside its tensors, as JSON."""
+"""The counts and records of a run beside its tensors, as JSON."""
 
 
 @final
@@ -52,7 +52,7 @@ class Checkpoint:
         state = {"settings": self.settings, "numbers": numbers}
         digest = _digest(state, kept)
         # One entry, because safetensors writes several in an order that differs from process to process.
-        write_whole(self.path, save(kept, {_ENTRY: _canonical(state | {"sha256": digest})}))
+        write_whole(self.path, save(kept, {_ENTRY: json.dumps(state | {"sha256": digest})}))
         return digest
 
     def read(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
