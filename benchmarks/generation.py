@@ -22,7 +22,7 @@ from gainnet.core.text import text_to_tensor
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.network import DEVICE, cell, profile
 from gainnet.protocols import eiug, execute
-from gainnet.radio import IdealLink
+from gainnet.radio import Ideal
 
 RATIO_BAR, DIFFERENCE_BAR, PICTURE_BAR_S = 1.05, 1e-4, 2.0
 NUM_RUNS, NUM_PICTURES = 15, 3
@@ -32,7 +32,7 @@ PROMPTS = ("a red star above a blue house at sunset", "a green tree at night")
 def ours(model: DiffusionModel) -> Callable[[], Tensor]:
     """Edge and device through the plan, the network and the ledger."""
     plan = eiug(model, TextCodec(), Float32())
-    network = cell(profile("edge_a100"), profile("phone"), (IdealLink(),), (IdealLink(),))
+    network = cell(profile("edge_a100"), profile("phone"), (Ideal(),), (Ideal(),))
     inputs = {(DEVICE, "prompt"): text_to_tensor(PROMPTS)}
     random = Random.of(range(len(PROMPTS)))
     return lambda: execute(plan, inputs, network, random)[0][plan.result]

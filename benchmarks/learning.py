@@ -26,7 +26,7 @@ from gainnet.learning.fsl import SharedEdge
 from gainnet.models.language import pack, small_decoder, word_tokenizer
 from gainnet.models.language_text import write_texts
 from gainnet.network import profile
-from gainnet.radio import IdealLink
+from gainnet.radio import Ideal
 
 RATIO_BAR, NUM_RUNS, NUM_CLIENTS = 1.1, 7, 4
 TRAINING = LocalTraining("adamw", 1e-3, num_steps=8, batch_size=8)
@@ -67,7 +67,7 @@ def main() -> int:
     model = small_decoder(96, 4, 4)
     rows = pack(write_texts("cardiology", 400, 0), word_tokenizer(), 72)
     clients = tuple(Client(name, rows[i * 64 : i * 64 + 64]) for i, name in enumerate(devices_of(NUM_CLIENTS)))
-    air = (IdealLink(),)
+    air = (Ideal(),)
     cell = cell_of(devices_of(NUM_CLIENTS), profile("edge_l4"), profile("phone"), air, air)
     cut = Cut(0, True)
     fedavg = FedAvg(copy.deepcopy(model), cell, TRAINING, whole_step_cost(model, rows[:8]))

@@ -10,14 +10,14 @@ import torch
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits
-from gainnet.radio import AWGN, Blockwise, DigitalLink, Jakes, Rayleigh, Rician, TabulatedLink, load_bler_tables
+from gainnet.radio import AWGN, Air, Blockwise, Digital, Jakes, Rayleigh, Reports, Rician, Tabulated, load_bler_tables
 
 NUM_ITEMS, NUM_BYTES, SNR_DB = 16, 1000, 5.0
 NUM_BLOCKS = 10_000
 LEAST_RATIO, MOST_BLOCKS_S = 100.0, 0.1
 
 
-def seconds_of(link: DigitalLink | TabulatedLink, name: str) -> tuple[float, float]:
+def seconds_of(link: Digital | Tabulated, name: str) -> tuple[float, float]:
     """Processor time and retransmissions of one transfer."""
     random = Random.of(range(NUM_ITEMS)).child(name)
     payload = Bits(tuple(g.bytes(NUM_BYTES) for g in random.generators("payload")), (NUM_ITEMS,))
@@ -42,8 +42,8 @@ def seconds_of_blocks(channel: Blockwise, random_seed: int) -> float:
 def main() -> int:
     torch.set_num_threads(1)
     links = {
-        "bit_level": DigitalLink(AWGN(), SNR_DB, report_error_db=1.5),
-        "tabulated": TabulatedLink(AWGN(), SNR_DB, report_error_db=1.5),
+        "bit_level": Digital(Air(AWGN(), SNR_DB, reports=Reports(1.5))),
+        "tabulated": Tabulated(Air(AWGN(), SNR_DB, reports=Reports(1.5))),
     }
     for link in links.values():
         seconds_of(link, "warm-up")

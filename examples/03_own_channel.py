@@ -13,7 +13,7 @@ from torch import Tensor
 from gainnet import GenerationConfig, generate, open_model
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
-from gainnet.radio.awgn import add_noise
+from gainnet.radio import IndependentBlocks, transmit_blocks
 from gainnet.testing import check_channel
 
 
@@ -30,15 +30,19 @@ class Rician:
     k_factor: float = 4.0
     block_length: int = 256
 
+    @property
+    def blocks(self) -> IndependentBlocks:
+        return IndependentBlocks(self)
+
     def first_gain(self, random: Random) -> Tensor:
         return self._gain(random.complex_normal((), "first gain"))
 
     def transmit(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Symbols:
-        num_blocks = -(-symbols.shape[-1] // self.block_length)
+        return transmit_blocks(self, symbols, snr, gain, random)
+
+    def block_gains(self, gain: Tensor, num_blocks: int, random: Random) -> Tensor:
         later = self._gain(random.complex_normal((num_blocks,), "later gains"))[..., 1:]
-        blocks = torch.cat([gain.unsqueeze(-1), later], -1)
-        block_of_use = torch.arange(symbols.shape[-1]) // self.block_length
-        return add_noise(symbols, blocks[..., block_of_use], snr, random)
+        return torch.cat([gain.unsqueeze(-1), later], -1)
 
     def _gain(self, reflections: Tensor) -> Tensor:
         return (math.sqrt(self.k_factor) + reflections) / math.sqrt(self.k_factor + 1.0)

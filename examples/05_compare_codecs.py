@@ -7,7 +7,7 @@ from gainnet.codecs import LinearCode, QuantizedSeed, RawAnalog, SeedBasis
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.units import db_to_linear, psnr_db_of_mse
-from gainnet.radio import AWGN, AnalogLink, TabulatedLink
+from gainnet.radio import AWGN, Air, Analog, Tabulated
 
 NUM_CHANNEL_USES = 512
 model, random = load_model(), Random.of([1, 2, 3, 4])
@@ -21,7 +21,7 @@ latents, images = tensors["latent"], tensors["image"]
 
 print("SNR dB   codec     latent error   PSNR dB   uses per picture")
 for snr_db in (0.0, 5.0, 10.0):
-    analog, digital = AnalogLink(AWGN(), snr_db), TabulatedLink(AWGN(), snr_db)
+    analog, digital = Analog(Air(AWGN(), snr_db)), Tabulated(Air(AWGN(), snr_db))
     max_bits = digital.capacity_bits(NUM_CHANNEL_USES, db_to_linear(snr_db))
     choices = {
         "raw": (RawAnalog(NUM_CHANNEL_USES, scale=basis.root_mean_square), analog),

@@ -14,7 +14,7 @@ from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.network import DEVICE, EDGE, cell, profile
 from gainnet.protocols import Compute, Plan, Transfer, device_only, estimate, execute, pricing
-from gainnet.radio import AWGN, AnalogLink, DigitalLink
+from gainnet.radio import AWGN, Air, Analog, Digital
 
 PROMPTS = text_to_tensor(["a red star above a blue house at sunset"])
 
@@ -37,7 +37,7 @@ def finish_on_device(model: DiffusionModel, seed_codec: RawAnalog, cut: int) -> 
 
 
 model, random, given = load_model(), Random.of([7]), (DEVICE, "prompt")
-air = (DigitalLink(AWGN(), 10.0), AnalogLink(AWGN(), 10.0))
+air = (Digital(Air(AWGN(), 10.0)), Analog(Air(AWGN(), 10.0)))
 network = cell(profile("edge_a100"), profile("phone"), up=air, down=air)
 seed_codec = RawAnalog(scale=SeedBasis.load(model.name, model.sha256).root_mean_square)
 whole, _ = execute(device_only(model), {given: PROMPTS}, network, random)

@@ -18,7 +18,7 @@ from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.network import DEVICE, Network, cell, edge_names, profile
 from gainnet.protocols import PROTOCOLS, Plan
-from gainnet.radio import AnalogLink, IdealLink
+from gainnet.radio import Air, Analog, Ideal
 
 PROMPTS = ("cat", "a red dog")
 SEVERAL = [name for name, protocol in PROTOCOLS.items() if "edges" in inspect.signature(protocol).parameters]
@@ -56,7 +56,7 @@ RANDOM = Random.of([7, 8])
 
 
 def ideal(num_edges: int = 1) -> Network:
-    bearers = IdealLink(), AnalogLink(snr_db=float("inf"))
+    bearers = Ideal(), Analog(Air(snr_db=float("inf")))
     return cell(profile("edge_a100"), profile("laptop"), bearers, bearers, num_edges)
 
 

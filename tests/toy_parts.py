@@ -9,7 +9,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId, Spec, Tensors
 from gainnet.models.part import Role
 from gainnet.network import Hardware, Network, Node
-from gainnet.radio.link import AnyLink
+from gainnet.radio.links.link import AnyLink
 
 EDGE, OTHER, DEVICE = NodeId("edge"), NodeId("other"), NodeId("device")
 SHAPE = Spec((4,))

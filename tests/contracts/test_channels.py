@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gainnet.radio import CHANNELS
-from gainnet.radio.channel import Channel
-from gainnet.radio.rayleigh import Rayleigh
+from gainnet.radio.fading.channel import Channel
+from gainnet.radio.fading.rayleigh import Rayleigh
 from gainnet.testing import check_channel
 
 

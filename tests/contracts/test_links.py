@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from gainnet.radio import CHANNELS, LINKS, AnalogLink, Jakes, Ofdm, Rayleigh, SnrTrace, TabulatedLink, Tdl
-from gainnet.radio.link import AnyLink
+from gainnet.radio import CHANNELS, LINKS, Air, Analog, Arq, Jakes, Ofdm, Rayleigh, Reports, SnrTrace, Tabulated, Tdl
+from gainnet.radio.links.link import AnyLink
 from gainnet.testing import check_link
 
 FADING = [name for name in LINKS if name != "ideal"]
@@ -22,23 +22,23 @@ def test_link(name: str) -> None:
 
 @pytest.mark.parametrize("name", FADING)
 def test_link_over_fading(name: str) -> None:
-    link: AnyLink = LINKS[name](Rayleigh(), 12.0)
+    link: AnyLink = LINKS[name](Air(Rayleigh(), 12.0))
     check_link(link, num_transfers=NUM_TRANSFERS.get(name, 24))
 
 
 def test_link_without_noise() -> None:
-    check_link(AnalogLink(snr_db=math.inf))
+    check_link(Analog(Air(snr_db=math.inf)))
 
 
 @pytest.mark.parametrize(
     "link",
     [
-        TabulatedLink(Rayleigh(), 5.0, harq="ir"),
-        TabulatedLink(Jakes(), 10.0, harq="ir", report_delay_blocks=2),
-        TabulatedLink(Jakes(), 12.0, report_delay_blocks=1),
-        TabulatedLink(Rayleigh(), 10.0, harq="ir", report_error_db=3.0),
-        TabulatedLink(SnrTrace(), 10.6, harq="ir"),
-        pytest.param(TabulatedLink(Ofdm(Tdl("C")), 12.0, harq="ir"), marks=pytest.mark.slow),
+        Tabulated(Air(Rayleigh(), 5.0), arq=Arq(harq="ir")),
+        Tabulated(Air(Jakes(), 10.0, reports=Reports(delay_blocks=2)), arq=Arq(harq="ir")),
+        Tabulated(Air(Jakes(), 12.0, reports=Reports(delay_blocks=1))),
+        Tabulated(Air(Rayleigh(), 10.0, reports=Reports(3.0)), arq=Arq(harq="ir")),
+        Tabulated(Air(SnrTrace(), 10.6), arq=Arq(harq="ir")),
+        pytest.param(Tabulated(Air(Ofdm(Tdl("C")), 12.0), arq=Arq(harq="ir")), marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -50,5 +50,5 @@ def test_link_that_combines_or_is_told_late(link: AnyLink) -> None:
 @pytest.mark.parametrize("name", [name for name in CHANNELS if name not in ("awgn", "rayleigh")])
 @pytest.mark.parametrize("kind", ["analog", "tabulated", "shannon"])
 def test_link_over_every_channel(kind: str, name: str) -> None:
-    link: AnyLink = LINKS[kind](CHANNELS[name](), 12.0)
+    link: AnyLink = LINKS[kind](Air(CHANNELS[name](), 12.0))
     check_link(link)

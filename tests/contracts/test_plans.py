@@ -12,15 +12,15 @@ from gainnet.codecs import MatchedSeed
 from gainnet.core.randomness import Random
 from gainnet.network import Network, cell, profile
 from gainnet.protocols import PROTOCOLS, execute, pricing
-from gainnet.radio import AWGN, AnalogLink, DigitalLink, IdealLink, Rayleigh, TabulatedLink
-from gainnet.radio.channel import Channel
-from gainnet.radio.link import AnyLink
+from gainnet.radio import AWGN, Air, Analog, Digital, Ideal, Rayleigh, Tabulated
+from gainnet.radio.fading.channel import Channel
+from gainnet.radio.links.link import AnyLink
 from gainnet.testing import check_plan
 from plan_desk import RANDOM, SEVERAL, Desk, small_desk
 
 BEARERS: Mapping[str, tuple[AnyLink, ...]] = {
-    "ideal": (IdealLink(), AnalogLink()),
-    "radio": (DigitalLink(Rayleigh(), 18.0), AnalogLink(Rayleigh(), 18.0)),
+    "ideal": (Ideal(), Analog()),
+    "radio": (Digital(Air(Rayleigh(), 18.0)), Analog(Air(Rayleigh(), 18.0))),
 }
 CHANNELS: Mapping[str, Channel] = {"awgn": AWGN(), "rayleigh": Rayleigh()}
 SINGLE = [name for name in PROTOCOLS if name not in SEVERAL]
@@ -77,7 +77,7 @@ def test_all_run_over_every_air(name: str, num_edges: int, fading: str, with_pic
 
 def _run(desk: Desk, name: str, num_edges: int, fading: str, snr_db: float, with_picture: bool) -> None:
     channel = CHANNELS[fading]
-    bearers = TabulatedLink(channel, snr_db), AnalogLink(channel, snr_db)
+    bearers = Tabulated(Air(channel, snr_db)), Analog(Air(channel, snr_db))
     plan = desk.plan(name, num_edges, **({"strength": STRENGTH} if with_picture else {}))
     inputs = {place: x[:1] for place, x in desk.inputs(with_picture).items()}
     with torch.inference_mode():

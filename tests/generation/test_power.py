@@ -13,7 +13,7 @@ from gainnet.generation.config import GenerationConfig
 from gainnet.models.loading import load_model
 from gainnet.network import profile
 from gainnet.power_control import Learned, Replanned
-from gainnet.radio import AnalogLink, DigitalLink, Powered
+from gainnet.radio import Analog, Digital, Powered
 
 PROMPT = ("a red star",)
 
@@ -26,11 +26,11 @@ def links(**options: object) -> tuple[object, ...]:
 @pytest.mark.parametrize(("name", "kind"), [("ppo", Learned), ("replanned", Replanned), ("sac", Learned)])
 def test_symbols_are_sent_at_the_power_of_the_policy_and_bits_are_not(name: str, kind: type) -> None:
     digital, analog = links(fading="rayleigh", power=name)
-    assert isinstance(analog, AnalogLink)
-    assert isinstance(analog.channel, Powered)
-    assert isinstance(analog.channel.policy, kind)
-    assert isinstance(digital, DigitalLink)
-    assert not isinstance(digital.channel, Powered)
+    assert isinstance(analog, Analog)
+    assert isinstance(analog.air.fading, Powered)
+    assert isinstance(analog.air.fading.policy, kind)
+    assert isinstance(digital, Digital)
+    assert not isinstance(digital.air.fading, Powered)
 
 
 @pytest.mark.parametrize(

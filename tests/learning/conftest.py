@@ -12,7 +12,7 @@ from gainnet.learning.clients import Client, cell_of, devices_of
 from gainnet.models.language import pack, small_decoder, word_tokenizer
 from gainnet.models.language_text import write_texts
 from gainnet.network import Network, profile
-from gainnet.radio import AnyLink, IdealLink
+from gainnet.radio import AnyLink, Ideal
 
 LENGTH = 24
 
@@ -32,7 +32,7 @@ def clients() -> tuple[Client, ...]:
 
 @pytest.fixture
 def network() -> Callable[..., Network]:
-    def make(up: Sequence[AnyLink] = (IdealLink(),), down: Sequence[AnyLink] = (IdealLink(),)) -> Network:
+    def make(up: Sequence[AnyLink] = (Ideal(),), down: Sequence[AnyLink] = (Ideal(),)) -> Network:
         return cell_of(devices_of(4), profile("edge_l4"), profile("phone"), tuple(up), tuple(down))
 
     return make

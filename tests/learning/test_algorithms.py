@@ -26,7 +26,7 @@ from gainnet.learning.fsl import AveragedEdge, SharedEdge
 from gainnet.learning.payloads import PRIVATE, to_bytes
 from gainnet.models.language import small_decoder
 from gainnet.network import EDGE, Network
-from gainnet.radio import AWGN, IdealLink, TabulatedLink
+from gainnet.radio import AWGN, Air, Arq, Ideal, Reports, Tabulated
 
 TEXTS = ("embedding_only", "u_shape", "u_shape+1", "u_shape+2", "embedding_only+1")
 CUTS = {text: Cut.parse(text) for text in TEXTS}
@@ -85,7 +85,7 @@ def test_one_client_is_plain_training(
 def test_the_order_of_clients_changes_nothing(
     name: str, model: Any, clients: Any, network: Make, random: Random
 ) -> None:
-    subject: Algorithm = algorithm(name, model, network((TabulatedLink(AWGN(), 8.0),), (TabulatedLink(AWGN(), 8.0),)))
+    subject: Algorithm = algorithm(name, model, network((Tabulated(Air(AWGN(), 8.0)),), (Tabulated(Air(AWGN(), 8.0)),)))
     start = {n: x.clone() for n, x in subject.init(random).items()}
     forth, cost = subject.round(start, clients, random)
     forth = {n: x.clone() for n, x in forth.items()}
@@ -217,7 +217,7 @@ def test_activations_cost_what_the_codec_says(model: Any, clients: Any, network:
 
 @pytest.mark.slow
 def test_codecs_that_lose_still_learn(model: Any, clients: Any, network: Make, random: Random) -> None:
-    air = (TabulatedLink(AWGN(), 8.0, report_error_db=1.0, max_attempts=3),)
+    air = (Tabulated(Air(AWGN(), 8.0, reports=Reports(1.0)), arq=Arq(max_attempts=3)),)
     for codec in (Int8(), TopK(0.3)):
         subject = algorithm(
             "shared", model, network(air, air), codec=codec, training=LocalTraining("adamw", 3e-3, 3, 4)
@@ -233,7 +233,7 @@ def test_codecs_that_lose_still_learn(model: Any, clients: Any, network: Make, r
 
 
 def test_who_is_too_late_does_not_count(model: Any, clients: Any, network: Make, random: Random) -> None:
-    air = (TabulatedLink(AWGN(), 10.0),)
+    air = (Tabulated(Air(AWGN(), 10.0)),)
     calm = algorithm("fedavg", model, network(air, air))
     start = {n: x.clone() for n, x in calm.init(random).items()}
     _, report = calm.round(start, clients, random)
@@ -277,7 +277,7 @@ def test_private_cuts_may_not_send_labels(model: Any, clients: Any, network: Mak
 
 
 def test_devices_train_side_by_side(model: Any, clients: Any, network: Make, random: Random) -> None:
-    subject = algorithm("fedavg", model, network((IdealLink(),), (IdealLink(),)))
+    subject = algorithm("fedavg", model, network((Ideal(),), (Ideal(),)))
     _, one = subject.round(subject.init(random), clients[:1], random)
     _, all_of_them = subject.round(subject.init(random), clients, random)
     assert all_of_them.duration_s == pytest.approx(one.duration_s)

@@ -20,7 +20,7 @@ from gainnet.learning.loop import MERGES, Distillation, Edge, Loop, backhaul_of,
 from gainnet.models.language import mean_loss, pack, small_decoder, word_tokenizer
 from gainnet.models.language_text import write_texts
 from gainnet.network import profile
-from gainnet.radio import IdealLink
+from gainnet.radio import Ideal
 
 LENGTH = 24
 DOMAINS = ("cardiology", "oncology")
@@ -28,7 +28,7 @@ ROWS = {kind: pack(write_texts(kind, 16, 1), word_tokenizer(), LENGTH) for kind 
 
 
 def loop_of(model: Any, **changes: Any) -> Loop:
-    air = (IdealLink(),)
+    air = (Ideal(),)
     edges = []
     for domain in DOMAINS:
         device = Client(NodeId(f"{domain}_0"), ROWS[domain])
@@ -36,7 +36,7 @@ def loop_of(model: Any, **changes: Any) -> Loop:
         edges.append(Edge(NodeId(domain), (device,), cell))
     cost = whole_step_cost(attach(copy.deepcopy(model), "lora", 2), ROWS["public"][:4])
     growth = Fpl(model, edges[0].cell, LocalTraining("adamw", 2e-2, 6, 8), cost, "lora", 2, torch.float32)
-    backhaul = backhaul_of([edge.name for edge in edges], profile("edge_a100"), profile("edge_l4"), IdealLink())
+    backhaul = backhaul_of([edge.name for edge in edges], profile("edge_a100"), profile("edge_l4"), Ideal())
     rest = {"rounds": 3, "growth": growth, "merge": "svd", "distillation": Distillation(10, 8, 3e-3)} | changes
     return Loop(edges=tuple(edges), backhaul=backhaul, public_rows=ROWS["public"], **rest)
 

@@ -22,14 +22,14 @@ from gainnet.learning.payloads import PRIVATE
 from gainnet.learning.record import RECORD, Keyring, Recorded, fingerprint, verify, verify_file
 from gainnet.learning.robust import Krum
 from gainnet.network import EDGE, profile
-from gainnet.radio import IdealLink
+from gainnet.radio import Ideal
 
 NAMES = devices_of(5)
 KEYS = Keyring(bytes(32))
 
 
 def one_round(recorded: Recorded, state: State, seed: int, num: int = 5) -> State:
-    cell = cell_of(NAMES, profile("edge_l4"), profile("phone"), (IdealLink(),), (IdealLink(),))
+    cell = cell_of(NAMES, profile("edge_l4"), profile("phone"), (Ideal(),), (Ideal(),))
     random = Random.of(seed)
     finished = [
         (0.0, Client(name, torch.zeros(3, 2)), {n: x + random.normal(x.shape, name) for n, x in state.items()})

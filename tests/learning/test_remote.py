@@ -31,7 +31,7 @@ from gainnet.learning.robust import Median
 from gainnet.learning.secure_aggregation import MaskedMean
 from gainnet.models.language import small_decoder
 from gainnet.network import Network
-from gainnet.radio import AWGN, TabulatedLink
+from gainnet.radio import AWGN, Air, Arq, Tabulated
 
 Make = Callable[..., Network]
 
@@ -69,7 +69,7 @@ def strangers(clients: Sequence[Client]) -> list[Client]:
 def test_training_elsewhere_changes_neither_state_nor_report(
     name: str, model: Any, clients: Any, network: Make, random: Random
 ) -> None:
-    air = (TabulatedLink(AWGN(), snr_db=6.0, bandwidth_hz=20e6, max_attempts=2, medium="air"),)
+    air = (Tabulated(Air(AWGN(), 6.0, bandwidth_hz=20e6, medium="air"), arq=Arq(max_attempts=2)),)
     who = Participation(share=0.9, drop_out=0.3)
     here = algorithm(name, model, network(air, air), participation=who, aggregation=Open(Median()))
     there = algorithm(name, small_decoder(16, 3, 2), network(air, air))

@@ -21,14 +21,14 @@ from gainnet.learning.privacy import PrivateMean
 from gainnet.learning.robust import Median
 from gainnet.learning.secure_aggregation import MaskedMean, MaskedPrivateMean, MaskedSum, Member, unmasked
 from gainnet.network import profile
-from gainnet.radio import AWGN, AnyLink, IdealLink, TabulatedLink
+from gainnet.radio import AWGN, Air, AnyLink, Ideal, Tabulated
 
 NEVER = float("inf")
 
 
 def exchange(num: int, up: AnyLink | None = None, seed: int = 0) -> Exchange:
-    links = (up or IdealLink(),)
-    cell = cell_of(devices_of(num), profile("edge_l4"), profile("phone"), links, (IdealLink(),))
+    links = (up or Ideal(),)
+    cell = cell_of(devices_of(num), profile("edge_l4"), profile("phone"), links, (Ideal(),))
     return Exchange(cell, Random.of(seed), PRIVATE)
 
 
@@ -90,18 +90,18 @@ def test_a_masked_update_is_uniform() -> None:
 
 def test_updates_that_come_too_late_are_left_out() -> None:
     """Vectors go up one after the other, so that a deadline between two of them loses the rest."""
-    given, air = vectors(6), exchange(6, TabulatedLink(AWGN(), 10.0))
+    given, air = vectors(6), exchange(6, Tabulated(Air(AWGN(), 10.0)))
     MaskedSum().total(air, "adapters", given, NEVER)
     stops = sorted(s.stop_s for s in air.report().steps if "adapters" in s.label and s.direction == "up")
     assert len(stops) == 6
-    total, names = MaskedSum().total(exchange(6, TabulatedLink(AWGN(), 10.0)), "adapters", given, stops[3])
+    total, names = MaskedSum().total(exchange(6, Tabulated(Air(AWGN(), 10.0))), "adapters", given, stops[3])
     assert len(names) == 4
     wanted = [(x * 2**20).trunc() / 2**20 for c, x in given if c.name in names]
     assert torch.equal(total, torch.stack(wanted).sum(0))
 
 
 def test_too_late_is_lost_and_too_few_say_nothing() -> None:
-    total, names = MaskedSum().total(exchange(3, TabulatedLink(AWGN(), 10.0)), "adapters", vectors(3), 1e-9)
+    total, names = MaskedSum().total(exchange(3, Tabulated(Air(AWGN(), 10.0))), "adapters", vectors(3), 1e-9)
     assert names == ()
     assert not total.any()
     with pytest.raises(ConfigError, match="hides nothing"):

@@ -37,7 +37,7 @@ from gainnet.learning.streamed import _own, join, serve
 from gainnet.learning.wire import LENGTH, Wire
 from gainnet.models.language import pack, small_decoder, word_tokenizer
 from gainnet.network import Network
-from gainnet.radio import IdealLink
+from gainnet.radio import Ideal
 
 Make = Callable[..., Network]
 
@@ -115,7 +115,7 @@ def test_a_round_over_streams_is_the_round_in_process(
 ) -> None:
     if not shared:
         model = tied_decoder()
-    here = split_learning(cut, codec, copy.deepcopy(model), network((IdealLink(),), (IdealLink(),)), shared)
+    here = split_learning(cut, codec, copy.deepcopy(model), network((Ideal(),), (Ideal(),)), shared)
     start = here.init(random)
     wanted, cost = here.round(start, clients, random)
     edge = replace(here, model=copy.deepcopy(model))

@@ -48,7 +48,7 @@ def test_what_it_says_is_what_runs(tmp_path):
     assert net.edges == ("north", "south")
     assert net.detection_s == 0.2
     up, other = (net.link("device", edge, Bits) for edge in net.edges)
-    assert (up.snr_db, other.snr_db, up.bandwidth_hz, up.medium) == (3.0, 12.0, 2e6, other.medium)
+    assert (up.air.snr_db, other.air.snr_db, up.air.bandwidth_hz, up.medium) == (3.0, 12.0, 2e6, other.medium)
     assert net.direction("north", "south") == "backhaul"
     there, back = net.link("north", "south", Bits), net.link("south", "north", Bits)
     assert there.medium != back.medium

@@ -5,7 +5,7 @@ import pytest
 from gainnet.core.errors import ConfigError, PlanError
 from gainnet.core.types import Bits, NodeId
 from gainnet.network import DEVICE, EDGE, Hardware, cell, profile, profiles
-from gainnet.radio import IdealLink
+from gainnet.radio import Ideal
 
 FIELDS = dict.fromkeys(Hardware.__dataclass_fields__, 1.0)
 
@@ -57,9 +57,9 @@ def test_a_phone_is_slower_than_an_edge():
 
 
 def test_directions_and_missing_bearers():
-    net = cell(profile("edge_l4"), profile("phone"), (IdealLink(),), ())
+    net = cell(profile("edge_l4"), profile("phone"), (Ideal(),), ())
     assert net.direction(DEVICE, EDGE) == "up"
-    assert net.link(DEVICE, EDGE, Bits) == IdealLink()
+    assert net.link(DEVICE, EDGE, Bits) == Ideal()
     with pytest.raises(PlanError, match="carries nothing"):
         net.link(EDGE, DEVICE, Bits)
     with pytest.raises(PlanError, match="not in the network"):

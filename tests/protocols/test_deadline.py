@@ -8,7 +8,7 @@ from gainnet.codecs import Float32, RawAnalog
 from gainnet.core.randomness import Random
 from gainnet.protocols import Plan, Transfer, estimate, execute
 from gainnet.protocols.deadline import within
-from gainnet.radio import AWGN, AnalogLink, TabulatedLink
+from gainnet.radio import AWGN, Air, Analog, Tabulated
 from toy_parts import DEVICE, EDGE, SHAPE, network
 
 X = torch.arange(1.0, 5.0)
@@ -20,7 +20,7 @@ def send(codec, deadline_s):
 
 
 def test_symbols_that_were_not_sent_are_estimated_by_their_mean():
-    link = AnalogLink(AWGN(), float("inf"), bandwidth_hz=1.0)
+    link = Analog(Air(AWGN(), float("inf"), bandwidth_hz=1.0))
     at, report = execute(send(RawAnalog(), 4.0), GIVEN, network(link), Random.of(range(4)))
     assert report.duration_s == pytest.approx(4.0)
     assert report.num_channel_uses() == pytest.approx(4)
@@ -29,7 +29,7 @@ def test_symbols_that_were_not_sent_are_estimated_by_their_mean():
 
 
 def test_items_that_were_complete_in_time_arrive():
-    link = TabulatedLink(AWGN(), 20.0, bandwidth_hz=1e3)
+    link = Tabulated(Air(AWGN(), 20.0, bandwidth_hz=1e3))
     plan = send(Float32(), float("inf"))
     whole_s = execute(plan, GIVEN, network(link), Random.of(range(4)))[1].duration_s
     at, report = execute(send(Float32(), 0.6 * whole_s), GIVEN, network(link), Random.of(range(4)))
@@ -40,13 +40,13 @@ def test_items_that_were_complete_in_time_arrive():
 
 
 def test_a_deadline_that_is_kept_changes_nothing():
-    link = TabulatedLink(AWGN(), 5.0)
+    link = Tabulated(Air(AWGN(), 5.0))
     free, kept = (execute(send(Float32(), t), GIVEN, network(link), Random.of(range(4)))[1] for t in (np.inf, 1e3))
     assert [s.num_channel_uses for s in free.steps] == [s.num_channel_uses for s in kept.steps]
 
 
 def test_the_estimate_knows_the_deadline():
-    link = AnalogLink(AWGN(), 10.0, bandwidth_hz=1.0)
+    link = Analog(Air(AWGN(), 10.0, bandwidth_hz=1.0))
     priced = estimate(send(RawAnalog(), 1.0), {(EDGE, "x"): SHAPE}, network(link))
     assert priced.duration_s == pytest.approx(1.0)
     assert priced.num_channel_uses() == pytest.approx(1.0)

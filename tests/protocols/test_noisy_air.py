@@ -21,7 +21,7 @@ from gainnet.models.loading import load_model
 from gainnet.network import DEVICE, Network, cell, edge_names, profile
 from gainnet.protocols import Plan, channel_free, ciag, execute, uidcg
 from gainnet.protocols.plan import Transfer
-from gainnet.radio import AWGN, AnalogLink, IdealLink
+from gainnet.radio import AWGN, Air, Analog, Ideal
 from plan_desk import Desk, ideal, small_desk
 
 PROMPTS = ("a red star above a blue house at sunset", "a green heart", "a large yellow tree at night")
@@ -42,7 +42,7 @@ def model() -> DiffusionModel:
 
 
 def noisy(snr_db: float, num_edges: int = 1) -> Network:
-    bearers = IdealLink(), AnalogLink(AWGN(), snr_db)
+    bearers = Ideal(), Analog(Air(AWGN(), snr_db))
     return cell(profile("edge_a100"), profile("laptop"), bearers, bearers, num_edges)
 
 

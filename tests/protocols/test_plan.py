@@ -6,7 +6,7 @@ from gainnet.codecs import Float32, RawAnalog
 from gainnet.core.errors import PlanError
 from gainnet.core.types import Spec
 from gainnet.protocols import Compute, Plan, Transfer, estimate
-from gainnet.radio import AnalogLink, IdealLink
+from gainnet.radio import Analog, Ideal
 from toy_parts import DEVICE, EDGE, OTHER, SHAPE, Add, network
 
 GIVEN = {(EDGE, "x"): SHAPE}
@@ -25,7 +25,7 @@ def chain(codec=None):
 
 
 def test_shapes_follow_the_plan():
-    assert chain().check(network(IdealLink()), GIVEN)[DEVICE, "w"] == SHAPE
+    assert chain().check(network(Ideal()), GIVEN)[DEVICE, "w"] == SHAPE
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def test_shapes_follow_the_plan():
 )
 def test_a_misfit_is_found_before_running(plan, given, message):
     with pytest.raises(PlanError, match=message):
-        estimate(plan, given, network(IdealLink()))
+        estimate(plan, given, network(Ideal()))
 
 
 def test_a_network_picks_the_bearer_that_carries_the_payload():
-    both = network(IdealLink(), AnalogLink())
+    both = network(Ideal(), Analog())
     assert chain().check(both, GIVEN)
     assert chain(RawAnalog()).check(both, GIVEN)
 
@@ -58,5 +58,5 @@ def test_remaining_drops_what_is_there_and_what_only_led_to_it():
 
 def test_arrives_as_renames_and_a_broadcast_reaches_all():
     step = Transfer(EDGE, (DEVICE, OTHER), "x", Float32(), arrives_as="copy")
-    at = Plan((step,), (DEVICE, "copy")).check(network(IdealLink()), GIVEN)
+    at = Plan((step,), (DEVICE, "copy")).check(network(Ideal()), GIVEN)
     assert at[DEVICE, "copy"] == at[OTHER, "copy"] == Spec((4,))

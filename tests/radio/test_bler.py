@@ -13,9 +13,9 @@ from scipy import stats
 
 from gainnet.core.errors import ConfigError
 from gainnet.radio import LADDER, BlerPoint, load_bler_tables, make_bler_tables
-from gainnet.radio.bler import TABLE_PATH
-from gainnet.radio.bler_measurement import LENGTHS, fit_probit_line
-from gainnet.radio.mcs import NUM_CRC_BITS
+from gainnet.radio.coding.bler import TABLE_PATH
+from gainnet.radio.coding.bler_measurement import LENGTHS, fit_probit_line
+from gainnet.radio.coding.mcs import NUM_CRC_BITS
 
 CURVES = json.loads(TABLE_PATH.read_text())["curves"]
 

@@ -13,8 +13,8 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
 from gainnet.radio import AWGN, Rayleigh
-from gainnet.radio.channel import Channel
-from gainnet.radio.ldpc import demodulate, modulate
+from gainnet.radio.coding.ldpc import demodulate, modulate
+from gainnet.radio.fading.channel import Channel
 
 NUM_ITEMS, NUM_SYMBOLS = 200, 1000
 RANDOM = Random.of(range(NUM_ITEMS))

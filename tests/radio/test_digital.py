@@ -11,8 +11,8 @@ import torch
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, Size, Usage
-from gainnet.radio import AWGN, LADDER, Channel, Codeword, DigitalLink, LinkAdaptation, Rayleigh
-from gainnet.radio.bler_measurement import measure_point
+from gainnet.radio import AWGN, LADDER, Air, Arq, Channel, Codeword, Digital, LinkAdaptation, Rayleigh, Reports
+from gainnet.radio.coding.bler_measurement import measure_point
 
 
 def payload(*lengths: int) -> Bits:
@@ -20,14 +20,14 @@ def payload(*lengths: int) -> Bits:
     return Bits.of([rng.bytes(n) for n in lengths])
 
 
-def send(link: DigitalLink, sent: Bits, random: Random) -> tuple[Bits, Usage]:
+def send(link: Digital, sent: Bits, random: Random) -> tuple[Bits, Usage]:
     return link.send(sent, link.observe(random), random)
 
 
 @pytest.mark.parametrize("channel", [AWGN(), Rayleigh()])
 def test_bytes_of_any_length_arrive(channel: Channel) -> None:
     sent = payload(0, 1, 5, 6, 126, 127, 400)
-    received, usage = send(DigitalLink(channel, 14.0), sent, Random.of(range(7)))
+    received, usage = send(Digital(Air(channel, 14.0)), sent, Random.of(range(7)))
     assert received == sent
     assert usage.delivered
     assert usage.num_bits == 8 * 665
@@ -35,7 +35,7 @@ def test_bytes_of_any_length_arrive(channel: Channel) -> None:
 
 def test_item_of_a_batch_is_received_as_the_item_alone() -> None:
     """At an SNR where codewords fail, so that rounds, gains and noise all matter."""
-    link = DigitalLink(Rayleigh(), 5.0, report_error_db=3.0)
+    link = Digital(Air(Rayleigh(), 5.0, reports=Reports(3.0)))
     lengths, batch = (90, 30, 200, 130), Random.of([11, 12, 13, 14])
     sent = payload(*lengths)
     received, _ = send(link, sent, batch)
@@ -49,7 +49,7 @@ def test_item_of_a_batch_is_received_as_the_item_alone() -> None:
 
 
 def test_usage_of_a_batch_is_the_sum_of_its_items() -> None:
-    link, sent = DigitalLink(Rayleigh(), 8.0, report_error_db=2.0), payload(50, 150, 20)
+    link, sent = Digital(Air(Rayleigh(), 8.0, reports=Reports(2.0))), payload(50, 150, 20)
     _, together = send(link, sent, Random.of([1, 2, 3]))
     alone = [send(link, Bits((s,), ()), Random.of(i + 1))[1] for i, s in enumerate(sent.strings)]
     assert together.num_channel_uses == sum(u.num_channel_uses for u in alone)
@@ -60,18 +60,18 @@ def test_usage_of_a_batch_is_the_sum_of_its_items() -> None:
 
 def test_what_never_was_there_does_not_arrive() -> None:
     sent = Bits((b"there", None), (2,))
-    received, usage = send(DigitalLink(AWGN(), 10.0), sent, Random.of([1, 2]))
+    received, usage = send(Digital(Air(AWGN(), 10.0)), sent, Random.of([1, 2]))
     assert received == sent
     assert usage.num_bits == 40
 
 
 def test_nothing_arrives_below_the_lowest_scheme() -> None:
-    link = DigitalLink(AWGN(), -25.0, max_attempts=3)
+    link = Digital(Air(AWGN(), -25.0), arq=Arq(max_attempts=3))
     received, usage = send(link, payload(20, 10), Random.of([1, 2]))
     assert received.strings == (None, None)
     assert not usage.delivered
     assert usage.num_retransmissions == 4
-    assert usage.feedback_s == pytest.approx(4 * link.feedback_delay_s)
+    assert usage.feedback_s == pytest.approx(4 * link.arq.feedback_delay_s)
     assert usage.num_channel_uses == 3 * (
         Codeword(20, LADDER[0]).num_channel_uses + Codeword(10, LADDER[0]).num_channel_uses
     )
@@ -94,8 +94,8 @@ def test_adaptation_keeps_its_target_below_the_shannon_limit(snr_db: float) -> N
 
 def test_wrong_reports_cost_retransmissions() -> None:
     lengths = [100] * 12
-    _, exact = send(DigitalLink(AWGN(), 10.0), payload(*lengths), Random.of(range(12)))
-    received, wrong = send(DigitalLink(AWGN(), 10.0, report_error_db=4.0), payload(*lengths), Random.of(range(12)))
+    _, exact = send(Digital(Air(AWGN(), 10.0)), payload(*lengths), Random.of(range(12)))
+    received, wrong = send(Digital(Air(AWGN(), 10.0, reports=Reports(4.0))), payload(*lengths), Random.of(range(12)))
     assert wrong.num_retransmissions > exact.num_retransmissions + 2
     assert wrong.feedback_s > exact.feedback_s
     assert all(got in (was, None) for got, was in zip(received.strings, payload(*lengths).strings, strict=True))
@@ -103,7 +103,7 @@ def test_wrong_reports_cost_retransmissions() -> None:
 
 @pytest.mark.parametrize("snr_db", [0.0, 10.0, 20.0])
 def test_capacity_is_what_a_transfer_of_that_size_takes(snr_db: float) -> None:
-    link = DigitalLink(AWGN(), snr_db)
+    link = Digital(Air(AWGN(), snr_db))
     bits = link.capacity_bits(2000, 10 ** (snr_db / 10))
     assert 0 < bits < 2000 * math.log2(1 + 10 ** (snr_db / 10))
     assert link.usage(Size.fixed(bits), 1).num_channel_uses <= 2000 * 1.02
@@ -111,7 +111,7 @@ def test_capacity_is_what_a_transfer_of_that_size_takes(snr_db: float) -> None:
 
 
 def test_no_noise_takes_the_fastest_scheme() -> None:
-    received, usage = send(DigitalLink(AWGN(), math.inf), payload(126), Random.of([0]))
+    received, usage = send(Digital(Air(AWGN(), math.inf)), payload(126), Random.of([0]))
     assert received == payload(126)
     assert usage.num_channel_uses == Codeword(126, LADDER[-1]).num_channel_uses
 
@@ -122,4 +122,4 @@ def test_no_noise_takes_the_fastest_scheme() -> None:
 )
 def test_absurd_links_are_refused(field: str, value: float) -> None:
     with pytest.raises(ConfigError, match=field):
-        DigitalLink(**{field: value})
+        Digital(Air(snr_db=value)) if field == "snr_db" else Arq(**{field: value})

@@ -12,8 +12,8 @@ from scipy import special, stats
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.radio import CHANNELS, Cdl, Grid, Jakes, Known, LeastSquares, Lmmse, Ofdm, Rician, Tdl
-from gainnet.radio.estimation import _correlations
-from gainnet.radio.waves import Profile
+from gainnet.radio.fading.estimation import _correlations
+from gainnet.radio.fading.waves import Profile
 
 RANDOM = Random.of(range(1500))
 PROFILES = [Tdl("A"), Tdl("C"), Tdl("D"), Cdl("A"), Cdl("C"), Cdl("E")]

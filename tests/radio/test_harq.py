@@ -11,12 +11,26 @@ import torch
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, Symbols, Usage
-from gainnet.radio import AWGN, LADDER, Channel, Codeword, DigitalLink, Jakes, Ofdm, Rayleigh, TabulatedLink, Tdl
+from gainnet.radio import (
+    AWGN,
+    LADDER,
+    Air,
+    Arq,
+    Channel,
+    Codeword,
+    Digital,
+    Jakes,
+    Ofdm,
+    Rayleigh,
+    Reports,
+    Tabulated,
+    Tdl,
+)
 from gainnet.radio import redundancy as harq
-from gainnet.radio.bler import load_bler_tables
-from gainnet.radio.information import Accumulated, bit_information, snr_db_of_information
-from gainnet.radio.ldpc import demodulate, encode, modulate
-from gainnet.radio.portion import Portion
+from gainnet.radio.coding.bler import load_bler_tables
+from gainnet.radio.coding.information import Accumulated, bit_information, snr_db_of_information
+from gainnet.radio.coding.ldpc import demodulate, encode, modulate
+from gainnet.radio.links.portion import Portion
 
 
 def payload(num_items: int, num_bytes: int) -> Bits:
@@ -24,7 +38,7 @@ def payload(num_items: int, num_bytes: int) -> Bits:
     return Bits.of([rng.bytes(num_bytes) for _ in range(num_items)])
 
 
-def sent(link: DigitalLink | TabulatedLink, num_items: int, num_bytes: int, first: int = 0) -> tuple[Bits, Usage]:
+def sent(link: Digital | Tabulated, num_items: int, num_bytes: int, first: int = 0) -> tuple[Bits, Usage]:
     random = Random.of(range(first, first + num_items))
     return link.send(payload(num_items, num_bytes), link.observe(random), random)
 
@@ -46,7 +60,7 @@ def test_redundancy_versions_are_sionnas(index: int, number: int) -> None:
     """Our portion of the circular buffer is what Sionna's encoder gives for that redundancy version."""
     from sionna.phy.fec.ldpc import LDPC5GEncoder
 
-    from gainnet.radio.ldpc import information_bits
+    from gainnet.radio.coding.ldpc import information_bits
 
     codeword = Codeword(40, LADDER[index])
     payloads = torch.arange(80, dtype=torch.uint8).reshape(2, 40)
@@ -103,7 +117,7 @@ def test_one_whole_portion_has_the_block_error_rate_of_the_table(index: int) -> 
 
 def test_redundancy_costs_less_than_sending_anew() -> None:
     """With reports that are 3 dB wrong codewords fail, and what arrived of them is not lost."""
-    links = [TabulatedLink(AWGN(), 8.0, report_error_db=3.0, harq=harq_) for harq_ in ("none", "ir")]
+    links = [Tabulated(Air(AWGN(), 8.0, reports=Reports(3.0)), arq=Arq(harq=harq_)) for harq_ in ("none", "ir")]
     anew, more = (sent(link, 200, 120)[1].num_channel_uses for link in links)
     assert more < 0.85 * anew
 
@@ -115,7 +129,7 @@ def test_redundancy_reaches_most_of_the_capacity_over_fading(snr_db: float) -> N
 
     snr = 10 ** (snr_db / 10)
     capacity = math.exp(1 / snr) * float(exp1(1 / snr)) / math.log(2)
-    received, usage = sent(TabulatedLink(Rayleigh(), snr_db, harq="ir"), 60, 500)
+    received, usage = sent(Tabulated(Air(Rayleigh(), snr_db), arq=Arq(harq="ir")), 60, 500)
     assert None not in received.strings
     assert 0.58 < 60 * 4000 / usage.num_channel_uses / capacity < 0.85
 
@@ -129,8 +143,8 @@ def test_redundancy_reaches_most_of_the_capacity_over_fading(snr_db: float) -> N
 def test_fast_path_agrees_with_the_bit_level(channel: Channel, snr_db: float, report_error_db: float) -> None:
     """Mean uses and retransmissions of 36 items within four standard errors of their difference, item by item."""
     usages = []
-    for kind in (DigitalLink, TabulatedLink):
-        link = kind(channel, snr_db, report_error_db=report_error_db, harq="ir")
+    for kind in (Digital, Tabulated):
+        link = kind(Air(channel, snr_db, reports=Reports(report_error_db)), arq=Arq(harq="ir"))
         usages.append([sent(link, 1, 60, first)[1] for first in range(36)])
     for name in ("num_channel_uses", "num_retransmissions"):
         slow, fast = (np.array([getattr(u, name) for u in list_]) for list_ in usages)
@@ -143,23 +157,23 @@ def test_late_reports_hurt_as_far_as_the_channel_forgets() -> None:
     zero = round(2.405 / (2 * math.pi * 0.02))
     uses = []
     for delay in (0, 1, zero):
-        link = TabulatedLink(Jakes(doppler=0.02), 10.0, report_delay_blocks=delay)
+        link = Tabulated(Air(Jakes(doppler=0.02), 10.0, reports=Reports(delay_blocks=delay)))
         uses.append(sent(link, 150, 120)[1].num_channel_uses)
     assert uses[0] <= uses[1] < 1.25 * uses[0]
     assert uses[2] > 1.5 * uses[0]
 
 
 def test_reports_over_memoryless_fading_are_worthless_when_late() -> None:
-    state = TabulatedLink(Rayleigh(), 10.0, report_delay_blocks=1).observe(Random.of(range(3000)))
+    state = Tabulated(Air(Rayleigh(), 10.0, reports=Reports(delay_blocks=1))).observe(Random.of(range(3000)))
     true = 10 * state.gain.abs().square()
     assert abs(float(torch.corrcoef(torch.stack([true, state.reported_snr]))[0, 1])) < 4.5 / math.sqrt(3000)
-    now = TabulatedLink(Rayleigh(), 10.0).observe(Random.of(range(10)))
+    now = Tabulated(Air(Rayleigh(), 10.0)).observe(Random.of(range(10)))
     torch.testing.assert_close(now.reported_snr, 10 * now.gain.abs().square())
 
 
 def test_report_of_a_slot_has_its_mutual_information() -> None:
     """An effective SNR lies between the lowest and the highest of the slot, and at the true rate on average."""
-    link = TabulatedLink(Ofdm(Tdl("C")), 10.0)
+    link = Tabulated(Air(Ofdm(Tdl("C")), 10.0))
     reported = link.observe(Random.of(range(400))).reported_snr
     assert float((1 + reported).log2().mean()) == pytest.approx(2.9, abs=0.15), "ergodic capacity of Rayleigh at 10 dB"
     assert float(reported.log10().std()) < 0.9 * float(
@@ -168,29 +182,31 @@ def test_report_of_a_slot_has_its_mutual_information() -> None:
 
 
 def test_what_would_end_after_the_deadline_is_not_sent() -> None:
-    whole = sent(TabulatedLink(AWGN(), 5.0), 1, 600)[1]
-    early = TabulatedLink(AWGN(), 5.0, deadline_s=0.6 * whole.duration_s)
+    whole = sent(Tabulated(Air(AWGN(), 5.0)), 1, 600)[1]
+    early = Tabulated(Air(AWGN(), 5.0), arq=Arq(deadline_s=0.6 * whole.duration_s))
     received, usage = sent(early, 1, 600)
     assert received.strings == (None,)
     assert usage.duration_s <= 0.6 * whole.duration_s
-    assert sent(TabulatedLink(AWGN(), 5.0, deadline_s=1.01 * whole.duration_s), 1, 600)[1] == whole
-    real = DigitalLink(AWGN(), 5.0, deadline_s=0.6 * whole.duration_s)
+    assert sent(Tabulated(Air(AWGN(), 5.0), arq=Arq(deadline_s=1.01 * whole.duration_s)), 1, 600)[1] == whole
+    real = Digital(Air(AWGN(), 5.0), arq=Arq(deadline_s=0.6 * whole.duration_s))
     assert sent(real, 1, 600)[1].num_channel_uses == usage.num_channel_uses
 
 
 def test_deadlines_lose_what_waits_for_feedback() -> None:
-    link = TabulatedLink(Rayleigh(), 5.0, report_error_db=4.0, feedback_delay_s=5e-3)
+    link = Tabulated(Air(Rayleigh(), 5.0, reports=Reports(4.0)), arq=Arq(feedback_delay_s=5e-3))
     patient, hurried = (
-        sent(TabulatedLink(Rayleigh(), 5.0, report_error_db=4.0, feedback_delay_s=5e-3, deadline_s=d), 100, 60)[0]
+        sent(
+            Tabulated(Air(Rayleigh(), 5.0, reports=Reports(4.0)), arq=Arq(feedback_delay_s=5e-3, deadline_s=d)), 100, 60
+        )[0]
         for d in (math.inf, 4e-3)
     )
-    assert link.deadline_s == math.inf
+    assert link.arq.deadline_s == math.inf
     lost = [sum(s is None for s in received.strings) for received in (patient, hurried)]
     assert lost[0] == 0 < lost[1] < 100
 
 
 @pytest.mark.parametrize(("field", "value"), [("deadline_s", 0.0), ("harq", "maybe"), ("report_delay_blocks", -1)])
 def test_absurd_links_are_refused(field: str, value: object) -> None:
-    for kind in (DigitalLink, TabulatedLink):
-        with pytest.raises(ConfigError, match=field):
-            kind(**{field: value})
+    kind, name = (Reports, "delay_blocks") if field == "report_delay_blocks" else (Arq, field)
+    with pytest.raises(ConfigError, match=name):
+        kind(**{name: value})

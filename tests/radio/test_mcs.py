@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from gainnet.core.types import Symbols
-from gainnet.radio.adaptation import num_uses
-from gainnet.radio.ldpc import decode, encode
-from gainnet.radio.mcs import LADDER, MAX_CODEWORD_BYTES, MIN_CODEWORD_BYTES, Codeword
+from gainnet.radio.coding.adaptation import num_uses
+from gainnet.radio.coding.ldpc import decode, encode
+from gainnet.radio.coding.mcs import LADDER, MAX_CODEWORD_BYTES, MIN_CODEWORD_BYTES, Codeword
 
 
 def test_ladder_rises_from_the_lowest_to_the_highest_scheme_of_38214() -> None:

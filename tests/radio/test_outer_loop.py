@@ -8,7 +8,7 @@ import torch
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.radio import Jakes, Ofdm, Rayleigh
-from gainnet.radio.outer_loop import OuterLoop, stream
+from gainnet.radio.coding.outer_loop import OuterLoop, stream
 
 RANDOM = Random.of(range(12))
 

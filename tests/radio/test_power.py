@@ -12,7 +12,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import Size, Spec, Symbols
 from gainnet.power_control import Replanned, Static
 from gainnet.power_control.seed import NestedSeed
-from gainnet.radio import AWGN, AnalogLink, Jakes, Outlook, Powered, Rayleigh, SnrTrace
+from gainnet.radio import AWGN, Air, Analog, Jakes, Outlook, Powered, Rayleigh, SnrTrace
 from gainnet.radio.power import block_error, spend
 
 RANDOM = Random.of(range(40))
@@ -50,7 +50,7 @@ def test_the_code_may_plan_unequal_power_and_the_budget_stays_its_own() -> None:
     code = LinearCode(basis, 64)
     components = RANDOM.normal((basis.num_values,), "seed") * basis.variances.sqrt()
     latents = basis.synthesise(components, Spec((4, 16, 16)))
-    link = AnalogLink(Powered(flat, Replanned(), peak=64.0), 3.0)
+    link = Analog(Air(Powered(flat, Replanned(), peak=64.0), 3.0))
     state = link.observe(RANDOM)
     sent = code.encode(latents, state.reported_snr)
     received, usage = link.send(sent, state, RANDOM)
@@ -68,7 +68,7 @@ def test_energy_that_is_not_spent_is_not_booked() -> None:
         asked.append(outlook.num_left)
         return torch.full_like(outlook.gain, 0.5)
 
-    link = AnalogLink(Powered(Rayleigh(8), half), 10.0)
+    link = Analog(Air(Powered(Rayleigh(8), half), 10.0))
     state = link.observe(RANDOM)
     _, usage = link.send(Symbols.clean(unit(32)), state, RANDOM)
     assert asked == [4, 3, 2, 1]
@@ -76,7 +76,7 @@ def test_energy_that_is_not_spent_is_not_booked() -> None:
 
 
 def test_items_of_a_batch_do_not_see_each_other() -> None:
-    link = AnalogLink(Powered(Rayleigh(8), Replanned()), 10.0)
+    link = Analog(Air(Powered(Rayleigh(8), Replanned()), 10.0))
     together, _ = link.send(Symbols.clean(unit(32)), link.observe(RANDOM), RANDOM)
     alone = Random.of([7])
     single, _ = link.send(Symbols.clean(unit(32)[7:8]), link.observe(alone), alone)
@@ -90,8 +90,8 @@ def test_a_nested_seed_has_unit_power_and_its_error_is_the_closed_form() -> None
     for code in (NestedSeed(basis, 256), NestedSeed(basis, 256, num_alike=16)):
         sent = code.encode(latents, torch.ones(40))
         assert float(sent.values.abs().square().mean()) == pytest.approx(1.0, abs=0.03)
-        state = AnalogLink(AWGN(), 10.0).observe(RANDOM)
-        received, _ = AnalogLink(AWGN(), 10.0).send(sent, state, RANDOM)
+        state = Analog(Air(AWGN(), 10.0)).observe(RANDOM)
+        received, _ = Analog(Air(AWGN(), 10.0)).send(sent, state, RANDOM)
         error = float((code.decode(received, spec) - latents).square().flatten(1).sum(-1).mean())
         kept, lost = float(basis.variances[:512].sum()), float(basis.variances[512:].sum())
         assert error == pytest.approx(kept / 11 + lost, rel=0.1)

@@ -9,12 +9,12 @@ import pytest
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, Size, Usage
-from gainnet.radio import AWGN, Channel, DigitalLink, Rayleigh, TabulatedLink
+from gainnet.radio import AWGN, Air, Arq, Channel, Digital, Rayleigh, Reports, Tabulated
 
 POINTS = [(AWGN(), 3.0, 1.0), (Rayleigh(), 12.0, 0.0), (Rayleigh(), 0.0, 0.0), (Rayleigh(64), 6.0, 2.0)]
 
 
-def sent_items(link: DigitalLink | TabulatedLink, num_bytes: int, num_items: int) -> list[Usage]:
+def sent_items(link: Digital | Tabulated, num_bytes: int, num_items: int) -> list[Usage]:
     usages = []
     for i in range(num_items):
         random = Random.of(i)
@@ -29,7 +29,7 @@ def agrees(x: list[float], y: list[float], relative: float) -> bool:
 
 @pytest.mark.parametrize(("channel", "snr_db", "report_error_db"), POINTS)
 def test_fast_path_agrees_with_the_bit_level(channel: Channel, snr_db: float, report_error_db: float) -> None:
-    links = [kind(channel, snr_db, report_error_db=report_error_db) for kind in (DigitalLink, TabulatedLink)]
+    links = [kind(Air(channel, snr_db, reports=Reports(report_error_db))) for kind in (Digital, Tabulated)]
     slow, fast = (sent_items(link, 60, 40) for link in links)
     for name in ("num_channel_uses", "num_retransmissions", "feedback_s"):
         assert agrees([getattr(u, name) for u in slow], [getattr(u, name) for u in fast], 0.02), name
@@ -42,7 +42,7 @@ def test_fast_path_agrees_with_the_bit_level(channel: Channel, snr_db: float, re
 def test_usage_is_the_mean_of_what_sending_takes(
     channel: Channel, snr_db: float, report_error_db: float, num_bytes: int
 ) -> None:
-    link = TabulatedLink(channel, snr_db, report_error_db=report_error_db)
+    link = Tabulated(Air(channel, snr_db, reports=Reports(report_error_db)))
     num_items = 1200 // num_bytes
     payload = Bits((bytes(num_bytes),) * num_items, (num_items,))
     batches = [Random.of(range(i, i + num_items)) for i in range(1000, 1000 + 10 * num_items, num_items)]
@@ -53,13 +53,13 @@ def test_usage_is_the_mean_of_what_sending_takes(
         error = np.std(taken, ddof=1) / math.sqrt(len(taken))
         assert np.mean(taken) == pytest.approx(getattr(expected, name), abs=4 * error + slack), name
     assert sends[0].num_bits == expected.num_bits
-    assert link.usage(Size.fixed(8 * num_bytes), 1) == DigitalLink(
-        channel, snr_db, report_error_db=report_error_db
+    assert link.usage(Size.fixed(8 * num_bytes), 1) == Digital(
+        Air(channel, snr_db, reports=Reports(report_error_db))
     ).usage(Size.fixed(8 * num_bytes), 1)
 
 
 def test_durations_are_spread_around_the_expected_one() -> None:
-    link = TabulatedLink(Rayleigh(), 5.0)
+    link = Tabulated(Air(Rayleigh(), 5.0))
     expected = link.usage(Size.fixed(800), 3)
     draws = link.draw_durations_s(Size.fixed(800), 3, 2000, 1)
     assert float(draws.mean()) == pytest.approx(expected.duration_s + expected.feedback_s, rel=0.05)
@@ -68,7 +68,7 @@ def test_durations_are_spread_around_the_expected_one() -> None:
 
 
 def test_lost_items_are_not_delivered() -> None:
-    link = TabulatedLink(AWGN(), -25.0, max_attempts=2)
+    link = Tabulated(Air(AWGN(), -25.0), arq=Arq(max_attempts=2))
     received, usage = link.send(Bits.of([b"gone"]), link.observe(Random.of([0])), Random.of([0]))
     assert received.strings == (None,)
     assert not usage.delivered
@@ -76,7 +76,7 @@ def test_lost_items_are_not_delivered() -> None:
 
 
 def test_item_of_a_batch_is_received_as_the_item_alone() -> None:
-    link = TabulatedLink(Rayleigh(), 5.0, report_error_db=3.0)
+    link = Tabulated(Air(Rayleigh(), 5.0, reports=Reports(3.0)))
     random = Random((11, 12, 13, 14), (2, 2))
     _, together = link.send(Bits((bytes(70),) * 4, (2, 2)), link.observe(random), random)
     alone = [link.send(Bits((bytes(70),), ()), link.observe(Random.of(s)), Random.of(s))[1] for s in (11, 12, 13, 14)]

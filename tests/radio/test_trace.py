@@ -12,8 +12,8 @@ import torch
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits
-from gainnet.radio import DigitalLink, ShannonLink, SnrTrace, TabulatedLink, write_generated_trace
-from gainnet.radio.link import AnyLink
+from gainnet.radio import Air, Arq, Digital, Shannon, SnrTrace, Tabulated, write_generated_trace
+from gainnet.radio.links.link import AnyLink
 from gainnet.testing import check_channel
 
 
@@ -45,7 +45,7 @@ def test_blocks_are_the_rows_in_their_order(tmp_path: Path) -> None:
 
 def test_every_block_of_the_link_has_the_snr_of_its_row() -> None:
     trace = SnrTrace((0.0, 20.0), 256)
-    link = TabulatedLink(trace, trace.mean_snr_db)
+    link = Tabulated(Air(trace, trace.mean_snr_db))
     reported_db = 10 * link.observe(Random.of(range(50))).reported_snr.log10()
     assert set(reported_db.round().tolist()) == {0.0, 20.0}
 
@@ -83,7 +83,9 @@ def test_what_is_no_file_or_no_text_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("harq", ["none", "ir", "shannon"])
 def test_an_outage_of_any_length_ends_in_a_report(harq: Literal["none", "ir", "shannon"]) -> None:
     trace = SnrTrace((-200.0,) * 1000)
-    link: AnyLink = ShannonLink(trace, -60.0) if harq == "shannon" else TabulatedLink(trace, -60.0, harq=harq)
+    link: AnyLink = (
+        Shannon(Air(trace, -60.0)) if harq == "shannon" else Tabulated(Air(trace, -60.0), arq=Arq(harq=harq))
+    )
     random = Random.of([1])
     num_bytes = 4000 if harq == "shannon" else 20
     received, usage = link.send(Bits.of([bytes(num_bytes)]), link.observe(random), random)
@@ -96,7 +98,7 @@ def test_an_outage_of_any_length_ends_in_a_report(harq: Literal["none", "ir", "s
 @pytest.mark.slow
 def test_a_long_outage_in_the_middle_is_survived_by_real_codewords() -> None:
     trace = SnrTrace((15.0,) * 4 + (-100.0,) * 10 + (15.0,) * 4, 256)
-    link = DigitalLink(trace, trace.mean_snr_db, max_attempts=4)
+    link = Digital(Air(trace, trace.mean_snr_db), arq=Arq(max_attempts=4))
     random = Random.of(range(6))
     received, usage = link.send(Bits((bytes(60),) * 6, (6,)), link.observe(random), random)
     assert all(s in (None, bytes(60)) for s in received.strings)
@@ -117,7 +119,7 @@ def test_an_outage_of_all_rows_is_a_link_that_carries_nothing() -> None:
     gain = channel.first_gain(Random.of([0, 1]))
     received_db = channel.mean_snr_db + 10 * gain.abs().square().log10()
     assert torch.allclose(received_db, torch.full((2,), -200.0), atol=1e-3)
-    link, random = DigitalLink(channel, channel.mean_snr_db), Random.of([0])
+    link, random = Digital(Air(channel, channel.mean_snr_db)), Random.of([0])
     _, usage = link.send(Bits.of([bytes(4)]), link.observe(random), random)
     assert not usage.delivered
 

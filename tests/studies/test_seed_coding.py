@@ -88,9 +88,9 @@ def test_information_of_fading_blocks_is_ergodic() -> None:
     """E log2(1 + snr |h|^2) = e^(1/snr) E1(1/snr) / ln 2 (Alouini and Goldsmith 1999)."""
     from scipy.special import exp1
 
-    from gainnet.radio import AnalogLink, Rayleigh
+    from gainnet.radio import Air, Analog, Rayleigh
 
-    bits = mutual_information(AnalogLink(Rayleigh(16), 10.0), 16 * 400, Random.of(list(range(8))))
+    bits = mutual_information(Analog(Air(Rayleigh(16), 10.0)), 16 * 400, Random.of(list(range(8))))
     assert float(bits.mean()) / (16 * 400) == pytest.approx(math.exp(0.1) * exp1(0.1) / math.log(2), rel=0.05)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from gainnet import radio
 from gainnet.core.randomness import Random
 from gainnet.network.hardware import Hardware
-from gainnet.radio import DigitalLink
-from gainnet.radio.link import AnyLink
+from gainnet.radio.links.link import AnyLink
 from gainnet.studies import STUDIES, run_study
 from gainnet.studies.image_quality import IMAGE_QUALITY
 from gainnet.studies.image_quality.air import Air
@@ -100,4 +100,5 @@ def test_tables_agree_with_real_codewords(material: Material, method: str, fadin
 
 
 def codewords(air: Air, source: Hardware, target: Hardware) -> AnyLink:
-    return DigitalLink(air.channel, air.snr_db, tx_power_w=source.tx_power_w, rx_power_w=target.rx_power_w)
+    radios = radio.Radios(source.tx_power_w, target.rx_power_w)
+    return radio.Digital(radio.Air(air.channel, air.snr_db), radios)

@@ -18,7 +18,7 @@ from gainnet.core.types import Bits, ChannelState, Size, Spec, Symbols, Tensors,
 from gainnet.models.part import Role
 from gainnet.network import DEVICE, EDGE, Hardware, Network, cell
 from gainnet.protocols.plan import Compute, Plan, Transfer
-from gainnet.radio import AWGN, AnalogLink, IdealLink, Rayleigh
+from gainnet.radio import AWGN, Analog, Ideal, Rayleigh
 from gainnet.testing import check_channel, check_codec, check_link, check_part, check_plan, check_sliceable
 
 RANDOM = Random.of(range(8))
@@ -87,35 +87,35 @@ def test_a_gain_that_changes_within_its_block() -> None:
     refuses(check_channel, TooLong(block_length=10), match="changes within the block")
 
 
-def lossy(self: IdealLink, payload: Bits, state: ChannelState, random: Random) -> tuple[Bits, Usage]:
-    received, usage = IdealLink().send(payload, state, random)
+def lossy(self: Ideal, payload: Bits, state: ChannelState, random: Random) -> tuple[Bits, Usage]:
+    received, usage = Ideal().send(payload, state, random)
     return replace(received, strings=(None, *received.strings[1:])), usage
 
 
-def dearer(self: AnalogLink, payload: Symbols, state: ChannelState, random: Random) -> tuple[Symbols, Usage]:
-    received, usage = AnalogLink().send(payload, state, random)
+def dearer(self: Analog, payload: Symbols, state: ChannelState, random: Random) -> tuple[Symbols, Usage]:
+    received, usage = Analog().send(payload, state, random)
     return received, replace(usage, tx_energy_j=2 * usage.tx_energy_j)
 
 
-def forgetful(self: AnalogLink, payload: Symbols, state: ChannelState, random: Random) -> tuple[Symbols, Usage]:
-    received, usage = AnalogLink().send(payload, state, random)
+def forgetful(self: Analog, payload: Symbols, state: ChannelState, random: Random) -> tuple[Symbols, Usage]:
+    received, usage = Analog().send(payload, state, random)
     return replace(received, reported_snr=None), usage
 
 
-def per_batch(self: AnalogLink, size: Size, num_items: int) -> Usage:
-    return AnalogLink().usage(size, 1)
+def per_batch(self: Analog, size: Size, num_items: int) -> Usage:
+    return Analog().usage(size, 1)
 
 
 @pytest.mark.parametrize(
     ("link", "members", "match"),
     [
-        (IdealLink, {"send": lossy}, "item 3|delivered|repeatable"),
-        (IdealLink, {"usage": lambda self, size, num_items: Usage(0, 0, 0, 0, 0, 0, 0)}, "num_bits of usage"),
-        (AnalogLink, {"send": dearer}, "tells tx_energy_j"),
-        (AnalogLink, {"send": forgetful}, "reported_snr"),
-        (AnalogLink, {"usage": per_batch}, "not ten times"),
-        (AnalogLink, {"draw_durations_s": lambda self, size, n, k, s: torch.zeros(k, dtype=torch.float64)}, "mean 0 s"),
-        (AnalogLink, {"capacity_bits": lambda self, uses, snr: 1.0}, "promises bits"),
+        (Ideal, {"send": lossy}, "item 3|delivered|repeatable"),
+        (Ideal, {"usage": lambda self, size, num_items: Usage(0, 0, 0, 0, 0, 0, 0)}, "num_bits of usage"),
+        (Analog, {"send": dearer}, "tells tx_energy_j"),
+        (Analog, {"send": forgetful}, "reported_snr"),
+        (Analog, {"usage": per_batch}, "not ten times"),
+        (Analog, {"draw_durations_s": lambda self, size, n, k, s: torch.zeros(k, dtype=torch.float64)}, "mean 0 s"),
+        (Analog, {"capacity_bits": lambda self, uses, snr: 1.0}, "promises bits"),
     ],
 )
 def test_link_faults(link: type, members: dict[str, Any], match: str) -> None:
@@ -269,11 +269,11 @@ def plan(codec: Any, part: Any = None) -> Plan:
 
 def test_plan_faults() -> None:
     inputs = {(EDGE, "x"): INPUTS["x"]}
-    check_plan(plan(Float32()), small_cell(IdealLink()), inputs, RANDOM)
-    check_plan(plan(RawAnalog()), small_cell(AnalogLink()), inputs, RANDOM)
+    check_plan(plan(Float32()), small_cell(Ideal()), inputs, RANDOM)
+    check_plan(plan(RawAnalog()), small_cell(Analog()), inputs, RANDOM)
     surplus = {**inputs, (EDGE, "y"): INPUTS["x"]}
-    refuses(check_plan, plan(Float32()), small_cell(IdealLink()), surplus, RANDOM, match="does not miss its input 'y'")
-    network = small_cell(IdealLink())
+    refuses(check_plan, plan(Float32()), small_cell(Ideal()), surplus, RANDOM, match="does not miss its input 'y'")
+    network = small_cell(Ideal())
     refuses(check_plan, plan(Float32(), Global()), network, inputs, RANDOM, match="item alone|two results")
-    dear = faulty(AnalogLink, send=dearer)
+    dear = faulty(Analog, send=dearer)
     refuses(check_plan, plan(RawAnalog()), small_cell(dear), inputs, RANDOM, match="energy_j .* estimated as")

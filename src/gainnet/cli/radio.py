@@ -30,8 +30,8 @@ def bler(
 
     check_writable(out.parent)
     with status("loading") as tell:
-        from gainnet.radio.bler_measurement import LENGTHS, check_curves, make_bler_tables
-        from gainnet.radio.mcs import LADDER
+        from gainnet.radio.coding.bler_measurement import LENGTHS, check_curves, make_bler_tables
+        from gainnet.radio.coding.mcs import LADDER
 
         schemes, lengths = mcs or list(range(len(LADDER))), num_information_bits or list(LENGTHS)
         check_curves(schemes, lengths)

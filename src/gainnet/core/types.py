@@ -176,6 +176,8 @@ class Usage:
         tx_energy_j: energy of the sender's radio.
         rx_energy_j: energy of the receiver's radio.
         delivered: whether every item arrived.
+        item_s: [num_items], time on the medium of each item in turn, feedback included, row-major over the batch; empty
+            where usage is an expectation, or a link does not say.
     """
 
     num_bits: float
@@ -186,3 +188,4 @@ class Usage:
     tx_energy_j: float
     rx_energy_j: float
     delivered: bool = True
+    item_s: tuple[float, ...] = ()

@@ -1,37 +1,61 @@
-"""The only place where decibels become numbers."""
+"""The only place where decibels become numbers, and numbers decibels."""
 
 from __future__ import annotations
 
 import math
+from typing import TypeVar, overload
 
-import torch
+import numpy as np
 from torch import Tensor
 
+T = TypeVar("T", float, Tensor, np.ndarray)
 
-def db_to_linear(x_db: float) -> float:
+
+def db_to_linear(x_db: T) -> T:
     r"""Linear ratio of a value in decibels, $10^{x/10}$.
 
     Args:
-        x_db: value in dB; `inf` gives `inf`.
+        x_db: [...], value in dB; `inf` gives `inf`.
 
     >>> db_to_linear(10.0)
     10.0
     """
-    return float(10.0 ** (x_db / 10.0))
+    ratio: T = 10.0 ** (x_db / 10.0)
+    return ratio
 
 
-def linear_to_db(x: float) -> float:
+@overload
+def linear_to_db(x: float) -> float: ...
+@overload
+def linear_to_db(x: Tensor) -> Tensor: ...
+def linear_to_db(x: float | Tensor) -> float | Tensor:
     r"""Decibels of a linear ratio, $10 \log_{10} x$.
 
     Args:
-        x: ratio >= 0; 0 gives `-inf`.
+        x: [...], ratio >= 0; 0 gives `-inf`.
 
     >>> linear_to_db(100.0)
     20.0
     """
+    if isinstance(x, Tensor):
+        return 10 * x.log10()
     if x == 0.0:
         return -math.inf
     return math.inf if math.isinf(x) else 10.0 * math.log10(x)
+
+
+def log_normal(deviation_db: float, standard_normal: Tensor) -> Tensor:
+    r"""Linear factor whose decibels are Gaussian, $10^{\sigma z / 10}$.
+
+    Args:
+        deviation_db: standard deviation $\sigma$ in dB, >= 0.
+        standard_normal: [...], draws $z$.
+
+    Returns:
+        [...], linear.
+    """
+    factor: Tensor = 10 ** (deviation_db / 10 * standard_normal)
+    return factor
 
 
 def psnr_db_of_mse(mse: Tensor) -> Tensor:
@@ -40,7 +64,8 @@ def psnr_db_of_mse(mse: Tensor) -> Tensor:
     Args:
         mse: [...], mean squared error; 0 gives `inf`.
 
+    >>> import torch
     >>> float(psnr_db_of_mse(torch.tensor(0.01)))
     20.0
     """
-    return -10.0 * torch.log10(mse)
+    return -linear_to_db(mse)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -12,7 +13,6 @@ from gainnet.codecs.rate_matched import typical_rayleigh_snrs
 from gainnet.core.plugins import find, guarded, require_members
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits
-from gainnet.core.units import db_to_linear
 from gainnet.generation.config import IDEAL, GenerationConfig
 from gainnet.network.hardware import Hardware
 from gainnet.network.network import Network
@@ -22,34 +22,44 @@ from gainnet.power_control import power_policy
 from gainnet.radio import (
     AWGN,
     CHANNELS,
-    AnalogLink,
-    DigitalLink,
-    IdealLink,
+    Air,
+    Analog,
+    Arq,
+    Channel,
+    Digital,
+    Ideal,
     Powered,
+    Radios,
     Rayleigh,
-    Selective,
+    Reports,
     SnrTrace,
 )
-from gainnet.radio.air import observe
-from gainnet.radio.channel import Channel, coherent_uses
-from gainnet.radio.link import AnyLink
+from gainnet.radio.links.link import AnyLink
 
 NUM_DRAWN_STATES: Final = 64
 
 
-def bearers(config: GenerationConfig, source: Hardware, target: Hardware) -> tuple[AnyLink, ...]:
+def bearers(
+    config: GenerationConfig, source: Hardware, target: Hardware, medium: str | None = None
+) -> tuple[AnyLink, ...]:
     """What one node reaches another with over the air: bits, and symbols.
+
+    Args:
+        config: the air.
+        source: hardware of the sender.
+        target: hardware of the receiver.
+        medium: spectrum of the links, if not the usual one.
 
     Raises:
         ConfigError: the fading is unknown or broken, or the trace cannot be read.
     """
     if config.fading == IDEAL:
-        return IdealLink(), AnalogLink(AWGN(), math.inf, config.bandwidth_hz)
-    air = channel_of(config), mean_snr_db(config), config.bandwidth_hz, source.tx_power_w, target.rx_power_w
-    error_db, late = config.report_error_db, config.report_delay
-    powered = _powered(config, air[0])
-    analog = AnalogLink(powered, *air[1:], report_error_db=error_db, report_delay_blocks=late)
-    return DigitalLink(*air, report_error_db=error_db, report_delay_blocks=late, harq=config.harq), analog
+        air = Air(AWGN(), math.inf, config.bandwidth_hz, medium=medium or "air")
+        return Ideal(medium or "ideal"), Analog(air)
+    reports, radios = Reports(config.report_error_db, config.report_delay), Radios(source.tx_power_w, target.rx_power_w)
+    air = Air(channel_of(config), mean_snr_db(config), config.bandwidth_hz, reports, medium or "air")
+    powered = replace(air, fading=_powered(config, air.fading))
+    return Digital(air, radios, Arq(harq=config.harq)), Analog(powered, radios)
 
 
 def channel_of(config: GenerationConfig) -> Channel:
@@ -57,7 +67,7 @@ def channel_of(config: GenerationConfig) -> Channel:
     if config.trace is not None:
         return shared_channel(_read_trace(config.trace), config.num_devices, config.scheduler)
     channel: Channel = guarded("fading", find("fading", config.fading, CHANNELS))
-    require_members("fading", channel, ("block_length", "first_gain", "transmit"))
+    require_members("fading", channel, ("block_length", "blocks", "first_gain", "transmit"))
     return shared_channel(channel, config.num_devices, config.scheduler)
 
 
@@ -78,42 +88,39 @@ def downlink(network: Network) -> AnyLink:
 
 def block_length(link: AnyLink) -> int:
     """Channel uses of which one report speaks."""
-    return coherent_uses(link.channel) if isinstance(link, DigitalLink) else sys.maxsize
+    return link.air.fading.blocks.length if isinstance(link, Digital) else sys.maxsize
 
 
 def typical_snrs(link: AnyLink) -> tuple[float, ...]:
     """Equally likely linear SNRs of a block: one without fading, quantiles for Rayleigh, draws for all others.
 
-    >>> typical_snrs(IdealLink())
+    >>> typical_snrs(Ideal())
     (1.0,)
     """
-    if not isinstance(link, DigitalLink):
+    if not isinstance(link, Digital):
         return (1.0,)
-    mean, channel = db_to_linear(link.snr_db), link.channel
-    if isinstance(channel, AWGN):
-        return (mean,)
-    if isinstance(channel, Rayleigh):
-        return typical_rayleigh_snrs(mean)
-    if isinstance(channel, Selective):
-        analog = AnalogLink(channel, link.snr_db)
-        return tuple(observe(analog, Random.of(range(NUM_DRAWN_STATES))).reported_snr.tolist())
-    gains = guarded("fading", channel.first_gain, Random.of(range(NUM_DRAWN_STATES)))
-    return tuple((mean * gains.abs().square()).tolist())
+    air = link.air
+    if air.fading == AWGN():
+        return (air.snr,)
+    if isinstance(air.fading, Rayleigh):
+        return typical_rayleigh_snrs(air.snr)
+    exact = Air(air.fading, air.snr_db)
+    return tuple(guarded("fading", exact.observe, Random.of(range(NUM_DRAWN_STATES))).reported_snr.tolist())
 
 
 def heard(config: GenerationConfig, link: AnyLink) -> tuple[str, float]:
     """Name of the fading and mean SNR in dB of the link that the content came over, wherever they were asked for.
 
-    >>> heard(GenerationConfig(("a red star",), fading="rayleigh", snr_db=5.0), DigitalLink(AWGN(), 5.0))
+    >>> heard(GenerationConfig(("a red star",), fading="rayleigh", snr_db=5.0), Digital(Air(AWGN(), 5.0)))
     ('rayleigh', 5.0)
     """
-    if not isinstance(link, DigitalLink):
+    if not isinstance(link, Digital):
         return IDEAL, config.snr_db
     if config.trace is not None:
-        return "trace", link.snr_db
-    known = (name for name, kind in CHANNELS.items() if type(link.channel) is kind)
-    name = config.fading if config.network is None else next(known, type(link.channel).__name__.lower())
-    return name, link.snr_db
+        return "trace", link.air.snr_db
+    known = (name for name, kind in CHANNELS.items() if type(link.air.fading) is kind)
+    name = config.fading if config.network is None else next(known, type(link.air.fading).__name__.lower())
+    return name, link.air.snr_db
 
 
 @lru_cache(maxsize=4)

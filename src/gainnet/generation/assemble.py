@@ -52,8 +52,8 @@ from gainnet.protocols import PROTOCOLS
 from gainnet.protocols.deadline import within
 from gainnet.protocols.plan import Plan, Transfer
 from gainnet.protocols.task import Task
-from gainnet.radio import IdealLink
-from gainnet.radio.link import AnyLink
+from gainnet.radio import Ideal
+from gainnet.radio.links.link import AnyLink
 
 DEFAULTS = {"prompt": "text", "image": "webp", "seed": "linear", "midway": "raw", "sketch": "quantized"}
 MATCHED, MATCHED_BELOW_DB = "matched", 10.0
@@ -180,11 +180,12 @@ def build_network(config: GenerationConfig) -> Network:
     """Edges and a device with digital uplinks, downlinks of bits and symbols over one medium, wires between edges."""
     if config.network is not None:
         return network_of(
-            Path(config.network), lambda air, source, target: bearers(replace(config, **air), source, target)
+            Path(config.network),
+            lambda air, medium, source, target: bearers(replace(config, **air), source, target, medium),
         )
     device, edge = profile(config.hardware), profile(config.edge_hardware, "edge_hardware")
     up, down = bearers(config, device, edge), bearers(config, edge, device)
-    wired = wire_between if config.fading != IDEAL else lambda source, target: IdealLink()
+    wired = wire_between if config.fading != IDEAL else lambda source, target: Ideal()
     return cell(edge, device, up, down, config.num_edges, wired)
 
 

@@ -19,7 +19,7 @@ from gainnet.core.units import psnr_db_of_mse
 from gainnet.generation.air import downlink, typical_snrs
 from gainnet.generation.budget import Budget
 from gainnet.network.network import Network
-from gainnet.radio.link import AnyLink
+from gainnet.radio.links.link import AnyLink
 
 CODECS: dict[str, Callable[[float], AnyCodec]] = {
     "jpeg": lambda bits: JPEG(max_bits=bits),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import final
 
 from gainnet.core.types import Size
-from gainnet.radio.link import AnyLink
+from gainnet.radio.links.link import AnyLink
 
 SMALLEST_BUDGET_BITS = 8.0
 SEVERAL_CODEWORDS_BITS = 384.0

@@ -19,7 +19,7 @@ from gainnet.learning.cut import Cut
 from gainnet.network.hardware import Hardware
 from gainnet.network.network import Network, Node
 from gainnet.network.scenario import EDGE
-from gainnet.radio.link import AnyLink
+from gainnet.radio.links.link import AnyLink
 
 
 @final
@@ -148,8 +148,8 @@ def cell_of(
     """One edge and its devices; links of equal medium share the spectrum.
 
     >>> from gainnet.network.hardware import profile
-    >>> from gainnet.radio import IdealLink
-    >>> net = cell_of(devices_of(3), profile("edge_l4"), profile("phone"), (IdealLink(),), (IdealLink(),))
+    >>> from gainnet.radio import Ideal
+    >>> net = cell_of(devices_of(3), profile("edge_l4"), profile("phone"), (Ideal(),), (Ideal(),))
     >>> len(net.nodes), len(net.links)
     (4, 6)
     """

@@ -30,7 +30,7 @@ from gainnet.models.language import load_language_model, pack
 from gainnet.models.language_text import DOMAINS, write_texts
 from gainnet.network.hardware import profile
 from gainnet.network.network import Network
-from gainnet.radio import CHANNELS, AnyLink, IdealLink, ShannonLink, TabulatedLink
+from gainnet.radio import CHANNELS, Air, AnyLink, Arq, Ideal, Radios, Reports, Shannon, Tabulated
 
 ALGORITHMS = ("fedavg", "fsl", "fsl_averaged", *FORMS)
 LINKS = ("ideal", "tabulated", "shannon")
@@ -311,16 +311,12 @@ def network_of(config: LearnConfig) -> Network:
 def _link(config: LearnConfig, up: bool) -> AnyLink:
     device, edge = profile(config.hardware), profile(config.edge_hardware, "edge_hardware")
     sender, receiver = (device, edge) if up else (edge, device)
-    powers = {"tx_power_w": sender.tx_power_w, "rx_power_w": receiver.rx_power_w}
-    air: dict[str, Any] = {"medium": "up" if up else "down", "bandwidth_hz": config.bandwidth_hz, **powers}
-    air["snr_db"] = config.snr_db
-    channel = CHANNELS[config.fading]()
     if config.link == "ideal":
-        return IdealLink()
-    if config.link == "shannon":
-        return ShannonLink(channel, **air)
-    arq: dict[str, Any] = {"report_error_db": config.report_error_db, "max_attempts": config.max_attempts}
-    return TabulatedLink(channel, **air, **arq)
+        return Ideal()
+    reports, medium = Reports(config.report_error_db), "up" if up else "down"
+    air = Air(CHANNELS[config.fading](), config.snr_db, config.bandwidth_hz, reports, medium)
+    radios = Radios(sender.tx_power_w, receiver.rx_power_w)
+    return Shannon(air, radios) if config.link == "shannon" else Tabulated(air, radios, Arq(config.max_attempts))
 
 
 def _lines(path: Path) -> list[str]:

@@ -26,7 +26,7 @@ from gainnet.learning.payloads import PRIVATE
 from gainnet.models.language import inputs_of, task_of
 from gainnet.network.hardware import Hardware
 from gainnet.network.network import Network, Node
-from gainnet.radio.link import AnyLink
+from gainnet.radio.links.link import AnyLink
 
 CLOUD = NodeId("cloud")
 

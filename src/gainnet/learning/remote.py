@@ -22,7 +22,7 @@ from gainnet.learning.fpl import Fpl
 from gainnet.learning.payloads import PRIVATE, as_type
 from gainnet.network.network import Network
 from gainnet.network.scenario import EDGE
-from gainnet.radio import IdealLink
+from gainnet.radio import Ideal
 
 Averaging = FedAvg | Fpl
 """Algorithms whose clients train alone between two messages."""
@@ -156,7 +156,7 @@ def train_alone(algorithm: Averaging, client: Client, content: Tensor, random: R
 
 def _without_air(algorithm: Averaging, name: NodeId) -> Averaging:
     nodes = {key: node for key, node in algorithm.network.nodes.items() if key in (EDGE, name)}
-    ideal = (IdealLink(),)
+    ideal = (Ideal(),)
     return replace(algorithm, network=Network(nodes, {(name, EDGE): ideal, (EDGE, name): ideal}))
 
 

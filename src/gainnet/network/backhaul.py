@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, ChannelState, Payload, Size, Usage
+from gainnet.radio.links.ideal import noiseless_state
 
 
 @final
@@ -51,9 +51,8 @@ class Wire:
                 raise ConfigError(f"{name}: {getattr(self, name)} is out of range; give 0 or more")
 
     def observe(self, random: Random) -> ChannelState:
-        """Infinite SNR, reported as such."""
-        snr = torch.full(random.batch, math.inf)
-        return ChannelState(snr, torch.ones(random.batch, dtype=torch.complex64), snr, sys.maxsize)
+        """As `noiseless_state`."""
+        return noiseless_state(random)
 
     def usage(self, size: Size, num_items: int) -> Usage:
         """Exactly what sending takes."""
@@ -65,7 +64,10 @@ class Wire:
 
     def send(self, payload: Bits, state: ChannelState, random: Random) -> tuple[Bits, Usage]:
         """The payload itself."""
-        return payload, self._usage(payload.num_bits)
+        # The first item waits for the delay of the wire, the others follow it at its rate.
+        sizes = [0 if s is None else 8 * len(s) for s in payload.strings]
+        item_s = tuple(n / self.bits_per_s + (0.0 if item else self.delay_s) for item, n in enumerate(sizes))
+        return payload, replace(self._usage(payload.num_bits), item_s=item_s)
 
     def capacity_bits(self, num_channel_uses: float, reported_snr: float) -> float:
         """Infinite: a wire takes no channel uses."""

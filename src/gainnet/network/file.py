@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,33 +15,35 @@ from gainnet.network.backhaul import Wire
 from gainnet.network.hardware import Hardware, profile
 from gainnet.network.network import Network, Node
 from gainnet.network.scenario import DEVICE, EDGE
-from gainnet.radio.link import AnyLink
+from gainnet.radio import AnyLink
 
-Bearers = Callable[[Mapping[str, Any], Hardware, Hardware], tuple[AnyLink, ...]]
-"""Links of an air between two radios; the air holds the fields that the file gives."""
+Bearers = Callable[[Mapping[str, Any], str, Hardware, Hardware], tuple[AnyLink, ...]]
+"""Links over an air with these settings (`AIR_KEYS`), on a medium, from one radio to another."""
+
+AIR_KEYS: Final[Mapping[str, type]] = {"fading": str, "snr_db": float, "bandwidth_hz": float}
+"""Settings of `Air` that a medium may state, and that a link over it may state otherwise."""
 
 STRICT = ConfigDict(extra="forbid", frozen=True)
+OPEN = ConfigDict(extra="allow", frozen=True)
+"""For tables that hold settings of an air beside their own fields; `_air_settings` checks them."""
 
 
 class NodeTable(BaseModel):
-    """`[nodes.NAME]`: what a node is and computes with."""
+    """`[nodes.NAME]`: a node and its hardware."""
 
     model_config = STRICT
     kind: Literal["device", "edge"]
     hardware: str
 
 
-class Air(BaseModel):
-    """`[media.NAME]` of kind air; what is left out is as on the command line."""
+class AirTable(BaseModel):
+    """`[media.NAME]` of kind air; settings that are left out are as on the command line."""
 
-    model_config = STRICT
+    model_config = OPEN
     kind: Literal["air"]
-    fading: str | None = None
-    snr_db: float | None = None
-    bandwidth_hz: float | None = None
 
 
-class Fibre(BaseModel):
+class WireTable(BaseModel):
     """`[media.NAME]` of kind wire: full duplex, each direction of each link a medium of its own."""
 
     model_config = STRICT
@@ -52,12 +54,11 @@ class Fibre(BaseModel):
 
 
 class LinkTable(BaseModel):
-    """`[[links]]`: two nodes and their medium, both ways; an SNR of its own on an air."""
+    """`[[links]]`: two nodes and their medium, both ways, with settings of its own on an air."""
 
-    model_config = STRICT
+    model_config = OPEN
     between: tuple[str, str]
     medium: str
-    snr_db: float | None = None
 
 
 class NetworkTable(BaseModel):
@@ -66,7 +67,7 @@ class NetworkTable(BaseModel):
     model_config = STRICT
     detection_s: float = Field(default=0.1, ge=0.0)
     nodes: dict[str, NodeTable]
-    media: dict[str, Annotated[Air | Fibre, Field(discriminator="kind")]]
+    media: dict[str, Annotated[AirTable | WireTable, Field(discriminator="kind")]]
     links: list[LinkTable]
 
 
@@ -96,7 +97,7 @@ def network_of(path: Path, bearers: Bearers) -> Network:
 
     Args:
         path: of the file.
-        bearers: links of an air between two radios.
+        bearers: links over an air, from one radio to another.
 
     Raises:
         ConfigError: the file cannot be read, or a field is unknown, missing or does not fit.
@@ -116,21 +117,27 @@ def network_of(path: Path, bearers: Bearers) -> Network:
 def _bearers(
     table: NetworkTable, link: LinkTable, source: str, target: str, hardware: Mapping[str, Hardware], bearers: Bearers
 ) -> tuple[AnyLink, ...]:
-    medium = table.media[link.medium]
-    if isinstance(medium, Fibre):
-        return (Wire(f"{source} -> {target}", medium.bits_per_s, medium.delay_s, medium.energy_per_bit_j),)
-    asked = {"fading": medium.fading, "bandwidth_hz": medium.bandwidth_hz}
-    asked |= {"snr_db": medium.snr_db if link.snr_db is None else link.snr_db}
-    given = {key: value for key, value in asked.items() if value is not None}
-    made = bearers(given, hardware[source], hardware[target])
-    return tuple(cast(AnyLink, _on(link.medium, bearer)) for bearer in made)
+    medium, own = table.media[link.medium], _air_settings(link.model_extra, " - ".join(link.between))
+    if isinstance(medium, AirTable):
+        settings = _air_settings(medium.model_extra, f"media.{link.medium}") | own
+        # Airs of two names do not share spectrum, so the name of the table is the medium.
+        return bearers(settings, link.medium, hardware[source], hardware[target])
+    if own:
+        raise ConfigError(f"network: the link {' - '.join(link.between)} is a wire; leave out {', '.join(own)}")
+    return (Wire(f"{source} -> {target}", medium.bits_per_s, medium.delay_s, medium.energy_per_bit_j),)
 
 
-def _on(medium: str, bearer: Any) -> Any:
-    """The bearer on a medium of the file; airs of two names do not share spectrum."""
-    from dataclasses import replace
-
-    return replace(bearer, medium=medium)
+def _air_settings(given: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
+    """Settings of an air that a table states; raises `ConfigError` for others, or values of another type."""
+    for key, value in (given or {}).items():
+        if key not in AIR_KEYS:
+            raise ConfigError(f"network: {where}.{key} is unknown; must be one of {', '.join(AIR_KEYS)}")
+        # TOML writes whole numbers without a point, and its booleans are integers in Python.
+        fits = isinstance(value, (AIR_KEYS[key], int) if AIR_KEYS[key] is float else str)
+        if not fits or isinstance(value, bool):
+            kind = "a number" if AIR_KEYS[key] is float else "text"
+            raise ConfigError(f"network: {where}.{key} is {value!r}; must be {kind}")
+    return dict(given or {})
 
 
 def _read(path: Path) -> NetworkTable:

@@ -10,7 +10,7 @@ from gainnet.core.errors import PlanError
 from gainnet.core.report import Direction
 from gainnet.core.types import NodeId, Payload
 from gainnet.network.hardware import Hardware
-from gainnet.radio.link import AnyLink
+from gainnet.radio.links.link import AnyLink
 
 Kind = Literal["device", "edge", "cloud"]
 

@@ -9,7 +9,7 @@ from gainnet.core.types import NodeId
 from gainnet.network.backhaul import Wire
 from gainnet.network.hardware import Hardware
 from gainnet.network.network import Network, Node
-from gainnet.radio.link import AnyLink
+from gainnet.radio.links.link import AnyLink
 
 EDGE = NodeId("edge")
 DEVICE = NodeId("device")
@@ -44,8 +44,8 @@ def cell(
     All edges use the links that are given, whose `medium` the ledger serialises: more edges get no more spectrum.
 
     >>> from gainnet.network.hardware import profile
-    >>> from gainnet.radio import IdealLink
-    >>> net = cell(profile("edge_a100"), profile("phone"), (IdealLink(),), (IdealLink(),), num_edges=2)
+    >>> from gainnet.radio import Ideal
+    >>> net = cell(profile("edge_a100"), profile("phone"), (Ideal(),), (Ideal(),), num_edges=2)
     >>> net.edges, net.direction(*net.edges)
     (('edge_1', 'edge_2'), 'backhaul')
     """

@@ -12,8 +12,9 @@ from gainnet.core.errors import ConfigError, unknown_name
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
 from gainnet.network.scheduler import SCHEDULERS
-from gainnet.radio.awgn import add_noise
-from gainnet.radio.channel import Channel
+from gainnet.radio.fading.block_fading import transmit_blocks
+from gainnet.radio.fading.blocks import IndependentBlocks
+from gainnet.radio.fading.channel import Channel
 
 MAX_DEVICES: Final = 64
 
@@ -71,16 +72,18 @@ class BestOf:
     def block_length(self) -> int:
         return self.channel.block_length
 
+    @property
+    def blocks(self) -> IndependentBlocks:
+        """Independent of each other."""
+        return IndependentBlocks(self)
+
     def first_gain(self, random: Random) -> Tensor:
         """[*batch], gain of the first block that the device gets."""
         return self._best(random, 0)
 
     def transmit(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Symbols:
         """Faded symbols plus noise; arguments as in `Channel.transmit`."""
-        num_blocks = max(1, -(-symbols.shape[-1] // self.block_length))
-        blocks = self.block_gains(gain, num_blocks, random).to(symbols.dtype)
-        block_of_use = torch.arange(symbols.shape[-1]) // self.block_length
-        return add_noise(symbols, blocks[..., block_of_use], snr, random)
+        return transmit_blocks(self, symbols, snr, gain, random)
 
     def block_gains(self, gain: Tensor, num_blocks: int, random: Random) -> Tensor:
         """As `Blockwise.block_gains`."""

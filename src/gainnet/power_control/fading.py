@@ -10,8 +10,8 @@ from torch import Tensor
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
-from gainnet.radio.jakes import Jakes
-from gainnet.radio.trace import SnrTrace
+from gainnet.radio.fading.jakes import Jakes
+from gainnet.radio.fading.trace import SnrTrace
 
 
 class Fading(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from gainnet.core.errors import PayloadError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, ChannelState, Payload, Symbols, Usage
 from gainnet.protocols.plan import Plan, Step, Transfer
-from gainnet.radio.link import AnyLink
+from gainnet.radio.links.link import AnyLink
 
 
 def within(plan: Plan, deadline_s: float) -> Plan:
@@ -52,7 +53,7 @@ def send_in_time(
     cut = shortened(usage, deadline_s / busy_s)
     if isinstance(received, Symbols):
         return _erased(received, deadline_s / busy_s), cut
-    return _complete(link, payload, received, state, random, deadline_s), cut
+    return _complete(received, usage, deadline_s), cut
 
 
 def shortened(usage: Usage, share: float) -> Usage:
@@ -62,7 +63,7 @@ def shortened(usage: Usage, share: float) -> Usage:
     25.0
     """
     names = ("num_channel_uses", "num_retransmissions", "duration_s", "feedback_s", "tx_energy_j", "rx_energy_j")
-    return replace(usage, delivered=False, **{name: share * getattr(usage, name) for name in names})
+    return replace(usage, delivered=False, item_s=(), **{name: share * getattr(usage, name) for name in names})
 
 
 def expected_in_time(
@@ -90,21 +91,11 @@ def _erased(received: Symbols, share: float) -> Symbols:
     return replace(received, values=values, gain=gain, noise_variance=noise)
 
 
-def _complete(
-    link: AnyLink, payload: Payload, received: Payload, state: ChannelState, random: Random, deadline_s: float
-) -> Bits:
-    """Items whose last bit arrived in time; an item takes as long in a batch as alone."""
-    if not (isinstance(payload, Bits) and isinstance(received, Bits)):
+def _complete(received: Payload, usage: Usage, deadline_s: float) -> Bits:
+    """Items whose last bit arrived in time; equal shares of the time where a link does not state those of items."""
+    if not isinstance(received, Bits):
         raise PayloadError("a transfer carries bits or symbols")
-    busy_s, strings = 0.0, []
-    for item, (sent, string) in enumerate(zip(payload.strings, received.strings, strict=True)):
-        one = Random((random.random_seeds[item],), (), random.path)
-        usage = link.send(Bits((sent,), ()), _state_of(state, item), one)[1]
-        busy_s += usage.duration_s + usage.feedback_s
-        strings.append(string if busy_s <= deadline_s else None)
-    return Bits(tuple(strings), received.batch)
-
-
-def _state_of(state: ChannelState, item: int) -> ChannelState:
-    snr, gain, reported = (x.reshape(-1)[item] for x in (state.snr, state.gain, state.reported_snr))
-    return ChannelState(snr, gain, reported, state.block_length)
+    num = len(received.strings)
+    ends_s = accumulate(usage.item_s or (((usage.duration_s + usage.feedback_s) / num,) * num))
+    in_time = (string if end_s <= deadline_s else None for string, end_s in zip(received.strings, ends_s, strict=True))
+    return Bits(tuple(in_time), received.batch)

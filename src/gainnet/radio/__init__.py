@@ -1,59 +1,57 @@
-"""What the air does: channels and links."""
+"""The air: channels in `fading/`, 5G codes in `coding/`, and links over them in `links/`.
+
+Nothing here knows of models, codecs, nodes or protocols.
+"""
 
 from collections.abc import Callable
 from functools import partial
 
-from gainnet.radio.adaptation import LinkAdaptation
-from gainnet.radio.air import RadioLink
-from gainnet.radio.analog import AnalogLink
-from gainnet.radio.awgn import AWGN
-from gainnet.radio.bler import BlerPoint, BlerTables, load_bler_tables
-from gainnet.radio.bler_measurement import make_bler_tables
-from gainnet.radio.cdl import Cdl
-from gainnet.radio.channel import Blockwise, Channel, Evolving, Selective
-from gainnet.radio.digital import DigitalLink
-from gainnet.radio.estimation import Known, LeastSquares, Lmmse
-from gainnet.radio.grid import Grid
-from gainnet.radio.ideal import IdealLink
-from gainnet.radio.jakes import Jakes
-from gainnet.radio.link import AnyLink, Link
-from gainnet.radio.mcs import LADDER, Codeword, Mcs
-from gainnet.radio.ofdm import Ofdm
+from gainnet.radio.air import Air, Radios
+from gainnet.radio.arq import Arq, Harq
+from gainnet.radio.coding.adaptation import LinkAdaptation
+from gainnet.radio.coding.bler import BlerPoint, BlerTables, load_bler_tables
+from gainnet.radio.coding.bler_measurement import make_bler_tables
+from gainnet.radio.coding.mcs import LADDER, Codeword, Mcs
+from gainnet.radio.coding.outer_loop import OuterLoop
+from gainnet.radio.fading.awgn import AWGN, add_noise
+from gainnet.radio.fading.block_fading import transmit_blocks
+from gainnet.radio.fading.blocks import Blocks, CorrelatedBlocks, IndependentBlocks, Slots
+from gainnet.radio.fading.cdl import Cdl
+from gainnet.radio.fading.channel import Blockwise, Channel
+from gainnet.radio.fading.estimation import Known, LeastSquares, Lmmse
+from gainnet.radio.fading.grid import Grid
+from gainnet.radio.fading.jakes import Jakes
+from gainnet.radio.fading.ofdm import Ofdm
+from gainnet.radio.fading.rayleigh import Rayleigh
+from gainnet.radio.fading.rician import Rician
+from gainnet.radio.fading.spread import DftSpread
+from gainnet.radio.fading.tdl import Tdl
+from gainnet.radio.fading.trace import SnrTrace, write_generated_trace
+from gainnet.radio.links.analog import Analog
+from gainnet.radio.links.digital import Digital
+from gainnet.radio.links.ideal import Ideal
+from gainnet.radio.links.link import AnyLink, Link
+from gainnet.radio.links.shannon import Shannon
+from gainnet.radio.links.tabulated import Tabulated
 from gainnet.radio.power import Outlook, Powered, PowerPolicy
-from gainnet.radio.rayleigh import Rayleigh
-from gainnet.radio.rician import Rician
-from gainnet.radio.shannon import ShannonLink
-from gainnet.radio.spread import DftSpread
-from gainnet.radio.tabulated import TabulatedLink
-from gainnet.radio.tdl import Tdl
-from gainnet.radio.trace import SnrTrace, write_generated_trace
-
-
-def ofdm(profile: Tdl | Cdl) -> Ofdm:
-    """OFDM slots behind a delay profile, with pilots and LMMSE channel estimation.
-
-    >>> ofdm(Tdl("A")).slot_length
-    936
-    """
-    return Ofdm(profile)
-
+from gainnet.radio.reports import Reports
 
 CHANNELS: dict[str, Callable[[], Channel]] = {
     "awgn": AWGN,
     "rayleigh": Rayleigh,
     "rician": Rician,
     "jakes": Jakes,
-    **{f"tdl-{name.lower()}": partial(ofdm, Tdl(name)) for name in "ABCDE"},
-    **{f"cdl-{name.lower()}": partial(ofdm, Cdl(name)) for name in "ABCDE"},
+    **{f"tdl-{name.lower()}": partial(Ofdm, Tdl(name)) for name in "ABCDE"},
+    **{f"cdl-{name.lower()}": partial(Ofdm, Cdl(name)) for name in "ABCDE"},
 }
-"""Fading models by the name that the command line takes; each can be made without arguments."""
+"""Fading models by name; each can be made without arguments."""
 
 LINKS: dict[str, type[AnyLink]] = {
-    "ideal": IdealLink,
-    "analog": AnalogLink,
-    "digital": DigitalLink,
-    "tabulated": TabulatedLink,
-    "shannon": ShannonLink,
+    "ideal": Ideal,
+    "analog": Analog,
+    "digital": Digital,
+    "tabulated": Tabulated,
+    "shannon": Shannon,
 }
 """Links by name; each can be made without arguments."""
 
@@ -62,19 +60,24 @@ __all__ = [
     "CHANNELS",
     "LADDER",
     "LINKS",
-    "AnalogLink",
+    "Air",
+    "Analog",
     "AnyLink",
+    "Arq",
     "BlerPoint",
     "BlerTables",
+    "Blocks",
     "Blockwise",
     "Cdl",
     "Channel",
     "Codeword",
+    "CorrelatedBlocks",
     "DftSpread",
-    "DigitalLink",
-    "Evolving",
+    "Digital",
     "Grid",
-    "IdealLink",
+    "Harq",
+    "Ideal",
+    "IndependentBlocks",
     "Jakes",
     "Known",
     "LeastSquares",
@@ -83,19 +86,22 @@ __all__ = [
     "Lmmse",
     "Mcs",
     "Ofdm",
+    "OuterLoop",
     "Outlook",
     "PowerPolicy",
     "Powered",
-    "RadioLink",
+    "Radios",
     "Rayleigh",
+    "Reports",
     "Rician",
-    "Selective",
-    "ShannonLink",
+    "Shannon",
+    "Slots",
     "SnrTrace",
-    "TabulatedLink",
+    "Tabulated",
     "Tdl",
+    "add_noise",
     "load_bler_tables",
     "make_bler_tables",
-    "ofdm",
+    "transmit_blocks",
     "write_generated_trace",
 ]

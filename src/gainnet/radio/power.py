@@ -11,7 +11,8 @@ from torch import Tensor
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
-from gainnet.radio.channel import Blockwise, Channel
+from gainnet.radio.fading.blocks import IndependentBlocks
+from gainnet.radio.fading.channel import Blockwise, Channel, blockwise
 
 PEAK = 4.0
 """Largest power of a block over the mean one, where nothing else is said."""
@@ -62,6 +63,15 @@ class Spending(Protocol):
 
     def transmit_counting(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> tuple[Symbols, Tensor]:
         """As `Channel.transmit`, and [*batch], the energy that it took over that at mean power."""
+
+
+def transmit_with_energy(
+    channel: Channel, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random
+) -> tuple[Symbols, Tensor]:
+    """As `Channel.transmit`, and [*batch], the energy that it took over that at mean power."""
+    if isinstance(channel, Spending):
+        return channel.transmit_counting(symbols, snr, gain, random)
+    return channel.transmit(symbols, snr, gain, random), torch.ones(random.batch)
 
 
 def block_error(power: Tensor, gain: Tensor, snr: Tensor) -> Tensor:
@@ -130,7 +140,7 @@ class Powered:
     Raises:
         ConfigError: the channel cannot tell its gains block by block, or the peak is below the mean power.
 
-    >>> from gainnet.radio.rayleigh import Rayleigh
+    >>> from gainnet.radio.fading.rayleigh import Rayleigh
     >>> def halves(outlook: Outlook) -> Tensor:
     ...     return outlook.energy / 2
     >>> random, quiet = Random.of([1]), torch.tensor([float(1e9)])
@@ -147,17 +157,18 @@ class Powered:
     importance: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if not isinstance(self.channel, Blockwise):
-            kind = type(self.channel).__name__
-            raise ConfigError(
-                f"power: {kind} does not tell gains block by block; choose rayleigh, rician, jakes or a trace"
-            )
+        _blockwise(self.channel)
         if not 1.0 <= self.peak < float("inf"):
-            raise ConfigError(f"power.peak: {self.peak} is below the mean power or endless; give 1 or more")
+            raise ConfigError(f"power.peak: {self.peak} is out of range; must be finite and 1 or more")
 
     @property
     def block_length(self) -> int:
         return self.channel.block_length
+
+    @property
+    def blocks(self) -> IndependentBlocks:
+        """Independent: reports are about the first gain alone."""
+        return IndependentBlocks(self)
 
     def first_gain(self, random: Random) -> Tensor:
         """[*batch], gain of the first block of the channel."""
@@ -183,9 +194,8 @@ class Powered:
 
     def _powers(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> tuple[Tensor, Tensor]:
         """[*batch, num_blocks] each, powers of the policy and those of the code."""
-        assert isinstance(self.channel, Blockwise)
         block, lengths = self._block_of_use(symbols), self._lengths(symbols)
-        gains = self.channel.block_gains(gain, len(lengths), random).abs().square()
+        gains = _blockwise(self.channel).block_gains(gain, len(lengths), random).abs().square()
         energies = torch.zeros(*symbols.shape[:-1], len(lengths)).index_add(
             -1, block, symbols.detach().abs().square().float()
         )
@@ -213,3 +223,12 @@ class Powered:
 
     def _block_of_use(self, symbols: Tensor) -> Tensor:
         return torch.arange(symbols.shape[-1]) // self.block_length
+
+
+def _blockwise(channel: Channel) -> Blockwise:
+    if (found := blockwise(channel)) is None:
+        kind = type(channel).__name__
+        raise ConfigError(
+            f"power: {kind} does not tell gains block by block; choose rayleigh, rician, jakes or a trace"
+        )
+    return found

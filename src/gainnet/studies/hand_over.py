@@ -18,7 +18,7 @@ from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.hand_over import HandDown, HandOver
 from gainnet.models.part import Part
-from gainnet.radio import AWGN, AnalogLink
+from gainnet.radio import AWGN, Air, Analog
 from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, legend_below, panels
 from gainnet.studies.presets import CATALOG
 from gainnet.studies.sketch import in_batches
@@ -172,7 +172,7 @@ class Receivers:
         sent, down = self.halfway_of(case.random_seed), HandDown(self.model.latent)
         snr_db, codec = float(str(case.values["snr_db"])), MatchedSeed(scale=math.sqrt(self._power(case)))
         handed = down({"latent": sent.latents[_cut(case)]}, sent.random)["handed"]
-        link, streams = AnalogLink(AWGN(), snr_db), sent.random.child("air", _cut(case), str(snr_db))
+        link, streams = Analog(Air(AWGN(), snr_db)), sent.random.child("air", _cut(case), str(snr_db))
         state = link.observe(streams)
         symbols, _ = link.send(codec.encode(handed, state.reported_snr), state, streams)
         return codec.decode(symbols, down.writes["handed"])

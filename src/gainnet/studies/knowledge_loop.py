@@ -163,10 +163,10 @@ def _loop_of(field: _Field, domains: tuple[str, ...]) -> Loop:
     from gainnet.learning.fpl import Fpl
     from gainnet.learning.loop import Distillation, Edge, Loop, backhaul_of
     from gainnet.network import profile
-    from gainnet.radio import AWGN, IdealLink, TabulatedLink
+    from gainnet.radio import AWGN, Air, Ideal, Tabulated
 
     config = field.config
-    air = (TabulatedLink(AWGN(), config.snr_db, bandwidth_hz=20e6),)
+    air = (Tabulated(Air(AWGN(), config.snr_db, bandwidth_hz=20e6)),)
     edges = []
     for domain in domains:
         devices = field.clients(domain)
@@ -176,7 +176,7 @@ def _loop_of(field: _Field, domains: tuple[str, ...]) -> Loop:
     rows = torch.zeros(config.batch_size, 72, dtype=torch.long)
     cost = whole_step_cost(attach(copy.deepcopy(field.model), "lora", config.rank), rows)
     growth = Fpl(field.model, edges[0].cell, training, cost, "lora", config.rank)
-    backhaul = backhaul_of([edge.name for edge in edges], profile("edge_a100"), profile("edge_l4"), IdealLink())
+    backhaul = backhaul_of([edge.name for edge in edges], profile("edge_a100"), profile("edge_l4"), Ideal())
     distillation = Distillation(config.distil_steps, 16, config.distil_rate)
     return Loop(tuple(edges), config.rounds, growth, backhaul, field.public, config.merge, distillation)  # type: ignore[arg-type]
 
@@ -239,11 +239,11 @@ def _fedavg(field: _Field, random: Random) -> Row:
     from gainnet.learning.fedavg import FedAvg
     from gainnet.learning.runner import run_rounds
     from gainnet.network import profile
-    from gainnet.radio import IdealLink
+    from gainnet.radio import Ideal
 
     config = field.config
     devices = tuple(client for domain in DOMAINS for client in field.clients(domain))
-    air = (IdealLink(),)
+    air = (Ideal(),)
     cell = cell_of((c.name for c in devices), profile("edge_l4"), profile("phone"), air, air)
     training = LocalTraining("adamw", config.joint_rate, config.num_steps, config.batch_size)
     cost = whole_step_cost(field.model, field.rows[DOMAINS[0]][: config.batch_size])

@@ -7,7 +7,7 @@ import torch
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
 from gainnet.core.units import db_to_linear
-from gainnet.radio.channel import Channel
+from gainnet.radio.fading.channel import Channel
 from gainnet.testing.requirement import alone, close, finite, require, shaped, twice
 
 NUM_SYMBOLS = 96

@@ -9,7 +9,7 @@ import torch
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, ChannelState, Payload, Size, Symbols, Usage
-from gainnet.radio.link import AnyLink
+from gainnet.radio.links.link import AnyLink
 from gainnet.testing.requirement import alone, close, finite, item_of, mean_agrees, require, twice
 
 COUNTS = tuple(field.name for field in fields(Usage) if field.name != "delivered")

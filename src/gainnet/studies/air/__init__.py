@@ -23,7 +23,7 @@ def identity(config: AirConfig) -> Mapping[str, str]:
     """sha256 of the model and its seed basis, digest of the block error rate tables."""
     from gainnet.codecs import basis
     from gainnet.models import loading
-    from gainnet.radio.bler import TABLE_PATH
+    from gainnet.radio.coding.bler import TABLE_PATH
 
     return {
         "model": loading.weights_sha256(loading.find_folder(config.model)),

@@ -21,9 +21,9 @@ from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.models.scenes import draw_scenes, stream, write_captions
 from gainnet.network.scheduler import ProportionalFair, RoundRobin, throughput
-from gainnet.radio import CHANNELS, AnalogLink, DftSpread, Jakes, Known, LeastSquares, Ofdm
-from gainnet.radio.channel import Channel
-from gainnet.radio.ldpc import demodulate, modulate
+from gainnet.radio import CHANNELS, Air, Analog, Cdl, Channel, DftSpread, Jakes, Known, LeastSquares, Lmmse, Ofdm, Tdl
+from gainnet.radio.coding.ldpc import demodulate, modulate
+from gainnet.radio.fading.estimation import Estimator
 from gainnet.studies.air.question import AirConfig
 from gainnet.studies.air.references import bit_error_rate, mean_q_of
 from gainnet.studies.study import Case, Method, Row
@@ -50,8 +50,13 @@ def methods(config: AirConfig) -> Mapping[str, Method]:
 
 def known(name: str) -> Channel:
     """A channel by name, with a receiver that knows it."""
-    channel = CHANNELS[name]()
-    return replace(channel, estimator=Known()) if isinstance(channel, Ofdm) else channel
+    return _ofdm_of(name, Known()) if name.startswith(("tdl", "cdl")) else CHANNELS[name]()
+
+
+def _ofdm_of(name: str, estimator: Estimator) -> Ofdm:
+    """The OFDM channel of a name such as tdl-a, with an estimator."""
+    profile, _, letter = name.upper().partition("-")
+    return Ofdm(Cdl(letter) if profile == "CDL" else Tdl(letter), estimator=estimator)
 
 
 def bit_errors(config: AirConfig, case: Case) -> Row:
@@ -94,13 +99,14 @@ def fading(config: AirConfig, case: Case) -> Row:
     k_factor = K_OF_FADING.get(name, 0.0)
     law = stats.ncx2(2, 2 * k_factor, scale=0.5 / (k_factor + 1))
     row: dict[str, float] = {"ks_pvalue": float(stats.kstest(power, law.cdf).pvalue), "mean_power": float(power.mean())}
-    if isinstance(channel, Jakes):
+    if name == "jakes":
+        jakes = Jakes()
         random = Random.of(seeds[: max(100, len(seeds) // 4)]).child("gains")
         lags = torch.arange(41)
-        h = channel.gains(random, lags.expand(*random.batch, len(lags)))
+        h = jakes.gains(random, lags.expand(*random.batch, len(lags)))
         found = (h * h[:, :1].conj()).mean(0).numpy()
         row["autocorrelation_error"] = float(
-            np.abs(found - special.j0(2 * math.pi * channel.doppler * lags.numpy())).max()
+            np.abs(found - special.j0(2 * math.pi * jakes.doppler * lags.numpy())).max()
         )
         row["autocorrelation_standard_error"] = 1 / math.sqrt(random.num_items)
     return row
@@ -112,10 +118,9 @@ def estimation(case: Case, model: DiffusionModel, basis: SeedBasis, latents: Ten
 
     `linear` is spread over all its uses by a DFT, `plain` is the same code without that, `raw` has no code.
     """
-    channel = CHANNELS[str(case.values["fading"])]()
-    assert isinstance(channel, Ofdm)
+    channel = _ofdm_of(str(case.values["fading"]), Lmmse())
     snr_db = float(str(case.values["snr_db"]))
-    receivers = {"known": Known(), "lmmse": channel.estimator, "ls": LeastSquares()}
+    receivers: dict[str, Estimator] = {"known": Known(), "lmmse": Lmmse(), "ls": LeastSquares()}
     random = Random.of([1000 * case.random_seed + i for i in range(len(latents))]).child("estimation")
     sent = model.decoder({"latent": latents}, random)["image"]
     row: dict[str, float] = {"num_images": len(latents)}
@@ -126,8 +131,8 @@ def estimation(case: Case, model: DiffusionModel, basis: SeedBasis, latents: Ten
         ("raw", raw, _as_it_is),
     ):
         for name, estimator in receivers.items():
-            link = AnalogLink(wrapped(replace(channel, estimator=estimator)), snr_db)
-            state = AnalogLink(channel, snr_db).observe(random)
+            link = Analog(Air(wrapped(replace(channel, estimator=estimator)), snr_db))
+            state = Air(channel, snr_db).observe(random)
             received, _ = link.send(codec.encode(latents, state.reported_snr), state, random)
             images = model.decoder({"latent": codec.decode(received, model.latent)}, random)["image"]
             row[f"mse_{code}_{name}"] = float((images - sent).double().square().mean())

@@ -17,17 +17,20 @@ from gainnet.radio import (
     AWGN,
     CHANNELS,
     LADDER,
+    Air,
+    Arq,
     Codeword,
-    DigitalLink,
+    Digital,
     Jakes,
     Mcs,
-    TabulatedLink,
+    Reports,
+    Tabulated,
     load_bler_tables,
 )
-from gainnet.radio.bler_measurement import LENGTHS, measure_point
-from gainnet.radio.ldpc import DECODER_ITERATIONS
-from gainnet.radio.mcs import NUM_CRC_BITS
-from gainnet.radio.outer_loop import OuterLoop, stream
+from gainnet.radio.coding.bler_measurement import LENGTHS, measure_point
+from gainnet.radio.coding.ldpc import DECODER_ITERATIONS
+from gainnet.radio.coding.mcs import NUM_CRC_BITS
+from gainnet.radio.coding.outer_loop import OuterLoop, stream
 from gainnet.studies.air.question import AirConfig
 from gainnet.studies.air.references import ergodic_capacity, normal_approximation_db
 from gainnet.studies.study import Case, Method, Row
@@ -93,7 +96,7 @@ def codes() -> Row:
 def goodput(config: AirConfig, case: Case) -> Row:
     """Payload bits per channel use of delivered items, and what Shannon allows."""
     fading, snr_db = str(case.values["fading"]), float(str(case.values["snr_db"]))
-    link = TabulatedLink(CHANNELS[fading](), snr_db, harq=_harq(case))
+    link = Tabulated(Air(CHANNELS[fading](), snr_db), arq=_arq(case))
     sent = [_transfer(link, config, case, start) for start in range(0, config.num_items, _AT_ONCE)]
     bits = math.fsum(8 * config.num_bytes * share * num for _, share, num in sent)
     uses = math.fsum(usage.num_channel_uses for usage, _, _ in sent)
@@ -106,8 +109,8 @@ def agreement(config: AirConfig, case: Case) -> Row:
     fading, snr_db = str(case.values["fading"]), float(str(case.values["snr_db"]))
     num_items = max(4, config.num_items // 20)
     row: dict[str, float] = {}
-    for name, kind in (("bit_level", DigitalLink), ("tabulated", TabulatedLink)):
-        link: Any = kind(CHANNELS[fading](), snr_db, harq=_harq(case), report_error_db=2.0)
+    for name, kind in (("bit_level", Digital), ("tabulated", Tabulated)):
+        link: Any = kind(Air(CHANNELS[fading](), snr_db, reports=Reports(2.0)), arq=_arq(case))
         random = Random.of([1000 * case.random_seed + i for i in range(num_items)]).child("agreement")
         payload = Bits(tuple(g.bytes(config.num_bytes) for g in random.generators("payload")), random.batch)
         _, usage = link.send(payload, link.observe(random), random)
@@ -118,13 +121,9 @@ def agreement(config: AirConfig, case: Case) -> Row:
 def delivery(config: AirConfig, case: Case) -> Row:
     """Time until a payload is there, feedback included, and how many miss a deadline or never arrive."""
     values = case.values
-    link = TabulatedLink(
-        CHANNELS[str(values["fading"])](),
-        float(str(values["snr_db"])),
-        harq=_harq(case),
-        report_delay_blocks=int(str(values["report_delay"])),
-        report_error_db=float(str(values["report_error_db"])),
-    )
+    reports = Reports(float(str(values["report_error_db"])), int(str(values["report_delay"])))
+    air = Air(CHANNELS[str(values["fading"])](), float(str(values["snr_db"])), reports=reports)
+    link = Tabulated(air, arq=_arq(case))
     taken_s = np.array([_duration_s(link, config, case, item) for item in range(config.num_items)])
     arrived_s = taken_s[np.isfinite(taken_s)]
     quantiles = np.quantile(arrived_s, (0.5, 0.95, 0.99)) if len(arrived_s) else (math.nan,) * 3
@@ -152,8 +151,8 @@ def outer_loop(config: AirConfig, case: Case) -> Row:
 def speed(config: AirConfig) -> Row:
     """Processor time of codewords over that of tables at equal block error rate; measured, so it varies."""
     cpu_s, resent = {}, {}
-    for name, kind in (("bit_level", DigitalLink), ("tabulated", TabulatedLink)):
-        link: Any = kind(AWGN(), 5.0, report_error_db=1.5)
+    for name, kind in (("bit_level", Digital), ("tabulated", Tabulated)):
+        link: Any = kind(Air(AWGN(), 5.0, reports=Reports(1.5)))
         runs = [_timed(link, run) for run in range(3)]
         cpu_s[name], resent[name] = min(run[0] for run in runs[1:]), float(sum(run[1] for run in runs[1:]))
     return {
@@ -172,7 +171,7 @@ def _timed(link: Any, run: int) -> tuple[float, float]:
     return time.process_time() - begin_s, usage.num_retransmissions
 
 
-def _transfer(link: TabulatedLink, config: AirConfig, case: Case, start: int) -> tuple[Usage, float, int]:
+def _transfer(link: Tabulated, config: AirConfig, case: Case, start: int) -> tuple[Usage, float, int]:
     """Usage of some items, the share that arrived, and their number."""
     items = range(start, min(start + _AT_ONCE, config.num_items))
     random = Random.of([100_000 * case.random_seed + i for i in items]).child("goodput")
@@ -181,11 +180,11 @@ def _transfer(link: TabulatedLink, config: AirConfig, case: Case, start: int) ->
     return usage, sum(s is not None for s in received.strings) / len(items), len(items)
 
 
-def _duration_s(link: TabulatedLink, config: AirConfig, case: Case, item: int) -> float:
+def _duration_s(link: Tabulated, config: AirConfig, case: Case, item: int) -> float:
     random = Random.of(100_000 * case.random_seed + item).child("delivery")
     _, usage = link.send(Bits((bytes(config.num_bytes),), ()), link.observe(random), random)
     return usage.duration_s + usage.feedback_s if usage.delivered else math.inf
 
 
-def _harq(case: Case) -> Any:
-    return case.values["harq"]
+def _arq(case: Case) -> Arq:
+    return Arq(harq="ir" if case.values["harq"] == "ir" else "none")

@@ -7,18 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import final
 
+from gainnet import radio
 from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.rate_matched import RateMatched, typical_rayleigh_snrs
 from gainnet.core.randomness import Random
-from gainnet.core.units import db_to_linear
 from gainnet.generation.budget import Budget
 from gainnet.network.hardware import Hardware
 from gainnet.network.network import Network
 from gainnet.network.scenario import cell
-from gainnet.radio import CHANNELS, AnalogLink, Selective, ShannonLink, TabulatedLink
-from gainnet.radio.arq import Harq
-from gainnet.radio.channel import Channel, coherent_uses
-from gainnet.radio.link import AnyLink
+from gainnet.radio import CHANNELS, Analog, Arq, Channel, Harq, Radios, Reports, Shannon, Tabulated
+from gainnet.radio.links.link import AnyLink
 from gainnet.studies.study import Case
 
 NO_FADING = 1_000_000_000
@@ -53,48 +51,38 @@ class Air:
     @property
     def typical_snrs(self) -> tuple[float, ...]:
         """Equally likely linear SNRs of a block."""
-        snr = db_to_linear(self.snr_db)
-        if isinstance(self.channel, Selective):
-            link = AnalogLink(self.channel, self.snr_db)
-            return tuple(link.observe(Random.of(range(NUM_DRAWN_SLOTS))).reported_snr.tolist())
-        return (snr,) if self.block_length is None else typical_rayleigh_snrs(snr)
+        exact = radio.Air(self.channel, self.snr_db)
+        if not self.channel.blocks.is_flat:
+            return tuple(exact.observe(Random.of(range(NUM_DRAWN_SLOTS))).reported_snr.tolist())
+        return (exact.snr,) if self.block_length is None else typical_rayleigh_snrs(exact.snr)
 
     @property
     def block_length(self) -> int | None:
         """Channel uses with one gain; `None` without fading."""
-        length = coherent_uses(self.channel)
+        length = self.channel.blocks.length
         return None if length > NO_FADING else length
 
     def tabulated(self, source: Hardware, target: Hardware) -> AnyLink:
         """5G codewords whose failures come from measured tables."""
-        return TabulatedLink(
-            self.channel,
-            self.snr_db,
-            tx_power_w=source.tx_power_w,
-            rx_power_w=target.rx_power_w,
-            report_error_db=self.told.report_error_db,
-            report_delay_blocks=self.told.report_delay,
-            harq=self.told.harq,
-        )
+        return Tabulated(self._radio, _radios(source, target), Arq(harq=self.told.harq))
 
-    def in_time(self, link: TabulatedLink) -> TabulatedLink:
+    def in_time(self, link: Tabulated) -> Tabulated:
         """The link with the deadline of the content, which the prompt does not have."""
-        return replace(link, deadline_s=self.told.slack * self.num_channel_uses / link.bandwidth_hz)
+        deadline_s = self.told.slack * self.num_channel_uses / link.air.bandwidth_hz
+        return replace(link, arq=replace(link.arq, deadline_s=deadline_s))
 
     def analog(self, source: Hardware, target: Hardware) -> AnyLink:
         """Symbols as they are."""
-        return AnalogLink(
-            self.channel,
-            self.snr_db,
-            tx_power_w=source.tx_power_w,
-            rx_power_w=target.rx_power_w,
-            report_error_db=self.told.report_error_db,
-            report_delay_blocks=self.told.report_delay,
-        )
+        return Analog(self._radio, _radios(source, target))
 
     def shannon(self, source: Hardware, target: Hardware) -> AnyLink:
         """Bits at capacity."""
-        return ShannonLink(self.channel, self.snr_db, tx_power_w=source.tx_power_w, rx_power_w=target.rx_power_w)
+        return Shannon(radio.Air(self.channel, self.snr_db), _radios(source, target))
+
+    @property
+    def _radio(self) -> radio.Air:
+        """The air of links, with its reports."""
+        return radio.Air(self.channel, self.snr_db, reports=Reports(self.told.report_error_db, self.told.report_delay))
 
     def network(self, edge: Hardware, device: Hardware, down: AnyLink) -> Network:
         """One edge and one device; the prompt goes up over codewords."""
@@ -106,7 +94,7 @@ class Air:
 
     def budget(self, link: AnyLink) -> Budget:
         """Bits of one picture over a link."""
-        return Budget.of(link, self.num_channel_uses, coherent_uses(self.channel), self.typical_snrs)
+        return Budget.of(link, self.num_channel_uses, self.channel.blocks.length, self.typical_snrs)
 
 
 @final
@@ -137,6 +125,10 @@ class Told:
             float(str(values.get("report_error_db", 0.0))),
             math.inf if slack is None else float(str(slack)),
         )
+
+
+def _radios(source: Hardware, target: Hardware) -> Radios:
+    return Radios(source.tx_power_w, target.rx_power_w)
 
 
 def mean_budget_bits(air: Air, link: AnyLink) -> float:

@@ -22,8 +22,8 @@ from gainnet.network.hardware import Hardware
 from gainnet.network.scenario import DEVICE, EDGE
 from gainnet.protocols import centralized, eiug, execute
 from gainnet.protocols.plan import Plan
-from gainnet.radio import TabulatedLink
-from gainnet.radio.link import AnyLink
+from gainnet.radio import Tabulated
+from gainnet.radio.links.link import AnyLink
 from gainnet.studies.image_quality.air import Air, mean_budget_bits
 from gainnet.studies.image_quality.material import Material
 from gainnet.studies.study import Case, Method, Row
@@ -105,7 +105,7 @@ class System:
             noted = NotedBits(codec, arrived) if codec.emits is Bits else codec
             plan = self.protocol(material.model, TextCodec(), noted)
             priced = material.priced(case, plan, network)
-            if isinstance(link, TabulatedLink) and air.told.slack < math.inf:
+            if isinstance(link, Tabulated) and air.told.slack < math.inf:
                 network = air.network(material.edge, material.device, air.in_time(link))
         except ConfigError:
             return {"num_images": len(pictures.prompts), "mse": None}

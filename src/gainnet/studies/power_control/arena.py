@@ -27,8 +27,8 @@ from gainnet.power_control import (
 from gainnet.power_control.env import Episodes
 from gainnet.power_control.fading import FADINGS, Fading, TraceGains
 from gainnet.power_control.quality import load_importance
+from gainnet.radio.fading.trace import SnrTrace
 from gainnet.radio.power import PEAK, Outlook
-from gainnet.radio.trace import SnrTrace
 from gainnet.studies.power_control.question import INFORMED
 
 NUM_BLOCKS = 16

@@ -13,8 +13,8 @@ from torch import Tensor
 from gainnet.core.randomness import Random
 from gainnet.power_control import PowerPolicy, load_policy, trained_config
 from gainnet.power_control.env import Episodes, static_errors
+from gainnet.radio.fading.trace import SnrTrace
 from gainnet.radio.power import PEAK, Outlook, block_error, spend
-from gainnet.radio.trace import SnrTrace
 from gainnet.studies.power_control.arena import NUM_BLOCKS, episodes_of, program, rule
 from gainnet.studies.power_control.pictures import Gallery, open_gallery
 from gainnet.studies.power_control.question import LEARNED, METHODS, PowerControlConfig, parts, policies_of

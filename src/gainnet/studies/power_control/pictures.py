@@ -19,7 +19,7 @@ from gainnet.power_control import PowerPolicy, Static
 from gainnet.power_control.env import Episodes
 from gainnet.power_control.importance import NUM_CHANNEL_USES, decoded, encoded_scenes
 from gainnet.power_control.seed import NestedSeed
-from gainnet.radio import AnalogLink, Jakes, Powered
+from gainnet.radio import Air, Analog, Jakes, Powered
 from gainnet.studies.power_control.arena import NUM_BLOCKS, importance_of
 
 _FIRST_SCENE = 1 << 20
@@ -30,7 +30,7 @@ _FIRST_SCENE = 1 << 20
 class Gallery:
     """Latents of rendered scenes and their decoded pictures, sent over Jakes fading with a policy's power.
 
-    latent --nested seed, dealt--> AnalogLink(Powered(Jakes, policy)) --> latent' --decoder--> picture'
+    latent --nested seed, dealt--> Analog(Powered(Jakes, policy)) --> latent' --decoder--> picture'
 
     Args:
         model: whose autoencoder it is.
@@ -57,7 +57,8 @@ class Gallery:
         """PSNR of every picture [num] in dB against the picture that was not sent, and their mean squared error."""
         latents, originals = _originals(self, num, random_seed)
         random = self._random(num, random_seed)
-        link = AnalogLink(Powered(self.channel, policy, importance=importance_of("decoder")), snr_db)
+        powered = Powered(self.channel, policy, importance=importance_of("decoder"))
+        link = Analog(Air(powered, snr_db))
         state = link.observe(random)
         arrived, _ = link.send(self.code.encode(latents, state.reported_snr), state, random)
         images = decoded(self.model, self.code.decode(arrived, Spec(tuple(latents.shape[1:]))))

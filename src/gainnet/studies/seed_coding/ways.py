@@ -19,8 +19,8 @@ from gainnet.core.types import Bits, ChannelState, Spec, Symbols
 from gainnet.core.units import db_to_linear
 from gainnet.network.hardware import profile
 from gainnet.radio import AWGN, Rayleigh
-from gainnet.radio.channel import Channel
-from gainnet.radio.link import AnyLink
+from gainnet.radio.fading.channel import Channel
+from gainnet.radio.links.link import AnyLink
 from gainnet.studies.image_quality.air import Air, Told
 from gainnet.studies.seed_coding.question import FAST_BLOCK, LDPC_IR, SHANNON
 from gainnet.studies.study import Case

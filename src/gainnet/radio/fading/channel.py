@@ -1,0 +1,64 @@
+"""The contract of channels: they act on symbols, and on nothing else."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from gainnet.core.randomness import Random
+from gainnet.core.types import Symbols
+from gainnet.radio.fading.blocks import Blocks
+
+
+class Channel(Protocol):
+    """What happens to symbols between two antennas.
+
+    symbols --> [ fading gain ] --> [ + noise ] --> received symbols, with the gain that the receiver knows
+
+    A channel needs these four members. `blocks` is `IndependentBlocks(self)` unless its fading has a memory.
+    """
+
+    @property
+    def block_length(self) -> int:
+        """Channel uses with one fading gain."""
+
+    @property
+    def blocks(self) -> Blocks:
+        """Gains over time, known without a transmission."""
+
+    def first_gain(self, random: Random) -> Tensor:
+        """[*batch], complex gain of the first block, E|h|^2 = 1."""
+
+    def transmit(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Symbols:
+        """Received symbols, differentiable in `symbols`.
+
+        Args:
+            symbols: [*batch, num_symbols], complex, E|s|^2 = 1.
+            snr: [*batch], mean Es/N0, linear; `inf` gives no noise.
+            gain: [*batch], gain of the first block (`first_gain`); later blocks are drawn from `random`.
+            random: streams of this transmission.
+        """
+
+
+@runtime_checkable
+class Blockwise(Protocol):
+    """A block-fading channel whose gains in a transmission are known without making it."""
+
+    @property
+    def block_length(self) -> int:
+        """Channel uses with one fading gain."""
+
+    def block_gains(self, gain: Tensor, num_blocks: int, random: Random) -> Tensor:
+        """[*batch, num_blocks], complex gains that `transmit` applies; a longer transmission only adds to them.
+
+        Args:
+            gain: [*batch], gain of the first block.
+            num_blocks: blocks of the transmission, at least 1.
+            random: streams of the transmission.
+        """
+
+
+def blockwise(channel: Channel) -> Blockwise | None:
+    """The channel, if its gains in a transmission are known without making it."""
+    return channel if isinstance(channel, Blockwise) else None

@@ -1,0 +1,170 @@
+"""Fading from a measured SNR trace: one row is one fading block."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.files import write_whole
+from gainnet.core.randomness import Random
+from gainnet.core.types import Symbols
+from gainnet.core.units import db_to_linear, linear_to_db
+from gainnet.radio.fading.block_fading import check_block_length, transmit_blocks
+from gainnet.radio.fading.blocks import CorrelatedBlocks
+from gainnet.radio.fading.jakes import Jakes
+
+COLUMNS: Final = ("snr_db", "SNR")
+"""Names of the column that is read: ours, and the one of the Irish 5G data set (Raca et al. 2020)."""
+
+LOWEST_DB, HIGHEST_DB = -200.0, 100.0
+LEAST_MEAN_DB: Final = -60.0
+"""A trace that is one outage is told of a link at this mean SNR, which carries nothing either."""
+MOST_ROWS: Final = 10_000_000
+
+
+@final
+@dataclass(frozen=True)
+class SnrTrace:
+    r"""Channel whose blocks have the SNRs of a trace, time-scaled: a row stands for one block, however long it took.
+
+    $h_b = \sqrt{\gamma_{(b_0 + b) \bmod N} / \bar\gamma}\; e^{j\theta_b}$, phases uniform, start $b_0$ uniform
+
+    Gains have unit mean power over the trace (less if all of it is an outage), so a link that is to see the SNRs of the
+    file has `mean_snr_db` as its mean SNR. The end of a trace is followed by its beginning.
+
+    Args:
+        snr_db: SNR of every row.
+        block_length: channel uses of a block.
+
+    Raises:
+        ConfigError: no rows, a value out of range, or a block without channel uses.
+
+    >>> channel = SnrTrace((0.0, 10.0), block_length=2)
+    >>> round(channel.mean_snr_db, 2)
+    7.4
+    >>> gains = channel.gains(Random.of([1]), torch.tensor([[0, 1, 2]])).abs().square()
+    >>> bool((gains[0, 0] - gains[0, 2]).abs() < 1e-6), round(float(gains[0, :2].mean()), 5)
+    (True, 1.0)
+    """
+
+    snr_db: tuple[float, ...] = (3.0, 12.0, 8.0, 15.0, -2.0, 10.0)
+    block_length: int = 256
+
+    def __post_init__(self) -> None:
+        if not self.snr_db:
+            raise ConfigError("trace: it has no rows; give at least one SNR")
+        if not all(LOWEST_DB <= x <= HIGHEST_DB for x in self.snr_db):
+            raise ConfigError(f"trace: SNRs are outside {LOWEST_DB:g} to {HIGHEST_DB:g} dB; give them in dB")
+        check_block_length(self.block_length)
+
+    @staticmethod
+    def read(path: Path, block_length: int = 256) -> SnrTrace:
+        """The trace in the column `snr_db` (or `SNR`) of a CSV file with a header.
+
+        Args:
+            path: the file; other columns are not read.
+            block_length: channel uses that a row stands for.
+
+        Raises:
+            ConfigError: the file cannot be read, lacks the column, or a row holds no number in it.
+        """
+        try:
+            with path.open(newline="", encoding="utf-8-sig") as file:
+                return SnrTrace(tuple(_snrs_db(path, csv.DictReader(file))), block_length)
+        except OSError as error:
+            raise ConfigError(f"trace: {path} cannot be read ({error.strerror}); give a CSV file") from None
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ConfigError(
+                f"trace: {path} is not a CSV text file ({error}); give one with a column snr_db"
+            ) from None
+
+    @property
+    def mean_snr_db(self) -> float:
+        """Mean of the linear SNRs, in dB; not below `LEAST_MEAN_DB`, gains are smaller instead."""
+        return max(linear_to_db(float(self._snr().mean())), LEAST_MEAN_DB)
+
+    @property
+    def blocks(self) -> CorrelatedBlocks:
+        """Of one process."""
+        return CorrelatedBlocks(self)
+
+    def first_gain(self, random: Random) -> Tensor:
+        """[*batch], gain of the block where the transmission starts."""
+        return self.gains(random, torch.zeros(*random.batch, 1, dtype=torch.long))[..., 0]
+
+    def gains(self, random: Random, blocks: Tensor) -> Tensor:
+        """As `Evolving.gains`; the phase of a block belongs to its row."""
+        snr = self._snr()
+        start = (random.uniform((), "start").double() * len(snr)).long()
+        rows = (start.unsqueeze(-1) + blocks.long()) % len(snr)
+        turn = random.uniform((), "phase").unsqueeze(-1) + 0.6180339887 * rows
+        return torch.polar(
+            (snr / db_to_linear(self.mean_snr_db)).sqrt().float()[rows], (2 * math.pi * (turn % 1.0)).float()
+        )
+
+    def transmit(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Symbols:
+        """Faded symbols plus noise; arguments as in `Channel.transmit`."""
+        return transmit_blocks(self, symbols, snr, gain, random)
+
+    def block_gains(self, gain: Tensor, num_blocks: int, random: Random) -> Tensor:
+        """As `Blockwise.block_gains`: the rows after the first one of this SNR."""
+        own = self.gains(random, torch.arange(num_blocks).expand(*random.batch, num_blocks))
+        return torch.cat([gain.to(own.dtype).unsqueeze(-1), own[..., 1:]], -1)
+
+    def _snr(self) -> Tensor:
+        return db_to_linear(torch.tensor(self.snr_db, dtype=torch.float64))
+
+
+def write_generated_trace(path: Path, num_rows: int, mean_snr_db: float, doppler: float, random_seed: int) -> None:
+    """Writes a trace with the columns time_s and snr_db, of Jakes fading sampled once per row.
+
+    Args:
+        path: file to write, whole.
+        num_rows: how many rows, one per second.
+        mean_snr_db: mean of the linear SNR over the rows, in dB.
+        doppler: largest Doppler shift times the time between rows, see `Jakes`.
+        random_seed: of the fading.
+    """
+    gains = Jakes(doppler=doppler).gains(Random.of(random_seed), torch.arange(num_rows))
+    power = gains.abs().square()
+    snr_db = mean_snr_db + linear_to_db((power / power.mean()).clamp_min(1e-12))
+    rows = [f"{second},{value:.2f}" for second, value in enumerate(snr_db.tolist())]
+    write_whole(path, ("\n".join(["time_s,snr_db", *rows]) + "\n").encode())
+
+
+def _snrs_db(path: Path, rows: csv.DictReader[str]) -> Iterable[float]:
+    named = [name for name in COLUMNS if name in (rows.fieldnames or ())]
+    if not named:
+        raise ConfigError(f"trace: {path} has no column snr_db or SNR; name the column with the SNR in dB so")
+    for number, row in enumerate(rows, 2):
+        value = row[named[0]]
+        # The reader passes over empty lines, which are holes, too.
+        if number < rows.line_num:
+            raise ConfigError(f"trace: {path}, line {number} is empty; fill it or cut such rows out")
+        if value is None or value.strip() in ("", "-"):
+            raise ConfigError(f"trace: {path}, line {number} has a hole in {named[0]}; fill it or cut such rows out")
+        yield _snr_db(path, number, value)
+        if number > MOST_ROWS:
+            raise ConfigError(f"trace: {path} has more than {MOST_ROWS} rows; cut it")
+
+
+def _snr_db(path: Path, number: int, value: str) -> float:
+    try:
+        snr_db = float(value)
+    except ValueError:
+        raise ConfigError(
+            f"trace: {path}, line {number} holds {value[:20]!r}, not a number of dB; mend that row"
+        ) from None
+    if not LOWEST_DB <= snr_db <= HIGHEST_DB:
+        raise ConfigError(
+            f"trace: {path}, line {number} holds {value[:20]} dB; give {LOWEST_DB:g} to {HIGHEST_DB:g} dB"
+        )
+    return snr_db

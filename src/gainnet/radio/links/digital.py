@@ -1,0 +1,171 @@
+"""Digital transfer: bytes through 5G LDPC codes and QAM, again until they arrive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.randomness import Random
+from gainnet.core.types import Bits, ChannelState, Payload, Size, Symbols, Usage
+from gainnet.radio.air import Air, Radios
+from gainnet.radio.arq import Arq
+from gainnet.radio.coding import ldpc, redundancy
+from gainnet.radio.coding.adaptation import payload_bits_that_fit
+from gainnet.radio.fading.channel import Channel
+from gainnet.radio.links.expectation import sample_of
+from gainnet.radio.links.portion import Batch, Portion, state_at, streams_at
+from gainnet.radio.links.rounds import exchange
+from gainnet.radio.links.segments import Segments, adaptation_of, cut
+
+
+@final
+@dataclass(frozen=True)
+class Digital:
+    """Bytes through real codewords: CRC16, LDPC and QAM of 5G, link adaptation, selective repeat.
+
+    bytes --> codewords of at most 126 bytes --> + CRC --> LDPC --> QAM --> channel --> decode --> CRC holds? --> bytes
+                        ^                                                                              | no
+                        +--------------- again, in a new block, with the scheme of its report ---------+
+
+    Attempts are decoded on their own, or with `Arq(harq="ir")` together. Items go one after another; the codewords of
+    one item go in rounds, and a round waits for the acknowledgements of the one before. The length of an item is known
+    to the receiver, as from a 5G scheduling grant, and is not counted.
+
+    Args:
+        air: radio conditions.
+        radios: their power.
+        arq: retransmissions.
+
+    >>> link, random = Digital(Air(snr_db=20.0)), Random.of([0])
+    >>> received, usage = link.send(Bits.of([b"a seed"]), link.observe(random), random)
+    >>> received.strings, usage.num_channel_uses
+    ((b'a seed',), 14.0)
+    """
+
+    air: Air = Air()
+    radios: Radios = Radios()
+    arq: Arq = Arq()
+    carries: ClassVar[type[Payload]] = Bits
+
+    @property
+    def medium(self) -> str:
+        return self.air.medium
+
+    def observe(self, random: Random) -> ChannelState:
+        """As `Air.observe`."""
+        return self.air.observe(random)
+
+    def usage(self, size: Size, num_items: int) -> Usage:
+        """Expected usage, from a sample that is sent with the block error rate tables."""
+        delay_s, num_bits = self.arq.feedback_delay_s, size.expected * num_items
+        return sample_of(self.air, self.arq, size).expected_usage(num_items, self.air, self.radios, num_bits, delay_s)
+
+    def draw_durations_s(self, size: Size, num_items: int, num_draws: int, random_seed: int) -> Tensor:
+        """[num_draws], float64 durations with feedback, drawn from the same sample."""
+        sample, delay_s = sample_of(self.air, self.arq, size), self.arq.feedback_delay_s
+        return sample.draw_durations_s(num_items, num_draws, random_seed, self.air, delay_s)
+
+    def send(self, payload: Bits, state: ChannelState, random: Random) -> tuple[Bits, Usage]:
+        """Items as decoded, or `None` where a codeword failed for good, and the usage."""
+        buffers = _Buffers.of(payload)
+        segments = cut(self.air, self.arq, buffers.num_bytes, state, random)
+        attempt = _BitAttempt(self.air.fading, self.arq.combines, segments, buffers)
+        outcome = exchange(self.air, self.arq, segments, len(payload.strings), attempt)
+        # An item that was missing before it was sent has no codewords that could fail; it stays missing.
+        given = torch.tensor([s is not None for s in payload.strings], dtype=torch.bool)
+        usage = outcome.usage(self.air, self.radios, payload.num_bits, self.arq.feedback_delay_s)
+        return Bits(buffers.strings(outcome.delivered & given), payload.batch), usage
+
+    def capacity_bits(self, num_channel_uses: float, reported_snr: float) -> float:
+        """Payload bits whose expected uses fit, at the scheme for `reported_snr` (linear)."""
+        return payload_bits_that_fit(adaptation_of(self.air, self.arq), num_channel_uses, reported_snr)
+
+
+@final
+@dataclass(frozen=True)
+class _Buffers:
+    """Bytes of all items one after the other, as sent and as received so far; length of each [num_items]."""
+
+    sent: Tensor
+    received: Tensor
+    num_bytes: Tensor
+
+    @staticmethod
+    def of(payload: Bits) -> _Buffers:
+        strings = [s or b"" for s in payload.strings]
+        sent = torch.tensor(bytearray(b"".join(strings)), dtype=torch.uint8)
+        return _Buffers(sent, torch.zeros_like(sent), torch.tensor([len(s) for s in strings], dtype=torch.long))
+
+    def places(self, segments: Segments, rows: Tensor, num_bytes: int) -> tuple[Tensor, Tensor]:
+        """[num_rows, num_bytes], index of every payload byte, and whether it is one and no padding."""
+        item = segments.item[rows]
+        within = segments.first_byte[rows, None] + torch.arange(num_bytes)
+        start = self.num_bytes.cumsum(0) - self.num_bytes
+        inside = within < self.num_bytes[item, None]
+        return torch.where(inside, start[item, None] + within, 0), inside
+
+    def strings(self, delivered: Tensor) -> tuple[bytes | None, ...]:
+        items = self.received.split(self.num_bytes.tolist())
+        return tuple(x.numpy().tobytes() if ok else None for x, ok in zip(items, delivered.tolist(), strict=True))
+
+
+@final
+@dataclass(frozen=True)
+class _BitAttempt:
+    """An attempt that is encoded, sent, decoded and checked; what passes is kept in the buffers.
+
+    Where attempts are combined, the soft bits of a codeword that failed are kept by row until it passes.
+    """
+
+    channel: Channel
+    combines: bool
+    segments: Segments
+    buffers: _Buffers
+    soft_bits: dict[int, Tensor] = field(default_factory=dict)
+
+    def __call__(self, batch: Batch, rows: Tensor, state: ChannelState, random: Random) -> Tensor:
+        holds = torch.zeros(len(rows), dtype=torch.bool)
+        for portion, members in batch.portions():
+            streams = streams_at(random, members)
+            holds[members] = self._sent(portion, rows[members], state_at(state, members), streams)
+        return holds
+
+    def _sent(self, portion: Portion, rows: Tensor, state: ChannelState, random: Random) -> Tensor:
+        places, inside = self.buffers.places(self.segments, rows, portion.codeword.num_bytes)
+        payloads = torch.where(inside, self.buffers.sent[places], 0)
+        send = self._first if portion.number == 0 else self._later
+        decoded, holds = send(payloads, portion, rows, state, random)
+        kept = inside & holds[:, None]
+        self.buffers.received[places[kept]] = decoded[kept]
+        return holds
+
+    def _first(
+        self, payloads: Tensor, portion: Portion, rows: Tensor, state: ChannelState, random: Random
+    ) -> tuple[Tensor, Tensor]:
+        codeword = portion.codeword
+        received = self.channel.transmit(ldpc.encode(payloads, codeword), state.snr, state.gain, random)
+        decoded, holds = ldpc.decode(received, codeword)
+        if self.combines:
+            self._keep(rows[~holds], redundancy.first_soft_bits(_rows(received, ~holds), codeword))
+        return decoded, holds
+
+    def _later(
+        self, payloads: Tensor, portion: Portion, rows: Tensor, state: ChannelState, random: Random
+    ) -> tuple[Tensor, Tensor]:
+        sent = redundancy.encode(payloads, portion)
+        received = self.channel.transmit(sent, state.snr, state.gain, random)
+        before = torch.stack([self.soft_bits.pop(row) for row in rows.tolist()])
+        combined = before + redundancy.soft_bits(received, portion)
+        decoded, holds = redundancy.decode(combined, portion.codeword)
+        self._keep(rows[~holds], combined[~holds])
+        return decoded, holds
+
+    def _keep(self, rows: Tensor, soft_bits: Tensor) -> None:
+        self.soft_bits.update(zip(rows.tolist(), soft_bits, strict=True))
+
+
+def _rows(received: Symbols, rows: Tensor) -> Symbols:
+    return Symbols(received.values[rows], received.gain[rows], received.noise_variance[rows])

@@ -1,0 +1,74 @@
+"""The digital link without its bits: outcomes drawn from measured block error rates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.randomness import Random
+from gainnet.core.types import Bits, ChannelState, Payload, Size, Usage
+from gainnet.radio.air import Air, Radios
+from gainnet.radio.arq import Arq
+from gainnet.radio.coding.adaptation import payload_bits_that_fit
+from gainnet.radio.links.expectation import TableAttempt, sample_of
+from gainnet.radio.links.rounds import exchange
+from gainnet.radio.links.segments import adaptation_of, cut
+
+
+@final
+@dataclass(frozen=True)
+class Tabulated:
+    """`Digital` at table speed: the same codewords, gains and rounds, but a table states which of them fail.
+
+    bytes --> codewords --> block error rate at the SNR of each --> drawn --> bytes unharmed, or nothing
+
+    Args:
+        air: radio conditions.
+        radios: their power.
+        arq: retransmissions.
+
+    >>> link, random = Tabulated(Air(snr_db=10.0)), Random.of([0])
+    >>> received, usage = link.send(Bits.of([bytes(100)]), link.observe(random), random)
+    >>> received.strings == (bytes(100),), usage.num_bits
+    (True, 800)
+    """
+
+    air: Air = Air()
+    radios: Radios = Radios()
+    arq: Arq = Arq()
+    carries: ClassVar[type[Payload]] = Bits
+
+    @property
+    def medium(self) -> str:
+        return self.air.medium
+
+    def observe(self, random: Random) -> ChannelState:
+        """As `Air.observe`."""
+        return self.air.observe(random)
+
+    def usage(self, size: Size, num_items: int) -> Usage:
+        """Expected usage, from a sample that is sent with the block error rate tables."""
+        delay_s, num_bits = self.arq.feedback_delay_s, size.expected * num_items
+        return sample_of(self.air, self.arq, size).expected_usage(num_items, self.air, self.radios, num_bits, delay_s)
+
+    def draw_durations_s(self, size: Size, num_items: int, num_draws: int, random_seed: int) -> Tensor:
+        """[num_draws], float64 durations with feedback, drawn from the same sample."""
+        sample, delay_s = sample_of(self.air, self.arq, size), self.arq.feedback_delay_s
+        return sample.draw_durations_s(num_items, num_draws, random_seed, self.air, delay_s)
+
+    def send(self, payload: Bits, state: ChannelState, random: Random) -> tuple[Bits, Usage]:
+        """Items unharmed, or `None` where a codeword failed for good, and the usage."""
+        num_bytes = torch.tensor([len(s or b"") for s in payload.strings], dtype=torch.long)
+        segments = cut(self.air, self.arq, num_bytes, state, random)
+        attempt = TableAttempt(self.air.fading, self.arq.combines)
+        outcome = exchange(self.air, self.arq, segments, len(num_bytes), attempt)
+        strings = tuple(s if ok else None for s, ok in zip(payload.strings, outcome.delivered.tolist(), strict=True))
+        usage = outcome.usage(self.air, self.radios, payload.num_bits, self.arq.feedback_delay_s)
+        return Bits(strings, payload.batch), usage
+
+    def capacity_bits(self, num_channel_uses: float, reported_snr: float) -> float:
+        """Payload bits whose expected uses fit, at the scheme for `reported_snr` (linear)."""
+        return payload_bits_that_fit(adaptation_of(self.air, self.arq), num_channel_uses, reported_snr)
