@@ -26,7 +26,7 @@ from gainnet.radio import (
     Tabulated,
     Tdl,
 )
-from gainnet.radio import redundancy as harq
+from gainnet.radio.coding import redundancy as harq
 from gainnet.radio.coding.bler import load_bler_tables
 from gainnet.radio.coding.information import Accumulated, bit_information, snr_db_of_information
 from gainnet.radio.coding.ldpc import demodulate, encode, modulate

@@ -12,7 +12,7 @@ from gainnet.core.types import Bits, ChannelState, Payload, Size, Symbols, Usage
 from gainnet.radio.links.link import AnyLink
 from gainnet.testing.requirement import alone, close, finite, item_of, mean_agrees, require, twice
 
-COUNTS = tuple(field.name for field in fields(Usage) if field.name != "delivered")
+COUNTS = tuple(field.name for field in fields(Usage) if field.name not in ("delivered", "item_s"))
 
 
 def check_link(link: AnyLink, size: int = 480, num_transfers: int = 24) -> None:
@@ -55,6 +55,10 @@ def _sent(link: AnyLink, random: Random, size: int) -> tuple[Payload, Usage]:
     require(isinstance(received, link.carries), f"a link of {link.carries.__name__} delivers something else")
     require(isinstance(usage, Usage), "send does not say its usage")
     _check_counts(usage, "send")
+    if usage.item_s:
+        require(len(usage.item_s) == random.num_items, "item_s of send is not one time per item")
+        total_s = usage.duration_s + usage.feedback_s
+        require(math.isclose(math.fsum(usage.item_s), total_s, rel_tol=1e-6, abs_tol=1e-12), "item_s is not all the time")
     if isinstance(payload, Symbols):
         require(received.reported_snr is payload.reported_snr, "the link does not pass reported_snr through")
     return received, usage

@@ -44,7 +44,7 @@ class Analog:
 
     def usage(self, size: Size, num_items: int) -> Usage:
         """One channel use per symbol."""
-        return replace(self._usage(size.expected, num_items), item_s=())
+        return self._usage(size.expected, num_items)
 
     def draw_durations_s(self, size: Size, num_items: int, num_draws: int, random_seed: int) -> Tensor:
         """[num_draws], float64, always the same duration."""
