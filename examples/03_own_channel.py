@@ -32,7 +32,7 @@ class Rician:
 
     @property
     def blocks(self) -> IndependentBlocks:
-        return IndependentBlocks(self)
+        return IndependentBlocks(self.block_length, self.first_gain)
 
     def first_gain(self, random: Random) -> Tensor:
         return self._gain(random.complex_normal((), "first gain"))

@@ -7,7 +7,7 @@ import torch
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
-from gainnet.radio import Jakes, Ofdm, Rayleigh
+from gainnet.radio import Air, Jakes, Ofdm, Rayleigh, Reports
 from gainnet.radio.coding.outer_loop import OuterLoop, stream
 
 RANDOM = Random.of(range(12))
@@ -15,12 +15,13 @@ RANDOM = Random.of(range(12))
 
 @pytest.mark.parametrize(("late", "error_db"), [(0, 0.0), (4, 0.0), (0, 3.0)])
 def test_outer_loop_rests_at_its_target(late: int, error_db: float) -> None:
-    found = stream(Jakes(), 10.0, OuterLoop(0.5, 0.1), 800, RANDOM, late, error_db)
+    found = stream(Air(Jakes(), 10.0, reports=Reports(error_db, late)), OuterLoop(0.5, 0.1), 800, RANDOM)
     assert float(found.bler.mean()) == pytest.approx(0.1, abs=0.02)
 
 
 def test_without_it_late_and_wrong_reports_fail_and_carry_less() -> None:
-    alone, guided = (stream(Rayleigh(), 10.0, OuterLoop(step, 0.1), 800, RANDOM, 0, 3.0) for step in (0.0, 0.5))
+    air = Air(Rayleigh(), 10.0, reports=Reports(3.0))
+    alone, guided = (stream(air, OuterLoop(step, 0.1), 800, RANDOM) for step in (0.0, 0.5))
     assert float(alone.bler.mean()) > 0.25
     assert float(guided.goodput.mean()) > 1.1 * float(alone.goodput.mean())
     assert float(guided.margin_db.mean()) > 1.0
@@ -41,4 +42,4 @@ def test_impossible_loops_are_refused() -> None:
     with pytest.raises(ConfigError, match="target_bler"):
         OuterLoop(0.5, 0.9)
     with pytest.raises(ConfigError, match="blocks"):
-        stream(Ofdm(), 10.0, OuterLoop(), 10, RANDOM)
+        stream(Air(Ofdm(), 10.0), OuterLoop(), 10, RANDOM)

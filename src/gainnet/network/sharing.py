@@ -75,7 +75,7 @@ class BestOf:
     @property
     def blocks(self) -> IndependentBlocks:
         """Independent of each other."""
-        return IndependentBlocks(self)
+        return IndependentBlocks(self.block_length, self.first_gain)
 
     def first_gain(self, random: Random) -> Tensor:
         """[*batch], gain of the first block that the device gets."""

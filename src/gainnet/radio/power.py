@@ -1,4 +1,4 @@
-"""Transmit power that follows the fading: policies choose it block by block, a channel applies what they choose."""
+"""Transmit power that follows the fading: policies choose it block by block, a channel applies it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
 from gainnet.radio.fading.blocks import IndependentBlocks
-from gainnet.radio.fading.channel import Blockwise, Channel, blockwise
+from gainnet.radio.fading.channel import Channel, block_fading
 
 PEAK = 4.0
-"""Largest power of a block over the mean one, where nothing else is said."""
+"""Default of the largest power of a block over the mean one."""
 
 
 @final
 @dataclass(frozen=True)
 class Outlook:
-    """What a sender knows before it sends a block; the future is not in it.
+    """Causal knowledge of a sender before it sends a block.
 
     Args:
         gains: [*batch, num_seen], power gains $|h|^2$ of the blocks so far, the current one last.
         snr: [*batch], mean received Es/N0 at mean power, linear.
-        energy: [*batch], energy left >= 0; 1 is a block at mean power.
+        energy: [*batch], energy left >= 0, in units of a block at mean power.
         importance: [*batch, num_left], weights of the blocks that are left, the current one first, >= 0.
         error: [*batch], weighted squared error of the blocks so far.
         peak: largest power of a block, in units of the mean power.
@@ -51,7 +51,7 @@ class Outlook:
 
 
 class PowerPolicy(Protocol):
-    """Who decides how much power a block gets, knowing the gains up to it."""
+    """A choice of the power of a block from the gains up to it."""
 
     def __call__(self, outlook: Outlook, /) -> Tensor:
         """[*batch], power of the current block in units of the mean power; cut to what is allowed."""
@@ -68,7 +68,15 @@ class Spending(Protocol):
 def transmit_with_energy(
     channel: Channel, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random
 ) -> tuple[Symbols, Tensor]:
-    """As `Channel.transmit`, and [*batch], the energy that it took over that at mean power."""
+    """As `Channel.transmit`, and [*batch], the energy that it took over that at mean power.
+
+    Args:
+        channel: any channel.
+        symbols: [*batch, num_symbols], complex.
+        snr: [*batch], mean Es/N0, linear.
+        gain: [*batch], gain of the first block.
+        random: streams of this transmission.
+    """
     if isinstance(channel, Spending):
         return channel.transmit_counting(symbols, snr, gain, random)
     return channel.transmit(symbols, snr, gain, random), torch.ones(random.batch)
@@ -78,6 +86,11 @@ def block_error(power: Tensor, gain: Tensor, snr: Tensor) -> Tensor:
     r"""[...], mean squared error of unit-power symbols behind a linear MMSE receiver.
 
     $1 / (1 + p |h|^2 \gamma)$   (Kay 1993, Estimation Theory, section 12)
+
+    Args:
+        power: [...], power $p$ of the symbols, in units of the mean power.
+        gain: [...], power gain $|h|^2$.
+        snr: [...], mean Es/N0 $\gamma$, linear.
 
     >>> float(block_error(torch.tensor(3.0), torch.tensor(0.5), torch.tensor(2.0)))
     0.25
@@ -109,9 +122,9 @@ def spend(
     energy = torch.full_like(snr, float(lengths.sum()))
     error, powers = torch.zeros_like(snr), []
     for block, length in enumerate(lengths.tolist()):
-        # Policies know whole blocks only: what is left is told as if those that are left were whole.
-        told = energy * (len(lengths) - block) / float(lengths[block:].sum())
-        outlook = Outlook(gains[..., : block + 1], snr, told, importance[..., block:], error, peak)
+        # Policies know whole blocks only: the energy is scaled as if the blocks that are left were whole.
+        scaled = energy * (len(lengths) - block) / float(lengths[block:].sum())
+        outlook = Outlook(gains[..., : block + 1], snr, scaled, importance[..., block:], error, peak)
         power = torch.minimum(policy(outlook).clamp(0, peak), energy / length)
         energy = (energy - power * length).clamp_min(0)
         error = error + importance[..., block] * block_error(power, outlook.gain, snr)
@@ -122,23 +135,23 @@ def spend(
 @final
 @dataclass(frozen=True)
 class Powered:
-    r"""A block-fading channel whose sender spends its energy as a policy says, causally, within the budget of the code.
+    r"""A block-fading channel whose sender follows a power policy, causally, within the energy of the code.
 
     symbols --> [ unit power per block ] --> [ power of the policy ] --> channel --> received, gain $h \sqrt{p / m}$
 
-    A code may give its blocks unequal power $m_t$ on purpose. It is taken to be the best split if all gains were the
-    $g$ that it was made for, so that a block matters $w_t = (1 + m_t g \gamma)^2$: the weights for which equal
-    derivatives of $w_t / (1 + p g \gamma)$ give $p_t = m_t$. Codes of unit power have blocks that matter alike. The
-    receiver knows the product of fading and power, as from pilots that are sent at the power of the block.
+    A code may give its blocks unequal power $m_t$ on purpose. This is taken as the best split if all gains were the
+    $g$ that it was made for, so that a block has the weight $w_t = (1 + m_t g \gamma)^2$, for which equal derivatives
+    of $w_t / (1 + p g \gamma)$ give $p_t = m_t$. Blocks of a code of unit power have equal weights. The receiver knows
+    the product of fading and power, as from pilots that are sent at the power of the block.
 
     Args:
-        channel: tells the gains of its blocks.
+        channel: block fading, see `Blockwise`.
         policy: decides the power of a block when its gain is known.
         peak: largest power of a block, in units of the mean power.
-        importance: weights of the blocks, in turn; from the powers of the code when empty.
+        importance: weights of the blocks, in turn; from the powers of the code if empty.
 
     Raises:
-        ConfigError: the channel cannot tell its gains block by block, or the peak is below the mean power.
+        ConfigError: the channel has no block fading, or the peak is below the mean power.
 
     >>> from gainnet.radio.fading.rayleigh import Rayleigh
     >>> def halves(outlook: Outlook) -> Tensor:
@@ -157,7 +170,7 @@ class Powered:
     importance: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        _blockwise(self.channel)
+        block_fading(self.channel, "power")
         if not 1.0 <= self.peak < float("inf"):
             raise ConfigError(f"power.peak: {self.peak} is out of range; must be finite and 1 or more")
 
@@ -168,7 +181,7 @@ class Powered:
     @property
     def blocks(self) -> IndependentBlocks:
         """Independent: reports are about the first gain alone."""
-        return IndependentBlocks(self)
+        return IndependentBlocks(self.block_length, self.first_gain)
 
     def first_gain(self, random: Random) -> Tensor:
         """[*batch], gain of the first block of the channel."""
@@ -180,55 +193,35 @@ class Powered:
 
     def transmit_counting(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> tuple[Symbols, Tensor]:
         """As `Spending.transmit_counting`."""
-        powers, planned = self._powers(symbols, snr, gain, random)
-        factor = torch.where(planned > 0, powers / planned.clamp_min(1e-12), 0.0).sqrt()
-        factor = factor[..., self._block_of_use(symbols)].to(symbols.real.dtype)
-        received = self.channel.transmit(symbols * factor, snr, gain, random)
-        return replace(received, gain=received.gain * factor), self._share(powers, planned, self._lengths(symbols))
-
-    @staticmethod
-    def _share(powers: Tensor, planned: Tensor, lengths: Tensor) -> Tensor:
-        """[*batch], energy that was sent over what the code planned; an empty block takes none."""
-        sent = (torch.where(planned > 0, powers, 0.0) * lengths).sum(-1)
-        return sent / (planned * lengths).sum(-1).clamp_min(1e-12)
-
-    def _powers(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> tuple[Tensor, Tensor]:
-        """[*batch, num_blocks] each, powers of the policy and those of the code."""
-        block, lengths = self._block_of_use(symbols), self._lengths(symbols)
-        gains = _blockwise(self.channel).block_gains(gain, len(lengths), random).abs().square()
-        energies = torch.zeros(*symbols.shape[:-1], len(lengths)).index_add(
-            -1, block, symbols.detach().abs().square().float()
-        )
+        block = torch.arange(symbols.shape[-1]) // self.block_length
+        lengths = torch.bincount(block).float()
+        gains = block_fading(self.channel, "power").block_gains(gain, len(lengths), random).abs().square()
+        # Detached: a code is trained through the channel, but not through the choices of a policy.
+        power = symbols.detach().abs().square().float()
+        energies = torch.zeros(*symbols.shape[:-1], len(lengths)).index_add(-1, block, power)
         planned, mean = energies / lengths, energies.sum(-1, keepdim=True) / lengths.sum()
+        # In units of the mean power of the code, since a policy knows no other.
         own_snr = snr.unsqueeze(-1) * mean
         importance = self._importance(planned / mean, own_snr * gains[..., :1])
         shares = lengths / self.block_length
-        return mean * spend(self.policy, gains, own_snr[..., 0], importance, self.peak, shares), planned
+        powers = mean * spend(self.policy, gains, own_snr[..., 0], importance, self.peak, shares)
+        factor = torch.where(planned > 0, powers / planned.clamp_min(1e-12), 0.0).sqrt()[..., block]
+        factor = factor.to(symbols.real.dtype)
+        received = self.channel.transmit(symbols * factor, snr, gain, random)
+        # A block in which the code sends nothing takes no energy, whatever power the policy gives it.
+        sent = (torch.where(planned > 0, powers, 0.0) * lengths).sum(-1)
+        energy = sent / (planned * lengths).sum(-1).clamp_min(1e-12)
+        return replace(received, gain=received.gain * factor), energy
 
     def _importance(self, shares: Tensor, received: Tensor) -> Tensor:
         """[*batch, num_blocks], weights from powers of blocks over their mean and the SNR of the first block."""
+        num, given = shares.shape[-1], len(self.importance)
         if self.importance:
-            if len(self.importance) < shares.shape[-1]:
+            if given < num:
                 raise ConfigError(
-                    f"power.importance: {len(self.importance)} weights for {shares.shape[-1]} blocks; give one for each"
+                    f"power.importance: {given} weights do not suffice; must be one for each of {num} blocks"
                 )
-            return torch.tensor(self.importance[: shares.shape[-1]]).expand(shares.shape)
+            return torch.tensor(self.importance[:num]).expand(shares.shape)
         # Beyond 60 dB the weights of blocks would differ by more than single precision holds.
         weights = torch.where(shares > 0, (1 + shares * received.clamp(1e-6, 1e6)).square(), 0.0)
         return weights / weights.mean(-1, keepdim=True)
-
-    def _lengths(self, symbols: Tensor) -> Tensor:
-        """[num_blocks], channel uses of each block; the last may be shorter."""
-        return torch.bincount(self._block_of_use(symbols)).float()
-
-    def _block_of_use(self, symbols: Tensor) -> Tensor:
-        return torch.arange(symbols.shape[-1]) // self.block_length
-
-
-def _blockwise(channel: Channel) -> Blockwise:
-    if (found := blockwise(channel)) is None:
-        kind = type(channel).__name__
-        raise ConfigError(
-            f"power: {kind} does not tell gains block by block; choose rayleigh, rician, jakes or a trace"
-        )
-    return found

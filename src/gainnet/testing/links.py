@@ -58,7 +58,9 @@ def _sent(link: AnyLink, random: Random, size: int) -> tuple[Payload, Usage]:
     if usage.item_s:
         require(len(usage.item_s) == random.num_items, "item_s of send is not one time per item")
         total_s = usage.duration_s + usage.feedback_s
-        require(math.isclose(math.fsum(usage.item_s), total_s, rel_tol=1e-6, abs_tol=1e-12), "item_s is not all the time")
+        require(
+            math.isclose(math.fsum(usage.item_s), total_s, rel_tol=1e-6, abs_tol=1e-12), "item_s is not all the time"
+        )
     if isinstance(payload, Symbols):
         require(received.reported_snr is payload.reported_snr, "the link does not pass reported_snr through")
     return received, usage

@@ -1,4 +1,4 @@
-"""Link adaptation: the fastest scheme that the reported SNR carries, and the codewords it cuts a payload into."""
+"""Link adaptation: the fastest scheme for the reported SNR, and the codeword length that goes with it."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class LinkAdaptation:
     $\mathrm{MCS} = \max\{ i : \mathrm{BLER}_i(k, \hat\gamma) \le \mathrm{target} \}$, the lowest one where none fits
 
     A codeword fills its fading block but not more than `MAX_CODEWORD_BYTES`; where even `least_num_bytes` do not fit
-    it has `spanning_num_bytes` and runs on into the next blocks, of which the sender knows nothing but the mean SNR.
+    it has `spanning_num_bytes` and goes on in the next blocks, of which the sender knows nothing but the mean SNR.
 
     Args:
         block_length: channel uses with one gain.
         target_bler: block error rate aimed at, in (0, 1).
         spanning_num_bytes: payload of a codeword that does not fit into a block.
-        least_num_bytes: payload below which a codeword is not worth a block of its own.
+        least_num_bytes: smallest payload of a codeword that has a block of its own.
 
     Raises:
         ConfigError: a field is out of range.
@@ -46,10 +46,10 @@ class LinkAdaptation:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.target_bler < 1.0:
-            raise ConfigError(f"target_bler: {self.target_bler} is outside (0, 1); give for example 0.01")
+            raise ConfigError(f"target_bler: {self.target_bler} is out of range; must be between 0 and 1")
         for name in ("block_length", "spanning_num_bytes", "least_num_bytes"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: {getattr(self, name)} is too few; give 1 or more")
+                raise ConfigError(f"{name}: {getattr(self, name)} is out of range; must be 1 or more")
 
     @staticmethod
     def at(mean_snr: float, block_length: int, target_bler: float) -> LinkAdaptation:
@@ -92,7 +92,13 @@ def payload_bits_that_fit(adaptation: LinkAdaptation, num_channel_uses: float, r
 
     Full codewords at the scheme of the reported SNR and one shorter one; CRCs and expected retransmissions are counted;
     0 where more than half of the codewords would fail.
+
+    Args:
+        adaptation: schemes and codeword lengths.
+        num_channel_uses: of the item.
+        reported_snr: linear.
     """
+    # An attempt is repeated until it arrives: the expected number of attempts is 1 / (1 - BLER).
     snr = torch.tensor(reported_snr)
     full = adaptation.full_scheme(snr)
     full_bytes = int(adaptation.full_num_bytes()[full])
@@ -109,7 +115,8 @@ def payload_bits_that_fit(adaptation: LinkAdaptation, num_channel_uses: float, r
 
 
 def num_uses(mcs_index: Tensor, num_bytes: Tensor) -> Tensor:
-    """[...], channel uses of codewords, as `Codeword.num_channel_uses`."""
+    """[...], channel uses of codewords, as `Codeword.num_channel_uses`; indices and payloads [...] broadcast."""
+    # 1e-9 less, since a quotient that is a whole number in theory may come out just above it.
     return ((8 * num_bytes + NUM_CRC_BITS) / _EFFICIENCY[mcs_index] - 1e-9).ceil().long()
 
 
@@ -118,6 +125,7 @@ def tables() -> BlerTables:
     return load_bler_tables()
 
 
+# By target, since every codeword of every transmission looks a threshold up.
 @lru_cache(maxsize=16)
 def _thresholds_db(target_bler: float) -> Tensor:
     """[num payload sizes, num_mcs], SNR that keeps the target, in dB."""
@@ -133,5 +141,7 @@ def _full_num_bytes(block_length: int, spanning_num_bytes: int, least_num_bytes:
 
 
 def _highest(thresholds_db: Tensor, reported_snr: Tensor) -> Tensor:
+    """[...], highest scheme whose threshold is kept, 0 if none; thresholds [..., num_mcs], linear SNRs [...]."""
+    # Thresholds do not rise strictly along the ladder, so the first one above is not where to stop.
     holds = thresholds_db <= linear_to_db(reported_snr.double()).unsqueeze(-1)
     return (holds * torch.arange(len(LADDER))).amax(-1)

@@ -1,4 +1,4 @@
-"""Block error rates of every scheme, measured once and looked up since."""
+"""Block error rates of every scheme: tables that were measured once."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class BlerTables:
 
     $\mathrm{BLER} = Q\left((\gamma_\mathrm{dB} - \mu) / \sigma\right)$: a straight line in probit over dB, the
     shape that the normal approximation gives (Polyanskiy, Poor and Verdú 2010), fitted to the points by maximum
-    likelihood; so it falls monotonically and goes on beyond the last point. Between lengths $\mu$ and $\sigma$ are
+    likelihood; it falls monotonically and extends beyond the measured points. Between lengths $\mu$ and $\sigma$ are
     linear in $1/\sqrt{k}$.
 
     Args:
@@ -87,6 +87,7 @@ class BlerTables:
         return median + probit * self._at(self.spread_db, mcs_index, num_information_bits)
 
     def _at(self, values: Tensor, mcs_index: Tensor, num_information_bits: Tensor) -> Tensor:
+        # In 1 / sqrt(k) the normal approximation is a straight line; flipped, so that the grid rises.
         grid = torch.tensor(self.lengths, dtype=torch.float64).rsqrt().flip(0)
         x = num_information_bits.double().rsqrt().clamp(float(grid[0]), float(grid[-1]))
         right = torch.searchsorted(grid, x).clamp(1, len(grid) - 1)
@@ -107,7 +108,7 @@ def load_bler_tables(path: Path = TABLE_PATH) -> BlerTables:
         lengths = tuple(sorted({c["num_information_bits"] for c in curves}))
         return BlerTables(lengths, *(_grid(curves, lengths, key) for key in ("median_snr_db", "spread_db")))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"bler table: {path} cannot be read ({error}); make it anew with make_bler_tables") from error
+        raise ConfigError(f"bler table: {path} cannot be read ({error}); write it with make_bler_tables") from error
 
 
 def _grid(curves: list[dict[str, Any]], lengths: tuple[int, ...], key: str) -> Tensor:

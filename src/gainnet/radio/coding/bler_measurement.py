@@ -1,4 +1,4 @@
-"""Measures the block error rates that links look up, from the bit-level path."""
+"""Measurement of the block error rates that links look up, with the bit-level link."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from gainnet.core.errors import ConfigError
+from gainnet.core.files import write_whole
 from gainnet.core.randomness import Random
 from gainnet.core.units import db_to_linear, linear_to_db
 from gainnet.radio.coding.bler import TABLE_PATH, BlerPoint
@@ -39,7 +40,7 @@ def make_bler_tables(
         path: file to write.
         mcs_indices: schemes of the ladder.
         lengths: information bits of the codes; 16 of them are CRC, the rest whole bytes.
-        progress: is told one line per curve.
+        progress: receives one line per curve.
     """
     curves = []
     for index in mcs_indices:
@@ -52,11 +53,8 @@ def make_bler_tables(
         "modulation": "TS 38.214 Tables 5.1.3.1-3 (indices 0-5) and 5.1.3.1-2, max-log demapper, AWGN",
         "fit": "BLER = Q((snr_db - median_snr_db) / spread_db), maximum likelihood over the points",
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
     rows = ",\n  ".join(json.dumps(curve) for curve in curves)
-    temporary.write_text(f'{{"schema": 1,\n "how": {json.dumps(how)},\n "curves": [\n  {rows}\n ]}}\n')
-    temporary.replace(path)
+    write_whole(path, f'{{"schema": 1,\n "how": {json.dumps(how)},\n "curves": [\n  {rows}\n ]}}\n'.encode())
 
 
 def check_curves(mcs_indices: Sequence[int], lengths: Sequence[int]) -> None:
@@ -65,10 +63,12 @@ def check_curves(mcs_indices: Sequence[int], lengths: Sequence[int]) -> None:
     >>> check_curves([0, 33], [64, 1024])
     """
     if wrong := [index for index in mcs_indices if not 0 <= index < len(LADDER)]:
-        raise ConfigError(f"mcs: there is no scheme {wrong[0]}; give 0 to {len(LADDER) - 1}")
+        raise ConfigError(f"mcs: there is no scheme {wrong[0]}; must be 0 to {len(LADDER) - 1}")
     least, most = (8 * n + NUM_CRC_BITS for n in (MIN_CODEWORD_BYTES, MAX_CODEWORD_BYTES))
     if wrong := [length for length in lengths if length % 8 or not least <= length <= most]:
-        raise ConfigError(f"num_information_bits: {wrong[0]} is no multiple of 8 from {least} to {most}")
+        raise ConfigError(
+            f"num_information_bits: {wrong[0]} does not fit; must be a multiple of 8 from {least} to {most}"
+        )
 
 
 def measure_curve(mcs_index: int, num_information_bits: int) -> dict[str, Any]:
@@ -123,6 +123,7 @@ def fit_probit_line(points: Iterable[BlerPoint]) -> tuple[float, float]:
     snr_db, trials, errors = rows.T
 
     def loss(x: np.ndarray) -> float:
+        # The spread as its logarithm, so that the search cannot make it negative.
         probit = (snr_db - x[0]) / math.exp(x[1])
         return -float((errors * log_ndtr(-probit) + (trials - errors) * log_ndtr(probit)).sum())
 
@@ -144,6 +145,7 @@ def _search(codeword: Codeword, spread_db: float) -> tuple[list[BlerPoint], floa
         turned = len(points) > 1 and (points[-2].num_errors / _SEARCH_TRIALS > 0.5) != (rate > 0.5)
         step = step / 2 if turned else step
         snr_db += direction * step
+    # From the rate that was met to the median along the expected curve; 0 and 1 would be infinitely far.
     clipped = min(max(rate, 0.1), 0.9)
     return points, snr_db + spread_db * float(torch.special.ndtri(torch.tensor(clipped)))
 

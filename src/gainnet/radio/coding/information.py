@@ -1,4 +1,4 @@
-"""Mutual information of coded bits: what a receiver has learned of a codeword that came in pieces."""
+"""Mutual information of coded bits, which adds up over the attempts of a codeword."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def bit_information(bits_per_symbol: int, snr: Tensor) -> Tensor:
     >>> bit_information(2, torch.tensor([0.0, 1.0, 100.0])).round(decimals=3).tolist()
     [0.0, 0.486, 1.0]
     """
+    # Below the grid the information of a bit is proportional to the SNR.
     grid, information = _curve(bits_per_symbol)
     snr_db = linear_to_db(snr.double().clamp_min(1e-30))
     below = information[0] * db_to_linear(snr_db - grid[0])
@@ -41,12 +42,13 @@ def bit_information(bits_per_symbol: int, snr: Tensor) -> Tensor:
 
 
 def snr_db_of_information(bits_per_symbol: int, information: Tensor) -> Tensor:
-    """[...], Es/N0 in dB at which a coded bit carries so much; the inverse of `bit_information`.
+    """[...], Es/N0 in dB at which a coded bit carries `information` [...] bits; the inverse of `bit_information`.
 
     >>> round(snr_db_of_information(4, bit_information(4, torch.tensor([2.0]))).item(), 2)
     3.01
     """
     grid, curve = _curve(bits_per_symbol)
+    # Where the curve has reached 1 it is flat, and has no inverse.
     rising = int((curve < 1 - 1e-9).sum()) + 1
     below = grid[0] + linear_to_db(information.double().clamp_min(1e-30) / curve[0])
     return torch.where(
@@ -57,7 +59,7 @@ def snr_db_of_information(bits_per_symbol: int, information: Tensor) -> Tensor:
 @final
 @dataclass(frozen=True)
 class Accumulated:
-    r"""What has arrived of codewords, over all attempts.
+    r"""Information that a receiver has of codewords, over all attempts.
 
     Args:
         information: [num_codewords], $\sum_i E_i J(\gamma_i)$ over attempts of $E_i$ coded bits each, in bits.
@@ -104,9 +106,11 @@ class _Code:
     spread_db: Tensor
 
 
+# One per format of a codeword; a transfer asks for the same few again and again.
 @lru_cache(maxsize=4096)
 def _code(tables: BlerTables, mcs_index: int, num_information_bits: int) -> _Code:
     """Schemes of the codeword's modulation, and below their rates those of lower modulations."""
+    # From the fastest scheme down, keeping those that lower the rate: at equal rate the higher modulation comes first.
     order, lowest, chosen = LADDER[mcs_index].bits_per_symbol, math.inf, []
     for index in range(len(LADDER) - 1, -1, -1):
         mcs = LADDER[index]
@@ -117,13 +121,12 @@ def _code(tables: BlerTables, mcs_index: int, num_information_bits: int) -> _Cod
     rate = torch.tensor([LADDER[i].code_rate for i in schemes.tolist()], dtype=torch.float64)
     median = tables.required_snr_db(schemes, length, 0.5)
     spread = tables.required_snr_db(schemes, length, float(torch.special.ndtr(torch.tensor(-1.0)))) - median
-    at_median = [
-        bit_information(LADDER[i].bits_per_symbol, db_to_linear(m))
-        for i, m in zip(schemes.tolist(), median, strict=True)
-    ]
+    orders = (LADDER[i].bits_per_symbol for i in schemes.tolist())
+    at_median = [bit_information(n, db_to_linear(m)) for n, m in zip(orders, median, strict=True)]
     return _Code(rate.log(), torch.stack(at_median) / rate, spread)
 
 
+# One curve per modulation; the quadrature takes a second.
 @lru_cache(maxsize=4)
 def _curve(bits_per_symbol: int) -> tuple[Tensor, Tensor]:
     """SNR grid in dB and information per bit, by Gauss-Hermite quadrature over one real dimension."""
@@ -132,11 +135,13 @@ def _curve(bits_per_symbol: int) -> tuple[Tensor, Tensor]:
     nodes, weights = np.polynomial.hermite_e.hermegauss(_NUM_NODES)
     weights = weights / weights.sum()
     found = []
+    # Square QAM is two independent real dimensions, each with half of the bits.
     for snr in db_to_linear(snr_db):
         # Per real dimension: y = level + noise of variance 1 / (2 snr).
         received = levels[:, None] + nodes / math.sqrt(2 * snr)
         metric = -snr * (received[..., None] - levels) ** 2
         found.append(np.mean([_information_of_bit(metric, labels[:, b], weights) for b in range(labels.shape[1])]))
+    # Quadrature leaves ripples of 1e-12 near 1; an inverse needs a curve that does not fall.
     information = np.maximum.accumulate(np.array(found))
     return torch.from_numpy(snr_db), torch.from_numpy(information)
 

@@ -1,4 +1,4 @@
-"""The one adapter to Sionna: CRC, 5G LDPC and QAM of one codeword format, batched over codewords."""
+"""CRC, 5G LDPC and QAM of one codeword format through Sionna, batched over codewords."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def encode(payloads: Tensor, codeword: Codeword) -> Tensor:
     """
     encoder, _ = _ldpc(*code_of(codeword))
     coded = encoder(information_bits(payloads, codeword))
+    # Sionna has no rates below 1/5: coded bits are repeated in a circle, as the rate matching of 5G does.
     source = torch.arange(codeword.num_coded_bits) % coded.shape[-1]
     return modulate(coded[:, source], codeword.mcs.bits_per_symbol)
 
@@ -50,12 +51,18 @@ def decode(received: Symbols, codeword: Codeword) -> tuple[Tensor, Tensor]:
     code = code_of(codeword)
     llr = demodulate(received, codeword.mcs.bits_per_symbol)
     source = torch.arange(llr.shape[-1]) % code[1]
+    # Copies of a bit are independent observations, so that their log-likelihood ratios add.
     combined = llr.new_zeros(llr.shape[0], code[1]).index_add_(1, source, llr)
     return check_crc(combined, _ldpc(*code)[1], codeword)
 
 
 def information_bits(payloads: Tensor, codeword: Codeword) -> Tensor:
-    """[num_codewords, num_information_bits], payload and CRC16, scrambled: what the LDPC encoder is given."""
+    """[num_codewords, num_information_bits], payload and CRC16, scrambled: the input of the LDPC encoder.
+
+    Args:
+        payloads: [num_codewords, num_bytes], uint8.
+        codeword: their common format.
+    """
     crc, _ = _crc(8 * codeword.num_bytes)
     return _scramble(crc(_bits_of_bytes(payloads)))
 
@@ -103,6 +110,7 @@ def demodulate(received: Symbols, bits_per_symbol: int) -> Tensor:
     Returns:
         [..., num_symbols * bits_per_symbol], float32.
     """
+    # Clamped, since a lost block has gain 0 and a noiseless one variance 0; both would divide by zero.
     power = received.gain.abs().square().clamp_min(1e-12)
     equalised = received.gain.conj() * received.values / power
     llr: Tensor = _qam(bits_per_symbol)[1](equalised, (received.noise_variance / power).clamp_min(1e-6))
@@ -116,6 +124,7 @@ def code_of(codeword: Codeword) -> tuple[int, int, int]:
     return k, min(codeword.num_coded_bits, 5 * k // order * order), order
 
 
+# Building an encoder takes longer than hundreds of codewords; 128 formats are more than a transfer has.
 @lru_cache(maxsize=128)
 def _ldpc(k: int, n: int, bits_per_symbol: int) -> tuple[Any, tuple[Any, ...]]:
     from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
@@ -140,7 +149,8 @@ def _qam(bits_per_symbol: int) -> tuple[Any, Any]:
 
 
 def _scramble(bits: Tensor) -> Tensor:
-    """Bits against a fixed sequence; zeros become white, and a decoder that gives up with zeros fails the CRC."""
+    """Bits [..., num_bits] combined with a fixed sequence; its own inverse."""
+    # Without it a decoder that fails with all zeros would pass the CRC, which is zero for zeros.
     sequence = torch.from_numpy(np.random.default_rng(38211).integers(0, 2, bits.shape[-1], dtype=np.uint8))
     return (bits - sequence).abs()
 

@@ -1,4 +1,4 @@
-"""Modulation and coding schemes: the ladder a digital link climbs as the air gets better."""
+"""Modulation and coding schemes, from the slowest to the fastest, and the format of a codeword."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ class Codeword:
 
     @property
     def num_channel_uses(self) -> int:
+        # 1e-9 less, since a quotient that is a whole number in theory may come out just above it.
         return math.ceil(self.num_information_bits / self.mcs.spectral_efficiency - 1e-9)
 
     @property

@@ -1,4 +1,4 @@
-"""Incremental redundancy of 5G: other parts of the mother code, and soft bits that add up."""
+"""Incremental redundancy of 5G: further parts of the mother code, whose soft bits add up at the receiver."""
 
 from __future__ import annotations
 
@@ -44,14 +44,24 @@ def encode(payloads: Tensor, portion: Portion) -> Tensor:
 
 
 def soft_bits(received: Symbols, portion: Portion) -> Tensor:
-    """[num_codewords, buffer length], log-likelihood ratios of a later portion, 0 where it sent nothing."""
+    """[num_codewords, buffer_length], log-likelihood ratios of a later portion, 0 where it sent nothing.
+
+    Args:
+        received: [num_codewords, num_channel_uses], not equalised.
+        portion: its length, its modulation, and the codeword that it belongs to.
+    """
     encoder, _, starts = _mother(*_mother_of(portion.codeword))
     llr = demodulate(received, portion.mcs.bits_per_symbol)
     return _laid(_deinterleaved(llr, portion.mcs.bits_per_symbol), _places(portion, encoder.n, starts), encoder.n)
 
 
 def first_soft_bits(received: Symbols, codeword: Codeword) -> Tensor:
-    """[num_codewords, buffer length], log-likelihood ratios of a first attempt, which `ldpc.encode` made."""
+    """[num_codewords, buffer_length], log-likelihood ratios of a first attempt, which `ldpc.encode` made.
+
+    Args:
+        received: [num_codewords, num_channel_uses], not equalised.
+        codeword: their common format.
+    """
     encoder, _, _ = _mother(*_mother_of(codeword))
     _, num_coded, order = code_of(codeword)
     llr = demodulate(received, order)
@@ -65,7 +75,7 @@ def decode(combined: Tensor, codeword: Codeword) -> tuple[Tensor, Tensor]:
     """Payloads as decoded from all that arrived, and whether their CRC holds.
 
     Args:
-        combined: [num_codewords, buffer length], sums of log-likelihood ratios.
+        combined: [num_codewords, buffer_length], sums of log-likelihood ratios.
         codeword: their common format.
 
     Returns:
@@ -87,6 +97,7 @@ def _mother(k: int, graph: str) -> tuple[Any, tuple[Any, ...], tuple[int, ...]]:
     """Encoder of the whole circular buffer, decoders, and where the redundancy versions start in it."""
     from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
 
+    # Any encoder of this size and graph knows the length of the buffer; a second one then has it as its code length.
     length = LDPC5GEncoder(k, 3 * k, bg=graph).n_cb_comp
     # Sionna leaves repetition below the rates 1/5 and 1/3 of the two graphs to others.
     encoder = LDPC5GEncoder(k, min(length, {"bg1": 3, "bg2": 5}[graph] * k), bg=graph)
@@ -101,6 +112,7 @@ def _places(portion: Portion, buffer_length: int, starts: tuple[int, ...]) -> Te
 
 
 def _laid(llr: Tensor, places: Tensor, length: int) -> Tensor:
+    """[num_codewords, length], ratios added up at their places; a long portion goes around the buffer."""
     return llr.new_zeros(llr.shape[0], length).index_add_(1, places, llr)
 
 

@@ -1,4 +1,4 @@
-"""Additive white Gaussian noise: the channel every oracle starts from."""
+"""Additive white Gaussian noise, without fading."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class AWGN:
 
     @property
     def block_length(self) -> int:
-        """One gain for ever."""
+        """The largest integer: the gain never changes."""
         return sys.maxsize
 
     @property
     def blocks(self) -> IndependentBlocks:
-        """Alike."""
-        return IndependentBlocks(self)
+        """One gain for all."""
+        return IndependentBlocks(self.block_length, self.first_gain)
 
     def first_gain(self, random: Random) -> Tensor:
         """[*batch], ones."""
@@ -57,6 +57,7 @@ def add_noise(symbols: Tensor, gain: Tensor, snr: Tensor, random: Random) -> Sym
         snr: [*batch], mean Es/N0 $\gamma$, linear; `inf` gives no noise.
         random: streams of this very transfer.
     """
+    # One draw per use from one stream: a longer transmission has the same noise at its beginning.
     noise_variance = (1.0 / snr).unsqueeze(-1).expand(symbols.shape).to(symbols.real.dtype)
     noise = random.complex_normal((symbols.shape[-1],), "noise").to(symbols.dtype)
     gain = gain.to(symbols.dtype)

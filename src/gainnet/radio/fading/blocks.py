@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import ClassVar, Protocol, final
@@ -37,45 +37,23 @@ class Blocks(Protocol):
         """
 
 
-class _WithFirstGain(Protocol):
-    @property
-    def block_length(self) -> int: ...
-    def first_gain(self, random: Random) -> Tensor: ...
-
-
-class _WithGains(Protocol):
-    @property
-    def block_length(self) -> int: ...
-    def gains(self, random: Random, blocks: Tensor) -> Tensor: ...
-
-
-class _WithSlots(Protocol):
-    @property
-    def slot_length(self) -> int: ...
-    def slot_gains(self, random: Random, slot: int) -> Tensor: ...
-
-
 @final
 @dataclass(frozen=True)
 class IndependentBlocks:
     """Blocks that are drawn independently of each other: a late report is worthless.
 
     Args:
-        channel: its first gain is the distribution of all gains.
+        length: channel uses with one gain.
+        first_gain: [*batch], complex gains of given streams; all blocks have its distribution.
 
-    >>> from gainnet.radio.fading.rayleigh import Rayleigh
-    >>> IndependentBlocks(Rayleigh(64)).gains(Random.of([1, 2]), (-1, 0, 1)).shape
+    >>> IndependentBlocks(64, lambda random: random.complex_normal(())).gains(Random.of([1, 2]), (-1, 0, 1)).shape
     torch.Size([2, 3, 1])
     """
 
-    channel: _WithFirstGain
+    length: int
+    first_gain: Callable[[Random], Tensor]
     is_flat: ClassVar[bool] = True
     is_correlated: ClassVar[bool] = False
-
-    @property
-    def length(self) -> int:
-        """Channel uses with one gain."""
-        return self.channel.block_length
 
     def gains(self, random: Random, numbers: Sequence[int], start: Tensor | None = None) -> Tensor:
         """As `Blocks.gains`."""
@@ -86,37 +64,34 @@ class IndependentBlocks:
         """[*batch, num_blocks]; numbers above 0 between two powers of two, less one, share a stream."""
         if numbers[0] <= 0:
             streams = random.child("late report", -numbers[0]) if numbers[0] else random
-            return self.channel.first_gain(streams).unsqueeze(-1).expand(*random.batch, len(numbers))
+            return self.first_gain(streams).unsqueeze(-1).expand(*random.batch, len(numbers))
         # A stream per doubling: who asks for twice as many blocks pays one generator per item, not one per block.
         octave = (numbers[0] + 1).bit_length() - 1
         seeds = np.stack([g.integers(2**63, size=2**octave) for g in random.generators("blocks", octave - 1)])
         chosen = seeds[:, [number + 1 - 2**octave for number in numbers]]
-        gains = self.channel.first_gain(Random(tuple(chosen.flatten().tolist()), chosen.shape))
+        gains = self.first_gain(Random(tuple(chosen.flatten().tolist()), chosen.shape))
         return gains.reshape(*random.batch, len(numbers))
 
 
 @final
 @dataclass(frozen=True)
 class CorrelatedBlocks:
-    """Blocks of one process with memory: gains at any time follow from its streams.
+    """Blocks of one process with memory.
 
     Args:
-        channel: gives gains of blocks [*batch, num_blocks] of the process.
+        length: channel uses with one gain.
+        at: [*batch, num_blocks], complex gains of the process of given streams in given blocks [*batch, num_blocks].
     """
 
-    channel: _WithGains
+    length: int
+    at: Callable[[Random, Tensor], Tensor]
     is_flat: ClassVar[bool] = True
     is_correlated: ClassVar[bool] = True
-
-    @property
-    def length(self) -> int:
-        """Channel uses with one gain."""
-        return self.channel.block_length
 
     def gains(self, random: Random, numbers: Sequence[int], start: Tensor | None = None) -> Tensor:
         """As `Blocks.gains`."""
         begin = torch.zeros(random.batch, dtype=torch.long) if start is None else start
-        return self.channel.gains(random, begin.unsqueeze(-1) + torch.tensor(numbers)).unsqueeze(-1)
+        return self.at(random, begin.unsqueeze(-1) + torch.tensor(numbers)).unsqueeze(-1)
 
 
 @final
@@ -125,18 +100,15 @@ class Slots:
     """Slots of a channel whose gain changes from use to use; every codeword sees a realisation of its own.
 
     Args:
-        channel: gives gains [*batch, num_gains] spread over a slot.
+        length: channel uses of a slot.
+        at: [*batch, num_gains], complex gains of given streams, spread over a slot of given number.
     """
 
-    channel: _WithSlots
+    length: int
+    at: Callable[[Random, int], Tensor]
     is_flat: ClassVar[bool] = False
     is_correlated: ClassVar[bool] = False
 
-    @property
-    def length(self) -> int:
-        """Channel uses of a slot."""
-        return self.channel.slot_length
-
     def gains(self, random: Random, numbers: Sequence[int], start: Tensor | None = None) -> Tensor:
         """As `Blocks.gains`."""
-        return torch.stack([self.channel.slot_gains(random, number) for number in numbers], -2)
+        return torch.stack([self.at(random, number) for number in numbers], -2)

@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
 from gainnet.radio.fading.blocks import Blocks
@@ -16,7 +17,8 @@ class Channel(Protocol):
 
     symbols --> [ fading gain ] --> [ + noise ] --> received symbols, with the gain that the receiver knows
 
-    A channel needs these four members. `blocks` is `IndependentBlocks(self)` unless its fading has a memory.
+    A channel needs these four members. `blocks` is
+    `IndependentBlocks(self.block_length, self.first_gain)` unless its fading has a memory.
     """
 
     @property
@@ -62,3 +64,13 @@ class Blockwise(Protocol):
 def blockwise(channel: Channel) -> Blockwise | None:
     """The channel, if its gains in a transmission are known without making it."""
     return channel if isinstance(channel, Blockwise) else None
+
+
+def block_fading(channel: Channel, field: str) -> Blockwise:
+    """The channel as one of block fading; `field` needs it, and is named in the `ConfigError` if it is none."""
+    if (found := blockwise(channel)) is None:
+        raise ConfigError(
+            f"{field}: {type(channel).__name__} does not tell gains block by block; "
+            "must be fading in blocks: rayleigh, rician, jakes or a trace"
+        )
+    return found

@@ -1,4 +1,4 @@
-"""What a receiver knows of its channel: everything, or what pilots tell it."""
+"""Channel estimation at the receiver: perfect knowledge, or an estimate from pilots."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Estimator(Protocol):
 @final
 @dataclass(frozen=True)
 class Known:
-    """Perfect channel knowledge: what no receiver has."""
+    """Perfect channel knowledge, which no receiver has."""
 
     def design(self, profile: Profile, grid: Grid, noise_variance: float) -> None:
         """Nothing to estimate."""
@@ -55,6 +55,7 @@ class LeastSquares:
 
     def design(self, profile: Profile, grid: Grid, noise_variance: float) -> Filter:
         """As `Estimator.design`; the error is $R_{cc} - 2\\Re(W R_{pc}) + W (R_{pp} + \\sigma^2 I) W^H$."""
+        # Lines over frequency, then over time, are one linear map of all pilots: a Kronecker product.
         across = _lines(torch.arange(0, grid.num_subcarriers, 2), grid.num_subcarriers)
         along = _lines(torch.tensor(grid.pilot_symbols), grid.num_symbols)
         weights = torch.kron(along, across)[grid.content()].to(torch.complex128)
@@ -90,7 +91,7 @@ def _power(profile: Profile) -> float:
 
 def _correlations(profile: Profile, grid: Grid) -> tuple[Tensor, Tensor]:
     """[slot_length, num_pilots] between content and pilots, [num_pilots, num_pilots] among pilots."""
-    # Only differences matter, and there are few of them.
+    # The process is stationary, so that only differences of frequency and time matter, and there are few of them.
     subcarriers, symbols = torch.arange(1 - grid.num_subcarriers, grid.num_subcarriers), grid.num_symbols
     steps_s = torch.arange(1 - symbols, symbols).double()[:, None] * grid.symbol_s
     table = profile.correlation(subcarriers.double() * grid.spacing_hz, steps_s)

@@ -39,16 +39,13 @@ class Grid:
 
     def __post_init__(self) -> None:
         if self.num_subcarriers < 4 or self.num_subcarriers % 2:
-            raise ConfigError(f"num_subcarriers: {self.num_subcarriers}; give an even number of 4 or more")
+            raise ConfigError(f"num_subcarriers: {self.num_subcarriers} does not fit; must be even and 4 or more")
         if not self.spacing_hz > 0.0:
-            raise ConfigError(f"spacing_hz: {self.spacing_hz} is no spacing; give a positive number of Hz")
+            raise ConfigError(f"spacing_hz: {self.spacing_hz} is out of range; must be a positive number of Hz")
         symbols = self.pilot_symbols
-        if (
-            not symbols
-            or list(symbols) != sorted(set(symbols))
-            or not 0 <= symbols[0] <= symbols[-1] < self.num_symbols
-        ):
-            raise ConfigError(f"pilot_symbols: {symbols}; give rising numbers of symbols below {self.num_symbols}")
+        # As a set of allowed numbers in order: this refuses repeated, falling, negative and too large ones at once.
+        if not symbols or list(symbols) != sorted(set(symbols) & set(range(self.num_symbols))):
+            raise ConfigError(f"pilot_symbols: {symbols} do not fit; must be rising and below {self.num_symbols}")
 
     @property
     def slot_length(self) -> int:
@@ -76,9 +73,8 @@ class Grid:
 
     def frequency_hz(self) -> Tensor:
         """[num_subcarriers], from the middle of the band, float64."""
-        return (
-            torch.arange(self.num_subcarriers, dtype=torch.float64) - (self.num_subcarriers - 1) / 2
-        ) * self.spacing_hz
+        number = torch.arange(self.num_subcarriers, dtype=torch.float64)
+        return (number - (self.num_subcarriers - 1) / 2) * self.spacing_hz
 
     def time_s(self) -> Tensor:
         """[num_symbols], float64."""

@@ -1,4 +1,4 @@
-"""Jakes fading: a receiver that moves through waves from all sides, so that neighbouring blocks are alike."""
+"""Jakes fading: a receiver moves through waves from all directions, so that neighbouring blocks are correlated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
 from gainnet.radio.fading.block_fading import check_block_length, transmit_blocks
 from gainnet.radio.fading.blocks import CorrelatedBlocks
-from gainnet.radio.fading.waves import turned
+from gainnet.radio.fading.waves import rotation, sector_angles
 
 NUM_WAVES: Final = 32
 
@@ -22,7 +22,7 @@ NUM_WAVES: Final = 32
 @final
 @dataclass(frozen=True)
 class Jakes:
-    r"""Rayleigh fading whose blocks are correlated as Clarke's model says.
+    r"""Rayleigh fading whose blocks are correlated as in Clarke's model.
 
     $h_b = \sum_n a_n e^{j 2\pi \nu b \cos\alpha_n}, \quad a_n \sim \mathcal{CN}(0, 1/N)$, one $\alpha_n$ uniform in
     each of $N$ equal sectors: every $h_b \sim \mathcal{CN}(0, 1)$ and $E[h_b h_0^*] = J_0(2\pi\nu b)$, both exactly
@@ -34,7 +34,7 @@ class Jakes:
             3.5 GHz with blocks of 256 uses at 1 MHz.
 
     Raises:
-        ConfigError: a field out of range.
+        ConfigError: a field is out of range.
 
     >>> near, far = Jakes(doppler=1e-3).gains(Random.of([1]), torch.tensor([[1, 400]]))[0].tolist()
     >>> first = Jakes(doppler=1e-3).first_gain(Random.of([1])).item()
@@ -48,12 +48,14 @@ class Jakes:
     def __post_init__(self) -> None:
         check_block_length(self.block_length)
         if not 0.0 <= self.doppler < 0.5:
-            raise ConfigError(f"doppler: {self.doppler} per block is out of range; give 0 to 0.5, or shorter blocks")
+            raise ConfigError(
+                f"doppler: {self.doppler} per block is out of range; must be 0 to below 0.5; shorten the blocks"
+            )
 
     @property
     def blocks(self) -> CorrelatedBlocks:
         """Of one process."""
-        return CorrelatedBlocks(self)
+        return CorrelatedBlocks(self.block_length, self.gains)
 
     def first_gain(self, random: Random) -> Tensor:
         """[*batch], gain of block 0."""
@@ -64,10 +66,10 @@ class Jakes:
 
         Args:
             random: streams of the process.
-            blocks: [*batch, num_blocks], numbers of blocks; fractions and negative ones are times, too.
+            blocks: [*batch, num_blocks], numbers of blocks; negative ones were before, fractions are times between.
         """
         amplitude = random.complex_normal((NUM_WAVES,), "waves") / math.sqrt(NUM_WAVES)
-        return torch.matmul(self._turns(random, blocks), amplitude.unsqueeze(-1)).squeeze(-1)
+        return torch.matmul(self._rotations(random, blocks), amplitude.unsqueeze(-1)).squeeze(-1)
 
     def transmit(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Symbols:
         """Faded symbols plus noise; arguments as in `Channel.transmit`."""
@@ -81,12 +83,12 @@ class Jakes:
         """
         blocks = torch.arange(num_blocks).expand(*random.batch, num_blocks)
         own = self.gains(random, blocks)
-        tie = self._turns(random, blocks).mean(-1)
+        # The mean rotation over the waves is the correlation with block 0.
+        tie = self._rotations(random, blocks).mean(-1)
         moved = own + tie * (gain.to(own.dtype) - own[..., 0]).unsqueeze(-1)
         return torch.cat([gain.to(own.dtype).unsqueeze(-1), moved[..., 1:]], -1)
 
-    def _turns(self, random: Random, blocks: Tensor) -> Tensor:
-        """[*batch, num_blocks, NUM_WAVES], how far every wave has turned."""
-        sector = torch.arange(NUM_WAVES) + random.uniform((NUM_WAVES,), "angles").double()
-        shift = self.doppler * torch.cos(2 * math.pi / NUM_WAVES * sector)
-        return turned(blocks.double().unsqueeze(-1) * shift.unsqueeze(-2))
+    def _rotations(self, random: Random, blocks: Tensor) -> Tensor:
+        """[*batch, num_blocks, NUM_WAVES], rotation of every wave since block 0."""
+        shift = self.doppler * torch.cos(sector_angles(random, (NUM_WAVES,)))
+        return rotation(blocks.double().unsqueeze(-1) * shift.unsqueeze(-2))

@@ -61,7 +61,7 @@ class Ofdm:
     @property
     def blocks(self) -> Slots:
         """Slots, each with many gains."""
-        return Slots(self)
+        return Slots(self.slot_length, self.slot_gains)
 
     def first_gain(self, random: Random) -> Tensor:
         """[*batch], gain of the first element."""
@@ -70,7 +70,7 @@ class Ofdm:
         return self.profile.waves(random).response(*place)[..., 0, 0]
 
     def slot_gains(self, random: Random, slot: int) -> Tensor:
-        """[*batch, num_samples], gains spread over a slot, for the report of its quality.
+        """[*batch, num_gains], complex gains spread over a slot, which a report of the slot is about.
 
         Args:
             random: streams of the realisation.
@@ -86,12 +86,11 @@ class Ofdm:
 
         A first gain that is not the realisation's own moves all gains with it, by their correlation with it.
         """
-        num, length = symbols.shape[-1], self.grid.slot_length
-        slots = range(max(1, -(-num // length)))
-        waves = self.profile.waves(random)
-        grids = torch.stack([self._slot(waves, slot) for slot in slots], -2)
-        grids = self._moved(grids, gain)
+        num, waves = symbols.shape[-1], self.profile.waves(random)
+        slots = range(max(1, -(-num // self.slot_length)))
+        grids = self._given_first(torch.stack([self._slot(waves, slot) for slot in slots], -2), gain)
         content = grids[..., self.grid.content()]
+        # Noise of content and of pilots have streams of their own, so that an estimator changes neither.
         true_gain = content.flatten(-2)[..., :num].to(symbols.dtype)
         noise_variance = (1.0 / snr).unsqueeze(-1).expand(symbols.shape).to(symbols.real.dtype)
         noise = random.complex_normal((num,), "noise").to(symbols.dtype)
@@ -104,11 +103,13 @@ class Ofdm:
         """[*batch, num_symbols * num_subcarriers], gains of all elements of a slot."""
         return waves.response(self.grid.frequency_hz(), self.grid.time_s() + slot * self.grid.slot_s).flatten(-2)
 
-    def _moved(self, grids: Tensor, gain: Tensor) -> Tensor:
+    def _given_first(self, grids: Tensor, gain: Tensor) -> Tensor:
+        """[*batch, num_slots, num_elements], gains given the first one [*batch]."""
         first = int(self.grid.content()[0])
         shift = gain.to(grids.dtype) - grids[..., 0, first]
         if bool((shift.abs() < 1e-6).all()):
             return grids
+        # Conditional mean of a Gaussian process: the shift of one gain moves all others by their correlation with it.
         tie = _correlation_with_first(self, grids.shape[-2])
         return grids + tie * shift[..., None, None]
 
@@ -117,6 +118,7 @@ class Ofdm:
         error = torch.zeros(content.shape)
         known = content.clone()
         noise = random.complex_normal(pilots.shape[len(random.batch) :], "pilot noise")
+        # A filter per SNR: usually there is one for the whole batch.
         for level in snr.unique().tolist():
             chosen = _filter(self, 1.0 / level)
             if chosen is None:
@@ -128,9 +130,9 @@ class Ofdm:
         return known, error
 
 
+# A filter costs more than a thousand slots. Keyed by the channel, which is a value; its estimator is any object.
 @lru_cache(maxsize=64)
 def _filter(channel: Any, noise_variance: float) -> Filter | None:
-    """Remembered, since a filter costs more than a thousand slots."""
     design: Filter | None = channel.estimator.design(channel.profile, channel.grid, noise_variance)
     return design
 

@@ -26,7 +26,7 @@ class Rayleigh:
         block_length: channel uses with one gain, at least 1; 256 at 1 MHz is a coherence time of 0.26 ms (assumed).
 
     Raises:
-        ConfigError: a block without channel uses.
+        ConfigError: a block has no channel uses.
 
     >>> random = Random.of([5])
     >>> channel = Rayleigh(block_length=2)
@@ -43,7 +43,7 @@ class Rayleigh:
     @property
     def blocks(self) -> IndependentBlocks:
         """Independent of each other."""
-        return IndependentBlocks(self)
+        return IndependentBlocks(self.block_length, self.first_gain)
 
     def first_gain(self, random: Random) -> Tensor:
         """[*batch], CN(0, 1)."""
@@ -55,5 +55,6 @@ class Rayleigh:
 
     def block_gains(self, gain: Tensor, num_blocks: int, random: Random) -> Tensor:
         """As `Blockwise.block_gains`."""
+        # The first draw is not used: it stands for the given gain, so that block b always has draw b.
         drawn = random.complex_normal((num_blocks,), "later gains")
         return torch.cat([gain.unsqueeze(-1), drawn[..., 1:].to(gain.dtype)], -1)

@@ -1,4 +1,4 @@
-"""Rician block fading: a path in sight, and scattered ones around it."""
+"""Rician block fading: a line of sight, and scattered paths around it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
 from gainnet.radio.fading.block_fading import check_block_length, transmit_blocks
 from gainnet.radio.fading.blocks import IndependentBlocks
+from gainnet.radio.fading.waves import phasor
 
 
 @final
@@ -29,7 +30,7 @@ class Rician:
         block_length: channel uses with one gain, at least 1.
 
     Raises:
-        ConfigError: a field out of range.
+        ConfigError: a field is out of range.
 
     >>> weak, strong = (Rician(k).first_gain(Random.of(range(500))).abs().std().item() for k in (0.0, 100.0))
     >>> weak > 5 * strong
@@ -42,16 +43,16 @@ class Rician:
     def __post_init__(self) -> None:
         check_block_length(self.block_length)
         if not 0.0 <= self.k_factor < math.inf:
-            raise ConfigError(f"k_factor: {self.k_factor} is no ratio of powers; give 0 or more")
+            raise ConfigError(f"k_factor: {self.k_factor} is out of range; must be 0 or more, linear")
 
     @property
     def blocks(self) -> IndependentBlocks:
         """Independent of each other."""
-        return IndependentBlocks(self)
+        return IndependentBlocks(self.block_length, self.first_gain)
 
     def first_gain(self, random: Random) -> Tensor:
         """[*batch], unit mean power."""
-        return self._in_sight(random) + self._share * random.complex_normal((), "first gain")
+        return self._line_of_sight(random) + self._scattering * random.complex_normal((), "first gain")
 
     def transmit(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Symbols:
         """Faded symbols plus noise; arguments as in `Channel.transmit`."""
@@ -59,14 +60,14 @@ class Rician:
 
     def block_gains(self, gain: Tensor, num_blocks: int, random: Random) -> Tensor:
         """As `Blockwise.block_gains`."""
-        scattered = self._share * random.complex_normal((num_blocks,), "later gains")
-        drawn = self._in_sight(random).unsqueeze(-1) + scattered
+        scattered = self._scattering * random.complex_normal((num_blocks,), "later gains")
+        drawn = self._line_of_sight(random).unsqueeze(-1) + scattered
         return torch.cat([gain.unsqueeze(-1), drawn[..., 1:].to(gain.dtype)], -1)
 
     @property
-    def _share(self) -> float:
+    def _scattering(self) -> float:
         return math.sqrt(1 / (self.k_factor + 1))
 
-    def _in_sight(self, random: Random) -> Tensor:
-        phase = 2 * math.pi * random.uniform((), "phase")
-        return torch.polar(torch.full_like(phase, math.sqrt(self.k_factor / (self.k_factor + 1))), phase)
+    def _line_of_sight(self, random: Random) -> Tensor:
+        """[*batch], the constant path; its phase is uniform over items, since nobody knows the distance that well."""
+        return phasor(math.sqrt(self.k_factor / (self.k_factor + 1)), 2 * math.pi * random.uniform((), "phase"))

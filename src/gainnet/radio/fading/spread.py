@@ -1,4 +1,4 @@
-"""DFT-spread OFDM: every symbol on all channel uses, so that no fade and no estimation error hits one alone."""
+"""DFT-spread OFDM: every symbol is sent on all channel uses, so that no fade or estimation error hits one alone."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class DftSpread:
     Every symbol then sees the same gain $\beta = \overline{|\hat h_k|^2 / (|\hat h_k|^2 + \sigma_k^2)}$ and noise
     $\beta (1 - \beta)$, the SNR $\beta / (1 - \beta)$ (Pancaldi et al. 2008); as the 5G uplink, transform precoded.
     A code that gives its symbols unequal power needs it: an estimation error is noise in proportion to the power of a
-    symbol, and strong symbols would suffer alone. Gains are not of unit mean power, on purpose.
+    symbol, and strong symbols would suffer alone. Gains do not have unit mean power, on purpose.
 
     Args:
-        channel: what lies between.
+        channel: between the two transforms.
 
     >>> from gainnet.radio.fading.rayleigh import Rayleigh
     >>> random, quiet = Random.of([1]), torch.tensor([1e6])
@@ -46,7 +46,7 @@ class DftSpread:
     @property
     def blocks(self) -> IndependentBlocks:
         """Independent: only the transmission itself is spread, reports are about its first gain."""
-        return IndependentBlocks(self)
+        return IndependentBlocks(self.block_length, self.first_gain)
 
     def first_gain(self, random: Random) -> Tensor:
         """[*batch], gain of the first block of the channel."""
@@ -56,6 +56,7 @@ class DftSpread:
         """Equalised symbols with their common gain; arguments as in `Channel.transmit`."""
         received = self.channel.transmit(torch.fft.fft(symbols, norm="ortho"), snr, gain, random)
         power = received.gain.abs().square()
+        # Bias of the MMSE estimate, the same for all symbols after the transform: gain, and noise, of the whole.
         share = (power / (power + received.noise_variance)).mean(-1, keepdim=True)
         values = torch.fft.ifft(received.mmse(), norm="ortho")
         return Symbols(values, share.to(values.dtype).expand(values.shape), (share * (1 - share)).expand(values.shape))

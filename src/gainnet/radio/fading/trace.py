@@ -24,10 +24,10 @@ from gainnet.radio.fading.jakes import Jakes
 COLUMNS: Final = ("snr_db", "SNR")
 """Names of the column that is read: ours, and the one of the Irish 5G data set (Raca et al. 2020)."""
 
-LOWEST_DB, HIGHEST_DB = -200.0, 100.0
-LEAST_MEAN_DB: Final = -60.0
-"""A trace that is one outage is told of a link at this mean SNR, which carries nothing either."""
-MOST_ROWS: Final = 10_000_000
+MIN_DB, MAX_DB = -200.0, 100.0
+MIN_MEAN_DB: Final = -60.0
+"""Stands for the mean SNR of a trace that is one outage; a link at this SNR carries nothing either."""
+MAX_ROWS: Final = 10_000_000
 
 
 @final
@@ -60,9 +60,9 @@ class SnrTrace:
 
     def __post_init__(self) -> None:
         if not self.snr_db:
-            raise ConfigError("trace: it has no rows; give at least one SNR")
-        if not all(LOWEST_DB <= x <= HIGHEST_DB for x in self.snr_db):
-            raise ConfigError(f"trace: SNRs are outside {LOWEST_DB:g} to {HIGHEST_DB:g} dB; give them in dB")
+            raise ConfigError("trace: it has no rows; must have at least one SNR")
+        if not all(MIN_DB <= x <= MAX_DB for x in self.snr_db):
+            raise ConfigError(f"trace: SNRs are out of range; must be {MIN_DB:g} to {MAX_DB:g} dB")
         check_block_length(self.block_length)
 
     @staticmethod
@@ -80,35 +80,33 @@ class SnrTrace:
             with path.open(newline="", encoding="utf-8-sig") as file:
                 return SnrTrace(tuple(_snrs_db(path, csv.DictReader(file))), block_length)
         except OSError as error:
-            raise ConfigError(f"trace: {path} cannot be read ({error.strerror}); give a CSV file") from None
+            raise ConfigError(f"trace: {path} cannot be read ({error.strerror}); must be a CSV file") from None
         except (UnicodeDecodeError, csv.Error) as error:
-            raise ConfigError(
-                f"trace: {path} is not a CSV text file ({error}); give one with a column snr_db"
-            ) from None
+            raise ConfigError(f"trace: {path} is no CSV file ({error}); must have a column snr_db") from None
 
     @property
     def mean_snr_db(self) -> float:
-        """Mean of the linear SNRs, in dB; not below `LEAST_MEAN_DB`, gains are smaller instead."""
-        return max(linear_to_db(float(self._snr().mean())), LEAST_MEAN_DB)
+        """Mean of the linear SNRs, in dB; not below `MIN_MEAN_DB`, gains are smaller instead."""
+        return max(linear_to_db(float(self._snr().mean())), MIN_MEAN_DB)
 
     @property
     def blocks(self) -> CorrelatedBlocks:
         """Of one process."""
-        return CorrelatedBlocks(self)
+        return CorrelatedBlocks(self.block_length, self.gains)
 
     def first_gain(self, random: Random) -> Tensor:
         """[*batch], gain of the block where the transmission starts."""
         return self.gains(random, torch.zeros(*random.batch, 1, dtype=torch.long))[..., 0]
 
     def gains(self, random: Random, blocks: Tensor) -> Tensor:
-        """As `Evolving.gains`; the phase of a block belongs to its row."""
+        """[*batch, num_blocks], complex64, gains of blocks [*batch, num_blocks]; each row has one phase."""
         snr = self._snr()
         start = (random.uniform((), "start").double() * len(snr)).long()
         rows = (start.unsqueeze(-1) + blocks.long()) % len(snr)
+        # Steps of the golden ratio spread the phases of neighbouring rows evenly over the circle.
         turn = random.uniform((), "phase").unsqueeze(-1) + 0.6180339887 * rows
-        return torch.polar(
-            (snr / db_to_linear(self.mean_snr_db)).sqrt().float()[rows], (2 * math.pi * (turn % 1.0)).float()
-        )
+        magnitude = (snr / db_to_linear(self.mean_snr_db)).sqrt().float()
+        return torch.polar(magnitude[rows], (2 * math.pi * (turn % 1.0)).float())
 
     def transmit(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Symbols:
         """Faded symbols plus noise; arguments as in `Channel.transmit`."""
@@ -124,7 +122,7 @@ class SnrTrace:
 
 
 def write_generated_trace(path: Path, num_rows: int, mean_snr_db: float, doppler: float, random_seed: int) -> None:
-    """Writes a trace with the columns time_s and snr_db, of Jakes fading sampled once per row.
+    """Writes a trace with the columns time_s and snr_db: Jakes fading, sampled once per row.
 
     Args:
         path: file to write, whole.
@@ -143,28 +141,21 @@ def write_generated_trace(path: Path, num_rows: int, mean_snr_db: float, doppler
 def _snrs_db(path: Path, rows: csv.DictReader[str]) -> Iterable[float]:
     named = [name for name in COLUMNS if name in (rows.fieldnames or ())]
     if not named:
-        raise ConfigError(f"trace: {path} has no column snr_db or SNR; name the column with the SNR in dB so")
+        raise ConfigError(f"trace: {path} has no column snr_db or SNR; must have one, with the SNR in dB")
     for number, row in enumerate(rows, 2):
-        value = row[named[0]]
-        # The reader passes over empty lines, which are holes, too.
+        value, where = row[named[0]], f"trace: {path}, line {number}"
+        # The reader skips empty lines, which are missing values, too.
         if number < rows.line_num:
-            raise ConfigError(f"trace: {path}, line {number} is empty; fill it or cut such rows out")
+            raise ConfigError(f"{where} is empty; fill it or cut such rows out")
         if value is None or value.strip() in ("", "-"):
-            raise ConfigError(f"trace: {path}, line {number} has a hole in {named[0]}; fill it or cut such rows out")
-        yield _snr_db(path, number, value)
-        if number > MOST_ROWS:
-            raise ConfigError(f"trace: {path} has more than {MOST_ROWS} rows; cut it")
-
-
-def _snr_db(path: Path, number: int, value: str) -> float:
-    try:
-        snr_db = float(value)
-    except ValueError:
-        raise ConfigError(
-            f"trace: {path}, line {number} holds {value[:20]!r}, not a number of dB; mend that row"
-        ) from None
-    if not LOWEST_DB <= snr_db <= HIGHEST_DB:
-        raise ConfigError(
-            f"trace: {path}, line {number} holds {value[:20]} dB; give {LOWEST_DB:g} to {HIGHEST_DB:g} dB"
-        )
-    return snr_db
+            raise ConfigError(f"{where} has a hole in {named[0]}; fill it or cut such rows out")
+        try:
+            snr_db = float(value)
+        except ValueError:
+            raise ConfigError(f"{where} holds {value[:20]!r}, not a number of dB; mend that row") from None
+        # NaN fails this comparison, too.
+        if not MIN_DB <= snr_db <= MAX_DB:
+            raise ConfigError(f"{where} holds {value[:20]} dB; must be {MIN_DB:g} to {MAX_DB:g} dB")
+        yield snr_db
+        if number > MAX_ROWS:
+            raise ConfigError(f"trace: {path} has more than {MAX_ROWS} rows; cut it")

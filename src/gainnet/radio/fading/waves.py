@@ -1,4 +1,4 @@
-"""Many plane waves with delays and Doppler shifts: the frequency response of a channel, anywhere and at any time."""
+"""Plane waves with delays and Doppler shifts: the frequency response of a channel at any frequency and time."""
 
 from __future__ import annotations
 
@@ -36,22 +36,38 @@ class Waves:
             frequency_hz: [num_frequencies], from the middle of the band.
             time_s: [num_times].
         """
-        cycles = self.doppler_hz.double().unsqueeze(-1) * time_s.double()
-        taps = (self.amplitude.unsqueeze(-1) * turned(cycles)).sum(-2)
-        return torch.matmul(taps.transpose(-1, -2), turned(-self.delay_s.double()[:, None] * frequency_hz.double()))
+        # Waves of a path are summed over time before frequencies come in: a product of matrices, not of all with all.
+        taps = (self.amplitude.unsqueeze(-1) * rotation(self.doppler_hz.double().unsqueeze(-1) * time_s.double())).sum(
+            -2
+        )
+        return torch.matmul(taps.transpose(-1, -2), rotation(-self.delay_s.double()[:, None] * frequency_hz.double()))
 
 
 class Profile(Protocol):
-    """A model of delays, powers and angles: what waves are drawn from, and their correlation."""
+    """A model of delays, powers and angles, which waves are drawn from."""
 
     def waves(self, random: Random) -> Waves:
-        """Waves of every item, sum of E|a|^2 = 1."""
+        """Waves of every item [*batch], sum of E|a|^2 = 1."""
 
     def correlation(self, frequency_hz: Tensor, time_s: Tensor) -> Tensor:
         r"""[...], complex128, $E[h(f_0 + f, t_0 + t) h(f_0, t_0)^*]$; both arguments [...] and broadcast together."""
 
 
-def turned(cycles: Tensor) -> Tensor:
-    """[...], complex64, $e^{j 2 pi c}$ of cycles in double precision; whole turns are taken off first."""
-    phase = (2 * math.pi * (cycles - cycles.round())).float()
-    return torch.polar(torch.ones_like(phase), phase)
+def phasor(magnitude: float, phase: Tensor) -> Tensor:
+    """[...], complex numbers of one magnitude with phases [...] in rad."""
+    return torch.polar(torch.full_like(phase, magnitude), phase)
+
+
+def rotation(cycles: Tensor) -> Tensor:
+    """[...], complex64, $e^{j 2 pi c}$ of cycles [...]."""
+    # Whole turns are taken off in double precision, in which late times keep their phase; the rest is fast in single.
+    return phasor(1.0, (2 * math.pi * (cycles - cycles.round())).float())
+
+
+def sector_angles(random: Random, shape: tuple[int, ...]) -> Tensor:
+    """[*batch, *shape], float64 angles of arrival in rad, one uniform in each of as many sectors as the last dimension.
+
+    One in each sector: the correlation over time is then that of waves from everywhere, exactly in the mean.
+    """
+    sector = torch.arange(shape[-1]) + random.uniform(shape, "angles").double()
+    return 2 * math.pi / shape[-1] * sector

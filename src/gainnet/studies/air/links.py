@@ -138,9 +138,10 @@ def outer_loop(config: AirConfig, case: Case) -> Row:
     """Block error rate and goodput of a long stream with late and wrong reports, with and without the outer loop."""
     values = case.values
     loop = OuterLoop(float(str(values["step_db"])), 0.1)
-    late, error_db = int(str(values["report_delay"])), float(str(values["report_error_db"]))
+    reports = Reports(float(str(values["report_error_db"])), int(str(values["report_delay"])))
     random = Random.of([1000 * case.random_seed + i for i in range(16)]).child("outer loop")
-    found = stream(Jakes(), float(str(values["snr_db"])), loop, config.num_blocks, random, late, error_db)
+    air = Air(Jakes(), float(str(values["snr_db"])), reports=reports)
+    found = stream(air, loop, config.num_blocks, random)
     return {
         "bler": float(found.bler.mean()),
         "goodput": float(found.goodput.mean()),
