@@ -13,7 +13,7 @@ from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Spec
 from gainnet.generation.assemble import CODECS, Content
 from gainnet.models.sketches import PictureSketch
-from gainnet.radio import AWGN, DigitalLink
+from gainnet.radio import AWGN, Air, Digital
 from golden.driver.material import model, normal, picture
 from golden.driver.values import of_payload, of_tensor, plain
 
@@ -44,7 +44,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
 def _codec(kind: str, name: str, num_channel_uses: int | None, snr: float) -> Any:
     if kind == "activations":
         return ACTIVATION_CODECS[name]()
-    link = DigitalLink(AWGN(), 10.0 * math.log10(snr))
+    link = Digital(Air(AWGN(), 10.0 * math.log10(snr)))
     prompt_bytes = sum(len(p.encode()) for p in PROMPTS) / len(PROMPTS)
     content = Content(model(2), num_channel_uses, link, (snr,), 1 << 30, prompt_bytes, PROMPTS, 1)
     return CODECS[kind][name](content)

@@ -6,8 +6,7 @@ from typing import Any
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, Size, Symbols
-from gainnet.radio import CHANNELS, LINKS, SnrTrace
-from gainnet.radio.channel import Channel
+from gainnet.radio import AWGN, CHANNELS, LINKS, Air, Arq, Channel, Reports, SnrTrace
 from golden.driver.values import of_payload, of_state, of_usage, plain
 
 TRACE = SnrTrace((3.0, 12.0, 8.0, 15.0, -2.0, 10.0), block_length=128)
@@ -21,7 +20,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     """
     fields = dict(case)
     kind, fading, size = fields.pop("link"), fields.pop("fading", None), fields.pop("size")
-    made = LINKS[kind](**({} if fading is None else {"channel": _channel(fading)}), **fields)
+    made = _link(kind, fading, fields)
     random = Random.of([3, 4, 5]).child("golden")
     payload, unit = _payload(made, random, size)
     state = made.observe(random)
@@ -38,6 +37,17 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     if isinstance(received, Bits) and isinstance(payload, Bits):
         found["unharmed"] = [a == b for a, b in zip(payload.strings, received.strings, strict=True)]
     return found
+
+
+def _link(kind: str, fading: str | None, fields: dict[str, Any]) -> Any:
+    """A link of the fields that a case names."""
+    if kind == "ideal":
+        return LINKS[kind]()
+    reports = Reports(fields.pop("report_error_db", 0.0), fields.pop("report_delay_blocks", 0))
+    own = {name: fields.pop(name) for name in ("snr_db", "bandwidth_hz", "medium") if name in fields}
+    air = Air(AWGN() if fading is None else _channel(fading), reports=reports, **own)
+    made: Any = LINKS[kind]
+    return made(air, arq=Arq(**fields)) if kind in ("digital", "tabulated") else made(air, **fields)
 
 
 def _channel(name: str) -> Channel:
