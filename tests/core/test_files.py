@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gainnet.core.errors import ConfigError
-from gainnet.core.files import check_writable, hold, write_folder, write_json, write_whole
+from gainnet.core.files import check_writable, hold, write_folder, write_whole
 
 
 def test_a_file_is_replaced_whole_and_nothing_stays_beside_it(tmp_path: Path) -> None:
@@ -106,9 +106,3 @@ def test_a_folder_is_held_by_one_process(tmp_path: Path) -> None:
         pass
     with hold(tmp_path / "run"):
         assert list((tmp_path / "run").iterdir()) == []
-
-
-def test_json_holds_finite_numbers_alone(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="JSON"):
-        write_json(tmp_path / "a.json", {"loss": float("nan")})
-    assert list(tmp_path.iterdir()) == []

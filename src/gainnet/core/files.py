@@ -43,14 +43,14 @@ def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def write_json(path: Path, values: Any, indent: int = 2) -> None:
-    """Writes a JSON file whole; numbers have to be finite, as JSON knows no others.
+    """Writes a JSON file whole.
 
     Args:
         path: its place.
         values: what JSON can hold.
         indent: spaces per level.
     """
-    write_whole(path, (json.dumps(values, indent=indent, allow_nan=False) + "\n").encode())
+    write_whole(path, (json.dumps(values, indent=indent) + "\n").encode())
 
 
 def write_folder(folder: Path, fill: Callable[[Path], None]) -> Path:

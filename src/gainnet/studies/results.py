@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
-TABLE_SHA256 = "table_sha256"
+SHA256, TABLE_SHA256 = "sha256", "table_sha256"
+"""Entries of run.json: digests of its other entries and of table.csv."""
 PACKAGES = ("gainnet", "torch", "numpy", "scipy", "sionna-no-rt", "diffusers", "transformers", "constriction", "pillow")
 
 KINDS: Mapping[str, tuple[type, ...]] = {
@@ -82,12 +83,14 @@ class RunFolder:
             return {}
         except (ValueError, OSError, RecursionError):
             raise damaged(path) from None
-        if not _is_run(run):
+        # Runs that were published before digests were written have none, here and for the table.
+        digest = run.pop(SHA256, None) if isinstance(run, dict) else None
+        if not _is_run(run) or digest not in (None, _digest(run)):
             raise damaged(path)
         return dict(run)
 
     def write_run(self, run: Mapping[str, Any]) -> None:
-        write_json(self.path / "run.json", run)
+        write_json(self.path / "run.json", {**run, SHA256: _digest(run)})
 
     def read_table(self) -> pd.DataFrame:
         """The rows of table.csv.
@@ -111,7 +114,6 @@ class RunFolder:
             raise damaged(self.table_path)
         if len(table) != run.get("num_cases", len(table)) or not content.endswith(b"\n"):
             raise damaged(self.table_path, "rows are missing")
-        # Runs that were published before digests were written have none.
         if TABLE_SHA256 in run and run[TABLE_SHA256] != hashlib.sha256(content).hexdigest():
             raise damaged(self.table_path, f"{TABLE_SHA256} in run.json is that of another table")
         return table
@@ -138,7 +140,11 @@ def config_hash(identity: Mapping[str, Any]) -> str:
     >>> config_hash({"b": 1, "a": 2}) == config_hash({"a": 2, "b": 1})
     True
     """
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    return _digest(identity)[:12]
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def versions() -> dict[str, str | None]:

@@ -145,19 +145,9 @@ def _result(study: Study[C], folder: RunFolder, run: Mapping[str, Any]) -> Study
     folder.journal_path.unlink(missing_ok=True)
     table = folder.read_table()
     metrics, figures = summarise(study, table), _draw(study, folder, table)
-    _compare_metrics(folder, run["metrics"], metrics)
     return StudyResult(
         study.name, folder.path, folder.table_path, metrics, figures, run["wall_s"], tuple(run.get("warnings", ()))
     )
-
-
-def _compare_metrics(folder: RunFolder, kept: Mapping[str, Any], metrics: Mapping[str, float | None]) -> None:
-    """Raises `ConfigError` where run.json and table.csv do not say the same."""
-    for name in kept.keys() & metrics.keys():
-        was, now = (math.nan if x is None else x for x in (kept[name], metrics[name]))
-        # Sums may differ in their last bits between machines.
-        if not (math.isnan(was) and math.isnan(now)) and not math.isclose(was, now, rel_tol=1e-6):
-            raise damaged(folder.path / "run.json", f"{name} is {kept[name]} there, and {metrics[name]} by table.csv")
 
 
 def _draw(study: Study[C], folder: RunFolder, table: pd.DataFrame) -> tuple[Path, ...]:

@@ -136,10 +136,7 @@ def denoiser_stage(
         generator = torch_stream(random_seed, NAME, step)
         chosen = draw_items(len(latents), batch_size, generator)
         noise = torch.randn(batch_size, *latents.shape[1:], generator=generator)
-        # one timestep in each of batch_size equal intervals: less variance than independent ones
-        offsets = torch.rand(batch_size, generator=generator)
-        share = (torch.arange(batch_size) + offsets) / batch_size
-        timesteps = (share * len(alphas)).long().clamp(max=len(alphas) - 1)
+        timesteps = stratified_timesteps(batch_size, len(alphas), generator)
         alpha = alphas[timesteps].view(-1, 1, 1, 1)
         clean = latents[chosen].float()
         noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
@@ -155,6 +152,15 @@ def denoiser_stage(
         for part, rate in zip(parts.values(), PEAK_RATES, strict=True)
     )
     return Stage(NAME, num_steps, model, optimizers, PEAK_RATES, 0.9995, loss)
+
+
+def stratified_timesteps(batch_size: int, num_timesteps: int, generator: torch.Generator) -> Tensor:
+    """[batch_size], int64, timesteps of a step, uniform over all of them.
+
+    One lies in each of `batch_size` equal intervals, which gives the loss less variance than independent ones.
+    """
+    share = (torch.arange(batch_size) + torch.rand(batch_size, generator=generator)) / batch_size
+    return (share * num_timesteps).long().clamp(max=num_timesteps - 1)
 
 
 def alpha_weight(alpha: Tensor) -> Tensor:
