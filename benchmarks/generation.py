@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from gainnet import GenerationConfig, generate, load_model
-from gainnet.codecs import Float32, TextCodec
+from gainnet.codecs import Codecs, Float32, TextCodec
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.network import DEVICE, cell, profile
-from gainnet.protocols import eiug, execute
+from gainnet.network import DEVICE, EDGE, cell, profile
+from gainnet.protocols import Eiug, execute
 from gainnet.radio import Ideal
 
 RATIO_BAR, DIFFERENCE_BAR, PICTURE_BAR_S = 1.05, 1e-4, 2.0
@@ -31,7 +31,7 @@ PROMPTS = ("a red star above a blue house at sunset", "a green tree at night")
 
 def ours(model: DiffusionModel) -> Callable[[], Tensor]:
     """Edge and device through the plan, the network and the ledger."""
-    plan = eiug(model, TextCodec(), Float32())
+    plan = Eiug().plan(model, Codecs(prompt=TextCodec(), seed=Float32()), (EDGE,))
     network = cell(profile("edge_a100"), profile("phone"), (Ideal(),), (Ideal(),))
     inputs = {(DEVICE, "prompt"): text_to_tensor(PROMPTS)}
     random = Random.of(range(len(PROMPTS)))

@@ -53,9 +53,9 @@ def main() -> int:
     model = load_model()
     transform = TransformWeights.load(model_sha256=model.sha256)
     codecs: dict[str, Codec[Any]] = {
-        "analog": SeedCodec(SeedWeights.load("scenes", model.sha256), NUM_CHANNEL_USES, PROMPTS),
-        "digital, at a level": TransformSeed(transform, prompts=PROMPTS),
-        "digital, within a budget": TransformSeed(transform, MAX_BITS, prompts=PROMPTS),
+        "analog": SeedCodec(NUM_CHANNEL_USES, PROMPTS, weights=SeedWeights.load("scenes", model.sha256)),
+        "digital, at a level": TransformSeed(prompts=PROMPTS, weights=transform),
+        "digital, within a budget": TransformSeed(MAX_BITS, prompts=PROMPTS, weights=transform),
     }
     with torch.inference_mode():
         begin_s = time.process_time()

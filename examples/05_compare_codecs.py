@@ -25,8 +25,8 @@ for snr_db in (0.0, 5.0, 10.0):
     max_bits = digital.capacity_bits(NUM_CHANNEL_USES, db_to_linear(snr_db))
     choices = {
         "raw": (RawAnalog(NUM_CHANNEL_USES, scale=basis.root_mean_square), analog),
-        "linear": (LinearCode(basis, NUM_CHANNEL_USES), analog),
-        "digital": (QuantizedSeed(basis, max_bits=max_bits), digital),
+        "linear": (LinearCode(NUM_CHANNEL_USES, basis), analog),
+        "digital": (QuantizedSeed(max_bits=max_bits, basis=basis), digital),
     }
     for name, (codec, link) in choices.items():
         streams = random.child("air", name)

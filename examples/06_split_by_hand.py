@@ -6,14 +6,14 @@ device: prompt ==up==> edge: text encoder, prior, denoiser[:cut] ==latent down==
 import torch
 
 from gainnet import load_model
-from gainnet.codecs import RawAnalog, SeedBasis, TextCodec
+from gainnet.codecs import Codecs, RawAnalog, SeedBasis, TextCodec
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Spec
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.network import DEVICE, EDGE, cell, profile
-from gainnet.protocols import Compute, Plan, Transfer, device_only, estimate, execute, pricing
+from gainnet.protocols import Compute, DeviceOnly, Plan, Transfer, estimate, execute, pricing
 from gainnet.radio import AWGN, Air, Analog, Digital
 
 PROMPTS = text_to_tensor(["a red star above a blue house at sunset"])
@@ -40,7 +40,7 @@ model, random, given = load_model(), Random.of([7]), (DEVICE, "prompt")
 air = (Digital(Air(AWGN(), 10.0)), Analog(Air(AWGN(), 10.0)))
 network = cell(profile("edge_a100"), profile("phone"), up=air, down=air)
 seed_codec = RawAnalog(scale=SeedBasis.load(model.name, model.sha256).root_mean_square)
-whole, _ = execute(device_only(model), {given: PROMPTS}, network, random)
+whole, _ = execute(DeviceOnly().plan(model, Codecs(), (EDGE,)), {given: PROMPTS}, network, random)
 reference = whole[DEVICE, "image"]
 
 print("steps on the edge   PSNR dB   time_s   estimated_s   energy_j")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from gainnet.codecs import Float32, RawAnalog, RawPixels, TextCodec
+from gainnet.codecs import CODECS, Codecs, Float32, RawAnalog, RawPixels, TextCodec
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Place
@@ -21,7 +20,7 @@ from gainnet.protocols import PROTOCOLS, Plan
 from gainnet.radio import Air, Analog, Ideal
 
 PROMPTS = ("cat", "a red dog")
-SEVERAL = [name for name, protocol in PROTOCOLS.items() if "edges" in inspect.signature(protocol).parameters]
+SEVERAL = [name for name, protocol in PROTOCOLS.items() if protocol.max_edges > 1]
 NUM_STEPS = 3
 
 
@@ -32,18 +31,13 @@ class Desk:
     model: DiffusionModel
     lossless: bool = False
 
-    def plan(self, name: str, num_edges: int = 1, **options: Any) -> Plan:
-        seed = Float32() if self.lossless else RawAnalog()
-        codecs = {
-            "prompt_codec": TextCodec(expected_bytes=sum(map(len, PROMPTS)) / len(PROMPTS)),
-            "seed_codec": seed,
-            "midway_codec": seed,
-            "image_codec": Float32() if self.lossless else RawPixels(),
-            "sketch_codec": Float32() if self.lossless else RawPixels(),
-        }
-        takes = inspect.signature(PROTOCOLS[name]).parameters
-        given = {key: codec for key, codec in codecs.items() if key in takes} | options
-        return PROTOCOLS[name](self.model, **given, **({"edges": edge_names(num_edges)} if "edges" in takes else {}))
+    def plan(self, name: str, num_edges: int = 1, strength: float | None = None, **options: Any) -> Plan:
+        """The plan of a protocol; options are its parameters, and codecs by kind."""
+        seed, pixels = (Float32(), Float32()) if self.lossless else (RawAnalog(), RawPixels())
+        prompt = TextCodec(expected_bytes=sum(map(len, PROMPTS)) / len(PROMPTS))
+        kinds = {kind: options.pop(kind) for kind in CODECS if kind in options}
+        codecs = replace(Codecs(prompt, seed, seed, pixels, pixels), **kinds)
+        return PROTOCOLS[name](**options).plan(self.model, codecs, edge_names(num_edges), strength)
 
     def inputs(self, with_picture: bool) -> Mapping[Place, torch.Tensor]:
         prompts = {(DEVICE, "prompt"): text_to_tensor(PROMPTS)}

@@ -75,12 +75,18 @@ def test_estimate_and_protocols_and_tables_for_people(call):
 def test_a_codec_channel_and_protocol_of_ones_own(call, tmp_path):
     (tmp_path / "mine.py").write_text(
         "from gainnet.codecs import Float32\n"
-        "from gainnet.protocols import eiug\n"
+        "from dataclasses import dataclass\n"
+        "from gainnet.protocols import Eiug\n"
         "from gainnet.radio import AWGN as MyChannel\n"
         "class MyCodec(Float32):\n    pass\n"
-        "def my_protocol(model, prompt_codec, seed_codec):\n    return eiug(model, prompt_codec, seed_codec)\n"
+        "@dataclass(frozen=True)\n"
+        "class MyProtocol:\n"
+        "    sends = Eiug.sends\n"
+        "    max_edges = 1\n"
+        "    def plan(self, model, codecs, edges, strength=None):\n"
+        "        return Eiug().plan(model, codecs, edges)\n"
     )
-    own = ["--codec", "seed=mine:MyCodec", "--fading", "mine:MyChannel", "--protocol", "mine:my_protocol"]
+    own = ["--codec", "seed=mine:MyCodec", "--fading", "mine:MyChannel", "--protocol", "mine:MyProtocol"]
     code, out, err = call("generate", PROMPT, *own, "--snr-db", "20", "--num-steps", "1", "--json")
     assert code == 0, err
     assert json.loads(out)["quality"]["exact"]

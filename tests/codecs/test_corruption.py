@@ -64,5 +64,5 @@ def test_prompts() -> None:
 
 
 def test_every_damaged_stream_of_integers_is_refused(basis: SeedBasis, latents: Tensor) -> None:
-    for codec in (UniformQuantizer(0.3), QuantizedSeed(basis, max_bits=200.0), QuantizedSeed(basis)):
+    for codec in (UniformQuantizer(0.3), QuantizedSeed(max_bits=200.0, basis=basis), QuantizedSeed(basis=basis)):
         assert survives(codec, latents, num_damages=50) == 156

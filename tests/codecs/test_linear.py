@@ -77,7 +77,7 @@ def test_no_linear_code_of_any_matrix_is_better(basis: SeedBasis) -> None:
 def test_measured_error_is_the_closed_form(
     basis: SeedBasis, latents: Tensor, num_channel_uses: int, snr: float
 ) -> None:
-    codec, reported = LinearCode(basis, num_channel_uses), torch.full((len(latents),), snr)
+    codec, reported = LinearCode(num_channel_uses, basis), torch.full((len(latents),), snr)
     sent = codec.encode(latents, reported)
     assert codec.size(SPEC).upper == sent.num_symbols == num_channel_uses
     assert float(sent.values.abs().square().mean()) == pytest.approx(1, rel=0.05)
@@ -89,14 +89,14 @@ def test_measured_error_is_the_closed_form(
 def test_a_strong_link_gives_the_latents_back(basis: SeedBasis, latents: Tensor) -> None:
     few = latents[:3]
     for uses in (12, 40):
-        codec = LinearCode(basis, uses)
+        codec = LinearCode(uses, basis)
         back = codec.decode(codec.encode(few, torch.full((3,), math.inf)), SPEC)
         torch.testing.assert_close(back, few, rtol=0, atol=5e-3)
 
 
 def test_under_fading_the_receiver_uses_the_gain_of_every_use(basis: SeedBasis, latents: Tensor) -> None:
     """Error per component equals lambda / (1 + p |h|^2 2 snr), and phases change nothing."""
-    snr, codec = 4.0, LinearCode(basis, 12)
+    snr, codec = 4.0, LinearCode(12, basis)
     gain = torch.polar(torch.linspace(0.1, 2, 12), torch.linspace(0, 6, 12))
     received = receive(codec.encode(latents, torch.full((len(latents),), snr)), gain, snr)
     powers = linear_powers(basis.variances, 12, torch.tensor(snr))
@@ -106,7 +106,7 @@ def test_under_fading_the_receiver_uses_the_gain_of_every_use(basis: SeedBasis, 
 
 
 def test_without_a_report_the_first_block_tells_the_powers(basis: SeedBasis, latents: Tensor) -> None:
-    codec, few = LinearCode(basis, 6), latents[:4]
+    codec, few = LinearCode(6, basis), latents[:4]
     received = receive(codec.encode(few, torch.full((4,), 2.0)), torch.ones(1, dtype=torch.complex64), 2.0)
     torch.testing.assert_close(
         codec.decode(received, SPEC), codec.decode(replace(received, reported_snr=None), SPEC), rtol=1e-4, atol=1e-4
@@ -114,7 +114,7 @@ def test_without_a_report_the_first_block_tells_the_powers(basis: SeedBasis, lat
 
 
 def test_gradients_are_those_of_finite_differences(basis: SeedBasis, latents: Tensor) -> None:
-    codec, reported = LinearCode(basis, 4), torch.full((1,), 3.0)
+    codec, reported = LinearCode(4, basis), torch.full((1,), 3.0)
     x = latents[:1].clone().requires_grad_()
     direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
 
@@ -129,6 +129,6 @@ def test_gradients_are_those_of_finite_differences(basis: SeedBasis, latents: Te
 
 def test_a_wrong_shape_and_no_use_at_all_are_refused(basis: SeedBasis) -> None:
     with pytest.raises(ConfigError, match="24 values"):
-        LinearCode(basis, 4).size(Spec((5,)))
+        LinearCode(4, basis).size(Spec((5,)))
     with pytest.raises(ConfigError, match="num_channel_uses"):
-        LinearCode(basis, 0)
+        LinearCode(0, basis)

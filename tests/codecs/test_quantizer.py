@@ -58,7 +58,7 @@ def test_streams_are_these_bytes_on_every_machine(basis: SeedBasis) -> None:
     assert [s.hex() for s in uniform.encode(x, told(x)).strings if s] == ["6c8c0000f0a9b5e65561c702"]
     whole = torch.linspace(-2, 2, 24)
     plain = SeedBasis(torch.zeros(24), torch.eye(24), torch.ones(24), tuple(range(12, -12, -1)), "")
-    seed = QuantizedSeed(plain, max_bits=150)
+    seed = QuantizedSeed(max_bits=150, basis=plain)
     assert [s.hex() for s in seed.encode(whole[None], torch.ones(1)).strings if s] == [
         "8ae6ffb687d3811fcde743732c43618e5f19"
     ]
@@ -81,7 +81,7 @@ def test_integers_are_the_best_of_all_near_by(basis: SeedBasis, rate_weight: flo
 def test_a_rate_weight_pays(basis: SeedBasis, latents: Tensor) -> None:
     errors = []
     for rate_weight in (0.0, 0.1):
-        codec = QuantizedSeed(basis, max_bits=100.0, rate_weight=rate_weight)
+        codec = QuantizedSeed(max_bits=100.0, rate_weight=rate_weight, basis=basis)
         x = latents[:200]
         errors.append(float((codec.decode(codec.encode(x, told(x)), SPEC) - x).square().mean()))
     assert errors[1] < errors[0]
@@ -89,7 +89,7 @@ def test_a_rate_weight_pays(basis: SeedBasis, latents: Tensor) -> None:
 
 @pytest.mark.parametrize("step_index", [8, 24, 40])
 def test_a_fixed_step_gives_the_promised_size_and_error(basis: SeedBasis, latents: Tensor, step_index: int) -> None:
-    codec, x = QuantizedSeed(basis, step_index=step_index), latents[:300]
+    codec, x = QuantizedSeed(step_index=step_index, basis=basis), latents[:300]
     payload, size = codec.encode(x, told(x)), codec.size(SPEC)
     lengths = [8 * len(string or b"") for string in payload.strings]
     assert max(lengths) <= size.upper
@@ -101,7 +101,7 @@ def test_a_fixed_step_gives_the_promised_size_and_error(basis: SeedBasis, latent
 def test_a_budget_is_kept_and_used_and_more_bits_are_better(basis: SeedBasis, latents: Tensor) -> None:
     x, errors = latents[:200], []
     for max_bits in (60.0, 100.5, 160.0, 240.0):
-        codec = QuantizedSeed(basis, max_bits=max_bits)
+        codec = QuantizedSeed(max_bits=max_bits, basis=basis)
         payload, size = codec.encode(x, told(x)), codec.size(SPEC)
         lengths = [8 * len(string or b"") for string in payload.strings]
         assert max(lengths) <= size.upper <= max_bits
@@ -112,17 +112,17 @@ def test_a_budget_is_kept_and_used_and_more_bits_are_better(basis: SeedBasis, la
 
 
 def test_what_does_not_fit_or_arrive_is_the_mean(basis: SeedBasis, latents: Tensor) -> None:
-    codec = QuantizedSeed(basis, max_bits=8.0)
+    codec = QuantizedSeed(max_bits=8.0, basis=basis)
     payload = codec.encode(latents[:3], told(latents[:3]))
     assert payload.strings == (None,) * 3
     torch.testing.assert_close(codec.decode(payload, SPEC), basis.mean.reshape(2, 12).expand(3, 2, 12))
 
 
 def test_any_budget_decodes_any_stream(basis: SeedBasis, latents: Tensor) -> None:
-    fine = QuantizedSeed(basis, max_bits=float("inf"))
+    fine = QuantizedSeed(max_bits=float("inf"), basis=basis)
     payload = fine.encode(latents[:2], told(latents[:2]))
     assert payload.num_bits / 2 <= fine.size(SPEC).upper
-    back = QuantizedSeed(basis, max_bits=0.0).decode(payload, SPEC)
+    back = QuantizedSeed(max_bits=0.0, basis=basis).decode(payload, SPEC)
     torch.testing.assert_close(back, latents[:2], rtol=0, atol=0.05)
 
 
@@ -132,7 +132,7 @@ def test_fields_out_of_range_are_refused_in_one_line(basis: SeedBasis) -> None:
             UniformQuantizer(**fields)  # type: ignore[arg-type]
     for fields in ({"max_bits": -1.0}, {"max_bits": float("nan")}, {"step_index": 64}, {"threshold": 0.3}):
         with pytest.raises(ConfigError, match=next(iter(fields))):
-            QuantizedSeed(basis, **fields)  # type: ignore[arg-type]
+            QuantizedSeed(basis=basis, **fields)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="not finite"):
         UniformQuantizer().encode(torch.tensor([[float("nan")]]), torch.ones(1))
     assert UniformQuantizer().decode(Bits((None,), (1,)), Spec((2,))).tolist() == [[0, 0]]

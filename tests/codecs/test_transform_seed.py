@@ -67,7 +67,7 @@ def weights(latents: Tensor) -> TransformWeights:
 def test_contract(
     weights: TransformWeights, latents: Tensor, max_bits: float | None, prompts: tuple[str, ...] | None
 ) -> None:
-    check_codec(TransformSeed(weights, max_bits, prompts=prompts), latents[:5])
+    check_codec(TransformSeed(max_bits, prompts=prompts, weights=weights), latents[:5])
 
 
 def test_sums_of_a_layer_are_not_rounded() -> None:
@@ -113,7 +113,7 @@ def test_exact_model_computes_what_was_trained(weights: TransformWeights, latent
 
 
 def test_stream_has_the_length_of_its_information(weights: TransformWeights, latents: Tensor) -> None:
-    codec = TransformSeed(weights, level=80)
+    codec = TransformSeed(level=80, weights=weights)
     payload = codec.encode(latents[:8], torch.ones(8))
     for item, string in zip(codec.quantise(latents[:8], 8), payload.strings, strict=True):
         assert string == item.stream
@@ -132,7 +132,7 @@ def test_information_is_that_of_the_tables() -> None:
 
 
 def test_values_beyond_every_table_arrive(weights: TransformWeights, latents: Tensor) -> None:
-    codec = TransformSeed(weights, level=127)
+    codec = TransformSeed(level=127, weights=weights)
     far = 200 * latents[:2]
     assert torch.isfinite(codec.decode(codec.encode(far, torch.ones(2)), Spec(LATENT))).all()
 
@@ -140,7 +140,7 @@ def test_values_beyond_every_table_arrive(weights: TransformWeights, latents: Te
 def test_budget_is_kept_and_used(weights: TransformWeights, latents: Tensor) -> None:
     errors = []
     for max_bits in (400, 800, 1600):
-        codec = TransformSeed(weights, max_bits)
+        codec = TransformSeed(max_bits, weights=weights)
         payload = codec.encode(latents[:8], torch.ones(8))
         assert all(string is not None and 8 * len(string) <= max_bits for string in payload.strings)
         errors.append(float((codec.decode(payload, Spec(LATENT)) - latents[:8]).square().mean()))
@@ -148,7 +148,7 @@ def test_budget_is_kept_and_used(weights: TransformWeights, latents: Tensor) -> 
 
 
 def test_item_that_fits_nowhere_is_left_out(weights: TransformWeights, latents: Tensor) -> None:
-    codec = TransformSeed(weights, 16.0)
+    codec = TransformSeed(16.0, weights=weights)
     payload = codec.encode(latents[:2], torch.ones(2))
     assert payload.strings == (None, None)
     assert torch.isfinite(codec.decode(payload, Spec(LATENT))).all()
@@ -157,31 +157,35 @@ def test_item_that_fits_nowhere_is_left_out(weights: TransformWeights, latents: 
 def test_other_prompts_do_not_fit(weights: TransformWeights, latents: Tensor) -> None:
     spec, snr = Spec(LATENT), torch.ones(2, 2)
     items = latents[:4].unflatten(0, (2, 2))
-    payload = TransformSeed(weights, prompts=(PROMPT, "a blue house")).encode(items, snr)
-    four = TransformSeed(weights, prompts=(PROMPT, "a blue house", PROMPT, "a blue house"))
+    payload = TransformSeed(prompts=(PROMPT, "a blue house"), weights=weights).encode(items, snr)
+    four = TransformSeed(prompts=(PROMPT, "a blue house", PROMPT, "a blue house"), weights=weights)
     assert payload == four.encode(items, snr)
     with pytest.raises(PayloadError):
-        TransformSeed(weights, prompts=("a blue house", PROMPT)).decode(payload, spec)
+        TransformSeed(prompts=("a blue house", PROMPT), weights=weights).decode(payload, spec)
     with pytest.raises(ConfigError, match="prompts"):
-        TransformSeed(weights, prompts=(PROMPT,) * 3).encode(items, snr)
+        TransformSeed(prompts=(PROMPT,) * 3, weights=weights).encode(items, snr)
+    with pytest.raises(ConfigError, match="prompts"):
+        TransformSeed(prompts=(), weights=weights).encode(items, snr)
 
 
 def test_prompts_follow_their_items_where_budgets_differ(weights: TransformWeights, latents: Tensor) -> None:
     """Over fading, items of unequal budgets are coded apart, each with its own prompt."""
     prompts = (PROMPT, "a blue house", "a star", "red")
-    codec = RateMatched(lambda bits: TransformSeed(weights, bits, prompts=prompts), lambda snr: 600.0 + snr, (1.0,))
+    codec = RateMatched(
+        lambda bits: TransformSeed(bits, prompts=prompts, weights=weights), lambda snr: 600.0 + snr, (1.0,)
+    )
     snr = torch.tensor([100.0, 400.0, 100.0, 700.0])
     payload = codec.encode(latents[:4], snr)
     for k, prompt in enumerate(prompts):
-        alone = TransformSeed(weights, 600.0 + float(snr[k]), prompts=(prompt,))
+        alone = TransformSeed(600.0 + float(snr[k]), prompts=(prompt,), weights=weights)
         assert payload.strings[k] == alone.encode(latents[k], snr[k]).strings[0]
     assert torch.isfinite(codec.decode(payload, Spec(LATENT))).all()
 
 
-@pytest.mark.parametrize("arguments", [{"level": 128}, {"max_bits": -1.0}, {"prompts": ()}])
+@pytest.mark.parametrize("arguments", [{"level": 128}, {"max_bits": -1.0}])
 def test_fields_out_of_range_are_named(weights: TransformWeights, arguments: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(arguments))):
-        TransformSeed(weights, **arguments)  # type: ignore[arg-type]
+        TransformSeed(weights=weights, **arguments)  # type: ignore[arg-type]
 
 
 def test_weights_are_saved_and_loaded(
@@ -191,7 +195,9 @@ def test_weights_are_saved_and_loaded(
     weights.save(folder, {})
     again = TransformWeights.load(folder, "0" * 64)
     snr = torch.ones(3)
-    assert TransformSeed(again).encode(latents[:3], snr) == TransformSeed(weights).encode(latents[:3], snr)
+    assert TransformSeed(weights=again).encode(latents[:3], snr) == TransformSeed(weights=weights).encode(
+        latents[:3], snr
+    )
     with pytest.raises(ModelError, match="another model"):
         TransformWeights.load(folder, "1" * 64)
     (folder / "weights.safetensors").write_bytes(b"no")
@@ -245,7 +251,9 @@ def test_shipped_weights_beat_principal_components_at_equal_bytes() -> None:
 
     with torch.no_grad():
         for num_bytes in (64, 100):
-            gain_db = psnr_db(TransformSeed(weights, 8 * num_bytes)) - psnr_db(QuantizedSeed(basis, 8 * num_bytes))
+            gain_db = psnr_db(TransformSeed(8 * num_bytes, weights=weights)) - psnr_db(
+                QuantizedSeed(8 * num_bytes, basis=basis)
+            )
             assert gain_db > 3
 
 
@@ -255,5 +263,5 @@ def test_expected_size_of_shipped_weights() -> None:
     shards = [make_shard(model, 10**6 + 40 * k, 0) for k in range(5)]
     items = torch.cat([shard["latent"] for shard in shards]).unflatten(1, model.latent.shape)
     weights = TransformWeights.load("transform_seed", model.sha256)
-    check_codec(TransformSeed(weights), items)
-    check_codec(TransformSeed(weights, 512.0), items)
+    check_codec(TransformSeed(weights=weights), items)
+    check_codec(TransformSeed(512.0, weights=weights), items)

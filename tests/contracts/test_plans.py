@@ -48,7 +48,7 @@ def test_plan_over_ideal_links(name: str, desk: Desk) -> None:
 
 @pytest.mark.parametrize("bearers", BEARERS)
 def test_a_plan_with_a_matched_hand_over(bearers: str, desk: Desk) -> None:
-    plan = desk.plan("ciag", midway_codec=MatchedSeed())
+    plan = desk.plan("ciag", midway=MatchedSeed())
     check_plan(plan, network(BEARERS[bearers], 1), desk.inputs(False), RANDOM, pricing("sd15"))
 
 

@@ -14,7 +14,7 @@ from gainnet.models.loading import load_model
 from gainnet.models.scenes import caption_labels, parse
 from gainnet.network import DEVICE, EDGE
 from gainnet.protocols import channel_free, execute, pricing
-from gainnet.protocols.candidates import recommended
+from gainnet.protocols.candidates import num_useful_candidates
 from gainnet.protocols.plan import Compute
 from plan_desk import RANDOM, Desk, ideal, small_desk
 
@@ -59,8 +59,8 @@ def test_no_candidate_is_one_line(desk: Desk) -> None:
 
 
 def test_several_pay_only_where_they_can_be_told_apart(desk: Desk) -> None:
-    assert recommended(desk.model) == 1
-    assert recommended(load_model("scenes")) > 1
+    assert num_useful_candidates(desk.model) == 1
+    assert num_useful_candidates(load_model("scenes")) > 1
 
 
 def test_the_shipped_model_sends_the_picture_that_its_checker_likes_best() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gainnet.codecs import Float32, MatchedSeed, RawAnalog, SeedBasis, TextCodec
+from gainnet.codecs import Codecs, Float32, MatchedSeed, RawAnalog, SeedBasis, TextCodec
 from gainnet.codecs.codec import AnyCodec
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
@@ -19,7 +19,7 @@ from gainnet.models.completing import noise_level
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.network import DEVICE, Network, cell, edge_names, profile
-from gainnet.protocols import Plan, channel_free, ciag, execute, uidcg
+from gainnet.protocols import Ciag, Plan, Uidcg, channel_free, execute
 from gainnet.protocols.plan import Transfer
 from gainnet.radio import AWGN, Air, Analog, Ideal
 from plan_desk import Desk, ideal, small_desk
@@ -60,9 +60,9 @@ def at_level(model: DiffusionModel, cut: int) -> float:
 
 
 def test_edges_that_share_a_generation_make_the_picture_of_the_edge_that_they_agree_with(model: DiffusionModel) -> None:
-    memory, network, codecs = Memory(), noisy(15.0, 2), (TEXT, RawAnalog(), RawAnalog(), PICTURES)
-    shared = uidcg(model, *codecs, edges=edge_names(2), cooperation="guidance")
-    alone = uidcg(model, *codecs, edges=edge_names(2)[:1])
+    memory, network, codecs = Memory(), noisy(15.0, 2), Codecs(TEXT, RawAnalog(), RawAnalog(), image=PICTURES)
+    shared = Uidcg(cooperation="guidance").plan(model, codecs, edge_names(2))
+    alone = Uidcg().plan(model, codecs, edge_names(2)[:1])
     kept = tuple(
         s for s in shared.steps if not (isinstance(s, Transfer) and s.source != DEVICE and "latent" in s.tensor)
     )
@@ -89,7 +89,7 @@ def test_without_noise_a_matched_hand_over_is_the_sampler(cut: int, with_picture
     desk: Desk = small_desk(small_stable_diffusion, lossless=True)
     task = {"strength": 1.0} if with_picture else {}
     plain = desk.plan("ciag", cut=cut, **task)
-    matched = desk.plan("ciag", cut=cut, midway_codec=MatchedSeed(), **task)
+    matched = desk.plan("ciag", cut=cut, midway=MatchedSeed(), **task)
     inputs, random = desk.inputs(with_picture), Random.of([7, 8])
     whole = channel_free(plain, inputs, random)[plain.result]
     received = execute(matched, inputs, ideal(), random)[0][matched.result]
@@ -99,6 +99,11 @@ def test_without_noise_a_matched_hand_over_is_the_sampler(cut: int, with_picture
 def test_matched_beats_raw_at_0_db(model: DiffusionModel) -> None:
     memory, cut = Memory(), 3
     scale = at_level(model, cut)
-    codecs: tuple[AnyCodec, ...] = MatchedSeed(scale), RawAnalog(scale=scale)
-    matched, raw = (psnr_db(ciag(model, TEXT, codec, codec, cut=cut), noisy(0.0), memory) for codec in codecs)
+
+    def plan_with(codec: AnyCodec) -> Plan:
+        return Ciag(cut).plan(model, Codecs(TEXT, codec, codec), edge_names(1))
+
+    matched, raw = (
+        psnr_db(plan_with(codec), noisy(0.0), memory) for codec in (MatchedSeed(scale), RawAnalog(scale=scale))
+    )
     assert matched > raw + 1.0

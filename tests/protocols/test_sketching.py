@@ -27,7 +27,7 @@ def desk(small_stable_diffusion) -> Desk:
 
 @pytest.mark.parametrize(("name", "num_edges"), [("esuc", 1), ("dsuc", 2), ("dcsuc", 2)])
 def test_outlines_are_sent_and_completed_as_plans_run(desk: Desk, name: str, num_edges: int) -> None:
-    plan = desk.plan(name, num_edges, sketch_codec=EdgeMap())
+    plan = desk.plan(name, num_edges, sketch=EdgeMap())
     with torch.inference_mode():
         places, report = execute(plan, desk.inputs(False), ideal(num_edges), RANDOM, pricing("sd15"))
     image, sketch = places[plan.result], places[DEVICE, "sketch"]
@@ -44,7 +44,7 @@ def test_outlines_are_sent_and_completed_as_plans_run(desk: Desk, name: str, num
 @pytest.mark.parametrize(("name", "num_edges"), [("esuc", 1), ("dsuc", 2), ("dcsuc", 2)])
 def test_plans_with_outlines_keep_the_contract(small_stable_diffusion, name: str, num_edges: int) -> None:
     desk = small_desk(small_stable_diffusion, num_steps=2)
-    plan = desk.plan(name, num_edges, sketch_codec=EdgeMap())
+    plan = desk.plan(name, num_edges, sketch=EdgeMap())
     check_plan(plan, ideal(num_edges), desk.inputs(False), RANDOM, pricing("sd15"))
 
 
@@ -87,7 +87,7 @@ def test_candidates_are_refused_where_nobody_draws_them() -> None:
 
 
 def test_the_random_stream_of_completing_outlines_is_the_devices(desk: Desk) -> None:
-    plan = desk.plan("esuc", sketch_codec=EdgeMap())
+    plan = desk.plan("esuc", sketch=EdgeMap())
     one, other = (
         execute(plan, desk.inputs(False), ideal(), Random.of(seeds), pricing("sd15"))[0][plan.result]
         for seeds in ([7, 8], [7, 9])

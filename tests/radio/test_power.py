@@ -47,7 +47,7 @@ def test_the_code_may_plan_unequal_power_and_the_budget_stays_its_own() -> None:
     """A code made for the very gain that all blocks have is left as it is."""
     basis = SeedBasis.load("scenes")
     flat = SnrTrace((3.0,), 16)
-    code = LinearCode(basis, 64)
+    code = LinearCode(64, basis)
     components = RANDOM.normal((basis.num_values,), "seed") * basis.variances.sqrt()
     latents = basis.synthesise(components, Spec((4, 16, 16)))
     link = Analog(Air(Powered(flat, Replanned(), peak=64.0), 3.0))

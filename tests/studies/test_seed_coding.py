@@ -59,7 +59,7 @@ def mean_error(received: Tensor) -> float:
 
 
 def test_a_linear_seed_has_the_error_of_the_closed_form_and_a_wrong_report_only_adds_to_it() -> None:
-    way, random = Analog(lambda uses, prompts: LinearCode(basis(), uses)), Random.of(list(range(NUM_ITEMS)))
+    way, random = Analog(lambda uses, prompts: LinearCode(uses, basis())), Random.of(list(range(NUM_ITEMS)))
     errors = {
         offset_db: mean_error(way(case(report_offset_db=offset_db), latents(), PROMPTS, random).values)
         for offset_db in (0.0, 5.0, -5.0)
@@ -77,9 +77,9 @@ def test_the_bound_has_the_error_of_reverse_water_filling() -> None:
 
 
 def test_parts_share_the_channel_uses_of_a_case() -> None:
-    way = Analog(lambda uses, prompts: LinearCode(basis(), uses), num_parts=4)
+    way = Analog(lambda uses, prompts: LinearCode(uses, basis()), num_parts=4)
     received = way(case(uses=4 * USES), latents()[:8], PROMPTS[:8], Random.of(list(range(8))))
-    alone = Analog(lambda uses, prompts: LinearCode(basis(), uses))
+    alone = Analog(lambda uses, prompts: LinearCode(uses, basis()))
     assert torch.equal(received.values, alone(case(), latents()[:8], PROMPTS[:8], Random.of(list(range(8)))).values)
     assert received.num_channel_uses == 4 * USES
 

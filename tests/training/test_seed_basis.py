@@ -34,7 +34,7 @@ def test_a_trained_basis_is_loaded_for_its_model(folder: Path, tmp_path: Path) -
     loaded = SeedBasis.load(tmp_path, model.sha256)
     assert torch.equal(loaded.basis, made.basis)
     assert told[-1] == (8, 8)
-    assert LinearCode(loaded, 8).size(model.latent).upper == 8
+    assert LinearCode(8, loaded).size(model.latent).upper == 8
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["trained"] == {"num_latents": 8, "num_renders": 0, "random_seed": 0}
 

@@ -101,6 +101,6 @@ def test_the_command_trains_resumes_and_refuses_another_run(tmp_path: Path) -> N
     assert (out / "weights.safetensors").read_bytes() == first
     with pytest.raises(ConfigError, match="begun"):
         train_transform_seed("scenes", out, PRESETS["tiny"], 1)
-    codec = TransformSeed(TransformWeights.load(out), level=40)
+    codec = TransformSeed(level=40, weights=TransformWeights.load(out))
     latents = torch.zeros(2, 4, 16, 16)
     assert codec.decode(codec.encode(latents, torch.ones(2)), Spec((4, 16, 16))).shape == latents.shape

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Prompt = Annotated[str | None, typer.Argument(help="What to draw.", show_default=False)]
 PromptsFile = Annotated[Path | None, typer.Option("--prompts", help="A file with one prompt per line, run as a batch.")]
-Protocol = Annotated[str, typer.Option(help="See `gainnet protocols`; or module:function.")]
+Protocol = Annotated[str, typer.Option(help="See `gainnet protocols`; or module:Class.")]
 SnrDb = Annotated[float, typer.Option(help="Mean received Es/N0 in dB.")]
 Fading = Annotated[
     str,

@@ -1,10 +1,13 @@
 """Tensor to payload and back."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from gainnet.codecs.activations import Float16, Int8, Octets, TopK
 from gainnet.codecs.basis import SeedBasis
 from gainnet.codecs.codec import AnyCodec, Codec
+from gainnet.codecs.content import Content, Kind
 from gainnet.codecs.digital_seed import QuantizedSeed
 from gainnet.codecs.edge_map import EdgeMap
 from gainnet.codecs.image import AVIF, JPEG, PNG, WebP
@@ -14,34 +17,34 @@ from gainnet.codecs.opta import backward_test_channel, gaussian_opta, reverse_wa
 from gainnet.codecs.quantizer import UniformQuantizer
 from gainnet.codecs.raw import Float32, RawAnalog, RawPixels
 from gainnet.codecs.seed_codec import SeedCodec, SeedWeights
+from gainnet.codecs.selection import Automatic, Codecs, bind
 from gainnet.codecs.sketch import AnalogSketch, QuantizedSketch
 from gainnet.codecs.text import TextCodec
 from gainnet.codecs.transform_seed import TransformSeed, TransformWeights
 
-IMAGE_CODECS: dict[str, type[Any]] = {"jpeg": JPEG, "png": PNG, "webp": WebP, "avif": AVIF, "raw_pixels": RawPixels}
-"""For pictures in [0, 1]; every one emits bits."""
-
-SEED_CODECS: dict[str, type[Any]] = {
-    "raw": RawAnalog,
-    "linear": LinearCode,
-    "seed": SeedCodec,
-    "digital": QuantizedSeed,
-    "transform": TransformSeed,
-    "uniform": UniformQuantizer,
-    "float32": Float32,
+CODECS: Mapping[Kind, Mapping[str, Callable[[], AnyCodec]]] = {
+    "prompt": {"text": TextCodec},
+    "seed": {
+        "raw": RawAnalog,
+        "linear": LinearCode,
+        "digital": QuantizedSeed,
+        "seed": SeedCodec,
+        "seed_prompt": partial(SeedCodec, prompts=()),
+        "transform": TransformSeed,
+        "transform_prompt": partial(TransformSeed, prompts=()),
+        "float32": Float32,
+    },
+    "midway": {"raw": RawAnalog, "matched": MatchedSeed, "uniform": UniformQuantizer, "float32": Float32},
+    "sketch": {
+        "quantized": QuantizedSketch,
+        "analog": AnalogSketch,
+        "edges": EdgeMap,
+        "raw_pixels": RawPixels,
+        "float32": Float32,
+    },
+    "image": {"jpeg": JPEG, "png": PNG, "webp": WebP, "avif": AVIF, "raw_pixels": RawPixels, "float32": Float32},
 }
-"""For latents; raw, linear and seed emit symbols, the others bits."""
-
-SKETCH_CODECS: dict[str, type[Any]] = {
-    "quantized": QuantizedSketch,
-    "raw_pixels": RawPixels,
-    "analog": AnalogSketch,
-    "edges": EdgeMap,
-}
-"""For sketches; edges is for maps of edges, the others are for small pictures; analog emits symbols."""
-
-TEXT_CODECS: dict[str, type[Any]] = {"text": TextCodec}
-"""For prompts."""
+"""By what they carry and by name; `..._prompt` uses the prompts as side information of both ends."""
 
 ACTIVATION_CODECS: dict[str, type[Any]] = {"float32": Float32, "float16": Float16, "int8": Int8, "top_k": TopK}
 """For activations and gradients; every one emits bits."""
@@ -49,19 +52,20 @@ ACTIVATION_CODECS: dict[str, type[Any]] = {"float32": Float32, "float16": Float1
 __all__ = [
     "ACTIVATION_CODECS",
     "AVIF",
-    "IMAGE_CODECS",
+    "CODECS",
     "JPEG",
     "PNG",
-    "SEED_CODECS",
-    "SKETCH_CODECS",
-    "TEXT_CODECS",
     "AnalogSketch",
     "AnyCodec",
+    "Automatic",
     "Codec",
+    "Codecs",
+    "Content",
     "EdgeMap",
     "Float16",
     "Float32",
     "Int8",
+    "Kind",
     "LinearCode",
     "MatchedSeed",
     "Octets",
@@ -79,6 +83,7 @@ __all__ = [
     "UniformQuantizer",
     "WebP",
     "backward_test_channel",
+    "bind",
     "gaussian_opta",
     "linear_mse",
     "linear_powers",

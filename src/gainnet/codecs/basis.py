@@ -16,12 +16,14 @@ from safetensors.torch import load_file
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
+from gainnet.codecs.content import Content
 from gainnet.codecs.tables import scale_class
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.files import write_whole
 from gainnet.core.types import Spec
 
 KIND = "seed_basis"
+SHIPPED_FOR = "scenes"
 SMALLEST_VARIANCE = 1e-8
 
 
@@ -77,7 +79,7 @@ class SeedBasis:
         return SeedBasis.of_moments(wide.mean(0), torch.cov(wide.T), model_sha256)
 
     @staticmethod
-    def load(model: str | Path = "scenes", model_sha256: str | None = None) -> SeedBasis:
+    def load(model: str | Path = SHIPPED_FOR, model_sha256: str | None = None) -> SeedBasis:
         """The basis from a weights folder: the path itself, else by name from the user's data folder, else the package.
 
         Args:
@@ -97,6 +99,22 @@ class SeedBasis:
         classes = tuple(int(c) for c in tensors["scale_classes"])
         mean, basis, variances = (tensors[name].float() for name in ("mean", "basis", "variances"))
         return SeedBasis(mean, basis, variances, classes, config["model_sha256"])
+
+    @staticmethod
+    def of_content(content: Content, codec: str) -> SeedBasis:
+        """The basis of the model that makes the content; without a model the shipped one, if the shape fits.
+
+        Args:
+            content: latents.
+            codec: name of the codec that needs it, for errors.
+
+        Raises:
+            ModelError: none fits the model.
+            ConfigError: there is no model, and the shipped basis is for another shape.
+        """
+        basis = SeedBasis.load(content.model or SHIPPED_FOR, content.model_sha256)
+        content.check_shipped(basis.num_values, codec, "basis")
+        return basis
 
     def save(self, folder: Path, how: dict[str, Any]) -> None:
         """Writes `config.json` and `basis.safetensors` (eigenvectors as fp16), each file whole.
@@ -147,6 +165,18 @@ class SeedBasis:
                 f"{codec}: the basis is for {self.num_values} values, the tensor has {spec.num_values}; "
                 "train one with gainnet train seed-basis"
             )
+
+
+def root_mean_square(content: Content) -> float:
+    r"""Of the entries of a latent, $\sqrt{\alpha^2 r^2 + \sigma^2}$ with $r$ of finished ones.
+
+    Where no basis is known, $r$ is 1, since diffusers scales latents so (assumed).
+    """
+    try:
+        finished = 1.0 if content.model is None else SeedBasis.of_content(content, "raw").root_mean_square
+    except ModelError:
+        finished = 1.0
+    return math.hypot(content.signal * finished, content.noise)
 
 
 def _scale_classes(variances: Tensor) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import groupby
 from typing import ClassVar, final
@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gainnet.codecs.basis import SeedBasis
+from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.content import Content, required
 from gainnet.codecs.entropy import CRC_BITS, IntegerModel, Integers, RunReader
 from gainnet.codecs.quantizer import STREAM_BITS, quantise
+from gainnet.codecs.rate_matched import filled
 from gainnet.codecs.raw import batch_of, rows_of
 from gainnet.codecs.tables import (
     CLASSES_PER_OCTAVE,
@@ -122,23 +125,23 @@ class QuantizedSeed:
     better; the stream names its step. An item that did not arrive, or that fits at no step, becomes the mean.
 
     Args:
-        basis: principal components of the model's latents.
         max_bits: most bits of one item; `None` for the fixed `step_index`.
         step_index: step 4 * 2^(-index / 8) when `max_bits` is `None`, 0 to 63; the default is a step of 0.5.
         rate_weight: $w$ >= 0, squared steps per bit; best near 0.1 on latents of the scenes model.
         threshold: half width in steps of the bin of zero that the tables expect, 0.5 to 1.
         shape: law that the tables expect, gaussian or laplace.
+        basis: principal components of the model's latents, filled in when bound.
 
     Raises:
         ConfigError: a field is out of range.
     """
 
-    basis: SeedBasis
     max_bits: float | None = None
     step_index: int = 24
     rate_weight: float = 0.1
     threshold: float = 0.6
     shape: Shape = "gaussian"
+    basis: SeedBasis | None = None
     emits: ClassVar[type[Payload]] = Bits
 
     def __post_init__(self) -> None:
@@ -153,15 +156,23 @@ class QuantizedSeed:
         if self.shape not in MASSES:
             raise ConfigError(f"shape: must be one of {', '.join(MASSES)}, not {self.shape!r}")
 
+    def bound(self, content: Content) -> AnyCodec:
+        """The code of these latents, within the bits that their link carries."""
+        return filled(replace(self, basis=self.basis or SeedBasis.of_content(content, "digital")), content)
+
+    @property
+    def _basis(self) -> SeedBasis:
+        return required(self.basis, "digital", "basis")
+
     def size(self, spec: Spec) -> Size:
         """Bits per item; expects components of the tables' law."""
-        self.basis.check(spec, "digital")
+        self._basis.check(spec, "digital")
         finest = self._largest_bits(NUM_STEPS - 1)
         if self.max_bits is None or self.max_bits >= finest:
             step_index = self.step_index if self.max_bits is None else NUM_STEPS - 1
             return Size(self._mean_bits(step_index), self._largest_bits(step_index))
         upper = 8 * int(self.max_bits // 8)
-        nothing = np.zeros(self.basis.num_values, dtype=np.int32)
+        nothing = np.zeros(self._basis.num_values, dtype=np.int32)
         if self._length(0, nothing) > upper:
             return Size(0, upper)
         entropy = sum(size * model.entropy_bits for size, model in self._tables(NUM_STEPS - 1).groups)
@@ -171,16 +182,16 @@ class QuantizedSeed:
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
         batch = batch_of(x, reported_snr)
-        components = rows_of(self.basis.analyse(x, batch), batch).astype(np.float64)
+        components = rows_of(self._basis.analyse(x, batch), batch).astype(np.float64)
         return Bits(tuple(self._code(row) for row in components), batch)
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
-        self.basis.check(spec, "digital")
-        rows = np.zeros((len(payload.strings), self.basis.num_values), dtype=np.float32)
+        self._basis.check(spec, "digital")
+        rows = np.zeros((len(payload.strings), self._basis.num_values), dtype=np.float32)
         for row, string in zip(rows, payload.strings, strict=True):
             if string is not None:
                 row[:] = self._read(string)
-        return self.basis.synthesise(torch.from_numpy(rows).reshape(*payload.batch, -1), spec)
+        return self._basis.synthesise(torch.from_numpy(rows).reshape(*payload.batch, -1), spec)
 
     def _code(self, components: Doubles) -> bytes | None:
         if self.max_bits is None:
@@ -240,7 +251,7 @@ class QuantizedSeed:
         return (values * step_of(step_index)).astype(np.float32)
 
     def _tables(self, step_index: int) -> StepTables:
-        return step_tables(self.basis.scale_classes, step_index, self.shape, self.threshold)
+        return step_tables(self._basis.scale_classes, step_index, self.shape, self.threshold)
 
     def _largest_bits(self, step_index: int) -> int:
         upper = sum(size * largest_bits(model) for size, model in self._tables(step_index).groups)
@@ -255,7 +266,7 @@ class QuantizedSeed:
 
     @cached_property
     def _deviations(self) -> Doubles:
-        deviations: Doubles = self.basis.variances.double().sqrt().numpy()
+        deviations: Doubles = self._basis.variances.double().sqrt().numpy()
         return deviations
 
 

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.content import Content
 from gainnet.codecs.formats import (
     AVIF_FORMAT,
     FLAT,
@@ -26,6 +28,7 @@ from gainnet.codecs.formats import (
     encode_picture,
 )
 from gainnet.codecs.image_sizes import expected_bits
+from gainnet.codecs.rate_matched import filled
 from gainnet.codecs.raw import batch_of
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import Bits, Payload, Size, Spec
@@ -163,6 +166,10 @@ class JPEG:
     def _coder(self) -> PictureCoder:
         return PictureCoder(JPEG_FORMAT, self.quality, self.max_bits)
 
+    def bound(self, content: Content) -> AnyCodec:
+        """The codec within the bits that the link of the content carries."""
+        return filled(self, content)
+
     def size(self, spec: Spec) -> Size:
         return self._coder.size(spec)
 
@@ -193,6 +200,10 @@ class WebP:
     @cached_property
     def _coder(self) -> PictureCoder:
         return PictureCoder(WEBP_FORMAT, self.quality, self.max_bits)
+
+    def bound(self, content: Content) -> AnyCodec:
+        """The codec within the bits that the link of the content carries."""
+        return filled(self, content)
 
     def size(self, spec: Spec) -> Size:
         return self._coder.size(spec)
@@ -225,6 +236,10 @@ class AVIF:
     def _coder(self) -> PictureCoder:
         return PictureCoder(AVIF_FORMAT, self.quality, self.max_bits)
 
+    def bound(self, content: Content) -> AnyCodec:
+        """The codec within the bits that the link of the content carries."""
+        return filled(self, content)
+
     def size(self, spec: Spec) -> Size:
         return self._coder.size(spec)
 
@@ -253,6 +268,10 @@ class PNG:
     @cached_property
     def _coder(self) -> PictureCoder:
         return PictureCoder(PNG_FORMAT, PNG_TRUE_COLOUR, self.max_bits)
+
+    def bound(self, content: Content) -> AnyCodec:
+        """The codec within the bits that the link of the content carries."""
+        return filled(self, content)
 
     def size(self, spec: Spec) -> Size:
         return self._coder.size(spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gainnet.codecs.basis import SeedBasis
+from gainnet.codecs.content import Content, required
 from gainnet.codecs.raw import batch_of
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import Payload, Size, Spec, Symbols
@@ -73,48 +75,61 @@ class LinearCode:
     use.
 
     Args:
-        basis: principal components of the model's latents.
-        num_channel_uses: complex symbols per item, >= 1.
+        num_channel_uses: complex symbols per item, >= 1; when bound half as many as values by default.
+        basis: principal components of the model's latents, filled in when bound.
     """
 
-    basis: SeedBasis
-    num_channel_uses: int
+    num_channel_uses: int | None = None
+    basis: SeedBasis | None = None
     emits: ClassVar[type[Payload]] = Symbols
 
     def __post_init__(self) -> None:
-        if self.num_channel_uses < 1:
+        if self.num_channel_uses is not None and self.num_channel_uses < 1:
             raise ConfigError(f"num_channel_uses: must be at least 1, not {self.num_channel_uses}")
 
+    def bound(self, content: Content) -> LinearCode:
+        """The code of these latents, with their basis and its number of channel uses."""
+        basis = self.basis or SeedBasis.of_content(content, "linear")
+        return LinearCode(content.uses(self.num_channel_uses) or math.ceil(content.spec.num_values / 2), basis)
+
+    @property
+    def _basis(self) -> SeedBasis:
+        return required(self.basis, "linear", "basis")
+
+    @property
+    def _uses(self) -> int:
+        return required(self.num_channel_uses, "linear", "num_channel_uses")
+
     def size(self, spec: Spec) -> Size:
-        self.basis.check(spec, "linear")
-        return Size.fixed(self.num_channel_uses)
+        self._basis.check(spec, "linear")
+        return Size.fixed(self._uses)
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Symbols:
-        components = self.basis.analyse(x, batch_of(x, reported_snr))
+        components = self._basis.analyse(x, batch_of(x, reported_snr))
         scaled = components[..., self._order()] * self._amplitudes(reported_snr)
         return Symbols.clean(torch.view_as_complex(scaled.unflatten(-1, (-1, 2)).contiguous()), reported_snr)
 
     def decode(self, payload: Symbols, spec: Spec) -> Tensor:
-        self.basis.check(spec, "linear")
+        self._basis.check(spec, "linear")
         amplitudes = self._amplitudes(reported_snr_of(payload))
         turned = torch.view_as_real((payload.gain.conj() * payload.values).contiguous()).flatten(-2)
         gain = payload.gain.abs().square().repeat_interleave(2, -1)
         noise = (payload.noise_variance / 2).repeat_interleave(2, -1).clamp_min(0.5 / LARGEST_SNR)
         statistic = self._sum_copies(amplitudes * turned / noise)
         precision = self._sum_copies(amplitudes.square() * gain / noise)
-        sent = self.basis.variances[: statistic.shape[-1]]
-        return self.basis.synthesise(sent * statistic / (1 + sent * precision), spec)
+        sent = self._basis.variances[: statistic.shape[-1]]
+        return self._basis.synthesise(sent * statistic / (1 + sent * precision), spec)
 
     def _order(self) -> Tensor:
         """[2 L], the component that every real dimension carries."""
-        return torch.arange(2 * self.num_channel_uses) % min(self.basis.num_values, 2 * self.num_channel_uses)
+        return torch.arange(2 * self._uses) % min(self._basis.num_values, 2 * self._uses)
 
     def _amplitudes(self, reported_snr: Tensor) -> Tensor:
         """[*batch, 2 L], factor of every real dimension; the copies of a component share its power."""
-        powers = linear_powers(self.basis.variances, self.num_channel_uses, reported_snr)
+        powers = linear_powers(self._basis.variances, self._uses, reported_snr)
         order = self._order()
         copies = torch.bincount(order)
-        factors = (powers / (copies * self.basis.variances[: powers.shape[-1]].double())).sqrt()
+        factors = (powers / (copies * self._basis.variances[: powers.shape[-1]].double())).sqrt()
         return factors[..., order].float()
 
     def _sum_copies(self, dimensions: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from gainnet.codecs.basis import root_mean_square
+from gainnet.codecs.content import Content, check_free
 from gainnet.codecs.raw import RawAnalog, batch_of, combine
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import Payload, Size, Spec, Symbols
@@ -29,7 +31,7 @@ class MatchedSeed:
     mean over the symbols is given, which is an approximation, since the noise is then not white.
 
     Args:
-        scale: root mean square $a$ of the values, > 0; see `RawAnalog`.
+        scale: root mean square $a$ of the values, > 0; by default as that of `RawAnalog`.
 
     >>> codec, x = MatchedSeed(), torch.tensor([[1.0, -1.0, 0.0]])
     >>> sent = codec.encode(x, torch.ones(1))
@@ -38,11 +40,20 @@ class MatchedSeed:
     tensor([[ 1.0000, -1.0000,  0.5000]])
     """
 
-    scale: float = 1.0
+    scale: float | None = None
     emits: ClassVar[type[Payload]] = Symbols
 
     def __post_init__(self) -> None:
         self._raw.size(Spec((2,)))
+
+    def bound(self, content: Content) -> MatchedSeed:
+        """The code of these latents, at unit power.
+
+        Raises:
+            ConfigError: the link asks for a number of channel uses, which is fixed here.
+        """
+        check_free(self, content)
+        return MatchedSeed(root_mean_square(content) if self.scale is None else self.scale)
 
     def size(self, spec: Spec) -> Size:
         """Symbols per item.
@@ -61,10 +72,14 @@ class MatchedSeed:
         num_values = spec.num_values - 1
         symbols = combine(payload, int(self._raw.size(Spec((num_values,))).upper))
         power = symbols.gain.abs().square().clamp_min(SMALLEST_GAIN)
-        pairs = symbols.gain.conj() * symbols.values / power * (2**0.5 * self.scale)
+        pairs = symbols.gain.conj() * symbols.values / power * (2**0.5 * self._scale)
         values = torch.view_as_real(pairs).flatten(-2)[..., :num_values]
-        noise = self.scale**2 * (symbols.noise_variance / power).mean(-1, keepdim=True)
+        noise = self._scale**2 * (symbols.noise_variance / power).mean(-1, keepdim=True)
         return torch.cat([values, noise.to(values)], dim=-1)
+
+    @property
+    def _scale(self) -> float:
+        return 1.0 if self.scale is None else self.scale
 
     @property
     def _raw(self) -> RawAnalog:

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gainnet.codecs.basis import root_mean_square
+from gainnet.codecs.content import Content
 from gainnet.core.errors import ConfigError, PayloadError
 from gainnet.core.types import Bits, Payload, Size, Spec, Symbols
 
@@ -131,7 +133,7 @@ class RawAnalog:
     Args:
         num_channel_uses: complex symbols per item; `None` for one per two values. A whole multiple of that repeats the
             symbols, and the receiver combines them by their ratio of gain to noise.
-        scale: root mean square $a$ of the values, > 0.
+        scale: root mean square $a$ of the values, > 0; when bound that of the model's latents by default, else 1.
 
     >>> codec, x = RawAnalog(), torch.tensor([[1.0, -1.0, 0.5, 2.0]])
     >>> codec.decode(codec.encode(x, torch.ones(1)), Spec((4,)))
@@ -139,12 +141,21 @@ class RawAnalog:
     """
 
     num_channel_uses: int | None = None
-    scale: float = 1.0
+    scale: float | None = None
     emits: ClassVar[type[Payload]] = Symbols
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.scale) and self.scale > 0):
+        if self.scale is not None and not (math.isfinite(self.scale) and self.scale > 0):
             raise ConfigError(f"scale: must be a positive number, not {self.scale}")
+
+    def bound(self, content: Content) -> RawAnalog:
+        """The code of these latents, at unit power and with their number of channel uses."""
+        scale = root_mean_square(content) if self.scale is None else self.scale
+        return RawAnalog(content.uses(self.num_channel_uses), scale)
+
+    @property
+    def _scale(self) -> float:
+        return 1.0 if self.scale is None else self.scale
 
     def size(self, spec: Spec) -> Size:
         """Symbols per item.
@@ -158,11 +169,11 @@ class RawAnalog:
         flat = x.reshape(*batch_of(x, reported_snr), -1)
         repeats = self._num_repeats(flat.shape[-1])
         even = torch.nn.functional.pad(flat, (0, flat.shape[-1] % 2))
-        pairs = torch.view_as_complex(even.unflatten(-1, (-1, 2)).contiguous()) / (math.sqrt(2) * self.scale)
+        pairs = torch.view_as_complex(even.unflatten(-1, (-1, 2)).contiguous()) / (math.sqrt(2) * self._scale)
         return Symbols.clean(pairs.repeat(*[1] * (pairs.dim() - 1), repeats), reported_snr)
 
     def decode(self, payload: Symbols, spec: Spec) -> Tensor:
-        pairs = combine(payload, _num_pairs(spec.num_values)).mmse() * (math.sqrt(2) * self.scale)
+        pairs = combine(payload, _num_pairs(spec.num_values)).mmse() * (math.sqrt(2) * self._scale)
         return torch.view_as_real(pairs).flatten(-2)[..., : spec.num_values].reshape(*payload.batch, *spec.shape)
 
     def _num_repeats(self, num_values: int) -> int:

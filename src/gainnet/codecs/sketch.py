@@ -11,7 +11,10 @@ import torch
 from torch import Tensor
 
 from gainnet.codecs.basis import SeedBasis
+from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.content import Content
 from gainnet.codecs.digital_seed import QuantizedSeed
+from gainnet.codecs.rate_matched import filled
 from gainnet.codecs.raw import RawAnalog
 from gainnet.codecs.tables import CLASSES_PER_OCTAVE, scale_class
 from gainnet.core.errors import ConfigError
@@ -64,6 +67,10 @@ class QuantizedSketch:
         if self.max_bits is not None and not self.max_bits >= 0:
             raise ConfigError(f"max_bits: must be at least 0, not {self.max_bits}")
 
+    def bound(self, content: Content) -> AnyCodec:
+        """The code within the bits that the link of the content carries."""
+        return filled(self, content)
+
     def size(self, spec: Spec) -> Size:
         return self._coder(spec).size(Spec((spec.num_values,)))
 
@@ -77,7 +84,7 @@ class QuantizedSketch:
 
     def _coder(self, spec: Spec) -> QuantizedSeed:
         max_bits = BITS_PER_VALUE * spec.num_values if self.max_bits is None else self.max_bits
-        return QuantizedSeed(cosine_basis(sketch_shape(spec, "quantized")), max_bits=max_bits)
+        return QuantizedSeed(max_bits=max_bits, basis=cosine_basis(sketch_shape(spec, "quantized")))
 
 
 @final
@@ -96,6 +103,10 @@ class AnalogSketch:
 
     num_channel_uses: int | None = None
     emits: ClassVar[type[Payload]] = Symbols
+
+    def bound(self, content: Content) -> AnalogSketch:
+        """The code with the number of channel uses of the content."""
+        return AnalogSketch(content.uses(self.num_channel_uses))
 
     def size(self, spec: Spec) -> Size:
         sketch_shape(spec, "analog")

@@ -8,10 +8,13 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from gainnet.codecs.content import Content
 from gainnet.codecs.raw import batch_of
 from gainnet.core.errors import PayloadError
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Bits, Payload, Size, Spec
+
+CAPTION_BYTES = 50.7
 
 
 @final
@@ -20,8 +23,8 @@ class TextCodec:
     """A prompt as its UTF-8 bytes, without the padding; a prompt that did not arrive is empty.
 
     Args:
-        expected_bytes: mean length of a prompt, for estimates; the default is the mean over 2,000 captions of the
-            scenes data set.
+        expected_bytes: mean length of a prompt, for estimates; when bound that of the prompts by default, else the mean
+            over 2,000 captions of the scenes data set.
 
     >>> from gainnet.core.text import tensor_to_text
     >>> codec, prompts = TextCodec(), text_to_tensor(["a red star", "a house"])
@@ -30,11 +33,18 @@ class TextCodec:
     (136, ['a red star', 'a house'])
     """
 
-    expected_bytes: float = 50.7
+    expected_bytes: float | None = None
     emits: ClassVar[type[Payload]] = Bits
 
+    def bound(self, content: Content) -> TextCodec:
+        """The code of these prompts."""
+        if self.expected_bytes is not None or not content.prompts:
+            return self
+        return TextCodec(sum(len(prompt.encode()) for prompt in content.prompts) / len(content.prompts))
+
     def size(self, spec: Spec) -> Size:
-        return Size(8 * min(self.expected_bytes, spec.num_values), 8 * spec.num_values)
+        expected_bytes = CAPTION_BYTES if self.expected_bytes is None else self.expected_bytes
+        return Size(8 * min(expected_bytes, spec.num_values), 8 * spec.num_values)
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
         rows = x.to(torch.uint8).reshape(-1, x.shape[-1])

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
 
-from gainnet.codecs.rate_matched import typical_rayleigh_snrs
 from gainnet.core.plugins import find, guarded, require_members
-from gainnet.core.randomness import Random
 from gainnet.core.types import Bits
 from gainnet.generation.config import IDEAL, GenerationConfig
 from gainnet.network.hardware import Hardware
@@ -30,13 +26,10 @@ from gainnet.radio import (
     Ideal,
     Powered,
     Radios,
-    Rayleigh,
     Reports,
     SnrTrace,
 )
 from gainnet.radio.links.link import AnyLink
-
-NUM_DRAWN_STATES: Final = 64
 
 
 def bearers(
@@ -84,28 +77,6 @@ def mean_snr_db(config: GenerationConfig) -> float:
 def downlink(network: Network) -> AnyLink:
     """The link that content comes to the device over, as bits: that of the first edge."""
     return network.link(network.edges[0], DEVICE, Bits)
-
-
-def block_length(link: AnyLink) -> int:
-    """Channel uses of which one report speaks."""
-    return link.air.fading.blocks.length if isinstance(link, Digital) else sys.maxsize
-
-
-def typical_snrs(link: AnyLink) -> tuple[float, ...]:
-    """Equally likely linear SNRs of a block: one without fading, quantiles for Rayleigh, draws for all others.
-
-    >>> typical_snrs(Ideal())
-    (1.0,)
-    """
-    if not isinstance(link, Digital):
-        return (1.0,)
-    air = link.air
-    if air.fading == AWGN():
-        return (air.snr,)
-    if isinstance(air.fading, Rayleigh):
-        return typical_rayleigh_snrs(air.snr)
-    exact = Air(air.fading, air.snr_db)
-    return tuple(guarded("fading", exact.observe, Random.of(range(NUM_DRAWN_STATES))).reported_snr.tolist())
 
 
 def heard(config: GenerationConfig, link: AnyLink) -> tuple[str, float]:

@@ -16,9 +16,9 @@ from gainnet.codecs.rate_matched import RateMatched
 from gainnet.core.randomness import Random
 from gainnet.core.types import Size, Spec
 from gainnet.core.units import psnr_db_of_mse
-from gainnet.generation.air import downlink, typical_snrs
-from gainnet.generation.budget import Budget
+from gainnet.generation.air import downlink
 from gainnet.network.network import Network
+from gainnet.protocols.budget import Budget, typical_snrs
 from gainnet.radio.links.link import AnyLink
 
 CODECS: dict[str, Callable[[float], AnyCodec]] = {

@@ -25,7 +25,7 @@ class GenerationConfig:
 
     Args:
         prompts: one or more texts, each at most 2,048 bytes of UTF-8.
-        protocol: a name that `gainnet protocols` lists, or `module:function`.
+        protocol: a name that `gainnet protocols` lists, or `module:Class`.
         snr_db: mean received Es/N0, -60 to 100 dB (E|h|^2 = 1, E|s|^2 = 1).
         fading: `awgn`, `rayleigh`, `rician`, `jakes`, `tdl-a` to `-e`, `cdl-a` to `-e`, `ideal` (error-free links), or
             `module:Class` of a channel.

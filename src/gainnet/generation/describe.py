@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from gainnet.core.types import NodeId
 from gainnet.generation.assemble import build_network, build_plan
@@ -11,7 +10,7 @@ from gainnet.generation.config import GenerationConfig
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.network.scenario import DEVICE
-from gainnet.protocols import PROTOCOLS
+from gainnet.protocols import PROTOCOLS, Protocol
 from gainnet.protocols.plan import Compute, Plan, Transfer
 
 PROMPT = "a red star"
@@ -30,7 +29,7 @@ def describe_protocols() -> list[dict[str, str]]:
         rows.append(
             {
                 "protocol": name,
-                "edges": "1 …" if takes_edges(protocol) else "–" if name == "device_only" else "1",
+                "edges": "1 …" if takes_edges(protocol) else str(protocol.max_edges or "–"),
                 "edge runs": _computed(plan, network.edges),
                 "device runs": _computed(plan, (DEVICE,)),
                 "on the air": _sent(plan),
@@ -49,13 +48,13 @@ def plan_of(config: GenerationConfig, model: DiffusionModel | None = None) -> Pl
     return build_plan(config, load_model() if model is None else model, build_network(config))
 
 
-def takes_edges(protocol: Callable[..., Plan]) -> bool:
+def takes_edges(protocol: type[Protocol]) -> bool:
     """Whether a protocol is for several edges.
 
     >>> takes_edges(PROTOCOLS["uidg"]), takes_edges(PROTOCOLS["eiug"])
     (True, False)
     """
-    return "edges" in inspect.signature(protocol).parameters
+    return protocol.max_edges > 1
 
 
 def _computed(plan: Plan, nodes: Iterable[NodeId]) -> str:
@@ -70,5 +69,5 @@ def _sent(plan: Plan) -> str:
     return "; ".join(dict.fromkeys(s.label for s in sent)) or "–"
 
 
-def _first_line(function: Callable[..., object]) -> str:
-    return (function.__doc__ or "").strip().splitlines()[0]
+def _first_line(protocol: type[Protocol]) -> str:
+    return (protocol.__doc__ or "").strip().splitlines()[0]

@@ -1,49 +1,52 @@
 """Who computes what, who sends what: plans, and how they run and what they cost."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
-from gainnet.protocols.centralized import centralized, device_only
-from gainnet.protocols.cooperative import dcsuc, uidcg
-from gainnet.protocols.parallel import diug, dsuc, uidg
+from gainnet.protocols.centralized import Centralized, DeviceOnly
+from gainnet.protocols.cooperative import Dcsuc, Uidcg
+from gainnet.protocols.parallel import Diug, Dsuc, Uidg
 from gainnet.protocols.plan import Compute, Plan, Transfer
 from gainnet.protocols.pricing import Pricing, pricing, pricings
+from gainnet.protocols.protocol import HandsOver, Protocol
 from gainnet.protocols.run import channel_free, estimate, execute
-from gainnet.protocols.single_edge import ciag, eiug, esuc, uieg
+from gainnet.protocols.single_edge import Ciag, Eiug, Esuc, Uieg
 
-PROTOCOLS: dict[str, Callable[..., Plan]] = {
-    "centralized": centralized,
-    "device_only": device_only,
-    "uieg": uieg,
-    "eiug": eiug,
-    "ciag": ciag,
-    "esuc": esuc,
-    "uidg": uidg,
-    "diug": diug,
-    "dsuc": dsuc,
-    "uidcg": uidcg,
-    "dcsuc": dcsuc,
+PROTOCOLS: Mapping[str, type[Protocol]] = {
+    "centralized": Centralized,
+    "device_only": DeviceOnly,
+    "uieg": Uieg,
+    "eiug": Eiug,
+    "ciag": Ciag,
+    "esuc": Esuc,
+    "uidg": Uidg,
+    "diug": Diug,
+    "dsuc": Dsuc,
+    "uidcg": Uidcg,
+    "dcsuc": Dcsuc,
 }
 
 __all__ = [
     "PROTOCOLS",
+    "Centralized",
+    "Ciag",
     "Compute",
+    "Dcsuc",
+    "DeviceOnly",
+    "Diug",
+    "Dsuc",
+    "Eiug",
+    "Esuc",
+    "HandsOver",
     "Plan",
     "Pricing",
+    "Protocol",
     "Transfer",
-    "centralized",
+    "Uidcg",
+    "Uidg",
+    "Uieg",
     "channel_free",
-    "ciag",
-    "dcsuc",
-    "device_only",
-    "diug",
-    "dsuc",
-    "eiug",
     "estimate",
-    "esuc",
     "execute",
     "pricing",
     "pricings",
-    "uidcg",
-    "uidg",
-    "uieg",
 ]

@@ -18,11 +18,11 @@ NUM_CANDIDATES = 4
 seed 777, apart from the study sketch, 1 / 2 / 4 have a prompt fidelity of .993 / .997 / .998 when completed."""
 
 
-def recommended(model: DiffusionModel) -> int:
+def num_useful_candidates(model: DiffusionModel) -> int:
     """How many candidates pay: several where a checker sees attributes, else one.
 
     >>> from gainnet.models.loading import load_model
-    >>> recommended(load_model("scenes"))
+    >>> num_useful_candidates(load_model("scenes"))
     4
     """
     return NUM_CANDIDATES if _is_checked(model) else 1
@@ -37,7 +37,7 @@ def stream_of(candidate: int) -> tuple[Name, ...]:
     return ("candidate", candidate) if candidate else ()
 
 
-def best_drawn(task: Task, node: NodeId, num_candidates: int) -> tuple[Compute, ...]:
+def best_candidate(task: Task, node: NodeId, num_candidates: int) -> tuple[Compute, ...]:
     """The best of several candidates that one node draws, as its picture: prompt, latent[0] -> image.
 
     node: latent[0] -> latent;  other noise -> latent_2 … latent_N;  all -> decoder -> choice -> image

@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
-from gainnet.codecs.codec import AnyCodec
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from gainnet.codecs import Codecs, Kind
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.network.scenario import DEVICE, EDGE
-from gainnet.protocols.plan import Compute, Plan, Transfer
+from gainnet.network.scenario import DEVICE
+from gainnet.protocols.plan import Compute, Edges, Plan, Transfer
 from gainnet.protocols.rescue import resilient
+from gainnet.protocols.shares import only_edge
 from gainnet.protocols.task import IMAGE, Task
 
 
-def centralized(
-    model: DiffusionModel, prompt_codec: AnyCodec, image_codec: AnyCodec, strength: float | None = None
-) -> Plan:
+@final
+@dataclass(frozen=True)
+class Centralized:
     """The edge generates, the air carries the coded image (baseline).
 
     device: prompt (and coded picture) ==up==> edge: everything ==image down==> device
-
-    Args:
-        model: whose parts run.
-        prompt_codec: carries the prompt.
-        image_codec: carries the image down, and the picture up when there is one.
-        strength: of image-to-image.
     """
-    task = Task.of(model, strength)
-    picture = () if task.encoder is None else (Transfer(DEVICE, (EDGE,), "picture", image_codec),)
-    encoded = () if task.encoder is None else (Compute(EDGE, task.encoder),)
-    steps = (
-        Transfer(DEVICE, (EDGE,), "prompt", prompt_codec),
-        *picture,
-        *encoded,
-        Compute(EDGE, task.begin()),
-        *task.infer(EDGE, 0, task.num_steps),
-        Compute(EDGE, model.decoder),
-        Transfer(EDGE, (DEVICE,), "image", image_codec),
-    )
-    return resilient(Plan(steps, IMAGE), task, (EDGE,))
+
+    sends: ClassVar[tuple[Kind, ...]] = ("prompt", "image")
+    max_edges: ClassVar[int] = 1
+
+    def plan(self, model: DiffusionModel, codecs: Codecs, edges: Edges, strength: float | None = None) -> Plan:
+        task, edge = Task.of(model, strength), only_edge(edges)
+        # The edge encodes the picture, so it is sent as pixels and not as a latent.
+        picture = () if task.encoder is None else (Transfer(DEVICE, edges, "picture", codecs.image),)
+        encoded = () if task.encoder is None else (Compute(edge, task.encoder),)
+        steps = (
+            Transfer(DEVICE, edges, "prompt", codecs.prompt),
+            *picture,
+            *encoded,
+            Compute(edge, task.begin()),
+            *task.infer(edge, 0, task.num_steps),
+            Compute(edge, model.decoder),
+            Transfer(edge, (DEVICE,), "image", codecs.image),
+        )
+        return resilient(Plan(steps, IMAGE), task, edges)
 
 
-def device_only(model: DiffusionModel, strength: float | None = None) -> Plan:
+@final
+@dataclass(frozen=True)
+class DeviceOnly:
     """The device generates alone, nothing is sent (baseline)."""
-    return Plan(Task.of(model, strength).whole(DEVICE), IMAGE)
+
+    sends: ClassVar[tuple[Kind, ...]] = ()
+    max_edges: ClassVar[int] = 0
+
+    def plan(self, model: DiffusionModel, codecs: Codecs, edges: Edges, strength: float | None = None) -> Plan:
+        return Plan(Task.of(model, strength).whole(DEVICE), IMAGE)

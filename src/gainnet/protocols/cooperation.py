@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import permutations
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from gainnet.codecs import Float32
 from gainnet.core.errors import ConfigError
@@ -18,6 +18,8 @@ from gainnet.models.regions import Crop, Merge, Region, regional, regions_of
 from gainnet.models.renamed import Renamed
 from gainnet.protocols.plan import Compute, Step, Transfer
 from gainnet.protocols.task import Task
+
+Cooperation = Literal["pipeline", "guidance", "regions"]
 
 
 class Shared(NamedTuple):
@@ -135,27 +137,27 @@ def area(region: Region, task: Task) -> float:
     return region.height * region.width / (height * width)
 
 
-COOPERATIONS: dict[str, Callable[[Task, Sequence[NodeId], int], Shared]] = {
+COOPERATIONS: dict[Cooperation, Callable[[Task, Sequence[NodeId], int], Shared]] = {
     "pipeline": pipeline,
     "guidance": guidance,
     "regions": regions,
 }
 
 
-def cooperate(task: Task, edges: Sequence[NodeId], start: int, name: str | None) -> Shared:
+def cooperate(task: Task, edges: Sequence[NodeId], start: int, cooperation: Cooperation | None) -> Shared:
     """Steps that share a generation.
 
     Args:
         task: whose steps are shared.
         edges: that share them.
         start: steps that have run.
-        name: of the way to share; guidance for two edges and a guided model, else a pipeline, when `None`.
+        cooperation: guidance for two edges and a guided model, else a pipeline, when `None`.
 
     Raises:
-        ConfigError: there is no such way, or it does not fit the edges.
+        ConfigError: there is no such cooperation, or it does not fit the edges.
     """
     by_branches = len(edges) == 2 and task.model.denoiser.num_branches == 2
-    chosen = ("guidance" if by_branches else "pipeline") if name is None else name
+    chosen = cooperation or ("guidance" if by_branches else "pipeline")
     if chosen not in COOPERATIONS:
         raise ConfigError(f"cooperation: {chosen!r} is unknown; choose one of {', '.join(COOPERATIONS)}")
     return COOPERATIONS[chosen](task, edges, start)

@@ -71,6 +71,7 @@ class Transfer:
 
 Step = Compute | Transfer
 Arrived = frozenset[Place]
+Edges = tuple[NodeId, ...]
 
 
 @final

@@ -1,4 +1,4 @@
-"""What is left to run when a node died: the way with the least to compute, given what arrived."""
+"""What is left to run when a node died: the plan with the least to compute, given what arrived."""
 
 from __future__ import annotations
 
@@ -10,30 +10,32 @@ from gainnet.core.types import NodeId
 from gainnet.protocols.plan import Arrived, Compute, Plan
 from gainnet.protocols.task import IMAGE, Task
 
-Ways = Callable[[Sequence[NodeId], Arrived], Iterable[Plan]]
-"""Plans that lead to the result with these edges alone; none when there are none."""
+Alternatives = Callable[[Sequence[NodeId], Arrived], Iterable[Plan]]
+"""Plans that lead to the result with the given edges alone, as far as there are any."""
 
 
-def resilient(plan: Plan, task: Task, edges: Sequence[NodeId], ways: Ways = lambda edges, arrived: ()) -> Plan:
-    """The plan with a fallback for as many deaths as happen.
+def resilient(
+    plan: Plan, task: Task, edges: Sequence[NodeId], alternatives: Alternatives = lambda edges, arrived: ()
+) -> Plan:
+    """The plan with a fallback for any number of deaths.
 
-    Of the ways that the surviving edges have, the one runs that has the least left to compute; every tensor that is
-    still somewhere is used where a way has a use for it. Only when no edge leads to the result, the device goes on
+    Of the plans that the surviving edges can still run, the one with the least left to compute is run; every tensor
+    that is still somewhere is reused where a plan needs it. Only when no edge leads to the result, the device goes on
     alone, from the furthest latent that it has.
 
     Args:
-        plan: what runs while everybody lives.
+        plan: runs while all nodes live.
         task: its parts, for the device alone.
         edges: that take part.
-        ways: whole plans; steps whose outcome is there are left out of them.
+        alternatives: whole plans; steps whose outcome is there are left out of them.
     """
 
     def fallback(arrived: Arrived) -> Plan:
         if not any(node == IMAGE[0] for node, _ in arrived):
             raise NodeFailedError("the device died, and with it the consumer of the picture; nothing can replace it")
         alive = [edge for edge in edges if any(node == edge for node, _ in arrived)]
-        remaining = (way.remaining(arrived) for way in ways(alive, arrived))
-        possible = [way for way in remaining if is_possible(way, arrived)]
+        remaining = (other.remaining(arrived) for other in alternatives(alive, arrived))
+        possible = [other for other in remaining if is_possible(other, arrived)]
         best = min(possible, key=passes_left, default=Plan(task.whole(IMAGE[0], arrived), IMAGE).remaining(arrived))
         return replace(best, fallback=fallback)
 

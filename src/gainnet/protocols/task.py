@@ -75,12 +75,16 @@ class Task:
         """Steps [start, stop) of the sampler: latent[start] to latent[stop]."""
         return Renamed(self.denoiser[start:stop], {"latent": self.latent(start)}, {"latent": self.latent(stop)})
 
-    def cut(self, asked: int | None, default: int) -> int:
-        """How many steps run before the hand-over; raises `ConfigError` when there are not so many."""
-        cut = min(default, self.num_steps) if asked is None else asked
+    def cut(self, chosen: int | None, default: int) -> int:
+        """Number of steps before the hand-over; raises `ConfigError` when the sampler takes fewer."""
+        cut = min(default, self.num_steps) if chosen is None else chosen
         if not 0 <= cut <= self.num_steps:
             raise ConfigError(f"cut: {cut} is outside 0 to {self.num_steps}, the steps that run")
         return cut
+
+    def cut_on_device(self, chosen: int | None) -> int:
+        """Number of steps that a device takes first: 1 by default; 0 with a picture, whose latent it has already."""
+        return self.cut(chosen, default=1 if self.encoder is None else 0)
 
     def infer(self, node: NodeId, start: int, stop: int) -> tuple[Compute, ...]:
         """Text encoder and steps [start, stop) on a node; nothing when there are none of them."""

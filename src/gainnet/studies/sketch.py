@@ -111,11 +111,11 @@ def in_batches(parts: Sequence[Part], given: Tensors, random: Random, kept: Sequ
 def drawing(model: DiffusionModel, num_candidates: int) -> tuple[Part, ...]:
     """Parts of an edge that draws candidates and chooses, as `esuc` plans them: prompt -> image."""
     from gainnet.network import EDGE
-    from gainnet.protocols.candidates import best_drawn
+    from gainnet.protocols.candidates import best_candidate
     from gainnet.protocols.task import Task
 
     task = Task.of(model)
-    return task.begin(), *(step.part for step in best_drawn(task, EDGE, num_candidates))
+    return task.begin(), *(step.part for step in best_candidate(task, EDGE, num_candidates))
 
 
 def draw_alone(model: DiffusionModel, prompts: Sequence[str], random_seed: int, num_candidates: int) -> Drawn:

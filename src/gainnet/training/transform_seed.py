@@ -152,7 +152,7 @@ def mean_bits(weights: TransformWeights, seeds: SeedLatents, with_prompt: bool) 
     logarithms = []
     for level in levels:
         prompts = seeds.prompts if with_prompt else None
-        codec = TransformSeed(weights, level=level, prompts=prompts)
+        codec = TransformSeed(level=level, prompts=prompts, weights=weights)
         items = codec.quantise(seeds.latents, len(seeds))
         logarithms.append(math.log(sum(item.bits for item in items) / len(seeds)))
     every = np.interp(np.arange(NUM_LEVELS), levels, logarithms)
@@ -168,7 +168,7 @@ def measure(weights: TransformWeights, seeds: SeedLatents, decode: Decode) -> di
     curves: dict[str, Any] = {}
     for name, prompts in (("plain", None), ("with_prompt", seeds.prompts)):
         for level in MEASURED_LEVELS:
-            codec = TransformSeed(weights, level=level, prompts=prompts)
+            codec = TransformSeed(level=level, prompts=prompts, weights=weights)
             payload = codec.encode(latents, torch.ones(len(latents)))
             decoded = codec.decode(payload, Spec(shape))
             pictures = torch.cat([decode(some).clamp(0, 1) for some in decoded.split(SHARD_SIZE)])

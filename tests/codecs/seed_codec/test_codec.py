@@ -28,12 +28,17 @@ def over(channel: AWGN | Rayleigh, sent: Symbols, snr: Tensor) -> Symbols:
 
 @pytest.mark.parametrize("num_channel_uses", [20, 45])
 def test_contract(stirred: SeedWeights, seeds: Tensor, num_channel_uses: int) -> None:
-    check_codec(SeedCodec(stirred, num_channel_uses), _unit_power(stirred, seeds, num_channel_uses))
+    check_codec(SeedCodec(num_channel_uses, weights=stirred), _unit_power(stirred, seeds, num_channel_uses))
 
 
 def _unit_power(weights: SeedWeights, seeds: Tensor, num_channel_uses: int) -> Tensor:
     """Seeds of which the contract's own power measurement is near that of the ensemble."""
-    power = SeedCodec(weights, num_channel_uses).encode(seeds, torch.full((len(seeds),), 10.0)).values.abs().square()
+    power = (
+        SeedCodec(num_channel_uses, weights=weights)
+        .encode(seeds, torch.full((len(seeds),), 10.0))
+        .values.abs()
+        .square()
+    )
     nearest = (power.mean(1) - 1).abs().argsort()
     return seeds[nearest[:12]]
 
@@ -44,7 +49,7 @@ def test_without_corrections_it_is_the_linear_code(
 ) -> None:
     """Also over fading inside a seed; components may have another sign."""
     snr = torch.full((40,), 10 ** (snr_db / 10))
-    ours, linear = SeedCodec(fresh, num_channel_uses), LinearCode(linear_basis, num_channel_uses)
+    ours, linear = SeedCodec(num_channel_uses, weights=fresh), LinearCode(num_channel_uses, linear_basis)
     sent = [codec.encode(seeds[:40], snr) for codec in (ours, linear)]
     parts = [torch.view_as_real(symbols.values) for symbols in sent]
     torch.testing.assert_close(parts[0].abs(), parts[1].abs(), atol=2e-3, rtol=5e-3)
@@ -58,7 +63,7 @@ def test_without_corrections_it_is_the_linear_code(
 
 
 def test_error_without_corrections_is_the_closed_form(fresh: SeedWeights, seeds: Tensor) -> None:
-    codec, snr = SeedCodec(fresh, 24), torch.full((len(seeds),), 4.0)
+    codec, snr = SeedCodec(24, weights=fresh), torch.full((len(seeds),), 4.0)
     decoded = codec.decode(over(AWGN(), codec.encode(seeds, snr), snr), SPEC)
     error = (fresh.basis.analyse((decoded).flatten(1)) - fresh.basis.analyse(seeds.flatten(1))).square().mean()
     expected = fresh.network.linear_error(torch.tensor([24]), torch.tensor([4.0], dtype=torch.float64))
@@ -80,7 +85,7 @@ def test_power_of_every_size_is_one_over_the_latents(
     for num_channel_uses, level_db in ((16, -12.0), (32, 4.0), (64, 22.0), (27, 5.3)):
         snr = torch.full((800,), 10 ** (level_db / 10))
         for told in (None, prompts):
-            sent = SeedCodec(weights, num_channel_uses, told).encode(latents.reshape(-1, *SHAPE), snr)
+            sent = SeedCodec(num_channel_uses, told, weights=weights).encode(latents.reshape(-1, *SHAPE), snr)
             exact = num_channel_uses in (16, 32, 64)
             assert float(sent.values.abs().square().mean()) == pytest.approx(1, abs=1e-3 if exact else 0.02)
 
@@ -88,21 +93,21 @@ def test_power_of_every_size_is_one_over_the_latents(
 def test_prompts_belong_to_items(stirred: SeedWeights, seeds: Tensor) -> None:
     prompts = ("a red star", "a blue house", "a moon", "something unknown")
     grid, snr = seeds[:8].reshape(2, 4, *SHAPE), torch.full((2, 4), 3.0)
-    together = SeedCodec(stirred, 32, prompts)
+    together = SeedCodec(32, prompts, weights=stirred)
     sent = together.encode(grid, snr)
     decoded = together.decode(sent, SPEC)
     for column, prompt in enumerate(prompts):
-        alone = SeedCodec(stirred, 32, (prompt,))
+        alone = SeedCodec(32, (prompt,), weights=stirred)
         one = alone.encode(grid[:, column], snr[:, column])
         torch.testing.assert_close(sent.values[:, column], one.values, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(decoded[:, column], alone.decode(one, SPEC), atol=1e-4, rtol=1e-4)
-    without = SeedCodec(stirred, 32).encode(grid, snr)
+    without = SeedCodec(32, weights=stirred).encode(grid, snr)
     assert float((without.values - sent.values).abs().max()) > 1e-3
 
 
 def test_first_symbols_are_a_seed_of_their_own(fresh: SeedWeights, seeds: Tensor) -> None:
     """Symbols that did not arrive decode as symbols of which nothing was received, and more of them are better."""
-    codec, snr = SeedCodec(fresh, 40), torch.full((len(seeds),), 10.0)
+    codec, snr = SeedCodec(40, weights=fresh), torch.full((len(seeds),), 10.0)
     received = over(AWGN(), codec.encode(seeds, snr), snr)
     errors = []
     for count in (10, 20, 40):
@@ -118,13 +123,13 @@ def test_first_symbols_are_a_seed_of_their_own(fresh: SeedWeights, seeds: Tensor
 
 def test_what_does_not_fit_is_said(fresh: SeedWeights, seeds: Tensor) -> None:
     with pytest.raises(ConfigError, match="num_channel_uses"):
-        SeedCodec(fresh, 65)
+        SeedCodec(65, weights=fresh)
     with pytest.raises(ConfigError, match="prompts"):
-        SeedCodec(fresh, 32, ())
+        SeedCodec(32, (), weights=fresh).encode(seeds[:3], torch.ones(3))
     with pytest.raises(ConfigError, match="prompts"):
-        SeedCodec(fresh, 32, ("a", "b")).encode(seeds[:3], torch.ones(3))
+        SeedCodec(32, ("a", "b"), weights=fresh).encode(seeds[:3], torch.ones(3))
     with pytest.raises(ConfigError, match="64 values"):
-        SeedCodec(fresh, 32).size(Spec((7,)))
-    sent = SeedCodec(fresh, 40).encode(seeds[:3], torch.ones(3))
+        SeedCodec(32, weights=fresh).size(Spec((7,)))
+    sent = SeedCodec(40, weights=fresh).encode(seeds[:3], torch.ones(3))
     with pytest.raises(ConfigError, match="arrived"):
-        SeedCodec(fresh, 32).decode(sent, SPEC)
+        SeedCodec(32, weights=fresh).decode(sent, SPEC)

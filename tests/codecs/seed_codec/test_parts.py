@@ -114,7 +114,7 @@ def test_weights_come_back_and_damage_is_named(stirred: SeedWeights, seeds: Tens
     stirred.save(tmp_path, {"metrics": {}})
     again = SeedWeights.load(tmp_path, "a" * 64)
     snr = torch.ones(4)
-    sent = [SeedCodec(w, 32, ("a red moon",)).encode(seeds[:4], snr).values for w in (stirred, again)]
+    sent = [SeedCodec(32, ("a red moon",), weights=w).encode(seeds[:4], snr).values for w in (stirred, again)]
     torch.testing.assert_close(*sent, atol=5e-3, rtol=5e-3)
     with pytest.raises(ModelError, match="another model"):
         SeedWeights.load(tmp_path, "b" * 64)

@@ -58,7 +58,7 @@ def test_the_command_trains_resumes_and_refuses_another_run(tmp_path: Path) -> N
     assert (out / "seed_codec.safetensors").read_bytes() == first
     with pytest.raises(ConfigError, match="begun"):
         train_seed_codec("scenes", out, PRESETS["tiny"], 1)
-    codec, latents = SeedCodec(SeedWeights.load(out), 64), torch.zeros(2, 4, 16, 16)
+    codec, latents = SeedCodec(64, weights=SeedWeights.load(out)), torch.zeros(2, 4, 16, 16)
     assert codec.decode(codec.encode(latents, torch.ones(2)), Spec((4, 16, 16))).shape == latents.shape
 
 
@@ -75,7 +75,7 @@ def test_shipped_weights_are_better_than_the_linear_code() -> None:
         for num_channel_uses, snr_db, least_db in ((64, -5, 1.0), (256, 0, 2.0), (256, 5, 1.5), (128, 20, -0.1)):
             snr = torch.full((len(latents),), 10 ** (snr_db / 10))
             errors = []
-            for codec in (LinearCode(linear, num_channel_uses), SeedCodec(weights, num_channel_uses)):
+            for codec in (LinearCode(num_channel_uses, linear), SeedCodec(num_channel_uses, weights=weights)):
                 sent = codec.encode(latents.reshape(-1, *shape), snr)
                 received = AWGN().transmit(sent.values, snr, torch.ones(len(snr), dtype=torch.complex64), random)
                 decoded = codec.decode(replace(received, reported_snr=snr), spec).flatten(1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
+from gainnet.codecs.content import Content, required
 from gainnet.codecs.linear import reported_snr_of
 from gainnet.codecs.raw import batch_of
 from gainnet.codecs.seed_codec.network import Received, Told, to_dimensions
@@ -29,45 +31,60 @@ class SeedCodec:
     $\mathrm{E}|s|^2 = 1$ over the latents of the model; a receiver that gets only the first of them decodes those.
 
     Args:
-        weights: of the model whose latents are sent.
-        num_channel_uses: complex symbols per item, 16 (half the values, if fewer) to the number of values.
-        prompts: what both ends know of the pictures, one per item, row-major over the batch; fewer are repeated over
-            leading dimensions. `None` codes without.
+        num_channel_uses: complex symbols per item, 16 (half the values, if fewer) to the number of values; when bound a
+            quarter of the values by default.
+        prompts: side information of both ends, one per item, row-major over the batch; fewer are repeated over leading
+            dimensions. Empty for those of the content, filled in when bound; `None` codes without.
+        weights: of the model whose latents are sent, filled in when bound.
 
     Raises:
-        ConfigError: a number of uses out of range, or no prompt in `prompts`.
+        ConfigError: a number of uses out of range.
 
-    >>> codec = SeedCodec(SeedWeights.load("scenes"), 64)
+    >>> codec = SeedCodec(64, weights=SeedWeights.load("scenes"))
     >>> latent, snr = torch.zeros(2, 4, 16, 16), torch.ones(2)
     >>> codec.decode(codec.encode(latent, snr), Spec((4, 16, 16))).shape
     torch.Size([2, 4, 16, 16])
     """
 
-    weights: SeedWeights
-    num_channel_uses: int
+    num_channel_uses: int | None = None
     prompts: tuple[str, ...] | None = None
+    weights: SeedWeights | None = None
     emits: ClassVar[type[Payload]] = Symbols
 
     def __post_init__(self) -> None:
+        if self.weights is None or self.num_channel_uses is None:
+            return
         most = self.weights.basis.num_values
         fewest = min(FEWEST_USES, most // 2)
         if not fewest <= self.num_channel_uses <= most:
             raise ConfigError(f"num_channel_uses: the seed codec takes {fewest} to {most}, not {self.num_channel_uses}")
-        if self.prompts is not None and not self.prompts:
-            raise ConfigError("prompts: give at least one, or None for a codec without prompts")
+
+    def bound(self, content: Content) -> SeedCodec:
+        """The code of these latents, with their weights, prompts and number of channel uses."""
+        weights = self.weights or SeedWeights.of_content(content)
+        uses = content.uses(self.num_channel_uses) or math.ceil(content.spec.num_values / 4)
+        return SeedCodec(uses, content.prompts if self.prompts == () else self.prompts, weights)
+
+    @property
+    def _weights(self) -> SeedWeights:
+        return required(self.weights, "seed", "weights")
+
+    @property
+    def _uses(self) -> int:
+        return required(self.num_channel_uses, "seed", "num_channel_uses")
 
     def size(self, spec: Spec) -> Size:
         self._check(spec)
-        return Size.fixed(self.num_channel_uses)
+        return Size.fixed(self._uses)
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Symbols:
         batch = batch_of(x, reported_snr)
         snr = reported_snr.reshape(-1)
         self._check(Spec(tuple(x.shape[len(batch) :])))
-        components = self.weights.basis.analyse(x.reshape(len(snr), -1))
+        components = self._weights.basis.analyse(x.reshape(len(snr), -1))
         told, scale = self._told(snr)
-        sent, _ = self.weights.network.send(components, told, self._indices(len(snr)))
-        dimensions = (scale * sent).flatten(1)[:, : 2 * self.num_channel_uses]
+        sent, _ = self._weights.network.send(components, told, self._indices(len(snr)))
+        dimensions = (scale * sent).flatten(1)[:, : 2 * self._uses]
         symbols = torch.view_as_complex(dimensions.unflatten(1, (-1, 2)).contiguous())
         return Symbols.clean(symbols.reshape(*batch, -1), reported_snr)
 
@@ -78,14 +95,14 @@ class SeedCodec:
             ConfigError: a latent of another size, more symbols than were sent, or prompts that do not fit the batch.
         """
         self._check(spec)
-        if payload.num_symbols > self.num_channel_uses:
+        if payload.num_symbols > self._uses:
             raise ConfigError(
-                f"num_channel_uses: {payload.num_symbols} symbols arrived of a codec that sends {self.num_channel_uses}"
+                f"num_channel_uses: {payload.num_symbols} symbols arrived of a codec that sends {self._uses}"
             )
         snr = reported_snr_of(payload).reshape(-1)
         told, scale = self._told(snr)
         received = received_of(payload, spec.num_values)
-        network = self.weights.network
+        network = self._weights.network
         estimate = network.receive(received, scale * told.amplitudes, told, self._indices(len(snr)))
         return network.latents(estimate).reshape(*payload.batch, *spec.shape)
 
@@ -96,27 +113,27 @@ class SeedCodec:
         The network leaves less, above all of the strong components.
         """
         told, scale = self._told(reported_snr_of(payload).reshape(-1))
-        received = received_of(payload, self.weights.basis.num_values)
-        left = self.weights.network.left(received, scale * told.amplitudes)
-        return (left @ self.weights.basis.squared_norms / left.shape[1]).reshape(payload.batch)
+        received = received_of(payload, self._weights.basis.num_values)
+        left = self._weights.network.left(received, scale * told.amplitudes)
+        return (left @ self._weights.basis.squared_norms / left.shape[1]).reshape(payload.batch)
 
     def _told(self, snr: Tensor) -> tuple[Told, Tensor]:
         """What both ends know [n], and the factor [n, 1, 1] of unit power."""
-        uses = torch.full(snr.shape, self.num_channel_uses)
-        power = self.weights.power(self.num_channel_uses, snr, self.prompts is not None)
-        return self.weights.network.told(uses, snr), power.rsqrt()[:, None, None]
+        uses = torch.full(snr.shape, self._uses)
+        power = self._weights.power(self._uses, snr, self.prompts is not None)
+        return self._weights.network.told(uses, snr), power.rsqrt()[:, None, None]
 
     def _indices(self, num_items: int) -> Tensor:
         if self.prompts is None:
-            return self.weights.vocabulary.absent(num_items)
-        if num_items % len(self.prompts):
+            return self._weights.vocabulary.absent(num_items)
+        if not self.prompts or num_items % len(self.prompts):
             raise ConfigError(f"prompts: {len(self.prompts)} do not fit a batch of {num_items}; give one per item")
-        return self.weights.vocabulary.indices(self.prompts).repeat(num_items // len(self.prompts), 1)
+        return self._weights.vocabulary.indices(self.prompts).repeat(num_items // len(self.prompts), 1)
 
     def _check(self, spec: Spec) -> None:
-        if spec.num_values != self.weights.basis.num_values:
+        if spec.num_values != self._weights.basis.num_values:
             raise ConfigError(
-                f"seed: the weights are for {self.weights.basis.num_values} values, the tensor has {spec.num_values}; "
+                f"seed: the weights are for {self._weights.basis.num_values} values, the tensor has {spec.num_values}; "
                 "train some with gainnet train seed-codec"
             )
 

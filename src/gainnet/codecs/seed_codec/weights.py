@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
+from gainnet.codecs.content import Content
 from gainnet.codecs.seed_codec.network import HIGHEST_DB, LOWEST_DB, Architecture, SeedNetwork
 from gainnet.codecs.seed_codec.picture_basis import PictureBasis
 from gainnet.codecs.seed_codec.vocabulary import Vocabulary
@@ -76,6 +77,18 @@ class SeedWeights:
             return _assembled(config, load_file(folder / "seed_codec.safetensors"))
         except (OSError, SafetensorError, KeyError, TypeError, RuntimeError) as error:
             raise ModelError(f"seed codec: {folder} is damaged or incomplete ({type(error).__name__})") from None
+
+    @staticmethod
+    def of_content(content: Content) -> SeedWeights:
+        """The weights for the model that makes the content; without a model the shipped ones, if the shape fits.
+
+        Raises:
+            ModelError: none fit the model.
+            ConfigError: there is no model, and the shipped weights are for another shape.
+        """
+        weights = SeedWeights.load(content.model or SHIPPED_FOR, content.model_sha256)
+        content.check_shipped(weights.basis.num_values, "seed", "weights")
+        return weights
 
     def save(self, folder: Path, how: Mapping[str, Any]) -> None:
         """Writes `config.json` and `seed_codec.safetensors` (see `packed`), each file whole.

@@ -11,7 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.content import Content, required
 from gainnet.codecs.quantizer import STREAM_BITS
+from gainnet.codecs.rate_matched import filled
 from gainnet.codecs.raw import batch_of
 from gainnet.codecs.tables import largest_bits
 from gainnet.codecs.transform_seed.exact import LEAST_CLASS, MOST_CLASS, Doubles
@@ -53,20 +56,20 @@ class TransformSeed:
     arrive, or that fits at no level, becomes what the model expects, of its prompt where there is one.
 
     Args:
-        weights: networks that fit the model's latents.
         max_bits: most bits of one item; `None` for the fixed `level`.
         level: quality when `max_bits` is `None`, 0 to 127.
-        prompts: what both ends know of the items, row-major over the last batch dimensions and repeated over those
-            before; `None` where the receiver does not know them.
+        prompts: side information of both ends, row-major over the last batch dimensions and repeated over those before;
+            empty for those of the content, filled in when bound; `None` where the receiver does not know them.
+        weights: networks that fit the model's latents, filled in when bound.
 
     Raises:
         ConfigError: a field is out of range.
     """
 
-    weights: TransformWeights
     max_bits: float | None = None
     level: int = 64
     prompts: tuple[str, ...] | None = None
+    weights: TransformWeights | None = None
     emits: ClassVar[type[Payload]] = Bits
 
     def __post_init__(self) -> None:
@@ -74,8 +77,17 @@ class TransformSeed:
             raise ConfigError(f"level: must be 0 to {NUM_LEVELS - 1}, not {self.level}")
         if self.max_bits is not None and not self.max_bits >= 0:
             raise ConfigError(f"max_bits: must be at least 0, not {self.max_bits}")
-        if self.prompts is not None and not self.prompts:
-            raise ConfigError("prompts: are empty; give one per item, or None")
+
+    def bound(self, content: Content) -> AnyCodec:
+        """The code of these latents, with their weights and prompts, within the bits that their link carries."""
+        prompts = content.prompts if self.prompts == () else self.prompts
+        return filled(
+            replace(self, prompts=prompts, weights=self.weights or TransformWeights.of_content(content)), content
+        )
+
+    @property
+    def _weights(self) -> TransformWeights:
+        return required(self.weights, "transform", "weights")
 
     def of_items(self, items: Sequence[int]) -> TransformSeed:
         """The codec of a smaller batch, made of these items of the whole one, row-major."""
@@ -110,23 +122,23 @@ class TransformSeed:
         levels, values = self._received(payload.strings, prompts)
         condition = torch.from_numpy(np.concatenate((anchors_of(levels), prompts), 1)).float()
         with torch.no_grad():
-            decoded = self.weights.network.synthesise(torch.from_numpy(values).float(), condition)
+            decoded = self._weights.network.synthesise(torch.from_numpy(values).float(), condition)
         return decoded.reshape(*payload.batch, *spec.shape)
 
     def _received(self, strings: Sequence[bytes | None], prompts: Doubles) -> tuple[list[int], Doubles]:
         """Levels and values [batch, num_values]; of items that did not arrive those that the model expects."""
-        levels, values = [0] * len(strings), np.zeros((len(strings), self.weights.shape.num_values))
+        levels, values = [0] * len(strings), np.zeros((len(strings), self._weights.shape.num_values))
         for some in _chunks([k for k, string in enumerate(strings) if string is None]):
             values[some] = [item.values for item in self._expected(prompts[some])]
         for some in _chunks([k for k, string in enumerate(strings) if string is not None]):
-            found, values[some] = read(self.weights.exact, [strings[k] or b"" for k in some], prompts[some])
+            found, values[some] = read(self._weights.exact, [strings[k] or b"" for k in some], prompts[some])
             for k, level in zip(some, found, strict=True):
                 levels[k] = level
         return levels, values
 
     def _finest(self, items: Tensor, prompts: Doubles, max_bits: float) -> list[bytes | None]:
         """Streams of the finest levels that fit, or nearly; else of what the model expects anyway, if that fits."""
-        means = np.array(self.weights.mean_bits if self.prompts is None else self.weights.mean_bits_prompt)
+        means = np.array(self._weights.mean_bits if self.prompts is None else self._weights.mean_bits_prompt)
         searches = [LevelSearch(means, max_bits) for _ in items]
         while still := [k for k, search in enumerate(searches) if not search.done]:
             tried = self._quantised(items[still], [searches[k].level for k in still], prompts[still])
@@ -144,33 +156,33 @@ class TransformSeed:
         condition = torch.from_numpy(np.concatenate((anchors_of(levels), prompts), 1)).float()
         with torch.no_grad():
             analysed = [
-                self.weights.network.analyse(*one) for one in zip(items.split(1), condition.split(1), strict=True)
+                self._weights.network.analyse(*one) for one in zip(items.split(1), condition.split(1), strict=True)
             ]
         values = torch.cat(analysed).double().numpy()
         return [
             item
             for some in _chunks(range(len(items)))
-            for item in quantised(self.weights.exact, values[some], [levels[k] for k in some], prompts[some])
+            for item in quantised(self._weights.exact, values[some], [levels[k] for k in some], prompts[some])
         ]
 
     def _expected(self, prompts: Doubles) -> list[Quantised]:
         """What stands in for items, of their prompts [batch, prompt_width] alone."""
-        return quantised(self.weights.exact, None, [0] * len(prompts), prompts)
+        return quantised(self._weights.exact, None, [0] * len(prompts), prompts)
 
     def _prompts_of(self, num_items: int) -> Doubles:
         """[num_items, prompt_width], the encoded prompt of every item."""
         if self.prompts is None:
-            return np.zeros((num_items, self.weights.shape.prompt_width))
-        if num_items % len(self.prompts):
+            return np.zeros((num_items, self._weights.shape.prompt_width))
+        if not self.prompts or num_items % len(self.prompts):
             raise ConfigError(f"prompts: {len(self.prompts)} do not fit {num_items} items; give one per item")
         return np.tile(self._prompts, (num_items // len(self.prompts), 1))
 
     @cached_property
     def _prompts(self) -> Doubles:
-        words = self.weights.vocabulary.indices(self.prompts or ()).numpy()
+        words = self._weights.vocabulary.indices(self.prompts or ()).numpy()
         return np.stack(
             [
-                self.weights.exact.prompt(row if prompt.strip() else 0 * row)
+                self._weights.exact.prompt(row if prompt.strip() else 0 * row)
                 for row, prompt in zip(words, self.prompts or (), strict=True)
             ]
         )
@@ -178,18 +190,18 @@ class TransformSeed:
     @property
     def _mean_bits(self) -> list[float]:
         """Of streams, at every level."""
-        means = self.weights.mean_bits if self.prompts is None else self.weights.mean_bits_prompt
+        means = self._weights.mean_bits if self.prompts is None else self._weights.mean_bits_prompt
         return [bits + CHECK_BITS + MEAN_PADDING_BITS for bits in means]
 
     @property
     def _largest_bits(self) -> int:
         widest = max(largest_bits(table(value_class)) for value_class in (LEAST_CLASS, MOST_CLASS))
-        return LEVEL_BITS + int(self.weights.shape.num_values * widest)
+        return LEVEL_BITS + int(self._weights.shape.num_values * widest)
 
     def _check(self, spec: Spec) -> None:
-        if tuple(spec.shape) != self.weights.shape.latent:
+        if tuple(spec.shape) != self._weights.shape.latent:
             raise ConfigError(
-                f"transform: the weights are for latents {self.weights.shape.latent}, not {tuple(spec.shape)}; "
+                f"transform: the weights are for latents {self._weights.shape.latent}, not {tuple(spec.shape)}; "
                 "train some with gainnet train transform-seed"
             )
 

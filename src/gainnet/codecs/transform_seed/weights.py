@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
+from gainnet.codecs.content import Content
 from gainnet.codecs.seed_codec.vocabulary import Vocabulary
 from gainnet.codecs.transform_seed.exact import ExactModel
 from gainnet.codecs.transform_seed.network import TransformNetwork, TransformShape
@@ -73,6 +75,18 @@ class TransformWeights:
             _ = weights.network, weights.exact.layers
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError):
             raise ModelError(f"transform seed: {folder} is damaged") from None
+        return weights
+
+    @staticmethod
+    def of_content(content: Content) -> TransformWeights:
+        """The weights that fit the model of the content; without a model the shipped ones, if the shape fits.
+
+        Raises:
+            ModelError: none fit the model.
+            ConfigError: there is no model, and the shipped weights are for another shape.
+        """
+        weights = TransformWeights.load(model_sha256=content.model_sha256)
+        content.check_shipped(math.prod(weights.shape.latent), "transform", "weights")
         return weights
 
     def save(self, folder: Path, how: dict[str, Any]) -> None:

@@ -124,7 +124,7 @@ def estimation(case: Case, model: DiffusionModel, basis: SeedBasis, latents: Ten
     random = Random.of([1000 * case.random_seed + i for i in range(len(latents))]).child("estimation")
     sent = model.decoder({"latent": latents}, random)["image"]
     row: dict[str, float] = {"num_images": len(latents)}
-    spread_code, raw = LinearCode(basis, NUM_USES), RawAnalog(None, scale=basis.root_mean_square)
+    spread_code, raw = LinearCode(NUM_USES, basis), RawAnalog(None, scale=basis.root_mean_square)
     for code, codec, wrapped in (
         ("linear", spread_code, DftSpread),
         ("plain", spread_code, _as_it_is),
@@ -149,7 +149,7 @@ def power_peaks(case: Case, basis: SeedBasis, latents: Tensor) -> Row:
     told = torch.full((len(latents),), 10.0)
     symbols: dict[str, Tensor] = {
         "raw": RawAnalog(None, scale=basis.root_mean_square).encode(latents, told).values,
-        "linear": LinearCode(basis, NUM_USES).encode(latents, told).values,
+        "linear": LinearCode(NUM_USES, basis).encode(latents, told).values,
         **{f"qam{2**order}": _random_qam(random, order) for order in (2, 4, 6, 8)},
     }
     row: dict[str, float] = {}

@@ -11,10 +11,10 @@ from gainnet import radio
 from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.rate_matched import RateMatched, typical_rayleigh_snrs
 from gainnet.core.randomness import Random
-from gainnet.generation.budget import Budget
 from gainnet.network.hardware import Hardware
 from gainnet.network.network import Network
 from gainnet.network.scenario import cell
+from gainnet.protocols.budget import Budget
 from gainnet.radio import CHANNELS, Analog, Arq, Channel, Harq, Radios, Reports, Shannon, Tabulated
 from gainnet.radio.links.link import AnyLink
 from gainnet.studies.study import Case

@@ -6,12 +6,23 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
-from gainnet.codecs import AVIF, JPEG, LinearCode, QuantizedSeed, RawAnalog, RawPixels, SeedBasis, TextCodec, WebP
+from gainnet.codecs import (
+    AVIF,
+    JPEG,
+    Codecs,
+    LinearCode,
+    QuantizedSeed,
+    RawAnalog,
+    RawPixels,
+    SeedBasis,
+    TextCodec,
+    WebP,
+)
 from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.opta import backward_test_channel
 from gainnet.core.errors import ConfigError
@@ -20,8 +31,7 @@ from gainnet.core.types import Bits, Payload, Size, Spec
 from gainnet.core.units import db_to_linear
 from gainnet.network.hardware import Hardware
 from gainnet.network.scenario import DEVICE, EDGE
-from gainnet.protocols import centralized, eiug, execute
-from gainnet.protocols.plan import Plan
+from gainnet.protocols import Centralized, Eiug, Protocol, execute
 from gainnet.radio import Tabulated
 from gainnet.radio.links.link import AnyLink
 from gainnet.studies.image_quality.air import Air, mean_budget_bits
@@ -33,7 +43,6 @@ FIRST_LATENT_DOWN = ("air", EDGE, DEVICE, "latent", 1)
 """Streams of the first transfer of a latent, so that the bound sees the fading of the systems."""
 LinkOf = Callable[[Air, Hardware, Hardware], AnyLink]
 CodecFor = Callable[[Air, AnyLink], AnyCodec]
-Protocol = Callable[[Any, AnyCodec, AnyCodec], Plan]
 
 
 def methods(material: Material) -> Mapping[str, Method]:
@@ -44,15 +53,15 @@ def methods(material: Material) -> Mapping[str, Method]:
         "avif": lambda bits: AVIF(max_bits=bits),
     }
     filled = {name: partial(_filled, codec_of) for name, codec_of in picture_codecs.items()}
-    digital = partial(_filled, lambda bits: QuantizedSeed(material.basis, max_bits=bits))
+    digital = partial(_filled, lambda bits: QuantizedSeed(max_bits=bits, basis=material.basis))
     num_values = material.model.image.num_values
     return {
-        **{name: System(material, centralized, Air.tabulated, codec) for name, codec in filled.items()},
-        **{f"{name}_shannon": System(material, centralized, Air.shannon, codec) for name, codec in filled.items()},
-        "raw_pixels": System(material, centralized, Air.tabulated, partial(_raw_pixels, num_values)),
-        "raw": System(material, eiug, Air.analog, partial(_raw, material.basis)),
-        "linear": System(material, eiug, Air.analog, partial(_linear, material.basis)),
-        "digital": System(material, eiug, Air.tabulated, digital),
+        **{name: System(material, Centralized(), Air.tabulated, codec) for name, codec in filled.items()},
+        **{f"{name}_shannon": System(material, Centralized(), Air.shannon, codec) for name, codec in filled.items()},
+        "raw_pixels": System(material, Centralized(), Air.tabulated, partial(_raw_pixels, num_values)),
+        "raw": System(material, Eiug(), Air.analog, partial(_raw, material.basis)),
+        "linear": System(material, Eiug(), Air.analog, partial(_linear, material.basis)),
+        "digital": System(material, Eiug(), Air.tabulated, digital),
         "gaussian_opta": GaussianOpta(material),
     }
 
@@ -66,7 +75,7 @@ def _raw(basis: SeedBasis, air: Air, link: AnyLink) -> AnyCodec:
 
 
 def _linear(basis: SeedBasis, air: Air, link: AnyLink) -> AnyCodec:
-    return LinearCode(basis, air.num_channel_uses)
+    return LinearCode(air.num_channel_uses, basis)
 
 
 def _raw_pixels(num_values: int, air: Air, link: AnyLink) -> AnyCodec:
@@ -103,7 +112,8 @@ class System:
         try:
             codec = self.codec_for(air, link)
             noted = NotedBits(codec, arrived) if codec.emits is Bits else codec
-            plan = self.protocol(material.model, TextCodec(), noted)
+            codecs = Codecs(prompt=TextCodec(), seed=noted, image=noted)
+            plan = self.protocol.plan(material.model, codecs, (EDGE,))
             priced = material.priced(case, plan, network)
             if isinstance(link, Tabulated) and air.told.slack < math.inf:
                 network = air.network(material.edge, material.device, air.in_time(link))

@@ -56,11 +56,11 @@ class Material:
 
     def seed_code(self, num_channel_uses: int, prompts: tuple[str, ...] | None) -> AnyCodec:
         """The learned seed code for so many uses, told the prompts or not."""
-        return SeedCodec(self.seed_weights, num_channel_uses, prompts)
+        return SeedCodec(num_channel_uses, prompts, weights=self.seed_weights)
 
     def transform_code(self, max_bits: float, prompts: tuple[str, ...] | None) -> AnyCodec:
         """The learned transform code that fills so many bits, told the prompts or not."""
-        return TransformSeed(self.transform_weights, max_bits=max_bits, prompts=prompts)
+        return TransformSeed(max_bits=max_bits, prompts=prompts, weights=self.transform_weights)
 
 
 def gather(config: SeedCodingConfig) -> Material:

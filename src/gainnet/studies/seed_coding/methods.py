@@ -94,14 +94,14 @@ def scene_methods(material: Material) -> Mapping[str, Method]:
     basis = material.basis
     symbols: dict[str, Callable[[int, Prompts], AnyCodec]] = {
         "raw": lambda uses, prompts: RawAnalog(uses, scale=basis.root_mean_square),
-        "linear": lambda uses, prompts: LinearCode(basis, uses),
+        "linear": lambda uses, prompts: LinearCode(uses, basis),
         "seed": lambda uses, prompts: material.seed_code(uses, None),
         "seed_prompt": material.seed_code,
     }
     bits: dict[str, Callable[[float, Prompts], AnyCodec]] = {
         "digital_seed": lambda bits, prompts: material.transform_code(bits, None),
         "digital_seed_prompt": material.transform_code,
-        "pca_seed": lambda bits, prompts: QuantizedSeed(basis, max_bits=bits),
+        "pca_seed": lambda bits, prompts: QuantizedSeed(max_bits=bits, basis=basis),
     }
     pictures: dict[str, Callable[[float, Prompts], AnyCodec]] = {
         "webp": lambda bits, prompts: WebP(max_bits=bits),

@@ -185,7 +185,7 @@ def wide_methods(material: Material) -> Mapping[str, Method]:
     ways: dict[str, Way] = {
         "raw": Analog(lambda uses, prompts: RawAnalog(uses, scale=basis.root_mean_square), NUM_PATCHES),
         "merged": Merged(),
-        "linear": Analog(lambda uses, prompts: LinearCode(basis, uses), NUM_PATCHES),
+        "linear": Analog(lambda uses, prompts: LinearCode(uses, basis), NUM_PATCHES),
         "seed": Analog(lambda uses, prompts: material.seed_code(uses, None), NUM_PATCHES),
         OPTA: GaussianOptimum(basis, NUM_PATCHES),
     }

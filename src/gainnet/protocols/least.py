@@ -12,8 +12,8 @@ from gainnet.codecs.codec import Codec
 from gainnet.codecs.rate_matched import MOST_BITS, RateMatched
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import Bits, Spec
-from gainnet.generation.config import MAX_CHANNEL_USES
 
+MAX_CHANNEL_USES: Final = 10_000_000
 ENOUGH_BITS: Final = 4096.0
 """What is surely enough for an item without content, and so is not tried."""
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
+from gainnet.codecs.rate_matched import typical_rayleigh_snrs
+from gainnet.core.plugins import guarded
+from gainnet.core.randomness import Random
 from gainnet.core.types import Size
+from gainnet.radio import AWGN, Air, Digital, Rayleigh
 from gainnet.radio.links.link import AnyLink
 
 SMALLEST_BUDGET_BITS = 8.0
 SEVERAL_CODEWORDS_BITS = 384.0
+NUM_DRAWN_STATES: Final = 64
 
 
 @final
@@ -61,3 +67,26 @@ def _bits_per_use(link: AnyLink, block_length: int, num_channel_uses: int, typic
     num_bits = math.fsum(capacities) / len(capacities) * num_channel_uses / block_length
     many = max(num_bits, SEVERAL_CODEWORDS_BITS)
     return many / link.usage(Size.fixed(many), 1).num_channel_uses
+
+
+def block_length(link: AnyLink) -> int:
+    """Channel uses of which one report speaks."""
+    return link.air.fading.blocks.length if isinstance(link, Digital) else sys.maxsize
+
+
+def typical_snrs(link: AnyLink) -> tuple[float, ...]:
+    """Equally likely linear SNRs of a block: one without fading, quantiles for Rayleigh, draws for all others.
+
+    >>> from gainnet.radio import Ideal
+    >>> typical_snrs(Ideal())
+    (1.0,)
+    """
+    if not isinstance(link, Digital):
+        return (1.0,)
+    air = link.air
+    if air.fading == AWGN():
+        return (air.snr,)
+    if isinstance(air.fading, Rayleigh):
+        return typical_rayleigh_snrs(air.snr)
+    exact = Air(air.fading, air.snr_db)
+    return tuple(guarded("fading", exact.observe, Random.of(range(NUM_DRAWN_STATES))).reported_snr.tolist())

@@ -13,8 +13,8 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.types import Spec
 from gainnet.generation.assemble import open_plan
 from gainnet.generation.config import GenerationConfig
-from gainnet.generation.least import check_fits
 from gainnet.models.loading import load_model
+from gainnet.protocols.least import check_fits
 
 SMALL = Spec((3, 16, 16))
 

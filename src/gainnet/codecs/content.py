@@ -1,0 +1,94 @@
+"""What a codec is bound to: the tensors that it carries, and what their link carries of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeVar, final
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.types import Spec
+
+Kind = Literal["prompt", "seed", "midway", "sketch", "image"]
+"""What a protocol sends: a prompt, a finished latent, a latent between two steps, a sketch, a picture."""
+
+T = TypeVar("T")
+
+
+@final
+@dataclass(frozen=True)
+class Content:
+    r"""Tensors of one kind, and what both ends know of them and of the link that carries them.
+
+    A codec object holds what its user decided; `codec.bound(content)` fills in the rest from here.
+
+    Args:
+        spec: shape of one item.
+        kind: which of the tensors of a protocol it is.
+        model: name or folder of the model that makes the tensors, under which bases and weights are found; `None` when
+            nothing but the shape is known.
+        model_sha256: digest of the model that bases and weights must fit; `None` accepts any.
+        prompts: one per item, known to both ends.
+        signal: $\alpha$ of a latent between two steps, which is $\alpha$ times a finished latent plus white noise.
+        noise: $\sigma$, standard deviation of that noise; 0 for all other tensors.
+        num_channel_uses: complex channel uses of one item; the codec's own choice when `None`.
+        capacity_bits: bits that these uses carry at a linear SNR; `None` when `num_channel_uses` is.
+        snrs: equally likely linear SNRs of the link.
+        mean_snr: mean linear SNR; `inf` for a link without errors.
+        is_resumed: whether the receiver can resume the sampler at the noise level at which a latent arrives.
+    """
+
+    spec: Spec
+    kind: Kind = "seed"
+    model: str | None = None
+    model_sha256: str | None = None
+    prompts: tuple[str, ...] = ()
+    signal: float = 1.0
+    noise: float = 0.0
+    num_channel_uses: int | None = None
+    capacity_bits: Callable[[float], float] | None = None
+    snrs: tuple[float, ...] = (1.0,)
+    mean_snr: float = math.inf
+    is_resumed: bool = False
+
+    def uses(self, chosen: int | None) -> int | None:
+        """Channel uses of one item: those of the codec or those of the link.
+
+        Raises:
+            ConfigError: both are given and differ.
+        """
+        if chosen is not None and self.num_channel_uses not in (None, chosen):
+            raise ConfigError(
+                f"num_channel_uses: the codec has {chosen} and the link {self.num_channel_uses}; give one of them"
+            )
+        return self.num_channel_uses if chosen is None else chosen
+
+    def check_shipped(self, num_values: int, codec: str, field: str) -> None:
+        """Raises `ConfigError` when the content names no model and the shipped one makes latents of another size."""
+        if self.model is None and self.spec.num_values != num_values:
+            raise ConfigError(
+                f"codec: {codec} needs {field}=... for {self.spec.num_values} values; the shipped one has {num_values}"
+            )
+
+
+def required(value: T | None, codec: str, field: str) -> T:
+    """A field that `bound` fills in.
+
+    Raises:
+        ConfigError: it is `None`, so the codec was never bound.
+
+    >>> required(3, "linear", "num_channel_uses")
+    3
+    """
+    if value is None:
+        raise ConfigError(f"codec: {codec} needs {field}=...; give it, or bind the codec to what it carries")
+    return value
+
+
+def check_free(codec: object, content: Content) -> None:
+    """Raises `ConfigError` when a number of channel uses is asked of a codec that has no choice of them."""
+    if content.num_channel_uses is not None and content.kind != "prompt":
+        raise ConfigError(
+            f"num_channel_uses: {type(codec).__name__} has a fixed size; leave the number out or choose another codec"
+        )

@@ -1,0 +1,150 @@
+"""Which codec carries what a protocol sends, and how a codec is bound to its content."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, is_dataclass, replace
+from typing import Any, ClassVar, Protocol, final, runtime_checkable
+
+from torch import Tensor
+
+from gainnet.codecs.basis import SHIPPED_FOR, SeedBasis
+from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.content import Content, Kind, check_free
+from gainnet.codecs.image import WebP
+from gainnet.codecs.linear import LinearCode
+from gainnet.codecs.matched_seed import MatchedSeed
+from gainnet.codecs.raw import Float32, RawAnalog
+from gainnet.codecs.sketch import QuantizedSketch
+from gainnet.codecs.text import TextCodec
+from gainnet.core.errors import ConfigError, ModelError
+from gainnet.core.plugins import require_members
+from gainnet.core.types import Bits, Payload, Size, Spec, Symbols
+
+MATCHED_BELOW = 10.0
+"""Mean linear SNR up to which `MatchedSeed` is the default between two steps. It beats an MMSE estimate that is taken
+as clean by 1 dB or more up to 5 dB (study hand-over); far above 10 dB the estimate is better, since a sampler that
+resumes between its own times makes a slightly different picture."""
+
+
+@runtime_checkable
+class Bindable(Protocol):
+    """A codec that takes from its content what its user left open."""
+
+    def bound(self, content: Content) -> AnyCodec:
+        """The codec of this content."""
+
+
+def bind(codec: AnyCodec, content: Content) -> AnyCodec:
+    """The codec of a content: the only place where models, prompts and links reach a codec.
+
+    A codec without `bound` is used as it is. If it is a dataclass with a field `num_channel_uses`, it is given the
+    number of the content.
+
+    Args:
+        codec: as its user made it.
+        content: what it carries.
+
+    Raises:
+        ConfigError: it is no codec, or cannot keep to the number of channel uses of the content.
+        ModelError: no weights fit the model of the content.
+
+    >>> bind(LinearCode(), Content(Spec((4, 16, 16)))).size(Spec((4, 16, 16))).upper
+    512
+    """
+    if isinstance(codec, Bindable):
+        return codec.bound(content)
+    require_members(f"codec.{content.kind}", codec, ("emits", "size", "encode", "decode"))
+    if codec.emits not in (Bits, Symbols):
+        raise ConfigError(f"codec.{content.kind}: {type(codec).__name__}.emits must be Bits or Symbols")
+    if content.num_channel_uses is not None and hasattr(codec, "num_channel_uses") and is_dataclass(codec):
+        given: Any = codec
+        return replace(given, num_channel_uses=content.num_channel_uses)
+    check_free(codec, content)
+    return codec
+
+
+@final
+@dataclass(frozen=True)
+class Automatic:
+    """Stands for the codec that suits model and link; `bound` chooses it.
+
+    Lossless over a link without errors; a linear code for latents whose principal components are known, else raw
+    symbols; `MatchedSeed` for a latent that a receiver resumes in noise; for all others the code of least error.
+
+    >>> type(Automatic().bound(Content(Spec((4, 16, 16)), mean_snr=4.0))).__name__
+    'LinearCode'
+    """
+
+    emits: ClassVar[type[Payload]] = Bits
+
+    def bound(self, content: Content) -> AnyCodec:
+        return bind(suitable(content), content)
+
+    def size(self, spec: Spec) -> Size:
+        """Raises `ConfigError`: no codec was chosen yet; likewise the other methods."""
+        raise ConfigError("codec: none is chosen; give one, or bind Automatic() to its content")
+
+    def encode(self, x: Tensor, reported_snr: Tensor) -> Payload:
+        raise ConfigError("codec: none is chosen; give one, or bind Automatic() to its content")
+
+    def decode(self, payload: Payload, spec: Spec) -> Tensor:
+        raise ConfigError("codec: none is chosen; give one, or bind Automatic() to its content")
+
+
+def suitable(content: Content) -> AnyCodec:
+    """The codec that `Automatic` stands for, not bound yet."""
+    is_free = content.num_channel_uses is None
+    match content.kind:
+        case "prompt":
+            return TextCodec()
+        # Where bits are free and arrive, every loss would be the codec's own.
+        case _ if is_free and math.isinf(content.mean_snr):
+            return Float32()
+        case "seed":
+            return LinearCode() if _has_basis(content) else RawAnalog()
+        case "midway":
+            return MatchedSeed() if content.is_resumed and is_free and content.mean_snr < MATCHED_BELOW else RawAnalog()
+        case "sketch":
+            return QuantizedSketch()
+        case "image":
+            return WebP()
+
+
+def _has_basis(content: Content) -> bool:
+    """Whether principal components are known; a shipped model without its own is an error that `bound` raises."""
+    if content.model in (None, SHIPPED_FOR):
+        return True
+    try:
+        SeedBasis.of_content(content, "linear")
+    except ModelError:
+        return False
+    return True
+
+
+@final
+@dataclass(frozen=True)
+class Codecs:
+    """Which codec carries what a protocol sends.
+
+    Args:
+        prompt: text, up.
+        seed: a finished latent, down; the latent of a picture, up.
+        midway: a latent between two steps of the sampler.
+        sketch: a small picture or a map of edges.
+        image: a picture.
+
+    >>> Codecs(seed=LinearCode(512)).seed.num_channel_uses
+    512
+    """
+
+    prompt: AnyCodec = Automatic()
+    seed: AnyCodec = Automatic()
+    midway: AnyCodec = Automatic()
+    sketch: AnyCodec = Automatic()
+    image: AnyCodec = Automatic()
+
+    def of(self, kind: Kind) -> AnyCodec:
+        """The codec of that kind."""
+        codec: AnyCodec = getattr(self, kind)
+        return codec
