@@ -7,6 +7,7 @@ from gainnet.codecs import LinearCode, QuantizedSeed, RawAnalog, SeedBasis
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.units import db_to_linear, psnr_db_of_mse
+from gainnet.protocols.transmit import transmit
 from gainnet.radio import AWGN, Air, Analog, Tabulated
 
 NUM_CHANNEL_USES = 512
@@ -29,13 +30,10 @@ for snr_db in (0.0, 5.0, 10.0):
         "digital": (QuantizedSeed(max_bits=max_bits, basis=basis), digital),
     }
     for name, (codec, link) in choices.items():
-        streams = random.child("air", name)
-        state = link.observe(streams)
-        received, usage = link.send(codec.encode(latents, state.reported_snr), state, streams)
-        seeds = codec.decode(received, model.latent)
+        received = transmit(latents, codec, link, random.child("air", name))
         with torch.no_grad():
-            finished = model.decoder({"latent": seeds}, random)["image"]
-        error = (seeds - latents).square().mean() / latents.var()
+            finished = model.decoder({"latent": received.values}, random)["image"]
+        error = (received.values - latents).square().mean() / latents.var()
         psnr_db = psnr_db_of_mse((finished - images).square().mean())
-        uses = usage.num_channel_uses / len(latents)
+        uses = received.usage.num_channel_uses / len(latents)
         print(f"{snr_db:6.0f}   {name:<9} {error:12.3f} {psnr_db:9.2f} {uses:12.0f}")

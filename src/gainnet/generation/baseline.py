@@ -18,7 +18,8 @@ from gainnet.core.types import Size, Spec
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.generation.air import downlink
 from gainnet.network.network import Network
-from gainnet.protocols.budget import Budget, typical_snrs
+from gainnet.protocols.budget import Budget, block_length, typical_snrs
+from gainnet.protocols.transmit import transmit
 from gainnet.radio.links.link import AnyLink
 
 CODECS: dict[str, Callable[[float], AnyCodec]] = {
@@ -85,12 +86,8 @@ def _deliver(
     random: Random,
 ) -> Tensor:
     """[num_items, 3, H, W], pictures that fill the channel uses, as they arrive."""
-    streams = random.child("baseline")
-    state = link.observe(streams)
-    budget = Budget.of(link, int(num_channel_uses), state.block_length, snrs)
-    codec = RateMatched(codec_of, budget, snrs)
-    payload, _ = link.send(codec.encode(references, state.reported_snr), state, streams)
-    return codec.decode(payload, Spec(tuple(references.shape[1:])))
+    codec = RateMatched(codec_of, Budget.of(link, int(num_channel_uses), block_length(link), snrs), snrs)
+    return transmit(references, codec, link, random.child("baseline")).values
 
 
 def _least_uses_for(link: AnyLink, references: Tensor, psnr_db: float | None) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -23,6 +22,7 @@ from gainnet.network.scenario import EDGE
 from gainnet.protocols.ledger import Ledger
 from gainnet.protocols.plan import Compute, Transfer
 from gainnet.protocols.pricing import SHIPPED
+from gainnet.protocols.transmit import SendCount, accept, emit
 
 FILE_ATTEMPTS = 8
 """How often a file is sent to one receiver before it counts as lost."""
@@ -70,7 +70,7 @@ class Exchange:
     def __init__(self, network: Network, random: Random, allowed: frozenset[str]) -> None:
         self._network, self._random, self._allowed = network, random, allowed
         self._ledger = Ledger(network, SHIPPED, 1)
-        self._num_sent: Counter[tuple[NodeId, NodeId, str]] = Counter()
+        self._count = SendCount()
 
     def compute(
         self, node: NodeId, name: str, flops: float, reads: Sequence[str] = (), makes: Sequence[str] = ()
@@ -104,16 +104,10 @@ class Exchange:
         step = Transfer(source, targets, kind, codec)
         streams = [self._stream(step, target, x.shape[0]) for target in targets]
         links = [self._network.link(source, target, codec.emits) for target in targets]
-        states = [link.observe(stream) for link, stream in zip(links, streams, strict=True)]
-        payload = codec.encode(x, torch.stack([state.reported_snr for state in states]).amin(dim=0))
-        received, usages = [], []
-        for link, state, stream in zip(links, states, streams, strict=True):
-            got, usage = link.send(payload, state, stream)
-            arrived = torch.tensor([s is not None for s in getattr(got, "strings", [b""] * x.shape[0])])
-            received.append((codec.decode(got, Spec(tuple(x.shape[1:]))), arrived))
-            usages.append(usage)
-        self._ledger.sent(step, usages)
-        return received
+        sent = emit(x, codec, links, streams, label=step.label)
+        received = [accept(one, codec, Spec(tuple(x.shape[1:])), step.label) for one in sent]
+        self._ledger.sent(step, [one.usage for one in sent])
+        return [(one.values, one.arrived) for one in received]
 
     def send_file(
         self, kind: str, source: NodeId, targets: tuple[NodeId, ...], tensors: Mapping[str, Tensor]
@@ -149,9 +143,8 @@ class Exchange:
 
     def _stream(self, step: Transfer, target: NodeId, num_items: int) -> Random:
         """Streams of the items of one transmission, by their place in it and by how often was sent before."""
-        key = (step.source, target, step.tensor)
-        self._num_sent[key] += 1
-        drawn = self._random.generators("air", *key, self._num_sent[key])[0].integers(1 << 62, size=num_items)
+        names = self._count.stream(step.source, target, step.tensor)
+        drawn = self._random.generators(*names)[0].integers(1 << 62, size=num_items)
         return Random(tuple(int(x) for x in drawn), (num_items,))
 
 

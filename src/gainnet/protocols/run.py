@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, final
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from gainnet.core.errors import GainnetError, NodeFailedError, PayloadError, PlanError
+from gainnet.core.errors import NodeFailedError, PlanError
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
-from gainnet.core.types import Bits, NodeId, Payload, Place, Size, Spec, Usage
+from gainnet.core.types import NodeId, Place, Size, Spec
 from gainnet.network.network import Network
-from gainnet.protocols.deadline import expected_in_time, send_in_time
+from gainnet.protocols.deadline import expected_in_time
 from gainnet.protocols.ledger import Ledger, Timeline, check_memory
-from gainnet.protocols.plan import Compute, Plan, Step, Transfer
+from gainnet.protocols.plan import Compute, Plan, Transfer
 from gainnet.protocols.pricing import SHIPPED, Pricing
-
-Failure = tuple[NodeId, int]
-"""A node that is dead from this step index on, counted over the plan and its fallbacks."""
+from gainnet.protocols.transmit import SendCount, Sent, accept, emit
+from gainnet.protocols.walk import Failure, dead_at, walk
 
 Watch = Callable[[str], None]
 """Called with the label of each step before it starts."""
@@ -55,105 +50,87 @@ def execute(
         PlanError: the plan does not fit the network or the inputs.
         NodeFailedError: a node died and no fallback reaches the result.
     """
-    specs = {place: _spec(place, x, random) for place, x in inputs.items()}
-    run = _Run(network, random, pricing, tuple(failures), watch, dict(inputs))
-    pending: Plan | None = plan
-    while pending is not None:
-        current, pending = pending, None
-        current.check(network, specs)
-        check_memory(current, network, pricing)
-        for step in current.steps:
-            run.take(step)
-        if current.result not in run.alive():
-            pending = run.after_failure(current)
-            specs = {place: _spec(place, x, random) for place, x in run.at.items()}
-    return run.at, run.ledger.report()
+    ledger, count, at, index = Ledger(network, pricing, random.num_items), SendCount(), dict(inputs), 0
+    dead: frozenset[NodeId] = frozenset()
 
-
-@final
-@dataclass
-class _Run:
-    """Tensors by place while a plan runs."""
-
-    network: Network
-    random: Random
-    pricing: Pricing
-    failures: tuple[Failure, ...]
-    watch: Watch
-    at: dict[Place, Tensor]
-    index: int = 0
-    survived: set[NodeId] = field(default_factory=set)
-    num_sent: Counter[tuple[NodeId, NodeId, str]] = field(default_factory=Counter)
-    ledger: Ledger = field(init=False)
-    given: frozenset[Place] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.given = frozenset(self.at)
-        self.ledger = Ledger(self.network, self.pricing, self.random.num_items)
-
-    def take(self, step: Step) -> None:
-        """Run one step, unless its node is dead or its input never came."""
-        alive, dead = self.alive(), self.dead()
-        self.index += 1
-        if any(place not in alive for place in step.needs):
-            return
-        self.watch(step.label)
-        match step:
-            case Compute(node, _) if node not in dead:
-                self._compute(step)
-            case Transfer() if any(target not in dead for target in step.targets):
-                self._transfer(step)
-
-    def dead(self) -> set[NodeId]:
-        return {node for node, index in self.failures if index <= self.index}
-
-    def alive(self) -> dict[Place, Tensor]:
-        dead = self.dead()
-        return {place: x for place, x in self.at.items() if place[0] not in dead}
-
-    def after_failure(self, plan: Plan) -> Plan:
-        self.at = self.alive()
-        dead = self.dead()
-        if plan.fallback is None or dead == self.survived:
-            raise NodeFailedError(f"{', '.join(sorted(dead))} died and the plan has no fallback for what arrived")
-        self.survived = dead
-        onward = plan.fallback(frozenset(self.at))
-        ran_on = {step.node for step in onward.steps if isinstance(step, Compute)}
-        needed = {place for step in onward.steps for place in step.needs} | {onward.result}
-        reused = sorted(needed & (set(self.at) - self.given))
-        self.ledger.recovered(sorted(self.dead()), reused, sorted(ran_on))
-        return onward
-
-    def _compute(self, step: Compute) -> None:
+    def compute(index: int, step: Compute, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        watch(step.label)
         begin_s = time.perf_counter()
-        made = step.part({key: self.at[step.node, key] for key in step.part.reads}, self.random)
-        self.at |= {(step.node, key): x for key, x in made.items()}
-        self.ledger.computed(step, time.perf_counter() - begin_s)
+        made = step.part(tensors, random)
+        ledger.computed(step, time.perf_counter() - begin_s)
+        return made
 
-    def _transfer(self, step: Transfer) -> None:
+    def carry(index: int, step: Transfer, x: Tensor | None) -> Mapping[Place, Tensor]:
+        if x is None:
+            return {}
+        watch(step.label)
         begin_s = time.perf_counter()
-        x = self.at[step.source, step.tensor]
-        spec = _spec((step.source, step.tensor), x, self.random)
-        links = [self.network.link(step.source, target, step.codec.emits) for target in step.targets]
-        streams = [self._streams(step, target) for target in step.targets]
-        states = [link.observe(stream) for link, stream in zip(links, streams, strict=True)]
-        worst = torch.stack([state.reported_snr for state in states]).amin(dim=0)
-        payload = _coded(step, step.codec.encode, x, worst)
-        if not isinstance(payload, step.codec.emits):
-            raise PayloadError(
-                f"{step.label}: {_name(step)} promised {step.codec.emits.__name__} and made something else"
-            )
-        usages: list[Usage] = []
-        for place, link, state, stream in zip(step.makes, links, states, streams, strict=True):
-            received, usage = send_in_time(link, payload, state, stream, step.deadline_s)
-            self.at[place] = _decoded(step, received, spec, self.random)
-            usages.append(replace(usage, delivered=usage.delivered and _is_whole(payload)))
-        self.ledger.sent(step, usages, time.perf_counter() - begin_s)
+        sent = send(step, x, network, random, count)
+        spec = spec_of((step.source, step.tensor), x, random)
+        received = {place: receive(step, one, spec) for place, one in zip(step.makes, sent, strict=True)}
+        ledger.sent(step, [one.usage for one in sent], time.perf_counter() - begin_s)
+        return received
 
-    def _streams(self, step: Transfer, target: NodeId) -> Random:
-        key = (step.source, target, step.tensor)
-        self.num_sent[key] += 1
-        return self.random.child("air", *key, self.num_sent[key])
+    while True:
+        plan.check(network, {place: spec_of(place, x, random) for place, x in at.items()})
+        check_memory(plan, network, pricing)
+        at = walk(plan, network.nodes, at, compute, carry, failures, index)
+        index += len(plan.steps)
+        gone = dead_at(failures, index)
+        if plan.result in at and plan.result[0] not in gone:
+            return at, ledger.report()
+        if gone == dead:
+            raise _failed(gone)
+        dead, at = gone, {place: x for place, x in at.items() if place[0] not in gone}
+        plan = recover(plan, at, inputs, gone, ledger)
+
+
+def send(step: Transfer, x: Tensor, network: Network, random: Random, count: SendCount) -> tuple[Sent, ...]:
+    """What each target of a transfer receives.
+
+    Args:
+        step: the transfer.
+        x: [*batch, *shape] with the batch of `random`.
+        network: whose links carry it.
+        random: streams of the items.
+        count: of the transfers that the source has sent.
+    """
+    links = [network.link(step.source, target, step.codec.emits) for target in step.targets]
+    streams = [random.child(*count.stream(step.source, target, step.tensor)) for target in step.targets]
+    return emit(x, step.codec, links, streams, step.deadline_s, step.label)
+
+
+def receive(step: Transfer, sent: Sent, spec: Spec) -> Tensor:
+    """[*batch, *spec.shape], the tensor of a transfer as one of its targets decodes it."""
+    return accept(sent, step.codec, spec, step.label).values
+
+
+def recover(
+    plan: Plan, at: Collection[Place], given: Collection[Place], dead: Collection[NodeId], ledger: Ledger
+) -> Plan:
+    """The fallback of a plan, with the recovery booked.
+
+    Args:
+        plan: that did not reach its result.
+        at: places on living nodes that have a tensor.
+        given: places that had one at the start.
+        dead: nodes that have died.
+        ledger: of the run.
+
+    Raises:
+        NodeFailedError: there is no fallback.
+    """
+    if plan.fallback is None:
+        raise _failed(dead)
+    onward = plan.fallback(frozenset(at))
+    ran_on = {step.node for step in onward.steps if isinstance(step, Compute)}
+    needed = {place for step in onward.steps for place in step.needs} | {onward.result}
+    ledger.recovered(sorted(dead), sorted(needed & (set(at) - set(given))), sorted(ran_on))
+    return onward
+
+
+def _failed(dead: Collection[NodeId]) -> NodeFailedError:
+    return NodeFailedError(f"{', '.join(sorted(dead))} died and the plan has no fallback for what arrived")
 
 
 def estimate(
@@ -199,15 +176,14 @@ def channel_free(plan: Plan, inputs: Mapping[Place, Tensor], random: Random) -> 
         inputs: tensors that are there at the start.
         random: streams of the items.
     """
-    at = dict(inputs)
-    for step in plan.steps:
-        match step:
-            case Compute(node, part):
-                made = part({key: at[node, key] for key in part.reads}, random)
-                at |= {(node, key): x for key, x in made.items()}
-            case Transfer(source, _, tensor):
-                at |= dict.fromkeys(step.makes, at[source, tensor])
-    return at
+    nodes = {node for step in plan.steps for node, _ in (*step.needs, *step.makes)} | {node for node, _ in inputs}
+    return walk(
+        plan,
+        nodes,
+        inputs,
+        compute=lambda index, step, tensors: step.part(tensors, random),
+        carry=lambda index, step, x: {} if x is None else dict.fromkeys(step.makes, x),
+    )
 
 
 def _estimate_transfer(
@@ -225,36 +201,8 @@ def _estimate_transfer(
     timeline.book((link.medium for link in links), step.needs, step.makes, duration_s)
 
 
-def _is_whole(payload: Payload) -> bool:
-    """Whether every item is sent; a codec whose budget is too small for one sends nothing of it."""
-    return not isinstance(payload, Bits) or None not in payload.strings
-
-
-def _decoded(step: Transfer, received: Payload, spec: Spec, random: Random) -> Tensor:
-    x = _coded(step, step.codec.decode, received, spec)
-    expected = (*random.batch, *spec.shape)
-    if not isinstance(x, Tensor) or tuple(x.shape) != expected:
-        raise PayloadError(f"{step.label}: {_name(step)} decoded another shape than {expected}")
-    if x.is_floating_point() and not bool(torch.isfinite(x).all()):
-        raise PayloadError(f"{step.label}: {_name(step)} decoded values that are not finite")
-    return x
-
-
-def _coded(step: Transfer, call: Callable[..., Any], *arguments: Any) -> Any:
-    """What a codec returns; somebody else's codec may raise anything, and the step that it broke is named."""
-    try:
-        return call(*arguments)
-    except GainnetError:
-        raise
-    except Exception as error:
-        raise PayloadError(f"{step.label}: {_name(step)} failed ({type(error).__name__}: {error})") from error
-
-
-def _name(step: Transfer) -> str:
-    return type(step.codec).__name__
-
-
-def _spec(place: Place, x: Tensor, random: Random) -> Spec:
+def spec_of(place: Place, x: Tensor, random: Random) -> Spec:
+    """Shape of one item of a tensor; raises `PlanError` when the tensor does not start with the batch."""
     rank = len(random.batch)
     if tuple(x.shape[:rank]) != random.batch:
         raise PlanError(

@@ -18,7 +18,8 @@ from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.hand_over import HandDown, HandOver
 from gainnet.models.part import Part
-from gainnet.radio import AWGN, Air, Analog
+from gainnet.protocols.transmit import transmit
+from gainnet.radio import AWGN, Air
 from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, legend_below, panels
 from gainnet.studies.presets import CATALOG
 from gainnet.studies.sketch import in_batches
@@ -172,10 +173,8 @@ class Receivers:
         sent, down = self.halfway_of(case.random_seed), HandDown(self.model.latent)
         snr_db, codec = float(str(case.values["snr_db"])), MatchedSeed(scale=math.sqrt(self._power(case)))
         handed = down({"latent": sent.latents[_cut(case)]}, sent.random)["handed"]
-        link, streams = Analog(Air(AWGN(), snr_db)), sent.random.child("air", _cut(case), str(snr_db))
-        state = link.observe(streams)
-        symbols, _ = link.send(codec.encode(handed, state.reported_snr), state, streams)
-        return codec.decode(symbols, down.writes["handed"])
+        streams = sent.random.child("air", _cut(case), str(snr_db))
+        return transmit(handed, codec, Air(AWGN(), snr_db), streams).values
 
     def _finished(self, case: Case, name: str, values: Tensor) -> Row:
         """The rest of the sampler from `handed` or `latent`, against what is generated without a channel."""

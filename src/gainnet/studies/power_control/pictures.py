@@ -11,7 +11,6 @@ from torch import Tensor
 
 from gainnet.codecs import SeedBasis
 from gainnet.core.randomness import Random
-from gainnet.core.types import Spec
 from gainnet.core.units import db_to_linear
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
@@ -19,7 +18,8 @@ from gainnet.power_control import PowerPolicy, Static
 from gainnet.power_control.env import Episodes
 from gainnet.power_control.importance import NUM_CHANNEL_USES, decoded, encoded_scenes
 from gainnet.power_control.seed import NestedSeed
-from gainnet.radio import Air, Analog, Jakes, Powered
+from gainnet.protocols.transmit import transmit
+from gainnet.radio import Air, Jakes, Powered
 from gainnet.studies.power_control.arena import NUM_BLOCKS, importance_of
 
 _FIRST_SCENE = 1 << 20
@@ -58,10 +58,7 @@ class Gallery:
         latents, originals = _originals(self, num, random_seed)
         random = self._random(num, random_seed)
         powered = Powered(self.channel, policy, importance=importance_of("decoder"))
-        link = Analog(Air(powered, snr_db))
-        state = link.observe(random)
-        arrived, _ = link.send(self.code.encode(latents, state.reported_snr), state, random)
-        images = decoded(self.model, self.code.decode(arrived, Spec(tuple(latents.shape[1:]))))
+        images = decoded(self.model, transmit(latents, self.code, Air(powered, snr_db), random).values)
         mse = (images - originals).double().square().flatten(1).mean(-1)
         return -10 * mse.log10(), float(mse.mean())
 
