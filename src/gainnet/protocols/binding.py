@@ -1,4 +1,4 @@
-"""Codecs bound to what they carry: the model, the prompts, the link and the number of channel uses."""
+"""Codecs bound to their content: the model, the prompts, the link and the number of channel uses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gainnet.radio.links.link import AnyLink
 @final
 @dataclass(frozen=True)
 class Binding:
-    """What all codecs of one generation are bound to.
+    """Model, link and prompts that the codecs of one generation are bound to.
 
     Args:
         protocol: which tensors are sent.
@@ -85,6 +85,7 @@ class Binding:
         """
         for kind, label in labels.items():
             codec = codecs.of(kind)
+            # Codecs of fixed size were refused when they were bound; only a budget can be too small.
             if self.num_channel_uses is None or not isinstance(codec, RateMatched):
                 continue
             best = max(codec.typical_snrs)

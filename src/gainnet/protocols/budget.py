@@ -50,6 +50,7 @@ class Budget:
             block_length: $B$, uses with one fading gain.
             typical_snrs: equally likely linear SNRs of a block.
         """
+        # Only the first block has a reported SNR; the rest is spent at the mean rate of the fading.
         length = min(num_channel_uses, block_length)
         num_later = num_channel_uses - length
         rate = _bits_per_use(link, length, num_later, typical_snrs) if num_later else 0.0
@@ -65,6 +66,7 @@ def _bits_per_use(link: AnyLink, block_length: int, num_channel_uses: int, typic
     """Bits per channel use over blocks that the sender has not seen, retransmissions counted."""
     capacities = [link.capacity_bits(block_length, snr) for snr in typical_snrs]
     num_bits = math.fsum(capacities) / len(capacities) * num_channel_uses / block_length
+    # A single short codeword would price its padding; several codewords have the rate of many.
     many = max(num_bits, SEVERAL_CODEWORDS_BITS)
     return many / link.usage(Size.fixed(many), 1).num_channel_uses
 
@@ -83,6 +85,7 @@ def typical_snrs(link: AnyLink) -> tuple[float, ...]:
     """
     if not isinstance(link, Digital):
         return (1.0,)
+    # Fading of any other law, also of a user: its distribution is sampled once, with fixed random seeds.
     air = link.air
     if air.fading == AWGN():
         return (air.snr,)

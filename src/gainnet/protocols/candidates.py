@@ -19,7 +19,7 @@ seed 777, apart from the study sketch, 1 / 2 / 4 have a prompt fidelity of .993 
 
 
 def num_useful_candidates(model: DiffusionModel) -> int:
-    """How many candidates pay: several where a checker sees attributes, else one.
+    """Number of candidates that improve the choice: several where a checker sees attributes, else one.
 
     >>> from gainnet.models.loading import load_model
     >>> num_useful_candidates(load_model("scenes"))
@@ -34,6 +34,7 @@ def stream_of(candidate: int) -> tuple[Name, ...]:
     >>> stream_of(0), stream_of(2)
     ((), ('candidate', 2))
     """
+    # The first has no name of its own, so that one candidate is the picture without a choice.
     return ("candidate", candidate) if candidate else ()
 
 
@@ -63,7 +64,7 @@ def best_candidate(task: Task, node: NodeId, num_candidates: int) -> tuple[Compu
 
 
 def best_of(task: Task, node: NodeId, latents: tuple[str, ...]) -> tuple[Compute, ...]:
-    """The best of several latents as a picture: by its attributes where they can be seen, else by the denoiser.
+    """The best of several latents as a picture: chosen by its attributes where they can be seen, else by the denoiser.
 
     Args:
         task: whose parts decode.
@@ -73,6 +74,7 @@ def best_of(task: Task, node: NodeId, latents: tuple[str, ...]) -> tuple[Compute
     model = task.model
     if len(latents) == 1:
         return (Compute(node, Renamed(model.decoder, {"latent": latents[0]})),)
+    # A denoiser judges latents by how well it predicts their noise, so only the winner is decoded.
     if not _is_checked(model):
         choice = DenoiserChoice(model.denoiser, latents)
         return Compute(node, model.text_encoder), Compute(node, choice), Compute(node, model.decoder)

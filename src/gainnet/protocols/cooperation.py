@@ -41,6 +41,7 @@ def pipeline(task: Task, edges: Sequence[NodeId], start: int) -> Shared:
         edges: in the order of the pipeline.
         start: steps that have run.
     """
+    # Rounded bounds spread a remainder evenly; a stage may be empty when there are more edges than steps.
     left, count = task.num_steps - start, len(edges)
     bounds = [start + round(left * k / count) for k in range(count + 1)]
     stages = [(edge, a, b) for edge, a, b in zip(edges, bounds, bounds[1:], strict=False) if b > a]
@@ -68,6 +69,7 @@ def guidance(task: Task, edges: Sequence[NodeId], start: int) -> Shared:
     """
     if len(edges) != 2:
         raise ConfigError(f"cooperation: guidance has two branches, for 2 edges, not {len(edges)}; give --num-edges 2")
+    # Both combine the predictions, so both need the condition even if one predicts without it.
     encoded = [Compute(edge, task.model.text_encoder) for edge in edges]
     shared = [step for index in range(start, task.num_steps) for step in _guided(task, edges, index)]
     return Shared((*encoded, *shared), edges[0])
@@ -84,6 +86,7 @@ def _guided(task: Task, edges: Sequence[NodeId], index: int) -> list[Step]:
     ]
     names = before | {"predicted_without": without, "predicted_with": with_prompt}
     combined = Renamed(parts.combined, names, after)
+    # After the last step only one edge goes on to decode, and the other needs nothing back.
     if index + 1 == task.num_steps:
         return [*predicted, Compute(edges[0], combined)]
     back = Transfer(edges[0], (edges[1],), without, Float32())
@@ -108,6 +111,7 @@ def regions(task: Task, edges: Sequence[NodeId], start: int) -> Shared:
         ConfigError: there are more edges, or the latent is too small for so many regions.
     """
     rectangles = regions_of(task.model, len(edges))
+    # The first half of the steps settles the composition, which needs the whole latent in view.
     middle = start + (task.num_steps - start) // 2
     whole = [step for edge in edges for step in task.infer(edge, start, middle)]
     encoded = [Compute(edge, task.model.text_encoder) for edge in edges if middle == start]
@@ -120,11 +124,13 @@ def _regional(task: Task, edges: Sequence[NodeId], rectangles: Sequence[Region],
     names = tuple(f"region_{k}[{index + 1}]" for k in range(1, len(edges) + 1))
     steps: list[Step] = []
     for edge, region, name in zip(edges, rectangles, names, strict=True):
+        # A region costs its share of the area, as FLOPs of a UNet are about linear in pixels.
         piece = f"crop of {name}"
         step = regional(task.denoiser[index : index + 1], region)
         steps.append(Compute(edge, Crop(task.latent(index), latent, region, piece)))
         steps.append(Compute(edge, Renamed(step, {"latent": piece}, {"latent": name}, share=area(region, task))))
     for (source, name), (target, _) in permutations(zip(edges, names, strict=True), 2):
+        # After the last step the regions meet on one edge alone.
         if target == edges[0] or not last:
             steps.append(Transfer(source, (target,), name, Float32()))
     merged = Merge(names, tuple(rectangles), latent, task.latent(index + 1))

@@ -34,6 +34,7 @@ def draw_text(plan: Plan) -> str:
 
 def draw_figure(plan: Plan) -> bytes:
     """The plan as a PNG file: time goes down, a lane per node, boxes compute, arrows send."""
+    # Imported here: drawing is rare, and matplotlib takes long to load.
     from matplotlib.figure import Figure
 
     nodes = lanes(plan)
@@ -54,6 +55,7 @@ def draw_figure(plan: Plan) -> bytes:
 
 
 def _line(step: Step, nodes: Sequence[NodeId]) -> str:
+    # A row of lanes is drawn first and the step over it, so that crossed lanes stay visible.
     cells = list("".join("│".ljust(LANE) for _ in nodes))
     if isinstance(step, Compute):
         at = nodes.index(step.node) * LANE

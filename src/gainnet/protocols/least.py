@@ -50,6 +50,7 @@ def check_fits(
 
 
 def _fits(codec: RateMatched, spec: Spec, num_items: int, budget: float) -> bool:
+    # What a receiver puts in the place of a lost item has no content, and no stream is shorter than its code.
     chosen: Codec[Bits] = codec.codec_of(min(budget, MOST_BITS))
     nothing = chosen.decode(Bits((None,) * num_items, (num_items,)), spec)
     return any(string is not None for string in chosen.encode(nothing, torch.ones(num_items)).strings)
@@ -62,6 +63,7 @@ def first_number(start: int, holds: Callable[[int], bool]) -> int:
     15
     """
     most = start
+    # Doubling, then bisection: the answer may be anywhere up to ten million.
     while not holds(most):
         most *= 2
     return bisect_left(range(start, most), True, key=holds) + start

@@ -1,4 +1,4 @@
-"""The only place that turns steps into time, energy and bits."""
+"""The only place where steps become time, energy and bits."""
 
 from __future__ import annotations
 
@@ -41,9 +41,11 @@ class Timeline:
     ) -> Seconds:
         """[num_courses], start of a step of [num_courses] duration."""
         occupied = tuple(occupies)
+        # Plans are lists, but a step waits only for its inputs and for its own node or medium.
         waits = [self._free[x] for x in occupied] + [self._ready[place] for place in needs]
         start_s: Seconds = np.max(np.stack([self._now, *waits]), axis=0)
         stop_s = start_s + duration_s
+        # A broadcast names one medium once per receiver; the dictionary keeps it once.
         self._free |= dict.fromkeys(occupied, stop_s)
         self._ready |= dict.fromkeys(makes, stop_s)
         self.stop_s = np.maximum(self.stop_s, stop_s)
@@ -82,6 +84,7 @@ class Ledger:
         start_s = self._timeline.book((step.node,), step.needs, step.makes, duration_s)
         self._busy_s[step.node] += duration_s
         self._flops[step.node] += flops
+        # Memory counts each part once per node, however many slices of it run there.
         hold(self._held[step.node], step, self._pricing)
         energy_j = duration_s * hardware.active_power_w
         self._records.append(
@@ -90,6 +93,7 @@ class Ledger:
 
     def sent(self, step: Transfer, usages: Sequence[Usage], wall_s: float | None = None) -> None:
         """Book a transfer, with one usage per target."""
+        # The sender spends its energy once for all receivers, every receiver its own.
         usage = broadcast(usages)
         self._radio_j[step.source] += usage.tx_energy_j
         for target, each in zip(step.targets, usages, strict=True):
@@ -113,7 +117,14 @@ class Ledger:
         )
 
     def recovered(self, lost: Iterable[NodeId], reused: Iterable[Place], ran_on: Iterable[NodeId]) -> None:
-        """Whatever is booked from here on waits until a death was noticed; what is said of it goes into the report."""
+        """Book a recovery: steps booked after it wait until the death has been detected.
+
+        Args:
+            lost: nodes that died.
+            reused: tensors that had arrived and are used again.
+            ran_on: nodes that compute the rest.
+        """
+        # Nobody knows of the death before a timeout, so the fallback starts that much after all that ran.
         start_s = self._timeline.stop_s + self._network.detection_s
         self._timeline.wait_until(start_s)
         tensors = tuple(f"{tensor} @ {node}" for node, tensor in reused)
@@ -121,7 +132,7 @@ class Ledger:
 
     @property
     def last(self) -> StepRecord:
-        """What was booked last."""
+        """Record of the step that was booked last."""
         return self._records[-1]
 
     def report(self, courses_s: Seconds | None = None) -> Report:
@@ -129,6 +140,7 @@ class Ledger:
         total_s = critical_path_s(self._records) if courses_s is None else float(courses_s.mean())
         nodes = {str(node): self._node_use(node, total_s) for node in self._network.nodes if self._took_part(node)}
         idle_j = sum(node.idle_energy_j for node in nodes.values())
+        # Quantiles exist only for an estimate, which follows many courses of events at once.
         p50_s, p95_s = (None, None) if courses_s is None else map(float, np.quantile(courses_s, (0.5, 0.95)))
         return Report(
             tuple(self._records), total_s, idle_j, self._pricing.name, nodes, tuple(self._recoveries), p50_s, p95_s
@@ -138,8 +150,9 @@ class Ledger:
         return node in self._busy_s or node in self._radio_j
 
     def _node_use(self, name: NodeId, total_s: float) -> NodeUse:
-        """A node that only forwards is not charged for waiting."""
+        """Use of one node over the whole run."""
         node, busy_s = self._network.node(name), self._busy_s.get(name)
+        # Idle power is charged to nodes that compute; one that only forwards would be awake anyway.
         idle_s = 0.0 if busy_s is None else max(total_s - busy_s, 0.0)
         return NodeUse(
             kind=node.kind,
@@ -181,6 +194,7 @@ def memory_held(plan: Plan, pricing: Pricing) -> dict[NodeId, dict[str, float]]:
 
 def hold(held: dict[str, float], step: Compute, pricing: Pricing) -> None:
     """Enter the parameters of a step into what its node holds; all parts of one role share theirs."""
+    # Slices of a denoiser are named denoiser[a:b] and share their weights.
     name = step.part.name.split("[")[0] if step.part.role == "other" else step.part.role
     held[name] = max(pricing.memory_bytes(step.part), held.get(name, 0.0))
 

@@ -58,6 +58,7 @@ class Uidg:
             made: list[Step] = []
             for k, (owner, region) in enumerate(zip(owners, regions, strict=True), 1):
                 made += (*_region(task, owner, region, k, cut), *_down(owner, f"image_{k}", codecs.image))
+            # All edges are dead, and the device makes the regions that never came.
             if not helping:
                 return Plan((*task.begun(DEVICE, cut), *made, _merge(task, regions)), IMAGE)
             prompt = Transfer(DEVICE, helping, "prompt", codecs.prompt)
@@ -96,6 +97,7 @@ class Diug:
         steps = (*prompt_to_edges(task, edges, codecs), *inferred, *sent, *best_of(task, DEVICE, names))
 
         def fewer(alive: Sequence[NodeId], arrived: Arrived) -> list[Plan]:
+            # Candidates are complete latents, so any of them makes a picture.
             there = tuple(name for name in names if (DEVICE, name) in arrived)
             return [Plan(best_of(task, DEVICE, there), IMAGE)] if there else []
 
@@ -144,6 +146,7 @@ def _with_other_owners(shared_by: Callable[[Sequence[NodeId]], Plan], edges: Edg
 
     def alternatives(alive: Sequence[NodeId], arrived: Arrived) -> list[Plan]:
         has_pieces = any((DEVICE, f"{piece}_{k}") in arrived for k in range(1, len(edges) + 1))
+        # One edge takes over all regions of the dead: it has the whole latent already.
         substitutes = alive or ([DEVICE] if has_pieces else [])
         return [shared_by([edge if edge in alive else other for edge in edges]) for other in substitutes]
 
@@ -156,6 +159,7 @@ def _picture(task: Task, region: Region) -> Spec:
 
 def _region(task: Task, owner: NodeId, region: Region, index: int, start: int) -> tuple[Compute, ...]:
     """A region of the picture on one node: whole steps, then steps and decoder on the region alone."""
+    # Whole steps come first, since they settle where things are; then a region can go on without the others.
     middle = start + (task.num_steps - start) // 2
     latent, crop, piece = task.latent(middle), f"crop_{index}", f"latent_{index}"
     share = area(region, task)
@@ -163,6 +167,7 @@ def _region(task: Task, owner: NodeId, region: Region, index: int, start: int) -
     decoder = regional(task.model.decoder, region)
     return (
         Compute(owner, task.model.text_encoder),
+        # Without its text encoder, which has run above even if no whole step is left.
         *task.infer(owner, start, middle)[1:],
         Compute(owner, Crop(latent, task.model.latent, region, crop)),
         Compute(owner, Renamed(denoiser, {"latent": crop}, {"latent": piece}, share=share)),
@@ -171,6 +176,7 @@ def _region(task: Task, owner: NodeId, region: Region, index: int, start: int) -
 
 
 def _down(owner: NodeId, tensor: str, codec: AnyCodec) -> tuple[Transfer, ...]:
+    # A region that the device makes itself is there already.
     return () if owner == DEVICE else (Transfer(owner, (DEVICE,), tensor, codec),)
 
 

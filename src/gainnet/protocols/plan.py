@@ -116,6 +116,7 @@ class Plan:
         >>> Plan((), (NodeId("device"), "image")).remaining([(NodeId("device"), "image")]).steps
         ()
         """
+        # Backwards, since whether a step is needed depends on the steps after it.
         wanted = {self.result} - set(there)
         kept: list[Step] = []
         for step in reversed(self.steps):
@@ -134,5 +135,6 @@ def _made(step: Step, network: Network, at: Mapping[Place, Spec]) -> dict[Place,
         case Transfer(source, targets, tensor, codec):
             for target in targets:
                 network.link(source, target, codec.emits)
+            # Raises when the codec cannot carry the shape, before anything has run.
             codec.size(at[source, tensor])
             return dict.fromkeys(step.makes, at[source, tensor])

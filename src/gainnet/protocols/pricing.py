@@ -1,4 +1,4 @@
-"""What a part costs when it stands for the same part of a larger model."""
+"""Prices of parts, which may stand for the same parts of a larger model."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class Pricing:
 
     def flops(self, part: Part) -> float:
         """FLOPs per item of a part."""
+        # A large model takes as many passes per picture as the small one that runs in its place.
         price = self.price_of_role.get(part.role)
         return part.flops if price is None else price.flops_per_pass * part.num_passes
 

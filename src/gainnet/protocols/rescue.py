@@ -1,4 +1,4 @@
-"""What is left to run when a node died: the plan with the least to compute, given what arrived."""
+"""Fallbacks after the death of a node: the plan with the least left to compute, given the tensors that arrived."""
 
 from __future__ import annotations
 
@@ -33,10 +33,13 @@ def resilient(
     def fallback(arrived: Arrived) -> Plan:
         if not any(node == IMAGE[0] for node, _ in arrived):
             raise NodeFailedError("the device died, and with it the consumer of the picture; nothing can replace it")
+        # An edge that holds nothing yet is left out: it can add nothing that the others cannot.
         alive = [edge for edge in edges if any(node == edge for node, _ in arrived)]
         remaining = (other.remaining(arrived) for other in alternatives(alive, arrived))
         possible = [other for other in remaining if is_possible(other, arrived)]
+        # Ties go to the first edge, so that all nodes derive the same fallback without talking to each other.
         best = min(possible, key=passes_left, default=Plan(task.whole(IMAGE[0], arrived), IMAGE).remaining(arrived))
+        # The fallback of a fallback is this function again, since the next node may die in the middle of it.
         return replace(best, fallback=fallback)
 
     return replace(plan, fallback=fallback)
@@ -58,5 +61,6 @@ def passes_left(plan: Plan) -> float:
     >>> passes_left(Plan((), IMAGE))
     0.0
     """
+    # Decoders and text encoders count, too; crops and merges cost nothing, and a prior only draws noise.
     parts = (step.part for step in plan.steps if isinstance(step, Compute))
     return float(sum(part.num_passes for part in parts if part.role not in ("other", "prior")))

@@ -35,7 +35,7 @@ def execute(
     failures: Sequence[Failure] = (),
     watch: Watch = lambda label: None,
 ) -> tuple[dict[Place, Tensor], Report]:
-    """What is where after a plan really ran, and what it cost.
+    """Tensors by place after a plan has run, and the report of their cost.
 
     Args:
         plan: what runs where and what is sent.
@@ -61,6 +61,7 @@ def execute(
         return made
 
     def carry(index: int, step: Transfer, x: Tensor | None) -> Mapping[Place, Tensor]:
+        # The source is alive, but a node before it died, and the tensor never came.
         if x is None:
             return {}
         watch(step.label)
@@ -76,9 +77,11 @@ def execute(
         check_memory(plan, network, pricing)
         at = walk(plan, network.nodes, at, compute, carry, failures, index)
         index += len(plan.steps)
+        # Indices run on over fallbacks, so that a second death can strike in the first recovery.
         gone = dead_at(failures, index)
         if plan.result in at and plan.result[0] not in gone:
             return at, ledger.report()
+        # Without a new death the same fallback would fail in the same way for ever.
         if gone == dead:
             raise _failed(gone)
         dead, at = gone, {place: x for place, x in at.items() if place[0] not in gone}
@@ -136,7 +139,7 @@ def _failed(dead: Collection[NodeId]) -> NodeFailedError:
 def estimate(
     plan: Plan, given: Mapping[Place, Spec], network: Network, pricing: Pricing = SHIPPED, num_items: int = 1
 ) -> Report:
-    """What a plan would cost, without running it.
+    """Report of a plan that is priced and not run.
 
     Bits, uses, energy and step durations are expected values; the critical path is the mean over 1,000 drawn courses
     of events, because the mean of a maximum is not the maximum of means.
@@ -158,6 +161,7 @@ def estimate(
         match step:
             case Compute(node, part):
                 ledger.computed(step)
+                # The ledger books expectations; the timeline follows the drawn courses beside it.
                 duration_s = network.node(node).hardware.duration_s(pricing.flops(part) * num_items)
                 timeline.book((node,), step.needs, step.makes, duration_s)
                 at |= {(node, key): spec for key, spec in part.writes.items()}
@@ -169,7 +173,7 @@ def estimate(
 
 
 def channel_free(plan: Plan, inputs: Mapping[Place, Tensor], random: Random) -> dict[Place, Tensor]:
-    """What is where after a plan, had every transfer been perfect: what a received picture is compared with.
+    """Tensors by place after a plan whose transfers are perfect: the reference of received pictures.
 
     Args:
         plan: whose parts run, and whose transfers copy.
@@ -192,11 +196,13 @@ def _estimate_transfer(
     links = [network.link(step.source, target, step.codec.emits) for target in step.targets]
     usages, draws_s = [], []
     for link in links:
+        # The index of the step is the random seed, so that two transfers of a plan are drawn independently.
         draws = link.draw_durations_s(size, num_items, NUM_COURSES, index).numpy()
         usage, in_time_s = expected_in_time(link.usage(size, num_items), draws, step.deadline_s)
         usages.append(usage)
         draws_s.append(in_time_s)
     ledger.sent(step, usages)
+    # A broadcast lasts until its slowest receiver has everything, in every drawn course of events apart.
     duration_s = np.max(np.stack(draws_s), axis=0)
     timeline.book((link.medium for link in links), step.needs, step.makes, duration_s)
 

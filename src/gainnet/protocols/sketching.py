@@ -1,4 +1,4 @@
-"""Sketches of an edge that a device completes; what a sketch is, its codec decides."""
+"""Sketches that a device completes: a map of outlines or a small picture, as their codec requires."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ EDGES_PER_LATENT = 4
 
 
 def sketcher(model: DiffusionModel, codec: AnyCodec, image: Spec | None = None) -> PictureSketch | EdgeSketch:
-    """What draws the sketch of a picture, or of a region of one.
+    """Part that draws the sketch of a picture, or of a region of one.
 
     Args:
         model: whose pictures are sketched.
-        codec: what carries the sketch: an `EdgeMap` takes where outlines are, four by four pixels per entry of the
-            latent; any other one takes a small picture, a pixel per entry.
-        image: shape of a region of them; the whole when `None`.
+        codec: carries the sketch: an `EdgeMap` a map of outlines, four by four pixels per entry of the latent; any
+            other codec a small picture, one pixel per entry.
+        image: shape of a region; of the whole picture when `None`.
     """
+    # The codec decides what a sketch is: no other codec makes sense of a binary map, and an EdgeMap of nothing else.
     drawn, scale = model.image if image is None else image, picture_scale(model)
     if isinstance(codec, EdgeMap):
         return EdgeSketch(drawn, max(1, scale // EDGES_PER_LATENT))
@@ -50,6 +51,7 @@ def _completion(model: DiffusionModel, drawn: PictureSketch | EdgeSketch) -> tup
 
 def merged_sketch(task: Task, codec: AnyCodec, regions: Sequence[Region], pieces: tuple[str, ...]) -> Compute:
     """The device puts the sketches of regions together, without a seam: pieces -> sketch."""
+    # Regions are given on the latent; a sketch is finer than it and coarser than the picture.
     drawn, scale = sketcher(task.model, codec), picture_scale(task.model)
     rectangles = tuple(region.scaled(scale).shrunk(drawn.factor) for region in regions)
     return Compute(DEVICE, Merge(pieces, rectangles, drawn.writes["sketch"], "sketch"))

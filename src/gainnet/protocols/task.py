@@ -1,4 +1,4 @@
-"""What is generated: from noise alone, or from a picture that the device has."""
+"""The parts of one generation: from noise alone, or from a picture that the device has."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ class Task:
         """
         if strength is None:
             return Task(model, None, model.prior, model.denoiser)
+        # The sampler skips its first steps, and the picture with noise takes the place of their outcome.
         noising, tail = from_picture(model, strength)
         encoder = Renamed(model.image_encoder, {"image": "picture"}, {"latent": "origin"})
         return Task(model, encoder, Renamed(noising, {"latent": "origin"}), tail)
@@ -65,10 +66,11 @@ class Task:
 
     def latent(self, step: int) -> str:
         """Name of the latent after that many steps."""
+        # Without a number it has the name that decoders read.
         return "latent" if step == self.num_steps else f"latent[{step}]"
 
     def begin(self, *stream: Name) -> Part:
-        """What makes latent[0], with noise of the named stream; all nodes make the same of one stream."""
+        """Part that makes latent[0] with noise of the named stream; every node that runs it makes the same latent."""
         return Renamed(self.beginning, {}, {"latent": self.latent(0)}, stream)
 
     def steps(self, start: int, stop: int) -> Part:
@@ -90,15 +92,18 @@ class Task:
         """Text encoder and steps [start, stop) on a node; nothing when there are none of them."""
         if start == stop:
             return ()
+        # The condition is computed wherever it is needed: a prompt is much shorter than its condition.
         return Compute(node, self.model.text_encoder), Compute(node, self.steps(start, stop))
 
     def begun(self, node: NodeId, stop: int) -> tuple[Compute, ...]:
         """Everything up to the latent after `stop` steps on one node; a picture is encoded where it is."""
+        # Only the device has the picture; an edge has its latent from a transfer.
         encoded = [Compute(node, self.encoder)] if self.encoder and node == DEVICE else []
         return *encoded, Compute(node, self.begin()), *self.infer(node, 0, stop)
 
     def whole(self, node: NodeId, arrived: Arrived = frozenset()) -> tuple[Compute, ...]:
         """Everything on one node, from the furthest latent that it has."""
+        # A latent further on needs fewer steps, whoever made it.
         known = [k for k in range(self.num_steps + 1) if (node, self.latent(k)) in arrived]
         left = self.infer(node, known[-1], self.num_steps) if known else self.begun(node, self.num_steps)
         return *left, Compute(node, self.model.decoder)

@@ -73,8 +73,8 @@ def transmit(
     Args:
         x: [*batch, *shape] with the batch of `random`; [num_items, *shape] for an integer.
         codec: between tensor and payload.
-        over: an air, for codewords or symbols as the codec emits them; a link; or several, of which the first that carries
-            the codec's payload is used.
+        over: an air, for codewords or symbols as the codec emits them; a link; or links, of which the first that
+            carries the codec's payload is used.
         random: streams of the items; item k of an integer has the random seed `random + k`.
         deadline_s: time on the medium after which the transfer is given up.
 

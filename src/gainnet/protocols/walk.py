@@ -13,10 +13,10 @@ Failure = tuple[NodeId, int]
 """A node that is dead from this step index on, counted over the plan and its fallbacks."""
 
 Run = Callable[[int, Compute, Mapping[str, Tensor]], Mapping[str, Tensor]]
-"""Tensors that a part makes, by name: (index of the step, step, tensors that it reads by name)."""
+"""Tensors by name that a part makes, from (index of the step, step, tensors that it reads by name)."""
 
 Carry = Callable[[int, Transfer, Tensor | None], Mapping[Place, Tensor]]
-"""What a transfer brings to the nodes that walk: (index of the step, step, the tensor where the source has it)."""
+"""Tensors that a transfer brings to nodes that walk, from (index of the step, step, tensor if the source has it)."""
 
 
 def walk(
@@ -50,6 +50,7 @@ def walk(
     """
     here = {place: x for place, x in at.items() if place[0] in me}
     for index, step in enumerate(plan.steps, start):
+        # A step whose source is dead brings nothing to anybody, and nobody waits for it.
         dead = dead_at(failures, index)
         match step:
             case Compute(node, part) if node in me and node not in dead:
@@ -57,6 +58,7 @@ def walk(
                     made = compute(index, step, {key: here[node, key] for key in part.reads})
                     here |= {(node, key): x for key, x in made.items()}
             case Transfer(source, targets) if source not in dead and not dead.issuperset(targets):
+                # A tensor that never came is carried as None, so that receivers do not wait for it.
                 if source in me or any(target in me for target in targets if target not in dead):
                     here |= carry(index, step, here.get((source, step.tensor)))
     return here
