@@ -18,11 +18,11 @@ from gainnet.core.errors import ConfigError, PayloadError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, Payload, Size, Spec, Symbols
 from gainnet.protocols.transmit import accept, emit, transmit
-from gainnet.radio import AWGN, AnalogLink, IdealLink, Rayleigh, TabulatedLink
+from gainnet.radio import AWGN, Air, Analog, Ideal, Rayleigh, Tabulated
 
 LATENT = (4, 16, 16)
 X = Random.of(range(3)).normal(LATENT, "latent")
-BEARERS = TabulatedLink(AWGN(), 10.0), AnalogLink(AWGN(), 10.0)
+BEARERS = Tabulated(Air(AWGN(), 10.0)), Analog(Air(AWGN(), 10.0))
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def broken(x: Tensor) -> Tensor:
 )
 def test_a_codec_that_breaks_its_promise_is_named(codec: AnyCodec, says: str) -> None:
     with pytest.raises(PayloadError, match=says):
-        transmit(X, codec, IdealLink())
+        transmit(X, codec, Ideal())
 
 
 def test_a_payload_of_another_type_is_refused_by_the_receiver() -> None:
@@ -78,6 +78,12 @@ def test_the_halves_are_the_whole() -> None:
     assert received.arrived.tolist() == [True] * 3
 
 
+def test_an_air_carries_symbols_and_bits() -> None:
+    air = Air(AWGN(), 10.0)
+    assert torch.equal(transmit(X, RawAnalog(), air).values, transmit(X, RawAnalog(), BEARERS).values)
+    assert torch.equal(transmit(X, Float32(), air).values, X)
+
+
 def test_an_integer_gives_every_item_its_own_random_seed() -> None:
     batch, last = transmit(X, RawAnalog(), BEARERS, 7), transmit(X[2], RawAnalog(), BEARERS, Random.of(9))
     torch.testing.assert_close(batch.values[2], last.values)
@@ -91,7 +97,7 @@ def test_without_a_model_the_shipped_one_is_taken_where_the_shape_fits(codec: An
 
 
 def test_items_that_were_never_sent_or_came_too_late_have_not_arrived() -> None:
-    link = TabulatedLink(Rayleigh(), 10.0)
+    link = Tabulated(Air(Rayleigh(), 10.0))
     matched = RateMatched(lambda bits: Float32(), lambda snr: 1e9 if snr > 10.0 else 0.0, (10.0,))
     sent = transmit(X, matched, link, 2)
     assert sent.arrived.any()
@@ -104,8 +110,8 @@ def test_items_that_were_never_sent_or_came_too_late_have_not_arrived() -> None:
 
 
 def test_a_link_that_carries_the_payload_is_needed() -> None:
-    with pytest.raises(ConfigError, match="Float32 emits Bits, which AnalogLink does not carry"):
-        transmit(X, Float32(), AnalogLink())
+    with pytest.raises(ConfigError, match="Float32 emits Bits, which Analog does not carry"):
+        transmit(X, Float32(), Analog())
 
 
 def test_gradients_pass() -> None:

@@ -23,7 +23,7 @@ from gainnet.protocols.ledger import Ledger
 from gainnet.protocols.run import receive, recover, send
 from gainnet.protocols.transmit import SendCount, Sent
 from gainnet.protocols.walk import Failure, dead_at, walk
-from gainnet.radio import AnalogLink, DigitalLink, Rayleigh
+from gainnet.radio import Air, Analog, Digital, Rayleigh
 from plan_desk import RANDOM, SEVERAL, Desk, small_desk
 
 PRICING = pricing("sd15")
@@ -102,7 +102,7 @@ def desk(small_stable_diffusion: Path) -> Desk:
 
 
 def over_the_air(num_edges: int) -> Network:
-    bearers = DigitalLink(Rayleigh(), 18.0), AnalogLink(Rayleigh(), 18.0)
+    bearers = Digital(Air(Rayleigh(), 18.0)), Analog(Air(Rayleigh(), 18.0))
     return cell(profile("edge_a100"), profile("laptop"), bearers, bearers, num_edges)
 
 

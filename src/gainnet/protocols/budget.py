@@ -85,11 +85,11 @@ def typical_snrs(link: AnyLink) -> tuple[float, ...]:
     """
     if not isinstance(link, Digital):
         return (1.0,)
-    # Fading of any other law, also of a user: its distribution is sampled once, with fixed random seeds.
     air = link.air
     if air.fading == AWGN():
         return (air.snr,)
     if isinstance(air.fading, Rayleigh):
         return typical_rayleigh_snrs(air.snr)
+    # Fading of any other law, also of a user: its distribution is sampled once, with fixed random seeds.
     exact = Air(air.fading, air.snr_db)
     return tuple(guarded("fading", exact.observe, Random.of(range(NUM_DRAWN_STATES))).reported_snr.tolist())
