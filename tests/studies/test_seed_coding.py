@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, final
@@ -16,6 +17,7 @@ from torch import Tensor
 from gainnet.codecs import LinearCode, SeedBasis
 from gainnet.codecs.linear import linear_mse
 from gainnet.codecs.opta import gaussian_opta
+from gainnet.codecs.rate_matched import RateMatched
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, Payload, Size, Spec
 from gainnet.generation.quality import ssim
@@ -28,7 +30,7 @@ from gainnet.studies.seed_coding.judging import fast_ssim, frechet_distance, jud
 from gainnet.studies.seed_coding.published import published
 from gainnet.studies.seed_coding.question import METHODS, SeedCodingConfig, cases
 from gainnet.studies.seed_coding.summary import fewest_uses, summarise
-from gainnet.studies.seed_coding.ways import Analog, Digital, GaussianOptimum, filled, mutual_information
+from gainnet.studies.seed_coding.ways import Analog, Digital, GaussianOptimum, mutual_information
 from gainnet.studies.seed_coding.wide import apart, together
 from gainnet.studies.study import Case, Value
 
@@ -103,6 +105,9 @@ class Spelled:
     prompts: tuple[str, ...]
     emits: ClassVar[type[Payload]] = Bits
 
+    def of_items(self, items: Sequence[int]) -> Spelled:
+        return Spelled(self.max_bits, tuple(self.prompts[item] for item in items))
+
     def size(self, spec: Spec) -> Size:
         return Size.fixed(self.max_bits)
 
@@ -114,8 +119,9 @@ class Spelled:
 
 
 def test_every_item_fills_its_own_budget_with_its_own_prompt() -> None:
-    snr = torch.tensor([3.0, 1.0, 3.0, 0.1])
-    payload = filled(Spelled, lambda reported: 16 * reported, torch.zeros(4, 1), ("a", "b", "c", "d"), snr)
+    snr, prompts = torch.tensor([3.0, 1.0, 3.0, 0.1]), ("a", "b", "c", "d")
+    codec = RateMatched(lambda bits: Spelled(bits, prompts), lambda reported: 16 * reported, (1.0,))
+    payload = codec.encode(torch.zeros(4, 1), snr)
     assert payload.strings == (b"a" * 6, b"b" * 2, b"c" * 6, None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import accumulate
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,16 @@ from gainnet.core.errors import PayloadError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, ChannelState, Payload, Symbols, Usage
 from gainnet.protocols.plan import Plan, Step, Transfer
-from gainnet.radio.links.link import AnyLink
+
+
+class Sender(Protocol):
+    """The part of a link that a transmission needs."""
+
+    def observe(self, random: Random) -> ChannelState:
+        """Channel state when a transfer starts; [*batch] as `random`."""
+
+    def send(self, payload: Any, state: ChannelState, random: Random) -> tuple[Any, Usage]:
+        """The payload as received, and the usage of the link."""
 
 
 def within(plan: Plan, deadline_s: float) -> Plan:
@@ -31,7 +41,7 @@ def within(plan: Plan, deadline_s: float) -> Plan:
 
 
 def send_in_time(
-    link: AnyLink, payload: Payload, state: ChannelState, random: Random, deadline_s: float
+    link: Sender, payload: Payload, state: ChannelState, random: Random, deadline_s: float
 ) -> tuple[Payload, Usage]:
     """The payload as received by the deadline, and what that took.
 

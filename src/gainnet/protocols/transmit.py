@@ -15,7 +15,7 @@ from gainnet.codecs import AnyCodec, Content, bind
 from gainnet.core.errors import ConfigError, GainnetError, PayloadError
 from gainnet.core.randomness import Name, Random
 from gainnet.core.types import Bits, NodeId, Payload, Spec, Symbols, Usage
-from gainnet.protocols.deadline import send_in_time
+from gainnet.protocols.deadline import Sender, send_in_time
 from gainnet.radio import Air, Analog, Digital
 from gainnet.radio.links.link import AnyLink
 
@@ -109,7 +109,7 @@ def bearer(over: Air | AnyLink | Sequence[AnyLink], codec: AnyCodec) -> AnyLink:
 def emit(
     x: Tensor,
     codec: AnyCodec,
-    links: Sequence[AnyLink],
+    links: Sequence[Sender],
     streams: Sequence[Random],
     deadline_s: float = math.inf,
     label: str = "transmit",

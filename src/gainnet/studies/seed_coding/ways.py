@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, Protocol, final
+from typing import Any, Final, Protocol, final
 
 import torch
 from torch import Tensor
@@ -13,11 +12,11 @@ from torch import Tensor
 from gainnet.codecs import SeedBasis
 from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.opta import backward_test_channel
-from gainnet.codecs.rate_matched import LEAST_BITS, MOST_BITS
 from gainnet.core.randomness import Random
-from gainnet.core.types import Bits, ChannelState, Spec, Symbols
+from gainnet.core.types import ChannelState, Payload, Spec, Symbols, Usage
 from gainnet.core.units import db_to_linear
 from gainnet.network.hardware import profile
+from gainnet.protocols.transmit import accept, emit
 from gainnet.radio import AWGN, Rayleigh
 from gainnet.radio.fading.channel import Channel
 from gainnet.radio.links.link import AnyLink
@@ -30,7 +29,7 @@ AnalogCode = Callable[[int, Prompts], AnyCodec]
 """The code of symbols for so many channel uses and these prompts, one per item."""
 BitCode = Callable[[float, Prompts], AnyCodec]
 """The code of bits that fills so many bits for these prompts, one per item."""
-Receiver = Callable[[AnyCodec, Symbols, Spec, Prompts], Tensor]
+Receiver = Callable[[AnyCodec, Any, Spec, Prompts], Tensor]
 """What makes values [num_items, *shape] of received symbols of a code, knowing the prompts."""
 
 CHANNELS: Final[dict[str, Channel]] = {"awgn": AWGN(), "rayleigh": Rayleigh(), "rayleigh_fast": Rayleigh(FAST_BLOCK)}
@@ -70,10 +69,30 @@ def air_of(case: Case, num_channel_uses: int) -> Air:
     return Air(CHANNELS[fading], fading, snr_db, num_channel_uses, told)
 
 
-def told_of(state: ChannelState, case: Case) -> ChannelState:
-    """The state with a report that is wrong by as much as a case says."""
-    factor = db_to_linear(float(str(case.values["report_offset_db"])))
-    return replace(state, reported_snr=state.reported_snr * factor)
+@final
+@dataclass(frozen=True)
+class Misreported:
+    """A link whose first SNR report is wrong by a constant factor.
+
+    Args:
+        link: carries the payload.
+        factor: linear, > 0.
+    """
+
+    link: AnyLink
+    factor: float
+
+    @staticmethod
+    def of(link: AnyLink, case: Case) -> Misreported:
+        """The link with the offset of a case."""
+        return Misreported(link, db_to_linear(float(str(case.values["report_offset_db"]))))
+
+    def observe(self, random: Random) -> ChannelState:
+        state = self.link.observe(random)
+        return replace(state, reported_snr=state.reported_snr * self.factor)
+
+    def send(self, payload: Payload, state: ChannelState, random: Random) -> tuple[Payload, Usage]:
+        return self.link.send(payload, state, random)
 
 
 def decoded(code: AnyCodec, sent: Symbols, spec: Spec, prompts: Prompts) -> Tensor:
@@ -101,11 +120,11 @@ class Analog:
         uses = int(str(case.values["num_channel_uses"])) // self.num_parts
         code, spec = self.code_of(uses, prompts), Spec(tuple(x.shape[1:]))
         code.size(spec)
-        link = air_of(case, uses).analog(EDGE, DEVICE)
-        state = told_of(link.observe(random), case)
-        sent, usage = link.send(code.encode(x, state.reported_snr), state, random)
-        values = self.receiver(code, sent, spec, prompts)
-        return Received(values, usage.num_channel_uses / len(x) * self.num_parts)
+        link = Misreported.of(air_of(case, uses).analog(EDGE, DEVICE), case)
+        (sent,) = emit(x, code, (link,), (random,))
+        # The receiver may know more than the code's own decoder, so the payload is handed to it undecoded.
+        values = self.receiver(code, sent.payload, spec, prompts)
+        return Received(values, sent.usage.num_channel_uses / len(x) * self.num_parts)
 
 
 @final
@@ -116,40 +135,14 @@ class Digital:
     code_of: BitCode
 
     def __call__(self, case: Case, x: Tensor, prompts: Prompts, random: Random) -> Received:
-        air, spec = air_of(case, int(str(case.values["num_channel_uses"]))), Spec(tuple(x.shape[1:]))
+        air = air_of(case, int(str(case.values["num_channel_uses"])))
         link: AnyLink = (air.shannon if case.values["bearer"] == SHANNON else air.tabulated)(EDGE, DEVICE)
-        state = told_of(link.observe(random), case)
-        payload = filled(self.code_of, air.budget(link), x, prompts, state.reported_snr)
-        sent, usage = link.send(payload, state, random)
-        arrived = sum(string is not None for string in sent.strings) / len(x)
-        values = self.code_of(MOST_BITS, prompts).decode(sent, spec)
-        return Received(values, usage.num_channel_uses / len(x), payload.num_bits / len(x), arrived)
-
-
-def filled(
-    code_of: BitCode, budget: Callable[[float], float], x: Tensor, prompts: Prompts, reported_snr: Tensor
-) -> Bits:
-    """Every item within the bits that its reported SNR carries, as `RateMatched`, and with its own prompt.
-
-    Args:
-        code_of: the code.
-        budget: bits of one item at a linear SNR.
-        x: [num_items, *shape].
-        prompts: one per item.
-        reported_snr: [num_items], linear.
-    """
-    strings: list[bytes | None] = [None] * len(x)
-    members_of: dict[float, list[int]] = defaultdict(list)
-    for item, snr in enumerate(reported_snr.tolist()):
-        members_of[budget(snr)].append(item)
-    for bits, members in members_of.items():
-        if bits < LEAST_BITS:
-            continue
-        code = code_of(min(bits, MOST_BITS), tuple(prompts[item] for item in members))
-        payload = code.encode(x[members], reported_snr[members])
-        for item, string in zip(members, payload.strings, strict=True):
-            strings[item] = string
-    return Bits(tuple(strings), (len(x),))
+        codec = air.matched(lambda bits: self.code_of(bits, prompts), link)
+        (sent,) = emit(x, codec, (Misreported.of(link, case),), (random,))
+        received = accept(sent, codec, Spec(tuple(x.shape[1:])))
+        arrived = int(received.arrived.sum()) / len(x)
+        uses, num_bits = received.usage.num_channel_uses / len(x), received.usage.num_bits / len(x)
+        return Received(received.values, uses, num_bits, arrived)
 
 
 @final
