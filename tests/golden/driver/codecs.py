@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gainnet.codecs import ACTIVATION_CODECS
+from gainnet.codecs import ACTIVATION_CODECS, CODECS, Content, bind
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Spec
-from gainnet.generation.assemble import CODECS, Content
+from gainnet.models.completing import noise_level
 from gainnet.models.sketches import PictureSketch
+from gainnet.protocols.budget import Budget
 from gainnet.radio import AWGN, Air, Digital
 from golden.driver.material import model, normal, picture
 from golden.driver.values import of_payload, of_tensor, plain
@@ -41,13 +42,17 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _codec(kind: str, name: str, num_channel_uses: int | None, snr: float) -> Any:
+def _codec(kind: Any, name: str, num_channel_uses: int | None, snr: float) -> Any:
     if kind == "activations":
         return ACTIVATION_CODECS[name]()
     link = Digital(Air(AWGN(), 10.0 * math.log10(snr)))
-    prompt_bytes = sum(len(p.encode()) for p in PROMPTS) / len(PROMPTS)
-    content = Content(model(2), num_channel_uses, link, (snr,), 1 << 30, prompt_bytes, PROMPTS, 1)
-    return CODECS[kind][name](content)
+    opened = model(2)
+    signal, noise = noise_level(opened.pipeline.scheduler, 1) if kind == "midway" else (1.0, 0.0)
+    budget = None if num_channel_uses is None else Budget.of(link, num_channel_uses, 1 << 30, (snr,))
+    content = Content(
+        opened.latent, kind, opened.name, opened.sha256, PROMPTS, signal, noise, num_channel_uses, budget, (snr,)
+    )
+    return bind(CODECS[kind][name](), content)
 
 
 def _tensor(kind: str) -> Tensor:
