@@ -10,7 +10,7 @@ from scipy.special import exp1
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
-from gainnet.network.scheduler import ProportionalFair, RoundRobin, completion_blocks, scheduler, throughput
+from gainnet.network.scheduler import ProportionalFair, RoundRobin, throughput
 from gainnet.network.sharing import BestOf, shared_channel
 from gainnet.radio import Ofdm, Rayleigh
 from gainnet.testing import check_channel
@@ -59,12 +59,6 @@ def test_round_robin_gives_equal_shares_and_what_a_device_has_alone() -> None:
     torch.testing.assert_close(shares, torch.full((4,), alone / 4, dtype=torch.float64), rtol=0.03, atol=0)
 
 
-def test_everybody_is_done_when_the_last_block_is_there() -> None:
-    rate = torch.ones(12, 3)
-    done = completion_blocks(rate, RoundRobin().schedule(rate), torch.tensor([2.0, 3.0, 5.0]))
-    assert done.tolist() == [4.0, 8.0, math.inf]
-
-
 def test_a_shared_channel_is_a_channel() -> None:
     assert shared_channel(Rayleigh(), 4, "round_robin") == Rayleigh()
     check_channel(BestOf(Rayleigh(16), 1))
@@ -84,6 +78,3 @@ def test_what_cannot_be_shared_is_refused() -> None:
         shared_channel(Ofdm(), 2, "proportional_fair")
     with pytest.raises(ConfigError, match="memory_blocks"):
         ProportionalFair(0.5)
-    assert scheduler("round_robin") == RoundRobin()
-    with pytest.raises(ConfigError, match="scheduler"):
-        scheduler("lottery")

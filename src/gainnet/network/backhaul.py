@@ -45,21 +45,21 @@ class Wire:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.bits_per_s < math.inf:
-            raise ConfigError(f"bits_per_s: {self.bits_per_s} is no rate; give a positive number of bit/s")
+            raise ConfigError(f"bits_per_s: {self.bits_per_s} is out of range; must be a positive number of bit/s")
         for name in ("delay_s", "energy_per_bit_j"):
             if not 0.0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"{name}: {getattr(self, name)} is out of range; give 0 or more")
+                raise ConfigError(f"{name}: {getattr(self, name)} is out of range; must be 0 or more")
 
     def observe(self, random: Random) -> ChannelState:
         """As `noiseless_state`."""
         return noiseless_state(random)
 
     def usage(self, size: Size, num_items: int) -> Usage:
-        """Exactly what sending takes."""
+        """Exactly the usage of sending."""
         return self._usage(size.expected * num_items)
 
     def draw_durations_s(self, size: Size, num_items: int, num_draws: int, random_seed: int) -> Tensor:
-        """The same duration again and again."""
+        """[num_draws], float64, always the same duration."""
         return torch.full((num_draws,), self.usage(size, num_items).duration_s, dtype=torch.float64)
 
     def send(self, payload: Bits, state: ChannelState, random: Random) -> tuple[Bits, Usage]:

@@ -1,4 +1,4 @@
-"""What a node can compute, and what that takes."""
+"""Hardware of nodes: rate, memory and power, by name or from a file."""
 
 from __future__ import annotations
 

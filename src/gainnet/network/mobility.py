@@ -1,4 +1,4 @@
-"""Where vehicles are: random waypoints, streets of a grid, or a measured trace."""
+"""Mobility models: random waypoints, streets of a grid, or a measured trace."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _DIRECTIONS = torch.tensor([[1, 0], [0, 1], [-1, 0], [0, -1]])
 
 
 class Mobility(Protocol):
-    """A way to move."""
+    """Positions of vehicles over time."""
 
     def positions(self, num_vehicles: int, times_s: Tensor, random: Random) -> Tensor:
-        """Where every vehicle is at given times.
+        """Position of every vehicle at given times.
 
         Args:
             num_vehicles: how many.

@@ -1,4 +1,4 @@
-"""Nodes that compute, links that carry."""
+"""Networks: nodes that compute, and links that carry payloads between them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Kind = Literal["device", "edge", "cloud"]
 @final
 @dataclass(frozen=True)
 class Node:
-    """A place where parts run.
+    """A node that parts run on.
 
     Args:
-        kind: device (the user's), edge (at the base station) or cloud.
-        hardware: what it computes with.
+        kind: device (of the user), edge (at the base station) or cloud.
+        hardware: processor, memory and radio.
     """
 
     kind: Kind

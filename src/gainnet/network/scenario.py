@@ -1,4 +1,4 @@
-"""Networks one can ask for by a few numbers."""
+"""A cell as a network: edges, one device, and wires between the edges."""
 
 from __future__ import annotations
 

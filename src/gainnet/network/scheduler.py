@@ -1,4 +1,4 @@
-"""Who is served in which block when several devices share the time and bandwidth of a cell."""
+"""Schedulers: which device is served in which block of a cell that several devices share."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Final, Protocol, final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError, unknown_name
+from gainnet.core.errors import ConfigError
 
 
 class Scheduler(Protocol):
-    """A way to share the blocks of a cell."""
+    """Assigns the blocks of a cell to devices."""
 
     def schedule(self, rate: Tensor) -> Tensor:
-        """[*batch, num_blocks], which device every block belongs to.
+        """[*batch, num_blocks], index of the device that each block is assigned to.
 
         Args:
-            rate: [*batch, num_blocks, num_devices], what a device would carry in a block, any unit; the scheduler knows
-                rates up to the block that it gives away.
+            rate: [*batch, num_blocks, num_devices], rate of a device in a block, in any unit; a scheduler uses rates up to
+                the block that it assigns.
         """
 
 
 @final
 @dataclass(frozen=True)
 class RoundRobin:
-    """One block after the other to each device in turn, whatever the air is like.
+    """One block after the other to each device in turn, independent of the channel.
 
     >>> RoundRobin().schedule(torch.ones(5, 2)).tolist()
     [0, 1, 0, 1, 0]
@@ -42,7 +42,7 @@ class RoundRobin:
 @final
 @dataclass(frozen=True)
 class ProportionalFair:
-    r"""Every block to the device that is best against its own past.
+    r"""Each block to the device whose rate is highest relative to its average throughput.
 
     $k^* = \arg\max_k R_k / T_k$, $T_k \leftarrow (1 - 1/t_c) T_k + \mathbb{1}[k = k^*] R_k / t_c$
     (Viswanath, Tse and Laroia 2002)
@@ -51,7 +51,7 @@ class ProportionalFair:
         memory_blocks: time constant $t_c$ >= 1 of the average throughput.
 
     Raises:
-        ConfigError: no memory.
+        ConfigError: the time constant is below one block.
 
     >>> rate = torch.tensor([[1.0, 9.0], [8.0, 9.0], [1.0, 9.0]])
     >>> ProportionalFair(memory_blocks=2.0).schedule(rate).tolist()
@@ -62,11 +62,12 @@ class ProportionalFair:
 
     def __post_init__(self) -> None:
         if not 1.0 <= self.memory_blocks < math.inf:
-            raise ConfigError(f"memory_blocks: {self.memory_blocks} is out of range; give 1 or more")
+            raise ConfigError(f"memory_blocks: {self.memory_blocks} is out of range; must be 1 or more")
 
     def schedule(self, rate: Tensor) -> Tensor:
         """As `Scheduler.schedule`."""
         keep = 1.0 - 1.0 / self.memory_blocks
+        # Starts where round robin would settle, so that the first blocks are not all given to one device.
         mean = rate.mean(-2).clamp_min(1e-12) / rate.shape[-1]
         chosen = []
         for now in rate.unbind(-2):
@@ -81,41 +82,14 @@ SCHEDULERS: Final[dict[str, Scheduler]] = {"round_robin": RoundRobin(), "proport
 """Schedulers by the name that the command line takes."""
 
 
-def scheduler(name: str) -> Scheduler:
-    """The scheduler of a name.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if name not in SCHEDULERS:
-        raise unknown_name("scheduler", name, SCHEDULERS)
-    return SCHEDULERS[name]
-
-
 def throughput(rate: Tensor, served: Tensor) -> Tensor:
     """[*batch, num_devices], mean rate per block of a schedule.
 
     Args:
         rate: [*batch, num_blocks, num_devices].
-        served: [*batch, num_blocks], what a scheduler gave.
+        served: [*batch, num_blocks], device of each block, from a scheduler.
 
     >>> throughput(torch.ones(4, 2), torch.tensor([0, 0, 0, 1])).tolist()
     [0.75, 0.25]
     """
     return (torch.nn.functional.one_hot(served, rate.shape[-1]) * rate).mean(-2)
-
-
-def completion_blocks(rate: Tensor, served: Tensor, demand: Tensor) -> Tensor:
-    """[*batch, num_devices], blocks until each device has what it asked for; `inf` where the blocks do not suffice.
-
-    Args:
-        rate: [*batch, num_blocks, num_devices].
-        served: [*batch, num_blocks].
-        demand: [*batch, num_devices], in the unit of the rate times blocks.
-
-    >>> completion_blocks(torch.ones(4, 2), torch.tensor([0, 1, 0, 1]), torch.tensor([2.0, 1.0])).tolist()
-    [3.0, 2.0]
-    """
-    carried = (torch.nn.functional.one_hot(served, rate.shape[-1]) * rate).cumsum(-2)
-    lacks = (carried < demand.unsqueeze(-2) - 1e-9).sum(-2)
-    return torch.where(lacks < rate.shape[-2], lacks + 1.0, math.inf)

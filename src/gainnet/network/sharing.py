@@ -1,4 +1,4 @@
-"""The air as one of several devices sees it: the blocks that the scheduler gives to it."""
+"""The channel of one of several devices: the blocks that the scheduler assigns to it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MAX_DEVICES: Final = 64
 
 
 def shared_channel(channel: Channel, num_devices: int, scheduler: str) -> Channel:
-    """What a device sees of a channel that it shares with others of the same statistics.
+    """The channel of a device that shares a cell with others of the same statistics.
 
     Args:
         channel: fading of every device, independent between devices.
         num_devices: how many share the cell, 1 to 64.
-        scheduler: `round_robin`, under which the air has no part in who is served, or `proportional_fair`.
+        scheduler: `round_robin`, which does not look at the channel, or `proportional_fair`.
 
     Raises:
         ConfigError: too few or too many devices, an unknown scheduler, or a channel that cannot be shared by blocks.
@@ -35,13 +35,13 @@ def shared_channel(channel: Channel, num_devices: int, scheduler: str) -> Channe
     Rayleigh(block_length=256)
     """
     if not 1 <= num_devices <= MAX_DEVICES:
-        raise ConfigError(f"num_devices: {num_devices} is outside 1 to {MAX_DEVICES}")
+        raise ConfigError(f"num_devices: {num_devices} is out of range; must be 1 to {MAX_DEVICES}")
     if scheduler not in SCHEDULERS:
         raise unknown_name("scheduler", scheduler, SCHEDULERS)
     if num_devices == 1 or scheduler == "round_robin":
         return channel
     if channel.block_length < 2:
-        raise ConfigError("scheduler: proportional_fair needs fading in blocks; choose another fading or round_robin")
+        raise ConfigError("scheduler: proportional_fair needs fading in blocks; choose round_robin or other fading")
     return BestOf(channel, num_devices)
 
 
@@ -50,10 +50,10 @@ def shared_channel(channel: Channel, num_devices: int, scheduler: str) -> Channe
 class BestOf:
     r"""Blocks that proportional fairness with a long memory gives to one of several devices of equal statistics.
 
-    $h = h_{k^*}, \; k^* = \arg\max_{k \le K} |h_k|$, since all $T_k$ are alike; over Rayleigh fading
-    $E|h|^2 = \sum_{k=1}^K 1/k$ (Viswanath, Tse and Laroia 2002, section II): users wait for their good moments
+    $h = h_{k^*}, \; k^* = \arg\max_{k \le K} |h_k|$, since all $T_k$ are equal; over Rayleigh fading
+    $E|h|^2 = \sum_{k=1}^K 1/k$ (Viswanath, Tse and Laroia 2002, section II)
 
-    Blocks are independent, and those that others get are not counted. The mean gain is not 1, on purpose.
+    Blocks are independent, and those of other devices are not counted. The mean gain is above 1, on purpose.
 
     Args:
         channel: fading of every device.
@@ -91,6 +91,8 @@ class BestOf:
         return torch.stack([gain, *later], -1)
 
     def _best(self, random: Random, block: int) -> Tensor:
+        """[*batch], gain of the device whose channel is best in a block."""
+        # A stream per device and block: the gains of a device do not depend on how many others there are.
         devices = range(self.num_devices)
         gains = torch.stack([self.channel.first_gain(random.child("device", k, block)) for k in devices], -1)
         return gains.gather(-1, gains.abs().argmax(-1, keepdim=True))[..., 0]

@@ -135,37 +135,32 @@ class _BitAttempt:
 
     def _sent(self, portion: Portion, rows: Tensor, state: ChannelState, random: Random) -> Tensor:
         places, inside = self.buffers.places(self.segments, rows, portion.codeword.num_bytes)
+        # Padding is sent as zeros and thrown away: it has no place in the buffers.
         payloads = torch.where(inside, self.buffers.sent[places], 0)
-        send = self._first if portion.number == 0 else self._later
-        decoded, holds = send(payloads, portion, rows, state, random)
+        symbols = redundancy.encode(payloads, portion) if portion.number else ldpc.encode(payloads, portion.codeword)
+        received = self.channel.transmit(symbols, state.snr, state.gain, random)
+        decoded, holds = self._decoded(received, portion, rows)
         kept = inside & holds[:, None]
         self.buffers.received[places[kept]] = decoded[kept]
         return holds
 
-    def _first(
-        self, payloads: Tensor, portion: Portion, rows: Tensor, state: ChannelState, random: Random
-    ) -> tuple[Tensor, Tensor]:
-        codeword = portion.codeword
-        received = self.channel.transmit(ldpc.encode(payloads, codeword), state.snr, state.gain, random)
-        decoded, holds = ldpc.decode(received, codeword)
-        if self.combines:
-            self._keep(rows[~holds], redundancy.first_soft_bits(_rows(received, ~holds), codeword))
+    def _decoded(self, received: Symbols, portion: Portion, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """[num_rows, num_bytes] payloads and [num_rows] whether their CRC holds."""
+        if portion.number == 0:
+            decoded, holds = ldpc.decode(received, portion.codeword)
+            if not self.combines:
+                return decoded, holds
+            # Soft bits of the mother code cost more than a decoding, and most first attempts need none.
+            soft_bits = redundancy.first_soft_bits(_rows(received, ~holds), portion.codeword)
+        else:
+            before = torch.stack([self.soft_bits.pop(row) for row in rows.tolist()])
+            combined = before + redundancy.soft_bits(received, portion)
+            decoded, holds = redundancy.decode(combined, portion.codeword)
+            soft_bits = combined[~holds]
+        self.soft_bits.update(zip(rows[~holds].tolist(), soft_bits, strict=True))
         return decoded, holds
-
-    def _later(
-        self, payloads: Tensor, portion: Portion, rows: Tensor, state: ChannelState, random: Random
-    ) -> tuple[Tensor, Tensor]:
-        sent = redundancy.encode(payloads, portion)
-        received = self.channel.transmit(sent, state.snr, state.gain, random)
-        before = torch.stack([self.soft_bits.pop(row) for row in rows.tolist()])
-        combined = before + redundancy.soft_bits(received, portion)
-        decoded, holds = redundancy.decode(combined, portion.codeword)
-        self._keep(rows[~holds], combined[~holds])
-        return decoded, holds
-
-    def _keep(self, rows: Tensor, soft_bits: Tensor) -> None:
-        self.soft_bits.update(zip(rows.tolist(), soft_bits, strict=True))
 
 
 def _rows(received: Symbols, rows: Tensor) -> Symbols:
+    """Symbols [num_rows, num_symbols] of some codewords; `rows` is a mask or indices."""
     return Symbols(received.values[rows], received.gain[rows], received.noise_variance[rows])

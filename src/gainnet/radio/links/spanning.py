@@ -18,7 +18,7 @@ from gainnet.radio.fading.channel import Channel, blockwise
 from gainnet.radio.links.portion import state_at, streams_at
 
 STEP: Final = 16
-"""Such lengths are multiples of so many channel uses, so that codewords share formats."""
+"""Lengths are multiples of this number of channel uses, so that codewords share formats."""
 
 _SAMPLES_PER_SLOT: Final = 24
 _MAX_USES_PER_LOWEST: Final = 4
@@ -38,7 +38,12 @@ class Pieces:
     length: int
 
     def information(self, bits_per_symbol: int, num_channel_uses: Tensor) -> Tensor:
-        """[num_codewords], bits that so many uses of each carry, the last piece in part."""
+        """[num_codewords], bits that the first channel uses of each carry, the last piece in part.
+
+        Args:
+            bits_per_symbol: 2, 4, 6 or 8.
+            num_channel_uses: [num_codewords].
+        """
         per_piece = self.length * bits_per_symbol * bit_information(bits_per_symbol, self.snr)
         total = torch.cat([torch.zeros_like(per_piece[:, :1]), per_piece.cumsum(-1)], -1)
         whole = (num_channel_uses // self.length).clamp_max(self.snr.shape[-1])
@@ -48,7 +53,14 @@ class Pieces:
 
 
 def pieces(channel: Channel, num_channel_uses: int, state: ChannelState, random: Random) -> Pieces:
-    """SNR that a receiver sees along a transmission: exact by blocks, sampled where every use has its own gain."""
+    """SNR along a transmission: exact by blocks, sampled where every use has its own gain.
+
+    Args:
+        channel: gives the gains.
+        num_channel_uses: of the transmission.
+        state: [num_codewords], channel state at the start.
+        random: streams of the transmission, [num_codewords].
+    """
     if num_channel_uses <= channel.block_length:
         return Pieces((state.snr * state.gain.abs().square()).unsqueeze(-1), num_channel_uses)
     if (fading := blockwise(channel)) is not None:
@@ -63,12 +75,7 @@ def pieces(channel: Channel, num_channel_uses: int, state: ChannelState, random:
 
 
 def spanning_lengths(
-    air: Air,
-    target_bler: float,
-    schemes: Tensor,
-    num_bytes: Tensor,
-    state: ChannelState,
-    random: Random,
+    air: Air, target_bler: float, schemes: Tensor, num_bytes: Tensor, state: ChannelState, random: Random
 ) -> Tensor:
     """[num_codewords], channel uses after which the block error rate is at most the target, for every codeword.
 
@@ -85,6 +92,7 @@ def spanning_lengths(
         random: streams of the transmission, [num_codewords].
     """
     channel = air.fading
+    # Twice the typical length first, then doubled for those that need more: most codewords are done at once.
     longest = _MAX_USES_PER_LOWEST * num_uses(torch.zeros_like(schemes), num_bytes)
     found = torch.zeros_like(num_bytes)
     width = STEP * int((2 * num_uses(schemes, num_bytes).double().median() / STEP).ceil())
@@ -110,12 +118,11 @@ def _shortest(seen: Pieces, target_bler: float, schemes: Tensor, num_bytes: Tens
         low = torch.full_like(members, _least_steps(k, order) - 1)
         high = torch.full_like(members, max(width // STEP, _least_steps(k, order)))
 
+        # Values of this turn as defaults: a closure would see those of the last one.
         def holds(steps: Tensor, own: Pieces = own, order: int = order, scheme: int = scheme, k: int = k) -> Tensor:
             uses = steps * STEP
-            return (
-                Accumulated(own.information(order, uses), uses.double() * order).bler(tables(), scheme, k)
-                <= target_bler
-            )
+            so_far = Accumulated(own.information(order, uses), uses.double() * order)
+            return so_far.bler(tables(), scheme, k) <= target_bler
 
         reached = holds(high)
         while bool((high - low > 1).any()):
@@ -127,7 +134,7 @@ def _shortest(seen: Pieces, target_bler: float, schemes: Tensor, num_bytes: Tens
 
 
 def _least_steps(num_information_bits: int, bits_per_symbol: int) -> int:
-    """Steps below which the code rate of the first attempt would be above that of the modulation's fastest scheme."""
+    """Steps below which the code rate of the first attempt would exceed that of the modulation's fastest scheme."""
     fastest = max(m.spectral_efficiency for m in LADDER if m.bits_per_symbol == bits_per_symbol)
     return int(-(-num_information_bits // (fastest * STEP)))
 
