@@ -111,7 +111,7 @@ def per_batch(self: Analog, size: Size, num_items: int) -> Usage:
     [
         (Ideal, {"send": lossy}, "item 3|delivered|repeatable"),
         (Ideal, {"usage": lambda self, size, num_items: Usage(0, 0, 0, 0, 0, 0, 0)}, "num_bits of usage"),
-        (Analog, {"send": dearer}, "tells tx_energy_j"),
+        (Analog, {"send": dearer}, "states tx_energy_j"),
         (Analog, {"send": forgetful}, "reported_snr"),
         (Analog, {"usage": per_batch}, "not ten times"),
         (Analog, {"draw_durations_s": lambda self, size, n, k, s: torch.zeros(k, dtype=torch.float64)}, "mean 0 s"),

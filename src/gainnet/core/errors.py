@@ -48,6 +48,23 @@ class MissingExtraError(GainnetError):
         super().__init__(f"{package} is not installed; run: pip install 'gainnet[{extra}]'")
 
 
+def check_range(is_within: bool, field: str, value: object, allowed: str) -> None:
+    """Raises `ConfigError` for a value out of its range.
+
+    Args:
+        is_within: whether the value is in its range; NaN is in none.
+        field: name of the value.
+        value: the value.
+        allowed: the range, with its unit.
+
+    >>> check_range(0.0 <= 2.0 < 0.5, "target_bler", 2.0, "between 0 and 0.5")
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: target_bler: 2.0 is out of range; must be between 0 and 0.5
+    """
+    if not is_within:
+        raise ConfigError(f"{field}: {value} is out of range; must be {allowed}")
+
+
 def unknown_name(field: str, name: str, known: Iterable[str]) -> ConfigError:
     """The error for a name that is in no table, with the names that are.
 

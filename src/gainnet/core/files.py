@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,16 @@ from typing import Any
 from gainnet.core.errors import ConfigError
 
 _PART = ".part"
+
+
+def read_toml(path: Path, field: str) -> dict[str, Any]:
+    """The table of a TOML file; raises `ConfigError` in the name of `field` if it cannot be read or is no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{field}: {path} cannot be read ({error.strerror}); give a .toml file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{field}: {path} is not TOML ({error}); mend it") from None
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:

@@ -9,7 +9,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, ChannelState, Payload, Size, Usage
 from gainnet.radio.links.ideal import noiseless_state
@@ -44,11 +44,9 @@ class Wire:
     carries: ClassVar[type[Payload]] = Bits
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.bits_per_s < math.inf:
-            raise ConfigError(f"bits_per_s: {self.bits_per_s} is out of range; must be a positive number of bit/s")
+        check_range(0.0 < self.bits_per_s < math.inf, "bits_per_s", self.bits_per_s, "a positive number of bit/s")
         for name in ("delay_s", "energy_per_bit_j"):
-            if not 0.0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"{name}: {getattr(self, name)} is out of range; must be 0 or more")
+            check_range(0.0 <= getattr(self, name) < math.inf, name, getattr(self, name), "0 or more")
 
     def observe(self, random: Random) -> ChannelState:
         """As `noiseless_state`."""
@@ -74,5 +72,6 @@ class Wire:
         return math.inf
 
     def _usage(self, num_bits: float) -> Usage:
+        # The delay once, since items follow each other without a gap.
         duration_s, half_j = self.delay_s + num_bits / self.bits_per_s, num_bits * self.energy_per_bit_j / 2.0
         return Usage(num_bits, 0.0, 0.0, duration_s, 0.0, half_j, half_j)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import UnionType
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gainnet.core.errors import ConfigError
+from gainnet.core.files import read_toml
 from gainnet.core.types import NodeId
 from gainnet.network.backhaul import Wire
 from gainnet.network.hardware import Hardware, profile
@@ -20,7 +21,7 @@ from gainnet.radio import AnyLink
 Bearers = Callable[[Mapping[str, Any], str, Hardware, Hardware], tuple[AnyLink, ...]]
 """Links over an air with these settings (`AIR_KEYS`), on a medium, from one radio to another."""
 
-AIR_KEYS: Final[Mapping[str, type]] = {"fading": str, "snr_db": float, "bandwidth_hz": float}
+AIR_KEYS: Final[Mapping[str, type | UnionType]] = {"fading": str, "snr_db": int | float, "bandwidth_hz": int | float}
 """Settings of `Air` that a medium may state, and that a link over it may state otherwise."""
 
 STRICT = ConfigDict(extra="forbid", frozen=True)
@@ -108,6 +109,7 @@ def network_of(path: Path, bearers: Bearers) -> Network:
     nodes = {NodeId(name): Node(node.kind, hardware[name]) for name, node in table.nodes.items()}
     links: dict[tuple[NodeId, NodeId], tuple[AnyLink, ...]] = {}
     for link in table.links:
+        # Both ways; a pair that several links name has all of their bearers.
         for source, target in (link.between, link.between[::-1]):
             made = _bearers(table, link, source, target, hardware, bearers)
             links[NodeId(source), NodeId(target)] = (*links.get((NodeId(source), NodeId(target)), ()), *made)
@@ -133,37 +135,31 @@ def _air_settings(given: Mapping[str, Any] | None, where: str) -> dict[str, Any]
         if key not in AIR_KEYS:
             raise ConfigError(f"network: {where}.{key} is unknown; must be one of {', '.join(AIR_KEYS)}")
         # TOML writes whole numbers without a point, and its booleans are integers in Python.
-        fits = isinstance(value, (AIR_KEYS[key], int) if AIR_KEYS[key] is float else str)
-        if not fits or isinstance(value, bool):
-            kind = "a number" if AIR_KEYS[key] is float else "text"
-            raise ConfigError(f"network: {where}.{key} is {value!r}; must be {kind}")
+        if isinstance(value, bool) or not isinstance(value, AIR_KEYS[key]):
+            raise ConfigError(
+                f"network: {where}.{key} is {value!r}; must be {'text' if key == 'fading' else 'a number'}"
+            )
     return dict(given or {})
 
 
 def _read(path: Path) -> NetworkTable:
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"network: {path} cannot be read ({error.strerror}); give a .toml file") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"network: {path} is not UTF-8 text") from error
-    try:
-        return NetworkTable.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"network: {path} is not TOML ({error}); mend it") from error
+        return NetworkTable.model_validate(read_toml(path, "network"))
     except ValidationError as error:
+        # The first mistake alone, since errors are one line.
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"network: {path} has {where}: {first['msg']}") from None
 
 
 def _check(table: NetworkTable) -> None:
-    devices = [name for name, node in table.nodes.items() if node.kind == "device"]
-    edges = [name for name, node in table.nodes.items() if node.kind == "edge"]
+    """Raises `ConfigError` for nodes and links that make no network."""
+    names = {kind: [name for name, node in table.nodes.items() if node.kind == kind] for kind in ("device", "edge")}
+    devices, edges = names["device"], names["edge"]
     if devices != [DEVICE]:
-        raise ConfigError(
-            f"network: it needs exactly one device, called {DEVICE!r}; it has {', '.join(devices) or 'none'}"
-        )
+        found = ", ".join(devices) or "none"
+        raise ConfigError(f"network: it has the devices {found}; must have exactly one device, called {DEVICE!r}")
+    # Plans for one edge call it by this name; those for several take any names.
     if not edges or (len(edges) == 1 and edges != [EDGE]):
         raise ConfigError(f"network: an edge that is alone is called {EDGE!r}; it has {', '.join(edges) or 'none'}")
     for link in table.links:

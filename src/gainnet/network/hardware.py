@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
+from gainnet.core.files import read_toml
 
 
 @final
@@ -42,14 +44,15 @@ class Hardware:
     rx_power_w: float
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.efficiency <= 1.0:
-            raise ConfigError(f"hardware.efficiency: {self.efficiency} is outside (0, 1]; give a share of the peak")
-        for name in ("peak_flops_per_s", "memory_bytes"):
-            if not 0.0 < getattr(self, name) < float("inf"):
-                raise ConfigError(f"hardware.{name}: {getattr(self, name)} is not a positive number")
-        for name in ("active_power_w", "idle_power_w", "tx_power_w", "rx_power_w"):
-            if not 0.0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"hardware.{name}: {getattr(self, name)} is not a power in W; give a number >= 0")
+        ranges = {
+            "peak_flops_per_s": (self.peak_flops_per_s > 0.0, "positive and finite"),
+            "efficiency": (0.0 < self.efficiency <= 1.0, "a share of the peak in (0, 1]"),
+            "memory_bytes": (self.memory_bytes > 0.0, "positive and finite"),
+        }
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            is_within, allowed = ranges.get(name, (value >= 0.0, "0 W or more"))
+            check_range(is_within and value < math.inf, f"hardware.{name}", value, allowed)
 
     @property
     def flops_per_s(self) -> float:
@@ -76,8 +79,8 @@ def profile(name_or_path: str, field: str = "hardware") -> Hardware:
     """The hardware of that name, or of a TOML file with its fields.
 
     Args:
-        name_or_path: which one.
-        field: what asks for it, for errors.
+        name_or_path: name of a profile, or path of a file that ends in .toml.
+        field: setting that it is for, named in errors.
 
     Raises:
         ConfigError: neither a shipped name nor a readable file of exactly those fields.
@@ -86,26 +89,17 @@ def profile(name_or_path: str, field: str = "hardware") -> Hardware:
         return _from_file(Path(name_or_path), field)
     if name_or_path not in profiles():
         known = ", ".join(sorted(profiles()))
-        raise ConfigError(f"{field}: {name_or_path!r} is unknown; choose one of {known}, or give a .toml file")
+        raise ConfigError(f"{field}: {name_or_path!r} is unknown; must be one of {known}, or a .toml file")
     return profiles()[name_or_path]
 
 
 def _from_file(path: Path, field: str) -> Hardware:
-    try:
-        fields: dict[str, Any] = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise ConfigError(
-            f"{field}: {path} cannot be read ({error.strerror}); give a .toml file that exists"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{field}: {path} is not TOML ({error}); mend it") from error
-    known = set(Hardware.__dataclass_fields__)
+    fields, known = read_toml(path, field), set(Hardware.__dataclass_fields__)
     if wrong := sorted(set(fields) ^ known):
         raise ConfigError(
-            f"{field}: {path} misses or does not know {', '.join(wrong)}; give {', '.join(sorted(known))}"
+            f"{field}: {path} misses or does not know {', '.join(wrong)}; must have {', '.join(sorted(known))}"
         )
-    if wrong := [
-        name for name, value in fields.items() if isinstance(value, bool) or not isinstance(value, int | float)
-    ]:
+    # A boolean is an integer in Python, but no quantity.
+    if wrong := [name for name, x in fields.items() if isinstance(x, bool) or not isinstance(x, int | float)]:
         raise ConfigError(f"{field}: {', '.join(wrong)} in {path} must be a number")
     return Hardware(**fields)

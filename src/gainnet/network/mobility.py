@@ -10,7 +10,7 @@ from typing import Protocol, final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.randomness import Random
 
 _LEGS_AT_ONCE = 8
@@ -60,6 +60,7 @@ class RandomWaypoint:
 
     def positions(self, num_vehicles: int, times_s: Tensor, random: Random) -> Tensor:
         """As `Mobility.positions`."""
+        # Legs are drawn in groups with streams of their own, so that a longer scenario begins as a shorter one does.
         points = random.uniform((num_vehicles, 1, 2), "start").double() * self.side_m
         arrivals = torch.zeros_like(points[..., 0])
         number = 0
@@ -98,8 +99,7 @@ class Manhattan:
 
     def __post_init__(self) -> None:
         _check(self.side_m, self.least_speed_m_per_s, self.most_speed_m_per_s)
-        if self.num_blocks < 1:
-            raise ConfigError(f"mobility.num_blocks: {self.num_blocks} has no streets; give 1 or more")
+        check_range(self.num_blocks >= 1, "mobility.num_blocks", self.num_blocks, "1 or more")
 
     def positions(self, num_vehicles: int, times_s: Tensor, random: Random) -> Tensor:
         """As `Mobility.positions`."""
@@ -126,6 +126,7 @@ class Manhattan:
         side, other = torch.where(turn < 0.75, left, right), torch.where(turn < 0.75, right, left)
         wishes = (torch.where(turn < 0.5, heading, side), torch.where(turn < 0.5, side, other), other, heading)
         chosen = (heading + 2) % 4
+        # Backwards, so that the first wish that stays on the grid is written last.
         for wish in reversed(wishes):
             target = crossing + _DIRECTIONS[wish]
             stays = ((target >= 0) & (target <= self.num_blocks)).all(-1)
@@ -165,6 +166,7 @@ class Trace:
         vehicles, times = sorted({row[0] for row in rows}), sorted({row[1] for row in rows})
         if not rows or len(rows) != len(vehicles) * len(times) or len({row[:2] for row in rows}) != len(rows):
             raise ConfigError(f"mobility.path: {path} must hold every vehicle once at every time")
+        # Sorted by vehicle, then by time, whatever the order of the lines.
         points = torch.tensor([row[2:] for row in sorted(rows)], dtype=torch.float64)
         return Trace(torch.tensor(times, dtype=torch.float64), points.reshape(len(vehicles), len(times), 2))
 
@@ -182,6 +184,7 @@ class Trace:
 def _between(points: Tensor, arrivals_s: Tensor, times_s: Tensor) -> Tensor:
     """[*batch, num_times, num_vehicles, 2] on straight legs through points [*batch, num_vehicles, num_points, 2]."""
     times = times_s.double().expand(*arrivals_s.shape[:-1], len(times_s)).contiguous()
+    # A time at the very end belongs to the last leg; a leg without length, where arrivals coincide, has share 0.
     after = torch.searchsorted(arrivals_s.contiguous(), times).clamp(1, arrivals_s.shape[-1] - 1)
     begin, end = arrivals_s.gather(-1, after - 1), arrivals_s.gather(-1, after)
     share = torch.where(end > begin, (times - begin) / (end - begin), 0.0).clamp(0.0, 1.0)
@@ -191,7 +194,6 @@ def _between(points: Tensor, arrivals_s: Tensor, times_s: Tensor) -> Tensor:
 
 
 def _check(side_m: float, least_speed: float, most_speed: float) -> None:
-    if not 0 < side_m < float("inf"):
-        raise ConfigError(f"mobility.side_m: {side_m} is not a positive number; give one > 0")
+    check_range(0 < side_m < float("inf"), "mobility.side_m", side_m, "a positive number of m")
     if not 0 < least_speed <= most_speed < float("inf"):
-        raise ConfigError(f"mobility: speeds {least_speed} to {most_speed} m/s; give 0 < least <= most")
+        raise ConfigError(f"mobility: speeds {least_speed} to {most_speed} m/s do not fit; must be 0 < least <= most")

@@ -57,6 +57,7 @@ class Network:
 
     def link(self, source: NodeId, target: NodeId, payload: type[Payload]) -> AnyLink:
         """The bearer from source to target that carries such payloads; raises `PlanError` when there is none."""
+        # By type and not by kind of link: a plan asks for a bearer of bits or symbols, whatever lies under it.
         bearers = self.links.get((source, target), ())
         for bearer in bearers:
             if bearer.carries is payload:

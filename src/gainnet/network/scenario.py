@@ -49,6 +49,7 @@ def cell(
     >>> net.edges, net.direction(*net.edges)
     (('edge_1', 'edge_2'), 'backhaul')
     """
+    # One object for all edges: equal media are what makes the ledger serialise their transfers.
     edges = edge_names(num_edges)
     nodes = {name: Node("edge", edge) for name in edges} | {DEVICE: Node("device", device)}
     radio = {(DEVICE, name): up for name in edges} | {(name, DEVICE): down for name in edges}

@@ -9,7 +9,7 @@ from typing import Final, Protocol, final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import check_range
 
 
 class Scheduler(Protocol):
@@ -19,8 +19,8 @@ class Scheduler(Protocol):
         """[*batch, num_blocks], index of the device that each block is assigned to.
 
         Args:
-            rate: [*batch, num_blocks, num_devices], rate of a device in a block, in any unit; a scheduler uses rates up to
-                the block that it assigns.
+            rate: [*batch, num_blocks, num_devices], of devices in blocks, in any unit; a scheduler uses rates up to the
+                block that it assigns.
         """
 
 
@@ -61,8 +61,7 @@ class ProportionalFair:
     memory_blocks: float = 100.0
 
     def __post_init__(self) -> None:
-        if not 1.0 <= self.memory_blocks < math.inf:
-            raise ConfigError(f"memory_blocks: {self.memory_blocks} is out of range; must be 1 or more")
+        check_range(1.0 <= self.memory_blocks < math.inf, "memory_blocks", self.memory_blocks, "1 or more")
 
     def schedule(self, rate: Tensor) -> Tensor:
         """As `Scheduler.schedule`."""

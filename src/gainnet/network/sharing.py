@@ -8,13 +8,12 @@ from typing import Final, final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError, unknown_name
+from gainnet.core.errors import ConfigError, check_range, unknown_name
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
 from gainnet.network.scheduler import SCHEDULERS
-from gainnet.radio.fading.block_fading import transmit_blocks
 from gainnet.radio.fading.blocks import IndependentBlocks
-from gainnet.radio.fading.channel import Channel
+from gainnet.radio.fading.channel import Channel, transmit_blocks
 
 MAX_DEVICES: Final = 64
 
@@ -34,10 +33,10 @@ def shared_channel(channel: Channel, num_devices: int, scheduler: str) -> Channe
     >>> shared_channel(Rayleigh(), 4, "round_robin")
     Rayleigh(block_length=256)
     """
-    if not 1 <= num_devices <= MAX_DEVICES:
-        raise ConfigError(f"num_devices: {num_devices} is out of range; must be 1 to {MAX_DEVICES}")
+    check_range(1 <= num_devices <= MAX_DEVICES, "num_devices", num_devices, f"1 to {MAX_DEVICES}")
     if scheduler not in SCHEDULERS:
         raise unknown_name("scheduler", scheduler, SCHEDULERS)
+    # Under round robin blocks are as good as any, and those of others are not counted: nothing changes for a device.
     if num_devices == 1 or scheduler == "round_robin":
         return channel
     if channel.block_length < 2:

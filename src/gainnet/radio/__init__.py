@@ -14,10 +14,9 @@ from gainnet.radio.coding.bler_measurement import make_bler_tables
 from gainnet.radio.coding.mcs import LADDER, Codeword, Mcs
 from gainnet.radio.coding.outer_loop import OuterLoop
 from gainnet.radio.fading.awgn import AWGN, add_noise
-from gainnet.radio.fading.block_fading import transmit_blocks
 from gainnet.radio.fading.blocks import Blocks, CorrelatedBlocks, IndependentBlocks, Slots
 from gainnet.radio.fading.cdl import Cdl
-from gainnet.radio.fading.channel import Blockwise, Channel
+from gainnet.radio.fading.channel import Blockwise, Channel, transmit_blocks
 from gainnet.radio.fading.estimation import Known, LeastSquares, Lmmse
 from gainnet.radio.fading.grid import Grid
 from gainnet.radio.fading.jakes import Jakes

@@ -9,7 +9,7 @@ from typing import Final, final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import ChannelState
 from gainnet.core.units import db_to_linear
@@ -47,10 +47,9 @@ class Air:
     medium: str = "air"
 
     def __post_init__(self) -> None:
-        if not (MIN_SNR_DB <= self.snr_db <= MAX_SNR_DB or self.snr_db == math.inf):
-            raise ConfigError(f"snr_db: {self.snr_db} is out of range; must be -60 to 100 dB, or inf for no noise")
-        if not 0.0 < self.bandwidth_hz < math.inf:
-            raise ConfigError(f"bandwidth_hz: {self.bandwidth_hz} is out of range; must be a positive number of Hz")
+        is_within = MIN_SNR_DB <= self.snr_db <= MAX_SNR_DB or self.snr_db == math.inf
+        check_range(is_within, "snr_db", self.snr_db, "-60 to 100 dB, or inf for no noise")
+        check_range(0.0 < self.bandwidth_hz < math.inf, "bandwidth_hz", self.bandwidth_hz, "a positive number of Hz")
 
     @property
     def snr(self) -> float:
@@ -116,5 +115,4 @@ class Radios:
 
     def __post_init__(self) -> None:
         for name in ("tx_power_w", "rx_power_w"):
-            if not 0.0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"{name}: {getattr(self, name)} is out of range; must be 0 W or more")
+            check_range(0.0 <= getattr(self, name) < math.inf, name, getattr(self, name), "0 W or more")

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, final
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 
 Harq = Literal["none", "ir"]
 """What a receiver does with a codeword that failed: discards it, or combines it with redundancy that is sent later."""
@@ -36,14 +36,10 @@ class Arq:
     harq: Harq = "none"
 
     def __post_init__(self) -> None:
-        if self.max_attempts < 1:
-            raise ConfigError(f"max_attempts: {self.max_attempts} is out of range; must be 1 or more")
-        if not 0.0 <= self.feedback_delay_s < math.inf:
-            raise ConfigError(f"feedback_delay_s: {self.feedback_delay_s} is out of range; must be 0 s or more")
-        if not 0.0 < self.target_bler < 0.5:
-            raise ConfigError(f"target_bler: {self.target_bler} is out of range; must be between 0 and 0.5")
-        if not self.deadline_s > 0.0:
-            raise ConfigError(f"deadline_s: {self.deadline_s} is out of range; must be positive, in s, or inf")
+        check_range(self.max_attempts >= 1, "max_attempts", self.max_attempts, "1 or more")
+        check_range(0.0 <= self.feedback_delay_s < math.inf, "feedback_delay_s", self.feedback_delay_s, "0 s or more")
+        check_range(0.0 < self.target_bler < 0.5, "target_bler", self.target_bler, "between 0 and 0.5")
+        check_range(self.deadline_s > 0.0, "deadline_s", self.deadline_s, "positive, in s, or inf")
         if self.harq not in ("none", "ir"):
             raise ConfigError(f"harq: {self.harq!r} is unknown; must be none or ir")
 

@@ -8,7 +8,7 @@ from typing import Protocol, final, runtime_checkable
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
 from gainnet.radio.fading.blocks import IndependentBlocks
@@ -171,8 +171,7 @@ class Powered:
 
     def __post_init__(self) -> None:
         block_fading(self.channel, "power")
-        if not 1.0 <= self.peak < float("inf"):
-            raise ConfigError(f"power.peak: {self.peak} is out of range; must be finite and 1 or more")
+        check_range(1.0 <= self.peak < float("inf"), "power.peak", self.peak, "finite and 1 or more")
 
     @property
     def block_length(self) -> int:

@@ -8,7 +8,7 @@ from typing import Final, final
 
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import check_range
 from gainnet.core.randomness import Random
 from gainnet.core.units import log_normal
 
@@ -34,12 +34,9 @@ class Reports:
     delay_blocks: int = 0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.error_db < math.inf:
-            raise ConfigError(f"reports.error_db: {self.error_db} is out of range; must be 0 dB or more")
-        if not 0 <= self.delay_blocks <= MAX_DELAY_BLOCKS:
-            raise ConfigError(
-                f"reports.delay_blocks: {self.delay_blocks} is out of range; must be 0 to {MAX_DELAY_BLOCKS} blocks"
-            )
+        check_range(0.0 <= self.error_db < math.inf, "reports.error_db", self.error_db, "0 dB or more")
+        is_within = 0 <= self.delay_blocks <= MAX_DELAY_BLOCKS
+        check_range(is_within, "reports.delay_blocks", self.delay_blocks, f"0 to {MAX_DELAY_BLOCKS} blocks")
 
     def of(self, snr: Tensor, random: Random) -> Tensor:
         """[*batch], reported SNR, linear.

@@ -1,4 +1,4 @@
-"""The contract of a channel, as a check that anyone can call on their own."""
+"""The contract of channels as a public test."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def check_channel(channel: Channel, snr_db: float = 5.0) -> None:
     """The contract test of a channel.
 
     Shapes and batch dimensions; item 3 of a batch equals item 3 alone; noise keyed by the name of its stream; mean gain
-    one; noise power as reported; constant gain within a block; exact without noise; differentiable in the symbols.
-    A receiver that estimates its channel says so by a noise variance above 0 without noise: then the gain that it knows
-    may be off, and noise variance may be larger than 1 / SNR, by no more than the error that is really there.
+    one; noise power as stated; constant gain within a block; `blocks` that begin with the first gain; exact without
+    noise; differentiable in the symbols. A receiver that estimates its channel has a noise variance above 0 without
+    noise: then its gain may be off, and the noise variance may exceed 1 / SNR by the error of the estimate, not more.
 
     Args:
-        channel: what is tested.
+        channel: the channel under test.
         snr_db: finite Es/N0 at which the noise is measured.
 
     Raises:
@@ -35,6 +35,7 @@ def check_channel(channel: Channel, snr_db: float = 5.0) -> None:
     _check_items(channel, snr)
     _check_streams(channel, snr)
     _check_blocks(channel, snr)
+    _check_gains(channel)
     _check_noise_power(channel, snr)
     _check_exact_without_noise(channel)
     _check_gradient(channel, snr)
@@ -101,6 +102,20 @@ def _check_blocks(channel: Channel, snr: float) -> None:
         require(close(received.gain[:, 0], gain, 1e-6), "the first block does not see the gain it was given")
 
 
+def _check_gains(channel: Channel) -> None:
+    """Gains that reports are about: shape, repeatable, and block 0 is where a transmission starts."""
+    random = Random.of([1, 2, 3])
+    gains = channel.blocks.gains(random, (0, -1, 1))
+    require(
+        tuple(gains.shape[:2]) == (3, 3) and gains.dim() == 3, "blocks.gains is not [*batch, num_blocks, num_gains]"
+    )
+    require(torch.equal(gains, channel.blocks.gains(random, (0, -1, 1))), "blocks.gains is not repeatable")
+    require(channel.blocks.length >= channel.block_length, "blocks.length is below block_length")
+    if channel.blocks.is_flat:
+        require(gains.shape[-1] == 1, "a flat block has more than one gain")
+        require(close(gains[:, 0, 0], channel.first_gain(random), 1e-6), "block 0 does not have first_gain")
+
+
 def _estimates(channel: Channel) -> bool:
     """Whether the receiver has to estimate its channel: an error stays when there is no noise."""
     return bool((_sent(channel, Random.of([1, 2]), float("inf")).noise_variance > 0).any())
@@ -112,9 +127,9 @@ def _check_noise_power(channel: Channel, snr: float) -> None:
     noise = received.values - received.gain * _symbols(random)
     ratio = float((noise.abs().square().mean() / received.noise_variance.mean()).detach())
     require(abs(ratio - 1.0) < 0.05, f"the noise has {ratio:.3f} times the power of noise_variance")
-    told = float(received.noise_variance.mean()) * snr
-    fits = told > 0.95 if _estimates(channel) else abs(told - 1.0) < 0.05
-    require(fits, f"noise_variance times the mean Es/N0 is {told:.3f}, not 1")
+    stated = float(received.noise_variance.mean()) * snr
+    fits = stated > 0.95 if _estimates(channel) else abs(stated - 1.0) < 0.05
+    require(fits, f"noise_variance times the mean Es/N0 is {stated:.3f}, not 1")
 
 
 def _check_exact_without_noise(channel: Channel) -> None:
@@ -123,8 +138,10 @@ def _check_exact_without_noise(channel: Channel) -> None:
     require(finite(received.values), "an infinite SNR gives values that are not finite")
     if _estimates(channel):
         error = float((received.values - received.gain * _symbols(random)).abs().square().mean())
-        told = float(received.noise_variance.mean())
-        require(error < 2 * told < 0.2, f"without noise the estimate is off by {error:.2g}, and {told:.2g} is told")
+        stated = float(received.noise_variance.mean())
+        require(
+            error < 2 * stated < 0.2, f"without noise the estimate is off by {error:.2g}, but {stated:.2g} is stated"
+        )
         return
     require(close(received.values, received.gain * _symbols(random), 1e-6), "an infinite SNR leaves noise")
 

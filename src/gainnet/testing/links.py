@@ -1,4 +1,4 @@
-"""The contract of a link, as a check that anyone can call on their own."""
+"""The contract of links as a public test."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_link(link: AnyLink, size: int = 480, num_transfers: int = 24) -> None:
     mean of the expected one; a gradient through analog links.
 
     Args:
-        link: what is tested.
+        link: the link under test.
         size: bits (a multiple of 8) or symbols of the payloads that are sent.
         num_transfers: transfers of four items over which usage is averaged.
 
@@ -53,7 +53,7 @@ def _sent(link: AnyLink, random: Random, size: int) -> tuple[Payload, Usage]:
     payload = _payload(link, random, size)
     received, usage = link.send(payload, link.observe(random), random)
     require(isinstance(received, link.carries), f"a link of {link.carries.__name__} delivers something else")
-    require(isinstance(usage, Usage), "send does not say its usage")
+    require(isinstance(usage, Usage), "send does not return its usage")
     _check_counts(usage, "send")
     if usage.item_s:
         require(len(usage.item_s) == random.num_items, "item_s of send is not one time per item")
@@ -100,7 +100,7 @@ def _check_items(link: AnyLink, size: int) -> None:
     require(all(_same_item(again, item_of(repeated[0], i), i) for i in range(4)), "a transfer is not repeatable")
     require(usage_again == repeated[1], "the usage of a transfer is not repeatable")
     if isinstance(batch, Bits):
-        require(usage.delivered == (None not in batch.strings), "delivered does not say whether every item arrived")
+        require(usage.delivered == (None not in batch.strings), "delivered does not state whether every item arrived")
         require(usage.num_bits == 4 * (size // 8) * 8, "num_bits of send is not the payload's")
     else:
         require(usage.num_bits == 0, "an analog link counts bits")
@@ -136,9 +136,9 @@ def _check_usage_of_sends(link: AnyLink, size: int, num_transfers: int) -> None:
     expected = link.usage(Size.fixed(size), 4)
     for name in COUNTS:
         taken = [getattr(usage, name) for usage in sends]
-        mean, told = math.fsum(taken) / len(taken), getattr(expected, name)
-        agrees = mean_agrees(taken, told, 0.03) or abs(mean - told) <= _chance(name, expected, num_transfers)
-        require(agrees, f"usage tells {name} {told:.4g}, but sending takes {mean:.4g} on average")
+        mean, stated = math.fsum(taken) / len(taken), getattr(expected, name)
+        agrees = mean_agrees(taken, stated, 0.03) or abs(mean - stated) <= _chance(name, expected, num_transfers)
+        require(agrees, f"usage states {name} {stated:.4g}, but sending takes {mean:.4g} on average")
 
 
 def _chance(name: str, expected: Usage, num_transfers: int) -> float:
@@ -159,9 +159,9 @@ def _check_durations(link: AnyLink, size: int) -> None:
     require(
         torch.equal(draws, link.draw_durations_s(Size.fixed(size), 4, 1000, 0)), "drawn durations are not repeatable"
     )
-    told, mean = expected.duration_s + expected.feedback_s, float(draws.mean())
-    agrees = mean_agrees(draws.tolist(), told, 0.02)
-    require(agrees, f"usage tells {told:.4g} s with feedback, but drawn durations have mean {mean:.4g} s")
+    stated, mean = expected.duration_s + expected.feedback_s, float(draws.mean())
+    agrees = mean_agrees(draws.tolist(), stated, 0.02)
+    require(agrees, f"usage states {stated:.4g} s with feedback, but drawn durations have mean {mean:.4g} s")
 
 
 def _check_capacity(link: AnyLink) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, Size, Symbols
-from gainnet.radio import AWGN, CHANNELS, LINKS, Air, Arq, Channel, Reports, SnrTrace
+from gainnet.radio import AWGN, CHANNELS, LINKS, Air, Arq, Channel, Radios, Reports, SnrTrace
 from golden.driver.values import of_payload, of_state, of_usage, plain
 
 TRACE = SnrTrace((3.0, 12.0, 8.0, 15.0, -2.0, 10.0), block_length=128)
@@ -46,8 +46,9 @@ def _link(kind: str, fading: str | None, fields: dict[str, Any]) -> Any:
     reports = Reports(fields.pop("report_error_db", 0.0), fields.pop("report_delay_blocks", 0))
     own = {name: fields.pop(name) for name in ("snr_db", "bandwidth_hz", "medium") if name in fields}
     air = Air(AWGN() if fading is None else _channel(fading), reports=reports, **own)
+    radios = Radios(**{name: fields.pop(name) for name in ("tx_power_w", "rx_power_w") if name in fields})
     made: Any = LINKS[kind]
-    return made(air, arq=Arq(**fields)) if kind in ("digital", "tabulated") else made(air, **fields)
+    return made(air, radios, Arq(**fields)) if kind in ("digital", "tabulated") else made(air, radios, **fields)
 
 
 def _channel(name: str) -> Channel:

@@ -10,7 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import check_range
 from gainnet.core.units import linear_to_db
 from gainnet.radio.coding.bler import BlerTables, load_bler_tables
 from gainnet.radio.coding.mcs import LADDER, MAX_CODEWORD_BYTES, MIN_CODEWORD_BYTES, NUM_CRC_BITS
@@ -45,11 +45,9 @@ class LinkAdaptation:
     least_num_bytes: int = MIN_CODEWORD_BYTES
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.target_bler < 1.0:
-            raise ConfigError(f"target_bler: {self.target_bler} is out of range; must be between 0 and 1")
+        check_range(0.0 < self.target_bler < 1.0, "target_bler", self.target_bler, "between 0 and 1")
         for name in ("block_length", "spanning_num_bytes", "least_num_bytes"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: {getattr(self, name)} is out of range; must be 1 or more")
+            check_range(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
 
     @staticmethod
     def at(mean_snr: float, block_length: int, target_bler: float) -> LinkAdaptation:

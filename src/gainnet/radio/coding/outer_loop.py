@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import check_range
 from gainnet.core.randomness import Random
 from gainnet.core.units import db_to_linear, linear_to_db
 from gainnet.radio.air import Air
@@ -44,10 +44,8 @@ class OuterLoop:
     max_db: float = 20.0
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.step_db <= 10.0:
-            raise ConfigError(f"step_db: {self.step_db} is out of range; must be 0 to 10 dB")
-        if not 0.0 < self.target_bler < 0.5:
-            raise ConfigError(f"target_bler: {self.target_bler} is out of range; must be between 0 and 0.5")
+        check_range(0.0 <= self.step_db <= 10.0, "step_db", self.step_db, "0 to 10 dB")
+        check_range(0.0 < self.target_bler < 0.5, "target_bler", self.target_bler, "between 0 and 0.5")
 
     def after(self, margin_db: Tensor, acknowledged: Tensor) -> Tensor:
         """[...], margin in dB after an acknowledgement; both arguments [...]."""

@@ -1,14 +1,16 @@
-"""The contract of channels: they act on symbols, and on nothing else."""
+"""The contract of channels, which act on symbols and on nothing else; and what all block-fading channels share."""
 
 from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
+from gainnet.radio.fading.awgn import add_noise
 from gainnet.radio.fading.blocks import Blocks
 
 
@@ -74,3 +76,25 @@ def block_fading(channel: Channel, field: str) -> Blockwise:
             "must be fading in blocks: rayleigh, rician, jakes or a trace"
         )
     return found
+
+
+def transmit_blocks(channel: Blockwise, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Symbols:
+    """Faded symbols plus noise, each block behind the gain that the channel states for it.
+
+    Args:
+        channel: gives the gains of blocks.
+        symbols: [*batch, num_symbols], complex, E|s|^2 = 1.
+        snr: [*batch], mean Es/N0, linear; `inf` gives no noise.
+        gain: [*batch], gain of the first block.
+        random: streams of this transmission.
+    """
+    block_of_use = torch.arange(symbols.shape[-1]) // channel.block_length
+    # Without symbols there is still a first block, so that shapes and streams stay the same.
+    num_blocks = max(1, -(-symbols.shape[-1] // channel.block_length))
+    gains = channel.block_gains(gain, num_blocks, random)
+    return add_noise(symbols, gains[..., block_of_use], snr, random)
+
+
+def check_block_length(block_length: int) -> None:
+    """Raises `ConfigError` for a block without channel uses."""
+    check_range(block_length >= 1, "block_length", block_length, "1 channel use or more")

@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 
 
 @final
@@ -40,8 +40,7 @@ class Grid:
     def __post_init__(self) -> None:
         if self.num_subcarriers < 4 or self.num_subcarriers % 2:
             raise ConfigError(f"num_subcarriers: {self.num_subcarriers} does not fit; must be even and 4 or more")
-        if not self.spacing_hz > 0.0:
-            raise ConfigError(f"spacing_hz: {self.spacing_hz} is out of range; must be a positive number of Hz")
+        check_range(self.spacing_hz > 0.0, "spacing_hz", self.spacing_hz, "a positive number of Hz")
         symbols = self.pilot_symbols
         # As a set of allowed numbers in order: this refuses repeated, falling, negative and too large ones at once.
         if not symbols or list(symbols) != sorted(set(symbols) & set(range(self.num_symbols))):

@@ -9,11 +9,11 @@ from typing import Final, final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
-from gainnet.radio.fading.block_fading import check_block_length, transmit_blocks
 from gainnet.radio.fading.blocks import CorrelatedBlocks
+from gainnet.radio.fading.channel import check_block_length, transmit_blocks
 from gainnet.radio.fading.waves import rotation, sector_angles
 
 NUM_WAVES: Final = 32
@@ -47,10 +47,7 @@ class Jakes:
 
     def __post_init__(self) -> None:
         check_block_length(self.block_length)
-        if not 0.0 <= self.doppler < 0.5:
-            raise ConfigError(
-                f"doppler: {self.doppler} per block is out of range; must be 0 to below 0.5; shorten the blocks"
-            )
+        check_range(0.0 <= self.doppler < 0.5, "doppler", self.doppler, "0 to below 0.5 turns per block")
 
     @property
     def blocks(self) -> CorrelatedBlocks:

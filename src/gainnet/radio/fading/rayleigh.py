@@ -10,8 +10,8 @@ from torch import Tensor
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
-from gainnet.radio.fading.block_fading import check_block_length, transmit_blocks
 from gainnet.radio.fading.blocks import IndependentBlocks
+from gainnet.radio.fading.channel import check_block_length, transmit_blocks
 
 
 @final

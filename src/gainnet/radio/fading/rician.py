@@ -9,11 +9,11 @@ from typing import final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
-from gainnet.radio.fading.block_fading import check_block_length, transmit_blocks
 from gainnet.radio.fading.blocks import IndependentBlocks
+from gainnet.radio.fading.channel import check_block_length, transmit_blocks
 from gainnet.radio.fading.waves import phasor
 
 
@@ -42,8 +42,7 @@ class Rician:
 
     def __post_init__(self) -> None:
         check_block_length(self.block_length)
-        if not 0.0 <= self.k_factor < math.inf:
-            raise ConfigError(f"k_factor: {self.k_factor} is out of range; must be 0 or more, linear")
+        check_range(0.0 <= self.k_factor < math.inf, "k_factor", self.k_factor, "0 or more, linear")
 
     @property
     def blocks(self) -> IndependentBlocks:

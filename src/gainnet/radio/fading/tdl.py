@@ -10,7 +10,7 @@ from typing import Any, Final, final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.randomness import Random
 from gainnet.radio.fading.waves import Waves, phasor, sector_angles
 
@@ -76,10 +76,8 @@ def check_profile(name: str, delay_spread_s: float, doppler_hz: float) -> None:
     """Raises `ConfigError` for a name, delay spread or Doppler shift that no profile of TR 38.901 has."""
     if name not in ("A", "B", "C", "D", "E"):
         raise ConfigError(f"name: there is no profile {name!r}; must be A, B, C, D or E")
-    if not 0.0 <= delay_spread_s <= 1e-5:
-        raise ConfigError(f"delay_spread_s: {delay_spread_s} is out of range; must be 0 to 1e-5 s")
-    if not 0.0 <= doppler_hz <= 1e4:
-        raise ConfigError(f"doppler_hz: {doppler_hz} is out of range; must be 0 to 1e4 Hz")
+    check_range(0.0 <= delay_spread_s <= 1e-5, "delay_spread_s", delay_spread_s, "0 to 1e-5 s")
+    check_range(0.0 <= doppler_hz <= 1e4, "doppler_hz", doppler_hz, "0 to 1e4 Hz")
 
 
 # Sionna reads its tables from a file, which takes longer than drawing the waves.

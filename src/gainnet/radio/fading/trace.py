@@ -17,8 +17,8 @@ from gainnet.core.files import write_whole
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
 from gainnet.core.units import db_to_linear, linear_to_db
-from gainnet.radio.fading.block_fading import check_block_length, transmit_blocks
 from gainnet.radio.fading.blocks import CorrelatedBlocks
+from gainnet.radio.fading.channel import check_block_length, transmit_blocks
 from gainnet.radio.fading.jakes import Jakes
 
 COLUMNS: Final = ("snr_db", "SNR")
