@@ -41,7 +41,7 @@ def test_jakes_correlation_is_exact_over_the_angles() -> None:
     """The mean over one uniform angle per sector is the integral of the Bessel function, for any number of waves."""
     random = Random.of(range(4000))
     lag = torch.tensor([3.0])
-    tie = Jakes(doppler=0.1)._turns(random, lag.expand(4000, 1)).mean()
+    tie = Jakes(doppler=0.1)._rotations(random, lag.expand(4000, 1)).mean()
     assert abs(complex(tie) - special.j0(2 * math.pi * 0.3)) < 5e-3
 
 

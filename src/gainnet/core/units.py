@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TypeVar, overload
+from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
 
+X = TypeVar("X", float, Tensor)
 T = TypeVar("T", float, Tensor, np.ndarray)
 
 
@@ -24,11 +25,7 @@ def db_to_linear(x_db: T) -> T:
     return ratio
 
 
-@overload
-def linear_to_db(x: float) -> float: ...
-@overload
-def linear_to_db(x: Tensor) -> Tensor: ...
-def linear_to_db(x: float | Tensor) -> float | Tensor:
+def linear_to_db(x: X) -> X:
     r"""Decibels of a linear ratio, $10 \log_{10} x$.
 
     Args:

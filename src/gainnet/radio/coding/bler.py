@@ -108,7 +108,7 @@ def load_bler_tables(path: Path = TABLE_PATH) -> BlerTables:
         lengths = tuple(sorted({c["num_information_bits"] for c in curves}))
         return BlerTables(lengths, *(_grid(curves, lengths, key) for key in ("median_snr_db", "spread_db")))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"bler table: {path} cannot be read ({error}); write it with make_bler_tables") from error
+        raise ConfigError(f"bler table: {path} cannot be read ({error}); make it anew with make_bler_tables") from error
 
 
 def _grid(curves: list[dict[str, Any]], lengths: tuple[int, ...], key: str) -> Tensor:

@@ -45,7 +45,7 @@ class Cdl:
     doppler_hz: float = 97.0
 
     def __post_init__(self) -> None:
-        check_profile(self.name, self.delay_spread_s, self.doppler_hz)
+        check_profile("CDL", self.name, self.delay_spread_s, self.doppler_hz)
 
     def waves(self, random: Random) -> Waves:
         """As `Profile.waves`; the line of sight is a cluster of one ray."""

@@ -43,7 +43,7 @@ class Tdl:
     doppler_hz: float = 97.0
 
     def __post_init__(self) -> None:
-        check_profile(self.name, self.delay_spread_s, self.doppler_hz)
+        check_profile("TDL", self.name, self.delay_spread_s, self.doppler_hz)
 
     def waves(self, random: Random) -> Waves:
         """As `Profile.waves`."""
@@ -72,10 +72,10 @@ class Tdl:
         return correlation
 
 
-def check_profile(name: str, delay_spread_s: float, doppler_hz: float) -> None:
+def check_profile(kind: str, name: str, delay_spread_s: float, doppler_hz: float) -> None:
     """Raises `ConfigError` for a name, delay spread or Doppler shift that no profile of TR 38.901 has."""
     if name not in ("A", "B", "C", "D", "E"):
-        raise ConfigError(f"name: there is no profile {name!r}; must be A, B, C, D or E")
+        raise ConfigError(f"name: there is no {kind}-{name}; must be A, B, C, D or E")
     check_range(0.0 <= delay_spread_s <= 1e-5, "delay_spread_s", delay_spread_s, "0 to 1e-5 s")
     check_range(0.0 <= doppler_hz <= 1e4, "doppler_hz", doppler_hz, "0 to 1e4 Hz")
 
