@@ -52,18 +52,6 @@ class Content:
     mean_snr: float = math.inf
     is_resumed: bool = False
 
-    def uses(self, chosen: int | None) -> int | None:
-        """Channel uses of one item: those of the codec or those of the link.
-
-        Raises:
-            ConfigError: both are given and differ.
-        """
-        if chosen is not None and self.num_channel_uses not in (None, chosen):
-            raise ConfigError(
-                f"num_channel_uses: the codec has {chosen} and the link {self.num_channel_uses}; give one of them"
-            )
-        return self.num_channel_uses if chosen is None else chosen
-
     def check_shipped(self, num_values: int, codec: str, field: str) -> None:
         """Raises `ConfigError` when the content names no model and the shipped one makes latents of another size."""
         if self.model is None and self.spec.num_values != num_values:
@@ -84,11 +72,3 @@ def required(value: T | None, codec: str, field: str) -> T:
     if value is None:
         raise ConfigError(f"codec: {codec} needs {field}=...; give it, or bind the codec to what it carries")
     return value
-
-
-def check_free(codec: object, content: Content) -> None:
-    """Raises `ConfigError` when a number of channel uses is asked of a codec that has no choice of them."""
-    if content.num_channel_uses is not None and content.kind != "prompt":
-        raise ConfigError(
-            f"num_channel_uses: {type(codec).__name__} has a fixed size; leave the number out or choose another codec"
-        )

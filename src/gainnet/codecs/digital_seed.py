@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gainnet.codecs.basis import SeedBasis
-from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.content import Content, required
 from gainnet.codecs.entropy import CRC_BITS, IntegerModel, Integers, RunReader
 from gainnet.codecs.quantizer import STREAM_BITS, quantise
-from gainnet.codecs.rate_matched import filled
 from gainnet.codecs.raw import batch_of, rows_of
 from gainnet.codecs.tables import (
     CLASSES_PER_OCTAVE,
@@ -156,9 +154,9 @@ class QuantizedSeed:
         if self.shape not in MASSES:
             raise ConfigError(f"shape: must be one of {', '.join(MASSES)}, not {self.shape!r}")
 
-    def bound(self, content: Content) -> AnyCodec:
-        """The code of these latents, within the bits that their link carries."""
-        return filled(replace(self, basis=self.basis or SeedBasis.of_content(content, "digital")), content)
+    def bound(self, content: Content) -> QuantizedSeed:
+        """The code with the basis of these latents."""
+        return replace(self, basis=self.basis or SeedBasis.of_content(content, "digital"))
 
     @property
     def _basis(self) -> SeedBasis:

@@ -11,8 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gainnet.codecs.codec import AnyCodec
-from gainnet.codecs.content import Content
 from gainnet.codecs.formats import (
     AVIF_FORMAT,
     FLAT,
@@ -28,7 +26,6 @@ from gainnet.codecs.formats import (
     encode_picture,
 )
 from gainnet.codecs.image_sizes import expected_bits
-from gainnet.codecs.rate_matched import filled
 from gainnet.codecs.raw import batch_of
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import Bits, Payload, Size, Spec
@@ -166,10 +163,6 @@ class JPEG:
     def _coder(self) -> PictureCoder:
         return PictureCoder(JPEG_FORMAT, self.quality, self.max_bits)
 
-    def bound(self, content: Content) -> AnyCodec:
-        """The codec within the bits that the link of the content carries."""
-        return filled(self, content)
-
     def size(self, spec: Spec) -> Size:
         return self._coder.size(spec)
 
@@ -200,10 +193,6 @@ class WebP:
     @cached_property
     def _coder(self) -> PictureCoder:
         return PictureCoder(WEBP_FORMAT, self.quality, self.max_bits)
-
-    def bound(self, content: Content) -> AnyCodec:
-        """The codec within the bits that the link of the content carries."""
-        return filled(self, content)
 
     def size(self, spec: Spec) -> Size:
         return self._coder.size(spec)
@@ -236,10 +225,6 @@ class AVIF:
     def _coder(self) -> PictureCoder:
         return PictureCoder(AVIF_FORMAT, self.quality, self.max_bits)
 
-    def bound(self, content: Content) -> AnyCodec:
-        """The codec within the bits that the link of the content carries."""
-        return filled(self, content)
-
     def size(self, spec: Spec) -> Size:
         return self._coder.size(spec)
 
@@ -268,10 +253,6 @@ class PNG:
     @cached_property
     def _coder(self) -> PictureCoder:
         return PictureCoder(PNG_FORMAT, PNG_TRUE_COLOUR, self.max_bits)
-
-    def bound(self, content: Content) -> AnyCodec:
-        """The codec within the bits that the link of the content carries."""
-        return filled(self, content)
 
     def size(self, spec: Spec) -> Size:
         return self._coder.size(spec)

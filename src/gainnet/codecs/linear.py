@@ -88,9 +88,9 @@ class LinearCode:
             raise ConfigError(f"num_channel_uses: must be at least 1, not {self.num_channel_uses}")
 
     def bound(self, content: Content) -> LinearCode:
-        """The code of these latents, with their basis and its number of channel uses."""
-        basis = self.basis or SeedBasis.of_content(content, "linear")
-        return LinearCode(content.uses(self.num_channel_uses) or math.ceil(content.spec.num_values / 2), basis)
+        """The code with the basis of these latents."""
+        uses = self.num_channel_uses or math.ceil(content.spec.num_values / 2)
+        return LinearCode(uses, self.basis or SeedBasis.of_content(content, "linear"))
 
     @property
     def _basis(self) -> SeedBasis:

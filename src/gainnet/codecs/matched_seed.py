@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gainnet.codecs.basis import root_mean_square
-from gainnet.codecs.content import Content, check_free
+from gainnet.codecs.content import Content
 from gainnet.codecs.raw import RawAnalog, batch_of, combine
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import Payload, Size, Spec, Symbols
@@ -47,12 +47,7 @@ class MatchedSeed:
         self._raw.size(Spec((2,)))
 
     def bound(self, content: Content) -> MatchedSeed:
-        """The code of these latents, at unit power.
-
-        Raises:
-            ConfigError: the link asks for a number of channel uses, which is fixed here.
-        """
-        check_free(self, content)
+        """The code at unit power for these latents."""
         return MatchedSeed(root_mean_square(content) if self.scale is None else self.scale)
 
     def size(self, spec: Spec) -> Size:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from gainnet.codecs.codec import AnyCodec, Codec
-from gainnet.codecs.content import Content
-from gainnet.core.errors import ConfigError
+from gainnet.codecs.codec import Codec
 from gainnet.core.types import Bits, Payload, Size, Spec
 
 LEAST_BITS, MOST_BITS = 8.0, 2.0**31
@@ -79,20 +77,6 @@ class RateMatched:
         for item, snr in enumerate(reported_snr.reshape(-1).tolist()):
             members[self.capacity_bits(snr)].append(item)
         return members
-
-
-def filled(codec: Any, content: Content) -> AnyCodec:
-    """A codec with a field `max_bits` that fills the channel uses of its content; as it is when there is no number.
-
-    Raises:
-        ConfigError: the codec has a number of bits and the content one of channel uses.
-    """
-    if content.capacity_bits is None:
-        bounded: AnyCodec = codec
-        return bounded
-    if codec.max_bits is not None:
-        raise ConfigError("num_channel_uses: the codec already has max_bits; give one of them")
-    return RateMatched(lambda bits: replace(codec, max_bits=bits), content.capacity_bits, content.snrs)
 
 
 def typical_rayleigh_snrs(mean_snr: float, num_snrs: int = 32) -> tuple[float, ...]:

@@ -149,9 +149,8 @@ class RawAnalog:
             raise ConfigError(f"scale: must be a positive number, not {self.scale}")
 
     def bound(self, content: Content) -> RawAnalog:
-        """The code of these latents, at unit power and with their number of channel uses."""
-        scale = root_mean_square(content) if self.scale is None else self.scale
-        return RawAnalog(content.uses(self.num_channel_uses), scale)
+        """The code at unit power for these latents."""
+        return RawAnalog(self.num_channel_uses, root_mean_square(content) if self.scale is None else self.scale)
 
     @property
     def _scale(self) -> float:

@@ -6,20 +6,19 @@ import math
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any, ClassVar, Protocol, final, runtime_checkable
 
-from torch import Tensor
-
 from gainnet.codecs.basis import SHIPPED_FOR, SeedBasis
 from gainnet.codecs.codec import AnyCodec
-from gainnet.codecs.content import Content, Kind, check_free
+from gainnet.codecs.content import Content, Kind
 from gainnet.codecs.image import WebP
 from gainnet.codecs.linear import LinearCode
 from gainnet.codecs.matched_seed import MatchedSeed
+from gainnet.codecs.rate_matched import RateMatched
 from gainnet.codecs.raw import Float32, RawAnalog
 from gainnet.codecs.sketch import QuantizedSketch
 from gainnet.codecs.text import TextCodec
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.plugins import require_members
-from gainnet.core.types import Bits, Payload, Size, Spec, Symbols
+from gainnet.core.types import Bits, Payload, Symbols
 
 MATCHED_BELOW = 10.0
 """Mean linear SNR up to which `MatchedSeed` is the default between two steps. It beats an MMSE estimate that is taken
@@ -29,17 +28,31 @@ resumes between its own times makes a slightly different picture."""
 
 @runtime_checkable
 class Bindable(Protocol):
-    """A codec that takes from its content what its user left open."""
+    """A codec that takes from its content what its user left open: a basis, weights, prompts, a scale."""
 
     def bound(self, content: Content) -> AnyCodec:
         """The codec of this content."""
 
 
+@final
+@dataclass(frozen=True)
+class Automatic:
+    """Stands for the codec that suits model and link, see `suitable`; `bind` puts that in its place."""
+
+    emits: ClassVar[type[Payload]] = Bits
+
+    def size(self, *arguments: object) -> Any:
+        """Raises `ConfigError`: no codec is chosen yet; likewise the other methods."""
+        raise ConfigError("codec: none is chosen; give one, or bind Automatic() to its content")
+
+    encode = decode = size
+
+
 def bind(codec: AnyCodec, content: Content) -> AnyCodec:
     """The codec of a content: the only place where models, prompts and links reach a codec.
 
-    A codec without `bound` is used as it is. If it is a dataclass with a field `num_channel_uses`, it is given the
-    number of the content.
+    A number of channel uses becomes the field `num_channel_uses` of a codec that has one; a codec with a field
+    `max_bits` fills what the link carries in them. Anything else is used as it is.
 
     Args:
         codec: as its user made it.
@@ -52,48 +65,43 @@ def bind(codec: AnyCodec, content: Content) -> AnyCodec:
     >>> bind(LinearCode(), Content(Spec((4, 16, 16)))).size(Spec((4, 16, 16))).upper
     512
     """
-    if isinstance(codec, Bindable):
-        return codec.bound(content)
+    own: Any = suitable(content) if isinstance(codec, Automatic) else codec
+    uses, budget = content.num_channel_uses, content.capacity_bits
+    # The length of a prompt is its own; only content keeps to the number.
+    if uses is None or content.kind == "prompt":
+        return _with_material(own, content)
+    chosen = getattr(own, "num_channel_uses", getattr(own, "max_bits", None))
+    if chosen not in (None, uses):
+        raise ConfigError(
+            f"num_channel_uses: {uses} are asked for and {type(own).__name__} has its own size; give one of them"
+        )
+    if hasattr(own, "num_channel_uses"):
+        return _with_material(replace(own, num_channel_uses=uses) if is_dataclass(type(own)) else own, content)
+    if hasattr(own, "max_bits") and budget is not None:
+        whole: Any = _with_material(own, content)
+        return RateMatched(lambda bits: replace(whole, max_bits=bits), budget, content.snrs)
+    raise ConfigError(
+        f"num_channel_uses: {type(own).__name__} has a fixed size; leave the number out or choose another codec"
+    )
+
+
+def _with_material(codec: AnyCodec, content: Content) -> AnyCodec:
+    """The codec with its basis, weights, prompts or scale."""
     require_members(f"codec.{content.kind}", codec, ("emits", "size", "encode", "decode"))
     if codec.emits not in (Bits, Symbols):
         raise ConfigError(f"codec.{content.kind}: {type(codec).__name__}.emits must be Bits or Symbols")
-    if content.num_channel_uses is not None and hasattr(codec, "num_channel_uses") and is_dataclass(codec):
-        given: Any = codec
-        return replace(given, num_channel_uses=content.num_channel_uses)
-    check_free(codec, content)
-    return codec
+    return codec.bound(content) if isinstance(codec, Bindable) else codec
 
 
-@final
-@dataclass(frozen=True)
-class Automatic:
-    """Stands for the codec that suits model and link; `bound` chooses it.
+def suitable(content: Content) -> AnyCodec:
+    """The codec that `Automatic` stands for, not bound yet.
 
     Lossless over a link without errors; a linear code for latents whose principal components are known, else raw
     symbols; `MatchedSeed` for a latent that a receiver resumes in noise; for all others the code of least error.
 
-    >>> type(Automatic().bound(Content(Spec((4, 16, 16)), mean_snr=4.0))).__name__
+    >>> type(suitable(Content(Spec((4, 16, 16)), mean_snr=4.0))).__name__
     'LinearCode'
     """
-
-    emits: ClassVar[type[Payload]] = Bits
-
-    def bound(self, content: Content) -> AnyCodec:
-        return bind(suitable(content), content)
-
-    def size(self, spec: Spec) -> Size:
-        """Raises `ConfigError`: no codec was chosen yet; likewise the other methods."""
-        raise ConfigError("codec: none is chosen; give one, or bind Automatic() to its content")
-
-    def encode(self, x: Tensor, reported_snr: Tensor) -> Payload:
-        raise ConfigError("codec: none is chosen; give one, or bind Automatic() to its content")
-
-    def decode(self, payload: Payload, spec: Spec) -> Tensor:
-        raise ConfigError("codec: none is chosen; give one, or bind Automatic() to its content")
-
-
-def suitable(content: Content) -> AnyCodec:
-    """The codec that `Automatic` stands for, not bound yet."""
     is_free = content.num_channel_uses is None
     match content.kind:
         case "prompt":

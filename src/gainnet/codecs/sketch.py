@@ -11,10 +11,7 @@ import torch
 from torch import Tensor
 
 from gainnet.codecs.basis import SeedBasis
-from gainnet.codecs.codec import AnyCodec
-from gainnet.codecs.content import Content
 from gainnet.codecs.digital_seed import QuantizedSeed
-from gainnet.codecs.rate_matched import filled
 from gainnet.codecs.raw import RawAnalog
 from gainnet.codecs.tables import CLASSES_PER_OCTAVE, scale_class
 from gainnet.core.errors import ConfigError
@@ -67,10 +64,6 @@ class QuantizedSketch:
         if self.max_bits is not None and not self.max_bits >= 0:
             raise ConfigError(f"max_bits: must be at least 0, not {self.max_bits}")
 
-    def bound(self, content: Content) -> AnyCodec:
-        """The code within the bits that the link of the content carries."""
-        return filled(self, content)
-
     def size(self, spec: Spec) -> Size:
         return self._coder(spec).size(Spec((spec.num_values,)))
 
@@ -103,10 +96,6 @@ class AnalogSketch:
 
     num_channel_uses: int | None = None
     emits: ClassVar[type[Payload]] = Symbols
-
-    def bound(self, content: Content) -> AnalogSketch:
-        """The code with the number of channel uses of the content."""
-        return AnalogSketch(content.uses(self.num_channel_uses))
 
     def size(self, spec: Spec) -> Size:
         sketch_shape(spec, "analog")

@@ -16,9 +16,10 @@ from gainnet.models.hand_over import HandDown, HandOver
 from gainnet.models.renamed import Renamed
 from gainnet.network.scenario import DEVICE
 from gainnet.protocols.candidates import best_candidate, num_useful_candidates
+from gainnet.protocols.cooperative import Uidcg
 from gainnet.protocols.plan import Compute, Edges, Plan, Step, Transfer
 from gainnet.protocols.rescue import resilient
-from gainnet.protocols.shares import device_begins, edges_begin, only_edge
+from gainnet.protocols.shares import edges_begin, only_edge
 from gainnet.protocols.sketching import completed, sketcher
 from gainnet.protocols.task import IMAGE, Task
 
@@ -43,20 +44,12 @@ class Uieg:
     max_edges: ClassVar[int] = 1
 
     def plan(self, model: DiffusionModel, codecs: Codecs, edges: Edges, strength: float | None = None) -> Plan:
-        task, edge = Task.of(model, strength), only_edge(edges)
-        cut = task.cut_on_device(self.cut)
-        steps = (
-            Transfer(DEVICE, edges, "prompt", codecs.prompt),
-            *device_begins(task, edges, cut, codecs),
-            *task.infer(edge, cut, task.num_steps),
-            Compute(edge, model.decoder),
-            Transfer(edge, (DEVICE,), "image", codecs.image),
-        )
-        return resilient(Plan(steps, IMAGE), task, edges)
+        only_edge(edges)
+        # Edges that share the other steps as a pipeline, of which there is one.
+        return Uidcg(self.cut, "pipeline").plan(model, codecs, edges, strength)
 
     def step_of_hand_over(self, model: DiffusionModel, strength: float | None = None) -> int:
-        task = Task.of(model, strength)
-        return task.denoiser.start + task.cut_on_device(self.cut)
+        return Uidcg(self.cut).step_of_hand_over(model, strength)
 
 
 @final

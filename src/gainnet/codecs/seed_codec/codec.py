@@ -60,10 +60,10 @@ class SeedCodec:
             raise ConfigError(f"num_channel_uses: the seed codec takes {fewest} to {most}, not {self.num_channel_uses}")
 
     def bound(self, content: Content) -> SeedCodec:
-        """The code of these latents, with their weights, prompts and number of channel uses."""
-        weights = self.weights or SeedWeights.of_content(content)
-        uses = content.uses(self.num_channel_uses) or math.ceil(content.spec.num_values / 4)
-        return SeedCodec(uses, content.prompts if self.prompts == () else self.prompts, weights)
+        """The code with the weights and prompts of these latents."""
+        uses = self.num_channel_uses or math.ceil(content.spec.num_values / 4)
+        prompts = content.prompts if self.prompts == () else self.prompts
+        return SeedCodec(uses, prompts, self.weights or SeedWeights.of_content(content))
 
     @property
     def _weights(self) -> SeedWeights:

@@ -11,10 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.content import Content, required
 from gainnet.codecs.quantizer import STREAM_BITS
-from gainnet.codecs.rate_matched import filled
 from gainnet.codecs.raw import batch_of
 from gainnet.codecs.tables import largest_bits
 from gainnet.codecs.transform_seed.exact import LEAST_CLASS, MOST_CLASS, Doubles
@@ -78,12 +76,10 @@ class TransformSeed:
         if self.max_bits is not None and not self.max_bits >= 0:
             raise ConfigError(f"max_bits: must be at least 0, not {self.max_bits}")
 
-    def bound(self, content: Content) -> AnyCodec:
-        """The code of these latents, with their weights and prompts, within the bits that their link carries."""
+    def bound(self, content: Content) -> TransformSeed:
+        """The code with the weights and prompts of these latents."""
         prompts = content.prompts if self.prompts == () else self.prompts
-        return filled(
-            replace(self, prompts=prompts, weights=self.weights or TransformWeights.of_content(content)), content
-        )
+        return replace(self, prompts=prompts, weights=self.weights or TransformWeights.of_content(content))
 
     @property
     def _weights(self) -> TransformWeights:
