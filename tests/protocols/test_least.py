@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -23,19 +24,23 @@ def capacity_bits(num_channel_uses: int) -> float:
     return 1.5 * num_channel_uses
 
 
+def budget_of(num_channel_uses: int) -> Callable[[float], float]:
+    return lambda snr: capacity_bits(num_channel_uses)
+
+
 def matched(kind: type, num_channel_uses: int) -> RateMatched:
-    return RateMatched(lambda bits: kind(max_bits=bits), lambda snr: capacity_bits(num_channel_uses), (1.0,))
+    return RateMatched(lambda bits: kind(max_bits=bits), budget_of(num_channel_uses), (1.0,))
 
 
 @pytest.mark.parametrize("kind", [QuantizedSketch, WebP, JPEG])
 def test_the_number_that_is_given_is_enough_and_one_less_is_not(kind: type) -> None:
     with pytest.raises(ConfigError, match=r"^num_channel_uses: .* it, whose shortest stream has \d+ bits") as caught:
-        check_fits("it", matched(kind, 6), SMALL, 2, 1.0, capacity_bits)
+        check_fits("it", matched(kind, 6), SMALL, 2, 1.0, budget_of)
     num_bits, least = (int(x) for x in re.findall(r"(\d+) (?:bits|or more)", str(caught.value)))
     assert capacity_bits(least - 1) < num_bits <= capacity_bits(least)
-    check_fits("it", matched(kind, least), SMALL, 2, 1.0, capacity_bits)
+    check_fits("it", matched(kind, least), SMALL, 2, 1.0, budget_of)
     with pytest.raises(ConfigError, match=f"give {least} or more"):
-        check_fits("it", matched(kind, least - 1), SMALL, 2, 1.0, capacity_bits)
+        check_fits("it", matched(kind, least - 1), SMALL, 2, 1.0, budget_of)
     grey = torch.full((1, *SMALL.shape), 0.5)
     lengths = [8 * len(s or b"") for s in matched(kind, least).encode(grey, torch.ones(1)).strings]
     assert lengths == [num_bits]
@@ -51,4 +56,4 @@ def test_the_command_names_option_and_codec() -> None:
 
 def test_air_that_carries_nothing_is_not_asked_for_more_uses() -> None:
     with pytest.raises(ConfigError, match=r"no number of them carries it, .* raise snr_db"):
-        check_fits("it", matched(WebP, 6), SMALL, 2, 1.0, lambda uses: 1e-9 * uses)
+        check_fits("it", matched(WebP, 6), SMALL, 2, 1.0, lambda uses: lambda snr: 1e-9 * uses)

@@ -15,6 +15,9 @@ class Codec(Protocol[P]):
     """A pair of maps between tensors and payloads of one type.
 
     tensor --encode--> payload --(link)--> payload --decode--> tensor
+
+    A codec may leave a basis, weights or a scale open and have a method `bound` that takes them from its content, see
+    `gainnet.codecs.selection.bind`.
     """
 
     emits: ClassVar[type[Payload]]

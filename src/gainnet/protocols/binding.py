@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property
 from typing import final
 
 from gainnet.codecs import Codecs, Content, Kind
@@ -57,7 +57,7 @@ class Binding:
             noise=noise,
             num_channel_uses=self.num_channel_uses,
             capacity_bits=None if self.num_channel_uses is None else self._budget(self.num_channel_uses),
-            snrs=typical_snrs(self.downlink),
+            snrs=self._snrs,
             mean_snr=self.mean_snr,
             is_resumed=isinstance(self.protocol, HandsOver) and self.protocol.resumes,
         )
@@ -88,15 +88,15 @@ class Binding:
             # Codecs of fixed size were refused when they were bound; only a budget can be too small.
             if self.num_channel_uses is None or not isinstance(codec, RateMatched):
                 continue
-            best = max(codec.typical_snrs)
-            check_fits(label, codec, self._spec(kind), len(self.prompts), best, partial(self._capacity_bits, best))
+            check_fits(label, codec, self._spec(kind), len(self.prompts), max(self._snrs), self._budget)
 
-    def _capacity_bits(self, snr: float, num_channel_uses: int) -> float:
-        return self._budget(num_channel_uses)(snr)
+    @cached_property
+    def _snrs(self) -> tuple[float, ...]:
+        # Kept, since those of a frequency-selective channel are drawn.
+        return typical_snrs(self.downlink)
 
     def _budget(self, num_channel_uses: int) -> Budget:
-        snrs = typical_snrs(self.downlink)
-        return Budget.of(self.downlink, num_channel_uses, block_length(self.downlink), snrs)
+        return Budget.of(self.downlink, num_channel_uses, block_length(self.downlink), self._snrs)
 
     def _spec(self, kind: Kind) -> Spec:
         match kind:

@@ -60,6 +60,7 @@ def send_in_time(
     busy_s = usage.duration_s + usage.feedback_s
     if busy_s <= deadline_s:
         return received, usage
+    # The sender stops at the deadline, so time, uses and energy shrink by the same share.
     cut = shortened(usage, deadline_s / busy_s)
     if isinstance(received, Symbols):
         return _erased(received, deadline_s / busy_s), cut
@@ -85,6 +86,7 @@ def expected_in_time(
     """
     if math.isinf(deadline_s) or not (draws_s > deadline_s).any():
         return usage, draws_s
+    # A transfer that is given up has kept the medium busy until the deadline.
     in_time_s = np.minimum(draws_s, deadline_s)
     share = float(in_time_s.mean() / draws_s.mean())
     return replace(shortened(usage, share), delivered=bool((draws_s <= deadline_s).mean() > 0.5)), in_time_s
@@ -96,6 +98,7 @@ def _limited(step: Step, deadline_s: float) -> Step:
 
 def _erased(received: Symbols, share: float) -> Symbols:
     sent = torch.arange(received.num_symbols) < int(share * received.num_symbols)
+    # Gain 0 and noise 1 make the MMSE estimate of an erased symbol 0, its mean.
     values, gain = (torch.where(sent, x, torch.zeros_like(x)) for x in (received.values, received.gain))
     noise = torch.where(sent, received.noise_variance, torch.ones_like(received.noise_variance))
     return replace(received, values=values, gain=gain, noise_variance=noise)

@@ -19,7 +19,12 @@ ENOUGH_BITS: Final = 4096.0
 
 
 def check_fits(
-    label: str, codec: RateMatched, spec: Spec, num_items: int, best_snr: float, capacity_bits: Callable[[int], float]
+    label: str,
+    codec: RateMatched,
+    spec: Spec,
+    num_items: int,
+    best_snr: float,
+    budget_of: Callable[[int], Callable[[float], float]],
 ) -> None:
     """Raises `ConfigError` when not even an item without content fits, however good the air is.
 
@@ -31,18 +36,18 @@ def check_fits(
         spec: of an item.
         num_items: that the codec is for.
         best_snr: largest linear SNR that the air usually has.
-        capacity_bits: of a number of channel uses at that SNR; grows with it.
+        budget_of: bits of an item at a linear SNR, for a number of channel uses; grows with both.
     """
     budget = codec.capacity_bits(best_snr)
     if budget >= ENOUGH_BITS or _fits(codec, spec, num_items, budget):
         return
     num_bytes = first_number(1, lambda n: _fits(codec, spec, num_items, 8.0 * n))
-    if capacity_bits(MAX_CHANNEL_USES) < 8 * num_bytes:
+    if budget_of(MAX_CHANNEL_USES)(best_snr) < 8 * num_bytes:
         raise ConfigError(
             f"num_channel_uses: no number of them carries {label}, whose shortest stream has {8 * num_bytes} bits; "
             "raise snr_db or choose a codec that sends symbols"
         )
-    least = first_number(1, lambda uses: capacity_bits(uses) >= 8 * num_bytes)
+    least = first_number(1, lambda uses: budget_of(uses)(best_snr) >= 8 * num_bytes)
     raise ConfigError(
         f"num_channel_uses: they are too few for {label}, whose shortest stream has {8 * num_bytes} bits; "
         f"give {least} or more, or choose another codec"

@@ -91,12 +91,12 @@ def _check_estimate(
     labels = [[step.label for step in report.steps] for report in (executed, estimated)]
     require(labels[0] == labels[1], f"executed steps are {labels[0]}, estimated ones {labels[1]}")
     specs = plan.check(network, given)
-    for step, booked, told in zip(plan.steps, executed.steps, estimated.steps, strict=True):
-        require(booked.direction == told.direction, f"{step.label} is executed and estimated in two directions")
+    for step, booked, expected in zip(plan.steps, executed.steps, estimated.steps, strict=True):
+        require(booked.direction == expected.direction, f"{step.label} is executed and estimated in two directions")
         if isinstance(step, Compute):
-            _check_equal(booked, told, "duration_s", "energy_j", "flops")
+            _check_equal(booked, expected, "duration_s", "energy_j", "flops")
         else:
-            _check_transfer(step, specs[step.source, step.tensor], booked, told, random.num_items)
+            _check_transfer(step, specs[step.source, step.tensor], booked, expected, random.num_items)
     latest = max((step.stop_s for step in executed.steps), default=0.0)
     require(math.isclose(executed.duration_s, latest), "duration_s is not when the last step ends")
     if all(a.duration_s == b.duration_s for a, b in zip(executed.steps, estimated.steps, strict=True)):
@@ -104,19 +104,19 @@ def _check_estimate(
         require(equal, f"steps last as estimated, but the plan {executed.duration_s} s, not {estimated.duration_s} s")
 
 
-def _check_equal(booked: StepRecord, told: StepRecord, *names: str) -> None:
+def _check_equal(booked: StepRecord, expected: StepRecord, *names: str) -> None:
     for name in names:
-        a, b = getattr(booked, name), getattr(told, name)
+        a, b = getattr(booked, name), getattr(expected, name)
         require(math.isclose(a, b, rel_tol=1e-9), f"{name} of {booked.label} is {a}, estimated as {b}")
 
 
-def _check_transfer(step: Transfer, spec: Spec, booked: StepRecord, told: StepRecord, num_items: int) -> None:
+def _check_transfer(step: Transfer, spec: Spec, booked: StepRecord, expected: StepRecord, num_items: int) -> None:
     size = step.codec.size(spec)
     fixed = size.expected == size.upper
     if step.codec.emits is Bits:
         upper = size.upper * num_items
         require(booked.num_bits <= upper, f"{step.label} sends {booked.num_bits:.0f} bits, above its upper {upper:.0f}")
         if fixed:
-            _check_equal(booked, told, "num_bits")
+            _check_equal(booked, expected, "num_bits")
     elif fixed:
-        _check_equal(booked, told, "num_bits", "num_channel_uses", "duration_s", "energy_j")
+        _check_equal(booked, expected, "num_bits", "num_channel_uses", "duration_s", "energy_j")
