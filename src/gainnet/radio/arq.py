@@ -9,7 +9,7 @@ from typing import Literal, final
 from gainnet.core.errors import ConfigError, check_range
 
 Harq = Literal["none", "ir"]
-"""What a receiver does with a codeword that failed: discards it, or combines it with redundancy that is sent later."""
+"""A receiver discards a codeword that failed (`none`), or combines it with redundancy that is sent later (`ir`)."""
 
 
 @final

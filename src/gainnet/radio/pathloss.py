@@ -1,4 +1,4 @@
-"""What distance, buildings and movement take from a signal in a street canyon."""
+"""Path loss, line of sight and shadowing in a street canyon."""
 
 from __future__ import annotations
 

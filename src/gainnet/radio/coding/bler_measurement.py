@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,7 +90,14 @@ def measure_curve(mcs_index: int, num_information_bits: int) -> dict[str, Any]:
 
 
 def measure_point(codeword: Codeword, snr_db: float, num_trials: int, random_seed: int = 0) -> BlerPoint:
-    """Codewords sent over AWGN through the bit-level path, and how many failed their CRC."""
+    """Codewords sent over AWGN through the bit-level path, and how many failed their CRC.
+
+    Args:
+        codeword: their format.
+        snr_db: Es/N0 in dB.
+        num_trials: codewords.
+        random_seed: of payloads and noise.
+    """
     errors = 0
     for start in range(0, num_trials, _BATCH):
         seeds = range(start, min(start + _BATCH, num_trials))
@@ -152,10 +160,4 @@ def _search(codeword: Codeword, spread_db: float) -> tuple[list[BlerPoint], floa
 
 def _row(point: BlerPoint) -> dict[str, float]:
     low, high = point.wilson()
-    return {
-        "snr_db": point.snr_db,
-        "num_trials": point.num_trials,
-        "num_errors": point.num_errors,
-        "wilson_low": round(low, 5),
-        "wilson_high": round(high, 5),
-    }
+    return asdict(point) | {"wilson_low": round(low, 5), "wilson_high": round(high, 5)}

@@ -15,7 +15,7 @@ from gainnet.radio.fading.blocks import Blocks
 
 
 class Channel(Protocol):
-    """What happens to symbols between two antennas.
+    """Fading and noise between two antennas.
 
     symbols --> [ fading gain ] --> [ + noise ] --> received symbols, with the gain that the receiver knows
 

@@ -28,8 +28,8 @@ class Grid:
     Raises:
         ConfigError: a field out of range.
 
-    >>> Grid().slot_length, round(Grid().pilot_share, 3)
-    (936, 0.071)
+    >>> Grid().slot_length, Grid().num_pilots
+    (936, 72)
     """
 
     num_subcarriers: int = 72
@@ -55,11 +55,6 @@ class Grid:
     def num_pilots(self) -> int:
         """Pilot elements of a slot."""
         return len(self.pilot_symbols) * self.num_subcarriers // 2
-
-    @property
-    def pilot_share(self) -> float:
-        """Share of all elements that carry pilots; channel uses count content alone."""
-        return self.num_pilots / (self.num_symbols * self.num_subcarriers)
 
     @property
     def symbol_s(self) -> float:

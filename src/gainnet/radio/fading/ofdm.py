@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, final
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
+from gainnet.radio.fading.awgn import add_noise
 from gainnet.radio.fading.blocks import Slots
 from gainnet.radio.fading.estimation import Estimator, Filter, Lmmse
 from gainnet.radio.fading.grid import Grid
@@ -30,13 +31,13 @@ class Ofdm:
 
     Received symbols hold $\hat h$ as gain and $\sigma^2 + E|h - \hat h|^2$ as noise variance: an estimation error is
     noise to symbols of unit power. The cyclic prefix is longer than the delays, and Doppler shifts are small against
-    the subcarrier spacing, so elements do not disturb each other. Pilots take `Grid.pilot_share` of all elements and
-    are not counted as channel uses; they are the same for all that is sent.
+    the subcarrier spacing, so elements do not disturb each other. Pilots are not counted as
+    channel uses; they are the same for everything that is sent.
 
     Args:
         profile: delays, powers, angles.
         grid: subcarriers, symbols and pilots.
-        estimator: what the receiver makes of the pilots.
+        estimator: estimates gains from the pilots.
 
     >>> random = Random.of([3])
     >>> received = Ofdm().transmit(torch.ones(1, 8) + 0j, torch.tensor([100.0]), Ofdm().first_gain(random), random)
@@ -44,9 +45,9 @@ class Ofdm:
     True
     """
 
-    profile: Profile = field(default_factory=Tdl)
-    grid: Grid = field(default_factory=Grid)
-    estimator: Estimator = field(default_factory=Lmmse)
+    profile: Profile = Tdl()
+    grid: Grid = Grid()
+    estimator: Estimator = Lmmse()
 
     @property
     def block_length(self) -> int:
@@ -90,14 +91,10 @@ class Ofdm:
         slots = range(max(1, -(-num // self.slot_length)))
         grids = self._given_first(torch.stack([self._slot(waves, slot) for slot in slots], -2), gain)
         content = grids[..., self.grid.content()]
-        # Noise of content and of pilots have streams of their own, so that an estimator changes neither.
-        true_gain = content.flatten(-2)[..., :num].to(symbols.dtype)
-        noise_variance = (1.0 / snr).unsqueeze(-1).expand(symbols.shape).to(symbols.real.dtype)
-        noise = random.complex_normal((num,), "noise").to(symbols.dtype)
-        values = true_gain * symbols + noise_variance.sqrt() * noise
-        known, error = self._estimate(grids[..., self.grid.pilots()], snr, random, content)
-        known, error = known.flatten(-2)[..., :num], error.flatten(-2)[..., :num]
-        return Symbols(values, known.to(symbols.dtype), noise_variance + error.to(noise_variance.dtype))
+        received = add_noise(symbols, content.flatten(-2)[..., :num], snr, random)
+        known, error = (x.flatten(-2)[..., :num] for x in self._estimate(grids, snr, random, content))
+        noise_variance = received.noise_variance + error.to(received.noise_variance.dtype)
+        return Symbols(received.values, known.to(symbols.dtype), noise_variance)
 
     def _slot(self, waves: Waves, slot: int) -> Tensor:
         """[*batch, num_symbols * num_subcarriers], gains of all elements of a slot."""
@@ -113,15 +110,14 @@ class Ofdm:
         tie = _correlation_with_first(self, grids.shape[-2])
         return grids + tie * shift[..., None, None]
 
-    def _estimate(self, pilots: Tensor, snr: Tensor, random: Random, content: Tensor) -> tuple[Tensor, Tensor]:
+    def _estimate(self, grids: Tensor, snr: Tensor, random: Random, content: Tensor) -> tuple[Tensor, Tensor]:
         """[*batch, num_slots, slot_length], gains as known and the variance of their error."""
-        error = torch.zeros(content.shape)
-        known = content.clone()
+        known, error, pilots = content.clone(), torch.zeros(content.shape), grids[..., self.grid.pilots()]
+        # A stream of its own, so that an estimator does not change the noise of the content.
         noise = random.complex_normal(pilots.shape[len(random.batch) :], "pilot noise")
         # A filter per SNR: usually there is one for the whole batch.
         for level in snr.unique().tolist():
-            chosen = _filter(self, 1.0 / level)
-            if chosen is None:
+            if (chosen := _filter(self, 1.0 / level)) is None:
                 continue
             rows = snr == level
             received = pilots[rows] + (1.0 / level) ** 0.5 * noise[rows]

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from gainnet.core.randomness import Random
-from gainnet.core.types import ChannelState, Size
+from gainnet.core.types import ChannelState, Size, Usage
 from gainnet.core.units import linear_to_db
-from gainnet.radio.air import Air
+from gainnet.radio.air import Air, Radios
 from gainnet.radio.arq import Arq
 from gainnet.radio.coding.adaptation import tables
 from gainnet.radio.coding.information import Accumulated, highest_scheme
@@ -98,9 +98,16 @@ class TableAttempt:
         return effective_snr(received.gain.abs().square() / received.noise_variance)
 
 
-def sample_of(air: Air, arq: Arq, size: Size) -> Outcome:
-    """Outcomes of a sample of items of `size.expected` bits."""
-    return _sample(air, arq, math.ceil(size.expected / 8))
+def expected_usage(air: Air, radios: Radios, arq: Arq, size: Size, num_items: int) -> Usage:
+    """Expected usage of `num_items` items of `size.expected` bits."""
+    sample, num_bits = _sample(air, arq, math.ceil(size.expected / 8)), size.expected * num_items
+    return sample.expected_usage(num_items, air, radios, num_bits, arq.feedback_delay_s)
+
+
+def draw_durations_s(air: Air, arq: Arq, size: Size, num_items: int, num_draws: int, random_seed: int) -> Tensor:
+    """[num_draws], float64 durations with feedback of `num_items` items of `size.expected` bits."""
+    sample = _sample(air, arq, math.ceil(size.expected / 8))
+    return sample.draw_durations_s(num_items, num_draws, random_seed, air, arq.feedback_delay_s)
 
 
 # A study asks for the expectation of the same payload many times over.

@@ -13,7 +13,8 @@ from gainnet.core.types import Bits, ChannelState, Payload, Size, Usage
 from gainnet.radio.air import Air, Radios
 from gainnet.radio.arq import Arq
 from gainnet.radio.coding.adaptation import payload_bits_that_fit
-from gainnet.radio.links.expectation import TableAttempt, sample_of
+from gainnet.radio.links import expectation
+from gainnet.radio.links.expectation import TableAttempt
 from gainnet.radio.links.rounds import exchange
 from gainnet.radio.links.segments import adaptation_of, cut
 
@@ -51,13 +52,11 @@ class Tabulated:
 
     def usage(self, size: Size, num_items: int) -> Usage:
         """Expected usage, from a sample that is sent with the block error rate tables."""
-        delay_s, num_bits = self.arq.feedback_delay_s, size.expected * num_items
-        return sample_of(self.air, self.arq, size).expected_usage(num_items, self.air, self.radios, num_bits, delay_s)
+        return expectation.expected_usage(self.air, self.radios, self.arq, size, num_items)
 
     def draw_durations_s(self, size: Size, num_items: int, num_draws: int, random_seed: int) -> Tensor:
         """[num_draws], float64 durations with feedback, drawn from the same sample."""
-        sample, delay_s = sample_of(self.air, self.arq, size), self.arq.feedback_delay_s
-        return sample.draw_durations_s(num_items, num_draws, random_seed, self.air, delay_s)
+        return expectation.draw_durations_s(self.air, self.arq, size, num_items, num_draws, random_seed)
 
     def send(self, payload: Bits, state: ChannelState, random: Random) -> tuple[Bits, Usage]:
         """Items unharmed, or `None` where a codeword failed for good, and the usage."""
