@@ -62,6 +62,7 @@ def bind(codec: AnyCodec, content: Content) -> AnyCodec:
         ConfigError: it is no codec, or cannot keep to the number of channel uses of the content.
         ModelError: no weights fit the model of the content.
 
+    >>> from gainnet.core.types import Spec
     >>> bind(LinearCode(), Content(Spec((4, 16, 16)))).size(Spec((4, 16, 16))).upper
     512
     """
@@ -99,6 +100,7 @@ def suitable(content: Content) -> AnyCodec:
     Lossless over a link without errors; a linear code for latents whose principal components are known, else raw
     symbols; `MatchedSeed` for a latent that a receiver resumes in noise; for all others the code of least error.
 
+    >>> from gainnet.core.types import Spec
     >>> type(suitable(Content(Spec((4, 16, 16)), mean_snr=4.0))).__name__
     'LinearCode'
     """

@@ -1,4 +1,8 @@
-"""Who computes what, who sends what: plans, and how they run and what they cost."""
+"""Plans, the protocols that write them, how they run and what they cost; one transmission, its binding of codecs.
+
+Nothing here takes a name or a file: text becomes objects above. Sockets and processes live above, too, and call `walk`,
+`emit` and `accept`.
+"""
 
 from collections.abc import Mapping
 

@@ -18,6 +18,7 @@ from gainnet.models.renamed import Renamed
 from gainnet.network.scenario import DEVICE
 from gainnet.protocols.candidates import best_of, stream_of
 from gainnet.protocols.cooperation import area
+from gainnet.protocols.cooperative import Uidcg
 from gainnet.protocols.plan import Arrived, Compute, Edges, Plan, Step, Transfer
 from gainnet.protocols.protocol import MANY_EDGES
 from gainnet.protocols.rescue import Alternatives, resilient
@@ -67,8 +68,7 @@ class Uidg:
         return resilient(shared_by(edges), task, edges, _with_other_owners(shared_by, edges, "image"))
 
     def step_of_hand_over(self, model: DiffusionModel, strength: float | None = None) -> int:
-        task = Task.of(model, strength)
-        return task.denoiser.start + task.cut_on_device(self.cut)
+        return Uidcg(self.cut).step_of_hand_over(model, strength)
 
 
 @final

@@ -154,9 +154,9 @@ def estimate(
     Raises:
         PlanError: the plan does not fit the network.
     """
-    plan.check(network, given)
+    specs = plan.check(network, given)
     check_memory(plan, network, pricing)
-    ledger, timeline, at = Ledger(network, pricing, num_items), Timeline(NUM_COURSES), dict(given)
+    ledger, timeline = Ledger(network, pricing, num_items), Timeline(NUM_COURSES)
     for index, step in enumerate(plan.steps):
         match step:
             case Compute(node, part):
@@ -164,11 +164,9 @@ def estimate(
                 # The ledger books expectations; the timeline follows the drawn courses beside it.
                 duration_s = network.node(node).hardware.duration_s(pricing.flops(part) * num_items)
                 timeline.book((node,), step.needs, step.makes, duration_s)
-                at |= {(node, key): spec for key, spec in part.writes.items()}
             case Transfer(source, _, tensor, codec):
-                size = codec.size(at[source, tensor])
+                size = codec.size(specs[source, tensor])
                 _estimate_transfer(step, size, index, network, ledger, timeline, num_items)
-                at |= dict.fromkeys(step.makes, at[source, tensor])
     return ledger.report(timeline.stop_s)
 
 
