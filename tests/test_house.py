@@ -63,6 +63,89 @@ def test_everything_public_says_what_it_is(path: Path) -> None:
     assert [node.name for node in public if not ast.get_docstring(node)] == []
 
 
+ARRAY = re.compile(r"\b(Tensor|NDArray|ndarray|Doubles|Integers|Pixels)\b")
+COLLECTION = re.compile(r"Callable|Mapping|dict\[")
+SHAPE = re.compile(r"\[[^\]\n`'\"]*\]|\b[Aa]rguments (are )?(as|of)\b|likewise")
+SHAPELESS = {
+    "core/types.py": {"Spec.batch_of", "Symbols.clean"},
+    "generation/quality.py": {"mean_fidelity"},
+    "learning/attack.py": {"Coded.__call__", "Noisy.__call__"},
+    "learning/config.py": {"Session"},
+    "learning/fedavg.py": {"plain_step"},
+    "learning/fsl.py": {"integers_of"},
+    "learning/loop.py": {"train_centrally"},
+    "learning/poisoning.py": {"SignFlip.__call__", "GaussianUpdate.__call__"},
+    "protocols/deadline.py": {"expected_in_time"},
+    "radio/air.py": {"Outcome.at_once"},
+    "radio/portion.py": {"state_at"},
+    "studies/air/gains.py": {"estimation", "power_peaks"},
+    "studies/image_quality/material.py": {"Material.judge"},
+    "studies/sketch.py": {"judge"},
+    "testing/requirement.py": {"close", "finite"},
+    "training/autoencoder.py": {"reconstruction_loss", "unit_variance_penalty"},
+    "training/language.py": {"PublicText.__init__"},
+    "training/scenes.py": {"train_denoiser"},
+    "training/summaries.py": {"Answering.__init__"},
+    "training/text_encoder.py": {"attribute_loss"},
+    "training/transform_stage.py": {"error_weight", "usual_bits", "gaussian_bits", "set_components"},
+}
+"""Callables that do not name the shapes of their arrays yet; the list only shrinks."""
+
+
+def names_a_shape(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    """Whether the docstring has a shape in brackets, or refers to one that has; examples do not count."""
+    lines = (ast.get_docstring(node) or "").split("\n")
+    return bool(SHAPE.search("\n".join(line for line in lines if not line.strip().startswith((">>>", "...")))))
+
+
+def is_array(annotation: ast.expr | None) -> bool:
+    text = "" if annotation is None else ast.unparse(annotation)
+    return bool(ARRAY.search(text)) and not COLLECTION.search(text)
+
+
+def takes_arrays(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    if isinstance(node, ast.ClassDef):
+        fields = [field for field in node.body if isinstance(field, ast.AnnAssign)]
+        return any(is_array(field.annotation) and not ast.unparse(field.target).startswith("_") for field in fields)
+    return any(is_array(each.annotation) for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs))
+
+
+def methods_of(node: ast.ClassDef) -> Iterator[ast.FunctionDef]:
+    for method in node.body:
+        if isinstance(method, ast.FunctionDef) and (method.name in ("__init__", "__call__") or method.name[0] != "_"):
+            yield method
+
+
+def contract_methods() -> set[str]:
+    """Methods whose shapes stand in a contract, so that implementations need not repeat them."""
+    classes = (n for path in SOURCES for n in ast.walk(tree_of(path)) if isinstance(n, ast.ClassDef))
+    contracts = (n for n in classes if any("Protocol" in ast.unparse(base) for base in n.bases))
+    return {method.name for contract in contracts for method in methods_of(contract) if names_a_shape(method)}
+
+
+def test_every_array_has_its_shape_in_the_docstring() -> None:
+    """Public functions, methods and records say the shape of tensors that they take; units are in the names."""
+    documented = contract_methods() | {"forward"}
+    found: dict[str, set[str]] = {}
+    for path in SOURCES:
+        lacking = set()
+        for node in tree_of(path).body:
+            if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
+                continue
+            if takes_arrays(node) and not names_a_shape(node):
+                lacking.add(node.name)
+            for method in methods_of(node) if isinstance(node, ast.ClassDef) else ():
+                inherits = method.name in documented and (
+                    method.name != "__call__" or ast.get_docstring(method) is None
+                )
+                of_class = method.name in ("__init__", "forward", "__call__") and names_a_shape(node)
+                if takes_arrays(method) and not (inherits or of_class or names_a_shape(method)):
+                    lacking.add(f"{node.name}.{method.name}")
+        if lacking - SHAPELESS.get(str(path.relative_to(PACKAGE)), set()):
+            found[str(path.relative_to(PACKAGE))] = lacking
+    assert found == {}
+
+
 @per_source
 def test_functions_are_short(path: Path) -> None:
     long = {n.name: n.end_lineno - n.lineno for n in definitions(tree_of(path)) if not isinstance(n, ast.ClassDef)}

@@ -71,9 +71,9 @@ def test_integers_are_the_best_of_all_near_by(basis: SeedBasis, rate_weight: flo
     deviations = basis.variances.sqrt().numpy() / step_of(20)
     ratios = np.random.default_rng(0).standard_normal((200, 24)) * deviations
     chosen = tables.choose(ratios, rate_weight)
-    cost = np.square(ratios - chosen) + rate_weight * tables.information(chosen)
+    cost = np.square(ratios - chosen) + rate_weight * tables.flat.information(chosen)
     every = [np.full(ratios.shape, k, dtype=np.int32) for k in range(-12, 13)]
-    least = np.min([np.square(ratios - k) + rate_weight * tables.information(k) for k in every], axis=0)
+    least = np.min([np.square(ratios - k) + rate_weight * tables.flat.information(k) for k in every], axis=0)
     assert (cost <= least + 1e-9).mean() > 0.98
     assert (cost >= least - 1e-9).all()
 

@@ -12,7 +12,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Symbols
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.scenes import draw_scenes, render, stream
-from gainnet.models.sketches import EdgeSketch, PictureSketch
+from gainnet.models.sketches import edge_sketch, picture_sketch
 
 NUM_SCENES = 120
 IMAGE = Spec((3, 128, 128))
@@ -26,12 +26,12 @@ def pictures():
 
 @pytest.fixture(scope="module")
 def sketches(pictures):
-    return PictureSketch(IMAGE)({"image": pictures}, Random.of(list(range(NUM_SCENES))))["sketch"]
+    return picture_sketch(IMAGE)({"image": pictures}, Random.of(list(range(NUM_SCENES))))["sketch"]
 
 
 @pytest.fixture(scope="module")
 def edges(pictures):
-    return EdgeSketch(IMAGE)({"image": pictures}, Random.of(list(range(NUM_SCENES))))["sketch"]
+    return edge_sketch(IMAGE)({"image": pictures}, Random.of(list(range(NUM_SCENES))))["sketch"]
 
 
 def psnr_db(codec, x, spec):

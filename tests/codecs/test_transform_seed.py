@@ -15,7 +15,7 @@ from gainnet.codecs import QuantizedSeed, SeedBasis
 from gainnet.codecs.rate_matched import RateMatched
 from gainnet.codecs.seed_codec import Vocabulary
 from gainnet.codecs.transform_seed import TransformSeed, TransformShape, TransformWeights
-from gainnet.codecs.transform_seed.exact import Layer, power_of_two, rectified
+from gainnet.codecs.transform_seed.exact import Layer, clip_at_zero, power_of_two
 from gainnet.codecs.transform_seed.network import TransformNetwork
 from gainnet.codecs.transform_seed.stream import NUM_LEVELS, anchors_of, information, quantised, read
 from gainnet.core.errors import ConfigError, ModelError, PayloadError
@@ -77,7 +77,7 @@ def test_sums_of_a_layer_are_not_rounded() -> None:
         "a.bias": torch.randn(3, generator=generator).half(),
     }
     layer = Layer.of(tensors, "a")
-    x = rectified(10 * torch.randn(600, generator=generator).double().numpy())
+    x = clip_at_zero(10 * torch.randn(600, generator=generator).double().numpy())
     exact = [
         sum((Fraction(float(w)) * Fraction(float(v)) for w, v in zip(row, x, strict=True)), Fraction(float(bias)))
         for row, bias in zip(layer.weight, layer.bias, strict=True)

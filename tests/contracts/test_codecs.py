@@ -31,7 +31,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Spec
 from gainnet.models.scenes import draw_scenes, render, stream
-from gainnet.models.sketches import EdgeSketch, PictureSketch
+from gainnet.models.sketches import edge_sketch, picture_sketch
 from gainnet.testing import check_codec
 
 NUM_ITEMS = 12
@@ -106,7 +106,7 @@ def test_image_codec(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in CODECS["sketch"] if n != "float32"])
 def test_sketch_codec(name: str) -> None:
     pictures = render(draw_scenes(NUM_ITEMS, stream(5, "sketches", 0)))
-    sketcher = EdgeSketch(Spec((3, 128, 128)), factor=4) if name == "edges" else PictureSketch(Spec((3, 128, 128)))
+    sketcher = edge_sketch(Spec((3, 128, 128)), factor=4) if name == "edges" else picture_sketch(Spec((3, 128, 128)))
     check_codec(codec_of("sketch", name), sketcher({"image": pictures}, RANDOM)["sketch"])
 
 

@@ -1,14 +1,15 @@
 """The attribute classifier: right on drawn pictures, fair to prompts, clear about bad folders."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from gainnet.core.errors import ModelError
-from gainnet.models import checker
-from gainnet.models.attributes import CONFIG, PRETRAINED, WEIGHTS, AttributeClassifier, prompt_fidelity
+from gainnet.core.weights import CONFIG
+from gainnet.models.attributes import CHECKER, JUDGE, WEIGHTS, AttributeClassifier, prompt_fidelity
 from gainnet.models.scenes import (
     ATTRIBUTES,
     UNNAMED,
@@ -63,25 +64,25 @@ def test_fidelity_counts_named_attributes_only(shipped: AttributeClassifier) -> 
 
 def test_a_written_classifier_predicts_the_same(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    classifier = AttributeClassifier(widths=(4, 4, 8, 4), hidden=16)
+    classifier = AttributeClassifier(replace(JUDGE, widths=(4, 4, 8, 4), hidden=16))
     for weight in classifier.parameters():
         weight.data = weight.data.half().float()
-    loaded = AttributeClassifier.from_pretrained(write_classifier(classifier, tmp_path / "classifier", {}))
+    loaded = AttributeClassifier.from_pretrained(JUDGE, write_classifier(classifier, tmp_path / "classifier", {}))
     pictures = render(draw_scenes(8, stream(3, "test classifier", 0)))
     assert torch.equal(loaded.predict(pictures), classifier.predict(pictures))
 
 
 def test_bad_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="cannot be read"):
-        AttributeClassifier.from_pretrained(tmp_path)
-    (tmp_path / CONFIG).write_text((PRETRAINED / CONFIG).read_text())
-    (tmp_path / WEIGHTS).write_bytes((PRETRAINED / WEIGHTS).read_bytes()[:-100])
-    with pytest.raises(ModelError, match="cannot be read"):
-        AttributeClassifier.from_pretrained(tmp_path)
-    config = json.loads((PRETRAINED / CONFIG).read_text())
-    (tmp_path / WEIGHTS).write_bytes((PRETRAINED / WEIGHTS).read_bytes())
+    with pytest.raises(ModelError, match="is missing or damaged"):
+        AttributeClassifier.from_pretrained(JUDGE, tmp_path)
+    (tmp_path / CONFIG).write_text((JUDGE.folder / CONFIG).read_text())
+    (tmp_path / WEIGHTS).write_bytes((JUDGE.folder / WEIGHTS).read_bytes()[:-100])
+    with pytest.raises(ModelError, match="is missing or damaged"):
+        AttributeClassifier.from_pretrained(JUDGE, tmp_path)
+    config = json.loads((JUDGE.folder / CONFIG).read_text())
+    (tmp_path / WEIGHTS).write_bytes((JUDGE.folder / WEIGHTS).read_bytes())
     (tmp_path / CONFIG).write_text(json.dumps(config | {"attributes": {"background": 3}}))
     with pytest.raises(ModelError, match="other attributes"):
-        AttributeClassifier.from_pretrained(tmp_path)
+        AttributeClassifier.from_pretrained(JUDGE, tmp_path)
     with pytest.raises(ModelError, match=r"holds a 'attribute-checker'"):
-        AttributeClassifier.from_pretrained(checker.PRETRAINED)
+        AttributeClassifier.from_pretrained(JUDGE, CHECKER.folder)

@@ -7,9 +7,8 @@ import json
 import pytest
 import torch
 
-from gainnet.models import attributes, checker
-from gainnet.models.attributes import AttributeClassifier
-from gainnet.models.checker import AttributeChecker
+from gainnet.core.weights import CONFIG
+from gainnet.models.attributes import CHECKER, JUDGE, WEIGHTS, AttributeClassifier
 from gainnet.models.scenes import (
     ATTRIBUTES,
     UNNAMED,
@@ -26,11 +25,11 @@ NUM_SCENES = 320
 
 
 @pytest.fixture(scope="module")
-def shipped() -> AttributeChecker:
-    return AttributeChecker.from_pretrained()
+def shipped() -> AttributeClassifier:
+    return AttributeClassifier.from_pretrained(CHECKER)
 
 
-def test_the_shipped_checker_names_every_attribute_of_drawn_pictures(shipped: AttributeChecker) -> None:
+def test_the_shipped_checker_names_every_attribute_of_drawn_pictures(shipped: AttributeClassifier) -> None:
     scenes = draw_scenes(NUM_SCENES, stream(0, "test checker", 0))
     logits = shipped(render(scenes))
     labels = scene_labels(scenes)
@@ -40,7 +39,7 @@ def test_the_shipped_checker_names_every_attribute_of_drawn_pictures(shipped: At
         assert share >= 0.97, attribute
 
 
-def test_the_fit_is_the_mean_log_probability_of_what_is_named(shipped: AttributeChecker) -> None:
+def test_the_fit_is_the_mean_log_probability_of_what_is_named(shipped: AttributeClassifier) -> None:
     rng = stream(1, "test checker", 0)
     scenes = draw_scenes(8, rng)
     named, pictures = caption_labels([parse(caption) for caption in write_captions(scenes, rng)]), render(scenes)
@@ -52,11 +51,11 @@ def test_the_fit_is_the_mean_log_probability_of_what_is_named(shipped: Attribute
     assert float(shipped.fit(pictures, torch.full((8, 8), UNNAMED)).abs().max()) == 0.0
 
 
-def test_whoever_chooses_is_not_who_judges(shipped: AttributeChecker) -> None:
+def test_whoever_chooses_is_not_who_judges(shipped: AttributeClassifier) -> None:
     judge = AttributeClassifier.from_pretrained()
     kinds = [[type(layer).__name__ for layer in network.body] for network in (shipped, judge)]
     assert kinds[0] != kinds[1]
-    configs = [json.loads((kind.PRETRAINED / attributes.CONFIG).read_text()) for kind in (checker, attributes)]
+    configs = [json.loads((design.folder / CONFIG).read_text()) for design in (CHECKER, JUDGE)]
     assert configs[0]["sha256"] != configs[1]["sha256"]
     assert configs[0]["trained"]["random_seed"] != 2026
-    assert (checker.PRETRAINED / attributes.WEIGHTS).stat().st_size < 500_000
+    assert (CHECKER.folder / WEIGHTS).stat().st_size < 500_000

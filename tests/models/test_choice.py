@@ -6,7 +6,7 @@ import torch
 
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
-from gainnet.models.checker import AttributeChecker
+from gainnet.models.attributes import CHECKER, AttributeClassifier
 from gainnet.models.choice import AttributeChoice, DenoiserChoice
 from gainnet.models.loading import load_model
 from gainnet.models.scenes import draw_scenes, render, write_captions
@@ -27,7 +27,7 @@ def drawn():
 
 def test_the_picture_of_the_prompt_is_chosen_wherever_it_stands(drawn):
     prompt, right, wrong = drawn
-    choice = AttributeChoice(("image_1", "image_2"), AttributeChecker.from_pretrained())
+    choice = AttributeChoice(("image_1", "image_2"), AttributeClassifier.from_pretrained(CHECKER))
     for first, second in ((right, wrong), (wrong, right)):
         tensors = {"prompt": prompt, "image_1": first, "image_2": second}
         torch.testing.assert_close(choice(tensors, RANDOM)["image"], right, rtol=0, atol=0)
@@ -36,7 +36,7 @@ def test_the_picture_of_the_prompt_is_chosen_wherever_it_stands(drawn):
 
 def test_a_prompt_out_of_the_grammar_takes_the_first(drawn):
     _, right, wrong = drawn
-    choice = AttributeChoice(("image_1", "image_2"), AttributeChecker.from_pretrained())
+    choice = AttributeChoice(("image_1", "image_2"), AttributeClassifier.from_pretrained(CHECKER))
     tensors = {"prompt": text_to_tensor(["lorem ipsum"] * NUM_SCENES), "image_1": wrong, "image_2": right}
     torch.testing.assert_close(choice(tensors, RANDOM)["image"], wrong, rtol=0, atol=0)
 

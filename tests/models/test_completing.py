@@ -7,10 +7,17 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.units import psnr_db_of_mse
-from gainnet.models.completing import Advance, Enlarge, KeepTo, Predict, completion, noise_level
-from gainnet.models.image_to_image import Noising
+from gainnet.models.completing import (
+    back_projection,
+    clean_prediction,
+    completion,
+    ddim_step,
+    enlargement,
+    noise_level,
+)
+from gainnet.models.image_to_image import add_noise
 from gainnet.models.loading import load_model
-from gainnet.models.sketches import PictureSketch, shrink
+from gainnet.models.sketches import picture_sketch, shrink
 from gainnet.protocols import pricing
 from gainnet.testing import check_part
 
@@ -43,23 +50,23 @@ def model():
 def sketched(model):
     """The edge's pictures and their sketches."""
     tensors = run(model.parts, RANDOM, {"prompt": text_to_tensor(PROMPTS)})
-    return tensors | PictureSketch(model.image)(tensors, RANDOM)
+    return tensors | picture_sketch(model.image)(tensors, RANDOM)
 
 
 def test_completing_is_closer_to_the_edges_picture_than_enlarging(model, sketched):
     given = {"condition": sketched["condition"], "sketch": sketched["sketch"]}
-    completed = run(completion(model, PictureSketch(model.image)), RANDOM, given)["image"]
-    enlarged = Enlarge(model_sketch(model), model.image)(given, RANDOM)["image"]
+    completed = run(completion(model, picture_sketch(model.image).writes["sketch"]), RANDOM, given)["image"]
+    enlarged = enlargement(model_sketch(model), model.image)(given, RANDOM)["image"]
     assert psnr_db(completed, sketched["image"]) > psnr_db(enlarged, sketched["image"]) + 2.0
     assert psnr_db(shrink(completed, 8), sketched["sketch"]) > 30.0
 
 
 def model_sketch(model):
-    return PictureSketch(model.image).writes["sketch"]
+    return picture_sketch(model.image).writes["sketch"]
 
 
 def test_the_device_draws_its_own_noise(model, sketched):
-    parts = completion(model, PictureSketch(model.image))
+    parts = completion(model, picture_sketch(model.image).writes["sketch"])
     noised = run(parts[:3], RANDOM, {"sketch": sketched["sketch"]})["latent"]
     clean = run(parts[:2], RANDOM, {"sketch": sketched["sketch"]})["latent"]
     alpha, sigma = noise_level(model.pipeline.scheduler, 5)
@@ -71,7 +78,7 @@ def test_the_device_draws_its_own_noise(model, sketched):
 
 def test_keeping_to_a_sketch_moves_the_picture_towards_it(model, sketched):
     other = sketched["image"].roll(1, 0)
-    moved = KeepTo(model.image, 8)({"image": other, "sketch": sketched["sketch"]}, RANDOM)["image"]
+    moved = back_projection(model.image, 8)({"image": other, "sketch": sketched["sketch"]}, RANDOM)["image"]
     before, after = (psnr_db(shrink(x, 8), sketched["sketch"]) for x in (other, moved))
     assert after > before + 6.0
 
@@ -79,7 +86,7 @@ def test_keeping_to_a_sketch_moves_the_picture_towards_it(model, sketched):
 def test_predict_and_advance_are_a_step_of_the_sampler(small_stable_diffusion):
     model, random = load_model(str(small_stable_diffusion), num_steps=4, guidance_scale=2.0), Random.of([1, 2])
     given = run((model.text_encoder, model.prior), random, {"prompt": text_to_tensor(["a star", "a house"])})
-    parts = (Predict(model.denoiser[1:2]), Advance(model.pipeline, model.latent, 2))
+    parts = (clean_prediction(model.denoiser[1:2]), ddim_step(model.pipeline, model.latent, 2))
     ours = run(parts, random, given)["latent"]
     theirs = model.denoiser[1:2](given, random)["latent"]
     assert float((ours - theirs).abs().max()) <= 1e-5 * float(theirs.abs().max())
@@ -87,17 +94,17 @@ def test_predict_and_advance_are_a_step_of_the_sampler(small_stable_diffusion):
 
 def test_every_part_of_completing_keeps_the_contract(small_stable_diffusion):
     model, random = load_model(str(small_stable_diffusion), num_steps=4), Random.of([1, 2])
-    sketcher = PictureSketch(model.image, factor=4)
+    sketcher = picture_sketch(model.image, factor=4)
     tensors = run((model.text_encoder,), random, {"prompt": text_to_tensor(["a star", "a house"])})
     tensors |= {"sketch": random.uniform(sketcher.writes["sketch"].shape, "sketch")}
-    for part in completion(model, sketcher):
+    for part in completion(model, sketcher.writes["sketch"]):
         check_part(part, tensors, random)
         tensors = run((part,), random, tensors)
     assert tensors["image"].shape == (2, *model.image.shape)
 
 
 def test_completing_is_priced_by_the_roles_of_its_parts(model):
-    sd15, parts = pricing("sd15"), completion(model, PictureSketch(model.image))
+    sd15, parts = pricing("sd15"), completion(model, picture_sketch(model.image).writes["sketch"])
     paid = sum(sd15.flops(part) for part in parts)
     prices = sd15.price_of_role
     expected = 5 * (prices["denoiser"].flops_per_pass + prices["decoder"].flops_per_pass)
@@ -105,11 +112,11 @@ def test_completing_is_priced_by_the_roles_of_its_parts(model):
 
 
 def test_noising_and_predicting_gives_the_latent_back_when_nothing_is_noised(model, sketched):
-    noised = Noising(model.pipeline, model.latent, 9)({"latent": sketched["latent"]}, RANDOM)
-    clean = Predict(model.denoiser[9:10])(sketched | noised, RANDOM)["clean"]
+    noised = add_noise(model.pipeline, model.latent, 9)({"latent": sketched["latent"]}, RANDOM)
+    clean = clean_prediction(model.denoiser[9:10])(sketched | noised, RANDOM)["clean"]
     assert float((clean - sketched["latent"]).square().mean()) < 0.05
 
 
 def test_a_strength_without_a_step_is_named(model):
     with pytest.raises(ConfigError, match="strength"):
-        completion(model, PictureSketch(model.image), strength=0.05)
+        completion(model, picture_sketch(model.image).writes["sketch"], strength=0.05)

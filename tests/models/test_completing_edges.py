@@ -7,7 +7,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.models.completing_edges import KeepToEdges, completion_of_edges
 from gainnet.models.loading import load_model
-from gainnet.models.sketches import EdgeSketch
+from gainnet.models.sketches import edge_sketch
 from gainnet.testing import check_part
 
 PROMPTS = [
@@ -32,10 +32,10 @@ def overlap(a, b):
 
 def test_the_contract_and_the_price_of_a_gradient(small_stable_diffusion):
     model, random = load_model(str(small_stable_diffusion), num_steps=4), Random.of([1, 2])
-    sketcher = EdgeSketch(model.image, factor=2)
+    sketcher = edge_sketch(model.image, factor=2)
     tensors = {"clean": random.normal(model.latent.shape, "clean")}
     tensors |= {"sketch": (random.uniform(sketcher.writes["sketch"].shape, "sketch") > 0.9).float()}
-    keep = KeepToEdges(model.decoder, sketcher)
+    keep = KeepToEdges(model.decoder, 2)
     check_part(keep, tensors, random)
     assert keep.flops == pytest.approx(2 * model.decoder.flops, rel=0.05)
 
@@ -44,10 +44,10 @@ def test_the_contract_and_the_price_of_a_gradient(small_stable_diffusion):
 def test_edges_are_drawn_where_they_were_received():
     model, random = load_model("scenes"), Random.of([1, 2, 3, 4])
     edge = run(model.parts, random, {"prompt": text_to_tensor(PROMPTS)})
-    sketcher = EdgeSketch(model.image)
+    sketcher = edge_sketch(model.image)
     sketch = sketcher(edge, random)["sketch"]
     given = {"condition": edge["condition"], "sketch": sketch}
-    completed = run(completion_of_edges(model, sketcher), random, given)
+    completed = run(completion_of_edges(model, sketcher.writes["sketch"]), random, given)
     alone = run((model.prior, model.denoiser, model.decoder), random.child("completing"), given)
     ours, theirs = (overlap(sketcher(made, random)["sketch"], sketch) for made in (completed, alone))
     assert ours > theirs + 0.1

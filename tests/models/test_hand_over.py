@@ -8,7 +8,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Symbols
-from gainnet.models.hand_over import HandDown, HandOver
+from gainnet.models.hand_over import HandOver, hand_down
 from gainnet.models.loading import load_model
 from gainnet.testing import check_part
 
@@ -32,7 +32,7 @@ def through_the_air(handed, snr, random):
     sent = codec.encode(handed, torch.full(random.batch, snr))
     noise = random.complex_normal((sent.num_symbols,), "air") * snr**-0.5
     received = Symbols(sent.values + noise, sent.gain, torch.full_like(sent.noise_variance, 1 / snr))
-    return codec.decode(received, HandDown(load_model("scenes").latent).writes["handed"])
+    return codec.decode(received, hand_down(load_model("scenes").latent).writes["handed"])
 
 
 @pytest.mark.parametrize("cut", [0, 2, 3])
@@ -43,7 +43,7 @@ def test_without_noise_it_is_the_rest_of_the_sampler(small_stable_diffusion, whi
     model, random = load_model(name, num_steps=4, guidance_scale=guidance_scale), Random.of([1, 2])
     given = run((model.text_encoder, model.prior), random, {"prompt": text_to_tensor(["a star", "a house"])})
     given = run((model.denoiser[:cut],), random, given)
-    ours = run((HandDown(model.latent), HandOver(model.denoiser[cut:])), random, given)["latent"]
+    ours = run((hand_down(model.latent), HandOver(model.denoiser[cut:])), random, given)["latent"]
     theirs = model.denoiser[cut:](given, random)["latent"]
     assert float((ours - theirs).abs().max()) <= 1e-4 * float(theirs.abs().max())
 
@@ -76,7 +76,7 @@ def test_matched_is_better_than_ignoring_the_noise():
     given = run((model.text_encoder, model.prior), random, {"prompt": text_to_tensor(PROMPTS)})
     middle = run((model.denoiser[:7],), random, given)
     finished = run((model.denoiser[7:], model.decoder), random, middle)["image"]
-    handed = through_the_air(HandDown(model.latent)(middle, random)["handed"], 10**-0.5, random)
+    handed = through_the_air(hand_down(model.latent)(middle, random)["handed"], 10**-0.5, random)
     matched = run((HandOver(model.denoiser[7:]), model.decoder), random, middle | {"handed": handed})["image"]
     noisy = {"latent": handed[:, :-1].reshape(middle["latent"].shape)}
     ignored = run((model.denoiser[7:], model.decoder), random, middle | noisy)["image"]
@@ -87,7 +87,7 @@ def test_matched_is_better_than_ignoring_the_noise():
 def test_both_parts_keep_the_contract(small_stable_diffusion):
     model, random = load_model(str(small_stable_diffusion), num_steps=4), Random.of([1, 2])
     tensors = run((model.text_encoder, model.prior), random, {"prompt": text_to_tensor(["a star", "a house"])})
-    down = HandDown(model.latent)
+    down = hand_down(model.latent)
     check_part(down, tensors, random)
     handed = down(tensors, random)["handed"] + torch.tensor([0.0] * model.latent.num_values + [0.3])
     check_part(HandOver(model.denoiser[2:]), tensors | {"handed": handed}, random)

@@ -8,7 +8,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Spec
 from gainnet.models.loading import load_model
-from gainnet.models.regions import Crop, Merge, Region, picture_scale, regional, regions_of
+from gainnet.models.regions import Merge, Region, crop_of, picture_scale, regional, regions_of
 from gainnet.models.renamed import Renamed
 from gainnet.testing import check_part
 
@@ -36,7 +36,7 @@ def test_cut_and_merged_is_the_whole(model, num_regions):
     names = tuple(f"piece_{k}" for k in range(num_regions))
     tensors = {"latent": x}
     for region, name in zip(regions, names, strict=True):
-        part = Crop("latent", model.latent, region, name)
+        part = crop_of("latent", model.latent, region, name)
         check_part(part, tensors, RANDOM)
         tensors |= part({"latent": x}, RANDOM)
     merge = Merge(names, regions, model.latent, "latent")
@@ -59,7 +59,7 @@ def test_parts_of_a_region_keep_the_contract_and_cost_its_share(model):
     tensors = {"prompt": text_to_tensor(["a red star", "a blue house"])}
     tensors |= model.text_encoder(tensors, RANDOM) | model.prior({}, RANDOM)
     region = regions_of(model, 2)[1]
-    tensors |= Crop("latent", model.latent, region, "latent_2")(tensors, RANDOM)
+    tensors |= crop_of("latent", model.latent, region, "latent_2")(tensors, RANDOM)
     denoiser = Renamed(regional(model.denoiser[3:], region), {"latent": "latent_2"}, {"latent": "latent_2"})
     decoder = Renamed(regional(model.decoder, region), {"latent": "latent_2"}, {"image": "image_2"})
     check_part(denoiser, tensors, RANDOM)
@@ -98,7 +98,7 @@ def test_a_picture_finished_in_regions_has_no_seam(num_regions):
     whole = model.decoder(model.denoiser[6:](tensors, random), random)["image"].detach()
     regions, names = regions_of(model, num_regions), tuple(f"latent_{k}" for k in range(num_regions))
     for region, name in zip(regions, names, strict=True):
-        tensors |= Crop("latent", model.latent, region, name)(tensors, random)
+        tensors |= crop_of("latent", model.latent, region, name)(tensors, random)
         tensors |= Renamed(regional(model.denoiser[6:], region), {"latent": name}, {"latent": name})(tensors, random)
     merged = model.decoder(Merge(names, regions, model.latent, "latent")(tensors, random), random)["image"].detach()
     ours, theirs = columns_gradient(merged), columns_gradient(whole)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from gainnet.core.errors import GainnetError
 from gainnet.orchestration.drawing import draw_boards, draw_gain, draw_map, shown_clients
-from gainnet.orchestration.episode import Episode, EpisodeConfig, orchestrate
+from gainnet.orchestration.episode import Episode, EpisodeConfig, episode_of
 from gainnet.orchestration.save import save, to_json
 
 FILES = {"map.png", "boards.png", "gain.png", "policies.csv", "associations.csv", "summary.json", "report.html"}
@@ -22,7 +22,7 @@ FILES = {"map.png", "boards.png", "gain.png", "policies.csv", "associations.csv"
 
 @pytest.fixture(scope="module")
 def episode() -> Episode:
-    return orchestrate(EpisodeConfig("greedy", random_seed=1, num_clients=8, num_rounds=3))
+    return episode_of(EpisodeConfig("greedy", random_seed=1, num_clients=8, num_rounds=3))
 
 
 @pytest.fixture(scope="module")
@@ -104,5 +104,5 @@ def test_boards_and_gain_have_their_panels(episode: Episode) -> None:
 )
 def test_a_mistake_is_one_line_that_names_the_field(config: dict[str, str | int], field: str) -> None:
     with pytest.raises(GainnetError, match=field) as error:
-        orchestrate(EpisodeConfig(**config))  # type: ignore[arg-type]
+        episode_of(EpisodeConfig(**config))  # type: ignore[arg-type]
     assert "\n" not in str(error.value)

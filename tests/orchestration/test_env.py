@@ -14,7 +14,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.orchestration.association import Greedy, policies
 from gainnet.orchestration.env import NUM_EDGE_FEATURES, NUM_VERTEX_FEATURES, Environment
-from gainnet.orchestration.gymnasium_env import OrchestrationEnv
+from gainnet.orchestration.gymnasium_env import orchestration_env
 from gainnet.orchestration.pettingzoo_env import OrchestrationParallelEnv
 from gainnet.orchestration.regime import Contention, Independent
 from gainnet.orchestration.rollout import play
@@ -93,12 +93,12 @@ def test_pettingzoo_accepts_the_parallel_environment(env: Environment) -> None:
 
 @environments
 def test_gymnasium_accepts_the_environment(env: Environment) -> None:
-    check_env(OrchestrationEnv(env), skip_render_check=True)
+    check_env(orchestration_env(env), skip_render_check=True)
 
 
 def test_both_adapters_play_the_same_game() -> None:
     env = ENVIRONMENTS["contention"]
-    parallel, single = OrchestrationParallelEnv(env), OrchestrationEnv(env)
+    parallel, single = OrchestrationParallelEnv(env), orchestration_env(env)
     one, _ = parallel.reset(seed=5)
     all_clients, _ = single.reset(seed=5)
     assert np.array_equal(np.stack(list(one.values())), all_clients)

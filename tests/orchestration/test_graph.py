@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
-from gainnet.orchestration.gain import CORRELATIONS, GAIN_FUNCTIONS, KullbackLeibler, LogGain
+from gainnet.orchestration.gain import CORRELATIONS, GAIN_FUNCTIONS, Correlation, GainFunction, relative_entropy
 from gainnet.orchestration.graph import State, consumed, graph_of, sharing_of
 from gainnet.orchestration.networkx_export import to_networkx
 from gainnet.orchestration.regime import Contention, Independent, Regime
@@ -90,38 +90,40 @@ def test_loads_are_counted() -> None:
 
 @pytest.mark.parametrize("name", sorted(CORRELATIONS))
 def test_correlation_is_one_for_equals_and_less_for_others(name: str) -> None:
-    correlation = CORRELATIONS[name](0.05)
+    correlation = Correlation(CORRELATIONS[name], 0.05)
     sensed = torch.tensor([[3.0, 0, 0], [2, 1, 0], [1, 1, 1], [0, 0, 3]])
     found = correlation(sensed, torch.tensor([1.0, 0, 0]))
     assert float(found[0]) == pytest.approx(1.0, abs=1e-6)
     assert bool((found.diff() < 0).all())
     assert float(found.min()) >= 0.0
     with pytest.raises(ConfigError, match="smoothing"):
-        CORRELATIONS[name](1.0)
+        Correlation(CORRELATIONS[name], 1.0)
 
 
 def test_relative_entropy_by_hand() -> None:
     p, q = (0.95 * 0.5 + 0.025, 0.95 * 0.5 + 0.025), (0.95 + 0.025, 0.025)
     expected = math.exp(-sum(a * math.log(a / b) for a, b in zip(p, q, strict=True)))
-    found = KullbackLeibler(0.05)(torch.tensor([4.0, 4.0]), torch.tensor([2.0, 0.0]))
+    found = Correlation(relative_entropy, 0.05)(torch.tensor([4.0, 4.0]), torch.tensor([2.0, 0.0]))
     assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", sorted(GAIN_FUNCTIONS))
 def test_gains_begin_at_zero_and_saturate(name: str) -> None:
-    values = GAIN_FUNCTIONS[name](20.0)(torch.arange(0, 200, 10, dtype=torch.float64))
+    values = GainFunction(GAIN_FUNCTIONS[name], 20.0)(torch.arange(0, 200, 10, dtype=torch.float64))
     assert float(values[0]) == 0.0
     assert bool((values.diff() > 0).all())
     assert bool((values.diff().diff() < 0).all())
     with pytest.raises(ConfigError, match="scale_samples"):
-        GAIN_FUNCTIONS[name](0.0)
+        GainFunction(GAIN_FUNCTIONS[name], 0.0)
 
 
 def test_totals_by_hand() -> None:
     worth, samples, model = torch.tensor([0.5, 1.0, 1.0]), torch.tensor([2.0, 4.0, 8.0]), torch.tensor([0, 0, 1])
-    own = Independent(LogGain(1.0)).total(worth, samples, model)
+    own = Independent(GainFunction(torch.log1p, 1.0)).total(worth, samples, model)
     assert float(own) == pytest.approx(0.5 * math.log(3) + math.log(5) + math.log(9))
-    together = Contention(LogGain(1.0), torch.ones(2), torch.tensor([1.0, 2.0])).total(worth, samples, model)
+    together = Contention(GainFunction(torch.log1p, 1.0), torch.ones(2), torch.tensor([1.0, 2.0])).total(
+        worth, samples, model
+    )
     assert float(together) == pytest.approx(math.log(6) + 2 * math.log(9))
 
 

@@ -13,7 +13,7 @@ import torch
 from gainnet.core.errors import ModelError
 from gainnet.core.randomness import Random
 from gainnet.orchestration.association import Greedy, LoadTable, SequentialGreedy
-from gainnet.orchestration.features import NAMES, Sight
+from gainnet.orchestration.features import NAMES, Observation
 from gainnet.orchestration.graph import State, graph_of
 from gainnet.orchestration.learned import CONFIG, WEIGHTS, load_policy, pretrained_names, trained_config
 from gainnet.orchestration.network import PairNetwork
@@ -66,7 +66,7 @@ def test_any_number_of_clients_and_models_is_served(name: str, num_clients: int,
     scenario = street(num_clients, num_models)
     world, regime = draw_world(scenario, Random.of(3)), REGIMES[name].of(scenario)
     graph = graph_of(world, regime, 0, State.empty(world))
-    sight = Sight.of(graph)
+    sight = Observation.of(graph)
     assert bool(sight.features.isfinite().all())
     model = load_policy(name)(graph, Random.of(3)).model
     assert model.shape == (num_clients,)
@@ -117,7 +117,7 @@ def test_differences_are_each_client_s_own_gain_where_they_are_independent() -> 
     model = torch.randint(4, (2, 9), generator=torch.Generator().manual_seed(0))
     worth = graph.correlation.gather(-1, model.unsqueeze(-1)).squeeze(-1)
     total = regime.total(worth, graph.workload_of(model).samples, model)
-    torch.testing.assert_close(Sight.of(graph).rewards(model).sum(-1), total)
+    torch.testing.assert_close(Observation.of(graph).rewards(model).sum(-1), total)
 
 
 def test_shipped_policies_say_where_they_come_from() -> None:

@@ -21,13 +21,13 @@ from gainnet.orchestration import (
     violations,
 )
 from gainnet.orchestration.bound import horizon_bound
-from gainnet.orchestration.episode import resized
+from gainnet.orchestration.episode import resize
 from gainnet.orchestration.reference import reference_of
 from gainnet.orchestration.replay import follow, schedules_of
 
 
 def drawn(num_clients: int, num_rounds: int, random_seed: int, shares: bool) -> tuple[World, Regime]:
-    scenario = resized(load_scenario("street"), "contention" if shares else "independent", num_clients, num_rounds)
+    scenario = resize(load_scenario("street"), "contention" if shares else "independent", num_clients, num_rounds)
     world = draw_world(scenario, Random.of(random_seed))
     return world, (Contention if shares else Independent).of(scenario)
 

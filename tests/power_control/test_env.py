@@ -75,8 +75,8 @@ def test_what_makes_no_sense_is_one_line(changes: dict[str, object], line: str) 
 def test_gymnasium_finds_nothing_wrong() -> None:
     from gymnasium.utils.env_checker import check_env
 
-    from gainnet.power_control.gymnasium_env import PowerEnv
+    from gainnet.power_control.gymnasium_env import power_env
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        check_env(PowerEnv(ENV), skip_render_check=True)
+        check_env(power_env(ENV), skip_render_check=True)

@@ -9,7 +9,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Place
-from gainnet.models.checker import AttributeChecker
+from gainnet.models.attributes import CHECKER, AttributeClassifier
 from gainnet.models.loading import load_model
 from gainnet.models.scenes import caption_labels, parse
 from gainnet.network import DEVICE, EDGE
@@ -71,6 +71,6 @@ def test_the_shipped_model_sends_the_picture_that_its_checker_likes_best() -> No
         places = channel_free(plan, given, random)
         named = caption_labels([parse(PROMPT)])
         candidates = [places[EDGE, name] for name in ("image of latent", "image of latent_2")]
-        fits = [float(AttributeChecker.from_pretrained().fit(image, named)) for image in candidates]
+        fits = [float(AttributeClassifier.from_pretrained(CHECKER).fit(image, named)) for image in candidates]
     assert plan.reference == (EDGE, "image")
     assert torch.equal(places[EDGE, "image"], candidates[fits.index(max(fits))])

@@ -12,7 +12,6 @@ from gainnet.core.types import Spec
 from gainnet.generation import GenerationConfig, estimate, generate
 from gainnet.models.completing_edges import KeepToEdges
 from gainnet.models.loading import load_model
-from gainnet.models.sketches import EdgeSketch
 from gainnet.network import DEVICE, edge_names
 from gainnet.protocols import execute, pricing
 from gainnet.protocols.sketching import sketcher
@@ -55,7 +54,7 @@ def _pieces(places, num_edges: int, name: str) -> list[torch.Tensor]:
 
 
 def test_keeping_to_edges_is_the_same_in_inference_mode(desk: Desk) -> None:
-    keep = KeepToEdges(desk.model.decoder, EdgeSketch(desk.model.image, factor=1))
+    keep = KeepToEdges(desk.model.decoder, 1)
     clean = RANDOM.normal(desk.model.latent.shape, "clean")
     sketch = (RANDOM.uniform((1, 16, 16), "sketch") > 0.8).float()
     outside = keep({"clean": clean, "sketch": sketch}, RANDOM)["clean"]

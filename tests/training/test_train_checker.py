@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gainnet.core.errors import ConfigError
-from gainnet.models.checker import AttributeChecker
+from gainnet.models.attributes import CHECKER, AttributeClassifier
 from gainnet.models.scenes import draw_scenes, render, stream
 from gainnet.training import checker
 from gainnet.training.checker import PRESETS, gain_and_noise, train_checker
@@ -22,7 +22,7 @@ class Stopped(Exception):
 @pytest.mark.slow
 def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = PRESETS["tiny"]
-    whole = AttributeChecker.from_pretrained(train_checker(tmp_path / "whole", 3, steps))
+    whole = AttributeClassifier.from_pretrained(CHECKER, train_checker(tmp_path / "whole", 3, steps))
     steps_taken: list[int] = []
     with monkeypatch.context() as patch:
 
@@ -36,11 +36,11 @@ def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path, monk
         with pytest.raises(Stopped):
             train_checker(tmp_path / "halves", 3, steps)
     assert not (tmp_path / "halves" / "checker").exists()
-    halves = AttributeChecker.from_pretrained(train_checker(tmp_path / "halves", 3, steps))
+    halves = AttributeClassifier.from_pretrained(CHECKER, train_checker(tmp_path / "halves", 3, steps))
     pictures = render(draw_scenes(2, stream(0, "test checker", 0)))
     assert all(torch.equal(a, b) for a, b in zip(whole(pictures), halves(pictures), strict=True))
     longer = train_checker(tmp_path / "halves", 3, replace(steps, steps=5))
-    assert not torch.equal(AttributeChecker.from_pretrained(longer)(pictures)[0], halves(pictures)[0])
+    assert not torch.equal(AttributeClassifier.from_pretrained(CHECKER, longer)(pictures)[0], halves(pictures)[0])
 
 
 def test_what_cannot_be_trained_is_one_line(tmp_path: Path) -> None:

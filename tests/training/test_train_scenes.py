@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 import gainnet
 from gainnet.core.errors import ConfigError
 from gainnet.core.files import write_folder
-from gainnet.models.attributes import AttributeClassifier
+from gainnet.models.attributes import JUDGE, AttributeClassifier
 from gainnet.models.scenes import has_pair
 from gainnet.training.export import weight_hashes
 from gainnet.training.scenes import PRESETS, train_scenes, training_scenes
@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 def test_the_folders_load(tiny_run: Path) -> None:
     pipeline = load_pipeline(tiny_run / "scenes")
     assert pipeline.unet.dtype == torch.float32
-    AttributeClassifier.from_pretrained(tiny_run / "attributes")
+    AttributeClassifier.from_pretrained(JUDGE, tiny_run / "attributes")
     config = json.loads((tiny_run / "scenes" / "gainnet.json").read_text())
     assert config["sha256"] == weight_hashes(tiny_run / "scenes")
     assert config["generation"]["num_inference_steps"] == 10

@@ -40,12 +40,11 @@ def orchestrate(
 
     check_writable(out)
     with status("loading") as tell:
-        from gainnet.orchestration.episode import EpisodeConfig
-        from gainnet.orchestration.episode import orchestrate as run
+        from gainnet.orchestration.episode import EpisodeConfig, episode_of
         from gainnet.orchestration.save import save
 
         config = EpisodeConfig(policy, scenario, regime, random_seed, num_clients, rounds)
-        episode = run(config, lambda name: tell(f"playing {name}"))
+        episode = episode_of(config, lambda name: tell(f"playing {name}"))
         tell("drawing")
         summary = save(episode, out)
     print_json(summary) if as_json else _print_episode(summary, out)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gainnet.codecs.raw import batch_of, check_length, rows_of
+from gainnet.codecs.raw import batch_of, check_length, decode_items, encode_items
 from gainnet.core.errors import ConfigError, PayloadError
 from gainnet.core.types import Bits, Payload, Size, Spec
 
@@ -40,19 +40,15 @@ class Float16:
         return Size.fixed(8 * (_SCALE_BYTES + 2 * spec.num_values))
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
-        batch = batch_of(x, reported_snr)
-        rows = rows_of(x, batch)
-        scale = _scale_of(rows)
-        halves = (rows / scale[:, None]).astype("<f2")
-        return Bits(tuple(_f4(s) + row.tobytes() for s, row in zip(scale, halves, strict=True)), batch)
+        return encode_items(x, reported_snr, _halves)
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
-        rows = np.zeros((len(payload.strings), spec.num_values), dtype=np.float32)
-        for row, string in zip(rows, payload.strings, strict=True):
-            if string is not None:
-                check_length(string, _SCALE_BYTES + 2 * spec.num_values, "float16")
-                row[:] = np.frombuffer(string, "<f2", offset=_SCALE_BYTES).astype(np.float32) * _scale_in(string, 1)
-        return _finite(rows, "float16").reshape(*payload.batch, *spec.shape)
+        def read(string: bytes) -> NDArray[np.float32]:
+            check_length(string, _SCALE_BYTES + 2 * spec.num_values, "float16")
+            halves = np.frombuffer(string, "<f2", offset=_SCALE_BYTES).astype(np.float32)
+            return _finite(halves * _scale_in(string, 1), "float16")
+
+        return decode_items(payload, spec, read)
 
 
 @final
@@ -77,23 +73,27 @@ class Int8:
         return Size.fixed(8 * num_vectors * (_SCALE_BYTES + width))
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
-        batch = batch_of(x, reported_snr)
-        num_vectors, width = _vectors(tuple(x.shape[len(batch) :]))
-        vectors = rows_of(x, batch).reshape(-1, width)
-        scale = _scale_of(vectors)
-        levels = np.rint(vectors * (127 / scale[:, None])).astype(np.int8).reshape(-1, num_vectors * width)
-        scales = scale.reshape(-1, num_vectors).astype("<f4")
-        return Bits(tuple(s.tobytes() + row.tobytes() for s, row in zip(scales, levels, strict=True)), batch)
+        _, width = _vectors(tuple(x.shape[reported_snr.dim() :]))
+
+        def write(row: NDArray[np.float32]) -> bytes:
+            vectors = row.reshape(-1, width)
+            scale = _scale_of(vectors)
+            # 127, not 128: the scale is symmetric, so that -max and max both fit in eight signed bits.
+            levels = np.rint(vectors * (127 / scale[:, None])).astype(np.int8)
+            return scale.astype("<f4").tobytes() + levels.tobytes()
+
+        return encode_items(x, reported_snr, write)
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
         num_vectors, width = _vectors(spec.shape)
-        rows = np.zeros((len(payload.strings), num_vectors, width), dtype=np.float32)
-        for row, string in zip(rows, payload.strings, strict=True):
-            if string is not None:
-                check_length(string, num_vectors * (_SCALE_BYTES + width), "int8")
-                levels = np.frombuffer(string, np.int8, offset=_SCALE_BYTES * num_vectors).reshape(num_vectors, width)
-                row[:] = levels.astype(np.float32) * (_scale_in(string, num_vectors)[:, None] / 127)
-        return _finite(rows, "int8").reshape(*payload.batch, *spec.shape)
+
+        def read(string: bytes) -> NDArray[np.float32]:
+            check_length(string, num_vectors * (_SCALE_BYTES + width), "int8")
+            levels = np.frombuffer(string, np.int8, offset=_SCALE_BYTES * num_vectors).reshape(num_vectors, width)
+            scales = _scale_in(string, num_vectors)[:, None] / np.float32(127)
+            return _finite(levels.astype(np.float32) * scales, "int8")
+
+        return decode_items(payload, spec, read)
 
 
 @final
@@ -127,31 +127,29 @@ class TopK:
         return Size.fixed(8 * self._num_bytes(spec.num_values))
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
-        batch = batch_of(x, reported_snr)
-        rows = rows_of(x, batch)
-        count, kind = self._kept(rows.shape[1]), _place_kind(rows.shape[1])
-        chosen = torch.from_numpy(rows).abs().topk(count, dim=1).indices.sort(dim=1).values.numpy()
-        kept = np.take_along_axis(rows, chosen, axis=1)
-        scale = _scale_of(kept)
-        halves = (kept / scale[:, None]).astype("<f2")
-        strings = (
-            _f4(s) + places.astype(kind).tobytes() + row.tobytes()
-            for s, places, row in zip(scale, chosen, halves, strict=True)
-        )
-        return Bits(tuple(strings), batch)
+        def write(row: NDArray[np.float32]) -> bytes:
+            # In order of their places: equal tensors have equal strings, in whatever order topk finds the values.
+            places = torch.from_numpy(row).abs().topk(self._kept(len(row))).indices.sort().values.numpy()
+            scaled = _halves(row[places])
+            return scaled[:_SCALE_BYTES] + places.astype(_place_kind(len(row))).tobytes() + scaled[_SCALE_BYTES:]
+
+        return encode_items(x, reported_snr, write)
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
         count, kind = self._kept(spec.num_values), _place_kind(spec.num_values)
-        rows = np.zeros((len(payload.strings), spec.num_values), dtype=np.float32)
-        for row, string in zip(rows, payload.strings, strict=True):
-            if string is not None:
-                check_length(string, self._num_bytes(spec.num_values), "top_k")
-                places = np.frombuffer(string, kind, count, offset=_SCALE_BYTES)
-                if places.max(initial=0) >= spec.num_values:
-                    raise PayloadError("top_k: a place lies outside the tensor; the payload is corrupt")
-                halves = np.frombuffer(string, "<f2", offset=_SCALE_BYTES + places.nbytes).astype(np.float32)
-                row[places] = halves * _scale_in(string, 1)
-        return _finite(rows, "top_k").reshape(*payload.batch, *spec.shape)
+
+        def read(string: bytes) -> NDArray[np.float32]:
+            check_length(string, self._num_bytes(spec.num_values), "top_k")
+            places = np.frombuffer(string, kind, count, offset=_SCALE_BYTES)
+            # The string has the right length, yet a flipped bit may point outside of the tensor.
+            if places.max(initial=0) >= spec.num_values:
+                raise PayloadError("top_k: a place lies outside the tensor; the payload is corrupt")
+            values = np.zeros(spec.num_values, dtype=np.float32)
+            halves = np.frombuffer(string, "<f2", offset=_SCALE_BYTES + places.nbytes).astype(np.float32)
+            values[places] = halves * _scale_in(string, 1)
+            return _finite(values, "top_k")
+
+        return decode_items(payload, spec, read)
 
     def _kept(self, num_values: int) -> int:
         return max(1, math.ceil(self.share * num_values))
@@ -185,12 +183,11 @@ class Octets:
         return Bits(tuple(row.tobytes() for row in rows), batch)
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
-        rows = np.zeros((len(payload.strings), spec.num_values), dtype=np.uint8)
-        for row, string in zip(rows, payload.strings, strict=True):
-            if string is not None:
-                check_length(string, spec.num_values, "octets")
-                row[:] = np.frombuffer(string, dtype=np.uint8)
-        return torch.from_numpy(rows).reshape(*payload.batch, *spec.shape)
+        def read(string: bytes) -> NDArray[np.uint8]:
+            check_length(string, spec.num_values, "octets")
+            return np.frombuffer(string, dtype=np.uint8)
+
+        return decode_items(payload, spec, read, dtype=np.uint8)
 
 
 def _vectors(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -204,24 +201,28 @@ def _scale_of(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     largest: NDArray[np.float32] = np.abs(rows).max(axis=1, initial=0.0)
     if not np.isfinite(largest).all():
         raise ConfigError("activations: hold a value that is not finite; lower the learning rate")
+    # A vector of zeros would divide by zero; its levels are zero at any scale.
     return np.clip(largest, _SMALLEST_SCALE, None)
 
 
-def _f4(x: np.float32) -> bytes:
-    return np.asarray(x, dtype="<f4").tobytes()
+def _halves(row: NDArray[np.float32]) -> bytes:
+    """The largest magnitude of values as a float32, then the values over it in half precision."""
+    scale = _scale_of(row[None])
+    return scale.astype("<f4").tobytes() + (row / scale).astype("<f2").tobytes()
 
 
 def _scale_in(string: bytes, count: int) -> NDArray[np.float32]:
     scale = np.frombuffer(string, "<f4", count)
+    # A corrupt scale would make all values infinite; real ones are far below 1e30.
     if not (np.isfinite(scale) & (scale >= 0) & (scale < _LARGEST_SCALE)).all():
         raise PayloadError("activations: a scale is negative or not finite; the payload is corrupt")
     return scale
 
 
-def _finite(rows: NDArray[np.float32], codec: str) -> Tensor:
-    if not np.isfinite(rows).all():
+def _finite(values: NDArray[np.float32], codec: str) -> NDArray[np.float32]:
+    if not np.isfinite(values).all():
         raise PayloadError(f"{codec}: a value is not finite; the payload is corrupt")
-    return torch.from_numpy(rows)
+    return values
 
 
 def _place_kind(num_values: int) -> np.dtype[np.unsignedinteger]:

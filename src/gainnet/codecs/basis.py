@@ -1,28 +1,23 @@
-"""What a linear codec knows of its latents: mean, eigenvectors and variances, kept beside the model they belong to."""
+"""Statistics of the latents of a model for linear codecs: mean, eigenvectors and variances."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
 from gainnet.codecs.content import Content
 from gainnet.codecs.tables import scale_class
 from gainnet.core.errors import ConfigError, ModelError
-from gainnet.core.files import write_whole
 from gainnet.core.types import Spec
+from gainnet.core.weights import WeightsFormat, user_folder
 
-KIND = "seed_basis"
+FORMAT = WeightsFormat("seed basis", "seed_basis", "basis.safetensors", "train one with gainnet train seed-basis")
 SHIPPED_FOR = "scenes"
 SMALLEST_VARIANCE = 1e-8
 
@@ -56,8 +51,10 @@ class SeedBasis:
         >>> SeedBasis.of_moments(torch.zeros(2), torch.diag(torch.tensor([1.0, 4.0])), "").variances
         tensor([4., 1.])
         """
+        # eigh sorts upwards, codecs want the strongest component first.
         values, vectors = torch.linalg.eigh(covariance.double())
         variances = values.flip(0).clamp_min(SMALLEST_VARIANCE).float()
+        # Sender and receiver load half-precision vectors; the trainer must code with the same ones.
         vectors = vectors.flip(1).half().float()
         return SeedBasis(mean.float(), vectors, variances, _scale_classes(variances), model_sha256)
 
@@ -90,12 +87,8 @@ class SeedBasis:
             ModelError: no such folder, a damaged one, or one that fits another model.
         """
         folder = find_folder(str(model))
-        config, tensors = _read_config(folder), _read_tensors(folder / "basis.safetensors")
-        if model_sha256 is not None and config["model_sha256"] != model_sha256:
-            raise ModelError(
-                f"seed basis: {folder} fits another model ({config['model_sha256'][:12]}, not {model_sha256[:12]}); "
-                "train one with gainnet train seed-basis"
-            )
+        config, tensors = FORMAT.config(folder, {"model_sha256": str}), _read_tensors(folder)
+        FORMAT.check_model(folder, config["model_sha256"], model_sha256)
         classes = tuple(int(c) for c in tensors["scale_classes"])
         mean, basis, variances = (tensors[name].float() for name in ("mean", "basis", "variances"))
         return SeedBasis(mean, basis, variances, classes, config["model_sha256"])
@@ -124,14 +117,12 @@ class SeedBasis:
             how: what made it, goes into `config.json`.
         """
         tensors = {
-            "mean": self.mean.float().contiguous(),
-            "basis": self.basis.half().contiguous(),
-            "variances": self.variances.float().contiguous(),
+            "mean": self.mean.float(),
+            "basis": self.basis.half(),
+            "variances": self.variances.float(),
             "scale_classes": torch.tensor(self.scale_classes, dtype=torch.int16),
         }
-        write_whole(folder / "basis.safetensors", safetensors_bytes(tensors))
-        config = {"kind": KIND, "model_sha256": self.model_sha256, "num_values": self.num_values, **how}
-        write_whole(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+        FORMAT.save(folder, tensors, {"model_sha256": self.model_sha256, "num_values": self.num_values, **how})
 
     @property
     def num_values(self) -> int:
@@ -155,6 +146,7 @@ class SeedBasis:
 
     def synthesise(self, components: Tensor, spec: Spec) -> Tensor:
         """[*batch, *spec.shape], latents of components [*batch, num_components]."""
+        # Components that were not sent are zero, their mean.
         flat = self.mean + components @ self.basis[:, : components.shape[-1]].T
         return flat.reshape(*components.shape[:-1], *spec.shape)
 
@@ -191,35 +183,15 @@ def find_folder(model: str) -> Path:
     Raises:
         ModelError: none of them has a `config.json`.
     """
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    package = Path(__file__).parent / "pretrained"
     name = Path(model).name
-    places = [Path(model), data / "gainnet" / "codecs" / name, package / name]
-    for place in places:
-        if (place / "config.json").is_file():
-            return place
-    raise ModelError(f"seed basis: none for model {model!r}; train one with gainnet train seed-basis --out FOLDER")
+    package = Path(__file__).parent / "pretrained"
+    return FORMAT.find(model, (Path(model), user_folder() / "codecs" / name, package / name))
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-        if config["kind"] != KIND or not isinstance(config["model_sha256"], str):
-            raise ModelError(f"seed basis: {folder / 'config.json'} describes no seed basis")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, ModelError):
-            raise
-        raise ModelError(f"seed basis: {folder / 'config.json'} is damaged") from None
-    return config
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError):
-        raise ModelError(f"seed basis: {path} is missing or damaged") from None
+def _read_tensors(folder: Path) -> dict[str, Tensor]:
+    tensors = FORMAT.tensors(folder)
     size = len(tensors.get("mean", ()))
     shapes = {"mean": (size,), "basis": (size, size), "variances": (size,), "scale_classes": (size,)}
     if size == 0 or any(name not in tensors or tensors[name].shape != shape for name, shape in shapes.items()):
-        raise ModelError(f"seed basis: {path} lacks a tensor or has one of another shape")
+        raise ModelError(f"seed basis: {folder / FORMAT.file} lacks a tensor or has one of another shape")
     return tensors

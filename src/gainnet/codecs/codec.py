@@ -34,7 +34,7 @@ class Codec(Protocol[P]):
 
         Args:
             x: [*batch, *spec.shape].
-            reported_snr: [*batch], linear SNR that the sender was told; `inf` over an ideal link.
+            reported_snr: [*batch], linear SNR that the receiver reported to the sender; `inf` over an ideal link.
         """
 
     def decode(self, payload: P, spec: Spec) -> Tensor:

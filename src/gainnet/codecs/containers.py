@@ -25,6 +25,7 @@ def strip_webp(file: bytes, template: bytes) -> bytes:
 def build_webp(body: bytes, template: bytes) -> bytes:
     """With the frame header of the template, and lengths counted again."""
     frame = body[:3] + template[23:30] + body[3:]
+    # A RIFF chunk has an even length; the pad byte is not counted in its size.
     padded = frame + b"\0" * (len(frame) % 2)
     chunk = b"VP8 " + len(frame).to_bytes(4, "little") + padded
     return b"RIFF" + (4 + len(chunk)).to_bytes(4, "little") + b"WEBP" + chunk
@@ -52,6 +53,7 @@ def build_optimised_jpeg(body: bytes, template: bytes) -> bytes:
         segments += b"\xff\xc4" + (3 + length).to_bytes(2, "big") + kind + body[position : position + length]
         position += length
     rest = [segment for segment in _segments(template) if segment[1] != TABLES]
+    # In a scan 0xFF announces a marker, so a data byte 0xFF is followed by a zero; both ends know that.
     scan = body[position:].replace(b"\xff", b"\xff\0")
     return b"".join(rest[:-1]) + segments + rest[-1] + scan + END
 
@@ -70,6 +72,7 @@ def build_avif(body: bytes, template: bytes) -> bytes:
     start, data = _frame_start(template), _item_start(template)
     frame = template[start : start + 1] + _leb128(len(body)) + body
     length = start - data + len(frame)
+    # Offset of the extent's length in the item location box, of one item with one extent.
     extent = template.index(b"iloc") + 22
     boxes = bytearray(template[:start])
     boxes[extent : extent + 4] = length.to_bytes(4, "big")
@@ -92,6 +95,7 @@ def build_png(body: bytes, template: bytes) -> bytes:
     if template[PNG_COLOUR_TYPE] != PNG_PALETTE:
         return template[:PNG_START] + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
     stop = 1 + 3 * (body[0] + 1)
+    # Pillow writes the least depth that the palette fits in.
     depth = next(bits for bits in (1, 2, 4, 8) if body[0] < 1 << bits)
     header = _chunk(b"IHDR", template[16:24] + bytes([depth]) + template[25:29])
     return template[:8] + header + _chunk(b"PLTE", body[1:stop]) + _chunk(b"IDAT", body[stop:]) + _chunk(b"IEND", b"")
@@ -131,6 +135,7 @@ def _item_start(file: bytes) -> int:
 def _frame_start(file: bytes) -> int:
     """Where the frame begins: after the temporal delimiter and the sequence header."""
     position = _item_start(file)
+    # The type of an AV1 unit is in bits 3 to 6 of its first byte: 1 is a sequence header, 2 a temporal delimiter.
     while file[position] >> 3 & 15 in (1, 2):
         stop = _leb128_stop(file, position + 1)
         position = stop + _from_leb128(file[position + 1 : stop])

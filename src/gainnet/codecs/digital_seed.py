@@ -17,10 +17,11 @@ from gainnet.codecs.basis import SeedBasis
 from gainnet.codecs.content import Content, required
 from gainnet.codecs.entropy import CRC_BITS, IntegerModel, Integers, RunReader
 from gainnet.codecs.quantizer import STREAM_BITS, quantise
-from gainnet.codecs.raw import batch_of, rows_of
+from gainnet.codecs.raw import batch_of, decode_items, encode_items
 from gainnet.codecs.tables import (
     CLASSES_PER_OCTAVE,
     MASSES,
+    FlatTables,
     Shape,
     ValueModel,
     encode_values,
@@ -55,33 +56,29 @@ def step_of(step_index: int) -> float:
 @final
 @dataclass(frozen=True)
 class StepTables:
-    """The tables of all components at one step, flat so that a whole item is looked up at once.
+    """The tables of all components at one step.
 
     Args:
         groups: number of components and table of every run of equal tables.
-        first: [num_values], where the bits of a component's value 0 stand in `bits`.
-        reach: [num_values], largest value in a component's table.
-        bits: all tables one after the other.
+        flat: [num_values], the table of every component.
     """
 
     groups: tuple[tuple[int, ValueModel], ...]
-    first: Integers
-    reach: Integers
-    bits: Doubles
-
-    def information(self, values: Integers) -> Doubles:
-        """[..., num_values], bits of every value; those beyond the table are taken as the escape and 32 bits."""
-        inside = np.clip(values, -self.reach, self.reach)
-        escaped = self.bits[self.first + self.reach + 1] + 32
-        information: Doubles = np.where(inside == values, self.bits[self.first + inside], escaped)
-        return information
+    flat: FlatTables
 
     def choose(self, ratios: Doubles, rate_weight: float) -> Integers:
-        """[..., num_values], of nearest, next towards zero, zero: the least (r - k)^2 + rate_weight * bits(k)."""
+        r"""[..., num_values], integers with the least rate-distortion cost $(r - k)^2 + w\,\mathrm{bits}(k)$.
+
+        Args:
+            ratios: [..., num_values], components over the step.
+            rate_weight: $w$, squared steps per bit.
+        """
         nearest = quantise(ratios)
-        best, least = nearest, np.square(ratios - nearest) + rate_weight * self.information(nearest)
+        best, least = nearest, np.square(ratios - nearest) + rate_weight * self.flat.information(nearest)
+        # Any other integer has a larger error than these and, as bits fall towards zero, no shorter code to make up for
+        # it.
         for other in (nearest - np.sign(nearest), np.zeros_like(nearest)):
-            cost = np.square(ratios - other) + rate_weight * self.information(other)
+            cost = np.square(ratios - other) + rate_weight * self.flat.information(other)
             best, least = np.where(cost < least, other, best), np.minimum(cost, least)
         return best
 
@@ -96,18 +93,11 @@ def step_tables(scale_classes: tuple[int, ...], step_index: int, shape: Shape, t
         shape: law of the components.
         threshold: as in `value_model`.
     """
+    # A step that is finer by an eighth of an octave raises the class of every component by one.
     shift = step_index - round(CLASSES_PER_OCTAVE * math.log2(LARGEST_STEP))
     groups = [(sum(1 for _ in run), value_model(shape, k + shift, threshold)) for k, run in groupby(scale_classes)]
-    lengths = [len(model.model.bits) for _, model in groups]
-    starts = np.cumsum([0, *lengths[:-1]])
-    sizes = [size for size, _ in groups]
-    reach = np.array([model.reach for _, model in groups], dtype=np.int32)
-    return StepTables(
-        tuple(groups),
-        np.repeat(starts + reach, sizes).astype(np.int32),
-        np.repeat(reach, sizes).astype(np.int32),
-        np.concatenate([model.model.bits for _, model in groups]),
-    )
+    row = np.repeat(np.arange(len(groups)), [size for size, _ in groups])
+    return StepTables(tuple(groups), FlatTables.of([model for _, model in groups]).take(row))
 
 
 @final
@@ -170,32 +160,31 @@ class QuantizedSeed:
             step_index = self.step_index if self.max_bits is None else NUM_STEPS - 1
             return Size(self._mean_bits(step_index), self._largest_bits(step_index))
         upper = 8 * int(self.max_bits // 8)
+        # An item of zeros at the coarsest step is the shortest stream there is.
         nothing = np.zeros(self._basis.num_values, dtype=np.int32)
         if self._length(0, nothing) > upper:
             return Size(0, upper)
         entropy = sum(size * model.entropy_bits for size, model in self._tables(NUM_STEPS - 1).groups)
+        # Far below the finest step every item fills its budget but for a few bits.
         if upper < entropy / 2:  # far from the finest step, so the budget is used up
             return Size(upper - MEAN_UNUSED_BITS, upper)
         return Size(min(upper - MEAN_UNUSED_BITS, self._mean_bits(NUM_STEPS - 1)), upper)
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
-        batch = batch_of(x, reported_snr)
-        components = rows_of(self._basis.analyse(x, batch), batch).astype(np.float64)
-        return Bits(tuple(self._code(row) for row in components), batch)
+        components = self._basis.analyse(x, batch_of(x, reported_snr))
+        return encode_items(components, reported_snr, lambda row: self._code(row.astype(np.float64)))
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
         self._basis.check(spec, "digital")
-        rows = np.zeros((len(payload.strings), self._basis.num_values), dtype=np.float32)
-        for row, string in zip(rows, payload.strings, strict=True):
-            if string is not None:
-                row[:] = self._read(string)
-        return self._basis.synthesise(torch.from_numpy(rows).reshape(*payload.batch, -1), spec)
+        components = decode_items(payload, Spec((self._basis.num_values,)), self._read)
+        return self._basis.synthesise(components, spec)
 
     def _code(self, components: Doubles) -> bytes | None:
         if self.max_bits is None:
             return self._write(self.step_index, self._choose(components, self.step_index, self.rate_weight))
         candidates = self._candidates(components)
         errors = [np.square(components - k * step_of(index)).sum() for index, k in candidates]
+        # Lengths were estimated from information content; only the written string tells, and most first tries fit.
         for position in np.argsort(errors):
             string = self._write(*candidates[position])
             if 8 * len(string) <= self.max_bits:
@@ -204,6 +193,7 @@ class QuantizedSeed:
 
     def _candidates(self, components: Doubles) -> list[tuple[int, Integers]]:
         """Steps and integers that fit: nothing at all, the finest step, and the next finer one with a larger weight."""
+        # Streams grow as steps get finer, up to small irregularities that the last check catches: bisection.
         found = [(0, np.zeros(len(components), dtype=np.int32))]
         low, high = -1, NUM_STEPS
         while high - low > 1:
@@ -220,6 +210,7 @@ class QuantizedSeed:
         """By bisection of the weight's logarithm, the least weight that makes a step fit."""
         low, high, found = 0.0, 1.0, []
         for _ in range(NUM_WEIGHT_TRIALS):
+            # The logarithm, as the useful weights span a factor of 16.
             middle = (low + high) / 2
             values = self._choose(components, step_index, max(self.rate_weight, 0.05) * WEIGHT_SPAN**middle)
             if self._length(step_index, values) <= (self.max_bits or 0):
@@ -233,7 +224,8 @@ class QuantizedSeed:
 
     def _length(self, step_index: int, values: Integers) -> int:
         """Bits of the stream, at most a byte too few."""
-        information = float(self._tables(step_index).information(values).sum())
+        information = float(self._tables(step_index).flat.information(values).sum())
+        # One bit for the state of the coder; the rest of its overhead shows only when it is written.
         return 8 * math.ceil((information + STEP_BITS + CRC_BITS + 1) / 8)
 
     def _write(self, step_index: int, values: Integers) -> bytes:
@@ -259,7 +251,7 @@ class QuantizedSeed:
         """Mean over Gaussian components of the stated variances, each at its quantiles."""
         tables = self._tables(step_index)
         ratios = self._deviations[None] * _gaussian_quantiles()[:, None] / step_of(step_index)
-        information = tables.information(tables.choose(ratios, self.rate_weight))
+        information = tables.flat.information(tables.choose(ratios, self.rate_weight))
         return float(information.sum(1).mean()) + STEP_BITS + CRC_BITS + MEAN_PADDING_BITS
 
     @cached_property
@@ -269,6 +261,7 @@ class QuantizedSeed:
 
 
 def _gaussian_quantiles() -> Doubles:
+    # Quantiles instead of draws: the expected size is the same number every time.
     levels = (torch.arange(NUM_QUANTILES, dtype=torch.float64) + 0.5) / NUM_QUANTILES
     quantiles: Doubles = torch.special.ndtri(levels).numpy()
     return quantiles

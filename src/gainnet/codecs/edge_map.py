@@ -8,13 +8,12 @@ from functools import cache
 from typing import ClassVar, final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from gainnet.codecs.entropy import CRC_BITS, TOTAL, IntegerModel, Run, RunReader, encode_runs
 from gainnet.codecs.quantizer import STREAM_BITS
-from gainnet.codecs.raw import batch_of, rows_of
+from gainnet.codecs.raw import decode_items, encode_items
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import Bits, Payload, Size, Spec
 
@@ -45,6 +44,7 @@ class EdgeMap:
     has the same tables. A map on which that fails is sent plainly at one bit per pixel. An item that did not arrive has
     no edges.
 
+    >>> import torch
     >>> codec, line = EdgeMap(), torch.eye(16).expand(1, 1, 16, 16)
     >>> bits = codec.encode(line, torch.ones(1))
     >>> bits.num_bits < 256, torch.equal(codec.decode(bits, Spec((1, 16, 16))), line)
@@ -60,18 +60,12 @@ class EdgeMap:
         return Size(min(EXPECTED_BITS_PER_PIXEL * height * width + CRC_BITS + 5, upper), upper)
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
-        batch = batch_of(x, reported_snr)
-        shape = _map_shape(Spec(tuple(x.shape[len(batch) :])))
-        maps = (rows_of(x, batch) > 0.5).astype(np.uint8)
-        return Bits(tuple(_code(row.reshape(shape)) for row in maps), batch)
+        shape = _map_shape(Spec(tuple(x.shape[reported_snr.dim() :])))
+        return encode_items(x, reported_snr, lambda row: _code((row > 0.5).astype(np.uint8).reshape(shape)))
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
         shape = _map_shape(spec)
-        maps = np.zeros((len(payload.strings), *shape), dtype=np.float32)
-        for pixels, string in zip(maps, payload.strings, strict=True):
-            if string is not None:
-                pixels[:] = _read(string, shape)
-        return torch.from_numpy(maps).reshape(*payload.batch, *spec.shape)
+        return decode_items(payload, spec, lambda string: _read(string, shape))
 
 
 @final
@@ -83,6 +77,7 @@ class Counts:
 
     def model(self, context: int) -> IntegerModel:
         """The table of the next pixel in a context (Krichevsky and Trofimov 1981, rounded to 1/256)."""
+        # (ones + 1/2) / (n + 1) in integers, kept away from 0 and 1 so that neither symbol becomes impossible.
         zeros, ones = self._counts[context]
         return two_symbol_model(min(max(LEVELS * (2 * ones + 1) // (2 * (zeros + ones + 1)), 1), LEVELS - 1))
 
@@ -90,6 +85,7 @@ class Counts:
         """One pixel more; old ones lose half their weight when there are many."""
         counts = self._counts[context]
         counts[pixel] += 1
+        # Forgetting: outlines at the bottom of a picture differ from those at its top.
         if sum(counts) > LARGEST_COUNT:
             counts[:] = [counts[0] // 2, counts[1] // 2]
 
@@ -106,6 +102,7 @@ def two_symbol_model(level: int) -> IntegerModel:
 
 def _code(pixels: Pixels) -> bytes:
     """The shorter of the adaptive and the plain code; one symbol in front says which."""
+    # Noise has no likely contexts; plain bits bound the length of any map.
     adaptive, plain = _adaptive_runs(pixels), [(pixels.reshape(-1).astype(np.int32), FAIR)]
     is_plain = sum(float(model.bits[symbols[0]]) for symbols, model in adaptive) > pixels.size
     return encode_runs([(np.array([is_plain], dtype=np.int32), FAIR), *(plain if is_plain else adaptive)])
@@ -150,6 +147,7 @@ def _padded(shape: tuple[int, int]) -> list[list[int]]:
 def _context(padded: list[list[int]], row: int, column: int) -> int:
     context = 0
     for down, right in NEIGHBOURS:
+        # The margin makes neighbours outside of the map read as 0 without a condition.
         context = context << 1 | padded[row + MARGIN + down][column + MARGIN + right]
     return context
 

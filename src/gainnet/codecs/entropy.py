@@ -56,6 +56,7 @@ class IntegerModel:
     @cached_property
     def bits(self) -> NDArray[np.float64]:
         """[num_symbols], information content of every symbol in bits."""
+        # Doubles are good enough here: these lengths only steer searches, no stream depends on their last digit.
         return PRECISION_BITS - np.log2(np.array(self.frequencies, dtype=np.float64))
 
     @cached_property
@@ -85,10 +86,13 @@ def encode_runs(runs: Sequence[Run], check_bits: int = CRC_BITS) -> bytes:
         check_bits: $c$, length of the check sum, 1 to 24.
     """
     start = _start((symbols for symbols, _ in runs), check_bits)
+    # A coder needs a nonzero state to start from; giving it the check sum saves the bits that the state would waste.
     coder = constriction.stream.stack.AnsCoder(np.array([start], dtype=np.uint32))
+    # The coder is a stack: what is to be decoded first goes in last.
     for symbols, model in reversed(runs):
         coder.encode_reverse(symbols, model.categorical)
     compressed: NDArray[np.uint32] = coder.get_compressed()
+    # Whole words would cost up to three bytes more; the reader pads with zeros again.
     return compressed.astype("<u4").tobytes().rstrip(b"\0")
 
 
@@ -98,7 +102,7 @@ class RunReader:
 
     Args:
         string: what `encode_runs` returned.
-        check_bits: as it was told.
+        check_bits: the same as of `encode_runs`.
 
     Raises:
         PayloadError: the string is empty.
@@ -108,6 +112,7 @@ class RunReader:
         padded = string.rstrip(b"\0")
         if not padded:
             raise PayloadError("entropy code: payload is empty")
+        # The last word of a state is never zero, so cutting and padding zero bytes is without loss.
         words = np.frombuffer(padded + b"\0" * (-len(padded) % 4), dtype="<u4").astype(np.uint32)
         self._coder = constriction.stream.stack.AnsCoder(words)
         self._runs: list[Integers] = []
@@ -121,6 +126,7 @@ class RunReader:
 
     def close(self) -> None:
         """Raises `PayloadError` unless the string ends here and the check sum of all symbols fits."""
+        # After the last symbol exactly the start value is left; anything else means a bit was flipped, cut or added.
         if self._coder.get_compressed().tolist() != [_start(self._runs, self._check_bits)]:
             raise PayloadError("entropy code: payload is corrupt, its check sum does not fit")
 
@@ -134,4 +140,5 @@ def _start(runs: Any, check_bits: int) -> int:
     check = 0
     for symbols in runs:
         check = crc32(symbols.astype("<i4").tobytes(), check)
+    # The leading 1 keeps the state's length fixed, whatever the check sum.
     return (1 << check_bits) | (check & ((1 << check_bits) - 1))

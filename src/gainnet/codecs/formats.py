@@ -33,7 +33,7 @@ class Mode:
 
     Args:
         scale: the picture is coded at 1/scale of its width and height, and enlarged by the receiver.
-        options: what Pillow's `save` is told.
+        options: keyword arguments of Pillow's `save`.
         build: puts the container back.
     """
 
@@ -49,7 +49,7 @@ class Format:
 
     Args:
         name: Pillow's name.
-        options: what every `save` is told.
+        options: keyword arguments of every `save`.
         modes: ways to code a picture; the first `num_fixed_modes` give the same pixels.
         num_fixed_modes: modes that serve a fixed quality, the shortest file wins.
         qualities: what the search of the best picture tries; files grow along them.
@@ -154,6 +154,7 @@ def encode_picture(pixels: bytes, shape: tuple[int, int], setting: Setting, inde
         picture = picture.resize((small[1], small[0]), Image.Resampling.LANCZOS)
     file, template = _save(picture, setting), _template(setting, small)
     body = setting.format.strip(file, template)
+    # The container is only left out where it can be rebuilt to the byte; another version of a library stays correct.
     if setting.mode.build(body, template) != file:
         return bytes([WHOLE_FILE, index]) + file
     return bytes([index]) + body
@@ -207,6 +208,7 @@ def _save(picture: Image.Image, setting: Setting) -> bytes:
 @lru_cache(maxsize=1024)
 def _template(setting: Setting, shape: tuple[int, int]) -> bytes:
     """A flat grey picture as a file: its headers are those of every picture of this setting and size."""
+    # Optimised Huffman tables differ from picture to picture, so the template has the standard ones.
     standard = tuple(option for option in setting.mode.options if option not in OPTIMISED)
     plain = Setting(setting.format, setting.quality, Mode(1, standard, setting.mode.build))
     return _save(Image.new("RGB", (shape[1], shape[0]), (128, 128, 128)), plain)
@@ -216,6 +218,7 @@ def _open(file: bytes, name: str, shape: tuple[int, int], full: tuple[int, int])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         opened = Image.open(io.BytesIO(file), formats=[name])
+        # A corrupt header could ask for gigabytes of pixels.
         if opened.size != (shape[1], shape[0]):
             raise ValueError(f"holds {opened.size} pixels")
         picture = opened.convert("RGB")

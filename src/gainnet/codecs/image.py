@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import ClassVar, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gainnet.codecs.formats import (
@@ -26,94 +27,99 @@ from gainnet.codecs.formats import (
     encode_picture,
 )
 from gainnet.codecs.image_sizes import expected_bits
-from gainnet.codecs.raw import batch_of
+from gainnet.codecs.raw import batch_of, decode_items
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import Bits, Payload, Size, Spec
 
 
-@final
-@dataclass(frozen=True)
-class PictureCoder:
-    """The search and the byte strings that all picture codecs share.
+def _check(codec: PictureCodec, largest: int) -> None:
+    if not 0 <= codec.quality <= largest:
+        raise ConfigError(f"quality: must be 0 to {largest}, not {codec.quality}")
+    if codec.max_bits is not None and not codec.max_bits >= 0:
+        raise ConfigError(f"max_bits: must be at least 0, not {codec.max_bits}")
 
-    picture --> [ setting | file without container ] --> bits
 
-    Args:
-        format: the file format.
-        quality: quality of every picture when `max_bits` is `None`.
-        max_bits: most bits of one picture; every picture is coded at the setting that fits and has the least error.
-    """
+def _size(codec: PictureCodec, spec: Spec) -> Size:
+    """Bits of one picture [3, height, width]; the expected value was measured on renders of the scenes data set."""
+    height, width = _picture_shape(spec, codec.format.name)
+    raw = 8 * (1 + 3 * height * width)
+    upper = raw if codec.max_bits is None else 8 * int(min(codec.max_bits, raw) // 8)
+    expected = expected_bits(codec.format.name, height * width, codec.quality, codec.max_bits)
+    return Size(min(expected, upper), upper)
 
-    format: Format
-    quality: int
-    max_bits: float | None
 
-    def size(self, spec: Spec) -> Size:
-        """Bits of one picture; what is expected was measured on renders of the scenes data set."""
-        height, width = _picture_shape(spec, self.format.name)
-        raw = 8 * (1 + 3 * height * width)
-        upper = raw if self.max_bits is None else 8 * int(min(self.max_bits, raw) // 8)
-        expected = expected_bits(self.format.name, height * width, self.quality, self.max_bits)
-        return Size(min(expected, upper), upper)
+def _encode(codec: PictureCodec, x: Tensor, reported_snr: Tensor) -> Bits:
+    batch = batch_of(x, reported_snr)
+    _picture_shape(Spec(tuple(x.shape[len(batch) :])), codec.format.name)
+    if not bool(torch.isfinite(x).all()):
+        raise ConfigError("image: holds a value that is not finite")
+    # Eight bits per value first: every codec starts from the same pixels, and PNG is exact for them.
+    levels = (x.detach().reshape(-1, *x.shape[-3:]).clamp(0, 1) * 255).round().to(torch.uint8)
+    pictures = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    if codec.max_bits is None:
+        return Bits(tuple(_shortest(picture, _settings(codec)) for picture in pictures), batch)
+    return Bits(tuple(_best_that_fits(picture, _settings(codec), codec.max_bits) for picture in pictures), batch)
 
-    def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
-        batch = batch_of(x, reported_snr)
-        _picture_shape(Spec(tuple(x.shape[len(batch) :])), self.format.name)
-        if not bool(torch.isfinite(x).all()):
-            raise ConfigError("image: holds a value that is not finite")
-        levels = (x.detach().reshape(-1, *x.shape[-3:]).clamp(0, 1) * 255).round().to(torch.uint8)
-        pictures = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-        code = self._shortest if self.max_bits is None else self._best_that_fits
-        return Bits(tuple(code(picture) for picture in pictures), batch)
 
-    def decode(self, payload: Bits, spec: Spec) -> Tensor:
-        shape = _picture_shape(spec, self.format.name)
-        pictures = np.full((len(payload.strings), *shape, 3), 0.5, dtype=np.float32)
-        for picture, string in zip(pictures, payload.strings, strict=True):
-            if string is not None:
-                picture[:] = decode_picture(string, shape, self._settings).astype(np.float32) / 255
-        return torch.from_numpy(pictures).permute(0, 3, 1, 2).reshape(*payload.batch, *spec.shape)
+def _decode(codec: PictureCodec, payload: Bits, spec: Spec) -> Tensor:
+    shape, settings = _picture_shape(spec, codec.format.name), _settings(codec)
 
-    @cached_property
-    def _settings(self) -> tuple[Setting, ...]:
-        """The table that the first byte of a string points into."""
-        modes, qualities = self.format.modes, self.format.qualities
-        if self.max_bits is None:
-            modes, qualities = modes[: self.format.num_fixed_modes], (self.quality,)
-        return tuple(Setting(self.format, quality, mode) for mode in modes for quality in qualities)
+    def read(string: bytes) -> NDArray[np.float32]:
+        return decode_picture(string, shape, settings).astype(np.float32) / np.float32(255)
 
-    def _shortest(self, picture: Pixels) -> bytes:
-        """The picture at the fixed quality, or its pixels if they take less."""
-        coded = (self._at(picture, index) for index in range(len(self._settings)))
-        return min([*coded, _raw(picture)], key=len)
+    # Pillow has the colours of a pixel side by side, tensors have colours first; a lost picture is mid grey.
+    return decode_items(payload, Spec((*shape, 3)), read, lost=0.5).movedim(-1, -3)
 
-    def _best_that_fits(self, picture: Pixels) -> bytes | None:
-        strings = [_one_colour(picture), _raw(picture), *self._largest_per_mode(picture)]
-        fitting = [string for string in strings if self._fits(string)]
-        return min(fitting, key=lambda string: self._error(string, picture), default=None)
 
-    def _largest_per_mode(self, picture: Pixels) -> Iterator[bytes]:
-        """For every mode the string of the highest quality that fits, by bisection."""
-        num_qualities = len(self.format.qualities)
-        for offset in range(0, len(self._settings), num_qualities):
-            low, high = -1, num_qualities
-            while high - low > 1:
-                middle = (low + high) // 2
-                low, high = (middle, high) if self._fits(self._at(picture, offset + middle)) else (low, middle)
-            if low >= 0:
-                yield self._at(picture, offset + low)
+def _settings(codec: PictureCodec) -> tuple[Setting, ...]:
+    """The table that the first byte of a string points into."""
+    return _table(codec.format, codec.quality if codec.max_bits is None else None)
 
-    def _at(self, picture: Pixels, index: int) -> bytes:
-        height, width = picture.shape[:2]
-        return encode_picture(picture.tobytes(), (height, width), self._settings[index], index)
 
-    def _fits(self, string: bytes) -> bool:
-        return self.max_bits is not None and 8 * len(string) <= self.max_bits
+@lru_cache(maxsize=64)
+def _table(form: Format, quality: int | None) -> tuple[Setting, ...]:
+    modes, qualities = form.modes, form.qualities
+    if quality is not None:
+        modes, qualities = modes[: form.num_fixed_modes], (quality,)
+    return tuple(Setting(form, quality, mode) for mode in modes for quality in qualities)
 
-    def _error(self, string: bytes, picture: Pixels) -> float:
-        height, width = picture.shape[:2]
-        decoded = decode_picture(string, (height, width), self._settings)
-        return float(np.square(decoded.astype(np.float32) - picture).mean())
+
+def _shortest(picture: Pixels, settings: Sequence[Setting]) -> bytes:
+    """The picture at the fixed quality, or its pixels if they take less."""
+    coded = (_at(picture, settings, index) for index in range(len(settings)))
+    # Small or noisy pictures can be longer as a file than as plain pixels.
+    return min([*coded, _raw(picture)], key=len)
+
+
+def _best_that_fits(picture: Pixels, settings: tuple[Setting, ...], max_bits: float) -> bytes | None:
+    """The string with the least squared error among those that keep the budget."""
+    strings = [_one_colour(picture), _raw(picture), *_largest_per_mode(picture, settings, max_bits)]
+    fitting = [string for string in strings if 8 * len(string) <= max_bits]
+    return min(fitting, key=lambda string: _error(string, picture, settings), default=None)
+
+
+def _largest_per_mode(picture: Pixels, settings: Sequence[Setting], max_bits: float) -> Iterator[bytes]:
+    """For every mode the string of the highest quality that fits, by bisection: files grow with quality."""
+    num_qualities = len(settings[0].format.qualities)
+    for offset in range(0, len(settings), num_qualities):
+        low, high = -1, num_qualities
+        while high - low > 1:
+            middle = (low + high) // 2
+            fits = 8 * len(_at(picture, settings, offset + middle)) <= max_bits
+            low, high = (middle, high) if fits else (low, middle)
+        if low >= 0:
+            yield _at(picture, settings, offset + low)
+
+
+def _at(picture: Pixels, settings: Sequence[Setting], index: int) -> bytes:
+    height, width = picture.shape[:2]
+    return encode_picture(picture.tobytes(), (height, width), settings[index], index)
+
+
+def _error(string: bytes, picture: Pixels, settings: tuple[Setting, ...]) -> float:
+    height, width = picture.shape[:2]
+    decoded = decode_picture(string, (height, width), settings)
+    return float(np.square(decoded.astype(np.float32) - picture).mean())
 
 
 def _one_colour(picture: Pixels) -> bytes:
@@ -128,13 +134,6 @@ def _picture_shape(spec: Spec, name: str) -> tuple[int, int]:
     if len(spec.shape) != 3 or spec.shape[0] != 3:
         raise ConfigError(f"{name}: needs a picture of shape (3, height, width), the tensor has {spec.shape}")
     return spec.shape[1], spec.shape[2]
-
-
-def _check_fields(quality: int, largest: int, max_bits: float | None) -> None:
-    if not 0 <= quality <= largest:
-        raise ConfigError(f"quality: must be 0 to {largest}, not {quality}")
-    if max_bits is not None and not max_bits >= 0:
-        raise ConfigError(f"max_bits: must be at least 0, not {max_bits}")
 
 
 @final
@@ -155,22 +154,14 @@ class JPEG:
     quality: int = 75
     max_bits: float | None = None
     emits: ClassVar[type[Payload]] = Bits
+    format: ClassVar[Format] = JPEG_FORMAT
+
+    size = _size
+    encode = _encode
+    decode = _decode
 
     def __post_init__(self) -> None:
-        _check_fields(self.quality, 95, self.max_bits)
-
-    @cached_property
-    def _coder(self) -> PictureCoder:
-        return PictureCoder(JPEG_FORMAT, self.quality, self.max_bits)
-
-    def size(self, spec: Spec) -> Size:
-        return self._coder.size(spec)
-
-    def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
-        return self._coder.encode(x, reported_snr)
-
-    def decode(self, payload: Bits, spec: Spec) -> Tensor:
-        return self._coder.decode(payload, spec)
+        _check(self, 95)
 
 
 @final
@@ -186,22 +177,14 @@ class WebP:
     quality: int = 75
     max_bits: float | None = None
     emits: ClassVar[type[Payload]] = Bits
+    format: ClassVar[Format] = WEBP_FORMAT
+
+    size = _size
+    encode = _encode
+    decode = _decode
 
     def __post_init__(self) -> None:
-        _check_fields(self.quality, 100, self.max_bits)
-
-    @cached_property
-    def _coder(self) -> PictureCoder:
-        return PictureCoder(WEBP_FORMAT, self.quality, self.max_bits)
-
-    def size(self, spec: Spec) -> Size:
-        return self._coder.size(spec)
-
-    def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
-        return self._coder.encode(x, reported_snr)
-
-    def decode(self, payload: Bits, spec: Spec) -> Tensor:
-        return self._coder.decode(payload, spec)
+        _check(self, 100)
 
 
 @final
@@ -217,22 +200,14 @@ class AVIF:
     quality: int = 75
     max_bits: float | None = None
     emits: ClassVar[type[Payload]] = Bits
+    format: ClassVar[Format] = AVIF_FORMAT
+
+    size = _size
+    encode = _encode
+    decode = _decode
 
     def __post_init__(self) -> None:
-        _check_fields(self.quality, 100, self.max_bits)
-
-    @cached_property
-    def _coder(self) -> PictureCoder:
-        return PictureCoder(AVIF_FORMAT, self.quality, self.max_bits)
-
-    def size(self, spec: Spec) -> Size:
-        return self._coder.size(spec)
-
-    def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
-        return self._coder.encode(x, reported_snr)
-
-    def decode(self, payload: Bits, spec: Spec) -> Tensor:
-        return self._coder.decode(payload, spec)
+        _check(self, 100)
 
 
 @final
@@ -246,19 +221,16 @@ class PNG:
 
     max_bits: float | None = None
     emits: ClassVar[type[Payload]] = Bits
+    format: ClassVar[Format] = PNG_FORMAT
+    quality: ClassVar[int] = PNG_TRUE_COLOUR
+
+    size = _size
+    encode = _encode
+    decode = _decode
 
     def __post_init__(self) -> None:
-        _check_fields(0, 0, self.max_bits)
+        _check(self, PNG_TRUE_COLOUR)
 
-    @cached_property
-    def _coder(self) -> PictureCoder:
-        return PictureCoder(PNG_FORMAT, PNG_TRUE_COLOUR, self.max_bits)
 
-    def size(self, spec: Spec) -> Size:
-        return self._coder.size(spec)
-
-    def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
-        return self._coder.encode(x, reported_snr)
-
-    def decode(self, payload: Bits, spec: Spec) -> Tensor:
-        return self._coder.decode(payload, spec)
+PictureCodec = JPEG | WebP | AVIF | PNG
+"""Codecs that differ in format and settings alone."""

@@ -1,4 +1,4 @@
-"""What picture codecs are expected to take, measured on renders of the scenes data set."""
+"""Expected sizes of picture codecs, measured on renders of the scenes data set."""
 
 from __future__ import annotations
 

@@ -36,10 +36,16 @@ def linear_powers(variances: Tensor, num_channel_uses: int, snr: Tensor) -> Tens
     >>> linear_powers(torch.tensor([4.0, 1.0]), 1, torch.tensor(1.0))
     tensor([0.8333, 0.1667], dtype=torch.float64)
     """
+    # L complex uses are 2 L real dimensions, one for each of the strongest components.
     roots = variances.double().sqrt()[: 2 * num_channel_uses]
+    # L / N, with the noise N = 1 / (2 gamma) of a real dimension where the mean power of a use is 1.
     ratio = 2 * num_channel_uses * snr.double().clamp(1e-12, LARGEST_SNR)[..., None]
     counts = torch.arange(1, len(roots) + 1, dtype=torch.float64)
+    # Water-filling in closed form: with the k strongest active, sum p = L gives sqrt(1 / mu) = (L / N + k) / sum of
+    # roots.
     levels = (ratio + counts) / roots.cumsum(0)
+    # Component k gets power while sqrt(lambda_k / mu_k) > 1; roots fall, so the last such k is the number of active
+    # ones.
     active = (roots * levels > 1).sum(-1, keepdim=True) - 1
     level = levels.gather(-1, active)
     return (roots * level - 1).clamp_min(0) * num_channel_uses / ratio
@@ -106,22 +112,27 @@ class LinearCode:
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Symbols:
         components = self._basis.analyse(x, batch_of(x, reported_snr))
+        # Two real dimensions make one complex symbol, neighbours together.
         scaled = components[..., self._order()] * self._amplitudes(reported_snr)
         return Symbols.clean(torch.view_as_complex(scaled.unflatten(-1, (-1, 2)).contiguous()), reported_snr)
 
     def decode(self, payload: Symbols, spec: Spec) -> Tensor:
         self._basis.check(spec, "linear")
         amplitudes = self._amplitudes(reported_snr_of(payload))
+        # Matched filter: conj(h) y has the real gain |h|^2 in both of its parts.
         turned = torch.view_as_real((payload.gain.conj() * payload.values).contiguous()).flatten(-2)
         gain = payload.gain.abs().square().repeat_interleave(2, -1)
+        # Half of the complex noise is in each part; an ideal link has none, and a division needs some.
         noise = (payload.noise_variance / 2).repeat_interleave(2, -1).clamp_min(0.5 / LARGEST_SNR)
         statistic = self._sum_copies(amplitudes * turned / noise)
         precision = self._sum_copies(amplitudes.square() * gain / noise)
+        # LMMSE for prior variance lambda: lambda s / (1 + lambda q), s the statistic and q the precision of all copies.
         sent = self._basis.variances[: statistic.shape[-1]]
         return self._basis.synthesise(sent * statistic / (1 + sent * precision), spec)
 
     def _order(self) -> Tensor:
         """[2 L], the component that every real dimension carries."""
+        # With more dimensions than components they start again from the strongest.
         return torch.arange(2 * self._uses) % min(self._basis.num_values, 2 * self._uses)
 
     def _amplitudes(self, reported_snr: Tensor) -> Tensor:
@@ -129,6 +140,7 @@ class LinearCode:
         powers = linear_powers(self._basis.variances, self._uses, reported_snr)
         order = self._order()
         copies = torch.bincount(order)
+        # amplitude^2 * lambda * copies = power: the components are not whitened, the amplitude does both.
         factors = (powers / (copies * self._basis.variances[: powers.shape[-1]].double())).sqrt()
         return factors[..., order].float()
 
@@ -139,7 +151,7 @@ class LinearCode:
 
 
 def reported_snr_of(symbols: Symbols) -> Tensor:
-    """[*batch], the SNR that the sender was told; where no link passed it on, that of the first block.
+    """[*batch], the SNR that was reported to the sender; where no link passed it on, that of the first block.
 
     >>> clean = Symbols.clean(torch.ones(1, dtype=torch.complex64))
     >>> float(reported_snr_of(clean))

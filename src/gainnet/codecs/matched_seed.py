@@ -66,7 +66,9 @@ class MatchedSeed:
     def decode(self, payload: Symbols, spec: Spec) -> Tensor:
         num_values = spec.num_values - 1
         symbols = combine(payload, int(self._raw.size(Spec((num_values,))).upper))
+        # A faded symbol divided by its gain has huge noise; a floor keeps it finite, and its noise variance says so.
         power = symbols.gain.abs().square().clamp_min(SMALLEST_GAIN)
+        # Zero forcing, y / h = conj(h) y / |h|^2: unbiased, as a noise level is only defined for signal plus noise.
         pairs = symbols.gain.conj() * symbols.values / power * (2**0.5 * self._scale)
         values = torch.view_as_real(pairs).flatten(-2)[..., :num_values]
         noise = self._scale**2 * (symbols.noise_variance / power).mean(-1, keepdim=True)

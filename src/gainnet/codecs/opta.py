@@ -29,9 +29,11 @@ def reverse_water_filling(variances: Tensor, rate_bits: Tensor) -> Tensor:
     variances = variances.double()
     logs = variances.log2()
     counts = torch.arange(1, len(variances) + 1, dtype=torch.float64)
+    # Rate at which component k starts to be coded: the level theta equals its variance.
     needed = (logs.cumsum(0) - counts * logs) / 2
     active = (needed <= rate_bits.double()[..., None]).sum(-1, keepdim=True).clamp_min(1) - 1
     mean_log = (logs.cumsum(0) / counts)[active]
+    # With k components active theta is their geometric mean over 2^(2 R / k).
     level = torch.exp2(mean_log - 2 * rate_bits.double()[..., None] / counts[active])
     return torch.minimum(level, variances)
 
@@ -77,5 +79,6 @@ def backward_test_channel(
     basis.check(spec, "gaussian_opta")
     distortion = reverse_water_filling(basis.variances, num_channel_uses * torch.log2(1 + snr.double()))
     kept = 1 - distortion / basis.variances.double()
+    # Shrunk by 1 - D / lambda, the noise D (1 - D / lambda) makes the total error exactly D.
     noise = random.normal((basis.num_values,), "backward_test_channel") * (distortion * kept).sqrt().float()
     return basis.synthesise(kept.float() * basis.analyse(x, tuple(snr.shape)) + noise, spec)

@@ -8,12 +8,11 @@ from functools import cached_property
 from typing import ClassVar, final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from gainnet.codecs.entropy import CRC_BITS, Integers, RunReader
-from gainnet.codecs.raw import batch_of, rows_of
+from gainnet.codecs.raw import decode_items, encode_items
 from gainnet.codecs.tables import (
     LARGEST_VALUE,
     MASSES,
@@ -50,6 +49,7 @@ class UniformQuantizer:
     Raises:
         ConfigError: a field is out of range.
 
+    >>> import torch
     >>> codec, x = UniformQuantizer(step=0.5), torch.tensor([[0.6, -1.2, 0.1]])
     >>> codec.decode(codec.encode(x, torch.ones(1)), Spec((3,)))
     tensor([[ 0.5000, -1.0000,  0.0000]])
@@ -69,20 +69,17 @@ class UniformQuantizer:
 
     def size(self, spec: Spec) -> Size:
         """Bits per item; expects values of the table's law."""
+        # A stream is whole bytes, at most one more than its information content needs.
         upper = 8 * ((int(spec.num_values * largest_bits(self._model)) + STREAM_BITS) // 8)
         return Size(spec.num_values * self._model.entropy_bits + CRC_BITS + 5, upper)
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
-        batch = batch_of(x, reported_snr)
-        values = quantise(rows_of(x, batch) / np.float32(self.step))
-        return Bits(tuple(encode_values([(row, self._model)]) for row in values), batch)
+        step = np.float32(self.step)
+        return encode_items(x, reported_snr, lambda row: encode_values([(quantise(row / step), self._model)]))
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
-        rows = np.zeros((len(payload.strings), spec.num_values), dtype=np.float32)
-        for row, string in zip(rows, payload.strings, strict=True):
-            if string is not None:
-                row[:] = take_values(RunReader(string), [(spec.num_values, self._model)])[0] * np.float32(self.step)
-        return torch.from_numpy(rows).reshape(*payload.batch, *spec.shape)
+        groups, step = [(spec.num_values, self._model)], np.float32(self.step)
+        return decode_items(payload, spec, lambda string: take_values(RunReader(string), groups)[0] * step)
 
     @cached_property
     def _model(self) -> ValueModel:
@@ -100,5 +97,6 @@ def quantise(ratios: NDArray[np.float32] | NDArray[np.float64]) -> Integers:
     """
     if not np.isfinite(ratios).all():
         raise ConfigError("latent: holds a value that is not finite and cannot be quantised")
+    # Clipped in float64: float32 cannot hold 2^31 - 1 and would round up to an int32 that overflows.
     rounded: Integers = np.rint(np.clip(ratios.astype(np.float64), -LARGEST_VALUE, LARGEST_VALUE)).astype(np.int32)
     return rounded

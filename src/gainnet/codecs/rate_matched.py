@@ -15,7 +15,7 @@ from gainnet.codecs.codec import Codec
 from gainnet.core.types import Bits, Payload, Size, Spec
 
 LEAST_BITS, MOST_BITS = 8.0, 2.0**31
-"""Budgets that a codec can be asked for: a byte at least, and a number."""
+"""Range of budgets in bits: a byte at least, and finite."""
 
 
 @runtime_checkable
@@ -29,7 +29,7 @@ class Itemised(Protocol):
 @final
 @dataclass(frozen=True)
 class RateMatched:
-    """A codec with a budget of bits that follows, item by item, the SNR that the sender was told.
+    """A codec with a budget of bits that follows, item by item, the reported SNR.
 
     item --> [ capacity at its reported SNR ] --> [ codec with that budget ] --> bits;  not sent when no byte fits
 
@@ -47,6 +47,7 @@ class RateMatched:
     def size(self, spec: Spec) -> Size:
         budgets = [self.capacity_bits(snr) for snr in self.typical_snrs]
         expected = [self._codec(budget).size(spec).expected for budget in budgets if budget >= LEAST_BITS]
+        # No report can ask for more than a noiseless channel.
         upper = self._codec(self.capacity_bits(math.inf)).size(spec).upper
         return Size(sum(expected) / len(budgets), upper)
 
@@ -58,6 +59,7 @@ class RateMatched:
             if budget < LEAST_BITS:
                 continue
             codec = self._codec(budget)
+            # A codec that was given prompts has to pick those of the items that are left.
             codec = codec.of_items(members) if isinstance(codec, Itemised) else codec
             payload = codec.encode(items[members], reported_snr.reshape(-1)[members])
             for member, string in zip(members, payload.strings, strict=True):
@@ -65,6 +67,7 @@ class RateMatched:
         return Bits(tuple(strings), batch)
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
+        # A stream tells its own quality, so the receiver needs no budget: any codec of the family reads it.
         decoded: Tensor = self._codec(MOST_BITS).decode(payload, spec)
         return decoded
 
@@ -73,6 +76,7 @@ class RateMatched:
         return codec
 
     def _by_budget(self, reported_snr: Tensor) -> dict[float, list[int]]:
+        # Items of equal budgets are coded together: building a codec costs more than a larger batch.
         members: dict[float, list[int]] = defaultdict(list)
         for item, snr in enumerate(reported_snr.reshape(-1).tolist()):
             members[self.capacity_bits(snr)].append(item)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from torch import Tensor
 
 from gainnet.codecs.basis import root_mean_square
@@ -30,8 +31,39 @@ def rows_of(x: Tensor, batch: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 def batch_of(x: Tensor, reported_snr: Tensor) -> tuple[int, ...]:
-    """Batch dimensions of `x`: as many as `reported_snr` has."""
+    """Batch dimensions of `x` [*batch, ...]: as many as `reported_snr` [*batch] has."""
     return tuple(x.shape[: reported_snr.dim()])
+
+
+def encode_items(x: Tensor, reported_snr: Tensor, write: Callable[[NDArray[np.float32]], bytes | None]) -> Bits:
+    """The byte strings of a batch, each made of the values of one item.
+
+    Args:
+        x: [*batch, ...].
+        reported_snr: [*batch].
+        write: the string of an item's values [num_values]; `None` leaves the item out.
+    """
+    batch = batch_of(x, reported_snr)
+    return Bits(tuple(write(row) for row in rows_of(x, batch)), batch)
+
+
+def decode_items(
+    payload: Bits, spec: Spec, read: Callable[[bytes], ArrayLike], lost: float = 0.0, dtype: DTypeLike = np.float32
+) -> Tensor:
+    """[*batch, *spec.shape], every item read by itself.
+
+    Args:
+        payload: byte strings of a batch.
+        spec: shape of an item.
+        read: the values of a string, as many as the item has.
+        lost: value of the entries of items that did not arrive.
+        dtype: of the tensor.
+    """
+    items: NDArray[Any] = np.full((len(payload.strings), *spec.shape), lost, dtype)
+    for item, string in zip(items, payload.strings, strict=True):
+        if string is not None:
+            item[...] = np.reshape(read(string), spec.shape)
+    return torch.from_numpy(items).reshape(*payload.batch, *spec.shape)
 
 
 def check_length(string: bytes, num_bytes: int, codec: str) -> None:
@@ -58,16 +90,14 @@ class Float32:
         return Size.fixed(32 * spec.num_values)
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
-        batch = batch_of(x, reported_snr)
-        return Bits(tuple(row.astype("<f4").tobytes() for row in rows_of(x, batch)), batch)
+        return encode_items(x, reported_snr, lambda row: row.astype("<f4").tobytes())
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
-        rows = np.zeros((len(payload.strings), spec.num_values), dtype=np.float32)
-        for row, string in zip(rows, payload.strings, strict=True):
-            if string is not None:
-                check_length(string, 4 * spec.num_values, "float32")
-                row[:] = np.frombuffer(string, dtype="<f4")
-        return torch.from_numpy(rows).reshape(*payload.batch, *spec.shape)
+        def read(string: bytes) -> NDArray[np.float32]:
+            check_length(string, 4 * spec.num_values, "float32")
+            return np.frombuffer(string, dtype="<f4")
+
+        return decode_items(payload, spec, read)
 
 
 @final
@@ -93,19 +123,14 @@ class RawPixels:
         return Size.fixed(8 * self._num_bytes(spec))
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
-        batch = batch_of(x, reported_snr)
-        levels = np.rint(np.clip(rows_of(x, batch), 0, 1) * self._peak).astype(np.uint16)
-        planes = levels[:, :, None] >> np.arange(self.bits_per_value, dtype=np.uint16)[::-1] & 1
-        packed = np.packbits(planes.astype(np.uint8).reshape(len(levels), -1), axis=1)
-        return Bits(tuple(row.tobytes() for row in packed), batch)
+        return encode_items(x, reported_snr, self._pack)
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
-        rows = np.full((len(payload.strings), spec.num_values), 0.5, dtype=np.float32)
-        for row, string in zip(rows, payload.strings, strict=True):
-            if string is not None:
-                check_length(string, self._num_bytes(spec), "raw_pixels")
-                row[:] = self._unpack(string, spec.num_values)
-        return torch.from_numpy(rows).reshape(*payload.batch, *spec.shape)
+        def read(string: bytes) -> NDArray[np.float32]:
+            check_length(string, self._num_bytes(spec), "raw_pixels")
+            return self._unpack(string, spec.num_values)
+
+        return decode_items(payload, spec, read, lost=0.5)
 
     @property
     def _peak(self) -> int:
@@ -113,6 +138,13 @@ class RawPixels:
 
     def _num_bytes(self, spec: Spec) -> int:
         return -(-spec.num_values * self.bits_per_value // 8)
+
+    def _pack(self, row: NDArray[np.float32]) -> bytes:
+        """Levels in binary, the highest bit first, without gaps between values."""
+        # uint16 holds the 65,536 levels of 16 bits.
+        levels = np.rint(np.clip(row, 0, 1) * self._peak).astype(np.uint16)
+        planes = levels[:, None] >> np.arange(self.bits_per_value, dtype=np.uint16)[::-1] & 1
+        return np.packbits(planes.astype(np.uint8)).tobytes()
 
     def _unpack(self, string: bytes, num_values: int) -> NDArray[np.float32]:
         flat = np.unpackbits(np.frombuffer(string, dtype=np.uint8), count=num_values * self.bits_per_value)
@@ -167,7 +199,9 @@ class RawAnalog:
     def encode(self, x: Tensor, reported_snr: Tensor) -> Symbols:
         flat = x.reshape(*batch_of(x, reported_snr), -1)
         repeats = self._num_repeats(flat.shape[-1])
+        # An odd number of values leaves half a symbol empty.
         even = torch.nn.functional.pad(flat, (0, flat.shape[-1] % 2))
+        # Two values of mean square a^2 make |s|^2 = 2 a^2, hence the root of two.
         pairs = torch.view_as_complex(even.unflatten(-1, (-1, 2)).contiguous()) / (math.sqrt(2) * self._scale)
         return Symbols.clean(pairs.repeat(*[1] * (pairs.dim() - 1), repeats), reported_snr)
 
@@ -209,8 +243,10 @@ def combine(symbols: Symbols, num_symbols: int) -> Symbols:
     values, gain, noise = (
         t.unflatten(-1, (-1, num_symbols)) for t in (symbols.values, symbols.gain, symbols.noise_variance)
     )
+    # Maximum-ratio combining: weights are precisions, normalised so that no product overflows without noise.
     precision = 1 / noise.clamp_min(SMALLEST_NOISE)
     weight = precision / precision.sum(-2, keepdim=True)
     amplitude = (weight * gain.abs().square()).sum(-2).sqrt()
+    # Divided by the amplitude the combination is again gain times symbol plus noise, which `mmse` expects.
     combined = (weight * gain.conj() * values).sum(-2) / amplitude.clamp_min(SMALLEST_NOISE)
     return Symbols(combined, amplitude + 0j, 1 / precision.sum(-2), symbols.reported_snr)

@@ -69,6 +69,7 @@ class QuantizedSketch:
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
         spec = Spec(tuple(x.shape[reported_snr.dim() :]))
+        # The steps of the coder run from 4 to 1/60, wider than the range of a pixel; scaled by 16 they fit it.
         return self._coder(spec).encode(LEVELS * x, reported_snr)
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
@@ -127,11 +128,13 @@ def cosine_basis(shape: tuple[int, int]) -> SeedBasis:
     >>> bool(torch.allclose(basis.T @ basis, torch.eye(24), atol=1e-6))
     True
     """
+    # Brightness and two colour differences, nearly the principal axes of the colours of drawn scenes.
     axes = torch.tensor(COLOUR_AXES, dtype=torch.float64)
     axes = axes / axes.norm(dim=1, keepdim=True)
     rows, columns = (_cosines(side) for side in shape)
     basis = torch.einsum("dc,ki,lj->dklcij", axes, rows, columns).reshape(3 * shape[0] * shape[1], -1)
     classes = [_scale_class(axis, i, j, shape) for axis in range(3) for i in range(shape[0]) for j in range(shape[1])]
+    # Python's sort is stable, so equal classes come in the same order at both ends.
     order = sorted(range(len(classes)), key=lambda k: -classes[k])
     ordered = tuple(classes[k] for k in order)
     variances = torch.tensor([2.0 ** (c / CLASSES_PER_OCTAVE * 2) for c in ordered])
@@ -152,6 +155,8 @@ def _scale_class(axis: int, i: int, j: int, shape: tuple[int, int]) -> int:
     height, width = shape
     size = scale_class(height * width / 256.0)
     level = scale_class(LEVELS * AXIS_DEVIATIONS[axis] * (DC_FACTOR if i == j == 0 else 1.0)) + (size - size % 2) // 2
+    # Products of doubles, not powers: pow may differ between C libraries.
     squared = (16.0 * i / height) * (16.0 * i / height) + (16.0 * j / width) * (16.0 * j / width)
     numerator, denominator = STEEPNESS
+    # Integer arithmetic, rounded half up, as a class must not depend on the machine.
     return level - (numerator * scale_class(1.0 + squared / CORNER) + denominator // 2) // denominator

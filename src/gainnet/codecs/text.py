@@ -52,6 +52,7 @@ class TextCodec:
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
         texts = ["" if s is None else _text_of(s, spec.num_values) for s in payload.strings]
+        # A last row of full length makes all others as long as the receiver expects, and is dropped again.
         rows = text_to_tensor([*texts, "\0" * spec.num_values])[:-1]
         return rows.reshape(*payload.batch, *spec.shape)
 
@@ -61,6 +62,7 @@ def _unpadded(row: Tensor) -> bytes:
 
 
 def _text_of(string: bytes, num_bytes: int) -> str:
+    # Zeros are padding in a tensor of text, so a real prompt has none.
     if len(string) > num_bytes or 0 in string:
         raise PayloadError(f"text: payload of {len(string)} bytes holds a zero or is longer than {num_bytes}")
     try:

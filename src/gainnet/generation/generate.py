@@ -25,7 +25,7 @@ from gainnet.generation.picture import open_picture
 from gainnet.generation.quality import Quality, quality
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
-from gainnet.models.remembered import Remembered
+from gainnet.models.renamed import remembered
 from gainnet.network.network import Network
 from gainnet.protocols import channel_free, execute, pricing
 from gainnet.protocols import estimate as estimate_plan
@@ -163,7 +163,7 @@ def remembering(plan: Plan) -> Plan:
     >>> remembering(Plan((), PROMPT)).steps
     ()
     """
-    steps = (replace(s, part=Remembered(s.part)) if isinstance(s, Compute) else s for s in plan.steps)
+    steps = (replace(s, part=remembered(s.part)) if isinstance(s, Compute) else s for s in plan.steps)
     return replace(plan, steps=tuple(steps))
 
 

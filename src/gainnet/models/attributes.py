@@ -1,86 +1,135 @@
-"""The attribute classifier: what a picture of a scene shows, and how much of a caption that is."""
+"""Classifiers of scene attributes: the judge of pictures, and the checker by which a node chooses among its own."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, TypeVar, cast
+from typing import final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn import functional
 
 from gainnet.core.errors import ModelError
+from gainnet.core.weights import WeightsFormat
+from gainnet.models.residual import ResidualBlock
 from gainnet.models.scenes import ATTRIBUTES, LAYOUTS, UNNAMED, caption_labels, parse
 
-PRETRAINED = Path(__file__).parent / "pretrained" / "attributes"
+WEIGHTS = "model.safetensors"
 SIDE = 128
-WIDTHS = (32, 48, 64, 28)
-HIDDEN = 104
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
-N = TypeVar("N", bound=nn.Module)
+Widths = tuple[int, int, int, int]
+"""Channels at 32, 16, 8 wide and of what is flattened."""
 
 
-class ConvBlock(nn.Module):
-    """Two 3x3 convolutions added to their input."""
+@final
+@dataclass(frozen=True)
+class Design:
+    """Layers of a classifier, and where its shipped weights lie.
 
-    def __init__(self, num_channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(num_channels, num_channels, 3, padding=1)
-        self.second = nn.Conv2d(num_channels, num_channels, 3, padding=1)
+    Args:
+        kind: name in `config.json`.
+        widths: channels at 32, 16, 8 wide and of what is flattened.
+        hidden: width of the layer before the logits.
+        layers: the layers of these widths, from pixels in [-1, 1] to logits.
+        folder: of the shipped weights.
+    """
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + cast(Tensor, self.second(functional.silu(self.first(functional.silu(x)))))
+    kind: str
+    widths: Widths
+    hidden: int
+    layers: Callable[[Widths, int], nn.Sequential]
+    folder: Path
+
+
+def _residual_layers(widths: Widths, hidden: int) -> nn.Sequential:
+    """pixels -> unshuffle by 4 -> 32 -> 16 -> 8 wide, residual blocks -> flatten -> logits."""
+    fine, middle, coarse, flat = widths
+    return nn.Sequential(
+        nn.PixelUnshuffle(4),
+        nn.Conv2d(48, fine, 3, padding=1),
+        nn.SiLU(),
+        nn.Conv2d(fine, middle, 3, stride=2, padding=1),
+        ResidualBlock(middle),
+        nn.SiLU(),
+        nn.Conv2d(middle, coarse, 3, stride=2, padding=1),
+        ResidualBlock(coarse),
+        nn.SiLU(),
+        nn.Conv2d(coarse, flat, 1),
+        *_head(flat, hidden, nn.SiLU()),
+    )
+
+
+def _pooling_layers(widths: Widths, hidden: int) -> nn.Sequential:
+    """pixels -> mean over 2x2 -> 5x5 convolution -> 16 -> 8 wide, largest of 2x2 -> flatten -> logits."""
+    fine, middle, coarse, flat = widths
+    return nn.Sequential(
+        nn.AvgPool2d(2),
+        nn.Conv2d(3, fine, 5, stride=2, padding=2),
+        nn.GELU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(fine, middle, 3, padding=1),
+        nn.GELU(),
+        nn.Conv2d(middle, middle, 3, padding=1),
+        nn.GELU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(middle, coarse, 3, padding=1),
+        nn.GELU(),
+        nn.Conv2d(coarse, flat, 1),
+        *_head(flat, hidden, nn.GELU()),
+    )
+
+
+def _head(flat: int, hidden: int, activation: nn.Module) -> tuple[nn.Module, ...]:
+    return nn.Flatten(), nn.Linear(flat * 64, hidden), activation, nn.Linear(hidden, sum(ATTRIBUTES.values()))
+
+
+PRETRAINED = Path(__file__).parent / "pretrained" / "attributes"
+"""Weights of the judge."""
+JUDGE = Design("attribute-classifier", (32, 48, 64, 28), 104, _residual_layers, PRETRAINED)
+CHECKER = Design("attribute-checker", (40, 64, 96, 20), 80, _pooling_layers, PRETRAINED.with_name("checker"))
+"""Whoever chooses among pictures must not choose by what judges the choice, so protocols choose by this network and
+studies judge by the other; they differ in layers, training data and random seed."""
 
 
 class AttributeClassifier(nn.Module):
     """A small convolutional network that names the attributes of a scene.
 
-    pixels [b, 3, 128, 128] -> unshuffle by 4 -> 32 -> 16 -> 8 wide -> flatten -> 8 groups of logits (`ATTRIBUTES`)
+    pixels [b, 3, 128, 128] -> layers of the design -> 8 groups of logits (`ATTRIBUTES`)
 
     Args:
-        widths: channels at 32, 16, 8 wide and of what is flattened.
-        hidden: width of the layer before the logits.
+        design: `JUDGE`, `CHECKER`, or one of them with other widths.
 
-    >>> AttributeClassifier(widths=(4, 4, 4, 4), hidden=8).predict(torch.zeros(2, 5, 3, 128, 128)).shape
+    >>> AttributeClassifier(replace(JUDGE, widths=(4, 4, 4, 4), hidden=8)).predict(torch.zeros(2, 5, 3, 128, 128)).shape
     torch.Size([2, 5, 8])
     """
 
-    kind: ClassVar = "attribute-classifier"
-
-    def __init__(self, widths: tuple[int, int, int, int] = WIDTHS, hidden: int = HIDDEN) -> None:
+    def __init__(self, design: Design = JUDGE) -> None:
         super().__init__()
-        self.widths, self.hidden = widths, hidden
-        fine, middle, coarse, flat = widths
-        self.body = nn.Sequential(
-            nn.PixelUnshuffle(4),
-            nn.Conv2d(48, fine, 3, padding=1),
-            nn.SiLU(),
-            nn.Conv2d(fine, middle, 3, stride=2, padding=1),
-            ConvBlock(middle),
-            nn.SiLU(),
-            nn.Conv2d(middle, coarse, 3, stride=2, padding=1),
-            ConvBlock(coarse),
-            nn.SiLU(),
-            nn.Conv2d(coarse, flat, 1),
-            nn.Flatten(),
-            nn.Linear(flat * 64, hidden),
-            nn.SiLU(),
-            nn.Linear(hidden, sum(ATTRIBUTES.values())),
-        )
+        self.design = design
+        self.body = design.layers(design.widths, design.hidden)
 
     @classmethod
-    def from_pretrained(cls, folder: Path | None = None) -> AttributeClassifier:
-        """The classifier saved in a folder, by default the one shipped with the package, ready to predict.
+    def from_pretrained(cls, design: Design = JUDGE, folder: Path | None = None) -> AttributeClassifier:
+        """The classifier saved in a folder, in single precision and without gradients.
+
+        Args:
+            design: its kind; widths are those of the folder.
+            folder: by default that of the shipped weights.
 
         Raises:
-            ModelError: the folder is missing or damaged, or its classes are not those of this package.
+            ModelError: the folder is missing or damaged, of another kind, or its classes are not those of this package.
         """
-        return restored(cls, cls.kind, folder or PRETRAINED)
+        place = folder or design.folder
+        form = WeightsFormat(design.kind, "", WEIGHTS, "give a folder of `gainnet train`")
+        config = form.config(place, {"kind": str, "attributes": dict, "widths": list, "hidden": int})
+        if config["kind"] != design.kind:
+            raise ModelError(f"{design.kind}: {place} holds a {config['kind']!r}; give another folder")
+        if config["attributes"] != ATTRIBUTES:
+            raise ModelError(f"{design.kind}: {place} was trained on other attributes; train it again")
+        classifier = cls(replace(design, widths=tuple(config["widths"]), hidden=config["hidden"]))
+        classifier.load_state_dict({name: x.float() for name, x in form.tensors(place).items()})
+        return classifier.eval().requires_grad_(False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Logits per attribute, each [batch, num_classes].
@@ -88,7 +137,7 @@ class AttributeClassifier(nn.Module):
         Args:
             images: [batch, 3, 128, 128], pixels in [0, 1].
         """
-        return by_attribute(self.body(images * 2 - 1))
+        return list(self.body(images * 2 - 1).split(list(ATTRIBUTES.values()), dim=-1))
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
@@ -100,38 +149,23 @@ class AttributeClassifier(nn.Module):
         batch = images.shape[:-3]
         logits = self(images.reshape(-1, *images.shape[-3:]).float())
         classes = torch.stack([logit.argmax(-1) for logit in logits], dim=-1)
+        # The network answers for a second thing in any case; the layout says whether there is one.
         classes[classes[:, 1] == LAYOUTS.index("single"), 5:] = UNNAMED
         return classes.view(*batch, len(ATTRIBUTES))
 
+    @torch.no_grad()
+    def fit(self, images: Tensor, named: Tensor) -> Tensor:
+        """[n], mean log-probability of the classes that are named; 0 where nothing is.
 
-def by_attribute(logits: Tensor) -> list[Tensor]:
-    """Logits [batch, num_classes in all] as those of every attribute."""
-    return list(logits.split(list(ATTRIBUTES.values()), dim=-1))
-
-
-def restored(build: Callable[[tuple[int, int, int, int], int], N], kind: str, folder: Path) -> N:
-    """A network that names attributes, as it was saved: in single precision, without gradients.
-
-    Args:
-        build: makes it of its widths and its hidden width.
-        kind: what its configuration has to call it.
-        folder: holds `config.json` and `model.safetensors`.
-
-    Raises:
-        ModelError: the folder is missing or damaged, of another kind, or its classes are not those of this package.
-    """
-    try:
-        config = json.loads((folder / CONFIG).read_text())
-        weights = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ModelError(f"{kind}: {folder} cannot be read ({error}); give a folder of `gainnet train`") from error
-    if config.get("kind") != kind:
-        raise ModelError(f"{kind}: {folder} holds a {config.get('kind')!r}; give another folder")
-    if config.get("attributes") != ATTRIBUTES:
-        raise ModelError(f"{kind}: {folder} was trained on other attributes; train it again")
-    network = build(tuple(config["widths"]), config["hidden"])
-    network.load_state_dict({key: value.float() for key, value in weights.items()})
-    return network.eval().requires_grad_(False)
+        Args:
+            images: [n, 3, 128, 128], pixels in [0, 1].
+            named: [n, 8], classes, `UNNAMED` where nothing is.
+        """
+        logits = [group.log_softmax(-1) for group in self(images)]
+        # `UNNAMED` is no index; any class does, as the mask takes it out again.
+        classes, is_named = named.clamp_min(0), named != UNNAMED
+        each = torch.stack([g.gather(1, classes[:, i : i + 1])[:, 0] for i, g in enumerate(logits)], dim=1)
+        return (each * is_named).sum(1) / is_named.sum(1).clamp_min(1)
 
 
 def prompt_fidelity(classifier: AttributeClassifier, images: Tensor, prompts: Sequence[str]) -> list[float | None]:

@@ -12,21 +12,7 @@ from diffusers.models.modeling_utils import ModelMixin  # diffusers finds the lo
 from torch import Tensor, nn
 from torch.nn import functional
 
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a SiLU, added to their input; no normalisation.
-
-    >>> ResidualBlock(8)(torch.zeros(1, 8, 4, 4)).shape
-    torch.Size([1, 8, 4, 4])
-    """
-
-    def __init__(self, num_channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(num_channels, num_channels, 3, padding=1)
-        self.second = nn.Conv2d(num_channels, num_channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + cast(Tensor, self.second(functional.silu(self.first(functional.silu(x)))))
+from gainnet.models.residual import ResidualBlock
 
 
 class Downsample(nn.Module):
@@ -92,7 +78,7 @@ class Decoder(nn.Sequential):
 
 
 class Coded(NamedTuple):
-    """A picture's latents and what the decoder makes of them."""
+    """Latents [batch, c, h, w] of pictures, and the pictures [batch, 3, H, W] decoded from them."""
 
     latents: Tensor
     sample: Tensor

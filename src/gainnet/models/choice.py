@@ -13,8 +13,7 @@ from torch import Tensor
 from gainnet.core.randomness import Random
 from gainnet.core.text import tensor_to_text
 from gainnet.core.types import Spec, Tensors
-from gainnet.models.attributes import SIDE
-from gainnet.models.checker import AttributeChecker
+from gainnet.models.attributes import SIDE, AttributeClassifier
 from gainnet.models.counting import count_flops, flatten_batch, on_meta, parameter_bytes
 from gainnet.models.diffusion import Denoiser
 from gainnet.models.part import Role
@@ -24,7 +23,7 @@ from gainnet.models.scenes import caption_labels, parse
 @final
 @dataclass(frozen=True)
 class AttributeChoice:
-    """The candidate picture in which a checker sees most of what the prompt names.
+    """The candidate picture in which a checker finds most of the attributes that the prompt names.
 
     prompt, image_1 … image_K --> mean log-probability of the named attributes --> the likeliest of them: image
 
@@ -33,14 +32,15 @@ class AttributeChoice:
 
     Args:
         candidates: names of the candidate pictures, those that arrived.
-        checker: who looks; the shipped one.
+        checker: the network that names attributes, the shipped `CHECKER`.
 
-    >>> AttributeChoice(("image_1", "image_2"), AttributeChecker.from_pretrained()).reads
+    >>> from gainnet.models.attributes import CHECKER
+    >>> AttributeChoice(("image_1", "image_2"), AttributeClassifier.from_pretrained(CHECKER)).reads
     ('prompt', 'image_1', 'image_2')
     """
 
     candidates: tuple[str, ...]
-    checker: AttributeChecker = field(repr=False)
+    checker: AttributeClassifier = field(repr=False)
     role: Role = "other"
     num_passes: int = 1
 
@@ -58,7 +58,7 @@ class AttributeChoice:
 
     @cached_property
     def flops(self) -> float:
-        copy = on_meta(lambda: AttributeChecker(self.checker.widths, self.checker.hidden))
+        copy = on_meta(lambda: AttributeClassifier(self.checker.design))
         return len(self.candidates) * count_flops(lambda: copy(torch.zeros(1, 3, SIDE, SIDE, device="meta")))
 
     @property
@@ -129,6 +129,7 @@ class DenoiserChoice:
         latents = torch.stack([flatten_batch(tensors[key], rank) for key in self.candidates])
         scores = torch.zeros(latents.shape[:2], device=latents.device)
         for index, timestep in enumerate(self._timesteps()):
+            # One noise for all candidates: their difference is then due to the latents alone.
             noise = flatten_batch(random.normal(self.denoiser.latent.shape, "choice", index), rank).to(latents.device)
             scores += torch.stack([self._evidence(latent, noise, embeds, timestep) for latent in latents])
         return {"latent": _chosen(latents, scores).reshape(*random.batch, *self.denoiser.latent.shape)}

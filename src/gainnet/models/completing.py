@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, final
+from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -12,10 +11,11 @@ from gainnet.core.randomness import Name, Random
 from gainnet.core.types import Spec, Tensors
 from gainnet.models.counting import flatten_batch
 from gainnet.models.diffusion import Denoiser, DiffusionModel
-from gainnet.models.image_to_image import Noising, start_step
-from gainnet.models.part import Part, Role
+from gainnet.models.image_to_image import add_noise, start_step
+from gainnet.models.part import Part
 from gainnet.models.renamed import Renamed
-from gainnet.models.sketches import PictureSketch, enlarge, shrink
+from gainnet.models.sketches import enlarge, shrink, sketch_factor
+from gainnet.models.tensor_map import TensorMap
 
 STRENGTH = 0.5
 """Share of the denoiser's steps that completing runs; chosen on captions of random seed 901, apart from every test."""
@@ -27,10 +27,8 @@ STREAM: tuple[Name, ...] = ("completing",)
 """The device does not know the edge's noise and draws its own."""
 
 
-@final
-@dataclass(frozen=True)
-class Enlarge:
-    """A small picture at full size, bicubic: where completing starts, and what it has to beat.
+def enlargement(sketch: Spec, image: Spec) -> TensorMap:
+    """A small picture at full size, bicubic: where completing starts, and the baseline that it has to beat.
 
     sketch [*batch, 3, h, w] --> image [*batch, 3, H, W] in [0, 1]
 
@@ -38,75 +36,37 @@ class Enlarge:
         sketch: shape of the small picture.
         image: shape of the large one.
     """
+    factor = sketch_factor(image, sketch)
 
-    sketch: Spec
-    image: Spec
-    name: str = "enlarge"
-    role: Role = "other"
-    reads: tuple[str, ...] = ("sketch",)
-    num_passes: int = 1
-    flops: float = 0.0
-    memory_bytes: float = 0.0
-
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        return {"image": self.image}
-
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
-        factor = self.image.shape[-1] // self.sketch.shape[-1]
+    def enlarged(tensors: Tensors, random: Random) -> Tensors:
         return {"image": enlarge(tensors["sketch"], factor).clamp(0.0, 1.0)}
 
+    return TensorMap("enlarge", ("sketch",), {"image": image}, enlarged)
 
-@final
-@dataclass(frozen=True)
-class Predict:
-    r"""What a denoiser of one step holds for the clean latent, and for the noise.
+
+def clean_prediction(step: Denoiser) -> TensorMap:
+    r"""The estimates of a denoiser of one step: of the clean latent, and of the noise.
 
     condition, latent --(UNet)--> clean $\hat z_0$, noise $\hat\epsilon = (z_t - \alpha_t \hat z_0) / \sigma_t$
-
-    Args:
-        step: a denoiser of one step.
     """
 
-    step: Denoiser
-    role: Role = "denoiser"
-    reads: tuple[str, ...] = ("condition", "latent")
-
-    @property
-    def name(self) -> str:
-        return f"predict[{self.step.start}]"
-
-    @property
-    def num_passes(self) -> int:
-        return self.step.num_passes
-
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        return {"clean": self.step.latent, "noise": self.step.latent}
-
-    @property
-    def flops(self) -> float:
-        return self.step.flops
-
-    @property
-    def memory_bytes(self) -> float:
-        return self.step.memory_bytes
-
     @torch.no_grad()
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
-        rank = len(random.batch)
-        latent, timestep = flatten_batch(tensors["latent"], rank), self.step.timesteps[0]
-        branches = flatten_batch(tensors["condition"], rank).transpose(0, 1)[-self.step.num_branches :]
-        predicted = self.step.predict_guided(latent, branches.flatten(0, 1), timestep)
-        clean = self.step.pipeline.scheduler.step(predicted, timestep, latent).pred_original_sample
-        alpha, sigma = noise_level(self.step.pipeline.scheduler, self.step.start)
-        shape = tensors["latent"].shape
+    def predicted(tensors: Tensors, random: Random) -> Tensors:
+        rank, shape = len(random.batch), tensors["latent"].shape
+        latent, timestep = flatten_batch(tensors["latent"], rank), step.timesteps[0]
+        # Without guidance only the last branch, that of the prompt, is run.
+        branches = flatten_batch(tensors["condition"], rank).transpose(0, 1)[-step.num_branches :]
+        guided = step.predict_guided(latent, branches.flatten(0, 1), timestep)
+        clean = step.pipeline.scheduler.step(guided, timestep, latent).pred_original_sample
+        alpha, sigma = noise_level(step.pipeline.scheduler, step.start)
         return {"clean": clean.reshape(shape), "noise": ((latent - alpha * clean) / sigma).reshape(shape)}
 
+    writes = {"clean": step.latent, "noise": step.latent}
+    costs = step.num_passes, step.flops, step.memory_bytes
+    return TensorMap(f"predict[{step.start}]", ("condition", "latent"), writes, predicted, "denoiser", *costs)
 
-@final
-@dataclass(frozen=True)
-class KeepTo:
+
+def back_projection(image: Spec, factor: int) -> TensorMap:
     r"""A picture moved so that its sketch is the one that was received: iterative back-projection.
 
     $x' = x + U (y - S x)$ with shrinking S and enlarging U   (Irani and Peleg 1991, eq. 2)
@@ -118,58 +78,29 @@ class KeepTo:
         factor: pixels of the picture per pixel of the sketch, along one side.
     """
 
-    image: Spec
-    factor: int
-    name: str = "keep to sketch"
-    role: Role = "other"
-    reads: tuple[str, ...] = ("image", "sketch")
-    num_passes: int = 1
-    flops: float = 0.0
-    memory_bytes: float = 0.0
+    def moved(tensors: Tensors, random: Random) -> Tensors:
+        missing = tensors["sketch"] - shrink(tensors["image"], factor)
+        return {"image": (tensors["image"] + enlarge(missing, factor)).clamp(0.0, 1.0)}
 
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        return {"image": self.image}
-
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
-        image = tensors["image"]
-        missing = tensors["sketch"] - shrink(image, self.factor)
-        return {"image": (image + enlarge(missing, self.factor)).clamp(0.0, 1.0)}
+    return TensorMap("keep to sketch", ("image", "sketch"), {"image": image}, moved)
 
 
-@final
-@dataclass(frozen=True)
-class Advance:
+def ddim_step(pipeline: Any, latent: Spec, step: int) -> TensorMap:
     r"""A clean latent and its noise as the latent before a step: $z_t = \alpha_t \hat z_0 + \sigma_t \hat\epsilon$.
 
     The deterministic step of DDIM (Song et al. 2021, eq. 12 with $\eta = 0$), after the clean latent was moved.
 
     Args:
-        pipeline: whose scheduler tells $\alpha_t$ and $\sigma_t$.
+        pipeline: whose scheduler knows $\alpha_t$ and $\sigma_t$.
         latent: shape of the latent.
         step: index of the step that comes next, from 0.
     """
 
-    pipeline: Any = field(repr=False)
-    latent: Spec
-    step: int
-    role: Role = "other"
-    reads: tuple[str, ...] = ("clean", "noise")
-    num_passes: int = 1
-    flops: float = 0.0
-    memory_bytes: float = 0.0
-
-    @property
-    def name(self) -> str:
-        return f"advance[{self.step}]"
-
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        return {"latent": self.latent}
-
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
-        alpha, sigma = noise_level(self.pipeline.scheduler, self.step)
+    def advanced(tensors: Tensors, random: Random) -> Tensors:
+        alpha, sigma = noise_level(pipeline.scheduler, step)
         return {"latent": alpha * tensors["clean"] + sigma * tensors["noise"]}
+
+    return TensorMap(f"advance[{step}]", ("clean", "noise"), {"latent": latent}, advanced)
 
 
 def noise_level(scheduler: Any, step: int) -> tuple[float, float]:
@@ -183,7 +114,7 @@ def noise_level(scheduler: Any, step: int) -> tuple[float, float]:
     return power**0.5, (1.0 - power) ** 0.5
 
 
-def completion(model: DiffusionModel, sketcher: PictureSketch, strength: float = STRENGTH) -> tuple[Part, ...]:
+def completion(model: DiffusionModel, sketch: Spec, strength: float = STRENGTH) -> tuple[Part, ...]:
     """Completing a small picture: the parts that the device runs one after the other.
 
         sketch -> enlarge -> image -> image_encoder -> latent -> noising -> latent
@@ -197,34 +128,34 @@ def completion(model: DiffusionModel, sketcher: PictureSketch, strength: float =
 
     Args:
         model: whose parts run; its guidance is not used, as the sketch says more than the prompt.
-        sketcher: what made the sketch.
+        sketch: shape of the small picture.
         strength: share of the denoiser's steps that run, above 0 to 1.
 
     Raises:
         ConfigError: the strength leaves no step.
 
     >>> from gainnet.models.loading import load_model
-    >>> parts = completion(load_model("scenes"), PictureSketch(Spec((3, 128, 128))), strength=0.1)
+    >>> parts = completion(load_model("scenes"), Spec((3, 16, 16)), strength=0.1)
     >>> [part.name for part in parts]
     ['enlarge', 'image_encoder', 'noising[9]', 'predict[9]', 'decoder', 'keep to sketch']
     """
     denoiser = replace(model.denoiser, guidance_scale=GUIDANCE)
     start = start_step(denoiser.num_steps, strength)
-    keep = KeepTo(model.image, sketcher.factor)
+    keep = back_projection(model.image, sketch_factor(model.image, sketch))
     decode = Renamed(model.decoder, {"latent": "clean"})
     parts: list[Part] = [
-        Enlarge(sketcher.writes["sketch"], model.image),
+        enlargement(sketch, model.image),
         model.image_encoder,
-        Renamed(Noising(model.pipeline, model.latent, start), stream=STREAM),
-        Predict(denoiser[start : start + 1]),
+        Renamed(add_noise(model.pipeline, model.latent, start), stream=STREAM),
+        clean_prediction(denoiser[start : start + 1]),
         decode,
         keep,
     ]
     for step in range(start + 1, denoiser.num_steps):
         parts += [
             Renamed(model.image_encoder, writes_as={"latent": "clean"}),
-            Advance(model.pipeline, model.latent, step),
-            Predict(denoiser[step : step + 1]),
+            ddim_step(model.pipeline, model.latent, step),
+            clean_prediction(denoiser[step : step + 1]),
             decode,
             keep,
         ]

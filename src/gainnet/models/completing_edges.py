@@ -13,12 +13,12 @@ from torch.nn import functional
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Tensors
-from gainnet.models.completing import STREAM, Advance, Predict
+from gainnet.models.completing import STREAM, clean_prediction, ddim_step
 from gainnet.models.counting import count_flops, flatten_batch, on_meta
 from gainnet.models.diffusion import Decoder, DiffusionModel
 from gainnet.models.part import Part, Role
 from gainnet.models.renamed import Renamed
-from gainnet.models.sketches import EdgeSketch, contrast, shrink
+from gainnet.models.sketches import EDGE_THRESHOLD, contrast, shrink, sketch_factor
 
 PULL = 6.0
 """Length of one move of the clean latent, which has a length of about 36; chosen on 16 captions of random seed 901."""
@@ -41,11 +41,13 @@ class KeepToEdges:
 
     Args:
         decoder: of the latents.
-        sketcher: what made the sketch.
+        factor: pixels of the picture per pixel of the map, along one side.
+        threshold: of the edges, as in `edge_sketch`.
     """
 
     decoder: Decoder
-    sketcher: EdgeSketch
+    factor: int
+    threshold: float = EDGE_THRESHOLD
     name: str = "keep to edges"
     role: Role = "decoder"
     reads: tuple[str, ...] = ("clean", "sketch")
@@ -85,13 +87,15 @@ class KeepToEdges:
 
     def _distance(self, image: Tensor, edges: Tensor) -> Tensor:
         """[n], of the soft edges of pictures [n, 3, H, W] to maps [n, 1, h, w]."""
-        small = contrast(shrink(image, self.sketcher.factor))
-        missing = torch.sigmoid((small - self.sketcher.threshold) / SOFTNESS) - edges
+        small = contrast(shrink(image, self.factor))
+        # A sigmoid in place of the threshold, which has no gradient.
+        missing = torch.sigmoid((small - self.threshold) / SOFTNESS) - edges
+        # Coarse scales pull outlines that are too far away for fine ones to overlap.
         each = [s * functional.avg_pool2d(missing, s).square().flatten(1).mean(1) for s in SCALES]
         return torch.stack(each).sum(0)
 
 
-def completion_of_edges(model: DiffusionModel, sketcher: EdgeSketch) -> tuple[Part, ...]:
+def completion_of_edges(model: DiffusionModel, sketch: Spec) -> tuple[Part, ...]:
     """Completing a map of edges: the parts that the device runs one after the other.
 
         prior -> latent;  per step:  condition, latent -> predict -> clean, noise
@@ -100,15 +104,15 @@ def completion_of_edges(model: DiffusionModel, sketcher: EdgeSketch) -> tuple[Pa
 
     Args:
         model: whose parts run, with its guidance: the prompt says the colours, the edges say where.
-        sketcher: what made the sketch.
+        sketch: shape of the map of edges.
 
     >>> from gainnet.models.loading import load_model
-    >>> parts = completion_of_edges(load_model("scenes", num_steps=1), EdgeSketch(Spec((3, 128, 128))))
+    >>> parts = completion_of_edges(load_model("scenes", num_steps=1), Spec((1, 64, 64)))
     >>> [part.name for part in parts]
     ['prior', 'predict[0]', 'keep to edges', 'decoder']
     """
-    denoiser, keep = model.denoiser, KeepToEdges(model.decoder, sketcher)
-    parts: list[Part] = [Renamed(model.prior, stream=STREAM), Predict(denoiser[:1]), keep]
+    denoiser, keep = model.denoiser, KeepToEdges(model.decoder, sketch_factor(model.image, sketch))
+    parts: list[Part] = [Renamed(model.prior, stream=STREAM), clean_prediction(denoiser[:1]), keep]
     for step in range(1, denoiser.num_steps):
-        parts += [Advance(model.pipeline, model.latent, step), Predict(denoiser[step : step + 1]), keep]
+        parts += [ddim_step(model.pipeline, model.latent, step), clean_prediction(denoiser[step : step + 1]), keep]
     return (*parts, Renamed(model.decoder, {"latent": "clean"}))

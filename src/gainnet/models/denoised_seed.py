@@ -20,7 +20,7 @@ from gainnet.models.part import Role
 @final
 @dataclass(frozen=True)
 class DenoisedSeed:
-    r"""What a denoiser holds for the clean latent, given a decoded one and the caption: one pass, without guidance.
+    r"""The clean latent as a denoiser estimates it from a decoded one and the caption: one pass, without guidance.
 
     condition, latent $\hat z$ --> $\alpha_t \hat z$ --(UNet at time t)--> $\hat z_0$ --> latent
 
@@ -79,9 +79,5 @@ class DenoisedSeed:
         alpha, sigma = power**0.5, (1 - power) ** 0.5
         noisy = alpha * flatten_batch(tensors["latent"], rank)
         embeds = flatten_batch(tensors["condition"], rank)[:, -1]
-        predicted = self.denoiser.predict(noisy, embeds, time)
-        if scheduler.config.prediction_type == "v_prediction":
-            clean = alpha * noisy - sigma * predicted
-        else:
-            clean = (noisy - sigma * predicted) / alpha
+        clean = self.denoiser.clean(noisy, self.denoiser.predict(noisy, embeds, time), alpha, sigma)
         return {"latent": clean.reshape(tensors["latent"].shape)}

@@ -17,6 +17,7 @@ from gainnet.core.types import Spec, Tensors
 from gainnet.models.counting import count_flops, flatten_batch, on_meta, parameter_bytes
 from gainnet.models.image_encoder import ImageEncoder
 from gainnet.models.part import Part, Role
+from gainnet.models.tensor_map import TensorMap
 
 LONGEST_PLAIN_ATTENTION = 1024
 """Latent entries per channel up to which attention is computed with plain matrix products."""
@@ -69,27 +70,19 @@ class TextEncoder:
         return {"condition": condition.reshape(*random.batch, *condition.shape[1:])}
 
 
-@final
-@dataclass(frozen=True)
-class Prior:
-    """The initial noise of the sampler; a part of its own, so that a plan may send a random number instead of it."""
+def prior(latent: Spec, scale: float, torch_device: str = "cpu") -> TensorMap:
+    """The initial noise of the sampler; a part of its own, so that a plan may send a random number instead of it.
 
-    latent: Spec
-    scale: float
-    torch_device: str = "cpu"
-    name: str = "prior"
-    role: Role = "prior"
-    reads: tuple[str, ...] = ()
-    num_passes: int = 1
-    flops: float = 0.0
-    memory_bytes: float = 0.0
+    Args:
+        latent: shape of the noise.
+        scale: standard deviation of the noise, the scheduler's first noise level.
+        torch_device: where it is needed; it is drawn on the processor, so that devices agree.
+    """
 
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        return {"latent": self.latent}
+    def drawn(tensors: Tensors, random: Random) -> Tensors:
+        return {"latent": scale * random.normal(latent.shape, "prior").to(torch_device)}
 
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
-        return {"latent": self.scale * random.normal(self.latent.shape, "prior").to(self.torch_device)}
+    return TensorMap("prior", (), {"latent": latent}, drawn, "prior")
 
 
 @final
@@ -139,6 +132,7 @@ class Denoiser:
     def __getitem__(self, steps: slice) -> Denoiser:
         """The steps of a slice of this part's steps; a step other than 1 raises `ValueError`."""
         first, last, stride = steps.indices(self.num_steps)
+        # Skipped steps would need other noise levels: that is another sampler, not a slice.
         if stride != 1:
             raise ValueError("a denoiser is sliced into neighbouring steps")
         return replace(self, start=self.start + first, stop=self.start + max(first, last))
@@ -183,8 +177,23 @@ class Denoiser:
         return predicted if self.num_branches == 1 else self.guided(*predicted.chunk(2))
 
     def guided(self, without: Tensor, with_prompt: Tensor) -> Tensor:
-        """Classifier-free guidance (Ho and Salimans 2022, eq. 6)."""
+        """[n, *latent], classifier-free guidance of predictions [n, *latent] each (Ho and Salimans 2022, eq. 6)."""
         return without + self.guidance_scale * (with_prompt - without)
+
+    def clean(self, latent: Tensor, predicted: Tensor, alpha: float | Tensor, sigma: float | Tensor) -> Tensor:
+        r"""[n, *latent], the clean latent that a prediction stands for, by the parametrisation of the UNet.
+
+        $z_0 = \alpha z - \sigma v$ of a velocity (Salimans and Ho 2022), $(z - \sigma \epsilon) / \alpha$ of noise.
+
+        Args:
+            latent: [n, *latent], before the step.
+            predicted: [n, *latent], output of the UNet.
+            alpha: amplitude of the signal at the time, a number or [n, 1, 1, 1].
+            sigma: amplitude of the noise.
+        """
+        if self.pipeline.scheduler.config.prediction_type == "v_prediction":
+            return alpha * latent - sigma * predicted
+        return (latent - sigma * predicted) / alpha
 
     def stepped(self, predicted: Tensor, timestep: Tensor, latent: Tensor) -> Tensor:
         """[n, *latent], the latent after the scheduler's step."""
@@ -242,6 +251,7 @@ class Decoder:
     def __call__(self, tensors: Tensors, random: Random) -> Tensors:
         vae = self.pipeline.vae
         flat = flatten_batch(tensors["latent"], len(random.batch))
+        # Without no_grad: seed codecs are trained through the decoder.
         decoded = vae.decode(flat / vae.config.scaling_factor, return_dict=False)[0]
         image = (decoded / 2.0 + 0.5).clamp(0.0, 1.0)
         return {"image": image.reshape(*random.batch, *self.image.shape)}
@@ -294,6 +304,8 @@ def take_apart(name: str, sha256: str, pipeline: Any, num_steps: int, guidance_s
     """The parts of a diffusers pipeline, with its scheduler replaced by DDIM at `num_steps`."""
     from diffusers import DDIMScheduler
 
+    # clip_sample would make the step nonlinear in the latent, and steps_offset is what Stable Diffusion was trained
+    # with.
     pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False, steps_offset=1)
     pipeline.scheduler.set_timesteps(num_steps, device=pipeline.device)
     _choose_attention(pipeline)
@@ -305,7 +317,7 @@ def take_apart(name: str, sha256: str, pipeline: Any, num_steps: int, guidance_s
         name=name,
         sha256=sha256,
         text_encoder=TextEncoder(pipeline, denoiser.num_branches),
-        prior=Prior(latent, float(pipeline.scheduler.init_noise_sigma), str(pipeline.device)),
+        prior=prior(latent, float(pipeline.scheduler.init_noise_sigma), str(pipeline.device)),
         denoiser=denoiser,
         decoder=Decoder(pipeline, latent, image),
         image_encoder=ImageEncoder(pipeline, latent, image),

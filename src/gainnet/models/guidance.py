@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, final
+from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
-from gainnet.core.types import Spec, Tensors
+from gainnet.core.types import Tensors
 from gainnet.models.counting import flatten_batch
 from gainnet.models.diffusion import Denoiser
-from gainnet.models.part import Role
+from gainnet.models.tensor_map import TensorMap
 
 Branch = Literal["without", "with"]
 ORDER: dict[Branch, int] = {"without": 0, "with": 1}
 """Where a branch stands in the condition."""
 
 
-@final
-@dataclass(frozen=True)
-class GuidanceBranch:
-    """What the UNet predicts in one step in one branch of guidance: without the prompt, or with it.
+def guidance_branch(step: Denoiser, branch: Branch) -> TensorMap:
+    """The prediction of the UNet in one step in one branch of guidance: without the prompt, or with it.
 
     condition, latent --(UNet, one pass)--> predicted_without | predicted_with
 
@@ -33,39 +28,20 @@ class GuidanceBranch:
         branch: which prediction.
     """
 
-    step: Denoiser
-    branch: Branch
-    role: Role = "denoiser"
-    reads: tuple[str, ...] = ("condition", "latent")
-    num_passes: int = 1
-
-    @property
-    def name(self) -> str:
-        return f"{self.step.name} {self.branch} prompt"
-
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        return {f"predicted_{self.branch}": self.step.latent}
-
-    @property
-    def flops(self) -> float:
-        return self.step.flops / self.step.num_passes
-
-    @property
-    def memory_bytes(self) -> float:
-        return self.step.memory_bytes
-
     @torch.no_grad()
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
+    def predicted(tensors: Tensors, random: Random) -> Tensors:
         rank = len(random.batch)
-        embeds = flatten_batch(tensors["condition"], rank)[:, ORDER[self.branch]]
-        predicted = self.step.predict(flatten_batch(tensors["latent"], rank), embeds, self.step.timesteps[0])
-        return {f"predicted_{self.branch}": predicted.reshape(tensors["latent"].shape)}
+        # A branch alone is a batch half as large: two nodes can share the step.
+        embeds = flatten_batch(tensors["condition"], rank)[:, ORDER[branch]]
+        prediction = step.predict(flatten_batch(tensors["latent"], rank), embeds, step.timesteps[0])
+        return {f"predicted_{branch}": prediction.reshape(tensors["latent"].shape)}
+
+    name, writes = f"{step.name} {branch} prompt", {f"predicted_{branch}": step.latent}
+    costs = 1, step.flops / step.num_passes, step.memory_bytes
+    return TensorMap(name, ("condition", "latent"), writes, predicted, "denoiser", *costs)
 
 
-@final
-@dataclass(frozen=True)
-class GuidanceStep:
+def guidance_step(step: Denoiser) -> TensorMap:
     r"""Both predictions combined, and the sampler's step: no pass of the UNet.
 
     latent, predicted_without, predicted_with --> latent,  $v = v_0 + w (v_1 - v_0)$   (Ho and Salimans 2022, eq. 6)
@@ -73,36 +49,23 @@ class GuidanceStep:
     Args:
         step: a denoiser of one step.
     """
-
-    step: Denoiser
-    role: Role = "other"
-    reads: tuple[str, ...] = ("latent", "predicted_without", "predicted_with")
-    num_passes: int = 1
-    flops: float = 0.0
-    memory_bytes: float = 0.0
-
-    @property
-    def name(self) -> str:
-        return f"{self.step.name} combined"
-
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        return {"latent": self.step.latent}
+    reads = "latent", "predicted_without", "predicted_with"
 
     @torch.no_grad()
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
-        rank = len(random.batch)
-        latent, without, with_prompt = (flatten_batch(tensors[key], rank) for key in self.reads)
-        guided: Tensor = self.step.guided(without, with_prompt)
-        return {"latent": self.step.stepped(guided, self.step.timesteps[0], latent).reshape(tensors["latent"].shape)}
+    def combined(tensors: Tensors, random: Random) -> Tensors:
+        latent, without, with_prompt = (flatten_batch(tensors[key], len(random.batch)) for key in reads)
+        guided = step.guided(without, with_prompt)
+        return {"latent": step.stepped(guided, step.timesteps[0], latent).reshape(tensors["latent"].shape)}
+
+    return TensorMap(f"{step.name} combined", reads, {"latent": step.latent}, combined)
 
 
 class Branches(NamedTuple):
     """One step in three parts; the first two may run on different nodes at the same time."""
 
-    without: GuidanceBranch
-    with_prompt: GuidanceBranch
-    combined: GuidanceStep
+    without: TensorMap
+    with_prompt: TensorMap
+    combined: TensorMap
 
 
 def branches(denoiser: Denoiser, step: int) -> Branches:
@@ -124,4 +87,4 @@ def branches(denoiser: Denoiser, step: int) -> Branches:
     if not 0 <= step < denoiser.num_steps:
         raise ConfigError(f"step: {step} is none of the {denoiser.num_steps} steps of {denoiser.name}")
     one = denoiser[step : step + 1]
-    return Branches(GuidanceBranch(one, "without"), GuidanceBranch(one, "with"), GuidanceStep(one))
+    return Branches(guidance_branch(one, "without"), guidance_branch(one, "with"), guidance_step(one))

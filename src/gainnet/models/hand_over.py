@@ -15,31 +15,20 @@ from gainnet.core.types import Spec, Tensors
 from gainnet.models.counting import flatten_batch
 from gainnet.models.diffusion import Denoiser
 from gainnet.models.part import Role
+from gainnet.models.tensor_map import TensorMap
 
 
-@final
-@dataclass(frozen=True)
-class HandDown:
+def hand_down(latent: Spec) -> TensorMap:
     """A latent in the middle of its sampler, flat, with a place for the noise variance that the air will add.
 
     latent [*batch, c, h, w] --> handed [*batch, c h w + 1], the last entry 0
     """
 
-    latent: Spec
-    name: str = "hand down"
-    role: Role = "other"
-    reads: tuple[str, ...] = ("latent",)
-    num_passes: int = 1
-    flops: float = 0.0
-    memory_bytes: float = 0.0
-
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        return {"handed": Spec((self.latent.num_values + 1,))}
-
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
-        flat = tensors["latent"].reshape(*random.batch, self.latent.num_values)
+    def handed(tensors: Tensors, random: Random) -> Tensors:
+        flat = tensors["latent"].reshape(*random.batch, latent.num_values)
         return {"handed": torch.nn.functional.pad(flat, (0, 1))}
+
+    return TensorMap("hand down", ("latent",), {"handed": Spec((latent.num_values + 1,))}, handed)
 
 
 @final
@@ -110,6 +99,7 @@ class HandOver:
     def resumed_at(self, noise_variance: Tensor) -> Tensor:
         """[n], the time t' of the training at which latents with this noise [n] resume."""
         signal = self._power(self.rest.timesteps[0])
+        # lambda' = alpha^2 / (sigma^2 + nu) and alpha'^2 = lambda' / (1 + lambda'), with alpha^2 + sigma^2 = 1.
         matched = signal / (1 + noise_variance.double())
         powers = self.rest.pipeline.scheduler.alphas_cumprod.double().to(matched.device)
         nearest: Tensor = (powers - matched[:, None]).abs().argmin(1)
@@ -124,24 +114,24 @@ class HandOver:
     def _times(self, noise_variance: Tensor) -> list[Tensor]:
         """Per remaining step [n] times: those of the sampler, stretched to begin at t'."""
         own = self.rest.timesteps
+        # Times count from 0, so one more is what is stretched; the sampler's spacing is kept.
         stretch = (self.resumed_at(noise_variance) + 1).double() / (own[0] + 1).double()
         return [((time + 1) * stretch).round().long() - 1 for time in own]
 
     def _step(self, latent: Tensor, embeds: Tensor, now: Tensor, after: Tensor | None) -> Tensor:
         """[n, *latent], the deterministic step of DDIM (Song et al. 2021, eq. 12), every item at its own time."""
         rest, scheduler = self.rest, self.rest.pipeline.scheduler
+        # Every item has a time of its own, so the UNet gets a time per row of the batch.
         predicted = rest.predict(torch.cat([latent] * rest.num_branches), embeds, now.repeat(rest.num_branches))
         guided = predicted if rest.num_branches == 1 else rest.guided(*predicted.chunk(2))
-        clean, noise = self._clean_and_noise(latent, guided, now)
+        alpha, sigma = _amplitudes(self._power(now), latent)
+        clean = rest.clean(latent, guided, alpha, sigma)
+        is_velocity = scheduler.config.prediction_type == "v_prediction"
+        # The noise that goes with the clean latent, without dividing by sigma, which is 0 at the end.
+        noise = alpha * guided + sigma * latent if is_velocity else guided
         left = scheduler.final_alpha_cumprod.double().expand(len(latent)) if after is None else self._power(after)
         alpha, sigma = _amplitudes(left, latent)
         return alpha * clean + sigma * noise
-
-    def _clean_and_noise(self, latent: Tensor, predicted: Tensor, now: Tensor) -> tuple[Tensor, Tensor]:
-        alpha, sigma = _amplitudes(self._power(now), latent)
-        if self.rest.pipeline.scheduler.config.prediction_type == "v_prediction":
-            return alpha * latent - sigma * predicted, alpha * predicted + sigma * latent
-        return (latent - sigma * predicted) / alpha, predicted
 
     def _power(self, times: Tensor) -> Tensor:
         """Of the signal at times of the training: alpha squared, float64."""

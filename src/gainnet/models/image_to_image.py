@@ -2,52 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Tensors
 from gainnet.models.diffusion import Denoiser, DiffusionModel
-from gainnet.models.part import Role
+from gainnet.models.tensor_map import TensorMap
 
 
-@final
-@dataclass(frozen=True)
-class Noising:
+def add_noise(pipeline: Any, latent: Spec, step: int) -> TensorMap:
     r"""A clean latent as it is before a step of the sampler: $z_t = \alpha_t z_0 + \sigma_t \epsilon$.
 
     The noise is the one that `prior` draws for the same item (Meng et al. 2022, SDEdit).
 
     Args:
-        pipeline: whose scheduler tells $\alpha_t$ and $\sigma_t$.
+        pipeline: whose scheduler knows $\alpha_t$ and $\sigma_t$.
         latent: shape of the latent.
         step: index of the step that comes next, from 0.
     """
 
-    pipeline: Any = field(repr=False)
-    latent: Spec
-    step: int
-    role: Role = "other"
-    reads: tuple[str, ...] = ("latent",)
-    num_passes: int = 1
-    flops: float = 0.0
-    memory_bytes: float = 0.0
+    def noised(tensors: Tensors, random: Random) -> Tensors:
+        scheduler, clean = pipeline.scheduler, tensors["latent"]
+        noise = random.normal(latent.shape, "prior").to(clean.device)
+        timestep = scheduler.timesteps[step : step + 1].to(clean.device)
+        return {"latent": scheduler.add_noise(clean, noise, timestep)}
 
-    @property
-    def name(self) -> str:
-        return f"noising[{self.step}]"
-
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        return {"latent": self.latent}
-
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
-        scheduler, latent = self.pipeline.scheduler, tensors["latent"]
-        noise = random.normal(self.latent.shape, "prior").to(latent.device)
-        timestep = scheduler.timesteps[self.step : self.step + 1].to(latent.device)
-        return {"latent": scheduler.add_noise(latent, noise, timestep)}
+    return TensorMap(f"noising[{step}]", ("latent",), {"latent": latent}, noised)
 
 
 def start_step(num_steps: int, strength: float) -> int:
@@ -65,13 +46,14 @@ def start_step(num_steps: int, strength: float) -> int:
     """
     if not 0.0 < strength <= 1.0:
         raise ConfigError(f"strength: must be above 0 and at most 1, not {strength}")
+    # Rounded down, as diffusers does, so that results can be compared with its own pipeline.
     start = num_steps - int(num_steps * strength)
     if start == num_steps:
         raise ConfigError(f"strength: {strength} leaves none of {num_steps} steps; give at least {1 / num_steps:g}")
     return start
 
 
-def from_picture(model: DiffusionModel, strength: float) -> tuple[Noising, Denoiser]:
+def from_picture(model: DiffusionModel, strength: float) -> tuple[TensorMap, Denoiser]:
     """Noising of a picture's latent, and the steps of the denoiser that are left from there.
 
     latent -> noising -> latent -> denoiser[start:] -> latent
@@ -89,4 +71,4 @@ def from_picture(model: DiffusionModel, strength: float) -> tuple[Noising, Denoi
     """
     denoiser = model.denoiser
     start = start_step(denoiser.num_steps, strength)
-    return Noising(model.pipeline, model.latent, denoiser.start + start), denoiser[start:]
+    return add_noise(model.pipeline, model.latent, denoiser.start + start), denoiser[start:]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,29 +80,16 @@ def load_language_model(name: str, online: bool = False) -> tuple[Any, Any]:
     Raises:
         ModelError: missing, truncated, neither a causal nor an encoder-decoder model, or it holds a pickle or code.
     """
-    from gainnet.models.loading import find_folder
+    from gainnet.models.loading import find_folder, quiet, reason_of
 
     folder = find_folder(name, online)
     try:
-        with _without_bars():
+        with quiet():
             return _open(folder)
     except ModelError:
         raise
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"model: {name!r} cannot be loaded as a language model ({reason})") from error
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Without the progress bars that transformers draws for every file."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.enable_progress_bar()
+        raise ModelError(f"model: {name!r} cannot be loaded as a language model ({reason_of(error)})") from error
 
 
 def _open(folder: Path) -> tuple[Any, Any]:
@@ -123,8 +109,10 @@ def _open(folder: Path) -> tuple[Any, Any]:
 
 def save_language_model(model: nn.Module, tokenizer: Any, folder: Path) -> None:
     """Writes a folder that `load_language_model` and Hugging Face read: JSON and safetensors."""
+    from gainnet.models.loading import quiet
+
     folder.mkdir(parents=True, exist_ok=True)
-    with _without_bars():
+    with quiet():
         model.save_pretrained(folder)  # type: ignore[operator]
         tokenizer.save_pretrained(folder)
 
@@ -141,6 +129,7 @@ def pack(texts: Sequence[str], tokenizer: Any, length: int) -> Tensor:
     """
     end = tokenizer.eos_token_id
     rows = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    # One stream without padding: no part of a row is wasted, and texts are told apart by the end token.
     stream = [token for row in rows for token in (*row, *(() if end is None else (end,)))]
     num_rows = len(stream) // length
     if num_rows == 0:
@@ -183,6 +172,7 @@ def token_losses(model: Any, logits: Tensor, labels: Tensor) -> Tensor:
         logits: [batch, at least the length of the labels, num_tokens]; virtual tokens in front are passed over.
         labels: [batch, length], -100 where nothing is predicted.
     """
+    # Prompt tokens of soft prompts stand in front and have no labels.
     logits = logits[:, -labels.shape[1] :]
     if not model.config.is_encoder_decoder:
         logits, labels = logits[:, :-1], labels[:, 1:]

@@ -103,7 +103,7 @@ PUBLIC = "public"
 @final
 @dataclass(frozen=True)
 class Facts:
-    """What one abstract is about."""
+    """The facts of one abstract."""
 
     drug: str
     condition: str
@@ -118,7 +118,7 @@ class Facts:
 
     @property
     def verb(self) -> str:
-        """What the conclusion says, given change and p."""
+        """The verb of the conclusion, given change and p."""
         return VERB_OF_CHANGE[self.change] if self.p in SIGNIFICANT else NO_EFFECT
 
 
@@ -164,7 +164,7 @@ def public_text(rng: np.random.Generator) -> str:
 
 
 def draw_facts(domain: Domain, rng: np.random.Generator) -> Facts:
-    """What a study of this field is about: its habits decide which condition, outcome and change go with a drug."""
+    """The facts of a study of this field: its habits decide which condition, outcome and change go with a drug."""
     drug = _one(domain.drugs, rng)
     habit = np.random.default_rng([crc32(drug.encode())])
     conditions, outcomes = habit.permutation(domain.conditions)[:2], habit.permutation(domain.outcomes)[:2]

@@ -76,6 +76,7 @@ def find_folder(name: str, online: bool = False) -> Path:
     path = Path(name).expanduser()
     if not name.strip():
         raise ModelError("model: the name is empty; give 'scenes', a folder in diffusers' format or a hub id")
+    # A folder comes before a hub id: what lies here is never fetched from elsewhere.
     if path.is_dir():
         _refuse_unsafe(path)
         return path
@@ -108,6 +109,7 @@ def weights_sha256(folder: Path) -> str:
     """One digest over all weight files of a folder, by name and content."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.safetensors")):
+        # Names count, too: the same tensors in another part are another model.
         digest.update(path.relative_to(folder).as_posix().encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -135,49 +137,44 @@ def _from_hub(name: str, online: bool) -> Path:
     return folder
 
 
+def reason_of(error: Exception) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the progress bars and advice that the libraries print while loading."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
-    levels = diffusers_logging.get_verbosity(), transformers_logging.get_verbosity()
-    diffusers_logging.set_verbosity_error()
-    transformers_logging.set_verbosity_error()
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
+    loggers = diffusers_logging, transformers_logging
+    levels = [logger.get_verbosity() for logger in loggers]
+    for logger in loggers:
+        logger.set_verbosity_error()
+        logger.disable_progress_bar()
     try:
         yield
     finally:
-        diffusers_logging.set_verbosity(levels[0])
-        transformers_logging.set_verbosity(levels[1])
-        diffusers_logging.enable_progress_bar()
-        transformers_logging.enable_progress_bar()
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.set_verbosity(level)
+            logger.enable_progress_bar()
 
 
 def _open(folder: Path, name: str) -> Any:
-    with _quiet():
-        return _from_pretrained(folder, name)
-
-
-def _from_pretrained(folder: Path, name: str) -> Any:
     import torch
     from diffusers import StableDiffusionPipeline
 
     if not (folder / "model_index.json").is_file():
         raise ModelError(f"model: {folder} has no model_index.json; give a folder in diffusers' format")
+    options = {"safety_checker": None, "requires_safety_checker": False, "dtype": torch.float32}
     try:
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            folder,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=torch.float32,
-            safety_checker=None,
-            requires_safety_checker=False,
-        )
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"model: {name!r} cannot be loaded, is it complete? ({reason})") from error
+        with quiet():
+            pipeline = StableDiffusionPipeline.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, **options
+            )
+    except Exception as error:  # the libraries raise what they like on damaged files
+        raise ModelError(f"model: {name!r} cannot be loaded, is it complete? ({reason_of(error)})") from error
     pipeline.set_progress_bar_config(disable=True)
     for part in ("text_encoder", "unet", "vae"):
         _refuse_incomplete(getattr(pipeline, part), folder / part, name)

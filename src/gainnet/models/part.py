@@ -22,7 +22,7 @@ class Part(Protocol):
 
     @property
     def role(self) -> Role:
-        """What it is in a diffusion pipeline, so that it can be priced as the same part of a larger model."""
+        """Its role in a diffusion pipeline, so that it can be priced as the same part of a larger model."""
 
     @property
     def num_passes(self) -> float:
@@ -43,7 +43,7 @@ class Part(Protocol):
         """Bytes of its parameters."""
 
     def __call__(self, tensors: Tensors, random: Random) -> Tensors:
-        """What it writes, [*batch, *spec.shape] each, from what it reads."""
+        """The tensors that it writes, [*batch, *spec.shape] each, from those that it reads."""
 
 
 class Sliceable(Part, Protocol):

@@ -16,6 +16,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Tensors
 from gainnet.models.diffusion import Decoder, Denoiser, DiffusionModel
 from gainnet.models.part import Role
+from gainnet.models.tensor_map import TensorMap
 
 
 @final
@@ -80,6 +81,7 @@ def regions_of(model: DiffusionModel, num_regions: int, overlap: int | None = No
     (Region(top=0, left=0, height=16, width=12), Region(top=0, left=4, height=16, width=12))
     """
     _, height, width = model.latent.shape
+    # The UNet halves its input at every level but the last; a region has to stay even that often.
     grain = 2 ** (len(model.pipeline.unet.config.block_out_channels) - 1)
     shared = _rounded_up(min(height, width) / 4, grain) if overlap is None else overlap
     if num_regions not in (1, 2, 3, 4):
@@ -99,9 +101,7 @@ def picture_scale(model: DiffusionModel) -> int:
     return model.image.shape[-1] // model.latent.shape[-1]
 
 
-@final
-@dataclass(frozen=True)
-class Crop:
+def crop_of(whole: str, spec: Spec, region: Region, piece: str) -> TensorMap:
     """A region of a tensor as a tensor of its own.
 
     whole [*batch, c, H, W] --> piece [*batch, c, h, w]
@@ -113,29 +113,10 @@ class Crop:
         piece: name of what is taken.
     """
 
-    whole: str
-    spec: Spec
-    region: Region
-    piece: str
-    role: Role = "other"
-    num_passes: int = 1
-    flops: float = 0.0
-    memory_bytes: float = 0.0
+    def cropped(tensors: Tensors, random: Random) -> Tensors:
+        return {piece: region.cut(tensors[whole]).clone()}
 
-    @property
-    def name(self) -> str:
-        return f"crop -> {self.piece}"
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return (self.whole,)
-
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        return {self.piece: self.region.of(self.spec)}
-
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
-        return {self.piece: self.region.cut(tensors[self.whole]).clone()}
+    return TensorMap(f"crop -> {piece}", (whole,), {piece: region.of(spec)}, cropped)
 
 
 @final
@@ -220,6 +201,7 @@ class Merge:
         after = max((first + length - f for f, n in spans if f < first + length < f + n), default=0)
         for shared, distance in ((before, positions), (after, length - positions)):
             if shared:
+                # sin^2 and its mirror image cos^2 sum to 1: no seam where two regions overlap.
                 weights = weights * torch.sin((distance / shared).clamp_max(1.0) * math.pi / 2).square()
         return weights
 
@@ -252,6 +234,7 @@ def _spans(side: int, count: int, shared: int, grain: int) -> list[tuple[int, in
     """(first, length) of `count` spans of equal length that cover a side and share at least `shared` entries."""
     if count == 1:
         return [(0, side)]
+    # `count` spans share their overlaps: together they are that much longer than the side.
     length = _rounded_up((side + (count - 1) * shared) / count, grain)
     if length >= side:
         raise ConfigError(f"num_regions: a side of {side} entries is too short for {count} regions with overlap")

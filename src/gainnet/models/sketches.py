@@ -1,10 +1,6 @@
-"""What an edge can send instead of a picture: an interpretable sketch of it, finished by whoever receives it."""
+"""Sketches, which an edge can send instead of a picture: small pictures and outlines, completed by the receiver."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import final
 
 from torch import Tensor
 from torch.nn import functional
@@ -12,16 +8,14 @@ from torch.nn import functional
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Tensors
-from gainnet.models.part import Role
+from gainnet.models.tensor_map import TensorMap
 
 EDGE_THRESHOLD = 0.12
 """Difference of neighbouring values in [0, 1] that is an edge; chosen on drawn scenes, whose outlines it keeps."""
 
 
-@final
-@dataclass(frozen=True)
-class PictureSketch:
-    """The picture at low resolution: the mean over squares of pixels.
+def picture_sketch(image: Spec, factor: int = 8) -> TensorMap:
+    """The picture at low resolution: the mean over squares of pixels; differentiable.
 
     image [*batch, 3, H, W] in [0, 1] --> sketch [*batch, 3, H / factor, W / factor] in [0, 1]
 
@@ -32,39 +26,15 @@ class PictureSketch:
     Raises:
         ConfigError: the factor does not divide the picture.
 
-    >>> PictureSketch(Spec((3, 128, 128))).writes
+    >>> picture_sketch(Spec((3, 128, 128))).writes
     {'sketch': Spec(shape=(3, 16, 16))}
     """
-
-    image: Spec
-    factor: int = 8
-    name: str = "picture sketch"
-    role: Role = "other"
-    reads: tuple[str, ...] = ("image",)
-    num_passes: int = 1
-    flops: float = 0.0
-    memory_bytes: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_factor(self.image, self.factor)
-
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        channels, height, width = self.image.shape
-        return {"sketch": Spec((channels, height // self.factor, width // self.factor))}
-
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
-        return {"sketch": self.observe(tensors["image"])}
-
-    def observe(self, image: Tensor) -> Tensor:
-        """[..., 3, h, w], the sketch of pictures [..., 3, H, W]; differentiable."""
-        return shrink(image, self.factor)
+    writes = {"sketch": _small(image, factor, image.shape[0])}
+    return TensorMap("picture sketch", ("image",), writes, lambda x, _: {"sketch": shrink(x["image"], factor)})
 
 
-@final
-@dataclass(frozen=True)
-class EdgeSketch:
-    """Where a picture has outlines: pixels whose neighbour to the right or below differs in any colour.
+def edge_sketch(image: Spec, factor: int = 2, threshold: float = EDGE_THRESHOLD) -> TensorMap:
+    """The outlines of a picture: pixels whose neighbour to the right or below differs in any colour.
 
     image [*batch, 3, H, W] in [0, 1] --> sketch [*batch, 1, H / factor, W / factor], 0 or 1
 
@@ -76,30 +46,20 @@ class EdgeSketch:
     Raises:
         ConfigError: the factor does not divide the picture.
 
-    >>> EdgeSketch(Spec((3, 128, 128))).writes
+    >>> edge_sketch(Spec((3, 128, 128))).writes
     {'sketch': Spec(shape=(1, 64, 64))}
     """
 
-    image: Spec
-    factor: int = 2
-    threshold: float = EDGE_THRESHOLD
-    name: str = "edge sketch"
-    role: Role = "other"
-    reads: tuple[str, ...] = ("image",)
-    num_passes: int = 1
-    flops: float = 0.0
-    memory_bytes: float = 0.0
+    def outlined(tensors: Tensors, random: Random) -> Tensors:
+        picture = tensors["image"]
+        return {"sketch": (contrast(shrink(picture, factor)) > threshold).to(picture.dtype)}
 
-    def __post_init__(self) -> None:
-        _check_factor(self.image, self.factor)
+    return TensorMap("edge sketch", ("image",), {"sketch": _small(image, factor, 1)}, outlined)
 
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        _, height, width = self.image.shape
-        return {"sketch": Spec((1, height // self.factor, width // self.factor))}
 
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
-        return {"sketch": (contrast(shrink(tensors["image"], self.factor)) > self.threshold).to(tensors["image"].dtype)}
+def sketch_factor(image: Spec, sketch: Spec) -> int:
+    """Pixels of a picture per pixel of its sketch, along one side."""
+    return image.shape[-1] // sketch.shape[-1]
 
 
 def shrink(image: Tensor, factor: int) -> Tensor:
@@ -123,6 +83,8 @@ def contrast(image: Tensor) -> Tensor:
     return right.maximum(below).amax(-3, keepdim=True)
 
 
-def _check_factor(image: Spec, factor: int) -> None:
-    if factor < 1 or any(side % factor for side in image.shape[-2:]):
+def _small(image: Spec, factor: int, num_channels: int) -> Spec:
+    _, height, width = image.shape
+    if factor < 1 or height % factor or width % factor:
         raise ConfigError(f"factor: {factor} does not divide a picture of shape {image.shape}")
+    return Spec((num_channels, height // factor, width // factor))

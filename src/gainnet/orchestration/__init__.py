@@ -16,121 +16,82 @@ from gainnet.orchestration.association import (
     Policy,
     RandomChoice,
     SequentialGreedy,
-    paper_baselines,
     policies,
 )
-from gainnet.orchestration.board import draw_board, occupancy, violations
-from gainnet.orchestration.bound import Columns, RoundSolution, horizon_bound, lagrangian_round, milp_round
-from gainnet.orchestration.congestion import Crowd, ShareTable
-from gainnet.orchestration.env import Environment, Moment
-from gainnet.orchestration.episode import Episode, EpisodeConfig, find_policy, orchestrate, resized
-from gainnet.orchestration.features import Sight
-from gainnet.orchestration.gain import CORRELATIONS, GAIN_FUNCTIONS, Correlation, GainFunction
+from gainnet.orchestration.board import violations
+from gainnet.orchestration.bound import horizon_bound, milp_round
+from gainnet.orchestration.env import Environment, EnvState
+from gainnet.orchestration.episode import Episode, EpisodeConfig, episode_of, find_policy, orchestrate
 from gainnet.orchestration.graph import Graph, State, consumed, graph_of
-from gainnet.orchestration.learned import Learned, load_policy, pretrained_names, trained_config
-from gainnet.orchestration.network import PairNetwork
+from gainnet.orchestration.learned import load_policy, pretrained_names
 from gainnet.orchestration.optimum import Optimum, exhaustive_optimum, independent_optimum
-from gainnet.orchestration.reference import Reference, reference_of
-from gainnet.orchestration.regime import Contention, Independent, Regime
+from gainnet.orchestration.regime import REGIMES, Contention, Independent, Regime
 from gainnet.orchestration.replay import follow, schedules_of
-from gainnet.orchestration.resources import Grid, Pool
+from gainnet.orchestration.resources import Pool
 from gainnet.orchestration.rollout import Rollout, play
-from gainnet.orchestration.rounds import Activity, Schedule, serial_schedule, zeros_schedule
-from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_names, scenario_of
+from gainnet.orchestration.rounds import Activity, Schedule
+from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_names
 from gainnet.orchestration.workload import (
-    Consumption,
-    Reason,
     Sensing,
     Task,
-    Workload,
-    achievable_workload,
-    consumable_workload,
     consumption,
     serial_workload,
     steady_workload,
-    workload_up_to,
 )
 from gainnet.orchestration.world import World, draw_world
 
 __all__ = [
-    "CORRELATIONS",
-    "GAIN_FUNCTIONS",
+    "REGIMES",
     "Activity",
     "Association",
     "BestResponse",
-    "Columns",
-    "Consumption",
     "Contention",
-    "Correlation",
-    "Crowd",
     "CrowdGreedy",
+    "EnvState",
     "Environment",
     "Episode",
     "EpisodeConfig",
-    "GainFunction",
     "Graph",
     "Greedy",
-    "Grid",
     "Independent",
     "LargestCorrelation",
-    "Learned",
     "LeastLatency",
     "LoadTable",
     "Matching",
-    "Moment",
     "MostTargets",
     "Optimum",
-    "PairNetwork",
     "Policy",
     "Pool",
     "RandomChoice",
-    "Reason",
-    "Reference",
     "Regime",
     "Rollout",
-    "RoundSolution",
     "Scenario",
     "Schedule",
     "Sensing",
     "SequentialGreedy",
-    "ShareTable",
-    "Sight",
     "State",
     "Task",
-    "Workload",
     "World",
-    "achievable_workload",
-    "consumable_workload",
     "consumed",
     "consumption",
-    "draw_board",
     "draw_world",
+    "episode_of",
     "exhaustive_optimum",
     "find_policy",
     "follow",
     "graph_of",
     "horizon_bound",
     "independent_optimum",
-    "lagrangian_round",
     "load_policy",
     "load_scenario",
     "milp_round",
-    "occupancy",
     "orchestrate",
-    "paper_baselines",
     "play",
     "policies",
     "pretrained_names",
-    "reference_of",
-    "resized",
     "scenario_names",
-    "scenario_of",
     "schedules_of",
-    "serial_schedule",
     "serial_workload",
     "steady_workload",
-    "trained_config",
     "violations",
-    "workload_up_to",
-    "zeros_schedule",
 ]

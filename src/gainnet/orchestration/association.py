@@ -84,6 +84,7 @@ class RandomChoice:
     """Any model with equal probability."""
 
     def __call__(self, graph: Graph, random: Random) -> Association:
+        # A uniform number can round up to 1, which would be one model too many.
         drawn = random.uniform(graph.own_hz.shape[-1:], "choice")
         return Association((drawn * graph.num_models).long().clamp_max(graph.num_models - 1))
 
@@ -131,6 +132,7 @@ class SequentialGreedy:
 
     def __call__(self, graph: Graph, random: Random) -> Association:
         table = LoadTable.of(graph)
+        # One generator per item, so that a world of a batch decides as the world alone.
         order = np.stack([g.permutation(graph.own_hz.shape[-1]) for g in random.generators("order")])
         model = torch.full_like(graph.own_hz, -1, dtype=torch.long)
         return Association(table.turns(model, torch.from_numpy(order).reshape(model.shape)))
@@ -151,11 +153,13 @@ class BestResponse:
 
     def __call__(self, graph: Graph, random: Random) -> Association:
         table = LoadTable.of(graph)
+        # The total is not concave: several starts, and the best end.
         starts = [graph.gain.argmax(-1)]
         starts += [RandomChoice()(graph, random.child("start", k)).model for k in range(self.num_starts)]
         order = torch.arange(graph.own_hz.shape[-1]).expand_as(starts[0])
         ends = [self._settled(table, start, order) for start in starts]
         totals = torch.stack([table.total(end) for end in ends])
+        # The index of the best end of every item, broadcast over its clients.
         best = totals.argmax(0)[None, ..., None].expand(1, *starts[0].shape)
         return Association(torch.stack(ends).gather(0, best)[0])
 
@@ -184,6 +188,7 @@ class Matching:
         rows = []
         for gain in graph.gain.reshape(-1, num_clients, num_models).numpy():
             _, place = linear_sum_assignment(np.repeat(gain, num_places, axis=1), maximize=True)
+            # Column k of the repeated gains is a place at model k // num_places.
             rows.append(place // num_places)
         return Association(torch.from_numpy(np.stack(rows)).reshape(graph.gain.shape[:-1]))
 
@@ -210,8 +215,10 @@ class LoadTable:
         columns: list[Tensor] = []
         last: Tensor | None = None
         for load in range(num_clients + 1):
+            # A load of 0 has the column of 1: nobody looks it up, and no band is divided by zero.
             sharing = torch.full_like(graph.correlation, max(load, 1), dtype=torch.long)
             band = graph.regime.bandwidth_hz(graph.own_hz.unsqueeze(-1), sharing)
+            # While everybody's radio is the narrower one, loads change nothing: solved once.
             same = last is not None and torch.equal(band, last)
             columns.append(columns[-1] if same else graph.workload_at(sharing).samples)
             last = band
@@ -224,6 +231,7 @@ class LoadTable:
         Args:
             model: [*batch, num_clients], int64, -1 or a model.
         """
+        # A client that serves none is given model 0 and weight 0.
         chosen = model.clamp_min(0)
         active = model >= 0
         edge = self.graph.edge_of_model[chosen]
@@ -244,6 +252,7 @@ class LoadTable:
             best = totals.argmax(-1)
             here = model.gather(-1, client).squeeze(-1)
             value = totals.gather(-1, here.clamp_min(0).unsqueeze(-1)).squeeze(-1)
+            # A margin against moves of equal worth, which would go on for ever by rounding.
             improves = (here < 0) | (totals.amax(-1) > value * (1 + 1e-12))
             model = model.scatter(-1, client, torch.where(improves, best, here).unsqueeze(-1))
         return model

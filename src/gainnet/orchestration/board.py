@@ -35,6 +35,7 @@ def occupancy(schedule: Schedule, grid: Grid, activities: frozenset[Activity]) -
         activities: those of one matrix: `COMPUTING` or the rest.
     """
     slot = schedule.duration_s[..., None] / grid.num_slots
+    # In units of cells, so that covered shares are differences of clamped edges.
     columns = _covered(schedule.start_s / slot, schedule.end_s / slot, grid.num_slots)
     rows = _covered(schedule.low * grid.num_rows, schedule.high * grid.num_rows, grid.num_rows)
     shown = torch.tensor([piece.activity in activities for piece in schedule.pieces], dtype=columns.dtype)
@@ -42,13 +43,14 @@ def occupancy(schedule: Schedule, grid: Grid, activities: frozenset[Activity]) -
 
 
 def violations(schedule: Schedule) -> list[str]:
-    """What a schedule does wrong, one line per kind; a schedule that can be executed has none.
+    """Violations of a schedule, one line per kind; a schedule that can be executed has none.
 
     Checked are the ends of the pools, that no two pieces share any area, and the compulsory serial constraints:
     download before training before upload, and data of a round sensed before that round trains
     (an earlier CR, or an earlier time of the same CR).
     """
     found = []
+    # Pieces meet at computed times; a rounding error is no violation.
     slack_s = _TOLERANCE * schedule.duration_s[..., None]
     outside = (schedule.low < -_TOLERANCE) | (schedule.high > 1 + _TOLERANCE)
     outside |= (schedule.start_s < -slack_s) | (schedule.end_s > schedule.duration_s[..., None] + slack_s)
@@ -79,6 +81,7 @@ def _late(schedule: Schedule, first: Activity, then: Activity) -> list[str]:
             if one.activity is not first or other.activity is not then or one.rounds_late < other.rounds_late:
                 continue
             too_early = schedule.end_s[..., i] > schedule.start_s[..., j] + slack_s
+            # A piece of an earlier CR cannot wait for one of a later CR at all.
             too_early |= torch.tensor(one.rounds_late > other.rounds_late)
             if bool((too_early & ~empty[..., i] & ~empty[..., j]).any()):
                 return [f"{then.name} begins before {first.name} ends"]

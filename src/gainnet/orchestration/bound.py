@@ -26,7 +26,7 @@ _STEP = 0.05
 @final
 @dataclass(frozen=True)
 class RoundSolution:
-    """What the MILP of one round found.
+    """Solution of the MILP of one round.
 
     Args:
         model: [num_clients], int64, the best association found.
@@ -44,7 +44,7 @@ class RoundSolution:
 @final
 @dataclass(frozen=True)
 class Columns:
-    """What a client is worth to a model, per range of loads of the edge in which nobody's bandwidth changes.
+    """Worth of a client for a model, per range of loads of the edge in which nobody's bandwidth changes.
 
     Args:
         regime: weights and the gain function.
@@ -71,6 +71,7 @@ class Columns:
         if not isinstance(regime, Contention) or table.worth.dim() != 3:
             raise ConfigError("bound: give one scenario, without a batch, in which clients share spectrum")
         num_loads = len(table.worth)
+        # Shares change only while B_e / k is below a client's own band, so many loads have the same columns.
         starts = [1] + [k for k in range(2, num_loads) if not torch.equal(table.worth[k], table.worth[k - 1])]
         ends = [start - 1 for start in starts[1:]] + [num_loads - 1]
         return Columns(regime, table.worth[starts], torch.tensor(starts), torch.tensor(ends), table.graph.edge_of_model)
@@ -101,19 +102,24 @@ def milp_round(table: LoadTable, time_limit_s: float, gap: float) -> RoundSoluti
     """
     start_s = time.perf_counter()
     columns = Columns.of(table)
+    # A model gets at most the sum of everybody's best: tangents beyond it would never bind.
     most = columns.worth.amax(0).sum(0)
+    # Squared spacing: f bends most near 0, where tangents are needed closest.
     points = [torch.linspace(0, 1, _NUM_FIRST_CUTS, dtype=torch.float64) ** 2 * most[m] for m in range(len(most))]
     first = torch.zeros(columns.shape[1], dtype=torch.long)
     best = RoundSolution(first, float(table.total(first)), np.inf, 0.0)
     while True:
+        # The time limit is of all programs together, so each gets what is left of it.
         left_s = time_limit_s - (time.perf_counter() - start_s)
         model, bound = _solve(columns, points, max(left_s, 0.01), gap / 2) if left_s > 0 else (None, np.inf)
         if model is not None and float(table.total(model)) > best.gain:
             best = RoundSolution(model, float(table.total(model)), best.bound, 0.0)
         spent_s = time.perf_counter() - start_s
+        # Every program with fewer cuts is a relaxation, so each one's dual bound holds, and the least is kept.
         best = RoundSolution(best.model, best.gain, min(best.bound, bound), spent_s)
         if model is None or best.bound <= best.gain * (1 + gap) or spent_s >= time_limit_s:
             return best
+        # A cut at the last solution makes the program exact there (Kelley 1960).
         points = [torch.cat([p, v[None]]) for p, v in zip(points, _reached(columns, table, model), strict=True)]
 
 
@@ -129,31 +135,34 @@ def _solve(columns: Columns, points: list[Tensor], time_limit_s: float, gap: flo
     ranges, clients, models, edges = columns.shape
     num_y, num_z = ranges * clients * models, edges * ranges
     rows = _Rows(num_y + num_z + models)
-    low: list[float] = []
-    high: list[float] = []
+    # Numbers of the variables in the vector of the program.
     y = np.arange(num_y).reshape(ranges, clients, models)
     z = num_y + np.arange(num_z).reshape(edges, ranges)
     for n in range(clients):
-        rows.add(y[:, n].ravel(), 1.0)
-        low, high = [*low, 1.0], [*high, 1.0]
+        # Every client serves exactly one model, in one range of loads.
+        rows.add(y[:, n].ravel(), 1.0, low=1.0, high=1.0)
     for e in range(edges):
-        rows.add(z[e], 1.0)
-        low, high = [*low, -np.inf], [*high, 1.0]
+        # An edge is in at most one range of loads.
+        rows.add(z[e], 1.0, high=1.0)
         hosted = y[:, :, columns.edge_of_model.numpy() == e]
         for g in range(ranges):
+            # least z <= clients <= most z: with z = 0 nobody may use the range's columns.
             for limit, sign in ((columns.least[g], -1.0), (columns.most[g], 1.0)):
                 members = hosted[g].ravel()
-                rows.add(np.append(members, z[e, g]), np.append(np.full(len(members), sign), -sign * float(limit)))
-                low, high = [*low, -np.inf], [*high, 0.0]
+                # Both sides in the form sum <= 0, the lower one with its sign turned.
+                numbers = np.append(np.full(len(members), sign), -sign * float(limit))
+                rows.add(np.append(members, z[e, g]), numbers, high=0.0)
     for m in range(models):
         for value, slope in zip(*_tangents(columns.regime.function, points[m]), strict=True):
             worth = columns.worth[:, :, m].numpy().ravel()
-            rows.add(np.append(y[:, :, m].ravel(), num_y + num_z + m), np.append(-slope * worth, 1.0))
-            low, high = [*low, -np.inf], [*high, value]
+            # t_m - slope * V_m <= value: t_m lies under every tangent of the concave f.
+            places = np.append(y[:, :, m].ravel(), num_y + num_z + m)
+            rows.add(places, np.append(-slope * worth, 1.0), high=value)
+    # HiGHS minimises.
     cost = np.concatenate([np.zeros(num_y + num_z), -columns.regime.weight.numpy()])
     found = milp(
         cost,
-        constraints=LinearConstraint(rows.matrix(), np.array(low), np.array(high)),
+        constraints=rows.constraint(),
         integrality=np.concatenate([np.ones(num_y + num_z), np.zeros(models)]),
         bounds=Bounds(np.concatenate([np.zeros(num_y + num_z), np.full(models, -np.inf)]),
                       np.concatenate([np.ones(num_y + num_z), np.full(models, np.inf)])),
@@ -166,27 +175,28 @@ def _solve(columns: Columns, points: list[Tensor], time_limit_s: float, gap: flo
 
 
 class _Rows:
-    """A sparse matrix that grows by rows."""
+    """Linear constraints that grow by rows, as a sparse matrix."""
 
     def __init__(self, num_columns: int) -> None:
-        self.num_columns, self.num_rows = num_columns, 0
-        self.places: list[np.ndarray] = []
-        self.numbers: list[np.ndarray] = []
-        self.rows: list[np.ndarray] = []
+        self.num_columns = num_columns
+        self.rows: list[tuple[np.ndarray, np.ndarray, float, float]] = []
 
-    def add(self, places: np.ndarray, numbers: np.ndarray | float) -> None:
-        self.places.append(places)
-        self.numbers.append(np.broadcast_to(numbers, places.shape))
-        self.rows.append(np.full(len(places), self.num_rows))
-        self.num_rows += 1
+    def add(self, places: np.ndarray, numbers: np.ndarray | float, high: float, low: float = -np.inf) -> None:
+        """One row, low <= sum of numbers times the variables at places <= high."""
+        self.rows.append((places, np.broadcast_to(numbers, places.shape), low, high))
 
-    def matrix(self) -> coo_matrix:
-        entries = np.concatenate(self.numbers), (np.concatenate(self.rows), np.concatenate(self.places))
-        return coo_matrix(entries, shape=(self.num_rows, self.num_columns))
+    def constraint(self) -> LinearConstraint:
+        places, numbers, low, high = zip(*self.rows, strict=True)
+        row = np.repeat(np.arange(len(places)), [len(some) for some in places])
+        entries = np.concatenate(numbers), (row, np.concatenate(places))
+        return LinearConstraint(
+            coo_matrix(entries, shape=(len(places), self.num_columns)), np.array(low), np.array(high)
+        )
 
 
 def _tangents(function: GainFunction, points: Tensor) -> tuple[list[float], list[float]]:
     """Value at 0 and slope of the tangents at points."""
+    # Autograd instead of a derivative per gain function: any concave f that torch can compute will do.
     v = points.detach().clone().requires_grad_()
     value = function(v)
     (slope,) = torch.autograd.grad(value.sum(), v)
@@ -210,16 +220,20 @@ def lagrangian_round(columns: Columns, num_steps: int) -> float:
         num_steps: subgradient steps >= 1.
     """
     ranges, _, models, edges = columns.shape
+    # Order of what a model gets, so that log v starts near 0.
     scale = float(columns.worth.amax(0).amax(-1).sum() / models) + 1e-12
     v = torch.zeros(models, dtype=torch.float64, requires_grad=True)
     price = torch.zeros(edges, ranges, dtype=torch.float64, requires_grad=True)
+    # Order of what one client adds, the unit of prices.
     unit = float(columns.regime.weight.sum() * columns.regime.function(torch.tensor(scale))) / columns.shape[1] + 1e-12
     steps = torch.optim.Adam([v, price], lr=_STEP)
     best = torch.inf
     for step in range(num_steps):
         for group in steps.param_groups:
+            # Steps that fall to zero, as a subgradient method needs to converge.
             group["lr"] = _STEP * (1 - step / num_steps)
         bound = _relaxed(columns, scale * v.exp(), unit * price)
+        # Every point gives a valid bound; subgradient steps do not fall monotonically.
         best = min(best, float(bound.detach()))
         steps.zero_grad()
         bound.backward()
@@ -231,8 +245,11 @@ def _relaxed(columns: Columns, v: Tensor, price: Tensor) -> Tensor:
     regime = columns.regime
     value = regime.function(v)
     (slope,) = torch.autograd.grad(value.sum(), v, create_graph=True)
+    # What a client pays to join an edge in a range of loads; the multiplier of the load constraints.
     paid = price[columns.edge_of_model].T.unsqueeze(-2)
+    # With multipliers fixed every client chooses by itself: the relaxation separates.
     clients = (regime.weight * slope * columns.worth - paid).amax((0, 2)).sum()
+    # And so does every edge: it takes the range, and the end of it, that earns most, or none.
     edges = torch.maximum(columns.least * price, columns.most * price).amax(-1).clamp_min(0.0).sum()
     return (regime.weight * (value - slope * v)).sum() + clients + edges
 

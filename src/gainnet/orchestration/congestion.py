@@ -1,4 +1,4 @@
-"""What every client adds to the total where spectrum is shared, as if the others were a crowd."""
+"""Marginal gains of clients that share spectrum, with the others as a crowd (a mean field)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STEP = 1.5
 @final
 @dataclass(frozen=True)
 class Crowd:
-    """What clients add while the others are spread over models with probabilities.
+    """Marginal gains of clients while the others are spread over models with probabilities.
 
     Args:
         marginal: [*batch, num_clients, num_models], what the total grows by when the client serves the model, its cost
@@ -61,7 +61,9 @@ class ShareTable:
         regime = contention_of(graph)
         num_clients = graph.own_hz.shape[-1]
         narrowest = regime.edge_bandwidth_hz.min() / num_clients
+        # The smallest share anybody can meet: all clients on the narrowest edge, against the widest radio.
         least = (narrowest / graph.own_hz.amax(-1)).clamp(1e-6, 1.0)[..., None, None]
+        # Shares in even steps of their logarithm, as worth follows the logarithm of bandwidth.
         places = 1 - torch.linspace(0, 1, NUM_SHARES, dtype=torch.float64)
         bands = torch.stack([graph.own_hz.unsqueeze(-1) * least**place for place in places])
         return ShareTable(graph, least, graph.correlation * graph.workload_with(bands).samples)
@@ -74,6 +76,7 @@ class ShareTable:
         """
         own = self.graph.own_hz.unsqueeze(-1)
         share = (contention_of(self.graph).edge_bandwidth_hz / load.clamp_min(1.0) / own).clamp_max(1.0)
+        # least = 1: nobody ever shares, and the logarithm would divide by zero.
         place = torch.where(self.least < 1, 1 - share.log() / self.least.log(), 1.0).clamp(0.0, 1.0)
         place = (place * (NUM_SHARES - 1)).expand_as(self.worth[0])
         below = place.floor().clamp_max(NUM_SHARES - 2).long()
@@ -81,7 +84,7 @@ class ShareTable:
         return low + (place - below) * (high - low)
 
     def crowd(self, share: Tensor) -> Crowd:
-        r"""What each client adds, $w_m (f(V_m^{-n} + \omega x) - f(V_m^{-n}))$ less what its edge's others lose by it.
+        r"""Marginal gain of each client, $w_m (f(V_m^{-n} + \omega x) - f(V_m^{-n}))$ less its edge's losses.
 
         With probabilities of 0 and 1 that is the exact difference to a client's absence, up to interpolation.
 
@@ -91,14 +94,17 @@ class ShareTable:
         regime = contention_of(self.graph)
         load = self._load(share)
         others = load - _of_edge(share, self.graph.edge_of_model)
+        # Worth of everybody if one client left, as it is, and if one joined.
         fewer, now, more = (self.at(load + step) for step in (-1.0, 0.0, 1.0))
         total, less, without = ((share * x).sum(-2, keepdim=True) for x in (now, more, fewer))
         mine = self.at(others + 1)
+        # What the model gets from all others; the client's own expectation is taken out.
         rest = total - share * now
         direct = regime.weight * (regime.function(rest + mine) - regime.function(rest))
         joining = regime.weight * (regime.function(total) - regime.function(less))
         leaving = regime.weight * (regime.function(without) - regime.function(total))
         here = _of_edge(share, self.graph.edge_of_model)
+        # Where the client is not yet, the others lose by its joining; where it is, they would gain by its leaving.
         cost = (1 - here) * self._edge_sum(joining) + here * self._edge_sum(leaving)
         band = regime.bandwidth_hz(self.graph.own_hz.unsqueeze(-1), others + 1)
         return Crowd(direct - cost, share, band)
@@ -108,7 +114,10 @@ class ShareTable:
         score = torch.zeros_like(self.worth[0])
         for sweep in range(NUM_SWEEPS):
             marginal = self.crowd(score.softmax(-1)).marginal
+            # Mirror ascent on probabilities: scores add up, softmax makes them a distribution; steps grow as it
+            # settles.
             score = score + _STEP * (1 + sweep / NUM_SWEEPS) * marginal / unit_of(marginal)
+            # Softmax does not change by a constant, but large scores would overflow.
             score = score - score.amax(-1, keepdim=True)
         return self.crowd(score.softmax(-1))
 

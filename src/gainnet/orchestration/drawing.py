@@ -57,8 +57,8 @@ def draw_map(episode: Episode) -> Figure:
     rows = -(-num_rounds // columns)
     figure, axes = _figure(
         rows, columns, (4.3 * columns, 4.45 * rows + 1.0),
-        f"Who serves which model: {label_of(episode.config.policy)} in {episode.config.scenario}, "
-        f"random seed {episode.config.random_seed}",
+        f"Who serves which model: {label_of(episode.policy)} in {episode.scenario}, "
+        f"random seed {episode.random_seed}",
     )  # fmt: skip
     for cr, ax in enumerate(axes):
         if cr >= num_rounds:
@@ -156,7 +156,7 @@ def draw_boards(episode: Episode) -> Figure:
     schedules = schedules_of(episode.world, episode.regime, episode.chosen)
     figure, axes = _figure(
         2 * len(clients), 1, (12.5, 3.9 * len(clients) + 0.9),
-        f"Boards: {label_of(episode.config.policy)} in {episode.config.scenario}; "
+        f"Boards: {label_of(episode.policy)} in {episode.scenario}; "
         "numbers are rounds; a CR senses for one round while it consumes the round before",
     )  # fmt: skip
     grid = Grid(num_slots=9, num_rows=5)
@@ -188,8 +188,8 @@ def of_client(schedule: Schedule, client: int) -> Schedule:
 def draw_gain(episode: Episode) -> Figure:
     """Gain of every round, and the totals of all policies against the best there is."""
     figure, axes = _figure(
-        1, 2, (12.5, 5.2), f"Gain in {episode.config.scenario}, {_CLIENTS[episode.name_of_regime]}, "
-        f"random seed {episode.config.random_seed}",
+        1, 2, (12.5, 5.2), f"Gain in {episode.scenario}, {_CLIENTS[episode.regime.name]}, "
+        f"random seed {episode.random_seed}",
     )  # fmt: skip
     _draw_rounds(axes[0], episode)
     _draw_totals(axes[1], episode)
@@ -198,7 +198,7 @@ def draw_gain(episode: Episode) -> Figure:
 
 def _draw_rounds(ax: Axes, episode: Episode) -> None:
     """The policy, the best others that differ from it, and the reference."""
-    names = [episode.config.policy]
+    names = [episode.policy]
     for name in sorted(episode.rollouts, key=episode.gain_of, reverse=True):
         if len(names) < 6 and all(abs(episode.gain_of(name) / episode.gain_of(one) - 1) > 1e-6 for one in names):
             names.append(name)
@@ -226,7 +226,7 @@ def _draw_rounds(ax: Axes, episode: Episode) -> None:
 
 def _draw_totals(ax: Axes, episode: Episode) -> None:
     names = sorted(episode.rollouts, key=episode.gain_of)
-    colours = [_CURVES[0] if name == episode.config.policy else "#9DB9CF" for name in names]
+    colours = [_CURVES[0] if name == episode.policy else "#9DB9CF" for name in names]
     bars = ax.barh([label_of(name) for name in names], [episode.gain_of(name) for name in names], color=colours)
     ax.bar_label(bars, [_share(episode, name) for name in names], padding=-46, fontsize=9.5)
     reference, share = episode.reference, ""

@@ -26,8 +26,8 @@ NUM_EDGE_FEATURES = 8
 
 @final
 @dataclass(frozen=True)
-class Moment:
-    """Scenarios between two decisions; nothing in it changes, a step makes the next one.
+class EnvState:
+    """Scenarios between two decisions; it is immutable, a step makes the next one.
 
     Args:
         world: drawn scenarios.
@@ -52,9 +52,9 @@ class Moment:
 class Environment:
     """The decision process of GainNet's section III-B: state, action and reward of every CR.
 
-        reset --> Moment --observe--> [*batch, num_clients, num_features]
+        reset --> EnvState --observe--> [*batch, num_clients, num_features]
                     |  <-- model of every client
-                  step --> Moment, reward [*batch]
+                  step --> EnvState, reward [*batch]
 
     The reward of a decision is the gain of all clients on the workload that is achievable when deciding.
 
@@ -79,7 +79,7 @@ class Environment:
         """Values per client: vertex features, the model it serves (one-hot), and all edge features of every model."""
         return NUM_VERTEX_FEATURES + self.num_models * (1 + NUM_EDGE_FEATURES)
 
-    def reset(self, random: Random) -> Moment:
+    def reset(self, random: Random) -> EnvState:
         """Freshly drawn scenarios, one per random stream, before the first decision.
 
         >>> from gainnet.orchestration.regime import Independent
@@ -95,10 +95,10 @@ class Environment:
         """
         world = draw_world(self.scenario, random)
         state = State.empty(world)
-        return Moment(world, 0, state, graph_of(world, self.regime, 0, state))
+        return EnvState(world, 0, state, graph_of(world, self.regime, 0, state))
 
-    def step(self, moment: Moment, model: Tensor) -> tuple[Moment, Tensor]:
-        """The moment after a decision, and its reward [*batch].
+    def step(self, moment: EnvState, model: Tensor) -> tuple[EnvState, Tensor]:
+        """The state after a decision, and its reward [*batch].
 
         Args:
             moment: before the decision.
@@ -117,9 +117,9 @@ class Environment:
         cr = moment.cr + 1
         more = cr < self.scenario.rounds.num_rounds
         graph = graph_of(moment.world, self.regime, cr, state) if more else None
-        return Moment(moment.world, cr, state, graph), gain
+        return EnvState(moment.world, cr, state, graph), gain
 
-    def observe(self, moment: Moment) -> Tensor:
+    def observe(self, moment: EnvState) -> Tensor:
         """[*batch, num_clients, num_features], float32 in [0, 1]; all 0 when everything was decided."""
         shape = (*moment.state.model.shape, self.num_features)
         if moment.graph is None:
@@ -129,7 +129,7 @@ class Environment:
         features = (self._vertices(moment, moment.graph), served, self._edges(moment.graph).flatten(-2))
         return torch.cat([x.float() for x in features], -1).clamp_(0.0, 1.0)
 
-    def _vertices(self, moment: Moment, graph: Graph) -> Tensor:
+    def _vertices(self, moment: EnvState, graph: Graph) -> Tensor:
         numbers, pool, spent = self.scenario.clients, graph.pool, graph.spent
         left = 1 - moment.cr / self.scenario.rounds.num_rounds
         return torch.stack(
@@ -147,6 +147,7 @@ class Environment:
     def _edges(self, graph: Graph) -> Tensor:
         """[*batch, num_clients, num_models, NUM_EDGE_FEATURES]."""
         pool = graph.wide_pool
+        # Times without a natural limit are mapped to x / (x + T), so that features stay in [0, 1].
         training_s = self.scenario.gain.scale_samples * graph.tasks.cycles_per_sample / pool.cycles_per_s
         return torch.stack(
             [

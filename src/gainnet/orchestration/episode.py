@@ -15,16 +15,13 @@ from gainnet.orchestration.association import Association, Policy, policies
 from gainnet.orchestration.graph import Graph
 from gainnet.orchestration.learned import load_policy, pretrained_names
 from gainnet.orchestration.reference import Reference, reference_of
-from gainnet.orchestration.regime import Contention, Independent, Regime
+from gainnet.orchestration.regime import REGIMES, Contention, Independent, Regime
 from gainnet.orchestration.rollout import Rollout, play
 from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_of
 from gainnet.orchestration.world import World, draw_world
 
-REGIMES: Mapping[str, type[Independent] | type[Contention]] = {"independent": Independent, "contention": Contention}
-"""Regimes by the name that the command line takes."""
-
-SHARING = frozenset({"contention"})
-"""Regimes whose clients share the spectrum of edges."""
+SHARING = frozenset({Contention.name})
+"""Scenarios that are made for, and regimes with, clients that share the spectrum of edges."""
 
 LEARNED = "sac"
 """The policy that multi-agent soft actor-critic learned."""
@@ -37,8 +34,108 @@ _MANY_CLIENTS = 200
 
 @final
 @dataclass(frozen=True)
+class Episode:
+    """One world, orchestrated by a policy, beside others and the best there is.
+
+    Args:
+        policy: name of the policy, a key of `rollouts`.
+        scenario: name of the scenario, or the path of its file.
+        random_seed: of the world.
+        world: the one drawn scenario.
+        regime: whether clients share spectrum.
+        rollouts: by policy.
+        decision_s: measured time of one decision for all clients in s, by policy: mean over rounds.
+        reference: the optimum, a bound, or `None` where neither can be had.
+    """
+
+    policy: str
+    scenario: str
+    random_seed: int
+    world: World
+    regime: Regime
+    rollouts: Mapping[str, Rollout]
+    decision_s: Mapping[str, float]
+    reference: Reference | None
+
+    @property
+    def chosen(self) -> Rollout:
+        """The rollout of the policy."""
+        return self.rollouts[self.policy]
+
+    @property
+    def gain(self) -> float:
+        """Total gain of the policy over all rounds."""
+        return self.gain_of(self.policy)
+
+    @property
+    def of_optimum(self) -> float | None:
+        """Gain of the policy as share of that of the reference, the optimum or a bound above it."""
+        return self.share_of(self.policy)
+
+    def gain_of(self, policy: str) -> float:
+        """Total gain of a policy over all rounds."""
+        return float(self.rollouts[policy].gain.sum())
+
+    def share_of(self, policy: str) -> float | None:
+        """Gain of a policy as share of the reference; `None` without reference or where nothing can be gained."""
+        if self.reference is None or self.reference.total <= 0:
+            return None
+        return self.gain_of(policy) / self.reference.total
+
+
+def orchestrate(
+    scenario: Scenario,
+    policy: Policy,
+    *,
+    regime: type[Independent] | type[Contention] | None = None,
+    clients: int | None = None,
+    rounds: int | None = None,
+    random_seed: int = 0,
+    others: Mapping[str, Policy] | None = None,
+    name: str = "policy",
+    source: str | None = None,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Episode:
+    """Draws one world and plays a policy in it, and others to compare with.
+
+    Args:
+        scenario: numbers of the world.
+        policy: who decides.
+        regime: `Independent` or `Contention`; `None` is what the scenario was made for.
+        clients: number of clients; the scenario's own if `None`.
+        rounds: number of rounds; the scenario's own if `None`.
+        random_seed: of the world, >= 0.
+        others: further policies by name.
+        name: of the policy in the result.
+        source: path of the scenario's file; its name if `None`.
+        progress: called with the name of every policy before it plays.
+
+    Raises:
+        ConfigError: a number is out of range.
+
+    >>> from gainnet.orchestration.association import Greedy, RandomChoice
+    >>> run = orchestrate(load_scenario("street"), Greedy(), clients=5, rounds=2, others={"random": RandomChoice()})
+    >>> 0 < run.gain_of("random") < run.gain and 0.9 < run.of_optimum <= 1.000001
+    True
+    """
+    kind = regime or _regime_for(scenario)
+    resized_scenario = resize(scenario, kind.name, clients, rounds)
+    world, sharing = draw_world(resized_scenario, Random.of(random_seed)), kind.of(resized_scenario)
+    rollouts, decision_s = {}, {}
+    for key, one in {name: policy, **(others or {})}.items():
+        progress(key)
+        timed = Stopwatch(one)
+        rollouts[key] = guarded("policy", play, world, sharing, timed, Random.of(random_seed).child(key))
+        decision_s[key] = sum(timed.seconds) / len(timed.seconds)
+    progress("the best there is")
+    reference = reference_of(world, sharing)
+    return Episode(name, source or scenario.name, random_seed, world, sharing, rollouts, decision_s, reference)
+
+
+@final
+@dataclass(frozen=True)
 class EpisodeConfig:
-    """What is orchestrated.
+    """An episode in text, as the command line and files give it.
 
     Args:
         policy: sac, another name, a folder of weights, or module:Name.
@@ -69,76 +166,28 @@ class EpisodeConfig:
             raise ConfigError(f"random_seed: {self.random_seed} is negative; give 0 or more")
 
 
-@final
-@dataclass(frozen=True)
-class Episode:
-    """What came of it.
-
-    Args:
-        config: what was asked.
-        world: the one drawn scenario.
-        regime: whether clients share spectrum.
-        rollouts: by policy, the asked one first.
-        decision_s: measured time of one decision for all clients, by policy: mean over rounds.
-        reference: the optimum, a bound, or `None` where neither can be had.
-    """
-
-    config: EpisodeConfig
-    world: World
-    regime: Regime
-    rollouts: Mapping[str, Rollout]
-    decision_s: Mapping[str, float]
-    reference: Reference | None
-
-    @property
-    def name_of_regime(self) -> str:
-        """independent or contention."""
-        return "contention" if isinstance(self.regime, Contention) else "independent"
-
-    @property
-    def chosen(self) -> Rollout:
-        """The rollout of the asked policy."""
-        return self.rollouts[self.config.policy]
-
-    def gain_of(self, policy: str) -> float:
-        """Total gain of a policy over all rounds."""
-        return float(self.rollouts[policy].gain.sum())
-
-    def share_of(self, policy: str) -> float | None:
-        """Gain of a policy as share of the reference; `None` without reference or where nothing can be gained."""
-        if self.reference is None or self.reference.total <= 0:
-            return None
-        return self.gain_of(policy) / self.reference.total
-
-
-def orchestrate(config: EpisodeConfig, watch: Callable[[str], None] = lambda step: None) -> Episode:
-    """Draws one world and plays every policy in it.
-
-    Args:
-        config: what is orchestrated.
-        watch: told what is done next.
+def episode_of(config: EpisodeConfig, progress: Callable[[str], None] = lambda step: None) -> Episode:
+    """The episode that a text describes, with every policy beside the one that is asked for.
 
     Raises:
         ConfigError: an unknown policy, scenario or regime, or a number out of range.
 
-    >>> episode = orchestrate(EpisodeConfig("greedy", num_clients=5, num_rounds=2))
-    >>> 0 < episode.gain_of("random") < episode.gain_of("greedy") <= 1.000001 * episode.reference.total
-    True
+    >>> episode_of(EpisodeConfig("greedy", num_clients=5, num_rounds=2)).reference.name
+    'optimum'
     """
-    whole = load_scenario(config.scenario)
-    name_of_regime = config.regime or ("contention" if whole.name in SHARING else "independent")
-    scenario = resized(whole, name_of_regime, config.num_clients, config.num_rounds)
-    policy = find_policy(config.policy, scenario, name_of_regime)
-    world, regime = draw_world(scenario, Random.of(config.random_seed)), REGIMES[name_of_regime].of(scenario)
-    compared = {config.policy: policy, **_compared(scenario, name_of_regime)}
-    rollouts, decision_s = {}, {}
-    for name, one in compared.items():
-        watch(name)
-        timed = Stopwatch(one)
-        rollouts[name] = guarded("policy", play, world, regime, timed, Random.of(config.random_seed).child(name))
-        decision_s[name] = sum(timed.seconds) / len(timed.seconds)
-    watch("the best there is")
-    return Episode(config, world, regime, rollouts, decision_s, reference_of(world, regime))
+    scenario = load_scenario(config.scenario)
+    kind = _regime_for(scenario) if config.regime is None else REGIMES[config.regime]
+    played = resize(scenario, kind.name, config.num_clients, config.num_rounds)
+    policy = find_policy(config.policy, played, kind.name)
+    others = {name: one for name, one in _compared(played, kind.name).items() if name != config.policy}
+    return orchestrate(
+        played, policy, regime=kind, random_seed=config.random_seed, others=others, name=config.policy,
+        source=config.scenario, progress=progress,
+    )  # fmt: skip
+
+
+def _regime_for(scenario: Scenario) -> type[Independent] | type[Contention]:
+    return Contention if scenario.name in SHARING else Independent
 
 
 def find_policy(name: str, scenario: Scenario, regime: str) -> Policy:
@@ -166,11 +215,12 @@ def find_policy(name: str, scenario: Scenario, regime: str) -> Policy:
 
 def _trained_for(scenario: Scenario, regime: str) -> str:
     """A name of shipped weights without its training seed."""
+    # Weights for exactly this scenario, if they were trained in the same regime.
     own = f"{scenario.name}-0" in pretrained_names() and (scenario.name in SHARING) == (regime in SHARING)
     return scenario.name if own else regime
 
 
-def resized(scenario: Scenario, regime: str, num_clients: int | None, num_rounds: int | None) -> Scenario:
+def resize(scenario: Scenario, regime: str, num_clients: int | None, num_rounds: int | None) -> Scenario:
     """The scenario with another number of clients or rounds.
 
     Where clients share, the spectrum of the edges and the samples at which a model saturates grow with their number,
@@ -180,13 +230,14 @@ def resized(scenario: Scenario, regime: str, num_clients: int | None, num_rounds
         ConfigError: a number is out of range.
 
     >>> one = load_scenario("street")
-    >>> resized(one, "contention", 100, None).edges[0].bandwidth_hz / one.edges[0].bandwidth_hz
+    >>> resize(one, "contention", 100, None).edges[0].bandwidth_hz / one.edges[0].bandwidth_hz
     2.0
     """
     fields = scenario.model_dump()
     if num_clients is not None:
         fields["clients"]["num_clients"] = num_clients
     if num_clients is not None and regime in SHARING:
+        # Spectrum and saturation grow with the clients, so that their density on an edge stays the same.
         growth = num_clients / scenario.clients.num_clients
         fields["gain"]["scale_samples"] *= growth
         for edge in fields["edges"]:

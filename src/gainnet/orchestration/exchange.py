@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
 from torch import Tensor
+
+from gainnet.orchestration.resources import each
 
 _SMALL = 1e-3
 _TOLERANCE = 1e-13
@@ -40,27 +42,9 @@ class Exchange:
         """[...], spectrum area of both directions."""
         return self.area_down_hz_s + self.area_up_hz_s
 
-    def unsqueezed(self) -> Exchange:
-        """The exchange with a last dimension of 1, to meet the models that may follow."""
-        return Exchange(
-            self.area_down_hz_s.unsqueeze(-1),
-            self.area_up_hz_s.unsqueeze(-1),
-            self.duration_down_s.unsqueeze(-1),
-            self.duration_up_s.unsqueeze(-1),
-            self.marginal_hz.unsqueeze(-1),
-            self.feasible.unsqueeze(-1),
-        )
-
     def without(self, idle: Tensor) -> Exchange:
-        """The exchange where `idle` is false; where it is true there is none, which is always feasible."""
-        return Exchange(
-            torch.where(idle, 0.0, self.area_down_hz_s),
-            torch.where(idle, 0.0, self.area_up_hz_s),
-            torch.where(idle, 0.0, self.duration_down_s),
-            torch.where(idle, 0.0, self.duration_up_s),
-            torch.where(idle, 0.0, self.marginal_hz),
-            self.feasible | idle,
-        )
+        """The exchange where `idle` [...] is false; where it is true there is none, which is always feasible."""
+        return replace(each(self, lambda x: x.masked_fill(idle, 0)), feasible=self.feasible | idle)
 
 
 def least_duration_s(num_bits: Tensor, bandwidth_hz: Tensor, cn0_hz: Tensor) -> Tensor:
@@ -114,24 +98,25 @@ def least_spectrum(
     nats, band, down, up, time = torch.broadcast_tensors(
         *(x.double() for x in (math.log(2) * num_bits, bandwidth_hz, cn0_down_hz, cn0_up_hz, duration_s))
     )
+    # Both directions carry the same bits, so only which one is weaker matters; they are put back in place below.
     weaker, stronger = torch.minimum(down, up), torch.maximum(down, up)
+    # Both on the whole band, one after the other: no exchange is faster.
     least = nats / band * (1 / torch.log1p(weaker / band) + 1 / torch.log1p(stronger / band))
+    # A time that was computed as the least one may come out shorter by a rounding error.
     feasible = (weaker > 0) & (time >= least * (1 - _TOLERANCE))
+    # Without a link the equations have no root; any positive value keeps them finite, and the result is masked.
     reachable = torch.where(weaker > 0, weaker, band), torch.where(weaker > 0, stronger, band)
+    # u and q are the SNRs of the weaker and the stronger direction on the bands that they use.
     u, q = _equal_marginals(nats, band, *reachable, time, feasible)
     area_weaker, area_stronger = nats / torch.log1p(u), nats / torch.log1p(q)
     flipped = down > up
     area_down = torch.where(flipped, area_stronger, area_weaker)
     area_up = torch.where(flipped, area_weaker, area_stronger)
     snr_down, snr_up = torch.where(flipped, q, u), torch.where(flipped, u, q)
-    return Exchange(
-        area_down_hz_s=torch.where(feasible, area_down, 0.0),
-        area_up_hz_s=torch.where(feasible, area_up, 0.0),
-        duration_down_s=torch.where(feasible, area_down * snr_down / down, 0.0),
-        duration_up_s=torch.where(feasible, area_up * snr_up / up, 0.0),
-        marginal_hz=torch.where(feasible, reachable[0] / _h(u), 0.0),
-        feasible=feasible,
-    )
+    # From u = c t / a.
+    down_s, up_s = area_down * snr_down / down, area_up * snr_up / up
+    found = Exchange(area_down, area_up, down_s, up_s, reachable[0] / _h(u), feasible)
+    return replace(each(found, lambda x: x.masked_fill(~feasible, 0)), feasible=feasible)
 
 
 def _equal_marginals(
@@ -139,15 +124,20 @@ def _equal_marginals(
 ) -> tuple[Tensor, Tensor]:
     """SNR of the weaker and of the stronger direction on the bands they use."""
     ratio, least_u, least_q = stronger / weaker, weaker / band, stronger / band
+    # At `turn` the stronger direction is just at its whole band; in less time both are limited differently.
     turn = _inverse_h(_h(least_q) / ratio, least_q / ratio.sqrt()).maximum(least_u)
     scale_u, scale_q = nats / weaker, nats / stronger
     turn_time = scale_u * turn / torch.log1p(turn) + scale_q * least_q / torch.log1p(least_q)
+    # With more time the stronger direction is free, too: its SNR follows from equal marginals; else it stays at c / B.
     free = (time > turn_time) & feasible
+    # Infeasible pairs are given the time that `turn` takes, so that they count as solved at once.
     goal = torch.where(feasible, time, turn_time)
     u, q = torch.where(free | ~feasible, turn, least_u), least_q
+    # dq/du of equal marginals is ratio ln(1 + u) / ln(1 + q); 0 where q is fixed at the whole band.
     free_ratio = torch.where(free, ratio, 0.0)
     for _ in range(_MAX_STEPS):
         log_u, log_q = torch.log1p(u), torch.log1p(q)
+        # d/du of u / ln(1 + u) is h(u) / ((1 + u) ln^2(1 + u)).
         h_u = _h_of(u, log_u)
         rest = goal - scale_u * u / log_u - scale_q * q / log_q
         if bool((rest <= _TOLERANCE * goal).all()):
@@ -156,9 +146,11 @@ def _equal_marginals(
         slope = scale_u * h_u / ((1 + u) * log_u.square()) + slope_q * scale_q * _h_of(q, log_q) / (
             (1 + q) * log_q.square()
         )
+        # The time is concave in u: Newton from below never oversteps, but the whole band is a lower bound of u.
         step = (rest / slope).maximum(least_u - u)
         u, q = u + step, q + slope_q * step
         if bool(free.any()):
+            # q moved along its tangent; one Newton step brings it back onto the curve of equal marginals.
             q = torch.where(free, _newton_h(q, ratio * _h(u)), q)
     return u, q
 
@@ -175,6 +167,7 @@ def _inverse_h(value: Tensor, start: Tensor) -> Tensor:
 
 
 def _newton_h(u: Tensor, value: Tensor) -> Tensor:
+    # h'(u) = ln(1 + u).
     log_u = torch.log1p(u)
     return u - (_h_of(u, log_u) - value) / log_u
 
@@ -186,6 +179,7 @@ def _h(u: Tensor) -> Tensor:
 def _h_of(u: Tensor, log_u: Tensor) -> Tensor:
     """(1 + u) ln(1 + u) - u; a series where the difference would lose digits."""
     exact = (1 + u) * log_u - u
+    # (1 + u) ln(1 + u) and u agree in their leading digits for small u.
     small = u < _SMALL
     if not bool(small.any()):
         return exact

@@ -1,4 +1,4 @@
-"""What the learned policy sees of every pair of client and model, in numbers without units or sizes of the scenario."""
+"""Features of every pair of client and model for the learned policy: numbers without units or sizes of the scenario."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ _LONG_HORIZON = 5.0
 
 @final
 @dataclass(frozen=True)
-class Sight:
-    """A graph as the policy sees it.
+class Observation:
+    """Observation of a graph by a policy.
 
     Args:
         graph: what it is of.
@@ -57,24 +57,24 @@ class Sight:
     features: Tensor
 
     @staticmethod
-    def of(graph: Graph) -> Sight:
-        """What is seen of a graph.
+    def of(graph: Graph) -> Observation:
+        """The observation of a graph.
 
         >>> from gainnet.core.randomness import Random
         >>> from gainnet.orchestration import Independent, State, draw_world, graph_of, load_scenario
         >>> street = load_scenario("street")
         >>> world = draw_world(street, Random.of(1))
-        >>> Sight.of(graph_of(world, Independent.of(street), 0, State.empty(world))).features.shape
+        >>> Observation.of(graph_of(world, Independent.of(street), 0, State.empty(world))).features.shape
         torch.Size([50, 4, 20])
         """
         if not isinstance(graph.regime, Contention):
             one = torch.ones_like(graph.gain)
-            return Sight(graph, None, _features(graph, graph.gain, graph.workload.samples, 0 * one, one))
+            return Observation(graph, None, _features(graph, graph.gain, graph.workload.samples, 0 * one, one))
         table = ShareTable.of(graph)
         crowd = table.settled()
         samples = graph.workload_with(crowd.band_hz).samples
         band = crowd.band_hz / graph.own_hz.unsqueeze(-1)
-        return Sight(graph, table, _features(graph, _scaled(graph, crowd.marginal), samples, crowd.share, band))
+        return Observation(graph, table, _features(graph, _scaled(graph, crowd.marginal), samples, crowd.share, band))
 
     def rewards(self, model: Tensor) -> Tensor:
         """[*batch, num_clients], what each client's decision adds to the total: its difference reward.
@@ -87,6 +87,7 @@ class Sight:
         """
         if self.table is None:
             return self.graph.gain.gather(-1, model.unsqueeze(-1)).squeeze(-1)
+        # The crowd that decides for sure: marginals are then differences to a client's absence.
         certain = torch.nn.functional.one_hot(model, self.graph.num_models).to(self.table.worth.dtype)
         added = _scaled(self.graph, self.table.crowd(certain).marginal)
         return added.gather(-1, model.unsqueeze(-1)).squeeze(-1)
@@ -101,7 +102,9 @@ def _scaled(graph: Graph, marginal: Tensor) -> Tensor:
 def _features(graph: Graph, immediate: Tensor, samples: Tensor, crowd: Tensor, band: Tensor) -> Tensor:
     pool, sensing = graph.wide_pool, graph.sensing
     rest = pool.cycles_per_s.expand_as(band), pool.duration_s.expand_as(band)
+    # The next CR as it would be with the crowd's share of the band.
     later = Pool(band * graph.own_hz.unsqueeze(-1), *rest)
+    # More could not be trained there, whatever is sensed.
     kept = torch.minimum(samples, graph.tasks.most_samples(later))
     spent = consumption(later, graph.tasks, kept)
     own_hz_s = graph.own_hz.unsqueeze(-1) * pool.duration_s

@@ -1,9 +1,11 @@
-"""What a client's samples are worth to a model: how related their data are, and how the worth saturates."""
+"""The worth of a client's samples to a model: how related their data are, and how the worth saturates."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -11,28 +13,7 @@ from torch import Tensor
 from gainnet.core.errors import ConfigError
 
 
-class Correlation(Protocol):
-    """How related two distributions over domains are."""
-
-    def __call__(self, sensed: Tensor, known: Tensor) -> Tensor:
-        """[...] in [0, 1] of what is sensed [..., num_domains] and a model's domains; 1 where they are equal."""
-        ...
-
-
-class GainFunction(Protocol):
-    """How the worth of samples saturates: 0 at 0, increasing, concave."""
-
-    @property
-    def scale_samples(self) -> float:
-        """Samples at which it bends."""
-        ...
-
-    def __call__(self, samples: Tensor) -> Tensor:
-        """[...] of samples [...] >= 0."""
-        ...
-
-
-def smoothed(weights: Tensor, smoothing: float) -> Tensor:
+def smooth(weights: Tensor, smoothing: float) -> Tensor:
     r"""A distribution with some of its mass spread evenly, so that no domain is impossible.
 
     $(1 - s)\, w / \sum w + s / D$   (assumed; the note's smoothing of 0.05)
@@ -41,7 +22,7 @@ def smoothed(weights: Tensor, smoothing: float) -> Tensor:
         weights: [..., num_domains] >= 0; all 0 gives the even distribution.
         smoothing: $s$ in (0, 1).
 
-    >>> smoothed(torch.tensor([1.0, 0.0]), 0.5)
+    >>> smooth(torch.tensor([1.0, 0.0]), 0.5)
     tensor([0.7500, 0.2500])
     """
     total = weights.sum(-1, keepdim=True)
@@ -54,119 +35,85 @@ def divergence(p: Tensor, q: Tensor) -> Tensor:
     return (p * (p.log() - q.log())).sum(-1)
 
 
+def relative_entropy(p: Tensor, q: Tensor) -> Tensor:
+    r"""[...] of distributions [..., num_domains], $e^{-\mathrm{KL}(p \| q)}$; the paper's relative entropy."""
+    return torch.exp(-divergence(p, q))
+
+
+def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
+    r"""[...] of distributions [..., num_domains], $1 - \mathrm{JS}(p, q) / \ln 2$.
+
+    $\mathrm{JS}$ is the mean divergence of both from the middle (Lin 1991).
+    """
+    middle = (p + q) / 2
+    return 1 - (divergence(p, middle) + divergence(q, middle)) / (2 * torch.log(torch.tensor(2.0)).item())
+
+
+def squared_distance(p: Tensor, q: Tensor) -> Tensor:
+    r"""[...] of distributions [..., num_domains], $1 - \frac12 \sum_d (p_d - q_d)^2$, scaled to [0, 1] (assumed)."""
+    return 1 - (p - q).square().sum(-1) / 2
+
+
+CORRELATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "kl": relative_entropy,
+    "jensen_shannon": jensen_shannon,
+    "variance": squared_distance,
+}
+"""Similarities by the name that a scenario takes."""
+
+
 @final
 @dataclass(frozen=True)
-class KullbackLeibler:
-    r"""$\omega = e^{-\mathrm{KL}(p_n \| p_m)}$, both smoothed; the paper's relative entropy.
+class Correlation:
+    """How related what is sensed and what a model knows are: the similarity of both distributions, smoothed.
 
     Args:
+        similarity: in [0, 1] of two distributions over domains, 1 where they are equal; a value of `CORRELATIONS`.
         smoothing: mass that is spread evenly, in (0, 1).
 
     >>> one = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    >>> KullbackLeibler(0.05)(one, one[0]).round(decimals=3)
+    >>> Correlation(relative_entropy, 0.05)(one, one[0]).round(decimals=3)
     tensor([1.0000, 0.0310])
     """
 
+    similarity: Callable[[Tensor, Tensor], Tensor]
     smoothing: float = 0.05
 
     def __post_init__(self) -> None:
-        _check_share(self.smoothing)
+        if not 0 < self.smoothing < 1:
+            raise ConfigError(f"gain.smoothing: {self.smoothing} is outside (0, 1); give a share like 0.05")
 
     def __call__(self, sensed: Tensor, known: Tensor) -> Tensor:
-        return torch.exp(-divergence(smoothed(sensed, self.smoothing), smoothed(known, self.smoothing)))
+        """[...] in [0, 1] of what is sensed [..., num_domains] and a model's domains [..., num_domains]."""
+        return self.similarity(smooth(sensed, self.smoothing), smooth(known, self.smoothing))
+
+
+def saturation(x: Tensor) -> Tensor:
+    r"""[...] of [...] >= 0, $1 - e^{-x}$."""
+    return -torch.expm1(-x)
+
+
+GAIN_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"log": torch.log1p, "saturating": saturation}
+"""Curves by the name that a scenario takes: 0 at 0, increasing, concave."""
 
 
 @final
 @dataclass(frozen=True)
-class JensenShannon:
-    r"""$\omega = 1 - \mathrm{JS}(p_n, p_m) / \ln 2$ with $\mathrm{JS}$ the mean divergence from the middle (Lin 1991).
+class GainFunction:
+    """How the worth of samples saturates: $f(x / x_0)$.
 
     Args:
-        smoothing: mass that is spread evenly, in (0, 1).
+        curve: $f$, a value of `GAIN_FUNCTIONS`.
+        scale_samples: $x_0$ > 0, samples at which the curve bends.
     """
 
-    smoothing: float = 0.05
-
-    def __post_init__(self) -> None:
-        _check_share(self.smoothing)
-
-    def __call__(self, sensed: Tensor, known: Tensor) -> Tensor:
-        p, q = smoothed(sensed, self.smoothing), smoothed(known, self.smoothing)
-        middle = (p + q) / 2
-        return 1 - (divergence(p, middle) + divergence(q, middle)) / (2 * torch.log(torch.tensor(2.0)).item())
-
-
-@final
-@dataclass(frozen=True)
-class Variance:
-    r"""$\omega = 1 - \frac12 \sum_d (p_{n,d} - p_{m,d})^2$: the squared distance, scaled to [0, 1] (assumed).
-
-    Args:
-        smoothing: mass that is spread evenly, in (0, 1).
-    """
-
-    smoothing: float = 0.05
-
-    def __post_init__(self) -> None:
-        _check_share(self.smoothing)
-
-    def __call__(self, sensed: Tensor, known: Tensor) -> Tensor:
-        apart = smoothed(sensed, self.smoothing) - smoothed(known, self.smoothing)
-        return 1 - apart.square().sum(-1) / 2
-
-
-@final
-@dataclass(frozen=True)
-class LogGain:
-    r"""$f(x) = \ln(1 + x / x_0)$.
-
-    Args:
-        scale_samples: $x_0$ > 0.
-    """
-
+    curve: Callable[[Tensor], Tensor]
     scale_samples: float
 
     def __post_init__(self) -> None:
-        _check_scale(self.scale_samples)
+        if not 0 < self.scale_samples < math.inf:
+            raise ConfigError(f"gain.scale_samples: {self.scale_samples} is not a positive number; give one > 0")
 
     def __call__(self, samples: Tensor) -> Tensor:
-        return torch.log1p(samples / self.scale_samples)
-
-
-@final
-@dataclass(frozen=True)
-class SaturatingGain:
-    r"""$f(x) = 1 - e^{-x / x_0}$.
-
-    Args:
-        scale_samples: $x_0$ > 0.
-    """
-
-    scale_samples: float
-
-    def __post_init__(self) -> None:
-        _check_scale(self.scale_samples)
-
-    def __call__(self, samples: Tensor) -> Tensor:
-        return -torch.expm1(-samples / self.scale_samples)
-
-
-CORRELATIONS: dict[str, type[KullbackLeibler] | type[JensenShannon] | type[Variance]] = {
-    "kl": KullbackLeibler,
-    "jensen_shannon": JensenShannon,
-    "variance": Variance,
-}
-"""Correlations by the name that a scenario takes."""
-
-GAIN_FUNCTIONS: dict[str, type[LogGain] | type[SaturatingGain]] = {"log": LogGain, "saturating": SaturatingGain}
-"""Gain functions by the name that a scenario takes."""
-
-
-def _check_share(smoothing: float) -> None:
-    if not 0 < smoothing < 1:
-        raise ConfigError(f"gain.smoothing: {smoothing} is outside (0, 1); give a share like 0.05")
-
-
-def _check_scale(scale_samples: float) -> None:
-    if not 0 < scale_samples < float("inf"):
-        raise ConfigError(f"gain.scale_samples: {scale_samples} is not a positive number; give one > 0")
+        """[...] of samples [...] >= 0."""
+        return self.curve(samples / self.scale_samples)

@@ -9,9 +9,9 @@ from typing import final
 import torch
 from torch import Tensor
 
-from gainnet.orchestration.gain import CORRELATIONS
+from gainnet.orchestration.gain import CORRELATIONS, Correlation
 from gainnet.orchestration.regime import Regime
-from gainnet.orchestration.resources import Pool
+from gainnet.orchestration.resources import Pool, of_model, squeezed, unsqueezed
 from gainnet.orchestration.scenario import Ceiling
 from gainnet.orchestration.workload import (
     CEILINGS,
@@ -28,7 +28,7 @@ from gainnet.orchestration.world import World
 @final
 @dataclass(frozen=True)
 class State:
-    """What the rounds before leave to be consumed.
+    """Samples that the rounds before leave to be consumed.
 
     Args:
         model: [*batch, num_clients], int64, model $m'$ that each client serves; any where nothing was sensed.
@@ -96,7 +96,7 @@ class Graph:
     @property
     def wide_pool(self) -> Pool:
         """[*batch, num_clients, 1], resources of this CR, to meet the models."""
-        return self.pool.unsqueezed()
+        return unsqueezed(self.pool)
 
     def workload_of(self, model: Tensor) -> Workload:
         """[*batch, num_clients], what clients sense when everybody serves the model given, spectrum shared by all.
@@ -109,13 +109,11 @@ class Graph:
         sharing = sharing_of(model, self.edge_of_model, everybody)
         own_hz = self.own_hz.unsqueeze(-1)
         expected, band = (self.regime.bandwidth_hz(own_hz, k).gather(-1, index) for k in (self.num_sharing, sharing))
+        # Nobody's bandwidth differs from what the graph was solved for, so its workloads hold.
         if torch.equal(expected, band):
-            found = self.workload
-            return Workload(*(x.gather(-1, index).squeeze(-1) for x in (found.wireless, found.visual, found.reason)))
-        found = _workload(
-            self.ceiling, self.pool, band, self.spent, self.sensing.of_model(index), self.tasks.of_model(index)
-        )
-        return Workload(found.wireless.squeeze(-1), found.visual.squeeze(-1), found.reason.squeeze(-1))
+            return squeezed(of_model(self.workload, index))
+        sensing, tasks = of_model(self.sensing, index), of_model(self.tasks, index)
+        return squeezed(_workload(self.ceiling, self.pool, band, self.spent, sensing, tasks))
 
     def workload_at(self, num_sharing: Tensor) -> Workload:
         """[*batch, num_clients, num_models], most samples if that many clients were on each model's edge."""
@@ -139,16 +137,19 @@ def graph_of(world: World, regime: Regime, cr: int, state: State) -> Graph:
     models = world.scenario.models
     edge_of_model = torch.tensor([model.edge for model in models])
     tasks, sensing = tasks_of(world, cr), sensing_of(world, cr)
+    # Who has nothing to consume takes no spectrum of an edge.
     active = state.samples > 0
     counts = sharing_of(state.model, edge_of_model, active)
     pool = _present_pool(world, regime, state, counts)
     spent = consumption(pool, _of_client(tasks, state.model), state.samples)
+    # A client that is on the edge already does not count twice when it stays.
     there = (edge_of_model == edge_of_model[state.model].unsqueeze(-1)) & active.unsqueeze(-1)
     joined = counts + (~there).long()
     next_band = regime.bandwidth_hz(world.bandwidth_hz.unsqueeze(-1), joined)
     ceiling = world.scenario.rounds.ceiling
     most = _most(ceiling, pool, next_band, sensing, tasks)
-    workload = workload_up_to(pool.unsqueezed(), spent.unsqueezed(), sensing, most)
+    workload = workload_up_to(unsqueezed(pool), unsqueezed(spent), sensing, most)
+    # A target in range of both sensors is one target.
     num_targets = torch.maximum(*(_targets_of(world, cr, kind) for kind in ("num_wireless", "num_visual")))
     correlation = correlation_of(world, cr)
     gain = correlation * regime.function(workload.samples)
@@ -159,7 +160,7 @@ def graph_of(world: World, regime: Regime, cr: int, state: State) -> Graph:
 
 
 def consumed(world: World, regime: Regime, cr: int, state: State) -> State:
-    """What a CR can still consume of what was sensed, now that its gains are known; the rest is dropped."""
+    """The part of what was sensed that a CR can consume, now that its gains are known; the rest is dropped."""
     edge_of_model = torch.tensor([model.edge for model in world.scenario.models])
     counts = sharing_of(state.model, edge_of_model, state.samples > 0)
     pool = _present_pool(world, regime, state, counts)
@@ -204,30 +205,27 @@ def _present_pool(world: World, regime: Regime, state: State, num_sharing: Tenso
 def _workload(
     ceiling: Ceiling, pool: Pool, band_hz: Tensor, spent: Consumption, sensing: Sensing, tasks: Task
 ) -> Workload:
-    """What can be sensed in this CR, at most what the ceiling allows on the bandwidth of the next."""
+    """Samples that can be sensed in this CR, at most what the ceiling allows on the bandwidth of the next."""
     most = _most(ceiling, pool, band_hz, sensing, tasks)
-    return workload_up_to(pool.unsqueezed(), spent.unsqueezed(), sensing, most)
+    return workload_up_to(unsqueezed(pool), unsqueezed(spent), sensing, most)
 
 
 def _most(ceiling: Ceiling, pool: Pool, band_hz: Tensor, sensing: Sensing, tasks: Task) -> Workload:
-    now = pool.unsqueezed()
+    now = unsqueezed(pool)
     following = Pool(band_hz, now.cycles_per_s.expand_as(band_hz), now.duration_s.expand_as(band_hz))
     return CEILINGS[ceiling](following, sensing, tasks)
 
 
 def _of_client(tasks: Task, model: Tensor) -> Task:
     """[*batch, num_clients], the model that each client serves."""
-    one = tasks.of_model(model.unsqueeze(-1))
-    return Task(
-        one.num_bits.squeeze(-1), one.cycles_per_sample.squeeze(-1), one.cn0_down_hz.squeeze(-1),
-        one.cn0_up_hz.squeeze(-1),
-    )  # fmt: skip
+    return squeezed(of_model(tasks, model.unsqueeze(-1)))
 
 
 def sensing_of(world: World, cr: int) -> Sensing:
-    """What samples for every model cost every client in a CR, [*batch, num_clients, num_models]."""
+    """Costs of samples for every model to every client in a CR, [*batch, num_clients, num_models]."""
     numbers = world.scenario.sensing
     most = math.inf if numbers.most_samples_per_target is None else numbers.most_samples_per_target
+    # A target has only so many samples that differ in a CR, however fast it is sensed.
     most_per_s = most / world.scenario.rounds.duration_s
     wireless = min(numbers.wireless_samples_per_target_s, most_per_s) * _targets_of(world, cr, "num_wireless")
     visual = min(numbers.visual_samples_per_target_s, most_per_s) * _targets_of(world, cr, "num_visual")
@@ -237,16 +235,16 @@ def sensing_of(world: World, cr: int) -> Sensing:
 
 def _targets_of(world: World, cr: int, kind: str) -> Tensor:
     """[*batch, num_clients, num_models], targets of any domain that the model has."""
-    seen: Tensor = getattr(world, kind)[..., cr, :, :]
-    return seen @ (_domains(world) > 0).double().T
+    counts: Tensor = getattr(world, kind)[..., cr, :, :]
+    return counts @ (_domains(world) > 0).double().T
 
 
 def correlation_of(world: World, cr: int) -> Tensor:
     """[*batch, num_clients, num_models], how related what a client senses is to each model; 0 without targets."""
     numbers = world.scenario.gain
-    seen = torch.maximum(world.num_wireless[..., cr, :, :], world.num_visual[..., cr, :, :]).unsqueeze(-2)
-    related = CORRELATIONS[numbers.correlation](numbers.smoothing)(seen, _domains(world))
-    return torch.where(seen.sum(-1) > 0, related, 0.0)
+    sensed = torch.maximum(world.num_wireless[..., cr, :, :], world.num_visual[..., cr, :, :]).unsqueeze(-2)
+    related = Correlation(CORRELATIONS[numbers.correlation], numbers.smoothing)(sensed, _domains(world))
+    return torch.where(sensed.sum(-1) > 0, related, 0.0)
 
 
 def _domains(world: World) -> Tensor:

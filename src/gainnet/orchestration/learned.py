@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import torch
-from torch import Tensor
 
 from gainnet.core.errors import ModelError
 from gainnet.core.randomness import Random
+from gainnet.core.weights import CONFIG, WeightsFormat, check_width
 from gainnet.orchestration.association import Association
-from gainnet.orchestration.features import NAMES, Sight
+from gainnet.orchestration.features import NAMES, Observation
 from gainnet.orchestration.graph import Graph
 from gainnet.orchestration.network import PairNetwork
 
-WEIGHTS, CONFIG = "actor.safetensors", "config.json"
+WEIGHTS = "actor.safetensors"
+_FORMAT = WeightsFormat("policy", "", WEIGHTS, "train it again")
 _FOLDER = Path(__file__).parent / "pretrained"
 
 
@@ -35,7 +34,7 @@ class Learned:
 
     @torch.no_grad()
     def __call__(self, graph: Graph, random: Random) -> Association:
-        return Association(self.network(Sight.of(graph).features).argmax(-1))
+        return Association(self.network(Observation.of(graph).features).argmax(-1))
 
 
 def pretrained_names() -> list[str]:
@@ -56,43 +55,27 @@ def load_policy(name_or_folder: str) -> Learned:
     >>> load_policy("coupled").network.first.in_features
     20
     """
-    folder = _folder_of(name_or_folder)
-    config = trained_config(name_or_folder)
+    folder, config = _folder_of(name_or_folder), trained_config(name_or_folder)
     network = PairNetwork(len(NAMES), config["width"], 1.0)
-    tensors = _weights(folder / WEIGHTS, config["sha256"])
-    expected = {name: x.shape for name, x in network.state_dict().items()}
-    if {name: x.shape for name, x in tensors.items()} != expected:
-        raise ModelError(f"policy: the weights in {folder} have other shapes than its {CONFIG}; train it again")
-    if not all(bool(x.isfinite().all()) for x in tensors.values()):
-        raise ModelError(f"policy: {folder / WEIGHTS} has weights that are not finite; train it again")
-    network.load_state_dict(tensors)
+    _FORMAT.load_into(network, folder, config["sha256"])
     return Learned(network.eval().requires_grad_(False))
 
 
 def trained_config(name_or_folder: str) -> dict[str, Any]:
-    """What a policy was trained on and what it reached, checked as far as it is used.
+    """How a policy was trained and the metrics it reached, checked as far as it is used.
 
     Raises:
         ModelError: there is none or it is damaged.
     """
     folder = _folder_of(name_or_folder)
-    path = folder / CONFIG
     if lacking := [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]:
-        raise ModelError(
-            f"policy: {' and '.join(lacking)} missing in {folder}; give a folder that train orchestration wrote"
-        )
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        features, width, digest = config["features"], config["width"], config["sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"policy: {path} is missing or damaged ({error!r}); train it again") from None
-    if features != list(NAMES):
-        known = len(features) if isinstance(features, list) else 0
-        raise ModelError(
-            f"policy: {path} has {known} features that are not the {len(NAMES)} known ones; train it again"
-        )
-    if not isinstance(width, int) or not 1 <= width <= 4096 or not isinstance(digest, str):
-        raise ModelError(f"policy: {path} has no width of 1 to 4096 or no sha256; train it again")
+        files = " and ".join(lacking)
+        raise ModelError(f"policy: {files} missing in {folder}; give a folder that train orchestration wrote")
+    config = _FORMAT.config(folder, {"features": list, "width": int, "sha256": str})
+    if config["features"] != list(NAMES):
+        count = f"{len(config['features'])} features that are not the {len(NAMES)} known ones"
+        raise ModelError(f"policy: {folder / CONFIG} has {count}; train it again")
+    check_width("policy", folder, config["width"])
     return config
 
 
@@ -104,16 +87,3 @@ def _folder_of(name: str) -> Path:
     if not name or not folder.is_dir():
         raise ModelError(f"policy: {name!r} is unknown; give a folder or one of {', '.join(pretrained_names())}")
     return folder
-
-
-def _weights(path: Path, digest: str) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise ModelError(f"policy: {path} is not what its {CONFIG} was written for; train it again")
-        return load(content)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"policy: {path} is missing or damaged ({error}); train it again") from None

@@ -44,7 +44,9 @@ class PairNetwork(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """[*batch, num_clients, num_models] of features [*batch, num_clients, num_models, num_features]."""
         h = torch.relu(self.first(features))
+        # Mean and maximum over models: what the alternatives of the same client are worth.
         client = self.client_mean(h.mean(-2, keepdim=True)) + self.client_max(h.amax(-2, keepdim=True))
         h = torch.relu(self.own(h) + client + self.model_mean(h.mean(-3, keepdim=True)))
         correction: Tensor = self.last(h).squeeze(-1)
+        # The immediate gain is passed through: learning only adds what comes later.
         return self.log_scale.exp() * features[..., 0] + correction

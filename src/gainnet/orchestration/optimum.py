@@ -12,8 +12,9 @@ from torch import Tensor
 from gainnet.core.errors import ConfigError
 from gainnet.orchestration.graph import State, correlation_of, graph_of, sensing_of, tasks_of
 from gainnet.orchestration.regime import Independent, Regime
+from gainnet.orchestration.resources import each, of_model, unsqueezed
 from gainnet.orchestration.rollout import advance
-from gainnet.orchestration.workload import CEILINGS, Sensing, Workload, consumption, workload_up_to
+from gainnet.orchestration.workload import CEILINGS, consumption, workload_up_to
 from gainnet.orchestration.world import World
 
 _MOST_SEQUENCES = 2**16
@@ -59,28 +60,28 @@ def independent_optimum(world: World, regime: Independent) -> Optimum:
     model = torch.zeros(*world.bandwidth_hz.shape, 1, dtype=torch.long)
     samples = value = torch.zeros_like(world.bandwidth_hz).unsqueeze(-1)
     for cr in range(num_rounds):
+        # A state of a client is its last model and the samples left of it: all that the next CR depends on.
         samples, gained = _branch(world, regime, cr, model, samples)
         value = (value.unsqueeze(-1) + gained).flatten(-2)
         samples = samples.flatten(-2)
         model = (torch.arange(samples.shape[-1]) % num_models).expand_as(samples)
     best, number = value.max(-1)
+    # States are numbered as numbers of base M, the first round the highest digit.
     digits = [number // num_models ** (num_rounds - 1 - cr) % num_models for cr in range(num_rounds)]
     return Optimum(torch.stack(digits, -2), best.sum(-1))
 
 
 def _branch(world: World, regime: Independent, cr: int, model: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
     """Samples left to the next CR and the gain of what was sensed, [*batch, num_clients, num_states, num_models]."""
-    pool, tasks, sensing = world.pool.unsqueezed(), tasks_of(world, cr), sensing_of(world, cr)
-    spent = consumption(pool, tasks.of_model(model), samples).unsqueezed()
+
+    def for_states(x: Tensor) -> Tensor:
+        return x.unsqueeze(-2)
+
+    pool, tasks, sensing = unsqueezed(world.pool), tasks_of(world, cr), sensing_of(world, cr)
+    spent = unsqueezed(consumption(pool, of_model(tasks, model), samples))
     ceiling = CEILINGS[world.scenario.rounds.ceiling](pool, sensing, tasks)
-    every = Sensing(
-        sensing.spectrum_hz_s_per_sample.unsqueeze(-2),
-        sensing.cycles_per_sample.unsqueeze(-2),
-        sensing.most_wireless_per_s.unsqueeze(-2),
-        sensing.most_visual_per_s.unsqueeze(-2),
-    )
-    above = Workload(ceiling.wireless.unsqueeze(-2), ceiling.visual.unsqueeze(-2), ceiling.reason.unsqueeze(-2))
-    sensed = workload_up_to(pool.unsqueezed(), spent, every, above).samples
+    sensed = workload_up_to(unsqueezed(pool), spent, each(sensing, for_states), each(ceiling, for_states)).samples
+    # Clairvoyant: what reception of the next CR cannot train is lost already here.
     left = torch.minimum(sensed, tasks_of(world, cr + 1).most_samples(pool).unsqueeze(-2))
     return left, correlation_of(world, cr).unsqueeze(-2) * regime.function(sensed)
 
@@ -110,6 +111,7 @@ def _best_from(world: World, regime: Regime, cr: int, state: State) -> tuple[Ten
         return torch.zeros(*shape[:-1], 0, shape[-1], dtype=torch.long), torch.zeros(shape[:-1], dtype=torch.float64)
     graph = graph_of(world, regime, cr, state)
     models, gains = [], []
+    # Every association of this round, and the best of what follows each.
     for choice in itertools.product(range(num_models), repeat=shape[-1]):
         model = torch.tensor(choice).expand(shape)
         _, left, gain = advance(world, regime, cr, graph, model)

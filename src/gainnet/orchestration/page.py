@@ -14,7 +14,7 @@ CONVENTION = (
     "deciding; under contention a model's samples are added up before they saturate. The optimum of independent "
     "clients is exact and clairvoyant: it knows where everybody will be. The bound of clients that share spectrum is "
     "Lagrangian: no policy exceeds it, and none need reach it. Consumed share: samples trained per sample sensed, less "
-    "than 1 where reception fell after the decision."
+    "than 1 where reception decreased after the decision."
 )
 
 _STYLE = "  tr.chosen { background: #fff1e5; font-weight: 600 }\n"
@@ -65,30 +65,34 @@ def page(summary: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
 
 def _tiles(summary: Mapping[str, Any]) -> str:
     row = next(row for row in summary["policies"] if row["policy"] == summary["policy"])
-    reference = summary["reference"]
-    share = row["share_of_reference"]
+    ratio = summary["over_best_paper_baseline"]
+    cells = _cells(row)
     shown = {
         "gain": f"{row['gain']:.2f}",
-        f"of the {reference['name'] or 'best'}": "–" if share is None else f"{100 * share:.1f} %",
-        "over the best paper baseline": _times(summary["over_best_paper_baseline"]),
-        "one decision": f"{1e3 * row['decision_s']:.2f} ms",
-        "samples sensed": f"{row['num_samples']:,.0f}",
-        "consumed share": f"{100 * row['consumed_share']:.1f} %",
+        f"of the {summary['reference']['name'] or 'best'}": _percent(row["share_of_reference"], 1),
+        "over the best paper baseline": "–" if ratio is None else f"{ratio:.2f} x",
+        "one decision": f"{cells['decision_s']} ms",
+        "samples sensed": cells["num_samples"],
+        "consumed share": cells["consumed_share"],
     }
     return tiles(shown)
 
 
 def _row(row: Mapping[str, Any], chosen: bool) -> str:
-    shown = {
-        "gain": f"{row['gain']:.3f}",
-        "share_of_reference": "–" if row["share_of_reference"] is None else f"{100 * row['share_of_reference']:.2f} %",
-        "consumed_share": f"{100 * row['consumed_share']:.1f} %",
-        "num_samples": f"{row['num_samples']:,.0f}",
-        "decision_s": f"{1e3 * row['decision_s']:.2f}",
-    }
-    cells = "".join(f"<td>{escape(shown[name])}</td>" for name in COLUMNS)
+    cells = "".join(f"<td>{escape(cell)}</td>" for cell in _cells(row).values())
     return f"<tr{' class=chosen' if chosen else ''}><td>{escape(row['label'])}</td>{cells}</tr>"
 
 
-def _times(ratio: float | None) -> str:
-    return "–" if ratio is None else f"{ratio:.2f} x"
+def _cells(row: Mapping[str, Any]) -> dict[str, str]:
+    """The numbers of a policy as text, in the order of `COLUMNS`."""
+    return {
+        "gain": f"{row['gain']:.3f}",
+        "share_of_reference": _percent(row["share_of_reference"], 2),
+        "consumed_share": _percent(row["consumed_share"], 1),
+        "num_samples": f"{row['num_samples']:,.0f}",
+        "decision_s": f"{1e3 * row['decision_s']:.2f}",
+    }
+
+
+def _percent(share: float | None, digits: int) -> str:
+    return "–" if share is None else f"{100 * share:.{digits}f} %"

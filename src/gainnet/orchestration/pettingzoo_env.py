@@ -9,7 +9,7 @@ import torch
 
 from gainnet.core.errors import ConfigError, MissingExtraError
 from gainnet.core.randomness import Random
-from gainnet.orchestration.env import Environment, Moment
+from gainnet.orchestration.env import Environment, EnvState
 
 try:
     from gymnasium.spaces import Box, Discrete
@@ -37,7 +37,7 @@ class OrchestrationParallelEnv(ParallelEnv):  # type: ignore[misc]
         self.observation_spaces = {a: Box(0.0, 1.0, shape, np.float32) for a in self.possible_agents}
         self.action_spaces = {a: Discrete(environment.num_models) for a in self.possible_agents}
         self._seeds = np.random.default_rng(0)
-        self._moment: Moment | None = None
+        self._moment: EnvState | None = None
 
     def observation_space(self, agent: str) -> Box:
         """Values in [0, 1]."""
@@ -83,5 +83,5 @@ class OrchestrationParallelEnv(ParallelEnv):  # type: ignore[misc]
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _observations(self, moment: Moment) -> dict[str, np.ndarray]:
+    def _observations(self, moment: EnvState) -> dict[str, np.ndarray]:
         return dict(zip(self.agents, self.environment.observe(moment).numpy(), strict=True))

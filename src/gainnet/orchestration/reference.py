@@ -1,4 +1,4 @@
-"""What a policy is measured against in one world: the optimum where it can be had, else a bound."""
+"""References for policies in one world: the optimum where it can be computed, else a bound."""
 
 from __future__ import annotations
 
@@ -75,6 +75,7 @@ def _of_independent(world: World, regime: Independent) -> Reference:
     if num_sequences <= _MOST_SEQUENCES and num_sequences * world.scenario.clients.num_clients <= _MOST_STATES:
         rollout = follow(world, regime, independent_optimum(world, regime).model)
         return Reference("optimum", rollout.gain, rollout)
+    # Every round as if nothing had to be consumed: more is left for sensing, so no policy gains more.
     alone = [graph_of(world, regime, cr, State.empty(world)).gain.amax(-1).sum(-1) for cr in _rounds(world)]
     return Reference("bound", torch.stack(alone), None)
 

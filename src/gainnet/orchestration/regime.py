@@ -1,9 +1,10 @@
-"""Whether clients are independent or share the spectrum of an edge, and what all of them gain together."""
+"""Whether clients are independent or share the spectrum of an edge, and the total gain of all of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import ClassVar, Protocol, final
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from gainnet.orchestration.scenario import Scenario
 
 class Regime(Protocol):
     """How clients meet each other."""
+
+    name: ClassVar[str]
 
     @property
     def function(self) -> GainFunction:
@@ -33,7 +36,7 @@ class Regime(Protocol):
         ...
 
     def total(self, worth: Tensor, samples: Tensor, model: Tensor) -> Tensor:
-        """[...], gain of all clients together: the reward.
+        """[...], joint gain of all clients: the reward.
 
         Args:
             worth: [..., num_clients], data correlation $\\omega$ with the model that is served.
@@ -53,11 +56,12 @@ class Independent:
     """
 
     function: GainFunction
+    name: ClassVar[str] = "independent"
 
     @staticmethod
     def of(scenario: Scenario) -> Independent:
         """The regime with the scenario's gain function."""
-        return Independent(GAIN_FUNCTIONS[scenario.gain.function](scenario.gain.scale_samples))
+        return Independent(_function_of(scenario))
 
     def bandwidth_hz(self, own_hz: Tensor, num_sharing: Tensor) -> Tensor:
         """The client's own, whoever else is there."""
@@ -82,13 +86,14 @@ class Contention:
     function: GainFunction
     edge_bandwidth_hz: Tensor
     weight: Tensor
+    name: ClassVar[str] = "contention"
 
     @staticmethod
     def of(scenario: Scenario) -> Contention:
         """The regime with the scenario's gain function, edges and weights."""
         bands = [scenario.edges[model.edge].bandwidth_hz for model in scenario.models]
         return Contention(
-            function=GAIN_FUNCTIONS[scenario.gain.function](scenario.gain.scale_samples),
+            function=_function_of(scenario),
             edge_bandwidth_hz=torch.tensor(bands, dtype=torch.float64),
             weight=torch.tensor([model.weight for model in scenario.models], dtype=torch.float64),
         )
@@ -99,6 +104,15 @@ class Contention:
 
     def total(self, worth: Tensor, samples: Tensor, model: Tensor) -> Tensor:
         """The weighted sum of the models' gains, each of all samples it gets."""
+        # Samples of all clients of a model add up before the gain saturates.
         got = torch.zeros(*model.shape[:-1], len(self.weight), dtype=samples.dtype)
         got.scatter_add_(-1, model, worth * samples)
         return (self.weight * self.function(got)).sum(-1)
+
+
+REGIMES: Mapping[str, type[Independent] | type[Contention]] = {"independent": Independent, "contention": Contention}
+"""Regimes by name."""
+
+
+def _function_of(scenario: Scenario) -> GainFunction:
+    return GainFunction(GAIN_FUNCTIONS[scenario.gain.function], scenario.gain.scale_samples)

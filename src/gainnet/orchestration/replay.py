@@ -7,14 +7,15 @@ from torch import Tensor
 
 from gainnet.orchestration.graph import Graph, State, graph_of
 from gainnet.orchestration.regime import Regime
-from gainnet.orchestration.rollout import Rollout, advance
+from gainnet.orchestration.resources import of_model, squeezed
+from gainnet.orchestration.rollout import Rollout, rollout_of
 from gainnet.orchestration.rounds import Schedule, zeros_schedule
-from gainnet.orchestration.workload import Sensing, Workload
+from gainnet.orchestration.workload import Workload
 from gainnet.orchestration.world import World
 
 
 def follow(world: World, regime: Regime, model: Tensor) -> Rollout:
-    """What comes of associations that are given, such as those of an optimum.
+    """The rollout of given associations, such as those of an optimum.
 
     Args:
         world: where they are followed.
@@ -29,14 +30,7 @@ def follow(world: World, regime: Regime, model: Tensor) -> Rollout:
     >>> bool(torch.isclose(follow(world, regime, optimum.model).gain.sum(), optimum.gain))
     True
     """
-    state = State.empty(world)
-    columns: list[tuple[Tensor, Tensor, Tensor]] = []
-    for cr in range(world.scenario.rounds.num_rounds):
-        graph = graph_of(world, regime, cr, state)
-        made, state, gain = advance(world, regime, cr, graph, model[..., cr, :])
-        columns.append((made.samples, state.samples, gain))
-    sensed, trained, gains = zip(*columns, strict=True)
-    return Rollout(model, torch.stack(sensed, -2), torch.stack(trained, -2), torch.stack(gains, -1))
+    return rollout_of(world, regime, lambda cr, graph: model[..., cr, :])
 
 
 def schedules_of(world: World, regime: Regime, rollout: Rollout) -> tuple[Schedule, ...]:
@@ -59,8 +53,9 @@ def schedules_of(world: World, regime: Regime, rollout: Rollout) -> tuple[Schedu
     for cr in range(world.scenario.rounds.num_rounds):
         graph, model = graph_of(world, regime, cr, state), rollout.model[..., cr, :]
         index = model.unsqueeze(-1)
-        sensed, sensing = graph.workload_of(model), _squeezed(graph.sensing.of_model(index))
+        sensed, sensing = graph.workload_of(model), squeezed(of_model(graph.sensing, index))
         found.append(zeros_schedule(graph.pool, graph.spent, sensed, sensing))
+        # The state is rebuilt from what was trained, not played again, so that no rounding can change a decision.
         worth = graph.correlation.gather(-1, index).squeeze(-1)
         state = State(model, rollout.trained[..., cr, :], worth)
     return (*found, _consuming(graph_of(world, regime, len(found), state), state))
@@ -69,12 +64,5 @@ def schedules_of(world: World, regime: Regime, rollout: Rollout) -> tuple[Schedu
 def _consuming(graph: Graph, state: State) -> Schedule:
     """The CR in which nothing is sensed any more."""
     zero = torch.zeros_like(state.samples)
-    sensing = _squeezed(graph.sensing.of_model(state.model.unsqueeze(-1)))
+    sensing = squeezed(of_model(graph.sensing, state.model.unsqueeze(-1)))
     return zeros_schedule(graph.pool, graph.spent, Workload(zero, zero, graph.spent.reason), sensing)
-
-
-def _squeezed(sensing: Sensing) -> Sensing:
-    return Sensing(
-        sensing.spectrum_hz_s_per_sample.squeeze(-1), sensing.cycles_per_sample.squeeze(-1),
-        sensing.most_wireless_per_s.squeeze(-1), sensing.most_visual_per_s.squeeze(-1),
-    )  # fmt: skip

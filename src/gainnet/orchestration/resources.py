@@ -1,13 +1,46 @@
-"""What a client has in one communication round: spectrum, computing and time, open to everything it does."""
+"""Resources of a client in one communication round: spectrum, computing and time, open to everything it does."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import final
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, TypeVar, final
 
 from torch import Tensor
 
 from gainnet.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+R = TypeVar("R", bound="DataclassInstance")
+
+
+def each(record: R, change: Callable[[Tensor], Tensor]) -> R:
+    """The record with every tensor changed, those of records inside of it, too.
+
+    >>> import torch
+    >>> one = torch.ones(3)
+    >>> each(Pool(one, one, one), lambda x: x[:2]).cycles
+    tensor([1., 1.])
+    """
+    values = (getattr(record, field.name) for field in fields(record))
+    return type(record)(*(change(x) if isinstance(x, Tensor) else each(x, change) for x in values))
+
+
+def unsqueezed(record: R) -> R:
+    """A record of tensors [..., 1] from one of tensors [...]; it broadcasts over the models."""
+    return each(record, lambda x: x.unsqueeze(-1))
+
+
+def squeezed(record: R) -> R:
+    """A record of tensors [...] from one of tensors [..., 1]."""
+    return each(record, lambda x: x.squeeze(-1))
+
+
+def of_model(record: R, index: Tensor) -> R:
+    """A record of tensors [..., num_chosen] from one of [..., num_models], by `index` int64 [..., num_chosen]."""
+    return each(record, lambda x: x.gather(-1, index))
 
 
 @final
@@ -44,10 +77,6 @@ class Pool:
     def cycles(self) -> Tensor:
         """[...], cycles $F T$."""
         return self.cycles_per_s * self.duration_s
-
-    def unsqueezed(self) -> Pool:
-        """The pools with a last dimension of 1, to meet the models."""
-        return Pool(self.bandwidth_hz.unsqueeze(-1), self.cycles_per_s.unsqueeze(-1), self.duration_s.unsqueeze(-1))
 
 
 @final
@@ -90,7 +119,7 @@ class Grid:
 
 
 def check_positive(field: str, x: Tensor) -> None:
-    """Raises `ConfigError` unless every value is positive and finite.
+    """Raises `ConfigError` unless every value of `x` [...] is positive and finite.
 
     >>> import torch
     >>> check_positive("pool.bandwidth_hz", torch.tensor([1.0, 0.0]))
@@ -103,7 +132,7 @@ def check_positive(field: str, x: Tensor) -> None:
 
 
 def check_not_negative(field: str, x: Tensor) -> None:
-    """Raises `ConfigError` unless every value is finite and at least 0."""
+    """Raises `ConfigError` unless every value of `x` [...] is finite and at least 0."""
     wrong = ~((x >= 0) & x.isfinite())
     if bool(wrong.any()):
         raise ConfigError(f"{field}: {x[wrong].flatten()[0].item()} is negative or not finite; give one >= 0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
@@ -18,7 +19,7 @@ from gainnet.orchestration.world import World
 @final
 @dataclass(frozen=True)
 class Rollout:
-    """What a policy did and what came of it.
+    """Decisions of a policy, and their outcome.
 
     Args:
         model: [*batch, num_rounds, num_clients], int64, associations.
@@ -34,7 +35,7 @@ class Rollout:
 
     @property
     def consumed_share(self) -> Tensor:
-        """[*batch], samples trained per sample sensed; less than 1 where reception fell after the decision."""
+        """[*batch], samples trained per sample sensed; less than 1 where reception decreased after the decision."""
         sensed = self.sensed.sum((-1, -2))
         return torch.where(sensed > 0, self.trained.sum((-1, -2)) / sensed, 1.0)
 
@@ -43,7 +44,7 @@ def advance(world: World, regime: Regime, cr: int, graph: Graph, model: Tensor) 
     """One round: what is sensed in this CR, what the next can consume of it, and the gain, [*batch].
 
     The gain is that of the achievable workload when deciding (the edge feature of GainNet, section III-B). Reception
-    may fall until the next CR; what can then not be consumed is dropped from the state, not from the gain.
+    may decrease until the next CR; what can then not be consumed is dropped from the state, not from the gain.
 
     Args:
         world: drawn scenarios.
@@ -59,7 +60,7 @@ def advance(world: World, regime: Regime, cr: int, graph: Graph, model: Tensor) 
 
 
 def play(world: World, regime: Regime, policy: Policy, random: Random) -> Rollout:
-    """Every round of a world, decided by a policy that sees the present alone.
+    """Every round of a world, decided by a policy that knows the present alone.
 
     >>> from gainnet.orchestration.association import Greedy
     >>> from gainnet.orchestration.regime import Independent
@@ -69,15 +70,22 @@ def play(world: World, regime: Regime, policy: Policy, random: Random) -> Rollou
     >>> play(draw_world(street, random), Independent.of(street), Greedy(), random).gain.shape
     torch.Size([1, 5])
     """
-    state = State.empty(world)
-    models: list[Tensor] = []
-    sensed: list[Tensor] = []
-    trained: list[Tensor] = []
-    gains: list[Tensor] = []
+    return rollout_of(world, regime, lambda cr, graph: policy(graph, random.child("round", cr)).model)
+
+
+def rollout_of(world: World, regime: Regime, decide: Callable[[int, Graph], Tensor]) -> Rollout:
+    """Every round of a world.
+
+    Args:
+        world: drawn scenarios.
+        regime: whether clients share spectrum.
+        decide: (number of the CR, its graph) -> [*batch, num_clients], int64, model that each client serves.
+    """
+    state, rows = State.empty(world), []
     for cr in range(world.scenario.rounds.num_rounds):
         graph = graph_of(world, regime, cr, state)
-        model = policy(graph, random.child("round", cr)).model
-        made, state, gain = advance(world, regime, cr, graph, model)
-        for column, x in ((models, model), (sensed, made.samples), (trained, state.samples), (gains, gain)):
-            column.append(x)
-    return Rollout(torch.stack(models, -2), torch.stack(sensed, -2), torch.stack(trained, -2), torch.stack(gains, -1))
+        model = decide(cr, graph)
+        sensed, state, gain = advance(world, regime, cr, graph, model)
+        rows.append((model, sensed.samples, state.samples, gain.unsqueeze(-1)))
+    model, sensed_samples, trained, gains = (torch.stack(column, -2) for column in zip(*rows, strict=True))
+    return Rollout(model, sensed_samples, trained, gains.squeeze(-1))

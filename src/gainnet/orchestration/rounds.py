@@ -14,7 +14,7 @@ from gainnet.orchestration.workload import Consumption, Sensing, Task, Workload
 
 
 class Activity(IntEnum):
-    """What a piece of a pool is used for."""
+    """Use of a piece of a pool."""
 
     DOWNLOAD = 0
     TRAINING = 1
@@ -93,6 +93,7 @@ def zeros_schedule(pool: Pool, spent: Consumption, workload: Workload, sensing: 
     """
     exchange, time = spent.exchange, pool.duration_s
     zero = torch.zeros_like(exchange.area_hz_s)
+    # An infeasible consumption is dropped: its cycles are free for sensing.
     cycles = torch.where(exchange.feasible, spent.cycles, 0.0)
     trained = exchange.duration_down_s + cycles / pool.cycles_per_s
     upload = time - exchange.duration_up_s
@@ -133,6 +134,7 @@ def serial_schedule(pool: Pool, workload: Workload, sensing: Sensing, task: Task
     sensed = torch.where(active, pool.duration_s - down - up - training, 0.0)
     wireless = _ratio(workload.wireless * sensing.spectrum_hz_s_per_sample, band * sensed)
     visual = _ratio(workload.visual * sensing.cycles_per_sample, pool.cycles_per_s * sensed)
+    # Serial: each stage begins where the one before ends.
     there, trained = sensed + down, sensed + down + training
     one = zero + 1
     rows = (

@@ -39,29 +39,29 @@ def save(episode: Episode, folder: Path) -> dict[str, Any]:
 def to_json(episode: Episode) -> dict[str, Any]:
     """The episode as one object of plain values; `null` where nothing fits.
 
-    >>> from gainnet.orchestration.episode import EpisodeConfig, orchestrate
-    >>> to_json(orchestrate(EpisodeConfig("greedy", num_clients=5, num_rounds=2)))["reference"]["name"]
+    >>> from gainnet.orchestration.episode import EpisodeConfig, episode_of
+    >>> to_json(episode_of(EpisodeConfig("greedy", num_clients=5, num_rounds=2)))["reference"]["name"]
     'optimum'
     """
-    config, scenario, reference = episode.config, episode.world.scenario, episode.reference
+    scenario, reference = episode.world.scenario, episode.reference
     rows = [_policy(episode, name) for name in sorted(episode.rollouts, key=episode.gain_of, reverse=True)]
     return {
-        "policy": config.policy,
-        "scenario": config.scenario,
-        "regime": episode.name_of_regime,
-        "random_seed": config.random_seed,
+        "policy": episode.policy,
+        "scenario": episode.scenario,
+        "regime": episode.regime.name,
+        "random_seed": episode.random_seed,
         "num_clients": scenario.clients.num_clients,
         "num_models": len(scenario.models),
         "num_rounds": scenario.rounds.num_rounds,
         "duration_s": scenario.rounds.duration_s,
-        "gain": episode.gain_of(config.policy),
+        "gain": episode.gain,
         "gain_of_round": episode.chosen.gain.tolist(),
         "reference": {
             "name": None if reference is None else reference.name,
             "gain": None if reference is None else reference.total,
             "gain_of_round": None if reference is None else reference.gain.tolist(),
         },
-        "share_of_reference": episode.share_of(config.policy),
+        "share_of_reference": episode.of_optimum,
         "over_best_paper_baseline": _over_paper(episode),
         "policies": rows,
     }
@@ -100,7 +100,7 @@ def _policy(episode: Episode, name: str) -> dict[str, Any]:
 def _over_paper(episode: Episode) -> float | None:
     """Gain over that of the best of GainNet's baselines."""
     best = max(episode.gain_of(name) for name in paper_baselines(1.0))
-    return episode.gain_of(episode.config.policy) / best if best > 0 else None
+    return episode.gain / best if best > 0 else None
 
 
 def _png(figure: Any) -> bytes:

@@ -18,12 +18,12 @@ from gainnet.core.randomness import Random, seeded
 from gainnet.core.ranges import Interval, check_ranges
 from gainnet.core.run.loop import Progress
 from gainnet.orchestration.association import Greedy, Policy, SequentialGreedy
-from gainnet.orchestration.features import NAMES, Sight
+from gainnet.orchestration.features import NAMES, Observation
 from gainnet.orchestration.graph import State, graph_of
 from gainnet.orchestration.learned import Learned
 from gainnet.orchestration.network import PairNetwork
 from gainnet.orchestration.optimum import independent_optimum
-from gainnet.orchestration.regime import Contention, Independent, Regime
+from gainnet.orchestration.regime import REGIMES, Contention, Regime
 from gainnet.orchestration.rollout import advance, play
 from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_of
 from gainnet.orchestration.world import World, draw_world
@@ -32,8 +32,6 @@ FIRST_WORLD = 1_000_000
 """Worlds of smaller random seeds are never trained on."""
 FIRST_VALIDATED = 500_000
 """Random seed of the first world that a finished policy is measured in."""
-REGIMES: dict[str, type[Independent] | type[Contention]] = {"independent": Independent, "contention": Contention}
-"""Regimes by name."""
 
 _AVERAGE = 0.995
 _WARMUP = 20
@@ -150,13 +148,13 @@ def play_worlds(world: World, regime: Regime, sac: DiscreteSac, replay: Replay, 
     num_rounds = world.scenario.rounds.num_rounds
     for cr in range(num_rounds):
         graph = graph_of(world, regime, cr, state)
-        sight = Sight.of(graph)
+        seen = Observation.of(graph)
         if rows:
-            rows[-1]["next_observation"] = sight.features
-        model = sac.act(sight.features, source)
-        row = {"observation": sight.features, "next_observation": torch.zeros_like(sight.features), "action": model}
+            rows[-1]["next_observation"] = seen.features
+        model = sac.act(seen.features, source)
+        row = {"observation": seen.features, "next_observation": torch.zeros_like(seen.features), "action": model}
         over = torch.full(model.shape, cr + 1 == num_rounds)
-        rows.append({**row, "reward": sight.rewards(model).float(), "done": over})
+        rows.append({**row, "reward": seen.rewards(model).float(), "done": over})
         _, state, gain = advance(world, regime, cr, graph, model)
         gains.append(gain)
     for row in rows:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import TypeVar, final
+from typing import final
 
 import torch
 from torch import Tensor
 
 from gainnet.orchestration.exchange import Exchange, least_duration_s, least_spectrum
-from gainnet.orchestration.resources import Pool, check_not_negative, check_positive
+from gainnet.orchestration.resources import Pool, check_not_negative, check_positive, each
 
 _TOLERANCE = 1e-12
 _MAX_STEPS = 60
@@ -72,20 +72,11 @@ class Task:
             0.0
         )
 
-    def of_model(self, index: Tensor) -> Task:
-        """[..., num_chosen] of [..., num_models], by index int64."""
-        return Task(
-            self.num_bits.gather(-1, index),
-            self.cycles_per_sample.gather(-1, index),
-            self.cn0_down_hz.gather(-1, index),
-            self.cn0_up_hz.gather(-1, index),
-        )
-
 
 @final
 @dataclass(frozen=True)
 class Sensing:
-    """What the samples of a model cost, and how many its targets give.
+    """Costs of the samples of a model, and how many its targets give.
 
     Args:
         spectrum_hz_s_per_sample: [...], spectrum area $\\beta$ > 0 of a wireless sample.
@@ -123,23 +114,11 @@ class Sensing:
             torch.minimum(pool.cycles_per_s / self.cycles_per_sample, self.most_visual_per_s),
         )
 
-    def of_model(self, index: Tensor) -> Sensing:
-        """[..., num_chosen] of [..., num_models], by index int64."""
-        return Sensing(
-            self.spectrum_hz_s_per_sample.gather(-1, index),
-            self.cycles_per_sample.gather(-1, index),
-            self.most_wireless_per_s.gather(-1, index),
-            self.most_visual_per_s.gather(-1, index),
-        )
-
-
-_Part = TypeVar("_Part", Pool, Task, Sensing)
-
 
 @final
 @dataclass(frozen=True)
 class Consumption:
-    """What a CR spends on the samples of the round before.
+    """Resources that a CR spends on the samples of the round before.
 
     Args:
         exchange: download and upload; all zero where there is nothing to train.
@@ -150,10 +129,6 @@ class Consumption:
     exchange: Exchange
     cycles: Tensor
     reason: Tensor
-
-    def unsqueezed(self) -> Consumption:
-        """The consumption with a last dimension of 1, to meet the models that may follow."""
-        return Consumption(self.exchange.unsqueezed(), self.cycles.unsqueeze(-1), self.reason.unsqueeze(-1))
 
 
 @final
@@ -196,8 +171,10 @@ def consumption(pool: Pool, task: Task, samples: Tensor) -> Consumption:
         (pool.duration_s - cycles / pool.cycles_per_s).maximum(task.least_exchange_s(pool)),
         -1.0,
     )
+    # The time that training leaves; spectrum is what the exchange competes for with sensing.
     found = least_spectrum(task.num_bits, pool.bandwidth_hz, task.cn0_down_hz, task.cn0_up_hz, left_s)
     exchange = found.without(idle)
+    # Which of both is too long tells whether another model or fewer samples would help.
     late = torch.where(
         task.least_exchange_s(pool) > pool.duration_s, Reason.EXCHANGE_TOO_LONG, Reason.TRAINING_TOO_LONG
     )
@@ -227,7 +204,8 @@ def achievable_workload(pool: Pool, spent: Consumption, sensing: Sensing, follow
     tensor(13., dtype=torch.float64)
     """
     wireless, visual = _sensed(pool, sensing, spent.exchange.area_hz_s, spent.cycles)
-    return _capped(wireless, visual, following.most_samples(pool), _reason(pool, spent.reason, sensing, following))
+    reason = torch.where(spent.reason != int(Reason.FEASIBLE), spent.reason, _reason(pool, sensing, following))
+    return _capped(wireless, visual, following.most_samples(pool), reason)
 
 
 def workload_up_to(pool: Pool, spent: Consumption, sensing: Sensing, ceiling: Workload) -> Workload:
@@ -257,19 +235,24 @@ def steady_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
     Arguments as `achievable_workload`.
     """
     least = torch.zeros_like(task.cycles_per_sample)
+    # No steady state senses more than a CR that consumes nothing, nor more than a CR can train.
     top_wireless, top_visual = _sensed(pool, sensing, least, least)
     x = torch.minimum(task.most_samples(pool), top_wireless + top_visual)
     spent = consumption(pool, task, x)
     wireless, visual = _sensed(pool, sensing, spent.exchange.area_hz_s, spent.cycles)
     # Where targets are the limit, that is all; the others come down.
+    # Newton's method runs on these pairs alone: most are bound by their targets or by training.
     starved = x - wireless - visual > _TOLERANCE * x
     if bool(starved.any()):
-        lower = _fed(_only(pool, starved), _only(sensing, starved), _only(task, starved), x[starved])
+
+        def only(y: Tensor) -> Tensor:
+            return y.expand(starved.shape)[starved]
+
+        lower = _fed(each(pool, only), each(sensing, only), each(task, only), x[starved])
         x, wireless, visual = (
             whole.masked_scatter(starved, part) for whole, part in zip((x, wireless, visual), lower, strict=True)
         )
-    nothing_spent = torch.full_like(x, int(Reason.FEASIBLE), dtype=torch.long)
-    return _capped(wireless, visual, x, _reason(pool, nothing_spent, sensing, task))
+    return _capped(wireless, visual, x, _reason(pool, sensing, task))
 
 
 def _fed(pool: Pool, sensing: Sensing, task: Task, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -278,16 +261,13 @@ def _fed(pool: Pool, sensing: Sensing, task: Task, x: Tensor) -> tuple[Tensor, T
     for _ in range(_MAX_STEPS):
         spent = consumption(pool, task, x)
         wireless, visual = _sensed(pool, sensing, spent.exchange.area_hz_s, spent.cycles)
+        # How much more is consumed than sensed at x; the root of it is the steady state.
         excess = (x - wireless - visual).clamp_min(0.0)
         if bool((excess <= _TOLERANCE * most).all()):
             break
+        # Derivative of the excess: 1 for what is consumed, plus what is sensed less per sample trained.
         x = (x - excess / (1 + _fall(pool, sensing, task, spent, wireless, visual))).clamp_min(0.0)
     return x, wireless, visual
-
-
-def _only(part: _Part, chosen: Tensor) -> _Part:
-    """The chosen items of a pool, a task or sensing, flat."""
-    return type(part)(*(getattr(part, field.name).expand(chosen.shape)[chosen] for field in fields(part)))
 
 
 def consumable_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
@@ -300,15 +280,14 @@ def consumable_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
     """
     nothing = torch.zeros_like(task.cycles_per_sample)
     wireless, visual = _sensed(pool, sensing, nothing, nothing)
-    reason = _reason(pool, torch.full_like(wireless, int(Reason.FEASIBLE), dtype=torch.long), sensing, task)
-    return _capped(wireless, visual, task.most_samples(pool), reason)
+    return _capped(wireless, visual, task.most_samples(pool), _reason(pool, sensing, task))
 
 
 CEILINGS: dict[str, Callable[[Pool, Sensing, Task], Workload]] = {
     "steady": steady_workload,
     "consumable": consumable_workload,
 }
-"""What bounds the samples of a round, by the name that a scenario takes."""
+"""Bounds on the samples of a round, by the name that a scenario takes."""
 
 
 def serial_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
@@ -320,12 +299,12 @@ def serial_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
     Arguments as `achievable_workload`.
     """
     wireless, visual = sensing.kinds_per_s(pool)
+    # Sensing for s seconds gives rho s samples, which train for rho s / mu; both fill the window.
     train = pool.cycles_per_s / task.cycles_per_sample
     window_s = (pool.duration_s - task.least_exchange_s(pool)).clamp_min(0.0)
     sensing_s = window_s * train / (wireless + visual + train)
-    nothing_spent = torch.full_like(sensing_s, int(Reason.FEASIBLE), dtype=torch.long)
-    reason = _reason(pool, nothing_spent, sensing, task)
-    return _capped(wireless * sensing_s, visual * sensing_s, torch.full_like(sensing_s, torch.inf), reason)
+    no_limit = torch.full_like(sensing_s, torch.inf)
+    return _capped(wireless * sensing_s, visual * sensing_s, no_limit, _reason(pool, sensing, task))
 
 
 def _sensed(pool: Pool, sensing: Sensing, area_hz_s: Tensor, cycles: Tensor) -> tuple[Tensor, Tensor]:
@@ -338,8 +317,10 @@ def _sensed(pool: Pool, sensing: Sensing, area_hz_s: Tensor, cycles: Tensor) -> 
 def _fall(pool: Pool, sensing: Sensing, task: Task, spent: Consumption, wireless: Tensor, visual: Tensor) -> Tensor:
     """How many samples fewer are sensed per sample that is trained."""
     train_s = task.cycles_per_sample / pool.cycles_per_s
+    # A sample more trained leaves the exchange less time, which then takes more spectrum: its multiplier.
     fewer_wireless = spent.exchange.marginal_hz * train_s / sensing.spectrum_hz_s_per_sample
     fewer_visual = task.cycles_per_sample / sensing.cycles_per_sample
+    # Where targets are the limit, less spectrum costs no samples at first.
     spectrum_binds = wireless < sensing.most_wireless_per_s * pool.duration_s
     compute_binds = visual < sensing.most_visual_per_s * pool.duration_s
     return torch.where(spectrum_binds, fewer_wireless, 0.0) + torch.where(compute_binds, fewer_visual, 0.0)
@@ -353,14 +334,14 @@ def _capped(wireless: Tensor, visual: Tensor, most: Tensor, reason: Tensor) -> W
     return Workload(torch.where(feasible, kept, 0.0), torch.where(feasible, rest, 0.0), reason)
 
 
-def _reason(pool: Pool, spent: Tensor, sensing: Sensing, following: Task) -> Tensor:
+def _reason(pool: Pool, sensing: Sensing, following: Task) -> Tensor:
     """The first reason in the order of `Reason` that holds."""
     too_long = following.least_exchange_s(pool) >= pool.duration_s
+    # Later lines overwrite earlier ones: the first reason in the order of `Reason` wins.
     no_targets = (sensing.most_wireless_per_s + sensing.most_visual_per_s) == 0
     later = torch.where(no_targets, int(Reason.NO_TARGETS), int(Reason.FEASIBLE))
     later = torch.where(too_long, int(Reason.NEXT_EXCHANGE_TOO_LONG), later)
-    later = torch.where(_has_link(following), later, int(Reason.NO_LINK))
-    return torch.where(spent != int(Reason.FEASIBLE), spent, later)
+    return torch.where(_has_link(following), later, int(Reason.NO_LINK))
 
 
 def _has_link(task: Task) -> Tensor:

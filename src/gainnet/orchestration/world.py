@@ -118,6 +118,7 @@ def _positions(scenario: Scenario, times_s: Tensor, random: Random) -> tuple[Ten
     if isinstance(mobility, Trace):
         together = mobility.positions(num_clients + num_targets, times_s, random)
         return together[..., :num_clients, :], together[..., num_clients:, :]
+    # Streams of their own: more targets leave the clients where they are.
     clients = mobility.positions(num_clients, times_s, random.child("clients"))
     return clients, mobility.positions(num_targets, times_s, random.child("targets"))
 
@@ -133,6 +134,8 @@ def _cn0_hz(scenario: Scenario, client_m: Tensor, random: Random) -> tuple[Tenso
     def walk(name: str, correlation_m: float) -> Tensor:
         return along_the_way(random.normal(shape, name).double(), moved_m, correlation_m)
 
+    # A Gaussian process made uniform: line of sight comes and goes along the way, with the right probability
+    # everywhere.
     in_sight = torch.special.ndtr(walk("sight", SIGHT_M)) < line_of_sight_probability(distance_m)
     shadowing_db = torch.where(
         in_sight,
@@ -140,8 +143,10 @@ def _cn0_hz(scenario: Scenario, client_m: Tensor, random: Random) -> tuple[Tenso
         NLOS_SHADOWING_DB * walk("shadowing", NLOS_SHADOWING_M),
     )
     loss_db = path_loss_db(distance_m, in_sight, radio.carrier_ghz, radio.edge_height_m, radio.client_height_m)
+    # The mean of k independent exponential gains is a Gamma variable of shape k over k.
     draws = [g.standard_gamma(radio.fading_blocks, shape) / radio.fading_blocks for g in random.generators("fading")]
     fading = torch.from_numpy(np.stack(draws)).reshape(distance_m.shape)
+    # Both directions see the same path at the same time.
     gain = fading * 10 ** (-(loss_db + shadowing_db) / 10)
     down_dbhz = radio.edge_tx_power_dbm - _NOISE_DBM_PER_HZ - radio.client_noise_figure_db
     up_dbhz = scenario.clients.tx_power_dbm - _NOISE_DBM_PER_HZ - radio.edge_noise_figure_db

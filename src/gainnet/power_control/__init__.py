@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.plugins import find, guarded, require_members
-from gainnet.power_control.env import Environment, Episodes, Moment
+from gainnet.power_control.env import Environment, EnvState, Episodes
 from gainnet.power_control.learned import Learned, load_policy, pretrained_names, trained_config
 from gainnet.power_control.optimum import CausalOptimum, Chain, non_causal_powers
 from gainnet.power_control.policies import (
@@ -55,13 +55,13 @@ __all__ = [
     "POWERS",
     "CausalOptimum",
     "Chain",
+    "EnvState",
     "Environment",
     "Episodes",
     "FixedMultiplier",
     "Greedy",
     "Learned",
     "MeanGain",
-    "Moment",
     "PowerPolicy",
     "Replanned",
     "Static",

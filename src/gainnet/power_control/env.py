@@ -18,7 +18,7 @@ from gainnet.radio.power import PEAK, Outlook, block_error
 @final
 @dataclass(frozen=True)
 class Episodes:
-    """What episodes are made of; a policy sees it block by block.
+    """Gains, SNR and weights of episodes; a policy observes them block by block.
 
     Args:
         gains: [num_episodes, num_blocks], power gains.
@@ -33,8 +33,8 @@ class Episodes:
 
 @final
 @dataclass(frozen=True)
-class Moment:
-    """Episodes between two blocks; nothing in it changes, a step makes the next one.
+class EnvState:
+    """Episodes between two blocks; it is immutable, a step makes the next one.
 
     Args:
         episodes: what was drawn.
@@ -64,9 +64,9 @@ class Moment:
 class Environment:
     r"""The decision process of a sender with a hard energy budget over fading blocks.
 
-        reset --> Moment --outlook--> what the sender knows --policy--> power
+        reset --> EnvState --outlook--> what the sender knows --policy--> power
                     |  <-- power [num_episodes], cut to 0 <= p <= min(peak, energy left)
-                  step --> Moment, reward [num_episodes]
+                  step --> EnvState, reward [num_episodes]
 
     State: gains so far, energy left, blocks left, importance of what is left. A block's error is
     $w_t / (1 + p g \gamma)$.
@@ -100,7 +100,7 @@ class Environment:
     def num_blocks(self) -> int:
         return len(self.importance)
 
-    def reset(self, num_episodes: int, random: Random) -> Moment:
+    def reset(self, num_episodes: int, random: Random) -> EnvState:
         """Freshly drawn episodes before their first block.
 
         Args:
@@ -119,16 +119,16 @@ class Environment:
         gains = self.fading(num_episodes, self.num_blocks, random.child("fading"))
         return begin(Episodes(gains, 10 ** (snr_db / 10), torch.tensor(self.importance).expand(num_episodes, -1)))
 
-    def outlook(self, moment: Moment) -> Outlook:
-        """What the sender knows before the next block; raises `ConfigError` when there is none."""
+    def outlook(self, moment: EnvState) -> Outlook:
+        """The sender's knowledge before the next block; raises `ConfigError` when there is none."""
         if moment.over:
             raise ConfigError("environment: every block was sent; reset it")
         drawn, block = moment.episodes, moment.block
         seen, left = drawn.gains[..., : block + 1], drawn.importance[..., block:]
         return Outlook(seen, drawn.snr, moment.energy, left, moment.errors.sum(-1), self.peak)
 
-    def step(self, moment: Moment, power: Tensor) -> tuple[Moment, Tensor]:
-        """The moment after a block was sent, and its reward [num_episodes].
+    def step(self, moment: EnvState, power: Tensor) -> tuple[EnvState, Tensor]:
+        """The state after a block was sent, and its reward [num_episodes].
 
         Args:
             moment: before the block.
@@ -141,6 +141,7 @@ class Environment:
         if power.shape != moment.energy.shape or not bool(power.isfinite().all()):
             raise ConfigError(f"environment: give a finite power for each of {tuple(moment.energy.shape)} episodes")
         drawn, block = moment.episodes, moment.block
+        # A policy may ask for anything; the budget is hard.
         spent = torch.minimum(power.clamp(0, self.peak), moment.energy)
         error = drawn.importance[..., block] * block_error(spent, outlook.gain, drawn.snr)
         after = replace(
@@ -149,15 +150,16 @@ class Environment:
             powers=torch.cat([moment.powers, spent.unsqueeze(-1)], -1),
             errors=torch.cat([moment.errors, error.unsqueeze(-1)], -1),
         )
+        # A baseline over the same gains: it takes the luck of the fading out of the reward.
         static = static_errors(drawn)[..., : after.block]
         return after, self.reward(after.errors, static, drawn.snr, after.over)
 
 
-def begin(episodes: Episodes) -> Moment:
+def begin(episodes: Episodes) -> EnvState:
     """The moment before the first block: a whole budget, nothing sent."""
     nothing = episodes.gains[..., :0]
     energy = torch.full_like(episodes.snr, float(episodes.gains.shape[-1]))
-    return Moment(episodes, energy, nothing, nothing)
+    return EnvState(episodes, energy, nothing, nothing)
 
 
 def static_errors(episodes: Episodes) -> Tensor:

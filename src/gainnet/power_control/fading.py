@@ -58,6 +58,7 @@ class JakesGains:
     def __call__(self, num_episodes: int, num_blocks: int, random: Random) -> Tensor:
         low, high = self.dopplers
         shares = random.uniform((self.num_groups,), "doppler").tolist()
+        # Jakes' streams are of items: a number from the given stream starts a range of its own.
         size, first = -(-num_episodes // self.num_groups), int(random.uniform((), "process") * 2**24) * 2**24
         groups = []
         for group, share in enumerate(shares):
@@ -70,7 +71,7 @@ class JakesGains:
 @final
 @dataclass(frozen=True)
 class ShadowedGains:
-    r"""Gains of another law times slow log-normal shadowing, as a moving receiver meets it: statistics nobody told.
+    r"""Gains of another law times slow log-normal shadowing, unknown to the sender, as of a moving receiver.
 
     In dB a first-order autoregression (Gudmundson 1991) of standard deviation uniform in `deviations_db` and
     correlation of neighbouring blocks uniform in `correlations`, both drawn per episode.
@@ -92,6 +93,7 @@ class ShadowedGains:
         noise = random.normal((num_episodes, num_blocks), "shadowing noise")
         level, levels = noise[:, 0], [noise[:, 0]]
         for block in range(1, num_blocks):
+            # The innovation keeps the standard deviation at 1 for any correlation.
             level = correlation * level + (1 - correlation.square()).sqrt() * noise[:, block]
             levels.append(level)
         shadow = 10 ** (deviation_db.unsqueeze(-1) * torch.stack(levels, -1) / 10)

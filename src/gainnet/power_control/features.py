@@ -1,4 +1,4 @@
-"""What a policy that learns sees of an outlook: few numbers of the size of one, all known before the block is sent."""
+"""Features of an outlook for learned policies: numbers of the size of one, all known before the block is sent."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Final, final
 
 import torch
 from torch import Tensor
@@ -40,7 +40,7 @@ def measure_importance(out: Path, num_pictures: int = 64, random_seed: int = 0) 
         $c_t = (\mathrm{E}\,\mathrm{MSE}_t - f) / e$,   MSE against the picture of the whole latent
 
     with f where no block is noisy (components beyond the seed are missing) and $e = 0.1$, an MMSE error at 9.5 dB.
-    Weights are $c_t$ over their mean. How well $f + \sum c_t e_t$ tells the error of a picture whose blocks are all
+    Weights are $c_t$ over their mean. How well $f + \sum c_t e_t$ predicts the error of a picture whose blocks are all
     noisy is measured on other pictures.
 
     Args:
@@ -98,6 +98,7 @@ class _Pictures:
     def errors(self, model: DiffusionModel, code: NestedSeed, received: Tensor) -> Tensor:
         """[num], squared errors of the pictures when blocks arrive at SNRs [num, NUM_BLOCKS]."""
         sent = code.encode(self.latents, torch.ones(len(self.latents)))
+        # Noise of variance 1 and a gain of sqrt(SNR), as a receiver would see the block.
         gain = received.sqrt().repeat_interleave(NUM_CHANNEL_USES // NUM_BLOCKS, -1)
         noise = self.random.complex_normal((NUM_CHANNEL_USES,), "noise")
         arrived = Symbols(gain * sent.values + noise, gain + 0j, torch.ones_like(gain))
@@ -114,24 +115,22 @@ def _check(
     mean_db = 20 * others.random.uniform((1,), "mean")
     received = 10 ** (mean_db / 10) * -torch.log1p(-others.random.uniform((NUM_BLOCKS,), "gains"))
     measured = others.errors(model, code, received)
-    told = floor + (block_error(torch.ones(()), received, torch.ones(())) @ slopes).double()
-    misses = 10 * (told / measured).log10()
+    predicted = floor + (block_error(torch.ones(()), received, torch.ones(())) @ slopes).double()
+    misses = 10 * (predicted / measured).log10()
     return {
         "num_pictures": num,
         "mean_db": round(float(misses.mean()), 3),
         "std_db": round(float(misses.std()), 3),
-        "of_mean_db": round(10 * math.log10(float(told.mean() / measured.mean())), 3),
+        "of_mean_db": round(10 * math.log10(float(predicted.mean() / measured.mean())), 3),
     }
 
 
 def encoded_scenes(model: DiffusionModel, num: int, random_seed: int, start: int) -> Tensor:
     """[num, *latent], latents of rendered scenes as the denoiser would make them."""
-    vae: Any = model.pipeline.vae
     pictures = render(draw_scenes(num, stream(random_seed, "power importance", start)))
-    coded = vae.encode(2 * pictures.to(vae.device, vae.dtype) - 1)
-    latents: Tensor = coded.latents if hasattr(coded, "latents") else coded.latent_dist.mean
-    scaled: Tensor = (latents * vae.config.scaling_factor).float().cpu()
-    return scaled
+    vae = model.pipeline.vae
+    image = pictures.to(vae.device, vae.dtype)
+    return model.image_encoder({"image": image}, Random.of(range(num)))["latent"].float().cpu()
 
 
 def decoded(model: DiffusionModel, latents: Tensor) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -12,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from gainnet.core.errors import ModelError
+from gainnet.core.weights import CONFIG, WeightsFormat, check_width
 from gainnet.power_control.features import FEATURES, observe
 from gainnet.power_control.policies import powers_at, replanned_price
 from gainnet.radio.power import Outlook
 
-WEIGHTS, CONFIG, KIND = "actor.safetensors", "config.json", "power policy"
+WEIGHTS, KIND = "actor.safetensors", "power policy"
+_FORMAT = WeightsFormat("power", KIND, WEIGHTS, "train it again")
 REACH: Final = 3.0
 """Largest shift of the logarithm of the price."""
 _FOLDER = Path(__file__).parent / "pretrained"
@@ -38,6 +38,7 @@ def powers_of_action(outlook: Outlook, action: Tensor) -> Tensor:
         outlook: what the sender knows.
         action: [*batch], $a$ in [-1, 1]; cut to it.
     """
+    # The network only corrects a rule that is good already, so that learning starts from there.
     price = replanned_price(outlook, torch.ones_like(outlook.snr))
     return powers_at(outlook, price.log() + REACH * action.clamp(-1, 1))
 
@@ -77,32 +78,21 @@ def load_policy(name_or_folder: str) -> Learned:
     """
     folder, config = _folder_of(name_or_folder), trained_config(name_or_folder)
     network = perceptron(len(config["features"]), config["width"], 1)
-    tensors = _weights(folder / WEIGHTS, config["sha256"])
-    if {k: x.shape for k, x in tensors.items()} != {k: x.shape for k, x in network.state_dict().items()}:
-        raise ModelError(f"power: the weights in {folder} have other shapes than its {CONFIG}; train it again")
-    if not all(bool(x.isfinite().all()) for x in tensors.values()):
-        raise ModelError(f"power: {folder / WEIGHTS} has weights that are not finite; train it again")
-    network.load_state_dict(tensors)
+    _FORMAT.load_into(network, folder, config["sha256"])
     return Learned(network.eval().requires_grad_(False), tuple(config["features"]))
 
 
 def trained_config(name_or_folder: str) -> dict[str, Any]:
-    """What a policy was trained on and what it reached, checked as far as it is used.
+    """How a policy was trained, checked as far as it is used.
 
     Raises:
         ModelError: there is none or it is damaged.
     """
-    path = _folder_of(name_or_folder) / CONFIG
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        kind, features, width, digest = (config[key] for key in ("kind", "features", "width", "sha256"))
-        unknown = [name for name in features if name not in FEATURES]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"power: {path} is missing or damaged ({error!r}); train it again") from None
-    if kind != KIND or unknown or not features:
-        raise ModelError(f"power: {path} describes no power policy with known features; train it again")
-    if not isinstance(width, int) or not 1 <= width <= 4096 or not isinstance(digest, str):
-        raise ModelError(f"power: {path} has no width of 1 to 4096 or no sha256; train it again")
+    folder = _folder_of(name_or_folder)
+    config = _FORMAT.config(folder, {"features": list, "width": int, "sha256": str})
+    if not config["features"] or not all(name in FEATURES for name in config["features"]):
+        raise ModelError(f"power: {folder / CONFIG} describes no power policy with known features; train it again")
+    check_width("power", folder, config["width"])
     return config
 
 
@@ -113,16 +103,3 @@ def _folder_of(name: str) -> Path:
     if not name or not folder.is_dir():
         raise ModelError(f"power: {name!r} is unknown; give a folder or one of {', '.join(pretrained_names())}")
     return folder
-
-
-def _weights(path: Path, digest: str) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise ModelError(f"power: {path} is not what its {CONFIG} was written for; train it again")
-        return load(content)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"power: {path} is missing or damaged ({error}); train it again") from None

@@ -12,7 +12,7 @@ from gainnet.agents.policy_run import Agent
 from gainnet.agents.ppo import Ppo, PpoSettings
 from gainnet.agents.replay import Remembering, Replay
 from gainnet.agents.sac import ContinuousSac, ContinuousSacSettings
-from gainnet.power_control.env import Moment
+from gainnet.power_control.env import EnvState
 from gainnet.power_control.features import before_gain, observe
 from gainnet.power_control.learned import perceptron, powers_of_action
 from gainnet.power_control.tasks import Task
@@ -25,7 +25,7 @@ class Learner(Protocol):
     def agent(self) -> Agent:
         """What learns, with all that it remembers."""
 
-    def advance(self, moment: Moment, source: torch.Generator, factor: float) -> dict[str, float]:
+    def advance(self, moment: EnvState, source: torch.Generator, factor: float) -> dict[str, float]:
         """One iteration from fresh episodes; the losses and the mean `reward` of an episode."""
 
 
@@ -39,7 +39,7 @@ class PpoLearner:
         actor, critic, after = (perceptron(inputs, width, 1) for _ in range(3))
         self.agent = Ppo(actor, critic, after, PpoSettings(rate=rate))
 
-    def advance(self, moment: Moment, source: torch.Generator, factor: float) -> dict[str, float]:
+    def advance(self, moment: EnvState, source: torch.Generator, factor: float) -> dict[str, float]:
         rows: list[dict[str, Tensor]] = []
         while not moment.over:
             outlook = self.env.outlook(moment)
@@ -68,7 +68,7 @@ class SacLearner:
         sac = ContinuousSac(actor, spread, critic, ContinuousSacSettings(rate / 10, rate, num_patient=600))
         self.agent = Remembering(sac, Replay(_REPLAY_STEPS))
 
-    def advance(self, moment: Moment, source: torch.Generator, factor: float) -> dict[str, float]:
+    def advance(self, moment: EnvState, source: torch.Generator, factor: float) -> dict[str, float]:
         rows: list[dict[str, Tensor]] = []
         rewards = torch.zeros_like(moment.energy)
         while not moment.over:
@@ -98,7 +98,7 @@ class PathwiseLearner:
         self.task, self.env = task, task.environment()
         self.agent = Pathwise(perceptron(len(task.features), width, 1), PathwiseSettings(rate))
 
-    def advance(self, moment: Moment, source: torch.Generator, factor: float) -> dict[str, float]:
+    def advance(self, moment: EnvState, source: torch.Generator, factor: float) -> dict[str, float]:
         total = torch.zeros_like(moment.energy)
         while not moment.over:
             outlook = self.env.outlook(moment)

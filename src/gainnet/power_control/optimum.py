@@ -1,4 +1,4 @@
-r"""What nobody can beat: the powers of a sender that knows the future, and of the best one that does not."""
+r"""Optimal powers: of a sender that knows the future (non-causal), and of the best one that does not (causal)."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def filled(multiplier: Tensor, gains: Tensor, snr: Tensor, importance: Tensor, p
     >>> filled(torch.tensor(0.25), torch.ones(2), torch.tensor(1.0), torch.tensor([1.0, 4.0]), 9.0)
     tensor([1., 3.])
     """
+    # A deep fade would divide by zero; at 1e-12 its power is 0 in any case.
     received = (gains * snr.unsqueeze(-1)).clamp_min(1e-12)
     power = (importance / (multiplier.unsqueeze(-1) * received)).sqrt() - 1 / received
     return power.clamp(0, peak)
@@ -114,6 +115,7 @@ class Chain:
         >>> bool(chain.transition[0, 1] > 0.9)
         True
         """
+        # Equally likely bins resolve the gains where most blocks are.
         edges = torch.quantile(gains.double().flatten()[:1_000_000], torch.linspace(0, 1, num_nodes + 1).double())
         bins = torch.bucketize(gains.double().contiguous(), edges[1:-1])
         ones = torch.ones(bins.numel(), dtype=torch.float64)
@@ -178,6 +180,7 @@ class CausalOptimum:
         num_blocks, num_nodes = len(importance), len(chain.nodes)
         if num_blocks < 1:
             raise ConfigError("importance: there are no blocks; give one weight for each")
+        # Squared spacing: values bend most where little energy is left.
         energies = num_blocks * torch.linspace(0, 1, per_block * num_blocks + 1, dtype=torch.float64).square()
         expected = torch.zeros(num_blocks, num_nodes, len(energies), dtype=torch.float64)
         row = torch.arange(num_nodes).unsqueeze(-1).expand(num_nodes, len(energies))

@@ -123,6 +123,7 @@ def replanned_price(outlook: Outlook, later: Tensor) -> Tensor:
         later: [*batch], gain > 0 that all later blocks are thought to have.
     """
     received = (later * outlook.snr).unsqueeze(-1).expand(outlook.importance.shape)
+    # The current block with its own gain, the later ones with the gain that is assumed for them.
     received = torch.cat([(outlook.gain * outlook.snr).unsqueeze(-1), received[..., 1:]], -1).clamp_min(1e-6)
     weighted, order = (outlook.importance * received).clamp_min(1e-12).sqrt().sort(-1, descending=True)
     noise = 1 / received.gather(-1, order)
@@ -185,6 +186,7 @@ def best_inversion(snr_db: float, peak: float = PEAK) -> tuple[float, float]:
 
 def _by_snr(snr: Tensor, numbers: Callable[[float], tuple[float, ...]]) -> tuple[Tensor, ...]:
     """Numbers [*batch] that depend on the mean SNR, computed once per tenth of a dB."""
+    # Rounded to tenths of a dB, so that numbers are searched for once per level and remembered.
     tenths = (100 * snr.double().clamp_min(1e-9).log10()).round().long()
     known, place = tenths.unique(return_inverse=True)
     table = torch.tensor([numbers(x / 10) for x in known.tolist()], dtype=snr.dtype)

@@ -1,4 +1,4 @@
-r"""What an error of a block means: for the latent, and for the picture that the decoder makes of it."""
+r"""Rewards: the effect of a block's error on the latent, and on the picture that is decoded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMPORTANCE = Path(__file__).parent / "pretrained" / "importance.json"
 
 
 class Reward(Protocol):
-    """What a block is worth when it is sent, and an episode when it is over."""
+    """Reward of a block when it is sent."""
 
     def __call__(self, error: Tensor, static_error: Tensor, snr: Tensor, over: bool, /) -> Tensor:
         """[*batch], reward of a block.
@@ -48,7 +48,7 @@ class LatentReward:
 @final
 @dataclass(frozen=True)
 class PictureReward:
-    r"""PSNR that a picture gains against constant power over the same gains, in dB, told block by block.
+    r"""PSNR that a picture gains against constant power over the same gains, in dB, block by block.
 
     $\Phi_t = 10 \log_{10} \frac{f + \sum_{s \le t} w_s e_s^{static} + r_t}{f + \sum_{s \le t} w_s e_s + r_t}$, the
     reward is $\Phi_t - \Phi_{t-1}$, which adds up to $\Phi_T$, the gain of the whole picture. Weights $w_t$ and floor f
@@ -68,6 +68,7 @@ class PictureReward:
         return now - self._gain_db(error[..., :-1], static_error[..., :-1], snr)
 
     def _gain_db(self, error: Tensor, static_error: Tensor, snr: Tensor) -> Tensor:
+        # What blocks to come would add on average: potential-based shaping leaves the best policy the best.
         rest = self.floor + sum(self.importance[error.shape[-1] :]) * static_mean_error(snr)
         return 10 * ((rest + static_error.sum(-1)) / (rest + error.sum(-1))).log10()
 
@@ -111,7 +112,7 @@ class Importance:
 
 @lru_cache(maxsize=4)
 def load_importance(path: Path = IMPORTANCE) -> Importance:
-    """What `gainnet train power-importance` measured.
+    """The importance of blocks that `gainnet train power-importance` measured.
 
     Raises:
         ModelError: the file is missing or damaged.

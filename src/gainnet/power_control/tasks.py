@@ -1,4 +1,4 @@
-"""What policies are trained for: fading, importance of the blocks, reward, and what the policy sees."""
+"""Training tasks: fading, importance of the blocks, reward, and the features that the policy observes."""
 
 from __future__ import annotations
 
@@ -61,6 +61,6 @@ TASKS: Final[dict[str, Task]] = {
         (*STATE, *WEIGHTS, *HISTORY, "error"),
         _decoder,
     ),
-    "varied": Task("Blocks that matter alike, fading of statistics that nobody tells.", (*STATE, *HISTORY), _varied),
+    "varied": Task("Blocks that matter alike, fading of unknown statistics.", (*STATE, *HISTORY), _varied),
 }
 """Tasks by name."""

@@ -13,7 +13,7 @@ from gainnet.codecs.selection import Automatic, bind, suitable
 from gainnet.core.types import Spec
 from gainnet.models.completing import noise_level
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.sketches import PictureSketch
+from gainnet.models.sketches import picture_sketch
 from gainnet.protocols.budget import Budget, block_length, typical_snrs
 from gainnet.protocols.least import check_fits
 from gainnet.protocols.plan import Plan, Transfer
@@ -105,7 +105,7 @@ class Binding:
             case "image":
                 return self.model.image
             case "sketch":
-                return PictureSketch(self.model.image).writes["sketch"]
+                return picture_sketch(self.model.image).writes["sketch"]
             case _:
                 return self.model.latent
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Name
 from gainnet.core.types import NodeId
-from gainnet.models.attributes import SIDE
-from gainnet.models.checker import AttributeChecker
+from gainnet.models.attributes import CHECKER, SIDE, AttributeClassifier
 from gainnet.models.choice import AttributeChoice, DenoiserChoice
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.renamed import Renamed
@@ -83,7 +82,7 @@ def best_of(task: Task, node: NodeId, latents: tuple[str, ...]) -> tuple[Compute
         Compute(node, Renamed(model.decoder, {"latent": latent}, {"image": image}))
         for latent, image in zip(latents, images, strict=True)
     )
-    return *decoded, Compute(node, AttributeChoice(images, AttributeChecker.from_pretrained()))
+    return *decoded, Compute(node, AttributeChoice(images, AttributeClassifier.from_pretrained(CHECKER)))
 
 
 def _is_checked(model: DiffusionModel) -> bool:

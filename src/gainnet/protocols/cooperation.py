@@ -14,7 +14,7 @@ from gainnet.codecs import Float32
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import NodeId
 from gainnet.models.guidance import branches
-from gainnet.models.regions import Crop, Merge, Region, regional, regions_of
+from gainnet.models.regions import Merge, Region, crop_of, regional, regions_of
 from gainnet.models.renamed import Renamed
 from gainnet.protocols.plan import Compute, Step, Transfer
 from gainnet.protocols.task import Task
@@ -127,7 +127,7 @@ def _regional(task: Task, edges: Sequence[NodeId], rectangles: Sequence[Region],
         # A region costs its share of the area, as FLOPs of a UNet are about linear in pixels.
         piece = f"crop of {name}"
         step = regional(task.denoiser[index : index + 1], region)
-        steps.append(Compute(edge, Crop(task.latent(index), latent, region, piece)))
+        steps.append(Compute(edge, crop_of(task.latent(index), latent, region, piece)))
         steps.append(Compute(edge, Renamed(step, {"latent": piece}, {"latent": name}, share=area(region, task))))
     for (source, name), (target, _) in permutations(zip(edges, names, strict=True), 2):
         # After the last step the regions meet on one edge alone.

@@ -13,7 +13,7 @@ from gainnet.codecs import Codecs, Kind
 from gainnet.codecs.codec import AnyCodec
 from gainnet.core.types import NodeId, Spec
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.regions import Crop, Merge, Region, picture_scale, regional, regions_of
+from gainnet.models.regions import Merge, Region, crop_of, picture_scale, regional, regions_of
 from gainnet.models.renamed import Renamed
 from gainnet.network.scenario import DEVICE
 from gainnet.protocols.candidates import best_of, stream_of
@@ -169,7 +169,7 @@ def _region(task: Task, owner: NodeId, region: Region, index: int, start: int) -
         Compute(owner, task.model.text_encoder),
         # Without its text encoder, which has run above even if no whole step is left.
         *task.infer(owner, start, middle)[1:],
-        Compute(owner, Crop(latent, task.model.latent, region, crop)),
+        Compute(owner, crop_of(latent, task.model.latent, region, crop)),
         Compute(owner, Renamed(denoiser, {"latent": crop}, {"latent": piece}, share=share)),
         Compute(owner, Renamed(decoder, {"latent": piece}, {"image": f"image_{index}"}, share=share)),
     )

@@ -12,7 +12,8 @@ from gainnet.models.completing_edges import completion_of_edges
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.part import Part
 from gainnet.models.regions import Merge, Region, picture_scale
-from gainnet.models.sketches import EdgeSketch, PictureSketch
+from gainnet.models.sketches import edge_sketch, picture_sketch, sketch_factor
+from gainnet.models.tensor_map import TensorMap
 from gainnet.network.scenario import DEVICE
 from gainnet.protocols.plan import Compute
 from gainnet.protocols.task import Task
@@ -21,7 +22,7 @@ EDGES_PER_LATENT = 4
 """Pixels of a map of edges per entry of the latent, along one side; outlines need more of them than colours."""
 
 
-def sketcher(model: DiffusionModel, codec: AnyCodec, image: Spec | None = None) -> PictureSketch | EdgeSketch:
+def sketcher(model: DiffusionModel, codec: AnyCodec, image: Spec | None = None) -> TensorMap:
     """Part that draws the sketch of a picture, or of a region of one.
 
     Args:
@@ -33,25 +34,22 @@ def sketcher(model: DiffusionModel, codec: AnyCodec, image: Spec | None = None) 
     # The codec decides what a sketch is: no other codec makes sense of a binary map, and an EdgeMap of nothing else.
     drawn, scale = model.image if image is None else image, picture_scale(model)
     if isinstance(codec, EdgeMap):
-        return EdgeSketch(drawn, max(1, scale // EDGES_PER_LATENT))
-    return PictureSketch(drawn, scale)
+        return edge_sketch(drawn, max(1, scale // EDGES_PER_LATENT))
+    return picture_sketch(drawn, scale)
 
 
 def completed(task: Task, codec: AnyCodec) -> tuple[Compute, ...]:
     """The device makes the picture from the prompt and the sketch: prompt, sketch -> image."""
-    parts = _completion(task.model, sketcher(task.model, codec))
+    sketch = sketcher(task.model, codec).writes["sketch"]
+    complete = completion_of_edges if isinstance(codec, EdgeMap) else completion
+    parts: tuple[Part, ...] = complete(task.model, sketch)
     return Compute(DEVICE, task.model.text_encoder), *(Compute(DEVICE, part) for part in parts)
-
-
-def _completion(model: DiffusionModel, drawn: PictureSketch | EdgeSketch) -> tuple[Part, ...]:
-    if isinstance(drawn, EdgeSketch):
-        return completion_of_edges(model, drawn)
-    return completion(model, drawn)
 
 
 def merged_sketch(task: Task, codec: AnyCodec, regions: Sequence[Region], pieces: tuple[str, ...]) -> Compute:
     """The device puts the sketches of regions together, without a seam: pieces -> sketch."""
     # Regions are given on the latent; a sketch is finer than it and coarser than the picture.
-    drawn, scale = sketcher(task.model, codec), picture_scale(task.model)
-    rectangles = tuple(region.scaled(scale).shrunk(drawn.factor) for region in regions)
-    return Compute(DEVICE, Merge(pieces, rectangles, drawn.writes["sketch"], "sketch"))
+    sketch, scale = sketcher(task.model, codec).writes["sketch"], picture_scale(task.model)
+    factor = sketch_factor(task.model.image, sketch)
+    rectangles = tuple(region.scaled(scale).shrunk(factor) for region in regions)
+    return Compute(DEVICE, Merge(pieces, rectangles, sketch, "sketch"))

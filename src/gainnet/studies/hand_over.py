@@ -16,7 +16,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.hand_over import HandDown, HandOver
+from gainnet.models.hand_over import HandOver, hand_down
 from gainnet.models.part import Part
 from gainnet.protocols.transmit import transmit
 from gainnet.radio import AWGN, Air
@@ -170,7 +170,7 @@ class Receivers:
 
     def _received(self, case: Case) -> Tensor:
         """[n, num_values + 1], the latents as they arrive, and the variance of their noise."""
-        sent, down = self.halfway_of(case.random_seed), HandDown(self.model.latent)
+        sent, down = self.halfway_of(case.random_seed), hand_down(self.model.latent)
         snr_db, codec = float(str(case.values["snr_db"])), MatchedSeed(scale=math.sqrt(self._power(case)))
         handed = down({"latent": sent.latents[_cut(case)]}, sent.random)["handed"]
         streams = sent.random.child("air", _cut(case), str(snr_db))
@@ -184,7 +184,7 @@ class Receivers:
         given = {"condition": sent.condition, name: tensor}
         images = in_batches((part, self.model.decoder), given, sent.random, ("image",))["image"]
         mse = (images - sent.images).double().square().mean()
-        num_uses = int(MatchedSeed().size(HandDown(self.model.latent).writes["handed"]).upper)
+        num_uses = int(MatchedSeed().size(hand_down(self.model.latent).writes["handed"]).upper)
         return {"psnr_db": float(psnr_db_of_mse(mse)), "num_channel_uses": num_uses, "num_steps": rest.num_steps}
 
 

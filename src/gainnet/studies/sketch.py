@@ -17,7 +17,8 @@ from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Tensors
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.part import Part
-from gainnet.models.sketches import EdgeSketch, PictureSketch
+from gainnet.models.sketches import edge_sketch, picture_sketch
+from gainnet.models.tensor_map import TensorMap
 from gainnet.studies.figures import BLUE, GREEN, ORANGE, PURPLE, RED, legend_below, panels
 from gainnet.studies.presets import CATALOG
 from gainnet.studies.statistics import spread
@@ -172,7 +173,7 @@ class Way:
         num_candidates: pictures that the edge draws to choose from.
     """
 
-    sketcher: PictureSketch | EdgeSketch
+    sketcher: TensorMap
     codec_of: Callable[[Case], AnyCodec]
     parts: Sequence[Part]
     picture_of: Callable[[Drawn], Tensor]
@@ -240,12 +241,13 @@ def open_methods(config: SketchConfig) -> Mapping[str, Method]:
 
 def ways(model: DiffusionModel, num_candidates: int) -> dict[str, Way]:
     """The methods whose edge sends a sketch, by name."""
-    from gainnet.models.completing import Enlarge, completion
+    from gainnet.models.completing import completion, enlargement
     from gainnet.models.completing_edges import completion_of_edges
 
-    small, outlines = PictureSketch(model.image), EdgeSketch(model.image)
-    completing, following = completion(model, small), completion_of_edges(model, outlines)
-    enlarging = (Enlarge(small.writes["sketch"], model.image),)
+    small, outlines = picture_sketch(model.image), edge_sketch(model.image)
+    completing = completion(model, small.writes["sketch"])
+    following = completion_of_edges(model, outlines.writes["sketch"])
+    enlarging = (enlargement(small.writes["sketch"], model.image),)
     return {
         "esuc": Way(small, _quantized, completing, _chosen, num_candidates),
         "bicubic": Way(small, _quantized, enlarging, _chosen, num_candidates),

@@ -25,7 +25,7 @@ def check_codec(codec: AnyCodec, samples: Tensor, snr: float = 10.0) -> None:
     Args:
         codec: what is tested.
         samples: [num_items, *shape], at least 4 items of the kind that the codec is meant for.
-        snr: linear SNR that the sender is told, > 0.
+        snr: linear SNR that is reported to the sender, > 0.
 
     Raises:
         AssertionError: the contract does not hold; one sentence says where.
@@ -35,7 +35,7 @@ def check_codec(codec: AnyCodec, samples: Tensor, snr: float = 10.0) -> None:
     spec = Spec(tuple(samples.shape[1:]))
     _check_size(codec, codec.size(spec))
     _check_other_shapes(codec)
-    payload, repeated = twice(lambda: codec.encode(samples, _told(samples, spec, snr)))
+    payload, repeated = twice(lambda: codec.encode(samples, _reports(samples, spec, snr)))
     require(isinstance(payload, codec.emits), f"encode gives no {codec.emits.__name__}")
     require(_same(payload, repeated), "encoding the same twice gives two payloads")
     _check_payload(payload, codec.size(spec))
@@ -50,7 +50,7 @@ def check_codec(codec: AnyCodec, samples: Tensor, snr: float = 10.0) -> None:
         _check_gradient(codec, samples, spec, snr)
 
 
-def _told(x: Tensor, spec: Spec, snr: float) -> Tensor:
+def _reports(x: Tensor, spec: Spec, snr: float) -> Tensor:
     return torch.full(spec.batch_of(x), snr)
 
 
@@ -90,21 +90,21 @@ def _check_payload(payload: Payload, size: Size) -> None:
 
 def _check_items(codec: AnyCodec, samples: Tensor, spec: Spec, snr: float) -> None:
     few = samples[:4]
-    batch, single = codec.encode(few, _told(few, spec, snr)), codec.encode(few[3], _told(few[3], spec, snr))
+    batch, single = codec.encode(few, _reports(few, spec, snr)), codec.encode(few[3], _reports(few[3], spec, snr))
     require(batch.batch == (4,) and single.batch == (), "the payload does not keep the batch dimensions")
     require(_same(item_of(batch, 3), single), "item 3 of a batch is not encoded as item 3 alone")
     decoded = codec.decode(batch, spec)
     alone = codec.decode(single, spec)
     require(close(decoded[3], alone, 1e-4), "item 3 of a batch is not decoded as item 3 alone")
     square = few.reshape(2, 2, *spec.shape)
-    again = codec.decode(codec.encode(square, _told(square, spec, snr)), spec)
+    again = codec.decode(codec.encode(square, _reports(square, spec, snr)), spec)
     require(tuple(again.shape) == (2, 2, *spec.shape), "batch (2, 2) does not come back as batch (2, 2)")
     require(close(again.flatten(0, 1), decoded, 1e-4), "batch (2, 2) is not coded as batch (4,)")
 
 
 def _check_decoded(codec: AnyCodec, samples: Tensor, spec: Spec, snr: float) -> None:
     before = samples.clone()
-    decoded = codec.decode(codec.encode(samples, _told(samples, spec, snr)), spec)
+    decoded = codec.decode(codec.encode(samples, _reports(samples, spec, snr)), spec)
     require(torch.equal(before, samples), "encode changes the tensor it was given")
     require(decoded.shape == samples.shape, f"decoded shape is {tuple(decoded.shape)}, not {tuple(samples.shape)}")
     require(decoded.dtype == samples.dtype, f"decoded type is {decoded.dtype}, not {samples.dtype}")
@@ -165,7 +165,7 @@ def _check_faded(codec: AnyCodec, payload: Symbols, spec: Spec) -> None:
 
 def _check_gradient(codec: AnyCodec, samples: Tensor, spec: Spec, snr: float) -> None:
     x = samples[:4].clone().requires_grad_()
-    sent = codec.encode(x, _told(x, spec, snr))
+    sent = codec.encode(x, _reports(x, spec, snr))
     noisy = replace(sent, noise_variance=torch.full_like(sent.noise_variance, 1.0 / snr))
     decoded = codec.decode(noisy, spec)
     require(decoded.requires_grad, "decoded values carry no gradient to the tensor that was encoded")

@@ -1,4 +1,4 @@
-"""What all contract checks are made of: one requirement, one sentence when it does not hold."""
+"""The unit of all contract checks: one requirement, one sentence when it does not hold."""
 
 from __future__ import annotations
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gainnet.models.attributes import AttributeClassifier
 from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.scenes import draw_scenes, render, scene_labels, stream
 from gainnet.training.autoencoder import torch_stream
@@ -25,7 +25,7 @@ Disturb = Callable[[Tensor, torch.Generator], Tensor]
 
 def attribute_stage(
     name: str,
-    network: Any,
+    network: AttributeClassifier,
     autoencoder: SceneAutoencoder,
     disturb: Disturb,
     max_latent_noise: float,
@@ -41,7 +41,7 @@ def attribute_stage(
 
     Args:
         name: of the stage and of its random streams.
-        network: an `AttributeClassifier` or `AttributeChecker`.
+        network: the judge or the checker.
         autoencoder: of the third.
         disturb: what is done to pictures before they are seen.
         max_latent_noise: largest standard deviation of the noise on latents, which have unit variance.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gainnet.core.randomness import seeded
-from gainnet.models.checker import HIDDEN, WIDTHS, AttributeChecker
+from gainnet.models.attributes import CHECKER, AttributeClassifier
 from gainnet.models.loading import load_model
 from gainnet.training.attributes import attribute_stage
 from gainnet.training.export import write_classifier
@@ -74,7 +74,7 @@ def train_checker(
     settings = {"random_seed": random_seed, "steps": asdict(steps)}
     with open_training(out, folder, settings, steps.checkpoint_every, progress) as training:
         with seeded(random_seed):
-            checker = AttributeChecker(WIDTHS, HIDDEN)
+            checker = AttributeClassifier(CHECKER)
         autoencoder, cpu = load_model("scenes").pipeline.vae, torch.device("cpu")
         size = steps.steps, steps.batch_size
         training.train(

@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from gainnet.core.files import write_folder, write_json
-from gainnet.models.attributes import CONFIG, WEIGHTS, AttributeClassifier
+from gainnet.core.weights import CONFIG
+from gainnet.models.attributes import WEIGHTS, AttributeClassifier
 from gainnet.models.autoencoder import SceneAutoencoder
-from gainnet.models.checker import AttributeChecker
 from gainnet.models.scenes import ATTRIBUTES, build_tokenizer
 from gainnet.training.denoiser import build_scheduler
 
@@ -84,8 +84,8 @@ def _name_home(index: Path) -> None:
     write_json(index, named | {"vae": ["gainnet.models", SceneAutoencoder.__name__]})
 
 
-def write_classifier(network: AttributeClassifier | AttributeChecker, folder: Path, how: Mapping[str, Any]) -> Path:
-    """A folder that `from_pretrained` of the network's class loads, in half precision.
+def write_classifier(network: AttributeClassifier, folder: Path, how: Mapping[str, Any]) -> Path:
+    """A folder that `AttributeClassifier.from_pretrained` loads, in half precision.
 
     Args:
         network: what is written.
@@ -97,9 +97,9 @@ def write_classifier(network: AttributeClassifier | AttributeChecker, folder: Pa
         weights = {name: value.detach().cpu().half().contiguous() for name, value in network.state_dict().items()}
         save_file(weights, beside / WEIGHTS)
         config = {
-            "kind": network.kind,
-            "widths": list(network.widths),
-            "hidden": network.hidden,
+            "kind": network.design.kind,
+            "widths": list(network.design.widths),
+            "hidden": network.design.hidden,
             "attributes": ATTRIBUTES,
             **how,
             "sha256": weight_hashes(beside),

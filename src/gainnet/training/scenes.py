@@ -14,7 +14,7 @@ from torch import Tensor
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import seeded
 from gainnet.core.run.checkpoint import Checkpoint, fingerprint
-from gainnet.models.attributes import HIDDEN, WIDTHS, AttributeClassifier
+from gainnet.models.attributes import AttributeClassifier
 from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.scenes import COLOURS, SHAPES, Pair, Scenes, draw_scenes, has_pair, render, stream
 from gainnet.training.attributes import MAX_LATENT_NOISE, attribute_stage, blur_and_noise
@@ -174,7 +174,7 @@ class Run:
     def classifier(self, autoencoder: SceneAutoencoder) -> AttributeClassifier:
         """The trained attribute classifier."""
         with seeded(self.random_seed):
-            network = AttributeClassifier(WIDTHS, HIDDEN)
+            network = AttributeClassifier()
         size = self.steps.attributes, self.steps.attributes_batch_size
         noise = MAX_LATENT_NOISE
         self.training.train(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gainnet.core.errors import ModelError
-from gainnet.models.attributes import AttributeClassifier
+from gainnet.models.attributes import JUDGE, AttributeClassifier
 from gainnet.models.scenes import (
     ATTRIBUTES,
     COLOURS,
@@ -190,7 +190,7 @@ def evaluate(
         `autoencoder_psnr_db_original`, `autoencoder_ssim_original`, and `classifier_background` … on drawn pictures.
     """
     pipeline = load_pipeline(model_folder)
-    classifier = AttributeClassifier.from_pretrained(classifier_folder)
+    classifier = AttributeClassifier.from_pretrained(JUDGE, classifier_folder)
     metrics = evaluate_captions(
         pipeline, classifier, unseen_captions(model_folder, num_captions, random_seed), random_seed
     )
@@ -232,7 +232,7 @@ def evaluate_pairs(
     )
     captions = write_captions(scenes, rng)
     pictures = generate(load_pipeline(model_folder), captions, random_seed, 10, 3.0)
-    right = AttributeClassifier.from_pretrained(classifier_folder).predict(pictures) == scene_labels(scenes)
+    right = AttributeClassifier.from_pretrained(JUDGE, classifier_folder).predict(pictures) == scene_labels(scenes)
     order = list(ATTRIBUTES)
     return {
         "heldout_pairs_shape": float(right[:, order.index("first_shape")].float().mean()),

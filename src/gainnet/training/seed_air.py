@@ -119,7 +119,7 @@ class OverAir(nn.Module):
             cases: of this step.
             noise: [num_groups * n, passes, num_values], standard normal.
         """
-        case = self.network.told(cases.num_channel_uses, cases.reported_snr).repeated(cases.num_items)
+        case = self.network.side_information(cases.num_channel_uses, cases.reported_snr).repeated(cases.num_items)
         sent, linear = self.network.send(components, case, indices)
         groups = -1, cases.num_items
         power = power_of(sent.unflatten(0, groups), linear.unflatten(0, groups), cases.num_channel_uses)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gainnet.codecs.seed_codec import Architecture, PictureBasis, SeedNetwork, SeedWeights, Vocabulary
 from gainnet.codecs.seed_codec.network import power_of
-from gainnet.codecs.seed_codec.weights import grid_levels_db, grid_sizes, packed, unpacked
+from gainnet.codecs.seed_codec.weights import grid_levels_db, grid_sizes, pack_weights, unpack_weights
 from gainnet.core.randomness import seeded
 from gainnet.core.units import db_to_linear
 from gainnet.models.scenes import stream
@@ -166,7 +166,7 @@ def finished(
     network: SeedNetwork, vocabulary: Vocabulary, seeds: SeedLatents, shape: tuple[int, ...], model_sha256: str
 ) -> SeedWeights:
     """Weights as they are stored: rounded, then their power measured on latents."""
-    network.load_state_dict(unpacked(packed(network.state_dict())))
+    network.load_state_dict(unpack_weights(pack_weights(network.state_dict())))
     network.eval().requires_grad_(False)
     some = seeds[:CALIBRATION_SIZE]
     components, indices = (network.basis.analyse(some.latents), vocabulary.indices(some.prompts))
@@ -185,7 +185,7 @@ def powers(network: SeedNetwork, components: Tensor, indices: Tensor) -> Tensor:
         row = []
         for level_db in grid_levels_db():
             case = (torch.tensor([round(uses)]), torch.tensor([db_to_linear(level_db)], dtype=torch.float64))
-            sent, linear = network.send(components, network.told(*case).repeated(len(components)), indices)
+            sent, linear = network.send(components, network.side_information(*case).repeated(len(components)), indices)
             row.append(power_of(sent[None], linear[None], case[0]))
         rows.append(torch.cat(row))
     return torch.stack(rows)

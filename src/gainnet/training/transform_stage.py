@@ -116,7 +116,7 @@ def set_components(network: TransformNetwork, latents: Tensor) -> None:
     network.components.copy_(components.flip(1).half())
     network.deviations.copy_(deviations)
     quality = torch.arange(NUM_ANCHORS) * (NUM_QUALITIES / (NUM_ANCHORS - 1))
-    step = (6 / (math.log(2) * error_weight(quality) * ERROR_PER_ENTRY / network.shape.num_entries)).sqrt()
+    step = (6 / (math.log(2) * error_weight(quality) * ERROR_PER_ENTRY / network.shape.num_values)).sqrt()
     network.log2_gains.copy_(torch.log2(deviations[None] / step[:, None]))
 
 

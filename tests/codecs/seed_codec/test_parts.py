@@ -11,7 +11,7 @@ from gainnet.codecs.linear import linear_mse
 from gainnet.codecs.seed_codec import PictureBasis, SeedCodec, SeedWeights
 from gainnet.codecs.seed_codec.mixture import Mixture
 from gainnet.codecs.seed_codec.refiner import Convolution, Refiner
-from gainnet.codecs.seed_codec.weights import packed, unpacked
+from gainnet.codecs.seed_codec.weights import pack_weights, unpack_weights
 from gainnet.core.errors import ModelError
 
 
@@ -103,11 +103,11 @@ def test_refiner_knows_where_patches_are() -> None:
 def test_packed_weights_are_near_the_true_ones() -> None:
     wide = torch.randn(80, 64, generator=torch.Generator().manual_seed(6)) * torch.logspace(-3, 2, 80)[:, None]
     state = {"a.weight": wide, "b.weight": wide[:3], "c.bias": wide[:, 0]}
-    again = unpacked(packed(state))
-    assert packed(state)["a.weight"].dtype == torch.int8
+    again = unpack_weights(pack_weights(state))
+    assert pack_weights(state)["a.weight"].dtype == torch.int8
     assert bool(((again["a.weight"] - wide).abs() <= wide.abs().amax(1, keepdim=True) / 254 * 1.001).all())
     torch.testing.assert_close(again["b.weight"], wide[:3], atol=1e-6, rtol=1e-3)
-    torch.testing.assert_close(unpacked(packed(again)), again, atol=0, rtol=1e-3)
+    torch.testing.assert_close(unpack_weights(pack_weights(again)), again, atol=0, rtol=1e-3)
 
 
 def test_weights_come_back_and_damage_is_named(stirred: SeedWeights, seeds: Tensor, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from gainnet.codecs import ACTIVATION_CODECS, CODECS, Content, bind
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Spec
 from gainnet.models.completing import noise_level
-from gainnet.models.sketches import PictureSketch
+from gainnet.models.sketches import picture_sketch
 from gainnet.protocols.budget import Budget
 from gainnet.radio import AWGN, Air, Digital
 from golden.driver.material import model, normal, picture
@@ -67,5 +67,5 @@ def _tensor(kind: str) -> Tensor:
         return pictures
     if kind == "edges":
         return (normal((1, 128, 128), kind) > 1.5).float()
-    small = PictureSketch(model(2).image).writes["sketch"].shape[-1]
+    small = picture_sketch(model(2).image).writes["sketch"].shape[-1]
     return torch.nn.functional.avg_pool2d(pictures, pictures.shape[-1] // small)

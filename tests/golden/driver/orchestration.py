@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gainnet.core.randomness import Random
-from gainnet.orchestration import draw_world, find_policy, load_scenario, play, resized
-from gainnet.orchestration.episode import REGIMES
+from gainnet.orchestration import REGIMES, draw_world, find_policy, load_scenario, play
+from gainnet.orchestration.episode import resize
 from gainnet.orchestration.reference import reference_of
 from golden.driver.values import of_tensor, plain
 
@@ -17,7 +17,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     Args:
         case: `policy`, `scenario`, `regime`, `num_clients`, `num_rounds`; `reference` where the optimum is wanted, too.
     """
-    scenario = resized(load_scenario(case["scenario"]), case["regime"], case["num_clients"], case["num_rounds"])
+    scenario = resize(load_scenario(case["scenario"]), case["regime"], case["num_clients"], case["num_rounds"])
     regime = REGIMES[case["regime"]].of(scenario)
     world = draw_world(scenario, Random.of(case.get("random_seed", 0)))
     policy = find_policy(case["policy"], scenario, case["regime"])

@@ -12,7 +12,7 @@ from torch import Tensor
 from gainnet.codecs.content import Content, required
 from gainnet.codecs.linear import reported_snr_of
 from gainnet.codecs.raw import batch_of
-from gainnet.codecs.seed_codec.network import Received, Told, to_dimensions
+from gainnet.codecs.seed_codec.network import Received, SideInformation, to_dimensions
 from gainnet.codecs.seed_codec.weights import FEWEST_USES, SeedWeights
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import Payload, Size, Spec, Symbols
@@ -82,8 +82,8 @@ class SeedCodec:
         snr = reported_snr.reshape(-1)
         self._check(Spec(tuple(x.shape[len(batch) :])))
         components = self._weights.basis.analyse(x.reshape(len(snr), -1))
-        told, scale = self._told(snr)
-        sent, _ = self._weights.network.send(components, told, self._indices(len(snr)))
+        side, scale = self._side_information(snr)
+        sent, _ = self._weights.network.send(components, side, self._indices(len(snr)))
         dimensions = (scale * sent).flatten(1)[:, : 2 * self._uses]
         symbols = torch.view_as_complex(dimensions.unflatten(1, (-1, 2)).contiguous())
         return Symbols.clean(symbols.reshape(*batch, -1), reported_snr)
@@ -100,28 +100,29 @@ class SeedCodec:
                 f"num_channel_uses: {payload.num_symbols} symbols arrived of a codec that sends {self._uses}"
             )
         snr = reported_snr_of(payload).reshape(-1)
-        told, scale = self._told(snr)
+        side, scale = self._side_information(snr)
         received = received_of(payload, spec.num_values)
         network = self._weights.network
-        estimate = network.receive(received, scale * told.amplitudes, told, self._indices(len(snr)))
+        estimate = network.receive(received, scale * side.amplitudes, side, self._indices(len(snr)))
         return network.latents(estimate).reshape(*payload.batch, *spec.shape)
 
     @torch.no_grad()
     def error_variance(self, payload: Symbols) -> Tensor:
-        """[*batch], mean squared error per value of the latent that LMMSE alone would leave: what a denoiser is told.
+        """[*batch], mean squared error per value of the latent that LMMSE alone would leave.
 
-        The network leaves less, above all of the strong components.
+        A denoiser takes it for its noise level. The network leaves less, above all of the strong components.
         """
-        told, scale = self._told(reported_snr_of(payload).reshape(-1))
+        side, scale = self._side_information(reported_snr_of(payload).reshape(-1))
         received = received_of(payload, self._weights.basis.num_values)
-        left = self._weights.network.left(received, scale * told.amplitudes)
+        left = self._weights.network.left(received, scale * side.amplitudes)
         return (left @ self._weights.basis.squared_norms / left.shape[1]).reshape(payload.batch)
 
-    def _told(self, snr: Tensor) -> tuple[Told, Tensor]:
-        """What both ends know [n], and the factor [n, 1, 1] of unit power."""
+    def _side_information(self, snr: Tensor) -> tuple[SideInformation, Tensor]:
+        """Side information of cases [n], and the factor [n, 1, 1] that makes their power 1."""
         uses = torch.full(snr.shape, self._uses)
+        # Measured over the ensemble and stored, since a power per item would be information for the receiver.
         power = self._weights.power(self._uses, snr, self.prompts is not None)
-        return self._weights.network.told(uses, snr), power.rsqrt()[:, None, None]
+        return self._weights.network.side_information(uses, snr), power.rsqrt()[:, None, None]
 
     def _indices(self, num_items: int) -> Tensor:
         if self.prompts is None:
@@ -143,9 +144,11 @@ def received_of(payload: Symbols, num_values: int) -> Received:
     values, gain, noise = (
         t.reshape(-1, payload.num_symbols) for t in (payload.values, payload.gain, payload.noise_variance)
     )
+    # Matched filter, as in the linear code: both real parts of a symbol see the gain |h|^2.
     turned = torch.view_as_real((gain.conj() * values).contiguous()).flatten(-2)
     power = gain.abs().square().repeat_interleave(2, -1)
     variance = (noise / 2).repeat_interleave(2, -1)
+    # Nothing was received behind the last symbol: gain 0 with any noise has precision 0.
     behind = torch.nn.functional.pad(variance, (0, 2 * num_values - variance.shape[-1]), value=1.0)
     return Received(
         to_dimensions(turned, num_values), to_dimensions(power, num_values), behind.unflatten(-1, (2, num_values))

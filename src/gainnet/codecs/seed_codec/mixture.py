@@ -42,8 +42,10 @@ class Mixture(nn.Module):
         """
         t, q = statistic[:, None], precision[:, None]
         means, variances = self.means, self.log_variances.exp()
+        # Share of a kind's variance that the channel leaves; 1 where nothing was received.
         kept = 1 / (1 + variances * q)
         pulled = means + variances * t
+        # The exponent of log p(t | k) without the terms that all kinds share.
         fit = ((pulled + means) * t - q * means.square()) * kept + kept.log()
         weights = (fit.sum(-1) / 2 + self.log_weights + self.prompt(prompt)).softmax(-1)
         return (weights[:, None] @ (pulled * kept))[:, 0], weights
@@ -58,6 +60,7 @@ class Mixture(nn.Module):
             random_seed: of the first centres.
             num_rounds: of expectation and maximisation.
         """
+        # k-means first: expectation-maximisation from random centres ends in poor optima.
         kinds = _nearest_kinds(samples * importance.sqrt(), len(self.means), random_seed)
         shares = nn.functional.one_hot(kinds, len(self.means)).to(samples)
         for _ in range(num_rounds):
@@ -68,6 +71,7 @@ class Mixture(nn.Module):
         counts = shares.sum(0)[:, None] + 1e-3
         means = shares.T @ samples / counts
         spread = shares.T @ samples.square() - counts * means.square()
+        # A prior of some samples of variance 1, against kinds that collapse onto few samples.
         variances = (spread.clamp_min(0) + PRIOR_COUNT) / (counts + PRIOR_COUNT)
         self.means.copy_(means)
         self.log_variances.copy_(variances.clamp_min(SMALLEST_VARIANCE).log())
@@ -94,5 +98,6 @@ def _nearest_kinds(samples: Tensor, num_kinds: int, random_seed: int, num_rounds
         nearest = torch.cdist(samples, centres).argmin(1)
         sums = torch.zeros_like(centres).index_add(0, nearest, samples)
         counts = torch.bincount(nearest, minlength=num_kinds)[:, None]
+        # A centre without samples stays where it is.
         centres = torch.where(counts > 0, sums / counts.clamp_min(1), centres)
     return torch.cdist(samples, centres).argmin(1)

@@ -20,13 +20,13 @@ NUM_PASSES = 2
 """A component is sent at most so often: with L uses and n values the real dimensions are 2 L <= 2 n."""
 
 LOWEST_DB, HIGHEST_DB = -12.0, 22.0
-"""Range of SNR that the network is told; a report beyond it is coded as its end."""
+"""Range of SNR that the network takes; a report beyond it is coded as its end."""
 
 QUIETEST_DB = 25.0
 """A receiver takes a dimension for no cleaner than this, as nothing cleaner was ever trained on."""
 
 REFINER_CONDITION = 48
-"""Width of what the refiner is told of the channel and the prompt."""
+"""Width of what the refiner reads of the channel and the prompt."""
 
 SMALLEST_NOISE = 1e-9
 SMALLEST_POWER = 0.1
@@ -67,7 +67,7 @@ class Architecture:
 @final
 @dataclass(frozen=True)
 class Received:
-    """What a receiver knows of every real dimension, in the order of the components, passes one after the other.
+    """Received values of every real dimension, in the order of the components, passes one after the other.
 
     Args:
         turned: [n, passes, num_values], real part of conjugate gain times received value.
@@ -83,13 +83,13 @@ class Received:
 @final
 @dataclass(frozen=True)
 class Estimate:
-    """What a receiver makes of the components, and what it knows of their error.
+    """The receiver's estimate of the components, and of its error.
 
     Args:
         components: [n, num_values].
         left: [n], variance per component that the linear estimate is left with.
         unit: [n, 1], root mean squared error per value of the latent that the linear estimate is left with.
-        features: [n, NUM_TOLD + NUM_BANDS], description of the case and of what arrived.
+        features: [n, NUM_FEATURES + NUM_BANDS], description of the case and of what arrived.
         prompt: [n, prompt_width], what the prompts say.
     """
 
@@ -112,7 +112,7 @@ class SeedNetwork(nn.Module):
     code is left with. f and g are of components, which have no place; h is of the latent as an arrangement in space.
 
     Args:
-        basis: components that it works on.
+        basis: components that it works on, [num_values]; `variances` and `deviations` are theirs.
         shape: (channels, height, width) of a latent.
         architecture: sizes.
         words: indices and longest prompt of the vocabulary.
@@ -128,63 +128,64 @@ class SeedNetwork(nn.Module):
         self.architecture, self.basis, variances = architecture, basis, basis.variances
         self.register_buffer("variances", variances.clone(), persistent=False)
         self.register_buffer("deviations", variances.sqrt(), persistent=False)
-        told, kept, again = (NUM_TOLD, architecture.num_components, architecture.num_again)
+        side, kept, again = (NUM_FEATURES, architecture.num_components, architecture.num_again)
         size = (architecture.encoder_width, architecture.encoder_blocks, architecture.condition_width, words)
-        self.encoder = Trunk(kept, kept + again, told, *size)
+        self.encoder = Trunk(kept, kept + again, side, *size)
         size = (architecture.decoder_width, architecture.decoder_blocks, architecture.condition_width, words)
         kinds, mixed = architecture.num_kinds, architecture.num_mixed
-        self.decoder = Trunk(kept + again + kinds, kept, told + NUM_BANDS, *size)
+        self.decoder = Trunk(kept + again + kinds, kept, side + NUM_BANDS, *size)
         self.mixture = Mixture(kinds, mixed, self.decoder.prompt.in_features)
-        first, last = nn.Linear(told, 48), nn.Linear(48, len(variances))
+        first, last = nn.Linear(side, 48), nn.Linear(48, len(variances))
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         self.emphasis = nn.Sequential(first, nn.SiLU(), last)
-        wide, deep, prompt_width = (
-            architecture.refiner_width,
-            architecture.refiner_blocks,
-            self.decoder.prompt.in_features,
-        )
-        self.refiner = Refiner(shape, wide, deep, told + NUM_BANDS, prompt_width, REFINER_CONDITION)
+        wide, deep, prompt = architecture.refiner_width, architecture.refiner_blocks, self.decoder.prompt.in_features
+        self.refiner = Refiner(shape, wide, deep, side + NUM_BANDS, prompt, REFINER_CONDITION)
 
-    def told(self, num_channel_uses: Tensor, snr: Tensor) -> Told:
-        """What both ends know of cases; arguments as in `linear_amplitudes`."""
+    def side_information(self, num_channel_uses: Tensor, snr: Tensor) -> SideInformation:
+        """Side information of cases; arguments as in `linear_amplitudes`."""
+        # Beyond what it was trained on a network extrapolates badly; the linear code at the end of the range does not.
         clipped = snr.double().clamp(10 ** (LOWEST_DB / 10), 10 ** (HIGHEST_DB / 10))
         plain, error = linear_amplitudes(self.variances, num_channel_uses, clipped)
         features = features_of(num_channel_uses, clipped, error)
+        # exp keeps factors positive, and 0 from a new network is factor 1: the linear optimum.
         emphasised = plain * self.emphasis(features).exp()[:, None]
         power = (emphasised.square() * self.variances).sum((1, 2)) / num_channel_uses
-        return Told(features, emphasised / power.sqrt()[:, None, None], error)
+        return SideInformation(features, emphasised / power.sqrt()[:, None, None], error)
 
     def linear_error(self, num_channel_uses: Tensor, snr: Tensor) -> Tensor:
         """[n], mean squared error per value of the linear code in closed form; arguments as in `linear_amplitudes`."""
         return linear_amplitudes(self.variances, num_channel_uses, snr)[1].square()
 
-    def send(self, components: Tensor, told: Told, indices: Tensor) -> tuple[Tensor, Tensor]:
+    def send(self, components: Tensor, side: SideInformation, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Real dimensions [n, passes, num_values] of components [n, num_values], and their linear part alone."""
         kept = self.architecture.num_components
         whitened = components[:, :kept] / self.deviations[:kept]
-        change = told.error[:, None] * self.encoder(whitened, told.features, indices)
-        passes = [widened(part, len(self.variances)) for part in (change[:, :kept], change[:, kept:])]
-        linear = told.amplitudes * components[:, None]
-        return linear + told.amplitudes * torch.stack(passes, 1), linear
+        # In units of the linear code's error: corrections matter little where the channel is good.
+        change = side.error[:, None] * self.encoder(whitened, side.features, indices)
+        passes = [pad_to(part, len(self.variances)) for part in (change[:, :kept], change[:, kept:])]
+        linear = side.amplitudes * components[:, None]
+        return linear + side.amplitudes * torch.stack(passes, 1), linear
 
-    def receive(self, received: Received, amplitudes: Tensor, told: Told, indices: Tensor) -> Estimate:
+    def receive(self, received: Received, amplitudes: Tensor, side: SideInformation, indices: Tensor) -> Estimate:
         """The components, before they are refined as a latent.
 
         Args:
             received: real dimensions from the air.
             amplitudes: [n, passes, num_values], factors with which components were sent.
-            told: what both ends know.
+            side: what both ends know.
             indices: words of the prompts.
         """
         weight = amplitudes / _noise_of(received)
+        # Sufficient statistics of a linear Gaussian model: matched filter output and precision of every copy.
         statistic = weight * received.turned
         precision = self.variances * amplitudes * weight * received.gain
         left = self.variances / (1 + precision.sum(1))
         prompt = self.decoder.words(indices)
         estimate, kinds = self._mixed(left * statistic.sum(1), statistic, precision, prompt)
+        # The sender corrects both copies differently, so the second one alone tells something new.
         second = self.deviations * statistic[:, 1] / (1 + precision[:, 1])
-        features = torch.cat([told.features, self._reliability(left)], 1)
+        features = torch.cat([side.features, self._reliability(left)], 1)
         components = estimate + self._correction(estimate, second, kinds, left, features, indices)
         unit = (left @ self.basis.squared_norms / left.shape[1]).sqrt()[:, None]
         return Estimate(components, left.mean(1), unit, features, prompt)
@@ -217,7 +218,7 @@ class SeedNetwork(nn.Module):
         kept, again = self.architecture.num_components, self.architecture.num_again
         values = torch.cat([estimate[:, :kept] / self.deviations[:kept], second[:, :again], kinds], 1)
         unit = (left[:, :kept] + 0.1 * left.mean(1, keepdim=True)).sqrt()
-        return widened(unit * self.decoder(values, features, indices), len(self.variances))
+        return pad_to(unit * self.decoder(values, features, indices), len(self.variances))
 
     def _reliability(self, left: Tensor) -> Tensor:
         """[n, NUM_BANDS], mean share of the variance that is left in bands of components, 0 to 1."""
@@ -228,11 +229,11 @@ class SeedNetwork(nn.Module):
 
 @final
 @dataclass(frozen=True)
-class Told:
-    """What both ends know of a case before anything is sent.
+class SideInformation:
+    """Side information: known to both ends before anything is sent.
 
     Args:
-        features: [n, NUM_TOLD], description of the case for the network.
+        features: [n, NUM_FEATURES], description of the case for the network.
         amplitudes: [n, passes, num_values], factors of the components, 0 where nothing is sent.
         error: [n], root mean squared error per value of the linear code.
     """
@@ -241,10 +242,10 @@ class Told:
     amplitudes: Tensor
     error: Tensor
 
-    def repeated(self, count: int) -> Told:
+    def repeated(self, count: int) -> SideInformation:
         """Every case for `count` items in turn."""
         tensors = (self.features, self.amplitudes, self.error)
-        return Told(*(t.repeat_interleave(count, 0) for t in tensors))
+        return SideInformation(*(t.repeat_interleave(count, 0) for t in tensors))
 
 
 def linear_amplitudes(variances: Tensor, num_channel_uses: Tensor, snr: Tensor) -> tuple[Tensor, Tensor]:
@@ -262,6 +263,7 @@ def linear_amplitudes(variances: Tensor, num_channel_uses: Tensor, snr: Tensor) 
         rows = num_channel_uses == uses
         powers = linear_powers(variances, uses, snr[rows])
         copies = torch.ones(powers.shape[-1], dtype=torch.float64)
+        # 2 L dimensions over n components: the first 2 L - n components are sent twice.
         copies[: max(0, 2 * uses - num_values)] += 1
         factors = (powers / (copies * variances[: powers.shape[-1]].double())).sqrt().float()
         amplitudes[rows, : 2 * uses] = torch.cat([factors, factors], -1)[:, : 2 * uses]
@@ -269,11 +271,12 @@ def linear_amplitudes(variances: Tensor, num_channel_uses: Tensor, snr: Tensor) 
     return amplitudes.unflatten(-1, (NUM_PASSES, num_values)), error
 
 
-NUM_TOLD = 6
+NUM_FEATURES = 6
 
 
 def features_of(num_channel_uses: Tensor, snr: Tensor, error: Tensor) -> Tensor:
-    """[n, NUM_TOLD], numbers of order 1 that describe a case."""
+    """[n, NUM_FEATURES], numbers of order 1 that describe a case."""
+    # Centred and scaled to order 1 over the range of SNRs and sizes, as layers expect.
     level = (10 * snr.log10() / 10 - 0.5).float()
     size = (num_channel_uses.float() / 128).log2() / 2
     quality = error.log()
@@ -293,19 +296,20 @@ def band_edges(num_values: int) -> list[int]:
     return [0, *inner, num_values]
 
 
-def widened(x: Tensor, num_values: int) -> Tensor:
+def pad_to(x: Tensor, num_values: int) -> Tensor:
     """[n, num_values], zeros behind the last."""
     return nn.functional.pad(x, (0, num_values - x.shape[-1]))
 
 
 def to_dimensions(x: Tensor, num_values: int) -> Tensor:
     """[n, passes, num_values] of real dimensions [n, 2 L], zeros behind the last."""
-    wide: Tensor = widened(x, NUM_PASSES * num_values).unflatten(-1, (NUM_PASSES, num_values))
+    wide: Tensor = pad_to(x, NUM_PASSES * num_values).unflatten(-1, (NUM_PASSES, num_values))
     return wide
 
 
 def _noise_of(received: Received) -> Tensor:
     """Variance of the noise, but none that is smaller than in training."""
+    # A link cleaner than any in training would push the features out of their range.
     floor = received.gain / (2 * 10 ** (QUIETEST_DB / 10))
     return torch.maximum(received.noise, floor).clamp_min(SMALLEST_NOISE)
 
@@ -329,5 +333,5 @@ def power_of(sent: Tensor, linear: Tensor, num_channel_uses: Tensor) -> Tensor:
 
 
 def decibels(x: Tensor) -> Tensor:
-    """Ten times the decadic logarithm."""
+    """[...] of [...], ten times the decadic logarithm."""
     return x.log() * (10 / math.log(10))

@@ -40,8 +40,10 @@ class PictureBasis:
         tensor([1.8004, 0.2000])
         """
         values, vectors = torch.linalg.eigh(metric.double())
+        # The symmetric root; directions that the decoder ignores keep a little weight, or the basis had no inverse.
         root = (vectors * values.clamp_min(SMALLEST_SHARE * values.max()).sqrt()) @ vectors.T
         variances, directions = torch.linalg.eigh(root @ covariance.double() @ root)
+        # Mean variance 1, so that thresholds and tables do not depend on the units of the metric.
         scale = variances.clamp_min(0).mean().rsqrt()
         return PictureBasis(mean.float(), *_rounded((scale * directions.T @ root).flip(0), covariance))
 
@@ -89,6 +91,7 @@ class PictureBasis:
 
 def _rounded(analysis: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
     """The analysis as it is stored, and the variances that it gives."""
+    # Variances are those of the rounded basis, which is what both ends will use.
     stored = analysis.half().float()
     variances = (stored.double() @ covariance.double() * stored.double()).sum(1)
     return stored, variances.float()

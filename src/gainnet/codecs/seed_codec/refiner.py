@@ -1,4 +1,4 @@
-"""What a decoded latent lacks as an arrangement in space: a small convolutional network behind the decoder."""
+"""The refiner: a small convolutional network that corrects a decoded latent as an arrangement in space."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gainnet.codecs.seed_codec.trunk import normalised
+from gainnet.codecs.seed_codec.trunk import rms_norm
 
 REACH = 1.5
 """Patches over which the weights of a new convolution fall to 1 / e."""
@@ -29,8 +29,10 @@ class Convolution(nn.Module):
         super().__init__()
         rows, columns = torch.cartesian_prod(*(torch.arange(size) for size in grid)).T
         down, across = rows[:, None] - rows, columns[:, None] - columns
+        # Index of the kernel's weight for every pair of patches: the offset between them, counted from its least.
         places = (down + grid[0] - 1) * (2 * grid[1] - 1) + across + grid[1] - 1
         self.register_buffer("places", places, persistent=False)
+        # New kernels fall off with distance, as neighbours tell most about a patch.
         offsets = torch.cartesian_prod(*(torch.arange(1.0 - size, size) for size in grid))
         self.kernel = nn.Parameter(0.1 * torch.randn(width, len(offsets)) * (-offsets.norm(dim=1) / REACH).exp())
 
@@ -55,10 +57,10 @@ class RefinerBlock(nn.Module):
         nn.init.zeros_(self.modulation.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """[n, num_patches, width] of as many, told of conditions [n, condition_width]."""
+        """[n, num_patches, width] of as many and conditions [n, condition_width]."""
         scale, shift, gate = self.modulation(condition)[:, None].chunk(3, -1)
         near = x + self.near(x)
-        read = normalised(near) * (1 + scale) + shift
+        read = rms_norm(near) * (1 + scale) + shift
         change: Tensor = (1 + gate) * self.second(functional.gelu(self.first(read), approximate="tanh"))
         return cast(Tensor, near + change)
 
@@ -112,5 +114,5 @@ class Refiner(nn.Module):
         x = self.first(patches) + self.place + self.start(condition)[:, None]
         for block in self.blocks:
             x = block(x, condition)
-        said = cast(Tensor, self.last(normalised(x) * (1 + self.last_scale(condition))[:, None]))
-        return functional.pixel_shuffle(said.transpose(1, 2).unflatten(2, self.grid), self.patch).flatten(1)
+        change = cast(Tensor, self.last(rms_norm(x) * (1 + self.last_scale(condition))[:, None]))
+        return functional.pixel_shuffle(change.transpose(1, 2).unflatten(2, self.grid), self.patch).flatten(1)

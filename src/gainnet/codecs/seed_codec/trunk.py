@@ -1,4 +1,4 @@
-"""The network of both ends: residual layers over the components of a latent, told of the channel and the prompt."""
+"""Residual layers over the components of a latent, conditioned on the channel and the prompt."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class Words(nn.Module):
     def forward(self, indices: Tensor) -> Tensor:
         there = (indices != PADDING)[..., None]
         words = (self.embedding(indices) + self.place) * there
+        # Zeros beside the first and the last word.
         padded = functional.pad(words, (0, 0, 1, 1))
         joined = torch.cat([padded[:, :-2], words, padded[:, 2:]], -1)
         total: Tensor = (functional.silu(self.neighbours(joined)) * there).sum(1)
@@ -33,7 +34,10 @@ class Words(nn.Module):
 
 
 class Block(nn.Module):
-    """Two layers, scaled, shifted and gated by the condition (adaLN, Peebles and Xie 2023), added to their input."""
+    """Two layers, scaled, shifted and gated by the condition (adaLN, Peebles and Xie 2023), added to their input.
+
+    x [n, width], condition [n, condition_width] --> [n, width]
+    """
 
     def __init__(self, width: int, condition_width: int) -> None:
         super().__init__()
@@ -42,7 +46,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift, gate = self.modulation(condition).chunk(3, -1)
-        read = normalised(x) * (1 + scale) + shift
+        read = rms_norm(x) * (1 + scale) + shift
         change: Tensor = (1 + gate) * self.second(functional.gelu(self.first(read), approximate="tanh"))
         return x + change
 
@@ -84,6 +88,7 @@ class Trunk(nn.Module):
         self.last_scale = nn.Linear(condition_width, width)
         self.last = nn.Linear(width, num_out)
         modulations = (cast(Block, block).modulation for block in self.blocks)
+        # Zero weights: a new trunk changes nothing, whatever the condition.
         for layer in (self.last, self.first_scale, self.last_scale, *modulations):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -93,9 +98,9 @@ class Trunk(nn.Module):
         x = self.first(values) * (1 + self.first_scale(condition)) + self.prompt(self.words(indices))
         for block in self.blocks:
             x = block(x, condition)
-        return cast(Tensor, self.last(normalised(x) * (1 + self.last_scale(condition))))
+        return cast(Tensor, self.last(rms_norm(x) * (1 + self.last_scale(condition))))
 
 
-def normalised(x: Tensor) -> Tensor:
+def rms_norm(x: Tensor) -> Tensor:
     """[..., width], of root mean square 1."""
     return functional.rms_norm(x, x.shape[-1:], eps=1e-5)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
 from gainnet.codecs.content import Content
@@ -21,9 +16,10 @@ from gainnet.codecs.seed_codec.network import HIGHEST_DB, LOWEST_DB, Architectur
 from gainnet.codecs.seed_codec.picture_basis import PictureBasis
 from gainnet.codecs.seed_codec.vocabulary import Vocabulary
 from gainnet.core.errors import ModelError
-from gainnet.core.files import write_whole
+from gainnet.core.weights import WeightsFormat, user_folder
 
 KIND = "seed_codec"
+FORMAT = WeightsFormat("seed codec", KIND, "seed_codec.safetensors", "train one with gainnet train seed-codec")
 SHIPPED_FOR = "scenes"
 FEWEST_USES = 16
 STEP_DB = 2.0
@@ -67,15 +63,11 @@ class SeedWeights:
         (4, 16, 16)
         """
         folder = find_folder(str(model))
-        config = _read_config(folder)
-        if model_sha256 is not None and config["model_sha256"] != model_sha256:
-            raise ModelError(
-                f"seed codec: {folder} fits another model ({config['model_sha256'][:12]}, not {model_sha256[:12]}); "
-                "train one with gainnet train seed-codec"
-            )
+        config = FORMAT.config(folder, {"model_sha256": str})
+        FORMAT.check_model(folder, config["model_sha256"], model_sha256)
         try:
-            return _assembled(config, load_file(folder / "seed_codec.safetensors"))
-        except (OSError, SafetensorError, KeyError, TypeError, RuntimeError) as error:
+            return _assembled(config, FORMAT.tensors(folder))
+        except (KeyError, TypeError, RuntimeError) as error:
             raise ModelError(f"seed codec: {folder} is damaged or incomplete ({type(error).__name__})") from None
 
     @staticmethod
@@ -91,18 +83,16 @@ class SeedWeights:
         return weights
 
     def save(self, folder: Path, how: Mapping[str, Any]) -> None:
-        """Writes `config.json` and `seed_codec.safetensors` (see `packed`), each file whole.
+        """Writes `config.json` and `seed_codec.safetensors` (see `pack_weights`), each file whole.
 
         Args:
             folder: made if it is not there.
             how: what made it, goes into `config.json`.
         """
-        tensors = {f"network.{name}": t for name, t in packed(self.network.state_dict()).items()}
-        tensors |= {"analysis": self.basis.analysis.half().contiguous()}
-        tensors |= {"mean": self.basis.mean, "variances": self.basis.variances, "log_powers": self.log_powers}
-        write_whole(folder / "seed_codec.safetensors", safetensors_bytes(tensors))
+        tensors = {f"network.{name}": t for name, t in pack_weights(self.network.state_dict()).items()}
+        tensors |= {"analysis": self.basis.analysis.half(), "mean": self.basis.mean}
+        tensors |= {"variances": self.basis.variances, "log_powers": self.log_powers}
         config = {
-            "kind": KIND,
             "model_sha256": self.model_sha256,
             "shape": list(self.shape),
             "architecture": asdict(self.network.architecture),
@@ -110,12 +100,13 @@ class SeedWeights:
             "words": list(self.vocabulary.words),
             **how,
         }
-        write_whole(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+        FORMAT.save(folder, tensors, config)
 
     def power(self, num_channel_uses: int, snr: Tensor, with_prompt: bool) -> Tensor:
         """[n], mean power per use that the network would send with at SNR [n], interpolated in the table."""
         table = self.log_powers[int(with_prompt)]
         sizes = grid_sizes(self.basis.num_values)
+        # Sizes are spaced evenly in the logarithm, so that is what is interpolated.
         row = math.log(max(num_channel_uses, sizes[0]) / sizes[0]) / math.log(sizes[-1] / sizes[0]) * (len(sizes) - 1)
         lower = min(int(row), len(sizes) - 2)
         line = torch.lerp(table[lower], table[lower + 1], row - lower)
@@ -136,21 +127,22 @@ def grid_levels_db() -> list[float]:
     return [LOWEST_DB + STEP_DB * k for k in range(1 + round((HIGHEST_DB - LOWEST_DB) / STEP_DB))]
 
 
-def packed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def pack_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights as they are stored: wide matrices in 8 bits with a scale per row, everything else in half precision.
 
-    >>> sorted(packed({"a.weight": torch.ones(64, 64), "a.bias": torch.ones(3)}))
+    >>> sorted(pack_weights({"a.weight": torch.ones(64, 64), "a.bias": torch.ones(3)}))
     ['a.bias', 'a.weight', 'a.weight.scale']
     """
     stored = {name: t.half().contiguous() for name, t in state.items()}
     for name, t in state.items():
         if name.endswith(("weight", "kernel")) and t.numel() >= SMALLEST_PACKED:
+            # Per row: outputs of a layer differ in scale, inputs hardly.
             scale = (t.abs().amax(1, keepdim=True) / LARGEST_INTEGER).clamp_min(SMALLEST_SCALE)
             stored |= {name: (t / scale).round().to(torch.int8), f"{name}.scale": scale}
     return stored
 
 
-def unpacked(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def unpack_weights(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights that were packed, but for rounding."""
     names = [name for name in stored if not name.endswith(".scale")]
     scales = {name: stored.get(f"{name}.scale", torch.ones(())) for name in names}
@@ -164,30 +156,14 @@ def _assembled(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Seed
     shape = tuple(config["shape"])
     network = SeedNetwork(basis, shape, Architecture(**config["architecture"]), words)
     state = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
-    network.load_state_dict(unpacked(state))
+    network.load_state_dict(unpack_weights(state))
     frozen = network.eval().requires_grad_(False)
     return SeedWeights(frozen, basis, vocabulary, tensors["log_powers"], shape, config["model_sha256"])
 
 
 def find_folder(model: str) -> Path:
     """The folder that `load` would read; raises `ModelError` when there is none."""
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    name = Path(model).name
-    places = [Path(model), data / "gainnet" / "codecs" / KIND / name]
-    if name == SHIPPED_FOR:
+    places = [Path(model), user_folder() / "codecs" / KIND / Path(model).name]
+    if Path(model).name == SHIPPED_FOR:
         places.append(Path(__file__).parents[1] / "pretrained" / KIND)
-    for place in places:
-        if (place / "config.json").is_file():
-            return place
-    raise ModelError(f"seed codec: none for model {model!r}; train one with gainnet train seed-codec --out FOLDER")
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-        fits = config["kind"] == KIND and isinstance(config["model_sha256"], str)
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ModelError(f"seed codec: {folder / 'config.json'} is damaged") from None
-    if not fits:
-        raise ModelError(f"seed codec: {folder / 'config.json'} describes no seed codec")
-    return config
+    return FORMAT.find(model, places)

@@ -98,12 +98,13 @@ class TransformSeed:
         if self.max_bits is None or self.max_bits >= upper:
             return Size(self._mean_bits[self.level if self.max_bits is None else -1], upper)
         budget = 8 * int(self.max_bits // 8)
+        # Below the coarsest level most items are not sent at all.
         if budget < self._mean_bits[0]:
             return Size(min(budget, self._mean_bits[0]), budget)
         return Size(min((1 - MEAN_UNUSED_SHARE) * budget, self._mean_bits[-1]), budget)
 
     def quantise(self, x: Tensor, num_items: int) -> list[Quantised]:
-        """Every item at the fixed `level`, with what its stream tells; `x` holds `num_items` latents."""
+        """Every item of `x` [num_items, *latent] at the fixed `level`, as its stream describes it."""
         return self._quantised(_rows(x, num_items), [self.level] * num_items, self._prompts_of(num_items))
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
@@ -115,6 +116,7 @@ class TransformSeed:
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
         self._check(spec)
         prompts = self._prompts_of(len(payload.strings))
+        # The synthesis may round: the integers were exact, and what follows feeds no entropy model.
         levels, values = self._received(payload.strings, prompts)
         condition = torch.from_numpy(np.concatenate((anchors_of(levels), prompts), 1)).float()
         with torch.no_grad():
@@ -139,11 +141,12 @@ class TransformSeed:
         while still := [k for k, search in enumerate(searches) if not search.done]:
             tried = self._quantised(items[still], [searches[k].level for k in still], prompts[still])
             for k, item in zip(still, tried, strict=True):
-                searches[k].tell(item)
+                searches[k].record(item)
         found = [search.best for search in searches]
         for some in _chunks([k for k, item in enumerate(found) if item is None]):
             for k, item in zip(some, self._expected(prompts[some]), strict=True):
                 found[k] = item
+        # What the model expects costs bits, too; where even that does not fit, nothing is sent.
         strings = [item.stream for item in found if item is not None]
         return [string if 8 * len(string) <= max_bits else None for string in strings]
 
@@ -162,7 +165,7 @@ class TransformSeed:
         ]
 
     def _expected(self, prompts: Doubles) -> list[Quantised]:
-        """What stands in for items, of their prompts [batch, prompt_width] alone."""
+        """The likeliest values of lost items, from their prompts [batch, prompt_width] alone."""
         return quantised(self._weights.exact, None, [0] * len(prompts), prompts)
 
     def _prompts_of(self, num_items: int) -> Doubles:
@@ -191,6 +194,7 @@ class TransformSeed:
 
     @property
     def _largest_bits(self) -> int:
+        # The escape is dearest in the narrowest or the widest table.
         widest = max(largest_bits(table(value_class)) for value_class in (LEAST_CLASS, MOST_CLASS))
         return LEVEL_BITS + int(self._weights.shape.num_values * widest)
 
@@ -203,7 +207,7 @@ class TransformSeed:
 
 
 def _rows(x: Tensor, num_items: int) -> Tensor:
-    """[num_items, num_entries]."""
+    """[num_items, num_values]."""
     return x.detach().reshape(num_items, -1).float().cpu()
 
 

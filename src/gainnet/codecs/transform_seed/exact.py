@@ -34,16 +34,17 @@ def on_grid(x: Doubles, per_unit: float = FINE) -> Doubles:
     >>> on_grid(np.array([0.3, -0.125]), 4.0).tolist()
     [0.25, 0.0]
     """
+    # torch and numpy round halves to even, C away from zero; floor means the same everywhere.
     return np.floor(x * per_unit + 0.5) / per_unit
 
 
-def limited(x: Doubles) -> Doubles:
-    """What may go into a layer: the nearest multiples of 2^-12 in [-64, 64]."""
+def clip_to_grid(x: Doubles) -> Doubles:
+    """Valid inputs of a layer: the nearest multiples of 2^-12 in [-64, 64]."""
     return np.clip(on_grid(x), -LARGEST, LARGEST)
 
 
-def rectified(x: Doubles) -> Doubles:
-    """The same, negative numbers set to zero."""
+def clip_at_zero(x: Doubles) -> Doubles:
+    """[...] of [...], the same, negative numbers set to zero."""
     return np.clip(on_grid(x), 0.0, LARGEST)
 
 
@@ -53,6 +54,7 @@ def power_of_two(x: Doubles) -> Doubles:
     >>> power_of_two(np.array([3.0, -1.0, 0.0])).tolist()
     [8.0, 0.5, 1.0]
     """
+    # `exp` is for numbers <= 0; the reciprocal is one correctly rounded division.
     small = exp(-np.abs(x) * LOG_2)
     return np.where(x > 0, 1 / small, small)
 
@@ -60,7 +62,7 @@ def power_of_two(x: Doubles) -> Doubles:
 @final
 @dataclass(frozen=True)
 class Layer:
-    """A linear map of half-precision weights, exact on the inputs of `limited`.
+    """A linear map of half-precision weights, exact on the inputs of `clip_to_grid`.
 
     Args:
         weight: [num_out, num_in]; of a kernel, rows, columns and channels in this order.
@@ -80,6 +82,7 @@ class Layer:
         kernel = tensors[f"{name}.weight"].double()
         weight = kernel.movedim(1, -1).flatten(1).numpy()
         bias = tensors[f"{name}.bias"].double().numpy() if f"{name}.bias" in tensors else np.zeros(len(weight))
+        # |x| <= 64 and row sums below 2^11 bound every sum by 2^17, as the module's proof needs.
         if not (np.abs(weight).sum(1) + np.abs(bias)).max() < LARGEST_ROW:
             raise ModelError(f"transform seed: weights of {name} are too large for exact sums; train it again")
         return Layer(weight, bias)
@@ -90,8 +93,8 @@ class Layer:
         return mapped
 
 
-class Told(NamedTuple):
-    """What both ends know of items before any value.
+class SideInformation(NamedTuple):
+    """Side information: known to both ends before any value.
 
     Args:
         condition: [batch, condition_width], weights of the anchors, and prompt.
@@ -104,8 +107,8 @@ class Told(NamedTuple):
     gains: Doubles
 
 
-class Known(NamedTuple):
-    """What both ends know of the values of a group, in quantiser steps.
+class Prediction(NamedTuple):
+    """Statistics of the values of a group, known to both ends, in quantiser steps.
 
     Args:
         means: [batch, size], multiples of 2^-6.
@@ -141,45 +144,50 @@ class ExactModel:
         if not words.any():
             return np.zeros(self.shape.prompt_width)
         x = np.pad(self._words[words], ((1, 1), (0, 0)))
+        # A layer over three words in a row, as adjectives stand beside their nouns.
         near = np.concatenate((x[:-2], x[1:-1], x[2:]), 1)
-        heard = rectified(self.layers["prompt.first"](near)) * (words > 0)[:, None]
+        features = clip_at_zero(self.layers["prompt.first"](near)) * (words > 0)[:, None]
+        # Eighths are exact on the grid of 2^-12.
         place = np.arange(len(words)) / 8
-        summed = np.concatenate((heard.sum(0), (heard * place[:, None]).sum(0))) / 4
-        return rectified(self.layers["prompt.second"](limited(summed)))
+        summed = np.concatenate((features.sum(0), (features * place[:, None]).sum(0))) / 4
+        return clip_at_zero(self.layers["prompt.second"](clip_to_grid(summed)))
 
-    def told(self, anchors: Doubles, prompts: Doubles) -> Told:
+    def side_information(self, anchors: Doubles, prompts: Doubles) -> SideInformation:
         """Of items at the qualities with these weights of the anchors [batch, NUM_ANCHORS], with these prompts
         [batch, prompt_width]."""
+        # Rounded to 1/32 octave, so that interpolated gains are the same doubles everywhere.
         log2_gains = on_grid(anchors @ self._log2_gains, GAINS)
-        return Told(np.concatenate((anchors, prompts), 1), log2_gains, power_of_two(log2_gains))
+        return SideInformation(np.concatenate((anchors, prompts), 1), log2_gains, power_of_two(log2_gains))
 
-    def known(self, group: int, values: Doubles, told: Told) -> Known:
-        """What is known of a group.
+    def predict(self, group: int, values: Doubles, side: SideInformation) -> Prediction:
+        """The statistics of a group, given the groups before it.
 
         Args:
             group: its index.
-            values: [batch, num_values] in the form of `limited`, 0 where not yet known.
-            told: of the same items.
+            values: [batch, num_values] in the form of `clip_to_grid`, 0 where not yet known.
+            side: of the same items.
         """
-        mean, log2_deviation = self._expected(group, values, told.condition)
+        mean, log2_deviation = self._expected(group, values, side.condition)
         channel = self.groups[group] // self.shape.num_patches
-        gains = told.gains[:, channel]
-        octaves = log2_deviation + told.log2_gains[:, channel]
+        gains = side.gains[:, channel]
+        octaves = log2_deviation + side.log2_gains[:, channel]
         classes = np.clip(np.floor(CLASSES_PER_OCTAVE * octaves + 0.5), LEAST_CLASS, MOST_CLASS)
+        # In steps of 1/64: the coder subtracts it, so it must not depend on the machine.
         means = on_grid(np.clip(mean, -LARGEST, LARGEST) * gains, COARSE)
-        return Known(means, classes.astype(np.int64), gains)
+        return Prediction(means, classes.astype(np.int64), gains)
 
     def _expected(self, group: int, values: Doubles, condition: Doubles) -> tuple[Doubles, Doubles]:
         """[batch, size] each, mean and log2 of the deviation, as `GroupModel` computes them."""
         name, grid, batch = f"models.{group}", self.shape.grid, len(values)
         num_before, num_channels = self.shape.channels()[group]
         own = self.groups[group][: len(self.groups[group]) // num_channels] % self.shape.num_patches
-        seen = np.moveaxis(values.reshape(batch, -1, *grid)[:, :num_before], 1, -1)
-        heard = self._places[group] + self.layers[f"{name}.condition"](condition)[:, None]
-        hidden = rectified(self.layers[f"{name}.values"](_around(seen, 2)) + heard)
-        whole = self.layers[f"{name}.whole"](limited(hidden.sum(1) / hidden.shape[1]))[:, None]
+        before = np.moveaxis(values.reshape(batch, -1, *grid)[:, :num_before], 1, -1)
+        bias = self._places[group] + self.layers[f"{name}.condition"](condition)[:, None]
+        hidden = clip_at_zero(self.layers[f"{name}.values"](_around(before, 2)) + bias)
+        # The mean over a grid of 2^k patches divides exactly; others are rounded to the grid again by `clip_to_grid`.
+        whole = self.layers[f"{name}.whole"](clip_to_grid(hidden.sum(1) / hidden.shape[1]))[:, None]
         near = self.layers[f"{name}.second"](_around(hidden.reshape(batch, *grid, -1), 1)[:, own])
-        known = limited(hidden[:, own] + rectified(near + whole))
+        known = clip_to_grid(hidden[:, own] + clip_at_zero(near + whole))
         mean, log2_deviation = (
             np.moveaxis(self.layers[f"{name}.head"](known), 1, 2).reshape(batch, 2, -1).swapaxes(0, 1)
         )
@@ -187,7 +195,7 @@ class ExactModel:
 
     @cached_property
     def _words(self) -> Doubles:
-        return limited(self.tensors["prompt.words.weight"].double().numpy())
+        return clip_to_grid(self.tensors["prompt.words.weight"].double().numpy())
 
     @cached_property
     def _log2_gains(self) -> Doubles:
@@ -198,7 +206,7 @@ class ExactModel:
     def _places(self) -> list[Doubles]:
         """[num_patches, entropy_width] per group, what its first layer makes of the places alone."""
         maps = [self.tensors[f"models.{k}.place"].double().movedim(0, -1).numpy() for k in range(len(self.groups))]
-        return [self.layers[f"models.{k}.place"](_around(limited(m)[None], 2))[0] for k, m in enumerate(maps)]
+        return [self.layers[f"models.{k}.place"](_around(clip_to_grid(m)[None], 2))[0] for k, m in enumerate(maps)]
 
     @cached_property
     def layers(self) -> Mapping[str, Layer]:
@@ -212,6 +220,8 @@ class ExactModel:
         ]
         layers = {name: Layer.of(self.tensors, name) for name in ("prompt.first", "prompt.second", *names)}
         for k, (num_before, _) in enumerate(self.shape.channels()):
+            # One convolution over values and places is two maps; that of the places is the same for all items and is
+            # cached.
             first = Layer.of(self.tensors, f"models.{k}.first")
             of_values, of_places = np.split(first.weight.reshape(len(first.bias), 25, -1), [num_before], 2)
             layers |= {

@@ -62,14 +62,9 @@ class TransformShape:
         return self.latent[0] * PATCH * PATCH
 
     @property
-    def num_entries(self) -> int:
-        """Entries of a latent."""
-        return self.num_patches * self.patch_size
-
-    @property
     def num_values(self) -> int:
-        """Values that are coded: as many per patch as it has entries."""
-        return self.num_entries
+        """Values that are coded, as many as a latent has entries."""
+        return self.num_patches * self.patch_size
 
     def groups(self) -> tuple[Tensor, ...]:
         """Which values are coded together; value (c, row, column) has the index of a tensor [patch_size, *grid].
@@ -80,6 +75,7 @@ class TransformShape:
         places = torch.arange(self.num_values).view(self.patch_size, *self.grid)
         odd = torch.meshgrid(*(torch.arange(size) % 2 for size in self.grid), indexing="ij")
         first, *others = places.split(self.channel_groups)
+        # Checkerboards: a patch's values are predicted from patches on all sides instead of only from those before it.
         passes = ((odd[0] + odd[1] == 0), (odd[0] + odd[1] == 2), (odd[0] + odd[1] == 1))
         return (*(first[:, kept].flatten() for kept in passes), *(other.flatten() for other in others))
 
@@ -100,12 +96,12 @@ class TransformShape:
 
 
 def to_patches(x: Tensor, shape: TransformShape) -> Tensor:
-    """[batch, num_patches, patch_size] of latents [batch, num_entries]."""
+    """[batch, num_patches, patch_size] of latents [batch, num_values]."""
     return functional.pixel_unshuffle(x.unflatten(1, shape.latent), PATCH).flatten(2).transpose(1, 2)
 
 
 def from_patches(x: Tensor, shape: TransformShape) -> Tensor:
-    """[batch, num_entries] of patches [batch, num_patches, patch_size]."""
+    """[batch, num_values] of patches [batch, num_patches, patch_size]."""
     return functional.pixel_shuffle(x.transpose(1, 2).unflatten(2, shape.grid), PATCH).flatten(1)
 
 
@@ -130,9 +126,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.near(x.transpose(1, 2).unflatten(2, self.grid)).flatten(2).transpose(1, 2)
         q, k, v = self.attention_in(self.to_attention(x)).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        likeness = (q / q.shape[-1] ** 0.5) @ k.transpose(
-            2, 3
-        )  # torch's fused attention is 5 times slower backward here
+        # Plain products: torch's fused attention is 5 times slower backward on a processor.
+        likeness = (q / q.shape[-1] ** 0.5) @ k.transpose(2, 3)
         x = x + self.attention_out((likeness.softmax(-1).to(v.dtype) @ v).transpose(1, 2).flatten(2))
         return x + cast(Tensor, self.layer_out(functional.silu(self.layer_in(self.to_layers(x)))))
 
@@ -181,7 +176,7 @@ class PromptEncoder(nn.Module):
 
 
 class GroupModel(nn.Module):
-    """What is known of a group of values from those before it, around it, and from the condition.
+    """Statistics of a group of values, given those before it, around it, and the condition.
 
     values so far, place --> 5x5 --> + 3x3 and mean over all patches --> 1x1 --> mean and log2 of the deviation
     """
@@ -224,7 +219,7 @@ class TransformNetwork(nn.Module):
     def __init__(self, shape: TransformShape) -> None:
         super().__init__()
         self.shape = shape
-        self.mean = nn.Parameter(torch.zeros(shape.num_entries), requires_grad=False)
+        self.mean = nn.Parameter(torch.zeros(shape.num_values), requires_grad=False)
         self.components = nn.Parameter(torch.eye(shape.patch_size), requires_grad=False)
         self.deviations = nn.Parameter(torch.ones(shape.patch_size), requires_grad=False)
         self.log2_gains = nn.Parameter(torch.zeros(NUM_ANCHORS, shape.patch_size))
@@ -234,17 +229,16 @@ class TransformNetwork(nn.Module):
         self.synthesis = Transformer(shape.decoder_width, shape.decoder_blocks, shape)
 
     def analyse(self, x: Tensor, condition: Tensor) -> Tensor:
-        """[batch, num_values] of latents [batch, num_entries]."""
+        """[batch, num_values] of latents [batch, num_values]."""
         patches = to_patches(x - self.mean, self.shape)
         values = patches @ self.components / self.deviations + self.analysis(patches, condition).to(x.dtype)
         flat: Tensor = values.transpose(1, 2).flatten(1)
         return flat
 
     def synthesise(self, values: Tensor, condition: Tensor) -> Tensor:
-        """[batch, num_entries], latents of received values [batch, num_values]."""
-        patches = (
-            values.unflatten(1, (self.shape.patch_size, -1)).transpose(1, 2) * self.deviations
-        ) @ self.components.T
+        """[batch, num_values], latents of received values [batch, num_values]."""
+        scaled = values.unflatten(1, (self.shape.patch_size, -1)).transpose(1, 2) * self.deviations
+        patches = scaled @ self.components.T
         return self.mean + from_patches(patches + self.synthesis(patches, condition).to(values.dtype), self.shape)
 
     def gains(self, anchors: Tensor) -> Tensor:
@@ -255,6 +249,7 @@ class TransformNetwork(nn.Module):
         """Mean and log2 of the deviation of the values at places [size], from all values, 0 where not yet known."""
         known = values.unflatten(1, (self.shape.patch_size, *self.shape.grid))
         mean, log2_deviation = self.models[group](known, condition)
+        # Index inside of the group's own channels, in which the model answers.
         own = places - places.min() // self.shape.num_patches * self.shape.num_patches
         return mean.flatten(1)[:, own], log2_deviation.flatten(1)[:, own]
 

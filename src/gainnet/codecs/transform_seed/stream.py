@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import pairwise
-from typing import NamedTuple, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gainnet.codecs.entropy import ESCAPED_BITS, IntegerModel, Integers, Run, RunReader, encode_runs
+from gainnet.codecs.entropy import IntegerModel, Integers, Run, RunReader, encode_runs
 from gainnet.codecs.quantizer import quantise
-from gainnet.codecs.tables import ValueModel, runs_of_values, value_model
-from gainnet.codecs.transform_seed.exact import LEAST_CLASS, MOST_CLASS, Doubles, ExactModel, Known, limited
+from gainnet.codecs.tables import FlatTables, ValueModel, runs_of_values, value_model
+from gainnet.codecs.transform_seed.exact import LEAST_CLASS, MOST_CLASS, Doubles, ExactModel, Prediction, clip_to_grid
 from gainnet.codecs.transform_seed.network import NUM_ANCHORS, NUM_QUALITIES
 
 LEVELS_PER_QUALITY = 2
@@ -32,6 +32,7 @@ def anchors_of(levels: Sequence[int]) -> Doubles:
     >>> anchors_of([4])[0, :3].tolist()
     [0.75, 0.25, 0.0]
     """
+    # Multiples of 1/16, so that the weights are exact on the grid of the layers.
     positions = np.asarray(levels, dtype=np.float64)[:, None] * ((NUM_ANCHORS - 1) / NUM_LEVELS)
     weights: Doubles = np.maximum(1 - np.abs(positions - np.arange(NUM_ANCHORS)), 0.0)
     return weights
@@ -42,30 +43,14 @@ def table(value_class: int) -> ValueModel:
     return value_model("gaussian", value_class)
 
 
-class _Information(NamedTuple):
-    """Bits of all values of all classes, one class after the other: where its value 0 stands, and its reach."""
-
-    zero: Integers
-    reach: Integers
-    bits: Doubles
-
-
 @cache
-def _information() -> _Information:
-    models = [table(value_class) for value_class in range(LEAST_CLASS, MOST_CLASS + 1)]
-    starts = np.cumsum([0, *(len(model.model.bits) for model in models[:-1])])
-    reach = np.array([model.reach for model in models], dtype=np.int32)
-    return _Information((starts + reach).astype(np.int32), reach, np.concatenate([m.model.bits for m in models]))
+def _every_table() -> FlatTables:
+    return FlatTables.of([table(value_class) for value_class in range(LEAST_CLASS, MOST_CLASS + 1)])
 
 
 def information(values: Integers, classes: NDArray[np.int64]) -> Doubles:
-    """[..., size], bits of values under the tables of their classes; beyond a table the escape and 32 bits."""
-    tables, row = _information(), classes - LEAST_CLASS
-    reach = tables.reach[row]
-    inside = np.clip(values, -reach, reach)
-    escaped = tables.bits[tables.zero[row] + reach + 1] + ESCAPED_BITS
-    bits: Doubles = np.where(inside == values, tables.bits[tables.zero[row] + inside], escaped)
-    return bits
+    """[..., size], bits of values [..., size] under the tables of their classes [..., size]."""
+    return _every_table().take(classes - LEAST_CLASS).information(values)
 
 
 @final
@@ -87,7 +72,7 @@ class Quantised:
 
     @cached_property
     def stream(self) -> bytes:
-        """What is sent."""
+        """The byte string that is sent."""
         runs: list[Run] = [(np.array([self.level], dtype=np.int32), LEVEL_MODEL)]
         for integers, classes in self.groups:
             runs += runs_of_values([(integers[places], model) for places, model in _by_class(classes)])
@@ -103,16 +88,17 @@ def quantised(exact: ExactModel, values: Doubles | None, levels: Sequence[int], 
         levels: [batch], quality, 0 to 127.
         prompts: [batch, prompt_width].
     """
-    told = exact.told(anchors_of(levels), prompts)
+    side = exact.side_information(anchors_of(levels), prompts)
     received, bits = np.zeros((len(levels), exact.shape.num_values)), np.full(len(levels), float(LEVEL_BITS))
     groups: list[tuple[Integers, NDArray[np.int64]]] = []
     for group, places in enumerate(exact.groups):
-        known = exact.known(group, received, told)
-        steps = 0 * known.means if values is None else values[:, places] * known.gains - known.means
+        expected = exact.predict(group, received, side)
+        steps = 0 * expected.means if values is None else values[:, places] * expected.gains - expected.means
+        # The mean is subtracted before rounding: likely values become zeros, the cheapest symbols.
         integers = quantise(steps)
-        bits += information(integers, known.classes).sum(1)
-        groups.append((integers, known.classes))
-        received[:, places] = _received(integers, known)
+        bits += information(integers, expected.classes).sum(1)
+        groups.append((integers, expected.classes))
+        received[:, places] = _received(integers, expected)
     return [
         Quantised(level, tuple((integers[k], classes[k]) for integers, classes in groups), float(bits[k]), received[k])
         for k, level in enumerate(levels)
@@ -129,23 +115,25 @@ def read(exact: ExactModel, strings: Sequence[bytes], prompts: Doubles) -> tuple
     """
     readers = [RunReader(string, CHECK_BITS) for string in strings]
     levels = [int(reader.take(LEVEL_MODEL, 1)[0]) for reader in readers]
-    told = exact.told(anchors_of(levels), prompts)
+    side = exact.side_information(anchors_of(levels), prompts)
     received = np.zeros((len(levels), exact.shape.num_values))
     for group, places in enumerate(exact.groups):
-        known = exact.known(group, received, told)
-        integers = np.stack([_take(*one) for one in zip(readers, known.classes, strict=True)])
-        received[:, places] = _received(integers, known)
+        expected = exact.predict(group, received, side)
+        integers = np.stack([_take(*one) for one in zip(readers, expected.classes, strict=True)])
+        received[:, places] = _received(integers, expected)
+    # Only now are all symbols known, and with them the check sums.
     for reader in readers:
         reader.close()
     return levels, received
 
 
-def _received(integers: Integers, known: Known) -> Doubles:
-    return limited((integers + known.means) / known.gains)
+def _received(integers: Integers, expected: Prediction) -> Doubles:
+    return clip_to_grid((integers + expected.means) / expected.gains)
 
 
 def _by_class(classes: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.intp], ValueModel]]:
     """Which values share a table, class after class."""
+    # Stable, so that both ends take equal classes in the same order.
     order = np.argsort(classes, kind="stable")
     starts = np.flatnonzero(np.diff(classes[order], prepend=LEAST_CLASS - 1)).tolist()
     for i, j in pairwise([*starts, len(order)]):

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
 from gainnet.codecs.content import Content
@@ -20,17 +15,17 @@ from gainnet.codecs.seed_codec.vocabulary import Vocabulary
 from gainnet.codecs.transform_seed.exact import ExactModel
 from gainnet.codecs.transform_seed.network import TransformNetwork, TransformShape
 from gainnet.core.errors import ModelError
-from gainnet.core.files import write_whole
+from gainnet.core.weights import WeightsFormat, user_folder
 
-KIND = "transform_seed"
-FILE = "weights.safetensors"
-MEND = "train some with gainnet train transform-seed --out FOLDER"
+FORMAT = WeightsFormat(
+    "transform seed", "transform_seed", "weights.safetensors", "train some with gainnet train transform-seed"
+)
 
 
 @final
 @dataclass(frozen=True)
 class TransformWeights:
-    """What sender and receiver of transform-coded seeds share.
+    """The weights that sender and receiver of transform-coded seeds share.
 
     Args:
         shape: sizes of the networks.
@@ -60,20 +55,17 @@ class TransformWeights:
             ModelError: no such folder, a damaged one, or one that fits another model.
         """
         folder = find_folder(model)
-        config = _read_config(folder)
+        config = FORMAT.config(folder, {"model_sha256": str})
         sha256 = config["model_sha256"]
-        if model_sha256 is not None and sha256 != model_sha256:
-            raise ModelError(
-                f"transform seed: {folder} fits another model ({sha256[:12]}, not {model_sha256[:12]}); {MEND}"
-            )
+        FORMAT.check_model(folder, sha256, model_sha256)
         try:
             settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["shape"].items()}
-            plain, told = (tuple(float(b) for b in config[name]) for name in ("mean_bits", "mean_bits_prompt"))
+            plain, with_prompt = (tuple(float(b) for b in config[name]) for name in ("mean_bits", "mean_bits_prompt"))
             vocabulary = Vocabulary(tuple(config["vocabulary"]))
-            tensors = load_file(folder / FILE)
-            weights = TransformWeights(TransformShape(**settings), vocabulary, tensors, plain, told, sha256)
+            tensors = FORMAT.tensors(folder)
+            weights = TransformWeights(TransformShape(**settings), vocabulary, tensors, plain, with_prompt, sha256)
             _ = weights.network, weights.exact.layers
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError):
+        except (KeyError, TypeError, ValueError, RuntimeError):
             raise ModelError(f"transform seed: {folder} is damaged") from None
         return weights
 
@@ -96,9 +88,7 @@ class TransformWeights:
             folder: made if it is not there.
             how: what made it, goes into `config.json`.
         """
-        write_whole(folder / FILE, safetensors_bytes(self.tensors))
         config = {
-            "kind": KIND,
             "model_sha256": self.model_sha256,
             "shape": asdict(self.shape),
             "vocabulary": list(self.vocabulary.words),
@@ -106,7 +96,7 @@ class TransformWeights:
             "mean_bits_prompt": [round(b, 2) for b in self.mean_bits_prompt],
             **how,
         }
-        write_whole(folder / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+        FORMAT.save(folder, self.tensors, config)
 
     @cached_property
     def network(self) -> TransformNetwork:
@@ -127,22 +117,6 @@ def find_folder(model: str | Path) -> Path:
     Raises:
         ModelError: none of them has a `config.json`.
     """
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    package = Path(__file__).parents[1] / "pretrained"
     name = Path(model).name
-    for place in (Path(model), data / "gainnet" / "codecs" / name, package / name):
-        if (place / "config.json").is_file():
-            return place
-    raise ModelError(f"transform seed: no weights {str(model)!r}; {MEND}")
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-        if config["kind"] != KIND or not isinstance(config["model_sha256"], str):
-            raise ModelError(f"transform seed: {folder / 'config.json'} describes no weights of this kind")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, ModelError):
-            raise
-        raise ModelError(f"transform seed: {folder / 'config.json'} is damaged") from None
-    return config
+    package = Path(__file__).parents[1] / "pretrained"
+    return FORMAT.find(model, (Path(model), user_folder() / "codecs" / name, package / name))

@@ -1,4 +1,4 @@
-"""What a scene is: one or two coloured things before a background, as numbers drawn from a random seed."""
+"""A scene: one or two coloured things before a background, as numbers drawn from a random seed."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Sentence:
 @final
 @dataclass(frozen=True)
 class StructuredAbstract:
-    """What was asked, what was done, what came out, and what its authors concluded.
+    """Question, methods, results, and the conclusion of the authors.
 
     Args:
         name: of the abstract.
@@ -57,7 +57,7 @@ class StructuredAbstract:
 
     @property
     def document(self) -> str:
-        """What the conclusion is written from: a line per role, without the conclusion; results are numbered.
+        """The text that the conclusion is written from: a line per role, without the conclusion; results are numbered.
 
         >>> two = Sentence("results", "it helps."), Sentence("conclusions", "use it.")
         >>> StructuredAbstract("a", two).document
@@ -70,7 +70,7 @@ class StructuredAbstract:
 
     @property
     def conclusion(self) -> str:
-        """What its authors wrote."""
+        """The conclusion of its authors."""
         return " ".join(self.texts(CONCLUSION))
 
 

@@ -12,28 +12,21 @@ _ILLS = ("algia", "itis", "opathy", "osis")
 CONDITIONS = tuple(organ + ill for organ in _ORGANS for ill in _ILLS)
 """An organ and what ails it."""
 
-OUTCOMES = (
-    *(
-        "albumin",
-        "appetite",
-        "balance",
-        "bilirubin",
-        "calcium",
-        "cortisol",
-        "cough",
-        "dizziness",
-        "fatigue",
-        "ferritin",
-    ),
-    *("fever", "folate", "grip", "hearing", "itching", "lactate", "leptin", "magnesium", "mobility", "pain"),
-    *("potassium", "reading", "reflux", "renin", "sodium", "speech", "stiffness", "swelling", "tremor", "urate"),
-    *("vision", "walking", "weakness", "wheezing", "yawning", "zinc"),
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+OUTCOMES = _words(
+    "albumin appetite balance bilirubin calcium cortisol cough dizziness fatigue ferritin fever folate grip hearing "
+    "itching lactate leptin magnesium mobility pain potassium reading reflux renin sodium speech stiffness swelling "
+    "tremor urate vision walking weakness wheezing yawning zinc"
 )
 """Substances and signs that are measured."""
 
-GROUPS = (
-    *("actors", "bakers", "clerks", "cyclists", "dancers", "divers", "drivers", "farmers", "guards", "infants"),
-    *("joggers", "lawyers", "miners", "nurses", "painters", "pilots", "players", "porters", "runners", "sailors"),
-    *("singers", "smokers", "soldiers", "students", "swimmers", "teachers", "twins", "waiters", "weavers", "women"),
+GROUPS = _words(
+    "actors bakers clerks cyclists dancers divers drivers farmers guards infants joggers lawyers miners nurses "
+    "painters pilots players porters runners sailors singers smokers soldiers students swimmers teachers twins waiters "
+    "weavers women"
 )
-"""Who takes part."""
+"""People who take part."""

@@ -1,4 +1,4 @@
-"""What the cloud and the edge-end model are asked: the prompts, verbatim.
+"""Prompts of the cloud and of the edge-end model, verbatim.
 
 cloud alone   instruction, document                        --> conclusion
 Part          instruction, document, template              --> conclusion
@@ -31,7 +31,7 @@ _MARK = re.compile("conclusion:", re.IGNORECASE)
 @final
 @dataclass(frozen=True)
 class EdgeAnswer:
-    """What the edge-end model says about a document.
+    """The answer of the edge-end model to a document.
 
     Args:
         template: labels of what a conclusion should say.
@@ -43,7 +43,7 @@ class EdgeAnswer:
 
 
 def cloud_prompt(form: str, document: str, answer: EdgeAnswer) -> str:
-    """What the cloud is asked.
+    """The prompt of the cloud.
 
     Args:
         form: one of `FORMS`.
@@ -64,12 +64,12 @@ def cloud_prompt(form: str, document: str, answer: EdgeAnswer) -> str:
 
 
 def edge_prompt(document: str) -> str:
-    """What the edge-end model goes on from."""
+    """The prompt of the edge-end model."""
     return EDGE.format(document=document)
 
 
 def edge_completion(template: str, conclusion: str) -> str:
-    """What the edge-end model learns to write."""
+    """The completion that the edge-end model is trained on."""
     return f" {template}\nCONCLUSION: {conclusion}"
 
 

@@ -39,7 +39,7 @@ _WORD = re.compile(r"[a-z][a-z0-9-]{3,}")
 @final
 @dataclass(frozen=True)
 class Template:
-    """What a conclusion says, without its words.
+    """The content of a conclusion, without its words.
 
     Args:
         form: one of `FORMS`.

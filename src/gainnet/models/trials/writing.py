@@ -88,7 +88,7 @@ class Measurement:
 
     @property
     def effect(self) -> str:
-        """What may be concluded from it: an effect counts when p < 0.05."""
+        """The conclusion that it allows: an effect counts when p < 0.05."""
         if self.p not in SIGNIFICANT:
             return "none"
         return {"fell": "lower", "rose": "higher"}[self.change]
@@ -97,7 +97,7 @@ class Measurement:
 @final
 @dataclass(frozen=True)
 class Trial:
-    """What one abstract reports."""
+    """The facts of one abstract."""
 
     drug: str
     control: str

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from gainnet.core.errors import ConfigError
@@ -17,27 +17,23 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Range = tuple[Positive, Positive]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 Ceiling = Literal["steady", "consumable"]
-"""What bounds the samples of a round: what a steady state holds (Zeros is then never worse than serial), or only what
+"""The bound on the samples of a round: what a steady state holds (Zeros is then never worse than serial), or only what
 another CR could consume with its whole pool."""
-
-_STRICT = ConfigDict(frozen=True, extra="forbid")
 
 
 @final
-class Rounds(BaseModel):
+class Rounds(BaseModel, frozen=True, extra="forbid"):
     """Communication rounds: `num_rounds` decisions, and one more CR that only consumes, each of `duration_s`."""
 
-    model_config = _STRICT
     num_rounds: Annotated[int, Field(ge=1, le=1000)]
     duration_s: Positive
     ceiling: Ceiling = "steady"
 
 
 @final
-class Clients(BaseModel):
+class Clients(BaseModel, frozen=True, extra="forbid"):
     """Connected vehicles; bandwidth and compute rate are uniform between two values."""
 
-    model_config = _STRICT
     num_clients: Annotated[int, Field(ge=1, le=10_000)]
     bandwidth_hz: Range
     cycles_per_s: Range
@@ -45,21 +41,19 @@ class Clients(BaseModel):
 
 
 @final
-class Targets(BaseModel):
+class Targets(BaseModel, frozen=True, extra="forbid"):
     """Other vehicles; the domain of each is uniform (assumed)."""
 
-    model_config = _STRICT
     num_targets: Count
 
 
 @final
-class SensingNumbers(BaseModel):
-    """What sensors see and what a sample takes.
+class SensingNumbers(BaseModel, frozen=True, extra="forbid"):
+    """Ranges and rates of sensors, and the resources that a sample takes.
 
     In one CR a target has at most `most_samples_per_target` that differ, of each kind; without it there is no limit.
     """
 
-    model_config = _STRICT
     most_samples_per_target: Positive | None = None
     wireless_range_m: NotNegative
     visual_range_m: NotNegative
@@ -70,10 +64,9 @@ class SensingNumbers(BaseModel):
 
 
 @final
-class Radio(BaseModel):
+class Radio(BaseModel, frozen=True, extra="forbid"):
     """The air between edges and clients; fading is the mean power of `fading_blocks` Rayleigh blocks per CR."""
 
-    model_config = _STRICT
     carrier_ghz: Annotated[float, Field(ge=0.5, le=100.0)]
     edge_height_m: Annotated[float, Field(gt=1.0, le=150.0)]
     client_height_m: Annotated[float, Field(gt=1.0, le=22.5)]
@@ -84,10 +77,9 @@ class Radio(BaseModel):
 
 
 @final
-class GainNumbers(BaseModel):
+class GainNumbers(BaseModel, frozen=True, extra="forbid"):
     """How data correlation is measured and how the gain of a model saturates."""
 
-    model_config = _STRICT
     correlation: Literal["kl", "jensen_shannon", "variance"]
     smoothing: Annotated[float, Field(gt=0, lt=1)]
     function: Literal["log", "saturating"]
@@ -95,20 +87,18 @@ class GainNumbers(BaseModel):
 
 
 @final
-class WaypointNumbers(BaseModel):
+class WaypointNumbers(BaseModel, frozen=True, extra="forbid"):
     """Random waypoints."""
 
-    model_config = _STRICT
     kind: Literal["waypoint"]
     least_speed_m_per_s: Positive
     most_speed_m_per_s: Positive
 
 
 @final
-class ManhattanNumbers(BaseModel):
+class ManhattanNumbers(BaseModel, frozen=True, extra="forbid"):
     """Streets of a grid."""
 
-    model_config = _STRICT
     kind: Literal["manhattan"]
     num_blocks: Count
     least_speed_m_per_s: Positive
@@ -116,28 +106,25 @@ class ManhattanNumbers(BaseModel):
 
 
 @final
-class TraceNumbers(BaseModel):
+class TraceNumbers(BaseModel, frozen=True, extra="forbid"):
     """A CSV file with columns time_s, vehicle, x_m, y_m; clients come first, targets after them."""
 
-    model_config = _STRICT
     kind: Literal["trace"]
     path: Path
 
 
 @final
-class Edge(BaseModel):
+class Edge(BaseModel, frozen=True, extra="forbid"):
     """A base station with a server; its bandwidth is what clients share under contention."""
 
-    model_config = _STRICT
     position_m: tuple[Finite, Finite]
     bandwidth_hz: Positive
 
 
 @final
-class DomainModel(BaseModel):
+class DomainModel(BaseModel, frozen=True, extra="forbid"):
     """A domain-specific model on an edge: weights of its domains, size, training cost, weight in the total gain."""
 
-    model_config = _STRICT
     edge: Annotated[int, Field(ge=0)]
     domains: tuple[NotNegative, ...]
     num_bits: Positive
@@ -146,7 +133,7 @@ class DomainModel(BaseModel):
 
 
 @final
-class Scenario(BaseModel):
+class Scenario(BaseModel, frozen=True, extra="forbid"):
     """Everything about a square but the draw of the dice.
 
     Raises:
@@ -156,7 +143,6 @@ class Scenario(BaseModel):
     50
     """
 
-    model_config = _STRICT
     name: str
     side_m: Positive
     num_domains: Annotated[int, Field(ge=1, le=1000)]
@@ -250,7 +236,7 @@ _KINDS = {
 
 
 def _in_plain_words(error: ErrorDetails) -> str:
-    """What pydantic found, and the mend."""
+    """The error that pydantic found, and how to mend it."""
     kind, context, given = error["type"], error.get("ctx", {}), error["input"]
     if kind == "extra_forbidden":
         return "there is no such setting; leave it out or mend its name"

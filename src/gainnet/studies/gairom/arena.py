@@ -8,7 +8,7 @@ from typing import final
 
 from gainnet.core.randomness import Random
 from gainnet.orchestration import Contention, Independent, Policy, Regime, Rollout, World, draw_world, play, policies
-from gainnet.orchestration.episode import SHARING, Stopwatch, resized
+from gainnet.orchestration.episode import SHARING, Stopwatch, resize
 from gainnet.orchestration.scenario import Scenario, load_scenario
 from gainnet.studies.gairom.question import SCENARIO_OF_REGIME, UNTRAINED
 
@@ -40,7 +40,7 @@ def scenario_of_regime(regime: str, num_clients: int | None = None) -> Scenario:
     >>> scenario_of_regime("independent", 100).clients.num_clients
     100
     """
-    return resized(load_scenario(SCENARIO_OF_REGIME[regime]), regime, num_clients, None)
+    return resize(load_scenario(SCENARIO_OF_REGIME[regime]), regime, num_clients, None)
 
 
 def arena(scenario: Scenario, regime: str, random_seed: int) -> Arena:
