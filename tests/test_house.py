@@ -60,34 +60,24 @@ def test_everything_public_says_what_it_is(path: Path) -> None:
     tree = tree_of(path)
     assert path.stem.startswith("__main__") or ast.get_docstring(tree), "the module has no docstring"
     public = [n for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and not n.name.startswith("_")]
-    assert [node.name for node in public if not ast.get_docstring(node)] == []
+    described = [node for node in public if "overload" not in map(ast.unparse, node.decorator_list)]
+    assert [node.name for node in described if not ast.get_docstring(node)] == []
 
 
 ARRAY = re.compile(r"\b(Tensor|NDArray|ndarray|Doubles|Integers|Pixels)\b")
 COLLECTION = re.compile(r"Callable|Mapping|dict\[")
 SHAPE = re.compile(r"\[[^\]\n`'\"]*\]|\b[Aa]rguments (are )?(as|of)\b|likewise")
 SHAPELESS = {
-    "core/types.py": {"Spec.batch_of", "Symbols.clean"},
-    "generation/quality.py": {"mean_fidelity"},
     "learning/attack.py": {"Coded.__call__", "Noisy.__call__"},
     "learning/config.py": {"Session"},
     "learning/fedavg.py": {"plain_step"},
     "learning/fsl.py": {"integers_of"},
     "learning/loop.py": {"train_centrally"},
-    "learning/poisoning.py": {"SignFlip.__call__", "GaussianUpdate.__call__"},
+    "learning/poisoning.py": {"GaussianUpdate.__call__"},
     "protocols/deadline.py": {"expected_in_time"},
-    "radio/air.py": {"Outcome.at_once"},
-    "radio/portion.py": {"state_at"},
     "studies/air/gains.py": {"estimation", "power_peaks"},
     "studies/image_quality/material.py": {"Material.judge"},
     "studies/sketch.py": {"judge"},
-    "testing/requirement.py": {"close", "finite"},
-    "training/autoencoder.py": {"reconstruction_loss", "unit_variance_penalty"},
-    "training/language.py": {"PublicText.__init__"},
-    "training/scenes.py": {"train_denoiser"},
-    "training/summaries.py": {"Answering.__init__"},
-    "training/text_encoder.py": {"attribute_loss"},
-    "training/transform_stage.py": {"error_weight", "usual_bits", "gaussian_bits", "set_components"},
 }
 """Callables that do not name the shapes of their arrays yet; the list only shrinks."""
 
@@ -131,6 +121,8 @@ def test_every_array_has_its_shape_in_the_docstring() -> None:
         lacking = set()
         for node in tree_of(path).body:
             if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
+                continue
+            if "overload" in map(ast.unparse, node.decorator_list):
                 continue
             if takes_arrays(node) and not names_a_shape(node):
                 lacking.add(node.name)

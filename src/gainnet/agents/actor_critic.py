@@ -42,7 +42,7 @@ def stochastic_policy(
 
 
 def adam(groups: Sequence[Sequence[Tensor]], rates: Sequence[float]) -> Optimizer:
-    """Adam with a learning rate for each group of parameters."""
+    """Adam with a learning rate for each group of parameters of shapes [...]."""
     return Adam([{"params": list(group), "lr": rate} for group, rate in zip(groups, rates, strict=True)])
 
 

@@ -35,7 +35,7 @@ class Spec:
         return math.prod(self.shape)
 
     def batch_of(self, x: Tensor) -> tuple[int, ...]:
-        """Leading dimensions of `x`; raises `ValueError` when `x` does not end in this shape.
+        """Leading dimensions of `x` [*batch, *shape]; raises `ValueError` when `x` does not end in this shape.
 
         >>> Spec((2,)).batch_of(torch.zeros(5, 3, 2))
         (5, 3)
@@ -112,7 +112,7 @@ class Symbols:
 
     @staticmethod
     def clean(values: Tensor, reported_snr: Tensor | None = None) -> Symbols:
-        """Symbols as a sender emits them.
+        """Symbols [*batch, L] as a sender emits them: gain 1, no noise.
 
         >>> Symbols.clean(torch.ones(2, 3, dtype=torch.complex64)).num_symbols
         3

@@ -62,7 +62,10 @@ def ssim(images: Tensor, references: Tensor) -> Tensor:
 
 
 def mean_fidelity(images: Tensor, prompts: Sequence[str]) -> float | None:
-    """Mean share of the named attributes that the shipped classifier finds; `None` when no prompt can be judged."""
+    """Mean share of the named attributes that the shipped classifier finds in images [n, 3, H, W].
+
+    `None` when no prompt can be judged.
+    """
     from gainnet.models.attributes import AttributeClassifier, prompt_fidelity
 
     if images.shape[-2:] != (128, 128):

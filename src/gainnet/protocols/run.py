@@ -206,7 +206,7 @@ def _estimate_transfer(
 
 
 def spec_of(place: Place, x: Tensor, random: Random) -> Spec:
-    """Shape of one item of a tensor; raises `PlanError` when the tensor does not start with the batch."""
+    """Shape of one item of a tensor [*batch, ...]; raises `PlanError` when it does not start with the batch."""
     rank = len(random.batch)
     if tuple(x.shape[:rank]) != random.batch:
         raise PlanError(

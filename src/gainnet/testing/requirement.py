@@ -71,7 +71,7 @@ def twice(draw: Callable[[], T]) -> tuple[T, T]:
 
 
 def close(a: Tensor, b: Tensor, tolerance: float) -> bool:
-    """Whether two tensors of one shape differ nowhere by more than `tolerance` times the largest value.
+    """Whether two tensors [...] of one shape differ nowhere by more than `tolerance` times the largest value.
 
     >>> close(torch.ones(2), torch.ones(2) + 1e-6, 1e-5)
     True
@@ -85,7 +85,7 @@ def close(a: Tensor, b: Tensor, tolerance: float) -> bool:
 
 
 def finite(x: Tensor) -> bool:
-    """Whether no entry is NaN or infinite.
+    """Whether no entry of a tensor [...] is NaN or infinite.
 
     >>> finite(torch.tensor([0.0, float("nan")]))
     False

@@ -76,7 +76,7 @@ def attribute_stage(
 
 
 def blur_and_noise(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """A mix of each picture and its mean over 3x3 pixels, with white noise, both of random strength."""
+    """[n, 3, H, W], a mix of each picture and its mean over 3x3 pixels, with white noise, both of random strength."""
     strengths = torch.rand(2, len(pictures), 1, 1, 1, generator=generator)
     # Squared, so that most pictures have little noise.
     noise = MAX_NOISE * strengths[1].square() * torch.randn(pictures.shape, generator=generator)

@@ -39,13 +39,13 @@ def local_ssim(x: Tensor, y: Tensor) -> Tensor:
 
 
 def reconstruction_loss(reconstructions: Tensor, pictures: Tensor) -> Tensor:
-    """Half the mean absolute error, twice the mean square error and a tenth of what SSIM lacks of 1."""
+    """Half the mean absolute error, twice the mean square error and a tenth of 1 - SSIM of pictures [n, 3, H, W]."""
     error = reconstructions - pictures
     return 0.5 * error.abs().mean() + 2 * error.square().mean() + 0.1 * (1 - local_ssim(reconstructions, pictures))
 
 
 def unit_variance_penalty(latents: Tensor) -> Tensor:
-    """How far the channels' means are from 0 and their standard deviations from 1, squared."""
+    """Squared distance of the means of latents [n, c, h, w] per channel from 0, and of their deviations from 1."""
     mean, deviation = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
     return (mean.square() + (deviation - 1).square()).mean()
 

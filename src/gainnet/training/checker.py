@@ -45,7 +45,7 @@ PRESETS = {"default": CheckerSteps(), "tiny": CheckerSteps(4, 3, 2)}
 
 
 def gain_and_noise(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """Pictures with a gain per colour and white noise, both of random strength."""
+    """[n, 3, H, W], pictures with a gain per colour and white noise, both of random strength."""
     size = len(pictures)
     gains = 1 + MAX_GAIN * (2 * torch.rand(size, 3, 1, 1, generator=generator) - 1)
     strength = MAX_NOISE * torch.rand(size, 1, 1, 1, generator=generator)

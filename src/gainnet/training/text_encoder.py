@@ -76,7 +76,7 @@ class AttributeReader(nn.Module):
 
 
 def attribute_loss(logits: list[Tensor], labels: Tensor) -> Tensor:
-    """Cross entropy, summed over attributes, of those that are named."""
+    """Cross entropy of logits [n, num_classes] per attribute and labels [n, 8], summed over those that are named."""
     losses = [
         functional.cross_entropy(logit, label, ignore_index=UNNAMED, reduction="sum")
         / (label != UNNAMED).sum().clamp(1)

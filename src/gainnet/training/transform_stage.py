@@ -55,17 +55,17 @@ class StageLength:
 
 
 def error_weight(quality: Tensor) -> Tensor:
-    r"""Bits that a mean squared error of 1 is worth at a quality, $10^4 \cdot 2^{9 q / 64}$."""
+    r"""[batch], bits that a mean squared error of 1 is worth at qualities [batch], $10^4 \cdot 2^{9 q / 64}$."""
     return LEAST_WEIGHT * 2 ** (WEIGHT_OCTAVES * quality / NUM_QUALITIES)
 
 
 def usual_bits(quality: Tensor) -> Tensor:
-    """About what an item takes at a quality; losses are divided by it, so that all qualities count alike."""
+    """[batch], typical bits of an item at qualities [batch]; losses are divided by it, so that all count alike."""
     return 60 * 2 ** (WEIGHT_OCTAVES * quality / NUM_QUALITIES / 2)
 
 
 def gaussian_bits(values: Tensor, log2_deviation: Tensor) -> Tensor:
-    r"""Code length of the unit interval around each value under a normal law of mean zero.
+    r"""[...], code length in bits of the unit interval around each value under a normal law of mean zero.
 
     Far out, where the probability is no number any more, the bound $Q(x) \le e^{-x^2/2} / 2$ takes its place.
     """
@@ -108,7 +108,7 @@ def rate_and_values(
 
 @torch.no_grad()
 def set_components(network: TransformNetwork, latents: Tensor) -> None:
-    """Starts a network as the linear transform code of patches, with one quantiser step for all components."""
+    """Starts a network as the linear transform code of patches of latents [n, num_values], with one quantiser step."""
     network.mean.copy_(latents.mean(0))
     patches = to_patches(latents - network.mean, network.shape).flatten(0, 1).double()
     powers, components = torch.linalg.eigh(patches.T @ patches / len(patches))
