@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import special
 
-from gainnet.studies import STUDIES, run_study
+from gainnet.studies import find_study, run_study
 from gainnet.studies.air import AIR
 from gainnet.studies.air.question import METHODS, cases
 from gainnet.studies.air.references import (
@@ -91,5 +91,5 @@ def test_conditions_reach_the_links() -> None:
 @pytest.mark.parametrize("name", ["air", "image-quality-air"])
 def test_quick_run_has_every_metric(name: str, tmp_path: Path) -> None:
     metrics = run_study(name, "quick", tmp_path).metrics
-    assert set(metrics) == set(STUDIES[name].metric_names)
+    assert set(metrics) == set(find_study(name).metric_names)
     assert any(value is not None for value in metrics.values())

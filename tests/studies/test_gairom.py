@@ -13,7 +13,7 @@ import torch
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.orchestration import Greedy, LoadTable, State, graph_of, play
-from gainnet.studies import STUDIES, run_study, show_study
+from gainnet.studies import find_study, run_study, show_study
 from gainnet.studies.gairom import GAIROM
 from gainnet.studies.gairom.arena import arena, scenario_of_regime
 from gainnet.studies.gairom.pipeline import overlap
@@ -190,7 +190,7 @@ def test_rank_correlation_is_spearmans() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_case_has_its_own_key_and_method(name: str) -> None:
-    study = STUDIES[name]
+    study = find_study(name)
     for preset in ("default", "quick", "full"):
         listed = list(study.cases(load_config(study, preset)))
         assert len({case.key for case in listed}) == len(listed)
@@ -209,7 +209,7 @@ def test_moving_in_turn_is_left_out_where_nobody_shares() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_quick_runs_have_every_metric_and_figures(name: str, tmp_path: Path) -> None:
     result = run_study(name, "quick", tmp_path)
-    assert set(result.metrics) == set(STUDIES[name].metric_names)
+    assert set(result.metrics) == set(find_study(name).metric_names)
     assert any(value is not None for value in result.metrics.values())
     assert all(path.stat().st_size > 1000 for path in result.figure_paths)
     if name == "gairom":
@@ -218,7 +218,7 @@ def test_quick_runs_have_every_metric_and_figures(name: str, tmp_path: Path) -> 
 
 
 def test_a_policy_that_was_not_trained_is_named() -> None:
-    from gainnet.studies.gairom.learned import Learned
+    from gainnet.studies.gairom.arena import Learned
 
     with pytest.raises(ConfigError, match="training_seeds"):
         Learned({}).of("independent", 7)

@@ -27,11 +27,10 @@ from gainnet.studies.runner import summarise as all_metrics
 from gainnet.studies.seed_coding import SEED_CODING
 from gainnet.studies.seed_coding.curves import cells
 from gainnet.studies.seed_coding.judging import fast_ssim, frechet_distance, judged, latent_nmse
-from gainnet.studies.seed_coding.published import published
 from gainnet.studies.seed_coding.question import METHODS, SeedCodingConfig, cases
 from gainnet.studies.seed_coding.summary import fewest_uses, summarise
 from gainnet.studies.seed_coding.ways import Analog, Digital, GaussianOptimum, mutual_information
-from gainnet.studies.seed_coding.wide import apart, together
+from gainnet.studies.seed_coding.wide import apart, published, together
 from gainnet.studies.study import Case, Value
 
 NUM_ITEMS, NUM_VALUES, USES = 4000, 8, 2

@@ -11,7 +11,7 @@ from gainnet import radio
 from gainnet.core.randomness import Random
 from gainnet.network.hardware import Hardware
 from gainnet.radio.links.link import AnyLink
-from gainnet.studies import STUDIES, run_study
+from gainnet.studies import find_study, run_study
 from gainnet.studies.image_quality import IMAGE_QUALITY
 from gainnet.studies.image_quality.air import Air
 from gainnet.studies.image_quality.material import Material, gather
@@ -48,7 +48,7 @@ def test_quick_image_quality_has_every_metric(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_quick_prompt_fidelity_has_every_metric(tmp_path: Path) -> None:
     metrics = run_study("prompt-fidelity", "quick", tmp_path).metrics
-    assert set(metrics) == set(STUDIES["prompt-fidelity"].metric_names)
+    assert set(metrics) == set(find_study("prompt-fidelity").metric_names)
     assert all(0.5 < (metrics[name] or 0.0) <= 1.0 for name in ("background", "layout", "colour", "shape", "size"))
     assert metrics["autoencoder_psnr_db_original"] is None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gainnet.studies import STUDIES, run_study
+from gainnet.studies import find_study, run_study
 from gainnet.studies.presets import load_config
 from gainnet.studies.sketch import METHODS, METRIC_NAMES, SKETCH, cases, summarise
 
@@ -39,5 +39,5 @@ def test_every_method_sees_every_random_seed() -> None:
 @pytest.mark.slow
 def test_quick_sketch_has_every_metric_and_completing_wins(tmp_path: Path) -> None:
     metrics = run_study("sketch", "quick", tmp_path).metrics
-    assert set(metrics) == set(STUDIES["sketch"].metric_names)
+    assert set(metrics) == set(find_study("sketch").metric_names)
     assert (metrics["psnr_db.esuc"] or 0) > (metrics["psnr_db.bicubic"] or 0) > (metrics["psnr_db.device_only"] or 0)

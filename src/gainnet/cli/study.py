@@ -1,4 +1,4 @@
-"""Studies: `study list | show | run | figures | compare`."""
+"""Studies: `study list | show | run | figures | check | compare`."""
 
 from __future__ import annotations
 
@@ -84,6 +84,27 @@ def study_figures(run: Path) -> None:
 
     for path in draw_figures(run):
         typer.echo(path)
+
+
+@app.command("check")
+def study_check(
+    run: Path,
+    rows: Annotated[int, typer.Option(min=1, help="How many; each method has one before any has two.")] = 20,
+    methods: Annotated[str | None, typer.Option(help="Draw among these, separated by commas.")] = None,
+    random_seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Compute drawn rows of a finished run again, and compare the printed digits."""
+    from gainnet.studies import check_run
+
+    with progress("check") as tell:
+        found = check_run(run, rows, methods.split(",") if methods else (), random_seed, tell)
+    columns = ("method", "case", "num_columns", "differing", "largest", "wall_s")
+    print_json(found.to_json()) if as_json else print_table(f"{run}", columns, found.to_json()["rows"])
+    counts = f"{found.num_equal} of {len(found.rows)} rows are the same to the last printed digit"
+    typer.echo(f"{counts}; no row of {', '.join(found.left_out)}" if found.left_out else counts, err=as_json)
+    if not found.reproduces:
+        raise typer.Exit(1)
 
 
 @app.command("compare")

@@ -1,67 +1,33 @@
-"""Questions about mobile edge generation, answered by tables and figures that resume, redraw and compare."""
+"""Studies: questions answered by tables and figures that resume, redraw and compare.
+
+Here: the framework that runs a study (`study`, `presets`, `runner`, `engine`, `results`, `comparison`), what several
+studies share (`figures`, `statistics`), and one file or folder per study, imported by name when it is asked for.
+Not here: anything that a user of the library calls to generate, to learn or to orchestrate.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
-from gainnet.core.errors import ConfigError
-from gainnet.core.plugins import find
-from gainnet.studies.air import AIR
+from gainnet.core.errors import ConfigError, unknown_name
+from gainnet.studies.check import RowCheck, RunCheck, check_run
 from gainnet.studies.comparison import Comparison, compare
-from gainnet.studies.engine import Engine, make_engine
-from gainnet.studies.gairom import GAIROM
-from gainnet.studies.gairom_learning import GAIROM_LEARNING
-from gainnet.studies.gairom_robustness import GAIROM_ROBUSTNESS
-from gainnet.studies.gairom_scale import GAIROM_SCALE
-from gainnet.studies.hand_over import HAND_OVER
-from gainnet.studies.image_quality import IMAGE_QUALITY
-from gainnet.studies.image_quality.conditions import IMAGE_QUALITY_AIR
-from gainnet.studies.knowledge_loop import KNOWLEDGE_LOOP
-from gainnet.studies.learning_cost import LEARNING_COST
-from gainnet.studies.medical_summaries import MEDICAL_SUMMARIES
-from gainnet.studies.multi_edge import MULTI_EDGE
-from gainnet.studies.power_control import POWER_CONTROL
-from gainnet.studies.presets import PRESETS, as_json, load_config
-from gainnet.studies.prompt_fidelity import PROMPT_FIDELITY
-from gainnet.studies.protocols import PROTOCOLS_STUDY
+from gainnet.studies.engine import Engine, OneByOne
+from gainnet.studies.presets import PRESETS
+from gainnet.studies.ray_engine import RayEngine
+from gainnet.studies.registry import STUDIES, StudyCard, find_study, list_studies, show_study
 from gainnet.studies.results import RunFolder
 from gainnet.studies.runner import DEFAULT_OUT, HERE, Progress, StudyResult, silent
 from gainnet.studies.runner import draw_figures as _draw
 from gainnet.studies.runner import run_study as _run
-from gainnet.studies.seed_coding import SEED_CODING
-from gainnet.studies.sketch import SKETCH
 from gainnet.studies.study import Case, Method, Study
-from gainnet.studies.trust import TRUST
 
-AnyStudy = Study[Any]
-STUDIES: dict[str, AnyStudy] = {
-    study.name: study
-    for study in (
-        AIR,
-        GAIROM,
-        GAIROM_LEARNING,
-        GAIROM_ROBUSTNESS,
-        GAIROM_SCALE,
-        HAND_OVER,
-        IMAGE_QUALITY,
-        IMAGE_QUALITY_AIR,
-        KNOWLEDGE_LOOP,
-        LEARNING_COST,
-        MEDICAL_SUMMARIES,
-        MULTI_EDGE,
-        POWER_CONTROL,
-        PROMPT_FIDELITY,
-        PROTOCOLS_STUDY,
-        SEED_CODING,
-        SKETCH,
-        TRUST,
-    )
-}
+ENGINES = ("process", "ray")
 
 __all__ = [
+    "ENGINES",
     "PRESETS",
     "STUDIES",
     "Case",
@@ -69,9 +35,12 @@ __all__ = [
     "Engine",
     "Method",
     "Progress",
+    "RowCheck",
+    "RunCheck",
     "Study",
     "StudyCard",
     "StudyResult",
+    "check_run",
     "compare",
     "draw_figures",
     "find_study",
@@ -82,56 +51,26 @@ __all__ = [
 ]
 
 
-@final
-@dataclass(frozen=True)
-class StudyCard:
-    """What one wants to know before running a study.
+def make_engine(name: str, num_workers: int | None = None) -> Engine:
+    """An engine by name.
 
     Args:
-        name: as on the command line.
-        question: what it finds out.
-        methods: names of all methods.
-        presets: settings by preset.
-        num_cases: rows of the table by preset.
-        metrics: names of all metrics.
-    """
-
-    name: str
-    question: str
-    methods: tuple[str, ...]
-    presets: Mapping[str, Mapping[str, Any]]
-    num_cases: Mapping[str, int]
-    metrics: tuple[str, ...]
-
-
-def list_studies() -> tuple[AnyStudy, ...]:
-    """All shipped studies, by name."""
-    return tuple(STUDIES[name] for name in sorted(STUDIES))
-
-
-def find_study(name: str) -> AnyStudy:
-    """A shipped study by name, or somebody's own by `module:STUDY`.
+        name: process or ray.
+        num_workers: processes of ray, 2 when `None`; the engine process has one and takes none.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: an unknown name, or workers where there are none.
+
+    >>> make_engine("process")
+    OneByOne()
     """
-    study = find("study", name, STUDIES)
-    if not isinstance(study, Study):
-        raise ConfigError(f"study: {name!r} is not a Study")
-    return study
-
-
-def show_study(name: str) -> StudyCard:
-    """Question, methods, presets and metrics of a study.
-
-    Raises:
-        ConfigError: no such study.
-    """
-    study = find_study(name)
-    configs = {preset: load_config(study, preset) for preset in PRESETS}
-    presets = {preset: as_json(config) for preset, config in configs.items()}
-    num_cases = {preset: sum(1 for _ in study.cases(config)) for preset, config in configs.items()}
-    return StudyCard(study.name, study.question, study.methods, presets, num_cases, study.metric_names)
+    if name not in ENGINES:
+        raise unknown_name("engine", name, ENGINES)
+    if name == "ray":
+        return RayEngine(2 if num_workers is None else num_workers)
+    if num_workers is not None:
+        raise ConfigError("num_workers: the engine process has one; leave it out or choose the engine ray")
+    return OneByOne()
 
 
 def run_study(

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
+
+import pandas as pd
 
 from gainnet.core.errors import ConfigError
 from gainnet.studies.results import RunFolder
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @final

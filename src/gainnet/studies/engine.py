@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, final
 
-from gainnet.core.errors import ConfigError, unknown_name
 from gainnet.studies.study import C, Case, Row, Study, evaluate
 
 Evaluate = Callable[[Iterable[Case]], Iterator[tuple[Case, Row, float]]]
 """Cases to (case, row, seconds it took), in whatever order they finish."""
-
-ENGINES = ("process", "ray")
 
 
 class Engine(Protocol):
@@ -43,27 +40,3 @@ class OneByOne:
     def open(self, study: Study[C], config: C, source: str) -> Iterator[Evaluate]:
         """As `Engine.open`."""
         yield partial(evaluate, study.open(config))
-
-
-def make_engine(name: str, num_workers: int | None = None) -> Engine:
-    """An engine by name.
-
-    Args:
-        name: process or ray.
-        num_workers: processes of ray, 2 when `None`; this process is one and takes none.
-
-    Raises:
-        ConfigError: an unknown name, or workers where there are none.
-
-    >>> make_engine("process")
-    OneByOne()
-    """
-    if name == "ray":
-        from gainnet.studies.ray_engine import RayEngine
-
-        return RayEngine(2 if num_workers is None else num_workers)
-    if name != "process":
-        raise unknown_name("engine", name, ENGINES)
-    if num_workers is not None:
-        raise ConfigError("num_workers: the engine process has one; leave it out or choose the engine ray")
-    return OneByOne()

@@ -6,23 +6,24 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Annotated, Any, Literal, final
+from typing import Annotated, Any, final
 
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from pydantic import Field
 
 from gainnet.core.randomness import Random
-from gainnet.studies.figures import BLACK, BLUE, GREEN, GREY, RED, legend_below, panels
-from gainnet.studies.presets import CATALOG
+from gainnet.orchestration import State, graph_of
+from gainnet.orchestration.reference import reference_of
+from gainnet.studies.figures import BLACK, BLUE, GREEN, GREY, RED, Style, legend_below, panels
+from gainnet.studies.gairom.arena import Arena, arena, digests, load_all, scenario_of_regime
+from gainnet.studies.gairom.question import LEARNED, REFERENCE, players
+from gainnet.studies.settings import Natural, NonEmpty, Seeds, one_of
 from gainnet.studies.statistics import spread
-from gainnet.studies.study import Case, Method, Row, Study, Value
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from gainnet.studies.study import Case, Method, Row, Study
 
 REGIME = "contention"
-LEARNED, REFERENCE = "sac", "reference"
 UNTRAINED = ("mp_tsc", "greedy", "sequential_greedy")
 METHODS = (*UNTRAINED, LEARNED, REFERENCE)
 NAMED_SIZES = (50, 500, 5000)
@@ -33,10 +34,10 @@ METRIC_NAMES = (
     *(f"sac_of_bound.{num}" for num in (50, 200)),
     *(f"sequential_greedy_decision_s.{num}" for num in (50, 500)),
 )
-LOOKS = {
-    LEARNED: ("SAC, trained on 50 clients", RED, "-"), "greedy": ("greedy", BLUE, "--"),
-    "sequential_greedy": ("sequential greedy", GREY, "--"), "mp_tsc": ("MP-TSC", GREEN, "-."),
-    REFERENCE: ("bound", BLACK, ":"),
+STYLES = {
+    LEARNED: Style("SAC, trained on 50 clients", RED), "greedy": Style("greedy", BLUE, "--"),
+    "sequential_greedy": Style("sequential greedy", GREY, "--"), "mp_tsc": Style("MP-TSC", GREEN, "-."),
+    REFERENCE: Style("bound", BLACK, ":"),
 }  # fmt: skip
 
 
@@ -55,12 +56,12 @@ class ScaleConfig:
         num_bound_steps: subgradient steps of the bound of a round.
     """
 
-    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
-    training_seeds: tuple[Annotated[int, Field(ge=0)], ...]
-    methods: tuple[Literal["mp_tsc", "greedy", "sequential_greedy"], ...]
-    nums_clients: Annotated[tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(min_length=1)]
-    most_sequential: Annotated[int, Field(ge=0)]
-    most_bounded: Annotated[int, Field(ge=0)]
+    random_seeds: Seeds
+    training_seeds: tuple[Natural, ...]
+    methods: tuple[Annotated[str, one_of(UNTRAINED)], ...]
+    nums_clients: NonEmpty[Annotated[int, Field(ge=1, le=10_000)]]
+    most_sequential: Natural
+    most_bounded: Natural
     num_bound_steps: Annotated[int, Field(ge=1, le=10_000)]
 
 
@@ -68,31 +69,22 @@ def cases(config: ScaleConfig) -> Iterator[Case]:
     """Size outermost, so that a run that is cut off has whole sizes."""
     for num_clients, random_seed in product(config.nums_clients, config.random_seeds):
         most = {"sequential_greedy": config.most_sequential, REFERENCE: config.most_bounded}
-        for method in (*config.methods, REFERENCE):
+        for method, training_seed in players((*config.methods, REFERENCE), config.training_seeds):
             if num_clients <= most.get(method, num_clients):
-                yield _case(method, num_clients, None, random_seed)
-        for training_seed in config.training_seeds:
-            yield _case(LEARNED, num_clients, training_seed, random_seed)
-
-
-def _case(method: str, num_clients: int, training_seed: int | None, random_seed: int) -> Case:
-    values: dict[str, Value] = {"num_clients": num_clients, "training_seed": training_seed}
-    return Case(method, values, random_seed)
+                yield Case(method, {"num_clients": num_clients, "training_seed": training_seed}, random_seed)
 
 
 def open_methods(config: ScaleConfig) -> Mapping[str, Method]:
     """The methods, with the learned policies loaded."""
-    from gainnet.orchestration import Policy, State, graph_of
-    from gainnet.orchestration.reference import reference_of
-    from gainnet.studies.gairom.arena import Arena, arena, scenario_of_regime, untrained
-    from gainnet.studies.gairom.learned import load_all
 
     learned = load_all([REGIME], config.training_seeds)
 
     def here_of(case: Case) -> Arena:
-        return arena(scenario_of_regime(REGIME, int(str(case.values["num_clients"]))), REGIME, case.random_seed)
+        return arena(scenario_of_regime(REGIME, case.count("num_clients")), REGIME, case.random_seed)
 
-    def played(here: Arena, policy: Policy) -> Row:
+    def played(case: Case, random: Random) -> Row:
+        here = here_of(case)
+        policy = learned.player(case, here.world.scenario, REGIME)
         start_s = time.perf_counter()
         graph = graph_of(here.world, here.regime, 0, State.empty(here.world))
         graph_s = time.perf_counter() - start_s
@@ -101,26 +93,12 @@ def open_methods(config: ScaleConfig) -> Mapping[str, Method]:
         decision_s = sorted(timed.seconds)[len(timed.seconds) // 2]
         return {"gain": float(rollout.gain.sum()), "measured_decision_s": decision_s, "measured_graph_s": graph_s}
 
-    def without_weights(case: Case, random: Random) -> Row:
-        here = here_of(case)
-        return played(here, untrained(here.world.scenario, [case.method])[case.method])
-
-    def with_weights(case: Case, random: Random) -> Row:
-        return played(here_of(case), learned.of(REGIME, case.values["training_seed"]))
-
     def reference(case: Case, random: Random) -> Row:
         here = here_of(case)
         found = reference_of(here.world, here.regime, config.num_bound_steps)
         return {"gain": None if found is None else found.total}
 
-    return {**dict.fromkeys(UNTRAINED, without_weights), LEARNED: with_weights, REFERENCE: reference}
-
-
-def identity(config: ScaleConfig) -> Mapping[str, str]:
-    """Digests of the learned policies and of the scenario."""
-    from gainnet.studies.gairom.learned import digests
-
-    return digests([REGIME], config.training_seeds)
+    return {**dict.fromkeys((*UNTRAINED, LEARNED), played), REFERENCE: reference}
 
 
 def shares(table: pd.DataFrame) -> pd.DataFrame:
@@ -179,27 +157,30 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 
 def _lines(ax: Axes, found: pd.DataFrame, column: str) -> None:
-    for method, (label, colour, line) in LOOKS.items():
+    for method, style in STYLES.items():
         rows = found[(found["method"] == method) & found[column].notna()]
-        sizes = sorted(set(rows["num_clients"]))
-        spreads = [spread(list(rows[rows["num_clients"] == size][column])) for size in sizes]
-        if sizes:
-            means, widths = [s.mean for s in spreads], [s.half_width or 0.0 for s in spreads]
-            low = [min(width, 0.9 * mean) for mean, width in zip(means, widths, strict=True)]
-            bars = ax.errorbar(sizes, means, [low, widths], color=colour, linestyle=line, marker="o", capsize=2)
-            bars.set_label(label)
+        spreads = {size: spread(own[column]) for size, own in rows.groupby("num_clients")}
+        if spreads:
+            sizes, means, high = (
+                [float(str(size)) for size in spreads],
+                [s.mean for s in spreads.values()],
+                [s.error_bar for s in spreads.values()],
+            )
+            # An axis of logarithms has no room for an interval that reaches zero.
+            low = [min(s.error_bar, 0.9 * s.mean) for s in spreads.values()]
+            look: dict[str, Any] = {"color": style.colour, "linestyle": style.line, "marker": "o", "capsize": 2}
+            ax.errorbar(sizes, means, [low, high], **look).set_label(style.label)
 
 
 GAIROM_SCALE = Study(
     name="gairom-scale",
     question="How do gain and decision time change from ten clients to thousands that contend for spectrum?",
-    catalog=CATALOG,
     config=ScaleConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,
     cases=cases,
     open=open_methods,
-    identity=identity,
+    identity=lambda config: digests([REGIME], config.training_seeds),
     summarise=summarise,
     draw=draw,
 )

@@ -6,29 +6,31 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, final
+from itertools import product
+from typing import Annotated, final
 
+import pandas as pd
+from matplotlib.figure import Figure
 from pydantic import Field
 from torch import Tensor
 
 from gainnet.codecs import MatchedSeed, SeedBasis
+from gainnet.codecs.basis import find_folder as find_basis
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.hand_over import HandOver, hand_down
+from gainnet.models.loading import find_folder, load_model, weights_sha256
 from gainnet.models.part import Part
 from gainnet.protocols.transmit import transmit
 from gainnet.radio import AWGN, Air
-from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, legend_below, panels
-from gainnet.studies.presets import CATALOG
-from gainnet.studies.sketch import in_batches
-from gainnet.studies.statistics import spread
-from gainnet.studies.study import Case, Method, Row, Study
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, error_bars, legend_below, panels
+from gainnet.studies.pictures import in_batches
+from gainnet.studies.settings import Count, NonEmpty
+from gainnet.studies.statistics import rounded
+from gainnet.studies.study import Case, Method, Row, Study, grid
+from gainnet.training.scenes_evaluation import unseen_captions
 
 METHODS = ("matched", "ignored", "scalar_mmse", "lmmse")
 COLOURS = {"matched": BLUE, "ignored": ORANGE, "scalar_mmse": GREY, "lmmse": GREEN}
@@ -54,10 +56,10 @@ class HandOverConfig:
         model: name or folder of the model.
     """
 
-    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=TRAINING_SEED)], ...], Field(min_length=1)]
+    random_seeds: NonEmpty[Annotated[int, Field(ge=0, lt=TRAINING_SEED)]]
     num_captions: Annotated[int, Field(ge=1, le=10_000)]
-    cuts: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
-    snrs_db: Annotated[tuple[Annotated[float, Field(ge=-30, le=30)], ...], Field(min_length=1)]
+    cuts: NonEmpty[Count]
+    snrs_db: NonEmpty[Annotated[float, Field(ge=-30, le=30)]]
     num_training: Annotated[int, Field(ge=2, le=10_000)]
     model: str = "scenes"
 
@@ -126,12 +128,9 @@ class Covariance:
 
 def cases(config: HandOverConfig) -> Iterator[Case]:
     """Every receiver at every cut and SNR; all of one random seed see the same noise."""
-    for random_seed in config.random_seeds:
-        for cut in config.cuts:
-            for snr_db in config.snrs_db:
-                for method in METHODS:
-                    values = {"cut": cut, "snr_db": snr_db, "num_captions": config.num_captions}
-                    yield Case(method, values, random_seed)
+    points = grid({"cut": config.cuts, "snr_db": config.snrs_db, "num_captions": (config.num_captions,)})
+    for random_seed, values, method in product(config.random_seeds, list(points), METHODS):
+        yield Case(method, values, random_seed)
 
 
 @final
@@ -161,24 +160,24 @@ class Receivers:
 
     def lmmse(self, case: Case, random: Random) -> Row:
         received = self._received(case)
-        covariance = Covariance.measured(self.halfway_of(TRAINING_SEED).latents[_cut(case)], self.basis)
+        covariance = Covariance.measured(self.halfway_of(TRAINING_SEED).latents[case.count("cut")], self.basis)
         return self._finished(case, "latent", covariance.estimate(received[:, :-1], received[:, -1:]))
 
     def _power(self, case: Case) -> float:
         """Mean square of latents at the cut, on the training latents."""
-        return float(self.halfway_of(TRAINING_SEED).latents[_cut(case)].square().mean())
+        return float(self.halfway_of(TRAINING_SEED).latents[case.count("cut")].square().mean())
 
     def _received(self, case: Case) -> Tensor:
         """[n, num_values + 1], the latents as they arrive, and the variance of their noise."""
         sent, down = self.halfway_of(case.random_seed), hand_down(self.model.latent)
-        snr_db, codec = float(str(case.values["snr_db"])), MatchedSeed(scale=math.sqrt(self._power(case)))
-        handed = down({"latent": sent.latents[_cut(case)]}, sent.random)["handed"]
-        streams = sent.random.child("air", _cut(case), str(snr_db))
+        snr_db, codec = case.number("snr_db"), MatchedSeed(scale=math.sqrt(self._power(case)))
+        handed = down({"latent": sent.latents[case.count("cut")]}, sent.random)["handed"]
+        streams = sent.random.child("air", case.count("cut"), str(snr_db))
         return transmit(handed, codec, Air(AWGN(), snr_db), streams).values
 
     def _finished(self, case: Case, name: str, values: Tensor) -> Row:
         """The rest of the sampler from `handed` or `latent`, against what is generated without a channel."""
-        sent, rest = self.halfway_of(case.random_seed), self.model.denoiser[_cut(case) :]
+        sent, rest = self.halfway_of(case.random_seed), self.model.denoiser[case.count("cut") :]
         part: Part = HandOver(rest) if name == "handed" else rest
         tensor = values if name == "handed" else values.reshape(-1, *self.model.latent.shape)
         given = {"condition": sent.condition, name: tensor}
@@ -190,8 +189,6 @@ class Receivers:
 
 def open_methods(config: HandOverConfig) -> Mapping[str, Method]:
     """The model and its basis, loaded once; latents of a random seed and of the training, made once."""
-    from gainnet.models.loading import find_folder, load_model
-    from gainnet.training.scenes_evaluation import unseen_captions
 
     folder, model = find_folder(config.model), load_model(config.model)
 
@@ -204,33 +201,20 @@ def open_methods(config: HandOverConfig) -> Mapping[str, Method]:
     return {name: getattr(receivers, name) for name in METHODS}
 
 
-def _cut(case: Case) -> int:
-    return int(str(case.values["cut"]))
-
-
 def identity(config: HandOverConfig) -> Mapping[str, str]:
     """sha256 of the model and of the basis of its latents."""
-    from gainnet.codecs.basis import find_folder as find_basis
-    from gainnet.models.loading import find_folder, weights_sha256
 
     return {"model": weights_sha256(find_folder(config.model)), "basis": weights_sha256(find_basis(config.model))}
 
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Gain of matching over each opponent: mean over the random seeds, at the cut where it is least."""
-    gains = {}
-    for opponent in OPPONENTS:
-        for point, snr_db in SNRS_DB.items():
-            least = [gain for cut in sorted(set(table["cut"])) for gain in _gain_db(table, opponent, cut, snr_db)]
-            gains[f"matched_minus_{opponent}_db.{point}"] = round(min(least), 6) if least else None
-    return gains
-
-
-def _gain_db(table: pd.DataFrame, opponent: str, cut: int, snr_db: float) -> list[float]:
-    """The mean gain at a cut and an SNR, or nothing where the table has no such row."""
-    at = table[(table["cut"] == cut) & (table["snr_db"] == snr_db)]
-    means = at.groupby("method")["psnr_db"].mean()
-    return [float(means["matched"] - means[opponent])] if len(means) else []
+    means = table.pivot_table(index=["snr_db", "cut"], columns="method", values="psnr_db")
+    gains: dict[str, float | None] = {}
+    for opponent, (point, snr_db) in product(OPPONENTS, SNRS_DB.items()):
+        at = means[means.index.get_level_values("snr_db") == snr_db]
+        gains[f"matched_minus_{opponent}_db.{point}"] = (at["matched"] - at[opponent]).min() if len(at) else None
+    return rounded(gains, 6)
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
@@ -245,10 +229,8 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     for ax, cut in zip(axes, cuts, strict=True):
         for method in METHODS:
             rows = table[(table["cut"] == cut) & (table["method"] == method)]
-            snrs = sorted(set(rows["snr_db"]))
-            spreads = [spread(list(rows.loc[rows["snr_db"] == snr, "psnr_db"])) for snr in snrs]
-            bars = [s.half_width or 0.0 for s in spreads]
-            ax.errorbar(snrs, [s.mean for s in spreads], bars, fmt="o-", color=COLOURS[method], label=method, capsize=3)
+            snrs_db, groups = zip(*rows.groupby("snr_db")["psnr_db"], strict=True)
+            error_bars(ax, snrs_db, groups, COLOURS[method], method)
         ax.set(xlabel="SNR in dB", ylabel="PSNR in dB", title=f"handed over after {cut} steps")
     legend_below(axes, len(METHODS))
     yield "hand_over", figure
@@ -257,7 +239,6 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 HAND_OVER = Study(
     name="hand-over",
     question="Is a noisy latent better finished from the noise level that it has than cleaned first or taken as it is?",
-    catalog=CATALOG,
     config=HandOverConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,

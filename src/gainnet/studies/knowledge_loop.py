@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, final
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Annotated, Any, final
 
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
 from pydantic import Field
 
 from gainnet.core.randomness import Random
+from gainnet.core.types import NodeId
+from gainnet.learning.adapters import attach, require_peft
+from gainnet.learning.clients import Client, LocalTraining, cell_of, partition
+from gainnet.learning.config import TEST_SEED, open_model
+from gainnet.learning.costs import whole_step_cost
+from gainnet.learning.fedavg import FedAvg
+from gainnet.learning.fpl import Fpl
+from gainnet.learning.loop import Distillation, Edge, Loop, backhaul_of, grow, merged_into, train_centrally
+from gainnet.learning.runner import run_rounds
+from gainnet.models.language import mean_loss, pack, row_losses
+from gainnet.models.language_text import PUBLIC, write_texts
+from gainnet.network import profile
+from gainnet.radio import AWGN, Air, Ideal, Tabulated
 from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
-from gainnet.studies.presets import CATALOG
+from gainnet.studies.settings import Count, Natural, NonEmpty, Seeds
+from gainnet.studies.statistics import rounded
 from gainnet.studies.study import Case, Method, Row, Study
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
-    from gainnet.learning.clients import Client
-    from gainnet.learning.loop import Loop
+from gainnet.studies.weights import language_digest
 
 DOMAINS = ("cardiology", "oncology", "endocrinology")
 LATE = "psychiatry"
@@ -66,21 +78,21 @@ class KnowledgeLoopConfig:
         model: the foundation model.
     """
 
-    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
-    methods: Annotated[tuple[str, ...], Field(min_length=1)]
-    cycles: Annotated[int, Field(ge=1)]
+    random_seeds: Seeds
+    methods: NonEmpty[str]
+    cycles: Count
     merge: str
-    rank: Annotated[int, Field(ge=1)]
-    devices_per_edge: Annotated[int, Field(ge=1)]
+    rank: Count
+    devices_per_edge: Count
     num_texts: Annotated[int, Field(ge=10)]
     num_public_texts: Annotated[int, Field(ge=10)]
     num_test_texts: Annotated[int, Field(ge=10)]
-    rounds: Annotated[int, Field(ge=1)]
-    num_steps: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=1)]
+    rounds: Count
+    num_steps: Count
+    batch_size: Count
     rate: float
     joint_rate: float
-    distil_steps: Annotated[int, Field(ge=0)]
+    distil_steps: Natural
     distil_rate: float
     snr_db: float
     model: str
@@ -88,14 +100,11 @@ class KnowledgeLoopConfig:
 
 def cases(config: KnowledgeLoopConfig) -> Iterator[Case]:
     """Every method with every random seed."""
-    for random_seed in config.random_seeds:
-        for method in config.methods:
-            yield Case(method, {}, random_seed)
+    yield from (Case(method, {}, random_seed) for random_seed, method in product(config.random_seeds, config.methods))
 
 
 def open_methods(config: KnowledgeLoopConfig) -> Mapping[str, Method]:
     """The loop, and what it is compared with; raises when the library that grows models is not installed."""
-    from gainnet.learning.adapters import require_peft
 
     require_peft()
     return {
@@ -109,9 +118,6 @@ class _Field:
     """Texts, test rows and the foundation model of one random seed."""
 
     def __init__(self, config: KnowledgeLoopConfig, random_seed: int) -> None:
-        from gainnet.learning.config import TEST_SEED, open_model
-        from gainnet.models.language import pack
-        from gainnet.models.language_text import PUBLIC, write_texts
 
         self.config, self.random_seed = config, random_seed
         self.model, tokenizer = open_model(config.model)
@@ -125,7 +131,6 @@ class _Field:
 
     def losses(self, model: Any, label: str) -> dict[str, float]:
         """Mean test loss of a model in every domain, and its standard error."""
-        from gainnet.models.language import row_losses
 
         found: dict[str, float] = {}
         for domain in DOMAINS:
@@ -135,7 +140,6 @@ class _Field:
 
     def fell(self, before: Any, after: Any, label: str) -> dict[str, float]:
         """By how many standard errors the loss fell, row by row of the same text, in every domain."""
-        from gainnet.models.language import row_losses
 
         found = {}
         for domain in DOMAINS:
@@ -145,8 +149,6 @@ class _Field:
 
     def clients(self, domain: str) -> tuple[Client, ...]:
         """Devices of a domain, each with its part of the text."""
-        from gainnet.core.types import NodeId
-        from gainnet.learning.clients import Client, partition
 
         count = self.config.devices_per_edge
         parts = partition([self.rows[domain]], count, float("inf"), Random.of(self.random_seed).child(domain))
@@ -154,16 +156,6 @@ class _Field:
 
 
 def _loop_of(field: _Field, domains: tuple[str, ...]) -> Loop:
-    import torch
-
-    from gainnet.core.types import NodeId
-    from gainnet.learning.adapters import attach
-    from gainnet.learning.clients import LocalTraining, cell_of
-    from gainnet.learning.costs import whole_step_cost
-    from gainnet.learning.fpl import Fpl
-    from gainnet.learning.loop import Distillation, Edge, Loop, backhaul_of
-    from gainnet.network import profile
-    from gainnet.radio import AWGN, Air, Ideal, Tabulated
 
     config = field.config
     air = (Tabulated(Air(AWGN(), config.snr_db, bandwidth_hz=20e6)),)
@@ -200,8 +192,6 @@ def _looped(field: _Field, random: Random) -> Row:
 
 def _late_losses(field: _Field, label: str, start: Any, random: Random) -> dict[str, float]:
     """What an edge of a field that never took part has from a given start, after some rounds on the same text."""
-    from gainnet.learning.loop import grow, merged_into
-    from gainnet.models.language import mean_loss
 
     late = _loop_of(field, (LATE,))
     found = {f"late.from_{label}.0.loss": mean_loss(start, field.test[LATE])}
@@ -219,9 +209,6 @@ def _num_samples(config: KnowledgeLoopConfig) -> int:
 
 def _joint(field: _Field, random: Random) -> Row:
     """Central training on the text of all devices, with as many samples as the loop."""
-    import torch
-
-    from gainnet.learning.loop import train_centrally
 
     model, config = copy.deepcopy(field.model), field.config
     rows = torch.cat([field.rows[domain] for domain in DOMAINS])
@@ -232,14 +219,6 @@ def _joint(field: _Field, random: Random) -> Row:
 
 def _fedavg(field: _Field, random: Random) -> Row:
     """FedAvg of the whole model over the devices of all domains, with as many samples as the loop."""
-    from dataclasses import replace
-
-    from gainnet.learning.clients import LocalTraining, cell_of
-    from gainnet.learning.costs import whole_step_cost
-    from gainnet.learning.fedavg import FedAvg
-    from gainnet.learning.runner import run_rounds
-    from gainnet.network import profile
-    from gainnet.radio import Ideal
 
     config = field.config
     devices = tuple(client for domain in DOMAINS for client in field.clients(domain))
@@ -252,14 +231,6 @@ def _fedavg(field: _Field, random: Random) -> Row:
     return field.losses(algorithm.model_of(run.state), "cloud_1") | field.losses(field.model, "cloud_0")
 
 
-def identity(config: KnowledgeLoopConfig) -> Mapping[str, str]:
-    """sha256 of the foundation model."""
-    from gainnet.learning.config import ABSTRACTS
-    from gainnet.models.loading import find_folder, weights_sha256
-
-    return {"model": weights_sha256(ABSTRACTS if config.model == "abstracts" else find_folder(config.model))}
-
-
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Shares and gaps, averaged over random seeds; a gap is excess loss over the untuned model's excess."""
     means = {method: rows.mean(numeric_only=True) for method, rows in table.groupby("method")}
@@ -268,24 +239,23 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     if loop is not None:
         rows = table[table["method"] == "loop"]
         errors = rows[[c for c in table.columns if c.endswith("fell_by_errors")]].to_numpy(float)
-        found["cloud_loss_fell_share"] = round(float((errors > 2.0).mean()), 6)
+        found["cloud_loss_fell_share"] = (errors > 2.0).mean()
         for rounds, name in LATE_METRICS.items():
-            gain = loop[f"late.from_cloud.{rounds}.loss"] - loop[f"late.from_foundation.{rounds}.loss"]
-            found[name] = round(float(gain), 6)
+            found[name] = loop[f"late.from_cloud.{rounds}.loss"] - loop[f"late.from_foundation.{rounds}.loss"]
     if loop is not None and joint is not None:
         last = _num_cycles(table)
         found["cloud_gap_to_joint"] = _gap(loop, joint, f"cloud_{last}")
         found["edge_gap_to_joint"] = _gap(loop, joint, f"edge_{last}")
         if (fedavg := means.get("cross_domain_fedavg")) is not None:
             found["fedavg_gap_to_joint"] = _gap(fedavg, joint, "cloud_1")
-    return found
+    return rounded(found, 6)
 
 
 def _gap(of: Any, joint: Any, label: str) -> float:
     """Excess loss over joint training, as a share of the untuned model's excess; both summed over the domains."""
     excess = sum(of[f"{label}.{d}.loss"] - joint[f"cloud_1.{d}.loss"] for d in DOMAINS)
     untuned = sum(joint[f"cloud_0.{d}.loss"] - joint[f"cloud_1.{d}.loss"] for d in DOMAINS)
-    return round(float(excess / untuned), 6)
+    return float(excess / untuned)
 
 
 def _num_cycles(table: pd.DataFrame) -> int:
@@ -320,13 +290,12 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 KNOWLEDGE_LOOP: Study[Any] = Study(
     name="knowledge-loop",
     question="Does what devices learn reach the cloud and come back, cycle after cycle, with adapters alone?",
-    catalog=CATALOG,
     config=KnowledgeLoopConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,
     cases=cases,
     open=open_methods,
-    identity=identity,
+    identity=lambda config: language_digest(config.model),
     summarise=summarise,
     draw=draw,
 )

@@ -5,41 +5,35 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, final
+from itertools import product
+from typing import Annotated, Any, final
 
+import pandas as pd
+from matplotlib.figure import Figure
 from pydantic import Field
 
 from gainnet.core.randomness import Random
+from gainnet.learning.adapters import require_peft
+from gainnet.learning.config import LearnConfig, open_session
+from gainnet.learning.runner import run_rounds
+from gainnet.models.language import mean_loss
 from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, legend_below, panels
-from gainnet.studies.presets import CATALOG
+from gainnet.studies.settings import Count, NonEmpty, Seeds
+from gainnet.studies.statistics import rounded
 from gainnet.studies.study import Case, Method, Row, Study
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
-    from gainnet.learning.config import LearnConfig
+from gainnet.studies.weights import language_digest
 
 FEDAVG = "fedavg"
-SPLIT = {
-    "fsl.embedding_only": ("fsl", "embedding_only"),
-    "fsl.u_shape": ("fsl", "u_shape"),
-    "fsl_averaged.embedding_only": ("fsl_averaged", "embedding_only"),
-    "fsl_averaged.u_shape": ("fsl_averaged", "u_shape"),
-}
+CUTS = ("embedding_only", "u_shape")
+SPLIT = {f"{algorithm}.{cut}": (algorithm, cut) for algorithm in ("fsl", "fsl_averaged") for cut in CUTS}
 PROMPTS = {"fpl.soft_prompt": "soft_prompt", "fpl.lora": "lora", "fpl.adapter": "adapter"}
 METHODS = (FEDAVG, *SPLIT, *PROMPTS)
-CUTS = ("embedding_only", "u_shape")
 MARKERS = {
     FEDAVG: ("o", GREY),
-    "fsl.embedding_only": ("v", BLUE),
-    "fsl.u_shape": ("s", BLUE),
-    "fsl_averaged.embedding_only": ("v", GREEN),
-    "fsl_averaged.u_shape": ("s", GREEN),
-    "fpl.soft_prompt": ("X", ORANGE),
-    "fpl.lora": ("P", ORANGE),
-    "fpl.adapter": ("D", ORANGE),
-}
+    "fsl.embedding_only": ("v", BLUE), "fsl.u_shape": ("s", BLUE),
+    "fsl_averaged.embedding_only": ("v", GREEN), "fsl_averaged.u_shape": ("s", GREEN),
+    "fpl.soft_prompt": ("X", ORANGE), "fpl.lora": ("P", ORANGE), "fpl.adapter": ("D", ORANGE),
+}  # fmt: skip
 METRIC_NAMES = (
     *(f"fsl.{cut}.{what}" for cut in CUTS for what in ("device_memory_of_fedavg", "device_flops_of_fedavg")),
     "fsl.perplexity_of_fedavg",
@@ -75,19 +69,19 @@ class LearningCostConfig:
         edge_hardware: of the edge.
     """
 
-    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
-    methods: Annotated[tuple[str, ...], Field(min_length=1)]
-    skews: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
+    random_seeds: Seeds
+    methods: NonEmpty[str]
+    skews: NonEmpty[Annotated[float, Field(ge=0)]]
     num_texts: Annotated[int, Field(ge=10)]
     clients: Annotated[int, Field(ge=1, le=100)]
-    rounds: Annotated[int, Field(ge=1)]
-    num_steps: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=1)]
+    rounds: Count
+    num_steps: Count
+    batch_size: Count
     rates: dict[str, float]
     sizes: dict[str, int]
     snr_db: float
     report_error_db: float
-    lossy_attempts: Annotated[int, Field(ge=1)]
+    lossy_attempts: Count
     model: str
     hardware: str
     edge_hardware: str
@@ -95,15 +89,12 @@ class LearningCostConfig:
 
 def cases(config: LearningCostConfig) -> Iterator[Case]:
     """Every method at every skew with every random seed."""
-    for random_seed in config.random_seeds:
-        for skew in config.skews:
-            for method in config.methods:
-                yield Case(method, {"skew": skew}, random_seed)
+    for random_seed, skew, method in product(config.random_seeds, config.skews, config.methods):
+        yield Case(method, {"skew": skew}, random_seed)
 
 
 def open_methods(config: LearningCostConfig) -> Mapping[str, Method]:
     """All methods are rounds of one algorithm on the same model and texts; raises when one lacks its library."""
-    from gainnet.learning.adapters import require_peft
 
     if set(config.methods) & set(PROMPTS):
         require_peft()
@@ -112,7 +103,6 @@ def open_methods(config: LearningCostConfig) -> Mapping[str, Method]:
 
 def settings_of(config: LearningCostConfig, method: str, skew: float, random_seed: int) -> LearnConfig:
     """What `gainnet learn` would be told."""
-    from gainnet.learning.config import LearnConfig
 
     algorithm, cut = SPLIT.get(method, (PROMPTS.get(method, method), "u_shape"))
     return LearnConfig(
@@ -139,9 +129,6 @@ def settings_of(config: LearningCostConfig, method: str, skew: float, random_see
 
 
 def _learned(config: LearningCostConfig, case: Case) -> Row:
-    from gainnet.learning.config import open_session
-    from gainnet.learning.runner import run_rounds
-    from gainnet.models.language import mean_loss
 
     settings = settings_of(config, case.method, float(case.values["skew"] or 0), case.random_seed)
     session = open_session(settings)
@@ -169,34 +156,20 @@ def _learned(config: LearningCostConfig, case: Case) -> Row:
     }
 
 
-def identity(config: LearningCostConfig) -> Mapping[str, str]:
-    """sha256 of the model that is fine-tuned."""
-    from gainnet.learning.config import ABSTRACTS
-    from gainnet.models.loading import find_folder, weights_sha256
-
-    return {"model": weights_sha256(ABSTRACTS if config.model == "abstracts" else find_folder(config.model))}
-
-
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Ratios to FedAvg of the same random seed and skew, averaged; the best prompt form is the one of largest gain."""
     paired = _beside_fedavg(table)
     found: dict[str, float | None] = {}
-    for cut in CUTS:
-        rows = paired[paired["method"] == f"fsl.{cut}"]
-        if not rows.empty:
-            for name in ("device_memory", "device_flops", "perplexity", "bits"):
-                found[f"fsl.{cut}.{name}_of_fedavg"] = round(float(rows[f"{name}_of_fedavg"].mean()), 6)
-    worst = [found[f"fsl.{cut}.perplexity_of_fedavg"] for cut in CUTS if f"fsl.{cut}.perplexity_of_fedavg" in found]
-    if worst:
-        found["fsl.perplexity_of_fedavg"] = max(x for x in worst if x is not None)
-    for name in PROMPTS:
-        rows = paired[paired["method"] == name]
-        if not rows.empty:
-            for what in ("bits_of_fedavg", "gain_of_fedavg"):
-                found[f"{name}.{what}"] = round(float(rows[what].mean()), 6)
+    of_split = ("device_memory_of_fedavg", "device_flops_of_fedavg", "perplexity_of_fedavg", "bits_of_fedavg")
+    columns_of = {f"fsl.{cut}": of_split for cut in CUTS} | dict.fromkeys(PROMPTS, ("bits_of_fedavg", "gain_of_fedavg"))
+    for method, rows in paired.groupby("method"):
+        columns = columns_of.get(str(method), ())
+        found |= {f"{method}.{column}": float(rows[column].mean()) for column in columns}
+    if worst := [x for cut in CUTS if (x := found.get(f"fsl.{cut}.perplexity_of_fedavg")) is not None]:
+        found["fsl.perplexity_of_fedavg"] = max(worst)
     if best := best_prompt(found):
         found |= {f"fpl.{what}": found[f"{best}.{what}"] for what in ("bits_of_fedavg", "gain_of_fedavg")}
-    return found
+    return rounded(found, 6)
 
 
 def best_prompt(found: Mapping[str, float | None]) -> str | None:
@@ -231,10 +204,8 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         "equal shares of the fields, hollow: Dirichlet;\nmemory = parameters + gradients + Adam's state + saved tensors"
     )
     figure, axes = panels(1, 2, "What learning costs, and what it reaches", note)
-    for ax, column, label in (
-        (axes[0], "gigabytes", "gigabytes on the air"),
-        (axes[1], "device_memory_bytes", "bytes of device memory"),
-    ):
+    labels = {"gigabytes": "gigabytes on the air", "device_memory_bytes": "bytes of device memory"}
+    for ax, (column, label) in zip(axes, labels.items(), strict=True):
         for method in [m for m in METHODS if m in set(table["method"])]:
             for skew, rows in table[table["method"] == method].groupby("skew"):
                 x, y = float(rows[column].mean()), float(rows["perplexity"].mean())
@@ -248,13 +219,12 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 LEARNING_COST: Study[Any] = Study(
     name="learning-cost",
     question="What do FedAvg, split learning and prompt learning cost a device and the air, and what do they reach?",
-    catalog=CATALOG,
     config=LearningCostConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,
     cases=cases,
     open=open_methods,
-    identity=identity,
+    identity=lambda config: language_digest(config.model),
     summarise=summarise,
     draw=draw,
 )

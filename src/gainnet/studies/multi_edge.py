@@ -5,31 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Literal, final
+from itertools import product
+from typing import Annotated, final
 
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
 from pydantic import Field
 
 from gainnet.core.randomness import Random
+from gainnet.core.units import psnr_db_of_mse
+from gainnet.generation import GenerationConfig, estimate
+from gainnet.generation.assemble import build_network, build_plan
+from gainnet.generation.generate import inputs
+from gainnet.generation.memory import Memory
+from gainnet.generation.quality import mean_fidelity
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import load_model
+from gainnet.models.scenes import draw_scenes, stream, write_captions
+from gainnet.protocols import channel_free
+from gainnet.protocols.plan import Plan
+from gainnet.protocols.task import IMAGE, Task
 from gainnet.studies.figures import BLUE, BROWN, GREEN, ORANGE, PURPLE, RED, SKY, panels
-from gainnet.studies.presets import CATALOG
-from gainnet.studies.study import Case, Method, Row, Study, Value
+from gainnet.studies.settings import NonEmpty, Seeds, one_of
+from gainnet.studies.study import Case, Method, Row, Study, grid
+from gainnet.studies.weights import picture_digests
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
-    from gainnet.generation import GenerationConfig
-    from gainnet.generation.memory import Memory
-    from gainnet.models.diffusion import DiffusionModel
-
-Way = Literal["pipeline", "guidance", "regions", "uidg", "diug", "dsuc", "dcsuc"]
-COLOURS = dict(
-    zip(
-        ("pipeline", "guidance", "regions", "uidg", "diug", "dsuc", "dcsuc"),
-        (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, BROWN),
-        strict=True,
-    )
-)
+COLOURS = {
+    "pipeline": BLUE, "guidance": RED, "regions": GREEN, "uidg": ORANGE, "diug": PURPLE, "dsuc": SKY, "dcsuc": BROWN,
+}  # fmt: skip
 METRIC_NAMES = ("guidance_two_edges_time_ratio", "regions_four_edges_time_ratio", "best_of_four_minus_one_fidelity")
 STEPS_OF_PRICED = 50
 """Sampler steps that the metrics are read at: what Stable Diffusion 1.5 asks for."""
@@ -52,11 +56,11 @@ class MultiEdgeConfig:
         priced_as: price list.
     """
 
-    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
-    num_edges: Annotated[tuple[Annotated[int, Field(ge=1, le=4)], ...], Field(min_length=1)]
-    num_steps: Annotated[tuple[Annotated[int, Field(ge=2, le=1000)], ...], Field(min_length=1)]
-    edge_hardware: Annotated[tuple[str, ...], Field(min_length=1)]
-    methods: Annotated[tuple[Way, ...], Field(min_length=1)]
+    random_seeds: Seeds
+    num_edges: NonEmpty[Annotated[int, Field(ge=1, le=4)]]
+    num_steps: NonEmpty[Annotated[int, Field(ge=2, le=1000)]]
+    edge_hardware: NonEmpty[str]
+    methods: NonEmpty[Annotated[str, one_of(tuple(COLOURS))]]
     num_images: Annotated[int, Field(ge=0, le=1000)]
     snr_db: Annotated[float, Field(ge=-60, le=100)] = 10.0
     hardware: str = "laptop"
@@ -65,27 +69,18 @@ class MultiEdgeConfig:
 
 def cases(config: MultiEdgeConfig) -> Iterator[Case]:
     """Prices once per hardware and number of steps; quality once per random seed, where pictures are asked for."""
-    for method in config.methods:
-        for num_edges in config.num_edges:
-            if method == "guidance" and num_edges > 2:
-                continue
-            for hardware in config.edge_hardware:
-                for num_steps in config.num_steps:
-                    values: dict[str, Value] = {
-                        "num_edges": num_edges,
-                        "edge_hardware": hardware,
-                        "num_steps": num_steps,
-                    }
-                    yield Case(method, values, config.random_seeds[0])
-            if config.num_images:
-                for random_seed in config.random_seeds:
-                    yield Case(method, {"num_edges": num_edges, "edge_hardware": None, "num_steps": None}, random_seed)
+    for method, num_edges in product(config.methods, config.num_edges):
+        if method == "guidance" and num_edges > 2:
+            continue
+        prices = {"num_edges": (num_edges,), "edge_hardware": config.edge_hardware, "num_steps": config.num_steps}
+        for values in grid(prices):
+            yield Case(method, values, config.random_seeds[0])
+        for random_seed in config.random_seeds if config.num_images else ():
+            yield Case(method, {"num_edges": num_edges, "edge_hardware": None, "num_steps": None}, random_seed)
 
 
 def open_methods(config: MultiEdgeConfig) -> Mapping[str, Method]:
     """One method per way, which prices or makes pictures as the case asks."""
-    from gainnet.generation.memory import Memory
-    from gainnet.models.loading import load_model
 
     model_of = lru_cache(maxsize=8)(lambda num_steps: load_model(num_steps=num_steps))
     memory = Memory()
@@ -100,7 +95,6 @@ def open_methods(config: MultiEdgeConfig) -> Mapping[str, Method]:
 
 def asked(config: MultiEdgeConfig, case: Case) -> GenerationConfig:
     """The generation of a case; the device infers nothing, so that the edges share all steps."""
-    from gainnet.generation import GenerationConfig
 
     shared = case.method in ("pipeline", "guidance", "regions")
     edges = int(case.values["num_edges"] or 1)
@@ -118,9 +112,8 @@ def asked(config: MultiEdgeConfig, case: Case) -> GenerationConfig:
 
 
 def _price(config: MultiEdgeConfig, case: Case, model: DiffusionModel) -> Row:
-    from gainnet.generation import estimate
 
-    hardware, steps = str(case.values["edge_hardware"]), case.values["num_steps"]
+    hardware, steps = case.text("edge_hardware"), case.values["num_steps"]
     report = estimate(replace(asked(config, case), edge_hardware=hardware, num_steps=steps), model)  # type: ignore[arg-type]
     return {
         "duration_s": report.duration_s,
@@ -139,16 +132,6 @@ def _price(config: MultiEdgeConfig, case: Case, model: DiffusionModel) -> Row:
 
 def _quality(config: MultiEdgeConfig, case: Case, model: DiffusionModel, memory: Memory) -> Row:
     """Pictures without a channel beside those of one edge, so that what is seen is what sharing does."""
-    import torch
-
-    from gainnet.core.units import psnr_db_of_mse
-    from gainnet.generation.assemble import build_network, build_plan
-    from gainnet.generation.generate import inputs
-    from gainnet.generation.quality import mean_fidelity
-    from gainnet.models.scenes import draw_scenes, stream, write_captions
-    from gainnet.protocols import channel_free
-    from gainnet.protocols.plan import Plan
-    from gainnet.protocols.task import IMAGE, Task
 
     rng = stream(case.random_seed, "multi-edge", 0)
     prompts = tuple(write_captions(draw_scenes(config.num_images, rng), rng))
@@ -164,18 +147,6 @@ def _quality(config: MultiEdgeConfig, case: Case, model: DiffusionModel, memory:
     return {
         "psnr_db_of_one_edge": None if float(mse) < 1e-10 else float(psnr_db_of_mse(mse)),
         "prompt_fidelity": mean_fidelity(images, prompts),
-    }
-
-
-def identity(config: MultiEdgeConfig) -> Mapping[str, str]:
-    """sha256 of the model, of the checker that chooses among candidates and of the classifier that judges."""
-    from gainnet.models import attributes, checker
-    from gainnet.models.loading import find_folder, weights_sha256
-
-    return {
-        "model": weights_sha256(find_folder("scenes")),
-        "checker": weights_sha256(checker.PRETRAINED),
-        "classifier": weights_sha256(attributes.PRETRAINED),
     }
 
 
@@ -222,13 +193,12 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 MULTI_EDGE = Study(
     name="multi-edge",
     question="What do one to four edges buy in time, and what does sharing a generation do to the picture?",
-    catalog=CATALOG,
     config=MultiEdgeConfig,
     methods=tuple(COLOURS),
     metric_names=METRIC_NAMES,
     cases=cases,
     open=open_methods,
-    identity=identity,
+    identity=lambda config: picture_digests("scenes", "checker", "classifier"),
     summarise=summarise,
     draw=draw,
 )

@@ -9,11 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from gainnet.core.errors import ConfigError
 from gainnet.studies.study import C, Study, StudyConfig
 
 PRESETS = ("default", "quick", "full")
-CATALOG = Path(__file__).parent / "catalog"
 
 
 def load_config(study: Study[C], preset: str | Path, changes: Mapping[str, Any] | None = None) -> C:
@@ -32,7 +33,7 @@ def load_config(study: Study[C], preset: str | Path, changes: Mapping[str, Any] 
         raise ConfigError(f"{foreign[0]}: unknown field of the study {study.name}, which has no {option}; leave it out")
     tables = _read_toml(study.catalog / f"{study.name}.toml")
     chosen = tables.get(str(preset), {}) if str(preset) in PRESETS else _read_toml(_own_file(preset))
-    return validated(study.config, tables["default"] | chosen | dict(changes or {}))
+    return validated(study.config, study.current(tables["default"] | chosen | dict(changes or {})))
 
 
 def validated(config: type[C], table: dict[str, Any]) -> C:
@@ -41,8 +42,6 @@ def validated(config: type[C], table: dict[str, Any]) -> C:
     Raises:
         ConfigError: names the first field that is wrong.
     """
-    from pydantic import TypeAdapter, ValidationError
-
     if unknown := sorted(set(table) - set(config.__dataclass_fields__)):
         raise ConfigError(f"{unknown[0]}: unknown field; choose among {', '.join(config.__dataclass_fields__)}")
     try:

@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, final
+from typing import Annotated, Any, Literal, final
 
+import pandas as pd
+from matplotlib.figure import Figure
 from pydantic import Field
 
 from gainnet.core.errors import ModelError
 from gainnet.core.randomness import Random
+from gainnet.models.attributes import AttributeClassifier
+from gainnet.models.loading import find_folder, load_model
 from gainnet.studies.figures import BLUE, GREY, panels
-from gainnet.studies.presets import CATALOG
 from gainnet.studies.results import config_hash
-from gainnet.studies.statistics import spread
+from gainnet.studies.settings import NonEmpty, Seeds
+from gainnet.studies.statistics import rounded, spread
 from gainnet.studies.study import Case, Method, Row, Study
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+from gainnet.studies.weights import picture_digests
+from gainnet.training.scenes_evaluation import evaluate_autoencoder, evaluate_captions, unseen_captions
 
 ATTRIBUTES = ("background", "layout", "colour", "shape", "size", "all")
 METRIC_NAMES = (*ATTRIBUTES, "autoencoder_psnr_db_original", "heldout_pairs_shape")
@@ -39,34 +42,23 @@ class PromptFidelityConfig:
         model: name or folder of the model.
     """
 
-    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    random_seeds: Seeds
     num_captions: Annotated[int, Field(ge=1, le=10_000)]
     num_pictures: Annotated[int, Field(ge=1, le=10_000)]
-    methods: Annotated[tuple[Literal["captions", "autoencoder", "heldout_pairs"], ...], Field(min_length=1)]
+    methods: NonEmpty[Literal["captions", "autoencoder", "heldout_pairs"]]
     model: str = "scenes"
 
 
 def cases(config: PromptFidelityConfig) -> Iterator[Case]:
     """Every method once per random seed; the held-out pairs were measured once, when the model was trained."""
-    for random_seed in config.random_seeds:
-        for method in config.methods:
-            if method != "heldout_pairs" or random_seed == config.random_seeds[0]:
-                yield Case(method, {"num_items": _num_items(config, method)}, random_seed)
-
-
-def _num_items(config: PromptFidelityConfig, method: str) -> int | None:
-    return {"captions": config.num_captions, "autoencoder": config.num_pictures}.get(method)
+    num_items = {"captions": config.num_captions, "autoencoder": config.num_pictures}
+    for random_seed, method in product(config.random_seeds, config.methods):
+        if method != "heldout_pairs" or random_seed == config.random_seeds[0]:
+            yield Case(method, {"num_items": num_items.get(method)}, random_seed)
 
 
 def open_methods(config: PromptFidelityConfig) -> Mapping[str, Method]:
     """The shipped pipeline and classifier, loaded once."""
-    from gainnet.models.attributes import AttributeClassifier
-    from gainnet.models.loading import find_folder, load_model
-    from gainnet.training.scenes_evaluation import (
-        evaluate_autoencoder,
-        evaluate_captions,
-        unseen_captions,
-    )
 
     folder = find_folder(config.model)
     pipeline, classifier = load_model(config.model).pipeline, AttributeClassifier.from_pretrained()
@@ -86,21 +78,15 @@ def open_methods(config: PromptFidelityConfig) -> Mapping[str, Method]:
 
 def identity(config: PromptFidelityConfig) -> Mapping[str, str]:
     """sha256 of the model, of the classifier that judges it and of what is told of the training."""
-    from gainnet.models.attributes import PRETRAINED
-    from gainnet.models.loading import find_folder, weights_sha256
 
-    folder = find_folder(config.model)
-    return {
-        "model": weights_sha256(folder),
-        "classifier": weights_sha256(PRETRAINED),
-        "trained": config_hash(_trained(folder)),
-    }
+    trained = config_hash(_trained(find_folder(config.model)))
+    return {**picture_digests(config.model, "classifier"), "trained": trained}
 
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Means over the random seeds."""
     present = [name for name in METRIC_NAMES if name in table]
-    return {name: round(float(table[name].mean()), 6) for name in present if table[name].notna().any()}
+    return rounded({name: table[name].mean() for name in present if table[name].notna().any()}, 6)
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
@@ -113,14 +99,13 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         "attribute classifier;\nbars: 95 % Student interval over random seeds."
     )
     figure, (ax,) = panels(1, 1, "Does the picture show what the caption says?", note)
-    spreads = [spread([float(x) for x in captions[name]]) for name in ATTRIBUTES]
-    errors = [s.half_width or 0.0 for s in spreads]
+    spreads = [spread(captions[name]) for name in ATTRIBUTES]
+    errors = [s.error_bar for s in spreads]
     ax.errorbar(ATTRIBUTES, [s.mean for s in spreads], errors, fmt="o", color=BLUE, ecolor=GREY, capsize=4)
     for x, s in enumerate(spreads):
         ax.annotate(f"{s.mean:.3f}", (x, s.mean), textcoords="offset points", xytext=(7, 5), fontsize=9)
-    ax.set(
-        ylabel="share of captions' attributes that are right", ylim=(min(0.8, *(s.mean - 0.05 for s in spreads)), 1.01)
-    )
+    lowest = min(0.8, *(s.mean - 0.05 for s in spreads))
+    ax.set(ylabel="share of captions' attributes that are right", ylim=(lowest, 1.01))
     yield "prompt_fidelity", figure
 
 
@@ -138,7 +123,6 @@ def _trained(folder: Path) -> dict[str, Any]:
 PROMPT_FIDELITY = Study(
     name="prompt-fidelity",
     question="Over unseen captions, how often does the shipped model draw every attribute that a caption names?",
-    catalog=CATALOG,
     config=PromptFidelityConfig,
     methods=("captions", "autoencoder", "heldout_pairs"),
     metric_names=METRIC_NAMES,

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Literal, final
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Literal, final
 
+import pandas as pd
+import torch
+from PIL import Image
 from pydantic import Field
+from torch import Tensor
 
+from gainnet.core.errors import NodeFailedError, PlanError
 from gainnet.core.randomness import Random
-from gainnet.studies.presets import CATALOG
+from gainnet.core.types import NodeId, Place
+from gainnet.generation import GenerationConfig
+from gainnet.generation.advice import judged, priced
+from gainnet.generation.assemble import build_network, build_plan
+from gainnet.generation.generate import inputs
+from gainnet.generation.memory import Memory
+from gainnet.generation.tables import tabulated
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import load_model
+from gainnet.models.scenes import draw_scenes, render, stream, write_captions
+from gainnet.network import Network
+from gainnet.protocols import Plan, execute, pricing
 from gainnet.studies.protocols_drawing import draw
-from gainnet.studies.study import Case, Method, Row, Study, Value
+from gainnet.studies.settings import Count, NonEmpty, Positive, Seeds, one_of
+from gainnet.studies.study import Case, Method, Row, Study, Value, grid
+from gainnet.studies.weights import picture_digests
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from torch import Tensor
-
-    from gainnet.generation import GenerationConfig
-    from gainnet.generation.memory import Memory
-    from gainnet.models.diffusion import DiffusionModel
-    from gainnet.network import Network
-    from gainnet.protocols import Plan
-
+Places = Mapping[Place, Tensor]
+Failure = tuple[NodeId, int]
 METHODS = (
     "centralized", "device_only", "uieg", "eiug", "ciag", "esuc", "uidg", "diug", "dsuc", "uidcg", "dcsuc",
 )  # fmt: skip
@@ -60,18 +74,18 @@ class ProtocolsConfig:
         priced_as: price list.
     """
 
-    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    random_seeds: Seeds
     num_images: Annotated[int, Field(ge=1, le=1000)]
     methods: tuple[str, ...]
-    tasks: Annotated[tuple[Literal["text_to_image", "image_to_image"], ...], Field(min_length=1)]
-    snr_db: Annotated[tuple[Annotated[float, Field(ge=-60, le=100)], ...], Field(min_length=1)]
-    hardware: Annotated[tuple[str, ...], Field(min_length=1)]
+    tasks: NonEmpty[Annotated[str, one_of(TASKS)]]
+    snr_db: NonEmpty[Annotated[float, Field(ge=-60, le=100)]]
+    hardware: NonEmpty[str]
     fading: Literal["awgn", "rayleigh"]
-    loss_protocols: tuple[Literal["uidg", "diug", "dsuc", "uidcg", "dcsuc"], ...]
+    loss_protocols: tuple[Annotated[str, one_of(SEVERAL)], ...]
     loss_edges: tuple[Annotated[int, Field(ge=2, le=4)], ...]
-    loss_stride: Annotated[int, Field(ge=1)]
+    loss_stride: Count
     loss_steps: Annotated[int, Field(ge=2)]
-    deadline_s: Annotated[float, Field(gt=0)]
+    deadline_s: Positive
     loss_hardware: str = "laptop"
     strength: Annotated[float, Field(gt=0, le=1)] = 0.6
     priced_as: str = "sd15"
@@ -79,24 +93,19 @@ class ProtocolsConfig:
 
 def cases(config: ProtocolsConfig) -> Iterator[Case]:
     """Losses with the first random seed, then every protocol in every situation."""
-    for killed in config.loss_protocols:
-        for num_edges in config.loss_edges:
-            for cooperation in ways(killed, num_edges):
-                loss: dict[str, Value] = {"num_edges": num_edges, "cooperation": cooperation}
-                yield Case(killed, VALUES | {"task": LOSS} | loss, config.random_seeds[0])
-    for random_seed in config.random_seeds:
-        for task in config.tasks:
-            for method in config.methods:
-                for snr_db in config.snr_db:
-                    for hardware in config.hardware:
-                        case: dict[str, Value] = {"task": task, "snr_db": snr_db, "hardware": hardware}
-                        yield Case(method, VALUES | case, random_seed)
+    for killed, num_edges in product(config.loss_protocols, config.loss_edges):
+        for cooperation in cooperations(killed, num_edges):
+            loss: dict[str, Value] = {"task": LOSS, "num_edges": num_edges, "cooperation": cooperation}
+            yield Case(killed, VALUES | loss, config.random_seeds[0])
+    for random_seed, task, method in product(config.random_seeds, config.tasks, config.methods):
+        for values in grid({"task": (task,), "snr_db": config.snr_db, "hardware": config.hardware}):
+            yield Case(method, VALUES | values, random_seed)
 
 
-def ways(method: str, num_edges: int) -> tuple[str | None, ...]:
-    """How edges share a generation: every way for the protocols that do.
+def cooperations(method: str, num_edges: int) -> tuple[str | None, ...]:
+    """Ways to share a generation between edges, for the protocols that do.
 
-    >>> ways("uidcg", 2), ways("uidcg", 3), ways("diug", 2)
+    >>> cooperations("uidcg", 2), cooperations("uidcg", 3), cooperations("diug", 2)
     (('pipeline', 'regions', 'guidance'), ('pipeline', 'regions'), (None,))
     """
     if method not in COOPERATIVE:
@@ -106,8 +115,6 @@ def ways(method: str, num_edges: int) -> tuple[str | None, ...]:
 
 def open_methods(config: ProtocolsConfig) -> Mapping[str, Method]:
     """One method per protocol; a case of losses kills its edges."""
-    from gainnet.generation.memory import Memory
-    from gainnet.models.loading import load_model
 
     model_of = lru_cache(maxsize=2)(lambda num_steps: (load_model(num_steps=num_steps), Memory()))
     seen: dict[tuple[object, ...], Mapping[str, Value]] = {}
@@ -122,7 +129,6 @@ def open_methods(config: ProtocolsConfig) -> Mapping[str, Method]:
 
 def asked(config: ProtocolsConfig, case: Case, prompts: tuple[str, ...]) -> GenerationConfig:
     """The generation of a case."""
-    from gainnet.generation import GenerationConfig
 
     return GenerationConfig(
         prompts,
@@ -130,7 +136,7 @@ def asked(config: ProtocolsConfig, case: Case, prompts: tuple[str, ...]) -> Gene
         snr_db=float(case.values["snr_db"] or 0.0),
         fading=config.fading,
         random_seed=1000 * case.random_seed,
-        hardware=str(case.values["hardware"]),
+        hardware=case.text("hardware"),
         priced_as=config.priced_as,
         num_edges=NUM_EDGES if case.method in SEVERAL else 1,
         strength=config.strength,
@@ -145,10 +151,6 @@ def _trial(
     seen: dict[tuple[object, ...], Mapping[str, Value]],
 ) -> Row:
     """Cost and quality; a protocol that does not fit the device has neither. Hardware changes no picture."""
-    from gainnet.core.errors import PlanError
-    from gainnet.generation.advice import judged, priced
-    from gainnet.generation.assemble import build_network
-    from gainnet.generation.tables import tabulated
 
     with _captions_and_picture(config, case) as (prompts, path):
         ask = asked(config, case, prompts)
@@ -164,40 +166,20 @@ def _trial(
     return {key: value for key, value in row.items() if key != "protocol"}
 
 
-def _captions_and_picture(config: ProtocolsConfig, case: Case):  # type: ignore[no-untyped-def]
+@contextmanager
+def _captions_and_picture(config: ProtocolsConfig, case: Case) -> Iterator[tuple[tuple[str, ...], str]]:
     """Unseen captions, and the file of another scene that the device has a picture of."""
-    import tempfile
-    from contextlib import contextmanager
-    from pathlib import Path
-
-    from PIL import Image
-
-    from gainnet.models.scenes import draw_scenes, render, stream, write_captions
-
-    @contextmanager
-    def opened() -> Iterator[tuple[tuple[str, ...], str]]:
-        rng = stream(case.random_seed, "protocols", 0)
-        prompts = tuple(write_captions(draw_scenes(config.num_images, rng), rng))
-        picture = render(draw_scenes(1, rng))[0]
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "picture.png"
-            Image.fromarray(_pixels(picture)).save(path)
-            yield prompts, str(path)
-
-    return opened()
-
-
-def _pixels(picture: Tensor):  # type: ignore[no-untyped-def]
-    return (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    rng = stream(case.random_seed, "protocols", 0)
+    prompts = tuple(write_captions(draw_scenes(config.num_images, rng), rng))
+    pixels = (render(draw_scenes(1, rng))[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "picture.png"
+        Image.fromarray(pixels.numpy()).save(path)
+        yield prompts, str(path)
 
 
 def _losses(config: ProtocolsConfig, case: Case, model: DiffusionModel, memory: Memory) -> Row:
     """Every edge is killed before every step (or every few); what came of it."""
-    import torch
-
-    from gainnet.generation.assemble import build_network, build_plan
-    from gainnet.generation.generate import inputs
-    from gainnet.generation.tables import tabulated
 
     edges, cooperation = int(case.values["num_edges"] or NUM_EDGES), case.values["cooperation"]
     ask = replace(
@@ -212,59 +194,28 @@ def _losses(config: ProtocolsConfig, case: Case, model: DiffusionModel, memory: 
     kills = [(edge, step) for edge in network.edges for step in range(0, len(plan.steps), config.loss_stride)]
     with torch.inference_mode():
         ends = [_end(config, plan, network, inputs(ask, model), kill) for kill in kills]
-    return {
-        "num_kills": len(kills),
-        "num_delivered": sum(end.delivered for end in ends),
-        "num_without_picture": sum(not end.picture for end in ends),
-        "num_late": sum(end.duration_s > config.deadline_s for end in ends),
-        "num_recovered": sum(end.recovered for end in ends),
-        "longest_s": max(end.duration_s for end in ends),
-    }
+    counts = {name: sum(end[name] for end in ends) for name in ends[0] if name != "longest_s"}
+    return {"num_kills": len(kills), **counts, "longest_s": max(end["longest_s"] for end in ends)}
 
 
-@final
-@dataclass(frozen=True)
-class End:
-    """How a generation ended in which an edge died.
+def _end(config: ProtocolsConfig, plan: Plan, network: Network, given: Places, kill: Failure) -> dict[str, float]:
+    """Outcome of a generation in which an edge died: counts of 0 or 1, and its critical path.
 
-    Args:
-        picture: whether there is one.
-        recovered: whether a fallback ran; else the death came too late to matter.
-        gave_up: whether the device started over although a tensor had arrived somewhere.
-        duration_s: critical path, detection included.
-        delivered: a picture, in time, that did not give up.
+    A picture is delivered if it is there in time and the device did not start over although a tensor had arrived
+    somewhere. Where no fallback ran, the death came too late to matter.
     """
-
-    picture: bool
-    recovered: bool
-    gave_up: bool
-    duration_s: float
-    delivered: bool
-
-
-def _end(config: ProtocolsConfig, plan: Plan, network: Network, given: Mapping, kill: tuple) -> End:  # type: ignore[type-arg]
-    from gainnet.core.errors import NodeFailedError
-    from gainnet.protocols import execute, pricing
-
     try:
         places, report = execute(plan, given, network, Random.of([0]), pricing(config.priced_as), (kill,))
     except NodeFailedError:
-        return End(False, False, False, 0.0, False)
+        return {"num_delivered": 0, "num_without_picture": 1, "num_late": 0, "num_recovered": 0, "longest_s": 0.0}
     gave_up = any(set(r.ran_on) == {plan.result[0]} and not r.reused for r in report.recoveries)
-    picture, in_time = plan.result in places, report.duration_s <= config.deadline_s
-    recovered = bool(report.recoveries)
-    return End(picture, recovered, gave_up, report.duration_s, picture and in_time and not gave_up)
-
-
-def identity(config: ProtocolsConfig) -> Mapping[str, str]:
-    """sha256 of the model, of the checker that chooses among candidates and of the classifier that judges."""
-    from gainnet.models import attributes, checker
-    from gainnet.models.loading import find_folder, weights_sha256
-
+    is_there, is_late = plan.result in places, report.duration_s > config.deadline_s
     return {
-        "model": weights_sha256(find_folder("scenes")),
-        "checker": weights_sha256(checker.PRETRAINED),
-        "classifier": weights_sha256(attributes.PRETRAINED),
+        "num_delivered": is_there and not is_late and not gave_up,
+        "num_without_picture": not is_there,
+        "num_late": is_late,
+        "num_recovered": bool(report.recoveries),
+        "longest_s": report.duration_s,
     }
 
 
@@ -279,13 +230,12 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
 PROTOCOLS_STUDY = Study(
     name="protocols",
     question="Which protocol fits which air, device and task, and does a picture come when an edge is lost?",
-    catalog=CATALOG,
     config=ProtocolsConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,
     cases=cases,
     open=open_methods,
-    identity=identity,
+    identity=lambda config: picture_digests("scenes", "checker", "classifier"),
     summarise=summarise,
     draw=draw,
 )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from gainnet.studies.figures import BLUE, GREEN, ORANGE, panels
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 ENOUGH = 0.05
 """Prompt fidelity below the best that is given up for less energy of the device, as `gainnet advise` does."""
@@ -89,7 +88,6 @@ def _recommended(means: pd.DataFrame) -> Figure:
 
 
 def _tabled(ax: Axes, means: pd.DataFrame, title: str) -> None:
-    from matplotlib.transforms import Bbox
 
     snrs = sorted(means["snr_db"].unique())
     cells = []

@@ -16,6 +16,7 @@ from typing import Any, final
 from gainnet.core.errors import ConfigError, GainnetError, MissingExtraError
 from gainnet.studies.engine import Evaluate
 from gainnet.studies.presets import as_json, validated
+from gainnet.studies.registry import find_study
 from gainnet.studies.results import commit, versions
 from gainnet.studies.study import C, Case, Method, Row, Study, evaluate
 
@@ -71,7 +72,7 @@ class RayEngine:
             folders = [str(Path.cwd()), *sys.path]
             workers = [actor.remote(source, json.dumps(as_json(config)), folders) for _ in range(self.num_workers)]
             for origin in [worker.open.remote() for worker in workers]:
-                _check_origin(_told(ray, origin, "opening the study"))
+                _check_origin(_answer(ray, origin, "opening the study"))
             yield Pool(ray, tuple(workers))
 
 
@@ -105,9 +106,9 @@ class Pool:
                 return
             (finished,), _ = self.ray.wait([*running], num_returns=1)
             worker, case = running.pop(finished)
-            told = _told(self.ray, finished, case.key)
+            answer = _answer(self.ray, finished, case.key)
             idle.append(worker)
-            yield case, told["row"], told["wall_s"]
+            yield case, answer["row"], answer["wall_s"]
 
 
 @final
@@ -146,8 +147,6 @@ class Worker:
     def _opened(self) -> Mapping[str, Method]:
         """A worker that took the place of a dead one was given a case before it was asked to open."""
         if not self.methods:
-            from gainnet.studies import find_study
-
             sys.path.extend(folder for folder in self.folders if folder not in sys.path)
             study = find_study(self.source)
             self.methods = study.open(validated(study.config, json.loads(self.settings)))
@@ -185,31 +184,31 @@ def _started(ray: Any, num_workers: int) -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _told(ray: Any, promise: Any, what: str) -> dict[str, Any]:
+def _answer(ray: Any, promise: Any, what: str) -> dict[str, Any]:
     try:
-        told: dict[str, Any] = json.loads(ray.get(promise))
+        answer: dict[str, Any] = json.loads(ray.get(promise))
     except ray.exceptions.RayActorError:
         raise ConfigError(
             f"num_workers: {NUM_RETRIES + 1} workers died over {what}; give fewer workers if memory ran out"
         ) from None
-    if "error" in told:
-        raise ConfigError(told["error"])
-    return told
+    if "error" in answer:
+        raise ConfigError(answer["error"])
+    return answer
 
 
-def _guarded(answer: Any) -> str:
+def _guarded(compute: Any) -> str:
     """Errors that a user can mend travel as text; whatever else is raised is a fault and comes with its traceback."""
     try:
-        return json.dumps(answer())
+        return json.dumps(compute())
     except GainnetError as error:
         return json.dumps({"error": str(error)})
 
 
-def _check_origin(told: Mapping[str, Any]) -> None:
+def _check_origin(origin: Mapping[str, Any]) -> None:
     if "RAY_ADDRESS" not in os.environ:
         return  # this very installation
     ours = {"commit": commit(), **versions()}
-    theirs = {"commit": told["commit"], **told["versions"]}
+    theirs = {"commit": origin["commit"], **origin["versions"]}
     if other := [f"{name} {theirs.get(name)}" for name in ours if theirs.get(name) != ours[name]]:
         raise ConfigError(f"engine: a worker has {', '.join(other)}; install on every machine what is installed here")
 

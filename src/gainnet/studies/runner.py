@@ -18,7 +18,7 @@ from gainnet.core.run.journal import Journal, journal
 from gainnet.studies.engine import Engine, Evaluate, OneByOne
 from gainnet.studies.presets import as_json, load_config
 from gainnet.studies.results import SCHEMA_VERSION, TABLE_SHA256, RunFolder, commit, config_hash, damaged, versions
-from gainnet.studies.study import C, Case, Row, Study, Value
+from gainnet.studies.study import C, Case, Row, Study, printed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -214,14 +214,7 @@ def _run_missing(name: str, evaluate: Evaluate, cases: list[Case], finished: Jou
 
 def entry_of(row: Row, wall_s: float) -> dict[str, Any]:
     """A finished case as the journal keeps it."""
-    return {"row": {name: _rounded(value) for name, value in row.items()}, "wall_s": round(wall_s, 3)}
-
-
-def _rounded(value: Value) -> Value:
-    """Seven significant digits, so that the last bits of a sum do not make another table; not finite: `None`."""
-    if isinstance(value, bool) or not isinstance(value, float):
-        return value
-    return float(f"{value:.7g}") if math.isfinite(value) else None
+    return {"row": {name: printed(value) for name, value in row.items()}, "wall_s": round(wall_s, 3)}
 
 
 def _begun(study: Study[C], config: C, decides: dict[str, Any], num_cases: int) -> dict[str, Any]:

@@ -5,32 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Annotated, final
+from itertools import product
+from operator import attrgetter
+from typing import Annotated, final
 
+import pandas as pd
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from pydantic import Field
 from torch import Tensor
 
 from gainnet.codecs import AnyCodec, EdgeMap, QuantizedSketch
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
-from gainnet.core.types import Tensors
 from gainnet.core.units import psnr_db_of_mse
+from gainnet.models.attributes import AttributeClassifier
+from gainnet.models.completing import completion
+from gainnet.models.completing_edges import completion_of_edges
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import find_folder, load_model
 from gainnet.models.part import Part
 from gainnet.models.sketches import edge_sketch, picture_sketch
 from gainnet.models.tensor_map import TensorMap
-from gainnet.studies.figures import BLUE, GREEN, ORANGE, PURPLE, RED, legend_below, panels
-from gainnet.studies.presets import CATALOG
-from gainnet.studies.statistics import spread
+from gainnet.network import EDGE
+from gainnet.protocols.candidates import best_candidate
+from gainnet.protocols.task import Task
+from gainnet.studies.figures import BLUE, GREEN, ORANGE, PURPLE, RED, error_bars, legend_below, panels
+from gainnet.studies.pictures import in_batches, mean_fidelity
+from gainnet.studies.settings import NonEmpty, Seeds
+from gainnet.studies.statistics import rounded
 from gainnet.studies.study import Case, Method, Row, Study
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from gainnet.models.attributes import AttributeClassifier
-    from gainnet.models.diffusion import DiffusionModel
+from gainnet.studies.weights import picture_digests
+from gainnet.training.scenes_evaluation import unseen_captions
 
 METHODS = ("esuc", "bicubic", "esuc_one", "esuc_edges", "device_only")
 BUDGETED = ("esuc", "bicubic")
@@ -40,7 +47,6 @@ METRIC_NAMES = tuple(f"{measure}.{method}" for measure in MEASURES for method in
 LABELS = {"agreement": "agreement with the edge's picture", "psnr_db": "PSNR in dB", "fidelity": "prompt fidelity"}
 COLOURS = {"esuc": BLUE, "bicubic": ORANGE, "esuc_one": RED, "esuc_edges": PURPLE, "device_only": GREEN}
 RANDOM_SEEDS_APART = 100_000
-BATCH_SIZE = 20
 FIRST = "image of latent"
 """Name of the first candidate's picture in the plan of `esuc`."""
 
@@ -59,9 +65,9 @@ class SketchConfig:
         model: name or folder of the model.
     """
 
-    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    random_seeds: Seeds
     num_captions: Annotated[int, Field(ge=1, le=10_000)]
-    max_bits: Annotated[tuple[Annotated[int, Field(ge=384)], ...], Field(min_length=1)]
+    max_bits: NonEmpty[Annotated[int, Field(ge=384)]]
     num_candidates: Annotated[int, Field(ge=2, le=64)]
     model: str = "scenes"
 
@@ -88,32 +94,8 @@ class Drawn:
     device: Tensor
 
 
-@torch.no_grad()
-def in_batches(parts: Sequence[Part], given: Tensors, random: Random, kept: Sequence[str]) -> dict[str, Tensor]:
-    """What parts that run one after the other leave, a few items at a time.
-
-    Args:
-        parts: in order.
-        given: [n, ...] for every name that they read and do not write.
-        random: streams of n items.
-        kept: names of what is returned.
-    """
-    made: list[dict[str, Tensor]] = []
-    for start in range(0, random.num_items, BATCH_SIZE):
-        items = slice(start, start + BATCH_SIZE)
-        seeds = random.random_seeds[items]
-        streams, tensors = Random(seeds, (len(seeds),), random.path), {key: x[items] for key, x in given.items()}
-        for part in parts:
-            tensors |= part({key: tensors[key] for key in part.reads}, streams)
-        made.append({key: tensors[key] for key in kept})
-    return {key: torch.cat([tensors[key] for tensors in made]) for key in kept}
-
-
 def drawing(model: DiffusionModel, num_candidates: int) -> tuple[Part, ...]:
     """Parts of an edge that draws candidates and chooses, as `esuc` plans them: prompt -> image."""
-    from gainnet.network import EDGE
-    from gainnet.protocols.candidates import best_candidate
-    from gainnet.protocols.task import Task
 
     task = Task.of(model)
     return task.begin(), *(step.part for step in best_candidate(task, EDGE, num_candidates))
@@ -131,39 +113,32 @@ def draw_alone(model: DiffusionModel, prompts: Sequence[str], random_seed: int, 
 
 def judge(
     classifier: AttributeClassifier, images: Tensor, reference: Tensor, prompts: Sequence[str]
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Agreement and PSNR against the edge's pictures, and prompt fidelity.
 
     Agreement is the share of the attributes that the classifier sees alike in a picture and in the edge's.
     """
-    from gainnet.models.attributes import prompt_fidelity
 
-    shares = [share for share in prompt_fidelity(classifier, images, prompts) if share is not None]
     alike = classifier.predict(images) == classifier.predict(reference)
     return {
         "agreement": float(alike.float().mean()),
         "psnr_db": float(psnr_db_of_mse((images - reference).double().square().mean())),
-        "fidelity": sum(shares) / len(shares),
+        "fidelity": mean_fidelity(classifier, images, prompts),
     }
 
 
 def cases(config: SketchConfig) -> Iterator[Case]:
     """Every method, and those of a small picture at every budget."""
-    for random_seed in config.random_seeds:
-        for method in METHODS:
-            budgets: tuple[float | None, ...] = (None,)
-            if method in BUDGETED:
-                budgets = config.max_bits
-            elif method == "esuc_one":
-                budgets = (max(config.max_bits),)
-            for max_bits in budgets:
-                yield Case(method, {"max_bits": max_bits, "num_captions": config.num_captions}, random_seed)
+    budgets_of = dict.fromkeys(BUDGETED, config.max_bits) | {"esuc_one": (max(config.max_bits),)}
+    for random_seed, method in product(config.random_seeds, METHODS):
+        for max_bits in budgets_of.get(method, (None,)):
+            yield Case(method, {"max_bits": max_bits, "num_captions": config.num_captions}, random_seed)
 
 
 @final
 @dataclass(frozen=True)
-class Way:
-    """How a method gets from the edge's picture to the device's.
+class Route:
+    """Steps of a method from the edge's picture to the device's.
 
     Args:
         sketcher: what the edge makes of its picture.
@@ -197,20 +172,20 @@ class Material:
     drawn_of: Callable[[int], Drawn]
     edge_flops: Mapping[int, float]
 
-    def completed(self, way: Way, case: Case, random: Random) -> Row:
+    def completed(self, route: Route, case: Case, random: Random) -> Row:
         """The edge sends a sketch, the device completes it."""
-        drawn, codec = self.drawn_of(case.random_seed), way.codec_of(case)
-        reference = way.picture_of(drawn)
-        sketch = way.sketcher({"image": reference}, drawn.random)["sketch"]
+        drawn, codec = self.drawn_of(case.random_seed), route.codec_of(case)
+        reference = route.picture_of(drawn)
+        sketch = route.sketcher({"image": reference}, drawn.random)["sketch"]
         payload = codec.encode(sketch, torch.ones(len(drawn.prompts)))
-        given = {"condition": drawn.condition, "sketch": codec.decode(payload, way.sketcher.writes["sketch"])}
-        images = in_batches(way.parts, given, drawn.random, ("image",))["image"]
+        given = {"condition": drawn.condition, "sketch": codec.decode(payload, route.sketcher.writes["sketch"])}
+        images = in_batches(route.parts, given, drawn.random, ("image",))["image"]
         return {
             **judge(self.classifier, images, reference, drawn.prompts),
             "num_bits": payload.num_bits / len(drawn.prompts),
-            "device_flops": _flops(way.parts),
-            "edge_flops": self.edge_flops[way.num_candidates],
-            "num_candidates": way.num_candidates,
+            "device_flops": _flops(route.parts),
+            "edge_flops": self.edge_flops[route.num_candidates],
+            "num_candidates": route.num_candidates,
         }
 
     def device_only(self, case: Case, random: Random) -> Row:
@@ -222,9 +197,6 @@ class Material:
 
 def open_methods(config: SketchConfig) -> Mapping[str, Method]:
     """Model and judge, loaded once; pictures of one random seed are drawn once."""
-    from gainnet.models.attributes import AttributeClassifier
-    from gainnet.models.loading import find_folder, load_model
-    from gainnet.training.scenes_evaluation import unseen_captions
 
     folder, model = find_folder(config.model), load_model(config.model)
 
@@ -235,64 +207,43 @@ def open_methods(config: SketchConfig) -> Mapping[str, Method]:
 
     edge_flops = {count: _flops(drawing(model, count)) for count in (1, config.num_candidates)}
     material = Material(model, AttributeClassifier.from_pretrained(), drawn_of, edge_flops)
-    completing = {name: partial(material.completed, way) for name, way in ways(model, config.num_candidates).items()}
+    completing = {
+        name: partial(material.completed, route) for name, route in routes(model, config.num_candidates).items()
+    }
     return {**completing, "device_only": material.device_only}
 
 
-def ways(model: DiffusionModel, num_candidates: int) -> dict[str, Way]:
+def routes(model: DiffusionModel, num_candidates: int) -> dict[str, Route]:
     """The methods whose edge sends a sketch, by name."""
-    from gainnet.models.completing import completion, enlargement
-    from gainnet.models.completing_edges import completion_of_edges
 
     small, outlines = picture_sketch(model.image), edge_sketch(model.image)
     completing = completion(model, small.writes["sketch"])
     following = completion_of_edges(model, outlines.writes["sketch"])
     enlarging = (enlargement(small.writes["sketch"], model.image),)
     return {
-        "esuc": Way(small, _quantized, completing, _chosen, num_candidates),
-        "bicubic": Way(small, _quantized, enlarging, _chosen, num_candidates),
-        "esuc_one": Way(small, _quantized, completing, _first, 1),
-        "esuc_edges": Way(outlines, lambda case: EdgeMap(), following, _chosen, num_candidates),
+        "esuc": Route(small, _quantized, completing, attrgetter("chosen"), num_candidates),
+        "bicubic": Route(small, _quantized, enlarging, attrgetter("chosen"), num_candidates),
+        "esuc_one": Route(small, _quantized, completing, attrgetter("first"), 1),
+        "esuc_edges": Route(outlines, lambda case: EdgeMap(), following, attrgetter("chosen"), num_candidates),
     }
 
 
 def _quantized(case: Case) -> QuantizedSketch:
-    return QuantizedSketch(float(str(case.values["max_bits"])))
-
-
-def _chosen(drawn: Drawn) -> Tensor:
-    return drawn.chosen
-
-
-def _first(drawn: Drawn) -> Tensor:
-    return drawn.first
+    return QuantizedSketch(case.number("max_bits"))
 
 
 def _flops(parts: Sequence[Part]) -> float:
     return sum(part.flops for part in parts)
 
 
-def identity(config: SketchConfig) -> Mapping[str, str]:
-    """sha256 of the model, of the checker that chooses and of the classifier that judges."""
-    from gainnet.models import attributes, checker
-    from gainnet.models.loading import find_folder, weights_sha256
-
-    return {
-        "model": weights_sha256(find_folder(config.model)),
-        "checker": weights_sha256(checker.PRETRAINED),
-        "classifier": weights_sha256(attributes.PRETRAINED),
-    }
-
-
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Means over the random seeds, at the largest budget."""
     largest = table["max_bits"].max()
     read = table[(table["max_bits"] == largest) | table["max_bits"].isna()]
-    return {
-        f"{measure}.{method}": round(float(read.loc[read["method"] == method, measure].mean()), 6)
-        for measure in MEASURES
-        for method in METHODS
-    }
+    means = {method: read[read["method"] == method] for method in METHODS}
+    return rounded(
+        {f"{measure}.{method}": means[method][measure].mean() for measure in MEASURES for method in METHODS}, 6
+    )
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
@@ -317,30 +268,20 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 def _curve(ax: Axes, rows: pd.DataFrame, measure: str) -> None:
     """A method's means over random seeds against the bits that its sketches took."""
-    groups = [group for _, group in rows.groupby("max_bits", dropna=False)]
-    spreads = [spread(list(group[measure])) for group in groups]
-    method = str(rows["method"].iloc[0])
-    ax.errorbar(
-        [float(group["num_bits"].mean()) for group in groups],
-        [s.mean for s in spreads],
-        [s.half_width or 0.0 for s in spreads],
-        fmt="o-",
-        color=COLOURS[method],
-        label=method,
-        capsize=3,
-    )
+    groups, method = [group for _, group in rows.groupby("max_bits", dropna=False)], str(rows["method"].iloc[0])
+    num_bits = [float(group["num_bits"].mean()) for group in groups]
+    error_bars(ax, num_bits, [group[measure] for group in groups], COLOURS[method], method)
 
 
 SKETCH = Study(
     name="sketch",
     question="Is a 16 x 16 sketch, completed on the device with the prompt, better than enlarging it or drawing alone?",
-    catalog=CATALOG,
     config=SketchConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,
     cases=cases,
     open=open_methods,
-    identity=identity,
+    identity=lambda config: picture_digests(config.model, "checker", "classifier"),
     summarise=summarise,
     draw=draw,
 )

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, final
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, final
+
+import pandas as pd
+from matplotlib.figure import Figure
 
 from gainnet.core.randomness import Random
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+CATALOG = Path(__file__).parent / "catalog"
 
 Value = str | int | float | bool | None
 Row = Mapping[str, Value]
@@ -37,15 +40,43 @@ class Case:
     values: Mapping[str, Value]
     random_seed: int
 
+    def text(self, name: str) -> str:
+        """A swept value as text."""
+        return str(self.values[name])
+
+    def number(self, name: str) -> float:
+        """A swept value as a number."""
+        return float(self.text(name))
+
+    def count(self, name: str) -> int:
+        """A swept value as a whole number."""
+        return int(self.text(name))
+
     @property
     def columns(self) -> dict[str, Value]:
-        """What stands in the table in front of the metrics."""
+        """Method, swept values and random seed: the columns in front of the metrics."""
         return {"method": self.method, **self.values, "random_seed": self.random_seed}
 
     @property
     def key(self) -> str:
         """One string per case, the same in every run."""
         return json.dumps(self.columns, sort_keys=True)
+
+
+def grid(axes: Mapping[Any, Sequence[Any]]) -> Iterator[dict[str, Value]]:
+    """Every combination of swept values, the last axis innermost.
+
+    Args:
+        axes: values by column; several columns that move together are one axis, a tuple of names.
+
+    >>> list(grid({"harq": ["ir"], ("report_delay", "report_error_db"): [(0, 0.0), (4, 3.0)]}))[1]
+    {'harq': 'ir', 'report_delay': 4, 'report_error_db': 3.0}
+    """
+    for point in product(*axes.values()):
+        found: dict[str, Value] = {}
+        for columns, value in zip(axes, point, strict=True):
+            found |= {columns: value} if isinstance(columns, str) else dict(zip(columns, value, strict=True))
+        yield found
 
 
 class Method(Protocol):
@@ -67,13 +98,29 @@ class StudyConfig(Protocol):
 C = TypeVar("C", bound=StudyConfig)
 
 
+def printed(value: Value) -> Value:
+    """Seven significant digits, so that the last bits of a sum do not make another table; not finite: `None`.
+
+    >>> printed(1 / 3), printed(float("nan")), printed(True)
+    (0.3333333, None, True)
+    """
+    if isinstance(value, bool) or not isinstance(value, float):
+        return value
+    return float(f"{value:.7g}") if math.isfinite(value) else None
+
+
+def same_settings(table: dict[str, Any]) -> dict[str, Any]:
+    """For studies whose settings never had other names."""
+    return table
+
+
 def no_warnings(config: Any) -> tuple[str, ...]:
     """For studies whose numbers need none."""
     return ()
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Study(Generic[C]):
     """A question, the cases that answer it, and how their table is read.
 
@@ -83,7 +130,6 @@ class Study(Generic[C]):
     Args:
         name: as on the command line.
         question: what it finds out, one sentence.
-        catalog: folder that holds `<name>.toml` with the presets.
         config: type of the settings; presets are validated against it.
         methods: names of all methods.
         metric_names: every metric of every preset; one that a preset does not compute is `None`.
@@ -93,11 +139,12 @@ class Study(Generic[C]):
         summarise: metrics from the table.
         draw: (file name, figure) pairs from the table.
         warnings: what has to be said wherever the numbers are shown.
+        current: settings as an earlier version wrote them, under the names of today.
+        catalog: folder that holds `<name>.toml` with the presets.
     """
 
     name: str
     question: str
-    catalog: Path
     config: type[C]
     methods: tuple[str, ...]
     metric_names: tuple[str, ...]
@@ -107,6 +154,8 @@ class Study(Generic[C]):
     summarise: Callable[[pd.DataFrame], Mapping[str, float | None]]
     draw: Callable[[pd.DataFrame], Iterable[tuple[str, Figure]]]
     warnings: Callable[[C], tuple[str, ...]] = no_warnings
+    current: Callable[[dict[str, Any]], dict[str, Any]] = same_settings
+    catalog: Path = CATALOG
 
 
 def evaluate(methods: Mapping[str, Method], todo: Iterable[Case]) -> Iterator[tuple[Case, Row, float]]:

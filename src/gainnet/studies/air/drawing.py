@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.figure import Figure
 
 from gainnet.studies.figures import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, legend_below, panels
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 _COLOURS = {"awgn": BLACK, "rayleigh": BLUE, "rician": ORANGE, "jakes": GREEN, "tdl-c": RED}
 _NOTE = (
@@ -19,14 +17,9 @@ _NOTE = (
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Goodput against Shannon, bit errors against closed forms, and delivery over the lateness of reports."""
-    for name, method, figure in (
-        ("goodput", "goodput", _goodput),
-        ("bit_errors", "bit_errors", _bit_errors),
-        ("delivery", "delivery", _delivery),
-    ):
-        rows = table[table["method"] == method]
-        if len(rows):
-            yield name, figure(rows)
+    for method, figure in (("goodput", _goodput), ("bit_errors", _bit_errors), ("delivery", _delivery)):
+        if len(rows := table[table["method"] == method]):
+            yield method, figure(rows)
 
 
 def _goodput(rows: pd.DataFrame) -> Figure:
@@ -34,13 +27,8 @@ def _goodput(rows: pd.DataFrame) -> Figure:
     mean = rows.groupby(["fading", "harq", "snr_db"])["share_of_shannon"].mean().reset_index()
     for (fading, harq), own in mean.groupby(["fading", "harq"]):
         label = f"{fading}, {'incremental redundancy' if harq == 'ir' else 'codewords sent anew'}"
-        ax.plot(
-            own["snr_db"],
-            own["share_of_shannon"],
-            "-o" if harq == "ir" else "--s",
-            color=_COLOURS[str(fading)],
-            label=label,
-        )
+        line = "-o" if harq == "ir" else "--s"
+        ax.plot(own["snr_db"], own["share_of_shannon"], line, color=_COLOURS[str(fading)], label=label)
     ax.set(xlabel="SNR in dB", ylabel="share of capacity", ylim=(0, 1))
     legend_below([ax], 2)
     return figure
@@ -53,9 +41,8 @@ def _bit_errors(rows: pd.DataFrame) -> Figure:
         own = mean[(mean["snr_db"] == snr_db) & (mean["ber"] > 0)]
         for order, colour in ((2, BLUE), (4, GREEN), (6, ORANGE), (8, PURPLE)):
             points = own[own["bits_per_symbol"] == order]
-            ax.plot(
-                points["fading"], points["ber"] / points["ber_closed_form"], "o", color=colour, label=f"{2**order}-QAM"
-            )
+            ratio = points["ber"] / points["ber_closed_form"]
+            ax.plot(points["fading"], ratio, "o", color=colour, label=f"{2**order}-QAM")
         ax.axhline(1.0, color=GREY, linewidth=0.8)
         ax.tick_params(axis="x", rotation=60)
         ax.set(title=f"{snr_db:g} dB", ylabel="measured / closed form")
@@ -64,15 +51,16 @@ def _bit_errors(rows: pd.DataFrame) -> Figure:
 
 
 def _delivery(rows: pd.DataFrame) -> Figure:
-    figure, axes = panels(
-        1, 2, "Time until a payload is there, feedback included, at 10 dB over Rayleigh blocks", _NOTE
-    )
+    title = "Time until a payload is there, feedback included, at 10 dB over Rayleigh blocks"
+    figure, axes = panels(1, 2, title, _NOTE)
     rows = rows[rows["fading"] == "rayleigh"]
-    told = zip(rows["report_delay"], rows["report_error_db"], strict=True)
-    rows = rows.assign(told=[f"{late:g} late, {error_db:g} dB" for late, error_db in told])
+    reports = zip(rows["report_delay"], rows["report_error_db"], strict=True)
+    rows = rows.assign(reports=[f"{late:g} late, {error_db:g} dB" for late, error_db in reports])
     titles = {"none": "codewords sent anew", "ir": "incremental redundancy"}
     for ax, (harq, title) in zip(axes, titles.items(), strict=True):
-        mean = rows[rows["harq"] == harq].groupby("told", sort=False)[[f"delivery_s_p{p}" for p in (50, 95, 99)]].mean()
+        mean = (
+            rows[rows["harq"] == harq].groupby("reports", sort=False)[[f"delivery_s_p{p}" for p in (50, 95, 99)]].mean()
+        )
         for p, colour in ((50, SKY), (95, BLUE), (99, BLACK)):
             ax.plot(mean.index, 1e3 * mean[f"delivery_s_p{p}"], "o-", color=colour, label=f"{p} %")
         ax.set(title=title, ylabel="ms", xlabel="reports: blocks late, error", ylim=(0, None))

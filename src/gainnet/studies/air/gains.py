@@ -10,22 +10,22 @@ from typing import Final
 
 import numpy as np
 import torch
+from scipy import special, stats
 from torch import Tensor
 
 from gainnet.codecs import LinearCode, RawAnalog, SeedBasis
 from gainnet.core.randomness import Random
-from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Symbols
 from gainnet.core.units import db_to_linear
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
-from gainnet.models.scenes import draw_scenes, stream, write_captions
 from gainnet.network.scheduler import ProportionalFair, RoundRobin, throughput
 from gainnet.radio import CHANNELS, Air, Analog, Cdl, Channel, DftSpread, Jakes, Known, LeastSquares, Lmmse, Ofdm, Tdl
 from gainnet.radio.coding.ldpc import demodulate, modulate
 from gainnet.radio.fading.estimation import Estimator
 from gainnet.studies.air.question import AirConfig
 from gainnet.studies.air.references import bit_error_rate, mean_q_of
+from gainnet.studies.pictures import generate
 from gainnet.studies.study import Case, Method, Row
 
 K_OF_FADING: Final = {"awgn": math.inf, "rician": 4.0}
@@ -38,12 +38,14 @@ _USES_PER_ITEM = 40
 
 def methods(config: AirConfig) -> Mapping[str, Method]:
     """By name."""
-    generated = lru_cache(maxsize=1)(lambda random_seed: _latents(config, random_seed))
+    model = load_model(config.model)
+    basis = SeedBasis.load(config.model, model.sha256)
+    latents_of = lru_cache(maxsize=1)(lambda seed: generate(model, "air", seed, config.num_images).latents)
     return {
         "bit_errors": lambda case, random: bit_errors(config, case),
         "fading": lambda case, random: fading(config, case),
-        "estimation": lambda case, random: estimation(case, *generated(case.random_seed)),
-        "power_peaks": lambda case, random: power_peaks(case, *generated(case.random_seed)[1:]),
+        "estimation": lambda case, random: estimation(case, model, basis, latents_of(case.random_seed)),
+        "power_peaks": lambda case, random: power_peaks(case, basis, latents_of(case.random_seed)),
         "sharing": lambda case, random: sharing(config, case),
     }
 
@@ -61,8 +63,8 @@ def _ofdm_of(name: str, estimator: Estimator) -> Ofdm:
 
 def bit_errors(config: AirConfig, case: Case) -> Row:
     """Uncoded bit error rate with known gains, and the closed form; errors come in groups, so spread is over items."""
-    name, order = str(case.values["fading"]), int(str(case.values["bits_per_symbol"]))
-    snr, shares = db_to_linear(float(str(case.values["snr_db"]))), []
+    name, order = case.text("fading"), case.count("bits_per_symbol")
+    snr, shares = db_to_linear(case.number("snr_db")), []
     channel = known(name)
     num_items = max(2, config.num_symbols // _USES_PER_ITEM)
     for start in range(0, num_items, _ITEMS_AT_ONCE):
@@ -89,9 +91,8 @@ def _sent(channel: Channel, symbols: Tensor, snr: float, random: Random) -> Symb
 
 def fading(config: AirConfig, case: Case) -> Row:
     """Kolmogorov-Smirnov test of the envelope over items, and correlation against Clarke's Bessel function."""
-    from scipy import special, stats
 
-    name = str(case.values["fading"])
+    name = case.text("fading")
     channel = known(name)
     seeds = [10**6 * case.random_seed + i for i in range(config.num_gains)]
     gains = [channel.first_gain(Random.of(seeds[i : i + 500]).child("gains")) for i in range(0, len(seeds), 500)]
@@ -118,8 +119,8 @@ def estimation(case: Case, model: DiffusionModel, basis: SeedBasis, latents: Ten
 
     `linear` is spread over all its uses by a DFT, `plain` is the same code without that, `raw` has no code.
     """
-    channel = _ofdm_of(str(case.values["fading"]), Lmmse())
-    snr_db = float(str(case.values["snr_db"]))
+    channel = _ofdm_of(case.text("fading"), Lmmse())
+    snr_db = case.number("snr_db")
     receivers: dict[str, Estimator] = {"known": Known(), "lmmse": Lmmse(), "ls": LeastSquares()}
     random = Random.of([1000 * case.random_seed + i for i in range(len(latents))]).child("estimation")
     sent = model.decoder({"latent": latents}, random)["image"]
@@ -146,10 +147,10 @@ def _as_it_is(channel: Channel) -> Channel:
 def power_peaks(case: Case, basis: SeedBasis, latents: Tensor) -> Row:
     """Peak-to-average power, exceeded by 1 in 1,000, of seeds and QAM: of symbols, and of OFDM symbols made of them."""
     random = Random.of([1000 * case.random_seed + i for i in range(len(latents))]).child("power")
-    told = torch.full((len(latents),), 10.0)
+    reported_snr = torch.full((len(latents),), 10.0)
     symbols: dict[str, Tensor] = {
-        "raw": RawAnalog(None, scale=basis.root_mean_square).encode(latents, told).values,
-        "linear": LinearCode(NUM_USES, basis).encode(latents, told).values,
+        "raw": RawAnalog(None, scale=basis.root_mean_square).encode(latents, reported_snr).values,
+        "linear": LinearCode(NUM_USES, basis).encode(latents, reported_snr).values,
         **{f"qam{2**order}": _random_qam(random, order) for order in (2, 4, 6, 8)},
     }
     row: dict[str, float] = {}
@@ -181,7 +182,7 @@ def _peak_db(values: Tensor) -> float:
 
 def sharing(config: AirConfig, case: Case) -> Row:
     """Mean SNR and throughput of proportional fairness over round robin, for devices of equal statistics."""
-    num_devices = int(str(case.values["num_devices"]))
+    num_devices = case.count("num_devices")
     random = Random.of([1000 * case.random_seed + i for i in range(8)]).child("sharing")
     gains = random.complex_normal((4 * config.num_blocks, num_devices), "gains").abs().square().double()
     rate = torch.log2(1 + 10 * gains)
@@ -195,16 +196,3 @@ def sharing(config: AirConfig, case: Case) -> Row:
         "pf_throughput_gain": float(shares.sum() / throughput(rate[:, settled], turns[:, settled]).sum(-1).mean()),
         "pf_smallest_share": float(shares.min() / shares.mean()),
     }
-
-
-@torch.no_grad()
-def _latents(config: AirConfig, random_seed: int) -> tuple[DiffusionModel, SeedBasis, Tensor]:
-    """Model, basis and latents of unseen captions."""
-    model = load_model(config.model)
-    rng = stream(random_seed, "air", 0)
-    prompts = write_captions(draw_scenes(config.num_images, rng), rng)
-    random = Random.of([1000 * random_seed + item for item in range(config.num_images)])
-    tensors: dict[str, Tensor] = {"prompt": text_to_tensor(prompts)}
-    for part in model.parts:
-        tensors |= part(tensors, random)
-    return model, SeedBasis.load(config.model, model.sha256), tensors["latent"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -45,20 +46,13 @@ _AT_ONCE = 50
 
 def methods(config: AirConfig) -> Mapping[str, Method]:
     """By name."""
-    return {
-        "sionna": lambda case, random: sionna(config, case),
-        "codes": lambda case, random: codes(),
-        "goodput": lambda case, random: goodput(config, case),
-        "agreement": lambda case, random: agreement(config, case),
-        "delivery": lambda case, random: delivery(config, case),
-        "outer_loop": lambda case, random: outer_loop(config, case),
-        "speed": lambda case, random: speed(config),
-    }
+    every = (sionna, codes, goodput, agreement, delivery, outer_loop, speed)
+    return {method.__name__: partial(method, config) for method in every}
 
 
-def sionna(config: AirConfig, case: Case) -> Row:
+def sionna(config: AirConfig, case: Case, _: Random) -> Row:
     """Block error rate of rate 1/2 QPSK through our encoder, channel and decoder, and through Sionna's alone."""
-    ebn0_db = float(str(case.values["ebn0_db"]))
+    ebn0_db = case.number("ebn0_db")
     ours = measure_point(QPSK_HALF, ebn0_db, config.num_codewords, random_seed=1 + case.random_seed)
     errors = _sionna_errors(ebn0_db, config.num_codewords, case.random_seed)
     return {"num_trials": config.num_codewords, "num_errors": ours.num_errors, "num_errors_reference": errors}
@@ -82,7 +76,7 @@ def _sionna_errors(ebn0_db: float, num_codewords: int, random_seed: int) -> int:
     return errors
 
 
-def codes() -> Row:
+def codes(config: AirConfig, case: Case, _: Random) -> Row:
     """Distance of all measured schemes and lengths to the normal approximation, at a block error rate of 1e-2."""
     tables, gaps = load_bler_tables(), []
     for index, mcs in enumerate(LADDER):
@@ -93,9 +87,9 @@ def codes() -> Row:
     return {"gap_db_mean": float(np.mean(gaps)), "gap_db_largest": max(gaps), "gap_db_least": min(gaps)}
 
 
-def goodput(config: AirConfig, case: Case) -> Row:
+def goodput(config: AirConfig, case: Case, _: Random) -> Row:
     """Payload bits per channel use of delivered items, and what Shannon allows."""
-    fading, snr_db = str(case.values["fading"]), float(str(case.values["snr_db"]))
+    fading, snr_db = case.text("fading"), case.number("snr_db")
     link = Tabulated(Air(CHANNELS[fading](), snr_db), arq=_arq(case))
     sent = [_transfer(link, config, case, start) for start in range(0, config.num_items, _AT_ONCE)]
     bits = math.fsum(8 * config.num_bytes * share * num for _, share, num in sent)
@@ -104,9 +98,9 @@ def goodput(config: AirConfig, case: Case) -> Row:
     return {"goodput": bits / uses, "capacity": shannon, "share_of_shannon": bits / uses / shannon}
 
 
-def agreement(config: AirConfig, case: Case) -> Row:
+def agreement(config: AirConfig, case: Case, _: Random) -> Row:
     """The same payloads over the same gains: real codewords, and the tables."""
-    fading, snr_db = str(case.values["fading"]), float(str(case.values["snr_db"]))
+    fading, snr_db = case.text("fading"), case.number("snr_db")
     num_items = max(4, config.num_items // 20)
     row: dict[str, float] = {}
     for name, kind in (("bit_level", Digital), ("tabulated", Tabulated)):
@@ -118,7 +112,7 @@ def agreement(config: AirConfig, case: Case) -> Row:
     return {**row, "num_items": num_items, "uses_ratio": row["uses_tabulated"] / row["uses_bit_level"]}
 
 
-def delivery(config: AirConfig, case: Case) -> Row:
+def delivery(config: AirConfig, case: Case, _: Random) -> Row:
     """Time until a payload is there, feedback included, and how many miss a deadline or never arrive."""
     values = case.values
     reports = Reports(float(str(values["report_error_db"])), int(str(values["report_delay"])))
@@ -134,7 +128,7 @@ def delivery(config: AirConfig, case: Case) -> Row:
     }
 
 
-def outer_loop(config: AirConfig, case: Case) -> Row:
+def outer_loop(config: AirConfig, case: Case, _: Random) -> Row:
     """Block error rate and goodput of a long stream with late and wrong reports, with and without the outer loop."""
     values = case.values
     loop = OuterLoop(float(str(values["step_db"])), 0.1)
@@ -149,7 +143,7 @@ def outer_loop(config: AirConfig, case: Case) -> Row:
     }
 
 
-def speed(config: AirConfig) -> Row:
+def speed(config: AirConfig, case: Case, _: Random) -> Row:
     """Processor time of codewords over that of tables at equal block error rate; measured, so it varies."""
     cpu_s, resent = {}, {}
     for name, kind in (("bit_level", Digital), ("tabulated", Tabulated)):

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Annotated, Final, Literal, final
+from typing import Annotated, Any, Final, final
 
 from pydantic import Field
 
-from gainnet.studies.study import Case, Value
+from gainnet.studies.settings import NonEmpty, Positive, Seeds, one_of
+from gainnet.studies.study import Case, grid
 
 QUESTION: Final = (
     "Does the air do what the literature says, how much of what Shannon promises does it carry, and how late is it?"
 )
-METHODS: Final = (
-    "sionna", "bit_errors", "codes", "goodput", "agreement", "fading", "delivery", "outer_loop", "estimation",
-    "power_peaks", "sharing", "speed",
-)  # fmt: skip
 EBN0_DB: Final = (1.0, 1.5, 2.0)
 SNRS_DB: Final = (0, 10, 20)
 ORDERS: Final = (2, 4, 6, 8)
@@ -25,6 +22,24 @@ FADINGS: Final = ("awgn", "rayleigh", "rician", "jakes", "tdl-a", "tdl-b", "tdl-
 BLOCK_FADINGS: Final = ("rayleigh", "rician", "jakes")
 REPORTS: Final = ((0, 0.0), (1, 0.0), (4, 0.0), (0, 3.0))
 """Delay in blocks and error in dB of SNR reports."""
+HARQS: Final = ("none", "ir")
+DELAY_AND_ERROR: Final = ("report_delay", "report_error_db")
+SWEEPS: Final[Mapping[str, Mapping[Any, Sequence[Any]]]] = {
+    "sionna": {"ebn0_db": EBN0_DB},
+    "bit_errors": {"fading": FADINGS, "bits_per_symbol": ORDERS, "snr_db": (5, 15)},
+    "codes": {},
+    "goodput": {"fading": ("awgn", "rayleigh", "jakes", "tdl-c"), "harq": HARQS, "snr_db": SNRS_DB},
+    "agreement": {("fading", "snr_db"): (("awgn", 3), ("rayleigh", 5), ("tdl-c", 8)), "harq": HARQS},
+    "fading": {"fading": FADINGS[1:]},
+    "delivery": {"fading": BLOCK_FADINGS, "harq": HARQS, "snr_db": (10,), DELAY_AND_ERROR: REPORTS},
+    "outer_loop": {"fading": ("jakes",), "snr_db": (10,), "step_db": (0.0, 0.5), DELAY_AND_ERROR: REPORTS},
+    "estimation": {"fading": ("tdl-a", "tdl-b", "tdl-c", "cdl-c"), "snr_db": (0, 10, 20)},
+    "power_peaks": {},
+    "sharing": {"num_devices": (1, 2, 4, 8)},
+    "speed": {},
+}
+"""Swept values of every method, by column."""
+METHODS: Final = tuple(SWEEPS)
 
 
 @final
@@ -46,27 +61,8 @@ class AirConfig:
         model: whose latents are sent.
     """
 
-    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
-    methods: Annotated[
-        tuple[
-            Literal[
-                "sionna",
-                "bit_errors",
-                "codes",
-                "goodput",
-                "agreement",
-                "fading",
-                "delivery",
-                "outer_loop",
-                "estimation",
-                "power_peaks",
-                "sharing",
-                "speed",
-            ],
-            ...,
-        ],
-        Field(min_length=1),
-    ]
+    random_seeds: Seeds
+    methods: NonEmpty[Annotated[str, one_of(METHODS)]]
     num_codewords: Annotated[int, Field(ge=10, le=1_000_000)]
     num_symbols: Annotated[int, Field(ge=100, le=10_000_000)]
     num_items: Annotated[int, Field(ge=2, le=100_000)]
@@ -74,7 +70,7 @@ class AirConfig:
     num_gains: Annotated[int, Field(ge=100, le=1_000_000)]
     num_images: Annotated[int, Field(ge=1, le=1000)]
     num_blocks: Annotated[int, Field(ge=8, le=1_000_000)]
-    deadline_s: Annotated[float, Field(gt=0)]
+    deadline_s: Positive
     model: str = "scenes"
 
 
@@ -82,45 +78,5 @@ def cases(config: AirConfig) -> Iterator[Case]:
     """Random seed outermost; what does not depend on chance is asked once."""
     for random_seed, method in product(config.random_seeds, config.methods):
         if method not in ("codes", "speed") or random_seed == config.random_seeds[0]:
-            for values in swept(method):
+            for values in grid(SWEEPS[method]):
                 yield Case(method, values, random_seed)
-
-
-def swept(method: str) -> Iterator[dict[str, Value]]:
-    """Swept values of a method."""
-    match method:
-        case "sionna":
-            for ebn0_db in EBN0_DB:
-                yield {"ebn0_db": ebn0_db}
-        case "bit_errors":
-            for fading, order, snr_db in product(FADINGS, ORDERS, (5, 15)):
-                yield {"fading": fading, "bits_per_symbol": order, "snr_db": snr_db}
-        case "goodput":
-            for fading, harq, snr_db in product(("awgn", "rayleigh", "jakes", "tdl-c"), ("none", "ir"), SNRS_DB):
-                yield {"fading": fading, "harq": harq, "snr_db": snr_db}
-        case "agreement":
-            for (fading, snr_db), harq in product((("awgn", 3), ("rayleigh", 5), ("tdl-c", 8)), ("none", "ir")):
-                yield {"fading": fading, "harq": harq, "snr_db": snr_db}
-        case "delivery":
-            for fading, harq, (late, error_db) in product(BLOCK_FADINGS, ("none", "ir"), REPORTS):
-                yield {"fading": fading, "harq": harq, "snr_db": 10, "report_delay": late, "report_error_db": error_db}
-        case "outer_loop":
-            for step_db, (late, error_db) in product((0.0, 0.5), REPORTS):
-                yield {
-                    "fading": "jakes",
-                    "snr_db": 10,
-                    "step_db": step_db,
-                    "report_delay": late,
-                    "report_error_db": error_db,
-                }
-        case "estimation":
-            for fading, snr_db in product(("tdl-a", "tdl-b", "tdl-c", "cdl-c"), (0, 10, 20)):
-                yield {"fading": fading, "snr_db": snr_db}
-        case "fading":
-            for fading in FADINGS[1:]:
-                yield {"fading": fading}
-        case "sharing":
-            for num_devices in (1, 2, 4, 8):
-                yield {"num_devices": num_devices}
-        case _:
-            yield {}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy import special
+from scipy.optimize import brentq
 
 
 def bit_error_rate(bits_per_symbol: int, snr: float, mean_q: Callable[[float], float]) -> float:
@@ -85,7 +86,6 @@ def normal_approximation_db(num_information_bits: int, num_channel_uses: int, bl
     >>> -0.6 < normal_approximation_db(1024, 1024, 1e-2) - 10 * math.log10(1) < 0.6
     True
     """
-    from scipy.optimize import brentq
 
     quantile = -float(special.ndtri(bler))
 

@@ -1,24 +1,20 @@
-"""What the table of air says, by the names of its metrics."""
+"""Metrics of the study air from its table."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import pandas as pd
+from scipy.stats import combine_pvalues
 
 from gainnet.studies.air.question import EBN0_DB, FADINGS, SNRS_DB
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 LINKS: Final = {
-    "": ("rayleigh", "ir"),
-    "_arq": ("rayleigh", "none"),
-    "_awgn": ("awgn", "ir"),
-    "_awgn_arq": ("awgn", "none"),
-    "_jakes": ("jakes", "ir"),
-    "_tdl-c": ("tdl-c", "ir"),
-}
+    "": ("rayleigh", "ir"), "_arq": ("rayleigh", "none"), "_awgn": ("awgn", "ir"), "_awgn_arq": ("awgn", "none"),
+    "_jakes": ("jakes", "ir"), "_tdl-c": ("tdl-c", "ir"),
+}  # fmt: skip
 """Goodput by the ending of its metric: the bare name is Rayleigh blocks with incremental redundancy."""
 
 PEAKS: Final = ("raw", "linear", "qam4", "qam16", "qam64", "qam256")
@@ -67,10 +63,10 @@ def metric_names() -> tuple[str, ...]:
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Every metric that the table holds."""
-    found: dict[str, float | None] = {}
+    found: dict[str, float] = {}
     for method, rows in table.groupby("method"):
-        found |= {name: _rounded(value) for name, value in _BY_METHOD[str(method)](rows).items()}
-    return found
+        found |= _BY_METHOD[str(method)](rows)
+    return {name: float(f"{value:.5g}") for name, value in found.items()}
 
 
 def _sionna(rows: pd.DataFrame) -> dict[str, float]:
@@ -103,7 +99,6 @@ def _agreement(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def _fading(rows: pd.DataFrame) -> dict[str, float]:
-    from scipy.stats import combine_pvalues
 
     found = {
         f"ks_pvalue.{fading}": float(combine_pvalues([float(x) for x in own["ks_pvalue"]]).pvalue)
@@ -122,9 +117,8 @@ def _bit_errors(rows: pd.DataFrame) -> dict[str, float]:
     for fading, own in rows.groupby("fading"):
         points = own.groupby(["bits_per_symbol", "snr_db"])
         mean = points[["ber", "ber_closed_form"]].mean()
-        error = (points["ber_standard_error"].apply(lambda x: math.sqrt(float((x**2).sum()))) / points.size()).clip(
-            1e-9
-        )
+        error = points["ber_standard_error"].apply(lambda x: math.sqrt(float((x**2).sum()))) / points.size()
+        error = error.clip(1e-9)
         known = points["num_touched"].sum() >= LEAST_TOUCHED
         z = ((mean["ber"] - mean["ber_closed_form"]).abs() / error)[known]
         if len(z):
@@ -136,8 +130,8 @@ def _delivery(rows: pd.DataFrame) -> dict[str, float]:
     rows = rows[rows["fading"] == "rayleigh"]
     found: dict[str, float] = {}
     for harq, ending in (("ir", ""), ("none", "_arq")):
-        for name, told in LOOPS.items():
-            own = rows[(rows["harq"] == harq) & _told(rows, told)]
+        for name, reports in LOOPS.items():
+            own = rows[(rows["harq"] == harq) & _has(rows, reports)]
             found[f"outage.{harq}.{name}"] = float(own["outage"].mean())
             if name == "exact":
                 found |= {f"delivery_s{ending}.p{p}": float(own[f"delivery_s_p{p}"].mean()) for p in (50, 95, 99)}
@@ -147,15 +141,15 @@ def _delivery(rows: pd.DataFrame) -> dict[str, float]:
 def _outer_loop(rows: pd.DataFrame) -> dict[str, float]:
     found: dict[str, float] = {}
     for kind, step_db in (("without", 0.0), ("with", 0.5)):
-        for name, told in LOOPS.items():
-            own = rows[(rows["step_db"] == step_db) & _told(rows, told)]
+        for name, reports in LOOPS.items():
+            own = rows[(rows["step_db"] == step_db) & _has(rows, reports)]
             found |= {f"outer_loop_{what}.{kind}.{name}": float(own[what].mean()) for what in ("bler", "goodput")}
     return found
 
 
-def _told(rows: pd.DataFrame, told: tuple[int, float]) -> pd.Series[bool]:
-    """Rows whose reports are that late and that wrong."""
-    return (rows["report_delay"] == told[0]) & (rows["report_error_db"] == told[1])
+def _has(rows: pd.DataFrame, reports: tuple[int, float]) -> pd.Series[bool]:
+    """Rows whose reports have a delay in blocks and an error in dB."""
+    return (rows["report_delay"] == reports[0]) & (rows["report_error_db"] == reports[1])
 
 
 def _estimation(rows: pd.DataFrame) -> dict[str, float]:
@@ -182,12 +176,8 @@ def _power_peaks(rows: pd.DataFrame) -> dict[str, float]:
 
 def _sharing(rows: pd.DataFrame) -> dict[str, float]:
     names = {"": "pf_gain", "_closed_form": "pf_gain_closed_form", "_throughput": "pf_throughput_gain"}
-    groups = list(rows.groupby("num_devices"))
-    return {
-        f"pf_gain{e}.{float(str(num)):g}": float(own[column].mean())
-        for e, column in names.items()
-        for num, own in groups
-    }
+    mean = rows.groupby("num_devices")[list(names.values())].mean()
+    return {f"pf_gain{e}.{num:g}": float(mean.loc[num, column]) for e, column in names.items() for num in mean.index}
 
 
 def _speed(rows: pd.DataFrame) -> dict[str, float]:
@@ -195,24 +185,11 @@ def _speed(rows: pd.DataFrame) -> dict[str, float]:
 
 
 _BY_METHOD = {
-    "sionna": _sionna,
-    "bit_errors": _bit_errors,
-    "codes": _codes,
-    "goodput": _goodput,
-    "agreement": _agreement,
-    "fading": _fading,
-    "delivery": _delivery,
-    "outer_loop": _outer_loop,
-    "estimation": _estimation,
-    "power_peaks": _power_peaks,
-    "sharing": _sharing,
-    "speed": _speed,
-}
+    "sionna": _sionna, "bit_errors": _bit_errors, "codes": _codes, "goodput": _goodput, "agreement": _agreement,
+    "fading": _fading, "delivery": _delivery, "outer_loop": _outer_loop, "estimation": _estimation,
+    "power_peaks": _power_peaks, "sharing": _sharing, "speed": _speed,
+}  # fmt: skip
 
 
 def _point(ebn0_db: float) -> str:
     return f"{ebn0_db:.1f}".replace(".", "p") + "db"
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.5g}")

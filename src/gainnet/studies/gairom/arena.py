@@ -1,16 +1,81 @@
-"""Where policies of orchestration meet: the worlds of a regime, and who plays in them."""
+"""Where policies of orchestration meet: the worlds of a regime, and the policies, with weights or without."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import final
 
+from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
-from gainnet.orchestration import Contention, Independent, Policy, Regime, Rollout, World, draw_world, play, policies
+from gainnet.orchestration import (
+    Contention,
+    Independent,
+    Policy,
+    Regime,
+    Rollout,
+    World,
+    draw_world,
+    load_scenario,
+    play,
+    policies,
+)
 from gainnet.orchestration.episode import SHARING, Stopwatch, resize
-from gainnet.orchestration.scenario import Scenario, load_scenario
-from gainnet.studies.gairom.question import SCENARIO_OF_REGIME, UNTRAINED
+from gainnet.orchestration.learned import load_policy, trained_config
+from gainnet.orchestration.scenario import Scenario
+from gainnet.studies.gairom.question import LEARNED, SCENARIO_OF_REGIME
+from gainnet.studies.results import config_hash
+from gainnet.studies.study import Case, Value
+
+
+@final
+@dataclass(frozen=True)
+class Learned:
+    """Policies that were trained.
+
+    Args:
+        policies: by regime and training seed.
+    """
+
+    policies: Mapping[tuple[str, int], Policy]
+
+    def of(self, regime: str, training_seed: Value) -> Policy:
+        """The policy of a training seed.
+
+        Raises:
+            ConfigError: none was trained with that random seed.
+        """
+        try:
+            return self.policies[regime, int(str(training_seed))]
+        except KeyError:
+            raise ConfigError(f"training_seeds: no policy of {regime} was trained with {training_seed}") from None
+
+    def player(self, case: Case, scenario: Scenario, regime: str) -> Policy:
+        """The policy that a case names, with weights or without; raises as `of`."""
+        if case.method == LEARNED:
+            return self.of(regime, case.values["training_seed"])
+        return policies(scenario.gain.scale_samples)[case.method]
+
+
+def load_all(regimes: Iterable[str], training_seeds: Iterable[int]) -> Learned:
+    """The shipped policies by regime and training seed."""
+    seeds = tuple(training_seeds)
+    return Learned({(regime, seed): load_policy(f"{regime}-{seed}") for regime in regimes for seed in seeds})
+
+
+def digests(regimes: Iterable[str], training_seeds: Iterable[int], scenarios: Iterable[str] = ()) -> Mapping[str, str]:
+    """Digests of the policies and of the scenarios that they play in; other weights make another run.
+
+    Args:
+        regimes: whose policies and scenarios are used.
+        training_seeds: of the policies.
+        scenarios: further scenarios.
+    """
+    seeds, known = tuple(training_seeds), tuple(regimes)
+    names = dict.fromkeys((*(SCENARIO_OF_REGIME[regime] for regime in known), *scenarios))
+    found = {f"scenario.{name}": config_hash(load_scenario(name).model_dump(mode="json")) for name in names}
+    trained = [f"{regime}-{seed}" for regime in known for seed in seeds]
+    return found | {f"policy.{name}": config_hash(dict(trained_config(name))) for name in trained}
 
 
 @final
@@ -52,9 +117,3 @@ def arena(scenario: Scenario, regime: str, random_seed: int) -> Arena:
     random = Random.of(random_seed)
     shared = (Contention if regime in SHARING else Independent).of(scenario)
     return Arena(draw_world(scenario, random), shared, random.child("policy"))
-
-
-def untrained(scenario: Scenario, names: Iterable[str] = UNTRAINED) -> dict[str, Policy]:
-    """Policies without weights by name."""
-    every = policies(scenario.gain.scale_samples)
-    return {name: every[name] for name in names}

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from gainnet.orchestration.drawing import label_of
 from gainnet.studies.figures import BLACK, BLUE, GREEN, GREY, RED, legend_below, panels
 from gainnet.studies.gairom.question import LEARNED, MILP, NUM_CLIENTS, NUM_MANY_CLIENTS, PAPER
 from gainnet.studies.gairom.summary import BEST_OF_REGIME, share_of_world, shares
 from gainnet.studies.statistics import spread
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 TITLES = {
     "independent": "independent clients (street)\nshare of the exact optimum",
     "coupled": "coupled rounds (tight pools)\nshare of the exact optimum",
     "contention": "clients contend for spectrum\nshare of a Lagrangian bound",
 }
-
-
-_BEHIND = {"boxstyle": "square,pad=0.05", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
@@ -50,40 +46,33 @@ def _note(table: pd.DataFrame) -> str:
 
 
 def _policies(found: pd.DataFrame, regimes: list[str], note: str) -> Figure:
-    from gainnet.orchestration.drawing import label_of
 
     figure, axes = panels(1, len(regimes), "Gain of every policy, as share of the best there is", note)
     for ax, regime in zip(axes, regimes, strict=True):
         rows = found[found["regime"] == regime]
         worlds = {str(name): share_of_world(own) for name, own in rows.groupby("method")}
-        for y, name in enumerate(sorted(worlds, key=lambda one: float(worlds[one].mean()))):
-            _row(ax, y, worlds[name], RED if name == LEARNED else GREEN if name in PAPER else BLUE)
         ordered = sorted(worlds, key=lambda one: float(worlds[one].mean()))
+        for y, name in enumerate(ordered):
+            _row(ax, y, worlds[name], RED if name == LEARNED else GREEN if name in PAPER else BLUE)
         ax.set_yticks(range(len(ordered)), [label_of(name) for name in ordered])
         ax.axvline(1.0, color=BLACK, linestyle=":", linewidth=1.4)
         ax.set(title=TITLES[regime], xlabel=f"gain over that of the {BEST_OF_REGIME[regime]}", xlim=(None, 1.04))
         ax.title.set_fontsize(10.5)
-    _labels(axes[0])
+    for colour, label in ((RED, "learned"), (BLUE, "no training"), (GREEN, "baselines of GainNet")):
+        axes[0].plot([], [], "o", color=colour, label=label)
+    legend_below([axes[0]], 3)
     return figure
 
 
 def _row(ax: Axes, y: int, worlds: pd.Series[float], colour: str) -> None:
     ax.plot(worlds, np.full(len(worlds), y), ".", color=colour, alpha=0.3, markersize=5)
-    found = spread(list(worlds))
-    ax.errorbar(found.mean, y, xerr=found.half_width or 0.0, fmt="o", color=colour, capsize=3, markersize=5)
-    ax.annotate(
-        f"{found.mean:.3f}", (found.mean, y), textcoords="offset points", xytext=(0, 6), ha="center", fontsize=8
-    )
-
-
-def _labels(ax: Axes) -> None:
-    for colour, label in ((RED, "learned"), (BLUE, "no training"), (GREEN, "baselines of GainNet")):
-        ax.plot([], [], "o", color=colour, label=label)
-    legend_below([ax], 3)
+    found = spread(worlds)
+    ax.errorbar(found.mean, y, xerr=found.error_bar, fmt="o", color=colour, capsize=3, markersize=5)
+    above: dict[str, Any] = {"textcoords": "offset points", "xytext": (0, 6), "ha": "center", "fontsize": 8}
+    ax.annotate(f"{found.mean:.3f}", (found.mean, y), **above)
 
 
 def _contention(table: pd.DataFrame, found: pd.DataFrame, note: str) -> Figure:
-    from gainnet.orchestration.drawing import label_of
 
     figure, axes = panels(1, 2, "Contention: more clients than in training, and the clock", note)
     names, sizes = [LEARNED, "greedy"], (NUM_CLIENTS, NUM_MANY_CLIENTS)

@@ -9,21 +9,20 @@ from functools import partial
 from gainnet.core.randomness import Random
 from gainnet.orchestration import LoadTable, Policy, State, graph_of
 from gainnet.orchestration.reference import reference_of
-from gainnet.studies.gairom.arena import Arena, arena, scenario_of_regime, untrained
-from gainnet.studies.gairom.learned import Learned
+from gainnet.studies.gairom.arena import Arena, Learned, arena, scenario_of_regime
 from gainnet.studies.gairom.pipeline import overlap
 from gainnet.studies.gairom.question import LEARNED, MILP, NUM_CLIENTS, REFERENCE, UNTRAINED, ZEROS, GairomConfig
 from gainnet.studies.gairom.race import race
-from gainnet.studies.study import Case, Method, Row
+from gainnet.studies.study import Case, Method, Row, Value
 
 _TIMED_REPETITIONS = 5
+_OF_A_ROLLOUT = ("num_samples_sensed", "consumed_share")  # a bound is no association, and plays nothing
 
 
 def methods(config: GairomConfig, learned: Learned) -> Mapping[str, Method]:
     """Every method by name."""
     return {
-        **{name: partial(_untrained, name) for name in UNTRAINED},
-        LEARNED: partial(_learned, learned),
+        **dict.fromkeys((*UNTRAINED, LEARNED), partial(_played, learned)),
         REFERENCE: partial(_reference, config),
         MILP: partial(_milp, config, learned),
         ZEROS: _zeros,
@@ -32,13 +31,13 @@ def methods(config: GairomConfig, learned: Learned) -> Mapping[str, Method]:
 
 def arena_of(case: Case) -> Arena:
     """The world that the values of a case name."""
-    regime, num_clients = str(case.values["regime"]), int(str(case.values["num_clients"]))
+    regime, num_clients = case.text("regime"), case.count("num_clients")
     return arena(scenario_of_regime(regime, num_clients), regime, case.random_seed)
 
 
-def played(here: Arena, policy: Policy) -> Row:
-    """The columns of a policy."""
-    rollout, timed = here.play(policy)
+def _played(learned: Learned, case: Case, random: Random) -> Row:
+    here = arena_of(case)
+    rollout, timed = here.play(learned.player(case, here.world.scenario, case.text("regime")))
     return {
         "gain": float(rollout.gain.sum()),
         "num_samples_sensed": float(rollout.sensed.sum()),
@@ -47,25 +46,16 @@ def played(here: Arena, policy: Policy) -> Row:
     }
 
 
-def _untrained(name: str, case: Case, random: Random) -> Row:
-    here = arena_of(case)
-    return played(here, untrained(here.world.scenario, [name])[name])
-
-
-def _learned(learned: Learned, case: Case, random: Random) -> Row:
-    return played(arena_of(case), learned.of(str(case.values["regime"]), case.values["training_seed"]))
-
-
 def _reference(config: GairomConfig, case: Case, random: Random) -> Row:
     here = arena_of(case)
     many = case.values["num_clients"] != NUM_CLIENTS
     found = reference_of(here.world, here.regime, config.num_bound_steps_many if many else config.num_bound_steps)
     if found is None:
         return {"gain": None}
-    rollout = found.rollout
-    consumed = None if rollout is None else float(rollout.consumed_share)
-    sensed = None if rollout is None else float(rollout.sensed.sum())
-    return {"gain": found.total, "reference": found.name, "num_samples_sensed": sensed, "consumed_share": consumed}
+    row: dict[str, Value] = {"gain": found.total, "reference": found.name, **dict.fromkeys(_OF_A_ROLLOUT)}
+    if (rollout := found.rollout) is not None:
+        row |= {"num_samples_sensed": float(rollout.sensed.sum()), "consumed_share": float(rollout.consumed_share)}
+    return row
 
 
 def _milp(config: GairomConfig, learned: Learned, case: Case, random: Random) -> Row:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Literal, final
 
 from pydantic import Field
 
+from gainnet.studies.settings import Natural, NonEmpty, Seeds, one_of
 from gainnet.studies.study import Case, Value
 
 RegimeName = Literal["independent", "coupled", "contention"]
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+BoundSteps = Annotated[int, Field(ge=1, le=10_000)]
 
 SCENARIO_OF_REGIME: Mapping[str, str] = {"independent": "street", "coupled": "coupled", "contention": "contention"}
 """Coupled clients are independent of each other, but their pools are so tight that rounds are coupled."""
@@ -52,34 +53,33 @@ class GairomConfig:
     """
 
     random_seeds: Seeds
-    training_seeds: tuple[Annotated[int, Field(ge=0)], ...]
-    regimes: Annotated[tuple[RegimeName, ...], Field(min_length=1)]
-    policies: tuple[
-        Literal[
-            "ml_c", "ml_cc", "ml_scc", "mp_tsc", "random", "largest_correlation", "matching", "greedy",
-            "crowd_greedy", "sequential_greedy", "best_response",
-        ],
-        ...,
-    ]  # fmt: skip
-    num_milp_worlds: Annotated[int, Field(ge=0)]
+    training_seeds: tuple[Natural, ...]
+    regimes: NonEmpty[RegimeName]
+    policies: tuple[Annotated[str, one_of(UNTRAINED)], ...]
+    num_milp_worlds: Natural
     milp_time_limit_s: Annotated[float, Field(gt=0, le=3600)]
-    num_many_worlds: Annotated[int, Field(ge=0)]
-    num_bound_steps: Annotated[int, Field(ge=1, le=10_000)]
-    num_bound_steps_many: Annotated[int, Field(ge=1, le=10_000)]
+    num_many_worlds: Natural
+    num_bound_steps: BoundSteps
+    num_bound_steps_many: BoundSteps
 
 
 def cases(config: GairomConfig) -> Iterator[Case]:
     """Regime outermost; then worlds with 200 clients, the races of the MILP, and Zeros against serial."""
     for regime, random_seed in product(config.regimes, config.random_seeds):
-        for method in (*(name for name in config.policies if _differs(name, regime)), REFERENCE):
-            yield _case(method, regime, NUM_CLIENTS, None, random_seed)
-        for training_seed in config.training_seeds:
-            yield _case(LEARNED, regime, NUM_CLIENTS, training_seed, random_seed)
+        methods = (*(name for name in config.policies if _differs(name, regime)), REFERENCE)
+        for method, training_seed in players(methods, config.training_seeds):
+            yield _case(method, regime, NUM_CLIENTS, training_seed, random_seed)
     if "contention" in config.regimes:
         yield from _cases_of_contention(config)
     if "independent" in config.regimes:
         for random_seed in config.random_seeds:
             yield _case(ZEROS, "independent", NUM_CLIENTS, None, random_seed)
+
+
+def players(policies: Iterable[str], training_seeds: Iterable[int]) -> Iterator[tuple[str, int | None]]:
+    """(method, training seed) of policies without weights, then of the learned one as often as it was trained."""
+    yield from ((name, None) for name in policies)
+    yield from ((LEARNED, training_seed) for training_seed in training_seeds)
 
 
 def _differs(policy: str, regime: str) -> bool:
@@ -90,10 +90,8 @@ def _differs(policy: str, regime: str) -> bool:
 def _cases_of_contention(config: GairomConfig) -> Iterator[Case]:
     untrained = [method for method in METHODS_OF_MANY if method != LEARNED]
     for random_seed in config.random_seeds[: config.num_many_worlds]:
-        for method in untrained:
-            yield _case(method, "contention", NUM_MANY_CLIENTS, None, random_seed)
-        for training_seed in config.training_seeds:
-            yield _case(LEARNED, "contention", NUM_MANY_CLIENTS, training_seed, random_seed)
+        for method, training_seed in players(untrained, config.training_seeds):
+            yield _case(method, "contention", NUM_MANY_CLIENTS, training_seed, random_seed)
     for random_seed in config.random_seeds[: config.num_milp_worlds if config.training_seeds else 0]:
         yield _case(MILP, "contention", NUM_CLIENTS, config.training_seeds[0], random_seed)
 

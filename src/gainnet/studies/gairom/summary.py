@@ -1,9 +1,10 @@
-"""What the table of gairom says: shares of the best there is, and races against the clock."""
+"""Metrics of the study gairom from its table: shares of the best there is, and races against the clock."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from gainnet.studies.gairom.question import (
     AWARE,
@@ -16,10 +17,7 @@ from gainnet.studies.gairom.question import (
     UNTRAINED,
     ZEROS,
 )
-from gainnet.studies.statistics import spread
-
-if TYPE_CHECKING:
-    import pandas as pd
+from gainnet.studies.statistics import rounded, spread
 
 BEST_OF_REGIME = {"independent": "optimum", "coupled": "optimum", "contention": "bound"}
 POLICIES = (LEARNED, *UNTRAINED)
@@ -71,23 +69,20 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     metrics = dict(_shares(found[found["num_clients"] == NUM_CLIENTS]))
     many = found[(found["num_clients"] == NUM_MANY_CLIENTS) & (found["regime"] == "contention")]
     for policy in OF_MANY:
-        worlds = share_of_world(many[many["method"] == policy])
-        if len(worlds):
-            metrics[f"contention.{policy}_of_bound_200_clients"] = round(float(worlds.mean()), 5)
-    return metrics | dict(_over_paper(table)) | dict(_race(table)) | dict(_zeros(table))
+        if len(worlds := share_of_world(many[many["method"] == policy])):
+            metrics[f"contention.{policy}_of_bound_200_clients"] = worlds.mean()
+    return rounded(metrics | dict(_over_paper(table)) | dict(_race(table)) | dict(_zeros(table)), 5)
 
 
 def _shares(found: pd.DataFrame) -> Iterator[tuple[str, float | None]]:
     for (regime, policy), rows in found.groupby(["regime", "method"]):
-        worlds = share_of_world(rows)
-        if worlds.empty:
+        if (worlds := share_of_world(rows)).empty:
             continue
-        name, over_worlds = f"{regime}.{policy}_of_{BEST_OF_REGIME[str(regime)]}", spread(list(worlds))
-        yield name, round(over_worlds.mean, 5)
-        half_width = over_worlds.half_width
-        yield f"{name}.half_width", None if half_width is None else round(half_width, 5)
+        name, over_worlds = f"{regime}.{policy}_of_{BEST_OF_REGIME[str(regime)]}", spread(worlds)
+        yield name, over_worlds.mean
+        yield f"{name}.half_width", over_worlds.half_width
         if policy == LEARNED:
-            yield f"{name}.worst_training_seed", round(float(rows.groupby("training_seed")["share"].mean().min()), 5)
+            yield f"{name}.worst_training_seed", rows.groupby("training_seed")["share"].mean().min()
 
 
 def _over_paper(table: pd.DataFrame) -> Iterator[tuple[str, float]]:
@@ -97,7 +92,7 @@ def _over_paper(table: pd.DataFrame) -> Iterator[tuple[str, float]]:
     for method, name in ((LEARNED, LEARNED), (REFERENCE, "optimum")):
         own = rows[rows["method"] == method].groupby("random_seed")["gain"].mean()
         if len(paper) and len(own):
-            yield f"independent.{name}_over_best_paper_baseline", round(float((own / paper).mean()), 5)
+            yield f"independent.{name}_over_best_paper_baseline", (own / paper).mean()
 
 
 def _race(table: pd.DataFrame) -> Iterator[tuple[str, float]]:
@@ -113,6 +108,6 @@ def _zeros(table: pd.DataFrame) -> Iterator[tuple[str, float]]:
     rows = table[table["method"] == ZEROS]
     if len(rows):
         weighted = rows["zeros_over_serial_mean"] * rows["num_pairs"]
-        yield "zeros_over_serial.mean", round(float(weighted.sum() / rows["num_pairs"].sum()), 5)
-        yield "zeros_over_serial.min", round(float(rows["zeros_over_serial_min"].min()), 5)
+        yield "zeros_over_serial.mean", weighted.sum() / rows["num_pairs"].sum()
+        yield "zeros_over_serial.min", rows["zeros_over_serial_min"].min()
         yield "pipeline_fill_rounds", float(rows["pipeline_fill_rounds"].max())

@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from gainnet.studies.gairom.arena import digests, load_all
 from gainnet.studies.gairom_learning.drawing import draw
 from gainnet.studies.gairom_learning.question import METHODS, QUESTION, LearningConfig, cases
 from gainnet.studies.gairom_learning.summary import METRIC_NAMES, summarise
-from gainnet.studies.presets import CATALOG
-from gainnet.studies.study import Method, Study
-
-__all__ = ["GAIROM_LEARNING", "LearningConfig", "identity", "open_methods"]
-
-
-def open_methods(config: LearningConfig) -> Mapping[str, Method]:
-    """The methods, with digits and learned policies loaded."""
-    from gainnet.studies.gairom.learned import load_all
-    from gainnet.studies.gairom_learning.methods import methods
-
-    return methods(config, load_all(config.regimes, config.training_seeds))
-
-
-def identity(config: LearningConfig) -> Mapping[str, str]:
-    """Digests of the learned policies and of the scenarios."""
-    from gainnet.studies.gairom.learned import digests
-
-    return digests(config.regimes, config.training_seeds)
-
+from gainnet.studies.gairom_learning.training import methods
+from gainnet.studies.study import Study
 
 GAIROM_LEARNING = Study(
     name="gairom-learning",
     question=QUESTION,
-    catalog=CATALOG,
     config=LearningConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,
     cases=cases,
-    open=open_methods,
-    identity=identity,
+    open=lambda config: methods(config, load_all(config.regimes, config.training_seeds)),
+    identity=lambda config: digests(config.regimes, config.training_seeds),
     summarise=summarise,
     draw=draw,
 )

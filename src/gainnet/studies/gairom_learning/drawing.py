@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gainnet.orchestration.drawing import label_of
 from gainnet.studies.figures import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY, legend_below, panels
 from gainnet.studies.gairom_learning.summary import REGIMES, points, rank_correlations
 from gainnet.studies.statistics import spread
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLOURS = {
     "sac": RED, "greedy": BLUE, "sequential_greedy": SKY, "best_response": BLACK, "matching": PURPLE, "mp_tsc": GREEN,
@@ -35,7 +34,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     figure, axes = panels(1, len(regimes), "Is more gain more accuracy?", note)
     for ax, regime in zip(axes, regimes, strict=True):
         _scatter(ax, found[found["regime"] == regime])
-        own = spread(list(rhos[rhos["regime"] == regime]["rho"])) if len(rhos) else None
+        own = spread(rhos[rhos["regime"] == regime]["rho"]) if len(rhos) else None
         width = "" if own is None or own.half_width is None else f" ± {own.half_width:.2f}"
         rank = "" if own is None else f"\nrank correlation {own.mean:.2f}{width}"
         ax.set(title=f"{TITLES[regime]}{rank}", xlabel="gain of all rounds", ylabel="test accuracy")
@@ -44,7 +43,6 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 
 def _scatter(ax: Axes, found: pd.DataFrame) -> None:
-    from gainnet.orchestration.drawing import label_of
 
     for method, colour in COLOURS.items():
         own = found[found["method"] == method]

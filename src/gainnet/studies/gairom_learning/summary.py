@@ -1,15 +1,13 @@
-"""What the table of gairom-learning says: whether the order of gains is the order of accuracies."""
+"""Metrics of the study gairom-learning from its table: whether the order of gains is the order of accuracies."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from gainnet.studies.gairom.question import LEARNED
-from gainnet.studies.statistics import spread
-
-if TYPE_CHECKING:
-    import pandas as pd
+from gainnet.studies.statistics import rounded, spread
 
 REGIMES = ("independent", "contention")
 NAME = "rank_correlation_gain_accuracy"
@@ -27,7 +25,6 @@ def points(table: pd.DataFrame) -> pd.DataFrame:
 
 def rank_correlations(found: pd.DataFrame) -> pd.DataFrame:
     """Spearman's rank correlation over policies, one row per regime and world; none where fewer than 3 policies ran."""
-    import pandas as pd
 
     rows = []
     for (regime, random_seed), own in found.groupby(["regime", "random_seed"]):
@@ -40,20 +37,20 @@ def rank_correlations(found: pd.DataFrame) -> pd.DataFrame:
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Every metric of the study; means over worlds."""
     found = points(table)
-    return dict(_correlations(rank_correlations(found))) | dict(_accuracies(found))
+    return rounded(dict(_correlations(rank_correlations(found))) | dict(_accuracies(found)), 5)
 
 
 def _correlations(rhos: pd.DataFrame) -> Iterator[tuple[str, float | None]]:
     if rhos.empty:
         return
-    both = spread(list(rhos["rho"]))
-    yield NAME, round(both.mean, 5)
-    yield f"{NAME}.half_width", None if both.half_width is None else round(both.half_width, 5)
+    both = spread(rhos["rho"])
+    yield NAME, both.mean
+    yield f"{NAME}.half_width", both.half_width
     for regime, own in rhos.groupby("regime"):
-        yield f"{regime}.{NAME}", round(float(own["rho"].mean()), 5)
+        yield f"{regime}.{NAME}", own["rho"].mean()
 
 
 def _accuracies(found: pd.DataFrame) -> Iterator[tuple[str, float]]:
     for (regime, policy), own in found.groupby(["regime", "method"]):
         if policy in SHOWN:
-            yield f"{regime}.accuracy.{policy}", round(float(own["accuracy"].mean()), 5)
+            yield f"{regime}.accuracy.{policy}", own["accuracy"].mean()

@@ -1,7 +1,8 @@
-"""What models learn from the workloads that a policy achieves."""
+"""The methods of gairom-learning: a policy plays a world, then models are trained on the workloads it achieves."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -10,8 +11,11 @@ from torch import Tensor
 
 from gainnet.core.randomness import Random
 from gainnet.orchestration import Rollout, World
-from gainnet.studies.gairom_learning.digits import Digits
+from gainnet.studies.gairom.arena import Learned, arena, scenario_of_regime
+from gainnet.studies.gairom_learning.digits import Digits, load_digits
 from gainnet.studies.gairom_learning.fedavg import Perceptrons, Samples, accuracy, averaged, local_steps
+from gainnet.studies.gairom_learning.question import METHODS, LearningConfig
+from gainnet.studies.study import Case, Method, Row
 
 
 @final
@@ -76,3 +80,24 @@ def _samples(train: Digits, domains: Tensor, num: Tensor, random: Random) -> Sam
     first, most = train.first[domain], train.first[domain + 1] - train.first[domain]
     image = first + (random.uniform(shape, "image") * most).long().minimum(most - 1)
     return Samples(train.images[image], train.labels[image], num)
+
+
+def methods(config: LearningConfig, learned: Learned) -> Mapping[str, Method]:
+    """Every method by name."""
+    num_domains = max(scenario_of_regime(regime).num_domains for regime in config.regimes)
+    train, test = load_digits(num_domains)
+    recipe = Recipe(config.width, config.batch_size, config.learning_rate)
+
+    def learn(case: Case, random: Random) -> Row:
+        regime = case.text("regime")
+        here = arena(scenario_of_regime(regime), regime, case.random_seed)
+        rollout, _ = here.play(learned.player(case, here.world.scenario, regime))
+        accuracies = trained_accuracy(here.world, rollout, train, test, recipe, random.child("learning"))
+        return {
+            "gain": float(rollout.gain.sum()),
+            "accuracy": float(accuracies.mean()),
+            **{f"accuracy_of_model_{m + 1}": float(x) for m, x in enumerate(accuracies)},
+            "num_samples_trained": float(rollout.trained.sum()),
+        }
+
+    return dict.fromkeys(METHODS, learn)

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from itertools import product
 
-from gainnet.studies.figures import BLACK, BLUE, GREEN, RED, legend_below, panels
-from gainnet.studies.gairom_robustness.question import BOARD, LEARNED, NOMINAL, REFERENCE
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from gainnet.orchestration.board import COLOURS, draw_board
+from gainnet.orchestration.resources import Grid
+from gainnet.studies.figures import BLACK, BLUE, GREEN, RED, Style, legend_below, panels
+from gainnet.studies.gairom.question import LEARNED, REFERENCE
+from gainnet.studies.gairom_robustness.methods import as_schedules
+from gainnet.studies.gairom_robustness.question import BOARD, NOMINAL
 from gainnet.studies.gairom_robustness.summary import curves
 from gainnet.studies.statistics import spread
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 AXES = {
     "time": "time of a communication round in s",
     "bandwidth": "share of the bandwidth that is left",
     "compute": "share of the computing that is left",
 }
-LOOKS = {
-    REFERENCE: ("optimum", BLACK, ":"), LEARNED: ("SAC, not retrained", RED, "-"), "greedy": ("greedy", BLUE, "--"),
-    "mp_tsc": ("MP-TSC", GREEN, "-."),
+STYLES = {
+    REFERENCE: Style("optimum", BLACK, ":", "o"), LEARNED: Style("SAC, not retrained", RED, "-", "o"),
+    "greedy": Style("greedy", BLUE, "--", "o"), "mp_tsc": Style("MP-TSC", GREEN, "-.", "o"),
 }  # fmt: skip
 SCENARIO_TITLES = {"street": "street", "figure": "targets are the limit"}
 
@@ -48,34 +52,25 @@ def _curves(found: pd.DataFrame, column: str, ylabel: str, note: str) -> Figure:
     scenarios = [name for name in SCENARIO_TITLES if name in set(found["scenario"])]
     resources = [name for name in AXES if name in set(found["resource"])]
     figure, axes = panels(len(scenarios), len(resources), "Orchestration with fewer resources", note)
-    for ax, (scenario, resource) in zip(axes, [(s, r) for s in scenarios for r in resources], strict=True):
+    for ax, (scenario, resource) in zip(axes, product(scenarios, resources), strict=True):
         rows = found[(found["scenario"] == scenario) & (found["resource"] == resource)]
-        for method, (label, colour, line) in LOOKS.items():
-            own = rows[rows["method"] == method]
-            if len(own):
-                _curve(ax, own, column, label, colour, line)
+        for method, style in STYLES.items():
+            if len(own := rows[rows["method"] == method]):
+                _curve(ax, own, column, style)
         ax.set(title=SCENARIO_TITLES[scenario], xlabel=AXES[resource], ylabel=ylabel)
         ax.set_xlim(NOMINAL[resource] * 1.02, float(rows["amount"].min()) - 0.02 * NOMINAL[resource])
     legend_below(axes, 4)
     return figure
 
 
-def _curve(ax: Axes, rows: pd.DataFrame, column: str, label: str, colour: str, line: str) -> None:
-    amounts = sorted(set(rows["amount"]))
-    spreads = {amount: spread(list(rows[rows["amount"] == amount][column])) for amount in amounts}
-    means = [s.mean for s in spreads.values()]
-    widths = [s.half_width or 0.0 for s in spreads.values()]
-    ax.plot(list(spreads), means, line, color=colour, marker="o", markersize=3.5, linewidth=1.8, label=label)
-    low, high = ([m + sign * w for m, w in zip(means, widths, strict=True)] for sign in (-1, 1))
-    ax.fill_between(list(spreads), low, high, color=colour, alpha=0.12, linewidth=0)
+def _curve(ax: Axes, rows: pd.DataFrame, column: str, style: Style) -> None:
+    spreads = {amount: spread(own[column]) for amount, own in rows.groupby("amount")}
+    style.plot(ax, list(spreads), [s.mean for s in spreads.values()], markersize=3.5, linewidth=1.8)
+    low, high = ([s.mean + sign * s.error_bar for s in spreads.values()] for sign in (-1, 1))
+    style.band(ax, list(spreads), low, high, 0.12)
 
 
 def _boards(boards: pd.DataFrame) -> Figure:
-    from matplotlib.patches import Patch
-
-    from gainnet.orchestration.board import COLOURS, draw_board
-    from gainnet.orchestration.resources import Grid
-    from gainnet.studies.gairom_robustness.methods import as_schedules
 
     note = (
         "The clairvoyant optimum of one client, all of its resources and CRs; numbers are rounds. A CR senses for one "
@@ -94,8 +89,6 @@ def _boards(boards: pd.DataFrame) -> Figure:
             ax.grid(False)
         if legend := pair[0].get_legend():
             legend.remove()
-    patches = [
-        Patch(color=colour, label=activity.name.lower().replace("_", " ")) for activity, colour in COLOURS.items()
-    ]
+    patches = [Patch(color=colour, label=one.name.lower().replace("_", " ")) for one, colour in COLOURS.items()]
     axes[0].figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False, fontsize=10)
     return figure

@@ -19,9 +19,9 @@ from gainnet.orchestration.regime import Independent
 from gainnet.orchestration.replay import follow, schedules_of
 from gainnet.orchestration.rounds import Piece
 from gainnet.orchestration.scenario import scenario_of
-from gainnet.studies.gairom.arena import Arena, arena, untrained
-from gainnet.studies.gairom.learned import Learned
-from gainnet.studies.gairom_robustness.question import BOARD, LEARNED, REFERENCE, UNTRAINED
+from gainnet.studies.gairom.arena import Arena, Learned, arena
+from gainnet.studies.gairom.question import LEARNED, REFERENCE
+from gainnet.studies.gairom_robustness.question import BOARD, UNTRAINED
 from gainnet.studies.study import Case, Method, Row
 
 _COLUMNS = ("start_s", "end_s", "low", "high")
@@ -30,8 +30,7 @@ _COLUMNS = ("start_s", "end_s", "low", "high")
 def methods(learned: Learned) -> Mapping[str, Method]:
     """Every method by name."""
     return {
-        **{name: partial(_untrained, name) for name in UNTRAINED},
-        LEARNED: partial(_learned, learned),
+        **dict.fromkeys((*UNTRAINED, LEARNED), partial(_played, learned)),
         REFERENCE: _reference,
         BOARD: _board,
     }
@@ -61,30 +60,27 @@ def tightened(world: World, resource: str, amount: float) -> World:
 
 def arena_of(case: Case) -> Arena:
     """The world that the values of a case name."""
-    drawn = arena(load_scenario(str(case.values["scenario"])), "independent", case.random_seed)
-    world = tightened(drawn.world, str(case.values["resource"]), float(str(case.values["amount"])))
+    drawn = arena(load_scenario(case.text("scenario")), "independent", case.random_seed)
+    world = tightened(drawn.world, case.text("resource"), case.number("amount"))
     return replace(drawn, world=world)
 
 
-def _untrained(name: str, case: Case, random: Random) -> Row:
+def _played(learned: Learned, case: Case, random: Random) -> Row:
     here = arena_of(case)
-    rollout, _ = here.play(untrained(here.world.scenario, [name])[name])
-    return {"gain": float(rollout.gain.sum()), "consumed_share": float(rollout.consumed_share)}
-
-
-def _learned(learned: Learned, case: Case, random: Random) -> Row:
-    rollout, _ = arena_of(case).play(learned.of("independent", case.values["training_seed"]))
-    return {"gain": float(rollout.gain.sum()), "consumed_share": float(rollout.consumed_share)}
+    return _row(here.play(learned.player(case, here.world.scenario, "independent"))[0])
 
 
 def _reference(case: Case, random: Random) -> Row:
-    rollout = _optimum(arena_of(case))
+    return _row(_optimum(arena_of(case)))
+
+
+def _row(rollout: Rollout) -> Row:
     return {"gain": float(rollout.gain.sum()), "consumed_share": float(rollout.consumed_share)}
 
 
 def _board(case: Case, random: Random) -> Row:
     """The optimum's board of the client that is busiest with all of the time."""
-    whole = arena(load_scenario(str(case.values["scenario"])), "independent", case.random_seed)
+    whole = arena(load_scenario(case.text("scenario")), "independent", case.random_seed)
     client = int(_busy_s(whole, _optimum(whole)).argmax())
     here = arena_of(case)
     rollout = _optimum(here)

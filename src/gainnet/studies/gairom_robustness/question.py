@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal, final
+from itertools import product
+from typing import Annotated, final
 
 from pydantic import Field
 
+from gainnet.studies.gairom.question import LEARNED, REFERENCE, players
+from gainnet.studies.settings import Natural, NonEmpty, Positive, Seeds, one_of
 from gainnet.studies.study import Case, Value
 
-LEARNED, REFERENCE, BOARD = "sac", "reference", "board"
+BOARD = "board"
 UNTRAINED = ("mp_tsc", "greedy")
 METHODS = (*UNTRAINED, LEARNED, REFERENCE, BOARD)
 DURATION_S, SHORT_DURATION_S = 9.0, 5.0
@@ -36,35 +39,25 @@ class RobustnessConfig:
         shares: of the bandwidth, and of the compute rate, that is left.
     """
 
-    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
-    training_seeds: tuple[Annotated[int, Field(ge=0)], ...]
-    methods: tuple[Literal["mp_tsc", "greedy"], ...]
-    scenarios: Annotated[tuple[Literal["street", "figure"], ...], Field(min_length=1)]
-    durations_s: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
-    shares: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)]
+    random_seeds: Seeds
+    training_seeds: tuple[Natural, ...]
+    methods: tuple[Annotated[str, one_of(UNTRAINED)], ...]
+    scenarios: NonEmpty[Annotated[str, one_of(SCENARIOS)]]
+    durations_s: NonEmpty[Positive]
+    shares: NonEmpty[Annotated[float, Field(gt=0, le=1)]]
+
+    def amounts(self, resource: str) -> tuple[float, ...]:
+        """What is left of a resource, one value after the other."""
+        return self.durations_s if resource == "time" else self.shares
 
 
 def cases(config: RobustnessConfig) -> Iterator[Case]:
     """Scenario and resource outermost; two boards of the first world where targets are the limit."""
-    for scenario in config.scenarios:
-        for resource in NOMINAL:
-            for amount in config.durations_s if resource == "time" else config.shares:
-                for random_seed in config.random_seeds:
-                    yield from _cases(config, scenario, resource, amount, random_seed)
-    if "figure" in config.scenarios:
-        for duration_s in (DURATION_S, SHORT_DURATION_S):
-            yield _case(BOARD, "figure", "time", duration_s, None, config.random_seeds[0])
-
-
-def _cases(config: RobustnessConfig, scenario: str, resource: str, amount: float, random_seed: int) -> Iterator[Case]:
-    for method in (*config.methods, REFERENCE):
-        yield _case(method, scenario, resource, amount, None, random_seed)
-    for training_seed in config.training_seeds:
-        yield _case(LEARNED, scenario, resource, amount, training_seed, random_seed)
-
-
-def _case(
-    method: str, scenario: str, resource: str, amount: float, training_seed: int | None, random_seed: int
-) -> Case:
-    values: dict[str, Value] = {"scenario": scenario, "resource": resource, "amount": amount}
-    return Case(method, {**values, "training_seed": training_seed}, random_seed)
+    for scenario, resource in product(config.scenarios, NOMINAL):
+        for amount, random_seed in product(config.amounts(resource), config.random_seeds):
+            values: dict[str, Value] = {"scenario": scenario, "resource": resource, "amount": amount}
+            for method, training_seed in players((*config.methods, REFERENCE), config.training_seeds):
+                yield Case(method, {**values, "training_seed": training_seed}, random_seed)
+    for duration_s in (DURATION_S, SHORT_DURATION_S) if "figure" in config.scenarios else ():
+        board: dict[str, Value] = {"scenario": "figure", "resource": "time", "amount": duration_s}
+        yield Case(BOARD, {**board, "training_seed": None}, config.random_seeds[0])

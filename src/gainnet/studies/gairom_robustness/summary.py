@@ -1,14 +1,14 @@
-"""What the table of gairom-robustness says: shares of the optimum under every limit, and what the optimum keeps."""
+"""Metrics of the study gairom-robustness: shares of the optimum under every limit, and what the optimum keeps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
-from gainnet.studies.gairom_robustness.question import BOARD, LEARNED, NAMED, NOMINAL, REFERENCE, UNTRAINED
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
+from gainnet.studies.gairom.question import LEARNED, REFERENCE
+from gainnet.studies.gairom_robustness.question import BOARD, NAMED, NOMINAL, UNTRAINED
+from gainnet.studies.statistics import rounded
 
 POLICIES = (LEARNED, *UNTRAINED)
 KEYS = ["scenario", "resource", "amount", "random_seed"]
@@ -44,7 +44,7 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Every metric of the study: means over worlds."""
-    return dict(_metrics(curves(table)))
+    return rounded(dict(_metrics(curves(table))), 5)
 
 
 def _metrics(found: pd.DataFrame) -> Iterator[tuple[str, float | None]]:
@@ -53,7 +53,7 @@ def _metrics(found: pd.DataFrame) -> Iterator[tuple[str, float | None]]:
             at = (found["scenario"] == scenario) & (found["resource"] == resource) & (found["amount"] == amount)
             share, kept = (found[at].groupby("method")[name].mean().to_dict() for name in ("share", "kept"))
             for policy in (name for name in POLICIES if name in share):
-                yield f"{prefix}{policy}_of_optimum.{condition}", round(float(share[policy]), 5)
+                yield f"{prefix}{policy}_of_optimum.{condition}", share[policy]
             for method, name in ((REFERENCE, "optimum"), (LEARNED, "sac")):
                 if method in kept:
-                    yield f"{prefix}{name}_kept.{condition}", round(float(kept[method]), 5)
+                    yield f"{prefix}{name}_kept.{condition}", kept[method]

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Annotated, Final, Literal, final
+from typing import Annotated, Final, final
 
+import pandas as pd
+from matplotlib.figure import Figure
 from pydantic import Field
 
 from gainnet.studies.figures import panels
+from gainnet.studies.image_quality import identity as of_image_quality
 from gainnet.studies.image_quality.drawing import draw_map
+from gainnet.studies.image_quality.material import gather
 from gainnet.studies.image_quality.question import PROTOCOL_OF_METHOD, Budget, ImageQualityConfig, SnrDb
-from gainnet.studies.presets import CATALOG
+from gainnet.studies.image_quality.systems import methods
+from gainnet.studies.settings import NonEmpty, Seeds, one_of
+from gainnet.studies.statistics import psnr_cells
 from gainnet.studies.study import Case, Method, Study, Value
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 AIRS: Final[dict[str, dict[str, Value]]] = {
     "rayleigh": {"fading": "rayleigh", "harq": "none"},
@@ -61,15 +62,12 @@ class ConditionsConfig:
         priced_as: model whose FLOPs and bytes are priced.
     """
 
-    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    random_seeds: Seeds
     num_images: Annotated[int, Field(ge=1, le=1000)]
-    methods: Annotated[tuple[Literal["webp", "avif", "digital", "linear"], ...], Field(min_length=1)]
-    airs: Annotated[
-        tuple[Literal["rayleigh", "rayleigh_ir", "late_reports", "wrong_reports", "deadline", "tdl_c"], ...],
-        Field(min_length=1),
-    ]
-    snrs_db: Annotated[tuple[SnrDb, ...], Field(min_length=1)]
-    nums_channel_uses: Annotated[tuple[Budget, ...], Field(min_length=1)]
+    methods: NonEmpty[Annotated[str, one_of(METHODS)]]
+    airs: NonEmpty[Annotated[str, one_of(tuple(AIRS))]]
+    snrs_db: NonEmpty[SnrDb]
+    nums_channel_uses: NonEmpty[Budget]
     model: str = "scenes"
     edge_hardware: str = "edge_a100"
     device_hardware: str = "phone"
@@ -77,19 +75,8 @@ class ConditionsConfig:
 
     def as_image_quality(self) -> ImageQualityConfig:
         """The settings of the study whose systems these are."""
-        return ImageQualityConfig(
-            random_seeds=self.random_seeds,
-            num_images=self.num_images,
-            methods=self.methods,
-            fadings=("rayleigh",),
-            snrs_db=self.snrs_db,
-            nums_channel_uses=self.nums_channel_uses,
-            nums_channel_uses_raw_pixels=(),
-            model=self.model,
-            edge_hardware=self.edge_hardware,
-            device_hardware=self.device_hardware,
-            priced_as=self.priced_as,
-        )
+        same = {name: value for name, value in vars(self).items() if name != "airs"}
+        return ImageQualityConfig(**same, fadings=("rayleigh",), nums_channel_uses_raw_pixels=())
 
 
 def cases(config: ConditionsConfig) -> Iterator[Case]:
@@ -108,18 +95,9 @@ def _values(method: str, air: str, snr_db: float, num_channel_uses: int) -> dict
 
 def open_methods(config: ConditionsConfig) -> Mapping[str, Method]:
     """The systems of image-quality."""
-    from gainnet.studies.image_quality.material import gather
-    from gainnet.studies.image_quality.systems import methods
 
     systems = methods(gather(config.as_image_quality()))
     return {name: systems[name] for name in METHODS}
-
-
-def identity(config: ConditionsConfig) -> Mapping[str, str]:
-    """As of image-quality."""
-    from gainnet.studies.image_quality import identity as of_image_quality
-
-    return of_image_quality(config.as_image_quality())
 
 
 def metric_names() -> tuple[str, ...]:
@@ -141,22 +119,14 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
         own = rows[(rows["air"] == air) & (rows["snr_db"] == snr_db)].set_index("method")["psnr_db"]
         found |= {f"psnr_db.{air}.{m}.{snr_db}db": round(float(own[m]), 3) for m in METHODS if m in own.index}
         if {"linear", "webp"} <= set(own.index):
-            pictures = own[own.index.isin(("webp", "avif"))].max()
-            found[f"seed_gain_db.{air}.{snr_db}db"] = round(
-                float(own[~own.index.isin(("webp", "avif"))].max() - pictures), 3
-            )
+            is_picture = own.index.isin(("webp", "avif"))
+            found[f"seed_gain_db.{air}.{snr_db}db"] = round(float(own[~is_picture].max() - own[is_picture].max()), 3)
     return found
 
 
 def cells(table: pd.DataFrame) -> pd.DataFrame:
     """One row per method, air, SNR and budget: PSNR of the mean error over all pictures."""
-    sent = table.dropna(subset=["mse"])
-    found = (
-        sent.groupby(["method", "protocol", "air", "snr_db", "num_channel_uses"], sort=False)["mse"]
-        .mean()
-        .reset_index()
-    )
-    return found.assign(psnr_db=[-10.0 * math.log10(max(mse, 1e-12)) for mse in found["mse"]])
+    return psnr_cells(table, ["method", "protocol", "air", "snr_db", "num_channel_uses"])
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
@@ -182,13 +152,12 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 IMAGE_QUALITY_AIR = Study(
     name="image-quality-air",
     question="Where do seeds beat pictures when reports are late or wrong, time is short or the channel is estimated?",
-    catalog=CATALOG,
     config=ConditionsConfig,
     methods=METHODS,
     metric_names=metric_names(),
     cases=cases,
     open=open_methods,
-    identity=identity,
+    identity=lambda config: of_image_quality(config.as_image_quality()),
     summarise=summarise,
     draw=draw,
 )

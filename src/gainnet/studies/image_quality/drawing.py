@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from itertools import product
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
 
 from gainnet.studies.figures import (
     BLACK,
@@ -18,49 +21,30 @@ from gainnet.studies.figures import (
     PURPLE,
     RED,
     SKY,
+    Style,
     legend_below,
     panels,
 )
-from gainnet.studies.image_quality.question import (
-    BEST_SHANNON,
-    COMMON_NUM_CHANNEL_USES,
-    SNRS_DB_OF_RATE,
-    TARGET_PSNR_DB,
-)
+from gainnet.studies.image_quality.question import BEST_SHANNON, SNRS_DB_OF_RATE, TARGET_PSNR_DB
+from gainnet.studies.image_quality.question import COMMON_NUM_CHANNEL_USES as COMMON
 from gainnet.studies.image_quality.summary import cells
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap
-    from matplotlib.figure import Figure
-
+BLUE_ORANGE = LinearSegmentedColormap.from_list("blue_orange", ["#E8A35C", "#F8E2C4", "#FFFFFF", "#C4DFF0", "#62A8D4"])
 HIGHEST_DRAWN_DB = 50.0
 ENOUGH_DB = 45.0
 FADING_TITLES = {"awgn": "AWGN", "rayleigh": "Rayleigh block fading"}
 
 
-@final
-@dataclass(frozen=True)
-class Look:
-    """How a method is drawn."""
-
-    label: str
-    colour: str
-    line: str
-    marker: str
-
-
-LOOKS = {
-    "linear": Look("seed, linear code (eiug)", BLUE, "-", "o"),
-    "digital": Look("seed, quantised + LDPC (eiug)", GREEN, "-", "D"),
-    "raw": Look("seed, raw analog (eiug)", SKY, "-", "v"),
-    "webp": Look("WebP + LDPC (centralized)", ORANGE, "--", "s"),
-    "avif": Look("AVIF + LDPC (centralized)", RED, "--", "^"),
-    "jpeg": Look("JPEG + LDPC (centralized)", BROWN, "--", "P"),
-    "raw_pixels": Look("raw pixels + LDPC (centralized)", GREY, "--", "x"),
-    "best_codec_shannon": Look("best image codec at the Shannon rate (bound)", PURPLE, ":", ""),
-    "gaussian_opta": Look("Gaussian OPTA of the seed (bound)", BLACK, ":", ""),
+STYLES = {
+    "linear": Style("seed, linear code (eiug)", BLUE, "-", "o"),
+    "digital": Style("seed, quantised + LDPC (eiug)", GREEN, "-", "D"),
+    "raw": Style("seed, raw analog (eiug)", SKY, "-", "v"),
+    "webp": Style("WebP + LDPC (centralized)", ORANGE, "--", "s"),
+    "avif": Style("AVIF + LDPC (centralized)", RED, "--", "^"),
+    "jpeg": Style("JPEG + LDPC (centralized)", BROWN, "--", "P"),
+    "raw_pixels": Style("raw pixels + LDPC (centralized)", GREY, "--", "x"),
+    "best_codec_shannon": Style("best image codec at the Shannon rate (bound)", PURPLE, ":", ""),
+    "gaussian_opta": Style("Gaussian OPTA of the seed (bound)", BLACK, ":", ""),
 }
 
 
@@ -94,18 +78,12 @@ def _note(table: pd.DataFrame) -> str:
 
 def _quality_over_snr(found: pd.DataFrame, note: str) -> Figure:
     fadings, budgets = _present(found, "fading"), _two_budgets(found)
-    figure, axes = panels(
-        len(fadings),
-        len(budgets),
-        "Picture quality over SNR: seeds finished on the device, and finished pictures",
-        note,
-    )
-    for ax, (fading, uses) in zip(axes, [(f, u) for f in fadings for u in budgets], strict=True):
-        rows = found[(found["fading"] == fading) & (found["num_channel_uses"] == uses)]
-        _curves(ax, rows, "snr_db", "psnr_db")
-        ax.set(
-            title=f"{FADING_TITLES[fading]}, {uses} channel uses per picture", xlabel="SNR in dB", ylabel="PSNR in dB"
-        )
+    title = "Picture quality over SNR: seeds finished on the device, and finished pictures"
+    figure, axes = panels(len(fadings), len(budgets), title, note)
+    for ax, (fading, uses) in zip(axes, product(fadings, budgets), strict=True):
+        _curves(ax, found[(found["fading"] == fading) & (found["num_channel_uses"] == uses)], "snr_db", "psnr_db")
+        title = f"{FADING_TITLES[fading]}, {uses} channel uses per picture"
+        ax.set(title=title, xlabel="SNR in dB", ylabel="PSNR in dB")
     _same_height(axes)
     legend_below(axes, 3)
     return figure
@@ -115,7 +93,7 @@ def _quality_over_uses(found: pd.DataFrame, note: str) -> Figure:
     fadings = _present(found, "fading")
     snrs_db = [snr for snr in SNRS_DB_OF_RATE if snr in set(found["snr_db"])] or sorted(set(found["snr_db"]))[:1]
     figure, axes = panels(len(fadings), len(snrs_db), "Picture quality over channel uses per picture", note)
-    for ax, (fading, snr_db) in zip(axes, [(f, s) for f in fadings for s in snrs_db], strict=True):
+    for ax, (fading, snr_db) in zip(axes, product(fadings, snrs_db), strict=True):
         _curves(ax, found[(found["fading"] == fading) & (found["snr_db"] == snr_db)], "num_channel_uses", "psnr_db")
         ax.axhline(TARGET_PSNR_DB, color=GREY, linewidth=0.8)
         ax.set_xscale("log", base=2)
@@ -130,7 +108,7 @@ def _other_judges(found: pd.DataFrame, note: str) -> Figure:
     fadings, uses = _present(found, "fading"), _two_budgets(found)[0]
     judges = {"ssim": "SSIM", "prompt_fidelity": "prompt fidelity (share of attributes)"}
     figure, axes = panels(len(fadings), 2, f"SSIM and prompt fidelity at {uses} channel uses per picture", note)
-    for ax, (fading, judge) in zip(axes, [(f, j) for f in fadings for j in judges], strict=True):
+    for ax, (fading, judge) in zip(axes, product(fadings, judges), strict=True):
         _curves(ax, found[(found["fading"] == fading) & (found["num_channel_uses"] == uses)], "snr_db", judge)
         ax.set(title=FADING_TITLES[fading], xlabel="SNR in dB", ylabel=judges[judge], ylim=(-0.02, 1.02))
     legend_below(axes, 3)
@@ -144,14 +122,12 @@ def _crossover(found: pd.DataFrame, note: str) -> Figure:
         "pictures at the Shannon rate": found[found["method"] == BEST_SHANNON],
     }
     drawn = [(name, rows, fading) for name, rows in opponents.items() if len(rows) for fading in fadings]
-    figure, axes = panels(
-        len(drawn) // len(fadings),
-        len(fadings),
+    title = (
         "Where each side wins: PSNR of the best seed over a real link minus PSNR of the best coded picture, in dB\n"
         "(blue: a seed that the device finishes wins; orange: the finished picture wins; below, the winner)\n"
-        f"PSNR counts up to {ENOUGH_DB:g} dB, nobody sees more; a lossy picture ends near there",
-        note,
+        f"PSNR counts up to {ENOUGH_DB:g} dB, nobody sees more; a lossy picture ends near there"
     )
+    figure, axes = panels(len(drawn) // len(fadings), len(fadings), title, note)
     for ax, (name, rows, fading) in zip(axes, drawn, strict=True):
         draw_map(ax, found[is_seed & (found["fading"] == fading)], rows[rows["fading"] == fading])
         ax.set(title=f"{FADING_TITLES[fading]}, against {name}", xlabel="SNR in dB", ylabel="channel uses per picture")
@@ -169,14 +145,8 @@ def draw_map(ax: Axes, seeds: pd.DataFrame, pictures: pd.DataFrame) -> None:
     both = both.reindex([(uses, snr) for uses in budgets for snr in snrs_db])
     seed_db, picture_db = (both[name].clip(upper=ENOUGH_DB) for name in ("psnr_db_seed", "psnr_db_picture"))
     gain_db = np.asarray(seed_db - picture_db, dtype=float)
-    ax.imshow(
-        gain_db.reshape(len(budgets), len(snrs_db)),
-        cmap=_blue_orange(),
-        vmin=-12,
-        vmax=12,
-        origin="lower",
-        aspect="auto",
-    )
+    cells = gain_db.reshape(len(budgets), len(snrs_db))
+    ax.imshow(cells, cmap=BLUE_ORANGE, vmin=-12, vmax=12, origin="lower", aspect="auto")
     names = list(zip(both["method_seed"], both["method_picture"], strict=True))
     for position, (gain, (seed_name, picture_name)) in enumerate(zip(gain_db, names, strict=True)):
         y, x = divmod(position, len(snrs_db))
@@ -195,29 +165,19 @@ def _best(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _curves(ax: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
-    for method, look in LOOKS.items():
+    for method, style in STYLES.items():
         own = rows[rows["method"] == method].sort_values(x)
-        if own.empty or not own[y].notna().any():
+        if not own[y].notna().any():
             continue
-        ax.plot(
-            own[x],
-            own[y],
-            look.line,
-            color=look.colour,
-            marker=look.marker,
-            markersize=4.5,
-            linewidth=1.6,
-            label=look.label,
-        )
+        style.plot(ax, own[x], own[y], markersize=4.5, linewidth=1.6)
         if y == "psnr_db":
-            low, high = own[y] - own["half_width_db"], own[y] + own["half_width_db"]
-            ax.fill_between(own[x], low, high, color=look.colour, alpha=0.15, linewidth=0)
+            style.band(ax, own[x], own[y] - own["half_width_db"], own[y] + own["half_width_db"], 0.15)
 
 
 def _two_budgets(found: pd.DataFrame) -> list[int]:
     """The common budget and a larger one."""
     budgets = sorted(set(found[found["method"] != "raw_pixels"]["num_channel_uses"]))
-    common = COMMON_NUM_CHANNEL_USES if COMMON_NUM_CHANNEL_USES in budgets else budgets[0]
+    common = COMMON if COMMON in budgets else budgets[0]
     larger = [uses for uses in budgets if common < uses <= 4 * common]
     return [int(uses) for uses in (common, *larger[-1:])]
 
@@ -231,10 +191,3 @@ def _same_height(axes: Sequence[Axes]) -> None:
     drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for ax in axes for line in ax.get_lines()])
     for ax in axes:
         ax.set_ylim(float(np.nanmin(drawn)) - 2.0, min(float(np.nanmax(drawn)) + 2.0, HIGHEST_DRAWN_DB))
-
-
-def _blue_orange() -> Colormap:
-    """Orange over white to blue."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list("blue_orange", ["#E8A35C", "#F8E2C4", "#FFFFFF", "#C4DFF0", "#62A8D4"])

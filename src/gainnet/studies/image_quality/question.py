@@ -9,6 +9,7 @@ from typing import Annotated, Literal, final
 
 from pydantic import Field
 
+from gainnet.studies.settings import NonEmpty, Seeds, one_of
 from gainnet.studies.study import Case, Value
 
 Fading = Literal["awgn", "rayleigh"]
@@ -16,16 +17,9 @@ Budget = Annotated[int, Field(ge=1, le=10_000_000)]
 SnrDb = Annotated[float, Field(ge=-30.0, le=40.0)]
 
 PROTOCOL_OF_METHOD = {
-    "jpeg": "centralized",
-    "webp": "centralized",
-    "avif": "centralized",
-    "raw_pixels": "centralized",
-    "raw": "eiug",
-    "linear": "eiug",
-    "digital": "eiug",
-    "webp_shannon": "bound",
-    "avif_shannon": "bound",
-    "gaussian_opta": "bound",
+    **dict.fromkeys(("jpeg", "webp", "avif", "raw_pixels"), "centralized"),
+    **dict.fromkeys(("raw", "linear", "digital"), "eiug"),
+    **dict.fromkeys(("webp_shannon", "avif_shannon", "gaussian_opta"), "bound"),
 }
 """Bounds are no systems: image codecs at the Shannon rate, and the Gaussian limit for the latent."""
 
@@ -62,29 +56,12 @@ class ImageQualityConfig:
         priced_as: model whose FLOPs and bytes are priced.
     """
 
-    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    random_seeds: Seeds
     num_images: Annotated[int, Field(ge=1, le=1000)]
-    methods: Annotated[
-        tuple[
-            Literal[
-                "jpeg",
-                "webp",
-                "avif",
-                "raw_pixels",
-                "raw",
-                "linear",
-                "digital",
-                "webp_shannon",
-                "avif_shannon",
-                "gaussian_opta",
-            ],
-            ...,
-        ],
-        Field(min_length=1),
-    ]
-    fadings: Annotated[tuple[Fading, ...], Field(min_length=1)]
-    snrs_db: Annotated[tuple[SnrDb, ...], Field(min_length=1)]
-    nums_channel_uses: Annotated[tuple[Budget, ...], Field(min_length=1)]
+    methods: NonEmpty[Annotated[str, one_of(METHODS)]]
+    fadings: NonEmpty[Fading]
+    snrs_db: NonEmpty[SnrDb]
+    nums_channel_uses: NonEmpty[Budget]
     nums_channel_uses_raw_pixels: tuple[Budget, ...]
     model: str = "scenes"
     edge_hardware: str = "edge_a100"
@@ -98,10 +75,5 @@ def cases(config: ImageQualityConfig) -> Iterator[Case]:
         raw_pixels = method == "raw_pixels"
         budgets = config.nums_channel_uses_raw_pixels if raw_pixels else config.nums_channel_uses
         for fading, snr_db, num_channel_uses in product(config.fadings, config.snrs_db, budgets):
-            values: dict[str, Value] = {
-                "protocol": PROTOCOL_OF_METHOD[method],
-                "fading": fading,
-                "snr_db": snr_db,
-                "num_channel_uses": num_channel_uses,
-            }
-            yield Case(method, values, random_seed)
+            place: dict[str, Value] = {"protocol": PROTOCOL_OF_METHOD[method], "fading": fading}
+            yield Case(method, {**place, "snr_db": snr_db, "num_channel_uses": num_channel_uses}, random_seed)

@@ -1,11 +1,11 @@
-"""What the table of image-quality says: PSNR at equal air, and channel uses at equal PSNR."""
+"""Metrics of the study image-quality from its table: PSNR at equal air, and channel uses at equal PSNR."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from gainnet.studies.image_quality.question import (
     BEST_SHANNON,
@@ -16,10 +16,7 @@ from gainnet.studies.image_quality.question import (
     SNRS_DB_OF_RATE,
     TARGET_PSNR_DB,
 )
-from gainnet.studies.statistics import spread
-
-if TYPE_CHECKING:
-    import pandas as pd
+from gainnet.studies.statistics import psnr_cells
 
 CELL = ["method", "protocol", "fading", "snr_db", "num_channel_uses"]
 SUFFIX_OF_FADING = {"awgn": "", "rayleigh": "_rayleigh"}
@@ -38,18 +35,15 @@ def metric_names() -> tuple[str, ...]:
 
 
 def cells(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per method, fading, SNR and budget, over the random seeds.
+    """One row per method, fading, SNR and budget, over the random seeds; see `psnr_cells`.
 
-    Returns:
-        `psnr_db` is the PSNR of the mean MSE over all pictures of all random seeds; `half_width_db` half of Student's
-        95 % interval of the PSNR over random seeds (NaN for one); other columns are means.
+    The image codecs at the Shannon rate are there as one method, the better of them at every point.
     """
-    sent = table.dropna(subset=["mse"])
-    groups = sent.groupby(CELL, sort=False)
-    found = groups[["mse", "ssim", "prompt_fidelity", "delivered"]].mean()
-    found["psnr_db"] = [-10.0 * math.log10(max(mse, 1e-12)) for mse in found["mse"]]
-    found["half_width_db"] = [_half_width_db(values) for _, values in groups["psnr_db"]]
-    return _with_best_shannon(found.reset_index())
+    found = psnr_cells(table, CELL, ("ssim", "prompt_fidelity", "delivered"))
+    is_shannon = found["method"].isin(SHANNON)
+    rows = found[is_shannon]
+    best = rows.loc[rows.groupby(CELL[1:])["psnr_db"].idxmax()].assign(method=BEST_SHANNON)
+    return pd.concat([found[~is_shannon], best], ignore_index=True)
 
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
@@ -92,18 +86,3 @@ def uses_for(psnr_db: float, nums_channel_uses: Sequence[float], psnrs_db: Seque
             share = (psnr_db - below_db) / (above_db - below_db)
             return float(round(uses * (more_uses / uses) ** share, 6))
     return None
-
-
-def _with_best_shannon(found: pd.DataFrame) -> pd.DataFrame:
-    """The better of the image codecs at the Shannon rate, in place of them."""
-    import pandas as pd
-
-    is_shannon = found["method"].isin(SHANNON)
-    rows = found[is_shannon]
-    best = rows.loc[rows.groupby(CELL[1:])["psnr_db"].idxmax()].assign(method=BEST_SHANNON)
-    return pd.concat([found[~is_shannon], best], ignore_index=True)
-
-
-def _half_width_db(values: pd.Series[float]) -> float:
-    half_width = spread([float(x) for x in values]).half_width
-    return math.nan if half_width is None else half_width

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, final
 
@@ -123,7 +124,6 @@ def identity(config: MedicalSummariesConfig) -> Mapping[str, str]:
     if not config.data:
         folder = models_folder(config)
         return {name: weights_sha256(folder / name) for name in ("edge", "cloud") if (folder / name).is_dir()}
-    from hashlib import sha256
 
     collection = read_folder(config)
     text = "\n".join(repr(abstract) for abstract in (*collection.train, *collection.test))

@@ -84,7 +84,7 @@ def open_methods(config: MedicalSummariesConfig) -> Mapping[str, Method]:
 
     def run(case: Case, random: Random) -> Row:
         known = models(case.random_seed)
-        field = grown(str(case.values["field"]), case.random_seed)[int(str(case.values["rounds"]))]
+        field = grown(case.text("field"), case.random_seed)[case.count("rounds")]
         cloud: Cloud = endpoint or LocalCloud(known.cloud, known.tokenizer)
         written = conclude(case.method, [a.document for a in field.texts.test], field.said, cloud)
         scores: dict[str, Score] = {"hidden_score": _by_hidden_states(HiddenStates(known.cloud, known.tokenizer))}

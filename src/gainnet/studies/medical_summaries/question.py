@@ -9,6 +9,7 @@ from typing import Annotated, final
 
 from pydantic import Field
 
+from gainnet.studies.settings import Count, NonEmpty, Positive, Seeds
 from gainnet.studies.study import Case
 
 METHODS = ("cloud", "part", "full", "edge_alone")
@@ -64,25 +65,25 @@ class MedicalSummariesConfig:
         bleurt: folder of BLEURT, else "".
     """
 
-    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
-    methods: Annotated[tuple[str, ...], Field(min_length=1)]
+    random_seeds: Seeds
+    methods: NonEmpty[str]
     num_fields: Annotated[int, Field(ge=1, le=100)]
     num_texts: Annotated[int, Field(ge=10)]
-    num_test_texts: Annotated[int, Field(ge=1)]
+    num_test_texts: Count
     algorithm: str
-    rank: Annotated[int, Field(ge=1)]
-    clients: Annotated[int, Field(ge=1)]
-    rounds: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
-    num_steps: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=1)]
-    rate: Annotated[float, Field(gt=0)]
+    rank: Count
+    clients: Count
+    rounds: NonEmpty[Count]
+    num_steps: Count
+    batch_size: Count
+    rate: Positive
     snr_db: float
     models: str
     data: str
     max_document_words: Annotated[int, Field(ge=20)]
     max_conclusion_words: Annotated[int, Field(ge=10)]
-    folder_edge_steps: Annotated[int, Field(ge=1)]
-    folder_cloud_steps: Annotated[int, Field(ge=1)]
+    folder_edge_steps: Count
+    folder_cloud_steps: Count
     cloud_url: str
     cloud_model: str
     encoder: str

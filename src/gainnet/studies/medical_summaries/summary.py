@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from gainnet.studies.medical_summaries.question import DIFFERENCES, LABELS, METHODS, OTHER_SCORES, ROUGES
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NUM_RESAMPLES = 2000
 Scores = Mapping[tuple[int, str], np.ndarray]

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from gainnet.core.errors import ConfigError
+from gainnet.models.loading import find_folder, weights_sha256
+from gainnet.power_control import trained_config
+from gainnet.power_control.quality import load_importance
 from gainnet.studies.power_control.drawing import draw
+from gainnet.studies.power_control.methods import methods
 from gainnet.studies.power_control.question import METHODS, QUESTION, PowerControlConfig, cases
 from gainnet.studies.power_control.summary import METRIC_NAMES, summarise
-from gainnet.studies.presets import CATALOG
-from gainnet.studies.study import Method, Study
-
-__all__ = ["POWER_CONTROL", "PowerControlConfig", "identity", "open_methods"]
-
-
-def open_methods(config: PowerControlConfig) -> Mapping[str, Method]:
-    """The methods, with policies and pictures loaded."""
-    from gainnet.studies.power_control.methods import methods
-
-    return methods(config)
+from gainnet.studies.results import config_hash
+from gainnet.studies.study import Study
 
 
 def identity(config: PowerControlConfig) -> Mapping[str, str]:
     """Digests of the policies, of the importance of blocks, of the decoder and of the trace."""
-    from gainnet.models.loading import find_folder, weights_sha256
-    from gainnet.power_control import trained_config
-    from gainnet.power_control.quality import load_importance
-    from gainnet.studies.results import config_hash
 
     importance = load_importance()
     found = {f"policy.{name}": str(trained_config(name)["sha256"]) for name in config.learned}
@@ -41,7 +33,6 @@ def identity(config: PowerControlConfig) -> Mapping[str, str]:
 
 
 def _digest(path: Path) -> str:
-    import hashlib
 
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -52,12 +43,11 @@ def _digest(path: Path) -> str:
 POWER_CONTROL = Study(
     name="power-control",
     question=QUESTION,
-    catalog=CATALOG,
     config=PowerControlConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,
     cases=cases,
-    open=open_methods,
+    open=methods,
     identity=identity,
     summarise=summarise,
     draw=draw,

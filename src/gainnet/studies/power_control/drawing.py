@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
-from gainnet.studies.figures import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY, legend_below, panels
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gainnet.studies.figures import (
+    BLACK,
+    BLUE,
+    BROWN,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    Style,
+    legend_below,
+    panels,
+)
 from gainnet.studies.power_control.summary import CONDITIONS, gains
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-LOOKS = {
-    "non_causal": ("knows the future (limit)", BLACK, ":"),
-    "dp_independent": ("DP, independent blocks", BLUE, "-"),
-    "dp_markov": ("DP, first-order chain", SKY, "--"),
-    "ppo": ("PPO", RED, "-"),
-    "sac": ("SAC", PURPLE, "-"),
-    "pathwise": ("pathwise gradients", ORANGE, "-"),
-    "replanned": ("replanned (closed form)", GREEN, "-."),
-    "mean_gain": ("mean gain (start of learning)", BROWN, "-."),
-    "fixed_multiplier": ("fixed multiplier", GREY, "--"),
-}  # fmt: skip
+STYLES = {
+    "non_causal": Style("knows the future (limit)", BLACK, ":", "."),
+    "dp_independent": Style("DP, independent blocks", BLUE, "-", "."),
+    "dp_markov": Style("DP, first-order chain", SKY, "--", "."),
+    "ppo": Style("PPO", RED, "-", "."),
+    "sac": Style("SAC", PURPLE, "-", "."),
+    "pathwise": Style("pathwise gradients", ORANGE, "-", "."),
+    "replanned": Style("replanned (closed form)", GREEN, "-.", "."),
+    "mean_gain": Style("mean gain (start of learning)", BROWN, "-.", "."),
+    "fixed_multiplier": Style("fixed multiplier", GREY, "--", "."),
+}
 """Truncated inversion and greedy lose decibels and would hide the rest; they are in the table."""
 TITLES = {
     "equal": "alike, Rayleigh",
@@ -54,17 +66,14 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 
 def _lines(found: pd.DataFrame, names: list[str], column: str, ylabel: str) -> Figure:
-    columns = min(3, len(names))
-    figure, axes = panels(
-        -(-len(names) // columns), columns, "Causal power control over the energy budget", _CONVENTION
-    )
+    columns, title = min(3, len(names)), "Causal power control over the energy budget"
+    figure, axes = panels(-(-len(names) // columns), columns, title, _CONVENTION)
     for ax, name in zip(axes, names, strict=False):
-        for method, (label, colour, line) in LOOKS.items():
-            own = found[(found["condition"] == name) & (found["method"] == method)]
-            if len(own):
+        for method, style in STYLES.items():
+            if len(own := found[(found["condition"] == name) & (found["method"] == method)]):
                 seen = own.groupby("snr_db")[column].agg(["mean", "min", "max"])
-                ax.plot(seen.index, seen["mean"], line, marker=".", color=colour, label=label)
-                ax.fill_between(seen.index, seen["min"], seen["max"], color=colour, alpha=0.15, linewidth=0)
+                style.plot(ax, seen.index, seen["mean"])
+                style.band(ax, seen.index, seen["min"], seen["max"], 0.15)
         ax.axhline(0, color=GREY, linewidth=0.8) if column == "gain_over_static_db" else None
         ax.set(title=TITLES[name], xlabel="energy per block over noise in dB", ylabel=ylabel)
     for ax in axes[len(names) :]:
@@ -74,17 +83,16 @@ def _lines(found: pd.DataFrame, names: list[str], column: str, ylabel: str) -> F
 
 
 def _map(shown: pd.DataFrame) -> Figure:
-    methods = [name for name in LOOKS if name in set(shown["method"])]
-    note = (
-        f"Mean SNR {shown['snr_db'].iloc[0]:g} dB, 8 of 16 blocks left; one line per energy that is left for a block."
-    )
+    methods = [name for name in STYLES if name in set(shown["method"])]
+    snr_db = shown["snr_db"].iloc[0]
+    note = f"Mean SNR {snr_db:g} dB, 8 of 16 blocks left; one line per energy that is left for a block."
     figure, axes = panels(1, len(methods), "What is sent, over gain and energy left", note)
     for ax, method in zip(axes, methods, strict=True):
         own = shown[shown["method"] == method]
         for energy, colour in zip(sorted(own["energy_left"].unique()), (SKY, BLUE, GREEN, RED), strict=False):
             line = own[own["energy_left"] == energy].sort_values("gain_db")
             ax.plot(line["gain_db"], line["power"], ".-", color=colour, label=f"{energy:g} per block left")
-        ax.set(title=LOOKS[method][0], xlabel="gain of the block in dB", ylabel="power over the mean")
+        ax.set(title=STYLES[method].label, xlabel="gain of the block in dB", ylabel="power over the mean")
     legend_below(axes, 4)
     return figure
 
@@ -102,6 +110,6 @@ def _curves(curve: pd.DataFrame) -> Figure:
 
 def _curve(ax: Axes, rows: pd.DataFrame) -> None:
     for (method, _), own in rows.groupby(["method", "training_seed"]):
-        label, colour, _line = LOOKS[str(method)]
-        ordered = own.sort_values("num_episodes")
-        ax.plot(ordered["num_episodes"] / 1000, ordered["gain_over_static_db"], color=colour, label=label, alpha=0.7)
+        style, ordered = STYLES[str(method)], own.sort_values("num_episodes")
+        look: dict[str, Any] = {"color": style.colour, "label": style.label, "alpha": 0.7}
+        ax.plot(ordered["num_episodes"] / 1000, ordered["gain_over_static_db"], **look)

@@ -34,22 +34,22 @@ def methods(config: PowerControlConfig) -> Mapping[str, Method]:
         return next(name for name in policies_of(config, condition) if parts(name)[::2] == wanted)
 
     def policy_of(case: Case, snr_db: float, episodes: Episodes) -> PowerPolicy:
-        condition = str(case.values["condition"])
+        condition = case.text("condition")
         if case.method in LEARNED:
             return loaded[name_of(case, condition)]
         return rule(case.method, condition, snr_db, episodes, config.trace)
 
     def method(case: Case, random: Random) -> Row:
-        condition = str(case.values["condition"])
+        condition = case.text("condition")
         if condition == "curve":
             return _point(case, curves[name_of(case, "equal")])
         if condition == "map":
-            optimum = program("", float(str(case.values["snr_db"])), (1.0,) * NUM_BLOCKS)
+            optimum = program("", case.number("snr_db"), (1.0,) * NUM_BLOCKS)
             return _power(case, loaded[name_of(case, "equal")] if case.method in LEARNED else optimum)
         if condition == "decoder":
             assert gallery is not None
             return _decoded(case, gallery, config.num_pictures, policy_of)
-        snr_db = _trace_snr_db(config.trace) if condition == "traces" else float(str(case.values["snr_db"]))
+        snr_db = _trace_snr_db(config.trace) if condition == "traces" else case.number("snr_db")
         episodes = _episodes(condition, snr_db, config.num_episodes, case.random_seed, config.trace)
         return _played(policy_of(case, snr_db, episodes), episodes) | {"mean_snr_db": snr_db}
 
@@ -85,7 +85,7 @@ def _spent(powers: Tensor) -> dict[str, float]:
 
 def _decoded(case: Case, gallery: Gallery, num_pictures: int, policy_of: object) -> dict[str, float]:
     assert callable(policy_of)
-    snr_db = float(str(case.values["snr_db"]))
+    snr_db = case.number("snr_db")
     episodes = gallery.episodes(snr_db, num_pictures, case.random_seed)
     policy = policy_of(case, snr_db, episodes)
     psnrs_db, mse = gallery.sent(policy, snr_db, num_pictures, case.random_seed)
@@ -105,7 +105,7 @@ def _point(case: Case, config: Mapping[str, object]) -> dict[str, float | None]:
     curve, columns = config["curve"], config["curve_columns"]
     assert isinstance(curve, list)
     assert isinstance(columns, list)
-    index = int(str(case.values["point"]))
+    index = case.count("point")
     if index >= len(curve):
         return {"num_episodes": None, "gain_over_static_db": None}
     column = columns.index(f"gain_over_static_db.{float(str(case.values['snr_db'])):g}db")
@@ -114,10 +114,10 @@ def _point(case: Case, config: Mapping[str, object]) -> dict[str, float | None]:
 
 def _power(case: Case, policy: PowerPolicy) -> dict[str, float]:
     """Power of a block in the middle of an episode."""
-    gain = torch.tensor([[10 ** (float(str(case.values["gain_db"])) / 10)]])
+    gain = torch.tensor([[10 ** (case.number("gain_db") / 10)]])
     left = NUM_BLOCKS // 2
     gains = torch.cat([torch.ones(1, NUM_BLOCKS - left), gain], -1)
-    energy = torch.tensor([float(str(case.values["energy_left"])) * left])
-    snr = torch.tensor([10 ** (float(str(case.values["snr_db"])) / 10)])
+    energy = torch.tensor([case.number("energy_left") * left])
+    snr = torch.tensor([10 ** (case.number("snr_db") / 10)])
     outlook = Outlook(gains, snr, energy, torch.ones(1, left), torch.zeros(1), PEAK)
     return {"power": float(torch.minimum(policy(outlook).clamp(0, PEAK), energy))}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Annotated, Literal, final
+from typing import Annotated, final
 
 from pydantic import Field
 
+from gainnet.studies.settings import NonEmpty, Seeds, one_of
 from gainnet.studies.study import Case, Value
 
 RULES = ("static", "greedy", "truncated_inversion", "fixed_multiplier", "mean_gain", "replanned")
@@ -33,6 +34,8 @@ MAP_ENERGIES = (0.25, 0.5, 1.0, 1.5)
 MAP_SNR_DB = 15.0
 CURVE_SNRS_DB = (15.0, 20.0)
 CURVE_POINTS = range(13)
+EnergyDb = Annotated[float, Field(ge=-20, le=60)]
+COLUMNS = ("condition", "snr_db", "training_seed", "gain_db", "energy_left", "point")
 QUESTION = (
     "How much is causal power control over fading blocks worth, and does a learned policy reach what dynamic "
     "programming reaches where that is exact, and more where it is not?"
@@ -56,11 +59,11 @@ class PowerControlConfig:
         trace: a .csv file with SNRs, time-scaled: one row is one fading block; no trace when empty.
     """
 
-    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
-    conditions: tuple[Literal["equal", "unequal", "unequal_independent", "jakes", "varied", "decoder"], ...]
-    snrs_db: Annotated[tuple[Annotated[float, Field(ge=-20, le=60)], ...], Field(min_length=1)]
-    decoder_snrs_db: tuple[Annotated[float, Field(ge=-20, le=60)], ...]
-    rules: tuple[Literal[(*RULES, *PROGRAMMED, LIMIT)], ...]  # type: ignore[valid-type]
+    random_seeds: Seeds
+    conditions: tuple[Annotated[str, one_of([name for name in TASKS_OF if name != "traces"])], ...]
+    snrs_db: NonEmpty[EnergyDb]
+    decoder_snrs_db: tuple[EnergyDb, ...]
+    rules: tuple[Annotated[str, one_of((*RULES, *PROGRAMMED, LIMIT))], ...]
     learned: tuple[str, ...]
     num_episodes: Annotated[int, Field(ge=10, le=1_000_000)]
     num_pictures: Annotated[int, Field(ge=1, le=100_000)]
@@ -72,20 +75,23 @@ def cases(config: PowerControlConfig) -> Iterator[Case]:
     for condition in (*config.conditions, *(("traces",) if config.trace else ())):
         snrs_db: tuple[float | None, ...] = config.decoder_snrs_db if condition == "decoder" else config.snrs_db
         for random_seed, snr_db in product(config.random_seeds, (None,) if condition == "traces" else snrs_db):
+            at: dict[str, Value] = {"condition": condition, "snr_db": snr_db}
             for method in (*config.rules, *((INFORMED,) if condition == "traces" else ())):
-                yield _case(method, condition, random_seed, snr_db)
-            for name in policies_of(config, condition):
-                yield _case(*_learned(name, condition, random_seed, snr_db))
+                yield _case(method, random_seed, at)
+            for algorithm, _, training_seed in map(parts, policies_of(config, condition)):
+                yield _case(algorithm, random_seed, at | {"training_seed": training_seed})
     first = config.random_seeds[0]
     shown = [name for name in policies_of(config, "equal") if name.endswith("-0")]
     for gain_db, energy in product(MAP_GAINS_DB, MAP_ENERGIES):
+        at = {"condition": "map", "snr_db": MAP_SNR_DB, "gain_db": gain_db, "energy_left": energy}
         if "dp_independent" in config.rules:
-            yield _case("dp_independent", "map", first, MAP_SNR_DB, None, gain_db, energy)
-        for name in shown:
-            method, _, _, _, seed = _learned(name, "map", first, MAP_SNR_DB)
-            yield _case(method, "map", first, MAP_SNR_DB, seed, gain_db, energy)
+            yield _case("dp_independent", first, at)
+        for algorithm, _, training_seed in map(parts, shown):
+            yield _case(algorithm, first, at | {"training_seed": training_seed})
     for name, snr_db, point in product(policies_of(config, "equal"), CURVE_SNRS_DB, CURVE_POINTS):
-        yield _case(*_learned(name, "curve", first, snr_db), None, None, point)
+        algorithm, _, training_seed = parts(name)
+        at = {"condition": "curve", "snr_db": snr_db, "training_seed": training_seed, "point": point}
+        yield _case(algorithm, first, at)
 
 
 def policies_of(config: PowerControlConfig, condition: str) -> list[str]:
@@ -107,29 +113,6 @@ def parts(name: str) -> tuple[str, str, int]:
     return algorithm, task, int(training_seed)
 
 
-def _learned(
-    name: str, condition: str, random_seed: int, snr_db: float | None
-) -> tuple[str, str, int, float | None, int]:
-    algorithm, _, training_seed = parts(name)
-    return algorithm, condition, random_seed, snr_db, training_seed
-
-
-def _case(
-    method: str,
-    condition: str,
-    random_seed: int,
-    snr_db: float | None,
-    training_seed: int | None = None,
-    gain_db: float | None = None,
-    energy_left: float | None = None,
-    point: int | None = None,
-) -> Case:
-    values: dict[str, Value] = {
-        "condition": condition,
-        "snr_db": snr_db,
-        "training_seed": training_seed,
-        "gain_db": gain_db,
-        "energy_left": energy_left,
-        "point": point,
-    }
-    return Case(method, values, random_seed)
+def _case(method: str, random_seed: int, values: Mapping[str, Value]) -> Case:
+    """A case whose columns that it does not give are empty."""
+    return Case(method, {**dict.fromkeys(COLUMNS), **values}, random_seed)

@@ -1,15 +1,13 @@
-"""What the table of power-control says: shares of the optimum's gain, and differences to the best rules."""
+"""Metrics of the study power-control: shares of the optimum's gain, and differences to the best rules."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from gainnet.studies.power_control.question import LEARNED, LIMIT, PROGRAMMED, RULES
-from gainnet.studies.statistics import spread
-
-if TYPE_CHECKING:
-    import pandas as pd
+from gainnet.studies.statistics import rounded, spread
 
 SHARES_DB = (15.0, 20.0)
 DIFFERENCES = ("unequal", "decoder", "traces", "unequal_independent", "jakes", "varied")
@@ -40,8 +38,7 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Every metric of the study."""
-    found = gains(table)
-    return {name: round(value, 5) for name, value in _metrics(table, found) if value is not None}
+    return {name: value for name, value in rounded(dict(_metrics(table, gains(table))), 5).items() if value is not None}
 
 
 def _metrics(table: pd.DataFrame, found: pd.DataFrame) -> Iterator[tuple[str, float | None]]:
@@ -70,7 +67,7 @@ def _shares(equal: pd.DataFrame, snr_db: float) -> Iterator[tuple[str, float | N
     for method in LEARNED:
         own = equal[(equal["method"] == method) & (equal["snr_db"] == snr_db)]
         if len(own):
-            spreads[method] = spread([float(x) / optimum for x in own["gain_over_static_db"]])
+            spreads[method] = spread(own["gain_over_static_db"] / optimum)
             yield f"{name}.{method}", spreads[method].mean
     rule = _mean(equal, "replanned", snr_db)
     yield f"{name}.replanned", None if rule is None else rule / optimum
@@ -114,6 +111,3 @@ def _differences(found: pd.DataFrame, condition: str) -> Iterator[tuple[str, flo
 def _mean(equal: pd.DataFrame, method: str, snr_db: float) -> float | None:
     own = equal[(equal["method"] == method) & (equal["snr_db"] == snr_db)]
     return None if own.empty else float(own["gain_over_static_db"].mean())
-
-
-__all__ = ["CONDITIONS", "METRIC_NAMES", "best_algorithm", "gains", "summarise"]

@@ -4,46 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import pandas as pd
 
 from gainnet.studies.seed_coding.question import SCENE, bearer_of
-from gainnet.studies.statistics import spread
-
-if TYPE_CHECKING:
-    import pandas as pd
+from gainnet.studies.statistics import psnr_cells, psnr_db, spread
 
 ALL: Final = "all"
 """Column of a curve for all pictures of all random seeds."""
 POINT: Final = ["snr_db", "num_channel_uses"]
 CELL: Final = ["content", "method", "bearer", "fading", "report_offset_db", "report_error_db", *POINT]
 MEANS: Final = (
-    "mse",
-    "ssim",
-    "prompt_fidelity",
-    "latent_nmse",
-    "num_bits",
-    "num_channel_uses_sent",
-    "delivered",
+    "ssim", "prompt_fidelity", "latent_nmse", "num_bits", "num_channel_uses_sent", "delivered",
     "frechet_distance_scenes",
-)
+)  # fmt: skip
 
 
 def cells(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per method, bearer, air and budget, over the random seeds.
+    """One row per method, bearer, air and budget, over the random seeds; see `psnr_cells`.
 
-    Returns:
-        `psnr_db` is the PSNR of the mean MSE over all pictures of all random seeds, `half_width_db` half of Student's
-        95 % interval of the PSNR over random seeds (NaN for one), `p50_db` and `p5_db` quantiles of the PSNR over
-        pictures; other columns are means.
+    `p50_db` and `p5_db` are quantiles of the PSNR over pictures.
     """
-    sent = table.dropna(subset=["mse"])
-    groups = sent.groupby(CELL, sort=False)
-    found = groups[[name for name in MEANS if name in sent.columns]].mean()
-    found["psnr_db"] = [_psnr_db(mse) for mse in found["mse"]]
-    found["half_width_db"] = [_or_nan(half_width(values)) for _, values in groups["psnr_db"]]
-    of_images = [_sorted_numbers(texts) for _, texts in groups["psnr_db_of_images"]]
+    found = psnr_cells(table, CELL, MEANS)
+    texts_of = table.dropna(subset=["mse"]).groupby(CELL, sort=False)["psnr_db_of_images"]
+    of_images = [_sorted_numbers(texts) for _, texts in texts_of]
     found["p50_db"], found["p5_db"] = ([quantile(x, share) for x in of_images] for share in (0.5, 0.05))
-    return found.reset_index()
+    return found
 
 
 def curve(table: pd.DataFrame, method: str, report_offset_db: float = 0.0) -> pd.DataFrame:
@@ -60,7 +47,7 @@ def curve(table: pd.DataFrame, method: str, report_offset_db: float = 0.0) -> pd
     sent = plain(table.dropna(subset=["mse"]), report_offset_db)
     rows = sent[(sent["method"] == method) & (sent["bearer"] == bearer_of(method))]
     of_seeds = rows.pivot_table(index=POINT, columns="random_seed", values="psnr_db")
-    return of_seeds.assign(**{ALL: rows.groupby(POINT)["mse"].mean().map(_psnr_db)})
+    return of_seeds.assign(**{ALL: rows.groupby(POINT)["mse"].mean().map(psnr_db)})
 
 
 def plain(rows: pd.DataFrame, report_offset_db: float = 0.0) -> pd.DataFrame:
@@ -71,7 +58,7 @@ def plain(rows: pd.DataFrame, report_offset_db: float = 0.0) -> pd.DataFrame:
 
 def half_width(values: Iterable[float]) -> float | None:
     """Half of Student's 95 % interval over random seeds; `None` for one random seed."""
-    return spread([float(x) for x in values]).half_width
+    return spread(values).half_width
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -85,11 +72,3 @@ def quantile(values: list[float], share: float) -> float:
 
 def _sorted_numbers(texts: Iterable[str]) -> list[float]:
     return sorted(float(number) for text in texts for number in str(text).split())
-
-
-def _psnr_db(mse: float) -> float:
-    return -10.0 * math.log10(max(mse, 1e-12))
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value

@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from gainnet.codecs import SeedBasis
 from gainnet.core.units import psnr_db_of_mse
-from gainnet.models.attributes import AttributeClassifier, prompt_fidelity
+from gainnet.models.attributes import AttributeClassifier
+from gainnet.studies.pictures import mean_fidelity
 from gainnet.studies.study import Value
 
 WINDOW, SIGMA = 11, 1.5
@@ -46,8 +47,8 @@ def fidelity(classifier: AttributeClassifier, images: Tensor, prompts: tuple[str
         images: [num_images, 3, 128, 128], in [0, 1].
         prompts: one per picture.
     """
-    known = [share for share in prompt_fidelity(classifier, images, prompts) if share is not None]
-    return round(sum(known) / len(known), 5) if known else None
+    share = mean_fidelity(classifier, images, prompts)
+    return None if share is None else round(share, 5)
 
 
 def latent_nmse(received: Tensor, sent: Tensor, basis: SeedBasis) -> float:

@@ -8,18 +8,17 @@ from functools import cached_property, lru_cache
 from typing import final
 
 from gainnet.codecs import SeedBasis
-from gainnet.codecs import basis as seed_basis
 from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.seed_codec import SeedCodec, SeedWeights
 from gainnet.codecs.seed_codec import weights as seed_codec
 from gainnet.codecs.transform_seed import TransformSeed, TransformWeights
 from gainnet.codecs.transform_seed import weights as transform_seed
-from gainnet.models import attributes, loading
 from gainnet.models.attributes import AttributeClassifier
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.loading import load_model
-from gainnet.studies.image_quality.material import Pictures, generate
+from gainnet.models.loading import load_model, weights_sha256
+from gainnet.studies.pictures import Pictures, generate
 from gainnet.studies.seed_coding.question import DIGITAL_SEEDS, LEARNED, SeedCodingConfig
+from gainnet.studies.weights import picture_digests
 
 NEED_SEED_CODEC = (*LEARNED, "seed_denoiser")
 NEED_TRANSFORM_SEED = tuple(name for name in DIGITAL_SEEDS if name != "pca_seed")
@@ -70,7 +69,7 @@ def gather(config: SeedCodingConfig) -> Material:
         ModelError: the model, its basis, the classifier or the weights of a learned code are missing or do not fit.
     """
     model = load_model(config.model)
-    remembered = lru_cache(maxsize=1)(lambda random_seed: generate(model, random_seed, config.num_images))
+    remembered = lru_cache(maxsize=1)(lambda seed: generate(model, "image-quality", seed, config.num_images))
     basis = SeedBasis.load(config.model, model.sha256)
     material = Material(config, model, basis, AttributeClassifier.from_pretrained(), remembered)
     if config.runs(NEED_SEED_CODEC):
@@ -86,13 +85,9 @@ def digests(config: SeedCodingConfig) -> Mapping[str, str]:
     Raises:
         ModelError: something of it is missing.
     """
-    folders = {
-        "model": loading.find_folder(config.model),
-        "seed_basis": seed_basis.find_folder(config.model),
-        "classifier": attributes.PRETRAINED,
-    }
+    found = picture_digests(config.model, "seed_basis", "classifier")
     if config.runs(NEED_SEED_CODEC):
-        folders["seed_codec"] = seed_codec.find_folder(config.seed_codec)
+        found["seed_codec"] = weights_sha256(seed_codec.find_folder(config.seed_codec))
     if config.runs(NEED_TRANSFORM_SEED):
-        folders["transform_seed"] = transform_seed.find_folder(config.transform_seed)
-    return {name: loading.weights_sha256(folder) for name, folder in folders.items()}
+        found["transform_seed"] = weights_sha256(transform_seed.find_folder(config.transform_seed))
+    return found

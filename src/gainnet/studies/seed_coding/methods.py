@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Final, final
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from gainnet.codecs import AVIF, JPEG, LinearCode, QuantizedSeed, RawAnalog, WebP
 from gainnet.codecs.codec import AnyCodec
+from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
-from gainnet.studies.image_quality.material import Pictures
-from gainnet.studies.seed_coding.denoising import denoised
+from gainnet.core.text import text_to_tensor
+from gainnet.core.types import Spec, Symbols
+from gainnet.models.denoised_seed import DenoisedSeed
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.studies.pictures import Pictures
 from gainnet.studies.seed_coding.judging import fidelity, judged, latent_nmse, mean_ssim
 from gainnet.studies.seed_coding.material import Material
 from gainnet.studies.seed_coding.question import OPTA, SD_SHAPED
@@ -22,70 +25,40 @@ from gainnet.studies.seed_coding.ways import Analog, Digital, GaussianOptimum, P
 from gainnet.studies.seed_coding.wide import wide_methods
 from gainnet.studies.study import Case, Method, Row
 
+NO_DRAWS = 0
+"""Random seed of parts that draw nothing."""
+
 AIR: Final = "air"
 """Streams of the air: the same fading and noise for all methods, seeds and pictures alike."""
 
 
-@final
-@dataclass(frozen=True)
-class SeedMethod:
-    """latents --way--> latents --decoder--> pictures
-
-    Args:
-        material: model, judge and pictures.
-        way: how latents go over the air.
-    """
-
-    material: Material
-    way: Way
-
-    @torch.no_grad()
-    def __call__(self, case: Case, random: Random) -> Row:
-        """Quality and cost of a batch."""
-        material, pictures = self.material, self.material.pictures_of(case.random_seed)
-        received = self.way(case, pictures.latents, pictures.prompts, pictures.random.child(AIR))
-        images = material.model.decoder({"latent": received.values}, pictures.random)["image"]
-        nmse = latent_nmse(received.values, pictures.latents, material.basis)
-        return {**_row(case, material, images, pictures, received), "latent_nmse": nmse}
+@torch.no_grad()
+def send_seeds(material: Material, way: Way, case: Case, random: Random) -> Row:
+    """latents --way--> latents --decoder--> pictures"""
+    pictures = material.pictures_of(case.random_seed)
+    received = way(case, pictures.latents, pictures.prompts, pictures.random.child(AIR))
+    images = material.model.decoder({"latent": received.values}, pictures.random)["image"]
+    nmse = latent_nmse(received.values, pictures.latents, material.basis)
+    return {**_row(case, material, images, pictures, received), "latent_nmse": nmse}
 
 
-@final
-@dataclass(frozen=True)
-class PictureMethod:
-    """pictures --way--> pictures
-
-    Args:
-        material: judge and pictures.
-        way: how pictures go over the air.
-    """
-
-    material: Material
-    way: Way
-
-    @torch.no_grad()
-    def __call__(self, case: Case, random: Random) -> Row:
-        """Quality and cost of a batch."""
-        pictures = self.material.pictures_of(case.random_seed)
-        received = self.way(case, pictures.images, pictures.prompts, pictures.random.child(AIR))
-        return _row(case, self.material, received.values, pictures, received)
+@torch.no_grad()
+def send_pictures(material: Material, way: Way, case: Case, random: Random) -> Row:
+    """pictures --way--> pictures"""
+    pictures = material.pictures_of(case.random_seed)
+    received = way(case, pictures.images, pictures.prompts, pictures.random.child(AIR))
+    return _row(case, material, received.values, pictures, received)
 
 
-@final
-@dataclass(frozen=True)
-class ByContent:
-    """A method that answers for scenes and for the Stable-Diffusion-shaped latent in different ways."""
-
-    scene: Method
-    sd_shaped: Method
-
-    def __call__(self, case: Case, random: Random) -> Row:
-        return (self.sd_shaped if case.values["content"] == SD_SHAPED else self.scene)(case, random)
+def by_content(scene: Method, sd_shaped: Method, case: Case, random: Random) -> Row:
+    """A row of scenes or of the Stable-Diffusion-shaped latent, as the case says."""
+    return (sd_shaped if case.values["content"] == SD_SHAPED else scene)(case, random)
 
 
 def methods(material: Material) -> Mapping[str, Method]:
     """All methods by name."""
     scenes, wide = scene_methods(material), wide_methods(material)
-    both = {name: ByContent(scenes[name], wide[name]) for name in scenes if name in wide}
+    both = {name: partial(by_content, scenes[name], wide[name]) for name in scenes if name in wide}
     return {**scenes, **wide, **both}
 
 
@@ -108,13 +81,15 @@ def scene_methods(material: Material) -> Mapping[str, Method]:
         "avif": lambda bits, prompts: AVIF(max_bits=bits),
         "jpeg": lambda bits, prompts: JPEG(max_bits=bits),
     }
-    seed, picture = partial(SeedMethod, material), partial(PictureMethod, material)
+    seeds: dict[str, Way] = {
+        **{name: Analog(code) for name, code in symbols.items()},
+        "seed_denoiser": Analog(symbols["seed"], receiver=partial(denoised, material.model)),
+        **{name: Digital(code) for name, code in bits.items()},
+        OPTA: GaussianOptimum(basis),
+    }
     return {
-        **{name: seed(Analog(code)) for name, code in symbols.items()},
-        "seed_denoiser": seed(Analog(symbols["seed"], receiver=partial(denoised, material.model))),
-        **{name: seed(Digital(code)) for name, code in bits.items()},
-        **{name: picture(Digital(code)) for name, code in pictures.items()},
-        OPTA: seed(GaussianOptimum(basis)),
+        **{name: partial(send_seeds, material, way) for name, way in seeds.items()},
+        **{name: partial(send_pictures, material, Digital(code)) for name, code in pictures.items()},
     }
 
 
@@ -130,3 +105,32 @@ def _row(case: Case, material: Material, images: Tensor, pictures: Pictures, rec
         "delivered": received.delivered,
         "num_images": len(images),
     }
+
+
+def denoised(model: DiffusionModel, code: AnyCodec, sent: Symbols, spec: Spec, prompts: Prompts) -> Tensor:
+    """[num_items, *spec.shape], what a code decodes, after one denoising step with the caption.
+
+    Every item is denoised at the level of the error that its own gain and noise leave.
+
+    Args:
+        model: whose denoiser and text encoder the device has.
+        code: a code that knows the error variance of what it decodes.
+        sent: symbols [num_items, L] as received.
+        spec: shape of a latent.
+        prompts: one per item.
+
+    Raises:
+        ConfigError: the code does not know its error.
+    """
+    if not hasattr(code, "error_variance"):
+        raise ConfigError(f"seed_denoiser: {type(code).__name__} does not say what error it leaves")
+    latents, variances = code.decode(sent, spec), code.error_variance(sent)
+    streams = Random.of([NO_DRAWS] * len(prompts))
+    condition = model.text_encoder({"prompt": text_to_tensor(list(prompts))}, streams)["condition"]
+    cleaned = torch.empty_like(latents)
+    for variance in variances.unique().tolist():
+        items = (variances == variance).nonzero().squeeze(-1)
+        given = {"condition": condition[items], "latent": latents[items]}
+        alike = Random.of([NO_DRAWS] * len(items))
+        cleaned[items] = DenoisedSeed(model.denoiser, variance)(given, alike)["latent"]
+    return cleaned

@@ -9,7 +9,8 @@ from typing import Annotated, Final, Literal, final
 
 from pydantic import Field
 
-from gainnet.studies.study import Case
+from gainnet.studies.settings import NonEmpty, Seeds, one_of
+from gainnet.studies.study import Case, Value
 
 QUESTION: Final = "How many channel uses does a seed need, coded by learning, linearly or in bits, against a picture?"
 
@@ -62,25 +63,6 @@ WIDE_METHODS: Final = {
 Fading = Literal["awgn", "rayleigh", "rayleigh_fast"]
 Budget = Annotated[int, Field(ge=1, le=1_000_000)]
 SnrDb = Annotated[float, Field(ge=-30.0, le=40.0)]
-Name = Literal[
-    "raw",
-    "linear",
-    "seed",
-    "seed_prompt",
-    "seed_denoiser",
-    "digital_seed",
-    "digital_seed_prompt",
-    "pca_seed",
-    "webp",
-    "avif",
-    "jpeg",
-    "gaussian_opta",
-    "raw_pixels",
-    "merged",
-    "published_centralised",
-    "published_split",
-    "published_merged",
-]
 
 
 @final
@@ -100,7 +82,7 @@ class SeedCodingConfig:
         nums_channel_uses_pictures: of one coded picture.
         rate_snrs_db: SNRs without fading at which `uses_for_30db` is measured.
         rate_nums_channel_uses: denser budgets for that.
-        report_offsets_db: the sender is told this much more than the SNR is.
+        report_offsets_db: the report to the sender is this much more than the SNR.
         report_errors_db: standard deviation of the report, for codes of bits and of symbols alike.
         wrong_nums_channel_uses: uses of one seed where reports are wrong.
         wide_snrs_db: SNRs of the Stable-Diffusion-shaped latent.
@@ -110,14 +92,14 @@ class SeedCodingConfig:
         transform_seed: name or folder of the weights of the learned transform code.
     """
 
-    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    random_seeds: Seeds
     num_images: Annotated[int, Field(ge=1, le=1000)]
-    methods: Annotated[tuple[Name, ...], Field(min_length=1)]
-    fadings: Annotated[tuple[Fading, ...], Field(min_length=1)]
-    snrs_db: Annotated[tuple[SnrDb, ...], Field(min_length=1)]
-    coarse_snrs_db: Annotated[tuple[SnrDb, ...], Field(min_length=1)]
-    fading_snrs_db: Annotated[tuple[SnrDb, ...], Field(min_length=1)]
-    nums_channel_uses: Annotated[tuple[Budget, ...], Field(min_length=1)]
+    methods: NonEmpty[Annotated[str, one_of(METHODS)]]
+    fadings: NonEmpty[Fading]
+    snrs_db: NonEmpty[SnrDb]
+    coarse_snrs_db: NonEmpty[SnrDb]
+    fading_snrs_db: NonEmpty[SnrDb]
+    nums_channel_uses: NonEmpty[Budget]
     nums_channel_uses_pictures: tuple[Budget, ...]
     rate_snrs_db: tuple[SnrDb, ...]
     rate_nums_channel_uses: tuple[Budget, ...]
@@ -194,12 +176,12 @@ def rates(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
 
 def wrong_reports(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
     """Reports that are always too high or too low, and reports with a random error."""
-    told = config.runs(("linear", "seed"))
-    for method, offset_db, uses in product(told, config.report_offsets_db, config.wrong_nums_channel_uses):
+    misled = config.runs(("linear", "seed"))
+    for method, offset_db, uses in product(misled, config.report_offsets_db, config.wrong_nums_channel_uses):
         for snr_db in config.snrs_db if method == "seed" else config.coarse_snrs_db:
             yield _case(method, ANALOG_BEARER, snr_db, uses, random_seed, report_offset_db=offset_db)
-    told = config.runs(("linear", "seed", "digital_seed"))
-    for method, error_db, uses in product(told, config.report_errors_db, config.wrong_nums_channel_uses):
+    misled = config.runs(("linear", "seed", "digital_seed"))
+    for method, error_db, uses in product(misled, config.report_errors_db, config.wrong_nums_channel_uses):
         for snr_db in config.coarse_snrs_db:
             yield _case(method, bearer_of(method), snr_db, uses, random_seed, report_error_db=error_db)
 
@@ -239,6 +221,6 @@ def _case(
     report_offset_db: float = 0.0,
     report_error_db: float = 0.0,
 ) -> Case:
-    air = {"content": content, "bearer": bearer, "fading": fading}
-    told = {"report_offset_db": report_offset_db, "report_error_db": report_error_db}
-    return Case(method, {**air, **told, "snr_db": snr_db, "num_channel_uses": num_channel_uses}, random_seed)
+    where: dict[str, Value] = {"content": content, "bearer": bearer, "fading": fading}
+    where |= {"report_offset_db": report_offset_db, "report_error_db": report_error_db}
+    return Case(method, {**where, "snr_db": snr_db, "num_channel_uses": num_channel_uses}, random_seed)

@@ -1,24 +1,17 @@
-"""What the table of seed-coding says: channel uses at equal quality, distance to the bound, gain over linear."""
+"""Metrics of the study seed-coding: channel uses at equal quality, distance to the bound, gain over linear."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import pandas as pd
 
 from gainnet.studies.image_quality.summary import uses_for
 from gainnet.studies.seed_coding.curves import ALL, cells, curve, half_width, plain
-from gainnet.studies.seed_coding.question import (
-    DIGITAL_SEEDS,
-    LEARNED,
-    OPTA,
-    PICTURES,
-    RATE_BEARERS,
-    bearer_of,
-)
-
-if TYPE_CHECKING:
-    import pandas as pd
+from gainnet.studies.seed_coding.question import DIGITAL_SEEDS, LEARNED, OPTA, PICTURES, RATE_BEARERS, bearer_of
+from gainnet.studies.statistics import rounded
 
 TARGET_PSNR_DB: Final = 30.0
 RATE_SNRS_DB: Final = (0, 5, 10)
@@ -29,14 +22,9 @@ REPORTS: Final = {"": 0.0, ".report_low": -5.0, ".report_high": 5.0}
 LARGEST_STEP_DB: Final = 1.0
 SPREAD: Final = "_half_width"
 DIFFERENCES: Final = (
-    "gap_to_opta_db.seed_max",
-    "gap_to_opta_db.best_max",
-    "over_linear_db.min",
-    "over_linear_db.l256_0db",
-    "over_linear_db.l256_5db",
-    "prompt_gain_db.l32",
-    "prompt_gain_db.l64",
-)
+    "gap_to_opta_db.seed_max", "gap_to_opta_db.best_max", "over_linear_db.min", "over_linear_db.l256_0db",
+    "over_linear_db.l256_5db", "prompt_gain_db.l32", "prompt_gain_db.l64",
+)  # fmt: skip
 """Metrics with half of Student's 95 % interval over random seeds beside them, at the point where an extreme lies."""
 
 
@@ -61,7 +49,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
         metrics |= found
     for name, offset_db in REPORTS.items():
         metrics[f"steepest_db_per_db{name}"] = steepest(curve(table, "seed", offset_db)[ALL])
-    return {name: None if value is None else round(value, 3) for name, value in metrics.items()}
+    return rounded(metrics, 3)
 
 
 def _uses(found: pd.DataFrame) -> dict[str, float | None]:

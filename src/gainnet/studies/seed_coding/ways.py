@@ -63,7 +63,7 @@ class Way(Protocol):
 
 def air_of(case: Case, num_channel_uses: int) -> Air:
     """Channel, SNR and budget that a case names."""
-    fading, bearer = str(case.values["fading"]), case.values["bearer"]
+    fading, bearer = case.text("fading"), case.values["bearer"]
     snr_db, error_db = (float(str(case.values[name])) for name in ("snr_db", "report_error_db"))
     told = Told("ir" if bearer == LDPC_IR else "none", report_error_db=error_db)
     return Air(CHANNELS[fading], fading, snr_db, num_channel_uses, told)
@@ -85,7 +85,7 @@ class Misreported:
     @staticmethod
     def of(link: AnyLink, case: Case) -> Misreported:
         """The link with the offset of a case."""
-        return Misreported(link, db_to_linear(float(str(case.values["report_offset_db"]))))
+        return Misreported(link, db_to_linear(case.number("report_offset_db")))
 
     def observe(self, random: Random) -> ChannelState:
         state = self.link.observe(random)
@@ -117,7 +117,7 @@ class Analog:
     receiver: Receiver = decoded
 
     def __call__(self, case: Case, x: Tensor, prompts: Prompts, random: Random) -> Received:
-        uses = int(str(case.values["num_channel_uses"])) // self.num_parts
+        uses = case.count("num_channel_uses") // self.num_parts
         code, spec = self.code_of(uses, prompts), Spec(tuple(x.shape[1:]))
         code.size(spec)
         link = Misreported.of(air_of(case, uses).analog(EDGE, DEVICE), case)
@@ -135,7 +135,7 @@ class Digital:
     code_of: BitCode
 
     def __call__(self, case: Case, x: Tensor, prompts: Prompts, random: Random) -> Received:
-        air = air_of(case, int(str(case.values["num_channel_uses"])))
+        air = air_of(case, case.count("num_channel_uses"))
         link: AnyLink = (air.shannon if case.values["bearer"] == SHANNON else air.tabulated)(EDGE, DEVICE)
         codec = air.matched(lambda bits: self.code_of(bits, prompts), link)
         (sent,) = emit(x, codec, (Misreported.of(link, case),), (random,))
@@ -159,7 +159,7 @@ class GaussianOptimum:
     num_parts: int = 1
 
     def __call__(self, case: Case, x: Tensor, prompts: Prompts, random: Random) -> Received:
-        uses = int(str(case.values["num_channel_uses"])) // self.num_parts
+        uses = case.count("num_channel_uses") // self.num_parts
         rate_bits = mutual_information(air_of(case, uses).analog(EDGE, DEVICE), uses, random)
         snr = 2 ** (rate_bits / uses) - 1
         values = backward_test_channel(x, self.basis, uses, snr, Spec(tuple(x.shape[1:])), random)

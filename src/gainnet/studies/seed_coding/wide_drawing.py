@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+import pandas as pd
+from matplotlib.figure import Figure
 
 from gainnet.studies.figures import BLACK, BLUE, GREEN, GREY, ORANGE, RED, SKY, legend_below, panels
-from gainnet.studies.seed_coding.published import FRECHET_DISTANCES, SNRS_DB, SOURCE
 from gainnet.studies.seed_coding.question import (
     OPTA,
     SD_SHAPED,
@@ -15,18 +17,12 @@ from gainnet.studies.seed_coding.question import (
     WIDE_PIXEL_USES,
     WIDE_RAW_USES,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+from gainnet.studies.seed_coding.wide import FRECHET_DISTANCES, SNRS_DB, SOURCE
 
 COLOURS: Final = {"raw_pixels": GREY, "raw": SKY, "merged": ORANGE, "linear": GREEN, "seed": BLUE, OPTA: BLACK}
 NAMES: Final = {
-    "raw_pixels": "all pixels, analog",
-    "merged": "neighbours merged",
-    "seed": "learned seed",
-    OPTA: "Gaussian OPTA",
-}
+    "raw_pixels": "all pixels, analog", "merged": "neighbours merged", "seed": "learned seed", OPTA: "Gaussian OPTA",
+}  # fmt: skip
 PUBLISHED_COLOURS: Final = {"published_centralised": GREY, "published_split": SKY, "published_merged": RED}
 TIMES_FEWER: Final = {WIDE_PIXEL_USES: "1x", WIDE_RAW_USES: "48x", WIDE_MERGED_USES: "96x"}
 LINES: Final = {WIDE_PIXEL_USES: "-", WIDE_RAW_USES: "-", WIDE_MERGED_USES: "--"}
@@ -49,9 +45,9 @@ def draw_wide(found: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     for ax, column in zip(axes, ("psnr_db", "frechet_distance_scenes"), strict=False):
         for method, budgets in WIDE_METHODS.items():
             for uses in budgets if method in COLOURS else ():
-                own = rows[(rows["method"] == method) & (rows["num_channel_uses"] == uses)].sort_values("snr_db")
                 label = f"{NAMES.get(method, method + ' seed')}, {TIMES_FEWER[uses]}"
-                if len(own):
+                if len(own := rows[(rows["method"] == method) & (rows["num_channel_uses"] == uses)]):
+                    own = own.sort_values("snr_db")
                     ax.plot(own["snr_db"], own[column], LINES[uses], color=COLOURS[method], marker=".", label=label)
     axes[0].set(title="ours", xlabel="SNR in dB", ylabel="PSNR in dB")
     axes[1].set(title="ours", xlabel="SNR in dB", ylabel="Fréchet distance / variance, our features", yscale="log")

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
-from gainnet.studies.presets import CATALOG
+import pandas as pd
+from matplotlib.figure import Figure
+
+from gainnet.learning.adapters import require_peft
+from gainnet.learning.masking import require_cryptography
+from gainnet.learning.privacy import require_opacus
+from gainnet.studies.statistics import rounded
 from gainnet.studies.study import Method, Study
 from gainnet.studies.trust.config import METHODS, TrustConfig, cases
 from gainnet.studies.trust.drawing import drawn
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+from gainnet.studies.trust.reconstruction import reconstruction
+from gainnet.studies.trust.rounds import contributions, poisoned, private
+from gainnet.studies.weights import language_digest
 
 __all__ = ["TRUST", "TrustConfig"]
 
@@ -20,10 +26,8 @@ RULES = ("median", "trimmed_mean", "krum", "multi_krum", "masked_median")
 ATTACKS = ("sign_flip", "gaussian", "text")
 DP_CLIENTS = (10, 50, 200)
 CODED = {
-    "embedding_only": ("embedding_only", "float32"),
-    "u_shape": ("u_shape", "float32"),
-    "int8": ("u_shape", "int8"),
-}
+    "embedding_only": ("embedding_only", "float32"), "u_shape": ("u_shape", "float32"), "int8": ("u_shape", "int8"),
+}  # fmt: skip
 DEEP = {f"u_shape_{k}": (f"u_shape+{k}", "float32") for k in (1, 2, 3)} | {
     "int8_3": ("u_shape+3", "int8"), "top_k": ("embedding_only", "top_k"), "top_k_3": ("u_shape+3", "top_k"),
 }  # fmt: skip
@@ -51,27 +55,10 @@ METRIC_NAMES = (
 
 def open_methods(config: TrustConfig) -> Mapping[str, Method]:
     """All parts; raises when one lacks its library."""
-    from gainnet.learning.adapters import require_peft
-    from gainnet.learning.masking import require_cryptography
-    from gainnet.learning.privacy import require_opacus
-    from gainnet.studies.trust.reconstruction import reconstruction
-    from gainnet.studies.trust.rounds import contributions, poisoned, private
 
     require_peft(), require_opacus(), require_cryptography()
-    return {
-        "poisoned": lambda case, random: poisoned(config, case),
-        "private": lambda case, random: private(config, case),
-        "reconstruction": lambda case, random: reconstruction(config, case),
-        "contributions": lambda case, random: contributions(config, case),
-    }
-
-
-def identity(config: TrustConfig) -> Mapping[str, str]:
-    """sha256 of the model that is fine-tuned and read."""
-    from gainnet.learning.config import ABSTRACTS
-    from gainnet.models.loading import find_folder, weights_sha256
-
-    return {"model": weights_sha256(ABSTRACTS if config.model == "abstracts" else find_folder(config.model))}
+    parts = {"poisoned": poisoned, "private": private, "reconstruction": reconstruction, "contributions": contributions}
+    return {name: partial(part, config) for name, part in parts.items()}
 
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
@@ -80,12 +67,11 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     A share is (loss before - loss after) over the same of the run without attack, or without noise, of that random
     seed. A rule is judged by its worst attack; `robust_of_clean` is that of the rule that is best by it.
     """
+    parts = {"poisoned": _robust, "private": _private, "reconstruction": _recovered, "contributions": _contributed}
     found: dict[str, float | None] = {}
-    found |= _robust(table[table["method"] == "poisoned"])
-    found |= _private(table[table["method"] == "private"])
-    found |= _recovered(table[table["method"] == "reconstruction"])
-    found |= _contributed(table[table["method"] == "contributions"])
-    return {name: None if value is None else round(float(value), 6) for name, value in found.items()}
+    for method, rows in table.groupby("method"):
+        found |= parts[str(method)](rows)
+    return rounded(found, 6)
 
 
 def kept_under_attack(rows: pd.DataFrame) -> pd.DataFrame:
@@ -106,8 +92,6 @@ def kept_in_private(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _robust(rows: pd.DataFrame) -> dict[str, float | None]:
-    if rows.empty:
-        return {}
     means = kept_under_attack(rows).groupby(["attack", "rule"])["kept"].mean().unstack("attack")
     attacks = [attack for attack in ATTACKS if attack in means.columns]
     worst = means[attacks].min(axis=1)
@@ -121,23 +105,19 @@ def _robust(rows: pd.DataFrame) -> dict[str, float | None]:
 
 
 def _private(rows: pd.DataFrame) -> dict[str, float | None]:
-    if rows.empty:
-        return {}
     kept = kept_in_private(rows)
     means = kept.groupby(["level", "num_clients"])["kept"].mean().reset_index()
     known = {f"dp8_of_clean.{r['level']}.{int(r['num_clients'])}": r["kept"] for r in means.to_dict("records")}
     largest = kept[kept["level"] == "client"]["num_clients"].max()
-    told = kept[(kept["level"] == "client") & (kept["num_clients"] == largest)]
+    most = kept[(kept["level"] == "client") & (kept["num_clients"] == largest)]
     found: dict[str, float | None] = {name: share for name, share in known.items() if name in METRIC_NAMES}
-    if not told.empty:
-        found |= {"dp8_of_clean": told["kept"].mean(), "dp8.num_clients": largest}
-        found |= {"dp8.epsilon": told["epsilon"].max(), "dp8.delta": told["delta"].max()}
+    if not most.empty:
+        found |= {"dp8_of_clean": most["kept"].mean(), "dp8.num_clients": largest}
+        found |= {"dp8.epsilon": most["epsilon"].max(), "dp8.delta": most["delta"].max()}
     return found
 
 
 def _recovered(rows: pd.DataFrame) -> dict[str, float | None]:
-    if rows.empty:
-        return {}
     quiet = rows[rows["noise"] == 0.0].groupby(["cut", "codec"])["recovered"].mean()
     found: dict[str, float | None] = {
         f"attack_recovered.{name}": quiet.get(key) for name, key in (CODED | DEEP).items()
@@ -150,8 +130,6 @@ def _recovered(rows: pd.DataFrame) -> dict[str, float | None]:
 
 
 def _contributed(rows: pd.DataFrame) -> dict[str, float | None]:
-    if rows.empty:
-        return {}
     last = max(int(c.split(".")[1]) for c in rows.columns if c.startswith("shapley."))
     return {
         "contribution.poisoned_share": (rows[f"shapley.{last}"] / rows["fall_of_all"]).mean(),
@@ -170,13 +148,12 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 TRUST: Study[Any] = Study(
     name="trust",
     question="What do poisoned clients, differential privacy and a curious edge leave of learning together?",
-    catalog=CATALOG,
     config=TrustConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,
     cases=cases,
     open=open_methods,
-    identity=identity,
+    identity=lambda config: language_digest(config.model),
     summarise=summarise,
     draw=draw,
 )

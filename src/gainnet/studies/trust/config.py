@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Annotated, Literal, final
 
 from pydantic import Field
 
+from gainnet.studies.settings import Count, NonEmpty, Positive, Seeds, one_of
 from gainnet.studies.study import Case, Value
 
 Attack = Literal["none", "sign_flip", "gaussian", "text"]
 RuleName = Literal["mean", "median", "trimmed_mean", "krum", "multi_krum", "masked_mean", "masked_median"]
 LevelName = Literal["client", "example"]
 CodecName = Literal["float32", "float16", "int8", "top_k"]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
 
 METHODS = ("poisoned", "private", "reconstruction", "contributions")
 
@@ -175,10 +175,8 @@ class TrustConfig:
         crowd: of the contributions.
     """
 
-    random_seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
-    methods: Annotated[
-        tuple[Literal["poisoned", "private", "reconstruction", "contributions"], ...], Field(min_length=1)
-    ]
+    random_seeds: Seeds
+    methods: NonEmpty[Annotated[str, one_of(METHODS)]]
     model: str
     form: Literal["soft_prompt", "lora", "adapter"]
     num_texts: Annotated[int, Field(ge=10)]
@@ -195,16 +193,12 @@ class TrustConfig:
 def cases(config: TrustConfig) -> Iterator[Case]:
     """All parts for every random seed; a column that a part does not have is empty."""
     parts: dict[str, Callable[[TrustConfig], Iterator[dict[str, Value]]]] = {
-        "poisoned": _poisoned,
-        "private": _private,
-        "reconstruction": _reconstruction,
-        "contributions": _crowd,
-    }
+        "poisoned": _poisoned, "private": _private, "reconstruction": _reconstruction, "contributions": _crowd,
+    }  # fmt: skip
     blank: dict[str, Value] = dict.fromkeys(("attack", "rule", "level", "num_clients", "cut", "codec", "noise"))
-    for random_seed in config.random_seeds:
-        for method in config.methods:
-            for values in parts[method](config):
-                yield Case(method, {**blank, **values}, random_seed)
+    for random_seed, method in product(config.random_seeds, config.methods):
+        for values in parts[method](config):
+            yield Case(method, {**blank, **values}, random_seed)
 
 
 def _poisoned(config: TrustConfig) -> Iterator[dict[str, Value]]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
 
 from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, legend_below, panels
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
 
 COLOUR_OF_RULE = {
     "mean": GREY, "median": BLUE, "trimmed_mean": GREEN, "krum": SKY, "multi_krum": ORANGE, "masked_mean": RED,
@@ -47,24 +46,26 @@ def _learning(attacked: pd.DataFrame, private: pd.DataFrame) -> Figure:
     attacks = list(dict.fromkeys(attacked["attack"]))
     rules = [rule for rule in COLOUR_OF_RULE if rule in set(attacked["rule"])]
     for place, rule in enumerate(rules):
-        kept = (
-            attacked[attacked["rule"] == rule].groupby("attack")["kept"].agg(["mean", "min", "max"]).clip(lower=FLOOR)
-        )
+        kept = _range(attacked[attacked["rule"] == rule], "attack")
         x = [attacks.index(attack) + (place - (len(rules) - 1) / 2) * 0.12 for attack in kept.index]
-        spread = [kept["mean"] - kept["min"], kept["max"] - kept["mean"]]
-        axes[0].errorbar(x, kept["mean"], spread, fmt="o", color=COLOUR_OF_RULE[rule], label=rule.replace("_", " "))
+        bars = [kept["mean"] - kept["min"], kept["max"] - kept["mean"]]
+        axes[0].errorbar(x, kept["mean"], bars, fmt="o", color=COLOUR_OF_RULE[rule], label=rule.replace("_", " "))
     axes[0].axhline(0.9, color=GREY, linewidth=0.8, linestyle=":")
     axes[0].set(ylabel="share kept", ylim=(FLOOR - 0.05, 1.3))
     axes[0].set_xticks(range(len(attacks)), [attack.replace("_", " ") for attack in attacks])
     for level, colour in (("client", BLUE), ("example", ORANGE)):
-        rows = private[private["level"] == level]
-        if len(rows):
-            kept = rows.groupby("num_clients")["kept"].agg(["mean", "min", "max"]).clip(lower=FLOOR)
-            spread = [kept["mean"] - kept["min"], kept["max"] - kept["mean"]]
-            axes[1].errorbar(kept.index, kept["mean"], spread, fmt="o-", color=colour, label=f"{level}s hidden")
+        if len(rows := private[private["level"] == level]):
+            kept = _range(rows, "num_clients")
+            bars = [kept["mean"] - kept["min"], kept["max"] - kept["mean"]]
+            axes[1].errorbar(kept.index, kept["mean"], bars, fmt="o-", color=colour, label=f"{level}s hidden")
     axes[1].set(xscale="log", xlabel="clients", ylim=(FLOOR - 0.05, 1.3))
     legend_below(axes, 4)
     return figure
+
+
+def _range(rows: pd.DataFrame, over: str) -> pd.DataFrame:
+    """Mean, least and largest share that is kept, none drawn below the floor."""
+    return rows.groupby(over)["kept"].agg(["mean", "min", "max"]).clip(lower=FLOOR)
 
 
 def _reconstruction(rows: pd.DataFrame) -> Figure:

@@ -30,7 +30,7 @@ VICTIM_SEED = (1 << 40) + 7
 PUBLIC_SEED = (1 << 40) + 9
 
 
-def reconstruction(config: TrustConfig, case: Case) -> Row:
+def reconstruction(config: TrustConfig, case: Case, _: Random) -> Row:
     """Share of tokens that the better of two attackers reads; which is better it finds out on public text.
 
     Args:
@@ -40,8 +40,8 @@ def reconstruction(config: TrustConfig, case: Case) -> Row:
     model, tokenizer = open_model(config.model)
     random = Random.of(case.random_seed).child("reconstruction")
     public, held_out, victim, common = _rows(config, tokenizer, case.random_seed)
-    num_blocks = Cut.parse(str(case.values["cut"])).num_blocks
-    view = Noisy(float(case.values["noise"] or 0.0), ACTIVATION_CODECS[str(case.values["codec"])]())
+    num_blocks = Cut.parse(case.text("cut")).num_blocks
+    view = Noisy(float(case.values["noise"] or 0.0), ACTIVATION_CODECS[case.text("codec")]())
     seen = {
         who: view(activations_of(model, num_blocks, rows), random.child(who))
         for who, rows in (("victim", victim), ("public", held_out))

@@ -35,9 +35,9 @@ UNCLIPPED = 1e9
 """A norm that no gradient of a row reaches."""
 
 
-def poisoned(config: TrustConfig, case: Case) -> Row:
+def poisoned(config: TrustConfig, case: Case, _: Random) -> Row:
     """What a rule keeps of the fall in loss while some clients attack."""
-    given, attack = config.clients, str(case.values["attack"])
+    given, attack = config.clients, case.text("attack")
     settings = replace(
         _settings(config, case, given.num_clients),
         rate=given.rate, num_steps=given.num_steps, batch_size=given.batch_size,
@@ -45,7 +45,7 @@ def poisoned(config: TrustConfig, case: Case) -> Row:
     session = _session(settings)
     bad = _drawn(session.clients, given.num_poisoned, case.random_seed)
     clients = session.clients if attack != "text" else _with_swapped_text(session.clients, bad, config.model)
-    rule = aggregation_of(str(case.values["rule"]), given)
+    rule = aggregation_of(case.text("rule"), given)
     known: dict[str, Tampering] = {
         "sign_flip": SignFlip(given.sign_scale), "gaussian": GaussianUpdate(given.gaussian_scale)
     }  # fmt: skip
@@ -71,9 +71,9 @@ def aggregation_of(rule: str, clients: Clients) -> Aggregation:
     return known[rule]
 
 
-def private(config: TrustConfig, case: Case) -> Row:
+def private(config: TrustConfig, case: Case, _: Random) -> Row:
     """What privacy keeps of the fall in loss; the same rounds without noise are its measure."""
-    given, level = config.privacy, str(case.values["level"])
+    given, level = config.privacy, case.text("level")
     count = int(case.values["num_clients"] or 0)
     settings = replace(_settings(config, case, count), rate=given.rate, num_steps=1, batch_size=given.batch_size)
     session = _session(settings)
@@ -98,7 +98,7 @@ def _told(guarantee: Guarantee | None) -> dict[str, float | None]:
     return {name: None if guarantee is None else float(getattr(guarantee, name)) for name in names}
 
 
-def contributions(config: TrustConfig, case: Case) -> Row:
+def contributions(config: TrustConfig, case: Case, _: Random) -> Row:
     """Exact and sampled Shapley values, leave-one-out, and an auction over costs that are drawn."""
     given, random = config.crowd, Random.of(case.random_seed).child("crowd")
     settings = replace(

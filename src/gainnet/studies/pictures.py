@@ -1,0 +1,104 @@
+"""Pictures that a model generates without a channel, for the studies that send them; and one judge of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.randomness import Random
+from gainnet.core.text import text_to_tensor
+from gainnet.core.types import Place, Tensors
+from gainnet.models.attributes import AttributeClassifier, prompt_fidelity
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.part import Part
+from gainnet.models.scenes import draw_scenes, stream, write_captions
+from gainnet.network.scenario import DEVICE, EDGE
+
+RANDOM_SEEDS_APART: Final = 1000
+"""Item k of random seed s has the streams of 1000 s + k, so that no two random seeds share an item."""
+
+PROMPT: Final[Place] = (DEVICE, "prompt")
+BATCH_SIZE: Final = 20
+
+
+@final
+@dataclass(frozen=True)
+class Pictures:
+    """A batch that an edge has generated and nobody has sent yet.
+
+    Args:
+        prompts: unseen captions.
+        random: streams of the items.
+        places: prompt on the device, latent and image on the edge.
+    """
+
+    prompts: tuple[str, ...]
+    random: Random
+    places: Mapping[Place, Tensor]
+
+    @property
+    def images(self) -> Tensor:
+        """[num_images, 3, height, width], in [0, 1]: the reference of every received picture."""
+        return self.places[EDGE, "image"]
+
+    @property
+    def latents(self) -> Tensor:
+        """[num_images, *latent]."""
+        return self.places[EDGE, "latent"]
+
+
+@torch.no_grad()
+def generate(model: DiffusionModel, study: str, random_seed: int, num_images: int) -> Pictures:
+    """Unseen captions of a random seed, and the pictures of a model without a channel.
+
+    Args:
+        model: whose parts run.
+        study: name of the stream that captions are drawn from.
+        random_seed: of captions and noise.
+        num_images: how many.
+    """
+    rng = stream(random_seed, study, 0)
+    prompts = write_captions(draw_scenes(num_images, rng), rng)
+    random = Random.of([RANDOM_SEEDS_APART * random_seed + item for item in range(num_images)])
+    tensors: dict[str, Tensor] = {"prompt": text_to_tensor(prompts)}
+    for part in model.parts:
+        tensors |= part(tensors, random)
+    places: dict[Place, Tensor] = {(EDGE, name): tensors[name] for name in ("latent", "image")}
+    return Pictures(tuple(prompts), random, {PROMPT: tensors["prompt"], **places})
+
+
+@torch.no_grad()
+def in_batches(parts: Sequence[Part], given: Tensors, random: Random, kept: Sequence[str]) -> dict[str, Tensor]:
+    """Outputs of parts that run one after the other, a few items at a time.
+
+    Args:
+        parts: in order.
+        given: [n, ...] for every name that they read and do not write.
+        random: streams of n items.
+        kept: names of the tensors that are returned.
+    """
+    made: list[dict[str, Tensor]] = []
+    for start in range(0, random.num_items, BATCH_SIZE):
+        items = slice(start, start + BATCH_SIZE)
+        seeds = random.random_seeds[items]
+        streams, tensors = Random(seeds, (len(seeds),), random.path), {key: x[items] for key, x in given.items()}
+        for part in parts:
+            tensors |= part({key: tensors[key] for key in part.reads}, streams)
+        made.append({key: tensors[key] for key in kept})
+    return {key: torch.cat([tensors[key] for tensors in made]) for key in kept}
+
+
+def mean_fidelity(classifier: AttributeClassifier, images: Tensor, prompts: Sequence[str]) -> float | None:
+    """Mean share of the attributes named in the prompts that a classifier finds; `None` when no prompt can be judged.
+
+    Args:
+        classifier: the judge.
+        images: [num_images, 3, 128, 128], in [0, 1].
+        prompts: one per picture.
+    """
+    known = [share for share in prompt_fidelity(classifier, images, prompts) if share is not None]
+    return sum(known) / len(known) if known else None
