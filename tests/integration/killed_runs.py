@@ -5,6 +5,7 @@ The libraries are imported once; every life is a fork, so that dozens of them ta
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -55,6 +56,13 @@ def study(out: Path) -> None:
 
 
 RUNS = {"learned": learned, "power": power, "language": language, "scenes": scenes, "study": study}
+LIBRARIES = {
+    "learned": ("transformers.models.llama.modeling_llama", "transformers.models.auto.modeling_auto", "peft"),
+    "language": ("transformers.models.llama.modeling_llama",),
+    "scenes": ("diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",),
+    "study": ("matplotlib.pyplot", "pandas"),
+}
+"""Modules that every life would import anew."""
 
 
 def life(run: Callable[[Path], None], out: Path, kill_at: int = 0, when: str = "before") -> tuple[int, int]:
@@ -101,6 +109,8 @@ def content(out: Path) -> dict[str, bytes]:
 
 def main(name: str, home: Path) -> None:
     """Prints one JSON value per difference, and the number of lives in the end."""
+    for library in LIBRARIES.get(name, ()):
+        importlib.import_module(library)
     status, num_renames = life(RUNS[name], home / "whole")
     assert status == 0
     assert num_renames > 0

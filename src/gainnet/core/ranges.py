@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import check_range
 
 
 @final
@@ -54,5 +54,5 @@ def check_ranges(room: str, settings: object, ranges: Mapping[str, Interval]) ->
         ranges: range by name of the field.
     """
     for name, interval in ranges.items():
-        if (value := getattr(settings, name)) not in interval:
-            raise ConfigError(f"{room}.{name}: {value} must be in {interval}; give another {name}")
+        value = getattr(settings, name)
+        check_range(value in interval, f"{room}.{name}", value, f"in {interval}")
