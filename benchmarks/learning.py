@@ -18,11 +18,11 @@ import torch
 
 from gainnet.codecs import Int8
 from gainnet.core.randomness import Random
+from gainnet.learning.algorithms.costs import split_step_cost, whole_step_cost
+from gainnet.learning.algorithms.fedavg import FedAvg
+from gainnet.learning.algorithms.fsl import SharedEdge, SplitLearning
 from gainnet.learning.clients import Client, LocalTraining, cell_of, devices_of
-from gainnet.learning.costs import split_step_cost, whole_step_cost
-from gainnet.learning.cut import Cut
-from gainnet.learning.fedavg import FedAvg
-from gainnet.learning.fsl import SharedEdge
+from gainnet.learning.split.cut import Cut
 from gainnet.models.language import pack, small_decoder, word_tokenizer
 from gainnet.models.language_text import write_texts
 from gainnet.network import profile
@@ -72,7 +72,7 @@ def main() -> int:
     cut = Cut(0, True)
     fedavg = FedAvg(copy.deepcopy(model), cell, TRAINING, whole_step_cost(model, rows[:8]))
     costs = {cut.name: split_step_cost(copy.deepcopy(model), cut, rows[:8])}
-    split = SharedEdge(copy.deepcopy(model), cell, TRAINING, costs, cut, Int8(), 1e-3)
+    split = SplitLearning(copy.deepcopy(model), cell, TRAINING, costs, cut, Int8(), SharedEdge(1e-3))
     runs = (plain(model, clients), rounds_of(fedavg, clients), rounds_of(split, clients))
     for run in runs:
         run()

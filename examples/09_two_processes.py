@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gainnet.learning.certificates import write_certificates
 from gainnet.learning.config import LearnConfig, learn
-from gainnet.learning.stream import listening
-from gainnet.learning.streamed import serve
+from gainnet.learning.engines.streamed import serve
+from gainnet.wire.keys import write_certificates
+from gainnet.wire.tls import listening
 
 CONFIG = LearnConfig("fsl", clients=2, rounds=1, num_steps=2, num_texts=30, link="ideal", codec="int8")
 DEVICES = ("device_0", "device_1")

@@ -11,11 +11,11 @@ import torch
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
-from gainnet.learning.adapters import attach
-from gainnet.learning.algorithm import values_of
+from gainnet.learning.algorithms.adapters import attach
+from gainnet.learning.algorithms.algorithm import values_of
+from gainnet.learning.algorithms.costs import whole_step_cost
+from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client, LocalTraining, cell_of
-from gainnet.learning.costs import whole_step_cost
-from gainnet.learning.fpl import Fpl
 from gainnet.learning.loop import MERGES, Distillation, Edge, Loop, backhaul_of, distil, mixture_of, train_centrally
 from gainnet.models.language import mean_loss, pack, small_decoder, word_tokenizer
 from gainnet.models.language_text import write_texts

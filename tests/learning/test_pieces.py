@@ -10,13 +10,13 @@ import torch
 
 from gainnet.core.errors import ConfigError, PayloadError
 from gainnet.core.randomness import Random
-from gainnet.learning.algorithm import average
+from gainnet.learning.algorithms.algorithm import average
+from gainnet.learning.algorithms.costs import split_step_cost, whole_step_cost
+from gainnet.learning.algorithms.merging import low_rank, merge_by_sign, merge_products, ties, updates_of
 from gainnet.learning.clients import Participation, dirichlet_shares, partition
-from gainnet.learning.costs import split_step_cost, whole_step_cost
-from gainnet.learning.cut import Cut
-from gainnet.learning.merging import low_rank, merge_by_sign, merge_products, ties, updates_of
-from gainnet.learning.payloads import from_bytes, to_bytes
+from gainnet.learning.split.cut import Cut
 from gainnet.models.language import small_decoder
+from gainnet.wire.files import from_bytes, to_bytes
 
 ROWS = torch.arange(4 * 24).reshape(4, 24) % 100
 

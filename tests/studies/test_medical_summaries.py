@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from gainnet.cli import app
 from gainnet.core.errors import ConfigError
-from gainnet.learning.endpoint import SYSTEM
+from gainnet.learning.summaries.endpoint import SYSTEM
 from gainnet.models.trials.fields import invented_fields
 from gainnet.models.trials.prompts import CLOUD_ALONE, FULL, PART
 from gainnet.models.trials.writing import write_abstracts

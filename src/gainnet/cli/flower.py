@@ -13,7 +13,7 @@ from gainnet.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from gainnet.learning.config import LearnConfig
-    from gainnet.learning.flower.settings import AppSettings
+    from gainnet.learning.engines.flower.settings import AppSettings
 
 app = typer.Typer(
     help="The algorithms of learn as a Flower app, in simulation and on many machines.", no_args_is_help=True
@@ -47,7 +47,7 @@ def flower_simulate(
 
     check_writable(out)
     settings = _settings(config, out, timeout_s, algorithm, clients, rounds, random_seed)
-    from gainnet.learning.flower.simulation import simulate
+    from gainnet.learning.engines.flower.simulation import simulate
 
     with progress(settings.config.algorithm) as tell:
         run = simulate(settings, num_workers, lambda n, total, loss: tell(n, total, f"test loss {loss:.4f}"))
@@ -73,15 +73,15 @@ def flower_local(
     check_writable(out)
     settings = _settings(config, out.absolute(), timeout_s, algorithm, clients, rounds, random_seed)
     from gainnet.learning.clients import devices_of
-    from gainnet.learning.flower.folder import write_app
-    from gainnet.learning.flower.local import federation
+    from gainnet.learning.engines.flower.folder import write_app
+    from gainnet.learning.engines.flower.local import federation
 
     write_app(out / "app", settings)
     with status("starting the SuperLink") as tell, federation(out / "federation") as processes:
         for name in devices_of(settings.config.clients):
             tell(f"starting {name}")
             processes.register(name)
-            processes.start_node(name)
+            processes.start_node(name, {"model": settings.config.model})
         tell(f"learning; see {processes.folder}")
         ended = processes.wait_for(processes.submit(out / "app"), timeout_s * (settings.config.rounds + 1))
     if ended != "finished:completed":
@@ -103,7 +103,7 @@ def flower_app(
     ),
 ) -> None:
     """Write the folder that `flwr run` takes."""
-    from gainnet.learning.flower.folder import write_app
+    from gainnet.learning.engines.flower.folder import write_app
 
     write_app(folder, _settings(config, out.absolute(), timeout_s, algorithm, clients, rounds, random_seed))
     typer.echo(folder / "pyproject.toml")
@@ -116,7 +116,7 @@ def flower_keys(
     node: Annotated[list[str] | None, typer.Option(help="A node that gets a key; give it again for more.")] = None,
 ) -> None:
     """Make a server's certificate with an authority of its own, and a key for every node."""
-    from gainnet.learning.certificates import check_names, write_certificates, write_node_key
+    from gainnet.wire.keys import check_names, write_certificates, write_node_key
 
     check_names("node", node or [])
     write_certificates(folder, host)
@@ -144,7 +144,7 @@ def read_settings(file: Path | None, default: dict[str, Any], given: dict[str, A
 def _settings(
     file: Path | None, out: Path, timeout_s: float, algorithm: str | None, clients: int | None, *rest: int | None
 ) -> AppSettings:
-    from gainnet.learning.flower.settings import AppSettings
+    from gainnet.learning.engines.flower.settings import AppSettings
 
     given = dict(zip(("algorithm", "clients", "rounds", "random_seed"), (algorithm, clients, *rest), strict=True))
     return AppSettings(read_settings(file, {"algorithm": "fedavg"}, given), str(out), timeout_s)

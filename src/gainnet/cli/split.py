@@ -29,7 +29,7 @@ def split_keys(
     host: Annotated[list[str] | None, typer.Option(help="Name or address of the edge.")] = None,
 ) -> None:
     """Make certificates of an edge and its devices, signed by an authority of their own."""
-    from gainnet.learning.certificates import write_certificates
+    from gainnet.wire.keys import write_certificates
 
     write_certificates(folder, host or ("localhost", "127.0.0.1"), device)
     for path in sorted(folder.iterdir()):
@@ -53,8 +53,8 @@ def split_serve(
     """Be the edge: wait for the devices, then run all rounds with them."""
     from gainnet.cli.flower import read_settings
     from gainnet.core.files import check_writable
-    from gainnet.learning.stream import listening
-    from gainnet.learning.streamed import serve
+    from gainnet.learning.engines.streamed import serve
+    from gainnet.wire.tls import listening
 
     check_writable(out)
     settings = read_settings(config, {"algorithm": "fsl"}, {"clients": clients, "rounds": rounds})
@@ -76,6 +76,12 @@ def split_join(
     host: Annotated[str, typer.Option(help="Name or address of the edge, as in its certificate.")] = "127.0.0.1",
     port: Port = 8443,
     texts: Annotated[Path | None, typer.Option(help="This device's text, one per line.")] = None,
+    model: Annotated[
+        str, typer.Option(help="This device's model: abstracts (shipped), a folder or a hub id in the local cache.")
+    ] = "abstracts",
+    codec: Annotated[
+        str | None, typer.Option(help="The only codec to go along with.", show_default="any shipped one")
+    ] = None,
     allow_labels: Annotated[
         bool, typer.Option("--allow-labels", help="Let labels leave this device, which are its text.")
     ] = False,
@@ -85,7 +91,18 @@ def split_join(
     """Be a device: take part until the edge has finished."""
     if texts is not None and not texts.is_file():
         raise ConfigError(f"texts: {texts} is no file; give a UTF-8 file, one text per line")
-    from gainnet.learning.streamed import join
+    from gainnet.learning.engines.streamed import join
+    from gainnet.learning.engines.terms import Terms
 
-    traffic = asdict(join(host, port, keys, name, texts, allow_labels, timeout_s))
+    terms = Terms(model, codec, texts)
+    traffic = asdict(join(host, port, keys, name, terms, allow_labels, timeout_s, _show_run))
     print_json(traffic) if as_json else print_table("before TLS", tuple(traffic), [traffic])
+
+
+def _show_run(config: Any) -> None:
+    """What a device is about to run, before it runs it; on standard error, where it is in the way of nobody."""
+    text = config.texts or f"its share of {config.num_texts} texts per field"
+    typer.echo(
+        f"running {config.algorithm}, cut {config.cut}, codec {config.codec}, model {config.model}, text: {text}",
+        err=True,
+    )

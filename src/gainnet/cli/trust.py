@@ -71,7 +71,7 @@ def learn(
     """Fine-tune together, robust to poison, private, or with updates that the edge cannot read; signed line by line."""
     from gainnet.core.files import check_writable
     from gainnet.learning.config import LearnConfig
-    from gainnet.learning.safeguards import Safeguards, learn_safely
+    from gainnet.learning.safeguards.settings import Safeguards, learn_safely
 
     config = LearnConfig(
         algorithm, model=model, clients=clients, skew=skew, rounds=rounds, num_steps=num_steps, batch_size=batch_size,
@@ -106,7 +106,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check which update went into which model: every signature, every link of the chain, and the model at its end."""
-    from gainnet.learning.record import verify_file
+    from gainnet.learning.safeguards.record import verify_file
 
     found = verify_file(record, state, edge_key)
     if as_json:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gainnet.codecs.raw import batch_of, check_length, decode_items, encode_items
+from gainnet.codecs.raw import batch_of, check_length, decode_items, encode_items, finite
 from gainnet.core.errors import ConfigError, PayloadError
 from gainnet.core.types import Bits, Payload, Size, Spec
 
@@ -46,7 +46,7 @@ class Float16:
         def read(string: bytes) -> NDArray[np.float32]:
             check_length(string, _SCALE_BYTES + 2 * spec.num_values, "float16")
             halves = np.frombuffer(string, "<f2", offset=_SCALE_BYTES).astype(np.float32)
-            return _finite(halves * _scale_in(string, 1), "float16")
+            return finite(halves * _scale_in(string, 1), "float16")
 
         return decode_items(payload, spec, read)
 
@@ -91,7 +91,7 @@ class Int8:
             check_length(string, num_vectors * (_SCALE_BYTES + width), "int8")
             levels = np.frombuffer(string, np.int8, offset=_SCALE_BYTES * num_vectors).reshape(num_vectors, width)
             scales = _scale_in(string, num_vectors)[:, None] / np.float32(127)
-            return _finite(levels.astype(np.float32) * scales, "int8")
+            return finite(levels.astype(np.float32) * scales, "int8")
 
         return decode_items(payload, spec, read)
 
@@ -147,7 +147,7 @@ class TopK:
             values = np.zeros(spec.num_values, dtype=np.float32)
             halves = np.frombuffer(string, "<f2", offset=_SCALE_BYTES + places.nbytes).astype(np.float32)
             values[places] = halves * _scale_in(string, 1)
-            return _finite(values, "top_k")
+            return finite(values, "top_k")
 
         return decode_items(payload, spec, read)
 
@@ -217,12 +217,6 @@ def _scale_in(string: bytes, count: int) -> NDArray[np.float32]:
     if not (np.isfinite(scale) & (scale >= 0) & (scale < _LARGEST_SCALE)).all():
         raise PayloadError("activations: a scale is negative or not finite; the payload is corrupt")
     return scale
-
-
-def _finite(values: NDArray[np.float32], codec: str) -> NDArray[np.float32]:
-    if not np.isfinite(values).all():
-        raise PayloadError(f"{codec}: a value is not finite; the payload is corrupt")
-    return values
 
 
 def _place_kind(num_values: int) -> np.dtype[np.unsignedinteger]:

@@ -18,6 +18,8 @@ from gainnet.core.errors import ConfigError, PayloadError
 from gainnet.core.types import Bits, Payload, Size, Spec, Symbols
 
 SMALLEST_NOISE = 1e-12
+LARGEST_VALUE = 1e18
+"""Of a decoded float: its square is still a float32, so that no power or distance overflows. Assumed."""
 
 
 def rows_of(x: Tensor, batch: tuple[int, ...]) -> NDArray[np.float32]:
@@ -72,6 +74,14 @@ def check_length(string: bytes, num_bytes: int, codec: str) -> None:
         raise PayloadError(f"{codec}: payload has {len(string)} bytes, expected {num_bytes}; it was cut or padded")
 
 
+def finite(values: NDArray[np.float32], codec: str) -> NDArray[np.float32]:
+    """Decoded values; raises `PayloadError` unless all are finite and below `LARGEST_VALUE` in magnitude."""
+    # A comparison with NaN is false, so that one test finds it, too.
+    if not (np.abs(values) < LARGEST_VALUE).all():
+        raise PayloadError(f"{codec}: a value is not finite or above {LARGEST_VALUE:g}; the payload is corrupt")
+    return values
+
+
 @final
 @dataclass(frozen=True)
 class Float32:
@@ -95,7 +105,7 @@ class Float32:
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
         def read(string: bytes) -> NDArray[np.float32]:
             check_length(string, 4 * spec.num_values, "float32")
-            return np.frombuffer(string, dtype="<f4")
+            return finite(np.frombuffer(string, dtype="<f4"), "float32")
 
         return decode_items(payload, spec, read)
 

@@ -15,7 +15,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
-from gainnet.learning.cut import Cut
+from gainnet.learning.split.cut import Cut
 from gainnet.network.hardware import Hardware
 from gainnet.network.network import Network, Node
 from gainnet.network.scenario import EDGE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, final
@@ -17,15 +17,15 @@ from gainnet.codecs import ACTIVATION_CODECS
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.plugins import find, guarded
 from gainnet.core.randomness import Random
-from gainnet.learning.adapters import FORMS
-from gainnet.learning.algorithm import Algorithm
+from gainnet.learning.algorithms.adapters import FORMS
+from gainnet.learning.algorithms.algorithm import Algorithm
+from gainnet.learning.algorithms.costs import StepCost, split_step_cost, whole_step_cost
+from gainnet.learning.algorithms.fedavg import FedAvg
+from gainnet.learning.algorithms.fpl import Fpl
+from gainnet.learning.algorithms.fsl import AveragedEdge, SharedEdge, SplitLearning
 from gainnet.learning.clients import Client, LocalTraining, Participation, cell_of, devices_of, partition
-from gainnet.learning.costs import StepCost, split_step_cost, whole_step_cost
-from gainnet.learning.cut import Cut
-from gainnet.learning.fedavg import FedAvg
-from gainnet.learning.fpl import Fpl
-from gainnet.learning.fsl import AveragedEdge, SharedEdge
 from gainnet.learning.runner import Progress, Run, run_rounds, silent
+from gainnet.learning.split.cut import Cut
 from gainnet.models.language import load_language_model, pack
 from gainnet.models.language_text import DOMAINS, write_texts
 from gainnet.network.hardware import profile
@@ -131,6 +131,8 @@ class LearnConfig:
             raise ConfigError(f"row_length: {self.row_length} tokens teach nothing; give 4 or more")
         if self.random_seed < 0:
             raise ConfigError(f"random_seed: {self.random_seed} is negative; give 0 or more")
+        if not self.skew > 0.0:
+            raise ConfigError(f"skew: {self.skew} is not positive; give for example 0.3, or inf for equal shares")
         if not self.domains:
             raise ConfigError(f"domains: none is given; choose among {', '.join(DOMAINS)}")
         Cut.parse(self.cut), self.training, self.participation
@@ -166,7 +168,7 @@ def config_of(table: Mapping[str, Any]) -> LearnConfig:
         first = error.errors()[0]
         message = str(first["msg"]).removeprefix("Value error, ")
         where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{where}: {message}, got {first['input']!r}" if where else message) from None
+        raise ConfigError(f"{where}: {message}, got {first['input']!r}" if where else f"config: {message}") from None
 
 
 @final
@@ -175,6 +177,7 @@ class Session:
     """Everything that rounds need.
 
     Args:
+        model: that learns.
         algorithm: what a round is.
         clients: who learns.
         test_rows: text that nobody trains on.
@@ -182,6 +185,7 @@ class Session:
         states_per_value: numbers that the optimizer keeps per trained parameter.
     """
 
+    model: Any
     algorithm: Algorithm
     clients: tuple[Client, ...]
     test_rows: Tensor
@@ -226,12 +230,17 @@ def open_session(config: LearnConfig) -> Session:
     network = network_of(config)
     model, tokenizer = open_model(config.model)
     train, test = texts_of(config)
-    rows = [pack(texts, tokenizer, config.row_length) for texts in train]
-    parts = partition(rows, config.clients, config.skew, Random.of(config.random_seed).child("partition"))
-    clients = tuple(Client(name, part) for name, part in zip(devices_of(config.clients), parts, strict=True))
+    clients = deal(config, tokenizer, train)
     algorithm, cost = make_algorithm(config, model, network)
     test_rows = pack(test, tokenizer, config.row_length)
-    return Session(algorithm, clients, test_rows, cost, config.training.states_per_value)
+    return Session(model, algorithm, clients, test_rows, cost, config.training.states_per_value)
+
+
+def deal(config: LearnConfig, tokenizer: Any, texts: Sequence[Sequence[str]]) -> tuple[Client, ...]:
+    """The clients of a run, each with its share of texts by kind; who computes it again gets the same shares."""
+    rows = [pack(some, tokenizer, config.row_length) for some in texts]
+    parts = partition(rows, config.clients, config.skew, Random.of(config.random_seed).child("partition"))
+    return tuple(Client(name, part) for name, part in zip(devices_of(config.clients), parts, strict=True))
 
 
 def learn(config: LearnConfig, out: Path | None = None, progress: Progress = silent) -> Run:
@@ -283,17 +292,15 @@ def make_algorithm(config: LearnConfig, model: Any, network: Network) -> tuple[A
         return FedAvg(model, network, training, cost, who), cost
     if config.algorithm in FORMS:
         fpl = Fpl(model, network, training, StepCost(0, 0, 0, 0, 0), config.algorithm, config.rank, participation=who)
-        fpl.init(Random.of(0))
         cost = whole_step_cost(fpl.model_of(fpl.init(Random.of(0))), rows)
         return replace(fpl, cost=cost), cost
     cut = Cut.parse(config.cut)
     codec = guarded("codec", find("codec.activations", config.codec, ACTIVATION_CODECS))
     cost = split_step_cost(model, cut, rows)
     costs = {cut.name: cost}
-    if config.algorithm == "fsl_averaged":
-        return AveragedEdge(model, network, training, costs, cut, codec, who), cost
     edge_rate = config.rate if config.edge_rate is None else config.edge_rate
-    return SharedEdge(model, network, training, costs, cut, codec, edge_rate, who), cost
+    edge = AveragedEdge() if config.algorithm == "fsl_averaged" else SharedEdge(edge_rate)
+    return SplitLearning(model, network, training, costs, cut, codec, edge, who), cost
 
 
 def network_of(config: LearnConfig) -> Network:

@@ -11,11 +11,9 @@ from torch import Tensor
 
 from gainnet.codecs.activations import Octets
 from gainnet.codecs.codec import AnyCodec
-from gainnet.core.errors import PayloadError
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.types import NodeId, Spec, Tensors
-from gainnet.learning.payloads import check_kind, from_bytes, to_bytes
 from gainnet.models.part import Role
 from gainnet.network.network import Network
 from gainnet.network.scenario import EDGE
@@ -23,6 +21,16 @@ from gainnet.protocols.ledger import Ledger
 from gainnet.protocols.plan import Compute, Transfer
 from gainnet.protocols.pricing import SHIPPED
 from gainnet.protocols.transmit import SendCount, accept, emit
+from gainnet.wire.files import file_of, tensors_of
+from gainnet.wire.frames import check_kind
+
+KINDS = frozenset(
+    {"activations", "gradients", "tied_gradients", "weights", "adapters", "metrics", "labels", "keys", "shares"}
+)
+"""Everything that any algorithm sends. Labels cross only where the cut says so; keys are public ones, shares sealed."""
+
+PRIVATE = KINDS - {"labels"}
+"""What crosses where the text stays at home."""
 
 FILE_ATTEMPTS = 8
 """How often a file is sent to one receiver before it counts as lost."""
@@ -146,35 +154,3 @@ class Exchange:
         names = self._count.stream(step.source, target, step.tensor)
         drawn = self._random.generators(*names)[0].integers(1 << 62, size=num_items)
         return Random(tuple(int(x) for x in drawn), (num_items,))
-
-
-def file_of(tensors: Mapping[str, Tensor]) -> Tensor:
-    """[num_bytes] uint8, tensors of one type as a safetensors file of all values in the order of the names.
-
-    >>> file_of({"b": torch.ones(1), "a": torch.zeros(2)}).dtype
-    torch.uint8
-    """
-    return to_bytes({"values": torch.cat([tensors[name].reshape(-1) for name in sorted(tensors)])})
-
-
-def tensors_of(content: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a file of `file_of`.
-
-    Args:
-        content: [num_bytes] uint8.
-        like: tensors of the names and shapes that are expected.
-
-    Raises:
-        PayloadError: it is no such file, or holds other values.
-
-    >>> tensors_of(file_of({"a": torch.ones(2)}), {"a": torch.zeros(2)})
-    {'a': tensor([1., 1.])}
-    """
-    found = from_bytes(content)
-    values, num_values = found.get("values", torch.empty(0)), sum(x.numel() for x in like.values())
-    same_kind = values.is_floating_point() == all(x.is_floating_point() for x in like.values())
-    if set(found) != {"values"} or values.shape != (num_values,) or not same_kind:
-        raise PayloadError(f"payload: {tuple(values.shape)} values of {values.dtype} in the place of {num_values}")
-    names = sorted(like)
-    parts = values.split([like[name].numel() for name in names])
-    return {name: part.reshape(like[name].shape) for name, part in zip(names, parts, strict=True)}

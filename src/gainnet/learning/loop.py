@@ -15,14 +15,13 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.types import NodeId
-from gainnet.learning.adapters import attach, folded, load_adapter
-from gainnet.learning.algorithm import State
+from gainnet.learning.algorithms.adapters import attach, folded, load_adapter
+from gainnet.learning.algorithms.algorithm import State
+from gainnet.learning.algorithms.averaging import plain_step
+from gainnet.learning.algorithms.fpl import Fpl
+from gainnet.learning.algorithms.merging import merge_by_sign, merge_products, merge_weighted
 from gainnet.learning.clients import Client
-from gainnet.learning.exchange import Exchange
-from gainnet.learning.fedavg import plain_step
-from gainnet.learning.fpl import Fpl
-from gainnet.learning.merging import merge_by_sign, merge_products, merge_weighted
-from gainnet.learning.payloads import PRIVATE
+from gainnet.learning.exchange import PRIVATE, Exchange
 from gainnet.models.language import inputs_of, task_of
 from gainnet.network.hardware import Hardware
 from gainnet.network.network import Network, Node

@@ -14,7 +14,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.run.checkpoint import Checkpoint, fingerprint
 from gainnet.core.run.loop import run_to_end
-from gainnet.learning.algorithm import Algorithm, State
+from gainnet.learning.algorithms.algorithm import Algorithm, State
 from gainnet.learning.clients import Client
 from gainnet.models.language import mean_loss
 

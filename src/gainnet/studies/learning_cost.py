@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from pydantic import Field
 
 from gainnet.core.randomness import Random
-from gainnet.learning.adapters import require_peft
+from gainnet.learning.algorithms.adapters import require_peft
 from gainnet.learning.config import LearnConfig, open_session
 from gainnet.learning.runner import run_rounds
 from gainnet.models.language import mean_loss

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from gainnet.learning.config import LearnConfig, learn, open_session
-from gainnet.learning.safeguards import Safeguards, learn_safely
+from gainnet.learning.safeguards.settings import Safeguards, learn_safely
 from golden.driver.air import listening
 from golden.driver.values import of_tensor, of_tensors, plain
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, final
 
 from gainnet.core.errors import ConfigError, ModelError
-from gainnet.learning.rct import OTHER, Collection, field_of, read_collection
+from gainnet.learning.summaries.rct import OTHER, Collection, field_of, read_collection
 from gainnet.models.language import load_language_model
 from gainnet.models.loading import weights_sha256
 from gainnet.models.trials.abstract import StructuredAbstract, shortened

@@ -9,11 +9,19 @@ from statistics import fmean
 from typing import final
 
 from gainnet.core.randomness import Random
-from gainnet.learning.adapters import FORMS, require_peft
+from gainnet.learning.algorithms.adapters import FORMS, require_peft
 from gainnet.learning.config import LearnConfig
-from gainnet.learning.endpoint import EndpointCloud
-from gainnet.learning.summaries import ARMS, Cloud, Completion, EdgeEnd, LocalCloud, conclude, growing_edge_end
-from gainnet.learning.text_scores import HiddenStates, bert_score, load_hidden_states, load_judge, rouge
+from gainnet.learning.summaries.conclusions import (
+    ARMS,
+    Cloud,
+    Completion,
+    EdgeEnd,
+    LocalCloud,
+    conclude,
+    growing_edge_end,
+)
+from gainnet.learning.summaries.endpoint import EndpointCloud
+from gainnet.learning.summaries.scores import HiddenStates, bert_score, load_hidden_states, load_judge, rouge
 from gainnet.models.trials.prompts import EdgeAnswer
 from gainnet.models.trials.template import Template, read_template, template_of
 from gainnet.studies.medical_summaries.material import (

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gainnet.learning.adapters import require_peft
-from gainnet.learning.masking import require_cryptography
-from gainnet.learning.privacy import require_opacus
+from gainnet.learning.algorithms.adapters import require_peft
+from gainnet.learning.safeguards.masking import require_cryptography
+from gainnet.learning.safeguards.privacy import require_opacus
 from gainnet.studies.statistics import rounded
 from gainnet.studies.study import Method, Study
 from gainnet.studies.trust.config import METHODS, TrustConfig, cases

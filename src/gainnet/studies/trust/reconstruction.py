@@ -9,7 +9,8 @@ from torch import Tensor
 
 from gainnet.codecs import ACTIVATION_CODECS
 from gainnet.core.randomness import Random
-from gainnet.learning.attack import (
+from gainnet.learning.config import LearnConfig, open_model
+from gainnet.learning.safeguards.attack import (
     Coded,
     InverterTraining,
     Noisy,
@@ -19,8 +20,7 @@ from gainnet.learning.attack import (
     share_recovered,
     trained_inverter,
 )
-from gainnet.learning.config import LearnConfig, open_model
-from gainnet.learning.cut import Cut
+from gainnet.learning.split.cut import Cut
 from gainnet.models.language import pack
 from gainnet.models.language_text import PUBLIC, write_texts
 from gainnet.studies.study import Case, Row

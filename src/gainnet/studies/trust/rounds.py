@@ -10,19 +10,19 @@ import torch
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
-from gainnet.learning.adapters import load_adapter, values_of_adapter
-from gainnet.learning.aggregation import Aggregation, Open, WeightedMean
-from gainnet.learning.algorithm import State, average
+from gainnet.learning.algorithms.adapters import load_adapter, values_of_adapter
+from gainnet.learning.algorithms.aggregation import Aggregation, Open, WeightedMean
+from gainnet.learning.algorithms.algorithm import State, average
+from gainnet.learning.algorithms.averaging import train_locally
+from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client
 from gainnet.learning.config import LearnConfig, Session, open_model, open_session
-from gainnet.learning.contributions import leave_one_out, remembered, sampled_shapley, shapley, vcg
-from gainnet.learning.fedavg import train_locally
-from gainnet.learning.fpl import Fpl
-from gainnet.learning.poisoning import GaussianUpdate, Poisoned, SignFlip, Tampering, swapped_words
-from gainnet.learning.privacy import Guarantee, PrivateMean, PrivateSteps, noise_for
-from gainnet.learning.robust import Krum, Median, TrimmedMean
 from gainnet.learning.runner import cost_of
-from gainnet.learning.secure_aggregation import MaskedMean
+from gainnet.learning.safeguards.contributions import leave_one_out, remembered, sampled_shapley, shapley, vcg
+from gainnet.learning.safeguards.poisoning import GaussianUpdate, Poisoned, SignFlip, Tampering, swapped_words
+from gainnet.learning.safeguards.privacy import Guarantee, PrivateMean, PrivateSteps, noise_for
+from gainnet.learning.safeguards.robust import Krum, Median, TrimmedMean
+from gainnet.learning.safeguards.secure_aggregation import MaskedMean
 from gainnet.models.language import END, PAD, UNKNOWN, mean_loss, pack
 from gainnet.models.language_text import write_texts
 from gainnet.studies.study import Case, Row

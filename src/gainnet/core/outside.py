@@ -1,0 +1,96 @@
+"""Reading what comes from outside, bytes or JSON: it is read, or refused by the name of its field."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from gainnet.core.errors import GainnetError, PayloadError
+
+_ODD = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError, RecursionError, RuntimeError)
+"""What Python and torch raise over content that is not as expected; a number of 1e400 alone has three ways to fail."""
+
+
+@contextlib.contextmanager
+def reading(field: str, error: type[GainnetError] = PayloadError) -> Iterator[None]:
+    """A block that reads something foreign; whatever it raises becomes the error of a field, in one line.
+
+    Args:
+        field: what is read.
+        error: its class.
+
+    >>> with reading("stream"):
+    ...     int("9" * 5000)
+    Traceback (most recent call last):
+    gainnet.core.errors.PayloadError: stream: cannot be read (ValueError); it is damaged or not of this program
+    """
+    try:
+        yield
+    except GainnetError:
+        raise
+    except _ODD as odd:
+        # Without the text of the error, which may quote megabytes of what was sent.
+        raise error(f"{field}: cannot be read ({type(odd).__name__}); it is damaged or not of this program") from None
+
+
+def read_json(content: str | bytes, field: str, error: type[GainnetError] = PayloadError) -> Any:
+    """The value that JSON text stands for; errors as `reading`.
+
+    >>> read_json("[" * 100_000, "record")
+    Traceback (most recent call last):
+    gainnet.core.errors.PayloadError: record: cannot be read (RecursionError); it is damaged or not of this program
+    """
+    with reading(field, error):
+        return json.loads(content)
+
+
+def read_integer(value: object, field: str, low: int, high: int, error: type[GainnetError] = PayloadError) -> int:
+    """An integer of a range.
+
+    >>> read_integer(True, "num_rows", 1, 100)
+    Traceback (most recent call last):
+    gainnet.core.errors.PayloadError: num_rows: must be an integer from 1 to 100, not True
+    """
+    # `bool` is a kind of `int`, and 3.0 equals 3: the type itself is asked for.
+    if type(value) is not int or not low <= value <= high:
+        raise error(f"{field}: must be an integer from {low} to {high}, not {shortened(value)}")
+    return value
+
+
+def read_text(value: object, field: str, longest: int, error: type[GainnetError] = PayloadError) -> str:
+    """Printable text of bounded length.
+
+    >>> read_text("os:abort", "codec", 64)
+    'os:abort'
+    """
+    if not isinstance(value, str) or len(value) > longest or not value.isprintable():
+        raise error(f"{field}: must be printable text of at most {longest} characters, not {shortened(value)}")
+    return value
+
+
+def read_list(value: object, field: str, longest: int, error: type[GainnetError] = PayloadError) -> list[Any]:
+    """A list of bounded length.
+
+    >>> read_list([1, 2], "path", 16)
+    [1, 2]
+    """
+    if not isinstance(value, list) or len(value) > longest:
+        raise error(f"{field}: must be a list of at most {longest} entries, not {shortened(value)}")
+    return value
+
+
+def shortened(value: object) -> str:
+    """A foreign value for an error message: on one line, and no longer than one.
+
+    >>> shortened("a" * 100)
+    "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...'"
+    >>> shortened([[]])
+    'list'
+    """
+    if isinstance(value, bool | None) or (isinstance(value, int) and value.bit_length() < 100):
+        return repr(value)
+    if isinstance(value, str):
+        return repr(value if len(value) <= 40 else value[:36] + "...")
+    return repr(value) if isinstance(value, float) else type(value).__name__

@@ -1,0 +1,1 @@
+"""Who trains what in a round, and how the edge makes one state of it."""

@@ -1,0 +1,154 @@
+"""A round of averaging: clients train alone between two messages, and the edge makes one state of what they send."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, final
+
+import torch
+
+from gainnet.core.randomness import Random
+from gainnet.core.report import Report
+from gainnet.core.types import NodeId
+from gainnet.learning.algorithms.aggregation import Aggregation
+from gainnet.learning.algorithms.algorithm import State
+from gainnet.learning.algorithms.costs import StepCost
+from gainnet.learning.clients import Client, LocalTraining, Participation
+from gainnet.learning.exchange import PRIVATE, Exchange
+from gainnet.models.language import inputs_of, loss_of, task_of
+from gainnet.network.network import Network
+
+
+@final
+@dataclass(frozen=True)
+class Trained:
+    """What a client sends back.
+
+    Args:
+        values: what it has trained, by name, in the type of the air.
+        client: who it is, and how much text it has: what it counts in an average.
+    """
+
+    values: State
+    client: Client
+
+
+class Place(Protocol):
+    """Where the clients are."""
+
+    def __call__(
+        self, algorithm: Any, given: Mapping[Client, State], values: State, random: Random, /
+    ) -> Mapping[NodeId, Trained]:
+        """What came back in time, by name; whoever is missing has fallen away.
+
+        Args:
+            algorithm: `Averaging`, which trains one client where it is.
+            given: what has arrived at each client that trains to the end.
+            values: the state of the edge, in the type of the air.
+            random: of the round.
+        """
+
+
+class Averaging(Protocol):
+    """FedAvg or prompt learning, as its round sees it."""
+
+    @property
+    def network(self) -> Network:
+        """Edge and devices."""
+
+    @property
+    def training(self) -> LocalTraining:
+        """What a client trains in a round."""
+
+    @property
+    def cost(self) -> StepCost:
+        """Of one step on one device."""
+
+    @property
+    def participation(self) -> Participation:
+        """Who takes part."""
+
+    @property
+    def place(self) -> Place:
+        """Where the clients are."""
+
+    @property
+    def kind(self) -> str:
+        """Of the payload: weights or adapters."""
+
+    def on_the_air(self, state: State) -> State:
+        """The state in the type that it is sent in."""
+
+    def hand_out(self, exchange: Exchange, state: State, asked: Sequence[Client]) -> Mapping[Client, State]:
+        """What arrives at each client; the others have lost it."""
+
+    def aggregation_for(self, asked: Sequence[Client]) -> Aggregation:
+        """How the edge merges what these clients send."""
+
+    def train_client(self, client: Client, given: State, random: Random) -> State:
+        """What a client has trained, in the type of the air."""
+
+
+def averaging_round(
+    algorithm: Averaging, state: State, clients: Sequence[Client], random: Random
+) -> tuple[State, Report]:
+    """As `Algorithm.round`.
+
+    edge ==values==> devices: steps ==values==> edge: aggregation
+
+    A client that falls away in the middle of its training is booked up to there; one that only never answers is not,
+    since nobody knows what it has computed.
+    """
+    exchange, num_steps = Exchange(algorithm.network, random, PRIVATE), algorithm.training.num_steps
+    asked = algorithm.participation.asked(clients, random)
+    aggregation = algorithm.aggregation_for(asked)
+    given = algorithm.hand_out(exchange, state, asked)
+    lost_at = {client: algorithm.participation.steps_before_loss(client, num_steps, random) for client in given}
+    # What a client would have trained before it fell away reaches nobody, so only those who stay are trained.
+    staying = {client: values for client, values in given.items() if lost_at[client] is None}
+    answers = algorithm.place(algorithm, staying, algorithm.on_the_air(state), random)
+    finished = []
+    for client, lost in lost_at.items():
+        if lost is None and client.name not in answers:
+            continue
+        flops = (num_steps if lost is None else lost) * algorithm.cost.device_flops
+        stop_s = exchange.compute(client.name, "local training", flops, (algorithm.kind,), (algorithm.kind,))
+        if lost is None:
+            finished.append((stop_s, answers[client.name].client, answers[client.name].values))
+    deadline_s = algorithm.participation.deadline_s
+    merged = aggregation.gather(exchange, algorithm.kind, state, finished, deadline_s, random)
+    return merged.state, exchange.report()
+
+
+def in_this_process(
+    algorithm: Averaging, given: Mapping[Client, State], values: State, random: Random
+) -> dict[NodeId, Trained]:
+    """A `Place`: one client after the other, on one model."""
+    return {c.name: Trained(algorithm.train_client(c, held, random), c) for c, held in given.items()}
+
+
+def weighing(name: NodeId, num_rows: int) -> Client:
+    """A client as the edge knows it: how many rows it has, and none of what stands in them.
+
+    >>> weighing(NodeId("device_0"), 12).weight
+    12.0
+    """
+    return Client(name, torch.empty(num_rows, 0, dtype=torch.long))
+
+
+def train_locally(model: Any, training: LocalTraining, client: Client, num_steps: int, random: Random) -> None:
+    """Plain steps of a client on its own text; parameters that are locked stay as they are."""
+    optimizer = training.start([p for p in model.parameters() if p.requires_grad])
+    for step in range(num_steps):
+        plain_step(model, training.batch(client, random, step))
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+
+def plain_step(model: Any, rows: torch.Tensor) -> torch.Tensor:
+    """Gradients of the mean loss over rows, added to `.grad`; the loss."""
+    tokens, labels = task_of(model, rows)
+    loss = loss_of(model, model(**inputs_of(model, tokens, labels), use_cache=False).logits, labels)
+    loss.backward()
+    return loss.detach()

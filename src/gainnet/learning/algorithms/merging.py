@@ -1,0 +1,108 @@
+"""Many sets of adapters into one: by factors, by product, by sign."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from gainnet.core.errors import ConfigError
+from gainnet.learning.algorithms.algorithm import State, average
+
+FIRST, SECOND = ".lora_A.weight", ".lora_B.weight"
+
+
+def low_rank_pairs(state: State) -> dict[str, tuple[Tensor, Tensor]]:
+    """(A [rank, inputs], B [outputs, rank]) of every map that LoRA updates by B A."""
+    names = [name.removesuffix(FIRST) for name in state if name.endswith(FIRST)]
+    return {name: (state[name + FIRST], state[name + SECOND]) for name in names}
+
+
+def updates_of(state: State) -> dict[str, Tensor]:
+    """[outputs, inputs] float64, the update B A of every map."""
+    return {name: b.double() @ a.double() for name, (a, b) in low_rank_pairs(state).items()}
+
+
+def low_rank(updates: Mapping[str, Tensor], rank: int) -> dict[str, Tensor]:
+    r"""LoRA tensors whose products are nearest to the updates.
+
+    $W = U S V^T,\; B = U_r S_r^{1/2},\; A = S_r^{1/2} V_r^T$   (Eckart and Young 1936)
+
+    Args:
+        updates: [outputs, inputs] by name.
+        rank: of the factors; singular values beyond the size of an update are zero.
+
+    >>> from_product = low_rank({"x": torch.ones(2, 3, dtype=torch.float64)}, 1)
+    >>> torch.allclose(updates_of(from_product)["x"], torch.ones(2, 3, dtype=torch.float64))
+    True
+    """
+    factors: dict[str, Tensor] = {}
+    for name, update in updates.items():
+        u, s, v = torch.linalg.svd(update, full_matrices=False)
+        count = min(rank, len(s))
+        root = s[:count].sqrt()
+        a, b = torch.zeros(rank, update.shape[1]), torch.zeros(update.shape[0], rank)
+        a[:count], b[:, :count] = (root[:, None] * v[:count]).float(), (u[:, :count] * root).float()
+        factors |= {name + FIRST: a, name + SECOND: b}
+    return factors
+
+
+def merge_weighted(states: Sequence[State], weights: Sequence[float]) -> dict[str, Tensor]:
+    """The weighted mean of every tensor: exact for soft prompts and adapters, the usual one for LoRA of equal rank."""
+    return average(states, weights)
+
+
+def merge_products(states: Sequence[State], weights: Sequence[float], rank: int) -> dict[str, Tensor]:
+    r"""LoRA of any ranks: the weighted mean of the products, cut to a rank by its singular values.
+
+    $\sum_i w_i B_i A_i$, exact before the cut; averaging A and B apart is not, and needs equal ranks (Bai et al. 2024).
+
+    Args:
+        states: LoRA tensors.
+        weights: one per state.
+        rank: of the result.
+    """
+    return low_rank(average([updates_of(state) for state in states], weights), rank)
+
+
+def merge_by_sign(
+    states: Sequence[State], weights: Sequence[float], rank: int, density: float = 0.5
+) -> dict[str, Tensor]:
+    """LoRA by TIES: trim each update to its largest entries, elect a sign per entry, average those that agree.
+
+    (Yadav et al. 2023, algorithm 1, on the products B A)
+
+    Args:
+        states: LoRA tensors.
+        weights: one per state.
+        rank: of the result.
+        density: share of the entries that is kept, in (0, 1].
+
+    Raises:
+        ConfigError: the density is out of range.
+    """
+    updates = [updates_of(state) for state in states]
+    merged = {name: ties([u[name] for u in updates], weights, density) for name in updates[0]}
+    return low_rank(merged, rank)
+
+
+def ties(updates: Sequence[Tensor], weights: Sequence[float], density: float) -> Tensor:
+    """The TIES merge of tensors of one shape; see `merge_by_sign`.
+
+    >>> ties([torch.tensor([2.0, -1.0]), torch.tensor([4.0, 3.0])], [1, 1], 1.0)
+    tensor([3., 3.])
+    """
+    if not 0.0 < density <= 1.0:
+        raise ConfigError(f"density: {density} is outside (0, 1]; give the share of entries that TIES keeps")
+    trimmed = torch.stack([_trimmed(update, density) for update in updates])
+    weight = torch.tensor(list(weights), dtype=trimmed.dtype).reshape(-1, *[1] * (trimmed.dim() - 1))
+    elected = (weight * trimmed).sum(0).sign()
+    agrees = (trimmed.sign() == elected) & (trimmed != 0)
+    return (weight * trimmed * agrees).sum(0) / (weight * agrees).sum(0).clamp_min(1e-30)
+
+
+def _trimmed(update: Tensor, density: float) -> Tensor:
+    count = max(1, round(density * update.numel()))
+    least = update.abs().flatten().topk(count).values[-1]
+    return torch.where(update.abs() >= least, update, 0.0)

@@ -1,0 +1,1 @@
+"""The same rounds in other processes: over streams of our own, and over Flower."""

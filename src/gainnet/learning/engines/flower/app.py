@@ -1,0 +1,251 @@
+"""A ClientApp and a ServerApp of Flower around the rounds of `learning`; the only file that imports flwr.
+
+ServerApp: round of averaging ==Message: safetensors bytes==> SuperNode, ClientApp: train_alone
+                        <==Message: safetensors bytes==
+
+Flower carries bytes and knows nothing of models: its own arrays, strategies and pickles are not used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, final
+
+import torch
+
+from gainnet.core.errors import ConfigError, GainnetError, MissingExtraError
+from gainnet.core.outside import read_json, read_text, reading
+from gainnet.core.randomness import Random
+from gainnet.core.types import NodeId
+from gainnet.learning.algorithms.algorithm import State
+from gainnet.learning.algorithms.averaging import Trained, weighing
+from gainnet.learning.clients import devices_of
+from gainnet.learning.config import open_session
+from gainnet.learning.engines.flower.settings import AppSettings
+from gainnet.learning.engines.remote import elsewhere, train_alone
+from gainnet.learning.engines.terms import Terms, check_rows, offer, open_device, read_turn
+from gainnet.learning.runner import Progress, Run, run_rounds, silent
+from gainnet.models.language import ABSTRACTS
+from gainnet.wire.files import bounded, file_of, tensors_of
+
+os.environ.update({"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "RAY_USAGE_STATS_ENABLED": "0"})
+try:
+    from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, Context, Message, MessageType, RecordDict
+    from flwr.clientapp import ClientApp
+    from flwr.serverapp import Grid, ServerApp
+    from flwr.simulation import run_simulation
+except ImportError:
+    raise MissingExtraError("flwr", "engines") from None
+
+__all__ = [
+    "ConfigRecordValues",
+    "Context",
+    "Grid",
+    "GridAsk",
+    "ServerApp",
+    "client_app",
+    "client_app_of",
+    "learn_with",
+    "run_simulation",
+    "server_app",
+]
+
+POLL_S = 1.0
+"""How often the edge looks for clients that have not appeared yet."""
+
+LOG = logging.getLogger("flwr")
+
+server_app = ServerApp()
+
+
+@server_app.main()
+def serve(grid: Grid, context: Context) -> None:
+    """The edge of a run: its settings are those of the app."""
+    settings = AppSettings.of_table(context.run_config)
+    learn_with(grid, settings, lambda n, total, loss: LOG.info("round %d of %d: test loss %.5f", n, total, loss))
+
+
+def learn_with(grid: Grid, settings: AppSettings, progress: Progress = silent) -> Run:
+    """All rounds with the clients that a grid reaches, or those that are missing.
+
+    Args:
+        grid: Flower's connection to its nodes.
+        settings: what to learn.
+        progress: called after every round.
+
+    Raises:
+        ConfigError: the settings do not fit, or the clients do not appear in time.
+    """
+    config = settings.config
+    session = open_session(config)
+    ask = GridAsk(grid, offer(config, session.model), settings.timeout_s)
+    ask.wait_for(devices_of(config.clients))
+    decides = {k: str(v) for k, v in settings.to_table().items() if k not in ("rounds", "random_seed", "out")}
+    clients = [replace(client, rows=torch.empty(0, 0, dtype=torch.long)) for client in session.clients]
+    return run_rounds(
+        elsewhere(session.algorithm, ask),
+        clients,
+        session.test_rows,
+        config.rounds,
+        config.random_seed,
+        Path(settings.out),
+        decides,
+        progress,
+    )
+
+
+@final
+@dataclass(frozen=True)
+class GridAsk:
+    """Reaches clients through Flower: one message to each, and whatever comes back in time.
+
+    Args:
+        grid: Flower's connection to its nodes.
+        offered: settings that are sent along, so that a node needs none.
+        timeout_s: how long a round waits.
+    """
+
+    grid: Grid
+    offered: Mapping[str, Any]
+    timeout_s: float
+    _name_of_node: dict[int, NodeId] = field(default_factory=dict, init=False, repr=False)
+
+    def __call__(self, names: Sequence[NodeId], values: State, random: Random) -> Mapping[NodeId, Trained]:
+        """As `Ask`."""
+        nodes = {name: node for node, name in self._present().items()}
+        content = file_of(values).numpy().tobytes()
+        records = {name: _train_record(name, self.offered, random, content) for name in names if name in nodes}
+        found: dict[NodeId, Trained] = {}
+        for reply in self._ask(MessageType.TRAIN, {nodes[name]: record for name, record in records.items()}):
+            try:
+                name = self._name_of_node[reply.metadata.src_node_id]
+                found[name] = _trained(name, reply, values)
+            except (GainnetError, KeyError) as error:
+                # Whoever answers with something else has fallen away; the round goes on without it.
+                LOG.warning("node %s is left out: %s", reply.metadata.src_node_id, error)
+        return found
+
+    def wait_for(self, names: Sequence[NodeId]) -> None:
+        """Returns when nodes of these names are there.
+
+        Raises:
+            ConfigError: some do not appear in time.
+        """
+        end_s = time.monotonic() + self.timeout_s
+        while missing := sorted(set(names) - set(self._present().values())):
+            if time.monotonic() > end_s:
+                raise ConfigError(f"clients: {', '.join(missing)} did not appear in {self.timeout_s:g} s; start them")
+            time.sleep(POLL_S)
+
+    def _present(self) -> dict[int, NodeId]:
+        """Nodes that are there, by name: that registered with their key, else what they say; the first one counts."""
+        nodes = list(self.grid.get_nodes())
+        fresh = [node for node in nodes if node.node_id not in self._name_of_node]
+        named = {node.node_id: NodeId(node.name) for node in fresh if node.name}
+        nameless = {node.node_id: RecordDict() for node in fresh if not node.name}
+        for reply in self._ask(MessageType.QUERY, nameless):
+            with contextlib.suppress(GainnetError), reading("name"):
+                named[reply.metadata.src_node_id] = NodeId(read_text(_config_in(reply)["name"], "name", 64))
+        for node_id in sorted(named):
+            if named[node_id] not in self._name_of_node.values():
+                self._name_of_node[node_id] = named[node_id]
+        return {node.node_id: self._name_of_node[node.node_id] for node in nodes if node.node_id in self._name_of_node}
+
+    def _ask(self, kind: str, records: Mapping[int, RecordDict]) -> list[Message]:
+        """Answers that hold something: for a node that died the SuperLink sends an error in its own name."""
+        if not records:
+            return []
+        messages = [Message(record, node_id, kind, ttl=2 * self.timeout_s) for node_id, record in records.items()]
+        replies = self.grid.send_and_receive(messages, timeout=self.timeout_s)
+        return [reply for reply in replies if reply.has_content()]
+
+
+def terms_of(context: Context) -> Terms:
+    """What a node was started with, in its own configuration: `--node-config 'name=... texts=... model=...'`."""
+    texts, model = context.node_config.get("texts"), context.node_config.get("model", ABSTRACTS)
+    return Terms(str(model), texts=None if texts is None else Path(str(texts)))
+
+
+def introduce(message: Message, context: Context) -> Message:
+    """What a node without a registered name calls itself."""
+    return Message(RecordDict({"config": ConfigRecord({"name": _own_name(context, "")})}), reply_to=message)
+
+
+def train(message: Message, context: Context, terms: Terms) -> Message:
+    """One client's part of a round, on its own text."""
+    with reading("message", ConfigError):
+        words = dict(_config_in(message))
+        asked = read_text(words["name"], "name", 64, ConfigError)
+        path = read_json(read_text(words["path"], "path", 1 << 12, ConfigError), "path", ConfigError)
+        offered = read_json(read_text(words["config"], "config", 1 << 14, ConfigError), "config", ConfigError)
+        content = _file_in(message)
+    name = _own_name(context, asked)
+    if name != asked:
+        raise ConfigError(f"name: this node is {name} and was taken for {asked}; register it by its name")
+    _, random = read_turn({"num_steps": 0, "random_seed": words.get("random_seed"), "path": path}, 0)
+    config, label = terms.accept(offered)
+    algorithm, client = open_device(config, label, name)
+    trained = train_alone(algorithm, client, content, random)
+    answer, file = ConfigRecord({"num_rows": len(client.rows)}), _record_of(trained.numpy().tobytes())
+    return Message(RecordDict({"config": answer, "file": file}), reply_to=message)
+
+
+def client_app_of(find_terms: Callable[[Context], Terms]) -> ClientApp:
+    """The app of a node whose terms are found in its context, or known where it is simulated."""
+    app = ClientApp()
+
+    @app.query()
+    def query(message: Message, context: Context) -> Message:
+        return introduce(message, context)
+
+    @app.train()
+    def answer(message: Message, context: Context) -> Message:
+        return train(message, context, find_terms(context))
+
+    return app
+
+
+client_app = client_app_of(terms_of)
+
+
+def _own_name(context: Context, asked: str) -> str:
+    """As the node's configuration says; in a simulation the place that Flower gives it; else what it is called."""
+    place = context.node_config.get("partition-id")
+    default = asked if place is None else devices_of(int(place) + 1)[-1]
+    return str(context.node_config.get("name", default))
+
+
+def _train_record(name: NodeId, offered: Mapping[str, Any], random: Random, content: bytes) -> RecordDict:
+    (random_seed,) = random.random_seeds
+    words = ConfigRecord({"name": name, "random_seed": random_seed, "path": json.dumps(random.path)})
+    words["config"] = json.dumps(offered)
+    return RecordDict({"config": words, "file": _record_of(content)})
+
+
+def _trained(name: NodeId, reply: Message, like: State) -> Trained:
+    with reading("reply"):
+        num_rows = check_rows(_config_in(reply)["num_rows"])
+        return Trained(bounded(tensors_of(_file_in(reply), like)), weighing(name, num_rows))
+
+
+def _record_of(content: bytes) -> ArrayRecord:
+    """A safetensors file as Flower sends it: as an array, because it cuts large arrays into pieces."""
+    return ArrayRecord({"file": Array("uint8", (len(content),), "safetensors", content)})
+
+
+def _file_in(message: Message) -> bytes:
+    array = message.content.array_records["file"]["file"]
+    if array.stype != "safetensors":
+        raise ConfigError(f"payload: {array.stype!r} is not read; only safetensors is")
+    return bytes(array.data)
+
+
+def _config_in(message: Message) -> Mapping[str, Any]:
+    return message.content.config_records["config"]

@@ -1,0 +1,74 @@
+"""Settings of an app, between Flower's flat table and a `LearnConfig`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, final
+
+from gainnet.core.errors import ConfigError
+from gainnet.learning.config import LearnConfig, config_of
+
+Value = bool | int | float | str
+"""What Flower's configuration holds."""
+
+_OF_OTHERS = ("cut", "codec", "edge_rate", "texts")
+"""Fields of split learning; and text, which is a matter of every node."""
+
+
+@final
+@dataclass(frozen=True)
+class AppSettings:
+    """What a run of the app needs.
+
+    Args:
+        config: who learns what and how.
+        out: folder of the edge's machine for checkpoint and records.
+        timeout_s: how long the edge waits in a round for clients that are silent, and for their first appearance.
+
+    Raises:
+        ConfigError: the algorithm does not train between two messages, or the edge would not wait.
+    """
+
+    config: LearnConfig
+    out: str
+    timeout_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        if self.config.algorithm.startswith("fsl"):
+            raise ConfigError(
+                f"algorithm: the steps of {self.config.algorithm} do not travel as messages; choose fedavg, "
+                "soft_prompt, lora or adapter, or run it over a stream with gainnet split"
+            )
+        if self.config.texts is not None:
+            raise ConfigError("texts: every node has its own; give it in the configuration of the node")
+        if not self.timeout_s > 0.0:
+            raise ConfigError(f"timeout_s: must be a positive number of seconds, not {self.timeout_s}")
+
+    def to_table(self) -> dict[str, Value]:
+        """Flower's flat table.
+
+        >>> AppSettings(LearnConfig("fedavg"), "out").to_table()["domains"]
+        'cardiology,oncology,endocrinology'
+        """
+        table = {name: value for name, value in asdict(self.config).items() if name not in _OF_OTHERS}
+        return table | {"domains": ",".join(self.config.domains), "out": self.out, "timeout_s": self.timeout_s}
+
+    @staticmethod
+    def of_table(table: Mapping[str, Any]) -> AppSettings:
+        """The inverse of `to_table`; what is missing has its default.
+
+        Raises:
+            ConfigError: a field is unknown, of a wrong type or out of range.
+
+        >>> AppSettings.of_table(AppSettings(LearnConfig("lora", rank=4), "o").to_table()).config.rank
+        4
+        """
+        mine = dict(table)
+        try:
+            out, timeout_s = str(mine.pop("out")), float(mine.pop("timeout_s", 600.0))
+        except (KeyError, ValueError):
+            raise ConfigError("out: the app names no folder, or no number of seconds; see docs/engines.md") from None
+        if "domains" in mine:
+            mine["domains"] = tuple(str(mine["domains"]).split(","))
+        return AppSettings(config_of(mine), out, timeout_s)

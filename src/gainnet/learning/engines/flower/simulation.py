@@ -1,0 +1,86 @@
+"""The app in Flower's simulation: every client a virtual node, as many at once as there are workers of Ray."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+from gainnet.core.errors import ConfigError
+from gainnet.learning.engines.flower.app import (
+    ConfigRecordValues,
+    Context,
+    Grid,
+    ServerApp,
+    client_app_of,
+    learn_with,
+    run_simulation,
+)
+from gainnet.learning.engines.flower.settings import AppSettings
+from gainnet.learning.engines.terms import Terms
+from gainnet.learning.runner import Progress, Run, silent
+
+OBJECT_STORE_BYTES = 200 * 2**20
+
+
+def simulate(settings: AppSettings, num_workers: int = 2, progress: Progress = silent) -> Run:
+    """All rounds of an app on this machine.
+
+    Args:
+        settings: what to learn, and where the checkpoint is.
+        num_workers: processes of Ray, at least 1.
+        progress: called after every round.
+
+    Raises:
+        ConfigError: the settings do not fit, or there is no worker.
+        MissingExtraError: Flower is not installed.
+    """
+    if num_workers < 1:
+        raise ConfigError(f"num_workers: must be 1 or more, not {num_workers}")
+    finished: list[Run] = []
+    server = ServerApp()
+
+    @server.main()
+    def main(grid: Grid, context: Context) -> None:
+        finished.append(learn_with(grid, settings, progress))
+
+    with _quiet(), _folder() as folder:
+        own: dict[str, ConfigRecordValues] = {
+            "num_cpus": num_workers,
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "_temp_dir": folder,
+        }
+        backend: dict[str, dict[str, ConfigRecordValues]] = {
+            "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
+            "init_args": own,
+        }
+        # All nodes are on this machine, so that the model of the settings is their own, whatever its folder.
+        terms = Terms(settings.config.model)
+        run_simulation(server, client_app_of(lambda context: terms), settings.config.clients, backend_config=backend)
+    return finished[0]
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[str]:
+    """Where Ray keeps its sockets and logs, gone afterwards; its path has to be short."""
+    folder = tempfile.mkdtemp(prefix="ray-")
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what Flower tells at every step."""
+    logger = logging.getLogger("flwr")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,97 @@
+"""Averaging whose clients train in other processes, all at once: the same rounds, another place.
+
+edge ==values==> clients: `train_alone` ==values==> edge: rule of aggregation
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, final
+
+from torch import Tensor
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.randomness import Random
+from gainnet.core.types import NodeId
+from gainnet.learning.algorithms.aggregation import Open
+from gainnet.learning.algorithms.algorithm import State
+from gainnet.learning.algorithms.averaging import Trained
+from gainnet.learning.algorithms.fedavg import FedAvg
+from gainnet.learning.algorithms.fpl import Fpl
+from gainnet.learning.clients import Client
+from gainnet.wire.files import bounded, file_of, tensors_of
+
+
+class Ask(Protocol):
+    """Whoever reaches the clients."""
+
+    def __call__(self, names: Sequence[NodeId], values: State, random: Random) -> Mapping[NodeId, Trained]:
+        """What came back in time, by name; whoever is missing has fallen away.
+
+        Args:
+            names: of the clients that train.
+            values: what they begin with, in the type of the air.
+            random: of the round.
+        """
+
+
+@final
+@dataclass(frozen=True)
+class ByMessages:
+    """A `Place` of clients that are reached by messages; only their names are read, their text is not here.
+
+    Who takes part, what the air costs and loses, and how the edge merges is decided here, as in one process: with
+    clients that all answer, state and report are the same.
+    """
+
+    ask: Ask
+
+    def __call__(
+        self, algorithm: Any, given: Mapping[Client, State], values: State, random: Random
+    ) -> Mapping[NodeId, Trained]:
+        """As `Place`."""
+        return self.ask(tuple(client.name for client in given), values, random)
+
+
+def elsewhere(algorithm: Any, ask: Ask) -> FedAvg | Fpl:
+    """An algorithm whose clients are reached by messages.
+
+    Args:
+        algorithm: FedAvg or prompt learning, whose edge merges in the open.
+        ask: reaches the clients.
+
+    Raises:
+        ConfigError: another algorithm, or an aggregation that hides what clients send.
+    """
+    trains_alone = _averaging(algorithm)
+    if not isinstance(trains_alone.aggregation, Open):
+        raise ConfigError("aggregation: clients elsewhere send their values in the open; choose an open rule")
+    return replace(trains_alone, place=ByMessages(ask))
+
+
+def train_alone(algorithm: Any, client: Client, content: Tensor | bytes, random: Random) -> Tensor:
+    """[num_bytes] uint8, what a client sends back, where it is.
+
+    Args:
+        algorithm: as the edge has it.
+        client: with its text.
+        content: [num_bytes] uint8, what the edge has sent.
+        random: of the round.
+
+    Raises:
+        ConfigError: the algorithm does not train between two messages.
+        PayloadError: the content is not a state of this algorithm.
+    """
+    trains_alone = _averaging(algorithm)
+    given = bounded(tensors_of(content, trains_alone.init(random)))
+    return file_of(trains_alone.train_client(client, given, random))
+
+
+def _averaging(algorithm: Any) -> FedAvg | Fpl:
+    if not isinstance(algorithm, FedAvg | Fpl):
+        raise ConfigError(
+            "algorithm: the steps of split learning do not travel as messages of a round; choose fedavg, "
+            "soft_prompt, lora or adapter"
+        )
+    return algorithm

@@ -1,0 +1,218 @@
+"""Turns of split learning between processes: each side drives its half of every step over a connection."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from gainnet.codecs.activations import Octets
+from gainnet.codecs.codec import AnyCodec
+from gainnet.core.errors import ConfigError, PayloadError
+from gainnet.core.outside import reading
+from gainnet.core.types import NodeId
+from gainnet.learning.algorithms.algorithm import State, load_values, values_of
+from gainnet.learning.algorithms.fsl import LinkCrossing, SplitLearning, Turn, integers_of, octets_of
+from gainnet.learning.clients import Client
+from gainnet.learning.engines.terms import Terms, read_turn
+from gainnet.learning.split.halves import Give, Half, Take, crossing_shapes, device_half, edge_half
+from gainnet.learning.split.model import SplitModel
+from gainnet.models.language import task_of
+from gainnet.wire.connection import Connection
+from gainnet.wire.files import bounded
+
+END = {"end": True}
+"""Words after the last turn: a device that does not hear them knows that its edge is gone."""
+
+_BEFORE = {"activations": "front", "gradients": "tail"}
+"""What a device has computed when the edge receives something of it."""
+
+
+@final
+@dataclass(frozen=True)
+class OverConnections:
+    """A `Place` of clients that are other processes; whoever fails in its turn is cut off and has fallen away.
+
+    per turn  edge ==words, weights==> device; num_steps times the two halves of a step; device ==weights==> edge
+
+    What crosses is priced as if it went over the links of the network, by the same ledger as in one process; the stream
+    itself loses nothing.
+
+    Args:
+        connections: to the devices that are there, by name; shrinks when one fails.
+    """
+
+    connections: MutableMapping[NodeId, Connection]
+
+    def __call__(self, turn: Turn) -> State | None:
+        """As `Place`."""
+        name = turn.client.name
+        if name not in self.connections:
+            return None
+        try:
+            # A device can vanish, send no frame of ours, or values that make the edge's own part overflow. None of it
+            # is the others' fault: the round goes on, and the edge's part goes back to what it was.
+            with reading(f"stream: {name}"):
+                return _take_turn(turn, self.connections[name])
+        except (OSError, ValueError) as error:
+            logging.getLogger(__name__).warning("%s is cut off: %s", name, error)
+            self.connections.pop(name).close()
+            turn.at_edge.zero_grad(set_to_none=True)
+            return None
+
+
+def _take_turn(turn: Turn, connection: Connection) -> State:
+    model, training = turn.algorithm.model, turn.algorithm.training
+    path, (random_seed,) = list(turn.random.path), turn.random.random_seeds
+    connection.send_words({"num_steps": turn.num_steps, "random_seed": random_seed, "path": path})
+    connection.send_file("weights", turn.given)
+    blank = task_of(model, torch.zeros(training.batch_size, turn.client.rows.shape[1], dtype=torch.long))
+    port = _Port(connection, turn.algorithm.codec, turn.split, _shapes(turn.split, *blank))
+    for _ in range(turn.num_steps):
+        drive(edge_half(turn.split, *blank), _BookedPort(port, turn.crossing))
+        turn.at_edge.step()
+        turn.at_edge.zero_grad(set_to_none=True)
+    returned = connection.receive_file("weights", turn.given)
+    # Gradients of bounded activations can still overflow on the way through the edge's part.
+    bounded({name: p.detach() for name, p in turn.split.body.named_parameters()})
+    if not all(bool(x.isfinite().all()) for kept in turn.at_edge.state.values() for x in kept.values()):
+        raise PayloadError("stream: its gradients are too large for the edge's optimizer")
+    return returned
+
+
+def serve_turns(
+    algorithm: SplitLearning, client: Client, connection: Connection, terms: Terms, patience_s: float | None = None
+) -> None:
+    """A device's side: its part of every turn, until the edge says that the run is over.
+
+    Args:
+        algorithm: as the edge has it.
+        client: this device, with its text.
+        connection: to the edge.
+        terms: limits of what the edge may ask for.
+        patience_s: how long to wait for a turn.
+
+    Raises:
+        ConfigError: the edge asks for something else than a turn.
+        OSError: it is gone before the end.
+    """
+    split, training = algorithm.split_at(client.cut or algorithm.cut), algorithm.training
+    blank = task_of(algorithm.model, torch.zeros_like(client.rows[:1]).repeat(training.batch_size, 1))
+    port = _Port(connection, algorithm.codec, split, _shapes(split, *blank))
+    forget_edge(split)
+    like = values_of(algorithm.model, split.names("device"))
+    while (words := connection.receive_words(patience_s)) != END:
+        num_steps, random = read_turn(words, terms.max_steps)
+        load_values(algorithm.model, connection.receive_file("weights", like))
+        optimizer = training.start(split.parameters("device"))
+        for step in range(num_steps):
+            drive(device_half(split, *task_of(algorithm.model, training.batch(client, random, step))), port)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        connection.send_file("weights", values_of(algorithm.model, split.names("device")))
+
+
+def drive(half: Half, port: _Port | _BookedPort) -> None:
+    """Runs one half to its end; the other one is at the other end of the port."""
+    answer: Any = None
+    while True:
+        try:
+            event = half.send(answer)
+        except StopIteration:
+            return
+        answer = None
+        if isinstance(event, Give):
+            port.give(event)
+        elif isinstance(event, Take):
+            answer = port.take(event), torch.tensor(True)  # a stream loses nothing
+        else:
+            port.computed(event.segment)
+
+
+@final
+@dataclass(frozen=True)
+class _Port:
+    """A half's way to the other one: activations and gradients by the codec, labels and tied gradients as they are."""
+
+    connection: Connection
+    codec: AnyCodec
+    split: SplitModel
+    shapes: Mapping[str, tuple[int, ...]]
+
+    def give(self, event: Give) -> None:
+        if event.kind == "tied_gradients":
+            self.connection.send_file(event.kind, event.tensors)
+        elif event.kind == "labels":
+            self.connection.send(event.kind, {name: octets_of(x) for name, x in event.tensors.items()}, Octets())
+        else:
+            self.connection.send(event.kind, {name: x.float() for name, x in event.tensors.items()}, self.codec)
+
+    def take(self, event: Take) -> dict[str, Tensor]:
+        if event.kind == "tied_gradients":
+            return self.connection.receive_file(
+                event.kind, {name: self.split.whole.get_parameter(name) for name in event.names}
+            )
+        shapes = {name: self.shapes[name] for name in event.names}
+        if event.kind == "labels":
+            received = self.connection.receive(event.kind, Octets(), shapes)
+            return {name: integers_of(octets, torch.long) for name, octets in received.items()}
+        return self.connection.receive(event.kind, self.codec, shapes)
+
+    def computed(self, segment: str) -> None:
+        pass
+
+
+@final
+@dataclass(frozen=True)
+class _BookedPort:
+    """The edge's way to a device, booked on both sides: the edge knows what a device computes between two frames."""
+
+    port: _Port
+    crossing: LinkCrossing
+
+    def give(self, event: Give) -> None:
+        self.port.give(event)
+        self.crossing.down(event.kind, event.tensors)
+        if event.kind == "gradients":
+            self.computed("front_backward")
+
+    def take(self, event: Take) -> dict[str, Tensor]:
+        received = self.port.take(event)
+        if event.kind in _BEFORE:
+            self.computed(_BEFORE[event.kind])
+        self.crossing.up(event.kind, received)
+        return received
+
+    def computed(self, segment: str) -> None:
+        self.crossing.computed(segment)
+
+
+def forget_edge(split: SplitModel) -> None:
+    """Gives back the memory of what the edge holds: a device that read any of it would fail at once."""
+    kept = {id(p) for p in split.parameters("device")}
+    for p in [*split.whole.parameters(), *split.body.parameters()]:
+        if id(p) not in kept:
+            p.data = p.data.new_empty(0)
+
+
+def over_streams(algorithm: Any, connections: MutableMapping[NodeId, Connection]) -> SplitLearning:
+    """Split learning whose clients are other processes.
+
+    Args:
+        algorithm: how.
+        connections: to the clients, by name.
+
+    Raises:
+        ConfigError: it is not split learning.
+    """
+    if not isinstance(algorithm, SplitLearning):
+        raise ConfigError("algorithm: only split learning has steps to send; choose fsl or fsl_averaged")
+    return replace(algorithm, place=OverConnections(connections))
+
+
+def _shapes(split: SplitModel, tokens: Tensor, labels: Tensor) -> dict[str, tuple[int, ...]]:
+    return crossing_shapes(split, tokens, labels) | {"labels": tuple(octets_of(labels).shape)}

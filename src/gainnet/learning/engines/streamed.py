@@ -1,0 +1,192 @@
+"""A whole run of split learning over streams: `serve` on the edge, `join` on every device."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, final
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.types import NodeId
+from gainnet.learning.algorithms.fsl import kinds_over
+from gainnet.learning.clients import Client, devices_of
+from gainnet.learning.config import LearnConfig, Session, open_session
+from gainnet.learning.engines.stream import END, over_streams, serve_turns
+from gainnet.learning.engines.terms import MAX_ROWS, Terms, blank_rows, check_rows, offer, open_device
+from gainnet.learning.exchange import KINDS, PRIVATE
+from gainnet.learning.runner import Progress, Run, run_rounds, silent
+from gainnet.wire.connection import Connection
+from gainnet.wire.tls import accept, connect
+
+
+@final
+@dataclass(frozen=True)
+class Traffic:
+    """What went through the edge's sockets, before TLS.
+
+    Args:
+        num_bits_up: payload from the devices.
+        num_bits_down: payload to the devices.
+        num_bytes_up: all bytes from the devices, framing included.
+        num_bytes_down: all bytes to the devices, framing included.
+    """
+
+    num_bits_up: int
+    num_bits_down: int
+    num_bytes_up: int
+    num_bytes_down: int
+
+    @staticmethod
+    def of(connections: Iterable[Connection]) -> Traffic:
+        """The sum over connections of the edge."""
+        ends = tuple(connections)
+        return Traffic(
+            sum(c.num_bits_received for c in ends),
+            sum(c.num_bits_sent for c in ends),
+            sum(c.num_bytes_received for c in ends),
+            sum(c.num_bytes_sent for c in ends),
+        )
+
+
+def serve(
+    config: LearnConfig,
+    listener: socket.socket,
+    keys: Path,
+    timeout_s: float,
+    out: Path | None = None,
+    progress: Progress = silent,
+    max_rows: int = MAX_ROWS,
+) -> tuple[Run, Traffic]:
+    """All rounds on the edge, once every device has come; a device that fails has fallen away.
+
+    Args:
+        config: who learns what and how; the devices are offered it, without paths.
+        listener: where devices connect.
+        keys: folder of `write_certificates`.
+        timeout_s: to wait for the devices, and for every answer.
+        out: folder for checkpoint and records; nowhere when `None`.
+        progress: called after every round.
+        max_rows: of text that a device may say it has, which is what it counts in an average.
+
+    Raises:
+        ConfigError: it is not split learning, devices do not come in time, or `out` holds another run.
+    """
+    session = open_session(config)
+    algorithm = over_streams(session.algorithm, {})  # refused before anybody connects
+    connections = accept(listener, keys, devices_of(config.clients), kinds_over([algorithm.cut]), timeout_s)
+    there = tuple(connections.values())
+    try:
+        clients = _introduce(connections, config, session, timeout_s, max_rows)
+        settings: dict[str, Any] = {k: str(v) for k, v in asdict(config).items() if k not in ("rounds", "random_seed")}
+        run = run_rounds(
+            over_streams(algorithm, connections),
+            clients,
+            session.test_rows,
+            config.rounds,
+            config.random_seed,
+            out,
+            settings | {"engine": "stream"},
+            progress,
+        )
+        for name in list(connections):
+            _try(connections, name, lambda connection: connection.send_words(END))
+    finally:
+        for connection in there:
+            connection.close()
+    return run, Traffic.of(there)
+
+
+def join(
+    host: str,
+    port: int,
+    keys: Path,
+    name: str,
+    terms: Terms,
+    allow_labels: bool,
+    timeout_s: float,
+    show: Callable[[LearnConfig], None] = lambda config: None,
+) -> Traffic:
+    """A device's part of a run, until the edge ends it; traffic as the device sees it, up is what it has sent.
+
+    Args:
+        host: of the edge.
+        port: of the edge.
+        keys: folder with the device's own keys.
+        name: of the device, as in its certificate.
+        terms: model, codec and text of this device, and limits of what the edge may ask for.
+        allow_labels: whether labels, which are the text of a causal model, may leave the device.
+        timeout_s: to connect, and for every answer.
+        show: called with what this device is about to run.
+
+    Raises:
+        ConfigError: the edge is not there, turns this device away, asks for what the terms exclude, wants labels that
+            may not leave, or ends before the run does.
+    """
+    connection = connect(host, port, keys, name, KINDS if allow_labels else PRIVATE, timeout_s)
+    try:
+        try:
+            words = connection.receive_words()
+        except OSError as error:
+            # In TLS 1.3 a device is through with its handshake before the edge has seen its certificate.
+            raise ConfigError(f"keys: the edge has turned {name} away or is gone ({error}); see its keys") from None
+        if "config" not in words:
+            raise ConfigError("config: the edge does not send it; both sides must run the same version")
+        config, label = terms.accept(words["config"])
+        opened, client = open_device(config, label, name)
+        algorithm = over_streams(opened, {})
+        if kinds_over([algorithm.cut]) > PRIVATE and not allow_labels:
+            raise ConfigError(f"cut: {config.cut} takes the labels off this device; allow it or cut as u_shape")
+        show(config)
+        connection.send_words({"num_rows": len(client.rows)})
+        # The others take their turns first, and each may be as slow as this one.
+        serve_turns(algorithm, client, connection, terms, timeout_s * config.clients)
+    except OSError as error:
+        raise ConfigError(f"host: the edge is gone before the end of the run ({error}); see what it says") from None
+    finally:
+        connection.close()
+    return Traffic(
+        connection.num_bits_sent, connection.num_bits_received, connection.num_bytes_sent, connection.num_bytes_received
+    )
+
+
+def _introduce(
+    connections: dict[NodeId, Connection], config: LearnConfig, session: Session, timeout_s: float, max_rows: int
+) -> list[Client]:
+    """Clients as the edge knows them: how many rows each has; whoever does not say it properly is cut off.
+
+    Raises:
+        ConfigError: nobody is left.
+    """
+    offered, rows = {"config": offer(config, session.model)}, dict.fromkeys(sorted(connections), 1)
+    names, reasons, end_s = tuple(rows), dict[NodeId, str](), time.monotonic() + timeout_s
+    # All are sent the settings before any answer is waited for: devices load their models at the same time.
+    for name in names:
+        reasons |= _try(connections, name, lambda connection: connection.send_words(offered))
+    for name in tuple(connections):
+
+        def listen(connection: Connection, name: NodeId = name) -> None:
+            # One wait for all: devices that say nothing do not add up.
+            words = connection.receive_words(max(0.1, end_s - time.monotonic()))
+            rows[name] = check_rows(words.get("num_rows"), max_rows)
+
+        reasons |= _try(connections, name, listen)
+    if not connections:
+        said = "; ".join(f"{name} left before the first round ({reason})" for name, reason in sorted(reasons.items()))
+        raise ConfigError(f"clients: {said}; see what they say")
+    # Who was cut off stays a client that is never there: the others keep their places in the order of every round.
+    return [Client(name, blank_rows(rows[name], config.row_length)) for name in names]
+
+
+def _try(connections: dict[NodeId, Connection], name: NodeId, call: Callable[[Connection], None]) -> dict[NodeId, str]:
+    """Cuts a device off when a call over its connection fails; why it did, by name."""
+    try:
+        call(connections[name])
+    except (OSError, ValueError) as error:
+        logging.getLogger(__name__).warning("%s is cut off: %s", name, error)
+        connections.pop(name).close()
+        return {name: str(error)}
+    return {}

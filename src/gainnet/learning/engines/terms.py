@@ -1,0 +1,214 @@
+"""What an edge may ask of a device: numbers within limits and names of our own, and nothing that is opened or run.
+
+edge: LearnConfig --offer--> words --accepted by the device's own Terms--> LearnConfig of the device
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from gainnet.codecs import ACTIVATION_CODECS
+from gainnet.core.errors import ConfigError
+from gainnet.core.outside import read_integer, read_list, read_text, reading, shortened
+from gainnet.core.randomness import Random
+from gainnet.core.types import NodeId
+from gainnet.learning.algorithms.algorithm import Algorithm
+from gainnet.learning.clients import Client
+from gainnet.learning.config import LearnConfig, config_of, deal, make_algorithm, network_of, open_model, texts_of
+from gainnet.models.language import ABSTRACTS, pack
+from gainnet.models.language_text import DOMAINS
+from gainnet.network.hardware import profiles
+
+OWN_TEXTS = "own"
+"""In an offer: every device has to bring text of its own."""
+MAX_ROWS = 1_000_000
+"""Rows of text that a client may count in an average; no edge can see whether they are there."""
+
+_LONGEST_TEXT, _LONGEST_LIST = 256, 64
+_MAX_SEED = (1 << 63) - 1
+
+
+@final
+@dataclass(frozen=True)
+class Terms:
+    """What a device was started with, which no edge can change, and how much an edge may ask of it.
+
+    Args:
+        model: abstracts (shipped), a folder in Hugging Face format, or a hub id in the local cache.
+        codec: the only one that it accepts; any shipped one when `None`.
+        texts: text file of its own; its share of the synthetic abstracts when `None`.
+        max_clients: devices of a run.
+        max_texts: synthetic abstracts that it writes, over all fields.
+        max_row_length: tokens of a row; attention takes the square of it.
+        max_tokens: of a mini-batch.
+        max_steps: mini-batches of a round.
+    """
+
+    model: str = ABSTRACTS
+    codec: str | None = None
+    texts: Path | None = None
+    max_clients: int = 1000
+    max_texts: int = 100_000
+    max_row_length: int = 2048
+    max_tokens: int = 65_536
+    max_steps: int = 10_000
+
+    def accept(self, words: object) -> tuple[LearnConfig, str]:
+        """(settings of the run as this device runs it, label of the model that the edge has).
+
+        Whatever is a name of code, a file or a model is this device's own; what the edge says is compared with it.
+
+        Raises:
+            ConfigError: names the first word that this device does not go along with.
+        """
+        if not isinstance(words, dict):
+            raise ConfigError(f"config: the edge sends {shortened(words)} in the place of settings")
+        if unknown := sorted(set(words) - {field.name for field in fields(LearnConfig)}):
+            raise ConfigError(f"config: the edge sends {shortened(unknown[0])}, which is no setting")
+        with reading("config", ConfigError):
+            label = read_text(words.get("model", ABSTRACTS), "model", _LONGEST_TEXT, ConfigError)
+            self._check_texts(words.get("texts"))
+            self._check_codec(words.get("codec", LearnConfig.codec))
+            for name in ("hardware", "edge_hardware"):
+                _check_known(name, words.get(name, getattr(LearnConfig, name)), profiles())
+            for domain in read_list(
+                words.get("domains", list(LearnConfig.domains)), "domains", len(DOMAINS), ConfigError
+            ):
+                _check_known("domains", domain, DOMAINS)
+            own = {"model": self.model, "texts": None if self.texts is None else str(self.texts)}
+            config = config_of({**words, **own})
+            self._check_sizes(config)
+        if self.model == ABSTRACTS:  # its label is known without opening it
+            check_label(label, ABSTRACTS)
+        return config, label
+
+    def _check_texts(self, said: object) -> None:
+        if said == OWN_TEXTS and self.texts is None:
+            raise ConfigError("texts: every device of this run brings its own text; start this one with --texts FILE")
+        if said not in (None, OWN_TEXTS):
+            raise ConfigError(
+                f"texts: the edge names {shortened(said)}, and a device reads its own files alone; give --texts FILE"
+            )
+
+    def _check_codec(self, said: object) -> None:
+        if self.codec is None:
+            _check_known("codec", said, ACTIVATION_CODECS)
+        elif said != self.codec:
+            raise ConfigError(
+                f"codec: the edge has {shortened(said)} and this device {self.codec!r}; start both with the same"
+            )
+
+    def _check_sizes(self, config: LearnConfig) -> None:
+        num_texts = config.num_texts * len(config.domains)
+        for name, size, limit in (
+            ("clients", config.clients, self.max_clients),
+            ("num_texts", 0 if self.texts is not None else num_texts, self.max_texts),
+            ("row_length", config.row_length, self.max_row_length),
+            ("batch_size", config.batch_size * config.row_length, self.max_tokens),
+            ("num_steps", config.num_steps, self.max_steps),
+            ("random_seed", config.random_seed, _MAX_SEED),
+        ):
+            if size > limit:
+                raise ConfigError(f"{name}: the edge asks for {size:.6g}, and this device allows {limit:.6g} at most")
+
+
+def offer(config: LearnConfig, model: nn.Module) -> dict[str, Any]:
+    """What an edge sends of its settings: no path of its machine, and a label in the place of the model's name."""
+    texts = None if config.texts is None else OWN_TEXTS
+    return {**asdict(config), "texts": texts, "model": label_of(config.model, model)}
+
+
+def label_of(name: str, model: nn.Module) -> str:
+    """The name of a shipped model; the digest of another one, which is not in the same folder on every machine."""
+    if name == ABSTRACTS:
+        return name
+    digest = hashlib.sha256()
+    for key, x in sorted(model.named_parameters()):
+        digest.update(json.dumps([key, str(x.dtype), list(x.shape)]).encode())
+        digest.update(x.detach().contiguous().numpy().tobytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def check_label(label: str, own: str) -> None:
+    """Raises `ConfigError` unless the edge's model is this device's own."""
+    if label != own:
+        raise ConfigError(
+            f"model: the edge has {shortened(label)} and this device {shortened(own)}; start both with the same"
+        )
+
+
+def open_device(config: LearnConfig, label: str, name: str) -> tuple[Algorithm, Client]:
+    """Algorithm and client on a device, from what its own terms have accepted.
+
+    Args:
+        config: of `Terms.accept`.
+        label: of the edge's model.
+        name: of this device.
+
+    Raises:
+        ConfigError: the edge has another model, or this device is none of the run's.
+        ModelError: the device's own model cannot be loaded.
+    """
+    model, tokenizer = open_model(config.model)
+    check_label(label, label_of(config.model, model))
+    algorithm, _ = make_algorithm(config, model, network_of(config))
+    return algorithm, own_client(config, tokenizer, name)
+
+
+def own_client(config: LearnConfig, tokenizer: Any, name: str) -> Client:
+    """A device with the text of its own file, else with its share of the synthetic abstracts."""
+    texts, _ = texts_of(config)
+    if config.texts is not None:
+        return Client(NodeId(name), pack(texts[0], tokenizer, config.row_length))
+    for client in deal(config, tokenizer, texts):
+        if client.name == name:
+            return client
+    raise ConfigError(
+        f"name: {name!r} is none of the {config.clients} devices of this run; join as device_0 or another"
+    )
+
+
+def read_turn(words: Mapping[str, Any], max_steps: int) -> tuple[int, Random]:
+    """(mini-batches, streams) of a turn, from the words that open it.
+
+    Raises:
+        ConfigError: names the word that is missing or out of range.
+
+    >>> read_turn({"num_steps": 2, "random_seed": 0, "path": ["round", 3]}, 10)[0]
+    2
+    """
+    if missing := sorted({"num_steps", "random_seed", "path"} - set(words)):
+        raise ConfigError(f"{missing[0]}: the edge does not say it")
+    num_steps = read_integer(words["num_steps"], "num_steps", 0, max_steps, ConfigError)
+    random_seed = read_integer(words["random_seed"], "random_seed", 0, _MAX_SEED, ConfigError)
+    path = [_read_name(name) for name in read_list(words["path"], "path", _LONGEST_LIST, ConfigError)]
+    return num_steps, Random((random_seed,), (), tuple(path))
+
+
+def check_rows(value: object, max_rows: int = MAX_ROWS) -> int:
+    """How many rows a client says it has; raises `PayloadError` when it is no such number."""
+    return read_integer(value, "num_rows", 1, max_rows)
+
+
+def blank_rows(num_rows: int, row_length: int) -> Tensor:
+    """[num_rows, row_length], text as an edge knows it: how much there is, and none of what stands in it."""
+    return torch.zeros(1, dtype=torch.long).expand(num_rows, row_length)
+
+
+def _read_name(name: object) -> str | int:
+    if isinstance(name, str):
+        return read_text(name, "path", _LONGEST_TEXT, ConfigError)
+    return read_integer(name, "path", 0, (1 << 32) - 1, ConfigError)
+
+
+def _check_known(field: str, said: object, known: Mapping[str, Any]) -> None:
+    if not isinstance(said, str) or said not in known:
+        raise ConfigError(f"{field}: the edge names {shortened(said)}; an edge may name {', '.join(known)} alone")

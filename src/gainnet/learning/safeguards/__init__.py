@@ -1,0 +1,1 @@
+"""Robust rules, differential privacy, secure aggregation, attacks to measure them by, and a signed record."""

@@ -1,0 +1,110 @@
+"""Clients that mean harm: what they send in the place of what they have trained, and what they train on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol, final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.randomness import Random
+from gainnet.core.types import NodeId
+from gainnet.learning.algorithms.aggregation import Aggregation, Finished, Merged, update_of, with_update
+from gainnet.learning.algorithms.algorithm import State
+from gainnet.learning.exchange import Exchange
+
+
+class Tampering(Protocol):
+    """What a client makes of its update."""
+
+    def __call__(self, update: Tensor, random: Random) -> Tensor:
+        """[num_values] float64, the update that it sends in the place of its own."""
+
+
+@final
+@dataclass(frozen=True)
+class SignFlip:
+    """The opposite of what was learned, larger.
+
+    Args:
+        scale: how many times as large, > 0.
+
+    >>> SignFlip(2.0)(torch.tensor([1.0, -3.0]), Random.of(0)).tolist()
+    [-2.0, 6.0]
+    """
+
+    scale: float = 4.0
+
+    def __call__(self, update: Tensor, random: Random) -> Tensor:
+        """As `Tampering`."""
+        return -self.scale * update
+
+
+@final
+@dataclass(frozen=True)
+class GaussianUpdate:
+    """Noise in the place of what was learned.
+
+    Args:
+        scale: its norm over that of the update, > 0.
+    """
+
+    scale: float = 10.0
+
+    def __call__(self, update: Tensor, random: Random) -> Tensor:
+        """As `Tampering`."""
+        noise = random.normal(update.shape, "poison").double()
+        return noise * (self.scale * float(update.norm() / noise.norm()))
+
+
+@final
+@dataclass(frozen=True)
+class Poisoned:
+    """An aggregation to which some clients send something else than what they have trained.
+
+    Args:
+        aggregation: what the others know.
+        tampering: what the poisoned clients send.
+        names: of the poisoned clients.
+    """
+
+    aggregation: Aggregation
+    tampering: Tampering
+    names: Collection[NodeId]
+
+    def gather(
+        self, exchange: Exchange, kind: str, start: State, finished: Finished, deadline_s: float, random: Random
+    ) -> Merged:
+        """As `Aggregation.gather`."""
+        sent = [(t, client, self._sent(client.name, start, values, random)) for t, client, values in finished]
+        return self.aggregation.gather(exchange, kind, start, sent, deadline_s, random)
+
+    def _sent(self, name: NodeId, start: State, values: State, random: Random) -> State:
+        if name not in self.names:
+            return values
+        update = self.tampering(update_of(start, values), random.child("tampering", name))
+        return {n: x.to(values[n].dtype) for n, x in with_update(start, update).items()}
+
+
+def swapped_words(rows: Tensor, kept: Collection[int], num_tokens: int, random: Random) -> Tensor:
+    """Text in which every word is another one, always the same: a poisoned client's own text.
+
+    Args:
+        rows: [num_rows, length], tokens.
+        kept: tokens that stay, such as the end of a text.
+        num_tokens: size of the vocabulary.
+        random: draws which word becomes which; equal streams give equal swaps.
+
+    Returns:
+        [num_rows, length], tokens; no token outside `kept` stays what it was.
+
+    >>> swapped_words(torch.tensor([[0, 2, 1, 3]]), (0,), 4, Random.of(0)).tolist()[0][0]
+    0
+    """
+    free = torch.tensor([token for token in range(num_tokens) if token not in kept])
+    order = free[torch.from_numpy(random.generators("swap")[0].permutation(len(free)))]
+    becomes = torch.arange(num_tokens)
+    becomes[order] = order.roll(1)  # one cycle through all, so that none stays
+    return becomes[rows]

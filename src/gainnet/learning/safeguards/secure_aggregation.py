@@ -1,0 +1,369 @@
+"""Secure aggregation: the edge learns the sum of the updates, and of a single one nothing (Bonawitz et al. 2017)."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gainnet.core.errors import ConfigError, PlanError
+from gainnet.core.randomness import Random
+from gainnet.core.types import NodeId
+from gainnet.learning.algorithms.aggregation import (
+    Finished,
+    Merged,
+    Rule,
+    WeightedMean,
+    in_order,
+    update_of,
+    with_update,
+)
+from gainnet.learning.algorithms.algorithm import State
+from gainnet.learning.clients import Client
+from gainnet.learning.exchange import Exchange
+from gainnet.learning.safeguards.masking import (
+    KEY_BYTES,
+    SHARE_BYTES,
+    Ring,
+    agreed,
+    from_ring,
+    is_public,
+    join_secret,
+    mask_of,
+    new_key,
+    opened,
+    public_of,
+    sealed,
+    split_secret,
+    to_ring,
+)
+from gainnet.learning.safeguards.privacy import clipped, noisy_mean
+from gainnet.network.scenario import EDGE
+
+Shares = dict[int, bytes]
+"""Shares, sealed or open, by the number of the member."""
+
+
+@final
+class Member:
+    """A client's side of one masked sum; its keys are drawn anew for every sum and forgotten after it.
+
+    Args:
+        number: its place among the members, from 1.
+        threshold: how many shares give a secret back.
+    """
+
+    def __init__(self, number: int, threshold: int) -> None:
+        self._number, self._threshold = number, threshold
+        self._mask_key, self._channel_key = new_key(), new_key()
+        self._own_seed = secrets.token_bytes(KEY_BYTES)
+
+    @property
+    def public(self) -> bytes:
+        """Two public keys: one to agree on masks, one to seal shares."""
+        return public_of(self._mask_key) + public_of(self._channel_key)
+
+    def shares(self, publics: Mapping[int, bytes]) -> Shares:
+        """Shares of its two secrets for all members, sealed for each.
+
+        Args:
+            publics: of all members, by number.
+        """
+        seed_shares = split_secret(self._own_seed, len(publics), self._threshold)
+        key_shares = split_secret(self._mask_key.private_bytes_raw(), len(publics), self._threshold)
+        found = {}
+        for place, (number, public) in enumerate(sorted(publics.items())):
+            secret = agreed(self._channel_key, public[KEY_BYTES:], f"share {self._number} {number}")
+            found[number] = sealed(seed_shares[place] + key_shares[place], secret)
+        return found
+
+    def masked(self, ring: Ring, publics: Mapping[int, bytes]) -> Ring:
+        r"""$x_u + m_u + \sum_{v > u} m_{uv} - \sum_{v < u} m_{uv} \bmod 2^{32}$: uniform to whoever lacks a mask.
+
+        Args:
+            ring: [num_values], its vector.
+            publics: of the members whose shares it holds.
+        """
+        total = ring + mask_of(self._own_seed, len(ring))
+        for number, public in publics.items():
+            if number != self._number:
+                mask = mask_of(agreed(self._mask_key, public[:KEY_BYTES], "mask"), len(ring))
+                # One of a pair adds what the other takes off, so that masks of pairs vanish in the sum.
+                total = total + mask if number > self._number else total - mask
+        return total
+
+    def revealed(
+        self, held: Mapping[int, bytes], publics: Mapping[int, bytes], arrived: Collection[int], lost: Collection[int]
+    ) -> Shares:
+        """Its shares of the own seeds of those who arrived, and of the mask keys of those who were lost.
+
+        Args:
+            held: sealed shares that others have made for it.
+            publics: of all members.
+            arrived: members whose masked vector is in the sum.
+            lost: members whose is not.
+
+        Raises:
+            PlanError: someone is said to be both, or so few arrived that the sum would give them away.
+        """
+        # Both secrets of one member together would take all masks off its vector, and its update would be in the open.
+        if set(arrived) & set(lost) or len(arrived) < self._threshold:
+            raise PlanError("shares: the edge asks for more than a sum may need; no share is given")
+        found = {}
+        for number in (*arrived, *lost):
+            secret = agreed(self._channel_key, publics[number][KEY_BYTES:], f"share {number} {self._number}")
+            both = opened(held[number], secret)
+            found[number] = both[:SHARE_BYTES] if number in arrived else both[SHARE_BYTES:]
+        return found
+
+
+def unmasked(total: Ring, publics: Mapping[int, bytes], shares: Mapping[int, Shares], arrived: Collection[int]) -> Ring:
+    """[num_values], the sum without masks: exactly the sum of the vectors in the ring.
+
+    Args:
+        total: sum of the masked vectors that arrived.
+        publics: of all members that shares were made for.
+        shares: by the number of whom they are about, those who may have masked, then of who gave them.
+        arrived: members whose vector is in the sum.
+    """
+    places = {number: place for place, number in enumerate(sorted(publics), 1)}
+    for number, given in shares.items():
+        secret = join_secret({places[giver]: share for giver, share in given.items()})
+        if number in arrived:
+            total = total - mask_of(secret, len(total))
+            continue
+        # A member that was lost leaves its half of every pair in the vectors of the others.
+        for other in arrived:
+            mask = mask_of(agreed(secret, publics[other][:KEY_BYTES], "mask"), len(total))
+            total = total - mask if number > other else total + mask
+    return total
+
+
+@final
+@dataclass(frozen=True)
+class MaskedSum:
+    """A sum over clients of which the edge sees the total alone; all that it takes crosses the air and is booked.
+
+    members ==keys==> edge ==keys==> members ==sealed shares==> edge ==sealed shares==> members
+            ==masked vectors==> edge ==who is there==> members ==shares==> edge: masks off
+
+    A member that is lost on the way, before or after it has sent its vector, is left out of the sum, as long as enough
+    stay. The edge is honest but curious: it follows the protocol and reads everything. Keys are not certified, so an
+    edge that invents members is not caught, nor is a member that sends nonsense.
+
+    Args:
+        share: of the members that have to stay, in (1/2, 1]; fewer than that learn nothing about anybody together.
+        num_fraction_bits: of the fixed-point numbers; values are off by less than 2^-f.
+
+    Raises:
+        ConfigError: a field is out of range, or (when called) there is only one member or a value does not fit.
+    """
+
+    share: float = 2 / 3
+    num_fraction_bits: int = 20
+
+    def __post_init__(self) -> None:
+        if not 0.5 < self.share <= 1.0:
+            raise ConfigError(f"share: {self.share} is outside (1/2, 1]; give the share of members that have to stay")
+        if not 1 <= self.num_fraction_bits <= 30:
+            raise ConfigError(f"num_fraction_bits: {self.num_fraction_bits} is outside 1 to 30; give for example 20")
+
+    def threshold(self, num_members: int) -> int:
+        """How many members have to stay, at least 2.
+
+        >>> MaskedSum().threshold(10)
+        7
+        """
+        return max(2, math.ceil(self.share * num_members - 1e-9))
+
+    def total(
+        self, exchange: Exchange, kind: str, vectors: Sequence[tuple[Client, Tensor]], deadline_s: float
+    ) -> tuple[Tensor, tuple[NodeId, ...]]:
+        """([num_values] float64, names of those who are in it), or (zeros, ()) where too few stayed.
+
+        Args:
+            exchange: the round on the air.
+            kind: of the payload that is masked.
+            vectors: [num_values] per client.
+            deadline_s: priced time after which a masked vector does not count.
+        """
+        if len(vectors) < 2:
+            raise ConfigError("groups: a sum of one client hides nothing; ask more clients or make fewer groups")
+        talk = _Talk(exchange, kind, {i: client.name for i, (client, _) in enumerate(vectors, 1)})
+        members = {i: Member(i, self.threshold(len(vectors))) for i in talk.names}
+        rings = {i: to_ring(x, self.num_fraction_bits, len(vectors)) for i, (_, x) in enumerate(vectors, 1)}
+        found = self._sum_of(talk, members, rings, deadline_s)
+        if found is None:
+            return torch.zeros(len(vectors[0][1]), dtype=torch.float64), ()
+        total, arrived = found
+        return from_ring(total, self.num_fraction_bits), tuple(talk.names[i] for i in arrived)
+
+    def _sum_of(
+        self, talk: _Talk, members: Mapping[int, Member], rings: Mapping[int, Ring], deadline_s: float
+    ) -> tuple[Ring, list[int]] | None:
+        enough = self.threshold(len(members))
+        received = talk.collect("keys", {i: [member.public] for i, member in members.items()})
+        # A member whose keys nobody can agree with is left out here, before the others make shares for it.
+        keys = {i: key for i, (key,) in received.items() if is_public(key[:KEY_BYTES]) and is_public(key[KEY_BYTES:])}
+        reached = talk.tell("keys", {i: list(keys.values()) for i in keys})
+        made = talk.collect("shares", {i: list(members[i].shares(keys).values()) for i in reached})
+        place = {number: index for index, number in enumerate(sorted(keys))}
+        held = {i: {j: made[j][place[i]] for j in made} for i in made}
+        reached = talk.tell("shares", {i: list(held[i].values()) for i in held})
+        # Masks are for those whose shares are there: of anybody else nobody could take the mask off again.
+        sharers = {i: keys[i] for i in made}
+        masked = talk.collect_rings({i: members[i].masked(rings[i], sharers) for i in reached}, deadline_s)
+        arrived, lost = sorted(masked), sorted(made.keys() - masked.keys())
+        if len(arrived) < enough:
+            return None
+        reached = talk.tell("shares", {i: [j.to_bytes(4, "little") for j in arrived] for i in arrived})
+        given = talk.collect(
+            "shares", {i: list(members[i].revealed(held[i], keys, arrived, lost).values()) for i in reached}
+        )
+        if len(given) < enough:
+            return None
+        shares = {about: {i: given[i][k] for i in given} for k, about in enumerate((*arrived, *lost))}
+        total: Ring = np.stack(list(masked.values())).sum(axis=0, dtype=np.uint32)
+        return unmasked(total, keys, shares, arrived), arrived
+
+
+@final
+@dataclass(frozen=True)
+class MaskedMean:
+    """An aggregation in which the edge sees sums over groups alone: with one group the weighted mean, and no more.
+
+    A robust rule has to compare, and single updates are hidden: so it compares the means of groups that are drawn anew
+    in every round. One poisoned client spoils its whole group; with f of them a rule has to bear f groups.
+
+    Args:
+        rule: of the groups' means.
+        num_groups: how many; one for the weighted mean.
+        sums: how a group adds up.
+
+    Raises:
+        ConfigError: a rule that compares, and one group; or (when called) a group of fewer than two.
+    """
+
+    rule: Rule = field(default_factory=WeightedMean)
+    num_groups: int = 1
+    sums: MaskedSum = field(default_factory=MaskedSum)
+
+    def __post_init__(self) -> None:
+        if self.num_groups < 1 or (self.num_groups < 3 and self.rule != WeightedMean()):
+            raise ConfigError(
+                f"groups: {type(self.rule).__name__} compares updates, and secure aggregation hides them; "
+                f"give 3 or more groups in the place of {self.num_groups}"
+            )
+
+    def gather(
+        self, exchange: Exchange, kind: str, start: State, finished: Finished, deadline_s: float, random: Random
+    ) -> Merged:
+        """As `Aggregation.gather`."""
+        if not finished:
+            return Merged(start)
+        arrived: list[tuple[Client, State]] = []
+        members: dict[NodeId, tuple[NodeId, ...]] = {}
+        for index, group in enumerate(_groups(finished, self.num_groups, random)):
+            vectors = [(client, _weighted(client, start, values)) for _, client, values in group]
+            total, names = self.sums.total(exchange, kind, vectors, deadline_s)
+            if names:
+                crowd = Client(NodeId(f"group_{index}"), torch.empty(round(float(total[-1])), 0))
+                arrived.append((crowd, with_update(start, total[:-1] / total[-1])))
+                members[crowd.name] = names
+        merged = self.rule(start, arrived, random)
+        return Merged(merged.state, tuple(sorted(name for g in merged.included for name in members[g])))
+
+
+@final
+@dataclass(frozen=True)
+class MaskedPrivateMean:
+    """The mean of clipped updates with noise, of which the edge sees the sum alone; see `PrivateMean`.
+
+    Clients clip; the edge cannot check that they do, since it does not see them. It is trusted to add the noise.
+
+    Args:
+        clip_norm: largest norm of an update.
+        noise_multiplier: standard deviation of the noise over that.
+        num_clients: how many are asked per round.
+        sums: how they add up.
+    """
+
+    clip_norm: float
+    noise_multiplier: float
+    num_clients: int
+    sums: MaskedSum = field(default_factory=MaskedSum)
+
+    def gather(
+        self, exchange: Exchange, kind: str, start: State, finished: Finished, deadline_s: float, random: Random
+    ) -> Merged:
+        """As `Aggregation.gather`."""
+        vectors = [
+            (client, clipped(update_of(start, values), self.clip_norm)) for _, client, values in in_order(finished)
+        ]
+        total, names = self.sums.total(exchange, kind, vectors, deadline_s)
+        mean = noisy_mean(total, self.clip_norm, self.noise_multiplier, self.num_clients, random)
+        return Merged(with_update(start, mean), tuple(sorted(names)))
+
+
+@final
+@dataclass(frozen=True)
+class _Talk:
+    """Bytes between the edge and the members of a sum, over the air of a round."""
+
+    exchange: Exchange
+    kind: str
+    names: Mapping[int, NodeId]
+
+    def collect(self, kind: str, content: Mapping[int, list[bytes]]) -> dict[int, list[bytes]]:
+        """What the edge receives of pieces of equal length that members send."""
+        found = {}
+        for i, pieces in content.items():
+            self.exchange.compute(self.names[i], kind, 0.0, (self.kind,), (kind,))
+            received, _ = self.exchange.send_up(kind, self.names[i], {"pieces": _rows(pieces)})
+            if received is not None:
+                found[i] = [row.numpy().tobytes() for row in received["pieces"]]
+        return found
+
+    def collect_rings(self, rings: Mapping[int, Ring], deadline_s: float) -> dict[int, Ring]:
+        """Vectors as the edge receives them in time."""
+        found = {}
+        for i, ring in rings.items():
+            self.exchange.compute(self.names[i], "mask", 0.0, ("shares", self.kind), (self.kind,))
+            sent = {"ring": torch.from_numpy(ring.view(np.int32))}
+            received, stop_s = self.exchange.send_up(self.kind, self.names[i], sent)
+            if received is not None and stop_s <= deadline_s:
+                found[i] = received["ring"].numpy().view(np.uint32)
+        return found
+
+    def tell(self, kind: str, content: Mapping[int, list[bytes]]) -> list[int]:
+        """Members that have received what the edge says to each; what is lost is said again some times."""
+        return [
+            i
+            for i, pieces in content.items()
+            if self.exchange.send_until(kind, EDGE, self.names[i], {"pieces": _rows(pieces)}) is not None
+        ]
+
+
+def _rows(pieces: Sequence[bytes]) -> Tensor:
+    """[num_pieces, num_bytes] uint8."""
+    return torch.stack([torch.frombuffer(bytearray(piece), dtype=torch.uint8) for piece in pieces])
+
+
+def _groups(finished: Finished, num_groups: int, random: Random) -> list[Finished]:
+    """Clients in groups of nearly equal size that are drawn by name."""
+    known = sorted(finished, key=lambda entry: entry[1].name)
+    order = random.generators("groups")[0].permutation(len(known))
+    chosen = [[known[int(i)] for i in part] for part in np.array_split(order, num_groups)]
+    return [in_order(group) for group in chosen]
+
+
+def _weighted(client: Client, start: State, values: State) -> Tensor:
+    """[num_values + 1] float64, the update times how much text it comes from, and how much that is."""
+    weight = torch.tensor([client.weight], dtype=torch.float64)
+    return torch.cat([client.weight * update_of(start, values), weight])

@@ -1,0 +1,1 @@
+"""Conclusions of medical trials, written by an edge-end model and a cloud, and how they are scored."""

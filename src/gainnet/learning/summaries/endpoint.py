@@ -1,0 +1,164 @@
+"""A cloud that is reached over HTTP: any endpoint that speaks chat/completions as OpenAI's does."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http.client import HTTPException
+from ipaddress import ip_address
+from typing import Any, final
+from urllib.parse import urlsplit
+
+from gainnet.core.errors import ConfigError
+from gainnet.learning.summaries.conclusions import Completion
+
+KEY_VARIABLE = "GAINNET_CLOUD_KEY"
+"""Environment variable of the key; nothing else is ever sent as one."""
+SYSTEM = "You write conclusions of abstracts of medical trials. Answer with the conclusion alone."
+_BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_LONGEST_WAIT_S = 60.0
+
+
+@final
+@dataclass(frozen=True)
+class EndpointCloud:
+    """A cloud behind `URL/chat/completions`, asked one prompt after the other at temperature 0.
+
+    It is asked again when it is busy, does not answer in time or cannot be reached, each time after twice the wait, or
+    after what it asks for. The key stands in the environment variable `GAINNET_CLOUD_KEY`; it is read when it is sent,
+    and goes neither into errors nor through plain HTTP to another machine. Redirections are not followed.
+
+    Args:
+        url: up to `/v1`, without user, query or fragment.
+        model: as the endpoint names it.
+        max_tokens: of a completion.
+        timeout_s: of one request.
+        num_attempts: of one prompt, at least 1.
+        wait_s: before the second attempt.
+
+    Raises:
+        ConfigError: the URL is none, or a field is out of range.
+
+    >>> EndpointCloud("http://127.0.0.1:8000/v1/", "small").target
+    'http://127.0.0.1:8000/v1/chat/completions'
+    """
+
+    url: str
+    model: str
+    max_tokens: int = 256
+    timeout_s: float = 120.0
+    num_attempts: int = 4
+    wait_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        try:
+            parts = urlsplit(self.url)
+            is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            is_address = False
+        if not is_address or parts.username or parts.password or parts.query or parts.fragment:
+            raise ConfigError("cloud_url: give http(s)://host[:port]/v1, without user, key, query or fragment")
+        if not self.model:
+            raise ConfigError("cloud_model: it is empty; give the name by which the endpoint calls its model")
+        if self.num_attempts < 1 or self.max_tokens < 1 or not self.timeout_s > 0 or self.wait_s < 0:
+            raise ConfigError("cloud: give num_attempts and max_tokens >= 1, timeout_s > 0 and wait_s >= 0")
+
+    @property
+    def target(self) -> str:
+        """Where prompts go."""
+        return f"{self.url.rstrip('/')}/chat/completions"
+
+    def complete(self, prompts: Sequence[str]) -> list[Completion]:
+        """As `gainnet.learning.summaries.conclusions.Cloud.complete`; tokens are those that the endpoint counts.
+
+        Raises:
+            ConfigError: it refuses, cannot be reached after all attempts, or does not answer as a chat does.
+        """
+        return [self._completion(prompt) for prompt in prompts]
+
+    def _completion(self, prompt: str) -> Completion:
+        messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}]
+        asked = {"model": self.model, "messages": messages, "max_tokens": self.max_tokens, "temperature": 0}
+        answer = self._asked({**asked, "stream": False})
+        try:
+            content = answer["choices"][0]["message"]["content"]
+            usage = answer.get("usage") or {}
+            counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
+        except (KeyError, IndexError, TypeError, AttributeError):
+            raise ConfigError(f"cloud_url: {self.target} gave JSON that is no chat completion; check the URL") from None
+        return Completion(" ".join((content or "").split()), *(x if isinstance(x, int) else None for x in counts))
+
+    def _asked(self, body: dict[str, Any]) -> Any:
+        """The JSON that comes back, after as many attempts as it takes."""
+        request, wait_s, why = self._request(body), self.wait_s, ""
+        for attempt in range(self.num_attempts):
+            if attempt:
+                time.sleep(min(_LONGEST_WAIT_S, wait_s))
+            try:
+                with _OPENER.open(request, timeout=self.timeout_s) as answer:
+                    return json.loads(answer.read())
+            except urllib.error.HTTPError as error:
+                why = self._told(error)
+                if error.code not in _BUSY:
+                    raise ConfigError(f"cloud_url: {self.target} refused ({why}); {_mend(error.code)}") from None
+                wait_s = max(2 * wait_s, _asked_wait_s(error))
+            except (OSError, HTTPException) as error:  # URLError and timeouts are OSErrors
+                why, wait_s = str(getattr(error, "reason", error)) or type(error).__name__, 2 * wait_s
+            except ValueError:
+                raise ConfigError(f"cloud_url: {self.target} does not answer with JSON; check the URL") from None
+        raise ConfigError(
+            f"cloud_url: {self.target} gave no answer in {self.num_attempts} attempts ({why}); is the server running?"
+        )
+
+    def _request(self, body: dict[str, Any]) -> urllib.request.Request:
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if key := os.environ.get(KEY_VARIABLE, "").strip():
+            if self.url.startswith("http://") and not _is_here(urlsplit(self.url).hostname or ""):
+                raise ConfigError(f"cloud_url: {KEY_VARIABLE} would travel unencrypted; give an https URL")
+            headers["Authorization"] = f"Bearer {key}"
+        return urllib.request.Request(self.target, json.dumps(body).encode(), headers, method="POST")
+
+    def _told(self, error: urllib.error.HTTPError) -> str:
+        """Status and message of an error, in one line, without the key."""
+        try:
+            message = json.loads(error.read())["error"]["message"]
+        except (OSError, ValueError, KeyError, TypeError, HTTPException):
+            message = error.reason
+        line = " ".join(str(message).split())[:200]
+        key = os.environ.get(KEY_VARIABLE, "").strip()
+        return f"{error.code} {line.replace(key, '***') if key else line}"
+
+
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    """Answers that point elsewhere are errors: a prompt and a key go where they were told to."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirection)
+
+
+def _mend(code: int) -> str:
+    if code in (401, 403):
+        return f"set {KEY_VARIABLE} to a key that it takes"
+    return "check cloud_url and cloud_model"
+
+
+def _asked_wait_s(error: urllib.error.HTTPError) -> float:
+    try:
+        return float(error.headers.get("Retry-After", 0))
+    except ValueError:
+        return 0.0
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

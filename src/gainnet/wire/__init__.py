@@ -1,0 +1,24 @@
+"""Bytes between processes: frames, TLS 1.3 on both sides, keys and certificates.
+
+A frame carries tensors and plain values; nothing in it is ever a name to import, a path or a model. What is sent and
+why is decided above, in `learning`; certificates are made by `gainnet.wire.keys`, which needs the library cryptography.
+"""
+
+from gainnet.wire.connection import Connection
+from gainnet.wire.files import bounded, file_of, from_bytes, tensors_of, to_bytes
+from gainnet.wire.frames import Frame, check_kind
+from gainnet.wire.tls import accept, connect, listening
+
+__all__ = [
+    "Connection",
+    "Frame",
+    "accept",
+    "bounded",
+    "check_kind",
+    "connect",
+    "file_of",
+    "from_bytes",
+    "listening",
+    "tensors_of",
+    "to_bytes",
+]

@@ -1,0 +1,212 @@
+"""Streams with TLS 1.3 and certificates on both sides: an edge that listens, and devices that connect."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import ssl
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.types import NodeId
+from gainnet.wire.connection import Connection
+
+MAX_PORT = 65535
+MAX_TIMEOUT_S = 1e6
+HANDSHAKE_S = 10.0
+"""How long a connection may take to prove who it is."""
+MAX_HANDSHAKES = 64
+"""Connections at once that have not proved yet who they are; the oldest makes room for one more."""
+
+
+@contextlib.contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that devices connect to; port 0 for any that is free.
+
+    Raises:
+        ConfigError: there is no such port, or the address is not free or not of this machine.
+    """
+    _check_port(port)
+    try:
+        listener = socket.create_server((host, port), backlog=MAX_HANDSHAKES)
+    except OSError as error:
+        raise ConfigError(
+            f"port: cannot listen on {host}:{port} ({error.strerror}); give another host or port"
+        ) from None
+    with listener:
+        yield listener
+
+
+def accept(
+    listener: socket.socket, keys: Path, names: Collection[NodeId], allowed: frozenset[str], timeout_s: float
+) -> dict[NodeId, Connection]:
+    """A connection to each of these devices, once all have come; a device is who its certificate says.
+
+    Whoever has no certificate of our authority, or one of a name that is not waited for, is turned away. Handshakes run
+    beside each other and have `HANDSHAKE_S` each, so that a connection that says nothing keeps nobody waiting.
+
+    Args:
+        listener: of `listening`.
+        keys: folder of `write_certificates`.
+        names: of the devices.
+        allowed: kinds of payload that may cross.
+        timeout_s: to wait for all of them, and later for every frame.
+
+    Raises:
+        ConfigError: some do not come in time.
+    """
+    _check_timeout(timeout_s)
+    reception = _Reception(listener, _context(ssl.PROTOCOL_TLS_SERVER, keys, "server"))
+    found: dict[NodeId, Connection] = {}
+    end_s = time.monotonic() + timeout_s
+    try:
+        while missing := sorted(set(names) - set(found)):
+            if (left_s := end_s - time.monotonic()) <= 0.0:
+                raise ConfigError(f"clients: {', '.join(missing)} did not come in {timeout_s:g} s; start them")
+            for name, stream in reception.arrivals(left_s):
+                if name in names and name not in found:
+                    stream.settimeout(timeout_s)
+                    found[name] = Connection(stream, allowed)
+                else:
+                    stream.close()
+    except BaseException:
+        for connection in found.values():
+            connection.close()
+        raise
+    finally:
+        reception.close()
+    return found
+
+
+def connect(host: str, port: int, keys: Path, name: str, allowed: frozenset[str], timeout_s: float) -> Connection:
+    """A device's connection to the edge.
+
+    Args:
+        host: name or address of the edge, as in its certificate.
+        port: where it listens.
+        keys: folder with ca.pem, `name`.pem and `name`.key.
+        name: of this device.
+        allowed: kinds of payload that may cross.
+        timeout_s: to connect, and later for every frame.
+
+    Raises:
+        ConfigError: the edge is not there, or one of the two is not who it says.
+    """
+    _check_port(port)
+    _check_timeout(timeout_s)
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, keys, name)
+    try:
+        plain = socket.create_connection((host, port), timeout_s)
+        return Connection(context.wrap_socket(plain, server_hostname=host), allowed)
+    except ssl.SSLError as error:
+        raise ConfigError(f"keys: the edge at {host}:{port} is not trusted ({error.reason})") from None
+    except ConnectionResetError:
+        raise ConfigError(f"host: the edge at {host}:{port} hung up; it has all its devices, or ended") from None
+    except OSError as error:
+        raise ConfigError(f"host: no edge at {host}:{port} ({error}); start it first") from None
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Reception:
+    """Handshakes beside each other in one thread: whichever socket can go on does, none is waited for."""
+
+    listener: socket.socket
+    context: ssl.SSLContext
+    selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+    end_s_of: dict[ssl.SSLSocket, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.listener.setblocking(False)
+        self.selector.register(self.listener, selectors.EVENT_READ)
+
+    def arrivals(self, timeout_s: float) -> Iterator[tuple[NodeId, ssl.SSLSocket]]:
+        """Whoever has proved its name within a short while."""
+        first_s = min(self.end_s_of.values(), default=float("inf")) - time.monotonic()
+        for key, _ in self.selector.select(max(0.0, min(timeout_s, first_s))):
+            if key.fileobj is self.listener:
+                self._open()
+            elif (arrived := self._advance(key.fileobj)) is not None:  # type: ignore[arg-type]
+                yield arrived
+        now_s = time.monotonic()
+        for stream in [stream for stream, end_s in self.end_s_of.items() if end_s <= now_s]:
+            self._drop(stream)
+
+    def close(self) -> None:
+        """Ends all handshakes; the listener stays open."""
+        for stream in list(self.end_s_of):
+            self._drop(stream)
+        self.selector.close()
+        self.listener.setblocking(True)
+
+    def _open(self) -> None:
+        try:
+            plain, _ = self.listener.accept()
+        except OSError:  # it has gone again
+            return
+        if len(self.end_s_of) >= MAX_HANDSHAKES:
+            self._drop(min(self.end_s_of, key=self.end_s_of.__getitem__))
+        plain.setblocking(False)
+        try:
+            stream = self.context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+        except OSError:
+            plain.close()
+            return
+        self.end_s_of[stream] = time.monotonic() + HANDSHAKE_S
+        self.selector.register(stream, selectors.EVENT_READ)
+
+    def _advance(self, stream: ssl.SSLSocket) -> tuple[NodeId, ssl.SSLSocket] | None:
+        """(name, stream) when the handshake is over; a stream whose other end fails in it is closed."""
+        try:
+            stream.do_handshake()
+            name = _name_of(stream)
+        except ssl.SSLWantReadError:
+            self.selector.modify(stream, selectors.EVENT_READ)
+            return None
+        except ssl.SSLWantWriteError:
+            self.selector.modify(stream, selectors.EVENT_WRITE)
+            return None
+        except (OSError, KeyError, ValueError):
+            self._drop(stream)
+            return None
+        self.selector.unregister(stream)
+        del self.end_s_of[stream]
+        return name, stream
+
+    def _drop(self, stream: ssl.SSLSocket) -> None:
+        self.selector.unregister(stream)
+        del self.end_s_of[stream]
+        stream.close()
+
+
+def _check_port(port: int) -> None:
+    if not 0 <= port <= MAX_PORT:
+        raise ConfigError(f"port: {port} is outside 0 to {MAX_PORT}")
+
+
+def _check_timeout(timeout_s: float) -> None:
+    if not 0.0 < timeout_s <= MAX_TIMEOUT_S:
+        raise ConfigError(f"timeout_s: {timeout_s:g} is outside 0 to {MAX_TIMEOUT_S:g} seconds; give for example 600")
+
+
+def _context(protocol: int, keys: Path, name: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    try:
+        context.load_cert_chain(keys / f"{name}.pem", keys / f"{name}.key")
+        context.load_verify_locations(keys / "ca.pem")
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"keys: {keys} has no usable keys of {name} ({error}); make them with split keys") from None
+    return context
+
+
+def _name_of(stream: ssl.SSLSocket) -> NodeId:
+    """The common name in the certificate that the other end has proved to own."""
+    subject: Any = (stream.getpeercert() or {})["subject"]
+    return NodeId(str(dict(pair for group in subject for pair in group)["commonName"]))

@@ -1,0 +1,191 @@
+"""Secure aggregation: the sum is exact, a summand is uniform, members may fall away, and robust rules need groups."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chisquare
+from torch import Tensor
+
+from gainnet.core.errors import ConfigError, PayloadError, PlanError
+from gainnet.core.randomness import Random
+from gainnet.learning.algorithms.aggregation import Open, WeightedMean
+from gainnet.learning.clients import Client, cell_of, devices_of
+from gainnet.learning.exchange import PRIVATE, Exchange
+from gainnet.learning.safeguards.masking import agreed, join_secret, mask_of, opened, sealed, split_secret, to_ring
+from gainnet.learning.safeguards.privacy import PrivateMean
+from gainnet.learning.safeguards.robust import Median
+from gainnet.learning.safeguards.secure_aggregation import MaskedMean, MaskedPrivateMean, MaskedSum, Member, unmasked
+from gainnet.network import profile
+from gainnet.radio import AWGN, Air, AnyLink, Ideal, Tabulated
+
+NEVER = float("inf")
+
+
+def exchange(num: int, up: AnyLink | None = None, seed: int = 0) -> Exchange:
+    links = (up or Ideal(),)
+    cell = cell_of(devices_of(num), profile("edge_l4"), profile("phone"), links, (Ideal(),))
+    return Exchange(cell, Random.of(seed), PRIVATE)
+
+
+def clients(num: int) -> list[Client]:
+    return [Client(name, torch.zeros(3 + i, 4)) for i, name in enumerate(devices_of(num))]
+
+
+def vectors(num: int, size: int = 40) -> list[tuple[Client, Tensor]]:
+    return [(c, Random.of(i).normal((size,), "x").double()) for i, c in enumerate(clients(num))]
+
+
+def test_the_sum_is_the_plain_sum_exactly() -> None:
+    given = vectors(5)
+    total, names = MaskedSum().total(exchange(5), "adapters", given, NEVER)
+    fixed = [(x * 2**20).trunc() / 2**20 for _, x in given]
+    assert torch.equal(total, torch.stack(fixed).sum(0)), "to the last bit, in the ring"
+    assert names == devices_of(5)
+
+
+@pytest.mark.parametrize("num_lost", [0, 1, 2, 3])
+def test_members_that_fall_away_after_the_shares_are_left_out_exactly(num_lost: int) -> None:
+    """Every choice of who is lost: the masks that others share with them come off by their key."""
+    numbers, size = (1, 2, 4, 7, 9), 6
+    rings = {i: np.arange(size, dtype=np.uint32) * np.uint32(i * 458_993_459) for i in numbers}
+    members = {i: Member(i, 3) for i in numbers}
+    publics = {i: member.public for i, member in members.items()}
+    made = {i: member.shares(publics) for i, member in members.items()}
+    masked = {i: members[i].masked(rings[i], publics) for i in numbers}
+    for lost in itertools.combinations(numbers, num_lost):
+        arrived = [i for i in numbers if i not in lost]
+        total = np.sum([masked[i] for i in arrived], axis=0, dtype=np.uint32)
+        if len(arrived) < 3:
+            with pytest.raises(PlanError, match="no share"):
+                members[arrived[0]].revealed({}, publics, arrived, lost)
+            continue
+        given = {i: members[i].revealed({j: made[j][i] for j in numbers}, publics, arrived, lost) for i in arrived}
+        shares = {about: {i: given[i][about] for i in arrived} for about in numbers}
+        wanted = np.sum([rings[i] for i in arrived], axis=0, dtype=np.uint32)
+        assert np.array_equal(unmasked(total, publics, shares, arrived), wanted)
+
+
+def test_a_member_does_not_give_both_secrets_of_another_away() -> None:
+    with pytest.raises(PlanError, match="no share"):
+        Member(1, 2).revealed({}, {}, arrived=(1, 2), lost=(2,))
+
+
+def test_a_masked_update_is_uniform() -> None:
+    """Over the 256 values of every byte; the update itself is far from it."""
+    ring = to_ring(0.01 * Random.of(0).normal((100_000,), "x"), 20, 3)
+    members = {i: Member(i, 2) for i in (1, 2, 3)}
+    publics = {i: member.public for i, member in members.items()}
+    own_mask_alone = ring + mask_of(bytes(range(32)), len(ring))
+    for hidden in (members[2].masked(ring, publics), members[2].masked(ring, {2: publics[2]}), own_mask_alone):
+        found = [chisquare(np.bincount(part, minlength=256)).pvalue for part in hidden.view(np.uint8).reshape(-1, 4).T]
+        assert min(found) > 1e-7
+        assert abs(np.corrcoef(hidden.view(np.int32), ring.view(np.int32))[0, 1]) < 0.02
+    assert max(chisquare(np.bincount(p, minlength=256)).pvalue for p in ring.view(np.uint8).reshape(-1, 4).T[2:]) < 1e-9
+
+
+def test_updates_that_come_too_late_are_left_out() -> None:
+    """Vectors go up one after the other, so that a deadline between two of them loses the rest."""
+    given, air = vectors(6), exchange(6, Tabulated(Air(AWGN(), 10.0)))
+    MaskedSum().total(air, "adapters", given, NEVER)
+    stops = sorted(s.stop_s for s in air.report().steps if "adapters" in s.label and s.direction == "up")
+    assert len(stops) == 6
+    total, names = MaskedSum().total(exchange(6, Tabulated(Air(AWGN(), 10.0))), "adapters", given, stops[3])
+    assert len(names) == 4
+    wanted = [(x * 2**20).trunc() / 2**20 for c, x in given if c.name in names]
+    assert torch.equal(total, torch.stack(wanted).sum(0))
+
+
+def test_too_late_is_lost_and_too_few_say_nothing() -> None:
+    total, names = MaskedSum().total(exchange(3, Tabulated(Air(AWGN(), 10.0))), "adapters", vectors(3), 1e-9)
+    assert names == ()
+    assert not total.any()
+    with pytest.raises(ConfigError, match="hides nothing"):
+        MaskedSum().total(exchange(1), "adapters", vectors(1), NEVER)
+
+
+def finished(num: int) -> tuple[dict[str, Tensor], list[tuple[float, Client, dict[str, Tensor]]]]:
+    start = {"a": torch.ones(2, 3), "b": torch.zeros(4)}
+    made = [{n: x + Random.of(i).normal(x.shape, n) for n, x in start.items()} for i in range(num)]
+    return start, [(float(num - i), c, values) for i, (c, values) in enumerate(zip(clients(num), made, strict=True))]
+
+
+def test_the_masked_mean_is_the_open_mean(random: Random) -> None:
+    start, done = finished(4)
+    hidden = MaskedMean().gather(exchange(4), "adapters", start, done, NEVER, random)
+    plain = Open().gather(exchange(4), "adapters", start, done, NEVER, random)
+    assert hidden.included == plain.included == devices_of(4)
+    for name in start:
+        torch.testing.assert_close(hidden.state[name], plain.state[name], rtol=0, atol=1e-5)
+
+
+def test_noise_on_the_masked_sum_is_noise_on_the_open_one(random: Random) -> None:
+    start, done = finished(4)
+    hidden = MaskedPrivateMean(0.5, 1.0, 4).gather(exchange(4), "adapters", start, done, NEVER, random)
+    plain = Open(PrivateMean(0.5, 1.0, 4)).gather(exchange(4), "adapters", start, done, NEVER, random)
+    for name in start:
+        torch.testing.assert_close(hidden.state[name], plain.state[name], rtol=0, atol=1e-5)
+
+
+def test_a_rule_that_compares_needs_groups(random: Random) -> None:
+    for num_groups in (1, 2):
+        with pytest.raises(ConfigError, match="groups"):
+            MaskedMean(Median(), num_groups)
+    start, done = finished(5)
+    with pytest.raises(ConfigError, match="groups"):
+        MaskedMean(Median(), 3).gather(exchange(5), "adapters", start, done, NEVER, random)
+    start, done = finished(8)
+    done[2][2]["b"].fill_(150.0)
+    robust = MaskedMean(Median(), 3).gather(exchange(8), "adapters", start, done, NEVER, random)
+    plain = MaskedMean(WeightedMean(), 3).gather(exchange(8), "adapters", start, done, NEVER, random)
+    assert float(robust.state["b"].abs().max()) < 3 < 10 < float(plain.state["b"].abs().max())
+    assert set(robust.included) == set(devices_of(8))
+
+
+def test_everything_crosses_the_air(random: Random) -> None:
+    start, done = finished(3)
+    air = exchange(3)
+    MaskedMean().gather(air, "adapters", start, done, NEVER, random)
+    labels = [step.label for step in air.report().steps if step.direction != "none"]
+    for kind in ("keys", "shares", "adapters"):
+        assert sum(kind in label for label in labels) >= 3
+    ring_bits = 32 * (10 + 1)
+    assert all(s.num_bits > ring_bits for s in air.report().steps if "adapters" in s.label and s.direction == "up")
+
+
+def test_shares_give_a_secret_back_and_fewer_do_not() -> None:
+    secret = bytes(range(32))
+    shares = dict(enumerate(split_secret(secret, 5, 3), 1))
+    for some in itertools.combinations(shares, 3):
+        assert join_secret({i: shares[i] for i in some}) == secret
+    with pytest.raises(PayloadError):
+        join_secret({i: shares[i] for i in (1, 4)})
+    with pytest.raises(ConfigError):
+        split_secret(secret, 3, 4)
+
+
+def test_sealed_shares_cannot_be_changed() -> None:
+    content = sealed(b"share", bytes(32))
+    with pytest.raises(PayloadError, match="changed"):
+        opened(bytes([content[0] ^ 1]) + content[1:], bytes(32))
+
+
+@pytest.mark.parametrize("value", [2.0**11, float("nan"), float("-inf")])
+def test_what_does_not_fit_the_ring_is_refused(value: float) -> None:
+    with pytest.raises(ConfigError, match="num_fraction_bits"):
+        to_ring(torch.tensor([value]), 20, 1)
+
+
+def test_purposes_have_keys_of_their_own() -> None:
+    from gainnet.learning.safeguards.masking import new_key, public_of
+
+    one, other = new_key(), new_key()
+    assert agreed(one, public_of(other), "mask") != agreed(one, public_of(other), "share 1 2")
+
+
+@pytest.fixture
+def random() -> Random:
+    return Random.of(3)
