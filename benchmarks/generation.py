@@ -15,7 +15,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from gainnet import GenerationConfig, generate, load_model
+from gainnet import Air, generate, load
 from gainnet.codecs import Codecs, Float32, TextCodec
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
@@ -57,15 +57,14 @@ def picture_s(model: DiffusionModel) -> float:
     """Median wall time of one picture over the air, model loaded, picture judged and compared."""
     durations_s = []
     for random_seed in range(NUM_PICTURES + 1):
-        config = GenerationConfig(PROMPTS[:1], snr_db=0.0, random_seed=random_seed)
-        durations_s.append(generate(config, model).wall_s)
+        durations_s.append(generate(PROMPTS[0], model, air=Air(snr_db=0.0), random_seed=random_seed).wall_s)
     return median(durations_s[1:])
 
 
 def main() -> int:
     """Exit code 1 when a bar is missed."""
     torch.set_num_threads(1)
-    model = load_model()
+    model = load()
     split, whole = ours(model), theirs(model)
     with torch.inference_mode():
         difference = float((split() - whole()).abs().max())

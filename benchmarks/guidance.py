@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gainnet import load_model
+from gainnet import load
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.models.diffusion import DiffusionModel
@@ -60,7 +60,7 @@ def together(model: DiffusionModel, peer: Connection, branch: int) -> Tensor:
 def serve(peer: Connection) -> None:
     """The second edge: one generation per request, until an empty one."""
     torch.set_num_threads(1)
-    model = load_model()
+    model = load()
     peer.send_bytes(b"ready")
     with torch.inference_mode():
         while peer.recv_bytes():
@@ -87,7 +87,7 @@ def main() -> int:
     peer, theirs = context.Pipe()
     other = context.Process(target=serve, args=(theirs,))
     other.start()
-    model = load_model()
+    model = load()
     peer.recv_bytes()
 
     def two() -> Tensor:

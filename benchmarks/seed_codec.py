@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gainnet import load_model
+from gainnet import load
 from gainnet.codecs import SeedCodec, SeedWeights, TransformSeed, TransformWeights
 from gainnet.codecs.codec import Codec, P
 from gainnet.core.randomness import Random
@@ -50,7 +50,7 @@ def ends_s(codec: Codec[P], latent: Tensor, model: DiffusionModel) -> tuple[floa
 
 def main() -> int:
     torch.set_num_threads(1)
-    model = load_model()
+    model = load()
     transform = TransformWeights.load(model_sha256=model.sha256)
     codecs: dict[str, Codec[Any]] = {
         "analog": SeedCodec(NUM_CHANNEL_USES, PROMPTS, weights=SeedWeights.load("scenes", model.sha256)),

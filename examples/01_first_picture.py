@@ -1,12 +1,13 @@
-"""The first picture over the air: an edge generates it, a device finishes it, a noisy link carries the seed."""
+"""A picture that edge and device make together over a noisy link, its cost, and the best image codec over that link."""
 
-from pathlib import Path
+import gainnet
+from gainnet import Air, Codecs, LinearCode
 
-from gainnet import GenerationConfig, generate, save
-
-config = GenerationConfig(("a red star above a blue house at sunset",), snr_db=0.0, num_channel_uses=512, random_seed=7)
-result = generate(config)
-save(result, Path("out/first_picture"))
+model = gainnet.load("scenes")
+prompt = "a red star above a blue house at sunset"
+result = gainnet.generate(prompt, model, codecs=Codecs(seed=LinearCode(512)), air=Air(snr_db=0.0), random_seed=7)
+result.images[0].save("star.png")
+gainnet.save(result, "out/first_picture")
 
 print(f"PSNR against the channel-free picture: {result.quality.psnr_db:.2f} dB")
 print(f"channel uses: {result.report.num_channel_uses('down'):.0f} down, {result.report.num_channel_uses('up'):.0f} up")

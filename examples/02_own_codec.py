@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gainnet import GenerationConfig, generate, open_model
+import gainnet
+from gainnet import Air, Codecs, RawAnalog
 from gainnet.core.errors import PayloadError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, Payload, Size, Spec
@@ -52,8 +53,8 @@ error = Signs().decode(Signs().encode(gaussian, torch.ones(8)), Spec((4, 16, 16)
 print("Signs keeps the contract of codecs")
 print(f"mean squared error on Gaussians: {error.square().mean():.4f}, in theory {1 - 2 / math.pi:.4f}")
 
-model = open_model(GenerationConfig(("a red star",)))
-for name in (f"{__name__}:Signs", "raw"):
-    result = generate(GenerationConfig(("a red star",), snr_db=10.0, codec={"seed": name}), model)
+model = gainnet.load("scenes")
+for codec in (Signs(), RawAnalog()):
+    result = gainnet.generate("a red star", model, codecs=Codecs(seed=codec), air=Air(snr_db=10.0))
     uses = result.report.num_channel_uses("down")
-    print(f"{name.rpartition(':')[2]:>6}: {result.quality.psnr_db:.2f} dB in {uses:.0f} channel uses")
+    print(f"{type(codec).__name__:>9}: {result.quality.psnr_db:.2f} dB in {uses:.0f} channel uses")

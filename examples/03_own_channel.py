@@ -10,7 +10,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from gainnet import GenerationConfig, generate, open_model
+import gainnet
+from gainnet import AWGN, Air, Codecs, RawAnalog, Rayleigh
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
 from gainnet.radio import IndependentBlocks, transmit_blocks
@@ -53,8 +54,8 @@ power = Rician().first_gain(Random.of(range(4000))).abs().square()
 print("Rician keeps the contract of channels")
 print(f"mean power {power.mean():.3f}, variance of the power {power.var():.3f} (in theory 1.000 and 0.360)")
 
-model = open_model(GenerationConfig(("a red star",)))
-for fading in ("awgn", f"{__name__}:Rician", "rayleigh"):
-    prompts = ("a red star", "a green tree at night", "a blue house", "a yellow moon")
-    result = generate(GenerationConfig(prompts, snr_db=5.0, fading=fading, codec={"seed": "raw"}), model)
-    print(f"{fading.rpartition(':')[2]:>8}: {result.quality.psnr_db:.2f} dB")
+model = gainnet.load("scenes")
+prompts = ("a red star", "a green tree at night", "a blue house", "a yellow moon")
+for fading in (AWGN(), Rician(), Rayleigh()):
+    result = gainnet.generate(prompts, model, codecs=Codecs(seed=RawAnalog()), air=Air(fading, snr_db=5.0))
+    print(f"{type(fading).__name__:>8}: {result.quality.psnr_db:.2f} dB")

@@ -2,7 +2,7 @@
 
 import torch
 
-from gainnet import load_model
+from gainnet import load
 from gainnet.codecs import LinearCode, QuantizedSeed, RawAnalog, SeedBasis
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
@@ -11,7 +11,7 @@ from gainnet.protocols.transmit import transmit
 from gainnet.radio import AWGN, Air, Analog, Tabulated
 
 NUM_CHANNEL_USES = 512
-model, random = load_model(), Random.of([1, 2, 3, 4])
+model, random = load(), Random.of([1, 2, 3, 4])
 basis = SeedBasis.load(model.name, model.sha256)
 
 tensors = {"prompt": text_to_tensor(["a red star", "a green tree at night", "a blue house", "a yellow moon"])}

@@ -5,7 +5,7 @@ device: prompt ==up==> edge: text encoder, prior, denoiser[:cut] ==latent down==
 
 import torch
 
-from gainnet import load_model
+from gainnet import load
 from gainnet.codecs import Codecs, RawAnalog, SeedBasis, TextCodec
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
@@ -36,7 +36,7 @@ def finish_on_device(model: DiffusionModel, seed_codec: RawAnalog, cut: int) -> 
     )
 
 
-model, random, given = load_model(), Random.of([7]), (DEVICE, "prompt")
+model, random, given = load(), Random.of([7]), (DEVICE, "prompt")
 air = (Digital(Air(AWGN(), 10.0)), Analog(Air(AWGN(), 10.0)))
 network = cell(profile("edge_a100"), profile("phone"), up=air, down=air)
 seed_codec = RawAnalog(scale=SeedBasis.load(model.name, model.sha256).root_mean_square)

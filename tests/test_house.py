@@ -191,12 +191,22 @@ def test_a_package_exports_exactly_what_it_names(package: str) -> None:
 
 
 def test_the_front_door_offers_what_it_lists() -> None:
-    """`gainnet` loads a name when it is first asked for."""
+    """`gainnet` loads a name when it is first used, and shows all of them."""
     assert gainnet.__all__ == sorted(gainnet._HOME)
+    assert set(gainnet.__all__) <= set(dir(gainnet))
     for name, home in gainnet._HOME.items():
         assert getattr(gainnet, name) is getattr(importlib.import_module(home), name)
     with pytest.raises(AttributeError, match="telepathy"):
         gainnet.telepathy  # noqa: B018
+
+
+def test_type_checkers_see_the_same_front_door() -> None:
+    """The imports for type checkers name the modules from which names are really loaded."""
+    tree = tree_of(PACKAGE / "__init__.py")
+    typed = next(node for node in tree.body if isinstance(node, ast.If))
+    imports = [node for node in typed.body if isinstance(node, ast.ImportFrom)]
+    assert {alias.asname: node.module for node in imports for alias in node.names} == gainnet._HOME
+    assert all(alias.name == alias.asname for node in imports for alias in node.names)
 
 
 def test_the_front_door_is_light() -> None:

@@ -1,44 +1,148 @@
 """gainnet runs generative AI across cloud, edge and device over a 6G radio, and shows what it costs.
 
->>> from gainnet import GenerationConfig, generate
->>> result = generate(GenerationConfig(("a red star above a blue house at sunset",), snr_db=0.0))
+>>> import gainnet
+>>> from gainnet import Air, Ciag, Codecs, LinearCode, Rayleigh
+>>> model = gainnet.load("scenes")
+>>> result = gainnet.generate("a red star", model, codecs=Codecs(seed=LinearCode(256)), air=Air(Rayleigh(), snr_db=5.0))
 >>> result.report.num_channel_uses("down")
-512.0
+256.0
+
+Every name below is loaded when it is first used, so that `import gainnet` and `gainnet --help` stay fast.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
 
 # diffusers takes the shipped autoencoder only from a module that is already there.
 import gainnet.models  # noqa: F401
 
-_HOME = {
-    "Generation": "gainnet.generation",
-    "GenerationConfig": "gainnet.generation",
-    "estimate": "gainnet.generation",
-    "generate": "gainnet.generation",
-    "load_model": "gainnet.models.loading",
-    "open_model": "gainnet.generation",
-    "run_study": "gainnet.studies",
-    "save": "gainnet.generation",
-}
+if TYPE_CHECKING:
+    # isort: off
+    # run, price, advise
+    from gainnet.generation import advise as advise
+    from gainnet.generation import Cell as Cell
+    from gainnet.generation import estimate as estimate
+    from gainnet.generation import generate as generate
+    from gainnet.generation import Generation as Generation
+    from gainnet.generation import Picture as Picture
+    from gainnet.generation import Trial as Trial
+    from gainnet.protocols.transmit import Transmission as Transmission
+    from gainnet.protocols.transmit import transmit as transmit
 
-__all__ = [
-    "Generation",
-    "GenerationConfig",
-    "estimate",
-    "generate",
-    "load_model",
-    "open_model",
-    "run_study",
-    "save",
-]
+    # names to objects, and back
+    from gainnet.catalog.opening import load as load
+    from gainnet.catalog.families import parse as parse
+    from gainnet.catalog.families import text_of as text_of
+    from gainnet.catalog.labels import save as save
+    from gainnet.network.hardware import profile as profile
+    from gainnet.protocols.pricing import pricing as pricing
+    from gainnet.studies import run_study as run_study
+
+    # who computes and who sends
+    from gainnet.protocols import Centralized as Centralized
+    from gainnet.protocols import Ciag as Ciag
+    from gainnet.protocols import Dcsuc as Dcsuc
+    from gainnet.protocols import DeviceOnly as DeviceOnly
+    from gainnet.protocols import Diug as Diug
+    from gainnet.protocols import Dsuc as Dsuc
+    from gainnet.protocols import Eiug as Eiug
+    from gainnet.protocols import Esuc as Esuc
+    from gainnet.protocols import execute as execute
+    from gainnet.protocols import Plan as Plan
+    from gainnet.protocols import Protocol as Protocol
+    from gainnet.protocols import Uidcg as Uidcg
+    from gainnet.protocols import Uidg as Uidg
+    from gainnet.protocols import Uieg as Uieg
+
+    # what carries what
+    from gainnet.codecs import AnalogSketch as AnalogSketch
+    from gainnet.codecs import AVIF as AVIF
+    from gainnet.codecs import Codecs as Codecs
+    from gainnet.codecs import EdgeMap as EdgeMap
+    from gainnet.codecs import Float32 as Float32
+    from gainnet.codecs import JPEG as JPEG
+    from gainnet.codecs import LinearCode as LinearCode
+    from gainnet.codecs import MatchedSeed as MatchedSeed
+    from gainnet.codecs import PNG as PNG
+    from gainnet.codecs import QuantizedSeed as QuantizedSeed
+    from gainnet.codecs import QuantizedSketch as QuantizedSketch
+    from gainnet.codecs import RawAnalog as RawAnalog
+    from gainnet.codecs import SeedCodec as SeedCodec
+    from gainnet.codecs import TextCodec as TextCodec
+    from gainnet.codecs import TransformSeed as TransformSeed
+    from gainnet.codecs import WebP as WebP
+
+    # over which air
+    from gainnet.radio import Air as Air
+    from gainnet.radio import Analog as Analog
+    from gainnet.radio import Arq as Arq
+    from gainnet.radio import AWGN as AWGN
+    from gainnet.radio import Cdl as Cdl
+    from gainnet.radio import Digital as Digital
+    from gainnet.radio import Ideal as Ideal
+    from gainnet.radio import Jakes as Jakes
+    from gainnet.radio import Ofdm as Ofdm
+    from gainnet.radio import Radios as Radios
+    from gainnet.radio import Rayleigh as Rayleigh
+    from gainnet.radio import Reports as Reports
+    from gainnet.radio import Rician as Rician
+    from gainnet.radio import Shannon as Shannon
+    from gainnet.radio import SnrTrace as SnrTrace
+    from gainnet.radio import Tabulated as Tabulated
+    from gainnet.radio import Tdl as Tdl
+
+    # results, randomness and errors
+    from gainnet.core.errors import ConfigError as ConfigError
+    from gainnet.core.errors import GainnetError as GainnetError
+    from gainnet.core.randomness import Random as Random
+    from gainnet.core.report import Report as Report
+    # isort: on
+
+_NAMES: Final = {
+    # run, price, advise
+    "gainnet.generation": "advise Cell estimate generate Generation Picture Trial",
+    "gainnet.protocols.transmit": "Transmission transmit",
+    # names to objects, and back
+    "gainnet.catalog.opening": "load",
+    "gainnet.catalog.families": "parse text_of",
+    "gainnet.catalog.labels": "save",
+    "gainnet.network.hardware": "profile",
+    "gainnet.protocols.pricing": "pricing",
+    "gainnet.studies": "run_study",
+    # who computes and who sends
+    "gainnet.protocols": "Centralized Ciag Dcsuc DeviceOnly Diug Dsuc Eiug Esuc execute Plan Protocol Uidcg Uidg Uieg",
+    # what carries what
+    "gainnet.codecs": (
+        "AnalogSketch AVIF Codecs EdgeMap Float32 JPEG LinearCode MatchedSeed PNG QuantizedSeed "
+        "QuantizedSketch RawAnalog SeedCodec TextCodec TransformSeed WebP"
+    ),
+    # over which air
+    "gainnet.radio": (
+        "Air Analog Arq AWGN Cdl Digital Ideal Jakes Ofdm Radios Rayleigh Reports Rician Shannon SnrTrace Tabulated Tdl"
+    ),
+    # results, randomness and errors
+    "gainnet.core.errors": "ConfigError GainnetError",
+    "gainnet.core.randomness": "Random",
+    "gainnet.core.report": "Report",
+}
+"""Names by the module that each is at home in; the imports above say the same to type checkers."""
+
+_HOME: Final = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+__version__ = version("gainnet")
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
-    """Loaded when first asked for, so that `import gainnet` and `gainnet --help` stay fast."""
+    """The object of a name, imported when it is first used."""
     if name not in _HOME:
         raise AttributeError(f"module 'gainnet' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    """All names, loaded or not."""
+    return sorted({*globals(), *_HOME})

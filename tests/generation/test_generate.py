@@ -7,17 +7,21 @@ import pytest
 import torch
 from PIL import Image
 
+from gainnet.catalog import GenerationConfig
+from gainnet.catalog.labels import labels_of, save
+from gainnet.catalog.opening import load, opened
+from gainnet.codecs import Codecs, RawAnalog
 from gainnet.core.errors import ConfigError, GainnetError, PlanError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
-from gainnet.generation import GenerationConfig, estimate, generate, open_model, save
-from gainnet.generation.assemble import build_network, build_plan
+from gainnet.generation import Cell, estimate, generate, planned, price, run
 from gainnet.generation.page import page
 from gainnet.generation.pictures import side_by_side
-from gainnet.generation.save import step_table
+from gainnet.generation.save import step_table, to_json
 from gainnet.models.scenes import draw_scenes, stream, write_captions
 from gainnet.network import profile
-from gainnet.protocols import Transfer
+from gainnet.protocols import Eiug, Transfer
+from gainnet.radio import Air, Rayleigh
 
 PROMPT = "a red star above a blue house at sunset"
 FAST = {"num_steps": 2}
@@ -25,12 +29,12 @@ FAST = {"num_steps": 2}
 
 @pytest.fixture(scope="module")
 def model():
-    return open_model(GenerationConfig((PROMPT,), **FAST))
+    return load(**FAST)
 
 
 def test_over_an_ideal_link_every_protocol_is_exact(model):
     for protocol in ("eiug", "centralized", "device_only"):
-        result = generate(GenerationConfig((PROMPT,), protocol, fading="ideal", **FAST), model)
+        result = run(opened(GenerationConfig((PROMPT,), protocol, fading="ideal", **FAST), model))
         assert result.quality.exact, protocol
         assert result.quality.psnr_db is None
         assert result.quality.ssim == pytest.approx(1.0)
@@ -39,7 +43,7 @@ def test_over_an_ideal_link_every_protocol_is_exact(model):
 
 
 def test_eiug_over_an_ideal_link_is_diffusers_own_picture(model):
-    result = generate(GenerationConfig((PROMPT,), fading="ideal", random_seed=5, **FAST), model)
+    result = run(opened(GenerationConfig((PROMPT,), fading="ideal", random_seed=5, **FAST), model))
     theirs = model.pipeline(
         PROMPT,
         num_inference_steps=2,
@@ -47,7 +51,7 @@ def test_eiug_over_an_ideal_link_is_diffusers_own_picture(model):
         latents=Random.of([5]).normal(model.latent.shape, "prior"),
         output_type="pt",
     ).images
-    assert float((result.images - theirs).abs().max()) <= 1e-4
+    assert float((result.values - theirs).abs().max()) <= 1e-4
 
 
 @pytest.mark.parametrize(("fading", "prompts"), [("awgn", (PROMPT,)), ("rayleigh", (PROMPT, "a green heart"))])
@@ -67,9 +71,9 @@ def test_eiug_over_an_ideal_link_is_diffusers_own_picture(model):
 @pytest.mark.parametrize("snr_db", [pytest.param(-5.0, marks=pytest.mark.slow), 20.0])
 def test_every_codec_runs_over_the_air(model, fading, prompts, protocol, codec, snr_db):
     config = GenerationConfig(prompts, protocol, snr_db, fading, codec, hardware="laptop", **FAST)
-    result = generate(config, model)
-    assert result.images.shape == result.references.shape == (len(prompts), 3, 128, 128)
-    assert bool(torch.isfinite(result.images).all())
+    result = run(opened(config, model))
+    assert result.values.shape == result.references.shape == (len(prompts), 3, 128, 128)
+    assert bool(torch.isfinite(result.values).all())
     assert result.report.num_channel_uses("down") > 0
     assert result.report.num_channel_uses("up") > 0
     assert result.quality.psnr_db is None or result.quality.psnr_db > 5.0
@@ -79,7 +83,7 @@ def test_every_codec_runs_over_the_air(model, fading, prompts, protocol, codec, 
 def test_more_power_and_more_uses_give_a_better_picture(model, protocol, kind, name):
     def psnr_db(snr_db, uses):
         config = GenerationConfig((PROMPT,) * 2, protocol, snr_db, "awgn", {kind: name}, uses, **FAST)
-        return generate(config, model).quality.psnr_db
+        return run(opened(config, model)).quality.psnr_db
 
     assert psnr_db(0.0, 256) < psnr_db(10.0, 256) < psnr_db(20.0, 512)
 
@@ -87,13 +91,13 @@ def test_more_power_and_more_uses_give_a_better_picture(model, protocol, kind, n
 @pytest.mark.parametrize("codec", [{"seed": "linear"}, {"seed": "digital"}])
 def test_a_budget_of_channel_uses_is_kept(model, codec):
     config = GenerationConfig((PROMPT,) * 4, snr_db=5.0, codec=codec, num_channel_uses=256, **FAST)
-    report = generate(config, model).report
+    report = run(opened(config, model)).report
     assert 0.5 * 256 <= report.num_channel_uses("down") / 4 <= 1.15 * 256
 
 
 def test_the_baseline_fills_the_same_air(model):
     config = GenerationConfig((PROMPT,), snr_db=10.0, codec={"seed": "linear"}, num_channel_uses=512, **FAST)
-    result = generate(config, model)
+    result = run(opened(config, model))
     assert result.baseline is not None
     assert result.baseline.name in ("jpeg", "webp", "avif")
     assert result.baseline.psnr_db_equal_uses is not None
@@ -103,7 +107,7 @@ def test_the_baseline_fills_the_same_air(model):
 @pytest.mark.parametrize("config", [{"codec": {"seed": "raw"}}, {"codec": {"seed": "float32"}, "snr_db": 30.0}])
 def test_estimate_equals_generate_for_fixed_sizes(model, config):
     asked = GenerationConfig((PROMPT,), fading="awgn", **config, **FAST)
-    ran, priced = generate(asked, model).report, estimate(asked, model)
+    ran, priced = run(opened(asked, model)).report, price(opened(asked, model))
     assert priced.num_channel_uses("down") == pytest.approx(ran.num_channel_uses("down"), rel=0.02)
     assert priced.energy_j == pytest.approx(ran.energy_j, rel=1e-3)
     assert priced.num_bits == ran.num_bits
@@ -111,7 +115,7 @@ def test_estimate_equals_generate_for_fixed_sizes(model, config):
 
 def test_prices_follow_the_hardware_and_the_price_list(model, tmp_path):
     def priced(**options):
-        return estimate(GenerationConfig((PROMPT,), codec={"seed": "raw"}, **options, **FAST), model)
+        return price(opened(GenerationConfig((PROMPT,), codec={"seed": "raw"}, **options, **FAST), model))
 
     assert priced(hardware="laptop").duration_s < priced(hardware="phone").duration_s
     assert priced(priced_as="shipped").energy_j < priced(priced_as="sd15").energy_j < priced(priced_as="sdxl").energy_j
@@ -121,7 +125,7 @@ def test_prices_follow_the_hardware_and_the_price_list(model, tmp_path):
     )
     tight = GenerationConfig((PROMPT,), "device_only", hardware=str(small), priced_as="sdxl", **FAST)
     with pytest.raises(PlanError, match="choose larger hardware"):
-        estimate(tight, model)
+        price(opened(tight, model))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +145,7 @@ def test_prices_follow_the_hardware_and_the_price_list(model, tmp_path):
 )
 def test_a_wrong_field_is_named(options, message):
     with pytest.raises(ConfigError, match=message) as caught:
-        GenerationConfig(**({"prompts": (PROMPT,)} | options))
+        opened(GenerationConfig(**({"prompts": (PROMPT,)} | options)))
     assert "\n" not in str(caught.value)
 
 
@@ -161,21 +165,21 @@ def test_a_wrong_field_is_named(options, message):
 )
 def test_what_does_not_fit_is_named(model, options, message):
     with pytest.raises(GainnetError, match=message) as caught:
-        generate(GenerationConfig((PROMPT,), **options, **FAST), model)
+        run(opened(GenerationConfig((PROMPT,), **options, **FAST), model))
     assert "\n" not in str(caught.value)
 
 
 def test_a_small_stable_diffusion_runs_as_parts(small_stable_diffusion):
     for fading in ("ideal", "awgn"):
         config = GenerationConfig(("cat",), fading=fading, model=str(small_stable_diffusion), num_steps=2)
-        result = generate(config)
-        assert result.images.shape == (1, 3, 16, 16)
+        result = run(opened(config))
+        assert result.values.shape == (1, 3, 16, 16)
         assert result.quality.exact == (fading == "ideal")
         assert result.quality.prompt_fidelity is None
 
 
 def test_saving_leaves_every_file_and_one_page_that_loads_nothing(model, tmp_path):
-    result = generate(GenerationConfig((PROMPT,), snr_db=5.0, codec={"seed": "raw"}, **FAST), model)
+    result = run(opened(GenerationConfig((PROMPT,), snr_db=5.0, codec={"seed": "raw"}, **FAST), model))
     summary = save(result, tmp_path / "out")
     names = {path.name for path in (tmp_path / "out").iterdir()}
     expected = {"image.png", "reference.png", "side_by_side.png", "steps.csv", "report.json", "report.html"}
@@ -188,21 +192,16 @@ def test_saving_leaves_every_file_and_one_page_that_loads_nothing(model, tmp_pat
     assert html.count("<tr>") == len(result.report.steps) + 1
 
 
-def test_a_page_escapes_what_the_user_wrote(model):
+def test_a_page_escapes_what_the_user_wrote(model, tmp_path):
     config = GenerationConfig(("<script>alert(1)</script>",), codec={"seed": "raw"}, **FAST)
-    result = generate(config, model)
-    text = page(result, save_summary(result), b"", [b""])
+    result = run(opened(config, model))
+    labels = labels_of(result)
+    text = page(result, labels, to_json(result, [tmp_path / "image.png"], labels), b"", [b""])
     assert "<script>" not in text
 
 
-def save_summary(result):
-    from gainnet.generation.save import to_json
-
-    return to_json(result, None)
-
-
 def test_the_step_table_has_a_line_per_step(model):
-    report = estimate(GenerationConfig((PROMPT,), codec={"seed": "raw"}, **FAST), model)
+    report = price(opened(GenerationConfig((PROMPT,), codec={"seed": "raw"}, **FAST), model))
     lines = step_table(report).splitlines()
     assert lines[0].startswith("label,start_s,duration_s,wall_s")
     assert len(lines) == len(report.steps) + 1
@@ -213,7 +212,7 @@ def made():
     """The whole model, captions, and the latents it makes of them."""
     scenes = draw_scenes(24, stream(5, "scenes", 0))
     prompts = tuple(write_captions(scenes, stream(5, "captions", 0)))
-    model, random = open_model(GenerationConfig(prompts)), Random.of(range(24))
+    model, random = load(), Random.of(range(24))
     tensors = {"prompt": text_to_tensor(prompts)}
     for part in (model.text_encoder, model.prior, model.denoiser):
         tensors |= part(tensors, random)
@@ -223,13 +222,45 @@ def made():
 @pytest.mark.parametrize("name", ["raw", "linear"])
 def test_analog_seeds_of_the_shipped_model_have_unit_power(made, name):
     model, prompts, latents = made
-    config = GenerationConfig(prompts, codec={"seed": name})
-    plan = build_plan(config, model, build_network(config))
+    plan = planned(opened(GenerationConfig(prompts, codec={"seed": name}), model)).plan
     codec = next(step.codec for step in plan.steps if isinstance(step, Transfer) and step.tensor == "latent")
     power = codec.encode(latents, torch.full((24,), 10.0)).values.abs().square().mean()
     assert float(power) == pytest.approx(1.0, abs=0.2)
 
 
 def test_a_prompt_in_any_writing_is_no_formula(model):
-    result = generate(GenerationConfig(("a $x_{$ 星",), fading="ideal", **FAST), model)
-    assert side_by_side(result).startswith(b"\x89PNG")
+    result = run(opened(GenerationConfig(("a $x_{$ 星",), fading="ideal", **FAST), model))
+    assert side_by_side(result, labels_of(result)).startswith(b"\x89PNG")
+
+
+def test_one_prompt_gives_one_picture_and_a_list_a_batch(model, tmp_path):
+    codecs = Codecs(seed=RawAnalog())
+    one = generate(PROMPT, model, codecs=codecs, random_seed=3)
+    batch = generate(["a green heart", PROMPT], model, codecs=codecs, random_seed=2)
+    assert [picture.prompt for picture in batch.images] == ["a green heart", PROMPT]
+    assert torch.allclose(one.images[0].values, batch.images[1].values, atol=1e-4)
+    one.images[0].save(tmp_path / "star.png")
+    assert (tmp_path / "star.png").read_bytes() == one.images[0]._repr_png_()
+    assert repr(one).count("\n") == 2
+    assert one._repr_html_().count("<img") == 1
+    assert f"PSNR {one.images[0].psnr_db:.1f} dB" in repr(one.images[0])
+
+
+def test_objects_and_texts_are_the_same_generation(model, tmp_path):
+    asked = GenerationConfig((PROMPT,), snr_db=5.0, fading="rayleigh", codec={"seed": "raw"}, hardware="laptop")
+    texts = run(opened(asked, model))
+    cell = Cell(Air(Rayleigh(), snr_db=5.0), device=profile("laptop"))
+    objects = generate(PROMPT, model, codecs=Codecs(seed=RawAnalog()), air=cell)
+    assert torch.equal(texts.values, objects.values)
+    assert texts.report.energy_j == objects.report.energy_j
+    summary = save(objects, tmp_path)
+    assert summary["configuration"] == {
+        "protocol": "eiug",
+        "codecs": "codecs(seed=raw)",
+        "air": "air(fading=rayleigh, snr_db=5.0)",
+    }
+    assert (summary["fading"], summary["codec"]["seed"], summary["images"][0]["prompt"]) == ("rayleigh", "raw", PROMPT)
+
+
+def test_the_price_of_a_protocol_needs_no_prompt(model):
+    assert estimate(Eiug(), model, air=Air(snr_db=5.0)).num_channel_uses("down") == 512

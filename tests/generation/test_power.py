@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from gainnet.catalog import GenerationConfig
+from gainnet.catalog.opening import air_of, load, opened
+from gainnet.codecs import LinearCode
 from gainnet.core.errors import ConfigError, ModelError
-from gainnet.generation.air import bearers
-from gainnet.generation.assemble import assemble, build_network, open_plan
-from gainnet.generation.config import GenerationConfig
-from gainnet.models.loading import load_model
+from gainnet.generation import Cell, planned
 from gainnet.network import profile
 from gainnet.power_control import Learned, Replanned
 from gainnet.radio import Analog, Digital, Powered
@@ -20,7 +20,9 @@ PROMPT = ("a red star",)
 
 def links(**options: object) -> tuple[object, ...]:
     config = GenerationConfig(PROMPT, **options)  # type: ignore[arg-type]
-    return bearers(config, profile("edge_a100"), profile("phone"))
+    cell = air_of(config)
+    assert isinstance(cell, Cell)
+    return cell.links(profile("edge_a100"), profile("phone"))
 
 
 @pytest.mark.parametrize(("name", "kind"), [("ppo", Learned), ("replanned", Replanned), ("sac", Learned)])
@@ -50,12 +52,12 @@ def test_a_misfit_is_one_line(options: dict[str, object], line: str) -> None:
 def test_a_code_of_bits_has_no_power_to_control() -> None:
     config = GenerationConfig(PROMPT, fading="rayleigh", power="replanned", codec={"seed": "digital"})
     with pytest.raises(ConfigError, match="power: it needs symbols, and seed=digital sends bits"):
-        assemble(config, load_model(), build_network(config))
+        planned(opened(config, load()))
 
 
 def test_air_and_codec_that_do_not_fit_a_policy_are_named_at_once() -> None:
-    model, asked = load_model(), GenerationConfig(PROMPT, power="replanned", codec={"seed": "digital"})
+    model, asked = load(), GenerationConfig(PROMPT, power="replanned", codec={"seed": "digital"})
     with pytest.raises(ConfigError, match=r"rayleigh.*; and it needs .*; choose seed=raw or seed=linear, or"):
-        open_plan(asked, model)
-    _, _, codecs = open_plan(replace(asked, fading="rayleigh", codec={"seed": "linear"}), model)
-    assert codecs["seed"] == "linear"
+        planned(opened(asked, model))
+    fitting = planned(opened(replace(asked, fading="rayleigh", codec={"seed": "linear"}), model))
+    assert isinstance(fitting.codecs["seed"], LinearCode)

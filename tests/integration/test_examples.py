@@ -93,6 +93,14 @@ def test_split_by_hand(printed) -> None:
     assert [r[1] for r in rows] == sorted((r[1] for r in rows), reverse=True), "the edge is faster than the device"
 
 
+def test_tensor_over_the_air(printed) -> None:
+    _, *lines = printed("10_tensor_over_the_air.py")
+    rows = [row(line, 0) for line in lines]
+    assert [snr_db for snr_db, _, _ in rows] == [-10, 0, 10]
+    assert rows[0][1] > rows[1][1] > rows[2][1] > 0
+    assert {uses for _, _, uses in rows} == {256}
+
+
 @pytest.mark.slow
 def test_learn_together(printed) -> None:
     _, *lines = printed("08_learn_together.py")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from gainnet.cli import app
 from gainnet.core.errors import ConfigError, MissingExtraError, ModelError

@@ -2,10 +2,10 @@
 
 import pytest
 
+from gainnet.catalog import GenerationConfig
+from gainnet.catalog.opening import air_of
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import Bits, Size
-from gainnet.generation import GenerationConfig
-from gainnet.generation.assemble import build_network
 
 GOOD = """
 detection_s = 0.2
@@ -40,7 +40,7 @@ medium = "fibre"
 
 def network(text, tmp_path):
     (tmp_path / "net.toml").write_text(text)
-    return build_network(GenerationConfig(("x",), network=str(tmp_path / "net.toml")))
+    return air_of(GenerationConfig(("x",), network=str(tmp_path / "net.toml")))
 
 
 def test_what_it_says_is_what_runs(tmp_path):
@@ -82,6 +82,6 @@ def test_mistakes_are_one_line(tmp_path, old, new, message):
 
 def test_a_missing_file_and_a_number_beside_a_file(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
-        build_network(GenerationConfig(("x",), network=str(tmp_path / "none.toml")))
+        air_of(GenerationConfig(("x",), network=str(tmp_path / "none.toml")))
     with pytest.raises(ConfigError, match="num_edges"):
         GenerationConfig(("x",), network="net.toml", num_edges=2)

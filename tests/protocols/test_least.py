@@ -8,12 +8,13 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from gainnet.catalog import GenerationConfig
+from gainnet.catalog.opening import opened
 from gainnet.codecs import JPEG, QuantizedSketch, WebP
 from gainnet.codecs.rate_matched import RateMatched
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import Spec
-from gainnet.generation.assemble import open_plan
-from gainnet.generation.config import GenerationConfig
+from gainnet.generation import planned
 from gainnet.models.loading import load_model
 from gainnet.protocols.least import check_fits
 
@@ -51,7 +52,7 @@ def test_the_command_names_option_and_codec() -> None:
     for name in ("transform_prompt", "digital"):
         config = GenerationConfig(("a red star",), codec={"seed": name}, num_channel_uses=8)
         with pytest.raises(ConfigError, match=rf"^num_channel_uses: .* seed={name}, .*; give \d+ or more"):
-            open_plan(config, model)
+            planned(opened(config, model))
 
 
 def test_air_that_carries_nothing_is_not_asked_for_more_uses() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from gainnet.cli import app
 from gainnet.codecs.transform_seed import TransformSeed, TransformShape, TransformWeights

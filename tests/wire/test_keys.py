@@ -11,7 +11,7 @@ from gainnet.core.errors import ConfigError
 
 pytest.importorskip("cryptography")
 
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from gainnet.wire.keys import write_certificates, write_node_key
 from gainnet.wire.tls import connect, listening

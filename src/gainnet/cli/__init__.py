@@ -1,4 +1,7 @@
-"""The command line: thin doors on the same functions, no logic; one module per group of commands."""
+"""The command line: thin doors on the same functions, no logic; one module per group of commands.
+
+Options, their types and their help are generated, by `options`; what the commands write is in `printing`.
+"""
 
 from __future__ import annotations
 
@@ -7,58 +10,46 @@ import sys
 
 import typer
 
-from gainnet.cli import (
-    advise,
-    flower,
-    generate,
-    installation,
-    learn,
-    orchestrate,
-    radio,
-    split,
-    study,
-    train,
-    train_checker,
-    train_orchestration,
-    train_power,
-    train_seed_codec,
-    train_summaries,
-    train_transform_seed,
-    trust,
-)
+from gainnet.cli import advise, flower, generate, installation, learn, orchestrate, radio, split, study, train, trust
+from gainnet.cli.options import group
 from gainnet.core.errors import GainnetError
 
-app = typer.Typer(
-    help="Run generative AI across cloud, edge and device over a 6G radio, and see what it costs.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+app = group(
+    "gainnet",
+    "Run generative AI across cloud, edge and device over a 6G radio, and see what it costs.",
+    generate.generate,
+    generate.estimate,
+    generate.protocols,
+    advise.advise,
+    orchestrate.orchestrate,
+    installation.calibrate,
+    installation.check,
+    learn.learn,
+    group(
+        "flower",
+        "The algorithms of learn as a Flower app, in simulation and on many machines.",
+        flower.simulate,
+        flower.local,
+        flower.app,
+        flower.keys,
+    ),
+    group("measure", "Measure the tables and traces that the radio reads.", radio.bler, radio.trace),
+    group(
+        "split",
+        "Split learning with devices that are processes of their own, over TLS streams.",
+        split.keys,
+        split.serve,
+        split.join,
+    ),
+    group("study", "Questions with methods, tables and figures, reproducible by name.", *study.commands),
+    group("train", "Train what the package ships, into a folder of yours.", *train.commands),
+    group("trust", "Learn with safeguards, and check who went into a model.", trust.learn, trust.verify),
 )
-app.add_typer(generate.app)
-app.add_typer(advise.app)
-app.add_typer(orchestrate.app)
-app.add_typer(installation.app)
-app.add_typer(learn.app)
-app.add_typer(flower.app, name="flower")
-app.add_typer(radio.app, name="measure")
-app.add_typer(split.app, name="split")
-app.add_typer(study.app, name="study")
-app.add_typer(train.app, name="train")
-app.add_typer(trust.app, name="trust")
 
 _INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended."""
 
-__all__ = [
-    "app",
-    "main",
-    "train_checker",
-    "train_orchestration",
-    "train_power",
-    "train_seed_codec",
-    "train_summaries",
-    "train_transform_seed",
-]
+__all__ = ["app", "main"]
 
 
 def main() -> None:
@@ -69,7 +60,7 @@ def main() -> None:
     # A small model on a busy machine is many times slower with more threads; set the variable for a large one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        code = typer.main.get_command(app)(standalone_mode=False)
+        code = app(standalone_mode=False)
     except GainnetError as error:
         code = _fail(str(error))
     except click.exceptions.NoArgsIsHelpError as error:

@@ -2,64 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated
+from dataclasses import asdict, replace
 
 import typer
 
-from gainnet.cli.generation_options import (
-    BandwidthHz,
-    EdgeHardware,
-    Fading,
-    HardwareName,
-    NumEdges,
-    NumSteps,
-    PictureFile,
-    PricedAs,
-    SnrDb,
-    Strength,
-)
-from gainnet.cli.options import AsJson, Model, RandomSeed
+from gainnet.catalog.records import GenerationConfig
+from gainnet.cli.generate import GENERATION, RECORD
+from gainnet.cli.options import Asked, Fields, command
 from gainnet.cli.printing import print_json, print_table, status
+from gainnet.core.errors import ConfigError
 
-app = typer.Typer()
+_NAMES = (
+    "snr_db", "fading", "hardware", "edge_hardware", "num_edges", "image", "strength", "priced_as", "bandwidth_hz",
+    "num_steps", "model", "random_seed",
+)  # fmt: skip
+_COLUMNS = (
+    "protocol", "prompt_fidelity", "psnr_db", "duration_p50_s", "duration_p95_s", "device_energy_j", "reason",
+)  # fmt: skip
 
 
-@app.command()
-def advise(
-    snr_db: SnrDb = 10.0,
-    fading: Fading = "awgn",
-    hardware: HardwareName = "phone",
-    edge_hardware: EdgeHardware = "edge_a100",
-    deadline_s: Annotated[float | None, typer.Option(help="The picture has to be there by then, in 95 %.")] = None,
-    num_edges: NumEdges = 1,
-    image: PictureFile = None,
-    strength: Strength = None,
-    priced_as: PricedAs = "sd15",
-    bandwidth_hz: BandwidthHz = 1e6,
-    num_steps: NumSteps = None,
-    model: Model = "scenes",
-    random_seed: RandomSeed = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Say which protocol to use in one case, with reasons: all are priced, and tried on a few captions."""
-    from gainnet.core.errors import ConfigError
+@command("advise", Fields(RECORD, _NAMES, defaults=GENERATION.defaults, panels=GENERATION.panels))
+def advise(asked: Asked, *, deadline_s: float | None = None, as_json: bool = False) -> None:
+    """Say which protocol to use in one case, with reasons: all are priced, and tried on a few captions.
 
+    Args:
+        deadline_s: the picture has to be there by then, in 95 %.
+        as_json: one JSON object on standard output, nothing else.
+    """
     if deadline_s is not None and not 0.0 < deadline_s < float("inf"):
-        raise ConfigError(f"deadline_s: {deadline_s} is no time; give a positive number of seconds")
-    if strength is not None and image is None:
-        raise ConfigError("strength: there is no picture to change; give --image FILE or leave it out")
-    with status("loading") as tell:
-        from gainnet.generation import GenerationConfig
-        from gainnet.generation.advice import CAPTIONS, reasons
-        from gainnet.generation.advice import advise as try_all
+        raise ConfigError(f"deadline_s: {deadline_s} must be a positive time; give seconds")
+    config = GenerationConfig(("a red star",), **asked.values)
+    with status("loading") as show:
+        from gainnet.catalog.opening import opened
+        from gainnet.generation.advice import CAPTIONS, advise_job, reasons
 
-        config = GenerationConfig(
-            CAPTIONS, "eiug", snr_db, fading, model=model, hardware=hardware, edge_hardware=edge_hardware,
-            priced_as=priced_as, bandwidth_hz=bandwidth_hz, num_steps=num_steps, random_seed=random_seed,
-            image=image, strength=strength, num_edges=num_edges,
-        )  # fmt: skip
-        best, trials = try_all(config, deadline_s, watch=tell)
+        best, trials = advise_job(opened(replace(config, prompts=CAPTIONS)), deadline_s, show)
     because = (
         reasons(best, trials, deadline_s, len(CAPTIONS))
         if best
@@ -69,16 +46,8 @@ def advise(
     name = best.protocol if best else None
     if as_json:
         return print_json({"protocol": name, "reasons": because, "trials": rows})
-    columns = (
-        "protocol",
-        "prompt_fidelity",
-        "psnr_db",
-        "duration_p50_s",
-        "duration_p95_s",
-        "device_energy_j",
-        "reason",
-    )
-    print_table(f"{fading} at {snr_db:g} dB, {hardware}, priced as {priced_as}", columns, rows)
+    title = f"{config.fading} at {config.snr_db:g} dB, {config.hardware}, priced as {config.priced_as}"
+    print_table(title, _COLUMNS, rows)
     typer.echo(f"use {name}" if name else "no protocol fits")
     for reason in because:
         typer.echo(f"- {reason}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from gainnet.cli.options import AsJson
+from gainnet.cli.options import Asked, Fields, Usual, command
 from gainnet.cli.printing import print_json, print_table, progress, status
 from gainnet.core.errors import ConfigError
 
@@ -15,118 +15,129 @@ if TYPE_CHECKING:
     from gainnet.learning.config import LearnConfig
     from gainnet.learning.engines.flower.settings import AppSettings
 
-app = typer.Typer(
-    help="The algorithms of learn as a Flower app, in simulation and on many machines.", no_args_is_help=True
-)
-
-Config = Annotated[Path | None, typer.Option(help="A .toml file with settings, named as the options of learn.")]
-Algorithm = Annotated[
-    str | None, typer.Option(help="fedavg, soft_prompt, lora or adapter.", show_default="fedavg, or that of --config")
-]
-Clients = Annotated[int | None, typer.Option(help="Nodes.", show_default="4, or that of --config")]
-Rounds = Annotated[int | None, typer.Option(help="Rounds in all.", show_default="10, or that of --config")]
-Seed = Annotated[int | None, typer.Option(help="Of everything that is drawn.", show_default="0, or that of --config")]
-Timeout = Annotated[float, typer.Option(help="How long a round waits for silent nodes.")]
 _COLUMNS = ("round", "test_loss", "num_bits_up", "num_bits_down", "duration_s", "energy_j", "num_lost")
+_USUAL = {"algorithm": "fedavg", "clients": "4", "rounds": "10", "random_seed": "0"}
 
 
-@app.command("simulate")
-def flower_simulate(
-    config: Config = None,
-    algorithm: Algorithm = None,
-    clients: Clients = None,
-    rounds: Rounds = None,
-    random_seed: Seed = None,
-    timeout_s: Timeout = 600.0,
-    num_workers: Annotated[int, typer.Option(help="Processes of Ray.")] = 2,
-    out: Annotated[Path, typer.Option(help="Folder for checkpoint and records.")] = Path("out/flower"),
-    as_json: AsJson = False,
+def of_config(*names: str) -> Fields:
+    """Settings of learning that may stand in a file instead, by the names of their fields."""
+    usual = {name: Usual(f"{_USUAL[name]}, or that of --config") for name in names}
+    return Fields("gainnet.learning.config:LearnConfig", names, defaults=usual)
+
+
+@command("simulate", of_config(*_USUAL))
+def simulate(
+    asked: Asked,
+    *,
+    config: Path | None = None,
+    timeout_s: float = 600.0,
+    num_workers: int = 2,
+    out: Path = Path("out/flower"),
+    as_json: bool = False,
 ) -> None:
-    """Run the app in Flower's simulation, every client a virtual node."""
+    """Run the app in Flower's simulation, every client a virtual node.
+
+    Args:
+        config: a .toml file with settings, named as the options of learn.
+        timeout_s: how long a round waits for silent nodes.
+        num_workers: processes of Ray.
+        out: folder for checkpoint and records.
+        as_json: one JSON object on standard output, nothing else.
+    """
     from gainnet.core.files import check_writable
 
     check_writable(out)
-    settings = _settings(config, out, timeout_s, algorithm, clients, rounds, random_seed)
-    from gainnet.learning.engines.flower.simulation import simulate
+    settings = _settings(config, out, timeout_s, asked)
+    from gainnet.learning.engines.flower.simulation import simulate as run_app
 
-    with progress(settings.config.algorithm) as tell:
-        run = simulate(settings, num_workers, lambda n, total, loss: tell(n, total, f"test loss {loss:.4f}"))
+    with progress(settings.config.algorithm) as show:
+        run = run_app(settings, num_workers, lambda n, total, loss: show(n, total, f"test loss {loss:.4f}"))
     _show(settings, list(run.rounds), as_json)
 
 
-@app.command("local")
-def flower_local(
-    config: Config = None,
-    algorithm: Algorithm = None,
-    clients: Clients = None,
-    rounds: Rounds = None,
-    random_seed: Seed = None,
-    timeout_s: Timeout = 600.0,
-    out: Annotated[Path, typer.Option(help="Folder for checkpoint, records, keys and logs.")] = Path("out/flower"),
-    as_json: AsJson = False,
+@command("local", of_config(*_USUAL))
+def local(
+    asked: Asked,
+    *,
+    config: Path | None = None,
+    timeout_s: float = 600.0,
+    out: Path = Path("out/flower"),
+    as_json: bool = False,
 ) -> None:
-    """Run the app between a SuperLink and SuperNodes on this machine: processes, TLS and node keys as on many."""
+    """Run the app between a SuperLink and SuperNodes on this machine: processes, TLS and node keys as on many.
+
+    Args:
+        config: a .toml file with settings, named as the options of learn.
+        timeout_s: how long a round waits for silent nodes.
+        out: folder for checkpoint, records, keys and logs.
+        as_json: one JSON object on standard output, nothing else.
+    """
     import json
 
     from gainnet.core.files import check_writable
 
     check_writable(out)
-    settings = _settings(config, out.absolute(), timeout_s, algorithm, clients, rounds, random_seed)
+    settings = _settings(config, out.absolute(), timeout_s, asked)
     from gainnet.learning.clients import devices_of
     from gainnet.learning.engines.flower.folder import write_app
     from gainnet.learning.engines.flower.local import federation
 
     write_app(out / "app", settings)
-    with status("starting the SuperLink") as tell, federation(out / "federation") as processes:
+    with status("starting the SuperLink") as show, federation(out / "federation") as processes:
         for name in devices_of(settings.config.clients):
-            tell(f"starting {name}")
+            show(f"starting {name}")
             processes.register(name)
             processes.start_node(name, {"model": settings.config.model})
-        tell(f"learning; see {processes.folder}")
+        show(f"learning; see {processes.folder}")
         ended = processes.wait_for(processes.submit(out / "app"), timeout_s * (settings.config.rounds + 1))
     if ended != "finished:completed":
         raise ConfigError(f"flower: the run is {ended}; see {out / 'federation' / 'app.log'}")
     _show(settings, json.loads((out / "run.json").read_text())["rounds"], as_json)
 
 
-@app.command("app")
-def flower_app(
-    folder: Annotated[Path, typer.Argument(help="Where the app is written.")],
-    config: Config = None,
-    algorithm: Algorithm = None,
-    clients: Clients = None,
-    rounds: Rounds = None,
-    random_seed: Seed = None,
-    timeout_s: Timeout = 600.0,
-    out: Annotated[Path, typer.Option(help="Folder for checkpoint and records, where the SuperLink runs.")] = Path(
-        "out/flower"
-    ),
+@command("app", of_config(*_USUAL))
+def app(
+    asked: Asked,
+    folder: Path,
+    *,
+    config: Path | None = None,
+    timeout_s: float = 600.0,
+    out: Path = Path("out/flower"),
 ) -> None:
-    """Write the folder that `flwr run` takes."""
+    """Write the folder that `flwr run` takes.
+
+    Args:
+        folder: where the app is written.
+        config: a .toml file with settings, named as the options of learn.
+        timeout_s: how long a round waits for silent nodes.
+        out: folder for checkpoint and records, where the SuperLink runs.
+    """
     from gainnet.learning.engines.flower.folder import write_app
 
-    write_app(folder, _settings(config, out.absolute(), timeout_s, algorithm, clients, rounds, random_seed))
+    write_app(folder, _settings(config, out.absolute(), timeout_s, asked))
     typer.echo(folder / "pyproject.toml")
 
 
-@app.command("keys")
-def flower_keys(
-    folder: Annotated[Path, typer.Argument(help="Where keys and certificates are written.")],
-    host: Annotated[list[str], typer.Option(help="Name or address of the server; give it again for more.")],
-    node: Annotated[list[str] | None, typer.Option(help="A node that gets a key; give it again for more.")] = None,
-) -> None:
-    """Make a server's certificate with an authority of its own, and a key for every node."""
+@command("keys")
+def keys(folder: Path, *, host: tuple[str, ...], node: tuple[str, ...] = ()) -> None:
+    """Make a server's certificate with an authority of its own, and a key for every node.
+
+    Args:
+        folder: where keys and certificates are written.
+        host: name or address of the server; give it again for more.
+        node: a node that gets a key; give it again for more.
+    """
     from gainnet.wire.keys import check_names, write_certificates, write_node_key
 
-    check_names("node", node or [])
+    check_names("node", node)
     write_certificates(folder, host)
-    for name in node or []:
+    for name in node:
         write_node_key(folder, name)
     for path in sorted(folder.iterdir()):
         typer.echo(path)
 
 
-def read_settings(file: Path | None, default: dict[str, Any], given: dict[str, Any]) -> LearnConfig:
+def read_settings(file: Path | None, default: dict[str, Any], asked: Asked) -> LearnConfig:
     """Settings of a file, where there is one, and over them the options that were given."""
     import tomllib
 
@@ -138,16 +149,13 @@ def read_settings(file: Path | None, default: dict[str, Any], given: dict[str, A
             table = default | tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ConfigError(f"config: {file} cannot be read ({error}); give a .toml file") from None
-    return config_of(table | {name: value for name, value in given.items() if value is not None})
+    return config_of(table | asked.chosen)
 
 
-def _settings(
-    file: Path | None, out: Path, timeout_s: float, algorithm: str | None, clients: int | None, *rest: int | None
-) -> AppSettings:
+def _settings(file: Path | None, out: Path, timeout_s: float, asked: Asked) -> AppSettings:
     from gainnet.learning.engines.flower.settings import AppSettings
 
-    given = dict(zip(("algorithm", "clients", "rounds", "random_seed"), (algorithm, clients, *rest), strict=True))
-    return AppSettings(read_settings(file, {"algorithm": "fedavg"}, given), str(out), timeout_s)
+    return AppSettings(read_settings(file, {"algorithm": "fedavg"}, asked), str(out), timeout_s)
 
 
 def _show(settings: AppSettings, rounds: list[dict[str, float]], as_json: bool) -> None:

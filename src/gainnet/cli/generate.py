@@ -5,97 +5,154 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
 import typer
 
-from gainnet.cli.generation_options import Cooperation, takes_generation
-from gainnet.cli.options import AsJson
+from gainnet.catalog.records import GenerationConfig
+from gainnet.cli.options import Asked, Fields, Usual, command
 from gainnet.cli.printing import cell, print_json, print_table, status
 from gainnet.core.errors import ConfigError
 
-if TYPE_CHECKING:
-    from gainnet.generation import GenerationConfig
+RECORD = "gainnet.catalog.records:GenerationConfig"
+GENERATION = Fields(
+    RECORD,
+    without=("prompts", "failures"),
+    defaults={"strength": Usual("0.6")},
+    panels={
+        "Air": (
+            "snr_db", "fading", "trace", "power", "report_error_db", "report_delay", "harq", "bandwidth_hz",
+            "deadline_s",
+        ),
+        "Edges and devices": (
+            "num_edges", "network", "cooperation", "cut", "num_candidates", "num_devices", "scheduler", "hardware",
+            "edge_hardware", "priced_as",
+        ),
+        "Model": ("model", "num_steps", "guidance_scale", "torch_device", "online", "image", "strength"),
+    },
+)  # fmt: skip
 
-app = typer.Typer()
 
-
-@app.command()
-@takes_generation
+@command("generate", GENERATION)
 def generate(
-    config: GenerationConfig,
-    fail: Annotated[
-        list[str] | None,
-        typer.Option(help="NODE@STEP: an edge that dies before a step, e.g. edge_2@3; again for more."),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for pictures, step table and report.")] = Path("out/generate"),
-    as_json: AsJson = False,
+    asked: Asked,
+    prompt: str | None = None,
+    *,
+    prompts: Path | None = None,
+    fail: tuple[str, ...] = (),
+    out: Path = Path("out/generate"),
+    as_json: bool = False,
 ) -> None:
-    """Make a picture with edge and device together, over the air, for real."""
+    """Make a picture with edge and device together, over the air, for real.
+
+    Args:
+        prompt: what to draw.
+        prompts: a file with one prompt per line, run as a batch.
+        fail: NODE@STEP: an edge that dies before a step, e.g. edge_2@3; again for more.
+        out: folder for pictures, step table and report.
+        as_json: one JSON object on standard output, nothing else.
+    """
     from gainnet.core.files import check_writable
 
-    config = replace(config, failures=tuple(_death(text) for text in fail or ()))
+    config = _config(asked, prompt, prompts, fail)
     check_writable(out)
-    with status("loading") as tell:
-        from gainnet.generation import generate as run
-        from gainnet.generation import save
+    with status("loading") as show:
+        from gainnet.catalog.labels import labels_of_config
+        from gainnet.catalog.opening import opened
+        from gainnet.generation import run, save
 
-        result = run(config, watch=tell)
-        tell("writing")
-        summary = save(result, out)
+        result = run(opened(config), show)
+        show("writing")
+        summary = save(result, out, labels_of_config(result, config))
     print_json(summary) if as_json else _print_generation(summary, out)
 
 
-@app.command()
-@takes_generation
-def estimate(config: GenerationConfig, as_json: AsJson = False) -> None:
-    """Price a generation without running it: the same report, in expectation."""
-    with status("loading"):
-        from gainnet.generation import estimate as price
+@command("estimate", GENERATION)
+def estimate(asked: Asked, prompt: str | None = None, *, prompts: Path | None = None, as_json: bool = False) -> None:
+    """Price a generation without running it: the same report, in expectation.
 
-        report = price(config).to_json()
+    Args:
+        prompt: what to draw.
+        prompts: a file with one prompt per line, run as a batch.
+        as_json: one JSON object on standard output, nothing else.
+    """
+    config = _config(asked, prompt, prompts)
+    with status("loading"):
+        from gainnet.catalog.opening import opened
+        from gainnet.generation import price
+
+        report = price(opened(config)).to_json()
     summary = {"protocol": config.protocol, "fading": config.fading, "snr_db": config.snr_db, "report": report}
     print_json(summary) if as_json else _print_report(report)
 
 
-@app.command()
+@command("protocols")
 def protocols(
-    show_plan: Annotated[str | None, typer.Option(help="Draw the plan of this protocol.")] = None,
-    num_edges: Annotated[int | None, typer.Option(help="Edges of the drawn plan.")] = None,
-    cooperation: Cooperation = None,
-    num_steps: Annotated[int | None, typer.Option(help="Sampler steps of the drawn plan.", show_default="4")] = None,
-    out: Annotated[Path | None, typer.Option(help="A PNG file for the drawn plan; the terminal when left out.")] = None,
-    as_json: AsJson = False,
+    *,
+    show_plan: str | None = None,
+    num_edges: int | None = None,
+    cooperation: str | None = None,
+    num_steps: int | None = None,
+    out: Path | None = None,
+    as_json: bool = False,
 ) -> None:
-    """List who computes what and what is on the air, or draw one plan."""
+    """List who computes what and what is on the air, or draw one plan.
+
+    Args:
+        show_plan: draw the plan of this protocol.
+        num_edges: edges of the drawn plan.
+        cooperation: how edges share a generation: pipeline, guidance or regions.
+        num_steps: sampler steps of the drawn plan; 4 when left out.
+        out: a PNG file for the drawn plan; the terminal when left out.
+        as_json: one JSON object on standard output, nothing else.
+    """
     if show_plan is not None:
         return _show_plan(show_plan, num_edges, cooperation, 4 if num_steps is None else num_steps, out)
     drawn = {"num_edges": num_edges, "cooperation": cooperation, "num_steps": num_steps, "out": out}
     if given := [option for option, value in drawn.items() if value is not None]:
         raise ConfigError(f"{given[0]}: it is for one drawn plan; name its protocol with --show-plan or leave it out")
     with status("loading"):
-        from gainnet.generation.describe import describe_protocols
+        from gainnet.catalog.opening import load
+        from gainnet.generation.description import describe_protocols
 
-        described = describe_protocols()
+        described = describe_protocols(load())
     if as_json:
         return print_json({"protocols": described})
     columns = ("protocol", "edges", "edge runs", "device runs", "on the air", "what it is")
     return print_table("Protocols", columns, described)
 
 
+def _config(asked: Asked, prompt: str | None, prompts: Path | None, fail: tuple[str, ...] = ()) -> GenerationConfig:
+    failures = tuple(_death(text) for text in fail)
+    return GenerationConfig(_read_prompts(prompt, prompts), **asked.values, failures=failures)
+
+
+def _read_prompts(prompt: str | None, path: Path | None) -> tuple[str, ...]:
+    if (prompt is None) == (path is None):
+        raise ConfigError("prompt: give a text or --prompts FILE, one of the two")
+    if path is None:
+        return (prompt or "",)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigError(f"prompts: {path} cannot be read ({error.strerror}); give a text file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"prompts: {path} is not UTF-8 text; give one prompt per line in UTF-8") from error
+    return tuple(line.strip() for line in lines if line.strip())
+
+
 def _show_plan(name: str, num_edges: int | None, cooperation: str | None, num_steps: int, out: Path | None) -> None:
     with status("loading"):
+        from gainnet.catalog.opening import load, opened, protocol_of
         from gainnet.core.files import write_whole
-        from gainnet.generation import GenerationConfig
-        from gainnet.generation.describe import PROMPT, TWO, plan_of, takes_edges
-        from gainnet.models.loading import load_model
-        from gainnet.protocols import PROTOCOLS
+        from gainnet.generation.advice import SEVERAL_EDGES
+        from gainnet.generation.planning import planned
         from gainnet.protocols.drawing import draw_figure, draw_text
 
-        several = name in PROTOCOLS and takes_edges(PROTOCOLS[name])
-        edges = (TWO if several else 1) if num_edges is None else num_edges
-        config = GenerationConfig((PROMPT,), name, num_edges=edges, cooperation=cooperation)
-        plan = plan_of(config, load_model(num_steps=num_steps))
+        config = GenerationConfig(("a red star",), name, cooperation=cooperation)
+        several = protocol_of(config).max_edges > 1
+        edges = (SEVERAL_EDGES if several else 1) if num_edges is None else num_edges
+        plan = planned(opened(replace(config, num_edges=edges), load(num_steps=num_steps))).plan
         if out is not None:
             write_whole(out, draw_figure(plan))
     typer.echo(draw_text(plan) if out is None else out)

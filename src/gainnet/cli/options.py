@@ -1,11 +1,202 @@
-"""Options that several commands share."""
+"""Commands whose options, with types, defaults and help, are generated from a function and from records.
+
+    def show(name: str, *, out: Path = Path("out")) -> None     name is an argument, --out an option
+    @command("show", Fields("my_module:MyRecord"))              every field of the record is an option, too
+
+The help of an option is its line in the docstring; a function that offers a record gets an `Asked` of it first.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+import importlib
+import types
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, Union, final, get_args, get_origin
 
-import typer
+import click
+from click.core import ParameterSource
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
-RandomSeed = Annotated[int, typer.Option(help="Random seed of the first picture.")]
-Model = Annotated[str, typer.Option(help="scenes, a folder in diffusers' format, or a hub id in the local cache.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else.")]
+from gainnet.catalog.parameters import REQUIRED, Parameter, parameters_of, summary_of
+from gainnet.core.errors import ConfigError
+
+SHORTER: Final = {"as_json": "json", "num_candidates": "candidates", "domains": "domain", "num_rounds": "rounds"}
+"""Options that are not called as their field."""
+
+
+class Usual(NamedTuple):
+    """A default that depends on other options: the value is `None` when the option is left out.
+
+    Args:
+        text: shown as the default.
+    """
+
+    text: str
+
+
+class Asked(NamedTuple):
+    """Options of one record.
+
+    Args:
+        values: by field, defaults included.
+        given: fields that were given, rather than left at their default.
+    """
+
+    values: dict[str, Any]
+    given: frozenset[str]
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """Values of the fields that were given."""
+        return {name: value for name, value in self.values.items() if name in self.given}
+
+
+@final
+@dataclass(frozen=True)
+class Fields:
+    """Fields of a record that a command offers as options.
+
+    Args:
+        record: `module:Name` of a dataclass, which is imported when the options are needed.
+        names: of the fields, in order; all when empty.
+        without: fields that are not offered.
+        defaults: other defaults than the record's, and a `Usual` where none can be named.
+        called: names of options that are not called as their field.
+        panels: names of fields by the panel of the help that shows them.
+    """
+
+    record: str
+    names: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    called: Mapping[str, str] = field(default_factory=dict)
+    panels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def parameters(self) -> list[Parameter]:
+        """Those of the record that are offered."""
+        module, _, name = self.record.partition(":")
+        known = parameters_of(getattr(importlib.import_module(module), name))
+        return [known[name] for name in self.names or known if name not in self.without]
+
+    def option(self, parameter: Parameter) -> click.Parameter:
+        """One of them as an option."""
+        name = parameter.name
+        panel = next((panel for panel, names in self.panels.items() if name in names), None)
+        called = self.called.get(name, SHORTER.get(name, name))
+        return _option(parameter, called, self.defaults.get(name, parameter.default), panel)
+
+
+def group(name: str, text: str, *commands: click.Command) -> TyperGroup:
+    """A group of commands, in the order of its help.
+
+    Args:
+        name: of the group.
+        text: its help.
+        commands: of the group, which may be groups themselves.
+    """
+    known = {each.name or "": each for each in commands}
+    return TyperGroup(name=name, help=text, commands=known, no_args_is_help=True, rich_markup_mode="rich")
+
+
+def command(name: str, *records: Fields) -> Callable[[Callable[..., None]], Command]:
+    """Makes a command of a function.
+
+    Args:
+        name: of the command.
+        records: that it offers as options; the function's first arguments are an `Asked` for each.
+    """
+    return lambda function: Command(name, function, records)
+
+
+@final
+class Command(TyperCommand):
+    """A command that makes its options when they are first needed, since some records take seconds to import."""
+
+    def __init__(self, name: str, function: Callable[..., None], records: Sequence[Fields]) -> None:
+        super().__init__(name, callback=self._call, help=summary_of(function), rich_markup_mode="rich")
+        self._function = function
+        self._records = records
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Arguments first, then options of the records, then the function's own."""
+        if not self.params:
+            own = list(parameters_of(self._function).values())[len(self._records) :]
+            arguments = [_argument(each) for each in own if each.positional]
+            shared = [record.option(each) for record in self._records for each in record.parameters()]
+            options = [_option(each, SHORTER.get(each.name, each.name), each.default) for each in own]
+            self.params = [
+                *arguments,
+                *shared,
+                *(o for o, each in zip(options, own, strict=True) if not each.positional),
+            ]
+        return super().get_params(ctx)
+
+    def _call(self, **values: Any) -> None:
+        context = click.get_current_context()
+        given = {name for name in values if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
+        kinds = {each.name: each.kind for record in self._records for each in record.parameters()}
+        kinds |= {name: each.kind for name, each in parameters_of(self._function).items()}
+        read = {name: _value(name, value, kinds[name]) for name, value in values.items()}
+        names = [[each.name for each in record.parameters()] for record in self._records]
+        asked = [Asked({name: read.pop(name) for name in own}, frozenset(given & set(own))) for own in names]
+        self._function(*asked, **read)
+
+
+def _argument(parameter: Parameter) -> click.Parameter:
+    required = parameter.default is REQUIRED
+    default = None if required else parameter.default
+    kind = _click_type(_plain(parameter.kind))
+    made = TyperArgument(param_decls=[parameter.name], type=kind, required=required, default=default)
+    made.help = _sentence(parameter.text)  # click 8.5 forgets what it was given
+    return made
+
+
+def _option(parameter: Parameter, called: str, default: Any, panel: str | None = None) -> click.Parameter:
+    kind = _plain(parameter.kind)
+    is_many = get_origin(kind) in (tuple, Mapping)
+    declared = [parameter.name, "--" + called.replace("_", "-")]
+    shown: Any = {
+        "required": default is REQUIRED,
+        "default": None if default is REQUIRED or isinstance(default, Usual) else default,
+        "show_default": default.text if isinstance(default, Usual) else True,
+        "help": _sentence(parameter.text),
+        "rich_help_panel": panel,
+    }
+    if is_many:
+        shown["default"] = tuple(shown["default"] or ()) or None
+    if kind is bool:
+        return TyperOption(param_decls=declared, is_flag=True, **shown)
+    element = (get_args(kind)[0] if get_origin(kind) is tuple else str) if is_many else kind
+    return TyperOption(param_decls=declared, type=_click_type(element), multiple=is_many, **shown)
+
+
+def _plain(kind: Any) -> Any:
+    """A type without `None`."""
+    if get_origin(kind) not in (Union, types.UnionType):
+        return kind
+    return next(each for each in get_args(kind) if each is not types.NoneType)
+
+
+def _click_type(kind: Any) -> Any:
+    if get_origin(kind) is Literal:
+        return click.Choice(get_args(kind))
+    return {int: click.INT, float: click.FLOAT, Path: click.Path(path_type=Path)}.get(kind, click.STRING)
+
+
+def _value(name: str, value: Any, kind: Any) -> Any:
+    """A value as click gives it, as the type wants it: pairs as a table, several values as a tuple."""
+    if get_origin(_plain(kind)) is not Mapping:
+        return tuple(value or ()) if get_origin(_plain(kind)) is tuple else value
+    pairs = [text.partition("=") for text in value or ()]
+    if wrong := [text for text, equals, found in pairs if not (text and equals and found)]:
+        raise ConfigError(f"{name}: {wrong[0]!r} is not KIND=NAME; write for example --{name} seed=linear")
+    if len({key for key, _, _ in pairs}) < len(pairs):
+        raise ConfigError(f"{name}: a kind is given twice; give each once")
+    return {key: found for key, _, found in pairs}
+
+
+def _sentence(text: str) -> str:
+    """A line of a docstring as help: with a capital, and brackets that rich does not take for markup."""
+    return (text[:1].upper() + text[1:]).replace("[", r"\[")

@@ -1,53 +1,57 @@
-"""The air: `measure bler`, `measure trace`."""
+"""The radio: `measure bler`, `measure trace`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from gainnet.cli.options import RandomSeed
+from gainnet.cli.options import command
 from gainnet.cli.printing import status
 
-app = typer.Typer(help="Measure what the air looks up.", no_args_is_help=True)
 
-
-@app.command()
+@command("bler")
 def bler(
-    out: Annotated[Path, typer.Option(help="JSON file to write; the shipped one is never touched.")] = Path(
-        "out/bler.json"
-    ),
-    mcs: Annotated[
-        list[int] | None, typer.Option(help="Index of a scheme, 0 to 33; again for more; all when left out.")
-    ] = None,
-    num_information_bits: Annotated[
-        list[int] | None, typer.Option(help="Length of a code, CRC included; again for more; all when left out.")
-    ] = None,
+    *, out: Path = Path("out/bler.json"), mcs: tuple[int, ...] = (), num_information_bits: tuple[int, ...] = ()
 ) -> None:
-    """Measure block error rates of real codewords, with their confidence, into a table; all of them take an hour."""
+    """Measure block error rates of real codewords, with their confidence, into a table; all of them take an hour.
+
+    Args:
+        out: JSON file to write; the shipped one is never touched.
+        mcs: index of a scheme, 0 to 33; again for more; all when left out.
+        num_information_bits: length of a code, CRC included; again for more; all when left out.
+    """
     from gainnet.core.files import check_writable
 
     check_writable(out.parent)
-    with status("loading") as tell:
+    with status("loading") as show:
         from gainnet.radio.coding.bler_measurement import LENGTHS, check_curves, make_bler_tables
         from gainnet.radio.coding.mcs import LADDER
 
-        schemes, lengths = mcs or list(range(len(LADDER))), num_information_bits or list(LENGTHS)
+        schemes, lengths = list(mcs or range(len(LADDER))), list(num_information_bits or LENGTHS)
         check_curves(schemes, lengths)
-        make_bler_tables(out, schemes, lengths, tell)
+        make_bler_tables(out, schemes, lengths, show)
     typer.echo(f"{len(schemes) * len(lengths)} curves in {out}")
 
 
-@app.command()
+@command("trace")
 def trace(
-    out: Annotated[Path, typer.Option(help="CSV file to write.")] = Path("out/trace.csv"),
-    num_rows: Annotated[int, typer.Option(help="Rows, one fading block each.")] = 600,
-    mean_snr_db: Annotated[float, typer.Option(help="Mean of the linear SNR in dB.")] = 10.0,
-    doppler: Annotated[float, typer.Option(help="Largest Doppler shift times the duration of a row.")] = 0.05,
-    random_seed: RandomSeed = 0,
+    *,
+    out: Path = Path("out/trace.csv"),
+    num_rows: int = 600,
+    mean_snr_db: float = 10.0,
+    doppler: float = 0.05,
+    random_seed: int = 0,
 ) -> None:
-    """Write an SNR trace of Jakes fading, as `generate --trace` reads it."""
+    """Write an SNR trace of Jakes fading, as `generate --trace` reads it.
+
+    Args:
+        out: CSV file to write.
+        num_rows: rows, one fading block each.
+        mean_snr_db: mean of the linear SNR in dB.
+        doppler: largest Doppler shift times the duration of a row.
+        random_seed: random seed of the fading.
+    """
     from gainnet.core.errors import ConfigError
 
     if not 1 <= num_rows <= 1_000_000:

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from gainnet.cli.options import AsJson
+from gainnet.cli.flower import of_config, read_settings
+from gainnet.cli.options import Asked, command
 from gainnet.cli.printing import print_json, print_table, progress
 from gainnet.core.errors import ConfigError
 
-app = typer.Typer(
-    help="Split learning with devices that are processes of their own, over TLS streams.", no_args_is_help=True
-)
-
-Keys = Annotated[Path, typer.Option(help="Folder that split keys has written.")]
-Port = Annotated[int, typer.Option(help="Of the edge.")]
-Timeout = Annotated[float, typer.Option(help="How long to wait for the other side.")]
 _COLUMNS = ("round", "test_loss", "num_bits_up", "num_bits_down", "duration_s", "energy_j", "num_lost")
 
 
-@app.command("keys")
-def split_keys(
-    folder: Annotated[Path, typer.Argument(help="Where certificates and keys are written.")],
-    device: Annotated[list[str], typer.Option(help="Name of a device; give it again for more.")],
-    host: Annotated[list[str] | None, typer.Option(help="Name or address of the edge.")] = None,
-) -> None:
-    """Make certificates of an edge and its devices, signed by an authority of their own."""
+@command("keys")
+def keys(folder: Path, *, device: tuple[str, ...], host: tuple[str, ...] = ()) -> None:
+    """Make certificates of an edge and its devices, signed by an authority of their own.
+
+    Args:
+        folder: where certificates and keys are written.
+        device: name of a device; give it again for more.
+        host: name or address of the edge; give it again for more.
+    """
     from gainnet.wire.keys import write_certificates
 
     write_certificates(folder, host or ("localhost", "127.0.0.1"), device)
@@ -36,31 +32,38 @@ def split_keys(
         typer.echo(path)
 
 
-@app.command("serve")
-def split_serve(
-    keys: Keys,
-    config: Annotated[
-        Path | None, typer.Option(help="A .toml file with settings, named as the options of learn.")
-    ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Port = 8443,
-    clients: Annotated[int | None, typer.Option(help="Devices.", show_default="4, or that of --config")] = None,
-    rounds: Annotated[int | None, typer.Option(help="Rounds in all.", show_default="10, or that of --config")] = None,
-    timeout_s: Timeout = 600.0,
-    out: Annotated[Path, typer.Option(help="Folder for checkpoint and records.")] = Path("out/split"),
-    as_json: AsJson = False,
+@command("serve", of_config("clients", "rounds"))
+def serve(
+    asked: Asked,
+    *,
+    keys: Path,
+    config: Path | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8443,
+    timeout_s: float = 600.0,
+    out: Path = Path("out/split"),
+    as_json: bool = False,
 ) -> None:
-    """Be the edge: wait for the devices, then run all rounds with them."""
-    from gainnet.cli.flower import read_settings
+    """Be the edge: wait for the devices, then run all rounds with them.
+
+    Args:
+        keys: folder that split keys has written.
+        config: a .toml file with settings, named as the options of learn.
+        host: address to listen on.
+        port: of the edge.
+        timeout_s: how long to wait for the other side.
+        out: folder for checkpoint and records.
+        as_json: one JSON object on standard output, nothing else.
+    """
     from gainnet.core.files import check_writable
-    from gainnet.learning.engines.streamed import serve
+    from gainnet.learning.engines.streamed import serve as run_rounds
     from gainnet.wire.tls import listening
 
     check_writable(out)
-    settings = read_settings(config, {"algorithm": "fsl"}, {"clients": clients, "rounds": rounds})
-    with listening(host, port) as listener, progress(settings.algorithm) as tell:
-        run, traffic = serve(
-            settings, listener, keys, timeout_s, out, lambda n, total, loss: tell(n, total, f"test loss {loss:.4f}")
+    settings = read_settings(config, {"algorithm": "fsl"}, asked)
+    with listening(host, port) as listener, progress(settings.algorithm) as show:
+        run, traffic = run_rounds(
+            settings, listener, keys, timeout_s, out, lambda n, total, loss: show(n, total, f"test loss {loss:.4f}")
         )
     found: dict[str, Any] = {"algorithm": settings.algorithm, "out": str(out), "rounds": list(run.rounds)}
     if as_json:
@@ -69,33 +72,41 @@ def split_serve(
     return print_table("on the sockets, before TLS", tuple(asdict(traffic)), [asdict(traffic)])
 
 
-@app.command("join")
-def split_join(
-    name: Annotated[str, typer.Argument(help="Of this device, as in its certificate.")],
-    keys: Keys,
-    host: Annotated[str, typer.Option(help="Name or address of the edge, as in its certificate.")] = "127.0.0.1",
-    port: Port = 8443,
-    texts: Annotated[Path | None, typer.Option(help="This device's text, one per line.")] = None,
-    model: Annotated[
-        str, typer.Option(help="This device's model: abstracts (shipped), a folder or a hub id in the local cache.")
-    ] = "abstracts",
-    codec: Annotated[
-        str | None, typer.Option(help="The only codec to go along with.", show_default="any shipped one")
-    ] = None,
-    allow_labels: Annotated[
-        bool, typer.Option("--allow-labels", help="Let labels leave this device, which are its text.")
-    ] = False,
-    timeout_s: Timeout = 600.0,
-    as_json: AsJson = False,
+@command("join")
+def join(
+    name: str,
+    *,
+    keys: Path,
+    host: str = "127.0.0.1",
+    port: int = 8443,
+    texts: Path | None = None,
+    model: str = "abstracts",
+    codec: str | None = None,
+    allow_labels: bool = False,
+    timeout_s: float = 600.0,
+    as_json: bool = False,
 ) -> None:
-    """Be a device: take part until the edge has finished."""
+    """Be a device: take part until the edge has finished.
+
+    Args:
+        name: of this device, as in its certificate.
+        keys: folder that split keys has written.
+        host: name or address of the edge, as in its certificate.
+        port: of the edge.
+        texts: this device's text, one per line.
+        model: this device's model: abstracts (shipped), a folder or a hub id in the local cache.
+        codec: the only codec to go along with; any shipped one when left out.
+        allow_labels: let labels leave this device, which are its text.
+        timeout_s: how long to wait for the other side.
+        as_json: one JSON object on standard output, nothing else.
+    """
     if texts is not None and not texts.is_file():
         raise ConfigError(f"texts: {texts} is no file; give a UTF-8 file, one text per line")
-    from gainnet.learning.engines.streamed import join
+    from gainnet.learning.engines.streamed import join as take_part
     from gainnet.learning.engines.terms import Terms
 
     terms = Terms(model, codec, texts)
-    traffic = asdict(join(host, port, keys, name, terms, allow_labels, timeout_s, _show_run))
+    traffic = asdict(take_part(host, port, keys, name, terms, allow_labels, timeout_s, _show_run))
     print_json(traffic) if as_json else print_table("before TLS", tuple(traffic), [traffic])
 
 

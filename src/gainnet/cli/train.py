@@ -1,82 +1,216 @@
-"""Training: `train scenes | seed-basis | language`."""
+"""Training: `train scenes | seed-basis | language | ...`, everything that the package ships."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Literal
 
 import typer
 
-from gainnet.cli.options import Model, RandomSeed
+from gainnet.cli.options import Asked, Fields, Usual, command
 from gainnet.cli.printing import progress, training_progress
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, unknown_name
 
-app = typer.Typer(help="Train what the package ships, into a folder of yours.", no_args_is_help=True)
+Preset = Literal["default", "tiny"]
+"""How thoroughly a model is trained."""
+
+_ORCHESTRATION = Fields(
+    "gainnet.orchestration.training:TrainingConfig",
+    ("scenario", "regime", "random_seed", "num_iterations", "learning_rate", "worlds_per_iteration"),
+    defaults={"scenario": "street", "regime": "independent", "num_iterations": 120},
+    called={"worlds_per_iteration": "worlds"},
+)
+_POWER = Fields(
+    "gainnet.power_control.training:TrainingConfig",
+    without=("width",),
+    defaults={
+        "algorithm": "ppo",
+        "task": "varied",
+        "num_iterations": Usual("ppo 60, sac 120, pathwise 400"),
+        "episodes_per_iteration": Usual("ppo 2048, sac 512, pathwise 1024"),
+        "learning_rate": Usual("0.003; pathwise 0.01"),
+    },
+    called={"episodes_per_iteration": "num_episodes"},
+)
 
 
-class Preset(StrEnum):
-    """How thoroughly a model is trained."""
-
-    default = "default"
-    tiny = "tiny"
-
-
-@app.command("scenes")
-def train_scenes(
-    out: Annotated[Path, typer.Option(help="Folder for checkpoints and weights.")],
-    preset: Annotated[
-        Preset, typer.Option(help="default makes the shipped weights, tiny tries the code.")
-    ] = Preset.default,
-    random_seed: Annotated[int, typer.Option(help="Of data, weights and noise.")] = 2026,
-    hold_out: Annotated[
-        list[str] | None,
-        typer.Option(help="A pair that the denoiser never sees, e.g. 'red star'; give it again for more."),
-    ] = None,
-    torch_device: Annotated[str | None, typer.Option(help="Where to train; a GPU where there is one.")] = None,
+@command("scenes")
+def scenes(
+    *,
+    out: Path,
+    preset: Preset = "default",
+    random_seed: int = 2026,
+    hold_out: tuple[str, ...] = (),
+    torch_device: str | None = None,
 ) -> None:
-    """Train the scenes model: data, autoencoder, text encoder, denoiser, classifier. Goes on where it was stopped."""
-    pairs = [_words(pair) for pair in hold_out or []]
+    """Train the scenes model: data, autoencoder, text encoder, denoiser, classifier. Goes on where it was stopped.
+
+    Args:
+        out: folder for checkpoints and weights.
+        preset: default makes the shipped weights, tiny tries the code.
+        random_seed: of data, weights and noise.
+        hold_out: a pair that the denoiser never sees, e.g. 'red star'; give it again for more.
+        torch_device: where to train; a GPU where there is one.
+    """
+    pairs = [_words(pair) for pair in hold_out]
     from gainnet.models.loading import torch_device_of
-    from gainnet.training.scenes import PRESETS
-    from gainnet.training.scenes import train_scenes as train
+    from gainnet.training.scenes import PRESETS, train_scenes
 
     device = None if torch_device is None else torch_device_of(torch_device)
-    with training_progress() as tell:
-        typer.echo(train(out, random_seed, PRESETS[preset.value], pairs, tell, device))
+    with training_progress() as show:
+        typer.echo(train_scenes(out, random_seed, PRESETS[preset], pairs, show, device))
 
 
-@app.command("seed-basis")
-def train_seed_basis(
-    out: Annotated[Path, typer.Option(help="Folder for the weights.")],
-    model: Model = "scenes",
-    num_latents: Annotated[int, typer.Option(help="Latents that the denoiser makes.")] = 2000,
-    random_seed: RandomSeed = 0,
-) -> None:
-    """Learn the principal components of a model's latents, for the linear and the digital seed codec."""
-    from gainnet.training.seed_basis import train_seed_basis as train
+@command("checker")
+def checker(*, out: Path, preset: Preset = "default", random_seed: int = 4711) -> None:
+    """Train the network that an edge checks its pictures with before it sends one. Goes on where it was stopped.
 
-    with progress("seed-basis") as tell:
+    Args:
+        out: folder for checkpoints and weights.
+        preset: default makes the shipped weights, tiny tries the code.
+        random_seed: of data, weights and noise.
+    """
+    from gainnet.training.checker import PRESETS, train_checker
+
+    with training_progress() as show:
+        typer.echo(train_checker(out, random_seed, PRESETS[preset], show))
+
+
+@command("seed-basis")
+def seed_basis(*, out: Path, model: str = "scenes", num_latents: int = 2000, random_seed: int = 0) -> None:
+    """Learn the principal components of a model's latents, for the linear and the digital seed codec.
+
+    Args:
+        out: folder for the weights.
+        model: scenes, a folder in diffusers' format, or a hub id in the local cache.
+        num_latents: latents that the denoiser makes.
+        random_seed: random seed of the first picture.
+    """
+    from gainnet.training.seed_basis import train_seed_basis
+
+    with progress("seed-basis") as show:
         num_renders = 12000 if model == "scenes" else 0
-        train(model, out, num_latents, num_renders, random_seed, progress=lambda n, total: tell(n, total, "latents"))
+        train_seed_basis(
+            model, out, num_latents, num_renders, random_seed, progress=lambda n, total: show(n, total, "latents")
+        )
     typer.echo(out)
 
 
-@app.command("language")
-def train_language(
-    out: Annotated[Path, typer.Option(help="Folder for checkpoints and model.")],
-    preset: Annotated[
-        Preset, typer.Option(help="default makes the shipped weights, tiny tries the code.")
-    ] = Preset.default,
-    random_seed: Annotated[int, typer.Option(help="Of text, weights and mini-batches.")] = 0,
-) -> None:
-    """Train the small language model on public text. Goes on where it was stopped."""
-    from gainnet.training.language import PRESETS
-    from gainnet.training.language import train_language as train
+@command("seed-codec")
+def seed_codec(*, out: Path, model: str = "scenes", preset: Preset = "default", random_seed: int = 0) -> None:
+    """Learn to send a model's latents over the air: one codec for every size and SNR. Goes on where it was stopped.
 
-    with training_progress() as tell:
-        trained = train(out, random_seed, PRESETS[preset.value], tell)
+    Args:
+        out: folder for latents, checkpoints and weights.
+        model: scenes, a folder in diffusers' format, or a hub id in the local cache.
+        preset: default makes the shipped weights, tiny tries the code.
+        random_seed: of weights, batches, channels and noise.
+    """
+    from gainnet.training.seed_codec import PRESETS, train_seed_codec
+
+    with training_progress() as show:
+        train_seed_codec(model, out, PRESETS[preset], random_seed, show)
+    typer.echo(out)
+
+
+@command("transform-seed")
+def transform_seed(*, out: Path, model: str = "scenes", preset: Preset = "default", random_seed: int = 0) -> None:
+    """Learn to code a model's latents in few bytes: transform and entropy model. Goes on where it was stopped.
+
+    Args:
+        out: folder for latents, checkpoints and weights.
+        model: scenes, a folder in diffusers' format, or a hub id in the local cache.
+        preset: default makes the shipped weights, tiny tries the code.
+        random_seed: of weights, batches, qualities and noise.
+    """
+    from gainnet.training.transform_seed import PRESETS, train_transform_seed
+
+    with training_progress() as show:
+        train_transform_seed(model, out, PRESETS[preset], random_seed, show)
+    typer.echo(out)
+
+
+@command("language")
+def language(*, out: Path, preset: Preset = "default", random_seed: int = 0) -> None:
+    """Train the small language model on public text. Goes on where it was stopped.
+
+    Args:
+        out: folder for checkpoints and model.
+        preset: default makes the shipped weights, tiny tries the code.
+        random_seed: of text, weights and mini-batches.
+    """
+    from gainnet.training.language import PRESETS, train_language
+
+    with training_progress() as show:
+        trained = train_language(out, random_seed, PRESETS[preset], show)
     typer.echo(f"{out}: {trained['test_loss']} nats per token")
+
+
+@command("summaries")
+def summaries(*, out: Path, preset: Preset = "default", random_seed: int = 0) -> None:
+    """Train the edge-end model and the cloud that write conclusions of trials. Goes on where it was stopped.
+
+    Args:
+        out: folder for checkpoints and both models.
+        preset: default makes the shipped weights, tiny tries the code.
+        random_seed: of fields, text, weights and mini-batches.
+    """
+    from gainnet.training.summaries import PRESETS, train_summaries
+
+    with training_progress() as show:
+        trained = train_summaries(out, random_seed, PRESETS[preset], show)
+    typer.echo(f"{out}: {trained['num_parameters']} parameters after {trained['cpu_s']} s of processor time")
+
+
+@command("orchestration", _ORCHESTRATION)
+def orchestration(asked: Asked, *, out: Path) -> None:
+    """Learn who serves which model: multi-agent soft actor-critic. Goes on where it was stopped.
+
+    Args:
+        out: folder for checkpoints and the policy.
+    """
+    from gainnet.orchestration.training import TrainingConfig, train
+
+    with progress("orchestration") as show:
+        train(
+            TrainingConfig(**asked.values),
+            out,
+            lambda made, total, seen: show(made, total, f"gain {seen['gain']:.3f} per round"),
+        )
+    typer.echo(out)
+
+
+@command("power-control", _POWER)
+def power_control(asked: Asked, *, out: Path) -> None:
+    """Learn how much power a fading block gets: PPO, SAC or pathwise gradients. Goes on where it was stopped.
+
+    Args:
+        out: folder for checkpoints and the policy.
+    """
+    from dataclasses import asdict
+
+    from gainnet.power_control.training import LEARNERS, SCHEDULES, TrainingConfig, train
+
+    if (algorithm := asked.values["algorithm"]) not in SCHEDULES:
+        raise unknown_name("algorithm", algorithm, LEARNERS)
+    config = TrainingConfig(**asked.values | asdict(SCHEDULES[algorithm]) | asked.chosen)
+    with progress("power control") as show:
+        train(config, out, lambda made, total, seen: show(made, total, f"reward {seen['reward']:.3f} per episode"))
+    typer.echo(out)
+
+
+@command("power-importance")
+def power_importance(*, out: Path, num_pictures: int = 64, random_seed: int = 0) -> None:
+    """Measure through the decoder how much every block of a nested seed matters to the picture.
+
+    Args:
+        out: file to write, JSON.
+        num_pictures: pictures per block of the seed, 2 or more.
+        random_seed: of scenes, SNRs and noise.
+    """
+    from gainnet.power_control.importance import measure_importance
+
+    typer.echo(measure_importance(out, num_pictures, random_seed))
 
 
 def _words(pair: str) -> tuple[str, str]:
@@ -84,3 +218,9 @@ def _words(pair: str) -> tuple[str, str]:
     if not (colour and shape):
         raise ConfigError(f"hold_out: {pair!r} is not a colour and a shape; write for example --hold-out 'red star'")
     return colour, shape
+
+
+commands = (
+    scenes, checker, seed_basis, seed_codec, transform_seed, language, summaries, orchestration, power_control,
+    power_importance,
+)  # fmt: skip

@@ -2,92 +2,58 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from gainnet.cli.options import AsJson
+from gainnet.cli.options import Asked, Fields, command
 from gainnet.cli.printing import print_json, print_table, progress
 from gainnet.core.errors import ConfigError
 
-app = typer.Typer(help="Learn with safeguards, and check who went into a model.", no_args_is_help=True)
-
 _COLUMNS = ("round", "test_loss", "num_bits_up", "num_bits_down", "duration_s", "energy_j")
+_SETTINGS: dict[str, Any] = {
+    "algorithm": "adapter", "clients": 10, "rounds": 6, "num_steps": 2, "batch_size": 6, "rate": 0.1, "rank": 1
+}  # fmt: skip
+_LEARNING = Fields(
+    "gainnet.learning.config:LearnConfig", (*_SETTINGS, "model", "skew", "random_seed"), defaults=_SETTINGS
+)
+_SAFEGUARDS = Fields(
+    "gainnet.learning.safeguards.settings:Safeguards",
+    panels={
+        "Safeguards": ("rule", "num_poisoned", "num_groups"),
+        "Privacy": ("privacy", "epsilon", "delta", "clip_norm", "sample_rate"),
+    },
+)
 
 
-class RuleName(StrEnum):
-    """How the edge merges."""
+@command("learn", _LEARNING, _SAFEGUARDS)
+def learn(asked: Asked, guarded: Asked, *, out: Path = Path("out/trust"), as_json: bool = False) -> None:
+    """Fine-tune together, robust to poison, private, or with updates that the edge cannot read; signed line by line.
 
-    mean = "mean"
-    median = "median"
-    trimmed_mean = "trimmed_mean"
-    krum = "krum"
-    multi_krum = "multi_krum"
-
-
-class Hidden(StrEnum):
-    """Whose presence privacy hides."""
-
-    none = "none"
-    client = "client"
-    example = "example"
-
-
-@app.command("learn")
-def learn(
-    algorithm: Annotated[str, typer.Option(help="fedavg, soft_prompt, lora or adapter.")] = "adapter",
-    rule: Annotated[RuleName, typer.Option(help="How the edge merges.")] = RuleName.mean,
-    num_poisoned: Annotated[int, typer.Option(help="Clients that may be poisoned.")] = 0,
-    num_groups: Annotated[int, typer.Option(help="Masked sums per round; 0: the edge sees every update.")] = 0,
-    privacy: Annotated[Hidden, typer.Option(help="Whose presence is hidden.")] = Hidden.none,
-    epsilon: Annotated[float | None, typer.Option(help="After all rounds.", show_default="8")] = None,
-    delta: Annotated[float | None, typer.Option(help="After all rounds.", show_default="1e-5")] = None,
-    clip_norm: Annotated[
-        float | None, typer.Option(help="Of a client's update, or of a row's gradient.", show_default="1")
-    ] = None,
-    sample_rate: Annotated[
-        float | None, typer.Option(help="Of rows per step, where rows are hidden.", show_default="0.2")
-    ] = None,
-    model: Annotated[
-        str, typer.Option(help="abstracts (shipped), a folder or a hub id in the local cache.")
-    ] = "abstracts",
-    clients: Annotated[int, typer.Option(help="Devices.")] = 10,
-    skew: Annotated[float, typer.Option(help="Dirichlet concentration; inf for equal shares.")] = math.inf,
-    rounds: Annotated[int, typer.Option(help="Rounds in all.")] = 6,
-    num_steps: Annotated[int, typer.Option(help="Mini-batches per client and round.")] = 2,
-    batch_size: Annotated[int, typer.Option(help="Rows per mini-batch.")] = 6,
-    rate: Annotated[float, typer.Option(help="Learning rate.")] = 0.1,
-    rank: Annotated[int, typer.Option(help="Rank of LoRA, or virtual tokens of a soft prompt.")] = 1,
-    random_seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder for checkpoint, records and the signed record.")] = Path(
-        "out/trust"
-    ),
-    as_json: AsJson = False,
-) -> None:
-    """Fine-tune together, robust to poison, private, or with updates that the edge cannot read; signed line by line."""
+    Args:
+        out: folder for checkpoint, records and the signed record.
+        as_json: one JSON object on standard output, nothing else.
+    """
     from gainnet.core.files import check_writable
     from gainnet.learning.config import LearnConfig
     from gainnet.learning.safeguards.settings import Safeguards, learn_safely
 
-    config = LearnConfig(
-        algorithm, model=model, clients=clients, skew=skew, rounds=rounds, num_steps=num_steps, batch_size=batch_size,
-        rate=rate, rank=rank, random_seed=random_seed,
-    )  # fmt: skip
-    hiding = _given(privacy, epsilon=epsilon, delta=delta, clip_norm=clip_norm, sample_rate=sample_rate)
-    safeguards = Safeguards(rule.value, num_poisoned, num_groups, privacy.value, **hiding)
+    config = LearnConfig(**asked.values)
+    _check_used(guarded)
+    safeguards = Safeguards(**guarded.values)
     check_writable(out)
-    with progress(algorithm) as tell:
-        told = lambda n, total, loss: tell(n, total, f"{algorithm} (test loss {loss:.4f})")  # noqa: E731
-        run, guarantee = learn_safely(config, safeguards, out, told)
-    summary: dict[str, Any] = {"algorithm": algorithm, "out": str(out), "rounds": list(run.rounds)}
+    name = config.algorithm
+    with progress(name) as show:
+        run, guarantee = learn_safely(
+            config, safeguards, out, lambda n, total, loss: show(n, total, f"{name} (test loss {loss:.4f})")
+        )
+    summary: dict[str, Any] = {"algorithm": name, "out": str(out), "rounds": list(run.rounds)}
     summary["privacy"] = None if guarantee is None else asdict(guarantee)
     if as_json:
         return print_json(summary)
-    print_table(f"{algorithm}: {out}", _COLUMNS, run.rounds)
+    print_table(f"{name}: {out}", _COLUMNS, run.rounds)
     if guarantee is not None:
         typer.echo(
             f"privacy of every {guarantee.level}: epsilon {guarantee.epsilon:.3g}, delta {guarantee.delta:.3g}, "
@@ -96,16 +62,16 @@ def learn(
     return None
 
 
-@app.command("verify")
-def verify(
-    record: Annotated[Path, typer.Argument(help="A record, or the folder of a run.")],
-    state: Annotated[
-        Path | None, typer.Option(help="The model it should end with.", show_default="state.safetensors beside it")
-    ] = None,
-    edge_key: Annotated[str | None, typer.Option(help="Public key of the edge, as you know it from elsewhere.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Check which update went into which model: every signature, every link of the chain, and the model at its end."""
+@command("verify")
+def verify(record: Path, *, state: Path | None = None, edge_key: str | None = None, as_json: bool = False) -> None:
+    """Check which update went into which model: every signature, every link of the chain, and the model at its end.
+
+    Args:
+        record: a record, or the folder of a run.
+        state: the model it should end with; state.safetensors beside it when left out.
+        edge_key: public key of the edge, as you know it from elsewhere.
+        as_json: one JSON object on standard output, nothing else.
+    """
     from gainnet.learning.safeguards.record import verify_file
 
     found = verify_file(record, state, edge_key)
@@ -120,14 +86,14 @@ def verify(
     return None
 
 
-def _given(privacy: Hidden, **settings: float | None) -> dict[str, float]:
-    """The settings of privacy that were given; one that would hide nothing is refused, not passed over."""
-    given = {name: value for name, value in settings.items() if value is not None}
-    if given and privacy is Hidden.none:
-        raise ConfigError(f"{next(iter(given))}: nothing is hidden; add --privacy client or example, or leave it out")
-    if "sample_rate" in given and privacy is Hidden.client:
+def _check_used(guarded: Asked) -> None:
+    """Refuses a setting of privacy that was given and has no effect."""
+    privacy = guarded.values["privacy"]
+    settings = [name for name in ("epsilon", "delta", "clip_norm", "sample_rate") if name in guarded.given]
+    if settings and privacy == "none":
+        raise ConfigError(f"{settings[0]}: nothing is hidden; add --privacy client or example, or leave it out")
+    if "sample_rate" in settings and privacy == "client":
         raise ConfigError("sample_rate: rows are drawn where rows are hidden; add --privacy example or leave it out")
-    return given
 
 
 def _rows(models_of_client: Any) -> list[dict[str, Any]]:

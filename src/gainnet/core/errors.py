@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import final
 
 
@@ -71,4 +72,15 @@ def unknown_name(field: str, name: str, known: Iterable[str]) -> ConfigError:
     >>> str(unknown_name("regime", "chaos", ["independent", "contention"]))
     "regime: 'chaos' is unknown; choose one of contention, independent"
     """
-    return ConfigError(f"{field}: {name!r} is unknown; choose one of {', '.join(sorted(known))}")
+    return ConfigError(f"{field}: {name!r} is unknown; {nearest(name, known)}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """How to mend a wrong name: the closest right one first, then all of them.
+
+    >>> nearest("raleigh", ["awgn", "rayleigh"])
+    'did you mean rayleigh? choose one of awgn, rayleigh'
+    """
+    names = sorted(known)
+    meant = "".join(f"did you mean {close}? " for close in get_close_matches(name, names, 1))
+    return f"{meant}choose one of {', '.join(names)}" if names else "there is none to choose"

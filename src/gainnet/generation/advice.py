@@ -1,4 +1,4 @@
-"""Which protocol for one case: every one is priced, made for real on a few captions, and judged."""
+"""Which protocol suits one case: every one is priced, run on a few captions, and judged."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from typing import final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import GainnetError
-from gainnet.core.randomness import Random
+from gainnet.codecs import Codecs
+from gainnet.core.errors import ConfigError, GainnetError
 from gainnet.core.units import psnr_db_of_mse
-from gainnet.generation.assemble import assemble, build_network
-from gainnet.generation.config import GenerationConfig
-from gainnet.generation.describe import TWO, takes_edges
-from gainnet.generation.generate import estimate, inputs, open_model
+from gainnet.generation.cell import Cell, network_over, tabulated
+from gainnet.generation.generate import price
 from gainnet.generation.memory import Memory
+from gainnet.generation.planning import Job, planned
 from gainnet.generation.quality import mean_fidelity, ssim
-from gainnet.generation.tables import tabulated
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.network import Network
-from gainnet.protocols import PROTOCOLS, channel_free, execute, pricing
-from gainnet.protocols.plan import Plan
+from gainnet.protocols import PROTOCOLS, Plan, Pricing, channel_free, execute, pricing
 from gainnet.protocols.task import IMAGE, Task
+from gainnet.radio import Air
 
 CAPTIONS = (
     "a red star above a blue house at sunset",
@@ -39,6 +37,8 @@ ENOUGH = 0.05
 """Prompt fidelity below the best that is given up for less energy on the device."""
 SAME_DB = 3.0
 """PSNR below the best that is, where captions cannot be judged."""
+SEVERAL_EDGES = 2
+"""Edges of the protocols that take several, where the cell does not have more."""
 
 
 @final
@@ -81,31 +81,34 @@ class Trial:
     num_channel_uses_down: float | None = None
 
 
-def attempt(config: GenerationConfig, model: DiffusionModel, memory: Memory) -> Trial:
-    """A protocol, priced for one picture and made for all prompts.
+def attempt(name: str, job: Job, memory: Memory) -> Trial:
+    """A protocol, priced for one picture and run for all prompts.
 
     Args:
-        config: the case.
-        model: whose parts run.
-        memory: of what that model made for other protocols.
+        name: of the protocol.
+        job: the case with that protocol.
+        memory: of what its model made for other protocols.
 
     Raises:
-        GainnetError: it does not fit the case.
+        GainnetError: the protocol does not fit the case.
     """
-    cost = priced(config, model)
-    found = judged(config, model, memory, tabulated(build_network(config)))
+    cost, found = priced(name, job), judged(job, memory)
     return replace(cost, psnr_db=found["psnr_db"], ssim=found["ssim"], prompt_fidelity=found["prompt_fidelity"])
 
 
-def priced(config: GenerationConfig, model: DiffusionModel) -> Trial:
-    """What a protocol costs for one picture; as for quality, nothing is said.
+def priced(name: str, job: Job) -> Trial:
+    """Cost of a protocol for the first picture; the quality is left open.
+
+    Args:
+        name: of the protocol.
+        job: the case with that protocol.
 
     Raises:
-        GainnetError: it does not fit the case.
+        GainnetError: the protocol does not fit the case.
     """
-    report = estimate(replace(config, prompts=config.prompts[:1]), model)
+    report = price(replace(job, prompts=job.prompts[:1]))
     return Trial(
-        protocol=config.protocol,
+        protocol=name,
         duration_p50_s=report.duration_p50_s,
         duration_p95_s=report.duration_p95_s,
         device_energy_j=report.device_energy_j,
@@ -119,39 +122,43 @@ def priced(config: GenerationConfig, model: DiffusionModel) -> Trial:
     )
 
 
-def judged(
-    config: GenerationConfig, model: DiffusionModel, memory: Memory, network: Network
-) -> dict[str, float | None]:
-    """Quality of the pictures of all prompts, made for real: psnr_db, ssim and prompt_fidelity of a `Trial`.
+def judged(job: Job, memory: Memory) -> dict[str, float | None]:
+    """Quality of the pictures of all prompts: psnr_db, ssim and prompt_fidelity of a `Trial`.
+
+    The pictures are made for real, over links at table speed.
 
     Args:
-        config: the case.
-        model: whose parts run.
-        memory: of what that model made for other protocols.
-        network: of the case.
+        job: the case with a protocol.
+        memory: of what its model made for other protocols.
 
     Raises:
         GainnetError: the protocol does not fit the case.
     """
-    plan, _ = assemble(config, model, network)
-    given = inputs(config, model)
-    random = Random.of([config.random_seed + item for item in range(len(config.prompts))])
+    made = planned(replace(job, air=tabulated(network_over(job.air))))
+    given, random = job.inputs(), job.random
     with torch.inference_mode():
-        places, _ = execute(memory.over(plan), given, network, random, pricing(config.priced_as))
-        whole = Plan(Task.of(model, config.picture_strength).whole(IMAGE[0]), IMAGE)
-        reference = channel_free(memory.over(whole), given, random)[IMAGE]
-        images = places[plan.result]
+        places, _ = execute(memory.over(made.plan), given, made.network, random, job.priced_as)
+        # Protocols that sketch have another reference of their own; advice compares all with the same pictures.
+        alone = Plan(Task.of(job.model, job.applied_strength).whole(IMAGE[0]), IMAGE)
+        reference = channel_free(memory.over(alone), given, random)[IMAGE]
+        images = places[made.plan.result]
         return {
             "psnr_db": _psnr_db(images, reference),
             "ssim": float(ssim(images, reference).mean()),
-            "prompt_fidelity": mean_fidelity(images, config.prompts),
+            "prompt_fidelity": mean_fidelity(images, job.prompts),
         }
 
 
 def advise(
-    config: GenerationConfig,
-    picture_deadline_s: float | None = None,
-    model: DiffusionModel | None = None,
+    model: DiffusionModel,
+    *,
+    air: Air | Cell = Air(),  # noqa: B008
+    captions: Sequence[str] = CAPTIONS,
+    picture: Tensor | None = None,
+    strength: float | None = None,
+    deadline_s: float | None = None,
+    priced_as: Pricing = pricing("sd15"),  # noqa: B008
+    random_seed: int = 0,
     watch: Callable[[str], None] = lambda label: None,
 ) -> tuple[Trial | None, tuple[Trial, ...]]:
     """The protocol that is recommended, and all of them, best first; those that cannot be used come last.
@@ -160,21 +167,33 @@ def advise(
     picture, where prompts cannot be judged); of these, the one that takes least energy of the device wins.
 
     Args:
-        config: the case; its protocol does not matter. Protocols with several edges get two unless it asks for more.
-        picture_deadline_s: the picture has to be there with 95 % probability.
-        model: an opened model.
-        watch: told every protocol before it is tried.
+        model: whose parts run.
+        air: radio conditions, or a cell; protocols with several edges get two unless the cell has more.
+        captions: prompts that all protocols are tried on.
+        picture: [3, H, W] in [0, 1], the device's, to be changed; text-to-image when `None`.
+        strength: share of the steps that change that picture, above 0 to 1; 0.6 when `None`.
+        deadline_s: the picture has to be there by then with 95 % probability; no limit when `None`.
+        priced_as: model whose FLOPs and bytes are priced.
+        random_seed: of the first picture.
+        watch: called with the name of every protocol before it is tried.
     """
-    # What is wrong with the case itself is said once, not of every protocol.
-    build_network(config)
-    opened = open_model(config) if model is None else model
-    inputs(config, opened)
+    case = Job(tuple(captions), model, air=air, picture=picture, strength=strength, random_seed=random_seed)
+    return advise_job(replace(case, priced_as=priced_as), deadline_s, watch)
+
+
+def advise_job(
+    job: Job, deadline_s: float | None = None, watch: Callable[[str], None] = lambda label: None
+) -> tuple[Trial | None, tuple[Trial, ...]]:
+    """As `advise`, of a job whose air is one air or a cell; its protocol and codecs do not matter."""
+    if isinstance(job.air, Network):
+        raise ConfigError("air: protocols differ in their edges; give an air or a cell, whose number of edges can vary")
+    cell = job.air if isinstance(job.air, Cell) else Cell(job.air)
     memory, trials = Memory(), []
     for name, protocol in PROTOCOLS.items():
         watch(name)
-        edges = max(config.num_edges, TWO) if takes_edges(protocol) else 1
-        asked = replace(config, protocol=name, num_edges=edges, codec={}, num_channel_uses=None)
-        trials.append(_tried(asked, opened, picture_deadline_s, memory))
+        num_edges = max(cell.num_edges, SEVERAL_EDGES) if protocol.max_edges > 1 else 1
+        case = replace(job, protocol=protocol(), codecs=Codecs(), air=replace(cell, num_edges=num_edges))
+        trials.append(_tried(name, case, deadline_s, memory))
     usable = [trial for trial in trials if not trial.reason]
     good = sorted(_about_the_best(usable), key=_energy_j)
     others = sorted((trial for trial in usable if trial not in good), key=_energy_j)
@@ -182,20 +201,20 @@ def advise(
     return (good[0] if good else None), ordered
 
 
-def reasons(best: Trial, trials: Sequence[Trial], picture_deadline_s: float | None, num_captions: int) -> list[str]:
+def reasons(best: Trial, trials: Sequence[Trial], deadline_s: float | None, num_captions: int) -> list[str]:
     """Why the recommended one was taken, as sentences.
 
     Args:
         best: the recommended one.
         trials: all of them.
-        picture_deadline_s: that was asked for.
+        deadline_s: that was asked for.
         num_captions: on which they were tried.
     """
     usable = [trial for trial in trials if not trial.reason]
     excluded = [f"{trial.protocol} is out: {trial.reason}" for trial in trials if trial.reason]
     fidelity = f"prompt fidelity (at most {ENOUGH:g} less)"
     measure = fidelity if best.prompt_fidelity is not None else f"PSNR (at most {SAME_DB:g} dB less)"
-    in_time = "" if picture_deadline_s is None else f" and are there within {picture_deadline_s:g} s in 95 % of cases"
+    in_time = "" if deadline_s is None else f" and are there within {deadline_s:g} s in 95 % of cases"
     return [
         f"{len(usable)} of {len(trials)} protocols fit the memory{in_time}",
         f"{len(_about_the_best(usable))} are about as good as the best by {measure}, on {num_captions} captions",
@@ -204,12 +223,12 @@ def reasons(best: Trial, trials: Sequence[Trial], picture_deadline_s: float | No
     ]
 
 
-def _tried(config: GenerationConfig, model: DiffusionModel, picture_deadline_s: float | None, memory: Memory) -> Trial:
+def _tried(name: str, job: Job, deadline_s: float | None, memory: Memory) -> Trial:
     try:
-        trial = attempt(config, model, memory)
+        trial = attempt(name, job, memory)
     except GainnetError as error:
-        return Trial(config.protocol, str(error))
-    late = picture_deadline_s is not None and (trial.duration_p95_s or 0.0) > picture_deadline_s
+        return Trial(name, str(error))
+    late = deadline_s is not None and (trial.duration_p95_s or 0.0) > deadline_s
     return replace(trial, reason=f"95 % take up to {trial.duration_p95_s:.3g} s") if late else trial
 
 

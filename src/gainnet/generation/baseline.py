@@ -16,11 +16,11 @@ from gainnet.codecs.rate_matched import RateMatched
 from gainnet.core.randomness import Random
 from gainnet.core.types import Size, Spec
 from gainnet.core.units import psnr_db_of_mse
-from gainnet.generation.air import downlink
+from gainnet.generation.cell import downlink
 from gainnet.network.network import Network
 from gainnet.protocols.budget import Budget, block_length, typical_snrs
 from gainnet.protocols.transmit import transmit
-from gainnet.radio.links.link import AnyLink
+from gainnet.radio import AnyLink
 
 CODECS: dict[str, Callable[[float], AnyCodec]] = {
     "jpeg": lambda bits: JPEG(max_bits=bits),

@@ -9,6 +9,7 @@ from typing import Any
 
 from gainnet.core.page import Page, embedded, table, tiles
 from gainnet.generation.generate import Generation
+from gainnet.generation.labels import Labels
 from gainnet.generation.pictures import CONVENTION
 
 STYLE = """\
@@ -44,30 +45,32 @@ STEP_COLUMNS = (
 )
 
 
-def page(generation: Generation, summary: dict[str, Any], compared: bytes, images: Sequence[bytes]) -> str:
+def page(
+    generation: Generation, labels: Labels, summary: dict[str, Any], compared: bytes, images: Sequence[bytes]
+) -> str:
     """The page of a generation; nothing in it is loaded from elsewhere.
 
     Args:
         generation: what came out.
+        labels: names of its objects.
         summary: the same as a JSON object.
         compared: the side-by-side picture, a PNG file.
         images: all pictures, PNG files.
     """
-    config, report = generation.config, summary["report"]
+    report = summary["report"]
     body = BODY.substitute(
         compared=embedded("side by side", compared),
         tiles=_tiles(summary),
         troubles="".join(f'<p class="note"><b>{escape(line)}</b></p>' for line in troubles(report)),
         priced_as=escape(report["priced_as"]),
-        hardware=escape(config.hardware),
-        edge_hardware=escape(config.edge_hardware),
+        hardware=escape(labels.hardware),
+        edge_hardware=escape(labels.edge_hardware),
         lanes=_lanes(report),
         steps=_steps(report),
         pictures="".join(embedded("picture", image) for image in images),
     )
-    first = config.prompts[0] + (f" (and {len(images) - 1} more)" if len(images) > 1 else "")
-    air = f"{generation.fading} at {generation.snr_db:.4g} dB"
-    subtitle = f"{config.protocol}, {air}, random seed {config.random_seed}"
+    first = generation.job.prompts[0] + (f" (and {len(images) - 1} more)" if len(images) > 1 else "")
+    subtitle = f"{labels.protocol}, {labels.air}, random seed {generation.job.random_seed}"
     return Page(first, subtitle, body, CONVENTION, "report.json", summary, STYLE).html()
 
 

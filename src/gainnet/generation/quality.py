@@ -41,9 +41,23 @@ def quality(images: Tensor, references: Tensor, prompts: Sequence[str]) -> Quali
         references: [num_items, 3, H, W], in [0, 1], without a channel.
         prompts: one per item.
     """
-    exact = bool((images - references).abs().max() <= EXACT)
-    psnr_db = None if exact else float(psnr_db_of_mse((images - references).square().mean()))
-    return Quality(psnr_db, float(ssim(images, references).mean()), exact, mean_fidelity(images, prompts))
+    found_db = psnr_db(images, references)
+    similarity = float(ssim(images, references).mean())
+    return Quality(found_db, similarity, found_db is None, mean_fidelity(images, prompts))
+
+
+def psnr_db(images: Tensor, references: Tensor) -> float | None:
+    """dB of the mean squared error over all values; `None` when none differs by more than 1e-4.
+
+    Args:
+        images: [...], in [0, 1].
+        references: [...], in [0, 1].
+
+    >>> psnr_db(torch.zeros(3), torch.zeros(3)), round(psnr_db(torch.zeros(3), torch.full((3,), 0.1)), 3)
+    (None, 20.0)
+    """
+    error = images - references
+    return None if error.abs().max() <= EXACT else float(psnr_db_of_mse(error.square().mean()))
 
 
 def ssim(images: Tensor, references: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,25 +12,25 @@ from typing import Any
 
 from gainnet.codecs import SeedBasis
 from gainnet.core.errors import GainnetError
-from gainnet.generation.config import GenerationConfig
 from gainnet.generation.generate import generate
-from gainnet.models.loading import find_folder, weights_sha256
+from gainnet.models.loading import find_folder, load_model, weights_sha256
+from gainnet.radio import Air
 
 PACKAGES = ("torch", "sionna-no-rt", "diffusers", "transformers", "safetensors", "constriction", "pillow")
 
 
-def check_installation(tell: Callable[[str], None]) -> list[dict[str, Any]]:
+def check_installation(watch: Callable[[str], None]) -> list[dict[str, Any]]:
     """One row per check: what, whether it passed, what was found."""
     rows = [_package(name) for name in PACKAGES]
-    tell("weights")
+    watch("weights")
     folder = find_folder("scenes")
     rows.append(_weights("scenes weights", folder, "gainnet.json"))
     rows.append(_weights("attribute classifier", folder.parent / "attributes", "config.json"))
     rows.append(_seed_basis())
-    tell("one picture over an ideal link")
-    rows.append(_generation(GenerationConfig(("a red star",), fading="ideal"), "ideal link is exact"))
-    tell("one picture over the air")
-    rows.append(_generation(GenerationConfig(("a red star",), snr_db=10.0), "a picture over the air"))
+    watch("one picture over an ideal link")
+    rows.append(_generation(Air(snr_db=math.inf), "ideal link is exact"))
+    watch("one picture over the air")
+    rows.append(_generation(Air(snr_db=10.0), "a picture over the air"))
     return rows
 
 
@@ -66,12 +67,12 @@ def _seed_basis() -> dict[str, Any]:
     return _row("seed basis", True, "fits the scenes model")
 
 
-def _generation(config: GenerationConfig, check: str) -> dict[str, Any]:
+def _generation(air: Air, check: str) -> dict[str, Any]:
     try:
-        result = generate(config)
+        result = generate("a red star", load_model(), air=air)
     except GainnetError as error:
         return _row(check, False, str(error))
     judged = result.quality
-    passed = judged.exact if config.fading == "ideal" else judged.psnr_db is not None and judged.psnr_db > 10.0
+    passed = judged.exact if air.snr_db == math.inf else judged.psnr_db is not None and judged.psnr_db > 10.0
     found = "exact" if judged.exact else f"PSNR {judged.psnr_db:.1f} dB"
     return _row(check, passed, f"{found} in {result.wall_s:.2f} s")

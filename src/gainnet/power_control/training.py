@@ -40,8 +40,8 @@ class TrainingConfig:
     """What a training run depends on.
 
     Args:
-        algorithm: a name in `LEARNERS`.
-        task: a name in `TASKS`: fading, importance and reward.
+        algorithm: ppo, sac, or pathwise: gradients through the environment.
+        task: equal (Rayleigh), jakes (alike), unequal (nested seed), decoder (PSNR) or varied (any fading).
         random_seed: of weights, episodes and draws, in [0, 1000).
         num_iterations: times that episodes are played and networks updated, >= 1.
         episodes_per_iteration: played at once, 1 to 100,000.

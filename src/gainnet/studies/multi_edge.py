@@ -13,11 +13,11 @@ import torch
 from matplotlib.figure import Figure
 from pydantic import Field
 
+from gainnet.catalog import GenerationConfig
+from gainnet.catalog.opening import opened
 from gainnet.core.randomness import Random
 from gainnet.core.units import psnr_db_of_mse
-from gainnet.generation import GenerationConfig, estimate
-from gainnet.generation.assemble import build_network, build_plan
-from gainnet.generation.generate import inputs
+from gainnet.generation import planned, price
 from gainnet.generation.memory import Memory
 from gainnet.generation.quality import mean_fidelity
 from gainnet.models.diffusion import DiffusionModel
@@ -114,7 +114,7 @@ def asked(config: MultiEdgeConfig, case: Case) -> GenerationConfig:
 def _price(config: MultiEdgeConfig, case: Case, model: DiffusionModel) -> Row:
 
     hardware, steps = case.text("edge_hardware"), case.values["num_steps"]
-    report = estimate(replace(asked(config, case), edge_hardware=hardware, num_steps=steps), model)  # type: ignore[arg-type]
+    report = price(opened(replace(asked(config, case), edge_hardware=hardware, num_steps=steps), model))  # type: ignore[arg-type]
     return {
         "duration_s": report.duration_s,
         "duration_p50_s": report.duration_p50_s,
@@ -137,9 +137,10 @@ def _quality(config: MultiEdgeConfig, case: Case, model: DiffusionModel, memory:
     prompts = tuple(write_captions(draw_scenes(config.num_images, rng), rng))
     ask = replace(asked(config, case), prompts=prompts, fading="ideal")
     random = Random.of([1000 * case.random_seed + k for k in range(config.num_images)])
-    given = inputs(ask, model)
+    job = opened(ask, model)
+    given = job.inputs()
     with torch.inference_mode():
-        plan = memory.over(build_plan(ask, model, build_network(ask)))
+        plan = memory.over(planned(job).plan)
         images = channel_free(plan, given, random)[plan.result]
         alone = memory.over(Plan(Task.of(model).whole(IMAGE[0]), IMAGE))
         whole = channel_free(alone, given, random)[IMAGE]

@@ -17,15 +17,15 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
+from gainnet.catalog import GenerationConfig
+from gainnet.catalog.opening import opened
 from gainnet.core.errors import NodeFailedError, PlanError
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId, Place
-from gainnet.generation import GenerationConfig
+from gainnet.generation import planned
 from gainnet.generation.advice import judged, priced
-from gainnet.generation.assemble import build_network, build_plan
-from gainnet.generation.generate import inputs
+from gainnet.generation.cell import network_over, tabulated
 from gainnet.generation.memory import Memory
-from gainnet.generation.tables import tabulated
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.models.scenes import draw_scenes, render, stream, write_captions
@@ -139,7 +139,6 @@ def asked(config: ProtocolsConfig, case: Case, prompts: tuple[str, ...]) -> Gene
         hardware=case.text("hardware"),
         priced_as=config.priced_as,
         num_edges=NUM_EDGES if case.method in SEVERAL else 1,
-        strength=config.strength,
     )
 
 
@@ -154,14 +153,16 @@ def _trial(
 
     with _captions_and_picture(config, case) as (prompts, path):
         ask = asked(config, case, prompts)
-        ask = replace(ask, image=path) if case.values["task"] == "image_to_image" else ask
+        if case.values["task"] == "image_to_image":
+            ask = replace(ask, image=path, strength=config.strength)
+        job = opened(ask, model)
         try:
-            cost = asdict(priced(ask, model))
+            cost = asdict(priced(case.method, job))
         except PlanError as error:
             return {"reason": str(error)}
         key = case.method, case.values["task"], case.values["snr_db"], case.random_seed
         if key not in seen:
-            seen[key] = judged(ask, model, memory, tabulated(build_network(ask)))
+            seen[key] = judged(job, memory)
     row = {**cost, **seen[key]}
     return {key: value for key, value in row.items() if key != "protocol"}
 
@@ -189,11 +190,12 @@ def _losses(config: ProtocolsConfig, case: Case, model: DiffusionModel, memory: 
         num_edges=edges,
         cooperation=None if cooperation is None else str(cooperation),
     )
-    network = tabulated(build_network(ask))
-    plan = memory.over(build_plan(ask, model, network))
+    job = opened(ask, model)
+    made = planned(replace(job, air=tabulated(network_over(job.air))))
+    plan, network = memory.over(made.plan), made.network
     kills = [(edge, step) for edge in network.edges for step in range(0, len(plan.steps), config.loss_stride)]
     with torch.inference_mode():
-        ends = [_end(config, plan, network, inputs(ask, model), kill) for kill in kills]
+        ends = [_end(config, plan, network, job.inputs(), kill) for kill in kills]
     counts = {name: sum(end[name] for end in ends) for name in ends[0] if name != "longest_s"}
     return {"num_kills": len(kills), **counts, "longest_s": max(end["longest_s"] for end in ends)}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from tests.codecs.seed_codec.conftest import NUM_VALUES, VOCABULARY, network_for
 from torch import Tensor
-from typer.testing import CliRunner
 
 from gainnet.cli import app
 from gainnet.codecs import LinearCode, SeedBasis

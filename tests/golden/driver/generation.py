@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gainnet.generation.config import GenerationConfig
-from gainnet.generation.generate import estimate, generate
+from gainnet.catalog import GenerationConfig
+from gainnet.catalog.labels import labels_of_config
+from gainnet.catalog.opening import opened
+from gainnet.generation import price
+from gainnet.generation import run as run_job
 from golden.driver.air import listening
 from golden.driver.material import folder, model
 from golden.driver.values import of_report, of_tensor, plain
@@ -23,14 +26,15 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     fields["prompts"] = tuple(fields["prompts"])
     fields["failures"] = tuple((node, step) for node, step in fields.pop("failures", ()))
     config = GenerationConfig(**{"num_steps": 2, **fields})
-    opened = model(config.num_steps or 2)
     with listening() as log:
-        made = generate(config, opened)
+        job = opened(config, model(config.num_steps or 2))
+        made = run_job(job)
+    labels = labels_of_config(made, config)
     baseline = made.baseline
     return {
-        "codecs": dict(made.codecs),
+        "codecs": dict(labels.codecs),
         "air": {name: entry for name, entry in sorted(log.items()) if name.startswith("air/")},
-        "images": of_tensor(made.images),
+        "images": of_tensor(made.values),
         "references": of_tensor(made.references),
         "report": of_report(made.report),
         "quality": plain(vars(made.quality)),
@@ -42,8 +46,8 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
             "psnr_db_equal_uses": plain(baseline.psnr_db_equal_uses),
             "image": of_tensor(baseline.image),
         },
-        "fading": made.fading,
-        "snr_db": made.snr_db,
-        "num_edges": made.num_edges,
-        "estimate": of_report(estimate(config, opened)),
+        "fading": labels.fading,
+        "snr_db": labels.snr_db,
+        "num_edges": len(made.network.edges),
+        "estimate": of_report(price(job)),
     }

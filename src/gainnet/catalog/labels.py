@@ -1,0 +1,98 @@
+"""Texts that name the objects of a generation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gainnet.catalog.families import text_of
+from gainnet.catalog.records import IDEAL, GenerationConfig
+from gainnet.core.errors import ConfigError
+from gainnet.core.text import snake_case
+from gainnet.generation.cell import downlink
+from gainnet.generation.generate import Generation
+from gainnet.generation.labels import Labels
+from gainnet.generation.save import save as write_files
+from gainnet.network.hardware import Hardware, profiles
+from gainnet.network.scenario import DEVICE
+from gainnet.radio import Air, Analog, Digital, Powered
+
+
+def save(generation: Generation, folder: Path | str) -> dict[str, Any]:
+    """Writes pictures, step table and report of a generation; returns the JSON object that is written, too.
+
+    Args:
+        generation: what came out.
+        folder: where the files go.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    return write_files(generation, Path(folder), labels_of(generation))
+
+
+def labels_of(generation: Generation) -> Labels:
+    """The texts that name what a generation was made with."""
+    job, network = generation.job, generation.network
+    link = downlink(network)
+    air = link.air if isinstance(link, Digital) else None
+    edge = network.nodes[network.edges[0]].hardware if network.edges else network.nodes[DEVICE].hardware
+    return Labels(
+        protocol=_named("protocol", job.protocol),
+        model=job.model.name,
+        codecs={kind: _named(f"codec.{kind}", codec) for kind, codec in generation.codecs.items()},
+        fading=IDEAL if air is None else _named("fading", air.fading),
+        snr_db=None if air is None else air.snr_db,
+        power=_power(generation),
+        hardware=_hardware(network.nodes[DEVICE].hardware),
+        edge_hardware=_hardware(edge),
+        configuration={
+            "protocol": _named("protocol", job.protocol),
+            "codecs": _named("codecs", job.codecs),
+            # Of a network it is the air that the content came over.
+            "air": _named("air", air or Air(snr_db=math.inf)),
+        },
+    )
+
+
+def labels_of_config(generation: Generation, config: GenerationConfig) -> Labels:
+    """As `labels_of`, in the words of the configuration where it has its own."""
+    found = labels_of(generation)
+    fading, snr_db = found.fading, config.snr_db if found.snr_db is None else found.snr_db
+    if config.trace is not None:
+        fading = "trace"
+    elif config.network is None:
+        fading = config.fading
+    return replace(
+        found,
+        protocol=config.protocol,
+        model=config.model,
+        codecs=dict(found.codecs) | {kind: text for kind, text in config.codec.items() if kind in found.codecs},
+        fading=fading,
+        snr_db=snr_db,
+        power=config.power,
+        hardware=config.hardware,
+        edge_hardware=config.edge_hardware,
+    )
+
+
+def _named(family: str, value: object) -> str:
+    """The text of an object; the name of its class where no text can say it."""
+    try:
+        return text_of(family, value)
+    except ConfigError:
+        return snake_case(type(value).__name__)
+
+
+def _power(generation: Generation) -> str | None:
+    links = (link for bearers in generation.network.links.values() for link in bearers)
+    fadings = (link.air.fading for link in links if isinstance(link, Analog))
+    policy: Callable[..., Any] | None = next((each.policy for each in fadings if isinstance(each, Powered)), None)
+    return None if policy is None else _named("power", policy)
+
+
+def _hardware(found: Hardware) -> str:
+    return next((name for name, known in profiles().items() if known == found), "own hardware")

@@ -1,0 +1,207 @@
+"""From records of texts to the objects that they name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, Final, cast
+
+from gainnet.catalog.construct import Constructor
+from gainnet.catalog.families import entry, parse, table_of
+from gainnet.catalog.grammar import Call, read, write
+from gainnet.catalog.parameters import parameters_of
+from gainnet.catalog.records import IDEAL, GenerationConfig
+from gainnet.codecs import AnyCodec, Codecs, Kind
+from gainnet.core.errors import ConfigError
+from gainnet.core.plugins import require_members
+from gainnet.generation.cell import Cell, Over
+from gainnet.generation.picture import open_picture
+from gainnet.generation.planning import Job
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import load_model
+from gainnet.network import Hardware, profile
+from gainnet.network.file import network_of
+from gainnet.network.sharing import shared_channel
+from gainnet.power_control import load_policy, pretrained_names
+from gainnet.protocols import Protocol, pricing
+from gainnet.radio import Air, AnyLink, Arq, Channel, PowerPolicy, Reports, SnrTrace
+
+KINDS: Final[tuple[Kind, ...]] = ("prompt", "seed", "midway", "sketch", "image")
+_OPTIONS: Final = ("cut", "cooperation", "num_candidates")
+"""Parameters of protocols that are options of their own, too."""
+
+
+def opened(config: GenerationConfig, model: DiffusionModel | None = None) -> Job:
+    """The job that a configuration describes.
+
+    Args:
+        config: texts.
+        model: an opened model in the place of the one that is named.
+
+    Raises:
+        GainnetError: a name, an argument or a number is wrong, or a file cannot be read.
+    """
+    num_items = max(config.num_devices, len(config.prompts))
+    job = Job(
+        # Devices of a cell ask at once: item k is device k's, prompts repeat in turn.
+        tuple(config.prompts[k % len(config.prompts)] for k in range(num_items if config.prompts else 0)),
+        # Loading takes seconds, so that everything else is checked before.
+        cast(DiffusionModel, model),
+        protocol_of(config),
+        codecs_of(config),
+        air_of(config),
+        config.num_channel_uses,
+        None,
+        config.strength,
+        math.inf if config.deadline_s is None else config.deadline_s,
+        config.failures,
+        pricing(config.priced_as),
+        config.random_seed,
+    )
+    if model is None:
+        job = replace(
+            job, model=load(config.model, config.num_steps, config.guidance_scale, config.torch_device, config.online)
+        )
+    return job if config.image is None else replace(job, picture=open_picture(Path(config.image), job.model.image))
+
+
+def load(
+    name: str = "scenes",
+    num_steps: int | None = None,
+    guidance_scale: float | None = None,
+    torch_device: str = "cpu",
+    online: bool = False,
+) -> DiffusionModel:
+    """The generative model of a name.
+
+    Args:
+        name: `scenes` (shipped), a folder in diffusers' format, a hub id, or `module:function` that returns one.
+        num_steps: sampler steps, 1 to 1000; the model's own default when `None`.
+        guidance_scale: classifier-free guidance, 1 to 100; the model's own default when `None`.
+        torch_device: where torch runs it.
+        online: whether a hub id may be downloaded; otherwise the local cache has to hold it.
+
+    Raises:
+        ModelError: there is none, or its files are damaged or hold a pickle or code.
+        ConfigError: a number is out of range, torch has no such device, or the function returns something else.
+
+    >>> load(num_steps=2).name
+    'scenes'
+    """
+    if ":" not in name:
+        return load_model(name, num_steps, guidance_scale, torch_device, online)
+    if num_steps is not None or guidance_scale is not None:
+        raise ConfigError(f"num_steps, guidance_scale: {name} decides them itself; leave them out")
+    built = parse("model", name)
+    if not isinstance(built, DiffusionModel):
+        raise ConfigError(f"model: {name} returned a {type(built).__name__}, not a DiffusionModel")
+    return built
+
+
+def protocol_of(config: GenerationConfig) -> Protocol:
+    """The protocol of a configuration, with the parameters that are options of their own.
+
+    Raises:
+        ConfigError: there is none, or it has no such parameter.
+    """
+    term = read(config.protocol)
+    options = {name: getattr(config, name) for name in _OPTIONS if getattr(config, name) is not None}
+    if isinstance(term, Call) and options:
+        found = entry("protocol", term.name)
+        takes = parameters_of(found) if callable(found) else {}
+        if misfits := [name for name in options if name not in takes]:
+            raise ConfigError(f"{misfits[0]}: {term.name} has no use for it; leave it out or choose another protocol")
+        term = Call(term.name, {**term.arguments, **options})
+    protocol: Protocol = parse("protocol", write(term))
+    require_members("protocol", protocol, ("sends", "max_edges", "plan"))
+    return protocol
+
+
+def codecs_of(config: GenerationConfig) -> Codecs:
+    """The codecs of a configuration; those that it does not name are chosen later, to suit their content.
+
+    Raises:
+        ConfigError: a name or an argument is wrong.
+    """
+    if unknown := sorted(set(config.codec) - set(KINDS)):
+        raise ConfigError(f"codec: {unknown[0]!r} is no tensor that is sent; choose one of {', '.join(sorted(KINDS))}")
+    named = {kind: _codec(f"codec.{kind}", text, config) for kind, text in config.codec.items()}
+    return Codecs(**named)
+
+
+def _codec(family: str, text: str, config: GenerationConfig) -> AnyCodec:
+    # A class of the user's may need the number of channel uses, which all others are bound to later.
+    offered = {} if config.num_channel_uses is None else {"num_channel_uses": config.num_channel_uses}
+    codec: AnyCodec = Constructor(entry, offered=offered).make(family, read(text))
+    return codec
+
+
+def air_of(config: GenerationConfig) -> Over:
+    """The cell of a configuration, or the network of its file.
+
+    Raises:
+        ConfigError: a name, an argument or a number is wrong, or a file cannot be read.
+    """
+    if config.network is not None:
+        return network_of(Path(config.network), partial(_bearers, config))
+    device, edge = profile(config.hardware), profile(config.edge_hardware, "edge_hardware")
+    return Cell(_air(config), config.num_edges, device, edge, Arq(harq=config.harq), _power(config))
+
+
+def _bearers(
+    config: GenerationConfig, settings: Mapping[str, Any], medium: str, source: Hardware, target: Hardware
+) -> tuple[AnyLink, ...]:
+    """Links over an air of a network file; what the file leaves open is as in the configuration."""
+    own = replace(config, **settings)
+    return Cell(_air(own, medium), arq=Arq(harq=own.harq), power=_power(own)).links(source, target)
+
+
+def _air(config: GenerationConfig, medium: str = "air") -> Air:
+    if config.fading == IDEAL:
+        return Air(snr_db=math.inf, bandwidth_hz=config.bandwidth_hz, medium=medium)
+    reports = Reports(config.report_error_db, config.report_delay)
+    fading, snr_db = fading_of(config.fading), config.snr_db
+    if config.trace is not None:
+        fading = trace = _trace(config.trace)
+        snr_db = trace.mean_snr_db
+    shared = shared_channel(fading, config.num_devices, config.scheduler)
+    return Air(shared, snr_db, config.bandwidth_hz, reports, medium)
+
+
+def fading_of(text: str) -> Channel:
+    """The channel of a text, checked for the members of its contract.
+
+    Raises:
+        ConfigError: a name, an argument or a member is missing or wrong.
+    """
+    channel: Channel = parse("fading", text)
+    require_members("fading", channel, ("block_length", "blocks", "first_gain", "transmit"))
+    return channel
+
+
+def power_of(text: str) -> PowerPolicy:
+    """The power policy of a name, of a folder that `gainnet train power-control` wrote, or of `module:Class`.
+
+    Raises:
+        ConfigError: there is none of that name.
+        ModelError: the folder is damaged.
+    """
+    if text not in table_of("power") and (text in pretrained_names() or (text and Path(text).is_dir())):
+        return load_policy(text)
+    if "/" in text and ":" not in text:
+        raise ConfigError(f"power: there is no folder {text}; give one that train power-control wrote, or a name")
+    policy: PowerPolicy = parse("power", text)
+    require_members("power", policy, ("__call__",))
+    return policy
+
+
+def _power(config: GenerationConfig) -> PowerPolicy | None:
+    return None if config.power is None else power_of(config.power)
+
+
+@lru_cache(maxsize=4)
+def _trace(path: str) -> SnrTrace:
+    return SnrTrace.read(Path(path))

@@ -1,0 +1,139 @@
+"""Names become objects and objects become names; strangers may name what is shipped, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gainnet.catalog import parameters_of, parse, parse_from_peer, table_of, text_of
+from gainnet.catalog.construct import Constructor, term_of
+from gainnet.catalog.families import TABLES
+from gainnet.catalog.grammar import read, write
+from gainnet.core.errors import ConfigError
+
+quietly = settings(database=None, deadline=None, max_examples=100)
+
+
+@dataclass(frozen=True)
+class Inner:
+    """Part of another one."""
+
+    rate: float = 0.5
+
+
+@dataclass(frozen=True)
+class Outer:
+    """One of everything that an argument can be.
+
+    Args:
+        count: a whole number.
+        share: any number,
+            also infinite.
+    """
+
+    count: int = 1
+    share: float | None = None
+    mode: Literal["slow", "fast"] = "slow"
+    label: str = ""
+    steps: tuple[int, ...] = ()
+    inner: Inner = Inner()
+    on: bool = False
+
+
+MAKE = Constructor(lambda family, name: {"outer": Outer}[name])
+
+
+@quietly
+@given(
+    st.builds(
+        Outer,
+        st.integers(),
+        st.none() | st.floats(allow_nan=False),
+        st.sampled_from(["slow", "fast"]),
+        st.text(max_size=20),
+        st.lists(st.integers(), max_size=4).map(tuple),
+        st.builds(Inner, st.floats(allow_nan=False)),
+        st.booleans(),
+    )
+)
+def test_an_object_survives_its_text(value: Outer) -> None:
+    text = write(term_of(value, lambda family: {"outer": Outer}))
+    assert MAKE.make("test", read(text)) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("outer(cuont=1)", "did you mean count"),
+        ("outer(count=1.5)", "count must be a whole number, not 1.5"),
+        ("outer(count=True)", "count must be a whole number"),
+        ("outer(on=1)", "on must be True or False"),
+        ("outer(mode=quick)", "mode must be slow or fast, not quick"),
+        ("outer(steps=(1, 'a'))", "steps must be a tuple"),
+        ("outer(inner=outer)", "inner must be inner"),
+        ("outer(inner=inner(rate=x))", "rate must be a number"),
+    ],
+)
+def test_a_wrong_argument_names_the_right_one(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        MAKE.make("test", read(text))
+
+
+@pytest.mark.parametrize("family", [family for family in TABLES if family != "power"])
+def test_every_shipped_name_is_parsed_and_written(family: str) -> None:
+    for name in table_of(family):
+        made = parse(family, name)
+        assert parse(family, text_of(family, made)) == made
+
+
+def test_a_class_of_the_users_takes_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_air.py").write_text(
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Fog:\n    depth: int = 1\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    fog = parse("fading", "my_air:Fog(depth=3)")
+    assert fog.depth == 3
+    assert text_of("fading", fog) == "my_air:Fog(depth=3)"
+    sys.modules.pop("my_air")
+
+
+HOSTILE = [
+    "os:abort", "os:abort()", "builtins:exec(x='1')", "../x", "/etc/passwd", "org/model", "my_module:Codec(depth=1)",
+    "rayleigh(block_length='../x')", "rayleigh(block_length=1e300)", "rayleigh(block_length=99999999999)",
+    "rayleigh(block_length=os:abort)", "rician(k_factor=inf)", "trace(path='x.csv')",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("family", TABLES)
+def test_a_peer_names_only_what_is_shipped(family: str, text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_from_peer(family, text)
+
+
+@quietly
+@given(st.text(max_size=40))
+def test_no_text_of_a_peer_does_more_than_an_error(text: str) -> None:
+    modules = set(sys.modules)
+    with suppress(ConfigError):
+        parse_from_peer("fading", text)
+    assert set(sys.modules) == modules
+
+
+def test_an_operator_allows_a_class() -> None:
+    assert parse_from_peer("fading", "mine(rate=2)", {"mine": Inner}) == Inner(2.0)
+    assert parse_from_peer("fading", "rayleigh(block_length=8)").block_length == 8
+
+
+def test_parameters_say_what_the_docstring_says() -> None:
+    found = parameters_of(Outer)
+    assert found["share"].text == "any number, also infinite."
+    assert found["share"].default is None
+    assert found["inner"].default == Inner()
