@@ -13,8 +13,7 @@ from typing import Any, Final, Literal, Union, final, get_args, get_origin
 from gainnet.catalog.grammar import Call, Term, write
 from gainnet.catalog.parameters import REQUIRED, Parameter, parameters_of
 from gainnet.core.errors import ConfigError, nearest
-from gainnet.core.plugins import guarded
-from gainnet.core.text import snake_case
+from gainnet.core.plugins import guarded, snake_case
 
 FAMILY_OF: Final[Mapping[str, str]] = {
     "Channel": "fading",

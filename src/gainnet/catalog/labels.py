@@ -11,7 +11,7 @@ from typing import Any
 from gainnet.catalog.families import text_of
 from gainnet.catalog.records import IDEAL, GenerationConfig
 from gainnet.core.errors import ConfigError
-from gainnet.core.text import snake_case
+from gainnet.core.plugins import snake_case
 from gainnet.generation.cell import downlink
 from gainnet.generation.generate import Generation
 from gainnet.generation.labels import Labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
@@ -79,6 +80,15 @@ def require_members(field: str, thing: object, members: Iterable[str]) -> None:
     """
     if missing := [member for member in members if not hasattr(thing, member)]:
         raise ConfigError(f"{field}: {type(thing).__name__} has no {', '.join(missing)}; see the contract in the docs")
+
+
+def snake_case(name: str) -> str:
+    """A class's name as texts write it.
+
+    >>> snake_case("DeviceOnly"), snake_case("AWGN")
+    ('device_only', 'awgn')
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def _reason(error: BaseException) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import torch
@@ -29,12 +28,3 @@ def tensor_to_text(x: Tensor) -> list[str]:
     """
     rows = x.reshape(-1, x.shape[-1]).tolist()
     return [bytes(row).rstrip(b"\0").decode(errors="replace") for row in rows]
-
-
-def snake_case(name: str) -> str:
-    """A class's name as texts write it.
-
-    >>> snake_case("DeviceOnly"), snake_case("AWGN")
-    ('device_only', 'awgn')
-    """
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

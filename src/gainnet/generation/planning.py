@@ -12,9 +12,9 @@ from torch import Tensor
 from gainnet.codecs import CODECS, AnyCodec, Codecs, Kind, bind
 from gainnet.codecs.selection import Automatic
 from gainnet.core.errors import ConfigError, ModelError
-from gainnet.core.plugins import guarded, require_members
+from gainnet.core.plugins import guarded, require_members, snake_case
 from gainnet.core.randomness import Random
-from gainnet.core.text import snake_case, text_to_tensor
+from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Place, Spec, Symbols
 from gainnet.generation.cell import Cell, Over, downlink, network_over
 from gainnet.models.diffusion import DiffusionModel
