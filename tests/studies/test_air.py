@@ -20,7 +20,7 @@ from gainnet.studies.air.references import (
     normal_approximation_db,
 )
 from gainnet.studies.air.summary import summarise
-from gainnet.studies.image_quality.air import Air
+from gainnet.studies.image_quality.air import BudgetedAir
 from gainnet.studies.image_quality.conditions import AIRS, IMAGE_QUALITY_AIR
 from gainnet.studies.presets import load_config
 
@@ -76,15 +76,15 @@ def test_every_case_is_unique_and_names_a_method() -> None:
 
 def test_conditions_reach_the_links() -> None:
     airs = {
-        str(case.values["air"]): Air.of(case)
+        str(case.values["air"]): BudgetedAir.of(case)
         for case in IMAGE_QUALITY_AIR.cases(load_config(IMAGE_QUALITY_AIR, "default"))
     }
     assert set(airs) == set(AIRS)
-    assert airs["late_reports"].told.report_delay == 4
-    assert airs["wrong_reports"].told.report_error_db == 3.0
-    assert airs["rayleigh"].told.harq == "none"
+    assert airs["late_reports"].air.reports.delay_blocks == 4
+    assert airs["wrong_reports"].air.reports.error_db == 3.0
+    assert airs["rayleigh"].harq == "none"
     assert airs["tdl_c"].block_length == 936
-    assert airs["deadline"].told.slack < math.inf == airs["tdl_c"].told.slack
+    assert airs["deadline"].slack < math.inf == airs["tdl_c"].slack
 
 
 @pytest.mark.slow

@@ -12,13 +12,12 @@ import pytest
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits
 from gainnet.network.hardware import profile
-from gainnet.radio import AWGN, Rayleigh
+from gainnet.radio import AWGN, Air, Rayleigh
 from gainnet.studies import STUDIES, show_study
 from gainnet.studies.image_quality import IMAGE_QUALITY
-from gainnet.studies.image_quality.air import Air, mean_budget_bits
+from gainnet.studies.image_quality.air import BudgetedAir
 from gainnet.studies.image_quality.question import METHODS, PROTOCOL_OF_METHOD
 from gainnet.studies.image_quality.summary import cells, metric_names, summarise, uses_for
-from gainnet.studies.image_quality.systems import _rate_bits
 from gainnet.studies.presets import load_config
 from gainnet.studies.runner import summarise as all_metrics
 from gainnet.studies.study import Case
@@ -120,14 +119,14 @@ def test_every_case_is_unique_and_names_a_method() -> None:
 
 
 def test_budget_without_fading_is_the_links_capacity() -> None:
-    air = Air(AWGN(), "awgn", 5.0, 4096)
+    air = BudgetedAir(Air(AWGN(), 5.0), 4096)
     link = air.tabulated(EDGE, DEVICE)
     assert air.budget(link)(10**0.5) == link.capacity_bits(4096, 10**0.5)
 
 
 @pytest.mark.parametrize(("snr_db", "num_channel_uses"), [(0.0, 2048), (10.0, 1024), (10.0, 4096)])
 def test_fading_budget_takes_its_channel_uses_on_average(snr_db: float, num_channel_uses: int) -> None:
-    air = Air(Rayleigh(), "rayleigh", snr_db, num_channel_uses)
+    air = BudgetedAir(Air(Rayleigh(), snr_db), num_channel_uses)
     link = air.tabulated(EDGE, DEVICE)
     random = Random.of(list(range(400)))
     state, budget = link.observe(random), air.budget(link)
@@ -137,13 +136,13 @@ def test_fading_budget_takes_its_channel_uses_on_average(snr_db: float, num_chan
 
 
 def test_mean_budget_grows_with_snr() -> None:
-    airs = [Air(Rayleigh(), "rayleigh", snr_db, 512) for snr_db in (0.0, 10.0, 20.0)]
-    bits = [mean_budget_bits(air, air.tabulated(EDGE, DEVICE)) for air in airs]
+    airs = [BudgetedAir(Air(Rayleigh(), snr_db), 512) for snr_db in (0.0, 10.0, 20.0)]
+    bits = [air.mean_budget_bits(air.tabulated(EDGE, DEVICE)) for air in airs]
     assert bits == sorted(bits)
 
 
 def test_rate_without_fading_is_shannons() -> None:
-    rate = _rate_bits(Air(AWGN(), "awgn", 10.0, 128), Random.of([0, 1]))
+    rate = BudgetedAir(Air(AWGN(), 10.0), 128).mutual_information(Random.of([0, 1]))
     assert rate.tolist() == pytest.approx([128 * math.log2(11)] * 2)
 
 
@@ -151,10 +150,10 @@ def test_ergodic_rate_under_rayleigh_fading() -> None:
     """E log2(1 + snr |h|^2) = e^(1/snr) E1(1/snr) / ln 2 (Alouini and Goldsmith 1999)."""
     from scipy.special import exp1
 
-    rate = _rate_bits(Air(Rayleigh(block_length=1), "rayleigh", 10.0, 20_000), Random.of([0]))
+    rate = BudgetedAir(Air(Rayleigh(block_length=1), 10.0), 20_000).mutual_information(Random.of([0]))
     assert float(rate) / 20_000 == pytest.approx(math.exp(0.1) * exp1(0.1) / math.log(2), rel=0.02)
 
 
 def test_cases_say_their_air() -> None:
     case = Case("linear", {"protocol": "eiug", "fading": "rayleigh", "snr_db": -5.0, "num_channel_uses": 64}, 0)
-    assert Air.of(case) == Air(Rayleigh(), "rayleigh", -5.0, 64)
+    assert BudgetedAir.of(case) == BudgetedAir(Air(Rayleigh(), -5.0), 64)

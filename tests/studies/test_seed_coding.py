@@ -22,6 +22,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, Payload, Size, Spec
 from gainnet.generation.quality import ssim
 from gainnet.studies import run_study
+from gainnet.studies.image_quality.air import BudgetedAir
 from gainnet.studies.presets import load_config
 from gainnet.studies.runner import summarise as all_metrics
 from gainnet.studies.seed_coding import SEED_CODING
@@ -29,7 +30,7 @@ from gainnet.studies.seed_coding.curves import cells
 from gainnet.studies.seed_coding.judging import fast_ssim, frechet_distance, judged, latent_nmse
 from gainnet.studies.seed_coding.question import METHODS, SeedCodingConfig, cases
 from gainnet.studies.seed_coding.summary import fewest_uses, summarise
-from gainnet.studies.seed_coding.ways import Analog, Digital, GaussianOptimum, mutual_information
+from gainnet.studies.seed_coding.transports import Analog, Digital, GaussianOptimum
 from gainnet.studies.seed_coding.wide import apart, published, together
 from gainnet.studies.study import Case, Value
 
@@ -89,9 +90,9 @@ def test_information_of_fading_blocks_is_ergodic() -> None:
     """E log2(1 + snr |h|^2) = e^(1/snr) E1(1/snr) / ln 2 (Alouini and Goldsmith 1999)."""
     from scipy.special import exp1
 
-    from gainnet.radio import Air, Analog, Rayleigh
+    from gainnet.radio import Air, Rayleigh
 
-    bits = mutual_information(Analog(Air(Rayleigh(16), 10.0)), 16 * 400, Random.of(list(range(8))))
+    bits = BudgetedAir(Air(Rayleigh(16), 10.0), 16 * 400).mutual_information(Random.of(list(range(8))))
     assert float(bits.mean()) / (16 * 400) == pytest.approx(math.exp(0.1) * exp1(0.1) / math.log(2), rel=0.05)
 
 

@@ -13,7 +13,7 @@ from gainnet.network.hardware import Hardware
 from gainnet.radio.links.link import AnyLink
 from gainnet.studies import find_study, run_study
 from gainnet.studies.image_quality import IMAGE_QUALITY
-from gainnet.studies.image_quality.air import Air
+from gainnet.studies.image_quality.air import BudgetedAir
 from gainnet.studies.image_quality.material import Material, gather
 from gainnet.studies.image_quality.systems import System, methods
 from gainnet.studies.presets import load_config
@@ -99,6 +99,6 @@ def test_tables_agree_with_real_codewords(material: Material, method: str, fadin
     assert real_row["num_channel_uses_down"] == pytest.approx(table_row["num_channel_uses_down"], rel=0.25)
 
 
-def codewords(air: Air, source: Hardware, target: Hardware) -> AnyLink:
+def codewords(air: BudgetedAir, source: Hardware, target: Hardware) -> AnyLink:
     radios = radio.Radios(source.tx_power_w, target.rx_power_w)
-    return radio.Digital(radio.Air(air.channel, air.snr_db), radios)
+    return radio.Digital(air.air, radios)

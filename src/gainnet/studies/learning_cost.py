@@ -102,7 +102,7 @@ def open_methods(config: LearningCostConfig) -> Mapping[str, Method]:
 
 
 def settings_of(config: LearningCostConfig, method: str, skew: float, random_seed: int) -> LearnConfig:
-    """What `gainnet learn` would be told."""
+    """Settings of `gainnet learn` for a method."""
 
     algorithm, cut = SPLIT.get(method, (PROMPTS.get(method, method), "u_shape"))
     return LearnConfig(

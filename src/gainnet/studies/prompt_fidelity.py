@@ -77,7 +77,7 @@ def open_methods(config: PromptFidelityConfig) -> Mapping[str, Method]:
 
 
 def identity(config: PromptFidelityConfig) -> Mapping[str, str]:
-    """sha256 of the model, of the classifier that judges it and of what is told of the training."""
+    """sha256 of the model, of the classifier that judges it and of the record of the training."""
 
     trained = config_hash(_trained(find_folder(config.model)))
     return {**picture_digests(config.model, "classifier"), "trained": trained}

@@ -1,13 +1,15 @@
-"""The air of one case: what may be sent, and over what."""
+"""Air, retransmissions and budget of one case, and the links and codecs that follow from them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import final
+from dataclasses import dataclass, replace
+from typing import Final, final
 
-from gainnet import radio
+import torch
+from torch import Tensor
+
 from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.rate_matched import RateMatched, typical_rayleigh_snrs
 from gainnet.core.randomness import Random
@@ -15,74 +17,75 @@ from gainnet.network.hardware import Hardware
 from gainnet.network.network import Network
 from gainnet.network.scenario import cell
 from gainnet.protocols.budget import Budget
-from gainnet.radio import CHANNELS, Analog, Arq, Channel, Harq, Radios, Reports, Shannon, Tabulated
+from gainnet.radio import CHANNELS, Air, Analog, Arq, Harq, Radios, Reports, Shannon, Tabulated
 from gainnet.radio.links.link import AnyLink
 from gainnet.studies.study import Case
 
-NO_FADING = 1_000_000_000
-NUM_DRAWN_SLOTS = 64
+NO_FADING: Final = 1_000_000_000
+NUM_DRAWN_SLOTS: Final = 64
 
 
 @final
 @dataclass(frozen=True)
-class Air:
-    """Radio conditions and budget of one case.
+class BudgetedAir:
+    """Radio conditions of one case, and the channel uses that one picture may take there.
 
     Args:
-        channel: AWGN or fading.
-        fading: its name.
-        snr_db: mean received Es/N0.
-        num_channel_uses: complex uses that one picture may take.
-        told: what else links are told: HARQ, age and error of reports, deadline.
+        air: fading, SNR and reports.
+        num_channel_uses: complex uses of one picture.
+        harq: `none` or `ir`.
+        slack: deadline of the content over the time that its budget takes.
     """
 
-    channel: Channel
-    fading: str
-    snr_db: float
+    air: Air
     num_channel_uses: int
-    told: Told = field(default_factory=lambda: Told())
+    harq: Harq = "none"
+    slack: float = math.inf
 
     @staticmethod
-    def of(case: Case) -> Air:
-        """The air that the swept values of a case name."""
-        fading, snr_db, uses = (str(case.values[name]) for name in ("fading", "snr_db", "num_channel_uses"))
-        return Air(CHANNELS[fading](), fading, float(snr_db), int(uses), Told.of(case))
+    def of(case: Case) -> BudgetedAir:
+        """The conditions that the swept values of a case name; exact and prompt reports where it names none."""
+        values = case.values
+        reports = Reports(float(values.get("report_error_db") or 0.0), int(values.get("report_delay") or 0))
+        air = Air(CHANNELS[case.text("fading")](), case.number("snr_db"), reports=reports)
+        harq: Harq = "ir" if values.get("harq") == "ir" else "none"
+        return BudgetedAir(air, case.count("num_channel_uses"), harq, float(values.get("slack") or math.inf))
+
+    @property
+    def exact(self) -> Air:
+        """The same air with exact and prompt reports."""
+        return replace(self.air, reports=Reports())
 
     @property
     def typical_snrs(self) -> tuple[float, ...]:
         """Equally likely linear SNRs of a block."""
-        exact = radio.Air(self.channel, self.snr_db)
-        if not self.channel.blocks.is_flat:
-            return tuple(exact.observe(Random.of(range(NUM_DRAWN_SLOTS))).reported_snr.tolist())
-        return (exact.snr,) if self.block_length is None else typical_rayleigh_snrs(exact.snr)
+        # A slot of a frequency-selective channel has many gains, whose effective SNR has no closed form: drawn.
+        if not self.air.fading.blocks.is_flat:
+            return tuple(self.exact.observe(Random.of(range(NUM_DRAWN_SLOTS))).reported_snr.tolist())
+        return (self.air.snr,) if self.block_length is None else typical_rayleigh_snrs(self.air.snr)
 
     @property
     def block_length(self) -> int | None:
         """Channel uses with one gain; `None` without fading."""
-        length = self.channel.blocks.length
+        length = self.air.fading.blocks.length
         return None if length > NO_FADING else length
 
     def tabulated(self, source: Hardware, target: Hardware) -> AnyLink:
         """5G codewords whose failures come from measured tables."""
-        return Tabulated(self._radio, _radios(source, target), Arq(harq=self.told.harq))
+        return Tabulated(self.air, _radios(source, target), Arq(harq=self.harq))
 
     def in_time(self, link: Tabulated) -> Tabulated:
         """The link with the deadline of the content, which the prompt does not have."""
-        deadline_s = self.told.slack * self.num_channel_uses / link.air.bandwidth_hz
+        deadline_s = self.slack * self.num_channel_uses / self.air.bandwidth_hz
         return replace(link, arq=replace(link.arq, deadline_s=deadline_s))
 
     def analog(self, source: Hardware, target: Hardware) -> AnyLink:
         """Symbols as they are."""
-        return Analog(self._radio, _radios(source, target))
+        return Analog(self.air, _radios(source, target))
 
     def shannon(self, source: Hardware, target: Hardware) -> AnyLink:
         """Bits at capacity."""
-        return Shannon(radio.Air(self.channel, self.snr_db), _radios(source, target))
-
-    @property
-    def _radio(self) -> radio.Air:
-        """The air of links, with its reports."""
-        return radio.Air(self.channel, self.snr_db, reports=Reports(self.told.report_error_db, self.told.report_delay))
+        return Shannon(self.exact, _radios(source, target))
 
     def network(self, edge: Hardware, device: Hardware, down: AnyLink) -> Network:
         """One edge and one device; the prompt goes up over codewords."""
@@ -94,44 +97,24 @@ class Air:
 
     def budget(self, link: AnyLink) -> Budget:
         """Bits of one picture over a link."""
-        return Budget.of(link, self.num_channel_uses, self.channel.blocks.length, self.typical_snrs)
+        return Budget.of(link, self.num_channel_uses, self.air.fading.blocks.length, self.typical_snrs)
 
+    def mean_budget_bits(self, link: AnyLink) -> float:
+        """Bits of one picture that a budget carries on average over the first block."""
+        budget = self.budget(link)
+        return math.fsum(budget(snr) for snr in self.typical_snrs) / len(self.typical_snrs)
 
-@final
-@dataclass(frozen=True)
-class Told:
-    """What links of a case are told beyond fading and SNR.
+    def mutual_information(self, random: Random) -> Tensor:
+        r"""[num_items], bits that Gaussian symbols carry, $\sum_t \log_2(1 + \gamma |h_t|^2)$ with each item's gains.
 
-    Args:
-        harq: `none` or `ir`.
-        report_delay: blocks.
-        report_error_db: standard deviation.
-        slack: deadline of the content over what its budget takes.
-    """
-
-    harq: Harq = "none"
-    report_delay: int = 0
-    report_error_db: float = 0.0
-    slack: float = math.inf
-
-    @staticmethod
-    def of(case: Case) -> Told:
-        """What a case says, and the defaults for what it does not."""
-        values = case.values
-        slack = values.get("slack")
-        return Told(
-            "ir" if values.get("harq") == "ir" else "none",
-            int(str(values.get("report_delay", 0))),
-            float(str(values.get("report_error_db", 0.0))),
-            math.inf if slack is None else float(str(slack)),
-        )
+        Args:
+            random: streams of the items; the gains are those that a code meets.
+        """
+        fading, snr = self.air.fading, torch.full(random.batch, self.air.snr)
+        ones = torch.ones(*random.batch, self.num_channel_uses, dtype=torch.complex64)
+        gain = fading.transmit(ones, snr, fading.first_gain(random), random).gain
+        return torch.log2(1 + snr.double()[:, None] * gain.abs().square().double()).sum(-1)
 
 
 def _radios(source: Hardware, target: Hardware) -> Radios:
     return Radios(source.tx_power_w, target.rx_power_w)
-
-
-def mean_budget_bits(air: Air, link: AnyLink) -> float:
-    """Bits of one picture that a budget carries on average over the first block."""
-    budget = air.budget(link)
-    return math.fsum(budget(snr) for snr in air.typical_snrs) / len(air.typical_snrs)

@@ -87,9 +87,9 @@ def cases(config: ConditionsConfig) -> Iterator[Case]:
 
 
 def _values(method: str, air: str, snr_db: float, num_channel_uses: int) -> dict[str, Value]:
-    told = {"report_delay": 0, "report_error_db": 0.0, "slack": None} | AIRS[air]
-    place = {"protocol": PROTOCOL_OF_METHOD[method], "air": air, "fading": told["fading"], "harq": told["harq"]}
-    reports = {name: told[name] for name in ("report_delay", "report_error_db", "slack")}
+    found = {"report_delay": 0, "report_error_db": 0.0, "slack": None} | AIRS[air]
+    place = {"protocol": PROTOCOL_OF_METHOD[method], "air": air, "fading": found["fading"], "harq": found["harq"]}
+    reports = {name: found[name] for name in ("report_delay", "report_error_db", "slack")}
     return {**place, **reports, "snr_db": snr_db, "num_channel_uses": num_channel_uses}
 
 

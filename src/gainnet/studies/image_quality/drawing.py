@@ -63,7 +63,7 @@ def _note(table: pd.DataFrame) -> str:
     if table["block_length"].notna().any():
         fading = (
             f"\nRayleigh: one gain per {table['block_length'].max():.0f} channel uses, known to the receiver; "
-            "the sender is told the SNR of a picture's first block, and of every block where it sends codewords."
+            "the sender knows the SNR of a picture's first block, and of every block where it sends codewords."
         )
     return (
         "SNR = mean received Es/N0 with E|s|² = 1, E|h|² = 1; noise CN(0, 1/SNR) per complex channel use. "

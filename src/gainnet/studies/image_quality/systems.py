@@ -28,21 +28,20 @@ from gainnet.codecs.opta import backward_test_channel
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, Payload, Size, Spec
-from gainnet.core.units import db_to_linear
 from gainnet.network.hardware import Hardware
 from gainnet.network.scenario import DEVICE, EDGE
 from gainnet.protocols import Centralized, Eiug, Protocol, execute
 from gainnet.radio import Tabulated
 from gainnet.radio.links.link import AnyLink
-from gainnet.studies.image_quality.air import Air, mean_budget_bits
+from gainnet.studies.image_quality.air import BudgetedAir
 from gainnet.studies.image_quality.material import Material
 from gainnet.studies.study import Case, Method, Row
 
 PIXEL_BITS = 8
 FIRST_LATENT_DOWN = ("air", EDGE, DEVICE, "latent", 1)
 """Streams of the first transfer of a latent, so that the bound sees the fading of the systems."""
-LinkOf = Callable[[Air, Hardware, Hardware], AnyLink]
-CodecFor = Callable[[Air, AnyLink], AnyCodec]
+LinkOf = Callable[[BudgetedAir, Hardware, Hardware], AnyLink]
+CodecFor = Callable[[BudgetedAir, AnyLink], AnyCodec]
 
 
 def methods(material: Material) -> Mapping[str, Method]:
@@ -56,31 +55,34 @@ def methods(material: Material) -> Mapping[str, Method]:
     digital = partial(_filled, lambda bits: QuantizedSeed(max_bits=bits, basis=material.basis))
     num_values = material.model.image.num_values
     return {
-        **{name: System(material, Centralized(), Air.tabulated, codec) for name, codec in filled.items()},
-        **{f"{name}_shannon": System(material, Centralized(), Air.shannon, codec) for name, codec in filled.items()},
-        "raw_pixels": System(material, Centralized(), Air.tabulated, partial(_raw_pixels, num_values)),
-        "raw": System(material, Eiug(), Air.analog, partial(_raw, material.basis)),
-        "linear": System(material, Eiug(), Air.analog, partial(_linear, material.basis)),
-        "digital": System(material, Eiug(), Air.tabulated, digital),
+        **{name: System(material, Centralized(), BudgetedAir.tabulated, codec) for name, codec in filled.items()},
+        **{
+            f"{name}_shannon": System(material, Centralized(), BudgetedAir.shannon, codec)
+            for name, codec in filled.items()
+        },
+        "raw_pixels": System(material, Centralized(), BudgetedAir.tabulated, partial(_raw_pixels, num_values)),
+        "raw": System(material, Eiug(), BudgetedAir.analog, partial(_raw, material.basis)),
+        "linear": System(material, Eiug(), BudgetedAir.analog, partial(_linear, material.basis)),
+        "digital": System(material, Eiug(), BudgetedAir.tabulated, digital),
         "gaussian_opta": GaussianOpta(material),
     }
 
 
-def _filled(codec_of: Callable[[float], AnyCodec], air: Air, link: AnyLink) -> AnyCodec:
+def _filled(codec_of: Callable[[float], AnyCodec], air: BudgetedAir, link: AnyLink) -> AnyCodec:
     return air.matched(codec_of, link)
 
 
-def _raw(basis: SeedBasis, air: Air, link: AnyLink) -> AnyCodec:
+def _raw(basis: SeedBasis, air: BudgetedAir, link: AnyLink) -> AnyCodec:
     return RawAnalog(air.num_channel_uses, scale=basis.root_mean_square)
 
 
-def _linear(basis: SeedBasis, air: Air, link: AnyLink) -> AnyCodec:
+def _linear(basis: SeedBasis, air: BudgetedAir, link: AnyLink) -> AnyCodec:
     return LinearCode(air.num_channel_uses, basis)
 
 
-def _raw_pixels(num_values: int, air: Air, link: AnyLink) -> AnyCodec:
+def _raw_pixels(num_values: int, air: BudgetedAir, link: AnyLink) -> AnyCodec:
     """As many bits per value as the air carries, at most eight; raises `ConfigError` when it does not carry one."""
-    return RawPixels(min(PIXEL_BITS, int(mean_budget_bits(air, link) // num_values)))
+    return RawPixels(min(PIXEL_BITS, int(air.mean_budget_bits(link) // num_values)))
 
 
 @final
@@ -104,7 +106,7 @@ class System:
 
     def __call__(self, case: Case, random: Random) -> Row:
         """Quality and cost of a batch; quality is empty where the codec cannot be sent in this budget."""
-        air, material = Air.of(case), self.material
+        air, material = BudgetedAir.of(case), self.material
         pictures = material.pictures_of(case.random_seed)
         link = self.link_of(air, material.edge, material.device)
         network = air.network(material.edge, material.device, link)
@@ -115,7 +117,7 @@ class System:
             codecs = Codecs(prompt=TextCodec(), seed=noted, image=noted)
             plan = self.protocol.plan(material.model, codecs, (EDGE,))
             priced = material.priced(case, plan, network)
-            if isinstance(link, Tabulated) and air.told.slack < math.inf:
+            if isinstance(link, Tabulated) and air.slack < math.inf:
                 network = air.network(material.edge, material.device, air.in_time(link))
         except ConfigError:
             return {"num_images": len(pictures.prompts), "mse": None}
@@ -146,23 +148,15 @@ class GaussianOpta:
 
     def __call__(self, case: Case, random: Random) -> Row:
         """Quality of a batch."""
-        air, material = Air.of(case), self.material
+        air, material = BudgetedAir.of(case), self.material
         pictures = material.pictures_of(case.random_seed)
         random = pictures.random.child(*FIRST_LATENT_DOWN)
-        snr = 2 ** (_rate_bits(air, random) / air.num_channel_uses) - 1
+        snr = 2 ** (air.mutual_information(random) / air.num_channel_uses) - 1
         uses, spec = float(air.num_channel_uses), material.model.latent
         with torch.no_grad():
             latents = backward_test_channel(pictures.latents, material.basis, uses, snr, spec, random)
             images = material.model.decoder({"latent": latents}, random)["image"]
         return {**material.judge(images, pictures), "num_images": len(pictures.prompts)}
-
-
-def _rate_bits(air: Air, random: Random) -> Tensor:
-    r"""[num_items], mutual information of every item's own channel, $\sum_t \log_2(1 + \gamma |h_t|^2)$."""
-    snr = torch.full(random.batch, db_to_linear(air.snr_db))
-    ones = torch.ones(*random.batch, air.num_channel_uses, dtype=torch.complex64)
-    gain = air.channel.transmit(ones, snr, air.channel.first_gain(random), random).gain
-    return torch.log2(1 + snr.double()[:, None] * gain.abs().square().double()).sum(-1)
 
 
 @final

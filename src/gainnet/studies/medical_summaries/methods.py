@@ -144,7 +144,7 @@ def _by_hidden_states(encoder: HiddenStates) -> Score:
 
 
 def _learning_of(config: MedicalSummariesConfig, random_seed: int) -> LearnConfig:
-    """What `gainnet learn` would be told, but for model and texts."""
+    """Settings of `gainnet learn`, but for model and texts."""
     return LearnConfig(
         algorithm=config.algorithm,
         rank=config.rank,

@@ -45,7 +45,7 @@ def scores_of(table: pd.DataFrame, arm: str, score: str) -> dict[tuple[int, str]
     """Every document's score of an arm, by random seed and field."""
     rows = table[table["method"] == arm]
     columns = zip(rows["random_seed"], rows["field"], rows[f"{score}_of_documents"], strict=True)
-    return {(int(seed), str(field)): np.array(str(told).split(), dtype=float) for seed, field, told in columns}
+    return {(int(seed), str(field)): np.array(str(scores).split(), dtype=float) for seed, field, scores in columns}
 
 
 def interval_of(scores: Scores, num_resamples: int = NUM_RESAMPLES) -> tuple[float, float]:

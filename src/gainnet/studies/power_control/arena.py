@@ -65,7 +65,7 @@ class Foreseen:
 
 
 def importance_of(condition: str) -> tuple[float, ...]:
-    """Weights of the blocks, which every policy is told."""
+    """Weights of the blocks, known to every policy."""
     known = load_importance()
     if condition == "decoder":
         return known.picture

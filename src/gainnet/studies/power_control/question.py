@@ -16,7 +16,7 @@ RULES = ("static", "greedy", "truncated_inversion", "fixed_multiplier", "mean_ga
 PROGRAMMED = ("dp_independent", "dp_markov")
 LIMIT = "non_causal"
 INFORMED = "dp_trace"
-"""Dynamic programming that was told the statistics of the very trace; not counted among the opponents."""
+"""Dynamic programming that knows the statistics of the very trace; not counted among the opponents."""
 LEARNED = ("ppo", "sac", "pathwise")
 METHODS = (*RULES, *PROGRAMMED, LIMIT, INFORMED, *LEARNED)
 TASKS_OF = {

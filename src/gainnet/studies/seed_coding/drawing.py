@@ -231,7 +231,7 @@ def note_of(table: pd.DataFrame) -> str:
         "container headers do not.\n"
         "PSNR = dB of the mean MSE against the channel-free generation, values in [0, 1], over "
         f"{num_images} pictures x {num_seeds} random seeds; bands (AWGN): 95 % Student interval over random seeds.\n"
-        f"Rayleigh blocks of 256 uses (fast: {FAST_BLOCK}), known to the receiver; the sender is told the SNR of the "
+        f"Rayleigh blocks of 256 uses (fast: {FAST_BLOCK}), known to the receiver; the sender knows the SNR of the "
         "first block. Real latents are not Gaussian: a code may pass the OPTA."
     )
 

@@ -54,11 +54,11 @@ class Material:
         return TransformWeights.load(self.config.transform_seed, self.model.sha256)
 
     def seed_code(self, num_channel_uses: int, prompts: tuple[str, ...] | None) -> AnyCodec:
-        """The learned seed code for so many uses, told the prompts or not."""
+        """The learned seed code for so many uses, with or without the prompts as side information."""
         return SeedCodec(num_channel_uses, prompts, weights=self.seed_weights)
 
     def transform_code(self, max_bits: float, prompts: tuple[str, ...] | None) -> AnyCodec:
-        """The learned transform code that fills so many bits, told the prompts or not."""
+        """The learned transform code that fills so many bits, with or without the prompts as side information."""
         return TransformSeed(max_bits=max_bits, prompts=prompts, weights=self.transform_weights)
 
 

@@ -21,7 +21,7 @@ from gainnet.studies.pictures import Pictures
 from gainnet.studies.seed_coding.judging import fidelity, judged, latent_nmse, mean_ssim
 from gainnet.studies.seed_coding.material import Material
 from gainnet.studies.seed_coding.question import OPTA, SD_SHAPED
-from gainnet.studies.seed_coding.ways import Analog, Digital, GaussianOptimum, Prompts, Received, Way
+from gainnet.studies.seed_coding.transports import Analog, Digital, GaussianOptimum, Prompts, Received, Transport
 from gainnet.studies.seed_coding.wide import wide_methods
 from gainnet.studies.study import Case, Method, Row
 
@@ -33,20 +33,20 @@ AIR: Final = "air"
 
 
 @torch.no_grad()
-def send_seeds(material: Material, way: Way, case: Case, random: Random) -> Row:
-    """latents --way--> latents --decoder--> pictures"""
+def send_seeds(material: Material, transport: Transport, case: Case, random: Random) -> Row:
+    """latents --transport--> latents --decoder--> pictures"""
     pictures = material.pictures_of(case.random_seed)
-    received = way(case, pictures.latents, pictures.prompts, pictures.random.child(AIR))
+    received = transport(case, pictures.latents, pictures.prompts, pictures.random.child(AIR))
     images = material.model.decoder({"latent": received.values}, pictures.random)["image"]
     nmse = latent_nmse(received.values, pictures.latents, material.basis)
     return {**_row(case, material, images, pictures, received), "latent_nmse": nmse}
 
 
 @torch.no_grad()
-def send_pictures(material: Material, way: Way, case: Case, random: Random) -> Row:
-    """pictures --way--> pictures"""
+def send_pictures(material: Material, transport: Transport, case: Case, random: Random) -> Row:
+    """pictures --transport--> pictures"""
     pictures = material.pictures_of(case.random_seed)
-    received = way(case, pictures.images, pictures.prompts, pictures.random.child(AIR))
+    received = transport(case, pictures.images, pictures.prompts, pictures.random.child(AIR))
     return _row(case, material, received.values, pictures, received)
 
 
@@ -81,14 +81,14 @@ def scene_methods(material: Material) -> Mapping[str, Method]:
         "avif": lambda bits, prompts: AVIF(max_bits=bits),
         "jpeg": lambda bits, prompts: JPEG(max_bits=bits),
     }
-    seeds: dict[str, Way] = {
+    seeds: dict[str, Transport] = {
         **{name: Analog(code) for name, code in symbols.items()},
         "seed_denoiser": Analog(symbols["seed"], receiver=partial(denoised, material.model)),
         **{name: Digital(code) for name, code in bits.items()},
         OPTA: GaussianOptimum(basis),
     }
     return {
-        **{name: partial(send_seeds, material, way) for name, way in seeds.items()},
+        **{name: partial(send_seeds, material, transport) for name, transport in seeds.items()},
         **{name: partial(send_pictures, material, Digital(code)) for name, code in pictures.items()},
     }
 

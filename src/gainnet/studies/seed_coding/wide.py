@@ -24,7 +24,7 @@ from gainnet.models.scenes import draw_scenes, render, stream, write_captions
 from gainnet.studies.seed_coding.judging import fidelity, frechet_distance, judged, latent_nmse
 from gainnet.studies.seed_coding.material import Material
 from gainnet.studies.seed_coding.question import NUM_PATCHES, OPTA, PUBLISHED
-from gainnet.studies.seed_coding.ways import Analog, GaussianOptimum, Prompts, Received, Way
+from gainnet.studies.seed_coding.transports import Analog, GaussianOptimum, Prompts, Received, Transport
 from gainnet.studies.study import Case, Method, Row
 
 SOURCE: Final = "MEG-DT, IEEE Communications Magazine 2024, digitised"
@@ -129,10 +129,10 @@ def apart(pictures: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def send_latents(material: Material, pictures_of: PicturesOf, way: Way, case: Case, random: Random) -> Row:
+def send_latents(material: Material, pictures_of: PicturesOf, transport: Transport, case: Case, random: Random) -> Row:
     """Patches of latents over the air, then the decoder on whole latents."""
     pictures = pictures_of(case.random_seed)
-    received = way(case, pictures.latents, pictures.prompts, pictures.random)
+    received = transport(case, pictures.latents, pictures.prompts, pictures.random)
     images = decoded(material.model, received.values, pictures.random)
     nmse = latent_nmse(received.values, pictures.latents, material.basis)
     return {**_judged(material.classifier, images, pictures, received), "latent_nmse": nmse}
@@ -163,7 +163,7 @@ def wide_methods(material: Material) -> Mapping[str, Method]:
     """Methods of the Stable-Diffusion-shaped latent by name."""
     basis = material.basis
     pictures_of = lru_cache(maxsize=1)(lambda random_seed: wide_pictures(material, random_seed))
-    ways: dict[str, Way] = {
+    transports: dict[str, Transport] = {
         "raw": Analog(lambda uses, prompts: RawAnalog(uses, scale=basis.root_mean_square), NUM_PATCHES),
         "merged": send_means,
         "linear": Analog(lambda uses, prompts: LinearCode(uses, basis), NUM_PATCHES),
@@ -171,7 +171,7 @@ def wide_methods(material: Material) -> Mapping[str, Method]:
         OPTA: GaussianOptimum(basis, NUM_PATCHES),
     }
     return {
-        **{name: partial(send_latents, material, pictures_of, way) for name, way in ways.items()},
+        **{name: partial(send_latents, material, pictures_of, transport) for name, transport in transports.items()},
         "raw_pixels": partial(send_pixels, material, pictures_of),
         **dict.fromkeys(PUBLISHED, published),
     }

@@ -71,7 +71,7 @@ class Clients:
 
     Args:
         num_clients: in all.
-        num_poisoned: of them; robust rules are told.
+        num_poisoned: of them; known to robust rules.
         num_groups: of secure aggregation.
         rounds: how many.
         num_steps: mini-batches per client and round.

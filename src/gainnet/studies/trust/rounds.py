@@ -90,10 +90,10 @@ def private(config: TrustConfig, case: Case, _: Random) -> Row:
         algorithm = replace(algorithm, steps=PrivateSteps(UNCLIPPED, 0.0, given.sample_rate))
     found = _learned(settings, algorithm, session.clients, given.rounds)
     rows_each = sum(len(client.rows) for client in session.clients) / count
-    return found | {"rows_per_client": rows_each} | _told(guarantee)
+    return found | {"rows_per_client": rows_each} | _terms(guarantee)
 
 
-def _told(guarantee: Guarantee | None) -> dict[str, float | None]:
+def _terms(guarantee: Guarantee | None) -> dict[str, float | None]:
     names = ("epsilon", "delta", "noise_multiplier", "sample_rate", "clip_norm")
     return {name: None if guarantee is None else float(getattr(guarantee, name)) for name in names}
 

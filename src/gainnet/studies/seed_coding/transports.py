@@ -1,4 +1,4 @@
-"""Ways over the air: symbols as they are, bits that fill a budget, and the Gaussian optimum in place of a code."""
+"""Transports over the air: symbols as they are, bits that fill a budget, and the Gaussian optimum instead of a code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, final
 
-import torch
 from torch import Tensor
 
 from gainnet.codecs import SeedBasis
@@ -17,10 +16,10 @@ from gainnet.core.types import ChannelState, Payload, Spec, Symbols, Usage
 from gainnet.core.units import db_to_linear
 from gainnet.network.hardware import profile
 from gainnet.protocols.transmit import accept, emit
-from gainnet.radio import AWGN, Rayleigh
+from gainnet.radio import AWGN, Air, Rayleigh, Reports
 from gainnet.radio.fading.channel import Channel
 from gainnet.radio.links.link import AnyLink
-from gainnet.studies.image_quality.air import Air, Told
+from gainnet.studies.image_quality.air import BudgetedAir
 from gainnet.studies.seed_coding.question import FAST_BLOCK, LDPC_IR, SHANNON
 from gainnet.studies.study import Case
 
@@ -30,7 +29,7 @@ AnalogCode = Callable[[int, Prompts], AnyCodec]
 BitCode = Callable[[float, Prompts], AnyCodec]
 """The code of bits that fills so many bits for these prompts, one per item."""
 Receiver = Callable[[AnyCodec, Any, Spec, Prompts], Tensor]
-"""What makes values [num_items, *shape] of received symbols of a code, knowing the prompts."""
+"""Values [num_items, *shape] from received symbols of a code, with the prompts at hand."""
 
 CHANNELS: Final[dict[str, Channel]] = {"awgn": AWGN(), "rayleigh": Rayleigh(), "rayleigh_fast": Rayleigh(FAST_BLOCK)}
 EDGE, DEVICE = profile("edge_a100"), profile("phone")
@@ -39,7 +38,7 @@ EDGE, DEVICE = profile("edge_a100"), profile("phone")
 @final
 @dataclass(frozen=True)
 class Received:
-    """What came out of the air.
+    """Outcome of a transmission.
 
     Args:
         values: [num_items, *shape], decoded.
@@ -54,19 +53,18 @@ class Received:
     delivered: float = 1.0
 
 
-class Way(Protocol):
+class Transport(Protocol):
     """Moves a batch; raises `ConfigError` where a code cannot be sent in the budget of a case."""
 
     def __call__(self, case: Case, x: Tensor, prompts: Prompts, random: Random) -> Received:
-        """What arrives of `x` [num_items, *shape]; `random` are the streams of the items."""
+        """Received values of `x` [num_items, *shape]; `random` are the streams of the items."""
 
 
-def air_of(case: Case, num_channel_uses: int) -> Air:
-    """Channel, SNR and budget that a case names."""
-    fading, bearer = case.text("fading"), case.values["bearer"]
-    snr_db, error_db = (float(str(case.values[name])) for name in ("snr_db", "report_error_db"))
-    told = Told("ir" if bearer == LDPC_IR else "none", report_error_db=error_db)
-    return Air(CHANNELS[fading], fading, snr_db, num_channel_uses, told)
+def air_of(case: Case, num_channel_uses: int) -> BudgetedAir:
+    """Air and budget that a case names."""
+    reports = Reports(case.number("report_error_db"))
+    air = Air(CHANNELS[case.text("fading")], case.number("snr_db"), reports=reports)
+    return BudgetedAir(air, num_channel_uses, "ir" if case.values["bearer"] == LDPC_IR else "none")
 
 
 @final
@@ -160,21 +158,6 @@ class GaussianOptimum:
 
     def __call__(self, case: Case, x: Tensor, prompts: Prompts, random: Random) -> Received:
         uses = case.count("num_channel_uses") // self.num_parts
-        rate_bits = mutual_information(air_of(case, uses).analog(EDGE, DEVICE), uses, random)
-        snr = 2 ** (rate_bits / uses) - 1
+        snr = 2 ** (air_of(case, uses).mutual_information(random) / uses) - 1
         values = backward_test_channel(x, self.basis, uses, snr, Spec(tuple(x.shape[1:])), random)
         return Received(values, float(uses * self.num_parts))
-
-
-def mutual_information(link: AnyLink, num_channel_uses: int, random: Random) -> Tensor:
-    r"""[num_items], bits that Gaussian symbols carry, $\sum_t \log_2(1 + \gamma |h_t|^2)$ with the gains of each item.
-
-    Args:
-        link: analog, its channel and SNR.
-        num_channel_uses: complex uses of one item.
-        random: streams of the items; gains are those that a code meets.
-    """
-    state = link.observe(random)
-    ones = torch.ones(*random.batch, num_channel_uses, dtype=torch.complex64)
-    gain = link.send(Symbols.clean(ones, state.reported_snr), state, random)[0].gain
-    return torch.log2(1 + state.snr[:, None].double() * gain.abs().square().double()).sum(-1)
