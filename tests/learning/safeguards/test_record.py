@@ -13,12 +13,13 @@ import torch
 
 from gainnet.core.errors import ConfigError, GainnetError, PayloadError
 from gainnet.core.randomness import Random
+from gainnet.core.run.checkpoint import fingerprint
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.aggregation import Open
 from gainnet.learning.algorithms.algorithm import State
 from gainnet.learning.clients import Client, cell_of, devices_of
 from gainnet.learning.exchange import PRIVATE, Exchange
-from gainnet.learning.safeguards.record import RECORD, Keyring, Recorded, fingerprint, verify, verify_file
+from gainnet.learning.safeguards.record import RECORD, Keyring, Recorded, verify, verify_file
 from gainnet.learning.safeguards.robust import Krum
 from gainnet.network import EDGE, profile
 from gainnet.radio import Ideal

@@ -18,6 +18,7 @@ from gainnet.core.errors import ConfigError, MissingExtraError, PayloadError
 from gainnet.core.files import write_whole
 from gainnet.core.outside import read_json, reading
 from gainnet.core.randomness import Random
+from gainnet.core.run.checkpoint import fingerprint
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.aggregation import Aggregation, Finished, Merged
 from gainnet.learning.algorithms.algorithm import State
@@ -46,21 +47,6 @@ def require_ed25519() -> Any:
     except ImportError:
         raise MissingExtraError("cryptography", "privacy") from None
     return ed25519
-
-
-def fingerprint(state: State) -> str:
-    """SHA-256 over names, types, shapes and values of a state, 64 hexadecimal digits.
-
-    >>> import torch
-    >>> fingerprint({"a": torch.zeros(2)}) == fingerprint({"a": torch.zeros(1, 2)})
-    False
-    """
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        x = state[name].detach().cpu().contiguous()
-        digest.update(json.dumps([name, str(x.dtype), list(x.shape)]).encode())
-        digest.update(x.numpy().tobytes())
-    return digest.hexdigest()
 
 
 @final
