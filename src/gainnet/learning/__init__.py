@@ -13,6 +13,7 @@ from gainnet.learning.algorithms.costs import StepCost, split_step_cost, whole_s
 from gainnet.learning.algorithms.fedavg import FedAvg
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.algorithms.fsl import AveragedEdge, SharedEdge, SplitLearning
+from gainnet.learning.algorithms.methods import Adapter, Lora, Method, SoftPrompt, Split, WholeModel
 from gainnet.learning.clients import (
     Client,
     LocalTraining,
@@ -27,13 +28,13 @@ from gainnet.learning.config import (
     LearnConfig,
     Session,
     config_of,
-    learn,
     make_algorithm,
     network_of,
     open_model,
     open_session,
 )
 from gainnet.learning.exchange import KINDS, PRIVATE, Exchange
+from gainnet.learning.front import learn
 from gainnet.learning.loop import Distillation, Edge, Loop, backhaul_of, distil, grow, merged_into
 from gainnet.learning.runner import Run, cost_of, run_rounds
 from gainnet.learning.safeguards.contributions import Auction, leave_one_out, sampled_shapley, shapley, vcg
@@ -51,6 +52,7 @@ __all__ = [
     "FORMS",
     "KINDS",
     "PRIVATE",
+    "Adapter",
     "Aggregation",
     "Algorithm",
     "Auction",
@@ -70,11 +72,13 @@ __all__ = [
     "LearnConfig",
     "LocalTraining",
     "Loop",
+    "Lora",
     "MaskedMean",
     "MaskedPrivateMean",
     "MaskedSum",
     "Median",
     "Merged",
+    "Method",
     "Open",
     "Participation",
     "Poisoned",
@@ -88,6 +92,8 @@ __all__ = [
     "Session",
     "SharedEdge",
     "SignFlip",
+    "SoftPrompt",
+    "Split",
     "SplitLearning",
     "SplitModel",
     "State",
@@ -96,6 +102,7 @@ __all__ = [
     "TrimmedMean",
     "Verified",
     "WeightedMean",
+    "WholeModel",
     "attach",
     "average",
     "backhaul_of",

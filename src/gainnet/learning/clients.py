@@ -1,4 +1,4 @@
-"""Who learns: clients with text of their own, how they train, who takes part and who falls away."""
+"""Clients with text of their own, their training, and who takes part in a round."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Client:
 
     @property
     def weight(self) -> float:
-        """What it counts in an average: how much text it has."""
+        """Weight in an average: the number of its rows."""
         return float(len(self.rows))
 
 
 @final
 @dataclass(frozen=True)
 class LocalTraining:
-    """What a client trains in one round; optimizers start anew with every round.
+    """Training of a client in one round; optimizers start anew with every round.
 
     Args:
         optimizer: sgd (no momentum) or adamw (no weight decay).
@@ -72,7 +72,7 @@ class LocalTraining:
             raise ConfigError(f"rate: {self.rate} is not a positive number; give for example 0.001")
         for name in ("num_steps", "batch_size"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: {getattr(self, name)} trains nothing; give 1 or more")
+                raise ConfigError(f"{name}: must be 1 or more, not {getattr(self, name)}")
 
     @property
     def states_per_value(self) -> int:
@@ -83,10 +83,12 @@ class LocalTraining:
         """An optimizer without a past."""
         if self.optimizer == "sgd":
             return SGD(parameters, self.rate)
+        # Decay would pull rows of the embedding that a client never uses towards zero, round after round.
         return AdamW(parameters, self.rate, weight_decay=0.0)
 
     def batch(self, client: Client, random: Random, step: int) -> Tensor:
         """[batch_size, length], rows that a client draws for a step, with replacement."""
+        # Keyed by client and step: a client draws the same rows whoever else takes part, in this process or another.
         generator = random.generators("batch", client.name, step)[0]
         return client.rows[torch.from_numpy(generator.integers(len(client.rows), size=self.batch_size))]
 
@@ -97,7 +99,7 @@ class Participation:
     """Who takes part in a round, who falls away during it, and how long the edge waits.
 
     Args:
-        share: of the clients that are asked, in (0, 1]; at least one is.
+        share: of the clients that take part, in (0, 1]; at least one does.
         drop_out: probability that a client falls away, at a step drawn uniformly, in [0, 1).
         deadline_s: priced time after which a client no longer counts; `inf` to wait for all.
 
@@ -117,14 +119,16 @@ class Participation:
         if not self.deadline_s > 0.0:
             raise ConfigError(f"deadline_s: {self.deadline_s} is not positive; give seconds, or inf to wait for all")
 
-    def asked(self, clients: Sequence[Client], random: Random) -> tuple[Client, ...]:
+    def select(self, clients: Sequence[Client], random: Random) -> tuple[Client, ...]:
         """The clients of a round, in the order in which they are served; that of `clients` changes nothing."""
+        # A place in the order per client rather than one permutation: adding a client moves nobody else.
         places = {client.name: float(random.uniform((), "order", client.name)[()]) for client in clients}
         order = sorted(clients, key=lambda client: (places[client.name], client.name))
         return tuple(order[: max(1, math.ceil(self.share * len(clients)))])
 
     def steps_before_loss(self, client: Client, num_steps: int, random: Random) -> int | None:
         """How many steps a client takes before it falls away; `None` for one that stays."""
+        # The coin comes first: with a higher probability the same clients fall away at the same steps, and more do.
         generator = random.generators("drop-out", client.name)[0]
         return int(generator.integers(num_steps)) if generator.random() < self.drop_out else None
 
@@ -207,11 +211,13 @@ def partition(rows_of_kind: Sequence[Tensor], num_clients: int, skew: float, ran
     parts = [
         torch.cat([rows[b[i] : b[i + 1]] for rows, b in zip(shuffled, bounds, strict=True)]) for i in range(num_clients)
     ]
+    # A share of a skewed draw can be empty; a client without any text could not train.
     longest = max(parts, key=len)
     return [part if len(part) else longest[:1] for part in parts]
 
 
 def _bounds(num_rows: int, shares: Tensor) -> list[int]:
     """Where each client's rows of one kind start, in shares of that kind."""
+    # Rounded ends of cumulated shares: no row is lost or given twice.
     ends = (shares.cumsum(0) / shares.sum() * num_rows).round().long().tolist()
     return [0, *ends]

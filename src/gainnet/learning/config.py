@@ -6,11 +6,10 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, final
 
-import torch
 from torch import Tensor
 
 from gainnet.codecs import ACTIVATION_CODECS
@@ -19,10 +18,9 @@ from gainnet.core.plugins import find, guarded
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.adapters import FORMS
 from gainnet.learning.algorithms.algorithm import Algorithm
-from gainnet.learning.algorithms.costs import StepCost, split_step_cost, whole_step_cost
-from gainnet.learning.algorithms.fedavg import FedAvg
-from gainnet.learning.algorithms.fpl import Fpl
-from gainnet.learning.algorithms.fsl import AveragedEdge, SharedEdge, SplitLearning
+from gainnet.learning.algorithms.costs import StepCost
+from gainnet.learning.algorithms.fsl import AveragedEdge, SharedEdge
+from gainnet.learning.algorithms.methods import Adapter, Lora, Method, Setting, SoftPrompt, Split, WholeModel
 from gainnet.learning.clients import Client, LocalTraining, Participation, cell_of, devices_of, partition
 from gainnet.learning.runner import Progress, Run, run_rounds, silent
 from gainnet.learning.split.cut import Cut
@@ -128,7 +126,7 @@ class LearnConfig:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: {getattr(self, name)} is below 1; give 1 or more")
         if self.row_length < 4:
-            raise ConfigError(f"row_length: {self.row_length} tokens teach nothing; give 4 or more")
+            raise ConfigError(f"row_length: must be 4 or more tokens, not {self.row_length}")
         if self.random_seed < 0:
             raise ConfigError(f"random_seed: {self.random_seed} is negative; give 0 or more")
         if not self.skew > 0.0:
@@ -139,7 +137,7 @@ class LearnConfig:
 
     @property
     def training(self) -> LocalTraining:
-        """What a client trains in a round."""
+        """Steps, rate and optimizer of a client in a round."""
         return LocalTraining(self.optimizer, self.rate, self.num_steps, self.batch_size)
 
     @property
@@ -274,33 +272,39 @@ def open_model(name: str) -> tuple[Any, Any]:
 
 
 def texts_of(config: LearnConfig) -> tuple[list[list[str]], list[str]]:
-    """(texts by kind to train on, texts to test on)."""
+    """(training texts by kind, test texts)."""
     if config.texts is not None:
         lines = _lines(Path(config.texts))
+        # The last tenth of a file, unshuffled: whoever reads the file knows what was the test.
         count = max(1, len(lines) // 10)
         return [lines[:-count]], lines[-count:]
+    # Seeds of training start at 1, far below that of the test: no abstract is in both.
     train = [write_texts(domain, config.num_texts, 1 + config.random_seed) for domain in config.domains]
     return train, [text for domain in config.domains for text in write_texts(domain, 120, TEST_SEED)]
 
 
 def make_algorithm(config: LearnConfig, model: Any, network: Network) -> tuple[Algorithm, StepCost]:
     """The algorithm of a configuration on a model, and what one step of it costs."""
-    rows = torch.zeros(config.batch_size, config.row_length, dtype=torch.long)
-    training, who = config.training, config.participation
-    if config.algorithm == "fedavg":
-        cost = whole_step_cost(model, rows)
-        return FedAvg(model, network, training, cost, who), cost
-    if config.algorithm in FORMS:
-        fpl = Fpl(model, network, training, StepCost(0, 0, 0, 0, 0), config.algorithm, config.rank, participation=who)
-        cost = whole_step_cost(fpl.model_of(fpl.init(Random.of(0))), rows)
-        return replace(fpl, cost=cost), cost
-    cut = Cut.parse(config.cut)
-    codec = guarded("codec", find("codec.activations", config.codec, ACTIVATION_CODECS))
-    cost = split_step_cost(model, cut, rows)
-    costs = {cut.name: cost}
-    edge_rate = config.rate if config.edge_rate is None else config.edge_rate
-    edge = AveragedEdge() if config.algorithm == "fsl_averaged" else SharedEdge(edge_rate)
-    return SplitLearning(model, network, training, costs, cut, codec, edge, who), cost
+    return method_of(config).bound(Setting(model, network, config.training, config.participation, config.row_length))
+
+
+def method_of(config: LearnConfig) -> Method:
+    """The method that a configuration names.
+
+    >>> method_of(LearnConfig("lora", rank=4))
+    Lora(rank=4)
+    """
+    if config.algorithm.startswith("fsl"):
+        codec = guarded("codec", find("codec.activations", config.codec, ACTIVATION_CODECS))
+        edge = AveragedEdge() if config.algorithm == "fsl_averaged" else SharedEdge(config.edge_rate)
+        return Split(Cut.parse(config.cut), codec, edge)
+    methods: dict[str, Method] = {
+        "fedavg": WholeModel(),
+        "soft_prompt": SoftPrompt(config.rank),
+        "lora": Lora(config.rank),
+        "adapter": Adapter(),
+    }
+    return methods[config.algorithm]
 
 
 def network_of(config: LearnConfig) -> Network:

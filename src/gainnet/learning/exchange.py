@@ -1,4 +1,4 @@
-"""One round on the air: what is computed and sent is done for real and booked in the one ledger."""
+"""One round on the air: computations and transmissions are carried out and booked in the one ledger."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KINDS = frozenset(
 """Everything that any algorithm sends. Labels cross only where the cut says so; keys are public ones, shares sealed."""
 
 PRIVATE = KINDS - {"labels"}
-"""What crosses where the text stays at home."""
+"""Kinds that cross where the text stays at home."""
 
 FILE_ATTEMPTS = 8
 """How often a file is sent to one receiver before it counts as lost."""
@@ -66,7 +66,7 @@ class Work:
 
 @final
 class Exchange:
-    """Carries payloads between nodes in one round, and books what it took.
+    """Carries payloads between nodes in one round, and books the cost.
 
     Args:
         network: nodes and links.
@@ -124,6 +124,7 @@ class Exchange:
         Both ends know names and shapes, so the file holds one tensor with all values in the order of the names.
         Errors as `send`.
         """
+        # A batch of one item: a file arrives whole or not at all.
         received = self.send(kind, source, targets, file_of(tensors)[None], Octets())
         return [tensors_of(x[0], tensors) if bool(came[0]) else None for x, came in received]
 
@@ -138,6 +139,7 @@ class Exchange:
         self, kind: str, source: NodeId, target: NodeId, tensors: Mapping[str, Tensor]
     ) -> dict[str, Tensor] | None:
         """As `send_file` to one target, again while it is lost, at most `FILE_ATTEMPTS` times; every time is booked."""
+        # Bounded: over an air that never lets it through a client is lost, and the round ends.
         for _ in range(FILE_ATTEMPTS):
             (received,) = self.send_file(kind, source, (target,), tensors)
             if received is not None:
@@ -145,11 +147,12 @@ class Exchange:
         return None
 
     def report(self) -> Report:
-        """What was booked so far."""
+        """Cost of everything that was booked so far."""
         return self._ledger.report()
 
     def _stream(self, step: Transfer, target: NodeId, num_items: int) -> Random:
         """Streams of the items of one transmission, by their place in it and by how often was sent before."""
+        # The n-th transmission of a kind between two nodes has streams of its own: a lost one draws anew.
         names = self._count.stream(step.source, target, step.tensor)
         drawn = self._random.generators(*names)[0].integers(1 << 62, size=num_items)
         return Random(tuple(int(x) for x in drawn), (num_items,))

@@ -51,7 +51,7 @@ class Edge:
 
     @property
     def weight(self) -> float:
-        """What it counts in a merge: how much text its devices have."""
+        """Weight in a merge: the number of rows of its devices."""
         return sum(client.weight for client in self.devices)
 
 
@@ -134,12 +134,14 @@ class Loop:
             if returned is not None:
                 adapters.append(returned)
                 experts[edge.name] = merged_into(cloud, returned)
+        # An edge whose adapters were lost teaches nobody this cycle, so its weight is left out as well.
         weights = [edge.weight for edge in self.edges if edge.name in experts]
         merged = merged_into(cloud, self._merge(adapters, weights))
         distil(merged, tuple(experts.values()), self.public_rows, self.distillation, random.child("distil"))
         return merged, experts, exchange.report()
 
     def _merge(self, adapters: Sequence[State], weights: Sequence[float]) -> State:
+        # A sum of products has at most the sum of their ranks, so that nothing is cut off.
         rank = self.growth.size * len(adapters)
         if self.merge == "svd":
             return merge_products(adapters, weights, rank)
@@ -158,6 +160,7 @@ def grow(edge: Edge, cloud: Any, growth: Fpl, rounds: int, random: Random) -> St
         rounds: how many.
         random: of one item.
     """
+    # Optimizers and adapters of one edge must not touch the model of the next.
     algorithm = replace(growth, model=copy.deepcopy(cloud), network=edge.cell)
     state = algorithm.init(random)
     for index in range(rounds):
@@ -173,6 +176,7 @@ def backhaul_of(edges: Sequence[NodeId], cloud: Hardware, edge: Hardware, wire: 
 
 def merged_into(cloud: Any, adapters: State) -> Any:
     """A model of its own: the foundation with LoRA of any rank multiplied in."""
+    # The rank of merged adapters depends on how many edges arrived, so it is read off the tensors.
     rank = next(len(x) for name, x in adapters.items() if name.endswith("lora_A.weight"))
     model = attach(copy.deepcopy(cloud), "lora", rank)
     load_adapter(model, adapters)
@@ -218,7 +222,9 @@ def mixture_of(experts: Sequence[Any], rows: Tensor) -> Tensor:
         rows: [batch, length].
     """
     logs = torch.stack([expert(input_ids=rows).logits.log_softmax(-1) for expert in experts])
+    # Evidence of an expert: its probability of the token that came, summed over the prefix.
     of_token = logs[:, :, :-1].gather(-1, rows[None, :, 1:, None].expand(len(experts), -1, -1, 1)).squeeze(-1)
+    # Nothing is read before the first token: all experts begin with the same weight.
     evidence = nn.functional.pad(of_token.cumsum(-1), (1, 0))
     return torch.einsum("kbt,kbtv->btv", evidence.softmax(0), logs.exp())
 

@@ -41,6 +41,17 @@ class Run:
     state: State
     rounds: tuple[dict[str, float], ...]
 
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """Test loss after every round, in nats per token."""
+        return tuple(record["test_loss"] for record in self.rounds)
+
+    @property
+    def report(self) -> dict[str, float]:
+        """Total cost of all rounds, by the names of `cost_of`: seconds, joules, bits, channel uses."""
+        names = [name for name in (self.rounds[-1] if self.rounds else ()) if name not in ("round", "test_loss")]
+        return {name: float(sum(record[name] for record in self.rounds)) for name in names}
+
 
 def run_rounds(
     algorithm: Algorithm,
@@ -70,6 +81,7 @@ def run_rounds(
         ConfigError: the folder holds a run with other settings, or a damaged one, or another process writes it.
         TrainingError: the test loss or a value of the state is not finite.
     """
+    # Streams per round, so that a run that goes on draws what an uninterrupted one would have drawn.
     random = Random.of(random_seed).child("learning")
     rounds = _Rounds(algorithm, clients, test_rows, num_rounds, random, algorithm.init(random))
     decides = {**(settings or {}), "random_seed": random_seed}

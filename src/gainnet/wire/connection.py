@@ -81,6 +81,7 @@ class Connection:
             OSError: the other end is gone, or silent for too long.
         """
         num_items = sum(shape[0] for shape in shapes.values())
+        # The codec knows how much it sends for a shape, so that the limit is known before the length is read.
         num_bytes = sum(shape[0] * codec.size(Spec(shape[1:])).upper / 8 for shape in shapes.values())
         frame = self._receive(kind, int(num_bytes) + BYTES_PER_ITEM * num_items)
         found = {name: [len(items), *_shape_of(frame, name)] for name, items in frame.strings.items()}
@@ -129,6 +130,7 @@ class Connection:
         content = frame.to_bytes()
         end_s = self._end_s()
         rest = memoryview(LENGTH.pack(len(content)) + content)
+        # In pieces: one call of `sendall` on TLS would restart the timeout with every record.
         while rest:
             self._wait_until(end_s)
             rest = rest[self._stream.send(rest[: 1 << 20]) :]
@@ -154,6 +156,7 @@ class Connection:
         received = bytearray()
         while len(received) < length:
             self._wait_until(end_s)
+            # Memory grows with what has really come, not with what was promised.
             part = self._stream.recv(min(length - len(received), 1 << 20))
             if not part:
                 raise ConnectionError("the other end has closed the stream")

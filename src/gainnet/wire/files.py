@@ -67,6 +67,7 @@ def tensors_of(content: Tensor | bytes, like: Mapping[str, Tensor]) -> dict[str,
     """
     found = from_bytes(content)
     values, num_values = found.get("values", torch.empty(0)), sum(x.numel() for x in like.values())
+    # The type may be another one than expected, as float16 for float32, but not integers for floats.
     same_kind = values.is_floating_point() == all(x.is_floating_point() for x in like.values())
     if set(found) != {"values"} or values.shape != (num_values,) or not same_kind:
         raise PayloadError(f"payload: {tuple(values.shape)} values of {values.dtype} in the place of {num_values}")

@@ -27,7 +27,7 @@ _HEADER_LENGTH_BYTES = 8
 @final
 @dataclass(frozen=True)
 class Frame:
-    """What crosses at once.
+    """One message: byte strings by name, and plain values.
 
     Args:
         kind: of payload, for example `activations`.

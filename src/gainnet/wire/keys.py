@@ -23,7 +23,7 @@ VALID_DAYS, AUTHORITY = 365, "gainnet authority"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 Extension = tuple[x509.ExtensionType, bool]
-"""What a certificate says, and whether a reader that does not understand it has to refuse it."""
+"""An extension of a certificate, and whether a reader that does not understand it has to refuse it."""
 
 
 def write_certificates(
@@ -45,6 +45,7 @@ def write_certificates(
     hosts, devices = tuple(hosts), tuple(devices)
     check_names("device", devices)
     _check_hosts(hosts)
+    # The authority's key lives in this call alone: nobody can sign a further device later.
     key = ec.generate_private_key(ec.SECP384R1())
     root = _sign(_begun(AUTHORITY, key.public_key()), key, _of_authority(key.public_key()))
     write_whole(folder / "ca.pem", root.public_bytes(serialization.Encoding.PEM))
@@ -59,13 +60,13 @@ def check_names(field: str, names: Iterable[str]) -> None:
     >>> check_names("device", ["device_0"])
     >>> check_names("device", ["../device_0"])
     Traceback (most recent call last):
-    gainnet.core.errors.ConfigError: device: '../device_0' is no name; give 1 to 64 letters, digits, '_', '-' or '.'
+    gainnet.core.errors.ConfigError: device: '../device_0' is not a name; give 1 to 64 letters, digits, '_', '-' or '.'
     """
     for name in names:
         if name in ("ca", "server"):
             raise ConfigError(f"{field}: {name!r} is the name of another file; give another name")
         if not _NAME.fullmatch(name):
-            raise ConfigError(f"{field}: {name!r} is no name; give 1 to 64 letters, digits, '_', '-' or '.'")
+            raise ConfigError(f"{field}: {name!r} is not a name; give 1 to 64 letters, digits, '_', '-' or '.'")
 
 
 def write_node_key(folder: Path, name: str) -> None:
@@ -103,6 +104,7 @@ def _write_signed(
 def _begun(name: str, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(_named(AUTHORITY), _named(name), key, x509.random_serial_number())
+    # Clocks of two machines differ by minutes.
     return builder.not_valid_before(now - timedelta(minutes=5)).not_valid_after(now + timedelta(days=VALID_DAYS))
 
 
@@ -120,6 +122,7 @@ def _of_authority(key: ec.EllipticCurvePublicKey) -> list[Extension]:
     )
     usage = x509.KeyUsage(digital_signature=False, key_cert_sign=True, crl_sign=True, decipher_only=False, **others)
     identifier = x509.SubjectKeyIdentifier.from_public_key(key)
+    # Length 0: no certificate below may sign another one.
     return [(x509.BasicConstraints(True, 0), True), (usage, True), (identifier, False)]
 
 

@@ -128,6 +128,7 @@ class _Reception:
     def arrivals(self, timeout_s: float) -> Iterator[tuple[NodeId, ssl.SSLSocket]]:
         """Whoever has proved its name within a short while."""
         first_s = min(self.end_s_of.values(), default=float("inf")) - time.monotonic()
+        # Until something happens or the first handshake runs out of time.
         for key, _ in self.selector.select(max(0.0, min(timeout_s, first_s))):
             if key.fileobj is self.listener:
                 self._open()
@@ -149,6 +150,7 @@ class _Reception:
             plain, _ = self.listener.accept()
         except OSError:  # it has gone again
             return
+        # An honest handshake takes milliseconds; of 64 open ones the oldest is the least likely to be one.
         if len(self.end_s_of) >= MAX_HANDSHAKES:
             self._drop(min(self.end_s_of, key=self.end_s_of.__getitem__))
         plain.setblocking(False)
@@ -196,6 +198,7 @@ def _check_timeout(timeout_s: float) -> None:
 
 def _context(protocol: int, keys: Path, name: str) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
+    # Nobody speaks an older version here, and certificates travel encrypted from 1.3 on.
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_REQUIRED
     try:

@@ -14,7 +14,7 @@ from gainnet.core.errors import ConfigError, MissingExtraError
 
 Form = Literal["soft_prompt", "lora", "adapter"]
 FORMS: tuple[Form, ...] = ("soft_prompt", "lora", "adapter")
-"""What is trained: virtual tokens in front (Lester et al. 2021), low-rank updates of all linear maps in the blocks
+"""Trained parameters: virtual tokens in front (Lester et al. 2021), low-rank updates of all linear maps in the blocks
 (Hu et al. 2022), or infused adapters that rescale keys, values and hidden units (Liu et al. 2022)."""
 
 
@@ -43,7 +43,8 @@ def attach(model: Any, form: Form, size: int, random_seed: int = 0) -> Any:
     if form not in FORMS:
         raise ConfigError(f"form: {form!r} is unknown; choose one of {', '.join(FORMS)}")
     if size < 1:
-        raise ConfigError(f"rank: {size} trains nothing; give 1 or more")
+        raise ConfigError(f"rank: must be 1 or more, not {size}")
+    # As in the segments of a split model: modules are copied and weights shared.
     shared: dict[int, Any] = {id(p): p for p in model.parameters()}
     peft = require_peft()
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
@@ -51,6 +52,7 @@ def attach(model: Any, form: Form, size: int, random_seed: int = 0) -> Any:
         warnings.filterwarnings("ignore", message="fan_in_fan_out")  # it finds out for itself how GPT-2 stores maps
         torch.manual_seed(random_seed)
         try:
+            # PEFT changes the model that it is given; a copy with shared parameters keeps the whole one usable.
             return peft.get_peft_model(copy.deepcopy(model, shared), _config(peft, model, form, size))
         except ValueError as error:
             raise ConfigError(f"form: {form} does not fit this model ({str(error).splitlines()[0]})") from None

@@ -1,4 +1,4 @@
-"""How the edge makes one state of what clients have trained: in the open, or as sums that hide every summand."""
+"""Aggregation of trained values at the edge: in the open, or as sums that hide every summand."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Arrived = Sequence[tuple[Client, State]]
 @final
 @dataclass(frozen=True)
 class Merged:
-    """What an aggregation leads to.
+    """Result of an aggregation.
 
     Args:
         state: what the next round begins with.
@@ -119,12 +119,13 @@ class Open:
     ) -> Merged:
         """As `Aggregation.gather`."""
         arrived = collect_all(exchange, kind, finished, deadline_s)
+        # Values come in the type of the air and are averaged in that of the state.
         like = next(iter(start.values())).dtype
         return self.rule(start, [(client, as_type(values, like)) for client, values in arrived], random)
 
 
 def collect_all(exchange: Exchange, kind: str, finished: Finished, deadline_s: float) -> list[tuple[Client, State]]:
-    """What clients send back, first come first served, by name; what comes too late or gets lost is left out.
+    """Values that clients send back, first come first served, by name; late and lost ones are left out.
 
     Args:
         exchange: carries it.
@@ -137,6 +138,7 @@ def collect_all(exchange: Exchange, kind: str, finished: Finished, deadline_s: f
         received, stop_s = exchange.send_up(kind, client.name, values)
         if received is not None and stop_s <= deadline_s:
             arrived.append((client, received))
+    # By name: sums of floating-point numbers must not depend on who was faster.
     return sorted(arrived, key=lambda pair: pair[0].name)
 
 

@@ -13,11 +13,11 @@ from gainnet.core.report import Report
 from gainnet.learning.clients import Client
 
 State = Mapping[str, Tensor]
-"""All that the next round depends on, by name; a checkpoint is exactly this."""
+"""Everything that the next round depends on, by name; a checkpoint is exactly this."""
 
 
 class Algorithm(Protocol):
-    """A way to learn together.
+    """A federated algorithm.
 
     state --round(clients)--> state, report
     """
@@ -35,7 +35,7 @@ class Algorithm(Protocol):
         """
 
     def model_of(self, state: State) -> Any:
-        """The model that a state describes, whole, to be asked; valid until the next call."""
+        """The whole model that a state describes, for inference; valid until the next call."""
 
 
 def average(states: Sequence[State], weights: Sequence[float]) -> dict[str, Tensor]:
@@ -48,6 +48,7 @@ def average(states: Sequence[State], weights: Sequence[float]) -> dict[str, Tens
     >>> average([{"a": torch.tensor([0.0])}, {"a": torch.tensor([4.0])}], [3, 1])
     {'a': tensor([1.])}
     """
+    # In float64, so that a mean of equal values is that value.
     total = sum(weights)
     return {
         name: sum((w / total) * state[name].double() for state, w in zip(states, weights, strict=True)).to(x.dtype)  # type: ignore[union-attr]

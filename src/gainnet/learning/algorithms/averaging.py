@@ -23,7 +23,7 @@ from gainnet.network.network import Network
 @final
 @dataclass(frozen=True)
 class Trained:
-    """What a client sends back.
+    """Values that a client sends back.
 
     Args:
         values: what it has trained, by name, in the type of the air.
@@ -40,7 +40,7 @@ class Place(Protocol):
     def __call__(
         self, algorithm: Any, given: Mapping[Client, State], values: State, random: Random, /
     ) -> Mapping[NodeId, Trained]:
-        """What came back in time, by name; whoever is missing has fallen away.
+        """Answers that came back in time, by name; a missing client has fallen away.
 
         Args:
             algorithm: `Averaging`, which trains one client where it is.
@@ -59,7 +59,7 @@ class Averaging(Protocol):
 
     @property
     def training(self) -> LocalTraining:
-        """What a client trains in a round."""
+        """Training of a client in a round."""
 
     @property
     def cost(self) -> StepCost:
@@ -81,13 +81,13 @@ class Averaging(Protocol):
         """The state in the type that it is sent in."""
 
     def hand_out(self, exchange: Exchange, state: State, asked: Sequence[Client]) -> Mapping[Client, State]:
-        """What arrives at each client; the others have lost it."""
+        """Values as they arrive at each client; clients that lost them are left out."""
 
     def aggregation_for(self, asked: Sequence[Client]) -> Aggregation:
         """How the edge merges what these clients send."""
 
     def train_client(self, client: Client, given: State, random: Random) -> State:
-        """What a client has trained, in the type of the air."""
+        """Values that a client has trained, in the type of the air."""
 
 
 def averaging_round(
@@ -101,7 +101,7 @@ def averaging_round(
     since nobody knows what it has computed.
     """
     exchange, num_steps = Exchange(algorithm.network, random, PRIVATE), algorithm.training.num_steps
-    asked = algorithm.participation.asked(clients, random)
+    asked = algorithm.participation.select(clients, random)
     aggregation = algorithm.aggregation_for(asked)
     given = algorithm.hand_out(exchange, state, asked)
     lost_at = {client: algorithm.participation.steps_before_loss(client, num_steps, random) for client in given}

@@ -1,4 +1,4 @@
-"""What a training step takes: floating-point operations and memory, counted while it runs."""
+"""Cost of a training step: floating-point operations and memory, counted while it runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ON_DEVICE = ("front", "tail", "front_backward")
 @final
 @dataclass(frozen=True)
 class StepCost:
-    """What one mini-batch takes on the device, and on the edge.
+    """Cost of one mini-batch on the device and on the edge.
 
     Args:
         device_flops: floating-point operations on the device (a multiply-add counts two), forward and backward.
@@ -104,6 +104,7 @@ class _Count:
         self.hooks: AbstractContextManager[Any] = saved_tensors_hooks(self._keep, _same)
 
     def _keep(self, x: Tensor) -> Tensor:
+        # By storage: views of one tensor take its memory once.
         key = x.untyped_storage()._cdata
         if key not in self._known:
             self._known.add(key)

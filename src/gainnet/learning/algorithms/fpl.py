@@ -103,6 +103,7 @@ class Fpl:
         received: dict[Client, State] = {}
         for rank in sorted(set(ranks.values())):
             members = [client for client in asked if ranks[client] == rank]
+            # Singular values in falling order: the best approximation of each rank (Eckart and Young 1936).
             values = state if rank == self.size else low_rank(updates_of(state), rank)
             files = exchange.send_file(self.kind, EDGE, tuple(c.name for c in members), self.on_the_air(values))
             received |= {client: values for client, values in zip(members, files, strict=True) if values is not None}

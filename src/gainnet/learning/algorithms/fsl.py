@@ -79,7 +79,7 @@ def in_this_process(turn: Turn) -> State:
 
 
 class EdgePart(Protocol):
-    """What becomes of the edge's part from client to client."""
+    """The course of the edge's part from client to client."""
 
     @property
     def allows_tied(self) -> bool:
@@ -112,16 +112,17 @@ class SharedEdge:
     undone.
 
     Args:
-        rate: learning rate of the edge.
+        rate: learning rate of the edge; that of the devices when `None`.
     """
 
-    rate: float
+    rate: float | None = None
     # A tied weight would have one value on the edge and as many as there are devices.
     allows_tied = False
 
     def start(self, algorithm: SplitLearning, state: State) -> EdgeRound:
         """As `EdgePart.start`."""
-        optimizer = replace(algorithm.training, rate=self.rate).start(algorithm.model.parameters())
+        rate = algorithm.training.rate if self.rate is None else self.rate
+        optimizer = replace(algorithm.training, rate=rate).start(algorithm.model.parameters())
         load_values(algorithm.model, weights_in(state))
         named = dict(algorithm.model.named_parameters())
         for key, value in state.items():
@@ -253,7 +254,7 @@ class SplitLearning:
         """As `Algorithm.round`."""
         exchange = Exchange(self.network, random, kinds_over(client.cut or self.cut for client in clients))
         edge = self.edge.start(self, state)
-        for client in self.participation.asked(clients, random):
+        for client in self.participation.select(clients, random):
             at_edge = edge.enter(self.split_at(client.cut or self.cut))
             edge.leave(client, self._turn(exchange, client, weights_in(state), at_edge, random))
         return edge.finish(), exchange.report()

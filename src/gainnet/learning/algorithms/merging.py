@@ -41,6 +41,7 @@ def low_rank(updates: Mapping[str, Tensor], rank: int) -> dict[str, Tensor]:
     for name, update in updates.items():
         u, s, v = torch.linalg.svd(update, full_matrices=False)
         count = min(rank, len(s))
+        # Half of every singular value on each factor: both train at a similar scale afterwards.
         root = s[:count].sqrt()
         a, b = torch.zeros(rank, update.shape[1]), torch.zeros(update.shape[0], rank)
         a[:count], b[:, :count] = (root[:, None] * v[:count]).float(), (u[:, :count] * root).float()
@@ -98,11 +99,13 @@ def ties(updates: Sequence[Tensor], weights: Sequence[float], density: float) ->
     trimmed = torch.stack([_trimmed(update, density) for update in updates])
     weight = torch.tensor(list(weights), dtype=trimmed.dtype).reshape(-1, *[1] * (trimmed.dim() - 1))
     elected = (weight * trimmed).sum(0).sign()
+    # Entries that pull against the elected sign are left out rather than averaged away.
     agrees = (trimmed.sign() == elected) & (trimmed != 0)
     return (weight * trimmed * agrees).sum(0) / (weight * agrees).sum(0).clamp_min(1e-30)
 
 
 def _trimmed(update: Tensor, density: float) -> Tensor:
     count = max(1, round(density * update.numel()))
+    # Magnitude of the smallest entry that is kept; ties are all kept.
     least = update.abs().flatten().topk(count).values[-1]
     return torch.where(update.abs() >= least, update, 0.0)

@@ -24,10 +24,10 @@ from gainnet.wire.files import bounded, file_of, tensors_of
 
 
 class Ask(Protocol):
-    """Whoever reaches the clients."""
+    """A connection to the clients."""
 
     def __call__(self, names: Sequence[NodeId], values: State, random: Random) -> Mapping[NodeId, Trained]:
-        """What came back in time, by name; whoever is missing has fallen away.
+        """Answers that came back in time, by name; a missing client has fallen away.
 
         Args:
             names: of the clients that train.

@@ -29,7 +29,7 @@ END = {"end": True}
 """Words after the last turn: a device that does not hear them knows that its edge is gone."""
 
 _BEFORE = {"activations": "front", "gradients": "tail"}
-"""What a device has computed when the edge receives something of it."""
+"""Segment that a device has computed when the edge receives tensors of a kind."""
 
 
 @final

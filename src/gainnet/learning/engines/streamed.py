@@ -26,7 +26,7 @@ from gainnet.wire.tls import accept, connect
 @final
 @dataclass(frozen=True)
 class Traffic:
-    """What went through the edge's sockets, before TLS.
+    """Traffic on the edge's sockets, before TLS.
 
     Args:
         num_bits_up: payload from the devices.

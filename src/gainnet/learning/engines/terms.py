@@ -1,12 +1,10 @@
-"""What an edge may ask of a device: numbers within limits and names of our own, and nothing that is opened or run.
+"""Terms between edge and device: numbers within limits and names of our own, and nothing that is opened or run.
 
 edge: LearnConfig --offer--> words --accepted by the device's own Terms--> LearnConfig of the device
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -19,6 +17,7 @@ from gainnet.codecs import ACTIVATION_CODECS
 from gainnet.core.errors import ConfigError
 from gainnet.core.outside import read_integer, read_list, read_text, reading, shortened
 from gainnet.core.randomness import Random
+from gainnet.core.run.checkpoint import fingerprint
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import Algorithm
 from gainnet.learning.clients import Client
@@ -39,7 +38,7 @@ _MAX_SEED = (1 << 63) - 1
 @final
 @dataclass(frozen=True)
 class Terms:
-    """What a device was started with, which no edge can change, and how much an edge may ask of it.
+    """Model, codec and text of a device, which no edge can change, and limits of what an edge may request.
 
     Args:
         model: abstracts (shipped), a folder in Hugging Face format, or a hub id in the local cache.
@@ -121,7 +120,7 @@ class Terms:
 
 
 def offer(config: LearnConfig, model: nn.Module) -> dict[str, Any]:
-    """What an edge sends of its settings: no path of its machine, and a label in the place of the model's name."""
+    """Settings as an edge sends them: no path of its machine, and a label in the place of the model's name."""
     texts = None if config.texts is None else OWN_TEXTS
     return {**asdict(config), "texts": texts, "model": label_of(config.model, model)}
 
@@ -130,11 +129,7 @@ def label_of(name: str, model: nn.Module) -> str:
     """The name of a shipped model; the digest of another one, which is not in the same folder on every machine."""
     if name == ABSTRACTS:
         return name
-    digest = hashlib.sha256()
-    for key, x in sorted(model.named_parameters()):
-        digest.update(json.dumps([key, str(x.dtype), list(x.shape)]).encode())
-        digest.update(x.detach().contiguous().numpy().tobytes())
-    return f"sha256:{digest.hexdigest()}"
+    return f"sha256:{fingerprint({name: p.detach() for name, p in model.named_parameters()})}"
 
 
 def check_label(label: str, own: str) -> None:

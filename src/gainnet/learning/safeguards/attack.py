@@ -18,7 +18,7 @@ from gainnet.models.language import mean_loss
 
 
 class View(Protocol):
-    """What becomes of hidden states on their way to the edge."""
+    """Hidden states as the edge receives them."""
 
     def __call__(self, hidden: Tensor, random: Random) -> Tensor:
         """[batch, length, width], as the edge receives them."""
@@ -65,6 +65,7 @@ class Noisy:
 
     def __call__(self, hidden: Tensor, random: Random) -> Tensor:
         """As `View`."""
+        # Relative to each token's own norm, since the norms of a language model differ by orders of magnitude.
         scale = self.ratio * hidden.square().mean(-1, keepdim=True).sqrt()
         return Coded(self.codec)(hidden + scale * random.normal(hidden.shape, "blur"), random)
 
@@ -150,6 +151,7 @@ def trained_inverter(
         chosen = torch.from_numpy(draws.generators("rows")[0].integers(len(hidden), size=training.batch_size))
         logits = inverter(view(hidden[chosen], draws))
         nn.functional.cross_entropy(logits.flatten(0, 1), public_rows[chosen].flatten()).backward()
+        # A rate that falls to zero: the last steps average the noise of the view out.
         for group in optimizer.param_groups:
             group["lr"] = training.rate * (1 - step / training.num_steps)
         optimizer.step()
@@ -179,12 +181,14 @@ class _Inverter(nn.Module):
     def __init__(self, width: int, num_tokens: int, training: InverterTraining, random: Random) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
+            # torch draws first weights from its global generator; forked, nobody else's draws change.
             torch.manual_seed(int(random.generators("weights")[0].integers(1 << 31)))
             self.window = nn.Conv1d(width, training.width, 2 * training.reach + 1, padding=training.reach)
             self.head = nn.Linear(training.width + width, num_tokens)
 
     def forward(self, received: Tensor) -> Tensor:
         """[batch, length, num_tokens], logits."""
+        # The scale of activations grows with depth; what a token is lies in the direction.
         even = nn.functional.rms_norm(received, received.shape[-1:])
         around = nn.functional.gelu(self.window(even.transpose(1, 2)).transpose(1, 2))
         logits: Tensor = self.head(torch.cat([around, even], dim=-1))

@@ -1,4 +1,4 @@
-"""What clients contribute, and what they are paid so that saying their true cost is best for them."""
+"""Contributions of clients, and payments under which reporting the true cost is best for each of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 
 Value = Callable[[frozenset[str]], float]
-"""What a set of clients is worth together, for example the fall in loss of the model that they make."""
+"""Value of a set of clients together, for example the fall in loss of the model that they make."""
 
 MAX_EXACT = 6
 MAX_AUCTION = 16
@@ -20,6 +20,7 @@ MAX_AUCTION = 16
 
 def remembered(value: Value) -> Value:
     """The same values, each computed once: a coalition often costs an evaluation of a model."""
+    # Orders and coalitions repeat each other's sets; each is a training of its own.
     known: dict[frozenset[str], float] = {}
 
     def of(members: frozenset[str]) -> float:
@@ -83,6 +84,7 @@ def sampled_shapley(players: Sequence[str], value: Value, num_orders: int, rando
     value, total = remembered(value), dict.fromkeys(players, 0.0)
     for index in range(num_orders):
         order = [players[int(i)] for i in random.generators("order", index)[0].permutation(len(players))]
+        # Who comes late in an order comes early in the reverse: the errors of the two cancel in part.
         for walk in (order, order[::-1]):
             before = value(frozenset())
             for place, player in enumerate(walk, 1):
@@ -109,7 +111,7 @@ class Auction:
 
     @property
     def budget(self) -> float:
-        """What is paid in all."""
+        """Sum of all payments."""
         return math.fsum(self.payments.values())
 
 
@@ -143,6 +145,7 @@ def vcg(costs: Mapping[str, float], value: Value) -> Auction:
     payments = dict.fromkeys(costs, 0.0)
     for player in winners:
         others = math.fsum(costs[other] for other in winners if other != player)
+        # The payment depends on the others' reports alone, which is why no report of one's own pays.
         _, without = _best(costs, value, [other for other in costs if other != player])
         payments[player] = value(winners) - others - without
     return Auction(winners, payments, value(winners))

@@ -1,4 +1,4 @@
-"""What hides a vector in a sum: fixed-point numbers in a ring, masks from agreed keys, and secrets in shares."""
+"""Building blocks of secure aggregation: fixed-point numbers in a ring, masks from agreed keys, shared secrets."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def sealed(content: bytes, secret: bytes) -> bytes:
 
 
 def opened(content: bytes, secret: bytes) -> bytes:
-    """What was sealed.
+    """The content that was sealed.
 
     Raises:
         PayloadError: it was changed on the way, or sealed with another secret.

@@ -1,4 +1,4 @@
-"""Clients that mean harm: what they send in the place of what they have trained, and what they train on."""
+"""Malicious clients: updates sent in the place of trained ones, and poisoned training text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gainnet.learning.exchange import Exchange
 
 
 class Tampering(Protocol):
-    """What a client makes of its update."""
+    """A malicious change of an update."""
 
     def __call__(self, update: Tensor, random: Random) -> Tensor:
         """[num_values] float64, the update that it sends in the place of its own."""
@@ -55,6 +55,7 @@ class GaussianUpdate:
 
     def __call__(self, update: Tensor, random: Random) -> Tensor:
         """As `Tampering`."""
+        # As long as a multiple of the honest update, so that its size alone does not give it away at scale 1.
         noise = random.normal(update.shape, "poison").double()
         return noise * (self.scale * float(update.norm() / noise.norm()))
 
@@ -103,6 +104,7 @@ def swapped_words(rows: Tensor, kept: Collection[int], num_tokens: int, random: 
     >>> swapped_words(torch.tensor([[0, 2, 1, 3]]), (0,), 4, Random.of(0)).tolist()[0][0]
     0
     """
+    # Ends of texts stay, or the text would be garbage instead of wrong.
     free = torch.tensor([token for token in range(num_tokens) if token not in kept])
     order = free[torch.from_numpy(random.generators("swap")[0].permutation(len(free)))]
     becomes = torch.arange(num_tokens)

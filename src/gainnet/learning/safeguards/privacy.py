@@ -30,7 +30,7 @@ LARGE_ORDERS = (80, 128, 256, 512, 1024)
 @final
 @dataclass(frozen=True)
 class Guarantee:
-    r"""What holds after all rounds.
+    r"""Guarantee of differential privacy after all rounds.
 
     $P[M(D) \in S] \le e^\varepsilon P[M(D') \in S] + \delta$ for every set $S$ and all $D, D'$ that differ in one
     client or in one row (Dwork and Roth 2014, definition 2.4).
@@ -92,6 +92,7 @@ def spent_epsilon(noise_multiplier: float, sample_rate: float, num_releases: int
     if noise_multiplier == 0.0:
         return math.inf
     accountant = require_opacus().RDPAccountant()
+    # Set at once, since stepping the accountant one release at a time gives the same sum more slowly.
     accountant.history = [(noise_multiplier, sample_rate, num_releases)]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Optimal order is the")  # beyond these orders little is gained
@@ -117,6 +118,7 @@ def noise_for(epsilon: float, delta: float, sample_rate: float, num_releases: in
     """
     if not epsilon > 0.0:
         raise ConfigError(f"epsilon: {epsilon} is not positive; give for example 8")
+    # Epsilon falls with the noise: double until it is low enough, then bisect.
     low, high = 0.0, 0.5
     while spent_epsilon(high, sample_rate, num_releases, delta) > epsilon:
         low, high = high, 2 * high
@@ -135,6 +137,7 @@ def clipped(update: Tensor, norm: float) -> Tensor:
     >>> round(float(clipped(torch.tensor([3.0, 4.0]), 1.0).norm()), 5)
     1.0
     """
+    # A zero update has no direction to keep, and nothing to clip.
     length = float(update.norm())
     return update * min(1.0, norm * (1 - 1e-6) / length) if length > 0 else update
 
@@ -149,6 +152,7 @@ def noisy_mean(total: Tensor, clip_norm: float, noise_multiplier: float, num_cli
         num_clients: $n$.
         random: draws the noise.
     """
+    # In double precision: rounding to the type of the state comes after the noise, as processing that reveals nothing.
     noise = torch.from_numpy(random.generators("privacy")[0].standard_normal(total.shape))
     return (total.double() + noise_multiplier * clip_norm * noise) / num_clients
 
@@ -167,7 +171,7 @@ class PrivateMean:
     Args:
         clip_norm: largest norm of an update, > 0.
         noise_multiplier: standard deviation of the noise over that, >= 0.
-        num_clients: how many are asked per round, known to all.
+        num_clients: clients per round, known to all.
 
     Raises:
         ConfigError: a number is out of range.
@@ -184,6 +188,7 @@ class PrivateMean:
 
     def __call__(self, start: State, arrived: Arrived, random: Random) -> Merged:
         """As `Rule`."""
+        # Zeros, so that a round without anybody releases noise as any other round does: silence would be a message.
         total = torch.zeros(sum(x.numel() for x in start.values()), dtype=torch.float64)
         for _, values in arrived:
             total += clipped(update_of(start, values), self.clip_norm)
@@ -191,7 +196,7 @@ class PrivateMean:
         return Merged(with_update(start, mean), names_of(arrived))
 
     def guarantee(self, num_rounds: int, delta: float) -> Guarantee:
-        """What holds after so many rounds in which all clients are asked."""
+        """The guarantee after so many rounds in which all clients take part."""
         spent = spent_epsilon(self.noise_multiplier, 1.0, num_rounds, delta)
         return Guarantee(
             "client", spent, delta, self.num_clients, num_rounds, self.noise_multiplier, 1.0, self.clip_norm
@@ -234,6 +239,7 @@ class PrivateSteps:
         optimizer = training.start(trained.values())
         for step in range(num_steps):
             draws = random.child("privacy", client.name, step)
+            # Poisson sampling, each row by itself: the bound of the accountant is for this draw, not for a fixed size.
             taken = torch.from_numpy(draws.generators("rows")[0].random(len(client.rows)) < self.sample_rate)
             slopes = self.noisy_gradient(model, client.rows[taken], len(client.rows), draws)
             for name, p in trained.items():
@@ -252,17 +258,20 @@ class PrivateSteps:
         """
         shapes = {name: p for name, p in model.named_parameters() if p.requires_grad}
         sums = {name: torch.zeros_like(p) for name, p in shapes.items()}
+        # Gradients of single rows are held side by side; 32 of them bound the memory.
         for some in rows.split(32) if len(rows) else ():
             slopes = row_gradients(model, some)
+            # The norm over all trained tensors together: clipping each by itself would need noise for each.
             lengths = torch.stack([g.flatten(1).norm(dim=1) for g in slopes.values()]).norm(dim=0)
             shares = (self.clip_norm / lengths.clamp_min(1e-30)).clamp_max(1.0)
             for name, g in slopes.items():
                 sums[name] += torch.einsum("i,i...->...", shares, g)
+        # Over the expected size of a sample: the true one depends on who is in it, and must not show.
         std, expected = self.noise_multiplier * self.clip_norm, self.sample_rate * num_rows
         return {name: (x + std * random.normal(x.shape, "noise", name)) / expected for name, x in sums.items()}
 
     def guarantee(self, num_clients: int, num_steps: int, delta: float) -> Guarantee:
-        """What holds for every row after so many steps of its client, over all rounds."""
+        """The guarantee of every row after so many steps of its client, over all rounds."""
         spent = spent_epsilon(self.noise_multiplier, self.sample_rate, num_steps, delta)
         return Guarantee(
             "example",

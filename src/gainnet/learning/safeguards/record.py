@@ -123,6 +123,7 @@ class Recorded:
         merged = self.aggregation.gather(exchange, kind, start, finished, deadline_s, random)
         places = {}
         for _, client, values in sorted(finished, key=lambda entry: entry[1].name):
+            # Every update that was sent is written, included or not: leaving one out shows.
             places[client.name] = len(lines)
             said: Entry = {"client": client.name, "model": fingerprint(start), "update": fingerprint(values)}
             said["weight"] = client.weight
@@ -131,6 +132,7 @@ class Recorded:
         into = sorted(places[name] for name in merged.included)
         rule = type(self.aggregation).__name__
         self._append(lines, {"kind": "model", "rule": rule, "updates": into, "model": fingerprint(merged.state)})
+        # Whole rounds alone: a kill leaves the record of the round before.
         write_whole(self.path, "".join(f"{line}\n" for line in lines).encode())
         return merged
 
@@ -145,9 +147,12 @@ class Recorded:
         ends = [i for i, line in enumerate(lines) if '"kind":"update"' not in line and f'"model":"{model}"' in line]
         if not ends:
             raise ConfigError(f"out: {self.path} is the record of another run; give another folder")
+        # Lines of a round that was interrupted are dropped; it runs again with the same draws and gives the same
+        # lines.
         return lines[: ends[-1] + 1]
 
     def _append(self, lines: list[str], entry: Entry) -> None:
+        # The hash of the line before, signature included: a line cannot be moved, dropped or repeated.
         previous = _sha256(lines[-1]) if lines else ""
         entry = entry | {"index": len(lines), "previous": previous}
         lines.append(_canonical(entry | {"signature": self.keys.sign(EDGE, _canonical(entry).encode())}))
@@ -156,7 +161,7 @@ class Recorded:
 @final
 @dataclass(frozen=True)
 class Verified:
-    """What a record says that was found in order.
+    """Contents of a record that was found in order.
 
     Args:
         edge_key: public key of the edge that signed it; compare it with one from elsewhere.
@@ -251,7 +256,7 @@ def verify(lines: Sequence[str], state: State | None = None, edge_key: str | Non
 
 @final
 class _Story:
-    """What has happened up to a line."""
+    """Events of a record up to a line."""
 
     def __init__(self, keys: Mapping[str, str], model: str) -> None:
         self._keys, self.model = keys, model

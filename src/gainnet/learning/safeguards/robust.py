@@ -84,6 +84,7 @@ class Krum:
         """As `Rule`."""
         _check_enough("krum", len(arrived), max(2 * self.num_poisoned + 3, self.num_kept + self.num_poisoned))
         updates = _updates(start, arrived)
+        # Stable, and back in the order of names: the sum does not depend on who was scored first.
         kept = krum_scores(updates, self.num_poisoned).argsort(stable=True)[: self.num_kept].sort().values
         chosen = [arrived[int(i)] for i in kept]
         return Merged(with_update(start, updates[kept].mean(0)), names_of(chosen))
@@ -96,6 +97,7 @@ def median_of(updates: Tensor) -> Tensor:
     tensor([1.5000])
     """
     count = len(updates)
+    # `Tensor.median` gives the lower middle value; the mean of the middle two is unbiased for an even number.
     ordered = updates.sort(0).values
     return (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
 
@@ -115,6 +117,7 @@ def krum_scores(updates: Tensor, num_poisoned: int) -> Tensor:
     >>> krum_scores(torch.tensor([[0.0], [1.0], [2.0], [9.0], [1.5]]), 1).tolist()
     [3.25, 1.25, 1.25, 105.25, 0.5]
     """
+    # Sorted distances begin with that to itself, which is zero and left out below.
     squared = (updates[:, None] - updates[None]).square().sum(-1).sort(1).values
     return squared[:, 1 : len(updates) - num_poisoned - 1].sum(1)
 
@@ -131,5 +134,6 @@ def _check_number(rule: str, number: int) -> None:
 def _check_enough(rule: str, count: int, needed: int) -> None:
     if count < needed:
         raise ConfigError(
-            f"{rule}: {count} updates have arrived and {needed} are needed; ask more clients or fear fewer"
+            f"{rule}: {count} updates have arrived and {needed} are needed; "
+            "ask more clients or lower the number of poisoned ones"
         )

@@ -61,7 +61,10 @@ class Member:
 
     def __init__(self, number: int, threshold: int) -> None:
         self._number, self._threshold = number, threshold
+        # Two keys: the mask key is handed out in shares when its owner is lost, and must not open sealed shares then.
         self._mask_key, self._channel_key = new_key(), new_key()
+        # A mask of its own beside those of pairs: a vector that comes late, after its pairs were revealed, stays
+        # hidden.
         self._own_seed = secrets.token_bytes(KEY_BYTES)
 
     @property
@@ -180,6 +183,7 @@ class MaskedSum:
         >>> MaskedSum().threshold(10)
         7
         """
+        # Above one half, so that the edge cannot ask two halves for the two secrets of one member.
         return max(2, math.ceil(self.share * num_members - 1e-9))
 
     def total(
@@ -197,6 +201,7 @@ class MaskedSum:
             raise ConfigError("groups: a sum of one client hides nothing; ask more clients or make fewer groups")
         talk = _Talk(exchange, kind, {i: client.name for i, (client, _) in enumerate(vectors, 1)})
         members = {i: Member(i, self.threshold(len(vectors))) for i in talk.names}
+        # Fixed-point numbers add exactly in any order; masks in floating point would leave rounding errors behind.
         rings = {i: to_ring(x, self.num_fraction_bits, len(vectors)) for i, (_, x) in enumerate(vectors, 1)}
         found = self._sum_of(talk, members, rings, deadline_s)
         if found is None:
@@ -211,24 +216,25 @@ class MaskedSum:
         received = talk.collect("keys", {i: [member.public] for i, member in members.items()})
         # A member whose keys nobody can agree with is left out here, before the others make shares for it.
         keys = {i: key for i, (key,) in received.items() if is_public(key[:KEY_BYTES]) and is_public(key[KEY_BYTES:])}
-        reached = talk.tell("keys", {i: list(keys.values()) for i in keys})
+        reached = talk.send_down("keys", {i: list(keys.values()) for i in keys})
         made = talk.collect("shares", {i: list(members[i].shares(keys).values()) for i in reached})
         place = {number: index for index, number in enumerate(sorted(keys))}
         held = {i: {j: made[j][place[i]] for j in made} for i in made}
-        reached = talk.tell("shares", {i: list(held[i].values()) for i in held})
+        reached = talk.send_down("shares", {i: list(held[i].values()) for i in held})
         # Masks are for those whose shares are there: of anybody else nobody could take the mask off again.
         sharers = {i: keys[i] for i in made}
         masked = talk.collect_rings({i: members[i].masked(rings[i], sharers) for i in reached}, deadline_s)
         arrived, lost = sorted(masked), sorted(made.keys() - masked.keys())
         if len(arrived) < enough:
             return None
-        reached = talk.tell("shares", {i: [j.to_bytes(4, "little") for j in arrived] for i in arrived})
+        reached = talk.send_down("shares", {i: [j.to_bytes(4, "little") for j in arrived] for i in arrived})
         given = talk.collect(
             "shares", {i: list(members[i].revealed(held[i], keys, arrived, lost).values()) for i in reached}
         )
         if len(given) < enough:
             return None
         shares = {about: {i: given[i][k] for i in given} for k, about in enumerate((*arrived, *lost))}
+        # Wraps around at 2^32 by itself: that is the arithmetic of the ring.
         total: Ring = np.stack(list(masked.values())).sum(axis=0, dtype=np.uint32)
         return unmasked(total, keys, shares, arrived), arrived
 
@@ -290,7 +296,7 @@ class MaskedPrivateMean:
     Args:
         clip_norm: largest norm of an update.
         noise_multiplier: standard deviation of the noise over that.
-        num_clients: how many are asked per round.
+        num_clients: clients per round.
         sums: how they add up.
     """
 
@@ -321,7 +327,7 @@ class _Talk:
     names: Mapping[int, NodeId]
 
     def collect(self, kind: str, content: Mapping[int, list[bytes]]) -> dict[int, list[bytes]]:
-        """What the edge receives of pieces of equal length that members send."""
+        """Pieces of equal length that members send, as the edge receives them."""
         found = {}
         for i, pieces in content.items():
             self.exchange.compute(self.names[i], kind, 0.0, (self.kind,), (kind,))
@@ -341,7 +347,7 @@ class _Talk:
                 found[i] = received["ring"].numpy().view(np.uint32)
         return found
 
-    def tell(self, kind: str, content: Mapping[int, list[bytes]]) -> list[int]:
+    def send_down(self, kind: str, content: Mapping[int, list[bytes]]) -> list[int]:
         """Members that have received what the edge says to each; what is lost is said again some times."""
         return [
             i
@@ -357,6 +363,7 @@ def _rows(pieces: Sequence[bytes]) -> Tensor:
 
 def _groups(finished: Finished, num_groups: int, random: Random) -> list[Finished]:
     """Clients in groups of nearly equal size that are drawn by name."""
+    # Drawn anew in every round, so that a poisoned client spoils other companions each time.
     known = sorted(finished, key=lambda entry: entry[1].name)
     order = random.generators("groups")[0].permutation(len(known))
     chosen = [[known[int(i)] for i in part] for part in np.array_split(order, num_groups)]
@@ -365,5 +372,6 @@ def _groups(finished: Finished, num_groups: int, random: Random) -> list[Finishe
 
 def _weighted(client: Client, start: State, values: State) -> Tensor:
     """[num_values + 1] float64, the update times how much text it comes from, and how much that is."""
+    # The weight travels in the vector: the edge learns the total weight of a group and no single one.
     weight = torch.tensor([client.weight], dtype=torch.float64)
     return torch.cat([client.weight * update_of(start, values), weight])

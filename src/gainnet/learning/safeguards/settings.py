@@ -25,7 +25,7 @@ PRIVACY = ("none", "client", "example")
 @final
 @dataclass(frozen=True)
 class Safeguards:
-    """What keeps a round of averaging safe.
+    """Safeguards of a round of averaging.
 
     Args:
         rule: mean, median, trimmed_mean, krum or multi_krum.
@@ -83,7 +83,7 @@ def learn_safely(
         config: who learns what.
         safeguards: how it is kept safe.
         out: folder for checkpoint, records of the rounds, and the signed record.
-        progress: told after every round.
+        progress: called after every round.
 
     Raises:
         ConfigError: the settings do not fit each other, or the folder holds another run.
@@ -103,7 +103,7 @@ def learn_safely(
 
 
 def guarantee_of(config: LearnConfig, safeguards: Safeguards) -> Guarantee | None:
-    """What holds after all rounds, `None` without privacy. That some clients are not asked in a round is not counted.
+    """The guarantee after all rounds, `None` without privacy; that a round may leave out some clients is not counted.
 
     >>> guarantee_of(LearnConfig("lora"), Safeguards()) is None
     True
@@ -128,21 +128,23 @@ def aggregation_of(safeguards: Safeguards, num_asked: int, guarantee: Guarantee 
         guarantee: says what noise is added; `None` without privacy of clients.
 
     Raises:
-        ConfigError: the rule cannot bear so many poisoned clients among those that are asked.
+        ConfigError: the rule cannot bear so many poisoned clients among those of a round.
     """
     if guarantee is not None and guarantee.level == "client":
         noise = (guarantee.clip_norm, guarantee.noise_multiplier, num_asked)
         return MaskedPrivateMean(*noise) if safeguards.num_groups else Open(PrivateMean(*noise))
     bad, seen = safeguards.num_poisoned, safeguards.num_groups or num_asked
+    # The bounds of the papers: Yin et al. 2018 for the trimmed mean, Blanchard et al. 2017 for Krum.
     needed = {"trimmed_mean": 2 * bad + 1, "krum": 2 * bad + 3, "multi_krum": 2 * bad + 3}.get(safeguards.rule, 0)
     if 2 * safeguards.num_groups > num_asked:
         raise ConfigError(
-            f"num_groups: {safeguards.num_groups} of {num_asked} clients leave sums of one, which hide nothing; "
+            f"num_groups: {safeguards.num_groups} of {num_asked} clients leave sums of one client, which hide nothing; "
             f"give {num_asked // 2} or fewer, or ask more clients"
         )
     if seen < needed:
         raise ConfigError(
-            f"num_poisoned: {safeguards.rule} needs {needed} updates for {bad}, not {seen}; ask more or fear fewer"
+            f"num_poisoned: {safeguards.rule} needs {needed} updates for {bad}, not {seen}; "
+            "raise --clients or lower --num-poisoned"
         )
     rules: dict[str, Rule] = {
         "mean": WeightedMean(),

@@ -1,4 +1,4 @@
-"""What a Hugging Face language model is made of, found out by watching it run."""
+"""Parts of a Hugging Face language model, found by watching one forward pass."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ class Anatomy:
 
 def probe_of(model: Any) -> dict[str, Tensor]:
     """A small input that every language model takes."""
+    # Two rows and several tokens: broadcasting cannot hide a wrong axis, and small indices exist in any vocabulary.
     tokens = torch.arange(10).reshape(2, 5) % min(7, model.config.vocab_size - 1)
     return inputs_of(model, tokens, tokens[:, :4] + 1)
 
@@ -61,11 +62,13 @@ def anatomy_of(model: Any) -> Anatomy:
     head = model.get_output_embeddings()
     if head is None or id(head) not in names:
         raise ModelError("model: it has no language head; give a causal or an encoder-decoder language model")
+    # The encoder comes first: its blocks are those that the cut counts.
     parents = (model.get_encoder(), model.get_decoder()) if model.config.is_encoder_decoder else (model.base_model,)
     return Anatomy(tuple(_stack(model, parent, names) for parent in parents), names[id(head)])
 
 
 def _stack(model: nn.Module, parent: nn.Module, names: dict[int, str]) -> Stack:
+    # Every architecture of transformers keeps its blocks in a ModuleList; the outermost one comes first.
     lists = [module for module in parent.modules() if isinstance(module, nn.ModuleList) and len(module) > 0]
     if not lists:
         raise ModelError("model: no list of blocks was found in it; this architecture cannot be cut")
@@ -81,6 +84,7 @@ def _called_between(model: nn.Module, start: nn.Module, stop: nn.Module, names: 
     def watch(module: nn.Module) -> Callable[..., None]:
         def hook(*_: Any) -> None:
             nonlocal active
+            # Order of calls, not of attributes: GPT-2 names its embeddings after what Llama names before.
             active = (active or module is start) and module is not stop
             if active and any(True for _ in module.parameters(recurse=False)):
                 found[names[id(module)]] = None
@@ -108,6 +112,7 @@ class Elsewhere(nn.Module):
         plain = {k: v for k, v in vars(module).items() if isinstance(v, str | int | float) and not k.startswith("_")}
         for key in plain.keys() - {"training"}:  # e.g. the kind of attention, which the model asks its blocks for
             setattr(self, key, plain[key])
+        # Blocks return tuples in some versions and tensors in others; the model around them indexes what it expects.
         first = output[0] if isinstance(output, tuple) else output
         self.width = int(first.shape[-1])
         self.num_more = len(output) - 1 if isinstance(output, tuple) else None
@@ -115,13 +120,14 @@ class Elsewhere(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Hidden states unchanged; zeros in the place of embeddings."""
         x = next(a for a in (*args, *kwargs.values()) if isinstance(a, Tensor))
+        # Tokens come in where embeddings were: what goes on has the width of a hidden state and is never read.
         if not x.is_floating_point():
             x = torch.zeros(1).expand(*x.shape, self.width)
         return x if self.num_more is None else (x, *[None] * self.num_more)
 
 
 def outputs_of(model: nn.Module) -> dict[str, Any]:
-    """What every module of a model gives on the probe, by name."""
+    """Outputs of every module of a model on the probe, by name."""
     outputs: dict[str, Any] = {}
 
     def keep(name: str) -> Callable[..., None]:
@@ -154,7 +160,10 @@ def tapped(model: nn.Module, given: dict[Port, Tensor], wanted: tuple[Port, ...]
             for owner, place in wanted:
                 if owner == name:
                     kept[owner, place] = arguments[place]
+                    # The graph ends at the cut: its other side computes the gradients from here on.
                     arguments[place] = arguments[place].detach()
+            # An argument may be given by place here and by keyword in another version; each goes back where it came
+            # from.
             return tuple(arguments[i] for i in range(len(args))), {k: arguments[k] for k in kwargs}
 
         return hook

@@ -14,7 +14,7 @@ _TEXT = re.compile(r"(embedding_only|u_shape)(?:\+(\d+))?")
 @final
 @dataclass(frozen=True)
 class Cut:
-    """What stays on the device: the embeddings, some blocks, and the head or not.
+    """Modules on the device: the embeddings, some blocks, and the head or not.
 
     device: embeddings, blocks[:k]  ==activations==>  edge: blocks[k:] (head)  ==(U-shape)==>  device: head, loss
 
@@ -47,6 +47,7 @@ class Cut:
         Raises:
             ConfigError: any other text.
         """
+        # The whole text has to match: a trailing word would otherwise be ignored silently.
         found = _TEXT.fullmatch(text)
         if found is None:
             raise ConfigError(f"cut: {text!r} is unknown; give embedding_only, embedding_only+2, u_shape or u_shape+1")

@@ -56,7 +56,7 @@ It returns the mean loss where it computes it, else `None`.
 
 
 class Crossing(Protocol):
-    """What carries tensors across the cut."""
+    """A carrier of tensors across the cut."""
 
     def up(self, kind: str, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """Tensors as the edge receives them, and [batch] bool, which items arrived."""

@@ -62,9 +62,11 @@ class SplitModel:
             raise ConfigError(
                 f"cut: {cut.num_blocks} blocks on the device, but the model has {len(first.blocks)}; leave one"
             )
+        # A decoder's embeddings stay on the device, too: the edge must not see its input tokens.
         front = {*first.front, *first.blocks[: cut.num_blocks], *(name for s in others for name in s.front)}
         head = {anatomy.head} if cut.head_on_device else set()
         entries = (first.blocks[cut.num_blocks], *(stack.blocks[0] for stack in others))
+        # Shapes are watched before anything is replaced; afterwards the whole model can no longer be run.
         outputs = outputs_of(model)
         units = _units(model, front | head | set(entries))
         rest = units - front - head - _second_names(model, units, outputs)
@@ -78,6 +80,7 @@ class SplitModel:
     def names(self, side: str) -> tuple[str, ...]:
         """Names of the parameters of the whole that the device or the edge trains."""
         segments = (self.front, self.tail) if side == "device" else (self.body,)
+        # By identity: segments share the parameters of the whole, under names that may differ.
         held = {id(p) for segment in segments if segment is not None for p in segment.parameters()}
         named = self.whole.named_parameters()
         copies = {device for device, _ in self.tied} if side == "edge" else set()
@@ -96,6 +99,7 @@ class SplitModel:
                 self.body.get_parameter(edge).copy_(self.whole.get_parameter(device))
 
     def _try(self) -> None:
+        # Dropout would make two right answers differ.
         was_training = self.whole.training
         self._train(False)
         with torch.no_grad():
@@ -172,6 +176,8 @@ def _second_names(model: nn.Module, units: set[str], outputs: Mapping[str, Any])
 
 def _segment(model: nn.Module, units: set[str], kept: set[str], outputs: Mapping[str, Any]) -> nn.Module:
     """The model with the same parameters, and `Elsewhere` in the place of every unit that is not kept."""
+    # A deep copy whose memo holds the parameters copies modules and shares weights: a step on a segment is one on the
+    # whole.
     shared: dict[int, Any] = {id(p): p for p in model.parameters()}
     segment = copy.deepcopy(model, shared)
     for name in sorted(units - kept):
@@ -182,6 +188,7 @@ def _segment(model: nn.Module, units: set[str], kept: set[str], outputs: Mapping
 def _crossing(model: nn.Module, entries: tuple[str, ...]) -> tuple[Port, ...]:
     """Arguments of the entries that depend on parameters before them: what has to cross, and get gradients back."""
     ports: list[Port] = []
+    # With everything trainable the arguments that depend on parameters before the cut are those that want a gradient.
     locked = [p for p in model.parameters() if not p.requires_grad]
     for p in locked:
         p.requires_grad_(True)
@@ -204,6 +211,7 @@ def _crossing(model: nn.Module, entries: tuple[str, ...]) -> tuple[Port, ...]:
 
 def _is_bias(x: Tensor, hidden: Tensor) -> bool:
     """Whether a tensor is one of attention scores and not another sequence of hidden states."""
+    # T5 computes its position bias in the first block and hands it to the others, across the cut.
     return x.dim() == 4 and x.dim() != hidden.dim()
 
 
@@ -215,6 +223,7 @@ def _untie(model: nn.Module, segments: list[nn.Module]) -> tuple[tuple[str, str]
     for name, module in list(segments[1].named_modules(remove_duplicate=False)):
         for key, p in list(module.named_parameters(recurse=False)):
             if id(p) in device:
+                # One copy for all places on the edge that share the weight, or they would part among themselves.
                 copied = nn.Parameter(p.detach().clone(), p.requires_grad)
                 setattr(module, key, tied.setdefault(id(p), (copied, f"{name}.{key}"))[0])
     return tuple((names[key], full) for key, (_, full) in tied.items())

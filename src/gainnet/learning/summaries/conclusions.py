@@ -42,7 +42,7 @@ NUM_HELD_BACK = 8
 @final
 @dataclass(frozen=True)
 class Completion:
-    """What a cloud wrote, and what that took.
+    """A conclusion that a cloud wrote, and the tokens it took.
 
     Args:
         text: of the conclusion.
@@ -63,7 +63,7 @@ class Completion:
 
 
 class Cloud(Protocol):
-    """Whoever goes on from a prompt."""
+    """A model that completes prompts."""
 
     def complete(self, prompts: Sequence[str]) -> list[Completion]:
         """One completion per prompt, in their order."""
@@ -164,22 +164,24 @@ def growing_edge_end(
     settings = replace(learning, row_length=rows.shape[-1])
     algorithm, _ = make_algorithm(settings, copy.deepcopy(foundation), network_of(settings))
     names = ("num_bits_up", "num_bits_down", "duration_s", "energy_j")
+    # The runner goes on from its own checkpoint, so that growing further repeats no round.
     with tempfile.TemporaryDirectory() as folder:
         for count in after_rounds:
             held_back, seed = rows[-NUM_HELD_BACK:], learning.random_seed
             run = run_rounds(algorithm, clients, held_back, count, seed, Path(folder))
             cost = {name: float(sum(record[name] for record in run.rounds)) for name in names}
+            # A copy, because the algorithm's model is scratch until the next call.
             yield EdgeEnd(copy.deepcopy(algorithm.model_of(run.state)).eval(), tokenizer, cost)
 
 
 def conclude(arm: str, documents: Sequence[str], said: Sequence[EdgeAnswer], cloud: Cloud) -> list[Completion]:
-    """What an arm writes about each document.
+    """Conclusions of an arm about each document.
 
     Args:
         arm: one of `ARMS`.
         documents: without their conclusions.
         said: by the edge-end model about each.
-        cloud: is not asked where the edge-end model writes alone.
+        cloud: not used where the edge-end model writes alone.
     """
     if arm == EDGE_ALONE:
         return [Completion(answer.draft, None, None) for answer in said]

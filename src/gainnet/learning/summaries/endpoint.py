@@ -27,11 +27,12 @@ _LONGEST_WAIT_S = 60.0
 @final
 @dataclass(frozen=True)
 class EndpointCloud:
-    """A cloud behind `URL/chat/completions`, asked one prompt after the other at temperature 0.
+    """A cloud behind `URL/chat/completions`, sent one prompt after the other at temperature 0.
 
-    It is asked again when it is busy, does not answer in time or cannot be reached, each time after twice the wait, or
-    after what it asks for. The key stands in the environment variable `GAINNET_CLOUD_KEY`; it is read when it is sent,
-    and goes neither into errors nor through plain HTTP to another machine. Redirections are not followed.
+    A prompt is sent again when the endpoint is busy, does not answer in time or cannot be reached, each time after
+    twice the wait, or after the wait that it asks for. The key stands in the environment variable `GAINNET_CLOUD_KEY`;
+    it is read when it is sent, and goes neither into errors nor through plain HTTP to another machine.
+    Redirections are not followed.
 
     Args:
         url: up to `/v1`, without user, query or fragment.
@@ -83,8 +84,8 @@ class EndpointCloud:
 
     def _completion(self, prompt: str) -> Completion:
         messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}]
-        asked = {"model": self.model, "messages": messages, "max_tokens": self.max_tokens, "temperature": 0}
-        answer = self._asked({**asked, "stream": False})
+        request = {"model": self.model, "messages": messages, "max_tokens": self.max_tokens, "temperature": 0}
+        answer = self._answer({**request, "stream": False})
         try:
             content = answer["choices"][0]["message"]["content"]
             usage = answer.get("usage") or {}
@@ -93,20 +94,21 @@ class EndpointCloud:
             raise ConfigError(f"cloud_url: {self.target} gave JSON that is no chat completion; check the URL") from None
         return Completion(" ".join((content or "").split()), *(x if isinstance(x, int) else None for x in counts))
 
-    def _asked(self, body: dict[str, Any]) -> Any:
+    def _answer(self, body: dict[str, Any]) -> Any:
         """The JSON that comes back, after as many attempts as it takes."""
         request, wait_s, why = self._request(body), self.wait_s, ""
         for attempt in range(self.num_attempts):
+            # The wait doubles, so that a busy server sees fewer of us, and is bounded.
             if attempt:
                 time.sleep(min(_LONGEST_WAIT_S, wait_s))
             try:
                 with _OPENER.open(request, timeout=self.timeout_s) as answer:
                     return json.loads(answer.read())
             except urllib.error.HTTPError as error:
-                why = self._told(error)
+                why = self._reason(error)
                 if error.code not in _BUSY:
                     raise ConfigError(f"cloud_url: {self.target} refused ({why}); {_mend(error.code)}") from None
-                wait_s = max(2 * wait_s, _asked_wait_s(error))
+                wait_s = max(2 * wait_s, _requested_wait_s(error))
             except (OSError, HTTPException) as error:  # URLError and timeouts are OSErrors
                 why, wait_s = str(getattr(error, "reason", error)) or type(error).__name__, 2 * wait_s
             except ValueError:
@@ -123,7 +125,7 @@ class EndpointCloud:
             headers["Authorization"] = f"Bearer {key}"
         return urllib.request.Request(self.target, json.dumps(body).encode(), headers, method="POST")
 
-    def _told(self, error: urllib.error.HTTPError) -> str:
+    def _reason(self, error: urllib.error.HTTPError) -> str:
         """Status and message of an error, in one line, without the key."""
         try:
             message = json.loads(error.read())["error"]["message"]
@@ -135,7 +137,7 @@ class EndpointCloud:
 
 
 class _NoRedirection(urllib.request.HTTPRedirectHandler):
-    """Answers that point elsewhere are errors: a prompt and a key go where they were told to."""
+    """Answers that point elsewhere are errors: a prompt and a key go to the address that was given."""
 
     def redirect_request(self, *args: Any, **kwargs: Any) -> None:
         return None
@@ -150,7 +152,7 @@ def _mend(code: int) -> str:
     return "check cloud_url and cloud_model"
 
 
-def _asked_wait_s(error: urllib.error.HTTPError) -> float:
+def _requested_wait_s(error: urllib.error.HTTPError) -> float:
     try:
         return float(error.headers.get("Retry-After", 0))
     except ValueError:

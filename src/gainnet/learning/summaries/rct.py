@@ -96,6 +96,7 @@ def field_of(abstract: StructuredAbstract) -> str:
     'endocrinology'
     """
     text = abstract.document.lower()
+    # How often, not whether: a trial of heart disease in diabetics names the heart more often.
     counts = {name: len(words.findall(text)) for name, words in _FIELDS.items()}
     best = max(counts, key=counts.__getitem__)
     return best if counts[best] >= _MIN_KEY_WORDS else OTHER
@@ -103,6 +104,7 @@ def field_of(abstract: StructuredAbstract) -> str:
 
 def _abstracts(lines: Sequence[str], path: Path) -> Iterator[StructuredAbstract]:
     name, sentences = "", list[Sentence]()
+    # An empty line at the end closes the last abstract of a file without one.
     for number, line in enumerate([*lines, ""], 1):
         if line.startswith("###"):
             name, sentences = line[3:].strip(), []

@@ -55,6 +55,7 @@ class HiddenStates:
     def of(self, text: str) -> Tensor:
         """[num_tokens, width], hidden states of unit length; special tokens are left out."""
         given = self.tokenizer(text, return_tensors="pt", truncation=True, return_special_tokens_mask=True)
+        # Every text has the same special tokens, which would raise every score.
         special = given.pop("special_tokens_mask")[0].bool()
         given.pop("token_type_ids", None)
         if given["input_ids"].shape[1] == 0:
@@ -80,6 +81,7 @@ def bert_score(references: Sequence[str], texts: Sequence[str], encoder: HiddenS
 def _greedy(reference: Tensor, text: Tensor) -> float:
     if not len(reference) or not len(text):
         return 0.0
+    # Unit vectors: their products are cosines.
     alike = reference @ text.T
     precision, recall = alike.amax(0).mean(), alike.amax(1).mean()
     return float(2 * precision * recall / (precision + recall))

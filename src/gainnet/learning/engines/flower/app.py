@@ -119,6 +119,7 @@ class GridAsk:
 
     def __call__(self, names: Sequence[NodeId], values: State, random: Random) -> Mapping[NodeId, Trained]:
         """As `Ask`."""
+        # Numbers of nodes change when they come back; names are what the rounds know.
         nodes = {name: node for node, name in self._present().items()}
         content = file_of(values).numpy().tobytes()
         records = {name: _train_record(name, self.offered, random, content) for name in names if name in nodes}
@@ -162,19 +163,20 @@ class GridAsk:
         """Answers that hold something: for a node that died the SuperLink sends an error in its own name."""
         if not records:
             return []
+        # Twice the wait, so that no message expires while its answer is still on the way.
         messages = [Message(record, node_id, kind, ttl=2 * self.timeout_s) for node_id, record in records.items()]
         replies = self.grid.send_and_receive(messages, timeout=self.timeout_s)
         return [reply for reply in replies if reply.has_content()]
 
 
 def terms_of(context: Context) -> Terms:
-    """What a node was started with, in its own configuration: `--node-config 'name=... texts=... model=...'`."""
+    """Terms of a node from its own configuration: `--node-config 'name=... texts=... model=...'`."""
     texts, model = context.node_config.get("texts"), context.node_config.get("model", ABSTRACTS)
     return Terms(str(model), texts=None if texts is None else Path(str(texts)))
 
 
 def introduce(message: Message, context: Context) -> Message:
-    """What a node without a registered name calls itself."""
+    """The name of a node that has registered none."""
     return Message(RecordDict({"config": ConfigRecord({"name": _own_name(context, "")})}), reply_to=message)
 
 

@@ -46,6 +46,7 @@ def _toml(value: Value) -> str:
     >>> [_toml(x) for x in (True, 2, 0.5, math.inf, "a")]
     ['true', '2', '0.5', 'inf', '"a"']
     """
+    # JSON has no infinity and TOML does; everything else is written alike in both.
     if isinstance(value, float) and math.isinf(value):
         return "inf"
     return json.dumps(value)

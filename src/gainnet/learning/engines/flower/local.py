@@ -54,6 +54,7 @@ class Federation:
             settings: the node's own, for example {"texts": path}.
         """
         config = " ".join(f"{key}={json.dumps(value)}" for key, value in {"name": name, **(settings or {})}.items())
+        # The node trusts this authority alone, not those of the system.
         tls = ["--root-certificates", str(self.folder / "ca.pem")]
         key = ["--auth-supernode-private-key", str(self.folder / f"{name}.key")]
         here = ["--superlink", f"127.0.0.1:{self.port}", "--port", str(free_port()), "--node-config", config]
@@ -96,22 +97,23 @@ class Federation:
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
         """A signal to a process and to all that it has started."""
+        # The whole group: SuperNodes start processes of their own, which outlive them otherwise.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.processes[name].pid, number)
 
     def flwr(self, *arguments: str) -> dict[str, Any]:
-        """What a command of Flower answers.
+        """The answer of a command of Flower.
 
         Raises:
             ConfigError: it fails.
         """
         command = [str(_bin() / "flwr"), *arguments, "--format", "json"]
         done = subprocess.run(command, capture_output=True, text=True, env=self.environment)
-        told: dict[str, Any] = json.loads(done.stdout[done.stdout.find("{") :] or "{}")
-        if done.returncode or not told.get("success"):
-            reason = " ".join(str(told.get("error-message", done.stdout + done.stderr)).split())
+        answer: dict[str, Any] = json.loads(done.stdout[done.stdout.find("{") :] or "{}")
+        if done.returncode or not answer.get("success"):
+            reason = " ".join(str(answer.get("error-message", done.stdout + done.stderr)).split())
             raise ConfigError(f"flower: flwr {arguments[0]} failed ({reason}); see {self.folder}")
-        return told
+        return answer
 
     @property
     def environment(self) -> dict[str, str]:
@@ -161,6 +163,8 @@ def federation(folder: Path) -> Iterator[Federation]:
 def free_port() -> int:
     """A port of this machine that nobody uses."""
     with socket.socket() as probe:
+        # The system picks one that is free; somebody else may take it before it is used, which the start would
+        # report.
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 

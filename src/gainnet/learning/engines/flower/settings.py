@@ -10,7 +10,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.learning.config import LearnConfig, config_of
 
 Value = bool | int | float | str
-"""What Flower's configuration holds."""
+"""A value of Flower's configuration."""
 
 _OF_OTHERS = ("cut", "codec", "edge_rate", "texts")
 """Fields of split learning; and text, which is a matter of every node."""
@@ -19,7 +19,7 @@ _OF_OTHERS = ("cut", "codec", "edge_rate", "texts")
 @final
 @dataclass(frozen=True)
 class AppSettings:
-    """What a run of the app needs.
+    """Settings of a run of the app.
 
     Args:
         config: who learns what and how.

@@ -76,7 +76,7 @@ def _folder() -> Iterator[str]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what Flower tells at every step."""
+    """Without the messages of Flower at every step."""
     logger = logging.getLogger("flwr")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,0 +1,139 @@
+"""Ways to learn as a user states them; `bound` adds the model, the cell and the training to make an `Algorithm`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, final
+
+import torch
+
+from gainnet.codecs.activations import Int8
+from gainnet.codecs.codec import AnyCodec
+from gainnet.core.randomness import Random
+from gainnet.learning.algorithms.adapters import Form
+from gainnet.learning.algorithms.algorithm import Algorithm
+from gainnet.learning.algorithms.costs import StepCost, split_step_cost, whole_step_cost
+from gainnet.learning.algorithms.fedavg import FedAvg
+from gainnet.learning.algorithms.fpl import Fpl
+from gainnet.learning.algorithms.fsl import EdgePart, SharedEdge, SplitLearning
+from gainnet.learning.clients import LocalTraining, Participation
+from gainnet.learning.split.cut import Cut
+from gainnet.network.network import Network
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """Everything that a round depends on beside the method.
+
+    Args:
+        model: of transformers; its parameters are the start.
+        network: edge and devices.
+        training: of a client in a round.
+        participation: who takes part.
+        row_length: tokens per row of text, which the cost of a step depends on.
+    """
+
+    model: Any
+    network: Network
+    training: LocalTraining
+    participation: Participation
+    row_length: int
+
+    @property
+    def rows(self) -> torch.Tensor:
+        """[batch, length], blank tokens of one mini-batch, to count what a step takes."""
+        return torch.zeros(self.training.batch_size, self.row_length, dtype=torch.long)
+
+
+class Method(Protocol):
+    """A way to learn together."""
+
+    def bound(self, to: Setting) -> tuple[Algorithm, StepCost]:
+        """The algorithm, and the cost of one of its steps."""
+
+
+@final
+@dataclass(frozen=True)
+class WholeModel:
+    """Every device trains all weights, and the edge averages them: FedAvg (McMahan et al. 2017)."""
+
+    def bound(self, to: Setting) -> tuple[Algorithm, StepCost]:
+        """As `Method.bound`."""
+        cost = whole_step_cost(to.model, to.rows)
+        return FedAvg(to.model, to.network, to.training, cost, to.participation), cost
+
+
+@final
+@dataclass(frozen=True)
+class SoftPrompt:
+    """Virtual tokens in front of the text (Lester et al. 2021), averaged by the edge.
+
+    Args:
+        num_tokens: how many, at least 1.
+    """
+
+    num_tokens: int = 2
+
+    def bound(self, to: Setting) -> tuple[Algorithm, StepCost]:
+        """As `Method.bound`."""
+        return _on_locked_backbone("soft_prompt", self.num_tokens, to)
+
+
+@final
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank updates of all linear maps in the blocks (Hu et al. 2022), averaged by the edge.
+
+    Args:
+        rank: at least 1.
+    """
+
+    rank: int = 2
+
+    def bound(self, to: Setting) -> tuple[Algorithm, StepCost]:
+        """As `Method.bound`."""
+        return _on_locked_backbone("lora", self.rank, to)
+
+
+@final
+@dataclass(frozen=True)
+class Adapter:
+    """Rescaled keys, values and hidden units (IA3, Liu et al. 2022), averaged by the edge."""
+
+    def bound(self, to: Setting) -> tuple[Algorithm, StepCost]:
+        """As `Method.bound`."""
+        return _on_locked_backbone("adapter", 1, to)
+
+
+@final
+@dataclass(frozen=True)
+class Split:
+    """A model cut between each device and the edge.
+
+    Args:
+        cut: where.
+        codec: of activations and gradients.
+        edge: what becomes of the edge's part from client to client.
+    """
+
+    cut: Cut = Cut(0, head_on_device=True)
+    codec: AnyCodec = field(default_factory=Int8)
+    edge: EdgePart = field(default_factory=SharedEdge)
+
+    def bound(self, to: Setting) -> tuple[Algorithm, StepCost]:
+        """As `Method.bound`."""
+        cost = split_step_cost(to.model, self.cut, to.rows)
+        costs = {self.cut.name: cost}
+        algorithm = SplitLearning(
+            to.model, to.network, to.training, costs, self.cut, self.codec, self.edge, to.participation
+        )
+        return algorithm, cost
+
+
+def _on_locked_backbone(form: Form, size: int, to: Setting) -> tuple[Fpl, StepCost]:
+    nothing = StepCost(0, 0, 0, 0, 0)
+    fpl = Fpl(to.model, to.network, to.training, nothing, form, size, participation=to.participation)
+    # The cost is that of the model with what is trained on it, which `Fpl` attaches.
+    cost = whole_step_cost(fpl.model_of(fpl.init(Random.of(0))), to.rows)
+    return replace(fpl, cost=cost), cost

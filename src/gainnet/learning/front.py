@@ -1,0 +1,87 @@
+"""Learning with objects alone, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gainnet.core.errors import ConfigError
+from gainnet.learning.algorithms.methods import Method, Setting
+from gainnet.learning.clients import Client, LocalTraining, Participation, cell_of
+from gainnet.learning.config import open_model
+from gainnet.learning.runner import Progress, Run, run_rounds, silent
+from gainnet.models.language import ABSTRACTS
+from gainnet.network.hardware import Hardware, profile
+from gainnet.radio import Air, Arq, Radios, Tabulated
+
+
+def learn(
+    method: Method,
+    clients: Sequence[Client],
+    model: Any = None,
+    air: Air | None = None,
+    rounds: int = 5,
+    training: LocalTraining | None = None,
+    participation: Participation | None = None,
+    test_rows: Tensor | None = None,
+    random_seed: int = 0,
+    device: Hardware | None = None,
+    edge: Hardware | None = None,
+    out: Path | None = None,
+    progress: Progress = silent,
+) -> Run:
+    """Rounds of learning between an edge and its clients; everything that crosses is counted and priced.
+
+    edge <==5G codewords over `air`, at table speed==> clients with text of their own
+
+    Args:
+        method: who trains what, for example `Lora(rank=1)`.
+        clients: with rows of text, all of one length.
+        model: of transformers; the shipped one when `None`.
+        air: of both directions, which share no spectrum; `Air()` when `None`.
+        rounds: how many, at least 1.
+        training: of a client in a round; `LocalTraining()` when `None`.
+        participation: who takes part; everybody when `None`.
+        test_rows: [num_rows, length], text that nobody trains on; the text of the clients when `None`.
+        random_seed: of everything that is drawn.
+        device: hardware of the clients; a phone when `None`.
+        edge: hardware of the edge; one with an L4 when `None`.
+        out: folder for checkpoint and records, from which a stopped run goes on; nowhere when `None`.
+        progress: called after every round.
+
+    Raises:
+        ConfigError: there is no client, rows differ in length, or a setting does not fit another one.
+        ModelError: the model cannot be cut, or what is trained does not fit it.
+
+    >>> from gainnet.learning import Client, Lora
+    >>> text = torch.arange(48).reshape(4, 12)
+    >>> run = learn(Lora(rank=1), [Client("alice", text)], air=Air(snr_db=10.0), rounds=1)
+    >>> len(run.losses), run.report["num_bits_up"] > 0
+    (1, True)
+    """
+    lengths = {client.rows.shape[1] for client in clients}
+    if len(lengths) != 1:
+        raise ConfigError(f"clients: rows of {len(lengths)} lengths; give clients with rows of one length")
+    device, edge = device or profile("phone"), edge or profile("edge_l4")
+    up, down = (
+        Tabulated(replace(air or Air(), medium=medium), Radios(sender.tx_power_w, receiver.rx_power_w), Arq())
+        for medium, sender, receiver in (("up", device, edge), ("down", edge, device))
+    )
+    network = cell_of([client.name for client in clients], edge, device, (up,), (down,))
+    setting = Setting(
+        open_model(ABSTRACTS)[0] if model is None else model,
+        network,
+        training or LocalTraining(),
+        participation or Participation(),
+        lengths.pop(),
+    )
+    algorithm, _ = method.bound(setting)
+    rows = torch.cat([client.rows for client in clients]) if test_rows is None else test_rows
+    # The settings identify the run, so that a folder of another method is refused.
+    settings = {name: repr(value) for name, value in {"method": method, "air": air, "training": training}.items()}
+    return run_rounds(algorithm, clients, rows, rounds, random_seed, out, settings, progress)
