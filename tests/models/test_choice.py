@@ -7,7 +7,7 @@ import torch
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.models.attributes import CHECKER, AttributeClassifier
-from gainnet.models.choice import AttributeChoice, DenoiserChoice
+from gainnet.models.choice import attribute_choice, denoiser_choice
 from gainnet.models.loading import load_model
 from gainnet.models.scenes import draw_scenes, render, write_captions
 from gainnet.testing import check_part
@@ -27,7 +27,7 @@ def drawn():
 
 def test_the_picture_of_the_prompt_is_chosen_wherever_it_stands(drawn):
     prompt, right, wrong = drawn
-    choice = AttributeChoice(("image_1", "image_2"), AttributeClassifier.from_pretrained(CHECKER))
+    choice = attribute_choice(("image_1", "image_2"), AttributeClassifier.from_pretrained(CHECKER))
     for first, second in ((right, wrong), (wrong, right)):
         tensors = {"prompt": prompt, "image_1": first, "image_2": second}
         torch.testing.assert_close(choice(tensors, RANDOM)["image"], right, rtol=0, atol=0)
@@ -36,7 +36,7 @@ def test_the_picture_of_the_prompt_is_chosen_wherever_it_stands(drawn):
 
 def test_a_prompt_out_of_the_grammar_takes_the_first(drawn):
     _, right, wrong = drawn
-    choice = AttributeChoice(("image_1", "image_2"), AttributeClassifier.from_pretrained(CHECKER))
+    choice = attribute_choice(("image_1", "image_2"), AttributeClassifier.from_pretrained(CHECKER))
     tensors = {"prompt": text_to_tensor(["lorem ipsum"] * NUM_SCENES), "image_1": wrong, "image_2": right}
     torch.testing.assert_close(choice(tensors, RANDOM)["image"], wrong, rtol=0, atol=0)
 
@@ -48,7 +48,7 @@ def test_the_denoiser_itself_tells_the_right_latent(drawn):
     tensors |= model.text_encoder(tensors, RANDOM)
     for key, pictures in (("latent_1", wrong), ("latent_2", right)):
         tensors[key] = model.image_encoder({"image": pictures}, RANDOM)["latent"].detach()
-    chosen = DenoiserChoice(model.denoiser, ("latent_1", "latent_2"))(tensors, RANDOM)["latent"]
+    chosen = denoiser_choice(model.denoiser, ("latent_1", "latent_2"))(tensors, RANDOM)["latent"]
     is_right = (chosen == tensors["latent_2"]).flatten(1).all(1)
     assert int(is_right.sum()) >= NUM_SCENES - 1
 
@@ -62,4 +62,4 @@ def test_the_denoiser_choice_keeps_the_contract(small_stable_diffusion, guidance
     tensors = {"prompt": text_to_tensor(["a red star", "a house"])}
     tensors |= model.text_encoder(tensors, random)
     tensors |= {f"latent_{k}": random.normal(model.latent.shape, "x", k) for k in (1, 2)}
-    check_part(DenoiserChoice(model.denoiser, ("latent_1", "latent_2")), tensors, random)
+    check_part(denoiser_choice(model.denoiser, ("latent_1", "latent_2")), tensors, random)

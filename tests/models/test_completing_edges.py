@@ -5,7 +5,7 @@ import torch
 
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
-from gainnet.models.completing_edges import KeepToEdges, completion_of_edges
+from gainnet.models.completing_edges import completion_of_edges, keep_to_edges
 from gainnet.models.loading import load_model
 from gainnet.models.sketches import edge_sketch
 from gainnet.testing import check_part
@@ -35,7 +35,7 @@ def test_the_contract_and_the_price_of_a_gradient(small_stable_diffusion):
     sketcher = edge_sketch(model.image, factor=2)
     tensors = {"clean": random.normal(model.latent.shape, "clean")}
     tensors |= {"sketch": (random.uniform(sketcher.writes["sketch"].shape, "sketch") > 0.9).float()}
-    keep = KeepToEdges(model.decoder, 2)
+    keep = keep_to_edges(model.decoder, 2)
     check_part(keep, tensors, random)
     assert keep.flops == pytest.approx(2 * model.decoder.flops, rel=0.05)
 

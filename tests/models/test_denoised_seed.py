@@ -5,7 +5,7 @@ import pytest
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
-from gainnet.models.denoised_seed import DenoisedSeed
+from gainnet.models.denoised_seed import denoised_seed
 from gainnet.models.loading import load_model
 
 
@@ -18,10 +18,9 @@ def test_it_takes_white_noise_off_a_latent() -> None:
     noisy = truth + 0.5 * random.normal(truth.shape[1:], "noise")
     errors = {}
     for variance in (0.01, 0.25, 4.0):
-        part = DenoisedSeed(model.denoiser, variance)
-        denoised = part({"condition": tensors["condition"], "latent": noisy}, random)["latent"]
+        denoised = denoised_seed(model.denoiser, tensors["condition"], noisy, variance)
         errors[variance] = float((denoised - truth).square().mean())
     assert errors[0.25] < 0.5 * 0.25
     assert errors[0.25] == min(errors.values())
     with pytest.raises(ConfigError, match="error_variance"):
-        DenoisedSeed(model.denoiser, 0.0)
+        denoised_seed(model.denoiser, tensors["condition"], noisy, 0.0)

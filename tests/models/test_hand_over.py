@@ -8,7 +8,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Symbols
-from gainnet.models.hand_over import HandOver, hand_down
+from gainnet.models.hand_over import Resumption, hand_down, hand_over
 from gainnet.models.loading import load_model
 from gainnet.testing import check_part
 
@@ -43,7 +43,7 @@ def test_without_noise_it_is_the_rest_of_the_sampler(small_stable_diffusion, whi
     model, random = load_model(name, num_steps=4, guidance_scale=guidance_scale), Random.of([1, 2])
     given = run((model.text_encoder, model.prior), random, {"prompt": text_to_tensor(["a star", "a house"])})
     given = run((model.denoiser[:cut],), random, given)
-    ours = run((hand_down(model.latent), HandOver(model.denoiser[cut:])), random, given)["latent"]
+    ours = run((hand_down(model.latent), hand_over(model.denoiser[cut:])), random, given)["latent"]
     theirs = model.denoiser[cut:](given, random)["latent"]
     assert float((ours - theirs).abs().max()) <= 1e-4 * float(theirs.abs().max())
 
@@ -51,7 +51,7 @@ def test_without_noise_it_is_the_rest_of_the_sampler(small_stable_diffusion, whi
 @pytest.mark.parametrize("noise_variance", [0.05, 0.5, 4.0])
 def test_the_resumed_latent_has_signal_and_noise_of_its_time(noise_variance):
     model, random = load_model("scenes"), Random.of(list(range(40)))
-    part, powers = HandOver(model.denoiser[6:]), model.pipeline.scheduler.alphas_cumprod
+    part, powers = Resumption(model.denoiser[6:]), model.pipeline.scheduler.alphas_cumprod
     power = float(powers[int(part.rest.timesteps[0])])
     clean, own, air = (random.normal((1024,), name) for name in ("clean", "own", "air"))
     received = power**0.5 * clean + (1 - power) ** 0.5 * own + noise_variance**0.5 * air
@@ -65,7 +65,7 @@ def test_the_resumed_latent_has_signal_and_noise_of_its_time(noise_variance):
 
 
 def test_more_noise_resumes_earlier():
-    part = HandOver(load_model("scenes").denoiser[5:])
+    part = Resumption(load_model("scenes").denoiser[5:])
     times = part.resumed_at(torch.tensor([0.0, 0.1, 1.0, 10.0, 1e9])).tolist()
     assert times == sorted(times)
     assert (times[0], times[-1]) == (499, 999)
@@ -77,7 +77,7 @@ def test_matched_is_better_than_ignoring_the_noise():
     middle = run((model.denoiser[:7],), random, given)
     finished = run((model.denoiser[7:], model.decoder), random, middle)["image"]
     handed = through_the_air(hand_down(model.latent)(middle, random)["handed"], 10**-0.5, random)
-    matched = run((HandOver(model.denoiser[7:]), model.decoder), random, middle | {"handed": handed})["image"]
+    matched = run((hand_over(model.denoiser[7:]), model.decoder), random, middle | {"handed": handed})["image"]
     noisy = {"latent": handed[:, :-1].reshape(middle["latent"].shape)}
     ignored = run((model.denoiser[7:], model.decoder), random, middle | noisy)["image"]
     errors = [float((image - finished).square().mean()) for image in (matched, ignored)]
@@ -90,11 +90,11 @@ def test_both_parts_keep_the_contract(small_stable_diffusion):
     down = hand_down(model.latent)
     check_part(down, tensors, random)
     handed = down(tensors, random)["handed"] + torch.tensor([0.0] * model.latent.num_values + [0.3])
-    check_part(HandOver(model.denoiser[2:]), tensors | {"handed": handed}, random)
+    check_part(hand_over(model.denoiser[2:]), tensors | {"handed": handed}, random)
 
 
 def test_a_rest_that_does_not_finish_is_refused():
     denoiser = load_model("scenes").denoiser
     for part in (denoiser[10:], denoiser[5:8]):
         with pytest.raises(ConfigError, match="cut"):
-            HandOver(part)
+            hand_over(part)

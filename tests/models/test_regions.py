@@ -8,7 +8,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Spec
 from gainnet.models.loading import load_model
-from gainnet.models.regions import Merge, Region, crop_of, picture_scale, regional, regions_of
+from gainnet.models.regions import Region, blending_weights, crop_of, merge, picture_scale, regional, regions_of
 from gainnet.models.renamed import Renamed
 from gainnet.testing import check_part
 
@@ -23,9 +23,9 @@ def model(request, small_stable_diffusion):
 @pytest.mark.parametrize("num_regions", [1, 2, 3, 4])
 def test_weights_are_a_smooth_partition_of_one(model, num_regions):
     regions = regions_of(model, num_regions)
-    merge = Merge(tuple(f"piece_{k}" for k in range(num_regions)), regions, model.latent, "latent")
-    torch.testing.assert_close(merge.weights.sum(0), torch.ones(model.latent.shape[1:]))
-    steepest = max(float(merge.weights.diff(dim=d).abs().max()) for d in (1, 2)) if num_regions > 1 else 0.0
+    weights = blending_weights(regions, model.latent)
+    torch.testing.assert_close(weights.sum(0), torch.ones(model.latent.shape[1:]))
+    steepest = max(float(weights.diff(dim=d).abs().max()) for d in (1, 2)) if num_regions > 1 else 0.0
     assert steepest < 0.75
 
 
@@ -39,16 +39,16 @@ def test_cut_and_merged_is_the_whole(model, num_regions):
         part = crop_of("latent", model.latent, region, name)
         check_part(part, tensors, RANDOM)
         tensors |= part({"latent": x}, RANDOM)
-    merge = Merge(names, regions, model.latent, "latent")
-    check_part(merge, tensors, RANDOM)
-    torch.testing.assert_close(merge(tensors, RANDOM)["latent"], x)
+    merged = merge(names, regions, model.latent, "latent")
+    check_part(merged, tensors, RANDOM)
+    torch.testing.assert_close(merged(tensors, RANDOM)["latent"], x)
 
 
 def test_regions_of_different_levels_meet_in_a_slope_not_in_a_step():
     regions = (Region(0, 0, 16, 12), Region(0, 4, 16, 12))
-    merge = Merge(("a", "b"), regions, Spec((1, 16, 16)), "x")
+    merged = merge(("a", "b"), regions, Spec((1, 16, 16)), "x")
     pieces = {"a": torch.zeros(1, 16, 12), "b": torch.ones(1, 16, 12)}
-    x = merge(pieces, Random.of(0))["x"][0, 0]
+    x = merged(pieces, Random.of(0))["x"][0, 0]
     assert float(x[0]) == float(x[3]) == 0.0
     assert float(x[12]) == float(x[15]) == 1.0
     assert bool((x.diff() >= 0).all())
@@ -75,9 +75,9 @@ def test_what_does_not_fit_is_named(model):
     with pytest.raises(ConfigError, match="overlap"):
         regions_of(model, 2, overlap=1)
     with pytest.raises(ConfigError, match="cover"):
-        Merge(("a",), (Region(0, 0, 2, 2),), Spec((1, 2, 3)), "x")
+        merge(("a",), (Region(0, 0, 2, 2),), Spec((1, 2, 3)), "x")
     with pytest.raises(ConfigError, match="pieces"):
-        Merge(("a", "b"), (Region(0, 0, 2, 2),), Spec((1, 2, 2)), "x")
+        merge(("a", "b"), (Region(0, 0, 2, 2),), Spec((1, 2, 2)), "x")
     with pytest.raises(ConfigError, match="divisible"):
         Region(0, 0, 3, 4).shrunk(2)
 
@@ -100,7 +100,7 @@ def test_a_picture_finished_in_regions_has_no_seam(num_regions):
     for region, name in zip(regions, names, strict=True):
         tensors |= crop_of("latent", model.latent, region, name)(tensors, random)
         tensors |= Renamed(regional(model.denoiser[6:], region), {"latent": name}, {"latent": name})(tensors, random)
-    merged = model.decoder(Merge(names, regions, model.latent, "latent")(tensors, random), random)["image"].detach()
+    merged = model.decoder(merge(names, regions, model.latent, "latent")(tensors, random), random)["image"].detach()
     ours, theirs = columns_gradient(merged), columns_gradient(whole)
     edges = [8 * edge for region in regions for edge in (region.left, region.left + region.width) if 0 < edge < 16]
     at_seams = torch.stack([ours[edge - 1] for edge in edges]).mean()

@@ -12,7 +12,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec
 from gainnet.generation import price, run
-from gainnet.models.completing_edges import KeepToEdges
+from gainnet.models.completing_edges import keep_to_edges
 from gainnet.models.loading import load_model
 from gainnet.network import DEVICE, edge_names
 from gainnet.protocols import execute, pricing
@@ -56,7 +56,7 @@ def _pieces(places, num_edges: int, name: str) -> list[torch.Tensor]:
 
 
 def test_keeping_to_edges_is_the_same_in_inference_mode(desk: Desk) -> None:
-    keep = KeepToEdges(desk.model.decoder, 1)
+    keep = keep_to_edges(desk.model.decoder, 1)
     clean = RANDOM.normal(desk.model.latent.shape, "clean")
     sketch = (RANDOM.uniform((1, 16, 16), "sketch") > 0.8).float()
     outside = keep({"clean": clean, "sketch": sketch}, RANDOM)["clean"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gainnet.codecs.raw import batch_of, check_length, decode_items, encode_items, finite
-from gainnet.core.errors import ConfigError, PayloadError
+from gainnet.core.errors import ConfigError, PayloadError, check_range
 from gainnet.core.types import Bits, Payload, Size, Spec
 
 _SCALE_BYTES = 4
@@ -120,8 +120,7 @@ class TopK:
     emits: ClassVar[type[Payload]] = Bits
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.share <= 1.0:
-            raise ConfigError(f"share: {self.share} is outside (0, 1]; give the share of values to keep")
+        check_range(0.0 < self.share <= 1.0, "share", self.share, "the share of values to keep, in (0, 1]")
 
     def size(self, spec: Spec) -> Size:
         return Size.fixed(8 * self._num_bytes(spec.num_values))

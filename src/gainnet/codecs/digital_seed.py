@@ -17,7 +17,7 @@ from gainnet.codecs.basis import SeedBasis
 from gainnet.codecs.content import Content, required
 from gainnet.codecs.entropy import CRC_BITS, IntegerModel, Integers, RunReader
 from gainnet.codecs.quantizer import STREAM_BITS, quantise
-from gainnet.codecs.raw import batch_of, decode_items, encode_items
+from gainnet.codecs.raw import batch_of, check_budget, decode_items, encode_items
 from gainnet.codecs.tables import (
     CLASSES_PER_OCTAVE,
     MASSES,
@@ -29,7 +29,7 @@ from gainnet.codecs.tables import (
     take_values,
     value_model,
 )
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import check_range
 from gainnet.core.types import Bits, Payload, Size, Spec
 
 Doubles = NDArray[np.float64]
@@ -133,16 +133,11 @@ class QuantizedSeed:
     emits: ClassVar[type[Payload]] = Bits
 
     def __post_init__(self) -> None:
-        if not 0 <= self.step_index < NUM_STEPS:
-            raise ConfigError(f"step_index: must be 0 to {NUM_STEPS - 1}, not {self.step_index}")
-        if not 0 <= self.rate_weight < 1:
-            raise ConfigError(f"rate_weight: must be at least 0 and below 1, not {self.rate_weight}")
-        if not 0.5 <= self.threshold <= 1:
-            raise ConfigError(f"threshold: must be 0.5 to 1, not {self.threshold}")
-        if self.max_bits is not None and not self.max_bits >= 0:
-            raise ConfigError(f"max_bits: must be at least 0, not {self.max_bits}")
-        if self.shape not in MASSES:
-            raise ConfigError(f"shape: must be one of {', '.join(MASSES)}, not {self.shape!r}")
+        check_range(0 <= self.step_index < NUM_STEPS, "step_index", self.step_index, f"0 to {NUM_STEPS - 1}")
+        check_range(0 <= self.rate_weight < 1, "rate_weight", self.rate_weight, "at least 0 and below 1")
+        check_range(0.5 <= self.threshold <= 1, "threshold", self.threshold, "0.5 to 1")
+        check_range(self.shape in MASSES, "shape", self.shape, f"one of {', '.join(MASSES)}")
+        check_budget(self.max_bits)
 
     def bound(self, content: Content) -> QuantizedSeed:
         """The code with the basis of these latents."""

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from gainnet.codecs.entropy import CRC_BITS, TOTAL, IntegerModel, Run, RunReader, encode_runs
 from gainnet.codecs.quantizer import STREAM_BITS
-from gainnet.codecs.raw import decode_items, encode_items
-from gainnet.core.errors import ConfigError
+from gainnet.codecs.raw import decode_items, encode_items, picture_shape
 from gainnet.core.types import Bits, Payload, Size, Spec
 
 NEIGHBOURS = ((-2, -1), (-2, 0), (-2, 1), (-1, -2), (-1, -1), (-1, 0), (-1, 1), (-1, 2), (0, -2), (0, -1))
@@ -55,16 +54,16 @@ class EdgeMap:
 
     def size(self, spec: Spec) -> Size:
         """Bits per item; expects the density of the outlines of scenes."""
-        height, width = _map_shape(spec)
+        height, width = picture_shape(spec, 1, "edges", LARGEST_SIDE)
         upper = 8 * -(-(height * width + MODE_BITS + STREAM_BITS) // 8)
         return Size(min(EXPECTED_BITS_PER_PIXEL * height * width + CRC_BITS + 5, upper), upper)
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
-        shape = _map_shape(Spec(tuple(x.shape[reported_snr.dim() :])))
+        shape = picture_shape(Spec(tuple(x.shape[reported_snr.dim() :])), 1, "edges", LARGEST_SIDE)
         return encode_items(x, reported_snr, lambda row: _code((row > 0.5).astype(np.uint8).reshape(shape)))
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
-        shape = _map_shape(spec)
+        shape = picture_shape(spec, 1, "edges", LARGEST_SIDE)
         return decode_items(payload, spec, lambda string: _read(string, shape))
 
 
@@ -150,10 +149,3 @@ def _context(padded: list[list[int]], row: int, column: int) -> int:
         # The margin makes neighbours outside of the map read as 0 without a condition.
         context = context << 1 | padded[row + MARGIN + down][column + MARGIN + right]
     return context
-
-
-def _map_shape(spec: Spec) -> tuple[int, int]:
-    """(height, width) of a map; raises `ConfigError` for another shape."""
-    if len(spec.shape) != 3 or spec.shape[0] != 1 or max(spec.shape) > LARGEST_SIDE:
-        raise ConfigError(f"edges: carries maps of shape (1, h, w) up to {LARGEST_SIDE}, not {spec.shape}")
-    return spec.shape[1], spec.shape[2]

@@ -53,6 +53,7 @@ class Format:
         modes: ways to code a picture; the first `num_fixed_modes` give the same pixels.
         num_fixed_modes: modes that serve a fixed quality, the shortest file wins.
         qualities: what the search of the best picture tries; files grow along them.
+        best_quality: largest quality that can be asked for.
         strip: takes the container off.
     """
 
@@ -61,6 +62,7 @@ class Format:
     modes: tuple[Mode, ...]
     num_fixed_modes: int
     qualities: tuple[int, ...]
+    best_quality: int
     strip: Callable[[bytes, bytes], bytes]
 
     def __post_init__(self) -> None:
@@ -95,6 +97,7 @@ JPEG_FORMAT = Format(
     ),
     2,
     (*range(1, 20), *range(20, 62, 3), *range(64, 97, 4)),
+    95,
     containers.strip_jpeg,
 )
 
@@ -104,20 +107,20 @@ WEBP_FORMAT = Format(
     tuple(Mode(scale, (), containers.build_webp) for scale in (1, 2, 4)),
     1,
     (*range(60), *range(60, 101, 2)),
+    100,
     containers.strip_webp,
 )
 
 AVIF_FORMAT = Format(
     "AVIF",
     (("speed", 6), ("max_threads", 1)),
-    (
-        Mode(1, HALF, containers.build_avif),
-        Mode(1, WHOLE, containers.build_avif),
-        Mode(2, WHOLE, containers.build_avif),
-        Mode(4, WHOLE, containers.build_avif),
+    tuple(
+        Mode(scale, options, containers.build_avif)
+        for scale, options in ((1, HALF), (1, WHOLE), (2, WHOLE), (4, WHOLE))
     ),
     1,
     tuple(range(0, 101, 2)),
+    100,
     containers.strip_avif,
 )
 
@@ -127,6 +130,7 @@ PNG_FORMAT = Format(
     tuple(Mode(scale, (), containers.build_png) for scale in (1, 2, 4)),
     1,
     (2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, PNG_TRUE_COLOUR),
+    PNG_TRUE_COLOUR,
     containers.strip_png,
 )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import ClassVar, final
 
 import numpy as np
@@ -27,53 +27,82 @@ from gainnet.codecs.formats import (
     encode_picture,
 )
 from gainnet.codecs.image_sizes import expected_bits
-from gainnet.codecs.raw import batch_of, decode_items
-from gainnet.core.errors import ConfigError
+from gainnet.codecs.raw import batch_of, check_budget, decode_items, picture_shape
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.types import Bits, Payload, Size, Spec
 
 
-def _check(codec: PictureCodec, largest: int) -> None:
-    if not 0 <= codec.quality <= largest:
-        raise ConfigError(f"quality: must be 0 to {largest}, not {codec.quality}")
-    if codec.max_bits is not None and not codec.max_bits >= 0:
-        raise ConfigError(f"max_bits: must be at least 0, not {codec.max_bits}")
+@final
+@dataclass(frozen=True)
+class PictureCodec:
+    """A picture in one file format without its container; `JPEG`, `WebP`, `AVIF` and `PNG` are made of it.
+
+    Args:
+        quality: of every picture when `max_bits` is `None`, 0 to `format.best_quality`.
+        max_bits: most bits of one picture; then the best setting that fits, at full, 1/2 or 1/4 resolution.
+        format: the file format and its settings.
+
+    >>> picture = torch.full((1, 3, 16, 16), 0.2)
+    >>> codec = JPEG(quality=50)
+    >>> bool((codec.decode(codec.encode(picture, torch.ones(1)), Spec((3, 16, 16))) - picture).abs().max() < 0.01)
+    True
+    """
+
+    quality: int = 75
+    max_bits: float | None = None
+    format: Format = field(kw_only=True)
+    emits: ClassVar[type[Payload]] = Bits
+
+    def __post_init__(self) -> None:
+        best = self.format.best_quality
+        check_range(0 <= self.quality <= best, "quality", self.quality, f"0 to {best}")
+        check_budget(self.max_bits)
+
+    def size(self, spec: Spec) -> Size:
+        """Bits of one picture [3, height, width]; the expected value was measured on renders of the scenes data set."""
+        height, width = picture_shape(spec, 3, self.format.name)
+        raw = 8 * (1 + 3 * height * width)
+        upper = raw if self.max_bits is None else 8 * int(min(self.max_bits, raw) // 8)
+        expected = expected_bits(self.format.name, height * width, self.quality, self.max_bits)
+        return Size(min(expected, upper), upper)
+
+    def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
+        batch = batch_of(x, reported_snr)
+        picture_shape(Spec(tuple(x.shape[len(batch) :])), 3, self.format.name)
+        if not bool(torch.isfinite(x).all()):
+            raise ConfigError("image: holds a value that is not finite")
+        # Eight bits per value first: every codec starts from the same pixels, and PNG is exact for them.
+        levels = (x.detach().reshape(-1, *x.shape[-3:]).clamp(0, 1) * 255).round().to(torch.uint8)
+        pictures = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        if self.max_bits is None:
+            return Bits(tuple(_shortest(picture, self._settings()) for picture in pictures), batch)
+        return Bits(tuple(_best_that_fits(picture, self._settings(), self.max_bits) for picture in pictures), batch)
+
+    def decode(self, payload: Bits, spec: Spec) -> Tensor:
+        shape, settings = picture_shape(spec, 3, self.format.name), self._settings()
+
+        def read(string: bytes) -> NDArray[np.float32]:
+            return decode_picture(string, shape, settings).astype(np.float32) / np.float32(255)
+
+        # Pillow has the colours of a pixel side by side, tensors have colours first; a lost picture is mid grey.
+        return decode_items(payload, Spec((*shape, 3)), read, lost=0.5).movedim(-1, -3)
+
+    def _settings(self) -> tuple[Setting, ...]:
+        """The table that the first byte of a string points into."""
+        return _table(self.format, self.quality if self.max_bits is None else None)
 
 
-def _size(codec: PictureCodec, spec: Spec) -> Size:
-    """Bits of one picture [3, height, width]; the expected value was measured on renders of the scenes data set."""
-    height, width = _picture_shape(spec, codec.format.name)
-    raw = 8 * (1 + 3 * height * width)
-    upper = raw if codec.max_bits is None else 8 * int(min(codec.max_bits, raw) // 8)
-    expected = expected_bits(codec.format.name, height * width, codec.quality, codec.max_bits)
-    return Size(min(expected, upper), upper)
+JPEG = partial(PictureCodec, format=JPEG_FORMAT)
+"""Baseline JPEG, with standard or own Huffman tables, whichever is shorter."""
 
+WebP = partial(PictureCodec, format=WEBP_FORMAT)
+"""Lossy WebP with the slowest search."""
 
-def _encode(codec: PictureCodec, x: Tensor, reported_snr: Tensor) -> Bits:
-    batch = batch_of(x, reported_snr)
-    _picture_shape(Spec(tuple(x.shape[len(batch) :])), codec.format.name)
-    if not bool(torch.isfinite(x).all()):
-        raise ConfigError("image: holds a value that is not finite")
-    # Eight bits per value first: every codec starts from the same pixels, and PNG is exact for them.
-    levels = (x.detach().reshape(-1, *x.shape[-3:]).clamp(0, 1) * 255).round().to(torch.uint8)
-    pictures = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    if codec.max_bits is None:
-        return Bits(tuple(_shortest(picture, _settings(codec)) for picture in pictures), batch)
-    return Bits(tuple(_best_that_fits(picture, _settings(codec), codec.max_bits) for picture in pictures), batch)
+AVIF = partial(PictureCodec, format=AVIF_FORMAT)
+"""AVIF (AV1 still pictures); the sequence header is not sent either."""
 
-
-def _decode(codec: PictureCodec, payload: Bits, spec: Spec) -> Tensor:
-    shape, settings = _picture_shape(spec, codec.format.name), _settings(codec)
-
-    def read(string: bytes) -> NDArray[np.float32]:
-        return decode_picture(string, shape, settings).astype(np.float32) / np.float32(255)
-
-    # Pillow has the colours of a pixel side by side, tensors have colours first; a lost picture is mid grey.
-    return decode_items(payload, Spec((*shape, 3)), read, lost=0.5).movedim(-1, -3)
-
-
-def _settings(codec: PictureCodec) -> tuple[Setting, ...]:
-    """The table that the first byte of a string points into."""
-    return _table(codec.format, codec.quality if codec.max_bits is None else None)
+PNG = partial(PictureCodec, quality=PNG_TRUE_COLOUR, format=PNG_FORMAT)
+"""PNG: lossless pixels of 8 bits; with `max_bits` fewer colours where they have to be."""
 
 
 @lru_cache(maxsize=64)
@@ -128,109 +157,3 @@ def _one_colour(picture: Pixels) -> bytes:
 
 def _raw(picture: Pixels) -> bytes:
     return bytes([RAW]) + picture.tobytes()
-
-
-def _picture_shape(spec: Spec, name: str) -> tuple[int, int]:
-    if len(spec.shape) != 3 or spec.shape[0] != 3:
-        raise ConfigError(f"{name}: needs a picture of shape (3, height, width), the tensor has {spec.shape}")
-    return spec.shape[1], spec.shape[2]
-
-
-@final
-@dataclass(frozen=True)
-class JPEG:
-    """Baseline JPEG, with standard or own Huffman tables, whichever is shorter; the container is not sent.
-
-    Args:
-        quality: 0 to 95, of every picture when `max_bits` is `None`.
-        max_bits: most bits of one picture; then the best setting that fits, at full, 1/2 or 1/4 resolution.
-
-    >>> picture = torch.full((1, 3, 16, 16), 0.2)
-    >>> codec = JPEG(quality=50)
-    >>> bool((codec.decode(codec.encode(picture, torch.ones(1)), Spec((3, 16, 16))) - picture).abs().max() < 0.01)
-    True
-    """
-
-    quality: int = 75
-    max_bits: float | None = None
-    emits: ClassVar[type[Payload]] = Bits
-    format: ClassVar[Format] = JPEG_FORMAT
-
-    size = _size
-    encode = _encode
-    decode = _decode
-
-    def __post_init__(self) -> None:
-        _check(self, 95)
-
-
-@final
-@dataclass(frozen=True)
-class WebP:
-    """Lossy WebP with the slowest search; the container is not sent.
-
-    Args:
-        quality: 0 to 100, of every picture when `max_bits` is `None`.
-        max_bits: most bits of one picture; then the best setting that fits, at full, 1/2 or 1/4 resolution.
-    """
-
-    quality: int = 75
-    max_bits: float | None = None
-    emits: ClassVar[type[Payload]] = Bits
-    format: ClassVar[Format] = WEBP_FORMAT
-
-    size = _size
-    encode = _encode
-    decode = _decode
-
-    def __post_init__(self) -> None:
-        _check(self, 100)
-
-
-@final
-@dataclass(frozen=True)
-class AVIF:
-    """AVIF (AV1 still pictures); neither the container nor the sequence header is sent.
-
-    Args:
-        quality: 0 to 100, of every picture when `max_bits` is `None`.
-        max_bits: most bits of one picture; then the best setting that fits, at full, 1/2 or 1/4 resolution.
-    """
-
-    quality: int = 75
-    max_bits: float | None = None
-    emits: ClassVar[type[Payload]] = Bits
-    format: ClassVar[Format] = AVIF_FORMAT
-
-    size = _size
-    encode = _encode
-    decode = _decode
-
-    def __post_init__(self) -> None:
-        _check(self, 100)
-
-
-@final
-@dataclass(frozen=True)
-class PNG:
-    """PNG: lossless pixels of 8 bits; the container is not sent.
-
-    Args:
-        max_bits: most bits of one picture; then the best that fits, with fewer colours or at 1/2 and 1/4 resolution.
-    """
-
-    max_bits: float | None = None
-    emits: ClassVar[type[Payload]] = Bits
-    format: ClassVar[Format] = PNG_FORMAT
-    quality: ClassVar[int] = PNG_TRUE_COLOUR
-
-    size = _size
-    encode = _encode
-    decode = _decode
-
-    def __post_init__(self) -> None:
-        _check(self, PNG_TRUE_COLOUR)
-
-
-PictureCodec = JPEG | WebP | AVIF | PNG
-"""Codecs that differ in format and settings alone."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from gainnet.codecs.basis import SeedBasis
 from gainnet.codecs.content import Content, required
 from gainnet.codecs.raw import batch_of
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import check_range
 from gainnet.core.types import Payload, Size, Spec, Symbols
 
 LARGEST_SNR = 1e12
@@ -90,8 +90,8 @@ class LinearCode:
     emits: ClassVar[type[Payload]] = Symbols
 
     def __post_init__(self) -> None:
-        if self.num_channel_uses is not None and self.num_channel_uses < 1:
-            raise ConfigError(f"num_channel_uses: must be at least 1, not {self.num_channel_uses}")
+        uses = self.num_channel_uses
+        check_range(uses is None or uses >= 1, "num_channel_uses", uses, "1 or more")
 
     def bound(self, content: Content) -> LinearCode:
         """The code with the basis of these latents."""

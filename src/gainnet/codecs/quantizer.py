@@ -24,7 +24,7 @@ from gainnet.codecs.tables import (
     take_values,
     value_model,
 )
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.types import Bits, Payload, Size, Spec
 
 STREAM_BITS = CRC_BITS + 10
@@ -62,10 +62,8 @@ class UniformQuantizer:
 
     def __post_init__(self) -> None:
         for field, value in (("step", self.step), ("scale", self.scale)):
-            if not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"{field}: must be a positive number, not {value}")
-        if self.shape not in MASSES:
-            raise ConfigError(f"shape: must be one of {', '.join(MASSES)}, not {self.shape!r}")
+            check_range(0 < value < math.inf, field, value, "a positive number")
+        check_range(self.shape in MASSES, "shape", self.shape, f"one of {', '.join(MASSES)}")
 
     def size(self, spec: Spec) -> Size:
         """Bits per item; expects values of the table's law."""

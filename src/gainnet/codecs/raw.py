@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gainnet.codecs.basis import root_mean_square
 from gainnet.codecs.content import Content
-from gainnet.core.errors import ConfigError, PayloadError
+from gainnet.core.errors import ConfigError, PayloadError, check_range
 from gainnet.core.types import Bits, Payload, Size, Spec, Symbols
 
 SMALLEST_NOISE = 1e-12
@@ -68,6 +68,18 @@ def decode_items(
     return torch.from_numpy(items).reshape(*payload.batch, *spec.shape)
 
 
+def picture_shape(spec: Spec, num_channels: int, codec: str, largest: float = math.inf) -> tuple[int, int]:
+    """(height, width) of a picture of some channels; raises `ConfigError` for another shape or a longer side.
+
+    >>> picture_shape(Spec((3, 16, 8)), 3, "jpeg")
+    (16, 8)
+    """
+    if len(spec.shape) != 3 or spec.shape[0] != num_channels or max(spec.shape) > largest:
+        limit = "" if math.isinf(largest) else f" up to {largest:g} x {largest:g}"
+        raise ConfigError(f"{codec}: must be given a shape ({num_channels}, height, width){limit}, not {spec.shape}")
+    return spec.shape[1], spec.shape[2]
+
+
 def check_length(string: bytes, num_bytes: int, codec: str) -> None:
     """Raises `PayloadError` unless a received string has the length that its codec always sends."""
     if len(string) != num_bytes:
@@ -80,6 +92,11 @@ def finite(values: NDArray[np.float32], codec: str) -> NDArray[np.float32]:
     if not (np.abs(values) < LARGEST_VALUE).all():
         raise PayloadError(f"{codec}: a value is not finite or above {LARGEST_VALUE:g}; the payload is corrupt")
     return values
+
+
+def check_budget(max_bits: float | None) -> None:
+    """Raises `ConfigError` for a negative number of bits; `None` is no limit."""
+    check_range(max_bits is None or max_bits >= 0, "max_bits", max_bits, "0 or more")
 
 
 @final
@@ -126,8 +143,7 @@ class RawPixels:
     emits: ClassVar[type[Payload]] = Bits
 
     def __post_init__(self) -> None:
-        if not 1 <= self.bits_per_value <= 16:
-            raise ConfigError(f"bits_per_value: must be 1 to 16, not {self.bits_per_value}")
+        check_range(1 <= self.bits_per_value <= 16, "bits_per_value", self.bits_per_value, "1 to 16")
 
     def size(self, spec: Spec) -> Size:
         return Size.fixed(8 * self._num_bytes(spec))
@@ -187,8 +203,7 @@ class RawAnalog:
     emits: ClassVar[type[Payload]] = Symbols
 
     def __post_init__(self) -> None:
-        if self.scale is not None and not (math.isfinite(self.scale) and self.scale > 0):
-            raise ConfigError(f"scale: must be a positive number, not {self.scale}")
+        check_range(self.scale is None or 0 < self.scale < math.inf, "scale", self.scale, "a positive number")
 
     def bound(self, content: Content) -> RawAnalog:
         """The code at unit power for these latents."""

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from gainnet.codecs.basis import SeedBasis
 from gainnet.codecs.digital_seed import QuantizedSeed
-from gainnet.codecs.raw import RawAnalog
+from gainnet.codecs.raw import RawAnalog, check_budget, picture_shape
 from gainnet.codecs.tables import CLASSES_PER_OCTAVE, scale_class
-from gainnet.core.errors import ConfigError
 from gainnet.core.types import Bits, Payload, Size, Spec, Symbols
 
 BITS_PER_VALUE = 1.5
+LARGEST_SIDE = 64
 COLOUR_AXES = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
 AXIS_DEVIATIONS = (0.75, 0.53, 0.30)
 DC_FACTOR = 7.0
@@ -61,8 +61,7 @@ class QuantizedSketch:
     emits: ClassVar[type[Payload]] = Bits
 
     def __post_init__(self) -> None:
-        if self.max_bits is not None and not self.max_bits >= 0:
-            raise ConfigError(f"max_bits: must be at least 0, not {self.max_bits}")
+        check_budget(self.max_bits)
 
     def size(self, spec: Spec) -> Size:
         return self._coder(spec).size(Spec((spec.num_values,)))
@@ -78,7 +77,7 @@ class QuantizedSketch:
 
     def _coder(self, spec: Spec) -> QuantizedSeed:
         max_bits = BITS_PER_VALUE * spec.num_values if self.max_bits is None else self.max_bits
-        return QuantizedSeed(max_bits=max_bits, basis=cosine_basis(sketch_shape(spec, "quantized")))
+        return QuantizedSeed(max_bits=max_bits, basis=cosine_basis(picture_shape(spec, 3, "quantized", LARGEST_SIDE)))
 
 
 @final
@@ -99,7 +98,7 @@ class AnalogSketch:
     emits: ClassVar[type[Payload]] = Symbols
 
     def size(self, spec: Spec) -> Size:
-        sketch_shape(spec, "analog")
+        picture_shape(spec, 3, "analog", LARGEST_SIDE)
         return self._coder.size(spec)
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Symbols:
@@ -111,13 +110,6 @@ class AnalogSketch:
     @property
     def _coder(self) -> RawAnalog:
         return RawAnalog(self.num_channel_uses, scale=DEVIATION)
-
-
-def sketch_shape(spec: Spec, codec: str) -> tuple[int, int]:
-    """(height, width) of a small picture; raises `ConfigError` for another shape or one above 64 x 64."""
-    if len(spec.shape) != 3 or spec.shape[0] != 3 or max(spec.shape) > 64:
-        raise ConfigError(f"{codec}: carries pictures of 3 colours up to 64 x 64, not a tensor of shape {spec.shape}")
-    return spec.shape[1], spec.shape[2]
 
 
 @lru_cache(maxsize=8)

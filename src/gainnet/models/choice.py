@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import final
-
 import torch
 from torch import Tensor
 
@@ -16,13 +11,11 @@ from gainnet.core.types import Spec, Tensors
 from gainnet.models.attributes import SIDE, AttributeClassifier
 from gainnet.models.counting import count_flops, flatten_batch, on_meta, parameter_bytes
 from gainnet.models.diffusion import Denoiser
-from gainnet.models.part import Role
 from gainnet.models.scenes import caption_labels, parse
+from gainnet.models.tensor_map import TensorMap
 
 
-@final
-@dataclass(frozen=True)
-class AttributeChoice:
+def attribute_choice(candidates: tuple[str, ...], checker: AttributeClassifier) -> TensorMap:
     """The candidate picture in which a checker finds most of the attributes that the prompt names.
 
     prompt, image_1 … image_K --> mean log-probability of the named attributes --> the likeliest of them: image
@@ -35,47 +28,25 @@ class AttributeChoice:
         checker: the network that names attributes, the shipped `CHECKER`.
 
     >>> from gainnet.models.attributes import CHECKER
-    >>> AttributeChoice(("image_1", "image_2"), AttributeClassifier.from_pretrained(CHECKER)).reads
+    >>> attribute_choice(("image_1", "image_2"), AttributeClassifier.from_pretrained(CHECKER)).reads
     ('prompt', 'image_1', 'image_2')
     """
-
-    candidates: tuple[str, ...]
-    checker: AttributeClassifier = field(repr=False)
-    role: Role = "other"
-    num_passes: int = 1
-
-    @property
-    def name(self) -> str:
-        return f"choice of {len(self.candidates)}"
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return "prompt", *self.candidates
-
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        return {"image": Spec((3, SIDE, SIDE))}
-
-    @cached_property
-    def flops(self) -> float:
-        copy = on_meta(lambda: AttributeClassifier(self.checker.design))
-        return len(self.candidates) * count_flops(lambda: copy(torch.zeros(1, 3, SIDE, SIDE, device="meta")))
-
-    @property
-    def memory_bytes(self) -> float:
-        return parameter_bytes(self.checker)
+    copy = on_meta(lambda: AttributeClassifier(checker.design))
+    flops = len(candidates) * count_flops(lambda: copy(torch.zeros(1, 3, SIDE, SIDE, device="meta")))
 
     @torch.no_grad()
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
+    def choose(tensors: Tensors, random: Random) -> Tensors:
         named = caption_labels([parse(prompt) for prompt in tensor_to_text(tensors["prompt"])])
-        images = [flatten_batch(tensors[key], len(random.batch)) for key in self.candidates]
-        scores = torch.stack([self.checker.fit(image, named.to(image.device)) for image in images])
+        images = [flatten_batch(tensors[key], len(random.batch)) for key in candidates]
+        scores = torch.stack([checker.fit(image, named.to(image.device)) for image in images])
         return {"image": _chosen(torch.stack(images), scores).reshape(*random.batch, 3, SIDE, SIDE)}
 
+    name, writes = f"choice of {len(candidates)}", {"image": Spec((3, SIDE, SIDE))}
+    memory_bytes = parameter_bytes(checker)
+    return TensorMap(name, ("prompt", *candidates), writes, choose, flops=flops, memory_bytes=memory_bytes)
 
-@final
-@dataclass(frozen=True)
-class DenoiserChoice:
+
+def denoiser_choice(denoiser: Denoiser, candidates: tuple[str, ...], num_levels: int = 3) -> TensorMap:
     r"""The candidate latent that the prompt makes most likely, as the denoiser itself judges; for any model.
 
     condition, latent_1 … latent_K --> $\sum_t \|v - v_0(z_t)\|^2 - \|v - v_1(z_t)\|^2$ --> the largest: latent
@@ -89,67 +60,39 @@ class DenoiserChoice:
         num_levels: noise levels that are tried, >= 1.
 
     >>> from gainnet.models.loading import load_model
-    >>> DenoiserChoice(load_model("scenes").denoiser, ("latent_1", "latent_2")).num_passes
+    >>> denoiser_choice(load_model("scenes").denoiser, ("latent_1", "latent_2")).num_passes
     12
     """
-
-    denoiser: Denoiser
-    candidates: tuple[str, ...]
-    num_levels: int = 3
-    role: Role = "denoiser"
-
-    @property
-    def name(self) -> str:
-        return f"choice of {len(self.candidates)}"
-
-    @property
-    def num_passes(self) -> int:
-        return len(self.candidates) * self.num_levels * self.denoiser.num_branches
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return "condition", *self.candidates
-
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        return {"latent": self.denoiser.latent}
-
-    @property
-    def flops(self) -> float:
-        return self.num_passes * self.denoiser.flops / self.denoiser.num_passes
-
-    @property
-    def memory_bytes(self) -> float:
-        return self.denoiser.memory_bytes
+    steps, shape = denoiser.timesteps, denoiser.latent.shape
+    # In the middle of equal shares of the denoiser's steps.
+    timesteps = steps[((torch.arange(num_levels) + 0.5) / num_levels * len(steps)).long()]
 
     @torch.no_grad()
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
+    def choose(tensors: Tensors, random: Random) -> Tensors:
         rank = len(random.batch)
         embeds = flatten_batch(tensors["condition"], rank).transpose(0, 1)
-        latents = torch.stack([flatten_batch(tensors[key], rank) for key in self.candidates])
+        latents = torch.stack([flatten_batch(tensors[key], rank) for key in candidates])
         scores = torch.zeros(latents.shape[:2], device=latents.device)
-        for index, timestep in enumerate(self._timesteps()):
+        for index, timestep in enumerate(timesteps):
             # One noise for all candidates: their difference is then due to the latents alone.
-            noise = flatten_batch(random.normal(self.denoiser.latent.shape, "choice", index), rank).to(latents.device)
-            scores += torch.stack([self._evidence(latent, noise, embeds, timestep) for latent in latents])
-        return {"latent": _chosen(latents, scores).reshape(*random.batch, *self.denoiser.latent.shape)}
+            noise = flatten_batch(random.normal(shape, "choice", index), rank).to(latents.device)
+            scores += torch.stack([_evidence(denoiser, latent, noise, embeds, timestep) for latent in latents])
+        return {"latent": _chosen(latents, scores).reshape(*random.batch, *shape)}
 
-    def _timesteps(self) -> Tensor:
-        """[num_levels], in the middle of equal shares of the denoiser's steps."""
-        steps = self.denoiser.timesteps
-        return steps[((torch.arange(self.num_levels) + 0.5) / self.num_levels * len(steps)).long()]
+    name, reads, writes = f"choice of {len(candidates)}", ("condition", *candidates), {"latent": denoiser.latent}
+    num_passes = len(candidates) * num_levels * denoiser.num_branches
+    flops = num_passes * denoiser.flops / denoiser.num_passes
+    return TensorMap(name, reads, writes, choose, "denoiser", num_passes, flops, denoiser.memory_bytes)
 
-    def _evidence(self, latent: Tensor, noise: Tensor, embeds: Tensor, timestep: Tensor) -> Tensor:
-        """[n], error of the prediction without the prompt (0 for a model without guidance) less that with it."""
-        scheduler = self.denoiser.pipeline.scheduler
-        times = timestep.expand(len(latent))
-        noised = scheduler.add_noise(latent, noise, times)
-        is_velocity = scheduler.config.prediction_type == "v_prediction"
-        target = scheduler.get_velocity(latent, noise, times) if is_velocity else noise
-        errors = [
-            (self.denoiser.predict(noised, branch, timestep) - target).square().flatten(1).sum(1) for branch in embeds
-        ]
-        return -errors[0] if len(errors) == 1 else errors[0] - errors[1]
+
+def _evidence(denoiser: Denoiser, latent: Tensor, noise: Tensor, embeds: Tensor, timestep: Tensor) -> Tensor:
+    """[n], error of the prediction without the prompt (0 for a model without guidance) less that with it."""
+    scheduler, times = denoiser.pipeline.scheduler, timestep.expand(len(latent))
+    noised = scheduler.add_noise(latent, noise, times)
+    is_velocity = scheduler.config.prediction_type == "v_prediction"
+    target = scheduler.get_velocity(latent, noise, times) if is_velocity else noise
+    errors = [(denoiser.predict(noised, branch, timestep) - target).square().flatten(1).sum(1) for branch in embeds]
+    return -errors[0] if len(errors) == 1 else errors[0] - errors[1]
 
 
 def _chosen(candidates: Tensor, scores: Tensor) -> Tensor:

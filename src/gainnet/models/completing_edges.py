@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import final
-
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from gainnet.core.randomness import Random
@@ -16,9 +10,10 @@ from gainnet.core.types import Spec, Tensors
 from gainnet.models.completing import STREAM, clean_prediction, ddim_step
 from gainnet.models.counting import count_flops, flatten_batch, on_meta
 from gainnet.models.diffusion import Decoder, DiffusionModel
-from gainnet.models.part import Part, Role
+from gainnet.models.part import Part
 from gainnet.models.renamed import Renamed
 from gainnet.models.sketches import EDGE_THRESHOLD, contrast, shrink, sketch_factor
+from gainnet.models.tensor_map import TensorMap
 
 PULL = 6.0
 """Length of one move of the clean latent, which has a length of about 36; chosen on 16 captions of random seed 901."""
@@ -27,9 +22,7 @@ SOFTNESS = 0.03
 SCALES = (1, 2, 4, 8)
 
 
-@final
-@dataclass(frozen=True)
-class KeepToEdges:
+def keep_to_edges(decoder: Decoder, factor: int, threshold: float = EDGE_THRESHOLD) -> TensorMap:
     r"""A clean latent moved so that the outlines of its picture come nearer to those that were received.
 
     clean, sketch --> $\hat z_0 - \rho\, g / \|g\|$ --> clean
@@ -45,54 +38,37 @@ class KeepToEdges:
         threshold: of the edges, as in `edge_sketch`.
     """
 
-    decoder: Decoder
-    factor: int
-    threshold: float = EDGE_THRESHOLD
-    name: str = "keep to edges"
-    role: Role = "decoder"
-    reads: tuple[str, ...] = ("clean", "sketch")
-    num_passes: int = 2
-
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        return {"clean": self.decoder.latent}
-
-    @cached_property
-    def flops(self) -> float:
-        vae = self.decoder.pipeline.vae
-        copy = on_meta(lambda: type(vae).from_config(vae.config)).requires_grad_(False)
-        latent = torch.zeros(1, *self.decoder.latent.shape, device="meta")
-
-        def there_and_back() -> None:
-            with torch.enable_grad():
-                start = latent.requires_grad_()
-                torch.autograd.grad(copy.decode(start / 1.0, return_dict=False)[0].sum(), start)
-
-        return count_flops(there_and_back)
-
-    @property
-    def memory_bytes(self) -> float:
-        return self.decoder.memory_bytes
-
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
+    def move(tensors: Tensors, random: Random) -> Tensors:
         rank = len(random.batch)
         # Plans run in inference mode, whose tensors know no gradient; copies made outside of it do.
         with torch.inference_mode(False), torch.enable_grad():
-            clean, edges = (flatten_batch(tensors[key], rank).detach().clone() for key in self.reads)
+            clean, edges = (flatten_batch(tensors[key], rank).detach().clone() for key in ("clean", "sketch"))
             start = clean.requires_grad_()
-            image = self.decoder({"latent": start}, Random(tuple(range(len(start))), (len(start),)))["image"]
-            (slope,) = torch.autograd.grad(self._distance(image, edges).sum(), start)
+            image = decoder({"latent": start}, Random(tuple(range(len(start))), (len(start),)))["image"]
+            small = contrast(shrink(image, factor))
+            # A sigmoid in place of the threshold, which has no gradient.
+            missing = torch.sigmoid((small - threshold) / SOFTNESS) - edges
+            # Coarse scales pull outlines that are too far away for fine ones to overlap.
+            each = [s * functional.avg_pool2d(missing, s).square().flatten(1).mean(1) for s in SCALES]
+            (slope,) = torch.autograd.grad(torch.stack(each).sum(), start)
         length = slope.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
         return {"clean": (clean - PULL * slope / length).detach().reshape(tensors["clean"].shape)}
 
-    def _distance(self, image: Tensor, edges: Tensor) -> Tensor:
-        """[n], of the soft edges of pictures [n, 3, H, W] to maps [n, 1, h, w]."""
-        small = contrast(shrink(image, self.factor))
-        # A sigmoid in place of the threshold, which has no gradient.
-        missing = torch.sigmoid((small - self.threshold) / SOFTNESS) - edges
-        # Coarse scales pull outlines that are too far away for fine ones to overlap.
-        each = [s * functional.avg_pool2d(missing, s).square().flatten(1).mean(1) for s in SCALES]
-        return torch.stack(each).sum(0)
+    costs = 2, _flops_there_and_back(decoder), decoder.memory_bytes
+    return TensorMap("keep to edges", ("clean", "sketch"), {"clean": decoder.latent}, move, "decoder", *costs)
+
+
+def _flops_there_and_back(decoder: Decoder) -> float:
+    """Of decoding a latent and the gradient to it."""
+    vae = decoder.pipeline.vae
+    copy = on_meta(lambda: type(vae).from_config(vae.config)).requires_grad_(False)
+    start = torch.zeros(1, *decoder.latent.shape, device="meta", requires_grad=True)
+
+    def run() -> None:
+        with torch.enable_grad():
+            torch.autograd.grad(copy.decode(start / 1.0, return_dict=False)[0].sum(), start)
+
+    return count_flops(run)
 
 
 def completion_of_edges(model: DiffusionModel, sketch: Spec) -> tuple[Part, ...]:
@@ -111,7 +87,7 @@ def completion_of_edges(model: DiffusionModel, sketch: Spec) -> tuple[Part, ...]
     >>> [part.name for part in parts]
     ['prior', 'predict[0]', 'keep to edges', 'decoder']
     """
-    denoiser, keep = model.denoiser, KeepToEdges(model.decoder, sketch_factor(model.image, sketch))
+    denoiser, keep = model.denoiser, keep_to_edges(model.decoder, sketch_factor(model.image, sketch))
     parts: list[Part] = [Renamed(model.prior, stream=STREAM), clean_prediction(denoiser[:1]), keep]
     for step in range(1, denoiser.num_steps):
         parts += [ddim_step(model.pipeline, model.latent, step), clean_prediction(denoiser[step : step + 1]), keep]

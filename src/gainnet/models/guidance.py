@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import Tensors
 from gainnet.models.counting import flatten_batch
@@ -84,7 +84,6 @@ def branches(denoiser: Denoiser, step: int) -> Branches:
     """
     if denoiser.num_branches != 2:
         raise ConfigError(f"guidance_scale: {denoiser.guidance_scale} means no guidance; give more than 1 to split it")
-    if not 0 <= step < denoiser.num_steps:
-        raise ConfigError(f"step: {step} is none of the {denoiser.num_steps} steps of {denoiser.name}")
+    check_range(0 <= step < denoiser.num_steps, "step", step, f"one of the {denoiser.num_steps} of {denoiser.name}")
     one = denoiser[step : step + 1]
     return Branches(guidance_branch(one, "without"), guidance_branch(one, "with"), guidance_step(one))

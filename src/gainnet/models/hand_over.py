@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -14,7 +13,6 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Tensors
 from gainnet.models.counting import flatten_batch
 from gainnet.models.diffusion import Denoiser
-from gainnet.models.part import Role
 from gainnet.models.tensor_map import TensorMap
 
 
@@ -31,9 +29,21 @@ def hand_down(latent: Spec) -> TensorMap:
     return TensorMap("hand down", ("latent",), {"handed": Spec((latent.num_values + 1,))}, handed)
 
 
+def hand_over(rest: Denoiser) -> TensorMap:
+    """The part that resumes the rest of a sampler from what was handed over: see `Resumption`.
+
+    >>> from gainnet.models.loading import load_model
+    >>> hand_over(load_model("scenes").denoiser[5:]).name
+    'hand-over[5:10]'
+    """
+    name, reads, writes = f"hand-over[{rest.start}:{rest.stop}]", ("condition", "handed"), {"latent": rest.latent}
+    costs = rest.num_passes, rest.flops, rest.memory_bytes
+    return TensorMap(name, reads, writes, Resumption(rest).run, "denoiser", *costs)
+
+
 @final
 @dataclass(frozen=True)
-class HandOver:
+class Resumption:
     r"""The rest of a sampler, resumed at the noise level that the received latent really has.
 
     handed --> [ level, scale ] --> (UNet, guidance, DDIM step) x remaining steps, from t' to 0 --> latent
@@ -52,41 +62,19 @@ class HandOver:
         ConfigError: no step is left, or the rest stops before the end of the sampler.
 
     >>> from gainnet.models.loading import load_model
-    >>> part = HandOver(load_model("scenes").denoiser[5:])
-    >>> part.name, part.resumed_at(torch.tensor([0.0, 1.0])).tolist()
-    ('hand-over[5:10]', [499, 607])
+    >>> Resumption(load_model("scenes").denoiser[5:]).resumed_at(torch.tensor([0.0, 1.0])).tolist()
+    [499, 607]
     """
 
     rest: Denoiser
-    role: Role = "denoiser"
-    reads: tuple[str, ...] = ("condition", "handed")
 
     def __post_init__(self) -> None:
         if self.rest.num_steps < 1 or self.rest.stop != len(self.rest.pipeline.scheduler.timesteps):
             raise ConfigError(f"cut: {self.rest.name} is not the rest of a sampler; leave the device at least one step")
 
-    @property
-    def name(self) -> str:
-        return f"hand-over[{self.rest.start}:{self.rest.stop}]"
-
-    @property
-    def num_passes(self) -> int:
-        return self.rest.num_passes
-
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        return {"latent": self.rest.latent}
-
-    @property
-    def flops(self) -> float:
-        return self.rest.flops
-
-    @property
-    def memory_bytes(self) -> float:
-        return self.rest.memory_bytes
-
     @torch.no_grad()
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
+    def run(self, tensors: Tensors, random: Random) -> Tensors:
+        """`latent` of `condition` and `handed` [*batch, num_values + 1]."""
         rank = len(random.batch)
         embeds = flatten_batch(tensors["condition"], rank).transpose(0, 1).flatten(0, 1)
         handed = flatten_batch(tensors["handed"], rank)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Tensors
 from gainnet.models.diffusion import Denoiser, DiffusionModel
@@ -44,8 +44,7 @@ def start_step(num_steps: int, strength: float) -> int:
     >>> start_step(10, 0.6), start_step(10, 1.0)
     (4, 0)
     """
-    if not 0.0 < strength <= 1.0:
-        raise ConfigError(f"strength: must be above 0 and at most 1, not {strength}")
+    check_range(0.0 < strength <= 1.0, "strength", strength, "above 0 and at most 1")
     # Rounded down, as diffusers does, so that results can be compared with its own pipeline.
     start = num_steps - int(num_steps * strength)
     if start == num_steps:

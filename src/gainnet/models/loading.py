@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gainnet.core.errors import ConfigError, ModelError
+from gainnet.core.errors import ConfigError, ModelError, check_range
 from gainnet.models.diffusion import DiffusionModel, take_apart
 
 if TYPE_CHECKING:
@@ -45,10 +45,8 @@ def load_model(
     defaults = generation_defaults(folder)
     steps = int(defaults["num_inference_steps"]) if num_steps is None else num_steps
     guidance = float(defaults["guidance_scale"]) if guidance_scale is None else guidance_scale
-    if not 1 <= steps <= 1000:
-        raise ConfigError(f"num_steps: {steps} is outside 1 to 1000")
-    if not 1.0 <= guidance <= 100.0:
-        raise ConfigError(f"guidance_scale: {guidance} is outside 1 to 100; 1 means no guidance")
+    check_range(1 <= steps <= 1000, "num_steps", steps, "1 to 1000")
+    check_range(1.0 <= guidance <= 100.0, "guidance_scale", guidance, "1 to 100, where 1 means no guidance")
     pipeline = _open(folder, name).to(torch_device_of(torch_device))
     return take_apart(name, weights_sha256(folder), pipeline, steps, guidance)
 

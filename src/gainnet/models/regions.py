@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import final
 
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Tensors
 from gainnet.models.diffusion import Decoder, Denoiser, DiffusionModel
-from gainnet.models.part import Role
 from gainnet.models.tensor_map import TensorMap
 
 
@@ -84,10 +81,9 @@ def regions_of(model: DiffusionModel, num_regions: int, overlap: int | None = No
     # The UNet halves its input at every level but the last; a region has to stay even that often.
     grain = 2 ** (len(model.pipeline.unet.config.block_out_channels) - 1)
     shared = _rounded_up(min(height, width) / 4, grain) if overlap is None else overlap
-    if num_regions not in (1, 2, 3, 4):
-        raise ConfigError(f"num_regions: must be 1 to 4, not {num_regions}")
-    if shared % grain or not 0 < shared < min(height, width):
-        raise ConfigError(f"overlap: must be a multiple of {grain} below {min(height, width)}, not {shared}")
+    check_range(num_regions in (1, 2, 3, 4), "num_regions", num_regions, "1 to 4")
+    fits = shared % grain == 0 and 0 < shared < min(height, width)
+    check_range(fits, "overlap", shared, f"a multiple of {grain} below {min(height, width)}")
     rows, columns = (2, 2) if num_regions == 4 else (1, num_regions)
     return tuple(
         Region(top, left, tall, wide)
@@ -119,13 +115,10 @@ def crop_of(whole: str, spec: Spec, region: Region, piece: str) -> TensorMap:
     return TensorMap(f"crop -> {piece}", (whole,), {piece: region.of(spec)}, cropped)
 
 
-@final
-@dataclass(frozen=True)
-class Merge:
+def merge(pieces: tuple[str, ...], regions: tuple[Region, ...], spec: Spec, whole: str) -> TensorMap:
     r"""Regions back to the whole, with weights that go smoothly from one to the next where they overlap.
 
-    $x = \sum_k w_k x_k / \sum_k w_k$, where $w_k$ rises from the edge of region k like a squared sine over the overlap
-    (MultiDiffusion, Bar-Tal et al. 2023, eq. 5, with smooth weights)
+    $x = \sum_k w_k x_k$ with the weights of `blending_weights`
 
     Args:
         pieces: names of the regions' tensors.
@@ -135,75 +128,60 @@ class Merge:
 
     Raises:
         ConfigError: the regions do not cover the whole, or are not as many as the pieces.
+    """
+    if len(pieces) != len(regions):
+        raise ConfigError(f"pieces: {len(pieces)} names for {len(regions)} regions; must be one for each")
+    weights = blending_weights(regions, spec)
 
-    >>> left, right = Region(0, 0, 1, 3), Region(0, 1, 1, 3)
-    >>> merge = Merge(("a", "b"), (left, right), Spec((1, 1, 4)), "x")
-    >>> [round(float(w), 2) for w in merge.weights[0].flatten()]
+    def merged(tensors: Tensors, random: Random) -> Tensors:
+        first = tensors[pieces[0]]
+        x = first.new_zeros((*random.batch, *spec.shape))
+        for key, region, weight in zip(pieces, regions, weights, strict=True):
+            region.cut(x).add_(tensors[key] * region.cut(weight).to(first))
+        return {whole: x}
+
+    return TensorMap(f"merge -> {whole}", pieces, {whole: spec}, merged)
+
+
+def blending_weights(regions: tuple[Region, ...], spec: Spec) -> Tensor:
+    r"""[num_regions, height, width], weight of every region; they sum to 1 everywhere.
+
+    $w_k / \sum_k w_k$, where $w_k$ rises from the edge of region k like a squared sine over the overlap
+    (MultiDiffusion, Bar-Tal et al. 2023, eq. 5, with smooth weights)
+
+    Args:
+        regions: rectangles that cover the whole.
+        spec: shape of the whole, (channels, height, width).
+
+    Raises:
+        ConfigError: they do not cover it.
+
+    >>> weights = blending_weights((Region(0, 0, 1, 3), Region(0, 1, 1, 3)), Spec((1, 1, 4)))
+    >>> [round(float(w), 2) for w in weights[0].flatten()]
     [1.0, 0.85, 0.15, 0.0]
     """
+    profiles = torch.zeros(len(regions), *spec.shape[1:])
+    for profile, region in zip(profiles, regions, strict=True):
+        rows = _rise(region.top, region.height, [(r.top, r.height) for r in regions])
+        columns = _rise(region.left, region.width, [(r.left, r.width) for r in regions])
+        region.cut(profile).copy_(rows[:, None] * columns)
+    total = profiles.sum(0)
+    if not bool((total > 0).all()):
+        raise ConfigError(f"regions: {regions} do not cover a tensor of shape {spec.shape}")
+    return profiles / total
 
-    pieces: tuple[str, ...]
-    regions: tuple[Region, ...]
-    spec: Spec
-    whole: str
-    role: Role = "other"
-    num_passes: int = 1
-    flops: float = 0.0
-    memory_bytes: float = 0.0
 
-    def __post_init__(self) -> None:
-        if len(self.pieces) != len(self.regions):
-            raise ConfigError(f"pieces: {len(self.pieces)} names for {len(self.regions)} regions")
-        if not bool((self._profiles.sum(0) > 0).all()):
-            raise ConfigError(f"regions: {self.regions} do not cover a tensor of shape {self.spec.shape}")
-
-    @property
-    def name(self) -> str:
-        return f"merge -> {self.whole}"
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        return self.pieces
-
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        return {self.whole: self.spec}
-
-    @cached_property
-    def weights(self) -> Tensor:
-        """[num_regions, height, width], weight of every region; they sum to 1 everywhere."""
-        return self._profiles / self._profiles.sum(0)
-
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
-        first = tensors[self.pieces[0]]
-        whole = first.new_zeros((*random.batch, *self.spec.shape))
-        for key, region, weights in zip(self.pieces, self.regions, self.weights, strict=True):
-            region.cut(whole).add_(tensors[key] * region.cut(weights).to(first))
-        return {self.whole: whole}
-
-    @cached_property
-    def _profiles(self) -> Tensor:
-        """[num_regions, height, width], weights before they are normalised; 0 outside of the region."""
-        _, height, width = self.spec.shape
-        profiles = torch.zeros(len(self.regions), height, width)
-        for profile, region in zip(profiles, self.regions, strict=True):
-            rows = self._rise(region.top, region.height, height, [(r.top, r.height) for r in self.regions])
-            columns = self._rise(region.left, region.width, width, [(r.left, r.width) for r in self.regions])
-            region.cut(profile).copy_(rows[:, None] * columns)
-        return profiles
-
-    @staticmethod
-    def _rise(first: int, length: int, side: int, spans: list[tuple[int, int]]) -> Tensor:
-        """[length], squared sine from each edge that lies inside the whole, over the overlap with the neighbour."""
-        positions = torch.arange(length) + 0.5
-        weights = torch.ones(length)
-        before = max((f + n - first for f, n in spans if f < first < f + n), default=0)
-        after = max((first + length - f for f, n in spans if f < first + length < f + n), default=0)
-        for shared, distance in ((before, positions), (after, length - positions)):
-            if shared:
-                # sin^2 and its mirror image cos^2 sum to 1: no seam where two regions overlap.
-                weights = weights * torch.sin((distance / shared).clamp_max(1.0) * math.pi / 2).square()
-        return weights
+def _rise(first: int, length: int, spans: list[tuple[int, int]]) -> Tensor:
+    """[length], squared sine from each edge that lies inside the whole, over the overlap with the neighbour."""
+    positions = torch.arange(length) + 0.5
+    weights = torch.ones(length)
+    before = max((f + n - first for f, n in spans if f < first < f + n), default=0)
+    after = max((first + length - f for f, n in spans if f < first + length < f + n), default=0)
+    for shared, distance in ((before, positions), (after, length - positions)):
+        if shared:
+            # sin^2 and its mirror image cos^2 sum to 1: no seam where two regions overlap.
+            weights = weights * torch.sin((distance / shared).clamp_max(1.0) * math.pi / 2).square()
+    return weights
 
 
 def regional(part: Denoiser | Decoder, region: Region) -> Denoiser | Decoder:

@@ -10,7 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import check_range
 
 
 def smooth(weights: Tensor, smoothing: float) -> Tensor:
@@ -80,8 +80,7 @@ class Correlation:
     smoothing: float = 0.05
 
     def __post_init__(self) -> None:
-        if not 0 < self.smoothing < 1:
-            raise ConfigError(f"gain.smoothing: {self.smoothing} is outside (0, 1); give a share like 0.05")
+        check_range(0 < self.smoothing < 1, "gain.smoothing", self.smoothing, "a share in (0, 1), such as 0.05")
 
     def __call__(self, sensed: Tensor, known: Tensor) -> Tensor:
         """[...] in [0, 1] of what is sensed [..., num_domains] and a model's domains [..., num_domains]."""
@@ -111,8 +110,7 @@ class GainFunction:
     scale_samples: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.scale_samples < math.inf:
-            raise ConfigError(f"gain.scale_samples: {self.scale_samples} is not a positive number; give one > 0")
+        check_range(0 < self.scale_samples < math.inf, "gain.scale_samples", self.scale_samples, "a positive number")
 
     def __call__(self, samples: Tensor) -> Tensor:
         """[...] of samples [...] >= 0."""

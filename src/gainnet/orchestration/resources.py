@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, final
 
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -102,8 +102,8 @@ class Grid:
     num_rows: int
 
     def __post_init__(self) -> None:
-        if min(self.num_slots, self.num_rows) < 1:
-            raise ConfigError(f"grid: {self.num_rows} x {self.num_slots} has no cells; give at least 1 x 1")
+        is_grid = min(self.num_slots, self.num_rows) >= 1
+        check_range(is_grid, "grid", f"{self.num_rows} x {self.num_slots}", "at least 1 x 1")
 
     def time_frequency(self, pool: Pool) -> Tensor:
         """[..., num_rows, num_slots], spectrum area of each cell in Hz s."""

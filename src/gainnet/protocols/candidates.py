@@ -6,7 +6,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Name
 from gainnet.core.types import NodeId
 from gainnet.models.attributes import CHECKER, SIDE, AttributeClassifier
-from gainnet.models.choice import AttributeChoice, DenoiserChoice
+from gainnet.models.choice import attribute_choice, denoiser_choice
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.renamed import Renamed
 from gainnet.protocols.plan import Compute
@@ -75,14 +75,14 @@ def best_of(task: Task, node: NodeId, latents: tuple[str, ...]) -> tuple[Compute
         return (Compute(node, Renamed(model.decoder, {"latent": latents[0]})),)
     # A denoiser judges latents by how well it predicts their noise, so only the winner is decoded.
     if not _is_checked(model):
-        choice = DenoiserChoice(model.denoiser, latents)
+        choice = denoiser_choice(model.denoiser, latents)
         return Compute(node, model.text_encoder), Compute(node, choice), Compute(node, model.decoder)
     images = tuple(f"image of {latent}" for latent in latents)
     decoded = (
         Compute(node, Renamed(model.decoder, {"latent": latent}, {"image": image}))
         for latent, image in zip(latents, images, strict=True)
     )
-    return *decoded, Compute(node, AttributeChoice(images, AttributeClassifier.from_pretrained(CHECKER)))
+    return *decoded, Compute(node, attribute_choice(images, AttributeClassifier.from_pretrained(CHECKER)))
 
 
 def _is_checked(model: DiffusionModel) -> bool:

@@ -14,7 +14,7 @@ from gainnet.codecs import Float32
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import NodeId
 from gainnet.models.guidance import branches
-from gainnet.models.regions import Merge, Region, crop_of, regional, regions_of
+from gainnet.models.regions import Region, crop_of, merge, regional, regions_of
 from gainnet.models.renamed import Renamed
 from gainnet.protocols.plan import Compute, Step, Transfer
 from gainnet.protocols.task import Task
@@ -133,7 +133,7 @@ def _regional(task: Task, edges: Sequence[NodeId], rectangles: Sequence[Region],
         # After the last step the regions meet on one edge alone.
         if target == edges[0] or not last:
             steps.append(Transfer(source, (target,), name, Float32()))
-    merged = Merge(names, tuple(rectangles), latent, task.latent(index + 1))
+    merged = merge(names, tuple(rectangles), latent, task.latent(index + 1))
     return [*steps, *(Compute(edge, merged) for edge in (edges[:1] if last else edges))]
 
 

@@ -13,7 +13,7 @@ from gainnet.codecs import Codecs, Kind
 from gainnet.codecs.codec import AnyCodec
 from gainnet.core.types import NodeId, Spec
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.regions import Merge, Region, crop_of, picture_scale, regional, regions_of
+from gainnet.models.regions import Region, crop_of, merge, picture_scale, regional, regions_of
 from gainnet.models.renamed import Renamed
 from gainnet.network.scenario import DEVICE
 from gainnet.protocols.candidates import best_of, stream_of
@@ -183,4 +183,4 @@ def _down(owner: NodeId, tensor: str, codec: AnyCodec) -> tuple[Transfer, ...]:
 def _merge(task: Task, regions: Sequence[Region]) -> Compute:
     names = tuple(f"image_{k}" for k in range(1, len(regions) + 1))
     rectangles = tuple(region.scaled(picture_scale(task.model)) for region in regions)
-    return Compute(DEVICE, Merge(names, rectangles, task.model.image, "image"))
+    return Compute(DEVICE, merge(names, rectangles, task.model.image, "image"))

@@ -12,7 +12,7 @@ from typing import ClassVar, final
 from gainnet.codecs import Codecs, Kind, MatchedSeed
 from gainnet.core.types import NodeId
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.hand_over import HandOver, hand_down
+from gainnet.models.hand_over import hand_down, hand_over
 from gainnet.models.renamed import Renamed
 from gainnet.network.scenario import DEVICE
 from gainnet.protocols.candidates import best_candidate, num_useful_candidates
@@ -126,7 +126,7 @@ def _rest_on_device(task: Task, edge: NodeId, cut: int, codecs: Codecs) -> tuple
         Compute(edge, Renamed(hand_down(task.model.latent), {"latent": latent}, {"handed": handed})),
         Transfer(edge, (DEVICE,), handed, codecs.midway),
         Compute(DEVICE, task.model.text_encoder),
-        Compute(DEVICE, Renamed(HandOver(task.denoiser[cut:]), {"handed": handed})),
+        Compute(DEVICE, Renamed(hand_over(task.denoiser[cut:]), {"handed": handed})),
     )
 
 

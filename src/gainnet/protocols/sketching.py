@@ -11,7 +11,7 @@ from gainnet.models.completing import completion
 from gainnet.models.completing_edges import completion_of_edges
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.part import Part
-from gainnet.models.regions import Merge, Region, picture_scale
+from gainnet.models.regions import Region, merge, picture_scale
 from gainnet.models.sketches import edge_sketch, picture_sketch, sketch_factor
 from gainnet.models.tensor_map import TensorMap
 from gainnet.network.scenario import DEVICE
@@ -52,4 +52,4 @@ def merged_sketch(task: Task, codec: AnyCodec, regions: Sequence[Region], pieces
     sketch, scale = sketcher(task.model, codec).writes["sketch"], picture_scale(task.model)
     factor = sketch_factor(task.model.image, sketch)
     rectangles = tuple(region.scaled(scale).shrunk(factor) for region in regions)
-    return Compute(DEVICE, Merge(pieces, rectangles, sketch, "sketch"))
+    return Compute(DEVICE, merge(pieces, rectangles, sketch, "sketch"))

@@ -20,7 +20,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.hand_over import HandOver, hand_down
+from gainnet.models.hand_over import hand_down, hand_over
 from gainnet.models.loading import find_folder, load_model, weights_sha256
 from gainnet.models.part import Part
 from gainnet.protocols.transmit import transmit
@@ -178,7 +178,7 @@ class Receivers:
     def _finished(self, case: Case, name: str, values: Tensor) -> Row:
         """The rest of the sampler from `handed` or `latent`, against what is generated without a channel."""
         sent, rest = self.halfway_of(case.random_seed), self.model.denoiser[case.count("cut") :]
-        part: Part = HandOver(rest) if name == "handed" else rest
+        part: Part = hand_over(rest) if name == "handed" else rest
         tensor = values if name == "handed" else values.reshape(-1, *self.model.latent.shape)
         given = {"condition": sent.condition, name: tensor}
         images = in_batches((part, self.model.decoder), given, sent.random, ("image",))["image"]

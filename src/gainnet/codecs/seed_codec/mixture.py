@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from gainnet.codecs.seed_codec.trunk import zeroed
+
 
 class Mixture(nn.Module):
     r"""Posterior mean of whitened components under a mixture of Gaussians with diagonal covariances.
@@ -28,9 +30,7 @@ class Mixture(nn.Module):
         self.means = nn.Parameter(torch.zeros(num_kinds, num_components))
         self.log_variances = nn.Parameter(torch.zeros(num_kinds, num_components))
         self.log_weights = nn.Parameter(torch.zeros(num_kinds))
-        self.prompt = nn.Linear(prompt_width, num_kinds)
-        nn.init.zeros_(self.prompt.weight)
-        nn.init.zeros_(self.prompt.bias)
+        self.prompt = zeroed(nn.Linear(prompt_width, num_kinds))
 
     def forward(self, statistic: Tensor, precision: Tensor, prompt: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior means [n, num_components] and weights of the kinds [n, num_kinds].

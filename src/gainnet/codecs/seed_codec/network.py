@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import final
@@ -14,7 +13,7 @@ from gainnet.codecs.linear import linear_mse, linear_powers
 from gainnet.codecs.seed_codec.mixture import Mixture
 from gainnet.codecs.seed_codec.picture_basis import PictureBasis
 from gainnet.codecs.seed_codec.refiner import Refiner
-from gainnet.codecs.seed_codec.trunk import Trunk
+from gainnet.codecs.seed_codec.trunk import Trunk, zeroed
 
 NUM_PASSES = 2
 """A component is sent at most so often: with L uses and n values the real dimensions are 2 L <= 2 n."""
@@ -135,10 +134,7 @@ class SeedNetwork(nn.Module):
         kinds, mixed = architecture.num_kinds, architecture.num_mixed
         self.decoder = Trunk(kept + again + kinds, kept, side + NUM_BANDS, *size)
         self.mixture = Mixture(kinds, mixed, self.decoder.prompt.in_features)
-        first, last = nn.Linear(side, 48), nn.Linear(48, len(variances))
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.emphasis = nn.Sequential(first, nn.SiLU(), last)
+        self.emphasis = nn.Sequential(nn.Linear(side, 48), nn.SiLU(), zeroed(nn.Linear(48, len(variances))))
         wide, deep, prompt = architecture.refiner_width, architecture.refiner_blocks, self.decoder.prompt.in_features
         self.refiner = Refiner(shape, wide, deep, side + NUM_BANDS, prompt, REFINER_CONDITION)
 
@@ -330,8 +326,3 @@ def power_of(sent: Tensor, linear: Tensor, num_channel_uses: Tensor) -> Tensor:
     """
     surplus = (sent.square() - linear.square()).sum((-1, -2)).mean(-1) / num_channel_uses
     return (1 + surplus).clamp_min(SMALLEST_POWER)
-
-
-def decibels(x: Tensor) -> Tensor:
-    """[...] of [...], ten times the decadic logarithm."""
-    return x.log() * (10 / math.log(10))

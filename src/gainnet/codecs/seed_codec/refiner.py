@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gainnet.codecs.seed_codec.trunk import rms_norm
+from gainnet.codecs.seed_codec.trunk import described_by, rms_norm, zeroed
 
 REACH = 1.5
 """Patches over which the weights of a new convolution fall to 1 / e."""
@@ -52,9 +52,7 @@ class RefinerBlock(nn.Module):
         super().__init__()
         self.near = Convolution(width, grid)
         self.first, self.second = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
-        self.modulation = nn.Linear(condition_width, 3 * width)
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
+        self.modulation = zeroed(nn.Linear(condition_width, 3 * width))
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """[n, num_patches, width] of as many and conditions [n, condition_width]."""
@@ -93,19 +91,14 @@ class Refiner(nn.Module):
         self.shape, self.patch = ((channels, height, across), 2 - max(height % 2, across % 2))
         self.grid = height // self.patch, across // self.patch
         size = channels * self.patch**2
-        self.features = nn.Sequential(
-            nn.Linear(num_features, 2 * condition_width), nn.SiLU(), nn.Linear(2 * condition_width, condition_width)
-        )
+        self.features = described_by(num_features, condition_width)
         self.prompt = nn.Linear(prompt_width, condition_width)
         self.first = nn.Linear(size, width)
         self.place = nn.Parameter(0.02 * torch.randn(self.grid[0] * self.grid[1], width))
         self.start = nn.Linear(condition_width, width)
         self.blocks = nn.ModuleList(RefinerBlock(width, self.grid, condition_width) for _ in range(num_blocks))
-        self.last_scale = nn.Linear(condition_width, width)
-        self.last = nn.Linear(width, size)
-        for layer in (self.last, self.last_scale):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self.last_scale = zeroed(nn.Linear(condition_width, width))
+        self.last = zeroed(nn.Linear(width, size))
 
     def forward(self, latents: Tensor, features: Tensor, prompt: Tensor) -> Tensor:
         """[n, num_values] of latents [n, num_values], features [n, num_features], prompts [n, prompt_width]."""

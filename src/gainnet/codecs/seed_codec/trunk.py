@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gainnet.codecs.seed_codec.vocabulary import PADDING
+
+L = TypeVar("L", bound=nn.Module)
+
+
+def zeroed(layer: L) -> L:
+    """The layer with weights and bias of zero, so that what it adds is nothing before training."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+def described_by(num_features: int, width: int) -> nn.Sequential:
+    """Two layers from features of the channel to a condition [n, width]."""
+    return nn.Sequential(nn.Linear(num_features, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
 
 
 class Words(nn.Module):
@@ -42,7 +56,7 @@ class Block(nn.Module):
     def __init__(self, width: int, condition_width: int) -> None:
         super().__init__()
         self.first, self.second = nn.Linear(width, width), nn.Linear(width, width)
-        self.modulation = nn.Linear(condition_width, 3 * width)
+        self.modulation = zeroed(nn.Linear(condition_width, 3 * width))
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift, gate = self.modulation(condition).chunk(3, -1)
@@ -77,21 +91,15 @@ class Trunk(nn.Module):
         words: tuple[int, int],
     ) -> None:
         super().__init__()
-        self.condition = nn.Sequential(
-            nn.Linear(num_features, 2 * condition_width), nn.SiLU(), nn.Linear(2 * condition_width, condition_width)
-        )
+        self.condition = described_by(num_features, condition_width)
         self.words = Words(*words, 4 * condition_width)
         self.prompt = nn.Linear(4 * condition_width, width)
         self.first = nn.Linear(num_in, width)
-        self.first_scale = nn.Linear(condition_width, width)
-        self.blocks = nn.ModuleList(Block(width, condition_width) for _ in range(num_blocks))
-        self.last_scale = nn.Linear(condition_width, width)
-        self.last = nn.Linear(width, num_out)
-        modulations = (cast(Block, block).modulation for block in self.blocks)
         # Zero weights: a new trunk changes nothing, whatever the condition.
-        for layer in (self.last, self.first_scale, self.last_scale, *modulations):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self.first_scale = zeroed(nn.Linear(condition_width, width))
+        self.blocks = nn.ModuleList(Block(width, condition_width) for _ in range(num_blocks))
+        self.last_scale = zeroed(nn.Linear(condition_width, width))
+        self.last = zeroed(nn.Linear(width, num_out))
 
     def forward(self, values: Tensor, features: Tensor, indices: Tensor) -> Tensor:
         condition = functional.silu(self.condition(features))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gainnet.codecs.content import Content, required
 from gainnet.codecs.quantizer import STREAM_BITS
-from gainnet.codecs.raw import batch_of
+from gainnet.codecs.raw import batch_of, check_budget
 from gainnet.codecs.tables import largest_bits
 from gainnet.codecs.transform_seed.exact import LEAST_CLASS, MOST_CLASS, Doubles
 from gainnet.codecs.transform_seed.search import LevelSearch
@@ -28,7 +28,7 @@ from gainnet.codecs.transform_seed.stream import (
     table,
 )
 from gainnet.codecs.transform_seed.weights import TransformWeights
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.types import Bits, Payload, Size, Spec
 
 MEAN_PADDING_BITS = 4
@@ -71,10 +71,8 @@ class TransformSeed:
     emits: ClassVar[type[Payload]] = Bits
 
     def __post_init__(self) -> None:
-        if not 0 <= self.level < NUM_LEVELS:
-            raise ConfigError(f"level: must be 0 to {NUM_LEVELS - 1}, not {self.level}")
-        if self.max_bits is not None and not self.max_bits >= 0:
-            raise ConfigError(f"max_bits: must be at least 0, not {self.max_bits}")
+        check_range(0 <= self.level < NUM_LEVELS, "level", self.level, f"0 to {NUM_LEVELS - 1}")
+        check_budget(self.max_bits)
 
     def bound(self, content: Content) -> TransformSeed:
         """The code with the weights and prompts of these latents."""

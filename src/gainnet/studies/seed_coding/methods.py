@@ -15,7 +15,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Spec, Symbols
-from gainnet.models.denoised_seed import DenoisedSeed
+from gainnet.models.denoised_seed import denoised_seed
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.studies.pictures import Pictures
 from gainnet.studies.seed_coding.judging import fidelity, judged, latent_nmse, mean_ssim
@@ -130,7 +130,5 @@ def denoised(model: DiffusionModel, code: AnyCodec, sent: Symbols, spec: Spec, p
     cleaned = torch.empty_like(latents)
     for variance in variances.unique().tolist():
         items = (variances == variance).nonzero().squeeze(-1)
-        given = {"condition": condition[items], "latent": latents[items]}
-        alike = Random.of([NO_DRAWS] * len(items))
-        cleaned[items] = DenoisedSeed(model.denoiser, variance)(given, alike)["latent"]
+        cleaned[items] = denoised_seed(model.denoiser, condition[items], latents[items], variance)
     return cleaned
