@@ -93,6 +93,12 @@ def test_every_shipped_name_is_parsed_and_written(family: str) -> None:
         assert parse(family, text_of(family, made)) == made
 
 
+def test_a_name_that_fixes_an_argument_takes_the_others() -> None:
+    assert text_of("codec.image", parse("codec.image", "jpeg(quality=50)")) == "jpeg(quality=50)"
+    with pytest.raises(ConfigError, match="no argument 'format'"):
+        parse("codec.image", "jpeg(format=png)")
+
+
 def test_a_class_of_the_users_takes_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_air.py").write_text(
         "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Fog:\n    depth: int = 1\n"

@@ -152,16 +152,19 @@ def term_of(value: Any, tables: Callable[[str], Mapping[str, Any]], family: str 
     if made := next((name for name, entry in known.items() if _makes(entry, value)), None):
         return Call(made)
     name = next((name for name, entry in known.items() if entry is type(value) or entry is value), None)
+    name = name or next((name for name, entry in known.items() if _fixes(entry, value)), None)
     if not is_dataclass(value) or isinstance(value, type):
         if name is None:
             raise ConfigError(f"{family or 'value'}: a {type(value).__name__} cannot be written as text")
         return Call(name)
-    return Call(name or _own_name(type(value), kind), _arguments(value, tables))
+    fixed = getattr(known.get(name or ""), "keywords", {})
+    return Call(name or _own_name(type(value), kind), _arguments(value, tables, fixed))
 
 
-def _arguments(value: Any, tables: Callable[[str], Mapping[str, Any]]) -> dict[str, Term]:
-    """Arguments of a dataclass that are not their defaults."""
-    given = {name: (each, getattr(value, name)) for name, each in parameters_of(type(value)).items()}
+def _arguments(value: Any, tables: Callable[[str], Mapping[str, Any]], fixed: Mapping[str, Any]) -> dict[str, Term]:
+    """Arguments of a dataclass that are neither fixed by its name nor their defaults."""
+    takes = parameters_of(type(value))
+    given = {name: (each, getattr(value, name)) for name, each in takes.items() if name not in fixed}
     return {
         name: term_of(held, tables, family_of(each), each.kind)
         for name, (each, held) in given.items()
@@ -173,6 +176,13 @@ def _makes(entry: Any, value: object) -> bool:
     """Whether an entry without arguments, such as `partial(Ofdm, Tdl("A"))`, makes an object like this one."""
     # Entries that read weights are functions or of other classes; they are not called just to compare.
     return isinstance(entry, partial) and entry.func is type(value) and bool(entry() == value)
+
+
+def _fixes(entry: Any, value: object) -> bool:
+    """Whether an entry such as `partial(PictureCodec, format=PNG_FORMAT)` makes this with some more arguments."""
+    if not isinstance(entry, partial) or entry.func is not type(value) or entry.args:
+        return False
+    return all(getattr(value, key) == fixed for key, fixed in entry.keywords.items())
 
 
 def _own_name(made: type, kind: Any) -> str:

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import partial
 from typing import Any, Final, final
 
 REQUIRED: Final = MISSING
@@ -47,8 +48,9 @@ def parameters_of(call: Callable[..., Any]) -> dict[str, Parameter]:
     except NameError:
         # An annotation that only a type checker imports: its type is then not checked.
         signature = inspect.signature(call)
-    lines = argument_lines(call.__doc__ or "")
-    made = _made_defaults(call)
+    # What a partial call fixes is not to be given; its own docstring is that of `partial`.
+    made_of, fixed = (call.func, call.keywords) if isinstance(call, partial) else (call, {})
+    lines, made = argument_lines(made_of.__doc__ or ""), _made_defaults(made_of)
     return {
         each.name: Parameter(
             each.name,
@@ -58,7 +60,7 @@ def parameters_of(call: Callable[..., Any]) -> dict[str, Parameter]:
             each.kind is not each.KEYWORD_ONLY,
         )
         for each in signature.parameters.values()
-        if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+        if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD) and each.name not in fixed
     }
 
 
