@@ -18,7 +18,7 @@ from gainnet.studies.engine import Engine, OneByOne
 from gainnet.studies.presets import PRESETS
 from gainnet.studies.ray_engine import RayEngine
 from gainnet.studies.registry import STUDIES, StudyCard, find_study, list_studies, show_study
-from gainnet.studies.results import RunFolder
+from gainnet.studies.results import RunFolder, folder_of
 from gainnet.studies.runner import DEFAULT_OUT, HERE, Progress, StudyResult, silent
 from gainnet.studies.runner import draw_figures as _draw
 from gainnet.studies.runner import run_study as _run
@@ -96,7 +96,7 @@ def draw_figures(folder: Path) -> tuple[Path, ...]:
     Raises:
         ConfigError: the folder holds no finished run of a known study, or it is damaged.
     """
-    run = RunFolder(folder).read_run()
+    run = RunFolder(folder_of(folder)).read_run()
     if not run:
         raise ConfigError(f"run: {folder} holds no run.json; give the folder of a finished study")
     return _draw(find_study(str(run["source"])), folder)

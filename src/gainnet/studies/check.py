@@ -13,7 +13,7 @@ from typing import Any, Final, final
 from gainnet.core.errors import ConfigError
 from gainnet.studies.presets import validated
 from gainnet.studies.registry import find_study
-from gainnet.studies.results import RunFolder, damaged
+from gainnet.studies.results import RunFolder, damaged, folder_of
 from gainnet.studies.study import Case, Row, evaluate, printed
 
 MEASURED: Final = "measured_"
@@ -100,12 +100,13 @@ def check_run(
     Raises:
         ConfigError: the folder holds no finished run, its table is damaged, or no row is of these methods.
     """
-    run = RunFolder(folder).read_run()
+    kept_in = RunFolder(folder_of(folder))
+    run = kept_in.read_run()
     if not run.get("complete"):
         raise ConfigError(f"run: {folder} holds no finished run; finish it with gainnet study run")
     study = find_study(str(run["source"]))
     config = validated(study.config, study.current(run["config"]))
-    found, kept = list(study.cases(config)), _rows_of(RunFolder(folder).table_path)
+    found, kept = list(study.cases(config)), _rows_of(kept_in.table_path)
     drawn = set(_drawn([case for case in found if not methods or case.method in methods], num_rows, random_seed))
     if not drawn:
         raise ConfigError(f"methods: no row of {folder} is of {', '.join(methods)}; choose among {study.methods}")
@@ -113,7 +114,7 @@ def check_run(
     # In the order of the run, because methods remember the pictures of the last random seed.
     for case, row, wall_s in evaluate(study.open(config), [case for case in found if case.key in drawn]):
         if (old := kept.get(_key(case.columns))) is None:
-            raise damaged(RunFolder(folder).table_path, f"it lacks the row {case.key}")
+            raise damaged(kept_in.table_path, f"it lacks the row {case.key}")
         checks.append(_compared(case, row, old, wall_s))
         progress(len(checks), len(drawn), case.method)
     left_out = sorted({case.method for case in found} - {check.method for check in checks})
@@ -140,7 +141,15 @@ def _key(columns: Mapping[str, Any]) -> tuple[str, ...]:
     """Columns up to the random seed that are not empty, as text: a case has only those of its method."""
     named = list(columns)
     swept = named[: named.index("random_seed") + 1]
-    return tuple(sorted(f"{name}={text}" for name in swept if (text := _text(columns[name]))))
+    return tuple(sorted(f"{name}={_plain(text)}" for name in swept if (text := _text(columns[name]))))
+
+
+def _plain(text: str) -> str:
+    """A number in one form, because 10 and 10.0 are the same swept value."""
+    try:
+        return repr(float(text))
+    except ValueError:
+        return text
 
 
 def _compared(case: Case, row: Row, old: Mapping[str, str], wall_s: float) -> RowCheck:

@@ -10,7 +10,7 @@ from typing import Any, final
 import pandas as pd
 
 from gainnet.core.errors import ConfigError
-from gainnet.studies.results import RunFolder
+from gainnet.studies.results import RunFolder, folder_of
 
 
 @final
@@ -49,6 +49,7 @@ def compare(a: Path, b: Path) -> Comparison:
     Raises:
         ConfigError: a folder holds no finished run or a damaged one, or they belong to different studies.
     """
+    a, b = folder_of(a), folder_of(b)
     first, second = (_finished(path) for path in (a, b))
     if first["study"] != second["study"]:
         raise ConfigError(

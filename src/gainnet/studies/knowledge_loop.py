@@ -26,9 +26,9 @@ from gainnet.learning.runner import run_rounds
 from gainnet.models.language import mean_loss, pack, row_losses
 from gainnet.models.language_text import PUBLIC, write_texts
 from gainnet.network import profile
-from gainnet.radio import AWGN, Air, Ideal, Tabulated
+from gainnet.radio import Air, Ideal, Tabulated
 from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
-from gainnet.studies.settings import Count, Natural, NonEmpty, Seeds
+from gainnet.studies.settings import AirField, Count, Natural, NonEmpty, Seeds, with_air
 from gainnet.studies.statistics import rounded
 from gainnet.studies.study import Case, Method, Row, Study
 from gainnet.studies.weights import language_digest
@@ -74,7 +74,7 @@ class KnowledgeLoopConfig:
         joint_rate: of central training and of FedAvg.
         distil_steps: mini-batches of public text per cycle.
         distil_rate: of the cloud.
-        snr_db: of the air in every cell.
+        air: in every cell.
         model: the foundation model.
     """
 
@@ -94,7 +94,7 @@ class KnowledgeLoopConfig:
     joint_rate: float
     distil_steps: Natural
     distil_rate: float
-    snr_db: float
+    air: AirField
     model: str
 
 
@@ -158,7 +158,7 @@ class _Field:
 def _loop_of(field: _Field, domains: tuple[str, ...]) -> Loop:
 
     config = field.config
-    air = (Tabulated(Air(AWGN(), config.snr_db, bandwidth_hz=20e6)),)
+    air = (Tabulated(config.air),)
     edges = []
     for domain in domains:
         devices = field.clients(domain)
@@ -298,4 +298,5 @@ KNOWLEDGE_LOOP: Study[Any] = Study(
     identity=lambda config: language_digest(config.model),
     summarise=summarise,
     draw=draw,
+    current=with_air(Air(bandwidth_hz=20e6)),
 )

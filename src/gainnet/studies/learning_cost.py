@@ -18,7 +18,7 @@ from gainnet.learning.config import LearnConfig, open_session
 from gainnet.learning.runner import run_rounds
 from gainnet.models.language import mean_loss
 from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, legend_below, panels
-from gainnet.studies.settings import Count, NonEmpty, Seeds
+from gainnet.studies.settings import AirField, Count, NonEmpty, Seeds, with_air
 from gainnet.studies.statistics import rounded
 from gainnet.studies.study import Case, Method, Row, Study
 from gainnet.studies.weights import language_digest
@@ -61,8 +61,7 @@ class LearningCostConfig:
         batch_size: rows per mini-batch.
         rates: learning rate by method.
         sizes: virtual tokens or rank, by method.
-        snr_db: of the links.
-        report_error_db: standard deviation of the error of SNR reports, so that codewords fail.
+        air: of the links; codewords fail where its reports are wrong.
         lossy_attempts: how often a codeword is sent at most in split learning; some items are lost.
         model: shipped, a folder or a hub id.
         hardware: of the devices.
@@ -79,8 +78,7 @@ class LearningCostConfig:
     batch_size: Count
     rates: dict[str, float]
     sizes: dict[str, int]
-    snr_db: float
-    report_error_db: float
+    air: AirField
     lossy_attempts: Count
     model: str
     hardware: str
@@ -119,8 +117,8 @@ def settings_of(config: LearningCostConfig, method: str, skew: float, random_see
         rate=config.rates[method],
         rank=config.sizes.get(method, 1),
         link="tabulated",
-        snr_db=config.snr_db,
-        report_error_db=config.report_error_db,
+        snr_db=config.air.snr_db,
+        report_error_db=config.air.reports.error_db,
         max_attempts=config.lossy_attempts if method in SPLIT else 8,
         hardware=config.hardware,
         edge_hardware=config.edge_hardware,
@@ -227,4 +225,5 @@ LEARNING_COST: Study[Any] = Study(
     identity=lambda config: language_digest(config.model),
     summarise=summarise,
     draw=draw,
+    current=with_air(),
 )

@@ -26,8 +26,9 @@ from gainnet.models.scenes import draw_scenes, stream, write_captions
 from gainnet.protocols import channel_free
 from gainnet.protocols.plan import Plan
 from gainnet.protocols.task import IMAGE, Task
+from gainnet.radio import Air
 from gainnet.studies.figures import BLUE, BROWN, GREEN, ORANGE, PURPLE, RED, SKY, panels
-from gainnet.studies.settings import NonEmpty, Seeds, one_of
+from gainnet.studies.settings import AirField, NonEmpty, Seeds, one_of, with_air
 from gainnet.studies.study import Case, Method, Row, Study, grid
 from gainnet.studies.weights import picture_digests
 
@@ -51,7 +52,7 @@ class MultiEdgeConfig:
         edge_hardware: of every edge.
         methods: ways to share a generation (`pipeline`, `guidance`, `regions` are uidcg), and the other protocols.
         num_images: pictures per random seed that are made for their quality, at the model's own steps.
-        snr_db: mean received Es/N0, dB.
+        air: between device and edges.
         hardware: of the device.
         priced_as: price list.
     """
@@ -62,7 +63,7 @@ class MultiEdgeConfig:
     edge_hardware: NonEmpty[str]
     methods: NonEmpty[Annotated[str, one_of(tuple(COLOURS))]]
     num_images: Annotated[int, Field(ge=0, le=1000)]
-    snr_db: Annotated[float, Field(ge=-60, le=100)] = 10.0
+    air: AirField = Air()
     hardware: str = "laptop"
     priced_as: str = "sd15"
 
@@ -102,7 +103,7 @@ def asked(config: MultiEdgeConfig, case: Case) -> GenerationConfig:
     return GenerationConfig(
         prompts=("a red star above a blue house at sunset",),
         protocol="uidcg" if shared else case.method,
-        snr_db=config.snr_db,
+        snr_db=config.air.snr_db,
         num_edges=edges,
         cooperation="pipeline" if alone else case.method if shared else None,
         cut=0 if shared or case.method == "uidg" else None,
@@ -202,4 +203,5 @@ MULTI_EDGE = Study(
     identity=lambda config: picture_digests("scenes", "checker", "classifier"),
     summarise=summarise,
     draw=draw,
+    current=with_air(),
 )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from gainnet.catalog import text_of
 from gainnet.core.errors import ConfigError
+from gainnet.radio import Air
 from gainnet.studies.study import C, Study, StudyConfig
 
 PRESETS = ("default", "quick", "full")
@@ -52,8 +54,19 @@ def validated(config: type[C], table: dict[str, Any]) -> C:
 
 def as_json(config: StudyConfig) -> dict[str, Any]:
     """The settings as plain JSON values."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(config)))
-    return plain
+    table: dict[str, Any] = _plain(config)
+    return table
+
+
+def _plain(value: Any) -> Any:
+    """Lists, dicts, numbers and text; an air as the text that its setting takes."""
+    if isinstance(value, Air):
+        return text_of("air", value)
+    if is_dataclass(value):
+        return {name: _plain(item) for name, item in vars(value).items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return {name: _plain(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def _first_line(error: Any) -> str:

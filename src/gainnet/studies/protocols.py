@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Literal, final
+from typing import Annotated, Any, final
 
 import pandas as pd
 import torch
@@ -17,7 +17,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from gainnet.catalog import GenerationConfig
+from gainnet.catalog import GenerationConfig, text_of
 from gainnet.catalog.opening import opened
 from gainnet.core.errors import NodeFailedError, PlanError
 from gainnet.core.randomness import Random
@@ -32,7 +32,7 @@ from gainnet.models.scenes import draw_scenes, render, stream, write_captions
 from gainnet.network import Network
 from gainnet.protocols import Plan, execute, pricing
 from gainnet.studies.protocols_drawing import draw
-from gainnet.studies.settings import Count, NonEmpty, Positive, Seeds, one_of
+from gainnet.studies.settings import AirField, Count, NonEmpty, Positive, Seeds, SnrDb, one_of, with_air
 from gainnet.studies.study import Case, Method, Row, Study, Value, grid
 from gainnet.studies.weights import picture_digests
 
@@ -60,9 +60,9 @@ class ProtocolsConfig:
         num_images: pictures per random seed.
         methods: protocols; those with several edges have two.
         tasks: what is generated.
-        snr_db: mean received Es/N0, dB.
+        snrs_db: mean received Es/N0, dB, in the place of that of the air.
         hardware: of the device.
-        fading: awgn or rayleigh.
+        air: between device and edges.
         loss_protocols: protocols whose edges are killed, each at every `loss_stride`-th step; those that share a
             generation in every way that fits.
         loss_edges: K while edges are killed.
@@ -78,9 +78,9 @@ class ProtocolsConfig:
     num_images: Annotated[int, Field(ge=1, le=1000)]
     methods: tuple[str, ...]
     tasks: NonEmpty[Annotated[str, one_of(TASKS)]]
-    snr_db: NonEmpty[Annotated[float, Field(ge=-60, le=100)]]
+    snrs_db: NonEmpty[SnrDb]
     hardware: NonEmpty[str]
-    fading: Literal["awgn", "rayleigh"]
+    air: AirField
     loss_protocols: tuple[Annotated[str, one_of(SEVERAL)], ...]
     loss_edges: tuple[Annotated[int, Field(ge=2, le=4)], ...]
     loss_stride: Count
@@ -98,7 +98,7 @@ def cases(config: ProtocolsConfig) -> Iterator[Case]:
             loss: dict[str, Value] = {"task": LOSS, "num_edges": num_edges, "cooperation": cooperation}
             yield Case(killed, VALUES | loss, config.random_seeds[0])
     for random_seed, task, method in product(config.random_seeds, config.tasks, config.methods):
-        for values in grid({"task": (task,), "snr_db": config.snr_db, "hardware": config.hardware}):
+        for values in grid({"task": (task,), "snr_db": config.snrs_db, "hardware": config.hardware}):
             yield Case(method, VALUES | values, random_seed)
 
 
@@ -134,7 +134,7 @@ def asked(config: ProtocolsConfig, case: Case, prompts: tuple[str, ...]) -> Gene
         prompts,
         case.method,
         snr_db=float(case.values["snr_db"] or 0.0),
-        fading=config.fading,
+        fading=text_of("fading", config.air.fading),
         random_seed=1000 * case.random_seed,
         hardware=case.text("hardware"),
         priced_as=config.priced_as,
@@ -229,6 +229,12 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     return {"delivered_share": float(lost["num_delivered"].sum() / lost["num_kills"].sum())}
 
 
+def _current(table: dict[str, Any]) -> dict[str, Any]:
+    """Settings of the time when `snr_db` listed what is swept, and the fading was a name."""
+    swept = {"snrs_db": table["snr_db"]} if "snr_db" in table else {}
+    return with_air()({name: value for name, value in table.items() if name != "snr_db"} | swept)
+
+
 PROTOCOLS_STUDY = Study(
     name="protocols",
     question="Which protocol fits which air, device and task, and does a picture come when an edge is lost?",
@@ -240,4 +246,5 @@ PROTOCOLS_STUDY = Study(
     identity=lambda config: picture_digests("scenes", "checker", "classifier"),
     summarise=summarise,
     draw=draw,
+    current=_current,
 )

@@ -125,6 +125,24 @@ class RunFolder:
         return hashlib.sha256(content).hexdigest()
 
 
+def folder_of(path: Path) -> Path:
+    """The folder of a run by the hash in its name, or by the hash that its settings have had since.
+
+    `hashes.json` beside the folders of the studies lists, by study, what the hash of a published run has become.
+
+    Args:
+        path: `<out>/<study>/<config hash>`.
+    """
+    try:
+        known = json.loads((path.parent.parent / "hashes.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return path
+    if path.is_dir() or not isinstance(known, dict):
+        return path
+    renamed = known.get(path.parent.name, {})
+    return next((path.with_name(old) for old, new in renamed.items() if new == path.name), path)
+
+
 def damaged(path: Path, why: str = "") -> ConfigError:
     """The error for a file of a run that cannot be used.
 

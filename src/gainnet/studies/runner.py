@@ -17,7 +17,16 @@ from gainnet.core.files import check_writable, hold, write_whole
 from gainnet.core.run.journal import Journal, journal
 from gainnet.studies.engine import Engine, Evaluate, OneByOne
 from gainnet.studies.presets import as_json, load_config
-from gainnet.studies.results import SCHEMA_VERSION, TABLE_SHA256, RunFolder, commit, config_hash, damaged, versions
+from gainnet.studies.results import (
+    SCHEMA_VERSION,
+    TABLE_SHA256,
+    RunFolder,
+    commit,
+    config_hash,
+    damaged,
+    folder_of,
+    versions,
+)
 from gainnet.studies.study import C, Case, Row, Study, printed
 
 if TYPE_CHECKING:
@@ -96,7 +105,7 @@ def run_study(
     config = load_config(study, preset, changes)
     decides = {"schema_version": SCHEMA_VERSION, "study": study.name, "config": as_json(config)}
     decides |= {"identity": dict(study.identity(config))}
-    folder = RunFolder(out / study.name / config_hash(decides))
+    folder = RunFolder(folder_of(out / study.name / config_hash(decides)))
     check_writable(folder.path)
     run = folder.read_run() if resume else {}
     if run.get("complete"):
@@ -112,7 +121,7 @@ def draw_figures(study: Study[C], path: Path) -> tuple[Path, ...]:
     Raises:
         ConfigError: the folder holds no finished run, or its table is damaged.
     """
-    folder = RunFolder(path)
+    folder = RunFolder(folder_of(path))
     with _trusting(folder):
         return _draw(study, folder, folder.read_table())
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainValidator
+
+from gainnet.catalog import parse, text_of
+from gainnet.core.errors import ConfigError
+from gainnet.radio import Air
 
 T = TypeVar("T")
 
@@ -18,6 +23,54 @@ SnrDb = Annotated[float, Field(ge=-60, le=100)]
 NonEmpty = Annotated[tuple[T, ...], Field(min_length=1)]
 Seeds = Annotated[tuple[Natural, ...], Field(min_length=1)]
 """Random seeds, each a repetition of its own."""
+
+
+def _air(value: object) -> Air:
+    if isinstance(value, Air):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("must be a text such as 'air(snr_db=10.0)'")
+    air: Air = parse("air", value)
+    return air
+
+
+AirField = Annotated[Air, PlainValidator(_air)]
+"""An air by the text of its constructor, such as `air(fading=rayleigh, snr_db=5.0)`."""
+
+
+USUAL: Final = Air()
+"""The air of settings that name none."""
+
+
+def with_air(default: Air = USUAL) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Reads settings of the time before an air was one value: `snr_db`, `fading` and `report_error_db` go into `air`.
+
+    Args:
+        default: the air of settings that name none.
+
+    >>> with_air()({"rounds": 5, "snr_db": 3.0})
+    {'rounds': 5, 'air': 'air(snr_db=3.0)'}
+    """
+
+    def current(table: dict[str, Any]) -> dict[str, Any]:
+        old = {name: value for name, value in table.items() if name in ("snr_db", "fading", "report_error_db")}
+        rest = {name: value for name, value in table.items() if name not in old}
+        if not old:
+            return table
+        air = _air(rest.get("air", default))
+        fading = parse("fading", str(old["fading"])) if "fading" in old else air.fading
+        reports = replace(air.reports, error_db=_number(old, "report_error_db", air.reports.error_db))
+        air = replace(air, fading=fading, snr_db=_number(old, "snr_db", air.snr_db), reports=reports)
+        return {**rest, "air": text_of("air", air)}
+
+    return current
+
+
+def _number(table: dict[str, Any], name: str, default: float) -> float:
+    value = table.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"{name}: must be a number, got {value!r}")
+    return float(value)
 
 
 def one_of(names: Sequence[str]) -> AfterValidator:

@@ -15,6 +15,7 @@ from gainnet.studies.medical_summaries.question import (
     warnings_of,
 )
 from gainnet.studies.medical_summaries.summary import summarise
+from gainnet.studies.settings import with_air
 from gainnet.studies.study import Study
 
 MEDICAL_SUMMARIES: Study[Any] = Study(
@@ -29,4 +30,5 @@ MEDICAL_SUMMARIES: Study[Any] = Study(
     summarise=summarise,
     draw=draw,
     warnings=warnings_of,
+    current=with_air(),
 )

@@ -153,6 +153,6 @@ def _learning_of(config: MedicalSummariesConfig, random_seed: int) -> LearnConfi
         num_steps=config.num_steps,
         batch_size=config.batch_size,
         rate=config.rate,
-        snr_db=config.snr_db,
+        snr_db=config.air.snr_db,
         random_seed=random_seed,
     )

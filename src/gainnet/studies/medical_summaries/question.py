@@ -9,7 +9,7 @@ from typing import Annotated, final
 
 from pydantic import Field
 
-from gainnet.studies.settings import Count, NonEmpty, Positive, Seeds
+from gainnet.studies.settings import AirField, Count, NonEmpty, Positive, Seeds
 from gainnet.studies.study import Case
 
 METHODS = ("cloud", "part", "full", "edge_alone")
@@ -52,7 +52,7 @@ class MedicalSummariesConfig:
         num_steps: mini-batches per client and round.
         batch_size: abstracts per mini-batch.
         rate: learning rate of the devices.
-        snr_db: of the links of the cell.
+        air: of the links of the cell.
         models: `summaries` (shipped), or a folder that `gainnet train summaries` wrote.
         data: a folder in PubMed-RCT format in the place of invented fields, else "".
         max_document_words: of a folder's documents; sentences of the background go first.
@@ -77,7 +77,7 @@ class MedicalSummariesConfig:
     num_steps: Count
     batch_size: Count
     rate: Positive
-    snr_db: float
+    air: AirField
     models: str
     data: str
     max_document_words: Annotated[int, Field(ge=20)]

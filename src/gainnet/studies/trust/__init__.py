@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from gainnet.learning.algorithms.adapters import require_peft
 from gainnet.learning.safeguards.masking import require_cryptography
 from gainnet.learning.safeguards.privacy import require_opacus
+from gainnet.studies.settings import with_air
 from gainnet.studies.statistics import rounded
 from gainnet.studies.study import Method, Study
 from gainnet.studies.trust.config import METHODS, TrustConfig, cases
@@ -156,4 +157,5 @@ TRUST: Study[Any] = Study(
     identity=lambda config: language_digest(config.model),
     summarise=summarise,
     draw=draw,
+    current=with_air(),
 )

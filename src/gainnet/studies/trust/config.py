@@ -9,7 +9,7 @@ from typing import Annotated, Literal, final
 
 from pydantic import Field
 
-from gainnet.studies.settings import Count, NonEmpty, Positive, Seeds, one_of
+from gainnet.studies.settings import AirField, Count, NonEmpty, Positive, Seeds, one_of
 from gainnet.studies.study import Case, Value
 
 Attack = Literal["none", "sign_flip", "gaussian", "text"]
@@ -165,7 +165,7 @@ class TrustConfig:
         model: shipped, a folder or a hub id.
         form: what is trained: soft_prompt, lora (rank 1) or adapter.
         num_texts: abstracts per field.
-        snr_db: of the links.
+        air: of the links.
         poisoned: attacks and rules.
         private: levels and numbers of clients.
         reconstruction: cuts, codecs and noise.
@@ -180,7 +180,7 @@ class TrustConfig:
     model: str
     form: Literal["soft_prompt", "lora", "adapter"]
     num_texts: Annotated[int, Field(ge=10)]
-    snr_db: float
+    air: AirField
     poisoned: tuple[PoisonedCases, ...]
     private: tuple[PrivateCases, ...]
     reconstruction: tuple[ReconstructionCases, ...]

@@ -146,7 +146,7 @@ def _settings(config: TrustConfig, case: Case, num_clients: int) -> LearnConfig:
         clients=num_clients,
         rank=8 if config.form == "soft_prompt" else 1,
         link="tabulated",
-        snr_db=config.snr_db,
+        snr_db=config.air.snr_db,
         random_seed=case.random_seed,
     )
 
