@@ -60,7 +60,9 @@ def _check_report(
         assert recovery.reused, "the device went on alone although somebody lives and nothing was reused"
 
 
-@pytest.mark.parametrize("name", SEVERAL)
+@pytest.mark.parametrize(
+    "name", [name if name in ("diug", "uidcg") else pytest.param(name, marks=pytest.mark.slow) for name in SEVERAL]
+)
 def test_every_edge_at_every_step_of_two(desk: Desk, name: str) -> None:
     kill_everywhere(desk.plan(name, 2), 2)
 

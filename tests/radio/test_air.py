@@ -84,7 +84,7 @@ def test_redundancy_is_sent_only_of_codewords_that_were_begun(kind: type[Digital
     """A first attempt that misses the deadline leaves nothing that a shorter second one could add to."""
     arq = Arq(harq="ir", deadline_s=2.2e-3, feedback_delay_s=2e-4)
     link = kind(Air(Rayleigh(64), 4.0, reports=Reports(3.0)), arq=arq)
-    random = Random.of(range(12))
-    received, usage = link.send(Bits(tuple(bytes(250) for _ in range(12)), (12,)), link.observe(random), random)
+    random = Random.of(range(6))
+    received, usage = link.send(Bits(tuple(bytes(250) for _ in range(6)), (6,)), link.observe(random), random)
     assert None in received.strings
     assert max(usage.item_s) <= arq.deadline_s + 1e-9

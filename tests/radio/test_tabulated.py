@@ -27,7 +27,10 @@ def agrees(x: list[float], y: list[float], relative: float) -> bool:
     return abs(np.mean(x) - np.mean(y)) <= 4 * spread + relative * np.mean(y)
 
 
-@pytest.mark.parametrize(("channel", "snr_db", "report_error_db"), POINTS)
+@pytest.mark.parametrize(
+    ("channel", "snr_db", "report_error_db"),
+    [*POINTS[:2], *(pytest.param(*point, marks=pytest.mark.slow) for point in POINTS[2:])],
+)
 def test_fast_path_agrees_with_the_bit_level(channel: Channel, snr_db: float, report_error_db: float) -> None:
     links = [kind(Air(channel, snr_db, reports=Reports(report_error_db))) for kind in (Digital, Tabulated)]
     slow, fast = (sent_items(link, 60, 40) for link in links)

@@ -77,7 +77,11 @@ class Random:
     def generators(self, *names: Name) -> tuple[np.random.Generator, ...]:
         """One NumPy generator per item, row-major over the batch."""
         keys = [n if isinstance(n, int) else crc32(n.encode()) for n in (*self.path, *names)]
-        return tuple(np.random.default_rng([seed, *keys]) for seed in self.random_seeds)
+        rows = [(seed, *keys) for seed in self.random_seeds]
+        if all(0 <= key < 2**32 for key in (*self.random_seeds, *keys)):
+            # NumPy turns a list into such words itself, number by number, which takes longer than the rest.
+            return tuple(np.random.default_rng(words) for words in np.array(rows, dtype=np.uint32))
+        return tuple(np.random.default_rng(row) for row in rows)
 
     def normal(self, shape: Sequence[int], *names: Name) -> Tensor:
         """[*batch, *shape], standard normal float32."""
