@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from gainnet.cli.flower import of_config, read_settings
-from gainnet.cli.options import Asked, command
+from gainnet.cli.options import Asked, Fields, command
 from gainnet.cli.printing import print_json, print_table, progress
 from gainnet.core.errors import ConfigError
 
@@ -41,6 +41,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8443,
     timeout_s: float = 600.0,
+    max_rows: int = 1_000_000,
     out: Path = Path("out/split"),
     as_json: bool = False,
 ) -> None:
@@ -52,6 +53,7 @@ def serve(
         host: address to listen on.
         port: of the edge.
         timeout_s: how long to wait for the other side.
+        max_rows: rows of text that a device may report, its weight in an average.
         out: folder for checkpoint and records.
         as_json: one JSON object on standard output, nothing else.
     """
@@ -63,7 +65,13 @@ def serve(
     settings = read_settings(config, {"algorithm": "fsl"}, asked)
     with listening(host, port) as listener, progress(settings.algorithm) as show:
         run, traffic = run_rounds(
-            settings, listener, keys, timeout_s, out, lambda n, total, loss: show(n, total, f"test loss {loss:.4f}")
+            settings,
+            listener,
+            keys,
+            timeout_s,
+            out,
+            lambda n, total, loss: show(n, total, f"test loss {loss:.4f}"),
+            max_rows,
         )
     found: dict[str, Any] = {"algorithm": settings.algorithm, "out": str(out), "rounds": list(run.rounds)}
     if as_json:
@@ -72,16 +80,14 @@ def serve(
     return print_table("on the sockets, before TLS", tuple(asdict(traffic)), [asdict(traffic)])
 
 
-@command("join")
+@command("join", Fields("gainnet.learning.engines.terms:Terms"))
 def join(
+    asked: Asked,
     name: str,
     *,
     keys: Path,
     host: str = "127.0.0.1",
     port: int = 8443,
-    texts: Path | None = None,
-    model: str = "abstracts",
-    codec: str | None = None,
     allow_labels: bool = False,
     timeout_s: float = 600.0,
     as_json: bool = False,
@@ -93,25 +99,22 @@ def join(
         keys: folder that split keys has written.
         host: name or address of the edge, as in its certificate.
         port: of the edge.
-        texts: this device's text, one per line.
-        model: this device's model: abstracts (shipped), a folder or a hub id in the local cache.
-        codec: the only codec to go along with; any shipped one when left out.
         allow_labels: let labels leave this device, which are its text.
         timeout_s: how long to wait for the other side.
         as_json: one JSON object on standard output, nothing else.
     """
-    if texts is not None and not texts.is_file():
-        raise ConfigError(f"texts: {texts} is no file; give a UTF-8 file, one text per line")
     from gainnet.learning.engines.streamed import join as take_part
     from gainnet.learning.engines.terms import Terms
 
-    terms = Terms(model, codec, texts)
+    terms = Terms(**asked.values)
+    if terms.texts is not None and not terms.texts.is_file():
+        raise ConfigError(f"texts: {terms.texts} is not a file; give a UTF-8 file, one text per line")
     traffic = asdict(take_part(host, port, keys, name, terms, allow_labels, timeout_s, _show_run))
     print_json(traffic) if as_json else print_table("before TLS", tuple(traffic), [traffic])
 
 
 def _show_run(config: Any) -> None:
-    """What a device is about to run, before it runs it; on standard error, where it is in the way of nobody."""
+    """The run that a device is about to take part in, on standard error, where `--json` is not disturbed."""
     text = config.texts or f"its share of {config.num_texts} texts per field"
     typer.echo(
         f"running {config.algorithm}, cut {config.cut}, codec {config.codec}, model {config.model}, text: {text}",

@@ -42,13 +42,13 @@ class Terms:
 
     Args:
         model: abstracts (shipped), a folder in Hugging Face format, or a hub id in the local cache.
-        codec: the only one that it accepts; any shipped one when `None`.
-        texts: text file of its own; its share of the synthetic abstracts when `None`.
-        max_clients: devices of a run.
-        max_texts: synthetic abstracts that it writes, over all fields.
-        max_row_length: tokens of a row; attention takes the square of it.
-        max_tokens: of a mini-batch.
-        max_steps: mini-batches of a round.
+        codec: the only codec that the device accepts; any shipped one when `None`.
+        texts: the device's own text file, one text per line; its share of the synthetic abstracts when `None`.
+        max_clients: most devices of a run.
+        max_texts: most synthetic abstracts that the device writes, over all fields.
+        max_row_length: most tokens per row, whose square attention takes.
+        max_tokens: most tokens per mini-batch.
+        max_steps: most mini-batches per round.
     """
 
     model: str = ABSTRACTS
