@@ -12,44 +12,21 @@ from torch import Tensor
 
 from gainnet.core.randomness import Random
 from gainnet.core.units import db_to_linear
-from gainnet.power_control import (
-    CausalOptimum,
-    Chain,
-    FixedMultiplier,
-    Greedy,
-    MeanGain,
-    PowerPolicy,
-    Replanned,
-    Static,
-    TruncatedInversion,
-    non_causal_powers,
-)
+from gainnet.power_control import POWERS, CausalOptimum, Chain, PowerPolicy, Static, non_causal_powers
 from gainnet.power_control.env import Episodes
 from gainnet.power_control.fading import FADINGS, Fading, TraceGains
 from gainnet.power_control.quality import load_importance
 from gainnet.radio.fading.trace import SnrTrace
 from gainnet.radio.power import PEAK, Outlook
-from gainnet.studies.power_control.question import INFORMED
+from gainnet.studies.power_control.question import INFORMED, RULES
 
 NUM_BLOCKS = 16
 FADING_OF = {
-    "equal": "rayleigh",
-    "unequal": "jakes",
-    "unequal_independent": "rayleigh",
-    "jakes": "jakes",
-    "varied": "varied",
-    "decoder": "jakes",
-    "traces": "varied",
+    **dict.fromkeys(("equal", "unequal_independent"), "rayleigh"),
+    **dict.fromkeys(("unequal", "jakes", "decoder"), "jakes"),
+    **dict.fromkeys(("varied", "traces"), "varied"),
 }
 """Law of the gains of a condition; for traces the one that everybody prepares for."""
-_RULES: dict[str, PowerPolicy] = {
-    "static": Static(),
-    "greedy": Greedy(),
-    "truncated_inversion": TruncatedInversion(),
-    "fixed_multiplier": FixedMultiplier(),
-    "mean_gain": MeanGain(),
-    "replanned": Replanned(),
-}
 _FITTED_EPISODES, _FITTED_SEED = 8000, 650_000
 
 
@@ -82,8 +59,8 @@ def episodes_of(condition: str, snr_db: float, num: int, random_seed: int, trace
 
 def rule(method: str, condition: str, snr_db: float, episodes: Episodes, trace: str) -> PowerPolicy:
     """A policy without weights by name."""
-    if method in _RULES:
-        return _RULES[method]
+    if method in RULES:
+        return Static() if method == "static" else POWERS[method]()
     if method == "non_causal":
         return Foreseen(non_causal_powers(episodes.gains, episodes.snr, episodes.importance, PEAK))
     fitted_to = {"dp_independent": "", "dp_markov": FADING_OF[condition], INFORMED: f"trace:{trace}"}[method]
