@@ -30,7 +30,7 @@ def test_engines_that_cannot_be_are_refused() -> None:
         make_engine("dask")
     with pytest.raises(ConfigError, match="num_workers: the engine process has one"):
         make_engine("process", 2)
-    with pytest.raises(ConfigError, match="num_workers: 0 workers finish nothing"):
+    with pytest.raises(ConfigError, match="num_workers: must be at least 1, got 0"):
         make_engine("ray", 0)
 
 

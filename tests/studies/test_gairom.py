@@ -21,11 +21,11 @@ from gainnet.studies.gairom.question import cases
 from gainnet.studies.gairom.race import race
 from gainnet.studies.gairom.summary import metric_names, shares, summarise
 from gainnet.studies.gairom_learning.digits import load_digits
-from gainnet.studies.gairom_learning.fedavg import Perceptrons, Samples, accuracy, averaged, local_steps
+from gainnet.studies.gairom_learning.fedavg import Perceptrons, Samples, accuracy, average_by_model, local_steps
 from gainnet.studies.gairom_learning.summary import rank_correlations
 from gainnet.studies.gairom_learning.training import Recipe, trained_accuracy
 from gainnet.studies.gairom_robustness import drawing as robustness_drawing
-from gainnet.studies.gairom_robustness.methods import as_plain, as_schedules, tightened
+from gainnet.studies.gairom_robustness.methods import as_plain, as_schedules, tighten
 from gainnet.studies.gairom_robustness.summary import summarise as summarise_robustness
 from gainnet.studies.presets import load_config
 
@@ -88,11 +88,11 @@ def test_the_overlapped_pipeline_is_never_worse_and_fills_in_one_round() -> None
 
 def test_less_of_a_resource_changes_nothing_else() -> None:
     world = arena(scenario_of_regime("independent", 5), "independent", 0).world
-    short = tightened(world, "time", 5.0)
+    short = tighten(world, "time", 5.0)
     assert short.scenario.rounds.duration_s == 5.0
     assert torch.equal(short.client_m, world.client_m)
     assert torch.equal(short.cn0_down_hz, world.cn0_down_hz)
-    assert torch.equal(tightened(world, "compute", 0.5).cycles_per_s, world.cycles_per_s / 2)
+    assert torch.equal(tighten(world, "compute", 0.5).cycles_per_s, world.cycles_per_s / 2)
 
 
 def test_boards_survive_the_table() -> None:
@@ -150,7 +150,7 @@ def test_clients_side_by_side_are_clients_alone_and_idle_models_stay() -> None:
     alone = Samples(train.images[None, :5], train.labels[None, :5], torch.tensor([5]))
     torch.testing.assert_close(local.hidden[2], local_steps(start.of(torch.tensor([2])), alone, 8, 0.1).hidden[0])
     models = Perceptrons.drawn(2, 8, Random.of(2))
-    mean = averaged(models, local, torch.tensor([0, 1, 0]), num)
+    mean = average_by_model(models, local, torch.tensor([0, 1, 0]), num)
     torch.testing.assert_close(mean.hidden[0], (17 * local.hidden[0] + 5 * local.hidden[2]) / 22)
     assert torch.equal(mean.hidden[1], models.hidden[1])
 

@@ -68,7 +68,7 @@ def test_differences_are_paired_by_document() -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"data": "/nowhere"}, r"^data: /nowhere is no folder"),
+        ({"data": "/nowhere"}, r"^data: /nowhere must be a folder"),
         ({"cloud_model": "x"}, r"^cloud_model: .* give cloud_url, too"),
         ({"methods": ["oracle"]}, r"^methods: 'oracle' is unknown"),
         ({"rounds": [8, 4]}, r"^rounds: .* do not ascend"),

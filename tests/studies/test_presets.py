@@ -4,7 +4,7 @@ import pytest
 from toy_study import TOY, ToyConfig
 
 from gainnet.core.errors import ConfigError
-from gainnet.studies.presets import load_config, validated
+from gainnet.studies.presets import load_config, validate
 
 GOOD = {"random_seeds": [0], "num_draws": 3, "scales": [1]}
 
@@ -38,7 +38,7 @@ def test_own_file_changes_the_default(tmp_path: Path) -> None:
 )
 def test_a_mistake_is_one_line_that_names_the_field(change: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as error:
-        validated(ToyConfig, GOOD | change)
+        validate(ToyConfig, GOOD | change)
     assert "\n" not in str(error.value)
 
 
@@ -49,7 +49,7 @@ def test_an_option_of_another_study_is_named() -> None:
 
 def test_missing_field_is_named() -> None:
     with pytest.raises(ConfigError, match=r"num_draws: .*required"):
-        validated(ToyConfig, {"random_seeds": [0], "scales": [1]})
+        validate(ToyConfig, {"random_seeds": [0], "scales": [1]})
 
 
 @pytest.mark.parametrize(

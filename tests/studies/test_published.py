@@ -8,7 +8,7 @@ import pytest
 from gainnet.core.errors import ConfigError
 from gainnet.radio import Air, Rayleigh, Reports
 from gainnet.studies import find_study
-from gainnet.studies.presets import as_json, load_config, validated
+from gainnet.studies.presets import as_json, load_config, validate
 from gainnet.studies.results import SCHEMA_VERSION, RunFolder, config_hash, folder_of
 from gainnet.studies.runner import summarise
 from gainnet.studies.settings import with_air
@@ -22,7 +22,7 @@ HASHES = json.loads((RESULTS / "hashes.json").read_text())
 def test_a_published_run_has_the_settings_of_the_full_preset_under_its_hash(path: Path) -> None:
     run = RunFolder(path).read_run()
     study = find_study(run["study"])
-    config = validated(study.config, study.current(run["config"]))
+    config = validate(study.config, study.current(run["config"]))
     assert config == load_config(study, "full")
     identity = dict(study.identity(config))
     assert identity == run["identity"]

@@ -27,11 +27,11 @@ from gainnet.studies.presets import load_config
 from gainnet.studies.runner import summarise as all_metrics
 from gainnet.studies.seed_coding import SEED_CODING
 from gainnet.studies.seed_coding.curves import cells
-from gainnet.studies.seed_coding.judging import fast_ssim, frechet_distance, judged, latent_nmse
+from gainnet.studies.seed_coding.judging import fast_ssim, frechet_distance, latent_nmse, quality
 from gainnet.studies.seed_coding.question import METHODS, SeedCodingConfig, cases
 from gainnet.studies.seed_coding.summary import fewest_uses, summarise
 from gainnet.studies.seed_coding.transports import Analog, Digital, GaussianOptimum
-from gainnet.studies.seed_coding.wide import apart, published, together
+from gainnet.studies.seed_coding.wide import join_patches, published, split_patches
 from gainnet.studies.study import Case, Value
 
 NUM_ITEMS, NUM_VALUES, USES = 4000, 8, 2
@@ -160,7 +160,7 @@ def test_frechet_distance_is_the_formula_with_a_matrix_root(num_samples: int) ->
 
 def test_judges_are_relative_to_what_was_sent() -> None:
     references = torch.full((2, 3, 4, 4), 0.5)
-    row = judged(references + torch.tensor([0.1, 0.01]).reshape(2, 1, 1, 1), references)
+    row = quality(references + torch.tensor([0.1, 0.01]).reshape(2, 1, 1, 1), references)
     assert row["psnr_db_of_images"] == "20.00 40.00"
     assert row["mse"] == pytest.approx((0.01 + 0.0001) / 2, rel=1e-4)
     assert latent_nmse(torch.ones(5, NUM_VALUES), latents()[:5], basis()) == pytest.approx(1.0)
@@ -168,9 +168,9 @@ def test_judges_are_relative_to_what_was_sent() -> None:
 
 def test_patches_lie_side_by_side() -> None:
     picture = torch.arange(2 * 3 * 16.0 * 16).reshape(2, 3, 16, 16)
-    patches = apart(picture)
+    patches = split_patches(picture)
     assert torch.equal(patches[16 + 6], picture[1, :, 4:8, 8:12])
-    assert torch.equal(together(patches), picture)
+    assert torch.equal(join_patches(patches), picture)
 
 
 def small_config() -> SeedCodingConfig:

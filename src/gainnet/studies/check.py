@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from gainnet.core.errors import ConfigError
-from gainnet.studies.presets import validated
+from gainnet.studies.presets import validate
 from gainnet.studies.registry import find_study
 from gainnet.studies.results import RunFolder, damaged, folder_of
 from gainnet.studies.study import Case, Row, evaluate, printed
@@ -105,7 +105,7 @@ def check_run(
     if not run.get("complete"):
         raise ConfigError(f"run: {folder} holds no finished run; finish it with gainnet study run")
     study = find_study(str(run["source"]))
-    config = validated(study.config, study.current(run["config"]))
+    config = validate(study.config, study.current(run["config"]))
     found, kept = list(study.cases(config)), _rows_of(kept_in.table_path)
     drawn = set(_drawn([case for case in found if not methods or case.method in methods], num_rows, random_seed))
     if not drawn:

@@ -67,7 +67,7 @@ class HandOverConfig:
 @final
 @dataclass(frozen=True)
 class Halfway:
-    """What an edge has when it hands over.
+    """Tensors of an edge when it hands over.
 
     Args:
         random: streams of the items.

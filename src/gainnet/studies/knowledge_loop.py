@@ -191,7 +191,7 @@ def _looped(field: _Field, random: Random) -> Row:
 
 
 def _late_losses(field: _Field, label: str, start: Any, random: Random) -> dict[str, float]:
-    """What an edge of a field that never took part has from a given start, after some rounds on the same text."""
+    """Loss of an edge of a field that never took part, from a given start, after some rounds on the same text."""
 
     late = _loop_of(field, (LATE,))
     found = {f"late.from_{label}.0.loss": mean_loss(start, field.test[LATE])}

@@ -94,7 +94,7 @@ def open_methods(config: MultiEdgeConfig) -> Mapping[str, Method]:
     return dict.fromkeys(COLOURS, evaluate)
 
 
-def asked(config: MultiEdgeConfig, case: Case) -> GenerationConfig:
+def generation_of(config: MultiEdgeConfig, case: Case) -> GenerationConfig:
     """The generation of a case; the device infers nothing, so that the edges share all steps."""
 
     shared = case.method in ("pipeline", "guidance", "regions")
@@ -115,7 +115,7 @@ def asked(config: MultiEdgeConfig, case: Case) -> GenerationConfig:
 def _price(config: MultiEdgeConfig, case: Case, model: DiffusionModel) -> Row:
 
     hardware, steps = case.text("edge_hardware"), case.values["num_steps"]
-    report = price(opened(replace(asked(config, case), edge_hardware=hardware, num_steps=steps), model))  # type: ignore[arg-type]
+    report = price(opened(replace(generation_of(config, case), edge_hardware=hardware, num_steps=steps), model))  # type: ignore[arg-type]
     return {
         "duration_s": report.duration_s,
         "duration_p50_s": report.duration_p50_s,
@@ -136,7 +136,7 @@ def _quality(config: MultiEdgeConfig, case: Case, model: DiffusionModel, memory:
 
     rng = stream(case.random_seed, "multi-edge", 0)
     prompts = tuple(write_captions(draw_scenes(config.num_images, rng), rng))
-    ask = replace(asked(config, case), prompts=prompts, fading="ideal")
+    ask = replace(generation_of(config, case), prompts=prompts, fading="ideal")
     random = Random.of([1000 * case.random_seed + k for k in range(config.num_images)])
     job = opened(ask, model)
     given = job.inputs()

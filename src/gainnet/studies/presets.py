@@ -35,10 +35,10 @@ def load_config(study: Study[C], preset: str | Path, changes: Mapping[str, Any] 
         raise ConfigError(f"{foreign[0]}: unknown field of the study {study.name}, which has no {option}; leave it out")
     tables = _read_toml(study.catalog / f"{study.name}.toml")
     chosen = tables.get(str(preset), {}) if str(preset) in PRESETS else _read_toml(_own_file(preset))
-    return validated(study.config, study.current(tables["default"] | chosen | dict(changes or {})))
+    return validate(study.config, study.current(tables["default"] | chosen | dict(changes or {})))
 
 
-def validated(config: type[C], table: dict[str, Any]) -> C:
+def validate(config: type[C], table: dict[str, Any]) -> C:
     """An instance of a frozen dataclass from plain values; unknown fields and wrong types raise.
 
     Raises:

@@ -110,7 +110,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 
 def _trained(folder: Path) -> dict[str, Any]:
-    """What the training run wrote beside the weights; `{}` where it wrote nothing."""
+    """Record of the training beside the weights; `{}` where it wrote nothing."""
     try:
         trained = json.loads((folder / "trained.json").read_text(encoding="utf-8"))
     except FileNotFoundError:

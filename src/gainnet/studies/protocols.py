@@ -127,7 +127,7 @@ def open_methods(config: ProtocolsConfig) -> Mapping[str, Method]:
     return dict.fromkeys(METHODS, evaluate)
 
 
-def asked(config: ProtocolsConfig, case: Case, prompts: tuple[str, ...]) -> GenerationConfig:
+def generation_of(config: ProtocolsConfig, case: Case, prompts: tuple[str, ...]) -> GenerationConfig:
     """The generation of a case."""
 
     return GenerationConfig(
@@ -152,7 +152,7 @@ def _trial(
     """Cost and quality; a protocol that does not fit the device has neither. Hardware changes no picture."""
 
     with _captions_and_picture(config, case) as (prompts, path):
-        ask = asked(config, case, prompts)
+        ask = generation_of(config, case, prompts)
         if case.values["task"] == "image_to_image":
             ask = replace(ask, image=path, strength=config.strength)
         job = opened(ask, model)
@@ -184,7 +184,7 @@ def _losses(config: ProtocolsConfig, case: Case, model: DiffusionModel, memory: 
 
     edges, cooperation = int(case.values["num_edges"] or NUM_EDGES), case.values["cooperation"]
     ask = replace(
-        asked(config, case, ("a red star above a blue house at sunset",)),
+        generation_of(config, case, ("a red star above a blue house at sunset",)),
         snr_db=15.0,
         hardware=config.loss_hardware,
         num_edges=edges,

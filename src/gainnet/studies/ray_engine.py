@@ -15,7 +15,7 @@ from typing import Any, final
 
 from gainnet.core.errors import ConfigError, GainnetError, MissingExtraError
 from gainnet.studies.engine import Evaluate
-from gainnet.studies.presets import as_json, validated
+from gainnet.studies.presets import as_json, validate
 from gainnet.studies.registry import find_study
 from gainnet.studies.results import commit, versions
 from gainnet.studies.study import C, Case, Method, Row, Study, evaluate
@@ -56,7 +56,7 @@ class RayEngine:
 
     def __post_init__(self) -> None:
         if self.num_workers < 1:
-            raise ConfigError(f"num_workers: {self.num_workers} workers finish nothing; give 1 or more")
+            raise ConfigError(f"num_workers: must be at least 1, got {self.num_workers}")
 
     @contextmanager
     def open(self, study: Study[C], config: C, source: str) -> Iterator[Evaluate]:
@@ -145,11 +145,11 @@ class Worker:
         return {"row": dict(row), "wall_s": wall_s}
 
     def _opened(self) -> Mapping[str, Method]:
-        """A worker that took the place of a dead one was given a case before it was asked to open."""
+        """A worker that took the place of a dead one has its first case before any call of `open`."""
         if not self.methods:
             sys.path.extend(folder for folder in self.folders if folder not in sys.path)
             study = find_study(self.source)
-            self.methods = study.open(validated(study.config, json.loads(self.settings)))
+            self.methods = study.open(validate(study.config, json.loads(self.settings)))
         return self.methods
 
 

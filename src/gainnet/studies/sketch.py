@@ -75,7 +75,7 @@ class SketchConfig:
 @final
 @dataclass(frozen=True)
 class Drawn:
-    """What edge and device draw alone from the captions of one random seed.
+    """Pictures that edge and device draw alone from the captions of one random seed.
 
     Args:
         prompts: unseen captions.
@@ -158,7 +158,7 @@ class Route:
 @final
 @dataclass(frozen=True)
 class Material:
-    """What all methods draw with and are judged by.
+    """Model, judge and pictures of all methods.
 
     Args:
         model: of edge and device.

@@ -1,4 +1,4 @@
-"""What the study air asks, and of which channels."""
+"""Questions of the study air, and the channels that each is asked of."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class AirConfig:
 
 
 def cases(config: AirConfig) -> Iterator[Case]:
-    """Random seed outermost; what does not depend on chance is asked once."""
+    """Random seed outermost; methods that do not depend on chance come once."""
     for random_seed, method in product(config.random_seeds, config.methods):
         if method not in ("codes", "speed") or random_seed == config.random_seeds[0]:
             for values in grid(SWEEPS[method]):

@@ -94,7 +94,7 @@ class Arena:
     random: Random
 
     def play(self, policy: Policy) -> tuple[Rollout, Stopwatch]:
-        """What a policy does here, and the time that its decisions took."""
+        """Rollout of a policy, and the measured times of its decisions."""
         timed = Stopwatch(policy)
         return play(self.world, self.regime, timed, self.random), timed
 

@@ -22,7 +22,7 @@ _OF_A_ROLLOUT = ("num_samples_sensed", "consumed_share")  # a bound is no associ
 def methods(config: GairomConfig, learned: Learned) -> Mapping[str, Method]:
     """Every method by name."""
     return {
-        **dict.fromkeys((*UNTRAINED, LEARNED), partial(_played, learned)),
+        **dict.fromkeys((*UNTRAINED, LEARNED), partial(_play, learned)),
         REFERENCE: partial(_reference, config),
         MILP: partial(_milp, config, learned),
         ZEROS: _zeros,
@@ -35,7 +35,7 @@ def arena_of(case: Case) -> Arena:
     return arena(scenario_of_regime(regime, num_clients), regime, case.random_seed)
 
 
-def _played(learned: Learned, case: Case, random: Random) -> Row:
+def _play(learned: Learned, case: Case, random: Random) -> Row:
     here = arena_of(case)
     rollout, timed = here.play(learned.player(case, here.world.scenario, case.text("regime")))
     return {

@@ -1,4 +1,4 @@
-"""What gairom sweeps: policies in worlds of three regimes."""
+"""Question and sweep of gairom: policies in worlds of three regimes."""
 
 from __future__ import annotations
 

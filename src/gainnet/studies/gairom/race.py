@@ -14,7 +14,7 @@ _GAP = 1e-3
 @final
 @dataclass(frozen=True)
 class Race:
-    """What the program found.
+    """Outcome of the programs.
 
     Args:
         gain: of its best association.
@@ -36,7 +36,7 @@ def race(table: LoadTable, gain: float, time_limit_s: float) -> Race:
 
     Args:
         table: worths of one scenario in one round.
-        gain: what has to be reached.
+        gain: of the association to reach.
         time_limit_s: of the longest program > 0.
 
     >>> from gainnet.studies.gairom.arena import arena, scenario_of_regime

@@ -46,7 +46,7 @@ class Perceptrons:
 @final
 @dataclass(frozen=True)
 class Samples:
-    """What every client trains with in a round.
+    """Samples of every client in a round.
 
     Args:
         images: [num_clients, most, 64], the first `num` of each client count.
@@ -83,7 +83,7 @@ def local_steps(start: Perceptrons, samples: Samples, batch_size: int, learning_
     return Perceptrons(hidden, output)
 
 
-def averaged(models: Perceptrons, local: Perceptrons, model_of_client: Tensor, num: Tensor) -> Perceptrons:
+def average_by_model(models: Perceptrons, local: Perceptrons, model_of_client: Tensor, num: Tensor) -> Perceptrons:
     """Every model as the mean of its clients' perceptrons, weighted by their samples (McMahan et al. 2017).
 
     Args:
@@ -93,7 +93,7 @@ def averaged(models: Perceptrons, local: Perceptrons, model_of_client: Tensor, n
         num: [num_clients], samples.
 
     >>> one = Perceptrons.drawn(2, 4, Random.of(0))
-    >>> both = averaged(one.of(torch.tensor([0])), one, torch.tensor([0, 0]), torch.tensor([1, 3]))
+    >>> both = average_by_model(one.of(torch.tensor([0])), one, torch.tensor([0, 0]), torch.tensor([1, 3]))
     >>> bool(torch.isclose(both.hidden[0], one.hidden[0] / 4 + 3 * one.hidden[1] / 4).all())
     True
     """

@@ -1,4 +1,4 @@
-"""What gairom-learning sweeps: policies in worlds of two regimes, and real training on what they achieve."""
+"""Question and sweep of gairom-learning: policies in worlds of two regimes, and real training on what they achieve."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from gainnet.core.randomness import Random
 from gainnet.orchestration import Rollout, World
 from gainnet.studies.gairom.arena import Learned, arena, scenario_of_regime
 from gainnet.studies.gairom_learning.digits import Digits, load_digits
-from gainnet.studies.gairom_learning.fedavg import Perceptrons, Samples, accuracy, averaged, local_steps
+from gainnet.studies.gairom_learning.fedavg import Perceptrons, Samples, accuracy, average_by_model, local_steps
 from gainnet.studies.gairom_learning.question import METHODS, LearningConfig
 from gainnet.studies.study import Case, Method, Row
 
@@ -59,7 +59,7 @@ def trained_accuracy(
         samples = _samples(train, _domains_seen(world, cr), num, random.child("samples", cr))
         if samples.labels.shape[1]:
             local = local_steps(models.of(rollout.model[cr]), samples, recipe.batch_size, recipe.learning_rate)
-            models = averaged(models, local, rollout.model[cr], num)
+            models = average_by_model(models, local, rollout.model[cr], num)
     weights = torch.tensor([model.domains for model in world.scenario.models], dtype=torch.float64)
     by_domain = torch.stack([accuracy(models, *test.of_domain(d)) for d in range(weights.shape[-1])], -1)
     return (by_domain * weights).sum(-1) / weights.sum(-1)

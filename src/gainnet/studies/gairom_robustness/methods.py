@@ -30,13 +30,13 @@ _COLUMNS = ("start_s", "end_s", "low", "high")
 def methods(learned: Learned) -> Mapping[str, Method]:
     """Every method by name."""
     return {
-        **dict.fromkeys((*UNTRAINED, LEARNED), partial(_played, learned)),
+        **dict.fromkeys((*UNTRAINED, LEARNED), partial(_play, learned)),
         REFERENCE: _reference,
         BOARD: _board,
     }
 
 
-def tightened(world: World, resource: str, amount: float) -> World:
+def tighten(world: World, resource: str, amount: float) -> World:
     """The same world, positions and reception, with other time, bandwidth or computing.
 
     Args:
@@ -46,7 +46,7 @@ def tightened(world: World, resource: str, amount: float) -> World:
 
     >>> from gainnet.studies.gairom.arena import scenario_of_regime
     >>> world = arena(scenario_of_regime("independent", 2), "independent", 0).world
-    >>> (tightened(world, "bandwidth", 0.5).bandwidth_hz / world.bandwidth_hz).tolist()
+    >>> (tighten(world, "bandwidth", 0.5).bandwidth_hz / world.bandwidth_hz).tolist()
     [0.5, 0.5]
     """
     if resource == "bandwidth":
@@ -61,11 +61,11 @@ def tightened(world: World, resource: str, amount: float) -> World:
 def arena_of(case: Case) -> Arena:
     """The world that the values of a case name."""
     drawn = arena(load_scenario(case.text("scenario")), "independent", case.random_seed)
-    world = tightened(drawn.world, case.text("resource"), case.number("amount"))
+    world = tighten(drawn.world, case.text("resource"), case.number("amount"))
     return replace(drawn, world=world)
 
 
-def _played(learned: Learned, case: Case, random: Random) -> Row:
+def _play(learned: Learned, case: Case, random: Random) -> Row:
     here = arena_of(case)
     return _row(here.play(learned.player(case, here.world.scenario, "independent"))[0])
 

@@ -1,4 +1,4 @@
-"""What gairom-robustness sweeps: less time, less bandwidth, less computing, one at a time."""
+"""Question and sweep of gairom-robustness: less time, less bandwidth, less computing, one at a time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class RobustnessConfig:
     shares: NonEmpty[Annotated[float, Field(gt=0, le=1)]]
 
     def amounts(self, resource: str) -> tuple[float, ...]:
-        """What is left of a resource, one value after the other."""
+        """Shares or durations of a resource that are swept."""
         return self.durations_s if resource == "time" else self.shares
 
 

@@ -1,4 +1,4 @@
-"""What image-quality sweeps: methods, SNR, fading and channel uses."""
+"""Question and sweep of image-quality: methods, SNR, fading and channel uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the arms work with: abstracts of fields, the models of edge and cloud, and where they come from."""
+"""Material of the arms: abstracts of fields, the models of edge and cloud, and their sources."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FieldTexts:
 @final
 @dataclass(frozen=True, eq=False)
 class Models:
-    """What nobody has taught the fields of the study.
+    """Models that have not seen the fields of the study.
 
     Args:
         edge: an edge-end model before it meets its field.
@@ -91,7 +91,7 @@ def shipped_models(config: MedicalSummariesConfig) -> Models:
     folder = models_folder(config)
     if not folder.is_dir():
         raise ModelError(
-            f"models: {config.models!r} is no folder; give summaries or what gainnet train summaries wrote"
+            f"models: {config.models!r} must be a folder; give summaries or what gainnet train summaries wrote"
         )
     edge, tokenizer = load_language_model(str(folder / "edge"))
     cloud, _ = load_language_model(str(folder / "cloud"))

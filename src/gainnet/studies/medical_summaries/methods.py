@@ -106,7 +106,7 @@ def open_methods(config: MedicalSummariesConfig) -> Mapping[str, Method]:
 
 
 def row_of(field: Grown, written: Sequence[Completion], scores: Mapping[str, Score]) -> dict[str, str | float | None]:
-    """What stands in the table about an arm on a field: means, and ROUGE of every document for intervals.
+    """Row of an arm on a field: means, and ROUGE of every document for intervals.
 
     Args:
         field: whose test abstracts were concluded.

@@ -1,4 +1,4 @@
-"""What is asked: four ways to a conclusion, on fields that the cloud has never seen."""
+"""Question and sweep: four ways to a conclusion, on fields that the cloud has never seen."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOT_PUBMED = (
     "abstracts of a folder of the user's: not comparable with published PubMed 20k RCT numbers unless it is that very "
     "data set with its own split"
 )
-"""What numbers on real abstracts carry with them."""
+"""Warning beside all numbers on real abstracts."""
 FOLDER_FIELDS = ("cardiology", "endocrinology", "oncology", "psychiatry")
 
 
@@ -98,7 +98,7 @@ class MedicalSummariesConfig:
         if self.cloud_model and not self.cloud_url:
             raise ValueError("cloud_model: it names a model of an endpoint; give cloud_url, too")
         if self.data and not Path(self.data).is_dir():
-            raise ValueError(f"data: {self.data} is no folder; give one with files in PubMed-RCT format")
+            raise ValueError(f"data: {self.data} must be a folder with files in PubMed-RCT format")
 
 
 def cases(config: MedicalSummariesConfig) -> Iterator[Case]:
@@ -119,5 +119,5 @@ def fields_of(config: MedicalSummariesConfig) -> tuple[str, ...]:
 
 
 def warnings_of(config: MedicalSummariesConfig) -> tuple[str, ...]:
-    """What has to be said wherever the numbers are shown."""
+    """Warnings to show beside the numbers."""
     return (NOT_PUBMED,) if config.data else ()

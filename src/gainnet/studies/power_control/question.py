@@ -1,4 +1,4 @@
-"""What power-control asks: policies under several fadings, importances and rewards, over the energy budget."""
+"""Sweep of power-control: policies under several fadings, importances and rewards, over the energy budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How received pictures are judged: per picture, against the same generation without a channel."""
+"""How received pictures are quality: per picture, against the same generation without a channel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WINDOW, SIGMA = 11, 1.5
 STABLE_MEAN, STABLE_VARIANCE = 0.01**2, 0.03**2
 
 
-def judged(images: Tensor, references: Tensor) -> dict[str, Value]:
+def quality(images: Tensor, references: Tensor) -> dict[str, Value]:
     """PSNR of the mean squared error, and PSNR of every picture.
 
     Args:
@@ -40,7 +40,7 @@ def mean_ssim(images: Tensor, references: Tensor) -> float:
 
 
 def fidelity(classifier: AttributeClassifier, images: Tensor, prompts: tuple[str, ...]) -> float | None:
-    """Mean share of the attributes named in the prompts that a classifier finds; `None` when no prompt can be judged.
+    """Mean share of the attributes named in the prompts that a classifier finds; `None` when no prompt can be quality.
 
     Args:
         classifier: the judge.

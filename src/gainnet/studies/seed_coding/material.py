@@ -1,4 +1,4 @@
-"""What every method of seed-coding is given: model, judge, pictures, and the weights of learned codes on demand."""
+"""Material of every method of seed-coding: model, judge, pictures, and the weights of learned codes on demand."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from gainnet.core.types import Spec, Symbols
 from gainnet.models.denoised_seed import denoised_seed
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.studies.pictures import Pictures
-from gainnet.studies.seed_coding.judging import fidelity, judged, latent_nmse, mean_ssim
+from gainnet.studies.seed_coding.judging import fidelity, latent_nmse, mean_ssim, quality
 from gainnet.studies.seed_coding.material import Material
 from gainnet.studies.seed_coding.question import OPTA, SD_SHAPED
 from gainnet.studies.seed_coding.transports import Analog, Digital, GaussianOptimum, Prompts, Received, Transport
@@ -83,7 +83,7 @@ def scene_methods(material: Material) -> Mapping[str, Method]:
     }
     seeds: dict[str, Transport] = {
         **{name: Analog(code) for name, code in symbols.items()},
-        "seed_denoiser": Analog(symbols["seed"], receiver=partial(denoised, material.model)),
+        "seed_denoiser": Analog(symbols["seed"], receiver=partial(denoise, material.model)),
         **{name: Digital(code) for name, code in bits.items()},
         OPTA: GaussianOptimum(basis),
     }
@@ -97,7 +97,7 @@ def _row(case: Case, material: Material, images: Tensor, pictures: Pictures, rec
     """PSNR everywhere; SSIM and prompt fidelity, which take as long as decoding, on the coarse grid alone."""
     on_coarse_grid = case.values["snr_db"] in material.config.coarse_snrs_db
     return {
-        **judged(images, pictures.images),
+        **quality(images, pictures.images),
         "ssim": mean_ssim(images, pictures.images) if on_coarse_grid else None,
         "prompt_fidelity": fidelity(material.classifier, images, pictures.prompts) if on_coarse_grid else None,
         "num_bits": received.num_bits,
@@ -107,7 +107,7 @@ def _row(case: Case, material: Material, images: Tensor, pictures: Pictures, rec
     }
 
 
-def denoised(model: DiffusionModel, code: AnyCodec, sent: Symbols, spec: Spec, prompts: Prompts) -> Tensor:
+def denoise(model: DiffusionModel, code: AnyCodec, sent: Symbols, spec: Spec, prompts: Prompts) -> Tensor:
     """[num_items, *spec.shape], what a code decodes, after one denoising step with the caption.
 
     Every item is denoised at the level of the error that its own gain and noise leave.

@@ -1,4 +1,4 @@
-"""What seed-coding sweeps: codes for seeds and pictures, over SNR, channel uses, fading and wrong reports."""
+"""Question and sweep of seed-coding: codes for seeds and pictures, over SNR, channel uses, fading and wrong reports."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ METHODS: Final = (*ANALOG, *DIGITAL_SEEDS, *PICTURES, OPTA, *WIDE, *PUBLISHED)
 
 SCENE, SD_SHAPED = "scene", "sd_shaped"
 ANALOG_BEARER, LDPC, LDPC_IR, SHANNON, BOUND, PAPER = "analog", "ldpc", "ldpc_ir", "shannon", "bound", "published"
-"""What carries a method: symbols; codewords sent anew when they fail, or with incremental redundancy; bits at
+"""Bearer of a method: symbols; codewords sent anew when they fail, or with incremental redundancy; bits at
 capacity; mutual information; paper."""
 RATE_BEARERS = (LDPC, SHANNON)
 """Codewords, and bits at capacity."""
@@ -135,7 +135,7 @@ class SeedCodingConfig:
         return tuple(uses for uses in self.rate_nums_channel_uses if least <= uses <= most)
 
     def runs(self, methods: tuple[str, ...]) -> tuple[str, ...]:
-        """Those that are asked for, in the order of `methods`."""
+        """Those that run, in the order of `methods`."""
         return tuple(name for name in methods if name in self.methods)
 
 
@@ -197,7 +197,7 @@ def sd_shaped(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
 
 
 def bearer_of(method: str) -> str:
-    """What carries a method where no other bearer is asked for.
+    """Bearer of a method unless a sweep names another one.
 
     >>> bearer_of("linear"), bearer_of("webp"), bearer_of("gaussian_opta")
     ('analog', 'ldpc', 'bound')

@@ -111,7 +111,7 @@ def _gains(table: pd.DataFrame) -> dict[str, float | None]:
 
 
 def _prompt_gains(table: pd.DataFrame) -> dict[str, float | None]:
-    """What knowing the prompt brings, mean over all SNRs."""
+    """Gain from the prompt as side information, mean over all SNRs."""
     gain = (curve(table, "seed_prompt") - curve(table, "seed")).dropna()
     found: dict[str, float | None] = {}
     for uses in (32, 64):

@@ -93,8 +93,8 @@ class Misreported:
         return self.link.send(payload, state, random)
 
 
-def decoded(code: AnyCodec, sent: Symbols, spec: Spec, prompts: Prompts) -> Tensor:
-    """What the code's own decoder makes of symbols."""
+def decode(code: AnyCodec, sent: Symbols, spec: Spec, prompts: Prompts) -> Tensor:
+    """Values from symbols by the code's own decoder."""
     values: Tensor = code.decode(sent, spec)
     return values
 
@@ -112,7 +112,7 @@ class Analog:
 
     code_of: AnalogCode
     num_parts: int = 1
-    receiver: Receiver = decoded
+    receiver: Receiver = decode
 
     def __call__(self, case: Case, x: Tensor, prompts: Prompts, random: Random) -> Received:
         uses = case.count("num_channel_uses") // self.num_parts

@@ -21,7 +21,7 @@ from gainnet.core.types import Spec
 from gainnet.models.attributes import AttributeClassifier
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.scenes import draw_scenes, render, stream, write_captions
-from gainnet.studies.seed_coding.judging import fidelity, frechet_distance, judged, latent_nmse
+from gainnet.studies.seed_coding.judging import fidelity, frechet_distance, latent_nmse, quality
 from gainnet.studies.seed_coding.material import Material
 from gainnet.studies.seed_coding.question import NUM_PATCHES, OPTA, PUBLISHED
 from gainnet.studies.seed_coding.transports import Analog, GaussianOptimum, Prompts, Received, Transport
@@ -81,16 +81,16 @@ def wide_pictures(material: Material, random_seed: int) -> WidePictures:
     random = Random.of([RANDOM_SEEDS_APART * random_seed + item for item in range(num)])
     latent = wide(model.image_encoder.writes["latent"]), wide(model.image)
     encoder = replace(model.image_encoder, latent=latent[0], image=latent[1])  # type: ignore[type-var]
-    latents = apart(encoder({"image": together(tiles)}, whole(random))["latent"])
-    images = decoded(model, latents, random)
+    latents = split_patches(encoder({"image": join_patches(tiles)}, of_pictures(random))["latent"])
+    images = decode(model, latents, random)
     seen = features(material.classifier, images)
     return WidePictures(tuple(write_captions(scenes, rng)), random, latents, images, seen)
 
 
-def decoded(model: DiffusionModel, latents: Tensor, random: Random) -> Tensor:
+def decode(model: DiffusionModel, latents: Tensor, random: Random) -> Tensor:
     """[num_patches, 3, 128, 128], patches of the pictures that whole latents give."""
     decoder = replace(model.decoder, latent=wide(model.latent), image=wide(model.image))
-    return apart(decoder({"latent": together(latents)}, whole(random))["image"])
+    return split_patches(decoder({"latent": join_patches(latents)}, of_pictures(random))["image"])
 
 
 def wide(spec: Spec) -> Spec:
@@ -103,16 +103,16 @@ def wide(spec: Spec) -> Spec:
     return Spec((channels, ACROSS * height, ACROSS * width))
 
 
-def whole(random: Random) -> Random:
+def of_pictures(random: Random) -> Random:
     """Streams of the pictures: those of their first patch."""
     return Random.of(random.random_seeds[::NUM_PATCHES])
 
 
-def together(patches: Tensor) -> Tensor:
+def join_patches(patches: Tensor) -> Tensor:
     """[num, c, 4 h, 4 w], sixteen patches [16 num, c, h, w] side by side, row by row.
 
     >>> x = torch.arange(64.0).reshape(16, 1, 2, 2)
-    >>> torch.equal(apart(together(x)), x)
+    >>> torch.equal(split_patches(join_patches(x)), x)
     True
     """
     grid = patches.unflatten(0, (-1, ACROSS, ACROSS))
@@ -120,7 +120,7 @@ def together(patches: Tensor) -> Tensor:
     return pictures
 
 
-def apart(pictures: Tensor) -> Tensor:
+def split_patches(pictures: Tensor) -> Tensor:
     """[16 num, c, h, w], the patches of [num, c, 4 h, 4 w]."""
     height, width = (size // ACROSS for size in pictures.shape[-2:])
     grid = pictures.unflatten(-1, (ACROSS, width)).unflatten(-3, (ACROSS, height))
@@ -133,7 +133,7 @@ def send_latents(material: Material, pictures_of: PicturesOf, transport: Transpo
     """Patches of latents over the air, then the decoder on whole latents."""
     pictures = pictures_of(case.random_seed)
     received = transport(case, pictures.latents, pictures.prompts, pictures.random)
-    images = decoded(material.model, received.values, pictures.random)
+    images = decode(material.model, received.values, pictures.random)
     nmse = latent_nmse(received.values, pictures.latents, material.basis)
     return {**_judged(material.classifier, images, pictures, received), "latent_nmse": nmse}
 
@@ -181,7 +181,7 @@ def _judged(classifier: AttributeClassifier, images: Tensor, pictures: WidePictu
     distance = frechet_distance(features(classifier, images), pictures.features)
     distance /= float(pictures.features.var(0, correction=0).sum())
     return {
-        **judged(images, pictures.images),
+        **quality(images, pictures.images),
         "prompt_fidelity": fidelity(classifier, images, pictures.prompts),
         "frechet_distance_scenes": float(f"{distance:.5g}"),
         "num_channel_uses_sent": received.num_channel_uses,
@@ -196,6 +196,6 @@ def features(classifier: AttributeClassifier, images: Tensor) -> Tensor:
 
 
 def published(case: Case, random: Random) -> Row:
-    """What the paper says at the SNR of a case; empty where it says nothing."""
+    """Published distance at the SNR of a case; empty where there is none."""
     known = dict(zip(SNRS_DB, FRECHET_DISTANCES[case.method], strict=True))
     return {"frechet_distance_published": known.get(int(case.number("snr_db")))}

@@ -16,7 +16,7 @@ from gainnet.studies.settings import with_air
 from gainnet.studies.statistics import rounded
 from gainnet.studies.study import Method, Study
 from gainnet.studies.trust.config import METHODS, TrustConfig, cases
-from gainnet.studies.trust.drawing import drawn
+from gainnet.studies.trust.drawing import draw_shares
 from gainnet.studies.trust.reconstruction import reconstruction
 from gainnet.studies.trust.rounds import contributions, poisoned, private
 from gainnet.studies.weights import language_digest
@@ -143,7 +143,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """One figure for what learning keeps, one for what an edge reads."""
     poisoned, private = (table[table["method"] == name] for name in ("poisoned", "private"))
     kept = (kept_under_attack(poisoned) if len(poisoned) else None, kept_in_private(private) if len(private) else None)
-    yield from drawn(table, *kept)
+    yield from draw_shares(table, *kept)
 
 
 TRUST: Study[Any] = Study(

@@ -121,7 +121,7 @@ class Privacy:
 @final
 @dataclass(frozen=True)
 class Inversion:
-    """What the attacker has.
+    """Material of the attacker.
 
     Args:
         num_public_texts: to train an inverter on.

@@ -19,7 +19,7 @@ FLOOR = -0.5
 """Below this a share is drawn here: it says no more than that the model became worse."""
 
 
-def drawn(
+def draw_shares(
     table: pd.DataFrame, attacked: pd.DataFrame | None, private: pd.DataFrame | None
 ) -> Iterator[tuple[str, Figure]]:
     """Figures by name.

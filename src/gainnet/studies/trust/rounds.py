@@ -36,7 +36,7 @@ UNCLIPPED = 1e9
 
 
 def poisoned(config: TrustConfig, case: Case, _: Random) -> Row:
-    """What a rule keeps of the fall in loss while some clients attack."""
+    """Loss before and after rounds in which some clients attack."""
     given, attack = config.clients, case.text("attack")
     settings = replace(
         _settings(config, case, given.num_clients),
@@ -72,7 +72,7 @@ def aggregation_of(rule: str, clients: Clients) -> Aggregation:
 
 
 def private(config: TrustConfig, case: Case, _: Random) -> Row:
-    """What privacy keeps of the fall in loss; the same rounds without noise are its measure."""
+    """Loss before and after private rounds; the same rounds without noise are their reference."""
     given, level = config.privacy, case.text("level")
     count = int(case.values["num_clients"] or 0)
     settings = replace(_settings(config, case, count), rate=given.rate, num_steps=1, batch_size=given.batch_size)
@@ -212,7 +212,7 @@ def _unequal(clients: tuple[Client, ...], model: str) -> tuple[Client, ...]:
 
 
 def _trained_apart(session: Session, clients: tuple[Client, ...], random: Random) -> dict[str, State]:
-    """What every client makes of the start by itself."""
+    """Adapters of every client after training alone."""
     algorithm, found = _fpl(session), dict[str, State]()
     start = algorithm.init(random)
     for client in clients:
