@@ -23,7 +23,7 @@ from gainnet.orchestration import (
 from gainnet.orchestration.bound import horizon_bound
 from gainnet.orchestration.episode import resize
 from gainnet.orchestration.reference import reference_of
-from gainnet.orchestration.replay import follow, schedules_of
+from gainnet.orchestration.rollout import follow, schedules_of
 
 
 def drawn(num_clients: int, num_rounds: int, random_seed: int, shares: bool) -> tuple[World, Regime]:

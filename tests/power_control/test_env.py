@@ -64,7 +64,7 @@ def test_laws_are_drawn_from_their_stream_alone(law: str) -> None:
     [
         ({"importance": ()}, "importance: give a weight"),
         ({"snr_db": (5.0, 1.0)}, "snr_db: "),
-        ({"peak": 0.5}, "peak: 0.5 is below"),
+        ({"peak": 0.5}, "peak: 0.5 is out of range"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(changes: dict[str, object], line: str) -> None:

@@ -97,7 +97,7 @@ def test_less_of_a_resource_changes_nothing_else() -> None:
 
 def test_boards_survive_the_table() -> None:
     from gainnet.orchestration.drawing import of_client
-    from gainnet.orchestration.replay import schedules_of
+    from gainnet.orchestration.rollout import schedules_of
 
     here = arena(scenario_of_regime("independent", 4), "independent", 1)
     played = play(here.world, here.regime, Greedy(), here.random)

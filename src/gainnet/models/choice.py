@@ -11,8 +11,8 @@ from gainnet.core.types import Spec, Tensors
 from gainnet.models.attributes import SIDE, AttributeClassifier
 from gainnet.models.counting import count_flops, flatten_batch, on_meta, parameter_bytes
 from gainnet.models.diffusion import Denoiser
+from gainnet.models.part import TensorMap
 from gainnet.models.scenes import caption_labels, parse
-from gainnet.models.tensor_map import TensorMap
 
 
 def attribute_choice(candidates: tuple[str, ...], checker: AttributeClassifier) -> TensorMap:

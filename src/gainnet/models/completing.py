@@ -12,10 +12,9 @@ from gainnet.core.types import Spec, Tensors
 from gainnet.models.counting import flatten_batch
 from gainnet.models.diffusion import Denoiser, DiffusionModel
 from gainnet.models.image_to_image import add_noise, start_step
-from gainnet.models.part import Part
+from gainnet.models.part import Part, TensorMap
 from gainnet.models.renamed import Renamed
 from gainnet.models.sketches import enlarge, shrink, sketch_factor
-from gainnet.models.tensor_map import TensorMap
 
 STRENGTH = 0.5
 """Share of the denoiser's steps that completing runs; chosen on captions of random seed 901, apart from every test."""

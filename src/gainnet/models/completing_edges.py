@@ -8,12 +8,11 @@ from torch.nn import functional
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Tensors
 from gainnet.models.completing import STREAM, clean_prediction, ddim_step
-from gainnet.models.counting import count_flops, flatten_batch, on_meta
+from gainnet.models.counting import count_flops, flatten_batch, meta_copy
 from gainnet.models.diffusion import Decoder, DiffusionModel
-from gainnet.models.part import Part
+from gainnet.models.part import Part, TensorMap
 from gainnet.models.renamed import Renamed
 from gainnet.models.sketches import EDGE_THRESHOLD, contrast, shrink, sketch_factor
-from gainnet.models.tensor_map import TensorMap
 
 PULL = 6.0
 """Length of one move of the clean latent, which has a length of about 36; chosen on 16 captions of random seed 901."""
@@ -60,8 +59,7 @@ def keep_to_edges(decoder: Decoder, factor: int, threshold: float = EDGE_THRESHO
 
 def _flops_there_and_back(decoder: Decoder) -> float:
     """Of decoding a latent and the gradient to it."""
-    vae = decoder.pipeline.vae
-    copy = on_meta(lambda: type(vae).from_config(vae.config)).requires_grad_(False)
+    copy = meta_copy(decoder.pipeline.vae).requires_grad_(False)
     start = torch.zeros(1, *decoder.latent.shape, device="meta", requires_grad=True)
 
     def run() -> None:

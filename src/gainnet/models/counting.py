@@ -33,9 +33,14 @@ def on_meta(build: Callable[[], Any]) -> Any:
         return build()
 
 
+def meta_copy(model: Any) -> Any:
+    """A copy without weights of a model of diffusers, from its configuration."""
+    return on_meta(lambda: type(model).from_config(model.config))
+
+
 def parameter_bytes(module: Any) -> float:
-    """Bytes of a module's parameters."""
-    return float(sum(p.numel() * p.element_size() for p in module.parameters()))
+    """Bytes of a module's parameters; 0 for `None`."""
+    return float(sum(p.numel() * p.element_size() for p in module.parameters())) if module is not None else 0.0
 
 
 def flatten_batch(x: Tensor, rank: int) -> Tensor:

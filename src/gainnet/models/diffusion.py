@@ -14,10 +14,8 @@ from torch import Tensor
 from gainnet.core.randomness import Random
 from gainnet.core.text import tensor_to_text
 from gainnet.core.types import Spec, Tensors
-from gainnet.models.counting import count_flops, flatten_batch, on_meta, parameter_bytes
-from gainnet.models.image_encoder import ImageEncoder
-from gainnet.models.part import Part, Role
-from gainnet.models.tensor_map import TensorMap
+from gainnet.models.counting import count_flops, flatten_batch, meta_copy, on_meta, parameter_bytes
+from gainnet.models.part import Part, Role, TensorMap
 
 LONGEST_PLAIN_ATTENTION = 1024
 """Latent entries per channel up to which attention is computed with plain matrix products."""
@@ -237,16 +235,13 @@ class Decoder:
 
     @cached_property
     def flops(self) -> float:
-        vae = self.pipeline.vae
-        copy = on_meta(lambda: type(vae).from_config(vae.config))
-        latent = torch.zeros(1, *self.latent.shape, device="meta")
+        copy, latent = meta_copy(self.pipeline.vae), torch.zeros(1, *self.latent.shape, device="meta")
         return count_flops(lambda: copy.decode(latent))
 
     @property
     def memory_bytes(self) -> float:
         vae = self.pipeline.vae
-        quantizer = getattr(vae, "post_quant_conv", None)
-        return parameter_bytes(vae.decoder) + (parameter_bytes(quantizer) if quantizer is not None else 0.0)
+        return parameter_bytes(vae.decoder) + parameter_bytes(getattr(vae, "post_quant_conv", None))
 
     def __call__(self, tensors: Tensors, random: Random) -> Tensors:
         vae = self.pipeline.vae
@@ -255,6 +250,44 @@ class Decoder:
         decoded = vae.decode(flat / vae.config.scaling_factor, return_dict=False)[0]
         image = (decoded / 2.0 + 0.5).clamp(0.0, 1.0)
         return {"image": image.reshape(*random.batch, *self.image.shape)}
+
+
+@final
+@dataclass(frozen=True)
+class ImageEncoder:
+    """Picture to latent: image [*batch, 3, H, W] in [0, 1] --autoencoder's encoder--> latent [*batch, c, h, w].
+
+    The mode of the posterior times the scaling factor, so nothing is drawn. Differentiable in the picture.
+    """
+
+    pipeline: Any = field(repr=False)
+    latent: Spec
+    image: Spec
+    name: str = "image_encoder"
+    role: Role = "image_encoder"
+    reads: tuple[str, ...] = ("image",)
+    num_passes: int = 1
+
+    @property
+    def writes(self) -> Mapping[str, Spec]:
+        return {"latent": self.latent}
+
+    @cached_property
+    def flops(self) -> float:
+        copy, image = meta_copy(self.pipeline.vae), torch.zeros(1, *self.image.shape, device="meta")
+        return count_flops(lambda: copy.encode(image))
+
+    @property
+    def memory_bytes(self) -> float:
+        vae = self.pipeline.vae
+        return parameter_bytes(vae.encoder) + parameter_bytes(getattr(vae, "quant_conv", None))
+
+    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
+        vae = self.pipeline.vae
+        coded = vae.encode(flatten_batch(tensors["image"], len(random.batch)) * 2.0 - 1.0)
+        mode = coded.latents if hasattr(coded, "latents") else coded.latent_dist.mode()
+        latent = vae.config.scaling_factor * mode
+        return {"latent": latent.reshape(*random.batch, *self.latent.shape)}
 
 
 @final

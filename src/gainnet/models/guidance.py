@@ -11,7 +11,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import Tensors
 from gainnet.models.counting import flatten_batch
 from gainnet.models.diffusion import Denoiser
-from gainnet.models.tensor_map import TensorMap
+from gainnet.models.part import TensorMap
 
 Branch = Literal["without", "with"]
 ORDER: dict[Branch, int] = {"without": 0, "with": 1}

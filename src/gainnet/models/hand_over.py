@@ -13,7 +13,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Tensors
 from gainnet.models.counting import flatten_batch
 from gainnet.models.diffusion import Denoiser
-from gainnet.models.tensor_map import TensorMap
+from gainnet.models.part import TensorMap
 
 
 def hand_down(latent: Spec) -> TensorMap:

@@ -8,7 +8,7 @@ from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Tensors
 from gainnet.models.diffusion import Denoiser, DiffusionModel
-from gainnet.models.tensor_map import TensorMap
+from gainnet.models.part import TensorMap
 
 
 def add_noise(pipeline: Any, latent: Spec, step: int) -> TensorMap:

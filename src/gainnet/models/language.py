@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gainnet.core.errors import ConfigError, ModelError
+from gainnet.core.randomness import seeded
 from gainnet.models.language_text import words
 
 PAD, END, UNKNOWN = "<pad>", "<end>", "<unknown>"
@@ -65,8 +66,7 @@ def small_decoder(
         eos_token_id=1,
         use_cache=False,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(random_seed)
+    with seeded(random_seed):
         return LlamaForCausalLM(config).float()
 
 

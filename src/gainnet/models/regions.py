@@ -13,7 +13,7 @@ from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Tensors
 from gainnet.models.diffusion import Decoder, Denoiser, DiffusionModel
-from gainnet.models.tensor_map import TensorMap
+from gainnet.models.part import TensorMap
 
 
 @final

@@ -8,7 +8,7 @@ from torch.nn import functional
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Tensors
-from gainnet.models.tensor_map import TensorMap
+from gainnet.models.part import TensorMap
 
 EDGE_THRESHOLD = 0.12
 """Difference of neighbouring values in [0, 1] that is an edge; chosen on drawn scenes, whose outlines it keeps."""

@@ -26,9 +26,8 @@ from gainnet.orchestration.graph import Graph, State, consumed, graph_of
 from gainnet.orchestration.learned import load_policy, pretrained_names
 from gainnet.orchestration.optimum import Optimum, exhaustive_optimum, independent_optimum
 from gainnet.orchestration.regime import REGIMES, Contention, Independent, Regime
-from gainnet.orchestration.replay import follow, schedules_of
 from gainnet.orchestration.resources import Pool
-from gainnet.orchestration.rollout import Rollout, play
+from gainnet.orchestration.rollout import Rollout, follow, play, schedules_of
 from gainnet.orchestration.rounds import Activity, Schedule
 from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_names
 from gainnet.orchestration.workload import (

@@ -265,8 +265,10 @@ def horizon_bound(world: World, regime: Contention, num_steps: int) -> float:
         regime: how clients share.
         num_steps: subgradient steps per round.
     """
-    total = 0.0
-    for cr in range(world.scenario.rounds.num_rounds):
-        table = LoadTable.of(graph_of(world, regime, cr, State.empty(world)))
-        total += lagrangian_round(Columns.of(table), num_steps)
-    return total
+    return sum(round_bounds(world, regime, num_steps))
+
+
+def round_bounds(world: World, regime: Contention, num_steps: int) -> list[float]:
+    """[num_rounds], the Lagrangian bound of every round, as if nothing had to be consumed in it."""
+    graphs = (graph_of(world, regime, cr, State.empty(world)) for cr in range(world.scenario.rounds.num_rounds))
+    return [lagrangian_round(Columns.of(LoadTable.of(graph)), num_steps) for graph in graphs]

@@ -10,8 +10,8 @@ import torch
 from gainnet.orchestration.board import COLOURS as COLOURS_OF
 from gainnet.orchestration.board import draw_board
 from gainnet.orchestration.episode import Episode
-from gainnet.orchestration.replay import schedules_of
 from gainnet.orchestration.resources import Grid
+from gainnet.orchestration.rollout import schedules_of
 from gainnet.orchestration.rounds import Schedule
 from gainnet.orchestration.scenario import ManhattanNumbers, Scenario
 

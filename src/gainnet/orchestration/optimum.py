@@ -17,7 +17,7 @@ from gainnet.orchestration.rollout import advance
 from gainnet.orchestration.workload import CEILINGS, consumption, workload_up_to
 from gainnet.orchestration.world import World
 
-_MOST_SEQUENCES = 2**16
+MOST_SEQUENCES = 2**16
 _MOST_ASSOCIATIONS = 2**16
 
 
@@ -52,9 +52,9 @@ def independent_optimum(world: World, regime: Independent) -> Optimum:
         ConfigError: there are more than 65,536 sequences.
     """
     num_rounds, num_models = world.scenario.rounds.num_rounds, len(world.scenario.models)
-    if num_models**num_rounds > _MOST_SEQUENCES:
+    if num_models**num_rounds > MOST_SEQUENCES:
         raise ConfigError(
-            f"optimum: {num_models} models in {num_rounds} rounds are more than {_MOST_SEQUENCES} sequences; "
+            f"optimum: {num_models} models in {num_rounds} rounds are more than {MOST_SEQUENCES} sequences; "
             "give fewer rounds or models"
         )
     model = torch.zeros(*world.bandwidth_hz.shape, 1, dtype=torch.long)

@@ -8,16 +8,13 @@ from typing import final
 import torch
 from torch import Tensor
 
-from gainnet.orchestration.association import LoadTable
-from gainnet.orchestration.bound import Columns, lagrangian_round
+from gainnet.orchestration.bound import round_bounds
 from gainnet.orchestration.graph import State, graph_of
-from gainnet.orchestration.optimum import independent_optimum
+from gainnet.orchestration.optimum import MOST_SEQUENCES, independent_optimum
 from gainnet.orchestration.regime import Contention, Independent, Regime
-from gainnet.orchestration.replay import follow
-from gainnet.orchestration.rollout import Rollout
+from gainnet.orchestration.rollout import Rollout, follow
 from gainnet.orchestration.world import World
 
-_MOST_SEQUENCES = 2**16
 _MOST_STATES = 2**24
 _MOST_SHARING = 500
 NUM_STEPS = 800
@@ -65,24 +62,17 @@ def reference_of(world: World, regime: Regime, num_steps: int = NUM_STEPS) -> Re
     if isinstance(regime, Independent):
         return _of_independent(world, regime)
     if isinstance(regime, Contention) and world.scenario.clients.num_clients <= _MOST_SHARING:
-        rounds = [lagrangian_round(Columns.of(_table(world, regime, cr)), num_steps) for cr in _rounds(world)]
+        rounds = round_bounds(world, regime, num_steps)
         return Reference("bound", torch.tensor(rounds, dtype=torch.float64), None)
     return None
 
 
 def _of_independent(world: World, regime: Independent) -> Reference:
-    num_sequences = len(world.scenario.models) ** world.scenario.rounds.num_rounds
-    if num_sequences <= _MOST_SEQUENCES and num_sequences * world.scenario.clients.num_clients <= _MOST_STATES:
+    num_rounds = world.scenario.rounds.num_rounds
+    num_sequences = len(world.scenario.models) ** num_rounds
+    if num_sequences <= MOST_SEQUENCES and num_sequences * world.scenario.clients.num_clients <= _MOST_STATES:
         rollout = follow(world, regime, independent_optimum(world, regime).model)
         return Reference("optimum", rollout.gain, rollout)
     # Every round as if nothing had to be consumed: more is left for sensing, so no policy gains more.
-    alone = [graph_of(world, regime, cr, State.empty(world)).gain.amax(-1).sum(-1) for cr in _rounds(world)]
+    alone = [graph_of(world, regime, cr, State.empty(world)).gain.amax(-1).sum(-1) for cr in range(num_rounds)]
     return Reference("bound", torch.stack(alone), None)
-
-
-def _table(world: World, regime: Contention, cr: int) -> LoadTable:
-    return LoadTable.of(graph_of(world, regime, cr, State.empty(world)))
-
-
-def _rounds(world: World) -> range:
-    return range(world.scenario.rounds.num_rounds)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gainnet.core.files import write_whole
+from gainnet.core.files import write_json, write_whole
 from gainnet.orchestration.association import paper_baselines
 from gainnet.orchestration.drawing import draw_boards, draw_gain, draw_map, label_of
 from gainnet.orchestration.episode import Episode
@@ -32,7 +31,7 @@ def save(episode: Episode, folder: Path) -> dict[str, Any]:
     write_whole(folder / "policies.csv", _csv(summary["policies"]))
     write_whole(folder / "associations.csv", _csv(associations(episode)))
     write_whole(folder / "report.html", page(summary, pictures).encode())
-    write_whole(folder / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
+    write_json(folder / "summary.json", summary)
     return summary
 
 
@@ -44,6 +43,7 @@ def to_json(episode: Episode) -> dict[str, Any]:
     'optimum'
     """
     scenario, reference = episode.world.scenario, episode.reference
+    best = (None,) * 3 if reference is None else (reference.name, reference.total, reference.gain.tolist())
     rows = [_policy(episode, name) for name in sorted(episode.rollouts, key=episode.gain_of, reverse=True)]
     return {
         "policy": episode.policy,
@@ -56,11 +56,7 @@ def to_json(episode: Episode) -> dict[str, Any]:
         "duration_s": scenario.rounds.duration_s,
         "gain": episode.gain,
         "gain_of_round": episode.chosen.gain.tolist(),
-        "reference": {
-            "name": None if reference is None else reference.name,
-            "gain": None if reference is None else reference.total,
-            "gain_of_round": None if reference is None else reference.gain.tolist(),
-        },
+        "reference": dict(zip(("name", "gain", "gain_of_round"), best, strict=True)),
         "share_of_reference": episode.of_optimum,
         "over_best_paper_baseline": _over_paper(episode),
         "policies": rows,
@@ -109,10 +105,9 @@ def _png(figure: Any) -> bytes:
     return file.getvalue()
 
 
-def _csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    listed = list(rows)
+def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(listed[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(listed)
+    writer.writerows(rows)
     return text.getvalue().encode()

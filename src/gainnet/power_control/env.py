@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.randomness import Random
 from gainnet.power_control.fading import Fading
 from gainnet.power_control.quality import Reward
@@ -91,10 +91,9 @@ class Environment:
     def __post_init__(self) -> None:
         if not self.importance or not all(0 <= x < float("inf") for x in self.importance):
             raise ConfigError("importance: give a weight >= 0 for each of 1 or more blocks")
-        if not -60 <= self.snr_db[0] <= self.snr_db[1] <= 100:
-            raise ConfigError(f"snr_db: {self.snr_db} are not rising and within -60 to 100 dB")
-        if not 1 <= self.peak < float("inf"):
-            raise ConfigError(f"peak: {self.peak} is below the mean power or endless; give 1 or more")
+        rises = -60 <= self.snr_db[0] <= self.snr_db[1] <= 100
+        check_range(rises, "snr_db", self.snr_db, "rising and within -60 to 100 dB")
+        check_range(1 <= self.peak < float("inf"), "peak", self.peak, "a multiple of the mean power, 1 or more")
 
     @property
     def num_blocks(self) -> int:

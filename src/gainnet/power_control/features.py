@@ -17,27 +17,6 @@ def _log(x: Tensor) -> Tensor:
     return x.clamp_min(_LEAST).log()
 
 
-def _received(outlook: Outlook) -> Tensor:
-    return _log(outlook.gain * outlook.snr) / 3
-
-
-def _snr(outlook: Outlook) -> Tensor:
-    return _log(outlook.snr) / 2.3 - 1
-
-
-def _energy(outlook: Outlook) -> Tensor:
-    return (outlook.energy / outlook.num_left + 0.02).log()
-
-
-def _left(outlook: Outlook) -> Tensor:
-    """Near 0 for one block, 1 for 16."""
-    return torch.full_like(outlook.gain, outlook.num_left).log() / 2.77
-
-
-def _last(outlook: Outlook) -> Tensor:
-    return torch.full_like(outlook.gain, 1 / outlook.num_left)
-
-
 def _importance(outlook: Outlook) -> Tensor:
     """Of the current block against all that are left."""
     roots = outlook.importance.sqrt()
@@ -50,42 +29,27 @@ def _evenness(outlook: Outlook) -> Tensor:
     return roots.mean(-1).square() / outlook.importance.mean(-1).clamp_min(_LEAST)
 
 
-def _error(outlook: Outlook) -> Tensor:
-    """Of the blocks so far against what is at stake."""
-    return ((outlook.error + 0.01) / (outlook.error + outlook.importance.sum(-1) / (1 + outlook.snr) + 0.01)).log()
-
-
-def _before(blocks: int) -> Callable[[Outlook], Tensor]:
-    """ln g of an earlier block; 0 where there was none."""
-
-    def feature(outlook: Outlook) -> Tensor:
-        if outlook.gains.shape[-1] <= blocks:
-            return torch.zeros_like(outlook.gain)
-        return _log(outlook.gains[..., -1 - blocks]) / 2
-
-    return feature
-
-
-def _mean_before(outlook: Outlook) -> Tensor:
-    """Mean of ln g over earlier blocks; 0 where there were none."""
-    if outlook.gains.shape[-1] == 1:
-        return torch.zeros_like(outlook.gain)
-    return _log(outlook.gains[..., :-1]).mean(-1) / 2
+def _before(outlook: Outlook, first: int | None = None, stop: int | None = None) -> Tensor:
+    """Mean of ln g over earlier blocks from `first` to `stop`, counted from the end; 0 where there are none."""
+    earlier = outlook.gains[..., :-1][..., first:stop]
+    return _log(earlier).mean(-1) / 2 if earlier.shape[-1] else torch.zeros_like(outlook.gain)
 
 
 FEATURES: Final[dict[str, Callable[[Outlook], Tensor]]] = {
-    "received": _received,
-    "snr": _snr,
-    "energy": _energy,
-    "left": _left,
-    "last": _last,
+    "received": lambda outlook: _log(outlook.gain * outlook.snr) / 3,
+    "snr": lambda outlook: _log(outlook.snr) / 2.3 - 1,
+    "energy": lambda outlook: (outlook.energy / outlook.num_left + 0.02).log(),
+    # Near 0 for one block, 1 for 16.
+    "left": lambda outlook: torch.full_like(outlook.gain, outlook.num_left).log() / 2.77,
+    "last": lambda outlook: torch.full_like(outlook.gain, 1 / outlook.num_left),
     "importance": _importance,
     "evenness": _evenness,
-    "error": _error,
-    "before_1": _before(1),
-    "before_2": _before(2),
-    "before_3": _before(3),
-    "mean_before": _mean_before,
+    # Errors of the blocks so far against what is at stake.
+    "error": lambda o: ((o.error + 0.01) / (o.error + o.importance.sum(-1) / (1 + o.snr) + 0.01)).log(),
+    "before_1": lambda outlook: _before(outlook, -1),
+    "before_2": lambda outlook: _before(outlook, -2, -1),
+    "before_3": lambda outlook: _before(outlook, -3, -2),
+    "mean_before": _before,
 }
 """Features by name, each [*batch]."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ import torch
 from torch import Tensor
 
 from gainnet.codecs import SeedBasis
-from gainnet.core.errors import ConfigError
-from gainnet.core.files import check_writable, write_whole
+from gainnet.core.errors import check_range
+from gainnet.core.files import check_writable, write_json
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Symbols
 from gainnet.models.diffusion import DiffusionModel
@@ -51,10 +50,8 @@ def measure_importance(out: Path, num_pictures: int = 64, random_seed: int = 0) 
     Raises:
         ConfigError: there are too few pictures, the random seed is negative, or the file cannot be written.
     """
-    if num_pictures < 2:
-        raise ConfigError(f"num_pictures: {num_pictures} has no spread; give 2 or more")
-    if random_seed < 0:
-        raise ConfigError(f"random_seed: {random_seed} is negative; give 0 or more")
+    check_range(num_pictures >= 2, "num_pictures", num_pictures, "2 or more, as one has no spread")
+    check_range(random_seed >= 0, "random_seed", random_seed, "0 or more")
     check_writable(out.parent)
     model = load_model("scenes")
     basis = SeedBasis.load("scenes", model.sha256)
@@ -77,7 +74,7 @@ def measure_importance(out: Path, num_pictures: int = 64, random_seed: int = 0) 
         "check": _check(model, code, floor, slopes, num_pictures, random_seed),
         "trained": {"num_pictures": num_pictures, "random_seed": random_seed},
     }
-    write_whole(out, (json.dumps(found, indent=1) + "\n").encode())
+    write_json(out, found, indent=1)
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Protocol, final
 
 import torch
@@ -12,7 +13,7 @@ from gainnet.agents.policy_run import Agent
 from gainnet.agents.ppo import Ppo, PpoSettings
 from gainnet.agents.replay import Remembering, Replay
 from gainnet.agents.sac import ContinuousSac, ContinuousSacSettings
-from gainnet.power_control.env import EnvState
+from gainnet.power_control.env import Environment, EnvState
 from gainnet.power_control.features import before_gain, observe
 from gainnet.power_control.learned import perceptron, powers_of_action
 from gainnet.power_control.tasks import Task
@@ -29,6 +30,18 @@ class Learner(Protocol):
         """One iteration from fresh episodes; the losses and the mean `reward` of an episode."""
 
 
+def _blocks(
+    env: Environment, features: tuple[str, ...], moment: EnvState, act: Callable[[Tensor], tuple[Tensor, ...]]
+) -> Iterator[tuple[Tensor, tuple[Tensor, ...], Tensor]]:
+    """Observation, action (with what else `act` returns) and reward of every block, until the episodes are over."""
+    while not moment.over:
+        outlook = env.outlook(moment)
+        seen = observe(outlook, features)
+        acted = act(seen)
+        moment, reward = env.step(moment, powers_of_action(outlook, acted[0].squeeze(-1)))
+        yield seen, acted, reward
+
+
 @final
 class PpoLearner:
     """Plays whole episodes with the policy as it is, then updates on them."""
@@ -40,19 +53,15 @@ class PpoLearner:
         self.agent = Ppo(actor, critic, after, PpoSettings(rate=rate))
 
     def advance(self, moment: EnvState, source: torch.Generator, factor: float) -> dict[str, float]:
-        rows: list[dict[str, Tensor]] = []
-        while not moment.over:
-            outlook = self.env.outlook(moment)
-            seen = observe(outlook, self.task.features)
-            action, log_prob = self.agent.act(seen, source)
-            moment, reward = self.env.step(moment, powers_of_action(outlook, action.squeeze(-1)))
-            if rows:
-                rows[-1]["after"] = before_gain(seen, self.task.features)
-            row = {"observation": seen, "action": action, "log_prob": log_prob, "reward": reward}
-            rows.append(row | {"after": torch.zeros_like(seen)})
-        lived = {name: torch.stack([row[name] for row in rows], 1) for name in rows[0]}
-        losses = self.agent.update(lived, source, factor)
-        return losses | {"reward": float(lived["reward"].sum(-1).mean())}
+        features, agent = self.task.features, self.agent
+        blocks = _blocks(self.env, features, moment, lambda seen: agent.act(seen, source))
+        seen, acted, rewards = zip(*blocks, strict=True)
+        actions, log_probs = zip(*acted, strict=True)
+        # The value after a block is learned from what is known before the gain of the next one is.
+        after = (*(before_gain(x, features) for x in seen[1:]), torch.zeros_like(seen[0]))
+        columns = {"observation": seen, "action": actions, "log_prob": log_probs, "reward": rewards, "after": after}
+        losses = agent.update({name: torch.stack(column, 1) for name, column in columns.items()}, source, factor)
+        return losses | {"reward": float(torch.stack(rewards, 1).sum(-1).mean())}
 
 
 @final
@@ -69,25 +78,18 @@ class SacLearner:
         self.agent = Remembering(sac, Replay(_REPLAY_STEPS))
 
     def advance(self, moment: EnvState, source: torch.Generator, factor: float) -> dict[str, float]:
-        rows: list[dict[str, Tensor]] = []
-        rewards = torch.zeros_like(moment.energy)
-        while not moment.over:
-            outlook = self.env.outlook(moment)
-            seen = observe(outlook, self.task.features)
-            if rows:
-                rows[-1]["next_observation"] = seen
-            action = self.agent.agent.act(seen, source)
-            moment, reward = self.env.step(moment, powers_of_action(outlook, action.squeeze(-1)))
-            done = torch.full(reward.shape, moment.over)
-            row = {"observation": seen, "action": action, "reward": reward, "done": done}
-            rows.append(row | {"next_observation": torch.zeros_like(seen)})
-            rewards += reward
-        for row in rows:
-            self.agent.replay.add(row)
+        sac, replay = self.agent.agent, self.agent.replay
+        blocks = _blocks(self.env, self.task.features, moment, lambda seen: (sac.act(seen, source),))
+        seen, acted, rewards = zip(*blocks, strict=True)
+        for number, (observation, (action,), reward) in enumerate(zip(seen, acted, rewards, strict=True), 1):
+            over = number == len(rewards)
+            row = {"observation": observation, "action": action, "reward": reward}
+            following = torch.zeros_like(observation) if over else seen[number]
+            replay.add(row | {"done": torch.full(reward.shape, over), "next_observation": following})
         losses: dict[str, float] = {}
         for _ in range(_SAC_UPDATES):
-            losses = self.agent.agent.update(self.agent.replay.draw(_SAC_BATCH, source), factor)
-        return losses | {"reward": float(rewards.mean())}
+            losses = sac.update(replay.draw(_SAC_BATCH, source), factor)
+        return losses | {"reward": float(torch.stack(rewards).sum(0).mean())}
 
 
 @final
@@ -99,12 +101,8 @@ class PathwiseLearner:
         self.agent = Pathwise(perceptron(len(task.features), width, 1), PathwiseSettings(rate))
 
     def advance(self, moment: EnvState, source: torch.Generator, factor: float) -> dict[str, float]:
-        total = torch.zeros_like(moment.energy)
-        while not moment.over:
-            outlook = self.env.outlook(moment)
-            action = self.agent.act(observe(outlook, self.task.features))
-            moment, reward = self.env.step(moment, powers_of_action(outlook, action.squeeze(-1)))
-            total = total + reward
+        blocks = _blocks(self.env, self.task.features, moment, lambda seen: (self.agent.act(seen),))
+        total = torch.stack([reward for _, _, reward in blocks]).sum(0)
         return self.agent.update(total, factor) | {"reward": float(total.detach().mean())}
 
 

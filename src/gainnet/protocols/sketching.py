@@ -10,10 +10,9 @@ from gainnet.core.types import Spec
 from gainnet.models.completing import completion
 from gainnet.models.completing_edges import completion_of_edges
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.part import Part
+from gainnet.models.part import Part, TensorMap
 from gainnet.models.regions import Region, merge, picture_scale
 from gainnet.models.sketches import edge_sketch, picture_sketch, sketch_factor
-from gainnet.models.tensor_map import TensorMap
 from gainnet.network.scenario import DEVICE
 from gainnet.protocols.plan import Compute
 from gainnet.protocols.task import Task

@@ -25,9 +25,8 @@ from gainnet.models.completing import completion, enlargement
 from gainnet.models.completing_edges import completion_of_edges
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import find_folder, load_model
-from gainnet.models.part import Part
+from gainnet.models.part import Part, TensorMap
 from gainnet.models.sketches import edge_sketch, picture_sketch
-from gainnet.models.tensor_map import TensorMap
 from gainnet.network import EDGE
 from gainnet.protocols.candidates import best_candidate
 from gainnet.protocols.task import Task

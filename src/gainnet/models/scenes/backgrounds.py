@@ -68,16 +68,14 @@ def _snow(x: Tensor, y: Tensor, u: Tensor) -> Tensor:
 
 
 def _meadow(x: Tensor, y: Tensor, u: Tensor) -> Tensor:
-    picture = _over(
-        _gradient(y, (150, 206, 240), (206, 232, 244)), _hill(x, y, u[:, :2], 0.5, 0.05, 0.7), _paint((150, 200, 110))
-    )
+    picture = _gradient(y, (150, 206, 240), (206, 232, 244))
+    picture = _over(picture, _hill(x, y, u[:, :2], 0.5, 0.05, 0.7), _paint((150, 200, 110)))
     return _over(picture, _hill(x, y, u[:, 2:4], 0.72, 0.04, 1.0), _paint((120, 178, 88)))
 
 
 def _desert(x: Tensor, y: Tensor, u: Tensor) -> Tensor:
-    picture = _over(
-        _gradient(y, (236, 226, 190), (246, 238, 214)), _hill(x, y, u[:, :2], 0.5, 0.07, 1.2), _paint((214, 180, 124))
-    )
+    picture = _gradient(y, (236, 226, 190), (246, 238, 214))
+    picture = _over(picture, _hill(x, y, u[:, :2], 0.5, 0.07, 1.2), _paint((214, 180, 124)))
     return _over(picture, _hill(x, y, u[:, 2:4], 0.75, 0.06, 0.9), _paint((192, 154, 100)))
 
 

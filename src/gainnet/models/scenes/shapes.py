@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from math import cos, pi, sin
 
@@ -37,7 +37,6 @@ _CROSS: Sequence[Point] = tuple(
 )
 _HULL: Sequence[Point] = ((-1, 0.25), (1, 0.25), (0.6, 0.95), (-0.6, 0.95))
 _SAIL: Sequence[Point] = ((-0.4, -1.05), (0.85, 0.3), (-0.4, 0.3))
-_TRIANGLE: Sequence[Point] = ((0, -1), (1, 0.85), (-1, 0.85))
 
 
 def _star() -> list[Point]:
@@ -49,6 +48,16 @@ def _heart() -> list[Point]:
     angles = [2 * pi * k / 40 for k in range(40)]
     heights = [13 * cos(a) - 5 * cos(2 * a) - 2 * cos(3 * a) - cos(4 * a) for a in angles]
     return [(sin(a) ** 3, -(h + 2.5) / 15) for a, h in zip(angles, heights, strict=True)]
+
+
+_POLYGONS: Mapping[str, Sequence[Point]] = {
+    "square": ((-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)),
+    "triangle": ((0, -1), (1, 0.85), (-1, 0.85)),
+    "star": _star(),
+    "heart": _heart(),
+    "tree": _TREE,
+    "cross": _CROSS,
+}
 
 
 def polygon_distance(points: Tensor, corners: Sequence[Point]) -> Tensor:
@@ -80,28 +89,18 @@ def _distance(shape: str, points: Tensor) -> Tensor:
     match shape:
         case "circle":
             return radius - 0.95
-        case "square":
-            return polygon_distance(points, ((-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)))
-        case "triangle":
-            return polygon_distance(points, _TRIANGLE)
-        case "star":
-            return polygon_distance(points, _star())
-        case "heart":
-            return polygon_distance(points, _heart())
         case "house":
             door = polygon_distance(points, ((-0.2, 0.3), (0.2, 0.3), (0.2, 1.3), (-0.2, 1.3)))
             return torch.maximum(polygon_distance(points, _HOUSE), -door)
-        case "tree":
-            return polygon_distance(points, _TREE)
         case "moon":
             bite = torch.linalg.vector_norm(points - torch.tensor([0.52, -0.2]), dim=-1) - 0.72
             return torch.maximum(radius - 1, -bite)
         case "ring":
             return (radius - 0.7).abs() - 0.27
-        case "cross":
-            return polygon_distance(points, _CROSS)
-        case _:
+        case "boat":
             return torch.minimum(polygon_distance(points, _HULL), polygon_distance(points, _SAIL))
+        case _:
+            return polygon_distance(points, _POLYGONS[shape])
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from gainnet.core.errors import ConfigError
+from gainnet.core.files import read_toml
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -194,13 +194,7 @@ def load_scenario(name_or_path: str) -> Scenario:
     if not shipped and path.suffix != ".toml":
         known = ", ".join(scenario_names())
         raise ConfigError(f"scenario: {name_or_path!r} is unknown; choose one of {known}, or give a .toml file")
-    try:
-        fields = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"scenario: {path} cannot be read ({error.strerror}); give a file that exists") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"scenario: {path} is not TOML ({error})") from None
-    return scenario_of(fields)
+    return scenario_of(read_toml(path, "scenario"))
 
 
 def scenario_of(fields: dict[str, Any]) -> Scenario:

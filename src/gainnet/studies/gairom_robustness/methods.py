@@ -16,7 +16,7 @@ from gainnet.orchestration import Activity, Rollout, Schedule, World, independen
 from gainnet.orchestration.drawing import of_client
 from gainnet.orchestration.graph import correlation_of
 from gainnet.orchestration.regime import Independent
-from gainnet.orchestration.replay import follow, schedules_of
+from gainnet.orchestration.rollout import follow, schedules_of
 from gainnet.orchestration.rounds import Piece
 from gainnet.orchestration.scenario import scenario_of
 from gainnet.studies.gairom.arena import Arena, Learned, arena
