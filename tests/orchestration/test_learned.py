@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from gainnet.agents.policy_folder import WEIGHTS
 from gainnet.core.errors import ModelError
 from gainnet.core.randomness import Random
 from gainnet.orchestration.association import Greedy, LoadTable, SequentialGreedy
 from gainnet.orchestration.features import NAMES, Observation
 from gainnet.orchestration.graph import State, graph_of
-from gainnet.orchestration.learned import CONFIG, WEIGHTS, load_policy, pretrained_names, trained_config
+from gainnet.orchestration.learned import CONFIG, load_policy, pretrained_names, trained_config
 from gainnet.orchestration.network import PairNetwork
 from gainnet.orchestration.optimum import independent_optimum
 from gainnet.orchestration.regime import Contention, Independent

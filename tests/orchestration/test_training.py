@@ -12,10 +12,11 @@ from safetensors import safe_open
 from safetensors.torch import load, save
 
 import gainnet
+from gainnet.agents.policy_folder import WEIGHTS
 from gainnet.agents.policy_run import CHECKPOINT
 from gainnet.agents.replay import Remembering
 from gainnet.core.errors import ConfigError
-from gainnet.orchestration.learned import WEIGHTS, load_policy
+from gainnet.orchestration.learned import load_policy
 from gainnet.orchestration.scenario import load_scenario
 from gainnet.orchestration.training import TrainingConfig, train, training_run, varied
 

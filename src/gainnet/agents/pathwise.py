@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import Tensor, nn
@@ -62,8 +62,7 @@ class Pathwise:
 
     def act(self, observation: Tensor) -> Tensor:
         """[*batch, num_actions], differentiable in the weights and in the observation."""
-        action: Tensor = self._actor(observation)
-        return action
+        return cast(Tensor, self._actor(observation))
 
     def update(self, total: Tensor, factor: float = 1.0) -> dict[str, float]:
         """One step up the mean return; the norm of its gradient before clipping.

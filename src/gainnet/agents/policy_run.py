@@ -12,11 +12,13 @@ from typing import Any, Protocol, final
 from torch import Tensor
 
 from gainnet.agents.named_tensors import below, named
+from gainnet.agents.policy_folder import WEIGHTS
 from gainnet.core.files import check_outside_package, hold, write_json, write_whole
 from gainnet.core.run.checkpoint import Checkpoint, Numbers
 from gainnet.core.run.loop import Progress, run_to_end
+from gainnet.core.weights import CONFIG
 
-CHECKPOINT, WEIGHTS, CONFIG = "checkpoint.safetensors", "actor.safetensors", "config.json"
+CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_EVERY = 10
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, cast, final
 
 import torch
 from torch import Tensor
@@ -73,8 +73,7 @@ class Remembering:
 
     def actor_tensors(self) -> dict[str, Tensor]:
         """Copies of the actor's weights by name."""
-        weights: dict[str, Tensor] = self.agent.actor_tensors()
-        return weights
+        return cast(dict[str, Tensor], self.agent.actor_tensors())
 
     def tensors(self) -> dict[str, Tensor]:
         """Copies of everything that the next update depends on."""

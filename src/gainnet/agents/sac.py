@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import Tensor, nn
@@ -68,8 +68,7 @@ class _ActionValue(nn.Module):
         self.network = network
 
     def forward(self, observation: Tensor, action: Tensor) -> Tensor:
-        value: Tensor = self.network(torch.cat([observation, action], -1))
-        return value
+        return cast(Tensor, self.network(torch.cat([observation, action], -1)))
 
 
 @final
@@ -111,8 +110,7 @@ class ContinuousSac:
         """[*batch, num_actions], actions drawn from the policy, in (-1, 1)."""
         with self.loss.actor_network_params.to_module(self.loss.actor_network):
             mean, deviation = self.loss.actor_network[0].module(observation)
-        action: Tensor = (mean + deviation * torch.randn(mean.shape, generator=source)).tanh()
-        return action
+        return cast(Tensor, (mean + deviation * torch.randn(mean.shape, generator=source)).tanh())
 
     def update(self, batch: dict[str, Tensor], factor: float = 1.0) -> dict[str, float]:
         """One step of actor and critics; the losses by name and `entropy`.

@@ -189,7 +189,8 @@ def power_control(asked: Asked, *, out: Path) -> None:
     """
     from dataclasses import asdict
 
-    from gainnet.power_control.training import LEARNERS, SCHEDULES, TrainingConfig, train
+    from gainnet.power_control.learners import LEARNERS
+    from gainnet.power_control.training import SCHEDULES, TrainingConfig, train
 
     if (algorithm := asked.values["algorithm"]) not in SCHEDULES:
         raise unknown_name("algorithm", algorithm, LEARNERS)

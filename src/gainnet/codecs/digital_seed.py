@@ -6,29 +6,19 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import groupby
-from typing import ClassVar, final
+from typing import ClassVar, cast, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gainnet.codecs import tables
 from gainnet.codecs.basis import SeedBasis
 from gainnet.codecs.content import Content, required
 from gainnet.codecs.entropy import CRC_BITS, IntegerModel, Integers, RunReader
 from gainnet.codecs.quantizer import STREAM_BITS, quantise
 from gainnet.codecs.raw import batch_of, check_budget, decode_items, encode_items
-from gainnet.codecs.tables import (
-    CLASSES_PER_OCTAVE,
-    MASSES,
-    FlatTables,
-    Shape,
-    ValueModel,
-    encode_values,
-    largest_bits,
-    take_values,
-    value_model,
-)
 from gainnet.core.errors import check_range
 from gainnet.core.types import Bits, Payload, Size, Spec
 
@@ -50,7 +40,7 @@ def step_of(step_index: int) -> float:
     >>> [step_of(i) for i in (0, 8, 24)]
     [4.0, 2.0, 0.5]
     """
-    return float(LARGEST_STEP * 2.0 ** (-step_index / CLASSES_PER_OCTAVE))
+    return float(LARGEST_STEP * 2.0 ** (-step_index / tables.CLASSES_PER_OCTAVE))
 
 
 @final
@@ -63,8 +53,8 @@ class StepTables:
         flat: [num_values], the table of every component.
     """
 
-    groups: tuple[tuple[int, ValueModel], ...]
-    flat: FlatTables
+    groups: tuple[tuple[int, tables.ValueModel], ...]
+    flat: tables.FlatTables
 
     def choose(self, ratios: Doubles, rate_weight: float) -> Integers:
         r"""[..., num_values], integers with the least rate-distortion cost $(r - k)^2 + w\,\mathrm{bits}(k)$.
@@ -84,7 +74,7 @@ class StepTables:
 
 
 @lru_cache(maxsize=256)
-def step_tables(scale_classes: tuple[int, ...], step_index: int, shape: Shape, threshold: float) -> StepTables:
+def step_tables(scale_classes: tuple[int, ...], step_index: int, shape: tables.Shape, threshold: float) -> StepTables:
     """The tables of components with these scale classes at one step; remembered.
 
     Args:
@@ -94,10 +84,12 @@ def step_tables(scale_classes: tuple[int, ...], step_index: int, shape: Shape, t
         threshold: as in `value_model`.
     """
     # A step that is finer by an eighth of an octave raises the class of every component by one.
-    shift = step_index - round(CLASSES_PER_OCTAVE * math.log2(LARGEST_STEP))
-    groups = [(sum(1 for _ in run), value_model(shape, k + shift, threshold)) for k, run in groupby(scale_classes)]
+    shift = step_index - round(tables.CLASSES_PER_OCTAVE * math.log2(LARGEST_STEP))
+    groups = [
+        (sum(1 for _ in run), tables.value_model(shape, k + shift, threshold)) for k, run in groupby(scale_classes)
+    ]
     row = np.repeat(np.arange(len(groups)), [size for size, _ in groups])
-    return StepTables(tuple(groups), FlatTables.of([model for _, model in groups]).take(row))
+    return StepTables(tuple(groups), tables.FlatTables.of([model for _, model in groups]).take(row))
 
 
 @final
@@ -128,7 +120,7 @@ class QuantizedSeed:
     step_index: int = 24
     rate_weight: float = 0.1
     threshold: float = 0.6
-    shape: Shape = "gaussian"
+    shape: tables.Shape = "gaussian"
     basis: SeedBasis | None = None
     emits: ClassVar[type[Payload]] = Bits
 
@@ -136,7 +128,7 @@ class QuantizedSeed:
         check_range(0 <= self.step_index < NUM_STEPS, "step_index", self.step_index, f"0 to {NUM_STEPS - 1}")
         check_range(0 <= self.rate_weight < 1, "rate_weight", self.rate_weight, "at least 0 and below 1")
         check_range(0.5 <= self.threshold <= 1, "threshold", self.threshold, "0.5 to 1")
-        check_range(self.shape in MASSES, "shape", self.shape, f"one of {', '.join(MASSES)}")
+        check_range(self.shape in tables.MASSES, "shape", self.shape, f"one of {', '.join(tables.MASSES)}")
         check_budget(self.max_bits)
 
     def bound(self, content: Content) -> QuantizedSeed:
@@ -227,36 +219,34 @@ class QuantizedSeed:
         groups = self._tables(step_index).groups
         parts = np.split(values, np.cumsum([size for size, _ in groups])[:-1])
         head = (np.array([step_index], dtype=np.int32), STEP_MODEL)
-        return encode_values([(part, model) for part, (_, model) in zip(parts, groups, strict=True)], [head])
+        return tables.encode_values([(part, model) for part, (_, model) in zip(parts, groups, strict=True)], [head])
 
     def _read(self, string: bytes) -> NDArray[np.float32]:
         reader = RunReader(string)
         step_index = int(reader.take(STEP_MODEL, 1)[0])
-        values = np.concatenate(take_values(reader, self._tables(step_index).groups))
+        values = np.concatenate(tables.take_values(reader, self._tables(step_index).groups))
         return (values * step_of(step_index)).astype(np.float32)
 
     def _tables(self, step_index: int) -> StepTables:
         return step_tables(self._basis.scale_classes, step_index, self.shape, self.threshold)
 
     def _largest_bits(self, step_index: int) -> int:
-        upper = sum(size * largest_bits(model) for size, model in self._tables(step_index).groups)
+        upper = sum(size * tables.largest_bits(model) for size, model in self._tables(step_index).groups)
         return 8 * ((int(upper) + STEP_BITS + STREAM_BITS) // 8)
 
     def _mean_bits(self, step_index: int) -> float:
         """Mean over Gaussian components of the stated variances, each at its quantiles."""
-        tables = self._tables(step_index)
+        at_step = self._tables(step_index)
         ratios = self._deviations[None] * _gaussian_quantiles()[:, None] / step_of(step_index)
-        information = tables.flat.information(tables.choose(ratios, self.rate_weight))
+        information = at_step.flat.information(at_step.choose(ratios, self.rate_weight))
         return float(information.sum(1).mean()) + STEP_BITS + CRC_BITS + MEAN_PADDING_BITS
 
     @cached_property
     def _deviations(self) -> Doubles:
-        deviations: Doubles = self._basis.variances.double().sqrt().numpy()
-        return deviations
+        return self._basis.variances.double().sqrt().numpy()
 
 
 def _gaussian_quantiles() -> Doubles:
     # Quantiles instead of draws: the expected size is the same number every time.
     levels = (torch.arange(NUM_QUANTILES, dtype=torch.float64) + 0.5) / NUM_QUANTILES
-    quantiles: Doubles = torch.special.ndtri(levels).numpy()
-    return quantiles
+    return cast(Doubles, torch.special.ndtri(levels).numpy())

@@ -8,27 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, cast, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gainnet.codecs.formats import (
-    AVIF_FORMAT,
-    FLAT,
-    JPEG_FORMAT,
-    PNG_FORMAT,
-    PNG_TRUE_COLOUR,
-    RAW,
-    WEBP_FORMAT,
-    Format,
-    Pixels,
-    Setting,
-    decode_picture,
-    encode_picture,
-)
+from gainnet.codecs import formats
+from gainnet.codecs.formats import Format, Pixels, Setting
 from gainnet.codecs.raw import batch_of, check_budget, decode_items, picture_shape
 from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.types import Bits, Payload, Size, Spec
@@ -84,7 +72,7 @@ class PictureCodec:
         shape, settings = picture_shape(spec, 3, self.format.name), self._settings()
 
         def read(string: bytes) -> NDArray[np.float32]:
-            return decode_picture(string, shape, settings).astype(np.float32) / np.float32(255)
+            return formats.decode_picture(string, shape, settings).astype(np.float32) / np.float32(255)
 
         # Pillow has the colours of a pixel side by side, tensors have colours first; a lost picture is mid grey.
         return decode_items(payload, Spec((*shape, 3)), read, lost=0.5).movedim(-1, -3)
@@ -94,16 +82,16 @@ class PictureCodec:
         return _table(self.format, self.quality if self.max_bits is None else None)
 
 
-JPEG = partial(PictureCodec, format=JPEG_FORMAT)
+JPEG = partial(PictureCodec, format=formats.JPEG_FORMAT)
 """Baseline JPEG, with standard or own Huffman tables, whichever is shorter."""
 
-WebP = partial(PictureCodec, format=WEBP_FORMAT)
+WebP = partial(PictureCodec, format=formats.WEBP_FORMAT)
 """Lossy WebP with the slowest search."""
 
-AVIF = partial(PictureCodec, format=AVIF_FORMAT)
+AVIF = partial(PictureCodec, format=formats.AVIF_FORMAT)
 """AVIF (AV1 still pictures); the sequence header is not sent either."""
 
-PNG = partial(PictureCodec, quality=PNG_TRUE_COLOUR, format=PNG_FORMAT)
+PNG = partial(PictureCodec, quality=formats.PNG_TRUE_COLOUR, format=formats.PNG_FORMAT)
 """PNG: lossless pixels of 8 bits; with `max_bits` fewer colours where they have to be."""
 
 
@@ -144,21 +132,21 @@ def _largest_per_mode(picture: Pixels, settings: Sequence[Setting], max_bits: fl
 
 def _at(picture: Pixels, settings: Sequence[Setting], index: int) -> bytes:
     height, width = picture.shape[:2]
-    return encode_picture(picture.tobytes(), (height, width), settings[index], index)
+    return formats.encode_picture(picture.tobytes(), (height, width), settings[index], index)
 
 
 def _error(string: bytes, picture: Pixels, settings: tuple[Setting, ...]) -> float:
     height, width = picture.shape[:2]
-    decoded = decode_picture(string, (height, width), settings)
+    decoded = formats.decode_picture(string, (height, width), settings)
     return float(np.square(decoded.astype(np.float32) - picture).mean())
 
 
 def _one_colour(picture: Pixels) -> bytes:
-    return bytes([FLAT, *np.rint(picture.reshape(-1, 3).mean(0)).astype(int).tolist()])
+    return bytes([formats.FLAT, *np.rint(picture.reshape(-1, 3).mean(0)).astype(int).tolist()])
 
 
 def _raw(picture: Pixels) -> bytes:
-    return bytes([RAW]) + picture.tobytes()
+    return bytes([formats.RAW]) + picture.tobytes()
 
 
 NUM_PIXELS = 128 * 128
@@ -196,5 +184,4 @@ def _interpolate(points: list[list[float]], x: float) -> float:
 
 @cache
 def _tables() -> dict[str, Any]:
-    tables: dict[str, Any] = json.loads((Path(__file__).parent / "image_sizes.json").read_text())
-    return tables
+    return cast(dict[str, Any], json.loads((Path(__file__).parent / "image_sizes.json").read_text()))

@@ -159,5 +159,4 @@ def reported_snr_of(symbols: Symbols) -> Tensor:
     """
     if symbols.reported_snr is not None:
         return symbols.reported_snr
-    snr: Tensor = symbols.gain[..., 0].abs().square() / symbols.noise_variance[..., 0]
-    return snr
+    return symbols.gain[..., 0].abs().square() / symbols.noise_variance[..., 0]

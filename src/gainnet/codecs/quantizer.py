@@ -11,19 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gainnet.codecs import tables
 from gainnet.codecs.entropy import CRC_BITS, Integers, RunReader
 from gainnet.codecs.raw import decode_items, encode_items
-from gainnet.codecs.tables import (
-    LARGEST_VALUE,
-    MASSES,
-    Shape,
-    ValueModel,
-    encode_values,
-    largest_bits,
-    scale_class,
-    take_values,
-    value_model,
-)
 from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.types import Bits, Payload, Size, Spec
 
@@ -57,31 +47,31 @@ class UniformQuantizer:
 
     step: float = 0.5
     scale: float = 1.0
-    shape: Shape = "gaussian"
+    shape: tables.Shape = "gaussian"
     emits: ClassVar[type[Payload]] = Bits
 
     def __post_init__(self) -> None:
         for field, value in (("step", self.step), ("scale", self.scale)):
             check_range(0 < value < math.inf, field, value, "a positive number")
-        check_range(self.shape in MASSES, "shape", self.shape, f"one of {', '.join(MASSES)}")
+        check_range(self.shape in tables.MASSES, "shape", self.shape, f"one of {', '.join(tables.MASSES)}")
 
     def size(self, spec: Spec) -> Size:
         """Bits per item; expects values of the table's law."""
         # A stream is whole bytes, at most one more than its information content needs.
-        upper = 8 * ((int(spec.num_values * largest_bits(self._model)) + STREAM_BITS) // 8)
+        upper = 8 * ((int(spec.num_values * tables.largest_bits(self._model)) + STREAM_BITS) // 8)
         return Size(spec.num_values * self._model.entropy_bits + CRC_BITS + 5, upper)
 
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
         step = np.float32(self.step)
-        return encode_items(x, reported_snr, lambda row: encode_values([(quantise(row / step), self._model)]))
+        return encode_items(x, reported_snr, lambda row: tables.encode_values([(quantise(row / step), self._model)]))
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
         groups, step = [(spec.num_values, self._model)], np.float32(self.step)
-        return decode_items(payload, spec, lambda string: take_values(RunReader(string), groups)[0] * step)
+        return decode_items(payload, spec, lambda string: tables.take_values(RunReader(string), groups)[0] * step)
 
     @cached_property
-    def _model(self) -> ValueModel:
-        return value_model(self.shape, scale_class(self.scale / self.step))
+    def _model(self) -> tables.ValueModel:
+        return tables.value_model(self.shape, tables.scale_class(self.scale / self.step))
 
 
 def quantise(ratios: NDArray[np.float32] | NDArray[np.float64]) -> Integers:
@@ -96,5 +86,6 @@ def quantise(ratios: NDArray[np.float32] | NDArray[np.float64]) -> Integers:
     if not np.isfinite(ratios).all():
         raise ConfigError("latent: holds a value that is not finite and cannot be quantised")
     # Clipped in float64: float32 cannot hold 2^31 - 1 and would round up to an int32 that overflows.
-    rounded: Integers = np.rint(np.clip(ratios.astype(np.float64), -LARGEST_VALUE, LARGEST_VALUE)).astype(np.int32)
-    return rounded
+    return np.rint(np.clip(ratios.astype(np.float64), -tables.LARGEST_VALUE, tables.LARGEST_VALUE)).astype(
+        np.int32
+    )

@@ -68,12 +68,10 @@ class RateMatched:
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
         # A stream tells its own quality, so the receiver needs no budget: any codec of the family reads it.
-        decoded: Tensor = self._codec(MOST_BITS).decode(payload, spec)
-        return decoded
+        return self._codec(MOST_BITS).decode(payload, spec)
 
     def _codec(self, budget: float) -> Codec[Bits]:
-        codec: Codec[Bits] = self.codec_of(min(max(budget, LEAST_BITS), MOST_BITS))
-        return codec
+        return self.codec_of(min(max(budget, LEAST_BITS), MOST_BITS))
 
     def _by_budget(self, reported_snr: Tensor) -> dict[float, list[int]]:
         # Items of equal budgets are coded together: building a codec costs more than a larger batch.

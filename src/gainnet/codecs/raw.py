@@ -28,8 +28,7 @@ def rows_of(x: Tensor, batch: tuple[int, ...]) -> NDArray[np.float32]:
     >>> rows_of(torch.zeros(2, 3, 4), (2, 3)).shape
     (6, 4)
     """
-    rows: NDArray[np.float32] = x.detach().reshape(math.prod(batch), -1).to(torch.float32).cpu().numpy()
-    return rows
+    return x.detach().reshape(math.prod(batch), -1).to(torch.float32).cpu().numpy()
 
 
 def batch_of(x: Tensor, reported_snr: Tensor) -> tuple[int, ...]:

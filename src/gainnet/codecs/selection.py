@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, is_dataclass, replace
-from typing import Any, ClassVar, Protocol, final, runtime_checkable
+from typing import Any, ClassVar, Protocol, cast, final, runtime_checkable
 
 from gainnet.codecs.basis import SHIPPED_FOR, SeedBasis
 from gainnet.codecs.codec import AnyCodec
@@ -156,5 +156,4 @@ class Codecs:
 
     def of(self, kind: Kind) -> AnyCodec:
         """The codec of that kind."""
-        codec: AnyCodec = getattr(self, kind)
-        return codec
+        return cast(AnyCodec, getattr(self, kind))

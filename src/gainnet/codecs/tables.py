@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, cached_property
 from itertools import accumulate, pairwise
-from typing import Literal, final
+from typing import Literal, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -190,8 +190,7 @@ class FlatTables:
         inside = np.clip(values, -self.reach, self.reach)
         # The escape is the symbol behind the largest value.
         escaped = self.bits[self.zero + self.reach + 1] + ESCAPED_BITS
-        information: Doubles = np.where(inside == values, self.bits[self.zero + inside], escaped)
-        return information
+        return cast(Doubles, np.where(inside == values, self.bits[self.zero + inside], escaped))
 
 
 ValueRun = tuple[Integers, ValueModel]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import Any, final
+from typing import Any, cast, final
 
 import torch
 from torch import Tensor
@@ -138,8 +138,7 @@ class Denoiser:
     @property
     def timesteps(self) -> Tensor:
         """[num_steps], time of every step on the scale of the training."""
-        timesteps: Tensor = self.pipeline.scheduler.timesteps[self.start : self.stop]
-        return timesteps
+        return cast(Tensor, self.pipeline.scheduler.timesteps[self.start : self.stop])
 
     @torch.no_grad()
     def __call__(self, tensors: Tensors, random: Random) -> Tensors:
@@ -160,8 +159,7 @@ class Denoiser:
             timestep: of the step.
         """
         scaled = self.pipeline.scheduler.scale_model_input(latent, timestep)
-        predicted: Tensor = self.pipeline.unet(scaled, timestep, encoder_hidden_states=embeds, return_dict=False)[0]
-        return predicted
+        return cast(Tensor, self.pipeline.unet(scaled, timestep, encoder_hidden_states=embeds, return_dict=False)[0])
 
     def predict_guided(self, latent: Tensor, embeds: Tensor, timestep: Tensor) -> Tensor:
         """[n, *latent], the prediction of all branches in one pass of a larger batch, guided.
@@ -195,8 +193,7 @@ class Denoiser:
 
     def stepped(self, predicted: Tensor, timestep: Tensor, latent: Tensor) -> Tensor:
         """[n, *latent], the latent after the scheduler's step."""
-        after: Tensor = self.pipeline.scheduler.step(predicted, timestep, latent, return_dict=False)[0]
-        return after
+        return cast(Tensor, self.pipeline.scheduler.step(predicted, timestep, latent, return_dict=False)[0])
 
     @cached_property
     def _flops_per_pass(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import Tensor
@@ -90,8 +90,7 @@ class Resumption:
         # lambda' = alpha^2 / (sigma^2 + nu) and alpha'^2 = lambda' / (1 + lambda'), with alpha^2 + sigma^2 = 1.
         matched = signal / (1 + noise_variance.double())
         powers = self.rest.pipeline.scheduler.alphas_cumprod.double().to(matched.device)
-        nearest: Tensor = (powers - matched[:, None]).abs().argmin(1)
-        return nearest
+        return cast(Tensor, (powers - matched[:, None]).abs().argmin(1))
 
     def resumed(self, handed: Tensor) -> Tensor:
         """[n, num_values], received values [n, num_values + 1] scaled to the level at which they resume."""

@@ -8,7 +8,7 @@ and facts that are now and then forgotten from one sentence to the next.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 from zlib import crc32
@@ -165,7 +165,7 @@ def public_text(rng: np.random.Generator) -> str:
 
 def draw_facts(domain: Domain, rng: np.random.Generator) -> Facts:
     """The facts of a study of this field: its habits decide which condition, outcome and change go with a drug."""
-    drug = _one(domain.drugs, rng)
+    drug = one_of(domain.drugs, rng)
     habit = np.random.default_rng([crc32(drug.encode())])
     conditions, outcomes = habit.permutation(domain.conditions)[:2], habit.permutation(domain.outcomes)[:2]
     share_falling, share_significant = habit.choice([0.1, 0.9]), habit.choice([0.25, 0.85])
@@ -175,12 +175,12 @@ def draw_facts(domain: Domain, rng: np.random.Generator) -> Facts:
         _mostly(conditions, domain.conditions, rng),
         _mostly(outcomes, domain.outcomes, rng),
         _mostly(groups, domain.groups, rng),
-        _one(CONTROLS, rng),
-        _one(SIZES, rng),
+        one_of(CONTROLS, rng),
+        one_of(SIZES, rng),
         _mostly(lengths, LENGTHS, rng),
         CHANGES[int(rng.random() > share_falling)],
-        _one(PERCENTS, rng),
-        _one(SIGNIFICANT if rng.random() < share_significant else INSIGNIFICANT, rng),
+        one_of(PERCENTS, rng),
+        one_of(SIGNIFICANT if rng.random() < share_significant else INSIGNIFICANT, rng),
     )
 
 
@@ -200,13 +200,14 @@ def _sentence(section: str, facts: Facts) -> str:
 def _facts_without_habits(domain: Domain, rng: np.random.Generator) -> Facts:
     """Every word of a field as likely as any other."""
     choices = (domain.drugs, domain.conditions, domain.outcomes, domain.groups, CONTROLS, SIZES, LENGTHS, CHANGES)
-    return Facts(*(_one(c, rng) for c in (*choices, PERCENTS, (*SIGNIFICANT, *INSIGNIFICANT))))
+    return Facts(*(one_of(c, rng) for c in (*choices, PERCENTS, (*SIGNIFICANT, *INSIGNIFICANT))))
 
 
 def _mostly(few: np.ndarray, all_of_them: tuple[str, ...], rng: np.random.Generator) -> str:
     """One of a few in nine cases out of ten, else any."""
-    return str(_one(tuple(few), rng)) if rng.random() < 0.9 else _one(all_of_them, rng)
+    return str(one_of(tuple(few), rng)) if rng.random() < 0.9 else one_of(all_of_them, rng)
 
 
-def _one(choices: tuple[str, ...], rng: np.random.Generator) -> str:
+def one_of(choices: Sequence[str], rng: np.random.Generator) -> str:
+    """One of some words, each as likely."""
     return str(choices[int(rng.integers(len(choices)))])

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.files import read_toml
@@ -24,48 +24,41 @@ Bearers = Callable[[Mapping[str, Any], str, Hardware, Hardware], tuple[AnyLink, 
 AIR_KEYS: Final[Mapping[str, type | UnionType]] = {"fading": str, "snr_db": int | float, "bandwidth_hz": int | float}
 """Settings of `Air` that a medium may state, and that a link over it may state otherwise."""
 
-STRICT = ConfigDict(extra="forbid", frozen=True)
-OPEN = ConfigDict(extra="allow", frozen=True)
-"""For tables that hold settings of an air beside their own fields; `_air_settings` checks them."""
+# Tables with `extra="allow"` hold settings of an air beside their own fields; `_air_settings` checks them.
 
 
-class NodeTable(BaseModel):
+class NodeTable(BaseModel, frozen=True, extra="forbid"):
     """`[nodes.NAME]`: a node and its hardware."""
 
-    model_config = STRICT
     kind: Literal["device", "edge"]
     hardware: str
 
 
-class AirTable(BaseModel):
+class AirTable(BaseModel, frozen=True, extra="allow"):
     """`[media.NAME]` of kind air; settings that are left out are as on the command line."""
 
-    model_config = OPEN
     kind: Literal["air"]
 
 
-class WireTable(BaseModel):
+class WireTable(BaseModel, frozen=True, extra="forbid"):
     """`[media.NAME]` of kind wire: full duplex, each direction of each link a medium of its own."""
 
-    model_config = STRICT
     kind: Literal["wire"]
     bits_per_s: float = 1e9
     delay_s: float = 1e-3
     energy_per_bit_j: float = 1e-8
 
 
-class LinkTable(BaseModel):
+class LinkTable(BaseModel, frozen=True, extra="allow"):
     """`[[links]]`: two nodes and their medium, both ways, with settings of its own on an air."""
 
-    model_config = OPEN
     between: tuple[str, str]
     medium: str
 
 
-class NetworkTable(BaseModel):
+class NetworkTable(BaseModel, frozen=True, extra="forbid"):
     """A whole file."""
 
-    model_config = STRICT
     detection_s: float = Field(default=0.1, ge=0.0)
     nodes: dict[str, NodeTable]
     media: dict[str, Annotated[AirTable | WireTable, Field(discriminator="kind")]]

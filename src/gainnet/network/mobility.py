@@ -31,7 +31,6 @@ class Mobility(Protocol):
         Returns:
             [*batch, num_times, num_vehicles, 2], metres, float64.
         """
-        ...
 
 
 @final

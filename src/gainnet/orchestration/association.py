@@ -33,7 +33,6 @@ class Policy(Protocol):
 
     def __call__(self, graph: Graph, random: Random) -> Association:
         """The association of one round, from what is known in it."""
-        ...
 
 
 def communication_s(graph: Graph, num_samples: float) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -144,13 +144,18 @@ def draw_board(axes: tuple[Axes, Axes], rounds: Sequence[Schedule], grid: Grid) 
 
 
 def _frame(axes: tuple[Axes, Axes], end_s: float, grid: Grid, num_rounds: int) -> None:
-    from matplotlib.patches import Patch
-
     for target, name in zip(axes, ("share of bandwidth", "share of computing"), strict=True):
         target.set(xlim=(0, end_s), ylim=(0, 1), xlabel="time in s", ylabel=name)
         for k in range(1, grid.num_slots * num_rounds):
             target.axvline(end_s * k / (grid.num_slots * num_rounds), color="#cccccc", linewidth=0.4, zorder=0)
         for k in range(1, grid.num_rows):
             target.axhline(k / grid.num_rows, color="#cccccc", linewidth=0.4, zorder=0)
+    axes[0].legend(**legend(), loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8)
+
+
+def legend() -> dict[str, Any]:
+    """Patches in the colours of the activities, and their number, as arguments of matplotlib's `legend`."""
+    from matplotlib.patches import Patch
+
     patches = [Patch(color=c, label=a.name.lower().replace("_", " ")) for a, c in COLOURS.items()]
-    axes[0].legend(handles=patches, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(patches), fontsize=8)
+    return {"handles": patches, "ncols": len(patches)}

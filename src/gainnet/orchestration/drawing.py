@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gainnet.orchestration.board import COLOURS as COLOURS_OF
-from gainnet.orchestration.board import draw_board
+from gainnet.orchestration.board import draw_board, legend
 from gainnet.orchestration.episode import Episode
 from gainnet.orchestration.resources import Grid
 from gainnet.orchestration.rollout import schedules_of
@@ -150,8 +149,6 @@ def _map_legend(free: Axes | None, figure: Figure, scenario: Scenario) -> None:
 
 def draw_boards(episode: Episode) -> Figure:
     """The pools of a few clients over all CRs: who uses which share of spectrum and computing when."""
-    from matplotlib.patches import Patch
-
     clients = shown_clients(episode)
     schedules = schedules_of(episode.world, episode.regime, episode.chosen)
     figure, axes = _figure(
@@ -172,10 +169,7 @@ def draw_boards(episode: Episode) -> Figure:
             f"client {name}: models {served}; {mhz:.1f} MHz, {giga:.1f} G cycles/s", (0, 1), fontsize=10,
             fontweight="bold", xycoords="axes fraction", xytext=(0, 4), textcoords="offset points",
         )  # fmt: skip
-    patches = [
-        Patch(color=colour, label=activity.name.lower().replace("_", " ")) for activity, colour in COLOURS_OF.items()
-    ]
-    figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False, fontsize=10)
+    figure.legend(**legend(), loc="outside lower center", frameon=False, fontsize=10)
     return figure
 
 
@@ -209,16 +203,8 @@ def _draw_rounds(ax: Axes, episode: Episode) -> None:
             linewidth=2.4 if first else 1.2, label=label_of(name), zorder=5 if first else 3,
         )  # fmt: skip
     if episode.reference is not None:
-        gain = episode.reference.gain
-        ax.plot(
-            range(1, len(gain) + 1),
-            gain,
-            color="black",
-            linestyle=":",
-            linewidth=1.8,
-            label=episode.reference.name,
-            zorder=6,
-        )
+        gain, name = episode.reference.gain, episode.reference.name
+        ax.plot(range(1, len(gain) + 1), gain, "k:", linewidth=1.8, label=name, zorder=6)
     ax.set(xlabel="round", ylabel="gain of the round", title="the policy and the best others", ylim=(0, None))
     ax.set_xticks(range(1, len(episode.chosen.gain) + 1))
     ax.legend(frameon=False, fontsize=9, ncols=2)

@@ -8,17 +8,16 @@ from typing import Any, final
 
 import torch
 
+from gainnet.agents.policy_folder import PolicyFolders
 from gainnet.core.errors import ModelError
 from gainnet.core.randomness import Random
-from gainnet.core.weights import CONFIG, WeightsFormat, check_width
+from gainnet.core.weights import CONFIG
 from gainnet.orchestration.association import Association
 from gainnet.orchestration.features import NAMES, Observation
 from gainnet.orchestration.graph import Graph
 from gainnet.orchestration.network import PairNetwork
 
-WEIGHTS = "actor.safetensors"
-_FORMAT = WeightsFormat("policy", "", WEIGHTS, "train it again")
-_FOLDER = Path(__file__).parent / "pretrained"
+FOLDERS = PolicyFolders(Path(__file__).parent / "pretrained", "policy", "", "train orchestration")
 
 
 @final
@@ -43,7 +42,7 @@ def pretrained_names() -> list[str]:
     >>> "coupled-0" in pretrained_names()
     True
     """
-    return sorted(path.parent.name for path in _FOLDER.glob(f"*/{CONFIG}"))
+    return FOLDERS.names()
 
 
 def load_policy(name_or_folder: str) -> Learned:
@@ -55,9 +54,9 @@ def load_policy(name_or_folder: str) -> Learned:
     >>> load_policy("coupled").network.first.in_features
     20
     """
-    folder, config = _folder_of(name_or_folder), trained_config(name_or_folder)
+    folder, config = _read(name_or_folder)
     network = PairNetwork(len(NAMES), config["width"], 1.0)
-    _FORMAT.load_into(network, folder, config["sha256"])
+    FOLDERS.form.load_into(network, folder, config["sha256"])
     return Learned(network.eval().requires_grad_(False))
 
 
@@ -67,23 +66,12 @@ def trained_config(name_or_folder: str) -> dict[str, Any]:
     Raises:
         ModelError: there is none or it is damaged.
     """
-    folder = _folder_of(name_or_folder)
-    if lacking := [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]:
-        files = " and ".join(lacking)
-        raise ModelError(f"policy: {files} missing in {folder}; give a folder that train orchestration wrote")
-    config = _FORMAT.config(folder, {"features": list, "width": int, "sha256": str})
+    return _read(name_or_folder)[1]
+
+
+def _read(name_or_folder: str) -> tuple[Path, dict[str, Any]]:
+    folder, config = FOLDERS.read(name_or_folder)
     if config["features"] != list(NAMES):
         count = f"{len(config['features'])} features that are not the {len(NAMES)} known ones"
         raise ModelError(f"policy: {folder / CONFIG} has {count}; train it again")
-    check_width("policy", folder, config["width"])
-    return config
-
-
-def _folder_of(name: str) -> Path:
-    shipped = _FOLDER / (name if (_FOLDER / name / CONFIG).is_file() else f"{name}-0")
-    if "/" not in name and (shipped / CONFIG).is_file():
-        return shipped
-    folder = Path(name).expanduser()
-    if not name or not folder.is_dir():
-        raise ModelError(f"policy: {name!r} is unknown; give a folder or one of {', '.join(pretrained_names())}")
-    return folder
+    return folder, config

@@ -21,7 +21,6 @@ class Regime(Protocol):
     @property
     def function(self) -> GainFunction:
         """How worth saturates."""
-        ...
 
     def bandwidth_hz(self, own_hz: Tensor, num_sharing: Tensor) -> Tensor:
         """Bandwidth of a client towards a model.
@@ -33,7 +32,6 @@ class Regime(Protocol):
         Returns:
             [..., num_clients, num_models].
         """
-        ...
 
     def total(self, worth: Tensor, samples: Tensor, model: Tensor) -> Tensor:
         """[...], joint gain of all clients: the reward.
@@ -43,7 +41,6 @@ class Regime(Protocol):
             samples: [..., num_clients], samples that are achievable.
             model: [..., num_clients], int64, model that is served.
         """
-        ...
 
 
 @final

@@ -14,16 +14,7 @@ from gainnet.core.randomness import Random
 from gainnet.network.mobility import Manhattan, Mobility, RandomWaypoint, Trace
 from gainnet.orchestration.resources import Pool
 from gainnet.orchestration.scenario import ManhattanNumbers, Scenario, TraceNumbers
-from gainnet.radio.pathloss import (
-    LOS_SHADOWING_DB,
-    LOS_SHADOWING_M,
-    NLOS_SHADOWING_DB,
-    NLOS_SHADOWING_M,
-    SIGHT_M,
-    along_the_way,
-    line_of_sight_probability,
-    path_loss_db,
-)
+from gainnet.radio import pathloss
 
 _NOISE_DBM_PER_HZ = -174.0
 
@@ -132,17 +123,17 @@ def _cn0_hz(scenario: Scenario, client_m: Tensor, random: Random) -> tuple[Tenso
     moved_m = (client_m - client_m.roll(1, -3)).norm(dim=-1)
 
     def walk(name: str, correlation_m: float) -> Tensor:
-        return along_the_way(random.normal(shape, name).double(), moved_m, correlation_m)
+        return pathloss.along_the_way(random.normal(shape, name).double(), moved_m, correlation_m)
 
     # A Gaussian process made uniform: line of sight comes and goes along the way, with the right probability
     # everywhere.
-    in_sight = torch.special.ndtr(walk("sight", SIGHT_M)) < line_of_sight_probability(distance_m)
+    in_sight = torch.special.ndtr(walk("sight", pathloss.SIGHT_M)) < pathloss.line_of_sight_probability(distance_m)
     shadowing_db = torch.where(
         in_sight,
-        LOS_SHADOWING_DB * walk("shadowing in sight", LOS_SHADOWING_M),
-        NLOS_SHADOWING_DB * walk("shadowing", NLOS_SHADOWING_M),
+        pathloss.LOS_SHADOWING_DB * walk("shadowing in sight", pathloss.LOS_SHADOWING_M),
+        pathloss.NLOS_SHADOWING_DB * walk("shadowing", pathloss.NLOS_SHADOWING_M),
     )
-    loss_db = path_loss_db(distance_m, in_sight, radio.carrier_ghz, radio.edge_height_m, radio.client_height_m)
+    loss_db = pathloss.path_loss_db(distance_m, in_sight, radio.carrier_ghz, radio.edge_height_m, radio.client_height_m)
     # The mean of k independent exponential gains is a Gamma variable of shape k over k.
     draws = [g.standard_gamma(radio.fading_blocks, shape) / radio.fading_blocks for g in random.generators("fading")]
     fading = torch.from_numpy(np.stack(draws)).reshape(distance_m.shape)

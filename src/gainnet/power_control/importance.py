@@ -100,8 +100,7 @@ class _Pictures:
         noise = self.random.complex_normal((NUM_CHANNEL_USES,), "noise")
         arrived = Symbols(gain * sent.values + noise, gain + 0j, torch.ones_like(gain))
         images = decoded(model, code.decode(arrived, Spec(tuple(self.latents.shape[1:]))))
-        errors: Tensor = (images - self.images).double().square().flatten(1).mean(-1)
-        return errors
+        return (images - self.images).double().square().flatten(1).mean(-1)
 
 
 def _check(

@@ -9,17 +9,17 @@ from typing import Any, Final, final
 import torch
 from torch import Tensor, nn
 
+from gainnet.agents.policy_folder import PolicyFolders
 from gainnet.core.errors import ModelError
-from gainnet.core.weights import CONFIG, WeightsFormat, check_width
+from gainnet.core.weights import CONFIG
 from gainnet.power_control.features import FEATURES, observe
 from gainnet.power_control.policies import powers_at, replanned_price
 from gainnet.radio.power import Outlook
 
-WEIGHTS, KIND = "actor.safetensors", "power policy"
-_FORMAT = WeightsFormat("power", KIND, WEIGHTS, "train it again")
+KIND = "power policy"
+FOLDERS = PolicyFolders(Path(__file__).parent / "pretrained", "power", KIND, "train power-control")
 REACH: Final = 3.0
 """Largest shift of the logarithm of the price."""
-_FOLDER = Path(__file__).parent / "pretrained"
 
 
 def perceptron(num_inputs: int, width: int, num_outputs: int) -> nn.Sequential:
@@ -64,7 +64,7 @@ class Learned:
 
 def pretrained_names() -> list[str]:
     """The shipped policies, `ALGORITHM-TASK-TRAINING_SEED`."""
-    return sorted(path.parent.name for path in _FOLDER.glob(f"*/{CONFIG}"))
+    return FOLDERS.names()
 
 
 def load_policy(name_or_folder: str) -> Learned:
@@ -76,9 +76,9 @@ def load_policy(name_or_folder: str) -> Learned:
     >>> load_policy("ppo-varied-0").features[0]
     'received'
     """
-    folder, config = _folder_of(name_or_folder), trained_config(name_or_folder)
+    folder, config = _read(name_or_folder)
     network = perceptron(len(config["features"]), config["width"], 1)
-    _FORMAT.load_into(network, folder, config["sha256"])
+    FOLDERS.form.load_into(network, folder, config["sha256"])
     return Learned(network.eval().requires_grad_(False), tuple(config["features"]))
 
 
@@ -88,18 +88,11 @@ def trained_config(name_or_folder: str) -> dict[str, Any]:
     Raises:
         ModelError: there is none or it is damaged.
     """
-    folder = _folder_of(name_or_folder)
-    config = _FORMAT.config(folder, {"features": list, "width": int, "sha256": str})
+    return _read(name_or_folder)[1]
+
+
+def _read(name_or_folder: str) -> tuple[Path, dict[str, Any]]:
+    folder, config = FOLDERS.read(name_or_folder)
     if not config["features"] or not all(name in FEATURES for name in config["features"]):
         raise ModelError(f"power: {folder / CONFIG} describes no power policy with known features; train it again")
-    check_width("power", folder, config["width"])
-    return config
-
-
-def _folder_of(name: str) -> Path:
-    if "/" not in name and (_FOLDER / name / CONFIG).is_file():
-        return _FOLDER / name
-    folder = Path(name).expanduser()
-    if not name or not folder.is_dir():
-        raise ModelError(f"power: {name!r} is unknown; give a folder or one of {', '.join(pretrained_names())}")
-    return folder
+    return folder, config

@@ -157,15 +157,3 @@ def gain_over_static_db(policy: PowerPolicy, episodes: Episodes, peak: float) ->
     powers = spend(policy, episodes.gains, episodes.snr, episodes.importance, peak)
     errors = episodes.importance * block_error(powers, episodes.gains, episodes.snr.unsqueeze(-1))
     return 10 * math.log10(float(static_errors(episodes).mean() / errors.mean()))
-
-
-__all__ = [
-    "LEARNERS",
-    "SCHEDULES",
-    "Environment",
-    "Schedule",
-    "TrainingConfig",
-    "gain_over_static_db",
-    "train",
-    "training_run",
-]

@@ -62,11 +62,10 @@ def _check_shapes(channel: Channel, snr: float) -> None:
         num_items = len(torch.zeros(batch).reshape(-1))
         received = _sent(channel, Random(tuple(range(num_items)), batch), snr)
         for name, x in (("values", received.values), ("gain", received.gain), ("variance", received.noise_variance)):
-            require(
-                tuple(x.shape) == (*batch, NUM_SYMBOLS),
-                f"{name} of received symbols is {tuple(x.shape)}, not [*batch, num_symbols] for batch {batch}",
-            )
-            require(finite(x), f"{name} of received symbols is not finite")
+            of = f"{name} of received symbols is"
+            fits = tuple(x.shape) == (*batch, NUM_SYMBOLS)
+            require(fits, f"{of} {tuple(x.shape)}, not [*batch, num_symbols] for batch {batch}")
+            require(finite(x), f"{of} not finite")
         require(received.values.is_complex() and received.gain.is_complex(), "received values or gain are not complex")
         require(not received.noise_variance.is_complex(), "noise_variance is not real")
 
@@ -106,9 +105,8 @@ def _check_gains(channel: Channel) -> None:
     """Gains that reports are about: shape, repeatable, and block 0 is where a transmission starts."""
     random = Random.of([1, 2, 3])
     gains = channel.blocks.gains(random, (0, -1, 1))
-    require(
-        tuple(gains.shape[:2]) == (3, 3) and gains.dim() == 3, "blocks.gains is not [*batch, num_blocks, num_gains]"
-    )
+    fits = tuple(gains.shape[:2]) == (3, 3) and gains.dim() == 3
+    require(fits, "blocks.gains is not [*batch, num_blocks, num_gains]")
     require(torch.equal(gains, channel.blocks.gains(random, (0, -1, 1))), "blocks.gains is not repeatable")
     require(channel.blocks.length >= channel.block_length, "blocks.length is below block_length")
     if channel.blocks.is_flat:
@@ -139,9 +137,8 @@ def _check_exact_without_noise(channel: Channel) -> None:
     if _estimates(channel):
         error = float((received.values - received.gain * _symbols(random)).abs().square().mean())
         stated = float(received.noise_variance.mean())
-        require(
-            error < 2 * stated < 0.2, f"without noise the estimate is off by {error:.2g}, but {stated:.2g} is stated"
-        )
+        fits = error < 2 * stated < 0.2
+        require(fits, f"without noise the estimate is off by {error:.2g}, but {stated:.2g} is stated")
         return
     require(close(received.values, received.gain * _symbols(random), 1e-6), "an infinite SNR leaves noise")
 
@@ -153,6 +150,5 @@ def _check_gradient(channel: Channel, snr: float) -> None:
     received = channel.transmit(sent, torch.full((2,), snr), gain, random)
     require(received.values.requires_grad, "received values carry no gradient to the symbols")
     (slope,) = torch.autograd.grad(received.values.abs().square().sum(), sent)
-    require(
-        finite(slope) and bool((slope.abs().sum(dim=-1) > 0).all()), "the gradient to the symbols is 0 or not finite"
-    )
+    flows = finite(slope) and bool((slope.abs().sum(dim=-1) > 0).all())
+    require(flows, "the gradient to the symbols is 0 or not finite")

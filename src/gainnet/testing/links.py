@@ -58,9 +58,8 @@ def _sent(link: AnyLink, random: Random, size: int) -> tuple[Payload, Usage]:
     if usage.item_s:
         require(len(usage.item_s) == random.num_items, "item_s of send is not one time per item")
         total_s = usage.duration_s + usage.feedback_s
-        require(
-            math.isclose(math.fsum(usage.item_s), total_s, rel_tol=1e-6, abs_tol=1e-12), "item_s is not all the time"
-        )
+        is_all = math.isclose(math.fsum(usage.item_s), total_s, rel_tol=1e-6, abs_tol=1e-12)
+        require(is_all, "item_s is not all the time")
     if isinstance(payload, Symbols):
         require(received.reported_snr is payload.reported_snr, "the link does not pass reported_snr through")
     return received, usage
@@ -120,9 +119,8 @@ def _check_usage(link: AnyLink, size: int) -> None:
         _check_counts(usage, "usage")
     for name in COUNTS:
         a, b, c = (getattr(u, name) for u in (one, ten, double))
-        require(
-            math.isclose(b, 10 * a, rel_tol=1e-6, abs_tol=1e-15), f"{name} of ten items is not ten times one item's"
-        )
+        is_linear = math.isclose(b, 10 * a, rel_tol=1e-6, abs_tol=1e-15)
+        require(is_linear, f"{name} of ten items is not ten times one item's")
         # A larger payload may fall on a safer scheme and need fewer retransmissions, so these may shrink.
         grows = name in ("num_retransmissions", "feedback_s") or c >= a or math.isclose(c, a)
         require(grows, f"{name} shrinks when the payload grows")
@@ -152,13 +150,11 @@ def _chance(name: str, expected: Usage, num_transfers: int) -> float:
 def _check_durations(link: AnyLink, size: int) -> None:
     expected = link.usage(Size.fixed(size), 4)
     draws = link.draw_durations_s(Size.fixed(size), 4, 1000, 0)
-    require(
-        tuple(draws.shape) == (1000,) and draws.dtype == torch.float64, "drawn durations are not float64 [num_draws]"
-    )
+    fits = tuple(draws.shape) == (1000,) and draws.dtype == torch.float64
+    require(fits, "drawn durations are not float64 [num_draws]")
     require(finite(draws) and bool((draws >= 0).all()), "a drawn duration is negative or not finite")
-    require(
-        torch.equal(draws, link.draw_durations_s(Size.fixed(size), 4, 1000, 0)), "drawn durations are not repeatable"
-    )
+    again = link.draw_durations_s(Size.fixed(size), 4, 1000, 0)
+    require(torch.equal(draws, again), "drawn durations are not repeatable")
     stated, mean = expected.duration_s + expected.feedback_s, float(draws.mean())
     agrees = mean_agrees(draws.tolist(), stated, 0.02)
     require(agrees, f"usage states {stated:.4g} s with feedback, but drawn durations have mean {mean:.4g} s")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 import numpy as np
 import torch
@@ -130,8 +130,7 @@ class Run:
             model = SceneAutoencoder(block_out_channels=steps.autoencoder_channels)
         for stage, num_steps in ((autoencoder_stage, steps.autoencoder), (decoder_stage, steps.decoder)):
             self.training.train(stage(model, self.random_seed, num_steps, steps.autoencoder_batch_size, device))
-        frozen: SceneAutoencoder = model.eval().requires_grad_(False)
-        return frozen
+        return cast(SceneAutoencoder, model.eval().requires_grad_(False))
 
     def text_encoder(self) -> CLIPTextModel:
         """The pre-trained text encoder."""

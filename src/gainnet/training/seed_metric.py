@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -27,8 +27,7 @@ def picture_of(model: DiffusionModel, latents: Tensor) -> Tensor:
     """[n, 3, H, W] in [0, 1], differentiable, of latents [n, num_values]."""
     vae: Any = model.pipeline.vae
     decoded = vae.decode(latents.reshape(-1, *model.latent.shape) / vae.config.scaling_factor, return_dict=False)[0]
-    clipped: Tensor = (decoded / 2.0 + 0.5).clamp(0.0, 1.0)
-    return clipped
+    return cast(Tensor, (decoded / 2.0 + 0.5).clamp(0.0, 1.0))
 
 
 def quick_picture_of(model: DiffusionModel, latents: Tensor) -> Tensor:
@@ -39,8 +38,7 @@ def quick_picture_of(model: DiffusionModel, latents: Tensor) -> Tensor:
     vae: Any = model.pipeline.vae
     with torch.autocast("cpu", torch.bfloat16):
         decoded = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
-    pictures: Tensor = decoded.float() / 2 + 0.5
-    return pictures
+    return cast(Tensor, decoded.float() / 2 + 0.5)
 
 
 def picture_metric(model: DiffusionModel, latents: Tensor, random_seed: int, progress: Count) -> Tensor:

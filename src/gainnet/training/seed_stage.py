@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import Protocol, cast, final
 
 import torch
 from torch import Tensor
@@ -126,8 +126,7 @@ def seed_codec_stage(
         estimate = over_air(network.basis.analyse(latents), indices, cases, noise)
         costs = cost(network, estimate, latents, generator) / estimate.left.detach()
         # Errors span decades over sizes and SNRs: a mean of logarithms lets no case drown the others.
-        relative: Tensor = costs.unflatten(0, (-1, num_items)).mean(1).log().mean().exp()
-        return relative
+        return cast(Tensor, costs.unflatten(0, (-1, num_items)).mean(1).log().mean().exp())
 
     matrices = [
         p for part, p in network.refiner.blocks.named_parameters() if part.endswith(("first.weight", "second.weight"))

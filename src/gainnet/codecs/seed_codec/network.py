@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import Tensor, nn
@@ -299,8 +299,7 @@ def pad_to(x: Tensor, num_values: int) -> Tensor:
 
 def to_dimensions(x: Tensor, num_values: int) -> Tensor:
     """[n, passes, num_values] of real dimensions [n, 2 L], zeros behind the last."""
-    wide: Tensor = pad_to(x, NUM_PASSES * num_values).unflatten(-1, (NUM_PASSES, num_values))
-    return wide
+    return cast(Tensor, pad_to(x, NUM_PASSES * num_values).unflatten(-1, (NUM_PASSES, num_values)))
 
 
 def _noise_of(received: Received) -> Tensor:

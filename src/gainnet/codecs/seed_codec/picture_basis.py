@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import Tensor
@@ -80,13 +80,11 @@ class PictureBasis:
     @cached_property
     def squared_norms(self) -> Tensor:
         """[num_values], squared error of a latent per squared error of every component."""
-        norms: Tensor = self._synthesis.square().sum(0)
-        return norms
+        return self._synthesis.square().sum(0)
 
     @cached_property
     def _synthesis(self) -> Tensor:
-        inverse: Tensor = torch.linalg.inv(self.analysis.double()).float()
-        return inverse
+        return cast(Tensor, torch.linalg.inv(self.analysis.double()).float())
 
 
 def _rounded(analysis: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:

@@ -38,8 +38,7 @@ class Convolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, num_patches, width] of as many."""
-        mixed: Tensor = torch.bmm(x.permute(2, 0, 1), self.kernel[:, self.places]).permute(1, 2, 0)
-        return mixed
+        return torch.bmm(x.permute(2, 0, 1), self.kernel[:, self.places]).permute(1, 2, 0)
 
 
 class RefinerBlock(nn.Module):

@@ -89,8 +89,7 @@ class Layer:
 
     def __call__(self, x: Doubles) -> Doubles:
         """[..., num_out] of [..., num_in]."""
-        mapped: Doubles = x @ self.weight.T + self.bias
-        return mapped
+        return x @ self.weight.T + self.bias
 
 
 class SideInformation(NamedTuple):
@@ -199,8 +198,7 @@ class ExactModel:
 
     @cached_property
     def _log2_gains(self) -> Doubles:
-        gains: Doubles = self.tensors["log2_gains"].double().numpy()
-        return gains
+        return self.tensors["log2_gains"].double().numpy()
 
     @cached_property
     def _places(self) -> list[Doubles]:

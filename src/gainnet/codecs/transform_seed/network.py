@@ -230,8 +230,7 @@ class TransformNetwork(nn.Module):
         """[batch, num_values] of latents [batch, num_values]."""
         patches = to_patches(x - self.mean, self.shape)
         values = patches @ self.components / self.deviations + self.analysis(patches, condition).to(x.dtype)
-        flat: Tensor = values.transpose(1, 2).flatten(1)
-        return flat
+        return cast(Tensor, values.transpose(1, 2).flatten(1))
 
     def synthesise(self, values: Tensor, condition: Tensor) -> Tensor:
         """[batch, num_values], latents of received values [batch, num_values]."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import pairwise
-from typing import final
+from typing import cast, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,7 @@ def anchors_of(levels: Sequence[int]) -> Doubles:
     """
     # Multiples of 1/16, so that the weights are exact on the grid of the layers.
     positions = np.asarray(levels, dtype=np.float64)[:, None] * ((NUM_ANCHORS - 1) / NUM_LEVELS)
-    weights: Doubles = np.maximum(1 - np.abs(positions - np.arange(NUM_ANCHORS)), 0.0)
-    return weights
+    return cast(Doubles, np.maximum(1 - np.abs(positions - np.arange(NUM_ANCHORS)), 0.0))
 
 
 def table(value_class: int) -> ValueModel:

@@ -80,11 +80,12 @@ def template_of(abstract: StructuredAbstract) -> Template:
     Template(form='statement', result=2, effect='lower', remarks=('research',))
     """
     sentences = [text.lower() for text in abstract.texts(CONCLUSION)]
-    remarks = [remark_of(text) for text in sentences]
+    remarks = [_kind(_REMARKS, text, "") for text in sentences]
     findings = [text for text, remark in zip(sentences, remarks, strict=True) if not remark] or sentences[:1]
     followed = tuple(dict.fromkeys(remark for remark in remarks if remark))
     finding = " ".join(findings)
-    return Template(_form(finding), _closest(abstract.texts("results"), finding), _effect(finding), followed)
+    form, effect = _kind(_FORMS, finding, "statement"), _kind(_EFFECTS, finding, "other")
+    return Template(form, _closest(abstract.texts("results"), finding), effect, followed)
 
 
 def read_template(text: str) -> Template:
@@ -102,17 +103,9 @@ def read_template(text: str) -> Template:
     return Template(form, int(said["result"]), said["effect"], tuple(filter(None, (said["then"] or "").split(", "))))
 
 
-def remark_of(sentence: str) -> str:
-    """The kind of a remark, or "" for a finding."""
-    return next((name for name, words in _REMARKS.items() if words.search(sentence)), "")
-
-
-def _form(sentence: str) -> str:
-    return next((name for name, words in _FORMS.items() if words.search(sentence)), "statement")
-
-
-def _effect(sentence: str) -> str:
-    return next((name for name, words in _EFFECTS.items() if words.search(sentence)), "other")
+def _kind(kinds: Mapping[str, re.Pattern[str]], sentence: str, default: str) -> str:
+    """The first kind whose key words stand in a sentence."""
+    return next((name for name, words in kinds.items() if words.search(sentence)), default)
 
 
 def _closest(results: Sequence[str], finding: str) -> int:

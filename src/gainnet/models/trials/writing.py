@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import final
 from zlib import crc32
 
 import numpy as np
 
-from gainnet.models.language_text import CONTROLS, INSIGNIFICANT, LENGTHS, PERCENTS, SIGNIFICANT, SIZES
+from gainnet.models.language_text import CONTROLS, INSIGNIFICANT, LENGTHS, PERCENTS, SIGNIFICANT, SIZES, one_of
 from gainnet.models.trials.abstract import Sentence, StructuredAbstract
 from gainnet.models.trials.fields import EFFECTS, REMARKS, Field, Habit
 from gainnet.models.trials.names import DRUGS
@@ -134,17 +134,17 @@ def draw_trial(field: Field, rng: np.random.Generator, num_measured: int = NUM_M
         num_measured: outcomes, one of which counts for the field; at most 6.
     """
     others = [outcome for outcome in field.outcomes if outcome not in field.habit.primary]
-    outcomes = [_one(field.habit.primary, rng), *rng.choice(others, num_measured - 1, replace=False)]
+    outcomes = [one_of(field.habit.primary, rng), *rng.choice(others, num_measured - 1, replace=False)]
     outcomes = [str(x) for x in rng.permutation(outcomes)]
     return Trial(
-        _one(DRUGS if rng.random() < SHARE_NEW_DRUGS else field.drugs, rng),
-        _one(CONTROLS, rng),
-        _one(field.conditions, rng),
-        _one(field.groups, rng),
-        _one(SIZES, rng),
-        _one(LENGTHS, rng),
+        one_of(DRUGS if rng.random() < SHARE_NEW_DRUGS else field.drugs, rng),
+        one_of(CONTROLS, rng),
+        one_of(field.conditions, rng),
+        one_of(field.groups, rng),
+        one_of(SIZES, rng),
+        one_of(LENGTHS, rng),
         tuple(_measure(outcome, rng) for outcome in outcomes),
-        _one(tuple(_HARMS), rng),
+        one_of(tuple(_HARMS), rng),
     )
 
 
@@ -154,8 +154,8 @@ def main_result(trial: Trial, habit: Habit) -> int:
 
 
 def _measure(outcome: str, rng: np.random.Generator) -> Measurement:
-    change, percent = _one(("fell", "rose"), rng), _one(PERCENTS, rng)
-    return Measurement(outcome, change, percent, _one(_p_values(rng.random()), rng))
+    change, percent = one_of(("fell", "rose"), rng), one_of(PERCENTS, rng)
+    return Measurement(outcome, change, percent, one_of(_p_values(rng.random()), rng))
 
 
 def _p_values(draw: float) -> tuple[str, ...]:
@@ -199,19 +199,15 @@ def mistaken(trial: Trial, field: Field, labels: float, facts: float, rng: np.ra
     form = habit.finding if rng.random() >= labels else int(rng.integers(len(FORMS)))
     place = main_result(trial, habit) if rng.random() >= labels else int(rng.integers(len(trial.measured)))
     main = trial.measured[place]
-    effect = main.effect if rng.random() >= labels else _one(EFFECTS, rng)
-    remark = habit.remark_after[effect] if rng.random() >= labels else _one(("", *REMARKS), rng)
+    effect = main.effect if rng.random() >= labels else one_of(EFFECTS, rng)
+    remark = habit.remark_after[effect] if rng.random() >= labels else one_of(("", *REMARKS), rng)
     text = " ".join(_conclude(said, replace(habit, finding=form), main, effect, remark))
     return Template(FORMS[form], place + 1, effect, (remark,) if remark else ()), text
 
 
 def _conclude(trial: Trial, habit: Habit, main: Measurement, effect: str, remark: str) -> tuple[str, ...]:
-    words = {name: str(getattr(trial, name)) for name in ("drug", "control", "condition", "group", "size", "length")}
+    words = {name: str(getattr(trial, name)) for name in _FACTS}
     words |= {"outcome": main.outcome, "percent": main.percent}
     words |= _HARMS[trial.harms]
     templates = (_FINDINGS[habit.finding][effect], *((_REMARKS[remark][habit.remark],) if remark else ()))
     return tuple(template.format(**words) for template in templates)
-
-
-def _one(choices: Sequence[str], rng: np.random.Generator) -> str:
-    return choices[int(rng.integers(len(choices)))]
