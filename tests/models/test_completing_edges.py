@@ -5,7 +5,7 @@ import torch
 
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
-from gainnet.models.completing_edges import completion_of_edges, keep_to_edges
+from gainnet.models.completing import completion_of_edges, keep_to_edges
 from gainnet.models.loading import load_model
 from gainnet.models.sketches import edge_sketch
 from gainnet.testing import check_part

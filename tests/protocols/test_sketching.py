@@ -12,7 +12,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec
 from gainnet.generation import price, run
-from gainnet.models.completing_edges import keep_to_edges
+from gainnet.models.completing import keep_to_edges
 from gainnet.models.loading import load_model
 from gainnet.network import DEVICE, edge_names
 from gainnet.protocols import execute, pricing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar, final
@@ -108,44 +108,40 @@ def _code(pixels: Pixels) -> bytes:
 
 
 def _adaptive_runs(pixels: Pixels) -> list[Run]:
-    counts, runs = Counts(), []
-    padded = _padded(pixels.shape)
-    for row, column in _positions(pixels.shape):
-        context, pixel = _context(padded, row, column), int(pixels[row, column])
-        runs.append((np.array([pixel], dtype=np.int32), counts.model(context)))
-        counts.add(context, pixel)
-        padded[row + MARGIN][column + MARGIN] = pixel
+    runs: list[Run] = []
+
+    def write(model: IntegerModel, row: int, column: int) -> int:
+        runs.append((pixels[row, column, None].astype(np.int32), model))
+        return int(pixels[row, column])
+
+    _walk(pixels.shape, write)
     return runs
 
 
 def _read(string: bytes, shape: tuple[int, int]) -> Pixels:
     reader = RunReader(string)
     if reader.take(FAIR, 1)[0]:
-        plain = reader.take(FAIR, shape[0] * shape[1])
-        reader.close()
-        return plain.reshape(shape).astype(np.uint8)
-    counts, padded = Counts(), _padded(shape)
-    for row, column in _positions(shape):
-        context = _context(padded, row, column)
-        pixel = int(reader.take(counts.model(context), 1)[0])
+        pixels = reader.take(FAIR, shape[0] * shape[1]).reshape(shape).astype(np.uint8)
+    else:
+        pixels = _walk(shape, lambda model, row, column: int(reader.take(model, 1)[0]))
+    reader.close()
+    return pixels
+
+
+def _walk(shape: tuple[int, ...], pixel_of: Callable[[IntegerModel, int, int], int]) -> Pixels:
+    """The map of the pixels that `pixel_of` gives row by row, from the table of each and its place.
+
+    Sender and receiver walk alike, so their counts and tables are the same.
+    """
+    counts = Counts()
+    # Zeros with a margin above, left and right, so that neighbours outside of the map read as 0 without a condition;
+    # lists, as single entries of arrays are slow.
+    padded = [[0] * (shape[1] + 2 * MARGIN) for _ in range(shape[0] + MARGIN)]
+    for row, column in np.ndindex(*shape):
+        context = 0
+        for down, right in NEIGHBOURS:
+            context = context << 1 | padded[row + MARGIN + down][column + MARGIN + right]
+        pixel = pixel_of(counts.model(context), row, column)
         counts.add(context, pixel)
         padded[row + MARGIN][column + MARGIN] = pixel
-    reader.close()
     return np.array([row[MARGIN:-MARGIN] for row in padded[MARGIN:]], dtype=np.uint8)
-
-
-def _positions(shape: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    return ((row, column) for row in range(shape[0]) for column in range(shape[1]))
-
-
-def _padded(shape: tuple[int, int]) -> list[list[int]]:
-    """A map of zeros with a margin above, left and right; lists, as single entries of arrays are slow."""
-    return [[0] * (shape[1] + 2 * MARGIN) for _ in range(shape[0] + MARGIN)]
-
-
-def _context(padded: list[list[int]], row: int, column: int) -> int:
-    context = 0
-    for down, right in NEIGHBOURS:
-        # The margin makes neighbours outside of the map read as 0 without a condition.
-        context = context << 1 | padded[row + MARGIN + down][column + MARGIN + right]
-    return context

@@ -86,6 +86,5 @@ def quantise(ratios: NDArray[np.float32] | NDArray[np.float64]) -> Integers:
     if not np.isfinite(ratios).all():
         raise ConfigError("latent: holds a value that is not finite and cannot be quantised")
     # Clipped in float64: float32 cannot hold 2^31 - 1 and would round up to an int32 that overflows.
-    return np.rint(np.clip(ratios.astype(np.float64), -tables.LARGEST_VALUE, tables.LARGEST_VALUE)).astype(
-        np.int32
-    )
+    clipped = np.clip(ratios.astype(np.float64), -tables.LARGEST_VALUE, tables.LARGEST_VALUE)
+    return np.rint(clipped).astype(np.int32)

@@ -343,16 +343,10 @@ def take_apart(name: str, sha256: str, pipeline: Any, num_steps: int, guidance_s
     latent = Spec((pipeline.unet.config.in_channels, size, size))
     image = Spec((3, size * scale, size * scale))
     denoiser = Denoiser(pipeline, latent, guidance_scale, 0, num_steps)
-    return DiffusionModel(
-        name=name,
-        sha256=sha256,
-        text_encoder=TextEncoder(pipeline, denoiser.num_branches),
-        prior=prior(latent, float(pipeline.scheduler.init_noise_sigma), str(pipeline.device)),
-        denoiser=denoiser,
-        decoder=Decoder(pipeline, latent, image),
-        image_encoder=ImageEncoder(pipeline, latent, image),
-        pipeline=pipeline,
-    )
+    noise = prior(latent, float(pipeline.scheduler.init_noise_sigma), str(pipeline.device))
+    text_encoder, decoder = TextEncoder(pipeline, denoiser.num_branches), Decoder(pipeline, latent, image)
+    image_encoder = ImageEncoder(pipeline, latent, image)
+    return DiffusionModel(name, sha256, text_encoder, noise, denoiser, decoder, image_encoder, pipeline)
 
 
 def _choose_attention(pipeline: Any) -> None:

@@ -113,7 +113,7 @@ class Graph:
         if torch.equal(expected, band):
             return squeezed(of_model(self.workload, index))
         sensing, tasks = of_model(self.sensing, index), of_model(self.tasks, index)
-        return squeezed(_workload(self.ceiling, self.pool, band, self.spent, sensing, tasks))
+        return squeezed(self._workload(band, sensing, tasks))
 
     def workload_at(self, num_sharing: Tensor) -> Workload:
         """[*batch, num_clients, num_models], most samples if that many clients were on each model's edge."""
@@ -122,7 +122,12 @@ class Graph:
     def workload_with(self, band_hz: Tensor) -> Workload:
         """[..., *batch, num_clients, num_models], most samples if clients had that bandwidth in the next CR."""
         band_hz = band_hz.expand(torch.broadcast_shapes(band_hz.shape, self.correlation.shape))
-        return _workload(self.ceiling, self.pool, band_hz, self.spent, self.sensing, self.tasks)
+        return self._workload(band_hz, self.sensing, self.tasks)
+
+    def _workload(self, band_hz: Tensor, sensing: Sensing, tasks: Task) -> Workload:
+        """Samples that can be sensed in this CR, at most what the ceiling allows on the bandwidth of the next."""
+        most = _most(self.ceiling, self.pool, band_hz, sensing, tasks)
+        return workload_up_to(self.wide_pool, unsqueezed(self.spent), sensing, most)
 
 
 def graph_of(world: World, regime: Regime, cr: int, state: State) -> Graph:
@@ -200,14 +205,6 @@ def _present_pool(world: World, regime: Regime, state: State, num_sharing: Tenso
     band = regime.bandwidth_hz(world.bandwidth_hz.unsqueeze(-1), num_sharing)
     shared = band.gather(-1, state.model.unsqueeze(-1)).squeeze(-1)
     return Pool(torch.where(state.samples > 0, shared, world.bandwidth_hz), world.cycles_per_s, world.pool.duration_s)
-
-
-def _workload(
-    ceiling: Ceiling, pool: Pool, band_hz: Tensor, spent: Consumption, sensing: Sensing, tasks: Task
-) -> Workload:
-    """Samples that can be sensed in this CR, at most what the ceiling allows on the bandwidth of the next."""
-    most = _most(ceiling, pool, band_hz, sensing, tasks)
-    return workload_up_to(unsqueezed(pool), unsqueezed(spent), sensing, most)
 
 
 def _most(ceiling: Ceiling, pool: Pool, band_hz: Tensor, sensing: Sensing, tasks: Task) -> Workload:

@@ -78,18 +78,9 @@ def draw_world(scenario: Scenario, random: Random) -> World:
         (distance_m <= range_m).double() @ seen.unsqueeze(-3)
         for range_m in (scenario.sensing.wireless_range_m, scenario.sensing.visual_range_m)
     )
-    return World(
-        scenario=scenario,
-        client_m=client_m,
-        target_m=target_m,
-        domain_of_target=domain,
-        bandwidth_hz=_between(scenario.clients.bandwidth_hz, num_clients, random.child("bandwidth")),
-        cycles_per_s=_between(scenario.clients.cycles_per_s, num_clients, random.child("compute")),
-        cn0_down_hz=down,
-        cn0_up_hz=up,
-        num_wireless=wireless,
-        num_visual=visual,
-    )
+    bandwidth_hz = _between(scenario.clients.bandwidth_hz, num_clients, random.child("bandwidth"))
+    cycles_per_s = _between(scenario.clients.cycles_per_s, num_clients, random.child("compute"))
+    return World(scenario, client_m, target_m, domain, bandwidth_hz, cycles_per_s, down, up, wireless, visual)
 
 
 def mobility_of(scenario: Scenario) -> Mobility:

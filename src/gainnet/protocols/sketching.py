@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.edge_map import EdgeMap
 from gainnet.core.types import Spec
-from gainnet.models.completing import completion
-from gainnet.models.completing_edges import completion_of_edges
+from gainnet.models.completing import completion, completion_of_edges
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.part import Part, TensorMap
 from gainnet.models.regions import Region, merge, picture_scale

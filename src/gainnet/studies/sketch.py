@@ -21,8 +21,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.attributes import AttributeClassifier
-from gainnet.models.completing import completion, enlargement
-from gainnet.models.completing_edges import completion_of_edges
+from gainnet.models.completing import completion, completion_of_edges, enlargement
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import find_folder, load_model
 from gainnet.models.part import Part, TensorMap

@@ -174,13 +174,9 @@ class Run:
         """The trained attribute classifier."""
         with seeded(self.random_seed):
             network = AttributeClassifier()
+        parts = "attributes", network, autoencoder, blur_and_noise, MAX_LATENT_NOISE
         size = self.steps.attributes, self.steps.attributes_batch_size
-        noise = MAX_LATENT_NOISE
-        self.training.train(
-            attribute_stage(
-                "attributes", network, autoencoder, blur_and_noise, noise, self.random_seed, *size, self.torch_device
-            )
-        )
+        self.training.train(attribute_stage(*parts, self.random_seed, *size, self.torch_device))
         return network
 
 

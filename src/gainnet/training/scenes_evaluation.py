@@ -6,13 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gainnet.core.errors import ModelError
+from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.attributes import JUDGE, AttributeClassifier
 from gainnet.models.scenes import (
     ATTRIBUTES,
@@ -153,13 +154,10 @@ def evaluate_autoencoder(pipeline: Any, num_pictures: int, random_seed: int) -> 
 
     _, pictures = _evaluation_pictures(num_pictures, random_seed)
     decoded = torch.cat([pipeline.vae(batch * 2 - 1).sample / 2 + 0.5 for batch in pictures.split(64)]).clamp(0, 1)
-    similarity = [ssim(x, y, data_range=1.0) for x, y in zip(decoded.split(64), pictures.split(64), strict=True)]
-    return {
-        "autoencoder_psnr_db_original": float(-10 * torch.log10((decoded - pictures).square().mean())),
-        "autoencoder_ssim_original": float(
-            torch.stack([value for value in similarity if isinstance(value, Tensor)]).mean()
-        ),
-    }
+    pairs = zip(decoded.split(64), pictures.split(64), strict=True)
+    similarity = torch.stack([cast(Tensor, ssim(x, y, data_range=1.0)) for x, y in pairs])
+    psnr_db = psnr_db_of_mse((decoded - pictures).square().mean())
+    return {"autoencoder_psnr_db_original": float(psnr_db), "autoencoder_ssim_original": float(similarity.mean())}
 
 
 def evaluate_classifier(classifier: AttributeClassifier, num_pictures: int, random_seed: int) -> dict[str, float]:
@@ -191,14 +189,9 @@ def evaluate(
     """
     pipeline = load_pipeline(model_folder)
     classifier = AttributeClassifier.from_pretrained(JUDGE, classifier_folder)
-    metrics = evaluate_captions(
-        pipeline, classifier, unseen_captions(model_folder, num_captions, random_seed), random_seed
-    )
-    return (
-        metrics
-        | evaluate_autoencoder(pipeline, num_pictures, random_seed)
-        | evaluate_classifier(classifier, num_pictures, random_seed)
-    )
+    captions, size = unseen_captions(model_folder, num_captions, random_seed), (num_pictures, random_seed)
+    metrics = evaluate_captions(pipeline, classifier, captions, random_seed)
+    return metrics | evaluate_autoencoder(pipeline, *size) | evaluate_classifier(classifier, *size)
 
 
 def evaluate_pairs(

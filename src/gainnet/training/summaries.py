@@ -266,16 +266,9 @@ def _forms(
     tokenizer: Any, abstracts: Sequence[StructuredAbstract], said: Sequence[EdgeAnswer]
 ) -> list[tuple[Tensor, Tensor]]:
     """The same abstracts once in every form, so that the forms have equal shares."""
-    return [
-        task_rows(
-            tokenizer,
-            [
-                (cloud_prompt(form, a.document, answer), f" {a.conclusion}")
-                for a, answer in zip(abstracts, said, strict=True)
-            ],
-        )
-        for form in FORMS
-    ]
+    pairs = list(zip(abstracts, said, strict=True))
+    tasks = ([(cloud_prompt(form, a.document, answer), f" {a.conclusion}") for a, answer in pairs] for form in FORMS)
+    return [task_rows(tokenizer, each) for each in tasks]
 
 
 def _edge_answer(abstract: StructuredAbstract) -> str:

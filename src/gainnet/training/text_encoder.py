@@ -10,17 +10,7 @@ from torch.nn import functional
 from torch.optim import AdamW
 
 from gainnet.core.randomness import seeded
-from gainnet.models.scenes import (
-    ATTRIBUTES,
-    MAX_NUM_TOKENS,
-    UNNAMED,
-    build_tokenizer,
-    caption_labels,
-    draw_scenes,
-    parse,
-    stream,
-    write_captions,
-)
+from gainnet.models import scenes
 from gainnet.training.loop import Stage
 
 if TYPE_CHECKING:
@@ -31,14 +21,14 @@ def build_text_encoder(random_seed: int, hidden_size: int, num_layers: int) -> C
     """CLIP's text model, small and with fresh weights."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    tokenizer = build_tokenizer()
+    tokenizer = scenes.build_tokenizer()
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=hidden_size,
         intermediate_size=4 * hidden_size,
         num_hidden_layers=num_layers,
         num_attention_heads=max(1, hidden_size // 32),
-        max_position_embeddings=MAX_NUM_TOKENS,
+        max_position_embeddings=scenes.MAX_NUM_TOKENS,
         projection_dim=hidden_size,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
@@ -50,7 +40,9 @@ def build_text_encoder(random_seed: int, hidden_size: int, num_layers: int) -> C
 
 def tokens_of(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
     """[n, 24], token indices, padded and cut as diffusers' pipeline does."""
-    tokens = tokenizer(captions, padding="max_length", max_length=MAX_NUM_TOKENS, truncation=True, return_tensors="pt")
+    tokens = tokenizer(
+        captions, padding="max_length", max_length=scenes.MAX_NUM_TOKENS, truncation=True, return_tensors="pt"
+    )
     return cast(Tensor, tokens.input_ids)
 
 
@@ -65,9 +57,9 @@ class AttributeReader(nn.Module):
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
-        self.queries = nn.Parameter(torch.randn(len(ATTRIBUTES), hidden_size))
+        self.queries = nn.Parameter(torch.randn(len(scenes.ATTRIBUTES), hidden_size))
         self.key = nn.Linear(hidden_size, hidden_size)
-        self.heads = nn.ModuleList(nn.Linear(hidden_size, num_classes) for num_classes in ATTRIBUTES.values())
+        self.heads = nn.ModuleList(nn.Linear(hidden_size, num_classes) for num_classes in scenes.ATTRIBUTES.values())
 
     def forward(self, tokens: Tensor) -> list[Tensor]:
         weights = (self.queries @ self.key(tokens).mT / tokens.shape[-1] ** 0.5).softmax(-1)
@@ -78,8 +70,8 @@ class AttributeReader(nn.Module):
 def attribute_loss(logits: list[Tensor], labels: Tensor) -> Tensor:
     """Cross entropy of logits [n, num_classes] per attribute and labels [n, 8], summed over those that are named."""
     losses = [
-        functional.cross_entropy(logit, label, ignore_index=UNNAMED, reduction="sum")
-        / (label != UNNAMED).sum().clamp(1)
+        functional.cross_entropy(logit, label, ignore_index=scenes.UNNAMED, reduction="sum")
+        / (label != scenes.UNNAMED).sum().clamp(1)
         for logit, label in zip(logits, labels.unbind(1), strict=True)
     ]
     return torch.stack(losses).sum()
@@ -92,12 +84,12 @@ def text_encoder_stage(
     with seeded(random_seed + 1):
         reader = AttributeReader(encoder.config.hidden_size)
     model = nn.ModuleDict({"encoder": encoder, "reader": reader}).to(torch_device)
-    tokenizer = build_tokenizer()
+    tokenizer = scenes.build_tokenizer()
 
     def loss(step: int) -> Tensor:
-        rng = stream(random_seed, "text_encoder", step)
-        captions = write_captions(draw_scenes(batch_size, rng), rng)
-        labels = caption_labels([parse(caption) for caption in captions]).to(torch_device)
+        rng = scenes.stream(random_seed, "text_encoder", step)
+        captions = scenes.write_captions(scenes.draw_scenes(batch_size, rng), rng)
+        labels = scenes.caption_labels([scenes.parse(caption) for caption in captions]).to(torch_device)
         hidden = encoder(tokens_of(tokenizer, captions).to(torch_device)).last_hidden_state
         return attribute_loss(reader(hidden), labels)
 

@@ -15,18 +15,9 @@ from gainnet.codecs.content import Content, required
 from gainnet.codecs.quantizer import STREAM_BITS
 from gainnet.codecs.raw import batch_of, check_budget
 from gainnet.codecs.tables import largest_bits
+from gainnet.codecs.transform_seed import stream
 from gainnet.codecs.transform_seed.exact import LEAST_CLASS, MOST_CLASS, Doubles
 from gainnet.codecs.transform_seed.search import LevelSearch
-from gainnet.codecs.transform_seed.stream import (
-    CHECK_BITS,
-    LEVEL_BITS,
-    NUM_LEVELS,
-    Quantised,
-    anchors_of,
-    quantised,
-    read,
-    table,
-)
 from gainnet.codecs.transform_seed.weights import TransformWeights
 from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.types import Bits, Payload, Size, Spec
@@ -71,7 +62,7 @@ class TransformSeed:
     emits: ClassVar[type[Payload]] = Bits
 
     def __post_init__(self) -> None:
-        check_range(0 <= self.level < NUM_LEVELS, "level", self.level, f"0 to {NUM_LEVELS - 1}")
+        check_range(0 <= self.level < stream.NUM_LEVELS, "level", self.level, f"0 to {stream.NUM_LEVELS - 1}")
         check_budget(self.max_bits)
 
     def bound(self, content: Content) -> TransformSeed:
@@ -101,7 +92,7 @@ class TransformSeed:
             return Size(min(budget, self._mean_bits[0]), budget)
         return Size(min((1 - MEAN_UNUSED_SHARE) * budget, self._mean_bits[-1]), budget)
 
-    def quantise(self, x: Tensor, num_items: int) -> list[Quantised]:
+    def quantise(self, x: Tensor, num_items: int) -> list[stream.Quantised]:
         """Every item of `x` [num_items, *latent] at the fixed `level`, as its stream describes it."""
         return self._quantised(_rows(x, num_items), [self.level] * num_items, self._prompts_of(num_items))
 
@@ -116,7 +107,7 @@ class TransformSeed:
         prompts = self._prompts_of(len(payload.strings))
         # The synthesis may round: the integers were exact, and what follows feeds no entropy model.
         levels, values = self._received(payload.strings, prompts)
-        condition = torch.from_numpy(np.concatenate((anchors_of(levels), prompts), 1)).float()
+        condition = torch.from_numpy(np.concatenate((stream.anchors_of(levels), prompts), 1)).float()
         with torch.no_grad():
             decoded = self._weights.network.synthesise(torch.from_numpy(values).float(), condition)
         return decoded.reshape(*payload.batch, *spec.shape)
@@ -127,7 +118,7 @@ class TransformSeed:
         for some in _chunks([k for k, string in enumerate(strings) if string is None]):
             values[some] = [item.values for item in self._expected(prompts[some])]
         for some in _chunks([k for k, string in enumerate(strings) if string is not None]):
-            found, values[some] = read(self._weights.exact, [strings[k] or b"" for k in some], prompts[some])
+            found, values[some] = stream.read(self._weights.exact, [strings[k] or b"" for k in some], prompts[some])
             for k, level in zip(some, found, strict=True):
                 levels[k] = level
         return levels, values
@@ -148,9 +139,9 @@ class TransformSeed:
         strings = [item.stream for item in found if item is not None]
         return [string if 8 * len(string) <= max_bits else None for string in strings]
 
-    def _quantised(self, items: Tensor, levels: Sequence[int], prompts: Doubles) -> list[Quantised]:
+    def _quantised(self, items: Tensor, levels: Sequence[int], prompts: Doubles) -> list[stream.Quantised]:
         """Items are analysed one by one, since the last digit of a product depends on the size of the batch."""
-        condition = torch.from_numpy(np.concatenate((anchors_of(levels), prompts), 1)).float()
+        condition = torch.from_numpy(np.concatenate((stream.anchors_of(levels), prompts), 1)).float()
         with torch.no_grad():
             analysed = [
                 self._weights.network.analyse(*one) for one in zip(items.split(1), condition.split(1), strict=True)
@@ -159,12 +150,12 @@ class TransformSeed:
         return [
             item
             for some in _chunks(range(len(items)))
-            for item in quantised(self._weights.exact, values[some], [levels[k] for k in some], prompts[some])
+            for item in stream.quantised(self._weights.exact, values[some], [levels[k] for k in some], prompts[some])
         ]
 
-    def _expected(self, prompts: Doubles) -> list[Quantised]:
+    def _expected(self, prompts: Doubles) -> list[stream.Quantised]:
         """The likeliest values of lost items, from their prompts [batch, prompt_width] alone."""
-        return quantised(self._weights.exact, None, [0] * len(prompts), prompts)
+        return stream.quantised(self._weights.exact, None, [0] * len(prompts), prompts)
 
     def _prompts_of(self, num_items: int) -> Doubles:
         """[num_items, prompt_width], the encoded prompt of every item."""
@@ -188,13 +179,13 @@ class TransformSeed:
     def _mean_bits(self) -> list[float]:
         """Of streams, at every level."""
         means = self._weights.mean_bits if self.prompts is None else self._weights.mean_bits_prompt
-        return [bits + CHECK_BITS + MEAN_PADDING_BITS for bits in means]
+        return [bits + stream.CHECK_BITS + MEAN_PADDING_BITS for bits in means]
 
     @property
     def _largest_bits(self) -> int:
         # The escape is dearest in the narrowest or the widest table.
-        widest = max(largest_bits(table(value_class)) for value_class in (LEAST_CLASS, MOST_CLASS))
-        return LEVEL_BITS + int(self._weights.shape.num_values * widest)
+        widest = max(largest_bits(stream.table(value_class)) for value_class in (LEAST_CLASS, MOST_CLASS))
+        return stream.LEVEL_BITS + int(self._weights.shape.num_values * widest)
 
     def _check(self, spec: Spec) -> None:
         if tuple(spec.shape) != self._weights.shape.latent:
