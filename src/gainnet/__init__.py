@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from gainnet.catalog.labels import save as save
     from gainnet.network.hardware import profile as profile
     from gainnet.protocols.pricing import pricing as pricing
+    from gainnet.catalog.orchestration import scenario as scenario
     from gainnet.studies import run_study as run_study
 
     # who computes and who sends
@@ -74,6 +75,14 @@ if TYPE_CHECKING:
     from gainnet.codecs import TextCodec as TextCodec
     from gainnet.codecs import TransformSeed as TransformSeed
     from gainnet.codecs import WebP as WebP
+
+    # who serves which model
+    from gainnet.orchestration import BestResponse as BestResponse
+    from gainnet.orchestration import Episode as Episode
+    from gainnet.orchestration import Greedy as Greedy
+    from gainnet.orchestration import orchestrate as orchestrate
+    from gainnet.orchestration import RandomChoice as RandomChoice
+    from gainnet.orchestration import SequentialGreedy as SequentialGreedy
 
     # over which air
     from gainnet.radio import Air as Air
@@ -111,6 +120,7 @@ _NAMES: Final = {
     "gainnet.catalog.labels": "save",
     "gainnet.network.hardware": "profile",
     "gainnet.protocols.pricing": "pricing",
+    "gainnet.catalog.orchestration": "scenario",
     "gainnet.studies": "run_study",
     # who computes and who sends
     "gainnet.protocols": "Centralized Ciag Dcsuc DeviceOnly Diug Dsuc Eiug Esuc execute Plan Protocol Uidcg Uidg Uieg",
@@ -119,6 +129,8 @@ _NAMES: Final = {
         "AnalogSketch AVIF Codecs EdgeMap Float32 JPEG LinearCode MatchedSeed PNG QuantizedSeed "
         "QuantizedSketch RawAnalog SeedCodec TextCodec TransformSeed WebP"
     ),
+    # who serves which model
+    "gainnet.orchestration": "BestResponse Episode Greedy orchestrate RandomChoice SequentialGreedy",
     # over which air
     "gainnet.radio": (
         "Air Analog Arq AWGN Cdl Digital Ideal Jakes Ofdm Radios Rayleigh Reports Rician Shannon SnrTrace Tabulated Tdl"

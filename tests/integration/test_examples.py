@@ -132,3 +132,8 @@ def test_orchestrate(printed) -> None:
     shares = {line.rsplit(maxsplit=3)[0].strip(): float(line.split()[-2]) for line in rows[:3]}
     assert shares["MP-TSC"] < shares["greedy"] < shares["SAC"] < 1
     assert numbers(broken) == [0]
+
+
+def test_street(printed) -> None:
+    random, greedy = (float(line.split()[-1]) for line in printed("11_street.py"))
+    assert 0 < random < greedy <= 1.000001

@@ -12,9 +12,11 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Circle
 from PIL import Image
 
+from gainnet.catalog import EpisodeConfig
+from gainnet.catalog.orchestration import episode_of
 from gainnet.core.errors import GainnetError
 from gainnet.orchestration.drawing import draw_boards, draw_gain, draw_map, shown_clients
-from gainnet.orchestration.episode import Episode, EpisodeConfig, episode_of
+from gainnet.orchestration.episode import Episode
 from gainnet.orchestration.save import save, to_json
 
 FILES = {"map.png", "boards.png", "gain.png", "policies.csv", "associations.csv", "summary.json", "report.html"}

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+from gainnet.catalog import EpisodeConfig
+from gainnet.catalog.orchestration import policy_of
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.randomness import Random
-from gainnet.orchestration.episode import EpisodeConfig, find_policy
 from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_names, scenario_of
 from gainnet.orchestration.world import draw_world
 
@@ -126,9 +127,9 @@ def test_a_trace_moves_clients_and_targets(tmp_path: Path) -> None:
 def test_a_folder_without_weights_says_what_is_missing(tmp_path: Path) -> None:
     scenario = load_scenario("street")
     with pytest.raises(ModelError, match=r"^policy: config.json and actor.safetensors missing in "):
-        find_policy(str(tmp_path), scenario, "independent")
+        policy_of(str(tmp_path), scenario, "independent")
     with pytest.raises(ConfigError, match=r"^policy: 'alley' is unknown; choose one of .*the path of a folder"):
-        find_policy("alley", scenario, "independent")
+        policy_of("alley", scenario, "independent")
 
 
 @pytest.mark.parametrize("name", ["num_clients", "num_rounds"])

@@ -7,11 +7,12 @@ What may not: anything that computes. What is imported here is light; `opening` 
 from gainnet.catalog.families import parse, parse_from_peer, table_of, text_of
 from gainnet.catalog.grammar import Call, read, write
 from gainnet.catalog.parameters import REQUIRED, Parameter, argument_lines, parameters_of, summary_of
-from gainnet.catalog.records import GenerationConfig
+from gainnet.catalog.records import EpisodeConfig, GenerationConfig
 
 __all__ = [
     "REQUIRED",
     "Call",
+    "EpisodeConfig",
     "GenerationConfig",
     "Parameter",
     "argument_lines",

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, final
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, unknown_name
 
 IDEAL: Final = "ideal"
 """Name of an air without noise: links carry everything at once and for nothing."""
 MIN_SNR_DB, MAX_SNR_DB = -60.0, 100.0
 MAX_CANDIDATES: Final = 64
+REGIMES: Final = ("independent", "contention")
+"""Whether clients share the spectrum of the edges."""
 
 
 @final
@@ -114,3 +116,37 @@ class GenerationConfig:
             raise ConfigError(f"trace: it takes the place of --fading {self.fading}; give one of the two")
         if self.harq not in ("none", "ir"):
             raise ConfigError(f"harq: {self.harq!r} is unknown; choose none or ir")
+
+
+@final
+@dataclass(frozen=True)
+class EpisodeConfig:
+    """An episode in text, as the command line and files give it.
+
+    Args:
+        policy: sac, another name, a folder of weights, or module:Name.
+        scenario: name of a scenario or a TOML file.
+        regime: independent, or contention for the spectrum of the edges; `None` is what the scenario was made for.
+        random_seed: of the world, >= 0.
+        num_clients: clients; the scenario's own if `None`.
+        num_rounds: rounds; the scenario's own if `None`.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    policy: str = "sac"
+    scenario: str = "street"
+    regime: str | None = None
+    random_seed: int = 0
+    num_clients: int | None = None
+    num_rounds: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.regime not in (None, *REGIMES):
+            raise unknown_name("regime", str(self.regime), REGIMES)
+        for name in ("num_clients", "num_rounds"):
+            if (given := getattr(self, name)) is not None and given < 1:
+                raise ConfigError(f"{name}: {given} {name[4:]} are too few; give 1 or more")
+        if self.random_seed < 0:
+            raise ConfigError(f"random_seed: {self.random_seed} is negative; give 0 or more")

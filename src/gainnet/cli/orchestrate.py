@@ -7,10 +7,11 @@ from typing import Any
 
 import typer
 
+from gainnet.catalog.records import EpisodeConfig
 from gainnet.cli.options import Asked, Fields, Usual, command
 from gainnet.cli.printing import print_json, print_table, status
 
-_EPISODE = Fields("gainnet.orchestration.episode:EpisodeConfig", defaults={"regime": Usual("the scenario's")})
+_EPISODE = Fields("gainnet.catalog.records:EpisodeConfig", defaults={"regime": Usual("the scenario's")})
 
 
 @command("orchestrate", _EPISODE)
@@ -25,7 +26,7 @@ def orchestrate(asked: Asked, *, out: Path = Path("out/orchestrate"), as_json: b
 
     check_writable(out)
     with status("loading") as show:
-        from gainnet.orchestration.episode import EpisodeConfig, episode_of
+        from gainnet.catalog.orchestration import episode_of
         from gainnet.orchestration.save import save
 
         episode = episode_of(EpisodeConfig(**asked.values), lambda name: show(f"playing {name}"))

@@ -21,7 +21,7 @@ from gainnet.orchestration.association import (
 from gainnet.orchestration.board import violations
 from gainnet.orchestration.bound import horizon_bound, milp_round
 from gainnet.orchestration.env import Environment, EnvState
-from gainnet.orchestration.episode import Episode, EpisodeConfig, episode_of, find_policy, orchestrate
+from gainnet.orchestration.episode import Episode, orchestrate
 from gainnet.orchestration.graph import Graph, State, consumed, graph_of
 from gainnet.orchestration.learned import load_policy, pretrained_names
 from gainnet.orchestration.optimum import Optimum, exhaustive_optimum, independent_optimum
@@ -49,7 +49,6 @@ __all__ = [
     "EnvState",
     "Environment",
     "Episode",
-    "EpisodeConfig",
     "Graph",
     "Greedy",
     "Independent",
@@ -74,9 +73,7 @@ __all__ = [
     "consumed",
     "consumption",
     "draw_world",
-    "episode_of",
     "exhaustive_optimum",
-    "find_policy",
     "follow",
     "graph_of",
     "horizon_bound",

@@ -5,31 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, final
+from typing import final
 
-from gainnet.core.errors import ConfigError, unknown_name
-from gainnet.core.plugins import find, guarded
+from gainnet.core.plugins import guarded
 from gainnet.core.randomness import Random
-from gainnet.orchestration.association import Association, Policy, policies
+from gainnet.orchestration.association import Association, Policy
 from gainnet.orchestration.graph import Graph
-from gainnet.orchestration.learned import load_policy, pretrained_names
 from gainnet.orchestration.reference import Reference, reference_of
-from gainnet.orchestration.regime import REGIMES, Contention, Independent, Regime
+from gainnet.orchestration.regime import Contention, Independent, Regime
 from gainnet.orchestration.rollout import Rollout, play
-from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_of
+from gainnet.orchestration.scenario import Scenario, scenario_of
 from gainnet.orchestration.world import World, draw_world
 
 SHARING = frozenset({Contention.name})
 """Scenarios that are made for, and regimes with, clients that share the spectrum of edges."""
-
-LEARNED = "sac"
-"""The policy that multi-agent soft actor-critic learned."""
-
-_ANY_FOLDER = "the path of a folder of weights"
-_SLOW = frozenset({"sequential_greedy", "best_response"})
-"""Policies that take minutes with many clients."""
-_MANY_CLIENTS = 200
 
 
 @final
@@ -113,12 +102,12 @@ def orchestrate(
     Raises:
         ConfigError: a number is out of range.
 
-    >>> from gainnet.orchestration.association import Greedy, RandomChoice
+    >>> from gainnet.orchestration import Greedy, RandomChoice, load_scenario
     >>> run = orchestrate(load_scenario("street"), Greedy(), clients=5, rounds=2, others={"random": RandomChoice()})
     >>> 0 < run.gain_of("random") < run.gain and 0.9 < run.of_optimum <= 1.000001
     True
     """
-    kind = regime or _regime_for(scenario)
+    kind = regime or regime_for(scenario)
     resized_scenario = resize(scenario, kind.name, clients, rounds)
     world, sharing = draw_world(resized_scenario, Random.of(random_seed)), kind.of(resized_scenario)
     rollouts, decision_s = {}, {}
@@ -132,92 +121,9 @@ def orchestrate(
     return Episode(name, source or scenario.name, random_seed, world, sharing, rollouts, decision_s, reference)
 
 
-@final
-@dataclass(frozen=True)
-class EpisodeConfig:
-    """An episode in text, as the command line and files give it.
-
-    Args:
-        policy: sac, another name, a folder of weights, or module:Name.
-        scenario: name of a scenario or a TOML file.
-        regime: independent, or contention for the spectrum of the edges; `None` is what the scenario was made for.
-        random_seed: of the world, >= 0.
-        num_clients: clients; the scenario's own if `None`.
-        num_rounds: rounds; the scenario's own if `None`.
-
-    Raises:
-        ConfigError: a field is out of range.
-    """
-
-    policy: str = "sac"
-    scenario: str = "street"
-    regime: str | None = None
-    random_seed: int = 0
-    num_clients: int | None = None
-    num_rounds: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.regime is not None and self.regime not in REGIMES:
-            raise unknown_name("regime", self.regime, REGIMES)
-        for name in ("num_clients", "num_rounds"):
-            if (given := getattr(self, name)) is not None and given < 1:
-                raise ConfigError(f"{name}: {given} {name[4:]} are too few; give 1 or more")
-        if self.random_seed < 0:
-            raise ConfigError(f"random_seed: {self.random_seed} is negative; give 0 or more")
-
-
-def episode_of(config: EpisodeConfig, progress: Callable[[str], None] = lambda step: None) -> Episode:
-    """The episode that a text describes, with every policy beside the one that is asked for.
-
-    Raises:
-        ConfigError: an unknown policy, scenario or regime, or a number out of range.
-
-    >>> episode_of(EpisodeConfig("greedy", num_clients=5, num_rounds=2)).reference.name
-    'optimum'
-    """
-    scenario = load_scenario(config.scenario)
-    kind = _regime_for(scenario) if config.regime is None else REGIMES[config.regime]
-    played = resize(scenario, kind.name, config.num_clients, config.num_rounds)
-    policy = find_policy(config.policy, played, kind.name)
-    others = {name: one for name, one in _compared(played, kind.name).items() if name != config.policy}
-    return orchestrate(
-        played, policy, regime=kind, random_seed=config.random_seed, others=others, name=config.policy,
-        source=config.scenario, progress=progress,
-    )  # fmt: skip
-
-
-def _regime_for(scenario: Scenario) -> type[Independent] | type[Contention]:
+def regime_for(scenario: Scenario) -> type[Independent] | type[Contention]:
+    """The regime that a scenario was made for."""
     return Contention if scenario.name in SHARING else Independent
-
-
-def find_policy(name: str, scenario: Scenario, regime: str) -> Policy:
-    """The policy of that name, shipped weights or a folder of them, or `module:Name`.
-
-    Args:
-        name: `sac` is the shipped one that was trained for the scenario, or else for the regime.
-        scenario: what latencies are compared for.
-        regime: independent or contention.
-
-    Raises:
-        GainnetError: there is none, or its files are damaged.
-    """
-    known = policies(scenario.gain.scale_samples)
-    is_folder = name not in known and bool(name) and Path(name).expanduser().is_dir()
-    if name == LEARNED or name in pretrained_names() or is_folder:
-        return load_policy(_trained_for(scenario, regime) if name == LEARNED else name)
-    offered = {**known, **dict.fromkeys((LEARNED, *pretrained_names(), _ANY_FOLDER))}
-    found: Any = find("policy", name, offered)
-    made = guarded("policy", found) if isinstance(found, type) else found
-    if not callable(made):
-        raise ConfigError(f"policy: {name!r} cannot be called with a graph and random streams")
-    return made  # type: ignore[no-any-return]
-
-
-def _trained_for(scenario: Scenario, regime: str) -> str:
-    """A name of shipped weights without its training seed."""
-    # Weights for exactly this scenario, if they were trained in the same regime.
-    own = f"{scenario.name}-0" in pretrained_names() and (scenario.name in SHARING) == (regime in SHARING)
-    return scenario.name if own else regime
 
 
 def resize(scenario: Scenario, regime: str, num_clients: int | None, num_rounds: int | None) -> Scenario:
@@ -229,6 +135,7 @@ def resize(scenario: Scenario, regime: str, num_clients: int | None, num_rounds:
     Raises:
         ConfigError: a number is out of range.
 
+    >>> from gainnet.orchestration.scenario import load_scenario
     >>> one = load_scenario("street")
     >>> resize(one, "contention", 100, None).edges[0].bandwidth_hz / one.edges[0].bandwidth_hz
     2.0
@@ -265,11 +172,3 @@ class Stopwatch:
         decided = self.policy(graph, random)
         self.seconds.append(time.perf_counter() - start_s)
         return decided
-
-
-def _compared(scenario: Scenario, regime: str) -> dict[str, Policy]:
-    """Policies that an episode is compared with."""
-    many = scenario.clients.num_clients > _MANY_CLIENTS
-    every = policies(scenario.gain.scale_samples)
-    quick = {name: policy for name, policy in every.items() if not (many and name in _SLOW)}
-    return {**quick, LEARNED: find_policy(LEARNED, scenario, regime)}

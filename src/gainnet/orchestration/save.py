@@ -38,8 +38,8 @@ def save(episode: Episode, folder: Path) -> dict[str, Any]:
 def to_json(episode: Episode) -> dict[str, Any]:
     """The episode as one object of plain values; `null` where nothing fits.
 
-    >>> from gainnet.orchestration.episode import EpisodeConfig, episode_of
-    >>> to_json(episode_of(EpisodeConfig("greedy", num_clients=5, num_rounds=2)))["reference"]["name"]
+    >>> from gainnet.orchestration import Greedy, load_scenario, orchestrate
+    >>> to_json(orchestrate(load_scenario("street"), Greedy(), clients=5, rounds=2))["reference"]["name"]
     'optimum'
     """
     scenario, reference = episode.world.scenario, episode.reference
@@ -94,8 +94,9 @@ def _policy(episode: Episode, name: str) -> dict[str, Any]:
 
 
 def _over_paper(episode: Episode) -> float | None:
-    """Gain over that of the best of GainNet's baselines."""
-    best = max(episode.gain_of(name) for name in paper_baselines(1.0))
+    """Gain over that of the best of GainNet's baselines that were played; `None` without any."""
+    played = episode.rollouts.keys() & paper_baselines(1.0).keys()
+    best = max((episode.gain_of(name) for name in played), default=0.0)
     return episode.gain / best if best > 0 else None
 
 

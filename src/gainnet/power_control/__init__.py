@@ -2,10 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
-from gainnet.core.errors import ConfigError
-from gainnet.core.plugins import find, guarded, require_members
 from gainnet.power_control.env import Environment, EnvState, Episodes
 from gainnet.power_control.learned import Learned, load_policy, pretrained_names, trained_config
 from gainnet.power_control.optimum import CausalOptimum, Chain, non_causal_powers
@@ -32,25 +29,6 @@ POWERS: dict[str, Callable[[], PowerPolicy]] = {
 """Policies by the name that the command line takes; each can be made without arguments."""
 
 
-def power_policy(name: str) -> PowerPolicy:
-    """The policy of a name in `POWERS`, of a folder that `gainnet train power-control` wrote, or of `module:Class`.
-
-    Raises:
-        ConfigError: there is none of that name.
-        ModelError: the folder is damaged.
-
-    >>> power_policy("greedy")
-    Greedy()
-    """
-    if name not in POWERS and (name in pretrained_names() or (name and Path(name).is_dir())):
-        return load_policy(name)
-    if "/" in name and ":" not in name:
-        raise ConfigError(f"power: there is no folder {name}; give one that train power-control wrote, or a name")
-    policy: PowerPolicy = guarded("power", find("power", name, POWERS))
-    require_members("power", policy, ("__call__",))
-    return policy
-
-
 __all__ = [
     "POWERS",
     "CausalOptimum",
@@ -68,7 +46,6 @@ __all__ = [
     "TruncatedInversion",
     "load_policy",
     "non_causal_powers",
-    "power_policy",
     "pretrained_names",
     "trained_config",
 ]

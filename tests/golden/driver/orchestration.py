@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from gainnet.catalog.orchestration import policy_of
 from gainnet.core.randomness import Random
-from gainnet.orchestration import REGIMES, draw_world, find_policy, load_scenario, play
+from gainnet.orchestration import REGIMES, draw_world, load_scenario, play
 from gainnet.orchestration.episode import resize
 from gainnet.orchestration.reference import reference_of
 from golden.driver.values import of_tensor, plain
@@ -20,7 +21,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     scenario = resize(load_scenario(case["scenario"]), case["regime"], case["num_clients"], case["num_rounds"])
     regime = REGIMES[case["regime"]].of(scenario)
     world = draw_world(scenario, Random.of(case.get("random_seed", 0)))
-    policy = find_policy(case["policy"], scenario, case["regime"])
+    policy = policy_of(case["policy"], scenario, case["regime"])
     found = play(world, regime, policy, Random.of(case.get("random_seed", 0)).child(case["policy"]))
     reference = reference_of(world, regime) if case.get("reference") else None
     return {

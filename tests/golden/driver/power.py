@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
+from gainnet.catalog.opening import power_of
 from gainnet.core.randomness import Random
-from gainnet.power_control import Static, power_policy
+from gainnet.power_control import Static
 from gainnet.power_control.tasks import TASKS
 from golden.driver.values import of_tensor
 
@@ -19,7 +20,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
         case: `power`, a name, and `task`, whose environment draws the episodes.
     """
     environment = TASKS[case["task"]].environment()
-    policy = Static() if case["power"] == "static" else power_policy(case["power"])
+    policy = Static() if case["power"] == "static" else power_of(case["power"])
     moment, rewards = environment.reset(32, Random.of(21)), []
     gains, snr = moment.episodes.gains, moment.episodes.snr
     while not moment.over:
