@@ -84,6 +84,16 @@ if TYPE_CHECKING:
     from gainnet.orchestration import RandomChoice as RandomChoice
     from gainnet.orchestration import SequentialGreedy as SequentialGreedy
 
+    # who learns what from whom
+    from gainnet.learning import Adapter as Adapter
+    from gainnet.learning import Client as Client
+    from gainnet.learning import learn as learn
+    from gainnet.learning import Lora as Lora
+    from gainnet.learning import Run as Run
+    from gainnet.learning import SoftPrompt as SoftPrompt
+    from gainnet.learning import Split as Split
+    from gainnet.learning import WholeModel as WholeModel
+
     # over which air
     from gainnet.radio import Air as Air
     from gainnet.radio import Analog as Analog
@@ -131,6 +141,8 @@ _NAMES: Final = {
     ),
     # who serves which model
     "gainnet.orchestration": "BestResponse Episode Greedy orchestrate RandomChoice SequentialGreedy",
+    # who learns what from whom
+    "gainnet.learning": "Adapter Client learn Lora Run SoftPrompt Split WholeModel",
     # over which air
     "gainnet.radio": (
         "Air Analog Arq AWGN Cdl Digital Ideal Jakes Ofdm Radios Rayleigh Reports Rician Shannon SnrTrace Tabulated Tdl"

@@ -137,3 +137,10 @@ def test_orchestrate(printed) -> None:
 def test_street(printed) -> None:
     random, greedy = (float(line.split()[-1]) for line in printed("11_street.py"))
     assert 0 < random < greedy <= 1.000001
+
+
+def test_learn(printed) -> None:
+    losses, bits, energy = (numbers(line) for line in printed("12_learn.py"))
+    assert losses == sorted(losses, reverse=True)
+    assert bits[0] > 0
+    assert energy[0] > 0

@@ -2,79 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
 from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_utils import ModelMixin  # diffusers finds the loader by this name in this module
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from gainnet.models.residual import ResidualBlock
-
-
-class Downsample(nn.Module):
-    """Halves height and width; the shortcut averages the unshuffled channels (DC-AE, Chen et al. 2024, Fig. 4).
-
-    >>> Downsample(8, 16)(torch.zeros(1, 8, 4, 4)).shape
-    torch.Size([1, 16, 2, 2])
-    """
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels // 4, 3, padding=1)
-        self.out_channels = out_channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        groups: Tensor = functional.pixel_unshuffle(x, 2).unflatten(1, (self.out_channels, -1))
-        return functional.pixel_unshuffle(cast(Tensor, self.conv(x)), 2) + groups.mean(2)
-
-
-class Upsample(nn.Module):
-    """Doubles height and width; the shortcut shuffles repeated channels (DC-AE, Chen et al. 2024, Fig. 4).
-
-    >>> Upsample(16, 8)(torch.zeros(1, 16, 2, 2)).shape
-    torch.Size([1, 8, 4, 4])
-    """
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels * 4, 3, padding=1)
-        self.num_repeats = out_channels * 4 // in_channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x.repeat_interleave(self.num_repeats, dim=1)
-        return functional.pixel_shuffle(cast(Tensor, self.conv(x)) + shortcut, 2)
-
-
-class Encoder(nn.Sequential):
-    """Pixels [*, 3, 128, 128] to latents [*, 4, 16, 16]: unshuffle by 4, blocks, halve, blocks, 3x3 convolution."""
-
-    def __init__(self, in_channels: int, latent_channels: int, fine: int, coarse: int, num_blocks: int) -> None:
-        super().__init__(
-            nn.PixelUnshuffle(4),
-            nn.Conv2d(in_channels * 16, fine, 3, padding=1),
-            *(ResidualBlock(fine) for _ in range(num_blocks)),
-            Downsample(fine, coarse),
-            *(ResidualBlock(coarse) for _ in range(num_blocks)),
-            nn.Conv2d(coarse, latent_channels, 3, padding=1),
-        )
-
-
-class Decoder(nn.Sequential):
-    """Latents [*, 4, 16, 16] to pixels [*, 3, 128, 128]: the encoder's mirror image."""
-
-    def __init__(self, out_channels: int, latent_channels: int, fine: int, coarse: int, num_blocks: int) -> None:
-        super().__init__(
-            nn.Conv2d(latent_channels, coarse, 3, padding=1),
-            *(ResidualBlock(coarse) for _ in range(num_blocks)),
-            Upsample(coarse, fine),
-            *(ResidualBlock(fine) for _ in range(num_blocks)),
-            nn.Conv2d(fine, out_channels * 16, 3, padding=1),
-            nn.PixelShuffle(4),
-        )
+from gainnet.models.scene_layers import Decoder, Encoder
 
 
 class Coded(NamedTuple):
