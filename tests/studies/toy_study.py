@@ -60,7 +60,6 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 TOY = Study(
     name="toy",
-    question="Where do Gaussian draws lie?",
     catalog=Path(__file__).parent,
     config=ToyConfig,
     methods=("mean", "median"),

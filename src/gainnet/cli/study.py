@@ -19,9 +19,9 @@ def listing(*, as_json: bool = False) -> None:
     Args:
         as_json: one JSON object on standard output, nothing else.
     """
-    from gainnet.studies import list_studies
+    from gainnet.studies import list_questions
 
-    rows = [{"study": study.name, "question": study.question} for study in list_studies()]
+    rows = [{"study": name, "question": question} for name, question in list_questions().items()]
     print_json({"studies": rows}) if as_json else print_table("Studies", ("study", "question"), rows)
 
 

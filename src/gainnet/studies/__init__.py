@@ -17,7 +17,7 @@ from gainnet.studies.comparison import Comparison, compare
 from gainnet.studies.engine import Engine, OneByOne
 from gainnet.studies.presets import PRESETS
 from gainnet.studies.ray_engine import RayEngine
-from gainnet.studies.registry import STUDIES, StudyCard, find_study, list_studies, show_study
+from gainnet.studies.registry import STUDIES, StudyCard, find_study, list_questions, list_studies, show_study
 from gainnet.studies.results import RunFolder, folder_of
 from gainnet.studies.runner import DEFAULT_OUT, HERE, Progress, StudyResult, silent
 from gainnet.studies.runner import draw_figures as _draw
@@ -44,6 +44,7 @@ __all__ = [
     "compare",
     "draw_figures",
     "find_study",
+    "list_questions",
     "list_studies",
     "make_engine",
     "run_study",

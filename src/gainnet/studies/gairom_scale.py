@@ -174,7 +174,6 @@ def _lines(ax: Axes, found: pd.DataFrame, column: str) -> None:
 
 GAIROM_SCALE = Study(
     name="gairom-scale",
-    question="How do gain and decision time change from ten clients to thousands that contend for spectrum?",
     config=ScaleConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,

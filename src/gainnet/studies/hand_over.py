@@ -238,7 +238,6 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 HAND_OVER = Study(
     name="hand-over",
-    question="Is a noisy latent better finished from the noise level that it has than cleaned first or taken as it is?",
     config=HandOverConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,

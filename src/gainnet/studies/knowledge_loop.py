@@ -289,7 +289,6 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 KNOWLEDGE_LOOP: Study[Any] = Study(
     name="knowledge-loop",
-    question="Does what devices learn reach the cloud and come back, cycle after cycle, with adapters alone?",
     config=KnowledgeLoopConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,

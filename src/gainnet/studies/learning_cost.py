@@ -216,7 +216,6 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 LEARNING_COST: Study[Any] = Study(
     name="learning-cost",
-    question="What do FedAvg, split learning and prompt learning cost a device and the air, and what do they reach?",
     config=LearningCostConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,

@@ -194,7 +194,6 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 MULTI_EDGE = Study(
     name="multi-edge",
-    question="What do one to four edges buy in time, and what does sharing a generation do to the picture?",
     config=MultiEdgeConfig,
     methods=tuple(COLOURS),
     metric_names=METRIC_NAMES,

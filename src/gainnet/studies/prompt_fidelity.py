@@ -122,7 +122,6 @@ def _trained(folder: Path) -> dict[str, Any]:
 
 PROMPT_FIDELITY = Study(
     name="prompt-fidelity",
-    question="Over unseen captions, how often does the shipped model draw every attribute that a caption names?",
     config=PromptFidelityConfig,
     methods=("captions", "autoencoder", "heldout_pairs"),
     metric_names=METRIC_NAMES,

@@ -237,7 +237,6 @@ def _current(table: dict[str, Any]) -> dict[str, Any]:
 
 PROTOCOLS_STUDY = Study(
     name="protocols",
-    question="Which protocol fits which air, device and task, and does a picture come when an edge is lost?",
     config=ProtocolsConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,

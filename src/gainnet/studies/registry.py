@@ -10,7 +10,7 @@ from typing import Any, final
 from gainnet.core.errors import ConfigError
 from gainnet.core.plugins import find
 from gainnet.studies.presets import PRESETS, as_json, load_config
-from gainnet.studies.study import Study
+from gainnet.studies.study import CATALOG, Study, question_of
 
 AnyStudy = Study[Any]
 
@@ -63,6 +63,11 @@ class StudyCard:
 def list_studies() -> tuple[AnyStudy, ...]:
     """All shipped studies, by name."""
     return tuple(find_study(name) for name in sorted(STUDIES))
+
+
+def list_questions() -> dict[str, str]:
+    """The question of every shipped study, by name; no study is imported for it."""
+    return {name: question_of(CATALOG / f"{name}.toml") for name in sorted(STUDIES)}
 
 
 def find_study(name: str) -> AnyStudy:

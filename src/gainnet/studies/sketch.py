@@ -273,7 +273,6 @@ def _curve(ax: Axes, rows: pd.DataFrame, measure: str) -> None:
 
 SKETCH = Study(
     name="sketch",
-    question="Is a 16 x 16 sketch, completed on the device with the prompt, better than enlarging it or drawing alone?",
     config=SketchConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,

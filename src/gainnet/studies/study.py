@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass
 from itertools import product
@@ -98,6 +99,11 @@ class StudyConfig(Protocol):
 C = TypeVar("C", bound=StudyConfig)
 
 
+def question_of(path: Path) -> str:
+    """The question in a file of presets."""
+    return str(tomllib.loads(path.read_text(encoding="utf-8"))["question"])
+
+
 def printed(value: Value) -> Value:
     """Seven significant digits, so that the last bits of a sum do not make another table; not finite: `None`.
 
@@ -129,7 +135,6 @@ class Study(Generic[C]):
 
     Args:
         name: as on the command line.
-        question: what it finds out, one sentence.
         config: type of the settings; presets are validated against it.
         methods: names of all methods.
         metric_names: every metric of every preset; one that a preset does not compute is `None`.
@@ -140,11 +145,10 @@ class Study(Generic[C]):
         draw: (file name, figure) pairs from the table.
         warnings: what has to be said wherever the numbers are shown.
         current: settings as an earlier version wrote them, under the names of today.
-        catalog: folder that holds `<name>.toml` with the presets.
+        catalog: folder that holds `<name>.toml` with the question and the presets.
     """
 
     name: str
-    question: str
     config: type[C]
     methods: tuple[str, ...]
     metric_names: tuple[str, ...]
@@ -156,6 +160,11 @@ class Study(Generic[C]):
     warnings: Callable[[C], tuple[str, ...]] = no_warnings
     current: Callable[[dict[str, Any]], dict[str, Any]] = same_settings
     catalog: Path = CATALOG
+
+    @property
+    def question(self) -> str:
+        """The one sentence that the study answers, from the file of its presets."""
+        return question_of(self.catalog / f"{self.name}.toml")
 
 
 def evaluate(methods: Mapping[str, Method], todo: Iterable[Case]) -> Iterator[tuple[Case, Row, float]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from gainnet.radio.coding.bler import TABLE_PATH
 from gainnet.studies.air import gains, links
 from gainnet.studies.air.drawing import draw
-from gainnet.studies.air.question import METHODS, QUESTION, AirConfig, cases
+from gainnet.studies.air.question import METHODS, AirConfig, cases
 from gainnet.studies.air.summary import metric_names, summarise
 from gainnet.studies.results import config_hash
 from gainnet.studies.study import Study
@@ -25,7 +25,6 @@ def identity(config: AirConfig) -> Mapping[str, str]:
 
 AIR = Study(
     name="air",
-    question=QUESTION,
     config=AirConfig,
     methods=METHODS,
     metric_names=metric_names(),

@@ -12,9 +12,6 @@ from pydantic import Field
 from gainnet.studies.settings import NonEmpty, Positive, Seeds, one_of
 from gainnet.studies.study import Case, grid
 
-QUESTION: Final = (
-    "Does the air do what the literature says, how much of what Shannon promises does it carry, and how late is it?"
-)
 EBN0_DB: Final = (1.0, 1.5, 2.0)
 SNRS_DB: Final = (0, 10, 20)
 ORDERS: Final = (2, 4, 6, 8)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from gainnet.studies.gairom.arena import digests, load_all
 from gainnet.studies.gairom.drawing import draw
 from gainnet.studies.gairom.methods import methods
-from gainnet.studies.gairom.question import METHODS, QUESTION, GairomConfig, cases
+from gainnet.studies.gairom.question import METHODS, GairomConfig, cases
 from gainnet.studies.gairom.summary import metric_names, summarise
 from gainnet.studies.study import Study
 
 GAIROM = Study(
     name="gairom",
-    question=QUESTION,
     config=GairomConfig,
     methods=METHODS,
     metric_names=metric_names(),

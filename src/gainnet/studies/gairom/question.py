@@ -29,10 +29,6 @@ METHODS = (*UNTRAINED, LEARNED, REFERENCE, MILP, ZEROS)
 NUM_CLIENTS = 50
 NUM_MANY_CLIENTS = 200
 METHODS_OF_MANY = ("greedy", "crowd_greedy", LEARNED, REFERENCE)
-QUESTION = (
-    "How much of the best possible gain does a learned policy reach, beside every baseline, where clients are "
-    "independent, where rounds are coupled, and where clients contend for spectrum?"
-)
 
 
 @final

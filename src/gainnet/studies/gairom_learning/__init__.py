@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from gainnet.studies.gairom.arena import digests, load_all
 from gainnet.studies.gairom_learning.drawing import draw
-from gainnet.studies.gairom_learning.question import METHODS, QUESTION, LearningConfig, cases
+from gainnet.studies.gairom_learning.question import METHODS, LearningConfig, cases
 from gainnet.studies.gairom_learning.summary import METRIC_NAMES, summarise
 from gainnet.studies.gairom_learning.training import methods
 from gainnet.studies.study import Study
 
 GAIROM_LEARNING = Study(
     name="gairom-learning",
-    question=QUESTION,
     config=LearningConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,

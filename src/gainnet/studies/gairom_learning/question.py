@@ -14,7 +14,6 @@ from gainnet.studies.settings import Natural, NonEmpty, Positive, Seeds, one_of
 from gainnet.studies.study import Case
 
 METHODS = (*UNTRAINED, LEARNED)
-QUESTION = "Do policies with more gain train better models, when real classifiers are trained on what they achieve?"
 
 
 @final

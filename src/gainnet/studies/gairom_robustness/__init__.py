@@ -5,13 +5,12 @@ from __future__ import annotations
 from gainnet.studies.gairom.arena import digests, load_all
 from gainnet.studies.gairom_robustness.drawing import draw
 from gainnet.studies.gairom_robustness.methods import methods
-from gainnet.studies.gairom_robustness.question import METHODS, QUESTION, RobustnessConfig, cases
+from gainnet.studies.gairom_robustness.question import METHODS, RobustnessConfig, cases
 from gainnet.studies.gairom_robustness.summary import metric_names, summarise
 from gainnet.studies.study import Study
 
 GAIROM_ROBUSTNESS = Study(
     name="gairom-robustness",
-    question=QUESTION,
     config=RobustnessConfig,
     methods=METHODS,
     metric_names=metric_names(),

@@ -22,7 +22,6 @@ NAMED = {"time_5": ("time", SHORT_DURATION_S), "bandwidth_half": ("bandwidth", 0
 
 NOMINAL = {"time": DURATION_S, "bandwidth": 1.0, "compute": 1.0}
 SCENARIOS = ("street", "figure")
-QUESTION = "How much of the gain is left with less time, bandwidth or computing, and does a policy notice untrained?"
 
 
 @final

@@ -9,7 +9,7 @@ from gainnet.network.hardware import profile
 from gainnet.protocols.pricing import pricing
 from gainnet.studies.image_quality.drawing import draw
 from gainnet.studies.image_quality.material import gather
-from gainnet.studies.image_quality.question import METHODS, QUESTION, ImageQualityConfig, cases
+from gainnet.studies.image_quality.question import METHODS, ImageQualityConfig, cases
 from gainnet.studies.image_quality.summary import metric_names, summarise
 from gainnet.studies.image_quality.systems import methods
 from gainnet.studies.results import config_hash
@@ -30,7 +30,6 @@ def identity(config: ImageQualityConfig) -> Mapping[str, str]:
 
 IMAGE_QUALITY = Study(
     name="image-quality",
-    question=QUESTION,
     config=ImageQualityConfig,
     methods=METHODS,
     metric_names=metric_names(),

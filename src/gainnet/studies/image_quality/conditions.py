@@ -151,7 +151,6 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 IMAGE_QUALITY_AIR = Study(
     name="image-quality-air",
-    question="Where do seeds beat pictures when reports are late or wrong, time is short or the channel is estimated?",
     config=ConditionsConfig,
     methods=METHODS,
     metric_names=metric_names(),

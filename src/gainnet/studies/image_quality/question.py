@@ -31,10 +31,6 @@ SNRS_DB = (-10, -5, 0, 5, 10, 15, 20)
 SNRS_DB_OF_RATE = (0, 5, 10)
 COMMON_NUM_CHANNEL_USES = 256
 TARGET_PSNR_DB = 30.0
-QUESTION = (
-    "Over the same air, when does a seed that the device finishes look better than a finished picture "
-    "that is sent as JPEG, WebP, AVIF or raw pixels?"
-)
 
 
 @final

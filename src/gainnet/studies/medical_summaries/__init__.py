@@ -20,7 +20,6 @@ from gainnet.studies.study import Study
 
 MEDICAL_SUMMARIES: Study[Any] = Study(
     name="medical-summaries",
-    question="Does a cloud conclude better from a trial with labels, or labels and text, of an edge-end model?",
     config=MedicalSummariesConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,

@@ -12,7 +12,7 @@ from gainnet.power_control import trained_config
 from gainnet.power_control.quality import load_importance
 from gainnet.studies.power_control.drawing import draw
 from gainnet.studies.power_control.methods import methods
-from gainnet.studies.power_control.question import METHODS, QUESTION, PowerControlConfig, cases
+from gainnet.studies.power_control.question import METHODS, PowerControlConfig, cases
 from gainnet.studies.power_control.summary import METRIC_NAMES, summarise
 from gainnet.studies.results import config_hash
 from gainnet.studies.study import Study
@@ -42,7 +42,6 @@ def _digest(path: Path) -> str:
 
 POWER_CONTROL = Study(
     name="power-control",
-    question=QUESTION,
     config=PowerControlConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,

@@ -36,10 +36,6 @@ CURVE_SNRS_DB = (15.0, 20.0)
 CURVE_POINTS = range(13)
 EnergyDb = Annotated[float, Field(ge=-20, le=60)]
 COLUMNS = ("condition", "snr_db", "training_seed", "gain_db", "energy_left", "point")
-QUESTION = (
-    "How much is causal power control over fading blocks worth, and does a learned policy reach what dynamic "
-    "programming reaches where that is exact, and more where it is not?"
-)
 
 
 @final

@@ -12,8 +12,6 @@ from pydantic import Field
 from gainnet.studies.settings import NonEmpty, Seeds, one_of
 from gainnet.studies.study import Case, Value
 
-QUESTION: Final = "How many channel uses does a seed need, coded by learning, linearly or in bits, against a picture?"
-
 LEARNED = ("seed", "seed_prompt")
 ANALOG = ("raw", "linear", *LEARNED, "seed_denoiser")
 DIGITAL_SEEDS = ("digital_seed", "digital_seed_prompt", "pca_seed")

@@ -148,7 +148,6 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 TRUST: Study[Any] = Study(
     name="trust",
-    question="What do poisoned clients, differential privacy and a curious edge leave of learning together?",
     config=TrustConfig,
     methods=METHODS,
     metric_names=METRIC_NAMES,
