@@ -52,7 +52,6 @@ def panels(num_rows: int, num_columns: int, title: str, note: str) -> tuple[Figu
         title: what is seen, one or two lines.
         note: conventions under which the numbers hold.
     """
-
     height_in, note_in = 1.6 + 3.7 * num_rows, 0.25 + 0.17 * (1 + note.count("\n"))
     figure = Figure(figsize=(1.2 + 4.6 * num_columns, height_in + note_in), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)

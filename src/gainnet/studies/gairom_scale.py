@@ -76,7 +76,6 @@ def cases(config: ScaleConfig) -> Iterator[Case]:
 
 def open_methods(config: ScaleConfig) -> Mapping[str, Method]:
     """The methods, with the learned policies loaded."""
-
     learned = load_all([REGIME], config.training_seeds)
 
     def here_of(case: Case) -> Arena:

@@ -189,7 +189,6 @@ class Receivers:
 
 def open_methods(config: HandOverConfig) -> Mapping[str, Method]:
     """The model and its basis, loaded once; latents of a random seed and of the training, made once."""
-
     folder, model = find_folder(config.model), load_model(config.model)
 
     @lru_cache(maxsize=2)
@@ -203,7 +202,6 @@ def open_methods(config: HandOverConfig) -> Mapping[str, Method]:
 
 def identity(config: HandOverConfig) -> Mapping[str, str]:
     """sha256 of the model and of the basis of its latents."""
-
     return {"model": weights_sha256(find_folder(config.model)), "basis": weights_sha256(find_basis(config.model))}
 
 

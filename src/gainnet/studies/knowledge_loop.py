@@ -105,20 +105,19 @@ def cases(config: KnowledgeLoopConfig) -> Iterator[Case]:
 
 def open_methods(config: KnowledgeLoopConfig) -> Mapping[str, Method]:
     """The loop, and what it is compared with; raises when the library that grows models is not installed."""
-
     require_peft()
-    return {
-        "loop": lambda case, random: _looped(_Field(config, case.random_seed), random),
-        "joint": lambda case, random: _joint(_Field(config, case.random_seed), random),
-        "cross_domain_fedavg": lambda case, random: _fedavg(_Field(config, case.random_seed), random),
-    }
+    known = {"loop": _loop, "joint": _joint, "cross_domain_fedavg": _fedavg}
+
+    def run(case: Case, random: Random) -> Row:
+        return known[case.method](_Texts(config, case.random_seed), random)
+
+    return dict.fromkeys(known, run)
 
 
-class _Field:
+class _Texts:
     """Texts, test rows and the foundation model of one random seed."""
 
     def __init__(self, config: KnowledgeLoopConfig, random_seed: int) -> None:
-
         self.config, self.random_seed = config, random_seed
         self.model, tokenizer = open_model(config.model)
 
@@ -130,17 +129,11 @@ class _Field:
         self.public = rows(PUBLIC, config.num_public_texts, 200 + random_seed)
 
     def losses(self, model: Any, label: str) -> dict[str, float]:
-        """Mean test loss of a model in every domain, and its standard error."""
-
-        found: dict[str, float] = {}
-        for domain in DOMAINS:
-            rows = row_losses(model, self.test[domain])
-            found[f"{label}.{domain}.loss"] = float(rows.mean())
-        return found
+        """Mean test loss of a model in every domain."""
+        return {f"{label}.{domain}.loss": float(row_losses(model, self.test[domain]).mean()) for domain in DOMAINS}
 
     def fell(self, before: Any, after: Any, label: str) -> dict[str, float]:
         """By how many standard errors the loss fell, row by row of the same text, in every domain."""
-
         found = {}
         for domain in DOMAINS:
             gain = row_losses(before, self.test[domain]) - row_losses(after, self.test[domain])
@@ -149,55 +142,52 @@ class _Field:
 
     def clients(self, domain: str) -> tuple[Client, ...]:
         """Devices of a domain, each with its part of the text."""
-
         count = self.config.devices_per_edge
         parts = partition([self.rows[domain]], count, float("inf"), Random.of(self.random_seed).child(domain))
         return tuple(Client(NodeId(f"{domain}_{i}"), part) for i, part in enumerate(parts))
 
 
-def _loop_of(field: _Field, domains: tuple[str, ...]) -> Loop:
-
-    config = field.config
+def _loop_of(texts: _Texts, domains: tuple[str, ...]) -> Loop:
+    config = texts.config
     air = (Tabulated(config.air),)
     edges = []
     for domain in domains:
-        devices = field.clients(domain)
+        devices = texts.clients(domain)
         cell = cell_of((c.name for c in devices), profile("edge_l4"), profile("phone"), air, air)
         edges.append(Edge(NodeId(domain), devices, cell))
     training = LocalTraining("adamw", config.rate, config.num_steps, config.batch_size)
     rows = torch.zeros(config.batch_size, 72, dtype=torch.long)
-    cost = whole_step_cost(attach(copy.deepcopy(field.model), "lora", config.rank), rows)
-    growth = Fpl(field.model, edges[0].cell, training, cost, "lora", config.rank)
+    cost = whole_step_cost(attach(copy.deepcopy(texts.model), "lora", config.rank), rows)
+    growth = Fpl(texts.model, edges[0].cell, training, cost, "lora", config.rank)
     backhaul = backhaul_of([edge.name for edge in edges], profile("edge_a100"), profile("edge_l4"), Ideal())
     distillation = Distillation(config.distil_steps, 16, config.distil_rate)
-    return Loop(tuple(edges), config.rounds, growth, backhaul, field.public, config.merge, distillation)  # type: ignore[arg-type]
+    return Loop(tuple(edges), config.rounds, growth, backhaul, texts.public, config.merge, distillation)  # type: ignore[arg-type]
 
 
-def _looped(field: _Field, random: Random) -> Row:
+def _loop(texts: _Texts, random: Random) -> Row:
     """Losses of cloud and edges in every domain per cycle, and what the evolved cloud is worth to a late edge."""
-    config, cloud = field.config, copy.deepcopy(field.model)
-    loop = _loop_of(field, DOMAINS)
-    row: dict[str, Any] = field.losses(cloud, "cloud_0")
+    config, cloud = texts.config, copy.deepcopy(texts.model)
+    loop = _loop_of(texts, DOMAINS)
+    row: dict[str, Any] = texts.losses(cloud, "cloud_0")
     bits = 0.0
     for cycle in range(1, config.cycles + 1):
         after, experts, report = loop.cycle(cloud, random.child("cycle", cycle))
         bits += report.num_bits
-        row |= field.losses(after, f"cloud_{cycle}") | field.fell(cloud, after, f"cloud_{cycle}")
+        row |= texts.losses(after, f"cloud_{cycle}") | texts.fell(cloud, after, f"cloud_{cycle}")
         for name, expert in experts.items():
-            row[f"edge_{cycle}.{name}.loss"] = field.losses(expert, "edge")[f"edge.{name}.loss"]
+            row[f"edge_{cycle}.{name}.loss"] = texts.losses(expert, "edge")[f"edge.{name}.loss"]
         cloud = after
-    row |= _late_losses(field, "foundation", field.model, random) | _late_losses(field, "cloud", cloud, random)
+    row |= _late_losses(texts, "foundation", texts.model, random) | _late_losses(texts, "cloud", cloud, random)
     return row | {"num_bits_backhaul": bits}
 
 
-def _late_losses(field: _Field, label: str, start: Any, random: Random) -> dict[str, float]:
+def _late_losses(texts: _Texts, label: str, start: Any, random: Random) -> dict[str, float]:
     """Loss of an edge of a field that never took part, from a given start, after some rounds on the same text."""
-
-    late = _loop_of(field, (LATE,))
-    found = {f"late.from_{label}.0.loss": mean_loss(start, field.test[LATE])}
+    late = _loop_of(texts, (LATE,))
+    found = {f"late.from_{label}.0.loss": mean_loss(start, texts.test[LATE])}
     for rounds in LATE_ROUNDS:
         adapters = grow(late.edges[0], start, late.growth, rounds, random.child("late"))
-        found[f"late.from_{label}.{rounds}.loss"] = mean_loss(merged_into(start, adapters), field.test[LATE])
+        found[f"late.from_{label}.{rounds}.loss"] = mean_loss(merged_into(start, adapters), texts.test[LATE])
     return found
 
 
@@ -207,28 +197,26 @@ def _num_samples(config: KnowledgeLoopConfig) -> int:
     return len(DOMAINS) * per_edge
 
 
-def _joint(field: _Field, random: Random) -> Row:
+def _joint(texts: _Texts, random: Random) -> Row:
     """Central training on the text of all devices, with as many samples as the loop."""
-
-    model, config = copy.deepcopy(field.model), field.config
-    rows = torch.cat([field.rows[domain] for domain in DOMAINS])
+    model, config = copy.deepcopy(texts.model), texts.config
+    rows = torch.cat([texts.rows[domain] for domain in DOMAINS])
     num_steps = _num_samples(config) // 16
     train_centrally(model, rows, num_steps, 16, config.joint_rate, random.child("joint"))
-    return field.losses(model, "cloud_1") | field.losses(field.model, "cloud_0")
+    return texts.losses(model, "cloud_1") | texts.losses(texts.model, "cloud_0")
 
 
-def _fedavg(field: _Field, random: Random) -> Row:
+def _fedavg(texts: _Texts, random: Random) -> Row:
     """FedAvg of the whole model over the devices of all domains, with as many samples as the loop."""
-
-    config = field.config
-    devices = tuple(client for domain in DOMAINS for client in field.clients(domain))
+    config = texts.config
+    devices = tuple(client for domain in DOMAINS for client in texts.clients(domain))
     air = (Ideal(),)
     cell = cell_of((c.name for c in devices), profile("edge_l4"), profile("phone"), air, air)
     training = LocalTraining("adamw", config.joint_rate, config.num_steps, config.batch_size)
-    cost = whole_step_cost(field.model, field.rows[DOMAINS[0]][: config.batch_size])
-    algorithm = FedAvg(copy.deepcopy(field.model), cell, replace(training), cost)
-    run = run_rounds(algorithm, devices, field.test[DOMAINS[0]][:8], config.cycles * config.rounds, field.random_seed)
-    return field.losses(algorithm.model_of(run.state), "cloud_1") | field.losses(field.model, "cloud_0")
+    cost = whole_step_cost(texts.model, texts.rows[DOMAINS[0]][: config.batch_size])
+    algorithm = FedAvg(copy.deepcopy(texts.model), cell, replace(training), cost)
+    run = run_rounds(algorithm, devices, texts.test[DOMAINS[0]][:8], config.cycles * config.rounds, texts.random_seed)
+    return texts.losses(algorithm.model_of(run.state), "cloud_1") | texts.losses(texts.model, "cloud_0")
 
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:

@@ -93,7 +93,6 @@ def cases(config: LearningCostConfig) -> Iterator[Case]:
 
 def open_methods(config: LearningCostConfig) -> Mapping[str, Method]:
     """All methods are rounds of one algorithm on the same model and texts; raises when one lacks its library."""
-
     if set(config.methods) & set(PROMPTS):
         require_peft()
     return dict.fromkeys(METHODS, lambda case, random: _learned(config, case))
@@ -101,7 +100,6 @@ def open_methods(config: LearningCostConfig) -> Mapping[str, Method]:
 
 def settings_of(config: LearningCostConfig, method: str, skew: float, random_seed: int) -> LearnConfig:
     """Settings of `gainnet learn` for a method."""
-
     algorithm, cut = SPLIT.get(method, (PROMPTS.get(method, method), "u_shape"))
     return LearnConfig(
         algorithm=algorithm,

@@ -82,7 +82,6 @@ def cases(config: MultiEdgeConfig) -> Iterator[Case]:
 
 def open_methods(config: MultiEdgeConfig) -> Mapping[str, Method]:
     """One method per way, which prices or makes pictures as the case asks."""
-
     model_of = lru_cache(maxsize=8)(lambda num_steps: load_model(num_steps=num_steps))
     memory = Memory()
 
@@ -96,7 +95,6 @@ def open_methods(config: MultiEdgeConfig) -> Mapping[str, Method]:
 
 def generation_of(config: MultiEdgeConfig, case: Case) -> GenerationConfig:
     """The generation of a case; the device infers nothing, so that the edges share all steps."""
-
     shared = case.method in ("pipeline", "guidance", "regions")
     edges = int(case.values["num_edges"] or 1)
     alone = case.method == "guidance" and edges == 1
@@ -133,7 +131,6 @@ def _price(config: MultiEdgeConfig, case: Case, model: DiffusionModel) -> Row:
 
 def _quality(config: MultiEdgeConfig, case: Case, model: DiffusionModel, memory: Memory) -> Row:
     """Pictures without a channel beside those of one edge, so that what is seen is what sharing does."""
-
     rng = stream(case.random_seed, "multi-edge", 0)
     prompts = tuple(write_captions(draw_scenes(config.num_images, rng), rng))
     ask = replace(generation_of(config, case), prompts=prompts, fading="ideal")

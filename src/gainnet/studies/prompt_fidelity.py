@@ -59,7 +59,6 @@ def cases(config: PromptFidelityConfig) -> Iterator[Case]:
 
 def open_methods(config: PromptFidelityConfig) -> Mapping[str, Method]:
     """The shipped pipeline and classifier, loaded once."""
-
     folder = find_folder(config.model)
     pipeline, classifier = load_model(config.model).pipeline, AttributeClassifier.from_pretrained()
 
@@ -78,7 +77,6 @@ def open_methods(config: PromptFidelityConfig) -> Mapping[str, Method]:
 
 def identity(config: PromptFidelityConfig) -> Mapping[str, str]:
     """sha256 of the model, of the classifier that judges it and of the record of the training."""
-
     trained = config_hash(_trained(find_folder(config.model)))
     return {**picture_digests(config.model, "classifier"), "trained": trained}
 

@@ -115,7 +115,6 @@ def cooperations(method: str, num_edges: int) -> tuple[str | None, ...]:
 
 def open_methods(config: ProtocolsConfig) -> Mapping[str, Method]:
     """One method per protocol; a case of losses kills its edges."""
-
     model_of = lru_cache(maxsize=2)(lambda num_steps: (load_model(num_steps=num_steps), Memory()))
     seen: dict[tuple[object, ...], Mapping[str, Value]] = {}
 
@@ -129,7 +128,6 @@ def open_methods(config: ProtocolsConfig) -> Mapping[str, Method]:
 
 def generation_of(config: ProtocolsConfig, case: Case, prompts: tuple[str, ...]) -> GenerationConfig:
     """The generation of a case."""
-
     return GenerationConfig(
         prompts,
         case.method,
@@ -150,7 +148,6 @@ def _trial(
     seen: dict[tuple[object, ...], Mapping[str, Value]],
 ) -> Row:
     """Cost and quality; a protocol that does not fit the device has neither. Hardware changes no picture."""
-
     with _captions_and_picture(config, case) as (prompts, path):
         ask = generation_of(config, case, prompts)
         if case.values["task"] == "image_to_image":
@@ -181,7 +178,6 @@ def _captions_and_picture(config: ProtocolsConfig, case: Case) -> Iterator[tuple
 
 def _losses(config: ProtocolsConfig, case: Case, model: DiffusionModel, memory: Memory) -> Row:
     """Every edge is killed before every step (or every few); what came of it."""
-
     edges, cooperation = int(case.values["num_edges"] or NUM_EDGES), case.values["cooperation"]
     ask = replace(
         generation_of(config, case, ("a red star above a blue house at sunset",)),

@@ -94,7 +94,6 @@ class Drawn:
 
 def drawing(model: DiffusionModel, num_candidates: int) -> tuple[Part, ...]:
     """Parts of an edge that draws candidates and chooses, as `esuc` plans them: prompt -> image."""
-
     task = Task.of(model)
     return task.begin(), *(step.part for step in best_candidate(task, EDGE, num_candidates))
 
@@ -116,7 +115,6 @@ def judge(
 
     Agreement is the share of the attributes that the classifier sees alike in a picture and in the edge's.
     """
-
     alike = classifier.predict(images) == classifier.predict(reference)
     return {
         "agreement": float(alike.float().mean()),
@@ -195,7 +193,6 @@ class Material:
 
 def open_methods(config: SketchConfig) -> Mapping[str, Method]:
     """Model and judge, loaded once; pictures of one random seed are drawn once."""
-
     folder, model = find_folder(config.model), load_model(config.model)
 
     @lru_cache(maxsize=1)
@@ -213,7 +210,6 @@ def open_methods(config: SketchConfig) -> Mapping[str, Method]:
 
 def routes(model: DiffusionModel, num_candidates: int) -> dict[str, Route]:
     """The methods whose edge sends a sketch, by name."""
-
     small, outlines = picture_sketch(model.image), edge_sketch(model.image)
     completing = completion(model, small.writes["sketch"])
     following = completion_of_edges(model, outlines.writes["sketch"])

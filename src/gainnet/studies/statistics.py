@@ -53,7 +53,6 @@ def spread(values: Iterable[float]) -> Spread:
     >>> spread([1.0, 2.0, 3.0]).interval
     (-0.48..., 4.48...)
     """
-
     found = [float(x) for x in values]
     if not found:
         raise ValueError("spread of no values")

@@ -16,7 +16,6 @@ from gainnet.studies.weights import picture_digests
 
 def identity(config: AirConfig) -> Mapping[str, str]:
     """sha256 of the model and its seed basis, digest of the block error rate tables."""
-
     return {
         **picture_digests(config.model, "seed_basis"),
         "bler_tables": config_hash({"tables": TABLE_PATH.read_text()}),

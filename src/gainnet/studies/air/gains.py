@@ -91,7 +91,6 @@ def _sent(channel: Channel, symbols: Tensor, snr: float, random: Random) -> Symb
 
 def fading(config: AirConfig, case: Case) -> Row:
     """Kolmogorov-Smirnov test of the envelope over items, and correlation against Clarke's Bessel function."""
-
     name = case.text("fading")
     channel = known(name)
     seeds = [10**6 * case.random_seed + i for i in range(config.num_gains)]

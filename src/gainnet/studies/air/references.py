@@ -86,7 +86,6 @@ def normal_approximation_db(num_information_bits: int, num_channel_uses: int, bl
     >>> -0.6 < normal_approximation_db(1024, 1024, 1e-2) - 10 * math.log10(1) < 0.6
     True
     """
-
     quantile = -float(special.ndtri(bler))
 
     def lacking(snr_db: float) -> float:

@@ -25,7 +25,6 @@ def points(table: pd.DataFrame) -> pd.DataFrame:
 
 def rank_correlations(found: pd.DataFrame) -> pd.DataFrame:
     """Spearman's rank correlation over policies, one row per regime and world; none where fewer than 3 policies ran."""
-
     rows = []
     for (regime, random_seed), own in found.groupby(["regime", "random_seed"]):
         if len(own) >= 3:

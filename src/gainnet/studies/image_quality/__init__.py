@@ -19,7 +19,6 @@ from gainnet.studies.weights import picture_digests
 
 def identity(config: ImageQualityConfig) -> Mapping[str, str]:
     """sha256 of the model, of its seed basis and of the classifier, digests of hardware and prices."""
-
     return {
         "edge_hardware": config_hash(asdict(profile(config.edge_hardware))),
         "device_hardware": config_hash(asdict(profile(config.device_hardware))),

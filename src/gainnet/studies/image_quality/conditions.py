@@ -95,7 +95,6 @@ def _values(method: str, air: str, snr_db: float, num_channel_uses: int) -> dict
 
 def open_methods(config: ConditionsConfig) -> Mapping[str, Method]:
     """The systems of image-quality."""
-
     systems = methods(gather(config.as_image_quality()))
     return {name: systems[name] for name in METHODS}
 

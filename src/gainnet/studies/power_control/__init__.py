@@ -20,7 +20,6 @@ from gainnet.studies.study import Study
 
 def identity(config: PowerControlConfig) -> Mapping[str, str]:
     """Digests of the policies, of the importance of blocks, of the decoder and of the trace."""
-
     importance = load_importance()
     found = {f"policy.{name}": str(trained_config(name)["sha256"]) for name in config.learned}
     weights = {"latent": importance.latent, "picture": importance.picture, "floor": importance.picture_floor}

@@ -56,7 +56,6 @@ METRIC_NAMES = (
 
 def open_methods(config: TrustConfig) -> Mapping[str, Method]:
     """All parts; raises when one lacks its library."""
-
     require_peft(), require_opacus(), require_cryptography()
     parts = {"poisoned": poisoned, "private": private, "reconstruction": reconstruction, "contributions": contributions}
     return {name: partial(part, config) for name, part in parts.items()}
