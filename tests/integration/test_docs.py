@@ -23,7 +23,10 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         sys.modules.pop(name, None)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/orchestration.md", "docs/plugging-in.md"])
+PAGES = ("README.md", *(f"docs/{name}.md" for name in ("index", "learning", "orchestration", "plugging-in", "radio")))
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_code_on_a_page_runs(page: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A block that begins with a file name is written to that file, another Python block is run."""
     blocks = BLOCK.findall((ROOT / page).read_text())
