@@ -33,10 +33,7 @@ def stochastic_policy(
     return ProbabilisticTensorDictSequential(
         TensorDictModule(network, in_keys=["observation"], out_keys=[*parameters]),
         ProbabilisticTensorDictModule(
-            in_keys=[*parameters],
-            out_keys=["action"],
-            distribution_class=distribution,
-            return_log_prob=return_log_prob,
+            in_keys=[*parameters], out_keys=["action"], distribution_class=distribution, return_log_prob=return_log_prob
         ),
     )
 

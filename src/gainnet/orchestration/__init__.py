@@ -30,13 +30,7 @@ from gainnet.orchestration.resources import Pool
 from gainnet.orchestration.rollout import Rollout, follow, play, schedules_of
 from gainnet.orchestration.rounds import Activity, Schedule
 from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_names
-from gainnet.orchestration.workload import (
-    Sensing,
-    Task,
-    consumption,
-    serial_workload,
-    steady_workload,
-)
+from gainnet.orchestration.workload import Sensing, Task, consumption, serial_workload, steady_workload
 from gainnet.orchestration.world import World, draw_world
 
 __all__ = [

@@ -13,15 +13,7 @@ from gainnet.orchestration.gain import CORRELATIONS, Correlation
 from gainnet.orchestration.regime import Regime
 from gainnet.orchestration.resources import Pool, of_model, squeezed, unsqueezed
 from gainnet.orchestration.scenario import Ceiling
-from gainnet.orchestration.workload import (
-    CEILINGS,
-    Consumption,
-    Sensing,
-    Task,
-    Workload,
-    consumption,
-    workload_up_to,
-)
+from gainnet.orchestration.workload import CEILINGS, Consumption, Sensing, Task, Workload, consumption, workload_up_to
 from gainnet.orchestration.world import World
 
 

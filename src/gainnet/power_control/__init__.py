@@ -6,14 +6,7 @@ from functools import partial
 from gainnet.power_control.env import Environment, EnvState, Episodes
 from gainnet.power_control.learned import Learned, load_policy, pretrained_names, trained_config
 from gainnet.power_control.optimum import CausalOptimum, Chain, non_causal_powers
-from gainnet.power_control.policies import (
-    FixedMultiplier,
-    Greedy,
-    MeanGain,
-    Replanned,
-    Static,
-    TruncatedInversion,
-)
+from gainnet.power_control.policies import FixedMultiplier, Greedy, MeanGain, Replanned, Static, TruncatedInversion
 from gainnet.radio.power import PowerPolicy
 
 POWERS: dict[str, Callable[[], PowerPolicy]] = {

@@ -53,10 +53,7 @@ def gain_and_noise(pictures: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def train_checker(
-    out: Path,
-    random_seed: int = RANDOM_SEED,
-    steps: CheckerSteps = PRESETS["default"],
-    progress: Progress = silent,
+    out: Path, random_seed: int = RANDOM_SEED, steps: CheckerSteps = PRESETS["default"], progress: Progress = silent
 ) -> Path:
     """The folder of a checker trained from nothing, `out/checker`; goes on where it was stopped.
 

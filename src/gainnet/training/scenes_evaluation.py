@@ -54,11 +54,7 @@ def load_pipeline(folder: Path) -> Any:
 
 @torch.no_grad()
 def generate(
-    pipeline: Any,
-    captions: Sequence[str],
-    random_seed: int,
-    num_inference_steps: int,
-    guidance: float,
+    pipeline: Any, captions: Sequence[str], random_seed: int, num_inference_steps: int, guidance: float
 ) -> Tensor:
     """[n, 3, 128, 128], one picture per caption, pixels in [0, 1].
 
