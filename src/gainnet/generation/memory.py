@@ -11,7 +11,7 @@ from torch import Tensor
 from gainnet.core.randomness import Random
 from gainnet.core.types import Tensors
 from gainnet.models.part import Part
-from gainnet.models.renamed import Renamed
+from gainnet.models.renamed import called_by
 from gainnet.protocols.plan import Compute, Plan
 
 Key = tuple[object, ...]
@@ -49,7 +49,7 @@ class Memory:
         return dict(zip(part.writes, self._made[key], strict=True))
 
     def _recalled(self, part: Part) -> Part:
-        return Renamed(part, call=self.make) if part.role == "denoiser" else part
+        return called_by(self.make, part) if part.role == "denoiser" else part
 
 
 def _digest(x: Tensor) -> bytes:
