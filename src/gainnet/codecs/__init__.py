@@ -10,7 +10,7 @@ from gainnet.codecs.codec import AnyCodec, Codec
 from gainnet.codecs.content import Content, Kind
 from gainnet.codecs.digital_seed import QuantizedSeed
 from gainnet.codecs.edge_map import EdgeMap
-from gainnet.codecs.image import AVIF, JPEG, PNG, WebP
+from gainnet.codecs.image import AVIF, JPEG, PNG, PictureCodec, WebP
 from gainnet.codecs.linear import LinearCode, linear_mse, linear_powers
 from gainnet.codecs.matched_seed import MatchedSeed
 from gainnet.codecs.opta import backward_test_channel, gaussian_opta, reverse_water_filling
@@ -69,6 +69,7 @@ __all__ = [
     "LinearCode",
     "MatchedSeed",
     "Octets",
+    "PictureCodec",
     "QuantizedSeed",
     "QuantizedSketch",
     "RawAnalog",

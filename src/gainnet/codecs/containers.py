@@ -37,7 +37,7 @@ def strip_jpeg(file: bytes, template: bytes) -> bytes:
     start, quantisation, size | Huffman tables | scan header | scan | end
     """
     tables = b"" if _tables(file) == _tables(template) else _tables(file)
-    return tables + _scan(file).replace(b"\xff\0", b"\xff")
+    return tables + file[_scan_start(file) : -len(END)].replace(b"\xff\0", b"\xff")
 
 
 def build_jpeg(body: bytes, template: bytes) -> bytes:
@@ -113,10 +113,6 @@ def _segments(file: bytes) -> list[bytes]:
 
 def _scan_start(file: bytes) -> int:
     return sum(map(len, _segments(file)))
-
-
-def _scan(file: bytes) -> bytes:
-    return file[_scan_start(file) : -len(END)]
 
 
 def _tables(file: bytes) -> bytes:
