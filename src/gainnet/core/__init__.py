@@ -1,1 +1,4 @@
-"""Types, units, randomness, reports and errors that every package shares."""
+"""Types, units, randomness, reports, errors, files and runs that every package shares.
+
+Only nouns that several packages need live here; nothing here knows of channels, codecs, models or protocols.
+"""

@@ -45,6 +45,7 @@ def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
         if path.is_dir():
             raise ConfigError(f"out: {path} is a folder where a file is to be written; give another place")
         with _beside(path) as new:
+            # Private keys are written here, too: the file must not be readable for others while it is written.
             new.touch(mode=0o600)
             new.write_bytes(content)
             new.chmod(mode)
@@ -105,9 +106,11 @@ def check_writable(folder: Path) -> None:
     """Raises `ConfigError` when a folder could not be made or written, and leaves nothing behind."""
     there = folder
     try:
+        # The nearest folder that exists decides; making the missing ones to find out would leave them behind.
         there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
         if not there.is_dir():
             raise ConfigError(f"out: {there} is a file, so {folder} cannot be a folder; give another folder")
+        # Permission bits do not tell of read-only or full file systems, so that a file is written.
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
@@ -154,6 +157,7 @@ def _locked(folder: Path) -> Iterator[bool]:
         return
     import fcntl
 
+    # A link under that name could point anywhere, and what is locked here may be removed.
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -161,6 +165,7 @@ def _locked(folder: Path) -> Iterator[bool]:
     except BlockingIOError:
         mine = False
     except OSError:
+        # Some network file systems lock no folders; to refuse every run there would help nobody.
         mine = True
     try:
         yield mine
@@ -174,5 +179,6 @@ def _exchange(new: Path, old: Path) -> None:
     here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
     if rename is not None and rename(here, os.fsencode(new), here, os.fsencode(old), exchange) == 0:
         return
+    # The old folder goes into the temporary one, which is removed in the end.
     old.rename(new.with_name(f"{new.name}.old"))
     new.rename(old)

@@ -10,7 +10,7 @@ from typing import Any
 from gainnet.core.errors import GainnetError, PayloadError
 
 _ODD = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError, RecursionError, RuntimeError)
-"""What Python and torch raise over content that is not as expected; a number of 1e400 alone has three ways to fail."""
+"""Errors that Python and torch raise over unexpected content; a number of 1e400 alone can cause three of them."""
 
 
 @contextlib.contextmanager

@@ -35,13 +35,16 @@ def find(field: str, name: str, known: Mapping[str, T]) -> T | Any:
         return known[name]
     for offered in entry_points(group=f"gainnet.{field}", name=name):
         return guarded(field, offered.load)
+    # Checked before anything is imported: `..` or a path must not reach the import system.
     module_name, colon, attribute = name.partition(":")
     if not (colon and attribute and all(part.isidentifier() for part in module_name.split("."))):
         raise ConfigError(f"{unknown_name(field, name, known)}, or give module:Class")
+    # The console script `gainnet` does not have the working folder on its path, `python -m` does.
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
         return getattr(importlib.import_module(module_name), attribute)
+    # A script without a main guard may call sys.exit when it is imported.
     except (Exception, SystemExit) as error:
         raise ConfigError(f"{field}: {name!r} cannot be imported ({_reason(error)})") from error
     finally:

@@ -1,4 +1,4 @@
-"""Named random streams: a result must not change because someone else drew a number."""
+"""Named random streams: a result does not depend on how many numbers were drawn before."""
 
 from __future__ import annotations
 
@@ -76,11 +76,13 @@ class Random:
 
     def generators(self, *names: Name) -> tuple[np.random.Generator, ...]:
         """One NumPy generator per item, row-major over the batch."""
+        # crc32, because Python's own hash of a text differs from process to process.
         keys = [n if isinstance(n, int) else crc32(n.encode()) for n in (*self.path, *names)]
         rows = [(seed, *keys) for seed in self.random_seeds]
         if all(0 <= key < 2**32 for key in (*self.random_seeds, *keys)):
             # NumPy turns a list into such words itself, number by number, which takes longer than the rest.
             return tuple(np.random.default_rng(words) for words in np.array(rows, dtype=np.uint32))
+        # A larger integer takes several words, and SeedSequence alone knows how it splits them.
         return tuple(np.random.default_rng(row) for row in rows)
 
     def normal(self, shape: Sequence[int], *names: Name) -> Tensor:
@@ -93,6 +95,7 @@ class Random:
         >>> round(float(Random.of(0).complex_normal((10_000,)).abs().square().mean()), 1)
         1.0
         """
+        # Real and imaginary part of a value are neighbours in the stream: a longer draw then begins with a shorter one.
         pair = self.normal((*shape, 2), *names)
         return torch.complex(pair[..., 0], pair[..., 1]) * math.sqrt(0.5)
 
@@ -114,6 +117,7 @@ def seeded(random_seed: int) -> Iterator[torch.Generator]:
     ...     bool((torch.rand(2, generator=source) == torch.rand(2)).all())
     True
     """
+    # Modules are made on the CPU; by default the streams of every GPU would be copied, too.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(random_seed)
         yield torch.Generator().manual_seed(random_seed)

@@ -34,6 +34,7 @@ class Interval:
         inside = (self.least < x if self.above else self.least <= x) and (
             x < self.most if self.below else x <= self.most
         )
+        # NaN fails every comparison, infinity passes those with an open end, and neither is a setting.
         return inside and math.isfinite(x)
 
     def __str__(self) -> str:

@@ -184,6 +184,7 @@ class Report:
 
 
 def _whole(record: dict[str, Any]) -> dict[str, Any]:
+    # Counts are floats, because an estimate expects fractions; JSON shows a whole one as an integer.
     counts = (key for key in record if key.startswith(("num_", "flops")))
     return record | {key: _integer(record[key]) for key in counts}
 

@@ -14,6 +14,7 @@ def text_to_tensor(texts: Sequence[str]) -> Tensor:
     >>> text_to_tensor(["ab", "c"]).tolist()
     [[97, 98], [99, 0]]
     """
+    # Zero is a safe padding, since a prompt with a NUL character is refused.
     encoded = [text.encode() for text in texts]
     width = max((len(e) for e in encoded), default=0)
     rows = [list(e.ljust(width, b"\0")) for e in encoded]

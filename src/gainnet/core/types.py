@@ -188,4 +188,5 @@ class Usage:
     tx_energy_j: float
     rx_energy_j: float
     delivered: bool = True
+    # A tuple and not a tensor: usages are compared and sent to peers as plain values.
     item_s: tuple[float, ...] = ()

@@ -36,6 +36,7 @@ def linear_to_db(x: X) -> X:
     """
     if isinstance(x, Tensor):
         return 10 * x.log10()
+    # torch gives -inf for the logarithm of 0, math.log10 raises.
     if x == 0.0:
         return -math.inf
     return math.inf if math.isinf(x) else 10.0 * math.log10(x)

@@ -84,6 +84,7 @@ class WeightsFormat:
 
         path = folder / self.file
         try:
+            # Read once: the bytes whose digest is checked are those that are loaded.
             content = path.read_bytes()
             if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
                 raise ModelError(f"{self.label}: {path} is not what its {CONFIG} was written for; {self.mend}")
@@ -100,12 +101,13 @@ class WeightsFormat:
         tensors = self.tensors(folder, sha256)
         if {k: x.shape for k, x in tensors.items()} != {k: x.shape for k, x in network.state_dict().items()}:
             raise ModelError(f"{self.label}: the weights in {folder} have other shapes than its {CONFIG}; {self.mend}")
+        # One NaN would spread to every output without an error anywhere.
         if not all(bool(x.isfinite().all()) for x in tensors.values()):
             raise ModelError(f"{self.label}: {folder / self.file} has weights that are not finite; {self.mend}")
         network.load_state_dict(tensors)
 
     def save(self, folder: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
-        """Writes both files, each whole; `config.json` comes last and so tells that the folder is complete.
+        """Writes both files atomically; `config.json` is last, so that its presence means a complete folder.
 
         Args:
             folder: made if it is not there.

@@ -37,8 +37,10 @@ def journal(path: Path, identity: str) -> Iterator[Journal]:
         except OSError as error:
             raise ConfigError(f"out: cannot write {path} ({error.strerror}); give another --out") from None
         try:
+            # A copy of the descriptor, since closing the file object must not close the journal.
             with os.fdopen(os.dup(descriptor), "rb") as file:
                 lines = list(_whole_lines(file, identity))
+            # Appended after a damaged line, new lines would never be read.
             os.ftruncate(descriptor, sum(length for length, _, _ in lines))
             os.lseek(descriptor, 0, os.SEEK_END)
             yield Journal(descriptor, identity, {key: entry for _, key, entry in lines})
@@ -69,6 +71,7 @@ class Journal:
             entry: what it gave, as JSON.
         """
         line = {"key": key, **entry}
+        # One write past Python's buffers, so that a kill leaves at most one unfinished line.
         os.write(self.descriptor, (json.dumps({**line, "sha256": _digest(line, self.identity)}) + "\n").encode())
         os.fsync(self.descriptor)
         self.entries[key] = entry

@@ -47,6 +47,7 @@ def resume(run: Resumable, checkpoint: Checkpoint) -> None:
         return
     try:
         run.restore(*found)
+    # The digest was right, so the file is one of ours, but perhaps of a version that kept other tensors.
     except (RuntimeError, KeyError, ValueError, TypeError, StopIteration) as error:
         why = " ".join(f"{type(error).__name__}: {error}".split())[:120]
         raise ConfigError(f"out: {checkpoint.path} does not fit ({why}); delete it and run again") from None
@@ -69,6 +70,7 @@ def run_to_end(run: Resumable, checkpoint: Checkpoint | None, every: int, progre
         resume(run, checkpoint)
     while run.step < run.num_steps:
         losses = run.advance()
+        # Before the checkpoint: a state that no longer learns must not replace the last good one.
         for name, value in losses.items():
             if not math.isfinite(value):
                 raise TrainingError(
