@@ -71,6 +71,7 @@ def descend(loss: Tensor, optimizer: Optimizer, rates: Sequence[float]) -> None:
     loss.backward()
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
+        # Per group, so that large gradients of the critics do not shrink the step of the actor.
         nn.utils.clip_grad_norm_(group["params"], LARGEST_NORM)
     optimizer.step()
 

@@ -72,6 +72,7 @@ class DiscreteSac:
             action_space="categorical",
             target_entropy=settings.target_entropy,
             alpha_init=settings.temperature,
+            # Target networks: without them a critic would chase its own estimates.
             delay_qvalue=True,
             deactivate_vmap=True,
         )
@@ -115,6 +116,7 @@ class DiscreteSac:
         """[*batch, num_actions], the smaller of both critics."""
         seen = TensorDict({"observation": observation}, [])
         values: Tensor = self.loss._vmap_qnetworkN0(seen, self.loss.qvalue_network_params).get("action_value")
+        # The smaller one, since a maximum over actions favours values that are too high by chance.
         return values.amin(0)
 
     def actor_tensors(self) -> dict[str, Tensor]:

@@ -55,6 +55,7 @@ class GymnasiumEnv(Env[NDArray[np.float32], NDArray[Any]], Generic[S]):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """A new episode; without a seed the next one of the last seed's sequence."""
         super().reset(seed=seed)
+        # Gymnasium seeds its own generator, and one draw of it names the streams of an episode of ours.
         self._state = self._reset(Random.of(int(self.np_random.integers(2**31))))
         return self._observe(self._state).numpy(), {}
 

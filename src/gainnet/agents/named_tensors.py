@@ -41,4 +41,5 @@ def load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], prefix: 
     for name, x in below(prefix, tensors).items():
         index, key = name.split(".")
         states.setdefault(int(index), {})[key] = x
+    # Groups stay as they are: learning rates follow from the step, and are set before each.
     optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -116,6 +116,7 @@ def train_policy(
     from safetensors.torch import save
 
     check_outside_package(folder)
+    # One process at a time: two would write the same checkpoint in turn.
     with hold(folder):
         run_to_end(run, Checkpoint(folder / CHECKPOINT, settings), CHECKPOINT_EVERY, progress)
         weights = save({name: x.contiguous() for name, x in run.average.items()})

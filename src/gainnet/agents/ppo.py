@@ -88,6 +88,7 @@ class Ppo:
             policy,
             values,
             clip_epsilon=settings.clip,
+            # The deviation is learned from the advantages alone; a bonus would keep it from falling in the end.
             entropy_bonus=False,
             critic_coeff=1.0,
             loss_critic_type="l2",

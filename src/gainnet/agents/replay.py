@@ -44,6 +44,7 @@ class Replay:
 
     def draw(self, num: int, source: torch.Generator) -> dict[str, Tensor]:
         """`num` rows by name, [num, ...], with replacement."""
+        # With replacement: in a ring far larger than a batch that differs little, and needs no permutation of it.
         place = torch.randint(self.filled, (num,), generator=source)
         return {name: ring[place] for name, ring in self._rows.items()}
 

@@ -93,6 +93,7 @@ class ContinuousSac:
             policy,
             TensorDictModule(_ActionValue(critic), in_keys=["observation", "action"], out_keys=["state_action_value"]),
             alpha_init=settings.temperature,
+            # Kept: the actor starts as a good rule, so that little exploration is needed throughout.
             fixed_alpha=True,
             target_entropy=-1.0,
             loss_function="l2",

@@ -8,6 +8,7 @@ from gainnet.core.errors import MissingExtraError
 
 try:
     with warnings.catch_warnings():
+        # They warn of matters of their own when imported, which no user of gainnet can mend.
         warnings.simplefilter("ignore")
         from tensordict import TensorDict
         from tensordict.nn import ProbabilisticTensorDictModule, ProbabilisticTensorDictSequential, TensorDictModule

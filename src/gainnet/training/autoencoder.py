@@ -30,6 +30,7 @@ def local_ssim(x: Tensor, y: Tensor) -> Tensor:
     >>> float(local_ssim(torch.eye(16).view(1, 1, 16, 16), torch.eye(16).view(1, 1, 16, 16)))
     1.0
     """
+    # All five moments in one pooling, which costs little more than one of them.
     moments = functional.avg_pool2d(torch.cat((x, y, x * x, y * y, x * y), dim=1), WINDOW, WINDOW // 2)
     mean_x, mean_y, square_x, square_y, product = moments.chunk(5, dim=1)
     c1, c2 = 0.02**2, 0.06**2
@@ -93,5 +94,6 @@ def decoder_stage(
             reconstructions = decoder(latents + _noise(latents, generator)).float()
         return reconstruction_loss(reconstructions, pictures)
 
+    # First and last layer map to pixels and latents, whose scales matter; Muon would equalise them.
     optimizers = muon_and_adamw(decoder, (decoder[0], decoder[-2]))
     return Stage("decoder", num_steps, decoder, optimizers, (1e-3, 4e-4), 0.998, loss)

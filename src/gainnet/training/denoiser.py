@@ -33,6 +33,7 @@ def build_scheduler() -> DDIMScheduler:
         beta_start=0.00085,
         beta_end=0.012,
         prediction_type="v_prediction",
+        # Other spacings leave out the last timestep, whose SNR is 0, although sampling starts from pure noise.
         timestep_spacing="trailing",
         rescale_betas_zero_snr=True,
         clip_sample=False,

@@ -86,6 +86,7 @@ def train_language(
     settings = {"random_seed": random_seed, **asdict(sizes)}
     with open_training(out, out / "training", settings, sizes.checkpoint_every, progress) as training:
         tokenizer = word_tokenizer()
+        # A short training reads few texts, and the others need not be written.
         num_texts = min(NUM_TEXTS, 3 * sizes.num_steps * sizes.batch_size)
         rows = pack(write_texts(PUBLIC, num_texts, random_seed), tokenizer, ROW_LENGTH)
         stage = language_stage(sizes, rows, random_seed)

@@ -101,6 +101,7 @@ class Training:
         stage.model.train()
         checkpoint = Checkpoint(self.folder / stage.name / CHECKPOINT, settings)
         run_to_end(descent, checkpoint, self.checkpoint_every, tell)
+        # The average of the last weights is less noisy than the last weights themselves.
         stage.model.load_state_dict(descent.ema)
         self.cpu_s[stage.name] = descent.cpu_s
 
@@ -125,6 +126,7 @@ def open_training(
         raise ConfigError(f"random_seed: {settings['random_seed']} is negative; give 0 or more")
     check_writable(out)
     check_outside_package(out)
+    # Through JSON and back, so that settings compare equal to those that are read from a file.
     kept: Mapping[str, Any] = json.loads(json.dumps(settings))
     path = folder / SETTINGS
     with hold(out):
@@ -215,6 +217,7 @@ class _Descent:
 
     def _skip(self, value: Tensor) -> None:
         self.num_skipped += 1
+        # A single spike comes from its batch; a hundred in a row mean that the weights diverged.
         if self.num_skipped == MOST_SKIPPED:
             raise TrainingError(
                 f"training: {self.stage.name} met {MOST_SKIPPED} losses in a row up to step {self.step} that are not "
@@ -226,6 +229,7 @@ class _Descent:
         stage = self.stage
         factor = cosine(self.step, stage.num_steps, min(200, stage.num_steps // 10))
         loss.backward()
+        # Over the whole model, since two optimizers share its parameters.
         nn.utils.clip_grad_norm_((p for p in stage.model.parameters() if p.requires_grad), 1.0)
         for optimizer, peak_rate in zip(stage.optimizers, stage.peak_rates, strict=True):
             for group in optimizer.param_groups:

@@ -28,7 +28,9 @@ def orthogonalised(matrix: Tensor, num_iterations: int = 5) -> Tensor:
     True
     """
     a, b, c = NEWTON_SCHULZ
+    # Wide matrices: the Gram matrix is then the smaller of the two possible ones.
     x: Tensor = (matrix.T if matrix.shape[0] > matrix.shape[1] else matrix).bfloat16()
+    # The iteration converges for singular values up to 1, and the Frobenius norm bounds the largest one.
     x = x / (x.norm() + 1e-7)
     for _ in range(num_iterations):
         gram = x @ x.T
@@ -65,7 +67,9 @@ class Muon(Optimizer):
         gradient = weight.grad
         assert gradient is not None
         momentum.lerp_(gradient, 1 - group["momentum"])
+        # Nesterov: the gradient is moved towards the momentum that already contains it.
         update = orthogonalised(gradient.lerp(momentum, group["momentum"]).flatten(1))
+        # An orthogonal matrix has entries of mean square 1 / max(shape), hence the root.
         weight.sub_(update.view_as(weight), alpha=group["lr"] * 0.2 * max(update.shape) ** 0.5)
 
 

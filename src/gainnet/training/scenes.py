@@ -151,6 +151,7 @@ class Run:
             for start in range(0, len(scenes), LATENTS_PER_CHUNK):
                 pictures = render(scenes[start : start + LATENTS_PER_CHUNK]).to(self.torch_device) * 2 - 1
                 with torch.autocast(self.torch_device.type, torch.bfloat16):
+                    # Half precision halves the file, and its rounding is far below the noise that is added in training.
                     chunks.append(autoencoder.encoder(pictures).half().cpu())
                 self.training.progress("latents", start + len(pictures), len(scenes), 0.0)
             found = {}, {"latents": torch.cat(chunks)}

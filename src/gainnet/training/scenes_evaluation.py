@@ -68,6 +68,7 @@ def generate(
     pictures = []
     for start in range(0, len(captions), BATCH_SIZE):
         batch = list(captions[start : start + BATCH_SIZE])
+        # One generator per caption, so that its picture does not depend on the size of the batch.
         noise = [
             torch.randn(4, 16, 16, generator=torch_stream(random_seed, "evaluation noise", start + k))
             for k in range(len(batch))

@@ -87,6 +87,7 @@ def _disturb(kind: str, gain: Tensor, noise: Tensor, num_uses: int, rng: np.rand
         _fade(gain, noise, num_uses, rng)
     elif kind == CUT:
         arrived = torch.from_numpy((rng.random(num_items) * float(num_uses)).astype("int64"))
+        # At least one symbol arrives: of nothing there is nothing to learn.
         gain[torch.arange(most_uses) >= arrived.clamp_min(1)[:, None]] = 0.0
 
 
@@ -95,6 +96,7 @@ def _fade(gain: Tensor, noise: Tensor, num_uses: int, rng: np.random.Generator) 
     num_items, most_uses = gain.shape
     length = max(1, round(num_uses / float(rng.choice(BLOCKS))))
     powers = torch.from_numpy(rng.exponential(size=(num_items, -(-most_uses // length)))).float()
+    # The report is true for the first block, so noise follows its power: near 0 later blocks would have no noise.
     powers[:, 0].clamp_(0.05, 5.0)
     gain.copy_(powers.repeat_interleave(length, 1)[:, :most_uses])
     noise.mul_(powers[:, 0])
@@ -122,9 +124,11 @@ class OverAir(nn.Module):
         case = self.network.side_information(cases.num_channel_uses, cases.reported_snr).repeated(cases.num_items)
         sent, linear = self.network.send(components, case, indices)
         groups = -1, cases.num_items
+        # Over a group, as over the ensemble at run time: a factor per item would be side information.
         power = power_of(sent.unflatten(0, groups), linear.unflatten(0, groups), cases.num_channel_uses)
         scale = power.rsqrt().repeat_interleave(cases.num_items)[:, None, None]
         gain = self._gains(cases)
+        # Half of a complex symbol's noise in each real dimension.
         variance = (cases.received_noise / 2).flatten()[:, None, None]
         turned = gain * scale * sent + (gain * variance).sqrt() * noise
         received = Received(turned, gain, variance.expand_as(gain))

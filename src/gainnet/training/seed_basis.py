@@ -93,6 +93,7 @@ def basis_of(generated: Tensor, encoded: Tensor | None, model_sha256: str) -> Se
     if encoded is not None:
         other, shares = torch.cov(encoded.double().T), SHARES
     measured = [cross_fitted_variances(centred, other, share) for share in shares]
+    # Two values fit into a symbol, so an eighth of the values is a quarter of the raw uses.
     num_uses = math.ceil(len(mean) / 8)
     losses = [float(linear_mse(v.sort(descending=True).values, num_uses, torch.ones(()))) for v in measured]
     best = min(range(len(shares)), key=losses.__getitem__)

@@ -166,6 +166,7 @@ def finished(
     network: SeedNetwork, vocabulary: Vocabulary, seeds: SeedLatents, shape: tuple[int, ...], model_sha256: str
 ) -> SeedWeights:
     """Weights as they are stored: rounded, then their power measured on latents."""
+    # Rounded first: the power that is measured must be that of the weights that a user loads.
     network.load_state_dict(unpack_weights(pack_weights(network.state_dict())))
     network.eval().requires_grad_(False)
     some = seeds[:CALIBRATION_SIZE]

@@ -67,6 +67,7 @@ def make_seed_latents(
             checkpoint.write(*found)
         latents.append(found[1]["latent"])
         prompts += tensor_to_text(found[1]["prompt"])
+        # A training that goes on refuses other latents than those it began with.
         digest.update(fingerprint(found[1]).encode())
         progress(shard + 1, num_shards)
     return SeedLatents(torch.cat(latents), tuple(prompts)), digest.hexdigest()

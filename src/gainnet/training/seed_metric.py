@@ -58,7 +58,9 @@ def picture_metric(model: DiffusionModel, latents: Tensor, random_seed: int, pro
     for start in range(0, len(latents), PROBES_AT_ONCE):
         some = latents[start : start + PROBES_AT_ONCE].clone().requires_grad_()
         pictures = picture_of(model, some)
+        # Divided by the root of the number of pixel values, so that the metric gives mean squared errors.
         probe = torch.randn(pictures.shape, generator=generator) / pictures[0].numel() ** 0.5
+        # One backward pass per probe; the Jacobian itself would take one per pixel.
         (turned,) = torch.autograd.grad((pictures * probe).sum(), some)
         total += turned.double().T @ turned.double()
         progress(start + len(some), len(latents))

@@ -145,6 +145,7 @@ def answering_stage(
         answered, read = (labels != IGNORED)[:, 1:], ((labels == IGNORED) & (tokens != pad))[:, 1:]
         return every[answered].mean() + DOCUMENT_WEIGHT * every[read].mean()
 
+    # Embeddings have to move faster than blocks (`token_rate`), so they have an optimizer of their own.
     optimizers = muon_and_adamw(model, (model.get_input_embeddings(), model.get_output_embeddings()))
     return Stage(name, size.num_steps, model, optimizers, rates, 0.98, loss)
 
@@ -243,6 +244,7 @@ def train_pair(
         training.train(answering_stage(name, model, forms, size, rates, random), texts)
         return model.eval()
 
+    # The edge first: where the library has no drafts, the cloud learns from those that this edge writes.
     edge = learned("edge", sizes.edge, (rows,))
     said = drafts_of(edge, tokenizer, library.for_cloud) if library.said is None else library.said
     return edge, learned("cloud", sizes.cloud, _forms(tokenizer, library.for_cloud, said)), tokenizer

@@ -62,6 +62,7 @@ class AttributeReader(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(hidden_size, num_classes) for num_classes in scenes.ATTRIBUTES.values())
 
     def forward(self, tokens: Tensor) -> list[Tensor]:
+        # One look without values or residuals: what is read must be in the tokens themselves.
         weights = (self.queries @ self.key(tokens).mT / tokens.shape[-1] ** 0.5).softmax(-1)
         read = weights @ tokens
         return [head(read[:, k]) for k, head in enumerate(self.heads)]
@@ -71,6 +72,7 @@ def attribute_loss(logits: list[Tensor], labels: Tensor) -> Tensor:
     """Cross entropy of logits [n, num_classes] per attribute and labels [n, 8], summed over those that are named."""
     losses = [
         functional.cross_entropy(logit, label, ignore_index=scenes.UNNAMED, reduction="sum")
+        # Per attribute, so that one that captions rarely name counts as much as one that they always name.
         / (label != scenes.UNNAMED).sum().clamp(1)
         for logit, label in zip(logits, labels.unbind(1), strict=True)
     ]
@@ -81,6 +83,7 @@ def text_encoder_stage(
     encoder: CLIPTextModel, random_seed: int, num_steps: int, batch_size: int, torch_device: torch.device
 ) -> Stage:
     """Text encoder and attribute reader together, on fresh captions at every step; the reader is thrown away after."""
+    # Another random seed than the encoder's, whose first weights would otherwise recur in the reader.
     with seeded(random_seed + 1):
         reader = AttributeReader(encoder.config.hidden_size)
     model = nn.ModuleDict({"encoder": encoder, "reader": reader}).to(torch_device)

@@ -155,6 +155,7 @@ def mean_bits(weights: TransformWeights, seeds: SeedLatents, with_prompt: bool) 
         codec = TransformSeed(level=level, prompts=prompts, weights=weights)
         items = codec.quantise(seeds.latents, len(seeds))
         logarithms.append(math.log(sum(item.bits for item in items) / len(seeds)))
+    # In logarithms, in which lengths are nearly straight over levels.
     every = np.interp(np.arange(NUM_LEVELS), levels, logarithms)
     return tuple(np.exp(every).tolist())
 

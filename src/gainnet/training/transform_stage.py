@@ -101,6 +101,7 @@ def rate_and_values(
         rounded = rest.detach().round()
         known = gaussian_bits(rounded, spread).sum(1)
         noisy = gaussian_bits(rest + noise[:, places], spread.detach().clamp_min(NOISY_LOG2)).sum(1)
+        # `noisy` adds its gradient and no value: deviations learn from rounded values, the transforms from noisy ones.
         bits = bits + known + noisy - noisy.detach()
         received = received.index_copy(1, places, own + (rounded - rest).detach() / gain)
     return received, bits
@@ -110,12 +111,14 @@ def rate_and_values(
 def set_components(network: TransformNetwork, latents: Tensor) -> None:
     """Starts a network as the linear transform code of patches of latents [n, num_values], with one quantiser step."""
     network.mean.copy_(latents.mean(0))
+    # In float32 the smallest eigenvalues of a covariance drown in rounding.
     patches = to_patches(latents - network.mean, network.shape).flatten(0, 1).double()
     powers, components = torch.linalg.eigh(patches.T @ patches / len(patches))
     deviations = powers.flip(0).sqrt().float()
     network.components.copy_(components.flip(1).half())
     network.deviations.copy_(deviations)
     quality = torch.arange(NUM_ANCHORS) * (NUM_QUALITIES / (NUM_ANCHORS - 1))
+    # At high rate a value takes -log2(step) bits and errs by step^2 / 12: here the derivatives of both cancel.
     step = (6 / (math.log(2) * error_weight(quality) * ERROR_PER_ENTRY / network.shape.num_values)).sqrt()
     network.log2_gains.copy_(torch.log2(deviations[None] / step[:, None]))
 
