@@ -86,7 +86,7 @@ def check_length(string: bytes, num_bytes: int, codec: str) -> None:
 
 
 def finite(values: NDArray[np.float32], codec: str) -> NDArray[np.float32]:
-    """Decoded values; raises `PayloadError` unless all are finite and below `LARGEST_VALUE` in magnitude."""
+    """Decoded values [...]; raises `PayloadError` unless all are finite and below `LARGEST_VALUE` in magnitude."""
     # A comparison with NaN is false, so that one test finds it, too.
     if not (np.abs(values) < LARGEST_VALUE).all():
         raise PayloadError(f"{codec}: a value is not finite or above {LARGEST_VALUE:g}; the payload is corrupt")
