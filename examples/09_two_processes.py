@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gainnet.learning.config import LearnConfig, learn
+from gainnet.learning.config import LearnConfig, learn, open_session
 from gainnet.learning.engines.streamed import serve
 from gainnet.wire.keys import write_certificates
 from gainnet.wire.tls import listening
@@ -19,7 +19,7 @@ with TemporaryDirectory() as folder, listening("127.0.0.1", 0) as listener:
     join = [sys.executable, "-m", "gainnet.cli", "split", "join"]
     there = ["--keys", str(keys), "--port", str(port), "--json"]
     devices = [subprocess.Popen([*join, name, *there], stdout=subprocess.DEVNULL) for name in DEVICES]
-    run, traffic = serve(CONFIG, listener, keys, timeout_s=300.0)
+    run, traffic = serve(CONFIG, open_session(CONFIG), listener, keys, timeout_s=300.0)
     assert [device.wait(60) for device in devices] == [0, 0]
 
 here = learn(CONFIG)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from gainnet.cli.options import Asked, Fields, Usual, command
-from gainnet.cli.printing import print_json, print_table, progress, status
+from gainnet.cli.printing import print_json, print_table, rounds_progress, status
 from gainnet.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from gainnet.learning.config import LearnConfig
     from gainnet.learning.engines.flower.settings import AppSettings
 
-_COLUMNS = ("round", "test_loss", "num_bits_up", "num_bits_down", "duration_s", "energy_j", "num_lost")
+COLUMNS = ("round", "test_loss", "num_bits_up", "num_bits_down", "duration_s", "energy_j", "num_lost")
 _USUAL = {"algorithm": "fedavg", "clients": "4", "rounds": "10", "random_seed": "0"}
 
 
@@ -50,8 +50,8 @@ def simulate(
     settings = _settings(config, out, timeout_s, asked)
     from gainnet.learning.engines.flower.simulation import simulate as run_app
 
-    with progress(settings.config.algorithm) as show:
-        run = run_app(settings, num_workers, lambda n, total, loss: show(n, total, f"test loss {loss:.4f}"))
+    with rounds_progress(settings.config.algorithm) as show:
+        run = run_app(settings, num_workers, show)
     _show(settings, list(run.rounds), as_json)
 
 
@@ -139,17 +139,10 @@ def keys(folder: Path, *, host: tuple[str, ...], node: tuple[str, ...] = ()) -> 
 
 def read_settings(file: Path | None, default: dict[str, Any], asked: Asked) -> LearnConfig:
     """Settings of a file, where there is one, and over them the options that were given."""
-    import tomllib
-
+    from gainnet.core.files import read_toml
     from gainnet.learning.config import config_of
 
-    table = default
-    if file is not None:
-        try:
-            table = default | tomllib.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"config: {file} cannot be read ({error}); give a .toml file") from None
-    return config_of(table | asked.chosen)
+    return config_of(default | ({} if file is None else read_toml(file, "config")) | asked.chosen)
 
 
 def _settings(file: Path | None, out: Path, timeout_s: float, asked: Asked) -> AppSettings:
@@ -161,4 +154,4 @@ def _settings(file: Path | None, out: Path, timeout_s: float, asked: Asked) -> A
 def _show(settings: AppSettings, rounds: list[dict[str, float]], as_json: bool) -> None:
     if as_json:
         return print_json({"algorithm": settings.config.algorithm, "out": settings.out, "rounds": rounds})
-    return print_table(f"{settings.config.algorithm}: {settings.out}", _COLUMNS, rounds)
+    return print_table(f"{settings.config.algorithm}: {settings.out}", COLUMNS, rounds)

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from gainnet.cli.options import Asked, Fields, command
-from gainnet.cli.printing import print_json, print_table, progress
+from gainnet.cli.printing import print_json, print_table, rounds_progress
 
 _COLUMNS = ("round", "test_loss", "num_bits_up", "num_bits_down", "duration_s", "energy_j", "num_retransmissions")
 _LEARNING = Fields(
@@ -39,8 +39,8 @@ def learn(asked: Asked, *, out: Path = Path("out/learn"), as_json: bool = False)
     check_used(config, asked.given)
     check_writable(out)
     name = config.algorithm
-    with progress(name) as show:
-        result = run(config, out, lambda n, total, loss: show(n, total, f"{name} (test loss {loss:.4f})"))
+    with rounds_progress(name) as show:
+        result = run(config, out, show)
     summary: dict[str, Any] = {"algorithm": name, "out": str(out), "rounds": list(result.rounds)}
     summary["perplexity"] = math.exp(result.rounds[-1]["test_loss"])
     if as_json:

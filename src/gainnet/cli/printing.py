@@ -48,6 +48,13 @@ def training_progress() -> Iterator[Callable[[str, int, int, float], None]]:
         yield lambda stage, step, total, loss: tell(step, total, f"{stage} (loss {loss:.4f})")
 
 
+@contextmanager
+def rounds_progress(name: str) -> Iterator[Callable[[int, int, float], None]]:
+    """A bar on standard error for rounds of learning: round and test loss."""
+    with progress(name) as tell:
+        yield lambda num_finished, total, loss: tell(num_finished, total, f"{name} (test loss {loss:.4f})")
+
+
 def print_json(value: Any) -> None:
     """One JSON object on one line."""
     typer.echo(json.dumps(value, allow_nan=False))

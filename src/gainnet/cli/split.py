@@ -8,12 +8,10 @@ from typing import Any
 
 import typer
 
-from gainnet.cli.flower import of_config, read_settings
+from gainnet.cli.flower import COLUMNS, of_config, read_settings
 from gainnet.cli.options import Asked, Fields, command
-from gainnet.cli.printing import print_json, print_table, progress
+from gainnet.cli.printing import print_json, print_table, rounds_progress
 from gainnet.core.errors import ConfigError
-
-_COLUMNS = ("round", "test_loss", "num_bits_up", "num_bits_down", "duration_s", "energy_j", "num_lost")
 
 
 @command("keys")
@@ -58,25 +56,19 @@ def serve(
         as_json: one JSON object on standard output, nothing else.
     """
     from gainnet.core.files import check_writable
+    from gainnet.learning.config import open_session
     from gainnet.learning.engines.streamed import serve as run_rounds
     from gainnet.wire.tls import listening
 
     check_writable(out)
     settings = read_settings(config, {"algorithm": "fsl"}, asked)
-    with listening(host, port) as listener, progress(settings.algorithm) as show:
-        run, traffic = run_rounds(
-            settings,
-            listener,
-            keys,
-            timeout_s,
-            out,
-            lambda n, total, loss: show(n, total, f"test loss {loss:.4f}"),
-            max_rows,
-        )
+    session = open_session(settings)  # before anybody can connect, who would wait while a model is loaded
+    with listening(host, port) as listener, rounds_progress(settings.algorithm) as show:
+        run, traffic = run_rounds(settings, session, listener, keys, timeout_s, out, show, max_rows)
     found: dict[str, Any] = {"algorithm": settings.algorithm, "out": str(out), "rounds": list(run.rounds)}
     if as_json:
         return print_json(found | asdict(traffic))
-    print_table(f"{settings.algorithm}: {out}", _COLUMNS, run.rounds)
+    print_table(f"{settings.algorithm}: {out}", COLUMNS, run.rounds)
     return print_table("on the sockets, before TLS", tuple(asdict(traffic)), [asdict(traffic)])
 
 

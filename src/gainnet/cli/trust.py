@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from gainnet.cli.options import Asked, Fields, command
-from gainnet.cli.printing import print_json, print_table, progress
+from gainnet.cli.printing import print_json, print_table, rounds_progress
 from gainnet.core.errors import ConfigError
 
 _COLUMNS = ("round", "test_loss", "num_bits_up", "num_bits_down", "duration_s", "energy_j")
@@ -45,10 +45,8 @@ def learn(asked: Asked, guarded: Asked, *, out: Path = Path("out/trust"), as_jso
     safeguards = Safeguards(**guarded.values)
     check_writable(out)
     name = config.algorithm
-    with progress(name) as show:
-        run, guarantee = learn_safely(
-            config, safeguards, out, lambda n, total, loss: show(n, total, f"{name} (test loss {loss:.4f})")
-        )
+    with rounds_progress(name) as show:
+        run, guarantee = learn_safely(config, safeguards, out, show)
     summary: dict[str, Any] = {"algorithm": name, "out": str(out), "rounds": list(run.rounds)}
     summary["privacy"] = None if guarantee is None else asdict(guarantee)
     if as_json:
@@ -82,7 +80,8 @@ def verify(record: Path, *, state: Path | None = None, edge_key: str | None = No
         f"edge key  {found.edge_key}" + ("" if edge_key else "  (compare it with one that you have from elsewhere)")
     )
     typer.echo(f"model     {found.model}" + ("" if found.state_checked else "  (no model file to compare it with)"))
-    print_table("updates in models", ("client", "num_models"), _rows(found.models_of_client))
+    counts = [{"client": client, "num_models": count} for client, count in found.models_of_client.items()]
+    print_table("updates in models", ("client", "num_models"), counts)
     return None
 
 
@@ -94,7 +93,3 @@ def _check_used(guarded: Asked) -> None:
         raise ConfigError(f"{settings[0]}: nothing is hidden; add --privacy client or example, or leave it out")
     if "sample_rate" in settings and privacy == "client":
         raise ConfigError("sample_rate: rows are drawn where rows are hidden; add --privacy example or leave it out")
-
-
-def _rows(models_of_client: Any) -> list[dict[str, Any]]:
-    return [{"client": client, "num_models": count} for client, count in models_of_client.items()]

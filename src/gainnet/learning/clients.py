@@ -143,11 +143,7 @@ def devices_of(num_clients: int) -> tuple[NodeId, ...]:
 
 
 def cell_of(
-    devices: Iterable[NodeId],
-    edge: Hardware,
-    device: Hardware,
-    up: tuple[AnyLink, ...],
-    down: tuple[AnyLink, ...],
+    devices: Iterable[NodeId], edge: Hardware, device: Hardware, up: tuple[AnyLink, ...], down: tuple[AnyLink, ...]
 ) -> Network:
     """One edge and its devices; links of equal medium share the spectrum.
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, final
 from torch import Tensor
 
 from gainnet.codecs import ACTIVATION_CODECS
-from gainnet.core.errors import ConfigError, ModelError
+from gainnet.core.errors import ConfigError, ModelError, check_range, unknown_name
 from gainnet.core.plugins import find, guarded
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.adapters import FORMS
@@ -26,7 +26,7 @@ from gainnet.learning.runner import Progress, Run, run_rounds, silent
 from gainnet.learning.split.cut import Cut
 from gainnet.models.language import load_language_model, pack
 from gainnet.models.language_text import DOMAINS, write_texts
-from gainnet.network.hardware import profile
+from gainnet.network.hardware import Hardware, profile
 from gainnet.network.network import Network
 from gainnet.radio import CHANNELS, Air, AnyLink, Arq, Ideal, Radios, Reports, Shannon, Tabulated
 
@@ -116,21 +116,23 @@ class LearnConfig:
     random_seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.algorithm not in ALGORITHMS:
-            raise ConfigError(f"algorithm: {self.algorithm!r} is unknown; choose one of {', '.join(ALGORITHMS)}")
-        if self.link not in LINKS:
-            raise ConfigError(f"link: {self.link!r} is unknown; choose one of {', '.join(LINKS)}")
-        if self.fading not in CHANNELS:
-            raise ConfigError(f"fading: {self.fading!r} is unknown; choose one of {', '.join(CHANNELS)}")
-        for name in ("rounds", "clients", "num_texts", "rank"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: {getattr(self, name)} is below 1; give 1 or more")
-        if self.row_length < 4:
-            raise ConfigError(f"row_length: must be 4 or more tokens, not {self.row_length}")
-        if self.random_seed < 0:
-            raise ConfigError(f"random_seed: {self.random_seed} is negative; give 0 or more")
-        if not self.skew > 0.0:
-            raise ConfigError(f"skew: {self.skew} is not positive; give for example 0.3, or inf for equal shares")
+        for field, name, known in (
+            ("algorithm", self.algorithm, ALGORITHMS),
+            ("link", self.link, LINKS),
+            ("fading", self.fading, CHANNELS),
+        ):
+            if name not in known:
+                raise unknown_name(field, name, known)
+        for name, least in {
+            "rounds": 1,
+            "clients": 1,
+            "num_texts": 1,
+            "rank": 1,
+            "row_length": 4,
+            "random_seed": 0,
+        }.items():
+            check_range(getattr(self, name) >= least, name, getattr(self, name), f"{least} or more")
+        check_range(self.skew > 0.0, "skew", self.skew, "positive, for example 0.3, or inf for equal shares")
         if not self.domains:
             raise ConfigError(f"domains: none is given; choose among {', '.join(DOMAINS)}")
         Cut.parse(self.cut), self.training, self.participation
@@ -205,16 +207,13 @@ def check_used(config: LearnConfig, given: Iterable[str]) -> None:
     Traceback (most recent call last):
     gainnet.core.errors.ConfigError: cut: fedavg has none; leave it out or choose the algorithm fsl or fsl_averaged
     """
-    chosen = set(given)
-    for name, algorithms in _ALGORITHMS_OF.items():
-        if name in chosen and config.algorithm not in algorithms:
-            other = " or ".join(algorithms)
+    for name in sorted(given):
+        if config.algorithm not in _ALGORITHMS_OF.get(name, ALGORITHMS):
+            other = " or ".join(_ALGORITHMS_OF[name])
             raise ConfigError(f"{name}: {config.algorithm} has none; leave it out or choose the algorithm {other}")
-    for name in _NOT_IDEAL:
-        if name in chosen and config.link == "ideal":
+        if name in _NOT_IDEAL and config.link == "ideal":
             raise ConfigError(f"{name}: an ideal link has none; leave it out or choose the link tabulated or shannon")
-    for name in ("domains", "num_texts"):
-        if name in chosen and config.texts is not None:
+        if name in ("domains", "num_texts") and config.texts is not None:
             raise ConfigError(f"{name}: texts of a file have none; leave it or texts out")
 
 
@@ -243,19 +242,21 @@ def deal(config: LearnConfig, tokenizer: Any, texts: Sequence[Sequence[str]]) ->
 
 def learn(config: LearnConfig, out: Path | None = None, progress: Progress = silent) -> Run:
     """Runs all rounds of a configuration, or goes on where they were stopped; errors as `open_session`."""
-    session = open_session(config)
-    settings = {key: value for key, value in asdict(config).items() if key not in ("rounds", "random_seed")}
-    settings |= {"deadline_s": str(config.deadline_s), "skew": str(config.skew)}
-    return run_rounds(
-        session.algorithm,
-        session.clients,
-        session.test_rows,
-        config.rounds,
-        config.random_seed,
-        out,
-        settings,
-        progress,
-    )
+    return run_session(config, open_session(config), out, settings_of(config), progress)
+
+
+def settings_of(config: LearnConfig) -> dict[str, Any]:
+    """What decides a run, as JSON: with more rounds it is the same run, and JSON has no infinity."""
+    infinite = {"deadline_s": str(config.deadline_s), "skew": str(config.skew)}
+    return {key: x for key, x in asdict(config).items() if key not in ("rounds", "random_seed")} | infinite
+
+
+def run_session(
+    config: LearnConfig, session: Session, out: Path | None, settings: dict[str, Any], progress: Progress = silent
+) -> Run:
+    """As `run_rounds`, of a session and with the rounds and the random seed of a configuration."""
+    algorithm, clients, rows = session.algorithm, session.clients, session.test_rows
+    return run_rounds(algorithm, clients, rows, config.rounds, config.random_seed, out, settings, progress)
 
 
 def open_model(name: str) -> tuple[Any, Any]:
@@ -298,36 +299,24 @@ def method_of(config: LearnConfig) -> Method:
         codec = guarded("codec", find("codec.activations", config.codec, ACTIVATION_CODECS))
         edge = AveragedEdge() if config.algorithm == "fsl_averaged" else SharedEdge(config.edge_rate)
         return Split(Cut.parse(config.cut), codec, edge)
-    methods: dict[str, Method] = {
-        "fedavg": WholeModel(),
-        "soft_prompt": SoftPrompt(config.rank),
-        "lora": Lora(config.rank),
-        "adapter": Adapter(),
-    }
-    return methods[config.algorithm]
+    methods: dict[str, Method] = {"fedavg": WholeModel(), "soft_prompt": SoftPrompt(config.rank), "adapter": Adapter()}
+    return methods.get(config.algorithm, Lora(config.rank))
 
 
 def network_of(config: LearnConfig) -> Network:
     """One edge and the devices, on links that share the spectrum."""
-    up, down = _link(config, up=True), _link(config, up=False)
-    return cell_of(
-        devices_of(config.clients),
-        profile(config.edge_hardware, "edge_hardware"),
-        profile(config.hardware),
-        (up,),
-        (down,),
-    )
+    edge, device = profile(config.edge_hardware, "edge_hardware"), profile(config.hardware)
+    reports = Reports(config.report_error_db)
 
+    def link(medium: str, sender: Hardware, receiver: Hardware) -> AnyLink:
+        if config.link == "ideal":
+            return Ideal()
+        air = Air(CHANNELS[config.fading](), config.snr_db, config.bandwidth_hz, reports, medium)
+        radios = Radios(sender.tx_power_w, receiver.rx_power_w)
+        return Shannon(air, radios) if config.link == "shannon" else Tabulated(air, radios, Arq(config.max_attempts))
 
-def _link(config: LearnConfig, up: bool) -> AnyLink:
-    device, edge = profile(config.hardware), profile(config.edge_hardware, "edge_hardware")
-    sender, receiver = (device, edge) if up else (edge, device)
-    if config.link == "ideal":
-        return Ideal()
-    reports, medium = Reports(config.report_error_db), "up" if up else "down"
-    air = Air(CHANNELS[config.fading](), config.snr_db, config.bandwidth_hz, reports, medium)
-    radios = Radios(sender.tx_power_w, receiver.rx_power_w)
-    return Shannon(air, radios) if config.link == "shannon" else Tabulated(air, radios, Arq(config.max_attempts))
+    up, down = link("up", device, edge), link("down", edge, device)
+    return cell_of(devices_of(config.clients), edge, device, (up,), (down,))
 
 
 def _lines(path: Path) -> list[str]:

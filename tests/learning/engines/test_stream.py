@@ -27,7 +27,7 @@ from gainnet.learning.algorithms.algorithm import State
 from gainnet.learning.algorithms.costs import split_step_cost
 from gainnet.learning.algorithms.fsl import AveragedEdge, SharedEdge, SplitLearning, kinds_over
 from gainnet.learning.clients import LocalTraining
-from gainnet.learning.config import LearnConfig, learn, open_model
+from gainnet.learning.config import LearnConfig, learn, open_model, open_session
 from gainnet.learning.engines.stream import END, over_streams, serve_turns
 from gainnet.learning.engines.streamed import join, serve
 from gainnet.learning.engines.terms import Terms, own_client
@@ -222,7 +222,7 @@ def test_labels_leave_a_device_only_when_it_says_so(tmp_path: Path) -> None:
         device = threading.Thread(target=refuse, args=(listener.getsockname()[1],), daemon=True)
         device.start()
         with pytest.raises(ConfigError, match="device_0 left before the first round"):
-            serve(config, listener, tmp_path, 60.0)
+            serve(config, open_session(config), listener, tmp_path, 60.0)
         device.join(60.0)
     assert told == ["cut: embedding_only takes the labels off this device; allow it or cut as u_shape"]
 
@@ -246,7 +246,7 @@ def test_devices_that_are_processes_learn_what_one_process_learns(tmp_path: Path
     write_certificates(tmp_path / "others", devices=("device_0",))
     with listening("127.0.0.1", 0) as listener, ThreadPoolExecutor(1) as edge:
         port = listener.getsockname()[1]
-        served = edge.submit(serve, config, listener, tmp_path / "keys", 240.0)
+        served = edge.submit(serve, config, open_session(config), listener, tmp_path / "keys", 240.0)
         stranger = joined("device_0", tmp_path / "others", port, tmp_path / "model")
         assert b"is not trusted" in stranger.communicate(timeout=120)[1]
         assert stranger.returncode == 2

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, final
+from typing import TYPE_CHECKING, Any, final
 
 import torch
 
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.types import NodeId
-from gainnet.learning.algorithms.aggregation import Aggregation
 from gainnet.learning.algorithms.algorithm import State
-from gainnet.learning.algorithms.costs import StepCost
-from gainnet.learning.clients import Client, LocalTraining, Participation
+from gainnet.learning.clients import Client, LocalTraining
 from gainnet.learning.exchange import PRIVATE, Exchange
 from gainnet.models.language import inputs_of, loss_of, task_of
-from gainnet.network.network import Network
+
+if TYPE_CHECKING:
+    from gainnet.learning.algorithms.fedavg import FedAvg
+    from gainnet.learning.algorithms.fpl import Fpl
 
 
 @final
@@ -34,64 +35,16 @@ class Trained:
     client: Client
 
 
-class Place(Protocol):
-    """Where the clients are."""
+Place = Callable[["FedAvg | Fpl", Mapping[Client, State], State, Random], Mapping[NodeId, Trained]]
+"""Where the clients are: answers that came back in time, by name; a missing client has fallen away.
 
-    def __call__(
-        self, algorithm: Any, given: Mapping[Client, State], values: State, random: Random, /
-    ) -> Mapping[NodeId, Trained]:
-        """Answers that came back in time, by name; a missing client has fallen away.
-
-        Args:
-            algorithm: `Averaging`, which trains one client where it is.
-            given: what has arrived at each client that trains to the end.
-            values: the state of the edge, in the type of the air.
-            random: of the round.
-        """
-
-
-class Averaging(Protocol):
-    """FedAvg or prompt learning, as its round sees it."""
-
-    @property
-    def network(self) -> Network:
-        """Edge and devices."""
-
-    @property
-    def training(self) -> LocalTraining:
-        """Training of a client in a round."""
-
-    @property
-    def cost(self) -> StepCost:
-        """Of one step on one device."""
-
-    @property
-    def participation(self) -> Participation:
-        """Who takes part."""
-
-    @property
-    def place(self) -> Place:
-        """Where the clients are."""
-
-    @property
-    def kind(self) -> str:
-        """Of the payload: weights or adapters."""
-
-    def on_the_air(self, state: State) -> State:
-        """The state in the type that it is sent in."""
-
-    def hand_out(self, exchange: Exchange, state: State, asked: Sequence[Client]) -> Mapping[Client, State]:
-        """Values as they arrive at each client; clients that lost them are left out."""
-
-    def aggregation_for(self, asked: Sequence[Client]) -> Aggregation:
-        """How the edge merges what these clients send."""
-
-    def train_client(self, client: Client, given: State, random: Random) -> State:
-        """Values that a client has trained, in the type of the air."""
+It is given the algorithm, which trains one client where it is, what has arrived at each client that trains to the end,
+the state of the edge in the type of the air, and the streams of the round.
+"""
 
 
 def averaging_round(
-    algorithm: Averaging, state: State, clients: Sequence[Client], random: Random
+    algorithm: FedAvg | Fpl, state: State, clients: Sequence[Client], random: Random
 ) -> tuple[State, Report]:
     """As `Algorithm.round`.
 
@@ -122,7 +75,7 @@ def averaging_round(
 
 
 def in_this_process(
-    algorithm: Averaging, given: Mapping[Client, State], values: State, random: Random
+    algorithm: FedAvg | Fpl, given: Mapping[Client, State], values: State, random: Random
 ) -> dict[NodeId, Trained]:
     """A `Place`: one client after the other, on one model."""
     return {c.name: Trained(algorithm.train_client(c, held, random), c) for c, held in given.items()}

@@ -99,24 +99,22 @@ class _Count:
         self.bytes_of_segment: dict[str, float] = defaultdict(float)
         self._num_flops = 0.0
         self._known = {p.untyped_storage()._cdata for p in parameters}
-        self._saved: dict[int, Tensor] = {}
-        self._all: list[Tensor] = []
-        self.hooks: AbstractContextManager[Any] = saved_tensors_hooks(self._keep, _same)
+        self._saved: list[Tensor] = []
+        self._num_taken = 0
+        self.hooks: AbstractContextManager[Any] = saved_tensors_hooks(self._keep, lambda x: x)
 
     def _keep(self, x: Tensor) -> Tensor:
         # By storage: views of one tensor take its memory once.
         key = x.untyped_storage()._cdata
         if key not in self._known:
             self._known.add(key)
-            self._saved[key] = x
-            self._all.append(x)  # while it lives no other tensor gets its storage
+            self._saved.append(x)  # while it lives no other tensor gets its storage
         return x
 
     def take(self) -> int:
         """Bytes that were saved since the last call."""
-        total = sum(x.untyped_storage().nbytes() for x in self._saved.values())
-        self._saved.clear()
-        return total
+        fresh, self._num_taken = self._saved[self._num_taken :], len(self._saved)
+        return sum(x.untyped_storage().nbytes() for x in fresh)
 
     def computed(self, segment: str) -> None:
         now = float(self.flops.get_total_flops())
@@ -127,12 +125,7 @@ class _Count:
     def up(self, kind: str, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         return dict(tensors), torch.tensor(True)
 
-    def down(self, kind: str, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
-        return dict(tensors), torch.tensor(True)
-
-
-def _same(x: Tensor) -> Tensor:
-    return x
+    down = up
 
 
 def _num_bytes(parameters: Iterable[Tensor]) -> float:

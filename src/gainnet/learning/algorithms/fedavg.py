@@ -67,20 +67,20 @@ class FedAvg:
         return self.model
 
     def on_the_air(self, state: State) -> State:
-        """As `Averaging.on_the_air`: weights travel as they are."""
+        """The state in the type that it is sent in: weights travel as they are."""
         return state
 
     def hand_out(self, exchange: Exchange, state: State, asked: Sequence[Client]) -> dict[Client, State]:
-        """As `Averaging.hand_out`: one broadcast."""
+        """Values as they arrive at each client, by one broadcast; clients that lost them are left out."""
         files = exchange.send_file(self.kind, EDGE, tuple(client.name for client in asked), state)
         return {client: values for client, values in zip(asked, files, strict=True) if values is not None}
 
     def aggregation_for(self, asked: Sequence[Client]) -> Aggregation:
-        """As `Averaging.aggregation_for`."""
+        """How the edge merges what these clients send."""
         return self.aggregation
 
     def train_client(self, client: Client, given: State, random: Random) -> State:
-        """As `Averaging.train_client`."""
+        """Values that a client has trained, in the type of the air."""
         load_values(self.model, given)
         train_locally(self.model, self.training, client, self.training.num_steps, random)
         return values_of(self.model)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, final
+from typing import Any, ClassVar, final
 
 import torch
 
@@ -22,12 +22,8 @@ from gainnet.learning.exchange import Exchange
 from gainnet.network.network import Network
 from gainnet.network.scenario import EDGE
 
-
-class Steps(Protocol):
-    """How a client trains in a round."""
-
-    def __call__(self, model: Any, training: LocalTraining, client: Client, num_steps: int, random: Random, /) -> None:
-        """Trains the parameters of a model that are not locked, in their place."""
+Steps = Callable[[Any, LocalTraining, Client, int, Random], None]
+"""How a client trains in a round, so many steps: the parameters of a model that are not locked, in their place."""
 
 
 @final
@@ -92,11 +88,11 @@ class Fpl:
         return self._models[size]
 
     def on_the_air(self, state: State) -> State:
-        """As `Averaging.on_the_air`: adapters travel in a smaller type than they are trained in."""
+        """The state in the type that it is sent in: adapters travel in a smaller type than they are trained in."""
         return as_type(state, self.dtype)
 
     def hand_out(self, exchange: Exchange, state: State, asked: Sequence[Client]) -> dict[Client, State]:
-        """As `Averaging.hand_out`: one broadcast to all of one rank."""
+        """Values as they arrive at each client, by one broadcast to all of one rank; who lost them is left out."""
         ranks = {client: client.rank or self.size for client in asked}
         if set(ranks.values()) - {self.size} and self.form != "lora":
             raise ConfigError(f"rank: a client has a rank of its own, and {self.form} has none; choose lora")
@@ -111,7 +107,7 @@ class Fpl:
         return {client: received[client] for client in asked if client in received}
 
     def aggregation_for(self, asked: Sequence[Client]) -> Aggregation:
-        """As `Averaging.aggregation_for`; factors of LoRA are averaged at equal ranks alone, else their products."""
+        """How the edge merges what these clients send: factors of LoRA at equal ranks alone, else their products."""
         if all((client.rank or self.size) == self.size for client in asked):
             return self.aggregation
         if self.aggregation != Open():
@@ -119,7 +115,7 @@ class Fpl:
         return Open(ProductMean(self.size))
 
     def train_client(self, client: Client, given: State, random: Random) -> State:
-        """As `Averaging.train_client`."""
+        """Values that a client has trained, in the type of the air."""
         model = self._model(client.rank or self.size)
         load_adapter(model, given)
         self.steps(model, self.training, client, self.training.num_steps, random)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
@@ -57,11 +57,8 @@ class Turn:
     random: Random
 
 
-class Place(Protocol):
-    """Where the clients are."""
-
-    def __call__(self, turn: Turn, /) -> State | None:
-        """The device's part after all steps; `None` where the client was lost on the way."""
+Place = Callable[[Turn], State | None]
+"""Where the clients are: the device's part after all steps; `None` where the client was lost on the way."""
 
 
 def in_this_process(turn: Turn) -> State:
@@ -76,30 +73,6 @@ def in_this_process(turn: Turn) -> State:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
     return values_of(model, turn.split.names("device"))
-
-
-class EdgePart(Protocol):
-    """The course of the edge's part from client to client."""
-
-    @property
-    def allows_tied(self) -> bool:
-        """Whether a weight may be on both sides of the cut."""
-
-    def start(self, algorithm: SplitLearning, state: State) -> EdgeRound:
-        """A round that begins with a state."""
-
-
-class EdgeRound(Protocol):
-    """The edge's part during a round."""
-
-    def enter(self, split: SplitModel) -> Optimizer:
-        """Called before a client's turn: what steps the edge's parameters in it."""
-
-    def leave(self, client: Client, held: State | None) -> None:
-        """Called after it, with the device's part as it has arrived; `None` where the client does not count."""
-
-    def finish(self) -> State:
-        """The state after the round."""
 
 
 @final
@@ -117,10 +90,10 @@ class SharedEdge:
 
     rate: float | None = None
     # A tied weight would have one value on the edge and as many as there are devices.
-    allows_tied = False
+    allows_tied: ClassVar[bool] = False
 
-    def start(self, algorithm: SplitLearning, state: State) -> EdgeRound:
-        """As `EdgePart.start`."""
+    def start(self, algorithm: SplitLearning, state: State) -> _SharedRound:
+        """A round that begins with a state."""
         rate = algorithm.training.rate if self.rate is None else self.rate
         optimizer = replace(algorithm.training, rate=rate).start(algorithm.model.parameters())
         load_values(algorithm.model, weights_in(state))
@@ -174,10 +147,10 @@ class AveragedEdge:
     gradients are summed across the cut. Both sides train with the rate of the devices.
     """
 
-    allows_tied = True
+    allows_tied: ClassVar[bool] = True
 
-    def start(self, algorithm: SplitLearning, state: State) -> EdgeRound:
-        """As `EdgePart.start`."""
+    def start(self, algorithm: SplitLearning, state: State) -> _AveragedRound:
+        """A round that begins with a state."""
         return _AveragedRound(algorithm, state)
 
 
@@ -199,6 +172,14 @@ class _AveragedRound:
 
     def finish(self) -> State:
         return _average(self.finished) or dict(self.start)
+
+
+EdgePart = SharedEdge | AveragedEdge
+"""What becomes of the edge's part from client to client.
+
+Its round is entered before a client's turn, and gives what steps the edge's parameters in it; it is left afterwards
+with the device's part as it has arrived, `None` where the client does not count; it is finished with the next state.
+"""
 
 
 @final

@@ -5,9 +5,9 @@ edge ==values==> clients: `train_alone` ==values==> edge: rule of aggregation
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol, final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
@@ -22,40 +22,16 @@ from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client
 from gainnet.wire.files import bounded, file_of, tensors_of
 
-
-class Ask(Protocol):
-    """A connection to the clients."""
-
-    def __call__(self, names: Sequence[NodeId], values: State, random: Random) -> Mapping[NodeId, Trained]:
-        """Answers that came back in time, by name; a missing client has fallen away.
-
-        Args:
-            names: of the clients that train.
-            values: what they begin with, in the type of the air.
-            random: of the round.
-        """
-
-
-@final
-@dataclass(frozen=True)
-class ByMessages:
-    """A `Place` of clients that are reached by messages; only their names are read, their text is not here.
-
-    Who takes part, what the air costs and loses, and how the edge merges is decided here, as in one process: with
-    clients that all answer, state and report are the same.
-    """
-
-    ask: Ask
-
-    def __call__(
-        self, algorithm: Any, given: Mapping[Client, State], values: State, random: Random
-    ) -> Mapping[NodeId, Trained]:
-        """As `Place`."""
-        return self.ask(tuple(client.name for client in given), values, random)
+Ask = Callable[[Sequence[NodeId], State, Random], Mapping[NodeId, Trained]]
+"""A connection to the clients: it is given the names of those that train, what they begin with in the type of the air,
+and the streams of the round. It gives the answers that came back in time, by name; a missing client has fallen away."""
 
 
 def elsewhere(algorithm: Any, ask: Ask) -> FedAvg | Fpl:
-    """An algorithm whose clients are reached by messages.
+    """An algorithm whose clients are reached by messages; only their names are read, their text is not here.
+
+    Who takes part, what the air costs and loses, and how the edge merges is decided here, as in one process: with
+    clients that all answer, state and report are the same.
 
     Args:
         algorithm: FedAvg or prompt learning, whose edge merges in the open.
@@ -67,7 +43,11 @@ def elsewhere(algorithm: Any, ask: Ask) -> FedAvg | Fpl:
     trains_alone = _averaging(algorithm)
     if not isinstance(trains_alone.aggregation, Open):
         raise ConfigError("aggregation: clients elsewhere send their values in the open; choose an open rule")
-    return replace(trains_alone, place=ByMessages(ask))
+
+    def by_messages(_: Any, given: Mapping[Client, State], values: State, random: Random) -> Mapping[NodeId, Trained]:
+        return ask([client.name for client in given], values, random)
+
+    return replace(trains_alone, place=by_messages)
 
 
 def train_alone(algorithm: Any, client: Client, content: Tensor | bytes, random: Random) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -53,27 +54,43 @@ class OverConnections:
         name = turn.client.name
         if name not in self.connections:
             return None
-        try:
-            # A device can vanish, send no frame of ours, or values that make the edge's own part overflow. None of it
-            # is the others' fault: the round goes on, and the edge's part goes back to what it was.
-            with reading(f"stream: {name}"):
-                return _take_turn(turn, self.connections[name])
-        except (OSError, ValueError) as error:
-            logging.getLogger(__name__).warning("%s is cut off: %s", name, error)
-            self.connections.pop(name).close()
-            turn.at_edge.zero_grad(set_to_none=True)
-            return None
+        with cut_off_on_failure(self.connections, name) as connection:
+            return _take_turn(turn, connection)
+        # What it had added to the gradients of the edge's part must not enter the next turn.
+        turn.at_edge.zero_grad(set_to_none=True)
+        return None
+
+
+@contextlib.contextmanager
+def cut_off_on_failure(
+    connections: MutableMapping[NodeId, Connection], name: NodeId, reasons: dict[NodeId, str] | None = None
+) -> Iterator[Connection]:
+    """A block that uses the connection of one device, which is closed and left out when the block fails.
+
+    Args:
+        connections: by name; shrinks when it fails.
+        name: of the device.
+        reasons: why it was cut off, by name; grows when it fails.
+    """
+    try:
+        # A device can vanish, send no frame of ours, or values that make the edge's own part overflow. None of it
+        # is the others' fault: the round goes on, and the edge's part goes back to what it was.
+        with reading(f"stream: {name}"):
+            yield connections[name]
+    except (OSError, ValueError) as error:
+        logging.getLogger(__name__).warning("%s is cut off: %s", name, error)
+        connections.pop(name).close()
+        if reasons is not None:
+            reasons[name] = str(error)
 
 
 def _take_turn(turn: Turn, connection: Connection) -> State:
-    model, training = turn.algorithm.model, turn.algorithm.training
-    path, (random_seed,) = list(turn.random.path), turn.random.random_seeds
+    algorithm, path, (random_seed,) = turn.algorithm, list(turn.random.path), turn.random.random_seeds
     connection.send_words({"num_steps": turn.num_steps, "random_seed": random_seed, "path": path})
     connection.send_file("weights", turn.given)
-    blank = task_of(model, torch.zeros(training.batch_size, turn.client.rows.shape[1], dtype=torch.long))
-    port = _Port(connection, turn.algorithm.codec, turn.split, _shapes(turn.split, *blank))
+    port = _Port.of(algorithm, turn.split, turn.client.rows, connection, turn.crossing)
     for _ in range(turn.num_steps):
-        drive(edge_half(turn.split, *blank), _BookedPort(port, turn.crossing))
+        port.drive(edge_half(turn.split, *port.blank))
         turn.at_edge.step()
         turn.at_edge.zero_grad(set_to_none=True)
     returned = connection.receive_file("weights", turn.given)
@@ -101,8 +118,7 @@ def serve_turns(
         OSError: it is gone before the end.
     """
     split, training = algorithm.split_at(client.cut or algorithm.cut), algorithm.training
-    blank = task_of(algorithm.model, torch.zeros_like(client.rows[:1]).repeat(training.batch_size, 1))
-    port = _Port(connection, algorithm.codec, split, _shapes(split, *blank))
+    port = _Port.of(algorithm, split, client.rows, connection)
     forget_edge(split)
     like = values_of(algorithm.model, split.names("device"))
     while (words := connection.receive_words(patience_s)) != END:
@@ -110,85 +126,87 @@ def serve_turns(
         load_values(algorithm.model, connection.receive_file("weights", like))
         optimizer = training.start(split.parameters("device"))
         for step in range(num_steps):
-            drive(device_half(split, *task_of(algorithm.model, training.batch(client, random, step))), port)
+            port.drive(device_half(split, *task_of(algorithm.model, training.batch(client, random, step))))
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         connection.send_file("weights", values_of(algorithm.model, split.names("device")))
 
 
-def drive(half: Half, port: _Port | _BookedPort) -> None:
-    """Runs one half to its end; the other one is at the other end of the port."""
-    answer: Any = None
-    while True:
-        try:
-            event = half.send(answer)
-        except StopIteration:
-            return
-        answer = None
-        if isinstance(event, Give):
-            port.give(event)
-        elif isinstance(event, Take):
-            answer = port.take(event), torch.tensor(True)  # a stream loses nothing
-        else:
-            port.computed(event.segment)
-
-
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Port:
-    """A half's way to the other one: activations and gradients by the codec, labels and tied gradients as they are."""
+    """A half's way to the other one: activations and gradients by the codec, labels and tied gradients as they are.
+
+    The edge's one books what crosses on both sides: it knows what a device computes between two frames.
+    """
 
     connection: Connection
     codec: AnyCodec
     split: SplitModel
+    blank: tuple[Tensor, Tensor]
     shapes: Mapping[str, tuple[int, ...]]
+    crossing: LinkCrossing | None
 
-    def give(self, event: Give) -> None:
-        if event.kind == "tied_gradients":
-            self.connection.send_file(event.kind, event.tensors)
-        elif event.kind == "labels":
-            self.connection.send(event.kind, {name: octets_of(x) for name, x in event.tensors.items()}, Octets())
+    @staticmethod
+    def of(
+        algorithm: SplitLearning,
+        split: SplitModel,
+        rows: Tensor,
+        connection: Connection,
+        crossing: LinkCrossing | None = None,
+    ) -> _Port:
+        # Both sides know every shape from the settings alone, so that nothing is read off what the other one says.
+        size = (algorithm.training.batch_size, rows.shape[1])
+        blank = task_of(algorithm.model, torch.zeros(size, dtype=torch.long))
+        shapes = crossing_shapes(split, *blank) | {"labels": tuple(octets_of(blank[1]).shape)}
+        return _Port(connection, algorithm.codec, split, blank, shapes, crossing)
+
+    def drive(self, half: Half) -> None:
+        """Runs one half to its end; the other one is at the other end of the connection."""
+        answer: Any = None
+        while True:
+            try:
+                event = half.send(answer)
+            except StopIteration:
+                return
+            answer = None
+            if isinstance(event, Give):
+                self._give(event)
+            elif isinstance(event, Take):
+                answer = self._take(event), torch.tensor(True)  # a stream loses nothing
+            else:
+                self._book(event.segment)
+
+    def _give(self, event: Give) -> None:
+        kind, tensors = event.kind, event.tensors
+        if kind == "tied_gradients":
+            self.connection.send_file(kind, tensors)
+        elif kind == "labels":
+            self.connection.send(kind, {name: octets_of(x) for name, x in tensors.items()}, Octets())
         else:
-            self.connection.send(event.kind, {name: x.float() for name, x in event.tensors.items()}, self.codec)
+            self.connection.send(kind, {name: x.float() for name, x in tensors.items()}, self.codec)
+        if self.crossing is not None:
+            self.crossing.down(kind, tensors)
+        if kind == "gradients":
+            self._book("front_backward")
 
-    def take(self, event: Take) -> dict[str, Tensor]:
-        if event.kind == "tied_gradients":
-            return self.connection.receive_file(
-                event.kind, {name: self.split.whole.get_parameter(name) for name in event.names}
-            )
-        shapes = {name: self.shapes[name] for name in event.names}
-        if event.kind == "labels":
-            received = self.connection.receive(event.kind, Octets(), shapes)
-            return {name: integers_of(octets, torch.long) for name, octets in received.items()}
-        return self.connection.receive(event.kind, self.codec, shapes)
-
-    def computed(self, segment: str) -> None:
-        pass
-
-
-@final
-@dataclass(frozen=True)
-class _BookedPort:
-    """The edge's way to a device, booked on both sides: the edge knows what a device computes between two frames."""
-
-    port: _Port
-    crossing: LinkCrossing
-
-    def give(self, event: Give) -> None:
-        self.port.give(event)
-        self.crossing.down(event.kind, event.tensors)
-        if event.kind == "gradients":
-            self.computed("front_backward")
-
-    def take(self, event: Take) -> dict[str, Tensor]:
-        received = self.port.take(event)
-        if event.kind in _BEFORE:
-            self.computed(_BEFORE[event.kind])
-        self.crossing.up(event.kind, received)
+    def _take(self, event: Take) -> dict[str, Tensor]:
+        kind, whole, shapes = event.kind, self.split.whole, {name: self.shapes.get(name, ()) for name in event.names}
+        if kind == "tied_gradients":
+            received = self.connection.receive_file(kind, {name: whole.get_parameter(name) for name in event.names})
+        else:
+            received = self.connection.receive(kind, Octets() if kind == "labels" else self.codec, shapes)
+        if kind == "labels":
+            received = {name: integers_of(octets, torch.long) for name, octets in received.items()}
+        if kind in _BEFORE:
+            self._book(_BEFORE[kind])
+        if self.crossing is not None:
+            self.crossing.up(kind, received)
         return received
 
-    def computed(self, segment: str) -> None:
-        self.crossing.computed(segment)
+    def _book(self, segment: str) -> None:
+        if self.crossing is not None:
+            self.crossing.computed(segment)
 
 
 def forget_edge(split: SplitModel) -> None:
@@ -212,7 +230,3 @@ def over_streams(algorithm: Any, connections: MutableMapping[NodeId, Connection]
     if not isinstance(algorithm, SplitLearning):
         raise ConfigError("algorithm: only split learning has steps to send; choose fsl or fsl_averaged")
     return replace(algorithm, place=OverConnections(connections))
-
-
-def _shapes(split: SplitModel, tokens: Tensor, labels: Tensor) -> dict[str, tuple[int, ...]]:
-    return crossing_shapes(split, tokens, labels) | {"labels": tuple(octets_of(labels).shape)}

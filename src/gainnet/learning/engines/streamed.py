@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -14,11 +13,11 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.fsl import kinds_over
 from gainnet.learning.clients import Client, devices_of
-from gainnet.learning.config import LearnConfig, Session, open_session
-from gainnet.learning.engines.stream import END, over_streams, serve_turns
+from gainnet.learning.config import LearnConfig, Session, run_session
+from gainnet.learning.engines.stream import END, cut_off_on_failure, over_streams, serve_turns
 from gainnet.learning.engines.terms import MAX_ROWS, Terms, blank_rows, check_rows, offer, open_device
 from gainnet.learning.exchange import KINDS, PRIVATE
-from gainnet.learning.runner import Progress, Run, run_rounds, silent
+from gainnet.learning.runner import Progress, Run, silent
 from gainnet.wire.connection import Connection
 from gainnet.wire.tls import accept, connect
 
@@ -43,17 +42,13 @@ class Traffic:
     @staticmethod
     def of(connections: Iterable[Connection]) -> Traffic:
         """The sum over connections of the edge."""
-        ends = tuple(connections)
-        return Traffic(
-            sum(c.num_bits_received for c in ends),
-            sum(c.num_bits_sent for c in ends),
-            sum(c.num_bytes_received for c in ends),
-            sum(c.num_bytes_sent for c in ends),
-        )
+        counts = ((c.num_bits_received, c.num_bits_sent, c.num_bytes_received, c.num_bytes_sent) for c in connections)
+        return Traffic(*(sum(column) for column in zip(*counts, strict=True)))
 
 
 def serve(
     config: LearnConfig,
+    session: Session,
     listener: socket.socket,
     keys: Path,
     timeout_s: float,
@@ -65,6 +60,7 @@ def serve(
 
     Args:
         config: who learns what and how; the devices are offered it, without paths.
+        session: that is opened from it, before the listener is: who connects would wait while a model is loaded.
         listener: where devices connect.
         keys: folder of `write_certificates`.
         timeout_s: to wait for the devices, and for every answer.
@@ -75,25 +71,17 @@ def serve(
     Raises:
         ConfigError: it is not split learning, devices do not come in time, or `out` holds another run.
     """
-    session = open_session(config)
     algorithm = over_streams(session.algorithm, {})  # refused before anybody connects
     connections = accept(listener, keys, devices_of(config.clients), kinds_over([algorithm.cut]), timeout_s)
     there = tuple(connections.values())
     try:
         clients = _introduce(connections, config, session, timeout_s, max_rows)
         settings: dict[str, Any] = {k: str(v) for k, v in asdict(config).items() if k not in ("rounds", "random_seed")}
-        run = run_rounds(
-            over_streams(algorithm, connections),
-            clients,
-            session.test_rows,
-            config.rounds,
-            config.random_seed,
-            out,
-            settings | {"engine": "stream"},
-            progress,
-        )
+        rounds = replace(session, algorithm=over_streams(algorithm, connections), clients=tuple(clients))
+        run = run_session(config, rounds, out, settings | {"engine": "stream"}, progress)
         for name in list(connections):
-            _try(connections, name, lambda connection: connection.send_words(END))
+            with cut_off_on_failure(connections, name) as connection:
+                connection.send_words(END)
     finally:
         for connection in there:
             connection.close()
@@ -148,9 +136,8 @@ def join(
         raise ConfigError(f"host: the edge is gone before the end of the run ({error}); see what it says") from None
     finally:
         connection.close()
-    return Traffic(
-        connection.num_bits_sent, connection.num_bits_received, connection.num_bytes_sent, connection.num_bytes_received
-    )
+    ours = Traffic.of([connection])
+    return Traffic(ours.num_bits_down, ours.num_bits_up, ours.num_bytes_down, ours.num_bytes_up)
 
 
 def _introduce(
@@ -165,28 +152,15 @@ def _introduce(
     names, reasons, end_s = tuple(rows), dict[NodeId, str](), time.monotonic() + timeout_s
     # All are sent the settings before any answer is waited for: devices load their models at the same time.
     for name in names:
-        reasons |= _try(connections, name, lambda connection: connection.send_words(offered))
+        with cut_off_on_failure(connections, name, reasons) as connection:
+            connection.send_words(offered)
     for name in tuple(connections):
-
-        def listen(connection: Connection, name: NodeId = name) -> None:
+        with cut_off_on_failure(connections, name, reasons) as connection:
             # One wait for all: devices that say nothing do not add up.
             words = connection.receive_words(max(0.1, end_s - time.monotonic()))
             rows[name] = check_rows(words.get("num_rows"), max_rows)
-
-        reasons |= _try(connections, name, listen)
     if not connections:
         said = "; ".join(f"{name} left before the first round ({reason})" for name, reason in sorted(reasons.items()))
         raise ConfigError(f"clients: {said}; see what they say")
     # Who was cut off stays a client that is never there: the others keep their places in the order of every round.
     return [Client(name, blank_rows(rows[name], config.row_length)) for name in names]
-
-
-def _try(connections: dict[NodeId, Connection], name: NodeId, call: Callable[[Connection], None]) -> dict[NodeId, str]:
-    """Cuts a device off when a call over its connection fails; why it did, by name."""
-    try:
-        call(connections[name])
-    except (OSError, ValueError) as error:
-        logging.getLogger(__name__).warning("%s is cut off: %s", name, error)
-        connections.pop(name).close()
-        return {name: str(error)}
-    return {}

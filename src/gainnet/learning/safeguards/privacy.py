@@ -274,14 +274,7 @@ class PrivateSteps:
         """The guarantee of every row after so many steps of its client, over all rounds."""
         spent = spent_epsilon(self.noise_multiplier, self.sample_rate, num_steps, delta)
         return Guarantee(
-            "example",
-            spent,
-            delta,
-            num_clients,
-            num_steps,
-            self.noise_multiplier,
-            self.sample_rate,
-            self.clip_norm,
+            "example", spent, delta, num_clients, num_steps, self.noise_multiplier, self.sample_rate, self.clip_norm
         )
 
 

@@ -11,8 +11,8 @@ from gainnet.core.errors import ConfigError
 from gainnet.learning.algorithms.aggregation import Aggregation, Open, Rule, WeightedMean
 from gainnet.learning.algorithms.fedavg import FedAvg
 from gainnet.learning.algorithms.fpl import Fpl
-from gainnet.learning.config import LearnConfig, Session, open_session
-from gainnet.learning.runner import Progress, Run, run_rounds, silent
+from gainnet.learning.config import LearnConfig, Session, open_session, run_session, settings_of
+from gainnet.learning.runner import Progress, Run, silent
 from gainnet.learning.safeguards.privacy import Guarantee, PrivateMean, PrivateSteps, noise_for
 from gainnet.learning.safeguards.record import RECORD, Keyring, Recorded
 from gainnet.learning.safeguards.robust import Krum, Median, TrimmedMean
@@ -69,10 +69,7 @@ class Safeguards:
 
 
 def learn_safely(
-    config: LearnConfig,
-    safeguards: Safeguards,
-    out: Path | None = None,
-    progress: Progress = silent,
+    config: LearnConfig, safeguards: Safeguards, out: Path | None = None, progress: Progress = silent
 ) -> tuple[Run, Guarantee | None]:
     """Runs all rounds with safeguards, or goes on where they were stopped; with a record where there is a folder.
 
@@ -93,13 +90,9 @@ def learn_safely(
     session = open_session(config)
     guarantee = guarantee_of(config, safeguards)
     algorithm = _guarded(session, safeguards, guarantee, out)
-    settings = {key: value for key, value in asdict(config).items() if key not in ("rounds", "random_seed")}
-    settings |= {"deadline_s": str(config.deadline_s), "skew": str(config.skew), "safeguards": asdict(safeguards)}
+    settings = settings_of(config) | {"safeguards": asdict(safeguards)}
     settings |= {"privacy": None if guarantee is None else asdict(guarantee)}
-    run = run_rounds(
-        algorithm, session.clients, session.test_rows, config.rounds, config.random_seed, out, settings, progress
-    )
-    return run, guarantee
+    return run_session(config, replace(session, algorithm=algorithm), out, settings, progress), guarantee
 
 
 def guarantee_of(config: LearnConfig, safeguards: Safeguards) -> Guarantee | None:

@@ -1,4 +1,4 @@
-"""A ClientApp and a ServerApp of Flower around the rounds of `learning`; the only file that imports flwr.
+"""A ClientApp and a ServerApp of Flower around the rounds of `learning`; which imports flwr.
 
 ServerApp: round of averaging ==Message: safetensors bytes==> SuperNode, ClientApp: train_alone
                         <==Message: safetensors bytes==
@@ -27,35 +27,21 @@ from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import State
 from gainnet.learning.algorithms.averaging import Trained, weighing
 from gainnet.learning.clients import devices_of
-from gainnet.learning.config import open_session
+from gainnet.learning.config import open_session, run_session
 from gainnet.learning.engines.flower.settings import AppSettings
 from gainnet.learning.engines.remote import elsewhere, train_alone
 from gainnet.learning.engines.terms import Terms, check_rows, offer, open_device, read_turn
-from gainnet.learning.runner import Progress, Run, run_rounds, silent
+from gainnet.learning.runner import Progress, Run, silent
 from gainnet.models.language import ABSTRACTS
 from gainnet.wire.files import bounded, file_of, tensors_of
 
 os.environ.update({"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "RAY_USAGE_STATS_ENABLED": "0"})
 try:
-    from flwr.app import Array, ArrayRecord, ConfigRecord, ConfigRecordValues, Context, Message, MessageType, RecordDict
+    from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MessageType, RecordDict
     from flwr.clientapp import ClientApp
     from flwr.serverapp import Grid, ServerApp
-    from flwr.simulation import run_simulation
 except ImportError:
     raise MissingExtraError("flwr", "engines") from None
-
-__all__ = [
-    "ConfigRecordValues",
-    "Context",
-    "Grid",
-    "GridAsk",
-    "ServerApp",
-    "client_app",
-    "client_app_of",
-    "learn_with",
-    "run_simulation",
-    "server_app",
-]
 
 POLL_S = 1.0
 """How often the edge looks for clients that have not appeared yet."""
@@ -88,17 +74,10 @@ def learn_with(grid: Grid, settings: AppSettings, progress: Progress = silent) -
     ask = GridAsk(grid, offer(config, session.model), settings.timeout_s)
     ask.wait_for(devices_of(config.clients))
     decides = {k: str(v) for k, v in settings.to_table().items() if k not in ("rounds", "random_seed", "out")}
-    clients = [replace(client, rows=torch.empty(0, 0, dtype=torch.long)) for client in session.clients]
-    return run_rounds(
-        elsewhere(session.algorithm, ask),
-        clients,
-        session.test_rows,
-        config.rounds,
-        config.random_seed,
-        Path(settings.out),
-        decides,
-        progress,
-    )
+    # The edge knows the names of its clients and none of their text.
+    clients = tuple(replace(client, rows=torch.empty(0, 0, dtype=torch.long)) for client in session.clients)
+    rounds = replace(session, algorithm=elsewhere(session.algorithm, ask), clients=clients)
+    return run_session(config, rounds, Path(settings.out), decides, progress)
 
 
 @final

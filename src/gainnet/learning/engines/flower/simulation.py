@@ -5,20 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 
 from gainnet.core.errors import ConfigError
-from gainnet.learning.engines.flower.app import (
-    ConfigRecordValues,
-    Context,
-    Grid,
-    ServerApp,
-    client_app_of,
-    learn_with,
-    run_simulation,
-)
+from gainnet.learning.engines.flower.app import client_app_of, learn_with
 from gainnet.learning.engines.flower.settings import AppSettings
 from gainnet.learning.engines.terms import Terms
 from gainnet.learning.runner import Progress, Run, silent
@@ -40,6 +31,11 @@ def simulate(settings: AppSettings, num_workers: int = 2, progress: Progress = s
     """
     if num_workers < 1:
         raise ConfigError(f"num_workers: must be 1 or more, not {num_workers}")
+    # Once `app` is there: it keeps telemetry off, and says so where Flower is not installed.
+    from flwr.app import ConfigRecordValues, Context
+    from flwr.serverapp import Grid, ServerApp
+    from flwr.simulation import run_simulation
+
     finished: list[Run] = []
     server = ServerApp()
 
@@ -47,31 +43,17 @@ def simulate(settings: AppSettings, num_workers: int = 2, progress: Progress = s
     def main(grid: Grid, context: Context) -> None:
         finished.append(learn_with(grid, settings, progress))
 
-    with _quiet(), _folder() as folder:
-        own: dict[str, ConfigRecordValues] = {
-            "num_cpus": num_workers,
-            "object_store_memory": OBJECT_STORE_BYTES,
-            "_temp_dir": folder,
-        }
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    # Ray keeps its sockets there, whose paths have to be short.
+    with _quiet(), tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         backend: dict[str, dict[str, ConfigRecordValues]] = {
             "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
-            "init_args": own,
+            "init_args": {"num_cpus": num_workers, "object_store_memory": OBJECT_STORE_BYTES, "_temp_dir": folder},
         }
         # All nodes are on this machine, so that the model of the settings is their own, whatever its folder.
-        terms = Terms(settings.config.model)
-        run_simulation(server, client_app_of(lambda context: terms), settings.config.clients, backend_config=backend)
+        app = client_app_of(lambda context: Terms(settings.config.model))
+        run_simulation(server, app, settings.config.clients, backend_config=backend)
     return finished[0]
-
-
-@contextlib.contextmanager
-def _folder() -> Iterator[str]:
-    """Where Ray keeps its sockets and logs, gone afterwards; its path has to be short."""
-    folder = tempfile.mkdtemp(prefix="ray-")
-    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
