@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import final
+from typing import Any, final
 
 
 class GainnetError(ValueError):
@@ -47,6 +48,23 @@ class MissingExtraError(GainnetError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed; run: pip install 'gainnet[{extra}]'")
+
+
+def import_extra(module: str, package: str, extra: str) -> Any:
+    """A module of an optional dependency; raises `MissingExtraError` when it is not installed.
+
+    Args:
+        module: its full name.
+        package: what it comes with.
+        extra: of gainnet, which installs the package.
+
+    >>> import_extra("math", "python", "all").sqrt(4.0)
+    2.0
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise MissingExtraError(package, extra) from None
 
 
 def check_range(is_within: bool, field: str, value: object, allowed: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range, unknown_name
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
 from gainnet.learning.split.cut import Cut
@@ -67,12 +68,10 @@ class LocalTraining:
 
     def __post_init__(self) -> None:
         if self.optimizer not in ("sgd", "adamw"):
-            raise ConfigError(f"optimizer: {self.optimizer!r} is unknown; choose sgd or adamw")
-        if not 0.0 < self.rate < math.inf:
-            raise ConfigError(f"rate: {self.rate} is not a positive number; give for example 0.001")
-        for name in ("num_steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: must be 1 or more, not {getattr(self, name)}")
+            raise unknown_name("optimizer", self.optimizer, ("sgd", "adamw"))
+        check_range(0.0 < self.rate < math.inf, "rate", self.rate, "positive, for example 0.001")
+        check_range(self.num_steps >= 1, "num_steps", self.num_steps, "1 or more")
+        check_range(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
 
     @property
     def states_per_value(self) -> int:
@@ -112,12 +111,9 @@ class Participation:
     deadline_s: float = math.inf
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.share <= 1.0:
-            raise ConfigError(f"share: {self.share} is outside (0, 1]; give the share of clients per round")
-        if not 0.0 <= self.drop_out < 1.0:
-            raise ConfigError(f"drop_out: {self.drop_out} is outside [0, 1); give a probability")
-        if not self.deadline_s > 0.0:
-            raise ConfigError(f"deadline_s: {self.deadline_s} is not positive; give seconds, or inf to wait for all")
+        check_range(0.0 < self.share <= 1.0, "share", self.share, "in (0, 1], the share of clients per round")
+        check_range(0.0 <= self.drop_out < 1.0, "drop_out", self.drop_out, "in [0, 1), a probability")
+        check_range(self.deadline_s > 0.0, "deadline_s", self.deadline_s, "positive seconds, or inf to wait for all")
 
     def select(self, clients: Sequence[Client], random: Random) -> tuple[Client, ...]:
         """The clients of a round, in the order in which they are served; that of `clients` changes nothing."""
@@ -175,8 +171,7 @@ def dirichlet_shares(num_clients: int, num_kinds: int, skew: float, random: Rand
     >>> dirichlet_shares(2, 4, float("inf"), Random.of(0))[0].tolist()
     [0.25, 0.25, 0.25, 0.25]
     """
-    if not skew > 0.0:
-        raise ConfigError(f"skew: {skew} is not positive; give for example 0.3, or inf for equal shares")
+    check_range(skew > 0.0, "skew", skew, "positive, for example 0.3, or inf for equal shares")
     if math.isinf(skew):
         return torch.full((num_clients, num_kinds), 1 / num_kinds, dtype=torch.float64)
     drawn = random.generators("dirichlet")[0].dirichlet(np.full(num_kinds, skew), size=num_clients)
@@ -199,14 +194,13 @@ def partition(rows_of_kind: Sequence[Tensor], num_clients: int, skew: float, ran
     if not 1 <= num_clients <= total:
         raise ConfigError(f"clients: {num_clients} cannot share {total} rows; give 1 to {total}")
     shares = dirichlet_shares(num_clients, len(rows_of_kind), skew, random)
-    bounds = [_bounds(len(rows), shares[:, kind]) for kind, rows in enumerate(rows_of_kind)]
-    shuffled = [
-        rows[torch.from_numpy(random.generators("rows", kind)[0].permutation(len(rows)))]
-        for kind, rows in enumerate(rows_of_kind)
-    ]
-    parts = [
-        torch.cat([rows[b[i] : b[i + 1]] for rows, b in zip(shuffled, bounds, strict=True)]) for i in range(num_clients)
-    ]
+    dealt: list[list[Tensor]] = [[] for _ in range(num_clients)]
+    for kind, rows in enumerate(rows_of_kind):
+        order = torch.from_numpy(random.generators("rows", kind)[0].permutation(len(rows)))
+        bounds = _bounds(len(rows), shares[:, kind])
+        for index, (start, stop) in enumerate(itertools.pairwise(bounds)):
+            dealt[index].append(rows[order[start:stop]])
+    parts = [torch.cat(some) for some in dealt]
     # A share of a skewed draw can be empty; a client without any text could not train.
     longest = max(parts, key=len)
     return [part if len(part) else longest[:1] for part in parts]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, unknown_name
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.types import NodeId
@@ -110,7 +110,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         if self.merge not in MERGES:
-            raise ConfigError(f"merge: {self.merge!r} is unknown; choose one of {', '.join(MERGES)}")
+            raise unknown_name("merge", self.merge, MERGES)
         if self.growth.form != "lora":
             raise ConfigError(f"form: {self.growth.form} cannot be merged into a foundation model; choose lora")
 

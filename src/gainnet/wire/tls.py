@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.types import NodeId
 from gainnet.wire.connection import Connection
 
@@ -31,7 +31,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     Raises:
         ConfigError: there is no such port, or the address is not free or not of this machine.
     """
-    _check_port(port)
+    check_range(0 <= port <= MAX_PORT, "port", port, f"0 to {MAX_PORT}")
     try:
         listener = socket.create_server((host, port), backlog=MAX_HANDSHAKES)
     except OSError as error:
@@ -60,7 +60,7 @@ def accept(
     Raises:
         ConfigError: some do not come in time.
     """
-    _check_timeout(timeout_s)
+    check_range(0.0 < timeout_s <= MAX_TIMEOUT_S, "timeout_s", timeout_s, f"up to {MAX_TIMEOUT_S:g} seconds")
     reception = _Reception(listener, _context(ssl.PROTOCOL_TLS_SERVER, keys, "server"))
     found: dict[NodeId, Connection] = {}
     end_s = time.monotonic() + timeout_s
@@ -97,8 +97,8 @@ def connect(host: str, port: int, keys: Path, name: str, allowed: frozenset[str]
     Raises:
         ConfigError: the edge is not there, or one of the two is not who it says.
     """
-    _check_port(port)
-    _check_timeout(timeout_s)
+    check_range(0 <= port <= MAX_PORT, "port", port, f"0 to {MAX_PORT}")
+    check_range(0.0 < timeout_s <= MAX_TIMEOUT_S, "timeout_s", timeout_s, f"up to {MAX_TIMEOUT_S:g} seconds")
     context = _context(ssl.PROTOCOL_TLS_CLIENT, keys, name)
     try:
         plain = socket.create_connection((host, port), timeout_s)
@@ -184,16 +184,6 @@ class _Reception:
         self.selector.unregister(stream)
         del self.end_s_of[stream]
         stream.close()
-
-
-def _check_port(port: int) -> None:
-    if not 0 <= port <= MAX_PORT:
-        raise ConfigError(f"port: {port} is outside 0 to {MAX_PORT}")
-
-
-def _check_timeout(timeout_s: float) -> None:
-    if not 0.0 < timeout_s <= MAX_TIMEOUT_S:
-        raise ConfigError(f"timeout_s: {timeout_s:g} is outside 0 to {MAX_TIMEOUT_S:g} seconds; give for example 600")
 
 
 def _context(protocol: int, keys: Path, name: str) -> ssl.SSLContext:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError, MissingExtraError
+from gainnet.core.errors import ConfigError, check_range, import_extra, unknown_name
 
 Form = Literal["soft_prompt", "lora", "adapter"]
 FORMS: tuple[Form, ...] = ("soft_prompt", "lora", "adapter")
@@ -20,11 +20,7 @@ FORMS: tuple[Form, ...] = ("soft_prompt", "lora", "adapter")
 
 def require_peft() -> Any:
     """The library PEFT; raises `MissingExtraError` when it is not installed."""
-    try:
-        import peft
-    except ImportError:
-        raise MissingExtraError("peft", "learning") from None
-    return peft
+    return import_extra("peft", "peft", "learning")
 
 
 def attach(model: Any, form: Form, size: int, random_seed: int = 0) -> Any:
@@ -41,9 +37,8 @@ def attach(model: Any, form: Form, size: int, random_seed: int = 0) -> Any:
         MissingExtraError: PEFT is not installed.
     """
     if form not in FORMS:
-        raise ConfigError(f"form: {form!r} is unknown; choose one of {', '.join(FORMS)}")
-    if size < 1:
-        raise ConfigError(f"rank: must be 1 or more, not {size}")
+        raise unknown_name("form", form, FORMS)
+    check_range(size >= 1, "rank", size, "1 or more")
     # As in the segments of a split model: modules are copied and weights shared.
     shared: dict[int, Any] = {id(p): p for p in model.parameters()}
     peft = require_peft()

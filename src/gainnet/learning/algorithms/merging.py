@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import check_range
 from gainnet.learning.algorithms.algorithm import State, average
 
 FIRST, SECOND = ".lora_A.weight", ".lora_B.weight"
@@ -94,8 +94,7 @@ def ties(updates: Sequence[Tensor], weights: Sequence[float], density: float) ->
     >>> ties([torch.tensor([2.0, -1.0]), torch.tensor([4.0, 3.0])], [1, 1], 1.0)
     tensor([3., 3.])
     """
-    if not 0.0 < density <= 1.0:
-        raise ConfigError(f"density: {density} is outside (0, 1]; give the share of entries that TIES keeps")
+    check_range(0.0 < density <= 1.0, "density", density, "in (0, 1], the share of entries that TIES keeps")
     trimmed = torch.stack([_trimmed(update, density) for update in updates])
     weight = torch.tensor(list(weights), dtype=trimmed.dtype).reshape(-1, *[1] * (trimmed.dim() - 1))
     elected = (weight * trimmed).sum(0).sign()

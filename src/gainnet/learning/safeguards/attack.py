@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from gainnet.codecs.codec import AnyCodec
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec
 from gainnet.learning.split.anatomy import Port, anatomy_of, tapped
@@ -60,8 +60,7 @@ class Noisy:
     codec: AnyCodec
 
     def __post_init__(self) -> None:
-        if not self.ratio >= 0.0:
-            raise ConfigError(f"noise: {self.ratio} is negative; give the ratio of noise to signal, 0 or more")
+        check_range(self.ratio >= 0.0, "noise", self.ratio, "the ratio of noise to signal, 0 or more")
 
     def __call__(self, hidden: Tensor, random: Random) -> Tensor:
         """As `View`."""

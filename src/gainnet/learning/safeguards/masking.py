@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError, MissingExtraError, PayloadError
+from gainnet.core.errors import ConfigError, PayloadError, check_range, import_extra
 
 RING_BITS = 32
 """Vectors are of integers modulo 2^32: sums wrap around, and nothing is ever rounded."""
@@ -27,13 +27,10 @@ Ring = NDArray[np.uint32]
 
 def require_cryptography() -> Any:
     """The library cryptography; raises `MissingExtraError` when it is not installed."""
-    try:
-        import cryptography.hazmat.primitives.asymmetric.x25519
-        import cryptography.hazmat.primitives.ciphers.aead
-        import cryptography.hazmat.primitives.kdf.hkdf
-    except ImportError:
-        raise MissingExtraError("cryptography", "privacy") from None
-    return cryptography.hazmat.primitives
+    root = "cryptography.hazmat.primitives"
+    for part in ("asymmetric.x25519", "ciphers.aead", "kdf.hkdf"):
+        import_extra(f"{root}.{part}", "cryptography", "privacy")
+    return import_extra(root, "cryptography", "privacy")
 
 
 def to_ring(values: Tensor, num_fraction_bits: int, num_summands: int) -> Ring:
@@ -170,8 +167,7 @@ def split_secret(secret: bytes, num_shares: int, threshold: int) -> tuple[bytes,
     Raises:
         ConfigError: the threshold is out of range.
     """
-    if not 1 <= threshold <= num_shares:
-        raise ConfigError(f"threshold: {threshold} of {num_shares} shares; give 1 to {num_shares}")
+    check_range(1 <= threshold <= num_shares, "threshold", threshold, f"1 to the {num_shares} shares")
     coefficients = [int.from_bytes(secret, "big"), *(secrets.randbelow(FIELD) for _ in range(threshold - 1))]
     return tuple(_at(coefficients, i).to_bytes(SHARE_BYTES, "big") for i in range(1, num_shares + 1))
 

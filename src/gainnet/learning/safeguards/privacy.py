@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from gainnet.core.errors import ConfigError, MissingExtraError
+from gainnet.core.errors import ConfigError, check_range, import_extra
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.aggregation import Arrived, Merged, names_of, update_of, with_update
 from gainnet.learning.algorithms.algorithm import State
@@ -60,11 +60,7 @@ class Guarantee:
 
 def require_opacus() -> Any:
     """The accountants of Opacus; raises `MissingExtraError` when it is not installed."""
-    try:
-        from opacus import accountants
-    except ImportError:
-        raise MissingExtraError("opacus", "privacy") from None
-    return accountants
+    return import_extra("opacus.accountants", "opacus", "privacy")
 
 
 def spent_epsilon(noise_multiplier: float, sample_rate: float, num_releases: int, delta: float) -> float:
@@ -116,8 +112,7 @@ def noise_for(epsilon: float, delta: float, sample_rate: float, num_releases: in
     >>> spent_epsilon(noise_for(8.0, 1e-5, 0.1, 50), 0.1, 50, 1e-5) <= 8.0
     True
     """
-    if not epsilon > 0.0:
-        raise ConfigError(f"epsilon: {epsilon} is not positive; give for example 8")
+    check_range(epsilon > 0.0, "epsilon", epsilon, "positive, for example 8")
     # Epsilon falls with the noise: double until it is low enough, then bisect.
     low, high = 0.0, 0.5
     while spent_epsilon(high, sample_rate, num_releases, delta) > epsilon:
@@ -183,8 +178,8 @@ class PrivateMean:
 
     def __post_init__(self) -> None:
         _check(self.noise_multiplier, 1.0, 0, 0.5)
-        if not 0.0 < self.clip_norm < math.inf or self.num_clients < 1:
-            raise ConfigError(f"clip_norm: {self.clip_norm} of {self.num_clients} clients; give positive numbers")
+        check_range(0.0 < self.clip_norm < math.inf, "clip_norm", self.clip_norm, "positive, for example 1")
+        check_range(self.num_clients >= 1, "num_clients", self.num_clients, "1 or more")
 
     def __call__(self, start: State, arrived: Arrived, random: Random) -> Merged:
         """As `Rule`."""
@@ -230,8 +225,7 @@ class PrivateSteps:
 
     def __post_init__(self) -> None:
         _check(self.noise_multiplier, self.sample_rate, 0, 0.5)
-        if not 0.0 < self.clip_norm < math.inf:
-            raise ConfigError(f"clip_norm: {self.clip_norm} is not a positive number; give for example 0.1")
+        check_range(0.0 < self.clip_norm < math.inf, "clip_norm", self.clip_norm, "positive, for example 0.1")
 
     def __call__(self, model: Any, training: LocalTraining, client: Client, num_steps: int, random: Random) -> None:
         """As `Steps`; the batch size of `training` is not used, since samples have no fixed size."""
@@ -298,11 +292,7 @@ def row_gradients(model: Any, rows: Tensor) -> dict[str, Tensor]:
 
 
 def _check(noise_multiplier: float, sample_rate: float, num_releases: int, delta: float) -> None:
-    if not 0.0 <= noise_multiplier < math.inf:
-        raise ConfigError(f"noise_multiplier: {noise_multiplier} is not a number >= 0; give for example 1")
-    if not 0.0 < sample_rate <= 1.0:
-        raise ConfigError(f"sample_rate: {sample_rate} is outside (0, 1]; give the share of rows per step")
-    if num_releases < 0:
-        raise ConfigError(f"rounds: {num_releases} releases; give 0 or more")
-    if not 0.0 < delta < 1.0:
-        raise ConfigError(f"delta: {delta} is outside (0, 1); give for example 1e-5")
+    check_range(0.0 <= noise_multiplier < math.inf, "noise_multiplier", noise_multiplier, "0 or more, for example 1")
+    check_range(0.0 < sample_rate <= 1.0, "sample_rate", sample_rate, "in (0, 1], the share of rows per step")
+    check_range(num_releases >= 0, "rounds", num_releases, "0 or more")
+    check_range(0.0 < delta < 1.0, "delta", delta, "in (0, 1), for example 1e-5")

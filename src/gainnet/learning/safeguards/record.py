@@ -14,7 +14,7 @@ from typing import Any, final
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from gainnet.core.errors import ConfigError, MissingExtraError, PayloadError
+from gainnet.core.errors import ConfigError, PayloadError, import_extra
 from gainnet.core.files import write_whole
 from gainnet.core.outside import read_json, reading
 from gainnet.core.randomness import Random
@@ -42,11 +42,7 @@ Entry = dict[str, Any]
 
 def require_ed25519() -> Any:
     """Ed25519 of the library cryptography; raises `MissingExtraError` when it is not installed."""
-    try:
-        from cryptography.hazmat.primitives.asymmetric import ed25519
-    except ImportError:
-        raise MissingExtraError("cryptography", "privacy") from None
-    return ed25519
+    return import_extra("cryptography.hazmat.primitives.asymmetric.ed25519", "cryptography", "privacy")
 
 
 @final
@@ -67,8 +63,7 @@ class Keyring:
         """The keyring of a folder, drawn by the system when it has none; the file is for its owner alone."""
         path = folder / SECRET
         if not path.is_file():
-            write_whole(path, secrets.token_hex(32).encode())
-            path.chmod(0o600)
+            write_whole(path, secrets.token_hex(32).encode(), 0o600)
         try:
             return Keyring(bytes.fromhex(path.read_text(encoding="ascii")))
         except ValueError:
@@ -119,18 +114,17 @@ class Recorded:
         Raises:
             ConfigError: the record at the path is of another run.
         """
-        lines = self._lines_until(fingerprint(start))
+        model = fingerprint(start)
+        lines, places = self._lines_until(model), {}
         merged = self.aggregation.gather(exchange, kind, start, finished, deadline_s, random)
-        places = {}
         for _, client, values in sorted(finished, key=lambda entry: entry[1].name):
             # Every update that was sent is written, included or not: leaving one out shows.
             places[client.name] = len(lines)
-            said: Entry = {"client": client.name, "model": fingerprint(start), "update": fingerprint(values)}
+            said: Entry = {"client": client.name, "model": model, "update": fingerprint(values)}
             said["weight"] = client.weight
             signature = self.keys.sign(client.name, _canonical(said).encode())
             self._append(lines, {"kind": "update", **said, "client_signature": signature})
-        into = sorted(places[name] for name in merged.included)
-        rule = type(self.aggregation).__name__
+        into, rule = sorted(places[name] for name in merged.included), type(self.aggregation).__name__
         self._append(lines, {"kind": "model", "rule": rule, "updates": into, "model": fingerprint(merged.state)})
         # Whole rounds alone: a kill leaves the record of the round before.
         write_whole(self.path, "".join(f"{line}\n" for line in lines).encode())
@@ -138,12 +132,10 @@ class Recorded:
 
     def _lines_until(self, model: str) -> list[str]:
         """The lines up to the one that says how this model came about; a first line where there is none."""
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
         if not self.path.is_file():
-            lines: list[str] = []
             keys = {name: self.keys.public(name) for name in (EDGE, *self.clients)}
             self._append(lines, {"kind": "start", "keys": keys, "model": model})
-            return lines
-        lines = self.path.read_text(encoding="utf-8").splitlines()
         ends = [i for i, line in enumerate(lines) if '"kind":"update"' not in line and f'"model":"{model}"' in line]
         if not ends:
             raise ConfigError(f"out: {self.path} is the record of another run; give another folder")
@@ -198,12 +190,8 @@ def verify_file(path: Path, state: Path | None = None, edge_key: str | None = No
     state = path.parent / CHECKPOINT if state is None and (path.parent / CHECKPOINT).is_file() else state
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise ConfigError(
-            f"record: {path} cannot be read ({error.strerror}); give a record or the folder of a run"
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"record: {path} is not UTF-8 text; give a record or the folder of a run") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"record: {path} cannot be read ({error}); give a record or the folder of a run") from None
     try:
         tensors = None if state is None else load_file(state)
     except (OSError, SafetensorError) as error:
@@ -237,67 +225,45 @@ def verify(lines: Sequence[str], state: State | None = None, edge_key: str | Non
         raise PayloadError("record: line 1 must hold the public keys of the edge and of every client")
     if edge_key is not None and keys[EDGE] != edge_key.lower():
         raise PayloadError(f"record: it is signed by the edge {keys[EDGE]}, not by {edge_key}")
-    story = _Story(keys, entries[0]["model"])
     for index, entry in enumerate(entries):
         previous = _sha256(lines[index - 1]) if index else ""
         if (entry["index"], entry["previous"]) != (index, previous) or (entry["kind"] == "start") != (index == 0):
-            raise PayloadError(
-                f"record: line {index + 1} does not follow the line before it; one is changed or missing"
-            )
+            raise _refused(index, "does not follow the line before it; one is changed or missing")
         unsigned = {key: value for key, value in entry.items() if key != "signature"}
-        _check_signature(index, "edge", keys[EDGE], entry["signature"], _canonical(unsigned))
-        story.read(index, entry)
-    if state is not None and fingerprint(state) != story.model:
+        _check_signature(index, "edge", keys[EDGE], entry["signature"], unsigned)
+    found = _models(entries, keys)
+    if state is not None and fingerprint(state) != found.model:
         raise PayloadError(
             "record: it does not end with this model; lines are missing at its end, or the model is changed"
         )
-    return replace(story.verified(keys[EDGE]), state_checked=state is not None)
+    return replace(found, state_checked=state is not None)
 
 
-@final
-class _Story:
-    """Events of a record up to a line."""
-
-    def __init__(self, keys: Mapping[str, str], model: str) -> None:
-        self._keys, self.model = keys, model
-        self._open: dict[int, str] = {}
-        self._num_models = self._num_updates = self._num_included = 0
-        self._of_client = dict.fromkeys(sorted(set(keys) - {EDGE}), 0)
-
-    def read(self, index: int, entry: Entry) -> None:
+def _models(entries: Sequence[Entry], keys: Mapping[str, str]) -> Verified:
+    """Follows updates into models, each update into the next one at most."""
+    model, num_models, waiting = entries[0]["model"], 0, dict[int, str]()
+    counts = dict.fromkeys(sorted(set(keys) - {EDGE}), 0)
+    for index, entry in enumerate(entries[1:], 1):
         if entry["kind"] == "update":
-            self._read_update(index, entry)
-        elif entry["kind"] == "model":
-            self._read_model(index, entry)
-
-    def verified(self, edge_key: str) -> Verified:
-        if self._open:
-            raise PayloadError("record: updates at its end went into no model; lines are missing")
-        return Verified(edge_key, self._num_models, self._num_updates, self._num_included, self._of_client, self.model)
-
-    def _read_update(self, index: int, entry: Entry) -> None:
-        client = entry["client"]
-        if client not in self._of_client or client in self._open.values():
-            raise PayloadError(f"record: line {index + 1} is of a stranger, or of a client that has sent already")
-        if entry["model"] != self.model:
-            raise PayloadError(f"record: line {index + 1} starts from another model than the one before it")
-        said = {key: entry[key] for key in _SIGNED_BY_CLIENT}
-        _check_signature(index, client, self._keys[client], entry["client_signature"], _canonical(said))
-        self._open[index] = client
-        self._num_updates += 1
-
-    def _read_model(self, index: int, entry: Entry) -> None:
+            client = entry["client"]
+            if client not in counts or client in waiting.values():
+                raise _refused(index, "is of a stranger, or of a client that has sent already")
+            if entry["model"] != model:
+                raise _refused(index, "starts from another model than the one before it")
+            said = {key: entry[key] for key in _SIGNED_BY_CLIENT}
+            _check_signature(index, client, keys[client], entry["client_signature"], said)
+            waiting[index] = client
+            continue
         into = entry["updates"]
-        if (
-            any(type(place) is not int for place in into)
-            or len(set(into)) < len(into)
-            or not set(into) <= set(self._open)
-        ):
-            raise PayloadError(f"record: line {index + 1} names an update that is not of its round")
+        if any(type(place) is not int or place not in waiting for place in into) or len(set(into)) < len(into):
+            raise _refused(index, "names an update that is not of its round")
         for place in into:
-            self._of_client[self._open[place]] += 1
-        self._num_models, self._num_included = self._num_models + 1, self._num_included + len(into)
-        self._open, self.model = {}, entry["model"]
+            counts[waiting[place]] += 1
+        model, num_models, waiting = entry["model"], num_models + 1, {}
+    if waiting:
+        raise PayloadError("record: updates at its end went into no model; lines are missing")
+    num_updates = sum(entry["kind"] == "update" for entry in entries)
+    return Verified(keys[EDGE], num_models, num_updates, sum(counts.values()), counts, model)
 
 
 def _entry(index: int, line: str) -> Entry:
@@ -307,20 +273,24 @@ def _entry(index: int, line: str) -> Entry:
         # One spelling of every line: another one of the same values would be another record with the same meaning.
         if {key: type(value) for key, value in entry.items()} == types and _canonical(entry) == line:
             return entry
-    raise PayloadError(f"record: line {index + 1} is damaged")
+    raise _refused(index, "is damaged")
 
 
-def _check_signature(index: int, who: str, key: str, signature: str, content: str) -> None:
+def _refused(index: int, why: str) -> PayloadError:
+    return PayloadError(f"record: line {index + 1} {why}")
+
+
+def _check_signature(index: int, who: str, key: str, signature: str, content: Entry) -> None:
     from cryptography.exceptions import InvalidSignature
 
     # Hexadecimal digits have two cases, and `fromhex` skips spaces: a signature has one spelling.
     if not _SIGNATURE.fullmatch(signature):
-        raise PayloadError(f"record: line {index + 1} must hold a signature of 128 digits in lower case")
+        raise _refused(index, "must hold a signature of 128 digits in lower case")
     try:
         public = require_ed25519().Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
-        public.verify(bytes.fromhex(signature), content.encode())
+        public.verify(bytes.fromhex(signature), _canonical(content).encode())
     except (InvalidSignature, ValueError):
-        raise PayloadError(f"record: line {index + 1} does not carry the signature of {who}; it is changed") from None
+        raise _refused(index, f"does not carry the signature of {who}; it is changed") from None
 
 
 def _canonical(entry: Entry) -> str:

@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.aggregation import Arrived, Merged, names_of, update_of, with_update
 from gainnet.learning.algorithms.algorithm import State
@@ -46,14 +46,13 @@ class TrimmedMean:
     num_trimmed: int
 
     def __post_init__(self) -> None:
-        _check_number("trimmed_mean", self.num_trimmed)
+        check_range(self.num_trimmed >= 0, "trimmed_mean", self.num_trimmed, "0 poisoned clients or more")
 
     def __call__(self, start: State, arrived: Arrived, random: Random) -> Merged:
         """As `Rule`."""
         _check_enough("trimmed_mean", len(arrived), 2 * self.num_trimmed + 1)
-        return Merged(
-            with_update(start, trimmed_mean_of(_updates(start, arrived), self.num_trimmed)), names_of(arrived)
-        )
+        mean = trimmed_mean_of(_updates(start, arrived), self.num_trimmed)
+        return Merged(with_update(start, mean), names_of(arrived))
 
 
 @final
@@ -76,9 +75,8 @@ class Krum:
     num_kept: int = 1
 
     def __post_init__(self) -> None:
-        _check_number("krum", self.num_poisoned)
-        if self.num_kept < 1:
-            raise ConfigError(f"krum: {self.num_kept} updates are kept; keep 1 or more")
+        check_range(self.num_poisoned >= 0, "krum", self.num_poisoned, "0 poisoned clients or more")
+        check_range(self.num_kept >= 1, "krum", self.num_kept, "1 update or more that is kept")
 
     def __call__(self, start: State, arrived: Arrived, random: Random) -> Merged:
         """As `Rule`."""
@@ -124,11 +122,6 @@ def krum_scores(updates: Tensor, num_poisoned: int) -> Tensor:
 
 def _updates(start: State, arrived: Arrived) -> Tensor:
     return torch.stack([update_of(start, values) for _, values in arrived])
-
-
-def _check_number(rule: str, number: int) -> None:
-    if number < 0:
-        raise ConfigError(f"{rule}: {number} poisoned clients; give 0 or more")
 
 
 def _check_enough(rule: str, count: int, needed: int) -> None:

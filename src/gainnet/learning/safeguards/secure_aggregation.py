@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError, PlanError
+from gainnet.core.errors import ConfigError, PlanError, check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.aggregation import (
@@ -172,10 +172,9 @@ class MaskedSum:
     num_fraction_bits: int = 20
 
     def __post_init__(self) -> None:
-        if not 0.5 < self.share <= 1.0:
-            raise ConfigError(f"share: {self.share} is outside (1/2, 1]; give the share of members that have to stay")
-        if not 1 <= self.num_fraction_bits <= 30:
-            raise ConfigError(f"num_fraction_bits: {self.num_fraction_bits} is outside 1 to 30; give for example 20")
+        check_range(0.5 < self.share <= 1.0, "share", self.share, "in (1/2, 1], of the members that have to stay")
+        bits = self.num_fraction_bits
+        check_range(1 <= bits <= 30, "num_fraction_bits", bits, "1 to 30, for example 20")
 
     def threshold(self, num_members: int) -> int:
         """How many members have to stay, at least 2.

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, final
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range, unknown_name
 from gainnet.learning.algorithms.aggregation import Aggregation, Open, Rule, WeightedMean
 from gainnet.learning.algorithms.fedavg import FedAvg
 from gainnet.learning.algorithms.fpl import Fpl
@@ -52,18 +52,15 @@ class Safeguards:
     sample_rate: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.rule not in RULES:
-            raise ConfigError(f"rule: {self.rule!r} is unknown; choose one of {', '.join(RULES)}")
-        if self.privacy not in PRIVACY:
-            raise ConfigError(f"privacy: {self.privacy!r} is unknown; choose one of {', '.join(PRIVACY)}")
-        if self.num_poisoned < 0:
-            raise ConfigError(f"num_poisoned: {self.num_poisoned} is negative; give 0 or more")
+        for field, name, known in (("rule", self.rule, RULES), ("privacy", self.privacy, PRIVACY)):
+            if name not in known:
+                raise unknown_name(field, name, known)
+        check_range(self.num_poisoned >= 0, "num_poisoned", self.num_poisoned, "0 or more")
         if self.num_poisoned and self.rule in ("mean", "median"):
             raise ConfigError(
                 f"num_poisoned: {self.rule} has no use for it; leave it out or choose trimmed_mean, krum or multi_krum"
             )
-        if self.num_groups < 0:
-            raise ConfigError(f"num_groups: {self.num_groups} is negative; give 0 for updates in the open")
+        check_range(self.num_groups >= 0, "num_groups", self.num_groups, "0 for updates in the open, or more")
         if self.privacy == "client" and (self.rule != "mean" or self.num_groups > 1):
             raise ConfigError("privacy: of clients it is noise on one mean; leave rule and groups, or give one group")
 

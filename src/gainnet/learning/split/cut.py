@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import final
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 
 _TEXT = re.compile(r"(embedding_only|u_shape)(?:\+(\d+))?")
 
@@ -37,8 +37,7 @@ class Cut:
     head_on_device: bool = False
 
     def __post_init__(self) -> None:
-        if self.num_blocks < 0:
-            raise ConfigError(f"cut: {self.num_blocks} blocks on the device; give 0 or more")
+        check_range(self.num_blocks >= 0, "cut", self.num_blocks, "0 blocks on the device or more")
 
     @staticmethod
     def parse(text: str) -> Cut:

@@ -10,7 +10,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import MissingExtraError, ModelError
+from gainnet.core.errors import ModelError, import_extra
 
 ROUGES = ("rouge1", "rouge2", "rougel")
 _NAMES = {"rouge1": "rouge1", "rouge2": "rouge2", "rougel": "rougeL"}
@@ -29,11 +29,8 @@ def rouge(references: Sequence[str], texts: Sequence[str]) -> dict[str, list[flo
     >>> rouge(["pain is lower"], ["pain was lower"])
     {'rouge1': [0.66...], 'rouge2': [0.0], 'rougel': [0.66...]}
     """
-    try:
-        from rouge_score.rouge_scorer import RougeScorer
-    except ImportError:
-        raise MissingExtraError("rouge-score", "learning") from None
-    scorer = RougeScorer(list(_NAMES.values()), use_stemmer=True)
+    judges = import_extra("rouge_score.rouge_scorer", "rouge-score", "learning")
+    scorer = judges.RougeScorer(list(_NAMES.values()), use_stemmer=True)
     found = [scorer.score(reference, text) for reference, text in zip(references, texts, strict=True)]
     return {name: [float(scores[their].fmeasure) for scores in found] for name, their in _NAMES.items()}
 
