@@ -22,7 +22,7 @@ from gainnet.learning.algorithms.costs import split_step_cost, whole_step_cost
 from gainnet.learning.algorithms.fedavg import FedAvg
 from gainnet.learning.algorithms.fsl import SharedEdge, SplitLearning
 from gainnet.learning.clients import Client, LocalTraining, cell_of, devices_of
-from gainnet.learning.split.cut import Cut
+from gainnet.learning.split.model import Cut
 from gainnet.models.language import pack, small_decoder, word_tokenizer
 from gainnet.models.language_text import write_texts
 from gainnet.network import profile

@@ -14,9 +14,9 @@ from gainnet.learning.algorithms.algorithm import average
 from gainnet.learning.algorithms.costs import split_step_cost, whole_step_cost
 from gainnet.learning.algorithms.merging import low_rank, merge_by_sign, merge_products, ties, updates_of
 from gainnet.learning.clients import Participation, dirichlet_shares, partition
-from gainnet.learning.split.cut import Cut
+from gainnet.learning.split.model import Cut
 from gainnet.models.language import small_decoder
-from gainnet.wire.files import from_bytes, to_bytes
+from gainnet.wire.frames import from_bytes, to_bytes
 
 ROWS = torch.arange(4 * 24).reshape(4, 24) % 100
 

@@ -16,7 +16,7 @@ from gainnet.codecs import ACTIVATION_CODECS
 from gainnet.codecs.raw import Float32
 from gainnet.core.errors import PayloadError
 from gainnet.wire.connection import FRAMING_BYTES, LENGTH, Connection
-from gainnet.wire.files import LARGEST_VALUE, bounded
+from gainnet.wire.frames import LARGEST_VALUE, bounded
 
 KINDS = frozenset({"activations", "weights", "metrics"})
 SHAPES = {"hidden": (1, 8)}

@@ -79,8 +79,8 @@ def local(
     check_writable(out)
     settings = _settings(config, out.absolute(), timeout_s, asked)
     from gainnet.learning.clients import devices_of
-    from gainnet.learning.engines.flower.folder import write_app
     from gainnet.learning.engines.flower.local import federation
+    from gainnet.learning.engines.flower.settings import write_app
 
     write_app(out / "app", settings)
     with status("starting the SuperLink") as show, federation(out / "federation") as processes:
@@ -112,7 +112,7 @@ def app(
         timeout_s: how long a round waits for silent nodes.
         out: folder for checkpoint and records, where the SuperLink runs.
     """
-    from gainnet.learning.engines.flower.folder import write_app
+    from gainnet.learning.engines.flower.settings import write_app
 
     write_app(folder, _settings(config, out.absolute(), timeout_s, asked))
     typer.echo(folder / "pyproject.toml")

@@ -157,40 +157,24 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain numbers; whole numbers become integers."""
-        flat: dict[str, Any] = {
-            "duration_s": self.duration_s,
-            "duration_p50_s": self.duration_p50_s,
-            "duration_p95_s": self.duration_p95_s,
-            "energy_j": self.energy_j,
-            "idle_energy_j": self.idle_energy_j,
-            "priced_as": self.priced_as,
-            "num_bits": self.num_bits,
-            "num_channel_uses_up": self.num_channel_uses("up"),
-            "num_channel_uses_down": self.num_channel_uses("down"),
-            "num_channel_uses_backhaul": self.num_channel_uses("backhaul"),
-            "num_retransmissions": self.num_retransmissions,
-            "num_bits_up": self.num_bits_of("up"),
-            "num_bits_down": self.num_bits_of("down"),
-            "num_bits_backhaul": self.num_bits_of("backhaul"),
-            "device_flops": self.device_flops,
-            "device_memory_bytes": self.device_memory_bytes,
-            "device_energy_j": self.device_energy_j,
-            "delivered": self.delivered,
-            "nodes": {name: asdict(node) for name, node in self.nodes.items()},
-            "recoveries": [asdict(recovery) for recovery in self.recoveries],
-            "steps": [_whole(asdict(step)) for step in self.steps],
-        }
+        times = ("duration_s", "duration_p50_s", "duration_p95_s", "energy_j", "idle_energy_j", "priced_as", "num_bits")
+        ways: tuple[Direction, ...] = ("up", "down", "backhaul")
+        flat: dict[str, Any] = {name: getattr(self, name) for name in times}
+        flat |= {f"num_channel_uses_{way}": self.num_channel_uses(way) for way in ways}
+        flat["num_retransmissions"] = self.num_retransmissions
+        flat |= {f"num_bits_{way}": self.num_bits_of(way) for way in ways}
+        of_devices = ("device_flops", "device_memory_bytes", "device_energy_j", "delivered")
+        flat |= {name: getattr(self, name) for name in of_devices}
+        flat["nodes"] = {name: asdict(node) for name, node in self.nodes.items()}
+        flat["recoveries"] = [asdict(recovery) for recovery in self.recoveries]
+        flat["steps"] = [_whole(asdict(step)) for step in self.steps]
         return _whole(flat)
 
 
 def _whole(record: dict[str, Any]) -> dict[str, Any]:
     # Counts are floats, because an estimate expects fractions; JSON shows a whole one as an integer.
-    counts = (key for key in record if key.startswith(("num_", "flops")))
-    return record | {key: _integer(record[key]) for key in counts}
-
-
-def _integer(x: float) -> float | int:
-    return int(x) if float(x).is_integer() else x
+    counts = {key: x for key, x in record.items() if key.startswith(("num_", "flops"))}
+    return record | {key: int(x) for key, x in counts.items() if float(x).is_integer()}
 
 
 def critical_path_s(steps: Iterable[StepRecord]) -> float:

@@ -18,7 +18,7 @@ from gainnet.learning.front import learn
 from gainnet.learning.loop import Loop
 from gainnet.learning.runner import Run, run_rounds
 from gainnet.learning.safeguards.settings import Safeguards, learn_safely
-from gainnet.learning.split.cut import Cut
+from gainnet.learning.split.model import Cut
 
 __all__ = [
     "Adapter",

@@ -16,7 +16,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from gainnet.core.errors import ConfigError, check_range, unknown_name
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
-from gainnet.learning.split.cut import Cut
+from gainnet.learning.split.model import Cut
 from gainnet.network.hardware import Hardware
 from gainnet.network.network import Network, Node
 from gainnet.network.scenario import EDGE

@@ -23,7 +23,7 @@ from gainnet.learning.algorithms.fsl import AveragedEdge, SharedEdge
 from gainnet.learning.algorithms.methods import Adapter, Lora, Method, Setting, SoftPrompt, Split, WholeModel
 from gainnet.learning.clients import Client, LocalTraining, Participation, cell_of, devices_of, partition
 from gainnet.learning.runner import Progress, Run, run_rounds, silent
-from gainnet.learning.split.cut import Cut
+from gainnet.learning.split.model import Cut
 from gainnet.models.language import load_language_model, pack
 from gainnet.models.language_text import DOMAINS, write_texts
 from gainnet.network.hardware import Hardware, profile

@@ -20,8 +20,7 @@ from gainnet.protocols.ledger import Ledger
 from gainnet.protocols.plan import Compute, Transfer
 from gainnet.protocols.pricing import SHIPPED
 from gainnet.protocols.transmit import SendCount, accept, emit
-from gainnet.wire.files import file_of, tensors_of
-from gainnet.wire.frames import check_kind
+from gainnet.wire.frames import check_kind, file_of, tensors_of
 
 KINDS = frozenset(
     {"activations", "gradients", "tied_gradients", "weights", "adapters", "metrics", "labels", "keys", "shares"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, final
 
@@ -17,7 +17,7 @@ from gainnet.core.report import Report
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.adapters import attach, folded, load_adapter
 from gainnet.learning.algorithms.algorithm import State
-from gainnet.learning.algorithms.averaging import plain_step
+from gainnet.learning.algorithms.fedavg import plain_step
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.algorithms.merging import merge_by_sign, merge_products, merge_weighted
 from gainnet.learning.clients import Client
@@ -197,20 +197,11 @@ def distil(student: Any, experts: Sequence[Any], rows: Tensor, settings: Distill
         settings: steps, rate and rows per step.
         random: of one item.
     """
-    for p in student.parameters():
-        p.requires_grad_(True)
-    optimizer = AdamW(student.parameters(), settings.rate, weight_decay=0.0)
-    for step in range(settings.num_steps):
-        for group in optimizer.param_groups:
-            group["lr"] = settings.rate * (1 - step / settings.num_steps)
-        generator = random.generators("batch", step)[0]
-        batch = rows[torch.from_numpy(generator.integers(len(rows), size=settings.batch_size))]
+    for batch in _falling(student, rows, settings.num_steps, settings.batch_size, settings.rate, random):
         targets = mixture_of(experts, batch)
         logits = student(**inputs_of(student, *task_of(student, batch)), use_cache=False).logits
         loss = -(targets * logits.log_softmax(-1)).sum(-1).mean()
         loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
 
 
 @torch.no_grad()
@@ -231,14 +222,21 @@ def mixture_of(experts: Sequence[Any], rows: Tensor) -> Tensor:
 
 def train_centrally(model: Any, rows: Tensor, num_steps: int, batch_size: int, rate: float, random: Random) -> None:
     """Plain training of a whole model on rows that are all in one place, in place: what federated learning misses."""
+    for batch in _falling(model, rows, num_steps, batch_size, rate, random):
+        plain_step(model, batch)
 
+
+def _falling(
+    model: Any, rows: Tensor, num_steps: int, batch_size: int, rate: float, random: Random
+) -> Iterator[Tensor]:
+    """Mini-batches of rows, each followed by a step on the gradients made meanwhile, at a rate that falls to zero."""
     for p in model.parameters():
         p.requires_grad_(True)
+    # Decay would pull rows of the embedding that public text never uses towards zero.
     optimizer = AdamW(model.parameters(), rate, weight_decay=0.0)
     for step in range(num_steps):
         for group in optimizer.param_groups:
             group["lr"] = rate * (1 - step / num_steps)
-        generator = random.generators("batch", step)[0]
-        plain_step(model, rows[torch.from_numpy(generator.integers(len(rows), size=batch_size))])
+        yield rows[torch.from_numpy(random.generators("batch", step)[0].integers(len(rows), size=batch_size))]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

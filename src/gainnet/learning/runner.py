@@ -86,20 +86,23 @@ def run_rounds(
     rounds = _Rounds(algorithm, clients, test_rows, num_rounds, random, algorithm.init(random))
     decides = {**(settings or {}), "random_seed": random_seed}
 
-    def after_round(num_finished: int, num_in_all: int, record: dict[str, float]) -> None:
+    def summarise() -> None:
         if folder is not None:
             write_json(folder / SUMMARY, {"settings": decides, "rounds": rounds.records})
+
+    def after_round(num_finished: int, num_in_all: int, record: dict[str, float]) -> None:
+        summarise()
         progress(num_finished, num_in_all, record["test_loss"])
 
     if folder is None:
         run_to_end(rounds, None, 1, after_round)
-        return rounds.result()
+        return Run(rounds.values, tuple(rounds.records))
     checkpoint = Checkpoint(folder / CHECKPOINT, {**decides, "sha256": rounds.sha256()})
     with hold(folder):
         run_to_end(rounds, checkpoint, 1, after_round)
         # A run that was killed between its checkpoint and its summary lacks a round in the latter.
-        write_json(folder / SUMMARY, {"settings": decides, "rounds": rounds.records})
-    return rounds.result()
+        summarise()
+    return Run(rounds.values, tuple(rounds.records))
 
 
 @final
@@ -136,9 +139,6 @@ class _Rounds:
         weights = dict(self.algorithm.model_of(self.values).named_parameters())
         texts = {"test": self.test_rows} | {f"client.{client.name}": client.rows for client in self.clients}
         return {"weights": fingerprint(weights), "texts": fingerprint(texts)}
-
-    def result(self) -> Run:
-        return Run(self.values, tuple(self.records))
 
 
 def cost_of(report: Report) -> dict[str, float]:

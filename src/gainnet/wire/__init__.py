@@ -5,8 +5,7 @@ why is decided above, in `learning`; certificates are made by `gainnet.wire.keys
 """
 
 from gainnet.wire.connection import Connection
-from gainnet.wire.files import bounded, file_of, from_bytes, tensors_of, to_bytes
-from gainnet.wire.frames import Frame, check_kind
+from gainnet.wire.frames import Frame, bounded, check_kind, file_of, from_bytes, tensors_of, to_bytes
 from gainnet.wire.tls import accept, connect, listening
 
 __all__ = [

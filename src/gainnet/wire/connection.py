@@ -19,8 +19,7 @@ from gainnet.codecs.codec import AnyCodec
 from gainnet.core.errors import PayloadError
 from gainnet.core.outside import shortened
 from gainnet.core.types import Bits, Spec
-from gainnet.wire.files import bounded, file_of, tensors_of
-from gainnet.wire.frames import LARGEST_BYTES, Frame, check_kind
+from gainnet.wire.frames import LARGEST_BYTES, Frame, bounded, check_kind, file_of, tensors_of
 
 LENGTH = struct.Struct("!I")
 FRAMING_BYTES = 1 << 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from collections.abc import Iterable
@@ -42,16 +43,26 @@ def write_certificates(
     Raises:
         ConfigError: a device has the name of another file or none that a file can have, or a host is no address.
     """
-    hosts, devices = tuple(hosts), tuple(devices)
+    devices = tuple(devices)
     check_names("device", devices)
-    _check_hosts(hosts)
+    # All names are looked at before any file is written.
+    server = [_alternative(host) for host in hosts]
     # The authority's key lives in this call alone: nobody can sign a further device later.
-    key = ec.generate_private_key(ec.SECP384R1())
-    root = _sign(_begun(AUTHORITY, key.public_key()), key, _of_authority(key.public_key()))
-    write_whole(folder / "ca.pem", root.public_bytes(serialization.Encoding.PEM))
-    _write_signed(folder, "server", key, hosts, ExtendedKeyUsageOID.SERVER_AUTH)
-    for device in devices:
-        _write_signed(folder, device, key, (device,), ExtendedKeyUsageOID.CLIENT_AUTH)
+    authority = ec.generate_private_key(ec.SECP384R1())
+    root = _signed(AUTHORITY, authority.public_key(), authority, _of_authority(authority.public_key()))
+    write_whole(folder / "ca.pem", root)
+    holders = {"server": (server, ExtendedKeyUsageOID.SERVER_AUTH)}
+    holders |= {name: ([x509.DNSName(name)], ExtendedKeyUsageOID.CLIENT_AUTH) for name in devices}
+    for name, (alternatives, purpose) in holders.items():
+        key = ec.generate_private_key(ec.SECP384R1())
+        extensions: list[Extension] = [
+            (x509.BasicConstraints(False, None), True),
+            (x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key()), False),
+            (x509.SubjectAlternativeName(alternatives), False),
+            (x509.ExtendedKeyUsage([purpose]), False),
+        ]
+        write_whole(folder / f"{name}.pem", _signed(name, key.public_key(), authority, extensions))
+        _write_secret(folder / f"{name}.key", key, serialization.PrivateFormat.PKCS8)
 
 
 def check_names(field: str, names: Iterable[str]) -> None:
@@ -82,38 +93,22 @@ def write_node_key(folder: Path, name: str) -> None:
     write_whole(folder / f"{name}.pub", public + b"\n")
 
 
-def _check_hosts(hosts: Iterable[str]) -> None:
-    for host in hosts:
-        if isinstance(_alternative(host), x509.DNSName) and not _HOST.fullmatch(host):
-            raise ConfigError(f"host: {host!r} is neither a name nor an address; give for example edge.example.org")
-
-
 def _write_secret(path: Path, key: ec.EllipticCurvePrivateKey, form: serialization.PrivateFormat) -> None:
     write_whole(path, key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()), 0o600)
 
 
-def _write_signed(
-    folder: Path, name: str, authority: ec.EllipticCurvePrivateKey, hosts: Iterable[str], purpose: x509.ObjectIdentifier
-) -> None:
-    key = ec.generate_private_key(ec.SECP384R1())
-    signed = _sign(_begun(name, key.public_key()), authority, _of_holder(authority.public_key(), hosts, purpose))
-    write_whole(folder / f"{name}.pem", signed.public_bytes(serialization.Encoding.PEM))
-    _write_secret(folder / f"{name}.key", key, serialization.PrivateFormat.PKCS8)
-
-
-def _begun(name: str, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _signed(
+    name: str, key: ec.EllipticCurvePublicKey, by: ec.EllipticCurvePrivateKey, extensions: Iterable[Extension]
+) -> bytes:
+    """A certificate of a key, in PEM."""
+    issuer, subject = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in (AUTHORITY, name))
     now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(_named(AUTHORITY), _named(name), key, x509.random_serial_number())
+    builder = x509.CertificateBuilder(issuer, subject, key, x509.random_serial_number())
     # Clocks of two machines differ by minutes.
-    return builder.not_valid_before(now - timedelta(minutes=5)).not_valid_after(now + timedelta(days=VALID_DAYS))
-
-
-def _sign(
-    builder: x509.CertificateBuilder, by: ec.EllipticCurvePrivateKey, extensions: Iterable[Extension]
-) -> x509.Certificate:
+    builder = builder.not_valid_before(now - timedelta(minutes=5)).not_valid_after(now + timedelta(days=VALID_DAYS))
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
-    return builder.sign(by, hashes.SHA384())
+    return builder.sign(by, hashes.SHA384()).public_bytes(serialization.Encoding.PEM)
 
 
 def _of_authority(key: ec.EllipticCurvePublicKey) -> list[Extension]:
@@ -126,27 +121,9 @@ def _of_authority(key: ec.EllipticCurvePublicKey) -> list[Extension]:
     return [(x509.BasicConstraints(True, 0), True), (usage, True), (identifier, False)]
 
 
-def _of_holder(
-    authority: ec.EllipticCurvePublicKey, hosts: Iterable[str], purpose: x509.ObjectIdentifier
-) -> list[Extension]:
-    return [
-        (x509.BasicConstraints(False, None), True),
-        (x509.AuthorityKeyIdentifier.from_issuer_public_key(authority), False),
-        (x509.SubjectAlternativeName([_alternative(host) for host in hosts]), False),
-        (x509.ExtendedKeyUsage([purpose]), False),
-    ]
-
-
-def _named(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
 def _alternative(host: str) -> x509.GeneralName:
-    try:
+    with contextlib.suppress(ValueError):
         return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        pass
-    try:
-        return x509.DNSName(host)
-    except ValueError:
-        raise ConfigError(f"host: {host!r} has letters that are not ASCII; give its name as it is in DNS") from None
+    if not _HOST.fullmatch(host):
+        raise ConfigError(f"host: {host!r} is neither a name nor an address; give for example edge.example.org")
+    return x509.DNSName(host)

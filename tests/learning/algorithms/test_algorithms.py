@@ -16,18 +16,17 @@ from gainnet.codecs.raw import Float32
 from gainnet.core.errors import ConfigError, PlanError
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.algorithm import Algorithm, load_values, values_of
-from gainnet.learning.algorithms.averaging import plain_step
 from gainnet.learning.algorithms.costs import split_step_cost, whole_step_cost
-from gainnet.learning.algorithms.fedavg import FedAvg
+from gainnet.learning.algorithms.fedavg import FedAvg, plain_step
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.algorithms.fsl import AveragedEdge, SharedEdge, SplitLearning
 from gainnet.learning.clients import Client, LocalTraining, Participation
 from gainnet.learning.exchange import PRIVATE, Exchange
-from gainnet.learning.split.cut import Cut
+from gainnet.learning.split.model import Cut
 from gainnet.models.language import small_decoder
 from gainnet.network import EDGE, Network
 from gainnet.radio import AWGN, Air, Arq, Ideal, Reports, Tabulated
-from gainnet.wire.files import to_bytes
+from gainnet.wire.frames import to_bytes
 
 TEXTS = ("embedding_only", "u_shape", "u_shape+1", "u_shape+2", "embedding_only+1")
 CUTS = {text: Cut.parse(text) for text in TEXTS}
@@ -162,7 +161,7 @@ def loss(model: Any, values: Any, client: Client) -> float:
 
 def test_ranks_that_differ_give_the_mean_of_products(model: Any, clients: Any, network: Make, random: Random) -> None:
     from gainnet.learning.algorithms.adapters import attach, load_adapter, values_of_adapter
-    from gainnet.learning.algorithms.averaging import train_locally
+    from gainnet.learning.algorithms.fedavg import train_locally
     from gainnet.learning.algorithms.merging import low_rank, updates_of
 
     ranked = tuple(replace(c, rank=r) for c, r in zip(clients, (1, 2, 3), strict=True))

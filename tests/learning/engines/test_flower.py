@@ -14,9 +14,8 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.algorithm import State
 from gainnet.learning.config import LearnConfig, learn, open_session
-from gainnet.learning.engines.flower.folder import write_app
 from gainnet.learning.engines.flower.local import Federation, federation
-from gainnet.learning.engines.flower.settings import AppSettings
+from gainnet.learning.engines.flower.settings import AppSettings, write_app
 from gainnet.models.language import small_decoder, word_tokenizer
 from gainnet.wire.keys import write_node_key
 

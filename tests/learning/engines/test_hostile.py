@@ -29,7 +29,7 @@ from gainnet.learning.engines import streamed
 from gainnet.learning.engines.stream import END, over_streams, serve_turns
 from gainnet.learning.engines.terms import Terms
 from gainnet.learning.exchange import PRIVATE
-from gainnet.learning.split.cut import Cut
+from gainnet.learning.split.model import Cut
 from gainnet.network import Network
 from gainnet.wire.connection import Connection
 

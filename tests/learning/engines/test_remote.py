@@ -17,21 +17,19 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.aggregation import Open
 from gainnet.learning.algorithms.algorithm import State
-from gainnet.learning.algorithms.averaging import Trained, weighing
 from gainnet.learning.algorithms.costs import whole_step_cost
-from gainnet.learning.algorithms.fedavg import FedAvg
+from gainnet.learning.algorithms.fedavg import FedAvg, Trained, weighing
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client, LocalTraining, Participation
 from gainnet.learning.config import LearnConfig, config_of
-from gainnet.learning.engines.flower.folder import write_app
-from gainnet.learning.engines.flower.settings import AppSettings
+from gainnet.learning.engines.flower.settings import AppSettings, write_app
 from gainnet.learning.engines.remote import elsewhere, train_alone
 from gainnet.learning.safeguards.robust import Median
 from gainnet.learning.safeguards.secure_aggregation import MaskedMean
 from gainnet.models.language import small_decoder
 from gainnet.network import Network
 from gainnet.radio import AWGN, Air, Arq, Tabulated
-from gainnet.wire.files import file_of, tensors_of, to_bytes
+from gainnet.wire.frames import file_of, tensors_of, to_bytes
 
 Make = Callable[..., Network]
 

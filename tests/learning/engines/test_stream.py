@@ -32,7 +32,7 @@ from gainnet.learning.engines.stream import END, over_streams, serve_turns
 from gainnet.learning.engines.streamed import join, serve
 from gainnet.learning.engines.terms import Terms, own_client
 from gainnet.learning.exchange import KINDS, PRIVATE
-from gainnet.learning.split.cut import Cut
+from gainnet.learning.split.model import Cut
 from gainnet.models.language import pack, small_decoder, word_tokenizer
 from gainnet.network import Network
 from gainnet.radio import Ideal

@@ -21,9 +21,8 @@ from gainnet.learning.safeguards.attack import (
     share_recovered,
     trained_inverter,
 )
-from gainnet.learning.split.cut import Cut
 from gainnet.learning.split.halves import split_step
-from gainnet.learning.split.model import SplitModel
+from gainnet.learning.split.model import Cut, SplitModel
 from gainnet.models.language import mean_loss
 
 RANDOM = Random.of(0)

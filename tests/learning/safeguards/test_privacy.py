@@ -14,7 +14,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.adapters import attach
-from gainnet.learning.algorithms.averaging import plain_step
+from gainnet.learning.algorithms.fedavg import plain_step
 from gainnet.learning.clients import Client, LocalTraining
 from gainnet.learning.safeguards.privacy import (
     PrivateMean,

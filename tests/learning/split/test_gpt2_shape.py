@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gainnet.learning.algorithms.costs import split_step_cost, whole_step_cost
-from gainnet.learning.split.cut import Cut
+from gainnet.learning.split.model import Cut
 
 
 @pytest.mark.slow

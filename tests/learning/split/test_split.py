@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from gainnet.core.errors import ConfigError
-from gainnet.learning.split.cut import Cut
 from gainnet.learning.split.halves import split_step
-from gainnet.learning.split.model import SplitModel
+from gainnet.learning.split.model import Cut, SplitModel
 
 VOCABULARY, RATE = 50, 0.1
 

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from gainnet.learning.split.cut import Cut
 from gainnet.learning.split.halves import split_step
-from gainnet.learning.split.model import SplitModel
+from gainnet.learning.split.model import Cut, SplitModel
 from gainnet.models.language import inputs_of, loss_of, task_of
 
 ON_DEVICE = ("front", "tail", "front_backward")

@@ -1,23 +1,116 @@
-"""FedAvg: every device trains the whole model, the edge averages (McMahan et al. 2017)."""
+"""FedAvg: every device trains the whole model, the edge averages (McMahan et al. 2017); and the round of averaging.
+
+Clients train alone between two messages, and the edge makes one state of what they send.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import torch
 
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
+from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.aggregation import Aggregation, Open
 from gainnet.learning.algorithms.algorithm import State, load_values, values_of
-from gainnet.learning.algorithms.averaging import Place, averaging_round, in_this_process, train_locally
 from gainnet.learning.algorithms.costs import StepCost
 from gainnet.learning.clients import Client, LocalTraining, Participation
-from gainnet.learning.exchange import Exchange
+from gainnet.learning.exchange import PRIVATE, Exchange
+from gainnet.models.language import inputs_of, loss_of, task_of
 from gainnet.network.network import Network
 from gainnet.network.scenario import EDGE
+
+if TYPE_CHECKING:
+    from gainnet.learning.algorithms.fpl import Fpl
+
+
+@final
+@dataclass(frozen=True)
+class Trained:
+    """Values that a client sends back.
+
+    Args:
+        values: what it has trained, by name, in the type of the air.
+        client: who it is, and how much text it has: what it counts in an average.
+    """
+
+    values: State
+    client: Client
+
+
+Place = Callable[["FedAvg | Fpl", Mapping[Client, State], State, Random], Mapping[NodeId, Trained]]
+"""Where the clients are: answers that came back in time, by name; a missing client has fallen away.
+
+It is given the algorithm, which trains one client where it is, what has arrived at each client that trains to the end,
+the state of the edge in the type of the air, and the streams of the round.
+"""
+
+
+def averaging_round(
+    algorithm: FedAvg | Fpl, state: State, clients: Sequence[Client], random: Random
+) -> tuple[State, Report]:
+    """As `Algorithm.round`.
+
+    edge ==values==> devices: steps ==values==> edge: aggregation
+
+    A client that falls away in the middle of its training is booked up to there; one that only never answers is not,
+    since nobody knows what it has computed.
+    """
+    exchange, num_steps = Exchange(algorithm.network, random, PRIVATE), algorithm.training.num_steps
+    asked = algorithm.participation.select(clients, random)
+    aggregation = algorithm.aggregation_for(asked)
+    given = algorithm.hand_out(exchange, state, asked)
+    lost_at = {client: algorithm.participation.steps_before_loss(client, num_steps, random) for client in given}
+    # What a client would have trained before it fell away reaches nobody, so only those who stay are trained.
+    staying = {client: values for client, values in given.items() if lost_at[client] is None}
+    answers = algorithm.place(algorithm, staying, algorithm.on_the_air(state), random)
+    finished = []
+    for client, lost in lost_at.items():
+        if lost is None and client.name not in answers:
+            continue
+        flops = (num_steps if lost is None else lost) * algorithm.cost.device_flops
+        stop_s = exchange.compute(client.name, "local training", flops, (algorithm.kind,), (algorithm.kind,))
+        if lost is None:
+            finished.append((stop_s, answers[client.name].client, answers[client.name].values))
+    deadline_s = algorithm.participation.deadline_s
+    merged = aggregation.gather(exchange, algorithm.kind, state, finished, deadline_s, random)
+    return merged.state, exchange.report()
+
+
+def on_this_machine(
+    algorithm: FedAvg | Fpl, given: Mapping[Client, State], values: State, random: Random
+) -> dict[NodeId, Trained]:
+    """A `Place`: one client after the other, on one model."""
+    return {c.name: Trained(algorithm.train_client(c, held, random), c) for c, held in given.items()}
+
+
+def weighing(name: NodeId, num_rows: int) -> Client:
+    """A client as the edge knows it: how many rows it has, and none of what stands in them.
+
+    >>> weighing(NodeId("device_0"), 12).weight
+    12.0
+    """
+    return Client(name, torch.empty(num_rows, 0, dtype=torch.long))
+
+
+def train_locally(model: Any, training: LocalTraining, client: Client, num_steps: int, random: Random) -> None:
+    """Plain steps of a client on its own text; parameters that are locked stay as they are."""
+    optimizer = training.start([p for p in model.parameters() if p.requires_grad])
+    for step in range(num_steps):
+        plain_step(model, training.batch(client, random, step))
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+
+def plain_step(model: Any, rows: torch.Tensor) -> torch.Tensor:
+    """Gradients of the mean loss over rows, added to `.grad`; the loss."""
+    tokens, labels = task_of(model, rows)
+    loss = loss_of(model, model(**inputs_of(model, tokens, labels), use_cache=False).logits, labels)
+    loss.backward()
+    return loss.detach()
 
 
 @final
@@ -45,7 +138,7 @@ class FedAvg:
     cost: StepCost
     participation: Participation = field(default_factory=Participation)
     aggregation: Aggregation = field(default_factory=Open)
-    place: Place = in_this_process
+    place: Place = on_this_machine
     _start: dict[str, torch.Tensor] = field(default_factory=dict, init=False, repr=False)
     kind: ClassVar[str] = "weights"
 

@@ -14,8 +14,8 @@ from gainnet.core.report import Report
 from gainnet.learning.algorithms.adapters import Form, attach, load_adapter, values_of_adapter
 from gainnet.learning.algorithms.aggregation import Aggregation, Open, ProductMean
 from gainnet.learning.algorithms.algorithm import State, as_type
-from gainnet.learning.algorithms.averaging import Place, averaging_round, in_this_process, train_locally
 from gainnet.learning.algorithms.costs import StepCost
+from gainnet.learning.algorithms.fedavg import Place, averaging_round, on_this_machine, train_locally
 from gainnet.learning.algorithms.merging import low_rank, updates_of
 from gainnet.learning.clients import Client, LocalTraining, Participation
 from gainnet.learning.exchange import Exchange
@@ -60,7 +60,7 @@ class Fpl:
     participation: Participation = field(default_factory=Participation)
     aggregation: Aggregation = field(default_factory=Open)
     steps: Steps = train_locally
-    place: Place = in_this_process
+    place: Place = on_this_machine
     _models: dict[int, Any] = field(default_factory=dict, init=False, repr=False)
     kind: ClassVar[str] = "adapters"
 

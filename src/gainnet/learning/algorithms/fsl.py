@@ -20,9 +20,8 @@ from gainnet.learning.algorithms.algorithm import State, average, load_values, v
 from gainnet.learning.algorithms.costs import StepCost
 from gainnet.learning.clients import Client, LocalTraining, Participation
 from gainnet.learning.exchange import KINDS, PRIVATE, Exchange
-from gainnet.learning.split.cut import Cut
 from gainnet.learning.split.halves import split_step
-from gainnet.learning.split.model import SplitModel
+from gainnet.learning.split.model import Cut, SplitModel
 from gainnet.models.language import task_of
 from gainnet.network.network import Network
 from gainnet.network.scenario import EDGE
@@ -61,7 +60,7 @@ Place = Callable[[Turn], State | None]
 """Where the clients are: the device's part after all steps; `None` where the client was lost on the way."""
 
 
-def in_this_process(turn: Turn) -> State:
+def on_this_machine(turn: Turn) -> State:
     """A `Place`: the client's half runs here, between the steps of the edge's."""
     model, training = turn.algorithm.model, turn.algorithm.training
     load_values(model, turn.given)
@@ -215,7 +214,7 @@ class SplitLearning:
     codec: AnyCodec
     edge: EdgePart
     participation: Participation = field(default_factory=Participation)
-    place: Place = in_this_process
+    place: Place = on_this_machine
     _splits: dict[str, SplitModel] = field(default_factory=dict, init=False, repr=False)
     _start: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 

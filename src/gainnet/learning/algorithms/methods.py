@@ -17,7 +17,7 @@ from gainnet.learning.algorithms.fedavg import FedAvg
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.algorithms.fsl import EdgePart, SharedEdge, SplitLearning
 from gainnet.learning.clients import LocalTraining, Participation
-from gainnet.learning.split.cut import Cut
+from gainnet.learning.split.model import Cut
 from gainnet.network.network import Network
 
 

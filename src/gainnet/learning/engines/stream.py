@@ -24,7 +24,7 @@ from gainnet.learning.split.halves import Give, Half, Take, crossing_shapes, dev
 from gainnet.learning.split.model import SplitModel
 from gainnet.models.language import task_of
 from gainnet.wire.connection import Connection
-from gainnet.wire.files import bounded
+from gainnet.wire.frames import bounded
 
 END = {"end": True}
 """Words after the last turn: a device that does not hear them knows that its edge is gone."""

@@ -20,7 +20,7 @@ from gainnet.learning.safeguards.attack import (
     share_recovered,
     trained_inverter,
 )
-from gainnet.learning.split.cut import Cut
+from gainnet.learning.split.model import Cut
 from gainnet.models.language import pack
 from gainnet.models.language_text import PUBLIC, write_texts
 from gainnet.studies.study import Case, Row

@@ -13,7 +13,7 @@ from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.adapters import load_adapter, values_of_adapter
 from gainnet.learning.algorithms.aggregation import Aggregation, Open, WeightedMean
 from gainnet.learning.algorithms.algorithm import State, average
-from gainnet.learning.algorithms.averaging import train_locally
+from gainnet.learning.algorithms.fedavg import train_locally
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client
 from gainnet.learning.config import LearnConfig, Session, open_model, open_session

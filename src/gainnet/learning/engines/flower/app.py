@@ -25,7 +25,7 @@ from gainnet.core.outside import read_json, read_text, reading
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import State
-from gainnet.learning.algorithms.averaging import Trained, weighing
+from gainnet.learning.algorithms.fedavg import Trained, weighing
 from gainnet.learning.clients import devices_of
 from gainnet.learning.config import open_session, run_session
 from gainnet.learning.engines.flower.settings import AppSettings
@@ -33,7 +33,7 @@ from gainnet.learning.engines.remote import elsewhere, train_alone
 from gainnet.learning.engines.terms import Terms, check_rows, offer, open_device, read_turn
 from gainnet.learning.runner import Progress, Run, silent
 from gainnet.models.language import ABSTRACTS
-from gainnet.wire.files import bounded, file_of, tensors_of
+from gainnet.wire.frames import bounded, file_of, tensors_of
 
 os.environ.update({"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "RAY_USAGE_STATS_ENABLED": "0"})
 try:

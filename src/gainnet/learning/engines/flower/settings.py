@@ -1,12 +1,17 @@
-"""Settings of an app, between Flower's flat table and a `LearnConfig`."""
+"""Settings of an app, between Flower's flat table and a `LearnConfig`, and the folder that `flwr run` takes."""
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, final
 
 from gainnet.core.errors import ConfigError
+from gainnet.core.files import write_whole
 from gainnet.learning.config import LearnConfig, config_of
 
 Value = bool | int | float | str
@@ -72,3 +77,35 @@ class AppSettings:
         if "domains" in mine:
             mine["domains"] = tuple(str(mine["domains"]).split(","))
         return AppSettings(config_of(mine), out, timeout_s)
+
+
+_HEAD = """\
+[project]
+name = "gainnet-app"
+version = "{version}"
+description = "Learn together with devices that keep their text."
+license = "Apache-2.0"
+dependencies = []  # gainnet itself is installed on every machine; nothing is fetched when a run starts
+
+[tool.flwr.app]
+publisher = "gainnet"
+
+[tool.flwr.app.components]
+serverapp = "gainnet.learning.engines.flower.app:server_app"
+clientapp = "gainnet.learning.engines.flower.app:client_app"
+
+[tool.flwr.app.config]
+"""
+
+
+def write_app(folder: Path, settings: AppSettings) -> None:
+    """A Flower app with these settings; `flwr run FOLDER --run-config` changes any of them for one run.
+
+    Args:
+        folder: made when missing.
+        settings: what decides a run.
+    """
+    # JSON has no infinity and TOML does; everything else is written alike in both.
+    values = {n: "inf" if value == math.inf else json.dumps(value) for n, value in settings.to_table().items()}
+    lines = "".join(f"{name} = {value}\n" for name, value in values.items())
+    write_whole(folder / "pyproject.toml", (_HEAD.format(version=version("gainnet")) + lines).encode())
