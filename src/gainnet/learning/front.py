@@ -67,21 +67,19 @@ def learn(
     lengths = {client.rows.shape[1] for client in clients}
     if len(lengths) != 1:
         raise ConfigError(f"clients: rows of {len(lengths)} lengths; give clients with rows of one length")
-    device, edge = device or profile("phone"), edge or profile("edge_l4")
-    up, down = (
-        Tabulated(replace(air or Air(), medium=medium), Radios(sender.tx_power_w, receiver.rx_power_w), Arq())
-        for medium, sender, receiver in (("up", device, edge), ("down", edge, device))
-    )
-    network = cell_of([client.name for client in clients], edge, device, (up,), (down,))
-    setting = Setting(
-        open_model(ABSTRACTS)[0] if model is None else model,
-        network,
-        training or LocalTraining(),
-        participation or Participation(),
-        lengths.pop(),
-    )
-    algorithm, _ = method.bound(setting)
+    network = _cell(clients, air or Air(), device or profile("phone"), edge or profile("edge_l4"))
+    model = open_model(ABSTRACTS)[0] if model is None else model
+    who = participation or Participation()
+    algorithm, _ = method.bound(Setting(model, network, training or LocalTraining(), who, lengths.pop()))
     rows = torch.cat([client.rows for client in clients]) if test_rows is None else test_rows
     # The settings identify the run, so that a folder of another method is refused.
     settings = {name: repr(value) for name, value in {"method": method, "air": air, "training": training}.items()}
     return run_rounds(algorithm, clients, rows, rounds, random_seed, out, settings, progress)
+
+
+def _cell(clients: Sequence[Client], air: Air, device: Hardware, edge: Hardware) -> Network:
+    up, down = (
+        Tabulated(replace(air, medium=medium), Radios(sender.tx_power_w, receiver.rx_power_w), Arq())
+        for medium, sender, receiver in (("up", device, edge), ("down", edge, device))
+    )
+    return cell_of([client.name for client in clients], edge, device, (up,), (down,))

@@ -106,7 +106,7 @@ def train_locally(model: Any, training: LocalTraining, client: Client, num_steps
 
 
 def plain_step(model: Any, rows: torch.Tensor) -> torch.Tensor:
-    """Gradients of the mean loss over rows, added to `.grad`; the loss."""
+    """Gradients of the mean loss over rows [batch, length], added to `.grad`; the loss."""
     tokens, labels = task_of(model, rows)
     loss = loss_of(model, model(**inputs_of(model, tokens, labels), use_cache=False).logits, labels)
     loss.backward()

@@ -345,7 +345,7 @@ def octets_of(labels: Tensor) -> Tensor:
 
 
 def integers_of(octets: Tensor, dtype: torch.dtype) -> Tensor:
-    """The inverse of `octets_of`, in an integer type."""
+    """[batch, length], the inverse of `octets_of`, in an integer type."""
     return octets.contiguous().view(torch.int32).to(dtype)
 
 

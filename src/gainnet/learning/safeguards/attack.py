@@ -36,7 +36,7 @@ class Coded:
     codec: AnyCodec
 
     def __call__(self, hidden: Tensor, random: Random) -> Tensor:
-        """As `View`."""
+        """[batch, length, width], as `View`."""
         payload = self.codec.encode(hidden, torch.ones(len(hidden)))
         return self.codec.decode(payload, Spec(tuple(hidden.shape[1:])))
 
@@ -63,7 +63,7 @@ class Noisy:
         check_range(self.ratio >= 0.0, "noise", self.ratio, "the ratio of noise to signal, 0 or more")
 
     def __call__(self, hidden: Tensor, random: Random) -> Tensor:
-        """As `View`."""
+        """[batch, length, width], as `View`."""
         # Relative to each token's own norm, since the norms of a language model differ by orders of magnitude.
         scale = self.ratio * hidden.square().mean(-1, keepdim=True).sqrt()
         return Coded(self.codec)(hidden + scale * random.normal(hidden.shape, "blur"), random)

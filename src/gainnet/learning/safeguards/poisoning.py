@@ -38,7 +38,7 @@ class SignFlip:
     scale: float = 4.0
 
     def __call__(self, update: Tensor, random: Random) -> Tensor:
-        """As `Tampering`."""
+        """[num_values], as `Tampering`."""
         return -self.scale * update
 
 
@@ -54,7 +54,7 @@ class GaussianUpdate:
     scale: float = 10.0
 
     def __call__(self, update: Tensor, random: Random) -> Tensor:
-        """As `Tampering`."""
+        """[num_values], as `Tampering`."""
         # As long as a multiple of the honest update, so that its size alone does not give it away at scale 1.
         noise = random.normal(update.shape, "poison").double()
         return noise * (self.scale * float(update.norm() / noise.norm()))
