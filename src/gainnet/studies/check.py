@@ -106,14 +106,16 @@ def check_run(
         raise ConfigError(f"run: {folder} holds no finished run; finish it with gainnet study run")
     study = find_study(str(run["source"]))
     config = validate(study.config, study.current(run["config"]))
-    found, kept = list(study.cases(config)), _rows_of(kept_in.table_path)
+    found = list(study.cases(config))
+    kept = dict(zip((case.key for case in found), _rows_of(kept_in.table_path), strict=False))
     drawn = set(_drawn([case for case in found if not methods or case.method in methods], num_rows, random_seed))
     if not drawn:
         raise ConfigError(f"methods: no row of {folder} is of {', '.join(methods)}; choose among {study.methods}")
     checks = []
     # In the order of the run, because methods remember the pictures of the last random seed.
     for case, row, wall_s in evaluate(study.open(config), [case for case in found if case.key in drawn]):
-        if (old := kept.get(_key(case.columns))) is None:
+        old = kept.get(case.key, {})
+        if any(_plain(_text(value)) != _plain(old.get(name, "")) for name, value in case.columns.items()):
             raise damaged(kept_in.table_path, f"it lacks the row {case.key}")
         checks.append(_compared(case, row, old, wall_s))
         progress(len(checks), len(drawn), case.method)
@@ -131,17 +133,10 @@ def _drawn(cases: Sequence[Case], num_rows: int, random_seed: int) -> Iterator[s
     yield from (key for _, key in zip(range(num_rows), turns, strict=False))
 
 
-def _rows_of(path: Path) -> dict[tuple[str, ...], Mapping[str, str]]:
-    """Rows of a table as they are printed, by method, swept values and random seed."""
+def _rows_of(path: Path) -> list[dict[str, str]]:
+    """Rows of a table as they are printed, in the order of the cases."""
     with path.open(newline="", encoding="utf-8") as file:
-        return {_key(row): row for row in csv.DictReader(file)}
-
-
-def _key(columns: Mapping[str, Any]) -> tuple[str, ...]:
-    """Columns up to the random seed that are not empty, as text: a case has only those of its method."""
-    named = list(columns)
-    swept = named[: named.index("random_seed") + 1]
-    return tuple(sorted(f"{name}={_plain(text)}" for name in swept if (text := _text(columns[name]))))
+        return list(csv.DictReader(file))
 
 
 def _plain(text: str) -> str:
