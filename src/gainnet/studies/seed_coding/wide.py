@@ -148,7 +148,7 @@ def send_pixels(material: Material, pictures_of: PicturesOf, case: Case, random:
 
 
 def send_means(case: Case, x: Tensor, prompts: Prompts, random: Random) -> Received:
-    """Neighbouring entries of a latent as their mean, in half the symbols; the receiver takes each mean twice."""
+    """Means of neighbouring entries of [num_items, ..., width], in half the symbols; the receiver takes each twice."""
     received = _raw(x.unflatten(-1, (-1, 2)).mean(-1), case, prompts, random)
     return replace(received, values=received.values.repeat_interleave(2, -1))
 
