@@ -11,7 +11,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.models.counting import count_flops
 from gainnet.models.loading import load_model, weights_sha256
-from gainnet.models.renamed import remembered
+from gainnet.models.renamed import memoise
 
 PROMPTS = ["a red star", "two blue houses in the snow"]
 
@@ -85,7 +85,7 @@ def test_the_decoder_is_differentiable():
 
 def test_a_remembered_part_runs_once():
     model = load_model("scenes", num_steps=2)
-    part = remembered(model.denoiser)
+    part = memoise(model.denoiser)
     tensors = run((model.text_encoder, model.prior), Random.of([1, 2]))
     inputs = {key: tensors[key] for key in part.reads}
     first = part(inputs, Random.of([1, 2]))

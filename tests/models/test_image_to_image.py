@@ -10,7 +10,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.models.image_to_image import from_picture, start_step
 from gainnet.models.loading import load_model
-from gainnet.models.renamed import renamed
+from gainnet.models.renamed import rename
 from gainnet.testing import check_part
 
 PROMPTS = ["a red star", "two blue houses in the snow"]
@@ -99,8 +99,8 @@ def test_a_strength_without_a_step_is_named(strength):
 
 def test_a_renamed_part_is_the_part_under_another_name():
     model = load_model("scenes")
-    prior = renamed(model.prior, writes_as={"latent": "latent_2"}, stream=("candidate", 2))
+    prior = rename(model.prior, writes_as={"latent": "latent_2"}, stream=("candidate", 2))
     drawn = prior({}, RANDOM)["latent_2"]
     assert not torch.equal(drawn, model.prior({}, RANDOM)["latent"])
     torch.testing.assert_close(drawn, model.prior({}, RANDOM.child("candidate", 2))["latent"], rtol=0, atol=0)
-    check_part(renamed(model.decoder, {"latent": "latent_2"}, {"image": "image_2"}), {"latent_2": drawn}, RANDOM)
+    check_part(rename(model.decoder, {"latent": "latent_2"}, {"image": "image_2"}), {"latent_2": drawn}, RANDOM)

@@ -9,7 +9,7 @@ from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Spec
 from gainnet.models.loading import load_model
 from gainnet.models.regions import Region, blending_weights, crop_of, merge, picture_scale, regional, regions_of
-from gainnet.models.renamed import renamed
+from gainnet.models.renamed import rename
 from gainnet.testing import check_part
 
 RANDOM = Random.of([1, 2])
@@ -60,8 +60,8 @@ def test_parts_of_a_region_keep_the_contract_and_cost_its_share(model):
     tensors |= model.text_encoder(tensors, RANDOM) | model.prior({}, RANDOM)
     region = regions_of(model, 2)[1]
     tensors |= crop_of("latent", model.latent, region, "latent_2")(tensors, RANDOM)
-    denoiser = renamed(regional(model.denoiser[3:], region), {"latent": "latent_2"}, {"latent": "latent_2"})
-    decoder = renamed(regional(model.decoder, region), {"latent": "latent_2"}, {"image": "image_2"})
+    denoiser = rename(regional(model.denoiser[3:], region), {"latent": "latent_2"}, {"latent": "latent_2"})
+    decoder = rename(regional(model.decoder, region), {"latent": "latent_2"}, {"image": "image_2"})
     check_part(denoiser, tensors, RANDOM)
     check_part(decoder, tensors, RANDOM)
     share = region.width / model.latent.shape[-1]
@@ -99,7 +99,7 @@ def test_a_picture_finished_in_regions_has_no_seam(num_regions):
     regions, names = regions_of(model, num_regions), tuple(f"latent_{k}" for k in range(num_regions))
     for region, name in zip(regions, names, strict=True):
         tensors |= crop_of("latent", model.latent, region, name)(tensors, random)
-        tensors |= renamed(regional(model.denoiser[6:], region), {"latent": name}, {"latent": name})(tensors, random)
+        tensors |= rename(regional(model.denoiser[6:], region), {"latent": name}, {"latent": name})(tensors, random)
     merged = model.decoder(merge(names, regions, model.latent, "latent")(tensors, random), random)["image"].detach()
     ours, theirs = columns_gradient(merged), columns_gradient(whole)
     edges = [8 * edge for region in regions for edge in (region.left, region.left + region.width) if 0 < edge < 16]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gainnet.models.language import IGNORED, small_decoder
-from gainnet.models.trials.abstract import Sentence, StructuredAbstract, shortened
+from gainnet.models.trials.abstract import Sentence, StructuredAbstract, shorten
 from gainnet.models.trials.answering import answers, subword_tokenizer, task_rows
 from gainnet.models.trials.fields import EFFECTS, invented_fields
 from gainnet.models.trials.prompts import FORMS, EdgeAnswer, cloud_prompt, edge_completion, read_edge_answer
@@ -134,7 +134,7 @@ def test_long_documents_lose_the_background_first() -> None:
     abstract = StructuredAbstract("a", (*sentences, Sentence("conclusions", "so")))
 
     def left(max_words: int) -> list[str]:
-        kept = shortened(abstract, max_words, lambda text: len(text.split()))
+        kept = shorten(abstract, max_words, lambda text: len(text.split()))
         assert kept.conclusion == "so"
         return [s.text for s in kept.sentences[:-1]]
 

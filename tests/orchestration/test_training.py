@@ -18,7 +18,7 @@ from gainnet.agents.replay import Remembering
 from gainnet.core.errors import ConfigError
 from gainnet.orchestration.learned import load_policy
 from gainnet.orchestration.scenario import load_scenario
-from gainnet.orchestration.training import TrainingConfig, train, training_run, varied
+from gainnet.orchestration.training import TrainingConfig, train, training_run, vary
 
 TINY = TrainingConfig(
     "coupled",
@@ -105,7 +105,7 @@ def test_absurd_numbers_are_refused(fields: dict[str, Any]) -> None:
 
 def test_scarcity_is_drawn_and_sometimes_absent() -> None:
     street = load_scenario("street")
-    drawn = [varied(street, 0.5, seed) for seed in range(60)]
+    drawn = [vary(street, 0.5, seed) for seed in range(60)]
     times = [scenario.rounds.duration_s / street.rounds.duration_s for scenario in drawn]
     assert all(0.5 <= x <= 1.0 for x in times)
     assert 15 < times.count(1.0) < 45

@@ -31,7 +31,7 @@ from gainnet.studies.seed_coding.judging import fast_ssim, frechet_distance, lat
 from gainnet.studies.seed_coding.question import METHODS, SeedCodingConfig, cases
 from gainnet.studies.seed_coding.summary import fewest_uses, summarise
 from gainnet.studies.seed_coding.transports import Analog, Digital, GaussianOptimum
-from gainnet.studies.seed_coding.wide import join_patches, published, split_patches
+from gainnet.studies.seed_coding.wide import join_patches, published_distance, split_patches
 from gainnet.studies.study import Case, Value
 
 NUM_ITEMS, NUM_VALUES, USES = 4000, 8, 2
@@ -201,7 +201,11 @@ def table() -> pd.DataFrame:
         measured = {"psnr_db": psnr_db, "mse": 10 ** (-psnr_db / 10), "psnr_db_of_images": f"{psnr_db - 1} {psnr_db}"}
         judges = {"ssim": 0.9, "prompt_fidelity": 1.0, "latent_nmse": 0.1, "frechet_distance_scenes": 1.0}
         cost = {"num_bits": 8.0, "num_channel_uses_sent": uses, "delivered": 1.0, "num_images": 2}
-        row = published(each, Random.of(0)) if values["bearer"] == "published" else {**measured, **judges, **cost}
+        row = (
+            published_distance(each, Random.of(0))
+            if values["bearer"] == "published"
+            else {**measured, **judges, **cost}
+        )
         rows.append({**each.columns, **row})
     return pd.DataFrame(rows)
 

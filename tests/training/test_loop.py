@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gainnet.core.errors import ConfigError, TrainingError
 from gainnet.training.loop import CHECKPOINT, MOST_SKIPPED, SETTINGS, Stage, Training, cosine, open_training, silent
-from gainnet.training.muon import Muon, muon_and_adamw, orthogonalised
+from gainnet.training.muon import Muon, muon_and_adamw, orthogonalise
 
 
 class Killed(Exception):
@@ -148,7 +148,7 @@ def test_the_rate_rises_then_falls() -> None:
 def test_orthogonalised_keeps_the_singular_vectors(shape: tuple[int, int]) -> None:
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     u, _, v = torch.linalg.svd(matrix, full_matrices=False)
-    inner = u.T @ orthogonalised(matrix) @ v.T
+    inner = u.T @ orthogonalise(matrix) @ v.T
     values = inner.diagonal()
     assert bool(((values > 0.4) & (values < 1.4)).all())
     assert float((inner - values.diag()).abs().max()) < 0.1

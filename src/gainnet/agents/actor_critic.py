@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from gainnet.agents.named_tensors import below, load_optimizer, named, optimizer_tensors
+from gainnet.agents.named_tensors import add_prefix, load_optimizer, optimizer_tensors, strip_prefix
 from gainnet.agents.torch_rl import (
     ProbabilisticTensorDictModule,
     ProbabilisticTensorDictSequential,
@@ -85,10 +85,10 @@ def state_tensors(loss: Any, optimizer: Optimizer) -> dict[str, Tensor]:
     """
     # The state also holds TorchRL's own records, which are no tensors and never change.
     networks = {name: x for name, x in loss.state_dict().items() if isinstance(x, Tensor)}
-    return named("loss", networks) | optimizer_tensors(optimizer)
+    return add_prefix("loss", networks) | optimizer_tensors(optimizer)
 
 
 def load_state(loss: Any, optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Restores `state_tensors`."""
-    loss.load_state_dict({**loss.state_dict(), **below("loss", tensors)})
+    loss.load_state_dict({**loss.state_dict(), **strip_prefix("loss", tensors)})
     load_optimizer(optimizer, tensors)

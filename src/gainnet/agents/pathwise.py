@@ -8,7 +8,7 @@ from typing import cast, final
 import torch
 from torch import Tensor, nn
 
-from gainnet.agents.named_tensors import below, load_optimizer, named, optimizer_tensors
+from gainnet.agents.named_tensors import add_prefix, load_optimizer, optimizer_tensors, strip_prefix
 from gainnet.core.ranges import POSITIVE, check_ranges
 
 
@@ -86,9 +86,9 @@ class Pathwise:
 
     def tensors(self) -> dict[str, Tensor]:
         """Copies of everything that the next update depends on."""
-        return named("weight", self._actor.state_dict()) | optimizer_tensors(self.optimizer)
+        return add_prefix("weight", self._actor.state_dict()) | optimizer_tensors(self.optimizer)
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Restores `tensors`."""
-        self._actor.load_state_dict(below("weight", tensors))
+        self._actor.load_state_dict(strip_prefix("weight", tensors))
         load_optimizer(self.optimizer, tensors)

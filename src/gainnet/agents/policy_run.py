@@ -11,7 +11,7 @@ from typing import Any, Protocol, final
 
 from torch import Tensor
 
-from gainnet.agents.named_tensors import below, named
+from gainnet.agents.named_tensors import add_prefix, strip_prefix
 from gainnet.agents.policy_folder import WEIGHTS
 from gainnet.core.files import check_outside_package, hold, write_json, write_whole
 from gainnet.core.run.checkpoint import Checkpoint, Numbers
@@ -79,14 +79,14 @@ class PolicyRun:
 
     def state(self) -> tuple[Numbers, Mapping[str, Tensor]]:
         """As `Resumable.state`."""
-        tensors = named("learner", self.agent.tensors()) | named("average", self.average)
+        tensors = add_prefix("learner", self.agent.tensors()) | add_prefix("average", self.average)
         return {"iteration": self.step, "curve": self.curve}, tensors
 
     def restore(self, numbers: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """As `Resumable.restore`."""
         self.step, self.curve = numbers["iteration"], numbers["curve"]
-        self.agent.load(below("learner", tensors))
-        self.average = below("average", tensors)
+        self.agent.load(strip_prefix("learner", tensors))
+        self.average = strip_prefix("average", tensors)
 
     def _average(self) -> None:
         for name, x in self.agent.actor_tensors().items():

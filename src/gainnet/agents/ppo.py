@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gainnet.agents.actor_critic import adam, descend, stochastic_policy
-from gainnet.agents.named_tensors import load_optimizer, named, optimizer_tensors
+from gainnet.agents.named_tensors import add_prefix, load_optimizer, optimizer_tensors
 from gainnet.agents.torch_rl import ClipPPOLoss, TensorDict, TensorDictModule, generalized_advantage_estimate
 from gainnet.core.ranges import POSITIVE, SHARE, Interval, check_ranges
 
@@ -153,7 +153,7 @@ class Ppo:
     def tensors(self) -> dict[str, Tensor]:
         """Copies of everything that the next update depends on."""
         weights = {str(index): x for index, x in enumerate(self._parameters)}
-        return named("weight", weights) | optimizer_tensors(self.optimizer)
+        return add_prefix("weight", weights) | optimizer_tensors(self.optimizer)
 
     @torch.no_grad()
     def load(self, tensors: dict[str, Tensor]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, cast, final
 import torch
 from torch import Tensor
 
-from gainnet.agents.named_tensors import below, named
+from gainnet.agents.named_tensors import add_prefix, strip_prefix
 
 
 @final
@@ -78,10 +78,10 @@ class Remembering:
 
     def tensors(self) -> dict[str, Tensor]:
         """Copies of everything that the next update depends on."""
-        rows = named("replay", self.replay.tensors())
-        return named("agent", self.agent.tensors()) | rows | {"next": torch.tensor(self.replay.next)}
+        rows = add_prefix("replay", self.replay.tensors())
+        return add_prefix("agent", self.agent.tensors()) | rows | {"next": torch.tensor(self.replay.next)}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Restores `tensors`."""
-        self.agent.load(below("agent", tensors))
-        self.replay.load(below("replay", tensors), int(tensors["next"]))
+        self.agent.load(strip_prefix("agent", tensors))
+        self.replay.load(strip_prefix("replay", tensors), int(tensors["next"]))

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Union, final, get_args, get_origin
 from gainnet.catalog.grammar import Call, Term, write
 from gainnet.catalog.parameters import REQUIRED, Parameter, parameters_of
 from gainnet.core.errors import ConfigError, nearest
-from gainnet.core.plugins import guarded, snake_case
+from gainnet.core.plugins import call_plugin, snake_case
 
 FAMILY_OF: Final[Mapping[str, str]] = {
     "Channel": "fading",
@@ -63,7 +63,7 @@ class Constructor:
             if call.arguments:
                 raise ConfigError(f"{family}: {call.name} takes no arguments; leave them out")
             return found
-        takes = guarded(family, parameters_of, found)
+        takes = call_plugin(family, parameters_of, found)
         for name in call.arguments:
             if name not in takes:
                 raise ConfigError(f"{family}: {call.name} has no argument {name!r}; {nearest(name, takes)}")
@@ -74,7 +74,7 @@ class Constructor:
         arguments |= {name: self.offered[name] for name in needed if name in self.offered}
         if missing := [name for name in needed if name not in arguments]:
             raise ConfigError(f"{family}: {call.name} needs {missing[0]}; write {call.name}({missing[0]}=...)")
-        return guarded(family, found, **arguments)
+        return call_plugin(family, found, **arguments)
 
     def _argument(self, family: str, owner: str, parameter: Parameter, term: Term) -> Any:
         field = f"{family}: {owner}.{parameter.name}"

@@ -55,7 +55,7 @@ def read_integer(value: object, field: str, low: int, high: int, error: type[Gai
     """
     # `bool` is a kind of `int`, and 3.0 equals 3: the type itself is asked for.
     if type(value) is not int or not low <= value <= high:
-        raise error(f"{field}: must be an integer from {low} to {high}, not {shortened(value)}")
+        raise error(f"{field}: must be an integer from {low} to {high}, not {shorten(value)}")
     return value
 
 
@@ -66,7 +66,7 @@ def read_text(value: object, field: str, longest: int, error: type[GainnetError]
     'os:abort'
     """
     if not isinstance(value, str) or len(value) > longest or not value.isprintable():
-        raise error(f"{field}: must be printable text of at most {longest} characters, not {shortened(value)}")
+        raise error(f"{field}: must be printable text of at most {longest} characters, not {shorten(value)}")
     return value
 
 
@@ -77,16 +77,16 @@ def read_list(value: object, field: str, longest: int, error: type[GainnetError]
     [1, 2]
     """
     if not isinstance(value, list) or len(value) > longest:
-        raise error(f"{field}: must be a list of at most {longest} entries, not {shortened(value)}")
+        raise error(f"{field}: must be a list of at most {longest} entries, not {shorten(value)}")
     return value
 
 
-def shortened(value: object) -> str:
+def shorten(value: object) -> str:
     """A foreign value for an error message: on one line, and no longer than one.
 
-    >>> shortened("a" * 100)
+    >>> shorten("a" * 100)
     "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...'"
-    >>> shortened([[]])
+    >>> shorten([[]])
     'list'
     """
     if isinstance(value, bool | None) or (isinstance(value, int) and value.bit_length() < 100):

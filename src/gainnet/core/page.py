@@ -102,10 +102,10 @@ def table(heads: str, rows: str) -> str:
     return f'<div style="overflow-x:auto"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
-def embedded(name: str, png: bytes) -> str:
+def embed_picture(name: str, png: bytes) -> str:
     """A picture within the page.
 
-    >>> embedded("map", b"PNG")
+    >>> embed_picture("map", b"PNG")
     '<img alt="map" src="data:image/png;base64,UE5H">'
     """
     return f'<img alt="{escape(name)}" src="data:image/png;base64,{b64encode(png).decode()}">'

@@ -34,7 +34,7 @@ def find(field: str, name: str, known: Mapping[str, T]) -> T | Any:
     if name in known:
         return known[name]
     for offered in entry_points(group=f"gainnet.{field}", name=name):
-        return guarded(field, offered.load)
+        return call_plugin(field, offered.load)
     # Checked before anything is imported: `..` or a path must not reach the import system.
     module_name, colon, attribute = name.partition(":")
     if not (colon and attribute and all(part.isidentifier() for part in module_name.split("."))):
@@ -51,7 +51,7 @@ def find(field: str, name: str, known: Mapping[str, T]) -> T | Any:
         sys.path.remove(here)
 
 
-def guarded(field: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+def call_plugin(field: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """The result of somebody else's code; whatever it raises becomes one line that names the field.
 
     Args:
@@ -64,7 +64,7 @@ def guarded(field: str, call: Callable[..., Any], *arguments: Any, **options: An
         GainnetError: theirs, as it is.
         ConfigError: anything else that it raised.
 
-    >>> guarded("codec", max, 1, 2)
+    >>> call_plugin("codec", max, 1, 2)
     2
     """
     try:

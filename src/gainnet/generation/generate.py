@@ -18,7 +18,7 @@ from torch import Tensor
 from gainnet.codecs import AnyCodec, Codecs, Kind
 from gainnet.core.errors import ConfigError
 from gainnet.core.files import write_whole
-from gainnet.core.page import embedded
+from gainnet.core.page import embed_picture
 from gainnet.core.report import Report
 from gainnet.core.types import NodeId
 from gainnet.generation.baseline import Baseline, best_image_codec
@@ -26,7 +26,7 @@ from gainnet.generation.cell import Over, downlink
 from gainnet.generation.planning import Job, planned
 from gainnet.generation.quality import Quality, psnr_db, quality
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.renamed import remembered
+from gainnet.models.renamed import memoise
 from gainnet.network.network import Network
 from gainnet.protocols import Compute, Eiug, Plan, Pricing, Protocol, channel_free, execute, pricing
 from gainnet.protocols import estimate as estimate_plan
@@ -107,7 +107,7 @@ class Generation:
         )
 
     def _repr_html_(self) -> str:
-        pictures = "".join(embedded(image.prompt, image.png()) for image in self.images)
+        pictures = "".join(embed_picture(image.prompt, image.png()) for image in self.images)
         return f"{pictures}<pre>{self!r}</pre>"
 
 
@@ -236,7 +236,7 @@ def remembering(plan: Plan) -> Plan:
     >>> remembering(Plan((), ("device", "image"))).steps
     ()
     """
-    steps = (replace(s, part=remembered(s.part)) if isinstance(s, Compute) else s for s in plan.steps)
+    steps = (replace(s, part=memoise(s.part)) if isinstance(s, Compute) else s for s in plan.steps)
     return replace(plan, steps=tuple(steps))
 
 

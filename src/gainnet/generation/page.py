@@ -7,7 +7,7 @@ from html import escape
 from string import Template
 from typing import Any
 
-from gainnet.core.page import Page, embedded, table, tiles
+from gainnet.core.page import Page, embed_picture, table, tiles
 from gainnet.generation.generate import Generation
 from gainnet.generation.labels import Labels
 from gainnet.generation.pictures import CONVENTION
@@ -59,7 +59,7 @@ def page(
     """
     report = summary["report"]
     body = BODY.substitute(
-        compared=embedded("side by side", compared),
+        compared=embed_picture("side by side", compared),
         tiles=_tiles(summary),
         troubles="".join(f'<p class="note"><b>{escape(line)}</b></p>' for line in troubles(report)),
         priced_as=escape(report["priced_as"]),
@@ -67,7 +67,7 @@ def page(
         edge_hardware=escape(labels.edge_hardware),
         lanes=_lanes(report),
         steps=_steps(report),
-        pictures="".join(embedded("picture", image) for image in images),
+        pictures="".join(embed_picture("picture", image) for image in images),
     )
     first = generation.job.prompts[0] + (f" (and {len(images) - 1} more)" if len(images) > 1 else "")
     subtitle = f"{labels.protocol}, {labels.air}, random seed {generation.job.random_seed}"

@@ -12,7 +12,7 @@ from torch import Tensor
 from gainnet.codecs import CODECS, AnyCodec, Codecs, Kind, bind
 from gainnet.codecs.selection import Automatic
 from gainnet.core.errors import ConfigError, ModelError
-from gainnet.core.plugins import guarded, require_members, snake_case
+from gainnet.core.plugins import call_plugin, require_members, snake_case
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Place, Spec, Symbols
@@ -139,7 +139,7 @@ def planned(job: Job) -> Planned:
     binding = Binding(protocol, model, link, snr, job.prompts, job.num_channel_uses, strength)
     chosen = binding.chosen(job.codecs)
     bound = binding.bound(chosen)
-    plan = guarded("protocol", protocol.plan, model, bound, network.edges, strength)
+    plan = call_plugin("protocol", protocol.plan, model, bound, network.edges, strength)
     if not isinstance(plan, Plan):
         raise ConfigError(f"protocol: {name} returned a {type(plan).__name__}, not a Plan")
     sent = {kind: chosen.of(kind) for kind in kinds_sent(plan, bound, protocol)}

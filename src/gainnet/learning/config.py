@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gainnet.codecs import ACTIVATION_CODECS
 from gainnet.core.errors import ConfigError, ModelError, check_range, unknown_name
-from gainnet.core.plugins import find, guarded
+from gainnet.core.plugins import call_plugin, find
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.adapters import FORMS
 from gainnet.learning.algorithms.algorithm import Algorithm
@@ -296,7 +296,7 @@ def method_of(config: LearnConfig) -> Method:
     Lora(rank=4)
     """
     if config.algorithm.startswith("fsl"):
-        codec = guarded("codec", find("codec.activations", config.codec, ACTIVATION_CODECS))
+        codec = call_plugin("codec", find("codec.activations", config.codec, ACTIVATION_CODECS))
         edge = AveragedEdge() if config.algorithm == "fsl_averaged" else SharedEdge(config.edge_rate)
         return Split(Cut.parse(config.cut), codec, edge)
     methods: dict[str, Method] = {"fedavg": WholeModel(), "soft_prompt": SoftPrompt(config.rank), "adapter": Adapter()}

@@ -15,7 +15,7 @@ from gainnet.core.errors import ConfigError, unknown_name
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.types import NodeId
-from gainnet.learning.algorithms.adapters import attach, folded, load_adapter
+from gainnet.learning.algorithms.adapters import attach, fold, load_adapter
 from gainnet.learning.algorithms.algorithm import State
 from gainnet.learning.algorithms.fedavg import plain_step
 from gainnet.learning.algorithms.fpl import Fpl
@@ -180,7 +180,7 @@ def merged_into(cloud: Any, adapters: State) -> Any:
     rank = next(len(x) for name, x in adapters.items() if name.endswith("lora_A.weight"))
     model = attach(copy.deepcopy(cloud), "lora", rank)
     load_adapter(model, adapters)
-    return folded(model)
+    return fold(model)
 
 
 def distil(student: Any, experts: Sequence[Any], rows: Tensor, settings: Distillation, random: Random) -> None:

@@ -14,7 +14,7 @@ from gainnet.models.counting import count_flops, flatten_batch, meta_copy
 from gainnet.models.diffusion import Decoder, Denoiser, DiffusionModel
 from gainnet.models.image_to_image import add_noise, start_step
 from gainnet.models.part import Part, TensorMap
-from gainnet.models.renamed import renamed
+from gainnet.models.renamed import rename
 from gainnet.models.sketches import EDGE_THRESHOLD, contrast, enlarge, shrink, sketch_factor
 
 STRENGTH = 0.5
@@ -142,18 +142,18 @@ def completion(model: DiffusionModel, sketch: Spec, strength: float = STRENGTH) 
     denoiser = replace(model.denoiser, guidance_scale=GUIDANCE)
     start = start_step(denoiser.num_steps, strength)
     keep = back_projection(model.image, sketch_factor(model.image, sketch))
-    decode = renamed(model.decoder, {"latent": "clean"})
+    decode = rename(model.decoder, {"latent": "clean"})
     parts: list[Part] = [
         enlargement(sketch, model.image),
         model.image_encoder,
-        renamed(add_noise(model.pipeline, model.latent, start), stream=STREAM),
+        rename(add_noise(model.pipeline, model.latent, start), stream=STREAM),
         clean_prediction(denoiser[start : start + 1]),
         decode,
         keep,
     ]
     for step in range(start + 1, denoiser.num_steps):
         parts += [
-            renamed(model.image_encoder, writes_as={"latent": "clean"}),
+            rename(model.image_encoder, writes_as={"latent": "clean"}),
             ddim_step(model.pipeline, model.latent, step),
             clean_prediction(denoiser[step : step + 1]),
             decode,
@@ -234,7 +234,7 @@ def completion_of_edges(model: DiffusionModel, sketch: Spec) -> tuple[Part, ...]
     ['prior', 'predict[0]', 'keep to edges', 'decoder']
     """
     denoiser, keep = model.denoiser, keep_to_edges(model.decoder, sketch_factor(model.image, sketch))
-    parts: list[Part] = [renamed(model.prior, stream=STREAM), clean_prediction(denoiser[:1]), keep]
+    parts: list[Part] = [rename(model.prior, stream=STREAM), clean_prediction(denoiser[:1]), keep]
     for step in range(1, denoiser.num_steps):
         parts += [ddim_step(model.pipeline, model.latent, step), clean_prediction(denoiser[step : step + 1]), keep]
-    return (*parts, renamed(model.decoder, {"latent": "clean"}))
+    return (*parts, rename(model.decoder, {"latent": "clean"}))

@@ -11,7 +11,7 @@ from gainnet.core.types import Tensors
 from gainnet.models.part import Part, TensorMap
 
 
-def renamed(
+def rename(
     part: Part,
     reads_as: Mapping[str, str] | None = None,
     writes_as: Mapping[str, str] | None = None,
@@ -30,7 +30,7 @@ def renamed(
         share: of the part's work that is done, for its price; less than 1 for a region.
 
     >>> from gainnet.models.loading import load_model
-    >>> second = renamed(load_model("scenes").decoder, {"latent": "latent_2"}, {"image": "image_2"})
+    >>> second = rename(load_model("scenes").decoder, {"latent": "latent_2"}, {"image": "image_2"})
     >>> second.reads, tuple(second.writes)
     (('latent_2',), ('image_2',))
     """
@@ -56,7 +56,7 @@ def called_by(call: Callable[[Part, Tensors, Random], Tensors], part: Part) -> T
     return TensorMap(part.name, part.reads, part.writes, run, part.role, *costs)
 
 
-def remembered(part: Part) -> TensorMap:
+def memoise(part: Part) -> TensorMap:
     """A part that repeats its last outcome for equal inputs, so that many plans over one batch denoise it once.
 
     Equal inputs and equal random streams give the remembered tensors; anything else runs the part.

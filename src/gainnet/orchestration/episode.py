@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import final
 
-from gainnet.core.plugins import guarded
+from gainnet.core.plugins import call_plugin
 from gainnet.core.randomness import Random
 from gainnet.orchestration.association import Association, Policy
 from gainnet.orchestration.graph import Graph
@@ -114,7 +114,7 @@ def orchestrate(
     for key, one in {name: policy, **(others or {})}.items():
         progress(key)
         timed = Stopwatch(one)
-        rollouts[key] = guarded("policy", play, world, sharing, timed, Random.of(random_seed).child(key))
+        rollouts[key] = call_plugin("policy", play, world, sharing, timed, Random.of(random_seed).child(key))
         decision_s[key] = sum(timed.seconds) / len(timed.seconds)
     progress("the best there is")
     reference = reference_of(world, sharing)

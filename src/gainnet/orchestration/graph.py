@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gainnet.orchestration.gain import CORRELATIONS, Correlation
 from gainnet.orchestration.regime import Regime
-from gainnet.orchestration.resources import Pool, of_model, squeezed, unsqueezed
+from gainnet.orchestration.resources import Pool, of_model, squeeze, unsqueeze
 from gainnet.orchestration.scenario import Ceiling
 from gainnet.orchestration.workload import CEILINGS, Consumption, Sensing, Task, Workload, consumption, workload_up_to
 from gainnet.orchestration.world import World
@@ -88,7 +88,7 @@ class Graph:
     @property
     def wide_pool(self) -> Pool:
         """[*batch, num_clients, 1], resources of this CR, to meet the models."""
-        return unsqueezed(self.pool)
+        return unsqueeze(self.pool)
 
     def workload_of(self, model: Tensor) -> Workload:
         """[*batch, num_clients], what clients sense when everybody serves the model given, spectrum shared by all.
@@ -103,9 +103,9 @@ class Graph:
         expected, band = (self.regime.bandwidth_hz(own_hz, k).gather(-1, index) for k in (self.num_sharing, sharing))
         # Nobody's bandwidth differs from what the graph was solved for, so its workloads hold.
         if torch.equal(expected, band):
-            return squeezed(of_model(self.workload, index))
+            return squeeze(of_model(self.workload, index))
         sensing, tasks = of_model(self.sensing, index), of_model(self.tasks, index)
-        return squeezed(self._workload(band, sensing, tasks))
+        return squeeze(self._workload(band, sensing, tasks))
 
     def workload_at(self, num_sharing: Tensor) -> Workload:
         """[*batch, num_clients, num_models], most samples if that many clients were on each model's edge."""
@@ -119,7 +119,7 @@ class Graph:
     def _workload(self, band_hz: Tensor, sensing: Sensing, tasks: Task) -> Workload:
         """Samples that can be sensed in this CR, at most what the ceiling allows on the bandwidth of the next."""
         most = _most(self.ceiling, self.pool, band_hz, sensing, tasks)
-        return workload_up_to(self.wide_pool, unsqueezed(self.spent), sensing, most)
+        return workload_up_to(self.wide_pool, unsqueeze(self.spent), sensing, most)
 
 
 def graph_of(world: World, regime: Regime, cr: int, state: State) -> Graph:
@@ -145,7 +145,7 @@ def graph_of(world: World, regime: Regime, cr: int, state: State) -> Graph:
     next_band = regime.bandwidth_hz(world.bandwidth_hz.unsqueeze(-1), joined)
     ceiling = world.scenario.rounds.ceiling
     most = _most(ceiling, pool, next_band, sensing, tasks)
-    workload = workload_up_to(unsqueezed(pool), unsqueezed(spent), sensing, most)
+    workload = workload_up_to(unsqueeze(pool), unsqueeze(spent), sensing, most)
     # A target in range of both sensors is one target.
     num_targets = torch.maximum(*(_targets_of(world, cr, kind) for kind in ("num_wireless", "num_visual")))
     correlation = correlation_of(world, cr)
@@ -200,14 +200,14 @@ def _present_pool(world: World, regime: Regime, state: State, num_sharing: Tenso
 
 
 def _most(ceiling: Ceiling, pool: Pool, band_hz: Tensor, sensing: Sensing, tasks: Task) -> Workload:
-    now = unsqueezed(pool)
+    now = unsqueeze(pool)
     following = Pool(band_hz, now.cycles_per_s.expand_as(band_hz), now.duration_s.expand_as(band_hz))
     return CEILINGS[ceiling](following, sensing, tasks)
 
 
 def _of_client(tasks: Task, model: Tensor) -> Task:
     """[*batch, num_clients], the model that each client serves."""
-    return squeezed(of_model(tasks, model.unsqueeze(-1)))
+    return squeeze(of_model(tasks, model.unsqueeze(-1)))
 
 
 def sensing_of(world: World, cr: int) -> Sensing:

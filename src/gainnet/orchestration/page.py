@@ -7,7 +7,7 @@ from html import escape
 from string import Template
 from typing import Any
 
-from gainnet.core.page import Page, embedded, table, tiles
+from gainnet.core.page import Page, embed_picture, table, tiles
 
 CONVENTION = (
     "Gain = sum over rounds of data correlation times the saturating worth of the workload that is achievable when "
@@ -52,7 +52,7 @@ def page(summary: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
     body = _BODY.substitute(
         tiles=_tiles(summary),
         policies=table(heads, rows),
-        **{name: embedded(name, content) for name, content in pictures.items()},
+        **{name: embed_picture(name, content) for name, content in pictures.items()},
     )
     title = f"{summary['policy']} in {summary['scenario']}"
     regime = "share the spectrum of edges" if summary["regime"] == "contention" else "are independent"

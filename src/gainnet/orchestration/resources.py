@@ -28,12 +28,12 @@ def each(record: R, change: Callable[[Tensor], Tensor]) -> R:
     return type(record)(*(change(x) if isinstance(x, Tensor) else each(x, change) for x in values))
 
 
-def unsqueezed(record: R) -> R:
+def unsqueeze(record: R) -> R:
     """A record of tensors [..., 1] from one of tensors [...]; it broadcasts over the models."""
     return each(record, lambda x: x.unsqueeze(-1))
 
 
-def squeezed(record: R) -> R:
+def squeeze(record: R) -> R:
     """A record of tensors [...] from one of tensors [..., 1]."""
     return each(record, lambda x: x.squeeze(-1))
 

@@ -13,7 +13,7 @@ from gainnet.core.randomness import Random
 from gainnet.orchestration.association import Policy
 from gainnet.orchestration.graph import Graph, State, consumed, graph_of
 from gainnet.orchestration.regime import Regime
-from gainnet.orchestration.resources import of_model, squeezed
+from gainnet.orchestration.resources import of_model, squeeze
 from gainnet.orchestration.rounds import Schedule, zeros_schedule
 from gainnet.orchestration.workload import Workload
 from gainnet.orchestration.world import World
@@ -133,7 +133,7 @@ def schedules_of(world: World, regime: Regime, rollout: Rollout) -> tuple[Schedu
     for cr in range(world.scenario.rounds.num_rounds):
         graph, model = graph_of(world, regime, cr, state), rollout.model[..., cr, :]
         index = model.unsqueeze(-1)
-        sensed, sensing = graph.workload_of(model), squeezed(of_model(graph.sensing, index))
+        sensed, sensing = graph.workload_of(model), squeeze(of_model(graph.sensing, index))
         found.append(zeros_schedule(graph.pool, graph.spent, sensed, sensing))
         # The state is rebuilt from what was trained, not played again, so that no rounding can change a decision.
         worth = graph.correlation.gather(-1, index).squeeze(-1)
@@ -144,5 +144,5 @@ def schedules_of(world: World, regime: Regime, rollout: Rollout) -> tuple[Schedu
 def _consuming(graph: Graph, state: State) -> Schedule:
     """The CR in which nothing is sensed any more."""
     zero = torch.zeros_like(state.samples)
-    sensing = squeezed(of_model(graph.sensing, state.model.unsqueeze(-1)))
+    sensing = squeeze(of_model(graph.sensing, state.model.unsqueeze(-1)))
     return zeros_schedule(graph.pool, graph.spent, Workload(zero, zero, graph.spent.reason), sensing)

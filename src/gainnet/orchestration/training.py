@@ -126,7 +126,7 @@ def training_run(config: TrainingConfig) -> PolicyRun:
 
     def play(iteration: int, after_update: Callable[[], None]) -> dict[str, float]:
         first = FIRST_WORLD + 1_000_000 * config.random_seed + iteration * config.worlds_per_iteration
-        scarce = varied(scenario, config.least_factor, first)
+        scarce = vary(scenario, config.least_factor, first)
         world = draw_world(scarce, Random.of(range(first, first + config.worlds_per_iteration)))
         source = torch.Generator().manual_seed(first)
         gain = play_worlds(world, REGIMES[config.regime].of(scarce), sac, replay, source)
@@ -187,7 +187,7 @@ def validate(policy: Policy, scenario: Scenario, regime_name: str, num_worlds: i
     return shares | {"num_worlds": num_worlds}
 
 
-def varied(scenario: Scenario, least_factor: float, random_seed: int) -> Scenario:
+def vary(scenario: Scenario, least_factor: float, random_seed: int) -> Scenario:
     """The scenario with less time, bandwidth (clients' and edges') and compute rate; each stays every other time.
 
     Args:

@@ -90,7 +90,9 @@ class _Pictures:
     @staticmethod
     def drawn(model: DiffusionModel, num: int, random_seed: int, start: int) -> _Pictures:
         latents = encoded_scenes(model, num, random_seed, start)
-        return _Pictures(latents, decoded(model, latents), Random.of(range(start, start + num)).child(random_seed))
+        return _Pictures(
+            latents, decode_pictures(model, latents), Random.of(range(start, start + num)).child(random_seed)
+        )
 
     def errors(self, model: DiffusionModel, code: NestedSeed, received: Tensor) -> Tensor:
         """[num], squared errors of the pictures when blocks arrive at SNRs [num, NUM_BLOCKS]."""
@@ -99,7 +101,7 @@ class _Pictures:
         gain = received.sqrt().repeat_interleave(NUM_CHANNEL_USES // NUM_BLOCKS, -1)
         noise = self.random.complex_normal((NUM_CHANNEL_USES,), "noise")
         arrived = Symbols(gain * sent.values + noise, gain + 0j, torch.ones_like(gain))
-        images = decoded(model, code.decode(arrived, Spec(tuple(self.latents.shape[1:]))))
+        images = decode_pictures(model, code.decode(arrived, Spec(tuple(self.latents.shape[1:]))))
         return (images - self.images).double().square().flatten(1).mean(-1)
 
 
@@ -129,7 +131,7 @@ def encoded_scenes(model: DiffusionModel, num: int, random_seed: int, start: int
     return model.image_encoder({"image": image}, Random.of(range(num)))["latent"].float().cpu()
 
 
-def decoded(model: DiffusionModel, latents: Tensor) -> Tensor:
+def decode_pictures(model: DiffusionModel, latents: Tensor) -> Tensor:
     """[num, 3, height, width], pictures in [0, 1]."""
     parts = latents.split(_BATCH)
     return torch.cat([model.decoder({"latent": x}, Random.of(range(len(x))))["image"] for x in parts])

@@ -16,7 +16,7 @@ _HALVINGS = 60
 _SEARCHES = 26
 
 
-def filled(multiplier: Tensor, gains: Tensor, snr: Tensor, importance: Tensor, peak: float) -> Tensor:
+def water_filling(multiplier: Tensor, gains: Tensor, snr: Tensor, importance: Tensor, peak: float) -> Tensor:
     r"""[*batch, num_blocks], power of every block when energy costs so much.
 
     $p_t = [\sqrt{w_t / (\nu g_t \gamma)} - 1 / (g_t \gamma)]^+$ cut at $P_{\max}$: the derivative of
@@ -29,7 +29,7 @@ def filled(multiplier: Tensor, gains: Tensor, snr: Tensor, importance: Tensor, p
         importance: [*batch, num_blocks], weights $w_t$ >= 0.
         peak: $P_{\max}$.
 
-    >>> filled(torch.tensor(0.25), torch.ones(2), torch.tensor(1.0), torch.tensor([1.0, 4.0]), 9.0)
+    >>> water_filling(torch.tensor(0.25), torch.ones(2), torch.tensor(1.0), torch.tensor([1.0, 4.0]), 9.0)
     tensor([1., 3.])
     """
     # A deep fade would divide by zero; at 1e-12 its power is 0 in any case.
@@ -57,7 +57,7 @@ def price(
     low = (steep / (1 + peak * gains * snr.unsqueeze(-1)).square()).amin(-1).log() - 1
     for _ in range(num_halvings):
         middle = (low + high) / 2
-        cheap = filled(middle.exp(), gains, snr, importance, peak).sum(-1) > energy
+        cheap = water_filling(middle.exp(), gains, snr, importance, peak).sum(-1) > energy
         low, high = torch.where(cheap, middle, low), torch.where(cheap, high, middle)
     return high.exp()
 
@@ -66,7 +66,7 @@ def non_causal_powers(gains: Tensor, snr: Tensor, importance: Tensor, peak: floa
     r"""[*batch, num_blocks], powers of a sender that knows all gains: the solution of a convex problem.
 
     $\min \sum_t w_t / (1 + p_t g_t \gamma)$ subject to $0 \le p_t \le P_{\max}$, $\sum_t p_t \le T$; by its conditions
-    of optimality `filled` at the multiplier that spends the budget (Boyd and Vandenberghe 2004, section 5.5.3).
+    of optimality `water_filling` at the multiplier that spends the budget (Boyd and Vandenberghe 2004, section 5.5.3).
 
     Args:
         gains: [*batch, num_blocks], power gains.
@@ -79,7 +79,7 @@ def non_causal_powers(gains: Tensor, snr: Tensor, importance: Tensor, peak: floa
     """
     wide = gains.double(), snr.double(), importance.double()
     energy = torch.full_like(wide[1], float(gains.shape[-1]))
-    return filled(price(*wide, energy, peak), *wide, peak).to(gains.dtype)
+    return water_filling(price(*wide, energy, peak), *wide, peak).to(gains.dtype)
 
 
 @final

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gainnet.core.randomness import Random
-from gainnet.power_control.optimum import Chain, filled
+from gainnet.power_control.optimum import Chain, water_filling
 from gainnet.radio.power import PEAK, Outlook, block_error, spend
 
 _CUTS: Final = 40
@@ -108,7 +108,7 @@ def powers_at(outlook: Outlook, log_price: Tensor) -> Tensor:
         log_price: [*batch], natural logarithm of the multiplier.
     """
     now = (outlook.gain.unsqueeze(-1), outlook.snr, outlook.importance[..., :1], outlook.peak)
-    return at_least_spendable(filled(log_price.exp(), *now).squeeze(-1), outlook)
+    return at_least_spendable(water_filling(log_price.exp(), *now).squeeze(-1), outlook)
 
 
 def replanned_price(outlook: Outlook, later: Tensor) -> Tensor:

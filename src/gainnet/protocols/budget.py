@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from gainnet.codecs.rate_matched import typical_rayleigh_snrs
-from gainnet.core.plugins import guarded
+from gainnet.core.plugins import call_plugin
 from gainnet.core.randomness import Random
 from gainnet.core.types import Size
 from gainnet.radio import AWGN, Air, Digital, Rayleigh
@@ -92,4 +92,4 @@ def typical_snrs(link: AnyLink) -> tuple[float, ...]:
         return typical_rayleigh_snrs(air.snr)
     # Fading of any other law, also of a user: its distribution is sampled once, with fixed random seeds.
     exact = Air(air.fading, air.snr_db)
-    return tuple(guarded("fading", exact.observe, Random.of(range(NUM_DRAWN_STATES))).reported_snr.tolist())
+    return tuple(call_plugin("fading", exact.observe, Random.of(range(NUM_DRAWN_STATES))).reported_snr.tolist())

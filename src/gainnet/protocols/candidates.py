@@ -8,7 +8,7 @@ from gainnet.core.types import NodeId
 from gainnet.models.attributes import CHECKER, SIDE, AttributeClassifier
 from gainnet.models.choice import attribute_choice, denoiser_choice
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.renamed import renamed
+from gainnet.models.renamed import rename
 from gainnet.protocols.plan import Compute
 from gainnet.protocols.task import Task
 
@@ -55,8 +55,8 @@ def best_candidate(task: Task, node: NodeId, num_candidates: int) -> tuple[Compu
     steps, names = list(task.infer(node, 0, task.num_steps)), ["latent"]
     for k in range(1, num_candidates):
         began, ended = f"latent_{k + 1}[0]", f"latent_{k + 1}"
-        begin = renamed(task.begin(*stream_of(k)), {}, {task.latent(0): began})
-        inferred = renamed(task.denoiser, {"latent": began}, {"latent": ended})
+        begin = rename(task.begin(*stream_of(k)), {}, {task.latent(0): began})
+        inferred = rename(task.denoiser, {"latent": began}, {"latent": ended})
         steps += [Compute(node, begin), Compute(node, inferred)]
         names.append(ended)
     return *steps, *best_of(task, node, tuple(names))
@@ -72,14 +72,14 @@ def best_of(task: Task, node: NodeId, latents: tuple[str, ...]) -> tuple[Compute
     """
     model = task.model
     if len(latents) == 1:
-        return (Compute(node, renamed(model.decoder, {"latent": latents[0]})),)
+        return (Compute(node, rename(model.decoder, {"latent": latents[0]})),)
     # A denoiser judges latents by how well it predicts their noise, so only the winner is decoded.
     if not _is_checked(model):
         choice = denoiser_choice(model.denoiser, latents)
         return Compute(node, model.text_encoder), Compute(node, choice), Compute(node, model.decoder)
     images = tuple(f"image of {latent}" for latent in latents)
     decoded = (
-        Compute(node, renamed(model.decoder, {"latent": latent}, {"image": image}))
+        Compute(node, rename(model.decoder, {"latent": latent}, {"image": image}))
         for latent, image in zip(latents, images, strict=True)
     )
     return *decoded, Compute(node, attribute_choice(images, AttributeClassifier.from_pretrained(CHECKER)))

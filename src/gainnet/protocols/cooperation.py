@@ -15,7 +15,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.types import NodeId
 from gainnet.models.guidance import branches
 from gainnet.models.regions import Region, crop_of, merge, regional, regions_of
-from gainnet.models.renamed import renamed
+from gainnet.models.renamed import rename
 from gainnet.protocols.plan import Compute, Step, Transfer
 from gainnet.protocols.task import Task
 
@@ -80,12 +80,12 @@ def _guided(task: Task, edges: Sequence[NodeId], index: int) -> list[Step]:
     without, with_prompt = f"predicted_without[{index}]", f"predicted_with[{index}]"
     before, after = {"latent": task.latent(index)}, {"latent": task.latent(index + 1)}
     predicted: list[Step] = [
-        Compute(edges[0], renamed(parts.without, before, {"predicted_without": without})),
-        Compute(edges[1], renamed(parts.with_prompt, before, {"predicted_with": with_prompt})),
+        Compute(edges[0], rename(parts.without, before, {"predicted_without": without})),
+        Compute(edges[1], rename(parts.with_prompt, before, {"predicted_with": with_prompt})),
         Transfer(edges[1], (edges[0],), with_prompt, Float32()),
     ]
     names = before | {"predicted_without": without, "predicted_with": with_prompt}
-    combined = renamed(parts.combined, names, after)
+    combined = rename(parts.combined, names, after)
     # After the last step only one edge goes on to decode, and the other needs nothing back.
     if index + 1 == task.num_steps:
         return [*predicted, Compute(edges[0], combined)]
@@ -128,7 +128,7 @@ def _regional(task: Task, edges: Sequence[NodeId], rectangles: Sequence[Region],
         piece = f"crop of {name}"
         step = regional(task.denoiser[index : index + 1], region)
         steps.append(Compute(edge, crop_of(task.latent(index), latent, region, piece)))
-        steps.append(Compute(edge, renamed(step, {"latent": piece}, {"latent": name}, share=area(region, task))))
+        steps.append(Compute(edge, rename(step, {"latent": piece}, {"latent": name}, share=area(region, task))))
     for (source, name), (target, _) in permutations(zip(edges, names, strict=True), 2):
         # After the last step the regions meet on one edge alone.
         if target == edges[0] or not last:

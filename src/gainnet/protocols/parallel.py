@@ -14,7 +14,7 @@ from gainnet.codecs.codec import AnyCodec
 from gainnet.core.types import NodeId, Spec
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.regions import Region, crop_of, merge, picture_scale, regional, regions_of
-from gainnet.models.renamed import renamed
+from gainnet.models.renamed import rename
 from gainnet.network.scenario import DEVICE
 from gainnet.protocols.candidates import best_of, stream_of
 from gainnet.protocols.cooperation import area
@@ -127,7 +127,7 @@ class Dsuc:
             made: list[Step] = []
             for k, (owner, region, piece) in enumerate(zip(owners, regions, pieces, strict=True), 1):
                 drawn = sketcher(model, codecs.sketch, _picture(task, region))
-                sketching = renamed(drawn, {"image": f"image_{k}"}, {"sketch": piece})
+                sketching = rename(drawn, {"image": f"image_{k}"}, {"sketch": piece})
                 made += (*_region(task, owner, region, k, 0), Compute(owner, sketching))
                 made += _down(owner, piece, codecs.sketch)
             helping = _edges_of(owners)
@@ -170,8 +170,8 @@ def _region(task: Task, owner: NodeId, region: Region, index: int, start: int) -
         # Without its text encoder, which has run above even if no whole step is left.
         *task.infer(owner, start, middle)[1:],
         Compute(owner, crop_of(latent, task.model.latent, region, crop)),
-        Compute(owner, renamed(denoiser, {"latent": crop}, {"latent": piece}, share=share)),
-        Compute(owner, renamed(decoder, {"latent": piece}, {"image": f"image_{index}"}, share=share)),
+        Compute(owner, rename(denoiser, {"latent": crop}, {"latent": piece}, share=share)),
+        Compute(owner, rename(decoder, {"latent": piece}, {"image": f"image_{index}"}, share=share)),
     )
 
 

@@ -13,7 +13,7 @@ from gainnet.codecs import Codecs, Kind, MatchedSeed
 from gainnet.core.types import NodeId
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.hand_over import hand_down, hand_over
-from gainnet.models.renamed import renamed
+from gainnet.models.renamed import rename
 from gainnet.network.scenario import DEVICE
 from gainnet.protocols.candidates import best_candidate, num_useful_candidates
 from gainnet.protocols.cooperative import Uidcg
@@ -123,10 +123,10 @@ def _rest_on_device(task: Task, edge: NodeId, cut: int, codecs: Codecs) -> tuple
     # The receiver appends the noise variance to the latent, so the tensor that is sent has a place for it.
     handed = f"handed[{cut}]"
     return (
-        Compute(edge, renamed(hand_down(task.model.latent), {"latent": latent}, {"handed": handed})),
+        Compute(edge, rename(hand_down(task.model.latent), {"latent": latent}, {"handed": handed})),
         Transfer(edge, (DEVICE,), handed, codecs.midway),
         Compute(DEVICE, task.model.text_encoder),
-        Compute(DEVICE, renamed(hand_over(task.denoiser[cut:]), {"handed": handed})),
+        Compute(DEVICE, rename(hand_over(task.denoiser[cut:]), {"handed": handed})),
     )
 
 

@@ -11,7 +11,7 @@ from gainnet.core.types import NodeId, Place
 from gainnet.models.diffusion import Denoiser, DiffusionModel
 from gainnet.models.image_to_image import from_picture
 from gainnet.models.part import Part
-from gainnet.models.renamed import renamed
+from gainnet.models.renamed import rename
 from gainnet.network.scenario import DEVICE
 from gainnet.protocols.plan import Arrived, Compute
 
@@ -57,8 +57,8 @@ class Task:
             return Task(model, None, model.prior, model.denoiser)
         # The sampler skips its first steps, and the picture with noise takes the place of their outcome.
         noising, tail = from_picture(model, strength)
-        encoder = renamed(model.image_encoder, {"image": "picture"}, {"latent": "origin"})
-        return Task(model, encoder, renamed(noising, {"latent": "origin"}), tail)
+        encoder = rename(model.image_encoder, {"image": "picture"}, {"latent": "origin"})
+        return Task(model, encoder, rename(noising, {"latent": "origin"}), tail)
 
     @property
     def num_steps(self) -> int:
@@ -71,11 +71,11 @@ class Task:
 
     def begin(self, *stream: Name) -> Part:
         """Part that makes latent[0] with noise of the named stream; every node that runs it makes the same latent."""
-        return renamed(self.beginning, {}, {"latent": self.latent(0)}, stream)
+        return rename(self.beginning, {}, {"latent": self.latent(0)}, stream)
 
     def steps(self, start: int, stop: int) -> Part:
         """Steps [start, stop) of the sampler: latent[start] to latent[stop]."""
-        return renamed(self.denoiser[start:stop], {"latent": self.latent(start)}, {"latent": self.latent(stop)})
+        return rename(self.denoiser[start:stop], {"latent": self.latent(start)}, {"latent": self.latent(stop)})
 
     def cut(self, chosen: int | None, default: int) -> int:
         """Number of steps before the hand-over; raises `ConfigError` when the sampler takes fewer."""

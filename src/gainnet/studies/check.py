@@ -13,8 +13,8 @@ from typing import Any, Final, final
 from gainnet.core.errors import ConfigError
 from gainnet.studies.presets import validate
 from gainnet.studies.registry import find_study
-from gainnet.studies.results import RunFolder, damaged, folder_of
-from gainnet.studies.study import Case, Row, evaluate, printed
+from gainnet.studies.results import RunFolder, damage_error, folder_of
+from gainnet.studies.study import Case, Row, evaluate, round_digits
 
 MEASURED: Final = "measured_"
 """Columns that begin with it are times of the machine, and never the same twice."""
@@ -116,7 +116,7 @@ def check_run(
     for case, row, wall_s in evaluate(study.open(config), [case for case in found if case.key in drawn]):
         old = kept.get(case.key, {})
         if any(_plain(_text(value)) != _plain(old.get(name, "")) for name, value in case.columns.items()):
-            raise damaged(kept_in.table_path, f"it lacks the row {case.key}")
+            raise damage_error(kept_in.table_path, f"it lacks the row {case.key}")
         checks.append(_compared(case, row, old, wall_s))
         progress(len(checks), len(drawn), case.method)
     left_out = sorted({case.method for case in found} - {check.method for check in checks})
@@ -149,7 +149,7 @@ def _plain(text: str) -> str:
 
 def _compared(case: Case, row: Row, old: Mapping[str, str], wall_s: float) -> RowCheck:
     names = [name for name in row if not name.startswith(MEASURED) and name not in MEASURED_ELSEWHERE]
-    pairs = {name: (_text(printed(row[name])), old.get(name, "")) for name in names}
+    pairs = {name: (_text(round_digits(row[name])), old.get(name, "")) for name in names}
     distances = {name: _distance(*pair) for name, pair in pairs.items() if pair[0] != pair[1]}
     largest = max(distances.values(), default=0.0)
     return RowCheck(case.method, case.key, len(names), tuple(distances), largest, round(wall_s, 1))

@@ -28,7 +28,7 @@ from gainnet.radio import AWGN, Air
 from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, error_bars, legend_below, panels
 from gainnet.studies.pictures import in_batches
 from gainnet.studies.settings import Count, NonEmpty
-from gainnet.studies.statistics import rounded
+from gainnet.studies.statistics import round_metrics
 from gainnet.studies.study import Case, Method, Row, Study, grid
 from gainnet.training.scenes_evaluation import unseen_captions
 
@@ -212,7 +212,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     for opponent, (point, snr_db) in product(OPPONENTS, SNRS_DB.items()):
         at = means[means.index.get_level_values("snr_db") == snr_db]
         gains[f"matched_minus_{opponent}_db.{point}"] = (at["matched"] - at[opponent]).min() if len(at) else None
-    return rounded(gains, 6)
+    return round_metrics(gains, 6)
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:

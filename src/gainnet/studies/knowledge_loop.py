@@ -29,7 +29,7 @@ from gainnet.network import profile
 from gainnet.radio import Air, Ideal, Tabulated
 from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
 from gainnet.studies.settings import AirField, Count, Natural, NonEmpty, Seeds, with_air
-from gainnet.studies.statistics import rounded
+from gainnet.studies.statistics import round_metrics
 from gainnet.studies.study import Case, Method, Row, Study
 from gainnet.studies.weights import language_digest
 
@@ -236,7 +236,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
         found["edge_gap_to_joint"] = _gap(loop, joint, f"edge_{last}")
         if (fedavg := means.get("cross_domain_fedavg")) is not None:
             found["fedavg_gap_to_joint"] = _gap(fedavg, joint, "cloud_1")
-    return rounded(found, 6)
+    return round_metrics(found, 6)
 
 
 def _gap(of: Any, joint: Any, label: str) -> float:

@@ -19,7 +19,7 @@ from gainnet.learning.runner import run_rounds
 from gainnet.models.language import mean_loss
 from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, legend_below, panels
 from gainnet.studies.settings import AirField, Count, NonEmpty, Seeds, with_air
-from gainnet.studies.statistics import rounded
+from gainnet.studies.statistics import round_metrics
 from gainnet.studies.study import Case, Method, Row, Study
 from gainnet.studies.weights import language_digest
 
@@ -165,7 +165,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
         found["fsl.perplexity_of_fedavg"] = max(worst)
     if best := best_prompt(found):
         found |= {f"fpl.{what}": found[f"{best}.{what}"] for what in ("bits_of_fedavg", "gain_of_fedavg")}
-    return rounded(found, 6)
+    return round_metrics(found, 6)
 
 
 def best_prompt(found: Mapping[str, float | None]) -> str | None:

@@ -20,7 +20,7 @@ from gainnet.models.loading import find_folder, load_model
 from gainnet.studies.figures import BLUE, GREY, panels
 from gainnet.studies.results import config_hash
 from gainnet.studies.settings import NonEmpty, Seeds
-from gainnet.studies.statistics import rounded, spread
+from gainnet.studies.statistics import round_metrics, spread
 from gainnet.studies.study import Case, Method, Row, Study
 from gainnet.studies.weights import picture_digests
 from gainnet.training.scenes_evaluation import evaluate_autoencoder, evaluate_captions, unseen_captions
@@ -84,7 +84,7 @@ def identity(config: PromptFidelityConfig) -> Mapping[str, str]:
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Means over the random seeds."""
     present = [name for name in METRIC_NAMES if name in table]
-    return rounded({name: table[name].mean() for name in present if table[name].notna().any()}, 6)
+    return round_metrics({name: table[name].mean() for name in present if table[name].notna().any()}, 6)
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:

@@ -82,11 +82,11 @@ class RunFolder:
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except (ValueError, OSError, RecursionError):
-            raise damaged(path) from None
+            raise damage_error(path) from None
         # Runs that were published before digests were written have none, here and for the table.
         digest = run.pop(SHA256, None) if isinstance(run, dict) else None
         if not _is_run(run) or digest not in (None, _digest(run)):
-            raise damaged(path)
+            raise damage_error(path)
         return dict(run)
 
     def write_run(self, run: Mapping[str, Any]) -> None:
@@ -103,19 +103,19 @@ class RunFolder:
         run = self.read_run()
         if not self.table_path.is_file():
             if run.get("complete"):
-                raise damaged(self.table_path, "it is missing")
+                raise damage_error(self.table_path, "it is missing")
             raise ConfigError(f"run: {self.path} holds no table.csv; give the folder of a finished study")
         try:
             content = self.table_path.read_bytes()
             table = pd.read_csv(io.BytesIO(content))
         except (ValueError, OSError):  # pandas' own errors and those of the encoding are ValueErrors
-            raise damaged(self.table_path) from None
+            raise damage_error(self.table_path) from None
         if table.empty or not {"method", "random_seed"} <= set(table.columns):
-            raise damaged(self.table_path)
+            raise damage_error(self.table_path)
         if len(table) != run.get("num_cases", len(table)) or not content.endswith(b"\n"):
-            raise damaged(self.table_path, "rows are missing")
+            raise damage_error(self.table_path, "rows are missing")
         if TABLE_SHA256 in run and run[TABLE_SHA256] != hashlib.sha256(content).hexdigest():
-            raise damaged(self.table_path, f"{TABLE_SHA256} in run.json is that of another table")
+            raise damage_error(self.table_path, f"{TABLE_SHA256} in run.json is that of another table")
         return table
 
     def write_table(self, rows: Iterable[Row]) -> str:
@@ -143,10 +143,10 @@ def folder_of(path: Path) -> Path:
     return next((path.with_name(old) for old, new in renamed.items() if new == path.name), path)
 
 
-def damaged(path: Path, why: str = "") -> ConfigError:
+def damage_error(path: Path, why: str = "") -> ConfigError:
     """The error for a file of a run that cannot be used.
 
-    >>> str(damaged(Path("run.json")))
+    >>> str(damage_error(Path("run.json")))
     'run: run.json is damaged; delete the folder and run again'
     """
     return ConfigError(f"run: {path} is damaged{f' ({why})' if why else ''}; delete the folder and run again")

@@ -23,11 +23,11 @@ from gainnet.studies.results import (
     RunFolder,
     commit,
     config_hash,
-    damaged,
+    damage_error,
     folder_of,
     versions,
 )
-from gainnet.studies.study import C, Case, Row, Study, printed
+from gainnet.studies.study import C, Case, Row, Study, round_digits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,7 +147,7 @@ def _trusting(folder: RunFolder) -> Iterator[None]:
         raise
     except (KeyError, TypeError, ValueError) as error:
         why = " ".join(f"{type(error).__name__}: {error}".split())
-        raise damaged(folder.table_path, why) from error
+        raise damage_error(folder.table_path, why) from error
 
 
 def _result(study: Study[C], folder: RunFolder, run: Mapping[str, Any]) -> StudyResult:
@@ -223,7 +223,7 @@ def _run_missing(name: str, evaluate: Evaluate, cases: list[Case], finished: Jou
 
 def entry_of(row: Row, wall_s: float) -> dict[str, Any]:
     """A finished case as the journal keeps it."""
-    return {"row": {name: printed(value) for name, value in row.items()}, "wall_s": round(wall_s, 3)}
+    return {"row": {name: round_digits(value) for name, value in row.items()}, "wall_s": round(wall_s, 3)}
 
 
 def _begun(study: Study[C], config: C, decides: dict[str, Any], num_cases: int) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from gainnet.protocols.task import Task
 from gainnet.studies.figures import BLUE, GREEN, ORANGE, PURPLE, RED, error_bars, legend_below, panels
 from gainnet.studies.pictures import in_batches, mean_fidelity
 from gainnet.studies.settings import NonEmpty, Seeds
-from gainnet.studies.statistics import rounded
+from gainnet.studies.statistics import round_metrics
 from gainnet.studies.study import Case, Method, Row, Study
 from gainnet.studies.weights import picture_digests
 from gainnet.training.scenes_evaluation import unseen_captions
@@ -235,7 +235,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     largest = table["max_bits"].max()
     read = table[(table["max_bits"] == largest) | table["max_bits"].isna()]
     means = {method: read[read["method"] == method] for method in METHODS}
-    return rounded(
+    return round_metrics(
         {f"{measure}.{method}": means[method][measure].mean() for measure in MEASURES for method in METHODS}, 6
     )
 

@@ -63,10 +63,10 @@ def spread(values: Iterable[float]) -> Spread:
     return Spread(n, mean, std, float(t.ppf(0.975, n - 1)) * std / math.sqrt(n))
 
 
-def rounded(found: Mapping[str, Any], digits: int) -> dict[str, float | None]:
+def round_metrics(found: Mapping[str, Any], digits: int) -> dict[str, float | None]:
     """Metrics as plain floats with so many decimal places; `None` stays.
 
-    >>> rounded({"psnr_db": 27.12345, "ssim": None}, 3)
+    >>> round_metrics({"psnr_db": 27.12345, "ssim": None}, 3)
     {'psnr_db': 27.123, 'ssim': None}
     """
     return {name: None if value is None else round(float(value), digits) for name, value in found.items()}

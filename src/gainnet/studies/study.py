@@ -104,10 +104,10 @@ def question_of(path: Path) -> str:
     return str(tomllib.loads(path.read_text(encoding="utf-8"))["question"])
 
 
-def printed(value: Value) -> Value:
+def round_digits(value: Value) -> Value:
     """Seven significant digits, so that the last bits of a sum do not make another table; not finite: `None`.
 
-    >>> printed(1 / 3), printed(float("nan")), printed(True)
+    >>> round_digits(1 / 3), round_digits(float("nan")), round_digits(True)
     (0.3333333, None, True)
     """
     if isinstance(value, bool) or not isinstance(value, float):

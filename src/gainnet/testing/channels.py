@@ -8,7 +8,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
 from gainnet.core.units import db_to_linear
 from gainnet.radio.fading.channel import Channel
-from gainnet.testing.requirement import alone, close, finite, require, shaped, twice
+from gainnet.testing.requirement import alone, close, finite, require, twice, with_batch
 
 NUM_SYMBOLS = 96
 
@@ -75,7 +75,7 @@ def _check_items(channel: Channel, snr: float) -> None:
     batch, single = _sent(channel, random, snr), _sent(channel, alone(random, 3), snr)
     require(close(batch.values[3], single.values, 1e-5), "item 3 of a batch is not received as item 3 alone")
     require(close(batch.gain[3], single.gain, 1e-5), "the gain of item 3 of a batch is not that of item 3 alone")
-    other = _sent(channel, shaped(random, (2, 2)), snr)
+    other = _sent(channel, with_batch(random, (2, 2)), snr)
     require(close(batch.values, other.values.flatten(0, 1), 1e-5), "batch (2, 2) is not received as batch (4,)")
 
 

@@ -36,10 +36,10 @@ def alone(random: Random, item: int) -> Random:
     return Random((random.random_seeds[item],), (), random.path)
 
 
-def shaped(random: Random, batch: Sequence[int]) -> Random:
+def with_batch(random: Random, batch: Sequence[int]) -> Random:
     """The same items under other batch dimensions.
 
-    >>> shaped(Random.of([3, 7]), (2, 1)).batch
+    >>> with_batch(Random.of([3, 7]), (2, 1)).batch
     (2, 1)
     """
     return Random(random.random_seeds, tuple(batch), random.path)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gainnet.agents.named_tensors import OPTIMIZER, below, load_optimizer, named, optimizer_tensors
+from gainnet.agents.named_tensors import OPTIMIZER, add_prefix, load_optimizer, optimizer_tensors, strip_prefix
 from gainnet.core.errors import ConfigError, TrainingError
 from gainnet.core.files import check_outside_package, check_writable, hold, write_json
 from gainnet.core.run.checkpoint import Checkpoint, Numbers
@@ -171,7 +171,7 @@ class _Descent:
     def state(self) -> tuple[Numbers, Mapping[str, Tensor]]:
         now = time.process_time()
         self.cpu_s, self._clock = self.cpu_s + now - self._clock, now
-        tensors = named("model", self.stage.model.state_dict()) | named("ema", self.ema)
+        tensors = add_prefix("model", self.stage.model.state_dict()) | add_prefix("ema", self.ema)
         for k, optimizer in enumerate(self.stage.optimizers):
             tensors |= optimizer_tensors(optimizer, f"{OPTIMIZER}.{k}")
         numbers = {"step": self.step, "num_skipped": self.num_skipped, "cpu_s": self.cpu_s}
@@ -180,8 +180,8 @@ class _Descent:
     def restore(self, numbers: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         self.step, self.num_skipped, self.cpu_s = (numbers[name] for name in ("step", "num_skipped", "cpu_s"))
         self.mean_loss, self.mean_size = tensors["mean_loss"], tensors["mean_size"]
-        self.stage.model.load_state_dict(below("model", tensors))
-        ema = below("ema", tensors)
+        self.stage.model.load_state_dict(strip_prefix("model", tensors))
+        ema = strip_prefix("ema", tensors)
         self.ema = {name: ema[name].to(value.device) for name, value in self.ema.items()}
         for k, optimizer in enumerate(self.stage.optimizers):
             load_optimizer(optimizer, tensors, f"{OPTIMIZER}.{k}")

@@ -12,7 +12,7 @@ from torch.optim import AdamW, Optimizer
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
-def orthogonalised(matrix: Tensor, num_iterations: int = 5) -> Tensor:
+def orthogonalise(matrix: Tensor, num_iterations: int = 5) -> Tensor:
     r"""[rows, columns], the nearest orthogonal matrix, roughly: singular values between about 0.7 and 1.2.
 
     $X \leftarrow aX + (bA + cA^2)X,\ A = XX^T$   (Jordan et al. 2024, "Muon")
@@ -23,7 +23,7 @@ def orthogonalised(matrix: Tensor, num_iterations: int = 5) -> Tensor:
         matrix: [rows, columns].
         num_iterations: Newton-Schulz iterations, at least 1.
 
-    >>> values = torch.linalg.svdvals(orthogonalised(torch.tensor([[3.0, 1.0], [0.0, 0.2]])))
+    >>> values = torch.linalg.svdvals(orthogonalise(torch.tensor([[3.0, 1.0], [0.0, 0.2]])))
     >>> bool(((values > 0.6) & (values < 1.3)).all())
     True
     """
@@ -68,7 +68,7 @@ class Muon(Optimizer):
         assert gradient is not None
         momentum.lerp_(gradient, 1 - group["momentum"])
         # Nesterov: the gradient is moved towards the momentum that already contains it.
-        update = orthogonalised(gradient.lerp(momentum, group["momentum"]).flatten(1))
+        update = orthogonalise(gradient.lerp(momentum, group["momentum"]).flatten(1))
         # An orthogonal matrix has entries of mean square 1 / max(shape), hence the root.
         weight.sub_(update.view_as(weight), alpha=group["lr"] * 0.2 * max(update.shape) ** 0.5)
 

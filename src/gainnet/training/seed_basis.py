@@ -149,11 +149,11 @@ def encode_renders(model: DiffusionModel, num_renders: int, random_seed: int) ->
     """Batches [n, num_values] of encoded renders of random scenes, scaled as the denoiser's latents are."""
     for start in range(0, num_renders, BATCH_SIZE):
         count = min(BATCH_SIZE, num_renders - start)
-        yield encoded(model, draw_scenes(count, stream(random_seed, "seed basis renders", start)))
+        yield encode_scenes(model, draw_scenes(count, stream(random_seed, "seed basis renders", start)))
 
 
 @torch.no_grad()
-def encoded(model: DiffusionModel, scenes: Scenes) -> Tensor:
+def encode_scenes(model: DiffusionModel, scenes: Scenes) -> Tensor:
     """[n, num_values], latents of rendered scenes, from the model's own encoder."""
     pictures = render(scenes).to(model.pipeline.vae.device, model.pipeline.vae.dtype)
     random = Random.of(range(len(scenes)))

@@ -19,7 +19,7 @@ from gainnet.models.scenes import stream
 from gainnet.training.loop import Progress, silent
 from gainnet.training.seed_air import Cases, OverAir
 from gainnet.training.seed_latents import SeedLatents
-from gainnet.training.seed_material import described, open_seed_training
+from gainnet.training.seed_material import description, open_seed_training
 from gainnet.training.seed_metric import picture_metric
 from gainnet.training.seed_stage import (
     Cost,
@@ -134,9 +134,9 @@ def train_seed_codec(
             absent = vocabulary.absent(1)
             stage = seed_codec_stage(name, network, material.examples, absent, cost, length, random_seed)
             stages.train(stage, material.sha256)
-        weights = finished(network, vocabulary, seen, material.shape, material.model.sha256)
+        weights = stored_weights(network, vocabulary, seen, material.shape, material.model.sha256)
         metrics = measure(weights, material.unseen)
-        weights.save(out, described({"over_lmmse_db": metrics}, training, random_seed, stages))
+        weights.save(out, description({"over_lmmse_db": metrics}, training, random_seed, stages))
         return metrics
 
 
@@ -162,7 +162,7 @@ def fit_mixture(network: SeedNetwork, latents: Tensor, random_seed: int) -> None
     network.mixture.fit(whitened, variances, random_seed)
 
 
-def finished(
+def stored_weights(
     network: SeedNetwork, vocabulary: Vocabulary, seeds: SeedLatents, shape: tuple[int, ...], model_sha256: str
 ) -> SeedWeights:
     """Weights as they are stored: rounded, then their power measured on latents."""

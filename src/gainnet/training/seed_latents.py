@@ -14,7 +14,7 @@ from gainnet.core.run.checkpoint import Checkpoint, fingerprint
 from gainnet.core.text import tensor_to_text, text_to_tensor
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.scenes import draw_scenes, stream, write_captions
-from gainnet.training.seed_basis import FIRST_RANDOM_SEED, encoded, latents_of
+from gainnet.training.seed_basis import FIRST_RANDOM_SEED, encode_scenes, latents_of
 from gainnet.training.seed_metric import Count, silent
 
 SHARD_SIZE = 40
@@ -96,5 +96,5 @@ def render_latents(model: DiffusionModel, num_renders: int, random_seed: int) ->
         scenes = draw_scenes(SHARD_SIZE, stream(random_seed, "transform seed renders", start))
         prompts += write_captions(scenes, stream(random_seed, "transform seed render captions", start))
         with torch.autocast("cpu", torch.bfloat16):
-            latents.append(encoded(model, scenes).half().float())
+            latents.append(encode_scenes(model, scenes).half().float())
     return SeedLatents(torch.cat(latents), tuple(prompts))

@@ -103,7 +103,7 @@ def open_seed_training(
         yield training, SeedMaterial(model, seen, unseen, vocabulary, examples, digest)
 
 
-def described(metrics: dict[str, Any], sizes: Sizes, random_seed: int, training: Training) -> dict[str, Any]:
+def description(metrics: dict[str, Any], sizes: Sizes, random_seed: int, training: Training) -> dict[str, Any]:
     """Metrics, and how the weights were trained, for their `config.json`."""
     cpu_s = {name: round(seconds) for name, seconds in training.cpu_s.items()}
     return {"metrics": metrics, "trained": {"random_seed": random_seed, **asdict(sizes), "cpu_s": cpu_s}}

@@ -19,7 +19,7 @@ from gainnet.core.randomness import seeded
 from gainnet.core.types import Spec
 from gainnet.training.loop import Progress, silent
 from gainnet.training.seed_latents import SHARD_SIZE, SeedLatents
-from gainnet.training.seed_material import SeedMaterial, described, open_seed_training
+from gainnet.training.seed_material import SeedMaterial, description, open_seed_training
 from gainnet.training.transform_stage import (
     Decode,
     Distortion,
@@ -120,9 +120,9 @@ def train_transform_seed(
             stage = transform_stage(name, network, material.examples, distortion, length, random_seed)
             stages.train(stage, material.sha256)
         measured = material.seen[: training.num_measured]
-        weights = finished(network, material.vocabulary, measured, material.model.sha256)
+        weights = stored_weights(network, material.vocabulary, measured, material.model.sha256)
         metrics = measure(weights, material.unseen[: training.num_measured], picture.decode)
-        weights.save(out, described(metrics, training, random_seed, stages))
+        weights.save(out, description(metrics, training, random_seed, stages))
         return metrics
 
 
@@ -135,7 +135,7 @@ def build_network(training: TransformTraining, material: SeedMaterial, random_se
     return network
 
 
-def finished(
+def stored_weights(
     network: TransformNetwork, vocabulary: Vocabulary, seeds: SeedLatents, model_sha256: str
 ) -> TransformWeights:
     """Weights as they are stored, in half precision, with the mean length of these latents at every level."""

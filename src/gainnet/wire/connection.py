@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gainnet.codecs.codec import AnyCodec
 from gainnet.core.errors import PayloadError
-from gainnet.core.outside import shortened
+from gainnet.core.outside import shorten
 from gainnet.core.types import Bits, Spec
 from gainnet.wire.frames import LARGEST_BYTES, Frame, bounded, check_kind, file_of, tensors_of
 
@@ -145,7 +145,7 @@ class Connection:
             raise PayloadError(f"stream: a frame of {length} bytes; {most} at most are expected")
         frame = Frame.of_bytes(self._exactly(length, end_s))
         if frame.kind != kind or kind not in self._allowed:
-            raise PayloadError(f"stream: {shortened(frame.kind)} came in the place of {kind!r}")
+            raise PayloadError(f"stream: {shorten(frame.kind)} came in the place of {kind!r}")
         self.num_bits_received += 8 * frame.num_payload_bytes
         self.num_bytes_received += LENGTH.size + length
         self.framing_bytes_received += LENGTH.size + length - frame.num_payload_bytes

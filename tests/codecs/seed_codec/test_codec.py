@@ -14,7 +14,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Symbols
 from gainnet.radio import AWGN, Rayleigh
 from gainnet.testing import check_codec
-from gainnet.training.seed_codec import finished
+from gainnet.training.seed_codec import stored_weights
 from gainnet.training.seed_latents import SeedLatents
 
 SPEC = Spec(SHAPE)
@@ -81,7 +81,7 @@ def test_power_of_every_size_is_one_over_the_latents(
     given = SeedLatents(latents, prompts)
     network = network_for(plain_basis)
     network.load_state_dict(stirred.network.state_dict())
-    weights = finished(network, VOCABULARY, given, SHAPE, "")
+    weights = stored_weights(network, VOCABULARY, given, SHAPE, "")
     for num_channel_uses, level_db in ((16, -12.0), (32, 4.0), (64, 22.0), (27, 5.3)):
         snr = torch.full((800,), 10 ** (level_db / 10))
         for told in (None, prompts):

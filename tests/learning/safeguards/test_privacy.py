@@ -19,7 +19,7 @@ from gainnet.learning.clients import Client, LocalTraining
 from gainnet.learning.safeguards.privacy import (
     PrivateMean,
     PrivateSteps,
-    clipped,
+    clip,
     noise_for,
     noisy_mean,
     row_gradients,
@@ -94,8 +94,8 @@ def test_one_client_moves_the_sum_by_the_clipping_norm_at_most() -> None:
         with_it = rule(start, [*others, one], Random.of(0)).state["a"].double()
         without = rule(start, others, Random.of(0)).state["a"].double()
         assert float((4 * (with_it - without)).norm()) <= 0.7 + 1e-6
-    assert float(clipped(torch.full((9,), 1e-3), 1.0).sum()) == pytest.approx(9e-3)
-    assert not clipped(torch.zeros(3), 1.0).any()
+    assert float(clip(torch.full((9,), 1e-3), 1.0).sum()) == pytest.approx(9e-3)
+    assert not clip(torch.zeros(3), 1.0).any()
 
 
 def test_the_noise_has_the_size_that_was_asked_for() -> None:

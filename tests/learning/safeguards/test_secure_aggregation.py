@@ -15,10 +15,10 @@ from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.aggregation import Open, WeightedMean
 from gainnet.learning.clients import Client, cell_of, devices_of
 from gainnet.learning.exchange import PRIVATE, Exchange
-from gainnet.learning.safeguards.masking import agreed, join_secret, mask_of, opened, sealed, split_secret, to_ring
+from gainnet.learning.safeguards.masking import agree_secret, join_secret, mask_of, seal, split_secret, to_ring, unseal
 from gainnet.learning.safeguards.privacy import PrivateMean
 from gainnet.learning.safeguards.robust import Median
-from gainnet.learning.safeguards.secure_aggregation import MaskedMean, MaskedPrivateMean, MaskedSum, Member, unmasked
+from gainnet.learning.safeguards.secure_aggregation import MaskedMean, MaskedPrivateMean, MaskedSum, Member, unmask
 from gainnet.network import profile
 from gainnet.radio import AWGN, Air, AnyLink, Ideal, Tabulated
 
@@ -66,7 +66,7 @@ def test_members_that_fall_away_after_the_shares_are_left_out_exactly(num_lost: 
         given = {i: members[i].revealed({j: made[j][i] for j in numbers}, publics, arrived, lost) for i in arrived}
         shares = {about: {i: given[i][about] for i in arrived} for about in numbers}
         wanted = np.sum([rings[i] for i in arrived], axis=0, dtype=np.uint32)
-        assert np.array_equal(unmasked(total, publics, shares, arrived), wanted)
+        assert np.array_equal(unmask(total, publics, shares, arrived), wanted)
 
 
 def test_a_member_does_not_give_both_secrets_of_another_away() -> None:
@@ -168,9 +168,9 @@ def test_shares_give_a_secret_back_and_fewer_do_not() -> None:
 
 
 def test_sealed_shares_cannot_be_changed() -> None:
-    content = sealed(b"share", bytes(32))
+    content = seal(b"share", bytes(32))
     with pytest.raises(PayloadError, match="changed"):
-        opened(bytes([content[0] ^ 1]) + content[1:], bytes(32))
+        unseal(bytes([content[0] ^ 1]) + content[1:], bytes(32))
 
 
 @pytest.mark.parametrize("value", [2.0**11, float("nan"), float("-inf")])
@@ -183,7 +183,7 @@ def test_purposes_have_keys_of_their_own() -> None:
     from gainnet.learning.safeguards.masking import new_key, public_of
 
     one, other = new_key(), new_key()
-    assert agreed(one, public_of(other), "mask") != agreed(one, public_of(other), "share 1 2")
+    assert agree_secret(one, public_of(other), "mask") != agree_secret(one, public_of(other), "share 1 2")
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def load_adapter(model: Any, values: Mapping[str, Tensor]) -> None:
     require_peft().set_peft_model_state_dict(model, {name: x.float() for name, x in values.items()})
 
 
-def folded(model: Any) -> Any:
+def fold(model: Any) -> Any:
     """A model of its own with LoRA or an adapter multiplied into its weights."""
     return copy.deepcopy(model).merge_and_unload()
 

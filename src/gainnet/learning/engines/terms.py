@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gainnet.codecs import ACTIVATION_CODECS
 from gainnet.core.errors import ConfigError
-from gainnet.core.outside import read_integer, read_list, read_text, reading, shortened
+from gainnet.core.outside import read_integer, read_list, read_text, reading, shorten
 from gainnet.core.randomness import Random
 from gainnet.core.run.checkpoint import fingerprint
 from gainnet.core.types import NodeId
@@ -69,9 +69,9 @@ class Terms:
             ConfigError: names the first word that this device does not go along with.
         """
         if not isinstance(words, dict):
-            raise ConfigError(f"config: the edge sends {shortened(words)} in the place of settings")
+            raise ConfigError(f"config: the edge sends {shorten(words)} in the place of settings")
         if unknown := sorted(set(words) - {field.name for field in fields(LearnConfig)}):
-            raise ConfigError(f"config: the edge sends {shortened(unknown[0])}, which is no setting")
+            raise ConfigError(f"config: the edge sends {shorten(unknown[0])}, which is no setting")
         with reading("config", ConfigError):
             label = read_text(words.get("model", ABSTRACTS), "model", _LONGEST_TEXT, ConfigError)
             self._check_texts(words.get("texts"))
@@ -94,7 +94,7 @@ class Terms:
             raise ConfigError("texts: every device of this run brings its own text; start this one with --texts FILE")
         if said not in (None, OWN_TEXTS):
             raise ConfigError(
-                f"texts: the edge names {shortened(said)}, and a device reads its own files alone; give --texts FILE"
+                f"texts: the edge names {shorten(said)}, and a device reads its own files alone; give --texts FILE"
             )
 
     def _check_codec(self, said: object) -> None:
@@ -102,7 +102,7 @@ class Terms:
             _check_known("codec", said, ACTIVATION_CODECS)
         elif said != self.codec:
             raise ConfigError(
-                f"codec: the edge has {shortened(said)} and this device {self.codec!r}; start both with the same"
+                f"codec: the edge has {shorten(said)} and this device {self.codec!r}; start both with the same"
             )
 
     def _check_sizes(self, config: LearnConfig) -> None:
@@ -136,7 +136,7 @@ def check_label(label: str, own: str) -> None:
     """Raises `ConfigError` unless the edge's model is this device's own."""
     if label != own:
         raise ConfigError(
-            f"model: the edge has {shortened(label)} and this device {shortened(own)}; start both with the same"
+            f"model: the edge has {shorten(label)} and this device {shorten(own)}; start both with the same"
         )
 
 
@@ -206,4 +206,4 @@ def _read_name(name: object) -> str | int:
 
 def _check_known(field: str, said: object, known: Mapping[str, Any]) -> None:
     if not isinstance(said, str) or said not in known:
-        raise ConfigError(f"{field}: the edge names {shortened(said)}; an edge may name {', '.join(known)} alone")
+        raise ConfigError(f"{field}: the edge names {shorten(said)}; an edge may name {', '.join(known)} alone")

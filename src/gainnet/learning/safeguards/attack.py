@@ -13,7 +13,7 @@ from gainnet.codecs.codec import AnyCodec
 from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec
-from gainnet.learning.split.anatomy import Port, anatomy_of, tapped
+from gainnet.learning.split.anatomy import Port, anatomy_of, tap
 from gainnet.models.language import mean_loss
 
 
@@ -85,7 +85,7 @@ def activations_of(model: Any, num_blocks: int, rows: Tensor) -> Tensor:
         ConfigError: more blocks than the model has.
     """
     port = _port(model, num_blocks)
-    with tapped(model, {}, (port,)) as kept:
+    with tap(model, {}, (port,)) as kept:
         model(input_ids=rows, use_cache=False)
     return kept[port]
 
@@ -98,7 +98,7 @@ def loss_seen_through(model: Any, num_blocks: int, view: View, rows: Tensor, ran
     """
     port = _port(model, num_blocks)
     received = view(activations_of(model, num_blocks, rows), random)
-    with tapped(model, {port: received}, ()):
+    with tap(model, {port: received}, ()):
         return mean_loss(model, rows, len(rows))
 
 

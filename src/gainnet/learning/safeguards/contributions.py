@@ -18,7 +18,7 @@ MAX_EXACT = 6
 MAX_AUCTION = 16
 
 
-def remembered(value: Value) -> Value:
+def memoise(value: Value) -> Value:
     """The same values, each computed once: a coalition often costs an evaluation of a model."""
     # Orders and coalitions repeat each other's sets; each is a training of its own.
     known: dict[frozenset[str], float] = {}
@@ -60,7 +60,7 @@ def shapley(players: Sequence[str], value: Value) -> dict[str, float]:
     """
     if len(players) > MAX_EXACT:
         raise ConfigError(f"clients: {len(players)} have {2 ** len(players)} coalitions; sample orders in their place")
-    count, value = len(players), remembered(value)
+    count, value = len(players), memoise(value)
     shares = {}
     for player in players:
         others = [other for other in players if other != player]
@@ -81,7 +81,7 @@ def sampled_shapley(players: Sequence[str], value: Value, num_orders: int, rando
         num_orders: how many are drawn, >= 1; it takes twice as many times the number of players values.
         random: one item.
     """
-    value, total = remembered(value), dict.fromkeys(players, 0.0)
+    value, total = memoise(value), dict.fromkeys(players, 0.0)
     for index in range(num_orders):
         order = [players[int(i)] for i in random.generators("order", index)[0].permutation(len(players))]
         # Who comes late in an order comes early in the reverse: the errors of the two cancel in part.
@@ -140,7 +140,7 @@ def vcg(costs: Mapping[str, float], value: Value) -> Auction:
         raise ConfigError(f"clients: {len(costs)} have too many sets to try; give at most {MAX_AUCTION}")
     if bad := [name for name, cost in costs.items() if not 0.0 <= cost < math.inf]:
         raise ConfigError(f"cost: {bad[0]} reports {costs[bad[0]]}; give a number of 0 or more")
-    value = remembered(value)
+    value = memoise(value)
     winners, _ = _best(costs, value, costs)
     payments = dict.fromkeys(costs, 0.0)
     for player in winners:

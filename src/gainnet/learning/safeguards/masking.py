@@ -88,7 +88,7 @@ def public_of(key: Any) -> bytes:
     return bytes(key.public_key().public_bytes_raw())
 
 
-def agreed(key: Any, public: bytes, purpose: str) -> bytes:
+def agree_secret(key: Any, public: bytes, purpose: str) -> bytes:
     """32 bytes that only the owners of the two keys know: X25519 (RFC 7748), then HKDF with SHA-256 (RFC 5869).
 
     Args:
@@ -100,7 +100,7 @@ def agreed(key: Any, public: bytes, purpose: str) -> bytes:
         PayloadError: what the other side has published is no key, or one with which everybody agrees on the same bytes.
 
     >>> one, other = new_key(), new_key()
-    >>> agreed(one, public_of(other), "mask") == agreed(other, public_of(one), "mask")
+    >>> agree_secret(one, public_of(other), "mask") == agree_secret(other, public_of(one), "mask")
     True
     """
     primitives = require_cryptography()
@@ -123,26 +123,26 @@ def is_public(public: bytes) -> bool:
     (True, False, False)
     """
     try:
-        agreed(new_key(), public, "trial")
+        agree_secret(new_key(), public, "trial")
     except PayloadError:
         return False
     return True
 
 
-def sealed(content: bytes, secret: bytes) -> bytes:
+def seal(content: bytes, secret: bytes) -> bytes:
     """Content that only the owners of a secret can read or change: ChaCha20-Poly1305; a secret seals once."""
     aead = require_cryptography().ciphers.aead.ChaCha20Poly1305(secret)
     # A nonce of zeros is safe because every secret is agreed on anew and seals one content in its life.
     return bytes(aead.encrypt(bytes(12), content, None))
 
 
-def opened(content: bytes, secret: bytes) -> bytes:
+def unseal(content: bytes, secret: bytes) -> bytes:
     """The content that was sealed.
 
     Raises:
         PayloadError: it was changed on the way, or sealed with another secret.
 
-    >>> opened(sealed(b"share", bytes(32)), bytes(32))
+    >>> unseal(seal(b"share", bytes(32)), bytes(32))
     b'share'
     """
     from cryptography.exceptions import InvalidTag

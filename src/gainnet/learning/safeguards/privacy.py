@@ -126,10 +126,10 @@ def noise_for(epsilon: float, delta: float, sample_rate: float, num_releases: in
     return high
 
 
-def clipped(update: Tensor, norm: float) -> Tensor:
+def clip(update: Tensor, norm: float) -> Tensor:
     """An update of [num_values], scaled down to a norm where it is longer; a hair below, so that rounding keeps it.
 
-    >>> round(float(clipped(torch.tensor([3.0, 4.0]), 1.0).norm()), 5)
+    >>> round(float(clip(torch.tensor([3.0, 4.0]), 1.0).norm()), 5)
     1.0
     """
     # A zero update has no direction to keep, and nothing to clip.
@@ -186,7 +186,7 @@ class PrivateMean:
         # Zeros, so that a round without anybody releases noise as any other round does: silence would be a message.
         total = torch.zeros(sum(x.numel() for x in start.values()), dtype=torch.float64)
         for _, values in arrived:
-            total += clipped(update_of(start, values), self.clip_norm)
+            total += clip(update_of(start, values), self.clip_norm)
         mean = noisy_mean(total, self.clip_norm, self.noise_multiplier, self.num_clients, random)
         return Merged(with_update(start, mean), names_of(arrived))
 

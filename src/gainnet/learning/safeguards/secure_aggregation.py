@@ -31,19 +31,19 @@ from gainnet.learning.safeguards.masking import (
     KEY_BYTES,
     SHARE_BYTES,
     Ring,
-    agreed,
+    agree_secret,
     from_ring,
     is_public,
     join_secret,
     mask_of,
     new_key,
-    opened,
     public_of,
-    sealed,
+    seal,
     split_secret,
     to_ring,
+    unseal,
 )
-from gainnet.learning.safeguards.privacy import clipped, noisy_mean
+from gainnet.learning.safeguards.privacy import clip, noisy_mean
 from gainnet.network.scenario import EDGE
 
 Shares = dict[int, bytes]
@@ -82,8 +82,8 @@ class Member:
         key_shares = split_secret(self._mask_key.private_bytes_raw(), len(publics), self._threshold)
         found = {}
         for place, (number, public) in enumerate(sorted(publics.items())):
-            secret = agreed(self._channel_key, public[KEY_BYTES:], f"share {self._number} {number}")
-            found[number] = sealed(seed_shares[place] + key_shares[place], secret)
+            secret = agree_secret(self._channel_key, public[KEY_BYTES:], f"share {self._number} {number}")
+            found[number] = seal(seed_shares[place] + key_shares[place], secret)
         return found
 
     def masked(self, ring: Ring, publics: Mapping[int, bytes]) -> Ring:
@@ -96,7 +96,7 @@ class Member:
         total = ring + mask_of(self._own_seed, len(ring))
         for number, public in publics.items():
             if number != self._number:
-                mask = mask_of(agreed(self._mask_key, public[:KEY_BYTES], "mask"), len(ring))
+                mask = mask_of(agree_secret(self._mask_key, public[:KEY_BYTES], "mask"), len(ring))
                 # One of a pair adds what the other takes off, so that masks of pairs vanish in the sum.
                 total = total + mask if number > self._number else total - mask
         return total
@@ -120,13 +120,13 @@ class Member:
             raise PlanError("shares: the edge asks for more than a sum may need; no share is given")
         found = {}
         for number in (*arrived, *lost):
-            secret = agreed(self._channel_key, publics[number][KEY_BYTES:], f"share {number} {self._number}")
-            both = opened(held[number], secret)
+            secret = agree_secret(self._channel_key, publics[number][KEY_BYTES:], f"share {number} {self._number}")
+            both = unseal(held[number], secret)
             found[number] = both[:SHARE_BYTES] if number in arrived else both[SHARE_BYTES:]
         return found
 
 
-def unmasked(total: Ring, publics: Mapping[int, bytes], shares: Mapping[int, Shares], arrived: Collection[int]) -> Ring:
+def unmask(total: Ring, publics: Mapping[int, bytes], shares: Mapping[int, Shares], arrived: Collection[int]) -> Ring:
     """[num_values], the sum without masks: exactly the sum of the vectors in the ring.
 
     Args:
@@ -143,7 +143,7 @@ def unmasked(total: Ring, publics: Mapping[int, bytes], shares: Mapping[int, Sha
             continue
         # A member that was lost leaves its half of every pair in the vectors of the others.
         for other in arrived:
-            mask = mask_of(agreed(secret, publics[other][:KEY_BYTES], "mask"), len(total))
+            mask = mask_of(agree_secret(secret, publics[other][:KEY_BYTES], "mask"), len(total))
             total = total - mask if number > other else total + mask
     return total
 
@@ -235,7 +235,7 @@ class MaskedSum:
         shares = {about: {i: given[i][k] for i in given} for k, about in enumerate((*arrived, *lost))}
         # Wraps around at 2^32 by itself: that is the arithmetic of the ring.
         total: Ring = np.stack(list(masked.values())).sum(axis=0, dtype=np.uint32)
-        return unmasked(total, keys, shares, arrived), arrived
+        return unmask(total, keys, shares, arrived), arrived
 
 
 @final
@@ -308,9 +308,7 @@ class MaskedPrivateMean:
         self, exchange: Exchange, kind: str, start: State, finished: Finished, deadline_s: float, random: Random
     ) -> Merged:
         """As `Aggregation.gather`."""
-        vectors = [
-            (client, clipped(update_of(start, values), self.clip_norm)) for _, client, values in in_order(finished)
-        ]
+        vectors = [(client, clip(update_of(start, values), self.clip_norm)) for _, client, values in in_order(finished)]
         total, names = self.sums.total(exchange, kind, vectors, deadline_s)
         mean = noisy_mean(total, self.clip_norm, self.noise_multiplier, self.num_clients, random)
         return Merged(with_update(start, mean), tuple(sorted(names)))

@@ -141,7 +141,7 @@ def outputs_of(model: nn.Module) -> dict[str, Any]:
 
 
 @contextmanager
-def tapped(model: nn.Module, given: dict[Port, Tensor], wanted: tuple[Port, ...]) -> Iterator[dict[Port, Tensor]]:
+def tap(model: nn.Module, given: dict[Port, Tensor], wanted: tuple[Port, ...]) -> Iterator[dict[Port, Tensor]]:
     """A model whose calls take some tensors from elsewhere and whose other tensors are kept as they pass.
 
     Args:

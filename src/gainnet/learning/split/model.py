@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gainnet.core.errors import ConfigError, ModelError, check_range
-from gainnet.learning.split.anatomy import Elsewhere, Port, anatomy_of, outputs_of, probe_of, tapped
+from gainnet.learning.split.anatomy import Elsewhere, Port, anatomy_of, outputs_of, probe_of, tap
 
 _TEXT = re.compile(r"(embedding_only|u_shape)(?:\+(\d+))?")
 
@@ -186,7 +186,7 @@ def run_segment(
         ports: what has crossed to this segment.
         wanted: what crosses from it.
     """
-    with tapped(segment, ports, wanted) as kept:
+    with tap(segment, ports, wanted) as kept:
         logits: Tensor = segment(**given, use_cache=False).logits
     return kept, logits
 

@@ -74,7 +74,7 @@ class StructuredAbstract:
         return " ".join(self.texts(CONCLUSION))
 
 
-def shortened(abstract: StructuredAbstract, max_tokens: int, count: Callable[[str], int]) -> StructuredAbstract:
+def shorten(abstract: StructuredAbstract, max_tokens: int, count: Callable[[str], int]) -> StructuredAbstract:
     """An abstract whose document is short enough: sentences go one by one, background first, objective last.
 
     Within a role the first sentence goes first, since results end with what matters. One sentence always stays.
@@ -85,7 +85,7 @@ def shortened(abstract: StructuredAbstract, max_tokens: int, count: Callable[[st
         count: tokens of a text.
 
     >>> long = StructuredAbstract("a", tuple(Sentence(r, f"{r} .") for r in ROLES))
-    >>> shortened(long, 7, lambda text: len(text.split())).document
+    >>> shorten(long, 7, lambda text: len(text.split())).document
     'OBJECTIVE: objective .\\nRESULTS: (1) results .'
     """
     while count(abstract.document) > max_tokens and len(abstract.sentences) - len(abstract.texts(CONCLUSION)) > 1:

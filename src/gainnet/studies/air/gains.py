@@ -50,7 +50,7 @@ def methods(config: AirConfig) -> Mapping[str, Method]:
     }
 
 
-def known(name: str) -> Channel:
+def known_channel(name: str) -> Channel:
     """A channel by name, with a receiver that knows it."""
     return _ofdm_of(name, Known()) if name.startswith(("tdl", "cdl")) else CHANNELS[name]()
 
@@ -65,7 +65,7 @@ def bit_errors(config: AirConfig, case: Case) -> Row:
     """Uncoded bit error rate with known gains, and the closed form; errors come in groups, so spread is over items."""
     name, order = case.text("fading"), case.count("bits_per_symbol")
     snr, shares = db_to_linear(case.number("snr_db")), []
-    channel = known(name)
+    channel = known_channel(name)
     num_items = max(2, config.num_symbols // _USES_PER_ITEM)
     for start in range(0, num_items, _ITEMS_AT_ONCE):
         items = range(start, min(start + _ITEMS_AT_ONCE, num_items))
@@ -92,7 +92,7 @@ def _sent(channel: Channel, symbols: Tensor, snr: float, random: Random) -> Symb
 def fading(config: AirConfig, case: Case) -> Row:
     """Kolmogorov-Smirnov test of the envelope over items, and correlation against Clarke's Bessel function."""
     name = case.text("fading")
-    channel = known(name)
+    channel = known_channel(name)
     seeds = [10**6 * case.random_seed + i for i in range(config.num_gains)]
     gains = [channel.first_gain(Random.of(seeds[i : i + 500]).child("gains")) for i in range(0, len(seeds), 500)]
     power = torch.cat(gains).abs().square().double().numpy()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gainnet.orchestration import Pool, Sensing, Task, World, consumption, serial_workload, steady_workload
 from gainnet.orchestration.graph import sensing_of, tasks_of
-from gainnet.orchestration.resources import unsqueezed
+from gainnet.orchestration.resources import unsqueeze
 from gainnet.orchestration.workload import workload_up_to
 
 _CLOSE = 1e-9
@@ -38,7 +38,7 @@ def overlap(world: World) -> Overlap:
     >>> bool((found.ratio >= 1).all()), found.fill_rounds
     (True, 1)
     """
-    pool, ratios, fills = unsqueezed(world.pool), [], []
+    pool, ratios, fills = unsqueeze(world.pool), [], []
     for cr in range(world.scenario.rounds.num_rounds):
         tasks, sensing = tasks_of(world, cr), sensing_of(world, cr)
         steady, serial = steady_workload(pool, sensing, tasks), serial_workload(pool, sensing, tasks)

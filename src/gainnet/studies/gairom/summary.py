@@ -17,7 +17,7 @@ from gainnet.studies.gairom.question import (
     UNTRAINED,
     ZEROS,
 )
-from gainnet.studies.statistics import rounded, spread
+from gainnet.studies.statistics import round_metrics, spread
 
 BEST_OF_REGIME = {"independent": "optimum", "coupled": "optimum", "contention": "bound"}
 POLICIES = (LEARNED, *UNTRAINED)
@@ -71,7 +71,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     for policy in OF_MANY:
         if len(worlds := share_of_world(many[many["method"] == policy])):
             metrics[f"contention.{policy}_of_bound_200_clients"] = worlds.mean()
-    return rounded(metrics | dict(_over_paper(table)) | dict(_race(table)) | dict(_zeros(table)), 5)
+    return round_metrics(metrics | dict(_over_paper(table)) | dict(_race(table)) | dict(_zeros(table)), 5)
 
 
 def _shares(found: pd.DataFrame) -> Iterator[tuple[str, float | None]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from gainnet.studies.gairom.question import LEARNED
-from gainnet.studies.statistics import rounded, spread
+from gainnet.studies.statistics import round_metrics, spread
 
 REGIMES = ("independent", "contention")
 NAME = "rank_correlation_gain_accuracy"
@@ -36,7 +36,7 @@ def rank_correlations(found: pd.DataFrame) -> pd.DataFrame:
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Every metric of the study; means over worlds."""
     found = points(table)
-    return rounded(dict(_correlations(rank_correlations(found))) | dict(_accuracies(found)), 5)
+    return round_metrics(dict(_correlations(rank_correlations(found))) | dict(_accuracies(found)), 5)
 
 
 def _correlations(rhos: pd.DataFrame) -> Iterator[tuple[str, float | None]]:

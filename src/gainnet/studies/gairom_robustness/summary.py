@@ -8,7 +8,7 @@ import pandas as pd
 
 from gainnet.studies.gairom.question import LEARNED, REFERENCE
 from gainnet.studies.gairom_robustness.question import BOARD, NAMED, NOMINAL, UNTRAINED
-from gainnet.studies.statistics import rounded
+from gainnet.studies.statistics import round_metrics
 
 POLICIES = (LEARNED, *UNTRAINED)
 KEYS = ["scenario", "resource", "amount", "random_seed"]
@@ -44,7 +44,7 @@ def curves(table: pd.DataFrame) -> pd.DataFrame:
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Every metric of the study: means over worlds."""
-    return rounded(dict(_metrics(curves(table))), 5)
+    return round_metrics(dict(_metrics(curves(table))), 5)
 
 
 def _metrics(found: pd.DataFrame) -> Iterator[tuple[str, float | None]]:

@@ -13,7 +13,7 @@ from gainnet.core.errors import ConfigError, ModelError
 from gainnet.learning.summaries.rct import OTHER, Collection, field_of, read_collection
 from gainnet.models.language import load_language_model
 from gainnet.models.loading import weights_sha256
-from gainnet.models.trials.abstract import StructuredAbstract, shortened
+from gainnet.models.trials.abstract import StructuredAbstract, shorten
 from gainnet.models.trials.fields import invented_fields
 from gainnet.models.trials.writing import write_abstracts
 from gainnet.studies.medical_summaries.question import MedicalSummariesConfig
@@ -136,4 +136,4 @@ def _learnable(config: MedicalSummariesConfig, abstracts: Sequence[StructuredAbs
 
 
 def _short(config: MedicalSummariesConfig, abstract: StructuredAbstract) -> StructuredAbstract:
-    return shortened(abstract, config.max_document_words, lambda text: len(text.split()))
+    return shorten(abstract, config.max_document_words, lambda text: len(text.split()))

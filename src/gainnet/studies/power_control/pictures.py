@@ -16,7 +16,7 @@ from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.power_control import PowerPolicy, Static
 from gainnet.power_control.env import Episodes
-from gainnet.power_control.importance import NUM_CHANNEL_USES, decoded, encoded_scenes
+from gainnet.power_control.importance import NUM_CHANNEL_USES, decode_pictures, encoded_scenes
 from gainnet.power_control.seed import NestedSeed
 from gainnet.protocols.transmit import transmit
 from gainnet.radio import Air, Jakes, Powered
@@ -58,7 +58,7 @@ class Gallery:
         latents, originals = _originals(self, num, random_seed)
         random = self._random(num, random_seed)
         powered = Powered(self.channel, policy, importance=importance_of("decoder"))
-        images = decoded(self.model, transmit(latents, self.code, Air(powered, snr_db), random).values)
+        images = decode_pictures(self.model, transmit(latents, self.code, Air(powered, snr_db), random).values)
         mse = (images - originals).double().square().flatten(1).mean(-1)
         return -10 * mse.log10(), float(mse.mean())
 
@@ -85,7 +85,7 @@ def _originals(gallery: Gallery, num: int, random_seed: int) -> tuple[Tensor, Te
         for start in range(0, num, 64)
     ]
     latents = torch.cat(parts)
-    return latents, decoded(gallery.model, latents)
+    return latents, decode_pictures(gallery.model, latents)
 
 
 def open_gallery() -> Gallery:

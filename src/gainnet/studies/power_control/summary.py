@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from gainnet.studies.power_control.question import LEARNED, LIMIT, PROGRAMMED, RULES
-from gainnet.studies.statistics import rounded, spread
+from gainnet.studies.statistics import round_metrics, spread
 
 SHARES_DB = (15.0, 20.0)
 DIFFERENCES = ("unequal", "decoder", "traces", "unequal_independent", "jakes", "varied")
@@ -38,7 +38,11 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Every metric of the study."""
-    return {name: value for name, value in rounded(dict(_metrics(table, gains(table))), 5).items() if value is not None}
+    return {
+        name: value
+        for name, value in round_metrics(dict(_metrics(table, gains(table))), 5).items()
+        if value is not None
+    }
 
 
 def _metrics(table: pd.DataFrame, found: pd.DataFrame) -> Iterator[tuple[str, float | None]]:

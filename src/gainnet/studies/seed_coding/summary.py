@@ -11,7 +11,7 @@ import pandas as pd
 from gainnet.studies.image_quality.summary import uses_for
 from gainnet.studies.seed_coding.curves import ALL, cells, curve, half_width, plain
 from gainnet.studies.seed_coding.question import DIGITAL_SEEDS, LEARNED, OPTA, PICTURES, RATE_BEARERS, bearer_of
-from gainnet.studies.statistics import rounded
+from gainnet.studies.statistics import round_metrics
 
 TARGET_PSNR_DB: Final = 30.0
 RATE_SNRS_DB: Final = (0, 5, 10)
@@ -49,7 +49,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
         metrics |= found
     for name, offset_db in REPORTS.items():
         metrics[f"steepest_db_per_db{name}"] = steepest(curve(table, "seed", offset_db)[ALL])
-    return rounded(metrics, 3)
+    return round_metrics(metrics, 3)
 
 
 def _uses(found: pd.DataFrame) -> dict[str, float | None]:

@@ -173,7 +173,7 @@ def wide_methods(material: Material) -> Mapping[str, Method]:
     return {
         **{name: partial(send_latents, material, pictures_of, transport) for name, transport in transports.items()},
         "raw_pixels": partial(send_pixels, material, pictures_of),
-        **dict.fromkeys(PUBLISHED, published),
+        **dict.fromkeys(PUBLISHED, published_distance),
     }
 
 
@@ -195,7 +195,7 @@ def features(classifier: AttributeClassifier, images: Tensor) -> Tensor:
     return seen
 
 
-def published(case: Case, random: Random) -> Row:
+def published_distance(case: Case, random: Random) -> Row:
     """Published distance at the SNR of a case; empty where there is none."""
     known = dict(zip(SNRS_DB, FRECHET_DISTANCES[case.method], strict=True))
     return {"frechet_distance_published": known.get(int(case.number("snr_db")))}

@@ -13,12 +13,12 @@ from gainnet.learning.algorithms.adapters import require_peft
 from gainnet.learning.safeguards.masking import require_cryptography
 from gainnet.learning.safeguards.privacy import require_opacus
 from gainnet.studies.settings import with_air
-from gainnet.studies.statistics import rounded
+from gainnet.studies.statistics import round_metrics
 from gainnet.studies.study import Method, Study
 from gainnet.studies.trust.config import METHODS, TrustConfig, cases
 from gainnet.studies.trust.drawing import draw_shares
 from gainnet.studies.trust.reconstruction import reconstruction
-from gainnet.studies.trust.rounds import contributions, poisoned, private
+from gainnet.studies.trust.rounds import contributions, learn_poisoned, private
 from gainnet.studies.weights import language_digest
 
 __all__ = ["TRUST", "TrustConfig"]
@@ -57,7 +57,12 @@ METRIC_NAMES = (
 def open_methods(config: TrustConfig) -> Mapping[str, Method]:
     """All parts; raises when one lacks its library."""
     require_peft(), require_opacus(), require_cryptography()
-    parts = {"poisoned": poisoned, "private": private, "reconstruction": reconstruction, "contributions": contributions}
+    parts = {
+        "poisoned": learn_poisoned,
+        "private": private,
+        "reconstruction": reconstruction,
+        "contributions": contributions,
+    }
     return {name: partial(part, config) for name, part in parts.items()}
 
 
@@ -71,7 +76,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     found: dict[str, float | None] = {}
     for method, rows in table.groupby("method"):
         found |= parts[str(method)](rows)
-    return rounded(found, 6)
+    return round_metrics(found, 6)
 
 
 def kept_under_attack(rows: pd.DataFrame) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client
 from gainnet.learning.config import LearnConfig, Session, open_model, open_session
 from gainnet.learning.runner import cost_of
-from gainnet.learning.safeguards.contributions import leave_one_out, remembered, sampled_shapley, shapley, vcg
+from gainnet.learning.safeguards.contributions import leave_one_out, memoise, sampled_shapley, shapley, vcg
 from gainnet.learning.safeguards.poisoning import GaussianUpdate, Poisoned, SignFlip, Tampering, swapped_words
 from gainnet.learning.safeguards.privacy import Guarantee, PrivateMean, PrivateSteps, noise_for
 from gainnet.learning.safeguards.robust import Krum, Median, TrimmedMean
@@ -35,7 +35,7 @@ UNCLIPPED = 1e9
 """A norm that no gradient of a row reaches."""
 
 
-def poisoned(config: TrustConfig, case: Case, _: Random) -> Row:
+def learn_poisoned(config: TrustConfig, case: Case, _: Random) -> Row:
     """Loss before and after rounds in which some clients attack."""
     given, attack = config.clients, case.text("attack")
     settings = replace(
@@ -118,7 +118,7 @@ def contributions(config: TrustConfig, case: Case, _: Random) -> Row:
         load_adapter(model, merged)
         return untouched - mean_loss(model, rows)
 
-    names, value = [str(client.name) for client in clients], remembered(worth)
+    names, value = [str(client.name) for client in clients], memoise(worth)
     exact, alone = shapley(names, value), leave_one_out(names, value)
     drawn = sampled_shapley(names, value, given.num_orders, random)
     scale = value(frozenset(names)) / len(names)
