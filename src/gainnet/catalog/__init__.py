@@ -1,7 +1,7 @@
 """Text becomes objects here and nowhere below: one constructor grammar for command line, TOML, tables and reports.
 
-What lives here: the grammar, the families of names, text-level records of the command line, and what classes take.
-What may not: anything that computes. What is imported here is light; `opening` and `labels` import what they open.
+Here are the grammar, the families of names, the records of the command line, and the parameters of classes. Nothing
+here computes. Importing this package is fast; `opening` and `labels` import the objects that they open.
 """
 
 from gainnet.catalog.families import parse, parse_from_peer, table_of, text_of

@@ -1,4 +1,8 @@
-"""Tensor to payload and back."""
+"""Codecs: tensor to payload and back, for seeds, sketches, pictures, activations and text.
+
+A codec object holds what its user decided; `bind` (in `selection`) adds what model, prompts and link decide. Links,
+nodes and protocols are unknown here, and models are known by their digests and their decoders alone.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import partial

@@ -1,6 +1,6 @@
 """Edge and device make pictures together: `generate`, `estimate` and `advise`, all with objects as arguments.
 
-What lives here: one generation from plan to page. What may not: names of things, which the catalog turns into objects.
+One generation is here, from its plan to its page. Nothing here takes a name: the catalog turns names into objects.
 """
 
 from gainnet.generation.advice import Trial, advise

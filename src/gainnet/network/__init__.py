@@ -1,4 +1,7 @@
-"""Nodes, the links between them, and what they compute with."""
+"""Nodes, the links between them, and the hardware that they compute with.
+
+Also here: schedulers, several devices in a cell, mobility and networks from files. Not here: plans, codecs and models.
+"""
 
 from gainnet.network.backhaul import Wire
 from gainnet.network.hardware import Hardware, profile, profiles

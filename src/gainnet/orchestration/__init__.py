@@ -1,6 +1,9 @@
 """Which client serves which model with which resources, so that the models gain most.
 
 scenario -> world -> graph of a round -> policy -> association -> samples sensed -> samples consumed -> gain
+
+Resources, policies, optima and bounds are here, with the training of the learned policy. Path loss is in `radio`,
+mobility in `network`; training of the models that are served is in `learning`.
 """
 
 from gainnet.orchestration.association import (

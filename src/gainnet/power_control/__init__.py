@@ -1,4 +1,7 @@
-"""Transmit power over fading blocks: environment, closed-form rules, optima, and policies that were learned."""
+"""Transmit power over fading blocks: environment, closed-form rules, optima, and policies that were learned.
+
+The contract of a policy is in `gainnet.radio.power`, so that links do not depend on this package.
+"""
 
 from collections.abc import Callable
 from functools import partial

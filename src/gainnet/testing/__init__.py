@@ -1,4 +1,7 @@
-"""The contracts as callable tests: give them your own channel, link, codec, part or plan."""
+"""The contracts as callable tests: give them your own channel, link, codec, part or plan.
+
+Each raises `AssertionError` with one sentence that says what does not hold. Tests of single classes are in `tests/`, not here.
+"""
 
 from gainnet.testing.channels import check_channel
 from gainnet.testing.codecs import check_codec

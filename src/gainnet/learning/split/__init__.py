@@ -1,1 +1,4 @@
-"""A language model cut in two parts that train as if they were whole."""
+"""A language model that is cut into two parts, which train as if they were whole.
+
+Here are the cut of any architecture and the step over both halves. Who takes turns and who averages is in `algorithms`.
+"""

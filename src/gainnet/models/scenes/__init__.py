@@ -1,4 +1,7 @@
-"""The scenes that the shipped model draws: attributes, captions, pictures and words."""
+"""The scenes that the shipped model draws: attributes, captions, pictures and words.
+
+Only the world of the scenes is here; the networks that draw and judge them are in `models`, their training in `training`.
+"""
 
 from gainnet.models.scenes.captions import Scene, Thing, parse, write_captions
 from gainnet.models.scenes.labels import ATTRIBUTES, UNNAMED, caption_labels, scene_labels
