@@ -1,6 +1,7 @@
 """The contracts as callable tests: give them your own channel, link, codec, part or plan.
 
-Each raises `AssertionError` with one sentence that says what does not hold. Tests of single classes are in `tests/`, not here.
+Each raises `AssertionError` with one sentence that says what does not hold. Tests of single classes are in
+`tests/`, not here.
 """
 
 from gainnet.testing.channels import check_channel

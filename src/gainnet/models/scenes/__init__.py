@@ -1,6 +1,6 @@
 """The scenes that the shipped model draws: attributes, captions, pictures and words.
 
-Only the world of the scenes is here; the networks that draw and judge them are in `models`, their training in `training`.
+Only their description and rendering is here; the networks that generate and judge them are in `models`.
 """
 
 from gainnet.models.scenes.captions import Scene, Thing, parse, write_captions
