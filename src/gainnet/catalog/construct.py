@@ -27,7 +27,7 @@ FAMILY_OF: Final[Mapping[str, str]] = {
 """Family of an argument whose type is a contract, by the name of that type; the argument's name is filled in."""
 
 _REFUSED: Final = object()
-"""What `_fitted` returns for a term that a type does not take; `None` is a value."""
+"""Result of `_fitted` for a term that a type does not take, because `None` is a value."""
 
 Find = Callable[[str, str], Any]
 """The class or object of a family and a name; raises `ConfigError` when there is none."""

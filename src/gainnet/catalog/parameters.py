@@ -1,4 +1,4 @@
-"""What a class or function takes: names, types, defaults, and the line of its docstring about each."""
+"""Parameters of a class or function: names, types, defaults, and the line of its docstring about each."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def parameters_of(call: Callable[..., Any]) -> dict[str, Parameter]:
 
 
 def argument_lines(doc: str) -> dict[str, str]:
-    """What the section `Args:` of a docstring says, by argument, each on one line.
+    """Texts of the section `Args:` of a docstring by argument, each on one line.
 
     >>> argument_lines(argument_lines.__doc__)
     {'doc': 'a docstring in the style of Google.'}

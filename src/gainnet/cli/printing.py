@@ -1,4 +1,4 @@
-"""What the commands write: tables and JSON on standard output, progress on standard error."""
+"""Output of the commands: tables and JSON on standard output, progress on standard error."""
 
 from __future__ import annotations
 

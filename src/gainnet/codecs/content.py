@@ -1,4 +1,4 @@
-"""What a codec is bound to: the tensors that it carries, and what their link carries of them."""
+"""The content that a codec is bound to: tensors of one kind, and how much of them their link carries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.types import Spec
 
 Kind = Literal["prompt", "seed", "midway", "sketch", "image"]
-"""What a protocol sends: a prompt, a finished latent, a latent between two steps, a sketch, a picture."""
+"""Kinds of tensors on the air: a prompt, a finished latent, a latent between two steps, a sketch, a picture."""
 
 T = TypeVar("T")
 

@@ -40,7 +40,7 @@ class Memory:
         return replace(plan, steps=steps, fallback=lambda arrived: self.over(fallback(arrived)))
 
     def make(self, part: Part, tensors: Tensors, random: Random) -> Tensors:
-        """What the part makes of the tensors, computed only the first time."""
+        """Output of the part for these tensors, computed only the first time."""
         shapes = tuple(spec.shape for spec in part.writes.values())
         key = (part.name, shapes, random, *(_digest(tensors[name]) for name in part.reads))
         if key not in self._made:

@@ -246,7 +246,7 @@ def learn(config: LearnConfig, out: Path | None = None, progress: Progress = sil
 
 
 def settings_of(config: LearnConfig) -> dict[str, Any]:
-    """What decides a run, as JSON: with more rounds it is the same run, and JSON has no infinity."""
+    """Settings that decide a run, as JSON: with more rounds it is the same run, and JSON has no infinity."""
     infinite = {"deadline_s": str(config.deadline_s), "skew": str(config.skew)}
     return {key: x for key, x in asdict(config).items() if key not in ("rounds", "random_seed")} | infinite
 

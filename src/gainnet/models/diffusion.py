@@ -50,6 +50,7 @@ class TextEncoder:
         encoder = self.pipeline.text_encoder
         tokens = self.pipeline.tokenizer.model_max_length
         copy = on_meta(lambda: type(encoder)(encoder.config))
+        # On the meta device nothing is computed and no memory taken; only shapes decide FLOPs.
         ids = torch.zeros(1, tokens, dtype=torch.long, device="meta")
         return self.num_branches * count_flops(lambda: copy(ids))
 
@@ -63,6 +64,7 @@ class TextEncoder:
         with_prompt, without = self.pipeline.encode_prompt(
             prompts, self.pipeline.device, 1, self.num_branches == 2, negative_prompt=[""] * len(prompts)
         )
+        # The order of diffusers: the branch without the prompt first.
         branches = [with_prompt] if self.num_branches == 1 else [without, with_prompt]
         condition = torch.stack(branches, dim=1)
         return {"condition": condition.reshape(*random.batch, *condition.shape[1:])}

@@ -41,7 +41,7 @@ _MOST_SEQUENCES = 1 << 12
 @final
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What a training run depends on.
+    """Everything that a training run depends on.
 
     Args:
         scenario: name or TOML file.

@@ -24,7 +24,7 @@ class Learner(Protocol):
 
     @property
     def agent(self) -> Agent:
-        """What learns, with all that it remembers."""
+        """The agent that learns, with its replay memory."""
 
     def advance(self, moment: EnvState, source: torch.Generator, factor: float) -> dict[str, float]:
         """One iteration from fresh episodes; the losses and the mean `reward` of an episode."""

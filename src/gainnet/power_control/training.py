@@ -37,7 +37,7 @@ _POINTS = 12
 @final
 @dataclass(frozen=True)
 class TrainingConfig:
-    """What a training run depends on.
+    """Everything that a training run depends on.
 
     Args:
         algorithm: ppo, sac, or pathwise: gradients through the environment.
@@ -85,7 +85,7 @@ SCHEDULES: Final[dict[str, Schedule]] = {
     "sac": Schedule(120, 512, 3e-3),
     "pathwise": Schedule(400, 1024, 1e-2),
 }
-"""What `gainnet train power-control` takes where nothing else is said."""
+"""Defaults of `gainnet train power-control`."""
 
 
 def train(config: TrainingConfig, folder: Path, progress: Progress) -> Path:

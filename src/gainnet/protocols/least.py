@@ -15,7 +15,7 @@ from gainnet.core.types import Bits, Spec
 
 MAX_CHANNEL_USES: Final = 10_000_000
 ENOUGH_BITS: Final = 4096.0
-"""What is surely enough for an item without content, and so is not tried."""
+"""A number that suffices for any item without content, so that none above it is tried."""
 
 
 def check_fits(

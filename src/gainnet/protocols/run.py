@@ -89,7 +89,7 @@ def execute(
 
 
 def send(step: Transfer, x: Tensor, network: Network, random: Random, count: SendCount) -> tuple[Sent, ...]:
-    """What each target of a transfer receives.
+    """Tensors that the targets of a transfer receive.
 
     Args:
         step: the transfer.

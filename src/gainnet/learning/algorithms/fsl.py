@@ -174,7 +174,7 @@ class _AveragedRound:
 
 
 EdgePart = SharedEdge | AveragedEdge
-"""What becomes of the edge's part from client to client.
+"""How the part of the edge passes from client to client.
 
 Its round is entered before a client's turn, and gives what steps the edge's parameters in it; it is left afterwards
 with the device's part as it has arrived, `None` where the client does not count; it is finished with the next state.

@@ -66,6 +66,7 @@ def _things_words(scenes: Scenes, item: int, choices: np.ndarray) -> str:
     layout = LAYOUTS[scenes.layout[item]]
     if layout == "single":
         return _thing_words(scenes, item, 0, sizes[0])
+    # All words of a layout, also those that name the second thing first: order of words must not give the place away.
     relations = [relation for relation, (kind, _) in RELATIONS.items() if kind == layout]
     relation = relations[int(choices[2] * len(relations))]
     things = [_thing_words(scenes, item, slot, sizes[slot]) for slot in range(2)]
@@ -85,6 +86,7 @@ def write_captions(scenes: Scenes, rng: np.random.Generator) -> list[str]:
     >>> write_captions(draw_scenes(1, rng), rng)
     ['...']
     """
+    # Five numbers per scene whether they are used or not, so that the caption of a scene does not depend on the others.
     choices = rng.random((len(scenes), 5))
     captions = []
     for item in range(len(scenes)):
@@ -119,6 +121,7 @@ def parse(caption: str) -> Scene | None:
     if match is None:
         return None
     before, size, colour, shape, relation, other_size, other_colour, other_shape, after = match.groups()
+    # The expression allows a setting on both ends, which no sentence of the grammar has.
     if before and after:
         return None
     thing = Thing(shape, colour, size)

@@ -68,6 +68,7 @@ def _distances(scenes: Scenes, slot: int) -> Tensor:
     axis = _axis() * SIDE
     x = ((axis - centre[:, :1])[:, None, :] / radius).expand(-1, SIDE, SIDE)
     y = ((axis - centre[:, 1:])[:, :, None] / radius).expand(-1, SIDE, SIDE)
+    # Looked up and scaled by the radius, which is far faster than distances to polygons for every scene.
     tables = distance_tables()[torch.from_numpy(scenes.shape[:, slot])][:, None]
     grid = torch.stack((x, y), dim=-1) / TABLE_REACH
     return functional.grid_sample(tables, grid, padding_mode="border", align_corners=False)[:, 0] * radius
@@ -91,6 +92,7 @@ def render(scenes: Scenes) -> Tensor:
         drawn = scenes[mine.numpy()]
         distance = _distances(drawn, slot)[:, None]
         colour = palette[torch.from_numpy(drawn.colour[:, slot])][:, :, None, None]
+        # Coverage of a pixel by a distance within half a pixel of the edge: anti-aliasing without supersampling.
         outside, inside = (0.5 - distance).clamp(0, 1), (0.5 - OUTLINE_PIXELS - distance).clamp(0, 1)
         picture = torch.lerp(pictures[mine], 0.5 * colour, outside)
         pictures[mine] = torch.lerp(picture, colour * shade, inside)

@@ -99,5 +99,6 @@ def has_pair(scenes: Scenes, pairs: Sequence[Pair]) -> NDArray[np.bool_]:
     found = np.zeros(scenes.shape.shape, dtype=bool)
     for colour, shape in pairs:
         found |= (scenes.colour == COLOURS.index(colour)) & (scenes.shape == SHAPES.index(shape))
+    # The second thing of a single scene has attributes, too, but is not drawn.
     found[:, 1] &= scenes.layout > 0
     return found

@@ -78,6 +78,7 @@ def polygon_distance(points: Tensor, corners: Sequence[Point]) -> Tensor:
         offset = points - start
         along = ((offset @ edge) / (edge @ edge)).clamp(0, 1)
         nearest = torch.minimum(nearest, (offset - along[..., None] * edge).square().sum(-1))
+        # Each edge that a ray from the point crosses turns the sign: inside after an odd number of them.
         crosses = (start[1] <= points[..., 1]) != (start[1] + edge[1] <= points[..., 1])
         left = (edge[0] * offset[..., 1] - edge[1] * offset[..., 0]) * edge[1].sign() > 0
         sign = torch.where(crosses & left, -sign, sign)
@@ -94,6 +95,7 @@ def _distance(shape: str, points: Tensor) -> Tensor:
             return torch.maximum(polygon_distance(points, _HOUSE), -door)
         case "moon":
             bite = torch.linalg.vector_norm(points - torch.tensor([0.52, -0.2]), dim=-1) - 0.72
+            # The larger of a distance and a negated one cuts one shape out of the other.
             return torch.maximum(radius - 1, -bite)
         case "ring":
             return (radius - 0.7).abs() - 0.27

@@ -42,6 +42,7 @@ def _merges() -> list[tuple[str, str]]:
     """Merges after which every word of the grammar is one token."""
     ranks: dict[tuple[str, str], int] = {}
     for word in grammar_words():
+        # Merges of earlier words apply first, as the tokenizer will apply them in the order of their ranks.
         pieces = _apply([*word[:-1], word[-1] + WORD_END], ranks)
         while len(pieces) > 1:
             ranks[pieces[0], pieces[1]] = len(ranks)
@@ -68,6 +69,7 @@ def build_tokenizer() -> CLIPTokenizer:
         merges=cast(Any, merges),  # annotated as strings, taken as pairs
         bos_token=START,
         eos_token=END,
+        # As in CLIP, which has no token of its own for what it does not know.
         unk_token=END,
         pad_token=END,
         model_max_length=MAX_NUM_TOKENS,

@@ -32,6 +32,7 @@ def subword_tokenizer(texts: Iterable[str], num_tokens: int) -> Any:
     trainer = trainers.BpeTrainer(
         vocab_size=num_tokens,
         special_tokens=[PAD, END, UNKNOWN],
+        # All bytes, also those that the texts lack, so that any text can be spelled.
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -84,6 +85,7 @@ def answer_tokens(
     Returns:
         Tokens per prompt, without the end.
     """
+    # Prompts of similar length in a batch: less padding to compute.
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     found: list[list[int]] = [[] for _ in prompts]
     for start in range(0, len(order), batch_size):
@@ -100,6 +102,7 @@ def _greedy(model: Any, tokenizer: Any, prompts: Sequence[str], max_tokens: int)
     pad = tokenizer.pad_token_id
     tokens = torch.tensor([[pad] * (length - len(row)) + row for row in ids])
     mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in ids])
+    # Positions count real tokens only, so that a prompt is answered in a batch as it is alone.
     positions = (mask.cumsum(1) - 1).clamp_min(0)
     past, found, open_rows = None, [], torch.ones(len(ids), dtype=torch.bool)
     for _ in range(max_tokens):

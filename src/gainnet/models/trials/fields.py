@@ -67,6 +67,7 @@ def invented_fields(count: int, random_seed: int) -> tuple[Field, ...]:
     >>> invented_fields(2, 0) == invented_fields(3, 0)[:2]
     True
     """
+    # A generator per field: its words do not depend on how many fields are drawn.
     return tuple(_draw_field(index, np.random.default_rng([random_seed, index])) for index in range(count))
 
 

@@ -81,6 +81,7 @@ def template_of(abstract: StructuredAbstract) -> Template:
     """
     sentences = [text.lower() for text in abstract.texts(CONCLUSION)]
     remarks = [_kind(_REMARKS, text, "") for text in sentences]
+    # A conclusion of remarks alone has a finding all the same: its first sentence.
     findings = [text for text, remark in zip(sentences, remarks, strict=True) if not remark] or sentences[:1]
     followed = tuple(dict.fromkeys(remark for remark in remarks if remark))
     finding = " ".join(findings)
@@ -112,5 +113,6 @@ def _closest(results: Sequence[str], finding: str) -> int:
     words = [set(_WORD.findall(result.lower())) for result in results]
     frequency = Counter(word for found in words for word in found)
     said = set(_WORD.findall(finding))
+    # Squared, so that one word that a single result has outweighs several that all of them share.
     shared = [sum(1 / frequency[word] ** 2 for word in found & said) for found in words]
     return min(MAX_RESULT, 1 + max(range(len(shared)), key=shared.__getitem__, default=0))

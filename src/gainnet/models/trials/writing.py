@@ -135,6 +135,7 @@ def draw_trial(field: Field, rng: np.random.Generator, num_measured: int = NUM_M
     """
     others = [outcome for outcome in field.outcomes if outcome not in field.habit.primary]
     outcomes = [one_of(field.habit.primary, rng), *rng.choice(others, num_measured - 1, replace=False)]
+    # In random order, or the place of a result would say that it counts.
     outcomes = [str(x) for x in rng.permutation(outcomes)]
     return Trial(
         one_of(DRUGS if rng.random() < SHARE_NEW_DRUGS else field.drugs, rng),
@@ -193,6 +194,7 @@ def mistaken(trial: Trial, field: Field, labels: float, facts: float, rng: np.ra
         facts: how often a fact of the draft is: names and numbers; in [0, 1].
         rng: of the mistakes.
     """
+    # Wrong facts come from another trial of the field, so that their form does not give them away.
     other, habit = draw_trial(field, rng), field.habit
     names = [name for name in _FACTS if rng.random() < facts]
     said = replace(trial, **{name: getattr(other, name) for name in names})

@@ -81,7 +81,7 @@ def _milp(config: GairomConfig, learned: Learned, case: Case, random: Random) ->
 
 
 def _state_before(here: Arena, policy: Policy, cr: int) -> State:
-    """What a CR has to consume after a policy decided the ones before."""
+    """State of a CR, with the samples to consume, after a policy has decided the CRs before."""
     rollout, _ = here.play(policy)
     model, trained = rollout.model[cr - 1], rollout.trained[cr - 1]
     worth = graph_of(here.world, here.regime, cr - 1, State.empty(here.world)).correlation
