@@ -41,10 +41,16 @@ def loop_of(model: Any, **changes: Any) -> Loop:
     return Loop(edges=tuple(edges), backhaul=backhaul, public_rows=ROWS["public"], **rest)
 
 
-@pytest.mark.parametrize("merge", MERGES)
-def test_a_cycle_teaches_the_cloud_every_domain(merge: Any) -> None:
+@pytest.fixture(scope="module")
+def trained() -> Any:
     cloud = small_decoder(16, 2, 2)
     train_centrally(cloud, ROWS["public"], 60, 8, 1e-2, Random.of(1))
+    return cloud
+
+
+@pytest.mark.parametrize("merge", MERGES)
+def test_a_cycle_teaches_the_cloud_every_domain(merge: Any, trained: Any) -> None:
+    cloud = copy.deepcopy(trained)
     before = values_of(cloud)
     after, experts, report = loop_of(cloud, merge=merge).cycle(cloud, Random.of(2))
     assert all(torch.equal(x, before[name]) for name, x in values_of(cloud).items())

@@ -35,7 +35,7 @@ def config_of(folder: Path, **changes: Any) -> LearnConfig:
 @pytest.mark.parametrize("algorithm", ["fedavg", "fsl", pytest.param("lora", marks=pytest.mark.slow)])
 def test_an_interrupted_run_ends_with_the_same_values(algorithm: str, folder: Path, tmp_path: Path) -> None:
     whole = learn(config_of(folder, algorithm=algorithm), tmp_path / "whole")
-    for rounds in (1, 3, 4):
+    for rounds in (1, 4):
         parts = learn(config_of(folder, algorithm=algorithm, rounds=rounds), tmp_path / "parts")
     assert parts.rounds == whole.rounds
     assert parts.state.keys() == whole.state.keys()

@@ -124,7 +124,9 @@ def test_budget_without_fading_is_the_links_capacity() -> None:
     assert air.budget(link)(10**0.5) == link.capacity_bits(4096, 10**0.5)
 
 
-@pytest.mark.parametrize(("snr_db", "num_channel_uses"), [(0.0, 2048), (10.0, 1024), (10.0, 4096)])
+@pytest.mark.parametrize(
+    ("snr_db", "num_channel_uses"), [(0.0, 2048), (10.0, 1024), pytest.param(10.0, 4096, marks=pytest.mark.slow)]
+)
 def test_fading_budget_takes_its_channel_uses_on_average(snr_db: float, num_channel_uses: int) -> None:
     air = BudgetedAir(Air(Rayleigh(), snr_db), num_channel_uses)
     link = air.tabulated(EDGE, DEVICE)

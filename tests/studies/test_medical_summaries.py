@@ -89,6 +89,7 @@ def test_metrics_are_those_after_the_last_rounds() -> None:
     assert summarise(pd.DataFrame(rows))["rouge1.part"] == 0.5
 
 
+@pytest.mark.slow
 def test_no_field_of_the_study_was_trained_on() -> None:
     """Fields of published random seeds are others than those of the shipped models and than those of another seed."""
     published = load_config(MEDICAL_SUMMARIES, "full", {}).random_seeds

@@ -59,6 +59,21 @@ def test_start_afresh_runs_every_case(tmp_path: Path) -> None:
     assert seen == [(done, 9) for done in range(10)]
 
 
+def test_interrupted_run_goes_on_and_gives_the_same_table(tmp_path: Path) -> None:
+    def interrupt(done: int, total: int, label: str) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    whole = run_study(TOY_NAME, "quick", tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run_study(TOY_NAME, "quick", tmp_path / "cut", interrupt)
+    seen: list[int] = []
+    resumed = run_study(TOY_NAME, "quick", tmp_path / "cut", lambda done, total, label: seen.append(done))
+    assert seen == [*range(4, 10)]
+    assert resumed.table_path.read_bytes() == whole.table_path.read_bytes()
+
+
+@pytest.mark.slow
 def test_killed_run_goes_on_and_gives_the_same_table(tmp_path: Path) -> None:
     settings = own_settings(tmp_path, "pause_s = 0.03\n")
     whole = run_study(TOY_NAME, settings, tmp_path / "whole")

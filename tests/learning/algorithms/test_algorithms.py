@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from gainnet.codecs.raw import Float32
 from gainnet.core.errors import ConfigError, PlanError
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.algorithm import Algorithm, load_values, values_of
-from gainnet.learning.algorithms.costs import split_step_cost, whole_step_cost
+from gainnet.learning.algorithms.costs import StepCost, split_step_cost, whole_step_cost
 from gainnet.learning.algorithms.fedavg import FedAvg, plain_step
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.algorithms.fsl import AveragedEdge, SharedEdge, SplitLearning
@@ -30,19 +32,31 @@ from gainnet.wire.frames import to_bytes
 
 TEXTS = ("embedding_only", "u_shape", "u_shape+1", "u_shape+2", "embedding_only+1")
 CUTS = {text: Cut.parse(text) for text in TEXTS}
+ROWS = torch.zeros(4, 24, dtype=torch.long)
 NAMES = ("fedavg", "shared", "averaged", "soft_prompt", "lora", "adapter")
 Make = Callable[..., Network]
 
 
+@cache
+def costs_of_cuts(config: str) -> dict[str, StepCost]:
+    """Costs by cut of a model with everything trainable; only its configuration decides them."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    model = LlamaForCausalLM(LlamaConfig.from_dict(json.loads(config)))
+    return {text: split_step_cost(model, cut, ROWS) for text, cut in CUTS.items()}
+
+
 def algorithm(name: str, model: Any, network: Network, **changes: Any) -> Any:
     training = changes.pop("training", LocalTraining("sgd", 0.1, 3, 4))
-    rows = torch.zeros(4, 24, dtype=torch.long)
     common = {"model": model, "network": network, "training": training} | changes
     if name in ("shared", "averaged"):
-        costs = {text: split_step_cost(model, cut, rows) for text, cut in CUTS.items()}
-        common = {"cost_of_cut": costs, "cut": Cut(0, True), "codec": Float32()} | common
+        common = {
+            "cost_of_cut": costs_of_cuts(model.config.to_json_string()),
+            "cut": Cut(0, True),
+            "codec": Float32(),
+        } | common
         return SplitLearning(edge=SharedEdge(training.rate) if name == "shared" else AveragedEdge(), **common)
-    cost = whole_step_cost(model, rows)
+    cost = whole_step_cost(model, ROWS)
     if name == "fedavg":
         return FedAvg(cost=cost, **common)
     return Fpl(**{"cost": cost, "form": name, "size": 2, "dtype": torch.float32} | common)

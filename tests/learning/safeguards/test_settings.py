@@ -77,11 +77,12 @@ def test_what_does_not_fit_is_refused(settings: dict[str, Any], line: str, tmp_p
     assert not (tmp_path / "run").exists()
 
 
-def test_split_learning_has_no_updates_to_guard() -> None:
+def test_split_learning_has_no_updates_to_guard(options: list[object]) -> None:
+    model = str(options[1])
     with pytest.raises(ConfigError, match="algorithm"):
-        learn_safely(LearnConfig("fsl", num_texts=30), Safeguards())
+        learn_safely(LearnConfig("fsl", model=model, num_texts=30), Safeguards())
     with pytest.raises(ConfigError, match="rows are hidden"):
-        learn_safely(LearnConfig("fedavg", num_texts=30), Safeguards(privacy="example"))
+        learn_safely(LearnConfig("fedavg", model=model, num_texts=30), Safeguards(privacy="example"))
     assert guarantee_of(LearnConfig("lora", clients=20, share=0.5), Safeguards(privacy="client")).num_clients == 10  # type: ignore[union-attr]
 
 
