@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import string
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from gainnet.models import loading
+
 torch.set_num_threads(1)
+
+SMALL = "small-stable-diffusion"
+SHIPPED_SCENES = loading.find_folder("scenes")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -66,9 +75,26 @@ def build_small_stable_diffusion(folder: Path) -> None:
     pipeline.save_pretrained(folder, safe_serialization=True)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def models_opened_once() -> Iterator[None]:
+    """Whoever loads a model that no test changes gets the modules of whoever loaded it first, and a scheduler alone."""
+    opened = cache(loading._open)
+
+    def open_once(folder: Path, name: str) -> Any:
+        return (
+            copy.copy(opened(folder, name))
+            if folder == SHIPPED_SCENES or folder.name == SMALL
+            else opened.__wrapped__(folder, name)
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "_open", open_once)
+        yield
+
+
 @pytest.fixture(scope="session")
 def small_stable_diffusion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a small Stable Diffusion with random weights."""
-    folder = tmp_path_factory.mktemp("models") / "small"
+    folder = tmp_path_factory.mktemp("models") / SMALL
     build_small_stable_diffusion(folder)
     return folder

@@ -42,7 +42,7 @@ def test_the_parts_one_after_the_other_are_diffusers_own_pipeline(name, guidance
     assert float((ours["image"].detach() - theirs).abs().max()) <= 1e-4
 
 
-@pytest.mark.parametrize("cut", [0, 1, 3, 4])
+@pytest.mark.parametrize("cut", [0, 3, *(pytest.param(x, marks=pytest.mark.slow) for x in (1, 4))])
 def test_split_equals_whole(name, cut):
     model, random = load_model(name, num_steps=4), Random.of([1, 2])
     split = (model.text_encoder, model.prior, model.denoiser[:cut], model.denoiser[cut:], model.decoder)

@@ -20,6 +20,10 @@ PROMPTS = [
 ]
 
 
+REST = [(0, 1.0), (2, 1.0), (2, 3.0), (3, 3.0)]
+SLOW = pytest.mark.slow
+
+
 def run(parts, random, tensors):
     for part in parts:
         with torch.no_grad():
@@ -35,8 +39,7 @@ def through_the_air(handed, snr, random):
     return codec.decode(received, hand_down(load_model("scenes").latent).writes["handed"])
 
 
-@pytest.mark.parametrize("cut", [0, 2, 3])
-@pytest.mark.parametrize("guidance_scale", [1.0, 3.0])
+@pytest.mark.parametrize(("cut", "guidance_scale"), [(0, 3.0), (3, 1.0), *(pytest.param(*x, marks=SLOW) for x in REST)])
 @pytest.mark.parametrize("which", ["small", "scenes"])
 def test_without_noise_it_is_the_rest_of_the_sampler(small_stable_diffusion, which, cut, guidance_scale):
     name = str(small_stable_diffusion) if which == "small" else "scenes"

@@ -14,6 +14,8 @@ from gainnet.models.renamed import rename
 from gainnet.testing import check_part
 
 PROMPTS = ["a red star", "two blue houses in the snow"]
+REST = [(0.75, 1.0), (1.0, 1.0), (0.5, 3.0), (0.75, 3.0)]
+SLOW = pytest.mark.slow
 RANDOM = Random.of([1, 2])
 
 
@@ -36,8 +38,9 @@ def some_pictures(model):
     return torch.stack([ramps, ramps.flip(0)])
 
 
-@pytest.mark.parametrize("strength", [0.5, 0.75, 1.0])
-@pytest.mark.parametrize("guidance_scale", [1.0, 3.0])
+@pytest.mark.parametrize(
+    ("strength", "guidance_scale"), [(0.5, 1.0), (1.0, 3.0), *(pytest.param(*x, marks=SLOW) for x in REST)]
+)
 def test_image_to_image_is_diffusers_own(name, strength, guidance_scale, monkeypatch):
     model = load_model(name, num_steps=4, guidance_scale=guidance_scale)
     pictures = some_pictures(model)
