@@ -269,7 +269,32 @@ class Waiting(Float32):
 """
 
 
-@pytest.mark.parametrize("which", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+INTERRUPTING = """
+import os, signal
+from gainnet.codecs import Float32
+class Interrupting(Float32):
+    def encode(self, x, reported_snr):
+        os.kill(os.getpid(), signal.SIGINT)
+        return super().encode(x, reported_snr)
+"""
+
+
+def test_ctrl_c_leaves_no_half_written_file(call, tmp_path, monkeypatch):
+    """As the slow test below, without the seconds of another interpreter."""
+    (tmp_path / "mine.py").write_text(INTERRUPTING)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    heeded = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        code, out, err = call("generate", PROMPT, "--num-steps", "1", "--codec", "seed=mine:Interrupting", "--out", "o")
+    finally:
+        signal.signal(signal.SIGINT, heeded)
+        sys.modules.pop("mine", None)
+    assert (code, out, err) == (130, "", "interrupted; nothing was left half written\n")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine.py"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_generation_leaves_no_half_written_file(tmp_path, which):
     (tmp_path / "mine.py").write_text(WAITING)
     arguments = ["generate", PROMPT, "--num-steps", "1", "--codec", "seed=mine:Waiting", "--out", "o"]

@@ -161,13 +161,15 @@ def quiet() -> Iterator[None]:
 
 def _open(folder: Path, name: str) -> Any:
     import torch
-    from diffusers import StableDiffusionPipeline
 
     if not (folder / "model_index.json").is_file():
         raise ModelError(f"model: {folder} has no model_index.json; give a folder in diffusers' format")
     options = {"safety_checker": None, "requires_safety_checker": False, "dtype": torch.float32}
     try:
         with quiet():
+            # Already the import has something to say, of packages that are not there and not needed.
+            from diffusers import StableDiffusionPipeline
+
             pipeline = StableDiffusionPipeline.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, **options
             )
