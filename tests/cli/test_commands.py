@@ -281,16 +281,18 @@ class Interrupting(Float32):
 
 def test_ctrl_c_leaves_no_half_written_file(call, tmp_path, monkeypatch):
     """As the slow test below, without the seconds of another interpreter."""
-    (tmp_path / "mine.py").write_text(INTERRUPTING)
+    (tmp_path / "interrupting.py").write_text(INTERRUPTING)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     heeded = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        code, out, err = call("generate", PROMPT, "--num-steps", "1", "--codec", "seed=mine:Interrupting", "--out", "o")
+        code, out, err = call(
+            "generate", PROMPT, "--num-steps", "1", "--codec", "seed=interrupting:Interrupting", "--out", "o"
+        )
     finally:
         signal.signal(signal.SIGINT, heeded)
-        sys.modules.pop("mine", None)
+        sys.modules.pop("interrupting", None)
     assert (code, out, err) == (130, "", "interrupted; nothing was left half written\n")
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine.py"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["interrupting.py"]
 
 
 @pytest.mark.slow

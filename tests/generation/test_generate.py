@@ -93,7 +93,7 @@ def check_that_it_runs(model, fading, prompts, protocol, codec, snr_db):
 @pytest.mark.parametrize("name", [pytest.param("linear", marks=SLOW), "digital"])
 def test_more_power_and_more_uses_give_a_better_picture(model, name):
     def psnr_db(snr_db, uses):
-        config = GenerationConfig((PROMPT,) * 2, "eiug", snr_db, "awgn", {"seed": name}, uses, **FAST)
+        config = GenerationConfig((PROMPT,), "eiug", snr_db, "awgn", {"seed": name}, uses, **FAST)
         return run(opened(config, model)).quality.psnr_db
 
     assert psnr_db(0.0, 256) < psnr_db(10.0, 256) < psnr_db(20.0, 512)
