@@ -48,7 +48,9 @@ def trained() -> Any:
     return cloud
 
 
-@pytest.mark.parametrize("merge", MERGES)
+@pytest.mark.parametrize(
+    "merge", ["svd", *(pytest.param(name, marks=pytest.mark.slow) for name in MERGES if name != "svd")]
+)
 def test_a_cycle_teaches_the_cloud_every_domain(merge: Any, trained: Any) -> None:
     cloud = copy.deepcopy(trained)
     before = values_of(cloud)

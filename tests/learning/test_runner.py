@@ -32,7 +32,9 @@ def config_of(folder: Path, **changes: Any) -> LearnConfig:
     return LearnConfig(**{"model": str(folder), **small, "drop_out": 0.2, "skew": 0.5, **changes})
 
 
-@pytest.mark.parametrize("algorithm", ["fedavg", "fsl", pytest.param("lora", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "algorithm", ["fsl", *(pytest.param(name, marks=pytest.mark.slow) for name in ("fedavg", "lora"))]
+)
 def test_an_interrupted_run_ends_with_the_same_values(algorithm: str, folder: Path, tmp_path: Path) -> None:
     whole = learn(config_of(folder, algorithm=algorithm), tmp_path / "whole")
     for rounds in (1, 4):

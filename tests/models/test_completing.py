@@ -24,10 +24,8 @@ from gainnet.testing import check_part
 PROMPTS = [
     "a red star above a blue house at sunset",
     "a green tree in the snow",
-    "a yellow boat",
-    "a red moon at night",
 ]
-RANDOM = Random.of([1, 2, 3, 4])
+RANDOM = Random.of([1, 2])
 
 
 def run(parts, random, tensors):

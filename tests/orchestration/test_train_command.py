@@ -45,10 +45,10 @@ def test_it_writes_a_policy_and_says_where(
     ("arguments", "line"),
     [
         (["--scenario", "alley"], "scenario: 'alley' is unknown"),
-        (["--regime", "anarchy"], "'anarchy' is not one of"),
-        (["--num-iterations", "0"], "training.num_iterations: 0 is outside 1 to"),
-        (["--random-seed", "-1"], "training.random_seed: -1 is outside 0 to"),
-        (["--worlds", "1001"], "training.worlds_per_iteration: 1001 is outside"),
+        (["--regime", "anarchy"], "regime: 'anarchy' is unknown"),
+        (["--num-iterations", "0"], "training.num_iterations: 0 is out of range; must be in [1, 100000]"),
+        (["--random-seed", "-1"], "training.random_seed: -1 is out of range; must be in [0, 999]"),
+        (["--worlds", "1001"], "training.worlds_per_iteration: 1001 is out of range; must be in [1, 1000]"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -53,7 +53,7 @@ def test_quick_prompt_fidelity_has_every_metric(tmp_path: Path) -> None:
     assert metrics["autoencoder_psnr_db_original"] is None
 
 
-@pytest.mark.parametrize("method", ["linear", "digital", "webp", "gaussian_opta"])
+@pytest.mark.parametrize("method", ["digital", "webp", "gaussian_opta", pytest.param("linear", marks=pytest.mark.slow)])
 def test_quality_grows_with_snr_and_with_uses(material: Material, method: str) -> None:
     run = methods(material)[method]
     few, more, better = (

@@ -68,6 +68,7 @@ def test_the_package_is_not_written_into(tmp_path: Path) -> None:
         train_scenes(tmp_path, 1, TINY, held_out_pairs=[("red", "zebra")])
 
 
+@pytest.mark.slow
 def test_held_out_pairs_change_the_denoiser_alone(tiny_run: Path, tmp_path: Path) -> None:
     pairs = [("red", "star"), ("blue", "house"), ("white", "boat"), ("green", "moon")]
     assert has_pair(training_scenes(1, TINY.num_latents), pairs).any()
