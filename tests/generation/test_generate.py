@@ -14,7 +14,7 @@ from gainnet.codecs import Codecs, RawAnalog
 from gainnet.core.errors import ConfigError, GainnetError, PlanError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
-from gainnet.generation import Cell, estimate, generate, planned, price, run
+from gainnet.generation import Cell, estimate, generate
 from gainnet.generation.page import page
 from gainnet.generation.pictures import side_by_side
 from gainnet.generation.save import step_table, to_json
@@ -35,7 +35,7 @@ def model():
 
 def test_over_an_ideal_link_every_protocol_is_exact(model):
     for protocol in ("eiug", "centralized", "device_only"):
-        result = run(opened(GenerationConfig((PROMPT,), protocol, fading="ideal", **FAST), model))
+        result = opened(GenerationConfig((PROMPT,), protocol, fading="ideal", **FAST), model).generate()
         assert result.quality.exact, protocol
         assert result.quality.psnr_db is None
         assert result.quality.ssim == pytest.approx(1.0)
@@ -44,7 +44,7 @@ def test_over_an_ideal_link_every_protocol_is_exact(model):
 
 
 def test_eiug_over_an_ideal_link_is_diffusers_own_picture(model):
-    result = run(opened(GenerationConfig((PROMPT,), fading="ideal", random_seed=5, **FAST), model))
+    result = opened(GenerationConfig((PROMPT,), fading="ideal", random_seed=5, **FAST), model).generate()
     theirs = model.pipeline(
         PROMPT,
         num_inference_steps=2,
@@ -82,7 +82,7 @@ def test_every_codec_runs_in_noise(model, fading, prompts, protocol, codec):
 
 def check_that_it_runs(model, fading, prompts, protocol, codec, snr_db):
     config = GenerationConfig(prompts, protocol, snr_db, fading, codec, hardware="laptop", **FAST)
-    result = run(opened(config, model))
+    result = opened(config, model).generate()
     assert result.values.shape == result.references.shape == (len(prompts), 3, 128, 128)
     assert bool(torch.isfinite(result.values).all())
     assert result.report.num_channel_uses("down") > 0
@@ -94,7 +94,7 @@ def check_that_it_runs(model, fading, prompts, protocol, codec, snr_db):
 def test_more_power_and_more_uses_give_a_better_picture(model, name):
     def psnr_db(snr_db, uses):
         config = GenerationConfig((PROMPT,), "eiug", snr_db, "awgn", {"seed": name}, uses, **FAST)
-        return run(opened(config, model)).quality.psnr_db
+        return opened(config, model).generate().quality.psnr_db
 
     assert psnr_db(0.0, 256) < psnr_db(10.0, 256) < psnr_db(20.0, 512)
 
@@ -102,13 +102,13 @@ def test_more_power_and_more_uses_give_a_better_picture(model, name):
 @pytest.mark.parametrize("codec", [{"seed": "linear"}, {"seed": "digital"}])
 def test_a_budget_of_channel_uses_is_kept(model, codec):
     config = GenerationConfig((PROMPT,) * 4, snr_db=5.0, codec=codec, num_channel_uses=256, **FAST)
-    report = run(opened(config, model)).report
+    report = opened(config, model).generate().report
     assert 0.5 * 256 <= report.num_channel_uses("down") / 4 <= 1.15 * 256
 
 
 def test_the_baseline_fills_the_same_air(model):
     config = GenerationConfig((PROMPT,), snr_db=10.0, codec={"seed": "linear"}, num_channel_uses=512, **FAST)
-    result = run(opened(config, model))
+    result = opened(config, model).generate()
     assert result.baseline is not None
     assert result.baseline.name in ("jpeg", "webp", "avif")
     assert result.baseline.psnr_db_equal_uses is not None
@@ -118,7 +118,7 @@ def test_the_baseline_fills_the_same_air(model):
 @pytest.mark.parametrize("config", [{"codec": {"seed": "raw"}}, {"codec": {"seed": "float32"}, "snr_db": 30.0}])
 def test_estimate_equals_generate_for_fixed_sizes(model, config):
     asked = GenerationConfig((PROMPT,), fading="awgn", **config, **FAST)
-    ran, priced = run(opened(asked, model)).report, price(opened(asked, model))
+    ran, priced = opened(asked, model).generate().report, opened(asked, model).estimate()
     assert priced.num_channel_uses("down") == pytest.approx(ran.num_channel_uses("down"), rel=0.02)
     assert priced.energy_j == pytest.approx(ran.energy_j, rel=1e-3)
     assert priced.num_bits == ran.num_bits
@@ -126,7 +126,7 @@ def test_estimate_equals_generate_for_fixed_sizes(model, config):
 
 def test_prices_follow_the_hardware_and_the_price_list(model, tmp_path):
     def priced(**options):
-        return price(opened(GenerationConfig((PROMPT,), codec={"seed": "raw"}, **options, **FAST), model))
+        return opened(GenerationConfig((PROMPT,), codec={"seed": "raw"}, **options, **FAST), model).estimate()
 
     assert priced(hardware="laptop").duration_s < priced(hardware="phone").duration_s
     assert priced(priced_as="shipped").energy_j < priced(priced_as="sd15").energy_j < priced(priced_as="sdxl").energy_j
@@ -136,7 +136,7 @@ def test_prices_follow_the_hardware_and_the_price_list(model, tmp_path):
     )
     tight = GenerationConfig((PROMPT,), "device_only", hardware=str(small), priced_as="sdxl", **FAST)
     with pytest.raises(PlanError, match="choose larger hardware"):
-        price(opened(tight, model))
+        opened(tight, model).estimate()
 
 
 @pytest.mark.parametrize(
@@ -176,21 +176,21 @@ def test_a_wrong_field_is_named(options, message):
 )
 def test_what_does_not_fit_is_named(model, options, message):
     with pytest.raises(GainnetError, match=message) as caught:
-        run(opened(GenerationConfig((PROMPT,), **options, **FAST), model))
+        opened(GenerationConfig((PROMPT,), **options, **FAST), model).generate()
     assert "\n" not in str(caught.value)
 
 
 def test_a_small_stable_diffusion_runs_as_parts(small_stable_diffusion):
     for fading in ("ideal", "awgn"):
         config = GenerationConfig(("cat",), fading=fading, model=str(small_stable_diffusion), num_steps=2)
-        result = run(opened(config))
+        result = opened(config).generate()
         assert result.values.shape == (1, 3, 16, 16)
         assert result.quality.exact == (fading == "ideal")
         assert result.quality.prompt_fidelity is None
 
 
 def test_saving_leaves_every_file_and_one_page_that_loads_nothing(model, tmp_path):
-    result = run(opened(GenerationConfig((PROMPT,), snr_db=5.0, codec={"seed": "raw"}, **FAST), model))
+    result = opened(GenerationConfig((PROMPT,), snr_db=5.0, codec={"seed": "raw"}, **FAST), model).generate()
     summary = save(result, tmp_path / "out")
     names = {path.name for path in (tmp_path / "out").iterdir()}
     expected = {"image.png", "reference.png", "side_by_side.png", "steps.csv", "report.json", "report.html"}
@@ -205,14 +205,14 @@ def test_saving_leaves_every_file_and_one_page_that_loads_nothing(model, tmp_pat
 
 def test_a_page_escapes_what_the_user_wrote(model, tmp_path):
     config = GenerationConfig(("<script>alert(1)</script>",), codec={"seed": "raw"}, **FAST)
-    result = run(opened(config, model))
+    result = opened(config, model).generate()
     labels = labels_of(result)
     text = page(result, labels, to_json(result, [tmp_path / "image.png"], labels), b"", [b""])
     assert "<script>" not in text
 
 
 def test_the_step_table_has_a_line_per_step(model):
-    report = price(opened(GenerationConfig((PROMPT,), codec={"seed": "raw"}, **FAST), model))
+    report = opened(GenerationConfig((PROMPT,), codec={"seed": "raw"}, **FAST), model).estimate()
     lines = step_table(report).splitlines()
     assert lines[0].startswith("label,start_s,duration_s,wall_s")
     assert len(lines) == len(report.steps) + 1
@@ -233,14 +233,14 @@ def made():
 @pytest.mark.parametrize("name", ["raw", "linear"])
 def test_analog_seeds_of_the_shipped_model_have_unit_power(made, name):
     model, prompts, latents = made
-    plan = planned(opened(GenerationConfig(prompts, codec={"seed": name}), model)).plan
+    plan = opened(GenerationConfig(prompts, codec={"seed": name}), model).planned().plan
     codec = next(step.codec for step in plan.steps if isinstance(step, Transfer) and step.tensor == "latent")
     power = codec.encode(latents, torch.full((8,), 10.0)).values.abs().square().mean()
     assert float(power) == pytest.approx(1.0, abs=0.2)
 
 
 def test_a_prompt_in_any_writing_is_no_formula(model):
-    result = run(opened(GenerationConfig(("a $x_{$ 星",), fading="ideal", **FAST), model))
+    result = opened(GenerationConfig(("a $x_{$ 星",), fading="ideal", **FAST), model).generate()
     assert side_by_side(result, labels_of(result)).startswith(b"\x89PNG")
 
 
@@ -259,7 +259,7 @@ def test_one_prompt_gives_one_picture_and_a_list_a_batch(model, tmp_path):
 
 def test_objects_and_texts_are_the_same_generation(model, tmp_path):
     asked = GenerationConfig((PROMPT,), snr_db=5.0, fading="rayleigh", codec={"seed": "raw"}, hardware="laptop")
-    texts = run(opened(asked, model))
+    texts = opened(asked, model).generate()
     cell = Cell(Air(Rayleigh(), snr_db=5.0), device=profile("laptop"))
     objects = generate(PROMPT, model, codecs=Codecs(seed=RawAnalog()), air=cell)
     assert torch.equal(texts.values, objects.values)

@@ -10,7 +10,7 @@ from gainnet.catalog import GenerationConfig
 from gainnet.catalog.opening import air_of, load, opened
 from gainnet.codecs import LinearCode
 from gainnet.core.errors import ConfigError, ModelError
-from gainnet.generation import Cell, planned
+from gainnet.generation import Cell
 from gainnet.network import profile
 from gainnet.power_control import Learned, Replanned
 from gainnet.radio import Analog, Digital, Powered
@@ -52,12 +52,12 @@ def test_a_misfit_is_one_line(options: dict[str, object], line: str) -> None:
 def test_a_code_of_bits_has_no_power_to_control() -> None:
     config = GenerationConfig(PROMPT, fading="rayleigh", power="replanned", codec={"seed": "digital"})
     with pytest.raises(ConfigError, match="power: it needs symbols, and seed=digital sends bits"):
-        planned(opened(config, load()))
+        opened(config, load()).planned()
 
 
 def test_air_and_codec_that_do_not_fit_a_policy_are_named_at_once() -> None:
     model, asked = load(), GenerationConfig(PROMPT, power="replanned", codec={"seed": "digital"})
     with pytest.raises(ConfigError, match=r"rayleigh.*; and it needs .*; choose seed=raw or seed=linear, or"):
-        planned(opened(asked, model))
-    fitting = planned(opened(replace(asked, fading="rayleigh", codec={"seed": "linear"}), model))
+        opened(asked, model).planned()
+    fitting = opened(replace(asked, fading="rayleigh", codec={"seed": "linear"}), model).planned()
     assert isinstance(fitting.codecs["seed"], LinearCode)

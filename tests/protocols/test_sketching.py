@@ -11,7 +11,6 @@ from gainnet.codecs import EdgeMap
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec
-from gainnet.generation import price, run
 from gainnet.models.completing import keep_to_edges
 from gainnet.models.loading import load_model
 from gainnet.network import DEVICE, edge_names
@@ -71,20 +70,20 @@ def test_keeping_to_edges_is_the_same_in_inference_mode(desk: Desk) -> None:
 def test_outlines_are_asked_for_by_name() -> None:
     config = GenerationConfig(("a red star",), "esuc", num_steps=2, codec={"sketch": "edges"}, num_candidates=1)
     model = load_model("scenes", num_steps=2)
-    made, priced = run(opened(config, model)), price(opened(config, model))
+    made, priced = opened(config, model).generate(), opened(config, model).estimate()
     assert isinstance(made.codecs["sketch"], EdgeMap)
     assert made.values.shape == (1, 3, 128, 128)
     assert made.report.delivered
     assert made.report.nodes[DEVICE].flops == pytest.approx(priced.nodes[DEVICE].flops)
     uses = GenerationConfig(("a red star",), "esuc", num_steps=2, codec={"sketch": "edges"}, num_channel_uses=100)
     with pytest.raises(ConfigError, match="num_channel_uses"):
-        run(opened(uses, model))
+        opened(uses, model).generate()
 
 
 def test_candidates_are_refused_where_nobody_draws_them() -> None:
     config = GenerationConfig(("a red star",), "eiug", num_steps=2, num_candidates=2)
     with pytest.raises(ConfigError, match="num_candidates: eiug has no use"):
-        price(opened(config, load_model("scenes", num_steps=2)))
+        opened(config, load_model("scenes", num_steps=2)).estimate()
 
 
 def test_the_random_stream_of_completing_outlines_is_the_devices(desk: Desk) -> None:

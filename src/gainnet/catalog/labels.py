@@ -36,13 +36,13 @@ def save(generation: Generation, folder: Path | str) -> dict[str, Any]:
 
 def labels_of(generation: Generation) -> Labels:
     """The texts that name what a generation was made with."""
-    job, network = generation.job, generation.network
+    network = generation.network
     link = downlink(network)
     air = link.air if isinstance(link, Digital) else None
     edge = network.nodes[network.edges[0]].hardware if network.edges else network.nodes[DEVICE].hardware
     return Labels(
-        protocol=_named("protocol", job.protocol),
-        model=job.model.name,
+        protocol=_named("protocol", generation.protocol),
+        model=generation.model,
         codecs={kind: _named(f"codec.{kind}", codec) for kind, codec in generation.codecs.items()},
         fading=IDEAL if air is None else _named("fading", air.fading),
         snr_db=None if air is None else air.snr_db,
@@ -50,8 +50,8 @@ def labels_of(generation: Generation) -> Labels:
         hardware=_hardware(network.nodes[DEVICE].hardware),
         edge_hardware=_hardware(edge),
         configuration={
-            "protocol": _named("protocol", job.protocol),
-            "codecs": _named("codecs", job.codecs),
+            "protocol": _named("protocol", generation.protocol),
+            "codecs": _named("codecs", generation.given),
             # Of a network it is the air that the content came over.
             "air": _named("air", air or Air(snr_db=math.inf)),
         },

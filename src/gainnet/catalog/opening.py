@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, final
+
+from torch import Tensor
 
 from gainnet.catalog.construct import Constructor
 from gainnet.catalog.families import entry, parse, table_of
@@ -17,25 +19,65 @@ from gainnet.catalog.records import IDEAL, GenerationConfig
 from gainnet.codecs import AnyCodec, Codecs, Kind
 from gainnet.core.errors import ConfigError
 from gainnet.core.plugins import require_members
+from gainnet.core.report import Report
 from gainnet.generation.cell import Cell, Over
+from gainnet.generation.generate import Generation, estimate, generate
 from gainnet.generation.picture import open_picture
-from gainnet.generation.planning import Job
+from gainnet.generation.planning import Planned, planned
+from gainnet.generation.ranges import check_ranges, strength_of, texts_of
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.network import Hardware, profile
 from gainnet.network.file import network_of
 from gainnet.network.sharing import shared_channel
 from gainnet.power_control import load_policy, pretrained_names
-from gainnet.protocols import Protocol, pricing
+from gainnet.protocols import Pricing, Protocol, pricing
 from gainnet.radio import Air, AnyLink, Arq, Channel, PowerPolicy, Reports, SnrTrace
 
 KINDS: Final[tuple[Kind, ...]] = ("prompt", "seed", "midway", "sketch", "image")
 _OPTIONS: Final = ("cut", "cooperation", "num_candidates")
 """Parameters of protocols that are options of their own, too."""
+_RUN_ONLY: Final = ("picture", "failures", "random_seed")
+"""Arguments of `generate` that `estimate` does not take, since nothing runs."""
 
 
-def opened(config: GenerationConfig, model: DiffusionModel | None = None) -> Job:
-    """The job that a configuration describes.
+@final
+@dataclass(frozen=True, eq=False)
+class Request:
+    """A configuration as objects: the arguments of `generate`, which describes them."""
+
+    prompts: tuple[str, ...]
+    model: DiffusionModel
+    protocol: Protocol
+    codecs: Codecs
+    air: Over
+    num_channel_uses: int | None
+    picture: Tensor | None
+    strength: float | None
+    deadline_s: float
+    failures: tuple[tuple[str, int], ...]
+    priced_as: Pricing
+    random_seed: int
+
+    def generate(self, watch: Callable[[str], None] = lambda label: None) -> Generation:
+        """The pictures, made for real; `watch` as there."""
+        return generate(**vars(self), watch=watch)
+
+    def estimate(self) -> Report:
+        """What they cost in expectation."""
+        shared = {name: value for name, value in vars(self).items() if name not in _RUN_ONLY}
+        return estimate(**shared)
+
+    def planned(self) -> Planned:
+        """Network and plan."""
+        return planned(
+            self.air, self.protocol, self.model, self.prompts, self.codecs, self.num_channel_uses, self.strength,
+            self.deadline_s,
+        )  # fmt: skip
+
+
+def opened(config: GenerationConfig, model: DiffusionModel | None = None) -> Request:
+    """What a configuration asks for.
 
     Args:
         config: texts.
@@ -44,28 +86,20 @@ def opened(config: GenerationConfig, model: DiffusionModel | None = None) -> Job
     Raises:
         GainnetError: a name, an argument or a number is wrong, or a file cannot be read.
     """
-    num_items = max(config.num_devices, len(config.prompts))
-    job = Job(
-        # Devices of a cell ask at once: item k is device k's, prompts repeat in turn.
-        tuple(config.prompts[k % len(config.prompts)] for k in range(num_items if config.prompts else 0)),
-        # Loading takes seconds, so that everything else is checked before.
-        cast(DiffusionModel, model),
-        protocol_of(config),
-        codecs_of(config),
-        air_of(config),
-        config.num_channel_uses,
-        None,
-        config.strength,
-        math.inf if config.deadline_s is None else config.deadline_s,
-        config.failures,
-        pricing(config.priced_as),
-        config.random_seed,
-    )
+    texts = texts_of(config.prompts)
+    # Devices of a cell ask at once: item k is device k's, prompts repeat in turn.
+    prompts = tuple(texts[k % len(texts)] for k in range(max(config.num_devices, len(texts))))
+    deadline_s = math.inf if config.deadline_s is None else config.deadline_s
+    check_ranges(config.num_channel_uses, config.strength, deadline_s, config.failures, config.random_seed)
+    protocol, codecs, air, priced_as = protocol_of(config), codecs_of(config), air_of(config), pricing(config.priced_as)
+    # Last, since loading takes seconds: what is wrong is said before.
     if model is None:
-        job = replace(
-            job, model=load(config.model, config.num_steps, config.guidance_scale, config.torch_device, config.online)
-        )
-    return job if config.image is None else replace(job, picture=open_picture(Path(config.image), job.model.image))
+        model = load(config.model, config.num_steps, config.guidance_scale, config.torch_device, config.online)
+    picture = None if config.image is None else open_picture(Path(config.image), model.image)
+    return Request(
+        prompts, model, protocol, codecs, air, config.num_channel_uses, picture,
+        strength_of(picture, config.strength), deadline_s, config.failures, priced_as, config.random_seed,
+    )  # fmt: skip
 
 
 def load(

@@ -34,9 +34,15 @@ def advise(asked: Asked, *, deadline_s: float | None = None, as_json: bool = Fal
     config = GenerationConfig(("a red star",), **asked.values)
     with status("loading") as show:
         from gainnet.catalog.opening import opened
-        from gainnet.generation.advice import CAPTIONS, advise_job, reasons
+        from gainnet.generation.advice import CAPTIONS, reasons
+        from gainnet.generation.advice import advise as run
 
-        best, trials = advise_job(opened(replace(config, prompts=CAPTIONS)), deadline_s, show)
+        asked_for = opened(replace(config, prompts=CAPTIONS))
+        best, trials = run(
+            asked_for.model, air=asked_for.air, captions=CAPTIONS, picture=asked_for.picture,
+            strength=asked_for.strength, deadline_s=deadline_s, priced_as=asked_for.priced_as,
+            random_seed=config.random_seed, watch=show,
+        )  # fmt: skip
     because = (
         reasons(best, trials, deadline_s, len(CAPTIONS))
         if best

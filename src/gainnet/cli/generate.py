@@ -59,9 +59,9 @@ def generate(
     with status("loading") as show:
         from gainnet.catalog.labels import labels_of_config
         from gainnet.catalog.opening import opened
-        from gainnet.generation import run, save
+        from gainnet.generation import save
 
-        result = run(opened(config), show)
+        result = opened(config).generate(show)
         show("writing")
         summary = save(result, out, labels_of_config(result, config))
     print_json(summary) if as_json else _print_generation(summary, out)
@@ -79,9 +79,8 @@ def estimate(asked: Asked, prompt: str | None = None, *, prompts: Path | None = 
     config = _config(asked, prompt, prompts)
     with status("loading"):
         from gainnet.catalog.opening import opened
-        from gainnet.generation import price
 
-        report = price(opened(config)).to_json()
+        report = opened(config).estimate().to_json()
     summary = {"protocol": config.protocol, "fading": config.fading, "snr_db": config.snr_db, "report": report}
     print_json(summary) if as_json else _print_report(report)
 
@@ -146,13 +145,12 @@ def _show_plan(name: str, num_edges: int | None, cooperation: str | None, num_st
         from gainnet.catalog.opening import load, opened, protocol_of
         from gainnet.core.files import write_whole
         from gainnet.generation.advice import SEVERAL_EDGES
-        from gainnet.generation.planning import planned
         from gainnet.protocols.drawing import draw_figure, draw_text
 
         config = GenerationConfig(("a red star",), name, cooperation=cooperation)
         several = protocol_of(config).max_edges > 1
         edges = (SEVERAL_EDGES if several else 1) if num_edges is None else num_edges
-        plan = planned(opened(replace(config, num_edges=edges), load(num_steps=num_steps))).plan
+        plan = opened(replace(config, num_edges=edges), load(num_steps=num_steps)).planned().plan
         if out is not None:
             write_whole(out, draw_figure(plan))
     typer.echo(draw_text(plan) if out is None else out)

@@ -87,8 +87,10 @@ class SeedBasis:
             ModelError: no such folder, a damaged one, or one that fits another model.
         """
         folder = find_folder(str(model))
-        config, tensors = FORMAT.config(folder, {"model_sha256": str}), _read_tensors(folder)
+        config = FORMAT.config(folder, {"model_sha256": str})
+        # First, since the tensors of another model are not worth reading.
         FORMAT.check_model(folder, config["model_sha256"], model_sha256)
+        tensors = _read_tensors(folder)
         classes = tuple(int(c) for c in tensors["scale_classes"])
         mean, basis, variances = (tensors[name].float() for name in ("mean", "basis", "variances"))
         return SeedBasis(mean, basis, variances, classes, config["model_sha256"])

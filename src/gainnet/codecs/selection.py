@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any, ClassVar, Protocol, cast, final, runtime_checkable
 
@@ -157,3 +158,12 @@ class Codecs:
     def of(self, kind: Kind) -> AnyCodec:
         """The codec of that kind."""
         return cast(AnyCodec, getattr(self, kind))
+
+    def chosen(self, contents: Mapping[Kind, Content]) -> Codecs:
+        """The codecs of these contents, where `Automatic` is replaced by what suits the content."""
+        automatic = {kind: content for kind, content in contents.items() if isinstance(self.of(kind), Automatic)}
+        return replace(self, **{kind: suitable(content) for kind, content in automatic.items()})
+
+    def bound(self, contents: Mapping[Kind, Content]) -> Codecs:
+        """The codecs of these contents, each bound to its own; see `bind`."""
+        return replace(self, **{kind: bind(self.of(kind), content) for kind, content in contents.items()})

@@ -6,9 +6,9 @@ One generation is here, from its plan to its page. Nothing here takes a name: th
 from gainnet.generation.advice import Trial, advise
 from gainnet.generation.baseline import Baseline
 from gainnet.generation.cell import Cell
-from gainnet.generation.generate import Generation, Picture, estimate, generate, price, run
+from gainnet.generation.generate import Generation, Picture, estimate, generate
 from gainnet.generation.labels import Labels
-from gainnet.generation.planning import Job, Planned, planned
+from gainnet.generation.planning import Planned, planned
 from gainnet.generation.quality import Quality
 from gainnet.generation.save import save
 
@@ -16,7 +16,6 @@ __all__ = [
     "Baseline",
     "Cell",
     "Generation",
-    "Job",
     "Labels",
     "Picture",
     "Planned",
@@ -26,7 +25,5 @@ __all__ = [
     "estimate",
     "generate",
     "planned",
-    "price",
-    "run",
     "save",
 ]

@@ -9,14 +9,15 @@ from typing import final
 import torch
 from torch import Tensor
 
-from gainnet.codecs import Codecs
 from gainnet.core.errors import ConfigError, GainnetError
+from gainnet.core.report import Report
 from gainnet.core.units import psnr_db_of_mse
-from gainnet.generation.cell import Cell, network_over, tabulated
-from gainnet.generation.generate import price
+from gainnet.generation.cell import Cell, Over, tabulated
+from gainnet.generation.generate import estimate
 from gainnet.generation.memory import Memory
-from gainnet.generation.planning import Job, planned
+from gainnet.generation.planning import Planned, inputs, planned, streams
 from gainnet.generation.quality import mean_fidelity, ssim
+from gainnet.generation.ranges import check_ranges, strength_of, texts_of
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.network import Network
 from gainnet.protocols import PROTOCOLS, Plan, Pricing, channel_free, execute, pricing
@@ -81,32 +82,13 @@ class Trial:
     num_channel_uses_down: float | None = None
 
 
-def attempt(name: str, job: Job, memory: Memory) -> Trial:
-    """A protocol, priced for one picture and run for all prompts.
+def cost(name: str, report: Report) -> Trial:
+    """Cost of a protocol; the quality is left open.
 
     Args:
         name: of the protocol.
-        job: the case with that protocol.
-        memory: of what its model made for other protocols.
-
-    Raises:
-        GainnetError: the protocol does not fit the case.
+        report: of one picture.
     """
-    cost, found = priced(name, job), judged(job, memory)
-    return replace(cost, psnr_db=found["psnr_db"], ssim=found["ssim"], prompt_fidelity=found["prompt_fidelity"])
-
-
-def priced(name: str, job: Job) -> Trial:
-    """Cost of a protocol for the first picture; the quality is left open.
-
-    Args:
-        name: of the protocol.
-        job: the case with that protocol.
-
-    Raises:
-        GainnetError: the protocol does not fit the case.
-    """
-    report = price(replace(job, prompts=job.prompts[:1]))
     return Trial(
         protocol=name,
         duration_p50_s=report.duration_p50_s,
@@ -122,37 +104,43 @@ def priced(name: str, job: Job) -> Trial:
     )
 
 
-def judged(job: Job, memory: Memory) -> dict[str, float | None]:
-    """Quality of the pictures of all prompts: psnr_db, ssim and prompt_fidelity of a `Trial`.
-
-    The pictures are made for real, over links at table speed.
+def judged(
+    made: Planned,
+    model: DiffusionModel,
+    prompts: Sequence[str],
+    random_seed: int,
+    memory: Memory,
+    picture: Tensor | None = None,
+    strength: float | None = None,
+) -> dict[str, float | None]:
+    """Quality of the pictures of all prompts, made for real: psnr_db, ssim and prompt_fidelity of a `Trial`.
 
     Args:
-        job: the case with a protocol.
-        memory: of what its model made for other protocols.
-
-    Raises:
-        GainnetError: the protocol does not fit the case.
+        made: the plan, over links at table speed.
+        model: whose parts run.
+        prompts: one per picture.
+        random_seed: of the first picture.
+        memory: of what the model made for other protocols.
+        picture: [3, H, W] in [0, 1], to be changed.
+        strength: of that change; `None` without a picture.
     """
-    made = planned(replace(job, air=tabulated(network_over(job.air))))
-    given, random = job.inputs(), job.random
+    given, random = inputs(prompts, picture), streams(random_seed, len(prompts))
     with torch.inference_mode():
-        places, _ = execute(memory.over(made.plan), given, made.network, random, job.priced_as)
+        images = execute(memory.over(made.plan), given, made.network, random)[0][made.plan.result]
         # Protocols that sketch have another reference of their own; advice compares all with the same pictures.
-        alone = Plan(Task.of(job.model, job.applied_strength).whole(IMAGE[0]), IMAGE)
+        alone = Plan(Task.of(model, strength).whole(IMAGE[0]), IMAGE)
         reference = channel_free(memory.over(alone), given, random)[IMAGE]
-        images = places[made.plan.result]
         return {
             "psnr_db": _psnr_db(images, reference),
             "ssim": float(ssim(images, reference).mean()),
-            "prompt_fidelity": mean_fidelity(images, job.prompts),
+            "prompt_fidelity": mean_fidelity(images, prompts),
         }
 
 
 def advise(
     model: DiffusionModel,
     *,
-    air: Air | Cell = Air(),  # noqa: B008
+    air: Over = Air(),  # noqa: B008
     captions: Sequence[str] = CAPTIONS,
     picture: Tensor | None = None,
     strength: float | None = None,
@@ -176,24 +164,32 @@ def advise(
         priced_as: model whose FLOPs and bytes are priced.
         random_seed: of the first picture.
         watch: called with the name of every protocol before it is tried.
+
+    Raises:
+        ConfigError: an argument is out of range, or the air is a whole network.
     """
-    case = Job(tuple(captions), model, air=air, picture=picture, strength=strength, random_seed=random_seed)
-    return advise_job(replace(case, priced_as=priced_as), deadline_s, watch)
-
-
-def advise_job(
-    job: Job, deadline_s: float | None = None, watch: Callable[[str], None] = lambda label: None
-) -> tuple[Trial | None, tuple[Trial, ...]]:
-    """As `advise`, of a job whose air is one air or a cell; its protocol and codecs do not matter."""
-    if isinstance(job.air, Network):
+    if isinstance(air, Network):
         raise ConfigError("air: protocols differ in their edges; give an air or a cell, whose number of edges can vary")
-    cell = job.air if isinstance(job.air, Cell) else Cell(job.air)
-    memory, trials = Memory(), []
-    for name, protocol in PROTOCOLS.items():
+    captions = texts_of(captions)
+    check_ranges(strength=strength, random_seed=random_seed)
+    strength = strength_of(picture, strength)
+    cell, memory, trials = air if isinstance(air, Cell) else Cell(air), Memory(), []
+    for name, kind in PROTOCOLS.items():
         watch(name)
-        num_edges = max(cell.num_edges, SEVERAL_EDGES) if protocol.max_edges > 1 else 1
-        case = replace(job, protocol=protocol(), codecs=Codecs(), air=replace(cell, num_edges=num_edges))
-        trials.append(_tried(name, case, deadline_s, memory))
+        protocol = kind()
+        own = replace(cell, num_edges=max(cell.num_edges, SEVERAL_EDGES) if kind.max_edges > 1 else 1)
+        try:
+            report = estimate(protocol, model, prompts=captions[:1], air=own, strength=strength, priced_as=priced_as)
+            made = planned(tabulated(own.network()), protocol, model, captions, strength=strength)
+            found = judged(made, model, captions, random_seed, memory, picture, strength)
+        except GainnetError as error:
+            trials.append(Trial(name, str(error)))
+            continue
+        late = deadline_s is not None and (report.duration_p95_s or 0.0) > deadline_s
+        reason = f"95 % take up to {report.duration_p95_s:.3g} s" if late else ""
+        psnr_db, fidelity = found["psnr_db"], found["prompt_fidelity"]
+        spent = cost(name, report)
+        trials.append(replace(spent, reason=reason, psnr_db=psnr_db, ssim=found["ssim"], prompt_fidelity=fidelity))
     usable = [trial for trial in trials if not trial.reason]
     good = sorted(_about_the_best(usable), key=_energy_j)
     others = sorted((trial for trial in usable if trial not in good), key=_energy_j)
@@ -221,15 +217,6 @@ def reasons(best: Trial, trials: Sequence[Trial], deadline_s: float | None, num_
         f"of these {best.protocol} takes least energy of the device: {_energy_j(best):.3g} J",
         *excluded,
     ]
-
-
-def _tried(name: str, job: Job, deadline_s: float | None, memory: Memory) -> Trial:
-    try:
-        trial = attempt(name, job, memory)
-    except GainnetError as error:
-        return Trial(name, str(error))
-    late = deadline_s is not None and (trial.duration_p95_s or 0.0) > deadline_s
-    return replace(trial, reason=f"95 % take up to {trial.duration_p95_s:.3g} s") if late else trial
 
 
 def _about_the_best(trials: Sequence[Trial]) -> list[Trial]:

@@ -16,11 +16,9 @@ from gainnet.codecs.rate_matched import RateMatched
 from gainnet.core.randomness import Random
 from gainnet.core.types import Size, Spec
 from gainnet.core.units import psnr_db_of_mse
-from gainnet.generation.cell import downlink
-from gainnet.network.network import Network
 from gainnet.protocols.budget import Budget, block_length, typical_snrs
 from gainnet.protocols.transmit import transmit
-from gainnet.radio import AnyLink
+from gainnet.radio import AnyLink, Ideal
 
 CODECS: dict[str, Callable[[float], AnyCodec]] = {
     "jpeg": lambda bits: JPEG(max_bits=bits),
@@ -51,50 +49,35 @@ class Baseline:
 
 
 def best_image_codec(
-    network: Network,
-    references: Tensor,
-    num_channel_uses: float,
-    psnr_db: float | None,
-    random: Random,
-) -> Baseline:
-    """The baseline of a generation, sent for real.
+    link: AnyLink, references: Tensor, num_channel_uses: float, psnr_db: float | None, random: Random
+) -> Baseline | None:
+    """The baseline of a generation, sent for real; `None` without channel uses, and over an ideal link.
 
     Args:
-        network: with a digital downlink.
+        link: that carries content to the device as bits.
         references: [num_items, 3, H, W], the pictures to deliver, in [0, 1].
-        num_channel_uses: uses per picture that the generation took on the downlink.
+        num_channel_uses: uses per picture that the generation took on the link.
         psnr_db: PSNR that the generation reached; `None` when exact.
         random: streams of the items.
     """
-    link = downlink(network)
+    # Over an ideal link all codecs are alike.
+    if num_channel_uses == 0 or isinstance(link, Ideal):
+        return None
+    needed = [] if psnr_db is None else [_uses_for(codec_of, link, references, psnr_db) for codec_of in CODECS.values()]
     snrs = typical_snrs(link)
+    budget = Budget.of(link, int(num_channel_uses), block_length(link), snrs)
     received = {
-        name: _deliver(codec_of, link, references, num_channel_uses, snrs, random) for name, codec_of in CODECS.items()
+        name: transmit(references, RateMatched(codec_of, budget, snrs), link, random.child("baseline")).values
+        for name, codec_of in CODECS.items()
     }
     errors = {name: float((images - references).square().mean()) for name, images in received.items()}
     name = min(errors, key=lambda candidate: errors[candidate])
-    reached = None if errors[name] == 0 else float(psnr_db_of_mse(torch.tensor(errors[name])))
-    return Baseline(name, _least_uses_for(link, references, psnr_db), reached, received[name][0])
-
-
-def _deliver(
-    codec_of: Callable[[float], AnyCodec],
-    link: AnyLink,
-    references: Tensor,
-    num_channel_uses: float,
-    snrs: tuple[float, ...],
-    random: Random,
-) -> Tensor:
-    """[num_items, 3, H, W], pictures that fill the channel uses, as they arrive."""
-    codec = RateMatched(codec_of, Budget.of(link, int(num_channel_uses), block_length(link), snrs), snrs)
-    return transmit(references, codec, link, random.child("baseline")).values
-
-
-def _least_uses_for(link: AnyLink, references: Tensor, psnr_db: float | None) -> float | None:
-    if psnr_db is None:
-        return None
-    needed = (_uses_for(codec_of, link, references, psnr_db) for codec_of in CODECS.values())
-    return min((uses for uses in needed if uses is not None), default=None)
+    return Baseline(
+        name,
+        min((uses for uses in needed if uses is not None), default=None),
+        None if errors[name] == 0 else float(psnr_db_of_mse(torch.tensor(errors[name]))),
+        received[name][0],
+    )
 
 
 def _uses_for(codec_of: Callable[[float], AnyCodec], link: AnyLink, references: Tensor, psnr_db: float) -> float | None:

@@ -23,14 +23,18 @@ from gainnet.core.report import Report
 from gainnet.core.types import NodeId
 from gainnet.generation.baseline import Baseline, best_image_codec
 from gainnet.generation.cell import Over, downlink
-from gainnet.generation.planning import Job, planned
+from gainnet.generation.planning import inputs, planned, streams
 from gainnet.generation.quality import Quality, psnr_db, quality
+from gainnet.generation.ranges import check_ranges, strength_of, texts_of
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.renamed import memoise
 from gainnet.network.network import Network
 from gainnet.protocols import Compute, Eiug, Plan, Pricing, Protocol, channel_free, execute, pricing
 from gainnet.protocols import estimate as estimate_plan
-from gainnet.radio import Air, Ideal
+from gainnet.protocols.binding import prompt_spec
+from gainnet.protocols.task import PICTURE, PROMPT
+from gainnet.protocols.walk import Failure
+from gainnet.radio import Air
 
 
 @final
@@ -70,20 +74,29 @@ class Generation:
     """Outcome of a generation.
 
     Args:
-        job: what it was made with.
-        network: nodes and links.
+        prompts: one per picture.
+        random_seed: of the first picture.
+        model: name of the model whose parts ran.
+        protocol: who computed and who sent what.
+        given: the codecs as they were given.
         codecs: that were used, as they were chosen, by what they carried.
+        network: nodes and links.
         values: [num_items, 3, H, W], in [0, 1], as the device has them.
         references: [num_items, 3, H, W], the channel-free generation from the same random seeds.
         report: what it cost, all items together.
         quality: against the references.
-        baseline: the best image codec over the same air; `None` where there is nothing to compare.
+        baseline: the best image codec over the same air; `None` over an ideal link, and for an image codec, which has
+            no opponent but itself.
         wall_s: measured time of the run on this machine.
     """
 
-    job: Job
-    network: Network
+    prompts: tuple[str, ...]
+    random_seed: int
+    model: str
+    protocol: Protocol
+    given: Codecs
     codecs: Mapping[Kind, AnyCodec]
+    network: Network
     values: Tensor
     references: Tensor
     report: Report
@@ -94,13 +107,13 @@ class Generation:
     @property
     def images(self) -> tuple[Picture, ...]:
         """One picture per prompt."""
-        triples = zip(self.job.prompts, self.values, self.references, strict=True)
+        triples = zip(self.prompts, self.values, self.references, strict=True)
         return tuple(Picture(prompt, image, psnr_db(image, reference)) for prompt, image, reference in triples)
 
     def __repr__(self) -> str:
-        report, number = self.report, len(self.job.prompts)
+        report, number = self.report, len(self.prompts)
         return (
-            f"Generation of {number} picture{'s' * (number > 1)} by {self.job.protocol!r}\n"
+            f"Generation of {number} picture{'s' * (number > 1)} by {self.protocol!r}\n"
             f"  quality: {spelled_psnr(self.quality.psnr_db)}, SSIM {self.quality.ssim:.3f}\n"
             f"  cost: {report.num_channel_uses('up'):g} channel uses up, {report.num_channel_uses('down'):g} down, "
             f"{report.duration_s:.3g} s, {report.energy_j:.3g} J, priced as {report.priced_as}"
@@ -152,36 +165,26 @@ def generate(
     >>> result.quality.exact, result.images[0]
     (True, Picture('a red star', 128 x 128, exact))
     """
-    texts = (prompts,) if isinstance(prompts, str) else tuple(prompts)
-    return run(
-        Job(
-            texts, model, protocol, codecs, air, num_channel_uses, picture, strength, deadline_s, tuple(failures),
-            priced_as, random_seed,
-        ),
-        watch,
-    )  # fmt: skip
-
-
-def run(job: Job, watch: Callable[[str], None] = lambda label: None) -> Generation:
-    """As `generate`, of a job."""
-    if job.strength is not None and job.picture is None:
-        raise ConfigError("strength: there is no picture to change; give one or leave it out")
-    made = planned(job)
-    plan, network, given, random = remembering(made.plan), made.network, job.inputs(), job.random
-    _check_failures(job, network, plan)
+    texts = texts_of(prompts)
+    check_ranges(num_channel_uses, strength, deadline_s, failures, random_seed)
+    strength = strength_of(picture, strength)
+    made = planned(air, protocol, model, texts, codecs, num_channel_uses, strength, deadline_s)
+    plan = remembering(made.plan)
+    given = inputs(texts, picture)
+    deaths = _deaths(failures, made.network.edges, len(plan.steps))
+    random = streams(random_seed, len(texts))
     begin_s = time.perf_counter()
     with torch.inference_mode():
-        failures = [(NodeId(node), step) for node, step in job.failures]
-        places, report = execute(plan, given, network, random, job.priced_as, failures, watch)
+        places, report = execute(plan, given, made.network, random, priced_as, deaths, watch)
         wall_s = time.perf_counter() - begin_s
-        references = channel_free(plan, given, random)[plan.reference or plan.result]
-        images = places[plan.result]
-        judged = quality(images, references, job.prompts)
-        # An image codec has no opponent but itself, and over an ideal link all are alike.
-        uses = 0.0 if "image" in made.codecs else report.num_channel_uses("down") / len(job.prompts)
-        is_compared = uses > 0 and not isinstance(downlink(network), Ideal)
-        baseline = best_image_codec(network, references, uses, judged.psnr_db, random) if is_compared else None
-    return Generation(job, network, made.codecs, images, references, report, judged, baseline, wall_s)
+        images, references = places[plan.result], channel_free(plan, given, random)[plan.reference or plan.result]
+        judged = quality(images, references, texts)
+        uses = report.num_channel_uses("down") / len(texts) if "image" not in made.codecs else 0.0
+        baseline = best_image_codec(downlink(made.network), references, uses, judged.psnr_db, random)
+    return Generation(
+        texts, random_seed, model.name, protocol, codecs, made.codecs, made.network, images, references, report,
+        judged, baseline, wall_s,
+    )  # fmt: skip
 
 
 def estimate(
@@ -216,18 +219,11 @@ def estimate(
     >>> estimate(Eiug(), load_model(), air=Air(snr_db=5.0)).num_channel_uses("down")
     512.0
     """
-    texts = (prompts,) if isinstance(prompts, str) else tuple(prompts)
-    return price(
-        Job(
-            texts, model, protocol, codecs, air, num_channel_uses, None, strength, deadline_s, priced_as=priced_as,
-        )
-    )  # fmt: skip
-
-
-def price(job: Job) -> Report:
-    """As `estimate`, of a job."""
-    made = planned(job)
-    return estimate_plan(made.plan, job.input_specs(), made.network, job.priced_as, num_items=len(job.prompts))
+    texts = texts_of(prompts)
+    check_ranges(num_channel_uses, strength, deadline_s)
+    made = planned(air, protocol, model, texts, codecs, num_channel_uses, strength, deadline_s)
+    given = {PROMPT: prompt_spec(texts)} | ({} if strength is None else {PICTURE: model.image})
+    return estimate_plan(made.plan, given, made.network, priced_as, num_items=len(texts))
 
 
 def remembering(plan: Plan) -> Plan:
@@ -257,11 +253,13 @@ def spelled_psnr(psnr_db: float | None) -> str:
     return "exact" if psnr_db is None else f"PSNR {psnr_db:.1f} dB"
 
 
-def _check_failures(job: Job, network: Network, plan: Plan) -> None:
-    for node, _ in job.failures:
-        if node not in network.edges:
-            raise ConfigError(f"fail: {node!r} is no edge of the network; choose one of {', '.join(network.edges)}")
+def _deaths(failures: Sequence[tuple[str, int]], edges: Sequence[NodeId], num_steps: int) -> list[Failure]:
+    """The failures as nodes die; raises `ConfigError` when one names no edge or all come after the end."""
+    for node, _ in failures:
+        if node not in edges:
+            raise ConfigError(f"fail: {node!r} is no edge of the network; choose one of {', '.join(edges)}")
     # Later deaths are counted over the fallback, too.
-    first = min((step for _, step in job.failures), default=0)
-    if first > len(plan.steps):
-        raise ConfigError(f"fail: step {first} is after the end; the plan has {len(plan.steps)} steps")
+    first = min((step for _, step in failures), default=0)
+    if first > num_steps:
+        raise ConfigError(f"fail: step {first} is after the end; the plan has {num_steps} steps")
+    return [(NodeId(node), step) for node, step in failures]

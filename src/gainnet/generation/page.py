@@ -69,8 +69,8 @@ def page(
         steps=_steps(report),
         pictures="".join(embed_picture("picture", image) for image in images),
     )
-    first = generation.job.prompts[0] + (f" (and {len(images) - 1} more)" if len(images) > 1 else "")
-    subtitle = f"{labels.protocol}, {labels.air}, random seed {generation.job.random_seed}"
+    first = generation.prompts[0] + (f" (and {len(images) - 1} more)" if len(images) > 1 else "")
+    subtitle = f"{labels.protocol}, {labels.air}, random seed {generation.random_seed}"
     return Page(first, subtitle, body, CONVENTION, "report.json", summary, STYLE).html()
 
 

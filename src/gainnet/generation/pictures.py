@@ -34,7 +34,7 @@ def side_by_side(generation: Generation, labels: Labels) -> bytes:
         axes.imshow(image.permute(1, 2, 0).cpu().numpy(), interpolation="nearest")
         axes.set_title(title, fontsize=9)
         axes.set_axis_off()
-    prompt = generation.job.prompts[0].replace("$", r"\$")  # else it is read as a formula
+    prompt = generation.prompts[0].replace("$", r"\$")  # else it is read as a formula
     figure.suptitle(f"“{prompt}”", fontsize=11, wrap=True)
     figure.text(0.5, 0.015, CONVENTION, ha="center", fontsize=6.5, color="0.35")
     figure.subplots_adjust(left=0.02, right=0.98, top=0.8, bottom=0.09, wspace=0.04)
@@ -47,7 +47,7 @@ def side_by_side(generation: Generation, labels: Labels) -> bytes:
 
 def _panels(generation: Generation, labels: Labels) -> list[tuple[str, Tensor]]:
     report, baseline, received = generation.report, generation.baseline, generation.images[0]
-    uses = (report.num_channel_uses("down") + report.num_channel_uses("backhaul")) / len(generation.job.prompts)
+    uses = (report.num_channel_uses("down") + report.num_channel_uses("backhaul")) / len(generation.prompts)
     quality = spelled_psnr(generation.quality.psnr_db)
     panels = [
         ("without a channel", generation.references[0]),

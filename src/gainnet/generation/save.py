@@ -58,7 +58,7 @@ def to_json(generation: Generation, image_paths: Sequence[Path], labels: Labels)
         image_paths: files of its pictures.
         labels: names of its objects.
     """
-    prompts, baseline = generation.job.prompts, generation.baseline
+    prompts, baseline = generation.prompts, generation.baseline
     pairs = zip(generation.images, image_paths, strict=True)
     return {
         "protocol": labels.protocol,
@@ -68,7 +68,7 @@ def to_json(generation: Generation, image_paths: Sequence[Path], labels: Labels)
         "fading": labels.fading,
         "snr_db": labels.snr_db,
         "power": labels.power,
-        "random_seed": generation.job.random_seed,
+        "random_seed": generation.random_seed,
         "num_edges": len(generation.network.edges),
         "image_path": str(image_paths[0]),
         "images": [{"prompt": one.prompt, "image_path": str(path), "psnr_db": one.psnr_db} for one, path in pairs],

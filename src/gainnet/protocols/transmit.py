@@ -90,7 +90,8 @@ def transmit(
     streams = random if isinstance(random, Random) else Random.of(range(random, random + len(x)))
     spec = Spec(tuple(x.shape[len(streams.batch) :]))
     bound = bind(codec, Content(spec))
-    (sent,) = emit(x, bound, (bearer(over, bound),), (streams,), deadline_s)
+    link = bearer(over, bound)
+    (sent,) = emit(x, bound, (link,), (streams,), deadline_s)
     return accept(sent, bound, spec)
 
 

@@ -17,8 +17,8 @@ from gainnet.catalog import GenerationConfig
 from gainnet.catalog.opening import opened
 from gainnet.core.randomness import Random
 from gainnet.core.units import psnr_db_of_mse
-from gainnet.generation import planned, price
 from gainnet.generation.memory import Memory
+from gainnet.generation.planning import inputs
 from gainnet.generation.quality import mean_fidelity
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
@@ -113,7 +113,7 @@ def generation_of(config: MultiEdgeConfig, case: Case) -> GenerationConfig:
 def _price(config: MultiEdgeConfig, case: Case, model: DiffusionModel) -> Row:
 
     hardware, steps = case.text("edge_hardware"), case.values["num_steps"]
-    report = price(opened(replace(generation_of(config, case), edge_hardware=hardware, num_steps=steps), model))  # type: ignore[arg-type]
+    report = opened(replace(generation_of(config, case), edge_hardware=hardware, num_steps=steps), model).estimate()  # type: ignore[arg-type]
     return {
         "duration_s": report.duration_s,
         "duration_p50_s": report.duration_p50_s,
@@ -135,10 +135,9 @@ def _quality(config: MultiEdgeConfig, case: Case, model: DiffusionModel, memory:
     prompts = tuple(write_captions(draw_scenes(config.num_images, rng), rng))
     ask = replace(generation_of(config, case), prompts=prompts, fading="ideal")
     random = Random.of([1000 * case.random_seed + k for k in range(config.num_images)])
-    job = opened(ask, model)
-    given = job.inputs()
+    given = inputs(prompts)
     with torch.inference_mode():
-        plan = memory.over(planned(job).plan)
+        plan = memory.over(opened(ask, model).planned().plan)
         images = channel_free(plan, given, random)[plan.result]
         alone = memory.over(Plan(Task.of(model).whole(IMAGE[0]), IMAGE))
         whole = channel_free(alone, given, random)[IMAGE]

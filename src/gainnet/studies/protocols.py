@@ -18,14 +18,14 @@ from pydantic import Field
 from torch import Tensor
 
 from gainnet.catalog import GenerationConfig, text_of
-from gainnet.catalog.opening import opened
+from gainnet.catalog.opening import Request, opened
 from gainnet.core.errors import NodeFailedError, PlanError
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId, Place
-from gainnet.generation import planned
-from gainnet.generation.advice import judged, priced
+from gainnet.generation.advice import cost, judged
 from gainnet.generation.cell import network_over, tabulated
 from gainnet.generation.memory import Memory
+from gainnet.generation.planning import inputs
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.models.scenes import draw_scenes, render, stream, write_captions
@@ -152,15 +152,17 @@ def _trial(
         ask = generation_of(config, case, prompts)
         if case.values["task"] == "image_to_image":
             ask = replace(ask, image=path, strength=config.strength)
-        job = opened(ask, model)
+        request = opened(ask, model)
         try:
-            cost = asdict(priced(case.method, job))
+            spent = asdict(cost(case.method, replace(request, prompts=prompts[:1]).estimate()))
         except PlanError as error:
             return {"reason": str(error)}
         key = case.method, case.values["task"], case.values["snr_db"], case.random_seed
         if key not in seen:
-            seen[key] = judged(job, memory)
-    row = {**cost, **seen[key]}
+            picture, strength = request.picture, request.strength
+            made = _tabulated(request).planned()
+            seen[key] = judged(made, model, prompts, request.random_seed, memory, picture, strength)
+    row = {**spent, **seen[key]}
     return {key: value for key, value in row.items() if key != "protocol"}
 
 
@@ -186,14 +188,19 @@ def _losses(config: ProtocolsConfig, case: Case, model: DiffusionModel, memory: 
         num_edges=edges,
         cooperation=None if cooperation is None else str(cooperation),
     )
-    job = opened(ask, model)
-    made = planned(replace(job, air=tabulated(network_over(job.air))))
+    request = opened(ask, model)
+    made, given = _tabulated(request).planned(), inputs(request.prompts)
     plan, network = memory.over(made.plan), made.network
     kills = [(edge, step) for edge in network.edges for step in range(0, len(plan.steps), config.loss_stride)]
     with torch.inference_mode():
-        ends = [_end(config, plan, network, job.inputs(), kill) for kill in kills]
+        ends = [_end(config, plan, network, given, kill) for kill in kills]
     counts = {name: sum(end[name] for end in ends) for name in ends[0] if name != "longest_s"}
     return {"num_kills": len(kills), **counts, "longest_s": max(end["longest_s"] for end in ends)}
+
+
+def _tabulated(request: Request) -> Request:
+    """The same over links at table speed."""
+    return replace(request, air=tabulated(network_over(request.air)))
 
 
 def _end(config: ProtocolsConfig, plan: Plan, network: Network, given: Places, kill: Failure) -> dict[str, float]:

@@ -7,8 +7,6 @@ from typing import Any
 from gainnet.catalog import GenerationConfig
 from gainnet.catalog.labels import labels_of_config
 from gainnet.catalog.opening import opened
-from gainnet.generation import price
-from gainnet.generation import run as run_job
 from golden.driver.air import listening
 from golden.driver.material import folder, model
 from golden.driver.values import of_report, of_tensor, plain
@@ -27,8 +25,8 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     fields["failures"] = tuple((node, step) for node, step in fields.pop("failures", ()))
     config = GenerationConfig(**{"num_steps": 2, **fields})
     with listening() as log:
-        job = opened(config, model(config.num_steps or 2))
-        made = run_job(job)
+        request = opened(config, model(config.num_steps or 2))
+        made = request.generate()
     labels = labels_of_config(made, config)
     baseline = made.baseline
     return {
@@ -49,5 +47,5 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
         "fading": labels.fading,
         "snr_db": labels.snr_db,
         "num_edges": len(made.network.edges),
-        "estimate": of_report(price(job)),
+        "estimate": of_report(request.estimate()),
     }

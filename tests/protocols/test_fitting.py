@@ -14,9 +14,8 @@ from gainnet.codecs import JPEG, QuantizedSketch, WebP
 from gainnet.codecs.rate_matched import RateMatched
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import Spec
-from gainnet.generation import planned
 from gainnet.models.loading import load_model
-from gainnet.protocols.least import check_fits
+from gainnet.protocols.fitting import check_fits
 
 SMALL = Spec((3, 16, 16))
 
@@ -52,7 +51,7 @@ def test_the_command_names_option_and_codec() -> None:
     for name in ("transform_prompt", "digital"):
         config = GenerationConfig(("a red star",), codec={"seed": name}, num_channel_uses=8)
         with pytest.raises(ConfigError, match=rf"^num_channel_uses: .* seed={name}, .*; give \d+ or more"):
-            planned(opened(config, model))
+            opened(config, model).planned()
 
 
 def test_air_that_carries_nothing_is_not_asked_for_more_uses() -> None:
