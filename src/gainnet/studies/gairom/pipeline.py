@@ -57,4 +57,4 @@ def _fill_rounds(pool: Pool, sensing: Sensing, tasks: Task, active: Tensor) -> i
         consumed = workload_up_to(pool, spent, sensing, steady).samples
         if bool((consumed >= steady.samples * (1 - _CLOSE))[active].all()):
             return cr
-    raise RuntimeError("a steady state that is not reached in 100 CRs is none")
+    raise RuntimeError("a steady state must be reached within 100 CRs; this scenario has none")
