@@ -26,31 +26,33 @@ class GenerationConfig:
 
     Args:
         prompts: one or more texts, each at most 2,048 bytes of UTF-8.
-        protocol: a name that `gainnet protocols` lists, or `module:Class`.
+        protocol: a name that `gainnet protocols` lists, with arguments as in ciag(cut=3), or module:Class.
         snr_db: mean received Es/N0, -60 to 100 dB (E|h|^2 = 1, E|s|^2 = 1).
-        fading: `awgn`, `rayleigh`, `rician`, `jakes`, `tdl-a` to `-e`, `cdl-a` to `-e`, `ideal` (error-free links), or
-            `module:Class` of a channel.
-        codec: which codec carries a `seed`, a latent `midway`, an `image`, a `sketch` or a `prompt`; by name or
-            `module:Class`.
-        num_channel_uses: complex channel uses per picture of the content transfer; the codec's own choice when `None`.
+        fading: awgn, rayleigh, rician, jakes, tdl-a to -e, cdl-a to -e, ideal (no errors, no noise), or module:Class;
+            with arguments as in rayleigh(block_length=64).
+        codec: seed=raw|linear|seed|seed_prompt|digital|transform|transform_prompt|float32,
+            midway=matched|raw|uniform|float32, image=webp|avif|jpeg|png|raw_pixels|float32,
+            sketch=quantized|edges|analog|raw_pixels|float32, or KIND=module:Class; with arguments as in
+            seed=linear(num_channel_uses=512).
+        num_channel_uses: complex channel uses per picture of the content transfer; the codec's own choice when left out.
         random_seed: of the first item; item k has `random_seed + k`.
         model: `scenes`, a folder in diffusers' format, a hub id, or `module:function` that returns a `DiffusionModel`.
         hardware: of the device, a profile or a .toml file.
         edge_hardware: of the edge, likewise.
         priced_as: model whose FLOPs and bytes are priced: `sd15`, `sdxl`, or `shipped` for the model that runs.
         bandwidth_hz: bandwidth of the link (assumed 1 MHz).
-        num_steps: sampler steps; the model's own default when `None`.
-        guidance_scale: classifier-free guidance; the model's own default when `None`.
+        num_steps: sampler steps; the model's own default when left out.
+        guidance_scale: classifier-free guidance; the model's own default when left out.
         torch_device: where torch runs.
         online: whether a hub id may be downloaded.
-        image: a picture file of the device's, of any size, for image-to-image; text-to-image when `None`.
-        strength: share of the steps that change that picture, above 0 to 1; `DEFAULT_STRENGTH` when `None`.
+        image: a picture file of the device's, of any size, for image-to-image; text-to-image when left out.
+        strength: share of the steps that change that picture, above 0 to 1.
         num_edges: edges of the cell, 1 to 16; they share the air.
         network: a .toml file of nodes, media and links instead of a cell; see `network_of`.
-        cut: steps of the sampler before the hand-over; the protocol's own choice when `None`.
-        cooperation: how edges share one generation: `pipeline`, `guidance` or `regions`; its own choice when `None`.
-        num_candidates: pictures that an edge draws to choose from, 1 to 64; the protocol's own choice when `None`.
-        deadline_s: time after which a transfer is given up and what is missing is concealed; none when `None`.
+        cut: steps of the sampler before the hand-over; the protocol's own choice when left out.
+        cooperation: how edges share one generation: `pipeline`, `guidance` or `regions`; its own choice when left out.
+        num_candidates: pictures that an edge draws to choose from, 1 to 64; the protocol's own choice when left out.
+        deadline_s: time after which a transfer is given up and what is missing is concealed; none when left out.
         failures: (node, index of the step before which it dies).
         trace: a .csv file with a column snr_db (or SNR) in the place of `fading`; a row is one fading block, and the
             mean SNR is the trace's own.
@@ -59,8 +61,9 @@ class GenerationConfig:
         harq: `none` sends failed codewords anew, `ir` sends incremental redundancy.
         num_devices: devices of the cell that ask at once, 1 to 64; prompts are dealt to them in turn.
         scheduler: who gets a block: `round_robin` or `proportional_fair`.
-        power: who decides the power of a fading block of symbols: a name in `gainnet.power_control.POWERS`, a folder
-            that `gainnet train power-control` wrote, or `module:Class`; constant power when `None`.
+        power: who decides the power of a fading block of symbols: ppo, sac, pathwise, replanned, mean_gain,
+            fixed_multiplier, truncated_inversion, greedy, a folder of train power-control, or module:Class; constant
+            when left out, which is better where a seed meets one or two fades.
 
     Raises:
         ConfigError: a field is out of range.
