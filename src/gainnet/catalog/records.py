@@ -34,7 +34,7 @@ class GenerationConfig:
             midway=matched|raw|uniform|float32, image=webp|avif|jpeg|png|raw_pixels|float32,
             sketch=quantized|edges|analog|raw_pixels|float32, or KIND=module:Class; with arguments as in
             seed=linear(num_channel_uses=512).
-        num_channel_uses: complex channel uses per picture of the content transfer; the codec's own choice when left out.
+        num_channel_uses: complex channel uses per picture of the content; the codec's own choice when left out.
         random_seed: of the first item; item k has `random_seed + k`.
         model: `scenes`, a folder in diffusers' format, a hub id, or `module:function` that returns a `DiffusionModel`.
         hardware: of the device, a profile or a .toml file.
