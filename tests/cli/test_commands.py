@@ -43,13 +43,14 @@ def test_generate_prints_one_json_object(call, tmp_path):
     summary = json.loads(out)
     assert set(summary) == {
         "protocol", "prompt", "model", "codec", "fading", "snr_db", "power", "random_seed", "num_edges", "image_path",
-        "wall_s", "quality", "report", "baseline",
+        "wall_s", "quality", "report", "baseline", "images", "configuration",
     }  # fmt: skip
     assert set(summary["quality"]) == {"psnr_db", "ssim", "exact", "prompt_fidelity"}
     assert set(summary["report"]) >= REPORT_KEYS
     assert set(summary["report"]["steps"][0]) >= STEP_KEYS
     assert set(summary["baseline"]) == {"name", "num_channel_uses_equal_psnr", "psnr_db_equal_uses"}
     assert (tmp_path / summary["image_path"]).is_file()
+    assert [image["image_path"] for image in summary["images"]] == [summary["image_path"]]
 
 
 def test_a_file_of_prompts_is_a_batch(call, tmp_path):
