@@ -209,7 +209,8 @@ def test_a_package_exports_exactly_what_it_names(package: str) -> None:
 def test_the_front_door_offers_what_it_lists() -> None:
     """`gainnet` loads a name when it is first used, and shows all of them."""
     assert gainnet.__all__ == sorted(gainnet._HOME)
-    assert set(gainnet.__all__) <= set(dir(gainnet))
+    assert {*gainnet.__all__, "__version__"} <= set(dir(gainnet))
+    assert re.fullmatch(r"\d+\.\d+\.\d+", gainnet.__version__)
     for name, home in gainnet._HOME.items():
         assert getattr(gainnet, name) is getattr(importlib.import_module(home), name)
     with pytest.raises(AttributeError, match="telepathy"):

@@ -13,7 +13,6 @@ Every name below is loaded when it is first used, so that `import gainnet` and `
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 # diffusers takes the shipped autoencoder only from a module that is already there.
@@ -156,12 +155,16 @@ _NAMES: Final = {
 
 _HOME: Final = {name: module for module, names in _NAMES.items() for name in names.split()}
 
-__version__ = version("gainnet")
+__version__: str
 __all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
-    """The object of a name, imported when it is first used."""
+    """The object of a name, imported when it is first used; the version is that of the installed package."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("gainnet")
     if name not in _HOME:
         raise AttributeError(f"module 'gainnet' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)
@@ -169,4 +172,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """All names, loaded or not."""
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *_HOME, "__version__"})
