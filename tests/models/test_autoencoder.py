@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from gainnet.models.autoencoder import Downsample, SceneAutoencoder, Upsample
+from gainnet.models.autoencoder import SceneAutoencoder
+from gainnet.models.scene_layers import Downsample, Upsample
 from gainnet.training.denoiser import build_denoiser, build_scheduler
 from gainnet.training.export import write_pipeline
 from gainnet.training.text_encoder import build_text_encoder

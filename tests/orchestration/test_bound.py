@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small_street import STREET, small
 from torch import Tensor
 
 from gainnet.core.errors import ConfigError
@@ -16,17 +17,8 @@ from gainnet.orchestration.bound import Columns, horizon_bound, lagrangian_round
 from gainnet.orchestration.graph import State, graph_of
 from gainnet.orchestration.optimum import exhaustive_optimum
 from gainnet.orchestration.regime import Contention, Independent
-from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_of
+from gainnet.orchestration.scenario import Scenario
 from gainnet.orchestration.world import draw_world
-
-STREET = load_scenario("street")
-
-
-def small(num_clients: int, num_models: int, num_rounds: int) -> Scenario:
-    fields = STREET.model_dump()
-    fields["clients"]["num_clients"] = num_clients
-    fields["rounds"]["num_rounds"] = num_rounds
-    return scenario_of(fields | {"models": fields["models"][:num_models]})
 
 
 def tight(scenario: Scenario, bandwidth_hz: float) -> Contention:

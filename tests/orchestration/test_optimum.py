@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small_street import STREET, small
 from torch import Tensor
 
 from gainnet.core.errors import ConfigError
@@ -15,17 +16,8 @@ from gainnet.orchestration.graph import Graph
 from gainnet.orchestration.optimum import exhaustive_optimum, independent_optimum
 from gainnet.orchestration.regime import Contention, Independent
 from gainnet.orchestration.rollout import play
-from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_of
+from gainnet.orchestration.scenario import Scenario
 from gainnet.orchestration.world import World, draw_world
-
-STREET = load_scenario("street")
-
-
-def small(num_clients: int, num_models: int, num_rounds: int) -> Scenario:
-    fields = STREET.model_dump()
-    fields["clients"]["num_clients"] = num_clients
-    fields["rounds"]["num_rounds"] = num_rounds
-    return scenario_of(fields | {"models": fields["models"][:num_models]})
 
 
 def world_of(scenario: Scenario, num_worlds: int) -> World:

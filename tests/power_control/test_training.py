@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from gainnet import cli
 from gainnet.agents.policy_run import CHECKPOINT, train_policy
-from gainnet.core.errors import ConfigError, ModelError, TrainingError
+from gainnet.core.errors import ConfigError, TrainingError
 from gainnet.core.run.checkpoint import Checkpoint
 from gainnet.core.run.loop import resume
-from gainnet.power_control import load_policy, trained_config
 from gainnet.power_control.training import TrainingConfig, train, training_run
 
 SMALL = TrainingConfig("ppo", "equal", 3, num_iterations=4, episodes_per_iteration=32, width=8)
@@ -53,45 +50,3 @@ def test_a_training_that_diverges_ends_in_one_line(tmp_path: Path, monkeypatch: 
     with pytest.raises(TrainingError, match=r"^training: loss_actor is nan in step 1 of 4; lower the learning rate$"):
         train_policy(run, {}, tmp_path, silent, dict)
     assert not (tmp_path / CHECKPOINT).exists()
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str | None:
-    monkeypatch.setattr(sys, "argv", ["gainnet", "train", "power-control", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    return ended.value.code
-
-
-def test_the_command_writes_a_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = tmp_path / "policy"
-    few = ("--task", "equal", "--num-iterations", "1", "--num-episodes", "16")
-    assert call(monkeypatch, "--out", str(out), *few) == 0
-    assert trained_config(str(out))["training"]["task"] == "equal"
-    assert load_policy(str(out)).features == ("received", "snr", "energy", "left", "last")
-    weights = out / "actor.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1])
-    with pytest.raises(ModelError, match="is not what its config"):
-        load_policy(str(out))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (["--num-iterations", "0"], "training.num_iterations: 0 is out of range; must be in [1, 100000]"),
-        (["--task", "nothing"], "task: 'nothing' is unknown"),
-        (["--learning-rate", "0"], "training.learning_rate: 0.0 is out of range; must be in [1e-06, 1]"),
-        (["--random-seed", "1000"], "training.random_seed: 1000 is out of range; must be in [0, 999]"),
-    ],
-)
-def test_a_mistake_is_one_line(
-    arguments: list[str],
-    line: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert call(monkeypatch, "--out", str(tmp_path / "out"), *arguments) == 2
-    error = capsys.readouterr().err
-    assert line in error
-    assert error.count("\n") == 1
-    assert not (tmp_path / "out").exists()
