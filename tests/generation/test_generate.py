@@ -233,7 +233,7 @@ def made():
 @pytest.mark.parametrize("name", ["raw", "linear"])
 def test_analog_seeds_of_the_shipped_model_have_unit_power(made, name):
     model, prompts, latents = made
-    plan = opened(GenerationConfig(prompts, codec={"seed": name}), model).planned().plan
+    plan = opened(GenerationConfig(prompts, codec={"seed": name}), model).make_plan().plan
     codec = next(step.codec for step in plan.steps if isinstance(step, Transfer) and step.tensor == "latent")
     power = codec.encode(latents, torch.full((8,), 10.0)).values.abs().square().mean()
     assert float(power) == pytest.approx(1.0, abs=0.2)

@@ -11,7 +11,6 @@ from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.models.counting import count_flops
 from gainnet.models.loading import load_model, weights_sha256
-from gainnet.models.renamed import memoise
 
 PROMPTS = ["a red star", "two blue houses in the snow"]
 
@@ -81,18 +80,6 @@ def test_the_decoder_is_differentiable():
     latent = torch.zeros(model.latent.shape, requires_grad=True)
     model.decoder({"latent": latent}, Random.of(0))["image"].sum().backward()
     assert float(latent.grad.abs().sum()) > 0
-
-
-def test_a_remembered_part_runs_once():
-    model = load_model("scenes", num_steps=2)
-    part = memoise(model.denoiser)
-    tensors = run((model.text_encoder, model.prior), Random.of([1, 2]))
-    inputs = {key: tensors[key] for key in part.reads}
-    first = part(inputs, Random.of([1, 2]))
-    again = part({key: x.clone() for key, x in inputs.items()}, Random.of([1, 2]))
-    assert again["latent"] is first["latent"]
-    other = part(inputs | {"latent": inputs["latent"] + 1}, Random.of([1, 2]))
-    assert other["latent"] is not first["latent"]
 
 
 def test_every_weight_counts_in_the_digest(small_stable_diffusion, tmp_path):

@@ -12,7 +12,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Place
-from gainnet.generation.generate import remembering
+from gainnet.generation.memory import Memory
 from gainnet.network import DEVICE
 from gainnet.protocols import Plan, channel_free, execute, pricing
 from gainnet.protocols.plan import Transfer
@@ -34,7 +34,7 @@ def desk(small_stable_diffusion) -> Desk:
 
 
 def kill_everywhere(plan: Plan, num_edges: int) -> None:
-    plan, network, prices = remembering(plan), ideal(num_edges), pricing("sd15")
+    plan, network, prices = Memory().over(plan), ideal(num_edges), pricing("sd15")
     whole = channel_free(plan, GIVEN, ALONE)[plan.result]
     for edge in network.edges:
         for step in range(len(plan.steps)):

@@ -20,11 +20,11 @@ from gainnet.codecs import AnyCodec, Codecs, Kind
 from gainnet.core.errors import ConfigError
 from gainnet.core.plugins import require_members
 from gainnet.core.report import Report
+from gainnet.generation.arguments import check_arguments, strength_of, texts_of
 from gainnet.generation.cell import Cell, Over
 from gainnet.generation.generate import Generation, estimate, generate
 from gainnet.generation.picture import open_picture
-from gainnet.generation.planning import Planned, planned
-from gainnet.generation.ranges import check_ranges, strength_of, texts_of
+from gainnet.generation.planning import Planned, make_plan
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.network import Hardware, profile
@@ -68,9 +68,9 @@ class Request:
         shared = {name: value for name, value in vars(self).items() if name not in _RUN_ONLY}
         return estimate(**shared)
 
-    def planned(self) -> Planned:
+    def make_plan(self) -> Planned:
         """Network and plan."""
-        return planned(
+        return make_plan(
             self.air, self.protocol, self.model, self.prompts, self.codecs, self.num_channel_uses, self.strength,
             self.deadline_s,
         )  # fmt: skip
@@ -90,7 +90,7 @@ def opened(config: GenerationConfig, model: DiffusionModel | None = None) -> Req
     # Devices of a cell ask at once: item k is device k's, prompts repeat in turn.
     prompts = tuple(texts[k % len(texts)] for k in range(max(config.num_devices, len(texts))))
     deadline_s = math.inf if config.deadline_s is None else config.deadline_s
-    check_ranges(config.num_channel_uses, config.strength, deadline_s, config.failures, config.random_seed)
+    check_arguments(config.num_channel_uses, config.strength, deadline_s, config.failures, config.random_seed)
     protocol, codecs, air, priced_as = protocol_of(config), codecs_of(config), air_of(config), pricing(config.priced_as)
     # Last, since loading takes seconds: what is wrong is said before.
     if model is None:

@@ -150,7 +150,7 @@ def _show_plan(name: str, num_edges: int | None, cooperation: str | None, num_st
         config = GenerationConfig(("a red star",), name, cooperation=cooperation)
         several = protocol_of(config).max_edges > 1
         edges = (SEVERAL_EDGES if several else 1) if num_edges is None else num_edges
-        plan = opened(replace(config, num_edges=edges), load(num_steps=num_steps)).planned().plan
+        plan = opened(replace(config, num_edges=edges), load(num_steps=num_steps)).make_plan().plan
         if out is not None:
             write_whole(out, draw_figure(plan))
     typer.echo(draw_text(plan) if out is None else out)

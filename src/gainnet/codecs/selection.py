@@ -159,11 +159,11 @@ class Codecs:
         """The codec of that kind."""
         return cast(AnyCodec, getattr(self, kind))
 
-    def chosen(self, contents: Mapping[Kind, Content]) -> Codecs:
+    def choose(self, contents: Mapping[Kind, Content]) -> Codecs:
         """The codecs of these contents, where `Automatic` is replaced by what suits the content."""
         automatic = {kind: content for kind, content in contents.items() if isinstance(self.of(kind), Automatic)}
         return replace(self, **{kind: suitable(content) for kind, content in automatic.items()})
 
-    def bound(self, contents: Mapping[Kind, Content]) -> Codecs:
+    def bind(self, contents: Mapping[Kind, Content]) -> Codecs:
         """The codecs of these contents, each bound to its own; see `bind`."""
         return replace(self, **{kind: bind(self.of(kind), content) for kind, content in contents.items()})

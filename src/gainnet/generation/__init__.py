@@ -8,7 +8,7 @@ from gainnet.generation.baseline import Baseline
 from gainnet.generation.cell import Cell
 from gainnet.generation.generate import Generation, Picture, estimate, generate
 from gainnet.generation.labels import Labels
-from gainnet.generation.planning import Planned, planned
+from gainnet.generation.planning import Planned, make_plan
 from gainnet.generation.quality import Quality
 from gainnet.generation.save import save
 
@@ -24,6 +24,6 @@ __all__ = [
     "advise",
     "estimate",
     "generate",
-    "planned",
+    "make_plan",
     "save",
 ]

@@ -12,12 +12,12 @@ from torch import Tensor
 from gainnet.core.errors import ConfigError, GainnetError
 from gainnet.core.report import Report
 from gainnet.core.units import psnr_db_of_mse
+from gainnet.generation.arguments import check_arguments, strength_of, texts_of
 from gainnet.generation.cell import Cell, Over, tabulated
 from gainnet.generation.generate import estimate
 from gainnet.generation.memory import Memory
-from gainnet.generation.planning import Planned, inputs, planned, streams
+from gainnet.generation.planning import Planned, inputs, make_plan, streams
 from gainnet.generation.quality import mean_fidelity, ssim
-from gainnet.generation.ranges import check_ranges, strength_of, texts_of
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.network import Network
 from gainnet.protocols import PROTOCOLS, Plan, Pricing, channel_free, execute, pricing
@@ -104,7 +104,7 @@ def cost(name: str, report: Report) -> Trial:
     )
 
 
-def judged(
+def judge(
     made: Planned,
     model: DiffusionModel,
     prompts: Sequence[str],
@@ -171,7 +171,7 @@ def advise(
     if isinstance(air, Network):
         raise ConfigError("air: protocols differ in their edges; give an air or a cell, whose number of edges can vary")
     captions = texts_of(captions)
-    check_ranges(strength=strength, random_seed=random_seed)
+    check_arguments(strength=strength, random_seed=random_seed)
     strength = strength_of(picture, strength)
     cell, memory, trials = air if isinstance(air, Cell) else Cell(air), Memory(), []
     for name, kind in PROTOCOLS.items():
@@ -179,9 +179,10 @@ def advise(
         protocol = kind()
         own = replace(cell, num_edges=max(cell.num_edges, SEVERAL_EDGES) if kind.max_edges > 1 else 1)
         try:
+            # Priced first, which is cheap and refuses what does not fit the memory of the device.
             report = estimate(protocol, model, prompts=captions[:1], air=own, strength=strength, priced_as=priced_as)
-            made = planned(tabulated(own.network()), protocol, model, captions, strength=strength)
-            found = judged(made, model, captions, random_seed, memory, picture, strength)
+            made = make_plan(tabulated(own.network()), protocol, model, captions, strength=strength)
+            found = judge(made, model, captions, random_seed, memory, picture, strength)
         except GainnetError as error:
             trials.append(Trial(name, str(error)))
             continue
@@ -221,6 +222,7 @@ def reasons(best: Trial, trials: Sequence[Trial], deadline_s: float | None, num_
 
 def _about_the_best(trials: Sequence[Trial]) -> list[Trial]:
     judged = [trial.prompt_fidelity for trial in trials if trial.prompt_fidelity is not None]
+    # All protocols draw the same captions, so that fidelity is known of all or of none.
     if len(judged) == len(trials):
         return [trial for trial in trials if (trial.prompt_fidelity or 0.0) >= max(judged, default=0.0) - ENOUGH]
     top_db = max((_db(trial) for trial in trials if trial.psnr_db is not None), default=0.0)
@@ -236,5 +238,6 @@ def _energy_j(trial: Trial) -> float:
 
 
 def _psnr_db(images: Tensor, reference: Tensor) -> float | None:
+    # Sums in another order differ by less than this, so that such pictures are the same.
     mse = (images - reference).double().square().mean()
     return None if float(mse) < 1e-10 else float(psnr_db_of_mse(mse))

@@ -87,6 +87,7 @@ def _uses_for(codec_of: Callable[[float], AnyCodec], link: AnyLink, references: 
         if high >= MOST_BITS:
             return None
         high *= 2.0
+    # In the logarithm, since rate-distortion curves are straight there: 5 halvings leave 2 % of the budget.
     low = high / 2.0
     for _ in range(NUM_HALVINGS):
         middle = math.sqrt(low * high)
@@ -95,6 +96,7 @@ def _uses_for(codec_of: Callable[[float], AnyCodec], link: AnyLink, references: 
         else:
             high = middle
     num_bits = _psnr_db(codec_of(high), references)[1]
+    # The codec may stop short of its budget, so that what it really needs is priced.
     usage = link.usage(Size.fixed(num_bits), 1)
     return usage.num_channel_uses if usage.delivered else None
 

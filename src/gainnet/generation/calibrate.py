@@ -23,6 +23,7 @@ def calibrate() -> dict[str, float]:
     The peak is a float32 matrix product; the efficiency is the share of it that the shipped denoiser reaches, with the
     number of torch threads that is set. Power cannot be measured portably and is left to the user.
     """
+    # Large enough that the product, and not its launch, takes the time.
     matrix = torch.ones(MATRIX_SIZE, MATRIX_SIZE)
     peak = 2.0 * MATRIX_SIZE**3 / fastest_s(lambda: matrix @ matrix)
     model, random = load_model(), Random.of([0])
@@ -39,6 +40,7 @@ def calibrate() -> dict[str, float]:
 
 def fastest_s(run: Callable[[], Any]) -> float:
     """Shortest of a few timed calls, after one that warms up."""
+    # The shortest, since whatever else the machine does can only make a call longer.
     run()
     durations_s = []
     for _ in range(NUM_REPEATS):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from gainnet.core.types import NodeId
 from gainnet.generation.advice import SEVERAL_EDGES
 from gainnet.generation.cell import Cell
-from gainnet.generation.planning import planned
+from gainnet.generation.planning import make_plan
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.network.scenario import DEVICE
 from gainnet.protocols import PROTOCOLS, Compute, Plan, Transfer
@@ -23,7 +23,7 @@ def describe_protocols(model: DiffusionModel) -> list[dict[str, str]]:
     for name, protocol in PROTOCOLS.items():
         several = protocol.max_edges > 1
         cell = Cell(num_edges=SEVERAL_EDGES if several else 1)
-        made = planned(cell, protocol(), model, ("a red star",))
+        made = make_plan(cell, protocol(), model, ("a red star",))
         rows.append(
             {
                 "protocol": name,

@@ -6,7 +6,7 @@ import io
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
@@ -21,15 +21,15 @@ from gainnet.core.files import write_whole
 from gainnet.core.page import embed_picture
 from gainnet.core.report import Report
 from gainnet.core.types import NodeId
+from gainnet.generation.arguments import check_arguments, strength_of, texts_of
 from gainnet.generation.baseline import Baseline, best_image_codec
 from gainnet.generation.cell import Over, downlink
-from gainnet.generation.planning import inputs, planned, streams
+from gainnet.generation.memory import Memory
+from gainnet.generation.planning import inputs, make_plan, streams
 from gainnet.generation.quality import Quality, psnr_db, quality
-from gainnet.generation.ranges import check_ranges, strength_of, texts_of
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.renamed import memoise
 from gainnet.network.network import Network
-from gainnet.protocols import Compute, Eiug, Plan, Pricing, Protocol, channel_free, execute, pricing
+from gainnet.protocols import Eiug, Pricing, Protocol, channel_free, execute, pricing
 from gainnet.protocols import estimate as estimate_plan
 from gainnet.protocols.binding import prompt_spec
 from gainnet.protocols.task import PICTURE, PROMPT
@@ -166,16 +166,18 @@ def generate(
     (True, Picture('a red star', 128 x 128, exact))
     """
     texts = texts_of(prompts)
-    check_ranges(num_channel_uses, strength, deadline_s, failures, random_seed)
+    check_arguments(num_channel_uses, strength, deadline_s, failures, random_seed)
     strength = strength_of(picture, strength)
-    made = planned(air, protocol, model, texts, codecs, num_channel_uses, strength, deadline_s)
-    plan = remembering(made.plan)
+    made = make_plan(air, protocol, model, texts, codecs, num_channel_uses, strength, deadline_s)
+    # The reference below takes the same steps of the sampler, which are not computed twice.
+    plan = Memory().over(made.plan)
     given = inputs(texts, picture)
     deaths = _deaths(failures, made.network.edges, len(plan.steps))
     random = streams(random_seed, len(texts))
     begin_s = time.perf_counter()
     with torch.inference_mode():
         places, report = execute(plan, given, made.network, random, priced_as, deaths, watch)
+        # Stops before what only serves the comparison.
         wall_s = time.perf_counter() - begin_s
         images, references = places[plan.result], channel_free(plan, given, random)[plan.reference or plan.result]
         judged = quality(images, references, texts)
@@ -220,24 +222,15 @@ def estimate(
     512.0
     """
     texts = texts_of(prompts)
-    check_ranges(num_channel_uses, strength, deadline_s)
-    made = planned(air, protocol, model, texts, codecs, num_channel_uses, strength, deadline_s)
+    check_arguments(num_channel_uses, strength, deadline_s)
+    made = make_plan(air, protocol, model, texts, codecs, num_channel_uses, strength, deadline_s)
     given = {PROMPT: prompt_spec(texts)} | ({} if strength is None else {PICTURE: model.image})
     return estimate_plan(made.plan, given, made.network, priced_as, num_items=len(texts))
 
 
-def remembering(plan: Plan) -> Plan:
-    """The plan with parts that remember their last call, so that a reference is not computed twice.
-
-    >>> remembering(Plan((), ("device", "image"))).steps
-    ()
-    """
-    steps = (replace(s, part=memoise(s.part)) if isinstance(s, Compute) else s for s in plan.steps)
-    return replace(plan, steps=tuple(steps))
-
-
 def png(image: Tensor) -> bytes:
     """A picture [3, H, W] in [0, 1] as a PNG file."""
+    # Rounded, since a cast would cut off and make every picture darker.
     values = (image.clamp(0.0, 1.0) * 255.0).round().to("cpu").permute(1, 2, 0).numpy().astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(values).save(file, "PNG")

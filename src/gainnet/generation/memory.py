@@ -34,13 +34,14 @@ class Memory:
     def over(self, plan: Plan) -> Plan:
         """The plan, its fallbacks included, with denoisers that remember."""
         fallback = plan.fallback
-        steps = tuple(replace(s, part=self._recalled(s.part)) if isinstance(s, Compute) else s for s in plan.steps)
+        steps = tuple(replace(s, part=self._recall(s.part)) if isinstance(s, Compute) else s for s in plan.steps)
         if fallback is None:
             return replace(plan, steps=steps)
         return replace(plan, steps=steps, fallback=lambda arrived: self.over(fallback(arrived)))
 
     def make(self, part: Part, tensors: Tensors, random: Random) -> Tensors:
         """Output of the part for these tensors, computed only the first time."""
+        # Parts of one name may be cut to regions of different shapes.
         shapes = tuple(spec.shape for spec in part.writes.values())
         key = (part.name, shapes, random, *(_digest(tensors[name]) for name in part.reads))
         if key not in self._made:
@@ -48,7 +49,7 @@ class Memory:
             self._made[key] = tuple(made[name] for name in part.writes)
         return dict(zip(part.writes, self._made[key], strict=True))
 
-    def _recalled(self, part: Part) -> Part:
+    def _recall(self, part: Part) -> Part:
         return called_by(self.make, part) if part.role == "denoiser" else part
 
 

@@ -123,6 +123,7 @@ def _lanes(report: dict[str, Any]) -> str:
     for step in report["steps"]:
         kind = "compute" if step["direction"] == "none" else "air"
         left, width = 100.0 * step["start_s"] / total_s, 100.0 * step["duration_s"] / total_s
+        # Steps of no duration keep a visible bar inside the track.
         bar = f'<div class="bar {kind}" style="left:{min(left, 99.7):.3f}%;width:{width:.3f}%"></div>'
         name, takes = escape(step["label"]), f"{step['duration_s'] * 1e3:,.2f} ms"
         lanes.append(f'<div class="lane"><span>{name}</span><div class="track">{bar}</div><span>{takes}</span></div>')

@@ -28,9 +28,11 @@ def open_picture(path: Path, image: Spec) -> Tensor:
     """
     try:
         with warnings.catch_warnings():
+            # Pillow only warns of a picture that would fill the memory.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
             with Image.open(path) as file:
+                # Cameras store how they were held beside the pixels.
                 upright = ImageOps.exif_transpose(_eight_bits(file))
                 colours = _on_white(upright)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -49,6 +51,7 @@ def _eight_bits(file: Image.Image) -> Image.Image:
     """Deep greys scaled to 8 bits, which Pillow would clip; anything else as it is."""
     if not file.mode.startswith(("I", "F")):
         return file
+    # Floats count as 0 to 1 and integers as 0 to 65,535, unless the picture itself holds larger values.
     values = np.nan_to_num(np.asarray(file, dtype=np.float64))
     peak = max(65535.0 if file.mode.startswith("I") else 1.0, values.max())
     scaled = np.clip(values / peak, 0.0, 1.0)

@@ -24,6 +24,7 @@ def side_by_side(generation: Generation, labels: Labels) -> bytes:
         generation: what came out.
         labels: names of its objects.
     """
+    # No window is needed; where a notebook's backend cannot be changed, that is no error.
     matplotlib.use("Agg", force=False)
     from matplotlib.figure import Figure
 

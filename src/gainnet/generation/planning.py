@@ -42,7 +42,7 @@ class Planned:
     codecs: Mapping[Kind, AnyCodec]
 
 
-def planned(
+def make_plan(
     air: Over,
     protocol: Protocol,
     model: DiffusionModel,
@@ -67,8 +67,8 @@ def planned(
         raise ConfigError(f"num_edges: {name} has no use for {len(network.edges)} edges; give 1 or one of {several}")
     link = downlink(network)
     contents = contents_of(protocol, model, prompts, link, num_channel_uses, strength)
-    chosen = codecs.chosen(contents)
-    bound = chosen.bound(contents)
+    chosen = codecs.choose(contents)
+    bound = chosen.bind(contents)
     plan = call_plugin("protocol", protocol.plan, model, bound, network.edges, strength)
     if not isinstance(plan, Plan):
         raise ConfigError(f"protocol: {name} returned a {type(plan).__name__}, not a Plan")

@@ -56,6 +56,7 @@ def psnr_db(images: Tensor, references: Tensor) -> float | None:
     >>> psnr_db(torch.zeros(3), torch.zeros(3)), round(psnr_db(torch.zeros(3), torch.full((3,), 0.1)), 3)
     (None, 20.0)
     """
+    # By the largest error: a single wrong pixel disappears in the mean of a large picture.
     error = images - references
     return None if error.abs().max() <= EXACT else float(psnr_db_of_mse(error.square().mean()))
 
@@ -82,6 +83,7 @@ def mean_fidelity(images: Tensor, prompts: Sequence[str]) -> float | None:
     """
     from gainnet.models.attributes import AttributeClassifier, prompt_fidelity
 
+    # The classifier was trained on pictures of the shipped model, which have this size.
     if images.shape[-2:] != (128, 128):
         return None
     with torch.no_grad():

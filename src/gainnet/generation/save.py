@@ -46,6 +46,7 @@ def save(generation: Generation, folder: Path, labels: Labels) -> dict[str, Any]
     write_whole(folder / "steps.csv", step_table(generation.report).encode())
     summary = to_json(generation, paths, labels)
     write_whole(folder / "report.html", page(generation, labels, summary, compared, pictures).encode())
+    # Last, so that a folder with a report is complete.
     write_whole(folder / "report.json", (json.dumps(summary, indent=2) + "\n").encode())
     return summary
 

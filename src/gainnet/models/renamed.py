@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import torch
-
 from gainnet.core.randomness import Name, Random
 from gainnet.core.types import Tensors
 from gainnet.models.part import Part, TensorMap
@@ -54,23 +52,3 @@ def called_by(call: Callable[[Part, Tensors, Random], Tensors], part: Part) -> T
 
     costs = part.num_passes, part.flops, part.memory_bytes
     return TensorMap(part.name, part.reads, part.writes, run, part.role, *costs)
-
-
-def memoise(part: Part) -> TensorMap:
-    """A part that repeats its last outcome for equal inputs, so that many plans over one batch denoise it once.
-
-    Equal inputs and equal random streams give the remembered tensors; anything else runs the part.
-    """
-    last: list[tuple[Random, Tensors, Tensors]] = []
-
-    def recall(part: Part, tensors: Tensors, random: Random) -> Tensors:
-        # Streams first: comparing tensors is dearer than comparing numbers.
-        if not (last and last[0][0] == random and _equal(last[0][1], tensors)):
-            last[:] = [(random, dict(tensors), part(tensors, random))]
-        return last[0][2]
-
-    return called_by(recall, part)
-
-
-def _equal(a: Tensors, b: Tensors) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)

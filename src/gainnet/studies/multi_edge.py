@@ -137,7 +137,7 @@ def _quality(config: MultiEdgeConfig, case: Case, model: DiffusionModel, memory:
     random = Random.of([1000 * case.random_seed + k for k in range(config.num_images)])
     given = inputs(prompts)
     with torch.inference_mode():
-        plan = memory.over(opened(ask, model).planned().plan)
+        plan = memory.over(opened(ask, model).make_plan().plan)
         images = channel_free(plan, given, random)[plan.result]
         alone = memory.over(Plan(Task.of(model).whole(IMAGE[0]), IMAGE))
         whole = channel_free(alone, given, random)[IMAGE]

@@ -22,7 +22,7 @@ from gainnet.catalog.opening import Request, opened
 from gainnet.core.errors import NodeFailedError, PlanError
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId, Place
-from gainnet.generation.advice import cost, judged
+from gainnet.generation.advice import cost, judge
 from gainnet.generation.cell import network_over, tabulated
 from gainnet.generation.memory import Memory
 from gainnet.generation.planning import inputs
@@ -160,8 +160,8 @@ def _trial(
         key = case.method, case.values["task"], case.values["snr_db"], case.random_seed
         if key not in seen:
             picture, strength = request.picture, request.strength
-            made = _tabulated(request).planned()
-            seen[key] = judged(made, model, prompts, request.random_seed, memory, picture, strength)
+            made = _tabulated(request).make_plan()
+            seen[key] = judge(made, model, prompts, request.random_seed, memory, picture, strength)
     row = {**spent, **seen[key]}
     return {key: value for key, value in row.items() if key != "protocol"}
 
@@ -189,7 +189,7 @@ def _losses(config: ProtocolsConfig, case: Case, model: DiffusionModel, memory: 
         cooperation=None if cooperation is None else str(cooperation),
     )
     request = opened(ask, model)
-    made, given = _tabulated(request).planned(), inputs(request.prompts)
+    made, given = _tabulated(request).make_plan(), inputs(request.prompts)
     plan, network = memory.over(made.plan), made.network
     kills = [(edge, step) for edge in network.edges for step in range(0, len(plan.steps), config.loss_stride)]
     with torch.inference_mode():

@@ -15,7 +15,7 @@ MAX_PROMPT_BYTES: Final = 2048
 DEFAULT_STRENGTH: Final = 0.6
 
 
-def check_ranges(
+def check_arguments(
     num_channel_uses: int | None = None,
     strength: float | None = None,
     deadline_s: float = math.inf,
