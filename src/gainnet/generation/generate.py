@@ -87,7 +87,7 @@ class Generation:
         quality: against the references.
         baseline: the best image codec over the same air; `None` over an ideal link, and for an image codec, which has
             no opponent but itself.
-        wall_s: measured time of the run on this machine.
+        wall_s: measured time of the run on this machine, without what only serves the comparison.
     """
 
     prompts: tuple[str, ...]
@@ -169,15 +169,13 @@ def generate(
     check_arguments(num_channel_uses, strength, deadline_s, failures, random_seed)
     strength = strength_of(picture, strength)
     made = make_plan(air, protocol, model, texts, codecs, num_channel_uses, strength, deadline_s)
-    # The reference below takes the same steps of the sampler, which are not computed twice.
-    plan = Memory().over(made.plan)
+    plan = Memory().over(made.plan)  # since the reference takes the same steps of the sampler
     given = inputs(texts, picture)
     deaths = _deaths(failures, made.network.edges, len(plan.steps))
     random = streams(random_seed, len(texts))
     begin_s = time.perf_counter()
     with torch.inference_mode():
         places, report = execute(plan, given, made.network, random, priced_as, deaths, watch)
-        # Stops before what only serves the comparison.
         wall_s = time.perf_counter() - begin_s
         images, references = places[plan.result], channel_free(plan, given, random)[plan.reference or plan.result]
         judged = quality(images, references, texts)
