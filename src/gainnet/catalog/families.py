@@ -77,7 +77,7 @@ def parse(family: str, text: str) -> Any:
     Rayleigh(block_length=64)
     """
     table_of(family)  # an unknown family is refused before the text is read
-    return Constructor(entry).make(family, read(text))
+    return Constructor(entry).make(family, read(text, family))
 
 
 def parse_from_peer(family: str, text: str, allowed: Mapping[str, Callable[..., Any]] | None = None) -> Any:
@@ -105,7 +105,7 @@ def parse_from_peer(family: str, text: str, allowed: Mapping[str, Callable[..., 
             raise ConfigError(f"{one}: a peer may not name {name[:80]!r}; choose one of {', '.join(sorted(entries))}")
         return entries[name]
 
-    return Constructor(shipped, bounded(LARGEST_OF_PEER)).make(family, read(text))
+    return Constructor(shipped, bounded(LARGEST_OF_PEER)).make(family, read(text, family))
 
 
 def text_of(family: str, value: object) -> str:

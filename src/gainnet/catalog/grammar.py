@@ -58,11 +58,12 @@ class _Token(NamedTuple):
     text: str
 
 
-def read(text: str) -> Term:
+def read(text: str, field: str = "text") -> Term:
     """The term that a text writes.
 
     Args:
         text: at most 2,000 characters, nested at most 8 deep.
+        field: what the text is for, for errors.
 
     Raises:
         ConfigError: it is not in the grammar.
@@ -71,8 +72,8 @@ def read(text: str) -> Term:
     Call(name='ciag', arguments={'cut': 3})
     """
     if len(text) > MAX_CHARACTERS:
-        raise ConfigError(f"text: {len(text)} characters are too many; write at most {MAX_CHARACTERS}")
-    reader = _Reader(list(_tokens(text)), text)
+        raise ConfigError(f"{field}: {len(text)} characters are too many; write at most {MAX_CHARACTERS}")
+    reader = _Reader(list(_tokens(text, field)), text, field)
     term = reader.term(1)
     if reader.tokens:
         raise reader.error(f"{reader.tokens[0].text!r} follows where the text should end")
@@ -101,12 +102,18 @@ def write(term: Term) -> str:
     return repr(term)
 
 
-def _tokens(text: str) -> Iterator[_Token]:
+def _shown(text: str) -> str:
+    """A text in quotes, without the end of a long one."""
+    return repr(text) if len(text) <= 80 else f"{text[:80]!r}…"
+
+
+def _tokens(text: str, field: str) -> Iterator[_Token]:
     position, end = 0, len(text.rstrip())
     while position < end:
         found = _TOKEN.match(text, position)
         if found is None:
-            raise ConfigError(f"text: {text!r} cannot be read at {text[position:].strip()[:20]!r}; write name(field=1)")
+            place = text[position:].strip()[:20]
+            raise ConfigError(f"{field}: {_shown(text)} cannot be read at {place!r}; write name(field=1)")
         yield _Token(found.lastgroup or "", found[found.lastgroup or 0])
         position = found.end()
 
@@ -118,14 +125,18 @@ class _Reader:
     Args:
         tokens: in order.
         text: they come from, for errors.
+        field: what the text is for, for errors.
     """
 
-    def __init__(self, tokens: list[_Token], text: str) -> None:
+    def __init__(self, tokens: list[_Token], text: str, field: str) -> None:
         self.tokens = tokens
         self.text = text
+        self.field = field
 
     def error(self, reason: str) -> ConfigError:
-        return ConfigError(f"text: {self.text!r} cannot be read, {reason}; write for example name(field=1)")
+        return ConfigError(
+            f"{self.field}: {_shown(self.text)} cannot be read, {reason}; write for example name(field=1)"
+        )
 
     def take(self) -> _Token:
         if not self.tokens:

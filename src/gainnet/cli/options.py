@@ -97,7 +97,9 @@ def group(name: str, text: str, *commands: click.Command) -> TyperGroup:
         commands: of the group, which may be groups themselves.
     """
     known = {each.name or "": each for each in commands}
-    return TyperGroup(name=name, help=text, commands=known, no_args_is_help=True, rich_markup_mode="rich")
+    return TyperGroup(
+        name=name, help=text, commands=known, no_args_is_help=True, rich_markup_mode="rich", suggest_commands=False
+    )
 
 
 def command(name: str, *records: Fields) -> Callable[[Callable[..., None]], Command]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, nearest
 from gainnet.core.files import read_toml
 from gainnet.core.types import NodeId
 from gainnet.network.backhaul import Wire
@@ -126,7 +126,7 @@ def _air_settings(given: Mapping[str, Any] | None, where: str) -> dict[str, Any]
     """Settings of an air that a table states; raises `ConfigError` for others, or values of another type."""
     for key, value in (given or {}).items():
         if key not in AIR_KEYS:
-            raise ConfigError(f"network: {where}.{key} is unknown; must be one of {', '.join(AIR_KEYS)}")
+            raise ConfigError(f"network: {where}.{key} is unknown; {nearest(key, AIR_KEYS)}")
         # TOML writes whole numbers without a point, and its booleans are integers in Python.
         if isinstance(value, bool) or not isinstance(value, AIR_KEYS[key]):
             raise ConfigError(

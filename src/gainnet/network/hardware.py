@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import final
 
-from gainnet.core.errors import ConfigError, check_range
+from gainnet.core.errors import ConfigError, check_range, nearest
 from gainnet.core.files import read_toml
 
 
@@ -88,8 +88,8 @@ def profile(name_or_path: str, field: str = "hardware") -> Hardware:
     if name_or_path.endswith(".toml"):
         return _from_file(Path(name_or_path), field)
     if name_or_path not in profiles():
-        known = ", ".join(sorted(profiles()))
-        raise ConfigError(f"{field}: {name_or_path!r} is unknown; must be one of {known}, or a .toml file")
+        mend = nearest(name_or_path, profiles())
+        raise ConfigError(f"{field}: {name_or_path!r} is unknown; {mend}, or give a .toml file")
     return profiles()[name_or_path]
 
 

@@ -11,7 +11,7 @@ from itertools import permutations
 from typing import Literal, NamedTuple
 
 from gainnet.codecs import Float32
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, unknown_name
 from gainnet.core.types import NodeId
 from gainnet.models.guidance import branches
 from gainnet.models.regions import Region, crop_of, merge, regional, regions_of
@@ -165,5 +165,5 @@ def cooperate(task: Task, edges: Sequence[NodeId], start: int, cooperation: Coop
     by_branches = len(edges) == 2 and task.model.denoiser.num_branches == 2
     chosen = cooperation or ("guidance" if by_branches else "pipeline")
     if chosen not in COOPERATIONS:
-        raise ConfigError(f"cooperation: {chosen!r} is unknown; choose one of {', '.join(COOPERATIONS)}")
+        raise unknown_name("cooperation", chosen, COOPERATIONS)
     return COOPERATIONS[chosen](task, edges, start)

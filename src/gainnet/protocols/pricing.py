@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import final
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import unknown_name
 from gainnet.models.part import Part
 
 
@@ -72,5 +72,5 @@ def pricings() -> Mapping[str, Pricing]:
 def pricing(name: str) -> Pricing:
     """The price list of that name; raises `ConfigError` when there is none."""
     if name not in pricings():
-        raise ConfigError(f"priced_as: {name!r} is unknown; choose one of {', '.join(sorted(pricings()))}")
+        raise unknown_name("priced_as", name, pricings())
     return pricings()[name]

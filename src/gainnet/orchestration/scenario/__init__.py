@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, final
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, nearest
 from gainnet.core.files import read_toml
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -192,8 +192,8 @@ def load_scenario(name_or_path: str) -> Scenario:
         raise ConfigError(f"scenario: {name_or_path} is a folder; give a .toml file")
     path = _FOLDER / f"{name_or_path}.toml" if shipped else Path(name_or_path)
     if not shipped and path.suffix != ".toml":
-        known = ", ".join(scenario_names())
-        raise ConfigError(f"scenario: {name_or_path!r} is unknown; choose one of {known}, or give a .toml file")
+        mend = nearest(name_or_path, scenario_names())
+        raise ConfigError(f"scenario: {name_or_path!r} is unknown; {mend}, or give a .toml file")
     return scenario_of(read_toml(path, "scenario"))
 
 
