@@ -93,6 +93,15 @@ def unknown_name(field: str, name: str, known: Iterable[str]) -> ConfigError:
     return ConfigError(f"{field}: {name!r} is unknown; {nearest(name, known)}")
 
 
+def check_name(field: str, name: str, known: Iterable[str]) -> None:
+    """Raises the error of `unknown_name` for a name that is in no table.
+
+    >>> check_name("regime", "contention", ["independent", "contention"])
+    """
+    if name not in (names := tuple(known)):
+        raise unknown_name(field, name, names)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """How to mend a wrong name: the closest right one first, then all of them.
 

@@ -7,41 +7,12 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from string import Template
 from typing import Any, final
 
-_FRAME = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-  body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24 }
-  h1 { font-size: 1.4rem; margin-bottom: .2rem } h2 { font-size: 1.05rem; margin-top: 2rem }
-  .note { color: #57606a; font-size: .85rem }
-  .tiles { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0 }
-  .tile { border: 1px solid #d0d7de; border-radius: 8px; padding: .5rem .9rem; min-width: 8rem }
-  .tile b { display: block; font-size: 1.2rem }
-  img { max-width: 100%; border: 1px solid #d0d7de; border-radius: 8px }
-  table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-  th, td { text-align: right; padding: .25rem .7rem; font-size: .85rem; white-space: nowrap }
-  th, td { border-bottom: 1px solid #d8dee4 }
-  th:first-child, td:first-child { text-align: left }
-  pre { background: #f6f8fa; padding: .8rem; border-radius: 8px; overflow-x: auto; font-size: .8rem }
-$style</style>
-</head>
-<body>
-<h1>$title</h1>
-<p class="note">$subtitle</p>
-$body
-<h2>Convention</h2>
-<p class="note">$convention</p>
-<h2>As JSON</h2>
-<details><summary>$json_name</summary><pre>$json</pre></details>
-</body>
-</html>
-""")
+# A file of its own, so that editors show it as what it is.
+_FRAME = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
 
 
 @final

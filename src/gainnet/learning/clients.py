@@ -13,14 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from gainnet.core.errors import ConfigError, check_range, unknown_name
+from gainnet.core.errors import ConfigError, check_name, check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
 from gainnet.learning.split.model import Cut
-from gainnet.network.hardware import Hardware
-from gainnet.network.network import Network, Node
-from gainnet.network.scenario import EDGE
-from gainnet.radio.links.link import AnyLink
+from gainnet.network import EDGE, Hardware, Network, Node
+from gainnet.radio import AnyLink
 
 
 @final
@@ -67,8 +65,7 @@ class LocalTraining:
     batch_size: int = 8
 
     def __post_init__(self) -> None:
-        if self.optimizer not in ("sgd", "adamw"):
-            raise unknown_name("optimizer", self.optimizer, ("sgd", "adamw"))
+        check_name("optimizer", self.optimizer, ("sgd", "adamw"))
         check_range(0.0 < self.rate < math.inf, "rate", self.rate, "positive, for example 0.001")
         check_range(self.num_steps >= 1, "num_steps", self.num_steps, "1 or more")
         check_range(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")

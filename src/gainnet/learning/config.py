@@ -13,7 +13,7 @@ from typing import Any, Literal, final
 from torch import Tensor
 
 from gainnet.codecs import ACTIVATION_CODECS
-from gainnet.core.errors import ConfigError, ModelError, check_range, unknown_name
+from gainnet.core.errors import ConfigError, ModelError, check_name, check_range
 from gainnet.core.plugins import call_plugin, find
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.adapters import FORMS
@@ -26,8 +26,7 @@ from gainnet.learning.runner import Progress, Run, run_rounds, silent
 from gainnet.learning.split.model import Cut
 from gainnet.models.language import load_language_model, pack
 from gainnet.models.language_text import DOMAINS, write_texts
-from gainnet.network.hardware import Hardware, profile
-from gainnet.network.network import Network
+from gainnet.network import Hardware, Network, profile
 from gainnet.radio import CHANNELS, Air, AnyLink, Arq, Ideal, Radios, Reports, Shannon, Tabulated
 
 ALGORITHMS = ("fedavg", "fsl", "fsl_averaged", *FORMS)
@@ -116,22 +115,13 @@ class LearnConfig:
     random_seed: int = 0
 
     def __post_init__(self) -> None:
-        for field, name, known in (
-            ("algorithm", self.algorithm, ALGORITHMS),
-            ("link", self.link, LINKS),
-            ("fading", self.fading, CHANNELS),
-        ):
-            if name not in known:
-                raise unknown_name(field, name, known)
-        for name, least in {
-            "rounds": 1,
-            "clients": 1,
-            "num_texts": 1,
-            "rank": 1,
-            "row_length": 4,
-            "random_seed": 0,
-        }.items():
-            check_range(getattr(self, name) >= least, name, getattr(self, name), f"{least} or more")
+        check_name("algorithm", self.algorithm, ALGORITHMS)
+        check_name("link", self.link, LINKS)
+        check_name("fading", self.fading, CHANNELS)
+        for name in ("rounds", "clients", "num_texts", "rank"):
+            check_range(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        check_range(self.row_length >= 4, "row_length", self.row_length, "4 tokens or more")
+        check_range(self.random_seed >= 0, "random_seed", self.random_seed, "0 or more")
         check_range(self.skew > 0.0, "skew", self.skew, "positive, for example 0.3, or inf for equal shares")
         if not self.domains:
             raise ConfigError(f"domains: none is given; choose among {', '.join(DOMAINS)}")

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
 from torch import Tensor
 
-from gainnet.codecs.activations import Octets
-from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs import AnyCodec, Octets
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
-from gainnet.core.types import NodeId, Spec, Tensors
-from gainnet.models.part import Role
-from gainnet.network.network import Network
-from gainnet.network.scenario import EDGE
+from gainnet.core.types import NodeId, Spec
+from gainnet.models.part import TensorMap
+from gainnet.network import EDGE, Network
 from gainnet.protocols.ledger import Ledger
 from gainnet.protocols.plan import Compute, Transfer
 from gainnet.protocols.pricing import SHIPPED
 from gainnet.protocols.transmit import SendCount, accept, emit
-from gainnet.wire.frames import check_kind, file_of, tensors_of
+from gainnet.wire import check_kind, file_of, tensors_of
 
 KINDS = frozenset(
     {"activations", "gradients", "tied_gradients", "weights", "adapters", "metrics", "labels", "keys", "shares"}
@@ -32,35 +31,6 @@ PRIVATE = KINDS - {"labels"}
 
 FILE_ATTEMPTS = 8
 """How often a file is sent to one receiver before it counts as lost."""
-
-
-@final
-@dataclass(frozen=True)
-class Work:
-    """A piece of training as the ledger sees it: what it takes, what it waits for and what waits for it.
-
-    Args:
-        name: what is computed.
-        flops: floating-point operations of the whole mini-batch.
-        reads: names of tensors that have to be on the node.
-        makes: names of tensors that are there afterwards.
-    """
-
-    name: str
-    flops: float
-    reads: tuple[str, ...] = ()
-    makes: tuple[str, ...] = ()
-    memory_bytes: float = 0.0
-    role: Role = "other"
-    num_passes: int = 1
-
-    @property
-    def writes(self) -> Mapping[str, Spec]:
-        return dict.fromkeys(self.makes, Spec(()))
-
-    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
-        """The tensors as they are: gradients stay in the modules that made them."""
-        return {name: tensors[name] for name in self.makes if name in tensors}
 
 
 @final
@@ -90,7 +60,9 @@ class Exchange:
             reads: tensors it waited for.
             makes: tensors that wait for it.
         """
-        self._ledger.computed(Compute(node, Work(name, flops, tuple(reads), tuple(makes))))
+        # Nothing is run here, it was: gradients stay in the modules that made them.
+        work = TensorMap(name, tuple(reads), dict.fromkeys(makes, Spec(())), lambda tensors, _: tensors, flops=flops)
+        self._ledger.computed(Compute(node, work))
         return self._ledger.last.stop_s
 
     def send(self, kind: str, source: NodeId, targets: tuple[NodeId, ...], x: Tensor, codec: AnyCodec) -> list[Any]:
@@ -127,23 +99,19 @@ class Exchange:
         received = self.send(kind, source, targets, file_of(tensors)[None], Octets())
         return [tensors_of(x[0], tensors) if bool(came[0]) else None for x, came in received]
 
-    def send_up(
-        self, kind: str, source: NodeId, tensors: Mapping[str, Tensor]
-    ) -> tuple[dict[str, Tensor] | None, float]:
-        """As `send_file`, to the edge; and the priced time when it arrived."""
-        received = self.send_until(kind, source, EDGE, tensors)
-        return received, self._ledger.last.stop_s
-
     def send_until(
         self, kind: str, source: NodeId, target: NodeId, tensors: Mapping[str, Tensor]
-    ) -> dict[str, Tensor] | None:
-        """As `send_file` to one target, again while it is lost, at most `FILE_ATTEMPTS` times; every time is booked."""
+    ) -> tuple[dict[str, Tensor] | None, float]:
+        """As `send_file` to one target, and the priced time when it arrived.
+
+        It is sent again while it is lost, at most `FILE_ATTEMPTS` times; every time is booked.
+        """
         # Bounded: over an air that never lets it through a client is lost, and the round ends.
         for _ in range(FILE_ATTEMPTS):
             (received,) = self.send_file(kind, source, (target,), tensors)
             if received is not None:
-                return received
-        return None
+                break
+        return received, self._ledger.last.stop_s
 
     def report(self) -> Report:
         """Cost of everything that was booked so far."""
@@ -155,3 +123,24 @@ class Exchange:
         names = self._count.stream(step.source, target, step.tensor)
         drawn = self._random.generators(*names)[0].integers(1 << 62, size=num_items)
         return Random(tuple(int(x) for x in drawn), (num_items,))
+
+
+@final
+@dataclass(frozen=True)
+class Uplink:
+    """The way of trained values from the clients to the edge in a round.
+
+    Args:
+        exchange: the round on the air.
+        kind: of payload.
+        deadline_s: priced time after which nothing counts.
+    """
+
+    exchange: Exchange
+    kind: str
+    deadline_s: float = math.inf
+
+    def receive(self, source: NodeId, tensors: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+        """Named tensors of a client as the edge receives them; `None` where they are lost or late."""
+        received, stop_s = self.exchange.send_until(self.kind, source, EDGE, tensors)
+        return received if stop_s <= self.deadline_s else None

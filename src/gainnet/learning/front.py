@@ -16,8 +16,7 @@ from gainnet.learning.clients import Client, LocalTraining, Participation, cell_
 from gainnet.learning.config import open_model
 from gainnet.learning.runner import Progress, Run, run_rounds, silent
 from gainnet.models.language import ABSTRACTS
-from gainnet.network.hardware import Hardware, profile
-from gainnet.network.network import Network
+from gainnet.network import Hardware, Network, profile
 from gainnet.radio import Air, Arq, Radios, Tabulated
 
 

@@ -11,21 +11,20 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from gainnet.core.errors import ConfigError, unknown_name
+from gainnet.core.errors import ConfigError, check_name
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.adapters import attach, fold, load_adapter
-from gainnet.learning.algorithms.algorithm import State
+from gainnet.learning.algorithms.algorithm import State, average
 from gainnet.learning.algorithms.fedavg import plain_step
 from gainnet.learning.algorithms.fpl import Fpl
-from gainnet.learning.algorithms.merging import merge_by_sign, merge_products, merge_weighted
+from gainnet.learning.algorithms.merging import merge_by_sign, merge_products
 from gainnet.learning.clients import Client
 from gainnet.learning.exchange import PRIVATE, Exchange
 from gainnet.models.language import inputs_of, task_of
-from gainnet.network.hardware import Hardware
-from gainnet.network.network import Network, Node
-from gainnet.radio.links.link import AnyLink
+from gainnet.network import Hardware, Network, Node
+from gainnet.radio import AnyLink
 
 CLOUD = NodeId("cloud")
 
@@ -109,8 +108,7 @@ class Loop:
     distillation: Distillation
 
     def __post_init__(self) -> None:
-        if self.merge not in MERGES:
-            raise unknown_name("merge", self.merge, MERGES)
+        check_name("merge", self.merge, MERGES)
         if self.growth.form != "lora":
             raise ConfigError(f"form: {self.growth.form} cannot be merged into a foundation model; choose lora")
 
@@ -130,7 +128,7 @@ class Loop:
             if foundation is None:
                 continue
             grown = grow(edge, cloud, self.growth, self.rounds, random.child(edge.name))
-            returned = exchange.send_until("adapters", edge.name, CLOUD, grown)
+            returned, _ = exchange.send_until("adapters", edge.name, CLOUD, grown)
             if returned is not None:
                 adapters.append(returned)
                 experts[edge.name] = merged_into(cloud, returned)
@@ -147,7 +145,7 @@ class Loop:
             return merge_products(adapters, weights, rank)
         if self.merge == "ties":
             return merge_by_sign(adapters, weights, rank)
-        return merge_weighted(adapters, weights)
+        return average(adapters, weights)
 
 
 def grow(edge: Edge, cloud: Any, growth: Fpl, rounds: int, random: Random) -> State:

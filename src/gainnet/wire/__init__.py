@@ -5,12 +5,11 @@ why is decided above, in `learning`; certificates are made by `gainnet.wire.keys
 """
 
 from gainnet.wire.connection import Connection
-from gainnet.wire.frames import Frame, bounded, check_kind, file_of, from_bytes, tensors_of, to_bytes
+from gainnet.wire.frames import bounded, check_kind, file_of, from_bytes, tensors_of, to_bytes
 from gainnet.wire.tls import accept, connect, listening
 
 __all__ = [
     "Connection",
-    "Frame",
     "accept",
     "bounded",
     "check_kind",

@@ -50,7 +50,7 @@ class Connection:
         self._stream, self._allowed, self._timeout_s = stream, allowed, stream.gettimeout()
         self.num_bits_sent, self.num_bits_received = 0, 0
         self.num_bytes_sent, self.num_bytes_received = 0, 0
-        self.framing_bytes_sent, self.framing_bytes_received = 0, 0
+        self.framing_bytes_sent = 0
 
     def send(self, kind: str, tensors: Mapping[str, Tensor], codec: AnyCodec) -> None:
         """Sends tensors as a codec encodes them.
@@ -64,7 +64,8 @@ class Connection:
             PlanError: this kind may not cross.
             OSError: the other end is gone.
         """
-        strings = {name: _strings(codec.encode(x, _no_limit(x))) for name, x in tensors.items()}
+        # A stream loses nothing: the SNR that a codec works with is infinite.
+        strings = {name: _strings(codec.encode(x, torch.full((len(x),), torch.inf))) for name, x in tensors.items()}
         self._send(Frame(kind, strings, {"shapes": {name: list(x.shape[1:]) for name, x in tensors.items()}}))
 
     def receive(self, kind: str, codec: AnyCodec, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
@@ -148,7 +149,6 @@ class Connection:
             raise PayloadError(f"stream: {shorten(frame.kind)} came in the place of {kind!r}")
         self.num_bits_received += 8 * frame.num_payload_bytes
         self.num_bytes_received += LENGTH.size + length
-        self.framing_bytes_received += LENGTH.size + length - frame.num_payload_bytes
         return frame
 
     def _exactly(self, length: int, end_s: float) -> bytes:
@@ -185,8 +185,3 @@ def _strings(payload: Bits) -> list[bytes]:
     if not isinstance(payload, Bits):
         raise PayloadError("codec: a stream carries bits; choose a codec of bits")
     return [string or b"" for string in payload.strings]
-
-
-def _no_limit(x: Tensor) -> Tensor:
-    """[batch], the SNR that a codec works with: a stream loses nothing."""
-    return torch.full((x.shape[0],), torch.inf)

@@ -35,9 +35,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
         listener = socket.create_server((host, port), backlog=MAX_HANDSHAKES)
     except OSError as error:
-        raise ConfigError(
-            f"port: cannot listen on {host}:{port} ({error.strerror}); give another host or port"
-        ) from None
+        raise ConfigError(f"port: cannot listen on {host}:{port} ({error.strerror}); give another one") from None
     with listener:
         yield listener
 
@@ -167,11 +165,9 @@ class _Reception:
         try:
             stream.do_handshake()
             name = _name_of(stream)
-        except ssl.SSLWantReadError:
-            self.selector.modify(stream, selectors.EVENT_READ)
-            return None
-        except ssl.SSLWantWriteError:
-            self.selector.modify(stream, selectors.EVENT_WRITE)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as wish:
+            reads = isinstance(wish, ssl.SSLWantReadError)
+            self.selector.modify(stream, selectors.EVENT_READ if reads else selectors.EVENT_WRITE)
             return None
         except (OSError, KeyError, ValueError):
             self._drop(stream)

@@ -278,9 +278,9 @@ def test_nothing_else_crosses(network: Make, random: Random) -> None:
     exchange = Exchange(network(), random, PRIVATE)
     for kind in ("tokens", "text", "labels", "prompt"):
         with pytest.raises(PlanError, match="may not cross"):
-            exchange.send_up(kind, "device_0", {"a": torch.zeros(2)})  # type: ignore[arg-type]
+            exchange.send_until(kind, "device_0", EDGE, {"a": torch.zeros(2)})  # type: ignore[arg-type]
     assert exchange.report().steps == ()
-    assert exchange.send_up("metrics", "device_0", {"a": torch.zeros(2)})[0] is not None  # type: ignore[arg-type]
+    assert exchange.send_until("metrics", "device_0", EDGE, {"a": torch.zeros(2)})[0] is not None  # type: ignore[arg-type]
 
 
 def test_private_cuts_may_not_send_labels(model: Any, clients: Any, network: Make, random: Random) -> None:

@@ -15,8 +15,7 @@ import torch
 from gainnet.core.errors import ConfigError, PayloadError
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
-from gainnet.learning.algorithms.aggregation import Open
-from gainnet.learning.algorithms.algorithm import State
+from gainnet.learning.algorithms.algorithm import Open, State
 from gainnet.learning.algorithms.costs import whole_step_cost
 from gainnet.learning.algorithms.fedavg import FedAvg, Trained, weighing
 from gainnet.learning.algorithms.fpl import Fpl

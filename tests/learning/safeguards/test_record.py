@@ -15,10 +15,9 @@ from gainnet.core.errors import ConfigError, GainnetError, PayloadError
 from gainnet.core.randomness import Random
 from gainnet.core.run.checkpoint import fingerprint
 from gainnet.core.types import NodeId
-from gainnet.learning.algorithms.aggregation import Open
-from gainnet.learning.algorithms.algorithm import State
+from gainnet.learning.algorithms.algorithm import Open, State
 from gainnet.learning.clients import Client, cell_of, devices_of
-from gainnet.learning.exchange import PRIVATE, Exchange
+from gainnet.learning.exchange import PRIVATE, Exchange, Uplink
 from gainnet.learning.safeguards.record import RECORD, Keyring, Recorded, verify, verify_file
 from gainnet.learning.safeguards.robust import Krum
 from gainnet.network import EDGE, profile
@@ -36,7 +35,7 @@ def one_round(recorded: Recorded, state: State, seed: int, num: int = 5) -> Stat
         for name in NAMES[:num]
     ]
     air = Exchange(cell, random, PRIVATE)
-    return recorded.gather(air, "adapters", state, finished, float("inf"), random).state
+    return recorded.gather(Uplink(air, "adapters"), state, finished, random).state
 
 
 def written(path: Path, rounds: int = 2) -> tuple[list[str], State]:

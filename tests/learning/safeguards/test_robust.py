@@ -14,7 +14,7 @@ from torch import Tensor
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
-from gainnet.learning.algorithms.aggregation import Open, WeightedMean, update_of, with_update
+from gainnet.learning.algorithms.algorithm import Open, WeightedMean, update_of, with_update
 from gainnet.learning.algorithms.costs import StepCost
 from gainnet.learning.algorithms.fedavg import FedAvg
 from gainnet.learning.algorithms.fpl import Fpl

@@ -12,17 +12,15 @@ from torch import Tensor
 
 from gainnet.core.errors import ConfigError, PayloadError, PlanError
 from gainnet.core.randomness import Random
-from gainnet.learning.algorithms.aggregation import Open, WeightedMean
+from gainnet.learning.algorithms.algorithm import Open, WeightedMean
 from gainnet.learning.clients import Client, cell_of, devices_of
-from gainnet.learning.exchange import PRIVATE, Exchange
-from gainnet.learning.safeguards.masking import agree_secret, join_secret, mask_of, seal, split_secret, to_ring, unseal
+from gainnet.learning.exchange import PRIVATE, Exchange, Uplink
+from gainnet.learning.safeguards.masking import join_secret, mask_of, split_secret, to_ring
 from gainnet.learning.safeguards.privacy import PrivateMean
 from gainnet.learning.safeguards.robust import Median
 from gainnet.learning.safeguards.secure_aggregation import MaskedMean, MaskedPrivateMean, MaskedSum, Member, unmask
 from gainnet.network import profile
 from gainnet.radio import AWGN, Air, AnyLink, Ideal, Tabulated
-
-NEVER = float("inf")
 
 
 def exchange(num: int, up: AnyLink | None = None, seed: int = 0) -> Exchange:
@@ -41,7 +39,7 @@ def vectors(num: int, size: int = 40) -> list[tuple[Client, Tensor]]:
 
 def test_the_sum_is_the_plain_sum_exactly() -> None:
     given = vectors(5)
-    total, names = MaskedSum().total(exchange(5), "adapters", given, NEVER)
+    total, names = MaskedSum().total(Uplink(exchange(5), "adapters"), given)
     fixed = [(x * 2**20).trunc() / 2**20 for _, x in given]
     assert torch.equal(total, torch.stack(fixed).sum(0)), "to the last bit, in the ring"
     assert names == devices_of(5)
@@ -90,21 +88,21 @@ def test_a_masked_update_is_uniform() -> None:
 def test_updates_that_come_too_late_are_left_out() -> None:
     """Vectors go up one after the other, so that a deadline between two of them loses the rest."""
     given, air = vectors(6), exchange(6, Tabulated(Air(AWGN(), 10.0)))
-    MaskedSum().total(air, "adapters", given, NEVER)
+    MaskedSum().total(Uplink(air, "adapters"), given)
     stops = sorted(s.stop_s for s in air.report().steps if "adapters" in s.label and s.direction == "up")
     assert len(stops) == 6
-    total, names = MaskedSum().total(exchange(6, Tabulated(Air(AWGN(), 10.0))), "adapters", given, stops[3])
+    total, names = MaskedSum().total(Uplink(exchange(6, Tabulated(Air(AWGN(), 10.0))), "adapters", stops[3]), given)
     assert len(names) == 4
     wanted = [(x * 2**20).trunc() / 2**20 for c, x in given if c.name in names]
     assert torch.equal(total, torch.stack(wanted).sum(0))
 
 
 def test_too_late_is_lost_and_too_few_say_nothing() -> None:
-    total, names = MaskedSum().total(exchange(3, Tabulated(Air(AWGN(), 10.0))), "adapters", vectors(3), 1e-9)
+    total, names = MaskedSum().total(Uplink(exchange(3, Tabulated(Air(AWGN(), 10.0))), "adapters", 1e-9), vectors(3))
     assert names == ()
     assert not total.any()
     with pytest.raises(ConfigError, match="hides nothing"):
-        MaskedSum().total(exchange(1), "adapters", vectors(1), NEVER)
+        MaskedSum().total(Uplink(exchange(1), "adapters"), vectors(1))
 
 
 def finished(num: int) -> tuple[dict[str, Tensor], list[tuple[float, Client, dict[str, Tensor]]]]:
@@ -115,8 +113,8 @@ def finished(num: int) -> tuple[dict[str, Tensor], list[tuple[float, Client, dic
 
 def test_the_masked_mean_is_the_open_mean(random: Random) -> None:
     start, done = finished(4)
-    hidden = MaskedMean().gather(exchange(4), "adapters", start, done, NEVER, random)
-    plain = Open().gather(exchange(4), "adapters", start, done, NEVER, random)
+    hidden = MaskedMean().gather(Uplink(exchange(4), "adapters"), start, done, random)
+    plain = Open().gather(Uplink(exchange(4), "adapters"), start, done, random)
     assert hidden.included == plain.included == devices_of(4)
     for name in start:
         torch.testing.assert_close(hidden.state[name], plain.state[name], rtol=0, atol=1e-5)
@@ -124,8 +122,8 @@ def test_the_masked_mean_is_the_open_mean(random: Random) -> None:
 
 def test_noise_on_the_masked_sum_is_noise_on_the_open_one(random: Random) -> None:
     start, done = finished(4)
-    hidden = MaskedPrivateMean(0.5, 1.0, 4).gather(exchange(4), "adapters", start, done, NEVER, random)
-    plain = Open(PrivateMean(0.5, 1.0, 4)).gather(exchange(4), "adapters", start, done, NEVER, random)
+    hidden = MaskedPrivateMean(0.5, 1.0, 4).gather(Uplink(exchange(4), "adapters"), start, done, random)
+    plain = Open(PrivateMean(0.5, 1.0, 4)).gather(Uplink(exchange(4), "adapters"), start, done, random)
     for name in start:
         torch.testing.assert_close(hidden.state[name], plain.state[name], rtol=0, atol=1e-5)
 
@@ -136,11 +134,11 @@ def test_a_rule_that_compares_needs_groups(random: Random) -> None:
             MaskedMean(Median(), num_groups)
     start, done = finished(5)
     with pytest.raises(ConfigError, match="groups"):
-        MaskedMean(Median(), 3).gather(exchange(5), "adapters", start, done, NEVER, random)
+        MaskedMean(Median(), 3).gather(Uplink(exchange(5), "adapters"), start, done, random)
     start, done = finished(8)
     done[2][2]["b"].fill_(150.0)
-    robust = MaskedMean(Median(), 3).gather(exchange(8), "adapters", start, done, NEVER, random)
-    plain = MaskedMean(WeightedMean(), 3).gather(exchange(8), "adapters", start, done, NEVER, random)
+    robust = MaskedMean(Median(), 3).gather(Uplink(exchange(8), "adapters"), start, done, random)
+    plain = MaskedMean(WeightedMean(), 3).gather(Uplink(exchange(8), "adapters"), start, done, random)
     assert float(robust.state["b"].abs().max()) < 3 < 10 < float(plain.state["b"].abs().max())
     assert set(robust.included) == set(devices_of(8))
 
@@ -148,7 +146,7 @@ def test_a_rule_that_compares_needs_groups(random: Random) -> None:
 def test_everything_crosses_the_air(random: Random) -> None:
     start, done = finished(3)
     air = exchange(3)
-    MaskedMean().gather(air, "adapters", start, done, NEVER, random)
+    MaskedMean().gather(Uplink(air, "adapters"), start, done, random)
     labels = [step.label for step in air.report().steps if step.direction != "none"]
     for kind in ("keys", "shares", "adapters"):
         assert sum(kind in label for label in labels) >= 3

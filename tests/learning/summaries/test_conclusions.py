@@ -15,7 +15,6 @@ from gainnet.learning.summaries.conclusions import (
     LocalCloud,
     conclude,
     edge_tasks,
-    grow_edge_end,
     growing_edge_end,
 )
 from gainnet.models.language import mean_loss, small_decoder
@@ -36,7 +35,7 @@ def test_the_edge_end_model_learns_its_field(tokenizer: Any, algorithm: str, rat
     before = {name: x.clone() for name, x in foundation.state_dict().items()}
     field = invented_fields(1, 7)[0]
     learning = LearnConfig(algorithm=algorithm, clients=2, rounds=3, num_steps=4, batch_size=4, rate=rate, link="ideal")
-    grown = grow_edge_end(foundation, tokenizer, write_abstracts(field, 24, 1), learning)
+    (grown,) = growing_edge_end(foundation, tokenizer, write_abstracts(field, 24, 1), learning, (learning.rounds,))
     unseen = torch.stack(task_rows(tokenizer, edge_tasks(write_abstracts(field, 12, 2))), 1)
     assert mean_loss(grown.model, unseen) < mean_loss(foundation, unseen) - 0.02
     assert all(torch.equal(x, before[name]) for name, x in foundation.state_dict().items())
@@ -49,7 +48,7 @@ def test_rounds_that_are_looked_into_change_nothing(tokenizer: Any) -> None:
     foundation, abstracts = small_decoder(16, 2, 2, len(tokenizer)), write_abstracts(invented_fields(1, 7)[0], 24, 1)
     learning = LearnConfig("lora", clients=2, rounds=2, num_steps=2, batch_size=4, rate=0.02, link="ideal")
     first, second = growing_edge_end(foundation, tokenizer, abstracts, learning, (1, 2))
-    alone = grow_edge_end(foundation, tokenizer, abstracts, learning)
+    (alone,) = growing_edge_end(foundation, tokenizer, abstracts, learning, (learning.rounds,))
     values = [list(edge.model.state_dict().values()) for edge in (first, second, alone)]
     assert all(torch.equal(a, b) for a, b in zip(values[1], values[2], strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(values[0], values[2], strict=True))
@@ -58,8 +57,9 @@ def test_rounds_that_are_looked_into_change_nothing(tokenizer: Any) -> None:
 
 def test_too_few_abstracts_are_refused(tokenizer: Any) -> None:
     abstracts = write_abstracts(invented_fields(1, 7)[0], 9, 1)
+    foundation = small_decoder(16, 2, 2, len(tokenizer))
     with pytest.raises(ConfigError, match="9 of the field are too few for 2 clients"):
-        grow_edge_end(small_decoder(16, 2, 2, len(tokenizer)), tokenizer, abstracts, LearnConfig(clients=2))
+        list(growing_edge_end(foundation, tokenizer, abstracts, LearnConfig(clients=2), (1,)))
 
 
 def test_arms_ask_for_what_they_are_called_after(tokenizer: Any) -> None:

@@ -73,9 +73,8 @@ def run_to_end(run: Resumable, checkpoint: Checkpoint | None, every: int, progre
         # Before the checkpoint: a state that no longer learns must not replace the last good one.
         for name, value in losses.items():
             if not math.isfinite(value):
-                raise TrainingError(
-                    f"training: {name} is {value} in step {run.step} of {run.num_steps}; lower the learning rate"
-                )
+                when = f"in step {run.step} of {run.num_steps}"
+                raise TrainingError(f"training: {name} is {value} {when}; lower the learning rate")
         if checkpoint is not None and (run.step % every == 0 or run.step == run.num_steps):
             checkpoint.write(*run.state())
         progress(run.step, run.num_steps, losses)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError, check_range, import_extra, unknown_name
+from gainnet.core.errors import ConfigError, check_name, check_range, import_extra
 
 Form = Literal["soft_prompt", "lora", "adapter"]
 FORMS: tuple[Form, ...] = ("soft_prompt", "lora", "adapter")
@@ -36,8 +36,7 @@ def attach(model: Any, form: Form, size: int, random_seed: int = 0) -> Any:
         ConfigError: an unknown form, a size below 1, or an architecture that PEFT has no adapter for.
         MissingExtraError: PEFT is not installed.
     """
-    if form not in FORMS:
-        raise unknown_name("form", form, FORMS)
+    check_name("form", form, FORMS)
     check_range(size >= 1, "rank", size, "1 or more")
     # As in the segments of a split model: modules are copied and weights shared.
     shared: dict[int, Any] = {id(p): p for p in model.parameters()}

@@ -51,9 +51,8 @@ class StepCost:
         Args:
             states_per_value: numbers that the optimizer keeps per trained parameter; 2 for Adam.
         """
-        return (
-            self.device_parameter_bytes + (1 + states_per_value) * self.device_trained_bytes + self.device_saved_bytes
-        )
+        trained = (1 + states_per_value) * self.device_trained_bytes
+        return self.device_parameter_bytes + trained + self.device_saved_bytes
 
 
 def whole_step_cost(model: Any, rows: Tensor) -> StepCost:

@@ -14,14 +14,12 @@ import torch
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.types import NodeId
-from gainnet.learning.algorithms.aggregation import Aggregation, Open
-from gainnet.learning.algorithms.algorithm import State, load_values, values_of
+from gainnet.learning.algorithms.algorithm import Aggregation, Open, State, load_values, values_of
 from gainnet.learning.algorithms.costs import StepCost
 from gainnet.learning.clients import Client, LocalTraining, Participation
-from gainnet.learning.exchange import PRIVATE, Exchange
+from gainnet.learning.exchange import PRIVATE, Exchange, Uplink
 from gainnet.models.language import inputs_of, loss_of, task_of
-from gainnet.network.network import Network
-from gainnet.network.scenario import EDGE
+from gainnet.network import EDGE, Network
 
 if TYPE_CHECKING:
     from gainnet.learning.algorithms.fpl import Fpl
@@ -75,8 +73,8 @@ def averaging_round(
         stop_s = exchange.compute(client.name, "local training", flops, (algorithm.kind,), (algorithm.kind,))
         if lost is None:
             finished.append((stop_s, answers[client.name].client, answers[client.name].values))
-    deadline_s = algorithm.participation.deadline_s
-    merged = aggregation.gather(exchange, algorithm.kind, state, finished, deadline_s, random)
+    uplink = Uplink(exchange, algorithm.kind, algorithm.participation.deadline_s)
+    merged = aggregation.gather(uplink, state, finished, random)
     return merged.state, exchange.report()
 
 

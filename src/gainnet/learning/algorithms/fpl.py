@@ -12,15 +12,13 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.learning.algorithms.adapters import Form, attach, load_adapter, values_of_adapter
-from gainnet.learning.algorithms.aggregation import Aggregation, Open, ProductMean
-from gainnet.learning.algorithms.algorithm import State, as_type
+from gainnet.learning.algorithms.algorithm import Aggregation, Open, State, as_type
 from gainnet.learning.algorithms.costs import StepCost
 from gainnet.learning.algorithms.fedavg import Place, averaging_round, on_this_machine, train_locally
-from gainnet.learning.algorithms.merging import low_rank, updates_of
+from gainnet.learning.algorithms.merging import ProductMean, low_rank, updates_of
 from gainnet.learning.clients import Client, LocalTraining, Participation
 from gainnet.learning.exchange import Exchange
-from gainnet.network.network import Network
-from gainnet.network.scenario import EDGE
+from gainnet.network import EDGE, Network
 
 Steps = Callable[[Any, LocalTraining, Client, int, Random], None]
 """How a client trains in a round, so many steps: the parameters of a model that are not locked, in their place."""

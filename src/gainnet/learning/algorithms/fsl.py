@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from gainnet.codecs.activations import Octets
-from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs import AnyCodec, Octets
 from gainnet.core.errors import ConfigError, PayloadError
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
@@ -19,12 +18,11 @@ from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import State, average, load_values, values_of
 from gainnet.learning.algorithms.costs import StepCost
 from gainnet.learning.clients import Client, LocalTraining, Participation
-from gainnet.learning.exchange import KINDS, PRIVATE, Exchange
+from gainnet.learning.exchange import KINDS, PRIVATE, Exchange, Uplink
 from gainnet.learning.split.halves import split_step
 from gainnet.learning.split.model import Cut, SplitModel
 from gainnet.models.language import task_of
-from gainnet.network.network import Network
-from gainnet.network.scenario import EDGE
+from gainnet.network import EDGE, Network
 
 _OPTIMIZER = "edge_optimizer."
 """Where a state keeps the past of the edge's optimizer: `edge_optimizer.exp_avg/NAME`."""
@@ -74,6 +72,11 @@ def on_this_machine(turn: Turn) -> State:
     return values_of(model, turn.split.names("device"))
 
 
+TakeTurn = Callable[[Client, Optimizer], State | None]
+"""The turn of a client, in which an optimizer steps the edge's parameters: the device's part as it has arrived, `None`
+where the client does not count."""
+
+
 @final
 @dataclass(frozen=True)
 class SharedEdge:
@@ -91,50 +94,41 @@ class SharedEdge:
     # A tied weight would have one value on the edge and as many as there are devices.
     allows_tied: ClassVar[bool] = False
 
-    def start(self, algorithm: SplitLearning, state: State) -> _SharedRound:
-        """A round that begins with a state."""
+    def round(self, algorithm: SplitLearning, state: State, clients: Sequence[Client], turn: TakeTurn) -> State:
+        """As `EdgePart`."""
+        model, finished = algorithm.model, dict[Client, State]()
+        optimizer = self._optimizer(algorithm, state)
+        load_values(model, weights_in(state))
+        for client in clients:
+            before = values_of(model)
+            moments = {p: {m: x.clone() for m, x in kept.items()} for p, kept in optimizer.state.items()}
+            held = turn(client, optimizer)
+            if held is not None:
+                finished[client] = held
+                continue
+            load_values(model, before)
+            optimizer.state.clear()
+            optimizer.state.update(moments)
+        edge = values_of(model)
+        # Every parameter is averaged; the edge's value stands for the clients that do not hold it.
+        merged = _average({client: {**edge, **held} for client, held in finished.items()}) or weights_in(state)
+        past = {
+            f"{_OPTIMIZER}{moment}/{name}": value.clone()
+            for name, p in model.named_parameters()
+            for moment, value in optimizer.state.get(p, {}).items()
+        }
+        return {**merged, **past}
+
+    def _optimizer(self, algorithm: SplitLearning, state: State) -> Optimizer:
+        """The edge's optimizer with the past that a state holds."""
         rate = algorithm.training.rate if self.rate is None else self.rate
         optimizer = replace(algorithm.training, rate=rate).start(algorithm.model.parameters())
-        load_values(algorithm.model, weights_in(state))
         named = dict(algorithm.model.named_parameters())
         for key, value in state.items():
             if key.startswith(_OPTIMIZER):
                 moment, _, name = key.removeprefix(_OPTIMIZER).partition("/")
                 optimizer.state[named[name]][moment] = value.clone()
-        return _SharedRound(algorithm.model, weights_in(state), optimizer)
-
-
-@final
-@dataclass(eq=False)
-class _SharedRound:
-    model: Any
-    start: State
-    optimizer: Optimizer
-    finished: dict[Client, State] = field(default_factory=dict)
-
-    def enter(self, split: SplitModel) -> Optimizer:
-        self.values = values_of(self.model)
-        self.moments = {p: {m: x.clone() for m, x in kept.items()} for p, kept in self.optimizer.state.items()}
-        return self.optimizer
-
-    def leave(self, client: Client, held: State | None) -> None:
-        if held is not None:
-            self.finished[client] = held
-            return
-        load_values(self.model, self.values)
-        self.optimizer.state.clear()
-        self.optimizer.state.update(self.moments)
-
-    def finish(self) -> State:
-        edge = values_of(self.model)
-        # Every parameter is averaged; the edge's value stands for the clients that do not hold it.
-        merged = _average({client: {**edge, **held} for client, held in self.finished.items()}) or dict(self.start)
-        past = {
-            f"{_OPTIMIZER}{moment}/{name}": value.clone()
-            for name, p in self.model.named_parameters()
-            for moment, value in self.optimizer.state.get(p, {}).items()
-        }
-        return {**merged, **past}
+        return optimizer
 
 
 @final
@@ -148,37 +142,21 @@ class AveragedEdge:
 
     allows_tied: ClassVar[bool] = True
 
-    def start(self, algorithm: SplitLearning, state: State) -> _AveragedRound:
-        """A round that begins with a state."""
-        return _AveragedRound(algorithm, state)
-
-
-@final
-@dataclass(eq=False)
-class _AveragedRound:
-    algorithm: SplitLearning
-    start: State
-    finished: dict[Client, State] = field(default_factory=dict)
-
-    def enter(self, split: SplitModel) -> Optimizer:
-        load_values(self.algorithm.model, self.start)
-        split.copy_tied()
-        return self.algorithm.training.start(split.parameters("edge"))
-
-    def leave(self, client: Client, held: State | None) -> None:
-        if held is not None:
-            self.finished[client] = {**values_of(self.algorithm.model), **held}
-
-    def finish(self) -> State:
-        return _average(self.finished) or dict(self.start)
+    def round(self, algorithm: SplitLearning, state: State, clients: Sequence[Client], turn: TakeTurn) -> State:
+        """As `EdgePart`."""
+        model, finished = algorithm.model, dict[Client, State]()
+        for client in clients:
+            split = algorithm.split_of(client)
+            load_values(model, state)
+            split.copy_tied()
+            held = turn(client, algorithm.training.start(split.parameters("edge")))
+            if held is not None:
+                finished[client] = {**values_of(model), **held}
+        return _average(finished) or dict(state)
 
 
 EdgePart = SharedEdge | AveragedEdge
-"""How the part of the edge passes from client to client.
-
-Its round is entered before a client's turn, and gives what steps the edge's parameters in it; it is left afterwards
-with the device's part as it has arrived, `None` where the client does not count; it is finished with the next state.
-"""
+"""How the part of the edge passes from client to client: the state after the turns of all clients in their order."""
 
 
 @final
@@ -220,7 +198,7 @@ class SplitLearning:
 
     def __post_init__(self) -> None:
         self._start.update(values_of(self.model))
-        if not self.edge.allows_tied and self.split_at(self.cut).tied:
+        if not self.edge.allows_tied and self.split_of().tied:
             raise ConfigError(
                 f"cut: {self.cut.name} ties weights of device and edge, and a shared edge part has no one to tie them "
                 "to; cut as u_shape or average the edge parts"
@@ -233,19 +211,21 @@ class SplitLearning:
     def round(self, state: State, clients: Sequence[Client], random: Random) -> tuple[State, Report]:
         """As `Algorithm.round`."""
         exchange = Exchange(self.network, random, kinds_over(client.cut or self.cut for client in clients))
-        edge = self.edge.start(self, state)
-        for client in self.participation.select(clients, random):
-            at_edge = edge.enter(self.split_at(client.cut or self.cut))
-            edge.leave(client, self._turn(exchange, client, weights_in(state), at_edge, random))
-        return edge.finish(), exchange.report()
+        weights = weights_in(state)
+
+        def turn(client: Client, at_edge: Optimizer) -> State | None:
+            return self._turn(exchange, client, weights, at_edge, random)
+
+        return self.edge.round(self, state, self.participation.select(clients, random), turn), exchange.report()
 
     def model_of(self, state: State) -> Any:
         """The model with the weights of a state."""
         load_values(self.model, weights_in(state))
         return self.model
 
-    def split_at(self, cut: Cut) -> SplitModel:
-        """The model cut there; made once per algorithm."""
+    def split_of(self, client: Client | None = None) -> SplitModel:
+        """The model cut as a client cuts it, or as those do that have no cut of their own; made once per algorithm."""
+        cut = (None if client is None else client.cut) or self.cut
         if cut.name not in self._splits:
             self._splits[cut.name] = SplitModel.of(self.model, cut)
         return self._splits[cut.name]
@@ -254,19 +234,18 @@ class SplitLearning:
         self, exchange: Exchange, client: Client, start: State, at_edge: Optimizer, random: Random
     ) -> State | None:
         """The client's part as the edge receives it, `None` when it does not count."""
-        cut = client.cut or self.cut
-        split = self.split_at(cut)
-        given = exchange.send_until("weights", EDGE, client.name, {n: start[n] for n in split.names("device")})
+        split = self.split_of(client)
+        parts = {name: start[name] for name in split.names("device")}
+        given, _ = exchange.send_until("weights", EDGE, client.name, parts)
         if given is None:
             return None
         lost_at = self.participation.steps_before_loss(client, self.training.num_steps, random)
         num_steps = self.training.num_steps if lost_at is None else lost_at
-        crossing = LinkCrossing(exchange, client, self.codec, self.cost_of_cut[cut.name])
+        crossing = LinkCrossing(exchange, client, self.codec, self.cost_of_cut[split.cut.name])
         held = self.place(Turn(self, client, split, given, num_steps, at_edge, crossing, random))
         if held is None or lost_at is not None:
             return None
-        received, stop_s = exchange.send_up("weights", client.name, held)
-        return received if stop_s <= self.participation.deadline_s else None
+        return Uplink(exchange, "weights", self.participation.deadline_s).receive(client.name, held)
 
 
 @final
@@ -311,7 +290,7 @@ class LinkCrossing:
         received, arrived = {}, torch.tensor(True)
         if kind == "tied_gradients":
             # Both sides need the same sum, or their copies of the weight part for ever: losing it is an error.
-            surely = self.exchange.send_until(kind, source, target, tensors)
+            surely, _ = self.exchange.send_until(kind, source, target, tensors)
             if surely is None:
                 raise PayloadError("link: the gradients of tied weights were lost again and again; raise the SNR")
             return surely, arrived

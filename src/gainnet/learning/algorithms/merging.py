@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
 
 import torch
 from torch import Tensor
 
 from gainnet.core.errors import check_range
-from gainnet.learning.algorithms.algorithm import State, average
+from gainnet.core.randomness import Random
+from gainnet.learning.algorithms.algorithm import Arrived, Merged, State, average, names_of
 
 FIRST, SECOND = ".lora_A.weight", ".lora_B.weight"
 
 
-def low_rank_pairs(state: State) -> dict[str, tuple[Tensor, Tensor]]:
-    """(A [rank, inputs], B [outputs, rank]) of every map that LoRA updates by B A."""
-    names = [name.removesuffix(FIRST) for name in state if name.endswith(FIRST)]
-    return {name: (state[name + FIRST], state[name + SECOND]) for name in names}
-
-
 def updates_of(state: State) -> dict[str, Tensor]:
-    """[outputs, inputs] float64, the update B A of every map."""
-    return {name: b.double() @ a.double() for name, (a, b) in low_rank_pairs(state).items()}
+    """[outputs, inputs] float64, the update B A of every map that LoRA trains: A [rank, inputs], B [outputs, rank]."""
+    names = [name.removesuffix(FIRST) for name in state if name.endswith(FIRST)]
+    return {name: state[name + SECOND].double() @ state[name + FIRST].double() for name in names}
 
 
 def low_rank(updates: Mapping[str, Tensor], rank: int) -> dict[str, Tensor]:
@@ -49,11 +47,6 @@ def low_rank(updates: Mapping[str, Tensor], rank: int) -> dict[str, Tensor]:
     return factors
 
 
-def merge_weighted(states: Sequence[State], weights: Sequence[float]) -> dict[str, Tensor]:
-    """The weighted mean of every tensor: exact for soft prompts and adapters, the usual one for LoRA of equal rank."""
-    return average(states, weights)
-
-
 def merge_products(states: Sequence[State], weights: Sequence[float], rank: int) -> dict[str, Tensor]:
     r"""LoRA of any ranks: the weighted mean of the products, cut to a rank by its singular values.
 
@@ -65,6 +58,25 @@ def merge_products(states: Sequence[State], weights: Sequence[float], rank: int)
         rank: of the result.
     """
     return low_rank(average([updates_of(state) for state in states], weights), rank)
+
+
+@final
+@dataclass(frozen=True)
+class ProductMean:
+    """The weighted mean of LoRA of any ranks; see `merge_products`.
+
+    Args:
+        rank: of the result.
+    """
+
+    rank: int
+
+    def __call__(self, start: State, arrived: Arrived, random: Random) -> Merged:
+        """As `Rule`."""
+        if not arrived:
+            return Merged(start)
+        states, weights = [values for _, values in arrived], [client.weight for client, _ in arrived]
+        return Merged(merge_products(states, weights, self.rank), names_of(arrived))
 
 
 def merge_by_sign(

@@ -7,8 +7,7 @@ from typing import Any, Protocol, final
 
 import torch
 
-from gainnet.codecs.activations import Int8
-from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs import AnyCodec, Int8
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.adapters import Form
 from gainnet.learning.algorithms.algorithm import Algorithm
@@ -18,7 +17,7 @@ from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.algorithms.fsl import EdgePart, SharedEdge, SplitLearning
 from gainnet.learning.clients import LocalTraining, Participation
 from gainnet.learning.split.model import Cut
-from gainnet.network.network import Network
+from gainnet.network import Network
 
 
 @final

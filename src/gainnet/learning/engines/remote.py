@@ -14,12 +14,11 @@ from torch import Tensor
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
-from gainnet.learning.algorithms.aggregation import Open
-from gainnet.learning.algorithms.algorithm import State
+from gainnet.learning.algorithms.algorithm import Open, State
 from gainnet.learning.algorithms.fedavg import FedAvg, Trained
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client
-from gainnet.wire.frames import bounded, file_of, tensors_of
+from gainnet.wire import bounded, file_of, tensors_of
 
 Ask = Callable[[Sequence[NodeId], State, Random], Mapping[NodeId, Trained]]
 """A connection to the clients: it is given the names of those that train, what they begin with in the type of the air,

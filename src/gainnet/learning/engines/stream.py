@@ -11,8 +11,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from gainnet.codecs.activations import Octets
-from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs import AnyCodec, Octets
 from gainnet.core.errors import ConfigError, PayloadError
 from gainnet.core.outside import reading
 from gainnet.core.types import NodeId
@@ -23,8 +22,7 @@ from gainnet.learning.engines.terms import Terms, read_turn
 from gainnet.learning.split.halves import Give, Half, Take, crossing_shapes, device_half, edge_half
 from gainnet.learning.split.model import SplitModel
 from gainnet.models.language import task_of
-from gainnet.wire.connection import Connection
-from gainnet.wire.frames import bounded
+from gainnet.wire import Connection, bounded
 
 END = {"end": True}
 """Words after the last turn: a device that does not hear them knows that its edge is gone."""
@@ -88,7 +86,7 @@ def _take_turn(turn: Turn, connection: Connection) -> State:
     algorithm, path, (random_seed,) = turn.algorithm, list(turn.random.path), turn.random.random_seeds
     connection.send_words({"num_steps": turn.num_steps, "random_seed": random_seed, "path": path})
     connection.send_file("weights", turn.given)
-    port = _Port.of(algorithm, turn.split, turn.client.rows, connection, turn.crossing)
+    port = _port_of(algorithm, turn.split, turn.client.rows, connection, turn.crossing)
     for _ in range(turn.num_steps):
         port.drive(edge_half(turn.split, *port.blank))
         turn.at_edge.step()
@@ -117,8 +115,8 @@ def serve_turns(
         ConfigError: the edge asks for something else than a turn.
         OSError: it is gone before the end.
     """
-    split, training = algorithm.split_at(client.cut or algorithm.cut), algorithm.training
-    port = _Port.of(algorithm, split, client.rows, connection)
+    split, training = algorithm.split_of(client), algorithm.training
+    port = _port_of(algorithm, split, client.rows, connection)
     forget_edge(split)
     like = values_of(algorithm.model, split.names("device"))
     while (words := connection.receive_words(patience_s)) != END:
@@ -146,20 +144,6 @@ class _Port:
     blank: tuple[Tensor, Tensor]
     shapes: Mapping[str, tuple[int, ...]]
     crossing: LinkCrossing | None
-
-    @staticmethod
-    def of(
-        algorithm: SplitLearning,
-        split: SplitModel,
-        rows: Tensor,
-        connection: Connection,
-        crossing: LinkCrossing | None = None,
-    ) -> _Port:
-        # Both sides know every shape from the settings alone, so that nothing is read off what the other one says.
-        size = (algorithm.training.batch_size, rows.shape[1])
-        blank = task_of(algorithm.model, torch.zeros(size, dtype=torch.long))
-        shapes = crossing_shapes(split, *blank) | {"labels": tuple(octets_of(blank[1]).shape)}
-        return _Port(connection, algorithm.codec, split, blank, shapes, crossing)
 
     def drive(self, half: Half) -> None:
         """Runs one half to its end; the other one is at the other end of the connection."""
@@ -207,6 +191,16 @@ class _Port:
     def _book(self, segment: str) -> None:
         if self.crossing is not None:
             self.crossing.computed(segment)
+
+
+def _port_of(
+    algorithm: SplitLearning, split: SplitModel, rows: Tensor, end: Connection, crossing: LinkCrossing | None = None
+) -> _Port:
+    # Both sides know every shape from the settings alone, so that nothing is read off what the other one says.
+    size = (algorithm.training.batch_size, rows.shape[1])
+    blank = task_of(algorithm.model, torch.zeros(size, dtype=torch.long))
+    shapes = crossing_shapes(split, *blank) | {"labels": tuple(octets_of(blank[1]).shape)}
+    return _Port(end, algorithm.codec, split, blank, shapes, crossing)
 
 
 def forget_edge(split: SplitModel) -> None:

@@ -18,8 +18,7 @@ from gainnet.learning.engines.stream import END, cut_off_on_failure, over_stream
 from gainnet.learning.engines.terms import MAX_ROWS, Terms, blank_rows, check_rows, offer, open_device
 from gainnet.learning.exchange import KINDS, PRIVATE
 from gainnet.learning.runner import Progress, Run, silent
-from gainnet.wire.connection import Connection
-from gainnet.wire.tls import accept, connect
+from gainnet.wire import Connection, accept, connect
 
 
 @final

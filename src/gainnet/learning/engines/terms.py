@@ -24,7 +24,7 @@ from gainnet.learning.clients import Client
 from gainnet.learning.config import LearnConfig, config_of, deal, make_algorithm, network_of, open_model, texts_of
 from gainnet.models.language import ABSTRACTS, pack
 from gainnet.models.language_text import DOMAINS
-from gainnet.network.hardware import profiles
+from gainnet.network import profiles
 
 OWN_TEXTS = "own"
 """In an offer: every device has to bring text of its own."""
@@ -74,8 +74,16 @@ class Terms:
             raise ConfigError(f"config: the edge sends {shorten(unknown[0])}, which is no setting")
         with reading("config", ConfigError):
             label = read_text(words.get("model", ABSTRACTS), "model", _LONGEST_TEXT, ConfigError)
-            self._check_texts(words.get("texts"))
-            self._check_codec(words.get("codec", LearnConfig.codec))
+            texts, codec = words.get("texts"), words.get("codec", LearnConfig.codec)
+            if texts == OWN_TEXTS and self.texts is None:
+                raise ConfigError("texts: every device of this run brings its own text; start it with --texts FILE")
+            if texts not in (None, OWN_TEXTS):
+                said = shorten(texts)
+                raise ConfigError(f"texts: the edge names {said}, and a device reads its own files; give --texts FILE")
+            if self.codec is None:
+                _check_known("codec", codec, ACTIVATION_CODECS)
+            elif codec != self.codec:
+                raise _differs("codec", codec, self.codec)
             for name in ("hardware", "edge_hardware"):
                 _check_known(name, words.get(name, getattr(LearnConfig, name)), profiles())
             for domain in read_list(
@@ -88,22 +96,6 @@ class Terms:
         if self.model == ABSTRACTS:  # its label is known without opening it
             check_label(label, ABSTRACTS)
         return config, label
-
-    def _check_texts(self, said: object) -> None:
-        if said == OWN_TEXTS and self.texts is None:
-            raise ConfigError("texts: every device of this run brings its own text; start this one with --texts FILE")
-        if said not in (None, OWN_TEXTS):
-            raise ConfigError(
-                f"texts: the edge names {shorten(said)}, and a device reads its own files alone; give --texts FILE"
-            )
-
-    def _check_codec(self, said: object) -> None:
-        if self.codec is None:
-            _check_known("codec", said, ACTIVATION_CODECS)
-        elif said != self.codec:
-            raise ConfigError(
-                f"codec: the edge has {shorten(said)} and this device {self.codec!r}; start both with the same"
-            )
 
     def _check_sizes(self, config: LearnConfig) -> None:
         num_texts = config.num_texts * len(config.domains)
@@ -135,9 +127,12 @@ def label_of(name: str, model: nn.Module) -> str:
 def check_label(label: str, own: str) -> None:
     """Raises `ConfigError` unless the edge's model is this device's own."""
     if label != own:
-        raise ConfigError(
-            f"model: the edge has {shorten(label)} and this device {shorten(own)}; start both with the same"
-        )
+        raise _differs("model", label, own)
+
+
+def _differs(field: str, said: object, own: str) -> ConfigError:
+    there, here = shorten(said), shorten(own)
+    return ConfigError(f"{field}: the edge has {there} and this device {here}; start both with the same")
 
 
 def open_device(config: LearnConfig, label: str, name: str) -> tuple[Algorithm, Client]:
@@ -163,12 +158,10 @@ def own_client(config: LearnConfig, tokenizer: Any, name: str) -> Client:
     texts, _ = texts_of(config)
     if config.texts is not None:
         return Client(NodeId(name), pack(texts[0], tokenizer, config.row_length))
-    for client in deal(config, tokenizer, texts):
-        if client.name == name:
-            return client
-    raise ConfigError(
-        f"name: {name!r} is none of the {config.clients} devices of this run; join as device_0 or another"
-    )
+    dealt = {client.name: client for client in deal(config, tokenizer, texts)}
+    if name not in dealt:
+        raise ConfigError(f"name: {name!r} is none of the {config.clients} devices of this run; join as device_0")
+    return dealt[NodeId(name)]
 
 
 def read_turn(words: Mapping[str, Any], max_steps: int) -> tuple[int, Random]:

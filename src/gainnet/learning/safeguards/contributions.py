@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import final
 
 from gainnet.core.errors import ConfigError
@@ -16,19 +17,6 @@ Value = Callable[[frozenset[str]], float]
 
 MAX_EXACT = 6
 MAX_AUCTION = 16
-
-
-def memoise(value: Value) -> Value:
-    """The same values, each computed once: a coalition often costs an evaluation of a model."""
-    # Orders and coalitions repeat each other's sets; each is a training of its own.
-    known: dict[frozenset[str], float] = {}
-
-    def of(members: frozenset[str]) -> float:
-        if members not in known:
-            known[members] = value(members)
-        return known[members]
-
-    return of
 
 
 def leave_one_out(players: Sequence[str], value: Value) -> dict[str, float]:
@@ -60,7 +48,7 @@ def shapley(players: Sequence[str], value: Value) -> dict[str, float]:
     """
     if len(players) > MAX_EXACT:
         raise ConfigError(f"clients: {len(players)} have {2 ** len(players)} coalitions; sample orders in their place")
-    count, value = len(players), memoise(value)
+    count, value = len(players), cache(value)  # coalitions of different players meet again, each a training of its own
     shares = {}
     for player in players:
         others = [other for other in players if other != player]
@@ -81,7 +69,8 @@ def sampled_shapley(players: Sequence[str], value: Value, num_orders: int, rando
         num_orders: how many are drawn, >= 1; it takes twice as many times the number of players values.
         random: one item.
     """
-    value, total = memoise(value), dict.fromkeys(players, 0.0)
+    # Orders repeat each other's sets.
+    value, total = cache(value), dict.fromkeys(players, 0.0)
     for index in range(num_orders):
         order = [players[int(i)] for i in random.generators("order", index)[0].permutation(len(players))]
         # Who comes late in an order comes early in the reverse: the errors of the two cancel in part.
@@ -140,7 +129,7 @@ def vcg(costs: Mapping[str, float], value: Value) -> Auction:
         raise ConfigError(f"clients: {len(costs)} have too many sets to try; give at most {MAX_AUCTION}")
     if bad := [name for name, cost in costs.items() if not 0.0 <= cost < math.inf]:
         raise ConfigError(f"cost: {bad[0]} reports {costs[bad[0]]}; give a number of 0 or more")
-    value = memoise(value)
+    value = cache(value)
     winners, _ = _best(costs, value, costs)
     payments = dict.fromkeys(costs, 0.0)
     for player in winners:

@@ -50,9 +50,7 @@ def to_ring(values: Tensor, num_fraction_bits: int, num_summands: int) -> Ring:
     # The sum has to stay below half the ring: the other half stands for negative numbers.
     limit = 2.0 ** (RING_BITS - 1 - num_fraction_bits) / num_summands
     if not bool((values.abs() < limit).all()):
-        raise ConfigError(
-            f"num_fraction_bits: a value is not below {limit:g}, what a sum of {num_summands} may hold; give fewer bits"
-        )
+        raise ConfigError(f"num_fraction_bits: a value is not below {limit:g}, as {num_summands} need; give fewer bits")
     scaled = (values.double() * 2.0**num_fraction_bits).trunc().to(torch.int64).numpy()
     return scaled.astype(np.uint32)  # two's complement is arithmetic modulo 2^32
 

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
-from gainnet.learning.algorithms.aggregation import Aggregation, Finished, Merged, update_of, with_update
-from gainnet.learning.algorithms.algorithm import State
-from gainnet.learning.exchange import Exchange
+from gainnet.learning.algorithms.algorithm import Aggregation, Finished, Merged, State, update_of, with_update
+from gainnet.learning.exchange import Uplink
 
 
 class Tampering(Protocol):
@@ -75,12 +74,10 @@ class Poisoned:
     tampering: Tampering
     names: Collection[NodeId]
 
-    def gather(
-        self, exchange: Exchange, kind: str, start: State, finished: Finished, deadline_s: float, random: Random
-    ) -> Merged:
+    def gather(self, uplink: Uplink, start: State, finished: Finished, random: Random) -> Merged:
         """As `Aggregation.gather`."""
         sent = [(t, client, self._sent(client.name, start, values, random)) for t, client, values in finished]
-        return self.aggregation.gather(exchange, kind, start, sent, deadline_s, random)
+        return self.aggregation.gather(uplink, start, sent, random)
 
     def _sent(self, name: NodeId, start: State, values: State, random: Random) -> State:
         if name not in self.names:

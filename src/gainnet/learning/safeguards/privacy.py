@@ -15,8 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gainnet.core.errors import ConfigError, check_range, import_extra
 from gainnet.core.randomness import Random
-from gainnet.learning.algorithms.aggregation import Arrived, Merged, names_of, update_of, with_update
-from gainnet.learning.algorithms.algorithm import State
+from gainnet.learning.algorithms.algorithm import Arrived, Merged, State, names_of, update_of, with_update
 from gainnet.learning.clients import Client, LocalTraining
 from gainnet.models.language import inputs_of, loss_of, task_of
 

@@ -20,11 +20,10 @@ from gainnet.core.outside import read_json, reading
 from gainnet.core.randomness import Random
 from gainnet.core.run.checkpoint import fingerprint
 from gainnet.core.types import NodeId
-from gainnet.learning.algorithms.aggregation import Aggregation, Finished, Merged
-from gainnet.learning.algorithms.algorithm import State
-from gainnet.learning.exchange import Exchange
+from gainnet.learning.algorithms.algorithm import Aggregation, Finished, Merged, State
+from gainnet.learning.exchange import Uplink
 from gainnet.learning.runner import CHECKPOINT
-from gainnet.network.scenario import EDGE
+from gainnet.network import EDGE
 
 RECORD, SECRET = "record.jsonl", "record.key"
 _EVERYWHERE = {"kind": str, "index": int, "previous": str, "model": str, "signature": str}
@@ -106,9 +105,7 @@ class Recorded:
     keys: Keyring
     clients: tuple[NodeId, ...]
 
-    def gather(
-        self, exchange: Exchange, kind: str, start: State, finished: Finished, deadline_s: float, random: Random
-    ) -> Merged:
+    def gather(self, uplink: Uplink, start: State, finished: Finished, random: Random) -> Merged:
         """As `Aggregation.gather`.
 
         Raises:
@@ -116,7 +113,7 @@ class Recorded:
         """
         model = fingerprint(start)
         lines, places = self._lines_until(model), {}
-        merged = self.aggregation.gather(exchange, kind, start, finished, deadline_s, random)
+        merged = self.aggregation.gather(uplink, start, finished, random)
         for _, client, values in sorted(finished, key=lambda entry: entry[1].name):
             # Every update that was sent is written, included or not: leaving one out shows.
             places[client.name] = len(lines)
@@ -233,9 +230,7 @@ def verify(lines: Sequence[str], state: State | None = None, edge_key: str | Non
         _check_signature(index, "edge", keys[EDGE], entry["signature"], unsigned)
     found = _models(entries, keys)
     if state is not None and fingerprint(state) != found.model:
-        raise PayloadError(
-            "record: it does not end with this model; lines are missing at its end, or the model is changed"
-        )
+        raise PayloadError("record: it does not end with this model; lines are missing, or the model is changed")
     return replace(found, state_checked=state is not None)
 
 

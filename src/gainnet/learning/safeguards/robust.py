@@ -10,8 +10,7 @@ from torch import Tensor
 
 from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.randomness import Random
-from gainnet.learning.algorithms.aggregation import Arrived, Merged, names_of, update_of, with_update
-from gainnet.learning.algorithms.algorithm import State
+from gainnet.learning.algorithms.algorithm import Arrived, Merged, State, names_of, update_of, with_update
 
 
 @final

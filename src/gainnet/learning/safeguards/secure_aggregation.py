@@ -15,36 +15,22 @@ from torch import Tensor
 from gainnet.core.errors import ConfigError, PlanError, check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
-from gainnet.learning.algorithms.aggregation import (
+from gainnet.learning.algorithms.algorithm import (
     Finished,
     Merged,
     Rule,
+    State,
     WeightedMean,
     in_order,
     update_of,
     with_update,
 )
-from gainnet.learning.algorithms.algorithm import State
 from gainnet.learning.clients import Client
-from gainnet.learning.exchange import Exchange
-from gainnet.learning.safeguards.masking import (
-    KEY_BYTES,
-    SHARE_BYTES,
-    Ring,
-    agree_secret,
-    from_ring,
-    is_public,
-    join_secret,
-    mask_of,
-    new_key,
-    public_of,
-    seal,
-    split_secret,
-    to_ring,
-    unseal,
-)
+from gainnet.learning.exchange import Uplink
+from gainnet.learning.safeguards import masking
+from gainnet.learning.safeguards.masking import KEY_BYTES, SHARE_BYTES, Ring
 from gainnet.learning.safeguards.privacy import clip, noisy_mean
-from gainnet.network.scenario import EDGE
+from gainnet.network import EDGE
 
 Shares = dict[int, bytes]
 """Shares, sealed or open, by the number of the member."""
@@ -62,7 +48,7 @@ class Member:
     def __init__(self, number: int, threshold: int) -> None:
         self._number, self._threshold = number, threshold
         # Two keys: the mask key is handed out in shares when its owner is lost, and must not open sealed shares then.
-        self._mask_key, self._channel_key = new_key(), new_key()
+        self._mask_key, self._channel_key = masking.new_key(), masking.new_key()
         # A mask of its own beside those of pairs: a vector that comes late, after its pairs were revealed, stays
         # hidden.
         self._own_seed = secrets.token_bytes(KEY_BYTES)
@@ -70,7 +56,7 @@ class Member:
     @property
     def public(self) -> bytes:
         """Two public keys: one to agree on masks, one to seal shares."""
-        return public_of(self._mask_key) + public_of(self._channel_key)
+        return masking.public_of(self._mask_key) + masking.public_of(self._channel_key)
 
     def shares(self, publics: Mapping[int, bytes]) -> Shares:
         """Shares of its two secrets for all members, sealed for each.
@@ -78,12 +64,12 @@ class Member:
         Args:
             publics: of all members, by number.
         """
-        seed_shares = split_secret(self._own_seed, len(publics), self._threshold)
-        key_shares = split_secret(self._mask_key.private_bytes_raw(), len(publics), self._threshold)
+        seed_shares = masking.split_secret(self._own_seed, len(publics), self._threshold)
+        key_shares = masking.split_secret(self._mask_key.private_bytes_raw(), len(publics), self._threshold)
         found = {}
         for place, (number, public) in enumerate(sorted(publics.items())):
-            secret = agree_secret(self._channel_key, public[KEY_BYTES:], f"share {self._number} {number}")
-            found[number] = seal(seed_shares[place] + key_shares[place], secret)
+            secret = masking.agree_secret(self._channel_key, public[KEY_BYTES:], f"share {self._number} {number}")
+            found[number] = masking.seal(seed_shares[place] + key_shares[place], secret)
         return found
 
     def masked(self, ring: Ring, publics: Mapping[int, bytes]) -> Ring:
@@ -93,10 +79,10 @@ class Member:
             ring: [num_values], its vector.
             publics: of the members whose shares it holds.
         """
-        total = ring + mask_of(self._own_seed, len(ring))
+        total = ring + masking.mask_of(self._own_seed, len(ring))
         for number, public in publics.items():
             if number != self._number:
-                mask = mask_of(agree_secret(self._mask_key, public[:KEY_BYTES], "mask"), len(ring))
+                mask = masking.mask_of(masking.agree_secret(self._mask_key, public[:KEY_BYTES], "mask"), len(ring))
                 # One of a pair adds what the other takes off, so that masks of pairs vanish in the sum.
                 total = total + mask if number > self._number else total - mask
         return total
@@ -120,8 +106,10 @@ class Member:
             raise PlanError("shares: the edge asks for more than a sum may need; no share is given")
         found = {}
         for number in (*arrived, *lost):
-            secret = agree_secret(self._channel_key, publics[number][KEY_BYTES:], f"share {number} {self._number}")
-            both = unseal(held[number], secret)
+            secret = masking.agree_secret(
+                self._channel_key, publics[number][KEY_BYTES:], f"share {number} {self._number}"
+            )
+            both = masking.unseal(held[number], secret)
             found[number] = both[:SHARE_BYTES] if number in arrived else both[SHARE_BYTES:]
         return found
 
@@ -137,13 +125,13 @@ def unmask(total: Ring, publics: Mapping[int, bytes], shares: Mapping[int, Share
     """
     places = {number: place for place, number in enumerate(sorted(publics), 1)}
     for number, given in shares.items():
-        secret = join_secret({places[giver]: share for giver, share in given.items()})
+        secret = masking.join_secret({places[giver]: share for giver, share in given.items()})
         if number in arrived:
-            total = total - mask_of(secret, len(total))
+            total = total - masking.mask_of(secret, len(total))
             continue
         # A member that was lost leaves its half of every pair in the vectors of the others.
         for other in arrived:
-            mask = mask_of(agree_secret(secret, publics[other][:KEY_BYTES], "mask"), len(total))
+            mask = masking.mask_of(masking.agree_secret(secret, publics[other][:KEY_BYTES], "mask"), len(total))
             total = total - mask if number > other else total + mask
     return total
 
@@ -185,36 +173,24 @@ class MaskedSum:
         # Above one half, so that the edge cannot ask two halves for the two secrets of one member.
         return max(2, math.ceil(self.share * num_members - 1e-9))
 
-    def total(
-        self, exchange: Exchange, kind: str, vectors: Sequence[tuple[Client, Tensor]], deadline_s: float
-    ) -> tuple[Tensor, tuple[NodeId, ...]]:
+    def total(self, uplink: Uplink, vectors: Sequence[tuple[Client, Tensor]]) -> tuple[Tensor, tuple[NodeId, ...]]:
         """([num_values] float64, names of those who are in it), or (zeros, ()) where too few stayed.
 
         Args:
-            exchange: the round on the air.
-            kind: of the payload that is masked.
+            uplink: of what is masked.
             vectors: [num_values] per client.
-            deadline_s: priced time after which a masked vector does not count.
         """
         if len(vectors) < 2:
             raise ConfigError("groups: a sum of one client hides nothing; ask more clients or make fewer groups")
-        talk = _Talk(exchange, kind, {i: client.name for i, (client, _) in enumerate(vectors, 1)})
+        talk = _Talk(uplink, {i: client.name for i, (client, _) in enumerate(vectors, 1)})
         members = {i: Member(i, self.threshold(len(vectors))) for i in talk.names}
         # Fixed-point numbers add exactly in any order; masks in floating point would leave rounding errors behind.
-        rings = {i: to_ring(x, self.num_fraction_bits, len(vectors)) for i, (_, x) in enumerate(vectors, 1)}
-        found = self._sum_of(talk, members, rings, deadline_s)
-        if found is None:
-            return torch.zeros(len(vectors[0][1]), dtype=torch.float64), ()
-        total, arrived = found
-        return from_ring(total, self.num_fraction_bits), tuple(talk.names[i] for i in arrived)
-
-    def _sum_of(
-        self, talk: _Talk, members: Mapping[int, Member], rings: Mapping[int, Ring], deadline_s: float
-    ) -> tuple[Ring, list[int]] | None:
-        enough = self.threshold(len(members))
+        rings = {i: masking.to_ring(x, self.num_fraction_bits, len(vectors)) for i, (_, x) in enumerate(vectors, 1)}
+        nothing, enough = torch.zeros(len(vectors[0][1]), dtype=torch.float64), self.threshold(len(members))
         received = talk.collect("keys", {i: [member.public] for i, member in members.items()})
         # A member whose keys nobody can agree with is left out here, before the others make shares for it.
-        keys = {i: key for i, (key,) in received.items() if is_public(key[:KEY_BYTES]) and is_public(key[KEY_BYTES:])}
+        halves = (slice(KEY_BYTES), slice(KEY_BYTES, None))
+        keys = {i: key for i, (key,) in received.items() if all(masking.is_public(key[half]) for half in halves)}
         reached = talk.send_down("keys", {i: list(keys.values()) for i in keys})
         made = talk.collect("shares", {i: list(members[i].shares(keys).values()) for i in reached})
         place = {number: index for index, number in enumerate(sorted(keys))}
@@ -222,20 +198,20 @@ class MaskedSum:
         reached = talk.send_down("shares", {i: list(held[i].values()) for i in held})
         # Masks are for those whose shares are there: of anybody else nobody could take the mask off again.
         sharers = {i: keys[i] for i in made}
-        masked = talk.collect_rings({i: members[i].masked(rings[i], sharers) for i in reached}, deadline_s)
+        masked = talk.collect_rings({i: members[i].masked(rings[i], sharers) for i in reached})
         arrived, lost = sorted(masked), sorted(made.keys() - masked.keys())
         if len(arrived) < enough:
-            return None
+            return nothing, ()
         reached = talk.send_down("shares", {i: [j.to_bytes(4, "little") for j in arrived] for i in arrived})
-        given = talk.collect(
-            "shares", {i: list(members[i].revealed(held[i], keys, arrived, lost).values()) for i in reached}
-        )
+        revealed = {i: members[i].revealed(held[i], keys, arrived, lost) for i in reached}
+        given = talk.collect("shares", {i: list(some.values()) for i, some in revealed.items()})
         if len(given) < enough:
-            return None
+            return nothing, ()
         shares = {about: {i: given[i][k] for i in given} for k, about in enumerate((*arrived, *lost))}
         # Wraps around at 2^32 by itself: that is the arithmetic of the ring.
         total: Ring = np.stack(list(masked.values())).sum(axis=0, dtype=np.uint32)
-        return unmask(total, keys, shares, arrived), arrived
+        found = masking.from_ring(unmask(total, keys, shares, arrived), self.num_fraction_bits)
+        return found, tuple(talk.names[i] for i in arrived)
 
 
 @final
@@ -266,9 +242,7 @@ class MaskedMean:
                 f"give 3 or more groups in the place of {self.num_groups}"
             )
 
-    def gather(
-        self, exchange: Exchange, kind: str, start: State, finished: Finished, deadline_s: float, random: Random
-    ) -> Merged:
+    def gather(self, uplink: Uplink, start: State, finished: Finished, random: Random) -> Merged:
         """As `Aggregation.gather`."""
         if not finished:
             return Merged(start)
@@ -276,7 +250,7 @@ class MaskedMean:
         members: dict[NodeId, tuple[NodeId, ...]] = {}
         for index, group in enumerate(_groups(finished, self.num_groups, random)):
             vectors = [(client, _weighted(client, start, values)) for _, client, values in group]
-            total, names = self.sums.total(exchange, kind, vectors, deadline_s)
+            total, names = self.sums.total(uplink, vectors)
             if names:
                 crowd = Client(NodeId(f"group_{index}"), torch.empty(round(float(total[-1])), 0))
                 arrived.append((crowd, with_update(start, total[:-1] / total[-1])))
@@ -304,12 +278,10 @@ class MaskedPrivateMean:
     num_clients: int
     sums: MaskedSum = field(default_factory=MaskedSum)
 
-    def gather(
-        self, exchange: Exchange, kind: str, start: State, finished: Finished, deadline_s: float, random: Random
-    ) -> Merged:
+    def gather(self, uplink: Uplink, start: State, finished: Finished, random: Random) -> Merged:
         """As `Aggregation.gather`."""
         vectors = [(client, clip(update_of(start, values), self.clip_norm)) for _, client, values in in_order(finished)]
-        total, names = self.sums.total(exchange, kind, vectors, deadline_s)
+        total, names = self.sums.total(uplink, vectors)
         mean = noisy_mean(total, self.clip_norm, self.noise_multiplier, self.num_clients, random)
         return Merged(with_update(start, mean), tuple(sorted(names)))
 
@@ -319,28 +291,27 @@ class MaskedPrivateMean:
 class _Talk:
     """Bytes between the edge and the members of a sum, over the air of a round."""
 
-    exchange: Exchange
-    kind: str
+    uplink: Uplink
     names: Mapping[int, NodeId]
 
     def collect(self, kind: str, content: Mapping[int, list[bytes]]) -> dict[int, list[bytes]]:
         """Pieces of equal length that members send, as the edge receives them."""
         found = {}
         for i, pieces in content.items():
-            self.exchange.compute(self.names[i], kind, 0.0, (self.kind,), (kind,))
-            received, _ = self.exchange.send_up(kind, self.names[i], {"pieces": _rows(pieces)})
+            self.uplink.exchange.compute(self.names[i], kind, 0.0, (self.uplink.kind,), (kind,))
+            received, _ = self.uplink.exchange.send_until(kind, self.names[i], EDGE, {"pieces": _rows(pieces)})
             if received is not None:
                 found[i] = [row.numpy().tobytes() for row in received["pieces"]]
         return found
 
-    def collect_rings(self, rings: Mapping[int, Ring], deadline_s: float) -> dict[int, Ring]:
+    def collect_rings(self, rings: Mapping[int, Ring]) -> dict[int, Ring]:
         """Vectors as the edge receives them in time."""
         found = {}
         for i, ring in rings.items():
-            self.exchange.compute(self.names[i], "mask", 0.0, ("shares", self.kind), (self.kind,))
-            sent = {"ring": torch.from_numpy(ring.view(np.int32))}
-            received, stop_s = self.exchange.send_up(self.kind, self.names[i], sent)
-            if received is not None and stop_s <= deadline_s:
+            kind, name = self.uplink.kind, self.names[i]
+            self.uplink.exchange.compute(name, "mask", 0.0, ("shares", kind), (kind,))
+            received = self.uplink.receive(name, {"ring": torch.from_numpy(ring.view(np.int32))})
+            if received is not None:
                 found[i] = received["ring"].numpy().view(np.uint32)
         return found
 
@@ -349,7 +320,7 @@ class _Talk:
         return [
             i
             for i, pieces in content.items()
-            if self.exchange.send_until(kind, EDGE, self.names[i], {"pieces": _rows(pieces)}) is not None
+            if self.uplink.exchange.send_until(kind, EDGE, self.names[i], {"pieces": _rows(pieces)})[0] is not None
         ]
 
 

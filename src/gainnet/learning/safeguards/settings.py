@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, final
 
-from gainnet.core.errors import ConfigError, check_range, unknown_name
-from gainnet.learning.algorithms.aggregation import Aggregation, Open, Rule, WeightedMean
+from gainnet.core.errors import ConfigError, check_name, check_range
+from gainnet.learning.algorithms.algorithm import Aggregation, Open, Rule, WeightedMean
 from gainnet.learning.algorithms.fedavg import FedAvg
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.config import LearnConfig, Session, open_session, run_session, settings_of
@@ -52,14 +52,11 @@ class Safeguards:
     sample_rate: float = 0.2
 
     def __post_init__(self) -> None:
-        for field, name, known in (("rule", self.rule, RULES), ("privacy", self.privacy, PRIVACY)):
-            if name not in known:
-                raise unknown_name(field, name, known)
+        check_name("rule", self.rule, RULES)
+        check_name("privacy", self.privacy, PRIVACY)
         check_range(self.num_poisoned >= 0, "num_poisoned", self.num_poisoned, "0 or more")
         if self.num_poisoned and self.rule in ("mean", "median"):
-            raise ConfigError(
-                f"num_poisoned: {self.rule} has no use for it; leave it out or choose trimmed_mean, krum or multi_krum"
-            )
+            raise ConfigError(f"num_poisoned: {self.rule} has no use for it; choose trimmed_mean, krum or multi_krum")
         check_range(self.num_groups >= 0, "num_groups", self.num_groups, "0 for updates in the open, or more")
         if self.privacy == "client" and (self.rule != "mean" or self.num_groups > 1):
             raise ConfigError("privacy: of clients it is noise on one mean; leave rule and groups, or give one group")
@@ -127,23 +124,14 @@ def aggregation_of(safeguards: Safeguards, num_asked: int, guarantee: Guarantee 
     # The bounds of the papers: Yin et al. 2018 for the trimmed mean, Blanchard et al. 2017 for Krum.
     needed = {"trimmed_mean": 2 * bad + 1, "krum": 2 * bad + 3, "multi_krum": 2 * bad + 3}.get(safeguards.rule, 0)
     if 2 * safeguards.num_groups > num_asked:
-        raise ConfigError(
-            f"num_groups: {safeguards.num_groups} of {num_asked} clients leave sums of one client, which hide nothing; "
-            f"give {num_asked // 2} or fewer, or ask more clients"
-        )
+        groups = f"{safeguards.num_groups} of {num_asked} clients leave sums of one client, which hide nothing"
+        raise ConfigError(f"num_groups: {groups}; give {num_asked // 2} or fewer, or ask more clients")
     if seen < needed:
-        raise ConfigError(
-            f"num_poisoned: {safeguards.rule} needs {needed} updates for {bad}, not {seen}; "
-            "raise --clients or lower --num-poisoned"
-        )
-    rules: dict[str, Rule] = {
-        "mean": WeightedMean(),
-        "median": Median(),
-        "trimmed_mean": TrimmedMean(bad),
-        "krum": Krum(bad),
-        "multi_krum": Krum(bad, max(1, seen - bad)),
-    }
-    rule = rules[safeguards.rule]
+        lacking = f"{safeguards.rule} needs {needed} updates for {bad}, not {seen}"
+        raise ConfigError(f"num_poisoned: {lacking}; raise --clients or lower --num-poisoned")
+    krum = Krum(bad, max(1, seen - bad) if safeguards.rule == "multi_krum" else 1)
+    rules: dict[str, Rule] = {"mean": WeightedMean(), "median": Median(), "trimmed_mean": TrimmedMean(bad)}
+    rule = rules.get(safeguards.rule, krum)
     return MaskedMean(rule, safeguards.num_groups) if safeguards.num_groups else Open(rule)
 
 
@@ -151,17 +139,14 @@ def _guarded(session: Session, safeguards: Safeguards, guarantee: Guarantee | No
     algorithm = session.algorithm
     if not isinstance(algorithm, FedAvg | Fpl):
         raise ConfigError("algorithm: only fedavg, soft_prompt, lora and adapter average what clients send; choose one")
-    of_rows = guarantee is not None and guarantee.level == "example"
-    if of_rows and not isinstance(algorithm, Fpl):
-        raise ConfigError(
-            "privacy: rows are hidden in adapters and soft prompts alone; choose lora, adapter or soft_prompt"
-        )
     asked = max(1, math.ceil(algorithm.participation.share * len(session.clients)))
     aggregation = aggregation_of(safeguards, asked, guarantee)
+    if guarantee is not None and guarantee.level == "example":
+        if not isinstance(algorithm, Fpl):
+            raise ConfigError("privacy: rows are hidden where few values train; choose lora, adapter or soft_prompt")
+        steps = PrivateSteps(guarantee.clip_norm, guarantee.noise_multiplier, guarantee.sample_rate)
+        algorithm = replace(algorithm, steps=steps)
     if out is not None:
         names = tuple(client.name for client in session.clients)
         aggregation = Recorded(aggregation, out / RECORD, Keyring.of(out), names)
-    if guarantee is None or not isinstance(algorithm, Fpl) or not of_rows:
-        return replace(algorithm, aggregation=aggregation)
-    steps = PrivateSteps(guarantee.clip_norm, guarantee.noise_multiplier, guarantee.sample_rate)
-    return replace(algorithm, aggregation=aggregation, steps=steps)
+    return replace(algorithm, aggregation=aggregation)

@@ -154,9 +154,8 @@ def tap(model: nn.Module, given: dict[Port, Tensor], wanted: tuple[Port, ...]) -
 
     def tap(name: str) -> Callable[..., tuple[tuple[Any, ...], dict[str, Any]]]:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            arguments: dict[int | str, Any] = dict(enumerate(args))
-            arguments |= dict(kwargs.items())
-            arguments |= {place: x for (owner, place), x in given.items() if owner == name}
+            ours = {place: x for (owner, place), x in given.items() if owner == name}
+            arguments: dict[Any, Any] = {**dict(enumerate(args)), **kwargs, **ours}
             for owner, place in wanted:
                 if owner == name:
                     kept[owner, place] = arguments[place]

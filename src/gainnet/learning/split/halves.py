@@ -95,10 +95,7 @@ def device_half(split: SplitModel, tokens: Tensor, labels: Tensor) -> Half:
     _backward({port: x for port, x in sent.items() if x.requires_grad}, returned)
     yield Computed("front_backward")
     if split.tied:
-        ours = {device: _slope(split.whole.get_parameter(device)) for device, _ in split.tied}
-        yield Give("tied_gradients", ours)
-        theirs, _ = yield Take("tied_gradients", tuple(ours))
-        _add_tied(((split.whole.get_parameter(device), device) for device in ours), ours, theirs)
+        yield from _sum_tied({device: split.whole.get_parameter(device) for device, _ in split.tied}, gives_first=True)
     return None if loss is None else loss.detach()
 
 
@@ -128,10 +125,7 @@ def edge_half(split: SplitModel, tokens: Tensor, labels: Tensor) -> Half:
     yield Computed("body_backward")
     yield Give("gradients", _slopes(leaves))
     if split.tied:
-        ours = {device: _slope(split.body.get_parameter(edge)) for device, edge in split.tied}
-        theirs, _ = yield Take("tied_gradients", tuple(ours))
-        yield Give("tied_gradients", ours)
-        _add_tied(((split.body.get_parameter(edge), device) for device, edge in split.tied), ours, theirs)
+        yield from _sum_tied({device: split.body.get_parameter(edge) for device, edge in split.tied}, gives_first=False)
     return None if loss is None else loss.detach()
 
 
@@ -222,14 +216,18 @@ def _backward(outputs: Mapping[Port, Tensor], slopes: Mapping[str, Tensor]) -> N
     torch.autograd.backward(list(outputs.values()), [slopes[name_of(p)].to(x.dtype) for p, x in outputs.items()])
 
 
-def _add_tied(parameters: Any, ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> None:
+def _sum_tied(held: Mapping[str, nn.Parameter], gives_first: bool) -> Half:
     """A weight that both sides hold gets the sum of both gradients on both sides, so that its copies stay equal."""
-    for parameter, name in parameters:
+    ours = {n: torch.zeros_like(p) if p.grad is None else p.grad.detach().clone() for n, p in held.items()}
+    # One side gives first: two that both wrote a large frame would wait for each other.
+    if gives_first:
+        yield Give("tied_gradients", ours)
+    theirs, _ = yield Take("tied_gradients", tuple(ours))
+    if not gives_first:
+        yield Give("tied_gradients", ours)
+    for name, parameter in held.items():
         parameter.grad = ours[name] + theirs[name].to(ours[name].dtype)
-
-
-def _slope(parameter: nn.Parameter) -> Tensor:
-    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.detach().clone()
+    return None
 
 
 def _kept(labels: Tensor, arrived: Tensor) -> Tensor:

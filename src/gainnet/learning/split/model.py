@@ -61,9 +61,8 @@ class Cut:
     @property
     def name(self) -> str:
         """The text that `parse` takes."""
-        return ("u_shape" if self.head_on_device else "embedding_only") + (
-            f"+{self.num_blocks}" if self.num_blocks else ""
-        )
+        blocks = f"+{self.num_blocks}" if self.num_blocks else ""
+        return ("u_shape" if self.head_on_device else "embedding_only") + blocks
 
     @property
     def labels_reach_edge(self) -> bool:
@@ -116,9 +115,7 @@ class SplitModel:
         anatomy = anatomy_of(model)
         first, others = anatomy.stacks[0], anatomy.stacks[1:]
         if cut.num_blocks >= len(first.blocks):
-            raise ConfigError(
-                f"cut: {cut.num_blocks} blocks on the device, but the model has {len(first.blocks)}; leave one"
-            )
+            raise ConfigError(f"cut: {cut.num_blocks} blocks of {len(first.blocks)} are on the device; leave one")
         # A decoder's embeddings stay on the device, too: the edge must not see its input tokens.
         front = {*first.front, *first.blocks[: cut.num_blocks], *(name for s in others for name in s.front)}
         head = {anatomy.head} if cut.head_on_device else set()
@@ -136,10 +133,8 @@ class SplitModel:
 
     def names(self, side: str) -> tuple[str, ...]:
         """Names of the parameters of the whole that the device or the edge trains."""
-        segments = (self.front, self.tail) if side == "device" else (self.body,)
         # By identity: segments share the parameters of the whole, under names that may differ.
-        held = {id(p) for segment in segments if segment is not None for p in segment.parameters()}
-        named = self.whole.named_parameters()
+        held, named = {id(p) for p in self.parameters(side)}, self.whole.named_parameters()
         copies = {device for device, _ in self.tied} if side == "edge" else set()
         return tuple(name for name, p in named if id(p) in held or name in copies)
 
@@ -165,9 +160,7 @@ class SplitModel:
             logits = _probe(self, given)
         self._train(was_training)
         if logits.shape != wanted.shape or not torch.allclose(logits, wanted, atol=TOLERANCE, rtol=TOLERANCE):
-            raise ModelError(
-                f"model: cut as {self.cut.name} it is not the whole model; cut this architecture elsewhere"
-            )
+            raise ModelError(f"model: cut as {self.cut.name} it is not the whole model; cut it elsewhere")
 
     def _train(self, mode: bool) -> None:
         for module in (self.whole, self.front, self.body, self.tail):

@@ -123,14 +123,6 @@ def edge_tasks(abstracts: Sequence[StructuredAbstract]) -> list[tuple[str, str]]
     return [(edge_prompt(a.document), edge_completion(str(template_of(a)), a.conclusion)) for a in abstracts]
 
 
-def grow_edge_end(
-    foundation: Any, tokenizer: Any, abstracts: Sequence[StructuredAbstract], learning: LearnConfig
-) -> EdgeEnd:
-    """An edge-end model after all rounds; arguments and errors as `growing_edge_end`."""
-    (grown,) = growing_edge_end(foundation, tokenizer, abstracts, learning, (learning.rounds,))
-    return grown
-
-
 def growing_edge_end(
     foundation: Any,
     tokenizer: Any,

@@ -107,15 +107,16 @@ class EndpointCloud:
             except urllib.error.HTTPError as error:
                 why = self._reason(error)
                 if error.code not in _BUSY:
-                    raise ConfigError(f"cloud_url: {self.target} refused ({why}); {_mend(error.code)}") from None
+                    wants_key = error.code in (401, 403)
+                    mend = f"set {KEY_VARIABLE} to a key that it takes" if wants_key else "check URL and cloud_model"
+                    raise ConfigError(f"cloud_url: {self.target} refused ({why}); {mend}") from None
                 wait_s = max(2 * wait_s, _requested_wait_s(error))
             except (OSError, HTTPException) as error:  # URLError and timeouts are OSErrors
                 why, wait_s = str(getattr(error, "reason", error)) or type(error).__name__, 2 * wait_s
             except ValueError:
                 raise ConfigError(f"cloud_url: {self.target} does not answer with JSON; check the URL") from None
-        raise ConfigError(
-            f"cloud_url: {self.target} gave no answer in {self.num_attempts} attempts ({why}); is the server running?"
-        )
+        tried = f"{self.num_attempts} attempts ({why})"
+        raise ConfigError(f"cloud_url: {self.target} gave no answer in {tried}; is the server running?")
 
     def _request(self, body: dict[str, Any]) -> urllib.request.Request:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -144,12 +145,6 @@ class _NoRedirection(urllib.request.HTTPRedirectHandler):
 
 
 _OPENER = urllib.request.build_opener(_NoRedirection)
-
-
-def _mend(code: int) -> str:
-    if code in (401, 403):
-        return f"set {KEY_VARIABLE} to a key that it takes"
-    return "check cloud_url and cloud_model"
 
 
 def _requested_wait_s(error: urllib.error.HTTPError) -> float:

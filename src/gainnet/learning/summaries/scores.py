@@ -128,9 +128,7 @@ def load_judge(folder: str) -> Judge:
 
     model, tokenizer = _load(folder, AutoModelForSequenceClassification, "bleurt")
     if model.config.num_labels != 1:
-        raise ModelError(
-            f"bleurt: {folder} has {model.config.num_labels} outputs, a judge has one; give another folder"
-        )
+        raise ModelError(f"bleurt: {folder} has {model.config.num_labels} outputs; give one with a single output")
     return Judge(model, tokenizer)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -11,14 +11,13 @@ import torch
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.adapters import load_adapter, values_of_adapter
-from gainnet.learning.algorithms.aggregation import Aggregation, Open, WeightedMean
-from gainnet.learning.algorithms.algorithm import State, average
+from gainnet.learning.algorithms.algorithm import Aggregation, Open, State, WeightedMean, average
 from gainnet.learning.algorithms.fedavg import train_locally
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client
 from gainnet.learning.config import LearnConfig, Session, open_model, open_session
 from gainnet.learning.runner import cost_of
-from gainnet.learning.safeguards.contributions import leave_one_out, memoise, sampled_shapley, shapley, vcg
+from gainnet.learning.safeguards.contributions import leave_one_out, sampled_shapley, shapley, vcg
 from gainnet.learning.safeguards.poisoning import GaussianUpdate, Poisoned, SignFlip, Tampering, swapped_words
 from gainnet.learning.safeguards.privacy import Guarantee, PrivateMean, PrivateSteps, noise_for
 from gainnet.learning.safeguards.robust import Krum, Median, TrimmedMean
@@ -118,7 +117,7 @@ def contributions(config: TrustConfig, case: Case, _: Random) -> Row:
         load_adapter(model, merged)
         return untouched - mean_loss(model, rows)
 
-    names, value = [str(client.name) for client in clients], memoise(worth)
+    names, value = [str(client.name) for client in clients], cache(worth)
     exact, alone = shapley(names, value), leave_one_out(names, value)
     drawn = sampled_shapley(names, value, given.num_orders, random)
     scale = value(frozenset(names)) / len(names)

@@ -33,7 +33,7 @@ from gainnet.learning.engines.remote import elsewhere, train_alone
 from gainnet.learning.engines.terms import Terms, check_rows, offer, open_device, read_turn
 from gainnet.learning.runner import Progress, Run, silent
 from gainnet.models.language import ABSTRACTS
-from gainnet.wire.frames import bounded, file_of, tensors_of
+from gainnet.wire import bounded, file_of, tensors_of
 
 os.environ.update({"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "RAY_USAGE_STATS_ENABLED": "0"})
 try:
@@ -154,11 +154,6 @@ def terms_of(context: Context) -> Terms:
     return Terms(str(model), texts=None if texts is None else Path(str(texts)))
 
 
-def introduce(message: Message, context: Context) -> Message:
-    """The name of a node that has registered none."""
-    return Message(RecordDict({"config": ConfigRecord({"name": _own_name(context, "")})}), reply_to=message)
-
-
 def train(message: Message, context: Context, terms: Terms) -> Message:
     """One client's part of a round, on its own text."""
     with reading("message", ConfigError):
@@ -184,7 +179,8 @@ def client_app_of(find_terms: Callable[[Context], Terms]) -> ClientApp:
 
     @app.query()
     def query(message: Message, context: Context) -> Message:
-        return introduce(message, context)
+        # For a node that has registered no name.
+        return Message(RecordDict({"config": ConfigRecord({"name": _own_name(context, "")})}), reply_to=message)
 
     @app.train()
     def answer(message: Message, context: Context) -> Message:

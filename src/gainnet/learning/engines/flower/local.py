@@ -86,14 +86,10 @@ class Federation:
     def start(self, name: str, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         """A program of Flower in a session of its own, with its words in `name`.log."""
         with (self.folder / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                [str(_bin() / program), *arguments],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self.environment,
-                start_new_session=True,
-            )
-        return self.processes[name]
+            command, env = [str(_bin() / program), *arguments], self.environment
+            started = subprocess.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
+        self.processes[name] = started
+        return started
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
         """A signal to a process and to all that it has started."""

@@ -79,23 +79,7 @@ class AppSettings:
         return AppSettings(config_of(mine), out, timeout_s)
 
 
-_HEAD = """\
-[project]
-name = "gainnet-app"
-version = "{version}"
-description = "Learn together with devices that keep their text."
-license = "Apache-2.0"
-dependencies = []  # gainnet itself is installed on every machine; nothing is fetched when a run starts
-
-[tool.flwr.app]
-publisher = "gainnet"
-
-[tool.flwr.app.components]
-serverapp = "gainnet.learning.engines.flower.app:server_app"
-clientapp = "gainnet.learning.engines.flower.app:client_app"
-
-[tool.flwr.app.config]
-"""
+_HEAD = Path(__file__).with_name("app.toml").read_text(encoding="utf-8")
 
 
 def write_app(folder: Path, settings: AppSettings) -> None:
