@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gainnet.core.files import hold, write_json
 from gainnet.core.randomness import Random
-from gainnet.core.report import Report
+from gainnet.core.report import Direction, Report
 from gainnet.core.run.checkpoint import Checkpoint, fingerprint
 from gainnet.core.run.loop import run_to_end
 from gainnet.learning.algorithms.algorithm import Algorithm, State
@@ -143,13 +143,9 @@ class _Rounds:
 
 def cost_of(report: Report) -> dict[str, float]:
     """Totals of a round, by the names of its record."""
-    return {
-        "duration_s": report.duration_s,
-        "energy_j": report.energy_j,
-        "num_bits_up": report.num_bits_of("up"),
-        "num_bits_down": report.num_bits_of("down"),
-        "num_channel_uses_up": report.num_channel_uses("up"),
-        "num_channel_uses_down": report.num_channel_uses("down"),
-        "num_retransmissions": report.num_retransmissions,
-        "num_lost": float(sum(not step.delivered for step in report.steps)),
-    }
+    ways: tuple[Direction, ...] = ("up", "down")
+    cost = {"duration_s": report.duration_s, "energy_j": report.energy_j}
+    cost |= {f"num_bits_{way}": report.num_bits_of(way) for way in ways}
+    cost |= {f"num_channel_uses_{way}": report.num_channel_uses(way) for way in ways}
+    num_lost = float(sum(not step.delivered for step in report.steps))
+    return cost | {"num_retransmissions": report.num_retransmissions, "num_lost": num_lost}

@@ -15,7 +15,7 @@ from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.algorithm import Open, WeightedMean
 from gainnet.learning.clients import Client, cell_of, devices_of
 from gainnet.learning.exchange import PRIVATE, Exchange, Uplink
-from gainnet.learning.safeguards.masking import join_secret, mask_of, split_secret, to_ring
+from gainnet.learning.safeguards.masking import agree_secret, join_secret, mask_of, seal, split_secret, to_ring, unseal
 from gainnet.learning.safeguards.privacy import PrivateMean
 from gainnet.learning.safeguards.robust import Median
 from gainnet.learning.safeguards.secure_aggregation import MaskedMean, MaskedPrivateMean, MaskedSum, Member, unmask

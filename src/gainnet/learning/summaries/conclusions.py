@@ -86,15 +86,14 @@ class LocalCloud:
 
     def complete(self, prompts: Sequence[str]) -> list[Completion]:
         """As `Cloud.complete`; the likeliest token each time."""
+        found = []
         written = answer_tokens(self.model, self.tokenizer, prompts, self.max_tokens)
-        texts = [self.tokenizer.decode(ids, skip_special_tokens=True) for ids in written]
-        return [
-            Completion(" ".join(text.split()), self._count(prompt), min(len(ids) + 1, self.max_tokens))
-            for prompt, text, ids in zip(prompts, texts, written, strict=True)
-        ]
-
-    def _count(self, text: str) -> int:
-        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        for prompt, ids in zip(prompts, written, strict=True):
+            text = " ".join(self.tokenizer.decode(ids, skip_special_tokens=True).split())
+            num_prompt_tokens = len(self.tokenizer(prompt, add_special_tokens=False)["input_ids"])
+            # The end of a text is a token, too, unless the limit has cut it off.
+            found.append(Completion(text, num_prompt_tokens, min(len(ids) + 1, self.max_tokens)))
+        return found
 
 
 @final
