@@ -194,17 +194,11 @@ def partition(rows_of_kind: Sequence[Tensor], num_clients: int, skew: float, ran
     dealt: list[list[Tensor]] = [[] for _ in range(num_clients)]
     for kind, rows in enumerate(rows_of_kind):
         order = torch.from_numpy(random.generators("rows", kind)[0].permutation(len(rows)))
-        bounds = _bounds(len(rows), shares[:, kind])
-        for index, (start, stop) in enumerate(itertools.pairwise(bounds)):
+        # Rounded ends of cumulated shares: no row is lost or given twice.
+        ends = (shares[:, kind].cumsum(0) / shares[:, kind].sum() * len(rows)).round().long().tolist()
+        for index, (start, stop) in enumerate(itertools.pairwise([0, *ends])):
             dealt[index].append(rows[order[start:stop]])
     parts = [torch.cat(some) for some in dealt]
     # A share of a skewed draw can be empty; a client without any text could not train.
     longest = max(parts, key=len)
     return [part if len(part) else longest[:1] for part in parts]
-
-
-def _bounds(num_rows: int, shares: Tensor) -> list[int]:
-    """Where each client's rows of one kind start, in shares of that kind."""
-    # Rounded ends of cumulated shares: no row is lost or given twice.
-    ends = (shares.cumsum(0) / shares.sum() * num_rows).round().long().tolist()
-    return [0, *ends]

@@ -164,7 +164,9 @@ class _Reception:
         """(name, stream) when the handshake is over; a stream whose other end fails in it is closed."""
         try:
             stream.do_handshake()
-            name = _name_of(stream)
+            # The common name in the certificate that the other end has proved to own.
+            subject: Any = (stream.getpeercert() or {})["subject"]
+            name = NodeId(str(dict(pair for group in subject for pair in group)["commonName"]))
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as wish:
             reads = isinstance(wish, ssl.SSLWantReadError)
             self.selector.modify(stream, selectors.EVENT_READ if reads else selectors.EVENT_WRITE)
@@ -193,9 +195,3 @@ def _context(protocol: int, keys: Path, name: str) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"keys: {keys} has no usable keys of {name} ({error}); make them with split keys") from None
     return context
-
-
-def _name_of(stream: ssl.SSLSocket) -> NodeId:
-    """The common name in the certificate that the other end has proved to own."""
-    subject: Any = (stream.getpeercert() or {})["subject"]
-    return NodeId(str(dict(pair for group in subject for pair in group)["commonName"]))

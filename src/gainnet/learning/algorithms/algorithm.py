@@ -162,18 +162,13 @@ class Open:
 
     def gather(self, uplink: Uplink, start: State, finished: Finished, random: Random) -> Merged:
         """As `Aggregation.gather`."""
-        arrived = collect_all(uplink, finished)
+        # First come first served: what is sent later waits longer, and late and lost values are left out.
+        received = [(client, uplink.receive(client.name, values)) for _, client, values in in_order(finished)]
         # Values come in the type of the air and are averaged in that of the state.
         like = next(iter(start.values())).dtype
-        return self.rule(start, [(client, as_type(values, like)) for client, values in arrived], random)
-
-
-def collect_all(uplink: Uplink, finished: Finished) -> list[tuple[Client, State]]:
-    """Values that clients send back, first come first served, by name; late and lost ones are left out."""
-    received = [(client, uplink.receive(client.name, values)) for _, client, values in in_order(finished)]
-    arrived = [(client, values) for client, values in received if values is not None]
-    # By name: sums of floating-point numbers must not depend on who was faster.
-    return sorted(arrived, key=lambda pair: pair[0].name)
+        arrived = [(client, as_type(values, like)) for client, values in received if values is not None]
+        # By name: sums of floating-point numbers must not depend on who was faster.
+        return self.rule(start, sorted(arrived, key=lambda pair: pair[0].name), random)
 
 
 def in_order(finished: Finished) -> Finished:

@@ -16,7 +16,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import Open, State
 from gainnet.learning.algorithms.fedavg import FedAvg, Trained
-from gainnet.learning.algorithms.fpl import Fpl
+from gainnet.learning.algorithms.fpl import Fpl, as_averaging
 from gainnet.learning.clients import Client
 from gainnet.wire import bounded, file_of, tensors_of
 
@@ -38,7 +38,7 @@ def elsewhere(algorithm: Any, ask: Ask) -> FedAvg | Fpl:
     Raises:
         ConfigError: another algorithm, or an aggregation that hides what clients send.
     """
-    trains_alone = _averaging(algorithm)
+    trains_alone = as_averaging(algorithm)
     if not isinstance(trains_alone.aggregation, Open):
         raise ConfigError("aggregation: clients elsewhere send their values in the open; choose an open rule")
 
@@ -61,15 +61,6 @@ def train_alone(algorithm: Any, client: Client, content: Tensor | bytes, random:
         ConfigError: the algorithm does not train between two messages.
         PayloadError: the content is not a state of this algorithm.
     """
-    trains_alone = _averaging(algorithm)
+    trains_alone = as_averaging(algorithm)
     given = bounded(tensors_of(content, trains_alone.init(random)))
     return file_of(trains_alone.train_client(client, given, random))
-
-
-def _averaging(algorithm: Any) -> FedAvg | Fpl:
-    if not isinstance(algorithm, FedAvg | Fpl):
-        raise ConfigError(
-            "algorithm: the steps of split learning do not travel as messages of a round; choose fedavg, "
-            "soft_prompt, lora or adapter"
-        )
-    return algorithm

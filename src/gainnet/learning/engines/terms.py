@@ -76,10 +76,9 @@ class Terms:
             label = read_text(words.get("model", ABSTRACTS), "model", _LONGEST_TEXT, ConfigError)
             texts, codec = words.get("texts"), words.get("codec", LearnConfig.codec)
             if texts == OWN_TEXTS and self.texts is None:
-                raise ConfigError("texts: every device of this run brings its own text; start it with --texts FILE")
+                raise ConfigError("texts: every device of this run brings its own text; give --texts FILE")
             if texts not in (None, OWN_TEXTS):
-                said = shorten(texts)
-                raise ConfigError(f"texts: the edge names {said}, and a device reads its own files; give --texts FILE")
+                raise ConfigError(f"texts: the edge names {shorten(texts)}; devices read their own, give --texts FILE")
             if self.codec is None:
                 _check_known("codec", codec, ACTIVATION_CODECS)
             elif codec != self.codec:

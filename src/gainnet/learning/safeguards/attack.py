@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +17,8 @@ from gainnet.core.types import Spec
 from gainnet.learning.split.anatomy import Port, anatomy_of, tap
 from gainnet.models.language import mean_loss
 
-
-class View(Protocol):
-    """Hidden states as the edge receives them."""
-
-    def __call__(self, hidden: Tensor, random: Random) -> Tensor:
-        """[batch, length, width], as the edge receives them."""
+View = Callable[[Tensor, Random], Tensor]
+"""Hidden states [batch, length, width] as the edge receives them, in the same shape."""
 
 
 @final

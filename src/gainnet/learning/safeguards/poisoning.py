@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -14,12 +14,8 @@ from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import Aggregation, Finished, Merged, State, update_of, with_update
 from gainnet.learning.exchange import Uplink
 
-
-class Tampering(Protocol):
-    """A malicious change of an update."""
-
-    def __call__(self, update: Tensor, random: Random) -> Tensor:
-        """[num_values] float64, the update that it sends in the place of its own."""
+Tampering = Callable[[Tensor, Random], Tensor]
+"""A malicious change of an update [num_values]: the float64 update that is sent in its place."""
 
 
 @final

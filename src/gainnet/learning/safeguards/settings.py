@@ -10,7 +10,7 @@ from typing import Literal, final
 from gainnet.core.errors import ConfigError, check_name, check_range
 from gainnet.learning.algorithms.algorithm import Aggregation, Open, Rule, WeightedMean
 from gainnet.learning.algorithms.fedavg import FedAvg
-from gainnet.learning.algorithms.fpl import Fpl
+from gainnet.learning.algorithms.fpl import Fpl, as_averaging
 from gainnet.learning.config import LearnConfig, Session, open_session, run_session, settings_of
 from gainnet.learning.runner import Progress, Run, silent
 from gainnet.learning.safeguards.privacy import Guarantee, PrivateMean, PrivateSteps, noise_for
@@ -136,9 +136,7 @@ def aggregation_of(safeguards: Safeguards, num_asked: int, guarantee: Guarantee 
 
 
 def _guarded(session: Session, safeguards: Safeguards, guarantee: Guarantee | None, out: Path | None) -> FedAvg | Fpl:
-    algorithm = session.algorithm
-    if not isinstance(algorithm, FedAvg | Fpl):
-        raise ConfigError("algorithm: only fedavg, soft_prompt, lora and adapter average what clients send; choose one")
+    algorithm = as_averaging(session.algorithm)
     asked = max(1, math.ceil(algorithm.participation.share * len(session.clients)))
     aggregation = aggregation_of(safeguards, asked, guarantee)
     if guarantee is not None and guarantee.level == "example":

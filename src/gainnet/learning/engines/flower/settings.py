@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, final
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.files import write_whole
 from gainnet.learning.config import LearnConfig, config_of
 
@@ -41,14 +41,11 @@ class AppSettings:
 
     def __post_init__(self) -> None:
         if self.config.algorithm.startswith("fsl"):
-            raise ConfigError(
-                f"algorithm: the steps of {self.config.algorithm} do not travel as messages; choose fedavg, "
-                "soft_prompt, lora or adapter, or run it over a stream with gainnet split"
-            )
+            steps = f"the steps of {self.config.algorithm} do not travel as messages"
+            raise ConfigError(f"algorithm: {steps}; choose fedavg, soft_prompt, lora or adapter, or use gainnet split")
         if self.config.texts is not None:
             raise ConfigError("texts: every node has its own; give it in the configuration of the node")
-        if not self.timeout_s > 0.0:
-            raise ConfigError(f"timeout_s: must be a positive number of seconds, not {self.timeout_s}")
+        check_range(self.timeout_s > 0.0, "timeout_s", self.timeout_s, "a positive number of seconds")
 
     def to_table(self) -> dict[str, Value]:
         """Flower's flat table.

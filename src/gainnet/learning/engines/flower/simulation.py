@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import check_range
 from gainnet.learning.engines.flower.app import client_app_of, learn_with
 from gainnet.learning.engines.flower.settings import AppSettings
 from gainnet.learning.engines.terms import Terms
@@ -29,8 +29,7 @@ def simulate(settings: AppSettings, num_workers: int = 2, progress: Progress = s
         ConfigError: the settings do not fit, or there is no worker.
         MissingExtraError: Flower is not installed.
     """
-    if num_workers < 1:
-        raise ConfigError(f"num_workers: must be 1 or more, not {num_workers}")
+    check_range(num_workers >= 1, "num_workers", num_workers, "1 or more")
     # Once `app` is there: it keeps telemetry off, and says so where Flower is not installed.
     from flwr.app import ConfigRecordValues, Context
     from flwr.serverapp import Grid, ServerApp
