@@ -61,10 +61,8 @@ def tiles(shown: Mapping[str, str]) -> str:
     >>> tiles({"PSNR": "30 dB"})
     '<div class="tiles"><div class="tile"><span class="note">PSNR</span><b>30 dB</b></div></div>'
     """
-    each = (
-        f'<div class="tile"><span class="note">{escape(name)}</span><b>{escape(value)}</b></div>'
-        for name, value in shown.items()
-    )
+    tile = '<div class="tile"><span class="note">{}</span><b>{}</b></div>'.format
+    each = (tile(escape(name), escape(value)) for name, value in shown.items())
     return f'<div class="tiles">{"".join(each)}</div>'
 
 

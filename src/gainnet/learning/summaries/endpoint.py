@@ -110,6 +110,7 @@ class EndpointCloud:
                     wants_key = error.code in (401, 403)
                     mend = f"set {KEY_VARIABLE} to a key that it takes" if wants_key else "check URL and cloud_model"
                     raise ConfigError(f"cloud_url: {self.target} refused ({why}); {mend}") from None
+                # A server that names a wait knows when it is free again; a shorter one is no reason to hurry.
                 wait_s = max(2 * wait_s, _requested_wait_s(error))
             except (OSError, HTTPException) as error:  # URLError and timeouts are OSErrors
                 why, wait_s = str(getattr(error, "reason", error)) or type(error).__name__, 2 * wait_s
@@ -123,6 +124,7 @@ class EndpointCloud:
         if key := os.environ.get(KEY_VARIABLE, "").strip():
             if self.url.startswith("http://") and not _is_here(urlsplit(self.url).hostname or ""):
                 raise ConfigError(f"cloud_url: {KEY_VARIABLE} would travel unencrypted; give an https URL")
+            # One header and nothing else carries it, so that errors and logs cannot.
             headers["Authorization"] = f"Bearer {key}"
         return urllib.request.Request(self.target, json.dumps(body).encode(), headers, method="POST")
 

@@ -118,6 +118,7 @@ def _abstracts(lines: Sequence[str], path: Path) -> Iterator[StructuredAbstract]
 
 def _sentence(line: str, place: str, is_inside: bool) -> Sentence:
     role, tab, text = line.partition("\t")
+    # Files of other years have the same sections under other names.
     role = _OTHER_NAMES.get(role.strip().lower(), role.strip().lower())
     if not (is_inside and tab and role in ROLES):
         names = ", ".join(r.upper() for r in ROLES)

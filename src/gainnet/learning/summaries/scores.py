@@ -150,6 +150,7 @@ def _load(name: str, kind: Any, field: str) -> tuple[Any, Any]:
         raise ModelError(f"{field}: {name!r} cannot be loaded ({reason})") from error
     finally:
         logging.enable_progress_bar()
+    # A pooler is not used here, and many encoders are published without one; any other gap would be filled at random.
     if missing := sorted(key for key in report["missing_keys"] if "pooler" not in key):
         raise ModelError(f"{field}: {folder} lacks weights ({missing[0]}); give one that is complete")
     return model.eval(), tokenizer
