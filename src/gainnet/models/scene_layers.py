@@ -18,6 +18,7 @@ FOLDER = Path(__file__).parent / "pretrained" / "scenes" / "vae"
 class Downsample(nn.Module):
     """Halves height and width; the shortcut averages the unshuffled channels (DC-AE, Chen et al. 2024, Fig. 4).
 
+    >>> import torch
     >>> Downsample(8, 16)(torch.zeros(1, 8, 4, 4)).shape
     torch.Size([1, 16, 2, 2])
     """
@@ -35,6 +36,7 @@ class Downsample(nn.Module):
 class Upsample(nn.Module):
     """Doubles height and width; the shortcut shuffles repeated channels (DC-AE, Chen et al. 2024, Fig. 4).
 
+    >>> import torch
     >>> Upsample(16, 8)(torch.zeros(1, 16, 2, 2)).shape
     torch.Size([1, 8, 4, 4])
     """
@@ -89,6 +91,7 @@ def load_decoder(folder: Path = FOLDER) -> Decoder:
     Raises:
         ModelError: the folder is missing or damaged.
 
+    >>> import torch
     >>> tuple(load_decoder()(torch.zeros(1, 4, 16, 16)).shape)
     (1, 3, 128, 128)
     """
