@@ -131,12 +131,12 @@ def test_the_directions_of_a_cell():
 def test_estimate_is_the_mean_of_runs_over_a_link_that_retransmits():
     link = Tabulated(Air(AWGN(), 2.0))
     plan, given = send(Float32()), {(EDGE, "x"): SHAPE}
-    runs = [execute(plan, inputs(()), network(link), Random.of(k))[1] for k in range(200)]
+    runs = [execute(plan, inputs(()), network(link), Random.of(k))[1] for k in range(400)]
     uses = np.array([run.num_channel_uses() for run in runs])
     times_s = np.array([run.duration_s for run in runs])
     priced = estimate(plan, given, network(link))
-    assert abs(priced.num_channel_uses() - uses.mean()) <= 4 * uses.std() / np.sqrt(200) + 1e-9
-    assert abs(priced.duration_s - times_s.mean()) <= 4 * times_s.std() / np.sqrt(200) + 1e-4 * times_s.mean()
+    assert abs(priced.num_channel_uses() - uses.mean()) <= 4 * uses.std() / np.sqrt(400) + 1e-9
+    assert abs(priced.duration_s - times_s.mean()) <= 4 * times_s.std() / np.sqrt(400) + 1e-4 * times_s.mean()
 
 
 def test_the_critical_path_of_random_steps_is_the_mean_of_the_maximum():
