@@ -64,7 +64,7 @@ class Request:
         return generate(**vars(self), watch=watch)
 
     def estimate(self) -> Report:
-        """What they cost in expectation."""
+        """Expected cost of the generation."""
         shared = {name: value for name, value in vars(self).items() if name not in _RUN_ONLY}
         return estimate(**shared)
 
@@ -77,7 +77,7 @@ class Request:
 
 
 def opened(config: GenerationConfig, model: DiffusionModel | None = None) -> Request:
-    """What a configuration asks for.
+    """The objects that a configuration names.
 
     Args:
         config: texts.

@@ -1,4 +1,4 @@
-"""What the best centralised system would have delivered over the same air."""
+"""The opponent: what the best centralised system would have delivered over the same air."""
 
 from __future__ import annotations
 

@@ -199,7 +199,7 @@ def estimate(
     deadline_s: float = math.inf,
     priced_as: Pricing = pricing("sd15"),  # noqa: B008
 ) -> Report:
-    """What `generate` would cost in expectation, without running anything.
+    """Expected cost of `generate`, without running anything.
 
     Args:
         protocol: who computes and who sends what.

@@ -75,7 +75,7 @@ def page(
 
 
 def troubles(report: Mapping[str, Any]) -> list[str]:
-    """What was lost on the way and how the plan went on, as sentences; none when all went well.
+    """Sentences on what was lost on the way and how the plan went on; none when all went well.
 
     Args:
         report: as `Report.to_json` makes it.

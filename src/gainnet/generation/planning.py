@@ -102,6 +102,6 @@ def streams(random_seed: int, num_items: int) -> Random:
 
 
 def inputs(prompts: Sequence[str], picture: Tensor | None = None) -> dict[Place, Tensor]:
-    """What the device has: prompts, and for image-to-image the picture [3, H, W], once per prompt."""
+    """Inputs of the device: prompts, and for image-to-image the picture [3, H, W], once per prompt."""
     given = {PROMPT: text_to_tensor(prompts)}
     return given if picture is None else given | {PICTURE: picture.expand(len(prompts), *picture.shape)}

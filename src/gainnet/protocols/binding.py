@@ -1,4 +1,4 @@
-"""What the codecs of a protocol carry: tensors of the model, over the link to the device."""
+"""Contents that the codecs of a protocol carry: tensors of the model, over the link to the device."""
 
 from __future__ import annotations
 

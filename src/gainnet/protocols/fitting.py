@@ -1,4 +1,4 @@
-"""What does not fit is refused before anything runs: too few channel uses, a power policy without symbols."""
+"""Refusal, before anything runs, of parts that do not fit: too few channel uses, a power policy without symbols."""
 
 from __future__ import annotations
 
