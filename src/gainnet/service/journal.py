@@ -165,10 +165,10 @@ class Journal:
         )
         # Running sum from the newest backwards: whatever lies beyond the limit goes.
         sizes = "coalesce(length(result), 0) + length(attachment) + length(config)"
-        kept = (
-            f"SELECT request_id, state, sum({sizes}) OVER (ORDER BY changed_at DESC, rowid DESC) AS total FROM requests"
-        )
-        command = f"DELETE FROM requests WHERE request_id IN (SELECT request_id FROM ({kept}) WHERE total > ? AND state != 'accepted')"
+        order = "ORDER BY changed_at DESC, rowid DESC"
+        summed = f"SELECT request_id, state, sum({sizes}) OVER ({order}) AS total FROM requests"
+        beyond = f"SELECT request_id FROM ({summed}) WHERE total > ? AND state != 'accepted'"
+        command = f"DELETE FROM requests WHERE request_id IN ({beyond})"
         return removed + self._change(command, (size_bytes,))
 
     def _entries(self, clause: str, values: tuple[object, ...] = ()) -> list[Entry]:
