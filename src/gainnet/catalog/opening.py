@@ -27,6 +27,7 @@ from gainnet.generation.picture import open_picture
 from gainnet.generation.planning import Planned, make_plan
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
+from gainnet.models.runtime import on_runtime
 from gainnet.network import Hardware, profile
 from gainnet.network.file import network_of
 from gainnet.network.sharing import shared_channel
@@ -95,6 +96,7 @@ def opened(config: GenerationConfig, model: DiffusionModel | None = None) -> Req
     # Last, since loading takes seconds: what is wrong is said before.
     if model is None:
         model = load(config.model, config.num_steps, config.guidance_scale, config.torch_device, config.online)
+        model = on_runtime(model, config.runtime)
     picture = None if config.image is None else open_picture(Path(config.image), model.image)
     return Request(
         prompts, model, protocol, codecs, air, config.num_channel_uses, picture,

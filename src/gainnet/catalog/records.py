@@ -44,6 +44,7 @@ class GenerationConfig:
         num_steps: sampler steps; the model's own default when left out.
         guidance_scale: classifier-free guidance; the model's own default when left out.
         torch_device: where torch runs.
+        runtime: what computes the networks of the model: torch, or onnx, which is faster on a processor.
         online: whether a hub id may be downloaded.
         image: a picture file of the device's, of any size, for image-to-image; text-to-image when left out.
         strength: share of the steps that change that picture, above 0 to 1.
@@ -87,6 +88,7 @@ class GenerationConfig:
     num_steps: int | None = None
     guidance_scale: float | None = None
     torch_device: str = "cpu"
+    runtime: Literal["torch", "onnx"] = "torch"
     online: bool = False
     image: str | None = None
     strength: float | None = None
@@ -119,6 +121,8 @@ class GenerationConfig:
             raise ConfigError(f"trace: it takes the place of --fading {self.fading}; give one of the two")
         if self.harq not in ("none", "ir"):
             raise ConfigError(f"harq: {self.harq!r} is unknown; choose none or ir")
+        if self.runtime not in ("torch", "onnx"):
+            raise ConfigError(f"runtime: {self.runtime!r} is unknown; choose torch or onnx")
 
 
 @final

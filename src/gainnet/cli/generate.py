@@ -28,7 +28,7 @@ GENERATION = Fields(
             "num_edges", "network", "cooperation", "cut", "num_candidates", "num_devices", "scheduler", "hardware",
             "edge_hardware", "priced_as",
         ),
-        "Model": ("model", "num_steps", "guidance_scale", "torch_device", "online", "image", "strength"),
+        "Model": ("model", "num_steps", "guidance_scale", "runtime", "torch_device", "online", "image", "strength"),
     },
 )  # fmt: skip
 

@@ -77,6 +77,7 @@ class Generation:
         prompts: one per picture.
         random_seed: of the first picture.
         model: name of the model whose parts ran.
+        runtime: what computed its networks, `torch` or `onnx`.
         protocol: who computed and who sent what.
         given: the codecs as they were given.
         codecs: that were used, as they were chosen, by what they carried.
@@ -93,6 +94,7 @@ class Generation:
     prompts: tuple[str, ...]
     random_seed: int
     model: str
+    runtime: str
     protocol: Protocol
     given: Codecs
     codecs: Mapping[Kind, AnyCodec]
@@ -182,8 +184,8 @@ def generate(
         uses = report.num_channel_uses("down") / len(texts) if "image" not in made.codecs else 0.0
         baseline = best_image_codec(downlink(made.network), references, uses, judged.psnr_db, random)
     return Generation(
-        texts, random_seed, model.name, protocol, codecs, made.codecs, made.network, images, references, report,
-        judged, baseline, wall_s,
+        texts, random_seed, model.name, model.runtime, protocol, codecs, made.codecs, made.network, images, references,
+        report, judged, baseline, wall_s,
     )  # fmt: skip
 
 

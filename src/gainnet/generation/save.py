@@ -65,6 +65,7 @@ def to_json(generation: Generation, image_paths: Sequence[Path], labels: Labels)
         "protocol": labels.protocol,
         "prompt": prompts[0] if len(prompts) == 1 else list(prompts),
         "model": labels.model,
+        "runtime": generation.runtime,
         "codec": dict(labels.codecs),
         "fading": labels.fading,
         "snr_db": labels.snr_db,

@@ -305,6 +305,7 @@ class DiffusionModel:
         decoder: latent to picture.
         image_encoder: picture to latent, for image-to-image.
         pipeline: the diffusers pipeline they were taken from.
+        runtime: what computes the networks, `torch` or `onnx`.
     """
 
     name: str
@@ -315,6 +316,7 @@ class DiffusionModel:
     decoder: Decoder
     image_encoder: Part
     pipeline: Any = field(repr=False)
+    runtime: str = "torch"
 
     @property
     def parts(self) -> tuple[Part, ...]:
