@@ -14,19 +14,18 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.orchestration import Greedy, LoadTable, State, graph_of, play
 from gainnet.studies import find_study, run_study, show_study
+from gainnet.studies import gairom_robustness as robustness
 from gainnet.studies.gairom import GAIROM
 from gainnet.studies.gairom.arena import arena, scenario_of_regime
+from gainnet.studies.gairom.methods import race
 from gainnet.studies.gairom.pipeline import overlap
 from gainnet.studies.gairom.question import cases
-from gainnet.studies.gairom.race import race
 from gainnet.studies.gairom.summary import metric_names, shares, summarise
+from gainnet.studies.gairom_learning import rank_correlations
 from gainnet.studies.gairom_learning.digits import load_digits
 from gainnet.studies.gairom_learning.fedavg import Perceptrons, Samples, accuracy, average_by_model, local_steps
-from gainnet.studies.gairom_learning.summary import rank_correlations
 from gainnet.studies.gairom_learning.training import Recipe, trained_accuracy
-from gainnet.studies.gairom_robustness import drawing as robustness_drawing
 from gainnet.studies.gairom_robustness.methods import as_plain, as_schedules, tighten
-from gainnet.studies.gairom_robustness.summary import summarise as summarise_robustness
 from gainnet.studies.presets import load_config
 
 NAMES = ("gairom", "gairom-robustness", "gairom-scale", "gairom-learning")
@@ -117,10 +116,10 @@ def test_what_is_kept_is_measured_against_the_same_world_without_limit() -> None
             rows.append({"method": "reference", "training_seed": None, "gain": gain, **common})
             rows += [{"method": "sac", "training_seed": t, "gain": gain * s, **common} for t, s in ((0, 1.0), (1, 0.9))]
     table = pd.DataFrame(rows)
-    metrics = summarise_robustness(table)
+    metrics = robustness.summarise(table)
     assert metrics["optimum_kept.compute_half"] == pytest.approx((0.8 + 0.5) / 2)
     assert metrics["sac_of_optimum.compute_half"] == pytest.approx(0.95)
-    assert [name for name, _ in robustness_drawing.draw(table)] == ["gain_kept", "share_of_optimum"]
+    assert [name for name, _ in robustness.draw(table)] == ["gain_kept", "share_of_optimum"]
 
 
 def test_one_client_with_all_samples_is_plain_gradient_descent() -> None:

@@ -8,7 +8,7 @@ import pytest
 from gainnet.core.errors import ConfigError
 from gainnet.radio import Air, Rayleigh, Reports
 from gainnet.studies import find_study
-from gainnet.studies.presets import as_json, load_config, validate
+from gainnet.studies.presets import as_json, load_config, settings_of
 from gainnet.studies.results import SCHEMA_VERSION, RunFolder, config_hash, folder_of
 from gainnet.studies.runner import summarise
 from gainnet.studies.settings import with_air
@@ -22,7 +22,7 @@ HASHES = json.loads((RESULTS / "hashes.json").read_text())
 def test_a_published_run_has_the_settings_of_the_full_preset_under_its_hash(path: Path) -> None:
     run = RunFolder(path).read_run()
     study = find_study(run["study"])
-    config = validate(study.config, study.current(run["config"]))
+    config = settings_of(study, run["config"])
     assert config == load_config(study, "full")
     identity = dict(study.identity(config))
     assert identity == run["identity"]
@@ -40,15 +40,15 @@ def test_a_published_table_gives_the_published_metrics(path: Path) -> None:
 
 
 def test_old_settings_of_the_air_are_read() -> None:
-    current = with_air(Air(bandwidth_hz=20e6))
-    assert current({"snr_db": 3}) == {"air": "air(snr_db=3.0, bandwidth_hz=20000000.0)"}
+    wide = Air(bandwidth_hz=20e6)
+    assert with_air({"snr_db": 3}, wide) == {"air": "air(snr_db=3.0, bandwidth_hz=20000000.0)"}
     old = {"fading": "rayleigh", "report_error_db": 2.0, "air": "air(snr_db=5.0)", "rounds": 1}
     expected = Air(Rayleigh(), 5.0, reports=Reports(2.0))
     study = find_study("multi-edge")
-    found = load_config(study, "quick", {"air": current(old)["air"]})
+    found = load_config(study, "quick", {"air": with_air(old, wide)["air"]})
     assert found.air == expected  # type: ignore[attr-defined]
     with pytest.raises(ConfigError, match="snr_db: must be a number, got 'loud'"):
-        current({"snr_db": "loud"})
+        with_air({"snr_db": "loud"}, wide)
 
 
 @pytest.mark.parametrize("air", ["air(snr_db=1000.0)", "air(snr=1.0)", 10.0])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import torch
 from torch import Tensor
 
 from gainnet.core.units import psnr_db_of_mse
+
+if TYPE_CHECKING:
+    from gainnet.models.attributes import AttributeClassifier
 
 EXACT = 1e-4
 
@@ -76,10 +79,15 @@ def ssim(images: Tensor, references: Tensor) -> Tensor:
     return values.reshape(-1)
 
 
-def mean_fidelity(images: Tensor, prompts: Sequence[str]) -> float | None:
-    """Mean share of the named attributes that the shipped classifier finds in images [n, 3, H, W].
+def mean_fidelity(
+    images: Tensor, prompts: Sequence[str], classifier: AttributeClassifier | None = None
+) -> float | None:
+    """Mean share of the attributes named in the prompts that a classifier finds; `None` when no prompt can be judged.
 
-    `None` when no prompt can be judged.
+    Args:
+        images: [num_items, 3, H, W], in [0, 1].
+        prompts: one per picture.
+        classifier: the judge; the shipped one if `None`.
     """
     from gainnet.models.attributes import AttributeClassifier, prompt_fidelity
 
@@ -87,6 +95,6 @@ def mean_fidelity(images: Tensor, prompts: Sequence[str]) -> float | None:
     if images.shape[-2:] != (128, 128):
         return None
     with torch.no_grad():
-        found = prompt_fidelity(AttributeClassifier.from_pretrained(), images, prompts)
+        found = prompt_fidelity(classifier or AttributeClassifier.from_pretrained(), images, prompts)
     judged = [share for share in found if share is not None]
     return sum(judged) / len(judged) if judged else None

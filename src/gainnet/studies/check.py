@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from gainnet.core.errors import ConfigError
-from gainnet.studies.presets import validate
+from gainnet.studies.presets import settings_of
 from gainnet.studies.registry import find_study
 from gainnet.studies.results import RunFolder, damage_error, folder_of
 from gainnet.studies.study import Case, Row, evaluate, round_digits
@@ -105,7 +105,7 @@ def check_run(
     if not run.get("complete"):
         raise ConfigError(f"run: {folder} holds no finished run; finish it with gainnet study run")
     study = find_study(str(run["source"]))
-    config = validate(study.config, study.current(run["config"]))
+    config = settings_of(study, run["config"])
     found = list(study.cases(config))
     kept = dict(zip((case.key for case in found), _rows_of(kept_in.table_path), strict=False))
     drawn = set(_drawn([case for case in found if not methods or case.method in methods], num_rows, random_seed))

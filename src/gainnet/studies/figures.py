@@ -1,20 +1,18 @@
-"""Panels, styles, bars and bands that all figures are made of, in colours that colour-blind readers can tell apart."""
+"""Panels, curves, bars and bands that all figures are made of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gainnet.studies.statistics import spread
-
-BLUE, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
-SKY, BROWN, GREY, BLACK = "#56B4E9", "#8C564B", "#777777", "#000000"
-"""Okabe and Ito's palette (2008), with a brown and a grey."""
 
 
 @final
@@ -38,9 +36,100 @@ class Style:
         """A curve; `options` are those of `Axes.plot`."""
         ax.plot(x, y, self.line, **{"color": self.colour, "marker": self.marker, "label": self.label, **options})
 
-    def band(self, ax: Axes, x: Any, low: Any, high: Any, alpha: float) -> None:
+    def band(self, ax: Axes, x: Any, low: Any, high: Any, alpha: float = 0.15) -> None:
         """The area between two curves, pale behind the curve it belongs to."""
         ax.fill_between(x, low, high, color=self.colour, alpha=alpha, linewidth=0)
+
+
+@final
+@dataclass(frozen=True)
+class Panel:
+    """Part of a table that has axes of its own.
+
+    Args:
+        rows: what is drawn on them.
+        title: above the axes.
+        xlabel: below them, with the unit.
+        ylabel: beside them, with the unit.
+    """
+
+    rows: pd.DataFrame
+    title: str = ""
+    xlabel: str = ""
+    ylabel: str = ""
+
+
+def draw_panels(
+    title: str,
+    note: str,
+    parts: Sequence[Panel],
+    plot: Callable[[Axes, pd.DataFrame], None],
+    num_columns: int,
+    legend: int = 4,
+) -> Figure:
+    """A figure with one panel per part of a table, row by row, and one legend below all of them.
+
+    Args:
+        title: as `panels`.
+        note: as `panels`.
+        parts: of the table, in order; places of an unfinished last row stay empty.
+        plot: draws the rows of one part on its axes.
+        num_columns: panels per row, at most.
+        legend: entries per row of the legend; 0 draws none.
+    """
+    num_columns = min(num_columns, len(parts))
+    figure, axes = panels(-(-len(parts) // num_columns), num_columns, title, note)
+    for ax, part in zip(axes, parts, strict=False):
+        plot(ax, part.rows)
+        ax.set(title=part.title, xlabel=part.xlabel, ylabel=part.ylabel)
+    for ax in axes[len(parts) :]:
+        ax.set_visible(False)
+    if legend:
+        legend_below(axes, legend)
+    return figure
+
+
+def curves(
+    ax: Axes,
+    rows: pd.DataFrame,
+    x: str,
+    y: str,
+    styles: Mapping[str, Style],
+    band: tuple[str, str] | None = None,
+    **look: Any,
+) -> None:
+    """A curve of every method that the rows hold, in the order of the styles.
+
+    Args:
+        ax: where.
+        rows: one row per method and value of `x`, in any order.
+        x: column across.
+        y: column upwards; empty values are passed over.
+        styles: by method.
+        band: columns of the lower and upper end of a band behind each curve, which is left out where one is empty.
+        look: options of `Axes.plot`.
+    """
+    for method, style in styles.items():
+        own = rows[rows["method"] == method].dropna(subset=[y]).sort_values(x)
+        if own.empty:
+            continue
+        # One marker in seven points, or else a fine grid is a row of touching markers.
+        style.plot(ax, own[x], own[y], markevery=max(1, len(own) // 7), **look)
+        if band and own[[*band]].notna().all(axis=None):
+            style.band(ax, own[x], own[band[0]], own[band[1]])
+
+
+def same_height(figure: Figure, margin: float, highest: float) -> None:
+    """One height for all panels, from below the lowest to above the highest curve, so that no band sets the scale.
+
+    Args:
+        figure: with its curves drawn.
+        margin: below and above.
+        highest: end of the axes at most, such as what an eye can tell apart.
+    """
+    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for ax in figure.axes for line in ax.get_lines()])
+    for ax in figure.axes:
+        ax.set_ylim(float(np.nanmin(drawn)) - margin, min(float(np.nanmax(drawn)) + margin, highest))
 
 
 def panels(num_rows: int, num_columns: int, title: str, note: str) -> tuple[Figure, list[Axes]]:

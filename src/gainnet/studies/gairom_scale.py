@@ -16,11 +16,12 @@ from pydantic import Field
 from gainnet.core.randomness import Random
 from gainnet.orchestration import State, graph_of
 from gainnet.orchestration.reference import reference_of
-from gainnet.studies.figures import BLACK, BLUE, GREEN, GREY, RED, Style, legend_below, panels
+from gainnet.studies.figures import Panel, Style, draw_panels
 from gainnet.studies.gairom.arena import Arena, arena, digests, load_all, scenario_of_regime
-from gainnet.studies.gairom.question import LEARNED, REFERENCE, players
+from gainnet.studies.gairom.question import LEARNED, REFERENCE, BoundSteps, players
+from gainnet.studies.palette import BLUE, GREEN, GREY, RED
 from gainnet.studies.settings import Natural, NonEmpty, Seeds, one_of
-from gainnet.studies.statistics import spread
+from gainnet.studies.statistics import at, beside, named, spreads
 from gainnet.studies.study import Case, Method, Row, Study
 
 REGIME = "contention"
@@ -28,16 +29,13 @@ UNTRAINED = ("mp_tsc", "greedy", "sequential_greedy")
 METHODS = (*UNTRAINED, LEARNED, REFERENCE)
 NAMED_SIZES = (50, 500, 5000)
 METRIC_NAMES = (
-    *(f"decision_s.{num}" for num in NAMED_SIZES),
-    *(f"graph_s.{num}" for num in NAMED_SIZES),
-    *(f"sac_over_greedy.{num}" for num in NAMED_SIZES),
+    *(f"{name}.{num}" for name in ("decision_s", "graph_s", "sac_over_greedy") for num in NAMED_SIZES),
     *(f"sac_of_bound.{num}" for num in (50, 200)),
     *(f"sequential_greedy_decision_s.{num}" for num in (50, 500)),
 )
 STYLES = {
     LEARNED: Style("SAC, trained on 50 clients", RED), "greedy": Style("greedy", BLUE, "--"),
     "sequential_greedy": Style("sequential greedy", GREY, "--"), "mp_tsc": Style("MP-TSC", GREEN, "-."),
-    REFERENCE: Style("bound", BLACK, ":"),
 }  # fmt: skip
 
 
@@ -62,13 +60,13 @@ class ScaleConfig:
     nums_clients: NonEmpty[Annotated[int, Field(ge=1, le=10_000)]]
     most_sequential: Natural
     most_bounded: Natural
-    num_bound_steps: Annotated[int, Field(ge=1, le=10_000)]
+    num_bound_steps: BoundSteps
 
 
 def cases(config: ScaleConfig) -> Iterator[Case]:
     """Size outermost, so that a run that is cut off has whole sizes."""
+    most = {"sequential_greedy": config.most_sequential, REFERENCE: config.most_bounded}
     for num_clients, random_seed in product(config.nums_clients, config.random_seeds):
-        most = {"sequential_greedy": config.most_sequential, REFERENCE: config.most_bounded}
         for method, training_seed in players((*config.methods, REFERENCE), config.training_seeds):
             if num_clients <= most.get(method, num_clients):
                 yield Case(method, {"num_clients": num_clients, "training_seed": training_seed}, random_seed)
@@ -87,9 +85,8 @@ def open_methods(config: ScaleConfig) -> Mapping[str, Method]:
         start_s = time.perf_counter()
         graph = graph_of(here.world, here.regime, 0, State.empty(here.world))
         graph_s = time.perf_counter() - start_s
-        policy(graph, here.random)
-        rollout, timed = here.play(policy)
-        decision_s = sorted(timed.seconds)[len(timed.seconds) // 2]
+        policy(graph, here.random)  # the first decision pays for what is made once, and is not timed
+        rollout, decision_s = here.play(policy)
         return {"gain": float(rollout.gain.sum()), "measured_decision_s": decision_s, "measured_graph_s": graph_s}
 
     def reference(case: Case, random: Random) -> Row:
@@ -106,31 +103,24 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
     columns = ["gain", "measured_decision_s", "measured_graph_s"]
     rows = table.groupby(["method", *keys], as_index=False)[columns].mean()
     for method, name in (("greedy", "over_greedy"), (REFERENCE, "of_bound")):
-        rows = rows.join(rows[rows["method"] == method].set_index(keys)["gain"].rename(name), on=keys)
-        rows[name] = rows["gain"] / rows[name]
+        rows[name] = rows["gain"] / beside(rows, at(rows, method=method), keys, "gain")
     return rows
 
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
-    """Every metric of the study: medians of times, means of shares."""
+    """Every metric of the study: medians of times, which a busy machine lengthens now and then; means of shares."""
     found = shares(table)
-    return {name: value for name, value in _metrics(found) if name in METRIC_NAMES and value == value}
-
-
-def _metrics(found: pd.DataFrame) -> Iterator[tuple[str, float]]:
-    for num_clients in sorted(set(found["num_clients"])):
-        rows = found[found["num_clients"] == num_clients]
-        own, sequential = (rows[rows["method"] == name] for name in (LEARNED, "sequential_greedy"))
-        yield f"decision_s.{num_clients}", _significant(own["measured_decision_s"].median())
-        yield f"graph_s.{num_clients}", _significant(own["measured_graph_s"].median())
-        yield f"sac_over_greedy.{num_clients}", round(float(own["over_greedy"].mean()), 5)
-        yield f"sac_of_bound.{num_clients}", round(float(own["of_bound"].mean()), 5)
-        decision_s = sequential["measured_decision_s"].median()
-        yield f"sequential_greedy_decision_s.{num_clients}", _significant(decision_s)
-
-
-def _significant(value: Any) -> float:
-    return float(f"{float(value):.3g}")
+    own, sequential = (at(found, method=name).groupby("num_clients") for name in (LEARNED, "sequential_greedy"))
+    times = {
+        "decision_s": own["measured_decision_s"], "graph_s": own["measured_graph_s"],
+        "sequential_greedy_decision_s": sequential["measured_decision_s"],
+    }  # fmt: skip
+    metrics: dict[str, float] = {}
+    for name, groups in times.items():
+        metrics |= named(groups.median().map(lambda x: float(f"{x:.3g}")), f"{name}.{{}}")
+    for name, column in (("sac_over_greedy", "over_greedy"), ("sac_of_bound", "of_bound")):
+        metrics |= named(own[column].mean().round(5), f"{name}.{{}}")
+    return {name: value for name, value in metrics.items() if name in METRIC_NAMES and value == value}
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
@@ -142,43 +132,33 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         f"thread; {table['random_seed'].nunique()} worlds, median over 5 rounds. "
         "Bars: 95 % Student interval over worlds. The bound is Lagrangian."
     )
-    figure, axes = panels(1, 3, "From ten clients to thousands", note)
-    _lines(axes[0], found[found["method"] != REFERENCE], "measured_decision_s")
-    _lines(axes[1], found[found["method"] != REFERENCE], "over_greedy")
-    _lines(axes[2], found[found["method"] != REFERENCE], "of_bound")
-    axes[0].set(yscale="log", ylabel="measured time of one decision in s", title="decision time")
-    axes[1].set(ylabel="gain over that of greedy", title="gain against greedy")
-    axes[2].set(ylabel="gain over that of the bound", title="gain against the bound")
-    for ax in axes:
-        ax.set(xscale="log", xlabel="clients")
-    legend_below(axes, 4)
+    labels = {
+        "measured_decision_s": ("decision time", "measured time of one decision in s"),
+        "over_greedy": ("gain against greedy", "gain over that of greedy"),
+        "of_bound": ("gain against the bound", "gain over that of the bound"),
+    }
+    parts = [
+        Panel(spreads(found, ["method", "num_clients"], column), title, "clients", ylabel)
+        for column, (title, ylabel) in labels.items()
+    ]
+    figure = draw_panels("From ten clients to thousands", note, parts, _lines, 3)
+    figure.axes[0].set_yscale("log")
     yield "scale", figure
 
 
-def _lines(ax: Axes, found: pd.DataFrame, column: str) -> None:
+def _lines(ax: Axes, means: pd.DataFrame) -> None:
     for method, style in STYLES.items():
-        rows = found[(found["method"] == method) & found[column].notna()]
-        spreads = {size: spread(own[column]) for size, own in rows.groupby("num_clients")}
-        if spreads:
-            sizes, means, high = (
-                [float(str(size)) for size in spreads],
-                [s.mean for s in spreads.values()],
-                [s.error_bar for s in spreads.values()],
-            )
+        if len(own := at(means, method=method)):
             # An axis of logarithms has no room for an interval that reaches zero.
-            low = [min(s.error_bar, 0.9 * s.mean) for s in spreads.values()]
+            low = own["error_bar"].clip(upper=0.9 * own["mean"])
             look: dict[str, Any] = {"color": style.colour, "linestyle": style.line, "marker": "o", "capsize": 2}
-            ax.errorbar(sizes, means, [low, high], **look).set_label(style.label)
+            ax.errorbar(own["num_clients"], own["mean"], [low, own["error_bar"]], **look).set_label(style.label)
+    ax.set_xscale("log")
 
 
-GAIROM_SCALE = Study(
-    name="gairom-scale",
-    config=ScaleConfig,
-    methods=METHODS,
-    metric_names=METRIC_NAMES,
-    cases=cases,
-    open=open_methods,
-    identity=lambda config: digests([REGIME], config.training_seeds),
-    summarise=summarise,
-    draw=draw,
-)
+def identity(config: ScaleConfig) -> Mapping[str, str]:
+    """sha256 of what the methods read."""
+    return digests([REGIME], config.training_seeds)
+
+
+GAIROM_SCALE = Study("gairom-scale", ScaleConfig, METHODS, METRIC_NAMES, cases, open_methods, identity, summarise, draw)

@@ -25,7 +25,8 @@ from gainnet.models.loading import find_folder, load_model, weights_sha256
 from gainnet.models.part import Part
 from gainnet.protocols.transmit import transmit
 from gainnet.radio import AWGN, Air
-from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, error_bars, legend_below, panels
+from gainnet.studies.figures import error_bars, legend_below, panels
+from gainnet.studies.palette import BLUE, GREEN, GREY, ORANGE
 from gainnet.studies.pictures import in_batches
 from gainnet.studies.settings import Count, NonEmpty
 from gainnet.studies.statistics import round_metrics
@@ -234,14 +235,4 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     yield "hand_over", figure
 
 
-HAND_OVER = Study(
-    name="hand-over",
-    config=HandOverConfig,
-    methods=METHODS,
-    metric_names=METRIC_NAMES,
-    cases=cases,
-    open=open_methods,
-    identity=identity,
-    summarise=summarise,
-    draw=draw,
-)
+HAND_OVER = Study("hand-over", HandOverConfig, METHODS, METRIC_NAMES, cases, open_methods, identity, summarise, draw)

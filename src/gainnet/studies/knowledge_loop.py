@@ -27,8 +27,9 @@ from gainnet.models.language import mean_loss, pack, row_losses
 from gainnet.models.language_text import PUBLIC, write_texts
 from gainnet.network import profile
 from gainnet.radio import Air, Ideal, Tabulated
-from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, panels
-from gainnet.studies.settings import AirField, Count, Natural, NonEmpty, Seeds, with_air
+from gainnet.studies.figures import panels
+from gainnet.studies.palette import BLUE, GREEN, GREY, ORANGE, PURPLE
+from gainnet.studies.settings import AirField, Count, Natural, NonEmpty, Seeds
 from gainnet.studies.statistics import round_metrics
 from gainnet.studies.study import Case, Method, Row, Study
 from gainnet.studies.weights import language_digest
@@ -74,8 +75,8 @@ class KnowledgeLoopConfig:
         joint_rate: of central training and of FedAvg.
         distil_steps: mini-batches of public text per cycle.
         distil_rate: of the cloud.
-        air: in every cell.
         model: the foundation model.
+        air: in every cell.
     """
 
     random_seeds: Seeds
@@ -94,8 +95,8 @@ class KnowledgeLoopConfig:
     joint_rate: float
     distil_steps: Natural
     distil_rate: float
-    air: AirField
     model: str
+    air: AirField = Air(bandwidth_hz=20e6)
 
 
 def cases(config: KnowledgeLoopConfig) -> Iterator[Case]:
@@ -275,15 +276,11 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     yield "knowledge_loop", figure
 
 
+def identity(config: KnowledgeLoopConfig) -> Mapping[str, str]:
+    """sha256 of what the methods read."""
+    return language_digest(config.model)
+
+
 KNOWLEDGE_LOOP: Study[Any] = Study(
-    name="knowledge-loop",
-    config=KnowledgeLoopConfig,
-    methods=METHODS,
-    metric_names=METRIC_NAMES,
-    cases=cases,
-    open=open_methods,
-    identity=lambda config: language_digest(config.model),
-    summarise=summarise,
-    draw=draw,
-    current=with_air(Air(bandwidth_hz=20e6)),
+    "knowledge-loop", KnowledgeLoopConfig, METHODS, METRIC_NAMES, cases, open_methods, identity, summarise, draw
 )

@@ -17,8 +17,9 @@ from gainnet.learning.algorithms.adapters import require_peft
 from gainnet.learning.config import LearnConfig, open_session
 from gainnet.learning.runner import run_rounds
 from gainnet.models.language import mean_loss
-from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, legend_below, panels
-from gainnet.studies.settings import AirField, Count, NonEmpty, Seeds, with_air
+from gainnet.studies.figures import legend_below, panels
+from gainnet.studies.palette import BLUE, GREEN, GREY, ORANGE
+from gainnet.studies.settings import AirField, Count, NonEmpty, Seeds
 from gainnet.studies.statistics import round_metrics
 from gainnet.studies.study import Case, Method, Row, Study
 from gainnet.studies.weights import language_digest
@@ -212,15 +213,11 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     yield "learning_cost", figure
 
 
+def identity(config: LearningCostConfig) -> Mapping[str, str]:
+    """sha256 of what the methods read."""
+    return language_digest(config.model)
+
+
 LEARNING_COST: Study[Any] = Study(
-    name="learning-cost",
-    config=LearningCostConfig,
-    methods=METHODS,
-    metric_names=METRIC_NAMES,
-    cases=cases,
-    open=open_methods,
-    identity=lambda config: language_digest(config.model),
-    summarise=summarise,
-    draw=draw,
-    current=with_air(),
+    "learning-cost", LearningCostConfig, METHODS, METRIC_NAMES, cases, open_methods, identity, summarise, draw
 )

@@ -27,8 +27,9 @@ from gainnet.protocols import channel_free
 from gainnet.protocols.plan import Plan
 from gainnet.protocols.task import IMAGE, Task
 from gainnet.radio import Air
-from gainnet.studies.figures import BLUE, BROWN, GREEN, ORANGE, PURPLE, RED, SKY, panels
-from gainnet.studies.settings import AirField, NonEmpty, Seeds, one_of, with_air
+from gainnet.studies.figures import panels
+from gainnet.studies.palette import BLUE, BROWN, GREEN, ORANGE, PURPLE, RED, SKY
+from gainnet.studies.settings import AirField, NonEmpty, Seeds, one_of
 from gainnet.studies.study import Case, Method, Row, Study, grid
 from gainnet.studies.weights import picture_digests
 
@@ -188,15 +189,11 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     yield "time", figure
 
 
+def identity(config: MultiEdgeConfig) -> Mapping[str, str]:
+    """sha256 of what the methods read."""
+    return picture_digests("scenes", "checker", "classifier")
+
+
 MULTI_EDGE = Study(
-    name="multi-edge",
-    config=MultiEdgeConfig,
-    methods=tuple(COLOURS),
-    metric_names=METRIC_NAMES,
-    cases=cases,
-    open=open_methods,
-    identity=lambda config: picture_digests("scenes", "checker", "classifier"),
-    summarise=summarise,
-    draw=draw,
-    current=with_air(),
+    "multi-edge", MultiEdgeConfig, tuple(COLOURS), METRIC_NAMES, cases, open_methods, identity, summarise, draw
 )

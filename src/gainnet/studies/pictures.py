@@ -1,4 +1,4 @@
-"""Pictures that a model generates without a channel, for the studies that send them; and one judge of them."""
+"""Pictures that a model generates without a channel, for the studies that send them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from torch import Tensor
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Place, Tensors
-from gainnet.models.attributes import AttributeClassifier, prompt_fidelity
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.part import Part
 from gainnet.models.scenes import draw_scenes, stream, write_captions
@@ -90,15 +89,3 @@ def in_batches(parts: Sequence[Part], given: Tensors, random: Random, kept: Sequ
             tensors |= part({key: tensors[key] for key in part.reads}, streams)
         made.append({key: tensors[key] for key in kept})
     return {key: torch.cat([tensors[key] for tensors in made]) for key in kept}
-
-
-def mean_fidelity(classifier: AttributeClassifier, images: Tensor, prompts: Sequence[str]) -> float | None:
-    """Mean share of the attributes named in the prompts that a classifier finds; `None` when no prompt can be judged.
-
-    Args:
-        classifier: the judge.
-        images: [num_images, 3, 128, 128], in [0, 1].
-        prompts: one per picture.
-    """
-    known = [share for share in prompt_fidelity(classifier, images, prompts) if share is not None]
-    return sum(known) / len(known) if known else None

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from gainnet.catalog import text_of
 from gainnet.core.errors import ConfigError
 from gainnet.radio import Air
+from gainnet.studies.settings import with_air
 from gainnet.studies.study import C, Study, StudyConfig
 
 PRESETS = ("default", "quick", "full")
@@ -35,7 +36,19 @@ def load_config(study: Study[C], preset: str | Path, changes: Mapping[str, Any] 
         raise ConfigError(f"{foreign[0]}: unknown field of the study {study.name}, which has no {option}; leave it out")
     tables = _read_toml(study.catalog / f"{study.name}.toml")
     chosen = tables.get(str(preset), {}) if str(preset) in PRESETS else _read_toml(_own_file(preset))
-    return validate(study.config, study.current(tables["default"] | chosen | dict(changes or {})))
+    return settings_of(study, tables["default"] | chosen | dict(changes or {}))
+
+
+def settings_of(study: Study[C], table: dict[str, Any]) -> C:
+    """Settings of a study from plain values, which an earlier version may have written under other names.
+
+    Raises:
+        ConfigError: as `validate`.
+    """
+    table, air = study.current(table), study.config.__dataclass_fields__.get("air")
+    if air is not None:
+        table = with_air(table, air.default if isinstance(air.default, Air) else Air())
+    return validate(study.config, table)
 
 
 def validate(config: type[C], table: dict[str, Any]) -> C:

@@ -17,7 +17,8 @@ from gainnet.core.errors import ModelError
 from gainnet.core.randomness import Random
 from gainnet.models.attributes import AttributeClassifier
 from gainnet.models.loading import find_folder, load_model
-from gainnet.studies.figures import BLUE, GREY, panels
+from gainnet.studies.figures import panels
+from gainnet.studies.palette import BLUE, GREY
 from gainnet.studies.results import config_hash
 from gainnet.studies.settings import NonEmpty, Seeds
 from gainnet.studies.statistics import round_metrics, spread
@@ -26,6 +27,7 @@ from gainnet.studies.weights import picture_digests
 from gainnet.training.scenes_evaluation import evaluate_autoencoder, evaluate_captions, unseen_captions
 
 ATTRIBUTES = ("background", "layout", "colour", "shape", "size", "all")
+METHODS = ("captions", "autoencoder", "heldout_pairs")
 METRIC_NAMES = (*ATTRIBUTES, "autoencoder_psnr_db_original", "heldout_pairs_shape")
 
 
@@ -119,13 +121,5 @@ def _trained(folder: Path) -> dict[str, Any]:
 
 
 PROMPT_FIDELITY = Study(
-    name="prompt-fidelity",
-    config=PromptFidelityConfig,
-    methods=("captions", "autoencoder", "heldout_pairs"),
-    metric_names=METRIC_NAMES,
-    cases=cases,
-    open=open_methods,
-    identity=identity,
-    summarise=summarise,
-    draw=draw,
+    "prompt-fidelity", PromptFidelityConfig, METHODS, METRIC_NAMES, cases, open_methods, identity, summarise, draw
 )

@@ -32,7 +32,7 @@ from gainnet.models.scenes import draw_scenes, render, stream, write_captions
 from gainnet.network import Network
 from gainnet.protocols import Plan, execute, pricing
 from gainnet.studies.protocols_drawing import draw
-from gainnet.studies.settings import AirField, Count, NonEmpty, Positive, Seeds, SnrDb, one_of, with_air
+from gainnet.studies.settings import AirField, Count, NonEmpty, Positive, Seeds, SnrDb, one_of
 from gainnet.studies.study import Case, Method, Row, Study, Value, grid
 from gainnet.studies.weights import picture_digests
 
@@ -232,21 +232,16 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     return {"delivered_share": float(lost["num_delivered"].sum() / lost["num_kills"].sum())}
 
 
-def _current(table: dict[str, Any]) -> dict[str, Any]:
-    """Settings of the time when `snr_db` listed what is swept, and the fading was a name."""
-    swept = {"snrs_db": table["snr_db"]} if "snr_db" in table else {}
-    return with_air()({name: value for name, value in table.items() if name != "snr_db"} | swept)
+def _swept(table: dict[str, Any]) -> dict[str, Any]:
+    """Settings of the time when `snr_db` listed what is swept."""
+    return {"snrs_db" if name == "snr_db" else name: value for name, value in table.items()}
+
+
+def identity(config: ProtocolsConfig) -> Mapping[str, str]:
+    """sha256 of what the methods read."""
+    return picture_digests("scenes", "checker", "classifier")
 
 
 PROTOCOLS_STUDY = Study(
-    name="protocols",
-    config=ProtocolsConfig,
-    methods=METHODS,
-    metric_names=METRIC_NAMES,
-    cases=cases,
-    open=open_methods,
-    identity=lambda config: picture_digests("scenes", "checker", "classifier"),
-    summarise=summarise,
-    draw=draw,
-    current=_current,
+    "protocols", ProtocolsConfig, METHODS, METRIC_NAMES, cases, open_methods, identity, summarise, draw, current=_swept
 )

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from gainnet.studies.figures import BLUE, GREEN, ORANGE, panels
+from gainnet.studies.figures import panels
+from gainnet.studies.palette import BLUE, GREEN, ORANGE
 
 ENOUGH = 0.05
 """Prompt fidelity below the best that is given up for less energy of the device, as `gainnet advise` does."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field, PlainValidator
 
@@ -38,32 +38,25 @@ AirField = Annotated[Air, PlainValidator(_air)]
 """An air by the text of its constructor, such as `air(fading=rayleigh, snr_db=5.0)`."""
 
 
-USUAL: Final = Air()
-"""The air of settings that name none."""
-
-
-def with_air(default: Air = USUAL) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Reads settings of the time before an air was one value: `snr_db`, `fading` and `report_error_db` go into `air`.
+def with_air(table: dict[str, Any], default: Air) -> dict[str, Any]:
+    """Settings of the time before an air was one value: `snr_db`, `fading` and `report_error_db` go into `air`.
 
     Args:
+        table: settings by name.
         default: the air of settings that name none.
 
-    >>> with_air()({"rounds": 5, "snr_db": 3.0})
+    >>> with_air({"rounds": 5, "snr_db": 3.0}, Air())
     {'rounds': 5, 'air': 'air(snr_db=3.0)'}
     """
-
-    def current(table: dict[str, Any]) -> dict[str, Any]:
-        old = {name: value for name, value in table.items() if name in ("snr_db", "fading", "report_error_db")}
-        rest = {name: value for name, value in table.items() if name not in old}
-        if not old:
-            return table
-        air = _air(rest.get("air", default))
-        fading = parse("fading", str(old["fading"])) if "fading" in old else air.fading
-        reports = replace(air.reports, error_db=_number(old, "report_error_db", air.reports.error_db))
-        air = replace(air, fading=fading, snr_db=_number(old, "snr_db", air.snr_db), reports=reports)
-        return {**rest, "air": text_of("air", air)}
-
-    return current
+    old = {name: value for name, value in table.items() if name in ("snr_db", "fading", "report_error_db")}
+    if not old:
+        return table
+    rest = {name: value for name, value in table.items() if name not in old}
+    air = _air(rest.get("air", default))
+    fading = parse("fading", str(old["fading"])) if "fading" in old else air.fading
+    reports = replace(air.reports, error_db=_number(old, "report_error_db", air.reports.error_db))
+    air = replace(air, fading=fading, snr_db=_number(old, "snr_db", air.snr_db), reports=reports)
+    return {**rest, "air": text_of("air", air)}
 
 
 def _number(table: dict[str, Any], name: str, default: float) -> float:

@@ -20,6 +20,7 @@ from gainnet.codecs import AnyCodec, EdgeMap, QuantizedSketch
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.units import psnr_db_of_mse
+from gainnet.generation.quality import mean_fidelity
 from gainnet.models.attributes import AttributeClassifier
 from gainnet.models.completing import completion, completion_of_edges, enlargement
 from gainnet.models.diffusion import DiffusionModel
@@ -29,8 +30,9 @@ from gainnet.models.sketches import edge_sketch, picture_sketch
 from gainnet.network import EDGE
 from gainnet.protocols.candidates import best_candidate
 from gainnet.protocols.task import Task
-from gainnet.studies.figures import BLUE, GREEN, ORANGE, PURPLE, RED, error_bars, legend_below, panels
-from gainnet.studies.pictures import in_batches, mean_fidelity
+from gainnet.studies.figures import error_bars, legend_below, panels
+from gainnet.studies.palette import BLUE, GREEN, ORANGE, PURPLE, RED
+from gainnet.studies.pictures import in_batches
 from gainnet.studies.settings import NonEmpty, Seeds
 from gainnet.studies.statistics import round_metrics
 from gainnet.studies.study import Case, Method, Row, Study
@@ -119,7 +121,7 @@ def judge(
     return {
         "agreement": float(alike.float().mean()),
         "psnr_db": float(psnr_db_of_mse((images - reference).double().square().mean())),
-        "fidelity": mean_fidelity(classifier, images, prompts),
+        "fidelity": mean_fidelity(images, prompts, classifier),
     }
 
 
@@ -267,14 +269,9 @@ def _curve(ax: Axes, rows: pd.DataFrame, measure: str) -> None:
     error_bars(ax, num_bits, [group[measure] for group in groups], COLOURS[method], method)
 
 
-SKETCH = Study(
-    name="sketch",
-    config=SketchConfig,
-    methods=METHODS,
-    metric_names=METRIC_NAMES,
-    cases=cases,
-    open=open_methods,
-    identity=lambda config: picture_digests(config.model, "checker", "classifier"),
-    summarise=summarise,
-    draw=draw,
-)
+def identity(config: SketchConfig) -> Mapping[str, str]:
+    """sha256 of what the methods read."""
+    return picture_digests(config.model, "checker", "classifier")
+
+
+SKETCH = Study("sketch", SketchConfig, METHODS, METRIC_NAMES, cases, open_methods, identity, summarise, draw)

@@ -1,14 +1,16 @@
-"""Spread of a metric over random seeds."""
+"""From rows to metrics: parts of a table, means with their spread over random seeds, and pairs of methods."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import pandas as pd
 from scipy.stats import t
+
+T = TypeVar("T")
 
 
 @final
@@ -63,6 +65,79 @@ def spread(values: Iterable[float]) -> Spread:
     return Spread(n, mean, std, float(t.ppf(0.975, n - 1)) * std / math.sqrt(n))
 
 
+def spreads(rows: pd.DataFrame, by: str | list[str], column: str) -> pd.DataFrame:
+    """Spread of a column in groups of rows, one row per group.
+
+    Args:
+        rows: one row per repetition; empty values are passed over.
+        by: columns that name a group.
+        column: what is averaged.
+
+    Returns:
+        Columns of `by`, `mean`, `error_bar` (half of the 95 % interval, 0 for one repetition), `low` and `high` (its
+        ends).
+    """
+    groups = rows.dropna(subset=[column]).groupby(by)[column]
+    found = groups.agg(mean=lambda x: spread(x).mean, error_bar=lambda x: spread(x).error_bar)
+    low, high = found["mean"] - found["error_bar"], found["mean"] + found["error_bar"]
+    ends: pd.DataFrame = found.assign(low=low, high=high).reset_index()
+    return ends
+
+
+def at(rows: pd.DataFrame, **values: Any) -> pd.DataFrame:
+    """Rows that have given values in given columns.
+
+    >>> at(pd.DataFrame({"snr_db": [0, 10], "psnr_db": [20.0, 30.0]}), snr_db=10)["psnr_db"].tolist()
+    [30.0]
+    """
+    for column, value in values.items():
+        rows = rows[rows[column] == value]
+    return rows
+
+
+def present(rows: pd.DataFrame, column: str, names: Iterable[T]) -> list[T]:
+    """Those of some values that a column holds, in their own order.
+
+    >>> present(pd.DataFrame({"method": ["webp", "linear"]}), "method", ("linear", "raw"))
+    ['linear']
+    """
+    held = set(rows[column])
+    return [name for name in names if name in held]
+
+
+def beside(rows: pd.DataFrame, baseline: pd.DataFrame, keys: list[str], column: str) -> pd.Series[Any]:
+    """Value of a baseline under the very conditions of every row, so that what both share cancels in a difference.
+
+    Args:
+        rows: of any methods.
+        baseline: rows of one method, at most one per combination of the keys.
+        keys: columns of what two rows have to share to be a pair: world or random seed, and the swept values.
+        column: of the baseline.
+
+    Returns:
+        One value per row, under the index of `rows`; NaN where the baseline has none.
+
+    >>> rows = pd.DataFrame({"method": ["a", "b"], "random_seed": [7, 7], "loss": [4.0, 3.0]})
+    >>> beside(rows, at(rows, method="a"), ["random_seed"], "loss").tolist()
+    [4.0, 4.0]
+    """
+    return rows[keys].join(baseline.set_index(keys)[column].rename("baseline"), on=keys)["baseline"]
+
+
+def named(values: pd.Series[Any], form: str) -> dict[str, float]:
+    """Metrics whose names hold the keys of a group.
+
+    >>> named(pd.Series({("linear", 0.0): 30.0}), "psnr_db.{}.{:g}db")
+    {'psnr_db.linear.0db': 30.0}
+    """
+    return {form.format(*(key if isinstance(key, tuple) else (key,))): x for key, x in keyed(values)}
+
+
+def keyed(values: pd.Series[Any]) -> Iterable[tuple[Any, float]]:
+    """Pairs of a group's key and its value, as plain floats."""
+    return ((key, float(x)) for key, x in values.items())
+
+
 def round_metrics(found: Mapping[str, Any], digits: int) -> dict[str, float | None]:
     """Metrics as plain floats with so many decimal places; `None` stays.
 
@@ -90,12 +165,12 @@ def psnr_cells(table: pd.DataFrame, keys: list[str], means: Sequence[str] = ()) 
         means: other columns, of which the mean is kept where the table has them.
 
     Returns:
-        `psnr_db` is the PSNR of the mean MSE over all pictures of all random seeds, `half_width_db` half of Student's
-        95 % interval of the PSNR over random seeds (NaN for one).
+        `psnr_db` is the PSNR of the mean MSE over all pictures of all random seeds; `low_db` and `high_db` are that
+        minus and plus half of Student's 95 % interval of the PSNR over random seeds (NaN for one).
     """
     groups = table.dropna(subset=["mse"]).groupby(keys, sort=False)
     found = groups[["mse", *(name for name in means if name in table)]].mean()
-    half_widths = [spread(values).half_width for _, values in groups["psnr_db"]]
-    found["psnr_db"] = [psnr_db(mse) for mse in found["mse"]]
-    found["half_width_db"] = [math.nan if half_width is None else half_width for half_width in half_widths]
-    return found.reset_index()
+    half_width_db = groups["psnr_db"].agg(lambda values: spread(values).half_width or math.nan)
+    # The mean MSE, not the mean of decibels: one lost picture has to show.
+    found["psnr_db"] = found["mse"].map(psnr_db)
+    return found.assign(low_db=found["psnr_db"] - half_width_db, high_db=found["psnr_db"] + half_width_db).reset_index()

@@ -126,7 +126,7 @@ def no_warnings(config: Any) -> tuple[str, ...]:
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Study(Generic[C]):
     """A question, the cases that answer it, and how their table is read.
 

@@ -2,21 +2,127 @@
 
 from __future__ import annotations
 
-from gainnet.studies.gairom.arena import digests, load_all
-from gainnet.studies.gairom.drawing import draw
-from gainnet.studies.gairom.methods import methods
-from gainnet.studies.gairom.question import METHODS, GairomConfig, cases
-from gainnet.studies.gairom.summary import metric_names, summarise
-from gainnet.studies.study import Study
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-GAIROM = Study(
-    name="gairom",
-    config=GairomConfig,
-    methods=METHODS,
-    metric_names=metric_names(),
-    cases=cases,
-    open=lambda config: methods(config, load_all(config.regimes, config.training_seeds)),
-    identity=lambda config: digests(config.regimes, config.training_seeds),
-    summarise=summarise,
-    draw=draw,
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gainnet.orchestration.drawing import label_of
+from gainnet.studies.figures import Panel, draw_panels, legend_below, panels
+from gainnet.studies.gairom.arena import digests, load_all
+from gainnet.studies.gairom.methods import methods
+from gainnet.studies.gairom.question import (
+    LEARNED,
+    METHODS,
+    MILP,
+    NUM_CLIENTS,
+    NUM_MANY_CLIENTS,
+    PAPER,
+    GairomConfig,
+    cases,
 )
+from gainnet.studies.gairom.summary import BEST_OF_REGIME, metric_names, share_of_world, shares, summarise
+from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, RED
+from gainnet.studies.statistics import at, present, spread
+from gainnet.studies.study import Method, Study
+
+TITLES = {
+    "independent": "independent clients (street)\nshare of the exact optimum",
+    "coupled": "coupled rounds (tight pools)\nshare of the exact optimum",
+    "contention": "clients contend for spectrum\nshare of a Lagrangian bound",
+}
+
+
+def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """Shares of all policies in three regimes, and contention at a closer look."""
+    found = shares(table)
+    regimes = present(found, "regime", TITLES)
+    yield "gain_of_policies", _policies(at(found, num_clients=NUM_CLIENTS), regimes, _note(table))
+    if (table["method"] == MILP).any() or (found["num_clients"] == NUM_MANY_CLIENTS).any():
+        yield "contention", _contention(table, at(found, regime="contention"), _note(table))
+
+
+def _note(table: pd.DataFrame) -> str:
+    num_worlds = table["random_seed"].nunique()
+    trained = table["training_seed"].nunique()
+    return (
+        "Gain = sum over rounds of data correlation times the saturating worth of the workload that is achievable\n"
+        "when deciding; under contention a model's samples add up before they saturate. "
+        f"{num_worlds} worlds that no policy\nwas trained in, {NUM_CLIENTS} clients, 5 rounds; SAC with {trained} "
+        "training seeds. Dots: worlds (SAC: mean over training seeds);\nbars: 95 % Student interval over worlds. "
+        "The optimum is clairvoyant about mobility. The bound is not reached by\nanybody in general; the distance to "
+        "it is partly its own."
+    )
+
+
+def _policies(found: pd.DataFrame, regimes: list[str], note: str) -> Figure:
+    def plot(ax: Axes, rows: pd.DataFrame) -> None:
+        worlds = {str(name): share_of_world(own) for name, own in rows.groupby("method")}
+        ordered = sorted(worlds, key=lambda one: float(worlds[one].mean()))
+        for y, name in enumerate(ordered):
+            _row(ax, y, worlds[name], RED if name == LEARNED else GREEN if name in PAPER else BLUE)
+        ax.set_yticks(range(len(ordered)), [label_of(name) for name in ordered])
+        ax.axvline(1.0, color=BLACK, linestyle=":", linewidth=1.4)
+        ax.set_xlim(None, 1.04)
+
+    parts = [
+        Panel(at(found, regime=regime), TITLES[regime], f"gain over that of the {BEST_OF_REGIME[regime]}")
+        for regime in regimes
+    ]
+    figure = draw_panels("Gain of every policy, as share of the best there is", note, parts, plot, 3, legend=0)
+    for ax in figure.axes:
+        ax.title.set_fontsize(10.5)
+    for colour, label in ((RED, "learned"), (BLUE, "no training"), (GREEN, "baselines of GainNet")):
+        figure.axes[0].plot([], [], "o", color=colour, label=label)
+    legend_below(figure.axes, 3)
+    return figure
+
+
+def _row(ax: Axes, y: int, worlds: pd.Series[float], colour: str) -> None:
+    ax.plot(worlds, np.full(len(worlds), y), ".", color=colour, alpha=0.3, markersize=5)
+    found = spread(worlds)
+    ax.errorbar(found.mean, y, xerr=found.error_bar, fmt="o", color=colour, capsize=3, markersize=5)
+    above: dict[str, Any] = {"textcoords": "offset points", "xytext": (0, 6), "ha": "center", "fontsize": 8}
+    ax.annotate(f"{found.mean:.3f}", (found.mean, y), **above)
+
+
+def _contention(table: pd.DataFrame, found: pd.DataFrame, note: str) -> Figure:
+    figure, axes = panels(1, 2, "Contention: more clients than in training, and the clock", note)
+    names, sizes = [LEARNED, "greedy"], (NUM_CLIENTS, NUM_MANY_CLIENTS)
+    for x, num_clients in enumerate(sizes):
+        for name, colour, shift in zip(names, (RED, BLUE), (-0.08, 0.08), strict=True):
+            worlds = share_of_world(at(found, method=name, num_clients=num_clients))
+            axes[0].plot(np.full(len(worlds), x + shift), worlds, ".", color=colour, alpha=0.3)
+            if len(worlds):
+                axes[0].plot(x + shift, worlds.mean(), "o", color=colour, label=label_of(name))
+    axes[0].set_xticks(range(2), [f"{num} clients" for num in sizes])
+    axes[0].set(ylabel="gain over that of the bound", title="trained on 50 clients; dots: worlds", xlim=(-0.5, 1.5))
+    _clock(axes[1], at(table, method=MILP))
+    legend_below(axes, 4)
+    return figure
+
+
+def _clock(ax: Axes, races: pd.DataFrame) -> None:
+    """Where every program ended, and where the learned policy was before it."""
+    share = races["gain"] / races["gain_of_sac"]
+    ax.plot(races["measured_milp_s"], share, "s", color=GREY, label="MILP, last program")
+    ax.plot(races["measured_decision_s"], np.ones(len(races)), "o", color=RED)
+    ax.axhline(1.0, color=RED, linewidth=0.8)
+    ax.set_xscale("log")
+    ax.set(xlabel="measured time of one decision in s", ylabel="gain of the round over that of SAC", title="one round")
+
+
+def open_methods(config: GairomConfig) -> Mapping[str, Method]:
+    """The methods, with everything that they need loaded once."""
+    return methods(config, load_all(config.regimes, config.training_seeds))
+
+
+def identity(config: GairomConfig) -> Mapping[str, str]:
+    """sha256 of what the methods read."""
+    return digests(config.regimes, config.training_seeds)
+
+
+GAIROM = Study("gairom", GairomConfig, METHODS, metric_names(), cases, open_methods, identity, summarise, draw)

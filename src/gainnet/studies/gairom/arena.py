@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import median_high
 from typing import final
 
 from gainnet.core.errors import ConfigError
@@ -93,10 +94,11 @@ class Arena:
     regime: Regime
     random: Random
 
-    def play(self, policy: Policy) -> tuple[Rollout, Stopwatch]:
-        """Rollout of a policy, and the measured times of its decisions."""
+    def play(self, policy: Policy) -> tuple[Rollout, float]:
+        """Rollout of a policy, and the measured median time of its decisions in s, at least one."""
         timed = Stopwatch(policy)
-        return play(self.world, self.regime, timed, self.random), timed
+        rollout = play(self.world, self.regime, timed, self.random)
+        return rollout, median_high(timed.seconds)
 
 
 def scenario_of_regime(regime: str, num_clients: int | None = None) -> Scenario:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, final
 from pydantic import Field
 
 from gainnet.studies.settings import Natural, NonEmpty, Seeds, one_of
-from gainnet.studies.study import Case, Value
+from gainnet.studies.study import Case
 
 RegimeName = Literal["independent", "coupled", "contention"]
 BoundSteps = Annotated[int, Field(ge=1, le=10_000)]
@@ -93,5 +93,4 @@ def _cases_of_contention(config: GairomConfig) -> Iterator[Case]:
 
 
 def _case(method: str, regime: str, num_clients: int, training_seed: int | None, random_seed: int) -> Case:
-    values: dict[str, Value] = {"regime": regime, "num_clients": num_clients, "training_seed": training_seed}
-    return Case(method, values, random_seed)
+    return Case(method, {"regime": regime, "num_clients": num_clients, "training_seed": training_seed}, random_seed)

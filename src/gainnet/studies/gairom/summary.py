@@ -17,7 +17,7 @@ from gainnet.studies.gairom.question import (
     UNTRAINED,
     ZEROS,
 )
-from gainnet.studies.statistics import round_metrics, spread
+from gainnet.studies.statistics import at, beside, round_metrics, spread
 
 BEST_OF_REGIME = {"independent": "optimum", "coupled": "optimum", "contention": "bound"}
 POLICIES = (LEARNED, *UNTRAINED)
@@ -51,14 +51,14 @@ def metric_names() -> tuple[str, ...]:
 
 def shares(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of policies with their `share`: gain over that of the reference in the same world."""
-    keys = ["regime", "num_clients", "random_seed"]
-    best = table[table["method"] == REFERENCE].set_index(keys)["gain"].rename("best")
-    played = table[table["method"].isin(POLICIES)].join(best, on=keys)
-    return played.assign(share=played["gain"] / played["best"])
+    played = table[table["method"].isin(POLICIES)]
+    best = beside(played, at(table, method=REFERENCE), ["regime", "num_clients", "random_seed"], "gain")
+    return played.assign(share=played["gain"] / best)
 
 
 def share_of_world(found: pd.DataFrame) -> pd.Series[float]:
     """One share per world: the mean over training seeds."""
+    # Worlds are the independent repetitions; training seeds of one world share all of its luck.
     means: pd.Series[float] = found.groupby("random_seed")["share"].mean()
     return means.dropna()
 
@@ -66,10 +66,10 @@ def share_of_world(found: pd.DataFrame) -> pd.Series[float]:
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Every metric of the study; see `metric_names`."""
     found = shares(table)
-    metrics = dict(_shares(found[found["num_clients"] == NUM_CLIENTS]))
-    many = found[(found["num_clients"] == NUM_MANY_CLIENTS) & (found["regime"] == "contention")]
+    metrics = dict(_shares(at(found, num_clients=NUM_CLIENTS)))
+    many = at(found, num_clients=NUM_MANY_CLIENTS, regime="contention")
     for policy in OF_MANY:
-        if len(worlds := share_of_world(many[many["method"] == policy])):
+        if len(worlds := share_of_world(at(many, method=policy))):
             metrics[f"contention.{policy}_of_bound_200_clients"] = worlds.mean()
     return round_metrics(metrics | dict(_over_paper(table)) | dict(_race(table)) | dict(_zeros(table)), 5)
 
@@ -87,26 +87,24 @@ def _shares(found: pd.DataFrame) -> Iterator[tuple[str, float | None]]:
 
 def _over_paper(table: pd.DataFrame) -> Iterator[tuple[str, float]]:
     """Mean over worlds of the gain over that of the best of GainNet's baselines in that world."""
-    rows = table[(table["regime"] == "independent") & (table["num_clients"] == NUM_CLIENTS)]
+    rows = at(table, regime="independent", num_clients=NUM_CLIENTS)
     paper = rows[rows["method"].isin(PAPER)].groupby("random_seed")["gain"].max()
     for method, name in ((LEARNED, LEARNED), (REFERENCE, "optimum")):
-        own = rows[rows["method"] == method].groupby("random_seed")["gain"].mean()
+        own = at(rows, method=method).groupby("random_seed")["gain"].mean()
         if len(paper) and len(own):
             yield f"independent.{name}_over_best_paper_baseline", (own / paper).mean()
 
 
 def _race(table: pd.DataFrame) -> Iterator[tuple[str, float]]:
     """The median over worlds; where the program ran out of time, the ratio is a lower bound."""
-    rows = table[table["method"] == MILP]
-    if len(rows):
+    if len(rows := at(table, method=MILP)):
         ratio = rows["measured_milp_s"] / rows["measured_decision_s"]
         yield "contention.milp_over_sac_time", round(float(ratio.median()), 1)
         yield "contention.milp_reached", float(rows["milp_reached"].astype(bool).mean())
 
 
 def _zeros(table: pd.DataFrame) -> Iterator[tuple[str, float]]:
-    rows = table[table["method"] == ZEROS]
-    if len(rows):
+    if len(rows := at(table, method=ZEROS)):
         weighted = rows["zeros_over_serial_mean"] * rows["num_pairs"]
         yield "zeros_over_serial.mean", weighted.sum() / rows["num_pairs"].sum()
         yield "zeros_over_serial.min", rows["zeros_over_serial_min"].min()

@@ -1,21 +1,57 @@
-"""The methods of gairom-learning: a policy plays a world, then models are trained on the workloads it achieves."""
+"""Question and methods of gairom-learning: a policy plays a world, then models are trained on what it achieves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import final
+from itertools import product
+from typing import Annotated, Literal, final
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from gainnet.core.randomness import Random
 from gainnet.orchestration import Rollout, World
 from gainnet.studies.gairom.arena import Learned, arena, scenario_of_regime
+from gainnet.studies.gairom.question import LEARNED, UNTRAINED, players
 from gainnet.studies.gairom_learning.digits import Digits, load_digits
 from gainnet.studies.gairom_learning.fedavg import Perceptrons, Samples, accuracy, average_by_model, local_steps
-from gainnet.studies.gairom_learning.question import METHODS, LearningConfig
+from gainnet.studies.settings import Natural, NonEmpty, Positive, Seeds, one_of
 from gainnet.studies.study import Case, Method, Row
+
+METHODS = (*UNTRAINED, LEARNED)
+
+
+@final
+@dataclass(frozen=True)
+class LearningConfig:
+    """Settings of the study gairom-learning.
+
+    Args:
+        random_seeds: each draws a world, initial weights and samples.
+        training_seeds: of the learned policies.
+        regimes: independent, contention.
+        policies: those without weights.
+        width: hidden units of a classifier.
+        batch_size: samples per step of stochastic gradient descent.
+        learning_rate: its step size.
+    """
+
+    random_seeds: Seeds
+    training_seeds: tuple[Natural, ...]
+    regimes: NonEmpty[Literal["independent", "contention"]]
+    policies: tuple[Annotated[str, one_of(UNTRAINED)], ...]
+    width: Annotated[int, Field(ge=1, le=4096)]
+    batch_size: Annotated[int, Field(ge=1, le=4096)]
+    learning_rate: Positive
+
+
+def cases(config: LearningConfig) -> Iterator[Case]:
+    """Regime and world outermost."""
+    for regime, random_seed in product(config.regimes, config.random_seeds):
+        for method, training_seed in players(config.policies, config.training_seeds):
+            yield Case(method, {"regime": regime, "training_seed": training_seed}, random_seed)
 
 
 @final

@@ -1,14 +1,16 @@
-"""The methods of gairom-robustness: policies and the optimum in worlds with fewer resources."""
+"""Question and methods of gairom-robustness: policies and the optimum with less time, bandwidth or computing."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from itertools import product
+from typing import Annotated, Any, final
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from gainnet.core.randomness import Random
@@ -20,20 +22,66 @@ from gainnet.orchestration.rollout import follow, schedules_of
 from gainnet.orchestration.rounds import Piece
 from gainnet.orchestration.scenario import scenario_of
 from gainnet.studies.gairom.arena import Arena, Learned, arena
-from gainnet.studies.gairom.question import LEARNED, REFERENCE
-from gainnet.studies.gairom_robustness.question import BOARD, UNTRAINED
-from gainnet.studies.study import Case, Method, Row
+from gainnet.studies.gairom.question import LEARNED, REFERENCE, players
+from gainnet.studies.settings import Natural, NonEmpty, Positive, Seeds, one_of
+from gainnet.studies.study import Case, Method, Row, Value
+
+BOARD = "board"
+UNTRAINED = ("mp_tsc", "greedy")
+METHODS = (*UNTRAINED, LEARNED, REFERENCE, BOARD)
+DURATION_S, SHORT_DURATION_S = 9.0, 5.0
+NAMED = {"time_5": ("time", SHORT_DURATION_S), "bandwidth_half": ("bandwidth", 0.5), "compute_half": ("compute", 0.5)}
+"""Conditions that metrics are named after."""
+
+NOMINAL = {"time": DURATION_S, "bandwidth": 1.0, "compute": 1.0}
+SCENARIOS = ("street", "figure")
+
+
+@final
+@dataclass(frozen=True)
+class RobustnessConfig:
+    """Settings of the study gairom-robustness.
+
+    Args:
+        random_seeds: each draws a world that no policy was trained in.
+        training_seeds: of the learned policies, which were trained with all resources.
+        methods: policies beside the optimum.
+        scenarios: street, and figure, where targets are the limit.
+        durations_s: time of a CR.
+        shares: of the bandwidth, and of the compute rate, that is left.
+    """
+
+    random_seeds: Seeds
+    training_seeds: tuple[Natural, ...]
+    methods: tuple[Annotated[str, one_of(UNTRAINED)], ...]
+    scenarios: NonEmpty[Annotated[str, one_of(SCENARIOS)]]
+    durations_s: NonEmpty[Positive]
+    shares: NonEmpty[Annotated[float, Field(gt=0, le=1)]]
+
+    def amounts(self, resource: str) -> tuple[float, ...]:
+        """Shares or durations of a resource that are swept."""
+        return self.durations_s if resource == "time" else self.shares
+
+
+def cases(config: RobustnessConfig) -> Iterator[Case]:
+    """Scenario and resource outermost; two boards of the first world where targets are the limit."""
+    for scenario, resource in product(config.scenarios, NOMINAL):
+        for amount, random_seed in product(config.amounts(resource), config.random_seeds):
+            values: dict[str, Value] = {"scenario": scenario, "resource": resource, "amount": amount}
+            for method, training_seed in players((*config.methods, REFERENCE), config.training_seeds):
+                yield Case(method, {**values, "training_seed": training_seed}, random_seed)
+    for duration_s in (DURATION_S, SHORT_DURATION_S) if "figure" in config.scenarios else ():
+        board: dict[str, Value] = {"scenario": "figure", "resource": "time", "amount": duration_s}
+        yield Case(BOARD, {**board, "training_seed": None}, config.random_seeds[0])
+
 
 _COLUMNS = ("start_s", "end_s", "low", "high")
 
 
 def methods(learned: Learned) -> Mapping[str, Method]:
     """Every method by name."""
-    return {
-        **dict.fromkeys((*UNTRAINED, LEARNED), partial(_play, learned)),
-        REFERENCE: _reference,
-        BOARD: _board,
-    }
+    played = dict.fromkeys((*UNTRAINED, LEARNED), partial(_play, learned))
+    return {**played, REFERENCE: _reference, BOARD: _board}
 
 
 def tighten(world: World, resource: str, amount: float) -> World:
@@ -112,28 +160,22 @@ def _optimum(here: Arena) -> Rollout:
 
 def as_plain(board: Sequence[Schedule]) -> list[list[dict[str, Any]]]:
     """The pieces of every CR as plain values; see `as_schedules`."""
-    return [
-        [
-            {
-                "activity": piece.activity.name.lower(),
-                "rounds_late": piece.rounds_late,
-                **{name: round(float(getattr(schedule, name)[i]), 6) for name in _COLUMNS},
-                "duration_s": float(schedule.duration_s),
-            }
-            for i, piece in enumerate(schedule.pieces)
-        ]
-        for schedule in board
-    ]
+    return [[_plain(schedule, place) for place in range(len(schedule.pieces))] for schedule in board]
+
+
+def _plain(schedule: Schedule, place: int) -> dict[str, Any]:
+    piece = schedule.pieces[place]
+    columns = {name: round(float(getattr(schedule, name)[place]), 6) for name in _COLUMNS}
+    named = {"activity": piece.activity.name.lower(), "rounds_late": piece.rounds_late}
+    return {**named, **columns, "duration_s": float(schedule.duration_s)}
 
 
 def as_schedules(plain: Sequence[Sequence[Mapping[str, Any]]]) -> list[Schedule]:
     """The schedules that `as_plain` wrote down."""
-    found = []
-    for rows in plain:
-        pieces = tuple(Piece(Activity[row["activity"].upper()], row["rounds_late"]) for row in rows)
-        start_s, end_s, low, high = (
-            torch.tensor([row[name] for row in rows], dtype=torch.float64) for name in _COLUMNS
-        )
-        duration_s = torch.tensor(rows[0]["duration_s"], dtype=torch.float64)
-        found.append(Schedule(pieces, start_s, end_s, low, high, duration_s))
-    return found
+    return [_schedule(rows) for rows in plain]
+
+
+def _schedule(rows: Sequence[Mapping[str, Any]]) -> Schedule:
+    pieces = tuple(Piece(Activity[row["activity"].upper()], row["rounds_late"]) for row in rows)
+    start_s, end_s, low, high = (torch.tensor([row[x] for row in rows], dtype=torch.float64) for x in _COLUMNS)
+    return Schedule(pieces, start_s, end_s, low, high, torch.tensor(rows[0]["duration_s"], dtype=torch.float64))

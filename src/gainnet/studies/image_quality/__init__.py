@@ -13,7 +13,7 @@ from gainnet.studies.image_quality.question import METHODS, ImageQualityConfig, 
 from gainnet.studies.image_quality.summary import metric_names, summarise
 from gainnet.studies.image_quality.systems import methods
 from gainnet.studies.results import config_hash
-from gainnet.studies.study import Study
+from gainnet.studies.study import Method, Study
 from gainnet.studies.weights import picture_digests
 
 
@@ -27,14 +27,11 @@ def identity(config: ImageQualityConfig) -> Mapping[str, str]:
     }
 
 
+def open_methods(config: ImageQualityConfig) -> Mapping[str, Method]:
+    """The methods, with everything that they need loaded once."""
+    return methods(gather(config))
+
+
 IMAGE_QUALITY = Study(
-    name="image-quality",
-    config=ImageQualityConfig,
-    methods=METHODS,
-    metric_names=metric_names(),
-    cases=cases,
-    open=lambda config: methods(gather(config)),
-    identity=identity,
-    summarise=summarise,
-    draw=draw,
+    "image-quality", ImageQualityConfig, METHODS, metric_names(), cases, open_methods, identity, summarise, draw
 )

@@ -148,14 +148,11 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     yield "crossover", figure
 
 
+def identity(config: ConditionsConfig) -> Mapping[str, str]:
+    """sha256 of what the methods read."""
+    return of_image_quality(config.as_image_quality())
+
+
 IMAGE_QUALITY_AIR = Study(
-    name="image-quality-air",
-    config=ConditionsConfig,
-    methods=METHODS,
-    metric_names=metric_names(),
-    cases=cases,
-    open=open_methods,
-    identity=lambda config: of_image_quality(config.as_image_quality()),
-    summarise=summarise,
-    draw=draw,
+    "image-quality-air", ConditionsConfig, METHODS, metric_names(), cases, open_methods, identity, summarise, draw
 )

@@ -11,23 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from gainnet.studies.figures import (
-    BLACK,
-    BLUE,
-    BROWN,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    RED,
-    SKY,
-    Style,
-    legend_below,
-    panels,
-)
+from gainnet.studies.figures import Style, legend_below, panels
 from gainnet.studies.image_quality.question import BEST_SHANNON, SNRS_DB_OF_RATE, TARGET_PSNR_DB
 from gainnet.studies.image_quality.question import COMMON_NUM_CHANNEL_USES as COMMON
 from gainnet.studies.image_quality.summary import cells
+from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 
 BLUE_ORANGE = LinearSegmentedColormap.from_list("blue_orange", ["#E8A35C", "#F8E2C4", "#FFFFFF", "#C4DFF0", "#62A8D4"])
 HIGHEST_DRAWN_DB = 50.0

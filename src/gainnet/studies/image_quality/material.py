@@ -13,7 +13,7 @@ from gainnet.codecs import SeedBasis
 from gainnet.core.report import Report
 from gainnet.core.types import Spec
 from gainnet.core.units import psnr_db_of_mse
-from gainnet.generation.quality import ssim
+from gainnet.generation.quality import mean_fidelity, ssim
 from gainnet.models.attributes import AttributeClassifier
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
@@ -23,7 +23,7 @@ from gainnet.protocols import estimate
 from gainnet.protocols.plan import Plan
 from gainnet.protocols.pricing import Pricing, pricing
 from gainnet.studies.image_quality.question import ImageQualityConfig
-from gainnet.studies.pictures import PROMPT, Pictures, generate, mean_fidelity
+from gainnet.studies.pictures import PROMPT, Pictures, generate
 from gainnet.studies.study import Case, Value
 
 LONGEST_PROMPT_BYTES = 256
@@ -61,7 +61,7 @@ class Material:
             "psnr_db": float(psnr_db_of_mse(mse)),
             "mse": float(mse),
             "ssim": float(ssim(images, pictures.images).mean()),
-            "prompt_fidelity": mean_fidelity(self.classifier, images, pictures.prompts),
+            "prompt_fidelity": mean_fidelity(images, pictures.prompts, self.classifier),
         }
 
     def priced(self, case: Case, plan: Plan, network: Network) -> Report:

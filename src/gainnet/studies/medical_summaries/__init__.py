@@ -10,24 +10,22 @@ from gainnet.studies.medical_summaries.methods import open_methods
 from gainnet.studies.medical_summaries.question import (
     METHODS,
     METRIC_NAMES,
-    MedicalSummariesConfig,
+    SummariesConfig,
     cases,
-    warnings_of,
+    warnings,
 )
 from gainnet.studies.medical_summaries.summary import summarise
-from gainnet.studies.settings import with_air
 from gainnet.studies.study import Study
 
 MEDICAL_SUMMARIES: Study[Any] = Study(
-    name="medical-summaries",
-    config=MedicalSummariesConfig,
-    methods=METHODS,
-    metric_names=METRIC_NAMES,
-    cases=cases,
-    open=open_methods,
-    identity=identity,
-    summarise=summarise,
-    draw=draw,
-    warnings=warnings_of,
-    current=with_air(),
+    "medical-summaries",
+    SummariesConfig,
+    METHODS,
+    METRIC_NAMES,
+    cases,
+    open_methods,
+    identity,
+    summarise,
+    draw,
+    warnings,
 )

@@ -8,9 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gainnet.studies.figures import BLACK, BLUE, GREEN, GREY, ORANGE, panels
+from gainnet.studies.figures import panels
 from gainnet.studies.medical_summaries.question import METHODS, NOT_PUBMED, ROUGES
 from gainnet.studies.medical_summaries.summary import summarise
+from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, ORANGE
 
 _COLOUR = {"cloud": GREY, "part": ORANGE, "full": BLUE, "edge_alone": GREEN}
 _LABEL = {"cloud": "cloud alone", "part": "Part", "full": "Full", "edge_alone": "edge-end alone"}

@@ -16,7 +16,7 @@ from gainnet.models.loading import weights_sha256
 from gainnet.models.trials.abstract import StructuredAbstract, shorten
 from gainnet.models.trials.fields import invented_fields
 from gainnet.models.trials.writing import write_abstracts
-from gainnet.studies.medical_summaries.question import MedicalSummariesConfig
+from gainnet.studies.medical_summaries.question import SummariesConfig
 from gainnet.training.loop import Training
 from gainnet.training.summaries import Library, Size, SummariesTraining, train_pair
 
@@ -56,7 +56,7 @@ class Models:
     tokenizer: Any
 
 
-def invented_texts(config: MedicalSummariesConfig, field: str, random_seed: int) -> FieldTexts:
+def invented_texts(config: SummariesConfig, field: str, random_seed: int) -> FieldTexts:
     """Abstracts of an invented field that no model was trained on."""
     index = int(field.removeprefix("field_"))
     found = invented_fields(index + 1, FIELDS_SEED + random_seed)[index]
@@ -64,7 +64,7 @@ def invented_texts(config: MedicalSummariesConfig, field: str, random_seed: int)
     return FieldTexts(tuple(train), tuple(write_abstracts(found, config.num_test_texts, TEST_SEED + random_seed)))
 
 
-def folder_texts(config: MedicalSummariesConfig, collection: Collection, field: str) -> FieldTexts:
+def folder_texts(config: SummariesConfig, collection: Collection, field: str) -> FieldTexts:
     """Abstracts of a folder that are of a field.
 
     Raises:
@@ -77,12 +77,12 @@ def folder_texts(config: MedicalSummariesConfig, collection: Collection, field: 
     return FieldTexts(tuple(train), tuple(test))
 
 
-def read_folder(config: MedicalSummariesConfig) -> Collection:
+def read_folder(config: SummariesConfig) -> Collection:
     """The abstracts of the folder that the settings name; errors as `read_collection`."""
     return read_collection(Path(config.data))
 
 
-def shipped_models(config: MedicalSummariesConfig) -> Models:
+def shipped_models(config: SummariesConfig) -> Models:
     """The models that the settings name.
 
     Raises:
@@ -98,7 +98,7 @@ def shipped_models(config: MedicalSummariesConfig) -> Models:
     return Models(edge, cloud, tokenizer)
 
 
-def folder_models(config: MedicalSummariesConfig, collection: Collection, random_seed: int) -> Models:
+def folder_models(config: SummariesConfig, collection: Collection, random_seed: int) -> Models:
     """Models that learned, from nothing, the abstracts of a folder that are of none of its fields.
 
     Raises:
@@ -114,12 +114,12 @@ def folder_models(config: MedicalSummariesConfig, collection: Collection, random
         return Models(*train_pair(library, sizes, random_seed, Training(Path(folder), {}, sizes.checkpoint_every)))
 
 
-def models_folder(config: MedicalSummariesConfig) -> Path:
+def models_folder(config: SummariesConfig) -> Path:
     """Where edge and cloud lie."""
     return SHIPPED if config.models == "summaries" else Path(config.models).expanduser()
 
 
-def identity(config: MedicalSummariesConfig) -> Mapping[str, str]:
+def identity(config: SummariesConfig) -> Mapping[str, str]:
     """sha256 of the models and of the folder's abstracts."""
     if not config.data:
         folder = models_folder(config)
@@ -130,10 +130,10 @@ def identity(config: MedicalSummariesConfig) -> Mapping[str, str]:
     return {"data": sha256(text.encode()).hexdigest()}
 
 
-def _learnable(config: MedicalSummariesConfig, abstracts: Sequence[StructuredAbstract]) -> list[StructuredAbstract]:
+def _learnable(config: SummariesConfig, abstracts: Sequence[StructuredAbstract]) -> list[StructuredAbstract]:
     short = [a for a in abstracts if len(a.conclusion.split()) <= config.max_conclusion_words]
     return [_short(config, a) for a in short]
 
 
-def _short(config: MedicalSummariesConfig, abstract: StructuredAbstract) -> StructuredAbstract:
+def _short(config: SummariesConfig, abstract: StructuredAbstract) -> StructuredAbstract:
     return shorten(abstract, config.max_document_words, lambda text: len(text.split()))

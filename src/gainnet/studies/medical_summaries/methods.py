@@ -33,7 +33,7 @@ from gainnet.studies.medical_summaries.material import (
     read_folder,
     shipped_models,
 )
-from gainnet.studies.medical_summaries.question import LABELS, MedicalSummariesConfig
+from gainnet.studies.medical_summaries.question import LABELS, SummariesConfig
 from gainnet.studies.study import Case, Method, Row
 
 Score = Callable[[Sequence[str], Sequence[str]], list[float]]
@@ -55,7 +55,7 @@ class Grown:
     said: tuple[EdgeAnswer, ...]
 
 
-def open_methods(config: MedicalSummariesConfig) -> Mapping[str, Method]:
+def open_methods(config: SummariesConfig) -> Mapping[str, Method]:
     """All arms over the same fields; models and fields are made once, when a case first asks for them.
 
     Raises:
@@ -143,7 +143,7 @@ def _by_hidden_states(encoder: HiddenStates) -> Score:
     return lambda references, texts: bert_score(references, texts, encoder)
 
 
-def _learning_of(config: MedicalSummariesConfig, random_seed: int) -> LearnConfig:
+def _learning_of(config: SummariesConfig, random_seed: int) -> LearnConfig:
     """Settings of `gainnet learn`, but for model and texts."""
     return LearnConfig(
         algorithm=config.algorithm,

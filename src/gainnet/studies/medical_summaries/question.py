@@ -36,7 +36,7 @@ FOLDER_FIELDS = ("cardiology", "endocrinology", "oncology", "psychiatry")
 
 @final
 @dataclass(frozen=True)
-class MedicalSummariesConfig:
+class SummariesConfig:
     """Settings of the study medical-summaries.
 
     Args:
@@ -101,7 +101,7 @@ class MedicalSummariesConfig:
             raise ValueError(f"data: {self.data} must be a folder with files in PubMed-RCT format")
 
 
-def cases(config: MedicalSummariesConfig) -> Iterator[Case]:
+def cases(config: SummariesConfig) -> Iterator[Case]:
     """Every arm on every field after every number of rounds with every random seed; the cloud alone once."""
     for random_seed in config.random_seeds:
         for field in fields_of(config):
@@ -111,13 +111,13 @@ def cases(config: MedicalSummariesConfig) -> Iterator[Case]:
                         yield Case(method, {"field": field, "rounds": rounds}, random_seed)
 
 
-def fields_of(config: MedicalSummariesConfig) -> tuple[str, ...]:
+def fields_of(config: SummariesConfig) -> tuple[str, ...]:
     """Names of the fields, those of a folder or invented ones."""
     if config.data:
         return FOLDER_FIELDS[: config.num_fields]
     return tuple(f"field_{index}" for index in range(config.num_fields))
 
 
-def warnings_of(config: MedicalSummariesConfig) -> tuple[str, ...]:
+def warnings(config: SummariesConfig) -> tuple[str, ...]:
     """Warnings to show beside the numbers."""
     return (NOT_PUBMED,) if config.data else ()

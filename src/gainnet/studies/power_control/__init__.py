@@ -40,13 +40,5 @@ def _digest(path: Path) -> str:
 
 
 POWER_CONTROL = Study(
-    name="power-control",
-    config=PowerControlConfig,
-    methods=METHODS,
-    metric_names=METRIC_NAMES,
-    cases=cases,
-    open=methods,
-    identity=identity,
-    summarise=summarise,
-    draw=draw,
+    "power-control", PowerControlConfig, METHODS, METRIC_NAMES, cases, methods, identity, summarise, draw
 )

@@ -9,20 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gainnet.studies.figures import (
-    BLACK,
-    BLUE,
-    BROWN,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    RED,
-    SKY,
-    Style,
-    legend_below,
-    panels,
-)
+from gainnet.studies.figures import Style, legend_below, panels
+from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.power_control.summary import CONDITIONS, gains
 
 STYLES = {

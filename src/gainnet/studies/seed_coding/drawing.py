@@ -11,20 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gainnet.studies.figures import (
-    BLACK,
-    BLUE,
-    BROWN,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    RED,
-    SKY,
-    Style,
-    legend_below,
-    panels,
-)
+from gainnet.studies.figures import Style, legend_below, panels
+from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.seed_coding.curves import ALL, cells, curve
 from gainnet.studies.seed_coding.question import FAST_BLOCK, LDPC_IR, OPTA, SCENE, SHANNON
 from gainnet.studies.seed_coding.summary import BEST_CODEC, RATE_SNRS_DB, TARGET_PSNR_DB, summarise

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from gainnet.codecs import SeedBasis
 from gainnet.core.units import psnr_db_of_mse
+from gainnet.generation.quality import mean_fidelity
 from gainnet.models.attributes import AttributeClassifier
-from gainnet.studies.pictures import mean_fidelity
 from gainnet.studies.study import Value
 
 WINDOW, SIGMA = 11, 1.5
@@ -47,7 +47,7 @@ def fidelity(classifier: AttributeClassifier, images: Tensor, prompts: tuple[str
         images: [num_images, 3, 128, 128], in [0, 1].
         prompts: one per picture.
     """
-    share = mean_fidelity(classifier, images, prompts)
+    share = mean_fidelity(images, prompts, classifier)
     return None if share is None else round(share, 5)
 
 

@@ -8,7 +8,8 @@ from typing import Final
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gainnet.studies.figures import BLACK, BLUE, GREEN, GREY, ORANGE, RED, SKY, legend_below, panels
+from gainnet.studies.figures import legend_below, panels
+from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, ORANGE, RED, SKY
 from gainnet.studies.seed_coding.question import (
     OPTA,
     SD_SHAPED,

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from gainnet.learning.algorithms.adapters import require_peft
 from gainnet.learning.safeguards.masking import require_cryptography
 from gainnet.learning.safeguards.privacy import require_opacus
-from gainnet.studies.settings import with_air
 from gainnet.studies.statistics import round_metrics
 from gainnet.studies.study import Method, Study
 from gainnet.studies.trust.config import METHODS, TrustConfig, cases
@@ -150,15 +149,9 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     yield from draw_shares(table, *kept)
 
 
-TRUST: Study[Any] = Study(
-    name="trust",
-    config=TrustConfig,
-    methods=METHODS,
-    metric_names=METRIC_NAMES,
-    cases=cases,
-    open=open_methods,
-    identity=lambda config: language_digest(config.model),
-    summarise=summarise,
-    draw=draw,
-    current=with_air(),
-)
+def identity(config: TrustConfig) -> Mapping[str, str]:
+    """sha256 of what the methods read."""
+    return language_digest(config.model)
+
+
+TRUST: Study[Any] = Study("trust", TrustConfig, METHODS, METRIC_NAMES, cases, open_methods, identity, summarise, draw)

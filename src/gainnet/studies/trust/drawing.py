@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gainnet.studies.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, legend_below, panels
+from gainnet.studies.figures import legend_below, panels
+from gainnet.studies.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 
 COLOUR_OF_RULE = {
     "mean": GREY, "median": BLUE, "trimmed_mean": GREEN, "krum": SKY, "multi_krum": ORANGE, "masked_mean": RED,
