@@ -10,7 +10,20 @@ import sys
 
 import typer
 
-from gainnet.cli import advise, flower, generate, installation, learn, orchestrate, radio, split, study, train, trust
+from gainnet.cli import (
+    advise,
+    export,
+    flower,
+    generate,
+    installation,
+    learn,
+    orchestrate,
+    radio,
+    split,
+    study,
+    train,
+    trust,
+)
 from gainnet.cli.options import group
 from gainnet.core.errors import GainnetError
 
@@ -25,6 +38,7 @@ app = group(
     installation.calibrate,
     installation.check,
     learn.learn,
+    group("export", "Write models for devices without torch.", export.device),
     group(
         "flower",
         "The algorithms of learn as a Flower app, in simulation and on many machines.",

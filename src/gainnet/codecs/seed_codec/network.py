@@ -143,7 +143,17 @@ class SeedNetwork(nn.Module):
         # Beyond what it was trained on a network extrapolates badly; the linear code at the end of the range does not.
         clipped = snr.double().clamp(10 ** (LOWEST_DB / 10), 10 ** (HIGHEST_DB / 10))
         plain, error = linear_amplitudes(self.variances, num_channel_uses, clipped)
-        features = features_of(num_channel_uses, clipped, error)
+        return self.emphasised(features_of(num_channel_uses, clipped, error), plain, num_channel_uses, error)
+
+    def emphasised(self, features: Tensor, plain: Tensor, num_channel_uses: Tensor, error: Tensor) -> SideInformation:
+        """Side information of cases with the amplitudes of the linear code times the learned emphasis.
+
+        Args:
+            features: [n, NUM_FEATURES], description of the cases.
+            plain: [n, passes, num_values], amplitudes of the linear code.
+            num_channel_uses: [n], complex uses.
+            error: [n], root mean squared error per value of the linear code.
+        """
         # exp keeps factors positive, and 0 from a new network is factor 1: the linear optimum.
         emphasised = plain * self.emphasis(features).exp()[:, None]
         power = (emphasised.square() * self.variances).sum((1, 2)) / num_channel_uses

@@ -11,7 +11,8 @@ import io
 import json
 import struct
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast, final
 
@@ -75,7 +76,7 @@ def write_graph(traced: Traced, folder: Path, graph: str, weights: str) -> Expor
     model = onnx.load_from_string(_trace(traced))
     stored = _entries(folder / weights)
     for initialiser in list(model.graph.initializer):
-        _refer(onnx, model.graph, initialiser, stored.get(traced.names(initialiser.name)), Path(weights).name)
+        _refer(onnx, model.graph, initialiser, traced.names(initialiser.name), stored, Path(weights).name)
     _shorten_names(model.graph)
     write_whole(folder / graph, model.SerializeToString(deterministic=True))
     shapes = {name: list(example.shape) for name, example in traced.inputs.items()}
@@ -87,7 +88,7 @@ def _trace(traced: Traced) -> bytes:
     examples = tuple(torch.stack([example] * _EXPORT_BATCH) for example in traced.inputs.values())
     names, file = (*traced.inputs, *traced.outputs), io.BytesIO()
     # The exporter warns of its age and of every shape that it takes for constant; the tests compare what comes out.
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), _with_rms_norm():
         warnings.simplefilter("ignore")
         try:
             torch.onnx.export(
@@ -102,36 +103,92 @@ def _trace(traced: Traced) -> bytes:
     return file.getvalue()
 
 
-def _entries(path: Path) -> dict[str, tuple[str, tuple[int, ...], int, int]]:
-    """Type, shape, offset and length in bytes of every tensor of a safetensors file, by name."""
+@contextmanager
+def _with_rms_norm() -> Iterator[None]:
+    r"""The exporter with a form of `rms_norm`, which it does not know: $x / \sqrt{\overline{x^2} + \epsilon}$."""
+
+    def symbolic(graph: Any, x: Any, shape: Any, weight: Any, epsilon: Any) -> Any:
+        # Over the last dimension, which is all that the networks here ask for; `value` reads the constant.
+        power = graph.op("ReduceMean", graph.op("Mul", x, x), axes_i=[-1], keepdims_i=1)
+        small = graph.op("Constant", value_t=torch.tensor(float(epsilon.node().t("value")), dtype=torch.float32))
+        return graph.op("Div", x, graph.op("Sqrt", graph.op("Add", power, small)))
+
+    exporter: Any = torch.onnx
+    exporter.register_custom_op_symbolic("aten::rms_norm", symbolic, OPSET)
+    try:
+        yield
+    finally:
+        exporter.unregister_custom_op_symbolic("aten::rms_norm", OPSET)
+
+
+class Entry(NamedTuple):
+    """A tensor of a safetensors file: its type there, its shape, and where its bytes are."""
+
+    kind: str
+    shape: tuple[int, ...]
+    offset: int
+    num_bytes: int
+
+
+_TYPES: Final = {"F16": "FLOAT16", "F32": "FLOAT", "I8": "INT8"}
+"""Types of the file that a graph reads, as ONNX calls them."""
+
+
+def _entries(path: Path) -> dict[str, Entry]:
+    """Every tensor of a safetensors file by name."""
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))
     return {
-        name: (entry["dtype"], tuple(entry["shape"]), 8 + length + begin, end - begin)
+        name: Entry(entry["dtype"], tuple(entry["shape"]), 8 + length + begin, end - begin)
         for name, entry in header.items()
         if name != "__metadata__"
         for begin, end in [entry["data_offsets"]]
     }
 
 
-def _refer(
-    onnx: Any, graph: Any, initialiser: Any, entry: tuple[str, tuple[int, ...], int, int] | None, file: str
-) -> None:
-    """Replaces the values of an initialiser by a place in a file; one that is in none keeps its values."""
-    types = {"F16": onnx.TensorProto.FLOAT16, "F32": onnx.TensorProto.FLOAT}
-    if entry is None or entry[0] not in types or entry[1] != tuple(initialiser.dims):
+def _refer(onnx: Any, graph: Any, initialiser: Any, name: str, stored: Mapping[str, Entry], file: str) -> None:
+    """Replaces the values of an initialiser by a place in a file; one that is in none keeps its values.
+
+    half precision --> Cast --> single;  8 bits --> Cast --> x scale of the row --> single
+
+    Args:
+        onnx: the module.
+        graph: that has the initialiser.
+        initialiser: whose values were single precision.
+        name: of its tensor in the file.
+        stored: tensors of the file.
+        file: name of the file.
+    """
+    entry, scale = stored.get(name), stored.get(f"{name}.scale")
+    if entry is None or entry.shape != tuple(initialiser.dims) or entry.kind not in _TYPES:
         return
-    kind, _, offset, length = entry
-    name = initialiser.name
-    initialiser.ClearField("raw_data")
-    initialiser.data_type, initialiser.data_location = types[kind], onnx.TensorProto.EXTERNAL
-    for key, value in (("location", file), ("offset", str(offset)), ("length", str(length))):
+    wanted, single = initialiser.name, onnx.TensorProto.FLOAT
+    nodes = []
+    if entry.kind == "I8":
+        if scale is None or scale.kind != "F32":
+            return
+        _place(onnx, graph.initializer.add(), f"{wanted}.scale", scale, file)
+        nodes = [
+            onnx.helper.make_node("Cast", [f"{wanted}.stored"], [f"{wanted}.whole"], to=single),
+            onnx.helper.make_node("Mul", [f"{wanted}.whole", f"{wanted}.scale"], [wanted]),
+        ]
+    elif entry.kind == "F16":
+        nodes = [onnx.helper.make_node("Cast", [f"{wanted}.stored"], [wanted], to=single)]
+    _place(onnx, initialiser, f"{wanted}.stored" if nodes else wanted, entry, file)
+    # At the front, as nodes stand in the order in which they run.
+    for node in reversed(nodes):
+        graph.node.insert(0, node)
+
+
+def _place(onnx: Any, initialiser: Any, name: str, entry: Entry, file: str) -> None:
+    """Makes an initialiser refer to a tensor of a file."""
+    initialiser.Clear()
+    initialiser.name, initialiser.data_type = name, getattr(onnx.TensorProto, _TYPES[entry.kind])
+    initialiser.dims.extend(entry.shape)
+    initialiser.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", file), ("offset", str(entry.offset)), ("length", str(entry.num_bytes))):
         initialiser.external_data.add(key=key, value=value)
-    if kind == "F16":
-        initialiser.name = f"{name}.half"
-        # At the front, as nodes stand in the order in which they run.
-        graph.node.insert(0, onnx.helper.make_node("Cast", [initialiser.name], [name], to=onnx.TensorProto.FLOAT))
 
 
 def _shorten_names(graph: Any) -> None:

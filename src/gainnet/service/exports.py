@@ -1,0 +1,185 @@
+"""Everything that a device without torch needs of a model: graphs, weights, bases, tables and words, with digests.
+
+    folder of the model (unet/, vae/, text_encoder/, tokenizer/, ...)
+    codecs/seed       decoder of the learned seed codec
+    codecs/transform  synthesis of the transform code; its entropy model is exact and stands in no graph
+    codecs/linear     principal components
+    device.json       digest and length of every file
+
+The page of an edge fetches these files from `/device/`; `gainnet export device` writes them into a folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from gainnet.codecs import basis
+from gainnet.codecs.seed_codec import weights as seed_weights
+from gainnet.codecs.seed_codec.network import NUM_FEATURES, Received, SeedNetwork
+from gainnet.codecs.seed_codec.weights import SeedWeights
+from gainnet.codecs.transform_seed import weights as transform_weights
+from gainnet.codecs.transform_seed.network import TransformNetwork
+from gainnet.codecs.transform_seed.weights import TransformWeights
+from gainnet.core.errors import ModelError
+from gainnet.core.files import check_outside_package, check_writable, write_json
+from gainnet.core.weights import WeightsFormat
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import find_folder
+from gainnet.models.runtime.export import Calling, Traced, write_graph
+from gainnet.models.runtime.manifest import Exported, sha256_of
+from gainnet.models.runtime.parts import export_model
+
+INDEX: Final = "device.json"
+_SUFFIXES: Final = (".json", ".txt", ".safetensors", ".onnx")
+
+
+def export_device(model: DiffusionModel, folder: Path) -> dict[str, Any]:
+    """Writes the files of a device into a folder, which is then a model with graphs, too; returns the index.
+
+    Args:
+        model: computed by torch.
+        folder: made if it is not there.
+
+    Raises:
+        ConfigError: the folder cannot be written, or lies in the package.
+        ModelError: a network has no ONNX form.
+        MissingExtraError: onnx is not installed.
+    """
+    check_outside_package(folder)
+    check_writable(folder)
+    for name, source in _sources(model):
+        for path in _files(source):
+            place = folder / name / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+    export_model(model, folder)
+    export_codecs(model, {name: folder / name for name, _ in _sources(model)})
+    index = index_of(model, device_files_in(folder))
+    write_json(folder / INDEX, index)
+    return index
+
+
+def device_files(model: DiffusionModel) -> dict[str, Path]:
+    """Files of a device by the path under which it fetches them, where they lie on this machine.
+
+    Args:
+        model: whose graphs lie beside its weights.
+    """
+    return {
+        f"{name}/{path.relative_to(source).as_posix()}".lstrip("/"): path
+        for name, source in _sources(model)
+        for path in _files(source)
+    }
+
+
+def device_files_in(folder: Path) -> dict[str, Path]:
+    """The same of a folder that `export_device` wrote."""
+    return {path.relative_to(folder).as_posix(): path for path in _files(folder) if path.name != INDEX}
+
+
+def index_of(model: DiffusionModel, files: Mapping[str, Path]) -> dict[str, Any]:
+    """Model, shapes, and digest and length of every file: the content of `device.json`."""
+    return {
+        "model": model.name,
+        "model_sha256": model.sha256,
+        "latent": list(model.latent.shape),
+        "image": list(model.image.shape),
+        "files": {
+            path: {"sha256": sha256_of(place), "num_bytes": place.stat().st_size}
+            for path, place in sorted(files.items())
+        },
+    }
+
+
+def export_codecs(model: DiffusionModel, folders: Mapping[str, Path]) -> None:
+    """Writes the graphs of codecs beside their weights.
+
+    Args:
+        model: whose latents they carry.
+        folders: of weights, by codec: `codecs/seed`, `codecs/transform`; others are left as they are.
+    """
+    makers: dict[str, Callable[[Path], tuple[str, str, Traced]]] = {
+        "codecs/seed": _seed_decoder,
+        "codecs/transform": _transform_synthesis,
+    }
+    for name in makers.keys() & folders.keys():
+        graph, weights, traced = makers[name](folders[name])
+        part = write_graph(traced, folders[name], graph, weights)
+        Exported(folders[name], model.sha256, {Path(graph).stem: part}).write()
+
+
+def _sources(model: DiffusionModel) -> Iterator[tuple[str, Path]]:
+    """Folders of the model and of the codecs whose weights fit it, by where a device finds them."""
+    yield "", find_folder(model.name)
+    finders: dict[str, Callable[[], Path]] = {
+        "codecs/seed": lambda: seed_weights.find_folder(model.name),
+        "codecs/transform": lambda: transform_weights.find_folder("transform_seed"),
+        "codecs/linear": lambda: basis.find_folder(model.name),
+    }
+    for name, find in finders.items():
+        try:
+            folder = find()
+        except ModelError:
+            continue
+        # Weights of another model would decode to noise; a device is better off without them.
+        if _fits(folder, model.sha256):
+            yield name, folder
+
+
+def _fits(folder: Path, model_sha256: str) -> bool:
+    config = WeightsFormat("codec", "", "", "train one").config(folder, {"model_sha256": str})
+    return bool(config["model_sha256"] == model_sha256)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix in _SUFFIXES and path.is_file())
+
+
+def _seed_decoder(folder: Path) -> tuple[str, str, Traced]:
+    """Graph, weights and network of the learned seed decoder, from what the air delivered to a latent."""
+    weights = SeedWeights.load(folder)
+    network, num_values = weights.network, weights.basis.num_values
+    # Computed now, so that the graph holds the inverse of the basis instead of computing it.
+    _ = weights.basis.squared_norms
+    wide, tokens = torch.ones(2, num_values), torch.ones(weights.vocabulary.max_words, dtype=torch.long)
+    inputs = {
+        "turned": wide, "gain": wide, "noise": wide, "amplitudes": wide, "features": torch.zeros(NUM_FEATURES),
+        "num_channel_uses": torch.tensor(64.0), "scale": torch.tensor(1.0), "words": tokens,
+    }  # fmt: skip
+    shape = weights.shape
+
+    def decode(
+        network: SeedNetwork, turned: Tensor, gain: Tensor, noise: Tensor, plain: Tensor, features: Tensor,
+        uses: Tensor, scale: Tensor, words: Tensor,
+    ) -> Tensor:  # fmt: skip
+        # The linear error is the sender's own: nothing that is received depends on it.
+        side = network.emphasised(features, plain, uses, torch.ones_like(uses))
+        estimate = network.receive(Received(turned, gain, noise), scale[:, None, None] * side.amplitudes, side, words)
+        return network.latents(estimate).reshape(-1, *shape)
+
+    traced = Traced(Calling(network, decode), inputs, ("latent",), lambda name: name)
+    return "decoder.onnx", seed_weights.FORMAT.file, traced
+
+
+def _transform_synthesis(folder: Path) -> tuple[str, str, Traced]:
+    """Graph, weights and network of the transform code's synthesis, from values to a latent."""
+    weights = TransformWeights.load(folder)
+    inputs = {
+        "values": torch.zeros(weights.shape.num_values),
+        "condition": torch.zeros(weights.shape.condition_width),
+    }
+    shape = weights.shape.latent
+
+    def synthesise(network: TransformNetwork, values: Tensor, condition: Tensor) -> Tensor:
+        return network.synthesise(values, condition).reshape(-1, *shape)
+
+    traced = Traced(
+        Calling(weights.network, synthesise), inputs, ("latent",), lambda name: name.removeprefix("network.")
+    )
+    return "synthesis.onnx", transform_weights.FORMAT.file, traced
