@@ -2,8 +2,8 @@
 
 import math
 
-from gainnet.learning.config import LearnConfig, open_session
-from gainnet.learning.runner import run_rounds
+from gainnet.catalog.learning import open_session
+from gainnet.catalog.records import LearnConfig
 
 SETTINGS = {"num_texts": 60, "clients": 2, "rounds": 2, "num_steps": 4, "skew": 0.5, "snr_db": 10.0}
 CHOICES = {
@@ -15,7 +15,7 @@ CHOICES = {
 print("algorithm   perplexity   Mbit on the air   device MB   device MFLOPs per step")
 for name, choice in CHOICES.items():
     session = open_session(LearnConfig(**SETTINGS, **choice))
-    run = run_rounds(session.algorithm, session.clients, session.test_rows, SETTINGS["rounds"], random_seed=0)
+    run = session.run()
     mbit = sum(r["num_bits_up"] + r["num_bits_down"] for r in run.rounds) / 1e6
     memory = session.cost.device_memory_bytes(session.states_per_value) / 1e6
     perplexity, mflops = math.exp(run.rounds[-1]["test_loss"]), session.cost.device_flops / 1e6

@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gainnet.learning.config import LearnConfig, learn, open_session
+from gainnet.catalog.learning import open_session
+from gainnet.catalog.records import LearnConfig
+from gainnet.catalog.terms import offer
 from gainnet.learning.engines.streamed import serve
 from gainnet.wire.keys import write_certificates
 from gainnet.wire.tls import listening
@@ -19,10 +21,11 @@ with TemporaryDirectory() as folder, listening("127.0.0.1", 0) as listener:
     join = [sys.executable, "-m", "gainnet.cli", "split", "join"]
     there = ["--keys", str(keys), "--port", str(port), "--json"]
     devices = [subprocess.Popen([*join, name, *there], stdout=subprocess.DEVNULL) for name in DEVICES]
-    run, traffic = serve(CONFIG, open_session(CONFIG), listener, keys, timeout_s=300.0)
+    session = open_session(CONFIG)
+    run, traffic = serve(session, offer(CONFIG, session.model), listener, keys, timeout_s=300.0)
     assert [device.wait(60) for device in devices] == [0, 0]
 
-here = learn(CONFIG)
+here = open_session(CONFIG).run()
 farthest = max(float((run.state[name] - here.state[name]).abs().max()) for name in here.state)
 priced_up, priced_down = (here.rounds[-1][f"num_bits_{way}"] / 1e6 for way in ("up", "down"))
 framing = 1 - (traffic.num_bits_up + traffic.num_bits_down) / 8 / (traffic.num_bytes_up + traffic.num_bytes_down)

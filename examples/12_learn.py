@@ -2,7 +2,7 @@
 
 import gainnet
 from gainnet import Air, Client, Lora
-from gainnet.learning.config import open_model
+from gainnet.catalog.learning import open_model
 from gainnet.models.language import pack
 from gainnet.models.language_text import write_texts
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from gainnet.catalog.learning import open_model
 from gainnet.cli import app
 from gainnet.core.errors import ConfigError, MissingExtraError, ModelError
 from gainnet.learning.algorithms.adapters import Form, attach
-from gainnet.learning.config import open_model
 from gainnet.models.language import load_language_model, save_language_model, small_decoder, word_tokenizer
 from gainnet.radio import CHANNELS
 

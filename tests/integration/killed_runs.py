@@ -18,7 +18,8 @@ from typing import Any
 
 import torch
 
-from gainnet.learning.config import LearnConfig, learn
+from gainnet.catalog.learning import open_session
+from gainnet.catalog.records import LearnConfig
 from gainnet.power_control.training import TrainingConfig, train
 from gainnet.studies import run_study
 from gainnet.training.language import LanguageTraining, train_language
@@ -35,7 +36,7 @@ def say(value: Any) -> None:
 
 def learned(out: Path) -> None:
     small: dict[str, Any] = {"num_texts": 12, "num_steps": 1, "batch_size": 2, "row_length": 24}
-    learn(LearnConfig("lora", clients=2, rounds=2, link="ideal", **small), out)
+    open_session(LearnConfig("lora", clients=2, rounds=2, link="ideal", **small)).run(out)
 
 
 def power(out: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from gainnet.catalog.learning import cut_of
 from gainnet.core.errors import ConfigError, PayloadError
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.algorithm import average
@@ -104,7 +105,7 @@ def test_costs_of_the_parts_are_those_of_the_whole() -> None:
     model = small_decoder(16, 3, 2)
     whole = whole_step_cost(model, ROWS)
     for text in ("embedding_only", "u_shape", "u_shape+1", "embedding_only+2"):
-        cost = split_step_cost(model, Cut.parse(text), ROWS)
+        cost = split_step_cost(model, cut_of(text), ROWS)
         assert cost.device_flops + cost.edge_flops == pytest.approx(whole.device_flops, rel=1e-9), text
         assert sum(cost.flops_of_segment.values()) == pytest.approx(whole.device_flops)
         assert cost.device_parameter_bytes < whole.device_parameter_bytes

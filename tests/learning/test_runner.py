@@ -15,8 +15,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from gainnet.catalog.learning import open_session
+from gainnet.catalog.records import LearnConfig
 from gainnet.core.errors import ConfigError
-from gainnet.learning.config import LearnConfig, learn
 from gainnet.learning.runner import CHECKPOINT, SUMMARY, cost_of
 from gainnet.models.language import save_language_model, small_decoder, word_tokenizer
 
@@ -36,9 +37,9 @@ def config_of(folder: Path, **changes: Any) -> LearnConfig:
     "algorithm", ["fsl", *(pytest.param(name, marks=pytest.mark.slow) for name in ("fedavg", "lora"))]
 )
 def test_an_interrupted_run_ends_with_the_same_values(algorithm: str, folder: Path, tmp_path: Path) -> None:
-    whole = learn(config_of(folder, algorithm=algorithm), tmp_path / "whole")
+    whole = open_session(config_of(folder, algorithm=algorithm)).run(tmp_path / "whole")
     for rounds in (1, 4):
-        parts = learn(config_of(folder, algorithm=algorithm, rounds=rounds), tmp_path / "parts")
+        parts = open_session(config_of(folder, algorithm=algorithm, rounds=rounds)).run(tmp_path / "parts")
     assert parts.rounds == whole.rounds
     assert parts.state.keys() == whole.state.keys()
     assert all(torch.equal(parts.state[name], whole.state[name]) for name in whole.state)
@@ -75,12 +76,12 @@ def _rounds(path: Path) -> list[Any]:
 
 
 def test_another_run_is_not_gone_on_with(folder: Path, tmp_path: Path) -> None:
-    learn(config_of(folder, rounds=1), tmp_path / "run")
+    open_session(config_of(folder, rounds=1)).run(tmp_path / "run")
     with pytest.raises(ConfigError, match="other settings"):
-        learn(config_of(folder, rounds=2, rate=0.5), tmp_path / "run")
+        open_session(config_of(folder, rounds=2, rate=0.5)).run(tmp_path / "run")
     (tmp_path / "run" / CHECKPOINT).write_bytes(b"torn")
     with pytest.raises(ConfigError, match="damaged"):
-        learn(config_of(folder, rounds=2), tmp_path / "run")
+        open_session(config_of(folder, rounds=2)).run(tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_mistakes_are_one_line(changes: dict[str, Any], words: str, folder: Path
     from gainnet.core.errors import GainnetError
 
     with pytest.raises(GainnetError) as caught:
-        learn(config_of(folder, **changes), tmp_path / "run")
+        open_session(config_of(folder, **changes)).run(tmp_path / "run")
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
@@ -113,7 +114,7 @@ def test_mistakes_are_one_line(changes: dict[str, Any], words: str, folder: Path
 def test_own_texts(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     path.write_text("aspirin lowers pulse in smokers .\n" * 60)
-    run = learn(config_of(folder, texts=str(path), rounds=2, row_length=6), tmp_path / "run")
+    run = open_session(config_of(folder, texts=str(path), rounds=2, row_length=6)).run(tmp_path / "run")
     assert run.rounds[1]["test_loss"] < run.rounds[0]["test_loss"]
 
 
@@ -129,5 +130,5 @@ def test_costs_of_a_round_add_up(folder: Path) -> None:
 
 
 def test_a_codec_of_ones_own(folder: Path) -> None:
-    run = learn(config_of(folder, codec="gainnet.codecs.activations:Float16", rounds=1))
+    run = open_session(config_of(folder, codec="gainnet.codecs.activations:Float16", rounds=1)).run()
     assert run.rounds[0]["num_bits_up"] > 0

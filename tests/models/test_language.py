@@ -144,10 +144,10 @@ def refused(folder: Path, words: str) -> None:
 def test_the_shipped_model_is_what_its_record_says() -> None:
     import json
 
-    from gainnet.learning.config import ABSTRACTS
+    from gainnet.models.language import ABSTRACTS_FOLDER
 
-    model, tokenizer = load_language_model(str(ABSTRACTS))
-    trained: Any = json.loads((ABSTRACTS / "trained.json").read_text())
+    model, tokenizer = load_language_model(str(ABSTRACTS_FOLDER))
+    trained: Any = json.loads((ABSTRACTS_FOLDER / "trained.json").read_text())
     assert sum(p.numel() for p in model.parameters()) == trained["num_parameters"]
     rows = pack(write_texts("oncology", 60, 1 << 40), tokenizer, 72)
     assert mean_loss(model, rows) == pytest.approx(trained["test_loss"]["oncology"], abs=0.03)

@@ -7,14 +7,16 @@ here computes. Importing this package is fast; `opening` and `labels` import the
 from gainnet.catalog.families import parse, parse_from_peer, table_of, text_of
 from gainnet.catalog.grammar import Call, read, write
 from gainnet.catalog.parameters import REQUIRED, Parameter, argument_lines, parameters_of, summary_of
-from gainnet.catalog.records import EpisodeConfig, GenerationConfig
+from gainnet.catalog.records import EpisodeConfig, GenerationConfig, LearnConfig, SafeguardsConfig
 
 __all__ = [
     "REQUIRED",
     "Call",
     "EpisodeConfig",
     "GenerationConfig",
+    "LearnConfig",
     "Parameter",
+    "SafeguardsConfig",
     "argument_lines",
     "parameters_of",
     "parse",

@@ -19,7 +19,7 @@ FAMILY_OF: Final[Mapping[str, str]] = {
     "Channel": "fading",
     "PowerPolicy": "power",
     "Policy": "policy",
-    "Algorithm": "algorithm",
+    "Method": "algorithm",
     "Protocol": "protocol",
     "Link": "link",
     "Codec": "codec.{}",
@@ -194,7 +194,9 @@ def family_of(parameter: Parameter) -> str:
     """Family of the contract that an argument's type is or, in a union, holds; empty without one."""
     kinds = [get_origin(each) or each for each in (parameter.kind, *get_args(parameter.kind))]
     names = [getattr(each, "__name__", "") for each in kinds]
-    return next((FAMILY_OF[name].format(parameter.name) for name in names if name in FAMILY_OF), "")
+    # A codec without a kind in its name is that of a step of split learning.
+    kind = "activations" if parameter.name == "codec" else parameter.name
+    return next((FAMILY_OF[name].format(kind) for name in names if name in FAMILY_OF), "")
 
 
 def _is_value(found: Any) -> bool:

@@ -23,6 +23,7 @@ TABLES: Final[Mapping[str, str]] = {
     "link": "gainnet.radio:LINKS",
     "power": "gainnet.power_control:POWERS",
     "air": "gainnet.radio:Air",
+    "algorithm": "gainnet.learning.algorithms.methods:METHODS",
     "codecs": "gainnet.codecs:Codecs",
     "model": "",
 }

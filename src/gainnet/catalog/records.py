@@ -5,11 +5,12 @@ Nothing here imports torch, so that a command can show its options at once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, final
 
-from gainnet.core.errors import ConfigError, unknown_name
+from gainnet.core.errors import ConfigError, check_name, check_range, unknown_name
 
 IDEAL: Final = "ideal"
 """Name of an air without noise: links carry everything at once and for nothing."""
@@ -17,6 +18,11 @@ MIN_SNR_DB, MAX_SNR_DB = -60.0, 100.0
 MAX_CANDIDATES: Final = 64
 REGIMES: Final = ("independent", "contention")
 """Whether clients share the spectrum of the edges."""
+LEARNING_LINKS: Final = ("ideal", "tabulated", "shannon")
+RULES: Final = ("mean", "median", "trimmed_mean", "krum", "multi_krum")
+"""How an edge merges updates."""
+PRIVACY: Final = ("none", "client", "example")
+"""Whose presence is hidden."""
 
 
 @final
@@ -157,3 +163,128 @@ class EpisodeConfig:
                 raise ConfigError(f"{name}: {given} {name[4:]} are too few; give 1 or more")
         if self.random_seed < 0:
             raise ConfigError(f"random_seed: {self.random_seed} is negative; give 0 or more")
+
+
+@final
+@dataclass(frozen=True)
+class LearnConfig:
+    """Rounds of learning in text: who learns what, how, and over which air.
+
+    Args:
+        algorithm: fedavg, fsl (shared edge part), fsl_averaged, soft_prompt, lora or adapter, or module:Class; with
+            arguments as in lora(rank=4), which come before the options of the same name.
+        cut: for fsl: embedding_only or u_shape, with `+k` for k blocks on the device.
+        codec: for fsl: float32, float16, int8, top_k or `module:Class`, with arguments as in top_k(share=0.1).
+        model: abstracts (shipped), a folder in Hugging Face format, or a hub id in the local cache.
+        domains: fields of the synthetic abstracts.
+        texts: a text file, one text per line, in the place of the synthetic ones; the last tenth is the test.
+        num_texts: abstracts per domain.
+        row_length: tokens per row.
+        clients: how many devices.
+        skew: concentration of Dirichlet shares of the domains; `inf` for equal shares.
+        rounds: how many.
+        num_steps: mini-batches per client and round.
+        batch_size: rows per mini-batch.
+        rate: learning rate on the devices.
+        edge_rate: learning rate of a shared edge part; that of the devices when `None`.
+        optimizer: sgd or adamw.
+        rank: rank of LoRA, or virtual tokens of a soft prompt.
+        share: of the clients, per round.
+        drop_out: probability that a client falls away during a round.
+        deadline_s: priced seconds after which a client does not count.
+        link: ideal, tabulated (5G codewords at table speed) or shannon.
+        fading: awgn, rayleigh, rician, jakes, tdl-a to tdl-e or cdl-a to cdl-e.
+        snr_db: mean SNR.
+        report_error_db: standard deviation of the error of SNR reports.
+        max_attempts: how often a codeword is sent at most.
+        bandwidth_hz: of the cell, which all devices share.
+        hardware: of the devices.
+        edge_hardware: of the edge.
+        random_seed: of everything that is drawn.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    algorithm: str = "fsl"
+    cut: str = "u_shape"
+    codec: str = "int8"
+    model: str = "abstracts"
+    domains: tuple[str, ...] = ("cardiology", "oncology", "endocrinology")
+    texts: str | None = None
+    num_texts: int = 400
+    row_length: int = 72
+    clients: int = 4
+    skew: float = math.inf
+    rounds: int = 10
+    num_steps: int = 4
+    batch_size: int = 8
+    rate: float = 1e-3
+    edge_rate: float | None = None
+    optimizer: Literal["sgd", "adamw"] = "adamw"
+    rank: int = 2
+    share: float = 1.0
+    drop_out: float = 0.0
+    deadline_s: float = math.inf
+    link: str = "tabulated"
+    fading: str = "awgn"
+    snr_db: float = 10.0
+    report_error_db: float = 0.0
+    max_attempts: int = 8
+    bandwidth_hz: float = 20e6
+    hardware: str = "phone"
+    edge_hardware: str = "edge_l4"
+    random_seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_name("link", self.link, LEARNING_LINKS)
+        for name in ("rounds", "clients", "num_texts", "rank"):
+            check_range(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        check_range(self.row_length >= 4, "row_length", self.row_length, "4 tokens or more")
+        check_range(self.random_seed >= 0, "random_seed", self.random_seed, "0 or more")
+        check_range(self.skew > 0.0, "skew", self.skew, "positive, for example 0.3, or inf for equal shares")
+        if not self.domains:
+            # Here, since numpy comes with it and help is shown without.
+            from gainnet.models.language_text import DOMAINS
+
+            raise ConfigError(f"domains: none is given; choose among {', '.join(DOMAINS)}")
+
+
+@final
+@dataclass(frozen=True)
+class SafeguardsConfig:
+    """Safeguards of rounds of averaging in text.
+
+    Args:
+        rule: mean, median, trimmed_mean, krum or multi_krum.
+        num_poisoned: clients that may be poisoned, which trimmed_mean and Krum bear; with masked sums, groups.
+        num_groups: of masked sums, of which the edge sees nothing else; 0 where it sees every update.
+        privacy: none, client (whether a client takes part) or example (whether a row is in its text).
+        epsilon: after all rounds, > 0.
+        delta: after all rounds, in (0, 1).
+        clip_norm: of a client's update, or of a row's gradient.
+        sample_rate: of the rows of a client per step, where rows are hidden.
+
+    Raises:
+        ConfigError: a name is unknown, a count is negative, a number of poisoned clients is given to a rule that has no
+            use for it, or privacy of clients has another rule than the mean.
+    """
+
+    rule: str = "mean"
+    num_poisoned: int = 0
+    num_groups: int = 0
+    privacy: Literal["none", "client", "example"] = "none"
+    epsilon: float = 8.0
+    delta: float = 1e-5
+    clip_norm: float = 1.0
+    sample_rate: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_name("rule", self.rule, RULES)
+        check_name("privacy", self.privacy, PRIVACY)
+        check_range(self.num_poisoned >= 0, "num_poisoned", self.num_poisoned, "0 or more")
+        if self.num_poisoned and self.rule in ("mean", "median"):
+            raise ConfigError(f"num_poisoned: {self.rule} has no use for it; choose trimmed_mean, krum or multi_krum")
+        check_range(self.num_groups >= 0, "num_groups", self.num_groups, "0 for updates in the open, or more")
+        if self.privacy == "client" and (self.rule != "mean" or self.num_groups > 1):
+            raise ConfigError("privacy: of clients it is noise on one mean; leave rule and groups, or give one group")

@@ -12,8 +12,8 @@ from gainnet.cli.printing import print_json, print_table, rounds_progress, statu
 from gainnet.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from gainnet.learning.config import LearnConfig
-    from gainnet.learning.engines.flower.settings import AppSettings
+    from gainnet.catalog.flower import AppSettings
+    from gainnet.catalog.records import LearnConfig
 
 COLUMNS = ("round", "test_loss", "num_bits_up", "num_bits_down", "duration_s", "energy_j", "num_lost")
 _USUAL = {"algorithm": "fedavg", "clients": "4", "rounds": "10", "random_seed": "0"}
@@ -22,7 +22,7 @@ _USUAL = {"algorithm": "fedavg", "clients": "4", "rounds": "10", "random_seed": 
 def of_config(*names: str) -> Fields:
     """Settings of learning that may stand in a file instead, by the names of their fields."""
     usual = {name: Usual(f"{_USUAL[name]}, or that of --config") for name in names}
-    return Fields("gainnet.learning.config:LearnConfig", names, defaults=usual)
+    return Fields("gainnet.catalog.records:LearnConfig", names, defaults=usual)
 
 
 @command("simulate", of_config(*_USUAL))
@@ -48,10 +48,14 @@ def simulate(
 
     check_writable(out)
     settings = _settings(config, out, timeout_s, asked)
+    from gainnet.catalog.terms import Terms, offer
     from gainnet.learning.engines.flower.simulation import simulate as run_app
 
     with rounds_progress(settings.config.algorithm) as show:
-        run = run_app(settings, num_workers, show)
+        session = settings.open()
+        # All nodes are on this machine, so that the model of the settings is their own, whatever its folder.
+        admit, offered = Terms(settings.config.model).admit, offer(settings.config, session.model)
+        run = run_app(session, offered, admit, timeout_s, out, num_workers, show)
     _show(settings, list(run.rounds), as_json)
 
 
@@ -78,9 +82,9 @@ def local(
 
     check_writable(out)
     settings = _settings(config, out.absolute(), timeout_s, asked)
+    from gainnet.catalog.flower import write_app
     from gainnet.learning.clients import devices_of
     from gainnet.learning.engines.flower.local import federation
-    from gainnet.learning.engines.flower.settings import write_app
 
     write_app(out / "app", settings)
     with status("starting the SuperLink") as show, federation(out / "federation") as processes:
@@ -112,7 +116,7 @@ def app(
         timeout_s: how long a round waits for silent nodes.
         out: folder for checkpoint and records, where the SuperLink runs.
     """
-    from gainnet.learning.engines.flower.settings import write_app
+    from gainnet.catalog.flower import write_app
 
     write_app(folder, _settings(config, out.absolute(), timeout_s, asked))
     typer.echo(folder / "pyproject.toml")
@@ -139,14 +143,14 @@ def keys(folder: Path, *, host: tuple[str, ...], node: tuple[str, ...] = ()) -> 
 
 def read_settings(file: Path | None, default: dict[str, Any], asked: Asked) -> LearnConfig:
     """Settings of a file, where there is one, and over them the options that were given."""
+    from gainnet.catalog.learning import config_of
     from gainnet.core.files import read_toml
-    from gainnet.learning.config import config_of
 
     return config_of(default | ({} if file is None else read_toml(file, "config")) | asked.chosen)
 
 
 def _settings(file: Path | None, out: Path, timeout_s: float, asked: Asked) -> AppSettings:
-    from gainnet.learning.engines.flower.settings import AppSettings
+    from gainnet.catalog.flower import AppSettings
 
     return AppSettings(read_settings(file, {"algorithm": "fedavg"}, asked), str(out), timeout_s)
 

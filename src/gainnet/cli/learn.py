@@ -13,7 +13,7 @@ from gainnet.cli.printing import print_json, print_table, rounds_progress
 
 _COLUMNS = ("round", "test_loss", "num_bits_up", "num_bits_down", "duration_s", "energy_j", "num_retransmissions")
 _LEARNING = Fields(
-    "gainnet.learning.config:LearnConfig",
+    "gainnet.catalog.records:LearnConfig",
     without=("num_texts", "edge_rate", "report_error_db", "max_attempts", "bandwidth_hz"),
     panels={
         "Model and text": ("model", "domains", "texts", "row_length", "skew"),
@@ -31,16 +31,16 @@ def learn(asked: Asked, *, out: Path = Path("out/learn"), as_json: bool = False)
         out: folder for checkpoint and records.
         as_json: one JSON object on standard output, nothing else.
     """
+    from gainnet.catalog.learning import check_used, open_session
+    from gainnet.catalog.records import LearnConfig
     from gainnet.core.files import check_writable
-    from gainnet.learning.config import LearnConfig, check_used
-    from gainnet.learning.config import learn as run
 
     config = LearnConfig(**asked.values)
     check_used(config, asked.given)
     check_writable(out)
     name = config.algorithm
     with rounds_progress(name) as show:
-        result = run(config, out, show)
+        result = open_session(config).run(out, show)
     summary: dict[str, Any] = {"algorithm": name, "out": str(out), "rounds": list(result.rounds)}
     summary["perplexity"] = math.exp(result.rounds[-1]["test_loss"])
     if as_json:

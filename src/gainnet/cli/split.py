@@ -55,16 +55,18 @@ def serve(
         out: folder for checkpoint and records.
         as_json: one JSON object on standard output, nothing else.
     """
+    from gainnet.catalog.learning import open_session
+    from gainnet.catalog.terms import offer
     from gainnet.core.files import check_writable
-    from gainnet.learning.config import open_session
     from gainnet.learning.engines.streamed import serve as run_rounds
     from gainnet.wire.tls import listening
 
     check_writable(out)
     settings = read_settings(config, {"algorithm": "fsl"}, asked)
     session = open_session(settings)  # before anybody can connect, who would wait while a model is loaded
+    offered = offer(settings, session.model)
     with listening(host, port) as listener, rounds_progress(settings.algorithm) as show:
-        run, traffic = run_rounds(settings, session, listener, keys, timeout_s, out, show, max_rows)
+        run, traffic = run_rounds(session, offered, listener, keys, timeout_s, out, show, max_rows)
     found: dict[str, Any] = {"algorithm": settings.algorithm, "out": str(out), "rounds": list(run.rounds)}
     if as_json:
         return print_json(found | asdict(traffic))
@@ -72,7 +74,7 @@ def serve(
     return print_table("on the sockets, before TLS", tuple(asdict(traffic)), [asdict(traffic)])
 
 
-@command("join", Fields("gainnet.learning.engines.terms:Terms"))
+@command("join", Fields("gainnet.catalog.terms:Terms"))
 def join(
     asked: Asked,
     name: str,
@@ -95,20 +97,16 @@ def join(
         timeout_s: how long to wait for the other side.
         as_json: one JSON object on standard output, nothing else.
     """
+    from gainnet.catalog.terms import Terms
     from gainnet.learning.engines.streamed import join as take_part
-    from gainnet.learning.engines.terms import Terms
 
     terms = Terms(**asked.values)
     if terms.texts is not None and not terms.texts.is_file():
         raise ConfigError(f"texts: {terms.texts} is not a file; give a UTF-8 file, one text per line")
-    traffic = asdict(take_part(host, port, keys, name, terms, allow_labels, timeout_s, _show_run))
+    # On standard error, where `--json` is not disturbed.
+    found = take_part(
+        host, port, keys, name, terms.admit, allow_labels, timeout_s, terms.max_steps,
+        lambda summary: typer.echo(f"running {summary}", err=True),
+    )  # fmt: skip
+    traffic = asdict(found)
     print_json(traffic) if as_json else print_table("before TLS", tuple(traffic), [traffic])
-
-
-def _show_run(config: Any) -> None:
-    """The run that a device is about to take part in, on standard error, where `--json` is not disturbed."""
-    text = config.texts or f"its share of {config.num_texts} texts per field"
-    typer.echo(
-        f"running {config.algorithm}, cut {config.cut}, codec {config.codec}, model {config.model}, text: {text}",
-        err=True,
-    )

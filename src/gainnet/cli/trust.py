@@ -17,10 +17,10 @@ _SETTINGS: dict[str, Any] = {
     "algorithm": "adapter", "clients": 10, "rounds": 6, "num_steps": 2, "batch_size": 6, "rate": 0.1, "rank": 1
 }  # fmt: skip
 _LEARNING = Fields(
-    "gainnet.learning.config:LearnConfig", (*_SETTINGS, "model", "skew", "random_seed"), defaults=_SETTINGS
+    "gainnet.catalog.records:LearnConfig", (*_SETTINGS, "model", "skew", "random_seed"), defaults=_SETTINGS
 )
 _SAFEGUARDS = Fields(
-    "gainnet.learning.safeguards.settings:Safeguards",
+    "gainnet.catalog.records:SafeguardsConfig",
     panels={
         "Safeguards": ("rule", "num_poisoned", "num_groups"),
         "Privacy": ("privacy", "epsilon", "delta", "clip_norm", "sample_rate"),
@@ -36,17 +36,19 @@ def learn(asked: Asked, guarded: Asked, *, out: Path = Path("out/trust"), as_jso
         out: folder for checkpoint, records and the signed record.
         as_json: one JSON object on standard output, nothing else.
     """
+    from gainnet.catalog.learning import open_session
+    from gainnet.catalog.records import LearnConfig, SafeguardsConfig
     from gainnet.core.files import check_writable
-    from gainnet.learning.config import LearnConfig
-    from gainnet.learning.safeguards.settings import Safeguards, learn_safely
 
     config = LearnConfig(**asked.values)
     _check_used(guarded)
-    safeguards = Safeguards(**guarded.values)
+    safeguards = SafeguardsConfig(**guarded.values)
     check_writable(out)
     name = config.algorithm
     with rounds_progress(name) as show:
-        run, guarantee = learn_safely(config, safeguards, out, show)
+        session = open_session(config, safeguards)
+        run = session.run(out, show)
+    guarantee = session.safeguards.guarantee if session.safeguards else None
     summary: dict[str, Any] = {"algorithm": name, "out": str(out), "rounds": list(run.rounds)}
     summary["privacy"] = None if guarantee is None else asdict(guarantee)
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gainnet.core.errors import GainnetError, PayloadError
@@ -94,3 +94,55 @@ def shorten(value: object) -> str:
     if isinstance(value, str):
         return repr(value if len(value) <= 40 else value[:36] + "...")
     return repr(value) if isinstance(value, float) else type(value).__name__
+
+
+def first_mistake(errors: Sequence[Any]) -> tuple[str, str]:
+    """(dotted name of a field, or nothing; what is wrong and how to mend it) of the first mistake that pydantic found.
+
+    Args:
+        errors: of a `ValidationError`; the first alone is told, since errors are one line.
+
+    >>> first_mistake([{"loc": ("edges", 0), "type": "missing", "input": {}}])
+    ('edges.0', 'it is missing; give it')
+    """
+    return ".".join(str(part) for part in errors[0]["loc"]), _in_plain_words(errors[0])
+
+
+_LIMITS = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a finite number",
+    "string": "a text",
+    "tuple": "a list",
+    "path": "a path",
+    "model": "a table of settings",
+}
+
+
+def _in_plain_words(error: Any) -> str:
+    """The error that pydantic found, and how to mend it."""
+    kind, context, given = error["type"], error.get("ctx", {}), shorten(error["input"])
+    if kind == "extra_forbidden":
+        return "there is no such setting; leave it out or mend its name"
+    if kind in ("missing", "union_tag_not_found"):
+        return "it is missing; give it"
+    if kind in _LIMITS:
+        word, key = _LIMITS[kind]
+        return f"{given} is not allowed; give {word} {context[key]:,g}"
+    if kind in ("literal_error", "union_tag_invalid"):
+        known = context.get("expected") or context["expected_tags"]
+        return f"{shorten(context['tag']) if 'tag' in context else given} is unknown; give {known}"
+    if kind in ("too_short", "too_long"):
+        word, key = ("at least", "min_length") if kind == "too_short" else ("at most", "max_length")
+        return f"it has {context['actual_length']} entries; give {word} {context[key]}"
+    wanted = _KINDS.get(kind.split("_")[0])
+    if wanted:
+        return f"{given} is not {wanted}; give one"
+    # A check of a whole record names its fields and their values itself.
+    return str(error["msg"]).removeprefix("Value error, ") + (f", got {given}" if error["loc"] else "")

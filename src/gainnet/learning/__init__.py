@@ -11,10 +11,10 @@ state --round(clients): compute, Exchange over the air, Aggregation--> state, re
 from gainnet.learning.algorithms.fsl import AveragedEdge, SharedEdge
 from gainnet.learning.algorithms.methods import Adapter, Lora, SoftPrompt, Split, WholeModel
 from gainnet.learning.clients import Client, LocalTraining, Participation
-from gainnet.learning.config import LearnConfig
 from gainnet.learning.front import learn
 from gainnet.learning.runner import Run
-from gainnet.learning.safeguards.settings import Safeguards, learn_safely
+from gainnet.learning.safeguards.settings import Safeguards
+from gainnet.learning.session import Learning, Session
 from gainnet.learning.split.model import Cut
 
 __all__ = [
@@ -22,16 +22,16 @@ __all__ = [
     "AveragedEdge",
     "Client",
     "Cut",
-    "LearnConfig",
+    "Learning",
     "LocalTraining",
     "Lora",
     "Participation",
     "Run",
     "Safeguards",
+    "Session",
     "SharedEdge",
     "SoftPrompt",
     "Split",
     "WholeModel",
     "learn",
-    "learn_safely",
 ]

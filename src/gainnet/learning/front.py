@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from gainnet.core.errors import ConfigError
-from gainnet.learning.algorithms.methods import Method, Setting
+from gainnet.learning.algorithms.methods import Method
 from gainnet.learning.clients import Client, LocalTraining, Participation, cell_of
-from gainnet.learning.config import open_model
-from gainnet.learning.runner import Progress, Run, run_rounds, silent
-from gainnet.models.language import ABSTRACTS
+from gainnet.learning.runner import Progress, Run, silent
+from gainnet.learning.safeguards.settings import Safeguards
+from gainnet.learning.session import Learning, Session
+from gainnet.models.language import ABSTRACTS_FOLDER, load_language_model
 from gainnet.network import Hardware, Network, profile
 from gainnet.radio import Air, Arq, Radios, Tabulated
 
@@ -24,7 +25,7 @@ def learn(
     method: Method,
     clients: Sequence[Client],
     model: Any = None,
-    air: Air | None = None,
+    air: Air | Network | None = None,
     rounds: int = 5,
     training: LocalTraining | None = None,
     participation: Participation | None = None,
@@ -32,6 +33,7 @@ def learn(
     random_seed: int = 0,
     device: Hardware | None = None,
     edge: Hardware | None = None,
+    safeguards: Safeguards | None = None,
     out: Path | None = None,
     progress: Progress = silent,
 ) -> Run:
@@ -43,7 +45,8 @@ def learn(
         method: who trains what, for example `Lora(rank=1)`.
         clients: with rows of text, all of one length.
         model: of transformers; the shipped one when `None`.
-        air: of both directions, which share no spectrum; `Air()` when `None`.
+        air: of both directions, which share no spectrum; `Air()` when `None`. A network, with links of one's own
+            between its edge and the clients, takes its place and that of the hardware.
         rounds: how many, at least 1.
         training: of a client in a round; `LocalTraining()` when `None`.
         participation: who takes part; everybody when `None`.
@@ -51,6 +54,7 @@ def learn(
         random_seed: of everything that is drawn.
         device: hardware of the clients; a phone when `None`.
         edge: hardware of the edge; one with an L4 when `None`.
+        safeguards: robust or private rounds, or masked updates; none when `None`.
         out: folder for checkpoint and records, from which a stopped run goes on; nowhere when `None`.
         progress: called after every round.
 
@@ -67,19 +71,26 @@ def learn(
     lengths = {client.rows.shape[1] for client in clients}
     if len(lengths) != 1:
         raise ConfigError(f"clients: rows of {len(lengths)} lengths; give clients with rows of one length")
-    network = _cell(clients, air or Air(), device or profile("phone"), edge or profile("edge_l4"))
-    model = open_model(ABSTRACTS)[0] if model is None else model
-    who = participation or Participation()
-    algorithm, _ = method.bound(Setting(model, network, training or LocalTraining(), who, lengths.pop()))
+    network = air if isinstance(air, Network) else _cell(clients, air or Air(), device, edge)
+    if isinstance(air, Network) and (device or edge):
+        raise ConfigError("device: the network has the hardware of its nodes; leave device and edge out")
+    model = load_language_model(str(ABSTRACTS_FOLDER))[0] if model is None else model
+    given, who = training or LocalTraining(), participation or Participation()
+    algorithm, cost = Learning(method, network, given, who).bound(model, lengths.pop())
     rows = torch.cat([client.rows for client in clients]) if test_rows is None else test_rows
     # The settings identify the run, so that a folder of another method is refused.
     settings = {name: repr(value) for name, value in {"method": method, "air": air, "training": training}.items()}
-    return run_rounds(algorithm, clients, rows, rounds, random_seed, out, settings, progress)
+    if safeguards is not None:
+        settings["safeguards"] = repr(safeguards)
+    states = given.states_per_value
+    session = Session(model, algorithm, tuple(clients), rows, cost, states, rounds, random_seed, settings, safeguards)
+    return session.run(out, progress)
 
 
-def _cell(clients: Sequence[Client], air: Air, device: Hardware, edge: Hardware) -> Network:
+def _cell(clients: Sequence[Client], air: Air, device: Hardware | None, edge: Hardware | None) -> Network:
+    here, there = device or profile("phone"), edge or profile("edge_l4")
     up, down = (
         Tabulated(replace(air, medium=medium), Radios(sender.tx_power_w, receiver.rx_power_w), Arq())
-        for medium, sender, receiver in (("up", device, edge), ("down", edge, device))
+        for medium, sender, receiver in (("up", here, there), ("down", there, here))
     )
-    return cell_of([client.name for client in clients], edge, device, (up,), (down,))
+    return cell_of([client.name for client in clients], there, here, (up,), (down,))

@@ -18,6 +18,7 @@ IGNORED = -100
 """Label of what is not predicted."""
 ABSTRACTS = "abstracts"
 """Name of the model that is trained here."""
+ABSTRACTS_FOLDER = Path(__file__).parent / "pretrained" / ABSTRACTS
 
 
 def word_tokenizer() -> Any:

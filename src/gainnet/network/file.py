@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from gainnet.core.errors import ConfigError, nearest
 from gainnet.core.files import read_toml
+from gainnet.core.outside import first_mistake
 from gainnet.core.types import NodeId
 from gainnet.network.backhaul import Wire
 from gainnet.network.hardware import Hardware, profile
@@ -139,10 +140,8 @@ def _read(path: Path) -> NetworkTable:
     try:
         return NetworkTable.model_validate(read_toml(path, "network"))
     except ValidationError as error:
-        # The first mistake alone, since errors are one line.
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"network: {path} has {where}: {first['msg']}") from None
+        place, words = first_mistake(error.errors())
+        raise ConfigError(f"network: {path} has {place}: {words}") from None
 
 
 def _check(table: NetworkTable) -> None:

@@ -13,6 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from pydantic import Field
 
+from gainnet.catalog.learning import TEST_SEED, open_model
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.adapters import attach, require_peft
@@ -20,7 +21,6 @@ from gainnet.learning.algorithms.costs import whole_step_cost
 from gainnet.learning.algorithms.fedavg import FedAvg
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client, LocalTraining, cell_of, partition
-from gainnet.learning.config import TEST_SEED, open_model
 from gainnet.learning.loop import Distillation, Edge, Loop, backhaul_of, grow, merged_into, train_centrally
 from gainnet.learning.runner import run_rounds
 from gainnet.models.language import mean_loss, pack, row_losses

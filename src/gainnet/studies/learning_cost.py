@@ -12,9 +12,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pydantic import Field
 
+from gainnet.catalog.learning import open_session
+from gainnet.catalog.records import LearnConfig
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.adapters import require_peft
-from gainnet.learning.config import LearnConfig, open_session
 from gainnet.learning.runner import run_rounds
 from gainnet.models.language import mean_loss
 from gainnet.studies.figures import legend_below, panels

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from gainnet.catalog import text_of
 from gainnet.core.errors import ConfigError
+from gainnet.core.outside import first_mistake
 from gainnet.radio import Air
 from gainnet.studies.settings import with_air
 from gainnet.studies.study import C, Study, StudyConfig
@@ -62,7 +63,9 @@ def validate(config: type[C], table: dict[str, Any]) -> C:
     try:
         return TypeAdapter(config).validate_json(json.dumps(table, default=str), strict=True)
     except ValidationError as error:
-        raise ConfigError(_first_line(error.errors()[0])) from None
+        # A check of several fields names them itself.
+        place, words = first_mistake(error.errors())
+        raise ConfigError(f"{place}: {words}" if place else words) from None
 
 
 def as_json(config: StudyConfig) -> dict[str, Any]:
@@ -80,14 +83,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     return {name: _plain(item) for name, item in value.items()} if isinstance(value, dict) else value
-
-
-def _first_line(error: Any) -> str:
-    field = ".".join(str(part) for part in error["loc"])
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if not field:  # a check of several fields, whose message names them
-        return message
-    return f"{field}: {message}" if error["type"] == "missing" else f"{field}: {message}, got {error['input']!r}"
 
 
 def _own_file(path: str | Path) -> Path:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from gainnet.codecs import basis
-from gainnet.learning.config import ABSTRACTS
 from gainnet.models.attributes import CHECKER, PRETRAINED
+from gainnet.models.language import ABSTRACTS_FOLDER
 from gainnet.models.loading import find_folder, weights_sha256
 
 FOLDERS: Final[Mapping[str, Callable[[str], Path]]] = {
@@ -35,4 +35,4 @@ def picture_digests(model: str, *others: str) -> dict[str, str]:
 
 def language_digest(model: str) -> dict[str, str]:
     """sha256 of a language model, by name or folder."""
-    return {"model": weights_sha256(ABSTRACTS if model == "abstracts" else find_folder(model))}
+    return {"model": weights_sha256(ABSTRACTS_FOLDER if model == "abstracts" else find_folder(model))}

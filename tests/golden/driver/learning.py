@@ -6,8 +6,8 @@ import hashlib
 import math
 from typing import Any
 
-from gainnet.learning.config import LearnConfig, learn, open_session
-from gainnet.learning.safeguards.settings import Safeguards, learn_safely
+from gainnet.catalog.learning import open_session
+from gainnet.catalog.records import LearnConfig, SafeguardsConfig
 from golden.driver.air import listening
 from golden.driver.values import of_tensor, of_tensors, plain
 
@@ -32,12 +32,10 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     safeguards = fields.pop("safeguards", None)
     config = LearnConfig(**{**SMALL, **fields})
     rows = {str(client.name): of_tensor(client.rows) for client in open_session(config).clients}
-    guarantee = None
     with listening() as log:
-        if safeguards is None:
-            found = learn(config)
-        else:
-            found, guarantee = learn_safely(config, Safeguards(**safeguards))
+        session = open_session(config, None if safeguards is None else SafeguardsConfig(**safeguards))
+        found = session.run()
+    guarantee = session.safeguards.guarantee if session.safeguards else None
     return {
         "rows": rows,
         "rounds": plain(found.rounds),

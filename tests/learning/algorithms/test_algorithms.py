@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gainnet.catalog.learning import cut_of
 from gainnet.codecs.activations import Int8, TopK
 from gainnet.codecs.raw import Float32
 from gainnet.core.errors import ConfigError, PlanError
@@ -31,7 +32,7 @@ from gainnet.radio import AWGN, Air, Arq, Ideal, Reports, Tabulated
 from gainnet.wire.frames import to_bytes
 
 TEXTS = ("embedding_only", "u_shape", "u_shape+1", "u_shape+2", "embedding_only+1")
-CUTS = {text: Cut.parse(text) for text in TEXTS}
+CUTS = {text: cut_of(text) for text in TEXTS}
 ROWS = torch.zeros(4, 24, dtype=torch.long)
 NAMES = ("fedavg", "shared", "averaged", "soft_prompt", "lora", "adapter")
 Make = Callable[..., Network]

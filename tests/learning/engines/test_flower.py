@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from gainnet.catalog.flower import AppSettings, write_app
+from gainnet.catalog.learning import open_session
+from gainnet.catalog.records import LearnConfig
+from gainnet.catalog.terms import Terms, offer
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.algorithm import State
-from gainnet.learning.config import LearnConfig, learn, open_session
 from gainnet.learning.engines.flower.local import Federation, federation
-from gainnet.learning.engines.flower.settings import AppSettings, write_app
 from gainnet.models.language import small_decoder, word_tokenizer
 from gainnet.wire.keys import write_node_key
 
@@ -58,7 +60,10 @@ def test_simulated_rounds_are_those_in_process(model: str, tmp_path: Path) -> No
     from gainnet.learning.engines.flower.simulation import simulate
 
     config = few_rounds("adapter", model)
-    simulated, here = simulate(AppSettings(config, str(tmp_path / "out"), 120.0)), learn(config)
+    settings = AppSettings(config, str(tmp_path / "out"), 120.0)
+    session, here = settings.open(), open_session(config).run()
+    offered = offer(config, session.model)
+    simulated = simulate(session, offered, Terms(model).admit, settings.timeout_s, tmp_path / "out")
     assert farthest(simulated.state, here.state) < 1e-5
     assert simulated.rounds == here.rounds
     assert (tmp_path / "out" / "state.safetensors").is_file()
@@ -72,7 +77,7 @@ def test_deployed_rounds_are_those_in_process_and_outlive_a_node(model: str, tmp
             processes.register(name)
             processes.start_node(name, {"model": model})
         assert ended(processes, AppSettings(config, str(tmp_path / "both"), TIMEOUT_S)) == "finished:completed"
-        assert farthest(load_file(tmp_path / "both" / "state.safetensors"), learn(config).state) < 1e-5
+        assert farthest(load_file(tmp_path / "both" / "state.safetensors"), open_session(config).run().state) < 1e-5
 
         # A stranger has a good certificate of the server and a key that nobody has registered.
         write_node_key(processes.folder, "stranger")

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 import torch
 
+from gainnet.catalog.flower import AppSettings, write_app
+from gainnet.catalog.learning import config_of
+from gainnet.catalog.records import LearnConfig
 from gainnet.core.errors import ConfigError, PayloadError
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
@@ -20,8 +23,6 @@ from gainnet.learning.algorithms.costs import whole_step_cost
 from gainnet.learning.algorithms.fedavg import FedAvg, Trained, weighing
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client, LocalTraining, Participation
-from gainnet.learning.config import LearnConfig, config_of
-from gainnet.learning.engines.flower.settings import AppSettings, write_app
 from gainnet.learning.engines.remote import elsewhere, train_alone
 from gainnet.learning.safeguards.robust import Median
 from gainnet.learning.safeguards.secure_aggregation import MaskedMean
@@ -115,5 +116,5 @@ def test_settings_survive_the_table_of_flower(tmp_path: Path) -> None:
     assert AppSettings.of_table(written) == settings
     with pytest.raises(ConfigError, match="colour: unknown field"):
         config_of({"colour": 1})
-    with pytest.raises(ConfigError, match=r"rounds: .* got 'many'"):
+    with pytest.raises(ConfigError, match=r"rounds: 'many' is not a whole number"):
         config_of({"rounds": "many"})

@@ -18,6 +18,9 @@ from typing import Any
 import pytest
 import torch
 
+from gainnet.catalog.learning import cut_of, learning_of, open_model, open_session
+from gainnet.catalog.records import LearnConfig
+from gainnet.catalog.terms import Terms, offer, own_client
 from gainnet.codecs.activations import Int8, TopK
 from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.raw import Float32
@@ -27,12 +30,9 @@ from gainnet.learning.algorithms.algorithm import State
 from gainnet.learning.algorithms.costs import split_step_cost
 from gainnet.learning.algorithms.fsl import AveragedEdge, SharedEdge, SplitLearning, kinds_over
 from gainnet.learning.clients import LocalTraining
-from gainnet.learning.config import LearnConfig, learn, open_model, open_session
 from gainnet.learning.engines.stream import END, over_streams, serve_turns
 from gainnet.learning.engines.streamed import join, serve
-from gainnet.learning.engines.terms import Terms, own_client
 from gainnet.learning.exchange import KINDS, PRIVATE
-from gainnet.learning.split.model import Cut
 from gainnet.models.language import pack, small_decoder, word_tokenizer
 from gainnet.network import Network
 from gainnet.radio import Ideal
@@ -81,7 +81,7 @@ def payload_bits(raw: bytes) -> int:
 
 
 def split_learning(cut: str, codec: AnyCodec, model: Any, network: Network, shared: bool) -> SplitLearning:
-    training, where = LocalTraining("adamw", 1e-3, 2, 4), Cut.parse(cut)
+    training, where = LocalTraining("adamw", 1e-3, 2, 4), cut_of(cut)
     costs = {cut: split_step_cost(model, where, torch.zeros(4, 24, dtype=torch.long))}
     edge = SharedEdge(1e-3) if shared else AveragedEdge()
     return SplitLearning(model, network, training, costs, where, codec, edge)
@@ -98,7 +98,7 @@ def tied_decoder() -> Any:
 
 def take_turns(algorithm: SplitLearning, client: Any, stream: socket.socket) -> None:
     with stream:
-        serve_turns(algorithm, client, Connection(stream, kinds_over([algorithm.cut])), Terms())
+        serve_turns(algorithm, client, Connection(stream, kinds_over([algorithm.cut])))
 
 
 def equal(a: State, b: State) -> bool:
@@ -214,15 +214,16 @@ def test_labels_leave_a_device_only_when_it_says_so(tmp_path: Path) -> None:
 
     def refuse(port: int) -> None:
         try:
-            join("127.0.0.1", port, tmp_path, "device_0", Terms(model), False, 60.0)
+            join("127.0.0.1", port, tmp_path, "device_0", Terms(model).admit, False, 60.0)
         except ConfigError as error:
             told.append(str(error))
 
     with listening("127.0.0.1", 0) as listener:
         device = threading.Thread(target=refuse, args=(listener.getsockname()[1],), daemon=True)
         device.start()
+        session = open_session(config)
         with pytest.raises(ConfigError, match="device_0 left before the first round"):
-            serve(config, open_session(config), listener, tmp_path, 60.0)
+            serve(session, offer(config, session.model), listener, tmp_path, 60.0)
         device.join(60.0)
     assert told == ["cut: embedding_only takes the labels off this device; allow it or cut as u_shape"]
 
@@ -231,7 +232,8 @@ def test_a_device_may_bring_its_own_text(tmp_path: Path) -> None:
     lines = [f"aspirin lowered pain in trial {number} ." for number in range(40)]
     (tmp_path / "own.txt").write_text("\n".join(lines))
     config = LearnConfig("fsl", row_length=24)
-    client = own_client(replace(config, texts=str(tmp_path / "own.txt")), open_model("abstracts")[1], "device_7")
+    config = replace(config, texts=str(tmp_path / "own.txt"))
+    client = own_client(config, learning_of(config), open_model("abstracts")[1], "device_7")
     assert client.name == "device_7"
     assert torch.equal(client.rows, pack(lines[:36], open_model("abstracts")[1], 24))
 
@@ -246,7 +248,8 @@ def test_devices_that_are_processes_learn_what_one_process_learns(tmp_path: Path
     write_certificates(tmp_path / "others", devices=("device_0",))
     with listening("127.0.0.1", 0) as listener, ThreadPoolExecutor(1) as edge:
         port = listener.getsockname()[1]
-        served = edge.submit(serve, config, open_session(config), listener, tmp_path / "keys", 240.0)
+        session = open_session(config)
+        served = edge.submit(serve, session, offer(config, session.model), listener, tmp_path / "keys", 240.0)
         stranger = joined("device_0", tmp_path / "others", port, tmp_path / "model")
         assert b"is not trusted" in stranger.communicate(timeout=120)[1]
         assert stranger.returncode == 2
@@ -254,7 +257,7 @@ def test_devices_that_are_processes_learn_what_one_process_learns(tmp_path: Path
         run, traffic = served.result(240)
     seen = [json.loads(device.communicate(timeout=60)[0]) for device in devices]
     assert [device.returncode for device in devices] == [0, 0]
-    here = learn(config)
+    here = open_session(config).run()
     assert max(float((run.state[n] - here.state[n]).abs().max()) for n in here.state) < 1e-6
     assert run.rounds == here.rounds
     assert traffic.num_bits_up == sum(r["num_bits_up"] for r in here.rounds)

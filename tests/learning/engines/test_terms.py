@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from gainnet.catalog.learning import learning_of
+from gainnet.catalog.records import LearnConfig
+from gainnet.catalog.terms import OWN_TEXTS, Terms, label_of, offer, own_client
 from gainnet.core.errors import ConfigError, PayloadError
-from gainnet.learning.config import LearnConfig
-from gainnet.learning.engines import terms as terms_module
-from gainnet.learning.engines.terms import OWN_TEXTS, Terms, check_rows, offer, own_client, read_turn
+from gainnet.learning.engines.turns import check_rows, read_turn
 from gainnet.models.language import small_decoder, word_tokenizer
 
+CONFIG = LearnConfig(clients=1, num_texts=10)
 BASE = json.loads(json.dumps(asdict(LearnConfig(clients=1, num_texts=10, num_steps=1, batch_size=2))))
 HOSTILE = ("os:abort", "tempfile:mkdtemp", "../x", "/etc/hostname", "evil/model", "x.toml", "\ud800", "a" * 1000)
 NAMES_OF_OURS = ("domains",)
@@ -78,9 +80,10 @@ def test_what_an_edge_of_ours_offers_is_accepted() -> None:
 
 def test_a_device_keeps_to_the_codec_and_the_model_it_was_started_with() -> None:
     assert "int8" in refused(BASE, Terms(codec="float16"))
-    assert Terms(codec="my_module:Mine").accept({**BASE, "codec": "my_module:Mine"})[0].codec == "my_module:Mine"
+    own = "gainnet.codecs.activations:Float16"
+    assert Terms(codec=own).accept({**BASE, "codec": own})[0].codec == own
     one, other = small_decoder(16, 1, 2), small_decoder(16, 1, 2, random_seed=1)
-    labels = {terms_module.label_of("a/folder", model) for model in (one, other)}
+    labels = {label_of("a/folder", model) for model in (one, other)}
     assert len(labels) == 2
     assert all(label.startswith("sha256:") for label in labels)
     assert refused({**BASE, "model": labels.pop()}).startswith("model: the edge has 'sha256:")
@@ -110,4 +113,4 @@ def test_rows_that_nobody_has_are_refused(value: Any) -> None:
 
 def test_a_device_that_is_none_of_the_runs_is_named() -> None:
     with pytest.raises(ConfigError, match="name: 'device_9' is none of the 1 devices"):
-        own_client(LearnConfig(clients=1, num_texts=10), word_tokenizer(), "device_9")
+        own_client(CONFIG, learning_of(CONFIG), word_tokenizer(), "device_9")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from gainnet.catalog.learning import cut_of
 from gainnet.codecs import ACTIVATION_CODECS
 from gainnet.codecs.raw import Float32
 from gainnet.core.errors import ConfigError
@@ -22,7 +23,7 @@ from gainnet.learning.safeguards.attack import (
     trained_inverter,
 )
 from gainnet.learning.split.halves import split_step
-from gainnet.learning.split.model import Cut, SplitModel
+from gainnet.learning.split.model import SplitModel
 from gainnet.models.language import mean_loss
 
 RANDOM = Random.of(0)
@@ -47,7 +48,7 @@ class Listening:
 
 @pytest.mark.parametrize("text", ["embedding_only", "u_shape", "u_shape+2"])
 def test_the_attacker_has_what_really_crosses(text: str, model: Any, clients: Any) -> None:
-    cut, rows = Cut.parse(text), clients[0].rows[:3]
+    cut, rows = cut_of(text), clients[0].rows[:3]
     crossing = Listening()
     model.train(False)
     split_step(SplitModel.of(model, cut), rows, rows, crossing)

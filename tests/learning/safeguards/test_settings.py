@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from gainnet.catalog.learning import aggregation_of, guarantee_of, open_session
+from gainnet.catalog.records import LearnConfig, SafeguardsConfig
 from gainnet.cli import app
 from gainnet.core.errors import ConfigError, GainnetError, PayloadError
-from gainnet.learning.config import LearnConfig
 from gainnet.learning.safeguards.record import RECORD
-from gainnet.learning.safeguards.settings import Safeguards, aggregation_of, guarantee_of, learn_safely
 from gainnet.models.language import save_language_model, small_decoder, word_tokenizer
 
 
@@ -73,21 +73,23 @@ def test_a_private_run_says_what_it_promises(level: str, options: list[object], 
 )
 def test_what_does_not_fit_is_refused(settings: dict[str, Any], line: str, tmp_path: Path) -> None:
     with pytest.raises(GainnetError, match=line):
-        learn_safely(LearnConfig("adapter", num_texts=30, rounds=1), Safeguards(**settings), tmp_path / "run")
+        open_session(LearnConfig("adapter", num_texts=30, rounds=1), SafeguardsConfig(**settings)).run(tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_split_learning_has_no_updates_to_guard(options: list[object]) -> None:
     model = str(options[1])
     with pytest.raises(ConfigError, match="algorithm"):
-        learn_safely(LearnConfig("fsl", model=model, num_texts=30), Safeguards())
+        open_session(LearnConfig("fsl", model=model, num_texts=30), SafeguardsConfig()).run()
     with pytest.raises(ConfigError, match="rows are hidden"):
-        learn_safely(LearnConfig("fedavg", model=model, num_texts=30), Safeguards(privacy="example"))
-    assert guarantee_of(LearnConfig("lora", clients=20, share=0.5), Safeguards(privacy="client")).num_clients == 10  # type: ignore[union-attr]
+        open_session(LearnConfig("fedavg", model=model, num_texts=30), SafeguardsConfig(privacy="example")).run()
+    guarantee = guarantee_of(SafeguardsConfig(privacy="client"), LearnConfig("lora", clients=20, share=0.5))
+    assert guarantee is not None
+    assert guarantee.num_clients == 10
 
 
 @pytest.mark.parametrize(("rule", "num_asked"), [("trimmed_mean", 5), ("krum", 7), ("multi_krum", 7)])
 def test_too_many_poisoned_clients_are_refused_before_the_first_round(rule: str, num_asked: int) -> None:
-    aggregation_of(Safeguards(rule, num_poisoned=2), num_asked, None)
+    aggregation_of(SafeguardsConfig(rule, num_poisoned=2), num_asked, None)
     with pytest.raises(ConfigError, match="num_poisoned"):
-        aggregation_of(Safeguards(rule, num_poisoned=2), num_asked - 1, None)
+        aggregation_of(SafeguardsConfig(rule, num_poisoned=2), num_asked - 1, None)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from gainnet.catalog.learning import open_session
+from gainnet.catalog.records import LearnConfig
 from gainnet.core.errors import ConfigError
-from gainnet.learning.config import LearnConfig, learn
 from gainnet.models.language import save_language_model, word_tokenizer
 
 
@@ -40,10 +41,10 @@ def test_it_learns(make: Any, tmp_path: Path) -> None:
     torch.manual_seed(0)
     save_language_model(make(), word_tokenizer(), tmp_path / "model")
     for algorithm in ("fedavg", "fsl", "lora", "adapter"):
-        run = learn(config_of(tmp_path / "model", algorithm=algorithm))
+        run = open_session(config_of(tmp_path / "model", algorithm=algorithm)).run()
         assert run.rounds[1]["test_loss"] < run.rounds[0]["test_loss"], algorithm
         assert run.rounds[1]["num_bits_up"] > 0
-    run = learn(config_of(tmp_path / "model", algorithm="fsl_averaged", cut="embedding_only+1"))
+    run = open_session(config_of(tmp_path / "model", algorithm="fsl_averaged", cut="embedding_only+1")).run()
     assert run.rounds[1]["test_loss"] < run.rounds[0]["test_loss"]
     with pytest.raises(ConfigError, match="ties weights"):
-        learn(config_of(tmp_path / "model", algorithm="fsl", cut="embedding_only"))
+        open_session(config_of(tmp_path / "model", algorithm="fsl", cut="embedding_only")).run()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from gainnet.catalog.learning import cut_of
 from gainnet.learning.algorithms.costs import split_step_cost, whole_step_cost
-from gainnet.learning.split.model import Cut
 
 
 @pytest.mark.slow
@@ -17,7 +17,7 @@ def test_shares_of_a_device_at_the_size_of_gpt2() -> None:
     whole = whole_step_cost(model, rows)
     found = {}
     for text in ("u_shape", "embedding_only"):
-        cost = split_step_cost(model, Cut.parse(text), rows)
+        cost = split_step_cost(model, cut_of(text), rows)
         memory = cost.device_memory_bytes(2) / whole.device_memory_bytes(2)
         found[text] = (memory, cost.device_flops / whole.device_flops, cost.device_parameter_bytes)
     embeddings = 4 * 768 * (50257 + 1024)

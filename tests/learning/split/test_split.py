@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gainnet.catalog.learning import cut_of
 from gainnet.core.errors import ConfigError
 from gainnet.learning.split.halves import split_step
 from gainnet.learning.split.model import Cut, SplitModel
@@ -100,7 +101,7 @@ def unsplit_loss(model: Any, tokens: Tensor, labels: Tensor) -> tuple[Tensor, fl
 @pytest.mark.parametrize("name", MODELS)
 def test_split_steps_are_unsplit_steps(name: str, cut: str) -> None:
     plain, model = MODELS[name]().double(), MODELS[name]().double()
-    split, crossing = SplitModel.of(model, Cut.parse(cut)), Copies()
+    split, crossing = SplitModel.of(model, cut_of(cut)), Copies()
     ours = [torch.optim.SGD(split.parameters(side), RATE, momentum=0.9) for side in ("device", "edge")]
     theirs = torch.optim.SGD(plain.parameters(), RATE, momentum=0.9)
     for step in range(2):
@@ -123,7 +124,7 @@ def test_split_steps_are_unsplit_steps(name: str, cut: str) -> None:
 def test_each_parameter_is_on_one_side_unless_it_is_tied(name: str) -> None:
     model = MODELS[name]()
     for text in CUTS:
-        split = SplitModel.of(model, Cut.parse(text))
+        split = SplitModel.of(model, cut_of(text))
         device, edge = ({id(p) for p in split.parameters(side)} for side in ("device", "edge"))
         assert not device & edge
         assert set(split.names("device")) | set(split.names("edge")) == {n for n, _ in model.named_parameters()}
@@ -137,12 +138,12 @@ def test_each_parameter_is_on_one_side_unless_it_is_tied(name: str) -> None:
 def test_the_device_of_a_u_shape_never_sends_labels() -> None:
     for cut, kinds in (("u_shape", {"activations", "gradients"}), ("embedding_only", {"activations", "labels"})):
         crossing = Copies()
-        split_step(SplitModel.of(llama(), Cut.parse(cut)), *batch(0), crossing)
+        split_step(SplitModel.of(llama(), cut_of(cut)), *batch(0), crossing)
         assert {kind for way, kind in crossing.crossed if way == "up"} == kinds
 
 
 def test_the_edge_part_alone_knows_no_token() -> None:
-    split = SplitModel.of(gpt2(), Cut.parse("u_shape"))
+    split = SplitModel.of(gpt2(), cut_of("u_shape"))
     assert not any(isinstance(module, nn.Embedding) for module in split.body.modules())
 
 
@@ -155,7 +156,7 @@ def test_items_that_are_lost_count_for_nothing() -> None:
             return received, torch.tensor([True, False, True])
 
     tokens, labels = batch(3)
-    few, whole = (SplitModel.of(llama().double(), Cut.parse("u_shape")) for _ in range(2))
+    few, whole = (SplitModel.of(llama().double(), cut_of("u_shape")) for _ in range(2))
     split_step(few, tokens, labels, Loses())
     split_step(whole, tokens[[0, 2]], labels[[0, 2]], Copies())
     for side in ("device", "edge"):
@@ -167,4 +168,4 @@ def test_a_cut_through_nothing_is_refused() -> None:
     with pytest.raises(ConfigError, match="leave one"):
         SplitModel.of(llama(), Cut(3))
     with pytest.raises(ConfigError, match="cut: 'half'"):
-        Cut.parse("half")
+        cut_of("half")

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from gainnet.catalog.learning import learning_of
+from gainnet.catalog.records import LearnConfig
 from gainnet.core.errors import ConfigError
-from gainnet.learning.config import LearnConfig
 from gainnet.learning.summaries.conclusions import (
     ARMS,
     Completion,
@@ -35,7 +36,9 @@ def test_the_edge_end_model_learns_its_field(tokenizer: Any, algorithm: str, rat
     before = {name: x.clone() for name, x in foundation.state_dict().items()}
     field = invented_fields(1, 7)[0]
     learning = LearnConfig(algorithm=algorithm, clients=2, rounds=3, num_steps=4, batch_size=4, rate=rate, link="ideal")
-    (grown,) = growing_edge_end(foundation, tokenizer, write_abstracts(field, 24, 1), learning, (learning.rounds,))
+    (grown,) = growing_edge_end(
+        foundation, tokenizer, write_abstracts(field, 24, 1), learning_of(learning), (learning.rounds,)
+    )
     unseen = torch.stack(task_rows(tokenizer, edge_tasks(write_abstracts(field, 12, 2))), 1)
     assert mean_loss(grown.model, unseen) < mean_loss(foundation, unseen) - 0.02
     assert all(torch.equal(x, before[name]) for name, x in foundation.state_dict().items())
@@ -47,8 +50,8 @@ def test_rounds_that_are_looked_into_change_nothing(tokenizer: Any) -> None:
     """The model after two rounds is the same whether or not it was handed out after one."""
     foundation, abstracts = small_decoder(16, 2, 2, len(tokenizer)), write_abstracts(invented_fields(1, 7)[0], 24, 1)
     learning = LearnConfig("lora", clients=2, rounds=2, num_steps=2, batch_size=4, rate=0.02, link="ideal")
-    first, second = growing_edge_end(foundation, tokenizer, abstracts, learning, (1, 2))
-    (alone,) = growing_edge_end(foundation, tokenizer, abstracts, learning, (learning.rounds,))
+    first, second = growing_edge_end(foundation, tokenizer, abstracts, learning_of(learning), (1, 2))
+    (alone,) = growing_edge_end(foundation, tokenizer, abstracts, learning_of(learning), (learning.rounds,))
     values = [list(edge.model.state_dict().values()) for edge in (first, second, alone)]
     assert all(torch.equal(a, b) for a, b in zip(values[1], values[2], strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(values[0], values[2], strict=True))
@@ -59,7 +62,7 @@ def test_too_few_abstracts_are_refused(tokenizer: Any) -> None:
     abstracts = write_abstracts(invented_fields(1, 7)[0], 9, 1)
     foundation = small_decoder(16, 2, 2, len(tokenizer))
     with pytest.raises(ConfigError, match="9 of the field are too few for 2 clients"):
-        list(growing_edge_end(foundation, tokenizer, abstracts, LearnConfig(clients=2), (1,)))
+        list(growing_edge_end(foundation, tokenizer, abstracts, learning_of(LearnConfig(clients=2)), (1,)))
 
 
 def test_arms_ask_for_what_they_are_called_after(tokenizer: Any) -> None:

@@ -307,7 +307,7 @@ class LinkCrossing:
 def kinds_over(cuts: Iterable[Cut]) -> frozenset[str]:
     """Kinds of payload that cross these cuts: labels only where a head is on the edge.
 
-    >>> "labels" in kinds_over([Cut.parse("u_shape+1")])
+    >>> "labels" in kinds_over([Cut(1, head_on_device=True)])
     False
     """
     return KINDS if any(cut.labels_reach_edge for cut in cuts) else PRIVATE

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, final
+from functools import partial
+from typing import Any, Final, Protocol, final
 
 import torch
 
@@ -14,7 +16,7 @@ from gainnet.learning.algorithms.algorithm import Algorithm
 from gainnet.learning.algorithms.costs import StepCost, split_step_cost, whole_step_cost
 from gainnet.learning.algorithms.fedavg import FedAvg
 from gainnet.learning.algorithms.fpl import Fpl
-from gainnet.learning.algorithms.fsl import EdgePart, SharedEdge, SplitLearning
+from gainnet.learning.algorithms.fsl import AveragedEdge, EdgePart, SharedEdge, SplitLearning
 from gainnet.learning.clients import LocalTraining, Participation
 from gainnet.learning.split.model import Cut
 from gainnet.network import Network
@@ -128,6 +130,17 @@ class Split:
             to.model, to.network, to.training, costs, self.cut, self.codec, self.edge, to.participation
         )
         return algorithm, cost
+
+
+METHODS: Final[Mapping[str, Callable[..., Method]]] = {
+    "fedavg": WholeModel,
+    "fsl": Split,
+    "fsl_averaged": partial(Split, edge=AveragedEdge()),
+    "soft_prompt": SoftPrompt,
+    "lora": Lora,
+    "adapter": Adapter,
+}
+"""Methods by name; each can be made without arguments."""
 
 
 def _on_locked_backbone(form: Form, size: int, to: Setting) -> tuple[Fpl, StepCost]:

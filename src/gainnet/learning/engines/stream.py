@@ -18,7 +18,7 @@ from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import State, load_values, values_of
 from gainnet.learning.algorithms.fsl import LinkCrossing, SplitLearning, Turn, integers_of, octets_of
 from gainnet.learning.clients import Client
-from gainnet.learning.engines.terms import Terms, read_turn
+from gainnet.learning.engines.turns import MAX_STEPS, read_turn
 from gainnet.learning.split.halves import Give, Half, Take, crossing_shapes, device_half, edge_half
 from gainnet.learning.split.model import SplitModel
 from gainnet.models.language import task_of
@@ -100,7 +100,11 @@ def _take_turn(turn: Turn, connection: Connection) -> State:
 
 
 def serve_turns(
-    algorithm: SplitLearning, client: Client, connection: Connection, terms: Terms, patience_s: float | None = None
+    algorithm: SplitLearning,
+    client: Client,
+    connection: Connection,
+    max_steps: int = MAX_STEPS,
+    patience_s: float | None = None,
 ) -> None:
     """A device's side: its part of every turn, until the edge says that the run is over.
 
@@ -108,7 +112,7 @@ def serve_turns(
         algorithm: as the edge has it.
         client: this device, with its text.
         connection: to the edge.
-        terms: limits of what the edge may ask for.
+        max_steps: mini-batches that the edge may ask for in a turn.
         patience_s: how long to wait for a turn.
 
     Raises:
@@ -120,7 +124,7 @@ def serve_turns(
     forget_edge(split)
     like = values_of(algorithm.model, split.names("device"))
     while (words := connection.receive_words(patience_s)) != END:
-        num_steps, random = read_turn(words, terms.max_steps)
+        num_steps, random = read_turn(words, max_steps)
         load_values(algorithm.model, connection.receive_file("weights", like))
         optimizer = training.start(split.parameters("device"))
         for step in range(num_steps):

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.fsl import kinds_over
-from gainnet.learning.clients import Client, devices_of
-from gainnet.learning.config import LearnConfig, Session, run_session
+from gainnet.learning.clients import Client
 from gainnet.learning.engines.stream import END, cut_off_on_failure, over_streams, serve_turns
-from gainnet.learning.engines.terms import MAX_ROWS, Terms, blank_rows, check_rows, offer, open_device
+from gainnet.learning.engines.turns import MAX_ROWS, MAX_STEPS, Admit, blank_rows, check_rows
 from gainnet.learning.exchange import KINDS, PRIVATE
 from gainnet.learning.runner import Progress, Run, silent
+from gainnet.learning.session import Session
 from gainnet.wire import Connection, accept, connect
 
 
@@ -46,8 +46,8 @@ class Traffic:
 
 
 def serve(
-    config: LearnConfig,
     session: Session,
+    offered: Mapping[str, Any],
     listener: socket.socket,
     keys: Path,
     timeout_s: float,
@@ -58,8 +58,8 @@ def serve(
     """All rounds on the edge, once every device has come; a device that fails has fallen away.
 
     Args:
-        config: who learns what and how; the devices are offered it, without paths.
-        session: that is opened from it, before the listener is: who connects would wait while a model is loaded.
+        session: who learns what, opened before the listener is: who connects would wait while a model is loaded.
+        offered: settings as the devices are sent them, as JSON.
         listener: where devices connect.
         keys: folder of `write_certificates`.
         timeout_s: to wait for the devices, and for every answer.
@@ -71,13 +71,14 @@ def serve(
         ConfigError: it is not split learning, devices do not come in time, or `out` holds another run.
     """
     algorithm = over_streams(session.algorithm, {})  # refused before anybody connects
-    connections = accept(listener, keys, devices_of(config.clients), kinds_over([algorithm.cut]), timeout_s)
+    names = tuple(client.name for client in session.clients)
+    connections = accept(listener, keys, names, kinds_over([algorithm.cut]), timeout_s)
     there = tuple(connections.values())
     try:
-        clients = _introduce(connections, config, session, timeout_s, max_rows)
-        settings: dict[str, Any] = {k: str(v) for k, v in asdict(config).items() if k not in ("rounds", "random_seed")}
-        rounds = replace(session, algorithm=over_streams(algorithm, connections), clients=tuple(clients))
-        run = run_session(config, rounds, out, settings | {"engine": "stream"}, progress)
+        clients = _introduce(connections, offered, session.test_rows.shape[1], timeout_s, max_rows)
+        settings = {key: str(value) for key, value in session.settings.items()} | {"engine": "stream"}
+        streamed = over_streams(algorithm, connections)
+        run = replace(session, algorithm=streamed, clients=tuple(clients), settings=settings).run(out, progress)
         for name in list(connections):
             with cut_off_on_failure(connections, name) as connection:
                 connection.send_words(END)
@@ -92,10 +93,11 @@ def join(
     port: int,
     keys: Path,
     name: str,
-    terms: Terms,
+    admit: Admit,
     allow_labels: bool,
     timeout_s: float,
-    show: Callable[[LearnConfig], None] = lambda config: None,
+    max_steps: int = MAX_STEPS,
+    show: Callable[[str], None] = lambda summary: None,
 ) -> Traffic:
     """A device's part of a run, until the edge ends it; traffic as the device sees it, up is what it has sent.
 
@@ -104,9 +106,10 @@ def join(
         port: of the edge.
         keys: folder with the device's own keys.
         name: of the device, as in its certificate.
-        terms: model, codec and text of this device, and limits of what the edge may ask for.
+        admit: makes this device's side of the run, by its own terms.
         allow_labels: whether labels, which are the text of a causal model, may leave the device.
         timeout_s: to connect, and for every answer.
+        max_steps: mini-batches that the edge may ask for in a turn.
         show: called with what this device is about to run.
 
     Raises:
@@ -122,15 +125,15 @@ def join(
             raise ConfigError(f"keys: the edge has turned {name} away or is gone ({error}); see its keys") from None
         if "config" not in words:
             raise ConfigError("config: the edge does not send it; both sides must run the same version")
-        config, label = terms.accept(words["config"])
-        opened, client = open_device(config, label, name)
-        algorithm = over_streams(opened, {})
+        member = admit(words["config"], name)
+        algorithm = over_streams(member.algorithm, {})
         if kinds_over([algorithm.cut]) > PRIVATE and not allow_labels:
-            raise ConfigError(f"cut: {config.cut} takes the labels off this device; allow it or cut as u_shape")
-        show(config)
-        connection.send_words({"num_rows": len(client.rows)})
+            raise ConfigError(f"cut: {algorithm.cut.name} takes the labels off this device; allow it or cut as u_shape")
+        show(member.summary)
+        connection.send_words({"num_rows": len(member.client.rows)})
         # The others take their turns first, and each may be as slow as this one.
-        serve_turns(algorithm, client, connection, terms, timeout_s * config.clients)
+        num_devices = len(algorithm.network.nodes) - 1
+        serve_turns(algorithm, member.client, connection, max_steps, timeout_s * num_devices)
     except OSError as error:
         raise ConfigError(f"host: the edge is gone before the end of the run ({error}); see what it says") from None
     finally:
@@ -140,19 +143,19 @@ def join(
 
 
 def _introduce(
-    connections: dict[NodeId, Connection], config: LearnConfig, session: Session, timeout_s: float, max_rows: int
+    connections: dict[NodeId, Connection], offered: Mapping[str, Any], row_length: int, timeout_s: float, max_rows: int
 ) -> list[Client]:
     """Clients as the edge knows them: how many rows each has; whoever does not say it properly is cut off.
 
     Raises:
         ConfigError: nobody is left.
     """
-    offered, rows = {"config": offer(config, session.model)}, dict.fromkeys(sorted(connections), 1)
+    rows = dict.fromkeys(sorted(connections), 1)
     names, reasons, end_s = tuple(rows), dict[NodeId, str](), time.monotonic() + timeout_s
     # All are sent the settings before any answer is waited for: devices load their models at the same time.
     for name in names:
         with cut_off_on_failure(connections, name, reasons) as connection:
-            connection.send_words(offered)
+            connection.send_words({"config": offered})
     for name in tuple(connections):
         with cut_off_on_failure(connections, name, reasons) as connection:
             # One wait for all: devices that say nothing do not add up.
@@ -162,4 +165,4 @@ def _introduce(
         said = "; ".join(f"{name} left before the first round ({reason})" for name, reason in sorted(reasons.items()))
         raise ConfigError(f"clients: {said}; see what they say")
     # Who was cut off stays a client that is never there: the others keep their places in the order of every round.
-    return [Client(name, blank_rows(rows[name], config.row_length)) for name in names]
+    return [Client(name, blank_rows(rows[name], row_length)) for name in names]

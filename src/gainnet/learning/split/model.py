@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, final
@@ -13,8 +12,6 @@ from torch import Tensor, nn
 
 from gainnet.core.errors import ConfigError, ModelError, check_range
 from gainnet.learning.split.anatomy import Elsewhere, Port, anatomy_of, outputs_of, probe_of, tap
-
-_TEXT = re.compile(r"(embedding_only|u_shape)(?:\+(\d+))?")
 
 
 @final
@@ -35,8 +32,8 @@ class Cut:
     Raises:
         ConfigError: a negative number of blocks.
 
-    >>> Cut.parse("u_shape+1")
-    Cut(num_blocks=1, head_on_device=True)
+    >>> Cut(1, head_on_device=True).name
+    'u_shape+1'
     """
 
     num_blocks: int = 0
@@ -45,22 +42,9 @@ class Cut:
     def __post_init__(self) -> None:
         check_range(self.num_blocks >= 0, "cut", self.num_blocks, "0 blocks on the device or more")
 
-    @staticmethod
-    def parse(text: str) -> Cut:
-        """The cut of a text: `embedding_only` or `u_shape`, with `+k` for k blocks on the device.
-
-        Raises:
-            ConfigError: any other text.
-        """
-        # The whole text has to match: a trailing word would otherwise be ignored silently.
-        found = _TEXT.fullmatch(text)
-        if found is None:
-            raise ConfigError(f"cut: {text!r} is unknown; give embedding_only, embedding_only+2, u_shape or u_shape+1")
-        return Cut(int(found[2] or 0), found[1] == "u_shape")
-
     @property
     def name(self) -> str:
-        """The text that `parse` takes."""
+        """The usual name, as the command line takes it."""
         blocks = f"+{self.num_blocks}" if self.num_blocks else ""
         return ("u_shape" if self.head_on_device else "embedding_only") + blocks
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 import copy
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, final
 
 import torch
 
 from gainnet.core.errors import ConfigError
-from gainnet.core.randomness import Random
-from gainnet.learning.clients import Client, devices_of, partition
-from gainnet.learning.config import LearnConfig, make_algorithm, network_of
 from gainnet.learning.runner import run_rounds
+from gainnet.learning.session import Learning
 from gainnet.models.trials.abstract import StructuredAbstract
 from gainnet.models.trials.answering import answer_tokens, answers, task_rows
 from gainnet.models.trials.prompts import (
@@ -126,7 +124,7 @@ def growing_edge_end(
     foundation: Any,
     tokenizer: Any,
     abstracts: Sequence[StructuredAbstract],
-    learning: LearnConfig,
+    learning: Learning,
     after_rounds: Sequence[int],
 ) -> Iterator[EdgeEnd]:
     """An edge-end model as it grows: rounds of split or prompt learning with the devices that hold its abstracts.
@@ -137,23 +135,21 @@ def growing_edge_end(
         foundation: what the rounds start from; is not changed.
         tokenizer: its own.
         abstracts: of the field; all but the last few are dealt to the clients.
-        learning: algorithm, clients, training and air; model, texts and rounds of it are not read.
+        learning: method, devices, training and air.
         after_rounds: rounds after which the model is handed out, each more than the one before.
 
     Raises:
         ConfigError: there are fewer abstracts than clients and what is held back.
     """
-    if len(abstracts) < learning.clients + NUM_HELD_BACK:
+    num_clients = len(learning.devices)
+    if len(abstracts) < num_clients + NUM_HELD_BACK:
         raise ConfigError(
-            f"abstracts: {len(abstracts)} of the field are too few for {learning.clients} clients and {NUM_HELD_BACK} "
+            f"abstracts: {len(abstracts)} of the field are too few for {num_clients} clients and {NUM_HELD_BACK} "
             "to test; give more, or fewer clients"
         )
     rows = torch.stack(task_rows(tokenizer, edge_tasks(abstracts)), 1)
-    random = Random.of(learning.random_seed).child("edge-end")
-    parts = partition([rows[:-NUM_HELD_BACK]], learning.clients, learning.skew, random)
-    clients = [Client(name, part) for name, part in zip(devices_of(learning.clients), parts, strict=True)]
-    settings = replace(learning, row_length=rows.shape[-1])
-    algorithm, _ = make_algorithm(settings, copy.deepcopy(foundation), network_of(settings))
+    clients = learning.deal([rows[:-NUM_HELD_BACK]], "edge-end")
+    algorithm, _ = learning.bound(copy.deepcopy(foundation), rows.shape[-1])
     names = ("num_bits_up", "num_bits_down", "duration_s", "energy_j")
     # The runner goes on from its own checkpoint, so that growing further repeats no round.
     with tempfile.TemporaryDirectory() as folder:

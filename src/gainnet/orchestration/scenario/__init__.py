@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
 from gainnet.core.errors import ConfigError, nearest
 from gainnet.core.files import read_toml
+from gainnet.core.outside import first_mistake
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -207,43 +207,5 @@ def scenario_of(fields: dict[str, Any]) -> Scenario:
     try:
         return Scenario.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(["scenario", *(str(part) for part in first["loc"])])
-        raise ConfigError(f"{place}: {_in_plain_words(first)}") from None
-
-
-_LIMITS = {
-    "greater_than": ("more than", "gt"),
-    "greater_than_equal": ("at least", "ge"),
-    "less_than": ("less than", "lt"),
-    "less_than_equal": ("at most", "le"),
-}
-_KINDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "finite": "a finite number",
-    "string": "a text",
-    "tuple": "a list",
-    "path": "a path",
-    "model": "a table of settings",
-}
-
-
-def _in_plain_words(error: ErrorDetails) -> str:
-    """The error that pydantic found, and how to mend it."""
-    kind, context, given = error["type"], error.get("ctx", {}), error["input"]
-    if kind == "extra_forbidden":
-        return "there is no such setting; leave it out or mend its name"
-    if kind in ("missing", "union_tag_not_found"):
-        return "it is missing; give it"
-    if kind in _LIMITS:
-        word, key = _LIMITS[kind]
-        return f"{given!r} is not allowed; give {word} {context[key]:,g}"
-    if kind in ("literal_error", "union_tag_invalid"):
-        known = context.get("expected") or context["expected_tags"]
-        return f"{context.get('tag', given)!r} is unknown; give {known}"
-    if kind in ("too_short", "too_long"):
-        word, key = ("at least", "min_length") if kind == "too_short" else ("at most", "max_length")
-        return f"it has {context['actual_length']} entries; give {word} {context[key]}"
-    wanted = _KINDS.get(kind.split("_")[0])
-    return f"{given!r} is not {wanted}; give one" if wanted else error["msg"].removeprefix("Value error, ")
+        place, words = first_mistake(error.errors())
+        raise ConfigError(f"scenario.{place}: {words}" if place else f"scenario: {words}") from None

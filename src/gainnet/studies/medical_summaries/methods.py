@@ -8,9 +8,11 @@ from functools import cache
 from statistics import fmean
 from typing import final
 
+from gainnet.catalog.learning import learning_of
+from gainnet.catalog.records import LearnConfig
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.adapters import FORMS, require_peft
-from gainnet.learning.config import LearnConfig
+from gainnet.learning.session import Learning
 from gainnet.learning.summaries.conclusions import (
     ARMS,
     Cloud,
@@ -143,9 +145,9 @@ def _by_hidden_states(encoder: HiddenStates) -> Score:
     return lambda references, texts: bert_score(references, texts, encoder)
 
 
-def _learning_of(config: SummariesConfig, random_seed: int) -> LearnConfig:
-    """Settings of `gainnet learn`, but for model and texts."""
-    return LearnConfig(
+def _learning_of(config: SummariesConfig, random_seed: int) -> Learning:
+    """As `gainnet learn` learns, but for model and texts."""
+    texts = LearnConfig(
         algorithm=config.algorithm,
         rank=config.rank,
         clients=config.clients,
@@ -156,3 +158,4 @@ def _learning_of(config: SummariesConfig, random_seed: int) -> LearnConfig:
         snr_db=config.air.snr_db,
         random_seed=random_seed,
     )
+    return learning_of(texts)

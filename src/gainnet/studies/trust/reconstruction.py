@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gainnet.catalog.learning import cut_of, open_model
+from gainnet.catalog.records import LearnConfig
 from gainnet.codecs import ACTIVATION_CODECS
 from gainnet.core.randomness import Random
-from gainnet.learning.config import LearnConfig, open_model
 from gainnet.learning.safeguards.attack import (
     Coded,
     InverterTraining,
@@ -20,7 +21,6 @@ from gainnet.learning.safeguards.attack import (
     share_recovered,
     trained_inverter,
 )
-from gainnet.learning.split.model import Cut
 from gainnet.models.language import pack
 from gainnet.models.language_text import PUBLIC, write_texts
 from gainnet.studies.study import Case, Row
@@ -40,7 +40,7 @@ def reconstruction(config: TrustConfig, case: Case, _: Random) -> Row:
     model, tokenizer = open_model(config.model)
     random = Random.of(case.random_seed).child("reconstruction")
     public, held_out, victim, common = _rows(config, tokenizer, case.random_seed)
-    num_blocks = Cut.parse(case.text("cut")).num_blocks
+    num_blocks = cut_of(case.text("cut")).num_blocks
     view = Noisy(float(case.values["noise"] or 0.0), ACTIVATION_CODECS[case.text("codec")]())
     seen = {
         who: view(activations_of(model, num_blocks, rows), random.child(who))

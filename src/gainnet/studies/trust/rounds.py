@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from gainnet.catalog.learning import open_model, open_session
+from gainnet.catalog.records import LearnConfig
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.adapters import load_adapter, values_of_adapter
@@ -15,13 +17,13 @@ from gainnet.learning.algorithms.algorithm import Aggregation, Open, State, Weig
 from gainnet.learning.algorithms.fedavg import train_locally
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client
-from gainnet.learning.config import LearnConfig, Session, open_model, open_session
 from gainnet.learning.runner import cost_of
 from gainnet.learning.safeguards.contributions import leave_one_out, sampled_shapley, shapley, vcg
 from gainnet.learning.safeguards.poisoning import GaussianUpdate, Poisoned, SignFlip, Tampering, swapped_words
 from gainnet.learning.safeguards.privacy import Guarantee, PrivateMean, PrivateSteps, noise_for
 from gainnet.learning.safeguards.robust import Krum, Median, TrimmedMean
 from gainnet.learning.safeguards.secure_aggregation import MaskedMean
+from gainnet.learning.session import Session
 from gainnet.models.language import END, PAD, UNKNOWN, mean_loss, pack
 from gainnet.models.language_text import write_texts
 from gainnet.studies.study import Case, Row

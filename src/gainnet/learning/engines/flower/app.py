@@ -27,19 +27,17 @@ from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import State
 from gainnet.learning.algorithms.fedavg import Trained, weighing
 from gainnet.learning.clients import devices_of
-from gainnet.learning.config import open_session, run_session
-from gainnet.learning.engines.flower.settings import AppSettings
 from gainnet.learning.engines.remote import elsewhere, train_alone
-from gainnet.learning.engines.terms import Terms, check_rows, offer, open_device, read_turn
+from gainnet.learning.engines.turns import Admit, check_rows, read_turn
 from gainnet.learning.runner import Progress, Run, silent
-from gainnet.models.language import ABSTRACTS
+from gainnet.learning.session import Session
 from gainnet.wire import bounded, file_of, tensors_of
 
 os.environ.update({"FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1", "RAY_USAGE_STATS_ENABLED": "0"})
 try:
     from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MessageType, RecordDict
     from flwr.clientapp import ClientApp
-    from flwr.serverapp import Grid, ServerApp
+    from flwr.serverapp import Grid
 except ImportError:
     raise MissingExtraError("flwr", "engines") from None
 
@@ -48,36 +46,29 @@ POLL_S = 1.0
 
 LOG = logging.getLogger("flwr")
 
-server_app = ServerApp()
 
-
-@server_app.main()
-def serve(grid: Grid, context: Context) -> None:
-    """The edge of a run: its settings are those of the app."""
-    settings = AppSettings.of_table(context.run_config)
-    learn_with(grid, settings, lambda n, total, loss: LOG.info("round %d of %d: test loss %.5f", n, total, loss))
-
-
-def learn_with(grid: Grid, settings: AppSettings, progress: Progress = silent) -> Run:
+def learn_with(
+    grid: Grid, session: Session, offered: Mapping[str, Any], timeout_s: float, out: Path, progress: Progress = silent
+) -> Run:
     """All rounds with the clients that a grid reaches, or those that are missing.
 
     Args:
         grid: Flower's connection to its nodes.
-        settings: what to learn.
+        session: what to learn.
+        offered: settings as the nodes are sent them, as JSON.
+        timeout_s: how long a round waits, and how long the clients may take to appear.
+        out: folder for checkpoint and records.
         progress: called after every round.
 
     Raises:
-        ConfigError: the settings do not fit, or the clients do not appear in time.
+        ConfigError: the algorithm does not travel as messages, or the clients do not appear in time.
     """
-    config = settings.config
-    session = open_session(config)
-    ask = GridAsk(grid, offer(config, session.model), settings.timeout_s)
-    ask.wait_for(devices_of(config.clients))
-    decides = {k: str(v) for k, v in settings.to_table().items() if k not in ("rounds", "random_seed", "out")}
+    ask = GridAsk(grid, offered, timeout_s)
+    algorithm = elsewhere(session.algorithm, ask)
+    ask.wait_for([client.name for client in session.clients])
     # The edge knows the names of its clients and none of their text.
     clients = tuple(replace(client, rows=torch.empty(0, 0, dtype=torch.long)) for client in session.clients)
-    rounds = replace(session, algorithm=elsewhere(session.algorithm, ask), clients=clients)
-    return run_session(config, rounds, Path(settings.out), decides, progress)
+    return replace(session, algorithm=algorithm, clients=clients).run(out, progress)
 
 
 @final
@@ -148,13 +139,7 @@ class GridAsk:
         return [reply for reply in replies if reply.has_content()]
 
 
-def terms_of(context: Context) -> Terms:
-    """Terms of a node from its own configuration: `--node-config 'name=... texts=... model=...'`."""
-    texts, model = context.node_config.get("texts"), context.node_config.get("model", ABSTRACTS)
-    return Terms(str(model), texts=None if texts is None else Path(str(texts)))
-
-
-def train(message: Message, context: Context, terms: Terms) -> Message:
+def train(message: Message, context: Context, admit: Admit) -> Message:
     """One client's part of a round, on its own text."""
     with reading("message", ConfigError):
         words = dict(_config_in(message))
@@ -166,15 +151,14 @@ def train(message: Message, context: Context, terms: Terms) -> Message:
     if name != asked:
         raise ConfigError(f"name: this node is {name} and was taken for {asked}; register it by its name")
     _, random = read_turn({"num_steps": 0, "random_seed": words.get("random_seed"), "path": path}, 0)
-    config, label = terms.accept(offered)
-    algorithm, client = open_device(config, label, name)
-    trained = train_alone(algorithm, client, content, random)
-    answer, file = ConfigRecord({"num_rows": len(client.rows)}), _record_of(trained.numpy().tobytes())
+    member = admit(offered, name)
+    trained = train_alone(member.algorithm, member.client, content, random)
+    answer, file = ConfigRecord({"num_rows": len(member.client.rows)}), _record_of(trained.numpy().tobytes())
     return Message(RecordDict({"config": answer, "file": file}), reply_to=message)
 
 
-def client_app_of(find_terms: Callable[[Context], Terms]) -> ClientApp:
-    """The app of a node whose terms are found in its context, or known where it is simulated."""
+def client_app_of(admit_in: Callable[[Context], Admit]) -> ClientApp:
+    """The app of a node; what it opens itself is found in its context, or known where it is simulated."""
     app = ClientApp()
 
     @app.query()
@@ -184,12 +168,9 @@ def client_app_of(find_terms: Callable[[Context], Terms]) -> ClientApp:
 
     @app.train()
     def answer(message: Message, context: Context) -> Message:
-        return train(message, context, find_terms(context))
+        return train(message, context, admit_in(context))
 
     return app
-
-
-client_app = client_app_of(terms_of)
 
 
 def _own_name(context: Context, asked: str) -> str:

@@ -6,22 +6,36 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from gainnet.core.errors import check_range
 from gainnet.learning.engines.flower.app import client_app_of, learn_with
-from gainnet.learning.engines.flower.settings import AppSettings
-from gainnet.learning.engines.terms import Terms
+from gainnet.learning.engines.turns import Admit
 from gainnet.learning.runner import Progress, Run, silent
+from gainnet.learning.session import Session
 
 OBJECT_STORE_BYTES = 200 * 2**20
 
 
-def simulate(settings: AppSettings, num_workers: int = 2, progress: Progress = silent) -> Run:
+def simulate(
+    session: Session,
+    offered: Mapping[str, Any],
+    admit: Admit,
+    timeout_s: float,
+    out: Path,
+    num_workers: int = 2,
+    progress: Progress = silent,
+) -> Run:
     """All rounds of an app on this machine.
 
     Args:
-        settings: what to learn, and where the checkpoint is.
+        session: what to learn.
+        offered: settings as the nodes are sent them, as JSON.
+        admit: makes a node's side of the run.
+        timeout_s: how long a round waits.
+        out: folder for checkpoint and records.
         num_workers: processes of Ray, at least 1.
         progress: called after every round.
 
@@ -40,7 +54,7 @@ def simulate(settings: AppSettings, num_workers: int = 2, progress: Progress = s
 
     @server.main()
     def main(grid: Grid, context: Context) -> None:
-        finished.append(learn_with(grid, settings, progress))
+        finished.append(learn_with(grid, session, offered, timeout_s, out, progress))
 
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     # Ray keeps its sockets there, whose paths have to be short.
@@ -49,9 +63,8 @@ def simulate(settings: AppSettings, num_workers: int = 2, progress: Progress = s
             "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
             "init_args": {"num_cpus": num_workers, "object_store_memory": OBJECT_STORE_BYTES, "_temp_dir": folder},
         }
-        # All nodes are on this machine, so that the model of the settings is their own, whatever its folder.
-        app = client_app_of(lambda context: Terms(settings.config.model))
-        run_simulation(server, app, settings.config.clients, backend_config=backend)
+        app = client_app_of(lambda context: admit)
+        run_simulation(server, app, len(session.clients), backend_config=backend)
     return finished[0]
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, final
 
+from gainnet.catalog.learning import config_of, method_of, open_session
+from gainnet.catalog.records import LearnConfig
 from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.files import write_whole
-from gainnet.learning.config import LearnConfig, config_of
+from gainnet.learning.algorithms.methods import Split
+from gainnet.learning.session import Session
 
 Value = bool | int | float | str
 """A value of Flower's configuration."""
@@ -40,12 +43,18 @@ class AppSettings:
     timeout_s: float = 600.0
 
     def __post_init__(self) -> None:
-        if self.config.algorithm.startswith("fsl"):
+        if isinstance(method_of(self.config), Split):
             steps = f"the steps of {self.config.algorithm} do not travel as messages"
             raise ConfigError(f"algorithm: {steps}; choose fedavg, soft_prompt, lora or adapter, or use gainnet split")
         if self.config.texts is not None:
             raise ConfigError("texts: every node has its own; give it in the configuration of the node")
         check_range(self.timeout_s > 0.0, "timeout_s", self.timeout_s, "a positive number of seconds")
+
+    def open(self) -> Session:
+        """What the edge needs, as `open_session`."""
+        # As text, which is how Flower's table comes back from a run that goes on.
+        table = {k: str(v) for k, v in self.to_table().items() if k not in ("rounds", "random_seed", "out")}
+        return replace(open_session(self.config), settings=table)
 
     def to_table(self) -> dict[str, Value]:
         """Flower's flat table.
@@ -76,7 +85,7 @@ class AppSettings:
         return AppSettings(config_of(mine), out, timeout_s)
 
 
-_HEAD = Path(__file__).with_name("app.toml").read_text(encoding="utf-8")
+_HEAD = Path(__file__).with_name("flower_app.toml").read_text(encoding="utf-8")
 
 
 def write_app(folder: Path, settings: AppSettings) -> None:

@@ -1,0 +1,308 @@
+"""From the texts of a run of learning to clients, algorithm, air and safeguards."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from torch import Tensor
+
+from gainnet.catalog.families import entry, parse, table_of
+from gainnet.catalog.grammar import Call, read
+from gainnet.catalog.parameters import parameters_of
+from gainnet.catalog.records import LearnConfig, SafeguardsConfig
+from gainnet.core.errors import ConfigError, ModelError
+from gainnet.core.outside import first_mistake
+from gainnet.core.plugins import require_members
+from gainnet.learning.algorithms.algorithm import Aggregation, Open, Rule, WeightedMean
+from gainnet.learning.algorithms.fsl import SharedEdge
+from gainnet.learning.algorithms.methods import Method
+from gainnet.learning.clients import LocalTraining, Participation, cell_of, devices_of
+from gainnet.learning.safeguards.privacy import Guarantee, PrivateMean, PrivateSteps, noise_for
+from gainnet.learning.safeguards.robust import Krum, Median, TrimmedMean
+from gainnet.learning.safeguards.secure_aggregation import MaskedMean, MaskedPrivateMean
+from gainnet.learning.safeguards.settings import Safeguards
+from gainnet.learning.session import Learning, Session
+from gainnet.learning.split.model import Cut
+from gainnet.models.language import ABSTRACTS, ABSTRACTS_FOLDER, load_language_model, pack
+from gainnet.models.language_text import write_texts
+from gainnet.network import Hardware, Network, profile
+from gainnet.radio import Air, AnyLink, Arq, Ideal, Radios, Reports, Shannon, Tabulated
+
+TEST_SEED: Final = (1 << 40) + 1
+
+Reader = Callable[[str, str], Any]
+"""Turns the text of a family into an object: `parse`, or a stricter one where a peer sent the text."""
+
+_PARAMETERS: Final = {"cut": ("cut",), "codec": ("codec",), "edge_rate": ("edge",), "rank": ("rank", "num_tokens")}
+"""Parameters of algorithms that an option sets."""
+_CUT = re.compile(r"(embedding_only|u_shape)(?:\+(\d{1,3}))?")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_NOT_IDEAL: Final = ("fading", "snr_db", "report_error_db", "max_attempts", "bandwidth_hz")
+
+
+def config_of(table: Mapping[str, Any]) -> LearnConfig:
+    """A configuration from plain values.
+
+    Raises:
+        ConfigError: a field is unknown, of a wrong type or out of range.
+
+    >>> config_of({"algorithm": "lora", "skew": math.inf}).rank
+    2
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    known = [field.name for field in fields(LearnConfig)]
+    if unknown := sorted(set(table) - set(known)):
+        raise ConfigError(f"{unknown[0]}: unknown field; choose among {', '.join(known)}")
+    try:
+        return TypeAdapter(LearnConfig).validate_json(json.dumps(dict(table)))
+    except ValidationError as error:
+        place, words = first_mistake(error.errors())
+        raise ConfigError(f"{place or 'config'}: {words}") from None
+
+
+def check_used(config: LearnConfig, given: Iterable[str]) -> None:
+    """Refuses a setting that somebody chose and that the others leave without effect.
+
+    Args:
+        config: what is run.
+        given: names of the fields that were chosen.
+
+    Raises:
+        ConfigError: names the first field without effect, and what it is for.
+
+    >>> check_used(LearnConfig("fedavg", cut="embedding_only"), ["cut"])
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: cut: fedavg has none; leave it out or choose the algorithm fsl or fsl_averaged
+    """
+    term = read(config.algorithm, "algorithm")
+    called = term if isinstance(term, Call) else Call(config.algorithm)
+    for name in sorted(given):
+        if name in _PARAMETERS and not _takes(entry("algorithm", called.name), name):
+            other = " or ".join(key for key, found in table_of("algorithm").items() if _takes(found, name))
+            raise ConfigError(f"{name}: {called.name} has none; leave it out or choose the algorithm {other}")
+        if name in _PARAMETERS and set(_PARAMETERS[name]) & set(called.arguments):
+            raise ConfigError(f"{name}: {config.algorithm} says it already; leave one of the two out")
+        if name in _NOT_IDEAL and config.link == "ideal":
+            raise ConfigError(f"{name}: an ideal link has none; leave it out or choose the link tabulated or shannon")
+        if name in ("domains", "num_texts") and config.texts is not None:
+            raise ConfigError(f"{name}: texts of a file have none; leave it or texts out")
+
+
+def _takes(algorithm: Any, option: str) -> bool:
+    return callable(algorithm) and bool(set(_PARAMETERS[option]) & set(parameters_of(algorithm)))
+
+
+def open_session(config: LearnConfig, safeguards: SafeguardsConfig | None = None) -> Session:
+    """Model, text, cell and algorithm of a configuration.
+
+    Args:
+        config: who learns what.
+        safeguards: how it is kept safe; as it is when `None`.
+
+    Raises:
+        ConfigError: a field is unknown or does not fit another one.
+        ModelError: the model cannot be loaded or cut.
+        MissingExtraError: a library is not installed.
+    """
+    learning, guarded = learning_of(config), None if safeguards is None else safeguards_of(safeguards, config)
+    settings = settings_of(config)
+    if safeguards is not None and guarded is not None:
+        # Privacy's noise depends on the number of rounds, so a run with another number is another run.
+        promise = None if guarded.guarantee is None else asdict(guarded.guarantee)
+        settings |= {"safeguards": asdict(safeguards), "privacy": promise}
+    model, tokenizer = open_model(config.model)
+    train, test = texts_of(config)
+    clients = learning.deal(rows_of(train, tokenizer, config))
+    algorithm, cost = learning.bound(model, config.row_length)
+    return Session(
+        model, algorithm, clients, pack(test, tokenizer, config.row_length), cost, learning.training.states_per_value,
+        config.rounds, config.random_seed, settings, guarded,
+    )  # fmt: skip
+
+
+def settings_of(config: LearnConfig) -> dict[str, Any]:
+    """Settings that identify a run, as JSON: with more rounds it is the same run, and JSON has no infinity."""
+    infinite = {"deadline_s": str(config.deadline_s), "skew": str(config.skew)}
+    return {key: x for key, x in asdict(config).items() if key not in ("rounds", "random_seed")} | infinite
+
+
+def learning_of(config: LearnConfig, read_as: Reader = parse) -> Learning:
+    """How clients learn by a configuration, but for model and text.
+
+    Args:
+        config: texts.
+        read_as: turns the text of a family into an object.
+
+    Raises:
+        ConfigError: a name, an argument or a number is wrong.
+    """
+    training = LocalTraining(config.optimizer, config.rate, config.num_steps, config.batch_size)
+    participation = Participation(config.share, config.drop_out, config.deadline_s)
+    method, network = method_of(config, read_as), network_of(config, read_as)
+    return Learning(method, network, training, participation, config.skew, config.random_seed)
+
+
+def method_of(config: LearnConfig, read_as: Reader = parse) -> Method:
+    """The method that a configuration names, with the parameters that are options of their own.
+
+    >>> method_of(LearnConfig("lora", rank=4)), method_of(LearnConfig("lora(rank=3)"))
+    (Lora(rank=4), Lora(rank=3))
+    """
+    term, method = read(config.algorithm, "algorithm"), read_as("algorithm", config.algorithm)
+    require_members("algorithm", method, ("bound",))
+    stated = term.arguments if isinstance(term, Call) else {}
+    free = {each.name for each in fields(method)} - set(stated) if is_dataclass(method) else set()
+    options: dict[str, Any] = {"rank": config.rank, "num_tokens": config.rank}
+    if "cut" in free:
+        options["cut"] = cut_of(config.cut)
+    if "codec" in free:
+        options["codec"] = read_as("codec.activations", config.codec)
+    # The rate of a shared part says nothing about parts that are averaged.
+    if "edge" in free and config.edge_rate is not None and method.edge == SharedEdge():
+        options["edge"] = SharedEdge(config.edge_rate)
+    made: Method = replace(method, **{name: value for name, value in options.items() if name in free})
+    return made
+
+
+def cut_of(text: str) -> Cut:
+    """The cut of a text: `embedding_only` or `u_shape`, with `+k` for k blocks on the device.
+
+    Raises:
+        ConfigError: any other text.
+
+    >>> cut_of("u_shape+1")
+    Cut(num_blocks=1, head_on_device=True)
+    """
+    # The whole text has to match: a trailing word would otherwise be ignored silently.
+    found = _CUT.fullmatch(text)
+    if found is None:
+        raise ConfigError(f"cut: {text!r} is unknown; give embedding_only, embedding_only+2, u_shape or u_shape+1")
+    return Cut(int(found[2] or 0), found[1] == "u_shape")
+
+
+def network_of(config: LearnConfig, read_as: Reader = parse) -> Network:
+    """One edge and the devices, on links that share the spectrum."""
+    edge, device = profile(config.edge_hardware, "edge_hardware"), profile(config.hardware)
+    fading, reports = read_as("fading", config.fading), Reports(config.report_error_db)
+
+    def link(medium: str, sender: Hardware, receiver: Hardware) -> AnyLink:
+        if config.link == "ideal":
+            return Ideal()
+        air = Air(fading, config.snr_db, config.bandwidth_hz, reports, medium)
+        radios = Radios(sender.tx_power_w, receiver.rx_power_w)
+        return Shannon(air, radios) if config.link == "shannon" else Tabulated(air, radios, Arq(config.max_attempts))
+
+    up, down = link("up", device, edge), link("down", edge, device)
+    return cell_of(devices_of(config.clients), edge, device, (up,), (down,))
+
+
+def open_model(name: str) -> tuple[Any, Any]:
+    """Model and tokenizer of a name: `abstracts` (shipped), a folder in Hugging Face format, or a hub id.
+
+    Raises:
+        ModelError: there is none, or it cannot be loaded.
+    """
+    if name == ABSTRACTS:
+        return load_language_model(str(ABSTRACTS_FOLDER))
+    if not ((name and Path(name).expanduser().is_dir()) or _HUB_ID.fullmatch(name)):
+        raise ModelError(f"model: {name!r} is unknown; give abstracts, a folder in Hugging Face format or a hub id")
+    return load_language_model(name)
+
+
+def texts_of(config: LearnConfig) -> tuple[list[list[str]], list[str]]:
+    """(training texts by kind, test texts)."""
+    if config.texts is not None:
+        lines = _lines(Path(config.texts))
+        # The last tenth of a file, unshuffled: whoever reads the file knows what was the test.
+        count = max(1, len(lines) // 10)
+        return [lines[:-count]], lines[-count:]
+    # Seeds of training start at 1, far below that of the test: no abstract is in both.
+    train = [write_texts(domain, config.num_texts, 1 + config.random_seed) for domain in config.domains]
+    return train, [text for domain in config.domains for text in write_texts(domain, 120, TEST_SEED)]
+
+
+def rows_of(texts: Sequence[Sequence[str]], tokenizer: Any, config: LearnConfig) -> list[Tensor]:
+    """[num_rows, row_length] tokens per kind of text."""
+    return [pack(some, tokenizer, config.row_length) for some in texts]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"texts: {path} cannot be read ({error}); give a UTF-8 file, one text per line") from None
+    if len(lines) < 2:
+        raise ConfigError(f"texts: {path} holds {len(lines)} texts; give at least 2, one per line")
+    return lines
+
+
+def safeguards_of(texts: SafeguardsConfig, config: LearnConfig) -> Safeguards:
+    """The safeguards that texts name, for the clients and rounds of a configuration.
+
+    Raises:
+        ConfigError: a rule cannot bear so many poisoned clients, or groups are too small.
+        MissingExtraError: the accountant of privacy is not installed.
+    """
+    guarantee = guarantee_of(texts, config)
+    aggregation = aggregation_of(texts, _num_asked(config), guarantee)
+    if guarantee is None or guarantee.level == "client":
+        return Safeguards(aggregation, None, guarantee)
+    steps = PrivateSteps(guarantee.clip_norm, guarantee.noise_multiplier, guarantee.sample_rate)
+    return Safeguards(aggregation, steps, guarantee)
+
+
+def guarantee_of(texts: SafeguardsConfig, config: LearnConfig) -> Guarantee | None:
+    """The guarantee after all rounds, `None` without privacy; that a round may leave out some clients is not counted.
+
+    >>> guarantee_of(SafeguardsConfig(), LearnConfig("lora")) is None
+    True
+    """
+    given = texts
+    if given.privacy == "client":
+        noise = noise_for(given.epsilon, given.delta, 1.0, config.rounds)
+        return PrivateMean(given.clip_norm, noise, _num_asked(config)).guarantee(config.rounds, given.delta)
+    if given.privacy == "example":
+        num_steps = config.rounds * config.num_steps
+        noise = noise_for(given.epsilon, given.delta, given.sample_rate, num_steps)
+        return PrivateSteps(given.clip_norm, noise, given.sample_rate).guarantee(config.clients, num_steps, given.delta)
+    return None
+
+
+def aggregation_of(texts: SafeguardsConfig, num_asked: int, guarantee: Guarantee | None) -> Aggregation:
+    """How the edge merges.
+
+    Args:
+        texts: rule, and how many clients may be poisoned.
+        num_asked: clients per round.
+        guarantee: says what noise is added; `None` without privacy of clients.
+
+    Raises:
+        ConfigError: the rule cannot bear so many poisoned clients among those of a round.
+    """
+    if guarantee is not None and guarantee.level == "client":
+        noise = (guarantee.clip_norm, guarantee.noise_multiplier, num_asked)
+        return MaskedPrivateMean(*noise) if texts.num_groups else Open(PrivateMean(*noise))
+    bad, seen = texts.num_poisoned, texts.num_groups or num_asked
+    # The bounds of the papers: Yin et al. 2018 for the trimmed mean, Blanchard et al. 2017 for Krum.
+    needed = {"trimmed_mean": 2 * bad + 1, "krum": 2 * bad + 3, "multi_krum": 2 * bad + 3}.get(texts.rule, 0)
+    if 2 * texts.num_groups > num_asked:
+        groups = f"{texts.num_groups} of {num_asked} clients leave sums of one client, which hide nothing"
+        raise ConfigError(f"num_groups: {groups}; give {num_asked // 2} or fewer, or ask more clients")
+    if seen < needed:
+        lacking = f"{texts.rule} needs {needed} updates for {bad}, not {seen}"
+        raise ConfigError(f"num_poisoned: {lacking}; raise --clients or lower --num-poisoned")
+    krum = Krum(bad, max(1, seen - bad) if texts.rule == "multi_krum" else 1)
+    rules: dict[str, Rule] = {"mean": WeightedMean(), "median": Median(), "trimmed_mean": TrimmedMean(bad)}
+    rule = rules.get(texts.rule, krum)
+    return MaskedMean(rule, texts.num_groups) if texts.num_groups else Open(rule)
+
+
+def _num_asked(config: LearnConfig) -> int:
+    return max(1, math.ceil(config.share * config.clients))
