@@ -51,5 +51,5 @@ def test_an_option_beside_an_argument_of_the_text_is_refused() -> None:
 
 def test_a_peer_names_nothing_but_what_is_shipped() -> None:
     for text in ("os:abort", "fsl(codec=os:abort)", "lora(rank='x')", "lora(rank=10000000000)"):
-        with pytest.raises(ConfigError, match="algorithm|codec"):
+        with pytest.raises(ConfigError, match=r"algorithm|codec"):
             learning_of(LearnConfig(text), parse_from_peer)

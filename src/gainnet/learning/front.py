@@ -71,26 +71,30 @@ def learn(
     lengths = {client.rows.shape[1] for client in clients}
     if len(lengths) != 1:
         raise ConfigError(f"clients: rows of {len(lengths)} lengths; give clients with rows of one length")
-    network = air if isinstance(air, Network) else _cell(clients, air or Air(), device, edge)
-    if isinstance(air, Network) and (device or edge):
-        raise ConfigError("device: the network has the hardware of its nodes; leave device and edge out")
+    given = training or LocalTraining()
+    learning = Learning(method, _network(clients, air, device, edge), given, participation or Participation())
     model = load_language_model(str(ABSTRACTS_FOLDER))[0] if model is None else model
-    given, who = training or LocalTraining(), participation or Participation()
-    algorithm, cost = Learning(method, network, given, who).bound(model, lengths.pop())
+    algorithm, cost = learning.bound(model, lengths.pop())
     rows = torch.cat([client.rows for client in clients]) if test_rows is None else test_rows
     # The settings identify the run, so that a folder of another method is refused.
-    settings = {name: repr(value) for name, value in {"method": method, "air": air, "training": training}.items()}
-    if safeguards is not None:
-        settings["safeguards"] = repr(safeguards)
-    states = given.states_per_value
-    session = Session(model, algorithm, tuple(clients), rows, cost, states, rounds, random_seed, settings, safeguards)
+    chosen = {"method": method, "air": air, "training": training} | ({"safeguards": safeguards} if safeguards else {})
+    settings = {name: repr(value) for name, value in chosen.items()}
+    session = Session(
+        model, algorithm, tuple(clients), rows, cost, given.states_per_value, rounds, random_seed, settings, safeguards
+    )
     return session.run(out, progress)
 
 
-def _cell(clients: Sequence[Client], air: Air, device: Hardware | None, edge: Hardware | None) -> Network:
+def _network(
+    clients: Sequence[Client], air: Air | Network | None, device: Hardware | None, edge: Hardware | None
+) -> Network:
+    if isinstance(air, Network):
+        if device or edge:
+            raise ConfigError("device: the network has the hardware of its nodes; leave device and edge out")
+        return air
     here, there = device or profile("phone"), edge or profile("edge_l4")
     up, down = (
-        Tabulated(replace(air, medium=medium), Radios(sender.tx_power_w, receiver.rx_power_w), Arq())
+        Tabulated(replace(air or Air(), medium=medium), Radios(sender.tx_power_w, receiver.rx_power_w), Arq())
         for medium, sender, receiver in (("up", here, there), ("down", there, here))
     )
     return cell_of([client.name for client in clients], there, here, (up,), (down,))
