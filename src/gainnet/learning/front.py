@@ -68,21 +68,25 @@ def learn(
     >>> len(run.losses), run.report["num_bits_up"] > 0
     (1, True)
     """
-    lengths = {client.rows.shape[1] for client in clients}
-    if len(lengths) != 1:
-        raise ConfigError(f"clients: rows of {len(lengths)} lengths; give clients with rows of one length")
-    given = training or LocalTraining()
+    row_length, given = _row_length(clients), training or LocalTraining()
     learning = Learning(method, _network(clients, air, device, edge), given, participation or Participation())
     model = load_language_model(str(ABSTRACTS_FOLDER))[0] if model is None else model
-    algorithm, cost = learning.bound(model, lengths.pop())
+    algorithm, cost = learning.bound(model, row_length)
     rows = torch.cat([client.rows for client in clients]) if test_rows is None else test_rows
     # The settings identify the run, so that a folder of another method is refused.
-    chosen = {"method": method, "air": air, "training": training} | ({"safeguards": safeguards} if safeguards else {})
-    settings = {name: repr(value) for name, value in chosen.items()}
+    settings = {name: repr(value) for name, value in {"method": method, "air": air, "training": training}.items()}
+    settings |= {"safeguards": repr(safeguards)} if safeguards else {}
     session = Session(
         model, algorithm, tuple(clients), rows, cost, given.states_per_value, rounds, random_seed, settings, safeguards
     )
     return session.run(out, progress)
+
+
+def _row_length(clients: Sequence[Client]) -> int:
+    lengths = {client.rows.shape[1] for client in clients}
+    if len(lengths) != 1:
+        raise ConfigError(f"clients: rows of {len(lengths)} lengths; give clients with rows of one length")
+    return lengths.pop()
 
 
 def _network(
