@@ -19,7 +19,7 @@ class BusyError(GainnetError):
     """As many requests are open as the engine takes; one may try again after some seconds.
 
     Args:
-        retry_after_s: when a place is expected to be free, from the passes that are open.
+        retry_after_s: when its turn would come, from the passes that the open requests have left.
     """
 
     def __init__(self, retry_after_s: float) -> None:
@@ -56,13 +56,14 @@ class Request:
     Args:
         number: of the request, in the order of arrival.
         deadline_at_s: on the clock `time.monotonic`; the earliest goes first.
-        num_passes: of the denoiser that it is expected to take, for the time that others have to wait.
+        num_passes: of the denoiser's network that it is expected to take, a row each, by which others are told when to
+            come again.
         watch: told of each pass.
     """
 
     def __init__(self, number: int, deadline_at_s: float, num_passes: float, watch: Watch | None) -> None:
         self.number, self.deadline_at_s, self.num_passes, self.watch = number, deadline_at_s, num_passes, watch
-        self.steps = 0
+        self.steps = self.num_rows = 0
         self.is_cancelled = False
         self._lock = threading.Lock()
         self._waits_for: Future[Tensor] | None = None
@@ -78,6 +79,9 @@ class Request:
     def wait(self, outcome: Future[Tensor]) -> Tensor:
         """[rows, ...], outcome of a pass, when it is there.
 
+        Args:
+            outcome: that a pass will have.
+
         Raises:
             CancelledError: the request was cancelled.
         """
@@ -89,6 +93,12 @@ class Request:
         if self.is_cancelled:
             raise CancelledError
         return made
+
+    def passed(self, latent: Tensor, timestep: Tensor, predicted: Tensor) -> None:
+        """Counts a pass of the denoiser's network and tells of it; arguments as of `Progress`."""
+        step, self.steps, self.num_rows = self.steps, self.steps + 1, self.num_rows + len(latent)
+        if self.watch is not None:
+            self.watch(Progress(step, latent, timestep, predicted))
 
 
 CURRENT: Final[ContextVar[Request | None]] = ContextVar("request", default=None)
