@@ -81,7 +81,7 @@ class Journal:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # One connection behind a lock is the one writer that SQLite has in any case.
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")

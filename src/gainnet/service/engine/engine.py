@@ -55,9 +55,9 @@ class Engine:
 
     >>> from gainnet.models.loading import load_model
     >>> with Engine(load_model(num_steps=2)) as engine, engine.request() as request:
-    ...     made = engine.model.text_encoder({"prompt": torch.zeros(1, dtype=torch.uint8)}, Random.of(0))
-    ...     engine.status().num_ticks["text_encoder"]
-    2
+    ...     pixels = engine.model.pipeline.vae.decode(torch.zeros(3, 4, 16, 16))[0]
+    ...     pixels.shape, engine.status().num_rows
+    (torch.Size([3, 3, 128, 128]), {'decoder': 3})
     """
 
     def __init__(self, model: DiffusionModel, *, most_batch: int = 16, most_waiting: int = 256) -> None:
