@@ -100,7 +100,7 @@ def test_what_was_accepted_is_there_after_a_kill(path: Path) -> None:
 def test_a_journal_is_held_by_one_process_and_is_a_journal(path: Path, tmp_path: Path) -> None:
     with Journal(path) as journal:
         journal.accept("a", "{}", 0)
-        with pytest.raises(ConfigError, match="journal: .*locked"):
+        with pytest.raises(ConfigError, match=r"journal: .*locked"):
             Journal(path)
     (tmp_path / "text").write_text("not a database, but long enough to be taken for one" * 20)
     with pytest.raises(ConfigError, match="journal"):

@@ -124,11 +124,21 @@ class Engine:
         Raises:
             BusyError: as many requests are open as the engine takes.
         """
+        with self.serving(self.admit(deadline_s, num_passes, watch)) as request:
+            yield request
+
+    def admit(self, deadline_s: float = math.inf, num_passes: float = 0.0, watch: Watch | None = None) -> Request:
+        """A place for a request, which a thread takes later by `serving`; arguments and errors as of `request`."""
         with self._lock:
             if len(self._open) >= self.most_waiting:
                 raise BusyError(self._backlog_s())
             request = Request(next(self._numbers), time.monotonic() + deadline_s, num_passes, watch)
             self._open[request.number] = request
+        return request
+
+    @contextmanager
+    def serving(self, request: Request) -> Iterator[Request]:
+        """A block whose passes are of a request that was admitted; its place is free afterwards."""
         token = CURRENT.set(request)
         try:
             yield request
