@@ -224,7 +224,8 @@ class Engine:
             if len(batch) == 1:
                 return (network(*batch[0].inputs),)
             rows = [torch.cat(column) for column in zip(*(each.inputs for each in batch), strict=True)]
-            return network(*rows).split([each.num_rows for each in batch])
+            made: tuple[Tensor, ...] = network(*rows).split([each.num_rows for each in batch])
+            return made
 
     def _count(self, batch: list[Pass], begin_s: float, busy_s: float) -> None:
         name, num_rows = batch[0].network, sum(each.num_rows for each in batch)
