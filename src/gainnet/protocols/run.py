@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 from torch import Tensor
@@ -18,12 +20,31 @@ from gainnet.protocols.ledger import Ledger, Timeline, check_memory
 from gainnet.protocols.plan import Compute, Plan, Transfer
 from gainnet.protocols.pricing import SHIPPED, Pricing
 from gainnet.protocols.transmit import SendCount, Sent, accept, emit
-from gainnet.protocols.walk import Failure, dead_at, walk
+from gainnet.protocols.walk import Carry, Failure, Run, T, dead_at, walk
 
 Watch = Callable[[str], None]
 """Called with the label of each step before it starts."""
 
 NUM_COURSES = 1000
+
+
+@final
+@dataclass(frozen=True)
+class Leg:
+    """A plan, or a fallback of one, where it begins among all steps.
+
+    Args:
+        plan: whose steps are walked.
+        start: index of its first step, counted over the plan and its fallbacks.
+    """
+
+    plan: Plan
+    start: int = 0
+
+    @property
+    def stop(self) -> int:
+        """Index after its last step."""
+        return self.start + len(self.plan.steps)
 
 
 def execute(
@@ -50,8 +71,7 @@ def execute(
         PlanError: the plan does not fit the network or the inputs.
         NodeFailedError: a node died and no fallback reaches the result.
     """
-    ledger, count, at, index = Ledger(network, pricing, random.num_items), SendCount(), dict(inputs), 0
-    dead: frozenset[NodeId] = frozenset()
+    ledger, count = Ledger(network, pricing, random.num_items), SendCount()
 
     def compute(index: int, step: Compute, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         watch(step.label)
@@ -72,20 +92,53 @@ def execute(
         ledger.sent(step, [one.usage for one in sent], time.perf_counter() - begin_s)
         return received
 
-    while True:
+    def check(plan: Plan, at: Mapping[Place, Tensor]) -> None:
         plan.check(network, {place: spec_of(place, x, random) for place, x in at.items()})
         check_memory(plan, network, pricing)
-        at = walk(plan, network.nodes, at, compute, carry, failures, index)
-        index += len(plan.steps)
+
+    _, at = pursue(plan, inputs, network.nodes, check, compute, carry, ledger, failures)
+    return at, ledger.report()
+
+
+def pursue(
+    plan: Plan,
+    given: Mapping[Place, T],
+    nodes: Collection[NodeId],
+    check: Callable[[Plan, Mapping[Place, T]], None],
+    compute: Run[T],
+    carry: Carry[T],
+    ledger: Ledger,
+    failures: Sequence[Failure] = (),
+) -> tuple[Leg, dict[Place, T]]:
+    """A plan and its fallbacks, one after the other, until the result is there: the last of them, and all tensors.
+
+    Args:
+        plan: of which fallbacks are made.
+        given: tensors that are there at the start, or their shapes.
+        nodes: of the network.
+        check: called with each plan and what is there, before it is walked.
+        compute: as in `walk`; books the step.
+        carry: likewise.
+        ledger: books the recoveries.
+        failures: nodes that die before a step.
+
+    Raises:
+        NodeFailedError: a node died and no fallback reaches the result.
+    """
+    at, index, dead = dict(given), 0, frozenset[NodeId]()
+    while True:
+        check(plan, at)
+        at = walk(plan, nodes, at, compute, carry, failures, index)
+        leg = Leg(plan, index)
         # Indices run on over fallbacks, so that a second death can strike in the first recovery.
-        gone = dead_at(failures, index)
+        gone = dead_at(failures, leg.stop)
         if plan.result in at and plan.result[0] not in gone:
-            return at, ledger.report()
+            return leg, at
         # Without a new death the same fallback would fail in the same way for ever.
         if gone == dead:
             raise _failed(gone)
-        dead, at = gone, {place: x for place, x in at.items() if place[0] not in gone}
-        plan = recover(plan, at, inputs, gone, ledger)
+        dead, index, at = gone, leg.stop, {place: x for place, x in at.items() if place[0] not in gone}
+        plan = recover(plan, at, given, gone, ledger)
 
 
 def send(step: Transfer, x: Tensor, network: Network, random: Random, count: SendCount) -> tuple[Sent, ...]:

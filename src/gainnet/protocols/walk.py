@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-
-from torch import Tensor
+from typing import TypeAlias, TypeVar
 
 from gainnet.core.types import NodeId, Place
 from gainnet.protocols.plan import Compute, Plan, Transfer
@@ -12,22 +11,25 @@ from gainnet.protocols.plan import Compute, Plan, Transfer
 Failure = tuple[NodeId, int]
 """A node that is dead from this step index on, counted over the plan and its fallbacks."""
 
-Run = Callable[[int, Compute, Mapping[str, Tensor]], Mapping[str, Tensor]]
+T = TypeVar("T")
+"""What stands for a tensor: the tensor itself, or only its shape where a walk is followed without running it."""
+
+Run: TypeAlias = Callable[[int, Compute, Mapping[str, T]], Mapping[str, T]]
 """Tensors by name that a part makes, from (index of the step, step, tensors that it reads by name)."""
 
-Carry = Callable[[int, Transfer, Tensor | None], Mapping[Place, Tensor]]
+Carry: TypeAlias = Callable[[int, Transfer, T | None], Mapping[Place, T]]
 """Tensors that a transfer brings to nodes that walk, from (index of the step, step, tensor if the source has it)."""
 
 
 def walk(
     plan: Plan,
     me: Collection[NodeId],
-    at: Mapping[Place, Tensor],
-    compute: Run,
-    carry: Carry,
+    at: Mapping[Place, T],
+    compute: Run[T],
+    carry: Carry[T],
     failures: Sequence[Failure] = (),
     start: int = 0,
-) -> dict[Place, Tensor]:
+) -> dict[Place, T]:
     """Tensors on some nodes of a plan after they have run their steps.
 
     Every process of a system walks the same plan and needs no conductor:

@@ -7,7 +7,7 @@ symbols  values, gain [*batch, num_symbols, 2] (real, imaginary); noise_variance
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from itertools import accumulate, pairwise
 from typing import Any, Final
@@ -16,18 +16,29 @@ import torch
 from torch import Tensor
 
 from gainnet.core.errors import PayloadError
-from gainnet.core.outside import read_integer, read_list, reading
+from gainnet.core.outside import read_integer, read_list, read_text, reading
 from gainnet.core.types import Bits, NodeId, Symbols, Usage
 from gainnet.protocols.transmit import Sent
+from gainnet.protocols.walk import Failure
 from gainnet.service.node.frames import MOST_BYTES, Frame
 
 MOST_ITEMS: Final = 64
 """Of a batch."""
+MOST_STEPS: Final = 1 << 20
+MOST_DEATHS: Final = 64
 _MOST_DIMENSIONS: Final = 4
 _FLOATS: Final = (torch.float32, torch.float64)
 
 
-def content_frame(request: str, index: int, source: NodeId, target: NodeId, tensor: str, sent: Sent | None) -> Frame:
+def content_frame(
+    request: str,
+    index: int,
+    source: NodeId,
+    target: NodeId,
+    tensor: str,
+    sent: Sent | None,
+    under: Sequence[Failure] = (),
+) -> Frame:
     """A transfer as a frame.
 
     Args:
@@ -37,8 +48,11 @@ def content_frame(request: str, index: int, source: NodeId, target: NodeId, tens
         target: node that receives it.
         tensor: its name at the source.
         sent: as it arrives; `None` when the source never had it.
+        under: failures that the nodes have agreed on.
     """
     head: dict[str, Any] = {"request": request, "index": index, "source": source, "target": target, "tensor": tensor}
+    if under:
+        head["under"] = [list(each) for each in under]
     if sent is None:
         return Frame("content", head | {"payload": "none"})
     head |= {"batch": list(sent.payload.batch), "usage": usage_to_json(sent.usage)}
@@ -71,6 +85,31 @@ def sent_of(frame: Frame) -> Sent | None:
         if form == "symbols":
             return Sent(_symbols(frame.tensors(), batch), usage)
     raise PayloadError("content: its payload must be bits, symbols or none")
+
+
+def read_failures(found: object) -> tuple[Failure, ...]:
+    """Deaths as a peer states them.
+
+    Args:
+        found: list of pairs (node, index of the step).
+
+    Raises:
+        PayloadError: it is no such list.
+
+    >>> read_failures([["edge_2", 7]])
+    (('edge_2', 7),)
+    """
+    with reading("failures"):
+        pairs = [read_list(pair, "failures", 2) for pair in read_list(found, "failures", MOST_DEATHS)]
+        return tuple(
+            (NodeId(read_text(node, "failures", 64)), read_integer(index, "failures", 0, MOST_STEPS))
+            for node, index in pairs
+        )
+
+
+def read_index(found: object) -> int:
+    """The index of a step, counted over a plan and its fallbacks; raises `PayloadError` when it is none."""
+    return read_integer(found, "index", 0, MOST_STEPS)
 
 
 def usage_to_json(usage: Usage) -> dict[str, Any]:

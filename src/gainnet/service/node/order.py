@@ -1,0 +1,170 @@
+"""A request as every node understands it: the same plan, streams and prices, of texts that a peer may send."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import Any, Final, final
+
+from gainnet.catalog import parse_from_peer
+from gainnet.catalog.families import table_of
+from gainnet.catalog.opening import opened
+from gainnet.catalog.records import GenerationConfig
+from gainnet.core.errors import ConfigError, PayloadError, check_name
+from gainnet.core.outside import read_integer, read_list, read_text, reading
+from gainnet.core.randomness import Random
+from gainnet.core.types import Place, Spec
+from gainnet.generation.arguments import MAX_PROMPT_BYTES, check_arguments
+from gainnet.generation.planning import Planned, streams
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.network import profiles
+from gainnet.power_control import pretrained_names
+from gainnet.protocols import Pricing
+from gainnet.protocols.binding import prompt_spec
+from gainnet.protocols.task import PICTURE, PROMPT
+
+OWN: Final = ("image", "network", "trace", "torch_device", "online", "failures", "model", "strength")
+"""Fields of a configuration that no peer may send: files, places and hub ids of this machine; and the strength, which
+goes beside the configuration, because the picture stays at the device."""
+
+MOST_PROMPTS: Final = 16
+MOST_TEXT: Final = 2000
+LARGEST: Final = 1e9
+_WHOLE: Final = ("random_seed",)
+"""Integers that may be as large as 2^63."""
+
+
+@final
+@dataclass(frozen=True)
+class Asked:
+    """What a device asks for.
+
+    Args:
+        config: without what stays on the device.
+        strength: of image-to-image, above 0 to 1; text-to-image when `None`.
+    """
+
+    config: GenerationConfig
+    strength: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: fields that are not at their default."""
+        given = {each.name: getattr(self.config, each.name) for each in fields(GenerationConfig)}
+        changed = {name: value for name, value in given.items() if name not in OWN and value != _default(name)}
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in changed.items()}
+        return {"config": plain, "strength": self.strength}
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Order:
+    """A request as a plan that all its nodes have.
+
+    Args:
+        planned: network and plan.
+        given: shapes of what the device has at the start.
+        random: streams of the items.
+        pricing: what parts are priced as.
+    """
+
+    planned: Planned
+    given: Mapping[Place, Spec]
+    random: Random
+    pricing: Pricing
+
+
+def read_asked(head: Mapping[str, Any]) -> Asked:
+    """What the head of a request asks for; the inverse of `Asked.to_json`.
+
+    Args:
+        head: of a peer.
+
+    Raises:
+        GainnetError: a field is unknown, of another type or out of range, or a text names what a peer may not name.
+
+    >>> read_asked({"config": {"prompts": ["a red star"], "snr_db": 5.0}}).config.snr_db
+    5.0
+    """
+    with reading("request"):
+        found, strength = dict(head["config"]), head.get("strength")
+        known = {each.name: each for each in fields(GenerationConfig) if each.name not in OWN}
+        if unknown := sorted(set(found) - set(known)):
+            raise ConfigError(f"{read_text(unknown[0], 'config', 64)}: a peer may not send it; leave it out")
+        values = {name: _value(name, str(known[name].type), value) for name, value in found.items()}
+        if strength is not None:
+            values["strength"] = _number("strength", strength)
+        config = GenerationConfig(**{k: v for k, v in values.items() if k != "strength"})
+    check_names(config)
+    check_arguments(config.num_channel_uses, values.get("strength"), math.inf, (), config.random_seed)
+    return Asked(config, values.get("strength"))
+
+
+def check_names(config: GenerationConfig) -> None:
+    """Raises `ConfigError` where a text of a configuration names what a peer may not name, as a path or a class."""
+    parse_from_peer("protocol", config.protocol)
+    if config.fading != "ideal":
+        parse_from_peer("fading", config.fading)
+    for kind, text in config.codec.items():
+        check_name("codec", kind, ("prompt", "seed", "midway", "sketch", "image"))
+        parse_from_peer(f"codec.{kind}", text)
+    for name in ("hardware", "edge_hardware"):
+        check_name(name, getattr(config, name), profiles())
+    if config.power is not None and config.power not in pretrained_names():
+        check_name("power", config.power.partition("(")[0], table_of("power"))
+        parse_from_peer("power", config.power)
+    if any(getattr(config, name) != _default(name) for name in ("image", "network", "trace", "failures")):
+        raise ConfigError("config: files and failures stay where they are; leave them out")
+
+
+def order_of(asked: Asked, model: DiffusionModel) -> Order:
+    """The order that a request is.
+
+    Args:
+        asked: by a device.
+        model: whose parts run; those that this node does not run may be without weights.
+
+    Raises:
+        GainnetError: the configuration does not fit the model.
+    """
+    check_names(asked.config)
+    request = replace(opened(asked.config, model), strength=asked.strength)
+    given = {PROMPT: prompt_spec(request.prompts)}
+    if asked.strength is not None:
+        given[PICTURE] = model.image
+    random = streams(request.random_seed, len(request.prompts))
+    return Order(request.make_plan(), given, random, request.priced_as)
+
+
+def _default(name: str) -> Any:
+    each = next(each for each in fields(GenerationConfig) if each.name == name)
+    return each.default_factory() if each.default_factory is not MISSING else each.default
+
+
+def _value(name: str, kind: str, value: object) -> Any:
+    """A value of a peer as the field takes it."""
+    if value is None and "None" in kind:
+        return None
+    if name == "prompts":
+        return tuple(_prompt(text) for text in read_list(value, name, MOST_PROMPTS))
+    if name == "codec":
+        if not isinstance(value, dict):
+            raise PayloadError("codec: it must be an object of names")
+        return {read_text(kind, name, 64): read_text(text, name, MOST_TEXT) for kind, text in value.items()}
+    if kind.startswith("int"):
+        return read_integer(value, name, 0, 2**63 - 1 if name in _WHOLE else int(LARGEST))
+    if kind.startswith("float"):
+        return _number(name, value)
+    return read_text(value, name, MOST_TEXT)
+
+
+def _prompt(text: object) -> str:
+    if not isinstance(text, str) or len(text) > MAX_PROMPT_BYTES:
+        raise PayloadError(f"prompts: each must be a text of at most {MAX_PROMPT_BYTES} bytes")
+    return text
+
+
+def _number(name: str, value: object) -> float:
+    if type(value) not in (int, float) or not abs(value) <= LARGEST:  # type: ignore[arg-type]
+        raise PayloadError(f"{name}: it must be a number of at most {LARGEST:g}")
+    return float(value)  # type: ignore[arg-type]
