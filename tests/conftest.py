@@ -78,7 +78,7 @@ def build_small_stable_diffusion(folder: Path) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def models_opened_once() -> Iterator[None]:
     """Whoever loads a model that no test changes gets the modules of whoever loaded it first, and a scheduler alone."""
-    opened = cache(loading._open)
+    opened = cache(loading.open_pipeline)
 
     def open_once(folder: Path, name: str) -> Any:
         return (
@@ -88,7 +88,7 @@ def models_opened_once() -> Iterator[None]:
         )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "_open", open_once)
+        patch.setattr(loading, "open_pipeline", open_once)
         yield
 
 

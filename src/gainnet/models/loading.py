@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,13 +42,19 @@ def load_model(
         ConfigError: a number is out of range, or torch has no such device.
     """
     folder = find_folder(name, online)
+    steps, guidance = sampling_of(folder, num_steps, guidance_scale)
+    pipeline = open_pipeline(folder, name).to(torch_device_of(torch_device))
+    return take_apart(name, weights_sha256(folder), pipeline, steps, guidance)
+
+
+def sampling_of(folder: Path, num_steps: int | None, guidance_scale: float | None) -> tuple[int, float]:
+    """Steps and guidance of the sampler of a model's folder; arguments and errors as `load_model`."""
     defaults = generation_defaults(folder)
     steps = int(defaults["num_inference_steps"]) if num_steps is None else num_steps
     guidance = float(defaults["guidance_scale"]) if guidance_scale is None else guidance_scale
     check_range(1 <= steps <= 1000, "num_steps", steps, "1 to 1000")
     check_range(1.0 <= guidance <= 100.0, "guidance_scale", guidance, "1 to 100, where 1 means no guidance")
-    pipeline = _open(folder, name).to(torch_device_of(torch_device))
-    return take_apart(name, weights_sha256(folder), pipeline, steps, guidance)
+    return steps, guidance
 
 
 def torch_device_of(name: str) -> torch.device:
@@ -159,8 +165,20 @@ def quiet() -> Iterator[None]:
             logger.enable_progress_bar()
 
 
-def _open(folder: Path, name: str) -> Any:
+def open_pipeline(folder: Path, name: str, networks: Mapping[str, Any] | None = None) -> Any:
+    """The diffusers pipeline of a folder, computed in float32.
+
+    Args:
+        folder: of the model.
+        name: how it was asked for.
+        networks: by part, in the place of those whose weights would be read.
+
+    Raises:
+        ModelError: it cannot be loaded, or weights are missing or not finite.
+    """
     import torch
+
+    given = dict(networks or {})
 
     if not (folder / "model_index.json").is_file():
         raise ModelError(f"model: {folder} has no model_index.json; give a folder in diffusers' format")
@@ -171,12 +189,12 @@ def _open(folder: Path, name: str) -> Any:
             from diffusers import StableDiffusionPipeline
 
             pipeline = StableDiffusionPipeline.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, **options
+                folder, local_files_only=True, use_safetensors=True, **options, **given
             )
     except Exception as error:  # the libraries raise what they like on damaged files
         raise ModelError(f"model: {name!r} cannot be loaded, is it complete? ({reason_of(error)})") from error
     pipeline.set_progress_bar_config(disable=True)
-    for part in ("text_encoder", "unet", "vae"):
+    for part in sorted({"text_encoder", "unet", "vae"} - given.keys()):
         _refuse_incomplete(getattr(pipeline, part), folder / part, name)
     return pipeline
 

@@ -6,17 +6,20 @@ why is decided above, in `learning`; certificates are made by `gainnet.wire.keys
 
 from gainnet.wire.connection import Connection
 from gainnet.wire.frames import bounded, check_kind, file_of, from_bytes, tensors_of, to_bytes
-from gainnet.wire.tls import accept, connect, listening
+from gainnet.wire.tls import accept, client_context, connect, listening, name_in, server_context
 
 __all__ = [
     "Connection",
     "accept",
     "bounded",
     "check_kind",
+    "client_context",
     "connect",
     "file_of",
     "from_bytes",
     "listening",
+    "name_in",
+    "server_context",
     "tensors_of",
     "to_bytes",
 ]

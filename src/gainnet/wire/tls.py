@@ -59,7 +59,7 @@ def accept(
         ConfigError: some do not come in time.
     """
     check_range(0.0 < timeout_s <= MAX_TIMEOUT_S, "timeout_s", timeout_s, f"up to {MAX_TIMEOUT_S:g} seconds")
-    reception = _Reception(listener, _context(ssl.PROTOCOL_TLS_SERVER, keys, "server"))
+    reception = _Reception(listener, server_context(keys))
     found: dict[NodeId, Connection] = {}
     end_s = time.monotonic() + timeout_s
     try:
@@ -97,7 +97,7 @@ def connect(host: str, port: int, keys: Path, name: str, allowed: frozenset[str]
     """
     check_range(0 <= port <= MAX_PORT, "port", port, f"0 to {MAX_PORT}")
     check_range(0.0 < timeout_s <= MAX_TIMEOUT_S, "timeout_s", timeout_s, f"up to {MAX_TIMEOUT_S:g} seconds")
-    context = _context(ssl.PROTOCOL_TLS_CLIENT, keys, name)
+    context = client_context(keys, name)
     try:
         plain = socket.create_connection((host, port), timeout_s)
         return Connection(context.wrap_socket(plain, server_hostname=host), allowed)
@@ -164,9 +164,7 @@ class _Reception:
         """(name, stream) when the handshake is over; a stream whose other end fails in it is closed."""
         try:
             stream.do_handshake()
-            # The common name in the certificate that the other end has proved to own.
-            subject: Any = (stream.getpeercert() or {})["subject"]
-            name = NodeId(str(dict(pair for group in subject for pair in group)["commonName"]))
+            name = name_in(stream.getpeercert())
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as wish:
             reads = isinstance(wish, ssl.SSLWantReadError)
             self.selector.modify(stream, selectors.EVENT_READ if reads else selectors.EVENT_WRITE)
@@ -182,6 +180,36 @@ class _Reception:
         self.selector.unregister(stream)
         del self.end_s_of[stream]
         stream.close()
+
+
+def server_context(keys: Path) -> ssl.SSLContext:
+    """TLS 1.3 of the node that others connect to, with a certificate on both sides; errors as `client_context`."""
+    return _context(ssl.PROTOCOL_TLS_SERVER, keys, "server")
+
+
+def client_context(keys: Path, name: str) -> ssl.SSLContext:
+    """TLS 1.3 of a node that connects, with a certificate on both sides.
+
+    Args:
+        keys: folder of `write_certificates`.
+        name: of the node.
+
+    Raises:
+        ConfigError: the folder has no usable keys of that name.
+    """
+    return _context(ssl.PROTOCOL_TLS_CLIENT, keys, name)
+
+
+def name_in(certificate: Any) -> NodeId:
+    """The common name in a certificate, as Python's ssl gives it, that the other end has proved to own.
+
+    Raises:
+        KeyError: there is none.
+
+    >>> name_in({"subject": ((("commonName", "edge_2"),),)})
+    'edge_2'
+    """
+    return NodeId(str(dict(pair for group in (certificate or {})["subject"] for pair in group)["commonName"]))
 
 
 def _context(protocol: int, keys: Path, name: str) -> ssl.SSLContext:

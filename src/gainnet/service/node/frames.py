@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, final, get_args
 
@@ -118,6 +118,20 @@ def lengths_of(header: bytes) -> tuple[Kind, int, int]:
     if num_head % _ALIGNMENT or num_head > MOST_HEAD_BYTES or HEADER.size + num_head + num_body > MOST_BYTES:
         raise PayloadError(f"frame: head of {num_head} and body of {num_body} bytes; send at most {MOST_BYTES} bytes")
     return KINDS[number - 1], num_head, num_body
+
+
+def split_frames(content: bytes) -> Iterator[bytes]:
+    """The frames that stand one after the other; raises `PayloadError` where one does not begin as a frame.
+
+    >>> [len(octets) for octets in split_frames(2 * Frame("bye").to_bytes())]
+    [24, 24]
+    """
+    start = 0
+    while start < len(content):
+        _, num_head, num_body = lengths_of(content[start : start + HEADER.size])
+        stop = start + HEADER.size + num_head + num_body
+        yield content[start:stop]
+        start = stop
 
 
 def _no_constant(text: str) -> None:

@@ -33,12 +33,6 @@ class Mailbox:
         self._is_over = False
         self._error: GainnetError | None = None
 
-    @property
-    def failures(self) -> Failures:
-        """All that are known."""
-        with self._news:
-            return self._failures
-
     def put(self, under: Failures, index: int, sent: Sent | None) -> None:
         """A tensor has come; `None` where its source never had it."""
         with self._news:

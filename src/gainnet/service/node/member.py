@@ -55,6 +55,7 @@ class Member:
         self._engine, self._watch, self._walked, self._failed = engine, watch, walked, failed
         self._walker = Walker(me, order, self.mailbox, post, self._computes, doubt, plays, dict(at or {}))
         self._request: Request | None = None
+        self._is_ended = False
         self._thread = threading.Thread(target=self._run, name=f"walk {me}", daemon=True)
 
     def start(self) -> None:
@@ -62,7 +63,8 @@ class Member:
         self._thread.start()
 
     def end(self, error: GainnetError | None = None) -> None:
-        """Ends it, whatever it waits for."""
+        """Ends it, whatever it waits for; an error ends what it computes, too."""
+        self._is_ended = True
         self.mailbox.end(error)
         if error is not None and self._request is not None:
             self._request.cancel()
@@ -76,13 +78,18 @@ class Member:
                     self._walked(under)
                     under = self.mailbox.decision()
         except GainnetError as error:
-            self._failed(error)
+            self._fail(error)
         except CancelledError:
-            self._failed(NodeFailedError("the request was cancelled; ask again"))
+            self._fail(NodeFailedError("the request was cancelled; ask again"))
         except Exception:
             # A fault of ours ends one request, not the edge.
             logging.getLogger(__name__).exception("a request failed")
-            self._failed(NodeFailedError(f"{self.me}: it failed; ask again"))
+            self._fail(NodeFailedError(f"{self.me}: it failed; ask again"))
+
+    def _fail(self, error: GainnetError) -> None:
+        # Whoever ended it knows, and nobody else is left to tell.
+        if not self._is_ended:
+            self._failed(error)
 
     def _computes(self, index: int, step: Compute) -> None:
         if step.part.role == "denoiser":

@@ -62,12 +62,14 @@ class Order:
     """A request as a plan that all its nodes have.
 
     Args:
+        prompts: one per item.
         planned: network and plan.
         given: shapes of what the device has at the start.
         random: streams of the items.
         pricing: what parts are priced as.
     """
 
+    prompts: tuple[str, ...]
     planned: Planned
     given: Mapping[Place, Spec]
     random: Random
@@ -133,7 +135,7 @@ def order_of(asked: Asked, model: DiffusionModel) -> Order:
     if asked.strength is not None:
         given[PICTURE] = model.image
     random = streams(request.random_seed, len(request.prompts))
-    return Order(request.make_plan(), given, random, request.priced_as)
+    return Order(request.prompts, request.make_plan(), given, random, request.priced_as)
 
 
 def _default(name: str) -> Any:

@@ -8,7 +8,6 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from types import TracebackType
 from typing import Final, Self, final
 
@@ -41,7 +40,7 @@ class Releaser:
 
     def __init__(self, pace: float = 0.0) -> None:
         self.pace = pace
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._due: list[tuple[float, int, Callable[[float], None]]] = []
         self._order = itertools.count()
         self._news = threading.Condition()
         self._is_closed = False
@@ -78,18 +77,19 @@ class Releaser:
             return
         due_s = time.monotonic() + air_s * self.pace
         with self._news:
-            heapq.heappush(self._due, (due_s, next(self._order), partial(release, due_s)))
+            heapq.heappush(self._due, (due_s, next(self._order), release))
             self._news.notify_all()
 
     def _run(self) -> None:
-        while (release := self._next()) is not None:
-            release()
+        while (due := self._next()) is not None:
+            due_s, _, release = due
+            release(due_s)
 
-    def _next(self) -> Callable[[], None] | None:
+    def _next(self) -> tuple[float, int, Callable[[float], None]] | None:
         with self._news:
             while not self._is_closed:
                 left_s = self._due[0][0] - time.monotonic() if self._due else None
                 if left_s is not None and left_s <= 0.0:
-                    return heapq.heappop(self._due)[2]
+                    return heapq.heappop(self._due)
                 self._news.wait(left_s)
             return None

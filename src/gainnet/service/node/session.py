@@ -69,6 +69,7 @@ class Session:
         self._reports: dict[tuple[NodeId, Failures], Mapping[str, Any]] = {}
         self._sent: list[bytes] = []
         self._lateness = Lateness()
+        self._posted, self._delivered = 0, 0
         self._member = Member(
             me, order, engine, self._post, self._watched, self._doubted, self._walked, self._stopped, plays, at
         )
@@ -149,15 +150,14 @@ class Session:
 
     def _post(self, under: Failures, index: int, step: Transfer, sent: Sequence[Sent] | None) -> None:
         """Sends a transfer of the own node, or of one that it plays, when it has been on the air; from its thread."""
+        self._posted += 1
         payloads = sent or (None,) * len(step.targets)
         air_s = max((each.usage.duration_s + each.usage.feedback_s for each in sent or ()), default=0.0)
         contents = {
             target: (self._encoded(under, index, step, target, one), one)
             for target, one in zip(step.targets, payloads, strict=True)
         }
-        self._releaser.after(
-            air_s, lambda due_s: self._later(self._deliver, under, index, step, contents, due_s)
-        )
+        self._releaser.after(air_s, lambda due_s: self._later(self._deliver, under, index, step, contents, due_s))
 
     def _encoded(self, under: Failures, index: int, step: Transfer, target: NodeId, sent: Sent | None) -> bytes | None:
         if target == self.me:
@@ -167,6 +167,8 @@ class Session:
     def _deliver(
         self, under: Failures, index: int, step: Transfer, contents: Contents, due_s: float = float("inf")
     ) -> None:
+        is_own = step.source in (self.me, *self._plays)
+        self._delivered += is_own
         # What a dead node still had on its way is held back: everybody has agreed that it never came.
         if self.is_over or any(node == step.source and dies_at <= index for node, dies_at in self.failures):
             return
@@ -182,15 +184,17 @@ class Session:
         # The device puts the report together, so it is told of every transfer that it does not see.
         if usages and step.targets != (DEVICE,) and (step.source != DEVICE or self._plays):
             self._tell(self._progress(index, step.source, usages))
-        if step.source in (self.me, *self._plays):
+        if is_own:
             self._lateness.note(due_s)
+            self._complete()
 
     def _progress(self, index: int, node: NodeId, usages: Sequence[Usage] | None = None) -> Frame:
         steps, start = self.course.leg.plan.steps, self.course.leg.start
         # The label is that of the own plan: a peer's text goes nowhere.
         label = steps[index - start].label if 0 <= index - start < len(steps) else ""
-        head = {"request": self.request_id, "index": index, "label": label, "node": node}
-        return Frame("progress", head | {"usages": usages and [usage_to_json(each) for each in usages]} | self._said)
+        used = None if usages is None else [usage_to_json(each) for each in usages]
+        head = {"request": self.request_id, "index": index, "label": label, "node": node, "usages": used}
+        return Frame("progress", head | self._said)
 
     @property
     def _said(self) -> dict[str, Any]:
@@ -235,16 +239,19 @@ class Session:
         own = self._reports.get((self.me, self._under))
         others = [self._reports.get((node, self._under)) for node in self.peers if node != DEVICE]
         reports = [report for report in (own, *others) if report is not None]
-        if own is None or len(reports) <= len(others):
+        # Frames that are still on the air are waited for: the journal keeps all that the device gets.
+        if own is None or len(reports) <= len(others) or self._delivered < self._posted:
             return
-        sums = {name: sum(_count(report, name) for report in reports) for name in ("released", "late")}
-        passes = sum(_count(report, "num_denoiser_passes") for report in reports)
-        head = {"request": self.request_id, "num_denoiser_passes": passes} | sums | self._said
+        reports.append({"released": self._lateness.released, "late": self._lateness.late})
+        names = "released", "late", "num_denoiser_passes"
+        sums = {name: sum(_count(report, name) for report in reports) for name in names}
+        head: dict[str, Any] = {"request": self.request_id} | sums | self._said
         if self._plays:
             usages = {index: used for (under, index), used in self._happened.items() if under == self._under}
             head["report"] = report_of(self.order, self._under, usages).to_json()
         self._tell(Frame("report", head))
-        if self.failures == self._under:
+        del self._reports[self.me, self._under]  # once for every leg
+        if set(self.failures) == set(self._under):
             self._finished(self._sent)
 
     def _later(self, call: Callable[..., None], *arguments: Any) -> None:
@@ -262,8 +269,7 @@ class Session:
         self._later(self._walked_here, under)
 
     def _walked_here(self, under: Failures) -> None:
-        counts = {"released": self._lateness.released, "late": self._lateness.late}
-        self._reports[self.me, under] = counts | {"num_denoiser_passes": self._member.num_denoiser_passes}
+        self._reports[self.me, under] = {"num_denoiser_passes": self._member.num_denoiser_passes}
         self._complete()
 
     def _stopped(self, error: GainnetError) -> None:

@@ -87,7 +87,9 @@ class Walker:
         try:
             spec = course.specs[step.source, step.tensor]
             if sent.payload.batch != self.order.random.batch:
-                raise PayloadError(f"content: a batch of {sent.payload.batch} in the place of {self.order.random.batch}")
+                raise PayloadError(
+                    f"content: a batch of {sent.payload.batch} in the place of {self.order.random.batch}"
+                )
             return {(self.me, step.arrives_as or step.tensor): receive(step, sent, spec)}
         except PayloadError:
             # A node that sends what cannot be is dead for the others from this step on.

@@ -1,0 +1,39 @@
+"""Edges that tests of nodes share: a process takes a while to start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cell_desk import Edges, edges
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import load_model
+from gainnet.wire.keys import write_certificates
+
+
+@pytest.fixture(scope="session")
+def scenes() -> DiffusionModel:
+    return load_model("scenes", num_steps=2)
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("keys")
+    write_certificates(folder, devices=[f"edge_{k}" for k in range(2, 5)])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(scenes: DiffusionModel, keys: Path) -> Iterator[Edges]:
+    """One edge."""
+    with edges(scenes, keys) as cell:
+        yield cell
+
+
+@pytest.fixture(scope="module")
+def four(scenes: DiffusionModel, keys: Path) -> Iterator[Edges]:
+    """The first edge and three that have joined it."""
+    with edges(scenes, keys, ("edge_2", "edge_3", "edge_4")) as cell:
+        yield cell

@@ -1,0 +1,180 @@
+"""What a device gets from edges that are other processes is what a simulation makes, bit for bit."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from cell_desk import Edges, ask, check_sent, without_wall
+from gainnet.catalog import GenerationConfig
+from gainnet.catalog.opening import opened
+from gainnet.core.errors import ConfigError, ModelError
+from gainnet.core.randomness import Random
+from gainnet.core.types import Bits, NodeId, Place
+from gainnet.generation.planning import inputs
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import find_folder
+from gainnet.models.partial import load_parts
+from gainnet.network import DEVICE
+from gainnet.protocols import PROTOCOLS, Compute, Transfer, execute
+from gainnet.protocols.run import receive, send
+from gainnet.protocols.transmit import SendCount, Sent
+from gainnet.protocols.walk import walk
+from gainnet.service.node.device import Device
+from gainnet.service.node.frames import Frame
+from gainnet.service.node.line import Line
+from gainnet.service.node.order import Asked, Order, order_of
+
+SEVERAL = [name for name, protocol in PROTOCOLS.items() if protocol.max_edges > 1]
+FAST = [("eiug", 1), ("ciag", 1), ("dcsuc", 2), ("uidcg", 4)]
+ALL = [(name, n) for name in PROTOCOLS for n in ((1, 2, 3, 4) if name in SEVERAL else (1,))]
+
+
+def config_of(name: str, num_edges: int, **fields: object) -> GenerationConfig:
+    given = {"snr_db": 8.0, "fading": "rayleigh", "random_seed": 5, "num_steps": 2} | fields
+    return GenerationConfig(("a red star",), name, num_edges=num_edges, **given)  # type: ignore[arg-type]
+
+
+def over_the_air(order: Order, given: Mapping[Place, Tensor]) -> dict[int, tuple[Sent, ...]]:
+    """Payloads that a simulation sends, one per target, by index of the step."""
+    sent: dict[int, tuple[Sent, ...]] = {}
+    count, specs = SendCount(), order.planned.plan.check(order.planned.network, order.given)
+
+    def compute(index: int, step: Compute, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        return step.part(tensors, order.random)
+
+    def carry(index: int, step: Transfer, x: Tensor | None) -> Mapping[Place, Tensor]:
+        assert x is not None
+        sent[index] = send(step, x, order.planned.network, order.random, count)
+        spec = specs[step.source, step.tensor]
+        return {place: receive(step, one, spec) for place, one in zip(step.makes, sent[index], strict=True)}
+
+    with torch.inference_mode():
+        walk(order.planned.plan, order.planned.network.nodes, given, compute, carry)
+    return sent
+
+
+def check_served(cell: Edges, config: GenerationConfig, picture: Tensor | None = None) -> None:
+    strength = None if picture is None else 0.6
+    answer = ask(cell, config, picture=picture, strength=strength)
+    order = order_of(Asked(config, strength), cell.model)
+    given = inputs(order.prompts, picture)
+    with torch.inference_mode():
+        places, report = execute(order.planned.plan, given, order.planned.network, order.random, order.pricing)
+    assert torch.equal(answer.values, places[order.planned.plan.result])
+    assert answer.report == without_wall(report)
+    sent, steps = over_the_air(order, given), order.planned.plan.steps
+    transfers = {k: step for k, step in enumerate(steps) if isinstance(step, Transfer)}
+    to_device = {k: step.targets.index(DEVICE) for k, step in transfers.items() if DEVICE in step.targets}
+    check_sent(answer.received, {index: sent[index][place] for index, place in to_device.items()})
+    for index in [k for k, step in transfers.items() if step.source == DEVICE]:
+        for place, one in enumerate(sent[index]):
+            check_sent({index: answer.sent[index][place]}, {index: one})
+
+
+@pytest.mark.parametrize(("name", "num_edges"), FAST)
+def test_served_equals_simulated(four: Edges, name: str, num_edges: int) -> None:
+    check_served(four, config_of(name, num_edges))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "num_edges"), ALL)
+def test_every_protocol_is_served_as_simulated(four: Edges, name: str, num_edges: int) -> None:
+    check_served(four, config_of(name, num_edges, snr_db=5.0, random_seed=11))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "num_edges"), [(name, n) for name, n in ALL if n in (1, 2) and name != "device_only"])
+def test_a_picture_is_changed_as_simulated(four: Edges, name: str, num_edges: int) -> None:
+    picture = Random.of(3).uniform(four.model.image.shape, "picture")
+    check_served(four, config_of(name, num_edges), picture)
+
+
+def test_an_answer_is_what_generate_makes(four: Edges) -> None:
+    config = config_of("eiug", 1, fading="tdl-a", codec={"seed": "linear"}, num_channel_uses=256)
+    answer, made = ask(four, config), opened(config, four.model).generate()
+    assert torch.equal(answer.values, made.values)
+    assert answer.report == without_wall(made.report)
+    assert answer.ending == {"released": 2, "late": 0, "num_denoiser_passes": 4}
+
+
+@pytest.fixture(scope="module")
+def without_unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped model without the weights of its denoiser."""
+    folder = tmp_path_factory.mktemp("device") / "scenes"
+    shutil.copytree(find_folder("scenes"), folder, ignore=shutil.ignore_patterns("onnx"))
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    return folder
+
+
+def asking(cell: Edges, config: GenerationConfig, folder: Path) -> Device:
+    def open_model(edge: Mapping[str, object]) -> DiffusionModel:
+        return load_parts(str(folder), str(edge["sha256"]), config.num_steps, config.guidance_scale)
+
+    return Device(cell.url, Asked(config), open_model)
+
+
+def test_a_device_needs_no_weights_of_the_denoiser(four: Edges, without_unet: Path) -> None:
+    config = config_of("eiug", 1, codec={"seed": "linear"})
+    answer = asking(four, config, without_unet).ask()
+    assert torch.equal(answer.values, ask(four, config).values)
+    with pytest.raises(ModelError, match="no weights of the unet"):
+        asking(four, config_of("ciag", 1), without_unet).ask()
+
+
+def test_a_changed_byte_of_the_payload_changes_the_picture(four: Edges, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_of("eiug", 1, codec={"seed": "digital"}, snr_db=20.0)
+    plain = ask(four, config)
+    (index,) = plain.received
+    payload = plain.received[index].payload
+    assert isinstance(payload, Bits)
+    read = Line.receive
+
+    def with_another_byte(line: Line) -> Frame:
+        frame = read(line)
+        if frame.kind != "content":
+            return frame
+        body = bytearray(frame.body)
+        body[-1] ^= 1
+        return Frame(frame.kind, frame.head, bytes(body))
+
+    monkeypatch.setattr(Line, "receive", with_another_byte)
+    assert not torch.equal(ask(four, config).values, plain.values)
+
+
+def test_a_plan_for_more_edges_than_there_are_is_refused(alone: Edges) -> None:
+    with pytest.raises(ConfigError, match="2 edges are needed and 1 are here; start more with gainnet serve --join"):
+        ask(alone, config_of("uidcg", 2))
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"protocol": "os:abort"}, "protocol: a peer may not name"),
+        ({"codec": {"seed": "linear(basis='/etc/passwd')"}}, "codec.seed"),
+        ({"hardware": "/etc/passwd"}, "hardware"),
+        ({"power": "/etc"}, "power"),
+        ({"runtime": "onnx"}, "runtime: this edge computes with torch"),
+        ({"num_channel_uses": 10**8}, "num_channel_uses"),
+        ({"num_steps": 2000}, "num_steps"),
+    ],
+)
+def test_what_a_stranger_may_not_ask_for_is_refused_in_a_line(
+    alone: Edges, monkeypatch: pytest.MonkeyPatch, fields: Mapping[str, object], reason: str
+) -> None:
+    plain = Asked.to_json
+    monkeypatch.setattr(Asked, "to_json", lambda asked: {"config": {**plain(asked)["config"], **fields}})
+    with pytest.raises(ConfigError, match=reason):
+        ask(alone, config_of("eiug", 1))
+    monkeypatch.undo()
+    assert ask(alone, config_of("eiug", 1)).values.isfinite().all()
+
+
+def test_nodes_are_named_as_in_the_plan(four: Edges) -> None:
+    answer = ask(four, config_of("dsuc", 3))
+    assert set(answer.report.nodes) == {NodeId("edge_1"), NodeId("edge_2"), NodeId("edge_3"), DEVICE}
