@@ -26,9 +26,9 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def alone(scenes: DiffusionModel, keys: Path) -> Iterator[Edges]:
-    """One edge."""
-    with edges(scenes, keys) as cell:
+def two(scenes: DiffusionModel, keys: Path) -> Iterator[Edges]:
+    """The first edge and one that has joined it."""
+    with edges(scenes, keys, ("edge_2",)) as cell:
         yield cell
 
 

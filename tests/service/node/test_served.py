@@ -31,12 +31,12 @@ from gainnet.service.node.line import Line
 from gainnet.service.node.order import Asked, Order, order_of
 
 SEVERAL = [name for name, protocol in PROTOCOLS.items() if protocol.max_edges > 1]
-FAST = [("eiug", 1), ("ciag", 1), ("dcsuc", 2), ("uidcg", 4)]
+FAST = [("eiug", 1), ("dcsuc", 2)]
 ALL = [(name, n) for name in PROTOCOLS for n in ((1, 2, 3, 4) if name in SEVERAL else (1,))]
 
 
 def config_of(name: str, num_edges: int, **fields: object) -> GenerationConfig:
-    given = {"snr_db": 8.0, "fading": "rayleigh", "random_seed": 5, "num_steps": 2} | fields
+    given = {"snr_db": 8.0, "random_seed": 5, "num_steps": 2} | fields
     return GenerationConfig(("a red star",), name, num_edges=num_edges, **given)  # type: ignore[arg-type]
 
 
@@ -78,14 +78,14 @@ def check_served(cell: Edges, config: GenerationConfig, picture: Tensor | None =
 
 
 @pytest.mark.parametrize(("name", "num_edges"), FAST)
-def test_served_equals_simulated(four: Edges, name: str, num_edges: int) -> None:
-    check_served(four, config_of(name, num_edges))
+def test_served_equals_simulated(two: Edges, name: str, num_edges: int) -> None:
+    check_served(two, config_of(name, num_edges))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "num_edges"), ALL)
 def test_every_protocol_is_served_as_simulated(four: Edges, name: str, num_edges: int) -> None:
-    check_served(four, config_of(name, num_edges, snr_db=5.0, random_seed=11))
+    check_served(four, config_of(name, num_edges, snr_db=5.0, fading="rayleigh", random_seed=11))
 
 
 @pytest.mark.slow
@@ -95,12 +95,13 @@ def test_a_picture_is_changed_as_simulated(four: Edges, name: str, num_edges: in
     check_served(four, config_of(name, num_edges), picture)
 
 
-def test_an_answer_is_what_generate_makes(four: Edges) -> None:
-    config = config_of("eiug", 1, fading="tdl-a", codec={"seed": "linear"}, num_channel_uses=256)
-    answer, made = ask(four, config), opened(config, four.model).generate()
+def test_an_answer_is_what_generate_makes(two: Edges) -> None:
+    # Over an ideal air no opponent is searched for, which takes seconds.
+    config = config_of("ciag", 1, fading="ideal")
+    answer, made = ask(two, config), opened(config, two.model).generate()
     assert torch.equal(answer.values, made.values)
     assert answer.report == without_wall(made.report)
-    assert answer.ending == {"released": 2, "late": 0, "num_denoiser_passes": 4}
+    assert answer.ending == {"released": 2, "late": 0, "num_denoiser_passes": 2}
 
 
 @pytest.fixture(scope="module")
@@ -119,17 +120,17 @@ def asking(cell: Edges, config: GenerationConfig, folder: Path) -> Device:
     return Device(cell.url, Asked(config), open_model)
 
 
-def test_a_device_needs_no_weights_of_the_denoiser(four: Edges, without_unet: Path) -> None:
+def test_a_device_needs_no_weights_of_the_denoiser(two: Edges, without_unet: Path) -> None:
     config = config_of("eiug", 1, codec={"seed": "linear"})
-    answer = asking(four, config, without_unet).ask()
-    assert torch.equal(answer.values, ask(four, config).values)
+    answer = asking(two, config, without_unet).ask()
+    assert torch.equal(answer.values, ask(two, config).values)
     with pytest.raises(ModelError, match="no weights of the unet"):
-        asking(four, config_of("ciag", 1), without_unet).ask()
+        asking(two, config_of("ciag", 1), without_unet).ask()
 
 
-def test_a_changed_byte_of_the_payload_changes_the_picture(four: Edges, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_byte_of_the_payload_changes_the_picture(two: Edges, monkeypatch: pytest.MonkeyPatch) -> None:
     config = config_of("eiug", 1, codec={"seed": "digital"}, snr_db=20.0)
-    plain = ask(four, config)
+    plain = ask(two, config)
     (index,) = plain.received
     payload = plain.received[index].payload
     assert isinstance(payload, Bits)
@@ -144,12 +145,12 @@ def test_a_changed_byte_of_the_payload_changes_the_picture(four: Edges, monkeypa
         return Frame(frame.kind, frame.head, bytes(body))
 
     monkeypatch.setattr(Line, "receive", with_another_byte)
-    assert not torch.equal(ask(four, config).values, plain.values)
+    assert not torch.equal(ask(two, config).values, plain.values)
 
 
-def test_a_plan_for_more_edges_than_there_are_is_refused(alone: Edges) -> None:
-    with pytest.raises(ConfigError, match="2 edges are needed and 1 are here; start more with gainnet serve --join"):
-        ask(alone, config_of("uidcg", 2))
+def test_a_plan_for_more_edges_than_there_are_is_refused(two: Edges) -> None:
+    with pytest.raises(ConfigError, match="3 edges are needed and 2 are here; start more with gainnet serve --join"):
+        ask(two, config_of("uidcg", 3))
 
 
 @pytest.mark.parametrize(
@@ -165,16 +166,15 @@ def test_a_plan_for_more_edges_than_there_are_is_refused(alone: Edges) -> None:
     ],
 )
 def test_what_a_stranger_may_not_ask_for_is_refused_in_a_line(
-    alone: Edges, monkeypatch: pytest.MonkeyPatch, fields: Mapping[str, object], reason: str
+    two: Edges, monkeypatch: pytest.MonkeyPatch, fields: Mapping[str, object], reason: str
 ) -> None:
     plain = Asked.to_json
     monkeypatch.setattr(Asked, "to_json", lambda asked: {"config": {**plain(asked)["config"], **fields}})
     with pytest.raises(ConfigError, match=reason):
-        ask(alone, config_of("eiug", 1))
-    monkeypatch.undo()
-    assert ask(alone, config_of("eiug", 1)).values.isfinite().all()
+        ask(two, config_of("eiug", 1))
 
 
-def test_nodes_are_named_as_in_the_plan(four: Edges) -> None:
-    answer = ask(four, config_of("dsuc", 3))
-    assert set(answer.report.nodes) == {NodeId("edge_1"), NodeId("edge_2"), NodeId("edge_3"), DEVICE}
+@pytest.mark.slow
+def test_nodes_are_named_as_in_the_plan(two: Edges) -> None:
+    answer = ask(two, config_of("dsuc", 2))
+    assert set(answer.report.nodes) == {NodeId("edge_1"), NodeId("edge_2"), DEVICE}
