@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, final
 
 import torch
 from torch import Tensor
 
-import gainnet
 from gainnet.codecs import CODECS
 from gainnet.core.errors import ConfigError, PayloadError
 from gainnet.core.outside import read_text
@@ -108,7 +108,7 @@ class Edge:
             "hello",
             {
                 "role": "edge",
-                "version": gainnet.__version__,
+                "version": version("gainnet"),
                 "model": model.name,
                 "sha256": model.sha256,
                 "runtime": model.runtime,

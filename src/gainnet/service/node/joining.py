@@ -12,11 +12,11 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, final
 from urllib.parse import urlsplit
 
-import gainnet
 from gainnet.core.errors import ConfigError, GainnetError, PayloadError
 from gainnet.core.outside import read_text
 from gainnet.core.types import NodeId
@@ -90,7 +90,7 @@ async def _host(edge: Edge, reader: asyncio.StreamReader, peer: StreamPeer, name
         return
     hello = came[0]
     model = edge.engine.model
-    for field, mine in {"sha256": model.sha256, "runtime": model.runtime, "version": gainnet.__version__}.items():
+    for field, mine in {"sha256": model.sha256, "runtime": model.runtime, "version": version("gainnet")}.items():
         if hello.kind != "hello" or hello.head.get(field) != mine:
             raise PayloadError(f"hello: {name} has another {field} than {mine}; give both edges the same")
     if (before := edge.joined.get(name)) is not None:
@@ -153,7 +153,7 @@ class Guest:
 
     async def _take_part(self, reader: asyncio.StreamReader, peer: StreamPeer) -> None:
         model = self._engine.model
-        head = {"role": "edge", "name": self._name, "version": gainnet.__version__, "weights": digests_of(self._engine)}
+        head = {"role": "edge", "name": self._name, "version": version("gainnet"), "weights": digests_of(self._engine)}
         peer.send(Frame("hello", head | {"sha256": model.sha256, "runtime": model.runtime}))
         while (came := await read_frame(reader)) is not None:
             frame = came[0]
