@@ -26,6 +26,8 @@ CODECS: dict[str, Callable[[float], AnyCodec]] = {
     "avif": lambda bits: AVIF(max_bits=bits),
 }
 LEAST_BITS, MOST_BITS, NUM_HALVINGS = 512.0, 2.0**18, 5
+CLEARLY_MORE = 1.25
+"""Ratio of bits above which no estimate of the uses is in doubt about which payload takes fewer."""
 
 
 @final
@@ -63,7 +65,7 @@ def best_image_codec(
     # Over an ideal link all codecs are alike.
     if num_channel_uses == 0 or isinstance(link, Ideal):
         return None
-    needed = [] if psnr_db is None else [_uses_for(codec_of, link, references, psnr_db) for codec_of in CODECS.values()]
+    needed = [] if psnr_db is None else [_bits_for(codec_of, references, psnr_db) for codec_of in CODECS.values()]
     snrs = typical_snrs(link)
     budget = Budget.of(link, int(num_channel_uses), block_length(link), snrs)
     received = {
@@ -74,14 +76,14 @@ def best_image_codec(
     name = min(errors, key=lambda candidate: errors[candidate])
     return Baseline(
         name,
-        min((uses for uses in needed if uses is not None), default=None),
+        _least_uses(link, [num_bits for num_bits in needed if num_bits is not None]),
         None if errors[name] == 0 else float(psnr_db_of_mse(torch.tensor(errors[name]))),
         received[name][0],
     )
 
 
-def _uses_for(codec_of: Callable[[float], AnyCodec], link: AnyLink, references: Tensor, psnr_db: float) -> float | None:
-    """Expected uses per picture of the smallest budget that reaches a PSNR: doubled until it does, then bisected."""
+def _bits_for(codec_of: Callable[[float], AnyCodec], references: Tensor, psnr_db: float) -> float | None:
+    """Mean bits per picture of the smallest budget that reaches a PSNR: doubled until it does, then bisected."""
     high = LEAST_BITS
     while _psnr_db(codec_of(high), references)[0] < psnr_db:
         if high >= MOST_BITS:
@@ -95,10 +97,16 @@ def _uses_for(codec_of: Callable[[float], AnyCodec], link: AnyLink, references: 
             low = middle
         else:
             high = middle
-    num_bits = _psnr_db(codec_of(high), references)[1]
     # The codec may stop short of its budget, so that what it really needs is priced.
-    usage = link.usage(Size.fixed(num_bits), 1)
-    return usage.num_channel_uses if usage.delivered else None
+    return _psnr_db(codec_of(high), references)[1]
+
+
+def _least_uses(link: AnyLink, sizes: list[float]) -> float | None:
+    """Least expected uses of payloads of `sizes` [num_codecs] bits; `None` where none arrives."""
+    # Uses grow with bits but for the spread of an estimate, and each estimate is a sample of transfers.
+    near = [size for size in sizes if size <= CLEARLY_MORE * min(sizes)]
+    usages = [link.usage(Size.fixed(size), 1) for size in near]
+    return min((usage.num_channel_uses for usage in usages if usage.delivered), default=None)
 
 
 def _psnr_db(codec: AnyCodec, references: Tensor) -> tuple[float, float]:
