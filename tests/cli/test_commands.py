@@ -10,8 +10,6 @@ from functools import partial
 
 import pytest
 
-from gainnet import cli
-
 PROMPT = "a red star above a blue house at sunset"
 REPORT_KEYS = {
     "duration_s", "energy_j", "num_bits", "num_channel_uses_up", "num_channel_uses_down", "num_channel_uses_backhaul",
@@ -21,20 +19,6 @@ STEP_KEYS = {
     "label", "start_s", "duration_s", "wall_s", "energy_j", "flops", "num_bits", "num_channel_uses",
     "num_retransmissions", "delivered",
 }  # fmt: skip
-
-
-@pytest.fixture
-def call(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gainnet", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        printed = capsys.readouterr()
-        return caught.value.code, printed.out, printed.err
-
-    return run
 
 
 def test_generate_prints_one_json_object(call, tmp_path):
