@@ -18,7 +18,7 @@ from gainnet.catalog.families import TABLES
 from gainnet.catalog.grammar import read, write
 from gainnet.core.errors import ConfigError
 
-quietly = settings(database=None, deadline=None, max_examples=100)
+quietly = settings(database=None, deadline=None, max_examples=50)
 
 
 @dataclass(frozen=True)

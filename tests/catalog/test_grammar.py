@@ -27,7 +27,7 @@ terms = st.recursive(
     ),
     max_leaves=6,
 )  # fmt: skip
-quietly = settings(database=None, deadline=None, max_examples=200)
+quietly = settings(database=None, deadline=None, max_examples=100)
 
 
 def depth(term: object) -> int:

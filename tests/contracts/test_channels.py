@@ -13,14 +13,15 @@ ONE_OF_A_KIND = ("awgn", "rayleigh", "jakes", "tdl-c", "cdl-c")
 SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", CHANNELS)
+EACH = [name if name in ONE_OF_A_KIND else pytest.param(name, marks=SLOW) for name in CHANNELS]
+
+
+@pytest.mark.parametrize("name", EACH)
 def test_channel(name: str) -> None:
     check_channel(CHANNELS[name](), -5.0)
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in ONE_OF_A_KIND else pytest.param(name, marks=SLOW) for name in CHANNELS]
-)
+@pytest.mark.parametrize("name", EACH)
 def test_channel_with_little_noise(name: str) -> None:
     check_channel(CHANNELS[name](), 15.0)
 

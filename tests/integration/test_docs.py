@@ -23,7 +23,11 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         sys.modules.pop(name, None)
 
 
-PAGES = ("README.md", *(f"docs/{name}.md" for name in ("index", "learning", "orchestration", "plugging-in", "radio")))
+PAGES = (
+    "README.md",
+    pytest.param("docs/index.md", marks=pytest.mark.slow),  # twice what the README runs
+    *(f"docs/{name}.md" for name in ("learning", "orchestration", "plugging-in", "radio")),
+)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -37,15 +37,15 @@ def config_of(folder: Path, **changes: Any) -> LearnConfig:
     "algorithm", ["fsl", *(pytest.param(name, marks=pytest.mark.slow) for name in ("fedavg", "lora"))]
 )
 def test_an_interrupted_run_ends_with_the_same_values(algorithm: str, folder: Path, tmp_path: Path) -> None:
-    whole = open_session(config_of(folder, algorithm=algorithm)).run(tmp_path / "whole")
-    for rounds in (1, 4):
+    whole = open_session(config_of(folder, algorithm=algorithm, rounds=2)).run(tmp_path / "whole")
+    for rounds in (1, 2):
         parts = open_session(config_of(folder, algorithm=algorithm, rounds=rounds)).run(tmp_path / "parts")
     assert parts.rounds == whole.rounds
     assert parts.state.keys() == whole.state.keys()
     assert all(torch.equal(parts.state[name], whole.state[name]) for name in whole.state)
     assert (tmp_path / "parts" / CHECKPOINT).read_bytes() == (tmp_path / "whole" / CHECKPOINT).read_bytes()
     told = json.loads((tmp_path / "parts" / SUMMARY).read_text())
-    assert [r["round"] for r in told["rounds"]] == [1, 2, 3, 4]
+    assert [r["round"] for r in told["rounds"]] == [1, 2]
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ def name(request, small_stable_diffusion):
     return str(small_stable_diffusion) if request.param == "small" else "scenes"
 
 
-@pytest.mark.parametrize("guidance_scale", [1.0, 3.0])
+@pytest.mark.parametrize("guidance_scale", [pytest.param(1.0, marks=pytest.mark.slow), 3.0])
 def test_the_parts_one_after_the_other_are_diffusers_own_pipeline(name, guidance_scale):
     model, random = load_model(name, num_steps=4, guidance_scale=guidance_scale), Random.of([1, 2])
     ours = run(model.parts, random)
@@ -41,7 +41,7 @@ def test_the_parts_one_after_the_other_are_diffusers_own_pipeline(name, guidance
     assert float((ours["image"].detach() - theirs).abs().max()) <= 1e-4
 
 
-@pytest.mark.parametrize("cut", [0, 3, *(pytest.param(x, marks=pytest.mark.slow) for x in (1, 4))])
+@pytest.mark.parametrize("cut", [3, *(pytest.param(x, marks=pytest.mark.slow) for x in (0, 1, 4))])
 def test_split_equals_whole(name, cut):
     model, random = load_model(name, num_steps=4), Random.of([1, 2])
     split = (model.text_encoder, model.prior, model.denoiser[:cut], model.denoiser[cut:], model.decoder)

@@ -20,7 +20,7 @@ PROMPTS = [
 ]
 
 
-REST = [(0, 1.0), (2, 1.0), (2, 3.0), (3, 3.0)]
+REST = [(0, 3.0), (0, 1.0), (2, 1.0), (2, 3.0), (3, 3.0)]
 SLOW = pytest.mark.slow
 
 
@@ -39,7 +39,7 @@ def through_the_air(handed, snr, random):
     return codec.decode(received, hand_down(load_model("scenes").latent).writes["handed"])
 
 
-@pytest.mark.parametrize(("cut", "guidance_scale"), [(0, 3.0), (3, 1.0), *(pytest.param(*x, marks=SLOW) for x in REST)])
+@pytest.mark.parametrize(("cut", "guidance_scale"), [(3, 1.0), *(pytest.param(*x, marks=SLOW) for x in REST)])
 @pytest.mark.parametrize("which", ["small", "scenes"])
 def test_without_noise_it_is_the_rest_of_the_sampler(small_stable_diffusion, which, cut, guidance_scale):
     name = str(small_stable_diffusion) if which == "small" else "scenes"
@@ -75,8 +75,8 @@ def test_more_noise_resumes_earlier():
 
 
 def test_matched_is_better_than_ignoring_the_noise():
-    model, random = load_model("scenes"), Random.of([1, 2, 3, 4])
-    given = run((model.text_encoder, model.prior), random, {"prompt": text_to_tensor(PROMPTS)})
+    model, random = load_model("scenes"), Random.of([1, 2])
+    given = run((model.text_encoder, model.prior), random, {"prompt": text_to_tensor(PROMPTS[:2])})
     middle = run((model.denoiser[:7],), random, given)
     finished = run((model.denoiser[7:], model.decoder), random, middle)["image"]
     handed = through_the_air(hand_down(model.latent)(middle, random)["handed"], 10**-0.5, random)

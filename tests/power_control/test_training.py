@@ -21,7 +21,9 @@ def silent(made: int, total: int, losses: dict[str, float]) -> None:
     pass
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "pathwise", pytest.param("sac", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "algorithm", ["ppo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sac", "pathwise"))]
+)
 def test_a_run_goes_on_where_it_was(algorithm: str, tmp_path: Path) -> None:
     config = replace(SMALL, algorithm=algorithm)
     whole, begun, resumed = (training_run(config) for _ in range(3))

@@ -68,7 +68,7 @@ def image_to_image(model: DiffusionModel, picture: torch.Tensor) -> torch.Tensor
         ).images
 
 
-@pytest.mark.parametrize("with_picture", [False, True])
+@pytest.mark.parametrize("with_picture", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_moving_the_cut_moves_no_pixel(desk: Desk, with_picture: bool) -> None:
     inputs = desk.inputs(with_picture)
     with torch.no_grad():

@@ -101,6 +101,10 @@ def desk(small_stable_diffusion: Path) -> Desk:
     return small_desk(small_stable_diffusion, num_steps=2)
 
 
+SERVED_FAST = ("centralized", "eiug", "dsuc")
+"""A picture, a seed, and several edges; two more protocols are served in the tests below."""
+
+
 def over_the_air(num_edges: int) -> Network:
     bearers = Digital(Air(Rayleigh(), 18.0)), Analog(Air(Rayleigh(), 18.0))
     return cell(profile("edge_a100"), profile("laptop"), bearers, bearers, num_edges)
@@ -120,7 +124,9 @@ def check_served(
     assert told == replace(report, steps=tuple(replace(step, wall_s=None) for step in report.steps))
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize(
+    "name", [name if name in SERVED_FAST else pytest.param(name, marks=pytest.mark.slow) for name in PROTOCOLS]
+)
 def test_served_equals_simulated(name: str, desk: Desk) -> None:
     num_edges = 2 if name in SEVERAL else 1
     check_served(desk.plan(name, num_edges), desk, num_edges)

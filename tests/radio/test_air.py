@@ -79,7 +79,7 @@ def test_items_take_as_long_in_a_batch_as_alone(link: Link[Bits]) -> None:
         assert usage.item_s[item] == pytest.approx(alone.duration_s + alone.feedback_s)
 
 
-@pytest.mark.parametrize("kind", [Digital, Tabulated])
+@pytest.mark.parametrize("kind", [pytest.param(Digital, marks=pytest.mark.slow), Tabulated])
 def test_redundancy_is_sent_only_of_codewords_that_were_begun(kind: type[Digital] | type[Tabulated]) -> None:
     """A first attempt that misses the deadline leaves nothing that a shorter second one could add to."""
     arq = Arq(harq="ir", deadline_s=2.2e-3, feedback_delay_s=2e-4)

@@ -38,6 +38,7 @@ def test_weights_are_half_precision(tiny_run: Path) -> None:
         assert all(value.dtype == torch.float16 for value in load_file(file).values()), file
 
 
+@pytest.mark.slow
 def test_every_stage_changes_its_weights(tiny_run: Path, tmp_path: Path) -> None:
     train_scenes(tmp_path / "other", 2, TINY, torch_device=CPU)
     other, mine = weight_hashes(tmp_path / "other" / "scenes"), weight_hashes(tiny_run / "scenes")

@@ -96,7 +96,10 @@ def test_one_client_is_plain_training(
     close({n: state[n] for n in wanted}, wanted, 1e-6 if optimizer == "sgd" else 3e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in ("shared", "averaged", "lora") else pytest.param(name, marks=pytest.mark.slow) for name in NAMES],
+)
 def test_the_order_of_clients_changes_nothing(
     name: str, model: Any, clients: Any, network: Make, random: Random
 ) -> None:

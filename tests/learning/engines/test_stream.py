@@ -109,8 +109,8 @@ def equal(a: State, b: State) -> bool:
     ("cut", "codec", "shared"),
     [
         ("u_shape", Float32(), True),
-        ("u_shape+1", Int8(), True),
-        ("embedding_only", TopK(0.2), True),
+        pytest.param("u_shape+1", Int8(), True, marks=pytest.mark.slow),
+        pytest.param("embedding_only", TopK(0.2), True, marks=pytest.mark.slow),
         ("embedding_only", Float32(), False),
     ],
 )

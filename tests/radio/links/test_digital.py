@@ -78,7 +78,7 @@ def test_nothing_arrives_below_the_lowest_scheme() -> None:
     assert link.capacity_bits(1000, 10**-2.5) == 0
 
 
-@pytest.mark.parametrize("snr_db", [-3.0, 12.0, *(pytest.param(x, marks=pytest.mark.slow) for x in (-9.0, 4.0, 22.0))])
+@pytest.mark.parametrize("snr_db", [12.0, *(pytest.param(x, marks=pytest.mark.slow) for x in (-9.0, -3.0, 4.0, 22.0))])
 def test_adaptation_keeps_its_target_below_the_shannon_limit(snr_db: float) -> None:
     """The measured rate of failures is compatible with 1e-2 (99.9 % Wilson), and the goodput is below log2(1 + SNR)."""
     num_bytes = 30

@@ -108,7 +108,7 @@ def noise_for(epsilon: float, delta: float, sample_rate: float, num_releases: in
         ConfigError: a number is out of range, or no noise below 10,000 is enough.
         MissingExtraError: Opacus is not installed.
 
-    >>> spent_epsilon(noise_for(8.0, 1e-5, 0.1, 50), 0.1, 50, 1e-5) <= 8.0
+    >>> spent_epsilon(noise_for(8.0, 1e-5, 0.2, 20), 0.2, 20, 1e-5) <= 8.0
     True
     """
     check_range(epsilon > 0.0, "epsilon", epsilon, "positive, for example 8")
