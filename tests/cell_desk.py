@@ -130,7 +130,7 @@ def ask(cell: Edges, config: GenerationConfig, **settings: object) -> Answer:
     """What a device in this process gets."""
     strength = settings.pop("strength", None)
     asked = Asked(config, strength)  # type: ignore[arg-type]
-    return Device(cell.url, asked, lambda edge: cell.model, **settings).ask()  # type: ignore[arg-type]
+    return Device(cell.url, asked, cell.model, **settings).ask()  # type: ignore[arg-type]
 
 
 def without_wall(report: Report) -> Report:

@@ -12,6 +12,7 @@ import typer
 
 from gainnet.cli import (
     advise,
+    ask,
     export,
     flower,
     generate,
@@ -33,6 +34,7 @@ app = group(
     generate.generate,
     generate.estimate,
     generate.protocols,
+    ask.ask,
     advise.advise,
     orchestrate.orchestrate,
     installation.calibrate,

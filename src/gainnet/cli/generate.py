@@ -82,7 +82,7 @@ def estimate(asked: Asked, prompt: str | None = None, *, prompts: Path | None = 
 
         report = opened(config).estimate().to_json()
     summary = {"protocol": config.protocol, "fading": config.fading, "snr_db": config.snr_db, "report": report}
-    print_json(summary) if as_json else _print_report(report)
+    print_json(summary) if as_json else print_report(report)
 
 
 @command("protocols")
@@ -123,10 +123,11 @@ def protocols(
 
 def _config(asked: Asked, prompt: str | None, prompts: Path | None, fail: tuple[str, ...] = ()) -> GenerationConfig:
     failures = tuple(_death(text) for text in fail)
-    return GenerationConfig(_read_prompts(prompt, prompts), **asked.values, failures=failures)
+    return GenerationConfig(read_prompts(prompt, prompts), **asked.values, failures=failures)
 
 
-def _read_prompts(prompt: str | None, path: Path | None) -> tuple[str, ...]:
+def read_prompts(prompt: str | None, path: Path | None) -> tuple[str, ...]:
+    """The prompts of a batch: one text, or the lines of a file; raises `ConfigError` when both or none are given."""
     if (prompt is None) == (path is None):
         raise ConfigError("prompt: give a text or --prompts FILE, one of the two")
     if path is None:
@@ -163,7 +164,8 @@ def _death(text: str) -> tuple[str, int]:
     return node, int(step)
 
 
-def _print_report(report: Mapping[str, Any]) -> None:
+def print_report(report: Mapping[str, Any]) -> None:
+    """A report as a table for people, with its sums."""
     rows = [
         {
             "step": step["label"],
@@ -187,7 +189,7 @@ def _print_report(report: Mapping[str, Any]) -> None:
 def _print_generation(summary: Mapping[str, Any], out: Path) -> None:
     from gainnet.generation.page import troubles
 
-    _print_report(summary["report"])
+    print_report(summary["report"])
     for line in troubles(summary["report"]):
         typer.echo(line)
     judged, baseline = summary["quality"], summary["baseline"]

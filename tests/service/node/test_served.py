@@ -17,7 +17,6 @@ from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, NodeId, Place
 from gainnet.generation.planning import inputs
-from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import find_folder
 from gainnet.models.partial import load_parts
 from gainnet.network import DEVICE
@@ -25,7 +24,8 @@ from gainnet.protocols import PROTOCOLS, Compute, Transfer, execute
 from gainnet.protocols.run import receive, send
 from gainnet.protocols.transmit import SendCount, Sent
 from gainnet.protocols.walk import walk
-from gainnet.service.node.device import Device
+from gainnet.service.node.device import Device, introduce
+from gainnet.service.node.digests import part_digests
 from gainnet.service.node.frames import Frame
 from gainnet.service.node.line import Line
 from gainnet.service.node.order import Asked, Order, order_of
@@ -114,10 +114,13 @@ def without_unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def asking(cell: Edges, config: GenerationConfig, folder: Path) -> Device:
-    def open_model(edge: Mapping[str, object]) -> DiffusionModel:
-        return load_parts(str(folder), str(edge["sha256"]), config.num_steps, config.guidance_scale)
+    edge = introduce(cell.url, weights=part_digests(folder))
+    return Device(cell.url, Asked(config), load_parts(str(folder), str(edge["sha256"]), config.num_steps))
 
-    return Device(cell.url, Asked(config), open_model)
+
+def test_a_device_with_other_weights_is_told_which_to_fetch(two: Edges) -> None:
+    with pytest.raises(ModelError, match="other weights than the edge's; fetch vae"):
+        introduce(two.url, weights={"vae": "0" * 64})
 
 
 def test_a_device_needs_no_weights_of_the_denoiser(two: Edges, without_unet: Path) -> None:

@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import Empty, Queue
 from typing import Any, Final, final
 
@@ -41,9 +41,6 @@ COUNTS: Final = ("released", "late", "num_denoiser_passes")
 """Numbers that an edge reports in the end."""
 _AGAIN_S: Final = 0.2
 
-Open = Callable[[Mapping[str, Any]], DiffusionModel]
-"""The model of this device, from what the edge said of its own."""
-
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -51,6 +48,7 @@ class Answer:
     """A picture as a device has it.
 
     Args:
+        request_id: of the request.
         order: what was run.
         values: [*batch, 3, H, W], in [0, 1].
         report: what it cost, put together here.
@@ -62,6 +60,7 @@ class Answer:
         wall_s: time from the request to the picture.
     """
 
+    request_id: str
     order: Order
     values: Tensor
     report: Report
@@ -81,10 +80,9 @@ class Device:
     Args:
         url: of the edge, `http://host:port` or `ws://host:port`.
         asked: what is asked for.
-        open_model: opens the model of this device.
+        model: of this device; networks that it does not run may be without weights.
         picture: [3, H, W] in [0, 1], to be changed; text-to-image when `None`.
         token: that the edge asks for.
-        weights: digests of the parts that this device has.
         request_id: of its own choice; drawn when empty.
         reconnect_s: how long to try again when the edge is gone.
         watch: called with the label of each step that is told of.
@@ -92,15 +90,12 @@ class Device:
 
     url: str
     asked: Asked
-    open_model: Open
+    model: DiffusionModel
     picture: Tensor | None = None
     token: str | None = None
-    weights: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
     reconnect_s: float = RECONNECT_S
     watch: Callable[[str], None] = lambda label: None
-    _order: Order | None = None
-    _edge: Mapping[str, Any] = field(default_factory=dict)
 
     def ask(self) -> Answer:
         """The picture, when it is there.
@@ -112,11 +107,12 @@ class Device:
             GainnetError: the edge refuses, or is gone and this device cannot go on alone.
         """
         self.request_id = self.request_id or uuid.uuid4().hex
+        order = order_of(self.asked, self.model)
         begin_s, attempt, lost_s = time.monotonic(), None, math.inf
         while True:
             try:
                 with connected(self.url) as line:
-                    attempt = self._begin(line) or attempt
+                    attempt = self._begin(line, order)
                     lost_s = math.inf
                     return attempt.finish(begin_s)
             except LostError:
@@ -128,23 +124,40 @@ class Device:
                     return attempt.alone(begin_s)
                 time.sleep(_AGAIN_S)
 
-    def _begin(self, line: Line) -> Attempt:
+    def _begin(self, line: Line, order: Order) -> Attempt:
         """Hello, request, accepted."""
-        line.send(Frame("hello", {"role": "device", "token": self.token, "weights": dict(self.weights)}))
-        edge = line.expect("hello").head
-        if self._order is None:
-            self._refuse_other_weights(edge)
-            self._order = order_of(self.asked, self.open_model(edge))
+        edge = _hello(line, self.token, {})
         line.send(Frame("request", {"request": self.request_id, **self.asked.to_json(), "air": "device"}))
         line.expect("accepted")
-        given = dict(inputs(self._order.prompts, self.picture))
-        return Attempt(self.request_id, self._order, edge, line, given, self.watch)
+        given = dict(inputs(order.prompts, self.picture))
+        return Attempt(self.request_id, order, edge, line, given, self.watch)
 
-    def _refuse_other_weights(self, edge: Mapping[str, Any]) -> None:
-        fetch = edge.get("fetch")
-        if isinstance(fetch, list) and fetch:
-            named = [f"{each.get('part')} ({each.get('path')})" for each in fetch if isinstance(each, dict)]
-            raise ModelError(f"model: other weights than the edge's; fetch {', '.join(named)} from it")
+
+def introduce(url: str, token: str | None = None, weights: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+    """What an edge says of itself: its model, runtime, protocols and codecs; see the device protocol.
+
+    Args:
+        url: of the edge.
+        token: that it asks for.
+        weights: digests of the parts that this device has.
+
+    Raises:
+        LostError: there is no edge.
+        ModelError: a part of this device has other weights than the edge's; the error says which to fetch.
+    """
+    with connected(url) as line:
+        edge = _hello(line, token, weights or {})
+        line.send(Frame("bye"))
+    fetch = edge.get("fetch")
+    if isinstance(fetch, list) and fetch:
+        named = [f"{each.get('part')} ({each.get('path')})" for each in fetch if isinstance(each, dict)]
+        raise ModelError(f"model: other weights than the edge's; fetch {', '.join(named)} from {url}")
+    return edge
+
+
+def _hello(line: Line, token: str | None, weights: Mapping[str, str]) -> Mapping[str, Any]:
+    line.send(Frame("hello", {"role": "device", "token": token, "weights": dict(weights)}))
+    return line.expect("hello").head
 
 
 def _pace_of(edge: Mapping[str, Any]) -> float:
@@ -265,7 +278,7 @@ class Attempt:
     ) -> Answer:
         self._releaser.close()
         return Answer(
-            self._order, result, report, under, self._received, self._sent, self._edge, ending,
+            self._request_id, self._order, result, report, under, self._received, self._sent, self._edge, ending,
             time.monotonic() - begin_s,
         )  # fmt: skip
 

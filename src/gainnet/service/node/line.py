@@ -83,13 +83,13 @@ def connected(url: str) -> Iterator[Line]:
     if parts.scheme not in schemes or not parts.hostname:
         raise ConfigError(f"url: {url!r} is not the address of an edge; give for example http://127.0.0.1:8080")
     target = f"{schemes[parts.scheme]}://{parts.netloc}{PATH}"
-    # Seeds do not compress, and pings find out about an edge that has stopped.
-    opening = client.connect(
-        target, max_size=MOST_BYTES, compression=None, open_timeout=OPEN_S, close_timeout=1.0, ping_interval=5.0,
-        ping_timeout=10.0, proxy=None,
-    )  # fmt: skip
     with contextlib.ExitStack() as stack:
         try:
+            # Seeds do not compress, and pings find out about an edge that has stopped.
+            opening = client.connect(
+                target, max_size=MOST_BYTES, compression=None, open_timeout=OPEN_S, close_timeout=1.0,
+                ping_interval=5.0, ping_timeout=10.0, proxy=None,
+            )  # fmt: skip
             socket = stack.enter_context(opening)
         except (OSError, EOFError, _exceptions().WebSocketException) as error:
             raise LostError(f"url: no edge at {url} ({type(error).__name__}); start it with gainnet serve") from None

@@ -22,7 +22,7 @@ def described(order: Order) -> dict[str, Any]:
     return {
         "nodes": list(network.nodes),
         "batch": list(order.random.batch),
-        "codecs": {kind: _named(kind, codec) for kind, codec in order.planned.codecs.items()},
+        "codecs": {kind: text_of_codec(kind, codec) for kind, codec in order.planned.codecs.items()},
         "steps": [{"index": index, **_step(step, specs)} for index, step in enumerate(plan.steps)],
         "result": list(plan.result),
     }
@@ -47,7 +47,8 @@ def _step(step: Step, specs: Mapping[Place, Spec]) -> dict[str, Any]:
     }
 
 
-def _named(kind: str, codec: AnyCodec) -> str:
+def text_of_codec(kind: str, codec: AnyCodec) -> str:
+    """The text of a codec of a kind; the name of its class where no text can say it."""
     try:
         return text_of(f"codec.{kind}", codec)
     except ConfigError:

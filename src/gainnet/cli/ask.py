@@ -1,0 +1,64 @@
+"""Be the device of an edge: `ask`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from gainnet.catalog.records import GenerationConfig
+from gainnet.cli.generate import GENERATION, print_report, read_prompts
+from gainnet.cli.options import Asked, Usual, command
+from gainnet.cli.printing import print_json, status
+
+_LOCAL = ("prompts", "failures", "network", "torch_device", "online")
+_ASKED = replace(GENERATION, without=_LOCAL, defaults={**GENERATION.defaults, "runtime": Usual("that of the edge")})
+
+
+@command("ask", _ASKED)
+def ask(
+    asked: Asked,
+    url: str,
+    prompt: str | None = None,
+    *,
+    prompts: Path | None = None,
+    token: str | None = None,
+    request_id: str = "",
+    out: Path = Path("out/ask"),
+    as_json: bool = False,
+) -> None:
+    """Make a picture with an edge, whose device this machine is; see serve.
+
+    Args:
+        url: of the edge, as serve shows it.
+        prompt: what to draw.
+        prompts: a file with one prompt per line, run as a batch.
+        token: that the edge asks for; may stand behind # in the url instead.
+        request_id: of a request that was cut off; its picture is the same.
+        out: folder for pictures, step table and report.
+        as_json: one JSON object on standard output, nothing else.
+    """
+    from gainnet.core.files import check_writable
+
+    given = {name: value for name, value in asked.values.items() if name != "runtime"}
+    config = GenerationConfig(read_prompts(prompt, prompts), **given)
+    check_writable(out)
+    with status("asking") as show:
+        from gainnet.service.node.asking import ask as ask_edge
+        from gainnet.service.node.asking import save
+
+        answer = ask_edge(url, config, token, asked.values["runtime"], request_id, show)
+        summary = save(answer, config, out)
+    print_json(summary) if as_json else _print_answer(summary, out)
+
+
+def _print_answer(summary: dict[str, Any], out: Path) -> None:
+    print_report(summary["report"])
+    frames = summary["frames"]
+    if frames:
+        typer.echo(f"{frames['released']:g} frames, {frames['late']:g} of them late")
+    for node, step in summary["failures"]:
+        typer.echo(f"{node} was gone from step {step} on")
+    typer.echo(f"see {out / 'image.png'}" if len(summary["images"]) == 1 else f"see {out}")

@@ -1,0 +1,121 @@
+"""`gainnet ask`: from a configuration to a picture that edge and device make together, and to its files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from gainnet.catalog.records import GenerationConfig
+from gainnet.core.files import write_whole
+from gainnet.core.outside import read_text
+from gainnet.core.types import Spec
+from gainnet.generation.arguments import strength_of
+from gainnet.generation.generate import png
+from gainnet.generation.picture import open_picture
+from gainnet.generation.save import step_table
+from gainnet.models.loading import find_folder
+from gainnet.models.partial import load_parts
+from gainnet.models.runtime import on_runtime
+from gainnet.service.node.device import Answer, Device, introduce
+from gainnet.service.node.digests import part_digests
+from gainnet.service.node.order import Asked
+from gainnet.service.node.steps import text_of_codec
+
+
+def ask(
+    url: str,
+    config: GenerationConfig,
+    token: str | None = None,
+    runtime: str | None = None,
+    request_id: str = "",
+    watch: Callable[[str], None] = lambda label: None,
+) -> Answer:
+    """A picture from an edge, of which this machine is the device.
+
+    Args:
+        url: of the edge, `http://host:port`; a token may stand behind `#`.
+        config: what to make; its model is the one of this machine, which needs the parts that the device runs alone.
+        token: that the edge asks for.
+        runtime: torch or onnx; that of the edge when `None`.
+        request_id: of a request that was cut off before; drawn when empty.
+        watch: called with the label of each step.
+
+    Raises:
+        GainnetError: the edge is not there or refuses, or a part is missing or has other weights.
+    """
+    parts = urlsplit(url)
+    url, token = urlunsplit(parts._replace(fragment="")), token or parts.fragment or None
+    edge = introduce(url, token, part_digests(find_folder(config.model)))
+    named: Any = runtime or edge.get("runtime")
+    config = replace(config, runtime=named)
+    loaded = load_parts(
+        config.model, read_text(edge.get("sha256"), "sha256", 64), config.num_steps, config.guidance_scale
+    )
+    model = on_runtime(loaded, config.runtime)
+    picture = None if config.image is None else open_picture(Path(config.image), Spec(model.image.shape))
+    strength = strength_of(picture, config.strength)
+    asked = Asked(replace(config, image=None, strength=None), strength)
+    return Device(url, asked, model, picture, token, request_id, watch=watch).ask()
+
+
+def save(answer: Answer, config: GenerationConfig, folder: Path) -> dict[str, Any]:
+    """Writes pictures, step table and report of an answer; returns the JSON object that is written, too.
+
+    image.png (image_000.png, … for a batch) · steps.csv · report.json
+
+    Args:
+        answer: what came.
+        config: what was asked for.
+        folder: where the files go.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    names = ["image.png"] if len(answer.values) == 1 else [f"image_{k:03d}.png" for k in range(len(answer.values))]
+    for name, values in zip(names, answer.values, strict=True):
+        write_whole(folder / name, png(values))
+    write_whole(folder / "steps.csv", step_table(answer.report).encode())
+    summary = _summary(answer, config, [str(folder / name) for name in names])
+    # Last, so that a folder with a report is complete.
+    write_whole(folder / "report.json", (json.dumps(summary, indent=2) + "\n").encode())
+    return summary
+
+
+def _summary(answer: Answer, config: GenerationConfig, paths: list[str]) -> dict[str, Any]:
+    """The keys of `gainnet generate --json`, and what only a device knows; `null` where it has nothing to compare."""
+    prompts, codecs = answer.order.prompts, answer.order.planned.codecs
+    images = [
+        {"prompt": prompt, "image_path": path, "psnr_db": None} for prompt, path in zip(prompts, paths, strict=True)
+    ]
+    return {
+        "protocol": config.protocol,
+        "prompt": prompts[0] if len(prompts) == 1 else list(prompts),
+        "model": config.model,
+        "runtime": answer.edge.get("runtime"),
+        "codec": {kind: config.codec.get(kind, text_of_codec(kind, codec)) for kind, codec in codecs.items()},
+        "fading": config.fading,
+        "snr_db": config.snr_db,
+        "power": config.power,
+        "random_seed": config.random_seed,
+        "num_edges": len(answer.order.planned.network.edges),
+        "image_path": paths[0],
+        "images": images,
+        "wall_s": answer.wall_s,
+        # The reference would take the weights that a device does without.
+        "quality": None,
+        "report": answer.report.to_json(),
+        "baseline": None,
+        "configuration": Asked(replace(config, image=None, strength=None)).to_json()["config"],
+        "request_id": answer.request_id,
+        "failures": [list(each) for each in answer.failures],
+        "frames": dict(answer.ending),
+        "edge": _edge(answer.edge),
+    }
+
+
+def _edge(edge: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: edge.get(name) for name in ("version", "model", "sha256", "pace")}

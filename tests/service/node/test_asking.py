@@ -1,0 +1,73 @@
+"""`gainnet ask` is `generate` over a wire: its files, its keys, one line per mistake."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cell_desk import Edges
+from gainnet import cli
+from gainnet.core.report import Report
+
+Call = Callable[..., tuple[int, str, str]]
+KEYS = {
+    "protocol", "prompt", "model", "codec", "fading", "snr_db", "power", "random_seed", "num_edges", "image_path",
+    "wall_s", "quality", "report", "baseline", "images", "configuration", "runtime",
+}  # fmt: skip
+OWN = {"request_id", "failures", "frames", "edge"}
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gainnet", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        printed = capsys.readouterr()
+        code = caught.value.code
+        assert isinstance(code, int)
+        return code, printed.out, printed.err
+
+    return run
+
+
+def test_an_answer_has_the_keys_of_a_generation(two: Edges, call: Call, tmp_path: Path) -> None:
+    options = ("--num-steps", "2", "--fading", "ideal", "--random-seed", "5", "--json")
+    code, out, _ = call("ask", two.url, "a red star", *options)
+    assert code == 0
+    answer = json.loads(out)
+    assert set(answer) == KEYS | OWN
+    assert set(answer["report"]) == set(Report().to_json())
+    assert (tmp_path / answer["image_path"]).is_file()
+    assert json.loads((tmp_path / "out/ask/report.json").read_text()) == answer
+    code, out, _ = call("generate", "a red star", *options)
+    assert code == 0
+    made = json.loads(out)
+    assert (tmp_path / made["image_path"]).read_bytes() == (tmp_path / answer["image_path"]).read_bytes()
+    for report in (made["report"], answer["report"]):
+        for step in report["steps"]:
+            step.pop("wall_s")
+    own = {"image_path", "images", "wall_s", "quality", "baseline", "configuration"}
+    assert {key: made[key] for key in KEYS - own} == {key: answer[key] for key in KEYS - own}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("http://127.0.0.1:9", "a red star"), "no edge at http://127.0.0.1:9"),
+        (("ftp://127.0.0.1", "a red star"), "is not the address of an edge"),
+        (("127.0.0.1:8080", "a red star"), "is not the address of an edge"),
+        (("http://127.0.0.1:9",), "give a text or --prompts FILE"),
+    ],
+)
+def test_a_mistake_is_one_line(call: Call, arguments: tuple[str, ...], reason: str) -> None:
+    code, out, err = call("ask", *arguments)
+    assert (code, out) == (2, "")
+    assert reason in err
+    assert len(err.strip().splitlines()) == 1
