@@ -102,6 +102,7 @@ def test_a_name_that_fixes_an_argument_takes_the_others() -> None:
 def test_a_class_of_the_users_takes_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_air.py").write_text(
         "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass Fog:\n    depth: int = 1\n"
+        "    block_length = 1\n    blocks = first_gain = transmit = print\n"
     )
     monkeypatch.chdir(tmp_path)
     fog = parse("fading", "my_air:Fog(depth=3)")
@@ -134,7 +135,7 @@ def test_no_text_of_a_peer_does_more_than_an_error(text: str) -> None:
 
 
 def test_an_operator_allows_a_class() -> None:
-    assert parse_from_peer("fading", "mine(rate=2)", {"mine": Inner}) == Inner(2.0)
+    assert parse_from_peer("model", "mine(rate=2)", {"mine": Inner}) == Inner(2.0)
     assert parse_from_peer("fading", "rayleigh(block_length=8)").block_length == 8
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from gainnet.codecs import Float32, RawAnalog, RawPixels
+from gainnet.codecs import AnalogSketch, Float32, LinearCode, RawAnalog, RawPixels
 from gainnet.codecs.raw import combine
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, PayloadError
 from gainnet.core.types import Bits, Spec, Symbols
 
 
@@ -78,10 +78,25 @@ def test_combining_is_the_estimate_from_all_copies_at_once() -> None:
 
 
 def test_a_number_of_uses_that_does_not_fit_is_refused_with_one_that_does() -> None:
-    for uses in (3, 7, 0):
+    for uses in (3, 7):
         with pytest.raises(ConfigError, match=r"needs 4 uses.*num_channel_uses=4"):
             RawAnalog(uses).size(Spec((8,)))
     with pytest.raises(ConfigError, match="bits_per_value"):
         RawPixels(0)
     with pytest.raises(ConfigError, match="scale"):
         RawAnalog(scale=0.0)
+
+
+@pytest.mark.parametrize("field", ["values", "gain", "noise_variance"])
+def test_symbols_that_are_not_finite_are_refused(field: str) -> None:
+    sent = RawAnalog().encode(torch.ones(2, 4), torch.ones(2))
+    broken = replace(sent, **{field: getattr(sent, field) * math.nan})
+    with pytest.raises(PayloadError, match=r"^raw: a symbol, gain or noise is not finite"):
+        RawAnalog().decode(broken, Spec((4,)))
+
+
+@pytest.mark.parametrize("codec", [RawAnalog, LinearCode, AnalogSketch])
+@pytest.mark.parametrize("uses", [0, 10_000_001, 2**40])
+def test_more_uses_than_the_option_takes_are_refused_at_once(codec: type, uses: int) -> None:
+    with pytest.raises(ConfigError, match=r"num_channel_uses: .* must be 1 to 10,000,000"):
+        codec(uses)

@@ -26,14 +26,14 @@ def test_own_file_changes_the_default(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"num_drws": 1}, "num_drws: unknown field"),
-        ({"num_draws": "many"}, "num_draws: .*integer.*'many'"),
-        ({"num_draws": "3"}, "num_draws: .*integer"),
-        ({"num_draws": 0}, "num_draws: .*greater than 0"),
+        ({"num_draws": "many"}, "num_draws: 'many' is not a whole number"),
+        ({"num_draws": "3"}, "num_draws: .*whole number"),
+        ({"num_draws": 0}, "num_draws: 0 is not allowed; give more than 0"),
         ({"num_draws": 2.5}, "num_draws"),
         ({"scales": 1.0}, "scales: .*"),
         ({"scales": [1.0, "x"]}, r"scales\.1: "),
         ({"random_seeds": [0.5]}, r"random_seeds\.0: "),
-        ({"only": 3}, "only: .*string"),
+        ({"only": 3}, "only: 3 is not a text"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_field(change: dict[str, object], message: str) -> None:
@@ -48,7 +48,7 @@ def test_an_option_of_another_study_is_named() -> None:
 
 
 def test_missing_field_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"num_draws: .*required"):
+    with pytest.raises(ConfigError, match="num_draws: it is missing"):
         validate(ToyConfig, {"random_seeds": [0], "scales": [1]})
 
 

@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from gainnet.core.errors import ConfigError, TrainingError
-from gainnet.training.loop import CHECKPOINT, MOST_SKIPPED, SETTINGS, Stage, Training, cosine, open_training, silent
+from gainnet.core.run.loop import silent
+from gainnet.training.loop import CHECKPOINT, MOST_SKIPPED, SETTINGS, Stage, Training, cosine, open_training
 from gainnet.training.muon import Muon, muon_and_adamw, orthogonalise
 
 

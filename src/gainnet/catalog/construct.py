@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, Union, final, get_args, get_origin
 from gainnet.catalog.grammar import Call, Term, write
 from gainnet.catalog.parameters import REQUIRED, Parameter, parameters_of
 from gainnet.core.errors import ConfigError, nearest
-from gainnet.core.plugins import call_plugin, snake_case
+from gainnet.core.plugins import call_plugin, require_members, snake_case
 
 FAMILY_OF: Final[Mapping[str, str]] = {
     "Channel": "fading",
@@ -25,6 +25,14 @@ FAMILY_OF: Final[Mapping[str, str]] = {
     "Codec": "codec.{}",
 }
 """Family of an argument whose type is a contract, by the name of that type; the argument's name is filled in."""
+
+CONTRACTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "protocol": ("sends", "max_edges", "plan"),
+    "fading": ("block_length", "blocks", "first_gain", "transmit"),
+    "power": ("__call__",),
+    "algorithm": ("bound",),
+}
+"""Members that an object of a family has."""
 
 _REFUSED: Final = object()
 """Result of `_fitted` for a term that a type does not take, because `None` is a value."""
@@ -56,13 +64,16 @@ class Constructor:
         """
         if not isinstance(term, Call):
             raise ConfigError(f"{family}: {write(term)} is not a name; write name or name(field=value)")
-        return self._called(family, term, self.find(family, term.name))
+        made = self._called(family, term, self.find(family, term.name))
+        require_members(family, made, CONTRACTS.get(family, ()))
+        return made
 
     def _called(self, family: str, call: Call, found: Any) -> Any:
         if not callable(found) or _is_value(found):
             if call.arguments:
                 raise ConfigError(f"{family}: {call.name} takes no arguments; leave them out")
             return found
+        _refuse_foreign(family, call.name, found)
         takes = call_plugin(family, parameters_of, found)
         for name in call.arguments:
             if name not in takes:
@@ -197,6 +208,16 @@ def family_of(parameter: Parameter) -> str:
     # A codec without a kind in its name is that of a step of split learning.
     kind = "activations" if parameter.name == "codec" else parameter.name
     return next((FAMILY_OF[name].format(kind) for name in names if name in FAMILY_OF), "")
+
+
+def _refuse_foreign(family: str, name: str, found: Any) -> None:
+    """Refuses, before it is called, what makes no object of a family: `os:abort` would end this process."""
+    if isinstance(found, types.BuiltinFunctionType):
+        raise ConfigError(f"{family}: {name} is a builtin function, which makes none; give a class")
+    members = CONTRACTS.get(family, ())
+    declared = {*dir(found), *getattr(found, "__annotations__", {})}
+    if isinstance(found, type) and members and not declared & set(members):
+        raise ConfigError(f"{family}: {name} has no {', '.join(members)}; see the contract in the docs")
 
 
 def _is_value(found: Any) -> bool:

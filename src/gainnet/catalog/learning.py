@@ -18,7 +18,6 @@ from gainnet.catalog.parameters import parameters_of
 from gainnet.catalog.records import LearnConfig, SafeguardsConfig
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.outside import first_mistake
-from gainnet.core.plugins import require_members
 from gainnet.learning.algorithms.algorithm import Aggregation, Open, Rule, WeightedMean
 from gainnet.learning.algorithms.fsl import SharedEdge
 from gainnet.learning.algorithms.methods import Method
@@ -156,7 +155,6 @@ def method_of(config: LearnConfig, read_as: Reader = parse) -> Method:
     (Lora(rank=4), Lora(rank=3))
     """
     term, method = read(config.algorithm, "algorithm"), read_as("algorithm", config.algorithm)
-    require_members("algorithm", method, ("bound",))
     stated = term.arguments if isinstance(term, Call) else {}
     free = {each.name for each in fields(method)} - set(stated) if is_dataclass(method) else set()
     options: dict[str, Any] = {"rank": config.rank, "num_tokens": config.rank}

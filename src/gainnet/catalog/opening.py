@@ -18,7 +18,6 @@ from gainnet.catalog.parameters import parameters_of
 from gainnet.catalog.records import IDEAL, GenerationConfig
 from gainnet.codecs import AnyCodec, Codecs, Kind
 from gainnet.core.errors import ConfigError
-from gainnet.core.plugins import require_members
 from gainnet.core.report import Report
 from gainnet.generation.arguments import check_arguments, strength_of, texts_of
 from gainnet.generation.cell import Cell, Over
@@ -33,7 +32,7 @@ from gainnet.network.file import network_of
 from gainnet.network.sharing import shared_channel
 from gainnet.power_control import load_policy, pretrained_names
 from gainnet.protocols import Pricing, Protocol, pricing
-from gainnet.radio import Air, AnyLink, Arq, Channel, PowerPolicy, Reports, SnrTrace
+from gainnet.radio import Air, AnyLink, Arq, PowerPolicy, Reports, SnrTrace
 
 KINDS: Final[tuple[Kind, ...]] = ("prompt", "seed", "midway", "sketch", "image")
 _OPTIONS: Final = ("cut", "cooperation", "num_candidates")
@@ -152,7 +151,6 @@ def protocol_of(config: GenerationConfig) -> Protocol:
             raise ConfigError(f"{misfits[0]}: {term.name} has no use for it; leave it out or choose another protocol")
         term = Call(term.name, {**term.arguments, **options})
     protocol: Protocol = parse("protocol", write(term))
-    require_members("protocol", protocol, ("sends", "max_edges", "plan"))
     return protocol
 
 
@@ -199,23 +197,12 @@ def _air(config: GenerationConfig, medium: str = "air") -> Air:
     if config.fading == IDEAL:
         return Air(snr_db=math.inf, bandwidth_hz=config.bandwidth_hz, medium=medium)
     reports = Reports(config.report_error_db, config.report_delay)
-    fading, snr_db = fading_of(config.fading), config.snr_db
+    fading, snr_db = parse("fading", config.fading), config.snr_db
     if config.trace is not None:
         fading = trace = _trace(config.trace)
         snr_db = trace.mean_snr_db
     shared = shared_channel(fading, config.num_devices, config.scheduler)
     return Air(shared, snr_db, config.bandwidth_hz, reports, medium)
-
-
-def fading_of(text: str) -> Channel:
-    """The channel of a text, checked for the members of its contract.
-
-    Raises:
-        ConfigError: a name, an argument or a member is missing or wrong.
-    """
-    channel: Channel = parse("fading", text)
-    require_members("fading", channel, ("block_length", "blocks", "first_gain", "transmit"))
-    return channel
 
 
 def power_of(text: str) -> PowerPolicy:
@@ -230,7 +217,6 @@ def power_of(text: str) -> PowerPolicy:
     if "/" in text and ":" not in text:
         raise ConfigError(f"power: there is no folder {text}; give one that train power-control wrote, or a name")
     policy: PowerPolicy = parse("power", text)
-    require_members("power", policy, ("__call__",))
     return policy
 
 

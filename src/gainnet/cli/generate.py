@@ -118,7 +118,12 @@ def protocols(
     if as_json:
         return print_json({"protocols": described})
     columns = ("protocol", "edges", "edge runs", "device runs", "on the air", "what it is")
-    return print_table("Protocols", columns, described)
+    # In words: the names of parts do not fit into columns of 80 characters.
+    return print_table("Protocols", columns, [{k: _spaced(k, row[k]) for k in columns} for row in described])
+
+
+def _spaced(column: str, text: Any) -> Any:
+    return str(text).replace("_", " ") if column.endswith("runs") and text else text
 
 
 def _config(asked: Asked, prompt: str | None, prompts: Path | None, fail: tuple[str, ...] = ()) -> GenerationConfig:

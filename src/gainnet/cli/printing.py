@@ -65,12 +65,25 @@ def print_table(title: str, columns: tuple[str, ...], rows: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(cell(row[column]) for column in columns))
-    Console().print(table)
+    table, console = Table(title=title, title_justify="left"), Console()
+    texts = [[cell(row[column]) for column in columns] for row in rows]
+    for column, width in zip(columns, _widths(list(zip(columns, *texts, strict=True)), console.width), strict=True):
+        table.add_column(column, overflow="fold", width=width)
+    for row in texts:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _widths(columns: list[tuple[str, ...]], room: int) -> list[int | None]:
+    """Width per column at which no word is broken; `None` where the table fits as it is, or words do not fit at all."""
+    words = [max(map(len, " ".join(texts).split())) for texts in columns]
+    whole = [max(map(len, texts)) for texts in columns]
+    spare = room - 3 * len(columns) - 1 - sum(words)  # a column has three characters of frame, and one closes the row
+    missing = sum(whole) - sum(words)
+    if not 0 <= spare < missing:
+        return [None] * len(columns)
+    # rich shortens the widest column first, and breaks its words; the room that is left is shared by need.
+    return [least + spare * (most - least) // missing for least, most in zip(words, whole, strict=True)]
 
 
 def cell(value: Any) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar, final
+from typing import Final, Literal, TypeVar, final
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.types import Spec
 
 Kind = Literal["prompt", "seed", "midway", "sketch", "image"]
 """Kinds of tensors on the air: a prompt, a finished latent, a latent between two steps, a sketch, a picture."""
+
+MAX_CHANNEL_USES: Final = 10_000_000
+"""Most complex symbols of one item: above it, tables of powers no longer fit the memory of a laptop. Assumed."""
 
 T = TypeVar("T")
 
@@ -58,6 +61,12 @@ class Content:
             raise ConfigError(
                 f"codec: {codec} needs {field}=... for {self.spec.num_values} values; the shipped one has {num_values}"
             )
+
+
+def check_uses(num_channel_uses: int | None) -> None:
+    """Raises `ConfigError` for a number of channel uses outside 1 to `MAX_CHANNEL_USES`; `None` leaves it open."""
+    fits = num_channel_uses is None or 1 <= num_channel_uses <= MAX_CHANNEL_USES
+    check_range(fits, "num_channel_uses", num_channel_uses, f"1 to {MAX_CHANNEL_USES:,}")
 
 
 def required(value: T | None, codec: str, field: str) -> T:

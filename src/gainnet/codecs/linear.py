@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from gainnet.codecs.basis import SeedBasis
-from gainnet.codecs.content import Content, required
+from gainnet.codecs.content import Content, check_uses, required
 from gainnet.codecs.raw import batch_of
-from gainnet.core.errors import check_range
 from gainnet.core.types import Payload, Size, Spec, Symbols
 
 LARGEST_SNR = 1e12
@@ -81,7 +80,7 @@ class LinearCode:
     use.
 
     Args:
-        num_channel_uses: complex symbols per item, >= 1; when bound half as many as values by default.
+        num_channel_uses: complex symbols per item, 1 to 10,000,000; when bound half as many as values by default.
         basis: principal components of the model's latents, filled in when bound.
     """
 
@@ -90,8 +89,7 @@ class LinearCode:
     emits: ClassVar[type[Payload]] = Symbols
 
     def __post_init__(self) -> None:
-        uses = self.num_channel_uses
-        check_range(uses is None or uses >= 1, "num_channel_uses", uses, "1 or more")
+        check_uses(self.num_channel_uses)
 
     def bound(self, content: Content) -> LinearCode:
         """The code with the basis of these latents."""

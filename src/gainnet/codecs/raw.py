@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from torch import Tensor
 
 from gainnet.codecs.basis import root_mean_square
-from gainnet.codecs.content import Content
+from gainnet.codecs.content import Content, check_uses
 from gainnet.core.errors import ConfigError, PayloadError, check_range
 from gainnet.core.types import Bits, Payload, Size, Spec, Symbols
 
@@ -202,6 +202,7 @@ class RawAnalog:
     emits: ClassVar[type[Payload]] = Symbols
 
     def __post_init__(self) -> None:
+        check_uses(self.num_channel_uses)
         check_range(self.scale is None or 0 < self.scale < math.inf, "scale", self.scale, "a positive number")
 
     def bound(self, content: Content) -> RawAnalog:
@@ -231,6 +232,8 @@ class RawAnalog:
 
     def decode(self, payload: Symbols, spec: Spec) -> Tensor:
         pairs = combine(payload, _num_pairs(spec.num_values)).mmse() * (math.sqrt(2) * self._scale)
+        if not bool(torch.view_as_real(pairs.detach()).isfinite().all()):
+            raise PayloadError("raw: a symbol, gain or noise is not finite; the payload is corrupt")
         return torch.view_as_real(pairs).flatten(-2)[..., : spec.num_values].reshape(*payload.batch, *spec.shape)
 
     def _num_repeats(self, num_values: int) -> int:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gainnet.codecs.basis import SeedBasis
+from gainnet.codecs.content import check_uses
 from gainnet.codecs.digital_seed import QuantizedSeed
 from gainnet.codecs.raw import RawAnalog, check_budget, picture_shape
 from gainnet.codecs.tables import CLASSES_PER_OCTAVE, scale_class
@@ -96,6 +97,9 @@ class AnalogSketch:
 
     num_channel_uses: int | None = None
     emits: ClassVar[type[Payload]] = Symbols
+
+    def __post_init__(self) -> None:
+        check_uses(self.num_channel_uses)
 
     def size(self, spec: Spec) -> Size:
         picture_shape(spec, 3, "analog", LARGEST_SIDE)

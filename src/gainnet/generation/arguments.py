@@ -8,8 +8,8 @@ from typing import Final
 
 from torch import Tensor
 
+from gainnet.codecs.content import check_uses
 from gainnet.core.errors import ConfigError
-from gainnet.protocols.fitting import MAX_CHANNEL_USES
 
 MAX_PROMPT_BYTES: Final = 2048
 DEFAULT_STRENGTH: Final = 0.6
@@ -23,8 +23,7 @@ def check_arguments(
     random_seed: int = 0,
 ) -> None:
     """Raises `ConfigError` when an argument of `generate` is out of range; arguments as there."""
-    if num_channel_uses is not None and not 1 <= num_channel_uses <= MAX_CHANNEL_USES:
-        raise ConfigError(f"num_channel_uses: {num_channel_uses} is outside 1 to {MAX_CHANNEL_USES}")
+    check_uses(num_channel_uses)
     if strength is not None and not 0.0 < strength <= 1.0:
         raise ConfigError(f"strength: {strength} is not above 0 and at most 1; 1 keeps nothing of the picture")
     # Written so that NaN is refused, too.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import Tensors
-from gainnet.models.part import Part
+from gainnet.models.part import Part, origin_of
 from gainnet.models.renamed import called_by
 from gainnet.protocols.plan import Compute, Plan
 
@@ -20,16 +20,17 @@ Key = tuple[object, ...]
 @final
 @dataclass(frozen=True)
 class Memory:
-    """Outcomes of denoisers of one model, so that protocols that take the same steps of the sampler take them once.
+    """Outcomes of denoisers, so that protocols that take the same steps of the sampler take them once.
 
-    Two calls are the same when part, inputs (by their digest) and random streams are. Only denoisers are remembered:
+    Two calls are the same when the origin of the part (weights, guidance, steps), the inputs (by their digest) and the
+    random streams are. Only denoisers are remembered:
     they take the time, and what they make is small.
 
     >>> Memory().over(Plan((), ("device", "image"))).steps
     ()
     """
 
-    _made: dict[Key, tuple[Tensor, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _made: dict[Key, tuple[Part, tuple[Tensor, ...]]] = field(default_factory=dict, repr=False, compare=False)
 
     def over(self, plan: Plan) -> Plan:
         """The plan, its fallbacks included, with denoisers that remember."""
@@ -41,17 +42,17 @@ class Memory:
 
     def make(self, part: Part, tensors: Tensors, random: Random) -> Tensors:
         """Output of the part for these tensors, computed only the first time."""
-        # Parts of one name may be cut to regions of different shapes.
-        shapes = tuple(spec.shape for spec in part.writes.values())
-        key = (part.name, shapes, random, *(_digest(tensors[name]) for name in part.reads))
+        # Not by name: denoisers of two models, or of two guidances, are called alike.
+        key = (origin_of(part), random, *(_digest(tensors[name]) for name in part.reads))
         if key not in self._made:
             made = part(tensors, random)
-            self._made[key] = tuple(made[name] for name in part.writes)
-        return dict(zip(part.writes, self._made[key], strict=True))
+            # With the part, so that no other one gets its identity while the outcome is remembered.
+            self._made[key] = part, tuple(made[name] for name in part.writes)
+        return dict(zip(part.writes, self._made[key][1], strict=True))
 
     def _recall(self, part: Part) -> Part:
         return called_by(self.make, part) if part.role == "denoiser" else part
 
 
-def _digest(x: Tensor) -> bytes:
-    return blake2b(x.contiguous().cpu().numpy().tobytes(), digest_size=16).digest()
+def _digest(x: Tensor) -> Key:
+    return (x.shape, x.dtype, blake2b(x.contiguous().cpu().numpy().tobytes(), digest_size=16).digest())

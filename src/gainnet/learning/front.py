@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from gainnet.core.errors import ConfigError
+from gainnet.core.run.loop import silent
 from gainnet.learning.algorithms.methods import Method
 from gainnet.learning.clients import Client, LocalTraining, Participation, cell_of
-from gainnet.learning.runner import Progress, Run, silent
+from gainnet.learning.runner import Progress, Run
 from gainnet.learning.safeguards.settings import Safeguards
 from gainnet.learning.session import Learning, Session
 from gainnet.models.language import ABSTRACTS_FOLDER, load_language_model

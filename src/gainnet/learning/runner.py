@@ -13,7 +13,7 @@ from gainnet.core.files import hold, write_json
 from gainnet.core.randomness import Random
 from gainnet.core.report import Direction, Report
 from gainnet.core.run.checkpoint import Checkpoint, fingerprint
-from gainnet.core.run.loop import run_to_end
+from gainnet.core.run.loop import run_to_end, silent
 from gainnet.learning.algorithms.algorithm import Algorithm, State
 from gainnet.learning.clients import Client
 from gainnet.models.language import mean_loss
@@ -22,10 +22,6 @@ CHECKPOINT, SUMMARY = "state.safetensors", "run.json"
 
 Progress = Callable[[int, int, float], None]
 """Receives (rounds finished, rounds in all, test loss)."""
-
-
-def silent(num_finished: int, num_rounds: int, loss: float) -> None:
-    """Progress that is not shown."""
 
 
 @final

@@ -11,12 +11,13 @@ from typing import Any, final
 from torch import Tensor
 
 from gainnet.core.randomness import Random
+from gainnet.core.run.loop import silent
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import Algorithm
 from gainnet.learning.algorithms.costs import StepCost
 from gainnet.learning.algorithms.methods import Method, Setting
 from gainnet.learning.clients import Client, LocalTraining, Participation, partition
-from gainnet.learning.runner import Progress, Run, run_rounds, silent
+from gainnet.learning.runner import Progress, Run, run_rounds
 from gainnet.learning.safeguards.settings import Safeguards
 from gainnet.network import Network
 

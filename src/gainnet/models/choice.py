@@ -82,7 +82,8 @@ def denoiser_choice(denoiser: Denoiser, candidates: tuple[str, ...], num_levels:
     name, reads, writes = f"choice of {len(candidates)}", ("condition", *candidates), {"latent": denoiser.latent}
     num_passes = len(candidates) * num_levels * denoiser.num_branches
     flops = num_passes * denoiser.flops / denoiser.num_passes
-    return TensorMap(name, reads, writes, choose, "denoiser", num_passes, flops, denoiser.memory_bytes)
+    origin = (denoiser_choice, denoiser, len(candidates), num_levels)
+    return TensorMap(name, reads, writes, choose, "denoiser", num_passes, flops, denoiser.memory_bytes, origin)
 
 
 def _evidence(denoiser: Denoiser, latent: Tensor, noise: Tensor, embeds: Tensor, timestep: Tensor) -> Tensor:

@@ -63,7 +63,8 @@ def clean_prediction(step: Denoiser) -> TensorMap:
 
     writes = {"clean": step.latent, "noise": step.latent}
     costs = step.num_passes, step.flops, step.memory_bytes
-    return TensorMap(f"predict[{step.start}]", ("condition", "latent"), writes, predicted, "denoiser", *costs)
+    origin = (clean_prediction, step)
+    return TensorMap(f"predict[{step.start}]", ("condition", "latent"), writes, predicted, "denoiser", *costs, origin)
 
 
 def back_projection(image: Spec, factor: int) -> TensorMap:

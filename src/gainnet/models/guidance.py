@@ -38,7 +38,7 @@ def guidance_branch(step: Denoiser, branch: Branch) -> TensorMap:
 
     name, writes = f"{step.name} {branch} prompt", {f"predicted_{branch}": step.latent}
     costs = 1, step.flops / step.num_passes, step.memory_bytes
-    return TensorMap(name, ("condition", "latent"), writes, predicted, "denoiser", *costs)
+    return TensorMap(name, ("condition", "latent"), writes, predicted, "denoiser", *costs, (step, branch))
 
 
 def guidance_step(step: Denoiser) -> TensorMap:

@@ -38,7 +38,7 @@ def hand_over(rest: Denoiser) -> TensorMap:
     """
     name, reads, writes = f"hand-over[{rest.start}:{rest.stop}]", ("condition", "handed"), {"latent": rest.latent}
     costs = rest.num_passes, rest.flops, rest.memory_bytes
-    return TensorMap(name, reads, writes, Resumption(rest).run, "denoiser", *costs)
+    return TensorMap(name, reads, writes, Resumption(rest).run, "denoiser", *costs, (Resumption, rest))
 
 
 @final

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, final
+from typing import Any, Literal, Protocol, cast, final
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Tensors
@@ -70,6 +70,7 @@ class TensorMap:
         num_passes: forward passes per item.
         flops: floating-point operations per item.
         memory_bytes: of its parameters.
+        origin: parts of equal origin make the same of equal inputs; its function alone when `None`.
 
     >>> import torch
     >>> double = TensorMap("double", ("x",), {"y": Spec((2,))}, lambda tensors, random: {"y": 2 * tensors["x"]})
@@ -85,6 +86,25 @@ class TensorMap:
     num_passes: float = 1
     flops: float = 0.0
     memory_bytes: float = 0.0
+    origin: Hashable = field(default=None, repr=False)
 
     def __call__(self, tensors: Tensors, random: Random) -> Tensors:
         return self.function(tensors, random)
+
+
+def origin_of(part: Part) -> Hashable:
+    """Everything that a part's output depends on beside its inputs: weights, guidance, steps, and no names.
+
+    >>> one, two = (TensorMap(name, (), {}, lambda x, random: x, origin=("scaled", 2)) for name in ("a", "b"))
+    >>> origin_of(one) == origin_of(two)
+    True
+    """
+    found: Any = part
+    if isinstance(part, TensorMap):
+        found = part.function if part.origin is None else part.origin
+    try:
+        hash(found)
+    except TypeError:
+        # A part of somebody else's may hold lists: it then equals itself alone.
+        return (type(part), id(part))
+    return cast(Hashable, found)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from gainnet.core.randomness import Name, Random
 from gainnet.core.types import Tensors
-from gainnet.models.part import Part, TensorMap
+from gainnet.models.part import Part, TensorMap, origin_of
 
 
 def rename(
@@ -41,7 +41,8 @@ def rename(
 
     writes = {targets[key]: spec for key, spec in part.writes.items()}
     costs = share * part.num_passes, part.flops, part.memory_bytes
-    return TensorMap(part.name, tuple(sources.values()), writes, run, part.role, *costs)
+    # Names of tensors change nothing of the values; other random streams do.
+    return TensorMap(part.name, tuple(sources.values()), writes, run, part.role, *costs, (origin_of(part), stream))
 
 
 def called_by(call: Callable[[Part, Tensors, Random], Tensors], part: Part) -> TensorMap:
@@ -51,4 +52,4 @@ def called_by(call: Callable[[Part, Tensors, Random], Tensors], part: Part) -> T
         return call(part, {key: tensors[key] for key in part.reads}, random)
 
     costs = part.num_passes, part.flops, part.memory_bytes
-    return TensorMap(part.name, part.reads, part.writes, run, part.role, *costs)
+    return TensorMap(part.name, part.reads, part.writes, run, part.role, *costs, origin_of(part))

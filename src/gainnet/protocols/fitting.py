@@ -11,6 +11,7 @@ import torch
 
 from gainnet.codecs import CODECS, Codecs, Content, Kind, bind
 from gainnet.codecs.codec import AnyCodec, Codec
+from gainnet.codecs.content import MAX_CHANNEL_USES
 from gainnet.codecs.rate_matched import MOST_BITS, RateMatched
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.types import Bits, Spec, Symbols
@@ -19,7 +20,6 @@ from gainnet.protocols.plan import Plan, Transfer
 from gainnet.radio import Air, Powered, PowerPolicy
 from gainnet.radio.links.link import AnyLink
 
-MAX_CHANNEL_USES: Final = 10_000_000
 ENOUGH_BITS: Final = 4096.0
 """A number that suffices for any item without content, so that none above it is tried."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gainnet.core.errors import ConfigError, unknown_name
+from gainnet.core.run.loop import silent
 from gainnet.studies.check import RowCheck, RunCheck, check_run
 from gainnet.studies.comparison import Comparison, compare
 from gainnet.studies.engine import Engine, OneByOne
@@ -19,7 +20,7 @@ from gainnet.studies.presets import PRESETS
 from gainnet.studies.ray_engine import RayEngine
 from gainnet.studies.registry import STUDIES, StudyCard, find_study, list_questions, list_studies, show_study
 from gainnet.studies.results import RunFolder, folder_of
-from gainnet.studies.runner import DEFAULT_OUT, HERE, Progress, StudyResult, silent
+from gainnet.studies.runner import DEFAULT_OUT, HERE, Progress, StudyResult
 from gainnet.studies.runner import draw_figures as _draw
 from gainnet.studies.runner import run_study as _run
 from gainnet.studies.study import Case, Method, Study

@@ -86,7 +86,10 @@ def _plain(value: Any) -> Any:
 
 
 def _own_file(path: str | Path) -> Path:
-    if not Path(path).is_file():
+    if Path(path).suffix == ".toml" or "/" in str(path):
+        if not Path(path).is_file():
+            raise ConfigError(f"config: there is no file {path}; give a TOML file")
+    elif not Path(path).is_file():
         raise ConfigError(f"preset: {str(path)!r} is neither one of {', '.join(PRESETS)} nor a TOML file")
     return Path(path)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 from gainnet.core.errors import ConfigError, GainnetError
 from gainnet.core.files import check_writable, hold, write_whole
 from gainnet.core.run.journal import Journal, journal
+from gainnet.core.run.loop import silent
 from gainnet.studies.engine import Engine, Evaluate, OneByOne
 from gainnet.studies.presets import as_json, load_config
 from gainnet.studies.results import (
@@ -39,11 +40,7 @@ HERE = OneByOne()
 class Progress(Protocol):
     """A display of how far a study is."""
 
-    def __call__(self, num_finished: int, num_cases: int, label: str) -> None: ...
-
-
-def silent(num_finished: int, num_cases: int, label: str) -> None:
-    """A progress that says nothing."""
+    def __call__(self, num_finished: int, num_cases: int, label: str, /) -> None: ...
 
 
 @final

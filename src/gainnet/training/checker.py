@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from gainnet.core.randomness import seeded
+from gainnet.core.run.loop import silent
 from gainnet.models.attributes import CHECKER, AttributeClassifier
 from gainnet.models.loading import load_model
 from gainnet.training.attributes import attribute_stage
 from gainnet.training.export import write_classifier
-from gainnet.training.loop import Progress, open_training, silent
+from gainnet.training.loop import Progress, open_training
 
 NAME = "checker"
 MAX_LATENT_NOISE = 0.5

@@ -13,9 +13,10 @@ from torch.optim import AdamW
 from gainnet.core.files import write_json
 from gainnet.core.randomness import Random
 from gainnet.core.run.checkpoint import fingerprint
+from gainnet.core.run.loop import silent
 from gainnet.models.language import loss_of, mean_loss, pack, save_language_model, small_decoder, word_tokenizer
 from gainnet.models.language_text import DOMAINS, PUBLIC, write_texts
-from gainnet.training.loop import Progress, Stage, open_training, silent
+from gainnet.training.loop import Progress, Stage, open_training
 
 ROW_LENGTH = 72
 NUM_TEXTS, NUM_TEST_TEXTS = 6_000, 200

@@ -19,7 +19,7 @@ from gainnet.agents.named_tensors import OPTIMIZER, add_prefix, load_optimizer, 
 from gainnet.core.errors import ConfigError, TrainingError
 from gainnet.core.files import check_outside_package, check_writable, hold, write_json
 from gainnet.core.run.checkpoint import Checkpoint, Numbers
-from gainnet.core.run.loop import run_to_end
+from gainnet.core.run.loop import run_to_end, silent
 
 Progress = Callable[[str, int, int, float], None]
 """Receives (stage, steps taken, steps in all, mean loss)."""
@@ -55,10 +55,6 @@ class Stage:
     peak_rates: Sequence[float]
     ema_decay: float
     loss: Callable[[int], Tensor]
-
-
-def silent(stage: str, step: int, num_steps: int, loss: float) -> None:
-    """Progress that is not shown."""
 
 
 @final

@@ -14,6 +14,7 @@ from torch import Tensor
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import seeded
 from gainnet.core.run.checkpoint import Checkpoint, fingerprint
+from gainnet.core.run.loop import silent
 from gainnet.models.attributes import AttributeClassifier
 from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.scenes import COLOURS, SHAPES, Pair, Scenes, draw_scenes, has_pair, render, stream
@@ -21,7 +22,7 @@ from gainnet.training.attributes import MAX_LATENT_NOISE, attribute_stage, blur_
 from gainnet.training.autoencoder import autoencoder_stage, decoder_stage
 from gainnet.training.denoiser import build_denoiser, captions_seen, denoiser_stage
 from gainnet.training.export import write_classifier, write_pipeline
-from gainnet.training.loop import Progress, Training, open_training, silent
+from gainnet.training.loop import Progress, Training, open_training
 from gainnet.training.text_encoder import build_text_encoder, text_encoder_stage
 
 if TYPE_CHECKING:

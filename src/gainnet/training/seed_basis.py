@@ -16,11 +16,12 @@ from gainnet.codecs.linear import linear_mse
 from gainnet.core.errors import ConfigError
 from gainnet.core.files import check_outside_package, check_writable
 from gainnet.core.randomness import Random
+from gainnet.core.run.loop import silent
 from gainnet.core.text import text_to_tensor
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.models.scenes import Scenes, draw_scenes, render, stream, write_captions
-from gainnet.training.seed_metric import Count, silent
+from gainnet.training.seed_metric import Count
 
 BATCH_SIZE = 40
 NUM_PARTS = 4

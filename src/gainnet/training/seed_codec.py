@@ -14,9 +14,10 @@ from gainnet.codecs.seed_codec import Architecture, PictureBasis, SeedNetwork, S
 from gainnet.codecs.seed_codec.network import power_of
 from gainnet.codecs.seed_codec.weights import grid_levels_db, grid_sizes, pack_weights, unpack_weights
 from gainnet.core.randomness import seeded
+from gainnet.core.run.loop import silent
 from gainnet.core.units import db_to_linear
 from gainnet.models.scenes import stream
-from gainnet.training.loop import Progress, silent
+from gainnet.training.loop import Progress
 from gainnet.training.seed_air import Cases, OverAir
 from gainnet.training.seed_latents import SeedLatents
 from gainnet.training.seed_material import description, open_seed_training

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from gainnet.core.run.checkpoint import Checkpoint, fingerprint
+from gainnet.core.run.loop import silent
 from gainnet.core.text import tensor_to_text, text_to_tensor
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.scenes import draw_scenes, stream, write_captions
 from gainnet.training.seed_basis import FIRST_RANDOM_SEED, encode_scenes, latents_of
-from gainnet.training.seed_metric import Count, silent
+from gainnet.training.seed_metric import Count
 
 SHARD_SIZE = 40
 

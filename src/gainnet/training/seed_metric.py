@@ -19,10 +19,6 @@ Count = Callable[[int, int], None]
 """Receives (how many are made, how many in all)."""
 
 
-def silent(num_made: int, num_in_all: int) -> None:
-    """A count that is not shown."""
-
-
 def picture_of(model: DiffusionModel, latents: Tensor) -> Tensor:
     """[n, 3, H, W] in [0, 1], differentiable, of latents [n, num_values]."""
     vae: Any = model.pipeline.vae

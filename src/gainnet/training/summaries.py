@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from gainnet.core.files import write_json
 from gainnet.core.randomness import Random
 from gainnet.core.run.checkpoint import fingerprint
+from gainnet.core.run.loop import silent
 from gainnet.models.language import IGNORED, save_language_model, small_decoder, token_losses
 from gainnet.models.trials.abstract import StructuredAbstract
 from gainnet.models.trials.answering import answers, subword_tokenizer, task_rows
@@ -36,7 +37,7 @@ from gainnet.models.trials.prompts import (
 )
 from gainnet.models.trials.template import template_of
 from gainnet.models.trials.writing import NUM_MEASURED, draw_trial, mistaken, write_abstract
-from gainnet.training.loop import Progress, Stage, Training, open_training, silent
+from gainnet.training.loop import Progress, Stage, Training, open_training
 from gainnet.training.muon import muon_and_adamw
 
 MAX_ANSWER_TOKENS = 96

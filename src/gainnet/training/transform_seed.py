@@ -16,8 +16,9 @@ from gainnet.codecs.transform_seed.network import TransformNetwork, TransformSha
 from gainnet.codecs.transform_seed.stream import NUM_LEVELS
 from gainnet.codecs.transform_seed.weights import TransformWeights
 from gainnet.core.randomness import seeded
+from gainnet.core.run.loop import silent
 from gainnet.core.types import Spec
-from gainnet.training.loop import Progress, silent
+from gainnet.training.loop import Progress
 from gainnet.training.seed_latents import SHARD_SIZE, SeedLatents
 from gainnet.training.seed_material import SeedMaterial, description, open_seed_training
 from gainnet.training.transform_stage import (

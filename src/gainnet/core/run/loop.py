@@ -15,6 +15,10 @@ Progress = Callable[[int, int, dict[str, float]], None]
 """Receives (steps made, steps in all, losses and means of the last step)."""
 
 
+def silent(*news: object) -> None:
+    """Progress that is not shown, of whatever is reported."""
+
+
 class Resumable(Protocol):
     """A computation between two steps; each step draws from random streams of its own number."""
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, final
 
 from gainnet.core.errors import ConfigError
+from gainnet.core.run.loop import silent
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.fsl import kinds_over
 from gainnet.learning.clients import Client
 from gainnet.learning.engines.stream import END, cut_off_on_failure, over_streams, serve_turns
 from gainnet.learning.engines.turns import MAX_ROWS, MAX_STEPS, Admit, blank_rows, check_rows
 from gainnet.learning.exchange import KINDS, PRIVATE
-from gainnet.learning.runner import Progress, Run, silent
+from gainnet.learning.runner import Progress, Run
 from gainnet.learning.session import Session
 from gainnet.wire import Connection, accept, connect
 

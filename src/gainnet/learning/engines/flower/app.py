@@ -23,13 +23,14 @@ import torch
 from gainnet.core.errors import ConfigError, GainnetError, MissingExtraError
 from gainnet.core.outside import read_json, read_text, reading
 from gainnet.core.randomness import Random
+from gainnet.core.run.loop import silent
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import State
 from gainnet.learning.algorithms.fedavg import Trained, weighing
 from gainnet.learning.clients import devices_of
 from gainnet.learning.engines.remote import elsewhere, train_alone
 from gainnet.learning.engines.turns import Admit, check_rows, read_turn
-from gainnet.learning.runner import Progress, Run, silent
+from gainnet.learning.runner import Progress, Run
 from gainnet.learning.session import Session
 from gainnet.wire import bounded, file_of, tensors_of
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from gainnet.core.errors import check_range
+from gainnet.core.run.loop import silent
 from gainnet.learning.engines.flower.app import client_app_of, learn_with
 from gainnet.learning.engines.turns import Admit
-from gainnet.learning.runner import Progress, Run, silent
+from gainnet.learning.runner import Progress, Run
 from gainnet.learning.session import Session
 
 OBJECT_STORE_BYTES = 200 * 2**20
