@@ -17,9 +17,10 @@ from gainnet.studies import STUDIES, show_study
 from gainnet.studies.image_quality import IMAGE_QUALITY
 from gainnet.studies.image_quality.air import BudgetedAir
 from gainnet.studies.image_quality.question import METHODS, PROTOCOL_OF_METHOD
-from gainnet.studies.image_quality.summary import cells, metric_names, summarise, uses_for
+from gainnet.studies.image_quality.summary import cells, metric_names, summarise
 from gainnet.studies.presets import load_config
 from gainnet.studies.runner import summarise as all_metrics
+from gainnet.studies.statistics import uses_for
 from gainnet.studies.study import Case
 
 EDGE, DEVICE = profile("edge_a100"), profile("phone")

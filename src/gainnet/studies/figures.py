@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from gainnet.studies.palette import GREY
 from gainnet.studies.statistics import spread
 
 
@@ -117,6 +118,13 @@ def curves(
         style.plot(ax, own[x], own[y], markevery=max(1, len(own) // 7), **look)
         if band and own[[*band]].notna().all(axis=None):
             style.band(ax, own[x], own[band[0]], own[band[1]])
+
+
+def log2_uses(ax: Axes, target_db: float) -> None:
+    """Channel uses in powers of two across, and a line at the PSNR that is to be reached."""
+    ax.axhline(target_db, color=GREY, linewidth=0.8)
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_formatter(lambda x, position: f"{x / 1024:g}k" if x >= 1024 else f"{x:g}")
 
 
 def same_height(figure: Figure, margin: float, highest: float) -> None:

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, Field, PlainValidator
 
 from gainnet.catalog import parse, text_of
 from gainnet.core.errors import ConfigError
-from gainnet.radio import Air
+from gainnet.radio import CHANNELS, Air, Reports
+from gainnet.studies.study import Case
 
 T = TypeVar("T")
 
@@ -64,6 +65,13 @@ def _number(table: dict[str, Any], name: str, default: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"{name}: must be a number, got {value!r}")
     return float(value)
+
+
+def air_of(case: Case) -> Air:
+    """Fading, SNR and reports that the swept values of a case name; exact and prompt reports where it names none."""
+    values = case.values
+    reports = Reports(float(values.get("report_error_db") or 0.0), int(values.get("report_delay") or 0))
+    return Air(CHANNELS[case.text("fading")](), case.number("snr_db"), reports=reports)
 
 
 def one_of(names: Sequence[str]) -> AfterValidator:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeVar, final
 
 import pandas as pd
@@ -136,6 +137,33 @@ def named(values: pd.Series[Any], form: str) -> dict[str, float]:
 def keyed(values: pd.Series[Any]) -> Iterable[tuple[Any, float]]:
     """Pairs of a group's key and its value, as plain floats."""
     return ((key, float(x)) for key, x in values.items())
+
+
+def uses_for(psnr_db: float, nums_channel_uses: Sequence[float], psnrs_db: Sequence[float]) -> float | None:
+    """Smallest number of channel uses that reaches a PSNR; linear in dB over the logarithm of uses between points.
+
+    Args:
+        psnr_db: what has to be reached.
+        nums_channel_uses: swept budgets, ascending.
+        psnrs_db: PSNR at each.
+
+    Returns:
+        `None` where no budget reaches it; the smallest budget where that reaches it already.
+
+    >>> uses_for(30.0, [64, 256, 1024], [20.0, 28.0, 32.0])
+    512.0
+    >>> uses_for(40.0, [64, 256], [20.0, 28.0]) is None
+    True
+    """
+    points = list(zip(nums_channel_uses, psnrs_db, strict=True))
+    if points and points[0][1] >= psnr_db:
+        return float(points[0][0])
+    # Over the logarithm of uses, because PSNR grows by about as many dB with every doubling.
+    for (uses, below_db), (more_uses, above_db) in pairwise(points):
+        if above_db >= psnr_db:
+            share = (psnr_db - below_db) / (above_db - below_db)
+            return float(round(uses * (more_uses / uses) ** share, 6))
+    return None
 
 
 def round_metrics(found: Mapping[str, Any], digits: int) -> dict[str, float | None]:

@@ -76,13 +76,8 @@ def bit_errors(config: AirConfig, case: Case) -> Row:
     wrong = torch.cat(shares)
     expected = bit_error_rate(order, snr, mean_q_of(K_OF_FADING.get(name, 0.0)))
     error = float(wrong.std()) / math.sqrt(len(wrong))
-    touched = int((wrong > 0).sum())
-    return {
-        "ber": float(wrong.mean()),
-        "ber_closed_form": expected,
-        "ber_standard_error": error,
-        "num_touched": touched,
-    }
+    rates = {"ber": float(wrong.mean()), "ber_closed_form": expected, "ber_standard_error": error}
+    return {**rates, "num_touched": int((wrong > 0).sum())}
 
 
 def _sent(channel: Channel, symbols: Tensor, snr: float, random: Random) -> Symbols:
@@ -125,22 +120,15 @@ def estimation(case: Case, model: DiffusionModel, basis: SeedBasis, latents: Ten
     sent = model.decoder({"latent": latents}, random)["image"]
     row: dict[str, float] = {"num_images": len(latents)}
     spread_code, raw = LinearCode(NUM_USES, basis), RawAnalog(None, scale=basis.root_mean_square)
-    for code, codec, wrapped in (
-        ("linear", spread_code, DftSpread),
-        ("plain", spread_code, _as_it_is),
-        ("raw", raw, _as_it_is),
-    ):
+    for code, codec, is_spread in (("linear", spread_code, True), ("plain", spread_code, False), ("raw", raw, False)):
         for name, estimator in receivers.items():
-            link = Analog(Air(wrapped(replace(channel, estimator=estimator)), snr_db))
+            known = replace(channel, estimator=estimator)
+            link = Analog(Air(DftSpread(known) if is_spread else known, snr_db))
             state = Air(channel, snr_db).observe(random)
             received, _ = link.send(codec.encode(latents, state.reported_snr), state, random)
             images = model.decoder({"latent": codec.decode(received, model.latent)}, random)["image"]
             row[f"mse_{code}_{name}"] = float((images - sent).double().square().mean())
     return row
-
-
-def _as_it_is(channel: Channel) -> Channel:
-    return channel
 
 
 def power_peaks(case: Case, basis: SeedBasis, latents: Tensor) -> Row:

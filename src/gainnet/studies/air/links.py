@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -13,27 +14,14 @@ import torch
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, Usage
-from gainnet.core.units import db_to_linear
-from gainnet.radio import (
-    AWGN,
-    CHANNELS,
-    LADDER,
-    Air,
-    Arq,
-    Codeword,
-    Digital,
-    Jakes,
-    Mcs,
-    Reports,
-    Tabulated,
-    load_bler_tables,
-)
+from gainnet.radio import AWGN, LADDER, Air, Arq, Codeword, Digital, Mcs, Reports, Tabulated, load_bler_tables
 from gainnet.radio.coding.bler_measurement import LENGTHS, measure_point
 from gainnet.radio.coding.ldpc import DECODER_ITERATIONS
 from gainnet.radio.coding.mcs import NUM_CRC_BITS
 from gainnet.radio.coding.outer_loop import OuterLoop, stream
 from gainnet.studies.air.question import AirConfig
 from gainnet.studies.air.references import ergodic_capacity, normal_approximation_db
+from gainnet.studies.settings import air_of
 from gainnet.studies.study import Case, Method, Row
 
 QPSK_HALF: Final = Codeword(126, Mcs(2, 512.0))
@@ -89,22 +77,21 @@ def codes(config: AirConfig, case: Case, _: Random) -> Row:
 
 def goodput(config: AirConfig, case: Case, _: Random) -> Row:
     """Payload bits per channel use of delivered items, and what Shannon allows."""
-    fading, snr_db = case.text("fading"), case.number("snr_db")
-    link = Tabulated(Air(CHANNELS[fading](), snr_db), arq=_arq(case))
+    link = Tabulated(air_of(case), arq=_arq(case))
     sent = [_transfer(link, config, case, start) for start in range(0, config.num_items, _AT_ONCE)]
     bits = math.fsum(8 * config.num_bytes * share * num for _, share, num in sent)
     uses = math.fsum(usage.num_channel_uses for usage, _, _ in sent)
-    shannon = ergodic_capacity(db_to_linear(snr_db), K_FACTORS[fading])
+    shannon = ergodic_capacity(link.air.snr, K_FACTORS[case.text("fading")])
     return {"goodput": bits / uses, "capacity": shannon, "share_of_shannon": bits / uses / shannon}
 
 
 def agreement(config: AirConfig, case: Case, _: Random) -> Row:
     """The same payloads over the same gains: real codewords, and the tables."""
-    fading, snr_db = case.text("fading"), case.number("snr_db")
-    num_items = max(4, config.num_items // 20)
+    # Reports that are wrong by 2 dB, or else no codeword fails and both links agree without being tried.
+    num_items, air = max(4, config.num_items // 20), replace(air_of(case), reports=Reports(2.0))
     row: dict[str, float] = {}
     for name, kind in (("bit_level", Digital), ("tabulated", Tabulated)):
-        link: Any = kind(Air(CHANNELS[fading](), snr_db, reports=Reports(2.0)), arq=_arq(case))
+        link: Any = kind(air, arq=_arq(case))
         random = Random.of([1000 * case.random_seed + i for i in range(num_items)]).child("agreement")
         payload = Bits(tuple(g.bytes(config.num_bytes) for g in random.generators("payload")), random.batch)
         _, usage = link.send(payload, link.observe(random), random)
@@ -114,10 +101,7 @@ def agreement(config: AirConfig, case: Case, _: Random) -> Row:
 
 def delivery(config: AirConfig, case: Case, _: Random) -> Row:
     """Time until a payload is there, feedback included, and how many miss a deadline or never arrive."""
-    values = case.values
-    reports = Reports(float(str(values["report_error_db"])), int(str(values["report_delay"])))
-    air = Air(CHANNELS[str(values["fading"])](), float(str(values["snr_db"])), reports=reports)
-    link = Tabulated(air, arq=_arq(case))
+    link = Tabulated(air_of(case), arq=_arq(case))
     taken_s = np.array([_duration_s(link, config, case, item) for item in range(config.num_items)])
     arrived_s = taken_s[np.isfinite(taken_s)]
     quantiles = np.quantile(arrived_s, (0.5, 0.95, 0.99)) if len(arrived_s) else (math.nan,) * 3
@@ -130,17 +114,9 @@ def delivery(config: AirConfig, case: Case, _: Random) -> Row:
 
 def outer_loop(config: AirConfig, case: Case, _: Random) -> Row:
     """Block error rate and goodput of a long stream with late and wrong reports, with and without the outer loop."""
-    values = case.values
-    loop = OuterLoop(float(str(values["step_db"])), 0.1)
-    reports = Reports(float(str(values["report_error_db"])), int(str(values["report_delay"])))
     random = Random.of([1000 * case.random_seed + i for i in range(16)]).child("outer loop")
-    air = Air(Jakes(), float(str(values["snr_db"])), reports=reports)
-    found = stream(air, loop, config.num_blocks, random)
-    return {
-        "bler": float(found.bler.mean()),
-        "goodput": float(found.goodput.mean()),
-        "margin_db": float(found.margin_db.mean()),
-    }
+    found = stream(air_of(case), OuterLoop(case.number("step_db"), 0.1), config.num_blocks, random)
+    return {name: float(getattr(found, name).mean()) for name in ("bler", "goodput", "margin_db")}
 
 
 def speed(config: AirConfig, case: Case, _: Random) -> Row:

@@ -17,8 +17,9 @@ from gainnet.network.hardware import Hardware
 from gainnet.network.network import Network
 from gainnet.network.scenario import cell
 from gainnet.protocols.budget import Budget
-from gainnet.radio import CHANNELS, Air, Analog, Arq, Harq, Radios, Reports, Shannon, Tabulated
+from gainnet.radio import Air, Analog, Arq, Harq, Radios, Reports, Shannon, Tabulated
 from gainnet.radio.links.link import AnyLink
+from gainnet.studies.settings import air_of
 from gainnet.studies.study import Case
 
 NO_FADING: Final = 1_000_000_000
@@ -45,11 +46,9 @@ class BudgetedAir:
     @staticmethod
     def of(case: Case) -> BudgetedAir:
         """The conditions that the swept values of a case name; exact and prompt reports where it names none."""
-        values = case.values
-        reports = Reports(float(values.get("report_error_db") or 0.0), int(values.get("report_delay") or 0))
-        air = Air(CHANNELS[case.text("fading")](), case.number("snr_db"), reports=reports)
-        harq: Harq = "ir" if values.get("harq") == "ir" else "none"
-        return BudgetedAir(air, case.count("num_channel_uses"), harq, float(values.get("slack") or math.inf))
+        harq: Harq = "ir" if case.values.get("harq") == "ir" else "none"
+        slack = float(case.values.get("slack") or math.inf)
+        return BudgetedAir(air_of(case), case.count("num_channel_uses"), harq, slack)
 
     @property
     def exact(self) -> Air:

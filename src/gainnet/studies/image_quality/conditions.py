@@ -11,14 +11,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pydantic import Field
 
-from gainnet.studies.figures import panels
+from gainnet.studies.figures import Panel
+from gainnet.studies.image_quality import draw_maps
 from gainnet.studies.image_quality import identity as of_image_quality
-from gainnet.studies.image_quality.drawing import draw_map
 from gainnet.studies.image_quality.material import gather
 from gainnet.studies.image_quality.question import PROTOCOL_OF_METHOD, Budget, ImageQualityConfig, SnrDb
 from gainnet.studies.image_quality.systems import methods
 from gainnet.studies.settings import NonEmpty, Seeds, one_of
-from gainnet.studies.statistics import psnr_cells
+from gainnet.studies.statistics import at, named, present, psnr_cells, round_metrics
 from gainnet.studies.study import Case, Method, Study, Value
 
 AIRS: Final[dict[str, dict[str, Value]]] = {
@@ -111,16 +111,14 @@ def metric_names() -> tuple[str, ...]:
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """PSNR at 1,024 channel uses, and the best seed over the best picture there."""
-    found: dict[str, float | None] = {}
-    rows = cells(table)
-    rows = rows[rows["num_channel_uses"] == COMMON]
-    for air, snr_db in product(AIRS, SNRS_DB):
-        own = rows[(rows["air"] == air) & (rows["snr_db"] == snr_db)].set_index("method")["psnr_db"]
-        found |= {f"psnr_db.{air}.{m}.{snr_db}db": round(float(own[m]), 3) for m in METHODS if m in own.index}
-        if {"linear", "webp"} <= set(own.index):
-            is_picture = own.index.isin(("webp", "avif"))
-            found[f"seed_gain_db.{air}.{snr_db}db"] = round(float(own[~is_picture].max() - own[is_picture].max()), 3)
-    return found
+    rows = at(cells(table), num_channel_uses=COMMON)
+    rows = rows[rows["snr_db"].isin(SNRS_DB)]
+    found = named(rows.set_index(["air", "method", "snr_db"])["psnr_db"], "psnr_db.{}.{}.{:g}db")
+    is_picture = rows["method"].isin(("webp", "avif"))
+    if {"linear", "webp"} <= set(rows["method"]):
+        seed_db, picture_db = (rows[x].groupby(["air", "snr_db"])["psnr_db"].max() for x in (~is_picture, is_picture))
+        found |= named((seed_db - picture_db).dropna(), "seed_gain_db.{}.{:g}db")
+    return round_metrics(found, 3)
 
 
 def cells(table: pd.DataFrame) -> pd.DataFrame:
@@ -131,7 +129,7 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """The crossover map of every air."""
     found = cells(table)
-    airs = [air for air in AIRS if air in set(found["air"])]
+    airs = present(found, "air", AIRS)
     if {"eiug", "centralized"} - set(found["protocol"]):
         return
     note = (
@@ -139,13 +137,8 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         "A picture that misses its deadline counts as a grey one, a seed as the mean seed. Blocks of 256 uses, 1 MHz."
     )
     title = "PSNR of the best seed minus PSNR of the best coded picture, in dB (blue: the seed wins)"
-    figure, axes = panels(-(-len(airs) // 2), min(2, len(airs)), title, note)
-    for ax, air in zip(axes, airs, strict=False):
-        rows = found[found["air"] == air]
-        draw_map(ax, rows[rows["protocol"] == "eiug"], rows[rows["protocol"] == "centralized"])
-        ax.set(title=TITLES[air], xlabel="SNR in dB", ylabel="channel uses per picture")
-        ax.title.set_fontsize(10.5)
-    yield "crossover", figure
+    parts = [Panel(at(found, air=air), TITLES[air], "SNR in dB", "channel uses per picture") for air in airs]
+    yield "crossover", draw_maps(title, note, parts, 2)
 
 
 def identity(config: ConditionsConfig) -> Mapping[str, str]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping
 
 import pandas as pd
 
 from gainnet.studies.image_quality.question import (
     BEST_SHANNON,
-    COMMON_NUM_CHANNEL_USES,
     METHODS,
     SHANNON,
     SNRS_DB,
     SNRS_DB_OF_RATE,
     TARGET_PSNR_DB,
 )
-from gainnet.studies.statistics import psnr_cells
+from gainnet.studies.image_quality.question import COMMON_NUM_CHANNEL_USES as COMMON
+from gainnet.studies.statistics import at, psnr_cells, uses_for
 
 CELL = ["method", "protocol", "fading", "snr_db", "num_channel_uses"]
 SUFFIX_OF_FADING = {"awgn": "", "rayleigh": "_rayleigh"}
@@ -52,7 +51,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     metrics: dict[str, float | None] = {}
     for (method, fading, snr_db), rows in found.groupby(["method", "fading", "snr_db"]):
         suffix, name = SUFFIX_OF_FADING[str(fading)], f"{method}.{snr_db:g}db"
-        common = rows[rows["num_channel_uses"] == COMMON_NUM_CHANNEL_USES]
+        common = at(rows, num_channel_uses=COMMON)
         if snr_db in SNRS_DB and len(common):
             metrics[f"psnr_db{suffix}.{name}"] = round(float(common["psnr_db"].iloc[0]), 3)
         if snr_db in SNRS_DB_OF_RATE:
@@ -60,29 +59,3 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
             uses = uses_for(TARGET_PSNR_DB, list(curve["num_channel_uses"]), list(curve["psnr_db"]))
             metrics[f"uses_for_30db{suffix}.{name}"] = None if uses is None else round(uses, 1)
     return metrics
-
-
-def uses_for(psnr_db: float, nums_channel_uses: Sequence[float], psnrs_db: Sequence[float]) -> float | None:
-    """Smallest number of channel uses that reaches a PSNR; linear in dB over the logarithm of uses between points.
-
-    Args:
-        psnr_db: what has to be reached.
-        nums_channel_uses: swept budgets, ascending.
-        psnrs_db: PSNR at each.
-
-    Returns:
-        `None` where no budget reaches it; the smallest budget where that reaches it already.
-
-    >>> uses_for(30.0, [64, 256, 1024], [20.0, 28.0, 32.0])
-    512.0
-    >>> uses_for(40.0, [64, 256], [20.0, 28.0]) is None
-    True
-    """
-    points = list(zip(nums_channel_uses, psnrs_db, strict=True))
-    if points and points[0][1] >= psnr_db:
-        return float(points[0][0])
-    for (uses, below_db), (more_uses, above_db) in pairwise(points):
-        if above_db >= psnr_db:
-            share = (psnr_db - below_db) / (above_db - below_db)
-            return float(round(uses * (more_uses / uses) ** share, 6))
-    return None

@@ -11,18 +11,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from gainnet.codecs import (
-    AVIF,
-    JPEG,
-    Codecs,
-    LinearCode,
-    QuantizedSeed,
-    RawAnalog,
-    RawPixels,
-    SeedBasis,
-    TextCodec,
-    WebP,
-)
+from gainnet.codecs import AVIF, JPEG, Codecs, LinearCode, QuantizedSeed, RawAnalog, RawPixels, TextCodec, WebP
 from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.opta import backward_test_channel
 from gainnet.core.errors import ConfigError
@@ -46,38 +35,28 @@ CodecFor = Callable[[BudgetedAir, AnyLink], AnyCodec]
 
 def methods(material: Material) -> Mapping[str, Method]:
     """All methods by name."""
-    picture_codecs: dict[str, Callable[[float], AnyCodec]] = {
-        "jpeg": lambda bits: JPEG(max_bits=bits),
-        "webp": lambda bits: WebP(max_bits=bits),
-        "avif": lambda bits: AVIF(max_bits=bits),
+    basis, num_values = material.basis, material.model.image.num_values
+    picture, seed = (partial(System, material, protocol) for protocol in (Centralized(), Eiug()))
+    codecs: dict[str, CodecFor] = {
+        "jpeg": _filled(lambda bits: JPEG(max_bits=bits)),
+        "webp": _filled(lambda bits: WebP(max_bits=bits)),
+        "avif": _filled(lambda bits: AVIF(max_bits=bits)),
     }
-    filled = {name: partial(_filled, codec_of) for name, codec_of in picture_codecs.items()}
-    digital = partial(_filled, lambda bits: QuantizedSeed(max_bits=bits, basis=material.basis))
-    num_values = material.model.image.num_values
+    digital = _filled(lambda bits: QuantizedSeed(max_bits=bits, basis=basis))
     return {
-        **{name: System(material, Centralized(), BudgetedAir.tabulated, codec) for name, codec in filled.items()},
-        **{
-            f"{name}_shannon": System(material, Centralized(), BudgetedAir.shannon, codec)
-            for name, codec in filled.items()
-        },
-        "raw_pixels": System(material, Centralized(), BudgetedAir.tabulated, partial(_raw_pixels, num_values)),
-        "raw": System(material, Eiug(), BudgetedAir.analog, partial(_raw, material.basis)),
-        "linear": System(material, Eiug(), BudgetedAir.analog, partial(_linear, material.basis)),
-        "digital": System(material, Eiug(), BudgetedAir.tabulated, digital),
-        "gaussian_opta": GaussianOpta(material),
+        **{name: picture(BudgetedAir.tabulated, codec) for name, codec in codecs.items()},
+        **{f"{name}_shannon": picture(BudgetedAir.shannon, codec) for name, codec in codecs.items()},
+        "raw_pixels": picture(BudgetedAir.tabulated, partial(_raw_pixels, num_values)),
+        "raw": seed(BudgetedAir.analog, lambda air, _: RawAnalog(air.num_channel_uses, scale=basis.root_mean_square)),
+        "linear": seed(BudgetedAir.analog, lambda air, _: LinearCode(air.num_channel_uses, basis)),
+        "digital": seed(BudgetedAir.tabulated, digital),
+        "gaussian_opta": partial(gaussian_opta, material),
     }
 
 
-def _filled(codec_of: Callable[[float], AnyCodec], air: BudgetedAir, link: AnyLink) -> AnyCodec:
-    return air.matched(codec_of, link)
-
-
-def _raw(basis: SeedBasis, air: BudgetedAir, link: AnyLink) -> AnyCodec:
-    return RawAnalog(air.num_channel_uses, scale=basis.root_mean_square)
-
-
-def _linear(basis: SeedBasis, air: BudgetedAir, link: AnyLink) -> AnyCodec:
-    return LinearCode(air.num_channel_uses, basis)
+def _filled(codec_of: Callable[[float], AnyCodec]) -> CodecFor:
+    """The codec that fills the budget of an air."""
+    return lambda air, link: air.matched(codec_of, link)
 
 
 def _raw_pixels(num_values: int, air: BudgetedAir, link: AnyLink) -> AnyCodec:
@@ -139,24 +118,16 @@ class System:
         }
 
 
-@final
-@dataclass(frozen=True)
-class GaussianOpta:
+@torch.no_grad()
+def gaussian_opta(material: Material, case: Case, random: Random) -> Row:
     """Seeds through the Gaussian backward test channel at the rate of the air, then the decoder."""
-
-    material: Material
-
-    def __call__(self, case: Case, random: Random) -> Row:
-        """Quality of a batch."""
-        air, material = BudgetedAir.of(case), self.material
-        pictures = material.pictures_of(case.random_seed)
-        random = pictures.random.child(*FIRST_LATENT_DOWN)
-        snr = 2 ** (air.mutual_information(random) / air.num_channel_uses) - 1
-        uses, spec = float(air.num_channel_uses), material.model.latent
-        with torch.no_grad():
-            latents = backward_test_channel(pictures.latents, material.basis, uses, snr, spec, random)
-            images = material.model.decoder({"latent": latents}, random)["image"]
-        return {**material.judge(images, pictures), "num_images": len(pictures.prompts)}
+    air, pictures = BudgetedAir.of(case), material.pictures_of(case.random_seed)
+    random = pictures.random.child(*FIRST_LATENT_DOWN)
+    snr = 2 ** (air.mutual_information(random) / air.num_channel_uses) - 1
+    uses, spec = float(air.num_channel_uses), material.model.latent
+    latents = backward_test_channel(pictures.latents, material.basis, uses, snr, spec, random)
+    images = material.model.decoder({"latent": latents}, random)["image"]
+    return {**material.judge(images, pictures), "num_images": len(pictures.prompts)}
 
 
 @final

@@ -8,10 +8,9 @@ from typing import Final
 
 import pandas as pd
 
-from gainnet.studies.image_quality.summary import uses_for
 from gainnet.studies.seed_coding.curves import ALL, cells, curve, half_width, plain
 from gainnet.studies.seed_coding.question import DIGITAL_SEEDS, LEARNED, OPTA, PICTURES, RATE_BEARERS, bearer_of
-from gainnet.studies.statistics import round_metrics
+from gainnet.studies.statistics import round_metrics, uses_for
 
 TARGET_PSNR_DB: Final = 30.0
 RATE_SNRS_DB: Final = (0, 5, 10)
