@@ -90,7 +90,7 @@ def draw_panels(
     return figure
 
 
-def curves(
+def plot_curves(
     ax: Axes,
     rows: pd.DataFrame,
     x: str,

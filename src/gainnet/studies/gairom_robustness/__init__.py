@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from gainnet.orchestration.board import COLOURS, draw_board
 from gainnet.orchestration.resources import Grid
-from gainnet.studies.figures import Panel, Style, curves, draw_panels, panels
+from gainnet.studies.figures import Panel, Style, draw_panels, panels, plot_curves
 from gainnet.studies.gairom.arena import digests, load_all
 from gainnet.studies.gairom.question import LEARNED, REFERENCE
 from gainnet.studies.gairom_robustness.methods import (
@@ -107,7 +107,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 def _curves(found: pd.DataFrame, column: str, ylabel: str, note: str) -> Figure:
     def plot(ax: Axes, rows: pd.DataFrame) -> None:
         means, nominal = spreads(rows, ["method", "amount"], column), NOMINAL[rows["resource"].iloc[0]]
-        curves(ax, means, "amount", "mean", STYLES, ("low", "high"), markersize=3.5, linewidth=1.8)
+        plot_curves(ax, means, "amount", "mean", STYLES, ("low", "high"), markersize=3.5, linewidth=1.8)
         ax.set_xlim(nominal * 1.02, float(rows["amount"].min()) - 0.02 * nominal)
 
     scenarios, resources = present(found, "scenario", SCENARIO_TITLES), present(found, "resource", AXES)

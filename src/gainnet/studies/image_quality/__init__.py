@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from functools import partial
 from itertools import product
 
 import numpy as np
@@ -15,7 +14,7 @@ from matplotlib.figure import Figure
 
 from gainnet.network.hardware import profile
 from gainnet.protocols.pricing import pricing
-from gainnet.studies.figures import Panel, Style, curves, draw_panels, log2_uses, same_height
+from gainnet.studies.figures import Panel, Style, draw_panels, log2_uses, plot_curves, same_height
 from gainnet.studies.image_quality.material import gather
 from gainnet.studies.image_quality.question import (
     BEST_SHANNON,
@@ -109,7 +108,7 @@ def _drawn(title: str, note: str, parts: list[Panel], num_columns: int, x: str, 
 
     def plot(ax: Axes, rows: pd.DataFrame) -> None:
         band = ("low_db", "high_db") if y == "psnr_db" else None
-        curves(ax, rows, x, y, STYLES, band, markersize=4.5, linewidth=1.6)
+        plot_curves(ax, rows, x, y, STYLES, band, markersize=4.5, linewidth=1.6)
         if x == "num_channel_uses":
             log2_uses(ax, TARGET_PSNR_DB)
         if y == "judged":
