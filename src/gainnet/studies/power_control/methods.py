@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,9 +16,12 @@ from gainnet.power_control.env import Episodes, static_errors
 from gainnet.radio.fading.trace import SnrTrace
 from gainnet.radio.power import PEAK, Outlook, block_error, spend
 from gainnet.studies.power_control.arena import NUM_BLOCKS, episodes_of, program, rule
-from gainnet.studies.power_control.pictures import Gallery, open_gallery
+from gainnet.studies.power_control.pictures import Gallery, open_gallery, sent_statically
 from gainnet.studies.power_control.question import LEARNED, METHODS, PowerControlConfig, parts, policies_of
 from gainnet.studies.study import Case, Method, Row
+
+PolicyOf = Callable[[Case, float, Episodes], PowerPolicy]
+"""The policy of a case at an SNR in dB; who knows the future is given its episodes."""
 
 
 def methods(config: PowerControlConfig) -> Mapping[str, Method]:
@@ -69,13 +72,9 @@ def _trace_snr_db(trace: str) -> float:
 def _played(policy: PowerPolicy, episodes: Episodes) -> dict[str, float]:
     powers = spend(policy, episodes.gains, episodes.snr, episodes.importance, PEAK)
     errors = episodes.importance * block_error(powers, episodes.gains, episodes.snr.unsqueeze(-1))
-    static = float(static_errors(episodes).double().mean())
-    return {
-        "mse": float(errors.double().mean()),
-        "gain_over_static_db": 10 * math.log10(static / float(errors.double().mean())),
-        "quality_db": -10 * math.log10(float(errors.double().mean())),
-        **_spent(powers),
-    }
+    static, mse = float(static_errors(episodes).double().mean()), float(errors.double().mean())
+    gain_db, quality_db = 10 * math.log10(static / mse), -10 * math.log10(mse)
+    return {"mse": mse, "gain_over_static_db": gain_db, "quality_db": quality_db, **_spent(powers)}
 
 
 def _spent(powers: Tensor) -> dict[str, float]:
@@ -83,13 +82,12 @@ def _spent(powers: Tensor) -> dict[str, float]:
     return {"energy_mean": float(spent.mean()), "energy_most": float(spent.max())}
 
 
-def _decoded(case: Case, gallery: Gallery, num_pictures: int, policy_of: object) -> dict[str, float]:
-    assert callable(policy_of)
+def _decoded(case: Case, gallery: Gallery, num_pictures: int, policy_of: PolicyOf) -> dict[str, float]:
     snr_db = case.number("snr_db")
     episodes = gallery.episodes(snr_db, num_pictures, case.random_seed)
     policy = policy_of(case, snr_db, episodes)
     psnrs_db, mse = gallery.sent(policy, snr_db, num_pictures, case.random_seed)
-    static_db, _ = gallery.static(snr_db, num_pictures, case.random_seed)
+    static_db, _ = sent_statically(gallery, snr_db, num_pictures, case.random_seed)
     powers = spend(policy, episodes.gains, episodes.snr, episodes.importance, PEAK)
     return {
         "mse": mse,
@@ -108,7 +106,7 @@ def _point(case: Case, config: Mapping[str, object]) -> dict[str, float | None]:
     index = case.count("point")
     if index >= len(curve):
         return {"num_episodes": None, "gain_over_static_db": None}
-    column = columns.index(f"gain_over_static_db.{float(str(case.values['snr_db'])):g}db")
+    column = columns.index(f"gain_over_static_db.{case.number('snr_db'):g}db")
     return {"num_episodes": curve[index][0], "gain_over_static_db": curve[index][column]}
 
 

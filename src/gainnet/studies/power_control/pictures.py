@@ -62,28 +62,22 @@ class Gallery:
         mse = (images - originals).double().square().flatten(1).mean(-1)
         return -10 * mse.log10(), float(mse.mean())
 
-    def static(self, snr_db: float, num: int, random_seed: int) -> tuple[Tensor, float]:
-        """As `sent`, at constant power."""
-        return _static(self, snr_db, num, random_seed)
-
     def _random(self, num: int, random_seed: int) -> Random:
         first = random_seed * 100_003
         return Random.of(range(first, first + num)).child("power control")
 
 
 @lru_cache(maxsize=8)
-@torch.no_grad()
-def _static(gallery: Gallery, snr_db: float, num: int, random_seed: int) -> tuple[Tensor, float]:
+def sent_statically(gallery: Gallery, snr_db: float, num: int, random_seed: int) -> tuple[Tensor, float]:
+    """As `Gallery.sent`, at constant power; once for all policies that it is compared with."""
     return gallery.sent(Static(), snr_db, num, random_seed)
 
 
 @lru_cache(maxsize=1)
 @torch.no_grad()
 def _originals(gallery: Gallery, num: int, random_seed: int) -> tuple[Tensor, Tensor]:
-    parts = [
-        encoded_scenes(gallery.model, min(64, num - start), random_seed, _FIRST_SCENE + start)
-        for start in range(0, num, 64)
-    ]
+    starts = range(0, num, 64)
+    parts = [encoded_scenes(gallery.model, min(64, num - n), random_seed, _FIRST_SCENE + n) for n in starts]
     latents = torch.cat(parts)
     return latents, decode_pictures(gallery.model, latents)
 

@@ -70,24 +70,26 @@ def cases(config: PowerControlConfig) -> Iterator[Case]:
     """Conditions, then what the agents do, then how they learned."""
     for condition in (*config.conditions, *(("traces",) if config.trace else ())):
         snrs_db: tuple[float | None, ...] = config.decoder_snrs_db if condition == "decoder" else config.snrs_db
+        # A trace has the SNRs that were measured, and nothing to sweep.
         for random_seed, snr_db in product(config.random_seeds, (None,) if condition == "traces" else snrs_db):
             at: dict[str, Value] = {"condition": condition, "snr_db": snr_db}
-            for method in (*config.rules, *((INFORMED,) if condition == "traces" else ())):
-                yield _case(method, random_seed, at)
-            for algorithm, _, training_seed in map(parts, policies_of(config, condition)):
-                yield _case(algorithm, random_seed, at | {"training_seed": training_seed})
-    first = config.random_seeds[0]
-    shown = [name for name in policies_of(config, "equal") if name.endswith("-0")]
+            rules = (*config.rules, *((INFORMED,) if condition == "traces" else ()))
+            yield from (_case(method, random_seed, at) for method in rules)
+            yield from (_learned(name, random_seed, at) for name in policies_of(config, condition))
+    first, learned = config.random_seeds[0], policies_of(config, "equal")
     for gain_db, energy in product(MAP_GAINS_DB, MAP_ENERGIES):
         at = {"condition": "map", "snr_db": MAP_SNR_DB, "gain_db": gain_db, "energy_left": energy}
         if "dp_independent" in config.rules:
             yield _case("dp_independent", first, at)
-        for algorithm, _, training_seed in map(parts, shown):
-            yield _case(algorithm, first, at | {"training_seed": training_seed})
-    for name, snr_db, point in product(policies_of(config, "equal"), CURVE_SNRS_DB, CURVE_POINTS):
-        algorithm, _, training_seed = parts(name)
-        at = {"condition": "curve", "snr_db": snr_db, "training_seed": training_seed, "point": point}
-        yield _case(algorithm, first, at)
+        yield from (_learned(name, first, at) for name in learned if name.endswith("-0"))
+    for name, snr_db, point in product(learned, CURVE_SNRS_DB, CURVE_POINTS):
+        yield _learned(name, first, {"condition": "curve", "snr_db": snr_db, "point": point})
+
+
+def _learned(name: str, random_seed: int, values: Mapping[str, Value]) -> Case:
+    """A case of a learned policy by its name."""
+    algorithm, _, training_seed = parts(name)
+    return _case(algorithm, random_seed, {**values, "training_seed": training_seed})
 
 
 def policies_of(config: PowerControlConfig, condition: str) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from gainnet.studies.power_control.question import LEARNED, LIMIT, PROGRAMMED, RULES
-from gainnet.studies.statistics import round_metrics, spread
+from gainnet.studies.statistics import at, round_metrics, spread
 
 SHARES_DB = (15.0, 20.0)
 DIFFERENCES = ("unequal", "decoder", "traces", "unequal_independent", "jakes", "varied")
@@ -21,8 +21,7 @@ METRIC_NAMES = (
     "learned_minus_static_db.min",
     *(f"learned_minus_best_causal_db.{name}" for name in DIFFERENCES),
     *(f"learned_minus_best_causal_db.{name}.{x}" for name in DIFFERENCES for x in LEARNED),
-    *(f"causal_gain_db.{snr:g}db" for snr in (0, 5, 10, 15, 20)),
-    *(f"non_causal_gain_db.{snr:g}db" for snr in (0, 5, 10, 15, 20)),
+    *(f"{name}.{snr}db" for name in ("causal_gain_db", "non_causal_gain_db") for snr in (0, 5, 10, 15, 20)),
     "energy_over_budget.max",
 )  # fmt: skip
 
@@ -38,25 +37,21 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Every metric of the study."""
-    return {
-        name: value
-        for name, value in round_metrics(dict(_metrics(table, gains(table))), 5).items()
-        if value is not None
-    }
+    metrics = round_metrics(dict(_metrics(table, gains(table))), 5)
+    return {name: value for name, value in metrics.items() if value is not None}
 
 
 def _metrics(table: pd.DataFrame, found: pd.DataFrame) -> Iterator[tuple[str, float | None]]:
-    equal = found[found["condition"] == "equal"]
+    equal = at(found, condition="equal")
     for snr in (0, 5, 10, 15, 20):
         yield f"causal_gain_db.{snr:g}db", _mean(equal, "dp_independent", snr)
         yield f"non_causal_gain_db.{snr:g}db", _mean(equal, LIMIT, snr)
     for snr_db in SHARES_DB:
         yield from _shares(equal, snr_db)
-    best = [own for name in CONDITIONS if (own := _of_best(found[found["condition"] == name])) is not None]
-    if best:
+    if best := [own for name in CONDITIONS if (own := _of_best(at(found, condition=name))) is not None]:
         yield "learned_minus_static_db.min", float(min(own.min() for own in best))
     for condition in DIFFERENCES:
-        yield from _differences(found[found["condition"] == condition], condition)
+        yield from _differences(at(found, condition=condition), condition)
     if "energy_most" in table and table["energy_most"].notna().any():
         yield "energy_over_budget.max", float(table["energy_most"].max() - 1)
 
@@ -67,12 +62,9 @@ def _shares(equal: pd.DataFrame, snr_db: float) -> Iterator[tuple[str, float | N
     if not optimum:
         return
     name = f"share_of_causal_gain.{snr_db:g}db"
-    spreads = {}
-    for method in LEARNED:
-        own = equal[(equal["method"] == method) & (equal["snr_db"] == snr_db)]
-        if len(own):
-            spreads[method] = spread(own["gain_over_static_db"] / optimum)
-            yield f"{name}.{method}", spreads[method].mean
+    learned = at(equal[equal["method"].isin(LEARNED)], snr_db=snr_db).groupby("method")["gain_over_static_db"]
+    spreads = {str(method): spread(own / optimum) for method, own in learned}
+    yield from ((f"{name}.{method}", found.mean) for method, found in spreads.items())
     rule = _mean(equal, "replanned", snr_db)
     yield f"{name}.replanned", None if rule is None else rule / optimum
     if model_free := [spreads[method] for method in MODEL_FREE if method in spreads]:
@@ -97,7 +89,7 @@ def _of_best(found: pd.DataFrame) -> pd.Series[float] | None:
 
 
 def _by_snr(found: pd.DataFrame, method: str) -> pd.Series[float]:
-    return found[found["method"] == method].groupby("snr_db")["gain_over_static_db"].mean()
+    return at(found, method=method).groupby("snr_db")["gain_over_static_db"].mean()
 
 
 def _differences(found: pd.DataFrame, condition: str) -> Iterator[tuple[str, float | None]]:
@@ -113,5 +105,5 @@ def _differences(found: pd.DataFrame, condition: str) -> Iterator[tuple[str, flo
 
 
 def _mean(equal: pd.DataFrame, method: str, snr_db: float) -> float | None:
-    own = equal[(equal["method"] == method) & (equal["snr_db"] == snr_db)]
+    own = at(equal, method=method, snr_db=snr_db)
     return None if own.empty else float(own["gain_over_static_db"].mean())
