@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Annotated, Any, final
 
@@ -30,7 +31,7 @@ from gainnet.radio import Air, Ideal, Tabulated
 from gainnet.studies.figures import panels
 from gainnet.studies.palette import BLUE, GREEN, GREY, ORANGE, PURPLE
 from gainnet.studies.settings import AirField, Count, Natural, NonEmpty, Seeds
-from gainnet.studies.statistics import round_metrics
+from gainnet.studies.statistics import at, round_metrics
 from gainnet.studies.study import Case, Method, Row, Study
 from gainnet.studies.weights import language_digest
 
@@ -45,12 +46,8 @@ LATE_METRICS = {
 }
 """An edge that joins late is judged by what it joins with; what rounds of its own leave of that stands beside it."""
 METRIC_NAMES = (
-    "cloud_loss_fell_share",
-    "cloud_gap_to_joint",
-    *LATE_METRICS.values(),
-    "fedavg_gap_to_joint",
-    "edge_gap_to_joint",
-)
+    "cloud_loss_fell_share", "cloud_gap_to_joint", *LATE_METRICS.values(), "fedavg_gap_to_joint", "edge_gap_to_joint",
+)  # fmt: skip
 
 
 @final
@@ -137,6 +134,7 @@ class _Texts:
         """By how many standard errors the loss fell, row by row of the same text, in every domain."""
         found = {}
         for domain in DOMAINS:
+            # Differences of the same rows: texts differ far more from each other than two models on one text.
             gain = row_losses(before, self.test[domain]) - row_losses(after, self.test[domain])
             found[f"{label}.{domain}.fell_by_errors"] = float(gain.mean() / (gain.std() / len(gain) ** 0.5))
         return found
@@ -215,32 +213,30 @@ def _fedavg(texts: _Texts, random: Random) -> Row:
     cell = cell_of((c.name for c in devices), profile("edge_l4"), profile("phone"), air, air)
     training = LocalTraining("adamw", config.joint_rate, config.num_steps, config.batch_size)
     cost = whole_step_cost(texts.model, texts.rows[DOMAINS[0]][: config.batch_size])
-    algorithm = FedAvg(copy.deepcopy(texts.model), cell, replace(training), cost)
+    algorithm = FedAvg(copy.deepcopy(texts.model), cell, training, cost)
     run = run_rounds(algorithm, devices, texts.test[DOMAINS[0]][:8], config.cycles * config.rounds, texts.random_seed)
     return texts.losses(algorithm.model_of(run.state), "cloud_1") | texts.losses(texts.model, "cloud_0")
 
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Shares and gaps, averaged over random seeds; a gap is excess loss over the untuned model's excess."""
-    means = {method: rows.mean(numeric_only=True) for method, rows in table.groupby("method")}
-    found: dict[str, float | None] = {}
-    loop, joint = means.get("loop"), means.get("joint")
-    if loop is not None:
-        rows = table[table["method"] == "loop"]
-        errors = rows[[c for c in table.columns if c.endswith("fell_by_errors")]].to_numpy(float)
-        found["cloud_loss_fell_share"] = (errors > 2.0).mean()
-        for rounds, name in LATE_METRICS.items():
-            found[name] = loop[f"late.from_cloud.{rounds}.loss"] - loop[f"late.from_foundation.{rounds}.loss"]
-    if loop is not None and joint is not None:
-        last = _num_cycles(table)
-        found["cloud_gap_to_joint"] = _gap(loop, joint, f"cloud_{last}")
-        found["edge_gap_to_joint"] = _gap(loop, joint, f"edge_{last}")
-        if (fedavg := means.get("cross_domain_fedavg")) is not None:
-            found["fedavg_gap_to_joint"] = _gap(fedavg, joint, "cloud_1")
+    means, found = table.groupby("method").mean(numeric_only=True), dict[str, float | None]()
+    if "loop" not in means.index:
+        return found
+    loop, last = means.loc["loop"], f"{_num_cycles(table)}"
+    # Two standard errors: such a fall comes by chance about once in 40 texts.
+    found["cloud_loss_fell_share"] = (at(table, method="loop").filter(like="fell_by_errors") > 2.0).to_numpy().mean()
+    for rounds, name in LATE_METRICS.items():
+        found[name] = loop[f"late.from_cloud.{rounds}.loss"] - loop[f"late.from_foundation.{rounds}.loss"]
+    if "joint" in means.index:
+        gap_of = partial(_gap, means.loc["joint"])
+        found |= {f"{place}_gap_to_joint": gap_of(loop, f"{place}_{last}") for place in ("cloud", "edge")}
+        if "cross_domain_fedavg" in means.index:
+            found["fedavg_gap_to_joint"] = gap_of(means.loc["cross_domain_fedavg"], "cloud_1")
     return round_metrics(found, 6)
 
 
-def _gap(of: Any, joint: Any, label: str) -> float:
+def _gap(joint: Any, of: Any, label: str) -> float:
     """Excess loss over joint training, as a share of the untuned model's excess; both summed over the domains."""
     excess = sum(of[f"{label}.{d}.loss"] - joint[f"cloud_1.{d}.loss"] for d in DOMAINS)
     untuned = sum(joint[f"cloud_0.{d}.loss"] - joint[f"cloud_1.{d}.loss"] for d in DOMAINS)
@@ -255,21 +251,20 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Loss of cloud and edges per cycle in every domain, beside joint training and FedAvg."""
     if "loop" not in set(table["method"]):
         return
-    means = {method: rows.mean(numeric_only=True) for method, rows in table.groupby("method")}
-    last = _num_cycles(table)
+    means, last = table.groupby("method").mean(numeric_only=True), _num_cycles(table)
     note = (
         f"means of {table['random_seed'].nunique()} random seeds; every method trains on as many rows; unseen abstracts"
     )
     figure, axes = panels(1, len(DOMAINS), "Knowledge goes round: loss per cycle", note)
     for ax, domain in zip(axes, DOMAINS, strict=True):
-        loop = means["loop"]
+        loop = means.loc["loop"]
         cloud = [loop[f"cloud_{c}.{domain}.loss"] for c in range(last + 1)]
         ax.plot(range(last + 1), cloud, "o-", color=BLUE, label="cloud")
         edges = [loop[f"edge_{c}.{domain}.loss"] for c in range(1, last + 1)]
         ax.plot(range(1, last + 1), edges, "s--", color=GREEN, label="edge of this domain")
         for method, colour in (("joint", ORANGE), ("cross_domain_fedavg", PURPLE)):
-            if method in means:
-                ax.axhline(means[method][f"cloud_1.{domain}.loss"], color=colour, label=method.replace("_", " "))
+            if method in means.index:
+                ax.axhline(means[f"cloud_1.{domain}.loss"][method], color=colour, label=method.replace("_", " "))
         ax.axhline(cloud[0], color=GREY, linewidth=0.8, linestyle=":")
         ax.set(title=domain, xlabel="cycle", ylabel="nats per token")
     axes[0].legend(fontsize=8, frameon=False)

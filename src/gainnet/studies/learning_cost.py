@@ -9,6 +9,7 @@ from itertools import product
 from typing import Annotated, Any, final
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import Field
 
@@ -18,10 +19,10 @@ from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.adapters import require_peft
 from gainnet.learning.runner import run_rounds
 from gainnet.models.language import mean_loss
-from gainnet.studies.figures import legend_below, panels
+from gainnet.studies.figures import Panel, draw_panels
 from gainnet.studies.palette import BLUE, GREEN, GREY, ORANGE
 from gainnet.studies.settings import AirField, Count, NonEmpty, Seeds
-from gainnet.studies.statistics import round_metrics
+from gainnet.studies.statistics import at, beside, present, round_metrics
 from gainnet.studies.study import Case, Method, Row, Study
 from gainnet.studies.weights import language_digest
 
@@ -36,14 +37,17 @@ MARKERS = {
     "fsl_averaged.embedding_only": ("v", GREEN), "fsl_averaged.u_shape": ("s", GREEN),
     "fpl.soft_prompt": ("X", ORANGE), "fpl.lora": ("P", ORANGE), "fpl.adapter": ("D", ORANGE),
 }  # fmt: skip
+RATIOS = {
+    "device_memory": "device_memory_bytes", "device_flops": "device_flops_per_step", "perplexity": "perplexity",
+    "bits": "gigabytes",
+}  # fmt: skip
+"""Columns of the table that are divided by FedAvg's, by the name of the quantity."""
+OF_PROMPT = ("bits_of_fedavg", "gain_of_fedavg")
 METRIC_NAMES = (
     *(f"fsl.{cut}.{what}" for cut in CUTS for what in ("device_memory_of_fedavg", "device_flops_of_fedavg")),
     "fsl.perplexity_of_fedavg",
-    *(f"fsl.{cut}.perplexity_of_fedavg" for cut in CUTS),
-    *(f"fsl.{cut}.bits_of_fedavg" for cut in CUTS),
-    "fpl.bits_of_fedavg",
-    "fpl.gain_of_fedavg",
-    *(f"{name}.{what}" for name in PROMPTS for what in ("bits_of_fedavg", "gain_of_fedavg")),
+    *(f"fsl.{cut}.{what}_of_fedavg" for what in ("perplexity", "bits") for cut in CUTS),
+    *(f"{name}.{what}" for name in ("fpl", *PROMPTS) for what in OF_PROMPT),
 )
 
 
@@ -127,7 +131,6 @@ def settings_of(config: LearningCostConfig, method: str, skew: float, random_see
 
 
 def _learned(config: LearningCostConfig, case: Case) -> Row:
-
     settings = settings_of(config, case.method, float(case.values["skew"] or 0), case.random_seed)
     session = open_session(settings)
     random = Random.of(case.random_seed)
@@ -156,17 +159,20 @@ def _learned(config: LearningCostConfig, case: Case) -> Row:
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Ratios to FedAvg of the same random seed and skew, averaged; the best prompt form is the one of largest gain."""
-    paired = _beside_fedavg(table)
-    found: dict[str, float | None] = {}
-    of_split = ("device_memory_of_fedavg", "device_flops_of_fedavg", "perplexity_of_fedavg", "bits_of_fedavg")
-    columns_of = {f"fsl.{cut}": of_split for cut in CUTS} | dict.fromkeys(PROMPTS, ("bits_of_fedavg", "gain_of_fedavg"))
-    for method, rows in paired.groupby("method"):
-        columns = columns_of.get(str(method), ())
-        found |= {f"{method}.{column}": float(rows[column].mean()) for column in columns}
+    means = _beside_fedavg(table).groupby("method").mean(numeric_only=True)
+    columns_of = dict.fromkeys(PROMPTS, OF_PROMPT) | {
+        f"fsl.{cut}": tuple(f"{x}_of_fedavg" for x in RATIOS) for cut in CUTS
+    }
+    found: dict[str, float | None] = {
+        f"{method}.{column}": float(means[column][method])
+        for method, columns in columns_of.items()
+        for column in columns
+        if method in means.index
+    }
     if worst := [x for cut in CUTS if (x := found.get(f"fsl.{cut}.perplexity_of_fedavg")) is not None]:
         found["fsl.perplexity_of_fedavg"] = max(worst)
     if best := best_prompt(found):
-        found |= {f"fpl.{what}": found[f"{best}.{what}"] for what in ("bits_of_fedavg", "gain_of_fedavg")}
+        found |= {f"fpl.{what}": found[f"{best}.{what}"] for what in OF_PROMPT}
     return round_metrics(found, 6)
 
 
@@ -178,40 +184,41 @@ def best_prompt(found: Mapping[str, float | None]) -> str | None:
 
 
 def _beside_fedavg(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows with what FedAvg had at the same random seed and skew; ratios are `<quantity>_of_fedavg`.
+    """The rows with their ratios to what FedAvg had at the same random seed and skew, `<quantity>_of_fedavg`.
 
     The gain is the share of FedAvg's own fall in loss, both counted from the untuned model.
     """
-    table = table.assign(bits=table["gigabytes"])
-    keys = ["skew", "random_seed"]
-    paired = table.merge(table[table["method"] == FEDAVG], on=keys, suffixes=("", "_fedavg"))
-    columns = {
-        "device_memory": "device_memory_bytes", "device_flops": "device_flops_per_step", "perplexity": "perplexity",
-        "bits": "bits",
-    }  # fmt: skip
-    untuned = paired["loss_before_fedavg"]
-    gain = (untuned - paired["loss"]) / (untuned - paired["loss_fedavg"])
-    ratios = {f"{k}_of_fedavg": paired[v] / paired[f"{v}_fedavg"] for k, v in columns.items()}
-    return paired.assign(**ratios, gain_of_fedavg=gain)
+
+    def fedavg(column: str) -> pd.Series[float]:
+        return beside(table, at(table, method=FEDAVG), ["skew", "random_seed"], column)
+
+    ratios = {f"{name}_of_fedavg": table[column] / fedavg(column) for name, column in RATIOS.items()}
+    untuned = fedavg("loss_before")
+    gain = (untuned - table["loss"]) / (untuned - fedavg("loss"))
+    return table.assign(**ratios, gain_of_fedavg=gain).dropna(subset=["gain_of_fedavg"])
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Quality over bytes and over device memory, one mark per method."""
+
+    def plot(ax: Axes, rows: pd.DataFrame) -> None:
+        means = rows.groupby(["method", "skew"])[["cost", "perplexity"]].mean().reset_index()
+        for method in present(means, "method", METHODS):
+            for skew, x, y in at(means, method=method).drop(columns="method").itertuples(index=False):
+                style: dict[str, Any] = {"fillstyle": "none"} if skew else {"label": method}
+                ax.plot(x, y, MARKERS[method][0], color=MARKERS[method][1], markersize=8, **style)
+        ax.set_xscale("log")
+
     note = (
         f"{table['num_samples'].max():g} samples per method; {table['random_seed'].nunique()} random seeds; filled: "
         "equal shares of the fields, hollow: Dirichlet;\nmemory = parameters + gradients + Adam's state + saved tensors"
     )
-    figure, axes = panels(1, 2, "What learning costs, and what it reaches", note)
     labels = {"gigabytes": "gigabytes on the air", "device_memory_bytes": "bytes of device memory"}
-    for ax, (column, label) in zip(axes, labels.items(), strict=True):
-        for method in [m for m in METHODS if m in set(table["method"])]:
-            for skew, rows in table[table["method"] == method].groupby("skew"):
-                x, y = float(rows[column].mean()), float(rows["perplexity"].mean())
-                style: dict[str, Any] = {"fillstyle": "none"} if skew else {"label": method}
-                ax.plot(x, y, MARKERS[method][0], color=MARKERS[method][1], markersize=8, **style)
-        ax.set(xscale="log", xlabel=label, ylabel="perplexity on unseen abstracts")
-    legend_below(axes, 4)
-    yield "learning_cost", figure
+    parts = [
+        Panel(table.assign(cost=table[column]), "", label, "perplexity on unseen abstracts")
+        for column, label in labels.items()
+    ]
+    yield "learning_cost", draw_panels("What learning costs, and what it reaches", note, parts, plot, 2)
 
 
 def identity(config: LearningCostConfig) -> Mapping[str, str]:

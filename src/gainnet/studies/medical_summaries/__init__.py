@@ -2,22 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gainnet.studies.medical_summaries.drawing import draw
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gainnet.studies.figures import Style, panels
 from gainnet.studies.medical_summaries.material import identity
 from gainnet.studies.medical_summaries.methods import open_methods
 from gainnet.studies.medical_summaries.question import (
     METHODS,
     METRIC_NAMES,
+    NOT_PUBMED,
+    ROUGES,
     SummariesConfig,
     cases,
     warnings,
 )
 from gainnet.studies.medical_summaries.summary import summarise
+from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, ORANGE
+from gainnet.studies.statistics import at, present
 from gainnet.studies.study import Study
 
-MEDICAL_SUMMARIES: Study[Any] = Study(
+STYLES = {
+    "cloud": Style("cloud alone", GREY, "-", "o"), "part": Style("Part", ORANGE, "-", "o"),
+    "full": Style("Full", BLUE, "-", "o"), "edge_alone": Style("edge-end alone", GREEN, "-", "o"),
+}  # fmt: skip
+
+
+def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """One panel per ROUGE, one of quality over cost, and one of quality and right labels over rounds of learning."""
+    found = summarise(table)
+    arms = present(table, "method", METHODS)
+    num_seeds, num_fields = table["random_seed"].nunique(), table["field"].nunique()
+    last = table[table["rounds"] == table["rounds"].max()]
+    num_documents = int(at(last, method=arms[0])["num_documents"].sum())
+    note = (
+        f"{num_documents} documents, {num_seeds} random seeds with {num_fields} fields that the cloud never saw; "
+        "95 % bootstrap intervals over documents"
+    )
+    if table["warning"].notna().any():
+        note += f"\nWarning: {NOT_PUBMED}"
+    figure, axes = panels(1, 5, "Conclusions of trials: cloud alone, with Part and Full prompts, edge-end alone", note)
+    for ax, score in zip(axes, ROUGES, strict=False):
+        _bars(ax, score, arms, found)
+    for arm in arms:
+        if (tokens := found.get(f"tokens.{arm}")) is not None:
+            look: dict[str, Any] = {"color": STYLES[arm].colour, "markersize": 9, "label": STYLES[arm].label}
+            axes[3].plot(tokens, found[f"rougel.{arm}"] or 0.0, "o", **look)
+    axes[3].set(xlabel="tokens per document, prompt and completion", ylabel="ROUGE-L", title="quality over cost")
+    if axes[3].lines:
+        axes[3].legend(fontsize=8, frameon=False)
+    _growth(axes[4], arms, table)
+    yield "medical_summaries", figure
+
+
+def _growth(ax: Axes, arms: list[str], table: pd.DataFrame) -> None:
+    """ROUGE-L of every arm and the share of right templates, by rounds of learning."""
+    for arm in arms:
+        rows, style = at(table, method=arm).groupby("rounds")["rougel"].mean(), STYLES[arm]
+        if arm == "cloud":  # it learns nothing in these rounds
+            ax.axhline(float(rows.iloc[-1]), color=style.colour, label=style.label)
+        else:
+            style.plot(ax, rows.index, rows)
+    right = table[table["method"] != "cloud"].groupby("rounds")["template_right"].mean()
+    ax.plot(right.index, right, "s--", color=BLACK, label="share of right templates")
+    ax.set(xlabel="rounds of the edge-end model", ylabel="ROUGE-L", title="what the edge learns", ylim=(0, 1))
+    ax.legend(fontsize=8, frameon=False)
+
+
+def _bars(ax: Axes, score: str, arms: list[str], found: Mapping[str, float | None]) -> None:
+    mean, low, high = (np.array([found[f"{score}.{arm}{end}"] or 0.0 for arm in arms]) for end in ("", ".low", ".high"))
+    labels, colours = [STYLES[arm].label for arm in arms], [STYLES[arm].colour for arm in arms]
+    ax.bar(labels, mean, yerr=[mean - low, high - mean], color=colours, capsize=4)
+    ax.tick_params(axis="x", labelsize=8, rotation=20)
+    ax.set(title=score.upper().replace("ROUGE", "ROUGE-"), ylabel="F-measure", ylim=(0, 1))
+
+
+MEDICAL_SUMMARIES = Study(
     "medical-summaries",
     SummariesConfig,
     METHODS,

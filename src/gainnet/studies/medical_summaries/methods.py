@@ -80,17 +80,12 @@ def open_methods(config: SummariesConfig) -> Mapping[str, Method]:
     @cache
     def grown(field: str, random_seed: int) -> dict[int, Grown]:
         known = models(random_seed)
-        texts = (
-            invented_texts(config, field, random_seed)
-            if collection is None
-            else folder_texts(config, collection, field)
-        )
+        invented = collection is None
+        texts = invented_texts(config, field, random_seed) if invented else folder_texts(config, collection, field)
         learning, documents = _learning_of(config, random_seed), [a.document for a in texts.test]
         edges = growing_edge_end(known.edge, known.tokenizer, texts.train, learning, config.rounds)
-        return {
-            rounds: Grown(texts, edge, tuple(edge.answer(documents)))
-            for rounds, edge in zip(config.rounds, edges, strict=True)
-        }
+        # Every edge answers before the next one is grown out of it.
+        return {n: Grown(texts, e, tuple(e.answer(documents))) for n, e in zip(config.rounds, edges, strict=True)}
 
     def run(case: Case, random: Random) -> Row:
         known = models(case.random_seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Annotated, final
 
@@ -103,12 +104,10 @@ class SummariesConfig:
 
 def cases(config: SummariesConfig) -> Iterator[Case]:
     """Every arm on every field after every number of rounds with every random seed; the cloud alone once."""
-    for random_seed in config.random_seeds:
-        for field in fields_of(config):
-            for rounds in config.rounds:
-                for method in config.methods:
-                    if method != "cloud" or rounds == config.rounds[-1]:
-                        yield Case(method, {"field": field, "rounds": rounds}, random_seed)
+    sweep = product(config.random_seeds, fields_of(config), config.rounds, config.methods)
+    for random_seed, field, rounds, method in sweep:
+        if method != "cloud" or rounds == config.rounds[-1]:
+            yield Case(method, {"field": field, "rounds": rounds}, random_seed)
 
 
 def fields_of(config: SummariesConfig) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gainnet.studies.medical_summaries.question import DIFFERENCES, LABELS, METHODS, OTHER_SCORES, ROUGES
+from gainnet.studies.statistics import at, present, round_metrics
 
 NUM_RESAMPLES = 2000
 Scores = Mapping[tuple[int, str], np.ndarray]
@@ -16,34 +17,43 @@ Scores = Mapping[tuple[int, str], np.ndarray]
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Means over all documents after the last rounds, with 95 % intervals; see the metrics' names."""
-    table = table[table["rounds"] == table["rounds"].max()]
+    table = at(table, rounds=table["rounds"].max())
     found: dict[str, float | None] = {}
     for score in ROUGES:
-        of_arm = {arm: scores_of(table, arm, score) for arm in METHODS if arm in set(table["method"])}
+        of_arm = {arm: scores_of(table, arm, score) for arm in present(table, "method", METHODS)}
         for arm, scores in of_arm.items():
+            of_seed = [
+                _mean({key: x for key, x in scores.items() if key[0] == s}) for s in {seed for seed, _ in scores}
+            ]
             found |= _named(f"{score}.{arm}", scores)
-            seeds = [np.concatenate([x for (s, _), x in scores.items() if s == seed]).mean() for seed in _seeds(scores)]
-            found[f"{score}.{arm}.std_over_seeds"] = round(float(np.std(seeds, ddof=1)), 6) if len(seeds) > 1 else None
-        for a, b in DIFFERENCES:
-            if a in of_arm and b in of_arm:
-                paired = {case: of_arm[a][case] - of_arm[b][case] for case in of_arm[a]}
-                found |= _named(f"{score}.{a}_minus_{b}", paired)
+            found[f"{score}.{arm}.std_over_seeds"] = float(np.std(of_seed, ddof=1)) if len(of_seed) > 1 else None
+        # Differences document by document: some abstracts are hard for every arm, and that cancels.
+        for a, b in ((a, b) for a, b in DIFFERENCES if {a, b} <= set(of_arm)):
+            found |= _named(f"{score}.{a}_minus_{b}", {key: x - of_arm[b][key] for key, x in of_arm[a].items()})
     for method, rows in table.groupby("method"):
-        arm = str(method)
-        weights = rows["num_documents"].to_numpy(float)
-        for name in (*OTHER_SCORES, "tokens"):
-            if name in rows and not (name == "tokens" and arm == "edge_alone") and rows[name].notna().all():
-                found[f"{name}.{arm}"] = round(float(np.average(rows[name].to_numpy(float), weights=weights)), 6)
-    first = table[table["method"] == table["method"].iloc[0]]
-    weights = first["num_documents"].to_numpy(float)
-    for name in ("template_right", *(f"label_right.{label}" for label in LABELS)):
-        found[name] = round(float(np.average(first[name].to_numpy(float), weights=weights)), 6)
-    return found
+        # An edge-end model alone is asked nothing, so it has no tokens to count.
+        names = OTHER_SCORES if method == "edge_alone" else (*OTHER_SCORES, "tokens")
+        found |= {
+            f"{name}.{method}": _weighted(rows, name) for name in names if name in rows and rows[name].notna().all()
+        }
+    # What the edge-end model said is the same for every arm, so one arm's rows hold it all.
+    first = at(table, method=table["method"].iloc[0])
+    labels = ("template_right", *(f"label_right.{label}" for label in LABELS))
+    return round_metrics(found | {name: _weighted(first, name) for name in labels}, 6)
+
+
+def _weighted(rows: pd.DataFrame, name: str) -> float:
+    """Mean over documents of what the rows hold as means."""
+    return float(np.average(rows[name].to_numpy(float), weights=rows["num_documents"].to_numpy(float)))
+
+
+def _mean(scores: Scores) -> float:
+    return float(np.concatenate(list(scores.values())).mean())
 
 
 def scores_of(table: pd.DataFrame, arm: str, score: str) -> dict[tuple[int, str], np.ndarray]:
     """Every document's score of an arm, by random seed and field."""
-    rows = table[table["method"] == arm]
+    rows = at(table, method=arm)
     columns = zip(rows["random_seed"], rows["field"], rows[f"{score}_of_documents"], strict=True)
     return {(int(seed), str(field)): np.array(str(scores).split(), dtype=float) for seed, field, scores in columns}
 
@@ -66,11 +76,6 @@ def interval_of(scores: Scores, num_resamples: int = NUM_RESAMPLES) -> tuple[flo
     return float(low), float(high)
 
 
-def _named(name: str, scores: Scores) -> dict[str, float | None]:
+def _named(name: str, scores: Scores) -> dict[str, float]:
     low, high = interval_of(scores)
-    mean = float(np.concatenate(list(scores.values())).mean())
-    return {name: round(mean, 6), f"{name}.low": round(low, 6), f"{name}.high": round(high, 6)}
-
-
-def _seeds(scores: Scores) -> list[int]:
-    return sorted({seed for seed, _ in scores})
+    return {name: _mean(scores), f"{name}.low": low, f"{name}.high": high}

@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from gainnet.learning.algorithms.adapters import require_peft
 from gainnet.learning.safeguards.masking import require_cryptography
 from gainnet.learning.safeguards.privacy import require_opacus
-from gainnet.studies.statistics import round_metrics
+from gainnet.studies.figures import legend_below, panels
+from gainnet.studies.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY
+from gainnet.studies.statistics import at, beside, named, present, round_metrics
 from gainnet.studies.study import Method, Study
 from gainnet.studies.trust.config import METHODS, TrustConfig, cases
-from gainnet.studies.trust.drawing import draw_shares
 from gainnet.studies.trust.reconstruction import reconstruction
 from gainnet.studies.trust.rounds import contributions, learn_poisoned, private
 from gainnet.studies.weights import language_digest
@@ -33,36 +34,31 @@ DEEP = {f"u_shape_{k}": (f"u_shape+{k}", "float32") for k in (1, 2, 3)} | {
 }  # fmt: skip
 NOISE = 1.0
 """Noise as large as the signal: beyond it the model is of no use."""
+COLOUR_OF_RULE = {
+    "mean": GREY, "median": BLUE, "trimmed_mean": GREEN, "krum": SKY, "multi_krum": ORANGE, "masked_mean": RED,
+    "masked_median": PURPLE,
+}  # fmt: skip
+MARK_OF_CODEC = {"float32": ("o", BLUE), "float16": ("v", SKY), "int8": ("s", GREEN), "top_k": ("D", PURPLE)}
+FLOOR = -0.5
+"""Below this a share is drawn here: it says no more than that the model became worse."""
 
 METRIC_NAMES = (
-    "robust_of_clean",
-    "plain_of_clean",
+    "robust_of_clean", "plain_of_clean",
     *(f"robust_of_clean.{rule}" for rule in RULES),
     *(f"{who}.{attack}" for attack in ATTACKS for who in ("robust_of_clean", "plain_of_clean")),
     "dp8_of_clean",
     *(f"dp8_of_clean.client.{count}" for count in DP_CLIENTS),
-    "dp8_of_clean.example.10",
-    "dp8.epsilon",
-    "dp8.delta",
-    "dp8.num_clients",
+    "dp8_of_clean.example.10", "dp8.epsilon", "dp8.delta", "dp8.num_clients",
     *(f"attack_recovered.{name}" for name in (*CODED, *DEEP, "noise")),
-    "noise_loss_ratio",
-    "contribution.poisoned_share",
-    "contribution.sampled_error_share",
-    "auction.budget_of_value",
-)
+    "noise_loss_ratio", "contribution.poisoned_share", "contribution.sampled_error_share", "auction.budget_of_value",
+)  # fmt: skip
 
 
 def open_methods(config: TrustConfig) -> Mapping[str, Method]:
     """All parts; raises when one lacks its library."""
     require_peft(), require_opacus(), require_cryptography()
-    parts = {
-        "poisoned": learn_poisoned,
-        "private": private,
-        "reconstruction": reconstruction,
-        "contributions": contributions,
-    }
-    return {name: partial(part, config) for name, part in parts.items()}
+    parts = zip(METHODS, (learn_poisoned, private, reconstruction, contributions), strict=True)
+    return {name: partial(part, config) for name, part in parts}
 
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
@@ -79,20 +75,18 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
 
 
 def kept_under_attack(rows: pd.DataFrame) -> pd.DataFrame:
-    """[attack, rule, random_seed, kept], share of what the plain mean learns without attack."""
+    """The rows with `kept`, the share of what the plain mean learns from the same random seed without attack."""
     rows = rows.assign(fall=rows["loss_before"] - rows["loss"])
-    clean = rows[(rows["attack"] == "none") & (rows["rule"] == "mean")][["random_seed", "fall"]]
-    paired = rows.merge(clean, on="random_seed", suffixes=("", "_clean"))
-    return paired.assign(kept=paired["fall"] / paired["fall_clean"])[["attack", "rule", "random_seed", "kept"]]
+    clean = beside(rows, at(rows, attack="none", rule="mean"), ["random_seed"], "fall")
+    return rows.assign(kept=rows["fall"] / clean).dropna(subset=["kept"])
 
 
 def kept_in_private(rows: pd.DataFrame) -> pd.DataFrame:
-    """[level, num_clients, random_seed, kept], share of what the same rounds learn without noise."""
-    rows = rows.assign(fall=rows["loss_before"] - rows["loss"], noisy=~rows["level"].astype(str).str.endswith("_clean"))
-    rows = rows.assign(level=rows["level"].astype(str).str.removesuffix("_clean"))
-    keys = ["level", "num_clients", "random_seed"]
-    paired = rows[rows["noisy"]].merge(rows[~rows["noisy"]][[*keys, "fall"]], on=keys, suffixes=("", "_clean"))
-    return paired.assign(kept=paired["fall"] / paired["fall_clean"])
+    """The noisy rows with `kept`, the share of what the same rounds learn without noise."""
+    level, fall = rows["level"].astype(str), rows["loss_before"] - rows["loss"]
+    rows = rows.assign(fall=fall, level=level.str.removesuffix("_clean"), noisy=~level.str.endswith("_clean"))
+    clean = beside(rows, at(rows, noisy=False), ["level", "num_clients", "random_seed"], "fall")
+    return at(rows.assign(kept=rows["fall"] / clean), noisy=True).dropna(subset=["kept"])
 
 
 def _robust(rows: pd.DataFrame) -> dict[str, float | None]:
@@ -110,24 +104,19 @@ def _robust(rows: pd.DataFrame) -> dict[str, float | None]:
 
 def _private(rows: pd.DataFrame) -> dict[str, float | None]:
     kept = kept_in_private(rows)
-    means = kept.groupby(["level", "num_clients"])["kept"].mean().reset_index()
-    known = {f"dp8_of_clean.{r['level']}.{int(r['num_clients'])}": r["kept"] for r in means.to_dict("records")}
-    largest = kept[kept["level"] == "client"]["num_clients"].max()
-    most = kept[(kept["level"] == "client") & (kept["num_clients"] == largest)]
+    known = named(kept.groupby(["level", "num_clients"])["kept"].mean(), "dp8_of_clean.{}.{:g}")
     found: dict[str, float | None] = {name: share for name, share in known.items() if name in METRIC_NAMES}
-    if not most.empty:
-        found |= {"dp8_of_clean": most["kept"].mean(), "dp8.num_clients": largest}
-        found |= {"dp8.epsilon": most["epsilon"].max(), "dp8.delta": most["delta"].max()}
+    by_client = at(kept, level="client")
+    if len(most := at(by_client, num_clients=by_client["num_clients"].max())):
+        found |= {"dp8_of_clean": most["kept"].mean(), "dp8.num_clients": most["num_clients"].max()}
+        found |= {f"dp8.{name}": most[name].max() for name in ("epsilon", "delta")}
     return found
 
 
 def _recovered(rows: pd.DataFrame) -> dict[str, float | None]:
-    quiet = rows[rows["noise"] == 0.0].groupby(["cut", "codec"])["recovered"].mean()
-    found: dict[str, float | None] = {
-        f"attack_recovered.{name}": quiet.get(key) for name, key in (CODED | DEEP).items()
-    }
-    noisy = rows[(rows["noise"] == NOISE) & (rows["cut"] == "embedding_only")]
-    if not noisy.empty:
+    quiet = at(rows, noise=0.0).groupby(["cut", "codec"])["recovered"].mean()
+    found: dict[str, float | None] = {f"attack_recovered.{x}": quiet.get(key) for x, key in (CODED | DEEP).items()}
+    if len(noisy := at(rows, noise=NOISE, cut="embedding_only")):
         found["attack_recovered.noise"] = noisy["recovered"].mean()
         found["noise_loss_ratio"] = (noisy["loss"] / noisy["loss_before"]).mean()
     return found
@@ -144,9 +133,65 @@ def _contributed(rows: pd.DataFrame) -> dict[str, float | None]:
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """One figure for what learning keeps, one for what an edge reads."""
-    poisoned, private = (table[table["method"] == name] for name in ("poisoned", "private"))
-    kept = (kept_under_attack(poisoned) if len(poisoned) else None, kept_in_private(private) if len(private) else None)
-    yield from draw_shares(table, *kept)
+    poisoned, noisy, read = (at(table, method=name) for name in ("poisoned", "private", "reconstruction"))
+    if len(poisoned) and len(noisy):
+        yield "trust_learning", _learning(kept_under_attack(poisoned), kept_in_private(noisy))
+    if len(read):
+        yield "trust_reconstruction", _reconstruction(read)
+
+
+def _learning(attacked: pd.DataFrame, private: pd.DataFrame) -> Figure:
+    note = (
+        "share of the fall in loss that the same rounds reach with the plain mean, without attack and without noise; "
+        f"means of {attacked['random_seed'].nunique()} random seeds\nwith their range; shares below {FLOOR} are drawn "
+        f"there; privacy: epsilon = {private['epsilon'].max():.3g}, delta = {private['delta'].max():.0e}"
+    )
+    figure, axes = panels(1, 2, "What learning keeps", note)
+    attacks = list(dict.fromkeys(attacked["attack"]))
+    rules = present(attacked, "rule", COLOUR_OF_RULE)
+    for place, rule in enumerate(rules):
+        kept = _range(at(attacked, rule=rule), "attack")
+        x = [attacks.index(attack) + (place - (len(rules) - 1) / 2) * 0.12 for attack in kept.index]
+        look: dict[str, Any] = {"fmt": "o", "color": COLOUR_OF_RULE[rule], "label": rule.replace("_", " ")}
+        axes[0].errorbar(x, kept["mean"], [kept["below"], kept["above"]], **look)
+    axes[0].axhline(0.9, color=GREY, linewidth=0.8, linestyle=":")
+    axes[0].set(ylabel="share kept", ylim=(FLOOR - 0.05, 1.3))
+    axes[0].set_xticks(range(len(attacks)), [attack.replace("_", " ") for attack in attacks])
+    for level, colour in (("client", BLUE), ("example", ORANGE)):
+        if len(rows := at(private, level=level)):
+            kept, look = _range(rows, "num_clients"), {"fmt": "o-", "color": colour, "label": f"{level}s hidden"}
+            axes[1].errorbar(kept.index, kept["mean"], [kept["below"], kept["above"]], **look)
+    axes[1].set(xscale="log", xlabel="clients", ylim=(FLOOR - 0.05, 1.3))
+    legend_below(axes, 4)
+    return figure
+
+
+def _range(rows: pd.DataFrame, over: str) -> pd.DataFrame:
+    """Mean share that is kept, and how far the least and the largest are from it, none drawn below the floor."""
+    kept = rows.groupby(over)["kept"].agg(["mean", "min", "max"]).clip(lower=FLOOR)
+    return kept.assign(below=kept["mean"] - kept["min"], above=kept["max"] - kept["mean"])
+
+
+def _reconstruction(rows: pd.DataFrame) -> Figure:
+    note = (
+        "the edge knows the device's part and has public text; of look-up and a trained inverter the better one; "
+        "untuned model;\ndotted: the most frequent word; noise has the variance (ratio x signal) squared"
+    )
+    figure, axes = panels(1, 2, "What a curious edge reads off activations", note)
+    quiet = at(rows, noise=0.0).groupby(["cut", "codec"])["recovered"].mean().unstack("codec")
+    for codec, (marker, colour) in MARK_OF_CODEC.items():
+        if codec in quiet.columns:
+            axes[0].plot(quiet.index, quiet[codec], marker, color=colour, label=codec, fillstyle="none", markersize=9)
+    axes[0].set(ylabel="share of tokens recovered", ylim=(0, 1.05))
+    axes[0].tick_params(axis="x", rotation=20)
+    for cut, colour in (("embedding_only", BLUE), ("u_shape+3", ORANGE)):
+        means: Any = at(rows, codec="float32", cut=cut).groupby("noise")[["recovered", "loss", "loss_before"]].mean()
+        axes[1].plot(means["loss"], means["recovered"], "o-", color=colour, label=f"{cut}, noise")
+    axes[1].set(xlabel="nats per token of the model that sees the noise", ylabel="share recovered", ylim=(0, 1.05))
+    for ax in axes:
+        ax.axhline(rows["recovered_blindly"].mean(), color=GREY, linewidth=0.8, linestyle=":")
+    legend_below(axes, 3)
+    return figure
 
 
 def identity(config: TrustConfig) -> Mapping[str, str]:

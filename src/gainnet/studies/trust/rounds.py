@@ -19,7 +19,7 @@ from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client
 from gainnet.learning.runner import cost_of
 from gainnet.learning.safeguards.contributions import leave_one_out, sampled_shapley, shapley, vcg
-from gainnet.learning.safeguards.poisoning import GaussianUpdate, Poisoned, SignFlip, Tampering, swapped_words
+from gainnet.learning.safeguards.poisoning import GaussianUpdate, Poisoned, SignFlip, swapped_words
 from gainnet.learning.safeguards.privacy import Guarantee, PrivateMean, PrivateSteps, noise_for
 from gainnet.learning.safeguards.robust import Krum, Median, TrimmedMean
 from gainnet.learning.safeguards.secure_aggregation import MaskedMean
@@ -39,21 +39,15 @@ UNCLIPPED = 1e9
 def learn_poisoned(config: TrustConfig, case: Case, _: Random) -> Row:
     """Loss before and after rounds in which some clients attack."""
     given, attack = config.clients, case.text("attack")
-    settings = replace(
-        _settings(config, case, given.num_clients),
-        rate=given.rate, num_steps=given.num_steps, batch_size=given.batch_size,
-    )  # fmt: skip
+    settings = _settings(config, case, given.num_clients, given.num_steps, given.batch_size, given.rate)
     session = _session(settings)
     bad = _drawn(session.clients, given.num_poisoned, case.random_seed)
     clients = session.clients if attack != "text" else _with_swapped_text(session.clients, bad, config.model)
     rule = aggregation_of(case.text("rule"), given)
-    known: dict[str, Tampering] = {
-        "sign_flip": SignFlip(given.sign_scale), "gaussian": GaussianUpdate(given.gaussian_scale)
-    }  # fmt: skip
-    tampering = known.get(attack)
-    aggregation = rule if tampering is None else Poisoned(rule, tampering, bad)
-    algorithm = replace(_fpl(session), aggregation=aggregation)
-    found = _learned(settings, algorithm, clients, given.rounds)
+    if attack in ("sign_flip", "gaussian"):
+        flips = attack == "sign_flip"
+        rule = Poisoned(rule, SignFlip(given.sign_scale) if flips else GaussianUpdate(given.gaussian_scale), bad)
+    found = _learned(settings, replace(_fpl(session), aggregation=rule), clients, given.rounds)
     return found | {"num_poisoned": 0 if attack == "none" else given.num_poisoned}
 
 
@@ -76,7 +70,7 @@ def private(config: TrustConfig, case: Case, _: Random) -> Row:
     """Loss before and after private rounds; the same rounds without noise are their reference."""
     given, level = config.privacy, case.text("level")
     count = int(case.values["num_clients"] or 0)
-    settings = replace(_settings(config, case, count), rate=given.rate, num_steps=1, batch_size=given.batch_size)
+    settings = _settings(config, case, count, 1, given.batch_size, given.rate)
     session = _session(settings)
     algorithm, guarantee = _fpl(session), None
     if level == "client":
@@ -102,10 +96,7 @@ def _terms(guarantee: Guarantee | None) -> dict[str, float | None]:
 def contributions(config: TrustConfig, case: Case, _: Random) -> Row:
     """Exact and sampled Shapley values, leave-one-out, and an auction over costs that are drawn."""
     given, random = config.crowd, Random.of(case.random_seed).child("crowd")
-    settings = replace(
-        _settings(config, case, given.num_clients), rate=given.rate, num_steps=given.num_steps,
-        batch_size=given.batch_size,
-    )  # fmt: skip
+    settings = _settings(config, case, given.num_clients, given.num_steps, given.batch_size, given.rate)
     session = _session(settings)
     clients = _unequal(session.clients, config.model)
     trained, model = _trained_apart(session, clients, random), _fpl(session).model_of(_fpl(session).init(random))
@@ -126,25 +117,26 @@ def contributions(config: TrustConfig, case: Case, _: Random) -> Row:
     costs = {name: abs(scale) * float(random.generators("cost", name)[0].uniform(0.0, 1.0)) for name in names}
     auction = vcg(costs, value)
     found: dict[str, Any] = {"loss_before": untouched, "fall_of_all": value(frozenset(names))}
+    sizes = {name: float(len(client.rows)) for name, client in zip(names, clients, strict=True)}
+    wins = {name: float(name in auction.winners) for name in names}
+    columns = {"rows": sizes, "shapley": exact, "leave_one_out": alone, "cost": costs, "payment": auction.payments}
     for place, name in enumerate(names):
-        found |= {
-            f"rows.{place}": float(len(clients[place].rows)),
-            f"shapley.{place}": exact[name],
-            f"leave_one_out.{place}": alone[name],
-            f"cost.{place}": costs[name],
-            f"payment.{place}": auction.payments[name],
-            f"wins.{place}": float(name in auction.winners),
-        }
+        found |= {f"{column}.{place}": values[name] for column, values in {**columns, "wins": wins}.items()}
     error = max(abs(exact[name] - drawn[name]) for name in names)
     return found | {"sampled_error": error, "auction_value": auction.value, "auction_budget": auction.budget}
 
 
-def _settings(config: TrustConfig, case: Case, num_clients: int) -> LearnConfig:
+def _settings(
+    config: TrustConfig, case: Case, num_clients: int, num_steps: int, batch_size: int, rate: float
+) -> LearnConfig:
     return LearnConfig(
         algorithm=config.form,
         model=config.model,
         num_texts=config.num_texts,
         clients=num_clients,
+        num_steps=num_steps,
+        batch_size=batch_size,
+        rate=rate,
         rank=8 if config.form == "soft_prompt" else 1,
         link="tabulated",
         snr_db=config.air.snr_db,
