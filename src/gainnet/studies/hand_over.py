@@ -10,6 +10,7 @@ from itertools import product
 from typing import Annotated, final
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import Field
 from torch import Tensor
@@ -25,11 +26,11 @@ from gainnet.models.loading import find_folder, load_model, weights_sha256
 from gainnet.models.part import Part
 from gainnet.protocols.transmit import transmit
 from gainnet.radio import AWGN, Air
-from gainnet.studies.figures import error_bars, legend_below, panels
+from gainnet.studies.figures import Panel, draw_panels, error_bars
 from gainnet.studies.palette import BLUE, GREEN, GREY, ORANGE
 from gainnet.studies.pictures import in_batches
 from gainnet.studies.settings import Count, NonEmpty
-from gainnet.studies.statistics import round_metrics
+from gainnet.studies.statistics import at, round_metrics
 from gainnet.studies.study import Case, Method, Row, Study, grid
 from gainnet.training.scenes_evaluation import unseen_captions
 
@@ -209,30 +210,31 @@ def identity(config: HandOverConfig) -> Mapping[str, str]:
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Gain of matching over each opponent: mean over the random seeds, at the cut where it is least."""
     means = table.pivot_table(index=["snr_db", "cut"], columns="method", values="psnr_db")
-    gains: dict[str, float | None] = {}
-    for opponent, (point, snr_db) in product(OPPONENTS, SNRS_DB.items()):
-        at = means[means.index.get_level_values("snr_db") == snr_db]
-        gains[f"matched_minus_{opponent}_db.{point}"] = (at["matched"] - at[opponent]).min() if len(at) else None
+    worst = {opponent: (means["matched"] - means[opponent]).groupby("snr_db").min() for opponent in OPPONENTS}
+    gains = {
+        f"matched_minus_{opponent}_db.{point}": worst[opponent].get(snr_db)
+        for opponent, (point, snr_db) in product(OPPONENTS, SNRS_DB.items())
+    }
     return round_metrics(gains, 6)
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """PSNR over SNR, one panel per cut."""
-    cuts = sorted(set(table["cut"]))
     note = (
         f"{int(table['num_captions'].max())} unseen captions x {table['random_seed'].nunique()} random seeds, AWGN, "
         f"{int(table['num_channel_uses'].max())} channel uses; bars: 95 % Student intervals.\n"
         "PSNR against the generation without a channel; every receiver runs the same number of steps."
     )
-    figure, axes = panels(1, len(cuts), "A latent handed over through noise, and finished", note)
-    for ax, cut in zip(axes, cuts, strict=True):
-        for method in METHODS:
-            rows = table[(table["cut"] == cut) & (table["method"] == method)]
-            snrs_db, groups = zip(*rows.groupby("snr_db")["psnr_db"], strict=True)
-            error_bars(ax, snrs_db, groups, COLOURS[method], method)
-        ax.set(xlabel="SNR in dB", ylabel="PSNR in dB", title=f"handed over after {cut} steps")
-    legend_below(axes, len(METHODS))
-    yield "hand_over", figure
+    cuts = table.groupby("cut")
+    parts = [Panel(own, f"handed over after {cut} steps", "SNR in dB", "PSNR in dB") for cut, own in cuts]
+    title = "A latent handed over through noise, and finished"
+    yield "hand_over", draw_panels(title, note, parts, _curves, len(parts))
+
+
+def _curves(ax: Axes, rows: pd.DataFrame) -> None:
+    for method in METHODS:
+        snrs_db, groups = zip(*at(rows, method=method).groupby("snr_db")["psnr_db"], strict=True)
+        error_bars(ax, snrs_db, groups, COLOURS[method], method)
 
 
 HAND_OVER = Study("hand-over", HandOverConfig, METHODS, METRIC_NAMES, cases, open_methods, identity, summarise, draw)

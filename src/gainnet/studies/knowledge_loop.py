@@ -223,7 +223,8 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     means, found = table.groupby("method").mean(numeric_only=True), dict[str, float | None]()
     if "loop" not in means.index:
         return found
-    loop, last = means.loc["loop"], f"{_num_cycles(table)}"
+    loop: Any = means.loc["loop"]
+    last = _num_cycles(table)
     # Two standard errors: such a fall comes by chance about once in 40 texts.
     found["cloud_loss_fell_share"] = (at(table, method="loop").filter(like="fell_by_errors") > 2.0).to_numpy().mean()
     for rounds, name in LATE_METRICS.items():
@@ -251,7 +252,8 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Loss of cloud and edges per cycle in every domain, beside joint training and FedAvg."""
     if "loop" not in set(table["method"]):
         return
-    means, last = table.groupby("method").mean(numeric_only=True), _num_cycles(table)
+    means: Any = table.groupby("method").mean(numeric_only=True)
+    last = _num_cycles(table)
     note = (
         f"means of {table['random_seed'].nunique()} random seeds; every method trains on as many rows; unseen abstracts"
     )

@@ -10,6 +10,7 @@ from typing import Annotated, final
 
 import pandas as pd
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import Field
 
@@ -22,14 +23,15 @@ from gainnet.generation.planning import inputs
 from gainnet.generation.quality import mean_fidelity
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
-from gainnet.models.scenes import draw_scenes, stream, write_captions
 from gainnet.protocols import channel_free
 from gainnet.protocols.plan import Plan
 from gainnet.protocols.task import IMAGE, Task
 from gainnet.radio import Air
-from gainnet.studies.figures import panels
+from gainnet.studies.figures import Panel, draw_panels
 from gainnet.studies.palette import BLUE, BROWN, GREEN, ORANGE, PURPLE, RED, SKY
+from gainnet.studies.pictures import captions
 from gainnet.studies.settings import AirField, NonEmpty, Seeds, one_of
+from gainnet.studies.statistics import at
 from gainnet.studies.study import Case, Method, Row, Study, grid
 from gainnet.studies.weights import picture_digests
 
@@ -37,6 +39,7 @@ COLOURS = {
     "pipeline": BLUE, "guidance": RED, "regions": GREEN, "uidg": ORANGE, "diug": PURPLE, "dsuc": SKY, "dcsuc": BROWN,
 }  # fmt: skip
 METRIC_NAMES = ("guidance_two_edges_time_ratio", "regions_four_edges_time_ratio", "best_of_four_minus_one_fidelity")
+OF_REPORT = ("duration_s", "duration_p50_s", "duration_p95_s", "energy_j", "device_energy_j", "device_flops")
 STEPS_OF_PRICED = 50
 """Sampler steps that the metrics are read at: what Stable Diffusion 1.5 asks for."""
 
@@ -112,28 +115,19 @@ def generation_of(config: MultiEdgeConfig, case: Case) -> GenerationConfig:
 
 
 def _price(config: MultiEdgeConfig, case: Case, model: DiffusionModel) -> Row:
-
     hardware, steps = case.text("edge_hardware"), case.values["num_steps"]
     report = opened(replace(generation_of(config, case), edge_hardware=hardware, num_steps=steps), model).estimate()  # type: ignore[arg-type]
     return {
-        "duration_s": report.duration_s,
-        "duration_p50_s": report.duration_p50_s,
-        "duration_p95_s": report.duration_p95_s,
-        "energy_j": report.energy_j,
-        "device_energy_j": report.device_energy_j,
-        "device_flops": report.device_flops,
+        **{name: getattr(report, name) for name in OF_REPORT},
         "flops": sum(node.flops for node in report.nodes.values()),
-        "num_bits_up": report.num_bits_of("up"),
-        "num_bits_down": report.num_bits_of("down"),
-        "num_bits_backhaul": report.num_bits_of("backhaul"),
+        **{f"num_bits_{way}": report.num_bits_of(way) for way in ("up", "down", "backhaul")},
         "num_channel_uses": report.num_channel_uses("up", "down"),
     }
 
 
 def _quality(config: MultiEdgeConfig, case: Case, model: DiffusionModel, memory: Memory) -> Row:
     """Pictures without a channel beside those of one edge, so that what is seen is what sharing does."""
-    rng = stream(case.random_seed, "multi-edge", 0)
-    prompts = tuple(write_captions(draw_scenes(config.num_images, rng), rng))
+    prompts = captions("multi-edge", case.random_seed, config.num_images)
     ask = replace(generation_of(config, case), prompts=prompts, fading="ideal")
     random = Random.of([1000 * case.random_seed + k for k in range(config.num_images)])
     given = inputs(prompts)
@@ -151,8 +145,8 @@ def _quality(config: MultiEdgeConfig, case: Case, model: DiffusionModel, memory:
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Time ratios on the first hardware at the steps of the priced model; fidelity over all pictures."""
-    priced = table[table["num_steps"] == STEPS_OF_PRICED]
-    first = priced[priced["edge_hardware"] == priced["edge_hardware"].iloc[0]] if len(priced) else priced
+    priced = at(table, num_steps=STEPS_OF_PRICED)
+    first = at(priced, edge_hardware=next(iter(priced["edge_hardware"]), None))
     return {
         "guidance_two_edges_time_ratio": _ratio(first, "guidance", 2),
         "regions_four_edges_time_ratio": _ratio(first, "regions", 4),
@@ -161,31 +155,31 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
 
 
 def _ratio(table: pd.DataFrame, method: str, num_edges: int) -> float | None:
-    rows = table[table["method"] == method].set_index("num_edges")["duration_s"]
+    rows = at(table, method=method).set_index("num_edges")["duration_s"]
     return float(rows[num_edges] / rows[1]) if {1, num_edges} <= set(rows.index) else None
 
 
 def _gain(table: pd.DataFrame) -> float | None:
     if "prompt_fidelity" not in table:
         return None
-    judged = table[(table["method"] == "diug") & table["prompt_fidelity"].notna()]
-    means = judged.groupby("num_edges")["prompt_fidelity"].mean()
+    means = at(table, method="diug").groupby("num_edges")["prompt_fidelity"].mean().dropna()
     return float(means[4] - means[1]) if {1, 4} <= set(means.index) else None
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
-    """Critical path against the number of edges, per hardware; and what sharing does to pictures."""
-    priced = table[table["num_steps"].notna()]
-    pairs = list(priced[["edge_hardware", "num_steps"]].drop_duplicates().itertuples(index=False))
+    """Critical path against the number of edges, per hardware."""
+
+    def plot(ax: Axes, rows: pd.DataFrame) -> None:
+        for method, own in rows.groupby("method", sort=False):
+            ax.plot(own["num_edges"], own["duration_s"], "o-", color=COLOURS[str(method)], label=str(method))
+        ax.set(yscale="log", xticks=[1, 2, 3, 4])
+
+    places = table.dropna(subset=["num_steps"]).groupby(["edge_hardware", "num_steps"], sort=False)
+    parts = [Panel(own, f"{hardware}, {num_steps:g} steps", "edges") for (hardware, num_steps), own in places]
     note = "priced, not measured; the device infers nothing; edges share one air and are joined by 1 ms, 1 Gbit/s"
-    figure, axes = panels(1, len(pairs), "What do more edges buy?", note)
-    for ax, (hardware, num_steps) in zip(axes, pairs, strict=True):
-        part = priced[(priced["edge_hardware"] == hardware) & (priced["num_steps"] == num_steps)]
-        for method, rows in part.groupby("method", sort=False):
-            ax.plot(rows["num_edges"], rows["duration_s"], "o-", color=COLOURS[str(method)], label=str(method))
-        ax.set(xlabel="edges", title=f"{hardware}, {num_steps:g} steps", yscale="log", xticks=[1, 2, 3, 4])
-    axes[0].set_ylabel("critical path [s]")
-    axes[-1].legend(fontsize=7)
+    figure = draw_panels("What do more edges buy?", note, parts, plot, len(parts), legend=0)
+    figure.axes[0].set_ylabel("critical path [s]")
+    figure.axes[-1].legend(fontsize=7)
     yield "time", figure
 
 

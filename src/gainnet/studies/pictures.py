@@ -50,6 +50,18 @@ class Pictures:
         return self.places[EDGE, "latent"]
 
 
+def captions(study: str, random_seed: int, num_images: int) -> tuple[str, ...]:
+    """Captions of a study's random seed, from a stream of their own, so that no training saw them.
+
+    Args:
+        study: name of the stream.
+        random_seed: of the captions.
+        num_images: how many.
+    """
+    rng = stream(random_seed, study, 0)
+    return tuple(write_captions(draw_scenes(num_images, rng), rng))
+
+
 @torch.no_grad()
 def generate(model: DiffusionModel, study: str, random_seed: int, num_images: int) -> Pictures:
     """Unseen captions of a random seed, and the pictures of a model without a channel.
@@ -60,14 +72,13 @@ def generate(model: DiffusionModel, study: str, random_seed: int, num_images: in
         random_seed: of captions and noise.
         num_images: how many.
     """
-    rng = stream(random_seed, study, 0)
-    prompts = write_captions(draw_scenes(num_images, rng), rng)
+    prompts = captions(study, random_seed, num_images)
     random = Random.of([RANDOM_SEEDS_APART * random_seed + item for item in range(num_images)])
     tensors: dict[str, Tensor] = {"prompt": text_to_tensor(prompts)}
     for part in model.parts:
         tensors |= part(tensors, random)
     places: dict[Place, Tensor] = {(EDGE, name): tensors[name] for name in ("latent", "image")}
-    return Pictures(tuple(prompts), random, {PROMPT: tensors["prompt"], **places})
+    return Pictures(prompts, random, {PROMPT: tensors["prompt"], **places})
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ from gainnet.studies.figures import panels
 from gainnet.studies.palette import BLUE, GREY
 from gainnet.studies.results import config_hash
 from gainnet.studies.settings import NonEmpty, Seeds
-from gainnet.studies.statistics import round_metrics, spread
+from gainnet.studies.statistics import at, named, round_metrics, spread
 from gainnet.studies.study import Case, Method, Row, Study
 from gainnet.studies.weights import picture_digests
 from gainnet.training.scenes_evaluation import evaluate_autoencoder, evaluate_captions, unseen_captions
@@ -85,13 +85,12 @@ def identity(config: PromptFidelityConfig) -> Mapping[str, str]:
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Means over the random seeds."""
-    present = [name for name in METRIC_NAMES if name in table]
-    return round_metrics({name: table[name].mean() for name in present if table[name].notna().any()}, 6)
+    return round_metrics(named(table.reindex(columns=METRIC_NAMES).mean().dropna(), "{}"), 6)
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Share of attributes that the pictures have, with its spread."""
-    captions = table[table["method"] == "captions"]
+    captions = at(table, method="captions")
     if captions.empty:
         return
     note = (
@@ -99,12 +98,12 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         "attribute classifier;\nbars: 95 % Student interval over random seeds."
     )
     figure, (ax,) = panels(1, 1, "Does the picture show what the caption says?", note)
-    spreads = [spread(captions[name]) for name in ATTRIBUTES]
-    errors = [s.error_bar for s in spreads]
-    ax.errorbar(ATTRIBUTES, [s.mean for s in spreads], errors, fmt="o", color=BLUE, ecolor=GREY, capsize=4)
-    for x, s in enumerate(spreads):
-        ax.annotate(f"{s.mean:.3f}", (x, s.mean), textcoords="offset points", xytext=(7, 5), fontsize=9)
-    lowest = min(0.8, *(s.mean - 0.05 for s in spreads))
+    found = [spread(captions[name]) for name in ATTRIBUTES]
+    means, errors = [s.mean for s in found], [s.error_bar for s in found]
+    ax.errorbar(ATTRIBUTES, means, errors, fmt="o", color=BLUE, ecolor=GREY, capsize=4)
+    for x, mean in enumerate(means):
+        ax.annotate(f"{mean:.3f}", (x, mean), textcoords="offset points", xytext=(7, 5), fontsize=9)
+    lowest = min(0.8, min(means) - 0.05)
     ax.set(ylabel="share of captions' attributes that are right", ylim=(lowest, 1.01))
     yield "prompt_fidelity", figure
 

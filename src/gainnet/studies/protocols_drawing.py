@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from gainnet.studies.figures import panels
+from gainnet.studies.figures import Panel, draw_panels
 from gainnet.studies.palette import BLUE, GREEN, ORANGE
+from gainnet.studies.statistics import at, beside
 
 ENOUGH = 0.05
 """Prompt fidelity below the best that is given up for less energy of the device, as `gainnet advise` does."""
@@ -46,57 +47,57 @@ def which_when(means: pd.DataFrame, goal: str) -> pd.DataFrame:
     best = means.groupby(SITUATION)["prompt_fidelity"].transform("max")
     good = means[means["prompt_fidelity"] >= best - ENOUGH]
     if goal == "num_channel_uses":
-        alone = means[means["method"] == "device_only"].set_index(SITUATION)["device_energy_j"].rename("alone_j")
-        joined = good.join(alone, on=SITUATION)
-        good = joined[~(joined["device_energy_j"] > RELIEF * joined["alone_j"])]
+        alone_j = beside(good, at(means, method="device_only"), SITUATION, "device_energy_j")
+        good = good[~(good["device_energy_j"] > RELIEF * alone_j)]  # true, too, where drawing alone was not tried
     return good.sort_values([goal, "device_energy_j"]).groupby(SITUATION, as_index=False).first()
 
 
+def _parts(means: pd.DataFrame, xlabel: str = "") -> list[Panel]:
+    """One panel per task and device, in the order of the table."""
+    places = means.groupby(["task", "hardware"], sort=False)
+    return [Panel(own, f"{str(task).replace('_', '-')}, {hardware}", xlabel) for (task, hardware), own in places]
+
+
 def _clouds(means: pd.DataFrame) -> Figure:
-    pairs = list(means[["task", "hardware"]].drop_duplicates().itertuples(index=False))
+    parts = _parts(means, "energy of the device [J]")
     note = "energy of the device as priced; two edges where a protocol takes several; means over random seeds"
-    figure, axes = panels(1, len(pairs), "What does a protocol cost the device, and what does it give?", note)
-    for ax, (task, hardware) in zip(axes, pairs, strict=True):
-        _cloud(ax, means[(means["task"] == task) & (means["hardware"] == hardware)])
-        ax.set(xscale="log", xlabel="energy of the device [J]", title=f"{task.replace('_', '-')}, {hardware}")
-    axes[0].set_ylabel("prompt fidelity")
-    axes[-1].legend(fontsize=7)
+    title = "What does a protocol cost the device, and what does it give?"
+    figure = draw_panels(title, note, parts, _cloud, len(parts), legend=0)
+    figure.axes[0].set_ylabel("prompt fidelity")
+    figure.axes[-1].legend(fontsize=7)
     return figure
 
 
 def _cloud(ax: Axes, means: pd.DataFrame) -> None:
-    colours = dict(zip(sorted(means["snr_db"].unique()), (ORANGE, BLUE, GREEN), strict=False))
-    for snr_db, group in means.groupby("snr_db"):
+    colours = (ORANGE, BLUE, GREEN)
+    for place, (snr_db, group) in enumerate(means.groupby("snr_db")):
         x, y = group["device_energy_j"].clip(lower=1e-6), group["prompt_fidelity"]
-        ax.plot(x, y, "o", color=colours.get(snr_db, BLUE), label=f"{snr_db:g} dB")
+        ax.plot(x, y, "o", color=colours[min(place, 2)], label=f"{snr_db:g} dB")
         for name, a, b in zip(group["method"], x, y, strict=True):
             ax.annotate(str(name), (a, b), textcoords="offset points", xytext=(4, 3), fontsize=6)
+    ax.set_xscale("log")
 
 
 def _recommended(means: pd.DataFrame) -> Figure:
     """Axes per task and device; a row per thing that is scarce, a cell per SNR: protocol, energy, uses, time."""
-    pairs = list(means[["task", "hardware"]].drop_duplicates().itertuples(index=False))
     note = (
         f"among protocols within {ENOUGH:g} of the best prompt fidelity; energy of the device, uses up and down, "
         f"95 % of times\nchannel uses: among those that take at most {RELIEF:g} of the energy of device_only"
     )
-    figure, axes = panels(len(pairs), 1, "Which protocol spends least of what is scarce?", note)
+    figure = draw_panels("Which protocol spends least of what is scarce?", note, _parts(means), _tabled, 1, legend=0)
     figure.set_figwidth(9.0)
-    for ax, (task, hardware) in zip(axes, pairs, strict=True):
-        part = means[(means["task"] == task) & (means["hardware"] == hardware)]
-        _tabled(ax, part, f"{task.replace('_', '-')}, {hardware}")
+    for ax in figure.axes:
+        ax.title.set_fontsize(10)
     return figure
 
 
-def _tabled(ax: Axes, means: pd.DataFrame, title: str) -> None:
-
+def _tabled(ax: Axes, means: pd.DataFrame) -> None:
     snrs = sorted(means["snr_db"].unique())
     cells = []
     for goal in GOALS:
         said = {row["snr_db"]: _cell(row) for _, row in which_when(means, goal).iterrows()}
         cells.append([said.get(snr_db, "–") for snr_db in snrs])
     ax.axis("off")
-    ax.set_title(title, fontsize=10)
     columns = [f"{snr_db:g} dB" for snr_db in snrs]
     where = Bbox.from_bounds(0.22, 0.0, 0.78, 1.0)
     drawn = ax.table(cells, rowLabels=list(GOALS.values()), colLabels=columns, cellLoc="center", bbox=where)

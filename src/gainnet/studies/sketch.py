@@ -30,11 +30,11 @@ from gainnet.models.sketches import edge_sketch, picture_sketch
 from gainnet.network import EDGE
 from gainnet.protocols.candidates import best_candidate
 from gainnet.protocols.task import Task
-from gainnet.studies.figures import error_bars, legend_below, panels
+from gainnet.studies.figures import Panel, draw_panels, error_bars
 from gainnet.studies.palette import BLUE, GREEN, ORANGE, PURPLE, RED
 from gainnet.studies.pictures import in_batches
 from gainnet.studies.settings import NonEmpty, Seeds
-from gainnet.studies.statistics import round_metrics
+from gainnet.studies.statistics import at, named, round_metrics
 from gainnet.studies.study import Case, Method, Row, Study
 from gainnet.studies.weights import picture_digests
 from gainnet.training.scenes_evaluation import unseen_captions
@@ -234,12 +234,10 @@ def _flops(parts: Sequence[Part]) -> float:
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Means over the random seeds, at the largest budget."""
-    largest = table["max_bits"].max()
-    read = table[(table["max_bits"] == largest) | table["max_bits"].isna()]
-    means = {method: read[read["method"] == method] for method in METHODS}
-    return round_metrics(
-        {f"{measure}.{method}": means[method][measure].mean() for measure in MEASURES for method in METHODS}, 6
-    )
+    # Methods without a budget are the same at every one.
+    read = table[(table["max_bits"] == table["max_bits"].max()) | table["max_bits"].isna()]
+    means = read.groupby("method")[[*MEASURES]].mean()
+    return round_metrics(named(means.stack(), "{1}.{0}"), 6)
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
@@ -251,22 +249,19 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         "bicubic enlarges the sketch of esuc; esuc_edges sends outlines instead.\n"
         "PSNR and agreement against the picture that was sketched; the judge of the measures chooses nothing."
     )
-    figure, axes = panels(1, 3, "A sketch completed with the prompt, enlarged, and no sketch at all", note)
-    for ax, measure in zip(axes, MEASURES, strict=True):
-        for method in METHODS[:-1]:
-            _curve(ax, table[table["method"] == method], measure)
-        alone = float(table.loc[table["method"] == "device_only", measure].mean())
-        ax.axhline(alone, color=COLOURS["device_only"], linestyle="--", label="device_only")
-        ax.set(xlabel="bits of the sketch", ylabel=LABELS[measure])
-    legend_below(axes, len(METHODS))
-    yield "sketch", figure
+    parts = [Panel(table.assign(measure=table[name]), "", "bits of the sketch", LABELS[name]) for name in MEASURES]
+    title = "A sketch completed with the prompt, enlarged, and no sketch at all"
+    yield "sketch", draw_panels(title, note, parts, _curves, 3, legend=len(METHODS))
 
 
-def _curve(ax: Axes, rows: pd.DataFrame, measure: str) -> None:
-    """A method's means over random seeds against the bits that its sketches took."""
-    groups, method = [group for _, group in rows.groupby("max_bits", dropna=False)], str(rows["method"].iloc[0])
-    num_bits = [float(group["num_bits"].mean()) for group in groups]
-    error_bars(ax, num_bits, [group[measure] for group in groups], COLOURS[method], method)
+def _curves(ax: Axes, rows: pd.DataFrame) -> None:
+    """Means over random seeds against the bits that sketches took, and the device alone, which needs none."""
+    for method in METHODS[:-1]:
+        groups = [group for _, group in at(rows, method=method).groupby("max_bits", dropna=False)]
+        num_bits = [float(group["num_bits"].mean()) for group in groups]
+        error_bars(ax, num_bits, [group["measure"] for group in groups], COLOURS[method], method)
+    alone = float(at(rows, method="device_only")["measure"].mean())
+    ax.axhline(alone, color=COLOURS["device_only"], linestyle="--", label="device_only")
 
 
 def identity(config: SketchConfig) -> Mapping[str, str]:

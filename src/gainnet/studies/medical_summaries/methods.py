@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from statistics import fmean
 from typing import final
 
@@ -80,8 +80,8 @@ def open_methods(config: SummariesConfig) -> Mapping[str, Method]:
     @cache
     def grown(field: str, random_seed: int) -> dict[int, Grown]:
         known = models(random_seed)
-        invented = collection is None
-        texts = invented_texts(config, field, random_seed) if invented else folder_texts(config, collection, field)
+        invented = partial(invented_texts, config, field, random_seed)
+        texts = invented() if collection is None else folder_texts(config, collection, field)
         learning, documents = _learning_of(config, random_seed), [a.document for a in texts.test]
         edges = growing_edge_end(known.edge, known.tokenizer, texts.train, learning, config.rounds)
         # Every edge answers before the next one is grown out of it.
