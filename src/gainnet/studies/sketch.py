@@ -237,7 +237,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     # Methods without a budget are the same at every one.
     read = table[(table["max_bits"] == table["max_bits"].max()) | table["max_bits"].isna()]
     means = read.groupby("method")[[*MEASURES]].mean()
-    return round_metrics(named(means.stack(), "{1}.{0}"), 6)
+    return round_metrics(named(means.reindex(METHODS).stack(future_stack=True), "{1}.{0}"), 6)
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:

@@ -158,7 +158,7 @@ def draw_maps(title: str, note: str, parts: list[Panel], num_columns: int) -> Fi
 def _map(ax: Axes, rows: pd.DataFrame) -> None:
     """Gain of the best seed over the best picture, per SNR and budget, with the winner."""
     is_seed = rows["protocol"] == "eiug"
-    both = _best(rows[is_seed]).join(_best(rows[~is_seed]), how="inner", lsuffix="_seed", rsuffix="_picture")
+    both = _best(rows[is_seed]).add_suffix("_seed").join(_best(rows[~is_seed]).add_suffix("_picture"), how="inner")
     # Nobody sees more than that, and without a limit a perfect seed at high SNR would hide the rest of the map.
     seed_db, picture_db = (both[name].clip(upper=ENOUGH_DB) for name in ("psnr_db_seed", "psnr_db_picture"))
     gains_db = (seed_db - picture_db).unstack()
