@@ -135,9 +135,11 @@ class Session:
         under, index = read_failures(frame.head.get("under", [])), read_index(frame.head.get("index"))
         course = self._courses.get(under)
         step = None if course is None else course.transfer(index)
-        target = next((each for each in step.targets if each == frame.head.get("target")), None) if step else None
-        gathered = self._gathered.setdefault((under, index), {}) if target else {}
-        if step is None or target is None or step.source != node or target in gathered:
+        if step is None or (node, step.tensor) != (frame.head.get("source"), frame.head.get("tensor")):
+            raise PayloadError(f"content: {node} has nothing to send here")
+        gathered = self._gathered.setdefault((under, index), {})
+        target = next((each for each in step.targets if each == frame.head.get("target")), None)
+        if step.source != node or target is None or target in gathered:
             raise PayloadError(f"content: {node} has nothing to send here")
         sent = sent_of(frame)
         if sent is not None and (
