@@ -20,12 +20,13 @@ from gainnet.cli import (
     learn,
     orchestrate,
     radio,
+    serve,
     split,
     study,
     train,
     trust,
 )
-from gainnet.cli.options import group
+from gainnet.cli.options import commanding, group
 from gainnet.core.errors import GainnetError
 
 app = group(
@@ -50,6 +51,10 @@ app = group(
         flower.keys,
     ),
     group("measure", "Measure the tables and traces that the radio reads.", radio.bler, radio.trace),
+    commanding(
+        serve.serve,
+        group("token", "Who may ask an edge that others reach.", serve.add, serve.listing, serve.revoke),
+    ),
     group(
         "split",
         "Split learning with devices that are processes of their own, over TLS streams.",

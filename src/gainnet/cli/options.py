@@ -112,12 +112,22 @@ def command(name: str, *records: Fields) -> Callable[[Callable[..., None]], Comm
     return lambda function: Command(name, function, records)
 
 
+def commanding(root: Command, *commands: click.Command) -> TyperGroup:
+    """A command that has commands of its own: when none of them is named, it runs itself.
+
+    Args:
+        root: the command.
+        commands: of it, which may be groups.
+    """
+    return _Commanding(root, commands)
+
+
 @final
 class Command(TyperCommand):
     """A command that makes its options when they are first needed, since some records take seconds to import."""
 
     def __init__(self, name: str, function: Callable[..., None], records: Sequence[Fields]) -> None:
-        super().__init__(name, callback=self._call, help=summary_of(function), rich_markup_mode="rich")
+        super().__init__(name, callback=self.call, help=summary_of(function), rich_markup_mode="rich")
         self._function = function
         self._records = records
 
@@ -135,7 +145,8 @@ class Command(TyperCommand):
             ]
         return super().get_params(ctx)
 
-    def _call(self, **values: Any) -> None:
+    def call(self, **values: Any) -> None:
+        """Runs it with options as click has read them."""
         context = click.get_current_context()
         given = {name for name in values if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
         kinds = {each.name: each.kind for record in self._records for each in record.parameters()}
@@ -144,6 +155,31 @@ class Command(TyperCommand):
         names = [[each.name for each in record.parameters()] for record in self._records]
         asked = [Asked({name: read.pop(name) for name in own}, frozenset(given & set(own))) for own in names]
         self._function(*asked, **read)
+
+
+@final
+class _Commanding(TyperGroup):
+    """A group with the options of a command, which it runs when it stands alone."""
+
+    def __init__(self, root: Command, commands: Sequence[click.Command]) -> None:
+        super().__init__(
+            name=root.name, help=root.help, commands={each.name or "": each for each in commands},
+            callback=self._call, invoke_without_command=True, rich_markup_mode="rich", suggest_commands=False,
+        )  # fmt: skip
+        self._root = root
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Those of the command, made when they are first needed."""
+        return self._root.get_params(ctx)
+
+    def _call(self, **values: Any) -> None:
+        context = click.get_current_context()
+        if context.invoked_subcommand is None:
+            return self._root.call(**values)
+        given = [name for name in values if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
+        if given:
+            raise ConfigError(f"{given[0]}: {context.invoked_subcommand} has no use for it here; write it behind")
+        return None
 
 
 def _argument(parameter: Parameter) -> click.Parameter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -14,24 +15,28 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.types import Spec
 
 WHITE = (255, 255, 255)
+OF_PEERS = ("PNG", "JPEG", "WEBP")
+"""Formats that are tried for what a peer sent: the fewer decoders it can reach, the better."""
 
 
-def open_picture(path: Path, image: Spec) -> Tensor:
+def open_picture(source: Path | BytesIO, image: Spec) -> Tensor:
     """[3, H, W] in [0, 1]: any picture that Pillow reads, upright, on white, cut to shape around its centre.
 
     Args:
-        path: of the file; 16 bits per value, floats, palettes, grey and transparency are accepted.
+        source: the file; 16 bits per value, floats, palettes, grey and transparency are accepted; of a content that a
+            peer sent only PNG, JPEG and WebP.
         image: shape of the model's pictures.
 
     Raises:
         ConfigError: the file is not there, is no picture, is cut off, or is larger than Pillow takes for harmless.
     """
+    path, formats = (source, None) if isinstance(source, Path) else ("the file", OF_PEERS)
     try:
         with warnings.catch_warnings():
             # Pillow only warns of a picture that would fill the memory.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-            with Image.open(path) as file:
+            with Image.open(source, formats=formats) as file:
                 # Cameras store how they were held beside the pixels.
                 upright = ImageOps.exif_transpose(_eight_bits(file))
                 colours = _on_white(upright)

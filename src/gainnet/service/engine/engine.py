@@ -157,8 +157,13 @@ class Engine:
                 dict(self._num_rows), dict(self._busy_s), self._late, tuple(self._ticks),
             )  # fmt: skip
 
+    @property
+    def backlog_s(self) -> float:
+        """Time until all open requests are done, by the passes that they have left; at least 1 s."""
+        with self._lock:
+            return self._backlog_s()
+
     def _backlog_s(self) -> float:
-        """Time until all open requests are done, at least 1 s."""
         num_rows = sum(max(each.num_passes - each.num_rows, 1.0) for each in self._open.values())
         passed = self._num_rows["unet"]
         return max(num_rows * (self._busy_s["unet"] / passed if passed else ASSUMED_ROW_S), 1.0)

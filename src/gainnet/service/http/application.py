@@ -2,38 +2,146 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
-from gainnet.core.errors import import_extra
+import torch
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+import gainnet
+from gainnet.core.errors import GainnetError
+from gainnet.core.randomness import Random
+from gainnet.core.text import text_to_tensor
 from gainnet.service.engine import Engine
-from gainnet.service.http.doors import Doors
+from gainnet.service.http.decode import decode_router
+from gainnet.service.http.doors import Doors, Guard
+from gainnet.service.http.errors import RefusedError, answer
+from gainnet.service.http.images import images_router
+from gainnet.service.http.jobs import Jobs
+from gainnet.service.http.metrics import Metrics
+from gainnet.service.http.status import More, status_router
 from gainnet.service.journal import Journal
 
-if TYPE_CHECKING:
-    from fastapi import APIRouter, FastAPI
+PRUNE_EVERY_S: Final = 600.0
+KEPT_S: Final = 24 * 3600.0
+KEPT_BYTES: Final = 1 << 30
+"""Results that nobody has acknowledged are kept for a day, in a gigabyte."""
 
 
-def application(engine: Engine, journal: Journal, doors: Doors = Doors(), routers: Sequence[APIRouter] = ()) -> FastAPI:  # noqa: B008
+def application(
+    engine: Engine,
+    journal: Journal,
+    doors: Doors = Doors(),  # noqa: B008
+    routers: Sequence[APIRouter] = (),
+    more: More = dict,
+) -> FastAPI:
     """The HTTP face of an edge.
 
+    When it starts, it runs again what an earlier process had accepted and not finished. `state.is_draining` is set by
+    whoever takes it down: it ends streams that would go on for ever, and `/readyz` says so.
+
     Args:
-        engine: runs the passes.
+        engine: runs the passes; started and closed by whoever made it.
         journal: keeps accepted requests.
         doors: who may come in.
         routers: further routes, as those of devices and of the page.
-
-    Raises:
-        MissingExtraError: FastAPI is not installed.
+        more: what the status says of devices and edges.
     """
-    fastapi: Any = import_extra("fastapi", "FastAPI", "serve")
-    made: FastAPI = fastapi.FastAPI(title="gainnet", docs_url=None, redoc_url=None)
+    jobs = Jobs(engine, journal)
+    metrics = Metrics(jobs)
+    jobs.ended = metrics.ended
 
-    @made.get("/healthz")
-    def healthz() -> dict[str, str]:
-        """Whether the process is alive."""
-        return {"status": "ok"}
+    @asynccontextmanager
+    async def lifespan(made: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(_warm, engine)
+        tasks = [asyncio.create_task(jobs.recover()), asyncio.create_task(_prune(journal))]
+        made.state.is_ready = True
+        yield
+        made.state.is_ready, made.state.is_draining = False, True
+        for task in tasks:
+            task.cancel()
+        await asyncio.to_thread(jobs.close)
 
-    for router in routers:
+    made = FastAPI(
+        title="gainnet", version=gainnet.__version__, summary="An edge that makes pictures over the air.",
+        docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json", lifespan=lifespan,
+    )  # fmt: skip
+    made.state.is_ready, made.state.is_draining = False, False
+
+    def is_draining() -> bool:
+        return bool(made.state.is_draining)
+
+    def refused(code: str) -> None:
+        jobs.counts["refused"] += 1
+        metrics.refused(code)
+
+    _answer_errors(made)
+    made.add_middleware(Guard, doors=doors, refused=refused)
+    own = images_router(jobs), decode_router(engine), status_router(jobs, time.monotonic(), is_draining, more)
+    for router in (*own, _health_router(made, metrics), *routers):
         made.include_router(router)
     return made
+
+
+def _health_router(made: FastAPI, metrics: Metrics) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/healthz", summary="Whether the process is alive")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/readyz", summary="Whether it takes requests")
+    def readyz() -> JSONResponse:
+        ready = made.state.is_ready and not made.state.is_draining
+        return JSONResponse({"status": "ready" if ready else "draining"}, 200 if ready else 503)
+
+    @router.get("/metrics", summary="Numbers for Prometheus")
+    def numbers() -> Response:
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return router
+
+
+def _answer_errors(made: FastAPI) -> None:
+    """Every error in OpenAI's form."""
+
+    @made.exception_handler(GainnetError)
+    async def known(request: Request, error: GainnetError) -> Response:
+        return answer(error)
+
+    @made.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        first: Any = error.errors()[0]
+        field = ".".join(str(each) for each in first["loc"][1:])[:64]
+        # Without the value, which may be megabytes of what was sent.
+        return answer(RefusedError(422, f"{field or 'body'}: {first['msg']}", "invalid_value", field or None))
+
+    @made.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        # Where a body is read, FastAPI hides our own refusal behind one of its own.
+        if isinstance(error.__cause__, GainnetError):
+            return answer(error.__cause__)
+        return answer(RefusedError(error.status_code, f"request: {error.detail}"))
+
+
+def _warm(engine: Engine) -> None:
+    """One pass of each network that a request needs, so that the first client does not wait for files to be read."""
+    with engine.request(), torch.inference_mode(), contextlib.suppress(GainnetError):
+        model, random = engine.model, Random.of([0])
+        condition = model.text_encoder({"prompt": text_to_tensor(("a",))}, random)["condition"]
+        latent = model.prior({}, random)["latent"]
+        made = model.denoiser[:1]({"condition": condition, "latent": latent}, random)
+        model.decoder(made, random)
+
+
+async def _prune(journal: Journal) -> None:
+    while True:
+        await asyncio.to_thread(journal.prune, KEPT_S, KEPT_BYTES)
+        await asyncio.sleep(PRUNE_EVERY_S)

@@ -22,3 +22,106 @@ Each event is `event: status`, `data: {...}` once a second. All times are second
 last 64, `ticks` the last 256, `failures` the last 16, newest last. `state` is one of queued, running, done, failed,
 cancelled. Ids are the server's own numbers: nothing that a client wrote is in here.
 """
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final
+
+from fastapi import APIRouter
+from starlette.responses import StreamingResponse
+
+import gainnet
+from gainnet.service.http.jobs import Job, Jobs
+
+EVERY_S: Final = 1.0
+
+More = Callable[[], Mapping[str, Any]]
+"""Further values for the status, by key: topology, connected and failures of the devices' side."""
+
+
+def status_router(jobs: Jobs, started_s: float, is_draining: Callable[[], bool], more: More) -> APIRouter:
+    """The routes `/v1/status` and `/v1/events`.
+
+    Args:
+        jobs: of this process.
+        started_s: when it started, on the clock `time.monotonic`.
+        is_draining: whether it takes nothing new.
+        more: what others know.
+    """
+    router = APIRouter(prefix="/v1")
+
+    @router.get("/status", summary="What the edge is doing")
+    def status() -> dict[str, Any]:
+        """One JSON object."""
+        return status_of(jobs, started_s, is_draining(), more())
+
+    @router.get("/events", summary="The same once a second, as server-sent events")
+    async def events() -> StreamingResponse:
+        """Until the client leaves or the edge goes down."""
+
+        async def stream() -> AsyncIterator[bytes]:
+            while not is_draining():
+                text = json.dumps(status_of(jobs, started_s, False, more()))
+                yield f"event: status\ndata: {text}\n\n".encode()
+                await asyncio.sleep(EVERY_S)
+
+        return StreamingResponse(stream(), media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+    return router
+
+
+def status_of(jobs: Jobs, started_s: float, is_draining: bool, more: Mapping[str, Any]) -> dict[str, Any]:
+    """The object that the module describes.
+
+    Args:
+        jobs: of this process.
+        started_s: when it started, on the clock `time.monotonic`.
+        is_draining: whether it takes nothing new.
+        more: values that take the place of these.
+    """
+    engine, now_s = jobs.engine.status(), time.monotonic()
+    ticks = [
+        {
+            "begin_s": tick.begin_s - now_s, "duration_s": tick.duration_s, "network": tick.network,
+            "rows": tick.num_rows, "requests": list(tick.requests),
+        }
+        for tick in engine.ticks
+    ]  # fmt: skip
+    return {
+        "at_s": time.time(), "uptime_s": now_s - started_s, "version": gainnet.__version__,
+        "model": jobs.engine.model.name, "runtime": jobs.engine.model.runtime,
+        "ready": not is_draining, "draining": is_draining,
+        "topology": {"nodes": [{"name": "edge", "kind": "edge", "address": "", "alive": True}], "links": []},
+        "connected": [],
+        "engine": {
+            "open": engine.num_open, "waiting": engine.num_waiting, "most_waiting": engine.most_waiting,
+            "most_batch": engine.most_batch, "occupancy": engine.occupancy, "passes": dict(engine.num_ticks),
+            "busy_s": dict(engine.busy_s), "ticks": ticks,
+        },
+        "requests": [_shown(job, now_s) for job in list(jobs.last)],
+        "counts": {
+            "accepted": sum(jobs.counts.values()) + jobs.num_open, "done": jobs.counts["done"],
+            "failed": jobs.counts["failed"], "cancelled": jobs.counts["cancelled"], "refused": jobs.counts["refused"],
+            "late": engine.late, "late_frames": 0,
+        },
+        "failures": [],
+        "energy": {"modelled_j": jobs.energy_j, "cpu_s": time.process_time()},
+        "uses": {way: jobs.uses[way] for way in ("up", "down")},
+        **more,
+    }  # fmt: skip
+
+
+def _shown(job: Job, now_s: float) -> dict[str, Any]:
+    request, report = job.request, job.report
+    return {
+        # The engine's number, which its ticks name, too.
+        "id": "" if request is None else str(request.number), "kind": "images", "protocol": job.protocol,
+        "state": job.state, "begin_s": job.begin_s - now_s, "end_s": None if job.end_s is None else job.end_s - now_s,
+        "step": 0 if request is None else request.steps, "num_steps": job.num_steps,
+        "num_channel_uses": None if report is None else report.num_channel_uses("down"),
+        "energy_j": None if report is None else report.energy_j,
+    }  # fmt: skip

@@ -1,0 +1,140 @@
+"""The edge as a server: `serve`, and `serve token add | list | revoke`."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+from gainnet.cli.options import command
+from gainnet.cli.printing import print_json, print_table, status
+from gainnet.core.errors import import_extra
+
+if TYPE_CHECKING:
+    from gainnet.service.serving import Ready
+
+
+@command("serve")
+def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    journal: Path | None = None,
+    pace: float = 0.0,
+    runtime: Literal["onnx", "torch"] | None = None,
+    model: str = "scenes",
+    tokens: Path | None = None,
+    name: tuple[str, ...] = (),
+    certificate: Path | None = None,
+    key: Path | None = None,
+    plain: bool = False,
+    most_batch: int = 16,
+    most_waiting: int = 256,
+    as_json: bool = False,
+) -> None:
+    """Be an edge that people's phones open: pictures over HTTP, devices over a WebSocket.
+
+    Args:
+        host: address to listen at; any but this machine's own needs a token, and a certificate or --plain.
+        port: to listen at; 0 takes a free one.
+        journal: file of accepted requests; one of yours beside your weights when left out.
+        pace: of the releases of frames: 1 for the time that the air takes, 0 for as fast as possible.
+        runtime: what computes the networks; onnx where the model has graphs when left out.
+        model: scenes, or a folder in diffusers' format.
+        tokens: file of hashed tokens, which serve token writes.
+        name: under which this edge is reached, beside its addresses; again for more.
+        certificate: of TLS, a .pem file.
+        key: of the certificate, a .pem file.
+        plain: without TLS at an address that others reach, as behind a reverse proxy.
+        most_batch: rows of one pass of a network at most, 1 to 64.
+        most_waiting: requests that are open at the same time at most.
+        as_json: one JSON object on standard output when it is ready, nothing else.
+    """
+    _require_extra()
+    from gainnet.service.serving import Listening, Serving, run
+
+    listening = Listening(host, port, name, certificate, key, plain, tokens)
+    serving = Serving(model, runtime, journal, pace, most_batch, most_waiting)
+    if as_json:
+        return run(serving, listening, lambda ready: print_json(ready.to_json()))
+    with status("loading") as show:
+
+        def ready(edge: Ready) -> None:
+            show("serving; Ctrl-C ends it")
+            _print_ready(edge)
+
+        return run(serving, listening, ready)
+
+
+@command("add")
+def add(name: str, *, tokens: Path | None = None) -> None:
+    """Make a token for somebody, and show it this once.
+
+    Args:
+        name: of who will have it.
+        tokens: file of hashed tokens; yours when left out.
+    """
+    _require_extra()
+    from gainnet.service.http.tokens import read_tokens, tokens_file, write_tokens
+
+    path = tokens_file(tokens)
+    added, token = read_tokens(path).add(name)
+    write_tokens(path, added)
+    typer.echo(token)
+
+
+@command("list")
+def listing(*, tokens: Path | None = None, as_json: bool = False) -> None:
+    """Show who has a token; the tokens themselves are nowhere.
+
+    Args:
+        tokens: file of hashed tokens; yours when left out.
+        as_json: one JSON object on standard output, nothing else.
+    """
+    _require_extra()
+    from gainnet.service.http.tokens import read_tokens, tokens_file
+
+    known = read_tokens(tokens_file(tokens))
+    rows = [
+        {"name": name, "added": datetime.fromtimestamp(known.added_at[name], UTC).isoformat(timespec="seconds")}
+        for name in known.digests
+    ]
+    print_json({"tokens": rows}) if as_json else print_table("Tokens", ("name", "added"), rows)
+
+
+@command("revoke")
+def revoke(name: str, *, tokens: Path | None = None) -> None:
+    """Take a token back; an edge that runs knows it until it is started again.
+
+    Args:
+        name: of who has it.
+        tokens: file of hashed tokens; yours when left out.
+    """
+    _require_extra()
+    from gainnet.service.http.tokens import read_tokens, tokens_file, write_tokens
+
+    path = tokens_file(tokens)
+    write_tokens(path, read_tokens(path).without(name))
+
+
+def _require_extra() -> None:
+    for module, package in (("fastapi", "FastAPI"), ("uvicorn", "uvicorn"), ("websockets", "websockets")):
+        import_extra(module, package, "serve")
+
+
+def _print_ready(ready: Ready) -> None:
+    """The address, as text and as a QR code, and what to do with it."""
+    segno = import_extra("segno", "segno", "serve")
+    drawn = io.StringIO()
+    segno.make(ready.link, error="l").terminal(drawn, compact=True)
+    typer.echo(drawn.getvalue())
+    typer.echo(f"edge of {ready.model} on {ready.runtime}: {ready.link}")
+    bearer = "" if ready.token is None else f" -H 'Authorization: Bearer {ready.token}'"
+    typer.echo("open it in a browser, or on a phone in the same network; from a program:")
+    typer.echo(
+        f"""  curl {ready.url}v1/images/generations{bearer} -H 'Content-Type: application/json' \\
+    -d '{{"prompt": "a red star"}}'"""
+    )

@@ -1,0 +1,282 @@
+"""Requests for pictures while they run: each in a thread of its own, written down before, found again by its id."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import json
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.errors import ConfigError, GainnetError
+from gainnet.core.report import Report
+from gainnet.generation.planning import inputs
+from gainnet.protocols import Compute, execute
+from gainnet.service.engine import BusyError, Engine, Request
+from gainnet.service.http.errors import RefusedError
+from gainnet.service.http.partial_images import PartialImages
+from gainnet.service.http.picture import decoded_picture, encoded_picture
+from gainnet.service.journal import Entry, Journal
+from gainnet.service.node.order import Asked, Order, order_of, read_asked
+
+JobState = Literal["queued", "running", "done", "failed", "cancelled"]
+Show = Callable[[int, bytes], None]
+"""Called in the thread of a job with index and file of a partial picture."""
+
+NUM_KEPT: Final = 64
+KIND: Final = "images"
+"""Key of our entries in the journal, which requests of devices share."""
+
+
+@final
+@dataclass(frozen=True)
+class Wanted:
+    """A request for pictures, in plain values that the journal keeps.
+
+    Args:
+        asked: `read_asked` reads it: configuration and strength.
+        output_format: of the files: png, jpeg or webp.
+        deadline_s: within which the client would like to have it; the earliest deadline goes first.
+    """
+
+    asked: Mapping[str, Any]
+    output_format: str = "png"
+    deadline_s: float = 60.0
+
+    def to_json(self) -> str:
+        """One line, equal for equal requests."""
+        values = {"asked": self.asked, "output_format": self.output_format, "deadline_s": self.deadline_s}
+        return json.dumps({KIND: values}, sort_keys=True)
+
+    @staticmethod
+    def of_json(text: str) -> Wanted | None:
+        """The inverse of `to_json`; `None` for entries of devices."""
+        values = json.loads(text).get(KIND)
+        return None if values is None else Wanted(**values)
+
+
+@final
+@dataclass(eq=False)
+class Job:
+    """One request while it runs.
+
+    Args:
+        number: of the job, by which the dashboard knows it.
+        request_id: in the journal.
+        wanted: what it asks for.
+        picture: file of a picture to be changed, or nothing.
+        is_kept: whether the client may come back for it under that id.
+        show: told of partial pictures, `num_partial` of them.
+        num_partial: partial pictures, 0 to 3.
+    """
+
+    number: int
+    request_id: str
+    wanted: Wanted
+    picture: bytes = b""
+    is_kept: bool = False
+    show: Show | None = None
+    num_partial: int = 0
+    state: JobState = "queued"
+    begin_s: float = field(default_factory=time.monotonic)
+    end_s: float | None = None
+    request: Request | None = None
+    num_steps: int = 0
+    protocol: str = ""
+    report: Report | None = None
+    is_cancelled: bool = False
+    was_accepted: bool = False
+    outcome: Future[bytes] = field(default_factory=Future)
+
+    def cancel(self) -> None:
+        """Ends it from any thread at its next pass."""
+        self.is_cancelled = True
+        if self.request is not None:
+            self.request.cancel()
+
+
+@final
+class Jobs:
+    """All jobs of this process.
+
+        start -> thread: plan -> place in the engine -> journal.accept -> execute -> journal.finish -> outcome
+
+    Args:
+        engine: runs the passes.
+        journal: keeps what was accepted.
+    """
+
+    def __init__(self, engine: Engine, journal: Journal) -> None:
+        self.engine, self.journal = engine, journal
+        self.counts: Counter[str] = Counter()
+        self.energy_j, self.uses = 0.0, Counter[str]()
+        self.last: deque[Job] = deque(maxlen=NUM_KEPT)
+        self._open: dict[str, Job] = {}
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        # More threads than places: what is refused is refused by the engine, not kept waiting for a thread.
+        self._threads = ThreadPoolExecutor(engine.most_waiting + 8, thread_name_prefix="request")
+        self.ended: Callable[[Job], None] = lambda job: None
+
+    @property
+    def num_open(self) -> int:
+        """Jobs that have begun and not ended."""
+        return len(self._open)
+
+    def start(self, request_id: str, wanted: Wanted, **options: Any) -> Job:
+        """The job of a request: a new one, or the one that runs already under its id.
+
+        Args:
+            request_id: of the client, or drawn for it.
+            wanted: what it asks for.
+            options: further fields of the job.
+
+        Raises:
+            RefusedError: the id was used for another request.
+            BusyError: as many requests are open as the engine takes.
+        """
+        with self._lock:
+            if (known := self._open.get(request_id)) is not None:
+                if known.wanted != wanted:
+                    raise _other_request()
+                return known
+            if len(self._open) >= self.engine.most_waiting:
+                raise BusyError(self.engine.backlog_s)
+            job = Job(next(self._numbers), request_id, wanted, **options)
+            self._open[request_id] = job
+            self.last.append(job)
+        self._threads.submit(self._run, job)
+        return job
+
+    async def recover(self) -> None:
+        """Runs again what an earlier process had accepted and not finished."""
+        for entry in await asyncio.to_thread(self.journal.unfinished):
+            if (wanted := Wanted.of_json(entry.config_json)) is not None:
+                await self._again(entry, wanted)
+
+    def close(self) -> None:
+        """Cancels what runs, which stays in the journal, and waits for its threads."""
+        for job in list(self._open.values()):
+            job.is_kept = True
+            job.cancel()
+        self._threads.shutdown(wait=True)
+
+    async def _again(self, entry: Entry, wanted: Wanted) -> None:
+        while True:
+            try:
+                self.start(entry.request_id, wanted, picture=entry.attachment, is_kept=True)
+                return
+            except BusyError as busy:
+                await asyncio.sleep(busy.retry_after_s)
+
+    def _run(self, job: Job) -> None:
+        """The thread of a job; whatever happens, its outcome is told and its place is free."""
+        result = b""
+        error: GainnetError | None = None
+        try:
+            result = self._made(job)
+            job.state = "done"
+        except CancelledError:
+            job.state, error = (
+                "cancelled",
+                RefusedError(503, "request: it was cancelled; ask again", "cancelled", None, 1.0),
+            )
+        except GainnetError as known:
+            job.state, error = "failed", known
+        except Exception:
+            # The text of an unknown error may quote what was sent: this machine's log may have it, the client not.
+            logging.getLogger(__name__).exception("job %d failed", job.number)
+            job.state, error = "failed", RefusedError(500, "server: it failed; ask again", "internal_error")
+        # What ended by an error was answered by it; only what a dying process leaves is run again.
+        if job.was_accepted and error is not None and not (job.is_kept and job.state == "cancelled"):
+            self.journal.forget(job.request_id)
+        job.end_s = time.monotonic()
+        with self._lock:
+            self._open.pop(job.request_id, None)
+            self.counts[job.state] += 1
+            if job.report is not None and error is None:
+                self.energy_j += job.report.energy_j
+                self.uses += Counter({way: job.report.num_channel_uses(way) for way in ("up", "down")})
+        self.ended(job)
+        job.outcome.set_result(result) if error is None else job.outcome.set_exception(error)
+
+    def _made(self, job: Job) -> bytes:
+        """Result of a job, from the journal where it has one already."""
+        entry = self.journal.find(job.request_id) if job.is_kept else None
+        if entry is not None and entry.state != "accepted":
+            return _earlier(entry, job)
+        asked = read_asked(job.wanted.asked)
+        if asked.config.runtime != (runtime := self.engine.model.runtime):
+            raise ConfigError(f"runtime: this edge computes with {runtime}; leave it out")
+        model = self.engine.model_with(asked.config.num_steps, asked.config.guidance_scale)
+        order = order_of(asked, model)
+        changed = decoded_picture(job.picture, model.image) if job.picture else None
+        plan = order.planned.plan
+        num_passes = sum(s.part.num_passes for s in plan.steps if isinstance(s, Compute) and s.part.role == "denoiser")
+        job.protocol, job.num_steps = asked.config.protocol, model.denoiser.num_steps
+        watch = None
+        if job.show is not None and job.num_partial:
+            watch = PartialImages(model, len(order.prompts), job.num_partial, job.wanted.output_format, job.show)
+        job.request = self.engine.admit(job.wanted.deadline_s, num_passes * len(order.prompts), watch)
+        with self.engine.serving(job.request), torch.inference_mode():
+            if job.is_cancelled:
+                raise CancelledError
+            text = job.wanted.to_json()
+            if not self.journal.accept(job.request_id, text, asked.config.random_seed, job.picture):
+                again = self.journal.find(job.request_id)
+                if again is None or again.config_json != text:
+                    raise _other_request()
+            job.was_accepted = True
+            job.state = "running"
+            images, report = self._executed(order, changed)
+        job.report = report
+        result = _result(job, images, report, asked)
+        self.journal.finish(job.request_id, result)
+        return result
+
+    def _executed(self, order: Order, picture: Tensor | None) -> tuple[Tensor, Report]:
+        planned = order.planned
+        given = inputs(order.prompts, picture)
+        places, report = execute(planned.plan, given, planned.network, order.random, order.pricing)
+        return places[planned.plan.result], report
+
+
+def _result(job: Job, images: Tensor, report: Report, asked: Asked) -> bytes:
+    """The body of the answer: OpenAI's fields, and what the pictures cost under `gainnet`."""
+    files = [encoded_picture(image, job.wanted.output_format) for image in images]
+    _, height, width = images.shape[1:]
+    config = asked.config
+    cost = {
+        "request_id": job.request_id, "random_seed": config.random_seed, "protocol": config.protocol,
+        "runtime": config.runtime, "priced_as": report.priced_as, "duration_s": report.duration_s,
+        "energy_j": report.energy_j, "num_channel_uses_up": report.num_channel_uses("up"),
+        "num_channel_uses_down": report.num_channel_uses("down"),
+    }  # fmt: skip
+    body = {
+        "created": int(time.time()), "data": [{"b64_json": base64.b64encode(file).decode()} for file in files],
+        "output_format": job.wanted.output_format, "size": f"{width}x{height}", "gainnet": cost,
+    }  # fmt: skip
+    return json.dumps(body).encode()
+
+
+def _earlier(entry: Entry, job: Job) -> bytes:
+    """The result that the journal has."""
+    if entry.config_json != job.wanted.to_json():
+        raise _other_request()
+    if entry.result is None:
+        raise RefusedError(410, "request: its result was delivered and is gone; ask with another key", "gone")
+    return entry.result
+
+
+def _other_request() -> RefusedError:
+    return RefusedError(409, "Idempotency-Key: it was used for another request; choose another", "key_reused")

@@ -1,0 +1,229 @@
+"""An edge as a process: engine, journal, doors and routes put together, from start to the end of what it had begun."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, final
+
+import uvicorn
+from fastapi import FastAPI
+
+from gainnet.core.errors import ConfigError, MissingExtraError, ModelError, check_range
+from gainnet.core.weights import user_folder
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import load_model
+from gainnet.models.runtime import on_runtime
+from gainnet.service.engine import Engine
+from gainnet.service.http import Doors, application, hosts_of
+from gainnet.service.http.tokens import read_tokens, tokens_file
+from gainnet.service.journal import Journal
+
+SWITCH_S: Final = 0.0005
+"""How long a thread keeps Python to itself when another one waits: the engine's should not wait 5 ms for the others."""
+LOOK_EVERY_S: Final = 0.02
+SESSION: Final = "session"
+"""Name of the token that is made at the start where others can reach the edge and none was given."""
+
+
+@final
+@dataclass(frozen=True)
+class Listening:
+    """Where an edge is reached, and by whom.
+
+    Args:
+        host: address to listen at; any but this machine's own needs a token, and a certificate or `plain`.
+        port: 0 to 65535; 0 takes a free one.
+        names: under which it is reached, beside its addresses.
+        certificate: of TLS, a .pem file.
+        key: of the certificate, a .pem file.
+        plain: without TLS at an address that others reach.
+        tokens: file of hashed tokens; those of the user when `None`.
+
+    Raises:
+        ConfigError: others could reach it in the open, or half of a certificate is given.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    names: tuple[str, ...] = ()
+    certificate: Path | None = None
+    key: Path | None = None
+    plain: bool = False
+    tokens: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_range(0 <= self.port <= 65_535, "port", self.port, "0 to 65535")
+        if (self.certificate is None) != (self.key is None):
+            raise ConfigError("certificate: it comes with its key; give --certificate and --key")
+        if missing := [path for path in (self.certificate, self.key) if path is not None and not path.is_file()]:
+            raise ConfigError(f"certificate: {missing[0]} is not there; give a .pem file")
+        if not self.is_loopback and self.certificate is None and not self.plain:
+            raise ConfigError(
+                f"host: others reach {self.host}, and what they send could be read on the way; give --certificate and "
+                "--key, or --plain behind a reverse proxy or in a network of yours"
+            )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether this machine alone can reach it."""
+        with contextlib.suppress(ValueError):
+            return ipaddress.ip_address(self.host).is_loopback
+        return self.host == "localhost"
+
+    def doors(self) -> tuple[Doors, str | None]:
+        """Who may come in, and a token that was made for it; none where this machine alone reaches it."""
+        known, made = read_tokens(tokens_file(self.tokens)), None
+        if self.is_loopback and (self.tokens is None or not known.digests):
+            return Doors(hosts_of(self.host, self.names)), None
+        if not known.digests:
+            known, made = known.add(SESSION)
+        return Doors(hosts_of(self.host, self.names), known), made
+
+    def bound(self) -> socket.socket:
+        """A socket that listens; raises `ConfigError` where it cannot."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        try:
+            return socket.create_server((self.host, self.port), family=family, backlog=2048)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise ConfigError(f"port: cannot listen at {self.host}:{self.port} ({reason}); give another") from None
+
+    def url(self, port: int) -> str:
+        """Address for clients of the port that it listens at."""
+        host = self.names[0] if self.names else _reached(self.host)
+        scheme = "http" if self.certificate is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+@final
+@dataclass(frozen=True)
+class Serving:
+    """What an edge serves.
+
+    Args:
+        model: `scenes`, or a folder in diffusers' format.
+        runtime: of its networks; onnx where the model has graphs when `None`.
+        journal: file of accepted requests; one of the user's when `None`.
+        pace: of the releases of frames, 1 for real time, 0 for as fast as possible.
+        most_batch: rows of a pass at most.
+        most_waiting: requests that are open at the same time at most.
+    """
+
+    model: str = "scenes"
+    runtime: Literal["onnx", "torch"] | None = None
+    journal: Path | None = None
+    pace: float = 0.0
+    most_batch: int = 16
+    most_waiting: int = 256
+
+
+@final
+@dataclass(frozen=True)
+class Ready:
+    """An edge that takes requests.
+
+    Args:
+        url: of its page.
+        token: that was made for it; `None` where clients have theirs, or need none.
+        model: its name.
+        runtime: of its networks.
+    """
+
+    url: str
+    token: str | None
+    model: str
+    runtime: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; without `token` where there is none."""
+        values = {"url": self.url, "token": self.token, "model": self.model, "runtime": self.runtime}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def link(self) -> str:
+        """Address with the token in its fragment, which browsers keep to themselves."""
+        return self.url if self.token is None else f"{self.url}#token={self.token}"
+
+
+def run(serving: Serving, listening: Listening, ready: Callable[[Ready], None]) -> None:
+    """Serves until the process is told to stop, and then until what was begun is done.
+
+    Args:
+        serving: what is served.
+        listening: where, and to whom.
+        ready: called once, when requests are taken.
+
+    Raises:
+        GainnetError: the model, the journal or the address cannot be used.
+    """
+    check_range(0.0 <= serving.pace <= 1e6, "pace", serving.pace, "0 or more")
+    doors, token = listening.doors()
+    # The port before the model: what is wrong is said before seconds of loading.
+    with listening.bound() as bound, _journal(serving.journal) as journal:
+        model = opened(serving.model, serving.runtime)
+        told = Ready(listening.url(bound.getsockname()[1]), token, model.name, model.runtime)
+        sys.setswitchinterval(SWITCH_S)
+        with Engine(model, most_batch=serving.most_batch, most_waiting=serving.most_waiting) as engine:
+            made = application(engine, journal, doors)
+            asyncio.run(_until_stopped(made, listening, bound, lambda: ready(told)))
+
+
+def opened(name: str, runtime: Literal["onnx", "torch"] | None) -> DiffusionModel:
+    """A model on a runtime; on onnx where it has graphs when `None`."""
+    model = load_model(name)
+    if runtime is not None:
+        return on_runtime(model, runtime)
+    try:
+        return on_runtime(model, "onnx")
+    except (ModelError, MissingExtraError):
+        return model
+
+
+@contextlib.contextmanager
+def _journal(path: Path | None) -> Iterator[Journal]:
+    with Journal(user_folder() / "journal.db" if path is None else path) as journal:
+        yield journal
+
+
+async def _until_stopped(made: FastAPI, listening: Listening, bound: socket.socket, ready: Callable[[], None]) -> None:
+    tls: Mapping[str, Any] = (
+        {} if listening.certificate is None else {"ssl_certfile": listening.certificate, "ssl_keyfile": listening.key}
+    )
+    config = uvicorn.Config(
+        made, log_level="warning", access_log=False, server_header=False, proxy_headers=False, lifespan="on",
+        timeout_keep_alive=30, timeout_graceful_shutdown=120, ws="websockets-sansio", **tls,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    # uvicorn raises the signal again when all is done; to be told to stop is no failure.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    running = asyncio.create_task(server.serve(sockets=[bound]))
+    while not server.started and not running.done():
+        await asyncio.sleep(LOOK_EVERY_S)
+    if running.done():
+        await running
+        raise ConfigError("serve: it could not start; the lines above say why")
+    ready()
+    # uvicorn waits for open responses when it is told to stop, so that streams without an end must be told, too.
+    while not server.should_exit and not running.done():
+        await asyncio.sleep(10 * LOOK_EVERY_S)
+    made.state.is_draining = True
+    await running
+
+
+def _reached(host: str) -> str:
+    """An address of this machine by which others reach it when it listens at all of them."""
+    if host not in ("0.0.0.0", "::"):
+        return host
+    # Nothing is sent: the kernel only says from which address it would send to a place outside.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        probe.connect(("192.0.2.1", 9))
+        return str(probe.getsockname()[0])
+    return "127.0.0.1"

@@ -1,0 +1,46 @@
+"""What the operator sees: metrics, the status and its events, the description of the interface."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.http.conftest import Served
+
+
+def test_metrics_count_what_was_served(served: Served) -> None:
+    def numbers() -> dict[str, float]:
+        families = text_string_to_metric_families(httpx.get(f"{served.url}/metrics").text)
+        return {f"{s.name}{sorted(s.labels.items())}": s.value for family in families for s in family.samples}
+
+    before = numbers()
+    body = {"prompt": "a star", "gainnet": {"protocol": "eiug", "snr_db": 5.0, "num_channel_uses": 256}}
+    assert httpx.post(f"{served.url}/v1/images/generations", json=body, timeout=30.0).status_code == 200
+    after = numbers()
+    grown = {name: value - before.get(name, 0.0) for name, value in after.items()}
+    assert grown["gainnet_requests_total[('outcome', 'done')]"] == 1.0
+    assert grown["gainnet_channel_uses_total[('way', 'down')]"] == 256.0
+    assert grown["gainnet_rows_total[('network', 'unet')]"] == 8.0
+    assert grown["gainnet_joules_total[]"] > 0.0
+    assert after["gainnet_open_requests[]"] == 0.0
+
+
+def test_the_status_says_what_the_dashboard_shows(served: Served) -> None:
+    status = httpx.get(f"{served.url}/v1/status").json()
+    assert {"topology", "connected", "engine", "requests", "counts", "failures", "energy", "uses"} <= set(status)
+    assert status["requests"][-1]["state"] == "done"
+    assert status["requests"][-1]["step"] == status["requests"][-1]["num_steps"] == 4
+    assert status["engine"]["ticks"][-1]["begin_s"] < 0.0
+    with httpx.stream("GET", f"{served.url}/v1/events") as events:
+        lines = events.iter_lines()
+        assert next(lines) == "event: status"
+        assert json.loads(next(lines).removeprefix("data: "))["model"] == "scenes"
+
+
+def test_the_interface_is_described_with_examples(served: Served) -> None:
+    described = httpx.get(f"{served.url}/v1/openapi.json").json()
+    post = described["paths"]["/v1/images/generations"]["post"]
+    assert "plain" in post["requestBody"]["content"]["application/json"]["examples"]
+    assert {"/v1/images/edits", "/v1/models", "/decode", "/healthz", "/readyz", "/metrics"} <= set(described["paths"])
