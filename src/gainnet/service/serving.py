@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, final
 
@@ -25,6 +26,8 @@ from gainnet.service.engine import Engine
 from gainnet.service.http import Doors, application, hosts_of
 from gainnet.service.http.tokens import read_tokens, tokens_file
 from gainnet.service.journal import Journal
+from gainnet.service.node.edge import Edge
+from gainnet.service.node.router import device_router
 
 SWITCH_S: Final = 0.0005
 """How long a thread keeps Python to itself when another one waits: the engine's should not wait 5 ms for the others."""
@@ -172,8 +175,13 @@ def run(serving: Serving, listening: Listening, ready: Callable[[Ready], None]) 
         told = Ready(listening.url(bound.getsockname()[1]), token, model.name, model.runtime)
         sys.setswitchinterval(SWITCH_S)
         with Engine(model, most_batch=serving.most_batch, most_waiting=serving.most_waiting) as engine:
-            made = application(engine, journal, doors)
-            asyncio.run(_until_stopped(made, listening, bound, lambda: ready(told)))
+            edge = Edge(engine, journal, serving.pace)
+            devices = device_router(edge, partial(_admit, doors))
+            made = application(engine, journal, doors, (devices,), partial(_seen_by, edge))
+            try:
+                asyncio.run(_until_stopped(made, listening, bound, lambda: ready(told)))
+            finally:
+                edge.close()
 
 
 def opened(name: str, runtime: Literal["onnx", "torch"] | None) -> DiffusionModel:
@@ -185,6 +193,24 @@ def opened(name: str, runtime: Literal["onnx", "torch"] | None) -> DiffusionMode
         return on_runtime(model, "onnx")
     except (ModelError, MissingExtraError):
         return model
+
+
+def _admit(doors: Doors, headers: Mapping[str, str], token: str | None) -> None:
+    """Lets a device in by the token of its hello, or of its headers where a client can set them."""
+    kind, _, bearer = headers.get("authorization", "").partition(" ")
+    doors.caller_of(token or (bearer.strip() if kind.lower() == "bearer" else None))
+
+
+def _seen_by(edge: Edge) -> Mapping[str, Any]:
+    """What the dashboard shows of devices and of edges that have joined, in the form of `http.status`."""
+    peers: dict[int, int] = {}
+    for _, peer in list(edge.sessions.values()):
+        peers[id(peer)] = peers.get(id(peer), 0) + 1
+    devices = [{"name": f"device-{k}", "kind": "device", "requests": n} for k, n in enumerate(peers.values(), 1)]
+    edges = [{"name": name, "kind": "edge", "address": "", "alive": True} for name in ("edge", *edge.joined)]
+    links = [{"source": "edge", "target": name, "medium": "backhaul"} for name in edge.joined]
+    links += [{"source": "edge", "target": each["name"], "medium": "air"} for each in devices]
+    return {"topology": {"nodes": [*edges, *devices], "links": links}, "connected": devices}
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ Each event is `event: status`, `data: {...}` once a second. All times are second
       "ready": true, "draining": false,
       "topology": {"nodes": [{"name": "edge", "kind": "edge", "address": "https://127.0.0.1:8080", "alive": true}],
                    "links": [{"source": "edge", "target": "device", "medium": "air"}]},
-      "connected": [{"name": "device-3", "kind": "device", "protocol": "eiug", "since_s": 3.1}],
+      "connected": [{"name": "device-3", "kind": "device", "requests": 1}],
       "engine": {"open": 3, "waiting": 2, "most_waiting": 256, "most_batch": 16, "occupancy": 5.2,
                  "passes": {"unet": 120, "text_encoder": 8, "decoder": 8}, "busy_s": {"unet": 3.2},
                  "ticks": [{"begin_s": -0.4, "duration_s": 0.05, "network": "unet", "rows": 4, "requests": [7, 8]}]},
