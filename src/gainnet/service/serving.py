@@ -207,7 +207,8 @@ def _seen_by(edge: Edge) -> Mapping[str, Any]:
     for _, peer in list(edge.sessions.values()):
         peers[id(peer)] = peers.get(id(peer), 0) + 1
     devices = [{"name": f"device-{k}", "kind": "device", "requests": n} for k, n in enumerate(peers.values(), 1)]
-    edges = [{"name": name, "kind": "edge", "address": "", "alive": True} for name in ("edge", *edge.joined)]
+    names = "edge", *edge.joined
+    edges: list[Mapping[str, Any]] = [{"name": n, "kind": "edge", "address": "", "alive": True} for n in names]
     links = [{"source": "edge", "target": name, "medium": "backhaul"} for name in edge.joined]
     links += [{"source": "edge", "target": each["name"], "medium": "air"} for each in devices]
     return {"topology": {"nodes": [*edges, *devices], "links": links}, "connected": devices}
