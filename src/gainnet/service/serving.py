@@ -209,8 +209,8 @@ def _seen_by(edge: Edge) -> Mapping[str, Any]:
     devices = [{"name": f"device-{k}", "kind": "device", "requests": n} for k, n in enumerate(peers.values(), 1)]
     names = "edge", *edge.joined
     edges: list[Mapping[str, Any]] = [{"name": n, "kind": "edge", "address": "", "alive": True} for n in names]
-    links = [{"source": "edge", "target": name, "medium": "backhaul"} for name in edge.joined]
-    links += [{"source": "edge", "target": each["name"], "medium": "air"} for each in devices]
+    ends = [(name, "backhaul") for name in edge.joined] + [(str(each["name"]), "air") for each in devices]
+    links = [{"source": "edge", "target": name, "medium": medium} for name, medium in ends]
     return {"topology": {"nodes": [*edges, *devices], "links": links}, "connected": devices}
 
 
