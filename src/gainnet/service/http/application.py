@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Any, Final
 
 import torch
@@ -15,7 +16,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-import gainnet
 from gainnet.core.errors import GainnetError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
@@ -70,7 +70,7 @@ def application(
         await asyncio.to_thread(jobs.close)
 
     made = FastAPI(
-        title="gainnet", version=gainnet.__version__, summary="An edge that makes pictures over the air.",
+        title="gainnet", version=version("gainnet"), summary="An edge that makes pictures over the air.",
         docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json", lifespan=lifespan,
     )  # fmt: skip
     made.state.is_ready, made.state.is_draining = False, False

@@ -29,12 +29,12 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from importlib.metadata import version
 from typing import Any, Final
 
 from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
-import gainnet
 from gainnet.service.http.jobs import Job, Jobs
 
 EVERY_S: Final = 1.0
@@ -92,7 +92,7 @@ def status_of(jobs: Jobs, started_s: float, is_draining: bool, more: Mapping[str
         for tick in engine.ticks
     ]  # fmt: skip
     return {
-        "at_s": time.time(), "uptime_s": now_s - started_s, "version": gainnet.__version__,
+        "at_s": time.time(), "uptime_s": now_s - started_s, "version": version("gainnet"),
         "model": jobs.engine.model.name, "runtime": jobs.engine.model.runtime,
         "ready": not is_draining, "draining": is_draining,
         "topology": {"nodes": [{"name": "edge", "kind": "edge", "address": "", "alive": True}], "links": []},
