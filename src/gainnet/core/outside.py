@@ -86,14 +86,15 @@ def shorten(value: object) -> str:
 
     >>> shorten("a" * 100)
     "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...'"
-    >>> shorten([[]])
-    'list'
+    >>> shorten([[]]), shorten(10**5000)
+    ('list', 'an integer of 16610 bits')
     """
-    if isinstance(value, bool | None) or (isinstance(value, int) and value.bit_length() < 100):
-        return repr(value)
+    if isinstance(value, int):
+        # Python itself refuses to write a number of many thousand digits.
+        return repr(value) if value.bit_length() < 100 else f"an integer of {value.bit_length()} bits"
     if isinstance(value, str):
         return repr(value if len(value) <= 40 else value[:36] + "...")
-    return repr(value) if isinstance(value, float) else type(value).__name__
+    return repr(value) if isinstance(value, float | None) else type(value).__name__
 
 
 def first_mistake(errors: Sequence[Any]) -> tuple[str, str]:
