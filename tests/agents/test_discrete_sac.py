@@ -60,6 +60,7 @@ def test_it_finds_the_soft_optimum() -> None:
     torch.testing.assert_close(found, (q / TEMPERATURE).softmax(-1), atol=0.03, rtol=0.0)
 
 
+@pytest.mark.slow
 def test_the_temperature_steers_the_entropy() -> None:
     torch.manual_seed(0)
     settings = SacSettings(

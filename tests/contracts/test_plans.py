@@ -40,7 +40,9 @@ def network(bearers: tuple[AnyLink, ...], num_edges: int) -> Network:
     return cell(profile("edge_a100"), profile("laptop"), bearers, bearers, num_edges)
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize(
+    "name", [n if n in ("eiug", "uidcg", "dsuc") else pytest.param(n, marks=pytest.mark.slow) for n in PROTOCOLS]
+)
 def test_plan_over_ideal_links(name: str, desk: Desk) -> None:
     num_edges = 2 if name in SEVERAL else 1
     inputs, net = desk.inputs(False), network(BEARERS["ideal"], num_edges)

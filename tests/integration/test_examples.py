@@ -44,6 +44,7 @@ def test_first_picture(printed) -> None:
     assert written >= {"image.png", "reference.png", "side_by_side.png", "steps.csv", "report.json", "report.html"}
 
 
+@pytest.mark.slow
 def test_own_codec(printed) -> None:
     _, error, signs, raw = printed("02_own_codec.py")
     measured, theory = (float(x) for x in NUMBER.findall(error))

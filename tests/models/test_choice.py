@@ -53,7 +53,7 @@ def test_the_denoiser_itself_tells_the_right_latent(drawn):
     assert int(is_right.sum()) >= NUM_SCENES - 1
 
 
-@pytest.mark.parametrize("guidance_scale", [3.0, pytest.param(1.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("guidance_scale", [pytest.param(x, marks=pytest.mark.slow) for x in (1.0, 3.0)])
 def test_the_denoiser_choice_keeps_the_contract(small_stable_diffusion, guidance_scale):
     model, random = (
         load_model(str(small_stable_diffusion), num_steps=4, guidance_scale=guidance_scale),

@@ -18,7 +18,7 @@ def before_denoising(model):
     return tensors | model.text_encoder(tensors, RANDOM) | model.prior({}, RANDOM)
 
 
-@pytest.fixture(scope="module", params=["small", "scenes"])
+@pytest.fixture(scope="module", params=["small", pytest.param("scenes", marks=pytest.mark.slow)])
 def model(request, small_stable_diffusion):
     return load_model(str(small_stable_diffusion) if request.param == "small" else "scenes", num_steps=4)
 

@@ -15,7 +15,7 @@ from gainnet.testing import check_part
 RANDOM = Random.of([1, 2])
 
 
-@pytest.fixture(scope="module", params=["small", "scenes"])
+@pytest.fixture(scope="module", params=["small", pytest.param("scenes", marks=pytest.mark.slow)])
 def model(request, small_stable_diffusion):
     return load_model(str(small_stable_diffusion) if request.param == "small" else "scenes", num_steps=4)
 

@@ -48,7 +48,13 @@ def best_of_all(graph: Graph) -> Tensor:
     return torch.stack([total(graph, model) for model in tried]).amax(0)
 
 
-@pytest.mark.parametrize("name", sorted(POLICIES))
+READ_ALONE = ("ml_c", "ml_cc", "ml_scc", "largest_correlation", "sequential_greedy")
+"""Policies whose choices are looked at in other tests here."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in READ_ALONE else n for n in sorted(POLICIES)]
+)
 def test_a_policy_plays_and_a_scenario_alone_is_the_scenario_of_a_batch(name: str) -> None:
     batch = play(WORLD, TIGHT, POLICIES[name], RANDOM)
     assert batch.model.shape == (6, 5, 4)

@@ -71,6 +71,7 @@ def test_with_plenty_of_spectrum_nobody_costs_anybody_anything() -> None:
     torch.testing.assert_close(found, function(rest + worth) - function(rest))
 
 
+@pytest.mark.slow
 def test_leaning_to_where_one_adds_most_ends_near_best_response() -> None:
     contended = graph()
     loads = LoadTable.of(contended)

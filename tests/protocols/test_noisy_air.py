@@ -75,7 +75,9 @@ def test_edges_that_share_a_generation_make_the_picture_of_the_edge_that_they_ag
     assert float((disagreed - one).abs().max()) > 0.1
 
 
-@pytest.mark.parametrize("name", ["uidg", "diug", "dsuc", "uidcg", "dcsuc"])
+@pytest.mark.parametrize(
+    "name", ["uidg", "uidcg", *(pytest.param(n, marks=pytest.mark.slow) for n in ("diug", "dsuc", "dcsuc"))]
+)
 def test_only_who_has_to_agree_forwards_the_latent_of_a_picture(name: str, small_stable_diffusion) -> None:
     desk = small_desk(small_stable_diffusion)
     plan = desk.plan(name, 3, strength=0.7)
@@ -83,7 +85,7 @@ def test_only_who_has_to_agree_forwards_the_latent_of_a_picture(name: str, small
     assert len(forwarded) == (0 if name == "diug" else 2)
 
 
-@pytest.mark.parametrize("cut", [0, 1, 2])
+@pytest.mark.parametrize("cut", [1, *(pytest.param(k, marks=pytest.mark.slow) for k in (0, 2))])
 @pytest.mark.parametrize("with_picture", [False, True])
 def test_without_noise_a_matched_hand_over_is_the_sampler(cut: int, with_picture: bool, small_stable_diffusion) -> None:
     desk: Desk = small_desk(small_stable_diffusion, lossless=True)

@@ -128,6 +128,7 @@ def test_the_directions_of_a_cell():
     assert report.num_channel_uses("backhaul") == report.num_channel_uses() > 0
 
 
+@pytest.mark.slow
 def test_estimate_is_the_mean_of_runs_over_a_link_that_retransmits():
     link = Tabulated(Air(AWGN(), 2.0))
     plan, given = send(Float32()), {(EDGE, "x"): SHAPE}

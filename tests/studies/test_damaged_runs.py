@@ -222,10 +222,10 @@ def test_metrics_are_those_of_the_table(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (b'"wall_s": ', b'"wall_s": 1'),
+        pytest.param(b'"wall_s": ', b'"wall_s": 1', marks=pytest.mark.slow),
         (b'"row": {', b'"row": {"evil": 1, '),
         (b'"location": ', b'"location": 9'),
-        (b'"mean', b'"median'),
+        pytest.param(b'"mean', b'"median', marks=pytest.mark.slow),
     ],
 )
 def test_a_changed_line_of_the_journal_runs_again(folder: Path, whole: Path, old: bytes, new: bytes) -> None:

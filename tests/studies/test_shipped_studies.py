@@ -53,7 +53,9 @@ def test_quick_prompt_fidelity_has_every_metric(tmp_path: Path) -> None:
     assert metrics["autoencoder_psnr_db_original"] is None
 
 
-@pytest.mark.parametrize("method", ["digital", "webp", "gaussian_opta", pytest.param("linear", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "method", ["digital", "webp", *(pytest.param(n, marks=pytest.mark.slow) for n in ("gaussian_opta", "linear"))]
+)
 def test_quality_grows_with_snr_and_with_uses(material: Material, method: str) -> None:
     run = methods(material)[method]
     few, more, better = (

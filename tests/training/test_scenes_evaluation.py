@@ -49,12 +49,12 @@ def test_captions_are_unseen(tiny_run: Path) -> None:
 
 
 def test_evaluation_names_all_metrics(tiny_run: Path) -> None:
-    metrics = evaluate(tiny_run / "scenes", 6, 0, tiny_run / "attributes", num_pictures=4)
+    metrics = evaluate(tiny_run / "scenes", 2, 0, tiny_run / "attributes", num_pictures=2)
     names = ["background", "layout", "colour", "shape", "size", "all"]
     quality = ["autoencoder_psnr_db_original", "autoencoder_ssim_original"]
     assert list(metrics) == names + quality + [f"classifier_{name}" for name in names]
     assert all(0 <= metrics[name] <= 1 for name in names)
-    pairs = evaluate_pairs(tiny_run / "scenes", [("red", "star")], 4, 0, tiny_run / "attributes")
+    pairs = evaluate_pairs(tiny_run / "scenes", [("red", "star")], 2, 0, tiny_run / "attributes")
     assert set(pairs) == {"heldout_pairs_shape", "heldout_pairs_colour"}
 
 

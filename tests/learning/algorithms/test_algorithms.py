@@ -35,6 +35,8 @@ TEXTS = ("embedding_only", "u_shape", "u_shape+1", "u_shape+2", "embedding_only+
 CUTS = {text: cut_of(text) for text in TEXTS}
 ROWS = torch.zeros(4, 24, dtype=torch.long)
 NAMES = ("fedavg", "shared", "averaged", "soft_prompt", "lora", "adapter")
+ONE_EACH = [n if n in ("shared", "averaged", "lora") else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+"""The two edges of split learning, and one of those that average."""
 Make = Callable[..., Network]
 
 
@@ -96,10 +98,7 @@ def test_one_client_is_plain_training(
     close({n: state[n] for n in wanted}, wanted, 1e-6 if optimizer == "sgd" else 3e-5)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [name if name in ("shared", "averaged", "lora") else pytest.param(name, marks=pytest.mark.slow) for name in NAMES],
-)
+@pytest.mark.parametrize("name", ONE_EACH)
 def test_the_order_of_clients_changes_nothing(
     name: str, model: Any, clients: Any, network: Make, random: Random
 ) -> None:
@@ -113,7 +112,7 @@ def test_the_order_of_clients_changes_nothing(
     assert differ({n: forth[n] for n in start}, start)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ONE_EACH)
 def test_who_falls_away_changes_nothing_but_its_own_weight(name: str, model: Any, clients: Any, network: Make) -> None:
     drops = Participation(drop_out=0.5)
     for seed in range(50):

@@ -127,7 +127,9 @@ def test_split_steps_are_unsplit_steps(name: str, cut: str) -> None:
         torch.testing.assert_close(split.body.get_parameter(edge), model.get_parameter(device), rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [n if n in ("gpt2-tied", "llama", "t5-tied") else pytest.param(n, marks=pytest.mark.slow) for n in MODELS]
+)
 def test_each_parameter_is_on_one_side_unless_it_is_tied(name: str) -> None:
     model = MODELS[name]()
     for text in CUTS:

@@ -101,7 +101,7 @@ def test_wrong_reports_cost_retransmissions() -> None:
     assert all(got in (was, None) for got, was in zip(received.strings, payload(*lengths).strings, strict=True))
 
 
-@pytest.mark.parametrize("snr_db", [0.0, 10.0, 20.0])
+@pytest.mark.parametrize("snr_db", [10.0, *(pytest.param(x, marks=pytest.mark.slow) for x in (0.0, 20.0))])
 def test_capacity_is_what_a_transfer_of_that_size_takes(snr_db: float) -> None:
     link = Digital(Air(AWGN(), snr_db))
     bits = link.capacity_bits(2000, 10 ** (snr_db / 10))
