@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gainnet.catalog import parameters_of, parse, parse_from_peer, table_of, text_of
+from gainnet.catalog import EpisodeConfig, parameters_of, parse, parse_from_peer, table_of, text_of
 from gainnet.catalog.construct import Constructor, term_of
 from gainnet.catalog.families import TABLES
 from gainnet.catalog.grammar import read, write
+from gainnet.catalog.orchestration import episode_of
 from gainnet.core.errors import ConfigError
+from gainnet.orchestration import BestResponse, load_scenario
 
 quietly = settings(database=None, deadline=None, max_examples=50)
 
@@ -89,8 +91,22 @@ def test_a_wrong_argument_names_the_right_one(text: str, message: str) -> None:
 @pytest.mark.parametrize("family", [family for family in TABLES if family != "power"])
 def test_every_shipped_name_is_parsed_and_written(family: str) -> None:
     for name in table_of(family):
-        made = parse(family, name)
+        # Latencies of baselines are compared for a number of samples, which an episode knows.
+        made = parse(family, f"{name}(num_samples=50.0)" if name.startswith("ml_") else name)
         assert parse(family, text_of(family, made)) == made
+
+
+def test_policies_and_scenarios_take_arguments() -> None:
+    assert parse("policy", "best_response(num_starts=8)") == BestResponse(num_starts=8)
+    assert text_of("policy", BestResponse(num_starts=8)) == "best_response(num_starts=8)"
+    assert text_of("policy", parse("policy", "ml_cc(num_samples=20)")) == "ml_cc(num_samples=20.0)"
+    assert text_of("scenario", load_scenario("coupled")) == "coupled"
+    assert parse_from_peer("scenario", "street(num_clients=7, num_rounds=2)").clients.num_clients == 7
+    for text in ("street(num_clients='x')", "/etc/hostname", "x.toml", "street(num_rounds=0)"):
+        with pytest.raises(ConfigError):
+            parse_from_peer("scenario", text)
+    episode = episode_of(EpisodeConfig("best_response(num_starts=1)", "street(num_clients=4, num_rounds=1)"))
+    assert episode.rollouts["best_response(num_starts=1)"].gain.shape == (1,)
 
 
 def test_a_name_that_fixes_an_argument_takes_the_others() -> None:

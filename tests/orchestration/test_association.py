@@ -17,7 +17,6 @@ from gainnet.orchestration.association import (
     LoadTable,
     Matching,
     SequentialGreedy,
-    paper_baselines,
     policies,
 )
 from gainnet.orchestration.graph import Graph, State, graph_of
@@ -116,7 +115,7 @@ def test_the_matching_is_the_best_of_all_matchings() -> None:
 
 def test_baselines_read_what_their_names_say() -> None:
     graph = graph_of(WORLD, Independent.of(SMALL), 0, State.empty(WORLD))
-    baselines = paper_baselines(50.0)
+    baselines = policies(50.0)
     exchange_s = graph.tasks.least_exchange_s(graph.wide_pool)
     assert torch.equal(baselines["ml_c"](graph, RANDOM).model, exchange_s.argmin(-1))
     training_s = 50.0 * graph.tasks.cycles_per_sample / graph.pool.cycles_per_s.unsqueeze(-1)

@@ -30,6 +30,7 @@ CONTRACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "protocol": ("sends", "max_edges", "plan"),
     "fading": ("block_length", "blocks", "first_gain", "transmit"),
     "power": ("__call__",),
+    "policy": ("__call__",),
     "algorithm": ("bound",),
 }
 """Members that an object of a family has."""
@@ -185,8 +186,12 @@ def _arguments(value: Any, tables: Callable[[str], Mapping[str, Any]], fixed: Ma
 
 def _makes(entry: Any, value: object) -> bool:
     """Whether an entry without arguments, such as `partial(Ofdm, Tdl("A"))`, makes an object like this one."""
-    # Entries that read weights are functions or of other classes; they are not called just to compare.
-    return isinstance(entry, partial) and entry.func is type(value) and bool(entry() == value)
+    if not isinstance(entry, partial):
+        return False
+    # Entries that read weights make dataclasses by functions, and are not called just to compare; settings are cheap.
+    is_settings = not is_dataclass(value) and entry.func.__annotations__.get("return") == type(value).__name__
+    is_whole = all(each.default is not REQUIRED for each in parameters_of(entry).values())
+    return is_whole and (entry.func is type(value) or is_settings) and bool(entry() == value)
 
 
 def _fixes(entry: Any, value: object) -> bool:

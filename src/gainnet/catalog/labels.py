@@ -45,7 +45,7 @@ def labels_of(generation: Generation) -> Labels:
         model=generation.model,
         codecs={kind: _named(f"codec.{kind}", codec) for kind, codec in generation.codecs.items()},
         fading=IDEAL if air is None else _named("fading", air.fading),
-        snr_db=None if air is None else air.snr_db,
+        met=air,
         power=_power(generation),
         hardware=_hardware(network.nodes[DEVICE].hardware),
         edge_hardware=_hardware(edge),
@@ -61,7 +61,8 @@ def labels_of(generation: Generation) -> Labels:
 def labels_of_config(generation: Generation, config: GenerationConfig) -> Labels:
     """As `labels_of`, in the words of the configuration where it has its own."""
     found = labels_of(generation)
-    fading, snr_db = found.fading, config.snr_db if found.snr_db is None else found.snr_db
+    # An air without noise is stated with the SNR that was asked for.
+    fading, met = found.fading, found.met or Air(snr_db=config.snr_db)
     if config.trace is not None:
         fading = "trace"
     elif config.network is None:
@@ -72,7 +73,7 @@ def labels_of_config(generation: Generation, config: GenerationConfig) -> Labels
         model=config.model,
         codecs=dict(found.codecs) | {kind: text for kind, text in config.codec.items() if kind in found.codecs},
         fading=fading,
-        snr_db=snr_db,
+        met=met,
         power=config.power,
         hardware=config.hardware,
         edge_hardware=config.edge_hardware,

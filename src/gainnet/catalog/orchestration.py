@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Final
 
 from gainnet.catalog.construct import Constructor
+from gainnet.catalog.families import parse
 from gainnet.catalog.grammar import Call, read
 from gainnet.catalog.records import EpisodeConfig
-from gainnet.core.errors import ConfigError
 from gainnet.core.plugins import find
 from gainnet.orchestration import Episode, Policy, Scenario, load_policy, load_scenario, orchestrate, policies
+from gainnet.orchestration.association import POLICIES
 from gainnet.orchestration.episode import SHARING, regime_for, resize
 from gainnet.orchestration.learned import pretrained_names
 from gainnet.orchestration.regime import REGIMES
+from gainnet.orchestration.scenario import scenario_names
 
 LEARNED: Final = "sac"
 """The policy that multi-agent soft actor-critic learned."""
@@ -25,15 +29,25 @@ _MANY_CLIENTS: Final = 200
 
 
 def scenario(name: str) -> Scenario:
-    """The scenario of that name, or of a TOML file.
+    """The scenario of that name, with arguments as in street(num_clients=5), or of a TOML file.
 
     Raises:
-        ConfigError: neither a shipped name nor a readable file of exactly those fields.
+        ConfigError: neither a shipped name nor a readable file of exactly those fields, or a number is out of range.
 
-    >>> scenario("street").name
-    'street'
+    >>> scenario("street").name, scenario("street(num_clients=5)").clients.num_clients
+    ('street', 5)
     """
-    return load_scenario(name)
+    found: Scenario = parse("scenario", name) if "(" in name and name not in scenario_names() else load_scenario(name)
+    return found
+
+
+def _sized(name: str, num_clients: int | None = None, num_rounds: int | None = None) -> Scenario:
+    whole = load_scenario(name)
+    return resize(whole, regime_for(whole).name, num_clients, num_rounds)
+
+
+SCENARIOS: Final[Mapping[str, Callable[..., Scenario]]] = {name: partial(_sized, name) for name in scenario_names()}
+"""Shipped scenarios by name; with another number of clients or rounds as an argument."""
 
 
 def episode_of(config: EpisodeConfig, progress: Callable[[str], None] = lambda step: None) -> Episode:
@@ -49,7 +63,7 @@ def episode_of(config: EpisodeConfig, progress: Callable[[str], None] = lambda s
     >>> episode_of(EpisodeConfig("greedy", num_clients=5, num_rounds=2)).reference.name
     'optimum'
     """
-    whole = load_scenario(config.scenario)
+    whole = scenario(config.scenario)
     kind = regime_for(whole) if config.regime is None else REGIMES[config.regime]
     played = resize(whole, kind.name, config.num_clients, config.num_rounds)
     policy = policy_of(config.policy, played, kind.name)
@@ -73,18 +87,18 @@ def policy_of(text: str, played: Scenario, regime: str) -> Policy:
     Raises:
         GainnetError: there is none, or its files are damaged.
     """
-    known = policies(played.gain.scale_samples)
-    is_folder = text not in known and bool(text) and Path(text).expanduser().is_dir()
+    is_folder = text not in POLICIES and bool(text) and Path(text).expanduser().is_dir()
     if text == LEARNED or text in pretrained_names() or is_folder:
         return load_policy(_trained_for(played, regime) if text == LEARNED else text)
-    offered = {**known, **dict.fromkeys((LEARNED, *pretrained_names(), _ANY_FOLDER))}
-    term = read(text) if ":" in text or "(" in text else Call(text)
+    offered = {**POLICIES, **dict.fromkeys((LEARNED, *pretrained_names(), _ANY_FOLDER))}
+    # A path that is no folder gets the list of names rather than an error about its characters.
+    term = read(text, "policy") if ":" in text or "(" in text else Call(text)
     found: Any = find("policy", term.name if isinstance(term, Call) else text, offered)
-    # A function is a policy itself; a class makes one.
-    made = Constructor(lambda family, name: found).make("policy", term) if isinstance(found, type) else found
-    if not callable(made):
-        raise ConfigError(f"policy: {text!r} cannot be called with a graph and random streams")
-    return made  # type: ignore[no-any-return]
+    if isinstance(found, FunctionType):  # a policy itself, where a class makes one
+        return found
+    needed = {"num_samples": played.gain.scale_samples}
+    made: Policy = Constructor(lambda family, name: found, offered=needed).make("policy", term)
+    return made
 
 
 def _trained_for(played: Scenario, regime: str) -> str:

@@ -137,8 +137,9 @@ class EpisodeConfig:
     """An episode in text, as the command line and files give it.
 
     Args:
-        policy: sac, another name, a folder of weights, or module:Name.
-        scenario: name of a scenario or a TOML file.
+        policy: sac, another name, a folder of weights, or module:Name; with arguments as in
+            best_response(num_starts=8).
+        scenario: name of a scenario, with arguments as in street(num_clients=5), or a TOML file.
         regime: independent, or contention for the spectrum of the edges; `None` is what the scenario was made for.
         random_seed: of the world, >= 0.
         num_clients: clients; the scenario's own if `None`.

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import final
 
+from gainnet.radio import Air
+
 
 @final
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Labels:
         model: e.g. `scenes`.
         codecs: by what they carried.
         fading: that the content met.
-        snr_db: mean SNR that the content met, dB; `None` without noise.
+        met: air that the content met, with its mean SNR; `None` without noise.
         power: policy of power; `None` for constant power.
         hardware: of the device.
         edge_hardware: of the edges.
@@ -28,7 +30,7 @@ class Labels:
     model: str
     codecs: Mapping[str, str]
     fading: str
-    snr_db: float | None
+    met: Air | None
     power: str | None
     hardware: str
     edge_hardware: str
@@ -37,4 +39,4 @@ class Labels:
     @property
     def air(self) -> str:
         """Fading and mean SNR."""
-        return self.fading if self.snr_db is None else f"{self.fading} at {self.snr_db:.4g} dB"
+        return self.fading if self.met is None else f"{self.fading} at {self.met.snr_db:.4g} dB"

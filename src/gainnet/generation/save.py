@@ -68,7 +68,7 @@ def to_json(generation: Generation, image_paths: Sequence[Path], labels: Labels)
         "runtime": generation.runtime,
         "codec": dict(labels.codecs),
         "fading": labels.fading,
-        "snr_db": labels.snr_db,
+        "snr_db": labels.met and labels.met.snr_db,
         "power": labels.power,
         "random_seed": generation.random_seed,
         "num_edges": len(generation.network.edges),

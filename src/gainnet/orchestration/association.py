@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, final
 
 import numpy as np
@@ -257,29 +258,33 @@ class LoadTable:
         return model
 
 
-def paper_baselines(num_samples: float) -> Mapping[str, Policy]:
-    """The baselines of GainNet's section IV-B by name.
+BASELINES: Mapping[str, Callable[..., Policy]] = {
+    "ml_c": partial(LeastLatency, stages=(communication_s,)),
+    "ml_cc": partial(LeastLatency, stages=(communication_s, computing_s)),
+    "ml_scc": partial(LeastLatency, stages=(communication_s, computing_s, sensing_s)),
+    "mp_tsc": MostTargets,
+}
+"""The baselines of GainNet's section IV-B by name; those that compare latencies need `num_samples`."""
+
+POLICIES: Mapping[str, Callable[..., Policy]] = {
+    **BASELINES,
+    "random": RandomChoice,
+    "largest_correlation": LargestCorrelation,
+    "greedy": Greedy,
+    "crowd_greedy": CrowdGreedy,
+    "sequential_greedy": SequentialGreedy,
+    "best_response": BestResponse,
+    "matching": Matching,
+}
+"""Every policy that needs no training, by name."""
+
+
+def policies(num_samples: float) -> Mapping[str, Policy]:
+    """Every policy that needs no training, by name.
 
     Args:
         num_samples: samples that latencies are compared for.
     """
     return {
-        "ml_c": LeastLatency(num_samples, (communication_s,)),
-        "ml_cc": LeastLatency(num_samples, (communication_s, computing_s)),
-        "ml_scc": LeastLatency(num_samples, (communication_s, computing_s, sensing_s)),
-        "mp_tsc": MostTargets(),
-    }
-
-
-def policies(num_samples: float) -> Mapping[str, Policy]:
-    """Every policy that needs no training, by name; arguments as `paper_baselines`."""
-    return {
-        **paper_baselines(num_samples),
-        "random": RandomChoice(),
-        "largest_correlation": LargestCorrelation(),
-        "greedy": Greedy(),
-        "crowd_greedy": CrowdGreedy(),
-        "sequential_greedy": SequentialGreedy(),
-        "best_response": BestResponse(),
-        "matching": Matching(),
+        name: make(num_samples=num_samples) if isinstance(make, partial) else make() for name, make in POLICIES.items()
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gainnet.core.files import write_json, write_whole
-from gainnet.orchestration.association import paper_baselines
+from gainnet.orchestration.association import BASELINES
 from gainnet.orchestration.drawing import draw_boards, draw_gain, draw_map, label_of
 from gainnet.orchestration.episode import Episode
 from gainnet.orchestration.page import page
@@ -95,7 +95,7 @@ def _policy(episode: Episode, name: str) -> dict[str, Any]:
 
 def _over_paper(episode: Episode) -> float | None:
     """Gain over that of the best of GainNet's baselines that were played; `None` without any."""
-    played = episode.rollouts.keys() & paper_baselines(1.0).keys()
+    played = episode.rollouts.keys() & BASELINES.keys()
     best = max((episode.gain_of(name) for name in played), default=0.0)
     return episode.gain / best if best > 0 else None
 

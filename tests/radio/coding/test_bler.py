@@ -22,14 +22,14 @@ CURVES = json.loads(TABLE_PATH.read_text())["curves"]
 
 def test_wilson_interval_is_the_textbook_one() -> None:
     expected = stats.binomtest(7, 50).proportion_ci(method="wilson")
-    assert BlerPoint(0.0, 50, 7).wilson() == pytest.approx((expected.low, expected.high), abs=1e-4)
+    assert BlerPoint(50, 7).wilson() == pytest.approx((expected.low, expected.high), abs=1e-4)
 
 
 def test_fit_finds_the_line_that_made_the_points() -> None:
     rng = np.random.default_rng(0)
     snr_db = np.linspace(2.0, 4.0, 6)
     errors = rng.binomial(4000, stats.norm.sf((snr_db - 2.6) / 0.4))
-    median, spread = fit_probit_line([BlerPoint(float(x), 4000, int(e)) for x, e in zip(snr_db, errors, strict=True)])
+    median, spread = fit_probit_line([(float(x), BlerPoint(4000, int(e))) for x, e in zip(snr_db, errors, strict=True)])
     assert median == pytest.approx(2.6, abs=0.03)
     assert spread == pytest.approx(0.4, abs=0.03)
 

@@ -21,22 +21,20 @@ TABLE_PATH: Final = Path(__file__).parent / "tables" / "bler.json"
 @final
 @dataclass(frozen=True)
 class BlerPoint:
-    """One measured point of a curve.
+    """One measured point of a curve over SNR.
 
     Args:
-        snr_db: Es/N0 of the run.
         num_trials: codewords sent.
         num_errors: codewords whose CRC failed.
     """
 
-    snr_db: float
     num_trials: int
     num_errors: int
 
     def wilson(self, z: float = 1.96) -> tuple[float, float]:
         """Confidence interval of the block error rate (Wilson 1927); 95 % at the default `z`.
 
-        >>> low, high = BlerPoint(0.0, 100, 0).wilson()
+        >>> low, high = BlerPoint(100, 0).wilson()
         >>> low, round(high, 3)
         (0.0, 0.037)
         """

@@ -78,14 +78,15 @@ def measure_curve(mcs_index: int, num_information_bits: int) -> dict[str, Any]:
     spread = expected_spread_db(codeword)
     points, centre = _search(codeword, spread)
     for probit, trials in PLAN:
-        points.append(measure_point(codeword, centre + probit * spread, trials))
+        snr_db = centre + probit * spread
+        points.append((round(snr_db, 3), measure_point(codeword, snr_db, trials)))
     median, spread = fit_probit_line(points)
     return {
         "mcs_index": mcs_index,
         "num_information_bits": num_information_bits,
         "median_snr_db": round(median, 3),
         "spread_db": round(spread, 3),
-        "points": [_row(p) for p in sorted(points, key=lambda p: p.snr_db)],
+        "points": [_row(*point) for point in sorted(points, key=lambda point: point[0])],
     }
 
 
@@ -108,7 +109,7 @@ def measure_point(codeword: Codeword, snr_db: float, num_trials: int, random_see
         snr = torch.full((len(seeds),), db_to_linear(snr_db))
         _, holds = decode(AWGN().transmit(sent, snr, AWGN().first_gain(random), random), codeword)
         errors += int((~holds).sum())
-    return BlerPoint(round(snr_db, 3), num_trials, errors)
+    return BlerPoint(num_trials, errors)
 
 
 def expected_spread_db(codeword: Codeword) -> float:
@@ -122,12 +123,12 @@ def expected_spread_db(codeword: Codeword) -> float:
     return math.sqrt(dispersion / codeword.num_channel_uses) / slope_per_db
 
 
-def fit_probit_line(points: Iterable[BlerPoint]) -> tuple[float, float]:
-    """Median and spread in dB of the normal curve of largest likelihood."""
+def fit_probit_line(points: Iterable[tuple[float, BlerPoint]]) -> tuple[float, float]:
+    """Median and spread in dB of the normal curve of largest likelihood, of points at an Es/N0 in dB each."""
     from scipy.optimize import minimize
     from scipy.special import log_ndtr
 
-    rows = np.array([(p.snr_db, p.num_trials, p.num_errors) for p in points])
+    rows = np.array([(snr_db, point.num_trials, point.num_errors) for snr_db, point in points])
     snr_db, trials, errors = rows.T
 
     def loss(x: np.ndarray) -> float:
@@ -140,17 +141,18 @@ def fit_probit_line(points: Iterable[BlerPoint]) -> tuple[float, float]:
     return float(best[0]), math.exp(best[1])
 
 
-def _search(codeword: Codeword, spread_db: float) -> tuple[list[BlerPoint], float]:
+def _search(codeword: Codeword, spread_db: float) -> tuple[list[tuple[float, BlerPoint]], float]:
     """Steps down the waterfall until codewords get through, then halves the steps."""
     snr_db = linear_to_db(2**codeword.mcs.spectral_efficiency - 1) + 1.0
-    points, step = [], 2.0 * spread_db
+    points, step = list[tuple[float, BlerPoint]](), 2.0 * spread_db
     for _ in range(24):
-        points.append(measure_point(codeword, snr_db, _SEARCH_TRIALS))
-        rate = points[-1].num_errors / points[-1].num_trials
+        rates = [point.num_errors / point.num_trials for _, point in points]
+        points.append((round(snr_db, 3), measure_point(codeword, snr_db, _SEARCH_TRIALS)))
+        rate = points[-1][1].num_errors / _SEARCH_TRIALS
         if 0.2 <= rate <= 0.8:
             break
         direction = 1.0 if rate > 0.5 else -1.0
-        turned = len(points) > 1 and (points[-2].num_errors / _SEARCH_TRIALS > 0.5) != (rate > 0.5)
+        turned = bool(rates) and (rates[-1] > 0.5) != (rate > 0.5)
         step = step / 2 if turned else step
         snr_db += direction * step
     # From the rate that was met to the median along the expected curve; 0 and 1 would be infinitely far.
@@ -158,6 +160,6 @@ def _search(codeword: Codeword, spread_db: float) -> tuple[list[BlerPoint], floa
     return points, snr_db + spread_db * float(torch.special.ndtri(torch.tensor(clipped)))
 
 
-def _row(point: BlerPoint) -> dict[str, float]:
+def _row(snr_db: float, point: BlerPoint) -> dict[str, float]:
     low, high = point.wilson()
-    return asdict(point) | {"wilson_low": round(low, 5), "wilson_high": round(high, 5)}
+    return {"snr_db": snr_db} | asdict(point) | {"wilson_low": round(low, 5), "wilson_high": round(high, 5)}
