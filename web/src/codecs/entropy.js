@@ -1,0 +1,98 @@
+/** The reader of entropy-coded streams: an asymmetric numeral system with 64 bits of state and words of 32 bits. */
+
+import { TOTAL } from "./tables.js";
+
+const PRECISION = 24n, LOW = BigInt(TOTAL - 1);
+const REFILL = 1n << 32n;
+const CRC = crcTable();
+
+function crcTable() {
+  return Uint32Array.from({ length: 256 }, (_, n) => {
+    for (let k = 0; k < 8; k++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
+    return n;
+  });
+}
+
+/**
+ * CRC-32 of an integer in four bytes, after those before it.
+ * @param {number} check
+ * @param {number} integer
+ */
+export function crc32(check, integer) {
+  let crc = ~check;
+  for (let shift = 0; shift < 32; shift += 8) crc = CRC[(crc ^ (integer >> shift)) & 255] ^ (crc >>> 8);
+  return ~crc >>> 0;
+}
+
+/** Takes symbols from a byte string; `close` checks them all. */
+export class StreamReader {
+  /** @type {number[]} */
+  #words = [];
+  #state = 0n;
+  #check = 0;
+  #checkBits;
+
+  /**
+   * @param {Uint8Array} string
+   * @param {number} checkBits length of the check sum
+   */
+  constructor(string, checkBits = 24) {
+    let length = string.length;
+    while (length && string[length - 1] === 0) length--;
+    if (!length) throw new Error("entropy code: payload is empty");
+    const padded = new Uint8Array(Math.ceil(length / 4) * 4);
+    padded.set(string.subarray(0, length));
+    const view = new DataView(padded.buffer);
+    for (let at = 0; at < padded.length; at += 4) this.#words.push(view.getUint32(at, true));
+    this.#checkBits = checkBits;
+    // The last words are the state; there is one alone where nothing was coded.
+    this.#state = BigInt(this.#words.pop() ?? 0);
+    this.#refill();
+  }
+
+  #refill() {
+    if (this.#state < REFILL && this.#words.length) {
+      this.#state = (this.#state << 32n) | BigInt(this.#words.pop() ?? 0);
+    }
+  }
+
+  /**
+   * The next symbol.
+   * @param {Uint32Array} ends cumulated frequencies
+   */
+  take(ends) {
+    const quantile = Number(this.#state & LOW);
+    let low = 0, high = ends.length - 1;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (ends[middle] <= quantile) low = middle;
+      else high = middle;
+    }
+    this.#state = (this.#state >> PRECISION) * BigInt(ends[low + 1] - ends[low]) + BigInt(quantile - ends[low]);
+    this.#refill();
+    this.#check = crc32(this.#check, low);
+    return low;
+  }
+
+  /** Throws unless the string ends here and its check sum fits. */
+  close() {
+    const start = 2 ** this.#checkBits + (this.#check % 2 ** this.#checkBits);
+    if (this.#words.length || this.#state !== BigInt(start)) {
+      throw new Error("entropy code: payload is corrupt, its check sum does not fit");
+    }
+  }
+}
+
+/**
+ * Integers that were coded as table symbols with 16-bit halves behind, at the places of escapes.
+ * @param {StreamReader} reader
+ * @param {Int32Array} integers where 0x7fffffff marks an escape
+ * @param {number[]} escaped places, in order
+ * @param {Uint32Array} halves the uniform table of 16 bits
+ */
+export function fillEscaped(reader, integers, escaped, halves) {
+  for (const place of escaped) {
+    const low = reader.take(halves);
+    integers[place] = low | (reader.take(halves) << 16);
+  }
+}

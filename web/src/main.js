@@ -1,0 +1,290 @@
+/** The page as a device: what is asked, what arrives, and what is drawn from it. */
+
+import { Brain } from "./page/brain.js";
+import { drawBits, drawSymbols } from "./page/constellation.js";
+import { Connection } from "./page/walk.js";
+import { duration, energy, psnr, said, whole } from "./page/words.js";
+import { rgba } from "./model/images.js";
+
+/** @template {HTMLElement} T @param {string} id @param {new () => T} kind @returns {T} */
+function part(id, kind) {
+  const found = document.getElementById(id);
+  if (!(found instanceof kind)) throw new Error(`the page has no ${id}`);
+  return found;
+}
+
+const input = (/** @type {string} */ id) => part(id, HTMLInputElement);
+const select = (/** @type {string} */ id) => part(id, HTMLSelectElement);
+const canvas = (/** @type {string} */ id) => part(id, HTMLCanvasElement);
+const text = (/** @type {string} */ id) => part(id, HTMLElement);
+/** @param {string} id @param {string} content */
+const say = (id, content) => { text(id).textContent = content; };
+
+const USES = [16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512, 724, 1024];
+const CODECS = /** @type {Record<string, [string, string][]>} */ ({
+  eiug: [["seed_prompt", "learned, knows the prompt"], ["seed", "learned"], ["linear", "linear"],
+    ["transform_prompt", "digital, learned, knows the prompt"], ["transform", "digital, learned"], ["digital", "digital"]],
+  ciag: [["matched", "raw, resumed at its noise level"], ["raw", "raw"]],
+  esuc: [["quantized", "small picture, quantised"]],
+  centralized: [["webp", "WebP"]],
+});
+const KINDS = /** @type {Record<string, string>} */ ({ eiug: "seed", ciag: "midway", esuc: "sketch", centralized: "image" });
+const NOTES = /** @type {Record<string, string>} */ ({
+  eiug: "The edge makes the whole seed, this page decodes it. The other protocols of gainnet run with gainnet ask.",
+  ciag: "The edge takes the first steps, this page the last ones: it loads the denoiser, some 8 MB, when you generate.",
+  esuc: "The edge draws four pictures, chooses one and sends a small sketch of it, which this page completes with the denoiser.",
+  centralized: "The edge makes the whole picture and sends it as a file.",
+});
+const EXAMPLES = ["a red star above a blue house at sunset", "a yellow moon over a green tree", "two purple hearts in the snow", "a white boat on the sea"];
+
+const token = new URLSearchParams(location.hash.slice(1)).get("token");
+const base = new URL("./", location.href);
+const brain = new Brain(new URL("worker.js", base).href);
+/** @type {Connection | null} */
+let connection = null;
+/** @type {{ shape: number[], values: Uint8Array } | null} */
+let photo = null;
+let side = 128, numSteps = 10, fetched = 0;
+
+/** @param {"wait" | "ready" | "busy" | "bad"} state @param {string} words */
+function status(state, words) {
+  text("status").dataset.state = state;
+  say("status", words);
+}
+
+function connect() {
+  const address = new URL("v1/device", base);
+  address.protocol = base.protocol === "https:" ? "wss:" : "ws:";
+  connection = new Connection(address.href, token);
+  return connection;
+}
+
+/** @param {unknown} error */
+function fail(error) {
+  say("error", error instanceof Error ? error.message : String(error));
+  text("error").hidden = false;
+  status("bad", "not ready");
+}
+
+function protocol() {
+  return /** @type {HTMLInputElement} */ (document.querySelector("input[name=protocol]:checked")).value;
+}
+
+/** Shows what the chosen protocol has to be chosen for. */
+function settle() {
+  const name = protocol(), chosen = select("codec").value, uses = USES[input("uses").valueAsNumber];
+  say("protocol-note", NOTES[name]);
+  select("codec").replaceChildren(...CODECS[name].map(([value, label]) => new Option(label, value, value === chosen, value === chosen)));
+  text("codec-field").hidden = CODECS[name].length < 2;
+  // A seed between two steps is sent as it is: its number of uses is its own.
+  text("uses-field").hidden = name === "ciag";
+  text("cut-field").hidden = name !== "ciag";
+  text("strength-field").hidden = text("no-photo").hidden = photo === null;
+  say("snr-value", `${input("snr").value} dB`);
+  say("uses-value", whole(uses));
+  say("cut-value", `${input("cut").value} of ${numSteps}`);
+  say("strength-value", `${input("strength").value} %`);
+}
+
+/** The configuration of the request. */
+function configuration() {
+  const name = protocol(), config = /** @type {Record<string, any>} */ ({
+    prompts: [input("prompt").value.trim()], protocol: name, snr_db: input("snr").valueAsNumber, fading: select("fading").value,
+    random_seed: Math.min(Math.max(Math.trunc(input("number").valueAsNumber || 0), 0), 2 ** 31 - 1),
+    codec: { [KINDS[name]]: select("codec").value },
+  });
+  if (name === "ciag") config.cut = numSteps - input("cut").valueAsNumber;
+  else config.num_channel_uses = USES[input("uses").valueAsNumber];
+  return config;
+}
+
+async function warn() {
+  const { unknown, known } = await brain.ask("words", input("prompt").value);
+  text("unknown").hidden = !unknown.length;
+  if (!unknown.length) return;
+  const words = unknown.map((/** @type {string} */ word) => `“${word}”`).join(", ");
+  const shapes = known.filter((/** @type {string} */ word) => word.length > 2).slice(0, 60).join(", ");
+  say("unknown", `This model has never seen ${words}, so expect a guess. It knows: ${shapes}.`);
+}
+
+/** @param {any[]} steps */
+function list(steps) {
+  text("steps").replaceChildren(...steps.map((step) => {
+    const { who, text: words } = said(step), item = document.createElement("li"), note = document.createElement("small");
+    item.dataset.who = who;
+    item.dataset.index = step.index;
+    item.append(words, note);
+    if (/denois/.test(words)) item.append(Object.assign(document.createElement("progress"), { value: 0, max: 1, ariaLabel: words }));
+    return item;
+  }));
+}
+
+/** @param {number} index @param {string} [note] @param {number} [share] */
+function mark(index, note, share = 1) {
+  const item = document.querySelector(`#steps li[data-index="${index}"]`);
+  if (!(item instanceof HTMLElement)) return;
+  const bar = item.querySelector("progress");
+  if (bar) bar.value = share;
+  if (share >= 1) item.dataset.state = "done";
+  if (note) /** @type {HTMLElement} */ (item.querySelector("small")).textContent = note;
+  // Without scrollIntoView, which would move the whole page.
+  const box = text("steps");
+  if (item.offsetTop - box.offsetTop > box.scrollTop + box.clientHeight - 40) box.scrollTop = item.offsetTop - box.offsetTop - 40;
+}
+
+/** @param {Float32Array | import("./codecs/pictures.js").File | import("./codecs/pictures.js").Plain} picture */
+async function show(picture) {
+  const own = canvas("own"), context = /** @type {CanvasRenderingContext2D} */ (own.getContext("2d"));
+  own.width = own.height = side;
+  if (picture instanceof Float32Array) {
+    context.putImageData(new ImageData(rgba(picture, side), side), 0, 0);
+  } else if (picture.kind === "file") {
+    context.drawImage(await createImageBitmap(new Blob([/** @type {any} */ (picture.bytes)], { type: picture.type })), 0, 0, side, side);
+  } else if (picture.kind === "flat") {
+    context.fillStyle = `rgb(${picture.rgb.join(" ")})`;
+    context.fillRect(0, 0, side, side);
+  } else {
+    const pixels = new ImageData(side, side);
+    for (let k = 0; k < side * side; k++) pixels.data.set([picture.rgb[3 * k], picture.rgb[3 * k + 1], picture.rgb[3 * k + 2], 255], 4 * k);
+    context.putImageData(pixels, 0, 0);
+  }
+}
+
+/** @param {any} content @param {any} usage */
+function showAir(content, usage) {
+  if (content?.kind === "symbols") drawSymbols(canvas("air"), content);
+  else drawBits(canvas("air"), content?.string ?? null);
+  say("air-name", content?.kind === "symbols" ? "received symbols, equalised" : content?.string ? "received bits" : "nothing arrived");
+  say("air-uses", usage ? whole(usage.num_channel_uses) : "–");
+  say("air-bits", content?.kind === "symbols" ? "none, analog" : content?.string ? whole(8 * content.string.length) : "0");
+  say("air-time", usage ? duration(usage.duration_s) : "–");
+}
+
+async function generate() {
+  text("error").hidden = true;
+  part("go", HTMLButtonElement).disabled = true;
+  status("busy", "generating");
+  const config = configuration(), strength = photo ? input("strength").valueAsNumber / 100 : null;
+  const name = protocol(), codec = select("codec").selectedOptions[0]?.label ?? "";
+  let decoding = 0;
+  for (const id of ["own-psnr", "own-time", "own-energy", "rival-psnr", "rival-time", "rival-energy"]) say(id, "…");
+  try {
+    const open = connection?.isOpen ? connection : connect();
+    const { tensors, report, released, late, passes } = await open.run({ config, strength, picture: photo }, brain, {
+      planned: list,
+      stepped: (index, done, of) => mark(index, undefined, done / of),
+      arrived(content, usage, step) {
+        showAir(content, usage);
+        mark(step.index, duration(usage?.duration_s));
+      },
+      computed(index, seconds) {
+        decoding += seconds;
+        mark(index, `${duration(seconds)} here`);
+      },
+    });
+    await show(tensors.image);
+    canvas("own").setAttribute("aria-label", `The picture of “${config.prompts[0]}” as this page decoded it`);
+    say("own-name", name === "centralized" ? "sent as WebP" : `${name}, ${codec}`);
+    say("own-time", duration(report?.duration_s));
+    say("own-energy", energy(report?.energy_j));
+    document.querySelectorAll("#steps li").forEach((item) => { if (item instanceof HTMLElement) item.dataset.state = "done"; });
+    say("foot", `Times and joules are modelled, priced as ${report?.priced_as ?? "–"}. Really, this page computed for ${duration(decoding)}, the edge ran ${passes ?? "–"} passes of its denoiser, and ${late ?? 0} of ${released ?? "–"} frames were late. Fetched from this edge: ${(fetched / 1e6).toFixed(1)} MB.`);
+    status("busy", "asking for the image codec");
+    await compare({ config, strength });
+    status("ready", "ready");
+  } catch (error) {
+    fail(error);
+  } finally {
+    part("go", HTMLButtonElement).disabled = false;
+  }
+}
+
+/** The picture that the best image codec delivers in the same uses; the edge makes it apart. @param {object} request */
+async function compare(request) {
+  const answer = await fetch(new URL("v1/opponent", base), {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) },
+    body: JSON.stringify({ ...request, picture: photo && btoa(String.fromCharCode(...photo.values)) }),
+  });
+  const rival = part("rival", HTMLImageElement);
+  rival.hidden = true;
+  if (!answer.ok) {
+    const { error, detail } = await answer.json().catch(() => ({}));
+    for (const id of ["own-psnr", "rival-psnr", "rival-time", "rival-energy"]) say(id, "–");
+    return say("rival-name", error?.message ?? detail ?? `the edge answered ${answer.status}`);
+  }
+  const found = await answer.json();
+  say("own-psnr", psnr(found.own_psnr_db));
+  say("rival-psnr", found.name ? psnr(found.psnr_db) : "–");
+  say("rival-time", duration(found.duration_s));
+  say("rival-energy", energy(found.energy_j));
+  say("rival-name", found.name ? `${found.name.toUpperCase()}, ${whole(found.num_channel_uses)} uses` : "the picture is one already");
+  if (!found.png) return;
+  rival.src = `data:image/png;base64,${found.png}`;
+  rival.alt = `The same picture as ${found.name} delivers it in as many channel uses`;
+  rival.hidden = false;
+}
+
+/** A photo as a square of the model's size, the middle of it. @param {File} file */
+async function take(file) {
+  const bitmap = await createImageBitmap(file), cut = Math.min(bitmap.width, bitmap.height);
+  const small = Object.assign(document.createElement("canvas"), { width: side, height: side });
+  const context = /** @type {CanvasRenderingContext2D} */ (small.getContext("2d"));
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, (bitmap.width - cut) / 2, (bitmap.height - cut) / 2, cut, cut, 0, 0, side, side);
+  const { data } = context.getImageData(0, 0, side, side), area = side * side, values = new Uint8Array(3 * area);
+  for (let k = 0; k < area; k++) for (let c = 0; c < 3; c++) values[c * area + k] = data[4 * k + c];
+  photo = { shape: [3, side, side], values };
+}
+
+async function start() {
+  part("examples", HTMLElement).append(...EXAMPLES.map((words) => {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: words });
+    button.onclick = () => { input("prompt").value = words; void warn(); };
+    return button;
+  }));
+  if (token) part("to-dashboard", HTMLAnchorElement).href = `dashboard${location.hash}`;
+  settle();
+  brain.watch = (event) => {
+    if (event.event === "fetched") fetched += event.bytes;
+    else if (event.event === "pass") mark(event.index, undefined, event.done / event.of);
+  };
+  try {
+    status("wait", "loading the decoder");
+    const index = await brain.ask("start", new URL("device/", base).href, new URL("ort.wasm", base).href, token);
+    side = index.image[1];
+    const hello = await connect().hello;
+    numSteps = hello.num_steps;
+    input("cut").max = String(Math.max(numSteps - 1, 1));
+    settle();
+    await brain.ask("warm");
+    void warn();
+    part("go", HTMLButtonElement).disabled = false;
+    status("ready", `ready, model ${hello.model}`);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+text("ask").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!part("go", HTMLButtonElement).disabled && input("prompt").value.trim()) void generate();
+});
+document.addEventListener("input", settle);
+input("prompt").addEventListener("change", () => void warn());
+text("dice").addEventListener("click", () => { input("number").value = String(Math.floor(Math.random() * 1e6)); });
+input("photo").addEventListener("change", async ({ target }) => {
+  const [file] = /** @type {HTMLInputElement} */ (target).files ?? [];
+  try {
+    if (file) await take(file);
+  } catch {
+    fail(new Error("photo: this file is no picture that the browser reads; choose another"));
+  }
+  settle();
+});
+text("no-photo").addEventListener("click", () => {
+  photo = null;
+  input("photo").value = "";
+  settle();
+});
+void start();
