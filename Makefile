@@ -10,9 +10,10 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 INSTALLED_DEV := .venv/.installed-dev
 INSTALLED_DOCS := .venv/.installed-docs
+INSTALLED_WEB := web/node_modules/.package-lock.json
 DEMO := out/demo
 
-.PHONY: demo test test-all golden check format bench docs clean
+.PHONY: demo test test-all golden check format bench docs web clean
 
 demo: $(INSTALLED)  ## one picture over the air; everything about it lands in out/demo
 	$(BIN)/gainnet generate "a red star above a blue house at sunset" --snr-db 0 \
@@ -43,8 +44,11 @@ bench: $(INSTALLED_DEV)  ## every script of benchmarks/, each with its bar
 docs: $(INSTALLED_DOCS)  ## the site, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+web: $(INSTALLED_WEB)  ## the page of the edge, built of web/ into the package; needs Node 20
+	cd web && npx tsc --noEmit && node build.mjs
+
 clean:  ## what make made, .venv included; runs and results stay
-	rm -rf .venv out site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache src/*.egg-info
+	rm -rf .venv web/node_modules out site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache src/*.egg-info
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -57,4 +61,8 @@ $(INSTALLED_DEV): $(INSTALLED)
 
 $(INSTALLED_DOCS): $(INSTALLED)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) --editable '.[docs]'
+	touch $@
+
+$(INSTALLED_WEB): web/package-lock.json
+	cd web && npm ci --silent
 	touch $@

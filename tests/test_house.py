@@ -244,7 +244,22 @@ def test_a_device_loads_no_heavy_library() -> None:
 
 
 def test_what_is_shipped_is_source_or_a_safe_file() -> None:
-    safe = {".py", ".typed", ".toml", ".json", ".safetensors", ".onnx", ".md", ".txt", ".csv", ".html"}
+    safe = {
+        ".py",
+        ".typed",
+        ".toml",
+        ".json",
+        ".safetensors",
+        ".onnx",
+        ".md",
+        ".txt",
+        ".csv",
+        ".html",
+        ".js",
+        ".css",
+        ".svg",
+        ".gz",
+    }
     files = [path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert {path.name for path in files if path.suffix not in safe} == set()
 

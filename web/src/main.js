@@ -44,7 +44,7 @@ const brain = new Brain(new URL("worker.js", base).href);
 let connection = null;
 /** @type {{ shape: number[], values: Uint8Array } | null} */
 let photo = null;
-let side = 128, numSteps = 10, fetched = 0;
+let side = 128, numSteps = 10, fetched = 0, runtime = "torch";
 
 /** @param {"wait" | "ready" | "busy" | "bad"} state @param {string} words */
 function status(state, words) {
@@ -91,7 +91,7 @@ function configuration() {
   const name = protocol(), config = /** @type {Record<string, any>} */ ({
     prompts: [input("prompt").value.trim()], protocol: name, snr_db: input("snr").valueAsNumber, fading: select("fading").value,
     random_seed: Math.min(Math.max(Math.trunc(input("number").valueAsNumber || 0), 0), 2 ** 31 - 1),
-    codec: { [KINDS[name]]: select("codec").value },
+    codec: { [KINDS[name]]: select("codec").value }, runtime,
   });
   if (name === "ciag") config.cut = numSteps - input("cut").valueAsNumber;
   else config.num_channel_uses = USES[input("uses").valueAsNumber];
@@ -254,7 +254,7 @@ async function start() {
     const index = await brain.ask("start", new URL("device/", base).href, new URL("ort.wasm", base).href, token);
     side = index.image[1];
     const hello = await connect().hello;
-    numSteps = hello.num_steps;
+    ({ num_steps: numSteps, runtime } = hello);
     input("cut").max = String(Math.max(numSteps - 1, 1));
     settle();
     await brain.ask("warm");

@@ -25,7 +25,7 @@ export function psnr(decibels) {
 }
 
 const PARTS = /** @type {Record<string, string>} */ ({
-  prior: "draws the noise", text_encoder: "reads the prompt", decoder: "decodes the picture", image_encoder: "encodes the photo",
+  prior: "draws the noise", text_encoder: "reads the prompt", decoder: "decodes the picture", image_encoder: "encodes a picture",
   enlarge: "enlarges the sketch", noising: "adds noise", predict: "predicts the picture", "keep to sketch": "keeps to the sketch",
   advance: "steps on", "hand down": "hands the latent down", "picture sketch": "draws a sketch",
 });

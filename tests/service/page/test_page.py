@@ -1,0 +1,283 @@
+"""The page: its routes, streams that it reads as Python does, and pictures that real browsers decode in it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import gzip
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import torch
+import uvicorn
+from fastapi import FastAPI
+
+from gainnet.catalog import GenerationConfig
+from gainnet.catalog.opening import opened
+from gainnet.generation.generate import png
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import find_folder, load_model
+from gainnet.models.runtime import on_runtime
+from gainnet.service.engine import Engine
+from gainnet.service.node.edge import Edge
+from gainnet.service.node.router import device_router
+from gainnet.service.page import BUILT, page_router
+from gainnet.service.page.router import weight_paths
+
+HERE = Path(__file__).parent
+WEB = HERE.parents[2] / "web"
+BROWSERS = {
+    "chromium": os.environ.get("CHROMIUM", "/usr/bin/chromium"),
+    "firefox": os.environ.get("FIREFOX", "/usr/bin/firefox-esr"),
+}
+PROMPT = "a red star above a blue house at sunset"
+
+
+@pytest.fixture(scope="module")
+def model() -> DiffusionModel:
+    return on_runtime(load_model("scenes", num_steps=2), "onnx")
+
+
+@contextlib.contextmanager
+def served(application: FastAPI) -> Iterator[int]:
+    """Port of an application, on all addresses of this machine."""
+    with socket.create_server(("", 0)) as listener:
+        config = uvicorn.Config(application, log_level="error", ws="websockets-sansio", lifespan="off")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        server.should_exit = True
+        thread.join(10.0)
+
+
+@pytest.fixture(scope="module")
+def edge(model: DiffusionModel) -> Iterator[int]:
+    """Port of an edge of this process."""
+    with Engine(model) as engine:
+        application, node = FastAPI(), Edge(engine)
+        application.include_router(device_router(node))
+        application.include_router(page_router(engine.model))
+        with served(application) as port:
+            yield port
+        node.close()
+
+
+@pytest.fixture(scope="module")
+def client(edge: int) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"http://127.0.0.1:{edge}", timeout=60.0) as client:
+        yield client
+
+
+def node_or_skip() -> str:
+    found = shutil.which("node")
+    if found is None:
+        pytest.skip("node is not installed")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/", "text/html"), ("/page.js", "text/javascript"), ("/worker.js", "text/javascript"), ("/style.css", "text/css"),
+     ("/icon.svg", "image/svg+xml"), ("/dashboard", "text/html"), ("/licences.txt", "text/plain")],
+)  # fmt: skip
+def test_files_have_their_types_and_strict_rules(client: httpx.Client, path: str, kind: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith(kind)
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self' 'wasm-unsafe-eval'" in policy
+    assert "unsafe-inline" not in policy
+    assert client.get(path, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
+
+
+def test_a_host_that_is_none_does_not_reach_the_policy(client: httpx.Client) -> None:
+    policy = client.get("/", headers={"Host": "x; script-src *"}).headers["content-security-policy"]
+    assert "script-src *" not in policy
+
+
+def test_the_binary_of_the_runtime_is_compressed(client: httpx.Client) -> None:
+    answer = client.get("/ort.wasm")
+    assert answer.headers["content-type"] == "application/wasm"
+    assert answer.content == gzip.decompress((BUILT / "ort.wasm.gz").read_bytes())
+    assert answer.content[:4] == b"\0asm"
+
+
+def test_nothing_else_is_reached(client: httpx.Client) -> None:
+    for path in ("/index.htm", "/device/../router.py", "/device/%2e%2e/router.py", "/ort.wasm.gz", "/device/unet"):
+        assert client.get(path).status_code == 404, path
+
+
+def test_files_of_a_device_are_those_of_the_index(client: httpx.Client, model: DiffusionModel) -> None:
+    index = client.get("/device/device.json").json()
+    assert index["model_sha256"] == model.sha256
+    answer = client.get("/device/vae/decoder.onnx")
+    assert answer.content == (find_folder("scenes") / "vae" / "decoder.onnx").read_bytes()
+    assert answer.headers["etag"] == f'"{index["files"]["vae/decoder.onnx"]["sha256"]}"'
+    assert all(path.removeprefix("/device/") in index["files"] for path in weight_paths(model).values())
+
+
+def test_without_a_built_page_the_answer_says_how_to_build_it(model: DiffusionModel, tmp_path: Path) -> None:
+    application = FastAPI()
+    application.include_router(page_router(model, tmp_path))
+    with served(application) as port:
+        answer = httpx.get(f"http://127.0.0.1:{port}/")
+    assert answer.status_code == 503
+    assert "make web" in answer.text
+
+
+def test_the_opponent_is_the_baseline_of_the_generation(client: httpx.Client, model: DiffusionModel) -> None:
+    config = {
+        "prompts": [PROMPT],
+        "num_channel_uses": 128,
+        "codec": {"seed": "linear"},
+        "random_seed": 3,
+        "runtime": "onnx",
+    }
+    found = client.post("/v1/opponent", json={"config": config, "strength": None}).json()
+    generation = opened(GenerationConfig(**config | {"prompts": (PROMPT,)}), model).generate()  # type: ignore[arg-type]
+    assert generation.baseline is not None
+    assert found["name"] == generation.baseline.name
+    assert found["own_psnr_db"] == pytest.approx(generation.quality.psnr_db, abs=1e-3)
+    assert base64.b64decode(found["png"]) == png(generation.baseline.image)
+    assert found["duration_s"] > 0
+
+
+@pytest.mark.parametrize(
+    "config", [{}, {"prompts": ["a"], "image": "/etc/passwd"}, {"prompts": ["a"], "protocol": "os:abort"}]
+)
+def test_the_opponent_refuses_what_a_peer_may_not_ask(client: httpx.Client, config: dict[str, Any]) -> None:
+    answer = client.post("/v1/opponent", json={"config": config})
+    assert answer.status_code == 422
+    assert "\n" not in answer.json()["detail"]
+
+
+def check_streams(count: int | None) -> None:
+    codec = Path(find_folder("scenes")).parents[2] / "codecs" / "pretrained" / "transform_seed"
+    command = [node_or_skip(), WEB / "tests" / "golden.mjs", codec, HERE / "golden_streams.json"]
+    ended = subprocess.run(
+        [*command, *([] if count is None else [str(count)])], capture_output=True, text=True, check=True
+    )
+    assert json.loads(ended.stdout) == {"streams": count or 1000, "different": 0}
+
+
+def test_the_page_reads_streams_as_python_does() -> None:
+    check_streams(24)
+
+
+@pytest.mark.slow
+def test_the_page_reads_a_thousand_streams_as_python_does() -> None:
+    rows = json.loads((HERE / "golden_streams.json").read_text(encoding="utf-8"))
+    assert sum(row["prompt"] is not None for row in rows) == 500
+    check_streams(None)
+
+
+def own_address() -> str:
+    """An address of this machine that is not loopback; skips where there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        probe.connect(("192.0.2.1", 9))  # sends nothing; the system chooses the address that it would send from
+        if not (address := str(probe.getsockname()[0])).startswith("127."):
+            return address
+    pytest.skip("this machine has no address but loopback")
+
+
+def drive(browser: str, url: str, runs: list[dict[str, Any]], screenshots: Path | None = None) -> dict[str, Any]:
+    """What a browser says of the page after these runs."""
+    if not Path(BROWSERS[browser]).exists():
+        pytest.skip(f"{BROWSERS[browser]} is not installed")
+    if not (WEB / "node_modules").is_dir():
+        pytest.skip("the libraries that drive browsers are not installed; run make web")
+    command = [
+        node_or_skip(),
+        "tests/browser.mjs",
+        browser,
+        url,
+        json.dumps(runs),
+        *([str(screenshots)] if screenshots else []),
+    ]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=WEB, timeout=500, check=False)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found
+
+
+def check_run(run: dict[str, Any], config: GenerationConfig, model: DiffusionModel) -> None:
+    """Asserts that a run drew the picture that Python generates, within one step of 8 bits, and named its opponent."""
+    generation = opened(config, model).generate()
+    wanted = (generation.values[0].permute(1, 2, 0) * 255).round().to(torch.int16).numpy()
+    pixels = np.frombuffer(base64.b64decode(run["pixels"]), dtype=np.uint8).reshape(wanted.shape)
+    assert np.abs(pixels.astype(np.int16) - wanted).max() <= 1
+    if generation.baseline is not None:
+        assert run["texts"]["rival-name"].lower().startswith(generation.baseline.name)
+        assert run["rival"].startswith("data:image/png;base64,")
+    if generation.quality.psnr_db is not None:
+        assert run["texts"]["own-psnr"] == f"{generation.quality.psnr_db:.1f} dB"
+
+
+def check_manners(said: dict[str, Any]) -> None:
+    """Asserts that the page stayed within its policy, its edge and its width, and was sent no picture."""
+    assert said["errors"] == said["violations"] == said["outside"] == said["pictures"] == []
+    assert said["widths"]["390"] <= 390
+    assert said["widths"]["1280"] <= 1280
+
+
+CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "seed_prompt": ("eiug", {}, {}),
+    "linear": ("eiug", {"fading": "rayleigh"}, {"fading": "rayleigh"}),
+    "transform_prompt": ("eiug", {"snr": "10"}, {"snr_db": 10.0}),
+    "digital": ("eiug", {"snr": "15"}, {"snr_db": 15.0}),
+    "raw": ("ciag", {"cut": "1"}, {"cut": 1}),
+    "matched": ("ciag", {"cut": "1"}, {"cut": 1}),
+    "quantized": ("esuc", {"snr": "10"}, {"snr_db": 10.0}),
+}
+"""By codec the protocol, and what differs from the defaults in the page and in the configuration."""
+
+KINDS = {"eiug": "seed", "ciag": "midway", "esuc": "sketch"}
+
+
+def config_of(name: str) -> GenerationConfig:
+    protocol, _, own = CASES[name]
+    # The page offers no number of uses for a latent between two steps, which has its own.
+    uses = None if protocol == "ciag" else 256
+    given = {"snr_db": 5.0, "random_seed": 7, "num_channel_uses": uses, "runtime": "onnx", **own}
+    return GenerationConfig((PROMPT,), protocol, codec={KINDS[protocol]: name}, **given)
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    protocol, own, _ = CASES[name]
+    common = {"prompt": PROMPT, "snr": "5", "fading": "awgn", "number": "7"}
+    return {"protocol": protocol, "codec": name, **common, **own}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("browser", sorted(BROWSERS))
+def test_a_browser_decodes_what_python_generates(browser: str, edge: int, model: DiffusionModel) -> None:
+    names = list(CASES) if browser == "chromium" else ["seed_prompt", "matched"]
+    said = drive(browser, f"http://127.0.0.1:{edge}/", [settings_of(name) for name in names])
+    check_manners(said)
+    for name, run in zip(names, said["runs"], strict=True):
+        check_run(run, config_of(name), model)
+        assert not run["warned"]
+
+
+def test_a_page_from_another_address_needs_no_secure_context(edge: int, model: DiffusionModel) -> None:
+    address = own_address()
+    run = settings_of("linear") | {"prompt": "a purple whale"}
+    said = drive("chromium", f"http://{address}:{edge}/", [run])
+    check_manners(said)
+    assert not said["isSecureContext"]
+    (found,) = said["runs"]
+    assert found["warned"]
+    assert "whale" in found["texts"]["unknown"]
+    assert "passes of its denoiser" in found["texts"]["foot"]
