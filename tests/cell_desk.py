@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from gainnet.catalog import GenerationConfig
+from gainnet.catalog.opening import Recordings
 from gainnet.core.report import Report
 from gainnet.core.types import Bits
 from gainnet.models.diffusion import DiffusionModel
@@ -128,8 +129,8 @@ def edges(model: DiffusionModel, keys: Path, names: Sequence[str] = (), **settin
 
 def ask(cell: Edges, config: GenerationConfig, **settings: object) -> Answer:
     """What a device in this process gets."""
-    strength = settings.pop("strength", None)
-    asked = Asked(config, strength)  # type: ignore[arg-type]
+    strength, recordings = settings.pop("strength", None), settings.pop("recordings", Recordings())
+    asked = Asked(config, strength, recordings)  # type: ignore[arg-type]
     return Device(cell.url, asked, cell.model, **settings).ask()  # type: ignore[arg-type]
 
 

@@ -10,7 +10,7 @@ from gainnet.radio import CHANNELS, LINKS, Air, Analog, Arq, Jakes, Ofdm, Raylei
 from gainnet.radio.links.link import AnyLink
 from gainnet.testing import check_link
 
-FADING = [name for name in LINKS if name != "ideal"]
+FADING = [name for name in LINKS if name not in ("ideal", "delivery")]
 NUM_TRANSFERS = {"digital": 6}
 """Real codewords take their time."""
 

@@ -61,10 +61,13 @@ def labels_of(generation: Generation) -> Labels:
 def labels_of_config(generation: Generation, config: GenerationConfig) -> Labels:
     """As `labels_of`, in the words of the configuration where it has its own."""
     found = labels_of(generation)
+    fading = found.fading
     # An air without noise is stated with the SNR that was asked for.
-    fading, met = found.fading, found.met or Air(snr_db=config.snr_db)
+    met: Air | None = found.met or Air(snr_db=config.snr_db)
     if config.trace is not None:
         fading = "trace"
+    elif config.delivery is not None:
+        fading, met = "delivery", None
     elif config.network is None:
         fading = config.fading
     return replace(

@@ -17,22 +17,22 @@ from gainnet.catalog.grammar import Call, read, write
 from gainnet.catalog.parameters import parameters_of
 from gainnet.catalog.records import IDEAL, GenerationConfig
 from gainnet.codecs import AnyCodec, Codecs, Kind
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.report import Report
 from gainnet.generation.arguments import check_arguments, strength_of, texts_of
-from gainnet.generation.cell import Cell, Over
+from gainnet.generation.cell import MAX_EDGES, Cell, Over
 from gainnet.generation.generate import Generation, estimate, generate
 from gainnet.generation.picture import open_picture
 from gainnet.generation.planning import Planned, make_plan
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.models.runtime import on_runtime
-from gainnet.network import Hardware, profile
+from gainnet.network import Hardware, cell, profile
 from gainnet.network.file import network_of
 from gainnet.network.sharing import shared_channel
 from gainnet.power_control import load_policy, pretrained_names
 from gainnet.protocols import Pricing, Protocol, pricing
-from gainnet.radio import Air, AnyLink, Arq, PowerPolicy, Reports, SnrTrace
+from gainnet.radio import Air, AnyLink, Arq, Delivery, PowerPolicy, Radios, Reports, SnrTrace
 
 KINDS: Final[tuple[Kind, ...]] = ("prompt", "seed", "midway", "sketch", "image")
 _OPTIONS: Final = ("cut", "cooperation", "num_candidates")
@@ -76,12 +76,37 @@ class Request:
         )  # fmt: skip
 
 
-def opened(config: GenerationConfig, model: DiffusionModel | None = None) -> Request:
+@final
+@dataclass(frozen=True)
+class Recordings:
+    """What files of a configuration hold, for a node that was sent the numbers and has no file.
+
+    Args:
+        snr_trace: in the place of `trace`.
+        delivery_ms: in the place of `delivery`, times of a packet-delivery trace in milliseconds.
+    """
+
+    snr_trace: SnrTrace | None = None
+    delivery_ms: tuple[int, ...] | None = None
+
+
+def recordings_of(config: GenerationConfig) -> Recordings:
+    """The contents of the traces that a configuration names; raises `ConfigError` when one cannot be read."""
+    return Recordings(
+        None if config.trace is None else _trace(config.trace),
+        None if config.delivery is None else _delivery(config.delivery),
+    )
+
+
+def opened(
+    config: GenerationConfig, model: DiffusionModel | None = None, recordings: Recordings | None = None
+) -> Request:
     """The objects that a configuration names.
 
     Args:
         config: texts.
         model: an opened model in the place of the one that is named.
+        recordings: what its traces hold; they are read where that is `None`.
 
     Raises:
         GainnetError: a name, an argument or a number is wrong, or a file cannot be read.
@@ -91,7 +116,8 @@ def opened(config: GenerationConfig, model: DiffusionModel | None = None) -> Req
     prompts = tuple(texts[k % len(texts)] for k in range(max(config.num_devices, len(texts))))
     deadline_s = math.inf if config.deadline_s is None else config.deadline_s
     check_arguments(config.num_channel_uses, config.strength, deadline_s, config.failures, config.random_seed)
-    protocol, codecs, air, priced_as = protocol_of(config), codecs_of(config), air_of(config), pricing(config.priced_as)
+    protocol, codecs, priced_as = protocol_of(config), codecs_of(config), pricing(config.priced_as)
+    air = air_of(config, recordings)
     # Last, since loading takes seconds: what is wrong is said before.
     if model is None:
         model = load(config.model, config.num_steps, config.guidance_scale, config.torch_device, config.online)
@@ -173,8 +199,8 @@ def _codec(family: str, text: str, config: GenerationConfig) -> AnyCodec:
     return codec
 
 
-def air_of(config: GenerationConfig) -> Over:
-    """The cell of a configuration, or the network of its file.
+def air_of(config: GenerationConfig, recordings: Recordings | None = None) -> Over:
+    """The cell of a configuration, or the network of its file; arguments as `opened`.
 
     Raises:
         ConfigError: a name, an argument or a number is wrong, or a file cannot be read.
@@ -182,7 +208,16 @@ def air_of(config: GenerationConfig) -> Over:
     if config.network is not None:
         return network_of(Path(config.network), partial(_bearers, config))
     device, edge = profile(config.hardware), profile(config.edge_hardware, "edge_hardware")
-    return Cell(_air(config), config.num_edges, device, edge, Arq(harq=config.harq), _power(config))
+    found = recordings_of(config) if recordings is None else recordings
+    if found.delivery_ms is not None:
+        check_range(1 <= config.num_edges <= MAX_EDGES, "num_edges", config.num_edges, f"1 to {MAX_EDGES}")
+        times_ms = found.delivery_ms
+        up = Delivery(times_ms, Radios(device.tx_power_w, edge.rx_power_w), "up")
+        down = Delivery(times_ms, Radios(edge.tx_power_w, device.rx_power_w), "down")
+        return cell(edge, device, (up,), (down,), config.num_edges)
+    return Cell(
+        _air(config, trace=found.snr_trace), config.num_edges, device, edge, Arq(harq=config.harq), _power(config)
+    )
 
 
 def _bearers(
@@ -190,16 +225,17 @@ def _bearers(
 ) -> tuple[AnyLink, ...]:
     """Links over an air of a network file; what the file leaves open is as in the configuration."""
     own = replace(config, **settings)
-    return Cell(_air(own, medium), arq=Arq(harq=own.harq), power=_power(own)).links(source, target)
+    air = _air(own, medium, recordings_of(config).snr_trace)
+    return Cell(air, arq=Arq(harq=own.harq), power=_power(own)).links(source, target)
 
 
-def _air(config: GenerationConfig, medium: str = "air") -> Air:
+def _air(config: GenerationConfig, medium: str = "air", trace: SnrTrace | None = None) -> Air:
     if config.fading == IDEAL:
         return Air(snr_db=math.inf, bandwidth_hz=config.bandwidth_hz, medium=medium)
     reports = Reports(config.report_error_db, config.report_delay)
     fading, snr_db = parse("fading", config.fading), config.snr_db
-    if config.trace is not None:
-        fading = trace = _trace(config.trace)
+    if trace is not None:
+        fading = trace
         snr_db = trace.mean_snr_db
     shared = shared_channel(fading, config.num_devices, config.scheduler)
     return Air(shared, snr_db, config.bandwidth_hz, reports, medium)
@@ -227,3 +263,8 @@ def _power(config: GenerationConfig) -> PowerPolicy | None:
 @lru_cache(maxsize=4)
 def _trace(path: str) -> SnrTrace:
     return SnrTrace.read(Path(path))
+
+
+@lru_cache(maxsize=4)
+def _delivery(path: str) -> tuple[int, ...]:
+    return Delivery.read(Path(path))

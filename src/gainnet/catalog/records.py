@@ -63,6 +63,7 @@ class GenerationConfig:
         failures: (node, index of the step before which it dies).
         trace: a .csv file with a column snr_db (or SNR) in the place of `fading`; a row is one fading block, and the
             mean SNR is the trace's own.
+        delivery: a packet-delivery trace of Mahimahi in the place of the air: whole milliseconds, one per 1,500 bytes.
         report_error_db: standard deviation of the error of every SNR report to the sender.
         report_delay: fading blocks between the measurement of a report and its use.
         harq: `none` sends failed codewords anew, `ir` sends incremental redundancy.
@@ -106,6 +107,7 @@ class GenerationConfig:
     deadline_s: float | None = None
     failures: tuple[tuple[str, int], ...] = ()
     trace: str | None = None
+    delivery: str | None = None
     report_error_db: float = 0.0
     report_delay: int = 0
     harq: Literal["none", "ir"] = "none"
@@ -125,6 +127,10 @@ class GenerationConfig:
             raise ConfigError(f"num_candidates: {self.num_candidates} is outside 1 to {MAX_CANDIDATES}")
         if self.trace is not None and self.fading != "awgn":
             raise ConfigError(f"trace: it takes the place of --fading {self.fading}; give one of the two")
+        own = [name for name in ("trace", "network", "power") if getattr(self, name) is not None]
+        if self.delivery is not None and (own or self.fading != "awgn"):
+            other = own[0] if own else "fading"
+            raise ConfigError(f"{other}: a packet-delivery trace has no use for it; leave it out or leave delivery out")
         if self.harq not in ("none", "ir"):
             raise ConfigError(f"harq: {self.harq!r} is unknown; choose none or ir")
         if self.runtime not in ("torch", "onnx"):

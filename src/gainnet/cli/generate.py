@@ -21,7 +21,7 @@ GENERATION = Fields(
     defaults={"strength": Usual("0.6")},
     panels={
         "Air": (
-            "snr_db", "fading", "trace", "power", "report_error_db", "report_delay", "harq", "bandwidth_hz",
+            "snr_db", "fading", "trace", "delivery", "power", "report_error_db", "report_delay", "harq", "bandwidth_hz",
             "deadline_s",
         ),
         "Edges and devices": (
@@ -187,7 +187,7 @@ def print_report(report: Mapping[str, Any]) -> None:
     print_table(f"priced as {report['priced_as']}", columns, rows)
     typer.echo(
         f"{report['duration_s'] * 1e3:.2f} ms on the critical path, {report['energy_j']:.3f} J, "
-        f"{report['num_channel_uses_up']:g} uses up, {report['num_channel_uses_down']:g} down"
+        f"{cell(report['num_channel_uses_up'])} uses up, {cell(report['num_channel_uses_down'])} down"
     )
 
 

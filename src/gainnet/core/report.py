@@ -28,6 +28,7 @@ class StepRecord:
         delivered: whether every item arrived.
         direction: way of a transfer: up (device to edge), down (edge to device), backhaul (between others).
         wall_s: measured time on this machine; `None` when only estimated.
+        has_uses: whether channel uses are known; JSON has null otherwise.
     """
 
     label: str
@@ -41,6 +42,7 @@ class StepRecord:
     delivered: bool = True
     direction: Direction = "none"
     wall_s: float | None = None
+    has_uses: bool = True
 
     @property
     def stop_s(self) -> float:
@@ -160,20 +162,26 @@ class Report:
         times = ("duration_s", "duration_p50_s", "duration_p95_s", "energy_j", "idle_energy_j", "priced_as", "num_bits")
         ways: tuple[Direction, ...] = ("up", "down", "backhaul")
         flat: dict[str, Any] = {name: getattr(self, name) for name in times}
-        flat |= {f"num_channel_uses_{way}": self.num_channel_uses(way) for way in ways}
+        known = {way: all(step.has_uses for step in self.steps if step.direction == way) for way in ways}
+        flat |= {f"num_channel_uses_{way}": self.num_channel_uses(way) if known[way] else None for way in ways}
         flat["num_retransmissions"] = self.num_retransmissions
         flat |= {f"num_bits_{way}": self.num_bits_of(way) for way in ways}
         of_devices = ("device_flops", "device_memory_bytes", "device_energy_j", "delivered")
         flat |= {name: getattr(self, name) for name in of_devices}
         flat["nodes"] = {name: asdict(node) for name, node in self.nodes.items()}
         flat["recoveries"] = [asdict(recovery) for recovery in self.recoveries]
-        flat["steps"] = [_whole(asdict(step)) for step in self.steps]
+        flat["steps"] = [_step(step) for step in self.steps]
         return _whole(flat)
+
+
+def _step(step: StepRecord) -> dict[str, Any]:
+    record = asdict(step)
+    return _whole(record if record.pop("has_uses") else record | {"num_channel_uses": None})
 
 
 def _whole(record: dict[str, Any]) -> dict[str, Any]:
     # Counts are floats, because an estimate expects fractions; JSON shows a whole one as an integer.
-    counts = {key: x for key, x in record.items() if key.startswith(("num_", "flops"))}
+    counts = {key: x for key, x in record.items() if key.startswith(("num_", "flops")) and x is not None}
     return record | {key: int(x) for key, x in counts.items() if float(x).is_integer()}
 
 

@@ -178,6 +178,7 @@ class Usage:
         delivered: whether every item arrived.
         item_s: [num_items], time on the medium of each item in turn, feedback included, row-major over the batch; empty
             where usage is an expectation, or a link does not say.
+        has_uses: whether channel uses are known; a recorded link has times and no spectrum, and reports say null.
     """
 
     num_bits: float
@@ -190,3 +191,4 @@ class Usage:
     delivered: bool = True
     # A tuple and not a tensor: usages are compared and sent to peers as plain values.
     item_s: tuple[float, ...] = ()
+    has_uses: bool = True

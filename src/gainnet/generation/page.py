@@ -97,14 +97,18 @@ def _tiles(summary: dict[str, Any]) -> str:
         "PSNR": "exact" if judged["exact"] else f"{judged['psnr_db']:.1f} dB",
         "SSIM": f"{judged['ssim']:.3f}",
         "prompt fidelity": _number(judged["prompt_fidelity"]),
-        "uses down": f"{report['num_channel_uses_down']:,.0f}",
-        "uses up": f"{report['num_channel_uses_up']:,.0f}",
+        "uses down": _count(report["num_channel_uses_down"]),
+        "uses up": _count(report["num_channel_uses_up"]),
         "time": f"{report['duration_s'] * 1e3:,.1f} ms",
         "energy": f"{report['energy_j']:.2f} J",
         "best image codec, same uses": _codec(baseline),
         "image codecs need for that PSNR": _uses(baseline),
     }
     return tiles(shown)
+
+
+def _count(number: float | None) -> str:
+    return "–" if number is None else f"{number:,.0f}"
 
 
 def _codec(baseline: dict[str, Any]) -> str:

@@ -113,6 +113,7 @@ class Ledger:
                 delivered=usage.delivered,
                 direction=self._network.direction(step.source, step.targets[0]),
                 wall_s=wall_s,
+                has_uses=usage.has_uses,
             )
         )
 
@@ -180,6 +181,7 @@ def broadcast(usages: Sequence[Usage]) -> Usage:
         tx_energy_j=max(u.tx_energy_j for u in usages),
         rx_energy_j=sum(u.rx_energy_j for u in usages),
         delivered=all(u.delivered for u in usages),
+        has_uses=all(u.has_uses for u in usages),
     )
 
 

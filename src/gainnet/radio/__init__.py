@@ -27,6 +27,7 @@ from gainnet.radio.fading.spread import DftSpread
 from gainnet.radio.fading.tdl import Tdl
 from gainnet.radio.fading.trace import SnrTrace, write_generated_trace
 from gainnet.radio.links.analog import Analog
+from gainnet.radio.links.delivery import Delivery
 from gainnet.radio.links.digital import Digital
 from gainnet.radio.links.ideal import Ideal
 from gainnet.radio.links.link import AnyLink, Link
@@ -51,6 +52,7 @@ LINKS: dict[str, type[AnyLink]] = {
     "digital": Digital,
     "tabulated": Tabulated,
     "shannon": Shannon,
+    "delivery": Delivery,
 }
 """Links by name; each can be made without arguments."""
 
@@ -71,6 +73,7 @@ __all__ = [
     "Channel",
     "Codeword",
     "CorrelatedBlocks",
+    "Delivery",
     "DftSpread",
     "Digital",
     "Grid",

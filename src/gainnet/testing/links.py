@@ -12,7 +12,7 @@ from gainnet.core.types import Bits, ChannelState, Payload, Size, Symbols, Usage
 from gainnet.radio.links.link import AnyLink
 from gainnet.testing.requirement import alone, close, finite, item_of, mean_agrees, require, twice
 
-COUNTS = tuple(field.name for field in fields(Usage) if field.name not in ("delivered", "item_s"))
+COUNTS = tuple(field.name for field in fields(Usage) if field.name not in ("delivered", "item_s", "has_uses"))
 
 
 def check_link(link: AnyLink, size: int = 480, num_transfers: int = 24) -> None:

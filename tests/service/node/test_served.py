@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cell_desk import Edges, ask, check_sent, without_wall
 from gainnet.catalog import GenerationConfig
-from gainnet.catalog.opening import opened
+from gainnet.catalog.opening import Recordings, opened
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, NodeId, Place
@@ -24,6 +24,7 @@ from gainnet.protocols import PROTOCOLS, Compute, Transfer, execute
 from gainnet.protocols.run import receive, send
 from gainnet.protocols.transmit import SendCount, Sent
 from gainnet.protocols.walk import walk
+from gainnet.radio import SnrTrace
 from gainnet.service.node.device import Device, introduce
 from gainnet.service.node.digests import part_digests
 from gainnet.service.node.frames import Frame
@@ -32,6 +33,7 @@ from gainnet.service.node.order import Asked, Order, order_of
 
 SEVERAL = [name for name, protocol in PROTOCOLS.items() if protocol.max_edges > 1]
 FAST = [("eiug", 1), ("dcsuc", 2)]
+PLAIN = Recordings()
 ALL = [(name, n) for name in PROTOCOLS for n in ((1, 2, 3, 4) if name in SEVERAL else (1,))]
 
 
@@ -59,10 +61,12 @@ def over_the_air(order: Order, given: Mapping[Place, Tensor]) -> dict[int, tuple
     return sent
 
 
-def check_served(cell: Edges, config: GenerationConfig, picture: Tensor | None = None) -> None:
+def check_served(
+    cell: Edges, config: GenerationConfig, picture: Tensor | None = None, recordings: Recordings = PLAIN
+) -> None:
     strength = None if picture is None else 0.6
-    answer = ask(cell, config, picture=picture, strength=strength)
-    order = order_of(Asked(config, strength), cell.model)
+    answer = ask(cell, config, picture=picture, strength=strength, recordings=recordings)
+    order = order_of(Asked(config, strength, recordings), cell.model)
     given = inputs(order.prompts, picture)
     with torch.inference_mode():
         places, report = execute(order.planned.plan, given, order.planned.network, order.random, order.pricing)
@@ -93,6 +97,26 @@ def test_every_protocol_is_served_as_simulated(four: Edges, name: str, num_edges
 def test_a_picture_is_changed_as_simulated(four: Edges, name: str, num_edges: int) -> None:
     picture = Random.of(3).uniform(four.model.image.shape, "picture")
     check_served(four, config_of(name, num_edges), picture)
+
+
+RECORDINGS = {
+    "snr": Recordings(snr_trace=SnrTrace((3.0, 12.0, -2.0, 10.0))),
+    "delivery": Recordings(delivery_ms=(1, 1, 4, 9, 9, 15)),
+}
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_a_recorded_air_is_served_as_simulated(two: Edges, name: str) -> None:
+    check_served(two, config_of("eiug", 1), recordings=RECORDINGS[name])
+
+
+def test_a_recorded_link_has_no_uses(two: Edges) -> None:
+    answer = ask(two, config_of("eiug", 1), recordings=RECORDINGS["delivery"])
+    report = answer.report.to_json()
+    assert report["num_channel_uses_down"] is None
+    assert report["num_channel_uses_up"] is None
+    assert report["num_channel_uses_backhaul"] == 0
+    assert answer.report.duration_s > 0.0
 
 
 def test_an_answer_is_what_generate_makes(two: Edges) -> None:

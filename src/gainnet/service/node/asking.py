@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from gainnet.catalog.opening import recordings_of
 from gainnet.catalog.records import GenerationConfig
 from gainnet.core.files import write_whole
 from gainnet.core.outside import read_text
@@ -58,7 +59,7 @@ def ask(
     model = on_runtime(loaded, config.runtime)
     picture = None if config.image is None else open_picture(Path(config.image), Spec(model.image.shape))
     strength = strength_of(picture, config.strength)
-    asked = Asked(replace(config, image=None, strength=None), strength)
+    asked = Asked(_travelling(config), strength, recordings_of(config))
     return Device(url, asked, model, picture, token, request_id, watch=watch).ask()
 
 
@@ -97,8 +98,8 @@ def _summary(answer: Answer, config: GenerationConfig, paths: list[str]) -> dict
         "model": config.model,
         "runtime": answer.edge.get("runtime"),
         "codec": {kind: config.codec.get(kind, text_of_codec(kind, codec)) for kind, codec in codecs.items()},
-        "fading": config.fading,
-        "snr_db": config.snr_db,
+        "fading": "trace" if config.trace else "delivery" if config.delivery else config.fading,
+        "snr_db": _snr_db(config),
         "power": config.power,
         "random_seed": config.random_seed,
         "num_edges": len(answer.order.planned.network.edges),
@@ -109,12 +110,22 @@ def _summary(answer: Answer, config: GenerationConfig, paths: list[str]) -> dict
         "quality": None,
         "report": answer.report.to_json(),
         "baseline": None,
-        "configuration": Asked(replace(config, image=None, strength=None)).to_json()["config"],
+        "configuration": Asked(_travelling(config)).to_json()["config"],
         "request_id": answer.request_id,
         "failures": [list(each) for each in answer.failures],
         "frames": dict(answer.ending),
         "edge": _edge(answer.edge),
     }
+
+
+def _snr_db(config: GenerationConfig) -> float | None:
+    trace = recordings_of(config).snr_trace
+    return None if config.delivery else config.snr_db if trace is None else trace.mean_snr_db
+
+
+def _travelling(config: GenerationConfig) -> GenerationConfig:
+    """A configuration without files of this machine: the picture stays here, recordings go as numbers."""
+    return replace(config, image=None, strength=None, trace=None, delivery=None)
 
 
 def _edge(edge: Mapping[str, Any]) -> dict[str, Any]:

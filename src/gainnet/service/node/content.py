@@ -130,12 +130,13 @@ def usage_of_json(found: object, num_items: int) -> Usage:
     if not isinstance(found, dict):
         raise PayloadError("usage: it must have exactly the fields of a usage")
     with reading("usage"):
-        names = [field.name for field in fields(Usage) if field.name not in ("delivered", "item_s")]
+        names = [field.name for field in fields(Usage) if field.name not in ("delivered", "item_s", "has_uses")]
         numbers = {name: _amount(found[name]) for name in names}
         item_s = tuple(_amount(x) for x in read_list(found["item_s"], "item_s", num_items))
-        if type(found["delivered"]) is not bool or len(found) != len(numbers) + 2:
+        delivered, has_uses = found["delivered"], found["has_uses"]
+        if {type(delivered), type(has_uses)} != {bool} or len(found) != len(numbers) + 3:
             raise PayloadError("usage: it must have exactly the fields of a usage")
-        return Usage(**numbers, delivered=found["delivered"], item_s=item_s)
+        return Usage(**numbers, delivered=delivered, item_s=item_s, has_uses=has_uses)
 
 
 def _amount(value: object) -> float:

@@ -127,7 +127,8 @@ class Device:
     def _begin(self, line: Line, order: Order) -> Attempt:
         """Hello, request, accepted."""
         edge = _hello(line, self.token, {})
-        line.send(Frame("request", {"request": self.request_id, **self.asked.to_json(), "air": "device"}))
+        head = {"request": self.request_id, **self.asked.to_json(), "air": "device"}
+        line.send(Frame.of("request", head, self.asked.tensors()))
         line.expect("accepted")
         given = dict(inputs(order.prompts, self.picture))
         return Attempt(self.request_id, order, edge, line, given, self.watch)

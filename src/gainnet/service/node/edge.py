@@ -141,14 +141,13 @@ class Edge:
         if sum(other is peer for _, other in self.sessions.values()) >= _MOST_SESSIONS:
             raise ConfigError(f"request: a connection has at most {_MOST_SESSIONS} at once; wait for one to end")
         plays = (DEVICE,) if frame.head.get("air") == "edge" else ()
-        asked = read_asked(frame.head)
+        asked = read_asked(frame.head, frame.tensors())
         wanted = {**asked.to_json(), "air": "edge" if plays else "device"}
         loop = asyncio.get_running_loop()
         order = await loop.run_in_executor(self._planning, partial(self._order, asked))
         at = _played(order, asked, frame) if plays else {}
-        attachment = frame.body if plays else b""
         done = await loop.run_in_executor(
-            self._planning, partial(self._accept, request_id, wanted, asked.config.random_seed, attachment)
+            self._planning, partial(self._accept, request_id, wanted, asked.config.random_seed, frame.body)
         )
         if request_id in self.sessions:
             # The device was cut off and is here again before its old connection was found dead.
@@ -168,7 +167,7 @@ class Edge:
         )
         self.sessions[request_id] = session, peer
         for node, other in peers.items():
-            other.send(Frame("request", {"request": request_id, "node": node, **wanted}))
+            other.send(Frame("request", {"request": request_id, "node": node, **wanted}, frame.body))
         session.start()
 
     def receive(self, peer: Peer, name: str | None, frame: Frame, octets: bytes) -> None:
@@ -240,7 +239,7 @@ class Edge:
         if self.journal.accept(request_id, text, random_seed, attachment):
             return None
         entry = self.journal.find(request_id)
-        if entry is None or entry.config_json != text:
+        if entry is None or (entry.config_json, entry.attachment or attachment) != (text, attachment):
             raise ConfigError("request: this id was used for another request; choose another one")
         if entry.state == "acknowledged":
             raise ConfigError("request: its device has had the picture, and it is gone; choose another id")

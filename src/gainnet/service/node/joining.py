@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Final, final
 from urllib.parse import urlsplit
 
 from gainnet.core.errors import ConfigError, GainnetError, PayloadError
@@ -175,7 +175,7 @@ class Guest:
         request_id, node = read_id(frame.head.get("request")), NodeId(read_text(frame.head.get("node"), "node", 64))
         try:
             # Frames of others wait meanwhile in the stream, and so none comes for an order that is not there yet.
-            order = await asyncio.get_running_loop().run_in_executor(None, self._order, frame.head)
+            order = await asyncio.get_running_loop().run_in_executor(None, self._order, frame)
             seat = Seat(request_id, order, node, peer, self._engine, self._releaser)
         except GainnetError as error:
             peer.send(Frame("error", {"request": request_id, "message": str(error)}))
@@ -185,8 +185,8 @@ class Guest:
         self._seats[request_id] = seat
         seat.start()
 
-    def _order(self, head: Any) -> Order:
-        asked = read_asked(head)
+    def _order(self, frame: Frame) -> Order:
+        asked = read_asked(frame.head, frame.tensors())
         return order_of(asked, self._engine.model_with(asked.config.num_steps, asked.config.guidance_scale))
 
     async def _say_alive(self, peer: StreamPeer) -> None:

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, Final, final
 
+import torch
+from torch import Tensor
+
 from gainnet.catalog import parse_from_peer
 from gainnet.catalog.families import table_of
-from gainnet.catalog.opening import opened
+from gainnet.catalog.opening import Recordings, opened
 from gainnet.catalog.records import GenerationConfig
 from gainnet.core.errors import ConfigError, PayloadError, check_name
 from gainnet.core.outside import read_integer, read_list, read_text, reading
@@ -23,12 +26,15 @@ from gainnet.power_control import pretrained_names
 from gainnet.protocols import Pricing
 from gainnet.protocols.binding import prompt_spec
 from gainnet.protocols.task import PICTURE, PROMPT
+from gainnet.radio import Delivery, SnrTrace
 
-OWN: Final = ("image", "network", "trace", "torch_device", "online", "failures", "model", "strength")
+OWN: Final = ("image", "network", "trace", "delivery", "torch_device", "online", "failures", "model", "strength")
 """Fields of a configuration that no peer may send: files, places and hub ids of this machine; and the strength, which
 goes beside the configuration, because the picture stays at the device."""
 
 MOST_PROMPTS: Final = 16
+MOST_ROWS: Final = 1_000_000
+"""Of a recording of the air."""
 MOST_TEXT: Final = 2000
 LARGEST: Final = 1e9
 _WHOLE: Final = ("random_seed",)
@@ -43,10 +49,12 @@ class Asked:
     Args:
         config: without what stays on the device.
         strength: of image-to-image, above 0 to 1; text-to-image when `None`.
+        recordings: of the air, which travel as numbers.
     """
 
     config: GenerationConfig
     strength: float | None = None
+    recordings: Recordings = Recordings()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: fields that are not at their default."""
@@ -54,6 +62,12 @@ class Asked:
         changed = {name: value for name, value in given.items() if name not in OWN and value != _default(name)}
         plain = {name: list(value) if isinstance(value, tuple) else value for name, value in changed.items()}
         return {"config": plain, "strength": self.strength}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Recordings of the air: `snr_db` [num_rows] float64 or `delivery_ms` [num_packets] int64."""
+        trace, times_ms = self.recordings.snr_trace, self.recordings.delivery_ms
+        snr_db = {} if trace is None else {"snr_db": torch.tensor(trace.snr_db, dtype=torch.float64)}
+        return snr_db if times_ms is None else {"delivery_ms": torch.tensor(times_ms)}
 
 
 @final
@@ -76,11 +90,12 @@ class Order:
     pricing: Pricing
 
 
-def read_asked(head: Mapping[str, Any]) -> Asked:
-    """What the head of a request asks for; the inverse of `Asked.to_json`.
+def read_asked(head: Mapping[str, Any], tensors: Mapping[str, Tensor] | None = None) -> Asked:
+    """What a request asks for; the inverse of `Asked.to_json` and `Asked.tensors`.
 
     Args:
         head: of a peer.
+        tensors: of a peer.
 
     Raises:
         GainnetError: a field is unknown, of another type or out of range, or a text names what a peer may not name.
@@ -99,7 +114,7 @@ def read_asked(head: Mapping[str, Any]) -> Asked:
         config = GenerationConfig(**{k: v for k, v in values.items() if k != "strength"})
     check_names(config)
     check_arguments(config.num_channel_uses, values.get("strength"), math.inf, (), config.random_seed)
-    return Asked(config, values.get("strength"))
+    return Asked(config, values.get("strength"), _recordings(tensors or {}))
 
 
 def check_names(config: GenerationConfig) -> None:
@@ -115,7 +130,7 @@ def check_names(config: GenerationConfig) -> None:
     if config.power is not None and config.power not in pretrained_names():
         check_name("power", config.power.partition("(")[0], table_of("power"))
         parse_from_peer("power", config.power)
-    if any(getattr(config, name) != _default(name) for name in ("image", "network", "trace", "failures")):
+    if any(getattr(config, name) != _default(name) for name in ("image", "network", "trace", "delivery", "failures")):
         raise ConfigError("config: files and failures stay where they are; leave them out")
 
 
@@ -130,12 +145,24 @@ def order_of(asked: Asked, model: DiffusionModel) -> Order:
         GainnetError: the configuration does not fit the model.
     """
     check_names(asked.config)
-    request = replace(opened(asked.config, model), strength=asked.strength)
+    request = replace(opened(asked.config, model, asked.recordings), strength=asked.strength)
     given = {PROMPT: prompt_spec(request.prompts)}
     if asked.strength is not None:
         given[PICTURE] = model.image
     random = streams(request.random_seed, len(request.prompts))
     return Order(request.prompts, request.make_plan(), given, random, request.priced_as)
+
+
+def _recordings(tensors: Mapping[str, Tensor]) -> Recordings:
+    """Recordings that a peer sent; raises `GainnetError` where they are none."""
+    snr_db, times_ms = tensors.get("snr_db"), tensors.get("delivery_ms")
+    for x, kind in ((snr_db, torch.float64), (times_ms, torch.int64)):
+        if x is not None and (x.dtype != kind or x.dim() != 1 or len(x) > MOST_ROWS):
+            raise PayloadError(f"request: a recording must be at most {MOST_ROWS:,} numbers of {kind}")
+    times = None if times_ms is None else tuple(times_ms.tolist())
+    if times is not None:
+        Delivery(times)  # raises for times that make no trace
+    return Recordings(None if snr_db is None else SnrTrace(tuple(snr_db.tolist())), times)
 
 
 def _default(name: str) -> Any:
