@@ -45,7 +45,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
             "image": of_tensor(baseline.image),
         },
         "fading": labels.fading,
-        "snr_db": labels.snr_db,
+        "snr_db": labels.met and labels.met.snr_db,
         "num_edges": len(made.network.edges),
         "estimate": of_report(request.estimate()),
     }

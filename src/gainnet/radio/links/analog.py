@@ -11,6 +11,7 @@ from torch import Tensor
 from gainnet.core.randomness import Random
 from gainnet.core.types import ChannelState, Payload, Size, Symbols, Usage
 from gainnet.radio.air import Air, Radios
+from gainnet.radio.links.link import medium_of, observe
 from gainnet.radio.links.outcome import Outcome
 from gainnet.radio.power import transmit_with_energy
 
@@ -34,13 +35,8 @@ class Analog:
     radios: Radios = Radios()
     carries: ClassVar[type[Payload]] = Symbols
 
-    @property
-    def medium(self) -> str:
-        return self.air.medium
-
-    def observe(self, random: Random) -> ChannelState:
-        """As `Air.observe`."""
-        return self.air.observe(random)
+    medium = property(medium_of)
+    observe = observe
 
     def usage(self, size: Size, num_items: int) -> Usage:
         """One channel use per symbol."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, final
+from typing import Final, Protocol, final
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from gainnet.core.types import ChannelState, Size, Usage
 from gainnet.core.units import linear_to_db
 from gainnet.radio.air import Air, Radios
 from gainnet.radio.arq import Arq
-from gainnet.radio.coding.adaptation import tables
+from gainnet.radio.coding.adaptation import payload_bits_that_fit, tables
 from gainnet.radio.coding.information import Accumulated, highest_scheme
 from gainnet.radio.coding.mcs import LADDER, NUM_CRC_BITS, Codeword
 from gainnet.radio.fading.channel import Channel
@@ -98,16 +98,34 @@ class TableAttempt:
         return effective_snr(received.gain.abs().square() / received.noise_variance)
 
 
-def expected_usage(air: Air, radios: Radios, arq: Arq, size: Size, num_items: int) -> Usage:
-    """Expected usage of `num_items` items of `size.expected` bits."""
-    sample, num_bits = _sample(air, arq, math.ceil(size.expected / 8)), size.expected * num_items
-    return sample.expected_usage(num_items, air, radios, num_bits, arq.feedback_delay_s)
+class Coded(Protocol):
+    """A link of codewords that are sent again."""
+
+    @property
+    def air(self) -> Air: ...
+
+    @property
+    def radios(self) -> Radios: ...
+
+    @property
+    def arq(self) -> Arq: ...
 
 
-def draw_durations_s(air: Air, arq: Arq, size: Size, num_items: int, num_draws: int, random_seed: int) -> Tensor:
-    """[num_draws], float64 durations with feedback of `num_items` items of `size.expected` bits."""
-    sample = _sample(air, arq, math.ceil(size.expected / 8))
-    return sample.draw_durations_s(num_items, num_draws, random_seed, air, arq.feedback_delay_s)
+def expected_usage(link: Coded, size: Size, num_items: int) -> Usage:
+    """Expected usage of `num_items` items of `size.expected` bits, from a sample sent with block error rate tables."""
+    sample, num_bits = _sample(link.air, link.arq, math.ceil(size.expected / 8)), size.expected * num_items
+    return sample.expected_usage(num_items, link.air, link.radios, num_bits, link.arq.feedback_delay_s)
+
+
+def draw_durations_s(link: Coded, size: Size, num_items: int, num_draws: int, random_seed: int) -> Tensor:
+    """[num_draws], float64 durations with feedback of `num_items` items of `size.expected` bits, of that sample."""
+    sample = _sample(link.air, link.arq, math.ceil(size.expected / 8))
+    return sample.draw_durations_s(num_items, num_draws, random_seed, link.air, link.arq.feedback_delay_s)
+
+
+def capacity_bits(link: Coded, num_channel_uses: float, reported_snr: float) -> float:
+    """Payload bits whose expected uses fit, at the scheme for `reported_snr` (linear)."""
+    return payload_bits_that_fit(adaptation_of(link.air, link.arq), num_channel_uses, reported_snr)
 
 
 # A study asks for the expectation of the same payload many times over.

@@ -8,8 +8,27 @@ from torch import Tensor
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, ChannelState, Payload, Size, Symbols, Usage
+from gainnet.radio.air import Air
 
 P = TypeVar("P", Bits, Symbols)
+
+
+class OverAir(Protocol):
+    """A link that holds its air."""
+
+    @property
+    def air(self) -> Air:
+        """Radio conditions."""
+
+
+def medium_of(link: OverAir) -> str:
+    """Name of the spectrum of a link, that of its air."""
+    return link.air.medium
+
+
+def observe(link: OverAir, random: Random) -> ChannelState:
+    """As `Air.observe`."""
+    return link.air.observe(random)
 
 
 class Link(Protocol[P]):

@@ -14,6 +14,7 @@ from torch import Tensor
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, ChannelState, Payload, Size, Usage
 from gainnet.radio.air import Air, Radios
+from gainnet.radio.links.link import medium_of, observe
 from gainnet.radio.links.outcome import Outcome
 
 _NUM_BLOCKS: Final = 2048
@@ -45,13 +46,8 @@ class Shannon:
     radios: Radios = Radios()
     carries: ClassVar[type[Payload]] = Bits
 
-    @property
-    def medium(self) -> str:
-        return self.air.medium
-
-    def observe(self, random: Random) -> ChannelState:
-        """As `Air.observe`."""
-        return self.air.observe(random)
+    medium = property(medium_of)
+    observe = observe
 
     def usage(self, size: Size, num_items: int) -> Usage:
         """Expected usage over the fading."""

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
-from torch import Tensor
 
 from gainnet.core.randomness import Random
-from gainnet.core.types import Bits, ChannelState, Payload, Size, Usage
+from gainnet.core.types import Bits, ChannelState, Payload, Usage
 from gainnet.radio.air import Air, Radios
 from gainnet.radio.arq import Arq
-from gainnet.radio.coding.adaptation import payload_bits_that_fit
-from gainnet.radio.links import expectation
-from gainnet.radio.links.expectation import TableAttempt
+from gainnet.radio.links.expectation import TableAttempt, capacity_bits, draw_durations_s, expected_usage
+from gainnet.radio.links.link import medium_of, observe
 from gainnet.radio.links.rounds import exchange
-from gainnet.radio.links.segments import adaptation_of, cut
+from gainnet.radio.links.segments import cut
 
 
 @final
@@ -42,21 +40,11 @@ class Tabulated:
     arq: Arq = Arq()
     carries: ClassVar[type[Payload]] = Bits
 
-    @property
-    def medium(self) -> str:
-        return self.air.medium
-
-    def observe(self, random: Random) -> ChannelState:
-        """As `Air.observe`."""
-        return self.air.observe(random)
-
-    def usage(self, size: Size, num_items: int) -> Usage:
-        """Expected usage, from a sample that is sent with the block error rate tables."""
-        return expectation.expected_usage(self.air, self.radios, self.arq, size, num_items)
-
-    def draw_durations_s(self, size: Size, num_items: int, num_draws: int, random_seed: int) -> Tensor:
-        """[num_draws], float64 durations with feedback, drawn from the same sample."""
-        return expectation.draw_durations_s(self.air, self.arq, size, num_items, num_draws, random_seed)
+    medium = property(medium_of)
+    observe = observe
+    usage = expected_usage
+    draw_durations_s = draw_durations_s
+    capacity_bits = capacity_bits
 
     def send(self, payload: Bits, state: ChannelState, random: Random) -> tuple[Bits, Usage]:
         """Items unharmed, or `None` where a codeword failed for good, and the usage."""
@@ -67,7 +55,3 @@ class Tabulated:
         strings = tuple(s if ok else None for s, ok in zip(payload.strings, outcome.delivered.tolist(), strict=True))
         usage = outcome.usage(self.air, self.radios, payload.num_bits, self.arq.feedback_delay_s)
         return Bits(strings, payload.batch), usage
-
-    def capacity_bits(self, num_channel_uses: float, reported_snr: float) -> float:
-        """Payload bits whose expected uses fit, at the scheme for `reported_snr` (linear)."""
-        return payload_bits_that_fit(adaptation_of(self.air, self.arq), num_channel_uses, reported_snr)
