@@ -9,7 +9,7 @@ from PIL import Image
 
 from gainnet.catalog import GenerationConfig
 from gainnet.catalog.labels import labels_of, save
-from gainnet.catalog.opening import load, opened
+from gainnet.catalog.opening import load, open_request
 from gainnet.codecs import Codecs, RawAnalog
 from gainnet.core.errors import ConfigError, GainnetError, PlanError
 from gainnet.core.randomness import Random
@@ -35,7 +35,7 @@ def model():
 
 def test_over_an_ideal_link_every_protocol_is_exact(model):
     for protocol in ("eiug", "centralized", "device_only"):
-        result = opened(GenerationConfig((PROMPT,), protocol, fading="ideal", **FAST), model).generate()
+        result = open_request(GenerationConfig((PROMPT,), protocol, fading="ideal", **FAST), model).generate()
         assert result.quality.exact, protocol
         assert result.quality.psnr_db is None
         assert result.quality.ssim == pytest.approx(1.0)
@@ -44,7 +44,7 @@ def test_over_an_ideal_link_every_protocol_is_exact(model):
 
 
 def test_eiug_over_an_ideal_link_is_diffusers_own_picture(model):
-    result = opened(GenerationConfig((PROMPT,), fading="ideal", random_seed=5, **FAST), model).generate()
+    result = open_request(GenerationConfig((PROMPT,), fading="ideal", random_seed=5, **FAST), model).generate()
     theirs = model.pipeline(
         PROMPT,
         num_inference_steps=2,
@@ -84,7 +84,7 @@ def test_every_codec_runs_in_noise(model, fading, prompts, protocol, codec):
 
 def check_that_it_runs(model, fading, prompts, protocol, codec, snr_db):
     config = GenerationConfig(prompts, protocol, snr_db, fading, codec, hardware="laptop", **FAST)
-    result = opened(config, model).generate()
+    result = open_request(config, model).generate()
     assert result.values.shape == result.references.shape == (len(prompts), 3, 128, 128)
     assert bool(torch.isfinite(result.values).all())
     assert result.report.num_channel_uses("down") > 0
@@ -96,7 +96,7 @@ def check_that_it_runs(model, fading, prompts, protocol, codec, snr_db):
 def test_more_power_and_more_uses_give_a_better_picture(model, name):
     def psnr_db(snr_db, uses):
         config = GenerationConfig((PROMPT,), "eiug", snr_db, "awgn", {"seed": name}, uses, **FAST)
-        return opened(config, model).generate().quality.psnr_db
+        return open_request(config, model).generate().quality.psnr_db
 
     assert psnr_db(0.0, 256) < psnr_db(10.0, 256) < psnr_db(20.0, 512)
 
@@ -104,13 +104,13 @@ def test_more_power_and_more_uses_give_a_better_picture(model, name):
 @pytest.mark.parametrize("codec", [{"seed": "linear"}, {"seed": "digital"}])
 def test_a_budget_of_channel_uses_is_kept(model, codec):
     config = GenerationConfig((PROMPT,) * 2, snr_db=5.0, codec=codec, num_channel_uses=256, **FAST)
-    report = opened(config, model).generate().report
+    report = open_request(config, model).generate().report
     assert 0.5 * 256 <= report.num_channel_uses("down") / 2 <= 1.15 * 256
 
 
 def test_the_baseline_fills_the_same_air(model):
     config = GenerationConfig((PROMPT,), snr_db=10.0, codec={"seed": "linear"}, num_channel_uses=512, **FAST)
-    result = opened(config, model).generate()
+    result = open_request(config, model).generate()
     assert result.baseline is not None
     assert result.baseline.name in ("jpeg", "webp", "avif")
     assert result.baseline.psnr_db_equal_uses is not None
@@ -120,7 +120,7 @@ def test_the_baseline_fills_the_same_air(model):
 @pytest.mark.parametrize("config", [{"codec": {"seed": "raw"}}, {"codec": {"seed": "float32"}, "snr_db": 30.0}])
 def test_estimate_equals_generate_for_fixed_sizes(model, config):
     asked = GenerationConfig((PROMPT,), fading="awgn", **config, **FAST)
-    ran, priced = opened(asked, model).generate().report, opened(asked, model).estimate()
+    ran, priced = open_request(asked, model).generate().report, open_request(asked, model).estimate()
     assert priced.num_channel_uses("down") == pytest.approx(ran.num_channel_uses("down"), rel=0.02)
     assert priced.energy_j == pytest.approx(ran.energy_j, rel=1e-3)
     assert priced.num_bits == ran.num_bits
@@ -128,7 +128,7 @@ def test_estimate_equals_generate_for_fixed_sizes(model, config):
 
 def test_prices_follow_the_hardware_and_the_price_list(model, tmp_path):
     def priced(**options):
-        return opened(GenerationConfig((PROMPT,), codec={"seed": "raw"}, **options, **FAST), model).estimate()
+        return open_request(GenerationConfig((PROMPT,), codec={"seed": "raw"}, **options, **FAST), model).estimate()
 
     assert priced(hardware="laptop").duration_s < priced(hardware="phone").duration_s
     assert priced(priced_as="shipped").energy_j < priced(priced_as="sd15").energy_j < priced(priced_as="sdxl").energy_j
@@ -138,7 +138,7 @@ def test_prices_follow_the_hardware_and_the_price_list(model, tmp_path):
     )
     tight = GenerationConfig((PROMPT,), "device_only", hardware=str(small), priced_as="sdxl", **FAST)
     with pytest.raises(PlanError, match="choose larger hardware"):
-        opened(tight, model).estimate()
+        open_request(tight, model).estimate()
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_prices_follow_the_hardware_and_the_price_list(model, tmp_path):
 )
 def test_a_wrong_field_is_named(options, message):
     with pytest.raises(ConfigError, match=message) as caught:
-        opened(GenerationConfig(**({"prompts": (PROMPT,)} | options)))
+        open_request(GenerationConfig(**({"prompts": (PROMPT,)} | options)))
     assert "\n" not in str(caught.value)
 
 
@@ -178,21 +178,21 @@ def test_a_wrong_field_is_named(options, message):
 )
 def test_what_does_not_fit_is_named(model, options, message):
     with pytest.raises(GainnetError, match=message) as caught:
-        opened(GenerationConfig((PROMPT,), **options, **FAST), model).generate()
+        open_request(GenerationConfig((PROMPT,), **options, **FAST), model).generate()
     assert "\n" not in str(caught.value)
 
 
 def test_a_small_stable_diffusion_runs_as_parts(small_stable_diffusion):
     for fading in ("ideal", "awgn"):
         config = GenerationConfig(("cat",), fading=fading, model=str(small_stable_diffusion), num_steps=2)
-        result = opened(config).generate()
+        result = open_request(config).generate()
         assert result.values.shape == (1, 3, 16, 16)
         assert result.quality.exact == (fading == "ideal")
         assert result.quality.prompt_fidelity is None
 
 
 def test_saving_leaves_every_file_and_one_page_that_loads_nothing(model, tmp_path):
-    result = opened(GenerationConfig((PROMPT,), snr_db=5.0, codec={"seed": "raw"}, **FAST), model).generate()
+    result = open_request(GenerationConfig((PROMPT,), snr_db=5.0, codec={"seed": "raw"}, **FAST), model).generate()
     summary = save(result, tmp_path / "out")
     names = {path.name for path in (tmp_path / "out").iterdir()}
     expected = {"image.png", "reference.png", "side_by_side.png", "steps.csv", "report.json", "report.html"}
@@ -207,14 +207,14 @@ def test_saving_leaves_every_file_and_one_page_that_loads_nothing(model, tmp_pat
 
 def test_a_page_escapes_what_the_user_wrote(model, tmp_path):
     config = GenerationConfig(("<script>alert(1)</script>",), fading="ideal", **FAST)
-    result = opened(config, model).generate()
+    result = open_request(config, model).generate()
     labels = labels_of(result)
     text = page(result, labels, to_json(result, [tmp_path / "image.png"], labels), b"", [b""])
     assert "<script>" not in text
 
 
 def test_the_step_table_has_a_line_per_step(model):
-    report = opened(GenerationConfig((PROMPT,), codec={"seed": "raw"}, **FAST), model).estimate()
+    report = open_request(GenerationConfig((PROMPT,), codec={"seed": "raw"}, **FAST), model).estimate()
     lines = step_table(report).splitlines()
     assert lines[0].startswith("label,start_s,duration_s,wall_s")
     assert len(lines) == len(report.steps) + 1
@@ -235,14 +235,14 @@ def made():
 @pytest.mark.parametrize("name", ["raw", "linear"])
 def test_analog_seeds_of_the_shipped_model_have_unit_power(made, name):
     model, prompts, latents = made
-    plan = opened(GenerationConfig(prompts, codec={"seed": name}), model).make_plan().plan
+    plan = open_request(GenerationConfig(prompts, codec={"seed": name}), model).make_plan().plan
     codec = next(step.codec for step in plan.steps if isinstance(step, Transfer) and step.tensor == "latent")
     power = codec.encode(latents, torch.full((8,), 10.0)).values.abs().square().mean()
     assert float(power) == pytest.approx(1.0, abs=0.2)
 
 
 def test_a_prompt_in_any_writing_is_no_formula(model):
-    result = opened(GenerationConfig(("a $x_{$ 星",), fading="ideal", **FAST), model).generate()
+    result = open_request(GenerationConfig(("a $x_{$ 星",), fading="ideal", **FAST), model).generate()
     assert side_by_side(result, labels_of(result)).startswith(b"\x89PNG")
 
 
@@ -261,7 +261,7 @@ def test_one_prompt_gives_one_picture_and_a_list_a_batch(model, tmp_path):
 
 def test_objects_and_texts_are_the_same_generation(model, tmp_path):
     asked = GenerationConfig((PROMPT,), snr_db=5.0, fading="rayleigh", codec={"seed": "raw"}, hardware="laptop")
-    texts = opened(asked, model).generate()
+    texts = open_request(asked, model).generate()
     cell = Cell(Air(Rayleigh(), snr_db=5.0), device=profile("laptop"))
     objects = generate(PROMPT, model, codecs=Codecs(seed=RawAnalog()), air=cell)
     assert torch.equal(texts.values, objects.values)

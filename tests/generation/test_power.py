@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gainnet.catalog import GenerationConfig
-from gainnet.catalog.opening import air_of, load, opened
+from gainnet.catalog.opening import air_of, load, open_request
 from gainnet.codecs import LinearCode
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.generation import Cell
@@ -52,12 +52,12 @@ def test_a_misfit_is_one_line(options: dict[str, object], line: str) -> None:
 def test_a_code_of_bits_has_no_power_to_control() -> None:
     config = GenerationConfig(PROMPT, fading="rayleigh", power="replanned", codec={"seed": "digital"})
     with pytest.raises(ConfigError, match="power: it needs symbols, and seed=digital sends bits"):
-        opened(config, load()).make_plan()
+        open_request(config, load()).make_plan()
 
 
 def test_air_and_codec_that_do_not_fit_a_policy_are_named_at_once() -> None:
     model, asked = load(), GenerationConfig(PROMPT, power="replanned", codec={"seed": "digital"})
     with pytest.raises(ConfigError, match=r"rayleigh.*; and it needs .*; choose seed=raw or seed=linear, or"):
-        opened(asked, model).make_plan()
-    fitting = opened(replace(asked, fading="rayleigh", codec={"seed": "linear"}), model).make_plan()
+        open_request(asked, model).make_plan()
+    fitting = open_request(replace(asked, fading="rayleigh", codec={"seed": "linear"}), model).make_plan()
     assert isinstance(fitting.codecs["seed"], LinearCode)

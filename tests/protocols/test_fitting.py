@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gainnet.catalog import GenerationConfig
-from gainnet.catalog.opening import opened
+from gainnet.catalog.opening import open_request
 from gainnet.codecs import JPEG, QuantizedSketch, WebP
 from gainnet.codecs.rate_matched import RateMatched
 from gainnet.core.errors import ConfigError
@@ -51,7 +51,7 @@ def test_the_command_names_option_and_codec() -> None:
     for name in ("transform_prompt", "digital"):
         config = GenerationConfig(("a red star",), codec={"seed": name}, num_channel_uses=8)
         with pytest.raises(ConfigError, match=rf"^num_channel_uses: .* seed={name}, .*; give \d+ or more"):
-            opened(config, model).make_plan()
+            open_request(config, model).make_plan()
 
 
 def test_air_that_carries_nothing_is_not_asked_for_more_uses() -> None:

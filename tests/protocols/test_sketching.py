@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gainnet.catalog import GenerationConfig
-from gainnet.catalog.opening import opened
+from gainnet.catalog.opening import open_request
 from gainnet.codecs import EdgeMap
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
@@ -73,20 +73,20 @@ def test_keeping_to_edges_is_the_same_in_inference_mode(desk: Desk) -> None:
 def test_outlines_are_asked_for_by_name() -> None:
     config = GenerationConfig(("a red star",), "esuc", num_steps=2, codec={"sketch": "edges"}, num_candidates=1)
     model = load_model("scenes", num_steps=2)
-    made, priced = opened(config, model).generate(), opened(config, model).estimate()
+    made, priced = open_request(config, model).generate(), open_request(config, model).estimate()
     assert isinstance(made.codecs["sketch"], EdgeMap)
     assert made.values.shape == (1, 3, 128, 128)
     assert made.report.delivered
     assert made.report.nodes[DEVICE].flops == pytest.approx(priced.nodes[DEVICE].flops)
     uses = GenerationConfig(("a red star",), "esuc", num_steps=2, codec={"sketch": "edges"}, num_channel_uses=100)
     with pytest.raises(ConfigError, match="num_channel_uses"):
-        opened(uses, model).generate()
+        open_request(uses, model).generate()
 
 
 def test_candidates_are_refused_where_nobody_draws_them() -> None:
     config = GenerationConfig(("a red star",), "eiug", num_steps=2, num_candidates=2)
     with pytest.raises(ConfigError, match="num_candidates: eiug has no use"):
-        opened(config, load_model("scenes", num_steps=2)).estimate()
+        open_request(config, load_model("scenes", num_steps=2)).estimate()
 
 
 def test_the_random_stream_of_completing_outlines_is_the_devices(desk: Desk) -> None:

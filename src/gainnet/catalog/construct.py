@@ -94,7 +94,7 @@ class Constructor:
         made = self.make(family, term) if family and isinstance(term, Call) else None
         value = self._fitted(field, term, parameter.kind) if made is None else made
         if value is _REFUSED:
-            raise ConfigError(f"{field} must be {spelled(parameter.kind)}, not {write(term)}")
+            raise ConfigError(f"{field} must be {spell(parameter.kind)}, not {write(term)}")
         return value
 
     def _fitted(self, field: str, term: Term, kind: Any) -> Any:
@@ -230,16 +230,16 @@ def _is_value(found: Any) -> bool:
     return is_dataclass(found) and not isinstance(found, type)
 
 
-def spelled(kind: Any) -> str:
+def spell(kind: Any) -> str:
     """A type in words of the grammar, for errors.
 
-    >>> spelled(int | None), spelled(Literal["a", "b"]), spelled(tuple[float, ...])
+    >>> spell(int | None), spell(Literal["a", "b"]), spell(tuple[float, ...])
     ('a whole number or None', 'a or b', 'a tuple')
     """
     words = {int: "a whole number", float: "a number", str: "a text", bool: "True or False", Path: "a path"}
     origin, choices = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        return " or ".join(map(spelled, choices))
+        return " or ".join(map(spell, choices))
     if origin is Literal:
         return " or ".join(map(str, choices))
     if origin is tuple:
@@ -247,7 +247,7 @@ def spelled(kind: Any) -> str:
     return "None" if kind in (None, types.NoneType) else words.get(kind, snake_case(getattr(kind, "__name__", "value")))
 
 
-def bounded(largest: float) -> Callable[[str, Any], None]:
+def bound_numbers(largest: float) -> Callable[[str, Any], None]:
     """A check for texts of strangers: finite numbers up to a size, truth values and `None`; no text, so no path.
 
     >>> bounded(10.0)("x", 3), bounded(10.0)("x", True)

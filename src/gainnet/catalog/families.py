@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from gainnet.catalog.construct import Constructor, bounded, term_of
+from gainnet.catalog.construct import Constructor, bound_numbers, term_of
 from gainnet.catalog.grammar import read, write
 from gainnet.core.errors import ConfigError, unknown_name
 from gainnet.core.plugins import find
@@ -108,7 +108,7 @@ def parse_from_peer(family: str, text: str, allowed: Mapping[str, Callable[..., 
             raise ConfigError(f"{one}: a peer may not name {name[:80]!r}; choose one of {', '.join(sorted(entries))}")
         return entries[name]
 
-    return Constructor(shipped, bounded(LARGEST_OF_PEER)).make(family, read(text, family))
+    return Constructor(shipped, bound_numbers(LARGEST_OF_PEER)).make(family, read(text, family))
 
 
 def text_of(family: str, value: object) -> str:

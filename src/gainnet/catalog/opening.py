@@ -98,7 +98,7 @@ def recordings_of(config: GenerationConfig) -> Recordings:
     )
 
 
-def opened(
+def open_request(
     config: GenerationConfig, model: DiffusionModel | None = None, recordings: Recordings | None = None
 ) -> Request:
     """The objects that a configuration names.

@@ -33,11 +33,11 @@ def advise(asked: Asked, *, deadline_s: float | None = None, as_json: bool = Fal
         raise ConfigError(f"deadline_s: {deadline_s} must be a positive time; give seconds")
     config = GenerationConfig(("a red star",), **asked.values)
     with status("loading") as show:
-        from gainnet.catalog.opening import opened
+        from gainnet.catalog.opening import open_request
         from gainnet.generation.advice import CAPTIONS, reasons
         from gainnet.generation.advice import advise as run
 
-        asked_for = opened(replace(config, prompts=CAPTIONS))
+        asked_for = open_request(replace(config, prompts=CAPTIONS))
         best, trials = run(
             asked_for.model, air=asked_for.air, captions=CAPTIONS, picture=asked_for.picture,
             strength=asked_for.strength, deadline_s=deadline_s, priced_as=asked_for.priced_as,

@@ -58,10 +58,10 @@ def generate(
     check_writable(out)
     with status("loading") as show:
         from gainnet.catalog.labels import labels_of_config
-        from gainnet.catalog.opening import opened
+        from gainnet.catalog.opening import open_request
         from gainnet.generation import save
 
-        result = opened(config).generate(show)
+        result = open_request(config).generate(show)
         show("writing")
         summary = save(result, out, labels_of_config(result, config))
     print_json(summary) if as_json else _print_generation(summary, out)
@@ -78,9 +78,9 @@ def estimate(asked: Asked, prompt: str | None = None, *, prompts: Path | None = 
     """
     config = _config(asked, prompt, prompts)
     with status("loading"):
-        from gainnet.catalog.opening import opened
+        from gainnet.catalog.opening import open_request
 
-        report = opened(config).estimate().to_json()
+        report = open_request(config).estimate().to_json()
     summary = {"protocol": config.protocol, "fading": config.fading, "snr_db": config.snr_db, "report": report}
     print_json(summary) if as_json else print_report(report)
 
@@ -148,7 +148,7 @@ def read_prompts(prompt: str | None, path: Path | None) -> tuple[str, ...]:
 
 def _show_plan(name: str, num_edges: int | None, cooperation: str | None, num_steps: int, out: Path | None) -> None:
     with status("loading"):
-        from gainnet.catalog.opening import load, opened, protocol_of
+        from gainnet.catalog.opening import load, open_request, protocol_of
         from gainnet.core.files import write_whole
         from gainnet.generation.advice import SEVERAL_EDGES
         from gainnet.protocols.drawing import draw_figure, draw_text
@@ -156,7 +156,7 @@ def _show_plan(name: str, num_edges: int | None, cooperation: str | None, num_st
         config = GenerationConfig(("a red star",), name, cooperation=cooperation)
         several = protocol_of(config).max_edges > 1
         edges = (SEVERAL_EDGES if several else 1) if num_edges is None else num_edges
-        plan = opened(replace(config, num_edges=edges), load(num_steps=num_steps)).make_plan().plan
+        plan = open_request(replace(config, num_edges=edges), load(num_steps=num_steps)).make_plan().plan
         if out is not None:
             write_whole(out, draw_figure(plan))
     typer.echo(draw_text(plan) if out is None else out)

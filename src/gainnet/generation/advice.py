@@ -13,7 +13,7 @@ from gainnet.core.errors import ConfigError, GainnetError
 from gainnet.core.report import Report
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.generation.arguments import check_arguments, strength_of, texts_of
-from gainnet.generation.cell import Cell, Over, tabulated
+from gainnet.generation.cell import Cell, Over, use_tables
 from gainnet.generation.generate import estimate
 from gainnet.generation.memory import Memory
 from gainnet.generation.planning import Planned, inputs, make_plan, streams
@@ -181,7 +181,7 @@ def advise(
         try:
             # Priced first, which is cheap and refuses what does not fit the memory of the device.
             report = estimate(protocol, model, prompts=captions[:1], air=own, strength=strength, priced_as=priced_as)
-            made = make_plan(tabulated(own.network()), protocol, model, captions, strength=strength)
+            made = make_plan(use_tables(own.network()), protocol, model, captions, strength=strength)
             found = judge(made, model, captions, random_seed, memory, picture, strength)
         except GainnetError as error:
             trials.append(Trial(name, str(error)))

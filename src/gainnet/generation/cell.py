@@ -91,10 +91,10 @@ def downlink(network: Network) -> AnyLink:
     return network.link(network.edges[0], DEVICE, Bits)
 
 
-def tabulated(network: Network) -> Network:
+def use_tables(network: Network) -> Network:
     """The same network, where measured tables say which codewords fail, instead of decoding every one.
 
-    >>> [type(link).__name__ for link in tabulated(Cell().network()).links["device", "edge"]]
+    >>> [type(link).__name__ for link in use_tables(Cell().network()).links["device", "edge"]]
     ['Tabulated', 'Analog']
     """
     links = {pair: tuple(_tabulated(link) for link in bearers) for pair, bearers in network.links.items()}

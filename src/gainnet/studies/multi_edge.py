@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from pydantic import Field
 
 from gainnet.catalog import GenerationConfig
-from gainnet.catalog.opening import opened
+from gainnet.catalog.opening import open_request
 from gainnet.core.randomness import Random
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.generation.memory import Memory
@@ -116,7 +116,8 @@ def generation_of(config: MultiEdgeConfig, case: Case) -> GenerationConfig:
 
 def _price(config: MultiEdgeConfig, case: Case, model: DiffusionModel) -> Row:
     hardware, steps = case.text("edge_hardware"), case.values["num_steps"]
-    report = opened(replace(generation_of(config, case), edge_hardware=hardware, num_steps=steps), model).estimate()  # type: ignore[arg-type]
+    own = replace(generation_of(config, case), edge_hardware=hardware, num_steps=steps)  # type: ignore[arg-type]
+    report = open_request(own, model).estimate()
     return {
         **{name: getattr(report, name) for name in OF_REPORT},
         "flops": sum(node.flops for node in report.nodes.values()),
@@ -132,7 +133,7 @@ def _quality(config: MultiEdgeConfig, case: Case, model: DiffusionModel, memory:
     random = Random.of([1000 * case.random_seed + k for k in range(config.num_images)])
     given = inputs(prompts)
     with torch.inference_mode():
-        plan = memory.over(opened(ask, model).make_plan().plan)
+        plan = memory.over(open_request(ask, model).make_plan().plan)
         images = channel_free(plan, given, random)[plan.result]
         alone = memory.over(Plan(Task.of(model).whole(IMAGE[0]), IMAGE))
         whole = channel_free(alone, given, random)[IMAGE]

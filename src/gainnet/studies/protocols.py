@@ -18,12 +18,12 @@ from pydantic import Field
 from torch import Tensor
 
 from gainnet.catalog import GenerationConfig, text_of
-from gainnet.catalog.opening import Request, opened
+from gainnet.catalog.opening import Request, open_request
 from gainnet.core.errors import NodeFailedError, PlanError
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId, Place
 from gainnet.generation.advice import cost, judge
-from gainnet.generation.cell import network_over, tabulated
+from gainnet.generation.cell import network_over, use_tables
 from gainnet.generation.memory import Memory
 from gainnet.generation.planning import inputs
 from gainnet.models.diffusion import DiffusionModel
@@ -152,7 +152,7 @@ def _trial(
         ask = generation_of(config, case, prompts)
         if case.values["task"] == "image_to_image":
             ask = replace(ask, image=path, strength=config.strength)
-        request = opened(ask, model)
+        request = open_request(ask, model)
         try:
             spent = asdict(cost(case.method, replace(request, prompts=prompts[:1]).estimate()))
         except PlanError as error:
@@ -188,7 +188,7 @@ def _losses(config: ProtocolsConfig, case: Case, model: DiffusionModel, memory: 
         num_edges=edges,
         cooperation=None if cooperation is None else str(cooperation),
     )
-    request = opened(ask, model)
+    request = open_request(ask, model)
     made, given = _tabulated(request).make_plan(), inputs(request.prompts)
     plan, network = memory.over(made.plan), made.network
     kills = [(edge, step) for edge in network.edges for step in range(0, len(plan.steps), config.loss_stride)]
@@ -200,7 +200,7 @@ def _losses(config: ProtocolsConfig, case: Case, model: DiffusionModel, memory: 
 
 def _tabulated(request: Request) -> Request:
     """The same over links at table speed."""
-    return replace(request, air=tabulated(network_over(request.air)))
+    return replace(request, air=use_tables(network_over(request.air)))
 
 
 def _end(config: ProtocolsConfig, plan: Plan, network: Network, given: Places, kill: Failure) -> dict[str, float]:

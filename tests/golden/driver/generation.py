@@ -6,7 +6,7 @@ from typing import Any
 
 from gainnet.catalog import GenerationConfig
 from gainnet.catalog.labels import labels_of_config
-from gainnet.catalog.opening import opened
+from gainnet.catalog.opening import open_request
 from golden.driver.air import listening
 from golden.driver.material import folder, model
 from golden.driver.values import of_report, of_tensor, plain
@@ -25,7 +25,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     fields["failures"] = tuple((node, step) for node, step in fields.pop("failures", ()))
     config = GenerationConfig(**{"num_steps": 2, **fields})
     with listening() as log:
-        request = opened(config, model(config.num_steps or 2))
+        request = open_request(config, model(config.num_steps or 2))
         made = request.generate()
     labels = labels_of_config(made, config)
     baseline = made.baseline

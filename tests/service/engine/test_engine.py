@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gainnet.catalog.opening import opened
+from gainnet.catalog.opening import open_request
 from gainnet.catalog.records import GenerationConfig
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
@@ -46,7 +46,7 @@ def engine(onnx: DiffusionModel) -> Iterator[Engine]:
 
 def made(model: DiffusionModel, prompt: str, random_seed: int, protocol: str = "centralized", **fields: Any) -> Tensor:
     config = GenerationConfig((prompt,), protocol, random_seed=random_seed, **fields)
-    request = opened(config, model)
+    request = open_request(config, model)
     planned = request.make_plan()
     with torch.inference_mode():
         places, _ = execute(planned.plan, inputs(request.prompts), planned.network, streams(random_seed, 1))

@@ -16,7 +16,7 @@ import openai
 import pytest
 from PIL import Image
 
-from gainnet.catalog.opening import opened
+from gainnet.catalog.opening import open_request
 from gainnet.catalog.records import GenerationConfig
 from gainnet.generation.generate import png
 from gainnet.models.diffusion import DiffusionModel
@@ -39,7 +39,7 @@ def pixels(b64: str | None) -> Pixels:
 
 
 def generated(model: DiffusionModel, config: GenerationConfig) -> list[Pixels]:
-    values = opened(config, model).generate().values
+    values = open_request(config, model).generate().values
     return [np.asarray(Image.open(io.BytesIO(png(each)))) for each in values]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cell_desk import Edges, ask, check_sent, without_wall
 from gainnet.catalog import GenerationConfig
-from gainnet.catalog.opening import Recordings, opened
+from gainnet.catalog.opening import Recordings, open_request
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, NodeId, Place
@@ -122,7 +122,7 @@ def test_a_recorded_link_has_no_uses(two: Edges) -> None:
 def test_an_answer_is_what_generate_makes(two: Edges) -> None:
     # Over an ideal air no opponent is searched for, which takes seconds.
     config = config_of("ciag", 1, fading="ideal")
-    answer, made = ask(two, config), opened(config, two.model).generate()
+    answer, made = ask(two, config), open_request(config, two.model).generate()
     assert torch.equal(answer.values, made.values)
     assert answer.report == without_wall(made.report)
     assert answer.ending == {"released": 2, "late": 0, "num_denoiser_passes": 2}

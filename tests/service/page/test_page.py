@@ -23,7 +23,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from gainnet.catalog import GenerationConfig
-from gainnet.catalog.opening import opened
+from gainnet.catalog.opening import open_request
 from gainnet.generation.generate import png
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import find_folder, load_model
@@ -146,7 +146,7 @@ def test_the_opponent_is_the_baseline_of_the_generation(client: httpx.Client, mo
         "runtime": "onnx",
     }
     found = client.post("/v1/opponent", json={"config": config, "strength": None}).json()
-    generation = opened(GenerationConfig(**config | {"prompts": (PROMPT,)}), model).generate()  # type: ignore[arg-type]
+    generation = open_request(GenerationConfig(**config | {"prompts": (PROMPT,)}), model).generate()  # type: ignore[arg-type]
     assert generation.baseline is not None
     assert found["name"] == generation.baseline.name
     assert found["own_psnr_db"] == pytest.approx(generation.quality.psnr_db, abs=1e-3)
@@ -214,7 +214,7 @@ def drive(browser: str, url: str, runs: list[dict[str, Any]], screenshots: Path 
 
 def check_run(run: dict[str, Any], config: GenerationConfig, model: DiffusionModel) -> None:
     """Asserts that a run drew the picture that Python generates, within one step of 8 bits, and named its opponent."""
-    generation = opened(config, model).generate()
+    generation = open_request(config, model).generate()
     wanted = (generation.values[0].permute(1, 2, 0) * 255).round().to(torch.int16).numpy()
     pixels = np.frombuffer(base64.b64decode(run["pixels"]), dtype=np.uint8).reshape(wanted.shape)
     assert np.abs(pixels.astype(np.int16) - wanted).max() <= 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gainnet.codecs.seed_codec.trunk import zeroed
+from gainnet.codecs.seed_codec.trunk import zero_out
 
 
 class Mixture(nn.Module):
@@ -30,7 +30,7 @@ class Mixture(nn.Module):
         self.means = nn.Parameter(torch.zeros(num_kinds, num_components))
         self.log_variances = nn.Parameter(torch.zeros(num_kinds, num_components))
         self.log_weights = nn.Parameter(torch.zeros(num_kinds))
-        self.prompt = zeroed(nn.Linear(prompt_width, num_kinds))
+        self.prompt = zero_out(nn.Linear(prompt_width, num_kinds))
 
     def forward(self, statistic: Tensor, precision: Tensor, prompt: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior means [n, num_components] and weights of the kinds [n, num_kinds].

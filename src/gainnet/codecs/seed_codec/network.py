@@ -13,7 +13,7 @@ from gainnet.codecs.linear import linear_mse, linear_powers
 from gainnet.codecs.seed_codec.mixture import Mixture
 from gainnet.codecs.seed_codec.picture_basis import PictureBasis
 from gainnet.codecs.seed_codec.refiner import Refiner
-from gainnet.codecs.seed_codec.trunk import Trunk, zeroed
+from gainnet.codecs.seed_codec.trunk import Trunk, zero_out
 
 NUM_PASSES = 2
 """A component is sent at most so often: with L uses and n values the real dimensions are 2 L <= 2 n."""
@@ -134,7 +134,7 @@ class SeedNetwork(nn.Module):
         kinds, mixed = architecture.num_kinds, architecture.num_mixed
         self.decoder = Trunk(kept + again + kinds, kept, side + NUM_BANDS, *size)
         self.mixture = Mixture(kinds, mixed, self.decoder.prompt.in_features)
-        self.emphasis = nn.Sequential(nn.Linear(side, 48), nn.SiLU(), zeroed(nn.Linear(48, len(variances))))
+        self.emphasis = nn.Sequential(nn.Linear(side, 48), nn.SiLU(), zero_out(nn.Linear(48, len(variances))))
         wide, deep, prompt = architecture.refiner_width, architecture.refiner_blocks, self.decoder.prompt.in_features
         self.refiner = Refiner(shape, wide, deep, side + NUM_BANDS, prompt, REFINER_CONDITION)
 

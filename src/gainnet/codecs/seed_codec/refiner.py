@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gainnet.codecs.seed_codec.trunk import described_by, rms_norm, zeroed
+from gainnet.codecs.seed_codec.trunk import described_by, rms_norm, zero_out
 
 REACH = 1.5
 """Patches over which the weights of a new convolution fall to 1 / e."""
@@ -51,7 +51,7 @@ class RefinerBlock(nn.Module):
         super().__init__()
         self.near = Convolution(width, grid)
         self.first, self.second = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
-        self.modulation = zeroed(nn.Linear(condition_width, 3 * width))
+        self.modulation = zero_out(nn.Linear(condition_width, 3 * width))
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """[n, num_patches, width] of as many and conditions [n, condition_width]."""
@@ -96,8 +96,8 @@ class Refiner(nn.Module):
         self.place = nn.Parameter(0.02 * torch.randn(self.grid[0] * self.grid[1], width))
         self.start = nn.Linear(condition_width, width)
         self.blocks = nn.ModuleList(RefinerBlock(width, self.grid, condition_width) for _ in range(num_blocks))
-        self.last_scale = zeroed(nn.Linear(condition_width, width))
-        self.last = zeroed(nn.Linear(width, size))
+        self.last_scale = zero_out(nn.Linear(condition_width, width))
+        self.last = zero_out(nn.Linear(width, size))
 
     def forward(self, latents: Tensor, features: Tensor, prompt: Tensor) -> Tensor:
         """[n, num_values] of latents [n, num_values], features [n, num_features], prompts [n, prompt_width]."""

@@ -13,7 +13,7 @@ from gainnet.codecs.seed_codec.vocabulary import PADDING
 L = TypeVar("L", bound=nn.Module)
 
 
-def zeroed(layer: L) -> L:
+def zero_out(layer: L) -> L:
     """The layer with weights and bias of zero, so that what it adds is nothing before training."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
@@ -56,7 +56,7 @@ class Block(nn.Module):
     def __init__(self, width: int, condition_width: int) -> None:
         super().__init__()
         self.first, self.second = nn.Linear(width, width), nn.Linear(width, width)
-        self.modulation = zeroed(nn.Linear(condition_width, 3 * width))
+        self.modulation = zero_out(nn.Linear(condition_width, 3 * width))
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift, gate = self.modulation(condition).chunk(3, -1)
@@ -96,10 +96,10 @@ class Trunk(nn.Module):
         self.prompt = nn.Linear(4 * condition_width, width)
         self.first = nn.Linear(num_in, width)
         # Zero weights: a new trunk changes nothing, whatever the condition.
-        self.first_scale = zeroed(nn.Linear(condition_width, width))
+        self.first_scale = zero_out(nn.Linear(condition_width, width))
         self.blocks = nn.ModuleList(Block(width, condition_width) for _ in range(num_blocks))
-        self.last_scale = zeroed(nn.Linear(condition_width, width))
-        self.last = zeroed(nn.Linear(width, num_out))
+        self.last_scale = zero_out(nn.Linear(condition_width, width))
+        self.last = zero_out(nn.Linear(width, num_out))
 
     def forward(self, values: Tensor, features: Tensor, indices: Tensor) -> Tensor:
         condition = functional.silu(self.condition(features))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gainnet.codecs.seed_codec.trunk import zeroed
+from gainnet.codecs.seed_codec.trunk import zero_out
 
 PATCH = 2
 NUM_ANCHORS = 9
@@ -144,7 +144,7 @@ class Transformer(nn.Module):
         self.condition = nn.Linear(shape.condition_width, width)
         self.blocks = nn.Sequential(*(Block(width, shape.grid) for _ in range(num_blocks)))
         self.norm = nn.LayerNorm(width)
-        self.head = zeroed(nn.Linear(width, shape.patch_size))
+        self.head = zero_out(nn.Linear(width, shape.patch_size))
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """[batch, num_patches, patch_size] of as many patches and conditions [batch, condition_width]."""
@@ -190,7 +190,7 @@ class GroupModel(nn.Module):
         self.condition = nn.Linear(shape.condition_width, width, bias=False)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         self.whole = nn.Linear(width, width, bias=False)
-        self.head = zeroed(nn.Conv2d(width, 2 * num_channels, 1))
+        self.head = zero_out(nn.Conv2d(width, 2 * num_channels, 1))
 
     def forward(self, values: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """[batch, num_channels, *grid] each, of values [batch, patch_size, *grid], 0 where not yet known."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gainnet.catalog import parse_from_peer
 from gainnet.catalog.families import table_of
-from gainnet.catalog.opening import Recordings, opened
+from gainnet.catalog.opening import Recordings, open_request
 from gainnet.catalog.records import GenerationConfig
 from gainnet.core.errors import ConfigError, PayloadError, check_name
 from gainnet.core.outside import read_integer, read_list, read_text, reading
@@ -145,7 +145,7 @@ def order_of(asked: Asked, model: DiffusionModel) -> Order:
         GainnetError: the configuration does not fit the model.
     """
     check_names(asked.config)
-    request = replace(opened(asked.config, model, asked.recordings), strength=asked.strength)
+    request = replace(open_request(asked.config, model, asked.recordings), strength=asked.strength)
     given = {PROMPT: prompt_spec(request.prompts)}
     if asked.strength is not None:
         given[PICTURE] = model.image

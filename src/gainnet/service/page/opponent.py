@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gainnet.catalog import parse
-from gainnet.catalog.opening import opened
+from gainnet.catalog.opening import open_request
 from gainnet.codecs import Codecs
 from gainnet.core.errors import GainnetError, PayloadError
 from gainnet.core.types import Spec
@@ -43,7 +43,7 @@ def opponent(head: Mapping[str, Any], model: DiffusionModel) -> dict[str, Any]:
     """
     asked = read_asked(head)
     picture = None if asked.strength is None else _picture(head.get("picture"), model.image)
-    request = replace(opened(asked.config, model), strength=asked.strength, picture=picture)
+    request = replace(open_request(asked.config, model), strength=asked.strength, picture=picture)
     with torch.inference_mode():
         generation = request.generate()
     found: dict[str, Any] = {"name": None, "own_psnr_db": generation.quality.psnr_db}
