@@ -125,6 +125,7 @@ def check_run(
 
 def _drawn(cases: Sequence[Case], num_rows: int, random_seed: int) -> Iterator[str]:
     """Keys of drawn cases, methods in turn."""
+    # All of them in a drawn order, of which the first of each method are taken in turn.
     shuffled = random.Random(random_seed).sample(list(cases), len(cases))
     of_method: dict[str, list[str]] = {}
     for case in shuffled:
@@ -148,6 +149,7 @@ def _plain(text: str) -> str:
 
 
 def _compared(case: Case, row: Row, old: Mapping[str, str], wall_s: float) -> RowCheck:
+    # Times of the machine are never the same twice.
     names = [name for name in row if not name.startswith(MEASURED) and name not in MEASURED_ELSEWHERE]
     pairs = {name: (_text(round_digits(row[name])), old.get(name, "")) for name in names}
     distances = {name: _distance(*pair) for name, pair in pairs.items() if pair[0] != pair[1]}

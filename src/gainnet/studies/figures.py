@@ -152,6 +152,7 @@ def panels(num_rows: int, num_columns: int, title: str, note: str) -> tuple[Figu
     height_in, note_in = 1.6 + 3.7 * num_rows, 0.25 + 0.17 * (1 + note.count("\n"))
     figure = Figure(figsize=(1.2 + 4.6 * num_columns, height_in + note_in), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
+    # Subfigures of their own, or else the layout would shrink the axes for a long note.
     grid = figure.add_gridspec(2, 1, height_ratios=[height_in, note_in])
     top, bottom = (figure.add_subfigure(grid[row, 0]) for row in range(2))
     top.suptitle(title, fontsize=13)
@@ -166,6 +167,7 @@ def panels(num_rows: int, num_columns: int, title: str, note: str) -> tuple[Figu
 def legend_below(axes: list[Axes], num_columns: int) -> None:
     """One legend for all axes, each label once, between the axes and the note."""
     found = [pair for ax in axes for pair in zip(*ax.get_legend_handles_labels(), strict=True)]
+    # Curves of one method in several panels are one entry.
     handles = {label: handle for handle, label in found}
     options: dict[str, Any] = {"loc": "outside lower center", "ncols": num_columns, "frameon": False, "fontsize": 10}
     axes[0].figure.legend(list(handles.values()), list(handles), **options)

@@ -91,6 +91,7 @@ def halfway(model: DiffusionModel, prompts: list[str], random_seed: int, cuts: t
         (model.text_encoder, model.prior), {"prompt": text_to_tensor(prompts)}, random, ("condition", "latent")
     )
     condition, latents, done = tensors["condition"], {}, 0
+    # From cut to cut instead of anew for each, because a sampler in pieces is the whole sampler.
     for cut in sorted({*cuts, model.denoiser.num_steps}):
         given = {"condition": condition, "latent": tensors["latent"]}
         tensors = in_batches((model.denoiser[done:cut],), given, random, ("latent",))
@@ -174,6 +175,7 @@ class Receivers:
         sent, down = self.halfway_of(case.random_seed), hand_down(self.model.latent)
         snr_db, codec = case.number("snr_db"), MatchedSeed(scale=math.sqrt(self._power(case)))
         handed = down({"latent": sent.latents[case.count("cut")]}, sent.random)["handed"]
+        # No method in the key: all receivers see the same noise, so it cancels in their differences.
         streams = sent.random.child("air", case.count("cut"), str(snr_db))
         return transmit(handed, codec, Air(AWGN(), snr_db), streams).values
 
@@ -195,6 +197,7 @@ def open_methods(config: HandOverConfig) -> Mapping[str, Method]:
 
     @lru_cache(maxsize=2)
     def halfway_of(random_seed: int) -> Halfway:
+        # Measured on captions of their own: a receiver must not know the latents it is judged by.
         num_captions = config.num_training if random_seed == TRAINING_SEED else config.num_captions
         return halfway(model, unseen_captions(folder, num_captions, random_seed), random_seed, config.cuts)
 

@@ -122,6 +122,7 @@ class _Texts:
         def rows(kind: str, count: int, seed: int) -> Any:
             return pack(write_texts(kind, count, seed), tokenizer, 72)
 
+        # Seeds of training, test and public text lie apart, so that no text is in two of them.
         self.rows = {d: rows(d, config.num_texts, 100 + random_seed) for d in (*DOMAINS, LATE)}
         self.test = {d: rows(d, config.num_test_texts, TEST_SEED + random_seed) for d in (*DOMAINS, LATE)}
         self.public = rows(PUBLIC, config.num_public_texts, 200 + random_seed)
@@ -185,6 +186,7 @@ def _late_losses(texts: _Texts, label: str, start: Any, random: Random) -> dict[
     late = _loop_of(texts, (LATE,))
     found = {f"late.from_{label}.0.loss": mean_loss(start, texts.test[LATE])}
     for rounds in LATE_ROUNDS:
+        # The same streams from both starts, so that the starts alone make the difference.
         adapters = grow(late.edges[0], start, late.growth, rounds, random.child("late"))
         found[f"late.from_{label}.{rounds}.loss"] = mean_loss(merged_into(start, adapters), texts.test[LATE])
     return found
@@ -200,6 +202,7 @@ def _joint(texts: _Texts, random: Random) -> Row:
     """Central training on the text of all devices, with as many samples as the loop."""
     model, config = copy.deepcopy(texts.model), texts.config
     rows = torch.cat([texts.rows[domain] for domain in DOMAINS])
+    # As many rows as the loop sees, or else more training would pass for better training.
     num_steps = _num_samples(config) // 16
     train_centrally(model, rows, num_steps, 16, config.joint_rate, random.child("joint"))
     return texts.losses(model, "cloud_1") | texts.losses(texts.model, "cloud_0")
@@ -209,6 +212,7 @@ def _fedavg(texts: _Texts, random: Random) -> Row:
     """FedAvg of the whole model over the devices of all domains, with as many samples as the loop."""
     config = texts.config
     devices = tuple(client for domain in DOMAINS for client in texts.clients(domain))
+    # No air: this opponent is there for its losses, not for its costs.
     air = (Ideal(),)
     cell = cell_of((c.name for c in devices), profile("edge_l4"), profile("phone"), air, air)
     training = LocalTraining("adamw", config.joint_rate, config.num_steps, config.batch_size)

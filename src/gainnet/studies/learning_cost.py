@@ -119,6 +119,7 @@ def settings_of(config: LearningCostConfig, method: str, skew: float, random_see
         num_steps=config.num_steps,
         batch_size=config.batch_size,
         rate=config.rates[method],
+        # Virtual tokens where the form is a prompt.
         rank=config.sizes.get(method, 1),
         link="tabulated",
         snr_db=config.air.snr_db,
@@ -134,6 +135,7 @@ def _learned(config: LearningCostConfig, case: Case) -> Row:
     settings = settings_of(config, case.method, float(case.values["skew"] or 0), case.random_seed)
     session = open_session(settings)
     random = Random.of(case.random_seed)
+    # Of the model that training starts from, adapters included.
     before = mean_loss(session.algorithm.model_of(session.algorithm.init(random)), session.test_rows)
     run = run_rounds(session.algorithm, session.clients, session.test_rows, settings.rounds, case.random_seed)
     after, count = run.rounds[-1]["test_loss"], len(run.rounds)

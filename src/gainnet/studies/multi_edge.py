@@ -75,8 +75,10 @@ class MultiEdgeConfig:
 def cases(config: MultiEdgeConfig) -> Iterator[Case]:
     """Prices once per hardware and number of steps; quality once per random seed, where pictures are asked for."""
     for method, num_edges in product(config.methods, config.num_edges):
+        # Classifier-free guidance has two branches, which is all that edges can share.
         if method == "guidance" and num_edges > 2:
             continue
+        # Prices are expectations, for which one random seed is as good as ten.
         prices = {"num_edges": (num_edges,), "edge_hardware": config.edge_hardware, "num_steps": config.num_steps}
         for values in grid(prices):
             yield Case(method, values, config.random_seeds[0])
@@ -137,6 +139,7 @@ def _quality(config: MultiEdgeConfig, case: Case, model: DiffusionModel, memory:
         images = channel_free(plan, given, random)[plan.result]
         alone = memory.over(Plan(Task.of(model).whole(IMAGE[0]), IMAGE))
         whole = channel_free(alone, given, random)[IMAGE]
+    # Sharing that changes nothing but the order of sums is exact, and has no PSNR.
     mse = (images - whole).double().square().mean()
     return {
         "psnr_db_of_one_edge": None if float(mse) < 1e-10 else float(psnr_db_of_mse(mse)),

@@ -73,6 +73,7 @@ def generate(model: DiffusionModel, study: str, random_seed: int, num_images: in
         num_images: how many.
     """
     prompts = captions(study, random_seed, num_images)
+    # One stream per picture, so that picture 3 of 50 is picture 3 of 5.
     random = Random.of([RANDOM_SEEDS_APART * random_seed + item for item in range(num_images)])
     tensors: dict[str, Tensor] = {"prompt": text_to_tensor(prompts)}
     for part in model.parts:
@@ -92,6 +93,7 @@ def in_batches(parts: Sequence[Part], given: Tensors, random: Random, kept: Sequ
         kept: names of the tensors that are returned.
     """
     made: list[dict[str, Tensor]] = []
+    # Noise is keyed by the item, so the size of a batch decides about memory alone.
     for start in range(0, random.num_items, BATCH_SIZE):
         items = slice(start, start + BATCH_SIZE)
         seeds = random.random_seeds[items]

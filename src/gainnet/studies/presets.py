@@ -32,6 +32,7 @@ def load_config(study: Study[C], preset: str | Path, changes: Mapping[str, Any] 
     Raises:
         ConfigError: the preset or file is unknown, or a field is unknown, missing, of a wrong type or out of range.
     """
+    # In the words of the command line, because that is where changes come from.
     if foreign := [field for field in changes or {} if field not in study.config.__dataclass_fields__]:
         option = f"--{foreign[0].replace('_', '-')}"
         raise ConfigError(f"{foreign[0]}: unknown field of the study {study.name}, which has no {option}; leave it out")
@@ -61,6 +62,7 @@ def validate(config: type[C], table: dict[str, Any]) -> C:
     if unknown := sorted(set(table) - set(config.__dataclass_fields__)):
         raise ConfigError(f"{unknown[0]}: unknown field; choose among {', '.join(config.__dataclass_fields__)}")
     try:
+        # By way of JSON, where strict mode takes a list for a tuple: a TOML file has no tuples.
         return TypeAdapter(config).validate_json(json.dumps(table, default=str), strict=True)
     except ValidationError as error:
         # A check of several fields names them itself.

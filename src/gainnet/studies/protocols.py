@@ -157,6 +157,7 @@ def _trial(
             spent = asdict(cost(case.method, replace(request, prompts=prompts[:1]).estimate()))
         except PlanError as error:
             return {"reason": str(error)}
+        # Pictures do not depend on the hardware, and generating them is what takes time.
         key = case.method, case.values["task"], case.values["snr_db"], case.random_seed
         if key not in seen:
             picture, strength = request.picture, request.strength
@@ -183,6 +184,7 @@ def _losses(config: ProtocolsConfig, case: Case, model: DiffusionModel, memory: 
     edges, cooperation = int(case.values["num_edges"] or NUM_EDGES), case.values["cooperation"]
     ask = replace(
         generation_of(config, case, ("a red star above a blue house at sunset",)),
+        # A good link, so that what is lost is lost with the edge and not on the air.
         snr_db=15.0,
         hardware=config.loss_hardware,
         num_edges=edges,
@@ -213,6 +215,7 @@ def _end(config: ProtocolsConfig, plan: Plan, network: Network, given: Places, k
         places, report = execute(plan, given, network, Random.of([0]), pricing(config.priced_as), (kill,))
     except NodeFailedError:
         return {"num_delivered": 0, "num_without_picture": 1, "num_late": 0, "num_recovered": 0, "longest_s": 0.0}
+    # Starting over on the device is no recovery: it would be the same with no edge at all.
     gave_up = any(set(r.ran_on) == {plan.result[0]} and not r.reused for r in report.recoveries)
     is_there, is_late = plan.result in places, report.duration_s > config.deadline_s
     return {

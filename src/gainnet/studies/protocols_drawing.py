@@ -71,6 +71,7 @@ def _clouds(means: pd.DataFrame) -> Figure:
 def _cloud(ax: Axes, means: pd.DataFrame) -> None:
     colours = (ORANGE, BLUE, GREEN)
     for place, (snr_db, group) in enumerate(means.groupby("snr_db")):
+        # An axis of logarithms has no place for a device that spends nothing.
         x, y = group["device_energy_j"].clip(lower=1e-6), group["prompt_fidelity"]
         ax.plot(x, y, "o", color=colours[min(place, 2)], label=f"{snr_db:g} dB")
         for name, a, b in zip(group["method"], x, y, strict=True):

@@ -68,6 +68,7 @@ class RayEngine:
         """
         ray = require_ray()
         with _started(ray, self.num_workers):
+            # A worker may die any number of times, a case over which it dies only a few times.
             actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=NUM_RETRIES)(Worker)
             folders = [str(Path.cwd()), *sys.path]
             workers = [actor.remote(source, json.dumps(as_json(config)), folders) for _ in range(self.num_workers)]

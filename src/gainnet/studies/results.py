@@ -112,6 +112,7 @@ class RunFolder:
             raise damage_error(self.table_path) from None
         if table.empty or not {"method", "random_seed"} <= set(table.columns):
             raise damage_error(self.table_path)
+        # A table that is cut within its last line still has all of its rows.
         if len(table) != run.get("num_cases", len(table)) or not content.endswith(b"\n"):
             raise damage_error(self.table_path, "rows are missing")
         if TABLE_SHA256 in run and run[TABLE_SHA256] != hashlib.sha256(content).hexdigest():
@@ -175,6 +176,7 @@ def commit() -> str | None:
     here = Path(__file__)
     if not _git(here.parent, "ls-files", here.name):
         return None
+    # Of this package alone: what lies beside it changes no number.
     changed = _git(here.parents[1], "status", "--porcelain", "--untracked-files=no", ".")
     return _git(here.parent, "rev-parse", "HEAD") + ("-dirty" if changed else "")
 
@@ -212,6 +214,7 @@ def _version(package: str) -> str | None:
 
 def _csv(rows: list[Row]) -> bytes:
     columns = list(dict.fromkeys(name for row in rows for name in row))
+    # Not by pandas, which makes floats of whole numbers in a column that has an empty cell.
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()

@@ -100,6 +100,7 @@ def run_study(
         MissingExtraError: a library that the methods need is not installed; nothing is written then.
     """
     config = load_config(study, preset, changes)
+    # Preset and source are not among what decides: a preset that is renamed goes on where it was.
     decides = {"schema_version": SCHEMA_VERSION, "study": study.name, "config": as_json(config)}
     decides |= {"identity": dict(study.identity(config))}
     folder = RunFolder(folder_of(out / study.name / config_hash(decides)))
@@ -188,6 +189,7 @@ def _complete(
             folder.write_run(begun)
             _run_missing(study.name, evaluate, cases, finished, progress)
             digest = folder.write_table([{**case.columns, **finished.entries[case.key]["row"]} for case in cases])
+            # From the file and not from memory, because tomorrow's redrawing has nothing else.
             metrics = summarise(study, folder.read_table())
             wall_s = math.fsum(finished.entries[case.key]["wall_s"] for case in cases)
             run = begun | {"complete": True, "wall_s": round(wall_s, 1), "metrics": metrics, TABLE_SHA256: digest}
@@ -239,6 +241,7 @@ def _save(figure: Any, path: Path) -> Iterable[Path]:
     """The figure as PNG and as SVG, the same bytes from the same table."""
     import matplotlib as mpl
 
+    # A fixed salt and no date, or else equal figures would differ in every byte.
     with mpl.rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none"}):
         for target, metadata in ((path, {"Software": None}), (path.with_suffix(".svg"), {"Date": None})):
             image = io.BytesIO()

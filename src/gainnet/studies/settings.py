@@ -56,6 +56,7 @@ def with_air(table: dict[str, Any], default: Air) -> dict[str, Any]:
     air = _air(rest.get("air", default))
     fading = parse("fading", str(old["fading"])) if "fading" in old else air.fading
     reports = replace(air.reports, error_db=_number(old, "report_error_db", air.reports.error_db))
+    # An old name changes one property of the air; the others stay what the air says.
     air = replace(air, fading=fading, snr_db=_number(old, "snr_db", air.snr_db), reports=reports)
     return {**rest, "air": text_of("air", air)}
 

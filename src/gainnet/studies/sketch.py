@@ -106,6 +106,7 @@ def draw_alone(model: DiffusionModel, prompts: Sequence[str], random_seed: int, 
     given = {"prompt": text_to_tensor(list(prompts))}
     names = ("condition", "image", FIRST)
     edge = in_batches(drawing(model, num_candidates), given, random, names)
+    # With noise of its own, as another machine would draw it.
     device = in_batches(model.parts, given, random.child("device"), ("image",))
     return Drawn(tuple(prompts), random, edge["condition"], edge["image"], edge[FIRST], device["image"])
 
@@ -117,6 +118,7 @@ def judge(
 
     Agreement is the share of the attributes that the classifier sees alike in a picture and in the edge's.
     """
+    # With the edge's picture and not with the caption, which names less than the picture shows.
     alike = classifier.predict(images) == classifier.predict(reference)
     return {
         "agreement": float(alike.float().mean()),
@@ -175,6 +177,7 @@ class Material:
         drawn, codec = self.drawn_of(case.random_seed), route.codec_of(case)
         reference = route.picture_of(drawn)
         sketch = route.sketcher({"image": reference}, drawn.random)["sketch"]
+        # Codecs of bits do not look at the SNR.
         payload = codec.encode(sketch, torch.ones(len(drawn.prompts)))
         given = {"condition": drawn.condition, "sketch": codec.decode(payload, route.sketcher.writes["sketch"])}
         images = in_batches(route.parts, given, drawn.random, ("image",))["image"]

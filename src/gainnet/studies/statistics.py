@@ -59,6 +59,7 @@ def spread(values: Iterable[float]) -> Spread:
     found = [float(x) for x in values]
     if not found:
         raise ValueError("spread of no values")
+    # Exact sums, so that the order of the random seeds does not change the last digit.
     n, mean = len(found), math.fsum(found) / len(found)
     if n == 1:
         return Spread(1, mean, None, None)
@@ -181,6 +182,7 @@ def psnr_db(mse: float) -> float:
     >>> psnr_db(0.001), psnr_db(0.0)
     (30.0, 120.0)
     """
+    # An exact picture would be infinitely good, and no mean could hold that.
     return -10.0 * math.log10(max(mse, 1e-12))
 
 

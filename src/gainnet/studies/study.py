@@ -61,6 +61,7 @@ class Case:
     @property
     def key(self) -> str:
         """One string per case, the same in every run."""
+        # Sorted, so that listing the swept values in another order loses no finished case.
         return json.dumps(self.columns, sort_keys=True)
 
 
@@ -110,6 +111,7 @@ def round_digits(value: Value) -> Value:
     >>> round_digits(1 / 3), round_digits(float("nan")), round_digits(True)
     (0.3333333, None, True)
     """
+    # A bool is a number to Python, and must not become 1.0.
     if isinstance(value, bool) or not isinstance(value, float):
         return value
     return float(f"{value:.7g}") if math.isfinite(value) else None

@@ -92,6 +92,7 @@ def fading(config: AirConfig, case: Case) -> Row:
     gains = [channel.first_gain(Random.of(seeds[i : i + 500]).child("gains")) for i in range(0, len(seeds), 500)]
     power = torch.cat(gains).abs().square().double().numpy()
     k_factor = K_OF_FADING.get(name, 0.0)
+    # The power of a Rician gain is a scaled noncentral chi-square variable with two degrees of freedom.
     law = stats.ncx2(2, 2 * k_factor, scale=0.5 / (k_factor + 1))
     row: dict[str, float] = {"ks_pvalue": float(stats.kstest(power, law.cdf).pvalue), "mean_power": float(power.mean())}
     if name == "jakes":
@@ -99,6 +100,7 @@ def fading(config: AirConfig, case: Case) -> Row:
         random = Random.of(seeds[: max(100, len(seeds) // 4)]).child("gains")
         lags = torch.arange(41)
         h = jakes.gains(random, lags.expand(*random.batch, len(lags)))
+        # Over items at every lag, not along one item, whose gains depend on each other.
         found = (h * h[:, :1].conj()).mean(0).numpy()
         row["autocorrelation_error"] = float(
             np.abs(found - special.j0(2 * math.pi * jakes.doppler * lags.numpy())).max()
@@ -164,6 +166,7 @@ def _ofdm(symbols: Tensor, num_subcarriers: int = 64, oversampling: int = 4) -> 
 
 def _peak_db(values: Tensor) -> float:
     power = values.abs().square().double()
+    # A quantile, because the largest of all grows with the number of symbols.
     return 10 * math.log10(float(power.quantile(0.999) / power.mean()))
 
 
@@ -174,6 +177,7 @@ def sharing(config: AirConfig, case: Case) -> Row:
     gains = random.complex_normal((4 * config.num_blocks, num_devices), "gains").abs().square().double()
     rate = torch.log2(1 + 10 * gains)
     fair, turns = ProportionalFair(1000.0).schedule(rate), RoundRobin().schedule(rate)
+    # The averages of a fair scheduler begin at nothing; what is measured comes after that.
     settled = slice(config.num_blocks, None)
     served = gains.gather(-1, fair.unsqueeze(-1))[..., settled, 0]
     shares = throughput(rate[:, settled], fair[:, settled]).mean(0)

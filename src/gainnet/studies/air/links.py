@@ -48,6 +48,7 @@ def sionna(config: AirConfig, case: Case, _: Random) -> Row:
 
 def _sionna_errors(ebn0_db: float, num_codewords: int, random_seed: int) -> int:
     """Codewords that Sionna's own chain got wrong: random bits, no CRC, judged by its bits."""
+    # Imported here, since it takes seconds and one of twelve questions needs it.
     from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
     from sionna.phy.mapping import Demapper, Mapper
     from sionna.phy.utils import ebnodb2no
@@ -102,8 +103,10 @@ def agreement(config: AirConfig, case: Case, _: Random) -> Row:
 def delivery(config: AirConfig, case: Case, _: Random) -> Row:
     """Time until a payload is there, feedback included, and how many miss a deadline or never arrive."""
     link = Tabulated(air_of(case), arq=_arq(case))
+    # One by one: the time of a batch is that of its slowest payload.
     taken_s = np.array([_duration_s(link, config, case, item) for item in range(config.num_items)])
     arrived_s = taken_s[np.isfinite(taken_s)]
+    # Of those that arrived; what never arrives has no time and counts as an outage.
     quantiles = np.quantile(arrived_s, (0.5, 0.95, 0.99)) if len(arrived_s) else (math.nan,) * 3
     return {
         **{f"delivery_s_p{p}": float(q) for p, q in zip((50, 95, 99), quantiles, strict=True)},
@@ -124,6 +127,7 @@ def speed(config: AirConfig, case: Case, _: Random) -> Row:
     cpu_s, resent = {}, {}
     for name, kind in (("bit_level", Digital), ("tabulated", Tabulated)):
         link: Any = kind(Air(AWGN(), 5.0, reports=Reports(1.5)))
+        # The first run fills caches; of the others the shorter one, as whatever else runs only adds.
         runs = [_timed(link, run) for run in range(3)]
         cpu_s[name], resent[name] = min(run[0] for run in runs[1:]), float(sum(run[1] for run in runs[1:]))
     return {

@@ -26,6 +26,7 @@ SWEEPS: Final[Mapping[str, Mapping[Any, Sequence[Any]]]] = {
     "bit_errors": {"fading": FADINGS, "bits_per_symbol": ORDERS, "snr_db": (5, 15)},
     "codes": {},
     "goodput": {"fading": ("awgn", "rayleigh", "jakes", "tdl-c"), "harq": HARQS, "snr_db": SNRS_DB},
+    # SNRs at which codewords do fail, since links that never resend agree in any case.
     "agreement": {("fading", "snr_db"): (("awgn", 3), ("rayleigh", 5), ("tdl-c", 8)), "harq": HARQS},
     "fading": {"fading": FADINGS[1:]},
     "delivery": {"fading": BLOCK_FADINGS, "harq": HARQS, "snr_db": (10,), DELAY_AND_ERROR: REPORTS},

@@ -63,6 +63,7 @@ def _reference(config: GairomConfig, case: Case, random: Random) -> Row:
 
 def _milp(config: GairomConfig, learned: Learned, case: Case, random: Random) -> Row:
     """The round in the middle, entered as the learned policy enters it."""
+    # In the middle pools are neither fresh nor used up.
     here, policy = arena_of(case), learned.of("contention", case.values["training_seed"])
     cr = here.world.scenario.rounds.num_rounds // 2
     graph = graph_of(here.world, here.regime, cr, _state_before(here, policy, cr))
@@ -139,6 +140,7 @@ def race(table: LoadTable, gain: float, time_limit_s: float) -> Race:
     limit_s = min(_FIRST_LIMIT_S, time_limit_s)
     while True:
         found = milp_round(table, limit_s, _GAP)
+        # As good but for rounding.
         reached = found.gain >= gain * (1 - 1e-9)
         if reached or limit_s >= time_limit_s:
             return Race(found.gain, found.duration_s, reached)

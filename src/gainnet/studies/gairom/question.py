@@ -88,6 +88,7 @@ def _cases_of_contention(config: GairomConfig) -> Iterator[Case]:
     for random_seed in config.random_seeds[: config.num_many_worlds]:
         for method, training_seed in players(untrained, config.training_seeds):
             yield _case(method, "contention", NUM_MANY_CLIENTS, training_seed, random_seed)
+    # A program may take an hour, so few worlds have one.
     for random_seed in config.random_seeds[: config.num_milp_worlds if config.training_seeds else 0]:
         yield _case(MILP, "contention", NUM_CLIENTS, config.training_seeds[0], random_seed)
 

@@ -88,6 +88,7 @@ def _shares(found: pd.DataFrame) -> Iterator[tuple[str, float | None]]:
 def _over_paper(table: pd.DataFrame) -> Iterator[tuple[str, float]]:
     """Mean over worlds of the gain over that of the best of GainNet's baselines in that world."""
     rows = at(table, regime="independent", num_clients=NUM_CLIENTS)
+    # The best in each world, which is a stronger opponent than the baseline that is best on average.
     paper = rows[rows["method"].isin(PAPER)].groupby("random_seed")["gain"].max()
     for method, name in ((LEARNED, LEARNED), (REFERENCE, "optimum")):
         own = at(rows, method=method).groupby("random_seed")["gain"].mean()

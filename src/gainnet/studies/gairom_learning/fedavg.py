@@ -74,6 +74,7 @@ def local_steps(start: Perceptrons, samples: Samples, batch_size: int, learning_
     for begin in range(0, samples.labels.shape[1], batch_size):
         part = slice(begin, begin + batch_size)
         counted = torch.arange(samples.labels.shape[1])[part] < samples.num.unsqueeze(-1)
+        # All clients in one product of matrices; the sum of their losses keeps their gradients apart.
         now = Perceptrons(hidden.detach().requires_grad_(), output.detach().requires_grad_())
         logits = now(samples.images[:, part])
         losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), samples.labels[:, part], reduction="none")
@@ -101,6 +102,7 @@ def average_by_model(models: Perceptrons, local: Perceptrons, model_of_client: T
     weight = torch.nn.functional.one_hot(model_of_client, num_models).T * num
     total = weight.sum(-1, keepdim=True)
     share = (weight / total.clamp_min(1)).float()
+    # A model that nobody trained stays as it is, where a mean of nothing would be zero.
     kept = (total == 0).float().unsqueeze(-1)
     means = (torch.einsum("mn,nij->mij", share, x) for x in (local.hidden, local.output))
     return Perceptrons(*(mean + kept * old for mean, old in zip(means, (models.hidden, models.output), strict=True)))

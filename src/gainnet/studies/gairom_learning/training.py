@@ -89,6 +89,7 @@ def trained_accuracy(
         random: streams of one item: initial weights and samples, the same for all policies.
     """
     num_models = len(world.scenario.models)
+    # No policy in the key: all of them start from the same weights.
     models = Perceptrons.drawn(num_models, recipe.width, random.child("weights"))
     for cr in range(world.scenario.rounds.num_rounds):
         num = rollout.trained[cr].round().long()
@@ -114,6 +115,7 @@ def _samples(train: Digits, domains: Tensor, num: Tensor, random: Random) -> Sam
     domain = torch.searchsorted(domains.cumsum(-1).contiguous(), random.uniform(shape, "domain").double())
     domain = domain.clamp_max(domains.shape[-1] - 1)
     first, most = train.first[domain], train.first[domain + 1] - train.first[domain]
+    # With replacement, because a policy may consume more samples than a domain has images.
     image = first + (random.uniform(shape, "image") * most).long().minimum(most - 1)
     return Samples(train.images[image], train.labels[image], num)
 

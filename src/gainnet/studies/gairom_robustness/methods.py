@@ -129,6 +129,7 @@ def _row(rollout: Rollout) -> Row:
 def _board(case: Case, random: Random) -> Row:
     """The optimum's board of the client that is busiest with all of the time."""
     whole = arena(load_scenario(case.text("scenario")), "independent", case.random_seed)
+    # Who is busiest has most to rearrange when time gets short.
     client = int(_busy_s(whole, _optimum(whole)).argmax())
     here = arena_of(case)
     rollout = _optimum(here)

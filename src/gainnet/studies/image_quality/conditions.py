@@ -114,6 +114,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     rows = at(cells(table), num_channel_uses=COMMON)
     rows = rows[rows["snr_db"].isin(SNRS_DB)]
     found = named(rows.set_index(["air", "method", "snr_db"])["psnr_db"], "psnr_db.{}.{}.{:g}db")
+    # The best of each side, as a sender would choose.
     is_picture = rows["method"].isin(("webp", "avif"))
     if {"linear", "webp"} <= set(rows["method"]):
         seed_db, picture_db = (rows[x].groupby(["air", "snr_db"])["psnr_db"].max() for x in (~is_picture, is_picture))

@@ -70,6 +70,7 @@ class Material:
         Raises:
             ConfigError: the content's codec cannot be sent.
         """
+        # Without the random seed, on which expected costs do not depend.
         air = Case(case.method, case.values, 0).key
         if air not in self.prices:
             self.prices[air] = estimate(plan, {PROMPT: Spec((LONGEST_PROMPT_BYTES,))}, network, self.pricing)

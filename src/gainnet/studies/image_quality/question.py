@@ -68,6 +68,7 @@ class ImageQualityConfig:
 def cases(config: ImageQualityConfig) -> Iterator[Case]:
     """Random seed outermost, so that the pictures of one random seed are generated once."""
     for random_seed, method in product(config.random_seeds, config.methods):
+        # Raw pixels need hundreds of times the uses: at the budgets of the others nothing fits.
         raw_pixels = method == "raw_pixels"
         budgets = config.nums_channel_uses_raw_pixels if raw_pixels else config.nums_channel_uses
         for fading, snr_db, num_channel_uses in product(config.fadings, config.snrs_db, budgets):

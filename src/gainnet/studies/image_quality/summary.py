@@ -39,6 +39,7 @@ def cells(table: pd.DataFrame) -> pd.DataFrame:
     The image codecs at the Shannon rate are there as one method, the better of them at every point.
     """
     found = psnr_cells(table, CELL, ("ssim", "prompt_fidelity", "delivered"))
+    # A bound for any image codec takes the better of two at every point.
     is_shannon = found["method"].isin(SHANNON)
     rows = found[is_shannon]
     best = rows.loc[rows.groupby(CELL[1:])["psnr_db"].idxmax()].assign(method=BEST_SHANNON)

@@ -95,7 +95,9 @@ class System:
             noted = NotedBits(codec, arrived) if codec.emits is Bits else codec
             codecs = Codecs(prompt=TextCodec(), seed=noted, image=noted)
             plan = self.protocol.plan(material.model, codecs, (EDGE,))
+            # Priced first: a codec that does not fit into the budget is refused here, before anything is sent.
             priced = material.priced(case, plan, network)
+            # Only after pricing, as a price is that of a picture that arrives.
             if isinstance(link, Tabulated) and air.slack < math.inf:
                 network = air.network(material.edge, material.device, air.in_time(link))
         except ConfigError:
@@ -122,6 +124,7 @@ class System:
 def gaussian_opta(material: Material, case: Case, random: Random) -> Row:
     """Seeds through the Gaussian backward test channel at the rate of the air, then the decoder."""
     air, pictures = BudgetedAir.of(case), material.pictures_of(case.random_seed)
+    # The streams of the systems, so that a bound is not luckier than what it bounds.
     random = pictures.random.child(*FIRST_LATENT_DOWN)
     snr = 2 ** (air.mutual_information(random) / air.num_channel_uses) - 1
     uses, spec = float(air.num_channel_uses), material.model.latent

@@ -109,6 +109,7 @@ def folder_models(config: SummariesConfig, collection: Collection, random_seed: 
         raise ConfigError(f"data: {len(others)} abstracts of no field are too few to learn from; give at least 20")
     edge, cloud = Size(48, 2, config.folder_edge_steps, 8), Size(96, 3, config.folder_cloud_steps, 8)
     sizes = SummariesTraining(edge, cloud, num_tokens=2000, checkpoint_every=1 << 30)
+    # Edge and cloud learn from different halves, as they would belong to different owners.
     library = Library(tuple(others[0::2]), tuple(others[1::2]))
     with tempfile.TemporaryDirectory() as folder:
         return Models(*train_pair(library, sizes, random_seed, Training(Path(folder), {}, sizes.checkpoint_every)))

@@ -65,6 +65,7 @@ def open_methods(config: SummariesConfig) -> Mapping[str, Method]:
         MissingExtraError: a library of the scores or of prompt learning is not installed.
         ModelError: a model is missing or damaged.
     """
+    # Asked for now, so that a missing library is missed before hours of learning.
     rouge(["a"], ["a"])
     if config.algorithm in FORMS:
         require_peft()

@@ -68,9 +68,11 @@ def interval_of(scores: Scores, num_resamples: int = NUM_RESAMPLES) -> tuple[flo
     >>> interval_of({(0, "field"): np.array([0.5, 0.5])})
     (0.5, 0.5)
     """
+    # A seed of its own: redrawing a figure must not move an interval.
     rng = np.random.default_rng(0)
     sums = np.zeros(num_resamples)
     for values in scores.values():
+        # Within each field and seed, because those are fixed by the sweep and only documents are drawn.
         sums += values[rng.integers(len(values), size=(num_resamples, len(values)))].sum(1)
     low, high = np.percentile(sums / sum(len(values) for values in scores.values()), [2.5, 97.5])
     return float(low), float(high)

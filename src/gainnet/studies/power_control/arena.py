@@ -79,4 +79,5 @@ def _chain(fitted_to: str) -> Chain:
         return Chain.rayleigh()
     kind, _, path = fitted_to.partition(":")
     law: Fading = TraceGains(SnrTrace.read(Path(path))) if kind == "trace" else FADINGS[fitted_to]
+    # Fitted to episodes of their own: a program must not know those that it is judged by.
     return Chain.fitted(law(_FITTED_EPISODES, NUM_BLOCKS, Random.of(_FITTED_SEED)))

@@ -70,6 +70,7 @@ def _trace_snr_db(trace: str) -> float:
 
 
 def _played(policy: PowerPolicy, episodes: Episodes) -> dict[str, float]:
+    # The ledger of energy stands between policy and air, so that no policy can spend more than there is.
     powers = spend(policy, episodes.gains, episodes.snr, episodes.importance, PEAK)
     errors = episodes.importance * block_error(powers, episodes.gains, episodes.snr.unsqueeze(-1))
     static, mse = float(static_errors(episodes).double().mean()), float(errors.double().mean())

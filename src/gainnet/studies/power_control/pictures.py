@@ -43,6 +43,7 @@ class Gallery:
     channel: Jakes
 
     def __hash__(self) -> int:
+        # Caches ask for a hash, and a model has none that is cheap.
         return id(self)
 
     def episodes(self, snr_db: float, num: int, random_seed: int) -> Episodes:

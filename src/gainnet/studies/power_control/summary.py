@@ -30,6 +30,7 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
     """One row per condition, SNR, method and training seed: the gain over static power, mean over random seeds."""
     played = table[table["condition"].isin(CONDITIONS)].copy()
     played["snr_db"] = played["snr_db"].fillna(played.get("mean_snr_db", 0.0))
+    # Rules have no training seed, and a group with an empty key would be dropped.
     played["training_seed"] = played["training_seed"].fillna(-1)
     keys = ["condition", "snr_db", "method", "training_seed"]
     return played.groupby(keys, as_index=False)[["gain_over_static_db", "quality_db"]].mean()

@@ -26,6 +26,7 @@ def quality(images: Tensor, references: Tensor) -> dict[str, Value]:
         references: the same without a channel.
     """
     errors = (images - references).double().square().flatten(1).mean(1)
+    # Tables have tens of thousands of rows; more digits than these cannot be seen.
     of_images = psnr_db_of_mse(errors.clamp_min(1e-12))
     return {
         "psnr_db": round(float(psnr_db_of_mse(errors.mean().clamp_min(1e-12))), 4),

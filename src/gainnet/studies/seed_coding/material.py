@@ -69,9 +69,11 @@ def gather(config: SeedCodingConfig) -> Material:
         ModelError: the model, its basis, the classifier or the weights of a learned code are missing or do not fit.
     """
     model = load_model(config.model)
+    # The stream of image-quality: both studies are about the same pictures.
     remembered = lru_cache(maxsize=1)(lambda seed: generate(model, "image-quality", seed, config.num_images))
     basis = SeedBasis.load(config.model, model.sha256)
     material = Material(config, model, basis, AttributeClassifier.from_pretrained(), remembered)
+    # Read now, so that missing weights are missed before the first case.
     if config.runs(NEED_SEED_CODEC):
         _ = material.seed_weights
     if config.runs(NEED_TRANSFORM_SEED):

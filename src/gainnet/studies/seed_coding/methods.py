@@ -128,6 +128,7 @@ def denoise(model: DiffusionModel, code: AnyCodec, sent: Symbols, spec: Spec, pr
     streams = Random.of([NO_DRAWS] * len(prompts))
     condition = model.text_encoder({"prompt": text_to_tensor(list(prompts))}, streams)["condition"]
     cleaned = torch.empty_like(latents)
+    # A call of the denoiser has one noise level, and items of equal gain share it.
     for variance in variances.unique().tolist():
         items = (variances == variance).nonzero().squeeze(-1)
         cleaned[items] = denoised_seed(model.denoiser, condition[items], latents[items], variance)

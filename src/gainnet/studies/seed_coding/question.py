@@ -139,6 +139,7 @@ class SeedCodingConfig:
 
 def cases(config: SeedCodingConfig) -> Iterator[Case]:
     """Random seed outermost, so that pictures are generated once; a case that two sweeps share comes once."""
+    # A dictionary, since sweeps overlap and a case must be in the table once.
     for random_seed in config.random_seeds:
         found: dict[str, Case] = {}
         for sweep in (quality, rates, wrong_reports, sd_shaped):

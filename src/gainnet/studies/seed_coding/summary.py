@@ -123,6 +123,7 @@ def _prompt_gains(table: pd.DataFrame) -> dict[str, float | None]:
 
 def _extreme(name: str, difference: pd.DataFrame, where: str) -> dict[str, float | None]:
     """The largest or least difference of the means, and how sure it is at that very point."""
+    # An interval at the very point of the extreme, where random seeds meet the same air.
     known = difference.dropna(subset=[ALL]) if ALL in difference else difference
     if known.empty:
         return {}

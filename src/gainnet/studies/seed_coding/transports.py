@@ -117,6 +117,7 @@ class Analog:
     def __call__(self, case: Case, x: Tensor, prompts: Prompts, random: Random) -> Received:
         uses = case.count("num_channel_uses") // self.num_parts
         code, spec = self.code_of(uses, prompts), Spec(tuple(x.shape[1:]))
+        # Raises where a code cannot fill these uses, before anything is sent.
         code.size(spec)
         link = Misreported.of(air_of(case, uses).analog(EDGE, DEVICE), case)
         (sent,) = emit(x, code, (link,), (random,))
@@ -158,6 +159,7 @@ class GaussianOptimum:
 
     def __call__(self, case: Case, x: Tensor, prompts: Prompts, random: Random) -> Received:
         uses = case.count("num_channel_uses") // self.num_parts
+        # The SNR of a channel without fading that carries as much.
         snr = 2 ** (air_of(case, uses).mutual_information(random) / uses) - 1
         values = backward_test_channel(x, self.basis, uses, snr, Spec(tuple(x.shape[1:])), random)
         return Received(values, float(uses * self.num_parts))

@@ -142,6 +142,7 @@ def send_latents(material: Material, pictures_of: PicturesOf, transport: Transpo
 def send_pixels(material: Material, pictures_of: PicturesOf, case: Case, random: Random) -> Row:
     """All pixels as symbols, in place of a seed."""
     pictures = pictures_of(case.random_seed)
+    # Centred, or else most of the power would carry the mean.
     centred = pictures.images - MIDDLE_GREY
     received = _raw(centred, case, pictures.prompts, pictures.random)
     return _judged(material.classifier, (received.values + MIDDLE_GREY).clamp(0, 1), pictures, received)

@@ -92,6 +92,7 @@ def kept_in_private(rows: pd.DataFrame) -> pd.DataFrame:
 def _robust(rows: pd.DataFrame) -> dict[str, float | None]:
     means = kept_under_attack(rows).groupby(["attack", "rule"])["kept"].mean().unstack("attack")
     attacks = [attack for attack in ATTACKS if attack in means.columns]
+    # The worst attack, because whoever attacks chooses after the rule is known.
     worst = means[attacks].min(axis=1)
     found: dict[str, float | None] = {f"robust_of_clean.{r}": worst[r] for r in RULES if r in worst.index}
     tried = worst[[rule for rule in RULES if rule in worst.index]]

@@ -52,6 +52,7 @@ def reconstruction(config: TrustConfig, case: Case, _: Random) -> Row:
     if num_blocks == 0:
         table = model.get_input_embeddings().weight.detach()
         read["look_up"] = {who: look_up(x, table) for who, x in seen.items()}
+    # On public text, since an attacker cannot see how well it reads the secret one.
     tried = {name: share_recovered(found["public"], held_out) for name, found in read.items()}
     best = read[max(tried, key=tried.__getitem__)]["victim"]
     exact = Coded(ACTIVATION_CODECS["float32"]())
@@ -74,6 +75,7 @@ def _rows(config: TrustConfig, tokenizer: Any, random_seed: int) -> tuple[Tensor
     secret = [
         text for d in LearnConfig().domains for text in write_texts(d, given.num_texts, VICTIM_SEED + random_seed)
     ]
+    # Words that all texts have give nothing away about one of them.
     everywhere = set.intersection(*(set(tokenizer(text)["input_ids"]) for text in secret)) | {tokenizer.eos_token_id}
     public, held_out, victim = (pack(texts, tokenizer, length) for texts in (train, choose, secret))
     return public, held_out, victim, torch.tensor(sorted(everywhere))

@@ -74,6 +74,7 @@ def private(config: TrustConfig, case: Case, _: Random) -> Row:
     session = _session(settings)
     algorithm, guarantee = _fpl(session), None
     if level == "client":
+        # All clients take part in every round, so sampling hides nobody.
         noise = noise_for(given.epsilon, given.delta, 1.0, given.rounds)
         rule = PrivateMean(given.client_clip_norm, noise, count)
         algorithm, guarantee = replace(algorithm, aggregation=Open(rule)), rule.guarantee(given.rounds, given.delta)
@@ -82,6 +83,7 @@ def private(config: TrustConfig, case: Case, _: Random) -> Row:
         steps = PrivateSteps(given.row_clip_norm, noise, given.sample_rate)
         algorithm, guarantee = replace(algorithm, steps=steps), steps.guarantee(count, given.rounds, given.delta)
     if level == "example_clean":
+        # The same sampled steps without clipping and noise, so that these two alone are compared.
         algorithm = replace(algorithm, steps=PrivateSteps(UNCLIPPED, 0.0, given.sample_rate))
     found = _learned(settings, algorithm, session.clients, given.rounds)
     rows_each = sum(len(client.rows) for client in session.clients) / count
@@ -113,6 +115,7 @@ def contributions(config: TrustConfig, case: Case, _: Random) -> Row:
     names, value = [str(client.name) for client in clients], cache(worth)
     exact, alone = shapley(names, value), leave_one_out(names, value)
     drawn = sampled_shapley(names, value, given.num_orders, random)
+    # Costs about as large as a contribution, or else all would win, or nobody.
     scale = value(frozenset(names)) / len(names)
     costs = {name: abs(scale) * float(random.generators("cost", name)[0].uniform(0.0, 1.0)) for name in names}
     auction = vcg(costs, value)
