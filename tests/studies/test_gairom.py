@@ -21,10 +21,10 @@ from gainnet.studies.gairom.methods import race
 from gainnet.studies.gairom.pipeline import overlap
 from gainnet.studies.gairom.question import cases
 from gainnet.studies.gairom.summary import metric_names, shares, summarise
-from gainnet.studies.gairom_learning import rank_correlations
+from gainnet.studies.gairom_learning import GAIROM_LEARNING, rank_correlations
 from gainnet.studies.gairom_learning.digits import load_digits
 from gainnet.studies.gairom_learning.fedavg import Perceptrons, Samples, accuracy, average_by_model, local_steps
-from gainnet.studies.gairom_learning.training import Recipe, trained_accuracy
+from gainnet.studies.gairom_learning.training import trained_accuracy
 from gainnet.studies.gairom_robustness.methods import as_plain, as_schedules, tighten
 from gainnet.studies.presets import load_config
 
@@ -171,7 +171,9 @@ def test_training_on_a_rollout_beats_guessing() -> None:
     train, test = load_digits(4)
     here = arena(scenario_of_regime("independent", 8), "independent", 2)
     played = play(here.world, here.regime, Greedy(), here.random)
-    found = trained_accuracy(here.world, played, train, test, Recipe(16, 16, 0.1), Random.of(2))
+    small = {"width": 16, "batch_size": 16, "learning_rate": 0.1}
+    config = load_config(GAIROM_LEARNING, "quick", small)
+    found = trained_accuracy(here.world, played, train, test, config, Random.of(2))
     assert found.shape == (4,)
     assert float(found.mean()) > 0.15
 

@@ -26,10 +26,9 @@ from gainnet.studies.image_quality.air import BudgetedAir
 from gainnet.studies.presets import load_config
 from gainnet.studies.runner import summarise as all_metrics
 from gainnet.studies.seed_coding import SEED_CODING
-from gainnet.studies.seed_coding.curves import cells
 from gainnet.studies.seed_coding.judging import fast_ssim, frechet_distance, latent_nmse, quality
 from gainnet.studies.seed_coding.question import METHODS, SeedCodingConfig, cases
-from gainnet.studies.seed_coding.summary import fewest_uses, summarise
+from gainnet.studies.seed_coding.summary import cells, fewest_uses, summarise
 from gainnet.studies.seed_coding.transports import Analog, Digital, GaussianOptimum
 from gainnet.studies.seed_coding.wide import join_patches, published_distance, split_patches
 from gainnet.studies.study import Case, Value

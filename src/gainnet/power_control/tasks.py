@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, final
 
 from gainnet.power_control.env import Environment
@@ -31,14 +32,6 @@ class Task:
     environment: Callable[[], Environment]
 
 
-def _equal() -> Environment:
-    return Environment(FADINGS["rayleigh"], LatentReward())
-
-
-def _jakes() -> Environment:
-    return Environment(FADINGS["jakes"], LatentReward())
-
-
 def _unequal() -> Environment:
     return Environment(FADINGS["jakes"], LatentReward(), load_importance().latent)
 
@@ -48,19 +41,17 @@ def _decoder() -> Environment:
     return Environment(FADINGS["jakes"], PictureReward(weights.picture_floor, weights.picture), weights.picture)
 
 
-def _varied() -> Environment:
-    return Environment(FADINGS["varied"], LatentReward(), snr_db=(0.0, 25.0))
-
-
+_ALIKE = {name: partial(Environment, FADINGS[name], LatentReward()) for name in ("rayleigh", "jakes")}
+_VARIED = partial(Environment, FADINGS["varied"], LatentReward(), snr_db=(0.0, 25.0))
 TASKS: Final[dict[str, Task]] = {
-    "equal": Task("Blocks that matter alike, independent Rayleigh fading.", STATE, _equal),
-    "jakes": Task("Blocks that matter alike, Jakes fading.", (*STATE, *HISTORY), _jakes),
+    "equal": Task("Blocks that matter alike, independent Rayleigh fading.", STATE, _ALIKE["rayleigh"]),
+    "jakes": Task("Blocks that matter alike, Jakes fading.", (*STATE, *HISTORY), _ALIKE["jakes"]),
     "unequal": Task("Blocks of a nested seed, Jakes fading.", (*STATE, *WEIGHTS, *HISTORY), _unequal),
     "decoder": Task(
         "PSNR of the decoded picture, blocks of a dealt seed, Jakes fading.",
         (*STATE, *WEIGHTS, *HISTORY, "error"),
         _decoder,
     ),
-    "varied": Task("Blocks that matter alike, fading of unknown statistics.", (*STATE, *HISTORY), _varied),
+    "varied": Task("Blocks that matter alike, fading of unknown statistics.", (*STATE, *HISTORY), _VARIED),
 }
 """Tasks by name."""

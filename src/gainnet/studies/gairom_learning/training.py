@@ -54,24 +54,8 @@ def cases(config: LearningConfig) -> Iterator[Case]:
             yield Case(method, {"regime": regime, "training_seed": training_seed}, random_seed)
 
 
-@final
-@dataclass(frozen=True)
-class Recipe:
-    """How clients train.
-
-    Args:
-        width: hidden units.
-        batch_size: samples per step.
-        learning_rate: of stochastic gradient descent.
-    """
-
-    width: int
-    batch_size: int
-    learning_rate: float
-
-
 def trained_accuracy(
-    world: World, rollout: Rollout, train: Digits, test: Digits, recipe: Recipe, random: Random
+    world: World, rollout: Rollout, train: Digits, test: Digits, config: LearningConfig, random: Random
 ) -> Tensor:
     """[num_models], accuracy of every model on its own domains after all rounds of federated averaging.
 
@@ -85,17 +69,17 @@ def trained_accuracy(
         rollout: what a policy did there.
         train: images that clients see.
         test: images for the accuracy.
-        recipe: how clients train.
+        config: width of the models, batch size and learning rate of the clients.
         random: streams of one item: initial weights and samples, the same for all policies.
     """
     num_models = len(world.scenario.models)
     # No policy in the key: all of them start from the same weights.
-    models = Perceptrons.drawn(num_models, recipe.width, random.child("weights"))
+    models = Perceptrons.drawn(num_models, config.width, random.child("weights"))
     for cr in range(world.scenario.rounds.num_rounds):
         num = rollout.trained[cr].round().long()
         samples = _samples(train, _domains_seen(world, cr), num, random.child("samples", cr))
         if samples.labels.shape[1]:
-            local = local_steps(models.of(rollout.model[cr]), samples, recipe.batch_size, recipe.learning_rate)
+            local = local_steps(models.of(rollout.model[cr]), samples, config.batch_size, config.learning_rate)
             models = average_by_model(models, local, rollout.model[cr], num)
     weights = torch.tensor([model.domains for model in world.scenario.models], dtype=torch.float64)
     by_domain = torch.stack([accuracy(models, *test.of_domain(d)) for d in range(weights.shape[-1])], -1)
@@ -124,13 +108,12 @@ def methods(config: LearningConfig, learned: Learned) -> Mapping[str, Method]:
     """Every method by name."""
     num_domains = max(scenario_of_regime(regime).num_domains for regime in config.regimes)
     train, test = load_digits(num_domains)
-    recipe = Recipe(config.width, config.batch_size, config.learning_rate)
 
     def learn(case: Case, random: Random) -> Row:
         regime = case.text("regime")
         here = arena(scenario_of_regime(regime), regime, case.random_seed)
         rollout, _ = here.play(learned.player(case, here.world.scenario, regime))
-        accuracies = trained_accuracy(here.world, rollout, train, test, recipe, random.child("learning"))
+        accuracies = trained_accuracy(here.world, rollout, train, test, config, random.child("learning"))
         return {
             "gain": float(rollout.gain.sum()),
             "accuracy": float(accuracies.mean()),

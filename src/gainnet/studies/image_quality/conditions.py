@@ -51,11 +51,11 @@ class ConditionsConfig:
 
     Args:
         random_seeds: each draws its own prompts, noise and fading.
-        num_images: pictures per random seed.
-        methods: which systems run.
         airs: names of airs.
-        snrs_db: mean received Es/N0.
+        methods: which systems run.
+        num_images: pictures per random seed and system.
         nums_channel_uses: budgets of complex channel uses for one picture.
+        snrs_db: mean received Es/N0.
         model: name or folder of the model.
         edge_hardware: profile of the edge.
         device_hardware: profile of the device.
@@ -63,11 +63,11 @@ class ConditionsConfig:
     """
 
     random_seeds: Seeds
-    num_images: Annotated[int, Field(ge=1, le=1000)]
-    methods: NonEmpty[Annotated[str, one_of(METHODS)]]
     airs: NonEmpty[Annotated[str, one_of(tuple(AIRS))]]
-    snrs_db: NonEmpty[SnrDb]
+    methods: NonEmpty[Annotated[str, one_of(METHODS)]]
+    num_images: Annotated[int, Field(ge=1, le=1000)]
     nums_channel_uses: NonEmpty[Budget]
+    snrs_db: NonEmpty[SnrDb]
     model: str = "scenes"
     edge_hardware: str = "edge_a100"
     device_hardware: str = "phone"

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 
 from gainnet.studies.figures import Panel, Style, draw_panels, legend_below, log2_uses, panels, plot_curves, same_height
 from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
-from gainnet.studies.seed_coding.curves import ALL, cells, curve
 from gainnet.studies.seed_coding.material import digests, gather
 from gainnet.studies.seed_coding.methods import methods
 from gainnet.studies.seed_coding.question import (
@@ -31,7 +30,16 @@ from gainnet.studies.seed_coding.question import (
     SeedCodingConfig,
     cases,
 )
-from gainnet.studies.seed_coding.summary import BEST_CODEC, RATE_SNRS_DB, TARGET_PSNR_DB, metric_names, summarise
+from gainnet.studies.seed_coding.summary import (
+    ALL,
+    BEST_CODEC,
+    RATE_SNRS_DB,
+    TARGET_PSNR_DB,
+    cells,
+    curve,
+    metric_names,
+    summarise,
+)
 from gainnet.studies.seed_coding.wide import FRECHET_DISTANCES, SNRS_DB, SOURCE
 from gainnet.studies.statistics import at, present
 from gainnet.studies.study import Method, Study

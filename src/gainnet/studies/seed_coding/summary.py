@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from itertools import accumulate, pairwise
 from typing import Final
 
 import pandas as pd
 
-from gainnet.studies.seed_coding.curves import ALL, cells, curve, half_width, plain
-from gainnet.studies.seed_coding.question import DIGITAL_SEEDS, LEARNED, OPTA, PICTURES, RATE_BEARERS, bearer_of
-from gainnet.studies.statistics import round_metrics, uses_for
+from gainnet.studies.seed_coding.question import DIGITAL_SEEDS, LEARNED, OPTA, PICTURES, RATE_BEARERS, SCENE, bearer_of
+from gainnet.studies.statistics import psnr_cells, psnr_db, round_metrics, spread, uses_for
 
+ALL: Final = "all"
+"""Column of a curve for all pictures of all random seeds."""
+POINT: Final = ["snr_db", "num_channel_uses"]
+CELL: Final = ["content", "method", "bearer", "fading", "report_offset_db", "report_error_db", *POINT]
+MEANS: Final = (
+    "ssim", "prompt_fidelity", "latent_nmse", "num_bits", "num_channel_uses_sent", "delivered",
+    "frechet_distance_scenes",
+)  # fmt: skip
 TARGET_PSNR_DB: Final = 30.0
 RATE_SNRS_DB: Final = (0, 5, 10)
 OF_SYMBOLS: Final = (*LEARNED, "seed_denoiser", "linear", OPTA)
@@ -117,7 +125,7 @@ def _prompt_gains(table: pd.DataFrame) -> dict[str, float | None]:
         of_seeds = gain[gain.index.get_level_values("num_channel_uses") == uses].mean()
         if of_seeds.notna().any():
             name = f"prompt_gain_db.l{uses}"
-            found |= {name: float(of_seeds[ALL]), name + SPREAD: half_width(of_seeds.drop(ALL))}
+            found |= {name: float(of_seeds[ALL]), name + SPREAD: spread(of_seeds.drop(ALL)).half_width}
     return found
 
 
@@ -128,7 +136,7 @@ def _extreme(name: str, difference: pd.DataFrame, where: str) -> dict[str, float
     if known.empty:
         return {}
     row = known.loc[getattr(known[ALL], where)()]
-    return {name: float(row[ALL]), name + SPREAD: half_width(row.drop(ALL))}
+    return {name: float(row[ALL]), name + SPREAD: spread(row.drop(ALL)).half_width}
 
 
 def steepest(psnr_db: pd.Series[float]) -> float | None:
@@ -143,3 +151,51 @@ def steepest(psnr_db: pd.Series[float]) -> float | None:
         near = [(b, a) for a, b in pairwise(points) if b[0] - a[0] <= LARGEST_STEP_DB + 1e-9]
         slopes += [abs(above - below) / (snr - before) for (snr, above), (before, below) in near]
     return max(slopes, default=None)
+
+
+def cells(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per method, bearer, air and budget, over the random seeds; see `psnr_cells`.
+
+    `p50_db` and `p5_db` are quantiles of the PSNR over pictures.
+    """
+    found = psnr_cells(table, CELL, MEANS)
+    texts_of = table.dropna(subset=["mse"]).groupby(CELL, sort=False)["psnr_db_of_images"]
+    of_images = [_sorted_numbers(texts) for _, texts in texts_of]
+    found["p50_db"], found["p5_db"] = ([quantile(x, share) for x in of_images] for share in (0.5, 0.05))
+    return found
+
+
+def curve(table: pd.DataFrame, method: str, report_offset_db: float = 0.0) -> pd.DataFrame:
+    """PSNR of a method on scenes without fading, by (snr_db, num_channel_uses).
+
+    Args:
+        table: of the study.
+        method: over the bearer that it has by default.
+        report_offset_db: how wrong the reports are.
+
+    Returns:
+        A column per random seed, and `all` for the PSNR of the mean MSE over all of them.
+    """
+    sent = plain(table.dropna(subset=["mse"]), report_offset_db)
+    rows = sent[(sent["method"] == method) & (sent["bearer"] == bearer_of(method))]
+    of_seeds = rows.pivot_table(index=POINT, columns="random_seed", values="psnr_db")
+    return of_seeds.assign(**{ALL: rows.groupby(POINT)["mse"].mean().map(psnr_db)})
+
+
+def plain(rows: pd.DataFrame, report_offset_db: float = 0.0) -> pd.DataFrame:
+    """Those of scenes without fading and without random errors of the report."""
+    air = (rows["content"] == SCENE) & (rows["fading"] == "awgn") & (rows["report_error_db"] == 0.0)
+    return rows[air & (rows["report_offset_db"] == report_offset_db)]
+
+
+def quantile(values: list[float], share: float) -> float:
+    """The smallest of ascending values that at least this share of them does not exceed.
+
+    >>> quantile([1.0, 2.0, 3.0, 4.0], 0.5), quantile([1.0, 2.0, 3.0, 4.0], 0.05)
+    (2.0, 1.0)
+    """
+    return values[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def _sorted_numbers(texts: Iterable[str]) -> list[float]:
+    return sorted(float(number) for text in texts for number in str(text).split())
