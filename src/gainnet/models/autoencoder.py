@@ -1,4 +1,4 @@
-"""The autoencoder of the scenes model: 128x128 pictures to 4x16x16 latents and back."""
+"""The autoencoder of the shipped models: 128x128 pictures to latents, 4x16x16 of scenes, 32x8x8 of emoji, and back."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ class Coded(NamedTuple):
 
 
 class SceneAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers is untyped
-    """Deterministic convolutional autoencoder with eight-fold reduction, in diffusers' format.
+    """Deterministic convolutional autoencoder with eight-fold or sixteen-fold reduction, in diffusers' format.
 
         pixels [b, 3, 128, 128] in [-1, 1] -> encoder -> latents [b, 4, 16, 16] of unit variance -> decoder -> pixels
 
     A pixel-unshuffle stem, DC-AE shortcuts (Chen et al. 2024) and residual blocks without normalisation. It stands
-    where `StableDiffusionPipeline` expects its `vae`.
+    where `StableDiffusionPipeline` expects its `vae`. With a fifth width the latents themselves are unshuffled, to half
+    the height and width and four times the channels, where a denoiser has a quarter of the places to look at.
 
     Args:
         in_channels: channels of a picture going in.
         out_channels: channels of a picture coming out.
         latent_channels: channels of the latents.
-        block_out_channels: widths at scale 1, 2, 4 and 8; the first two are implied by the unshuffle and only tell
-            diffusers that latents are 8 times smaller than pictures.
+        block_out_channels: widths at scale 1, 2, 4 and 8, and 16 if the latents are unshuffled; all but the third and
+            fourth are implied by the unshuffles and only tell diffusers how much smaller latents are than pictures.
         num_encoder_blocks: residual blocks per scale of the encoder.
         num_decoder_blocks: residual blocks per scale of the decoder.
         scaling_factor: what a pipeline multiplies latents with; 1, as they have unit variance.
@@ -43,6 +44,9 @@ class SceneAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffus
     >>> autoencoder = SceneAutoencoder(block_out_channels=(8, 8, 8, 16))
     >>> autoencoder.encode(torch.zeros(2, 3, 128, 128)).latents.shape
     torch.Size([2, 4, 16, 16])
+    >>> folded = SceneAutoencoder(latent_channels=32, block_out_channels=(8, 8, 8, 16, 64))
+    >>> folded.encode(torch.zeros(2, 3, 128, 128)).latents.shape
+    torch.Size([2, 32, 8, 8])
     """
 
     _supports_gradient_checkpointing = False
@@ -53,22 +57,21 @@ class SceneAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffus
         in_channels: int = 3,
         out_channels: int = 3,
         latent_channels: int = 4,
-        block_out_channels: tuple[int, int, int, int] = (3, 12, 64, 128),
+        block_out_channels: tuple[int, ...] = (3, 12, 64, 128),
         num_encoder_blocks: int = 1,
         num_decoder_blocks: int = 2,
         scaling_factor: float = 1.0,
         shift_factor: float = 0.0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        fine, coarse = block_out_channels[2:]
-        self.encoder = Encoder(in_channels, latent_channels, fine, coarse, num_encoder_blocks)
-        self.decoder = Decoder(out_channels, latent_channels, fine, coarse, num_decoder_blocks)
+        self.encoder = Encoder(in_channels, latent_channels, block_out_channels, num_encoder_blocks)
+        self.decoder = Decoder(out_channels, latent_channels, block_out_channels, num_decoder_blocks)
 
     def encode(self, x: Tensor, return_dict: bool = True) -> AutoencoderTinyOutput | tuple[Tensor]:
         """Latents of pictures, in the field `latents`.
 
         Args:
-            x: [batch, 3, height, width], pixels in [-1, 1]; height and width are multiples of 8.
+            x: [batch, 3, height, width], pixels in [-1, 1]; height and width are multiples of the reduction.
             return_dict: diffusers' convention; False gives a plain tuple.
         """
         latents = self.encoder(x)
@@ -80,7 +83,7 @@ class SceneAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffus
         """Pictures of latents, in the field `sample`, about in [-1, 1].
 
         Args:
-            z: [batch, 4, height / 8, width / 8], latents.
+            z: [batch, c, height / 8, width / 8], latents; or / 16.
             return_dict: diffusers' convention; False gives a plain tuple.
             generator: not used, decoding is deterministic; diffusers passes it.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -52,25 +53,43 @@ class Upsample(nn.Module):
 
 
 class Encoder(nn.Sequential):
-    """Pixels [*, 3, 128, 128] to latents [*, 4, 16, 16]: unshuffle by 4, blocks, halve, blocks, 3x3 convolution."""
+    """Pixels [*, 3, 128, 128] to latents [*, 4, 16, 16]: unshuffle by 4, blocks, halve, blocks, 3x3 convolution.
 
-    def __init__(self, in_channels: int, latent_channels: int, fine: int, coarse: int, num_blocks: int) -> None:
+    Args:
+        in_channels: of a picture.
+        latent_channels: of the latents that leave it.
+        widths: at scale 1, 2, 4, 8 and perhaps 16; see `SceneAutoencoder`.
+        num_blocks: residual blocks per scale.
+    """
+
+    def __init__(self, in_channels: int, latent_channels: int, widths: Sequence[int], num_blocks: int) -> None:
+        _, _, fine, coarse, *folded = widths
         super().__init__(
             nn.PixelUnshuffle(4),
             nn.Conv2d(in_channels * 16, fine, 3, padding=1),
             *(ResidualBlock(fine) for _ in range(num_blocks)),
             Downsample(fine, coarse),
             *(ResidualBlock(coarse) for _ in range(num_blocks)),
-            nn.Conv2d(coarse, latent_channels, 3, padding=1),
+            nn.Conv2d(coarse, latent_channels // 4 ** len(folded), 3, padding=1),
+            *(nn.PixelUnshuffle(2) for _ in folded),
         )
 
 
 class Decoder(nn.Sequential):
-    """Latents [*, 4, 16, 16] to pixels [*, 3, 128, 128]: the encoder's mirror image."""
+    """Latents [*, 4, 16, 16] to pixels [*, 3, 128, 128]: the encoder's mirror image.
 
-    def __init__(self, out_channels: int, latent_channels: int, fine: int, coarse: int, num_blocks: int) -> None:
+    Args:
+        out_channels: of a picture.
+        latent_channels: of the latents that enter it.
+        widths: at scale 1, 2, 4, 8 and perhaps 16; see `SceneAutoencoder`.
+        num_blocks: residual blocks per scale.
+    """
+
+    def __init__(self, out_channels: int, latent_channels: int, widths: Sequence[int], num_blocks: int) -> None:
+        _, _, fine, coarse, *folded = widths
         super().__init__(
-            nn.Conv2d(latent_channels, coarse, 3, padding=1),
+            *(nn.PixelShuffle(2) for _ in folded),
+            nn.Conv2d(latent_channels // 4 ** len(folded), coarse, 3, padding=1),
             *(ResidualBlock(coarse) for _ in range(num_blocks)),
             Upsample(coarse, fine),
             *(ResidualBlock(fine) for _ in range(num_blocks)),
@@ -99,11 +118,11 @@ def load_decoder(folder: Path = FOLDER) -> Decoder:
 
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        fine, coarse = config["block_out_channels"][2:]
-        decoder = Decoder(config["out_channels"], config["latent_channels"], fine, coarse, config["num_decoder_blocks"])
+        own = ("out_channels", "latent_channels", "block_out_channels", "num_decoder_blocks")
+        decoder = Decoder(*(config[name] for name in own))
         stored = load_file(folder / "diffusion_pytorch_model.safetensors")
-        own = {key.removeprefix("decoder."): x for key, x in stored.items() if key.startswith("decoder.")}
-        decoder.load_state_dict(own)
+        weights = {key.removeprefix("decoder."): x for key, x in stored.items() if key.startswith("decoder.")}
+        decoder.load_state_dict(weights)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise ModelError(f"model: {folder} is no autoencoder of scenes ({error}); train or copy it again") from error
     return decoder.eval().requires_grad_(False)

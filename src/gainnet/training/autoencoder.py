@@ -1,6 +1,8 @@
-"""Training the autoencoder of the scenes: first whole, then its decoder alone."""
+"""Training an autoencoder of pictures: first whole, then its decoder alone."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,10 @@ from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.scenes import draw_scenes, render, stream
 from gainnet.training.loop import Stage
 from gainnet.training.muon import muon_and_adamw
+from gainnet.training.precision import half_precision
+
+Draw = Callable[[str, int, int], Tensor]
+"""Gives (stage, step, batch size) pictures [batch size, 3, height, width] in [-1, 1], the same at every call."""
 
 LATENT_NOISE = 0.25
 WINDOW = 8
@@ -51,8 +57,13 @@ def unit_variance_penalty(latents: Tensor) -> Tensor:
     return (mean.square() + (deviation - 1).square()).mean()
 
 
-def _pictures(random_seed: int, name: str, step: int, batch_size: int, torch_device: torch.device) -> Tensor:
-    return render(draw_scenes(batch_size, stream(random_seed, name, step))).to(torch_device) * 2 - 1
+def scene_pictures(random_seed: int) -> Draw:
+    """Fresh scenes for every step of a stage."""
+
+    def draw(stage: str, step: int, batch_size: int) -> Tensor:
+        return render(draw_scenes(batch_size, stream(random_seed, stage, step))) * 2 - 1
+
+    return draw
 
 
 def _noise(latents: Tensor, generator: torch.Generator) -> Tensor:
@@ -61,39 +72,52 @@ def _noise(latents: Tensor, generator: torch.Generator) -> Tensor:
     return (strength * torch.randn(latents.shape, generator=generator)).to(latents.device)
 
 
+def _ends(network: nn.Sequential) -> list[nn.Module]:
+    """First and last layer, which map from or to pixels and latents, whose scales matter; Muon would equalise them."""
+    return [layer for layer in network if isinstance(layer, nn.Conv2d)]
+
+
 def autoencoder_stage(
-    model: SceneAutoencoder, random_seed: int, num_steps: int, batch_size: int, torch_device: torch.device
+    model: SceneAutoencoder, draw: Draw, random_seed: int, num_steps: int, batch_size: int, torch_device: torch.device
 ) -> Stage:
-    """Encoder and decoder together, on fresh pictures at every step."""
+    """Encoder and decoder together.
+
+    Args:
+        model: what is trained.
+        draw: its pictures.
+        random_seed: of the noise on latents.
+        num_steps: steps in all.
+        batch_size: pictures per step.
+        torch_device: where to train.
+    """
     nn.Module.to(model, torch_device)
 
     def loss(step: int) -> Tensor:
-        pictures = _pictures(random_seed, "autoencoder", step, batch_size, torch_device)
+        pictures = draw("autoencoder", step, batch_size).to(torch_device)
         generator = torch_stream(random_seed, "autoencoder noise", step)
-        with torch.autocast(torch_device.type, torch.bfloat16):
+        with half_precision(torch_device):
             latents = model.encoder(pictures).float()
             reconstructions = model.decoder(latents + _noise(latents, generator)).float()
         return reconstruction_loss(reconstructions, pictures) + 0.02 * unit_variance_penalty(latents)
 
-    optimizers = muon_and_adamw(model, (model.encoder[1], model.encoder[-1], model.decoder[0], model.decoder[-2]))
+    optimizers = muon_and_adamw(model, (*_ends(model.encoder), *_ends(model.decoder)))
     return Stage("autoencoder", num_steps, model, optimizers, (2.5e-3, 1e-3), 0.998, loss)
 
 
 def decoder_stage(
-    model: SceneAutoencoder, random_seed: int, num_steps: int, batch_size: int, torch_device: torch.device
+    model: SceneAutoencoder, draw: Draw, random_seed: int, num_steps: int, batch_size: int, torch_device: torch.device
 ) -> Stage:
-    """The decoder alone behind a frozen encoder, on fresh pictures at every step."""
+    """The decoder alone behind a frozen encoder; arguments as of `autoencoder_stage`."""
     encoder, decoder = model.encoder.to(torch_device).requires_grad_(False), model.decoder.to(torch_device)
 
     def loss(step: int) -> Tensor:
-        pictures = _pictures(random_seed, "decoder", step, batch_size, torch_device)
+        pictures = draw("decoder", step, batch_size).to(torch_device)
         generator = torch_stream(random_seed, "decoder noise", step)
-        with torch.autocast(torch_device.type, torch.bfloat16):
+        with half_precision(torch_device):
             with torch.no_grad():
                 latents = encoder(pictures).float()
             reconstructions = decoder(latents + _noise(latents, generator)).float()
         return reconstruction_loss(reconstructions, pictures)
 
-    # First and last layer map to pixels and latents, whose scales matter; Muon would equalise them.
-    optimizers = muon_and_adamw(decoder, (decoder[0], decoder[-2]))
+    optimizers = muon_and_adamw(decoder, _ends(decoder))
     return Stage("decoder", num_steps, decoder, optimizers, (1e-3, 4e-4), 0.998, loss)

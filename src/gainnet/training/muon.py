@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
+from gainnet.training.precision import has_bfloat16
+
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
@@ -17,7 +19,7 @@ def orthogonalise(matrix: Tensor, num_iterations: int = 5) -> Tensor:
 
     $X \leftarrow aX + (bA + cA^2)X,\ A = XX^T$   (Jordan et al. 2024, "Muon")
 
-    Computed in bfloat16, which is enough for a direction.
+    Computed in bfloat16 where the device has it, which is enough for a direction.
 
     Args:
         matrix: [rows, columns].
@@ -29,7 +31,8 @@ def orthogonalise(matrix: Tensor, num_iterations: int = 5) -> Tensor:
     """
     a, b, c = NEWTON_SCHULZ
     # Wide matrices: the Gram matrix is then the smaller of the two possible ones.
-    x: Tensor = (matrix.T if matrix.shape[0] > matrix.shape[1] else matrix).bfloat16()
+    x: Tensor = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    x = x.bfloat16() if has_bfloat16(matrix.device) else x
     # The iteration converges for singular values up to 1, and the Frobenius norm bounds the largest one.
     x = x / (x.norm() + 1e-7)
     for _ in range(num_iterations):

@@ -19,7 +19,7 @@ from gainnet.models.attributes import AttributeClassifier
 from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.scenes import COLOURS, SHAPES, Pair, Scenes, draw_scenes, has_pair, render, stream
 from gainnet.training.attributes import MAX_LATENT_NOISE, attribute_stage, blur_and_noise
-from gainnet.training.autoencoder import autoencoder_stage, decoder_stage
+from gainnet.training.autoencoder import autoencoder_stage, decoder_stage, scene_pictures
 from gainnet.training.denoiser import build_denoiser, captions_seen, denoiser_stage
 from gainnet.training.export import write_classifier, write_pipeline
 from gainnet.training.loop import Progress, Training, open_training
@@ -129,8 +129,9 @@ class Run:
         steps, device = self.steps, self.torch_device
         with seeded(self.random_seed):
             model = SceneAutoencoder(block_out_channels=steps.autoencoder_channels)
+        draw = scene_pictures(self.random_seed)
         for stage, num_steps in ((autoencoder_stage, steps.autoencoder), (decoder_stage, steps.decoder)):
-            self.training.train(stage(model, self.random_seed, num_steps, steps.autoencoder_batch_size, device))
+            self.training.train(stage(model, draw, self.random_seed, num_steps, steps.autoencoder_batch_size, device))
         return cast(SceneAutoencoder, model.eval().requires_grad_(False))
 
     def text_encoder(self) -> CLIPTextModel:
