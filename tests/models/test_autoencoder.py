@@ -8,8 +8,9 @@ import torch
 
 from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.scene_layers import Downsample, Upsample
+from gainnet.models.scenes import build_tokenizer
 from gainnet.training.denoiser import build_denoiser, build_scheduler
-from gainnet.training.export import write_pipeline
+from gainnet.training.export import GENERATION, write_pipeline
 from gainnet.training.text_encoder import build_text_encoder
 
 
@@ -19,8 +20,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     autoencoder = SceneAutoencoder(block_out_channels=(3, 12, 8, 16))
     return write_pipeline(
         autoencoder,
-        build_text_encoder(0, 32, 1),
+        build_text_encoder(build_tokenizer(), 0, 32, 1),
+        build_tokenizer(),
         build_denoiser(0, (16, 16), 32),
+        "scenes",
+        GENERATION,
         {"random_seed": 0},
         tmp_path_factory.mktemp("m") / "model",
     )

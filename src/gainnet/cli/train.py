@@ -61,6 +61,33 @@ def scenes(
         typer.echo(train_scenes(out, random_seed, PRESETS[preset], pairs, show, device))
 
 
+@command("emoji")
+def emoji(
+    *,
+    source: Path,
+    out: Path,
+    preset: Preset = "default",
+    random_seed: int = 2027,
+    torch_device: str | None = None,
+) -> None:
+    """Train the emoji model: pictures, autoencoder, text encoder, denoiser. Goes on where it was stopped.
+
+    Args:
+        source: folder with icons.json and chars.json of npm's @iconify-json/noto 1.2.9 and annotations.json (English)
+            of cldr-annotations-full 48.2.0.
+        out: folder for pictures, checkpoints and weights.
+        preset: default makes the weights that are shipped, tiny tries the code.
+        random_seed: of data, weights and noise.
+        torch_device: where to train; a GPU where there is one.
+    """
+    from gainnet.models.loading import torch_device_of
+    from gainnet.training.emoji import PRESETS, read_emoji, train_emoji
+
+    device = None if torch_device is None else torch_device_of(torch_device)
+    with training_progress() as show:
+        typer.echo(train_emoji(*read_emoji(source, out, show), out, random_seed, PRESETS[preset], show, device))
+
+
 @command("checker")
 def checker(*, out: Path, preset: Preset = "default", random_seed: int = 4711) -> None:
     """Train the network that an edge checks its pictures with before it sends one. Goes on where it was stopped.
@@ -222,6 +249,6 @@ def _words(pair: str) -> tuple[str, str]:
 
 
 commands = (
-    scenes, checker, seed_basis, seed_codec, transform_seed, language, summaries, orchestration, power_control,
+    scenes, emoji, checker, seed_basis, seed_codec, transform_seed, language, summaries, orchestration, power_control,
     power_importance,
 )  # fmt: skip

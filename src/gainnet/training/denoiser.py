@@ -1,27 +1,33 @@
-"""Training the denoiser on latents of captioned scenes."""
+"""Training a denoiser on latents of captioned pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 
 from gainnet.core.randomness import seeded
-from gainnet.models.scenes import Scenes, build_tokenizer, stream, write_captions
+from gainnet.models.scenes import Scenes, stream, write_captions
 from gainnet.training.autoencoder import torch_stream
 from gainnet.training.loop import Stage
+from gainnet.training.precision import half_precision
 from gainnet.training.text_encoder import tokens_of
 
 if TYPE_CHECKING:
     from diffusers import DDIMScheduler
-    from transformers import CLIPTextModel
+    from transformers import CLIPTextModel, PreTrainedTokenizerBase
+
+Examples = Callable[[int, torch.Generator, np.random.Generator], tuple[Tensor, list[str]]]
+"""Gives a step's clean latents [batch, c, h, w] and captions; one generator chooses, the other writes."""
 
 SHARE_OF_DROPPED_CAPTIONS = 0.1
 NAME, CAPTIONS = "denoiser", "denoiser captions"
 PEAK_RATES = (8e-4, 8e-5)
-"""Of the U-Net, and of the text encoder, which is pre-trained."""
+"""Of the scenes' U-Net, and of their text encoder, which is pre-trained."""
 
 
 def build_scheduler() -> DDIMScheduler:
@@ -83,7 +89,7 @@ def captions_seen(scenes: Scenes, random_seed: int, num_steps: int, batch_size: 
 
     Args:
         scenes: the scenes it is trained on.
-        random_seed: as in `DenoiserStage`, like the others.
+        random_seed: as of `denoiser_stage`, like the others.
         num_steps: training steps.
         batch_size: captions per step.
     """
@@ -94,17 +100,35 @@ def captions_seen(scenes: Scenes, random_seed: int, num_steps: int, batch_size: 
     return seen
 
 
+def scene_examples(latents: Tensor, scenes: Scenes, batch_size: int) -> Examples:
+    """Latents [n, 4, 16, 16] of n scenes with captions that are written afresh at every step."""
+
+    def draw(step: int, generator: torch.Generator, rng: np.random.Generator) -> tuple[Tensor, list[str]]:
+        chosen = draw_items(len(latents), batch_size, generator)
+        return latents[chosen].float(), write_captions(scenes[chosen.numpy()], rng)
+
+    return draw
+
+
+def adamw(parts: Sequence[nn.Module], rates: Sequence[float]) -> tuple[AdamW, ...]:
+    """An optimizer for each part of a model, at its own rate."""
+    return tuple(
+        AdamW(part.parameters(), lr=rate, weight_decay=0.01, betas=(0.9, 0.99), fused=True)
+        for part, rate in zip(parts, rates, strict=True)
+    )
+
+
 def denoiser_stage(
     denoiser: nn.Module,
     text_encoder: CLIPTextModel,
-    latents: Tensor,
-    scenes: Scenes,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Examples,
+    optimizers: Sequence[tuple[Optimizer, float]],
     random_seed: int,
     num_steps: int,
-    batch_size: int,
     torch_device: torch.device,
 ) -> Stage:
-    r"""U-Net and text encoder (at a tenth of the rate) on noisy latents.
+    r"""U-Net and text encoder on noisy latents.
 
     $x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\epsilon$ and
     $v = \sqrt{\bar\alpha_t}\,\epsilon - \sqrt{1-\bar\alpha_t}\,x_0$   (Salimans & Ho 2022);
@@ -112,47 +136,40 @@ def denoiser_stage(
     (Hang et al. 2023, for v and a schedule that reaches SNR 0).
 
     Args:
-        denoiser: the U-Net.
-        text_encoder: encoder of captions, already pre-trained.
-        latents: [n, 4, 16, 16], unit variance.
-        scenes: the n scenes of the latents; captions are written afresh at every step.
+        denoiser: the U-Net, on its device.
+        text_encoder: encoder of captions, already pre-trained, on its device.
+        tokenizer: its tokenizer.
+        examples: latents of unit variance with their captions.
+        optimizers: of the parameters of both, each with its peak rate.
         random_seed: of captions, noise and timesteps.
         num_steps: training steps in all.
-        batch_size: latents per step.
         torch_device: where to train.
     """
-    parts = {"denoiser": plain_attention(denoiser), "text_encoder": cast(nn.Module, text_encoder)}
-    model, tokenizer = nn.ModuleDict(parts).to(torch_device), build_tokenizer()
+    model = nn.ModuleDict({"denoiser": plain_attention(denoiser), "text_encoder": cast(nn.Module, text_encoder)})
     alphas: Tensor = cast(Any, build_scheduler()).alphas_cumprod
 
-    def hidden_of(chosen: Scenes, step: int) -> Tensor:
-        rng = stream(random_seed, CAPTIONS, step)
-        captions = write_captions(chosen, rng)
+    def hidden_of(captions: list[str], rng: np.random.Generator) -> Tensor:
         # Denoising without a caption is learned along, as classifier-free guidance needs it (Ho & Salimans 2022).
         dropped = rng.random(len(captions)) < SHARE_OF_DROPPED_CAPTIONS
         captions = ["" if drop else caption for caption, drop in zip(captions, dropped, strict=True)]
         return cast(Tensor, text_encoder(tokens_of(tokenizer, captions).to(torch_device)).last_hidden_state)
 
     def loss(step: int) -> Tensor:
-        generator = torch_stream(random_seed, NAME, step)
-        chosen = draw_items(len(latents), batch_size, generator)
-        noise = torch.randn(batch_size, *latents.shape[1:], generator=generator)
-        timesteps = stratified_timesteps(batch_size, len(alphas), generator)
+        generator, rng = torch_stream(random_seed, NAME, step), stream(random_seed, CAPTIONS, step)
+        clean, captions = examples(step, generator, rng)
+        noise = torch.randn(clean.shape, generator=generator)
+        timesteps = stratified_timesteps(len(clean), len(alphas), generator)
         alpha = alphas[timesteps].view(-1, 1, 1, 1)
-        clean = latents[chosen].float()
         noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
         velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
-        with torch.autocast(torch_device.type, torch.bfloat16):
-            hidden = hidden_of(scenes[chosen.numpy()], step)
+        with half_precision(torch_device):
+            hidden = hidden_of(captions, rng)
             predicted = denoiser(noisy.to(torch_device), timesteps.to(torch_device), hidden, return_dict=False)[0]
         error: Tensor = predicted.float() - velocity.to(torch_device)
         return (alpha_weight(alpha).to(torch_device) * error.square()).mean()
 
-    optimizers = tuple(
-        AdamW(part.parameters(), lr=rate, weight_decay=0.01, betas=(0.9, 0.99), fused=True)
-        for part, rate in zip(parts.values(), PEAK_RATES, strict=True)
-    )
-    return Stage(NAME, num_steps, model, optimizers, PEAK_RATES, 0.9995, loss)
+    own, rates = [optimizer for optimizer, _ in optimizers], [rate for _, rate in optimizers]
+    return Stage(NAME, num_steps, model, own, rates, 0.9995, loss)
 
 
 def stratified_timesteps(batch_size: int, num_timesteps: int, generator: torch.Generator) -> Tensor:

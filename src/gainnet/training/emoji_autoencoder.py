@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast, final
@@ -15,12 +14,13 @@ from torch.nn import functional
 
 from gainnet.core.files import write_folder, write_json
 from gainnet.core.randomness import seeded
+from gainnet.core.run.loop import silent
 from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.emoji.album import Album
 from gainnet.models.emoji.names import outside_autoencoder
 from gainnet.models.scene_layers import FOLDER
 from gainnet.training.autoencoder import Draw, autoencoder_stage, decoder_stage, torch_stream
-from gainnet.training.loop import Progress, open_training, silent
+from gainnet.training.loop import Progress, open_training
 from gainnet.training.precision import half_precision
 
 MAX_SHIFT = 6
@@ -59,7 +59,9 @@ def emoji_pictures(album: Album, kept: Sequence[bool], random_seed: int) -> Draw
         kept: of every picture, whether it is drawn.
         random_seed: of choice, shift and mirror.
     """
-    rates = torch.tensor([keep * (TONED_RATE if shown.tones else 1.0) for keep, shown in zip(kept, album.shown, strict=True)])
+    rates = torch.tensor(
+        [keep * (TONED_RATE if shown.tones else 1.0) for keep, shown in zip(kept, album.shown, strict=True)]
+    )
 
     def draw(stage: str, step: int, batch_size: int) -> Tensor:
         generator = torch_stream(random_seed, stage, step)
@@ -113,6 +115,22 @@ def psnr_db(errors: Tensor) -> float:
     return -10 * math.log10(float(errors.mean()))
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class TrainedAutoencoder:
+    """An autoencoder and the figures of its training.
+
+    Args:
+        model: frozen.
+        psnr_db: of pictures that were `seen` and `held_out`, in dB of their mean error.
+        cpu_s: processor time by stage.
+    """
+
+    model: SceneAutoencoder
+    psnr_db: Mapping[str, float]
+    cpu_s: Mapping[str, float]
+
+
 def train_emoji_autoencoder(
     album: Album,
     out: Path,
@@ -120,8 +138,8 @@ def train_emoji_autoencoder(
     steps: AutoencoderSteps,
     progress: Progress = silent,
     torch_device: torch.device | None = None,
-) -> SceneAutoencoder:
-    """The trained autoencoder, frozen; it is written to `out/vae` with its figures in `out/trained.json`.
+) -> TrainedAutoencoder:
+    """The trained autoencoder; it is also written to `out/vae`, and its figures to `out/trained.json`.
 
     One concept in ten is kept out with all its tones, which `psnr_db` is measured on. Started again after a kill it
     goes on from its last checkpoint in `out/stages`.
@@ -145,9 +163,9 @@ def train_emoji_autoencoder(
         for stage, num_steps in ((autoencoder_stage, steps.joint), (decoder_stage, steps.decoder)):
             training.train(stage(model, draw, random_seed, num_steps, steps.batch_size, device))
         model.eval().requires_grad_(False)
-        seen = reconstruction_error(model, album.pictures[~held_out][::8], device)
-        unseen = reconstruction_error(model, album.pictures[held_out], device)
-        figures = {"psnr_db": {"seen": psnr_db(seen), "held_out": psnr_db(unseen)}, "cpu_s": training.cpu_s}
+        # An eighth of the seen ones is as many as the held-out ones.
+        chosen = {"seen": album.pictures[~held_out][::8], "held_out": album.pictures[held_out]}
+        figures = {name: psnr_db(reconstruction_error(model, x, device)) for name, x in chosen.items()}
         write_folder(out / "vae", lambda beside: cast(Any, model).save_pretrained(beside))
-        write_json(out / "trained.json", {**training.settings, **figures})
-    return model
+        write_json(out / "trained.json", {**training.settings, "psnr_db": figures, "cpu_s": training.cpu_s})
+    return TrainedAutoencoder(model, figures, training.cpu_s)

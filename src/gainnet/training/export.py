@@ -16,11 +16,11 @@ from gainnet.core.files import write_folder, write_json
 from gainnet.core.weights import CONFIG
 from gainnet.models.attributes import WEIGHTS, AttributeClassifier
 from gainnet.models.autoencoder import SceneAutoencoder
-from gainnet.models.scenes import ATTRIBUTES, build_tokenizer
+from gainnet.models.scenes import ATTRIBUTES
 from gainnet.training.denoiser import build_scheduler
 
 if TYPE_CHECKING:
-    from transformers import CLIPTextModel
+    from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -41,7 +41,10 @@ def _halved(model: M) -> M:
 def write_pipeline(
     autoencoder: SceneAutoencoder,
     text_encoder: CLIPTextModel,
+    tokenizer: PreTrainedTokenizerBase,
     denoiser: nn.Module,
+    kind: str,
+    generation: Mapping[str, Any],
     trained: Mapping[str, Any],
     folder: Path,
 ) -> Path:
@@ -52,7 +55,10 @@ def write_pipeline(
     Args:
         autoencoder: its `vae`.
         text_encoder: its `text_encoder`.
+        tokenizer: its `tokenizer`.
         denoiser: its `unet`.
+        kind: name of the model, for `gainnet.json`.
+        generation: steps, guidance, height and width in pixels that it asks for.
         trained: how it was trained, for `trained.json`.
         folder: where to write.
     """
@@ -62,7 +68,7 @@ def write_pipeline(
         pipeline: Any = StableDiffusionPipeline(
             vae=_halved(autoencoder),
             text_encoder=_halved(text_encoder),
-            tokenizer=build_tokenizer(),
+            tokenizer=tokenizer,
             unet=_halved(denoiser),
             scheduler=build_scheduler(),
             safety_checker=None,
@@ -71,7 +77,7 @@ def write_pipeline(
         )
         pipeline.save_pretrained(beside)
         _name_home(beside / "model_index.json")
-        config = {"kind": "scenes", "generation": GENERATION, "sha256": weight_hashes(beside)}
+        config = {"kind": kind, "generation": generation, "sha256": weight_hashes(beside)}
         write_json(beside / "gainnet.json", config)
         write_json(beside / "trained.json", trained)
 

@@ -6,7 +6,7 @@ import torch
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether a device multiplies matrices in bfloat16; where it does not, torch emulates that 12 to 25 times slower."""
+    """Whether a device multiplies matrices in bfloat16; where it does not, torch emulates that, many times slower."""
     if device.type != "cpu":
         return True
     # The names are those of x86; other processors have none of these entries and compute in float32.

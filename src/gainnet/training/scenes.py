@@ -17,11 +17,21 @@ from gainnet.core.run.checkpoint import Checkpoint, fingerprint
 from gainnet.core.run.loop import silent
 from gainnet.models.attributes import AttributeClassifier
 from gainnet.models.autoencoder import SceneAutoencoder
-from gainnet.models.scenes import COLOURS, SHAPES, Pair, Scenes, draw_scenes, has_pair, render, stream
+from gainnet.models.scenes import (
+    COLOURS,
+    SHAPES,
+    Pair,
+    Scenes,
+    build_tokenizer,
+    draw_scenes,
+    has_pair,
+    render,
+    stream,
+)
 from gainnet.training.attributes import MAX_LATENT_NOISE, attribute_stage, blur_and_noise
 from gainnet.training.autoencoder import autoencoder_stage, decoder_stage, scene_pictures
-from gainnet.training.denoiser import build_denoiser, captions_seen, denoiser_stage
-from gainnet.training.export import write_classifier, write_pipeline
+from gainnet.training.denoiser import PEAK_RATES, adamw, build_denoiser, captions_seen, denoiser_stage, scene_examples
+from gainnet.training.export import GENERATION, write_classifier, write_pipeline
 from gainnet.training.loop import Progress, Training, open_training
 from gainnet.training.text_encoder import build_text_encoder, text_encoder_stage
 
@@ -137,7 +147,7 @@ class Run:
     def text_encoder(self) -> CLIPTextModel:
         """The pre-trained text encoder."""
         steps = self.steps
-        encoder = build_text_encoder(self.random_seed, steps.hidden_size, steps.text_encoder_layers)
+        encoder = build_text_encoder(build_tokenizer(), self.random_seed, steps.hidden_size, steps.text_encoder_layers)
         size = steps.text_encoder, steps.text_encoder_batch_size
         self.training.train(text_encoder_stage(encoder, self.random_seed, *size, self.torch_device))
         return encoder
@@ -168,9 +178,11 @@ class Run:
         latents, digest = self.latents(autoencoder)
         scenes, kept = kept_scenes(self.random_seed, steps.num_latents, held_out)
         denoiser = build_denoiser(self.random_seed, steps.denoiser_channels, steps.hidden_size)
-        seen, size = latents[torch.from_numpy(kept)], (steps.denoiser, steps.denoiser_batch_size)
-        stage = denoiser_stage(denoiser, text_encoder, seen, scenes, self.random_seed, *size, self.torch_device)
-        self.training.train(stage, digest)
+        examples = scene_examples(latents[torch.from_numpy(kept)], scenes, steps.denoiser_batch_size)
+        parts = [part.to(self.torch_device) for part in (denoiser, text_encoder)]
+        optimizers = tuple(zip(adamw(parts, PEAK_RATES), PEAK_RATES, strict=True))
+        networks = denoiser, text_encoder, build_tokenizer(), examples, optimizers
+        self.training.train(denoiser_stage(*networks, self.random_seed, steps.denoiser, self.torch_device), digest)
         return denoiser
 
     def classifier(self, autoencoder: SceneAutoencoder) -> AttributeClassifier:
@@ -246,4 +258,5 @@ def train_scenes(
         write_classifier(classifier, out / "attributes", {})
         cpu_s = {name: round(seconds) for name, seconds in training.cpu_s.items()}
         trained = {**training.settings, "cpu_s": cpu_s}
-        return write_pipeline(autoencoder, text_encoder, denoiser, trained, out / "scenes")
+        networks = autoencoder, text_encoder, build_tokenizer(), denoiser
+        return write_pipeline(*networks, "scenes", GENERATION, trained, out / "scenes")

@@ -14,21 +14,22 @@ from gainnet.models import scenes
 from gainnet.training.loop import Stage
 
 if TYPE_CHECKING:
-    from transformers import CLIPTextModel, CLIPTokenizer
+    from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 
-def build_text_encoder(random_seed: int, hidden_size: int, num_layers: int) -> CLIPTextModel:
-    """CLIP's text model, small and with fresh weights."""
+def build_text_encoder(
+    tokenizer: PreTrainedTokenizerBase, random_seed: int, hidden_size: int, num_layers: int
+) -> CLIPTextModel:
+    """CLIP's text model, small and with fresh weights, for the tokens of a tokenizer."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    tokenizer = scenes.build_tokenizer()
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=hidden_size,
         intermediate_size=4 * hidden_size,
         num_hidden_layers=num_layers,
         num_attention_heads=max(1, hidden_size // 32),
-        max_position_embeddings=scenes.MAX_NUM_TOKENS,
+        max_position_embeddings=tokenizer.model_max_length,
         projection_dim=hidden_size,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
@@ -38,11 +39,10 @@ def build_text_encoder(random_seed: int, hidden_size: int, num_layers: int) -> C
         return CLIPTextModel(config)
 
 
-def tokens_of(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
-    """[n, 24], token indices, padded and cut as diffusers' pipeline does."""
-    tokens = tokenizer(
-        captions, padding="max_length", max_length=scenes.MAX_NUM_TOKENS, truncation=True, return_tensors="pt"
-    )
+def tokens_of(tokenizer: PreTrainedTokenizerBase, captions: list[str]) -> Tensor:
+    """[n, length], token indices, padded and cut to the tokenizer's length as diffusers' pipeline does."""
+    length = tokenizer.model_max_length
+    tokens = tokenizer(captions, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
     return cast(Tensor, tokens.input_ids)
 
 

@@ -47,7 +47,7 @@ def one_in(share: int, text: str) -> bool:
     No list has to be kept, and a name that is added later moves no other one.
 
     >>> sum(one_in(10, f"name {k}") for k in range(1000))
-    97
+    92
     """
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % share == 0
 
