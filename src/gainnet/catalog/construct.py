@@ -250,7 +250,7 @@ def spell(kind: Any) -> str:
 def bound_numbers(largest: float) -> Callable[[str, Any], None]:
     """A check for texts of strangers: finite numbers up to a size, truth values and `None`; no text, so no path.
 
-    >>> bounded(10.0)("x", 3), bounded(10.0)("x", True)
+    >>> bound_numbers(10.0)("x", 3), bound_numbers(10.0)("x", True)
     (None, None)
     """
 

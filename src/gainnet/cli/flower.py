@@ -86,6 +86,7 @@ def local(
     from gainnet.learning.clients import devices_of
     from gainnet.learning.engines.flower.local import federation
 
+    # Absolute paths above: Flower runs the app in a folder of its own.
     write_app(out / "app", settings)
     with status("starting the SuperLink") as show, federation(out / "federation") as processes:
         for name in devices_of(settings.config.clients):

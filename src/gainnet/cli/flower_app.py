@@ -14,6 +14,7 @@ from gainnet.models.language import ABSTRACTS
 from flwr.app import Context  # isort: skip
 from flwr.serverapp import Grid, ServerApp  # isort: skip
 
+# At the top level, since Flower looks the two components up in the module by name.
 server_app = ServerApp()
 
 

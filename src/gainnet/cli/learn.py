@@ -36,6 +36,7 @@ def learn(asked: Asked, *, out: Path = Path("out/learn"), as_json: bool = False)
     from gainnet.core.files import check_writable
 
     config = LearnConfig(**asked.values)
+    # Before anything is loaded or written: a mistake costs no seconds and leaves no folder.
     check_used(config, asked.given)
     check_writable(out)
     name = config.algorithm

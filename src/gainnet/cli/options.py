@@ -78,6 +78,7 @@ class Fields:
         """Those of the record that are offered."""
         module, _, name = self.record.partition(":")
         known = parameters_of(getattr(importlib.import_module(module), name))
+        # In the order of the command where it lists names, which is that of its help; else in that of the record.
         return [known[name] for name in self.names or known if name not in self.without]
 
     def option(self, parameter: Parameter) -> click.Parameter:
@@ -97,6 +98,7 @@ def group(name: str, text: str, *commands: click.Command) -> TyperGroup:
         commands: of the group, which may be groups themselves.
     """
     known = {each.name or "": each for each in commands}
+    # Our own errors suggest the nearest name; two suggestions would contradict each other.
     return TyperGroup(
         name=name, help=text, commands=known, no_args_is_help=True, rich_markup_mode="rich", suggest_commands=False
     )
@@ -133,6 +135,7 @@ class Command(TyperCommand):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Arguments first, then options of the records, then the function's own."""
+        # Not in the constructor: `gainnet --help` would import every record, torch included.
         if not self.params:
             own = list(parameters_of(self._function).values())[len(self._records) :]
             arguments = [_argument(each) for each in own if each.positional]
@@ -148,6 +151,7 @@ class Command(TyperCommand):
     def call(self, **values: Any) -> None:
         """Runs it with options as click has read them."""
         context = click.get_current_context()
+        # A value that equals the default may have been typed, and then it must not be without effect.
         given = {name for name in values if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
         kinds = {each.name: each.kind for record in self._records for each in record.parameters()}
         kinds |= {name: each.kind for name, each in parameters_of(self._function).items()}
@@ -177,6 +181,7 @@ class _Commanding(TyperGroup):
         if context.invoked_subcommand is None:
             return self._root.call(**values)
         given = [name for name in values if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
+        # Written before the subcommand, an option would be read and then silently lost.
         if given:
             raise ConfigError(f"{given[0]}: {context.invoked_subcommand} has no use for it here; write it behind")
         return None
@@ -202,6 +207,7 @@ def _option(parameter: Parameter, called: str, default: Any, panel: str | None =
         "help": _sentence(parameter.text),
         "rich_help_panel": panel,
     }
+    # click shows an empty tuple as a default of "()", and `None` as none.
     if is_many:
         shown["default"] = tuple(shown["default"] or ()) or None
     if kind is bool:

@@ -55,6 +55,7 @@ def _reports(x: Tensor, spec: Spec, snr: float) -> Tensor:
 
 
 def _same(a: Payload, b: Payload) -> bool:
+    # Products of matrices round otherwise in another batch size; bits are compared exactly.
     if isinstance(a, Symbols) and isinstance(b, Symbols):
         return close(a.values, b.values, 1e-5)
     return a == b
@@ -66,6 +67,7 @@ def _check_size(codec: AnyCodec, size: Size) -> None:
 
 
 def _check_other_shapes(codec: AnyCodec) -> None:
+    # Odd and square shapes: a codec may refuse one by name, and must not promise a wrong size for it.
     for shape in ((7,), (3, 5, 5), (4, 8, 8)):
         try:
             _check_size(codec, codec.size(Spec(shape)))
@@ -82,6 +84,7 @@ def _check_payload(payload: Payload, size: Size) -> None:
     require(max(sizes) <= size.upper, f"an item takes {max(sizes):.0f}, above the upper {size.upper:.0f} of size")
     if size.expected == size.upper:
         require(min(sizes) == size.upper, f"size is fixed at {size.upper:.0f}, but an item takes {min(sizes):.0f}")
+    # With fewer items the mean of an entropy code strays further than the promise does.
     if len(sizes) >= 100:
         mean = math.fsum(sizes) / len(sizes)
         near = abs(mean - size.expected) <= 0.05 * size.expected
@@ -96,6 +99,7 @@ def _check_items(codec: AnyCodec, samples: Tensor, spec: Spec, snr: float) -> No
     decoded = codec.decode(batch, spec)
     alone = codec.decode(single, spec)
     require(close(decoded[3], alone, 1e-4), "item 3 of a batch is not decoded as item 3 alone")
+    # A codec that reads the batch off the shape takes two leading dimensions for one of the content.
     square = few.reshape(2, 2, *spec.shape)
     again = codec.decode(codec.encode(square, _reports(square, spec, snr)), spec)
     require(tuple(again.shape) == (2, 2, *spec.shape), "batch (2, 2) does not come back as batch (2, 2)")
@@ -103,6 +107,7 @@ def _check_items(codec: AnyCodec, samples: Tensor, spec: Spec, snr: float) -> No
 
 
 def _check_decoded(codec: AnyCodec, samples: Tensor, spec: Spec, snr: float) -> None:
+    # In-place operations would change the sender's latent, which the next step still reads.
     before = samples.clone()
     decoded = codec.decode(codec.encode(samples, _reports(samples, spec, snr)), spec)
     require(torch.equal(before, samples), "encode changes the tensor it was given")
@@ -116,6 +121,7 @@ def _check_concealment(codec: AnyCodec, payload: Bits, spec: Spec, dtype: torch.
     whole = codec.decode(payload, spec)
     require(lost.dtype == dtype and finite(lost), "an item that did not arrive is not concealed by finite values")
     require(close(lost[1:], whole[1:], 1e-5), "an item that did not arrive changes the others")
+    # Without any string a decoder has no example to take type or shape from.
     nothing = codec.decode(Bits((None,), ()), spec)
     require(tuple(nothing.shape) == spec.shape and finite(nothing), "a batch of which nothing arrived is not concealed")
 
