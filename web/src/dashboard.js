@@ -146,7 +146,7 @@ function show(found) {
   drawTimeline(requests);
   drawOccupancy(engine.ticks, engine.most_batch);
   drawTopology(topology, connected);
-  fill("connected", connected.map((/** @type {any} */ each) => [each.name, each.protocol ?? "–", ago(each.since_s)]), 3, "Nobody right now.");
+  fill("connected", connected.map((/** @type {any} */ each) => [each.name, each.kind, whole(each.requests ?? 0)]), 3, "Nobody right now.");
   fill("failures", failures.map((/** @type {any} */ each) => [each.node, String(each.step ?? "–"), each.what, `${ago(each.at_s)} ago`]).reverse(), 4, "None.");
   part("foot").textContent = `gainnet ${found.version}, model ${found.model}, computed by ${found.runtime}. Passes: ${Object.entries(engine.passes).map(([name, count]) => `${name} ${whole(/** @type {number} */ (count))}`).join(", ") || "none yet"}.`;
 }

@@ -209,9 +209,9 @@ async function compare(request) {
   const rival = part("rival", HTMLImageElement);
   rival.hidden = true;
   if (!answer.ok) {
-    const { error, detail } = await answer.json().catch(() => ({}));
+    const { error } = await answer.json().catch(() => ({}));
     for (const id of ["own-psnr", "rival-psnr", "rival-time", "rival-energy"]) say(id, "–");
-    return say("rival-name", error?.message ?? detail ?? `the edge answered ${answer.status}`);
+    return say("rival-name", error?.message ?? `the edge answered ${answer.status}`);
   }
   const found = await answer.json();
   say("own-psnr", psnr(found.own_psnr_db));

@@ -28,6 +28,7 @@ from gainnet.service.http.tokens import read_tokens, tokens_file
 from gainnet.service.journal import Journal
 from gainnet.service.node.edge import Edge
 from gainnet.service.node.router import device_router
+from gainnet.service.page.router import page_router, weight_paths
 
 SWITCH_S: Final = 0.0005
 """How long a thread keeps Python to itself when another one waits: the engine's should not wait 5 ms for the others."""
@@ -175,9 +176,9 @@ def run(serving: Serving, listening: Listening, ready: Callable[[Ready], None]) 
         told = Ready(listening.url(bound.getsockname()[1]), token, model.name, model.runtime)
         sys.setswitchinterval(SWITCH_S)
         with Engine(model, most_batch=serving.most_batch, most_waiting=serving.most_waiting) as engine:
-            edge = Edge(engine, journal, serving.pace)
-            devices = device_router(edge, partial(_admit, doors))
-            made = application(engine, journal, doors, (devices,), partial(_seen_by, edge))
+            edge = Edge(engine, journal, serving.pace, paths=weight_paths(model))
+            routers = device_router(edge, partial(_admit, doors)), page_router(engine.model)
+            made = application(engine, journal, doors, routers, partial(_seen_by, edge))
             try:
                 asyncio.run(_until_stopped(made, listening, bound, lambda: ready(told)))
             finally:

@@ -160,7 +160,7 @@ def test_the_opponent_is_the_baseline_of_the_generation(client: httpx.Client, mo
 def test_the_opponent_refuses_what_a_peer_may_not_ask(client: httpx.Client, config: dict[str, Any]) -> None:
     answer = client.post("/v1/opponent", json={"config": config})
     assert answer.status_code == 422
-    assert "\n" not in answer.json()["detail"]
+    assert "\n" not in answer.json()["error"]["message"]
 
 
 def check_streams(count: int | None) -> None:

@@ -50,7 +50,7 @@ def page_router(model: DiffusionModel, folder: Path = BUILT) -> APIRouter:
         if path == INDEX:
             return JSONResponse(index, headers=_headers(request))
         if path not in files:
-            return JSONResponse({"detail": "this edge has no such file"}, 404)
+            return JSONResponse({"error": {"message": "device: this edge has no such file"}}, 404)
         return _file(files[path], request, index["files"][path]["sha256"])
 
     @router.post("/v1/opponent")
@@ -59,7 +59,7 @@ def page_router(model: DiffusionModel, folder: Path = BUILT) -> APIRouter:
         try:
             return JSONResponse(opponent(head, model), headers=_headers(request))
         except GainnetError as error:
-            return JSONResponse({"detail": str(error)}, 422, headers=_headers(request))
+            return JSONResponse({"error": {"message": str(error)}}, 422, headers=_headers(request))
 
     def page(name: str, request: Request) -> Response:
         wanted = folder / _PAGES.get(name, name)
