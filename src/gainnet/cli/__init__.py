@@ -53,6 +53,7 @@ app = group(
     group("measure", "Measure the tables and traces that the radio reads.", radio.bler, radio.trace),
     commanding(
         serve.serve,
+        serve.keys,
         group("token", "Who may ask an edge that others reach.", serve.add, serve.listing, serve.revoke),
     ),
     group(

@@ -11,10 +11,10 @@ import typer
 
 from gainnet.cli.options import command
 from gainnet.cli.printing import print_json, print_table, status
-from gainnet.core.errors import import_extra
+from gainnet.core.errors import ConfigError, import_extra
 
 if TYPE_CHECKING:
-    from gainnet.service.serving import Ready
+    from gainnet.service.serving import Ready, Serving
 
 
 @command("serve")
@@ -33,6 +33,10 @@ def serve(
     plain: bool = False,
     most_batch: int = 16,
     most_waiting: int = 256,
+    keys: Path | None = None,
+    join_port: int = 0,
+    join: str | None = None,
+    edge: str | None = None,
     as_json: bool = False,
 ) -> None:
     """Be an edge that people's phones open: pictures over HTTP, devices over a WebSocket.
@@ -51,22 +55,45 @@ def serve(
         plain: without TLS at an address that others reach, as behind a reverse proxy.
         most_batch: rows of one pass of a network at most, 1 to 64.
         most_waiting: requests that are open at the same time at most.
+        keys: folder that serve keys has written; other edges can join where it is given.
+        join_port: where other edges join; 0 takes a free one.
+        join: tls://host:port of another edge, or a network file with its address, to take part in its requests.
+        edge: name of this edge in its certificate, where it joins another one.
         as_json: one JSON object on standard output when it is ready, nothing else.
     """
     _require_extra()
-    from gainnet.service.serving import Listening, Serving, run
+    from gainnet.service.serving import Joining, Listening, Serving, run
 
-    listening = Listening(host, port, name, certificate, key, plain, tokens)
     serving = Serving(model, runtime, journal, pace, most_batch, most_waiting)
+    if join is not None:
+        return _join(serving, join, keys, edge, as_json)
+    listening = Listening(host, port, name, certificate, key, plain, tokens)
+    joining = None if keys is None else Joining(keys, join_port)
     if as_json:
-        return run(serving, listening, lambda ready: print_json(ready.to_json()))
+        return run(serving, listening, lambda ready: print_json(ready.to_json()), joining)
     with status("loading") as show:
 
         def ready(edge: Ready) -> None:
             show("serving; Ctrl-C ends it")
             _print_ready(edge)
 
-        return run(serving, listening, ready)
+        return run(serving, listening, ready, joining)
+
+
+@command("keys")
+def keys(folder: Path, *, edge: tuple[str, ...], host: tuple[str, ...] = ()) -> None:
+    """Make certificates of an edge and of those that join it, signed by an authority of their own.
+
+    Args:
+        folder: where certificates and keys are written.
+        edge: name of an edge that joins; give it again for more.
+        host: name or address of the first edge; give it again for more.
+    """
+    from gainnet.wire.keys import write_certificates
+
+    write_certificates(folder, host or ("localhost", "127.0.0.1"), edge)
+    for path in sorted(folder.iterdir()):
+        typer.echo(path)
 
 
 @command("add")
@@ -120,6 +147,17 @@ def revoke(name: str, *, tokens: Path | None = None) -> None:
     write_tokens(path, read_tokens(path).without(name))
 
 
+def _join(serving: Serving, url: str, keys: Path | None, edge: str | None, as_json: bool) -> None:
+    from gainnet.service.serving import join
+
+    if keys is None or edge is None:
+        raise ConfigError("join: an edge proves who it is; give --keys FOLDER and --edge NAME, see serve keys")
+    if as_json:
+        return join(serving, url, keys, edge, lambda ready: print_json(ready.to_json()))
+    with status("loading") as show:
+        return join(serving, url, keys, edge, lambda ready: show(f"{edge} has joined {ready.url}; Ctrl-C ends it"))
+
+
 def _require_extra() -> None:
     for module, package in (("fastapi", "FastAPI"), ("uvicorn", "uvicorn"), ("websockets", "websockets")):
         import_extra(module, package, "serve")
@@ -132,6 +170,8 @@ def _print_ready(ready: Ready) -> None:
     segno.make(ready.link, error="l").terminal(drawn, compact=True)
     typer.echo(drawn.getvalue())
     typer.echo(f"edge of {ready.model} on {ready.runtime}: {ready.link}")
+    if ready.join is not None:
+        typer.echo(f"other edges join it: gainnet serve --join {ready.join} --keys FOLDER --edge NAME")
     bearer = "" if ready.token is None else f" -H 'Authorization: Bearer {ready.token}'"
     typer.echo("open it in a browser, or on a phone in the same network; from a program:")
     typer.echo(

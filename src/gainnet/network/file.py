@@ -33,6 +33,7 @@ class NodeTable(BaseModel, frozen=True, extra="forbid"):
 
     kind: Literal["device", "edge"]
     hardware: str
+    address: str | None = None
 
 
 class AirTable(BaseModel, frozen=True, extra="allow"):
@@ -78,6 +79,7 @@ def network_of(path: Path, bearers: Bearers) -> Network:
         [nodes.edge_1]                            # an edge that is alone is called edge
         kind = "edge"
         hardware = "edge_l4"
+        address = "tls://10.0.0.5:8444"           # where other edges join the first one; see serve --join
 
         [media.cell]
         kind = "air"                              # fading, snr_db, bandwidth_hz
@@ -108,6 +110,22 @@ def network_of(path: Path, bearers: Bearers) -> Network:
             made = _bearers(table, link, source, target, hardware, bearers)
             links[NodeId(source), NodeId(target)] = (*links.get((NodeId(source), NodeId(target)), ()), *made)
     return Network(nodes, links, table.detection_s)
+
+
+def address_in(path: Path) -> str:
+    """The address of the first edge of a network file, which the others join.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ConfigError: the file cannot be read, or the edge has no address.
+    """
+    edges = [(name, node.address) for name, node in _read(path).nodes.items() if node.kind == "edge"]
+    name, address = edges[0] if edges else (EDGE, None)
+    if address is None:
+        raise ConfigError(f"network: {name} has no address in {path}; write address = 'tls://host:port'")
+    return address
 
 
 def _bearers(

@@ -8,7 +8,7 @@ import ipaddress
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,11 +22,14 @@ from gainnet.core.weights import user_folder
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.models.runtime import on_runtime
+from gainnet.network.file import address_in
 from gainnet.service.engine import Engine
 from gainnet.service.http import Doors, application, hosts_of
 from gainnet.service.http.tokens import read_tokens, tokens_file
 from gainnet.service.journal import Journal
 from gainnet.service.node.edge import Edge
+from gainnet.service.node.joining import Guest
+from gainnet.service.node.joining import listening as joining_at
 from gainnet.service.node.router import device_router
 from gainnet.service.page.router import page_router, weight_paths
 
@@ -131,24 +134,45 @@ class Serving:
 
 @final
 @dataclass(frozen=True)
+class Joining:
+    """Where other edges join this one.
+
+    Args:
+        keys: folder of certificates, which `gainnet serve keys` makes.
+        port: 0 to 65535; 0 takes a free one.
+    """
+
+    keys: Path
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        check_range(0 <= self.port <= 65_535, "join_port", self.port, "0 to 65535")
+
+
+@final
+@dataclass(frozen=True)
 class Ready:
     """An edge that takes requests.
 
     Args:
-        url: of its page.
+        url: of its page; of the first edge for one that has joined it.
         token: that was made for it; `None` where clients have theirs, or need none.
         model: its name.
         runtime: of its networks.
+        join: address at which other edges join; `None` where they cannot.
     """
 
     url: str
     token: str | None
     model: str
     runtime: str
+    join: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; without `token` where there is none."""
-        values = {"url": self.url, "token": self.token, "model": self.model, "runtime": self.runtime}
+        """Plain values; without `token` and `join` where there are none."""
+        values = {
+            "url": self.url, "token": self.token, "model": self.model, "runtime": self.runtime, "join": self.join,
+        }  # fmt: skip
         return {name: value for name, value in values.items() if value is not None}
 
     @property
@@ -157,13 +181,14 @@ class Ready:
         return self.url if self.token is None else f"{self.url}#token={self.token}"
 
 
-def run(serving: Serving, listening: Listening, ready: Callable[[Ready], None]) -> None:
+def run(serving: Serving, listening: Listening, ready: Callable[[Ready], None], joining: Joining | None = None) -> None:
     """Serves until the process is told to stop, and then until what was begun is done.
 
     Args:
         serving: what is served.
         listening: where, and to whom.
         ready: called once, when requests are taken.
+        joining: where other edges join; nobody can when `None`.
 
     Raises:
         GainnetError: the model, the journal or the address cannot be used.
@@ -173,16 +198,53 @@ def run(serving: Serving, listening: Listening, ready: Callable[[Ready], None]) 
     # The port before the model: what is wrong is said before seconds of loading.
     with listening.bound() as bound, _journal(serving.journal) as journal:
         model = opened(serving.model, serving.runtime)
-        told = Ready(listening.url(bound.getsockname()[1]), token, model.name, model.runtime)
+        url = listening.url(bound.getsockname()[1])
         sys.setswitchinterval(SWITCH_S)
         with Engine(model, most_batch=serving.most_batch, most_waiting=serving.most_waiting) as engine:
             edge = Edge(engine, journal, serving.pace, paths=weight_paths(model))
             routers = device_router(edge, partial(_admit, doors)), page_router(engine.model)
             made = application(engine, journal, doors, routers, partial(_seen_by, edge))
+
+            async def serve() -> None:
+                async with _joined(edge, listening, joining) as join:
+                    told = Ready(url, token, model.name, model.runtime, join)
+                    await _until_stopped(made, listening, bound, lambda: ready(told))
+
             try:
-                asyncio.run(_until_stopped(made, listening, bound, lambda: ready(told)))
+                asyncio.run(serve())
             finally:
                 edge.close()
+
+
+def join(serving: Serving, url: str, keys: Path, name: str, ready: Callable[[Ready], None]) -> None:
+    """Takes part in the requests of another edge, until the process is told to stop.
+
+    Args:
+        serving: model and runtime, which are those of the first edge.
+        url: of the first edge, `tls://host:port`, or a network file whose first edge has an address.
+        keys: folder of certificates.
+        name: of this edge, as in its certificate.
+        ready: called when it has joined.
+
+    Raises:
+        GainnetError: the model or the keys cannot be used, or the first edge refuses.
+    """
+    address = address_in(Path(url)) if url.endswith(".toml") else url
+    model = opened(serving.model, serving.runtime)
+    with Engine(model, most_batch=serving.most_batch, most_waiting=serving.most_waiting) as engine:
+        told = Ready(address, None, model.name, model.runtime)
+        asyncio.run(Guest(engine, address, keys, name, lambda: ready(told)).run())
+
+
+@contextlib.asynccontextmanager
+async def _joined(edge: Edge, listening: Listening, joining: Joining | None) -> AsyncIterator[str | None]:
+    """A block in which other edges can join: their address, or `None` where they cannot."""
+    if joining is None:
+        yield None
+        return
+    async with joining_at(edge, listening.host, joining.port, joining.keys) as port:
+        host = _reached(listening.host)
+        yield f"tls://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def opened(name: str, runtime: Literal["onnx", "torch"] | None) -> DiffusionModel:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from importlib.metadata import version
@@ -34,6 +35,8 @@ ALIVE_S: Final = 1.0
 """How often an edge that has joined says that it is alive."""
 AGAIN_S: Final = 1.0
 """How long an edge waits before it joins again."""
+MOST_REFUSED: Final = 3
+"""Connections in a row that the first edge may end without a word."""
 
 
 @contextlib.asynccontextmanager
@@ -126,6 +129,7 @@ class Guest:
         self._engine, self._name, self._context = engine, name, client_context(keys, name)
         self._seats: dict[str, Seat] = {}
         self._releaser = Releaser()
+        self._is_in = False
 
     async def run(self) -> None:
         """Joins, and joins again whenever the first edge has gone and come back.
@@ -133,23 +137,35 @@ class Guest:
         Raises:
             ConfigError: the first edge refuses this one.
         """
-        while True:
+        where, num_refused = f"{self._host}:{self._port}", 0
+        while num_refused < MOST_REFUSED:
             try:
                 reader, writer = await asyncio.open_connection(self._host, self._port, ssl=self._context)
+            except ssl.SSLError as error:
+                raise ConfigError(f"keys: the edge at {where} is not trusted ({error.reason})") from None
             except OSError:
                 await asyncio.sleep(AGAIN_S)
                 continue
-            peer = StreamPeer(writer)
-            alive = asyncio.create_task(self._say_alive(peer))
-            try:
-                await self._take_part(reader, peer)
-            finally:
-                alive.cancel()
-                for seat in self._seats.values():
-                    seat.end()
-                self._seats.clear()
-                peer.close()
+            self._is_in = False
+            await self._connected(reader, StreamPeer(writer))
+            # An edge that does not know a certificate hangs up, and so does one that is just going down.
+            num_refused = 0 if self._is_in else num_refused + 1
             await asyncio.sleep(AGAIN_S)
+        raise ConfigError(f"keys: the edge at {where} refuses them; take those that were made with its own")
+
+    async def _connected(self, reader: asyncio.StreamReader, peer: StreamPeer) -> None:
+        """One connection, to its end."""
+        alive = asyncio.create_task(self._say_alive(peer))
+        try:
+            await self._take_part(reader, peer)
+        except PayloadError as error:
+            logging.getLogger(__name__).warning("the first edge is cut off: %s", error)
+        finally:
+            alive.cancel()
+            for seat in self._seats.values():
+                seat.end()
+            self._seats.clear()
+            peer.close()
 
     async def _take_part(self, reader: asyncio.StreamReader, peer: StreamPeer) -> None:
         model = self._engine.model
@@ -162,6 +178,7 @@ class Guest:
             if frame.kind == "hello":
                 self._releaser.close()
                 self._releaser = Releaser(_pace(frame.head.get("pace")))
+                self._is_in = True
                 self._joined()
             elif frame.kind == "request":
                 await self._sit(frame, peer)

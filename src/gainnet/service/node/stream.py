@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import ssl
 from typing import Final, final
 
 from gainnet.core.errors import PayloadError
@@ -42,13 +42,16 @@ async def read_frame(reader: asyncio.StreamReader) -> tuple[Frame, bytes] | None
     Raises:
         PayloadError: something else came, or the frame takes too long.
     """
-    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+    try:
         header = await reader.readexactly(HEADER.size)
         _, num_head, num_body = lengths_of(header)
-        try:
-            # Who sends a byte now and then does not keep a frame open for ever.
-            rest = await asyncio.wait_for(reader.readexactly(num_head + num_body), FRAME_S)
-        except TimeoutError:
-            raise PayloadError("frame: it takes too long; send it faster") from None
-        return Frame.of_bytes(header + rest), header + rest
-    return None
+        # Who sends a byte now and then does not keep a frame open for ever.
+        rest = await asyncio.wait_for(reader.readexactly(num_head + num_body), FRAME_S)
+    except ssl.SSLError as error:
+        # With TLS 1.3 a peer that refuses our certificate says so only after the handshake.
+        raise PayloadError(f"frame: TLS has ended ({error.reason})") from None
+    except TimeoutError:
+        raise PayloadError("frame: it takes too long; send it faster") from None
+    except (OSError, asyncio.IncompleteReadError):
+        return None
+    return Frame.of_bytes(header + rest), header + rest

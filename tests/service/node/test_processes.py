@@ -1,0 +1,77 @@
+"""The commands themselves, each a process that is started anew: `serve`, `serve --join` and `ask`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+COMMAND = (sys.executable, "-m", "gainnet.cli")
+
+
+@contextlib.contextmanager
+def started(folder: Path, *arguments: str) -> Iterator[dict[str, str]]:
+    """A command that goes on until the block ends, and the line that it printed when it was ready."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = (*COMMAND, *arguments, "--json")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, "it ended before it was ready"
+            yield json.loads(line)
+        finally:
+            process.terminate()
+            process.wait(30.0)
+
+
+def called(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run((*COMMAND, *arguments), capture_output=True, text=True, cwd=folder, check=False)
+
+
+@pytest.mark.slow
+def test_an_edge_a_second_edge_and_a_device(tmp_path: Path) -> None:
+    assert called(tmp_path, "serve", "keys", "keys", "--edge", "second").returncode == 0
+    serve = ("serve", "--port", "0", "--journal", "journal.db", "--runtime", "torch", "--keys", "keys")
+    options = ("--num-steps", "2", "--protocol", "dcsuc", "--num-edges", "2", "--json")
+    with started(tmp_path, *serve) as edge:
+        assert set(edge) == {"url", "model", "runtime", "join"}
+        alone = called(tmp_path, "ask", edge["url"], "a red star", *options)
+        assert alone.returncode == 2
+        assert "2 edges are needed and 1 are here" in alone.stderr
+        (tmp_path / "cell.toml").write_text(
+            f'[nodes.device]\nkind = "device"\nhardware = "phone"\n[nodes.edge]\nkind = "edge"\n'
+            f'hardware = "edge_l4"\naddress = "{edge["join"]}"\n'
+            '[media.cell]\nkind = "air"\n[[links]]\nbetween = ["device", "edge"]\nmedium = "cell"\n'
+        )
+        join = ("serve", "--join", "cell.toml", "--keys", "keys", "--edge", "second", "--runtime", "torch")
+        with started(tmp_path, *join):
+            asked = called(tmp_path, "ask", edge["url"], "a red star", *options)
+    assert asked.returncode == 0, asked.stderr
+    made = called(tmp_path, "generate", "a red star", *options)
+    answer, generated = json.loads(asked.stdout), json.loads(made.stdout)
+    pictures = [(tmp_path / one["image_path"]).read_bytes() for one in (answer, generated)]
+    assert pictures[0] == pictures[1]
+    for report in (answer["report"], generated["report"]):
+        for step in report["steps"]:
+            del step["wall_s"]
+    assert answer["report"] == generated["report"]
+
+
+@pytest.mark.slow
+def test_a_stranger_cannot_join(tmp_path: Path) -> None:
+    for folder in ("keys", "others"):
+        called(tmp_path, "serve", "keys", folder, "--edge", "second")
+    serve = ("serve", "--port", "0", "--journal", "journal.db", "--runtime", "torch", "--keys", "keys")
+    with started(tmp_path, *serve) as edge:
+        refused = called(
+            tmp_path, "serve", "--join", edge["join"], "--keys", "others", "--edge", "second", "--runtime", "torch"
+        )
+    assert refused.returncode == 2
+    assert refused.stderr.strip().splitlines()[-1].startswith("error: keys:")
