@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -69,8 +70,12 @@ def test_interrupted_workers_go_on_from_the_journal(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     engine = ["--engine", "ray", "--num-workers", "2"]
     command = [sys.executable, "-m", "gainnet.cli", *arguments, *engine]
+    # A shell that runs tests in the background has them ignore Ctrl-C, and what they start inherits that.
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     # A terminal sends Ctrl-C to the whole group.
-    process = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True, preexec_fn=heeding
+    )
     journal_path = tmp_path / "cut" / "toy" / whole.folder.name / "journal.jsonl"
     try:
         wait_for_lines(journal_path, 4, process)  # type: ignore[arg-type]
