@@ -2,7 +2,7 @@
 
 import { Brain } from "./page/brain.js";
 import { drawBits, drawSymbols } from "./page/constellation.js";
-import { Connection } from "./page/walk.js";
+import { Connection, GoneError, randomId } from "./page/walk.js";
 import { duration, energy, psnr, said, whole } from "./page/words.js";
 import { rgba } from "./model/images.js";
 
@@ -36,6 +36,8 @@ const NOTES = /** @type {Record<string, string>} */ ({
   centralized: "The edge makes the whole picture and sends it as a file.",
 });
 const EXAMPLES = ["a red star above a blue house at sunset", "a yellow moon over a green tree", "two purple hearts in the snow", "a white boat on the sea"];
+
+const MOST_TRIES = 6;
 
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 const base = new URL("./", location.href);
@@ -160,6 +162,23 @@ function showAir(content, usage) {
   say("air-time", usage ? duration(usage.duration_s) : "–");
 }
 
+/**
+ * Asks for a picture; when the connection breaks, the same request is asked again, which the edge does not run twice.
+ * @param {import("./page/walk.js").Order} order @param {import("./page/walk.js").Watch} watch
+ */
+async function asked(order, watch) {
+  const request = randomId();
+  for (let tries = 0; ; tries++) {
+    try {
+      return await (connection?.isOpen ? connection : connect()).run(order, brain, watch, request);
+    } catch (error) {
+      if (!(error instanceof GoneError) || tries === MOST_TRIES) throw error;
+      status("busy", "the edge is gone, trying again");
+      await new Promise((resolve) => setTimeout(resolve, 500 * 2 ** tries));
+    }
+  }
+}
+
 async function generate() {
   text("error").hidden = true;
   part("go", HTMLButtonElement).disabled = true;
@@ -169,8 +188,7 @@ async function generate() {
   let decoding = 0;
   for (const id of ["own-psnr", "own-time", "own-energy", "rival-psnr", "rival-time", "rival-energy"]) say(id, "…");
   try {
-    const open = connection?.isOpen ? connection : connect();
-    const { tensors, report, released, late, passes } = await open.run({ config, strength, picture: photo }, brain, {
+    const { tensors, report, released, late, passes } = await asked({ config, strength, picture: photo }, {
       planned: list,
       stepped: (index, done, of) => mark(index, undefined, done / of),
       arrived(content, usage, step) {
@@ -271,6 +289,10 @@ text("ask").addEventListener("submit", (event) => {
   if (!part("go", HTMLButtonElement).disabled && input("prompt").value.trim()) void generate();
 });
 document.addEventListener("input", settle);
+document.addEventListener("change", ({ target }) => {
+  // The denoiser takes a while to load, so it begins when its protocol is chosen.
+  if (target instanceof HTMLInputElement && target.name === "protocol" && /ciag|esuc/.test(target.value)) void brain.ask("load").catch(() => {});
+});
 input("prompt").addEventListener("change", () => void warn());
 text("dice").addEventListener("click", () => { input("number").value = String(Math.floor(Math.random() * 1e6)); });
 input("photo").addEventListener("change", async ({ target }) => {

@@ -13,6 +13,7 @@ const calls = {
     return device.files.index;
   },
   warm: () => device.warm(),
+  load: () => device.load(),
   async words(/** @type {string} */ prompt) {
     const tokenizer = await device.tokenizer();
     return { unknown: tokenizer.unknown(prompt), known: tokenizer.known };

@@ -62,7 +62,12 @@ async function until(wanted) {
 }
 
 /** @param {Record<string, any>} settings */
-async function run(settings) {
+async function run({ photo, ...settings }) {
+  if (photo) {
+    const field = await page.$("#photo");
+    await (field.setInputFiles ? field.setInputFiles(photo) : field.uploadFile(photo));
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
   await page.evaluate((given) => {
     const set = (id, value) => {
       const field = document.getElementById(id);

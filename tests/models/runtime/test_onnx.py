@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +19,11 @@ from gainnet.generation.planning import inputs, make_plan, streams
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import find_folder, load_model
 from gainnet.models.runtime import on_runtime
-from gainnet.models.runtime.manifest import MANIFEST, Exported
-from gainnet.models.runtime.parts import export_model
+from gainnet.models.runtime.manifest import MANIFEST
 from gainnet.protocols import PROTOCOLS, Ciag, Transfer, channel_free, execute
 from gainnet.radio import Air
 
-BATCHES = (1, 2, 3, 5, 8, 13, 16)
+BATCHES = (1, 2, 3, 7, 16)
 MOST_APART = 1e-3
 
 
@@ -66,7 +66,13 @@ def test_onnx_agrees_with_torch_and_each_item_with_itself_alone(
         assert torch.equal(by_onnx(*(x[:size] for x in inputs)), whole[:size]), size  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("name", sorted(PROTOCOLS))
+FAST = ("ciag", "dsuc")
+"""Between them they run all four networks, hand a latent over and complete a sketch."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in sorted(PROTOCOLS)]
+)
 def test_tensors_of_every_protocol_before_an_encoder_are_near_those_of_torch(
     model: DiffusionModel, onnx_model: DiffusionModel, name: str
 ) -> None:
@@ -81,7 +87,7 @@ def test_tensors_of_every_protocol_before_an_encoder_are_near_those_of_torch(
 
 
 def test_a_generation_names_its_runtime(onnx_model: DiffusionModel) -> None:
-    assert generate("a red star", onnx_model, air=Air(snr_db=20.0)).runtime == "onnx"
+    assert generate("a red star", onnx_model, air=Air(snr_db=math.inf)).runtime == "onnx"
 
 
 def test_costs_do_not_depend_on_the_runtime(model: DiffusionModel, onnx_model: DiffusionModel) -> None:
@@ -106,12 +112,6 @@ def test_damaged_and_foreign_graphs_are_refused(model: DiffusionModel, tmp_path:
     (folder / MANIFEST).unlink()
     with pytest.raises(ModelError, match="gainnet export device"):
         on_runtime(copied, "onnx")
-
-
-def test_graphs_are_written_again_with_the_same_bytes(model: DiffusionModel, tmp_path: Path) -> None:
-    written, shipped = export_model(model, tmp_path), Exported.read(find_folder("scenes"), model.sha256)
-    assert written.parts == shipped.parts
-    assert on_runtime(replace(model, name=str(tmp_path)), "onnx").runtime == "onnx"
 
 
 def test_a_runtime_has_to_be_known_and_is_chosen_once(onnx_model: DiffusionModel) -> None:

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from fastapi import FastAPI
 
 from gainnet.catalog import GenerationConfig
 from gainnet.catalog.opening import open_request
-from gainnet.generation.generate import png
+from gainnet.generation.generate import Generation, png
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import find_folder, load_model
 from gainnet.models.runtime import on_runtime
@@ -212,9 +213,8 @@ def drive(browser: str, url: str, runs: list[dict[str, Any]], screenshots: Path 
     return found
 
 
-def check_run(run: dict[str, Any], config: GenerationConfig, model: DiffusionModel) -> None:
+def check_run(run: dict[str, Any], generation: Generation) -> None:
     """Asserts that a run drew the picture that Python generates, within one step of 8 bits, and named its opponent."""
-    generation = open_request(config, model).generate()
     wanted = (generation.values[0].permute(1, 2, 0) * 255).round().to(torch.int16).numpy()
     pixels = np.frombuffer(base64.b64decode(run["pixels"]), dtype=np.uint8).reshape(wanted.shape)
     assert np.abs(pixels.astype(np.int16) - wanted).max() <= 1
@@ -260,6 +260,17 @@ def settings_of(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+def test_a_photo_is_changed_as_python_changes_it(edge: int, model: DiffusionModel, tmp_path: Path) -> None:
+    picture = torch.rand(model.image.shape, generator=torch.Generator().manual_seed(1)).mul(255).round() / 255
+    (tmp_path / "photo.png").write_bytes(png(picture))
+    config = GenerationConfig((PROMPT,), snr_db=5.0, random_seed=7, num_channel_uses=256, codec={"seed": "linear"})
+    request = replace(open_request(replace(config, runtime="onnx"), model), picture=picture, strength=0.6)
+    run = settings_of("linear") | {"fading": "awgn", "photo": str(tmp_path / "photo.png"), "strength": "60"}
+    (found,) = drive("chromium", f"http://127.0.0.1:{edge}/", [run])["runs"]
+    check_run(found, request.generate())
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("browser", sorted(BROWSERS))
 def test_a_browser_decodes_what_python_generates(browser: str, edge: int, model: DiffusionModel) -> None:
     names = list(CASES) if browser == "chromium" else ["seed_prompt", "matched"]
@@ -267,7 +278,7 @@ def test_a_browser_decodes_what_python_generates(browser: str, edge: int, model:
     check_manners(said)
     assert set(said["widths"]) >= ({"390", "1280"} if browser == "chromium" else set())
     for name, run in zip(names, said["runs"], strict=True):
-        check_run(run, config_of(name), model)
+        check_run(run, open_request(config_of(name), model).generate())
         assert not run["warned"]
 
 

@@ -73,6 +73,11 @@ export class Device {
     await this.graphs.run("", "decoder", { latent: { shape: [1, ...index.latent], values: new Float32Array(product(index.latent)) } });
   }
 
+  /** Opens what the last steps of a sampler need. */
+  async load() {
+    await Promise.all(["text_encoder", "unet"].map((name) => this.graphs.open("", name)));
+  }
+
   #basis() {
     return this.#once("basis", async () => {
       const tensors = readTensors(await this.files.bytes("codecs/linear/basis.safetensors"));

@@ -23,6 +23,9 @@ import { writeTensors } from "../wire/safetensors.js";
  * @property {(index: number, seconds: number) => void} computed
  */
 
+/** The connection ended; the same request may be asked again over another one. */
+export class GoneError extends Error {}
+
 /** One connection to an edge; requests go over it one after the other. */
 export class Connection {
   /** @type {((frame: Frame) => void) | null} */
@@ -41,8 +44,8 @@ export class Connection {
     this.hello = new Promise((resolve, reject) => {
       this.#failed = reject;
       this.socket.onopen = () => this.socket.send(writeFrame("hello", { role: "device", name: "page", runtime: "onnx", ...(token ? { token } : {}) }));
-      this.socket.onclose = () => this.#fail(new Error("the edge closed the connection"));
-      this.socket.onerror = () => this.#fail(new Error("the edge cannot be reached"));
+      this.socket.onclose = () => this.#fail(new GoneError("the edge closed the connection"));
+      this.socket.onerror = () => this.#fail(new GoneError("the edge cannot be reached"));
       this.socket.onmessage = ({ data }) => {
         try {
           const frame = readFrame(new Uint8Array(data));
@@ -70,10 +73,11 @@ export class Connection {
    * @param {Order} order
    * @param {import("./brain.js").Brain} brain
    * @param {Watch} watch
+   * @param {string} request its name; one that was asked before gives the same picture
    * @returns {Promise<{ tensors: Record<string, any>, report: any, released: number, late: number, passes: number }>}
    */
-  async run(order, brain, watch) {
-    const hello = await this.hello, request = randomId();
+  async run(order, brain, watch, request) {
+    const hello = await this.hello;
     /** @type {Frame[]} */
     const queue = [];
     /** @type {(() => void) | null} */
@@ -212,6 +216,7 @@ function kindOf(step, codecs) {
   return /\[\d+\]/.test(step.tensor) && "midway" in codecs ? "midway" : "seed";
 }
 
-function randomId() {
+/** A name for a request. */
+export function randomId() {
   return [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
