@@ -33,6 +33,7 @@ STUDIES: Mapping[str, str] = {
     "prompt-fidelity": "gainnet.studies.prompt_fidelity:PROMPT_FIDELITY",
     "protocols": "gainnet.studies.protocols:PROTOCOLS_STUDY",
     "seed-coding": "gainnet.studies.seed_coding:SEED_CODING",
+    "serving": "gainnet.studies.serving:SERVING",
     "sketch": "gainnet.studies.sketch:SKETCH",
     "trust": "gainnet.studies.trust:TRUST",
 }

@@ -1,0 +1,123 @@
+"""Servers as processes of their own, pinned to one core, whose processor time is read from outside."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, final
+
+from gainnet.core.errors import ConfigError, import_extra
+from gainnet.studies.serving.question import BATCHED, FEW_STEPS, LOCKED, REQUEST_BATCHING, SINGLE, ServingConfig
+
+ROWS_OF_ONE: Final = 2
+"""A guided picture has two rows, so that a pass of two rows is that of one request."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Server:
+    """A running server.
+
+    Args:
+        method: of the study.
+        url: ends in a slash.
+        process: it is.
+    """
+
+    method: str
+    url: str
+    process: subprocess.Popen[str]
+
+    def cpu_s(self) -> float:
+        """Processor time of its process and of those that it started, user and system."""
+        psutil: Any = import_extra("psutil", "psutil", "serve")
+        root = psutil.Process(self.process.pid)
+        times = [each.cpu_times() for each in (root, *root.children(recursive=True))]
+        return float(sum(t.user + t.system for t in times))
+
+    def request(self, prompt: str, random_seed: int, num_steps: int, within_s: float) -> tuple[str, dict[str, Any]]:
+        """Address and body by which a client asks this server for a picture."""
+        if self.method in (LOCKED, REQUEST_BATCHING):
+            return f"{self.url}generate", {"prompt": prompt, "random_seed": random_seed, "num_steps": num_steps}
+        own = {"random_seed": random_seed, "num_steps": num_steps, "within_s": within_s}
+        return f"{self.url}v1/images/generations", {"prompt": prompt, "gainnet": own}
+
+
+@final
+@dataclass
+class Servers:
+    """The servers of a run, each started when it is first needed and ended with this process.
+
+    Args:
+        config: of the study.
+    """
+
+    config: ServingConfig
+    running: dict[str, Server] = field(default_factory=dict)
+    _folder: tempfile.TemporaryDirectory[str] = field(default_factory=tempfile.TemporaryDirectory)
+
+    def __post_init__(self) -> None:
+        atexit.register(self.close)
+
+    def of(self, method: str) -> Server:
+        """The server of a method.
+
+        Raises:
+            ConfigError: it does not start.
+        """
+        name = BATCHED if method == FEW_STEPS else method
+        if name not in self.running:
+            with _pinned(self.config.core):
+                process = subprocess.Popen(
+                    self._command(name), stdout=subprocess.PIPE, text=True,
+                    env={**os.environ, "OMP_NUM_THREADS": "1"},
+                )  # fmt: skip
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise ConfigError(f"serving: the server {name} did not start; the lines above say why")
+            self.running[name] = Server(name, str(json.loads(line)["url"]), process)
+        return self.running[name]
+
+    def close(self) -> None:
+        """Ends all servers."""
+        for server in self.running.values():
+            server.process.kill()
+            server.process.wait()
+            if server.process.stdout is not None:
+                server.process.stdout.close()
+        self.running.clear()
+        self._folder.cleanup()
+
+    def _command(self, method: str) -> list[str]:
+        most = self.config.most_batch
+        if method in (LOCKED, REQUEST_BATCHING):
+            number = 1 if method == LOCKED else most // ROWS_OF_ONE
+            return [sys.executable, "-m", "gainnet.studies.serving.locked", str(number)]
+        journal = Path(self._folder.name) / f"{method}.db"
+        rows = ROWS_OF_ONE if method == SINGLE else most
+        options = {"--port": 0, "--journal": journal, "--runtime": "onnx", "--most-batch": rows}
+        flat = [str(each) for pair in options.items() for each in pair]
+        return [sys.executable, "-m", "gainnet.cli", "serve", "--json", *flat]
+
+
+@contextlib.contextmanager
+def _pinned(core: int) -> Iterator[None]:
+    """A block in which processes are started on one core; on none in particular where the system does not say."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    mine = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(mine)[core % len(mine)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, mine)
