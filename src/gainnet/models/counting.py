@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -41,6 +43,17 @@ def meta_copy(model: Any) -> Any:
 def parameter_bytes(module: Any) -> float:
     """Bytes of a module's parameters; 0 for `None`."""
     return float(sum(p.numel() * p.element_size() for p in module.parameters())) if module is not None else 0.0
+
+
+def frozen_bytes(module: Any) -> float:
+    """`parameter_bytes` of a module whose parameters stay the same, counted once: a plan asks at every step."""
+    return _bytes_of(weakref.ref(module))
+
+
+# By a weak reference, which compares as the module does and does not keep it.
+@lru_cache(maxsize=64)
+def _bytes_of(module: weakref.ref[Any]) -> float:
+    return parameter_bytes(module())
 
 
 def flatten_batch(x: Tensor, rank: int) -> Tensor:

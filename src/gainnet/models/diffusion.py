@@ -14,7 +14,7 @@ from torch import Tensor
 from gainnet.core.randomness import Random
 from gainnet.core.text import tensor_to_text
 from gainnet.core.types import Spec, Tensors
-from gainnet.models.counting import count_flops, flatten_batch, meta_copy, on_meta, parameter_bytes
+from gainnet.models.counting import count_flops, flatten_batch, frozen_bytes, meta_copy, on_meta, parameter_bytes
 from gainnet.models.part import Part, Role, TensorMap
 
 LONGEST_PLAIN_ATTENTION = 1024
@@ -61,8 +61,10 @@ class TextEncoder:
     @torch.no_grad()
     def __call__(self, tensors: Tensors, random: Random) -> Tensors:
         prompts = tensor_to_text(tensors["prompt"])
+        # Not the pipeline's own device, for which diffusers looks through all modules at every call.
+        device = next(self.pipeline.text_encoder.parameters()).device
         with_prompt, without = self.pipeline.encode_prompt(
-            prompts, self.pipeline.device, 1, self.num_branches == 2, negative_prompt=[""] * len(prompts)
+            prompts, device, 1, self.num_branches == 2, negative_prompt=[""] * len(prompts)
         )
         # The order of diffusers: the branch without the prompt first.
         branches = [with_prompt] if self.num_branches == 1 else [without, with_prompt]
@@ -127,7 +129,7 @@ class Denoiser:
 
     @property
     def memory_bytes(self) -> float:
-        return parameter_bytes(self.pipeline.unet)
+        return frozen_bytes(self.pipeline.unet)
 
     def __getitem__(self, steps: slice) -> Denoiser:
         """The steps of a slice of this part's steps; a step other than 1 raises `ValueError`."""

@@ -128,7 +128,7 @@ class Serving:
     runtime: Literal["onnx", "torch"] | None = None
     journal: Path | None = None
     pace: float = 0.0
-    most_batch: int = 16
+    most_batch: int = 8
     most_waiting: int = 256
 
 
