@@ -202,7 +202,7 @@ def run(serving: Serving, listening: Listening, ready: Callable[[Ready], None], 
         sys.setswitchinterval(SWITCH_S)
         with Engine(model, most_batch=serving.most_batch, most_waiting=serving.most_waiting) as engine:
             edge = Edge(engine, journal, serving.pace, paths=weight_paths(model))
-            routers = device_router(edge, partial(_admit, doors)), page_router(engine.model)
+            routers = device_router(edge, partial(_admit, doors)), page_router(engine)
             made = application(engine, journal, doors, routers, partial(_seen_by, edge))
 
             async def serve() -> None:
@@ -274,7 +274,7 @@ def _seen_by(edge: Edge) -> Mapping[str, Any]:
     edges: list[Mapping[str, Any]] = [{"name": n, "kind": "edge", "address": "", "alive": True} for n in names]
     ends = [(name, "backhaul") for name in edge.joined] + [(str(each["name"]), "air") for each in devices]
     links = [{"source": "edge", "target": name, "medium": medium} for name, medium in ends]
-    return {"topology": {"nodes": [*edges, *devices], "links": links}, "connected": devices}
+    return {"topology": {"nodes": [*edges, *devices], "links": links}, "connected": devices, **edge.visits.to_json()}
 
 
 @contextlib.contextmanager

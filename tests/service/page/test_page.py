@@ -68,7 +68,7 @@ def edge(model: DiffusionModel) -> Iterator[int]:
     with Engine(model) as engine:
         application, node = FastAPI(), Edge(engine)
         application.include_router(device_router(node))
-        application.include_router(page_router(engine.model))
+        application.include_router(page_router(engine))
         with served(application) as port:
             yield port
         node.close()
@@ -131,7 +131,8 @@ def test_files_of_a_device_are_those_of_the_index(client: httpx.Client, model: D
 
 def test_without_a_built_page_the_answer_says_how_to_build_it(model: DiffusionModel, tmp_path: Path) -> None:
     application = FastAPI()
-    application.include_router(page_router(model, tmp_path))
+    with Engine(model) as engine:
+        application.include_router(page_router(engine, tmp_path))
     with served(application) as port:
         answer = httpx.get(f"http://127.0.0.1:{port}/")
     assert answer.status_code == 503

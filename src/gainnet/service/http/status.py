@@ -38,6 +38,7 @@ from starlette.responses import StreamingResponse
 from gainnet.service.http.jobs import Job, Jobs
 
 EVERY_S: Final = 1.0
+MOST_REQUESTS: Final = 64
 
 More = Callable[[], Mapping[str, Any]]
 """Further values for the status, by key: topology, connected and failures of the devices' side."""
@@ -81,7 +82,7 @@ def status_of(jobs: Jobs, started_s: float, is_draining: bool, more: Mapping[str
         jobs: of this process.
         started_s: when it started, on the clock `time.monotonic`.
         is_draining: whether it takes nothing new.
-        more: values that take the place of these.
+        more: of the devices' side: lists are put behind, numbers added to these; anything else takes their place.
     """
     engine, now_s = jobs.engine.status(), time.monotonic()
     ticks = [
@@ -91,7 +92,7 @@ def status_of(jobs: Jobs, started_s: float, is_draining: bool, more: Mapping[str
         }
         for tick in engine.ticks
     ]  # fmt: skip
-    return {
+    own: dict[str, Any] = {
         "at_s": time.time(), "uptime_s": now_s - started_s, "version": version("gainnet"),
         "model": jobs.engine.model.name, "runtime": jobs.engine.model.runtime,
         "ready": not is_draining, "draining": is_draining,
@@ -111,8 +112,18 @@ def status_of(jobs: Jobs, started_s: float, is_draining: bool, more: Mapping[str
         "failures": [],
         "energy": {"modelled_j": jobs.energy_j, "cpu_s": time.process_time()},
         "uses": {way: jobs.uses[way] for way in ("up", "down")},
-        **more,
     }  # fmt: skip
+    merged = own | {name: _merged(name, own.get(name), value) for name, value in more.items()}
+    merged["requests"] = sorted(merged["requests"], key=lambda each: float(each["begin_s"]))[-MOST_REQUESTS:]
+    return merged
+
+
+def _merged(name: str, own: Any, other: Any) -> Any:
+    if name in ("requests", "failures"):
+        return [*own, *other]
+    if name in ("counts", "energy", "uses"):
+        return own | {key: own.get(key, 0) + value for key, value in other.items()}
+    return other
 
 
 def _shown(job: Job, now_s: float) -> dict[str, Any]:

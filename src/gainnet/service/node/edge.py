@@ -35,6 +35,7 @@ from gainnet.service.node.peer import Peer
 from gainnet.service.node.release import Releaser
 from gainnet.service.node.session import Session
 from gainnet.service.node.steps import described
+from gainnet.service.node.visits import Visits
 
 PATIENCE_S: Final = 10.0
 """How long an edge that has joined may be silent; it says something every second."""
@@ -82,6 +83,7 @@ class Edge:
         self.weights = digests_of(engine)
         self.joined: dict[str, Joined] = {}
         self.sessions: dict[str, tuple[Session, Peer]] = {}
+        self.visits = Visits()
         self._paths = dict(paths or {})
         # Plans are made one at a time: binding codecs reads files, and the event loop must go on meanwhile.
         self._planning = ThreadPoolExecutor(1, thread_name_prefix="plan")
@@ -151,7 +153,9 @@ class Edge:
         )
         if request_id in self.sessions:
             # The device was cut off and is here again before its old connection was found dead.
-            self.sessions.pop(request_id)[0].end()
+            earlier, _ = self.sessions.pop(request_id)
+            self.visits.end(earlier, "cancelled")
+            earlier.end()
         peers = {} if done else self._seats(order)
         me = order.planned.network.edges[0]
         peer.send(
@@ -166,6 +170,9 @@ class Edge:
             request_id, order, me, {DEVICE: peer, **peers}, self.engine, self.releaser, finished, plays, at
         )
         self.sessions[request_id] = session, peer
+        self.visits.begin(
+            session, asked.config.protocol, asked.config.num_steps or self.engine.model.denoiser.num_steps
+        )
         for node, other in peers.items():
             other.send(Frame("request", {"request": request_id, "node": node, **wanted}, frame.body))
         session.start()
@@ -201,6 +208,7 @@ class Edge:
         """A connection has ended: of a device, with its requests, or of an edge that had joined."""
         for request_id, (session, device) in list(self.sessions.items()):
             if device is peer:
+                self.visits.end(session, "failed" if session.is_over else "cancelled")
                 session.lose(DEVICE)
                 del self.sessions[request_id]
             for node in [node for node, other in session.peers.items() if other is peer and node != DEVICE]:
@@ -252,6 +260,7 @@ class Edge:
     def _bye(self, request_id: str) -> None:
         session, _ = self.sessions.pop(request_id, (None, None))
         if session is not None:
+            self.visits.end(session, "done")
             session.end()
         if self.journal is not None:
             self._planning.submit(self.journal.acknowledge, request_id)

@@ -14,6 +14,7 @@ from typing import Any, final
 from torch import Tensor
 
 from gainnet.core.errors import GainnetError, NodeFailedError, PayloadError
+from gainnet.core.report import Report
 from gainnet.core.types import NodeId, Place, Usage
 from gainnet.network import DEVICE
 from gainnet.protocols.plan import Transfer
@@ -61,6 +62,7 @@ class Session:
     ) -> None:
         self.request_id, self.order, self.me = request_id, order, me
         self.peers, self.failures, self.is_over = dict(peers), Failures(), False
+        self.report: Report | None = None
         self._loop, self._releaser, self._finished, self._plays = asyncio.get_running_loop(), releaser, finished, plays
         self._under: Failures = ()
         self._courses: dict[Failures, Course] = {(): course_of(order)}
@@ -250,7 +252,8 @@ class Session:
         head: dict[str, Any] = {"request": self.request_id} | sums | self._said
         if self._plays:
             usages = {index: used for (under, index), used in self._happened.items() if under == self._under}
-            head["report"] = report_of(self.order, self._under, usages).to_json()
+            self.report = report_of(self.order, self._under, usages)
+            head["report"] = self.report.to_json()
         self._tell(Frame("report", head))
         del self._reports[self.me, self._under]  # once for every leg
         if set(self.failures) == set(self._under):

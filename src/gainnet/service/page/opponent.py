@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,9 @@ from gainnet.protocols import Centralized
 from gainnet.service.node.order import read_asked
 
 
-def opponent(head: Mapping[str, Any], model: DiffusionModel) -> dict[str, Any]:
+def opponent(
+    head: Mapping[str, Any], model_with: Callable[[int | None, float | None], DiffusionModel]
+) -> dict[str, Any]:
     """The opponent's picture, and how good both are, for the request of a device.
 
     What a device gets equals a simulated generation, so one is run again here: with the channel-free picture at hand,
@@ -31,7 +33,7 @@ def opponent(head: Mapping[str, Any], model: DiffusionModel) -> dict[str, Any]:
 
     Args:
         head: of the device's request: `config`, `strength`, and `picture` in base64, [3, H, W] bytes, or `null`.
-        model: whose parts run.
+        model_with: the model with so many steps and such guidance, its own when `None`.
 
     Returns:
         `own_psnr_db` of the device's picture, dB, `null` when exact; `name` of the codec, `null` where the device gets
@@ -42,6 +44,7 @@ def opponent(head: Mapping[str, Any], model: DiffusionModel) -> dict[str, Any]:
         GainnetError: the request is wrong.
     """
     asked = read_asked(head)
+    model = model_with(asked.config.num_steps, asked.config.guidance_scale)
     picture = None if asked.strength is None else _picture(head.get("picture"), model.image)
     request = replace(open_request(asked.config, model), strength=asked.strength, picture=picture)
     with torch.inference_mode():

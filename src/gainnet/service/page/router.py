@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from gainnet.core.errors import GainnetError, MissingExtraError
 from gainnet.models.diffusion import DiffusionModel
+from gainnet.service.engine import Engine
 from gainnet.service.exports import INDEX, device_files, index_of
 from gainnet.service.page.opponent import opponent
 
@@ -33,16 +34,16 @@ _PAGES: Final = {"": "index.html", "dashboard": "dashboard.html"}
 _HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]-]+")
 
 
-def page_router(model: DiffusionModel, folder: Path = BUILT) -> APIRouter:
+def page_router(engine: Engine, folder: Path = BUILT) -> APIRouter:
     """The routes `/`, `/dashboard`, the files that they name, `/device/...` and `/v1/opponent`.
 
     Args:
-        model: that devices fetch and that draws the opponent's picture, an engine's where there is one.
+        engine: whose model devices fetch, and that draws what the opponent sends.
         folder: the built page.
     """
-    router, files = APIRouter(include_in_schema=False), device_files(model)
+    router, files = APIRouter(include_in_schema=False), device_files(engine.model)
     # Digests of 20 MB once, not at every visit.
-    index = index_of(model, files)
+    index = index_of(engine.model, files)
 
     @router.get("/device/{path:path}")
     def device(path: str, request: Request) -> Response:
@@ -57,7 +58,7 @@ def page_router(model: DiffusionModel, folder: Path = BUILT) -> APIRouter:
     def rival(head: dict[str, Any], request: Request) -> Response:
         """The picture of the best image codec, for the configuration of a device's request."""
         try:
-            return JSONResponse(opponent(head, model), headers=_headers(request))
+            return JSONResponse(opponent(head, engine.model_with), headers=_headers(request))
         except GainnetError as error:
             return JSONResponse({"error": {"message": str(error)}}, 422, headers=_headers(request))
 
