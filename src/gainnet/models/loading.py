@@ -16,7 +16,7 @@ from gainnet.models.diffusion import DiffusionModel, take_apart
 if TYPE_CHECKING:
     import torch
 
-SHIPPED = ("scenes",)
+SHIPPED = ("scenes", "emoji")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5")
 CODE = (".py",)
 
@@ -31,7 +31,7 @@ def load_model(
     """A pipeline of the Stable Diffusion family, taken apart.
 
     Args:
-        name: `scenes` (shipped), a folder in diffusers' format, or a hub id.
+        name: `scenes` or `emoji` (shipped), a folder in diffusers' format, or a hub id.
         num_steps: sampler steps, 1 to 1000; the model's own default when `None`.
         guidance_scale: classifier-free guidance, >= 1; the model's own default when `None`.
         torch_device: where torch runs it.
@@ -76,7 +76,13 @@ def torch_device_of(name: str) -> torch.device:
 def find_folder(name: str, online: bool = False) -> Path:
     """The folder of a model; raises `ModelError` with what to mend."""
     if name in SHIPPED:
-        return Path(__file__).parent / "pretrained" / name
+        shipped = Path(__file__).parent / "pretrained" / name
+        if not shipped.is_dir():
+            raise ModelError(
+                f"model: the weights of {name!r} are not in this version; make them with `gainnet train {name}` and "
+                "give their folder"
+            )
+        return shipped
     path = Path(name).expanduser()
     if not name.strip():
         raise ModelError("model: the name is empty; give 'scenes', a folder in diffusers' format or a hub id")

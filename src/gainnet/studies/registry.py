@@ -18,6 +18,7 @@ AnyStudy = Study[Any]
 # it needs, and `gainnet study run air` does not load the libraries of the other seventeen.
 STUDIES: Mapping[str, str] = {
     "air": "gainnet.studies.air:AIR",
+    "emoji-fidelity": "gainnet.studies.emoji_fidelity:EMOJI_FIDELITY",
     "gairom": "gainnet.studies.gairom:GAIROM",
     "gairom-learning": "gainnet.studies.gairom_learning:GAIROM_LEARNING",
     "gairom-robustness": "gainnet.studies.gairom_robustness:GAIROM_ROBUSTNESS",

@@ -16,7 +16,7 @@ from gainnet.core.run.checkpoint import fingerprint
 from gainnet.core.run.loop import silent
 from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.emoji.album import Album
-from gainnet.models.emoji.captions import Wording, wordings
+from gainnet.models.emoji.captions import WORDINGS, Wording, wordings, wordings_as_json
 from gainnet.models.emoji.names import outside_denoiser
 from gainnet.models.emoji.synonyms import read_synonyms
 from gainnet.models.emoji.words import build_tokenizer, caption_words
@@ -228,4 +228,5 @@ def train_emoji(
         cpu_s = {name: round(seconds) for name, seconds in {**first.cpu_s, **training.cpu_s}.items()}
         trained = {**training.settings, "psnr_db": first.psnr_db, "cpu_s": cpu_s}
         networks = first.model, text_encoder, tokenizer, denoiser
-        return write_pipeline(*networks, "emoji", GENERATION, trained, out / "emoji")
+        files = {WORDINGS: wordings_as_json(wordings), "vocabulary.json": caption_words(wordings)}
+        return write_pipeline(*networks, "emoji", GENERATION, trained, out / "emoji", files)

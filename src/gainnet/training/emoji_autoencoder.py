@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch.nn import functional
 from gainnet.core.files import write_folder, write_json
 from gainnet.core.randomness import seeded
 from gainnet.core.run.loop import silent
+from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.emoji.album import Album
 from gainnet.models.emoji.names import outside_autoencoder
@@ -112,7 +112,7 @@ def reconstruction_error(model: SceneAutoencoder, pictures: Tensor, torch_device
 
 def psnr_db(errors: Tensor) -> float:
     """PSNR of the mean error [n] of pictures in [0, 1]: the mean of their dB would hide the worst."""
-    return -10 * math.log10(float(errors.mean()))
+    return float(psnr_db_of_mse(errors.mean()))
 
 
 @final

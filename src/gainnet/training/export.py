@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from safetensors.torch import save_file
@@ -47,6 +48,7 @@ def write_pipeline(
     generation: Mapping[str, Any],
     trained: Mapping[str, Any],
     folder: Path,
+    files: Mapping[str, Any] = MappingProxyType({}),
 ) -> Path:
     """A folder that `StableDiffusionPipeline.from_pretrained` loads.
 
@@ -61,6 +63,7 @@ def write_pipeline(
         generation: steps, guidance, height and width in pixels that it asks for.
         trained: how it was trained, for `trained.json`.
         folder: where to write.
+        files: further JSON files by name.
     """
     from diffusers import StableDiffusionPipeline
 
@@ -79,7 +82,8 @@ def write_pipeline(
         _name_home(beside / "model_index.json")
         config = {"kind": kind, "generation": generation, "sha256": weight_hashes(beside)}
         write_json(beside / "gainnet.json", config)
-        write_json(beside / "trained.json", trained)
+        for name, content in {**files, "trained.json": trained}.items():
+            write_json(beside / name, content)
 
     return write_folder(folder, fill)
 

@@ -65,12 +65,13 @@ def generate(
         num_inference_steps: DDIM steps.
         guidance: scale of classifier-free guidance; 1 is none.
     """
-    pictures = []
+    pictures, unet = [], pipeline.unet.config
+    shape = unet.in_channels, unet.sample_size, unet.sample_size
     for start in range(0, len(captions), BATCH_SIZE):
         batch = list(captions[start : start + BATCH_SIZE])
         # One generator per caption, so that its picture does not depend on the size of the batch.
         noise = [
-            torch.randn(4, 16, 16, generator=torch_stream(random_seed, "evaluation noise", start + k))
+            torch.randn(shape, generator=torch_stream(random_seed, "evaluation noise", start + k))
             for k in range(len(batch))
         ]
         settings: dict[str, Any] = {"num_inference_steps": num_inference_steps, "guidance_scale": guidance}

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol, final
 from gainnet.codecs.seed_codec import Vocabulary
 from gainnet.core.errors import ConfigError
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.loading import SHIPPED, load_model
+from gainnet.models.loading import load_model
 from gainnet.training.loop import Progress, Training, open_training
 from gainnet.training.seed_latents import SHARD_SIZE, SeedLatents, make_seed_latents, render_latents
 from gainnet.training.seed_metric import quick_picture_of
@@ -98,7 +98,7 @@ def open_seed_training(
         seen, unseen = seeds[:num_seen], seeds[num_seen:]
         vocabulary = Vocabulary.of(seen.prompts)
         # Renders are of the scenes that the shipped model draws; other models have only what they generate.
-        num_renders = sizes.num_renders if model_folder in SHIPPED else 0
+        num_renders = sizes.num_renders if model_folder == "scenes" else 0
         examples = Examples.of(seen, render_latents(model, num_renders, sizes.latents_random_seed), vocabulary)
         yield training, SeedMaterial(model, seen, unseen, vocabulary, examples, digest)
 

@@ -12,11 +12,17 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from pathlib import Path
+from typing import Any, final
 
 import numpy as np
 
+from gainnet.core.errors import ModelError
+from gainnet.core.outside import read_json, reading
 from gainnet.models.emoji.names import EmojiName
+
+WORDINGS = "wordings.json"
+"""The file of a model folder that says what every picture may be called."""
 
 OWN_NAME_SHARE = 0.5
 """Share of captions that are the name as it stands."""
@@ -163,3 +169,23 @@ def _things(names: Sequence[str], synonyms: Mapping[str, Sequence[str]], concept
     if not own[0].tones and gender not in ("man", "woman", "person"):
         found.append(plural(found[0]))
     return tuple(dict.fromkeys(" ".join(words) for words in found if words))
+
+
+def read_wordings(path: Path) -> tuple[Wording, ...]:
+    """What every picture may be called, as a model folder says it.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"model: {path} cannot be read ({error.strerror}); copy the whole folder") from None
+    found = read_json(content, "model", ModelError)
+    with reading("model", ModelError):
+        return tuple(Wording(name, tuple(others), tuple(tones)) for name, others, tones in found)
+
+
+def wordings_as_json(wordings: Sequence[Wording]) -> list[Any]:
+    """What `read_wordings` reads: name, other things and tones of every picture."""
+    return [[own.name, list(own.others), list(own.tones)] for own in wordings]
