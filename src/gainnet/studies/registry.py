@@ -35,6 +35,7 @@ STUDIES: Mapping[str, str] = {
     "protocols": "gainnet.studies.protocols:PROTOCOLS_STUDY",
     "seed-coding": "gainnet.studies.seed_coding:SEED_CODING",
     "serving": "gainnet.studies.serving:SERVING",
+    "serving-faults": "gainnet.studies.serving_faults:SERVING_FAULTS",
     "sketch": "gainnet.studies.sketch:SKETCH",
     "trust": "gainnet.studies.trust:TRUST",
 }

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cell_desk import Edges, edges
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
+from gainnet.service.node.local import Edges, edges
 from gainnet.wire.keys import write_certificates
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cell_desk import Edges
 from gainnet import cli
 from gainnet.core.report import Report
+from gainnet.service.node.local import Edges
 
 Call = Callable[..., tuple[int, str, str]]
 KEYS = {

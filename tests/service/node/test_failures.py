@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cell_desk import Edges, ask, edges, without_wall
+from cell_desk import ask, without_wall
 from gainnet.catalog import GenerationConfig
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import Bits, NodeId
@@ -24,6 +24,7 @@ from gainnet.service.node.content import content_frame
 from gainnet.service.node.course import Failures
 from gainnet.service.node.device import Answer
 from gainnet.service.node.frames import Frame
+from gainnet.service.node.local import Edges, edges
 from gainnet.service.node.order import Asked, order_of
 
 SECOND = NodeId("edge_2")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cell_desk import Edges, ask, check_sent, without_wall
+from cell_desk import ask, check_sent, without_wall
 from gainnet.catalog import GenerationConfig
 from gainnet.catalog.opening import Recordings, open_request
 from gainnet.core.errors import ConfigError, ModelError
@@ -29,6 +29,7 @@ from gainnet.service.node.device import Device, introduce
 from gainnet.service.node.digests import part_digests
 from gainnet.service.node.frames import Frame
 from gainnet.service.node.line import Line
+from gainnet.service.node.local import Edges
 from gainnet.service.node.order import Asked, Order, order_of
 
 SEVERAL = [name for name, protocol in PROTOCOLS.items() if protocol.max_edges > 1]

@@ -157,10 +157,12 @@ def _strings(frame: Frame) -> tuple[bytes | None, ...]:
 
 
 def _tensors_of(symbols: Symbols) -> dict[str, Tensor]:
-    # safetensors files of complex numbers cannot be read in a browser: real and imaginary part side by side can.
-    tensors = {"values": torch.view_as_real(symbols.values), "gain": torch.view_as_real(symbols.gain)}
-    tensors["noise_variance"] = symbols.noise_variance
-    return tensors if symbols.reported_snr is None else tensors | {"reported_snr": symbols.reported_snr}
+    # A browser reads no complex numbers of safetensors files: real and imaginary part stand side by side. Copies,
+    # since a channel may hand out one tensor twice, and a file holds none twice.
+    pairs = {"values": symbols.values, "gain": symbols.gain}
+    tensors = {name: torch.view_as_real(x.resolve_conj()).clone() for name, x in pairs.items()}
+    tensors["noise_variance"] = symbols.noise_variance.clone()
+    return tensors if symbols.reported_snr is None else tensors | {"reported_snr": symbols.reported_snr.clone()}
 
 
 def _symbols(tensors: Mapping[str, Tensor], batch: tuple[int, ...]) -> Symbols:

@@ -26,7 +26,7 @@ from gainnet.protocols.transmit import Sent
 from gainnet.service.node.content import MOST_ITEMS, content_frame, read_failures, read_index, sent_of, usage_of_json
 from gainnet.service.node.course import Course, Failures, course_of, report_of
 from gainnet.service.node.frames import Frame
-from gainnet.service.node.line import Line, LostError, connected
+from gainnet.service.node.line import Line, LostError, Tap, connected
 from gainnet.service.node.mailbox import Mailbox
 from gainnet.service.node.order import Asked, Order, order_of
 from gainnet.service.node.release import Lateness, Releaser
@@ -86,6 +86,7 @@ class Device:
         request_id: of its own choice; drawn when empty.
         reconnect_s: how long to try again when the edge is gone.
         watch: called with the label of each step that is told of.
+        tap: called with each frame, and whether it goes "out" or comes "in".
     """
 
     url: str
@@ -96,6 +97,7 @@ class Device:
     request_id: str = ""
     reconnect_s: float = RECONNECT_S
     watch: Callable[[str], None] = lambda label: None
+    tap: Tap = lambda way, frame: None
 
     def ask(self) -> Answer:
         """The picture, when it is there.
@@ -111,7 +113,7 @@ class Device:
         begin_s, attempt, lost_s = time.monotonic(), None, math.inf
         while True:
             try:
-                with connected(self.url) as line:
+                with connected(self.url, self.tap) as line:
                     attempt = self._begin(line, order)
                     lost_s = math.inf
                     return attempt.finish(begin_s)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, final
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final, Literal, final
 from urllib.parse import urlsplit
 
 from gainnet.core.errors import ConfigError, GainnetError, PayloadError, import_extra
@@ -20,6 +20,9 @@ OPEN_S: Final = 10.0
 PATH: Final = "/v1/device"
 
 
+Tap = Callable[[Literal["out", "in"], Frame], None]
+
+
 @final
 class LostError(GainnetError):
     """The connection to the edge has ended."""
@@ -31,16 +34,18 @@ class Line:
 
     Args:
         socket: connected.
+        tap: called with each frame, and whether it goes "out" or comes "in".
     """
 
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
+    def __init__(self, socket: ClientConnection, tap: Tap = lambda way, frame: None) -> None:
+        self._socket, self._tap = socket, tap
         self._sending = threading.Lock()
 
     def send(self, frame: Frame) -> None:
         """Sends a frame; raises `LostError` when the edge is gone."""
         with self._sending, _lost():
             self._socket.send(frame.to_bytes())
+        self._tap("out", frame)
 
     def receive(self) -> Frame:
         """The next frame.
@@ -53,7 +58,9 @@ class Line:
             content = self._socket.recv()
         if isinstance(content, str):
             raise PayloadError("frame: the edge sent a text; it must send frames")
-        return Frame.of_bytes(content)
+        frame = Frame.of_bytes(content)
+        self._tap("in", frame)
+        return frame
 
     def expect(self, kind: Kind) -> Frame:
         """The next frame, which is of that kind; raises `ConfigError` with the edge's own words when it refuses."""
@@ -66,11 +73,12 @@ class Line:
 
 
 @contextlib.contextmanager
-def connected(url: str) -> Iterator[Line]:
+def connected(url: str, tap: Tap = lambda way, frame: None) -> Iterator[Line]:
     """A connection to an edge.
 
     Args:
         url: `http://host:port`, `https://host:port`, `ws://...` or `wss://...`.
+        tap: as of `Line`.
 
     Raises:
         ConfigError: it is no such URL.
@@ -93,7 +101,7 @@ def connected(url: str) -> Iterator[Line]:
             socket = stack.enter_context(opening)
         except (OSError, EOFError, _exceptions().WebSocketException) as error:
             raise LostError(f"url: no edge at {url} ({type(error).__name__}); start it with gainnet serve") from None
-        yield Line(socket)
+        yield Line(socket, tap)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gainnet.core.errors import GainnetError, NodeFailedError
 from gainnet.core.types import NodeId, Place
-from gainnet.protocols.plan import Compute
+from gainnet.protocols.plan import Compute, Step
 from gainnet.service.engine import Engine, Request
 from gainnet.service.node.course import Failures, course_of
 from gainnet.service.node.mailbox import Mailbox
@@ -53,7 +53,7 @@ class Member:
         self.me, self.order, self.mailbox = me, order, Mailbox()
         self.num_denoiser_passes = 0.0
         self._engine, self._watch, self._walked, self._failed = engine, watch, walked, failed
-        self._walker = Walker(me, order, self.mailbox, post, self._computes, doubt, plays, dict(at or {}))
+        self._walker = Walker(me, order, self.mailbox, post, self._begins, doubt, plays, dict(at or {}))
         self._request: Request | None = None
         self._is_ended = False
         self._thread = threading.Thread(target=self._run, name=f"walk {me}", daemon=True)
@@ -91,7 +91,7 @@ class Member:
         if not self._is_ended:
             self._failed(error)
 
-    def _computes(self, index: int, step: Compute) -> None:
-        if step.part.role == "denoiser":
+    def _begins(self, index: int, step: Step) -> None:
+        if isinstance(step, Compute) and step.part.role == "denoiser":
             self.num_denoiser_passes += step.part.num_passes * self.order.random.num_items
         self._watch(index, step.label)

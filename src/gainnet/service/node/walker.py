@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gainnet.core.errors import PayloadError
 from gainnet.core.types import NodeId, Place
-from gainnet.protocols.plan import Compute, Transfer
+from gainnet.protocols.plan import Compute, Step, Transfer
 from gainnet.protocols.run import receive, send
 from gainnet.protocols.transmit import SendCount, Sent
 from gainnet.protocols.walk import walk
@@ -34,7 +34,7 @@ class Walker:
         order: whose plan is walked.
         mailbox: what comes for the node.
         post: sends.
-        watch: called with index and step before a part runs.
+        watch: called with index and step before a part runs or a tensor is encoded.
         doubt: called with (source, index) of a tensor that cannot be what its source should have sent.
         plays: further nodes whose steps are run here as far as they depend on nothing that they receive.
         at: tensors on these nodes at the start, [*batch, ...].
@@ -44,7 +44,7 @@ class Walker:
     order: Order
     mailbox: Mailbox
     post: Post
-    watch: Callable[[int, Compute], None]
+    watch: Callable[[int, Step], None]
     doubt: Callable[[NodeId, int], None]
     plays: Collection[NodeId] = ()
     at: dict[Place, Tensor] = field(default_factory=dict)
@@ -70,7 +70,10 @@ class Walker:
         def carry(index: int, step: Transfer, x: Tensor | None) -> Mapping[Place, Tensor]:
             if step.source != self.me and step.source not in self.plays:
                 return self._received(course, under, index, step)
-            sent = None if x is None else send(step, x, self.order.planned.network, self.order.random, self._count)
+            sent = None
+            if x is not None:
+                self.watch(index, step)
+                sent = send(step, x, self.order.planned.network, self.order.random, self._count)
             self.post(under, index, step, sent)
             # A node that is played here is the source of what comes to this one.
             return {} if self.me not in step.targets else self._received(course, under, index, step)
