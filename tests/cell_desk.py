@@ -6,15 +6,38 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from gainnet.catalog import GenerationConfig
 from gainnet.catalog.opening import Recordings
 from gainnet.core.report import Report
-from gainnet.core.types import Bits
-from gainnet.protocols.transmit import Sent
+from gainnet.core.types import Bits, Place
+from gainnet.protocols import Compute, Transfer
+from gainnet.protocols.run import receive, send
+from gainnet.protocols.transmit import SendCount, Sent
+from gainnet.protocols.walk import walk
 from gainnet.service.node.device import Answer, Device
 from gainnet.service.node.local import Edges
-from gainnet.service.node.order import Asked
+from gainnet.service.node.order import Asked, Order
+
+
+def over_the_air(order: Order, given: Mapping[Place, Tensor]) -> dict[int, tuple[Sent, ...]]:
+    """Payloads that a simulation sends, one per target, by index of the step."""
+    sent: dict[int, tuple[Sent, ...]] = {}
+    count, specs = SendCount(), order.planned.plan.check(order.planned.network, order.given)
+
+    def compute(index: int, step: Compute, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        return step.part(tensors, order.random)
+
+    def carry(index: int, step: Transfer, x: Tensor | None) -> Mapping[Place, Tensor]:
+        assert x is not None
+        sent[index] = send(step, x, order.planned.network, order.random, count)
+        spec = specs[step.source, step.tensor]
+        return {place: receive(step, one, spec) for place, one in zip(step.makes, sent[index], strict=True)}
+
+    with torch.inference_mode():
+        walk(order.planned.plan, order.planned.network.nodes, given, compute, carry)
+    return sent
 
 
 def ask(cell: Edges, config: GenerationConfig, **settings: object) -> Answer:

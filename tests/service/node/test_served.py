@@ -10,27 +10,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from cell_desk import ask, check_sent, without_wall
+from cell_desk import ask, check_sent, over_the_air, without_wall
 from gainnet.catalog import GenerationConfig
 from gainnet.catalog.opening import Recordings, open_request
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.randomness import Random
-from gainnet.core.types import Bits, NodeId, Place
+from gainnet.core.types import Bits, NodeId
 from gainnet.generation.planning import inputs
 from gainnet.models.loading import find_folder
 from gainnet.models.partial import load_parts
 from gainnet.network import DEVICE
-from gainnet.protocols import PROTOCOLS, Compute, Transfer, execute
-from gainnet.protocols.run import receive, send
-from gainnet.protocols.transmit import SendCount, Sent
-from gainnet.protocols.walk import walk
+from gainnet.protocols import PROTOCOLS, Transfer, execute
 from gainnet.radio import SnrTrace
 from gainnet.service.node.device import Device, introduce
 from gainnet.service.node.digests import part_digests
 from gainnet.service.node.frames import Frame
 from gainnet.service.node.line import Line
 from gainnet.service.node.local import Edges
-from gainnet.service.node.order import Asked, Order, order_of
+from gainnet.service.node.order import Asked, order_of
 
 SEVERAL = [name for name, protocol in PROTOCOLS.items() if protocol.max_edges > 1]
 FAST = [("eiug", 1), ("dcsuc", 2)]
@@ -41,25 +38,6 @@ ALL = [(name, n) for name in PROTOCOLS for n in ((1, 2, 3, 4) if name in SEVERAL
 def config_of(name: str, num_edges: int, **fields: object) -> GenerationConfig:
     given = {"snr_db": 8.0, "random_seed": 5, "num_steps": 2} | fields
     return GenerationConfig(("a red star",), name, num_edges=num_edges, **given)  # type: ignore[arg-type]
-
-
-def over_the_air(order: Order, given: Mapping[Place, Tensor]) -> dict[int, tuple[Sent, ...]]:
-    """Payloads that a simulation sends, one per target, by index of the step."""
-    sent: dict[int, tuple[Sent, ...]] = {}
-    count, specs = SendCount(), order.planned.plan.check(order.planned.network, order.given)
-
-    def compute(index: int, step: Compute, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        return step.part(tensors, order.random)
-
-    def carry(index: int, step: Transfer, x: Tensor | None) -> Mapping[Place, Tensor]:
-        assert x is not None
-        sent[index] = send(step, x, order.planned.network, order.random, count)
-        spec = specs[step.source, step.tensor]
-        return {place: receive(step, one, spec) for place, one in zip(step.makes, sent[index], strict=True)}
-
-    with torch.inference_mode():
-        walk(order.planned.plan, order.planned.network.nodes, given, compute, carry)
-    return sent
 
 
 def check_served(
