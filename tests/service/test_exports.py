@@ -20,6 +20,7 @@ from gainnet.codecs.transform_seed.weights import TransformWeights
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec
 from gainnet.models.loading import load_model
+from gainnet.models.runtime import on_runtime
 from gainnet.models.runtime.manifest import MANIFEST, Exported, sha256_of
 from gainnet.service import exports
 from gainnet.service.exports import INDEX, device_files, device_files_in, index_of
@@ -79,19 +80,27 @@ def test_what_the_package_ships_is_what_export_writes(model, tmp_path, capsys) -
     assert index == json.loads((tmp_path / INDEX).read_text())
     assert index == index_of(model, device_files_in(tmp_path))
     assert index["files"] == index_of(model, device_files(model))["files"]
-    assert {"unet/model.onnx", "vae/decoder.onnx", "codecs/seed/decoder.onnx", "codecs/linear/basis.safetensors"} <= (
-        set(index["files"])
-    )
+    assert {
+        "model/unet/model.onnx",
+        "model/vae/decoder.onnx",
+        "codecs/seed/decoder.onnx",
+        "codecs/linear/basis.safetensors",
+    } <= (set(index["files"]))
     for path, entry in index["files"].items():
         assert sha256_of(tmp_path / path) == entry["sha256"]
-    assert Exported.read(tmp_path, model.sha256).parts.keys() == {"unet", "text_encoder", "decoder", "image_encoder"}
-    assert load_model(str(tmp_path)).sha256 != ""
+    assert Exported.read(tmp_path / "model", model.sha256).parts.keys() == {
+        "unet",
+        "text_encoder",
+        "decoder",
+        "image_encoder",
+    }
+    assert on_runtime(load_model(str(tmp_path / "model")), "onnx").sha256 == model.sha256
 
 
 def test_weights_of_another_model_are_left_out(model) -> None:
     from dataclasses import replace
 
     other = replace(model, sha256="0" * 64)
-    assert {name for name, _ in exports._sources(other)} == {""}
+    assert {name for name, _ in exports._sources(other)} == {"model"}
     assert not any(path.startswith("codecs/") for path in device_files(other))
-    assert MANIFEST in device_files(other)
+    assert f"model/{MANIFEST}" in device_files(other)

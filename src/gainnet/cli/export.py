@@ -14,7 +14,7 @@ from gainnet.cli.printing import print_json, status
 def device(*, out: Path, model: str = "scenes", as_json: bool = False) -> None:
     """Write what a device computes with as ONNX graphs, weights and tables, with a manifest of digests.
 
-    The folder is a model folder, too: `generate --model FOLDER --runtime onnx` reads it.
+    In it lies a model folder: `generate --model FOLDER/model --runtime onnx` reads it.
 
     Args:
         out: folder for the files.

@@ -1,6 +1,6 @@
 """Everything that a device without torch needs of a model: graphs, weights, bases, tables and words, with digests.
 
-    folder of the model (unet/, vae/, text_encoder/, tokenizer/, ...)
+    model             its folder: unet/, vae/, text_encoder/, tokenizer/, ...
     codecs/seed       decoder of the learned seed codec
     codecs/transform  synthesis of the transform code; its entropy model is exact and stands in no graph
     codecs/linear     principal components
@@ -40,7 +40,7 @@ _SUFFIXES: Final = (".json", ".txt", ".safetensors", ".onnx")
 
 
 def export_device(model: DiffusionModel, folder: Path) -> dict[str, Any]:
-    """Writes the files of a device into a folder, which is then a model with graphs, too; returns the index.
+    """Writes the files of a device into a folder, in which `model` is a model with graphs; returns the index.
 
     Args:
         model: computed by torch.
@@ -58,7 +58,7 @@ def export_device(model: DiffusionModel, folder: Path) -> dict[str, Any]:
             place = folder / name / path.relative_to(source)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place)
-    export_model(model, folder)
+    export_model(model, folder / "model")
     export_codecs(model, {name: folder / name for name, _ in _sources(model)})
     index = index_of(model, device_files_in(folder))
     write_json(folder / INDEX, index)
@@ -72,7 +72,7 @@ def device_files(model: DiffusionModel) -> dict[str, Path]:
         model: whose graphs lie beside its weights.
     """
     return {
-        f"{name}/{path.relative_to(source).as_posix()}".lstrip("/"): path
+        f"{name}/{path.relative_to(source).as_posix()}": path
         for name, source in _sources(model)
         for path in _files(source)
     }
@@ -116,7 +116,7 @@ def export_codecs(model: DiffusionModel, folders: Mapping[str, Path]) -> None:
 
 def _sources(model: DiffusionModel) -> Iterator[tuple[str, Path]]:
     """Folders of the model and of the codecs whose weights fit it, by where a device finds them."""
-    yield "", find_folder(model.name)
+    yield "model", find_folder(model.name)
     finders: dict[str, Callable[[], Path]] = {
         "codecs/seed": lambda: seed_weights.find_folder(model.name),
         "codecs/transform": lambda: transform_weights.find_folder("transform_seed"),

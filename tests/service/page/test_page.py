@@ -116,16 +116,22 @@ def test_the_binary_of_the_runtime_is_compressed(client: httpx.Client) -> None:
 
 
 def test_nothing_else_is_reached(client: httpx.Client) -> None:
-    for path in ("/index.htm", "/device/../router.py", "/device/%2e%2e/router.py", "/ort.wasm.gz", "/device/unet"):
+    for path in (
+        "/index.htm",
+        "/device/../router.py",
+        "/device/%2e%2e/router.py",
+        "/ort.wasm.gz",
+        "/device/model/unet",
+    ):
         assert client.get(path).status_code == 404, path
 
 
 def test_files_of_a_device_are_those_of_the_index(client: httpx.Client, model: DiffusionModel) -> None:
     index = client.get("/device/device.json").json()
     assert index["model_sha256"] == model.sha256
-    answer = client.get("/device/vae/decoder.onnx")
+    answer = client.get("/device/model/vae/decoder.onnx")
     assert answer.content == (find_folder("scenes") / "vae" / "decoder.onnx").read_bytes()
-    assert answer.headers["etag"] == f'"{index["files"]["vae/decoder.onnx"]["sha256"]}"'
+    assert answer.headers["etag"] == f'"{index["files"]["model/vae/decoder.onnx"]["sha256"]}"'
     assert all(path.removeprefix("/device/") in index["files"] for path in weight_paths(model).values())
 
 

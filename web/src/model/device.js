@@ -32,6 +32,9 @@ import { tokenizerOf } from "./text.js";
 
 /** @typedef {{ index: number, node: string, part: string, reads: string[], writes: Record<string, number[]> }} Compute */
 
+/** Where the folder of the model lies among the files. */
+const MODEL = "model/";
+
 export class Device {
   /**
    * @param {string} base address of the files
@@ -63,19 +66,19 @@ export class Device {
   }
 
   tokenizer() {
-    return this.#once("tokenizer", async () => tokenizerOf(await this.files.json("tokenizer/tokenizer.json"),
-      (await this.files.json("tokenizer/tokenizer_config.json")).model_max_length));
+    return this.#once("tokenizer", async () => tokenizerOf(await this.files.json("model/tokenizer/tokenizer.json"),
+      (await this.files.json("model/tokenizer/tokenizer_config.json")).model_max_length));
   }
 
   /** Opens what every picture needs. */
   async warm() {
     const index = await this.files.index;
-    await this.graphs.run("", "decoder", { latent: { shape: [1, ...index.latent], values: new Float32Array(product(index.latent)) } });
+    await this.graphs.run(MODEL, "decoder", { latent: { shape: [1, ...index.latent], values: new Float32Array(product(index.latent)) } });
   }
 
   /** Opens what the last steps of a sampler need. */
   async load() {
-    await Promise.all(["text_encoder", "unet"].map((name) => this.graphs.open("", name)));
+    await Promise.all(["text_encoder", "unet"].map((name) => this.graphs.open(MODEL, name)));
   }
 
   #basis() {
@@ -158,7 +161,7 @@ export class Device {
 
   /** @param {Asked} asked */
   async #schedule(asked) {
-    return scheduleOf(await this.files.json("scheduler/scheduler_config.json"), asked.numSteps);
+    return scheduleOf(await this.files.json("model/scheduler/scheduler_config.json"), asked.numSteps);
   }
 
   /** @param {Symbols} symbols @param {string | null} prompt */
@@ -227,7 +230,7 @@ export class Device {
   /** Both branches, without the prompt and with it. @param {Asked} asked */
   async #condition(asked) {
     const tokenizer = await this.tokenizer(), rows = ["", asked.prompt].map((text) => tokenizer.tokens(text));
-    return this.graphs.run("", "text_encoder", {
+    return this.graphs.run(MODEL, "text_encoder", {
       tokens: { shape: [2, rows[0].length], values: BigInt64Array.from(rows.flat(), BigInt) },
     });
   }
@@ -235,14 +238,14 @@ export class Device {
   /** @param {Float32Array} latent */
   async #decode(latent) {
     const { latent: shape } = await this.files.index;
-    const pixels = await this.graphs.run("", "decoder", { latent: { shape: [1, ...shape], values: latent } });
+    const pixels = await this.graphs.run(MODEL, "decoder", { latent: { shape: [1, ...shape], values: latent } });
     return clamp(pixels.map((x) => x / 2 + 0.5));
   }
 
   /** @param {Float32Array} image */
   async #encode(image) {
     const { image: shape } = await this.files.index;
-    return this.graphs.run("", "image_encoder", { pixels: { shape: [1, ...shape], values: image.map((x) => 2 * x - 1) } });
+    return this.graphs.run(MODEL, "image_encoder", { pixels: { shape: [1, ...shape], values: image.map((x) => 2 * x - 1) } });
   }
 
   /**
@@ -254,10 +257,10 @@ export class Device {
   async #unet(latent, time, condition) {
     const { latent: shape } = await this.files.index;
     const tokens = (await this.tokenizer()).tokens("").length;
-    const { inputs } = (await this.files.json("onnx.json")).parts.unet, width = inputs.condition[1];
+    const { inputs } = (await this.files.json("model/onnx.json")).parts.unet, width = inputs.condition[1];
     const copies = condition.length / (tokens * width), sample = new Float32Array(copies * latent.length);
     for (let k = 0; k < copies; k++) sample.set(latent, k * latent.length);
-    return this.graphs.run("", "unet", {
+    return this.graphs.run(MODEL, "unet", {
       sample: { shape: [copies, ...shape], values: sample },
       timestep: { shape: [copies], values: new Float32Array(copies).fill(time) },
       condition: { shape: [copies, tokens, width], values: condition },

@@ -88,7 +88,7 @@ export class Graphs {
 
   /**
    * Opens a graph, so that its first run does not wait.
-   * @param {string} folder of the manifest, "" for the model's own
+   * @param {string} folder of the manifest, with a slash at the end
    * @param {string} name of the part
    */
   open(folder, name) {

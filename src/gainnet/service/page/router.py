@@ -79,8 +79,8 @@ def page_router(engine: Engine, folder: Path = BUILT) -> APIRouter:
 
 def weight_paths(model: DiffusionModel) -> dict[str, str]:
     """Where a device fetches the weights of a part, by its name, e.g. `vae`."""
-    found = (path for path in device_files(model) if path.endswith(".safetensors") and path.count("/") == 1)
-    return {path.partition("/")[0]: f"/device/{path}" for path in found}
+    found = (path for path in device_files(model) if path.startswith("model/") and path.endswith(".safetensors"))
+    return {path.split("/")[1]: f"/device/{path}" for path in found}
 
 
 def _assets(folder: Path) -> list[str]:
