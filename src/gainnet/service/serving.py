@@ -8,6 +8,8 @@ import ipaddress
 import signal
 import socket
 import sys
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -203,7 +205,7 @@ def run(serving: Serving, listening: Listening, ready: Callable[[Ready], None], 
         with Engine(model, most_batch=serving.most_batch, most_waiting=serving.most_waiting) as engine:
             edge = Edge(engine, journal, serving.pace, paths=weight_paths(model))
             routers = device_router(edge, partial(_admit, doors)), page_router(engine)
-            made = application(engine, journal, doors, routers, partial(_seen_by, edge))
+            made = application(engine, journal, doors, routers, partial(_seen_by, edge, {}))
 
             async def serve() -> None:
                 async with _joined(edge, listening, joining) as join:
@@ -264,12 +266,20 @@ def _admit(doors: Doors, headers: Mapping[str, str], token: str | None) -> None:
     doors.caller_of(token or (bearer.strip() if kind.lower() == "bearer" else None))
 
 
-def _seen_by(edge: Edge) -> Mapping[str, Any]:
-    """What the dashboard shows of devices and of edges that have joined, in the form of `http.status`."""
-    peers: dict[int, int] = {}
-    for _, peer in list(edge.sessions.values()):
-        peers[id(peer)] = peers.get(id(peer), 0) + 1
-    devices = [{"name": f"device-{k}", "kind": "device", "requests": n} for k, n in enumerate(peers.values(), 1)]
+def _seen_by(edge: Edge, since: dict[int, float]) -> Mapping[str, Any]:
+    """What the dashboard shows of devices and of edges that have joined, in the form of `http.status`.
+
+    Args:
+        edge: that they are connected to.
+        since: when each connection was first seen, by its identity; kept from call to call.
+    """
+    now_s, found = time.monotonic(), Counter(id(peer) for _, peer in list(edge.sessions.values()))
+    for gone in since.keys() - found.keys():
+        del since[gone]
+    devices = [
+        {"name": f"device-{k}", "kind": "device", "requests": n, "since_s": now_s - since.setdefault(peer, now_s)}
+        for k, (peer, n) in enumerate(found.items(), 1)
+    ]
     names = "edge", *edge.joined
     edges: list[Mapping[str, Any]] = [{"name": n, "kind": "edge", "address": "", "alive": True} for n in names]
     ends = [(name, "backhaul") for name in edge.joined] + [(str(each["name"]), "air") for each in devices]

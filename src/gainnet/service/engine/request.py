@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextvars import ContextVar
@@ -59,11 +61,14 @@ class Request:
         num_passes: of the denoiser's network that it is expected to take, a row each, by which others are told when to
             come again.
         watch: told of each pass.
+
+    `begin_s` and `end_s` are on the same clock, `end_s` infinite until its end; `steps` counts its passes.
     """
 
     def __init__(self, number: int, deadline_at_s: float, num_passes: float, watch: Watch | None) -> None:
         self.number, self.deadline_at_s, self.num_passes, self.watch = number, deadline_at_s, num_passes, watch
         self.steps = self.num_rows = 0
+        self.begin_s, self.end_s = time.monotonic(), math.inf
         self.is_cancelled = False
         self._lock = threading.Lock()
         self._waits_for: Future[Tensor] | None = None

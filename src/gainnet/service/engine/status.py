@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
+from gainnet.service.engine.request import Request
+
 
 @final
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class EngineStatus:
         busy_s: processor time of the passes of each network.
         late: requests that ended after their deadline.
         ticks: the last ones, oldest first.
+        requests: the last that were admitted, oldest first.
     """
 
     num_open: int
@@ -53,6 +56,7 @@ class EngineStatus:
     busy_s: Mapping[str, float]
     late: int
     ticks: tuple[Tick, ...]
+    requests: tuple[Request, ...]
 
     @property
     def occupancy(self) -> float:

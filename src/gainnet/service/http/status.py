@@ -7,7 +7,7 @@ Each event is `event: status`, `data: {...}` once a second. All times are second
       "ready": true, "draining": false,
       "topology": {"nodes": [{"name": "edge", "kind": "edge", "address": "https://127.0.0.1:8080", "alive": true}],
                    "links": [{"source": "edge", "target": "device", "medium": "air"}]},
-      "connected": [{"name": "device-3", "kind": "device", "requests": 1}],
+      "connected": [{"name": "device-3", "kind": "device", "requests": 1, "since_s": 3.1}],
       "engine": {"open": 3, "waiting": 2, "most_waiting": 256, "most_batch": 16, "occupancy": 5.2,
                  "passes": {"unet": 120, "text_encoder": 8, "decoder": 8}, "busy_s": {"unet": 3.2},
                  "ticks": [{"begin_s": -0.4, "duration_s": 0.05, "network": "unet", "rows": 4, "requests": [7, 8]}]},
@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.metadata import version
@@ -35,6 +36,7 @@ from typing import Any, Final
 from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
+from gainnet.service.engine import Request
 from gainnet.service.http.jobs import Job, Jobs
 
 EVERY_S: Final = 1.0
@@ -85,6 +87,7 @@ def status_of(jobs: Jobs, started_s: float, is_draining: bool, more: Mapping[str
         more: of the devices' side: lists are put behind, numbers added to these; anything else takes their place.
     """
     engine, now_s = jobs.engine.status(), time.monotonic()
+    known = {job.request.number: job for job in list(jobs.last) if job.request is not None}
     ticks = [
         {
             "begin_s": tick.begin_s - now_s, "duration_s": tick.duration_s, "network": tick.network,
@@ -103,7 +106,7 @@ def status_of(jobs: Jobs, started_s: float, is_draining: bool, more: Mapping[str
             "most_batch": engine.most_batch, "occupancy": engine.occupancy, "passes": dict(engine.num_ticks),
             "busy_s": dict(engine.busy_s), "ticks": ticks,
         },
-        "requests": [_shown(job, now_s) for job in list(jobs.last)],
+        "requests": [_shown(each, known.get(each.number), now_s) for each in engine.requests],
         "counts": {
             "accepted": sum(jobs.counts.values()) + jobs.num_open, "done": jobs.counts["done"],
             "failed": jobs.counts["failed"], "cancelled": jobs.counts["cancelled"], "refused": jobs.counts["refused"],
@@ -126,13 +129,16 @@ def _merged(name: str, own: Any, other: Any) -> Any:
     return other
 
 
-def _shown(job: Job, now_s: float) -> dict[str, Any]:
-    request, report = job.request, job.report
+def _shown(request: Request, job: Job | None, now_s: float) -> dict[str, Any]:
+    """A request of the engine; one without a job is a device's, of which this side knows less."""
+    is_over, report = math.isfinite(request.end_s), None if job is None else job.report
+    state = ("done" if is_over else "running") if job is None else job.state
     return {
         # The engine's number, which its ticks name, too.
-        "id": "" if request is None else str(request.number), "kind": "images", "protocol": job.protocol,
-        "state": job.state, "begin_s": job.begin_s - now_s, "end_s": None if job.end_s is None else job.end_s - now_s,
-        "step": 0 if request is None else request.steps, "num_steps": job.num_steps,
+        "id": str(request.number), "kind": "device" if job is None else "images",
+        "protocol": "" if job is None else job.protocol, "state": "cancelled" if request.is_cancelled else state,
+        "begin_s": request.begin_s - now_s, "end_s": request.end_s - now_s if is_over else None,
+        "step": request.steps, "num_steps": request.steps if job is None else job.num_steps,
         "num_channel_uses": None if report is None else report.num_channel_uses("down"),
         "energy_j": None if report is None else report.energy_j,
     }  # fmt: skip
