@@ -65,7 +65,13 @@ app = group(
     ),
     group("study", "Questions with methods, tables and figures, reproducible by name.", *study.commands),
     group("train", "Train what the package ships, into a folder of yours.", *train.commands),
-    group("trust", "Learn with safeguards, and check who went into a model.", trust.learn, trust.verify),
+    group(
+        "trust",
+        "Learn with safeguards, and check who went into a model, or where a picture comes from.",
+        trust.learn,
+        trust.keys,
+        trust.verify,
+    ),
 )
 
 _INTERRUPTED = 130

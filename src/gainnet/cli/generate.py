@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def generate(
     *,
     prompts: Path | None = None,
     fail: tuple[str, ...] = (),
+    signer: Path | None = None,
     out: Path = Path("out/generate"),
     as_json: bool = False,
 ) -> None:
@@ -49,6 +51,7 @@ def generate(
         prompt: what to draw.
         prompts: a file with one prompt per line, run as a batch.
         fail: NODE@STEP: an edge that dies before a step, e.g. edge_2@3; again for more.
+        signer: folder that trust keys has written, whose key signs the pictures; they are not signed when left out.
         out: folder for pictures, step table and report.
         as_json: one JSON object on standard output, nothing else.
     """
@@ -61,9 +64,13 @@ def generate(
         from gainnet.catalog.opening import open_request
         from gainnet.generation import save
 
-        result = open_request(config).generate(show)
+        sign = None if signer is None else _signing(signer)
+        request = open_request(config)
+        result = request.generate(show)
         show("writing")
         summary = save(result, out, labels_of_config(result, config))
+        if sign is not None:
+            summary = sign(summary, out, request.model.sha256, config.image is not None)
     print_json(summary) if as_json else _print_generation(summary, out)
 
 
@@ -120,6 +127,13 @@ def protocols(
     columns = ("protocol", "edges", "edge runs", "device runs", "on the air", "what it is")
     # In words: the names of parts do not fit into columns of 80 characters.
     return print_table("Protocols", columns, [{k: _spaced(k, row[k]) for k in columns} for row in described])
+
+
+def _signing(folder: Path) -> Callable[[dict[str, Any], Path, str, bool], dict[str, Any]]:
+    """What signs the pictures of a generation that was saved; keys are read before anything is computed."""
+    from gainnet.service.provenance import Signer, sign_saved
+
+    return partial(sign_saved, Signer(folder))
 
 
 def _spaced(column: str, text: Any) -> Any:

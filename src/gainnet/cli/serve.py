@@ -37,6 +37,8 @@ def serve(
     join_port: int = 0,
     join: str | None = None,
     edge: str | None = None,
+    signer: Path | None = None,
+    unsigned: bool = False,
     as_json: bool = False,
 ) -> None:
     """Be an edge that people's phones open: pictures over HTTP, devices over a WebSocket.
@@ -59,12 +61,16 @@ def serve(
         join_port: where other edges join; 0 takes a free one.
         join: tls://host:port of another edge, or a network file with its address, to take part in its requests.
         edge: name of this edge in its certificate, where it joins another one.
+        signer: folder that trust keys has written, whose key signs the pictures; yours when left out.
+        unsigned: let pictures leave without a word on where they come from.
         as_json: one JSON object on standard output when it is ready, nothing else.
     """
     _require_extra()
     from gainnet.service.serving import Joining, Listening, Serving, run
 
-    serving = Serving(model, runtime, journal, pace, most_batch, most_waiting)
+    if unsigned and signer is not None:
+        raise ConfigError("signer: nothing is signed; leave it or --unsigned out")
+    serving = Serving(model, runtime, journal, pace, most_batch, most_waiting, signer, unsigned)
     if join is not None:
         return _join(serving, join, keys, edge, as_json)
     listening = Listening(host, port, name, certificate, key, plain, tokens)

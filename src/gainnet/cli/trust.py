@@ -1,4 +1,4 @@
-"""Learning with safeguards, and records that can be checked: `trust`."""
+"""Learning with safeguards, and records and pictures that can be checked: `trust`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gainnet.cli.options import Asked, Fields, command
 from gainnet.cli.printing import print_json, print_table, rounds_progress
 from gainnet.core.errors import ConfigError
 
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 _COLUMNS = ("round", "test_loss", "num_bits_up", "num_bits_down", "duration_s", "energy_j")
 _SETTINGS: dict[str, Any] = {
     "algorithm": "adapter", "clients": 10, "rounds": 6, "num_steps": 2, "batch_size": 6, "rate": 0.1, "rank": 1
@@ -63,17 +64,31 @@ def learn(asked: Asked, guarded: Asked, *, out: Path = Path("out/trust"), as_jso
 
 
 @command("verify")
-def verify(record: Path, *, state: Path | None = None, edge_key: str | None = None, as_json: bool = False) -> None:
-    """Check which update went into which model: every signature, every link of the chain, and the model at its end.
+def verify(
+    record: Path,
+    *,
+    state: Path | None = None,
+    edge_key: str | None = None,
+    root: Path | None = None,
+    as_json: bool = False,
+) -> None:
+    """Check where a picture comes from, or which update went into which model: what was signed and what holds.
+
+    Exit code 1 for a picture of which something does not hold.
 
     Args:
-        record: a record, or the folder of a run.
-        state: the model it should end with; state.safetensors beside it when left out.
-        edge_key: public key of the edge, as you know it from elsewhere.
+        record: a picture, a record, or the folder of a run.
+        state: the model that a record should end with; state.safetensors beside it when left out.
+        edge_key: public key of a record's edge, as you know it from elsewhere.
+        root: root.pem of a picture's edge, as you know it from elsewhere.
         as_json: one JSON object on standard output, nothing else.
     """
     from gainnet.learning.safeguards.record import verify_file
 
+    if root is not None or (record.is_file() and record.suffix.lower() in _PICTURES):
+        if state is not None or edge_key is not None:
+            raise ConfigError("state: a picture has neither state nor edge key; leave them out")
+        return _verify_picture(record, root, as_json)
     found = verify_file(record, state, edge_key)
     if as_json:
         return print_json(asdict(found))
@@ -85,6 +100,39 @@ def verify(record: Path, *, state: Path | None = None, edge_key: str | None = No
     counts = [{"client": client, "num_models": count} for client, count in found.models_of_client.items()]
     print_table("updates in models", ("client", "num_models"), counts)
     return None
+
+
+@command("keys")
+def keys(folder: Path, *, name: str = "gainnet edge") -> None:
+    """Make keys that sign pictures, and the root certificate that readers pin; see serve and generate.
+
+    Args:
+        folder: where they are written; it must not be there.
+        name: of the signer, which readers are shown.
+    """
+    from gainnet.core.errors import import_extra
+    from gainnet.core.files import write_folder
+
+    import_extra("cryptography", "cryptography", "serve")
+    from gainnet.wire.keys import write_signing_keys
+
+    # Pictures that were signed with keys that are gone could be checked by nobody.
+    if folder.exists():
+        raise ConfigError(f"folder: {folder} is there already; give another one")
+    write_folder(folder, lambda new: write_signing_keys(new, name))
+    typer.echo(f"keys in {folder}; readers of the pictures need {folder / 'root.pem'}")
+
+
+def _verify_picture(picture: Path, root: Path | None, as_json: bool) -> None:
+    from gainnet.service.provenance import spelled, verify
+
+    found = verify(picture, root)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        typer.echo("\n".join(spelled(found)))
+    if found.problems:
+        raise typer.Exit(1)
 
 
 def _check_used(guarded: Asked) -> None:

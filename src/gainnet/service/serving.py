@@ -34,6 +34,7 @@ from gainnet.service.node.joining import Guest
 from gainnet.service.node.joining import listening as joining_at
 from gainnet.service.node.router import device_router
 from gainnet.service.page.router import page_router, weight_paths
+from gainnet.service.provenance import Signer
 
 SWITCH_S: Final = 0.0005
 """How long a thread keeps Python to itself when another one waits: the engine's should not wait 5 ms for the others."""
@@ -124,6 +125,8 @@ class Serving:
         pace: of the releases of frames, 1 for real time, 0 for as fast as possible.
         most_batch: rows of a pass at most.
         most_waiting: requests that are open at the same time at most.
+        signer: folder of keys that sign the pictures; one of the user's, made when missing, when `None`.
+        unsigned: whether pictures leave without a word on where they come from.
     """
 
     model: str = "scenes"
@@ -132,6 +135,8 @@ class Serving:
     pace: float = 0.0
     most_batch: int = 8
     most_waiting: int = 256
+    signer: Path | None = None
+    unsigned: bool = False
 
 
 @final
@@ -199,13 +204,14 @@ def run(serving: Serving, listening: Listening, ready: Callable[[Ready], None], 
     doors, token = listening.doors()
     # The port before the model: what is wrong is said before seconds of loading.
     with listening.bound() as bound, _journal(serving.journal) as journal:
+        signer = None if serving.unsigned else Signer.of_user(serving.signer)
         model = opened(serving.model, serving.runtime)
         url = listening.url(bound.getsockname()[1])
         sys.setswitchinterval(SWITCH_S)
         with Engine(model, most_batch=serving.most_batch, most_waiting=serving.most_waiting) as engine:
-            edge = Edge(engine, journal, serving.pace, paths=weight_paths(model))
+            edge = Edge(engine, journal, serving.pace, paths=weight_paths(model), signer=signer)
             routers = device_router(edge, partial(_admit, doors)), page_router(engine)
-            made = application(engine, journal, doors, routers, partial(_seen_by, edge, {}))
+            made = application(engine, journal, doors, routers, partial(_seen_by, edge, {}), signer)
 
             async def serve() -> None:
                 async with _joined(edge, listening, joining) as join:

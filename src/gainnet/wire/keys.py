@@ -21,6 +21,8 @@ except ImportError:
     raise MissingExtraError("cryptography", "engines") from None
 
 VALID_DAYS, AUTHORITY = 365, "gainnet authority"
+SIGNING_DAYS = 3650
+"""Of keys that sign pictures: without a foreign clock, a signature holds as long as its certificate alone."""
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 Extension = tuple[x509.ExtensionType, bool]
@@ -65,6 +67,30 @@ def write_certificates(
         _write_secret(folder / f"{name}.key", key, serialization.PrivateFormat.PKCS8)
 
 
+def write_signing_keys(folder: Path, name: str = "gainnet edge") -> None:
+    """Keys with which an edge signs pictures: root.pem, which readers pin, and signer.pem with signer.key below it.
+
+    The root's own key is thrown away. P-384, SHA-384, valid for ten years, as C2PA asks of certificates of signers.
+
+    Args:
+        folder: where they are written.
+        name: of the signer, which readers are shown.
+    """
+    root, signer = (ec.generate_private_key(ec.SECP384R1()) for _ in range(2))
+    content = _signed(AUTHORITY, root.public_key(), root, _of_authority(root.public_key()), SIGNING_DAYS)
+    extensions: list[Extension] = [
+        (x509.BasicConstraints(False, None), True),
+        (_usage(digital_signature=True), True),
+        # C2PA asks for a purpose; that of mail is the one that its readers know of old.
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), False),
+        (x509.SubjectKeyIdentifier.from_public_key(signer.public_key()), False),
+        (x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key()), False),
+    ]
+    write_whole(folder / "root.pem", content)
+    write_whole(folder / "signer.pem", _signed(name, signer.public_key(), root, extensions, SIGNING_DAYS))
+    _write_secret(folder / "signer.key", signer, serialization.PrivateFormat.PKCS8)
+
+
 def check_names(field: str, names: Iterable[str]) -> None:
     """Raises `ConfigError` unless every name can be that of a file in a folder of keys, and is of no other file there.
 
@@ -98,27 +124,37 @@ def _write_secret(path: Path, key: ec.EllipticCurvePrivateKey, form: serializati
 
 
 def _signed(
-    name: str, key: ec.EllipticCurvePublicKey, by: ec.EllipticCurvePrivateKey, extensions: Iterable[Extension]
+    name: str,
+    key: ec.EllipticCurvePublicKey,
+    by: ec.EllipticCurvePrivateKey,
+    extensions: Iterable[Extension],
+    valid_days: int = VALID_DAYS,
 ) -> bytes:
     """A certificate of a key, in PEM."""
     issuer, subject = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in (AUTHORITY, name))
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(issuer, subject, key, x509.random_serial_number())
     # Clocks of two machines differ by minutes.
-    builder = builder.not_valid_before(now - timedelta(minutes=5)).not_valid_after(now + timedelta(days=VALID_DAYS))
+    builder = builder.not_valid_before(now - timedelta(minutes=5)).not_valid_after(now + timedelta(days=valid_days))
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
     return builder.sign(by, hashes.SHA384()).public_bytes(serialization.Encoding.PEM)
 
 
 def _of_authority(key: ec.EllipticCurvePublicKey) -> list[Extension]:
-    others = dict.fromkeys(
-        ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only"), False
-    )
-    usage = x509.KeyUsage(digital_signature=False, key_cert_sign=True, crl_sign=True, decipher_only=False, **others)
+    usage = _usage(key_cert_sign=True, crl_sign=True)
     identifier = x509.SubjectKeyIdentifier.from_public_key(key)
     # Length 0: no certificate below may sign another one.
     return [(x509.BasicConstraints(True, 0), True), (usage, True), (identifier, False)]
+
+
+def _usage(digital_signature: bool = False, key_cert_sign: bool = False, crl_sign: bool = False) -> x509.KeyUsage:
+    others = dict.fromkeys(
+        ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only"), False
+    )
+    return x509.KeyUsage(
+        digital_signature, **others, key_cert_sign=key_cert_sign, crl_sign=crl_sign, decipher_only=False
+    )
 
 
 def _alternative(host: str) -> x509.GeneralName:

@@ -21,6 +21,8 @@ from gainnet.models.runtime import on_runtime
 from gainnet.service.engine import Engine
 from gainnet.service.http import Doors, application
 from gainnet.service.journal import Journal
+from gainnet.service.provenance import Signer
+from gainnet.wire.keys import write_signing_keys
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,11 @@ class Served:
 
 
 @contextlib.contextmanager
-def edge(model: DiffusionModel, journal: Path, doors: Doors | None = None, **engine: Any) -> Iterator[Served]:
+def edge(
+    model: DiffusionModel, journal: Path, doors: Doors | None = None, signer: Signer | None = None, **engine: Any
+) -> Iterator[Served]:
     with socket.create_server(("127.0.0.1", 0)) as bound, Journal(journal) as book, Engine(model, **engine) as running:
-        made = application(running, book, doors or Doors())
+        made = application(running, book, doors or Doors(), signer=signer)
         config = uvicorn.Config(made, log_level="error", access_log=False, ws="websockets-sansio")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
@@ -62,5 +66,7 @@ def model() -> DiffusionModel:
 
 @pytest.fixture(scope="package")
 def served(model: DiffusionModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with edge(model, tmp_path_factory.mktemp("edge") / "journal.db") as served:
+    keys = tmp_path_factory.mktemp("signer")
+    write_signing_keys(keys)
+    with edge(model, tmp_path_factory.mktemp("edge") / "journal.db", signer=Signer(keys)) as served:
         yield served

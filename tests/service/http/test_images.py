@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -22,6 +23,7 @@ from gainnet.generation.generate import png
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.service.http.jobs import Wanted
 from gainnet.service.journal import Journal
+from gainnet.service.provenance import verify
 from service.http.conftest import Served, edge
 
 Pixels = npt.NDArray[np.uint8]
@@ -55,6 +57,19 @@ def test_pictures_are_those_of_generate(client: openai.OpenAI, model: DiffusionM
     cost = answer.model_dump()["gainnet"]
     assert cost["random_seed"] == 7
     assert cost["runtime"] == "onnx"
+
+
+def test_a_picture_is_signed_and_names_its_prompt_only_when_asked(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "root.pem").write_bytes(httpx.get(f"{served.url}/root.pem").content)
+    for extra, is_named in (({}, False), ({"names_prompt": True}, True)):
+        body = {"prompt": "a red star", "gainnet": {"num_steps": 2, **extra}}
+        answer = httpx.post(f"{served.url}/v1/images/generations", json=body, timeout=60.0).json()
+        (tmp_path / "star.png").write_bytes(base64.b64decode(answer["data"][0]["b64_json"]))
+        found = verify(tmp_path / "star.png", tmp_path / "root.pem")
+        assert (found.evidence, found.problems, found.pixels) == ("c2pa", (), "signed")
+        assert found.stated is not None
+        assert found.stated.get("prompt") == ("a red star" if is_named else None)
+        assert answer["gainnet"]["provenance"]["num_bytes"] > 0
 
 
 def test_a_protocol_and_an_air_are_asked_for_beside(client: openai.OpenAI, model: DiffusionModel) -> None:

@@ -10,7 +10,7 @@ import pytest
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.service.node.local import Edges, edges
-from gainnet.wire.keys import write_certificates
+from gainnet.wire.keys import write_certificates, write_signing_keys
 
 
 @pytest.fixture(scope="session")
@@ -25,10 +25,17 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("signer")
+    write_signing_keys(folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
-def two(scenes: DiffusionModel, keys: Path) -> Iterator[Edges]:
+def two(scenes: DiffusionModel, keys: Path, signer: Path) -> Iterator[Edges]:
     """The first edge and one that has joined it."""
-    with edges(scenes, keys, ("edge_2",)) as cell:
+    with edges(scenes, keys, ("edge_2",), signer=signer) as cell:
         yield cell
 
 

@@ -8,17 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from gainnet import cli
 from gainnet.core.report import Report
 from gainnet.service.node.local import Edges
+from gainnet.service.provenance import verify
 
 Call = Callable[..., tuple[int, str, str]]
 KEYS = {
     "protocol", "prompt", "model", "codec", "fading", "snr_db", "power", "random_seed", "num_edges", "image_path",
     "wall_s", "quality", "report", "baseline", "images", "configuration", "runtime",
 }  # fmt: skip
-OWN = {"request_id", "failures", "frames", "edge"}
+OWN = {"request_id", "failures", "frames", "edge", "provenance"}
 
 
 @pytest.fixture
@@ -37,7 +39,12 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tm
     return run
 
 
-def test_an_answer_has_the_keys_of_a_generation(two: Edges, call: Call, tmp_path: Path) -> None:
+def pixels(path: Path) -> bytes:
+    with Image.open(path) as image:
+        return image.tobytes()
+
+
+def test_an_answer_has_the_keys_of_a_generation(two: Edges, call: Call, tmp_path: Path, signer: Path) -> None:
     options = ("--num-steps", "2", "--fading", "ideal", "--random-seed", "5", "--json")
     code, out, _ = call("ask", two.url, "a red star", *options)
     assert code == 0
@@ -46,10 +53,14 @@ def test_an_answer_has_the_keys_of_a_generation(two: Edges, call: Call, tmp_path
     assert set(answer["report"]) == set(Report().to_json())
     assert (tmp_path / answer["image_path"]).is_file()
     assert json.loads((tmp_path / "out/ask/report.json").read_text()) == answer
+    found = verify(tmp_path / answer["image_path"], signer / "root.pem")
+    assert (found.evidence, found.pixels, found.problems) == ("receipt", "signed", ())
+    assert answer["provenance"]["evidence"] == "receipt"
     code, out, _ = call("generate", "a red star", *options)
     assert code == 0
     made = json.loads(out)
-    assert (tmp_path / made["image_path"]).read_bytes() == (tmp_path / answer["image_path"]).read_bytes()
+    # That of the device says in its XMP where it comes from.
+    assert pixels(tmp_path / made["image_path"]) == pixels(tmp_path / answer["image_path"])
     for report in (made["report"], answer["report"]):
         for step in report["steps"]:
             step.pop("wall_s")

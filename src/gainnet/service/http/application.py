@@ -28,6 +28,7 @@ from gainnet.service.http.jobs import Jobs
 from gainnet.service.http.metrics import Metrics
 from gainnet.service.http.status import More, status_router
 from gainnet.service.journal import Journal
+from gainnet.service.provenance import Signer
 
 PRUNE_EVERY_S: Final = 600.0
 KEPT_S: Final = 24 * 3600.0
@@ -41,6 +42,7 @@ def application(
     doors: Doors = Doors(),  # noqa: B008
     routers: Sequence[APIRouter] = (),
     more: More = dict,
+    signer: Signer | None = None,
 ) -> FastAPI:
     """The HTTP face of an edge.
 
@@ -53,8 +55,9 @@ def application(
         doors: who may come in.
         routers: further routes, as those of devices and of the page.
         more: what the status says of devices and edges.
+        signer: of pictures; they are not signed when `None`.
     """
-    jobs = Jobs(engine, journal)
+    jobs = Jobs(engine, journal, signer)
     metrics = Metrics(jobs)
     jobs.ended = metrics.ended
 
@@ -85,17 +88,23 @@ def application(
     _answer_errors(made)
     made.add_middleware(Guard, doors=doors, refused=refused)
     own = images_router(jobs), decode_router(engine), status_router(jobs, time.monotonic(), is_draining, more)
-    for router in (*own, _health_router(made, metrics), *routers):
+    for router in (*own, _health_router(made, metrics, signer), *routers):
         made.include_router(router)
     return made
 
 
-def _health_router(made: FastAPI, metrics: Metrics) -> APIRouter:
+def _health_router(made: FastAPI, metrics: Metrics, signer: Signer | None) -> APIRouter:
     router = APIRouter()
 
     @router.get("/healthz", summary="Whether the process is alive")
     def healthz() -> dict[str, str]:
         return {"status": "ok"}
+
+    @router.get("/root.pem", summary="The certificate that readers of its pictures pin")
+    def root() -> Response:
+        if signer is None:
+            raise RefusedError(404, "root: this edge signs no pictures", "not_found")
+        return Response(signer.root, media_type="application/x-pem-file")
 
     @router.get("/readyz", summary="Whether it takes requests")
     def readyz() -> JSONResponse:

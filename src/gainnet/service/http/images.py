@@ -22,7 +22,7 @@ from gainnet.core.errors import GainnetError
 from gainnet.core.outside import read_json
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.service.http.errors import RefusedError, refusal_of
-from gainnet.service.http.jobs import Job, Jobs, Wanted
+from gainnet.service.http.jobs import NAMES_PROMPT, Job, Jobs, Wanted
 
 MOST_IMAGES: Final = 10
 LONGEST_KEY: Final = 255
@@ -81,10 +81,11 @@ class ImageRequest(BaseModel):
         if type(within_s) not in (int, float) or not 0.0 < within_s <= 86_400.0:
             raise RefusedError(400, "within_s: give seconds, above 0 to 86400", "invalid_value", "within_s")
         strength = extra.pop("strength", strength) if strength is not None else None
+        named = {NAMES_PROMPT: True} if extra.pop(NAMES_PROMPT, False) in (True, 1) else {}
         air = {} if extra.keys() & {"protocol", "fading", "snr_db"} else IDEAL
         drawn = {"random_seed": secrets.randbelow(2**31), "runtime": model.runtime}
         config = {**drawn, **air, **extra, "prompts": [self.prompt] * (self.n or 1)}
-        return Wanted({"config": config, "strength": strength}, self.output_format or "png", float(within_s))
+        return Wanted({"config": config, "strength": strength, **named}, self.output_format or "png", float(within_s))
 
 
 def images_router(jobs: Jobs) -> APIRouter:

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, final
@@ -28,12 +28,15 @@ from gainnet.service.http.partial_images import PartialImages
 from gainnet.service.http.picture import decoded_picture, encoded_picture
 from gainnet.service.journal import Entry, Journal
 from gainnet.service.node.order import Asked, Order, order_of, read_asked
+from gainnet.service.provenance import Cost, Signer, source_type
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 Show = Callable[[int, bytes], None]
 """Called in the thread of a job with index and file of a partial picture."""
 
 NUM_KEPT: Final = 64
+NAMES_PROMPT: Final = "names_prompt"
+"""Key of `Wanted.asked` of a client that wants its prompt to stand in the signed picture."""
 KIND: Final = "images"
 """Key of our entries in the journal, which requests of devices share."""
 
@@ -114,10 +117,11 @@ class Jobs:
     Args:
         engine: runs the passes.
         journal: keeps what was accepted.
+        signer: of the pictures; they say nothing of where they come from when `None`.
     """
 
-    def __init__(self, engine: Engine, journal: Journal) -> None:
-        self.engine, self.journal = engine, journal
+    def __init__(self, engine: Engine, journal: Journal, signer: Signer | None = None) -> None:
+        self.engine, self.journal, self._signer = engine, journal, signer
         self.counts: Counter[str] = Counter()
         self.energy_j, self.uses = 0.0, Counter[str]()
         self.last: deque[Job] = deque(maxlen=NUM_KEPT)
@@ -226,7 +230,11 @@ class Jobs:
         job.protocol, job.num_steps = asked.config.protocol, model.denoiser.num_steps
         watch = None
         if job.show is not None and job.num_partial:
-            watch = PartialImages(model, len(order.prompts), job.num_partial, job.wanted.output_format, job.show)
+            # A preview is gone in a moment: it says what it is, and the finished picture is signed.
+            source = None if self._signer is None else source_type(asked.strength is not None)
+            watch = PartialImages(
+                model, len(order.prompts), job.num_partial, job.wanted.output_format, job.show, source
+            )
         job.request = self.engine.admit(job.wanted.deadline_s, num_passes * len(order.prompts), watch)
         with self.engine.serving(job.request), torch.inference_mode():
             if job.is_cancelled:
@@ -240,7 +248,9 @@ class Jobs:
             job.state = "running"
             images, report = self._executed(order, changed)
         job.report = report
-        result = _result(job, images, report, asked)
+        files = [encoded_picture(image, job.wanted.output_format) for image in images]
+        files, provenance = self._signed(files, job, asked)
+        result = _result(job, files, report, asked, f"{images.shape[-1]}x{images.shape[-2]}", provenance)
         self.journal.finish(job.request_id, result)
         return result
 
@@ -250,21 +260,35 @@ class Jobs:
         places, report = execute(planned.plan, given, planned.network, order.random, order.pricing)
         return places[planned.plan.result], report
 
+    def _signed(self, files: list[bytes], job: Job, asked: Asked) -> tuple[list[bytes], dict[str, float] | None]:
+        """The files with the edge's signature, and what that cost; as they are where there is no signer."""
+        if self._signer is None:
+            return files, None
+        model = {"model": self.engine.model.name, "sha256": self.engine.model.sha256}
+        # A picture travels further than its prompt may: the prompt is named only where the client asks for that.
+        prompts = asked.config.prompts if job.wanted.asked.get(NAMES_PROMPT) else (None,) * len(files)
+        kind, is_changed = job.wanted.output_format, asked.strength is not None
+        signed = [
+            self._signer.sign(file, kind, model, is_changed, prompt)
+            for file, prompt in zip(files, prompts, strict=True)
+        ]
+        return [file for file, _ in signed], sum((cost for _, cost in signed), Cost()).to_json()
 
-def _result(job: Job, images: Tensor, report: Report, asked: Asked) -> bytes:
+
+def _result(
+    job: Job, files: Sequence[bytes], report: Report, asked: Asked, size: str, provenance: Mapping[str, float] | None
+) -> bytes:
     """The body of the answer: OpenAI's fields, and what the pictures cost under `gainnet`."""
-    files = [encoded_picture(image, job.wanted.output_format) for image in images]
-    _, height, width = images.shape[1:]
     config = asked.config
     cost = {
         "request_id": job.request_id, "random_seed": config.random_seed, "protocol": config.protocol,
         "runtime": config.runtime, "priced_as": report.priced_as, "duration_s": report.duration_s,
         "energy_j": report.energy_j, "num_channel_uses_up": report.num_channel_uses("up"),
-        "num_channel_uses_down": report.num_channel_uses("down"),
+        "num_channel_uses_down": report.num_channel_uses("down"), "provenance": provenance,
     }  # fmt: skip
     body = {
         "created": int(time.time()), "data": [{"b64_json": base64.b64encode(file).decode()} for file in files],
-        "output_format": job.wanted.output_format, "size": f"{width}x{height}", "gainnet": cost,
+        "output_format": job.wanted.output_format, "size": size, "gainnet": cost,
     }  # fmt: skip
     return json.dumps(body).encode()
 

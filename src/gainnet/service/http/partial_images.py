@@ -28,11 +28,19 @@ class PartialImages:
         num_partial: how many are shown, spread evenly over the steps.
         kind: format of the files.
         show: called with index and file of each.
+        source: digital source type of the files; they state none where `None`.
     """
 
     def __init__(
-        self, model: DiffusionModel, num_items: int, num_partial: int, kind: str, show: Callable[[int, bytes], None]
+        self,
+        model: DiffusionModel,
+        num_items: int,
+        num_partial: int,
+        kind: str,
+        show: Callable[[int, bytes], None],
+        source: str | None = None,
     ) -> None:
+        self._source = source
         self._model, self._num_items, self._kind, self._show = model, num_items, kind, show
         num_steps = model.denoiser.num_steps
         # Neither the first noise nor the last step, which is the picture itself.
@@ -52,4 +60,4 @@ class PartialImages:
         clean = denoiser.clean(progress.latent[:1], predicted, power.sqrt(), (1 - power).sqrt())
         with torch.inference_mode():
             image = self._model.decoder({"latent": clean}, Random.of([0]))["image"][0]
-        self._show(index, encoded_picture(image, self._kind))
+        self._show(index, encoded_picture(image, self._kind, self._source))

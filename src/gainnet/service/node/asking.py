@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +22,12 @@ from gainnet.generation.save import step_table
 from gainnet.models.loading import find_folder
 from gainnet.models.partial import load_parts
 from gainnet.models.runtime import on_runtime
+from gainnet.protocols.task import PICTURE
 from gainnet.service.node.device import Answer, Device, introduce
 from gainnet.service.node.digests import part_digests
 from gainnet.service.node.order import Asked
 from gainnet.service.node.steps import text_of_codec
+from gainnet.service.provenance import Cost, mark, source_type
 
 
 def ask(
@@ -77,10 +80,14 @@ def save(answer: Answer, config: GenerationConfig, folder: Path) -> dict[str, An
         ConfigError: the folder cannot be written.
     """
     names = ["image.png"] if len(answer.values) == 1 else [f"image_{k:03d}.png" for k in range(len(answer.values))]
+    cost = Cost()
     for name, values in zip(names, answer.values, strict=True):
-        write_whole(folder / name, png(values))
+        marked, one = _marked(png(values), answer)
+        write_whole(folder / name, marked)
+        cost += one
     write_whole(folder / "steps.csv", step_table(answer.report).encode())
     summary = _summary(answer, config, [str(folder / name) for name in names])
+    summary["provenance"] = {"evidence": "mark" if answer.receipt is None else "receipt", **cost.to_json()}
     # Last, so that a folder with a report is complete.
     write_whole(folder / "report.json", (json.dumps(summary, indent=2) + "\n").encode())
     return summary
@@ -116,6 +123,15 @@ def _summary(answer: Answer, config: GenerationConfig, paths: list[str]) -> dict
         "frames": dict(answer.ending),
         "edge": _edge(answer.edge),
     }
+
+
+def _marked(picture: bytes, answer: Answer) -> tuple[bytes, Cost]:
+    """A PNG file that says that it was generated, and shows the edge's receipt for the payload that it was made of."""
+    begin_s = time.thread_time()
+    receipt = None if answer.receipt is None else answer.key.seal(answer.receipt, picture)
+    source = source_type(PICTURE in answer.order.given)
+    marked = mark(picture, source, None if receipt is None else receipt.to_text())
+    return marked, Cost.since(begin_s, picture, marked)
 
 
 def _snr_db(config: GenerationConfig) -> float | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty, Queue
 from typing import Any, Final, final
 
@@ -31,6 +32,7 @@ from gainnet.service.node.mailbox import Mailbox
 from gainnet.service.node.order import Asked, Order, order_of
 from gainnet.service.node.release import Lateness, Releaser
 from gainnet.service.node.walker import Walker
+from gainnet.service.provenance import DeviceKey, Receipt, configuration_digest
 
 RECONNECT_S: Final = 10.0
 """How long a device that was cut off tries to come back before it goes on alone."""
@@ -58,6 +60,8 @@ class Answer:
         edge: what the edge said of itself.
         ending: what the edge reported in the end; nothing where it was gone.
         wall_s: time from the request to the picture.
+        receipt: that the edge signed for what it sent; `None` where it signed nothing, or for something else.
+        key: of this device, which the receipt names.
     """
 
     request_id: str
@@ -70,6 +74,8 @@ class Answer:
     edge: Mapping[str, Any]
     ending: Mapping[str, Any]
     wall_s: float
+    receipt: Receipt | None
+    key: DeviceKey
 
 
 @final
@@ -87,6 +93,7 @@ class Device:
         reconnect_s: how long to try again when the edge is gone.
         watch: called with the label of each step that is told of.
         tap: called with each frame, and whether it goes "out" or comes "in".
+        key: with which it signs the pixels that it makes.
     """
 
     url: str
@@ -98,6 +105,7 @@ class Device:
     reconnect_s: float = RECONNECT_S
     watch: Callable[[str], None] = lambda label: None
     tap: Tap = lambda way, frame: None
+    key: DeviceKey = field(default_factory=DeviceKey)
 
     def ask(self) -> Answer:
         """The picture, when it is there.
@@ -129,11 +137,15 @@ class Device:
     def _begin(self, line: Line, order: Order) -> Attempt:
         """Hello, request, accepted."""
         edge = _hello(line, self.token, {})
-        head = {"request": self.request_id, **self.asked.to_json(), "air": "device"}
+        head = {"request": self.request_id, **self.asked.to_json(), "air": "device", "key": self.key.public}
         line.send(Frame.of("request", head, self.asked.tensors()))
         line.expect("accepted")
         given = dict(inputs(order.prompts, self.picture))
-        return Attempt(self.request_id, order, edge, line, given, self.watch)
+        stated = {
+            "sha256": edge.get("sha256"),
+            "configuration": configuration_digest(self.request_id, self.asked.to_json()),
+        }
+        return Attempt(self.request_id, order, edge, line, given, self.watch, self.key, stated)
 
 
 def introduce(url: str, token: str | None = None, weights: Mapping[str, str] | None = None) -> Mapping[str, Any]:
@@ -179,6 +191,8 @@ class Attempt:
         line: to the edge.
         at: tensors that the device has, [*batch, ...].
         watch: called with labels.
+        key: of this device.
+        stated: what a receipt has to say beside the digest of the payload.
     """
 
     def __init__(
@@ -189,7 +203,11 @@ class Attempt:
         line: Line,
         at: dict[Place, Tensor],
         watch: Callable[[str], None],
+        key: DeviceKey,
+        stated: Mapping[str, Any],
     ) -> None:
+        self._key, self._stated, self._payload = key, stated, hashlib.sha256()
+        self._receipt: Receipt | None = None
         self._request_id, self._order, self._edge, self._line, self._watch = request_id, order, edge, line, watch
         self._mailbox, self._lateness = Mailbox(), Lateness()
         self._releaser = Releaser(_pace_of(edge))
@@ -282,7 +300,7 @@ class Attempt:
         self._releaser.close()
         return Answer(
             self._request_id, self._order, result, report, under, self._received, self._sent, self._edge, ending,
-            time.monotonic() - begin_s,
+            time.monotonic() - begin_s, self._receipt, self._key,
         )  # fmt: skip
 
     def _post(self, under: Failures, index: int, step: Transfer, sent: Sequence[Sent] | None) -> None:
@@ -315,6 +333,14 @@ class Attempt:
         self._failures += tuple(each for each in failures if each not in self._failures)
         self._mailbox.bury(failures)
 
+    def _fitting(self, found: object) -> Receipt | None:
+        """The edge's receipt, where it is for what has arrived here and for what was asked."""
+        if found is None:
+            return None
+        receipt = Receipt.of_json(found)
+        stated, own = receipt.stated(), {**self._stated, "payload": self._payload.hexdigest()}
+        return receipt if {name: stated.get(name) for name in own} == own else None
+
     def _read(self) -> None:
         """Reads what the edge sends, in a thread, until the connection ends."""
         try:
@@ -334,6 +360,7 @@ class Attempt:
         match frame.kind:
             case "content":
                 index, sent = read_index(frame.head.get("index")), sent_of(frame)
+                self._payload.update(frame.body)
                 if sent is not None:
                     self._received[index] = sent
                     self._usages.setdefault((under, index), [sent.usage])
@@ -347,6 +374,7 @@ class Attempt:
             case "failure":
                 self._bury(read_failures(frame.head.get("failures")))
             case "report":
+                self._receipt = self._fitting(frame.head.get("receipt"))
                 self._ending.put(frame.head)
             case "error":
                 message = frame.head.get("message")

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,6 +36,7 @@ from gainnet.service.node.release import Releaser
 from gainnet.service.node.session import Session
 from gainnet.service.node.steps import described
 from gainnet.service.node.visits import Visits
+from gainnet.service.provenance import Signer, configuration_digest, source_type
 
 PATIENCE_S: Final = 10.0
 """How long an edge that has joined may be silent; it says something every second."""
@@ -68,6 +69,7 @@ class Edge:
         pace: of the releases, 1 for real time, 0 for as fast as possible.
         patience_s: how long a joined edge may be silent.
         paths: where devices can fetch the weights of a part, by its name.
+        signer: of receipts for what devices are sent; none are given when `None`.
     """
 
     def __init__(
@@ -77,7 +79,9 @@ class Edge:
         pace: float = 0.0,
         patience_s: float = PATIENCE_S,
         paths: Mapping[str, str] | None = None,
+        signer: Signer | None = None,
     ) -> None:
+        self._signer = signer
         self.engine, self.journal, self.patience_s = engine, journal, patience_s
         self.releaser = Releaser(pace)
         self.weights = digests_of(engine)
@@ -166,8 +170,9 @@ class Edge:
                 peer.send(octets)
             return
         finished = partial(self._finish, request_id)
+        receipt = self._receipt_of(request_id, asked, frame.head.get("key"))
         session = Session(
-            request_id, order, me, {DEVICE: peer, **peers}, self.engine, self.releaser, finished, plays, at
+            request_id, order, me, {DEVICE: peer, **peers}, self.engine, self.releaser, finished, plays, at, receipt
         )
         self.sessions[request_id] = session, peer
         self.visits.begin(
@@ -228,6 +233,22 @@ class Edge:
         if config.runtime != (runtime := self.engine.model.runtime):
             raise ConfigError(f"runtime: this edge computes with {runtime}; ask with --runtime {runtime}")
         return order_of(asked, self.engine.model_with(config.num_steps, config.guidance_scale))
+
+    def _receipt_of(
+        self, request_id: str, asked: Asked, device_key: object
+    ) -> Callable[[str], Mapping[str, Any]] | None:
+        """What signs for the payload of a request, by its digest."""
+        signer = self._signer
+        if signer is None:
+            return None
+        stated = {
+            "source_type": source_type(asked.strength is not None),
+            "model": self.engine.model.name,
+            "sha256": self.engine.model.sha256,
+            "configuration": configuration_digest(request_id, asked.to_json()),
+            "device_key": None if device_key is None else read_text(device_key, "key", 64),
+        }
+        return lambda payload: signer.receipt(payload=payload, **stated).to_json()
 
     def _seats(self, order: Order) -> dict[NodeId, Peer]:
         """The joined edges by the node that each is: nodes in the order of the plan, edges in that of their names."""

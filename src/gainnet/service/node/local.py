@@ -29,6 +29,7 @@ from gainnet.service.journal import Journal
 from gainnet.service.node.edge import Edge
 from gainnet.service.node.joining import Guest, listening
 from gainnet.service.node.router import device_router
+from gainnet.service.provenance import Signer
 
 FIRST: Final = "edge"
 """Name of the first edge."""
@@ -49,6 +50,7 @@ class Edges:
         journal: of the first edge; nothing is kept when `None`.
         pace: of the releases.
         patience_s: how long a joined edge may be silent.
+        signer: folder of the keys with which a forked first edge signs; it signs nothing when `None`.
         log: file that takes what the processes write to standard error; this process's own when `None`.
         port: of the first edge; 0 until it has one, which it keeps when it is started again.
         join_port: likewise, where others join.
@@ -60,6 +62,7 @@ class Edges:
     journal: Path | None = None
     pace: float = 0.0
     patience_s: float = 10.0
+    signer: Path | None = None
     log: Path | None = None
     port: int = 0
     join_port: int = 0
@@ -142,7 +145,8 @@ class Edges:
     async def _serve(self, said: Connection) -> None:
         journal = None if self.journal is None else Journal(self.journal)
         with Engine(self.model) as engine, socket.create_server(("127.0.0.1", self.port)) as listener:
-            edge = Edge(engine, journal, self.pace, self.patience_s)
+            signer = None if self.signer is None else Signer(self.signer)
+            edge = Edge(engine, journal, self.pace, self.patience_s, signer=signer)
             application = FastAPI()
             application.include_router(device_router(edge))
             config = uvicorn.Config(application, log_level="error", ws="websockets-sansio", lifespan="off")
@@ -164,6 +168,7 @@ def edges(
     journal: Path | None = None,
     pace: float = 0.0,
     patience_s: float = 10.0,
+    signer: Path | None = None,
 ) -> Iterator[Edges]:
     """The first edge and others, forked, for as long as the block runs.
 
@@ -174,8 +179,9 @@ def edges(
         journal: of the first edge.
         pace: of the releases.
         patience_s: how long one may be silent.
+        signer: folder of the keys with which the first edge signs.
     """
-    cell = Edges(model, keys, journal, pace, patience_s)
+    cell = Edges(model, keys, journal, pace, patience_s, signer)
     try:
         cell.start_first()
         for name in names:

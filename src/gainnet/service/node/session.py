@@ -8,6 +8,7 @@ Everything passes one place, so that it knows which transfers took place when a 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
@@ -22,7 +23,7 @@ from gainnet.protocols.transmit import Sent
 from gainnet.service.engine import Engine
 from gainnet.service.node.content import content_frame, read_failures, read_index, sent_of, usage_to_json
 from gainnet.service.node.course import Course, Failures, course_of, report_of
-from gainnet.service.node.frames import Frame
+from gainnet.service.node.frames import Frame, body_of
 from gainnet.service.node.member import Member
 from gainnet.service.node.order import Order
 from gainnet.service.node.peer import Peer
@@ -46,6 +47,7 @@ class Session:
         finished: called with the frames that the device was sent, when it has all of them.
         plays: the device, where this edge runs its uplink.
         at: tensors that are there at the start, [*batch, ...].
+        receipt: what this edge signs for the digest of all bodies of content that the device was sent.
     """
 
     def __init__(
@@ -59,8 +61,10 @@ class Session:
         finished: Callable[[Sequence[bytes]], None] = lambda frames: None,
         plays: Sequence[NodeId] = (),
         at: Mapping[Place, Tensor] | None = None,
+        receipt: Callable[[str], Mapping[str, Any]] | None = None,
     ) -> None:
         self.request_id, self.order, self.me = request_id, order, me
+        self._receipt, self._payload = receipt, hashlib.sha256()
         self.peers, self.failures, self.is_over = dict(peers), Failures(), False
         self.report: Report | None = None
         self._loop, self._releaser, self._finished, self._plays = asyncio.get_running_loop(), releaser, finished, plays
@@ -182,6 +186,7 @@ class Session:
             if target == self.me:
                 self._member.mailbox.put(under, index, sent)
             elif target == DEVICE:
+                self._payload.update(body_of(octets or b""))
                 self._tell(octets or b"")
             elif target in self.peers:
                 self.peers[target].send(octets or b"")
@@ -254,6 +259,8 @@ class Session:
             usages = {index: used for (under, index), used in self._happened.items() if under == self._under}
             self.report = report_of(self.order, self._under, usages)
             head["report"] = self.report.to_json()
+        if self._receipt is not None:
+            head["receipt"] = self._receipt(self._payload.hexdigest())
         self._tell(Frame("report", head))
         del self._reports[self.me, self._under]  # once for every leg
         if set(self.failures) == set(self._under):
