@@ -27,7 +27,7 @@ def test_generate_prints_one_json_object(call, tmp_path):
     summary = json.loads(out)
     assert set(summary) == {
         "protocol", "prompt", "model", "codec", "fading", "snr_db", "power", "random_seed", "num_edges", "image_path",
-        "wall_s", "quality", "report", "baseline", "images", "configuration", "runtime",
+        "wall_s", "quality", "report", "baseline", "images", "configuration", "runtime", "warnings",
     }  # fmt: skip
     assert set(summary["quality"]) == {"psnr_db", "ssim", "exact", "prompt_fidelity"}
     assert set(summary["report"]) >= REPORT_KEYS

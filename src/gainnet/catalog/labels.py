@@ -16,6 +16,7 @@ from gainnet.generation.cell import downlink
 from gainnet.generation.generate import Generation
 from gainnet.generation.labels import Labels
 from gainnet.generation.save import save as write_files
+from gainnet.models.shipped import unknown_words
 from gainnet.network.hardware import Hardware, profiles
 from gainnet.network.scenario import DEVICE
 from gainnet.radio import Air, Analog, Digital, Powered
@@ -55,6 +56,7 @@ def labels_of(generation: Generation) -> Labels:
             # Of a network it is the air that the content came over.
             "air": _named("air", air or Air(snr_db=math.inf)),
         },
+        warnings=unknown_words(generation.model, generation.prompts),
     )
 
 

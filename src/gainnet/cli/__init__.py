@@ -18,6 +18,7 @@ from gainnet.cli import (
     generate,
     installation,
     learn,
+    models,
     orchestrate,
     radio,
     serve,
@@ -41,6 +42,7 @@ app = group(
     installation.calibrate,
     installation.check,
     learn.learn,
+    commanding(models.models, models.show),
     group("export", "Write models for devices without torch.", export.device),
     group(
         "flower",

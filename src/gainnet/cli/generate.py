@@ -211,6 +211,8 @@ def _print_generation(summary: Mapping[str, Any], out: Path) -> None:
     print_report(summary["report"])
     for line in troubles(summary["report"]):
         typer.echo(line)
+    for warning in summary["warnings"]:
+        typer.echo(f"{summary['model']} does not know {warning['word']!r}; the nearest word is {warning['nearest']!r}")
     judged, baseline = summary["quality"], summary["baseline"]
     typer.echo("exact" if judged["exact"] else f"PSNR {judged['psnr_db']:.2f} dB, SSIM {judged['ssim']:.3f}")
     if baseline["name"] is not None:

@@ -82,6 +82,7 @@ def to_json(generation: Generation, image_paths: Sequence[Path], labels: Labels)
             for name in ("name", "num_channel_uses_equal_psnr", "psnr_db_equal_uses")
         },
         "configuration": dict(labels.configuration),
+        "warnings": [asdict(word) for word in labels.warnings],
     }
 
 

@@ -20,6 +20,7 @@ from gainnet.models.emoji.captions import WORDINGS, Wording, wordings, wordings_
 from gainnet.models.emoji.names import outside_denoiser
 from gainnet.models.emoji.synonyms import read_synonyms
 from gainnet.models.emoji.words import build_tokenizer, caption_words
+from gainnet.models.vocabulary import VOCABULARY, Vocabulary
 from gainnet.training.denoiser import NAME, adamw, denoiser_stage
 from gainnet.training.emoji_autoencoder import AutoencoderSteps, train_emoji_autoencoder
 from gainnet.training.emoji_networks import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 GENERATION = {"num_inference_steps": 10, "guidance_scale": 3.0, "height": 128, "width": 128}
+DOMAIN = "Noto's emoji on white, by their English names, with skin tones"
 RANDOM_SEED = 2027
 """The random seed of the shipped weights."""
 LATENTS_PER_CHUNK = 64
@@ -228,5 +230,8 @@ def train_emoji(
         cpu_s = {name: round(seconds) for name, seconds in {**first.cpu_s, **training.cpu_s}.items()}
         trained = {**training.settings, "psnr_db": first.psnr_db, "cpu_s": cpu_s}
         networks = first.model, text_encoder, tokenizer, denoiser
-        files = {WORDINGS: wordings_as_json(wordings), "vocabulary.json": caption_words(wordings)}
+        files = {
+            WORDINGS: wordings_as_json(wordings),
+            VOCABULARY: Vocabulary(DOMAIN, frozenset(caption_words(wordings))).to_json(),
+        }
         return write_pipeline(*networks, "emoji", GENERATION, trained, out / "emoji", files)

@@ -18,7 +18,7 @@ from gainnet.service.provenance import verify
 Call = Callable[..., tuple[int, str, str]]
 KEYS = {
     "protocol", "prompt", "model", "codec", "fading", "snr_db", "power", "random_seed", "num_edges", "image_path",
-    "wall_s", "quality", "report", "baseline", "images", "configuration", "runtime",
+    "wall_s", "quality", "report", "baseline", "images", "configuration", "runtime", "warnings",
 }  # fmt: skip
 OWN = {"request_id", "failures", "frames", "edge", "provenance"}
 

@@ -20,6 +20,7 @@ import numpy as np
 from gainnet.core.errors import ModelError
 from gainnet.core.outside import read_json, reading
 from gainnet.models.emoji.names import EmojiName
+from gainnet.models.vocabulary import split_words
 
 WORDINGS = "wordings.json"
 """The file of a model folder that says what every picture may be called."""
@@ -42,15 +43,6 @@ TWO_TONES = (
 
 DETERMINERS = ("", "", "a ", "the ")
 _GENDERS = {"woman": "female", "man": "male"}
-
-
-def words_of(text: str) -> list[str]:
-    """Words of a name or caption, lower case; hyphens and signs separate them, apostrophes do not.
-
-    >>> words_of("Man's T-shirt")
-    ['mans', 't', 'shirt']
-    """
-    return re.findall(r"[a-z0-9]+", text.lower().replace("'", "").replace("’", ""))
 
 
 def plural(words: Sequence[str]) -> list[str]:
@@ -146,7 +138,7 @@ def wordings(names: Sequence[Sequence[str]], synonyms: Mapping[str, Sequence[str
     """
     shown = [EmojiName.parse(own[0]) for own in names]
     concepts = frozenset(name.concept for name in shown)
-    tones = [tuple(" ".join(words_of(tone)) for tone in name.tones) for name in shown]
+    tones = [tuple(" ".join(split_words(tone)) for tone in name.tones) for name in shown]
     things = [_things(own, synonyms, concepts) for own in names]
     # A wording of two pictures would ask for both; only who has it as a name keeps it.
     claims = Counter((thing, tone) for own, tone in zip(things, tones, strict=True) for thing in own)
@@ -161,10 +153,10 @@ def _things(names: Sequence[str], synonyms: Mapping[str, Sequence[str]], concept
     """All that a picture may be called without its tones, each once, the name first."""
     # Some former names number the tones, which nobody says.
     own = [EmojiName.parse(name) for name in names if not re.search(r"tone\d", name)]
-    found = [words_of(text) for name in own for text in (name.concept, *synonyms.get(name.concept, ()))]
+    found = [split_words(text) for name in own for text in (name.concept, *synonyms.get(name.concept, ()))]
     gender, _, rest = own[0].concept.partition("-")
     if gender in _GENDERS and rest in concepts:
-        found.append([_GENDERS[gender], *words_of(rest)])
+        found.append([_GENDERS[gender], *split_words(rest)])
     # Persons are drawn with tones; of those without one, names of one or two words are mostly things.
     if not own[0].tones and gender not in ("man", "woman", "person"):
         found.append(plural(found[0]))

@@ -6,7 +6,8 @@ import string
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from gainnet.models.emoji.captions import DETERMINERS, ONE_TONE, TWO_TONES, Wording, words_of
+from gainnet.models.emoji.captions import DETERMINERS, ONE_TONE, TWO_TONES, Wording
+from gainnet.models.vocabulary import split_words
 
 if TYPE_CHECKING:
     from transformers import BertTokenizer
@@ -24,7 +25,7 @@ def caption_words(wordings: Iterable[Wording]) -> list[str]:
     """
     texts = [text for own in wordings for text in (own.name, *own.others, *own.tones)]
     forms = [form.format(thing="", tone="", other="") for form in (*ONE_TONE, *TWO_TONES)]
-    return sorted({word for text in (*texts, *forms, *DETERMINERS, "an") for word in words_of(text)})
+    return sorted({word for text in (*texts, *forms, *DETERMINERS, "an") for word in split_words(text)})
 
 
 def build_tokenizer(words: Iterable[str]) -> BertTokenizer:

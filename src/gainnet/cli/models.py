@@ -1,0 +1,43 @@
+"""The models of pictures: `models`, `models show`."""
+
+from __future__ import annotations
+
+import typer
+
+from gainnet.cli.options import command
+from gainnet.cli.printing import print_json, print_table
+
+
+@command("models")
+def models(*, as_json: bool = False) -> None:
+    """List the shipped models of pictures: what each draws, and how many words it knows.
+
+    Args:
+        as_json: one JSON object on standard output, nothing else.
+    """
+    from gainnet.models.shipped import describe_models
+
+    found = describe_models()
+    columns = ("name", "domain", "num_words", "is_there")
+    print_json({"models": found}) if as_json else print_table("Models", columns, found)
+
+
+@command("show")
+def show(name: str, *, as_json: bool = False) -> None:
+    """Show a model: its domain, its words, its settings, its card.
+
+    Args:
+        name: of a shipped model, or a folder in diffusers' format.
+        as_json: one JSON object on standard output, nothing else.
+    """
+    from gainnet.models.shipped import describe_model
+
+    found = describe_model(name)
+    if as_json:
+        return print_json(found)
+    card = found.pop("card")
+    for key, value in found.items():
+        typer.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+    if card is not None:
+        typer.echo(f"\n{card}")
+    return None

@@ -1,0 +1,74 @@
+"""The models of pictures that come with the package: what each draws and which words it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from gainnet.core.errors import ModelError
+from gainnet.models.loading import SHIPPED, find_folder, generation_defaults, weights_sha256
+from gainnet.models.vocabulary import Unknown, read_vocabulary
+
+
+def unknown_words(model: str, prompts: Iterable[str]) -> tuple[Unknown, ...]:
+    """Words of prompts that a model was not trained on; none where its folder does not say which it knows.
+
+    Args:
+        model: name or folder.
+        prompts: texts.
+
+    >>> unknown_words("scenes", ["a red dragon"])
+    (Unknown(word='dragon', nearest='orange'),)
+    """
+    try:
+        vocabulary = read_vocabulary(find_folder(model))
+    except ModelError:
+        # A model of the user's own has a name and no folder.
+        return ()
+    return () if vocabulary is None else vocabulary.unknown(prompts)
+
+
+def describe_models() -> list[dict[str, Any]]:
+    """Name, domain, number of words and presence of each shipped model, in that order, as plain values."""
+    return [_row(name) for name in SHIPPED]
+
+
+def describe_model(name: str) -> dict[str, Any]:
+    """Domain, words, settings and digest of a model, as plain values.
+
+    Args:
+        name: of a shipped model, or a folder.
+
+    Raises:
+        ModelError: it is not there, or a file of it is damaged.
+    """
+    folder = find_folder(name)
+    vocabulary = read_vocabulary(folder)
+    return {
+        "name": name,
+        "domain": vocabulary and vocabulary.domain,
+        "words": vocabulary and sorted(vocabulary.words),
+        "generation": generation_defaults(folder),
+        "num_bytes": sum(path.stat().st_size for path in folder.rglob("*.safetensors")),
+        "sha256": weights_sha256(folder),
+        "card": _card(folder),
+    }
+
+
+def _row(name: str) -> dict[str, Any]:
+    try:
+        vocabulary = read_vocabulary(find_folder(name))
+    except ModelError:
+        return {"name": name, "domain": None, "num_words": None, "is_there": False}
+    return {
+        "name": name,
+        "domain": vocabulary and vocabulary.domain,
+        "num_words": vocabulary and len(vocabulary.words),
+        "is_there": True,
+    }
+
+
+def _card(folder: Path) -> str | None:
+    path = folder / "README.md"
+    return path.read_text(encoding="utf-8") if path.is_file() else None
