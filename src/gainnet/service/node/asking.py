@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -22,6 +22,7 @@ from gainnet.generation.save import step_table
 from gainnet.models.loading import find_folder
 from gainnet.models.partial import load_parts
 from gainnet.models.runtime import on_runtime
+from gainnet.models.shipped import unknown_words
 from gainnet.protocols.task import PICTURE
 from gainnet.service.node.device import Answer, Device, introduce
 from gainnet.service.node.digests import part_digests
@@ -118,6 +119,7 @@ def _summary(answer: Answer, config: GenerationConfig, paths: list[str]) -> dict
         "report": answer.report.to_json(),
         "baseline": None,
         "configuration": Asked(_travelling(config)).to_json()["config"],
+        "warnings": [asdict(word) for word in unknown_words(config.model, prompts)],
         "request_id": answer.request_id,
         "failures": [list(each) for each in answer.failures],
         "frames": dict(answer.ending),
