@@ -72,6 +72,7 @@ def test_the_graph_of_the_synthesis_is_the_synthesis(model) -> None:
     torch.testing.assert_close(torch.from_numpy(found), wanted, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_what_the_package_ships_is_what_export_writes(model, tmp_path, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         app(["export", "device", "--out", str(tmp_path), "--json"])

@@ -270,6 +270,7 @@ async function start() {
   try {
     status("wait", "loading the decoder");
     const index = await brain.ask("start", new URL("device/", base).href, new URL("ort.wasm", base).href, token);
+    if (!index.files["model/onnx.json"]) throw new Error(`the model ${index.model} has no graphs for a page; gainnet export device writes them`);
     side = index.image[1];
     const hello = await connect().hello;
     ({ num_steps: numSteps, runtime } = hello);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,17 +43,17 @@ def page_router(engine: Engine, folder: Path = BUILT) -> APIRouter:
         folder: the built page.
     """
     router, files = APIRouter(include_in_schema=False), device_files(engine.model)
-    # Digests of 20 MB once, not at every visit.
-    index = index_of(engine.model, files)
+    # Digests once, at the first visit: a large model has gigabytes, and an edge without visitors need not read them.
+    index = cache(lambda: index_of(engine.model, files))
 
     @router.get("/device/{path:path}")
     def device(path: str, request: Request) -> Response:
         """A file of a device, by the path in the index."""
         if path == INDEX:
-            return JSONResponse(index, headers=_headers(request))
+            return JSONResponse(index(), headers=_headers(request))
         if path not in files:
             return JSONResponse({"error": {"message": "device: this edge has no such file"}}, 404)
-        return _file(files[path], request, index["files"][path]["sha256"])
+        return _file(files[path], request, index()["files"][path]["sha256"])
 
     @router.post("/v1/opponent")
     def rival(head: dict[str, Any], request: Request) -> Response:

@@ -1,0 +1,81 @@
+"""Modules of the page beside their Python twins: digests, keyed noise, tokens, frames."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gainnet.core.randomness import Random
+from gainnet.core.types import Symbols
+from gainnet.models.loading import find_folder, load_model
+from gainnet.service.node.content import sent_of
+from gainnet.service.node.frames import Frame
+
+HERE = Path(__file__).parent
+WEB = HERE.parents[2] / "web"
+GOLDEN = json.loads((HERE.parent / "node" / "golden_frames.json").read_text(encoding="utf-8"))
+CONTENT = bytes(range(256)) * 4
+LENGTHS = (0, 1, 55, 56, 63, 64, 65, 119, 120, 1000)
+SEEDS = (0, 7, 2**31 - 1)
+NAMES = ["completing", "prior"]
+PROMPTS = (
+    "a red star above a blue house at sunset", "A Whale,  swimming!", "café 12", "red-star's", "", "two\nlines",
+    "a purple circle " * 12,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def said() -> dict[str, Any]:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed")
+    cases = {
+        "sha256": [base64.b64encode(CONTENT[:n]).decode() for n in LENGTHS],
+        "normals": [{"seed": seed, "names": NAMES, "count": 1024} for seed in SEEDS],
+        "tokens": PROMPTS,
+        "frames": [base64.b64encode(bytes.fromhex(each["frame"])).decode() for each in GOLDEN],
+    }
+    command = [node, WEB / "tests" / "units.mjs", find_folder("scenes") / "tokenizer" / "tokenizer.json"]
+    ended = subprocess.run(command, input=json.dumps(cases), capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found
+
+
+def test_digests_are_sha_256(said: dict[str, Any]) -> None:
+    assert said["sha256"] == [hashlib.sha256(CONTENT[:n]).hexdigest() for n in LENGTHS]
+
+
+def test_noise_is_that_of_the_keyed_streams(said: dict[str, Any]) -> None:
+    for seed, found in zip(SEEDS, said["normals"], strict=True):
+        assert found == Random.of(seed).normal((1024,), *NAMES).tolist()
+
+
+def test_tokens_are_those_of_the_text_encoder(said: dict[str, Any]) -> None:
+    tokenizer = load_model("scenes").pipeline.tokenizer
+    wanted = tokenizer(list(PROMPTS), padding="max_length", max_length=24, truncation=True)["input_ids"]
+    assert [each["tokens"] for each in said["tokens"]] == wanted
+    assert [each["unknown"] for each in said["tokens"]][:3] == [[], ["whale", "swimming"], ["café", "12"]]
+
+
+def test_frames_are_read_as_python_reads_them(said: dict[str, Any]) -> None:
+    for each, found in zip(GOLDEN, said["frames"], strict=True):
+        frame = Frame.of_bytes(bytes.fromhex(each["frame"]))
+        assert (found["kind"], found["head"]) == (frame.kind, dict(frame.head))
+        assert found["same"]
+        sent = sent_of(frame) if frame.kind == "content" else None
+        if sent is not None and isinstance(sent.payload, Symbols):
+            values = sent.payload.values
+            first = values.reshape(-1, values.shape[-1])[0]
+            assert found["count"] == len(first)
+            assert found["values"] == [x for z in first.tolist() for x in (z.real, z.imag)]
+
+
+def test_a_picture_goes_up_as_a_safetensors_file(said: dict[str, Any]) -> None:
+    assert said["picture"] == {"shape": [3, 2, 2], "same": True}

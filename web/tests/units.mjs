@@ -1,0 +1,34 @@
+/**
+ * What the page's modules make of cases: node units.mjs TOKENIZER < CASES. Both are JSON, with bytes in base64:
+ * {"sha256": [bytes], "normals": [{seed, names, count}], "tokens": [prompt], "frames": [bytes]}
+ */
+
+import { readFileSync } from "node:fs";
+import { normals } from "../src/model/random.js";
+import { tokenizerOf } from "../src/model/text.js";
+import { readContent, readFrame, writeFrame } from "../src/wire/frames.js";
+import { readTensors, writeTensors } from "../src/wire/safetensors.js";
+import { sha256 } from "../src/wire/sha256.js";
+
+const cases = JSON.parse(readFileSync(0, "utf8")), tokenizer = tokenizerOf(JSON.parse(readFileSync(process.argv[2], "utf8")), 24);
+/** @param {string} text */
+const bytes = (text) => Uint8Array.from(Buffer.from(text, "base64"));
+
+console.log(JSON.stringify({
+  sha256: cases.sha256.map((text) => sha256(bytes(text))),
+  normals: cases.normals.map(({ seed, names, count }) => [...normals(seed, names, count)]),
+  tokens: cases.tokens.map((prompt) => ({ tokens: tokenizer.tokens(prompt), unknown: tokenizer.unknown(prompt) })),
+  frames: cases.frames.map((text) => {
+    const frame = readFrame(bytes(text)), { kind, head, body } = frame;
+    // What is written again is read as the same frame, although JavaScript writes 5.0 as 5.
+    const again = readFrame(writeFrame(kind, head, body));
+    const same = JSON.stringify([again.kind, again.head, [...again.body]]) === JSON.stringify([kind, head, [...body]]);
+    const content = kind === "content" ? readContent(frame) : null;
+    return { kind, head, same, count: content?.count ?? null, values: content?.values ? [...content.values] : null };
+  }),
+  picture: (() => {
+    const values = Uint8Array.from({ length: 12 }, (_, k) => 20 * k);
+    const { picture } = readTensors(writeTensors({ picture: { shape: [3, 2, 2], values } }));
+    return { shape: picture.shape, same: picture.values.every((x, k) => x === values[k]) };
+  })(),
+}));
