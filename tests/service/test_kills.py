@@ -33,9 +33,9 @@ FIELDS: dict[str, Any] = {"protocol": "eiug", "snr_db": 5.0, "num_steps": STEPS,
 
 @contextmanager
 def edge(journal: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    command = [sys.executable, "-m", "gainnet.cli", "serve", "--port", "0", "--json", "--journal", str(journal)]
+    command = [sys.executable, "-m", "gainnet.cli", "serve", "--unsigned", "--port", "0", "--json", "--journal"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen([*command, str(journal)], stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
     try:
         yield process, str(json.loads(process.stdout.readline())["url"])

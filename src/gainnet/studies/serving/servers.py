@@ -106,7 +106,8 @@ class Servers:
         rows = ROWS_OF_ONE if method == SINGLE else most
         options = {"--port": 0, "--journal": journal, "--runtime": "onnx", "--most-batch": rows}
         flat = [str(each) for pair in options.items() for each in pair]
-        return [sys.executable, "-m", "gainnet.cli", "serve", "--json", *flat]
+        # Unsigned, as the others' pictures are.
+        return [sys.executable, "-m", "gainnet.cli", "serve", "--json", "--unsigned", *flat]
 
 
 @contextlib.contextmanager
