@@ -14,7 +14,7 @@ from gainnet.cli.printing import print_json, print_table, status
 from gainnet.core.errors import ConfigError, import_extra
 
 if TYPE_CHECKING:
-    from gainnet.service.serving import Ready, Serving
+    from gainnet.service.serving import Joining, Listening, Ready, Serving
 
 
 @command("serve")
@@ -66,7 +66,7 @@ def serve(
         as_json: one JSON object on standard output when it is ready, nothing else.
     """
     _require_extra()
-    from gainnet.service.serving import Joining, Listening, Serving, run
+    from gainnet.service.serving import Joining, Listening, Serving
 
     if unsigned and signer is not None:
         raise ConfigError("signer: nothing is signed; leave it or --unsigned out")
@@ -74,16 +74,7 @@ def serve(
     if join is not None:
         return _join(serving, join, keys, edge, as_json)
     listening = Listening(host, port, name, certificate, key, plain, tokens)
-    joining = None if keys is None else Joining(keys, join_port)
-    if as_json:
-        return run(serving, listening, lambda ready: print_json(ready.to_json()), joining)
-    with status("loading") as show:
-
-        def ready(edge: Ready) -> None:
-            show("serving; Ctrl-C ends it")
-            _print_ready(edge)
-
-        return run(serving, listening, ready, joining)
+    return _serve(serving, listening, None if keys is None else Joining(keys, join_port), as_json)
 
 
 @command("keys")
@@ -162,6 +153,21 @@ def _join(serving: Serving, url: str, keys: Path | None, edge: str | None, as_js
         return join(serving, url, keys, edge, lambda ready: print_json(ready.to_json()))
     with status("loading") as show:
         return join(serving, url, keys, edge, lambda ready: show(f"{edge} has joined {ready.url}; Ctrl-C ends it"))
+
+
+def _serve(serving: Serving, listening: Listening, joining: Joining | None, as_json: bool) -> None:
+    """Serves until it is told to stop; says where when it is ready."""
+    from gainnet.service.serving import run
+
+    if as_json:
+        return run(serving, listening, lambda ready: print_json(ready.to_json()), joining)
+    with status("loading") as show:
+
+        def ready(edge: Ready) -> None:
+            show("serving; Ctrl-C ends it")
+            _print_ready(edge)
+
+        return run(serving, listening, ready, joining)
 
 
 def _require_extra() -> None:
