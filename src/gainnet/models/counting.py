@@ -37,7 +37,13 @@ def on_meta(build: Callable[[], Any]) -> Any:
 
 def meta_copy(model: Any) -> Any:
     """A copy without weights of a model of diffusers, from its configuration."""
-    return on_meta(lambda: type(model).from_config(model.config))
+    network = opened_of(model)
+    return on_meta(lambda: type(network).from_config(network.config))
+
+
+def opened_of(network: Any) -> Any:
+    """The network itself, where an object stands for it until it is needed; see `load_late`."""
+    return getattr(network, "opened", network)
 
 
 def parameter_bytes(module: Any) -> float:

@@ -14,7 +14,15 @@ from torch import Tensor
 from gainnet.core.randomness import Random
 from gainnet.core.text import tensor_to_text
 from gainnet.core.types import Spec, Tensors
-from gainnet.models.counting import count_flops, flatten_batch, frozen_bytes, meta_copy, on_meta, parameter_bytes
+from gainnet.models.counting import (
+    count_flops,
+    flatten_batch,
+    frozen_bytes,
+    meta_copy,
+    on_meta,
+    opened_of,
+    parameter_bytes,
+)
 from gainnet.models.part import Part, Role, TensorMap
 
 LONGEST_PLAIN_ATTENTION = 1024
@@ -47,7 +55,7 @@ class TextEncoder:
 
     @cached_property
     def flops(self) -> float:
-        encoder = self.pipeline.text_encoder
+        encoder = opened_of(self.pipeline.text_encoder)
         tokens = self.pipeline.tokenizer.model_max_length
         copy = on_meta(lambda: type(encoder)(encoder.config))
         # On the meta device nothing is computed and no memory taken; only shapes decide FLOPs.
@@ -201,7 +209,7 @@ class Denoiser:
 
     @cached_property
     def _flops_per_pass(self) -> float:
-        unet, encoder = self.pipeline.unet, self.pipeline.text_encoder
+        unet, encoder = opened_of(self.pipeline.unet), self.pipeline.text_encoder
         tokens = self.pipeline.tokenizer.model_max_length, encoder.config.hidden_size
         return _flops_of(unet.__class__, unet.to_json_string(), self.latent.shape, tokens)
 

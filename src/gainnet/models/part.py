@@ -99,9 +99,9 @@ def origin_of(part: Part) -> Hashable:
     >>> origin_of(one) == origin_of(two)
     True
     """
-    found: Any = part
-    if isinstance(part, TensorMap):
-        found = part.function if part.origin is None else part.origin
+    found: Any = getattr(part, "origin", None) or part
+    if isinstance(part, TensorMap) and part.origin is None:
+        found = part.function
     try:
         hash(found)
     except TypeError:

@@ -2,11 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import final
 
 from gainnet.core.randomness import Name, Random
-from gainnet.core.types import Tensors
-from gainnet.models.part import Part, TensorMap, origin_of
+from gainnet.core.types import Spec, Tensors
+from gainnet.models.part import Part, Role, TensorMap, origin_of
+
+
+@final
+@dataclass(frozen=True)
+class Renamed:
+    """A part under other names, as `rename` makes it; its costs are counted when they are asked for.
+
+    Args:
+        part: what runs.
+        reads: names of the tensors that it takes.
+        writes: shape of every tensor that it returns, by name.
+        function: (tensors, random) -> tensors, [*batch, *spec.shape] each.
+        stream: names that the random streams are descended by.
+        share: of the part's passes.
+    """
+
+    part: Part
+    reads: tuple[str, ...]
+    writes: Mapping[str, Spec]
+    function: Callable[[Tensors, Random], Tensors] = field(repr=False)
+    stream: tuple[Name, ...] = ()
+    share: float = 1.0
+
+    @property
+    def name(self) -> str:
+        return self.part.name
+
+    @property
+    def role(self) -> Role:
+        return self.part.role
+
+    @property
+    def num_passes(self) -> float:
+        return self.share * self.part.num_passes
+
+    # Counting operations takes a copy of the network, which a device that only decodes has no libraries for.
+    @property
+    def flops(self) -> float:
+        return self.part.flops
+
+    @property
+    def memory_bytes(self) -> float:
+        return self.part.memory_bytes
+
+    @property
+    def origin(self) -> Hashable:
+        """As of `TensorMap`: names of tensors change nothing of the values, other random streams do."""
+        return origin_of(self.part), self.stream
+
+    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
+        return self.function(tensors, random)
 
 
 def rename(
@@ -15,7 +68,7 @@ def rename(
     writes_as: Mapping[str, str] | None = None,
     stream: tuple[Name, ...] = (),
     share: float = 1.0,
-) -> TensorMap:
+) -> Renamed:
     """A part that reads and writes under other names, so that tensors before and after it differ in name.
 
     latent[3] --[ as latent ]--> part --[ latent as ]--> latent[5]
@@ -40,9 +93,7 @@ def rename(
         return {targets.get(key, key): x for key, x in outputs.items()}
 
     writes = {targets[key]: spec for key, spec in part.writes.items()}
-    costs = share * part.num_passes, part.flops, part.memory_bytes
-    # Names of tensors change nothing of the values; other random streams do.
-    return TensorMap(part.name, tuple(sources.values()), writes, run, part.role, *costs, (origin_of(part), stream))
+    return Renamed(part, tuple(sources.values()), writes, run, stream, share)
 
 
 def called_by(call: Callable[[Part, Tensors, Random], Tensors], part: Part) -> TensorMap:

@@ -7,6 +7,6 @@ of a batch of 1 to 16 the same bits as the item alone, and torch does not, since
 """
 
 from gainnet.models.runtime.networks import Networks, replace_networks
-from gainnet.models.runtime.onnx import Runtime, on_runtime
+from gainnet.models.runtime.onnx import Runtime, decoder_of, on_runtime
 
-__all__ = ["Networks", "Runtime", "on_runtime", "replace_networks"]
+__all__ = ["Networks", "Runtime", "decoder_of", "on_runtime", "replace_networks"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -55,6 +56,19 @@ def on_runtime(model: DiffusionModel, runtime: Runtime) -> DiffusionModel:
         ),
         runtime,
     )
+
+
+def decoder_of(folder: Path, sha256: str) -> Callable[[Tensor], Tensor]:
+    """The decoder of a model alone: latents [n, c, h, w], not scaled, to pixels [n, 3, H, W] in about [-1, 1].
+
+    Args:
+        folder: of the model, with graphs beside its weights.
+        sha256: of the model.
+
+    Raises:
+        ModelError: the model has no graphs, or they are of other weights.
+    """
+    return _Session(Exported.read(folder, sha256), "decoder")
 
 
 class _Session:

@@ -19,9 +19,8 @@ from gainnet.generation.arguments import strength_of
 from gainnet.generation.generate import png
 from gainnet.generation.picture import open_picture
 from gainnet.generation.save import step_table
+from gainnet.models.late import load_late
 from gainnet.models.loading import find_folder
-from gainnet.models.partial import load_parts
-from gainnet.models.runtime import on_runtime
 from gainnet.models.shipped import unknown_words
 from gainnet.protocols.task import PICTURE
 from gainnet.service.node.device import Answer, Device, introduce
@@ -57,10 +56,8 @@ def ask(
     edge = introduce(url, token, part_digests(find_folder(config.model)))
     named: Any = runtime or edge.get("runtime")
     config = replace(config, runtime=named)
-    loaded = load_parts(
-        config.model, read_text(edge.get("sha256"), "sha256", 64), config.num_steps, config.guidance_scale
-    )
-    model = on_runtime(loaded, config.runtime)
+    sha256 = read_text(edge.get("sha256"), "sha256", 64)
+    model = load_late(config.model, sha256, config.num_steps, config.guidance_scale, config.runtime)
     picture = None if config.image is None else open_picture(Path(config.image), Spec(model.image.shape))
     strength = strength_of(picture, config.strength)
     asked = Asked(_travelling(config), strength, recordings_of(config))

@@ -1,0 +1,48 @@
+"""A model that is opened late makes the same tensors and plans, and reads nothing that is not needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from gainnet.core.randomness import Random
+from gainnet.core.text import text_to_tensor
+from gainnet.models.late import load_late
+from gainnet.models.loading import load_model
+from gainnet.models.runtime import Runtime, on_runtime
+
+RANDOM = Random.of([1, 2])
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_its_parts_make_the_same(runtime: Runtime) -> None:
+    whole = on_runtime(load_model("scenes", num_steps=2), runtime)
+    late = load_late("scenes", whole.sha256, num_steps=2, runtime=runtime)
+    tensors = {"prompt": text_to_tensor(("a red star", "a blue house"))}
+    assert (late.latent, late.image, late.runtime) == (whole.latent, whole.image, runtime)
+    for one, other in zip(whole.parts, late.parts, strict=True):
+        for name in ("name", "reads", "writes", "num_passes"):
+            assert getattr(one, name) == getattr(other, name)
+        with torch.no_grad():
+            made, found = one(tensors, RANDOM), other(tensors, RANDOM)
+        assert all(torch.equal(made[name], found[name]) for name in one.writes)
+        tensors |= made
+    assert (whole.decoder.flops, whole.denoiser.flops) == (late.decoder.flops, late.denoiser.flops)
+
+
+def test_a_device_that_decodes_imports_no_pipeline() -> None:
+    code = (
+        "import sys, torch; from gainnet.catalog.records import GenerationConfig;"
+        "from gainnet.core.randomness import Random; from gainnet.models.late import load_late;"
+        "from gainnet.service.node.order import Asked, order_of; import gainnet.service.node.asking;"
+        "from gainnet.models.loading import find_folder, weights_sha256;"
+        "model = load_late('scenes', weights_sha256(find_folder('scenes')));"
+        "order_of(Asked(GenerationConfig(('a red star',))), model);"
+        "model.decoder({'latent': torch.zeros(1, 4, 16, 16)}, Random.of([0]));"
+        "print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(loaded.stdout.split()) & {"diffusers", "transformers", "accelerate", "sionna", "scipy"} == set()
