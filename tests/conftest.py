@@ -15,6 +15,8 @@ import pytest
 import torch
 
 from gainnet.models import loading
+from gainnet.models.runtime import onnx
+from gainnet.models.runtime.manifest import Exported
 
 torch.set_num_threads(1)
 
@@ -88,7 +90,10 @@ def build_small_stable_diffusion(folder: Path) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def models_opened_once() -> Iterator[None]:
-    """Whoever loads a model that no test changes gets the modules of whoever loaded it first, and a scheduler alone."""
+    """Whoever loads a model that no test changes gets the modules of whoever loaded it first, and a scheduler alone.
+
+    Graphs of that model are opened once, too.
+    """
     opened = cache(loading.open_pipeline)
 
     def open_once(folder: Path, name: str) -> Any:
@@ -98,8 +103,19 @@ def models_opened_once() -> Iterator[None]:
             else opened.__wrapped__(folder, name)
         )
 
+    sessions: dict[str, Any] = {}
+    open_graph = onnx._open
+
+    def open_graph_once(exported: Exported, part: str) -> Any:
+        if exported.folder != SHIPPED_SCENES:
+            return open_graph(exported, part)
+        if part not in sessions:
+            sessions[part] = open_graph(exported, part)
+        return sessions[part]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loading, "open_pipeline", open_once)
+        patch.setattr(onnx, "_open", open_graph_once)
         yield
 
 

@@ -38,8 +38,14 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
-def definitions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
-    for node in ast.walk(tree):
+# Several tests look at every node of every source, and walking a tree takes longer than looking.
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree_of(path)))
+
+
+def definitions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    for node in nodes_of(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node
 
@@ -56,7 +62,7 @@ def findings(find: Callable[[Path], Collection[str]]) -> dict[str, Collection[st
 
 def test_no_name_is_an_empty_word() -> None:
     def empty_words(path: Path) -> list[str]:
-        names = [node.name for node in definitions(tree_of(path))]
+        names = [node.name for node in definitions(path)]
         return [*(words_of(path.stem) & BANNED_ROOMS), *(name for name in names if words_of(name) & BANNED_WORDS)]
 
     assert findings(empty_words) == {}
@@ -117,7 +123,7 @@ def methods_of(node: ast.ClassDef) -> Iterator[ast.FunctionDef]:
 
 def contract_methods() -> set[str]:
     """Methods whose shapes stand in a contract, so that implementations need not repeat them."""
-    classes = (n for path in SOURCES for n in ast.walk(tree_of(path)) if isinstance(n, ast.ClassDef))
+    classes = (n for path in SOURCES for n in nodes_of(path) if isinstance(n, ast.ClassDef))
     contracts = (n for n in classes if any("Protocol" in ast.unparse(base) for base in n.bases))
     return {method.name for contract in contracts for method in methods_of(contract) if names_a_shape(method)}
 
@@ -149,7 +155,7 @@ def test_every_array_has_its_shape_in_the_docstring() -> None:
 
 def test_functions_are_short() -> None:
     def long(path: Path) -> list[str]:
-        functions = [node for node in definitions(tree_of(path)) if not isinstance(node, ast.ClassDef)]
+        functions = [node for node in definitions(path) if not isinstance(node, ast.ClassDef)]
         return [node.name for node in functions if (node.end_lineno or 0) - node.lineno > MAX_FUNCTION_LINES]
 
     assert findings(long) == {}
@@ -158,7 +164,7 @@ def test_functions_are_short() -> None:
 def test_nothing_unpickles() -> None:
     def unsafe(path: Path) -> set[str]:
         imported, called = set(), set()
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.Import):
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):

@@ -2,7 +2,7 @@
 
 >>> import gainnet
 >>> from gainnet import Air, Ciag, Codecs, LinearCode, Rayleigh
->>> model = gainnet.load("scenes")
+>>> model = gainnet.load("scenes", num_steps=4)
 >>> result = gainnet.generate("a red star", model, codecs=Codecs(seed=LinearCode(256)), air=Air(Rayleigh(), snr_db=5.0))
 >>> result.report.num_channel_uses("down")
 256.0

@@ -27,14 +27,14 @@ def test_ppo_finds_the_best_action_of_every_state() -> None:
     torch.manual_seed(0)
     source = torch.Generator().manual_seed(1)
     agent = Ppo(line(), network(2), network(2), PpoSettings(rate=2e-2, deviation=0.3))
-    for step in range(30):
+    for step in range(20):
         state = 2 * torch.rand(NUM, 2, 1, generator=source) - 1
         seen = torch.cat([state, torch.tensor([0.0, 1.0]).view(1, 2, 1).expand(NUM, 2, 1)], -1)
         action, log_prob = agent.act(seen, source)
         reward = -(action - state / 2).square().squeeze(-1)
         after = torch.cat([torch.zeros(NUM, 2, 1), seen[..., 1:]], -1)
         lived = {"observation": seen, "after": after, "action": action, "log_prob": log_prob, "reward": reward}
-        agent.update(lived, source, factor=1 - step / 30)
+        agent.update(lived, source, factor=1 - step / 20)
     weight = agent.actor_tensors()["weight"][0]
     assert float(weight[0]) == pytest.approx(0.5, abs=0.05)
     assert float(weight[1]) == pytest.approx(0.0, abs=0.08)

@@ -52,8 +52,8 @@ def agent(random_seed: int) -> DiscreteSac:
 
 def test_it_finds_the_soft_optimum() -> None:
     learner, steps = agent(0), every_step()
-    for step in range(350):
-        learner.update(steps, factor=1.0 if step < 300 else 0.1)
+    for step in range(220):
+        learner.update(steps, factor=1.0 if step < 190 else 0.1)
     every_state, q = torch.eye(NUM_STATES), soft_values()
     torch.testing.assert_close(learner.action_values(every_state).double(), q, atol=0.03, rtol=0.0)
     found = learner.logits(every_state).softmax(-1).double()

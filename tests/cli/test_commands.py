@@ -39,7 +39,9 @@ def test_generate_prints_one_json_object(call, tmp_path):
 
 def test_a_file_of_prompts_is_a_batch(call, tmp_path):
     (tmp_path / "prompts.txt").write_text("a red star\n\na blue house\n")
-    code, out, _ = call("generate", "--prompts", "prompts.txt", "--num-steps", "1", "--json", "--out", "o")
+    code, out, _ = call(
+        "generate", "--prompts", "prompts.txt", "--fading", "ideal", "--num-steps", "1", "--json", "--out", "o"
+    )
     assert code == 0
     assert json.loads(out)["prompt"] == ["a red star", "a blue house"]
     assert sorted(path.name for path in (tmp_path / "o").glob("image*")) == ["image_000.png", "image_001.png"]

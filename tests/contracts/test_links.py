@@ -20,7 +20,9 @@ def test_link(name: str) -> None:
     check_link(LINKS[name](), num_transfers=NUM_TRANSFERS.get(name, 24))
 
 
-@pytest.mark.parametrize("name", FADING)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "digital" else name for name in FADING]
+)
 def test_link_over_fading(name: str) -> None:
     link: AnyLink = LINKS[name](Air(Rayleigh(), 12.0))
     check_link(link, num_transfers=NUM_TRANSFERS.get(name, 24))
@@ -33,11 +35,11 @@ def test_link_without_noise() -> None:
 @pytest.mark.parametrize(
     "link",
     [
-        Tabulated(Air(Jakes(), 12.0, reports=Reports(delay_blocks=1))),
         Tabulated(Air(SnrTrace(), 10.6), arq=Arq(harq="ir")),
         *(
             pytest.param(link, marks=pytest.mark.slow)
             for link in (
+                Tabulated(Air(Jakes(), 12.0, reports=Reports(delay_blocks=1))),
                 Tabulated(Air(Rayleigh(), 5.0), arq=Arq(harq="ir")),
                 Tabulated(Air(Rayleigh(), 10.0, reports=Reports(3.0)), arq=Arq(harq="ir")),
                 Tabulated(Air(Jakes(), 10.0, reports=Reports(delay_blocks=2)), arq=Arq(harq="ir")),

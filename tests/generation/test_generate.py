@@ -222,10 +222,10 @@ def test_the_step_table_has_a_line_per_step(model):
 
 @pytest.fixture(scope="module")
 def made():
-    """The whole model, captions, and the latents it makes of them."""
+    """A model, captions, and the latents it makes of them."""
     scenes = draw_scenes(8, stream(5, "scenes", 0))
     prompts = tuple(write_captions(scenes, stream(5, "captions", 0)))
-    model, random = load(), Random.of(range(8))
+    model, random = load(num_steps=5), Random.of(range(8))
     tensors = {"prompt": text_to_tensor(prompts)}
     for part in (model.text_encoder, model.prior, model.denoiser):
         tensors |= part(tensors, random)

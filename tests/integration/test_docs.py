@@ -26,7 +26,9 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 PAGES = (
     "README.md",
     pytest.param("docs/index.md", marks=pytest.mark.slow),  # twice what the README runs
-    *(f"docs/{name}.md" for name in ("learning", "orchestration", "plugging-in", "radio")),
+    *(f"docs/{name}.md" for name in ("orchestration", "radio")),
+    # An example learns in the fast suite, and parts of one's own are plugged in from the command line.
+    *(pytest.param(f"docs/{name}.md", marks=pytest.mark.slow) for name in ("learning", "plugging-in")),
 )
 
 

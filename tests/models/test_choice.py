@@ -12,7 +12,7 @@ from gainnet.models.loading import load_model
 from gainnet.models.scenes import draw_scenes, render, write_captions
 from gainnet.testing import check_part
 
-NUM_SCENES = 6
+NUM_SCENES = 4
 RANDOM = Random.of(list(range(NUM_SCENES)))
 
 

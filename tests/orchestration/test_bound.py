@@ -40,7 +40,10 @@ def best_of_all(table: LoadTable) -> float:
     return float(tried.max())
 
 
-@pytest.mark.parametrize(("bandwidth_hz", "random_seed"), [(6e6, 0), (6e6, 1), (2e7, 2), (3e6, 3)])
+@pytest.mark.parametrize(
+    ("bandwidth_hz", "random_seed"),
+    [(6e6, 0), (3e6, 3), *(pytest.param(*x, marks=pytest.mark.slow) for x in ((6e6, 1), (2e7, 2)))],
+)
 def test_the_program_finds_the_best_of_all(bandwidth_hz: float, random_seed: int) -> None:
     table = table_of(small(5, 3, 2), bandwidth_hz, random_seed)
     best, found = best_of_all(table), milp_round(table, time_limit_s=20.0, gap=1e-6)
@@ -48,7 +51,7 @@ def test_the_program_finds_the_best_of_all(bandwidth_hz: float, random_seed: int
     assert found.gain == pytest.approx(best, rel=1e-5)
     assert found.bound >= best * (1 - 1e-6)
     assert found.bound == pytest.approx(best, rel=1e-4)
-    relaxed = lagrangian_round(Columns.of(table), num_steps=300)
+    relaxed = lagrangian_round(Columns.of(table), num_steps=150)
     assert best * (1 - 1e-9) <= relaxed <= best * 1.35
 
 
@@ -73,12 +76,12 @@ def test_the_horizon_is_bounded() -> None:
     regime = tight(scenario, 4e6)
     world = draw_world(scenario, Random.of(0))
     best = float(exhaustive_optimum(world, regime).gain)
-    assert best * (1 - 1e-9) <= horizon_bound(world, regime, 100) <= best * 2
+    assert best * (1 - 1e-9) <= horizon_bound(world, regime, 40) <= best * 2
 
 
 def test_a_program_out_of_time_still_bounds() -> None:
     table = table_of(small(20, 4, 1), 1.6e7, 5)
-    found = milp_round(table, time_limit_s=0.5, gap=1e-6)
+    found = milp_round(table, time_limit_s=0.2, gap=1e-6)
     assert found.gain == pytest.approx(float(table.total(found.model)))
     other = BestResponse(num_starts=0)(table.graph, Random.of(0)).model
     assert found.bound >= float(table.total(other)) * (1 - 1e-9)

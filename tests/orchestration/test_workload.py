@@ -33,14 +33,14 @@ def solve(problems: Problems) -> tuple[Tensor, Tensor]:
 
 
 def test_the_convex_solver_finds_the_same() -> None:
-    """1,000 random problems, relative 1e-6; an infeasible problem is 0 in both."""
-    problems = draw_problems(1000, random_seed=1)
+    """300 random problems, relative 1e-6; an infeasible problem is 0 in both."""
+    problems = draw_problems(300, random_seed=1)
     found, reason = solve(problems)
     program = ConvexWorkload()
     reference = torch.tensor([program.solve_accurately(n) for n in parameters_of(problems)], dtype=torch.float64)
     torch.testing.assert_close(found, reference, rtol=1e-6, atol=0)
     assert set(reason.tolist()) == set(Reason)
-    assert 400 < int((reason == Reason.FEASIBLE).sum()) < 700
+    assert 120 < int((reason == Reason.FEASIBLE).sum()) < 210
     assert bool((found[reason != Reason.FEASIBLE] == 0).all())
 
 

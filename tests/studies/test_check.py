@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from test_runner import TOY_NAME
+from test_runner import PLAIN_NAME
 
 from gainnet.cli import app
 from gainnet.core.errors import ConfigError
@@ -14,7 +14,7 @@ from gainnet.studies import check_run, run_study
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    return run_study(TOY_NAME, "default", tmp_path).folder
+    return run_study(PLAIN_NAME, "default", tmp_path).folder
 
 
 def test_a_run_reproduces_and_each_method_has_a_row_before_any_has_two(run: Path) -> None:

@@ -21,6 +21,7 @@ from gainnet.studies.runner import entry_of
 from gainnet.studies.study import Row, evaluate
 
 TOY_NAME = "toy_study:TOY"
+PLAIN_NAME = "toy_study:PLAIN"
 DAMAGED = r"^run: [^\n]* is damaged[^\n]*; delete the folder and run again$"
 RUNS = ["", "[1]", '"run"', "null", "{", "{}", '{"complete": true}', "[" * 100_000, "\ufeff{}"]
 TABLES = [
@@ -119,7 +120,7 @@ def test_compared_tables_of_different_kinds_are_one_line(folder: Path, whole: Pa
 
 def test_start_afresh_mends_a_damaged_run(folder: Path, whole: Path) -> None:
     (folder / "run.json").write_text("[1]")
-    mended = run_study(TOY_NAME, "quick", folder.parents[1], resume=False)
+    mended = run_study(PLAIN_NAME, "quick", folder.parents[1], resume=False)
     assert mended.table_path.read_bytes() == (whole / "table.csv").read_bytes()
 
 
@@ -139,37 +140,37 @@ def test_run_of_another_commit_is_not_gone_on_with(folder: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"^run: \S+ was begun with commit 0123abc-dirty; give --fresh to start over$"
     ):
-        run_study(TOY_NAME, "quick", folder.parents[1])
+        run_study(PLAIN_NAME, "quick", folder.parents[1])
     assert {path: path.read_bytes() for path in before} == before
-    assert run_study(TOY_NAME, "quick", folder.parents[1], resume=False).table_path.is_file()
+    assert run_study(PLAIN_NAME, "quick", folder.parents[1], resume=False).table_path.is_file()
 
 
 def test_run_of_other_packages_is_not_gone_on_with(folder: Path) -> None:
     versions = RunFolder(folder).read_run()["versions"] | {"torch": "1.0"}
     cut_off(folder, 4, {"versions": versions})
     with pytest.raises(ConfigError, match=r"was begun with torch 1\.0; give --fresh"):
-        run_study(TOY_NAME, "quick", folder.parents[1])
+        run_study(PLAIN_NAME, "quick", folder.parents[1])
 
 
 def test_journal_of_unknown_origin_is_not_gone_on_with(folder: Path) -> None:
     cut_off(folder, 4, {})
     (folder / "run.json").unlink()
     with pytest.raises(ConfigError, match=r"was begun with .* unknown; give --fresh"):
-        run_study(TOY_NAME, "quick", folder.parents[1])
+        run_study(PLAIN_NAME, "quick", folder.parents[1])
 
 
 @pytest.mark.parametrize(("num_rows", "change"), [(4, {}), (0, {"commit": "0123abc"})])
 def test_same_origin_or_no_row_goes_on(folder: Path, whole: Path, num_rows: int, change: dict[str, Any]) -> None:
     cut_off(folder, num_rows, {"commit": commit()} | change)
     seen: list[int] = []
-    result = run_study(TOY_NAME, "quick", folder.parents[1], lambda done, total, label: seen.append(done))
+    result = run_study(PLAIN_NAME, "quick", folder.parents[1], lambda done, total, label: seen.append(done))
     assert seen == list(range(num_rows, 10))
     assert result.table_path.read_bytes() == (whole / "table.csv").read_bytes()
 
 
 def test_finished_run_of_another_commit_is_returned(folder: Path, whole: Path) -> None:
     RunFolder(folder).write_run(RunFolder(folder).read_run() | {"commit": "0123abc"})
-    result = run_study(TOY_NAME, "quick", folder.parents[1])
+    result = run_study(PLAIN_NAME, "quick", folder.parents[1])
     assert result.table_path.read_bytes() == (whole / "table.csv").read_bytes()
     assert RunFolder(folder).read_run()["commit"] == "0123abc"
 
@@ -216,7 +217,7 @@ def test_metrics_are_those_of_the_table(folder: Path) -> None:
     """A run of an earlier day may have been summarised otherwise."""
     run = RunFolder(folder).read_run()
     RunFolder(folder).write_run(run | {"metrics": {**run["metrics"], "location.mean": 7.0}})
-    assert run_study(TOY_NAME, "quick", folder.parents[1]).metrics == run["metrics"]
+    assert run_study(PLAIN_NAME, "quick", folder.parents[1]).metrics == run["metrics"]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +235,7 @@ def test_a_changed_line_of_the_journal_runs_again(folder: Path, whole: Path, old
     lines[1] = lines[1].replace(old, new, 1) if old in lines[1] else lines[1][:-9]
     (folder / "journal.jsonl").write_bytes(b"".join((*lines, lines[0])))
     seen: list[int] = []
-    result = run_study(TOY_NAME, "quick", folder.parents[1], lambda done, total, label: seen.append(done))
+    result = run_study(PLAIN_NAME, "quick", folder.parents[1], lambda done, total, label: seen.append(done))
     assert seen == list(range(1, 10))
     assert result.table_path.read_bytes() == (whole / "table.csv").read_bytes()
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toy_study import TOY, ToyConfig, cases
+from toy_study import PLAIN, TOY, ToyConfig, cases
 
 from gainnet.core.errors import ConfigError, GainnetError, MissingExtraError
 from gainnet.core.run.journal import journal
@@ -20,6 +20,7 @@ from gainnet.studies.runner import run_study as run_a_study
 from gainnet.studies.study import Case, Method
 
 TOY_NAME = "toy_study:TOY"
+PLAIN_NAME = "toy_study:PLAIN"
 
 
 def own_settings(folder: Path, text: str) -> Path:
@@ -44,18 +45,18 @@ def test_run_leaves_table_metrics_and_figures(tmp_path: Path) -> None:
 
 
 def test_finished_run_is_not_run_again(tmp_path: Path) -> None:
-    first = run_study(TOY_NAME, "quick", tmp_path)
+    first = run_study(PLAIN_NAME, "quick", tmp_path)
     written = first.table_path.stat().st_mtime_ns
     seen: list[int] = []
-    again = run_study(TOY_NAME, "quick", tmp_path, lambda done, total, label: seen.append(done))
+    again = run_study(PLAIN_NAME, "quick", tmp_path, lambda done, total, label: seen.append(done))
     assert again.metrics == first.metrics
     assert (again.table_path.stat().st_mtime_ns, seen) == (written, [])
 
 
 def test_start_afresh_runs_every_case(tmp_path: Path) -> None:
-    run_study(TOY_NAME, "quick", tmp_path)
+    run_study(PLAIN_NAME, "quick", tmp_path)
     seen: list[tuple[int, int]] = []
-    run_study(TOY_NAME, "quick", tmp_path, lambda done, total, label: seen.append((done, total)), resume=False)
+    run_study(PLAIN_NAME, "quick", tmp_path, lambda done, total, label: seen.append((done, total)), resume=False)
     assert seen == [(done, 9) for done in range(10)]
 
 
@@ -64,11 +65,11 @@ def test_interrupted_run_goes_on_and_gives_the_same_table(tmp_path: Path) -> Non
         if done == 4:
             raise KeyboardInterrupt
 
-    whole = run_study(TOY_NAME, "quick", tmp_path / "whole")
+    whole = run_study(PLAIN_NAME, "quick", tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        run_study(TOY_NAME, "quick", tmp_path / "cut", interrupt)
+        run_study(PLAIN_NAME, "quick", tmp_path / "cut", interrupt)
     seen: list[int] = []
-    resumed = run_study(TOY_NAME, "quick", tmp_path / "cut", lambda done, total, label: seen.append(done))
+    resumed = run_study(PLAIN_NAME, "quick", tmp_path / "cut", lambda done, total, label: seen.append(done))
     assert seen == [*range(4, 10)]
     assert resumed.table_path.read_bytes() == whole.table_path.read_bytes()
 
@@ -138,7 +139,7 @@ def test_figures_are_drawn_from_the_table_alone(tmp_path: Path) -> None:
 
 
 def test_settings_decide_the_folder(tmp_path: Path) -> None:
-    a, b = (run_study(TOY_NAME, preset, tmp_path) for preset in ("quick", "default"))
+    a, b = (run_study(PLAIN_NAME, preset, tmp_path) for preset in ("quick", "default"))
     assert a.folder != b.folder
     comparison = compare(a.folder, b.folder)
     assert comparison.settings["config.only"] == ("mean", None)
@@ -159,11 +160,11 @@ def test_a_missing_library_leaves_what_was_there(tmp_path: Path) -> None:
     def open_nothing(config: ToyConfig) -> Mapping[str, Method]:
         raise MissingExtraError("peft", "learning")
 
-    lacking = replace(TOY, open=open_nothing)
+    lacking = replace(PLAIN, open=open_nothing)
     with pytest.raises(MissingExtraError):
         run_a_study(lacking, "quick", tmp_path)
     assert list(tmp_path.iterdir()) == []
-    whole = run_study(TOY_NAME, "quick", tmp_path)
+    whole = run_study(PLAIN_NAME, "quick", tmp_path)
     with pytest.raises(MissingExtraError):
         run_a_study(lacking, "quick", tmp_path, resume=False)
     assert whole.table_path.is_file()
@@ -205,12 +206,12 @@ def test_case_key_does_not_depend_on_the_order_of_values() -> None:
 
 @pytest.mark.parametrize("place", ["toy", "toy/{run}", "toy/{run}/journal.jsonl"])
 def test_something_in_the_place_of_the_run_is_one_line(tmp_path: Path, place: str) -> None:
-    run = run_study(TOY_NAME, "quick", tmp_path / "first").folder.name
+    run = run_study(PLAIN_NAME, "quick", tmp_path / "first").folder.name
     other = tmp_path / place.format(run=run)
     other.parent.mkdir(parents=True, exist_ok=True)
     other.mkdir() if other.name == "journal.jsonl" else other.write_text("a file")
     with pytest.raises(ConfigError, match=r"^out: [^\n]*; give another"):
-        run_study(TOY_NAME, "quick", tmp_path)
+        run_study(PLAIN_NAME, "quick", tmp_path)
 
 
 def test_settings_without_a_case_are_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import ClassVar, final
 
@@ -33,17 +34,19 @@ from gainnet.studies.seed_coding.transports import Analog, Digital, GaussianOpti
 from gainnet.studies.seed_coding.wide import join_patches, published_distance, split_patches
 from gainnet.studies.study import Case, Value
 
-NUM_ITEMS, NUM_VALUES, USES = 4000, 8, 2
+NUM_ITEMS, NUM_VALUES, USES = 3000, 8, 2
 PROMPTS = ("a star",) * NUM_ITEMS
 RATE_USES = (64, 91, 128)
 
 
+@cache
 def basis() -> SeedBasis:
     variances = 2.0 ** -torch.arange(NUM_VALUES)
     turned = torch.linalg.qr(Random.of(3).normal((NUM_VALUES, NUM_VALUES), "basis"))[0]
     return SeedBasis.of_moments(torch.ones(NUM_VALUES), turned * variances @ turned.T, "")
 
 
+@cache
 def latents() -> Tensor:
     drawn = Random.of(list(range(NUM_ITEMS))).normal((NUM_VALUES,), "latents")
     return basis().synthesise(drawn * basis().variances.sqrt(), Spec((NUM_VALUES,)))
@@ -189,6 +192,7 @@ def small_config() -> SeedCodingConfig:
 OFFSETS_DB = {"linear": 0.0, "seed": 1.0, "seed_prompt": 1.5, "gaussian_opta": 3.0, "digital_seed": 0.5, "webp": -6.0}
 
 
+@cache
 def table() -> pd.DataFrame:
     """PSNR = 10 lg uses + 1.2 SNR + an offset of the method, worse by 2 dB with a wrong report."""
     rows = []
@@ -254,6 +258,7 @@ def test_published_numbers_stand_in_a_column_of_their_own() -> None:
     assert set(cells(rows)["method"]).isdisjoint(set(theirs["method"]))
 
 
+@pytest.mark.slow
 def test_figures_draw_from_the_table(tmp_path: Path) -> None:
     figures = dict(SEED_CODING.draw(table()))
     assert list(figures) == [

@@ -52,9 +52,9 @@ def test_stated_metrics_reach_their_bars() -> None:
 
 def test_the_sentence_of_the_readme_is_drawn_right() -> None:
     prompt = "a red star above a blue house at sunset"
-    pictures = generate(load_pipeline(SCENES), [prompt] * 4, 0, 10, 3.0)
-    fidelity = prompt_fidelity(AttributeClassifier.from_pretrained(), pictures, [prompt] * 4)
-    assert sum(value or 0 for value in fidelity) / 4 >= 0.9
+    pictures = generate(load_pipeline(SCENES), [prompt] * 2, 0, 10, 3.0)
+    fidelity = prompt_fidelity(AttributeClassifier.from_pretrained(), pictures, [prompt] * 2)
+    assert sum(value or 0 for value in fidelity) / 2 >= 0.9
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import final
 
@@ -86,8 +87,6 @@ class Generation:
         references: [num_items, 3, H, W], the channel-free generation from the same random seeds.
         report: what it cost, all items together.
         quality: against the references.
-        baseline: the best image codec over the same air; `None` over an ideal link, and for an image codec, which has
-            no opponent but itself.
         wall_s: measured time of the run on this machine, without what only serves the comparison.
     """
 
@@ -103,8 +102,19 @@ class Generation:
     references: Tensor
     report: Report
     quality: Quality
-    baseline: Baseline | None
     wall_s: float
+
+    # Searching and sending three image codecs takes longer than most generations, and not everybody compares.
+    @cached_property
+    def baseline(self) -> Baseline | None:
+        """The best image codec over the same air, sent when it is first asked for.
+
+        `None` over an ideal link, and for an image codec, which has no opponent but itself.
+        """
+        uses = self.report.num_channel_uses("down") / len(self.prompts) if "image" not in self.codecs else 0.0
+        random = streams(self.random_seed, len(self.prompts))
+        with torch.inference_mode():
+            return best_image_codec(downlink(self.network), self.references, uses, self.quality.psnr_db, random)
 
     @property
     def images(self) -> tuple[Picture, ...]:
@@ -181,11 +191,9 @@ def generate(
         wall_s = time.perf_counter() - begin_s
         images, references = places[plan.result], channel_free(plan, given, random)[plan.reference or plan.result]
         judged = quality(images, references, texts)
-        uses = report.num_channel_uses("down") / len(texts) if "image" not in made.codecs else 0.0
-        baseline = best_image_codec(downlink(made.network), references, uses, judged.psnr_db, random)
     return Generation(
         texts, random_seed, model.name, model.runtime, protocol, codecs, made.codecs, made.network, images, references,
-        report, judged, baseline, wall_s,
+        report, judged, wall_s,
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def agrees(x: list[float], y: list[float], relative: float) -> bool:
 )
 def test_fast_path_agrees_with_the_bit_level(channel: Channel, snr_db: float, report_error_db: float) -> None:
     links = [kind(Air(channel, snr_db, reports=Reports(report_error_db))) for kind in (Digital, Tabulated)]
-    slow, fast = (sent_items(link, 60, 40) for link in links)
+    slow, fast = (sent_items(link, 60, 24) for link in links)
     for name in ("num_channel_uses", "num_retransmissions", "feedback_s"):
         assert agrees([getattr(u, name) for u in slow], [getattr(u, name) for u in fast], 0.02), name
     same = np.mean([a.num_channel_uses == b.num_channel_uses for a, b in zip(slow, fast, strict=True)])

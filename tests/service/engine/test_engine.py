@@ -28,7 +28,7 @@ from gainnet.service.engine.request import Progress
 PROMPTS = ("a red star", "a blue house at night", "a green circle above a red square", "a star")
 
 
-@pytest.fixture(scope="module", params=["torch", "onnx"])
+@pytest.fixture(scope="module", params=[pytest.param("torch", marks=pytest.mark.slow), "onnx"])
 def model(request: pytest.FixtureRequest) -> DiffusionModel:
     return on_runtime(load_model(num_steps=2), request.param)
 

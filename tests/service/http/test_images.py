@@ -196,7 +196,7 @@ def test_no_more_are_taken_than_it_can_hold(model: DiffusionModel, tmp_path_fact
         url, answers = f"{served.url}/v1/images/generations", list[httpx.Response]()
 
         def ask() -> None:
-            answers.append(httpx.post(url, json={"prompt": "a star", "gainnet": {"num_steps": 30}}, timeout=60.0))
+            answers.append(httpx.post(url, json={"prompt": "a star", "gainnet": {"num_steps": 15}}, timeout=60.0))
 
         threads = [threading.Thread(target=ask) for _ in range(4)]
         for thread in threads:

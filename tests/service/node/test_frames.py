@@ -105,8 +105,8 @@ def refused(num_frames: int, random_seed: int) -> int:
     return len(lines)
 
 
-def test_twenty_thousand_malformed_frames_raise_one_error() -> None:
-    assert refused(20_000, 1) > 15_000
+def test_thousands_of_malformed_frames_raise_one_error() -> None:
+    assert refused(4_000, 1) > 3_000
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -67,21 +66,21 @@ def information_bits(payloads: Tensor, codeword: Codeword) -> Tensor:
     return _scramble(crc(_bits_of_bytes(payloads)))
 
 
-def check_crc(combined: Tensor, decoders: Sequence[Any], codeword: Codeword) -> tuple[Tensor, Tensor]:
-    """Payloads and whether their CRC holds; a decoder is tried on what the ones before it could not decode.
+def check_crc(combined: Tensor, decoder: Any, codeword: Codeword) -> tuple[Tensor, Tensor]:
+    """Payloads and whether their CRC holds; more iterations are spent on what fewer could not decode.
 
     Args:
         combined: [num_codewords, num_coded_bits], log-likelihood ratios.
-        decoders: Sionna's, from quick to thorough.
+        decoder: Sionna's, of any number of iterations.
         codeword: their common format.
     """
     _, check = _crc(8 * codeword.num_bytes)
     information = combined.new_zeros(combined.shape[0], codeword.num_information_bits - NUM_CRC_BITS)
     holds = torch.zeros(combined.shape[0], dtype=torch.bool)
-    for decoder in decoders:
+    for num_iterations in DECODER_ITERATIONS:
         open_ = (~holds).nonzero().squeeze(-1)
         if open_.numel():
-            information[open_], held = check(_scramble(decoder(combined[open_])))
+            information[open_], held = check(_scramble(decoder(combined[open_], num_iter=num_iterations)))
             holds[open_] = held.squeeze(-1)
     return _bytes_of_bits(information), holds
 
@@ -126,11 +125,11 @@ def code_of(codeword: Codeword) -> tuple[int, int, int]:
 
 # Building an encoder takes longer than hundreds of codewords; 128 formats are more than a transfer has.
 @lru_cache(maxsize=128)
-def _ldpc(k: int, n: int, bits_per_symbol: int) -> tuple[Any, tuple[Any, ...]]:
+def _ldpc(k: int, n: int, bits_per_symbol: int) -> tuple[Any, Any]:
     from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
 
     encoder = LDPC5GEncoder(k, n, num_bits_per_symbol=bits_per_symbol)
-    return encoder, tuple(LDPC5GDecoder(encoder, cn_update="boxplus-phi", num_iter=n) for n in DECODER_ITERATIONS)
+    return encoder, LDPC5GDecoder(encoder, cn_update="boxplus-phi")
 
 
 @lru_cache(maxsize=128)

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from gainnet.core.types import Symbols
 from gainnet.radio.coding.ldpc import (
-    DECODER_ITERATIONS,
     check_crc,
     code_of,
     demodulate,
@@ -81,8 +80,8 @@ def decode(combined: Tensor, codeword: Codeword) -> tuple[Tensor, Tensor]:
     Returns:
         [num_codewords, num_bytes] uint8, and [num_codewords] bool.
     """
-    _, decoders, _ = _mother(*_mother_of(codeword))
-    return check_crc(combined, decoders, codeword)
+    _, decoder, _ = _mother(*_mother_of(codeword))
+    return check_crc(combined, decoder, codeword)
 
 
 def _mother_of(codeword: Codeword) -> tuple[int, str]:
@@ -93,16 +92,16 @@ def _mother_of(codeword: Codeword) -> tuple[int, str]:
 
 
 @lru_cache(maxsize=128)
-def _mother(k: int, graph: str) -> tuple[Any, tuple[Any, ...], tuple[int, ...]]:
-    """Encoder of the whole circular buffer, decoders, and where the redundancy versions start in it."""
+def _mother(k: int, graph: str) -> tuple[Any, Any, tuple[int, ...]]:
+    """Encoder of the whole circular buffer, its decoder, and where the redundancy versions start in it."""
     from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
 
     # Any encoder of this size and graph knows the length of the buffer; a second one then has it as its code length.
     length = LDPC5GEncoder(k, 3 * k, bg=graph).n_cb_comp
     # Sionna leaves repetition below the rates 1/5 and 1/3 of the two graphs to others.
     encoder = LDPC5GEncoder(k, min(length, {"bg1": 3, "bg2": 5}[graph] * k), bg=graph)
-    decoders = tuple(LDPC5GDecoder(encoder, cn_update="boxplus-phi", num_iter=n) for n in DECODER_ITERATIONS)
-    return encoder, decoders, tuple(encoder.get_start_positions_comp(list(VERSIONS)))
+    decoder = LDPC5GDecoder(encoder, cn_update="boxplus-phi")
+    return encoder, decoder, tuple(encoder.get_start_positions_comp(list(VERSIONS)))
 
 
 def _places(portion: Portion, buffer_length: int, starts: tuple[int, ...]) -> Tensor:
