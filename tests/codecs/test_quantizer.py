@@ -99,8 +99,8 @@ def test_a_fixed_step_gives_the_promised_size_and_error(basis: SeedBasis, latent
 
 
 def test_a_budget_is_kept_and_used_and_more_bits_are_better(basis: SeedBasis, latents: Tensor) -> None:
-    x, errors = latents[:200], []
-    for max_bits in (60.0, 100.5, 160.0, 240.0):
+    x, errors = latents[:120], []
+    for max_bits in (60.0, 100.5, 240.0):
         codec = QuantizedSeed(max_bits=max_bits, basis=basis)
         payload, size = codec.encode(x, told(x)), codec.size(SPEC)
         lengths = [8 * len(string or b"") for string in payload.strings]

@@ -19,7 +19,7 @@ RANDOM = Random.of([3, 4, 5])
 
 @pytest.fixture(scope="module")
 def model(small_stable_diffusion: Path) -> DiffusionModel:
-    return load_model(str(small_stable_diffusion), num_steps=5)
+    return load_model(str(small_stable_diffusion), num_steps=3)
 
 
 @pytest.fixture(scope="module")

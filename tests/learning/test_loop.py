@@ -37,7 +37,7 @@ def loop_of(model: Any, **changes: Any) -> Loop:
     cost = whole_step_cost(attach(copy.deepcopy(model), "lora", 2), ROWS["public"][:4])
     growth = Fpl(model, edges[0].cell, LocalTraining("adamw", 2e-2, 6, 8), cost, "lora", 2, torch.float32)
     backhaul = backhaul_of([edge.name for edge in edges], profile("edge_a100"), profile("edge_l4"), Ideal())
-    rest = {"rounds": 3, "growth": growth, "merge": "svd", "distillation": Distillation(10, 8, 3e-3)} | changes
+    rest = {"rounds": 2, "growth": growth, "merge": "svd", "distillation": Distillation(10, 8, 3e-3)} | changes
     return Loop(edges=tuple(edges), backhaul=backhaul, public_rows=ROWS["public"], **rest)
 
 
@@ -102,8 +102,8 @@ def test_a_student_becomes_its_only_expert() -> None:
 
     train_centrally(expert, rows, 60, 8, 1e-2, Random.of(4))
     before = distance()
-    distil(student, [expert], rows, Distillation(150, 8, 1e-2), Random.of(5))
-    assert distance() < 0.15 * before
+    distil(student, [expert], rows, Distillation(100, 8, 1e-2), Random.of(5))
+    assert distance() < 0.25 * before
 
 
 def test_what_cannot_be_merged_is_refused() -> None:

@@ -28,8 +28,8 @@ def shipped() -> AttributeClassifier:
 
 
 def test_the_shipped_classifier_names_every_attribute_of_drawn_pictures(shipped: AttributeClassifier) -> None:
-    scenes = draw_scenes(256, stream(0, "test classifier", 0))
-    predicted = torch.cat([shipped.predict(render(scenes[k : k + 64])) for k in range(0, 256, 64)])
+    scenes = draw_scenes(128, stream(0, "test classifier", 0))
+    predicted = torch.cat([shipped.predict(render(scenes[k : k + 64])) for k in range(0, 128, 64)])
     labels = scene_labels(scenes)
     for column, attribute in enumerate(ATTRIBUTES):
         asked = labels[:, column] != UNNAMED

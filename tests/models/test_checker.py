@@ -21,7 +21,7 @@ from gainnet.models.scenes import (
     write_captions,
 )
 
-NUM_SCENES = 320
+NUM_SCENES = 160
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,7 @@ def test_texts_depend_on_seed_and_field_alone() -> None:
 def test_every_word_is_known() -> None:
     tokenizer = word_tokenizer()
     for kind in ("public", *DOMAINS):
-        for text in write_texts(kind, 200, 0):
+        for text in write_texts(kind, 80, 0):
             ids = tokenizer(text).input_ids
             assert tokenizer.unk_token_id not in ids
             assert tokenizer.decode(ids) == text

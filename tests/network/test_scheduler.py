@@ -30,7 +30,9 @@ def rate_of_the_best(num: int, snr: float) -> float:
     return sum(terms) / math.log(2)
 
 
-@pytest.mark.parametrize("num_devices", [1, 2, 4, 8])
+@pytest.mark.parametrize(
+    "num_devices", [1, pytest.param(2, marks=pytest.mark.slow), 4, pytest.param(8, marks=pytest.mark.slow)]
+)
 def test_proportional_fairness_reaches_the_harmonic_number(num_devices: int) -> None:
     power = gains(1500, num_devices)
     rate = torch.log2(1 + 10 * power)

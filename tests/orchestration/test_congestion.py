@@ -47,7 +47,7 @@ def test_a_marginal_is_the_total_with_the_client_less_that_without() -> None:
     model = contended.gain.argmax(-1)
     found = ShareTable.of(contended).crowd(certain(model)).marginal
     scale = float(unit_of(found).mean())
-    for client in (0, 11, 29, 49):
+    for client in (0, 29):
         without = model.clone()
         without[:, client] = -1
         rest = loads.total(without)

@@ -87,7 +87,7 @@ def test_after_the_end_there_is_no_step() -> None:
 
 @environments
 def test_pettingzoo_accepts_the_parallel_environment(env: Environment) -> None:
-    parallel_api_test(OrchestrationParallelEnv(env), num_cycles=30)
+    parallel_api_test(OrchestrationParallelEnv(env), num_cycles=10)
     parallel_seed_test(lambda: OrchestrationParallelEnv(env), num_cycles=10)
 
 

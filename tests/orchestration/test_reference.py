@@ -90,7 +90,7 @@ def test_with_too_many_sequences_independent_clients_are_bounded() -> None:
 def test_the_reference_of_sharing_clients_is_the_bound_of_the_horizon() -> None:
     world, regime = drawn(2, 2, 5, True)
     assert isinstance(regime, Contention)
-    found = reference_of(world, regime, 50)
+    found = reference_of(world, regime, 25)
     assert found is not None
-    assert found.total == pytest.approx(horizon_bound(world, regime, 50), rel=1e-9)
+    assert found.total == pytest.approx(horizon_bound(world, regime, 25), rel=1e-9)
     assert found.total >= float(exhaustive_optimum(world, regime).gain)

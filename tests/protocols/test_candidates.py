@@ -41,7 +41,7 @@ def test_every_candidate_is_paid_for(desk: Desk) -> None:
     assert report.nodes[DEVICE].flops == alone.nodes[DEVICE].flops
 
 
-@pytest.mark.parametrize("with_picture", [False, True])
+@pytest.mark.parametrize("with_picture", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_chosen_one_is_one_of_the_candidates(desk: Desk, with_picture: bool) -> None:
     task = {"strength": 0.7} if with_picture else {}
     inputs = desk.inputs(with_picture)

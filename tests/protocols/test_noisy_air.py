@@ -24,9 +24,9 @@ from gainnet.protocols.plan import Transfer
 from gainnet.radio import AWGN, Air, Analog, Ideal
 from plan_desk import Desk, ideal, small_desk
 
-PROMPTS = ("a red star above a blue house at sunset", "a green heart")
+PROMPTS = ("a red star above a blue house at sunset", "a green heart", "a large yellow tree at night")
 GIVEN: Mapping[Place, torch.Tensor] = {(DEVICE, "prompt"): text_to_tensor(PROMPTS)}
-RANDOM = Random.of([11, 12])
+RANDOM = Random.of([11, 12, 13])
 TEXT, PICTURES = TextCodec(expected_bytes=30), Float32()
 
 

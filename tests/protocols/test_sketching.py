@@ -25,7 +25,10 @@ def desk(small_stable_diffusion) -> Desk:
     return small_desk(small_stable_diffusion, lossless=True)
 
 
-@pytest.mark.parametrize(("name", "num_edges"), [("esuc", 1), ("dsuc", 2), ("dcsuc", 2)])
+@pytest.mark.parametrize(
+    ("name", "num_edges"),
+    [*(pytest.param(*case, marks=pytest.mark.slow) for case in (("esuc", 1), ("dcsuc", 2))), ("dsuc", 2)],
+)
 def test_outlines_are_sent_and_completed_as_plans_run(desk: Desk, name: str, num_edges: int) -> None:
     plan = desk.plan(name, num_edges, sketch=EdgeMap())
     with torch.inference_mode():

@@ -101,7 +101,7 @@ def desk(small_stable_diffusion: Path) -> Desk:
     return small_desk(small_stable_diffusion, num_steps=2)
 
 
-SERVED_FAST = ("centralized", "eiug", "dsuc")
+SERVED_FAST = ("eiug", "dsuc")
 """A picture, a seed, and several edges; two more protocols are served in the tests below."""
 
 

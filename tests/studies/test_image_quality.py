@@ -96,6 +96,7 @@ def test_metric_names_are_the_promised_ones_in_every_preset() -> None:
     assert set(promised) <= set(names)
 
 
+@pytest.mark.slow
 def test_figures_draw(tmp_path: Path) -> None:
     figures = dict(IMAGE_QUALITY.draw(table()))
     assert set(figures) == {"quality_over_snr", "quality_over_uses", "ssim_and_prompt_fidelity", "crossover"}
@@ -141,7 +142,7 @@ def test_fading_budget_takes_its_channel_uses_on_average(snr_db: float, num_chan
 
 
 def test_mean_budget_grows_with_snr() -> None:
-    airs = [BudgetedAir(Air(Rayleigh(), snr_db), 512) for snr_db in (0.0, 10.0, 20.0)]
+    airs = [BudgetedAir(Air(Rayleigh(), snr_db), 512) for snr_db in (0.0, 10.0)]
     bits = [air.mean_budget_bits(air.tabulated(EDGE, DEVICE)) for air in airs]
     assert bits == sorted(bits)
 

@@ -28,8 +28,7 @@ def test_a_trace_is_judged_by_rules_that_do_not_know_it(tmp_path: Path) -> None:
     write_generated_trace(trace, 400, 12.0, 0.05, random_seed=3)
     settings = tmp_path / "tiny.toml"
     settings.write_text(
-        'conditions = []\nrules = ["static", "replanned", "dp_independent"]\n'
-        'learned = ["ppo-varied-0"]\nnum_episodes = 20\n'
+        'conditions = []\nrules = ["static", "replanned"]\nlearned = ["ppo-varied-0"]\nnum_episodes = 20\n'
     )
     result = run_study("power-control", settings, tmp_path / "out", changes={"trace": str(trace)})
     assert set(result.metrics) == set(POWER_CONTROL.metric_names)

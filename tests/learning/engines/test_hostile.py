@@ -74,9 +74,9 @@ LIES = [
     ("activations", "9e29", Int8()),
 ]
 TOLD_FAST = {
-    *(("shared", "weights", x) for x in ("NaN", "2e6")),
-    *(("shared", "activations", x) for x in ("NaN", "9e29")),
-    *(("averaged", kind, x) for kind, x in (("weights", "NaN"), ("gradients", "1e30"))),
+    ("shared", "weights", "2e6"),
+    ("shared", "activations", "NaN"),
+    ("averaged", "gradients", "1e30"),
 }
 """One lie of each way that it is found; infinity and the other edge go the same ways."""
 

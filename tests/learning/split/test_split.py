@@ -100,8 +100,8 @@ def unsplit_loss(model: Any, tokens: Tensor, labels: Tensor) -> tuple[Tensor, fl
 @pytest.mark.parametrize(
     ("name", "cut"),
     [
-        # Every model at the cuts that share most, and every cut of one model that ties and one that does not.
-        pytest.param(name, cut, marks=() if cut in CUTS[::4] or name in ("gpt2-tied", "llama") else pytest.mark.slow)
+        # Every model at the cuts that share most, and every cut of one model.
+        pytest.param(name, cut, marks=() if cut in CUTS[::4] or name == "llama" else pytest.mark.slow)
         for name in MODELS
         for cut in CUTS
     ],
@@ -128,7 +128,7 @@ def test_split_steps_are_unsplit_steps(name: str, cut: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [n if n in ("gpt2-tied", "llama", "t5-tied") else pytest.param(n, marks=pytest.mark.slow) for n in MODELS]
+    "name", [n if n in ("llama", "t5-tied") else pytest.param(n, marks=pytest.mark.slow) for n in MODELS]
 )
 def test_each_parameter_is_on_one_side_unless_it_is_tied(name: str) -> None:
     model = MODELS[name]()

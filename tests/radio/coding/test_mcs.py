@@ -47,7 +47,7 @@ def test_zeros_are_sent_with_unit_power(index: int) -> None:
 
 def test_noise_alone_fails_the_crc() -> None:
     codeword = Codeword(6, LADDER[8])
-    noise = torch.randn(200, codeword.num_channel_uses, 2, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(60, codeword.num_channel_uses, 2, generator=torch.Generator().manual_seed(0))
     received = torch.view_as_complex(noise)
     ones = torch.ones_like(received)
     _, holds = decode(Symbols(received, ones, torch.full(received.shape, 2.0)), codeword)

@@ -21,7 +21,7 @@ def test_outer_loop_rests_at_its_target(late: int, error_db: float) -> None:
 
 def test_without_it_late_and_wrong_reports_fail_and_carry_less() -> None:
     air = Air(Rayleigh(), 10.0, reports=Reports(3.0))
-    alone, guided = (stream(air, OuterLoop(step, 0.1), 800, RANDOM) for step in (0.0, 0.5))
+    alone, guided = (stream(air, OuterLoop(step, 0.1), 400, RANDOM) for step in (0.0, 0.5))
     assert float(alone.bler.mean()) > 0.25
     assert float(guided.goodput.mean()) > 1.1 * float(alone.goodput.mean())
     assert float(guided.margin_db.mean()) > 1.0

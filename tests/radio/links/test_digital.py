@@ -93,7 +93,7 @@ def test_adaptation_keeps_its_target_below_the_shannon_limit(snr_db: float) -> N
 
 
 def test_wrong_reports_cost_retransmissions() -> None:
-    lengths = [100] * 12
+    lengths = [60] * 12
     _, exact = send(Digital(Air(AWGN(), 10.0)), payload(*lengths), Random.of(range(12)))
     received, wrong = send(Digital(Air(AWGN(), 10.0, reports=Reports(4.0))), payload(*lengths), Random.of(range(12)))
     assert wrong.num_retransmissions > exact.num_retransmissions + 2
