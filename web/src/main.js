@@ -37,7 +37,7 @@ const NOTES = /** @type {Record<string, string>} */ ({
 });
 const EXAMPLES = ["a red star above a blue house at sunset", "a yellow moon over a green tree", "two purple hearts in the snow", "a white boat on the sea"];
 
-const MOST_TRIES = 6;
+const MOST_TRIES = 40, LONGEST_WAIT_MS = 3000;
 
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 const base = new URL("./", location.href);
@@ -174,7 +174,7 @@ async function asked(order, watch) {
     } catch (error) {
       if (!(error instanceof GoneError) || tries === MOST_TRIES) throw error;
       status("busy", "the edge is gone, trying again");
-      await new Promise((resolve) => setTimeout(resolve, 500 * 2 ** tries));
+      await new Promise((resolve) => setTimeout(resolve, Math.min(500 * 2 ** tries, LONGEST_WAIT_MS)));
     }
   }
 }

@@ -10,7 +10,9 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -200,24 +202,27 @@ def own_address() -> str:
     pytest.skip("this machine has no address but loopback")
 
 
-def drive(browser: str, url: str, runs: list[dict[str, Any]], screenshots: Path | None = None) -> dict[str, Any]:
-    """What a browser says of the page after these runs."""
+def driver(browser: str, url: str, runs: list[dict[str, Any]]) -> subprocess.Popen[str]:
+    """A browser that begins these runs on a page."""
     if not Path(BROWSERS[browser]).exists():
         pytest.skip(f"{BROWSERS[browser]} is not installed")
     if not (WEB / "node_modules").is_dir():
         pytest.skip("the libraries that drive browsers are not installed; run make web")
-    command = [
-        node_or_skip(),
-        "tests/browser.mjs",
-        browser,
-        url,
-        json.dumps(runs),
-        *([str(screenshots)] if screenshots else []),
-    ]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=WEB, timeout=500, check=False)
-    assert ended.returncode == 0, ended.stderr[-2000:]
-    found: dict[str, Any] = json.loads(ended.stdout)
+    command = [node_or_skip(), "tests/browser.mjs", browser, url, json.dumps(runs)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=WEB)
+
+
+def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """What a browser says of the page when its runs are over."""
+    said, errors = process.communicate(timeout=500)
+    assert process.returncode == 0, errors[-2000:]
+    found: dict[str, Any] = json.loads(said)
     return found
+
+
+def drive(browser: str, url: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Both."""
+    return outcome(driver(browser, url, runs))
 
 
 def check_run(run: dict[str, Any], generation: Generation) -> None:
@@ -275,6 +280,35 @@ def test_a_photo_is_changed_as_python_changes_it(edge: int, model: DiffusionMode
     run = settings_of("linear") | {"fading": "awgn", "photo": str(tmp_path / "photo.png"), "strength": "60"}
     (found,) = drive("chromium", f"http://127.0.0.1:{edge}/", [run])["runs"]
     check_run(found, request.generate())
+
+
+@contextlib.contextmanager
+def serving(port: int, journal: Path) -> Iterator[subprocess.Popen[str]]:
+    """An edge as a process of its own, which is killed at the end."""
+    command = [sys.executable, "-m", "gainnet.cli", "serve", "--port", str(port), "--journal", str(journal), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        assert json.loads(process.stdout.readline())["url"] == f"http://127.0.0.1:{port}/"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.slow
+def test_a_page_gets_its_picture_although_the_edge_was_killed(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url, journal = f"http://127.0.0.1:{port}/", tmp_path / "journal.db"
+    with serving(port, journal):
+        browser = driver("chromium", url, [settings_of("linear")])
+        while httpx.get(f"{url}v1/status", timeout=60.0).json()["counts"]["accepted"] == 0:
+            assert browser.poll() is None
+            time.sleep(0.05)
+    with serving(port, journal):
+        (run,) = outcome(browser)["runs"]
+    check_run(run, open_request(config_of("linear"), on_runtime(load_model("scenes"), "onnx")).generate())
 
 
 @pytest.mark.slow
