@@ -1,5 +1,5 @@
 /**
- * Drives the page in a real browser: node browser.mjs chromium|firefox URL RUNS [SCREENSHOTS]
+ * Drives the page in a real browser, whose program is in BROWSER: node browser.mjs chromium|firefox URL RUNS [SCREENSHOTS]
  *
  * RUNS is a JSON list of settings, each {protocol, codec?, prompt?, snr?, uses?, fading?, cut?, number?, photo?}. Prints one JSON
  * object: what the page said and drew in each run, and what it did that it must not do. Strings are never evaluated, as
@@ -37,11 +37,11 @@ await close();
 async function opened(name) {
   if (name === "chromium") {
     const { chromium } = await import("playwright-core");
-    const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+    const browser = await chromium.launch({ executablePath: process.env.BROWSER, args: ["--no-sandbox"] });
     return { page: await browser.newPage({ colorScheme: process.env.SCHEME }), close: () => browser.close() };
   }
   const { default: puppeteer } = await import("puppeteer-core");
-  const browser = await puppeteer.launch({ browser: "firefox", executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr", headless: true });
+  const browser = await puppeteer.launch({ browser: "firefox", executablePath: process.env.BROWSER, headless: true });
   return { page: await browser.newPage(), close: () => browser.close() };
 }
 

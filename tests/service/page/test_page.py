@@ -39,10 +39,7 @@ from gainnet.service.page.router import weight_paths
 
 HERE = Path(__file__).parent
 WEB = HERE.parents[2] / "web"
-BROWSERS = {
-    "chromium": os.environ.get("CHROMIUM", "/usr/bin/chromium"),
-    "firefox": os.environ.get("FIREFOX", "/usr/bin/firefox-esr"),
-}
+BROWSERS = {"chromium": shutil.which("chromium"), "firefox": shutil.which("firefox-esr") or shutil.which("firefox")}
 PROMPT = "a red star above a blue house at sunset"
 
 
@@ -204,12 +201,13 @@ def own_address() -> str:
 
 def driver(browser: str, url: str, runs: list[dict[str, Any]]) -> subprocess.Popen[str]:
     """A browser that begins these runs on a page."""
-    if not Path(BROWSERS[browser]).exists():
-        pytest.skip(f"{BROWSERS[browser]} is not installed")
+    if (place := BROWSERS[browser]) is None:
+        pytest.skip(f"{browser} is not installed")
     if not (WEB / "node_modules").is_dir():
         pytest.skip("the libraries that drive browsers are not installed; run make web")
     command = [node_or_skip(), "tests/browser.mjs", browser, url, json.dumps(runs)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=WEB)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, **pipes, text=True, cwd=WEB, env=os.environ | {"BROWSER": place})
 
 
 def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
