@@ -200,7 +200,7 @@ def _codec(family: str, text: str, config: GenerationConfig) -> AnyCodec:
 
 
 def air_of(config: GenerationConfig, recordings: Recordings | None = None) -> Over:
-    """The cell of a configuration, or the network of its file; arguments as `opened`.
+    """The cell of a configuration, or the network of its file; arguments as `open_request`.
 
     Raises:
         ConfigError: a name, an argument or a number is wrong, or a file cannot be read.
