@@ -209,9 +209,7 @@ def run(serving: Serving, listening: Listening, ready: Callable[[Ready], None], 
         url = listening.url(bound.getsockname()[1])
         sys.setswitchinterval(SWITCH_S)
         with Engine(model, most_batch=serving.most_batch, most_waiting=serving.most_waiting) as engine:
-            edge = Edge(engine, journal, serving.pace, paths=weight_paths(model), signer=signer)
-            routers = device_router(edge, partial(_admit, doors)), page_router(engine)
-            made = application(engine, journal, doors, routers, partial(_seen_by, edge, {}), signer)
+            made, edge = assembled(engine, journal, doors, serving.pace, signer)
 
             async def serve() -> None:
                 async with _joined(edge, listening, joining) as join:
@@ -222,6 +220,29 @@ def run(serving: Serving, listening: Listening, ready: Callable[[Ready], None], 
                 asyncio.run(serve())
             finally:
                 edge.close()
+
+
+def assembled(
+    engine: Engine,
+    journal: Journal,
+    doors: Doors,
+    pace: float,
+    signer: Signer | None,
+    adopt: Callable[[], int] | None = None,
+) -> tuple[FastAPI, Edge]:
+    """All routes of an edge, and its end of the device protocol.
+
+    Args:
+        engine: runs the passes.
+        journal: keeps accepted requests.
+        doors: who may come in.
+        pace: of the releases of frames.
+        signer: of pictures and payloads; nothing is signed when `None`.
+        adopt: puts requests of other processes that are dead into the journal.
+    """
+    edge = Edge(engine, journal, pace, paths=weight_paths(engine.model), signer=signer)
+    routers = device_router(edge, partial(_admit, doors)), page_router(engine)
+    return application(engine, journal, doors, routers, partial(_seen_by, edge, {}), signer, adopt), edge
 
 
 def join(serving: Serving, url: str, keys: Path, name: str, ready: Callable[[Ready], None]) -> None:

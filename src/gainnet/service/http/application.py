@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any, Final
@@ -31,6 +31,7 @@ from gainnet.service.journal import Journal
 from gainnet.service.provenance import Signer
 
 PRUNE_EVERY_S: Final = 600.0
+ADOPT_EVERY_S: Final = 1.0
 KEPT_S: Final = 24 * 3600.0
 KEPT_BYTES: Final = 1 << 30
 """Results that nobody has acknowledged are kept for a day, in a gigabyte."""
@@ -43,6 +44,7 @@ def application(
     routers: Sequence[APIRouter] = (),
     more: More = dict,
     signer: Signer | None = None,
+    adopt: Callable[[], int] | None = None,
 ) -> FastAPI:
     """The HTTP face of an edge.
 
@@ -56,6 +58,7 @@ def application(
         routers: further routes, as those of devices and of the page.
         more: what the status says of devices and edges.
         signer: of pictures; they are not signed when `None`.
+        adopt: asked now and then for requests of other processes that are dead; puts them into the journal.
     """
     jobs = Jobs(engine, journal, signer)
     metrics = Metrics(jobs)
@@ -65,6 +68,8 @@ def application(
     async def lifespan(made: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(_warm, engine)
         tasks = [asyncio.create_task(jobs.recover()), asyncio.create_task(_prune(journal))]
+        if adopt is not None:
+            tasks.append(asyncio.create_task(_adopt(jobs, adopt)))
         made.state.is_ready = True
         yield
         made.state.is_ready, made.state.is_draining = False, True
@@ -148,6 +153,14 @@ def _warm(engine: Engine) -> None:
         latent = model.prior({}, random)["latent"]
         made = model.denoiser[:1]({"condition": condition, "latent": latent}, random)
         model.decoder(made, random)
+
+
+async def _adopt(jobs: Jobs, adopt: Callable[[], int]) -> None:
+    """Runs what dead processes had accepted and not finished."""
+    while True:
+        await asyncio.sleep(ADOPT_EVERY_S)
+        if await asyncio.to_thread(adopt):
+            await jobs.recover()
 
 
 async def _prune(journal: Journal) -> None:
