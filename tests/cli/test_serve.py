@@ -42,6 +42,11 @@ def test_tokens_are_added_listed_and_revoked(tmp_path: Path) -> None:
         (("--port", "70000"), "port"),
         (("--certificate", "nothing.pem"), "certificate"),
         (("--most-batch", "0"), "most_batch"),
+        (("--num-replicas", "3"), "num_replicas"),
+        (("--engine", "ray", "--num-replicas", "0"), "num_replicas"),
+        (("--engine", "ray", "--keys", "nowhere"), "keys"),
+        (("--unsigned", "--signer", "nowhere"), "signer"),
+        (("--signer", "nowhere"), "signer"),
         (("token", "revoke", "nobody", "--tokens", "nothing.json"), "name"),
     ],
 )

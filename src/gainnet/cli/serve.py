@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from gainnet.cli.options import command
+from gainnet.cli.options import Asked, Fields, command
 from gainnet.cli.printing import print_json, print_table, status
 from gainnet.core.errors import ConfigError, import_extra
+from gainnet.service.records import Replicas
 
 if TYPE_CHECKING:
     from gainnet.service.serving import Joining, Listening, Ready, Serving
 
 
-@command("serve")
+_REPLICAS = Fields(
+    "gainnet.service.records:Replicas",
+    panels={"Replicas": ("engine", "num_replicas", "most_replicas", "most_per_node", "lease_s")},
+)
+
+
+@command("serve", _REPLICAS)
 def serve(
+    replicated: Asked,
     *,
     host: str = "127.0.0.1",
     port: int = 8080,
@@ -46,7 +56,7 @@ def serve(
     Args:
         host: address to listen at; any but this machine's own needs a token, and a certificate or --plain.
         port: to listen at; 0 takes a free one.
-        journal: file of accepted requests; one of yours beside your weights when left out.
+        journal: file of accepted requests, with --engine ray a folder that all machines share; yours when left out.
         pace: of the releases of frames: 1 for the time that the air takes, 0 for as fast as possible.
         runtime: what computes the networks; onnx where the model has graphs when left out.
         model: scenes, or a folder in diffusers' format.
@@ -74,7 +84,7 @@ def serve(
     if join is not None:
         return _join(serving, join, keys, edge, as_json)
     listening = Listening(host, port, name, certificate, key, plain, tokens)
-    return _serve(serving, listening, None if keys is None else Joining(keys, join_port), as_json)
+    return _serve(serving, listening, None if keys is None else Joining(keys, join_port), as_json, replicated)
 
 
 @command("keys")
@@ -155,19 +165,33 @@ def _join(serving: Serving, url: str, keys: Path | None, edge: str | None, as_js
         return join(serving, url, keys, edge, lambda ready: show(f"{edge} has joined {ready.url}; Ctrl-C ends it"))
 
 
-def _serve(serving: Serving, listening: Listening, joining: Joining | None, as_json: bool) -> None:
+def _serve(serving: Serving, listening: Listening, joining: Joining | None, as_json: bool, replicated: Asked) -> None:
     """Serves until it is told to stop; says where when it is ready."""
-    from gainnet.service.serving import run
-
+    run = _run_of(Replicas(**replicated.values), joining, replicated.given)
     if as_json:
-        return run(serving, listening, lambda ready: print_json(ready.to_json()), joining)
+        return run(serving, listening, lambda ready: print_json(ready.to_json()))
     with status("loading") as show:
 
         def ready(edge: Ready) -> None:
             show("serving; Ctrl-C ends it")
             _print_ready(edge)
 
-        return run(serving, listening, ready, joining)
+        return run(serving, listening, ready)
+
+
+def _run_of(replicas: Replicas, joining: Joining | None, given: Collection[str]) -> Callable[..., None]:
+    """What serves: this process, or replicas."""
+    if replicas.engine == "process":
+        if idle := sorted(set(given) - {"engine"}):
+            raise ConfigError(f"{idle[0]}: there are no replicas; give --engine ray, too, or leave it out")
+        from gainnet.service.serving import run
+
+        return partial(run, joining=joining)
+    if joining is not None:
+        raise ConfigError("keys: no edge can join replicas; leave it out, or --engine ray")
+    from gainnet.service.replicas import run_replicas
+
+    return partial(run_replicas, replicas)
 
 
 def _require_extra() -> None:

@@ -4,5 +4,6 @@
     client ==HTTP==> doors ==> journal ==> engine ==> journal ==HTTP==> client
 
 Rooms: `engine` runs the model's passes of all requests together, `journal` keeps accepted requests over a kill, `http`
-is the face to clients, `node` walks the steps of one node of a plan, `page` serves the built page.
+is the face to clients, `node` walks the steps of one node of a plan, `page` serves the built page,
+`provenance` signs pictures, `replicas` makes one edge of several processes.
 """

@@ -1,4 +1,4 @@
-"""Cases of a study on the workers of Ray, on this machine or on a cluster; the only file that imports ray."""
+"""Cases of a study on the workers of Ray, on this machine or on a cluster."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@
 The journals lie in one folder that all machines share.
 """
 
-from gainnet.service.replicas.cluster import Replicas, run_replicas
-from gainnet.service.replicas.shelf import LEASE_S, Shelf
+from gainnet.service.replicas.cluster import deploy, run_replicas
+from gainnet.service.replicas.shelf import Shelf
 
-__all__ = ["LEASE_S", "Replicas", "Shelf", "run_replicas"]
+__all__ = ["Shelf", "deploy", "run_replicas"]

@@ -9,16 +9,16 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final
 
-from gainnet.core.errors import ConfigError, check_range, import_extra
+from gainnet.core.errors import ConfigError, import_extra
 from gainnet.core.weights import user_folder
 from gainnet.service.engine import Engine
 from gainnet.service.http import Doors
 from gainnet.service.provenance import Signer
-from gainnet.service.replicas.shelf import LEASE_S, Shelf
+from gainnet.service.records import Replicas
+from gainnet.service.replicas.shelf import Shelf
 from gainnet.service.serving import Listening, Ready, Serving, assembled, opened
 
 NAME: Final = "gainnet"
@@ -26,44 +26,15 @@ OBJECT_STORE_BYTES: Final = 128 * 2**20
 """Ray's smallest store is ample: replicas exchange nothing."""
 
 
-@final
-@dataclass(frozen=True)
-class Replicas:
-    """How many processes serve, and where their journals are.
-
-    Args:
-        num_replicas: at first and at least, 1 or more.
-        most_replicas: up to which they grow with the queue.
-        folder: of their journals, which all machines share; one of the user's when `None`.
-        lease_s: how long one may be silent before others take its requests.
-        most_per_node: replicas on one machine at most.
-    """
-
-    num_replicas: int = 2
-    most_replicas: int = 8
-    folder: Path | None = None
-    lease_s: float = LEASE_S
-    most_per_node: int = 100
-
-    def __post_init__(self) -> None:
-        check_range(self.num_replicas >= 1, "num_replicas", self.num_replicas, "1 or more")
-        check_range(0.0 < self.lease_s <= 3600.0, "lease_s", self.lease_s, "above 0 to 3600 s")
-
-    @property
-    def shelf(self) -> Path:
-        """Folder of the journals, as an absolute path, since workers run elsewhere."""
-        return (self.folder or user_folder() / "journals").absolute()
-
-
-def run_replicas(serving: Serving, listening: Listening, replicas: Replicas, ready: Callable[[Ready], None]) -> None:
+def run_replicas(replicas: Replicas, serving: Serving, listening: Listening, ready: Callable[[Ready], None]) -> None:
     """Serves with replicas until the process is told to stop.
 
     With `RAY_ADDRESS` set they run on that cluster, else on this machine.
 
     Args:
-        serving: what is served; its journal is not used.
-        listening: where, and to whom.
         replicas: how many.
+        serving: what is served; its journal is the folder of all journals.
+        listening: where, and to whom.
         ready: called once, when requests are taken.
 
     Raises:
@@ -100,14 +71,16 @@ def deploy(serving: Serving, doors: Doors, replicas: Replicas, host: str, port: 
         port: of the proxies.
     """
     serve = import_extra("ray.serve", "ray[serve]", "engines")
+    # Replicas run in folders of their own.
+    folder = (serving.journal or user_folder() / "journals").absolute()
 
     def application() -> Any:
-        return replica(serving, doors, replicas.shelf, replicas.lease_s)
+        return replica(serving, doors, folder, replicas.lease_s)
 
     scaling = {
         "min_replicas": replicas.num_replicas,
         "initial_replicas": replicas.num_replicas,
-        "max_replicas": max(replicas.num_replicas, replicas.most_replicas),
+        "max_replicas": replicas.most_replicas,
         # Two full batches per engine: with less, batches are not full; with more, requests wait longer than need be.
         "target_ongoing_requests": 2 * serving.most_batch,
     }

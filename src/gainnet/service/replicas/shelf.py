@@ -7,13 +7,11 @@ import threading
 import uuid
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, final
+from typing import Self, final
 
 from gainnet.core.errors import ConfigError, check_range
 from gainnet.service.journal import Journal
-
-LEASE_S: Final = 30.0
-"""How long a replica may be silent before others take its requests."""
+from gainnet.service.records import LEASE_S
 
 
 @final
