@@ -6,7 +6,6 @@ import copy
 import gc
 import os
 import string
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -88,8 +87,7 @@ def build_small_stable_diffusion(folder: Path) -> None:
     pipeline.save_pretrained(folder, safe_serialization=True)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def models_opened_once() -> Iterator[None]:
+def models_opened_once(patch: pytest.MonkeyPatch) -> None:
     """Whoever loads a model that no test changes gets the modules of whoever loaded it first, and a scheduler alone.
 
     Graphs of that model are opened once, too.
@@ -113,10 +111,15 @@ def models_opened_once() -> Iterator[None]:
             sessions[part] = open_graph(exported, part)
         return sessions[part]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "open_pipeline", open_once)
-        patch.setattr(onnx, "_open", open_graph_once)
-        yield
+    patch.setattr(loading, "open_pipeline", open_once)
+    patch.setattr(onnx, "_open", open_graph_once)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before anything is collected, since a fixture of this folder would leave out the examples in docstrings."""
+    patch = pytest.MonkeyPatch()
+    models_opened_once(patch)
+    config.add_cleanup(patch.undo)
 
 
 @pytest.fixture(scope="session")

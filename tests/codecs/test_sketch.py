@@ -14,7 +14,7 @@ from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.scenes import draw_scenes, render, stream
 from gainnet.models.sketches import edge_sketch, picture_sketch
 
-NUM_SCENES = 120
+NUM_SCENES = 80
 IMAGE = Spec((3, 128, 128))
 SMALL, MAP = Spec((3, 16, 16)), Spec((1, 64, 64))
 
@@ -81,9 +81,9 @@ def test_edge_maps_come_back_and_take_what_size_expects(edges):
 
 
 def test_contexts_are_worth_more_than_the_density_alone(edges):
-    density = float(edges[:20].mean())
+    density = float(edges[:8].mean())
     memoryless = -density * np.log2(density) - (1 - density) * np.log2(1 - density)
-    assert EdgeMap().encode(edges[:20], torch.ones(20)).num_bits < 0.5 * memoryless * 20 * 64 * 64
+    assert EdgeMap().encode(edges[:8], torch.ones(8)).num_bits < 0.5 * memoryless * 8 * 64 * 64
 
 
 def test_a_map_without_structure_is_sent_plainly():

@@ -21,7 +21,7 @@ def test_channel(name: str) -> None:
     check_channel(CHANNELS[name](), -5.0)
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", ["awgn", *(pytest.param(name, marks=SLOW) for name in CHANNELS if name != "awgn")])
 def test_channel_with_little_noise(name: str) -> None:
     check_channel(CHANNELS[name](), 15.0)
 

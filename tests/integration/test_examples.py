@@ -71,6 +71,7 @@ def test_price_without_running(printed) -> None:
         assert priced[protocol, "sd15"][0] < priced[protocol, "sdxl"][0]
 
 
+@pytest.mark.slow
 def test_compare_codecs(printed) -> None:
     _, *lines = printed("05_compare_codecs.py")
     found = {(int(line.split()[0]), line.split()[1]): row(line, 2) for line in lines}
@@ -84,6 +85,7 @@ def test_compare_codecs(printed) -> None:
         assert errors == sorted(errors, reverse=True)
 
 
+@pytest.mark.slow
 def test_split_by_hand(printed) -> None:
     _, *lines = printed("06_split_by_hand.py")
     rows = [row(line, 1) for line in lines]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import Any, cast, final
+from typing import Any, Literal, cast, final
 
 import torch
 from torch import Tensor
@@ -18,7 +18,6 @@ from gainnet.models.counting import (
     count_flops,
     flatten_batch,
     frozen_bytes,
-    meta_copy,
     on_meta,
     opened_of,
     parameter_bytes,
@@ -57,10 +56,7 @@ class TextEncoder:
     def flops(self) -> float:
         encoder = opened_of(self.pipeline.text_encoder)
         tokens = self.pipeline.tokenizer.model_max_length
-        copy = on_meta(lambda: type(encoder)(encoder.config))
-        # On the meta device nothing is computed and no memory taken; only shapes decide FLOPs.
-        ids = torch.zeros(1, tokens, dtype=torch.long, device="meta")
-        return self.num_branches * count_flops(lambda: copy(ids))
+        return self.num_branches * _text_flops(type(encoder), encoder.config.to_json_string(), tokens)
 
     @property
     def memory_bytes(self) -> float:
@@ -214,6 +210,23 @@ class Denoiser:
         return _flops_of(unet.__class__, unet.to_json_string(), self.latent.shape, tokens)
 
 
+# Only shapes decide FLOPs, and a configuration holds them all: a model that is loaded again is not counted again.
+@lru_cache(maxsize=64)
+def _text_flops(kind: Any, config: str, num_tokens: int) -> float:
+    """Of a text encoder, one text."""
+    copy = on_meta(lambda: kind(kind.config_class.from_dict(json.loads(config))))
+    # On the meta device nothing is computed and no memory taken.
+    ids = torch.zeros(1, num_tokens, dtype=torch.long, device="meta")
+    return count_flops(lambda: copy(ids))
+
+
+@lru_cache(maxsize=64)
+def _half_flops(kind: Any, config: str, half: Literal["encode", "decode"], shape: tuple[int, ...]) -> float:
+    """Of half an autoencoder, for one picture or latent of `shape`."""
+    copy = on_meta(lambda: kind.from_config(json.loads(config)))
+    return count_flops(lambda: getattr(copy, half)(torch.zeros(1, *shape, device="meta")))
+
+
 @lru_cache(maxsize=64)
 def _flops_of(kind: Any, config: str, latent: tuple[int, ...], tokens: tuple[int, int]) -> float:
     """Of one pass of a UNet; counted once for all the slices and regions of a plan that have the same shape."""
@@ -244,8 +257,8 @@ class Decoder:
 
     @cached_property
     def flops(self) -> float:
-        copy, latent = meta_copy(self.pipeline.vae), torch.zeros(1, *self.latent.shape, device="meta")
-        return count_flops(lambda: copy.decode(latent))
+        vae = opened_of(self.pipeline.vae)
+        return _half_flops(type(vae), vae.to_json_string(), "decode", self.latent.shape)
 
     @property
     def memory_bytes(self) -> float:
@@ -283,8 +296,8 @@ class ImageEncoder:
 
     @cached_property
     def flops(self) -> float:
-        copy, image = meta_copy(self.pipeline.vae), torch.zeros(1, *self.image.shape, device="meta")
-        return count_flops(lambda: copy.encode(image))
+        vae = opened_of(self.pipeline.vae)
+        return _half_flops(type(vae), vae.to_json_string(), "encode", self.image.shape)
 
     @property
     def memory_bytes(self) -> float:

@@ -28,6 +28,7 @@ from gainnet.training.transform_stage import rate_and_values, set_components
 LATENT = (4, 8, 8)
 VOCABULARY = Vocabulary.of(["a red star above a blue house"])
 PROMPT = "a red star"
+SLOW = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +63,10 @@ def weights(latents: Tensor) -> TransformWeights:
     return TransformWeights(shape, VOCABULARY, tensors, means, means, "0" * 64)
 
 
-@pytest.mark.parametrize("max_bits", [None, 900.0])
-@pytest.mark.parametrize("prompts", [None, (PROMPT,)])
+@pytest.mark.parametrize(
+    ("max_bits", "prompts"),
+    [(None, (PROMPT,)), (900.0, None), *(pytest.param(*x, marks=SLOW) for x in ((None, None), (900.0, (PROMPT,))))],
+)
 def test_contract(
     weights: TransformWeights, latents: Tensor, max_bits: float | None, prompts: tuple[str, ...] | None
 ) -> None:

@@ -35,8 +35,8 @@ TEXTS = ("embedding_only", "u_shape", "u_shape+1", "u_shape+2", "embedding_only+
 CUTS = {text: cut_of(text) for text in TEXTS}
 ROWS = torch.zeros(4, 24, dtype=torch.long)
 NAMES = ("fedavg", "shared", "averaged", "soft_prompt", "lora", "adapter")
-ONE_EACH = [n if n in ("shared", "averaged", "lora") else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
-"""The two edges of split learning, and one of those that average."""
+ONE_EACH = [n if n in ("shared", "lora") else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+"""Split learning, whose clients come one after the other, and one of those that average."""
 Make = Callable[..., Network]
 
 
@@ -93,7 +93,7 @@ def plain(model: Any, training: LocalTraining, client: Client, random: Random) -
     return values_of(model)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adamw", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["fedavg", "shared", "averaged"])
 def test_one_client_is_plain_training(
     name: str, optimizer: Any, model: Any, clients: Any, network: Make, random: Random
