@@ -103,7 +103,10 @@ def test_image_codec(name: str) -> None:
     check_codec(codec_of("image", name), PICTURES)
 
 
-@pytest.mark.parametrize("name", [n for n in CODECS["sketch"] if n != "float32"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n == "edges" else n for n in CODECS["sketch"] if n != "float32"],
+)
 def test_sketch_codec(name: str) -> None:
     pictures = render(draw_scenes(NUM_ITEMS, stream(5, "sketches", 0)))
     sketcher = edge_sketch(Spec((3, 128, 128)), factor=4) if name == "edges" else picture_sketch(Spec((3, 128, 128)))

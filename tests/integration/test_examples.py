@@ -36,6 +36,7 @@ def row(line: str, num_names: int) -> list[float]:
     return [float(x) for x in line.split()[num_names:]]
 
 
+@pytest.mark.slow
 def test_first_picture(printed) -> None:
     lines = printed("01_first_picture.py")
     assert 10 < numbers(lines[0])[0] < 50

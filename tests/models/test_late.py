@@ -34,7 +34,7 @@ def test_its_parts_make_the_same(runtime: Runtime) -> None:
 
 
 def test_a_device_that_decodes_imports_no_pipeline() -> None:
-    """Halves of a transmission and the decoder by itself take torch alone; `benchmarks/startup.py` measures the time."""
+    """Halves of a transmission and the decoder take torch alone; `benchmarks/startup.py` measures the time."""
     code = (
         "import sys, gainnet; gainnet.transmit; from gainnet.models.scene_layers import load_decoder; load_decoder();"
         "print(*sorted({name.split('.')[0] for name in sys.modules}));"

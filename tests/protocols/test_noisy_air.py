@@ -98,6 +98,7 @@ def test_without_noise_a_matched_hand_over_is_the_sampler(cut: int, with_picture
     assert float((received - whole).abs().max()) <= 1e-4
 
 
+@pytest.mark.slow
 def test_matched_beats_raw_at_0_db(model: DiffusionModel) -> None:
     memory, cut = Memory(), 3
     scale = at_level(model, cut)

@@ -28,12 +28,12 @@ def options(tmp_path: Path) -> list[object]:
 
 
 def test_a_run_with_masked_groups_leaves_a_record_in_order(options: list[object], tmp_path: Path) -> None:
-    told = ["trust", "learn", *options, "--clients", 4, "--rule", "median", "--num-groups", 2, "--rounds"]
+    told = ["trust", "learn", *options, "--clients", 6, "--rule", "median", "--num-groups", 3, "--rounds"]
     first, both = json.loads(run(*told, 1).stdout), json.loads(run(*told, 2).stdout)
     assert both["rounds"][0] == first["rounds"][0]
     assert both["privacy"] is None
     found = json.loads(run("trust", "verify", tmp_path / "run", "--json").stdout)
-    assert (found["num_models"], found["num_included"], found["state_checked"]) == (2, 8, True)
+    assert (found["num_models"], found["num_included"], found["state_checked"]) == (2, 12, True)
     assert "in order" in run("trust", "verify", tmp_path / "run" / RECORD, "--edge-key", found["edge_key"]).stdout
     assert isinstance(run("trust", "verify", tmp_path / "run", "--edge-key", "0" * 64).exception, PayloadError)
     text = (tmp_path / "run" / RECORD).read_text()
