@@ -56,7 +56,7 @@ class TextEncoder:
     def flops(self) -> float:
         encoder = opened_of(self.pipeline.text_encoder)
         tokens = self.pipeline.tokenizer.model_max_length
-        return self.num_branches * _text_flops(type(encoder), encoder.config.to_json_string(), tokens)
+        return self.num_branches * _text_flops(encoder.__class__, encoder.config.to_json_string(), tokens)
 
     @property
     def memory_bytes(self) -> float:
@@ -258,7 +258,7 @@ class Decoder:
     @cached_property
     def flops(self) -> float:
         vae = opened_of(self.pipeline.vae)
-        return _half_flops(type(vae), vae.to_json_string(), "decode", self.latent.shape)
+        return _half_flops(vae.__class__, vae.to_json_string(), "decode", self.latent.shape)
 
     @property
     def memory_bytes(self) -> float:
@@ -297,7 +297,7 @@ class ImageEncoder:
     @cached_property
     def flops(self) -> float:
         vae = opened_of(self.pipeline.vae)
-        return _half_flops(type(vae), vae.to_json_string(), "encode", self.image.shape)
+        return _half_flops(vae.__class__, vae.to_json_string(), "encode", self.image.shape)
 
     @property
     def memory_bytes(self) -> float:
