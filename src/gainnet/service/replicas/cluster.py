@@ -57,7 +57,7 @@ def run_replicas(replicas: Replicas, serving: Serving, listening: Listening, rea
         except KeyboardInterrupt:
             pass
         finally:
-            import_extra("ray.serve", "ray[serve]", "engines").shutdown()
+            import_extra("ray.serve", "ray", "engines").shutdown()
 
 
 def deploy(serving: Serving, doors: Doors, replicas: Replicas, host: str, port: int) -> None:
@@ -70,7 +70,7 @@ def deploy(serving: Serving, doors: Doors, replicas: Replicas, host: str, port: 
         host: address that the proxies listen at.
         port: of the proxies.
     """
-    serve = import_extra("ray.serve", "ray[serve]", "engines")
+    serve = import_extra("ray.serve", "ray", "engines")
     # Replicas run in folders of their own.
     folder = (serving.journal or user_folder() / "journals").absolute()
 
