@@ -19,7 +19,7 @@ def unknown_words(model: str, prompts: Iterable[str]) -> tuple[Unknown, ...]:
         prompts: texts.
 
     >>> unknown_words("scenes", ["a red dragon"])
-    (Unknown(word='dragon', nearest='orange'),)
+    (Unknown(word='dragon', nearest='drawing'),)
     """
     try:
         vocabulary = read_vocabulary(find_folder(model))
