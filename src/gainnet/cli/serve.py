@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 import typer
 
@@ -201,6 +202,8 @@ def _require_extra() -> None:
 
 def _print_ready(ready: Ready) -> None:
     """The address, as text and as a QR code, and what to do with it."""
+    from gainnet.service.http.doors import LOOPBACK
+
     segno = import_extra("segno", "segno", "serve")
     drawn = io.StringIO()
     segno.make(ready.link, error="l").terminal(drawn, compact=True)
@@ -209,7 +212,9 @@ def _print_ready(ready: Ready) -> None:
     if ready.join is not None:
         typer.echo(f"other edges join it: gainnet serve --join {ready.join} --keys FOLDER --edge NAME")
     bearer = "" if ready.token is None else f" -H 'Authorization: Bearer {ready.token}'"
-    typer.echo("open it in a browser, or on a phone in the same network; from a program:")
+    # A phone cannot reach the loopback address of another machine.
+    phone = "a phone needs --host" if urlsplit(ready.url).hostname in LOOPBACK else "or on a phone in the same network"
+    typer.echo(f"open it in a browser, {phone}; from a program:")
     typer.echo(
         f"""  curl {ready.url}v1/images/generations{bearer} -H 'Content-Type: application/json' \\
     -d '{{"prompt": "a red star"}}'"""
