@@ -6,7 +6,6 @@ import os
 import threading
 import uuid
 from pathlib import Path
-from types import TracebackType
 from typing import Self, final
 
 from gainnet.core.errors import ConfigError, check_range
@@ -45,9 +44,7 @@ class Shelf:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
