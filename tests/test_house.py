@@ -1,4 +1,4 @@
-"""What holds the house together and no linter looks at: names, docstrings, exports, safe files, a light front door."""
+"""Rules that hold the house together and no linter looks at: names, docstrings, exports, safe files, a light front door."""
 
 from __future__ import annotations
 
@@ -77,6 +77,14 @@ def test_everything_public_says_what_it_is() -> None:
         return lacking if path.stem.startswith("__main__") or ast.get_docstring(tree) else ["the module", *lacking]
 
     assert findings(undescribed) == {}
+
+
+def test_docstrings_begin_with_their_subject() -> None:
+    def riddles(path: Path) -> list[str]:
+        described = [tree_of(path), *definitions(path)]
+        return [text for node in described if (text := ast.get_docstring(node) or "").startswith("What")]
+
+    assert findings(riddles) == {}
 
 
 ARRAY = re.compile(r"\b(Tensor|NDArray|ndarray|Doubles|Integers|Pixels)\b")

@@ -51,7 +51,7 @@ class AppSettings:
         check_range(self.timeout_s > 0.0, "timeout_s", self.timeout_s, "a positive number of seconds")
 
     def open(self) -> Session:
-        """What the edge needs, as `open_session`."""
+        """Objects that the edge needs, as of `open_session`."""
         # As text, which is how Flower's table comes back from a run that goes on.
         table = {k: str(v) for k, v in self.to_table().items() if k not in ("rounds", "random_seed", "out")}
         return replace(open_session(self.config), settings=table)

@@ -79,7 +79,7 @@ class Request:
 @final
 @dataclass(frozen=True)
 class Recordings:
-    """What files of a configuration hold, for a node that was sent the numbers and has no file.
+    """Contents of the files that a configuration names, for a node that was sent the numbers and has no file.
 
     Args:
         snr_trace: in the place of `trace`.

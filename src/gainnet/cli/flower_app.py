@@ -28,7 +28,7 @@ def serve(grid: Grid, context: Context) -> None:
 
 
 def admit_of(context: Context) -> Admit:
-    """What a node opens, from its own configuration: `--node-config 'name=... texts=... model=...'`."""
+    """Model and texts of a node, from its own configuration: `--node-config 'name=... texts=... model=...'`."""
     texts, model = context.node_config.get("texts"), context.node_config.get("model", ABSTRACTS)
     return Terms(str(model), texts=None if texts is None else Path(str(texts))).admit
 

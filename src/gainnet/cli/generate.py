@@ -130,7 +130,7 @@ def protocols(
 
 
 def _signing(folder: Path) -> Callable[[dict[str, Any], Path, str, bool], dict[str, Any]]:
-    """What signs the pictures of a generation that was saved; keys are read before anything is computed."""
+    """The signer of the pictures of a saved generation; keys are read before anything is computed."""
     from gainnet.service.provenance import Signer, sign_saved
 
     return partial(sign_saved, Signer(folder))

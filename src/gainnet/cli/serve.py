@@ -181,7 +181,7 @@ def _serve(serving: Serving, listening: Listening, joining: Joining | None, as_j
 
 
 def _run_of(replicas: Replicas, joining: Joining | None, given: Collection[str]) -> Callable[..., None]:
-    """What serves: this process, or replicas."""
+    """The function that serves: in this process, or by replicas."""
     if replicas.engine == "process":
         if idle := sorted(set(given) - {"engine"}):
             raise ConfigError(f"{idle[0]}: there are no replicas; give --engine ray, too, or leave it out")

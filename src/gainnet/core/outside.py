@@ -101,7 +101,7 @@ def first_mistake(errors: Sequence[Any]) -> tuple[str, str]:
     """(dotted name of a field, or nothing; what is wrong and how to mend it) of the first mistake that pydantic found.
 
     Args:
-        errors: of a `ValidationError`; the first alone is told, since errors are one line.
+        errors: of a `ValidationError`; the first alone is named, since errors are one line.
 
     >>> first_mistake([{"loc": ("edges", 0), "type": "missing", "input": {}}])
     ('edges.0', 'it is missing; give it')

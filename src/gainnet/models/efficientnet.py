@@ -69,7 +69,7 @@ class _Block(nn.Module):
 
 
 class Features(NamedTuple):
-    """What the network sees in n pictures.
+    """Features of n pictures.
 
     Args:
         local: [n, 2560], 40 maps of its third stage, averaged in 8 x 8 cells: outlines and colours, and where.

@@ -137,7 +137,7 @@ def _follow(file: io.BytesIO, field: str) -> Any:
 
 
 def _since_mark(stack: list[Any]) -> list[Any]:
-    """What was put on the stack since the last mark, which goes with it."""
+    """Entries of the stack since the last mark, which is removed with them."""
     # From the end, since a mark equals no value but itself.
     place = len(stack) - 1 - stack[::-1].index(_MARK)
     items = stack[place + 1 :]
@@ -146,7 +146,7 @@ def _since_mark(stack: list[Any]) -> list[Any]:
 
 
 def _made(named: Any, arguments: tuple[Any, ...]) -> Any:
-    """What a named function would make: an empty dict, or the description of a tensor."""
+    """Outcome that a named function would have: an empty dict, or the description of a tensor."""
     if named == _Named(_REBUILD):
         (kind, key), offset, shape, stride, *_ = arguments
         return _View(key, kind, offset, shape, stride)

@@ -33,7 +33,7 @@ class Unknown:
 @final
 @dataclass(frozen=True)
 class Vocabulary:
-    """What a model draws, and all words that its training had.
+    """Domain of a model, and all words of its training.
 
     Args:
         domain: what it draws, in one sentence.
@@ -57,7 +57,7 @@ class Vocabulary:
         return max(sorted(self.words), key=lambda known: SequenceMatcher(None, word, known).ratio())
 
     def to_json(self) -> dict[str, Any]:
-        """What `read_vocabulary` reads."""
+        """Plain values that `read_vocabulary` reads."""
         return {"domain": self.domain, "words": sorted(self.words)}
 
 

@@ -139,7 +139,7 @@ class Journal:
         self._change(command + "WHERE request_id = ? AND state = 'accepted'", row)
 
     def acknowledge(self, request_id: str) -> None:
-        """The client has the result, which is removed; its entry stays, so that a late retry is told."""
+        """The client has the result, which is removed; its entry stays, so that a late retry gets an answer."""
         command = "UPDATE requests SET state = 'acknowledged', result = NULL, attachment = x'', changed_at = ? "
         self._change(command + "WHERE request_id = ? AND state = 'finished'", (time.time(), request_id))
 

@@ -1,4 +1,4 @@
-"""What the command line offers of the service; light, since its help reads it."""
+"""Options of the service on the command line; light, since its help reads them."""
 
 from __future__ import annotations
 

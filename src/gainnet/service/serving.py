@@ -116,7 +116,7 @@ class Listening:
 @final
 @dataclass(frozen=True)
 class Serving:
-    """What an edge serves.
+    """Model, runtime and limits that an edge serves with.
 
     Args:
         model: `scenes`, or a folder in diffusers' format.
@@ -213,8 +213,8 @@ def run(serving: Serving, listening: Listening, ready: Callable[[Ready], None], 
 
             async def serve() -> None:
                 async with _joined(edge, listening, joining) as join:
-                    told = Ready(url, token, model.name, model.runtime, join)
-                    await _until_stopped(made, listening, bound, lambda: ready(told))
+                    ready_edge = Ready(url, token, model.name, model.runtime, join)
+                    await _until_stopped(made, listening, bound, lambda: ready(ready_edge))
 
             try:
                 asyncio.run(serve())
@@ -261,8 +261,8 @@ def join(serving: Serving, url: str, keys: Path, name: str, ready: Callable[[Rea
     address = address_in(Path(url)) if url.endswith(".toml") else url
     model = opened(serving.model, serving.runtime)
     with Engine(model, most_batch=serving.most_batch, most_waiting=serving.most_waiting) as engine:
-        told = Ready(address, None, model.name, model.runtime)
-        asyncio.run(Guest(engine, address, keys, name, lambda: ready(told)).run())
+        ready_edge = Ready(address, None, model.name, model.runtime)
+        asyncio.run(Guest(engine, address, keys, name, lambda: ready(ready_edge)).run())
 
 
 @contextlib.asynccontextmanager
@@ -294,7 +294,7 @@ def _admit(doors: Doors, headers: Mapping[str, str], token: str | None) -> None:
 
 
 def _seen_by(edge: Edge, since: dict[int, float]) -> Mapping[str, Any]:
-    """What the dashboard shows of devices and of edges that have joined, in the form of `http.status`.
+    """Devices and joined edges for the dashboard, in the form of `http.status`.
 
     Args:
         edge: that they are connected to.

@@ -132,7 +132,7 @@ def gather(config: EmojiFidelityConfig) -> Material:
 
 
 def open_methods(config: EmojiFidelityConfig) -> Mapping[str, Method]:
-    """What is measured, on a model that is loaded once."""
+    """Methods of the study, on a model that is loaded once."""
     material = gather(config)
     album = material.album
 

@@ -35,7 +35,7 @@ class Album:
 
     @cached_property
     def shown(self) -> tuple[EmojiName, ...]:
-        """What every picture shows, by its first name."""
+        """Meaning of every picture, by its first name."""
         return tuple(EmojiName.parse(names[0]) for names in self.names)
 
     @cached_property

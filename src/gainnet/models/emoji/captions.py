@@ -127,7 +127,7 @@ class Wording:
 
 
 def wordings(names: Sequence[Sequence[str]], synonyms: Mapping[str, Sequence[str]]) -> tuple[Wording, ...]:
-    """What every picture may be called.
+    """Captions that fit every picture.
 
     Args:
         names: of every picture: its own name, then further ones, as the collection writes them.
@@ -164,7 +164,7 @@ def _things(names: Sequence[str], synonyms: Mapping[str, Sequence[str]], concept
 
 
 def read_wordings(path: Path) -> tuple[Wording, ...]:
-    """What every picture may be called, as a model folder says it.
+    """Captions that fit every picture, read from a model folder.
 
     Raises:
         ModelError: the file is missing or damaged.
@@ -179,5 +179,5 @@ def read_wordings(path: Path) -> tuple[Wording, ...]:
 
 
 def wordings_as_json(wordings: Sequence[Wording]) -> list[Any]:
-    """What `read_wordings` reads: name, other things and tones of every picture."""
+    """Name, synonyms and skin tones of every picture, as `read_wordings` reads them."""
     return [[own.name, list(own.others), list(own.tones)] for own in wordings]

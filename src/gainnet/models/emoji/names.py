@@ -22,7 +22,7 @@ COMPOSITION_SHARE = 11
 @final
 @dataclass(frozen=True)
 class EmojiName:
-    """What an emoji shows, and with which skin tones.
+    """Subject and skin tones of an emoji.
 
     Args:
         concept: the name without its tones, words joined by hyphens.

@@ -55,7 +55,7 @@ class Calling(nn.Module):
         self.call = call
 
     def forward(self, *inputs: Tensor) -> Any:
-        """Whatever the function returns."""
+        """The outputs of the function."""
         return self.call(self.network, *inputs)
 
 

@@ -18,7 +18,7 @@ Network = Callable[[Tensor], Tensor]
 @final
 @dataclass(frozen=True)
 class Networks:
-    """What computes a model, each a function of tensors with the batch first.
+    """The networks of a model, each a function of tensors with the batch first.
 
     Args:
         unet: (sample [n, c, h, w], timestep [n] or a number, condition [n, tokens, width]) -> prediction [n, c, h, w].

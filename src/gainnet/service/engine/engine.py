@@ -119,7 +119,7 @@ class Engine:
         Args:
             deadline_s: seconds from now; the earliest deadline goes first.
             num_passes: of the denoiser's network that it will take, as its plan says; rows, all items together.
-            watch: told of each pass.
+            watch: called at each pass.
 
         Raises:
             BusyError: as many requests are open as the engine takes.

@@ -60,7 +60,7 @@ class Request:
         deadline_at_s: on the clock `time.monotonic`; the earliest goes first.
         num_passes: of the denoiser's network that it is expected to take, a row each, by which others are told when to
             come again.
-        watch: told of each pass.
+        watch: called at each pass.
 
     `begin_s` and `end_s` are on the same clock, `end_s` infinite until its end; `steps` counts its passes.
     """

@@ -32,7 +32,7 @@ class Tick:
 @final
 @dataclass(frozen=True)
 class EngineStatus:
-    """What the engine has done and what waits.
+    """Counters of an engine's work and of what waits.
 
     Args:
         num_open: requests that have begun and not ended.

@@ -42,7 +42,7 @@ HEADERS: Final = {
 @final
 @dataclass(frozen=True)
 class Doors:
-    """What is let in.
+    """Conditions under which a request is let in.
 
     Args:
         hosts: names and addresses under which the edge is reached; a request with another `Host` is refused, which
@@ -126,7 +126,7 @@ class Guard:
     Args:
         application: behind the doors.
         doors: what is let in.
-        refused: told of each refusal's code.
+        refused: called with the code of each refusal.
     """
 
     def __init__(self, application: Application, doors: Doors, refused: Callable[[str], None]) -> None:

@@ -62,7 +62,7 @@ class ImageRequest(BaseModel):
     gainnet: dict[str, Any] | None = None
 
     def wanted(self, model: DiffusionModel, strength: float | None = None) -> Wanted:
-        """What is asked for, in plain values.
+        """The request in plain values.
 
         Args:
             model: of the edge.

@@ -79,7 +79,7 @@ class Job:
         wanted: what it asks for.
         picture: file of a picture to be changed, or nothing.
         is_kept: whether the client may come back for it under that id.
-        show: told of partial pictures, `num_partial` of them.
+        show: called with partial pictures, `num_partial` of them.
         num_partial: partial pictures, 0 to 3.
     """
 
@@ -184,7 +184,7 @@ class Jobs:
                 await asyncio.sleep(busy.retry_after_s)
 
     def _run(self, job: Job) -> None:
-        """The thread of a job; whatever happens, its outcome is told and its place is free."""
+        """The thread of a job; whatever happens, its outcome is set and its place is free."""
         result = b""
         error: GainnetError | None = None
         try:

@@ -17,7 +17,7 @@ SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
 
 @final
 class Metrics:
-    """What the edge counts. Labels are words of ours: nothing that a client wrote names a series.
+    """Counters of an edge for Prometheus. Labels are fixed words: nothing that a client wrote names a series.
 
     Args:
         jobs: whose ends are counted.

@@ -1,4 +1,4 @@
-"""What the dashboard reads: `GET /v1/status` gives one JSON object, `GET /v1/events` the same as server-sent events.
+"""State of an edge: `GET /v1/status` is one JSON object, `GET /v1/events` the same as server-sent events.
 
 Each event is `event: status`, `data: {...}` once a second. All times are seconds; `at_s` is the server's clock (Unix).
 

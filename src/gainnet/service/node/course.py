@@ -23,7 +23,7 @@ _FREE: Final = Usage(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 @final
 @dataclass(frozen=True)
 class Course:
-    """What is walked under some failures.
+    """Legs of a plan that are walked under given failures.
 
     Args:
         leg: the plan or the fallback that reaches the result.

@@ -91,7 +91,7 @@ class Device:
         token: that the edge asks for.
         request_id: of its own choice; drawn when empty.
         reconnect_s: how long to try again when the edge is gone.
-        watch: called with the label of each step that is told of.
+        watch: called with the label of each step that the edge reports.
         tap: called with each frame, and whether it goes "out" or comes "in".
         key: with which it signs the pixels that it makes.
     """
@@ -149,7 +149,7 @@ class Device:
 
 
 def introduce(url: str, token: str | None = None, weights: Mapping[str, str] | None = None) -> Mapping[str, Any]:
-    """What an edge says of itself: its model, runtime, protocols and codecs; see the device protocol.
+    """An edge's hello: its model, runtime, protocols and codecs; see the device protocol.
 
     Args:
         url: of the edge.
@@ -285,7 +285,7 @@ class Attempt:
             return None
 
     def _await_ending(self, under: Failures) -> Mapping[str, Any]:
-        """What the edge reports in the end; nothing when it is too slow, since the picture is there."""
+        """The edge's last report; nothing when it is too slow, since the picture is there."""
         with contextlib.suppress(Empty):
             while not self._is_lost:
                 ending = self._ending.get(timeout=ENDING_S)

@@ -100,7 +100,7 @@ class Edge:
         self._planning.shutdown(wait=False, cancel_futures=True)
 
     def hello(self, weights: Mapping[str, object]) -> Frame:
-        """What this edge is and has, with the parts that a device should fetch.
+        """Hello of this edge: model and codecs, with the parts that a device should fetch.
 
         Args:
             weights: digests that the device has, by part.
@@ -237,7 +237,7 @@ class Edge:
     def _receipt_of(
         self, request_id: str, asked: Asked, device_key: object
     ) -> Callable[[str], Mapping[str, Any]] | None:
-        """What signs for the payload of a request, by its digest."""
+        """The function that signs for the payload of a request, by its digest."""
         signer = self._signer
         if signer is None:
             return None

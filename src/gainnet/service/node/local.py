@@ -108,7 +108,7 @@ class Edges:
             self.kill(name)
 
     def _forked(self, name: str, run: Callable[..., None], *arguments: Any) -> Any:
-        """What a forked process says when it is ready."""
+        """First message of a forked process, when it is ready."""
         ready, said = _FORK.Pipe(duplex=False)
         self.processes[name] = process = _FORK.Process(target=self._child, args=(run, said, *arguments), daemon=True)
         process.start()

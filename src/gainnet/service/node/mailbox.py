@@ -1,4 +1,4 @@
-"""What has come for one node of a request, and whom it need not wait for any more."""
+"""Tensors that have come for one node of a request, and nodes that it need not wait for any more."""
 
 from __future__ import annotations
 

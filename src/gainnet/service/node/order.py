@@ -44,7 +44,7 @@ _WHOLE: Final = ("random_seed",)
 @final
 @dataclass(frozen=True)
 class Asked:
-    """What a device asks for.
+    """Request of a device.
 
     Args:
         config: without what stays on the device.
@@ -91,7 +91,7 @@ class Order:
 
 
 def read_asked(head: Mapping[str, Any], tensors: Mapping[str, Tensor] | None = None) -> Asked:
-    """What a request asks for; the inverse of `Asked.to_json` and `Asked.tensors`.
+    """Request from its frame; the inverse of `Asked.to_json` and `Asked.tensors`.
 
     Args:
         head: of a peer.

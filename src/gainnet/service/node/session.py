@@ -190,7 +190,7 @@ class Session:
                 self._tell(octets or b"")
             elif target in self.peers:
                 self.peers[target].send(octets or b"")
-        # The device puts the report together, so it is told of every transfer that it does not see.
+        # The device puts the report together, so it hears of every transfer that it does not see.
         if usages and step.targets != (DEVICE,) and (step.source != DEVICE or self._plays):
             self._tell(self._progress(index, step.source, usages))
         if is_own:

@@ -1,4 +1,4 @@
-"""What devices have asked an edge for, as its dashboard shows it."""
+"""Requests of devices, as the dashboard of an edge shows them."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def _file(path: Path, request: Request, sha256: str | None = None, encoding: str
 
 
 def _headers(request: Request) -> dict[str, str]:
-    """What a browser may do with an answer: scripts, workers and sockets of this edge alone, and no frame around it."""
+    """Headers that limit a browser to scripts, workers and sockets of this edge, with no frame around the page."""
     host = request.headers.get("Host", "")
     # Older browsers do not take a WebSocket of the same host for 'self'.
     sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""

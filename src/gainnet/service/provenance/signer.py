@@ -48,7 +48,7 @@ OFFLINE: Final[Mapping[str, Any]] = {
 @final
 @dataclass(frozen=True)
 class Cost:
-    """What signing cost.
+    """Cost of signing.
 
     Args:
         cpu_ms: processor time in ms.

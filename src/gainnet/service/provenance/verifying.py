@@ -1,4 +1,4 @@
-"""What a picture says of where it comes from, and which of that holds."""
+"""Origin that a picture states, and which of its statements hold."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _NO_ROOT: Final = "who signed it is not known; give the root of the edge with --
 @final
 @dataclass(frozen=True)
 class Found:
-    """What was found in a picture.
+    """Statements found in a picture.
 
     Args:
         evidence: a C2PA manifest, a receipt of an edge, an unsigned mark, or nothing.
@@ -103,7 +103,7 @@ def verify(path: Path, root: Path | None) -> Found:
 
 
 def _of_manifest(content: bytes, kind: str, anchor: bytes | None) -> Found | None:
-    """What a C2PA manifest says; `None` where there is none."""
+    """Statements of a C2PA manifest; `None` where there is none."""
     c2pa = import_extra("c2pa", "c2pa-python", "serve")
     trust = {} if anchor is None else {"trust": {"user_anchors": anchor.decode()}}
     try:
@@ -136,7 +136,7 @@ def _of_manifest(content: bytes, kind: str, anchor: bytes | None) -> Found | Non
 
 
 def _of_receipt(receipt: Receipt, content: bytes, anchor: bytes | None) -> Found:
-    """What a receipt says, and whether the pixels are those of the device that it was given to."""
+    """Statements of a receipt, and whether the pixels are those of the device that it was given to."""
     stated = dict(receipt.stated())
     with reading("receipt"):
         leaf = load_der_x509_certificate(receipt.certificate)
@@ -172,7 +172,7 @@ def _has_signed(leaf: Certificate, receipt: Receipt) -> bool:
 
 
 def _trust_problems(leaf: Certificate, root: Certificate) -> list[str]:
-    """What is wrong with a signer's certificate below a root."""
+    """Problems of a signer's certificate below a root."""
     try:
         leaf.verify_directly_issued_by(root)
     except (InvalidSignature, ValueError, TypeError):

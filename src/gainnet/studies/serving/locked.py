@@ -27,7 +27,7 @@ from gainnet.models.loading import find_folder, generation_defaults, quiet
 
 
 class Prompt(BaseModel):
-    """What a client sends."""
+    """Body of a client's request."""
 
     prompt: str
     random_seed: int

@@ -179,7 +179,7 @@ class Desk:
         return _row(answer, trigger.has_fired, before, cell, self.model, trigger.killed_s)
 
     def _answer(self, cell: Edges, config: GenerationConfig, request_id: str, trigger: Trigger | None) -> Answer | None:
-        """What a device gets that asks until it is answered; `None` when it never is."""
+        """Answer to a device that asks until it gets one; `None` when it never does."""
         end_s = time.monotonic() + RECONNECT_S
         while time.monotonic() < end_s:
             with contextlib.suppress(GainnetError):

@@ -20,7 +20,7 @@ tokenizer's lock that another thread holds just then would be held in the new pr
 
 
 def config_of(random_seed: int) -> GenerationConfig:
-    """What a device asks an edge that is alone for."""
+    """Configuration that a device asks of an edge without others."""
     protocol = PROTOCOLS[random_seed % len(PROTOCOLS)]
     return GenerationConfig(("a red star",), protocol, snr_db=8.0, num_steps=NUM_STEPS, random_seed=random_seed)
 
