@@ -1,4 +1,4 @@
-"""Rules that hold the house together and no linter looks at: names, docstrings, exports, safe files, a light front door."""
+"""Rules of the house that no linter looks at: names, docstrings, exports, safe files, a light front door."""
 
 from __future__ import annotations
 
