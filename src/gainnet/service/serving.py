@@ -27,7 +27,7 @@ from gainnet.models.runtime import on_runtime
 from gainnet.network.file import address_in
 from gainnet.service.engine import Engine
 from gainnet.service.http import Doors, application, hosts_of
-from gainnet.service.http.tokens import read_tokens, tokens_file
+from gainnet.service.http.tokens import TokenFile, Tokens, read_tokens, tokens_file
 from gainnet.service.journal import Journal
 from gainnet.service.node.edge import Edge
 from gainnet.service.node.joining import Guest
@@ -90,12 +90,13 @@ class Listening:
 
     def doors(self) -> tuple[Doors, str | None]:
         """Who may come in, and a token that was made for it; none where this machine alone reaches it."""
-        known, made = read_tokens(tokens_file(self.tokens)), None
-        if self.is_loopback and (self.tokens is None or not known.digests):
+        path, own, made = tokens_file(self.tokens), Tokens(), None
+        has_tokens = bool(read_tokens(path).digests)
+        if self.is_loopback and (self.tokens is None or not has_tokens):
             return Doors(hosts_of(self.host, self.names)), None
-        if not known.digests:
-            known, made = known.add(SESSION)
-        return Doors(hosts_of(self.host, self.names), known), made
+        if not has_tokens:
+            own, made = own.add(SESSION)
+        return Doors(hosts_of(self.host, self.names), TokenFile(path, own)), made
 
     def bound(self) -> socket.socket:
         """A socket that listens; raises `ConfigError` where it cannot."""

@@ -157,3 +157,20 @@ def test_others_get_in_by_token_and_not_in_the_open(tmp_path: Path) -> None:
     assert Listening(tokens=tmp_path / "none.json").doors() == (Doors(hosts_of("127.0.0.1", ())), None)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match="port"):
         Listening(port=taken.getsockname()[1]).bound()
+
+
+def test_who_is_revoked_while_an_edge_serves_stays_outside(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.json"
+    tokens, phone = Tokens().add("phone")
+    write_tokens(path, tokens)
+    doors, made = Listening("0.0.0.0", plain=True, tokens=path).doors()
+    assert (made, doors.caller_of(phone)) == (None, "phone")
+    tokens, laptop = tokens.add("laptop")
+    write_tokens(path, tokens)
+    assert doors.caller_of(laptop) == "laptop"
+    write_tokens(path, tokens.without("phone"))
+    with pytest.raises(RefusedError, match="token"):
+        doors.caller_of(phone)
+    path.unlink()
+    with pytest.raises(RefusedError, match="token"):
+        doors.caller_of(laptop)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from gainnet.core.errors import GainnetError
 from gainnet.service.http.errors import RefusedError, answer
-from gainnet.service.http.tokens import Tokens
+from gainnet.service.http.tokens import TokenFile, Tokens
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -54,7 +54,7 @@ class Doors:
     """
 
     hosts: tuple[str, ...] = LOOPBACK
-    tokens: Tokens | None = None
+    tokens: Tokens | TokenFile | None = None
     most_bytes: int = 16 << 20
     rate_per_s: float = 20.0
     burst: int = 200

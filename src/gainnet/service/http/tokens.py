@@ -78,6 +78,38 @@ class Tokens:
         return found
 
 
+@final
+@dataclass
+class TokenFile:
+    """Tokens of a file as it is now: who is added or revoked while an edge serves counts from the next request on.
+
+    Args:
+        path: of the hashed tokens.
+        own: tokens of this run alone, which no file has.
+    """
+
+    path: Path
+    own: Tokens = field(default_factory=Tokens)
+    _seen: tuple[int, ...] = ()
+    _known: Tokens = field(default_factory=Tokens)
+
+    def name_of(self, token: str) -> str | None:
+        """Who has a token; `None` for nobody. Raises `ConfigError` when the file is damaged: then nobody comes in."""
+        return self.own.name_of(token) or self._current().name_of(token)
+
+    def _current(self) -> Tokens:
+        try:
+            state = self.path.stat()
+            # A file that is written whole is another file each time, even within the clock's resolution.
+            seen: tuple[int, ...] = (state.st_mtime_ns, state.st_size, state.st_ino)
+        except FileNotFoundError:
+            seen = (0,)
+        if seen != self._seen:
+            self._known = read_tokens(self.path)
+            self._seen = seen
+        return self._known
+
+
 def tokens_file(path: Path | None) -> Path:
     """The file of hashed tokens: the one that is named, or the user's."""
     return user_folder() / "tokens.json" if path is None else path
