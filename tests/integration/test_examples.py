@@ -143,6 +143,7 @@ def test_street(printed) -> None:
     assert 0 < random < greedy <= 1.000001
 
 
+@pytest.mark.slow
 def test_learn(printed) -> None:
     losses, bits, energy = (numbers(line) for line in printed("12_learn.py"))
     assert losses == sorted(losses, reverse=True)

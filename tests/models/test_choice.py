@@ -41,6 +41,7 @@ def test_a_prompt_out_of_the_grammar_takes_the_first(drawn):
     torch.testing.assert_close(choice(tensors, RANDOM)["image"], wrong, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_the_denoiser_itself_tells_the_right_latent(drawn):
     model = load_model("scenes")
     prompt, right, wrong = drawn

@@ -74,6 +74,7 @@ def test_more_noise_resumes_earlier():
     assert (times[0], times[-1]) == (499, 999)
 
 
+@pytest.mark.slow
 def test_matched_is_better_than_ignoring_the_noise():
     model, random = load_model("scenes"), Random.of([1, 2])
     given = run((model.text_encoder, model.prior), random, {"prompt": text_to_tensor(PROMPTS[:2])})

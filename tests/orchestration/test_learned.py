@@ -99,6 +99,7 @@ def test_looking_ahead_was_learned(random_seed: int) -> None:
 
 
 @pytest.mark.parametrize("random_seed", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 2))])
+@pytest.mark.slow
 def test_clients_who_share_do_better_together_than_in_turn(random_seed: int) -> None:
     contention, random = load_scenario("contention"), Random.of([10 + random_seed])
     world = draw_world(contention, random)

@@ -65,6 +65,7 @@ def test_no_policy_beats_the_optimum() -> None:
     assert shares["random"] < shares["ml_scc"] < 1.0
 
 
+@pytest.mark.slow
 def test_under_contention_trying_everything_bounds_every_policy() -> None:
     world = world_of(small(3, 2, 2), 2)
     regime = replace(Contention.of(world.scenario), edge_bandwidth_hz=torch.full((2,), 4e6, dtype=torch.float64))

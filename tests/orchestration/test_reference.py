@@ -87,6 +87,7 @@ def test_with_too_many_sequences_independent_clients_are_bounded() -> None:
     assert bound.total >= float(play(long, regime, Greedy(), Random.of(0)).gain.sum())
 
 
+@pytest.mark.slow
 def test_the_reference_of_sharing_clients_is_the_bound_of_the_horizon() -> None:
     world, regime = drawn(2, 2, 5, True)
     assert isinstance(regime, Contention)

@@ -122,6 +122,7 @@ def test_planning_anew_at_the_gain_of_fades_is_near_the_optimum() -> None:
 
 
 @pytest.mark.parametrize("task", [pytest.param("unequal", marks=pytest.mark.slow), "jakes"])
+@pytest.mark.slow
 def test_gradients_through_the_environment_find_more_than_a_chain_of_first_order(task: str) -> None:
     """Jakes fading remembers more than one block, so dynamic programming on a chain is no optimum."""
     weights = torch.tensor(TASKS[task].environment().importance)

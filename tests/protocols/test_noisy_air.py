@@ -59,6 +59,7 @@ def at_level(model: DiffusionModel, cut: int) -> float:
     return ((alpha * SeedBasis.load(model.name, model.sha256).root_mean_square) ** 2 + sigma**2) ** 0.5
 
 
+@pytest.mark.slow
 def test_edges_that_share_a_generation_make_the_picture_of_the_edge_that_they_agree_with(model: DiffusionModel) -> None:
     memory, network, codecs = Memory(), noisy(15.0, 2), Codecs(TEXT, RawAnalog(), RawAnalog(), image=PICTURES)
     shared = Uidcg(cooperation="guidance").plan(model, codecs, edge_names(2))

@@ -23,6 +23,7 @@ def test_presets_ask_for_policies_that_are_there(preset: str) -> None:
     assert INFORMED not in {case.method for case in cases(config)}
 
 
+@pytest.mark.slow
 def test_a_trace_is_judged_by_rules_that_do_not_know_it(tmp_path: Path) -> None:
     trace = tmp_path / "trace.csv"
     write_generated_trace(trace, 400, 12.0, 0.05, random_seed=3)

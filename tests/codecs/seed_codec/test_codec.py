@@ -70,6 +70,7 @@ def test_error_without_corrections_is_the_closed_form(fresh: SeedWeights, seeds:
     assert float(error) == pytest.approx(float(expected), rel=0.1)
 
 
+@pytest.mark.slow
 def test_power_of_every_size_is_one_over_the_latents(
     stirred: SeedWeights, plain_basis: PictureBasis, mean: Tensor, spread: Tensor
 ) -> None:

@@ -46,6 +46,7 @@ def test_the_edge_end_model_learns_its_field(tokenizer: Any, algorithm: str, rat
     assert len(grown.answer([a.document for a in write_abstracts(field, 2, 3)])) == 2
 
 
+@pytest.mark.slow
 def test_rounds_that_are_looked_into_change_nothing(tokenizer: Any) -> None:
     """The model after two rounds is the same whether or not it was handed out after one."""
     foundation, abstracts = small_decoder(16, 2, 2, len(tokenizer)), write_abstracts(invented_fields(1, 7)[0], 24, 1)
