@@ -51,6 +51,7 @@ def sketched(model):
     return tensors | picture_sketch(model.image)(tensors, RANDOM)
 
 
+@pytest.mark.slow
 def test_completing_is_closer_to_the_edges_picture_than_enlarging(model, sketched):
     given = {"condition": sketched["condition"], "sketch": sketched["sketch"]}
     completed = run(completion(model, picture_sketch(model.image).writes["sketch"]), RANDOM, given)["image"]

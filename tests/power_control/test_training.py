@@ -24,6 +24,7 @@ def silent(made: int, total: int, losses: dict[str, float]) -> None:
 @pytest.mark.parametrize(
     "algorithm", ["ppo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sac", "pathwise"))]
 )
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_was(algorithm: str, tmp_path: Path) -> None:
     config = replace(SMALL, algorithm=algorithm)
     whole, begun, resumed = (training_run(config) for _ in range(3))

@@ -56,6 +56,7 @@ def test_quick_prompt_fidelity_has_every_metric(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "method", ["webp", *(pytest.param(n, marks=pytest.mark.slow) for n in ("digital", "gaussian_opta", "linear"))]
 )
+@pytest.mark.slow
 def test_quality_grows_with_snr_and_with_uses(material: Material, method: str) -> None:
     run = methods(material)[method]
     few, more, better = (

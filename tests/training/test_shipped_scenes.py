@@ -50,6 +50,7 @@ def test_stated_metrics_reach_their_bars() -> None:
     assert metrics["autoencoder_psnr_db_original"] >= 33
 
 
+@pytest.mark.slow
 def test_the_sentence_of_the_readme_is_drawn_right() -> None:
     prompt = "a red star above a blue house at sunset"
     pictures = generate(load_pipeline(SCENES), [prompt] * 2, 0, 10, 3.0)

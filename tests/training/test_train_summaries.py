@@ -70,6 +70,7 @@ def test_the_shipped_models_are_those_of_the_defaults() -> None:
     assert trained["sizes"] == json.loads(json.dumps(asdict(PRESETS["default"])))
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     """A finished training that is asked for again writes the same models; other settings are refused."""
     first = train_summaries(tmp_path, 0, PRESETS["tiny"])

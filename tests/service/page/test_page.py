@@ -144,6 +144,7 @@ def test_without_a_built_page_the_answer_says_how_to_build_it(model: DiffusionMo
     assert "make web" in answer.text
 
 
+@pytest.mark.slow
 def test_the_opponent_is_the_baseline_of_the_generation(client: httpx.Client, model: DiffusionModel) -> None:
     config = {
         "prompts": [PROMPT],
