@@ -22,6 +22,7 @@ def network(num_inputs: int) -> nn.Module:
     return nn.Sequential(nn.Linear(num_inputs, 24), nn.Tanh(), nn.Linear(24, 1))
 
 
+@pytest.mark.slow
 def test_ppo_finds_the_best_action_of_every_state() -> None:
     """Two steps; the reward is -(a - s / 2)^2, and the next state has nothing to do with the action."""
     torch.manual_seed(0)

@@ -50,6 +50,7 @@ def agent(random_seed: int) -> DiscreteSac:
     return DiscreteSac(table(), table(), SETTINGS)
 
 
+@pytest.mark.slow
 def test_it_finds_the_soft_optimum() -> None:
     learner, steps = agent(0), every_step()
     for step in range(180):

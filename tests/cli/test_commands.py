@@ -226,7 +226,7 @@ def fails(model):
         ["trust", "learn", "--privacy", "client", "--sample-rate", "0.1"],
         ["trust", "learn", "--num-poisoned", "2"],
         ["trust", "learn", "--privacy", "example", "--algorithm", "fedavg"],
-        ["study", "run", "power-control", "--quick", "--trace", "file"],
+        pytest.param(["study", "run", "power-control", "--quick", "--trace", "file"], marks=pytest.mark.slow),
         ["no-such-command"],
     ],
 )

@@ -39,6 +39,7 @@ def psnr_db(codec, x, spec):
     return float(psnr_db_of_mse((decoded - x).double().square().mean()))
 
 
+@pytest.mark.slow
 def test_the_quantised_sketch_beats_webp_at_the_same_budget(sketches):
     assert psnr_db(QuantizedSketch(1152), sketches, SMALL) > psnr_db(WebP(max_bits=1152), sketches, SMALL) + 3.0
 

@@ -108,6 +108,7 @@ def test_a_budget_of_channel_uses_is_kept(model, codec):
     assert 0.5 * 256 <= report.num_channel_uses("down") / 2 <= 1.15 * 256
 
 
+@pytest.mark.slow
 def test_the_baseline_fills_the_same_air(model):
     config = GenerationConfig((PROMPT,), snr_db=10.0, codec={"seed": "linear"}, num_channel_uses=512, **FAST)
     result = open_request(config, model).generate()
@@ -232,7 +233,7 @@ def made():
     return model, prompts, tensors["latent"]
 
 
-@pytest.mark.parametrize("name", ["raw", "linear"])
+@pytest.mark.parametrize("name", [pytest.param("raw", marks=pytest.mark.slow), "linear"])
 def test_analog_seeds_of_the_shipped_model_have_unit_power(made, name):
     model, prompts, latents = made
     plan = open_request(GenerationConfig(prompts, codec={"seed": name}), model).make_plan().plan

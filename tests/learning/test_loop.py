@@ -91,6 +91,7 @@ def test_the_mixture_is_bayes_rule() -> None:
     torch.testing.assert_close(mixture.sum(-1), torch.ones(2, 5), rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_student_becomes_its_only_expert() -> None:
     expert, student = small_decoder(16, 1, 2, random_seed=1), small_decoder(16, 1, 2, random_seed=2)
     rows = ROWS["cardiology"]

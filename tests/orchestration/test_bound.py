@@ -79,6 +79,7 @@ def test_the_horizon_is_bounded() -> None:
     assert best * (1 - 1e-9) <= horizon_bound(world, regime, 40) <= best * 2
 
 
+@pytest.mark.slow
 def test_a_program_out_of_time_still_bounds() -> None:
     table = table_of(small(20, 4, 1), 1.6e7, 5)
     found = milp_round(table, time_limit_s=0.2, gap=1e-6)

@@ -51,6 +51,7 @@ def test_the_optimum_is_what_its_associations_gain_when_played() -> None:
     torch.testing.assert_close(played.gain.sum(-1), best.gain)
 
 
+@pytest.mark.slow
 def test_no_policy_beats_the_optimum() -> None:
     world = world_of(STREET, 2)
     regime = Independent.of(STREET)

@@ -53,6 +53,7 @@ def test_who_knows_the_future_does_as_a_solver(random_seed: int) -> None:
     torch.testing.assert_close(found, torch.from_numpy(power.value), atol=2e-3, rtol=0.0)
 
 
+@pytest.mark.slow
 def test_dynamic_programming_finds_what_brute_force_finds() -> None:
     chain = Chain(torch.tensor([0.2, 1.5]).double(), torch.tensor([[0.7, 0.3], [0.4, 0.6]]).double())
     weights, snr, peak = torch.tensor([1.0, 2.0, 0.5]), 4.0, 2.0

@@ -66,6 +66,7 @@ def test_quality_grows_with_snr_and_with_uses(material: Material, method: str) -
     assert few < more < better
 
 
+@pytest.mark.slow
 def test_a_system_fills_its_budget_and_no_more(material: Material) -> None:
     for method in ("webp", "digital"):
         row = methods(material)[method](case(method, 10.0, 1024), Random.of(0))

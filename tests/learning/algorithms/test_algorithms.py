@@ -152,6 +152,7 @@ def test_averaged_parts_are_fedavg(model: Any, clients: Any, network: Make, rand
     close(algorithm("averaged", model, network()).round(start, mixed, random)[0], state)
 
 
+@pytest.mark.slow
 def test_a_tied_model_stays_tied_when_parts_are_averaged(clients: Any, network: Make, random: Random) -> None:
     from transformers import LlamaForCausalLM
 
@@ -170,6 +171,7 @@ def test_a_tied_model_stays_tied_when_parts_are_averaged(clients: Any, network: 
         algorithm("shared", model, network(), cut=Cut())
 
 
+@pytest.mark.slow
 def test_a_shared_edge_with_cuts_of_their_own(model: Any, clients: Any, network: Make, random: Random) -> None:
     mixed = tuple(replace(c, cut=cut) for c, cut in zip(clients, (Cut(2, True), Cut(0, True), Cut(1)), strict=True))
     subject = algorithm("shared", model, network(), codec=Int8(), training=LocalTraining("adamw", 3e-3, 3, 4))
@@ -260,6 +262,7 @@ def test_codecs_that_lose_still_learn(model: Any, clients: Any, network: Make, r
         assert loss(model, values_of(model), clients[0]) < before
 
 
+@pytest.mark.slow
 def test_who_is_too_late_does_not_count(model: Any, clients: Any, network: Make, random: Random) -> None:
     air = (Tabulated(Air(AWGN(), 10.0)),)
     calm = algorithm("fedavg", model, network(air, air))

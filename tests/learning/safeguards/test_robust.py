@@ -101,7 +101,7 @@ def test_tampering_is_what_it_says() -> None:
     assert abs(float(noise @ update) / float(noise.norm() * update.norm())) < 0.25
 
 
-@pytest.mark.parametrize("name", ["fedavg", "lora"])
+@pytest.mark.parametrize("name", ["fedavg", pytest.param("lora", marks=pytest.mark.slow)])
 def test_a_round_takes_a_rule(
     name: str, model: Any, clients: Any, network: Callable[..., Network], random: Random
 ) -> None:

@@ -27,6 +27,7 @@ def options(tmp_path: Path) -> list[object]:
     return ["--model", tmp_path / "model", "--num-steps", 1, "--batch-size", 2, "--out", tmp_path / "run", "--json"]
 
 
+@pytest.mark.slow
 def test_a_run_with_masked_groups_leaves_a_record_in_order(options: list[object], tmp_path: Path) -> None:
     told = ["trust", "learn", *options, "--clients", 6, "--rule", "median", "--num-groups", 3, "--rounds"]
     first, both = json.loads(run(*told, 1).stdout), json.loads(run(*told, 2).stdout)

@@ -30,7 +30,8 @@ def tokenizer() -> Any:
     return subword_tokenizer((a.document for f in invented_fields(3, 0) for a in write_abstracts(f, 20, 0)), 500)
 
 
-@pytest.mark.parametrize(("algorithm", "rate"), [("lora", 0.02), pytest.param("fsl", 0.003, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("algorithm", "rate"), [("lora", 0.02), ("fsl", 0.003)])
 def test_the_edge_end_model_learns_its_field(tokenizer: Any, algorithm: str, rate: float) -> None:
     foundation = small_decoder(16, 2, 2, len(tokenizer))
     before = {name: x.clone() for name, x in foundation.state_dict().items()}

@@ -85,7 +85,7 @@ def test_later_portion_alone_is_decodable() -> None:
     assert bool(holds.all())
 
 
-@pytest.mark.parametrize("order", [2, 4, 6, 8])
+@pytest.mark.parametrize("order", [2, 4, 6, pytest.param(8, marks=pytest.mark.slow)])
 def test_bit_information_is_that_of_the_demapper(order: int) -> None:
     """1 - E log2(1 + e^-L) over Sionna's own log-likelihood ratios; max-log loses a little at low SNR."""
     rng = np.random.default_rng(0)

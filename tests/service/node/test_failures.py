@@ -64,7 +64,8 @@ def check_as_simulated(answer: Answer, config: GenerationConfig, model: Diffusio
     assert answer.report == without_wall(report)
 
 
-@pytest.mark.parametrize("name", ["dcsuc", pytest.param("uidcg", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dcsuc", "uidcg"])
 def test_an_edge_that_is_killed_is_survived_as_simulated(cell: Edges, name: str) -> None:
     config = config_of(name)
     answer = ask(cell, config, watch=killing(cell, f"@ {SECOND}", lambda: cell.kill(SECOND)))
@@ -153,6 +154,7 @@ def test_a_device_that_comes_back_gets_the_same_picture(cell: Edges) -> None:
     assert answer.report == plain.report
 
 
+@pytest.mark.slow
 def test_a_request_whose_device_was_cut_off_waits_in_the_journal(cell: Edges) -> None:
     config = config_of("dcsuc")
 

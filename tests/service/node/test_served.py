@@ -168,7 +168,7 @@ def test_a_plan_for_more_edges_than_there_are_is_refused(two: Edges) -> None:
         ({"power": "/etc"}, "power"),
         ({"runtime": "onnx"}, "runtime: this edge computes with torch"),
         ({"num_channel_uses": 10**8}, "num_channel_uses"),
-        ({"num_steps": 2000}, "num_steps"),
+        pytest.param({"num_steps": 2000}, "num_steps", marks=pytest.mark.slow),
     ],
 )
 def test_what_a_stranger_may_not_ask_for_is_refused_in_a_line(
