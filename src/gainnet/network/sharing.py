@@ -12,8 +12,8 @@ from gainnet.core.errors import ConfigError, check_range, unknown_name
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
 from gainnet.network.scheduler import SCHEDULERS
-from gainnet.radio.fading.blocks import IndependentBlocks
-from gainnet.radio.fading.channel import Channel, transmit_blocks
+from gainnet.radio.fading.blocks import independent_blocks
+from gainnet.radio.fading.channel import Channel, inner_block_length, transmit_blocks
 
 MAX_DEVICES: Final = 64
 
@@ -67,14 +67,8 @@ class BestOf:
     channel: Channel
     num_devices: int
 
-    @property
-    def block_length(self) -> int:
-        return self.channel.block_length
-
-    @property
-    def blocks(self) -> IndependentBlocks:
-        """Independent of each other."""
-        return IndependentBlocks(self.block_length, self.first_gain)
+    block_length = property(inner_block_length)
+    blocks = property(independent_blocks)
 
     def first_gain(self, random: Random) -> Tensor:
         """[*batch], gain of the first block that the device gets."""

@@ -11,8 +11,8 @@ from torch import Tensor
 from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
-from gainnet.radio.fading.blocks import IndependentBlocks
-from gainnet.radio.fading.channel import Channel, block_fading
+from gainnet.radio.fading.blocks import independent_blocks
+from gainnet.radio.fading.channel import Channel, block_fading, inner_block_length, inner_first_gain
 
 PEAK = 4.0
 """Default of the largest power of a block over the mean one."""
@@ -173,18 +173,10 @@ class Powered:
         block_fading(self.channel, "power")
         check_range(1.0 <= self.peak < float("inf"), "power.peak", self.peak, "finite and 1 or more")
 
-    @property
-    def block_length(self) -> int:
-        return self.channel.block_length
-
-    @property
-    def blocks(self) -> IndependentBlocks:
-        """Independent: reports are about the first gain alone."""
-        return IndependentBlocks(self.block_length, self.first_gain)
-
-    def first_gain(self, random: Random) -> Tensor:
-        """[*batch], gain of the first block of the channel."""
-        return self.channel.first_gain(random)
+    block_length = property(inner_block_length)
+    # Reports are about the first gain alone, so blocks count as independent whatever the channel inside does.
+    blocks = property(independent_blocks)
+    first_gain = inner_first_gain
 
     def transmit(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Symbols:
         """Symbols at the powers that the policy chose; arguments as in `Channel.transmit`."""

@@ -73,6 +73,18 @@ class IndependentBlocks:
         return gains.reshape(*random.batch, len(numbers))
 
 
+class _Drawn(Protocol):
+    @property
+    def block_length(self) -> int: ...
+
+    def first_gain(self, random: Random) -> Tensor: ...
+
+
+def independent_blocks(channel: _Drawn) -> IndependentBlocks:
+    """The blocks of a channel that draws each anew: also all that reports on a channel around another describe."""
+    return IndependentBlocks(channel.block_length, channel.first_gain)
+
+
 @final
 @dataclass(frozen=True)
 class CorrelatedBlocks:

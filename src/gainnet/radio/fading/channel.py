@@ -19,8 +19,7 @@ class Channel(Protocol):
 
     symbols --> [ fading gain ] --> [ + noise ] --> received symbols, with the gain that the receiver knows
 
-    A channel needs these four members. `blocks` is
-    `IndependentBlocks(self.block_length, self.first_gain)` unless its fading has a memory.
+    A channel needs these four members. `blocks` is `property(independent_blocks)` unless its fading has a memory.
     """
 
     @property
@@ -66,6 +65,24 @@ class Blockwise(Protocol):
 def blockwise(channel: Channel) -> Blockwise | None:
     """The channel, if its gains in a transmission are known without making it."""
     return channel if isinstance(channel, Blockwise) else None
+
+
+class Around(Protocol):
+    """A channel that changes what goes into another one or comes out of it, whose fading stays as it is."""
+
+    @property
+    def channel(self) -> Channel:
+        """The other one."""
+
+
+def inner_block_length(around: Around) -> int:
+    """Channel uses with one gain of the channel inside."""
+    return around.channel.block_length
+
+
+def inner_first_gain(around: Around, random: Random) -> Tensor:
+    """[*batch], gain of the first block of the channel inside."""
+    return around.channel.first_gain(random)
 
 
 def block_fading(channel: Channel, field: str) -> Blockwise:

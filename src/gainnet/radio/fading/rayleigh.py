@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
-from gainnet.radio.fading.blocks import IndependentBlocks
+from gainnet.radio.fading.blocks import independent_blocks
 from gainnet.radio.fading.channel import check_block_length, transmit_blocks
 
 
@@ -40,10 +40,7 @@ class Rayleigh:
     def __post_init__(self) -> None:
         check_block_length(self.block_length)
 
-    @property
-    def blocks(self) -> IndependentBlocks:
-        """Independent of each other."""
-        return IndependentBlocks(self.block_length, self.first_gain)
+    blocks = property(independent_blocks)
 
     def first_gain(self, random: Random) -> Tensor:
         """[*batch], CN(0, 1)."""

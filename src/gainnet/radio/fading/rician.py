@@ -12,7 +12,7 @@ from torch import Tensor
 from gainnet.core.errors import check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
-from gainnet.radio.fading.blocks import IndependentBlocks
+from gainnet.radio.fading.blocks import independent_blocks
 from gainnet.radio.fading.channel import check_block_length, transmit_blocks
 from gainnet.radio.fading.waves import phasor
 
@@ -44,10 +44,7 @@ class Rician:
         check_block_length(self.block_length)
         check_range(0.0 <= self.k_factor < math.inf, "k_factor", self.k_factor, "0 or more, linear")
 
-    @property
-    def blocks(self) -> IndependentBlocks:
-        """Independent of each other."""
-        return IndependentBlocks(self.block_length, self.first_gain)
+    blocks = property(independent_blocks)
 
     def first_gain(self, random: Random) -> Tensor:
         """[*batch], unit mean power."""

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
-from gainnet.radio.fading.blocks import IndependentBlocks
-from gainnet.radio.fading.channel import Channel
+from gainnet.radio.fading.blocks import independent_blocks
+from gainnet.radio.fading.channel import Channel, inner_block_length, inner_first_gain
 
 
 @final
@@ -39,18 +39,10 @@ class DftSpread:
 
     channel: Channel
 
-    @property
-    def block_length(self) -> int:
-        return self.channel.block_length
-
-    @property
-    def blocks(self) -> IndependentBlocks:
-        """Independent: only the transmission itself is spread, reports are about its first gain."""
-        return IndependentBlocks(self.block_length, self.first_gain)
-
-    def first_gain(self, random: Random) -> Tensor:
-        """[*batch], gain of the first block of the channel."""
-        return self.channel.first_gain(random)
+    block_length = property(inner_block_length)
+    # Reports are about the first gain alone, so blocks count as independent whatever the channel inside does.
+    blocks = property(independent_blocks)
+    first_gain = inner_first_gain
 
     def transmit(self, symbols: Tensor, snr: Tensor, gain: Tensor, random: Random) -> Symbols:
         """Equalised symbols with their common gain; arguments as in `Channel.transmit`."""
