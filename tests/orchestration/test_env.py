@@ -96,6 +96,23 @@ def test_gymnasium_accepts_the_environment(env: Environment) -> None:
     check_env(orchestration_env(env), skip_render_check=True)
 
 
+def test_fresh_environments_without_a_seed_differ_and_with_one_agree() -> None:
+    env = ENVIRONMENTS["independent"]
+
+    def together() -> list[np.ndarray]:
+        adapter = OrchestrationParallelEnv(env)
+        starts = [adapter.reset()[0], adapter.reset(seed=3)[0], adapter.reset()[0]]
+        return [np.stack(list(start.values())) for start in starts]
+
+    def central() -> list[np.ndarray]:
+        adapter = orchestration_env(env)
+        return [adapter.reset()[0], adapter.reset(seed=3)[0], adapter.reset()[0]]
+
+    for make in (together, central):
+        one, other = make(), make()
+        assert [np.array_equal(a, b) for a, b in zip(one, other, strict=True)] == [False, True, True]
+
+
 def test_both_adapters_play_the_same_game() -> None:
     env = ENVIRONMENTS["contention"]
     parallel, single = OrchestrationParallelEnv(env), orchestration_env(env)

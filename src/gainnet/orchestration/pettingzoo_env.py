@@ -36,7 +36,7 @@ class OrchestrationParallelEnv(ParallelEnv):  # type: ignore[misc]
         shape = (environment.num_features,)
         self.observation_spaces = {a: Box(0.0, 1.0, shape, np.float32) for a in self.possible_agents}
         self.action_spaces = {a: Discrete(environment.num_models) for a in self.possible_agents}
-        self._seeds = np.random.default_rng(0)
+        self._seeds = np.random.default_rng()
         self._moment: EnvState | None = None
 
     def observation_space(self, agent: str) -> Box:
@@ -50,7 +50,7 @@ class OrchestrationParallelEnv(ParallelEnv):  # type: ignore[misc]
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
-        """A new scenario; without a seed the next one of the last seed's sequence."""
+        """A new scenario; without a seed the next one of the last seed's sequence, or of fresh entropy."""
         if seed is not None:
             self._seeds = np.random.default_rng(seed)
         self.agents = list(self.possible_agents)

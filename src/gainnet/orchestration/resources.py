@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, TypeVar, final
@@ -126,13 +127,23 @@ def check_positive(field: str, x: Tensor) -> None:
     Traceback (most recent call last):
     gainnet.core.errors.ConfigError: pool.bandwidth_hz: 0.0 is not a positive number; give one > 0
     """
-    wrong = ~((x > 0) & x.isfinite())
-    if bool(wrong.any()):
+    least, most = _limits(x)
+    if not 0 < least <= most < math.inf:
+        wrong = ~((x > 0) & x.isfinite())
         raise ConfigError(f"{field}: {x[wrong].flatten()[0].item()} is not a positive number; give one > 0")
 
 
 def check_not_negative(field: str, x: Tensor) -> None:
     """Raises `ConfigError` unless every value of `x` [...] is finite and at least 0."""
-    wrong = ~((x >= 0) & x.isfinite())
-    if bool(wrong.any()):
+    least, most = _limits(x)
+    if not 0 <= least <= most < math.inf:
+        wrong = ~((x >= 0) & x.isfinite())
         raise ConfigError(f"{field}: {x[wrong].flatten()[0].item()} is negative or not finite; give one >= 0")
+
+
+def _limits(x: Tensor) -> tuple[float, float]:
+    """Smallest and largest value, both NaN if any is: one pass instead of the five of comparisons and their `any`."""
+    if x.numel() == 0:
+        return 1.0, 1.0
+    least, most = x.aminmax()
+    return float(least), float(most)

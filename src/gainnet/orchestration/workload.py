@@ -68,9 +68,7 @@ class Task:
 
     def most_samples(self, pool: Pool) -> Tensor:
         r"""[...], samples that a CR can consume, $F (T - t_d^{\min} - t_u^{\min}) / \kappa$, at least 0."""
-        return (pool.cycles_per_s * (pool.duration_s - self.least_exchange_s(pool)) / self.cycles_per_sample).clamp_min(
-            0.0
-        )
+        return _most(pool, self, self.least_exchange_s(pool))
 
 
 @final
@@ -163,21 +161,24 @@ def consumption(pool: Pool, task: Task, samples: Tensor) -> Consumption:
         samples: [...], $x'$ >= 0.
     """
     check_not_negative("samples", samples)
+    return _consumption(pool, task, samples, task.least_exchange_s(pool))
+
+
+def _consumption(pool: Pool, task: Task, samples: Tensor, exchange_s: Tensor) -> Consumption:
+    """`consumption` where the least time of the exchange is known: whoever solves often computes it once."""
     idle = samples == 0
     cycles = samples * task.cycles_per_sample
     # A rounding error above the most that fits is not a reason to fail.
     left_s = torch.where(
-        samples <= task.most_samples(pool) * (1 + _TOLERANCE),
-        (pool.duration_s - cycles / pool.cycles_per_s).maximum(task.least_exchange_s(pool)),
+        samples <= _most(pool, task, exchange_s) * (1 + _TOLERANCE),
+        (pool.duration_s - cycles / pool.cycles_per_s).maximum(exchange_s),
         -1.0,
     )
     # The time that training leaves; spectrum is what the exchange competes for with sensing.
     found = least_spectrum(task.num_bits, pool.bandwidth_hz, task.cn0_down_hz, task.cn0_up_hz, left_s)
     exchange = found.without(idle)
     # Which of both is too long tells whether another model or fewer samples would help.
-    late = torch.where(
-        task.least_exchange_s(pool) > pool.duration_s, Reason.EXCHANGE_TOO_LONG, Reason.TRAINING_TOO_LONG
-    )
+    late = torch.where(exchange_s > pool.duration_s, Reason.EXCHANGE_TOO_LONG, Reason.TRAINING_TOO_LONG)
     reason = torch.where(_has_link(task), late, int(Reason.NO_LINK))
     return Consumption(exchange, cycles, torch.where(exchange.feasible, int(Reason.FEASIBLE), reason))
 
@@ -204,8 +205,10 @@ def achievable_workload(pool: Pool, spent: Consumption, sensing: Sensing, follow
     tensor(13., dtype=torch.float64)
     """
     wireless, visual = _sensed(pool, sensing, spent.exchange.area_hz_s, spent.cycles)
-    reason = torch.where(spent.reason != int(Reason.FEASIBLE), spent.reason, _reason(pool, sensing, following))
-    return _capped(wireless, visual, following.most_samples(pool), reason)
+    exchange_s = following.least_exchange_s(pool)
+    later = _reason(pool, sensing, following, exchange_s)
+    reason = torch.where(spent.reason != int(Reason.FEASIBLE), spent.reason, later)
+    return _capped(wireless, visual, _most(pool, following, exchange_s), reason)
 
 
 def workload_up_to(pool: Pool, spent: Consumption, sensing: Sensing, ceiling: Workload) -> Workload:
@@ -234,11 +237,11 @@ def steady_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
 
     Arguments as `achievable_workload`.
     """
-    least = torch.zeros_like(task.cycles_per_sample)
+    least, exchange_s = torch.zeros_like(task.cycles_per_sample), task.least_exchange_s(pool)
     # No steady state senses more than a CR that consumes nothing, nor more than a CR can train.
     top_wireless, top_visual = _sensed(pool, sensing, least, least)
-    x = torch.minimum(task.most_samples(pool), top_wireless + top_visual)
-    spent = consumption(pool, task, x)
+    x = torch.minimum(_most(pool, task, exchange_s), top_wireless + top_visual)
+    spent = _consumption(pool, task, x, exchange_s)
     wireless, visual = _sensed(pool, sensing, spent.exchange.area_hz_s, spent.cycles)
     # Where targets are the limit, that is all; the others come down.
     # Newton's method runs on these pairs alone: most are bound by their targets or by training.
@@ -248,18 +251,18 @@ def steady_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
         def only(y: Tensor) -> Tensor:
             return y.expand(starved.shape)[starved]
 
-        lower = _fed(each(pool, only), each(sensing, only), each(task, only), x[starved])
+        lower = _fed(each(pool, only), each(sensing, only), each(task, only), only(exchange_s), x[starved])
         x, wireless, visual = (
             whole.masked_scatter(starved, part) for whole, part in zip((x, wireless, visual), lower, strict=True)
         )
-    return _capped(wireless, visual, x, _reason(pool, sensing, task))
+    return _capped(wireless, visual, x, _reason(pool, sensing, task, exchange_s))
 
 
-def _fed(pool: Pool, sensing: Sensing, task: Task, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _fed(pool: Pool, sensing: Sensing, task: Task, exchange_s: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The largest x that feeds itself, from above, and the wireless and visual samples beside it."""
     most = x
     for _ in range(_MAX_STEPS):
-        spent = consumption(pool, task, x)
+        spent = _consumption(pool, task, x, exchange_s)
         wireless, visual = _sensed(pool, sensing, spent.exchange.area_hz_s, spent.cycles)
         # How much more is consumed than sensed at x; the root of it is the steady state.
         excess = (x - wireless - visual).clamp_min(0.0)
@@ -278,9 +281,9 @@ def consumable_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
 
     Arguments as `achievable_workload`.
     """
-    nothing = torch.zeros_like(task.cycles_per_sample)
+    nothing, exchange_s = torch.zeros_like(task.cycles_per_sample), task.least_exchange_s(pool)
     wireless, visual = _sensed(pool, sensing, nothing, nothing)
-    return _capped(wireless, visual, task.most_samples(pool), _reason(pool, sensing, task))
+    return _capped(wireless, visual, _most(pool, task, exchange_s), _reason(pool, sensing, task, exchange_s))
 
 
 CEILINGS: dict[str, Callable[[Pool, Sensing, Task], Workload]] = {
@@ -301,10 +304,12 @@ def serial_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
     wireless, visual = sensing.kinds_per_s(pool)
     # Sensing for s seconds gives rho s samples, which train for rho s / mu; both fill the window.
     train = pool.cycles_per_s / task.cycles_per_sample
-    window_s = (pool.duration_s - task.least_exchange_s(pool)).clamp_min(0.0)
+    exchange_s = task.least_exchange_s(pool)
+    window_s = (pool.duration_s - exchange_s).clamp_min(0.0)
     sensing_s = window_s * train / (wireless + visual + train)
     no_limit = torch.full_like(sensing_s, torch.inf)
-    return _capped(wireless * sensing_s, visual * sensing_s, no_limit, _reason(pool, sensing, task))
+    reason = _reason(pool, sensing, task, exchange_s)
+    return _capped(wireless * sensing_s, visual * sensing_s, no_limit, reason)
 
 
 def _sensed(pool: Pool, sensing: Sensing, area_hz_s: Tensor, cycles: Tensor) -> tuple[Tensor, Tensor]:
@@ -334,9 +339,14 @@ def _capped(wireless: Tensor, visual: Tensor, most: Tensor, reason: Tensor) -> W
     return Workload(torch.where(feasible, kept, 0.0), torch.where(feasible, rest, 0.0), reason)
 
 
-def _reason(pool: Pool, sensing: Sensing, following: Task) -> Tensor:
+def _most(pool: Pool, task: Task, exchange_s: Tensor) -> Tensor:
+    """`Task.most_samples` where the least time of the exchange is known."""
+    return (pool.cycles_per_s * (pool.duration_s - exchange_s) / task.cycles_per_sample).clamp_min(0.0)
+
+
+def _reason(pool: Pool, sensing: Sensing, following: Task, exchange_s: Tensor) -> Tensor:
     """The first reason in the order of `Reason` that holds."""
-    too_long = following.least_exchange_s(pool) >= pool.duration_s
+    too_long = exchange_s >= pool.duration_s
     # Later lines overwrite earlier ones: the first reason in the order of `Reason` wins.
     no_targets = (sensing.most_wireless_per_s + sensing.most_visual_per_s) == 0
     later = torch.where(no_targets, int(Reason.NO_TARGETS), int(Reason.FEASIBLE))
