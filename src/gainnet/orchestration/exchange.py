@@ -116,9 +116,7 @@ def least_spectrum(
     return Exchange(*(torch.from_numpy(x).reshape(shape) for x in (*found, feasible)))
 
 
-def _exchange(
-    out: Reals, nats: Reals, band: Reals, down: Reals, up: Reals, time: Reals
-) -> NDArray[np.bool_]:
+def _exchange(out: Reals, nats: Reals, band: Reals, down: Reals, up: Reals, time: Reals) -> NDArray[np.bool_]:
     """Fills rows of `out` with areas, durations and the marginal; whether the time suffices."""
     # Both directions carry the same bits, so only which one is weaker matters; they are put back in place below.
     weaker, stronger = np.minimum(down, up), np.maximum(down, up)
