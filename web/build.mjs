@@ -36,12 +36,16 @@ const wasm = readFileSync(join(runtime, "dist", "ort-wasm-simd-threaded.wasm"));
 const packed = join(folder, "ort.wasm.gz");
 if (!existsSync(packed) || !gunzipSync(readFileSync(packed)).equals(wasm)) writeFileSync(packed, gzipSync(wasm, { level: 9 }));
 
-const { version, license } = JSON.parse(readFileSync(join(runtime, "package.json"), "utf8"));
-writeFileSync(join(folder, "licences.txt"), `onnxruntime-web ${version} (${license}), in worker.js and ort.wasm.gz:
-
+/** Both are MIT: one text, with whom each belongs to. */
+const parts = [["onnxruntime-web", "worker.js and ort.wasm.gz", "Copyright (c) Microsoft Corporation"],
+  ["@noble/curves", "page.js", "Copyright (c) 2022 Paul Miller (https://paulmillr.com)"],
+  ["@noble/hashes", "page.js", "Copyright (c) 2022 Paul Miller (https://paulmillr.com)"]].map(([name, where, owner]) => {
+  const { version, license } = JSON.parse(readFileSync(join(here, "node_modules", name, "package.json"), "utf8"));
+  if (license !== "MIT") throw new Error(`${name} is ${license} now: licences.txt has to say so`);
+  return `${name} ${version}, in ${where}\n${owner}\n`;
+});
+writeFileSync(join(folder, "licences.txt"), `${parts.join("\n")}
 MIT License
-
-Copyright (c) Microsoft Corporation
 
 Permission is hereby granted, free of charge, to any person obtaining a copy
 of this software and associated documentation files (the "Software"), to deal

@@ -2,8 +2,22 @@
 
 import { energy, whole } from "./page/words.js";
 
-/** @typedef {{ id: string, kind: string, protocol: string, state: string, begin_s: number, end_s: number | null, step: number, num_steps: number }} Request */
-/** @typedef {{ begin_s: number, duration_s: number, network: string, rows: number }} Tick */
+/**
+ * @typedef {Object} Request
+ * @property {string} id
+ * @property {string} kind
+ * @property {string} protocol
+ * @property {string} state
+ * @property {number} begin_s
+ * @property {number | null} end_s
+ * @property {number} step
+ * @property {number} num_steps
+ * @property {number | null} num_channel_uses
+ * @property {number | null} energy_j
+ * @property {number | null} number by which ticks name it
+ * @property {{ label: string, begin_s: number }[]} begun
+ */
+/** @typedef {{ begin_s: number, duration_s: number, network: string, rows: number, requests: number[] }} Tick */
 
 const SHAPES = "http://www.w3.org/2000/svg";
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
@@ -61,27 +75,54 @@ function fill(id, rows, columns, none) {
   }));
 }
 
-/** @param {Request[]} requests */
-function drawTimeline(requests) {
-  const shown = requests.slice(-MOST_ROWS), row = 22, left = 92;
+/**
+ * A step of a plan: computed by an edge, on the air, or left to the device.
+ * @param {string} label
+ */
+const kindOf = (label) => (label.includes("->") ? "wave" : /device$/.test(label) ? "device" : "edge");
+
+/**
+ * The steps of a request, each from its beginning to that of the next one.
+ * @param {Request} request
+ */
+function segments({ begun, begin_s, end_s, state }) {
+  const waited = begun.length ? begun[0].begin_s : end_s ?? 0, end = end_s ?? 0;
+  const ends = begun.map((_, k) => begun[k + 1]?.begin_s ?? end);
+  const steps = begun.map(({ label, begin_s: from }, k) => ({ label, from, to: Math.max(ends[k], from), kind: kindOf(label) }));
+  if (state === "failed" || state === "cancelled") return [{ label: state, from: begin_s, to: end, kind: "failed" }];
+  return [{ label: "waits", from: begin_s, to: waited, kind: "queued" }, ...steps];
+}
+
+/** What a request came to, in words. @param {Request} request */
+function costs({ num_channel_uses: uses, energy_j: joules, state, step, num_steps: of }) {
+  if (joules !== null) return `${uses === null ? "" : `${whole(uses)} uses, `}${energy(joules)}`;
+  return state === "running" ? `step ${Math.min(step, of)} of ${of}` : state;
+}
+
+/** @param {Request[]} requests @param {Tick[]} ticks */
+function drawTimeline(requests, ticks) {
+  const shown = requests.slice(-MOST_ROWS), row = 22, left = 92, right = 128;
   const begin = Math.min(-5, ...shown.map((each) => each.begin_s)), height = Math.max(shown.length, 1) * row + 24;
-  part("timeline-note").textContent = shown.length ? `The last ${shown.length}; the right border is now.` : "No request yet.";
+  part("timeline-note").textContent = shown.length ? `The last ${shown.length}, and what each came to; a line is a pass of the denoiser.` : "No request yet.";
   chart("timeline", height, (width) => {
     /** @param {number} seconds */
-    const x = (seconds) => left + ((seconds - begin) / -begin) * (width - left - 4);
+    const x = (seconds) => left + ((seconds - begin) / -begin) * (width - left - right);
     const marks = [0, 0.25, 0.5, 0.75, 1].map((share) => begin * (1 - share)).flatMap((seconds) => [
       shape("line", { class: "rule", x1: x(seconds), x2: x(seconds), y1: 0, y2: height - 18 }),
       shape("text", { x: x(seconds), y: height - 4, "text-anchor": seconds === 0 ? "end" : "middle" }, seconds === 0 ? "now" : `−${ago(seconds)}`),
     ]);
     const bars = shown.flatMap((each, k) => {
-      const from = x(each.begin_s), to = x(each.end_s ?? 0), y = k * row + 4, long = Math.max(to - from, 3);
-      const kind = each.state === "failed" || each.state === "cancelled" ? "failed" : each.state === "queued" ? "queued" : "edge";
-      const steps = Array.from({ length: Math.max(Math.min(each.num_steps, 50) - 1, 0) }, (_, step) =>
-        shape("line", { x1: from + (long * (step + 1)) / each.num_steps, x2: from + (long * (step + 1)) / each.num_steps, y1: y, y2: y + 13, stroke: "var(--card)", "stroke-width": 1 }));
+      const y = k * row + 4, opacity = each.end_s === null ? 0.55 : 0.9;
+      const bars = segments(each).map(({ label, from, to, kind }) => {
+        const bar = shape("rect", { class: kind, x: x(from), y, width: Math.max(x(to) - x(from), 1.5), height: 13, rx: 2, opacity });
+        bar.append(shape("title", {}, `${label}, ${ago(to - from)}`));
+        return bar;
+      });
+      const passes = ticks.filter((tick) => tick.network === "unet" && tick.requests.includes(each.number ?? -1)).map((tick) =>
+        shape("line", { x1: x(tick.begin_s), x2: x(tick.begin_s), y1: y, y2: y + 13, stroke: "var(--card)", "stroke-width": 1 }));
       return [
-        shape("text", { class: "strong", x: 0, y: y + 11 }, each.protocol || each.kind),
-        shape("rect", { class: kind, x: from, y, width: long, height: 13, rx: 3, opacity: each.end_s === null ? 0.55 : 0.9 }),
-        ...(long > 60 ? steps : []),
+        shape("text", { class: "strong", x: 0, y: y + 11 }, each.protocol || each.kind), ...bars, ...passes,
+        shape("text", { x: width, y: y + 11, "text-anchor": "end" }, costs(each)),
       ];
     });
     return [...marks, ...bars];
@@ -143,7 +184,7 @@ function show(found) {
     ["Modelled", energy(spent.modelled_j)],
     ["Processor", `${spent.cpu_s.toFixed(1)} s`, `up ${ago(found.uptime_s)}`],
   ]);
-  drawTimeline(requests);
+  drawTimeline(requests, engine.ticks);
   drawOccupancy(engine.ticks, engine.most_batch);
   drawTopology(topology, connected);
   fill("connected", connected.map((/** @type {any} */ each) => [each.name, each.kind, whole(each.requests ?? 0)]), 3, "Nobody right now.");

@@ -2,6 +2,7 @@
 
 import { Brain } from "./page/brain.js";
 import { drawBits, drawSymbols } from "./page/constellation.js";
+import { DeviceKey, marked } from "./page/provenance.js";
 import { Connection, GoneError, randomId } from "./page/walk.js";
 import { duration, energy, psnr, said, whole } from "./page/words.js";
 import { rgba } from "./model/images.js";
@@ -46,6 +47,8 @@ const brain = new Brain(new URL("worker.js", base).href);
 let connection = null;
 /** @type {{ shape: number[], values: Uint8Array } | null} */
 let photo = null;
+/** What a saved picture says of itself. @type {{ name: string, isChanged: boolean, receipt: import("./page/provenance.js").Receipt | null } | null} */
+let shown = null;
 let side = 128, numSteps = 10, fetched = 0, runtime = "torch";
 
 /** @param {"wait" | "ready" | "busy" | "bad"} state @param {string} words */
@@ -179,16 +182,40 @@ async function asked(order, watch) {
   }
 }
 
+/** Keeps what the picture that is shown will say of itself, once it is saved. @param {string} prompt @param {DeviceKey} key @param {import("./page/provenance.js").Receipt | null} receipt */
+function keep(prompt, key, receipt) {
+  const own = canvas("own"), pixels = /** @type {CanvasRenderingContext2D} */ (own.getContext("2d")).getImageData(0, 0, side, side);
+  const name = prompt.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 60) || "picture";
+  shown = { name: `${name}.png`, isChanged: photo !== null, receipt: receipt && key.seal(receipt, pixels) };
+  part("save", HTMLButtonElement).disabled = false;
+  text("root").hidden = !receipt;
+  say("save-note", receipt ? "The file says that a model made it, and holds this edge's signed receipt for what it was decoded from and this page's signature of its pixels."
+    : "The file says that a model made it; this edge has signed nothing.");
+}
+
+/** Saves the picture as a file with its marks. */
+async function save() {
+  const blob = await new Promise((/** @type {(blob: Blob | null) => void} */ resolve) => canvas("own").toBlob(resolve, "image/png"));
+  if (!blob || !shown) return;
+  const file = marked(new Uint8Array(await blob.arrayBuffer()), shown.isChanged, shown.receipt);
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(file), download: shown.name });
+  link.click();
+  // Later, since the browser may not have begun to read it.
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
 async function generate() {
   text("error").hidden = true;
+  part("save", HTMLButtonElement).disabled = true;
   part("go", HTMLButtonElement).disabled = true;
   status("busy", "generating");
   const config = configuration(), strength = photo ? input("strength").valueAsNumber / 100 : null;
+  const key = new DeviceKey();
   const name = protocol(), codec = select("codec").selectedOptions[0]?.label ?? "";
   let decoding = 0;
   for (const id of ["own-psnr", "own-time", "own-energy", "rival-psnr", "rival-time", "rival-energy"]) say(id, "…");
   try {
-    const { tensors, report, released, late, passes } = await asked({ config, strength, picture: photo }, {
+    const { tensors, report, released, late, passes, receipt } = await asked({ config, strength, picture: photo, key: key.public }, {
       planned: list,
       stepped: (index, done, of) => mark(index, undefined, done / of),
       arrived(content, usage, step) {
@@ -201,6 +228,7 @@ async function generate() {
       },
     });
     await show(tensors.image);
+    keep(config.prompts[0], key, receipt);
     canvas("own").setAttribute("aria-label", `The picture of “${config.prompts[0]}” as this page decoded it`);
     say("own-name", name === "centralized" ? "sent as WebP" : `${name}, ${codec}`);
     say("own-time", duration(report?.duration_s));
@@ -272,6 +300,7 @@ async function start() {
     const index = await brain.ask("start", new URL("device/", base).href, new URL("ort.wasm", base).href, token);
     if (!index.files["model/onnx.json"]) throw new Error(`the model ${index.model} has no graphs for a page; gainnet export device writes them`);
     side = index.image[1];
+    say("latent", index.latent.join("\u00a0×\u00a0"));
     const hello = await connect().hello;
     ({ num_steps: numSteps, runtime } = hello);
     input("cut").max = String(Math.max(numSteps - 1, 1));
@@ -295,6 +324,7 @@ document.addEventListener("change", ({ target }) => {
   if (target instanceof HTMLInputElement && target.name === "protocol" && /ciag|esuc/.test(target.value)) void brain.ask("load").catch(() => {});
 });
 input("prompt").addEventListener("change", () => void warn());
+text("save").addEventListener("click", () => void save().catch(fail));
 text("dice").addEventListener("click", () => { input("number").value = String(Math.floor(Math.random() * 1e6)); });
 input("photo").addEventListener("change", async ({ target }) => {
   const [file] = /** @type {HTMLInputElement} */ (target).files ?? [];

@@ -2,7 +2,7 @@
  * Drives the page in a real browser, whose program is in BROWSER: node browser.mjs chromium|firefox URL RUNS [SCREENSHOTS]
  *
  * RUNS is a JSON list of settings, each {protocol, codec?, prompt?, snr?, uses?, fading?, cut?, number?, photo?}. Prints one JSON
- * object: what the page said and drew in each run, and what it did that it must not do. Strings are never evaluated, as
+ * object: what the page said, drew and saved in each run, and what it did that it must not do. Strings are never evaluated, as
  * the page's policy forbids it.
  */
 
@@ -85,7 +85,8 @@ async function run({ photo, ...settings }) {
   await page.keyboard.press("Enter");
   await new Promise((resolve) => setTimeout(resolve, 100));
   await until("ready");
-  return page.evaluate(() => {
+  const saved = await save();
+  return page.evaluate((saved) => {
     const canvas = document.getElementById("own"), area = canvas.width * canvas.height;
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
     const rgb = new Uint8Array(3 * area);
@@ -93,6 +94,25 @@ async function run({ photo, ...settings }) {
     const texts = {};
     for (const id of ["own-psnr", "own-time", "own-energy", "air-uses", "rival-name", "rival-psnr", "unknown", "foot"]) texts[id] = document.getElementById(id).textContent;
     const rival = document.getElementById("rival");
-    return { texts, rival: rival.hidden ? null : rival.src.slice(0, 30), warned: !document.getElementById("unknown").hidden, pixels: btoa(String.fromCharCode(...rgb)) };
+    return { texts, rival: rival.hidden ? null : rival.src, saved, warned: !document.getElementById("unknown").hidden, pixels: btoa(String.fromCharCode(...rgb)) };
+  }, saved);
+}
+
+/** Name and content of the file that the page saves: the bytes are taken where it hands them to the browser. */
+async function save() {
+  const downloads = page.waitForEvent?.("download");
+  await page.evaluate(() => {
+    const give = URL.createObjectURL;
+    URL.createObjectURL = (file) => {
+      const reader = new FileReader();
+      reader.onload = () => { globalThis.saved = reader.result; };
+      reader.readAsDataURL(file);
+      URL.createObjectURL = give;
+      return give.call(URL, file);
+    };
+    document.getElementById("save").click();
   });
+  for (let k = 0; k < 100 && !(await page.evaluate(() => globalThis.saved)); k++) await new Promise((resolve) => setTimeout(resolve, 50));
+  const png = await page.evaluate(() => { const { saved } = globalThis; delete globalThis.saved; return saved.split(",")[1]; });
+  return { name: downloads && (await downloads).suggestedFilename(), png };
 }

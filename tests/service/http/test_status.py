@@ -33,6 +33,13 @@ def test_the_status_says_what_the_dashboard_shows(served: Served) -> None:
     assert status["requests"][-1]["state"] == "done"
     assert status["requests"][-1]["step"] == status["requests"][-1]["num_steps"] == 4
     assert status["engine"]["ticks"][-1]["begin_s"] < 0.0
+    # What the edge has asked of itself to get warm is nobody's request.
+    assert {each["kind"] for each in status["requests"]} == {"images"}
+    begun = [each["begin_s"] for each in status["requests"][-1]["begun"]]
+    assert begun == sorted(begun)
+    assert status["requests"][-1]["begun"][-1]["label"] == "decoder @ device"
+    numbers = {number for tick in status["engine"]["ticks"] for number in tick["requests"]}
+    assert status["requests"][-1]["number"] in numbers
     with httpx.stream("GET", f"{served.url}/v1/events") as events:
         lines = events.iter_lines()
         assert next(lines) == "event: status"

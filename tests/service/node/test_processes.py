@@ -9,8 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from PIL import Image
 
 COMMAND = (sys.executable, "-m", "gainnet.cli")
 
@@ -53,15 +56,31 @@ def test_an_edge_a_second_edge_and_a_device(tmp_path: Path) -> None:
         join = ("serve", "--join", "cell.toml", "--keys", "keys", "--edge", "second", "--runtime", "torch")
         with started(tmp_path, *join):
             asked = called(tmp_path, "ask", edge["url"], "a red star", *options)
+            status = httpx.get(f"{edge['url']}v1/status").json()
     assert asked.returncode == 0, asked.stderr
     made = called(tmp_path, "generate", "a red star", *options)
     answer, generated = json.loads(asked.stdout), json.loads(made.stdout)
-    pictures = [(tmp_path / one["image_path"]).read_bytes() for one in (answer, generated)]
+    # That of the device says in its XMP where it comes from.
+    pictures = [Image.open(tmp_path / one["image_path"]).tobytes() for one in (answer, generated)]
     assert pictures[0] == pictures[1]
     for report in (answer["report"], generated["report"]):
         for step in report["steps"]:
             del step["wall_s"]
     assert answer["report"] == generated["report"]
+    check_seen(status, answer["report"])
+
+
+def check_seen(status: dict[str, Any], report: dict[str, Any]) -> None:
+    """Asserts that the operator sees who is there, and steps and cost of what a device has asked for."""
+    assert [node["name"] for node in status["topology"]["nodes"]] == ["edge", "second"]
+    (visit,) = status["requests"]
+    assert (visit["kind"], visit["state"], visit["energy_j"]) == ("device", "done", report["energy_j"])
+    assert visit["num_channel_uses"] == report["num_channel_uses_down"]
+    labels = [each["label"] for each in visit["begun"]]
+    assert {node for _, at, node in (label.partition(" @ ") for label in labels) if at} == {"edge_1", "edge_2"}
+    assert labels[-1] == "device"
+    assert visit["number"] in {number for tick in status["engine"]["ticks"] for number in tick["requests"]}
+    assert status["energy"]["modelled_j"] == report["energy_j"]
 
 
 @pytest.mark.slow

@@ -12,7 +12,8 @@ from gainnet.service.node.visits import MOST_VISITS, Visits
 
 
 def session(report: Any = None, failures: Any = ()) -> Any:
-    return SimpleNamespace(report=report, failures=failures)
+    request = SimpleNamespace(number=7, steps=1)
+    return SimpleNamespace(report=report, failures=failures, request=request, begun=[(0.0, "device")], num_late=1)
 
 
 def test_a_visit_ends_once_and_its_cost_is_summed(scenes: DiffusionModel) -> None:
@@ -24,13 +25,16 @@ def test_a_visit_ends_once_and_its_cost_is_summed(scenes: DiffusionModel) -> Non
     visits.end(first, "cancelled")
     visits.end(second, "failed")
     found = visits.to_json()
-    assert found["counts"] == {"accepted": 2, "done": 1, "failed": 1, "cancelled": 0}
+    assert found["counts"] == {"accepted": 2, "done": 1, "failed": 1, "cancelled": 0, "late_frames": 2}
     assert found["energy"]["modelled_j"] == report.energy_j
     assert found["uses"]["down"] == int(report.num_channel_uses("down"))
     assert [(each["state"], each["protocol"]) for each in found["requests"]] == [
         ("done", "eiug"),
         ("failed", "ciag(cut=1)"),
     ]
+    assert [(each["number"], each["step"], each["begun"][0]["label"]) for each in found["requests"]] == [
+        (7, 1, "device")
+    ] * 2
     assert [(each["node"], each["step"]) for each in found["failures"]] == [("edge_2", 3)]
     assert all(each["begin_s"] <= each["end_s"] <= 0 for each in found["requests"])
 

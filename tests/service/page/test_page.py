@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import gzip
+import io
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ import pytest
 import torch
 import uvicorn
 from fastapi import FastAPI
+from PIL import Image
 
 from gainnet.catalog import GenerationConfig
 from gainnet.catalog.opening import open_request
@@ -36,6 +38,9 @@ from gainnet.service.node.edge import Edge
 from gainnet.service.node.router import device_router
 from gainnet.service.page import BUILT, page_router
 from gainnet.service.page.router import weight_paths
+from gainnet.service.provenance import Signer, mark, verify
+from gainnet.service.provenance.marking import read_marks
+from gainnet.wire.keys import write_signing_keys
 
 HERE = Path(__file__).parent
 WEB = HERE.parents[2] / "web"
@@ -62,12 +67,21 @@ def served(application: FastAPI) -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def edge(model: DiffusionModel) -> Iterator[int]:
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the keys of the edge's signer."""
+    folder = tmp_path_factory.mktemp("signer")
+    write_signing_keys(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def edge(model: DiffusionModel, keys: Path) -> Iterator[int]:
     """Port of an edge of this process."""
+    signer = Signer(keys)
     with Engine(model) as engine:
-        application, node = FastAPI(), Edge(engine)
+        application, node = FastAPI(), Edge(engine, signer=signer)
         application.include_router(device_router(node))
-        application.include_router(page_router(engine))
+        application.include_router(page_router(engine, signer=signer))
         with served(application) as port:
             yield port
         node.close()
@@ -145,7 +159,9 @@ def test_without_a_built_page_the_answer_says_how_to_build_it(model: DiffusionMo
 
 
 @pytest.mark.slow
-def test_the_opponent_is_the_baseline_of_the_generation(client: httpx.Client, model: DiffusionModel) -> None:
+def test_the_opponent_is_the_baseline_of_the_generation(
+    client: httpx.Client, model: DiffusionModel, keys: Path, tmp_path: Path
+) -> None:
     config = {
         "prompts": [PROMPT],
         "num_channel_uses": 128,
@@ -158,7 +174,9 @@ def test_the_opponent_is_the_baseline_of_the_generation(client: httpx.Client, mo
     assert generation.baseline is not None
     assert found["name"] == generation.baseline.name
     assert found["own_psnr_db"] == pytest.approx(generation.quality.psnr_db, abs=1e-3)
-    assert base64.b64decode(found["png"]) == png(generation.baseline.image)
+    (tmp_path / "rival.png").write_bytes(base64.b64decode(found["png"]))
+    assert pixels_of(tmp_path / "rival.png") == pixels_of(io.BytesIO(png(generation.baseline.image)))
+    assert verify(tmp_path / "rival.png", keys / "root.pem").problems == ()
     assert found["duration_s"] > 0
 
 
@@ -234,6 +252,28 @@ def check_run(run: dict[str, Any], generation: Generation) -> None:
         assert run["rival"].startswith("data:image/png;base64,")
     if generation.quality.psnr_db is not None:
         assert run["texts"]["own-psnr"] == f"{generation.quality.psnr_db:.1f} dB"
+
+
+def check_saved(run: dict[str, Any], folder: Path, keys: Path) -> None:
+    """Asserts that what the page saves is the picture that it shows, with a receipt that holds until a pixel changes."""
+    path = folder / "saved.png"
+    path.write_bytes(base64.b64decode(run["saved"]["png"]))
+    assert pixels_of(path) == base64.b64decode(run["pixels"])
+    found = verify(path, keys / "root.pem")
+    assert (found.evidence, found.pixels, found.problems) == ("receipt", "signed", ())
+    changed = bytearray(pixels_of(path))
+    changed[0] ^= 1
+    marks = read_marks(path.read_bytes())
+    with Image.open(path) as image:
+        file = io.BytesIO()
+        Image.frombytes("RGB", image.size, bytes(changed)).save(file, "PNG")
+    path.write_bytes(mark(file.getvalue(), marks["source"], marks["receipt"]))
+    assert verify(path, keys / "root.pem").pixels == "changed"
+
+
+def pixels_of(file: Path | io.BytesIO) -> bytes:
+    with Image.open(file) as image:
+        return image.convert("RGB").tobytes()
 
 
 def check_manners(said: dict[str, Any]) -> None:
@@ -312,17 +352,20 @@ def test_a_page_gets_its_picture_although_the_edge_was_killed(tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("browser", sorted(BROWSERS))
-def test_a_browser_decodes_what_python_generates(browser: str, edge: int, model: DiffusionModel) -> None:
+def test_a_browser_decodes_what_python_generates(
+    browser: str, edge: int, model: DiffusionModel, keys: Path, tmp_path: Path
+) -> None:
     names = list(CASES) if browser == "chromium" else ["seed_prompt", "matched"]
     said = drive(browser, f"http://127.0.0.1:{edge}/", [settings_of(name) for name in names])
     check_manners(said)
     assert set(said["widths"]) >= ({"390", "1280"} if browser == "chromium" else set())
     for name, run in zip(names, said["runs"], strict=True):
         check_run(run, open_request(config_of(name), model).generate())
+        check_saved(run, tmp_path, keys)
         assert not run["warned"]
 
 
-def test_a_page_from_another_address_needs_no_secure_context(edge: int, model: DiffusionModel) -> None:
+def test_a_page_from_another_address_needs_no_secure_context(edge: int, keys: Path, tmp_path: Path) -> None:
     address = own_address()
     run = settings_of("linear") | {"prompt": "a purple whale"}
     said = drive("chromium", f"http://{address}:{edge}/", [run])
@@ -332,3 +375,5 @@ def test_a_page_from_another_address_needs_no_secure_context(edge: int, model: D
     assert found["warned"]
     assert "whale" in found["texts"]["unknown"]
     assert "passes of its denoiser" in found["texts"]["foot"]
+    assert found["saved"]["name"] == "a-purple-whale.png"
+    check_saved(found, tmp_path, keys)

@@ -1,27 +1,18 @@
 /** The reader of entropy-coded streams: an asymmetric numeral system with 64 bits of state and words of 32 bits. */
 
+import { crc32 } from "../wire/crc32.js";
 import { TOTAL } from "./tables.js";
 
 const PRECISION = 24n, LOW = BigInt(TOTAL - 1);
 const REFILL = 1n << 32n;
-const CRC = crcTable();
-
-function crcTable() {
-  return Uint32Array.from({ length: 256 }, (_, n) => {
-    for (let k = 0; k < 8; k++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
-    return n;
-  });
-}
 
 /**
  * CRC-32 of an integer in four bytes, after those before it.
  * @param {number} check
  * @param {number} integer
  */
-export function crc32(check, integer) {
-  let crc = ~check;
-  for (let shift = 0; shift < 32; shift += 8) crc = CRC[(crc ^ (integer >> shift)) & 255] ^ (crc >>> 8);
-  return ~crc >>> 0;
+export function checked(check, integer) {
+  return crc32([integer, integer >> 8, integer >> 16, integer >> 24], check);
 }
 
 /** Takes symbols from a byte string; `close` checks them all. */
@@ -70,7 +61,7 @@ export class StreamReader {
     }
     this.#state = (this.#state >> PRECISION) * BigInt(ends[low + 1] - ends[low]) + BigInt(quantile - ends[low]);
     this.#refill();
-    this.#check = crc32(this.#check, low);
+    this.#check = checked(this.#check, low);
     return low;
   }
 

@@ -3,22 +3,14 @@
  * draws the noise that `gainnet ask` draws.
  */
 
+import { crc32 } from "../wire/crc32.js";
+
 const POOL = 4;
 const INIT_A = 0x43b0d7e5, MULT_A = 0x931e8875, INIT_B = 0x8b51f9dd, MULT_B = 0x58f38ded;
 const MIX_L = 0xca01f9dd, MIX_R = 0x4973f715;
 const MASK = (1n << 128n) - 1n, LOW = (1n << 64n) - 1n;
 const MULTIPLIER = 0x2360ed051fc65da44385df649fccf645n;
 const LAYERS = 256, RIGHT = 3.6541528853610088, AREA = 0.00492867323399;
-
-/** CRC-32 of a name. @param {string} name */
-function crc32(name) {
-  let crc = ~0;
-  for (const byte of new TextEncoder().encode(name)) {
-    crc ^= byte;
-    for (let k = 0; k < 8; k++) crc = crc & 1 ? 0xedb88320 ^ (crc >>> 1) : crc >>> 1;
-  }
-  return ~crc >>> 0;
-}
 
 /**
  * Eight words of state from words of entropy (O'Neill's seed_seq, as NumPy's SeedSequence).
@@ -94,7 +86,7 @@ const ZIGGURAT = (() => {
  * @param {number} count
  */
 export function normals(randomSeed, names, count) {
-  const keys = names.map((name) => (typeof name === "number" ? name : crc32(name)));
+  const keys = names.map((name) => (typeof name === "number" ? name : crc32(new TextEncoder().encode(name))));
   const next = pcg64([randomSeed, ...keys]), { widths, bounds, heights } = ZIGGURAT, f = Math.fround;
   const float = () => f((next() >>> 8) * 2 ** -24);
   const draw = () => {

@@ -2,9 +2,11 @@
 
 import { readContent, readFrame, writeFrame } from "../wire/frames.js";
 import { writeTensors } from "../wire/safetensors.js";
+import { fitting } from "./provenance.js";
 
 /** @typedef {import("../model/device.js").Asked} Asked */
 /** @typedef {import("../wire/frames.js").Frame} Frame */
+/** @typedef {import("./provenance.js").Receipt} Receipt */
 
 /**
  * A request.
@@ -12,6 +14,7 @@ import { writeTensors } from "../wire/safetensors.js";
  * @property {Record<string, any>} config fields of the configuration
  * @property {number | null} strength of image-to-image
  * @property {{ shape: number[], values: Uint8Array } | null} picture of the device, [3, H, W]
+ * @property {string} key public key of the device, base64, which the receipt will name
  */
 
 /**
@@ -74,7 +77,7 @@ export class Connection {
    * @param {import("./brain.js").Brain} brain
    * @param {Watch} watch
    * @param {string} request its name; one that was asked before gives the same picture
-   * @returns {Promise<{ tensors: Record<string, any>, report: any, released: number, late: number, passes: number }>}
+   * @returns {Promise<{ tensors: Record<string, any>, report: any, released: number, late: number, passes: number, receipt: Receipt | null }>}
    */
   async run(order, brain, watch, request) {
     const hello = await this.hello;
@@ -101,7 +104,7 @@ export class Connection {
       return /** @type {Frame} */ (queue.shift());
     };
     const body = order.picture ? writeTensors({ picture: order.picture }) : undefined;
-    this.socket.send(writeFrame("request", { request, config: order.config, strength: order.strength, air: "edge" }, body));
+    this.socket.send(writeFrame("request", { request, config: order.config, strength: order.strength, air: "edge", key: order.key }, body));
     const walk = new Walk(order, hello, brain, watch);
     for (;;) {
       const frame = await next();
@@ -124,6 +127,9 @@ class Walk {
   #tensors = {};
   /** @type {Record<string, any> | null} */
   #report = null;
+  /** @type {Uint8Array[]} */
+  #bodies = [];
+  #model;
   /** @type {Asked} */
   #asked;
 
@@ -136,6 +142,7 @@ class Walk {
   constructor({ config }, hello, brain, watch) {
     this.brain = brain;
     this.watch = watch;
+    this.#model = hello.sha256;
     this.#asked = {
       prompt: config.prompts[0], randomSeed: config.random_seed ?? 0, codecs: {},
       budgeted: config.num_channel_uses !== undefined, numSteps: config.num_steps ?? hello.num_steps,
@@ -148,8 +155,8 @@ class Walk {
   }
 
   get result() {
-    const { report, released, late, num_denoiser_passes: passes } = this.#report ?? {};
-    return { tensors: this.#tensors, report, released, late, passes };
+    const { report, released, late, num_denoiser_passes: passes, receipt } = this.#report ?? {};
+    return { tensors: this.#tensors, report, released, late, passes, receipt: fitting(receipt, this.#bodies, this.#model) };
   }
 
   /** @param {Frame} frame */
@@ -163,6 +170,7 @@ class Walk {
       this.watch.stepped(head.index, head.step ?? 1, head.num_steps ?? 1);
     } else if (kind === "content") {
       this.#contents.set(head.index, frame);
+      this.#bodies.push(frame.body);
     } else if (kind === "report") {
       this.#report = head;
     }

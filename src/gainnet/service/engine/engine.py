@@ -28,7 +28,6 @@ from gainnet.service.engine.tokens import SharedTokenizer
 LINGER_S: Final = 0.004
 """Several times what a thread needs between two passes, so that a thread that never comes back costs little."""
 NUM_TICKS_KEPT: Final = 256
-NUM_REQUESTS_KEPT: Final = 64
 NUM_PROMPTS_KEPT: Final = 512
 ASSUMED_ROW_S: Final = 0.05
 """Time of a row before any has been measured."""
@@ -77,7 +76,6 @@ class Engine:
         self._num_ticks, self._num_rows, self._late = Counter[str](), Counter[str](), 0
         self._busy_s: dict[str, float] = dict.fromkeys(self._networks, 0.0)
         self._ticks: deque[Tick] = deque(maxlen=NUM_TICKS_KEPT)
-        self._last: deque[Request] = deque(maxlen=NUM_REQUESTS_KEPT)
         self._encoded: OrderedDict[bytes, Tensor] = OrderedDict()
         # A daemon, so that a process that forgets to close the engine can end.
         self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
@@ -134,7 +132,6 @@ class Engine:
                 raise BusyError(self._backlog_s())
             request = Request(next(self._numbers), time.monotonic() + deadline_s, num_passes, watch)
             self._open[request.number] = request
-            self._last.append(request)
         return request
 
     @contextmanager
@@ -156,7 +153,7 @@ class Engine:
         with self._lock:
             return EngineStatus(
                 len(self._open), len(self._queue), self.most_batch, self.most_waiting, dict(self._num_ticks),
-                dict(self._num_rows), dict(self._busy_s), self._late, tuple(self._ticks), tuple(self._last),
+                dict(self._num_rows), dict(self._busy_s), self._late, tuple(self._ticks),
             )  # fmt: skip
 
     @property

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
-from gainnet.service.engine.request import Request
-
 
 @final
 @dataclass(frozen=True)
@@ -44,7 +42,6 @@ class EngineStatus:
         busy_s: processor time of the passes of each network.
         late: requests that ended after their deadline.
         ticks: the last ones, oldest first.
-        requests: the last that were admitted, oldest first.
     """
 
     num_open: int
@@ -56,7 +53,6 @@ class EngineStatus:
     busy_s: Mapping[str, float]
     late: int
     ticks: tuple[Tick, ...]
-    requests: tuple[Request, ...]
 
     @property
     def occupancy(self) -> float:

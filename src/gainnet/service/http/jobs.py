@@ -22,6 +22,7 @@ from gainnet.core.errors import ConfigError, GainnetError
 from gainnet.core.report import Report
 from gainnet.generation.planning import inputs
 from gainnet.protocols import Compute, execute
+from gainnet.protocols.run import Watch
 from gainnet.service.engine import BusyError, Engine, Request
 from gainnet.service.http.errors import RefusedError
 from gainnet.service.http.partial_images import PartialImages
@@ -81,6 +82,8 @@ class Job:
         is_kept: whether the client may come back for it under that id.
         show: called with partial pictures, `num_partial` of them.
         num_partial: partial pictures, 0 to 3.
+
+    `begun` has the label of every step of its plan, and when it began on the clock `time.monotonic`.
     """
 
     number: int
@@ -97,6 +100,7 @@ class Job:
     num_steps: int = 0
     protocol: str = ""
     report: Report | None = None
+    begun: list[tuple[float, str]] = field(default_factory=list)
     is_cancelled: bool = False
     was_accepted: bool = False
     outcome: Future[bytes] = field(default_factory=Future)
@@ -246,7 +250,7 @@ class Jobs:
                     raise _other_request()
             job.was_accepted = True
             job.state = "running"
-            images, report = self._executed(order, changed)
+            images, report = self._executed(order, changed, lambda label: job.begun.append((time.monotonic(), label)))
         job.report = report
         files = [encoded_picture(image, job.wanted.output_format) for image in images]
         files, provenance = self._signed(files, job, asked)
@@ -254,10 +258,10 @@ class Jobs:
         self.journal.finish(job.request_id, result)
         return result
 
-    def _executed(self, order: Order, picture: Tensor | None) -> tuple[Tensor, Report]:
+    def _executed(self, order: Order, picture: Tensor | None, watch: Watch) -> tuple[Tensor, Report]:
         planned = order.planned
         given = inputs(order.prompts, picture)
-        places, report = execute(planned.plan, given, planned.network, order.random, order.pricing)
+        places, report = execute(planned.plan, given, planned.network, order.random, order.pricing, watch=watch)
         return places[planned.plan.result], report
 
     def _signed(self, files: list[bytes], job: Job, asked: Asked) -> tuple[list[bytes], dict[str, float] | None]:

@@ -12,7 +12,8 @@ Each event is `event: status`, `data: {...}` once a second. All times are second
                  "passes": {"unet": 120, "text_encoder": 8, "decoder": 8}, "busy_s": {"unet": 3.2},
                  "ticks": [{"begin_s": -0.4, "duration_s": 0.05, "network": "unet", "rows": 4, "requests": [7, 8]}]},
       "requests": [{"id": "7", "kind": "images", "protocol": "centralized", "state": "done", "begin_s": -2.0,
-                    "end_s": -1.2, "step": 10, "num_steps": 10, "num_channel_uses": 512, "energy_j": 0.3}],
+                    "end_s": -1.2, "step": 10, "num_steps": 10, "num_channel_uses": 512, "energy_j": 0.3, "number": 7,
+                    "begun": [{"label": "denoiser[0:10] @ edge", "begin_s": -1.9}]}],
       "counts": {"accepted": 10, "done": 8, "failed": 1, "cancelled": 1, "refused": 0, "late": 0, "late_frames": 0},
       "failures": [{"at_s": -5.0, "node": "edge_2", "step": 3, "what": "vanished"}],
       "energy": {"modelled_j": 12.0, "cpu_s": 4.1}, "uses": {"up": 512, "down": 4096}
@@ -20,14 +21,15 @@ Each event is `event: status`, `data: {...}` once a second. All times are second
 
 `begin_s` and `end_s` count from `at_s` (negative: in the past); `end_s` is null while it runs. `requests` holds the
 last 64, `ticks` the last 256, `failures` the last 16, newest last. `state` is one of queued, running, done, failed,
-cancelled. Ids are the server's own numbers: nothing that a client wrote is in here.
+cancelled, `number` the one by which ticks name a request, `begun` says when each step of its plan began; the label
+`device` stands for all that a device makes of what has come. Ids are the server's own: nothing that a client wrote is
+in here, and what the edge asks of itself to get warm is not either.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.metadata import version
@@ -36,7 +38,6 @@ from typing import Any, Final
 from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
-from gainnet.service.engine import Request
 from gainnet.service.http.jobs import Job, Jobs
 
 EVERY_S: Final = 1.0
@@ -87,7 +88,6 @@ def status_of(jobs: Jobs, started_s: float, is_draining: bool, more: Mapping[str
         more: of the devices' side: lists are put behind, numbers added to these; anything else takes their place.
     """
     engine, now_s = jobs.engine.status(), time.monotonic()
-    known = {job.request.number: job for job in list(jobs.last) if job.request is not None}
     ticks = [
         {
             "begin_s": tick.begin_s - now_s, "duration_s": tick.duration_s, "network": tick.network,
@@ -106,7 +106,7 @@ def status_of(jobs: Jobs, started_s: float, is_draining: bool, more: Mapping[str
             "most_batch": engine.most_batch, "occupancy": engine.occupancy, "passes": dict(engine.num_ticks),
             "busy_s": dict(engine.busy_s), "ticks": ticks,
         },
-        "requests": [_shown(each, known.get(each.number), now_s) for each in engine.requests],
+        "requests": [_shown(job, now_s) for job in list(jobs.last)],
         "counts": {
             "accepted": sum(jobs.counts.values()) + jobs.num_open, "done": jobs.counts["done"],
             "failed": jobs.counts["failed"], "cancelled": jobs.counts["cancelled"], "refused": jobs.counts["refused"],
@@ -129,16 +129,15 @@ def _merged(name: str, own: Any, other: Any) -> Any:
     return other
 
 
-def _shown(request: Request, job: Job | None, now_s: float) -> dict[str, Any]:
-    """A request of the engine; one without a job is a device's, of which this side knows less."""
-    is_over, report = math.isfinite(request.end_s), None if job is None else job.report
-    state = ("done" if is_over else "running") if job is None else job.state
+def _shown(job: Job, now_s: float) -> dict[str, Any]:
+    """A request for pictures."""
+    request, report = job.request, job.report
     return {
-        # The engine's number, which its ticks name, too.
-        "id": str(request.number), "kind": "device" if job is None else "images",
-        "protocol": "" if job is None else job.protocol, "state": "cancelled" if request.is_cancelled else state,
-        "begin_s": request.begin_s - now_s, "end_s": request.end_s - now_s if is_over else None,
-        "step": request.steps, "num_steps": request.steps if job is None else job.num_steps,
+        "id": str(job.number), "kind": "images", "protocol": job.protocol, "state": job.state,
+        "begin_s": job.begin_s - now_s, "end_s": None if job.end_s is None else job.end_s - now_s,
+        "step": 0 if request is None else request.steps, "num_steps": job.num_steps,
         "num_channel_uses": None if report is None else report.num_channel_uses("down"),
         "energy_j": None if report is None else report.energy_j,
+        "number": None if request is None else request.number,
+        "begun": [{"label": label, "begin_s": at_s - now_s} for at_s, label in list(job.begun)],
     }  # fmt: skip

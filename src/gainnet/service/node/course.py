@@ -72,6 +72,24 @@ def report_of(order: Order, failures: Failures, usages: Mapping[int, Sequence[Us
     return ledger.report()
 
 
+def agreed(
+    legs: Sequence[tuple[Failures, Course]], usages: Mapping[tuple[Failures, int], Sequence[Usage]]
+) -> dict[int, Sequence[Usage]]:
+    """Usages of the transfers that count, by index of the step.
+
+    Args:
+        legs: that were walked, in order, with the failures of each.
+        usages: of every transfer that took place, by failures and index.
+    """
+    found: dict[int, Sequence[Usage]] = {}
+    for under, course in legs:
+        # What an earlier leg did from here on was never agreed on.
+        kept = {index: used for index, used in found.items() if index < course.leg.start}
+        own = {index: used for (said, index), used in usages.items() if said == under}
+        found = kept | {index: used for index, used in own.items() if index >= course.leg.start}
+    return found
+
+
 def _follow(
     order: Order, failures: Failures, ledger: Ledger, usages: Callable[[int, Transfer], Sequence[Usage]]
 ) -> tuple[Leg, dict[Place, Spec]]:

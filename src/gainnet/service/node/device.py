@@ -25,7 +25,7 @@ from gainnet.network import DEVICE
 from gainnet.protocols.plan import Transfer
 from gainnet.protocols.transmit import Sent
 from gainnet.service.node.content import MOST_ITEMS, content_frame, read_failures, read_index, sent_of, usage_of_json
-from gainnet.service.node.course import Course, Failures, course_of, report_of
+from gainnet.service.node.course import Course, Failures, agreed, course_of, report_of
 from gainnet.service.node.frames import Frame
 from gainnet.service.node.line import Line, LostError, Tap, connected
 from gainnet.service.node.mailbox import Mailbox
@@ -273,14 +273,8 @@ class Attempt:
 
     def _report(self) -> Report | None:
         """The report under the failures that were decided last; `None` when it lacks the usage of a transfer."""
-        usages: dict[int, Sequence[Usage]] = {}
-        for under, course in self._legs:
-            # What an earlier leg did from here on was never agreed on.
-            kept = {index: used for index, used in usages.items() if index < course.leg.start}
-            own = {index: used for (said, index), used in self._usages.items() if said == under}
-            usages = kept | {index: used for index, used in own.items() if index >= course.leg.start}
         try:
-            return report_of(self._order, self._legs[-1][0], usages)
+            return report_of(self._order, self._legs[-1][0], agreed(self._legs, self._usages))
         except KeyError:
             return None
 

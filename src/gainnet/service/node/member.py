@@ -54,7 +54,7 @@ class Member:
         self.num_denoiser_passes = 0.0
         self._engine, self._watch, self._walked, self._failed = engine, watch, walked, failed
         self._walker = Walker(me, order, self.mailbox, post, self._begins, doubt, plays, dict(at or {}))
-        self._request: Request | None = None
+        self.request: Request | None = None
         self._is_ended = False
         self._thread = threading.Thread(target=self._run, name=f"walk {me}", daemon=True)
 
@@ -66,12 +66,12 @@ class Member:
         """Ends it, whatever it waits for; an error ends what it computes, too."""
         self._is_ended = True
         self.mailbox.end(error)
-        if error is not None and self._request is not None:
-            self._request.cancel()
+        if error is not None and self.request is not None:
+            self.request.cancel()
 
     def _run(self) -> None:
         try:
-            with self._engine.request() as self._request:
+            with self._engine.request() as self.request:
                 under: Failures | None = ()
                 while under is not None:
                     self._walker.go(course_of(self.order, under), under)

@@ -8,9 +8,11 @@ Everything passes one place, so that it knows which transfers took place when a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, final
+from typing import Any, Final, final
 
 from torch import Tensor
 
@@ -20,15 +22,17 @@ from gainnet.core.types import NodeId, Place, Usage
 from gainnet.network import DEVICE
 from gainnet.protocols.plan import Transfer
 from gainnet.protocols.transmit import Sent
-from gainnet.service.engine import Engine
+from gainnet.service.engine import Engine, Request
 from gainnet.service.node.content import content_frame, read_failures, read_index, sent_of, usage_to_json
-from gainnet.service.node.course import Course, Failures, course_of, report_of
+from gainnet.service.node.course import Course, Failures, agreed, course_of, report_of
 from gainnet.service.node.frames import Frame, body_of
 from gainnet.service.node.member import Member
 from gainnet.service.node.order import Order
 from gainnet.service.node.peer import Peer
 from gainnet.service.node.release import Lateness, Releaser
 
+MOST_NOTED: Final = 64
+"""Steps whose beginning is kept for the operator."""
 Contents = Mapping[NodeId, tuple[bytes | None, Sent | None]]
 """What each target of a transfer gets: the frame, where it goes on to another process, and the payload."""
 
@@ -36,6 +40,9 @@ Contents = Mapping[NodeId, tuple[bytes | None, Sent | None]]
 @final
 class Session:
     """One request while its device is connected. All methods run in the event loop, but those of the own walk.
+
+    `begun` has the label of every step, and when it began on the clock `time.monotonic`; `device` stands for all that a
+    device makes of what has come.
 
     Args:
         request_id: of the device's choice.
@@ -67,6 +74,7 @@ class Session:
         self._receipt, self._payload = receipt, hashlib.sha256()
         self.peers, self.failures, self.is_over = dict(peers), Failures(), False
         self.report: Report | None = None
+        self.begun: list[tuple[float, str]] = []
         self._loop, self._releaser, self._finished, self._plays = asyncio.get_running_loop(), releaser, finished, plays
         self._under: Failures = ()
         self._courses: dict[Failures, Course] = {(): course_of(order)}
@@ -83,6 +91,16 @@ class Session:
     def start(self) -> None:
         """Begins the walk of the own node."""
         self._member.start()
+
+    @property
+    def num_late(self) -> int:
+        """Frames that were released too late."""
+        return self._lateness.late
+
+    @property
+    def request(self) -> Request | None:
+        """What the engine runs for it; `None` before it begins."""
+        return self._member.request
 
     @property
     def course(self) -> Course:
@@ -186,6 +204,7 @@ class Session:
             if target == self.me:
                 self._member.mailbox.put(under, index, sent)
             elif target == DEVICE:
+                self._note("device")
                 self._payload.update(body_of(octets or b""))
                 self._tell(octets or b"")
             elif target in self.peers:
@@ -203,7 +222,14 @@ class Session:
         label = steps[index - start].label if 0 <= index - start < len(steps) else ""
         used = None if usages is None else [usage_to_json(each) for each in usages]
         head = {"request": self.request_id, "index": index, "label": label, "node": node, "usages": used}
+        if usages is None:
+            self._note(label)
         return Frame("progress", head | self._said)
+
+    def _note(self, label: str) -> None:
+        """Keeps when a step began, for the operator."""
+        if len(self.begun) < MOST_NOTED:
+            self.begun.append((time.monotonic(), label))
 
     @property
     def _said(self) -> dict[str, Any]:
@@ -255,9 +281,11 @@ class Session:
         names = "released", "late", "num_denoiser_passes"
         sums = {name: sum(_count(report, name) for report in reports) for name in names}
         head: dict[str, Any] = {"request": self.request_id} | sums | self._said
-        if self._plays:
-            usages = {index: used for (under, index), used in self._happened.items() if under == self._under}
+        # A device puts its report together itself, from more than this edge sees when it goes on alone.
+        with contextlib.suppress(KeyError):
+            usages = agreed(list(self._courses.items()), self._happened)
             self.report = report_of(self.order, self._under, usages)
+        if self._plays and self.report is not None:
             head["report"] = self.report.to_json()
         if self._receipt is not None:
             head["receipt"] = self._receipt(self._payload.hexdigest())

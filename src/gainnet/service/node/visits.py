@@ -14,6 +14,7 @@ State = Literal["running", "done", "failed", "cancelled"]
 
 MOST_VISITS: Final = 64
 MOST_FAILURES: Final = 16
+COUNTED: Final = ("accepted", "done", "failed", "cancelled", "late_frames")
 
 
 @final
@@ -44,11 +45,12 @@ class Visit:
             number: stands for it, since nothing that a device wrote is shown.
             now_s: on the clock of the times.
         """
-        report = self.session.report
+        report, request = self.session.report, self.session.request
         return {
             "id": f"device-{number}", "kind": "device", "protocol": self.protocol, "state": self.state,
             "begin_s": self.begin_s - now_s, "end_s": None if self.end_s is None else self.end_s - now_s,
-            "step": self.num_steps if self.state == "done" else 0, "num_steps": self.num_steps,
+            "step": 0 if request is None else request.steps, "num_steps": self.num_steps,
+            "number": None if request is None else request.number, "begun": [{"label": label, "begin_s": at_s - now_s} for at_s, label in list(self.session.begun)],
             "num_channel_uses": None if report is None else report.num_channel_uses("down"),
             "energy_j": None if report is None else report.energy_j,
         }  # fmt: skip
@@ -77,6 +79,7 @@ class Visits:
             return
         visit.end_s, visit.state = time.monotonic(), state
         self.counts[state] += 1
+        self.counts["late_frames"] += session.num_late
         self.failures.extend((visit.end_s, str(node), step) for node, step in session.failures)
         if (report := session.report) is not None:
             self.uses.update({way: int(report.num_channel_uses(way)) for way in ("up", "down")})
@@ -87,7 +90,7 @@ class Visits:
         now_s = time.monotonic()
         return {
             "requests": [visit.to_json(number, now_s) for number, visit in list(self.last)],
-            "counts": {name: self.counts[name] for name in ("accepted", "done", "failed", "cancelled")},
+            "counts": {name: self.counts[name] for name in COUNTED},
             "failures": [
                 {"at_s": at_s - now_s, "node": node, "step": step, "what": "vanished"}
                 for at_s, node, step in list(self.failures)

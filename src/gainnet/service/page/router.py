@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +14,7 @@ from gainnet.models.diffusion import DiffusionModel
 from gainnet.service.engine import Engine
 from gainnet.service.exports import INDEX, device_files, index_of
 from gainnet.service.page.opponent import opponent
+from gainnet.service.provenance import Signer
 
 try:
     from fastapi import APIRouter, Request
@@ -35,12 +38,13 @@ _PAGES: Final = {"": "index.html", "dashboard": "dashboard.html"}
 _HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]-]+")
 
 
-def page_router(engine: Engine, folder: Path = BUILT) -> APIRouter:
+def page_router(engine: Engine, folder: Path = BUILT, signer: Signer | None = None) -> APIRouter:
     """The routes `/`, `/dashboard`, the files that they name, `/device/...` and `/v1/opponent`.
 
     Args:
         engine: whose model devices fetch, and that draws what the opponent sends.
         folder: the built page.
+        signer: of the opponent's pictures, which the edge delivers; they are not signed when `None`.
     """
     router, files = APIRouter(include_in_schema=False), device_files(engine.model)
     # Digests once, at the first visit: a large model has gigabytes, and an edge without visitors need not read them.
@@ -59,7 +63,8 @@ def page_router(engine: Engine, folder: Path = BUILT) -> APIRouter:
     def rival(head: dict[str, Any], request: Request) -> Response:
         """The picture of the best image codec, for the configuration of a device's request."""
         try:
-            return JSONResponse(opponent(head, engine.model_with), headers=_headers(request))
+            found = _signed(opponent(head, engine.model_with), head, engine.model, signer)
+            return JSONResponse(found, headers=_headers(request))
         except GainnetError as error:
             return JSONResponse({"error": {"message": str(error)}}, 422, headers=_headers(request))
 
@@ -76,6 +81,17 @@ def page_router(engine: Engine, folder: Path = BUILT) -> APIRouter:
         # One route per file: no path of a browser ever reaches the file system.
         router.add_api_route(f"/{name}", _with(name, page), methods=["GET"])
     return router
+
+
+def _signed(
+    found: dict[str, Any], head: Mapping[str, Any], model: DiffusionModel, signer: Signer | None
+) -> dict[str, Any]:
+    """The opponent with the edge's signature in its picture."""
+    if signer is None or "png" not in found:
+        return found
+    stated, picture = {"model": model.name, "sha256": model.sha256}, base64.b64decode(found["png"])
+    signed, _ = signer.sign(picture, "png", stated, head.get("strength") is not None)
+    return found | {"png": base64.b64encode(signed).decode()}
 
 
 def weight_paths(model: DiffusionModel) -> dict[str, str]:
