@@ -255,7 +255,7 @@ def check_run(run: dict[str, Any], generation: Generation) -> None:
 
 
 def check_saved(run: dict[str, Any], folder: Path, keys: Path) -> None:
-    """Asserts that what the page saves is the picture that it shows, with a receipt that holds until a pixel changes."""
+    """Asserts that a saved picture is the one that is shown, and that its receipt holds until a pixel changes."""
     path = folder / "saved.png"
     path.write_bytes(base64.b64decode(run["saved"]["png"]))
     assert pixels_of(path) == base64.b64decode(run["pixels"])
