@@ -50,7 +50,8 @@ class Visit:
             "id": f"device-{number}", "kind": "device", "protocol": self.protocol, "state": self.state,
             "begin_s": self.begin_s - now_s, "end_s": None if self.end_s is None else self.end_s - now_s,
             "step": 0 if request is None else request.steps, "num_steps": self.num_steps,
-            "number": None if request is None else request.number, "begun": [{"label": label, "begin_s": at_s - now_s} for at_s, label in begun],
+            "number": None if request is None else request.number,
+            "begun": [{"label": label, "begin_s": at_s - now_s} for at_s, label in begun],
             "num_channel_uses": None if report is None else report.num_channel_uses("down"),
             "energy_j": None if report is None else report.energy_j,
         }  # fmt: skip
