@@ -88,6 +88,22 @@ def emoji(
         typer.echo(train_emoji(*read_emoji(source, out, show), out, random_seed, PRESETS[preset], show, device))
 
 
+@command("few-steps")
+def few_steps(*, out: Path, teacher: str = "scenes", preset: Preset = "default", random_seed: int = 2028) -> None:
+    """Train a student of the scenes model that takes 1, 2 or 4 passes, not 20. Goes on where it was stopped.
+
+    Args:
+        out: folder for pairs, checkpoints and weights.
+        teacher: scenes, or a folder that `train scenes` wrote.
+        preset: default makes the shipped weights, tiny tries the code.
+        random_seed: of captions, noise and batches.
+    """
+    from gainnet.training.few_steps import PRESETS, train_few_steps
+
+    with training_progress() as show:
+        typer.echo(train_few_steps(out, teacher, random_seed, PRESETS[preset], show))
+
+
 @command("checker")
 def checker(*, out: Path, preset: Preset = "default", random_seed: int = 4711) -> None:
     """Train the network that an edge checks its pictures with before it sends one. Goes on where it was stopped.

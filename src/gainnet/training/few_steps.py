@@ -1,0 +1,253 @@
+"""Distilling a guided sampler of many steps into a denoiser of the same size that takes a few."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast, final
+
+import torch
+from torch import Tensor, nn
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.randomness import Random
+from gainnet.core.run.checkpoint import Checkpoint
+from gainnet.core.run.loop import silent
+from gainnet.core.text import tensor_to_text, text_to_tensor
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import find_folder, load_model
+from gainnet.models.scenes import draw_scenes, stream, write_captions
+from gainnet.models.vocabulary import VOCABULARY, read_vocabulary
+from gainnet.training.autoencoder import torch_stream
+from gainnet.training.denoiser import adamw, build_scheduler, draw_items, plain_attention
+from gainnet.training.export import write_pipeline
+from gainnet.training.loop import Progress, Stage, Training, open_training
+from gainnet.training.precision import half_precision
+from gainnet.training.text_encoder import tokens_of
+
+NAME, KIND = "student", "scenes_fast"
+RANDOM_SEED = 2028
+"""The random seed of the shipped weights."""
+NUMS_PASSES = (1, 2, 4)
+"""Numbers of passes that the student is trained for, all with the same weights."""
+GENERATION = {"num_inference_steps": 2, "guidance_scale": 1.0, "height": 128, "width": 128}
+SHARD_SIZE = 40
+FIRST_RANDOM_SEED = 3 << 40
+"""Of the noise of training pairs; studies and users draw theirs far below."""
+PEAK_RATE = 3e-4
+
+
+@final
+@dataclass(frozen=True)
+class FewSteps:
+    """How long the student trains, and on how much.
+
+    Args:
+        steps: of training.
+        batch_size: pairs per step.
+        first_shards: of 40 pairs each, that the first step draws from.
+        shards: that the last step draws from; a pair is met about `steps * batch_size / (40 * shards)` times.
+        checkpoint_every: steps between checkpoints.
+    """
+
+    steps: int = 6000
+    batch_size: int = 24
+    first_shards: int = 100
+    shards: int = 1200
+    checkpoint_every: int = 100
+
+
+PRESETS = {"default": FewSteps(), "tiny": FewSteps(4, 2, 1, 2, 2)}
+"""Name -> how much training: `default` makes the shipped weights, `tiny` only shows that everything runs."""
+
+
+@final
+class Pairs:
+    r"""Noise, caption and the latent that the teacher makes of them, in shards that are made when they are asked for.
+
+    Stored pairs alone are soon known by heart, and making a pair takes as long as learning from it twice. So a pair
+    is met a few times, and new ones come as long as the training lasts.
+
+    Args:
+        teacher: guided, with all its steps.
+        folder: of the shards.
+        random_seed: of captions and noise.
+    """
+
+    def __init__(self, teacher: DiffusionModel, folder: Path, random_seed: int) -> None:
+        self._teacher, self._folder, self._random_seed = teacher, folder, random_seed
+        self._shards: list[tuple[Tensor, Tensor, list[str]]] = []
+
+    def draw(self, num_shards: int, num_pairs: int, generator: torch.Generator) -> tuple[Tensor, Tensor, list[str]]:
+        """Noise and latents [num_pairs, *latent] with their captions, of pairs in the first shards.
+
+        Args:
+            num_shards: to choose from; those that are not there yet are made.
+            num_pairs: to choose, with replacement.
+            generator: chooses.
+        """
+        while len(self._shards) < num_shards:
+            self._shards.append(self._shard(len(self._shards)))
+        chosen = [divmod(int(k), SHARD_SIZE) for k in draw_items(num_shards * SHARD_SIZE, num_pairs, generator)]
+        noise = torch.stack([self._shards[s][0][k] for s, k in chosen]).float()
+        latents = torch.stack([self._shards[s][1][k] for s, k in chosen]).float()
+        return noise, latents, [self._shards[s][2][k] for s, k in chosen]
+
+    def _shard(self, number: int) -> tuple[Tensor, Tensor, list[str]]:
+        settings = {"model_sha256": self._teacher.sha256, "random_seed": self._random_seed, "shard": number}
+        checkpoint = Checkpoint(self._folder / f"{number:04d}.safetensors", settings)
+        if (found := checkpoint.read()) is None:
+            found = {}, self._make(number)
+            checkpoint.write(*found)
+        tensors = found[1]
+        # The noise is drawn again in a moment, and would be half of the file.
+        return self._noise(number)["latent"].half(), tensors["latent"], tensor_to_text(tensors["prompt"])
+
+    def _random(self, number: int) -> Random:
+        first = FIRST_RANDOM_SEED + (self._random_seed << 30) + number * SHARD_SIZE
+        return Random.of(range(first, first + SHARD_SIZE))
+
+    def _noise(self, number: int) -> dict[str, Tensor]:
+        return dict(self._teacher.prior({}, self._random(number)))
+
+    @torch.no_grad()
+    def _make(self, number: int) -> dict[str, Tensor]:
+        random, prompts = self._random(number), captions_of(self._random_seed, number)
+        tensors = self._noise(number) | {"prompt": text_to_tensor(prompts)}
+        with half_precision(torch.device("cpu")):
+            tensors |= self._teacher.text_encoder(tensors, random)
+            latents = self._teacher.denoiser(tensors, random)["latent"]
+        return {"latent": latents.half(), "prompt": tensors["prompt"]}
+
+
+def captions_of(random_seed: int, shard: int) -> list[str]:
+    """The 40 captions of a shard of training pairs."""
+    scenes = draw_scenes(SHARD_SIZE, stream(random_seed, "few steps scenes", shard))
+    return write_captions(scenes, stream(random_seed, "few steps captions", shard))
+
+
+def training_captions(random_seed: int, steps: FewSteps) -> set[str]:
+    """All captions of a training; nothing else of a student's pairs is seen twice."""
+    return {caption for shard in range(steps.shards) for caption in captions_of(random_seed, shard)}
+
+
+def amplitudes(num_passes: int) -> Iterator[tuple[int, tuple[float, float], tuple[float, float]]]:
+    """Timestep of each pass of a sampler, with the amplitudes of signal and noise before and after the pass.
+
+    Args:
+        num_passes: of the sampler, at least 1.
+
+    >>> [(t, round(before[0], 2), round(after[0], 2)) for t, before, after in amplitudes(2)]
+    [(999, 0.0, 0.49), (499, 0.49, 1.0)]
+    """
+    scheduler: Any = build_scheduler()
+    scheduler.set_timesteps(num_passes)
+    alphas = scheduler.alphas_cumprod
+    levels = [(float(alphas[t].sqrt()), float((1 - alphas[t]).sqrt())) for t in scheduler.timesteps]
+    for timestep, (before, after) in zip(scheduler.timesteps, pairwise([*levels, (1.0, 0.0)]), strict=True):
+        yield int(timestep), before, after
+
+
+def distillation_stage(student: nn.Module, teacher: DiffusionModel, pairs: Pairs, seed: int, steps: FewSteps) -> Stage:
+    r"""A student that makes the teacher's latent from the same noise and caption, in 1, 2 or 4 passes.
+
+    A pass is a DDIM step with a velocity, $\hat z_0 = \alpha_t z_t - \sigma_t v_\theta(z_t, t)$ and
+    $z_s = \alpha_s \hat z_0 + \sigma_s \hat\epsilon$; with $n$ passes the last $\hat z_0$ is $\hat z^{(n)}$.
+    The loss is $\sum_n \ln \mathrm{mean}\,\lVert \hat z^{(n)} - z \rVert^2$, where gradients go through all passes:
+    later passes mend what earlier ones left open, which no training pass by pass teaches. The logarithm weighs all
+    numbers of passes alike, though the error of one pass is many times that of four.
+
+    Args:
+        student: starts with the teacher's weights; guidance is learned into it.
+        teacher: whose text encoder reads the captions.
+        pairs: of the teacher.
+        seed: of what each step draws.
+        steps: how much training.
+    """
+    model, cpu = plain_attention(student), torch.device("cpu")
+    times = {n: list(amplitudes(n)) for n in NUMS_PASSES}
+    tokenizer, text_encoder = teacher.pipeline.tokenizer, teacher.pipeline.text_encoder
+
+    def sampled(noise: Tensor, hidden: Tensor, first: Tensor, num_passes: int) -> Tensor:
+        z, clean, velocity = noise, noise, first
+        for k, (timestep, (alpha, sigma), (next_alpha, next_sigma)) in enumerate(times[num_passes]):
+            if k > 0:
+                velocity = predict(z, timestep, hidden)
+            clean = alpha * z - sigma * velocity
+            z = next_alpha * clean + next_sigma * (sigma * z + alpha * velocity)
+        return clean
+
+    def predict(z: Tensor, timestep: int, hidden: Tensor) -> Tensor:
+        at = torch.full((len(z),), timestep)
+        return cast(Tensor, student(z, at, hidden, return_dict=False)[0]).float()
+
+    def loss(step: int) -> Tensor:
+        generator = torch_stream(seed, NAME, step)
+        num_shards = steps.first_shards + (steps.shards - steps.first_shards) * step // max(1, steps.steps - 1)
+        noise, latents, captions = pairs.draw(num_shards, steps.batch_size, generator)
+        with half_precision(cpu):
+            with torch.no_grad():
+                hidden = text_encoder(tokens_of(tokenizer, captions)).last_hidden_state
+            # All samplers begin with the same pass over pure noise.
+            first = predict(noise, times[1][0][0], hidden)
+            errors = [(sampled(noise, hidden, first, n) - latents).square().mean() for n in NUMS_PASSES]
+        return torch.stack(errors).log().sum()
+
+    return Stage(NAME, steps.steps, model, adamw([model], [PEAK_RATE]), [PEAK_RATE], 0.999, loss)
+
+
+def train_few_steps(
+    out: Path,
+    teacher: str = "scenes",
+    random_seed: int = RANDOM_SEED,
+    steps: FewSteps = PRESETS["default"],
+    progress: Progress = silent,
+) -> Path:
+    """The folder of a student of the scenes model, `out/scenes_fast`; goes on where it was stopped.
+
+    Its text encoder and autoencoder are the teacher's, so seeds and codecs of the teacher serve it, too.
+
+    Args:
+        out: where pairs, checkpoints and weights are written; outside of the package.
+        teacher: `scenes`, or a folder as `train_scenes` writes it.
+        random_seed: of captions, noise and batches.
+        steps: how much training, see `PRESETS`.
+        progress: receives (stage, steps taken, steps in all, mean loss).
+
+    Raises:
+        ConfigError: `out` lies in the package or holds another run, or the teacher samples in another way.
+        ModelError: the teacher is not there or damaged.
+    """
+    folder, model = find_folder(teacher), load_model(teacher)
+    _check_sampler(model)
+    settings = {"random_seed": random_seed, "steps": asdict(steps), "teacher_sha256": model.sha256}
+    with open_training(out, out / "stages", settings, steps.checkpoint_every, progress) as training:
+        return _train(training, model, folder, out, random_seed, steps)
+
+
+def _train(
+    training: Training, model: DiffusionModel, folder: Path, out: Path, random_seed: int, steps: FewSteps
+) -> Path:
+    from diffusers import UNet2DConditionModel
+
+    student = cast(Any, UNet2DConditionModel).from_pretrained(folder / "unet", local_files_only=True).float()
+    pairs = Pairs(model, out / "pairs", random_seed)
+    training.train(distillation_stage(student, model, pairs, random_seed, steps))
+    trained = {**training.settings, "cpu_s": round(training.cpu_s[NAME])}
+    pipeline, vocabulary = model.pipeline, read_vocabulary(folder)
+    networks = pipeline.vae, pipeline.text_encoder, pipeline.tokenizer, student
+    files = {} if vocabulary is None else {VOCABULARY: vocabulary.to_json()}
+    return write_pipeline(*networks, KIND, GENERATION, trained, out / KIND, files)
+
+
+def _check_sampler(model: DiffusionModel) -> None:
+    own, ours = model.pipeline.scheduler, cast(Any, build_scheduler())
+    if type(own) is not type(ours) or dict(own.config) != {**own.config, **ours.config}:
+        raise ConfigError("teacher: its sampler is not that of the scenes model; give scenes or a folder like it")
+
+
+def captions_seen(trained: Mapping[str, Any]) -> set[str]:
+    """All captions that a student was trained on, from the `trained.json` of its folder."""
+    return training_captions(trained["random_seed"], FewSteps(**trained["steps"]))
