@@ -265,6 +265,6 @@ def _words(pair: str) -> tuple[str, str]:
 
 
 commands = (
-    scenes, emoji, few_steps, checker, seed_basis, seed_codec, transform_seed, language, summaries, orchestration, power_control,
-    power_importance,
+    scenes, emoji, few_steps, checker, seed_basis, seed_codec, transform_seed, language, summaries, orchestration,
+    power_control, power_importance,
 )  # fmt: skip
