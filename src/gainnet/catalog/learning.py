@@ -22,7 +22,9 @@ from gainnet.learning.algorithms.algorithm import Aggregation, Open, Rule, Weigh
 from gainnet.learning.algorithms.fsl import SharedEdge
 from gainnet.learning.algorithms.methods import Method
 from gainnet.learning.clients import LocalTraining, Participation, cell_of, devices_of
-from gainnet.learning.safeguards.privacy import Guarantee, PrivateMean, PrivateSteps, noise_for
+from gainnet.learning.safeguards.accounting import Guarantee, folder_rate, noise_for
+from gainnet.learning.safeguards.noise import Entropy, Noise, Seeded
+from gainnet.learning.safeguards.privacy import NoisyMean, PoissonChoice, PrivateMean, PrivateSteps
 from gainnet.learning.safeguards.robust import Krum, Median, TrimmedMean
 from gainnet.learning.safeguards.secure_aggregation import MaskedMean, MaskedPrivateMean
 from gainnet.learning.safeguards.settings import Safeguards
@@ -248,29 +250,45 @@ def safeguards_of(texts: SafeguardsConfig, config: LearnConfig) -> Safeguards:
         ConfigError: a rule cannot bear so many poisoned clients, or groups are too small.
         MissingExtraError: the accountant of privacy is not installed.
     """
-    guarantee = guarantee_of(texts, config)
+    guarantee, noise = guarantee_of(texts, config), noise_of(texts)
     aggregation = aggregation_of(texts, _num_asked(config), guarantee)
-    if guarantee is None or guarantee.level == "client":
-        return Safeguards(aggregation, None, guarantee)
-    steps = PrivateSteps(guarantee.clip_norm, guarantee.noise_multiplier, guarantee.sample_rate)
-    return Safeguards(aggregation, steps, guarantee)
+    if guarantee is None:
+        return Safeguards(aggregation)
+    if guarantee.level == "client":
+        # Where all take part there is nothing to draw, and nothing to keep.
+        choice = PoissonChoice(noise) if config.share < 1.0 else None
+        return Safeguards(aggregation, None, guarantee, choice, config.rounds)
+    steps = PrivateSteps(guarantee.clip_norm, guarantee.noise_multiplier, guarantee.sample_rate, noise)
+    return Safeguards(aggregation, steps, guarantee, None, config.rounds)
+
+
+def noise_of(texts: SafeguardsConfig) -> Noise:
+    """Where the noise of privacy is drawn.
+
+    >>> noise_of(SafeguardsConfig(noise="seeded")).private
+    False
+    """
+    return Entropy() if texts.noise == "system" else Seeded()
 
 
 def guarantee_of(texts: SafeguardsConfig, config: LearnConfig) -> Guarantee | None:
-    """The guarantee after all rounds, `None` without privacy; that a round may leave out some clients is not counted.
+    """The guarantee after all rounds, `None` without privacy; that a round leaves clients out says nothing of rows.
+
+    The noise is made for the larger epsilon, that of whoever reads the folder.
 
     >>> guarantee_of(SafeguardsConfig(), LearnConfig("lora")) is None
     True
     """
     given = texts
-    if given.privacy == "client":
-        noise = noise_for(given.epsilon, given.delta, 1.0, config.rounds)
-        return PrivateMean(given.clip_norm, noise, _num_asked(config)).guarantee(config.rounds, given.delta)
-    if given.privacy == "example":
-        num_steps = config.rounds * config.num_steps
-        noise = noise_for(given.epsilon, given.delta, given.sample_rate, num_steps)
-        return PrivateSteps(given.clip_norm, noise, given.sample_rate).guarantee(config.clients, num_steps, given.delta)
-    return None
+    if given.privacy == "none":
+        return None
+    whole = given.privacy == "client"
+    rate, releases = (config.share, config.rounds) if whole else (given.sample_rate, config.rounds * config.num_steps)
+    told = folder_rate(given.privacy, rate)
+    noise = noise_for(given.epsilon, given.delta, told, releases, given.accountant)
+    count = config.share * config.clients if whole else config.clients
+    blank = Guarantee(given.privacy, math.inf, given.delta, count, releases, noise, rate, given.clip_norm)
+    return replace(blank, accountant=given.accountant, private=noise_of(given).private).after(releases)
 
 
 def aggregation_of(texts: SafeguardsConfig, num_asked: int, guarantee: Guarantee | None) -> Aggregation:
@@ -285,8 +303,9 @@ def aggregation_of(texts: SafeguardsConfig, num_asked: int, guarantee: Guarantee
         ConfigError: the rule cannot bear so many poisoned clients among those of a round.
     """
     if guarantee is not None and guarantee.level == "client":
-        noise = (guarantee.clip_norm, guarantee.noise_multiplier, num_asked)
-        return MaskedPrivateMean(*noise) if texts.num_groups else Open(PrivateMean(*noise))
+        noise = noise_of(texts)
+        mean = NoisyMean(guarantee.clip_norm, guarantee.noise_multiplier, guarantee.num_clients, noise)
+        return MaskedPrivateMean(mean) if texts.num_groups else Open(PrivateMean(mean))
     bad, seen = texts.num_poisoned, texts.num_groups or num_asked
     # The bounds of the papers: Yin et al. 2018 for the trimmed mean, Blanchard et al. 2017 for Krum.
     needed = {"trimmed_mean": 2 * bad + 1, "krum": 2 * bad + 3, "multi_krum": 2 * bad + 3}.get(texts.rule, 0)

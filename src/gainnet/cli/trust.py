@@ -24,7 +24,7 @@ _SAFEGUARDS = Fields(
     "gainnet.catalog.records:SafeguardsConfig",
     panels={
         "Safeguards": ("rule", "num_poisoned", "num_groups"),
-        "Privacy": ("privacy", "epsilon", "delta", "clip_norm", "sample_rate"),
+        "Privacy": ("privacy", "epsilon", "delta", "clip_norm", "sample_rate", "noise", "accountant"),
     },
 )
 
@@ -49,7 +49,7 @@ def learn(asked: Asked, guarded: Asked, *, out: Path = Path("out/trust"), as_jso
     with rounds_progress(name) as show:
         session = open_session(config, safeguards)
         run = session.run(out, show)
-    guarantee = session.safeguards.guarantee if session.safeguards else None
+    guarantee = session.safeguards.spent(out) if session.safeguards else None
     summary: dict[str, Any] = {"algorithm": name, "out": str(out), "rounds": list(run.rounds)}
     summary["privacy"] = None if guarantee is None else asdict(guarantee)
     if as_json:
@@ -57,9 +57,13 @@ def learn(asked: Asked, guarded: Asked, *, out: Path = Path("out/trust"), as_jso
     print_table(f"{name}: {out}", _COLUMNS, run.rounds)
     if guarantee is not None:
         typer.echo(
-            f"privacy of every {guarantee.level}: epsilon {guarantee.epsilon:.3g}, delta {guarantee.delta:.3g}, "
-            f"{guarantee.num_clients} clients, {guarantee.num_releases} releases ({guarantee.accountant})"
+            f"privacy of every {guarantee.level}: epsilon {guarantee.epsilon:.3g} (who sees models alone: "
+            f"{guarantee.epsilon_model:.3g}; who reads {out}, too: {guarantee.epsilon_folder:.3g}), delta "
+            f"{guarantee.delta:.3g}, {guarantee.num_clients:g} clients, {guarantee.num_releases} releases "
+            f"({guarantee.accountant})"
         )
+        if not guarantee.private:
+            typer.echo("not private: the noise repeats from the random seed, and whoever knows that can take it off")
     return None
 
 
@@ -138,7 +142,8 @@ def _verify_picture(picture: Path, root: Path | None, as_json: bool) -> None:
 def _check_used(guarded: Asked) -> None:
     """Refuses a setting of privacy that was given and has no effect."""
     privacy = guarded.values["privacy"]
-    settings = [name for name in ("epsilon", "delta", "clip_norm", "sample_rate") if name in guarded.given]
+    terms = ("epsilon", "delta", "clip_norm", "sample_rate", "noise", "accountant")
+    settings = [name for name in terms if name in guarded.given]
     if settings and privacy == "none":
         raise ConfigError(f"{settings[0]}: nothing is hidden; add --privacy client or example, or leave it out")
     if "sample_rate" in settings and privacy == "client":

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Literal, Protocol, final
 
 import numpy as np
 import torch
@@ -89,15 +89,37 @@ class LocalTraining:
         return client.rows[torch.from_numpy(generator.integers(len(client.rows), size=self.batch_size))]
 
 
+class Choice(Protocol):
+    """Who is asked in a round."""
+
+    def __call__(self, clients: Sequence[Client], share: float, random: Random) -> tuple[Client, ...]:
+        """The clients of a round, in the order in which they are served.
+
+        Args:
+            clients: all; their order changes nothing.
+            share: of them, in (0, 1].
+            random: streams of the round.
+        """
+
+
+def fixed_number(clients: Sequence[Client], share: float, random: Random) -> tuple[Client, ...]:
+    """As `Choice`: equally many in every round, at least one."""
+    # A place in the order per client rather than one permutation: adding a client moves nobody else.
+    places = {client.name: float(random.uniform((), "order", client.name)[()]) for client in clients}
+    order = sorted(clients, key=lambda client: (places[client.name], client.name))
+    return tuple(order[: max(1, math.ceil(share * len(clients)))])
+
+
 @final
 @dataclass(frozen=True)
 class Participation:
     """Who takes part in a round, who falls away during it, and how long the edge waits.
 
     Args:
-        share: of the clients that take part, in (0, 1]; at least one does.
+        share: of the clients that take part, in (0, 1].
         drop_out: probability that a client falls away, at a step drawn uniformly, in [0, 1).
         deadline_s: priced time after which a client no longer counts; `inf` to wait for all.
+        choice: draws that share.
 
     Raises:
         ConfigError: a field is out of range.
@@ -106,6 +128,7 @@ class Participation:
     share: float = 1.0
     drop_out: float = 0.0
     deadline_s: float = math.inf
+    choice: Choice = fixed_number
 
     def __post_init__(self) -> None:
         check_range(0.0 < self.share <= 1.0, "share", self.share, "in (0, 1], the share of clients per round")
@@ -114,10 +137,7 @@ class Participation:
 
     def select(self, clients: Sequence[Client], random: Random) -> tuple[Client, ...]:
         """The clients of a round, in the order in which they are served; that of `clients` changes nothing."""
-        # A place in the order per client rather than one permutation: adding a client moves nobody else.
-        places = {client.name: float(random.uniform((), "order", client.name)[()]) for client in clients}
-        order = sorted(clients, key=lambda client: (places[client.name], client.name))
-        return tuple(order[: max(1, math.ceil(self.share * len(clients)))])
+        return self.choice(clients, self.share, random)
 
     def steps_before_loss(self, client: Client, num_steps: int, random: Random) -> int | None:
         """How many steps a client takes before it falls away; `None` for one that stays."""

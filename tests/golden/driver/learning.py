@@ -20,6 +20,8 @@ SMALL = {
     "batch_size": 4,
     "row_length": 24,
 }
+FIRST = {"noise": "seeded", "accountant": "rdp"}
+"""Privacy as the first code had it: noise that repeats, and Rényi divergences."""
 
 
 def run(case: dict[str, Any]) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     config = LearnConfig(**{**SMALL, **fields})
     rows = {str(client.name): of_tensor(client.rows) for client in open_session(config).clients}
     with listening() as log:
-        session = open_session(config, None if safeguards is None else SafeguardsConfig(**safeguards))
+        session = open_session(config, None if safeguards is None else SafeguardsConfig(**{**FIRST, **safeguards}))
         found = session.run()
     guarantee = session.safeguards.guarantee if session.safeguards else None
     return {

@@ -16,7 +16,8 @@ from gainnet.learning.algorithms.algorithm import Open, WeightedMean
 from gainnet.learning.clients import Client, cell_of, devices_of
 from gainnet.learning.exchange import PRIVATE, Exchange, Uplink
 from gainnet.learning.safeguards.masking import agree_secret, join_secret, mask_of, seal, split_secret, to_ring, unseal
-from gainnet.learning.safeguards.privacy import PrivateMean
+from gainnet.learning.safeguards.noise import Seeded
+from gainnet.learning.safeguards.privacy import NoisyMean, PrivateMean
 from gainnet.learning.safeguards.robust import Median
 from gainnet.learning.safeguards.secure_aggregation import MaskedMean, MaskedPrivateMean, MaskedSum, Member, unmask
 from gainnet.network import profile
@@ -122,10 +123,20 @@ def test_the_masked_mean_is_the_open_mean(random: Random) -> None:
 
 def test_noise_on_the_masked_sum_is_noise_on_the_open_one(random: Random) -> None:
     start, done = finished(4)
-    hidden = MaskedPrivateMean(0.5, 1.0, 4).gather(Uplink(exchange(4), "adapters"), start, done, random)
-    plain = Open(PrivateMean(0.5, 1.0, 4)).gather(Uplink(exchange(4), "adapters"), start, done, random)
+    mean = NoisyMean(0.5, 1.0, 4, Seeded())
+    hidden = MaskedPrivateMean(mean).gather(Uplink(exchange(4), "adapters"), start, done, random)
+    plain = Open(PrivateMean(mean)).gather(Uplink(exchange(4), "adapters"), start, done, random)
     for name in start:
         torch.testing.assert_close(hidden.state[name], plain.state[name], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("num", [0, 1])
+def test_a_round_with_nobody_to_hide_among_lets_noise_out(num: int, random: Random) -> None:
+    start, done = finished(4)
+    mean = MaskedPrivateMean(NoisyMean(0.5, 1.0, 4))
+    merged = mean.gather(Uplink(exchange(4), "adapters"), start, done[:num], random)
+    assert merged.included == ()
+    assert not torch.equal(merged.state["b"], start["b"])
 
 
 def test_a_rule_that_compares_needs_groups(random: Random) -> None:

@@ -53,6 +53,8 @@ def test_a_private_run_says_what_it_promises(level: str, options: list[object], 
     assert promise == summary["privacy"]
     assert (promise["level"], promise["num_clients"], promise["num_releases"]) == (level, 3, 2)
     assert 5.9 < promise["epsilon"] <= 6.0
+    assert promise["private"] is True
+    assert promise["epsilon"] == max(promise["epsilon_model"], promise["epsilon_folder"])
     more = run(*told, *masked, "--rounds", 3)
     assert isinstance(more.exception, ConfigError), "more rounds than the noise was made for are another run"
 
@@ -83,7 +85,9 @@ def test_split_learning_has_no_updates_to_guard(options: list[object]) -> None:
     with pytest.raises(ConfigError, match="algorithm"):
         open_session(LearnConfig("fsl", model=model, num_texts=30), SafeguardsConfig()).run()
     with pytest.raises(ConfigError, match="rows are hidden"):
-        open_session(LearnConfig("fedavg", model=model, num_texts=30), SafeguardsConfig(privacy="example")).run()
+        open_session(
+            LearnConfig("fedavg", model=model, num_texts=30), SafeguardsConfig(privacy="example", sample_rate=1.0)
+        ).run()
     guarantee = guarantee_of(SafeguardsConfig(privacy="client"), LearnConfig("lora", clients=20, share=0.5))
     assert guarantee is not None
     assert guarantee.num_clients == 10

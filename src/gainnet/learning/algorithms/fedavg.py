@@ -60,7 +60,8 @@ def averaging_round(
     exchange, num_steps = Exchange(algorithm.network, random, PRIVATE), algorithm.training.num_steps
     asked = algorithm.participation.select(clients, random)
     aggregation = algorithm.aggregation_for(asked)
-    given = algorithm.hand_out(exchange, state, asked)
+    # Samples of clients that nobody knows beforehand can be empty.
+    given = algorithm.hand_out(exchange, state, asked) if asked else {}
     lost_at = {client: algorithm.participation.steps_before_loss(client, num_steps, random) for client in given}
     # What a client would have trained before it fell away reaches nobody, so only those who stay are trained.
     staying = {client: values for client, values in given.items() if lost_at[client] is None}

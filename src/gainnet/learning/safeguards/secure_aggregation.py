@@ -29,7 +29,7 @@ from gainnet.learning.clients import Client
 from gainnet.learning.exchange import Uplink
 from gainnet.learning.safeguards import masking
 from gainnet.learning.safeguards.masking import KEY_BYTES, SHARE_BYTES, Ring
-from gainnet.learning.safeguards.privacy import clip, noisy_mean
+from gainnet.learning.safeguards.privacy import NoisyMean, clip
 from gainnet.network import EDGE
 
 Shares = dict[int, bytes]
@@ -267,23 +267,21 @@ class MaskedPrivateMean:
     Clients clip; the edge cannot check that they do, since it does not see them. It is trusted to add the noise.
 
     Args:
-        clip_norm: largest norm of an update.
-        noise_multiplier: standard deviation of the noise over that.
-        num_clients: clients per round.
+        mean: how large, how noisy, over how many.
         sums: how they add up.
     """
 
-    clip_norm: float
-    noise_multiplier: float
-    num_clients: int
+    mean: NoisyMean
     sums: MaskedSum = field(default_factory=MaskedSum)
 
     def gather(self, uplink: Uplink, start: State, finished: Finished, random: Random) -> Merged:
         """As `Aggregation.gather`."""
-        vectors = [(client, clip(update_of(start, values), self.clip_norm)) for _, client, values in in_order(finished)]
-        total, names = self.sums.total(uplink, vectors)
-        mean = noisy_mean(total, self.clip_norm, self.noise_multiplier, self.num_clients, random)
-        return Merged(with_update(start, mean), tuple(sorted(names)))
+        total, names = torch.zeros(sum(x.numel() for x in start.values()), dtype=torch.float64), tuple[NodeId, ...]()
+        vectors = [(c, clip(update_of(start, values), self.mean.clip_norm)) for _, c, values in in_order(finished)]
+        # A sum of one hides nothing from the edge: who is drawn alone is left out, and noise is let out all the same.
+        if len(vectors) > 1:
+            total, names = self.sums.total(uplink, vectors)
+        return Merged(self.mean.moved(start, total, random), tuple(sorted(names)))
 
 
 @final

@@ -1,4 +1,4 @@
-"""Safeguards of rounds: how the edge merges, private steps, and a signed record."""
+"""Safeguards of rounds: how the edge merges, private steps, what was let out, and a signed record."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import Aggregation, Algorithm, Open, WeightedMean
 from gainnet.learning.algorithms.fedavg import FedAvg
 from gainnet.learning.algorithms.fpl import Fpl, as_averaging
-from gainnet.learning.safeguards.privacy import Guarantee, PrivateSteps
+from gainnet.learning.safeguards.accounting import Guarantee
+from gainnet.learning.safeguards.privacy import PoissonChoice, PrivateMean, PrivateSteps
 from gainnet.learning.safeguards.record import RECORD, Keyring, Recorded
+from gainnet.learning.safeguards.releases import Releases
+from gainnet.learning.safeguards.secure_aggregation import MaskedPrivateMean
+
+RELEASES = "releases"
 
 
 @final
@@ -25,11 +30,15 @@ class Safeguards:
         aggregation: how the edge merges: by a robust rule, of masked sums, or with noise.
         steps: of a client, where rows of its text are hidden; those of its optimizer when `None`.
         guarantee: what privacy promises after all rounds; `None` without privacy.
+        choice: who is asked in a round; as the algorithm chooses when `None`.
+        num_rounds: that the guarantee is for.
     """
 
     aggregation: Aggregation = Open(WeightedMean())
     steps: PrivateSteps | None = None
     guarantee: Guarantee | None = None
+    choice: PoissonChoice | None = None
+    num_rounds: int = 1
 
     def around(self, algorithm: Algorithm, names: Sequence[NodeId], out: Path | None) -> FedAvg | Fpl:
         """The algorithm with these safeguards.
@@ -42,15 +51,42 @@ class Safeguards:
         Raises:
             ConfigError: the algorithm does not average, or has no steps of single rows.
         """
-        guarded = as_averaging(algorithm)
+        guarded, kept = as_averaging(algorithm), Releases(None if out is None else out / RELEASES)
+        if self.choice is not None:
+            path = None if kept.folder is None else kept.folder / "clients.json"
+            asked = replace(guarded.participation, choice=replace(self.choice, path=path))
+            guarded = replace(guarded, participation=asked)
         if self.steps is not None:
             if not isinstance(guarded, Fpl):
                 raise ConfigError(
                     "privacy: rows are hidden where few values train; choose lora, adapter or soft_prompt"
                 )
-            guarded = replace(guarded, steps=self.steps)
+            guarded = replace(guarded, steps=replace(self.steps, releases=kept))
+        aggregation = _releasing(self.aggregation, kept)
         if out is None:
-            return replace(guarded, aggregation=self.aggregation)
+            return replace(guarded, aggregation=aggregation)
         # Outermost: it signs what the edge merges, whatever the rule.
-        recorded = Recorded(self.aggregation, out / RECORD, Keyring.of(out), tuple(names))
+        recorded = Recorded(aggregation, out / RECORD, Keyring.of(out), tuple(names))
         return replace(guarded, aggregation=recorded)
+
+    def spent(self, out: Path | None) -> Guarantee | None:
+        """The guarantee after everything that was let out; `None` without privacy.
+
+        Args:
+            out: folder of the run; as promised when `None`.
+        """
+        if self.guarantee is None or out is None:
+            return self.guarantee
+        # A client lets out all its steps of a round at once, and each of them drew noise.
+        promised = self.guarantee.num_releases
+        drawn = promised // max(1, self.num_rounds) * Releases(out / RELEASES).num_events()
+        return self.guarantee.after(max(promised, drawn))
+
+
+def _releasing(aggregation: Aggregation, releases: Releases) -> Aggregation:
+    """The aggregation, with what noise it lets out kept; others let none out."""
+    if isinstance(aggregation, MaskedPrivateMean):
+        return replace(aggregation, mean=replace(aggregation.mean, releases=releases))
+    if isinstance(aggregation, Open) and isinstance(rule := aggregation.rule, PrivateMean):
+        return Open(PrivateMean(replace(rule.mean, releases=releases)))
+    return aggregation

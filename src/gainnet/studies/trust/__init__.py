@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gainnet.learning.algorithms.adapters import require_peft
+from gainnet.learning.safeguards.accounting import require_opacus
 from gainnet.learning.safeguards.masking import require_cryptography
-from gainnet.learning.safeguards.privacy import require_opacus
 from gainnet.studies.figures import legend_below, panels
 from gainnet.studies.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.statistics import at, beside, named, present, round_metrics

@@ -18,9 +18,11 @@ from gainnet.learning.algorithms.fedavg import train_locally
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client
 from gainnet.learning.runner import cost_of
+from gainnet.learning.safeguards.accounting import Guarantee, Level, noise_for
 from gainnet.learning.safeguards.contributions import leave_one_out, sampled_shapley, shapley, vcg
+from gainnet.learning.safeguards.noise import Seeded
 from gainnet.learning.safeguards.poisoning import GaussianUpdate, Poisoned, SignFlip, swapped_words
-from gainnet.learning.safeguards.privacy import Guarantee, PrivateMean, PrivateSteps, noise_for
+from gainnet.learning.safeguards.privacy import NoisyMean, PrivateMean, PrivateSteps
 from gainnet.learning.safeguards.robust import Krum, Median, TrimmedMean
 from gainnet.learning.safeguards.secure_aggregation import MaskedMean
 from gainnet.learning.session import Session
@@ -75,19 +77,27 @@ def private(config: TrustConfig, case: Case, _: Random) -> Row:
     algorithm, guarantee = _fpl(session), None
     if level == "client":
         # All clients take part in every round, so sampling hides nobody.
-        noise = noise_for(given.epsilon, given.delta, 1.0, given.rounds)
-        rule = PrivateMean(given.client_clip_norm, noise, count)
-        algorithm, guarantee = replace(algorithm, aggregation=Open(rule)), rule.guarantee(given.rounds, given.delta)
+        guarantee = _promised(config, "client", 1.0, given.client_clip_norm, count)
+        rule = PrivateMean(NoisyMean(given.client_clip_norm, guarantee.noise_multiplier, count, Seeded()))
+        algorithm = replace(algorithm, aggregation=Open(rule))
     if level == "example":
-        noise = noise_for(given.epsilon, given.delta, given.sample_rate, given.rounds)
-        steps = PrivateSteps(given.row_clip_norm, noise, given.sample_rate)
-        algorithm, guarantee = replace(algorithm, steps=steps), steps.guarantee(count, given.rounds, given.delta)
+        guarantee = _promised(config, "example", given.sample_rate, given.row_clip_norm, count)
+        steps = PrivateSteps(given.row_clip_norm, guarantee.noise_multiplier, given.sample_rate, Seeded())
+        algorithm = replace(algorithm, steps=steps)
     if level == "example_clean":
         # The same sampled steps without clipping and noise, so that these two alone are compared.
-        algorithm = replace(algorithm, steps=PrivateSteps(UNCLIPPED, 0.0, given.sample_rate))
+        algorithm = replace(algorithm, steps=PrivateSteps(UNCLIPPED, 0.0, given.sample_rate, Seeded()))
     found = _learned(settings, algorithm, session.clients, given.rounds)
     rows_each = sum(len(client.rows) for client in session.clients) / count
     return found | {"rows_per_client": rows_each} | _terms(guarantee)
+
+
+def _promised(config: TrustConfig, level: Level, rate: float, clip_norm: float, count: int) -> Guarantee:
+    """By Rényi divergences, as the published rows; the simulation repeats, so that its noise is not secret."""
+    epsilon, delta, rounds = config.privacy.epsilon, config.privacy.delta, config.privacy.rounds
+    noise = noise_for(epsilon, delta, rate, rounds, "rdp")
+    blank = Guarantee(level, epsilon, delta, count, rounds, noise, rate, clip_norm, "rdp", private=False)
+    return blank.after(rounds)
 
 
 def _terms(guarantee: Guarantee | None) -> dict[str, float | None]:
