@@ -127,6 +127,18 @@ def test_gradients_are_those_of_finite_differences(basis: SeedBasis, latents: Te
     assert float((slope * direction).sum()) == pytest.approx(float(difference.detach()), rel=1e-2)
 
 
+@pytest.mark.parametrize("num_channel_uses", [9, 30])
+def test_what_did_not_come_is_as_if_it_were_not_sent(
+    basis: SeedBasis, latents: Tensor, num_channel_uses: int
+) -> None:
+    codec = LinearCode(num_channel_uses, basis)
+    sent = receive(codec.encode(latents[:4], torch.full((4,), 9.0)), torch.ones(1, dtype=torch.complex64), 9.0)
+    count = num_channel_uses // 3
+    gain = torch.where(torch.arange(num_channel_uses) < count, sent.gain, 0.0)
+    expected = codec.decode(replace(sent, gain=gain, values=gain * sent.values), SPEC)
+    torch.testing.assert_close(codec.decode(sent.first(count), SPEC), expected)
+
+
 def test_a_wrong_shape_and_no_use_at_all_are_refused(basis: SeedBasis) -> None:
     with pytest.raises(ConfigError, match="24 values"):
         LinearCode(4, basis).size(Spec((5,)))

@@ -118,7 +118,10 @@ function drawTimeline(requests, ticks) {
         bar.append(shape("title", {}, `${label}, ${ago(to - from)}`));
         return bar;
       });
-      const passes = ticks.filter((tick) => tick.network === "unet" && tick.requests.includes(each.number ?? -1)).map((tick) =>
+      const own = ticks.filter((tick) => tick.network === "unet" && tick.requests.includes(each.number ?? -1));
+      // Lines that stand too close would cover the bar.
+      const isDense = own.length > 1 && x(own[own.length - 1].begin_s) - x(own[0].begin_s) < 4 * own.length;
+      const passes = (isDense ? [] : own).map((tick) =>
         shape("line", { x1: x(tick.begin_s), x2: x(tick.begin_s), y1: y, y2: y + 13, stroke: "var(--card)", "stroke-width": 1 }));
       return [
         shape("text", { class: "strong", x: 0, y: y + 11 }, each.protocol || each.kind), ...bars, ...passes,

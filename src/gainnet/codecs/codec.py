@@ -18,6 +18,8 @@ class Codec(Protocol[P]):
 
     A codec may leave a basis, weights or a scale open and have a method `bound` that takes them from its content, see
     `gainnet.codecs.selection.bind`.
+
+    A codec of symbols that states `nested = True` decodes a payload that holds only the first of its symbols, too.
     """
 
     emits: ClassVar[type[Payload]]

@@ -75,9 +75,9 @@ class LinearCode:
     latent --> [ PCA ] --> [ power at the reported SNR ] --> symbols --> [ LMMSE per component, PCA back ] --> latent
 
     Both ends know the powers, because the receiver reported the SNR. With more uses than components every component is
-    sent several times, in turn, and the copies are combined. It is optimal among linear codes for white Gaussian noise
-    at the reported SNR; under fading the powers stay those of the report, and the receiver uses gain and noise of every
-    use.
+    sent several times, in turn, and the copies are combined. Strong components come first; a receiver that gets only
+    the first symbols decodes those. It is optimal among linear codes for white Gaussian noise at the reported SNR;
+    under fading the powers stay those of the report, and the receiver uses gain and noise of every use.
 
     Args:
         num_channel_uses: complex symbols per item, 1 to 10,000,000; when bound half as many as values by default.
@@ -87,6 +87,7 @@ class LinearCode:
     num_channel_uses: int | None = None
     basis: SeedBasis | None = None
     emits: ClassVar[type[Payload]] = Symbols
+    nested: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_uses(self.num_channel_uses)
@@ -116,7 +117,7 @@ class LinearCode:
 
     def decode(self, payload: Symbols, spec: Spec) -> Tensor:
         self._basis.check(spec, "linear")
-        amplitudes = self._amplitudes(reported_snr_of(payload))
+        amplitudes = self._amplitudes(reported_snr_of(payload))[..., : 2 * payload.num_symbols]
         # Matched filter: conj(h) y has the real gain |h|^2 in both of its parts.
         turned = torch.view_as_real((payload.gain.conj() * payload.values).contiguous()).flatten(-2)
         gain = payload.gain.abs().square().repeat_interleave(2, -1)
@@ -145,7 +146,8 @@ class LinearCode:
     def _sum_copies(self, dimensions: Tensor) -> Tensor:
         order = self._order()
         sums = dimensions.new_zeros(*dimensions.shape[:-1], int(order.max()) + 1)
-        return sums.index_add(-1, order, dimensions)
+        # Of what was not received nothing is added: its sums stay 0, and so does its precision.
+        return sums.index_add(-1, order[: dimensions.shape[-1]], dimensions)
 
 
 def reported_snr_of(symbols: Symbols) -> Tensor:

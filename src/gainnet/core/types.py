@@ -128,6 +128,15 @@ class Symbols:
     def batch(self) -> tuple[int, ...]:
         return tuple(self.values.shape[:-1])
 
+    def first(self, count: int) -> Symbols:
+        """The first symbols of every item, [*batch, count].
+
+        >>> Symbols.clean(torch.ones(2, 3, dtype=torch.complex64)).first(2).num_symbols
+        2
+        """
+        parts = (x[..., :count] for x in (self.values, self.gain, self.noise_variance))
+        return Symbols(*parts, self.reported_snr)
+
     def mmse(self) -> Tensor:
         r"""[*batch, num_symbols], coherent linear MMSE estimate of unit-power symbols.
 

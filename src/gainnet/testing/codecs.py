@@ -20,7 +20,7 @@ def check_codec(codec: AnyCodec, samples: Tensor, snr: float = 10.0) -> None:
 
     Size promises; batch dimensions; item 3 of a batch as item 3 alone; decoded shape and type; lost items
     are concealed; a corrupt payload raises `PayloadError` or is concealed; a shape that does not fit raises
-    `ConfigError`; symbols of unit mean power that carry a gradient.
+    `ConfigError`; symbols of unit mean power that carry a gradient; the first of them alone, where a codec is nested.
 
     Args:
         codec: what is tested.
@@ -48,6 +48,8 @@ def check_codec(codec: AnyCodec, samples: Tensor, snr: float = 10.0) -> None:
         _check_power(payload)
         _check_faded(codec, payload, spec)
         _check_gradient(codec, samples, spec, snr)
+        if getattr(codec, "nested", False):
+            _check_nested(codec, payload, spec)
 
 
 def _reports(x: Tensor, spec: Spec, snr: float) -> Tensor:
@@ -167,6 +169,13 @@ def _check_faded(codec: AnyCodec, payload: Symbols, spec: Spec) -> None:
     nothing = torch.zeros_like(payload.values)
     faded = Symbols(nothing, nothing, noise, payload.reported_snr)
     require(finite(codec.decode(faded, spec)), "symbols of which nothing was received are not concealed")
+
+
+def _check_nested(codec: AnyCodec, payload: Symbols, spec: Spec) -> None:
+    for count in {1, payload.num_symbols // 2}:
+        decoded = codec.decode(payload.first(count), spec)
+        require(tuple(decoded.shape) == (*payload.batch, *spec.shape), "the first symbols are decoded to another shape")
+        require(finite(decoded), "the first symbols alone are not decoded to finite values")
 
 
 def _check_gradient(codec: AnyCodec, samples: Tensor, spec: Spec, snr: float) -> None:

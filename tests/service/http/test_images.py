@@ -89,6 +89,17 @@ def test_a_stream_shows_sharper_and_sharper_pictures(client: openai.OpenAI, serv
     assert np.square(second - last).mean() < np.square(first - last).mean()
 
 
+def test_partial_pictures_of_a_nested_seed_are_its_prefixes(client: openai.OpenAI) -> None:
+    fields = {"protocol": "eiug", "snr_db": 20.0, "codec": {"seed": "linear"}, "num_channel_uses": 300}
+    asked = {"prompt": "a star", "extra_body": {"gainnet": {**fields, "random_seed": 3}}}
+    events = list(client.images.generate(**asked, stream=True, partial_images=2))  # type: ignore[call-overload]
+    first, second, last = (pixels(event.b64_json).astype(float) for event in events)
+    plain = client.images.generate(**asked)  # type: ignore[call-overload]
+    assert (pixels(plain.data[0].b64_json) == last).all()
+    far, near = (np.square(each - last).mean() for each in (first, second))
+    assert 0.0 < near < far < np.square(last - last.mean()).mean()
+
+
 def test_a_picture_is_changed(client: openai.OpenAI, served: Served) -> None:
     grey = Image.new("RGB", (200, 150), (90, 120, 200))
     file = io.BytesIO()

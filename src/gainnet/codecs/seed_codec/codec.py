@@ -50,6 +50,7 @@ class SeedCodec:
     prompts: tuple[str, ...] | None = None
     weights: SeedWeights | None = None
     emits: ClassVar[type[Payload]] = Symbols
+    nested: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.weights is None or self.num_channel_uses is None:

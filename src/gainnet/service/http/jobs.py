@@ -22,10 +22,11 @@ from gainnet.core.errors import ConfigError, GainnetError
 from gainnet.core.report import Report
 from gainnet.generation.planning import inputs
 from gainnet.protocols import Compute, execute
+from gainnet.protocols.plan import Plan
 from gainnet.protocols.run import Watch
 from gainnet.service.engine import BusyError, Engine, Request
 from gainnet.service.http.errors import RefusedError
-from gainnet.service.http.partial_images import PartialImages
+from gainnet.service.http.partial_images import PartialImages, Preview, unfolding
 from gainnet.service.http.picture import decoded_picture, encoded_picture
 from gainnet.service.journal import Entry, Journal
 from gainnet.service.node.order import Asked, Order, order_of, read_asked
@@ -236,9 +237,11 @@ class Jobs:
         if job.show is not None and job.num_partial:
             # A preview is gone in a moment: it says what it is, and the finished picture is signed.
             source = None if self._signer is None else source_type(asked.strength is not None)
-            watch = PartialImages(
-                model, len(order.prompts), job.num_partial, job.wanted.output_format, job.show, source
-            )
+            preview = Preview(model, job.num_partial, job.wanted.output_format, job.show, source)
+            if (shown := unfolding(plan, preview)) is not None:
+                plan = shown
+            else:
+                watch = PartialImages(preview, len(order.prompts))
         job.request = self.engine.admit(job.wanted.deadline_s, num_passes * len(order.prompts), watch)
         with self.engine.serving(job.request), torch.inference_mode():
             if job.is_cancelled:
@@ -250,7 +253,9 @@ class Jobs:
                     raise _other_request()
             job.was_accepted = True
             job.state = "running"
-            images, report = self._executed(order, changed, lambda label: job.begun.append((time.monotonic(), label)))
+            images, report = self._executed(
+                order, plan, changed, lambda label: job.begun.append((time.monotonic(), label))
+            )
         job.report = report
         files = [encoded_picture(image, job.wanted.output_format) for image in images]
         files, provenance = self._signed(files, job, asked)
@@ -258,11 +263,10 @@ class Jobs:
         self.journal.finish(job.request_id, result)
         return result
 
-    def _executed(self, order: Order, picture: Tensor | None, watch: Watch) -> tuple[Tensor, Report]:
-        planned = order.planned
+    def _executed(self, order: Order, plan: Plan, picture: Tensor | None, watch: Watch) -> tuple[Tensor, Report]:
         given = inputs(order.prompts, picture)
-        places, report = execute(planned.plan, given, planned.network, order.random, order.pricing, watch=watch)
-        return places[planned.plan.result], report
+        places, report = execute(plan, given, order.planned.network, order.random, order.pricing, watch=watch)
+        return places[plan.result], report
 
     def _signed(self, files: list[bytes], job: Job, asked: Asked) -> tuple[list[bytes], dict[str, float] | None]:
         """The files with the edge's signature, and what that cost; as they are where there is no signer."""
