@@ -128,9 +128,7 @@ def test_gradients_are_those_of_finite_differences(basis: SeedBasis, latents: Te
 
 
 @pytest.mark.parametrize("num_channel_uses", [9, 30])
-def test_what_did_not_come_is_as_if_it_were_not_sent(
-    basis: SeedBasis, latents: Tensor, num_channel_uses: int
-) -> None:
+def test_what_did_not_come_is_as_if_it_were_not_sent(basis: SeedBasis, latents: Tensor, num_channel_uses: int) -> None:
     codec = LinearCode(num_channel_uses, basis)
     sent = receive(codec.encode(latents[:4], torch.full((4,), 9.0)), torch.ones(1, dtype=torch.complex64), 9.0)
     count = num_channel_uses // 3
