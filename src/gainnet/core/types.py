@@ -134,8 +134,8 @@ class Symbols:
         >>> Symbols.clean(torch.ones(2, 3, dtype=torch.complex64)).first(2).num_symbols
         2
         """
-        parts = (x[..., :count] for x in (self.values, self.gain, self.noise_variance))
-        return Symbols(*parts, self.reported_snr)
+        values, gain, noise_variance = (x[..., :count] for x in (self.values, self.gain, self.noise_variance))
+        return Symbols(values, gain, noise_variance, self.reported_snr)
 
     def mmse(self) -> Tensor:
         r"""[*batch, num_symbols], coherent linear MMSE estimate of unit-power symbols.
