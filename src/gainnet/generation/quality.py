@@ -26,8 +26,7 @@ class Quality:
         psnr_db: dB of the mean squared error over the batch, values in [0, 1]; `None` when exact.
         ssim: mean structural similarity (Wang et al. 2004), at most 1.
         exact: no value differs by more than 1e-4.
-        prompt_fidelity: mean share of the prompt's attributes that a classifier finds in the picture; `None` for
-            prompts outside the grammar it was trained on.
+        prompt_fidelity: as `counted_fidelity`; `None` for prompts outside the grammar the classifier was trained on.
     """
 
     psnr_db: float | None
@@ -46,7 +45,7 @@ def quality(images: Tensor, references: Tensor, prompts: Sequence[str]) -> Quali
     """
     found_db = psnr_db(images, references)
     similarity = float(ssim(images, references).mean())
-    return Quality(found_db, similarity, found_db is None, mean_fidelity(images, prompts))
+    return Quality(found_db, similarity, found_db is None, counted_fidelity(images, prompts))
 
 
 def psnr_db(images: Tensor, references: Tensor) -> float | None:
@@ -77,6 +76,27 @@ def ssim(images: Tensor, references: Tensor) -> Tensor:
     if not isinstance(values, Tensor):
         raise TypeError("torchmetrics returned more than the similarity")
     return values.reshape(-1)
+
+
+def counted_fidelity(images: Tensor, prompts: Sequence[str]) -> float | None:
+    """Mean fidelity, where a picture with too many things or too few counts by the smaller of both numbers' ratios.
+
+    A classifier alone calls two stars that have grown together a star.
+
+    Args:
+        images: [num_items, 3, H, W], in [0, 1].
+        prompts: one per picture.
+    """
+    from gainnet.models.attributes import AttributeClassifier
+    from gainnet.models.scenes import count_things, parse
+
+    classifier, judged = AttributeClassifier.from_pretrained(), []
+    for image, prompt in zip(images, prompts, strict=True):
+        if (fidelity := mean_fidelity(image[None], [prompt], classifier)) is None or (scene := parse(prompt)) is None:
+            continue
+        drawn, named = count_things(image, scene), len(scene.things)
+        judged.append(fidelity * (1.0 if drawn is None else min(drawn, named) / max(drawn, named)))
+    return sum(judged) / len(judged) if judged else None
 
 
 def mean_fidelity(

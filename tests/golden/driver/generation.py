@@ -7,6 +7,7 @@ from typing import Any
 from gainnet.catalog import GenerationConfig
 from gainnet.catalog.labels import labels_of_config
 from gainnet.catalog.opening import open_request
+from gainnet.generation.quality import mean_fidelity
 from golden.driver.air import listening
 from golden.driver.material import folder, model
 from golden.driver.values import of_report, of_tensor, plain
@@ -35,7 +36,8 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
         "images": of_tensor(made.values),
         "references": of_tensor(made.references),
         "report": of_report(made.report),
-        "quality": plain(vars(made.quality)),
+        # The share that the classifier finds, without the count of things by which a generation's fidelity goes since.
+        "quality": plain({**vars(made.quality), "prompt_fidelity": mean_fidelity(made.values, config.prompts)}),
         "baseline": None
         if baseline is None
         else {

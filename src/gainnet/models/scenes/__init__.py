@@ -4,6 +4,7 @@ Only their description and rendering is here; the networks that generate and jud
 """
 
 from gainnet.models.scenes.captions import Scene, Thing, parse, write_captions
+from gainnet.models.scenes.counting import count_things
 from gainnet.models.scenes.labels import ATTRIBUTES, UNNAMED, caption_labels, scene_labels
 from gainnet.models.scenes.rendering import render
 from gainnet.models.scenes.scene import (
@@ -35,6 +36,7 @@ __all__ = [
     "Thing",
     "build_tokenizer",
     "caption_labels",
+    "count_things",
     "draw_scenes",
     "has_pair",
     "parse",
