@@ -6,7 +6,8 @@ import copy
 import gc
 import os
 import string
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from gainnet.models.runtime.manifest import Exported
 
 torch.set_num_threads(1)
 
+Call = Callable[..., tuple[object, str, str]]
 SMALL = "small-stable-diffusion"
 SHIPPED_SCENES = loading.find_folder("scenes")
 
@@ -118,6 +120,23 @@ def pytest_configure(config: pytest.Config) -> None:
     patch = pytest.MonkeyPatch()
     models_opened_once(patch)
     config.add_cleanup(patch.undo)
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
+    """Runs a command in this process and an empty folder; gives its exit code, standard output and standard error."""
+    from gainnet import cli
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gainnet", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        printed = capsys.readouterr()
+        return caught.value.code, printed.out, printed.err
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from gainnet.service.node.frames import Frame, Kind
 from gainnet.studies import run_study
 from gainnet.studies.presets import load_config
 from gainnet.studies.serving_faults import SERVING_FAULTS
-from gainnet.studies.serving_faults.question import METRIC_NAMES, PHASES, VICTIMS, cases
+from gainnet.studies.serving_faults.question import KINDS, METRIC_NAMES, PHASES, VICTIMS, cases
 from gainnet.studies.serving_faults.summary import summarise
 from gainnet.studies.serving_faults.trigger import Trigger
 
@@ -27,8 +27,8 @@ FRAMES: dict[str, tuple[str, Kind, str]] = {
 """The frame of a device with which each phase begins."""
 
 
-def test_the_default_kills_a_thousand_times_in_every_phase() -> None:
-    listed = list(cases(load_config(SERVING_FAULTS, "default")))
+def test_the_full_run_kills_a_thousand_times_in_every_phase() -> None:
+    listed = list(cases(load_config(SERVING_FAULTS, "full")))
     kills = [case for case in listed if case.method in VICTIMS]
     assert len(kills) >= 1000
     assert sum(case.text("start") == "cold" for case in kills) >= 100
@@ -69,3 +69,5 @@ def test_a_quick_run_loses_nothing(tmp_path: Path) -> None:
     assert set(metrics) == set(METRIC_NAMES)
     assert metrics["kills"] == len(VICTIMS) * len(PHASES)
     assert (metrics["lost"], metrics["different"], metrics["tracebacks"]) == (0, 0, 0)
+    assert (metrics["strangers"], metrics["strangers.let_in"]) == (2 * len(KINDS), 0)
+    assert (metrics["served_beside_strangers"] or 0) >= len(KINDS)

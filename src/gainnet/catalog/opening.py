@@ -22,6 +22,7 @@ from gainnet.core.report import Report
 from gainnet.generation.arguments import check_arguments, strength_of, texts_of
 from gainnet.generation.cell import MAX_EDGES, Cell, Over
 from gainnet.generation.generate import Generation, estimate, generate
+from gainnet.generation.memory import Memory
 from gainnet.generation.picture import open_picture
 from gainnet.generation.planning import Planned, make_plan
 from gainnet.models.diffusion import DiffusionModel
@@ -59,9 +60,9 @@ class Request:
     priced_as: Pricing
     random_seed: int
 
-    def generate(self, watch: Callable[[str], None] = lambda label: None) -> Generation:
-        """The pictures, made for real; `watch` as there."""
-        return generate(**vars(self), watch=watch)
+    def generate(self, watch: Callable[[str], None] = lambda label: None, memory: Memory | None = None) -> Generation:
+        """The pictures, made for real; `watch` and `memory` as there."""
+        return generate(**vars(self), watch=watch, memory=memory)
 
     def estimate(self) -> Report:
         """Expected cost of the generation."""

@@ -15,6 +15,7 @@ import typer
 from gainnet.cli.options import Asked, Fields, command
 from gainnet.cli.printing import print_json, print_table, status
 from gainnet.core.errors import ConfigError, import_extra
+from gainnet.service.extra import require_serve
 from gainnet.service.records import Replicas
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def serve(
         unsigned: let pictures leave without a word on where they come from.
         as_json: one JSON object on standard output when it is ready, nothing else.
     """
-    _require_extra()
+    require_serve()
     from gainnet.service.serving import Joining, Listening, Serving
 
     if unsigned and signer is not None:
@@ -112,7 +113,7 @@ def add(name: str, *, tokens: Path | None = None) -> None:
         name: of who will have it.
         tokens: file of hashed tokens; yours when left out.
     """
-    _require_extra()
+    require_serve()
     from gainnet.service.http.tokens import read_tokens, tokens_file, write_tokens
 
     path = tokens_file(tokens)
@@ -129,7 +130,7 @@ def listing(*, tokens: Path | None = None, as_json: bool = False) -> None:
         tokens: file of hashed tokens; yours when left out.
         as_json: one JSON object on standard output, nothing else.
     """
-    _require_extra()
+    require_serve()
     from gainnet.service.http.tokens import read_tokens, tokens_file
 
     known = read_tokens(tokens_file(tokens))
@@ -148,7 +149,7 @@ def revoke(name: str, *, tokens: Path | None = None) -> None:
         name: of who has it.
         tokens: file of hashed tokens; yours when left out.
     """
-    _require_extra()
+    require_serve()
     from gainnet.service.http.tokens import read_tokens, tokens_file, write_tokens
 
     path = tokens_file(tokens)
@@ -193,11 +194,6 @@ def _run_of(replicas: Replicas, joining: Joining | None, given: Collection[str])
     from gainnet.service.replicas import run_replicas
 
     return partial(run_replicas, replicas)
-
-
-def _require_extra() -> None:
-    for module, package in (("fastapi", "FastAPI"), ("uvicorn", "uvicorn"), ("websockets", "websockets")):
-        import_extra(module, package, "serve")
 
 
 def _print_ready(ready: Ready) -> None:

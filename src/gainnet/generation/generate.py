@@ -151,6 +151,7 @@ def generate(
     priced_as: Pricing = pricing("sd15"),  # noqa: B008
     random_seed: int = 0,
     watch: Callable[[str], None] = lambda label: None,
+    memory: Memory | None = None,
 ) -> Generation:
     """Pictures that edge and device make together over the air, with what it cost and how good they are.
 
@@ -168,6 +169,7 @@ def generate(
         priced_as: model whose FLOPs and bytes are priced; Stable Diffusion 1.5 by default.
         random_seed: of the first picture; picture k has `random_seed + k`.
         watch: called with the label of each step before it runs.
+        memory: of denoisers that have run before, as for an earlier generation from the same seed; its own when `None`.
 
     Raises:
         GainnetError: model, protocol, codecs and air do not fit each other; one line says how to mend it.
@@ -181,7 +183,8 @@ def generate(
     check_arguments(num_channel_uses, strength, deadline_s, failures, random_seed)
     strength = strength_of(picture, strength)
     made = make_plan(air, protocol, model, texts, codecs, num_channel_uses, strength, deadline_s)
-    plan = Memory().over(made.plan)  # since the reference takes the same steps of the sampler
+    # The reference takes the same steps of the sampler in any case.
+    plan = (Memory() if memory is None else memory).over(made.plan)
     given = inputs(texts, picture)
     deaths = _deaths(failures, made.network.edges, len(plan.steps))
     random = streams(random_seed, len(texts))

@@ -26,10 +26,14 @@ class Memory:
     random streams are. Only denoisers are remembered:
     they take the time, and what they make is small.
 
+    Args:
+        most: outcomes that are kept, the last ones; all of them when `None`.
+
     >>> Memory().over(Plan((), ("device", "image"))).steps
     ()
     """
 
+    most: int | None = None
     _made: dict[Key, tuple[Part, tuple[Tensor, ...]]] = field(default_factory=dict, repr=False, compare=False)
 
     def over(self, plan: Plan) -> Plan:
@@ -44,11 +48,14 @@ class Memory:
         """Output of the part for these tensors, computed only the first time."""
         # Not by name: denoisers of two models, or of two guidances, are called alike.
         key = (origin_of(part), random, *(_digest(tensors[name]) for name in part.reads))
-        if key not in self._made:
+        if (known := self._made.get(key)) is None:
             made = part(tensors, random)
             # With the part, so that no other one gets its identity while the outcome is remembered.
-            self._made[key] = part, tuple(made[name] for name in part.writes)
-        return dict(zip(part.writes, self._made[key][1], strict=True))
+            known = self._made[key] = part, tuple(made[name] for name in part.writes)
+            # Keys stand in the order of their coming; another thread may have removed one meanwhile.
+            for oldest in list(self._made)[: len(self._made) - (self.most or len(self._made))]:
+                self._made.pop(oldest, None)
+        return dict(zip(part.writes, known[1], strict=True))
 
     def _recall(self, part: Part) -> Part:
         return called_by(self.make, part) if part.role == "denoiser" else part

@@ -242,7 +242,7 @@ def assembled(
         adopt: puts requests of other processes that are dead into the journal.
     """
     edge = Edge(engine, journal, pace, paths=weight_paths(engine.model), signer=signer)
-    routers = device_router(edge, partial(_admit, doors)), page_router(engine, signer=signer)
+    routers = device_router(edge, partial(_admit, doors)), page_router(engine, edge.memory, signer=signer)
     return application(engine, journal, doors, routers, partial(_seen_by, edge, {}), signer, adopt), edge
 
 

@@ -4,32 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-from gainnet.core.errors import ConfigError, GainnetError, MissingExtraError
+from gainnet.core.errors import ConfigError, GainnetError
+from gainnet.core.run.cluster import cluster
 from gainnet.studies.engine import Evaluate
 from gainnet.studies.presets import as_json, validate
 from gainnet.studies.registry import find_study
 from gainnet.studies.results import commit, versions
 from gainnet.studies.study import C, Case, Method, Row, Study, evaluate
-
-OBJECT_STORE_BYTES = 100 * 2**20
-"""Cases and rows are a few hundred bytes of JSON; Ray takes no less than 75 MiB."""
-
-ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_raylet_start_wait_time_s": "60",
-}
-"""Nothing is reported to anybody, and devices stay visible to workers that ask for none."""
 
 NUM_RETRIES = 3
 """How often a case is given to a new worker when one dies over it; after that the case itself is the killer."""
@@ -66,8 +54,7 @@ class RayEngine:
             ConfigError: a worker cannot open the study, or has other code or packages than this process.
             MissingExtraError: Ray is not installed.
         """
-        ray = require_ray()
-        with _started(ray, self.num_workers):
+        with cluster(self.num_workers) as ray:
             # A worker may die any number of times, a case over which it dies only a few times.
             actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=NUM_RETRIES)(Worker)
             folders = [str(Path.cwd()), *sys.path]
@@ -152,37 +139,6 @@ class Worker:
             study = find_study(self.source)
             self.methods = study.open(validate(study.config, json.loads(self.settings)))
         return self.methods
-
-
-def require_ray() -> Any:
-    """The library Ray; raises `MissingExtraError` when it is not installed."""
-    os.environ.update(ENVIRONMENT)
-    try:
-        import ray
-    except ImportError:
-        raise MissingExtraError("ray", "engines") from None
-    return ray
-
-
-@contextmanager
-def _started(ray: Any, num_workers: int) -> Iterator[None]:
-    """A cluster of this machine alone, gone afterwards with all its files; or a connection to the one that is named."""
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(**quiet)
-        try:
-            yield
-        finally:
-            ray.shutdown()
-        return
-    folder = tempfile.mkdtemp(prefix="ray-")  # short: Ray keeps sockets in it
-    local = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES, "_temp_dir": folder}
-    try:
-        ray.init(num_cpus=num_workers, **local, **quiet)
-        yield
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _answer(ray: Any, promise: Any, what: str) -> dict[str, Any]:

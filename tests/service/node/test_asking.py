@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.conftest import Call
 
-from gainnet import cli
 from gainnet.core.report import Report
 from gainnet.service.node.local import Edges
 from gainnet.service.provenance import verify
 
-Call = Callable[..., tuple[int, str, str]]
 KEYS = {
     "protocol", "prompt", "model", "codec", "fading", "snr_db", "power", "random_seed", "num_edges", "image_path",
     "wall_s", "quality", "report", "baseline", "images", "configuration", "runtime", "warnings",
 }  # fmt: skip
 OWN = {"request_id", "failures", "frames", "edge", "provenance"}
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gainnet", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        printed = capsys.readouterr()
-        code = caught.value.code
-        assert isinstance(code, int)
-        return code, printed.out, printed.err
-
-    return run
 
 
 def pixels(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -121,10 +122,11 @@ def test_an_edge_that_lies_is_dead_for_the_others(
     scenes: DiffusionModel, keys: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     config = config_of("uidcg")
-    with edges(scenes, keys) as cell:
-        # The process that is forked now has the patched function, the first edge has not.
+    with edges(scenes, keys) as cell, contextlib.ExitStack() as stack:
+        # Processes that are forked from now on have the patched function, the first edge has not.
         monkeypatch.setattr(seat, "content_frame", lying(how))
-        cell.join(SECOND)
+        liars = stack.enter_context(contextlib.closing(Edges(scenes, keys, join_port=cell.join_port)))
+        liars.join(SECOND)
         monkeypatch.undo()
         answer = ask(cell, config)
     assert [node for node, _ in answer.failures] == [SECOND]

@@ -21,13 +21,14 @@ from PIL import Image
 from gainnet.catalog.opening import open_request
 from gainnet.catalog.records import GenerationConfig
 from gainnet.core.errors import ConfigError
+from gainnet.core.run.cluster import OBJECT_STORE_BYTES
 from gainnet.generation.generate import png
 from gainnet.models.loading import load_model
 from gainnet.models.runtime import on_runtime
 from gainnet.service.http import Doors
 from gainnet.service.journal import Journal
 from gainnet.service.records import Replicas
-from gainnet.service.replicas.cluster import OBJECT_STORE_BYTES, deploy
+from gainnet.service.replicas.cluster import deploy
 from gainnet.service.serving import Serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -121,6 +122,8 @@ def test_nothing_is_lost_when_a_node_dies(nodes: tuple[Any, Any], tmp_path: Path
         time.sleep(0.5)
     assert len(before & {path.stem for path in folder.glob("*.db")}) == 1
     serve.shutdown()
+    # A journal that is closed has no log beside it.
+    assert not list(folder.glob("*.db-wal"))
     assert unfinished(folder) == 0
     model = on_runtime(load_model(num_steps=STEPS), "onnx")
     for number in range(0, NUM, 6):

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +21,7 @@ from gainnet.codecs import CODECS
 from gainnet.core.errors import ConfigError, PayloadError
 from gainnet.core.outside import read_text
 from gainnet.core.types import NodeId, Place
+from gainnet.generation.memory import Memory
 from gainnet.generation.planning import inputs
 from gainnet.models.loading import find_folder
 from gainnet.network import DEVICE
@@ -41,6 +42,8 @@ from gainnet.service.provenance import Signer, configuration_digest, source_type
 PATIENCE_S: Final = 10.0
 """How long an edge that has joined may be silent; it says something every second."""
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+NUM_REMEMBERED: Final = 64
+"""Outcomes of denoisers for pages, which soon ask for the opponent of the same picture."""
 _MOST_SESSIONS: Final = 32
 """Open requests of one connection."""
 
@@ -88,6 +91,7 @@ class Edge:
         self.joined: dict[str, Joined] = {}
         self.sessions: dict[str, tuple[Session, Peer]] = {}
         self.visits = Visits()
+        self.memory = Memory(NUM_REMEMBERED)
         self._paths = dict(paths or {})
         # Plans are made one at a time: binding codecs reads files, and the event loop must go on meanwhile.
         self._planning = ThreadPoolExecutor(1, thread_name_prefix="plan")
@@ -150,7 +154,7 @@ class Edge:
         asked = read_asked(frame.head, frame.tensors())
         wanted = {**asked.to_json(), "air": "edge" if plays else "device"}
         loop = asyncio.get_running_loop()
-        order = await loop.run_in_executor(self._planning, partial(self._order, asked))
+        order = await loop.run_in_executor(self._planning, partial(self._order, asked, bool(plays)))
         at = _played(order, asked, frame) if plays else {}
         done = await loop.run_in_executor(
             self._planning, partial(self._accept, request_id, wanted, asked.config.random_seed, frame.body)
@@ -228,11 +232,14 @@ class Edge:
                 joined.peer.close()
                 self.lose(joined.peer)
 
-    def _order(self, asked: Asked) -> Order:
+    def _order(self, asked: Asked, remembers: bool) -> Order:
         config = asked.config
         if config.runtime != (runtime := self.engine.model.runtime):
             raise ConfigError(f"runtime: this edge computes with {runtime}; ask with --runtime {runtime}")
-        return order_of(asked, self.engine.model_with(config.num_steps, config.guidance_scale))
+        order = order_of(asked, self.engine.model_with(config.num_steps, config.guidance_scale))
+        if not remembers:
+            return order
+        return replace(order, planned=replace(order.planned, plan=self.memory.over(order.planned.plan)))
 
     def _receipt_of(
         self, request_id: str, asked: Asked, device_key: object

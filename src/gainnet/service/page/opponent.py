@@ -18,22 +18,25 @@ from gainnet.core.errors import GainnetError, PayloadError
 from gainnet.core.types import Spec
 from gainnet.generation import estimate
 from gainnet.generation.generate import Generation, png
+from gainnet.generation.memory import Memory
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.protocols import Centralized
 from gainnet.service.node.order import read_asked
 
 
 def opponent(
-    head: Mapping[str, Any], model_with: Callable[[int | None, float | None], DiffusionModel]
+    head: Mapping[str, Any], model_with: Callable[[int | None, float | None], DiffusionModel], memory: Memory
 ) -> dict[str, Any]:
     """The opponent's picture, and how good both are, for the request of a device.
 
     What a device gets equals a simulated generation, so one is run again here: with the channel-free picture at hand,
-    both can be judged, while the device is sent no picture but the opponent's.
+    both can be judged, while the device is sent no picture but the opponent's. Steps of the denoiser that the device's
+    own request has taken are remembered.
 
     Args:
         head: of the device's request: `config`, `strength`, and `picture` in base64, [3, H, W] bytes, or `null`.
         model_with: the model with so many steps and such guidance, its own when `None`.
+        memory: of the denoisers of devices' requests.
 
     Returns:
         `own_psnr_db` of the device's picture, dB, `null` when exact; `name` of the codec, `null` where the device gets
@@ -48,7 +51,7 @@ def opponent(
     picture = None if asked.strength is None else _picture(head.get("picture"), model.image)
     request = replace(open_request(asked.config, model), strength=asked.strength, picture=picture)
     with torch.inference_mode():
-        generation = request.generate()
+        generation = request.generate(memory=memory)
     found: dict[str, Any] = {"name": None, "own_psnr_db": generation.quality.psnr_db}
     if (best := generation.baseline) is None:
         return found

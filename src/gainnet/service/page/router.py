@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gainnet.core.errors import GainnetError, MissingExtraError
+from gainnet.generation.memory import Memory
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.service.engine import Engine
 from gainnet.service.exports import INDEX, device_files, index_of
@@ -38,11 +39,14 @@ _PAGES: Final = {"": "index.html", "dashboard": "dashboard.html"}
 _HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]-]+")
 
 
-def page_router(engine: Engine, folder: Path = BUILT, signer: Signer | None = None) -> APIRouter:
+def page_router(
+    engine: Engine, memory: Memory, folder: Path = BUILT, signer: Signer | None = None
+) -> APIRouter:
     """The routes `/`, `/dashboard`, the files that they name, `/device/...` and `/v1/opponent`.
 
     Args:
         engine: whose model devices fetch, and that draws what the opponent sends.
+        memory: of the denoisers of devices' requests, as their edge has it.
         folder: the built page.
         signer: of the opponent's pictures, which the edge delivers; they are not signed when `None`.
     """
@@ -63,7 +67,7 @@ def page_router(engine: Engine, folder: Path = BUILT, signer: Signer | None = No
     def rival(head: dict[str, Any], request: Request) -> Response:
         """The picture of the best image codec, for the configuration of a device's request."""
         try:
-            found = _signed(opponent(head, engine.model_with), head, engine.model, signer)
+            found = _signed(opponent(head, engine.model_with, memory), head, engine.model, signer)
             return JSONResponse(found, headers=_headers(request))
         except GainnetError as error:
             return JSONResponse({"error": {"message": str(error)}}, 422, headers=_headers(request))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import asyncio
+import atexit
 import signal
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from gainnet.core.errors import ConfigError, import_extra
+from gainnet.core.errors import ConfigError
+from gainnet.core.run.cluster import cluster, require_ray
 from gainnet.core.weights import user_folder
 from gainnet.service.engine import Engine
 from gainnet.service.http import Doors
@@ -22,8 +22,6 @@ from gainnet.service.replicas.shelf import Shelf
 from gainnet.service.serving import Listening, Ready, Serving, assembled, opened
 
 NAME: Final = "gainnet"
-OBJECT_STORE_BYTES: Final = 128 * 2**20
-"""Ray's smallest store is ample: replicas exchange nothing."""
 
 
 def run_replicas(replicas: Replicas, serving: Serving, listening: Listening, ready: Callable[[Ready], None]) -> None:
@@ -48,7 +46,7 @@ def run_replicas(replicas: Replicas, serving: Serving, listening: Listening, rea
     if not serving.unsigned:
         Signer.of_user(serving.signer)  # one set of keys for all, made before any of them looks for it
     stopped = threading.Event()
-    with _cluster():
+    with cluster(namespace=NAME):
         deploy(serving, doors, replicas, listening.host, port)
         signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
         ready(Ready(listening.url(port), token, serving.model, serving.runtime or "onnx"))
@@ -57,7 +55,7 @@ def run_replicas(replicas: Replicas, serving: Serving, listening: Listening, rea
         except KeyboardInterrupt:
             pass
         finally:
-            import_extra("ray.serve", "ray", "engines").shutdown()
+            require_ray("ray.serve").shutdown()
 
 
 def deploy(serving: Serving, doors: Doors, replicas: Replicas, host: str, port: int) -> None:
@@ -70,7 +68,7 @@ def deploy(serving: Serving, doors: Doors, replicas: Replicas, host: str, port: 
         host: address that the proxies listen at.
         port: of the proxies.
     """
-    serve = import_extra("ray.serve", "ray", "engines")
+    serve = require_ray("ray.serve")
     # Replicas run in folders of their own.
     folder = (serving.journal or user_folder() / "journals").absolute()
 
@@ -93,7 +91,7 @@ def deploy(serving: Serving, doors: Doors, replicas: Replicas, host: str, port: 
 
 
 def replica(serving: Serving, doors: Doors, folder: Path, lease_s: float) -> Any:
-    """The application of one replica, in its process; engine and journal end with it.
+    """The application of one replica, in its process; engine and journal are closed when it shuts down.
 
     Args:
         serving: what is served.
@@ -101,31 +99,28 @@ def replica(serving: Serving, doors: Doors, folder: Path, lease_s: float) -> Any
         folder: of the journals.
         lease_s: how long one may be silent.
     """
-    shelf = Shelf(folder, lease_s)
+    held = ExitStack()
+    shelf = held.enter_context(Shelf(folder, lease_s))
     signer = None if serving.unsigned else Signer.of_user(serving.signer)
     model = opened(serving.model, serving.runtime)
-    engine = Engine(model, most_batch=serving.most_batch, most_waiting=serving.most_waiting)
-    made, _ = assembled(engine.__enter__(), shelf.journal, doors, serving.pace, signer, shelf.adopt)
+    engine = held.enter_context(Engine(model, most_batch=serving.most_batch, most_waiting=serving.most_waiting))
+    made, edge = assembled(engine, shelf.journal, doors, serving.pace, signer, shelf.adopt)
+    held.callback(edge.close)
+    # Where a worker is told to end by itself, Ray shuts no application down.
+    atexit.register(held.close)
+    made.router.lifespan_context = _closing(made.router.lifespan_context, held)
     return made
 
 
-@contextmanager
-def _cluster() -> Iterator[None]:
-    """The cluster of `RAY_ADDRESS`, or one of this machine that is gone afterwards with its files."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray = import_extra("ray", "ray", "engines")
-    quiet = {"log_to_driver": False, "logging_level": "ERROR", "namespace": NAME}
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(**quiet)
-        try:
-            yield
-        finally:
-            ray.shutdown()
-        return
-    folder = tempfile.mkdtemp(prefix="ray-")  # short: Ray keeps sockets in it
-    try:
-        ray.init(include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, _temp_dir=folder, **quiet)
-        yield
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+def _closing(
+    lifespan: Callable[[Any], AbstractAsyncContextManager[Any]], held: ExitStack
+) -> Callable[[Any], AbstractAsyncContextManager[Any]]:
+    """A lifespan after which what the application held is closed."""
+
+    @asynccontextmanager
+    async def closing(made: Any) -> AsyncIterator[Any]:
+        async with lifespan(made) as state:
+            yield state
+        await asyncio.to_thread(held.close)
+
+    return closing

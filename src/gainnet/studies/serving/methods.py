@@ -15,6 +15,7 @@ from gainnet.core.errors import import_extra
 from gainnet.core.randomness import Random
 from gainnet.models.loading import find_folder, load_model, weights_sha256
 from gainnet.models.runtime import on_runtime
+from gainnet.service.extra import require_serve
 from gainnet.service.node.device import Device
 from gainnet.service.node.order import Asked
 from gainnet.studies.pictures import captions
@@ -42,8 +43,8 @@ def open_methods(config: ServingConfig) -> Mapping[str, Method]:
     Raises:
         MissingExtraError: a library of the service is not installed.
     """
-    for module, package in (("uvicorn", "uvicorn"), ("fastapi", "FastAPI"), ("onnxruntime", "onnxruntime")):
-        import_extra(module, package, "serve")
+    require_serve()
+    import_extra("onnxruntime", "onnxruntime", "serve")
     servers = Servers(config)
 
     @cache

@@ -14,9 +14,8 @@ from gainnet.service.node.order import Asked
 from gainnet.studies.serving_faults.trigger import Trigger
 
 NUM_STEPS = 2
-PROTOCOLS = ("eiug", "centralized")
-"""Of one edge and a device, in turn. The device runs no text encoder in them: an edge is forked while it works, and a
-tokenizer's lock that another thread holds just then would be held in the new process for ever."""
+PROTOCOLS = ("eiug", "centralized", "esuc")
+"""Of one edge and a device, in turn."""
 
 
 def config_of(random_seed: int) -> GenerationConfig:
