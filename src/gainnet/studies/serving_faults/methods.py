@@ -192,7 +192,7 @@ class Desk:
     def stream(self, num_streams: int, random_seed: int) -> Row:
         """Malformed frames from an edge with a certificate, each on a connection of its own; others are served."""
         cell = self._cell("two")
-        # An edge that has served and been poured at has taken what it needs: from here on strangers alone could make it grow.
+        # An edge that has served and been poured at has taken what it needs: from here on it could only grow.
         self._answer(cell, config_of(random_seed), uuid.uuid4().hex)
         asyncio.run(_pour(cell, min(num_streams, 20 * NUM_BESIDE), random_seed + 1))
         before, memory = _tracebacks(cell), _memory_bytes(cell)
@@ -217,7 +217,7 @@ class Desk:
                 wait(come, PAUSE_S)
         return {
             "strangers": num_strangers, "strangers_let_in": sum(each.result() for each in come),
-            "served_beside_strangers": served, "lost": lost, "different": different,
+            "measured_num_served": served, "lost": lost, "different": different,
             "tracebacks": _tracebacks(cell) - before,
         }  # fmt: skip
 

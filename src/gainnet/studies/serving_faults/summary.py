@@ -18,8 +18,9 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     found["kills.cold"] = _sum(killed[killed["start"] == COLD], "kills")
     found |= {name: _sum(table, name) for name in ("lost", "different", "malformed_frames")}
     found["malformed_frames.tls"] = _sum(table, "malformed_frames_tls")
-    names = "strangers", "strangers_let_in", "served_beside_strangers"
-    found |= {name.replace("_let_in", ".let_in"): _sum(table, name) for name in names}
+    columns = {"": "strangers", ".let_in": "strangers_let_in"}
+    found |= {f"strangers{suffix}": _sum(table, name) for suffix, name in columns.items()}
+    found["served_beside_strangers"] = _sum(table, "measured_num_served")
     growth = table.get("measured_memory_growth_bytes")
     found["memory_growth_bytes"] = None if growth is None or growth.isna().all() else float(growth.max())
     return {name: found[name] for name in METRIC_NAMES}
