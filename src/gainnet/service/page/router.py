@@ -39,9 +39,7 @@ _PAGES: Final = {"": "index.html", "dashboard": "dashboard.html"}
 _HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]-]+")
 
 
-def page_router(
-    engine: Engine, memory: Memory, folder: Path = BUILT, signer: Signer | None = None
-) -> APIRouter:
+def page_router(engine: Engine, memory: Memory, folder: Path = BUILT, signer: Signer | None = None) -> APIRouter:
     """The routes `/`, `/dashboard`, the files that they name, `/device/...` and `/v1/opponent`.
 
     Args:
