@@ -17,6 +17,7 @@ from gainnet.generation.generate import Generation
 from gainnet.generation.labels import Labels
 from gainnet.generation.save import save as write_files
 from gainnet.models.shipped import unknown_words
+from gainnet.network import Network
 from gainnet.network.hardware import Hardware, profiles
 from gainnet.network.scenario import DEVICE
 from gainnet.radio import Air, Analog, Digital, Powered
@@ -38,14 +39,13 @@ def save(generation: Generation, folder: Path | str) -> dict[str, Any]:
 def labels_of(generation: Generation) -> Labels:
     """The texts that name what a generation was made with."""
     network = generation.network
-    link = downlink(network)
-    air = link.air if isinstance(link, Digital) else None
+    fading, air = met_in(network)
     edge = network.nodes[network.edges[0]].hardware if network.edges else network.nodes[DEVICE].hardware
     return Labels(
         protocol=_named("protocol", generation.protocol),
         model=generation.model,
         codecs={kind: _named(f"codec.{kind}", codec) for kind, codec in generation.codecs.items()},
-        fading=IDEAL if air is None else _named("fading", air.fading),
+        fading=fading,
         met=air,
         power=_power(generation),
         hardware=_hardware(network.nodes[DEVICE].hardware),
@@ -83,6 +83,17 @@ def labels_of_config(generation: Generation, config: GenerationConfig) -> Labels
         hardware=config.hardware,
         edge_hardware=config.edge_hardware,
     )
+
+
+def met_in(network: Network) -> tuple[str, Air | None]:
+    """The air that content meets in a network, with the text of its fading; `None` where it has none.
+
+    Args:
+        network: nodes and links.
+    """
+    link = downlink(network)
+    air = link.air if isinstance(link, Digital) else None
+    return IDEAL if air is None else _named("fading", air.fading), air
 
 
 def _named(family: str, value: object) -> str:

@@ -29,7 +29,7 @@ from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.models.runtime import on_runtime
 from gainnet.network import Hardware, cell, profile
-from gainnet.network.file import network_of
+from gainnet.network.file import NetworkTable, network_of, read_network
 from gainnet.network.sharing import shared_channel
 from gainnet.power_control import load_policy, pretrained_names
 from gainnet.protocols import Pricing, Protocol, pricing
@@ -85,17 +85,20 @@ class Recordings:
     Args:
         snr_trace: in the place of `trace`.
         delivery_ms: in the place of `delivery`, times of a packet-delivery trace in milliseconds.
+        network: tables in the place of `network`.
     """
 
     snr_trace: SnrTrace | None = None
     delivery_ms: tuple[int, ...] | None = None
+    network: NetworkTable | None = None
 
 
 def recordings_of(config: GenerationConfig) -> Recordings:
-    """The contents of the traces that a configuration names; raises `ConfigError` when one cannot be read."""
+    """The contents of the files that a configuration names; raises `ConfigError` when one cannot be read."""
     return Recordings(
         None if config.trace is None else _trace(config.trace),
         None if config.delivery is None else _delivery(config.delivery),
+        None if config.network is None else read_network(Path(config.network)),
     )
 
 
@@ -107,7 +110,7 @@ def open_request(
     Args:
         config: texts.
         model: an opened model in the place of the one that is named.
-        recordings: what its traces hold; they are read where that is `None`.
+        recordings: what its files hold; they are read where that is `None`.
 
     Raises:
         GainnetError: a name, an argument or a number is wrong, or a file cannot be read.
@@ -206,10 +209,10 @@ def air_of(config: GenerationConfig, recordings: Recordings | None = None) -> Ov
     Raises:
         ConfigError: a name, an argument or a number is wrong, or a file cannot be read.
     """
-    if config.network is not None:
-        return network_of(Path(config.network), partial(_bearers, config))
-    device, edge = profile(config.hardware), profile(config.edge_hardware, "edge_hardware")
     found = recordings_of(config) if recordings is None else recordings
+    if found.network is not None:
+        return network_of(found.network, partial(_bearers, config, found.snr_trace))
+    device, edge = profile(config.hardware), profile(config.edge_hardware, "edge_hardware")
     if found.delivery_ms is not None:
         check_range(1 <= config.num_edges <= MAX_EDGES, "num_edges", config.num_edges, f"1 to {MAX_EDGES}")
         times_ms = found.delivery_ms
@@ -222,11 +225,16 @@ def air_of(config: GenerationConfig, recordings: Recordings | None = None) -> Ov
 
 
 def _bearers(
-    config: GenerationConfig, settings: Mapping[str, Any], medium: str, source: Hardware, target: Hardware
+    config: GenerationConfig,
+    trace: SnrTrace | None,
+    settings: Mapping[str, Any],
+    medium: str,
+    source: Hardware,
+    target: Hardware,
 ) -> tuple[AnyLink, ...]:
     """Links over an air of a network file; what the file leaves open is as in the configuration."""
     own = replace(config, **settings)
-    air = _air(own, medium, recordings_of(config).snr_trace)
+    air = _air(own, medium, trace)
     return Cell(air, arq=Arq(harq=own.harq), power=_power(own)).links(source, target)
 
 

@@ -55,7 +55,7 @@ class GenerationConfig:
         image: a picture file of the device's, of any size, for image-to-image; text-to-image when left out.
         strength: share of the steps that change that picture, above 0 to 1.
         num_edges: edges of the cell, 1 to 16; they share the air.
-        network: a .toml file of nodes, media and links instead of a cell; see `network_of`.
+        network: a .toml file of nodes, media and links instead of a cell; see `read_network`.
         cut: steps of the sampler before the hand-over; the protocol's own choice when left out.
         cooperation: how edges share one generation: `pipeline`, `guidance` or `regions`; its own choice when left out.
         num_candidates: pictures that an edge draws to choose from, 1 to 64; the protocol's own choice when left out.

@@ -67,8 +67,8 @@ class NetworkTable(BaseModel, frozen=True, extra="forbid"):
     links: list[LinkTable]
 
 
-def network_of(path: Path, bearers: Bearers) -> Network:
-    """The network of a file. All links of one air share its spectrum.
+def read_network(path: Path) -> NetworkTable:
+    """The tables of a file. All links of one air share its spectrum.
 
         detection_s = 0.1                         # until a death is noticed
 
@@ -94,13 +94,42 @@ def network_of(path: Path, bearers: Bearers) -> Network:
 
     Args:
         path: of the file.
-        bearers: links over an air, from one radio to another.
 
     Raises:
         ConfigError: the file cannot be read, or a field is unknown, missing or does not fit.
     """
-    table = _read(path)
+    return table_of(read_toml(path, "network"), str(path))
+
+
+def table_of(found: object, place: str) -> NetworkTable:
+    """The tables of plain values.
+
+    Args:
+        found: as TOML or JSON gives them.
+        place: where they stand, for errors.
+
+    Raises:
+        ConfigError: a field is unknown, missing or of another type, or nodes and links make no network.
+    """
+    try:
+        table = NetworkTable.model_validate(found)
+    except ValidationError as error:
+        field, words = first_mistake(error.errors())
+        raise ConfigError(f"network: {place} has {field}: {words}") from None
     _check(table)
+    return table
+
+
+def network_of(table: NetworkTable, bearers: Bearers) -> Network:
+    """The network of a file.
+
+    Args:
+        table: of `read_network`.
+        bearers: links over an air, from one radio to another.
+
+    Raises:
+        ConfigError: a hardware profile, or a setting of an air or a wire, is unknown or out of range.
+    """
     hardware = {name: profile(node.hardware) for name, node in table.nodes.items()}
     nodes = {NodeId(name): Node(node.kind, hardware[name]) for name, node in table.nodes.items()}
     links: dict[tuple[NodeId, NodeId], tuple[AnyLink, ...]] = {}
@@ -121,8 +150,8 @@ def address_in(path: Path) -> str:
     Raises:
         ConfigError: the file cannot be read, or the edge has no address.
     """
-    edges = [(name, node.address) for name, node in _read(path).nodes.items() if node.kind == "edge"]
-    name, address = edges[0] if edges else (EDGE, None)
+    edges = [(name, node.address) for name, node in read_network(path).nodes.items() if node.kind == "edge"]
+    name, address = edges[0]
     if address is None:
         raise ConfigError(f"network: {name} has no address in {path}; write address = 'tls://host:port'")
     return address
@@ -152,14 +181,6 @@ def _air_settings(given: Mapping[str, Any] | None, where: str) -> dict[str, Any]
                 f"network: {where}.{key} is {value!r}; must be {'text' if key == 'fading' else 'a number'}"
             )
     return dict(given or {})
-
-
-def _read(path: Path) -> NetworkTable:
-    try:
-        return NetworkTable.model_validate(read_toml(path, "network"))
-    except ValidationError as error:
-        place, words = first_mistake(error.errors())
-        raise ConfigError(f"network: {path} has {place}: {words}") from None
 
 
 def _check(table: NetworkTable) -> None:

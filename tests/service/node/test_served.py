@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from gainnet.generation.planning import inputs
 from gainnet.models.loading import find_folder
 from gainnet.models.partial import load_parts
 from gainnet.network import DEVICE
+from gainnet.network.file import table_of
 from gainnet.protocols import PROTOCOLS, Transfer, execute
 from gainnet.radio import SnrTrace
 from gainnet.service.node.device import Device, introduce
@@ -87,6 +89,43 @@ RECORDINGS = {
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_a_recorded_air_is_served_as_simulated(two: Edges, name: str) -> None:
     check_served(two, config_of("eiug", 1), recordings=RECORDINGS[name])
+
+
+CELL: dict[str, Any] = {
+    "nodes": {
+        "device": {"kind": "device", "hardware": "phone"},
+        "near": {"kind": "edge", "hardware": "edge_l4"},
+        "edge_2": {"kind": "edge", "hardware": "edge_a100"},
+    },
+    "media": {"cell": {"kind": "air", "snr_db": 6.0}, "fibre": {"kind": "wire", "delay_s": 0.002}},
+    "links": [
+        {"between": ["device", "near"], "medium": "cell", "fading": "rayleigh"},
+        {"between": ["device", "edge_2"], "medium": "cell", "snr_db": 12.0},
+        {"between": ["near", "edge_2"], "medium": "fibre"},
+    ],
+}
+
+
+@pytest.mark.slow
+def test_a_network_of_a_file_is_served_as_simulated(two: Edges) -> None:
+    check_served(two, config_of("dcsuc", 1), recordings=Recordings(network=table_of(CELL, "it")))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"hardware": "/etc/passwd"}, "network.edge_2.hardware"),
+        ({"address": 5}, "network: it has nodes.edge_2.address"),
+    ],
+)
+def test_a_network_names_what_a_peer_may_name(
+    two: Edges, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], reason: str
+) -> None:
+    plain, nodes = Asked.to_json, CELL["nodes"]
+    network = CELL | {"nodes": nodes | {"edge_2": nodes["edge_2"] | change}}
+    monkeypatch.setattr(Asked, "to_json", lambda asked: {**plain(asked), "network": network})
+    with pytest.raises(ConfigError, match=reason):
+        ask(two, config_of("dcsuc", 1))
 
 
 def test_a_recorded_link_has_no_uses(two: Edges) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from gainnet.catalog.labels import met_in
 from gainnet.catalog.opening import recordings_of
 from gainnet.catalog.records import GenerationConfig
 from gainnet.core.files import write_whole
@@ -94,6 +95,7 @@ def save(answer: Answer, config: GenerationConfig, folder: Path) -> dict[str, An
 def _summary(answer: Answer, config: GenerationConfig, paths: list[str]) -> dict[str, Any]:
     """The keys of `gainnet generate --json`, and what only a device knows; `null` where it has nothing to compare."""
     prompts, codecs = answer.order.prompts, answer.order.planned.codecs
+    fading, snr_db = _air_of(answer, config)
     images = [
         {"prompt": prompt, "image_path": path, "psnr_db": None} for prompt, path in zip(prompts, paths, strict=True)
     ]
@@ -103,8 +105,8 @@ def _summary(answer: Answer, config: GenerationConfig, paths: list[str]) -> dict
         "model": config.model,
         "runtime": answer.edge.get("runtime"),
         "codec": {kind: config.codec.get(kind, text_of_codec(kind, codec)) for kind, codec in codecs.items()},
-        "fading": "trace" if config.trace else "delivery" if config.delivery else config.fading,
-        "snr_db": _snr_db(config),
+        "fading": fading,
+        "snr_db": snr_db,
         "power": config.power,
         "random_seed": config.random_seed,
         "num_edges": len(answer.order.planned.network.edges),
@@ -133,14 +135,20 @@ def _marked(picture: bytes, answer: Answer) -> tuple[bytes, Cost]:
     return marked, Cost.since(begin_s, picture, marked)
 
 
-def _snr_db(config: GenerationConfig) -> float | None:
+def _air_of(answer: Answer, config: GenerationConfig) -> tuple[str, float | None]:
+    """Fading and mean SNR in dB, in the words of the configuration where it has its own."""
+    if config.delivery is not None:
+        return "delivery", None
+    fading, air = met_in(answer.order.planned.network)
+    if config.network is not None and air is not None:
+        return fading, air.snr_db
     trace = recordings_of(config).snr_trace
-    return None if config.delivery else config.snr_db if trace is None else trace.mean_snr_db
+    return (config.fading, config.snr_db) if trace is None else ("trace", trace.mean_snr_db)
 
 
 def _travelling(config: GenerationConfig) -> GenerationConfig:
-    """A configuration without files of this machine: the picture stays here, recordings go as numbers."""
-    return replace(config, image=None, strength=None, trace=None, delivery=None)
+    """A configuration without files of this machine: the picture stays here, the others go as numbers."""
+    return replace(config, image=None, strength=None, trace=None, delivery=None, network=None)
 
 
 def _edge(edge: Mapping[str, Any]) -> dict[str, Any]:

@@ -258,14 +258,15 @@ class Edge:
         return lambda payload: signer.receipt(payload=payload, **stated).to_json()
 
     def _seats(self, order: Order) -> dict[NodeId, Peer]:
-        """The joined edges by the node that each is: nodes in the order of the plan, edges in that of their names."""
+        """The joined edges by the node that each is: that of its name, or else in the order of their names."""
         nodes = order.planned.network.edges[1:]
         if len(nodes) > len(self.joined):
             raise ConfigError(
                 f"num_edges: {len(nodes) + 1} edges are needed and {len(self.joined) + 1} are here; "
                 "start more with gainnet serve --join, or ask for fewer"
             )
-        return {node: self.joined[name].peer for node, name in zip(nodes, sorted(self.joined), strict=False)}
+        names = nodes if self.joined.keys() >= set(nodes) else sorted(self.joined)
+        return {node: self.joined[name].peer for node, name in zip(nodes, names, strict=False)}
 
     def _accept(self, request_id: str, wanted: Mapping[str, Any], random_seed: int, attachment: bytes) -> bytes | None:
         """Writes a request down; frames that its device was sent when it has run before."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, Final, final
@@ -10,10 +11,9 @@ from typing import Any, Final, final
 import torch
 from torch import Tensor
 
-from gainnet.catalog import parse_from_peer
-from gainnet.catalog.families import table_of
+from gainnet.catalog import families, parse_from_peer
 from gainnet.catalog.opening import Recordings, open_request
-from gainnet.catalog.records import GenerationConfig
+from gainnet.catalog.records import IDEAL, GenerationConfig
 from gainnet.core.errors import ConfigError, PayloadError, check_name
 from gainnet.core.outside import read_integer, read_list, read_text, reading
 from gainnet.core.randomness import Random
@@ -22,6 +22,7 @@ from gainnet.generation.arguments import MAX_PROMPT_BYTES, check_arguments
 from gainnet.generation.planning import Planned, streams
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.network import profiles
+from gainnet.network.file import NetworkTable, table_of
 from gainnet.power_control import pretrained_names
 from gainnet.protocols import Pricing
 from gainnet.protocols.binding import prompt_spec
@@ -36,6 +37,9 @@ MOST_PROMPTS: Final = 16
 MOST_ROWS: Final = 1_000_000
 """Of a recording of the air."""
 MOST_TEXT: Final = 2000
+MOST_TABLES: Final = 64
+"""Nodes, media or links of a network."""
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LARGEST: Final = 1e9
 _WHOLE: Final = ("random_seed",)
 """Integers that may be as large as 2^63."""
@@ -49,7 +53,7 @@ class Asked:
     Args:
         config: without what stays on the device.
         strength: of image-to-image, above 0 to 1; text-to-image when `None`.
-        recordings: of the air, which travel as numbers.
+        recordings: of the air, which travel as numbers, and tables of a network.
     """
 
     config: GenerationConfig
@@ -61,7 +65,9 @@ class Asked:
         given = {each.name: getattr(self.config, each.name) for each in fields(GenerationConfig)}
         changed = {name: value for name, value in given.items() if name not in OWN and value != _default(name)}
         plain = {name: list(value) if isinstance(value, tuple) else value for name, value in changed.items()}
-        return {"config": plain, "strength": self.strength}
+        table = self.recordings.network
+        network = {} if table is None else {"network": table.model_dump(exclude_none=True)}
+        return {"config": plain, "strength": self.strength, **network}
 
     def tensors(self) -> dict[str, Tensor]:
         """Recordings of the air: `snr_db` [num_rows] float64 or `delivery_ms` [num_packets] int64."""
@@ -114,13 +120,13 @@ def read_asked(head: Mapping[str, Any], tensors: Mapping[str, Tensor] | None = N
         config = GenerationConfig(**{k: v for k, v in values.items() if k != "strength"})
     check_names(config)
     check_arguments(config.num_channel_uses, values.get("strength"), math.inf, (), config.random_seed)
-    return Asked(config, values.get("strength"), _recordings(tensors or {}))
+    return Asked(config, values.get("strength"), _recordings(tensors or {}, head.get("network")))
 
 
 def check_names(config: GenerationConfig) -> None:
     """Raises `ConfigError` where a text of a configuration names what a peer may not name, as a path or a class."""
     parse_from_peer("protocol", config.protocol)
-    if config.fading != "ideal":
+    if config.fading != IDEAL:
         parse_from_peer("fading", config.fading)
     for kind, text in config.codec.items():
         check_name("codec", kind, ("prompt", "seed", "midway", "sketch", "image"))
@@ -128,10 +134,25 @@ def check_names(config: GenerationConfig) -> None:
     for name in ("hardware", "edge_hardware"):
         check_name(name, getattr(config, name), profiles())
     if config.power is not None and config.power not in pretrained_names():
-        check_name("power", config.power.partition("(")[0], table_of("power"))
+        check_name("power", config.power.partition("(")[0], families.table_of("power"))
         parse_from_peer("power", config.power)
     if any(getattr(config, name) != _default(name) for name in ("image", "network", "trace", "delivery", "failures")):
         raise ConfigError("config: files and failures stay where they are; leave them out")
+
+
+def check_network(table: NetworkTable) -> None:
+    """Raises `ConfigError` where a network is larger than one may be, or names what a peer may not name."""
+    sizes = {"nodes": len(table.nodes), "media": len(table.media), "links": len(table.links)}
+    if too_many := [name for name, size in sizes.items() if size > MOST_TABLES]:
+        raise ConfigError(f"network: it has more than {MOST_TABLES} {too_many[0]}; leave some out")
+    if odd := [name for name in (*table.nodes, *table.media) if not _NAME.fullmatch(name)]:
+        raise ConfigError(f"network: {odd[0][:64]!r} is no name; give 1 to 64 letters, digits, '-' or '_'")
+    for name, node in table.nodes.items():
+        check_name(f"network.{name}.hardware", node.hardware, profiles())
+    settings: list[Mapping[str, Any]] = [each.model_extra or {} for each in (*table.links, *table.media.values())]
+    for fading in (each["fading"] for each in settings if "fading" in each):
+        if fading != IDEAL:
+            parse_from_peer("fading", read_text(fading, "network.fading", MOST_TEXT))
 
 
 def order_of(asked: Asked, model: DiffusionModel) -> Order:
@@ -145,6 +166,8 @@ def order_of(asked: Asked, model: DiffusionModel) -> Order:
         GainnetError: the configuration does not fit the model.
     """
     check_names(asked.config)
+    if asked.recordings.network is not None:
+        check_network(asked.recordings.network)
     request = replace(open_request(asked.config, model, asked.recordings), strength=asked.strength)
     given = {PROMPT: prompt_spec(request.prompts)}
     if asked.strength is not None:
@@ -153,8 +176,8 @@ def order_of(asked: Asked, model: DiffusionModel) -> Order:
     return Order(request.prompts, request.make_plan(), given, random, request.priced_as)
 
 
-def _recordings(tensors: Mapping[str, Tensor]) -> Recordings:
-    """Recordings that a peer sent; raises `GainnetError` where they are none."""
+def _recordings(tensors: Mapping[str, Tensor], network: object) -> Recordings:
+    """Recordings and tables that a peer sent; raises `GainnetError` where they are none."""
     snr_db, times_ms = tensors.get("snr_db"), tensors.get("delivery_ms")
     for x, kind in ((snr_db, torch.float64), (times_ms, torch.int64)):
         if x is not None and (x.dtype != kind or x.dim() != 1 or len(x) > MOST_ROWS):
@@ -162,7 +185,8 @@ def _recordings(tensors: Mapping[str, Tensor]) -> Recordings:
     times = None if times_ms is None else tuple(times_ms.tolist())
     if times is not None:
         Delivery(times)  # raises for times that make no trace
-    return Recordings(None if snr_db is None else SnrTrace(tuple(snr_db.tolist())), times)
+    table = None if network is None else table_of(network, "it")
+    return Recordings(None if snr_db is None else SnrTrace(tuple(snr_db.tolist())), times, table)
 
 
 def _default(name: str) -> Any:
