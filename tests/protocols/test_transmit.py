@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import pytest
 import torch
 from torch import Tensor
 
-from gainnet.codecs import Float32, LinearCode, QuantizedSeed, RawAnalog, SeedBasis, SeedCodec, TransformSeed
+from gainnet.codecs import Float32, LinearCode, QuantizedSeed, RawAnalog, SeedBasis, SeedCodec, TransformSeed, WebP
 from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.rate_matched import RateMatched
 from gainnet.core.errors import ConfigError, PayloadError
@@ -66,6 +66,19 @@ def test_a_payload_of_another_type_is_refused_by_the_receiver() -> None:
     (sent,) = emit(X, RawAnalog(), BEARERS[1:], (Random.of([1, 2, 3]),))
     with pytest.raises(PayloadError, match="received Symbols, must be Bits"):
         accept(sent, Float32(), Spec(LATENT))
+
+
+def test_an_item_that_is_corrupt_is_lost_and_the_others_are_not() -> None:
+    codec, pictures = WebP(max_bits=4000.0), Random.of(range(3)).uniform((3, 32, 32), "picture")
+    (sent,) = emit(pictures, codec, BEARERS[:1], (Random.of([1, 2, 3]),))
+    assert isinstance(sent.payload, Bits)
+    first, second, third = sent.payload.strings
+    assert second is not None
+    received = accept(replace(sent, payload=Bits((first, second[:9], third), (3,))), codec, Spec((3, 32, 32)))
+    assert received.arrived.tolist() == [True, False, True]
+    assert not received.usage.delivered
+    assert bool((received.values[1] == 0.5).all())
+    assert torch.equal(received.values[2], accept(sent, codec, Spec((3, 32, 32))).values[2])
 
 
 def test_the_halves_are_the_whole() -> None:

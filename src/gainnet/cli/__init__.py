@@ -52,7 +52,13 @@ app = group(
         flower.app,
         flower.keys,
     ),
-    group("measure", "Measure the tables and traces that the radio reads.", radio.bler, radio.trace),
+    group(
+        "measure",
+        "Measure the tables and traces that the radio reads, and code pictures for studies.",
+        radio.bler,
+        radio.trace,
+        radio.encodes,
+    ),
     commanding(
         serve.serve,
         serve.keys,

@@ -1,4 +1,4 @@
-"""The radio: `measure bler`, `measure trace`."""
+"""Measurements that are looked up later: `measure bler`, `measure trace`, `measure encodes`."""
 
 from __future__ import annotations
 
@@ -63,3 +63,45 @@ def trace(
 
         write_generated_trace(out, num_rows, mean_snr_db, doppler, random_seed)
     typer.echo(f"{num_rows} rows in {out}")
+
+
+@command("encodes")
+def encodes(
+    *,
+    cache: Path | None = None,
+    codec: tuple[str, ...] = (),
+    random_seed: tuple[int, ...] = (0,),
+    num_images: int = 4,
+    stream: str = "image-quality",
+    model: str = "scenes",
+) -> None:
+    """Code the pictures of a study by the strongest image codecs, into a cache; goes on where it was stopped.
+
+    Args:
+        cache: folder of the encodes; that of $GAINNET_ENCODES, or of the user, when left out.
+        codec: vvc, hevc, avif, jpeg_xl, webp or jpeg; again for more; all when left out.
+        random_seed: of captions and noise; again for more.
+        num_images: pictures per random seed.
+        stream: name of the stream that captions are drawn from.
+        model: name or folder of the model that makes the pictures.
+    """
+    from gainnet.core.errors import check_name, check_range
+    from gainnet.core.files import check_writable
+
+    check_range(1 <= num_images <= 10_000, "num_images", num_images, "1 to 10,000")
+    with status("loading") as show:
+        from gainnet.codecs.opponents import ENCODERS, EncodeCache, cache_folder
+        from gainnet.codecs.opponents.best import fill
+        from gainnet.models.loading import load_model
+        from gainnet.studies.pictures import generate
+
+        names, folder = codec or tuple(ENCODERS), cache or cache_folder()
+        for name in names:
+            check_name("codec", name, ENCODERS)
+        check_writable(folder)
+        made, num_streams = load_model(model), 0
+        for seed in random_seed:
+            pictures = generate(made, stream, seed, num_images).images
+            # In memory only while a random seed lasts: the files are what is kept.
+            num_streams += fill(EncodeCache(folder), names, pictures, lambda line, seed=seed: show(f"{seed}: {line}"))
+    typer.echo(f"{num_streams} streams of {len(random_seed) * num_images} pictures in {folder}")

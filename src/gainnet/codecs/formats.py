@@ -18,7 +18,7 @@ from gainnet.codecs import containers
 from gainnet.core.errors import PayloadError
 
 Pixels = NDArray[np.uint8]
-Options = tuple[tuple[str, str | int | bool], ...]
+Options = tuple[tuple[str, str | int | bool | tuple[tuple[str, str], ...]], ...]
 
 FLAT, RAW, WHOLE_FILE = 253, 254, 255
 """First bytes that are no index of a setting: one colour, uncompressed pixels, a file with its container."""
@@ -156,7 +156,7 @@ def encode_picture(pixels: bytes, shape: tuple[int, int], setting: Setting, inde
     picture = Image.frombytes("RGB", (shape[1], shape[0]), pixels)
     if small != shape:
         picture = picture.resize((small[1], small[0]), Image.Resampling.LANCZOS)
-    file, template = _save(picture, setting), _template(setting, small)
+    file, template = save_picture(picture, setting), template_of(setting, small)
     body = setting.format.strip(file, template)
     # The container is only left out where it can be rebuilt to the byte; another version of a library stays correct.
     if setting.mode.build(body, template) != file:
@@ -185,8 +185,9 @@ def decode_picture(string: bytes, shape: tuple[int, int], settings: tuple[Settin
             setting, file = settings[string[1]], string[2:]
         else:
             setting = settings[string[0]]
-            file = setting.mode.build(string[1:], _template(setting, scaled(shape, setting.mode.scale)))
-        return _open(file, name, scaled(shape, setting.mode.scale), shape)
+            file = setting.mode.build(string[1:], template_of(setting, scaled(shape, setting.mode.scale)))
+        picture = open_picture(file, name, scaled(shape, setting.mode.scale))
+        return np.asarray(_enlarged(picture, shape))
     except Exception as error:  # libraries raise what they like on damaged files
         raise PayloadError(f"{name}: payload is corrupt ({type(error).__name__})") from None
 
@@ -197,7 +198,8 @@ def _plain(string: bytes, shape: tuple[int, int]) -> Pixels:
     return np.broadcast_to(values.reshape(1, 1, 3) if string[0] == FLAT else values.reshape(*shape, 3), (*shape, 3))
 
 
-def _save(picture: Image.Image, setting: Setting) -> bytes:
+def save_picture(picture: Image.Image, setting: Setting) -> bytes:
+    """A picture as a file, its container included."""
     options = dict(setting.format.options) | dict(setting.mode.options)
     file = io.BytesIO()
     if setting.format.name != "PNG":
@@ -210,22 +212,25 @@ def _save(picture: Image.Image, setting: Setting) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _template(setting: Setting, shape: tuple[int, int]) -> bytes:
-    """A flat grey picture as a file: its headers are those of every picture of this setting and size."""
+def template_of(setting: Setting, shape: tuple[int, int]) -> bytes:
+    """A flat grey picture of (height, width) as a file: its headers are those of every picture of this setting."""
     # Optimised Huffman tables differ from picture to picture, so the template has the standard ones.
     standard = tuple(option for option in setting.mode.options if option not in OPTIMISED)
     plain = Setting(setting.format, setting.quality, Mode(1, standard, setting.mode.build))
-    return _save(Image.new("RGB", (shape[1], shape[0]), (128, 128, 128)), plain)
+    return save_picture(Image.new("RGB", (shape[1], shape[0]), (128, 128, 128)), plain)
 
 
-def _open(file: bytes, name: str, shape: tuple[int, int], full: tuple[int, int]) -> Pixels:
+def open_picture(file: bytes, name: str, shape: tuple[int, int]) -> Image.Image:
+    """The picture of a file in the format `name`; raises what Pillow raises, and where it is not (height, width)."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         opened = Image.open(io.BytesIO(file), formats=[name])
         # A corrupt header could ask for gigabytes of pixels.
         if opened.size != (shape[1], shape[0]):
             raise ValueError(f"holds {opened.size} pixels")
-        picture = opened.convert("RGB")
-    if shape != full:
-        picture = picture.resize((full[1], full[0]), Image.Resampling.BICUBIC)
-    return np.asarray(picture)
+        return opened.convert("RGB")
+
+
+def _enlarged(picture: Image.Image, shape: tuple[int, int]) -> Image.Image:
+    size = (shape[1], shape[0])
+    return picture if picture.size == size else picture.resize(size, Image.Resampling.BICUBIC)

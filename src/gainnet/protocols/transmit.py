@@ -147,6 +147,9 @@ def emit(
 def accept(sent: Sent, codec: AnyCodec, spec: Spec, label: str = "transmit") -> Transmission:
     """The receiver's half: decodes and checks.
 
+    An item of bits that the codec finds corrupt, after an error that no check sum saw, is lost and concealed like one
+    that did not arrive.
+
     Args:
         sent: as it arrived, whether from this process or from a peer.
         codec: equal to the sender's.
@@ -158,13 +161,36 @@ def accept(sent: Sent, codec: AnyCodec, spec: Spec, label: str = "transmit") -> 
     """
     if not isinstance(sent.payload, codec.emits):
         raise PayloadError(f"{label}: received {type(sent.payload).__name__}, must be {codec.emits.__name__}")
-    values = _guarded(label, codec, codec.decode, sent.payload, spec)
+    try:
+        values = _guarded(label, codec, codec.decode, sent.payload, spec)
+    except PayloadError as error:
+        # A cause means that the codec broke; one that finds a string corrupt says so itself.
+        if not isinstance(sent.payload, Bits) or error.__cause__ is not None:
+            raise
+        sent = _without_corrupt(sent, codec, sent.payload, spec)
+        values = _guarded(label, codec, codec.decode, sent.payload, spec)
     expected = (*sent.payload.batch, *spec.shape)
     if not isinstance(values, Tensor) or tuple(values.shape) != expected:
         raise PayloadError(f"{label}: {type(codec).__name__} decoded another shape than {expected}")
     if values.is_floating_point() and not bool(torch.isfinite(values).all()):
         raise PayloadError(f"{label}: {type(codec).__name__} decoded values that are not finite")
     return Transmission(values, sent.arrived, sent.usage)
+
+
+def _without_corrupt(sent: Sent, codec: AnyCodec, payload: Bits, spec: Spec) -> Sent:
+    """The payload without the items that the codec calls corrupt."""
+
+    def reads(item: int) -> bool:
+        # Alone in a batch of the same length, since a codec may know the prompt of every item.
+        alone = tuple(s if k == item else None for k, s in enumerate(payload.strings))
+        try:
+            codec.decode(Bits(alone, payload.batch), spec)
+        except PayloadError:
+            return False
+        return True
+
+    kept = tuple(s if reads(item) else None for item, s in enumerate(payload.strings))
+    return Sent(Bits(kept, payload.batch), replace(sent.usage, delivered=False))
 
 
 def _guarded(label: str, codec: AnyCodec, call: Callable[..., Any], *arguments: Any) -> Any:
