@@ -103,5 +103,5 @@ def encodes(
         for seed in random_seed:
             pictures = generate(made, stream, seed, num_images).images
             # In memory only while a random seed lasts: the files are what is kept.
-            num_streams += fill(EncodeCache(folder), names, pictures, lambda line, seed=seed: show(f"{seed}: {line}"))
+            num_streams += fill(EncodeCache(folder), names, pictures, show)
     typer.echo(f"{num_streams} streams of {len(random_seed) * num_images} pictures in {folder}")
