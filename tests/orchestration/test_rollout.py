@@ -9,7 +9,6 @@ import torch
 
 from gainnet.core.randomness import Random
 from gainnet.orchestration.association import Greedy
-from gainnet.orchestration.graph import correlation_of
 from gainnet.orchestration.regime import Independent
 from gainnet.orchestration.rollout import play
 from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_of
@@ -29,7 +28,7 @@ def test_the_gain_is_that_of_what_was_sensed() -> None:
     played = play(world, regime, Greedy(), RANDOM)
     for cr in range(street.rounds.num_rounds):
         model = played.model[:, cr].unsqueeze(-1)
-        worth = correlation_of(world, cr).gather(-1, model).squeeze(-1)
+        worth = world.offers[cr].correlation.gather(-1, model).squeeze(-1)
         torch.testing.assert_close(played.gain[:, cr], (worth * regime.function(played.sensed[:, cr])).sum(-1))
     assert bool((played.consumed_share < 1).all())
     torch.testing.assert_close(played.consumed_share, played.trained.sum((-1, -2)) / played.sensed.sum((-1, -2)))

@@ -38,7 +38,7 @@ class Policy(Protocol):
 
 def communication_s(graph: Graph, num_samples: float) -> Tensor:
     """[*batch, num_clients, num_models], least time of download and upload; `inf` out of reach."""
-    return graph.tasks.least_exchange_s(graph.wide_pool)
+    return graph.exchange_s
 
 
 def computing_s(graph: Graph, num_samples: float) -> Tensor:

@@ -109,7 +109,7 @@ class Environment:
         """
         if moment.graph is None:
             raise ConfigError("environment: every round was decided; reset it")
-        if model.shape != moment.state.model.shape or bool(((model < 0) | (model >= self.num_models)).any()):
+        if model.shape != moment.state.model.shape or not self._are_models(model):
             raise ConfigError(
                 f"environment: give a model of 0 to {self.num_models - 1} for each of {tuple(moment.state.model.shape)}"
             )
@@ -119,15 +119,19 @@ class Environment:
         graph = graph_of(moment.world, self.regime, cr, state) if more else None
         return EnvState(moment.world, cr, state, graph), gain
 
+    def _are_models(self, model: Tensor) -> bool:
+        least, most = model.aminmax()
+        return 0 <= int(least) <= int(most) < self.num_models
+
     def observe(self, moment: EnvState) -> Tensor:
         """[*batch, num_clients, num_features], float32 in [0, 1]; all 0 when everything was decided."""
         shape = (*moment.state.model.shape, self.num_features)
         if moment.graph is None:
             return torch.zeros(shape)
-        served = torch.nn.functional.one_hot(moment.state.model, self.num_models)
-        served = served * (moment.state.samples > 0).unsqueeze(-1)
-        features = (self._vertices(moment, moment.graph), served, self._edges(moment.graph).flatten(-2))
-        return torch.cat([x.float() for x in features], -1).clamp_(0.0, 1.0)
+        served = torch.zeros(*moment.state.model.shape, self.num_models)
+        served.scatter_(-1, moment.state.model.unsqueeze(-1), (moment.state.samples > 0).float().unsqueeze(-1))
+        features = self._vertices(moment, moment.graph).float(), served, self._edges(moment.graph).float().flatten(-2)
+        return torch.cat(features, -1).clamp_(0.0, 1.0)
 
     def _vertices(self, moment: EnvState, graph: Graph) -> Tensor:
         numbers, pool, spent = self.scenario.clients, graph.pool, graph.spent
@@ -155,7 +159,7 @@ class Environment:
                 graph.correlation,
                 graph.gain / (1 + graph.gain),
                 graph.num_targets / self.scenario.targets.num_targets,
-                graph.tasks.least_exchange_s(pool) / pool.duration_s,
+                graph.exchange_s / pool.duration_s,
                 training_s / (training_s + pool.duration_s),
                 (graph.workload.reason == int(Reason.FEASIBLE)).double(),
                 graph.num_sharing / self.num_clients,

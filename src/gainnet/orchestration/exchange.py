@@ -103,10 +103,10 @@ def least_spectrum(
     >>> bool(least_spectrum(2 * one, one, one, one, 3.9 * one).feasible)
     False
     """
-    given = (math.log(2) * num_bits, bandwidth_hz, cn0_down_hz, cn0_up_hz, duration_s)
-    shape = torch.broadcast_shapes(*(x.shape for x in given))
+    given = torch.broadcast_tensors(math.log(2) * num_bits, bandwidth_hz, cn0_down_hz, cn0_up_hz, duration_s)
+    shape = given[0].shape
     # NumPy's loops of exp and log take half the time of torch's, its calls on a few numbers a third.
-    columns = [np.ascontiguousarray(x.double().expand(shape).numpy()).reshape(-1) for x in given]
+    columns = [x.double().reshape(-1).contiguous().numpy() for x in given]
     found, feasible = np.empty((5, columns[0].size)), np.empty(columns[0].size, dtype=bool)
     # Without a link there are divisions by zero, whose results are masked.
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

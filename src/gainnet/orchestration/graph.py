@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor
 
-from gainnet.orchestration.gain import CORRELATIONS, Correlation
-from gainnet.orchestration.regime import Regime
+from gainnet.orchestration.regime import Independent, Regime
 from gainnet.orchestration.resources import Pool, of_model, squeeze, unsqueeze
 from gainnet.orchestration.scenario import Ceiling
 from gainnet.orchestration.workload import CEILINGS, Consumption, Sensing, Task, Workload, consumption, workload_up_to
@@ -52,6 +50,7 @@ class Graph:
         rounds_left: decisions left, this one included.
         own_hz: [*batch, num_clients], bandwidth of the clients' radios.
         pool: resources of this CR, [*batch, num_clients].
+        exchange_s: [*batch, num_clients, num_models], least time of a model's download and upload in this CR.
         spent: what this CR consumes, [*batch, num_clients].
         tasks: models in this CR's gains, [*batch, num_clients, num_models].
         sensing: samples for each model, [*batch, num_clients, num_models].
@@ -70,6 +69,7 @@ class Graph:
     rounds_left: int
     own_hz: Tensor
     pool: Pool
+    exchange_s: Tensor
     spent: Consumption
     tasks: Task
     sensing: Sensing
@@ -97,6 +97,9 @@ class Graph:
             model: [*batch, num_clients], int64.
         """
         index = model.unsqueeze(-1)
+        # Nobody's bandwidth depends on the others.
+        if isinstance(self.regime, Independent):
+            return squeeze(of_model(self.workload, index))
         everybody = torch.ones_like(model, dtype=torch.bool)
         sharing = sharing_of(model, self.edge_of_model, everybody)
         own_hz = self.own_hz.unsqueeze(-1)
@@ -131,48 +134,47 @@ def graph_of(world: World, regime: Regime, cr: int, state: State) -> Graph:
         cr: number of the CR, from 0.
         state: what is to be consumed; `consumed` has cut it to what fits.
     """
-    models = world.scenario.models
-    edge_of_model = torch.tensor([model.edge for model in models])
-    tasks, sensing = tasks_of(world, cr), sensing_of(world, cr)
+    offer, ceiling = world.offers[cr], world.scenario.rounds.ceiling
     # Who has nothing to consume takes no spectrum of an edge.
     active = state.samples > 0
-    counts = sharing_of(state.model, edge_of_model, active)
+    counts = sharing_of(state.model, world.edge_of_model, active)
     pool = _present_pool(world, regime, state, counts)
-    spent = consumption(pool, _of_client(tasks, state.model), state.samples)
+    exchange_s = offer.exchange_s if pool is world.pool else offer.tasks.least_exchange_s(unsqueeze(pool))
+    served = state.model.unsqueeze(-1)
+    task, least_s = squeeze(of_model(offer.tasks, served)), exchange_s.gather(-1, served).squeeze(-1)
+    spent = consumption(pool, task, state.samples, least_s)
     # A client that is on the edge already does not count twice when it stays.
-    there = (edge_of_model == edge_of_model[state.model].unsqueeze(-1)) & active.unsqueeze(-1)
+    there = (world.edge_of_model == world.edge_of_model[state.model].unsqueeze(-1)) & active.unsqueeze(-1)
     joined = counts + (~there).long()
-    next_band = regime.bandwidth_hz(world.bandwidth_hz.unsqueeze(-1), joined)
-    ceiling = world.scenario.rounds.ceiling
-    most = _most(ceiling, pool, next_band, sensing, tasks)
-    workload = workload_up_to(unsqueeze(pool), unsqueeze(spent), sensing, most)
-    # A target in range of both sensors is one target.
-    num_targets = torch.maximum(*(_targets_of(world, cr, kind) for kind in ("num_wireless", "num_visual")))
-    correlation = correlation_of(world, cr)
-    gain = correlation * regime.function(workload.samples)
+    most = _ceiling(world, regime, cr, pool, joined)
+    workload = workload_up_to(unsqueeze(pool), unsqueeze(spent), offer.sensing, most)
+    gain = offer.correlation * regime.function(workload.samples)
     return Graph(
-        regime, ceiling, world.scenario.rounds.num_rounds - cr, world.bandwidth_hz, pool, spent, tasks, sensing,
-        num_targets, correlation, edge_of_model, joined, workload, most, gain,
+        regime, ceiling, world.scenario.rounds.num_rounds - cr, world.bandwidth_hz, pool, exchange_s, spent,
+        offer.tasks, offer.sensing, offer.num_targets, offer.correlation, world.edge_of_model, joined, workload, most,
+        gain,
     )  # fmt: skip
+
+
+def _ceiling(world: World, regime: Regime, cr: int, pool: Pool, num_sharing: Tensor) -> Workload:
+    """Most samples that each model can take in the next CR with that many clients on its edge."""
+    offer = world.offers[cr]
+    if isinstance(regime, Independent):
+        return offer.ceiling
+    band_hz = regime.bandwidth_hz(world.bandwidth_hz.unsqueeze(-1), num_sharing)
+    return _most(world.scenario.rounds.ceiling, pool, band_hz, offer.sensing, offer.tasks)
 
 
 def consumed(world: World, regime: Regime, cr: int, state: State) -> State:
     """The part of what was sensed that a CR can consume, now that its gains are known; the rest is dropped."""
-    edge_of_model = torch.tensor([model.edge for model in world.scenario.models])
-    counts = sharing_of(state.model, edge_of_model, state.samples > 0)
-    pool = _present_pool(world, regime, state, counts)
-    most = _of_client(tasks_of(world, cr), state.model).most_samples(pool)
+    served = state.model.unsqueeze(-1)
+    if isinstance(regime, Independent):
+        most = world.offers[cr].most_samples.gather(-1, served).squeeze(-1)
+    else:
+        counts = sharing_of(state.model, world.edge_of_model, state.samples > 0)
+        pool = _present_pool(world, regime, state, counts)
+        most = squeeze(of_model(world.offers[cr].tasks, served)).most_samples(pool)
     return State(state.model, torch.minimum(state.samples, most), state.worth)
-
-
-def tasks_of(world: World, cr: int) -> Task:
-    """Every model as every client meets it in a CR, [*batch, num_clients, num_models]."""
-    models = world.scenario.models
-    edges = torch.tensor([model.edge for model in models])
-    down, up = (x[..., cr, :, :][..., edges] for x in (world.cn0_down_hz, world.cn0_up_hz))
-    bits = torch.tensor([model.num_bits for model in models], dtype=torch.float64)
-    cycles = torch.tensor([model.cycles_per_sample for model in models], dtype=torch.float64)
-    return Task(bits.expand_as(down), cycles.expand_as(down), down, up)
 
 
 def sharing_of(model: Tensor, edge_of_model: Tensor, active: Tensor) -> Tensor:
@@ -194,6 +196,8 @@ def sharing_of(model: Tensor, edge_of_model: Tensor, active: Tensor) -> Tensor:
 
 def _present_pool(world: World, regime: Regime, state: State, num_sharing: Tensor) -> Pool:
     """[*batch, num_clients], what clients have while they consume; one that has nothing to consume shares no edge."""
+    if isinstance(regime, Independent):
+        return world.pool
     band = regime.bandwidth_hz(world.bandwidth_hz.unsqueeze(-1), num_sharing)
     shared = band.gather(-1, state.model.unsqueeze(-1)).squeeze(-1)
     return Pool(torch.where(state.samples > 0, shared, world.bandwidth_hz), world.cycles_per_s, world.pool.duration_s)
@@ -203,38 +207,3 @@ def _most(ceiling: Ceiling, pool: Pool, band_hz: Tensor, sensing: Sensing, tasks
     now = unsqueeze(pool)
     following = Pool(band_hz, now.cycles_per_s.expand_as(band_hz), now.duration_s.expand_as(band_hz))
     return CEILINGS[ceiling](following, sensing, tasks)
-
-
-def _of_client(tasks: Task, model: Tensor) -> Task:
-    """[*batch, num_clients], the model that each client serves."""
-    return squeeze(of_model(tasks, model.unsqueeze(-1)))
-
-
-def sensing_of(world: World, cr: int) -> Sensing:
-    """Costs of samples for every model to every client in a CR, [*batch, num_clients, num_models]."""
-    numbers = world.scenario.sensing
-    most = math.inf if numbers.most_samples_per_target is None else numbers.most_samples_per_target
-    # A target has only so many samples that differ in a CR, however fast it is sensed.
-    most_per_s = most / world.scenario.rounds.duration_s
-    wireless = min(numbers.wireless_samples_per_target_s, most_per_s) * _targets_of(world, cr, "num_wireless")
-    visual = min(numbers.visual_samples_per_target_s, most_per_s) * _targets_of(world, cr, "num_visual")
-    spectrum, cycles = (torch.full_like(wireless, x) for x in (numbers.wireless_spectrum_hz_s, numbers.visual_cycles))
-    return Sensing(spectrum, cycles, wireless, visual)
-
-
-def _targets_of(world: World, cr: int, kind: str) -> Tensor:
-    """[*batch, num_clients, num_models], targets of any domain that the model has."""
-    counts: Tensor = getattr(world, kind)[..., cr, :, :]
-    return counts @ (_domains(world) > 0).double().T
-
-
-def correlation_of(world: World, cr: int) -> Tensor:
-    """[*batch, num_clients, num_models], how related what a client senses is to each model; 0 without targets."""
-    numbers = world.scenario.gain
-    sensed = torch.maximum(world.num_wireless[..., cr, :, :], world.num_visual[..., cr, :, :]).unsqueeze(-2)
-    related = Correlation(CORRELATIONS[numbers.correlation], numbers.smoothing)(sensed, _domains(world))
-    return torch.where(sensed.sum(-1) > 0, related, 0.0)
-
-
-def _domains(world: World) -> Tensor:
-    return torch.tensor([model.domains for model in world.scenario.models], dtype=torch.float64)

@@ -43,7 +43,7 @@ def to_networkx(graph: Graph) -> networkx.Graph:
         "samples": graph.workload.samples,
         "gain": graph.gain,
     }
-    reachable = graph.tasks.least_exchange_s(graph.wide_pool) < graph.wide_pool.duration_s
+    reachable = graph.exchange_s < graph.wide_pool.duration_s
     for n, m in reachable.nonzero().tolist():
         found.add_edge(("client", n), ("model", m), **{name: float(x[n, m]) for name, x in features.items()})
     return found

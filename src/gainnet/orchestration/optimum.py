@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gainnet.core.errors import ConfigError
-from gainnet.orchestration.graph import State, correlation_of, graph_of, sensing_of, tasks_of
+from gainnet.orchestration.graph import State, graph_of
 from gainnet.orchestration.regime import Independent, Regime
 from gainnet.orchestration.resources import each, of_model, unsqueeze
 from gainnet.orchestration.rollout import advance
@@ -77,13 +77,13 @@ def _branch(world: World, regime: Independent, cr: int, model: Tensor, samples: 
     def for_states(x: Tensor) -> Tensor:
         return x.unsqueeze(-2)
 
-    pool, tasks, sensing = unsqueeze(world.pool), tasks_of(world, cr), sensing_of(world, cr)
+    pool, tasks, sensing = unsqueeze(world.pool), world.offers[cr].tasks, world.offers[cr].sensing
     spent = unsqueeze(consumption(pool, of_model(tasks, model), samples))
     ceiling = CEILINGS[world.scenario.rounds.ceiling](pool, sensing, tasks)
     sensed = workload_up_to(unsqueeze(pool), spent, each(sensing, for_states), each(ceiling, for_states)).samples
     # Clairvoyant: what reception of the next CR cannot train is lost already here.
-    left = torch.minimum(sensed, tasks_of(world, cr + 1).most_samples(pool).unsqueeze(-2))
-    return left, correlation_of(world, cr).unsqueeze(-2) * regime.function(sensed)
+    left = torch.minimum(sensed, world.offers[cr + 1].tasks.most_samples(pool).unsqueeze(-2))
+    return left, world.offers[cr].correlation.unsqueeze(-2) * regime.function(sensed)
 
 
 def exhaustive_optimum(world: World, regime: Regime) -> Optimum:

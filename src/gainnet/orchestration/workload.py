@@ -150,7 +150,7 @@ class Workload:
         return self.wireless + self.visual
 
 
-def consumption(pool: Pool, task: Task, samples: Tensor) -> Consumption:
+def consumption(pool: Pool, task: Task, samples: Tensor, exchange_s: Tensor | None = None) -> Consumption:
     r"""Download, training and upload of given samples with the least spectrum.
 
     $t_d + t_c + t_u \le T$,  $t_c = \kappa' x' / F$;  no samples take nothing, not even the model (assumed).
@@ -159,15 +159,19 @@ def consumption(pool: Pool, task: Task, samples: Tensor) -> Consumption:
         pool: resources of the CR.
         task: the model $m'$ that is trained.
         samples: [...], $x'$ >= 0.
+        exchange_s: [...], `task.least_exchange_s(pool)` where it is known already.
     """
     check_not_negative("samples", samples)
-    return _consumption(pool, task, samples, task.least_exchange_s(pool))
-
-
-def _consumption(pool: Pool, task: Task, samples: Tensor, exchange_s: Tensor) -> Consumption:
-    """`consumption` where the least time of the exchange is known: whoever solves often computes it once."""
+    if exchange_s is None:
+        exchange_s = task.least_exchange_s(pool)
     idle = samples == 0
     cycles = samples * task.cycles_per_sample
+    if bool(idle.all()):
+        # The first round of every scenario.
+        nothing = torch.zeros_like(cycles * exchange_s)
+        feasible = torch.ones_like(nothing, dtype=torch.bool)
+        exchange = Exchange(nothing, nothing, nothing, nothing, nothing, feasible)
+        return Consumption(exchange, cycles, torch.full_like(nothing, int(Reason.FEASIBLE), dtype=torch.long))
     # A rounding error above the most that fits is not a reason to fail.
     left_s = torch.where(
         samples <= _most(pool, task, exchange_s) * (1 + _TOLERANCE),
@@ -241,7 +245,7 @@ def steady_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
     # No steady state senses more than a CR that consumes nothing, nor more than a CR can train.
     top_wireless, top_visual = _sensed(pool, sensing, least, least)
     x = torch.minimum(_most(pool, task, exchange_s), top_wireless + top_visual)
-    spent = _consumption(pool, task, x, exchange_s)
+    spent = consumption(pool, task, x, exchange_s)
     wireless, visual = _sensed(pool, sensing, spent.exchange.area_hz_s, spent.cycles)
     # Where targets are the limit, that is all; the others come down.
     # Newton's method runs on these pairs alone: most are bound by their targets or by training.
@@ -262,7 +266,7 @@ def _fed(pool: Pool, sensing: Sensing, task: Task, exchange_s: Tensor, x: Tensor
     """The largest x that feeds itself, from above, and the wireless and visual samples beside it."""
     most = x
     for _ in range(_MAX_STEPS):
-        spent = _consumption(pool, task, x, exchange_s)
+        spent = consumption(pool, task, x, exchange_s)
         wireless, visual = _sensed(pool, sensing, spent.exchange.area_hz_s, spent.cycles)
         # How much more is consumed than sensed at x; the root of it is the steady state.
         excess = (x - wireless - visual).clamp_min(0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import final
 
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from gainnet.core.randomness import Random
 from gainnet.network.mobility import Manhattan, Mobility, RandomWaypoint, Trace
-from gainnet.orchestration.resources import Pool
+from gainnet.orchestration.offer import Offer
+from gainnet.orchestration.resources import Pool, unsqueeze
 from gainnet.orchestration.scenario import ManhattanNumbers, Scenario, TraceNumbers
 from gainnet.radio import pathloss
 
@@ -53,11 +55,23 @@ class World:
         """Scenarios."""
         return tuple(self.bandwidth_hz.shape[:-1])
 
-    @property
+    @cached_property
     def pool(self) -> Pool:
         """Resources of every client, [*batch, num_clients], the same in every CR."""
         duration_s = torch.full_like(self.bandwidth_hz, self.scenario.rounds.duration_s)
         return Pool(self.bandwidth_hz, self.cycles_per_s, duration_s)
+
+    @cached_property
+    def edge_of_model(self) -> Tensor:
+        """[num_models], int64."""
+        return torch.tensor([model.edge for model in self.scenario.models])
+
+    @cached_property
+    def offers(self) -> tuple[Offer, ...]:
+        """What each CR offers."""
+        drawn = self.cn0_down_hz, self.cn0_up_hz, self.num_wireless, self.num_visual
+        columns = zip(*(x.unbind(-3) for x in drawn), strict=True)
+        return tuple(Offer(self.scenario, unsqueeze(self.pool), *column) for column in columns)
 
 
 def draw_world(scenario: Scenario, random: Random) -> World:

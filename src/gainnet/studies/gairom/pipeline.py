@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from gainnet.orchestration import Pool, Sensing, Task, World, consumption, serial_workload, steady_workload
-from gainnet.orchestration.graph import sensing_of, tasks_of
 from gainnet.orchestration.resources import unsqueeze
 from gainnet.orchestration.workload import workload_up_to
 
@@ -40,7 +39,7 @@ def overlap(world: World) -> Overlap:
     """
     pool, ratios, fills = unsqueeze(world.pool), [], []
     for cr in range(world.scenario.rounds.num_rounds):
-        tasks, sensing = tasks_of(world, cr), sensing_of(world, cr)
+        tasks, sensing = world.offers[cr].tasks, world.offers[cr].sensing
         steady, serial = steady_workload(pool, sensing, tasks), serial_workload(pool, sensing, tasks)
         active = serial.samples > 0
         ratios.append(steady.samples[active] / serial.samples[active])

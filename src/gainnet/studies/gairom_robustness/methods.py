@@ -16,7 +16,6 @@ from torch import Tensor
 from gainnet.core.randomness import Random
 from gainnet.orchestration import Activity, Rollout, Schedule, World, independent_optimum, load_scenario
 from gainnet.orchestration.drawing import of_client
-from gainnet.orchestration.graph import correlation_of
 from gainnet.orchestration.regime import Independent
 from gainnet.orchestration.rollout import follow, schedules_of
 from gainnet.orchestration.rounds import Piece
@@ -142,7 +141,7 @@ def _gain_of_clients(here: Arena, rollout: Rollout) -> Tensor:
     """[num_clients], what every client adds."""
     gains = []
     for cr, (model, sensed) in enumerate(zip(rollout.model, rollout.sensed, strict=True)):
-        worth = correlation_of(here.world, cr).gather(-1, model.unsqueeze(-1)).squeeze(-1)
+        worth = here.world.offers[cr].correlation.gather(-1, model.unsqueeze(-1)).squeeze(-1)
         gains.append(worth * here.regime.function(sensed))
     return torch.stack(gains).sum(0)
 
