@@ -36,7 +36,7 @@ def test_shipped_scenarios_are_the_paper_s_case(name: str) -> None:
         ({"colour": "red"}, "^scenario.colour: there is no such setting"),
         ({"side_m": "wide"}, "^scenario.side_m: 'wide' is not a number; give one$"),
         ({"clients": STREET["clients"] | {"nope": 1}}, "^scenario.clients.nope: there is no such setting"),
-        ({"clients": STREET["clients"] | {"num_clients": 10_001}}, "num_clients: 10001 .* give at most 10,000$"),
+        ({"clients": STREET["clients"] | {"num_clients": 200_001}}, "num_clients: 200001 .* give at most 200,000$"),
         ({"clients": STREET["clients"] | {"num_clients": 1.5}}, "num_clients: 1.5 is not a whole number"),
         ({"clients": STREET["clients"] | {"bandwidth_hz": [1e6]}}, "bandwidth_hz.* is missing"),
         ({"clients": {}}, "^scenario.clients.num_clients: it is missing; give it$"),

@@ -1,4 +1,4 @@
-"""What a round offers to every client, whatever was decided before it: models, targets and how well both go together."""
+"""What a round offers to every client, whatever was decided before it: models, and targets to sense for them."""
 
 from __future__ import annotations
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import final
+from typing import Protocol, final
 
 import torch
 from torch import Tensor
@@ -232,19 +231,25 @@ def workload_up_to(pool: Pool, spent: Consumption, sensing: Sensing, ceiling: Wo
     return _capped(wireless, visual, ceiling.samples, reason)
 
 
-def steady_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
+def steady_workload(pool: Pool, sensing: Sensing, task: Task, enough: Tensor | None = None) -> Workload:
     r"""Most samples that a client can sense and consume in every CR, were all CRs like this one.
 
     The largest $x \le F (T - t_d^{\min} - t_u^{\min}) / \kappa$ with $x \le x_{ws}(x) + x_{vs}(x)$. What can be sensed
     beside the consumption of x is concave and falls in x (its slope is $-\lambda \kappa / (F \beta) - \kappa /
     \kappa_v$ with the multiplier $\lambda$ of time, as long as the pools bind), so Newton comes down onto the root.
 
-    Arguments as `achievable_workload`.
+    Args:
+        pool: resources of every CR.
+        sensing: samples of the model.
+        task: the model.
+        enough: [...], samples that nobody needs more than; a root above them is not looked for.
     """
     least, exchange_s = torch.zeros_like(task.cycles_per_sample), task.least_exchange_s(pool)
     # No steady state senses more than a CR that consumes nothing, nor more than a CR can train.
     top_wireless, top_visual = _sensed(pool, sensing, least, least)
     x = torch.minimum(_most(pool, task, exchange_s), top_wireless + top_visual)
+    if enough is not None:
+        x = torch.minimum(x, enough)
     spent = consumption(pool, task, x, exchange_s)
     wireless, visual = _sensed(pool, sensing, spent.exchange.area_hz_s, spent.cycles)
     # Where targets are the limit, that is all; the others come down.
@@ -273,24 +278,36 @@ def _fed(pool: Pool, sensing: Sensing, task: Task, exchange_s: Tensor, x: Tensor
         if bool((excess <= _TOLERANCE * most).all()):
             break
         # Derivative of the excess: 1 for what is consumed, plus what is sensed less per sample trained.
-        x = (x - excess / (1 + _fall(pool, sensing, task, spent, wireless, visual))).clamp_min(0.0)
+        lower = (x - excess / (1 + _fall(pool, sensing, task, spent, wireless, visual))).clamp_min(0.0)
+        # Who has arrived stays, so that an item of a batch does not depend on how long the others take.
+        x = torch.where(excess <= _TOLERANCE * most, x, lower)
     return x, wireless, visual
 
 
-def consumable_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
+def consumable_workload(pool: Pool, sensing: Sensing, task: Task, enough: Tensor | None = None) -> Workload:
     r"""Most samples that a CR can sense with the whole pool and another can consume with the whole pool.
 
     $x \le F (T - t_d^{\min} - t_u^{\min}) / \kappa$ alone: what is sensed now may starve the CR that consumes it, so
     that neighbouring rounds are coupled as tightly as they can be.
 
-    Arguments as `achievable_workload`.
+    Arguments as `steady_workload`.
     """
     nothing, exchange_s = torch.zeros_like(task.cycles_per_sample), task.least_exchange_s(pool)
     wireless, visual = _sensed(pool, sensing, nothing, nothing)
-    return _capped(wireless, visual, _most(pool, task, exchange_s), _reason(pool, sensing, task, exchange_s))
+    most = _most(pool, task, exchange_s)
+    if enough is not None:
+        most = torch.minimum(most, enough)
+    return _capped(wireless, visual, most, _reason(pool, sensing, task, exchange_s))
 
 
-CEILINGS: dict[str, Callable[[Pool, Sensing, Task], Workload]] = {
+class CeilingOf(Protocol):
+    """A bound on the samples of a round."""
+
+    def __call__(self, pool: Pool, sensing: Sensing, task: Task, enough: Tensor | None = None) -> Workload:
+        """Most samples, as `steady_workload` takes its arguments."""
+
+
+CEILINGS: dict[str, CeilingOf] = {
     "steady": steady_workload,
     "consumable": consumable_workload,
 }

@@ -92,8 +92,8 @@ def draw_world(scenario: Scenario, random: Random) -> World:
         (distance_m <= range_m).double() @ seen.unsqueeze(-3)
         for range_m in (scenario.sensing.wireless_range_m, scenario.sensing.visual_range_m)
     )
-    bandwidth_hz = _between(scenario.clients.bandwidth_hz, num_clients, random.child("bandwidth"))
-    cycles_per_s = _between(scenario.clients.cycles_per_s, num_clients, random.child("compute"))
+    bandwidth_hz = uniform_between(scenario.clients.bandwidth_hz, num_clients, random.child("bandwidth"))
+    cycles_per_s = uniform_between(scenario.clients.cycles_per_s, num_clients, random.child("compute"))
     return World(scenario, client_m, target_m, domain, bandwidth_hz, cycles_per_s, down, up, wireless, visual)
 
 
@@ -144,10 +144,17 @@ def _cn0_hz(scenario: Scenario, client_m: Tensor, random: Random) -> tuple[Tenso
     fading = torch.from_numpy(np.stack(draws)).reshape(distance_m.shape)
     # Both directions see the same path at the same time.
     gain = fading * 10 ** (-(loss_db + shadowing_db) / 10)
+    return cn0_of_gain_hz(scenario, gain)
+
+
+def cn0_of_gain_hz(scenario: Scenario, gain: Tensor) -> tuple[Tensor, Tensor]:
+    """Received power over noise density down and up, [...] each, of power gains [...]."""
+    radio = scenario.radio
     down_dbhz = radio.edge_tx_power_dbm - _NOISE_DBM_PER_HZ - radio.client_noise_figure_db
     up_dbhz = scenario.clients.tx_power_dbm - _NOISE_DBM_PER_HZ - radio.edge_noise_figure_db
     return gain * 10 ** (down_dbhz / 10), gain * 10 ** (up_dbhz / 10)
 
 
-def _between(limits: tuple[float, float], num: int, random: Random) -> Tensor:
+def uniform_between(limits: tuple[float, float], num: int, random: Random) -> Tensor:
+    """[num], uniform between two values."""
     return limits[0] + (limits[1] - limits[0]) * random.uniform((num,)).double()

@@ -15,7 +15,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Range = tuple[Positive, Positive]
-Count = Annotated[int, Field(ge=1, le=100_000)]
+Count = Annotated[int, Field(ge=1, le=200_000)]
 Ceiling = Literal["steady", "consumable"]
 """The bound on the samples of a round: what a steady state holds (Zeros is then never worse than serial), or only what
 another CR could consume with its whole pool."""
@@ -34,7 +34,7 @@ class Rounds(BaseModel, frozen=True, extra="forbid"):
 class Clients(BaseModel, frozen=True, extra="forbid"):
     """Connected vehicles; bandwidth and compute rate are uniform between two values."""
 
-    num_clients: Annotated[int, Field(ge=1, le=10_000)]
+    num_clients: Count
     bandwidth_hz: Range
     cycles_per_s: Range
     tx_power_dbm: Finite
