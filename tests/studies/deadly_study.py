@@ -12,6 +12,8 @@ from toy_study import TOY, ToyConfig
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
+from gainnet.studies.gairom import GAIROM
+from gainnet.studies.gairom.question import GairomConfig
 from gainnet.studies.study import Case, Method, Row
 
 
@@ -44,5 +46,20 @@ def open_stumbling(config: ToyConfig) -> Mapping[str, Method]:
     return {**methods, "median": stumble}
 
 
+def open_mortal(config: GairomConfig) -> Mapping[str, Method]:
+    """Orchestrated worlds, one of which kills its worker, once."""
+    methods = GAIROM.open(config)
+    mark = Path(os.environ["STUMBLED"])
+
+    def stumble(case: Case, random: Random) -> Row:
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return methods["greedy"](case, random)
+
+    return {**methods, "greedy": stumble}
+
+
+MORTAL = replace(GAIROM, open=open_mortal)
 STUMBLING = replace(TOY, open=open_stumbling)
 DEADLY = replace(TOY, cases=cases, open=open_methods)

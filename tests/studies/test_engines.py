@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from test_runner import TOY_NAME, own_settings, wait_for_lines
 
@@ -60,6 +61,21 @@ def test_a_killed_worker_loses_nothing_and_the_table_is_the_same(
     assert seen == list(range(19))
     assert shared.table_path.read_bytes() == alone.table_path.read_bytes()
     assert shared.folder.name == alone.folder.name
+
+
+@pytest.mark.slow
+def test_orchestrated_worlds_shard_to_the_last_bit_though_a_worker_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = run_study("gairom", "quick", tmp_path / "alone")
+    monkeypatch.setenv("STUMBLED", str(tmp_path / "stumbled"))
+    shared = run_study("deadly_study:MORTAL", "quick", tmp_path / "shared", engine=make_engine("ray", 2))
+    assert (tmp_path / "stumbled").exists()
+    tables = [pd.read_csv(run.table_path, dtype=str) for run in (alone, shared)]
+    # Times of the machine differ from run to run, everything else agrees as text.
+    one, other = (table[[name for name in table if not name.startswith("measured_")]] for table in tables)
+    pd.testing.assert_frame_equal(one, other)
+    assert len(one) > 8
 
 
 @pytest.mark.slow

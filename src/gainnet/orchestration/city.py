@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import final
@@ -112,7 +113,8 @@ class City:
     def _classes(self) -> tuple[Tensor, Tensor]:
         """[num_classes, num_domains], different domains of models, and [num_models], the class of each."""
         domains = torch.tensor([model.domains for model in self.scenario.models], dtype=torch.float64)
-        return domains.unique(dim=0, return_inverse=True)
+        distinct, number = domains.unique(dim=0, return_inverse=True)
+        return distinct, number
 
     @cached_property
     def _tasks(self) -> Task:
@@ -122,13 +124,14 @@ class City:
     def _sensing(self) -> Sensing:
         numbers = self.scenario.sensing
         wireless, visual = (self._of_pairs(self._targets(x)) for x in (self.num_wireless, self.num_visual))
-        rates = numbers.wireless_samples_per_target_s, numbers.visual_samples_per_target_s
-        if numbers.most_samples_per_target is not None:
-            rates = tuple(min(x, numbers.most_samples_per_target / self.scenario.rounds.duration_s) for x in rates)
+        most = math.inf if numbers.most_samples_per_target is None else numbers.most_samples_per_target
+        most_per_s = most / self.scenario.rounds.duration_s
+        wireless_per_s = min(numbers.wireless_samples_per_target_s, most_per_s)
+        visual_per_s = min(numbers.visual_samples_per_target_s, most_per_s)
         spectrum, cycles = (
             torch.full_like(wireless, x) for x in (numbers.wireless_spectrum_hz_s, numbers.visual_cycles)
         )
-        return Sensing(spectrum, cycles, rates[0] * wireless, rates[1] * visual)
+        return Sensing(spectrum, cycles, wireless_per_s * wireless, visual_per_s * visual)
 
     @cached_property
     def _correlation(self) -> Tensor:
@@ -145,8 +148,8 @@ class City:
     @cached_property
     def _spent(self) -> Consumption:
         slot = (self.candidate == self.state.model.unsqueeze(-1)).long().argmax(-1, keepdim=True)
-        cn0 = (x.gather(-1, slot).squeeze(-1) for x in (self.cn0_down_hz, self.cn0_up_hz))
-        return consumption(self.pool, self._task_of(self.state.model, *cn0), self.state.samples)
+        down, up = (x.gather(-1, slot).squeeze(-1) for x in (self.cn0_down_hz, self.cn0_up_hz))
+        return consumption(self.pool, self._task_of(self.state.model, down, up), self.state.samples)
 
     @cached_property
     def _most(self) -> Workload:
@@ -166,7 +169,7 @@ class City:
             return x[row, column]
 
         pool = each(self.pool, lambda x: x[row])
-        sensing, tasks, most = (each(x, of_pair) for x in (self._sensing, self._tasks, self._most))
+        sensing, tasks, most = each(self._sensing, of_pair), each(self._tasks, of_pair), each(self._most, of_pair)
         # No root is looked for above what can be sensed now: most have none below it.
         ceiling = CEILINGS[self.scenario.rounds.ceiling](pool, sensing, tasks, most.samples).samples
         return of_pair(self._correlation) * self.regime.function(torch.minimum(most.samples, ceiling))

@@ -49,7 +49,7 @@ def scenario_of_city(scenario: Scenario, num_clients: int, num_edges: int, spaci
     edges = [fields["edges"][0] | {"position_m": place} for place in places]
     models = [fields["models"][m % len(scenario.models)] | {"edge": m} for m in range(len(edges))]
     growth = num_clients / scenario.clients.num_clients
-    numbers = {"clients": {"num_clients": num_clients}}
+    numbers: dict[str, dict[str, int]] = {"clients": {"num_clients": num_clients}}
     numbers["targets"] = {"num_targets": max(1, round(growth * scenario.targets.num_targets))}
     if "num_blocks" in fields["mobility"]:
         numbers["mobility"] = {"num_blocks": max(1, round(fields["mobility"]["num_blocks"] * side_m / scenario.side_m))}
@@ -79,7 +79,7 @@ def draw_city(scenario: Scenario, reach_m: float, random: Random) -> City:
     target_m = mobility.positions(num_targets, start_s, random.child("targets"))[0]
     domain = (random.uniform((num_targets,), "domains") * scenario.num_domains).long()
     candidate = Reach.of(edges_of(scenario), reach_m).edges_at(client_m)
-    counts = (
+    wireless, visual = (
         _in_range(client_m, target_m, domain, scenario.num_domains, range_m)
         for range_m in (scenario.sensing.wireless_range_m, scenario.sensing.visual_range_m)
     )
@@ -87,9 +87,9 @@ def draw_city(scenario: Scenario, reach_m: float, random: Random) -> City:
     cycles_per_s = uniform_between(scenario.clients.cycles_per_s, num_clients, random.child("compute"))
     pool = Pool(bandwidth_hz, cycles_per_s, torch.full_like(bandwidth_hz, scenario.rounds.duration_s))
     nothing = torch.zeros_like(bandwidth_hz)
-    cn0_hz = pair_cn0_hz(scenario, client_m, candidate, random)
+    down, up = pair_cn0_hz(scenario, client_m, candidate, random)
     state = State(candidate.amax(-1).clamp_min(0), nothing, nothing)
-    return City(scenario, Independent.of(scenario), pool, candidate, *cn0_hz, *counts, state)
+    return City(scenario, Independent.of(scenario), pool, candidate, down, up, wireless, visual, state)
 
 
 def edges_of(scenario: Scenario) -> Tensor:
