@@ -73,29 +73,37 @@ def verify(
     *,
     state: Path | None = None,
     edge_key: str | None = None,
+    pinned: Path | None = None,
+    receipt: Path | None = None,
+    against: Path | None = None,
     root: Path | None = None,
     as_json: bool = False,
 ) -> None:
     """Check where a picture comes from, or which update went into which model: what was signed and what holds.
 
-    Exit code 1 for a picture of which something does not hold.
+    Exit code 1 for a picture of which something does not hold, an update that was left out, or a split view.
 
     Args:
         record: a picture, a record, or the folder of a run.
         state: the model that a record should end with; state.safetensors beside it when left out.
         edge_key: public key of a record's edge, as you know it from elsewhere.
+        pinned: JSON file of the clients' public keys by name, as they were at enrolment.
+        receipt: a client's receipts, each of which the record must have the update of.
+        against: the record that somebody else was given, to find two heads of one round.
         root: root.pem of a picture's edge, as you know it from elsewhere.
         as_json: one JSON object on standard output, nothing else.
     """
-    from gainnet.learning.safeguards.record import verify_file
+    from gainnet.learning.safeguards.verification import verify_file
 
     if root is not None or (record.is_file() and record.suffix.lower() in _PICTURES):
-        if state is not None or edge_key is not None:
-            raise ConfigError("state: a picture has neither state nor edge key; leave them out")
+        if any(x is not None for x in (state, edge_key, pinned, receipt, against)):
+            raise ConfigError("state: a picture has neither state, keys nor receipts; leave them out")
         return _verify_picture(record, root, as_json)
-    found = verify_file(record, state, edge_key)
+    found = verify_file(record, state, edge_key, pinned)
+    broken = _broken(record, edge_key or found.edge_key, receipt, against)
     if as_json:
-        return print_json(asdict(found))
+        print_json({**asdict(found), **broken})
+        return _exit_if(broken)
     typer.echo(f"in order: {found.num_models} models from {found.num_included} of {found.num_updates} signed updates")
     typer.echo(
         f"edge key  {found.edge_key}" + ("" if edge_key else "  (compare it with one that you have from elsewhere)")
@@ -103,7 +111,27 @@ def verify(
     typer.echo(f"model     {found.model}" + ("" if found.state_checked else "  (no model file to compare it with)"))
     counts = [{"client": client, "num_models": count} for client, count in found.models_of_client.items()]
     print_table("updates in models", ("client", "num_models"), counts)
-    return None
+    if broken["num_omitted"]:
+        typer.echo(f"{broken['num_omitted']} receipts of updates that the record lacks: the edge has left them out")
+    if broken["split_view"]:
+        typer.echo(f"split view: the edge has signed two heads of round {broken['split_view']}")
+    return _exit_if(broken)
+
+
+def _exit_if(broken: dict[str, int | None]) -> None:
+    if any(broken.values()):
+        raise typer.Exit(1)
+
+
+def _broken(record: Path, edge_key: str, receipt: Path | None, against: Path | None) -> dict[str, int | None]:
+    """What receipts and another view of the record prove against the edge."""
+    from gainnet.learning.safeguards.verification import omitted, read_lines, split_view
+
+    lines = read_lines(record, "record")
+    receipts = [] if receipt is None else read_lines(receipt, "receipt")
+    num_omitted = sum(omitted(one, lines, edge_key) for one in receipts)
+    other = None if against is None else split_view(lines, read_lines(against, "against"), edge_key)
+    return {"num_omitted": num_omitted, "split_view": other}
 
 
 @command("keys")

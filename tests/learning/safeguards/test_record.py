@@ -18,13 +18,16 @@ from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import Open, State
 from gainnet.learning.clients import Client, cell_of, devices_of
 from gainnet.learning.exchange import PRIVATE, Exchange, Uplink
-from gainnet.learning.safeguards.record import RECORD, Keyring, Recorded, verify, verify_file
+from gainnet.learning.safeguards.record import RECORD, Recorded, enrolment, receipts_of
 from gainnet.learning.safeguards.robust import Krum
+from gainnet.learning.safeguards.signing import Keyring, canonical, nodes_folder
+from gainnet.learning.safeguards.verification import omitted, split_view, verify, verify_file
 from gainnet.network import EDGE, profile
 from gainnet.radio import Ideal
 
 NAMES = devices_of(5)
-KEYS = Keyring(bytes(32))
+KEYS = Keyring({name: hashlib.sha256(name.encode()).digest() for name in (EDGE, *NAMES)})
+PINNED = {str(name): KEYS.public(name) for name in NAMES}
 
 
 def one_round(recorded: Recorded, state: State, seed: int, num: int = 5) -> State:
@@ -39,7 +42,7 @@ def one_round(recorded: Recorded, state: State, seed: int, num: int = 5) -> Stat
 
 
 def written(path: Path, rounds: int = 2) -> tuple[list[str], State]:
-    recorded, state = Recorded(Open(Krum(1)), path, KEYS, NAMES), {"a": torch.zeros(3)}
+    recorded, state = Recorded(Open(Krum(1)), path, KEYS, NAMES, path.parent / "nodes"), {"a": torch.zeros(3)}
     for seed in range(rounds):
         state = dict(one_round(recorded, state, seed))
     return path.read_text().splitlines(), state
@@ -47,7 +50,8 @@ def written(path: Path, rounds: int = 2) -> tuple[list[str], State]:
 
 def test_what_was_written_is_in_order(tmp_path: Path) -> None:
     lines, state = written(tmp_path / RECORD)
-    found = verify(lines, state, KEYS.public(EDGE))
+    found = verify(lines, state, KEYS.public(EDGE), PINNED)
+    assert (found.state_checked, found.keys_checked) == (True, True)
     assert (found.num_models, found.num_updates, found.num_included) == (2, 10, 2)
     assert sum(found.models_of_client.values()) == 2, "Krum takes one update per round"
     assert len(lines) == 1 + 2 * 6
@@ -75,11 +79,7 @@ def changes(value: Any) -> Iterator[Any]:
 
 def assert_seen(lines: list[str], state: State) -> None:
     with pytest.raises(PayloadError, match="record"):
-        verify(lines, state, KEYS.public(EDGE))
-
-
-def canonical(entry: dict[str, Any]) -> str:
-    return json.dumps(entry, sort_keys=True, separators=(",", ":"))
+        verify(lines, state, KEYS.public(EDGE), PINNED)
 
 
 def test_every_change_of_every_field_of_every_line_is_seen(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def chained(entries: list[dict[str, Any]], keys: Keyring) -> list[str]:
     for index, entry in enumerate(entries):
         previous = hashlib.sha256(lines[-1].encode()).hexdigest() if lines else ""
         bare = {k: v for k, v in entry.items() if k != "signature"} | {"index": index, "previous": previous}
-        lines.append(canonical(bare | {"signature": keys.sign(EDGE, canonical(bare).encode())}))
+        lines.append(canonical(bare | {"signature": keys.sign(EDGE, bare)}))
     return lines
 
 
@@ -125,7 +125,7 @@ def test_not_even_the_edge_can_change_what_a_client_has_signed(tmp_path: Path) -
     entries = [json.loads(line) for line in lines]
     assert chained(entries, KEYS) == lines, "the forger of this test does what the edge does"
     for index, entry in enumerate(entries):
-        for key in ("client", "model", "update", "weight", "client_signature"):
+        for key in ("client", "model", "round", "update", "weight", "client_signature"):
             if entry["kind"] == "update":
                 forged = [*entries[:index], entry | {key: next(changes(entry[key]))}, *entries[index + 1 :]]
                 assert_seen(chained(forged, KEYS), state)
@@ -133,12 +133,23 @@ def test_not_even_the_edge_can_change_what_a_client_has_signed(tmp_path: Path) -
 
 def test_a_record_by_another_edge_is_seen_by_its_key(tmp_path: Path) -> None:
     lines, state = written(tmp_path / RECORD)
-    other = Keyring(b"other" * 8)
+    other = Keyring({name: hashlib.sha256(b"other" + name.encode()).digest() for name in (EDGE, *NAMES)})
     entries = [json.loads(line) for line in lines]
     entries[0]["keys"][EDGE] = other.public(EDGE)
+    assert_seen(chained(entries, other), state)  # no client has enrolled with it
+    entries[0]["keys"] = {name: other.public(NodeId(name)) for name in entries[0]["keys"]}
+    for name in NAMES:
+        bound = enrolment(name, other.public(name), other.public(EDGE))
+        entries[0]["enrolled"][name] = other.sign(name, bound)
+    for entry in entries:
+        if entry["kind"] == "update":
+            said = {key: entry[key] for key in ("client", "model", "round", "update", "weight")}
+            entry["client_signature"] = other.sign(NodeId(entry["client"]), said)
     forged = chained(entries, other)
-    verify(forged, state)  # in order by itself
+    verify(forged, state)  # in order by itself: written anew from end to end
     assert_seen(forged, state)
+    with pytest.raises(PayloadError, match="not the one that it was enrolled with"):
+        verify(forged, state, None, PINNED)
 
 
 def test_a_round_that_is_run_again_replaces_its_lines(tmp_path: Path) -> None:
@@ -153,14 +164,61 @@ def test_a_round_that_is_run_again_replaces_its_lines(tmp_path: Path) -> None:
         one_round(recorded, {"a": torch.ones(3)}, 0)
 
 
-def test_keys_are_kept_for_their_owner_alone(tmp_path: Path) -> None:
-    first, again = Keyring.of(tmp_path), Keyring.of(tmp_path)
-    assert first == again != Keyring.of(tmp_path / "other")
-    assert (tmp_path / "record.key").stat().st_mode & 0o077 == 0
-    assert first.public(NodeId("a")) != first.public(NodeId("b"))
-    (tmp_path / "record.key").write_text("no key")
+def test_keys_are_kept_by_each_node_and_not_in_the_run(tmp_path: Path) -> None:
+    nodes = nodes_folder(tmp_path / "run")
+    first, again = Keyring.of(nodes, NAMES), Keyring.of(nodes, NAMES[:2])
+    assert {name: first.seeds[name] for name in NAMES[:2]} == again.seeds
+    assert len({first.public(name) for name in NAMES}) == len(NAMES)
+    assert sorted(p.name for p in nodes.iterdir()) == sorted(f"{name}.key" for name in NAMES)
+    assert all((nodes / f"{name}.key").stat().st_mode & 0o077 == 0 for name in NAMES)
+    (nodes / "device_0.key").write_text("no key")
     with pytest.raises(ConfigError, match="damaged"):
-        Keyring.of(tmp_path)
+        Keyring.of(nodes, NAMES)
+
+
+def test_a_receipt_proves_an_omission(tmp_path: Path) -> None:
+    lines, _ = written(tmp_path / RECORD)
+    edge, receipts = KEYS.public(EDGE), (tmp_path / "nodes" / receipts_of(NAMES[3])).read_text().splitlines()
+    assert len(receipts) == 2
+    assert not any(omitted(receipt, lines, edge) for receipt in receipts)
+    assert not omitted(receipts[1], lines[:7], edge), "the record has not come so far"
+    entries = [json.loads(line) for line in lines]
+    left_out = [e for e in entries if e.get("client") != NAMES[3]]
+    places = {e.get("client_signature"): i for i, e in enumerate(left_out) if e["kind"] == "update"}
+    for entry in left_out:
+        if entry["kind"] == "model":
+            signed = [entries[i]["client_signature"] for i in entry["updates"]]
+            entry["updates"] = [places[one] for one in signed if one in places]
+    forged = chained(left_out, KEYS)
+    verify(forged, None, edge, PINNED)  # in order by itself: nobody else could know
+    assert all(omitted(receipt, forged, edge) for receipt in receipts)
+    with pytest.raises(PayloadError, match="receipt"):
+        omitted(receipts[0].replace('"round":1', '"round":2'), lines, edge)
+    with pytest.raises(PayloadError, match="receipt: cannot be read"):
+        omitted("[" * 50_000, lines, edge)
+
+
+def test_two_heads_of_one_round_prove_a_split_view(tmp_path: Path) -> None:
+    edge, (lines, _) = KEYS.public(EDGE), written(tmp_path / RECORD)
+    assert split_view(lines, lines[:7], edge) is None, "a shorter view is no other view"
+    entries = [json.loads(line) for line in lines]
+    entries[-1]["model"] = "0" * 64
+    other = chained(entries, KEYS)
+    verify(other, None, edge, PINNED)  # each view is in order by itself
+    assert split_view(lines, other, edge) == split_view(lines[-1:], other[-1:], edge) == 2
+    with pytest.raises(PayloadError, match="head"):
+        split_view(lines, [other[-1].replace('"round":2', '"round":1')], edge)
+
+
+def test_updates_stand_in_the_record_as_commitments(tmp_path: Path) -> None:
+    """Who knows an update, as the adversary of differential privacy does, cannot check that it is there."""
+    lines, _ = written(tmp_path / RECORD, rounds=1)
+    random, start = Random.of(0), {"a": torch.zeros(3)}
+    known = {fingerprint({n: x + random.normal(x.shape, name) for n, x in start.items()}) for name in NAMES}
+    assert not any(update in line for line in lines if '"kind":"update"' in line for update in known)
+    mine = KEYS.committed(NAMES[0], fingerprint(start), "ab")
+    assert mine != KEYS.committed(NAMES[1], fingerprint(start), "ab")
+    assert mine != KEYS.committed(NAMES[0], fingerprint(start), "ac")
 
 
 def test_any_change_of_a_state_has_another_fingerprint() -> None:

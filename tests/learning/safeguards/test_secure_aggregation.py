@@ -56,6 +56,8 @@ def test_members_that_fall_away_after_the_shares_are_left_out_exactly(num_lost: 
     made = {i: member.shares(publics) for i, member in members.items()}
     masked = {i: members[i].masked(rings[i], publics) for i in numbers}
     for lost in itertools.combinations(numbers, num_lost):
+        for member in members.values():
+            member._answered = None  # as in a round of its own
         arrived = [i for i in numbers if i not in lost]
         total = np.sum([masked[i] for i in arrived], axis=0, dtype=np.uint32)
         if len(arrived) < 3:
@@ -182,9 +184,53 @@ def test_sealed_shares_cannot_be_changed() -> None:
         unseal(bytes([content[0] ^ 1]) + content[1:], bytes(32))
 
 
+def test_a_member_answers_one_request_a_round() -> None:
+    """Two that contradict each other gave both secrets of a member, and so its update, away."""
+    members = {i: Member(i, 2) for i in (1, 2, 3)}
+    publics = {i: member.public for i, member in members.items()}
+    held = {j: member.shares(publics)[1] for j, member in members.items()}
+    first = members[1].revealed(held, publics, (1, 2, 3), ())
+    assert members[1].revealed(held, publics, (3, 2, 1), ()) == first, "the same again is a retry"
+    with pytest.raises(PlanError, match="no share"):
+        members[1].revealed(held, publics, (1, 2), (3,))
+
+
+@pytest.mark.parametrize("odd", [b"", b"short", bytes(64), bytes(1000)])
+def test_malformed_keys_and_shares_are_one_line(odd: bytes) -> None:
+    member, publics = Member(1, 2), {1: Member(1, 2).public, 2: Member(2, 2).public}
+    ring = np.zeros(3, dtype=np.uint32)
+    for call in (
+        lambda: member.shares({1: publics[1], 2: odd}),
+        lambda: member.masked(ring, {1: publics[1], 2: odd}),
+        lambda: member.revealed({1: odd, 2: odd}, publics, (1, 2), ()),
+        lambda: Member(1, 2).revealed({}, publics, (1, 2), ()),
+        lambda: Member(1, 2).revealed({1: odd, 2: odd}, {1: odd, 2: odd}, (1, 2), ()),
+        lambda: unmask(ring, publics, {1: {1: odd, 2: odd}}, (1, 2)),
+        lambda: unmask(ring, publics, {1: {9: bytes(66)}}, (1, 2)),
+        lambda: unmask(ring, publics, {1: {}}, (1, 2)),
+    ):
+        with pytest.raises(PayloadError) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rows", [(3, 5, 4), (120,) * 10, (1_000_000, 2, 700_000), (3_000_000_000, 1)])
+def test_any_number_of_rows_with_the_error_that_is_stated(rows: tuple[int, ...], random: Random) -> None:
+    start, num = {"a": torch.zeros(60, dtype=torch.float64)}, len(rows)
+    crowd = [Client(name, torch.empty(n, 0)) for name, n in zip(devices_of(num), rows, strict=True)]
+    done = [(0.0, c, {"a": Random.of(i).normal((60,), "x").double().clamp(-4, 4)}) for i, c in enumerate(crowd)]
+    hidden = MaskedMean().gather(Uplink(exchange(num), "adapters"), start, done, random).state["a"]
+    plain = Open().gather(Uplink(exchange(num), "adapters"), start, done, random).state["a"]
+    sums = MaskedSum()
+    bound = 2.0**-sums.num_fraction_bits * num * sums.scale(max(rows), num) / sum(rows)
+    # The sum of the weights is off by as much as a value, which moves the mean by that times itself.
+    assert float((hidden - plain).abs().max()) <= bound * (1 + float(plain.abs().max()))
+    assert bound <= max(2.0**-28 * num**2, 2.0**-20)
+
+
 @pytest.mark.parametrize("value", [2.0**11, float("nan"), float("-inf")])
 def test_what_does_not_fit_the_ring_is_refused(value: float) -> None:
-    with pytest.raises(ConfigError, match="num_fraction_bits"):
+    with pytest.raises(ConfigError, match="update"):
         to_ring(torch.tensor([value]), 20, 1)
 
 

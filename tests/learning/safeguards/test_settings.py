@@ -37,6 +37,17 @@ def test_a_run_with_masked_groups_leaves_a_record_in_order(options: list[object]
     assert (found["num_models"], found["num_included"], found["state_checked"]) == (2, 12, True)
     assert "in order" in run("trust", "verify", tmp_path / "run" / RECORD, "--edge-key", found["edge_key"]).stdout
     assert isinstance(run("trust", "verify", tmp_path / "run", "--edge-key", "0" * 64).exception, PayloadError)
+    keys = json.loads((tmp_path / "run" / RECORD).read_text().splitlines()[0])["keys"]
+    (tmp_path / "pinned.json").write_text(
+        json.dumps({name: key for name, key in keys.items() if name != "edge"}) + "\n"
+    )
+    receipt, pinned = tmp_path / "run.nodes" / "device_0.receipts.jsonl", ["--pinned", tmp_path / "pinned.json"]
+    told = run(
+        "trust", "verify", tmp_path / "run", *pinned, "--receipt", receipt, "--against", tmp_path / "run", "--json"
+    )
+    assert told.exit_code == 0
+    assert {"keys_checked": True, "num_omitted": 0, "split_view": None}.items() <= json.loads(told.stdout).items()
+    assert not list((tmp_path / "run").glob("*.key")), "who is handed the run gets no key with it"
     text = (tmp_path / "run" / RECORD).read_text()
     for changed in (text.replace('"weight":', '"weight":1'), text[: text.rindex('{"index"')], text[:-1], text + "{}\n"):
         (tmp_path / "run" / RECORD).write_text(changed)

@@ -50,7 +50,9 @@ def to_ring(values: Tensor, num_fraction_bits: int, num_summands: int) -> Ring:
     # The sum has to stay below half the ring: the other half stands for negative numbers.
     limit = 2.0 ** (RING_BITS - 1 - num_fraction_bits) / num_summands
     if not bool((values.abs() < limit).all()):
-        raise ConfigError(f"num_fraction_bits: a value is not below {limit:g}, as {num_summands} need; give fewer bits")
+        raise ConfigError(
+            f"update: a value is not finite or not below {limit:g}, as {num_summands} need; lower the rate"
+        )
     scaled = (values.double() * 2.0**num_fraction_bits).trunc().to(torch.int64).numpy()
     return scaled.astype(np.uint32)  # two's complement is arithmetic modulo 2^32
 

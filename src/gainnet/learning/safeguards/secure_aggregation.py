@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gainnet.core.errors import ConfigError, PlanError, check_range
+from gainnet.core.outside import reading
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import (
@@ -31,6 +32,9 @@ from gainnet.learning.safeguards import masking
 from gainnet.learning.safeguards.masking import KEY_BYTES, SHARE_BYTES, Ring
 from gainnet.learning.safeguards.privacy import NoisyMean, clip
 from gainnet.network import EDGE
+
+_LARGEST_VALUE = 4.0
+"""Updates up to this fit beside their weights; nothing that trains changes a value by as much in a round."""
 
 Shares = dict[int, bytes]
 """Shares, sealed or open, by the number of the member."""
@@ -52,6 +56,7 @@ class Member:
         # A mask of its own beside those of pairs: a vector that comes late, after its pairs were revealed, stays
         # hidden.
         self._own_seed = secrets.token_bytes(KEY_BYTES)
+        self._answered: tuple[frozenset[int], frozenset[int]] | None = None
 
     @property
     def public(self) -> bytes:
@@ -99,18 +104,22 @@ class Member:
             lost: members whose is not.
 
         Raises:
-            PlanError: someone is said to be both, or so few arrived that the sum would give them away.
+            PlanError: someone is said to be both, so few arrived that the sum would give them away, or another request
+                was answered before.
+            PayloadError: a share or a key is missing or damaged.
         """
-        # Both secrets of one member together would take all masks off its vector, and its update would be in the open.
-        if set(arrived) & set(lost) or len(arrived) < self._threshold:
+        asked = (frozenset(arrived), frozenset(lost))
+        # Both secrets of one member together would take all masks off its vector, and its update would be in the open;
+        # in one request, or in two that call it once arrived and once lost. The same request again is a retry.
+        if asked[0] & asked[1] or len(asked[0]) < self._threshold or self._answered not in (None, asked):
             raise PlanError("shares: the edge asks for more than a sum may need; no share is given")
-        found = {}
-        for number in (*arrived, *lost):
-            secret = masking.agree_secret(
-                self._channel_key, publics[number][KEY_BYTES:], f"share {number} {self._number}"
-            )
-            both = masking.unseal(held[number], secret)
-            found[number] = both[:SHARE_BYTES] if number in arrived else both[SHARE_BYTES:]
+        self._answered, found = asked, {}
+        with reading("shares"):
+            for number in (*arrived, *lost):
+                public = publics[number][KEY_BYTES:]
+                secret = masking.agree_secret(self._channel_key, public, f"share {number} {self._number}")
+                both = masking.unseal(held[number], secret)
+                found[number] = both[:SHARE_BYTES] if number in arrived else both[SHARE_BYTES:]
         return found
 
 
@@ -122,17 +131,21 @@ def unmask(total: Ring, publics: Mapping[int, bytes], shares: Mapping[int, Share
         publics: of all members that shares were made for.
         shares: by the number of whom they are about, those who may have masked, then of who gave them.
         arrived: members whose vector is in the sum.
+
+    Raises:
+        PayloadError: shares are damaged, too few or of somebody unknown.
     """
     places = {number: place for place, number in enumerate(sorted(publics), 1)}
-    for number, given in shares.items():
-        secret = masking.join_secret({places[giver]: share for giver, share in given.items()})
-        if number in arrived:
-            total = total - masking.mask_of(secret, len(total))
-            continue
-        # A member that was lost leaves its half of every pair in the vectors of the others.
-        for other in arrived:
-            mask = masking.mask_of(masking.agree_secret(secret, publics[other][:KEY_BYTES], "mask"), len(total))
-            total = total - mask if number > other else total + mask
+    with reading("shares"):
+        for number, given in shares.items():
+            secret = masking.join_secret({places[giver]: share for giver, share in given.items()})
+            if number in arrived:
+                total = total - masking.mask_of(secret, len(total))
+                continue
+            # A member that was lost leaves its half of every pair in the vectors of the others.
+            for other in arrived:
+                mask = masking.mask_of(masking.agree_secret(secret, publics[other][:KEY_BYTES], "mask"), len(total))
+                total = total - mask if number > other else total + mask
     return total
 
 
@@ -172,6 +185,18 @@ class MaskedSum:
         """
         # Above one half, so that the edge cannot ask two halves for the two secrets of one member.
         return max(2, math.ceil(self.share * num_members - 1e-9))
+
+    def scale(self, largest: float, num_members: int) -> float:
+        r"""Power of two that weights are divided by, so that updates up to 4 fit whatever the number of rows is.
+
+        $s = 2^{\max(0, \lceil \log_2 (4 w n / 2^{31 - f}) \rceil)}$ for $n$ members of weight $w$ at most; the mean is
+        then off by less than $2^{-f} n s / \sum_i w_i$ per value, and $2^{-28} n^2$ where $s > 1$.
+
+        >>> MaskedSum().scale(120.0, 10), MaskedSum().scale(1e6, 10)
+        (4.0, 32768.0)
+        """
+        room = 2.0 ** (masking.RING_BITS - 1 - self.num_fraction_bits)
+        return 2.0 ** max(0, math.ceil(math.log2(_LARGEST_VALUE * largest * num_members / room)))
 
     def total(self, uplink: Uplink, vectors: Sequence[tuple[Client, Tensor]]) -> tuple[Tensor, tuple[NodeId, ...]]:
         """([num_values] float64, names of those who are in it), or (zeros, ()) where too few stayed.
@@ -249,10 +274,12 @@ class MaskedMean:
         arrived: list[tuple[Client, State]] = []
         members: dict[NodeId, tuple[NodeId, ...]] = {}
         for index, group in enumerate(_groups(finished, self.num_groups, random)):
-            vectors = [(client, _weighted(client, start, values)) for _, client, values in group]
+            # How many rows clients have is known at enrolment, or the edge would ask for the largest power of two.
+            scale = self.sums.scale(max(client.weight for _, client, _ in group), len(group))
+            vectors = [(client, _weighted(client, start, values) / scale) for _, client, values in group]
             total, names = self.sums.total(uplink, vectors)
             if names:
-                crowd = Client(NodeId(f"group_{index}"), torch.empty(round(float(total[-1])), 0))
+                crowd = Client(NodeId(f"group_{index}"), torch.empty(round(float(total[-1]) * scale), 0))
                 arrived.append((crowd, with_update(start, total[:-1] / total[-1])))
                 members[crowd.name] = names
         merged = self.rule(start, arrived, random)

@@ -14,9 +14,11 @@ from gainnet.learning.algorithms.fedavg import FedAvg
 from gainnet.learning.algorithms.fpl import Fpl, as_averaging
 from gainnet.learning.safeguards.accounting import Guarantee
 from gainnet.learning.safeguards.privacy import PoissonChoice, PrivateMean, PrivateSteps
-from gainnet.learning.safeguards.record import RECORD, Keyring, Recorded
+from gainnet.learning.safeguards.record import RECORD, Recorded
 from gainnet.learning.safeguards.releases import Releases
 from gainnet.learning.safeguards.secure_aggregation import MaskedPrivateMean
+from gainnet.learning.safeguards.signing import Keyring, nodes_folder
+from gainnet.network import EDGE
 
 RELEASES = "releases"
 
@@ -46,7 +48,8 @@ class Safeguards:
         Args:
             algorithm: that averages.
             names: of the clients.
-            out: folder of the signed record; there is none when `None`.
+            out: folder of the signed record, with the nodes' keys and receipts in `OUT.nodes` beside it; there is
+                none when `None`.
 
         Raises:
             ConfigError: the algorithm does not average, or has no steps of single rows.
@@ -66,7 +69,9 @@ class Safeguards:
         if out is None:
             return replace(guarded, aggregation=aggregation)
         # Outermost: it signs what the edge merges, whatever the rule.
-        recorded = Recorded(aggregation, out / RECORD, Keyring.of(out), tuple(names))
+        nodes = nodes_folder(out)
+        keys = Keyring.of(nodes, (EDGE, *names))
+        recorded = Recorded(aggregation, out / RECORD, keys, tuple(names), nodes)
         return replace(guarded, aggregation=recorded)
 
     def spent(self, out: Path | None) -> Guarantee | None:
