@@ -113,6 +113,8 @@ def open_session(config: LearnConfig, safeguards: SafeguardsConfig | None = None
         MissingExtraError: a library is not installed.
     """
     learning, guarded = learning_of(config), None if safeguards is None else safeguards_of(safeguards, config)
+    if guarded is not None:
+        learning = replace(learning, method=guarded.fitted(learning.method))
     settings = settings_of(config)
     if safeguards is not None and guarded is not None:
         # Privacy's noise depends on the number of rounds, so a run with another number is another run.
@@ -154,7 +156,7 @@ def method_of(config: LearnConfig, read_as: Reader = parse) -> Method:
     """The method that a configuration names, with the parameters that are options of their own.
 
     >>> method_of(LearnConfig("lora", rank=4)), method_of(LearnConfig("lora(rank=3)"))
-    (Lora(rank=4), Lora(rank=3))
+    (Lora(rank=4, merging=None), Lora(rank=3, merging=None))
     """
     term, method = read(config.algorithm, "algorithm"), read_as("algorithm", config.algorithm)
     stated = term.arguments if isinstance(term, Call) else {}

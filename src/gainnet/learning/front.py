@@ -70,6 +70,7 @@ def learn(
     (1, True)
     """
     row_length, given = _row_length(clients), training or LocalTraining()
+    method = method if safeguards is None else safeguards.fitted(method)
     learning = Learning(method, _network(clients, air, device, edge), given, participation or Participation())
     model = load_language_model(str(ABSTRACTS_FOLDER))[0] if model is None else model
     algorithm, cost = learning.bound(model, row_length)

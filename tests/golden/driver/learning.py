@@ -31,6 +31,8 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
         case: fields of the configuration by name; `safeguards` holds those of the safeguards.
     """
     fields = dict(case)
+    # What of LoRA is averaged under safeguards was both factors then.
+    fields["algorithm"] = fields["algorithm"].replace("lora", "lora(merging=factors)")
     safeguards = fields.pop("safeguards", None)
     config = LearnConfig(**{**SMALL, **fields})
     rows = {str(client.name): of_tensor(client.rows) for client in open_session(config).clients}

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from gainnet.core.errors import ConfigError, check_name, check_range, import_extra
 
-Form = Literal["soft_prompt", "lora", "adapter"]
-FORMS: tuple[Form, ...] = ("soft_prompt", "lora", "adapter")
+Form = Literal["soft_prompt", "lora", "adapter", "lora_b"]
+FORMS: tuple[Form, ...] = ("soft_prompt", "lora", "adapter", "lora_b")
 """Trained parameters: virtual tokens in front (Lester et al. 2021), low-rank updates of all linear maps in the blocks
-(Hu et al. 2022), or infused adapters that rescale keys, values and hidden units (Liu et al. 2022)."""
+(Hu et al. 2022), infused adapters that rescale keys, values and hidden units (Liu et al. 2022), or low-rank updates
+whose first factors stay as they were drawn (FFA-LoRA, Sun et al. 2024): what is averaged is then linear in them."""
 
 
 def require_peft() -> Any:
@@ -47,19 +48,25 @@ def attach(model: Any, form: Form, size: int, random_seed: int = 0) -> Any:
         torch.manual_seed(random_seed)
         try:
             # PEFT changes the model that it is given; a copy with shared parameters keeps the whole one usable.
-            return peft.get_peft_model(copy.deepcopy(model, shared), _config(peft, model, form, size))
+            adapted = peft.get_peft_model(copy.deepcopy(model, shared), _config(peft, model, form, size))
         except ValueError as error:
             raise ConfigError(f"form: {form} does not fit this model ({str(error).splitlines()[0]})") from None
+    if form == "lora_b":
+        for name, p in adapted.named_parameters():
+            # From a random seed that everybody knows, so that nobody has to send them.
+            p.requires_grad_(".lora_B." in name)
+    return adapted
 
 
 def values_of_adapter(model: Any) -> dict[str, Tensor]:
     """Copies of what is trained, by PEFT's names."""
     found: Mapping[str, Tensor] = require_peft().get_peft_model_state_dict(model)
-    return {name: x.detach().clone() for name, x in sorted(found.items())}
+    locked = {name.replace(".default", "") for name, p in model.named_parameters() if not p.requires_grad}
+    return {name: x.detach().clone() for name, x in sorted(found.items()) if name not in locked}
 
 
 def load_adapter(model: Any, values: Mapping[str, Tensor]) -> None:
-    """Copies values into what is trained."""
+    """Copies values into what is trained; what they do not name stays."""
     require_peft().set_peft_model_state_dict(model, {name: x.float() for name, x in values.items()})
 
 
@@ -72,7 +79,7 @@ def _config(peft: Any, model: Any, form: Form, size: int) -> Any:
     task = "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
     if form == "soft_prompt":
         return peft.PromptTuningConfig(task_type=task, num_virtual_tokens=size)
-    if form == "lora":
+    if form in ("lora", "lora_b"):
         # alpha = rank: the update is B A whatever the rank, so that updates of different ranks are comparable.
         return peft.LoraConfig(task_type=task, r=size, lora_alpha=size, target_modules="all-linear")
     return peft.IA3Config(task_type=task)

@@ -22,6 +22,7 @@ from gainnet.models.language import inputs_of, loss_of, task_of
 from gainnet.network import EDGE, Network
 
 if TYPE_CHECKING:
+    from gainnet.learning.algorithms.flora import Flora
     from gainnet.learning.algorithms.fpl import Fpl
 
 
@@ -39,7 +40,7 @@ class Trained:
     client: Client
 
 
-Place = Callable[["FedAvg | Fpl", Mapping[Client, State], State, Random], Mapping[NodeId, Trained]]
+Place = Callable[["FedAvg | Fpl | Flora", Mapping[Client, State], State, Random], Mapping[NodeId, Trained]]
 """Where the clients are: answers that came back in time, by name; a missing client has fallen away.
 
 It is given the algorithm, which trains one client where it is, what has arrived at each client that trains to the end,
@@ -48,7 +49,7 @@ the state of the edge in the type of the air, and the streams of the round.
 
 
 def averaging_round(
-    algorithm: FedAvg | Fpl, state: State, clients: Sequence[Client], random: Random
+    algorithm: FedAvg | Fpl | Flora, state: State, clients: Sequence[Client], random: Random
 ) -> tuple[State, Report]:
     """As `Algorithm.round`.
 
@@ -80,7 +81,7 @@ def averaging_round(
 
 
 def on_this_machine(
-    algorithm: FedAvg | Fpl, given: Mapping[Client, State], values: State, random: Random
+    algorithm: FedAvg | Fpl | Flora, given: Mapping[Client, State], values: State, random: Random
 ) -> dict[NodeId, Trained]:
     """A `Place`: one client after the other, on one model."""
     return {c.name: Trained(algorithm.train_client(c, held, random), c) for c, held in given.items()}

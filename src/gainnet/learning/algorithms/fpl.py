@@ -12,9 +12,9 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.learning.algorithms.adapters import Form, attach, load_adapter, values_of_adapter
-from gainnet.learning.algorithms.algorithm import Aggregation, Algorithm, Open, State, as_type
+from gainnet.learning.algorithms.algorithm import Aggregation, Open, State, as_type
 from gainnet.learning.algorithms.costs import StepCost
-from gainnet.learning.algorithms.fedavg import FedAvg, Place, averaging_round, on_this_machine, train_locally
+from gainnet.learning.algorithms.fedavg import Place, averaging_round, on_this_machine, train_locally
 from gainnet.learning.algorithms.merging import ProductMean, low_rank, updates_of
 from gainnet.learning.clients import Client, LocalTraining, Participation
 from gainnet.learning.exchange import Exchange
@@ -108,7 +108,7 @@ class Fpl:
         """How the edge merges what these clients send: factors of LoRA at equal ranks alone, else their products."""
         if all((client.rank or self.size) == self.size for client in asked):
             return self.aggregation
-        if self.aggregation != Open():
+        if self.aggregation not in (Open(), Open(ProductMean(self.size))):
             raise ConfigError("rank: only the weighted mean merges ranks that differ; leave ranks or aggregation out")
         return Open(ProductMean(self.size))
 
@@ -118,10 +118,3 @@ class Fpl:
         load_adapter(model, given)
         self.steps(model, self.training, client, self.training.num_steps, random)
         return self.on_the_air(values_of_adapter(model))
-
-
-def as_averaging(algorithm: Algorithm) -> FedAvg | Fpl:
-    """An algorithm whose clients train alone between two messages; raises `ConfigError` for any other."""
-    if not isinstance(algorithm, FedAvg | Fpl):
-        raise ConfigError("algorithm: only fedavg, soft_prompt, lora and adapter average what clients send; choose one")
-    return algorithm

@@ -79,6 +79,50 @@ class ProductMean:
         return Merged(merge_products(states, weights, self.rank), names_of(arrived))
 
 
+@final
+@dataclass(frozen=True)
+class StackedMean:
+    r"""The weighted mean of LoRA of any ranks on top of what there was, exactly: factors side by side.
+
+    $\sum_i w_i B_i A_i = [w_1 B_1 \,\cdots\, w_n B_n]\,[A_1; \ldots; A_n]$   (FLoRA, Wang et al. 2024)
+
+    A stack as wide as the maps are full is brought back to that by their singular values, which loses nothing.
+    """
+
+    def __call__(self, start: State, arrived: Arrived, random: Random) -> Merged:
+        """As `Rule`; updates come on top of the start."""
+        if not arrived:
+            return Merged(start)
+        total = sum(client.weight for client, _ in arrived)
+        parts = [(1.0, start), *((client.weight / total, values) for client, values in arrived)]
+        # Factors of a product of zero, as at the start of everything, would be carried along for ever.
+        parts = [(w, x) for w, x in parts if any(bool(b.any()) for name, b in x.items() if name.endswith(SECOND))]
+        if not parts:
+            return Merged(start, names_of(arrived))
+        weighted = [{name: x * (w if name.endswith(SECOND) else 1.0) for name, x in some.items()} for w, some in parts]
+        stacked = {name: torch.cat([some[name] for some in weighted], int(name.endswith(SECOND))) for name in start}
+        full = max(min(update.shape) for update in updates_of(start).values())
+        rank = next(len(x) for name, x in stacked.items() if name.endswith(FIRST))
+        return Merged(stacked if rank <= full else low_rank(updates_of(stacked), full), names_of(arrived))
+
+
+def distance_from_mean(state: State, states: Sequence[State], weights: Sequence[float]) -> float:
+    """Norm of the difference between a state's products and the mean of the products of others, over that of the mean.
+
+    Args:
+        state: LoRA tensors, of any rank.
+        states: LoRA tensors that were merged.
+        weights: one per state.
+
+    >>> one = {"x" + FIRST: torch.ones(1, 2), "x" + SECOND: torch.ones(2, 1)}
+    >>> distance_from_mean(one, [one, one], [1, 3])
+    0.0
+    """
+    exact, found = average([updates_of(each) for each in states], weights), updates_of(state)
+    gap = sum(float((found[name] - update).square().sum()) for name, update in exact.items())
+    return float((gap / sum(float(update.square().sum()) for update in exact.values())) ** 0.5)
+
+
 def merge_by_sign(
     states: Sequence[State], weights: Sequence[float], rank: int, density: float = 0.5
 ) -> dict[str, Tensor]:

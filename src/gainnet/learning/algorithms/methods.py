@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final, Protocol, final
+from typing import Any, Final, Literal, Protocol, final
 
 import torch
 
 from gainnet.codecs import AnyCodec, Int8
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.adapters import Form
-from gainnet.learning.algorithms.algorithm import Algorithm
+from gainnet.learning.algorithms.algorithm import Algorithm, Open
 from gainnet.learning.algorithms.costs import StepCost, split_step_cost, whole_step_cost
 from gainnet.learning.algorithms.fedavg import FedAvg
+from gainnet.learning.algorithms.flora import Flora
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.algorithms.fsl import AveragedEdge, EdgePart, SharedEdge, SplitLearning
+from gainnet.learning.algorithms.merging import ProductMean
 from gainnet.learning.clients import LocalTraining, Participation
 from gainnet.learning.split.model import Cut
 from gainnet.network import Network
+
+Merging = Literal["factors", "frozen", "svd", "stacked"]
+"""What of LoRA the edge averages, see `Lora`."""
 
 
 @final
@@ -88,13 +93,23 @@ class Lora:
 
     Args:
         rank: at least 1.
+        merging: what is averaged. `factors`: both factors by themselves, whose product is not the mean of the products;
+            `frozen`: the second one alone, and the first stays at public values, which is exact and linear; `svd`: the
+            products, cut to the rank; `stacked`: the products exactly, with more to send down each round. `None` is
+            `factors` in the open, and `frozen` where privacy or secure sums need what is linear.
     """
 
     rank: int = 2
+    merging: Merging | None = None
 
     def bound(self, to: Setting) -> tuple[Algorithm, StepCost]:
         """As `Method.bound`."""
-        return _on_locked_backbone("lora", self.rank, to)
+        fpl, cost = _on_locked_backbone("lora_b" if self.merging == "frozen" else "lora", self.rank, to)
+        if self.merging == "svd":
+            return replace(fpl, aggregation=Open(ProductMean(self.rank))), cost
+        if self.merging == "stacked":
+            return Flora(to.model, to.network, to.training, cost, self.rank, participation=to.participation), cost
+        return fpl, cost
 
 
 @final

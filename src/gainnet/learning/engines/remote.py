@@ -16,7 +16,8 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import Open, State
 from gainnet.learning.algorithms.fedavg import FedAvg, Trained
-from gainnet.learning.algorithms.fpl import Fpl, as_averaging
+from gainnet.learning.algorithms.flora import Flora, as_averaging
+from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client
 from gainnet.wire import bounded, file_of, tensors_of
 
@@ -39,6 +40,8 @@ def elsewhere(algorithm: Any, ask: Ask) -> FedAvg | Fpl:
         ConfigError: another algorithm, or an aggregation that hides what clients send.
     """
     trains_alone = as_averaging(algorithm)
+    if isinstance(trains_alone, Flora):
+        raise ConfigError("merging: a stack grows by the round, and messages have one shape; choose frozen or svd")
     if not isinstance(trains_alone.aggregation, Open):
         raise ConfigError("aggregation: clients elsewhere send their values in the open; choose an open rule")
 

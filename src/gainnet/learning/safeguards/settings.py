@@ -11,7 +11,9 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import Aggregation, Algorithm, Open, WeightedMean
 from gainnet.learning.algorithms.fedavg import FedAvg
-from gainnet.learning.algorithms.fpl import Fpl, as_averaging
+from gainnet.learning.algorithms.flora import Flora, as_averaging
+from gainnet.learning.algorithms.fpl import Fpl
+from gainnet.learning.algorithms.methods import Lora, Method
 from gainnet.learning.safeguards.accounting import Guarantee
 from gainnet.learning.safeguards.privacy import PoissonChoice, PrivateMean, PrivateSteps
 from gainnet.learning.safeguards.record import RECORD, Recorded
@@ -42,7 +44,20 @@ class Safeguards:
     choice: PoissonChoice | None = None
     num_rounds: int = 1
 
-    def around(self, algorithm: Algorithm, names: Sequence[NodeId], out: Path | None) -> FedAvg | Fpl:
+    def fitted(self, method: Method) -> Method:
+        """The method; LoRA that leaves open what is averaged, where what is averaged is noised or masked, locks A.
+
+        >>> Safeguards().fitted(Lora()), Safeguards(guarantee=None, aggregation=MaskedMean()).fitted(Lora())
+        (Lora(rank=2, merging=None), Lora(rank=2, merging='frozen'))
+        """
+        private = self.steps is not None or self.guarantee is not None
+        # A rule that compares updates in the open merges factors as it finds them.
+        hidden = not isinstance(self.aggregation, Open) or isinstance(self.aggregation.rule, PrivateMean)
+        if (private or hidden) and isinstance(method, Lora) and method.merging is None:
+            return replace(method, merging="frozen")
+        return method
+
+    def around(self, algorithm: Algorithm, names: Sequence[NodeId], out: Path | None) -> FedAvg | Fpl | Flora:
         """The algorithm with these safeguards.
 
         Args:
@@ -60,12 +75,15 @@ class Safeguards:
             asked = replace(guarded.participation, choice=replace(self.choice, path=path))
             guarded = replace(guarded, participation=asked)
         if self.steps is not None:
-            if not isinstance(guarded, Fpl):
+            if isinstance(guarded, FedAvg):
                 raise ConfigError(
                     "privacy: rows are hidden where few values train; choose lora, adapter or soft_prompt"
                 )
             guarded = replace(guarded, steps=replace(self.steps, releases=kept))
-        aggregation = _releasing(self.aggregation, kept)
+        plain, own = Open(WeightedMean()), guarded.aggregation
+        if plain not in (own, self.aggregation):
+            raise ConfigError("merging: products are merged by their mean alone; choose frozen, or the rule mean")
+        aggregation = _releasing(own if self.aggregation == plain else self.aggregation, kept)
         if out is None:
             return replace(guarded, aggregation=aggregation)
         # Outermost: it signs what the edge merges, whatever the rule.
