@@ -47,7 +47,8 @@ class Safeguards:
     def fitted(self, method: Method) -> Method:
         """The method; LoRA that leaves open what is averaged, where what is averaged is noised or masked, locks A.
 
-        >>> Safeguards().fitted(Lora()), Safeguards(guarantee=None, aggregation=MaskedMean()).fitted(Lora())
+        >>> from gainnet.learning.safeguards.secure_aggregation import MaskedMean
+        >>> Safeguards().fitted(Lora()), Safeguards(MaskedMean()).fitted(Lora())
         (Lora(rank=2, merging=None), Lora(rank=2, merging='frozen'))
         """
         private = self.steps is not None or self.guarantee is not None
