@@ -19,13 +19,13 @@ from gainnet.learning.safeguards.record import RECORD, enrolment
 from gainnet.learning.safeguards.signing import Entry, canonical, check_keys, is_signed, sha256_of
 from gainnet.network import EDGE
 
-_EVERYWHERE = {"kind": str, "index": int, "previous": str, "model": str, "signature": str}
+_EVERYWHERE: Mapping[str, type] = {"kind": str, "index": int, "previous": str, "model": str, "signature": str}
 _SIGNED_BY_CLIENT: Mapping[str, type] = {"client": str, "model": str, "round": int, "update": str, "weight": float}
 _FIELDS: Mapping[str, Mapping[str, type]] = {
-    "start": _EVERYWHERE | {"keys": dict, "enrolled": dict},
-    "update": _EVERYWHERE | _SIGNED_BY_CLIENT | {"client_signature": str},
-    "model": _EVERYWHERE | {"rule": str, "updates": list, "round": int},
-    "receipt": {"kind": str, "signature": str} | _SIGNED_BY_CLIENT,
+    "start": {**_EVERYWHERE, "keys": dict, "enrolled": dict},
+    "update": {**_EVERYWHERE, **_SIGNED_BY_CLIENT, "client_signature": str},
+    "model": {**_EVERYWHERE, "rule": str, "updates": list, "round": int},
+    "receipt": {"kind": str, "signature": str, **_SIGNED_BY_CLIENT},
 }
 
 
