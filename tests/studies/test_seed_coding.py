@@ -15,8 +15,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from gainnet.codecs import LinearCode, SeedBasis
+from gainnet.codecs import LinearCode, QuantizedSeed, SeedBasis
 from gainnet.codecs.linear import linear_mse
+from gainnet.codecs.opponents import BestPicture
 from gainnet.codecs.opta import gaussian_opta
 from gainnet.codecs.rate_matched import RateMatched
 from gainnet.core.randomness import Random
@@ -78,6 +79,16 @@ def test_the_bound_has_the_error_of_reverse_water_filling() -> None:
     exact = NUM_VALUES * float(gaussian_opta(basis().variances, USES, torch.tensor(10**0.5)))
     assert mean_error(received.values) == pytest.approx(exact, rel=0.03)
     assert received.num_channel_uses == USES
+
+
+def test_a_row_of_an_opponent_names_its_encoder_version_and_command() -> None:
+    pictures = Random.of(list(range(2))).uniform((3, 16, 16), "picture")
+    way = Digital(lambda bits, prompts: BestPicture(bits, ("jpeg",)))
+    received = way(case(bearer="shannon", uses=2000), pictures, PROMPTS[:2], Random.of([0, 1]))
+    assert received.encoders.startswith("2 x jpeg 1/1: Image.save(format='JPEG', quality={quantiser}")
+    assert "Pillow" in received.encoders
+    seeds = Digital(lambda bits, prompts: QuantizedSeed(max_bits=bits, basis=basis()))
+    assert seeds(case(bearer="shannon"), latents()[:2], PROMPTS[:2], Random.of([0, 1])).encoders == ""
 
 
 def test_parts_share_the_channel_uses_of_a_case() -> None:

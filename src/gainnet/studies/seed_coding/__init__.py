@@ -16,6 +16,7 @@ from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PUR
 from gainnet.studies.seed_coding.material import digests, gather
 from gainnet.studies.seed_coding.methods import methods
 from gainnet.studies.seed_coding.question import (
+    BEST_CODEC,
     FAST_BLOCK,
     LDPC_IR,
     METHODS,
@@ -32,7 +33,6 @@ from gainnet.studies.seed_coding.question import (
 )
 from gainnet.studies.seed_coding.summary import (
     ALL,
-    BEST_CODEC,
     RATE_SNRS_DB,
     TARGET_PSNR_DB,
     cells,
@@ -56,6 +56,10 @@ STYLES: Final = {
     "webp": Style("WebP picture, LDPC", ORANGE, "--", "s"),
     "avif": Style("AVIF picture, LDPC", RED, "--", "^"),
     "jpeg": Style("JPEG picture, LDPC", BROWN, ":", "x"),
+    "vvc": Style("VVC picture, LDPC", RED, "-", "s"),
+    "hevc": Style("HEVC picture, LDPC", ORANGE, "-", "^"),
+    "best_image_codec": Style("best picture, LDPC", BLACK, "-", "s"),
+    "domain_picture": Style("picture coded for the domain, LDPC", PURPLE, ":", "D"),
     "gaussian_opta": Style("Gaussian OPTA of the latent (bound for Gaussian latents)", BLACK, ":", ""),
 }
 HIGHEST_DRAWN_DB: Final = 48.0

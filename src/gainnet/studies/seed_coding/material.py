@@ -9,19 +9,27 @@ from typing import final
 
 from gainnet.codecs import SeedBasis
 from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.opponents import ENCODERS, EncodeCache, cache_folder, installed
 from gainnet.codecs.seed_codec import SeedCodec, SeedWeights
 from gainnet.codecs.seed_codec import weights as seed_codec
 from gainnet.codecs.transform_seed import TransformSeed, TransformWeights
 from gainnet.codecs.transform_seed import weights as transform_seed
+from gainnet.core.errors import ConfigError
 from gainnet.models.attributes import AttributeClassifier
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model, weights_sha256
 from gainnet.studies.pictures import Pictures, generate
-from gainnet.studies.seed_coding.question import DIGITAL_SEEDS, LEARNED, SeedCodingConfig
+from gainnet.studies.seed_coding.question import (
+    BEST_CODEC,
+    DIGITAL_SEEDS,
+    DOMAIN_PICTURES,
+    LEARNED,
+    SeedCodingConfig,
+)
 from gainnet.studies.weights import picture_digests
 
 NEED_SEED_CODEC = (*LEARNED, "seed_denoiser")
-NEED_TRANSFORM_SEED = tuple(name for name in DIGITAL_SEEDS if name != "pca_seed")
+NEED_TRANSFORM_SEED = (*(name for name in DIGITAL_SEEDS if name != "pca_seed"), *DOMAIN_PICTURES)
 
 
 @final
@@ -35,6 +43,7 @@ class Material:
         basis: principal components of its latents.
         classifier: judge of prompt fidelity.
         pictures_of: pictures of a random seed; remembers the last one.
+        encodes: of the opponents, kept on disk.
     """
 
     config: SeedCodingConfig
@@ -42,6 +51,7 @@ class Material:
     basis: SeedBasis
     classifier: AttributeClassifier
     pictures_of: Callable[[int], Pictures]
+    encodes: EncodeCache
 
     @cached_property
     def seed_weights(self) -> SeedWeights:
@@ -71,13 +81,17 @@ def gather(config: SeedCodingConfig) -> Material:
     model = load_model(config.model)
     # The stream of image-quality: both studies are about the same pictures.
     remembered = lru_cache(maxsize=1)(lambda seed: generate(model, "image-quality", seed, config.num_images))
-    basis = SeedBasis.load(config.model, model.sha256)
-    material = Material(config, model, basis, AttributeClassifier.from_pretrained(), remembered)
+    basis, encodes = SeedBasis.load(config.model, model.sha256), EncodeCache(cache_folder())
+    material = Material(config, model, basis, AttributeClassifier.from_pretrained(), remembered, encodes)
     # Read now, so that missing weights are missed before the first case.
     if config.runs(NEED_SEED_CODEC):
         _ = material.seed_weights
     if config.runs(NEED_TRANSFORM_SEED):
         _ = material.transform_weights
+    if config.runs((BEST_CODEC,)) and set(found := installed()) != set(ENCODERS):
+        raise ConfigError(
+            f"methods: {BEST_CODEC} needs {', '.join(set(ENCODERS) - set(found))}; install 'gainnet[opponents]'"
+        )
     return material
 
 

@@ -16,6 +16,13 @@ LEARNED = ("seed", "seed_prompt")
 ANALOG = ("raw", "linear", *LEARNED, "seed_denoiser")
 DIGITAL_SEEDS = ("digital_seed", "digital_seed_prompt", "pca_seed")
 PICTURES = ("webp", "avif", "jpeg")
+BEST_CODEC: Final = "best_image_codec"
+OPPONENTS: Final = ("vvc", "hevc", "avif_tuned", "jpeg_xl", BEST_CODEC)
+"""Image codecs at their strongest; the last one is the best of all, picture by picture."""
+
+DOMAIN_PICTURES: Final = ("domain_picture", "domain_picture_prompt")
+"""The finished picture through the model's autoencoder and the learned transform code, without and with the prompt."""
+
 OPTA = "gaussian_opta"
 ON_FINE_GRID = ("raw", "linear", *LEARNED, OPTA)
 """Methods that cost little more than decoding what arrived."""
@@ -27,7 +34,7 @@ WIDE = ("raw_pixels", "merged")
 """Methods of the Stable-Diffusion-shaped latent alone."""
 
 PUBLISHED = ("published_centralised", "published_split", "published_merged")
-METHODS: Final = (*ANALOG, *DIGITAL_SEEDS, *PICTURES, OPTA, *WIDE, *PUBLISHED)
+METHODS: Final = (*ANALOG, *DIGITAL_SEEDS, *PICTURES, *OPPONENTS, *DOMAIN_PICTURES, OPTA, *WIDE, *PUBLISHED)
 
 SCENE, SD_SHAPED = "scene", "sd_shaped"
 ANALOG_BEARER, LDPC, LDPC_IR, SHANNON, BOUND, PAPER = "analog", "ldpc", "ldpc_ir", "shannon", "bound", "published"
@@ -128,7 +135,9 @@ class SeedCodingConfig:
         least, most = {
             "linear": (0, 8 * most),
             **dict.fromkeys(DIGITAL_SEEDS, (0, 2 * most)),
+            **dict.fromkeys(DOMAIN_PICTURES, (0, 2 * most)),
             **dict.fromkeys(PICTURES, (min(self.nums_channel_uses_pictures, default=0), 64 * most)),
+            **dict.fromkeys(OPPONENTS, (0, 64 * most)),
         }.get(method, (0, most))
         return tuple(uses for uses in self.rate_nums_channel_uses if least <= uses <= most)
 
@@ -167,7 +176,8 @@ def _bearers(method: str, fading: str) -> tuple[str, ...]:
 
 def rates(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
     """Denser budgets without fading; bits over codewords and at capacity."""
-    for method in config.runs(("linear", *LEARNED, "seed_denoiser", OPTA, *DIGITAL_SEEDS, *PICTURES)):
+    of_bits = (*DIGITAL_SEEDS, *PICTURES, *OPPONENTS, *DOMAIN_PICTURES)
+    for method in config.runs(("linear", *LEARNED, "seed_denoiser", OPTA, *of_bits)):
         bearers = RATE_BEARERS if bearer_of(method) == LDPC else (bearer_of(method),)
         for bearer, snr_db, uses in product(bearers, config.rate_snrs_db, config.rate_uses_of(method)):
             yield _case(method, bearer, snr_db, uses, random_seed)
@@ -201,7 +211,7 @@ def bearer_of(method: str) -> str:
     >>> bearer_of("linear"), bearer_of("webp"), bearer_of("gaussian_opta")
     ('analog', 'ldpc', 'bound')
     """
-    if method in (*DIGITAL_SEEDS, *PICTURES):
+    if method in (*DIGITAL_SEEDS, *PICTURES, *OPPONENTS, *DOMAIN_PICTURES):
         return LDPC
     if method in PUBLISHED:
         return PAPER
