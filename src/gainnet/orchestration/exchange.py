@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
@@ -11,15 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gainnet.orchestration.resources import each
-
 _SMALL = 1e-3
 _TOLERANCE = 1e-13
 _NUM_STEPS = 4
 """From the closed-form start the steps are at most 2, 1e-2, 3e-5 and 1e-7 of the root, so the last leaves no error. A
 fixed number, unlike a test of convergence, makes an item of a batch the item alone to the last bit."""
 _AT_ONCE = 1 << 13
-"""Problems that are solved together: some dozen arrays of them fit a core's second-level cache."""
 
 Reals = NDArray[np.float64]
 
@@ -49,10 +47,6 @@ class Exchange:
     def area_hz_s(self) -> Tensor:
         """[...], spectrum area of both directions."""
         return self.area_down_hz_s + self.area_up_hz_s
-
-    def without(self, idle: Tensor) -> Exchange:
-        """The exchange where `idle` [...] is false; where it is true there is none, which is always feasible."""
-        return replace(each(self, lambda x: x.masked_fill(idle, 0)), feasible=self.feasible | idle)
 
 
 def least_duration_s(num_bits: Tensor, bandwidth_hz: Tensor, cn0_hz: Tensor) -> Tensor:
@@ -104,20 +98,48 @@ def least_spectrum(
     False
     """
     given = torch.broadcast_tensors(math.log(2) * num_bits, bandwidth_hz, cn0_down_hz, cn0_up_hz, duration_s)
-    shape = given[0].shape
-    # NumPy's loops of exp and log take half the time of torch's, its calls on a few numbers a third.
-    columns = [x.double().reshape(-1).contiguous().numpy() for x in given]
+    columns = columns_of(given)
     found, feasible = np.empty((5, columns[0].size)), np.empty(columns[0].size, dtype=bool)
-    # Without a link there are divisions by zero, whose results are masked.
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        for start in range(0, columns[0].size, _AT_ONCE):
-            part = slice(start, start + _AT_ONCE)
-            feasible[part] = _exchange(found[:, part], *(x[part] for x in columns))
+    for part in parts_of(columns[0].size):
+        feasible[part] = solve_exchange(found[:, part], *(x[part] for x in columns))
+    return exchange_of(found, feasible, given[0].shape)
+
+
+def columns_of(tensors: Sequence[Tensor]) -> list[Reals]:
+    """Flat arrays [n] of tensors of the same shape; views where they are contiguous and float64.
+
+    NumPy's loops of exp and log take half the time of torch's, and its calls on a few numbers a third.
+    """
+    return [x.double().reshape(-1).contiguous().numpy() for x in tensors]
+
+
+def parts_of(num_problems: int) -> Iterator[slice]:
+    """Problems that are solved together: some dozen arrays of them fit a core's second-level cache."""
+    return (slice(start, start + _AT_ONCE) for start in range(0, num_problems, _AT_ONCE))
+
+
+def exchange_of(found: Reals, feasible: NDArray[np.bool_], shape: torch.Size) -> Exchange:
+    """The record of what `solve_exchange` filled, [5, n] and [n], in a shape of n values."""
     return Exchange(*(torch.from_numpy(x).reshape(shape) for x in (*found, feasible)))
 
 
-def _exchange(out: Reals, nats: Reals, band: Reals, down: Reals, up: Reals, time: Reals) -> NDArray[np.bool_]:
-    """Fills rows of `out` with areas, durations and the marginal; whether the time suffices."""
+def solve_exchange(out: Reals, nats: Reals, band: Reals, down: Reals, up: Reals, time: Reals) -> NDArray[np.bool_]:
+    """Fills `out` [5, n] with areas, durations and the marginal; returns whether the time suffices, [n].
+
+    Args:
+        out: filled; zero where the time does not suffice.
+        nats: [n], $S \\ln 2$.
+        band: [n], bandwidth in Hz.
+        down: [n], received power over noise density of the download in Hz.
+        up: [n], of the upload.
+        time: [n], in s.
+    """
+    # Without a link there are divisions by zero, whose results are masked.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return _solve(out, nats, band, down, up, time)
+
+
+def _solve(out: Reals, nats: Reals, band: Reals, down: Reals, up: Reals, time: Reals) -> NDArray[np.bool_]:
     # Both directions carry the same bits, so only which one is weaker matters; they are put back in place below.
     weaker, stronger = np.minimum(down, up), np.maximum(down, up)
     linked = weaker > 0

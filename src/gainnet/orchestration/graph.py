@@ -147,7 +147,8 @@ def graph_of(world: World, regime: Regime, cr: int, state: State) -> Graph:
     there = (world.edge_of_model == world.edge_of_model[state.model].unsqueeze(-1)) & active.unsqueeze(-1)
     joined = counts + (~there).long()
     most = _ceiling(world, regime, cr, pool, joined)
-    workload = workload_up_to(unsqueeze(pool), unsqueeze(spent), offer.sensing, most)
+    wide = offer.pool if pool is world.pool else unsqueeze(pool)
+    workload = workload_up_to(wide, unsqueeze(spent), offer.sensing, most)
     gain = offer.correlation * regime.function(workload.samples)
     return Graph(
         regime, ceiling, world.scenario.rounds.num_rounds - cr, world.bandwidth_hz, pool, exchange_s, spent,

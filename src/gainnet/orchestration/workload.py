@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol, final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from gainnet.orchestration.exchange import Exchange, least_duration_s, least_spectrum
+from gainnet.orchestration.exchange import (
+    Exchange,
+    Reals,
+    columns_of,
+    exchange_of,
+    least_duration_s,
+    parts_of,
+    solve_exchange,
+)
 from gainnet.orchestration.resources import Pool, check_not_negative, check_positive, each
 
 _TOLERANCE = 1e-12
@@ -163,27 +174,40 @@ def consumption(pool: Pool, task: Task, samples: Tensor, exchange_s: Tensor | No
     check_not_negative("samples", samples)
     if exchange_s is None:
         exchange_s = task.least_exchange_s(pool)
-    idle = samples == 0
-    cycles = samples * task.cycles_per_sample
-    if bool(idle.all()):
-        # The first round of every scenario.
-        nothing = torch.zeros_like(cycles * exchange_s)
-        feasible = torch.ones_like(nothing, dtype=torch.bool)
-        exchange = Exchange(nothing, nothing, nothing, nothing, nothing, feasible)
-        return Consumption(exchange, cycles, torch.full_like(nothing, int(Reason.FEASIBLE), dtype=torch.long))
+    given = torch.broadcast_tensors(
+        samples, task.cycles_per_sample, exchange_s, pool.duration_s, pool.cycles_per_s,
+        math.log(2) * task.num_bits, pool.bandwidth_hz, task.cn0_down_hz, task.cn0_up_hz,
+    )  # fmt: skip
+    shape, columns = given[0].shape, columns_of(given)
+    cycles = columns[0] * columns[1]
+    found, feasible = np.zeros((5, cycles.size)), np.ones(cycles.size, dtype=bool)
+    reason = np.full(cycles.size, int(Reason.FEASIBLE))
+    # In the first round of every scenario there is nothing to solve.
+    for part in parts_of(cycles.size) if columns[0].any() else ():
+        feasible[part] = _consume(found[:, part], reason[part], cycles[part], *(x[part] for x in columns))
+    cycles_of, reason_of = (torch.from_numpy(x).reshape(shape) for x in (cycles, reason))
+    return Consumption(exchange_of(found, feasible, shape), cycles_of, reason_of)
+
+
+def _consume(
+    out: Reals, reason: NDArray[np.int64], cycles: Reals, samples: Reals, per_sample: Reals, exchange_s: Reals,
+    duration_s: Reals, cycles_per_s: Reals, nats: Reals, band: Reals, down: Reals, up: Reals,
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Fills exchanges [5, n] and reasons [n]; whether the CR suffices, [n]."""
+    most = np.maximum(cycles_per_s * (duration_s - exchange_s) / per_sample, 0.0)
     # A rounding error above the most that fits is not a reason to fail.
-    left_s = torch.where(
-        samples <= _most(pool, task, exchange_s) * (1 + _TOLERANCE),
-        (pool.duration_s - cycles / pool.cycles_per_s).maximum(exchange_s),
-        -1.0,
-    )
+    fits = samples <= most * (1 + _TOLERANCE)
     # The time that training leaves; spectrum is what the exchange competes for with sensing.
-    found = least_spectrum(task.num_bits, pool.bandwidth_hz, task.cn0_down_hz, task.cn0_up_hz, left_s)
-    exchange = found.without(idle)
-    # Which of both is too long tells whether another model or fewer samples would help.
-    late = torch.where(exchange_s > pool.duration_s, Reason.EXCHANGE_TOO_LONG, Reason.TRAINING_TOO_LONG)
-    reason = torch.where(_has_link(task), late, int(Reason.NO_LINK))
-    return Consumption(exchange, cycles, torch.where(exchange.feasible, int(Reason.FEASIBLE), reason))
+    left_s = np.where(fits, np.maximum(duration_s - cycles / cycles_per_s, exchange_s), -1.0)
+    idle = samples == 0
+    feasible = solve_exchange(out, nats, band, down, up, left_s) | idle
+    out[:, idle] = 0.0
+    if not feasible.all():
+        # Which of both is too long tells whether another model or fewer samples would help.
+        late = np.where(exchange_s > duration_s, int(Reason.EXCHANGE_TOO_LONG), int(Reason.TRAINING_TOO_LONG))
+        why = np.where((down > 0) & (up > 0), late, int(Reason.NO_LINK))
+        reason[~feasible] = why[~feasible]
+    return feasible
 
 
 def achievable_workload(pool: Pool, spent: Consumption, sensing: Sensing, following: Task) -> Workload:
