@@ -78,7 +78,7 @@ class City:
         return torch.where(largest > 0, self.candidate.gather(-1, slot), 0).squeeze(-1)
 
     def graph(self, num_slots: int) -> tuple[Graph, Tensor]:
-        """What a policy looks at, with the candidates of largest bound for models, and those models.
+        """The graph that a policy looks at, with the candidates of largest bound for models, and those models.
 
         Args:
             num_slots: candidates that are kept per client, >= 1.

@@ -125,7 +125,7 @@ class PairDice:
     """Uniform numbers of pairs, which depend on the number of the pair and on how many were drawn of it before alone.
 
     Args:
-        draws: one array per draw.
+        draws: one array [n] per draw.
         shape: of what is drawn.
     """
 

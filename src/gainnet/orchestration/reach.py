@@ -42,7 +42,7 @@ class Reach:
 
     @staticmethod
     def of(edge_m: Tensor, reach_m: float) -> Reach:
-        """The grid around edges, as far as they reach; raises `ConfigError` unless `reach_m` is positive."""
+        """The grid around edges [num_edges, 2] in m; raises `ConfigError` unless `reach_m` is positive."""
         check_range(0 < reach_m < float("inf"), "reach_m", reach_m, "a positive number of m")
         cell_m = reach_m / _CELLS_PER_REACH
         origin_m = edge_m.amin(0) - reach_m

@@ -200,7 +200,7 @@ def _consume(
     # The time that training leaves; spectrum is what the exchange competes for with sensing.
     left_s = np.where(fits, np.maximum(duration_s - cycles / cycles_per_s, exchange_s), -1.0)
     idle = samples == 0
-    feasible = solve_exchange(out, nats, band, down, up, left_s) | idle
+    feasible: NDArray[np.bool_] = solve_exchange(out, nats, band, down, up, left_s) | idle
     out[:, idle] = 0.0
     if not feasible.all():
         # Which of both is too long tells whether another model or fewer samples would help.
@@ -328,7 +328,7 @@ class CeilingOf(Protocol):
     """A bound on the samples of a round."""
 
     def __call__(self, pool: Pool, sensing: Sensing, task: Task, enough: Tensor | None = None) -> Workload:
-        """Most samples, as `steady_workload` takes its arguments."""
+        """Most samples [...] of a round; arguments [...] as those of `steady_workload`."""
 
 
 CEILINGS: dict[str, CeilingOf] = {

@@ -68,7 +68,7 @@ class World:
 
     @cached_property
     def offers(self) -> tuple[Offer, ...]:
-        """What each CR offers."""
+        """The offer of each CR."""
         drawn = self.cn0_down_hz, self.cn0_up_hz, self.num_wireless, self.num_visual
         columns = zip(*(x.unbind(-3) for x in drawn), strict=True)
         return tuple(Offer(self.scenario, unsqueeze(self.pool), *column) for column in columns)
