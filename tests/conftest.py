@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from gainnet.models import loading
+from gainnet.models.families import Family
 from gainnet.models.runtime import onnx
 from gainnet.models.runtime.manifest import Exported
 
@@ -97,9 +98,11 @@ def models_opened_once(patch: pytest.MonkeyPatch) -> None:
     """
     opened = cache(loading.open_pipeline)
 
-    def open_once(folder: Path, name: str, networks: Mapping[str, Any] | None = None) -> Any:
+    def open_once(folder: Path, name: str, family: Family, networks: Mapping[str, Any] | None = None) -> Any:
         unchanged = networks is None and (folder == SHIPPED_SCENES or folder.name == SMALL)
-        return copy.copy(opened(folder, name)) if unchanged else opened.__wrapped__(folder, name, networks)
+        if unchanged:
+            return copy.copy(opened(folder, name, family))
+        return opened.__wrapped__(folder, name, family, networks)
 
     sessions: dict[str, Any] = {}
     open_graph = onnx._open

@@ -13,7 +13,6 @@ from gainnet.models.completing import (
     completion,
     ddim_step,
     enlargement,
-    noise_level,
 )
 from gainnet.models.image_to_image import add_noise
 from gainnet.models.loading import load_model
@@ -68,7 +67,7 @@ def test_the_device_draws_its_own_noise(model, sketched):
     parts = completion(model, picture_sketch(model.image).writes["sketch"])
     noised = run(parts[:3], RANDOM, {"sketch": sketched["sketch"]})["latent"]
     clean = run(parts[:2], RANDOM, {"sketch": sketched["sketch"]})["latent"]
-    alpha, sigma = noise_level(model.pipeline.scheduler, 5)
+    alpha, sigma = model.denoiser.sampler.amplitudes(5)
     noise = (noised - alpha * clean) / sigma
     edges = RANDOM.normal(model.latent.shape, "prior")
     assert abs(float((noise * edges).mean())) < 0.05
@@ -85,7 +84,7 @@ def test_keeping_to_a_sketch_moves_the_picture_towards_it(model, sketched):
 def test_predict_and_advance_are_a_step_of_the_sampler(small_stable_diffusion):
     model, random = load_model(str(small_stable_diffusion), num_steps=4, guidance_scale=2.0), Random.of([1, 2])
     given = run((model.text_encoder, model.prior), random, {"prompt": text_to_tensor(["a star", "a house"])})
-    parts = (clean_prediction(model.denoiser[1:2]), ddim_step(model.pipeline, model.latent, 2))
+    parts = (clean_prediction(model.denoiser[1:2]), ddim_step(model.denoiser.sampler, model.latent, 2))
     ours = run(parts, random, given)["latent"]
     theirs = model.denoiser[1:2](given, random)["latent"]
     assert float((ours - theirs).abs().max()) <= 1e-5 * float(theirs.abs().max())
@@ -111,7 +110,7 @@ def test_completing_is_priced_by_the_roles_of_its_parts(model):
 
 
 def test_noising_and_predicting_gives_the_latent_back_when_nothing_is_noised(model, sketched):
-    noised = add_noise(model.pipeline, model.latent, 9)({"latent": sketched["latent"]}, RANDOM)
+    noised = add_noise(model.denoiser.sampler, model.latent, 9)({"latent": sketched["latent"]}, RANDOM)
     clean = clean_prediction(model.denoiser[9:10])(sketched | noised, RANDOM)["clean"]
     assert float((clean - sketched["latent"]).square().mean()) < 0.05
 

@@ -15,7 +15,6 @@ from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Place
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.generation.memory import Memory
-from gainnet.models.completing import noise_level
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.network import DEVICE, Network, cell, edge_names, profile
@@ -55,7 +54,7 @@ def psnr_db(plan: Plan, network: Network, memory: Memory) -> float:
 
 def at_level(model: DiffusionModel, cut: int) -> float:
     """Root mean square of the latent after some steps."""
-    alpha, sigma = noise_level(model.pipeline.scheduler, cut)
+    alpha, sigma = model.denoiser.sampler.amplitudes(cut)
     return ((alpha * SeedBasis.load(model.name, model.sha256).root_mean_square) ** 2 + sigma**2) ** 0.5
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gainnet.core.errors import ConfigError
-from gainnet.models.diffusion import count_flops
+from gainnet.models.counting import count_flops
 from gainnet.protocols.pricing import SHIPPED, pricing
 from toy_parts import Add
 

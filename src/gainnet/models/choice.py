@@ -12,6 +12,7 @@ from gainnet.models.attributes import SIDE, AttributeClassifier
 from gainnet.models.counting import count_flops, flatten_batch, on_meta, parameter_bytes
 from gainnet.models.diffusion import Denoiser
 from gainnet.models.part import TensorMap
+from gainnet.models.samplers.levels import wide
 from gainnet.models.scenes import caption_labels, parse
 
 
@@ -63,9 +64,9 @@ def denoiser_choice(denoiser: Denoiser, candidates: tuple[str, ...], num_levels:
     >>> denoiser_choice(load_model("scenes").denoiser, ("latent_1", "latent_2")).num_passes
     12
     """
-    steps, shape = denoiser.timesteps, denoiser.latent.shape
+    shape = denoiser.latent.shape
     # In the middle of equal shares of the denoiser's steps.
-    timesteps = steps[((torch.arange(num_levels) + 0.5) / num_levels * len(steps)).long()]
+    steps = [denoiser.start + int((index + 0.5) / num_levels * denoiser.num_steps) for index in range(num_levels)]
 
     @torch.no_grad()
     def choose(tensors: Tensors, random: Random) -> Tensors:
@@ -73,10 +74,10 @@ def denoiser_choice(denoiser: Denoiser, candidates: tuple[str, ...], num_levels:
         embeds = flatten_batch(tensors["condition"], rank).transpose(0, 1)
         latents = torch.stack([flatten_batch(tensors[key], rank) for key in candidates])
         scores = torch.zeros(latents.shape[:2], device=latents.device)
-        for index, timestep in enumerate(timesteps):
+        for index, step in enumerate(steps):
             # One noise for all candidates: their difference is then due to the latents alone.
             noise = flatten_batch(random.normal(shape, "choice", index), rank).to(latents.device)
-            scores += torch.stack([_evidence(denoiser, latent, noise, embeds, timestep) for latent in latents])
+            scores += torch.stack([_evidence(denoiser, latent, noise, embeds, step) for latent in latents])
         return {"latent": _chosen(latents, scores).reshape(*random.batch, *shape)}
 
     name, reads, writes = f"choice of {len(candidates)}", ("condition", *candidates), {"latent": denoiser.latent}
@@ -86,13 +87,15 @@ def denoiser_choice(denoiser: Denoiser, candidates: tuple[str, ...], num_levels:
     return TensorMap(name, reads, writes, choose, "denoiser", num_passes, flops, denoiser.memory_bytes, origin)
 
 
-def _evidence(denoiser: Denoiser, latent: Tensor, noise: Tensor, embeds: Tensor, timestep: Tensor) -> Tensor:
+def _evidence(denoiser: Denoiser, latent: Tensor, noise: Tensor, embeds: Tensor, step: int) -> Tensor:
     """[n], error of the prediction without the prompt (0 for a model without guidance) less that with it."""
-    scheduler, times = denoiser.pipeline.scheduler, timestep.expand(len(latent))
-    noised = scheduler.add_noise(latent, noise, times)
-    is_velocity = scheduler.config.prediction_type == "v_prediction"
-    target = scheduler.get_velocity(latent, noise, times) if is_velocity else noise
-    errors = [(denoiser.predict(noised, branch, timestep) - target).square().flatten(1).sum(1) for branch in embeds]
+    sampler = denoiser.sampler
+    levels, power = sampler.levels, torch.tensor([sampler.power(step)], dtype=torch.float64)
+    alpha, sigma = (wide(x, latent) for x in levels.amplitudes(power))
+    noisy, time = alpha * latent + sigma * noise, sampler.timesteps[step].to(latent.device)
+    # Predictions are compared, and not what they stand for: their errors have one scale at all levels.
+    target = levels.target(latent, noise, power)
+    errors = [(denoiser.predict(noisy, branch, time) - target).square().flatten(1).sum(1) for branch in embeds]
     return -errors[0] if len(errors) == 1 else errors[0] - errors[1]
 
 

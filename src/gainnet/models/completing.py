@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch.nn import functional
@@ -15,6 +14,7 @@ from gainnet.models.diffusion import Decoder, Denoiser, DiffusionModel
 from gainnet.models.image_to_image import add_noise, start_step
 from gainnet.models.part import Part, TensorMap
 from gainnet.models.renamed import rename
+from gainnet.models.samplers import Sampler
 from gainnet.models.sketches import EDGE_THRESHOLD, contrast, enlarge, shrink, sketch_factor
 
 STRENGTH = 0.5
@@ -47,18 +47,21 @@ def enlargement(sketch: Spec, image: Spec) -> TensorMap:
 def clean_prediction(step: Denoiser) -> TensorMap:
     r"""The estimates of a denoiser of one step: of the clean latent, and of the noise.
 
-    condition, latent --(UNet)--> clean $\hat z_0$, noise $\hat\epsilon = (z_t - \alpha_t \hat z_0) / \sigma_t$
+    condition, latent --(network)--> clean $\hat z_0$, noise $\hat\epsilon = (z_t - \alpha_t \hat z_0) / \sigma_t$
     """
 
     @torch.no_grad()
     def predicted(tensors: Tensors, random: Random) -> Tensors:
         rank, shape = len(random.batch), tensors["latent"].shape
-        latent, timestep = flatten_batch(tensors["latent"], rank), step.timesteps[0]
+        latent, sampler = flatten_batch(tensors["latent"], rank), step.sampler
         # Without guidance only the last branch, that of the prompt, is run.
         branches = flatten_batch(tensors["condition"], rank).transpose(0, 1)[-step.num_branches :]
-        guided = step.predict_guided(latent, branches.flatten(0, 1), timestep)
-        clean = step.pipeline.scheduler.step(guided, timestep, latent).pred_original_sample
-        alpha, sigma = noise_level(step.pipeline.scheduler, step.start)
+        alpha, sigma = sampler.amplitudes(step.start)
+        power = torch.tensor([sampler.power(step.start)], dtype=torch.float64)
+        # From the scale of the sampler to that of the network's input.
+        noisy = float(torch.hypot(*sampler.levels.amplitudes(power))) / sampler.size(float(power)) * latent
+        guided = step.predict_guided(noisy, branches.flatten(0, 1), step.timesteps[0].to(latent.device))
+        clean, _ = sampler.levels.read(noisy, guided, power)
         return {"clean": clean.reshape(shape), "noise": ((latent - alpha * clean) / sigma).reshape(shape)}
 
     writes = {"clean": step.latent, "noise": step.latent}
@@ -86,33 +89,22 @@ def back_projection(image: Spec, factor: int) -> TensorMap:
     return TensorMap("keep to sketch", ("image", "sketch"), {"image": image}, moved)
 
 
-def ddim_step(pipeline: Any, latent: Spec, step: int) -> TensorMap:
+def ddim_step(sampler: Sampler, latent: Spec, step: int) -> TensorMap:
     r"""A clean latent and its noise as the latent before a step: $z_t = \alpha_t \hat z_0 + \sigma_t \hat\epsilon$.
 
     The deterministic step of DDIM (Song et al. 2021, eq. 12 with $\eta = 0$), after the clean latent was moved.
 
     Args:
-        pipeline: whose scheduler knows $\alpha_t$ and $\sigma_t$.
+        sampler: which knows $\alpha_t$ and $\sigma_t$.
         latent: shape of the latent.
         step: index of the step that comes next, from 0.
     """
 
     def advanced(tensors: Tensors, random: Random) -> Tensors:
-        alpha, sigma = noise_level(pipeline.scheduler, step)
+        alpha, sigma = sampler.amplitudes(step)
         return {"latent": alpha * tensors["clean"] + sigma * tensors["noise"]}
 
     return TensorMap(f"advance[{step}]", ("clean", "noise"), {"latent": latent}, advanced)
-
-
-def noise_level(scheduler: Any, step: int) -> tuple[float, float]:
-    r"""$\alpha_t$ and $\sigma_t$ of the latent before a step of the sampler; their squares sum to 1.
-
-    >>> from gainnet.models.loading import load_model
-    >>> noise_level(load_model("scenes").pipeline.scheduler, 0)
-    (0.0, 1.0)
-    """
-    power = float(scheduler.alphas_cumprod[int(scheduler.timesteps[step])])
-    return power**0.5, (1.0 - power) ** 0.5
 
 
 def completion(model: DiffusionModel, sketch: Spec, strength: float = STRENGTH) -> tuple[Part, ...]:
@@ -141,13 +133,14 @@ def completion(model: DiffusionModel, sketch: Spec, strength: float = STRENGTH) 
     ['enlarge', 'image_encoder', 'noising[9]', 'predict[9]', 'decoder', 'keep to sketch']
     """
     denoiser = replace(model.denoiser, guidance_scale=GUIDANCE)
-    start = start_step(denoiser.num_steps, strength)
+    sampler = denoiser.sampler
+    start = sampler.order * start_step(sampler.num_asked, strength, model.family)
     keep = back_projection(model.image, sketch_factor(model.image, sketch))
     decode = rename(model.decoder, {"latent": "clean"})
     parts: list[Part] = [
         enlargement(sketch, model.image),
         model.image_encoder,
-        rename(add_noise(model.pipeline, model.latent, start), stream=STREAM),
+        rename(add_noise(denoiser.sampler, model.latent, start), stream=STREAM),
         clean_prediction(denoiser[start : start + 1]),
         decode,
         keep,
@@ -155,7 +148,7 @@ def completion(model: DiffusionModel, sketch: Spec, strength: float = STRENGTH) 
     for step in range(start + 1, denoiser.num_steps):
         parts += [
             rename(model.image_encoder, writes_as={"latent": "clean"}),
-            ddim_step(model.pipeline, model.latent, step),
+            ddim_step(denoiser.sampler, model.latent, step),
             clean_prediction(denoiser[step : step + 1]),
             decode,
             keep,
@@ -237,5 +230,5 @@ def completion_of_edges(model: DiffusionModel, sketch: Spec) -> tuple[Part, ...]
     denoiser, keep = model.denoiser, keep_to_edges(model.decoder, sketch_factor(model.image, sketch))
     parts: list[Part] = [rename(model.prior, stream=STREAM), clean_prediction(denoiser[:1]), keep]
     for step in range(1, denoiser.num_steps):
-        parts += [ddim_step(model.pipeline, model.latent, step), clean_prediction(denoiser[step : step + 1]), keep]
+        parts += [ddim_step(denoiser.sampler, model.latent, step), clean_prediction(denoiser[step : step + 1]), keep]
     return (*parts, rename(model.decoder, {"latent": "clean"}))

@@ -7,13 +7,14 @@ from torch import Tensor
 
 from gainnet.core.errors import check_range
 from gainnet.models.diffusion import Denoiser
+from gainnet.models.samplers.levels import wide
 
 
 @torch.no_grad()
 def denoised_seed(denoiser: Denoiser, condition: Tensor, latent: Tensor, error_variance: float) -> Tensor:
     r"""[n, c, h, w], clean latents as a denoiser estimates them from decoded ones and captions, without guidance.
 
-    condition, latent $\hat z$ --> $\alpha_t \hat z$ --(UNet at time t)--> $\hat z_0$
+    condition, latent $\hat z$ --> $\alpha_t \hat z$ --(network at time t)--> $\hat z_0$
 
     A decoded seed $\hat z = z + e$ with $\mathrm{E}[e^2] = \nu$ per value is taken for $z_t / \alpha_t$ at the time of
     the training with $\sigma_t^2 / \alpha_t^2 = \nu$ (Ho et al. 2020, eq. 4). This is an approximation: e is neither
@@ -30,10 +31,10 @@ def denoised_seed(denoiser: Denoiser, condition: Tensor, latent: Tensor, error_v
         ConfigError: the variance is not positive.
     """
     check_range(error_variance > 0, "error_variance", error_variance, "positive")
-    powers = denoiser.pipeline.scheduler.alphas_cumprod
+    levels = denoiser.sampler.levels
     # The time of the training whose noise is nearest to the error.
-    time = (powers.double() - 1 / (1 + error_variance)).abs().argmin()
-    power = float(powers[time])
-    alpha, sigma = power**0.5, (1 - power) ** 0.5
-    noisy = alpha * latent
-    return denoiser.clean(noisy, denoiser.predict(noisy, condition[:, -1], time), alpha, sigma)
+    time = levels.nearest(torch.tensor([1 / (1 + error_variance)], dtype=torch.float64))
+    power = levels.power(time)
+    noisy = wide(levels.amplitudes(power)[0], latent) * latent
+    predicted = denoiser.predict(noisy, condition[:, -1], time[0].to(latent.device))
+    return levels.read(noisy, predicted, power)[0]

@@ -19,9 +19,9 @@ ORDER: dict[Branch, int] = {"without": 0, "with": 1}
 
 
 def guidance_branch(step: Denoiser, branch: Branch) -> TensorMap:
-    """The prediction of the UNet in one step in one branch of guidance: without the prompt, or with it.
+    """The prediction of the network in one step in one branch of guidance: without the prompt, or with it.
 
-    condition, latent --(UNet, one pass)--> predicted_without | predicted_with
+    condition, latent --(network, one pass)--> predicted_without | predicted_with
 
     Args:
         step: a denoiser of one step.
@@ -33,8 +33,9 @@ def guidance_branch(step: Denoiser, branch: Branch) -> TensorMap:
         rank = len(random.batch)
         # A branch alone is a batch half as large: two nodes can share the step.
         embeds = flatten_batch(tensors["condition"], rank)[:, ORDER[branch]]
-        prediction = step.predict(flatten_batch(tensors["latent"], rank), embeds, step.timesteps[0])
-        return {f"predicted_{branch}": prediction.reshape(tensors["latent"].shape)}
+        noisy = step.sampler.scaled(flatten_batch(tensors["latent"], rank), step.start)
+        prediction = step.predict(noisy, embeds, step.timesteps[0].to(noisy.device))
+        return {f"predicted_{branch}": prediction.reshape(*random.batch, *step.latent.shape)}
 
     name, writes = f"{step.name} {branch} prompt", {f"predicted_{branch}": step.latent}
     costs = 1, step.flops / step.num_passes, step.memory_bytes
@@ -42,7 +43,7 @@ def guidance_branch(step: Denoiser, branch: Branch) -> TensorMap:
 
 
 def guidance_step(step: Denoiser) -> TensorMap:
-    r"""Both predictions combined, and the sampler's step: no pass of the UNet.
+    r"""Both predictions combined, and the sampler's step: no pass of the network.
 
     latent, predicted_without, predicted_with --> latent,  $v = v_0 + w (v_1 - v_0)$   (Ho and Salimans 2022, eq. 6)
 
@@ -55,9 +56,10 @@ def guidance_step(step: Denoiser) -> TensorMap:
     def combined(tensors: Tensors, random: Random) -> Tensors:
         latent, without, with_prompt = (flatten_batch(tensors[key], len(random.batch)) for key in reads)
         guided = step.guided(without, with_prompt)
-        return {"latent": step.stepped(guided, step.timesteps[0], latent).reshape(tensors["latent"].shape)}
+        state = step.sampler.run(latent, step.start, step.stop, lambda noisy, time: guided, random)
+        return {"latent": state.reshape(*random.batch, *state.shape[1:])}
 
-    return TensorMap(f"{step.name} combined", reads, {"latent": step.latent}, combined)
+    return TensorMap(f"{step.name} combined", reads, step.writes, combined)
 
 
 class Branches(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -14,16 +14,21 @@ from gainnet.core.types import Spec, Tensors
 from gainnet.models.counting import flatten_batch
 from gainnet.models.diffusion import Denoiser
 from gainnet.models.part import TensorMap
+from gainnet.models.samplers import Level, course
+from gainnet.models.samplers.levels import wide
 
 
 def hand_down(latent: Spec) -> TensorMap:
     """A latent in the middle of its sampler, flat, with a place for the noise variance that the air will add.
 
     latent [*batch, c, h, w] --> handed [*batch, c h w + 1], the last entry 0
+
+    The memory of the sampler, which stands behind the latent, is left out: the receiver restarts without it.
     """
 
     def handed(tensors: Tensors, random: Random) -> Tensors:
-        flat = tensors["latent"].reshape(*random.batch, latent.num_values)
+        own = tensors["latent"][..., : latent.shape[0], :, :]
+        flat = own.reshape(*random.batch, latent.num_values)
         return {"handed": torch.nn.functional.pad(flat, (0, 1))}
 
     return TensorMap("hand down", ("latent",), {"handed": Spec((latent.num_values + 1,))}, handed)
@@ -46,14 +51,16 @@ def hand_over(rest: Denoiser) -> TensorMap:
 class Resumption:
     r"""The rest of a sampler, resumed at the noise level that the received latent really has.
 
-    handed --> [ level, scale ] --> (UNet, guidance, DDIM step) x remaining steps, from t' to 0 --> latent
+    handed --> [ level, scale ] --> (network, guidance, DDIM step) x remaining steps, from t' to 0 --> latent
 
     $z_t = \alpha_t z_0 + \sigma_t \epsilon$ arrives as $y = z_t + n$ with $n \sim \mathcal N(0, \nu)$. Its ratio of
     signal to noise is $\lambda' = \alpha_t^2 / (\sigma_t^2 + \nu)$, that of the time t' with
     $\alpha_{t'}^2 / \sigma_{t'}^2 = \lambda'$; y times $\sigma_{t'} / \sqrt{\sigma_t^2 + \nu} = \alpha_{t'} / \alpha_t$
     is a latent of that time. As many steps as were left run from t', spaced as the sampler spaces them; t' is the
     nearest time of the training. It holds for white noise on the latent itself; with another code, or with fading
-    that differs between blocks, it is an approximation. Without noise it is the rest of the sampler.
+    that differs between blocks, it is an approximation. Without noise it is the rest of the sampler, if that is
+    deterministic and has no memory, like DDIM and Euler; a sampler with a memory restarts here without it, by steps of
+    first order, since its memory is of another noise level.
 
     Args:
         rest: the steps that are left of a denoiser, at least one, up to its end.
@@ -69,64 +76,48 @@ class Resumption:
     rest: Denoiser
 
     def __post_init__(self) -> None:
-        if self.rest.num_steps < 1 or self.rest.stop != len(self.rest.pipeline.scheduler.timesteps):
+        if self.rest.num_steps < 1 or self.rest.stop != self.rest.sampler.num_steps:
             raise ConfigError(f"cut: {self.rest.name} is not the rest of a sampler; leave the device at least one step")
 
     @torch.no_grad()
     def run(self, tensors: Tensors, random: Random) -> Tensors:
         """`latent` of `condition` and `handed` [*batch, num_values + 1]."""
-        rank = len(random.batch)
+        rank, rest = len(random.batch), self.rest
         embeds = flatten_batch(tensors["condition"], rank).transpose(0, 1).flatten(0, 1)
         handed = flatten_batch(tensors["handed"], rank)
-        latent = self.resumed(handed).reshape(-1, *self.rest.latent.shape)
-        times = self._times(handed[:, -1])
-        for now, after in zip(times, [*times[1:], None], strict=True):
-            latent = self._step(latent, embeds, now, after)
-        return {"latent": latent.reshape(*random.batch, *self.rest.latent.shape)}
+        # From here on with unit power: alpha squared is the power of the signal, sigma squared the rest.
+        latent = self.resumed(handed).reshape(-1, *rest.latent.shape)
+        levels = course(rest.sampler, rest.start, self._matched(handed[:, -1]))
+        for index, level in enumerate(levels):
+            fresh = flatten_batch(random.normal(rest.latent.shape, "resumed", index), rank)
+            latent = self._step(latent, embeds, level, fresh if rest.sampler.renoises else None)
+        # Back to the scale of the sampler, which matters where it stops before its noise is gone.
+        sizes = torch.tensor([rest.sampler.size(float(power)) for power in levels[-1].after])
+        return {"latent": (wide(sizes, latent) * latent).reshape(*random.batch, *rest.latent.shape)}
 
     def resumed_at(self, noise_variance: Tensor) -> Tensor:
         """[n], the time t' of the training at which latents with this noise [n] resume."""
-        signal = self._power(self.rest.timesteps[0])
-        # lambda' = alpha^2 / (sigma^2 + nu) and alpha'^2 = lambda' / (1 + lambda'), with alpha^2 + sigma^2 = 1.
-        matched = signal / (1 + noise_variance.double())
-        powers = self.rest.pipeline.scheduler.alphas_cumprod.double().to(matched.device)
-        return cast(Tensor, (powers - matched[:, None]).abs().argmin(1))
+        return course(self.rest.sampler, self.rest.start, self._matched(noise_variance))[0].time
 
     def resumed(self, handed: Tensor) -> Tensor:
-        """[n, num_values], received values [n, num_values + 1] scaled to the level at which they resume."""
-        noise = 1 - self._power(self.rest.timesteps[0]) + handed[:, -1].double()
-        target = 1 - self._power(self.resumed_at(handed[:, -1]))
-        return handed[:, :-1] * (target / noise).sqrt()[:, None].to(handed.dtype)
+        """[n, num_values], received values [n, num_values + 1] of unit power, at the level at which they resume."""
+        _, sigma = self.rest.sampler.amplitudes(self.rest.start)
+        noise = sigma**2 + handed[:, -1].double()
+        target = 1 - course(self.rest.sampler, self.rest.start, self._matched(handed[:, -1]))[0].now
+        return handed[:, :-1] * (target.to(noise) / noise).sqrt()[:, None].to(handed.dtype)
 
-    def _times(self, noise_variance: Tensor) -> list[Tensor]:
-        """Per remaining step [n] times: those of the sampler, stretched to begin at t'."""
-        own = self.rest.timesteps
-        # Times count from 0, so one more is what is stretched; the sampler's spacing is kept.
-        stretch = (self.resumed_at(noise_variance) + 1).double() / (own[0] + 1).double()
-        return [((time + 1) * stretch).round().long() - 1 for time in own]
+    def _matched(self, noise_variance: Tensor) -> Tensor:
+        """[n] float64, power of the signal in latents with this noise [n]."""
+        alpha, sigma = self.rest.sampler.amplitudes(self.rest.start)
+        # lambda' = alpha^2 / (sigma^2 + nu) and the power is lambda' / (1 + lambda').
+        return alpha**2 / (alpha**2 + sigma**2 + noise_variance.double().cpu())
 
-    def _step(self, latent: Tensor, embeds: Tensor, now: Tensor, after: Tensor | None) -> Tensor:
+    def _step(self, latent: Tensor, embeds: Tensor, level: Level, fresh: Tensor | None) -> Tensor:
         """[n, *latent], the deterministic step of DDIM (Song et al. 2021, eq. 12), every item at its own time."""
-        rest, scheduler = self.rest, self.rest.pipeline.scheduler
-        # Every item has a time of its own, so the UNet gets a time per row of the batch.
-        predicted = rest.predict(torch.cat([latent] * rest.num_branches), embeds, now.repeat(rest.num_branches))
-        guided = predicted if rest.num_branches == 1 else rest.guided(*predicted.chunk(2))
-        alpha, sigma = _amplitudes(self._power(now), latent)
-        clean = rest.clean(latent, guided, alpha, sigma)
-        is_velocity = scheduler.config.prediction_type == "v_prediction"
-        # The noise that goes with the clean latent, without dividing by sigma, which is 0 at the end.
-        noise = alpha * guided + sigma * latent if is_velocity else guided
-        left = scheduler.final_alpha_cumprod.double().expand(len(latent)) if after is None else self._power(after)
-        alpha, sigma = _amplitudes(left, latent)
-        return alpha * clean + sigma * noise
-
-    def _power(self, times: Tensor) -> Tensor:
-        """Of the signal at times of the training: alpha squared, float64."""
-        powers: Tensor = self.rest.pipeline.scheduler.alphas_cumprod.double()
-        return powers[times.clamp_min(0).cpu()].to(times.device)
-
-
-def _amplitudes(power: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Alpha and sigma [n, 1, 1, 1] of powers [n] of the signal."""
-    wide = power.to(like.device).view(-1, 1, 1, 1)
-    return wide.sqrt().to(like.dtype), (1 - wide).clamp_min(0).sqrt().to(like.dtype)
+        rest, levels = self.rest, self.rest.sampler.levels
+        noisy = wide(torch.hypot(*levels.amplitudes(level.now)), latent) * latent
+        guided = rest.predict_guided(noisy, embeds, level.time.to(latent.device))
+        clean, noise = levels.read(noisy, guided, level.now)
+        signal, left = (wide(x.clamp_min(0).sqrt(), latent) for x in (level.after, 1 - level.after))
+        # A consistency model draws its noise anew in every step.
+        return signal * clean + left * (noise if fresh is None else fresh.to(latent))

@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Tensors
+from gainnet.models.counting import flatten_batch
 from gainnet.models.diffusion import Denoiser, DiffusionModel
+from gainnet.models.families import FAMILIES, Family
 from gainnet.models.part import TensorMap
+from gainnet.models.samplers import Sampler
 
 
-def add_noise(pipeline: Any, latent: Spec, step: int) -> TensorMap:
+def add_noise(sampler: Sampler, latent: Spec, step: int) -> TensorMap:
     r"""A clean latent as it is before a step of the sampler: $z_t = \alpha_t z_0 + \sigma_t \epsilon$.
 
     The noise is the one that `prior` draws for the same item (Meng et al. 2022, SDEdit).
 
     Args:
-        pipeline: whose scheduler knows $\alpha_t$ and $\sigma_t$.
+        sampler: which knows $\alpha_t$ and $\sigma_t$.
         latent: shape of the latent.
         step: index of the step that comes next, from 0.
     """
 
     def noised(tensors: Tensors, random: Random) -> Tensors:
-        scheduler, clean = pipeline.scheduler, tensors["latent"]
+        rank, clean = len(random.batch), tensors["latent"]
         noise = random.normal(latent.shape, "prior").to(clean.device)
-        timestep = scheduler.timesteps[step : step + 1].to(clean.device)
-        return {"latent": scheduler.add_noise(clean, noise, timestep)}
+        noisy = sampler.noised(flatten_batch(clean, rank), flatten_batch(noise, rank), step)
+        return {"latent": noisy.reshape(clean.shape)}
 
     return TensorMap(f"noising[{step}]", ("latent",), {"latent": latent}, noised)
 
 
-def start_step(num_steps: int, strength: float) -> int:
-    """Index of the first step that image-to-image of a strength runs, as `StableDiffusionImg2ImgPipeline` counts.
+def start_step(num_steps: int, strength: float, family: Family = FAMILIES["sd"]) -> int:
+    """Index of the first step that image-to-image of a strength runs, as the pipeline of the family counts.
 
     Args:
         num_steps: steps of the whole sampler.
         strength: share of the steps that run, above 0 to 1.
+        family: of the model; they round otherwise.
 
     Raises:
         ConfigError: the strength is out of range, or so small that no step is left.
@@ -45,8 +47,7 @@ def start_step(num_steps: int, strength: float) -> int:
     (4, 0)
     """
     check_range(0.0 < strength <= 1.0, "strength", strength, "above 0 and at most 1")
-    # Rounded down, as diffusers does, so that results can be compared with its own pipeline.
-    start = num_steps - int(num_steps * strength)
+    start = family.first_step(num_steps, strength)
     if start == num_steps:
         raise ConfigError(f"strength: {strength} leaves none of {num_steps} steps; give at least {1 / num_steps:g}")
     return start
@@ -68,6 +69,7 @@ def from_picture(model: DiffusionModel, strength: float) -> tuple[TensorMap, Den
     >>> [part.name for part in from_picture(load_model("scenes"), 0.6)]
     ['noising[4]', 'denoiser[4:10]']
     """
-    denoiser = model.denoiser
-    start = start_step(denoiser.num_steps, strength)
-    return add_noise(model.pipeline, model.latent, denoiser.start + start), denoiser[start:]
+    denoiser, sampler = model.denoiser, model.denoiser.sampler
+    # Counted in steps that were asked for; some samplers call the network twice in each.
+    start = sampler.order * start_step(sampler.num_asked, strength, model.family)
+    return add_noise(sampler, model.latent, start), denoiser.begun_at(start)

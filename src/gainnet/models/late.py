@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, final
@@ -14,14 +16,18 @@ from torch import Tensor
 from gainnet.core.errors import ModelError
 from gainnet.core.outside import reading
 from gainnet.core.types import Spec
+from gainnet.models.apart import latent_sides
 from gainnet.models.diffusion import Decoder, Denoiser, DiffusionModel, ImageEncoder, TextEncoder, prior
-from gainnet.models.loading import find_folder, sampling_of
+from gainnet.models.loading import find_folder, read_family, sampling_of, sides_of
 from gainnet.models.partial import load_parts
 from gainnet.models.runtime import Runtime, decoder_of, on_runtime
+from gainnet.models.samplers import Sampler
 from gainnet.models.scene_layers import load_decoder
 
 _OWN_VAE: Final = "SceneAutoencoder"
 """Class of the autoencoders whose decoder is read without diffusers."""
+_PLAIN_SAMPLER: Final = "DDIMScheduler"
+"""Sampler that takes the steps that are asked for, begins with noise of deviation 1, and remembers nothing."""
 
 
 def load_late(
@@ -30,11 +36,13 @@ def load_late(
     num_steps: int | None = None,
     guidance_scale: float | None = None,
     runtime: Runtime = "torch",
+    height: int | None = None,
+    width: int | None = None,
 ) -> DiffusionModel:
     """A model as `load_parts` opens it, on a runtime; nothing but configurations is read before a part runs.
 
     The decoder is read alone where that is possible. Everything else opens the whole pipeline, whose libraries take
-    seconds of processor time to import.
+    seconds of processor time to import; so do models of another family than `sd` or with another sampler than DDIM.
 
     Args:
         name: `scenes`, a folder in diffusers' format, or a hub id in the local cache.
@@ -42,6 +50,8 @@ def load_late(
         num_steps: sampler steps, 1 to 1000; the model's own default when `None`.
         guidance_scale: classifier-free guidance, 1 to 100; the model's own default when `None`.
         runtime: that computes its networks.
+        height: of the picture in pixels; the model's own when `None`.
+        width: likewise.
 
     Raises:
         ModelError: the folder is missing or damaged.
@@ -52,27 +62,52 @@ def load_late(
     """
     folder = find_folder(name)
     steps, guidance = sampling_of(folder, num_steps, guidance_scale)
+    family, scheduler = read_family(folder, name), _json(folder / "scheduler" / "scheduler_config.json")
+    if family.name != "sd" or scheduler.get("_class_name") != _PLAIN_SAMPLER:
+        return on_runtime(load_parts(name, sha256, num_steps, guidance_scale, height, width), runtime)
     unet, vae = (_json(folder / part / "config.json") for part in ("unet", "vae"))
 
-    def open_pipeline() -> Any:
-        return on_runtime(load_parts(name, sha256, num_steps, guidance_scale), runtime).pipeline
+    @cache
+    def opened() -> DiffusionModel:
+        return on_runtime(load_parts(name, sha256, num_steps, guidance_scale, height, width), runtime)
 
     def open_decoder() -> Callable[[Tensor], Tensor] | None:
         if runtime == "onnx":
             return decoder_of(folder, sha256)
         return load_decoder(folder / "vae") if vae.get("_class_name") == _OWN_VAE else None
 
-    pipeline = _Pipeline(folder, open_pipeline, open_decoder)
+    pipeline = _Pipeline(folder, lambda: opened().pipeline, open_decoder)
     with reading("model", ModelError):
-        scale = 2 ** (len(vae["block_out_channels"]) - 1)
-        size, channels = int(unet["sample_size"]), int(unet["in_channels"])
-    latent, image = Spec((channels, size, size)), Spec((3, size * scale, size * scale))
-    denoiser = Denoiser(pipeline, latent, guidance, 0, steps)
-    # The first noise level of DDIM, which `take_apart` puts in the place of any scheduler, is 1.
+        scale, channels = 2 ** (len(vae["block_out_channels"]) - 1), int(unet["in_channels"])
+        tall, broad = latent_sides(family, pipeline.unet.config, scale, sides_of(folder, height, width))
+    latent, image = Spec((channels, tall, broad)), Spec((3, tall * scale, broad * scale))
+    sampler: Any = _Sampler(lambda: opened().denoiser.sampler)
+    denoiser = Denoiser(pipeline, family, sampler, latent, guidance, 0, steps)
+    # The first noise level of DDIM is 1.
     return DiffusionModel(
-        name, sha256, TextEncoder(pipeline, denoiser.num_branches), prior(latent, 1.0), denoiser,
-        Decoder(pipeline, latent, image), ImageEncoder(pipeline, latent, image), pipeline, runtime,
+        name, sha256, TextEncoder(pipeline, family, denoiser.num_branches, image), prior(latent, 1.0), denoiser,
+        Decoder(pipeline, family, latent, image), ImageEncoder(pipeline, family, latent, image), pipeline, runtime,
     )  # fmt: skip
+
+
+@final
+@dataclass(frozen=True)
+class _Sampler:
+    """Stands for a sampler of DDIM: it has no memory, and everything else is asked of the sampler itself."""
+
+    open_sampler: Callable[[], Sampler]
+    begin: int = 0
+
+    def num_latents(self, step: int) -> int:
+        """Latents of a state before a step."""
+        return 1
+
+    def begun_at(self, step: int) -> _Sampler:
+        """As of `Sampler`."""
+        return replace(self, begin=step)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.open_sampler().begun_at(self.begin), name)
 
 
 @final
@@ -93,9 +128,10 @@ class _Pipeline:
         self.text_encoder = _Network(self, "text_encoder")
         self.vae = _Network(self, "vae")
         self.vae.decode = self._decode
-        self.tokenizer = SimpleNamespace(
-            model_max_length=int(_json(folder / "tokenizer" / "tokenizer_config.json")["model_max_length"])
-        )
+        # A tokenizer without a length of its own reads as far as its encoder has positions.
+        length = _json(folder / "tokenizer" / "tokenizer_config.json").get("model_max_length", math.inf)
+        positions = getattr(self.text_encoder.config, "max_position_embeddings", math.inf)
+        self.tokenizer = SimpleNamespace(model_max_length=int(min(length, positions)))
 
     @cached_property
     def opened(self) -> Any:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gainnet.core.errors import ConfigError, ModelError, check_range
-from gainnet.models.diffusion import DiffusionModel, take_apart
+from gainnet.models.apart import Sides, take_apart
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.families import Family, family_of
 
 if TYPE_CHECKING:
     import torch
@@ -27,24 +31,48 @@ def load_model(
     guidance_scale: float | None = None,
     torch_device: str = "cpu",
     online: bool = False,
+    height: int | None = None,
+    width: int | None = None,
 ) -> DiffusionModel:
-    """A pipeline of the Stable Diffusion family, taken apart.
+    """A pipeline of a family of latent diffusion models, taken apart.
 
     Args:
         name: `scenes` or `emoji` (shipped), a folder in diffusers' format, or a hub id.
         num_steps: sampler steps, 1 to 1000; the model's own default when `None`.
-        guidance_scale: classifier-free guidance, >= 1; the model's own default when `None`.
+        guidance_scale: guidance, >= 1; the model's own default when `None`.
         torch_device: where torch runs it.
         online: whether a hub id may be downloaded; otherwise the local cache has to hold it.
+        height: of the picture in pixels; the model's own when `None`.
+        width: likewise.
 
     Raises:
-        ModelError: the folder is missing, truncated or holds a pickle or code.
+        ModelError: the folder is missing, truncated or holds a pickle or code, or its model needs more than a prompt.
         ConfigError: a number is out of range, or torch has no such device.
     """
-    folder = find_folder(name, online)
+    folder, device = find_folder(name, online), torch_device_of(torch_device)
     steps, guidance = sampling_of(folder, num_steps, guidance_scale)
-    pipeline = open_pipeline(folder, name).to(torch_device_of(torch_device))
-    return take_apart(name, weights_sha256(folder), pipeline, steps, guidance)
+    family = read_family(folder, name)
+    pipeline = open_pipeline(folder, name, family).to(device)
+    sides = sides_of(folder, height, width)
+    return take_apart(name, weights_sha256(folder), pipeline, steps, guidance, sides, family)
+
+
+def sides_of(folder: Path, height: int | None, width: int | None) -> Sides | None:
+    """Height and width of a picture in pixels, asked for or of `gainnet.json`; `None` leaves them to the model.
+
+    Raises:
+        ConfigError: one of the two is known alone.
+    """
+    defaults = generation_defaults(folder)
+    tall, broad = (
+        defaults.get("height") if height is None else height,
+        defaults.get("width") if width is None else width,
+    )
+    if tall is None and broad is None:
+        return None
+    if tall is None or broad is None:
+        raise ConfigError(f"{'height' if tall is None else 'width'}: give both sides of the picture, or none")
+    return int(tall), int(broad)
 
 
 def sampling_of(folder: Path, num_steps: int | None, guidance_scale: float | None) -> tuple[int, float]:
@@ -154,7 +182,7 @@ def reason_of(error: Exception) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the progress bars and advice that the libraries print while loading."""
+    """Without the progress bars, advice and warnings that the libraries print while loading."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
@@ -164,19 +192,64 @@ def quiet() -> Iterator[None]:
         logger.set_verbosity_error()
         logger.disable_progress_bar()
     try:
-        yield
+        # Of settings that diffusers itself puts right when it opens a folder.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.set_verbosity(level)
             logger.enable_progress_bar()
 
 
-def open_pipeline(folder: Path, name: str, networks: Mapping[str, Any] | None = None) -> Any:
-    """The diffusers pipeline of a folder, computed in float32.
+def read_family(folder: Path, name: str) -> Family:
+    """The family of a folder, from its configurations alone.
 
     Args:
         folder: of the model.
         name: how it was asked for.
+
+    Raises:
+        ModelError: it is of no known family, or needs an input beside a prompt.
+    """
+    index = read_index(folder, name)
+    family = family_of(str(index.get("_class_name")))
+    if missing := family.refusal(index, lambda component: _config(folder, component, name)):
+        raise ModelError(
+            f"model: {name!r} also needs {missing}, which a prompt does not give; take a model of text alone"
+        )
+    return family
+
+
+def read_index(folder: Path, name: str) -> Mapping[str, Any]:
+    """`model_index.json` of a folder; arguments and errors as of `read_family`."""
+    if not (folder / "model_index.json").is_file():
+        raise ModelError(f"model: {folder} has no model_index.json; give a folder in diffusers' format")
+    return _config(folder, "", name, "model_index.json")
+
+
+def _config(folder: Path, component: str, name: str, file: str = "config.json") -> Mapping[str, Any]:
+    path = folder / component / file
+    try:
+        found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if not isinstance(found, dict):
+            raise ValueError(f"{file} is no object")
+    except (OSError, ValueError) as error:
+        raise ModelError(f"model: {name!r} cannot be loaded, is it complete? ({reason_of(error)})") from error
+    return found
+
+
+UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
+"""Components that text-to-image does without; their folders may be missing."""
+
+
+def open_pipeline(folder: Path, name: str, family: Family, networks: Mapping[str, Any] | None = None) -> Any:
+    """The diffusers pipeline of a folder, computed in float32 whatever its files hold.
+
+    Args:
+        folder: of the model.
+        name: how it was asked for.
+        family: of the model.
         networks: by part, in the place of those whose weights would be read.
 
     Raises:
@@ -184,33 +257,54 @@ def open_pipeline(folder: Path, name: str, networks: Mapping[str, Any] | None = 
     """
     import torch
 
-    given = dict(networks or {})
-
-    if not (folder / "model_index.json").is_file():
-        raise ModelError(f"model: {folder} has no model_index.json; give a folder in diffusers' format")
-    options = {"safety_checker": None, "requires_safety_checker": False, "dtype": torch.float32}
+    given, index = dict(networks or {}), read_index(folder, name)
+    options: dict[str, Any] = {"dtype": torch.float32, "variant": variant_of(folder / family.denoiser)}
+    options |= {component: None for component in UNUSED if component in index}
+    # What a folder leaves out on purpose, as the third encoder of SD 3, has to be said again.
+    options |= {component: None for component, named in index.items() if named == [None, None]}
+    if "safety_checker" in index:
+        options["requires_safety_checker"] = False
     try:
         with quiet():
             # Already the import has something to say, of packages that are not there and not needed.
-            from diffusers import StableDiffusionPipeline
-
-            pipeline = StableDiffusionPipeline.from_pretrained(
+            pipeline = family.pipeline().from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, **options, **given
             )
     except Exception as error:  # the libraries raise what they like on damaged files
         raise ModelError(f"model: {name!r} cannot be loaded, is it complete? ({reason_of(error)})") from error
     pipeline.set_progress_bar_config(disable=True)
-    for part in sorted({"text_encoder", "unet", "vae"} - given.keys()):
+    for part in sorted({*networks_of(family, index)} - given.keys()):
         _refuse_incomplete(getattr(pipeline, part), folder / part, name)
     return pipeline
+
+
+def networks_of(family: Family, index: Mapping[str, Any]) -> tuple[str, ...]:
+    """Components of a model that hold weights, of `model_index.json`; some encoders may be left out on purpose."""
+    return tuple(part for part in (*family.encoders, family.denoiser, "vae") if index.get(part, [None])[0] is not None)
+
+
+def variant_of(folder: Path) -> str | None:
+    """The variant of a component's weights, as in `model.fp16.safetensors`; `None` where there are plain ones.
+
+    Args:
+        folder: of the component.
+    """
+    variants = {_variant(path) for path in folder.glob("*.safetensors")}
+    return None if None in variants or not variants else sorted(map(str, variants))[0]
+
+
+def _variant(path: Path) -> str | None:
+    # A shard's number stands behind the variant: model.fp16-00001-of-00002.safetensors.
+    stem = re.sub(r"-\d{5}-of-\d{5}$", "", path.name.removesuffix(".safetensors"))
+    return stem.partition(".")[2] or None
 
 
 def _refuse_incomplete(part: Any, folder: Path, name: str) -> None:
     """The libraries fill in what a file lacks; a model with invented weights is not the one that was asked for."""
     from safetensors import safe_open
 
-    num_stored = 0
-    for path in folder.glob("*.safetensors"):
+    num_stored, variant = 0, variant_of(folder)
+    for path in (path for path in folder.glob("*.safetensors") if _variant(path) == variant):
         with safe_open(path, framework="pt") as file:
             slices = [file.get_slice(key) for key in file.keys()]  # noqa: SIM118  # the file is no dict
             num_stored += sum(math.prod(s.get_shape()) for s in slices if not s.get_dtype().startswith(("I", "U")))

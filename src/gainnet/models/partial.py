@@ -6,18 +6,30 @@ import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from gainnet.core.errors import ModelError
-from gainnet.models.diffusion import DiffusionModel, take_apart
-from gainnet.models.loading import find_folder, load_model, open_pipeline, sampling_of
-
-NETWORKS: Final = ("text_encoder", "unet", "vae")
-"""Folders of a model in diffusers' format that hold weights."""
+from gainnet.models.apart import take_apart
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import (
+    find_folder,
+    load_model,
+    networks_of,
+    open_pipeline,
+    read_family,
+    read_index,
+    sampling_of,
+    sides_of,
+)
 
 
 def load_parts(
-    name: str, sha256: str, num_steps: int | None = None, guidance_scale: float | None = None
+    name: str,
+    sha256: str,
+    num_steps: int | None = None,
+    guidance_scale: float | None = None,
+    height: int | None = None,
+    width: int | None = None,
 ) -> DiffusionModel:
     """A model as `load_model` opens it, where the weights of some networks may be missing.
 
@@ -29,18 +41,22 @@ def load_parts(
         sha256: of the whole model, as a node that has all of it says.
         num_steps: sampler steps, 1 to 1000; the model's own default when `None`.
         guidance_scale: classifier-free guidance, 1 to 100; the model's own default when `None`.
+        height: of the picture in pixels; the model's own when `None`.
+        width: likewise.
 
     Raises:
         ModelError: the folder is missing or damaged.
         ConfigError: a number is out of range.
     """
     folder = find_folder(name)
-    absent = [part for part in NETWORKS if not any((folder / part).glob("*.safetensors"))]
+    family = read_family(folder, name)
+    networks = networks_of(family, read_index(folder, name))
+    absent = [part for part in networks if not any((folder / part).glob("*.safetensors"))]
     if not absent:
-        return load_model(name, num_steps, guidance_scale)
+        return load_model(name, num_steps, guidance_scale, height=height, width=width)
     steps, guidance = sampling_of(folder, num_steps, guidance_scale)
-    pipeline = open_pipeline(folder, name, {part: _empty(folder, part) for part in absent})
-    return take_apart(name, sha256, pipeline, steps, guidance)
+    pipeline = open_pipeline(folder, name, family, {part: _empty(folder, part) for part in absent})
+    return take_apart(name, sha256, pipeline, steps, guidance, sides_of(folder, height, width), family)
 
 
 def _empty(folder: Path, part: str) -> Any:

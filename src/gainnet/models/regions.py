@@ -63,7 +63,7 @@ class Region:
 def regions_of(model: DiffusionModel, num_regions: int, overlap: int | None = None) -> tuple[Region, ...]:
     """Regions of a model's latent with overlap: columns for 1, 2 or 3, two by two for 4.
 
-    Their edges lie where the UNet can still halve them.
+    Their edges lie where the denoiser can take them, for a UNet where it can still halve them.
 
     Args:
         model: whose latent is shared.
@@ -78,8 +78,8 @@ def regions_of(model: DiffusionModel, num_regions: int, overlap: int | None = No
     (Region(top=0, left=0, height=16, width=12), Region(top=0, left=4, height=16, width=12))
     """
     _, height, width = model.latent.shape
-    # The UNet halves its input at every level but the last; a region has to stay even that often.
-    grain = 2 ** (len(model.pipeline.unet.config.block_out_channels) - 1)
+    # A UNet halves its input at every level but the last; a region has to stay even that often.
+    grain = model.family.grain(model.denoiser.network.config)
     shared = _rounded_up(min(height, width) / 4, grain) if overlap is None else overlap
     check_range(num_regions in (1, 2, 3, 4), "num_regions", num_regions, "1 to 4")
     fits = shared % grain == 0 and 0 < shared < min(height, width)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 
 from gainnet.core.errors import ConfigError, check_range
-from gainnet.models.diffusion import Decoder, DiffusionModel, ImageEncoder, TextEncoder
+from gainnet.models.diffusion import DiffusionModel, ImageEncoder, TextEncoder, prior
+from gainnet.models.samplers import Sampler
 
 
 def resampled(model: DiffusionModel, num_steps: int, guidance_scale: float) -> DiffusionModel:
@@ -26,19 +26,18 @@ def resampled(model: DiffusionModel, num_steps: int, guidance_scale: float) -> D
     """
     check_range(1 <= num_steps <= 1000, "num_steps", num_steps, "1 to 1000")
     check_range(1.0 <= guidance_scale <= 100.0, "guidance_scale", guidance_scale, "1 to 100, where 1 means no guidance")
-    text_encoder, decoder, image_encoder = model.text_encoder, model.decoder, model.image_encoder
-    if not (isinstance(text_encoder, TextEncoder) and isinstance(image_encoder, ImageEncoder)):
+    text_encoder = model.text_encoder
+    if not (isinstance(text_encoder, TextEncoder) and isinstance(model.image_encoder, ImageEncoder)):
         raise ConfigError(f"num_steps, guidance_scale: {model.name} decides them itself; leave them out")
-    pipeline = copy.copy(model.pipeline)
-    # A scheduler keeps its times, so that two samplers cannot share one.
-    pipeline.scheduler = copy.copy(model.pipeline.scheduler)
-    pipeline.scheduler.set_timesteps(num_steps, device=model.pipeline.device)
-    denoiser = replace(model.denoiser, pipeline=pipeline, guidance_scale=guidance_scale, start=0, stop=num_steps)
+    family, latent = model.family, model.latent
+    config, (_, *sides) = model.denoiser.network.config, latent.shape
+    timing = family.timing(model.pipeline.scheduler, config, num_steps, (sides[0], sides[1]))
+    sampler = Sampler.of(model.pipeline.scheduler, num_steps, timing)
+    changed = replace(model.denoiser, sampler=sampler, guidance_scale=guidance_scale, start=0, stop=sampler.num_steps)
     return replace(
         model,
-        text_encoder=replace(text_encoder, pipeline=pipeline, num_branches=denoiser.num_branches),
-        denoiser=denoiser,
-        decoder=Decoder(pipeline, decoder.latent, decoder.image),
-        image_encoder=replace(image_encoder, pipeline=pipeline),
-        pipeline=pipeline,
+        text_encoder=replace(text_encoder, num_branches=changed.num_branches),
+        # The first noise level of some samplers depends on the number of steps.
+        prior=prior(latent, sampler.initial_scale, str(model.pipeline.device)),
+        denoiser=changed,
     )

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from gainnet.codecs import Content, Kind
 from gainnet.core.types import Spec
-from gainnet.models.completing import noise_level
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.sketches import picture_sketch
 from gainnet.protocols.budget import Budget, block_length, typical_snrs
 from gainnet.protocols.protocol import HandsOver, Protocol
+from gainnet.protocols.task import Task
 from gainnet.radio import Digital, Tabulated
 from gainnet.radio.links.link import AnyLink
 
@@ -52,8 +52,8 @@ def contents_of(
     )
     contents = {kind: replace(shared, kind=kind, spec=_spec(kind, model, prompts)) for kind in protocol.sends}
     if "midway" in contents and isinstance(protocol, HandsOver):
-        signal, noise = _noise_level(model, protocol.step_of_hand_over(model, strength))
-        resumed = replace(contents["midway"], signal=signal, noise=noise, is_resumed=protocol.resumes)
+        spec, signal, noise = _handed_over(model, protocol.step_of_hand_over(model, strength), strength)
+        resumed = replace(contents["midway"], spec=spec, signal=signal, noise=noise, is_resumed=protocol.resumes)
         contents["midway"] = resumed
     return contents
 
@@ -79,9 +79,10 @@ def _spec(kind: Kind, model: DiffusionModel, prompts: Sequence[str]) -> Spec:
             return model.latent
 
 
-def _noise_level(model: DiffusionModel, step: int) -> tuple[float, float]:
-    """Signal and noise of the latent that is handed over before a step."""
+def _handed_over(model: DiffusionModel, step: int, strength: float | None) -> tuple[Spec, float, float]:
+    """Shape, signal and noise of the latent that is handed over before a step, with the memory of the sampler."""
     # After the last step nothing is handed over midway: the latent is finished, and a seed codec carries it.
     if step >= model.denoiser.num_steps:
-        return 1.0, 0.0
-    return noise_level(model.pipeline.scheduler, step)
+        return model.latent, 1.0, 0.0
+    denoiser = Task.of(model, strength).denoiser
+    return denoiser.state(step - denoiser.start), *model.denoiser.sampler.amplitudes(step)

@@ -120,20 +120,21 @@ def regions(task: Task, edges: Sequence[NodeId], start: int) -> Shared:
 
 
 def _regional(task: Task, edges: Sequence[NodeId], rectangles: Sequence[Region], index: int) -> list[Step]:
-    latent, last = task.model.latent, index + 1 == task.num_steps
+    before, after = (task.denoiser.state(step) for step in (index, index + 1))
+    last = index + 1 == task.num_steps
     names = tuple(f"region_{k}[{index + 1}]" for k in range(1, len(edges) + 1))
     steps: list[Step] = []
     for edge, region, name in zip(edges, rectangles, names, strict=True):
         # A region costs its share of the area, as FLOPs of a UNet are about linear in pixels.
         piece = f"crop of {name}"
         step = regional(task.denoiser[index : index + 1], region)
-        steps.append(Compute(edge, crop_of(task.latent(index), latent, region, piece)))
+        steps.append(Compute(edge, crop_of(task.latent(index), before, region, piece)))
         steps.append(Compute(edge, rename(step, {"latent": piece}, {"latent": name}, share=area(region, task))))
     for (source, name), (target, _) in permutations(zip(edges, names, strict=True), 2):
         # After the last step the regions meet on one edge alone.
         if target == edges[0] or not last:
             steps.append(Transfer(source, (target,), name, Float32()))
-    merged = merge(names, tuple(rectangles), latent, task.latent(index + 1))
+    merged = merge(names, tuple(rectangles), after, task.latent(index + 1))
     return [*steps, *(Compute(edge, merged) for edge in (edges[:1] if last else edges))]
 
 

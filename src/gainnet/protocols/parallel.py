@@ -169,7 +169,7 @@ def _region(task: Task, owner: NodeId, region: Region, index: int, start: int) -
         Compute(owner, task.model.text_encoder),
         # Without its text encoder, which has run above even if no whole step is left.
         *task.infer(owner, start, middle)[1:],
-        Compute(owner, crop_of(latent, task.model.latent, region, crop)),
+        Compute(owner, crop_of(latent, task.denoiser.state(middle), region, crop)),
         Compute(owner, rename(denoiser, {"latent": crop}, {"latent": piece}, share=share)),
         Compute(owner, rename(decoder, {"latent": piece}, {"image": f"image_{index}"}, share=share)),
     )

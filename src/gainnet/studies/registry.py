@@ -19,6 +19,7 @@ AnyStudy = Study[Any]
 STUDIES: Mapping[str, str] = {
     "air": "gainnet.studies.air:AIR",
     "emoji-fidelity": "gainnet.studies.emoji_fidelity:EMOJI_FIDELITY",
+    "families": "gainnet.studies.families:FAMILIES_STUDY",
     "gairom": "gainnet.studies.gairom:GAIROM",
     "gairom-learning": "gainnet.studies.gairom_learning:GAIROM_LEARNING",
     "gairom-robustness": "gainnet.studies.gairom_robustness:GAIROM_ROBUSTNESS",

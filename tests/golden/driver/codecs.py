@@ -11,7 +11,6 @@ from torch import Tensor
 from gainnet.codecs import ACTIVATION_CODECS, CODECS, Content, bind
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Spec
-from gainnet.models.completing import noise_level
 from gainnet.models.sketches import picture_sketch
 from gainnet.protocols.budget import Budget
 from gainnet.radio import AWGN, Air, Digital
@@ -47,7 +46,7 @@ def _codec(kind: Any, name: str, num_channel_uses: int | None, snr: float) -> An
         return ACTIVATION_CODECS[name]()
     link = Digital(Air(AWGN(), 10.0 * math.log10(snr)))
     opened = model(2)
-    signal, noise = noise_level(opened.pipeline.scheduler, 1) if kind == "midway" else (1.0, 0.0)
+    signal, noise = opened.denoiser.sampler.amplitudes(1) if kind == "midway" else (1.0, 0.0)
     budget = None if num_channel_uses is None else Budget.of(link, num_channel_uses, 1 << 30, (snr,))
     content = Content(
         opened.latent, kind, opened.name, opened.sha256, PROMPTS, signal, noise, num_channel_uses, budget, (snr,)

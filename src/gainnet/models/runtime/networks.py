@@ -47,6 +47,7 @@ def replace_networks(model: DiffusionModel, networks: Networks, runtime: str) ->
     text_encoder, image_encoder = model.text_encoder, model.image_encoder
     if not (isinstance(text_encoder, TextEncoder) and isinstance(image_encoder, ImageEncoder)):
         raise ConfigError(f"runtime: parts of {model.name} are not a pipeline's; leave the runtime at torch")
+    check_plain(model)
     pipeline = copy.copy(model.pipeline)
     pipeline.unet = _calling(pipeline.unet, forward=_unet(networks))
     pipeline.text_encoder = _calling(pipeline.text_encoder, forward=_text_encoder(networks))
@@ -60,6 +61,14 @@ def replace_networks(model: DiffusionModel, networks: Networks, runtime: str) ->
         pipeline=pipeline,
         runtime=runtime,
     )
+
+
+def check_plain(model: DiffusionModel) -> None:
+    """Raises `ConfigError` unless the denoiser has no inputs but latent, time and token embeddings."""
+    guided = getattr(model.denoiser.network.config, "time_cond_proj_dim", None)
+    if model.family.name != "sd" or guided is not None:
+        inputs = "guidance as an input" if model.family.name == "sd" else f"the inputs of {model.family.name}"
+        raise ConfigError(f"runtime: only torch computes a denoiser with {inputs}; take a model of sd, or no server")
 
 
 def _calling(module: Any, **methods: Callable[..., Any]) -> Any:

@@ -136,5 +136,6 @@ class PartialImages:
         denoiser, predicted = model.denoiser, progress.predicted[:1]
         if len(progress.predicted) == 2 * n:
             predicted = denoiser.guided(predicted, progress.predicted[n : n + 1])
-        power = denoiser.pipeline.scheduler.alphas_cumprod[progress.timestep[0].long()]
-        self._preview.tell(index, denoiser.clean(progress.latent[:1], predicted, power.sqrt(), (1 - power).sqrt()))
+        levels = denoiser.sampler.levels
+        clean, _ = levels.read(progress.latent[:1], predicted, levels.power(progress.timestep[:1]))
+        self._preview.tell(index, clean)
