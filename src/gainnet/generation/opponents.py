@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, final
@@ -17,7 +15,8 @@ from gainnet.core.errors import ConfigError, check_name
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Bits, Payload, Size, Spec
-from gainnet.models.diffusion import Denoiser, DiffusionModel
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.samplers import Sampler
 
 
 @final
@@ -105,15 +104,8 @@ def device_only(
     branches = model.denoiser.num_branches
     if num_passes < branches or num_passes % branches:
         raise ConfigError(f"num_passes: {num_passes} is no number of steps of {branches} passes; give a multiple")
-    # A copy, since a scheduler keeps the times of its steps, and the model's own must stay.
-    pipeline = copy.copy(model.pipeline)
-    pipeline.scheduler = SAMPLERS[sampler](model.pipeline.scheduler.config)
-    num_steps = num_passes // branches
-    with warnings.catch_warnings():
-        # diffusers hands numpy a tensor, which numpy 2 announces to refuse one day.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pipeline.scheduler.set_timesteps(num_steps, device=model.pipeline.device)
-    denoiser = Denoiser(pipeline, model.latent, model.denoiser.guidance_scale, 0, num_steps)
+    own = Sampler.of(SAMPLERS[sampler](model.pipeline.scheduler.config), num_passes // branches)
+    denoiser = replace(model.denoiser, sampler=own, start=0, stop=own.num_steps)
     tensors: dict[str, Tensor] = {"prompt": text_to_tensor(list(prompts))}
     for part in (model.text_encoder, model.prior, denoiser, model.decoder):
         tensors |= part(tensors, random)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -84,8 +85,11 @@ class Sampler:
         check_range(1 <= num_steps <= limit, "num_steps", num_steps, f"1 to {limit}, the times of its training")
         own = copy.copy(scheduler)
         try:
-            # Times stay on the processor, where every device finds them.
-            own.set_timesteps(num_steps, device="cpu", **(timing or {}))
+            with warnings.catch_warnings():
+                # diffusers hands numpy a tensor, which numpy 2 announces to refuse one day.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                # Times stay on the processor, where every device finds them.
+                own.set_timesteps(num_steps, device="cpu", **(timing or {}))
         except (ValueError, TypeError, AssertionError) as error:
             reason = " ".join(str(error).split()) or "its settings do not fit the family of the model"
             raise ConfigError(f"num_steps: {type(own).__name__} takes no {num_steps} steps ({reason})") from error
