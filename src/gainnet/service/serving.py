@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import signal
 import socket
@@ -207,6 +208,8 @@ def run(serving: Serving, listening: Listening, ready: Callable[[Ready], None], 
     with listening.bound() as bound, _journal(serving.journal) as journal:
         signer = None if serving.unsigned else Signer.of_user(serving.signer)
         model = opened(serving.model, serving.runtime)
+        # Half a million objects that stay: looking through them again held the engine up, and the end by seconds.
+        gc.freeze()
         url = listening.url(bound.getsockname()[1])
         sys.setswitchinterval(SWITCH_S)
         with Engine(model, most_batch=serving.most_batch, most_waiting=serving.most_waiting) as engine:

@@ -15,6 +15,40 @@ import httpx
 import pytest
 from PIL import Image
 
+CELL = """
+[nodes.device]
+kind = "device"
+hardware = "phone"
+
+[nodes.first]
+kind = "edge"
+hardware = "edge_l4"
+address = "{join}"
+
+[nodes.second]
+kind = "edge"
+hardware = "edge_a100"
+
+[media.cell]
+kind = "air"
+snr_db = 8.0
+
+[media.fibre]
+kind = "wire"
+
+[[links]]
+between = ["device", "first"]
+medium = "cell"
+
+[[links]]
+between = ["device", "second"]
+medium = "cell"
+fading = "rayleigh"
+
+[[links]]
+between = ["first", "second"]
+medium = "fibre"
+"""
 COMMAND = (sys.executable, "-m", "gainnet.cli")
 
 
@@ -42,17 +76,13 @@ def called(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_an_edge_a_second_edge_and_a_device(tmp_path: Path) -> None:
     assert called(tmp_path, "serve", "keys", "keys", "--edge", "second").returncode == 0
     serve = ("serve", "--port", "0", "--journal", "journal.db", "--runtime", "torch", "--keys", "keys")
-    options = ("--num-steps", "2", "--protocol", "dcsuc", "--num-edges", "2", "--json")
+    options = ("--num-steps", "2", "--protocol", "dcsuc", "--network", "cell.toml", "--json")
     with started(tmp_path, *serve) as edge:
         assert set(edge) == {"url", "model", "runtime", "join"}
+        (tmp_path / "cell.toml").write_text(CELL.format(join=edge["join"]))
         alone = called(tmp_path, "ask", edge["url"], "a red star", *options)
         assert alone.returncode == 2
         assert "2 edges are needed and 1 are here" in alone.stderr
-        (tmp_path / "cell.toml").write_text(
-            f'[nodes.device]\nkind = "device"\nhardware = "phone"\n[nodes.edge]\nkind = "edge"\n'
-            f'hardware = "edge_l4"\naddress = "{edge["join"]}"\n'
-            '[media.cell]\nkind = "air"\n[[links]]\nbetween = ["device", "edge"]\nmedium = "cell"\n'
-        )
         join = ("serve", "--join", "cell.toml", "--keys", "keys", "--edge", "second", "--runtime", "torch")
         with started(tmp_path, *join):
             asked = called(tmp_path, "ask", edge["url"], "a red star", *options)
@@ -67,6 +97,7 @@ def test_an_edge_a_second_edge_and_a_device(tmp_path: Path) -> None:
         for step in report["steps"]:
             del step["wall_s"]
     assert answer["report"] == generated["report"]
+    assert (answer["fading"], answer["snr_db"]) == (generated["fading"], generated["snr_db"])
     check_seen(status, answer["report"])
 
 
@@ -77,7 +108,7 @@ def check_seen(status: dict[str, Any], report: dict[str, Any]) -> None:
     assert (visit["kind"], visit["state"], visit["energy_j"]) == ("device", "done", report["energy_j"])
     assert visit["num_channel_uses"] == report["num_channel_uses_down"]
     labels = [each["label"] for each in visit["begun"]]
-    assert {node for _, at, node in (label.partition(" @ ") for label in labels) if at} == {"edge_1", "edge_2"}
+    assert {node for _, at, node in (label.partition(" @ ") for label in labels) if at} == {"first", "second"}
     assert labels[-1] == "device"
     assert visit["number"] in {number for tick in status["engine"]["ticks"] for number in tick["requests"]}
     assert status["energy"]["modelled_j"] == report["energy_j"]
