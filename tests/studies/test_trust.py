@@ -100,6 +100,27 @@ def test_what_is_recovered_and_contributed() -> None:
     assert set(found) <= set(METRIC_NAMES)
 
 
+def test_attacks_are_read_beside_a_guess_and_counted() -> None:
+    def tried(attack: str, rule: str, share: float, tries: int) -> dict[str, Any]:
+        row = {"method": "attacks", "attack": attack, "rule": rule, "random_seed": 0}
+        return row | {"recovered": share, "tried": tries}
+
+    found = summarise(
+        table(
+            tried("noise_subtraction", "none", 1.0, 50),
+            tried("noise_subtraction", "system", 0.0, 50),
+            tried("replay", "record", 0.0, 10),
+            tried("omission", "record", 0.1, 20),
+            {"method": "accounting", "epsilon_ratio.0": 1.0, "epsilon_ratio.1": 0.98, "random_seed": 0},
+        )
+    )
+    assert found["recovered.noise_subtraction.none"] == 1.0
+    assert (found["noise_recoverable"], found["noise_tried"]) == (0, 50)
+    assert (found["forgeries_accepted"], found["forgeries_tried"]) == (2, 30)
+    assert found["epsilon_over_opacus"] == 0.98
+    assert set(found) <= set(METRIC_NAMES)
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_has_cases_that_differ(preset: str) -> None:
     config = load_config(TRUST, preset)

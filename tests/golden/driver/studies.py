@@ -27,8 +27,12 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     return {"num_cases": len(cases), "rows": found}
 
 
+LATER = ("attacks", "accounting", "private_step", "fedavg_step")
+"""Methods that the first code did not have."""
+
+
 @lru_cache(maxsize=1)
 def _opened(name: str) -> tuple[list[Any], Any]:
     study = find_study(name)
     config = load_config(study, "quick")
-    return list(study.cases(config)), study.open(config)
+    return [case for case in study.cases(config) if case.method not in LATER], study.open(config)

@@ -16,7 +16,8 @@ from gainnet.studies.figures import legend_below, panels
 from gainnet.studies.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.statistics import at, beside, named, present, round_metrics
 from gainnet.studies.study import Method, Study
-from gainnet.studies.trust.config import METHODS, TrustConfig, cases
+from gainnet.studies.trust.attacks import accounting, attacked
+from gainnet.studies.trust.config import FORGED, METHODS, SAFEGUARDS, TrustConfig, cases
 from gainnet.studies.trust.reconstruction import reconstruction
 from gainnet.studies.trust.rounds import contributions, learn_poisoned, private
 from gainnet.studies.weights import language_digest
@@ -26,6 +27,7 @@ __all__ = ["TRUST", "TrustConfig"]
 RULES = ("median", "trimmed_mean", "krum", "multi_krum", "masked_median")
 ATTACKS = ("sign_flip", "gaussian", "text")
 DP_CLIENTS = (10, 50, 200)
+CUTS = ("embedding_only", "u_shape")
 CODED = {
     "embedding_only": ("embedding_only", "float32"), "u_shape": ("u_shape", "float32"), "int8": ("u_shape", "int8"),
 }  # fmt: skip
@@ -42,6 +44,17 @@ MARK_OF_CODEC = {"float32": ("o", BLUE), "float16": ("v", SKY), "int8": ("s", GR
 FLOOR = -0.5
 """Below this a share is drawn here: it says no more than that the model became worse."""
 
+READ_OFF = {
+    "embedding_only.none": ("embedding_only", "float32", 0.0), "embedding_only.int8": ("embedding_only", "int8", 0.0),
+    "embedding_only.noise": ("embedding_only", "float32", NOISE), "u_shape.none": ("u_shape", "float32", 0.0),
+    "u_shape.int8": ("u_shape", "int8", 0.0), "u_shape.noise": ("embedding_only", "float32", NOISE),
+}  # fmt: skip
+"""Cut, codec and noise by attack and safeguard; the same embeddings cross both cuts, so that noise is tried at one."""
+RECOVERED = (
+    *(f"recovered.{name}" for name in READ_OFF), "recovered.embedding_only.guess", "recovered.u_shape.guess",
+    *(f"recovered.{attack}.{arm}" for attack, some in SAFEGUARDS.items() for arm in ("none", "guess", *some)),
+)  # fmt: skip
+
 METRIC_NAMES = (
     "robust_of_clean", "plain_of_clean",
     *(f"robust_of_clean.{rule}" for rule in RULES),
@@ -50,14 +63,18 @@ METRIC_NAMES = (
     *(f"dp8_of_clean.client.{count}" for count in DP_CLIENTS),
     "dp8_of_clean.example.10", "dp8.epsilon", "dp8.delta", "dp8.num_clients",
     *(f"attack_recovered.{name}" for name in (*CODED, *DEEP, "noise")),
+    *RECOVERED, "noise_recoverable", "noise_tried", "forgeries_accepted", "forgeries_tried", "epsilon_over_opacus",
     "noise_loss_ratio", "contribution.poisoned_share", "contribution.sampled_error_share", "auction.budget_of_value",
 )  # fmt: skip
+
+
+_PARTS = (learn_poisoned, private, reconstruction, contributions, attacked, accounting)
 
 
 def open_methods(config: TrustConfig) -> Mapping[str, Method]:
     """All parts; raises when one lacks its library."""
     require_peft(), require_opacus(), require_cryptography()
-    parts = zip(METHODS, (learn_poisoned, private, reconstruction, contributions), strict=True)
+    parts = zip(METHODS, _PARTS, strict=True)
     return {name: partial(part, config) for name, part in parts}
 
 
@@ -68,6 +85,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     seed. A rule is judged by its worst attack; `robust_of_clean` is that of the rule that is best by it.
     """
     parts = {"poisoned": _robust, "private": _private, "reconstruction": _recovered, "contributions": _contributed}
+    parts |= {"attacks": _attacked, "accounting": _counted}
     found: dict[str, float | None] = {}
     for method, rows in table.groupby("method"):
         found |= parts[str(method)](rows)
@@ -116,11 +134,36 @@ def _private(rows: pd.DataFrame) -> dict[str, float | None]:
 
 def _recovered(rows: pd.DataFrame) -> dict[str, float | None]:
     quiet = at(rows, noise=0.0).groupby(["cut", "codec"])["recovered"].mean()
-    found: dict[str, float | None] = {f"attack_recovered.{x}": quiet.get(key) for x, key in (CODED | DEEP).items()}
+    each = rows.groupby(["cut", "codec", "noise"])["recovered"].mean()
+    read: dict[str, float | None] = {f"recovered.{name}": each.get(key) for name, key in READ_OFF.items()}
+    if "recovered_blindly" in rows:
+        read |= {f"recovered.{cut}.guess": at(rows, cut=cut)["recovered_blindly"].mean() for cut in CUTS}
+    found: dict[str, float | None] = read | {
+        f"attack_recovered.{x}": quiet.get(key) for x, key in (CODED | DEEP).items()
+    }
     if len(noisy := at(rows, noise=NOISE, cut="embedding_only")):
         found["attack_recovered.noise"] = noisy["recovered"].mean()
         found["noise_loss_ratio"] = (noisy["loss"] / noisy["loss_before"]).mean()
     return found
+
+
+def _attacked(rows: pd.DataFrame) -> dict[str, float | None]:
+    """Means over random seeds, and how many tries of the safeguarded arms came through."""
+    means = rows.groupby(["attack", "rule"])["recovered"].mean()
+    found: dict[str, float | None] = dict(named(means, "recovered.{}.{}"))
+    through = rows.assign(count=rows["recovered"] * rows["tried"])
+    for what, count, attacks, rule in (
+        ("noise", "recoverable", ["noise_subtraction"], "system"), ("forgeries", "accepted", list(FORGED), "record"),
+    ):  # fmt: skip
+        chosen = through[through["attack"].isin(attacks) & (through["rule"] == rule)]
+        found |= {f"{what}_{count}": chosen["count"].sum(), f"{what}_tried": chosen["tried"].sum()}
+    return found
+
+
+def _counted(rows: pd.DataFrame) -> dict[str, float | None]:
+    """The ratio that is farthest from one."""
+    ratios = rows[[column for column in rows.columns if str(column).startswith("epsilon_ratio.")]].to_numpy().ravel()
+    return {"epsilon_over_opacus": float(max(ratios, key=lambda ratio: abs(ratio - 1.0)))}
 
 
 def _contributed(rows: pd.DataFrame) -> dict[str, float | None]:

@@ -17,7 +17,23 @@ RuleName = Literal["mean", "median", "trimmed_mean", "krum", "multi_krum", "mask
 LevelName = Literal["client", "example"]
 CodecName = Literal["float32", "float16", "int8", "top_k"]
 
-METHODS = ("poisoned", "private", "reconstruction", "contributions")
+METHODS = ("poisoned", "private", "reconstruction", "contributions", "attacks", "accounting")
+
+FORGED = (
+    "forged_entry", "forged_signature", "replay", "reordering", "omission", "invented_client", "exchanged_key",
+    "cut_record", "split_view",
+)  # fmt: skip
+"""Attacks on the record."""
+
+SAFEGUARDS: dict[str, tuple[str, ...]] = {
+    "gradient_inversion": ("masked_sum", "private_clients", "private_rows"),
+    "membership": ("masked_sum", "private_clients", "private_rows"),
+    "lying_edge": ("one_answer",),
+    "lying_client": ("median", "multi_krum", "private_clients"),
+    "noise_subtraction": ("system",),
+    **dict.fromkeys(FORGED, ("record",)),
+}
+"""Safeguards by attack; beside each stand the attack without any, `none`, and a guess, `guess`."""
 
 
 @final
@@ -156,6 +172,28 @@ class Crowd:
 
 @final
 @dataclass(frozen=True)
+class Attacks:
+    """Material of attacks on updates, sums and records.
+
+    Args:
+        num_victims: clients whose text is read, one after the other.
+        num_members: rows of a client; as many others stand beside them.
+        row_length: tokens per row.
+        num_clients: in a sum.
+        num_forgeries: tries of every kind.
+        num_sums: noisy sums that noise is taken off.
+    """
+
+    num_victims: Count
+    num_members: Count
+    row_length: Annotated[int, Field(ge=4)]
+    num_clients: Annotated[int, Field(ge=5)]
+    num_forgeries: Count
+    num_sums: Count
+
+
+@final
+@dataclass(frozen=True)
 class TrustConfig:
     """Settings of the study trust.
 
@@ -173,6 +211,7 @@ class TrustConfig:
         privacy: of the private ones.
         inverter: of the reconstruction.
         crowd: of the contributions.
+        attacks: of those on updates, sums and records.
     """
 
     random_seeds: Seeds
@@ -188,12 +227,14 @@ class TrustConfig:
     privacy: Privacy
     inverter: Inversion
     crowd: Crowd
+    attacks: Attacks
 
 
 def cases(config: TrustConfig) -> Iterator[Case]:
     """All parts for every random seed; a column that a part does not have is empty."""
     parts: dict[str, Callable[[TrustConfig], Iterator[dict[str, Value]]]] = {
         "poisoned": _poisoned, "private": _private, "reconstruction": _reconstruction, "contributions": _crowd,
+        "attacks": _attacks, "accounting": _accounting,
     }  # fmt: skip
     blank: dict[str, Value] = dict.fromkeys(("attack", "rule", "level", "num_clients", "cut", "codec", "noise"))
     for random_seed, method in product(config.random_seeds, config.methods):
@@ -224,3 +265,13 @@ def _reconstruction(config: TrustConfig) -> Iterator[dict[str, Value]]:
 
 def _crowd(config: TrustConfig) -> Iterator[dict[str, Value]]:
     yield {"num_clients": config.crowd.num_clients}
+
+
+def _attacks(config: TrustConfig) -> Iterator[dict[str, Value]]:
+    for attack, safeguards in SAFEGUARDS.items():
+        for safeguard in ("none", "guess", *safeguards):
+            yield {"attack": attack, "rule": safeguard, "num_clients": config.attacks.num_clients}
+
+
+def _accounting(config: TrustConfig) -> Iterator[dict[str, Value]]:
+    yield {"level": "bound"}
