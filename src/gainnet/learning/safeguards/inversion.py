@@ -94,7 +94,8 @@ def members_among(update: Tensor, gradients: Tensor) -> Tensor:
     rows = gradients.double()
     gram = rows @ rows.T
     ridge = 1e-6 * gram.diagonal().mean() * torch.eye(len(rows), dtype=torch.float64)
-    return torch.linalg.solve(gram + ridge, rows @ -update.double())
+    found: Tensor = torch.linalg.solve(gram + ridge, rows @ -update.double())
+    return found
 
 
 def pairs_in_order(members: Tensor, others: Tensor) -> float:
@@ -109,6 +110,8 @@ def pairs_in_order(members: Tensor, others: Tensor) -> float:
 
 def _span(slope: Tensor, length: int) -> Tensor:
     """[fewer than length, inputs], orthonormal rows: the last token has no slope."""
+    values: Tensor
+    rows: Tensor
     _, values, rows = torch.linalg.svd(slope.double(), full_matrices=False)
     return rows[: min(length - 1, int((values > RANK_TOLERANCE * values[0]).sum()))]
 
