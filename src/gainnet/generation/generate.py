@@ -183,8 +183,7 @@ def generate(
     check_arguments(num_channel_uses, strength, deadline_s, failures, random_seed)
     strength = strength_of(picture, strength)
     made = make_plan(air, protocol, model, texts, codecs, num_channel_uses, strength, deadline_s)
-    # The reference takes the same steps of the sampler in any case.
-    plan = (Memory() if memory is None else memory).over(made.plan)
+    plan = (memory or Memory()).over(made.plan)  # since the reference takes the same steps of the sampler
     given = inputs(texts, picture)
     deaths = _deaths(failures, made.network.edges, len(plan.steps))
     random = streams(random_seed, len(texts))
@@ -193,11 +192,10 @@ def generate(
         places, report = execute(plan, given, made.network, random, priced_as, deaths, watch)
         wall_s = time.perf_counter() - begin_s
         images, references = places[plan.result], channel_free(plan, given, random)[plan.reference or plan.result]
-        judged = quality(images, references, texts)
-    return Generation(
-        texts, random_seed, model.name, model.runtime, protocol, codecs, made.codecs, made.network, images, references,
-        report, judged, wall_s,
-    )  # fmt: skip
+        return Generation(
+            texts, random_seed, model.name, model.runtime, protocol, codecs, made.codecs, made.network, images,
+            references, report, quality(images, references, texts), wall_s,
+        )  # fmt: skip
 
 
 def estimate(

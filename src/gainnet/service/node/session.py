@@ -99,7 +99,7 @@ class Session:
 
     @property
     def request(self) -> Request | None:
-        """What the engine runs for it; `None` before it begins."""
+        """The request that the engine runs for it; `None` before it begins."""
         return self._member.request
 
     @property
