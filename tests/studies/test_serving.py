@@ -15,7 +15,8 @@ BURST = {"measured_ideal_mean_s": 2.0, "measured_ideal_p99_s": 4.0, "measured_id
 ROWS = [
     {"method": "locked", "load": "steady", "num_pictures": 10, "measured_cpu_s": 5.0},
     {"method": "single", "load": "steady", "num_pictures": 10, "measured_cpu_s": 2.5},
-    {"method": "batched", "load": "steady", "num_pictures": 10, "measured_cpu_s": 2.0},
+    {"method": "batched", "load": "steady", "num_pictures": 10, "measured_cpu_s": 2.0, "measured_unet_s": 1.6,
+     "measured_unet_gflops_per_s": 70.0, "measured_matmul_gflops_per_s": 110.0},
     {"method": "few_steps", "load": "steady", "num_pictures": 10, "measured_cpu_s": 0.5},
     {"method": "locked", "load": "burst", "measured_mean_s": 20.0, "measured_p99_s": 40.0,
      "measured_in_time_share": 0.1, **BURST},
@@ -30,6 +31,8 @@ def test_the_gain_is_the_product_of_its_causes() -> None:
     assert set(metrics) == set(SERVING.metric_names)
     assert (metrics["ratio.runtime"], metrics["ratio.batching"], metrics["ratio.steps"]) == (2.0, 1.25, 4.0)
     assert (metrics["pictures_per_cpu_s_ratio"], metrics["pictures_per_cpu_s_ratio.few_steps"]) == (2.5, 10.0)
+    assert (metrics["pictures_per_cpu_s_ratio.limit"], metrics["share.unet"]) == (pytest.approx(3.125), 0.8)
+    assert (metrics["gflops_per_s.unet"], metrics["gflops_per_s.matmul"]) == (70.0, 110.0)
     assert (metrics["mean_latency_ratio.burst"], metrics["mean_latency_ratio.burst.ideal"]) == (8.0, 10.0)
     assert metrics["in_time_share_gain"] == pytest.approx(0.8)
     assert metrics["slowest_over_median"] == 1.9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
+import torch
 
 from gainnet.catalog.records import GenerationConfig
 from gainnet.core.errors import import_extra
@@ -21,13 +23,15 @@ from gainnet.service.node.order import Asked
 from gainnet.studies.pictures import captions
 from gainnet.studies.serving.load import Seconds, burst, ideal, steady
 from gainnet.studies.serving.question import BURST, DEVICES, FEW_STEPS, LOCKED, METHODS, ServingConfig
-from gainnet.studies.serving.servers import Server, Servers
+from gainnet.studies.serving.servers import Server, Servers, pinned
 from gainnet.studies.study import Case, Method, Row
 
 NUM_UNLOADED: Final = 3
 NUM_WARM: Final = 4
 OVERLOAD: Final = 2.0
 """Arrivals of a burst per service of the locked server."""
+MATMUL: Final = 1024
+NUM_MATMULS: Final = 10
 DEADLINE: Final = 4.0
 """In unloaded latencies of the locked server."""
 
@@ -71,11 +75,36 @@ def open_methods(config: ServingConfig) -> Mapping[str, Method]:
         if load == BURST:
             return _burst(server, config, num_steps, random, unloaded())
         prompts = captions("serving", case.random_seed, config.num_pictures)
-        begin_cpu_s = server.cpu_s()
+        begin_cpu_s, begin_unet_s = server.cpu_s(), server.unet_s()
         latencies = steady(server, prompts, case.random_seed, num_steps, config.num_pictures, config.num_clients)
-        return {"num_pictures": len(latencies), "measured_cpu_s": server.cpu_s() - begin_cpu_s, **_times(latencies)}
+        cpu_s, unet_s = server.cpu_s() - begin_cpu_s, server.unet_s() - begin_unet_s
+        row = {"num_pictures": len(latencies), "measured_cpu_s": cpu_s, **_times(latencies)}
+        return (
+            row if math.isnan(unet_s) else row | _roofline(config, unet_s, len(latencies) * _picture_flops(num_steps))
+        )
 
     return dict.fromkeys(METHODS, run)
+
+
+@cache
+def _picture_flops(num_steps: int) -> float:
+    """Operations of the denoiser's network for a picture, guidance included."""
+    return load_model(num_steps=num_steps).denoiser.flops
+
+
+def _roofline(config: ServingConfig, unet_s: float, flops: float) -> Row:
+    """How fast the denoiser's network ran, beside the fastest that the same core does: a product of large matrices."""
+    x, durations = torch.ones(MATMUL, MATMUL), []
+    torch.set_num_threads(1)
+    with pinned(config.core):
+        for _ in range(NUM_MATMULS):
+            begin_s = time.thread_time()
+            torch.mm(x, x)
+            durations.append(time.thread_time() - begin_s)
+    return {
+        "measured_unet_s": unet_s, "measured_unet_gflops_per_s": flops / unet_s / 1e9,
+        "measured_matmul_gflops_per_s": 2.0 * MATMUL**3 / min(durations) / 1e9,
+    }  # fmt: skip
 
 
 class Unloaded(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, final
+
+import httpx
 
 from gainnet.core.errors import ConfigError, import_extra
 from gainnet.studies.serving.question import BATCHED, FEW_STEPS, LOCKED, REQUEST_BATCHING, SINGLE, ServingConfig
@@ -42,6 +45,13 @@ class Server:
         root = psutil.Process(self.process.pid)
         times = [each.cpu_times() for each in (root, *root.children(recursive=True))]
         return float(sum(t.user + t.system for t in times))
+
+    def unet_s(self) -> float:
+        """Processor time of the denoiser's network, as the server counts it; NaN where it counts none."""
+        if self.method in (LOCKED, REQUEST_BATCHING):
+            return math.nan
+        status: Any = httpx.get(f"{self.url}v1/status", timeout=60.0).json()
+        return float(status["engine"]["busy_s"]["unet"])
 
     def request(self, prompt: str, random_seed: int, num_steps: int, within_s: float) -> tuple[str, dict[str, Any]]:
         """Address and body by which a client asks this server for a picture."""
@@ -75,7 +85,7 @@ class Servers:
         """
         name = BATCHED if method == FEW_STEPS else method
         if name not in self.running:
-            with _pinned(self.config.core):
+            with pinned(self.config.core):
                 process = subprocess.Popen(
                     self._command(name), stdout=subprocess.PIPE, text=True,
                     env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -111,8 +121,8 @@ class Servers:
 
 
 @contextlib.contextmanager
-def _pinned(core: int) -> Iterator[None]:
-    """A block in which processes are started on one core; on none in particular where the system does not say."""
+def pinned(core: int) -> Iterator[None]:
+    """A block on one core, and with it the processes that it starts; on any where the system does not say."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return

@@ -31,7 +31,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     }  # fmt: skip
     for name, (method, other) in pairs.items():
         found[name] = _ratio(table, method, other)
-    found |= _when(table)
+    found |= _limit(table) | _when(table)
     return round_metrics({name: found.get(name) for name in METRIC_NAMES}, 4)
 
 
@@ -52,6 +52,21 @@ def _ratio(table: pd.DataFrame, method: str, other: str) -> float | None:
     if not {method, other} <= set(rates.columns):
         return None
     return float((rates[method] / rates[other]).median())
+
+
+def _limit(table: pd.DataFrame) -> dict[str, float | None]:
+    """What the ratio would be if everything but the denoiser's network were free, and how fast that network runs."""
+    rows = _rows(table, STEADY)
+    if "measured_unet_s" not in rows or not {LOCKED, BATCHED} <= set(rows.index.get_level_values("method")):
+        return {}
+    ours, theirs = rows.loc[BATCHED], rows.loc[LOCKED]
+    one = theirs["measured_cpu_s"] / theirs["num_pictures"]
+    return {
+        "pictures_per_cpu_s_ratio.limit": float((one * ours["num_pictures"] / ours["measured_unet_s"]).median()),
+        "share.unet": float((ours["measured_unet_s"] / ours["measured_cpu_s"]).median()),
+        "gflops_per_s.unet": float(ours["measured_unet_gflops_per_s"].median()),
+        "gflops_per_s.matmul": float(ours["measured_matmul_gflops_per_s"].median()),
+    }
 
 
 def _when(table: pd.DataFrame) -> dict[str, float | None]:
