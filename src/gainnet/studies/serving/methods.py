@@ -78,10 +78,8 @@ def open_methods(config: ServingConfig) -> Mapping[str, Method]:
         begin_cpu_s, begin_unet_s = server.cpu_s(), server.unet_s()
         latencies = steady(server, prompts, case.random_seed, num_steps, config.num_pictures, config.num_clients)
         cpu_s, unet_s = server.cpu_s() - begin_cpu_s, server.unet_s() - begin_unet_s
-        row = {"num_pictures": len(latencies), "measured_cpu_s": cpu_s, **_times(latencies)}
-        return (
-            row if math.isnan(unet_s) else row | _roofline(config, unet_s, len(latencies) * _picture_flops(num_steps))
-        )
+        speed = {} if math.isnan(unet_s) else _roofline(config, unet_s, len(latencies) * _picture_flops(num_steps))
+        return {"num_pictures": len(latencies), "measured_cpu_s": cpu_s, **_times(latencies), **speed}
 
     return dict.fromkeys(METHODS, run)
 
