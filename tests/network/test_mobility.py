@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
-from gainnet.network.mobility import Manhattan, Mobility, RandomWaypoint, Trace
+from gainnet.network.mobility import Manhattan, Mobility, RandomWaypoint
 
 TIMES_S = torch.arange(0, 120, 0.5, dtype=torch.float64)
 WAYS: list[Mobility] = [RandomWaypoint(500.0, 5.0, 20.0), Manhattan(500.0, 5, 5.0, 20.0)]
@@ -56,37 +54,6 @@ def test_half_go_straight_on_where_they_can() -> None:
     straight = (steps[1:] - steps[:-1]).norm(dim=-1) < 1e-6
     # Sampled once per block, straight at one crossing shows as two equal steps; a turn bends two of them.
     assert float(straight[inner].double().mean()) == pytest.approx(0.25, abs=0.03)
-
-
-def write(path: Path, lines: list[str]) -> Path:
-    path.write_text("\n".join(["time_s,vehicle,x_m,y_m", *lines]) + "\n")
-    return path
-
-
-def test_a_trace_is_followed(tmp_path: Path) -> None:
-    path = write(tmp_path / "t.csv", ["0,a,0,0", "10,a,10,20", "0,b,5,5", "10,b,5,5"])
-    found = Trace.read(path).positions(2, torch.tensor([0.0, 2.5, 10.0]), Random.of([1, 2]))
-    assert found.shape == (2, 3, 2, 2)
-    assert found[0, :, 0].tolist() == [[0, 0], [2.5, 5], [10, 20]]
-    assert found[1, :, 1].tolist() == [[5, 5]] * 3
-
-
-@pytest.mark.parametrize(
-    ("lines", "match"), [(["0,a,x,1"], "numbers"), (["0,a,1,1", "1,b,1,1"], "every"), ([], "every")]
-)
-def test_a_wrong_trace_is_refused(tmp_path: Path, lines: list[str], match: str) -> None:
-    with pytest.raises(ConfigError, match=match):
-        Trace.read(write(tmp_path / "t.csv", lines))
-
-
-def test_a_short_trace_is_refused(tmp_path: Path) -> None:
-    trace = Trace.read(write(tmp_path / "t.csv", ["0,a,0,0", "1,a,1,1"]))
-    with pytest.raises(ConfigError, match="1 vehicles"):
-        trace.positions(2, torch.tensor([0.0, 1.0]), Random.of(1))
-    with pytest.raises(ConfigError, match="lasts"):
-        trace.positions(1, torch.tensor([0.0, 9.0]), Random.of(1))
-    with pytest.raises(ConfigError, match="cannot be read"):
-        Trace.read(tmp_path / "none.csv")
 
 
 @pytest.mark.parametrize("arguments", [(0.0, 1.0, 2.0), (9.0, 0.0, 2.0), (9.0, 3.0, 2.0)])

@@ -12,11 +12,12 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.orchestration.association import Greedy
 from gainnet.orchestration.city import City
-from gainnet.orchestration.city_world import draw_city, edges_of, pair_cn0_hz, scenario_of_city
+from gainnet.orchestration.city_world import draw_city, pair_cn0_hz, scenario_of_city
 from gainnet.orchestration.graph import State
 from gainnet.orchestration.learned import load_policy
 from gainnet.orchestration.offer import Offer
 from gainnet.orchestration.reach import Reach
+from gainnet.orchestration.reception import edges_m
 from gainnet.orchestration.resources import unsqueeze
 from gainnet.orchestration.scenario import load_scenario
 from gainnet.orchestration.workload import consumption, workload_up_to
@@ -108,7 +109,7 @@ def test_the_grid_finds_every_edge_within_reach(num_edges: int) -> None:
 def test_edges_fill_a_square() -> None:
     scenario = scenario_of_city(load_scenario("street"), 10, 10, 250.0)
     assert scenario.side_m == 1000.0
-    assert edges_of(scenario)[-1].tolist() == [375.0, 625.0]
+    assert edges_m(scenario)[-1].tolist() == [375.0, 625.0]
 
 
 def test_no_reach_is_refused() -> None:

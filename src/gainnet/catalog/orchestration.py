@@ -18,6 +18,7 @@ from gainnet.orchestration.association import POLICIES
 from gainnet.orchestration.episode import SHARING, regime_for, resize
 from gainnet.orchestration.learned import pretrained_names
 from gainnet.orchestration.regime import REGIMES
+from gainnet.orchestration.roads import on_roads
 from gainnet.orchestration.scenario import scenario_names
 
 LEARNED: Final = "sac"
@@ -65,7 +66,10 @@ def episode_of(config: EpisodeConfig, progress: Callable[[str], None] = lambda s
     """
     whole = scenario(config.scenario)
     kind = regime_for(whole) if config.regime is None else REGIMES[config.regime]
-    played = resize(whole, kind.name, config.num_clients, config.num_rounds)
+    if config.mobility is None:
+        played = resize(whole, kind.name, config.num_clients, config.num_rounds)
+    else:
+        played = on_roads(resize(whole, kind.name, None, config.num_rounds), Path(config.mobility), config.num_clients)
     policy = policy_of(config.policy, played, kind.name)
     many = played.clients.num_clients > _MANY_CLIENTS
     every = {**policies(played.gain.scale_samples), LEARNED: policy_of(LEARNED, played, kind.name)}

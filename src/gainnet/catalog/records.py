@@ -150,6 +150,8 @@ class EpisodeConfig:
         random_seed: of the world, >= 0.
         num_clients: clients; the scenario's own if `None`.
         num_rounds: rounds; the scenario's own if `None`.
+        mobility: file of the ways of vehicles, as FCD XML of SUMO (gzipped or not), GPX, CSV or .sumocfg; `None` moves
+            them as the scenario says.
 
     Raises:
         ConfigError: a field is out of range.
@@ -161,6 +163,7 @@ class EpisodeConfig:
     random_seed: int = 0
     num_clients: int | None = None
     num_rounds: int | None = None
+    mobility: str | None = None
 
     def __post_init__(self) -> None:
         if self.regime not in (None, *REGIMES):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from gainnet.catalog.records import EpisodeConfig
 from gainnet.cli.options import Asked, Fields, Usual, command
 from gainnet.cli.printing import print_json, print_table, status
 
+_MOST_WARNINGS = 10
 _EPISODE = Fields("gainnet.catalog.records:EpisodeConfig", defaults={"regime": Usual("the scenario's")})
 
 
@@ -29,10 +31,22 @@ def orchestrate(asked: Asked, *, out: Path = Path("out/orchestrate"), as_json: b
         from gainnet.catalog.orchestration import episode_of
         from gainnet.orchestration.save import save
 
-        episode = episode_of(EpisodeConfig(**asked.values), lambda name: show(f"playing {name}"))
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("default")
+            episode = episode_of(EpisodeConfig(**asked.values), lambda name: show(f"playing {name}"))
         show("drawing")
         summary = save(episode, out)
+    _tell([str(warning.message) for warning in told])
     print_json(summary) if as_json else _print_episode(summary, out)
+
+
+def _tell(warned: list[str]) -> None:
+    """Each warning once on standard error; of many jumps of a vehicle the first ones say enough."""
+    lines = list(dict.fromkeys(warned))
+    for line in lines[:_MOST_WARNINGS]:
+        typer.echo(f"warning: {line}", err=True)
+    if len(lines) > _MOST_WARNINGS:
+        typer.echo(f"warning: and {len(lines) - _MOST_WARNINGS} more", err=True)
 
 
 def _print_episode(summary: dict[str, Any], out: Path) -> None:

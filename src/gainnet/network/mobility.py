@@ -1,10 +1,8 @@
-"""Mobility models: random waypoints, streets of a grid, or a measured trace."""
+"""Mobility models: random waypoints or streets of a grid."""
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, final
 
 import torch
@@ -131,53 +129,6 @@ class Manhattan:
             stays = ((target >= 0) & (target <= self.num_blocks)).all(-1)
             chosen = torch.where(stays, wish, chosen)
         return chosen
-
-
-@final
-@dataclass(frozen=True)
-class Trace:
-    """Measured positions, straight between samples; the same for every scenario.
-
-    Args:
-        times_s: [num_samples], increasing.
-        points_m: [num_vehicles, num_samples, 2].
-    """
-
-    times_s: Tensor
-    points_m: Tensor
-
-    @staticmethod
-    def read(path: Path) -> Trace:
-        """The trace of a CSV file with columns time_s, vehicle, x_m, y_m, every vehicle at every time.
-
-        Raises:
-            ConfigError: the file cannot be read, or a vehicle has no position at a time.
-        """
-        try:
-            with path.open(newline="") as file:
-                rows = [
-                    (r["vehicle"], float(r["time_s"]), float(r["x_m"]), float(r["y_m"])) for r in csv.DictReader(file)
-                ]
-        except OSError as error:
-            raise ConfigError(f"mobility.path: {path} cannot be read ({error.strerror}); give a CSV file") from None
-        except (KeyError, ValueError, TypeError) as error:
-            raise ConfigError(f"mobility.path: {path} needs numbers in time_s, vehicle, x_m, y_m ({error})") from None
-        vehicles, times = sorted({row[0] for row in rows}), sorted({row[1] for row in rows})
-        if not rows or len(rows) != len(vehicles) * len(times) or len({row[:2] for row in rows}) != len(rows):
-            raise ConfigError(f"mobility.path: {path} must hold every vehicle once at every time")
-        # Sorted by vehicle, then by time, whatever the order of the lines.
-        points = torch.tensor([row[2:] for row in sorted(rows)], dtype=torch.float64)
-        return Trace(torch.tensor(times, dtype=torch.float64), points.reshape(len(vehicles), len(times), 2))
-
-    def positions(self, num_vehicles: int, times_s: Tensor, random: Random) -> Tensor:
-        """As `Mobility.positions`; the first `num_vehicles` of the trace."""
-        if num_vehicles > len(self.points_m):
-            raise ConfigError(f"mobility.path: the trace has {len(self.points_m)} vehicles, not {num_vehicles}")
-        if float(times_s[-1] - times_s[0]) > float(self.times_s[-1] - self.times_s[0]) + 1e-9:
-            raise ConfigError(f"mobility.path: the trace lasts less than {float(times_s[-1] - times_s[0]):g} s")
-        chosen = self.points_m[:num_vehicles]
-        found = _between(chosen, (self.times_s - self.times_s[0]).expand(chosen.shape[:-1]), times_s - times_s[0])
-        return found.expand(*random.batch, *found.shape)
 
 
 def _between(points: Tensor, arrivals_s: Tensor, times_s: Tensor) -> Tensor:

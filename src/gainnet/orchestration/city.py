@@ -96,7 +96,9 @@ class City:
         most = CEILINGS[self.scenario.rounds.ceiling](pool, sensing, tasks)
         workload = workload_up_to(pool, unsqueeze(self._spent), sensing, most)
         graph = Graph(
-            regime=self.regime, ceiling=self.scenario.rounds.ceiling, rounds_left=self.scenario.rounds.num_rounds,
+            regime=self.regime, ceiling=self.scenario.rounds.ceiling,
+            next_s=pool.duration_s.expand(kept.shape), moves=torch.zeros_like(kept, dtype=torch.bool),
+            rounds_left=self.scenario.rounds.num_rounds,
             own_hz=self.pool.bandwidth_hz, pool=self.pool, exchange_s=tasks.least_exchange_s(pool), spent=self._spent,
             tasks=tasks, sensing=sensing, num_targets=at(self._targets_of_pairs), correlation=correlation,
             edge_of_model=torch.arange(kept.shape[-1]), num_sharing=torch.ones_like(kept), workload=workload, most=most,

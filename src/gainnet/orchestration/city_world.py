@@ -15,11 +15,13 @@ from torch import Tensor
 from gainnet.core.randomness import Random
 from gainnet.orchestration.city import City
 from gainnet.orchestration.graph import State
+from gainnet.orchestration.places import mobility_of
 from gainnet.orchestration.reach import Reach
+from gainnet.orchestration.reception import cn0_of_gain_hz, edges_m
 from gainnet.orchestration.regime import Independent
 from gainnet.orchestration.resources import Pool
 from gainnet.orchestration.scenario import Scenario, scenario_of
-from gainnet.orchestration.world import cn0_of_gain_hz, mobility_of, uniform_between
+from gainnet.orchestration.world import uniform_between
 from gainnet.radio import pathloss
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -78,7 +80,7 @@ def draw_city(scenario: Scenario, reach_m: float, random: Random) -> City:
     client_m = mobility.positions(num_clients, start_s, random.child("clients"))[0]
     target_m = mobility.positions(num_targets, start_s, random.child("targets"))[0]
     domain = (random.uniform((num_targets,), "domains") * scenario.num_domains).long()
-    candidate = Reach.of(edges_of(scenario), reach_m).edges_at(client_m)
+    candidate = Reach.of(edges_m(scenario), reach_m).edges_at(client_m)
     wireless, visual = (
         _in_range(client_m, target_m, domain, scenario.num_domains, range_m)
         for range_m in (scenario.sensing.wireless_range_m, scenario.sensing.visual_range_m)
@@ -92,11 +94,6 @@ def draw_city(scenario: Scenario, reach_m: float, random: Random) -> City:
     return City(scenario, Independent.of(scenario), pool, candidate, down, up, wireless, visual, state)
 
 
-def edges_of(scenario: Scenario) -> Tensor:
-    """[num_edges, 2], positions in m."""
-    return torch.tensor([edge.position_m for edge in scenario.edges], dtype=torch.float64)
-
-
 def pair_cn0_hz(scenario: Scenario, client_m: Tensor, candidate: Tensor, random: Random) -> tuple[Tensor, Tensor]:
     """Received power over noise density down and up, [num_clients, num_slots] each; 0 where there is no candidate.
 
@@ -107,7 +104,7 @@ def pair_cn0_hz(scenario: Scenario, client_m: Tensor, candidate: Tensor, random:
         random: one stream.
     """
     radio, edge = scenario.radio, candidate.clamp_min(0)
-    distance_m = (client_m.unsqueeze(-2) - edges_of(scenario)[edge]).norm(dim=-1)
+    distance_m = (client_m.unsqueeze(-2) - edges_m(scenario)[edge]).norm(dim=-1)
     dice = PairDice.of(random, torch.arange(len(client_m)).unsqueeze(-1) * len(scenario.edges) + edge)
     in_sight = dice.uniform() < pathloss.line_of_sight_probability(distance_m)
     spread_db = torch.where(in_sight, pathloss.LOS_SHADOWING_DB, pathloss.NLOS_SHADOWING_DB)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gainnet.orchestration.regime import Independent, Regime
 from gainnet.orchestration.resources import Pool, of_model, squeeze, unsqueeze
-from gainnet.orchestration.scenario import Ceiling
+from gainnet.orchestration.scenario import Ceiling, HandOver
 from gainnet.orchestration.workload import CEILINGS, Consumption, Sensing, Task, Workload, consumption, workload_up_to
 from gainnet.orchestration.world import World
 
@@ -24,11 +24,13 @@ class State:
         model: [*batch, num_clients], int64, model $m'$ that each client serves; any where nothing was sensed.
         samples: [*batch, num_clients], $x'$ that were sensed for it.
         worth: [*batch, num_clients], data correlation when they were sensed.
+        interrupted: [*batch, num_clients], bool, who begins the CR on another edge; `None` where that costs nothing.
     """
 
     model: Tensor
     samples: Tensor
     worth: Tensor
+    interrupted: Tensor | None = None
 
     @staticmethod
     def empty(world: World) -> State:
@@ -47,6 +49,8 @@ class Graph:
     Args:
         regime: whether clients share spectrum.
         ceiling: what bounds the samples of a round, a name of `CEILINGS`.
+        next_s: [*batch, num_clients, num_models], what a hand-over to the model's edge leaves of the next CR.
+        moves: [*batch, num_clients, num_models], whether serving the model would be a hand-over.
         rounds_left: decisions left, this one included.
         own_hz: [*batch, num_clients], bandwidth of the clients' radios.
         pool: resources of this CR, [*batch, num_clients].
@@ -66,6 +70,8 @@ class Graph:
 
     regime: Regime
     ceiling: Ceiling
+    next_s: Tensor
+    moves: Tensor
     rounds_left: int
     own_hz: Tensor
     pool: Pool
@@ -108,7 +114,7 @@ class Graph:
         if torch.equal(expected, band):
             return squeeze(of_model(self.workload, index))
         sensing, tasks = of_model(self.sensing, index), of_model(self.tasks, index)
-        return squeeze(self._workload(band, sensing, tasks))
+        return squeeze(self._workload(band, self.next_s.gather(-1, index), sensing, tasks))
 
     def workload_at(self, num_sharing: Tensor) -> Workload:
         """[*batch, num_clients, num_models], most samples if that many clients were on each model's edge."""
@@ -117,11 +123,12 @@ class Graph:
     def workload_with(self, band_hz: Tensor) -> Workload:
         """[..., *batch, num_clients, num_models], most samples if clients had that bandwidth in the next CR."""
         band_hz = band_hz.expand(torch.broadcast_shapes(band_hz.shape, self.correlation.shape))
-        return self._workload(band_hz, self.sensing, self.tasks)
+        return self._workload(band_hz, self.next_s, self.sensing, self.tasks)
 
-    def _workload(self, band_hz: Tensor, sensing: Sensing, tasks: Task) -> Workload:
+    def _workload(self, band_hz: Tensor, next_s: Tensor, sensing: Sensing, tasks: Task) -> Workload:
         """Samples that can be sensed in this CR, at most what the ceiling allows on the bandwidth of the next."""
-        most = _most(self.ceiling, self.pool, band_hz, sensing, tasks)
+        following = Pool(band_hz, self.wide_pool.cycles_per_s.expand_as(band_hz), next_s.expand_as(band_hz))
+        most = CEILINGS[self.ceiling](following, sensing, tasks)
         return workload_up_to(self.wide_pool, unsqueeze(self.spent), sensing, most)
 
 
@@ -139,43 +146,88 @@ def graph_of(world: World, regime: Regime, cr: int, state: State) -> Graph:
     active = state.samples > 0
     counts = sharing_of(state.model, world.edge_of_model, active)
     pool = _present_pool(world, regime, state, counts)
-    exchange_s = offer.exchange_s if pool is world.pool else offer.tasks.least_exchange_s(unsqueeze(pool))
+    own = isinstance(regime, Independent)
+    exchange_s = offer.exchange_s if own else offer.tasks.least_exchange_s(unsqueeze(pool))
     served = state.model.unsqueeze(-1)
     task, least_s = squeeze(of_model(offer.tasks, served)), exchange_s.gather(-1, served).squeeze(-1)
     spent = consumption(pool, task, state.samples, least_s)
     # A client that is on the edge already does not count twice when it stays.
     there = (world.edge_of_model == world.edge_of_model[state.model].unsqueeze(-1)) & active.unsqueeze(-1)
     joined = counts + (~there).long()
-    most = _ceiling(world, regime, cr, pool, joined)
+    moves = ~there & active.unsqueeze(-1)
+    next_s = _next_s(world, moves)
+    most = _ceiling(world, regime, cr, next_s, joined)
     wide = offer.pool if pool is world.pool else unsqueeze(pool)
     workload = workload_up_to(wide, unsqueeze(spent), offer.sensing, most)
     gain = offer.correlation * regime.function(workload.samples)
+    if hands_over(world) and (cost := hand_over_of(world).cost) > 0:
+        gain = gain - cost * moves
     return Graph(
-        regime, ceiling, world.scenario.rounds.num_rounds - cr, world.bandwidth_hz, pool, exchange_s, spent,
-        offer.tasks, offer.sensing, offer.num_targets, offer.correlation, world.edge_of_model, joined, workload, most,
-        gain,
+        regime, ceiling, next_s, moves, world.scenario.rounds.num_rounds - cr, world.bandwidth_hz, pool, exchange_s,
+        spent, offer.tasks, offer.sensing, offer.num_targets, offer.correlation, world.edge_of_model, joined, workload,
+        most, gain,
     )  # fmt: skip
 
 
-def _ceiling(world: World, regime: Regime, cr: int, pool: Pool, num_sharing: Tensor) -> Workload:
+def _ceiling(world: World, regime: Regime, cr: int, next_s: Tensor, num_sharing: Tensor) -> Workload:
     """Most samples that each model can take in the next CR with that many clients on its edge."""
     offer = world.offers[cr]
-    if isinstance(regime, Independent):
+    if isinstance(regime, Independent) and not hands_over(world):
         return offer.ceiling
     band_hz = regime.bandwidth_hz(world.bandwidth_hz.unsqueeze(-1), num_sharing)
-    return _most(world.scenario.rounds.ceiling, pool, band_hz, offer.sensing, offer.tasks)
+    following = Pool(band_hz, offer.pool.cycles_per_s.expand_as(band_hz), next_s)
+    return CEILINGS[world.scenario.rounds.ceiling](following, offer.sensing, offer.tasks)
+
+
+def hand_over_of(world: World) -> HandOver:
+    """What a change of the edge costs; nothing where the scenario does not say."""
+    return world.scenario.handover or HandOver()
+
+
+def hands_over(world: World) -> bool:
+    """Whether whoever serves a model of another edge changes its edge, at a cost."""
+    return world.scenario.handover is not None and world.scenario.radio.association == "own"
+
+
+def interrupted_in(world: World, cr: int, moved: Tensor) -> Tensor | None:
+    """[*batch, num_clients], bool, who begins a CR on another edge; `None` where that costs nothing.
+
+    Args:
+        world: drawn scenarios.
+        cr: number of the CR.
+        moved: [*batch, num_clients], bool, who chose a model on another edge.
+    """
+    if world.scenario.handover is None or world.scenario.radio.association == "cell_free":
+        return None
+    if world.scenario.radio.association == "own":
+        return moved
+    before, now = world.serving[..., cr - 1, :], world.serving[..., cr, :]
+    # Whoever arrives is not handed over.
+    return (before != now) & (before >= 0) & (now >= 0)
+
+
+def _next_s(world: World, moves: Tensor) -> Tensor:
+    duration_s = world.pool.duration_s.unsqueeze(-1).expand(moves.shape)
+    if not hands_over(world):
+        return duration_s
+    return torch.where(moves, _without(duration_s, hand_over_of(world)), duration_s)
+
+
+def _without(duration_s: Tensor, hand_over: HandOver) -> Tensor:
+    # A pool has some time at least; in a nanosecond nothing fits.
+    return (duration_s - hand_over.interruption_s).clamp_min(1e-9)
 
 
 def consumed(world: World, regime: Regime, cr: int, state: State) -> State:
     """The part of what was sensed that a CR can consume, now that its gains are known; the rest is dropped."""
     served = state.model.unsqueeze(-1)
-    if isinstance(regime, Independent):
+    if isinstance(regime, Independent) and state.interrupted is None:
         most = world.offers[cr].most_samples.gather(-1, served).squeeze(-1)
     else:
         counts = sharing_of(state.model, world.edge_of_model, state.samples > 0)
         pool = _present_pool(world, regime, state, counts)
         most = squeeze(of_model(world.offers[cr].tasks, served)).most_samples(pool)
-    return State(state.model, torch.minimum(state.samples, most), state.worth)
+    return State(state.model, torch.minimum(state.samples, most), state.worth, state.interrupted)
 
 
 def sharing_of(model: Tensor, edge_of_model: Tensor, active: Tensor) -> Tensor:
@@ -197,14 +249,11 @@ def sharing_of(model: Tensor, edge_of_model: Tensor, active: Tensor) -> Tensor:
 
 def _present_pool(world: World, regime: Regime, state: State, num_sharing: Tensor) -> Pool:
     """[*batch, num_clients], what clients have while they consume; one that has nothing to consume shares no edge."""
-    if isinstance(regime, Independent):
+    duration_s = world.pool.duration_s
+    if state.interrupted is not None:
+        duration_s = torch.where(state.interrupted, _without(duration_s, hand_over_of(world)), duration_s)
+    elif isinstance(regime, Independent):
         return world.pool
     band = regime.bandwidth_hz(world.bandwidth_hz.unsqueeze(-1), num_sharing)
     shared = band.gather(-1, state.model.unsqueeze(-1)).squeeze(-1)
-    return Pool(torch.where(state.samples > 0, shared, world.bandwidth_hz), world.cycles_per_s, world.pool.duration_s)
-
-
-def _most(ceiling: Ceiling, pool: Pool, band_hz: Tensor, sensing: Sensing, tasks: Task) -> Workload:
-    now = unsqueeze(pool)
-    following = Pool(band_hz, now.cycles_per_s.expand_as(band_hz), now.duration_s.expand_as(band_hz))
-    return CEILINGS[ceiling](following, sensing, tasks)
+    return Pool(torch.where(state.samples > 0, shared, world.bandwidth_hz), world.cycles_per_s, duration_s)

@@ -52,6 +52,8 @@ def independent_optimum(world: World, regime: Independent) -> Optimum:
         ConfigError: there are more than 65,536 sequences.
     """
     num_rounds, num_models = world.scenario.rounds.num_rounds, len(world.scenario.models)
+    if world.scenario.handover is not None:
+        raise ConfigError("optimum: hand-overs couple rounds in ways it does not know; use exhaustive_optimum")
     if num_models**num_rounds > MOST_SEQUENCES:
         raise ConfigError(
             f"optimum: {num_models} models in {num_rounds} rounds are more than {MOST_SEQUENCES} sequences; "

@@ -70,7 +70,8 @@ def reference_of(world: World, regime: Regime, num_steps: int = NUM_STEPS) -> Re
 def _of_independent(world: World, regime: Independent) -> Reference:
     num_rounds = world.scenario.rounds.num_rounds
     num_sequences = len(world.scenario.models) ** num_rounds
-    if num_sequences <= MOST_SEQUENCES and num_sequences * world.scenario.clients.num_clients <= _MOST_STATES:
+    exact = world.scenario.handover is None  # else a client's past is more than its samples
+    if exact and num_sequences <= MOST_SEQUENCES and num_sequences * world.scenario.clients.num_clients <= _MOST_STATES:
         rollout = follow(world, regime, independent_optimum(world, regime).model)
         return Reference("optimum", rollout.gain, rollout)
     # Every round as if nothing had to be consumed: more is left for sensing, so no policy gains more.

@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol, final
 import torch
 from torch import Tensor
 
+from gainnet.core.errors import ConfigError
 from gainnet.orchestration.gain import GAIN_FUNCTIONS, GainFunction
 from gainnet.orchestration.scenario import Scenario
 
@@ -87,7 +88,15 @@ class Contention:
 
     @staticmethod
     def of(scenario: Scenario) -> Contention:
-        """The regime with the scenario's gain function, edges and weights."""
+        """The regime with the scenario's gain function, edges and weights.
+
+        Raises:
+            ConfigError: links are not with the edge of a model, so that its spectrum is not what clients share.
+        """
+        if scenario.radio.association != "own":
+            raise ConfigError(
+                f"radio.association: {scenario.radio.association!r} shares no edge of a model; use regime independent"
+            )
         bands = [scenario.edges[model.edge].bandwidth_hz for model in scenario.models]
         return Contention(
             function=_function_of(scenario),

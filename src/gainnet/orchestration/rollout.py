@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gainnet.core.randomness import Random
 from gainnet.orchestration.association import Policy
-from gainnet.orchestration.graph import Graph, State, consumed, graph_of
+from gainnet.orchestration.graph import Graph, State, consumed, graph_of, hand_over_of, interrupted_in
 from gainnet.orchestration.regime import Regime
 from gainnet.orchestration.resources import of_model, squeeze
 from gainnet.orchestration.rounds import Schedule, zeros_schedule
@@ -57,9 +57,14 @@ def advance(world: World, regime: Regime, cr: int, graph: Graph, model: Tensor) 
         model: [*batch, num_clients], int64, the association.
     """
     worth = graph.correlation.gather(-1, model.unsqueeze(-1)).squeeze(-1)
-    sensed = State(model, graph.workload_of(model).samples, worth)
+    moved = graph.moves.gather(-1, model.unsqueeze(-1)).squeeze(-1)
+    interrupted = interrupted_in(world, cr + 1, moved)
+    sensed = State(model, graph.workload_of(model).samples, worth, interrupted)
     left = consumed(world, regime, cr + 1, sensed)
-    return sensed, left, regime.total(sensed.worth, sensed.samples, sensed.model)
+    gain = regime.total(sensed.worth, sensed.samples, sensed.model)
+    if interrupted is not None:
+        gain = gain - hand_over_of(world).cost * interrupted.sum(-1)
+    return sensed, left, gain
 
 
 def play(world: World, regime: Regime, policy: Policy, random: Random) -> Rollout:
@@ -137,7 +142,8 @@ def schedules_of(world: World, regime: Regime, rollout: Rollout) -> tuple[Schedu
         found.append(zeros_schedule(graph.pool, graph.spent, sensed, sensing))
         # The state is rebuilt from what was trained, not played again, so that no rounding can change a decision.
         worth = graph.correlation.gather(-1, index).squeeze(-1)
-        state = State(model, rollout.trained[..., cr, :], worth)
+        moved = graph.moves.gather(-1, index).squeeze(-1)
+        state = State(model, rollout.trained[..., cr, :], worth, interrupted_in(world, cr + 1, moved))
     return (*found, _consuming(graph_of(world, regime, len(found), state), state))
 
 

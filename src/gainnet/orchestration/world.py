@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import final
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from gainnet.core.randomness import Random
-from gainnet.network.mobility import Manhattan, Mobility, RandomWaypoint, Trace
 from gainnet.orchestration.offer import Offer
+from gainnet.orchestration.places import places_of, sensed
+from gainnet.orchestration.reception import nearest_edge, of_snr_hz, reception_hz
 from gainnet.orchestration.resources import Pool, unsqueeze
-from gainnet.orchestration.scenario import ManhattanNumbers, Scenario, TraceNumbers
-from gainnet.radio import pathloss
-
-_NOISE_DBM_PER_HZ = -174.0
+from gainnet.orchestration.scenario import Scenario
 
 
 @final
@@ -28,7 +24,7 @@ class World:
 
     Args:
         scenario: the numbers it was drawn from.
-        client_m: [*batch, num_crs, num_clients, 2], positions, constant during a CR (assumed).
+        client_m: [*batch, num_crs, num_clients, 2], positions, constant during a CR (assumed); NaN while one is away.
         target_m: [*batch, num_crs, num_targets, 2].
         domain_of_target: [*batch, num_targets], int64.
         bandwidth_hz: [*batch, num_clients].
@@ -62,6 +58,12 @@ class World:
         return Pool(self.bandwidth_hz, self.cycles_per_s, duration_s)
 
     @cached_property
+    def serving(self) -> Tensor:
+        """[*batch, num_crs, num_clients], int64, the nearest edge; -1 while a client is away."""
+        nearest = nearest_edge(self.scenario, self.client_m.nan_to_num(0.0))
+        return torch.where(self.client_m.isnan().any(-1), -1, nearest)
+
+    @cached_property
     def edge_of_model(self) -> Tensor:
         """[num_models], int64."""
         return torch.tensor([model.edge for model in self.scenario.models])
@@ -81,78 +83,24 @@ def draw_world(scenario: Scenario, random: Random) -> World:
     >>> draw_world(load_scenario("street"), Random.of([1, 2])).cn0_up_hz.shape
     torch.Size([2, 6, 50, 4])
     """
-    num_clients, num_targets = scenario.clients.num_clients, scenario.targets.num_targets
+    num_clients = scenario.clients.num_clients
     times_s = torch.arange(scenario.rounds.num_rounds + 1, dtype=torch.float64) * scenario.rounds.duration_s
-    client_m, target_m = _positions(scenario, times_s, random)
+    places = places_of(scenario, times_s, random)
+    num_targets = places.target_m.shape[-2]
     domain = (random.uniform((num_targets,), "domains") * scenario.num_domains).long()
-    down, up = _cn0_hz(scenario, client_m, random)
     seen = torch.nn.functional.one_hot(domain, scenario.num_domains).double()
-    distance_m = torch.cdist(client_m, target_m)
-    wireless, visual = (
-        (distance_m <= range_m).double() @ seen.unsqueeze(-3)
-        for range_m in (scenario.sensing.wireless_range_m, scenario.sensing.visual_range_m)
-    )
+    wireless, visual = (x.double() @ seen.unsqueeze(-3) for x in sensed(scenario, places))
     bandwidth_hz = uniform_between(scenario.clients.bandwidth_hz, num_clients, random.child("bandwidth"))
     cycles_per_s = uniform_between(scenario.clients.cycles_per_s, num_clients, random.child("compute"))
-    return World(scenario, client_m, target_m, domain, bandwidth_hz, cycles_per_s, down, up, wireless, visual)
-
-
-def mobility_of(scenario: Scenario) -> Mobility:
-    """How vehicles of a scenario move."""
-    numbers = scenario.mobility
-    if isinstance(numbers, TraceNumbers):
-        return Trace.read(Path(numbers.path))
-    speeds = numbers.least_speed_m_per_s, numbers.most_speed_m_per_s
-    if isinstance(numbers, ManhattanNumbers):
-        return Manhattan(scenario.side_m, numbers.num_blocks, *speeds)
-    return RandomWaypoint(scenario.side_m, *speeds)
-
-
-def _positions(scenario: Scenario, times_s: Tensor, random: Random) -> tuple[Tensor, Tensor]:
-    num_clients, num_targets = scenario.clients.num_clients, scenario.targets.num_targets
-    mobility = mobility_of(scenario)
-    if isinstance(mobility, Trace):
-        together = mobility.positions(num_clients + num_targets, times_s, random)
-        return together[..., :num_clients, :], together[..., num_clients:, :]
-    # Streams of their own: more targets leave the clients where they are.
-    clients = mobility.positions(num_clients, times_s, random.child("clients"))
-    return clients, mobility.positions(num_targets, times_s, random.child("targets"))
-
-
-def _cn0_hz(scenario: Scenario, client_m: Tensor, random: Random) -> tuple[Tensor, Tensor]:
-    """[*batch, num_crs, num_clients, num_edges] down and up; both directions have the same gain."""
-    radio = scenario.radio
-    edge_m = torch.tensor([edge.position_m for edge in scenario.edges], dtype=torch.float64)
-    distance_m = (client_m.unsqueeze(-2) - edge_m).norm(dim=-1)
-    shape = tuple(distance_m.shape[-3:])
-    moved_m = (client_m - client_m.roll(1, -3)).norm(dim=-1)
-
-    def walk(name: str, correlation_m: float) -> Tensor:
-        return pathloss.along_the_way(random.normal(shape, name).double(), moved_m, correlation_m)
-
-    # A Gaussian process made uniform: line of sight comes and goes along the way, with the right probability
-    # everywhere.
-    in_sight = torch.special.ndtr(walk("sight", pathloss.SIGHT_M)) < pathloss.line_of_sight_probability(distance_m)
-    shadowing_db = torch.where(
-        in_sight,
-        pathloss.LOS_SHADOWING_DB * walk("shadowing in sight", pathloss.LOS_SHADOWING_M),
-        pathloss.NLOS_SHADOWING_DB * walk("shadowing", pathloss.NLOS_SHADOWING_M),
+    if places.snr_db is None:
+        # Everybody can stand in the way; where clients are targets of others they are among those already.
+        vehicle_m = places.target_m if places.num_own else torch.cat([places.client_m, places.target_m], -2)
+        down, up = reception_hz(scenario, places.client_m, vehicle_m, bandwidth_hz, random)
+    else:
+        down, up = of_snr_hz(scenario, places.snr_db, bandwidth_hz)
+    return World(
+        scenario, places.client_m, places.target_m, domain, bandwidth_hz, cycles_per_s, down, up, wireless, visual
     )
-    loss_db = pathloss.path_loss_db(distance_m, in_sight, radio.carrier_ghz, radio.edge_height_m, radio.client_height_m)
-    # The mean of k independent exponential gains is a Gamma variable of shape k over k.
-    draws = [g.standard_gamma(radio.fading_blocks, shape) / radio.fading_blocks for g in random.generators("fading")]
-    fading = torch.from_numpy(np.stack(draws)).reshape(distance_m.shape)
-    # Both directions see the same path at the same time.
-    gain = fading * 10 ** (-(loss_db + shadowing_db) / 10)
-    return cn0_of_gain_hz(scenario, gain)
-
-
-def cn0_of_gain_hz(scenario: Scenario, gain: Tensor) -> tuple[Tensor, Tensor]:
-    """Received power over noise density down and up, [...] each, of power gains [...]."""
-    radio = scenario.radio
-    down_dbhz = radio.edge_tx_power_dbm - _NOISE_DBM_PER_HZ - radio.client_noise_figure_db
-    up_dbhz = scenario.clients.tx_power_dbm - _NOISE_DBM_PER_HZ - radio.edge_noise_figure_db
-    return gain * 10 ** (down_dbhz / 10), gain * 10 ** (up_dbhz / 10)
 
 
 def uniform_between(limits: tuple[float, float], num: int, random: Random) -> Tensor:

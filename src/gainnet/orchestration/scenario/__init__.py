@@ -48,11 +48,22 @@ class Targets(BaseModel, frozen=True, extra="forbid"):
 
 
 @final
+class Camera(BaseModel, frozen=True, extra="forbid"):
+    """What a camera sees of the targets in range: within its angle around the way ahead, and behind no nearer one."""
+
+    field_of_view_deg: Annotated[float, Field(gt=0, le=360)]
+    vehicle_width_m: Positive = 1.8
+
+
+@final
 class SensingNumbers(BaseModel, frozen=True, extra="forbid"):
     """Ranges and rates of sensors, and the resources that a sample takes.
 
     In one CR a target has at most `most_samples_per_target` that differ, of each kind; without it there is no limit.
+    Without a camera every target in range is seen.
     """
+
+    camera: Camera | None = None
 
     most_samples_per_target: Positive | None = None
     wireless_range_m: NotNegative
@@ -61,6 +72,35 @@ class SensingNumbers(BaseModel, frozen=True, extra="forbid"):
     visual_samples_per_target_s: NotNegative
     wireless_spectrum_hz_s: Positive
     visual_cycles: Positive
+
+
+@final
+class Blockage(BaseModel, frozen=True, extra="forbid"):
+    """Loss of a link across which a vehicle stands (assumed values: 3GPP TR 37.885 has a mean of 9 dB)."""
+
+    loss_db: NotNegative = 9.0
+    vehicle_height_m: Positive = 3.0
+    vehicle_width_m: Positive = 2.6
+
+
+@final
+class ResponsesNumbers(BaseModel, frozen=True, extra="forbid"):
+    """Gains of an npz file of impulse responses instead of path loss, shadowing and fading."""
+
+    path: Path
+
+
+Association = Literal["own", "nearest", "cell_free"]
+"""Which edges a client's link is with: that of the model it serves; the nearest, which fetches the model; or all at
+once, whose powers add up."""
+
+
+@final
+class HandOver(BaseModel, frozen=True, extra="forbid"):
+    """What a change of the edge costs: time of the CR that begins on the new one, and gain of the round."""
+
+    interruption_s: NotNegative = 0.0
+    cost: NotNegative = 0.0
 
 
 @final
@@ -74,6 +114,13 @@ class Radio(BaseModel, frozen=True, extra="forbid"):
     client_noise_figure_db: Finite
     edge_noise_figure_db: Finite
     fading_blocks: Count
+    association: Association = "own"
+    interference: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of time in which the other cells are on the air."""
+    blockage: Blockage | None = None
+    responses: ResponsesNumbers | None = None
+    measured: bool = False
+    """Whether the links of vehicles have the signal-to-noise ratio that their track was recorded with."""
 
 
 @final
@@ -107,10 +154,26 @@ class ManhattanNumbers(BaseModel, frozen=True, extra="forbid"):
 
 @final
 class TraceNumbers(BaseModel, frozen=True, extra="forbid"):
-    """A CSV file with columns time_s, vehicle, x_m, y_m; clients come first, targets after them."""
+    """A file of tracks, as `gainnet.network.read_tracks` takes; clients come first, targets after them."""
 
     kind: Literal["trace"]
     path: Path
+
+
+@final
+class RoadNumbers(BaseModel, frozen=True, extra="forbid"):
+    """A file of tracks in which whoever is present is a client, and the other vehicles are its targets.
+
+    `start_s` is the time of the file at which the first CR begins, its first one if it is not given; `origin_m` the
+    point of the file that is the corner of the square. Further targets, as many as `targets.num_targets`, stand where
+    vehicles passed, if `beside` says so.
+    """
+
+    kind: Literal["roads"]
+    path: Path
+    start_s: Finite | None = None
+    origin_m: tuple[Finite, Finite] = (0.0, 0.0)
+    beside: bool = False
 
 
 @final
@@ -152,7 +215,8 @@ class Scenario(BaseModel, frozen=True, extra="forbid"):
     sensing: SensingNumbers
     radio: Radio
     gain: GainNumbers
-    mobility: Annotated[WaypointNumbers | ManhattanNumbers | TraceNumbers, Field(discriminator="kind")]
+    mobility: Annotated[WaypointNumbers | ManhattanNumbers | TraceNumbers | RoadNumbers, Field(discriminator="kind")]
+    handover: HandOver | None = None
     edges: Annotated[tuple[Edge, ...], Field(min_length=1)]
     models: Annotated[tuple[DomainModel, ...], Field(min_length=1)]
 

@@ -1,0 +1,209 @@
+"""Files of recorded ways: SUMO's floating car data, GPX, and tables."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any, Final
+from xml.parsers import expat
+
+from gainnet.core.errors import ConfigError
+from gainnet.network.tracks import Sample, Tracks, tracks_of
+
+_CHUNK = 1 << 16
+_KM_PER_H = 1 / 3.6
+
+
+def read_tracks(path: Path) -> Tracks:
+    """The tracks of a file, told by what is in it; gzipped or not.
+
+    - XML with `fcd-export`: SUMO's floating car data (`sumo --fcd-output`), in metres or degrees, read as a stream
+    - XML with `gpx`: a track per vehicle, in degrees; a time that is not there cannot be guessed
+    - CSV with `time_s, vehicle, x_m, y_m`, or `lon, lat` in degrees; a vehicle is there from its first to its last row
+    - CSV with `Timestamp, Longitude, Latitude, SNR`: measurements of one phone (Raca et al. 2020)
+    - `.sumocfg`: a scenario of SUMO, which is driven if it is installed
+
+    Args:
+        path: the file.
+
+    Raises:
+        ConfigError: it cannot be read, a number is wrong, or time goes back; the line is named.
+    """
+    if path.name.endswith(".sumocfg"):
+        from gainnet.network.sumo import drive
+
+        return drive(path)
+    with _opened(path) as file:
+        head = file.peek(512)[:512].lstrip(b"\xef\xbb\xbf \r\n\t")
+        if head.startswith(b"<"):
+            return _of_xml(path.name, file)
+        return _of_table(path.name, file)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[io.BufferedReader]:
+    """The content, unpacked where it is gzipped, whatever the file is called."""
+    try:
+        with path.open("rb") as raw:
+            if raw.peek(2)[:2] != b"\x1f\x8b":
+                yield raw
+                return
+            with io.BufferedReader(gzip.GzipFile(fileobj=raw)) as unpacked:  # type: ignore[type-var]
+                yield unpacked
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ConfigError(f"mobility.path: {path} cannot be read ({why}); give FCD XML, GPX or CSV") from None
+
+
+def _of_xml(name: str, file: IO[bytes]) -> Tracks:
+    document = _XmlSamples(name)
+    samples = document.read(file)
+    first = next(samples, None)
+    # Which kind of document it is, is known once there is a sample.
+    return tracks_of(name, samples if first is None else chain([first], samples), document.degrees)
+
+
+class _XmlSamples:
+    """Samples as a stream, with the lines they stand in; nothing of the document is kept."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.found: list[Sample] = []
+        self.time_s = math.nan
+        self.num_tracks = 0
+        self.degrees: bool | None = None
+        self.place: tuple[float, float] | None = None
+        self.text = ""
+        self.parser = expat.ParserCreate()
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+        self.parser.CharacterDataHandler = self._characters
+        # A document type can define entities that unpack to gigabytes.
+        self.parser.StartDoctypeDeclHandler = self._refuse
+
+    def read(self, file: IO[bytes]) -> Iterator[Sample]:
+        try:
+            while chunk := file.read(_CHUNK):
+                self.parser.Parse(chunk, False)
+                yield from self.found
+                self.found.clear()
+            self.parser.Parse(b"", True)
+        except expat.ExpatError as error:
+            raise ConfigError(f"mobility: {self.name}: not XML ({error}); mend it") from None
+
+    def _refuse(self, *_: Any) -> None:
+        raise self._wrong("has a document type, which no track needs; remove it")
+
+    def _wrong(self, what: str) -> ConfigError:
+        return ConfigError(f"mobility: {self.name}, line {self.parser.CurrentLineNumber}: {what}")
+
+    def _number(self, attributes: Mapping[str, str], key: str) -> float:
+        try:
+            value = float(attributes[key])
+        except (KeyError, ValueError):
+            raise self._wrong(f"{key} is not a number; give one") from None
+        if not math.isfinite(value):
+            raise self._wrong(f"{key} is not a finite number; give one")
+        return value
+
+    def _start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        tag = tag.rpartition(":")[2]
+        self.text = ""
+        if tag == "timestep":
+            time_s = self._number(attributes, "time")
+            if time_s < self.time_s:
+                raise self._wrong(f"time goes back from {self.time_s:g} s to {time_s:g} s")
+            if time_s == self.time_s:
+                raise self._wrong(f"the time {time_s:g} s is there twice")
+            self.time_s = time_s
+        elif tag == "vehicle" and "id" in attributes:
+            place = self._number(attributes, "x"), self._number(attributes, "y")
+            speed = self._number(attributes, "speed") if "speed" in attributes else math.nan
+            self._add(self.time_s, attributes["id"], place, speed)
+        elif tag == "trk":
+            self.num_tracks += 1
+        elif tag == "trkpt":
+            self.degrees = True
+            self.place = self._number(attributes, "lon"), self._number(attributes, "lat")
+
+    def _characters(self, text: str) -> None:
+        self.text += text
+
+    def _end(self, tag: str) -> None:
+        if tag.rpartition(":")[2] == "time" and self.place is not None:
+            try:
+                moment = datetime.fromisoformat(self.text.strip())
+            except ValueError:
+                raise self._wrong(
+                    f"{self.text.strip()[:40]!r} is not a time; give one as 2026-01-31T12:00:00Z"
+                ) from None
+            self._add(_seconds(moment), f"track {self.num_tracks:04d}", self.place, math.nan)
+            self.place = None
+        elif tag.rpartition(":")[2] == "trkpt" and self.place is not None:
+            raise self._wrong("a point has no time; give a track that was recorded")
+
+    def _add(self, time_s: float, vehicle: str, place: tuple[float, float], speed: float) -> None:
+        if math.isnan(time_s):
+            raise self._wrong("a vehicle stands outside of a timestep")
+        self.found.append(Sample(time_s, vehicle, *place, self.parser.CurrentLineNumber, speed))
+
+
+def _seconds(moment: datetime) -> float:
+    # Without a zone it is the same everywhere: days of 23 hours would move vehicles.
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _of_table(name: str, file: io.BufferedReader) -> Tracks:
+    with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines:
+        reader = csv.DictReader(lines)
+        columns = set(reader.fieldnames or ())
+        for needed, row, degrees in _TABLES:
+            if needed <= columns:
+                return tracks_of(name, _rows(name, reader, row), degrees)
+    offered = "; or ".join(", ".join(sorted(needed)) for needed, _, _ in _TABLES)
+    raise ConfigError(f"mobility.path: {name} needs the columns {offered}")
+
+
+def _rows(name: str, reader: csv.DictReader[str], row: Callable[[dict[str, str], int], Sample]) -> Iterator[Sample]:
+    last: Sample | None = None
+    for fields in reader:
+        try:
+            sample = row(fields, reader.line_num)
+        except (KeyError, ValueError, TypeError) as error:
+            raise ConfigError(f"mobility: {name}, line {reader.line_num}: needs numbers ({error})") from None
+        if not all(math.isfinite(x) for x in (sample.time_s, sample.x, sample.y)):
+            raise ConfigError(f"mobility: {name}, line {reader.line_num}: needs finite numbers")
+        # A phone writes several rows a second; the first has the position.
+        if row is _phone and last is not None and sample.time_s == last.time_s:
+            continue
+        last = sample
+        yield sample
+
+
+def _metre(fields: dict[str, str], line: int) -> Sample:
+    return Sample(float(fields["time_s"]), fields["vehicle"], float(fields["x_m"]), float(fields["y_m"]), line)
+
+
+def _degree(fields: dict[str, str], line: int) -> Sample:
+    return Sample(float(fields["time_s"]), fields["vehicle"], float(fields["lon"]), float(fields["lat"]), line)
+
+
+def _phone(fields: dict[str, str], line: int) -> Sample:
+    time_s = _seconds(datetime.strptime(fields["Timestamp"], "%Y.%m.%d_%H.%M.%S"))
+    snr_db = math.nan if fields["SNR"] in ("-", "") else float(fields["SNR"])
+    speed = float(fields.get("Speed", "nan")) * _KM_PER_H
+    return Sample(time_s, "phone", float(fields["Longitude"]), float(fields["Latitude"]), line, speed, snr_db)
+
+
+_TABLES: Final = (
+    (frozenset({"time_s", "vehicle", "x_m", "y_m"}), _metre, False),
+    (frozenset({"time_s", "vehicle", "lon", "lat"}), _degree, True),
+    (frozenset({"Timestamp", "Longitude", "Latitude", "SNR"}), _phone, True),
+)
