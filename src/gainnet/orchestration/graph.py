@@ -180,7 +180,7 @@ def _ceiling(world: World, regime: Regime, cr: int, next_s: Tensor, num_sharing:
 
 
 def hand_over_of(world: World) -> HandOver:
-    """What a change of the edge costs; nothing where the scenario does not say."""
+    """The cost of a change of the edge; nothing where the scenario does not say."""
     return world.scenario.handover or HandOver()
 
 

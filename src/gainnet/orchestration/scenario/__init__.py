@@ -49,7 +49,7 @@ class Targets(BaseModel, frozen=True, extra="forbid"):
 
 @final
 class Camera(BaseModel, frozen=True, extra="forbid"):
-    """What a camera sees of the targets in range: within its angle around the way ahead, and behind no nearer one."""
+    """A camera, which sees the targets in range that are within its angle around the way ahead and behind no other."""
 
     field_of_view_deg: Annotated[float, Field(gt=0, le=360)]
     vehicle_width_m: Positive = 1.8
@@ -97,7 +97,7 @@ once, whose powers add up."""
 
 @final
 class HandOver(BaseModel, frozen=True, extra="forbid"):
-    """What a change of the edge costs: time of the CR that begins on the new one, and gain of the round."""
+    """The cost of a change of the edge: time of the CR that begins on the new one, and gain of the round."""
 
     interruption_s: NotNegative = 0.0
     cost: NotNegative = 0.0
