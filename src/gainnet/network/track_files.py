@@ -48,14 +48,14 @@ def read_tracks(path: Path) -> Tracks:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[io.BufferedReader]:
+def _opened(path: Path) -> Iterator[io.BufferedReader[Any]]:
     """The content, unpacked where it is gzipped, whatever the file is called."""
     try:
         with path.open("rb") as raw:
             if raw.peek(2)[:2] != b"\x1f\x8b":
                 yield raw
                 return
-            with io.BufferedReader(gzip.GzipFile(fileobj=raw)) as unpacked:  # type: ignore[type-var]
+            with io.BufferedReader(gzip.GzipFile(fileobj=raw)) as unpacked:
                 yield unpacked
     except (OSError, EOFError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -160,7 +160,7 @@ def _seconds(moment: datetime) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _of_table(name: str, file: io.BufferedReader) -> Tracks:
+def _of_table(name: str, file: io.BufferedReader[Any]) -> Tracks:
     with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines)
         columns = set(reader.fieldnames or ())

@@ -1,4 +1,4 @@
-"""What a round offers to every client, whatever was decided before it: models, and targets to sense for them."""
+"""The offer of a round to every client, whatever was decided before: models, and targets to sense for them."""
 
 from __future__ import annotations
 

@@ -60,7 +60,8 @@ def edges_m(scenario: Scenario) -> Tensor:
 
 def nearest_edge(scenario: Scenario, client_m: Tensor) -> Tensor:
     """[...], int64, the nearest edge of clients at [..., 2] m."""
-    return (client_m.unsqueeze(-2) - edges_m(scenario)).norm(dim=-1).argmin(-1)
+    nearest: Tensor = (client_m.unsqueeze(-2) - edges_m(scenario)).norm(dim=-1).argmin(-1)
+    return nearest
 
 
 def cn0_of_gain_hz(scenario: Scenario, gain: Tensor) -> tuple[Tensor, Tensor]:
