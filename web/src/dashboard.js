@@ -93,21 +93,22 @@ function segments({ begun, begin_s, end_s, state }) {
   return [{ label: "waits", from: begin_s, to: waited, kind: "queued" }, ...steps];
 }
 
-/** What a request came to, in words. @param {Request} request */
-function costs({ num_channel_uses: uses, energy_j: joules, state, step, num_steps: of }) {
-  if (joules !== null) return `${uses === null ? "" : `${whole(uses)} uses, `}${energy(joules)}`;
+/** What a request came to, in words. @param {Request} request @param {boolean} isNarrow */
+function costs({ num_channel_uses: uses, energy_j: joules, state, step, num_steps: of }, isNarrow) {
+  if (joules !== null) return `${uses === null || isNarrow ? "" : `${whole(uses)} uses, `}${energy(joules)}`;
   return state === "running" ? `step ${Math.min(step, of)} of ${of}` : state;
 }
 
 /** @param {Request[]} requests @param {Tick[]} ticks */
 function drawTimeline(requests, ticks) {
-  const shown = requests.slice(-MOST_ROWS), row = 22, left = 92, right = 128;
+  const shown = requests.slice(-MOST_ROWS), row = 22, left = 92;
+  const isNarrow = part("timeline").clientWidth < 480, right = isNarrow ? 72 : 128;
   const begin = Math.min(-5, ...shown.map((each) => each.begin_s)), height = Math.max(shown.length, 1) * row + 24;
   part("timeline-note").textContent = shown.length ? `The last ${shown.length}, and what each came to; a line is a pass of the denoiser.` : "No request yet.";
   chart("timeline", height, (width) => {
     /** @param {number} seconds */
     const x = (seconds) => left + ((seconds - begin) / -begin) * (width - left - right);
-    const marks = [0, 0.25, 0.5, 0.75, 1].map((share) => begin * (1 - share)).flatMap((seconds) => [
+    const marks = (isNarrow ? [0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1]).map((share) => begin * (1 - share)).flatMap((seconds) => [
       shape("line", { class: "rule", x1: x(seconds), x2: x(seconds), y1: 0, y2: height - 18 }),
       shape("text", { x: x(seconds), y: height - 4, "text-anchor": seconds === 0 ? "end" : "middle" }, seconds === 0 ? "now" : `−${ago(seconds)}`),
     ]);
@@ -125,7 +126,7 @@ function drawTimeline(requests, ticks) {
         shape("line", { x1: x(tick.begin_s), x2: x(tick.begin_s), y1: y, y2: y + 13, stroke: "var(--card)", "stroke-width": 1 }));
       return [
         shape("text", { class: "strong", x: 0, y: y + 11 }, each.protocol || each.kind), ...bars, ...passes,
-        shape("text", { x: width, y: y + 11, "text-anchor": "end" }, costs(each)),
+        shape("text", { x: width, y: y + 11, "text-anchor": "end" }, costs(each, isNarrow)),
       ];
     });
     return [...marks, ...bars];

@@ -246,7 +246,7 @@ def assembled(
     """
     edge = Edge(engine, journal, pace, paths=weight_paths(engine.model), signer=signer)
     routers = device_router(edge, partial(_admit, doors)), page_router(engine, edge.memory, signer=signer)
-    return application(engine, journal, doors, routers, partial(_seen_by, edge, {}), signer, adopt), edge
+    return application(engine, journal, doors, routers, partial(_seen_by, edge), signer, adopt), edge
 
 
 def join(serving: Serving, url: str, keys: Path, name: str, ready: Callable[[Ready], None]) -> None:
@@ -297,19 +297,12 @@ def _admit(doors: Doors, headers: Mapping[str, str], token: str | None) -> None:
     doors.caller_of(token or (bearer.strip() if kind.lower() == "bearer" else None))
 
 
-def _seen_by(edge: Edge, since: dict[int, float]) -> Mapping[str, Any]:
-    """Devices and joined edges for the dashboard, in the form of `http.status`.
-
-    Args:
-        edge: that they are connected to.
-        since: when each connection was first seen, by its identity; kept from call to call.
-    """
-    now_s, found = time.monotonic(), Counter(id(peer) for _, peer in list(edge.sessions.values()))
-    for gone in since.keys() - found.keys():
-        del since[gone]
+def _seen_by(edge: Edge) -> Mapping[str, Any]:
+    """Devices and joined edges for the dashboard, in the form of `http.status`."""
+    now_s, open_ = time.monotonic(), Counter(id(peer) for _, peer in list(edge.sessions.values()))
     devices = [
-        {"name": f"device-{k}", "kind": "device", "requests": n, "since_s": now_s - since.setdefault(peer, now_s)}
-        for k, (peer, n) in enumerate(found.items(), 1)
+        {"name": f"device-{k}", "kind": "device", "requests": open_[id(peer)], "since_s": now_s - met_s}
+        for k, (peer, met_s) in enumerate(list(edge.devices.items()), 1)
     ]
     names = "edge", *edge.joined
     edges: list[Mapping[str, Any]] = [{"name": n, "kind": "edge", "address": "", "alive": True} for n in names]

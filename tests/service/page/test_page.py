@@ -343,9 +343,10 @@ def test_a_page_gets_its_picture_although_the_edge_was_killed(tmp_path: Path) ->
     url, journal = f"http://127.0.0.1:{port}/", tmp_path / "journal.db"
     with serving(port, journal):
         browser = driver("chromium", url, [settings_of("linear")])
-        while httpx.get(f"{url}v1/status", timeout=60.0).json()["counts"]["accepted"] == 0:
+        while (status := httpx.get(f"{url}v1/status", timeout=60.0).json())["counts"]["accepted"] == 0:
             assert browser.poll() is None
             time.sleep(0.05)
+        assert [each["kind"] for each in status["connected"]] == ["device"]
     with serving(port, journal):
         (run,) = outcome(browser)["runs"]
     check_run(run, open_request(config_of("linear"), on_runtime(load_model("scenes"), "onnx")).generate())

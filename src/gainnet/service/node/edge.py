@@ -90,11 +90,16 @@ class Edge:
         self.weights = digests_of(engine)
         self.joined: dict[str, Joined] = {}
         self.sessions: dict[str, tuple[Session, Peer]] = {}
+        self.devices: dict[Peer, float] = {}
         self.visits = Visits()
         self.memory = Memory(NUM_REMEMBERED)
         self._paths = dict(paths or {})
         # Plans are made one at a time: binding codecs reads files, and the event loop must go on meanwhile.
         self._planning = ThreadPoolExecutor(1, thread_name_prefix="plan")
+
+    def meet(self, peer: Peer) -> None:
+        """A device has said who it is; `devices` has the time, on the clock `time.monotonic`, until it is lost."""
+        self.devices[peer] = time.monotonic()
 
     def close(self) -> None:
         """Ends every request; those that are in the journal stay there."""
@@ -215,6 +220,7 @@ class Edge:
 
     def lose(self, peer: Peer) -> None:
         """A connection has ended: of a device, with its requests, or of an edge that had joined."""
+        self.devices.pop(peer, None)
         for request_id, (session, device) in list(self.sessions.items()):
             if device is peer:
                 self.visits.end(session, "failed" if session.is_over else "cancelled")

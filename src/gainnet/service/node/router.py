@@ -69,6 +69,7 @@ async def _met(edge: Edge, socket: WebSocket, peer: SocketPeer, admit: Admit) ->
     if not isinstance(weights, dict):
         raise PayloadError("weights: they must be an object of digests")
     peer.send(edge.hello(weights))
+    edge.meet(peer)
     while True:
         frame, octets = await _read(socket)
         if frame.kind == "bye" and "request" not in frame.head:
