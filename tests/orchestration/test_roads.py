@@ -28,10 +28,10 @@ STREET = load_scenario("street")
 SHARED = Path(os.environ.get("GAINNET_SHARED", Path(__file__).parents[3] / "shared")) / "data" / "irish_5g"
 
 
-def changed(scenario: Scenario, **sections: dict[str, Any] | None) -> Scenario:
+def changed(scenario: Scenario, **sections: dict[str, Any]) -> Scenario:
     fields = scenario.model_dump()
     for name, section in sections.items():
-        fields[name] = section if fields[name] is None or section is None else fields[name] | section
+        fields[name] = (fields.get(name) or {}) | section
     return scenario_of(fields)
 
 

@@ -11,6 +11,11 @@ from gainnet.core.errors import ConfigError, nearest
 from gainnet.core.files import read_toml
 from gainnet.core.outside import first_mistake
 
+def _added(default: Any) -> Any:
+    """A field that scenarios got later: left out where it is its default, so that digests of older ones hold."""
+    return Field(default, exclude_if=lambda value: value == default)
+
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -63,7 +68,7 @@ class SensingNumbers(BaseModel, frozen=True, extra="forbid"):
     Without a camera every target in range is seen.
     """
 
-    camera: Camera | None = None
+    camera: Camera | None = _added(None)
 
     most_samples_per_target: Positive | None = None
     wireless_range_m: NotNegative
@@ -114,12 +119,12 @@ class Radio(BaseModel, frozen=True, extra="forbid"):
     client_noise_figure_db: Finite
     edge_noise_figure_db: Finite
     fading_blocks: Count
-    association: Association = "own"
-    interference: Annotated[float, Field(ge=0, le=1)] = 0.0
+    association: Association = _added("own")
+    interference: Annotated[float, Field(ge=0, le=1)] = _added(0.0)
     """Share of time in which the other cells are on the air."""
-    blockage: Blockage | None = None
-    responses: ResponsesNumbers | None = None
-    measured: bool = False
+    blockage: Blockage | None = _added(None)
+    responses: ResponsesNumbers | None = _added(None)
+    measured: bool = _added(False)
     """Whether the links of vehicles have the signal-to-noise ratio that their track was recorded with."""
 
 
@@ -216,7 +221,7 @@ class Scenario(BaseModel, frozen=True, extra="forbid"):
     radio: Radio
     gain: GainNumbers
     mobility: Annotated[WaypointNumbers | ManhattanNumbers | TraceNumbers | RoadNumbers, Field(discriminator="kind")]
-    handover: HandOver | None = None
+    handover: HandOver | None = _added(None)
     edges: Annotated[tuple[Edge, ...], Field(min_length=1)]
     models: Annotated[tuple[DomainModel, ...], Field(min_length=1)]
 
