@@ -11,6 +11,7 @@ from gainnet.core.errors import ConfigError, nearest
 from gainnet.core.files import read_toml
 from gainnet.core.outside import first_mistake
 
+
 def _added(default: Any) -> Any:
     """A field that scenarios got later: left out where it is its default, so that digests of older ones hold."""
     return Field(default, exclude_if=lambda value: value == default)
