@@ -47,6 +47,7 @@ class ServingConfig:
         num_pictures: of a steady load, per server and random seed.
         num_clients: that each ask for the next picture when they have one, under a steady load.
         burst_services: length of a burst in service times of the locked server; arrivals come at twice its capacity.
+        num_bursts: repetitions with a burst and devices, the first ones; a burst takes as long as many steady loads.
         num_devices: devices that ask at once over WebSockets; none when 0.
         num_steps: of the sampler, for all servers.
         few_steps: of the sampler, for a model made for few; not measured when `None`.
@@ -59,6 +60,7 @@ class ServingConfig:
     num_pictures: Count
     num_clients: Annotated[int, Field(ge=1, le=256)]
     burst_services: Natural
+    num_bursts: Natural
     num_devices: Annotated[int, Field(ge=0, le=256)]
     num_steps: Annotated[int, Field(ge=1, le=1000)]
     most_batch: Annotated[int, Field(ge=2, le=64)]
@@ -69,11 +71,12 @@ class ServingConfig:
 def cases(config: ServingConfig) -> Iterator[Case]:
     """Servers innermost: what changes on the machine meanwhile meets all of them alike."""
     methods = [m for m in config.methods if m != FEW_STEPS or config.few_steps is not None]
-    for random_seed in config.random_seeds:
-        for load in (STEADY, BURST) if config.burst_services else (STEADY,):
+    for index, random_seed in enumerate(config.random_seeds):
+        has_burst = index < config.num_bursts
+        for load in (STEADY, BURST) if has_burst and config.burst_services else (STEADY,):
             for method in methods:
                 # A runtime alone changes nothing of when pictures come that its rate does not say.
                 if (method, load) != (SINGLE, BURST):
                     yield Case(method, {"load": load}, random_seed)
-        if config.num_devices:
+        if has_burst and config.num_devices:
             yield Case(BATCHED, {"load": DEVICES}, random_seed)

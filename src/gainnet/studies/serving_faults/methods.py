@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import contextlib
 import resource
+import shutil
 import signal
 import ssl
 import subprocess
@@ -100,6 +101,10 @@ class Desk:
 
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="gainnet-faults-")))
     _simulated: dict[tuple[str, int, Failures], Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # First here and last there: what runs in it is ended before.
+        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
 
     @cached_property
     def model(self) -> DiffusionModel:
