@@ -28,12 +28,15 @@ from gainnet.models.runtime import on_runtime
 from gainnet.network.file import address_in
 from gainnet.service.engine import Engine
 from gainnet.service.http import Doors, application, hosts_of
+from gainnet.service.http.doors import Rates
+from gainnet.service.http.metrics import Metrics
 from gainnet.service.http.tokens import TokenFile, Tokens, read_tokens, tokens_file
 from gainnet.service.journal import Journal
 from gainnet.service.node.edge import Edge
 from gainnet.service.node.joining import Guest
 from gainnet.service.node.joining import listening as joining_at
 from gainnet.service.node.router import device_router
+from gainnet.service.node.visits import Visit
 from gainnet.service.page.router import page_router, weight_paths
 from gainnet.service.provenance import Signer
 
@@ -245,8 +248,11 @@ def assembled(
         adopt: puts requests of other processes that are dead into the journal.
     """
     edge = Edge(engine, journal, pace, paths=weight_paths(engine.model), signer=signer)
-    routers = device_router(edge, partial(_admit, doors)), page_router(engine, edge.memory, signer=signer)
-    return application(engine, journal, doors, routers, partial(_seen_by, edge), signer, adopt), edge
+    admit = partial(_admit, doors, Rates(doors.rate_per_s, doors.burst))
+    routers = device_router(edge, admit), page_router(engine, edge.memory, signer=signer)
+    made = application(engine, journal, doors, routers, partial(_seen_by, edge), signer, adopt)
+    edge.visits.ended = partial(_count, made.state.metrics)
+    return made, edge
 
 
 def join(serving: Serving, url: str, keys: Path, name: str, ready: Callable[[Ready], None]) -> None:
@@ -291,10 +297,19 @@ def opened(name: str, runtime: Literal["onnx", "torch"] | None) -> DiffusionMode
         return model
 
 
-def _admit(doors: Doors, headers: Mapping[str, str], token: str | None) -> None:
-    """Lets a device in by the token of its hello, or of its headers where a client can set them."""
+def _admit(
+    doors: Doors, rates: Rates, headers: Mapping[str, str], token: str | None, address: str
+) -> Callable[[], None]:
+    """Lets a device in by the token of its hello, or of its headers where a client can set them, at the rate of one."""
     kind, _, bearer = headers.get("authorization", "").partition(" ")
-    doors.caller_of(token or (bearer.strip() if kind.lower() == "bearer" else None))
+    caller = doors.caller_of(token or (bearer.strip() if kind.lower() == "bearer" else None))
+    return lambda: rates.take(caller or address)
+
+
+def _count(metrics: Metrics, visit: Visit) -> None:
+    """Counts a device's request as one of a program is counted."""
+    failures = len(visit.session.failures)
+    metrics.count(visit.state, (visit.end_s or visit.begin_s) - visit.begin_s, visit.session.report, failures)
 
 
 def _seen_by(edge: Edge) -> Mapping[str, Any]:

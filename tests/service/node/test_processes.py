@@ -87,6 +87,7 @@ def test_an_edge_a_second_edge_and_a_device(tmp_path: Path) -> None:
         with started(tmp_path, *join):
             asked = called(tmp_path, "ask", edge["url"], "a red star", *options)
             status = httpx.get(f"{edge['url']}v1/status").json()
+            metrics = httpx.get(f"{edge['url']}metrics").text
     assert asked.returncode == 0, asked.stderr
     made = called(tmp_path, "generate", "a red star", *options)
     answer, generated = json.loads(asked.stdout), json.loads(made.stdout)
@@ -99,6 +100,8 @@ def test_an_edge_a_second_edge_and_a_device(tmp_path: Path) -> None:
     assert answer["report"] == generated["report"]
     assert (answer["fading"], answer["snr_db"]) == (generated["fading"], generated["snr_db"])
     check_seen(status, answer["report"])
+    assert 'gainnet_requests_total{outcome="done"} 1.0' in metrics
+    assert f"gainnet_joules_total {answer['report']['energy_j']}" in metrics
 
 
 def check_seen(status: dict[str, Any], report: dict[str, Any]) -> None:

@@ -18,6 +18,8 @@ def session(report: Any = None, failures: Any = ()) -> Any:
 
 def test_a_visit_ends_once_and_its_cost_is_summed(scenes: DiffusionModel) -> None:
     report, visits = estimate(Eiug(), scenes), Visits()
+    ended: list[str] = []
+    visits.ended = lambda visit: ended.append(visit.state)
     first, second = session(report), session(failures=(("edge_2", 3),))
     visits.begin(first, "eiug", 2)
     visits.begin(second, "ciag(cut=1)", 2)
@@ -25,6 +27,7 @@ def test_a_visit_ends_once_and_its_cost_is_summed(scenes: DiffusionModel) -> Non
     visits.end(first, "cancelled")
     visits.end(second, "failed")
     found = visits.to_json()
+    assert ended == ["done", "failed"]
     assert found["counts"] == {"accepted": 2, "done": 1, "failed": 1, "cancelled": 0, "late_frames": 2}
     assert found["energy"]["modelled_j"] == report.energy_j
     assert found["uses"]["down"] == int(report.num_channel_uses("down"))

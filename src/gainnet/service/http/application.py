@@ -49,7 +49,8 @@ def application(
     """The HTTP face of an edge.
 
     When it starts, it runs again what an earlier process had accepted and not finished. `state.is_draining` is set by
-    whoever takes it down: it ends streams that would go on for ever, and `/readyz` says so.
+    whoever takes it down: it ends streams that would go on for ever, and `/readyz` says so. `state.metrics` counts what
+    ends here, and what others tell it of.
 
     Args:
         engine: runs the passes; started and closed by whoever made it.
@@ -81,7 +82,7 @@ def application(
         title="gainnet", version=version("gainnet"), summary="An edge that makes pictures over the air.",
         docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json", lifespan=lifespan,
     )  # fmt: skip
-    made.state.is_ready, made.state.is_draining = False, False
+    made.state.is_ready, made.state.is_draining, made.state.metrics = False, False, metrics
 
     def is_draining() -> bool:
         return bool(made.state.is_draining)

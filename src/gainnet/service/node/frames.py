@@ -22,7 +22,7 @@ from typing import Any, Final, Literal, final, get_args
 
 from torch import Tensor
 
-from gainnet.core.errors import PayloadError
+from gainnet.core.errors import GainnetError, PayloadError
 from gainnet.core.outside import reading
 from gainnet.wire import from_bytes, to_bytes
 
@@ -118,6 +118,21 @@ def lengths_of(header: bytes) -> tuple[Kind, int, int]:
     if num_head % _ALIGNMENT or num_head > MOST_HEAD_BYTES or HEADER.size + num_head + num_body > MOST_BYTES:
         raise PayloadError(f"frame: head of {num_head} and body of {num_body} bytes; send at most {MOST_BYTES} bytes")
     return KINDS[number - 1], num_head, num_body
+
+
+def error_frame(error: GainnetError, request: object = None) -> Frame:
+    """A frame that says what is wrong, and when to come again where the error knows.
+
+    Args:
+        error: that is told.
+        request: its id, where it is about one.
+
+    >>> error_frame(PayloadError("frame: it is odd"), "a-1").head
+    {'request': 'a-1', 'message': 'frame: it is odd'}
+    """
+    retry_after_s = getattr(error, "retry_after_s", None)
+    head = {"request": request, "message": str(error), "retry_after_s": retry_after_s}
+    return Frame("error", {name: value for name, value in head.items() if value is not None})
 
 
 def body_of(content: bytes) -> memoryview:

@@ -23,7 +23,7 @@ from gainnet.core.outside import read_text
 from gainnet.core.types import NodeId
 from gainnet.service.engine import Engine
 from gainnet.service.node.edge import Edge, Joined, digests_of, read_id
-from gainnet.service.node.frames import Frame
+from gainnet.service.node.frames import Frame, error_frame
 from gainnet.service.node.order import Order, order_of, read_asked
 from gainnet.service.node.release import Releaser
 from gainnet.service.node.seat import Seat
@@ -195,7 +195,7 @@ class Guest:
             order = await asyncio.get_running_loop().run_in_executor(None, self._order, frame)
             seat = Seat(request_id, order, node, peer, self._engine, self._releaser)
         except GainnetError as error:
-            peer.send(Frame("error", {"request": request_id, "message": str(error)}))
+            peer.send(error_frame(error, request_id))
             return
         if (before := self._seats.pop(request_id, None)) is not None:
             before.end()

@@ -11,7 +11,7 @@ from typing import Any, Final, final
 from gainnet.core.errors import ConfigError, GainnetError, MissingExtraError, PayloadError
 from gainnet.core.outside import read_text
 from gainnet.service.node.edge import Edge
-from gainnet.service.node.frames import Frame
+from gainnet.service.node.frames import Frame, error_frame
 
 try:
     from fastapi import APIRouter, WebSocket
@@ -23,11 +23,17 @@ HELLO_S: Final = 10.0
 MOST_QUEUED: Final = 1024
 """Frames that wait for a device that reads slowly."""
 
-Admit = Callable[[Mapping[str, str], str | None], None]
-"""Lets a device in, by the headers of its connection and the token of its hello; raises `GainnetError` otherwise."""
+Admit = Callable[[Mapping[str, str], str | None, str], Callable[[], None]]
+"""Lets a device in, by the headers of its connection, the token of its hello and its address; what it returns is called
+before each of its requests. Both raise `GainnetError` otherwise."""
 
 
-def device_router(edge: Edge, admit: Admit = lambda headers, token: None) -> APIRouter:
+def anybody(headers: Mapping[str, str], token: str | None, address: str) -> Callable[[], None]:
+    """Lets everybody in, as often as they like; arguments as of `Admit`."""
+    return lambda: None
+
+
+def device_router(edge: Edge, admit: Admit = anybody) -> APIRouter:
     """The route `/v1/device`.
 
     Args:
@@ -44,7 +50,7 @@ def device_router(edge: Edge, admit: Admit = lambda headers, token: None) -> API
         try:
             await _met(edge, socket, peer, admit)
         except GainnetError as error:
-            peer.send(Frame("error", {"message": str(error)}))
+            peer.send(error_frame(error))
         except _Gone:
             pass
         finally:
@@ -65,7 +71,8 @@ async def _met(edge: Edge, socket: WebSocket, peer: SocketPeer, admit: Admit) ->
     if hello.kind != "hello":
         raise PayloadError(f"frame: {hello.kind} came in the place of hello")
     token, weights = hello.head.get("token"), hello.head.get("weights", {})
-    admit(socket.headers, None if token is None else read_text(token, "token", 200))
+    address = "" if socket.client is None else socket.client.host
+    ask = admit(socket.headers, None if token is None else read_text(token, "token", 200), address)
     if not isinstance(weights, dict):
         raise PayloadError("weights: they must be an object of digests")
     peer.send(edge.hello(weights))
@@ -78,9 +85,10 @@ async def _met(edge: Edge, socket: WebSocket, peer: SocketPeer, admit: Admit) ->
             edge.receive(peer, None, frame, octets)
             continue
         try:
+            ask()
             await edge.open(peer, frame)
         except GainnetError as error:
-            peer.send(Frame("error", {"request": frame.head.get("request"), "message": str(error)}))
+            peer.send(error_frame(error, frame.head.get("request")))
         except Exception:
             # Whatever a request makes fail ends that request alone, and its text goes to nobody.
             logging.getLogger(__name__).exception("a request could not be opened")

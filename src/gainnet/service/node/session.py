@@ -25,7 +25,7 @@ from gainnet.protocols.transmit import Sent
 from gainnet.service.engine import Engine, Request
 from gainnet.service.node.content import content_frame, read_failures, read_index, sent_of, usage_to_json
 from gainnet.service.node.course import Course, Failures, agreed, course_of, report_of
-from gainnet.service.node.frames import Frame, body_of
+from gainnet.service.node.frames import Frame, body_of, error_frame
 from gainnet.service.node.member import Member
 from gainnet.service.node.order import Order
 from gainnet.service.node.peer import Peer
@@ -317,7 +317,7 @@ class Session:
 
     def _stopped_here(self, error: GainnetError) -> None:
         if not self.is_over and DEVICE in self.peers:
-            self.peers[DEVICE].send(Frame("error", {"request": self.request_id, "message": str(error)}))
+            self.peers[DEVICE].send(error_frame(error, self.request_id))
         self.end(error)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, final
 
@@ -59,7 +59,7 @@ class Visit:
 
 @final
 class Visits:
-    """The last requests of devices, and sums over all of them."""
+    """The last requests of devices, and sums over all of them; `ended` is called with each that is over."""
 
     def __init__(self) -> None:
         self.last: deque[tuple[int, Visit]] = deque(maxlen=MOST_VISITS)
@@ -67,6 +67,7 @@ class Visits:
         self.counts: Counter[str] = Counter()
         self.uses: Counter[str] = Counter()
         self.energy_j = 0.0
+        self.ended: Callable[[Visit], None] = lambda visit: None
 
     def begin(self, session: Session, protocol: str, num_steps: int) -> None:
         """A request has come."""
@@ -85,6 +86,7 @@ class Visits:
         if (report := session.report) is not None:
             self.uses.update({way: int(report.num_channel_uses(way)) for way in ("up", "down")})
             self.energy_j += report.energy_j
+        self.ended(visit)
 
     def to_json(self) -> Mapping[str, Any]:
         """Requests, counts, failures, energy and uses in the form of `http.status`."""
