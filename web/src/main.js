@@ -32,7 +32,7 @@ const CODECS = /** @type {Record<string, [string, string][]>} */ ({
 const KINDS = /** @type {Record<string, string>} */ ({ eiug: "seed", ciag: "midway", esuc: "sketch", centralized: "image" });
 const NOTES = /** @type {Record<string, string>} */ ({
   eiug: "The edge makes the whole seed, this page decodes it. The other protocols of gainnet run with gainnet ask.",
-  ciag: "The edge takes the first steps, this page the last ones: it loads the denoiser, some 8 MB, when you generate.",
+  ciag: "The edge takes the first steps, this page the last ones: it loads the denoiser, some 10 MB, when you generate.",
   esuc: "The edge draws four pictures, chooses one and sends a small sketch of it, which this page completes with the denoiser.",
   centralized: "The edge makes the whole picture and sends it as a file.",
 });

@@ -143,7 +143,7 @@ def listing(*, tokens: Path | None = None, as_json: bool = False) -> None:
 
 @command("revoke")
 def revoke(name: str, *, tokens: Path | None = None) -> None:
-    """Take a token back; an edge that runs knows it until it is started again.
+    """Take a token back; an edge refuses it from the next request on.
 
     Args:
         name: of who has it.

@@ -84,6 +84,9 @@ export class Graphs {
     const answer = await fetch(this.wasm);
     if (!answer.ok) throw new Error(`${this.wasm}: the edge answered ${answer.status}`);
     ort.env.wasm.wasmBinary = await answer.arrayBuffer();
+    // As it came over the network, compressed.
+    const came = /** @type {PerformanceResourceTiming[]} */ (performance.getEntriesByName(answer.url)).at(-1);
+    this.files.watch("ort.wasm", came?.encodedBodySize ?? 0);
   }
 
   /**
