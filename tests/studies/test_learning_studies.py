@@ -34,7 +34,10 @@ def test_ratios_are_to_fedavg_of_the_same_seed() -> None:
             row("fpl.soft_prompt", 0, 1.8, 0.01, 90.0, before=2.4),
         ]
     )
+    table["measured_plain_step_s"], table["measured_private_step_s"] = 2.0, 2.3
+    table.loc[len(table)] = table.iloc[0].to_dict() | {"method": "private_step.toy"}
     found = learning_cost.summarise(table)
+    assert found["private_step_ratio.toy"] == pytest.approx(1.15)
     assert found["fsl.u_shape.device_memory_of_fedavg"] == pytest.approx(0.4)
     assert found["fsl.u_shape.perplexity_of_fedavg"] == pytest.approx((0.5 + 1.0) / 2)
     assert found["fsl.perplexity_of_fedavg"] == pytest.approx(1.1), "the worse of the two cuts"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Annotated, Any, final
 
@@ -17,12 +17,14 @@ from gainnet.catalog.learning import open_session
 from gainnet.catalog.records import LearnConfig
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.adapters import require_peft
+from gainnet.learning.clients import LocalTraining
 from gainnet.learning.runner import run_rounds
 from gainnet.models.language import mean_loss
 from gainnet.studies.figures import Panel, draw_panels
 from gainnet.studies.palette import BLUE, GREEN, GREY, ORANGE
 from gainnet.studies.settings import AirField, Count, NonEmpty, Seeds
 from gainnet.studies.statistics import at, beside, present, round_metrics
+from gainnet.studies.step_costs import StepSize, fedavg_round, private_step
 from gainnet.studies.study import Case, Method, Row, Study
 from gainnet.studies.weights import language_digest
 
@@ -30,7 +32,12 @@ FEDAVG = "fedavg"
 CUTS = ("embedding_only", "u_shape")
 SPLIT = {f"{algorithm}.{cut}": (algorithm, cut) for algorithm in ("fsl", "fsl_averaged") for cut in CUTS}
 PROMPTS = {"fpl.soft_prompt": "soft_prompt", "fpl.lora": "lora", "fpl.adapter": "adapter"}
-METHODS = (FEDAVG, *SPLIT, *PROMPTS)
+LEARNED = (FEDAVG, *SPLIT, *PROMPTS)
+STEPS = {"toy": StepSize(8, 72, 40), "gpt2": StepSize(4, 32, 20)}
+"""Expected rows of a private step, tokens per row and rows of the client, by the shape of the model."""
+PRIVATE, ROUND = "private_step", "fedavg_round"
+MEASURED = (*(f"{PRIVATE}.{shape}" for shape in STEPS), ROUND)
+METHODS = (*LEARNED, *MEASURED)
 MARKERS = {
     FEDAVG: ("o", GREY),
     "fsl.embedding_only": ("v", BLUE), "fsl.u_shape": ("s", BLUE),
@@ -44,6 +51,8 @@ RATIOS = {
 """Columns of the table that are divided by FedAvg's, by the name of the quantity."""
 OF_PROMPT = ("bits_of_fedavg", "gain_of_fedavg")
 METRIC_NAMES = (
+    *(f"private_step_ratio.{shape}" for shape in STEPS),
+    "fedavg_ratio",
     *(f"fsl.{cut}.{what}" for cut in CUTS for what in ("device_memory_of_fedavg", "device_flops_of_fedavg")),
     "fsl.perplexity_of_fedavg",
     *(f"fsl.{cut}.{what}_of_fedavg" for what in ("perplexity", "bits") for cut in CUTS),
@@ -72,6 +81,7 @@ class LearningCostConfig:
         model: shipped, a folder or a hub id.
         hardware: of the devices.
         edge_hardware: of the edge.
+        num_pairs: of steps or rounds whose processor time is compared.
     """
 
     random_seeds: Seeds
@@ -89,19 +99,26 @@ class LearningCostConfig:
     model: str
     hardware: str
     edge_hardware: str
+    num_pairs: Count
 
 
 def cases(config: LearningCostConfig) -> Iterator[Case]:
-    """Every method at every skew with every random seed."""
-    for random_seed, skew, method in product(config.random_seeds, config.skews, config.methods):
+    """Every method at every skew with every random seed; processor time once."""
+    learned = [method for method in config.methods if method in LEARNED]
+    for random_seed, skew, method in product(config.random_seeds, config.skews, learned):
         yield Case(method, {"skew": skew}, random_seed)
+    for method in config.methods:
+        if method in MEASURED:
+            yield Case(method, {"skew": config.skews[0]}, config.random_seeds[0])
 
 
 def open_methods(config: LearningCostConfig) -> Mapping[str, Method]:
     """All methods are rounds of one algorithm on the same model and texts; raises when one lacks its library."""
     if set(config.methods) & set(PROMPTS):
         require_peft()
-    return dict.fromkeys(METHODS, lambda case, random: _learned(config, case))
+    return dict.fromkeys(LEARNED, lambda case, random: _learned(config, case)) | dict.fromkeys(
+        MEASURED, lambda case, random: _measured(config, case, random)
+    )
 
 
 def settings_of(config: LearningCostConfig, method: str, skew: float, random_seed: int) -> LearnConfig:
@@ -129,6 +146,13 @@ def settings_of(config: LearningCostConfig, method: str, skew: float, random_see
         edge_hardware=config.edge_hardware,
         random_seed=random_seed,
     )
+
+
+def _measured(config: LearningCostConfig, case: Case, random: Random) -> Row:
+    if case.method == ROUND:
+        return {**fedavg_round(config.num_pairs, LocalTraining("adamw", 1e-4, 4, 8), random)}
+    shape = case.method.removeprefix(f"{PRIVATE}.")
+    return {**private_step(shape, replace(STEPS[shape], num_pairs=config.num_pairs), random)}
 
 
 def _learned(config: LearningCostConfig, case: Case) -> Row:
@@ -161,11 +185,13 @@ def _learned(config: LearningCostConfig, case: Case) -> Row:
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Ratios to FedAvg of the same random seed and skew, averaged; the best prompt form is the one of largest gain."""
+    measured = _times(table)
+    table = table[table["method"].isin(LEARNED)]
     means = _beside_fedavg(table).groupby("method").mean(numeric_only=True)
     columns_of = dict.fromkeys(PROMPTS, OF_PROMPT) | {
         f"fsl.{cut}": tuple(f"{x}_of_fedavg" for x in RATIOS) for cut in CUTS
     }
-    found: dict[str, float | None] = {
+    found: dict[str, float | None] = measured | {
         f"{method}.{column}": float(means[column][method])
         for method, columns in columns_of.items()
         for column in columns
@@ -176,6 +202,19 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     if best := best_prompt(found):
         found |= {f"fpl.{what}": found[f"{best}.{what}"] for what in OF_PROMPT}
     return round_metrics(found, 6)
+
+
+def _times(table: pd.DataFrame) -> dict[str, float | None]:
+    """Processor time of private steps over plain ones, and of a round over the steps that it makes."""
+    found: dict[str, float | None] = {}
+    for method, rows in table[table["method"].isin(MEASURED)].groupby("method"):
+        one = rows.iloc[0]
+        if method == ROUND:
+            found["fedavg_ratio"] = float(one["measured_round_s"] / one["measured_steps_s"])
+        else:
+            name = str(method).replace(PRIVATE, "private_step_ratio")
+            found[name] = float(one["measured_private_step_s"] / one["measured_plain_step_s"])
+    return found
 
 
 def best_prompt(found: Mapping[str, float | None]) -> str | None:
@@ -204,8 +243,9 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Quality over bytes and over device memory, one mark per method."""
 
     def plot(ax: Axes, rows: pd.DataFrame) -> None:
+        rows = rows[rows["method"].isin(LEARNED)]
         means = rows.groupby(["method", "skew"])[["cost", "perplexity"]].mean().reset_index()
-        for method in present(means, "method", METHODS):
+        for method in present(means, "method", LEARNED):
             for skew, x, y in at(means, method=method).drop(columns="method").itertuples(index=False):
                 style: dict[str, Any] = {"fillstyle": "none"} if skew else {"label": method}
                 ax.plot(x, y, MARKERS[method][0], color=MARKERS[method][1], markersize=8, **style)

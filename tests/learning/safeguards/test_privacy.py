@@ -23,7 +23,7 @@ from gainnet.learning.safeguards.privacy import (
     clip,
 )
 from gainnet.learning.safeguards.releases import Releases
-from gainnet.learning.safeguards.rows import row_gradients
+from gainnet.learning.safeguards.rows import Apart
 
 
 def test_one_client_moves_the_sum_by_the_clipping_norm_at_most() -> None:
@@ -92,7 +92,7 @@ def test_clients_are_drawn_by_themselves_and_again_as_they_were(tmp_path: Path) 
 def test_gradients_of_rows_are_those_of_single_steps(form: Any, model: Any, clients: Any) -> None:
     subject = attach(model, form, 2)
     rows = clients[0].rows[:4]
-    together = row_gradients(subject, rows)
+    together = Apart.of(subject).gradients(rows)
     for i, row in enumerate(rows):
         subject.zero_grad()
         plain_step(subject, row[None])
@@ -109,7 +109,7 @@ def test_gradients_beside_the_backward_pass_are_those_of_mapped_rows(model: Any,
         for p in subject.parameters():
             if p.requires_grad:
                 p.add_(0.1 * torch.ones_like(p))  # else all gradients of A are zero
-    quick, mapped = row_gradients(subject, rows), _mapped(subject, rows)
+    quick, mapped = Apart.of(subject).gradients(rows), _mapped(subject, Apart.of(subject).trained, rows)
     assert quick.keys() == mapped.keys()
     for name, x in mapped.items():
         torch.testing.assert_close(quick[name], x, rtol=1e-4, atol=1e-7)
@@ -119,10 +119,12 @@ def test_gradients_beside_the_backward_pass_are_those_of_mapped_rows(model: Any,
 
 def test_one_row_moves_a_gradient_by_the_clipping_norm_at_most(model: Any, clients: Any) -> None:
     subject, rows = attach(model, "adapter", 1), clients[2].rows[:6]
-    norms = sum(g.flatten(1).square().sum(1) for g in row_gradients(subject, rows).values()).sqrt()  # type: ignore[union-attr]
+    norms = sum(g.flatten(1).square().sum(1) for g in Apart.of(subject).gradients(rows).values()).sqrt()  # type: ignore[union-attr]
     for norm_ in (float(norms.min()) / 2, float(norms.max()) * 2):
         steps = PrivateSteps(norm_, 0.0, 0.5)
-        with_it, without = (steps.noisy_gradient(subject, some, 12, Random.of(0)) for some in (rows, rows[1:]))
+        with_it, without = (
+            steps.noisy_gradient(Apart.of(subject), some, 12, Random.of(0)) for some in (rows, rows[1:])
+        )
         moved = math.sqrt(sum(float((6 * (with_it[n] - without[n])).square().sum()) for n in with_it))
         assert moved == pytest.approx(min(norm_, float(norms[0])), rel=1e-4)
 
@@ -141,7 +143,7 @@ def test_private_steps_without_noise_and_clipping_are_plain_steps(model: Any, cl
         optimizer.zero_grad()
     for a, b in zip(private, (p for p in plain.parameters() if p.requires_grad), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
-    noise = PrivateSteps(0.5, 2.0, 0.25).noisy_gradient(subject, client.rows[:0], 40, Random.of(0))
+    noise = PrivateSteps(0.5, 2.0, 0.25).noisy_gradient(Apart.of(subject), client.rows[:0], 40, Random.of(0))
     found = torch.cat([x.flatten() for x in noise.values()])
     assert float(found.std()) == pytest.approx(0.5 * 2.0 / 10, rel=0.15)
 

@@ -21,7 +21,7 @@ from gainnet.learning.clients import Client, LocalTraining, fixed_number
 from gainnet.learning.safeguards.accounting import check_noise
 from gainnet.learning.safeguards.noise import Entropy, Noise
 from gainnet.learning.safeguards.releases import Releases
-from gainnet.learning.safeguards.rows import clipped_sum
+from gainnet.learning.safeguards.rows import Apart
 from gainnet.network import EDGE
 
 
@@ -175,8 +175,8 @@ class PrivateSteps:
 
     def __call__(self, model: Any, training: LocalTraining, client: Client, num_steps: int, random: Random) -> None:
         """As `Steps`; the batch size of `training` is not used, since samples have no fixed size."""
-        trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        start = {name: p.detach().clone() for name, p in trained.items()}
+        apart = Apart.of(model)
+        trained = apart.trained
 
         def draw() -> State:
             optimizer = training.start(trained.values())
@@ -185,29 +185,27 @@ class PrivateSteps:
                 # Poisson sampling, each row by itself: the bound of the accountant is for this draw, not for a fixed
                 # size, and it holds against those alone who cannot draw the sample again.
                 taken = self.noise.sample(len(client.rows), self.sample_rate, draws)
-                slopes = self.noisy_gradient(model, client.rows[taken], len(client.rows), draws)
+                slopes = self.noisy_gradient(apart, client.rows[taken], len(client.rows), draws)
                 for name, p in trained.items():
                     p.grad = slopes[name]
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
-            return {name: p.detach().clone() for name, p in trained.items()}
+            return {name: p.detach() for name, p in trained.items()}
 
+        start = {name: p.detach() for name, p in trained.items()}
         load_values(model, self.releases.once(NodeId(client.name), start, draw))
 
-    def noisy_gradient(self, model: Any, rows: Tensor, num_rows: int, random: Random) -> dict[str, Tensor]:
+    def noisy_gradient(self, apart: Apart, rows: Tensor, num_rows: int, random: Random) -> dict[str, Tensor]:
         """The noisy mean gradient of a sample, by name.
 
         Args:
-            model: whose parameters that are not locked are trained.
+            apart: the model.
             rows: [size of the sample, length], tokens; may be empty.
             num_rows: that the client has.
             random: draws the noise, where it repeats.
         """
-        types = {name: p.dtype for name, p in model.named_parameters() if p.requires_grad}
-        sums = clipped_sum(model, rows, self.clip_norm)
-        noisy = self.noise.noised(
-            sums, self.noise_multiplier * self.clip_norm, random.child("noise"), next(iter(types.values()))
-        )
+        sums, std = apart.clipped_sum(rows, self.clip_norm), self.noise_multiplier * self.clip_norm
+        noisy = self.noise.noised(sums, std, random.child("noise"), next(iter(apart.trained.values())).dtype)
         # Over the expected size of a sample: the true one depends on who is in it, and must not show.
         expected = self.sample_rate * num_rows
-        return {name: (x / expected).to(types[name]) for name, x in noisy.items()}
+        return {name: (x / expected).to(apart.trained[name].dtype) for name, x in noisy.items()}

@@ -33,7 +33,7 @@ from gainnet.learning.safeguards.noise import Entropy, Noise, Seeded
 from gainnet.learning.safeguards.privacy import NoisyMean, PrivateMean, PrivateSteps, clip
 from gainnet.learning.safeguards.record import RECORD, Recorded, receipts_of
 from gainnet.learning.safeguards.robust import Krum, Median
-from gainnet.learning.safeguards.rows import row_gradients
+from gainnet.learning.safeguards.rows import Apart
 from gainnet.learning.safeguards.secure_aggregation import Member
 from gainnet.learning.safeguards.signing import Keyring
 from gainnet.models.language import pack
@@ -110,7 +110,7 @@ def _seen(config: TrustConfig, model: Any, row: Tensor, others: Tensor, safeguar
     if safeguard == "private_rows":
         noise = _noise(config, config.privacy.sample_rate)
         steps = PrivateSteps(config.privacy.row_clip_norm, noise, config.privacy.sample_rate, Seeded())
-        return steps.noisy_gradient(model, row[None], 1, random)
+        return steps.noisy_gradient(Apart.of(model), row[None], 1, random)
     parts = [_flat(own), *(_flat(_slopes(model, other)) for other in others)]
     return _unflat(_summed(config, parts, safeguard, random), own)
 
@@ -294,7 +294,7 @@ def _slopes(model: Any, row: Tensor) -> dict[str, Tensor]:
 
 def _row_vectors(model: Any, rows: Tensor) -> Tensor:
     """[num_rows, num_values] float64, gradients of single rows."""
-    found = row_gradients(model, rows)
+    found = Apart.of(model).gradients(rows)
     return torch.cat([found[name].flatten(1) for name in sorted(found)], dim=1).double()
 
 
