@@ -23,6 +23,8 @@ from gainnet.orchestration.association import (
 )
 from gainnet.orchestration.board import violations
 from gainnet.orchestration.bound import horizon_bound, milp_round
+from gainnet.orchestration.city import City
+from gainnet.orchestration.city_world import draw_city, scenario_of_city
 from gainnet.orchestration.env import Environment, EnvState
 from gainnet.orchestration.episode import Episode, orchestrate
 from gainnet.orchestration.graph import Graph, State, consumed, graph_of
@@ -30,7 +32,8 @@ from gainnet.orchestration.learned import load_policy, pretrained_names
 from gainnet.orchestration.optimum import Optimum, exhaustive_optimum, independent_optimum
 from gainnet.orchestration.regime import REGIMES, Contention, Independent, Regime
 from gainnet.orchestration.resources import Pool
-from gainnet.orchestration.rollout import Rollout, follow, play, schedules_of
+from gainnet.orchestration.roads import on_roads
+from gainnet.orchestration.rollout import Rollout, follow, hand_overs, play, schedules_of
 from gainnet.orchestration.rounds import Activity, Schedule
 from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_names
 from gainnet.orchestration.workload import Sensing, Task, consumption, serial_workload, steady_workload
@@ -41,6 +44,7 @@ __all__ = [
     "Activity",
     "Association",
     "BestResponse",
+    "City",
     "Contention",
     "CrowdGreedy",
     "EnvState",
@@ -69,20 +73,24 @@ __all__ = [
     "World",
     "consumed",
     "consumption",
+    "draw_city",
     "draw_world",
     "exhaustive_optimum",
     "follow",
     "graph_of",
+    "hand_overs",
     "horizon_bound",
     "independent_optimum",
     "load_policy",
     "load_scenario",
     "milp_round",
+    "on_roads",
     "orchestrate",
     "play",
     "policies",
     "pretrained_names",
     "scenario_names",
+    "scenario_of_city",
     "schedules_of",
     "serial_workload",
     "steady_workload",

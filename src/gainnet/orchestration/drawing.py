@@ -95,7 +95,8 @@ def _draw_round(ax: Axes, episode: Episode, cr: int) -> None:
     ax.grid(False)
     gain = float(episode.chosen.gain[cr])
     ax.set(xlim=(0, scenario.side_m), ylim=(0, scenario.side_m), aspect="equal", xticks=[], yticks=[])
-    ax.set_title(f"round {cr + 1}: gain {gain:.2f}, {int(active.sum())} of {len(model)} clients sense", fontsize=10)
+    present = int((~client_m.isnan().any(-1)).sum())
+    ax.set_title(f"round {cr + 1}: gain {gain:.2f}, {int(active.sum())} of {present} clients sense", fontsize=10)
 
 
 def _draw_ranges(ax: Axes, episode: Episode, cr: int) -> None:

@@ -27,7 +27,7 @@ def on_roads(scenario: Scenario, path: Path, num_clients: int | None = None) -> 
 
     Args:
         scenario: rounds, models, radio and sensors.
-        path: file, as `gainnet.network.read_tracks` takes it.
+        path: file, as `gainnet.network.track_files.read_tracks` takes it.
         num_clients: the first ones by name; all if `None`.
 
     Raises:
@@ -37,7 +37,7 @@ def on_roads(scenario: Scenario, path: Path, num_clients: int | None = None) -> 
     >>> from gainnet.orchestration.scenario import load_scenario
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     rows = ["time_s,vehicle,x_m,y_m", *(f"{t},{v},{10 * t},{100 * v}" for t in range(60) for v in range(3))]
-    ...     _ = (path := Path(folder) / "ways.csv").write_text("\\\\n".join(rows))
+    ...     _ = (path := Path(folder) / "ways.csv").write_text("\\n".join(rows))
     ...     on_roads(load_scenario("street"), path).edges[3].position_m
     (442.5, 150.0)
     """

@@ -118,6 +118,30 @@ def follow(world: World, regime: Regime, model: Tensor) -> Rollout:
     return rollout_of(world, regime, lambda cr, graph: model[..., cr, :])
 
 
+def hand_overs(world: World, rollout: Rollout) -> Tensor:
+    """[*batch], int64, how often a client began a CR on another edge than the one before, with samples to consume there.
+
+    Args:
+        world: where it was played.
+        rollout: what was decided.
+
+    >>> from gainnet.core.randomness import Random
+    >>> from gainnet.orchestration import Greedy, Independent, draw_world, load_scenario
+    >>> street, random = load_scenario("street"), Random.of(1)
+    >>> world = draw_world(street, random)
+    >>> int(hand_overs(world, play(world, Independent.of(street), Greedy(), random)))
+    83
+    """
+    if world.scenario.radio.association == "cell_free":
+        return torch.zeros(world.batch, dtype=torch.long)
+    if world.scenario.radio.association == "nearest":
+        before, now = world.serving[..., :-1, :], world.serving[..., 1:, :]
+        return ((before != now) & (before >= 0) & (now >= 0)).sum((-1, -2))
+    edge = world.edge_of_model[rollout.model]
+    changes = edge[..., 1:, :] != edge[..., :-1, :]
+    return (changes & (rollout.trained[..., :-1, :] > 0)).sum((-1, -2))
+
+
 def schedules_of(world: World, regime: Regime, rollout: Rollout) -> tuple[Schedule, ...]:
     """The overlapped schedule of every CR, [*batch, num_clients] each; the last CR only consumes.
 

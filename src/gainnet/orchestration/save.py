@@ -13,6 +13,7 @@ from gainnet.orchestration.association import BASELINES
 from gainnet.orchestration.drawing import draw_boards, draw_gain, draw_map, label_of
 from gainnet.orchestration.episode import Episode
 from gainnet.orchestration.page import page
+from gainnet.orchestration.rollout import hand_overs
 
 
 def save(episode: Episode, folder: Path) -> dict[str, Any]:
@@ -90,6 +91,7 @@ def _policy(episode: Episode, name: str) -> dict[str, Any]:
         "consumed_share": float(rollout.consumed_share),
         "num_samples": float(rollout.sensed.sum()),
         "decision_s": episode.decision_s[name],
+        "num_hand_overs": int(hand_overs(episode.world, rollout)),
     }
 
 

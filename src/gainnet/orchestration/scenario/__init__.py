@@ -160,7 +160,7 @@ class ManhattanNumbers(BaseModel, frozen=True, extra="forbid"):
 
 @final
 class TraceNumbers(BaseModel, frozen=True, extra="forbid"):
-    """A file of tracks, as `gainnet.network.read_tracks` takes; clients come first, targets after them."""
+    """A file of tracks, as `gainnet.network.track_files.read_tracks` takes; clients come first, targets after them."""
 
     kind: Literal["trace"]
     path: Path
