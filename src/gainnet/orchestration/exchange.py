@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -110,7 +110,7 @@ def columns_of(tensors: Sequence[Tensor]) -> list[Reals]:
 
     NumPy's loops of exp and log take half the time of torch's, and its calls on a few numbers a third.
     """
-    return [x.double().reshape(-1).contiguous().numpy() for x in tensors]
+    return [np.ascontiguousarray(x.numpy(), dtype=np.float64).reshape(-1) for x in tensors]
 
 
 def parts_of(num_problems: int) -> Iterator[slice]:
@@ -120,7 +120,8 @@ def parts_of(num_problems: int) -> Iterator[slice]:
 
 def exchange_of(found: Reals, feasible: NDArray[np.bool_], shape: torch.Size) -> Exchange:
     """The record of what `solve_exchange` filled, [5, n] and [n], in a shape of n values."""
-    return Exchange(*(torch.from_numpy(x).reshape(shape) for x in (*found, feasible)))
+    rows = torch.from_numpy(found).reshape(5, *shape).unbind(0)
+    return Exchange(*rows, torch.from_numpy(feasible).reshape(shape))
 
 
 def solve_exchange(out: Reals, nats: Reals, band: Reals, down: Reals, up: Reals, time: Reals) -> NDArray[np.bool_]:
@@ -146,13 +147,10 @@ def _solve(out: Reals, nats: Reals, band: Reals, down: Reals, up: Reals, time: R
     if not linked.all():
         # Without a link the equations have no root; any positive value keeps them finite.
         weaker, stronger = np.where(linked, weaker, band), np.where(linked, stronger, band)
-    least_v, least_w = np.log1p(weaker / band), np.log1p(stronger / band)
-    # Times are counted in nats / c of the weaker direction; both on the whole band, no exchange is faster.
-    unit_s, ratio = nats / weaker, stronger / weaker
-    least, given = (weaker / band) * (1 / least_v + 1 / least_w), time / unit_s
+    directions = Directions.of(nats, band, weaker, stronger)
     # A time that was computed as the least one may come out shorter by a rounding error.
-    feasible: NDArray[np.bool_] = linked & (given >= least * (1 - _TOLERANCE))
-    v, w = _equal_marginals(np.maximum(given, least), ratio, least_v, least_w)
+    feasible: NDArray[np.bool_] = linked & (time / directions.unit_s >= directions.least * (1 - _TOLERANCE))
+    v, w = directions.roots(time)
     snr_v, snr_w = np.expm1(v), np.expm1(w)
     area_v, area_w = nats / v, nats / w
     # From u = c t / a.
@@ -160,45 +158,87 @@ def _solve(out: Reals, nats: Reals, band: Reals, down: Reals, up: Reals, time: R
     flipped = down > up
     for row, one, other in ((0, *rows[:2]), (1, *rows[1::-1]), (2, *rows[2:]), (3, *rows[:1:-1])):
         out[row] = np.where(flipped, other, one)
-    out[4] = weaker / _h(v, snr_v)
+    out[4] = directions.marginal_hz(v)
     if not feasible.all():
         out[:, ~feasible] = 0.0
     return feasible
 
 
-def _equal_marginals(time: Reals, ratio: Reals, least_v: Reals, least_w: Reals) -> tuple[Reals, Reals]:
-    r"""The roots v and w of the weaker and the stronger direction.
+@final
+@dataclass(frozen=True)
+class Directions:
+    r"""Both directions of an exchange; unknowns are $v$ of the weaker one and $w$ of the stronger one.
 
     $f(v) + f(w) / r = T$, $h(w) = r h(v)$ unless $w$ is at its least; $f(v) = (e^v - 1) / v$, $f' = h / v^2$,
-    $h = e^v (v - 1) + 1$, $h' = v e^v$, since $u / \ln(1 + u)$ is a transfer's time.
+    $h = e^v (v - 1) + 1$, $h' = v e^v$, since $u / \ln(1 + u)$ is a transfer's time in units of nats / c.
 
     Args:
-        time: [n], $T$ in units of nats / c of the weaker direction.
+        weaker: [n], C/N0 > 0 in Hz.
         ratio: [n], $r$ >= 1 of the C/N0 of both.
+        unit_s: [n], nats / c of the weaker direction.
         least_v: [n], $v$ > 0 on the whole band.
         least_w: [n], $w$ on the whole band.
+        least: [n], least $T$, both on the whole band.
+        h: (v, e^v - 1) -> h(v), exact enough for these, [n] each.
     """
-    # The weaker direction takes at least half of the time, and at most what it takes were the other one as weak.
-    log_time = np.log(time / (1 + 1 / ratio)).clip(0.0)
-    v = np.maximum(log_time + np.log1p(log_time), least_v)
-    w = np.maximum(_inverse_h(ratio * _h(v, np.expm1(v))), least_w)
-    for _ in range(_NUM_STEPS):
-        snr_v, snr_w = np.expm1(v), np.expm1(w)
-        h_v, h_w = _h(v, snr_v), _h(w, snr_w)
-        taken = snr_v / v + snr_w / w / ratio
-        slope_v, slope_w = h_v / (v * v), h_w / (w * w) / ratio
-        # How far marginals are from equal, and what a step of v and of w changes in it.
-        apart = np.log(ratio * h_v / h_w)
-        by_v, by_w = (snr_v + 1) * v / h_v, (snr_w + 1) * w / h_w
-        # Logarithms of both sides: time grows like e^v, whose tangent would need many steps.
-        short = taken * np.log(time / taken)
-        along = slope_w / by_w
-        step_v = (short - along * apart) / (slope_v + along * by_v)
-        # At the whole band w stays, and v alone makes up the time.
-        step_w = np.maximum((apart + by_v * step_v) / by_w, least_w - w)
-        step_v = np.maximum((short - slope_w * step_w) / slope_v, least_v - v)
-        v, w = v + step_v, w + step_w
-    return v, w
+
+    weaker: Reals
+    ratio: Reals
+    unit_s: Reals
+    least_v: Reals
+    least_w: Reals
+    least: Reals
+    h: Callable[[Reals, Reals], Reals]
+
+    @staticmethod
+    def of(nats: Reals, band: Reals, weaker: Reals, stronger: Reals) -> Directions:
+        """Directions with a model of so many nats on a band in Hz, with C/N0 in Hz, [n] each."""
+        snr = weaker / band
+        least_v, least_w = np.log1p(snr), np.log1p(stronger / band)
+        # w is no less than v, and v no less than its least: one look tells whether digits can be lost at all.
+        h = _h if least_v.min(initial=np.inf) < _SMALL else _plain_h
+        least = snr * (1 / least_v + 1 / least_w)
+        return Directions(weaker, stronger / weaker, nats / weaker, least_v, least_w, least, h)
+
+    def roots(
+        self, time_s: Reals, start: tuple[Reals, Reals] | None = None, num_steps: int = _NUM_STEPS
+    ) -> tuple[Reals, Reals]:
+        """v and w for given times [n] in s, at least the least one each.
+
+        Args:
+            time_s: [n], of both directions together.
+            start: [n] each, v and w of a similar time; afresh if `None`.
+            num_steps: of Newton's method.
+        """
+        time = np.maximum(time_s / self.unit_s, self.least)
+        v, w = self._start(time) if start is None else start
+        for _ in range(num_steps):
+            snr_v, snr_w = np.expm1(v), np.expm1(w)
+            h_v, h_w = self.h(v, snr_v), self.h(w, snr_w)
+            taken = snr_v / v + snr_w / w / self.ratio
+            slope_v, slope_w = h_v / (v * v), h_w / (w * w) / self.ratio
+            # How far marginals are from equal, and what a step of v and of w changes in it.
+            apart = np.log(self.ratio * h_v / h_w)
+            by_v, by_w = (snr_v + 1) * v / h_v, (snr_w + 1) * w / h_w
+            # Logarithms of both sides: time grows like e^v, whose tangent would need many steps.
+            short = taken * np.log(time / taken)
+            along = slope_w / by_w
+            step_v = (short - along * apart) / (slope_v + along * by_v)
+            # At the whole band w stays, and v alone makes up the time.
+            step_w = np.maximum((apart + by_v * step_v) / by_w, self.least_w - w)
+            step_v = np.maximum((short - slope_w * step_w) / slope_v, self.least_v - v)
+            v, w = v + step_v, w + step_w
+        return v, w
+
+    def marginal_hz(self, v: Reals) -> Reals:
+        """[n], spectrum area that one more second would save, of v [n]."""
+        return self.weaker / self.h(v, np.expm1(v))
+
+    def _start(self, time: Reals) -> tuple[Reals, Reals]:
+        # The weaker direction takes at least half of the time, and at most what it takes were the other one as weak.
+        log_time = np.log(time / (1 + 1 / self.ratio)).clip(0.0)
+        v = np.maximum(log_time + np.log1p(log_time), self.least_v)
+        return v, np.maximum(_inverse_h(self.ratio * self.h(v, np.expm1(v))), self.least_w)
 
 
 def _inverse_h(value: Reals) -> Reals:
@@ -210,10 +250,11 @@ def _inverse_h(value: Reals) -> Reals:
     return np.where(y < 0.3, y * (1 - y * (1 / 3 - y * (11 / 72))), large)
 
 
+def _plain_h(v: Reals, snr: Reals) -> Reals:
+    """h(v) = (1 + u) ln(1 + u) - u of u = e^v - 1."""
+    return snr * (v - 1) + v
+
+
 def _h(v: Reals, snr: Reals) -> Reals:
-    """h(v) = (1 + u) ln(1 + u) - u of u = e^v - 1; a series where the difference would lose digits."""
-    exact = snr * (v - 1) + v
-    small = v < _SMALL
-    if not small.any():
-        return exact
-    return np.where(small, v * v * (0.5 + v * (1 / 3 + v * (0.125 + v / 30))), exact)
+    """The same, as a series where the difference would lose digits."""
+    return np.where(v < _SMALL, v * v * (0.5 + v * (1 / 3 + v * (0.125 + v / 30))), _plain_h(v, snr))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gainnet.orchestration.regime import Independent, Regime
-from gainnet.orchestration.resources import Pool, of_model, squeeze, unsqueeze
+from gainnet.orchestration.resources import Pool, each, of_model, squeeze, unsqueeze
 from gainnet.orchestration.scenario import Ceiling, HandOver
 from gainnet.orchestration.workload import CEILINGS, Consumption, Sensing, Task, Workload, consumption, workload_up_to
 from gainnet.orchestration.world import World
@@ -149,7 +149,8 @@ def graph_of(world: World, regime: Regime, cr: int, state: State) -> Graph:
     own = isinstance(regime, Independent)
     exchange_s = offer.exchange_s if own else offer.tasks.least_exchange_s(unsqueeze(pool))
     served = state.model.unsqueeze(-1)
-    task, least_s = squeeze(of_model(offer.tasks, served)), exchange_s.gather(-1, served).squeeze(-1)
+    task = each(offer.tasks, lambda x: x.gather(-1, served).squeeze(-1))
+    least_s = exchange_s.gather(-1, served).squeeze(-1)
     spent = consumption(pool, task, state.samples, least_s)
     # A client that is on the edge already does not count twice when it stays.
     there = (world.edge_of_model == world.edge_of_model[state.model].unsqueeze(-1)) & active.unsqueeze(-1)

@@ -119,7 +119,7 @@ def follow(world: World, regime: Regime, model: Tensor) -> Rollout:
 
 
 def hand_overs(world: World, rollout: Rollout) -> Tensor:
-    """[*batch], int64, how often a client began a CR on another edge than the one before, with samples to consume there.
+    """[*batch], int64, how often a client began a CR on another edge than before, with samples to consume there.
 
     Args:
         world: where it was played.

@@ -21,10 +21,10 @@ from gainnet.orchestration.exchange import (
     parts_of,
     solve_exchange,
 )
-from gainnet.orchestration.resources import Pool, check_not_negative, check_positive, each
+from gainnet.orchestration.resources import Pool, check_not_negative, check_positive
+from gainnet.orchestration.steady import feed
 
 _TOLERANCE = 1e-12
-_MAX_STEPS = 60
 
 
 class Reason(IntEnum):
@@ -274,38 +274,16 @@ def steady_workload(pool: Pool, sensing: Sensing, task: Task, enough: Tensor | N
     x = torch.minimum(_most(pool, task, exchange_s), top_wireless + top_visual)
     if enough is not None:
         x = torch.minimum(x, enough)
-    spent = consumption(pool, task, x, exchange_s)
-    wireless, visual = _sensed(pool, sensing, spent.exchange.area_hz_s, spent.cycles)
-    # Where targets are the limit, that is all; the others come down.
-    # Newton's method runs on these pairs alone: most are bound by their targets or by training.
-    starved = x - wireless - visual > _TOLERANCE * x
-    if bool(starved.any()):
-
-        def only(y: Tensor) -> Tensor:
-            return y.expand(starved.shape)[starved]
-
-        lower = _fed(each(pool, only), each(sensing, only), each(task, only), only(exchange_s), x[starved])
-        x, wireless, visual = (
-            whole.masked_scatter(starved, part) for whole, part in zip((x, wireless, visual), lower, strict=True)
-        )
+    # Who can train nothing, for want of a link or of time, has no root.
+    able = x > 0
+    given = (
+        pool.bandwidth_hz, pool.cycles_per_s, pool.duration_s, task.num_bits, task.cn0_down_hz, task.cn0_up_hz,
+        task.cycles_per_sample, sensing.spectrum_hz_s_per_sample, sensing.cycles_per_sample,
+        sensing.most_wireless_per_s * pool.duration_s, sensing.most_visual_per_s * pool.duration_s, x,
+    )  # fmt: skip
+    fed = feed(*(y.expand(able.shape)[able] for y in given))
+    x, wireless, visual = (torch.zeros_like(x).masked_scatter(able, part) for part in fed)
     return _capped(wireless, visual, x, _reason(pool, sensing, task, exchange_s))
-
-
-def _fed(pool: Pool, sensing: Sensing, task: Task, exchange_s: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The largest x that feeds itself, from above, and the wireless and visual samples beside it."""
-    most = x
-    for _ in range(_MAX_STEPS):
-        spent = consumption(pool, task, x, exchange_s)
-        wireless, visual = _sensed(pool, sensing, spent.exchange.area_hz_s, spent.cycles)
-        # How much more is consumed than sensed at x; the root of it is the steady state.
-        excess = (x - wireless - visual).clamp_min(0.0)
-        if bool((excess <= _TOLERANCE * most).all()):
-            break
-        # Derivative of the excess: 1 for what is consumed, plus what is sensed less per sample trained.
-        lower = (x - excess / (1 + _fall(pool, sensing, task, spent, wireless, visual))).clamp_min(0.0)
-        # Who has arrived stays, so that an item of a batch does not depend on how long the others take.
-        x = torch.where(excess <= _TOLERANCE * most, x, lower)
-    return x, wireless, visual
 
 
 def consumable_workload(pool: Pool, sensing: Sensing, task: Task, enough: Tensor | None = None) -> Workload:
@@ -362,18 +340,6 @@ def _sensed(pool: Pool, sensing: Sensing, area_hz_s: Tensor, cycles: Tensor) -> 
     wireless = torch.minimum(spectrum / sensing.spectrum_hz_s_per_sample, sensing.most_wireless_per_s * pool.duration_s)
     visual = torch.minimum(compute / sensing.cycles_per_sample, sensing.most_visual_per_s * pool.duration_s)
     return wireless, visual
-
-
-def _fall(pool: Pool, sensing: Sensing, task: Task, spent: Consumption, wireless: Tensor, visual: Tensor) -> Tensor:
-    """How many samples fewer are sensed per sample that is trained."""
-    train_s = task.cycles_per_sample / pool.cycles_per_s
-    # A sample more trained leaves the exchange less time, which then takes more spectrum: its multiplier.
-    fewer_wireless = spent.exchange.marginal_hz * train_s / sensing.spectrum_hz_s_per_sample
-    fewer_visual = task.cycles_per_sample / sensing.cycles_per_sample
-    # Where targets are the limit, less spectrum costs no samples at first.
-    spectrum_binds = wireless < sensing.most_wireless_per_s * pool.duration_s
-    compute_binds = visual < sensing.most_visual_per_s * pool.duration_s
-    return torch.where(spectrum_binds, fewer_wireless, 0.0) + torch.where(compute_binds, fewer_visual, 0.0)
 
 
 def _capped(wireless: Tensor, visual: Tensor, most: Tensor, reason: Tensor) -> Workload:
