@@ -121,7 +121,7 @@ def parts_of(num_problems: int) -> Iterator[slice]:
 def exchange_of(found: Reals, feasible: NDArray[np.bool_], shape: torch.Size) -> Exchange:
     """The record of what `solve_exchange` filled, [5, n] and [n], in a shape of n values."""
     rows = torch.from_numpy(found).reshape(5, *shape).unbind(0)
-    return Exchange(*rows, torch.from_numpy(feasible).reshape(shape))
+    return Exchange(*(*rows, torch.from_numpy(feasible).reshape(shape)))
 
 
 def solve_exchange(out: Reals, nats: Reals, band: Reals, down: Reals, up: Reals, time: Reals) -> NDArray[np.bool_]:
