@@ -17,6 +17,8 @@ from gainnet.protocols.run import receive, send
 from gainnet.protocols.transmit import SendCount, Sent
 from gainnet.protocols.walk import walk
 from gainnet.service.node.device import Answer, Device
+from gainnet.service.node.frames import Frame
+from gainnet.service.node.line import Line
 from gainnet.service.node.local import Edges
 from gainnet.service.node.order import Asked, Order
 
@@ -45,6 +47,19 @@ def ask(cell: Edges, config: GenerationConfig, **settings: object) -> Answer:
     strength, recordings = settings.pop("strength", None), settings.pop("recordings", Recordings())
     asked = Asked(config, strength, recordings)  # type: ignore[arg-type]
     return Device(cell.url, asked, cell.model, **settings).ask()  # type: ignore[arg-type]
+
+
+def frames_of(line: Line, asked: Asked, picture: torch.Tensor | None = None) -> list[Frame]:
+    """What a page gets, from accepted to report."""
+    line.send(Frame("hello", {"role": "device"}))
+    assert line.expect("hello").head["role"] == "edge"
+    head = {"request": "page-1", **asked.to_json(), "air": "edge"}
+    line.send(Frame.of("request", head, {} if picture is None else {"picture": picture}))
+    frames = [line.expect("accepted")]
+    while frames[-1].kind not in ("report", "error"):
+        frames.append(line.receive())
+    line.send(Frame("bye", {"request": "page-1"}))
+    return frames
 
 
 def without_wall(report: Report) -> Report:

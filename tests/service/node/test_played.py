@@ -7,29 +7,16 @@ from typing import Any
 import pytest
 import torch
 
-from cell_desk import check_sent, over_the_air, without_wall
+from cell_desk import check_sent, frames_of, over_the_air, without_wall
 from gainnet.catalog import GenerationConfig
 from gainnet.generation.planning import inputs
 from gainnet.network import DEVICE
 from gainnet.protocols import execute
 from gainnet.service.node.content import sent_of
 from gainnet.service.node.frames import Frame
-from gainnet.service.node.line import Line, connected
+from gainnet.service.node.line import connected
 from gainnet.service.node.local import Edges
 from gainnet.service.node.order import Asked, Order, order_of
-
-
-def frames_of(line: Line, asked: Asked, picture: torch.Tensor | None = None) -> list[Frame]:
-    """What a page gets, from accepted to report."""
-    line.send(Frame("hello", {"role": "device"}))
-    assert line.expect("hello").head["role"] == "edge"
-    head = {"request": "page-1", **asked.to_json(), "air": "edge"}
-    line.send(Frame.of("request", head, {} if picture is None else {"picture": picture}))
-    frames = [line.expect("accepted")]
-    while frames[-1].kind not in ("report", "error"):
-        frames.append(line.receive())
-    line.send(Frame("bye", {"request": "page-1"}))
-    return frames
 
 
 def check_played(cell: Edges, asked: Asked, picture: torch.Tensor | None = None) -> None:

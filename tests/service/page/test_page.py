@@ -27,6 +27,7 @@ import uvicorn
 from fastapi import FastAPI
 from PIL import Image
 
+from cell_desk import frames_of
 from gainnet.catalog import GenerationConfig
 from gainnet.catalog.opening import open_request
 from gainnet.generation.generate import Generation, png
@@ -36,6 +37,8 @@ from gainnet.models.loading import find_folder, load_model
 from gainnet.models.runtime import on_runtime
 from gainnet.service.engine import Engine
 from gainnet.service.node.edge import Edge
+from gainnet.service.node.line import connected
+from gainnet.service.node.order import Asked
 from gainnet.service.node.router import device_router
 from gainnet.service.page import BUILT, page_router
 from gainnet.service.page.router import weight_paths
@@ -76,16 +79,21 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def edge(model: DiffusionModel, keys: Path) -> Iterator[int]:
+def engine(model: DiffusionModel) -> Iterator[Engine]:
+    with Engine(model) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def edge(engine: Engine, keys: Path) -> Iterator[int]:
     """Port of an edge of this process."""
     signer = Signer(keys)
-    with Engine(model) as engine:
-        application, node = FastAPI(), Edge(engine, signer=signer)
-        application.include_router(device_router(node))
-        application.include_router(page_router(engine, node.memory, signer=signer))
-        with served(application) as port:
-            yield port
-        node.close()
+    application, node = FastAPI(), Edge(engine, signer=signer)
+    application.include_router(device_router(node))
+    application.include_router(page_router(engine, node.memory, signer=signer))
+    with served(application) as port:
+        yield port
+    node.close()
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +165,17 @@ def test_without_a_built_page_the_answer_says_how_to_build_it(model: DiffusionMo
         answer = httpx.get(f"http://127.0.0.1:{port}/")
     assert answer.status_code == 503
     assert "make web" in answer.text
+
+
+def test_an_opponent_takes_no_step_of_the_denoiser_again(client: httpx.Client, edge: int, engine: Engine) -> None:
+    # Sent as a picture, so that no other codec is searched for.
+    config = GenerationConfig((PROMPT,), "centralized", snr_db=10.0, random_seed=4, runtime="onnx")
+    with connected(f"http://127.0.0.1:{edge}") as line:
+        assert frames_of(line, Asked(config))[-1].kind == "report"
+    before = engine.status().num_rows["unet"]
+    found = client.post("/v1/opponent", json=Asked(config).to_json()).json()
+    assert found["own_psnr_db"] > 0
+    assert before == engine.status().num_rows["unet"] > 0
 
 
 @pytest.mark.slow
