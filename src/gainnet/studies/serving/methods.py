@@ -6,8 +6,8 @@ import math
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, lru_cache
-from typing import Final, NamedTuple
+from functools import cache
+from typing import Final
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from gainnet.service.node.order import Asked
 from gainnet.studies.pictures import captions
 from gainnet.studies.serving.load import Seconds, burst, ideal, steady
 from gainnet.studies.serving.question import BURST, DEVICES, FEW_STEPS, LOCKED, METHODS, ServingConfig
-from gainnet.studies.serving.servers import Server, Servers, pinned
+from gainnet.studies.serving.servers import Server, Servers, pinned, stretch
 from gainnet.studies.study import Case, Method, Row
 
 NUM_UNLOADED: Final = 3
@@ -58,13 +58,11 @@ def open_methods(config: ServingConfig) -> Mapping[str, Method]:
         steady(server, captions("serving", 0, NUM_WARM), 0, config.num_steps, NUM_WARM, NUM_WARM)
         return server
 
-    @lru_cache(maxsize=1)
-    def unloaded() -> Unloaded:
-        """The locked server without load, which sets the pace of bursts for all servers."""
-        server, prompts = server_of(LOCKED), captions("serving", 0, NUM_UNLOADED)
-        begin_cpu_s = server.cpu_s()
-        latencies = steady(server, prompts, 0, config.num_steps, NUM_UNLOADED, 1)
-        return Unloaded(float(np.median(latencies)), float(latencies.sum()) / (server.cpu_s() - begin_cpu_s))
+    @cache
+    def unloaded_s() -> float:
+        """Latency of the locked server without load, which sets the pace of bursts for all servers."""
+        prompts = captions("serving", 0, NUM_UNLOADED)
+        return float(np.median(steady(server_of(LOCKED), prompts, 0, config.num_steps, NUM_UNLOADED, 1)))
 
     def run(case: Case, random: Random) -> Row:
         load = case.text("load")
@@ -73,7 +71,7 @@ def open_methods(config: ServingConfig) -> Mapping[str, Method]:
         server = server_of(case.method)
         num_steps = (config.few_steps or 0) if case.method == FEW_STEPS else config.num_steps
         if load == BURST:
-            return _burst(server, config, num_steps, random, unloaded())
+            return _burst(server, config, num_steps, random, unloaded_s())
         prompts = captions("serving", case.random_seed, config.num_pictures)
         begin_cpu_s, begin_unet_s = server.cpu_s(), server.unet_s()
         latencies = steady(server, prompts, case.random_seed, num_steps, config.num_pictures, config.num_clients)
@@ -105,36 +103,24 @@ def _roofline(config: ServingConfig, unet_s: float, flops: float) -> Row:
     }  # fmt: skip
 
 
-class Unloaded(NamedTuple):
-    """The locked server without load.
-
-    Args:
-        latency_s: of a picture.
-        stretch: seconds that pass per second of processor time; 1 where the core has nothing else to do.
-    """
-
-    latency_s: float
-    stretch: float
-
-
-def _burst(server: Server, config: ServingConfig, num_steps: int, random: Random, unloaded: Unloaded) -> Row:
+def _burst(server: Server, config: ServingConfig, num_steps: int, random: Random, unloaded_s: float) -> Row:
     """Arrivals at twice the capacity of the locked server, and then silence."""
     number = round(OVERLOAD * config.burst_services)
     # A Poisson process; the same arrivals for every server of a random seed.
     gaps = -np.log1p(-random.uniform((number,), "arrivals").double().numpy().ravel())
-    arrivals_s: Seconds = np.cumsum(gaps) * unloaded.latency_s / OVERLOAD
-    seed, within_s = random.random_seeds[0], DEADLINE * unloaded.latency_s
-    begin_cpu_s = server.cpu_s()
+    arrivals_s: Seconds = np.cumsum(gaps) * unloaded_s / OVERLOAD
+    seed, within_s = random.random_seeds[0], DEADLINE * unloaded_s
+    begin_cpu_s, before = server.cpu_s(), server.threads()
     latencies = burst(server, captions("serving", seed, number), seed, num_steps, arrivals_s, within_s)
-    cpu_s = server.cpu_s() - begin_cpu_s
-    # What no server of this capacity can beat: all that there is of the core, at once, in the order of arrival.
-    best = ideal(arrivals_s, unloaded.stretch * cpu_s / number)
+    cpu_s, slowed = server.cpu_s() - begin_cpu_s, stretch(before, server.threads())
+    # What no server of this capacity can beat: all that it was given of the core, at once, in the order of arrival.
+    best = ideal(arrivals_s, slowed * cpu_s / number)
     return {
         "num_pictures": number, "measured_cpu_s": cpu_s, **_times(latencies),
         "measured_in_time_share": float((latencies <= within_s).mean()),
         "measured_ideal_mean_s": float(best.mean()), "measured_ideal_p99_s": float(np.quantile(best, 0.99)),
-        "measured_ideal_in_time_share": float((best <= within_s).mean()), "measured_unloaded_s": unloaded.latency_s,
-        "measured_stretch": unloaded.stretch,
+        "measured_ideal_in_time_share": float((best <= within_s).mean()), "measured_unloaded_s": unloaded_s,
+        "measured_stretch": slowed,
     }  # fmt: skip
 
 

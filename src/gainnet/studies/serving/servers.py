@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, final
@@ -20,6 +20,9 @@ import httpx
 from gainnet.core.errors import ConfigError, import_extra
 from gainnet.studies.serving.question import BATCHED, FEW_STEPS, LOCKED, REQUEST_BATCHING, SINGLE, ServingConfig
 
+Threads = Mapping[str, tuple[float, float]]
+"""Seconds on the core and seconds ready for it, by thread."""
+MOST_WORK: Final = 0.9
 ROWS_OF_ONE: Final = 2
 """A guided picture has two rows, so that a pass of two rows is that of one request."""
 
@@ -45,6 +48,19 @@ class Server:
         root = psutil.Process(self.process.pid)
         times = [each.cpu_times() for each in (root, *root.children(recursive=True))]
         return float(sum(t.user + t.system for t in times))
+
+    def threads(self) -> Threads:
+        """Seconds on the core, and seconds ready and waiting for it, of every thread; none where the system is silent.
+
+        As in Linux's `schedstat`: what other processes take of the core is known, not guessed.
+        """
+        found = {}
+        for path in Path(f"/proc/{self.process.pid}/task").glob("*/schedstat"):
+            # A thread may end between the listing and the reading.
+            with contextlib.suppress(OSError, ValueError):
+                ran_ns, waited_ns, _ = map(int, path.read_text().split())
+                found[path.parent.name] = ran_ns / 1e9, waited_ns / 1e9
+        return found
 
     def unet_s(self) -> float:
         """Processor time of the denoiser's network, as the server counts it; NaN where it counts none."""
@@ -118,6 +134,27 @@ class Servers:
         flat = [str(each) for pair in options.items() for each in pair]
         # Unsigned, as the others' pictures are.
         return [sys.executable, "-m", "gainnet.cli", "serve", "--json", "--unsigned", *flat]
+
+
+def stretch(before: Threads, after: Threads) -> float:
+    """Seconds that passed per second of processor time for the threads that did nine tenths of the work.
+
+    The others wait for those, and not for other processes.
+
+    Args:
+        before: threads at the start.
+        after: at the end.
+
+    >>> stretch({"engine": (1.0, 0.0)}, {"engine": (3.0, 4.0), "loop": (0.1, 9.0)})
+    3.0
+    """
+    spans = sorted(((now[0] - then[0], now[1] - then[1]) for name, now in after.items()
+                    for then in (before.get(name, (0.0, 0.0)),)), reverse=True)  # fmt: skip
+    total_s, ran_s, waited_s = sum(ran for ran, _ in spans), 0.0, 0.0
+    for ran, waited in spans:
+        if ran_s < MOST_WORK * total_s:
+            ran_s, waited_s = ran_s + ran, waited_s + waited
+    return 1.0 + waited_s / ran_s if ran_s else 1.0
 
 
 @contextlib.contextmanager
