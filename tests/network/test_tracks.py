@@ -71,6 +71,18 @@ def test_floating_car_data_are_read(tmp_path: Path, name: str) -> None:
     assert tracks.at(torch.tensor([0.5, 1.0]).double())[:, 0].tolist() == [[5, 0], [10, 0]]
 
 
+def test_a_long_file_is_read_as_far_as_it_is_asked_for(tmp_path: Path) -> None:
+    path = fcd(tmp_path, [(t, [("a", t, 0, 1)]) for t in range(2000)])
+    tracks = read_tracks(path, start_s=100.0, longest_s=50.0)
+    assert tracks.span_s == (100.0, 210.0)
+    # What comes later is not even looked at.
+    content = gzip.decompress(path.read_bytes()).replace(b'time="1900.00"', b'time="none"')
+    path.write_bytes(content)
+    assert read_tracks(path, start_s=100.0, longest_s=50.0).span_s == (100.0, 210.0)
+    with pytest.raises(ConfigError, match="time is not a number"):
+        read_tracks(path)
+
+
 def test_degrees_become_metres_where_speeds_say_so(tmp_path: Path) -> None:
     """A degree of latitude is 111.2 km; at 60 degrees one of longitude is half of that."""
     step = 10 / 111_195
@@ -141,6 +153,8 @@ def test_a_wrong_table_is_refused(tmp_path: Path, lines: list[str], match: str) 
         ("<fcd-export></fcd-export>", "no vehicle at any time"),
         ('<!DOCTYPE a [<!ENTITY b "c">]>\n<fcd-export/>', "document type"),
         ("no columns\n1", "needs the columns"),
+        ("time_s,vehicle,x_m,y_m\n0,a,\0,1", "needs numbers|cannot be read"),
+        ("\x1f\udc8b\x08\0\0\0\0\0\0\0none", "cannot be read"),
         ("\udcff", "cannot be read"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,8 +17,8 @@ _NUM_TRIES = 20
 """To connect, a second apart, while SUMO loads its network."""
 
 
-def drive(path: Path, longest_s: float = _LONGEST_S) -> Tracks:
-    """The ways of all vehicles of a scenario, until nobody is expected any more or for so long.
+def drive(path: Path, longest_s: float = math.inf) -> Tracks:
+    """The ways of all vehicles of a scenario, until nobody is expected any more, or for so long, an hour at most.
 
     Args:
         path: `.sumocfg` with a network and routes.
@@ -36,7 +37,7 @@ def drive(path: Path, longest_s: float = _LONGEST_S) -> Tracks:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:
             traci.init(port, numRetries=_NUM_TRIES, proc=process)
-            tracks = tracks_of(path.name, _steps(traci, longest_s))
+            tracks = tracks_of(path.name, _steps(traci, min(longest_s, _LONGEST_S)))
             traci.close()
             return tracks
         except failures:

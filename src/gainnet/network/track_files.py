@@ -6,10 +6,11 @@ import csv
 import gzip
 import io
 import math
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import chain
+from itertools import chain, dropwhile, takewhile
 from pathlib import Path
 from typing import IO, Any, Final
 from xml.parsers import expat
@@ -18,10 +19,11 @@ from gainnet.core.errors import ConfigError
 from gainnet.network.tracks import Sample, Tracks, tracks_of
 
 _CHUNK = 1 << 16
+_MARGIN_S = 60.0
 _KM_PER_H = 1 / 3.6
 
 
-def read_tracks(path: Path) -> Tracks:
+def read_tracks(path: Path, start_s: float | None = None, longest_s: float = math.inf) -> Tracks:
     """The tracks of a file, told by what is in it; gzipped or not.
 
     - XML with `fcd-export`: SUMO's floating car data (`sumo --fcd-output`), in metres or degrees, read as a stream
@@ -32,6 +34,8 @@ def read_tracks(path: Path) -> Tracks:
 
     Args:
         path: the file.
+        start_s: time of the file from which on it is read, where it is in order of time: that of SUMO.
+        longest_s: for how long; a minute more is read, so that the end lies between two samples.
 
     Raises:
         ConfigError: it cannot be read, a number is wrong, or time goes back; the line is named.
@@ -39,11 +43,11 @@ def read_tracks(path: Path) -> Tracks:
     if path.name.endswith(".sumocfg"):
         from gainnet.network.sumo import drive
 
-        return drive(path)
+        return drive(path, longest_s + _MARGIN_S)
     with _opened(path) as file:
         head = file.peek(512)[:512].lstrip(b"\xef\xbb\xbf \r\n\t")
         if head.startswith(b"<"):
-            return _of_xml(path.name, file)
+            return _of_xml(path.name, file, start_s, longest_s)
         return _of_table(path.name, file)
 
 
@@ -57,17 +61,22 @@ def _opened(path: Path) -> Iterator[io.BufferedReader[Any]]:
                 return
             with io.BufferedReader(gzip.GzipFile(fileobj=raw)) as unpacked:
                 yield unpacked
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ConfigError(f"mobility.path: {path} cannot be read ({why}); give FCD XML, GPX or CSV") from None
 
 
-def _of_xml(name: str, file: IO[bytes]) -> Tracks:
+def _of_xml(name: str, file: IO[bytes], start_s: float | None, longest_s: float) -> Tracks:
     document = _XmlSamples(name)
     samples = document.read(file)
     first = next(samples, None)
-    # Which kind of document it is, is known once there is a sample.
-    return tracks_of(name, samples if first is None else chain([first], samples), document.degrees)
+    every = samples if first is None else chain([first], samples)
+    # Which kind of document it is, is known once there is a sample; tracks of GPX follow one another.
+    if first is not None and document.degrees is None:
+        begin_s = first.time_s if start_s is None else start_s
+        later = dropwhile(lambda sample: sample.time_s < begin_s, every)
+        every = takewhile(lambda sample: sample.time_s <= begin_s + longest_s + _MARGIN_S, later)
+    return tracks_of(name, every, document.degrees)
 
 
 class _XmlSamples:
@@ -119,9 +128,9 @@ class _XmlSamples:
         if tag == "timestep":
             time_s = self._number(attributes, "time")
             if time_s < self.time_s:
-                raise self._wrong(f"time goes back from {self.time_s:g} s to {time_s:g} s")
+                raise self._wrong(f"time goes back from {self.time_s:.12g} s to {time_s:.12g} s")
             if time_s == self.time_s:
-                raise self._wrong(f"the time {time_s:g} s is there twice")
+                raise self._wrong(f"the time {time_s:.12g} s is there twice")
             self.time_s = time_s
         elif tag == "vehicle" and "id" in attributes:
             place = self._number(attributes, "x"), self._number(attributes, "y")

@@ -139,8 +139,8 @@ def tracks_of(name: str, samples: Iterable[Sample], degrees: bool | None = False
     for sample in samples:
         column = columns.setdefault(sample.vehicle, _Column())
         if column.times_s and sample.time_s <= (last := column.times_s[-1]):
-            what = "is there twice at" if sample.time_s == last else f"goes back from {last:g} s to"
-            raise ConfigError(f"mobility: {name}, line {sample.line}: {sample.vehicle} {what} {sample.time_s:g} s")
+            what = "is there twice at" if sample.time_s == last else f"goes back from {last:.12g} s to"
+            raise ConfigError(f"mobility: {name}, line {sample.line}: {sample.vehicle} {what} {sample.time_s:.12g} s")
         column.append(sample)
     if not columns:
         raise ConfigError(f"mobility: {name} has no vehicle at any time; give a file with positions")
@@ -212,6 +212,6 @@ def _tell_jumps(tracks: Tracks) -> None:
     for k in jumps:
         vehicle = tracks.vehicles[int(np.searchsorted(tracks.first, k, side="right")) - 1]
         warnings.warn(
-            f"mobility: {tracks.name}: {vehicle} jumps at {tracks.times_s[k + 1]:g} s with {speed[k]:.0f} m/s; kept",
+            f"mobility: {tracks.name}: {vehicle} jumps at {tracks.times_s[k + 1]:.12g} s with {speed[k]:.0f} m/s; kept",
             stacklevel=3,
         )

@@ -45,12 +45,19 @@ class Places:
 def mobility_of(scenario: Scenario) -> Mobility:
     """The way in which vehicles of a scenario move."""
     numbers = scenario.mobility
-    if isinstance(numbers, TraceNumbers | RoadNumbers):
+    if isinstance(numbers, TraceNumbers):
         return read_tracks(Path(numbers.path))
+    if isinstance(numbers, RoadNumbers):
+        return read_tracks(Path(numbers.path), numbers.start_s, duration_of(scenario))
     speeds = numbers.least_speed_m_per_s, numbers.most_speed_m_per_s
     if isinstance(numbers, ManhattanNumbers):
         return Manhattan(scenario.side_m, numbers.num_blocks, *speeds)
     return RandomWaypoint(scenario.side_m, *speeds)
+
+
+def duration_of(scenario: Scenario) -> float:
+    """Time in s from the beginning of the first CR to that of the last, which only consumes."""
+    return scenario.rounds.num_rounds * scenario.rounds.duration_s
 
 
 def places_of(scenario: Scenario, times_s: Tensor, random: Random) -> Places:

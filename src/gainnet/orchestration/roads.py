@@ -11,7 +11,7 @@ import torch
 from gainnet.core.errors import ConfigError
 from gainnet.network.track_files import read_tracks
 from gainnet.network.tracks import Tracks
-from gainnet.orchestration.places import present_vehicles
+from gainnet.orchestration.places import duration_of, present_vehicles
 from gainnet.orchestration.scenario import Scenario, scenario_of
 
 _LEAST_SIDE_M = 1.0
@@ -41,9 +41,9 @@ def on_roads(scenario: Scenario, path: Path, num_clients: int | None = None) -> 
     ...     on_roads(load_scenario("street"), path).edges[3].position_m
     (442.5, 150.0)
     """
-    tracks = read_tracks(path)
+    needed_s = duration_of(scenario)
+    tracks = read_tracks(path, longest_s=needed_s)
     start_s, end_s = tracks.span_s
-    needed_s = scenario.rounds.num_rounds * scenario.rounds.duration_s
     if end_s - start_s < needed_s:
         raise ConfigError(
             f"mobility: {path} lasts {end_s - start_s:g} s, {scenario.rounds.num_rounds} rounds take {needed_s:g} s; "
