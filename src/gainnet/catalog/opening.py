@@ -124,7 +124,10 @@ def open_request(
     air = air_of(config, recordings)
     # Last, since loading takes seconds: what is wrong is said before.
     if model is None:
-        model = load(config.model, config.num_steps, config.guidance_scale, config.torch_device, config.online)
+        model = load(
+            config.model, config.num_steps, config.guidance_scale, config.torch_device, config.online, config.height,
+            config.width,
+        )  # fmt: skip
         model = on_runtime(model, config.runtime)
     picture = None if config.image is None else open_picture(Path(config.image), model.image)
     return Request(
@@ -139,6 +142,8 @@ def load(
     guidance_scale: float | None = None,
     torch_device: str = "cpu",
     online: bool = False,
+    height: int | None = None,
+    width: int | None = None,
 ) -> DiffusionModel:
     """The generative model of a name.
 
@@ -148,6 +153,8 @@ def load(
         guidance_scale: classifier-free guidance, 1 to 100; the model's own default when `None`.
         torch_device: where torch runs it.
         online: whether a hub id may be downloaded; otherwise the local cache has to hold it.
+        height: of the picture in pixels; the model's own when `None`.
+        width: likewise; both or none.
 
     Raises:
         ModelError: there is none, or its files are damaged or hold a pickle or code.
@@ -157,9 +164,10 @@ def load(
     'scenes'
     """
     if ":" not in name:
-        return load_model(name, num_steps, guidance_scale, torch_device, online)
-    if num_steps is not None or guidance_scale is not None:
-        raise ConfigError(f"num_steps, guidance_scale: {name} decides them itself; leave them out")
+        return load_model(name, num_steps, guidance_scale, torch_device, online, height, width)
+    asked = {"num_steps": num_steps, "guidance_scale": guidance_scale, "height": height, "width": width}
+    if given := [field for field, value in asked.items() if value is not None]:
+        raise ConfigError(f"{', '.join(given)}: {name} decides them itself; leave them out")
     built = parse("model", name)
     if not isinstance(built, DiffusionModel):
         raise ConfigError(f"model: {name} returned a {type(built).__name__}, not a DiffusionModel")

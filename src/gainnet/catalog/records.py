@@ -42,14 +42,15 @@ class GenerationConfig:
             seed=linear(num_channel_uses=512).
         num_channel_uses: complex channel uses per picture of the content; the codec's own choice when left out.
         random_seed: of the first item; item k has `random_seed + k`.
-        model: `scenes`, a folder in diffusers' format, a hub id, or `module:function` that returns a `DiffusionModel`.
+        model: `scenes`, `emoji`, a folder in diffusers' format (families sd, sdxl, sd3, flux), a hub id, or
+            `module:function` that returns a `DiffusionModel`.
         hardware: of the device, a profile or a .toml file.
         edge_hardware: of the edge, likewise.
         priced_as: model whose FLOPs and bytes are priced: `sd15`, `sdxl`, or `shipped` for the model that runs.
         bandwidth_hz: bandwidth of the link (assumed 1 MHz).
         num_steps: sampler steps; the model's own default when left out.
         guidance_scale: classifier-free guidance; the model's own default when left out.
-        torch_device: where torch runs.
+        torch_device: where torch runs: cpu, cuda or mps, where it has it.
         runtime: what computes the networks of the model: torch, or onnx, which is faster on a processor.
         online: whether a hub id may be downloaded.
         image: a picture file of the device's, of any size, for image-to-image; text-to-image when left out.
@@ -72,6 +73,8 @@ class GenerationConfig:
         power: who decides the power of a fading block of symbols: ppo, sac, pathwise, replanned, mean_gain,
             fixed_multiplier, truncated_inversion, greedy, a folder of train power-control, or module:Class; constant
             when left out, which is better where a seed meets one or two fades.
+        height: of the picture in pixels; the model's own when left out.
+        width: likewise; both or none.
 
     Raises:
         ConfigError: a field is out of range.
@@ -114,6 +117,8 @@ class GenerationConfig:
     num_devices: int = 1
     scheduler: str = "round_robin"
     power: str | None = None
+    height: int | None = None
+    width: int | None = None
 
     def __post_init__(self) -> None:
         # Numbers are checked here as well as by the objects, so that a mistake is found before a model is loaded.

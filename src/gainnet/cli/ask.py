@@ -13,7 +13,7 @@ from gainnet.cli.generate import GENERATION, print_report, read_prompts
 from gainnet.cli.options import Asked, Usual, command
 from gainnet.cli.printing import print_json, status
 
-_LOCAL = ("prompts", "failures", "torch_device", "online")
+_LOCAL = ("prompts", "failures", "torch_device", "online", "height", "width")
 _ASKED = replace(GENERATION, without=_LOCAL, defaults={**GENERATION.defaults, "runtime": Usual("that of the edge")})
 
 

@@ -29,7 +29,10 @@ GENERATION = Fields(
             "num_edges", "network", "cooperation", "cut", "num_candidates", "num_devices", "scheduler", "hardware",
             "edge_hardware", "priced_as",
         ),
-        "Model": ("model", "num_steps", "guidance_scale", "runtime", "torch_device", "online", "image", "strength"),
+        "Model": (
+            "model", "num_steps", "guidance_scale", "height", "width", "runtime", "torch_device", "online", "image",
+            "strength",
+        ),
     },
 )  # fmt: skip
 
@@ -213,6 +216,12 @@ def _print_generation(summary: Mapping[str, Any], out: Path) -> None:
         typer.echo(line)
     for warning in summary["warnings"]:
         typer.echo(f"{summary['model']} does not know {warning['word']!r}; the nearest word is {warning['nearest']!r}")
+    sampler = summary["sampler"]
+    if sampler["memory"] == "handed over":
+        more = f"{sampler['num_latents']} more latents, counted above"
+        typer.echo(f"{sampler['scheduler']} handed its memory over at the cut: {more}")
+    if sampler["memory"] == "restarted":
+        typer.echo(f"{sampler['scheduler']} went on without its memory behind the cut, by steps of first order")
     judged, baseline = summary["quality"], summary["baseline"]
     typer.echo("exact" if judged["exact"] else f"PSNR {judged['psnr_db']:.2f} dB, SSIM {judged['ssim']:.3f}")
     if baseline["name"] is not None:

@@ -25,6 +25,9 @@ from gainnet.core.errors import ConfigError
 SHORTER: Final = {"as_json": "json", "num_candidates": "candidates", "domains": "domain", "num_rounds": "rounds"}
 """Options that are not called as their field."""
 
+ALSO: Final = {"torch_device": "device"}
+"""Second names of options."""
+
 
 class Usual(NamedTuple):
     """A default that depends on other options: the value is `None` when the option is left out.
@@ -199,7 +202,8 @@ def _argument(parameter: Parameter) -> click.Parameter:
 def _option(parameter: Parameter, called: str, default: Any, panel: str | None = None) -> click.Parameter:
     kind = _plain(parameter.kind)
     is_many = get_origin(kind) in (tuple, Mapping)
-    declared = [parameter.name, "--" + called.replace("_", "-")]
+    names = [called, *(ALSO[name] for name in [parameter.name] if name in ALSO)]
+    declared = [parameter.name, *("--" + name.replace("_", "-") for name in names)]
     shown: Any = {
         "required": default is REQUIRED,
         "default": None if default is REQUIRED or isinstance(default, Usual) else default,

@@ -21,13 +21,15 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.files import write_whole
 from gainnet.core.page import embed_picture
 from gainnet.core.report import Report
-from gainnet.core.types import NodeId
+from gainnet.core.types import NodeId, Place, Spec
 from gainnet.generation.arguments import check_arguments, strength_of, texts_of
 from gainnet.generation.baseline import Baseline, best_image_codec
 from gainnet.generation.cell import Over, downlink
+from gainnet.generation.chunks import in_chunks
 from gainnet.generation.memory import Memory
-from gainnet.generation.planning import inputs, make_plan, streams
+from gainnet.generation.planning import Planned, inputs, make_plan, streams
 from gainnet.generation.quality import Quality, psnr_db, quality
+from gainnet.generation.sampling import Sampling, sampling_of
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.network.network import Network
 from gainnet.protocols import Eiug, Pricing, Protocol, channel_free, execute, pricing
@@ -88,6 +90,7 @@ class Generation:
         report: what it cost, all items together.
         quality: against the references.
         wall_s: measured time of the run on this machine, without what only serves the comparison.
+        sampling: its sampler, and what became of the sampler's memory at the cuts.
     """
 
     prompts: tuple[str, ...]
@@ -103,6 +106,7 @@ class Generation:
     report: Report
     quality: Quality
     wall_s: float
+    sampling: Sampling
 
     # Searching and sending three image codecs takes longer than most generations, and not everybody compares.
     @cached_property
@@ -183,7 +187,7 @@ def generate(
     check_arguments(num_channel_uses, strength, deadline_s, failures, random_seed)
     strength = strength_of(picture, strength)
     made = make_plan(air, protocol, model, texts, codecs, num_channel_uses, strength, deadline_s)
-    plan = (memory or Memory()).over(made.plan)  # since the reference takes the same steps of the sampler
+    plan = (memory or Memory()).over(in_chunks(made.plan))  # since the reference takes the same steps of the sampler
     given = inputs(texts, picture)
     deaths = _deaths(failures, made.network.edges, len(plan.steps))
     random = streams(random_seed, len(texts))
@@ -194,7 +198,7 @@ def generate(
         images, references = places[plan.result], channel_free(plan, given, random)[plan.reference or plan.result]
         return Generation(
             texts, random_seed, model.name, model.runtime, protocol, codecs, made.codecs, made.network, images,
-            references, report, quality(images, references, texts), wall_s,
+            references, report, quality(images, references, texts), wall_s, _sampling(made, model, texts, strength),
         )  # fmt: skip
 
 
@@ -233,8 +237,18 @@ def estimate(
     texts = texts_of(prompts)
     check_arguments(num_channel_uses, strength, deadline_s)
     made = make_plan(air, protocol, model, texts, codecs, num_channel_uses, strength, deadline_s)
-    given = {PROMPT: prompt_spec(texts)} | ({} if strength is None else {PICTURE: model.image})
+    given = _shapes(texts, model, strength)
     return estimate_plan(made.plan, given, made.network, priced_as, num_items=len(texts))
+
+
+def _sampling(made: Planned, model: DiffusionModel, texts: Sequence[str], strength: float | None) -> Sampling:
+    specs = made.plan.check(made.network, _shapes(texts, model, strength))
+    return sampling_of(model, made.plan, specs, strength)
+
+
+def _shapes(texts: Sequence[str], model: DiffusionModel, strength: float | None) -> dict[Place, Spec]:
+    """Shapes of the inputs of the device."""
+    return {PROMPT: prompt_spec(texts)} | ({} if strength is None else {PICTURE: model.image})
 
 
 def png(image: Tensor) -> bytes:

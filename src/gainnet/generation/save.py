@@ -66,6 +66,7 @@ def to_json(generation: Generation, image_paths: Sequence[Path], labels: Labels)
         "prompt": prompts[0] if len(prompts) == 1 else list(prompts),
         "model": labels.model,
         "runtime": generation.runtime,
+        "sampler": asdict(generation.sampling),
         "codec": dict(labels.codecs),
         "fading": labels.fading,
         "snr_db": labels.met and labels.met.snr_db,

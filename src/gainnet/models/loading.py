@@ -97,7 +97,9 @@ def torch_device_of(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ConfigError(f"torch_device: {name!r} is not usable here; give for example cpu or cuda") from error
+        raise ConfigError(
+            f"torch_device: torch has no {name!r} on this machine; leave it out for the processor"
+        ) from error
     return device
 
 

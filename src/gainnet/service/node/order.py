@@ -29,9 +29,13 @@ from gainnet.protocols.binding import prompt_spec
 from gainnet.protocols.task import PICTURE, PROMPT
 from gainnet.radio import Delivery, SnrTrace
 
-OWN: Final = ("image", "network", "trace", "delivery", "torch_device", "online", "failures", "model", "strength")
-"""Fields of a configuration that no peer may send: files, places and hub ids of this machine; and the strength, which
-goes beside the configuration, because the picture stays at the device."""
+OWN: Final = (
+    "image", "network", "trace", "delivery", "torch_device", "online", "failures", "model", "strength", "height",
+    "width",
+)  # fmt: skip
+"""Fields of a configuration that no peer may send: files, places and hub ids of this machine; the sides of the picture,
+which are those of the edge's model; and the strength, which goes beside the configuration, because the picture stays at
+the device."""
 
 MOST_PROMPTS: Final = 16
 MOST_ROWS: Final = 1_000_000
