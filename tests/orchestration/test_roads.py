@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tarfile
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,38 @@ def test_the_command_takes_roads(ways: Path) -> None:
     episode = episode_of(EpisodeConfig("greedy", mobility=str(ways), num_clients=4, num_rounds=3))
     assert episode.world.client_m.shape == (4, 4, 2)
     assert episode.reference is not None
+
+
+def test_a_scenario_file_on_roads_needs_no_edges(ways: Path, tmp_path: Path) -> None:
+    """Everything that may disturb, at once, from a file and played by the command."""
+    text = resources.files("gainnet.orchestration.scenario").joinpath("street.toml").read_text()
+    head, _, rest = text.partition("[mobility]")
+    models = rest[rest.index("[[models]]") :]
+    extra = f"""
+[mobility]
+kind = "roads"
+path = "{ways}"
+start_s = 10.0
+[handover]
+interruption_s = 1.0
+cost = 0.01
+[radio.blockage]
+[sensing.camera]
+field_of_view_deg = 120.0
+"""
+    head = head.replace("num_clients = 50", "num_clients = 6")
+    head = head.replace("fading_blocks = 8", "fading_blocks = 8\ninterference = 0.3")
+    path = tmp_path / "mine.toml"
+    path.write_text(head + extra + models)
+    scenario = load_scenario(str(path))
+    assert [edge.position_m for edge in scenario.edges] == [(100, 75), (300, 75), (100, 225), (300, 225)]
+    episode = episode_of(EpisodeConfig("greedy", scenario=str(path)))
+    assert episode.gain > 0
+    assert episode.reference is not None
+    assert episode.gain <= episode.reference.total
+    path.write_text((head + extra + models).replace(str(ways), "nowhere.csv"))
+    with pytest.raises(ConfigError, match=r"mobility.path: .* cannot be read"):
+        load_scenario(str(path))
 
 
 @pytest.mark.parametrize(

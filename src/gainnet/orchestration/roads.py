@@ -12,10 +12,12 @@ from gainnet.core.errors import ConfigError
 from gainnet.network.track_files import read_tracks
 from gainnet.network.tracks import Tracks
 from gainnet.orchestration.places import duration_of, present_vehicles
-from gainnet.orchestration.scenario import Scenario, scenario_of
+from gainnet.orchestration.scenario import RoadNumbers, Scenario, scenario_of
 
 _LEAST_SIDE_M = 1.0
 _FEWEST_TO_SENSE = 2
+_BANDWIDTH_HZ = 1e8
+"""Of an edge that no file describes; that of the shipped scenarios (assumed)."""
 
 
 def on_roads(scenario: Scenario, path: Path, num_clients: int | None = None) -> Scenario:
@@ -56,6 +58,18 @@ def on_roads(scenario: Scenario, path: Path, num_clients: int | None = None) -> 
     if num_clients is not None and num_clients > len(present):
         raise ConfigError(f"num_clients: {path} has {len(present)} vehicles in these rounds, not {num_clients}")
     return scenario_of(_fields(scenario, path, tracks, len(present), num_clients))
+
+
+def edges_over(numbers: RoadNumbers) -> list[dict[str, Any]]:
+    """Four edges on a grid of 2 x 2 over the bounding box of tracks, as fields of a scenario.
+
+    Args:
+        numbers: file of the tracks, and the origin of the square.
+    """
+    points_m = read_tracks(Path(numbers.path)).points_m - np.array(numbers.origin_m)
+    low_m, high_m = points_m.min(0), points_m.max(0)
+    places = (low_m + np.array(_QUARTERS) * (high_m - low_m)).tolist()
+    return [{"position_m": tuple(place), "bandwidth_hz": _BANDWIDTH_HZ} for place in places]
 
 
 _QUARTERS = ((0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75))

@@ -239,6 +239,10 @@ class Scenario(BaseModel, frozen=True, extra="forbid"):
         return self
 
 
+class _Roads(BaseModel, frozen=True):
+    mobility: RoadNumbers
+
+
 _FOLDER = Path(__file__).parent
 
 
@@ -270,11 +274,19 @@ def load_scenario(name_or_path: str) -> Scenario:
 def scenario_of(fields: dict[str, Any]) -> Scenario:
     """The scenario of a mapping as TOML gives it; raises `ConfigError` on one line.
 
+    Where it is on recorded roads and has no edges, they are on a grid of 2 x 2 over the bounding box of the tracks.
+
     >>> scenario_of(load_scenario("street").model_dump() | {"side_m": -1.0})
     Traceback (most recent call last):
     gainnet.core.errors.ConfigError: scenario.side_m: -1.0 is not allowed; give more than 0
     """
     try:
+        mobility = fields.get("mobility")
+        if "edges" not in fields and isinstance(mobility, dict) and mobility.get("kind") == "roads":
+            # Read only here: whoever gives edges needs no file of tracks to check a scenario.
+            from gainnet.orchestration.roads import edges_over
+
+            fields = {**fields, "edges": edges_over(_Roads.model_validate({"mobility": mobility}).mobility)}
         return Scenario.model_validate(fields)
     except ValidationError as error:
         place, words = first_mistake(error.errors())
