@@ -124,7 +124,7 @@ def _exit_if(broken: dict[str, int | None]) -> None:
 
 
 def _broken(record: Path, edge_key: str, receipt: Path | None, against: Path | None) -> dict[str, int | None]:
-    """What receipts and another view of the record prove against the edge."""
+    """Proofs against the edge that receipts and another view of the record give."""
     from gainnet.learning.safeguards.verification import omitted, read_lines, split_view
 
     lines = read_lines(record, "record")

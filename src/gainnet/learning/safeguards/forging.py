@@ -110,7 +110,7 @@ def _signed_by_the_edge(entries: list[Entry], edge: Keyring, generator: np.rando
 
 
 def _replayed(entries: list[Entry], edge: Keyring, generator: np.random.Generator) -> list[Entry]:
-    """What a client said in one round stands in another one."""
+    """A line of a client stands in another round than its own."""
     place = int(generator.choice(_updates(entries)))
     others = [
         i

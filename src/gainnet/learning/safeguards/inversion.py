@@ -101,6 +101,10 @@ def members_among(update: Tensor, gradients: Tensor) -> Tensor:
 def pairs_in_order(members: Tensor, others: Tensor) -> float:
     """Share of pairs of a member and another row of which the member has the larger score, ties half: 0.5 is a guess.
 
+    Args:
+        members: [num_members], scores.
+        others: [num_others], scores.
+
     >>> pairs_in_order(torch.tensor([3.0, 1.0]), torch.tensor([1.0, 0.0]))
     0.875
     """

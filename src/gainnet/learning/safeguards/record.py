@@ -101,7 +101,7 @@ class Recorded:
 
 
 def enrolment(name: str, key: str, edge_key: str) -> Entry:
-    """What a client signs when it is enrolled."""
+    """An entry that a client signs when it is enrolled."""
     return {"client": name, "edge": edge_key, "key": key, "kind": "enrolment"}
 
 

@@ -1,4 +1,4 @@
-"""What each attack recovers, with and without each safeguard, and what a guess recovers."""
+"""Attacks of the study trust: what each recovers, with and without each safeguard, and what a guess recovers."""
 
 from __future__ import annotations
 
