@@ -50,6 +50,7 @@ def test_the_memory_is_sent_and_counted(model: DiffusionModel) -> None:
     assert bits == {2: [2 * 32 * model.latent.num_values], 4: [32 * model.latent.num_values]}
 
 
+@pytest.mark.slow
 def test_a_matched_hand_over_restarts(model: DiffusionModel) -> None:
     air, codecs = Air(snr_db=20.0), Codecs(midway=MatchedSeed())
     found = generate("a red star", model, protocol=Ciag(2), codecs=codecs, air=air)
@@ -61,8 +62,8 @@ def test_a_matched_hand_over_restarts(model: DiffusionModel) -> None:
 @pytest.mark.parametrize(
     ("protocol", "num_edges"),
     [
-        (Uidcg(1, "pipeline"), 2),
         (Uidcg(1, "guidance"), 2),
+        pytest.param(Uidcg(1, "pipeline"), 2, marks=pytest.mark.slow),
         pytest.param(Uidcg(0, "regions"), 1, marks=pytest.mark.slow),
         pytest.param(Uidg(1), 1, marks=pytest.mark.slow),
     ],

@@ -23,7 +23,7 @@ from gainnet.models.resampling import resampled
 from gainnet.studies.families.folders import SIDES, build_folder
 from gainnet.studies.families.pair import compare
 
-FAST = {("sd", "dpm", "odd"), ("sd3", "flow", "plain")}
+FAST = {("sd", "dpm", "odd")}
 FOLDERS = [
     pytest.param(*pair, kind, id=f"{'.'.join(pair)}-{kind}", marks=[] if (*pair, kind) in FAST else pytest.mark.slow)
     for pair in valid_pairs()
@@ -155,7 +155,9 @@ def test_a_tokenizer_without_a_length_reads_as_far_as_its_encoder(folder: Path) 
     assert made.shape == (1, *model.text_encoder.writes["condition"].shape) == (1, 2, 16, 32)
 
 
-@pytest.mark.parametrize(("dtype", "variant"), [(torch.float16, "fp16"), (torch.bfloat16, None)])
+@pytest.mark.parametrize(
+    ("dtype", "variant"), [(torch.float16, "fp16"), pytest.param(torch.bfloat16, None, marks=pytest.mark.slow)]
+)
 def test_halves_and_variants_are_computed_in_float32(folder: Path, dtype: torch.dtype, variant: str | None) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -187,6 +189,25 @@ def test_sides_that_do_not_fit_are_named(small_stable_diffusion: Path) -> None:
         load_model(str(small_stable_diffusion), height=16, width=22)
     with pytest.raises(ConfigError, match="width: give both sides"):
         load_model(str(small_stable_diffusion), height=16)
+
+
+def test_a_device_that_torch_does_not_have_is_one_line() -> None:
+    absent = "mps" if torch.cuda.is_available() else "cuda"
+    with pytest.raises(ConfigError, match=f"torch_device: torch has no '{absent}' on this machine; leave it out"):
+        load_model("scenes", torch_device=absent)
+
+
+@pytest.mark.slow
+def test_a_server_takes_denoisers_that_it_can_batch_and_names_others(tmp_path: Path) -> None:
+    from gainnet.service.engine import Engine
+
+    with pytest.raises(ConfigError, match="only torch computes a denoiser with the inputs of sdxl"):
+        Engine(load_model(str(build_folder(tmp_path / "xl", "sdxl", "euler"))))
+    own = load_model(str(build_folder(tmp_path / "sd", "sd", "dpm")))
+    with Engine(own) as engine, engine.request():
+        tensors = {"prompt": text_to_tensor(["a red star"])}
+        served = run(engine.model, tensors, engine.model.parts, Random.of([1]))["image"]
+    torch.testing.assert_close(served, run(own, tensors, own.parts, Random.of([1]))["image"], rtol=0, atol=1e-6)
 
 
 def test_a_family_of_a_package_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

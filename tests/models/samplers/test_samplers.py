@@ -45,7 +45,7 @@ def bent(noisy: Tensor, time: Tensor) -> Tensor:
     return torch.tanh(0.7 * noisy + 0.001 * float(time))
 
 
-@pytest.mark.parametrize("is_odd", [False, True])
+@pytest.mark.parametrize("is_odd", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_sampler_cut_anywhere_is_the_scheduler_of_diffusers(name: str, is_odd: bool) -> None:
     sampler, begun = make(name, is_odd), RANDOM.normal((4, 4, 6), "prior")
@@ -112,7 +112,15 @@ def exact(name: str) -> Sampler:
     return make(name, num_steps=4)
 
 
-@pytest.mark.parametrize("name", [*ODD, "euler", "edm"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sample",
+        "linspace",
+        "euler",
+        *(pytest.param(x, marks=pytest.mark.slow) for x in ("thresholding", "clipping", "seven", "edm")),
+    ],
+)
 def test_a_matched_hand_over_without_noise_is_the_rest_of_the_sampler(model: DiffusionModel, name: str) -> None:
     own = with_sampler(model, exact(name))
     tensors = own.text_encoder({"prompt": text_to_tensor(["a star", "a house"])}, RANDOM)
