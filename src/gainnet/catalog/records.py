@@ -67,7 +67,8 @@ class GenerationConfig:
         delivery: a packet-delivery trace of Mahimahi in the place of the air: whole milliseconds, one per 1,500 bytes.
         report_error_db: standard deviation of the error of every SNR report to the sender.
         report_delay: fading blocks between the measurement of a report and its use.
-        harq: `none` sends failed codewords anew, `ir` sends incremental redundancy.
+        harq: `none` sends failed codewords anew; `ir` sends incremental redundancy at the code rates of 5G; `free`
+            sends it at any length, and counts acknowledgements as channel uses.
         num_devices: devices of the cell that ask at once, 1 to 64; prompts are dealt to them in turn.
         scheduler: who gets a block: `round_robin` or `proportional_fair`.
         power: who decides the power of a fading block of symbols: ppo, sac, pathwise, replanned, mean_gain,
@@ -113,7 +114,7 @@ class GenerationConfig:
     delivery: str | None = None
     report_error_db: float = 0.0
     report_delay: int = 0
-    harq: Literal["none", "ir"] = "none"
+    harq: Literal["none", "ir", "free"] = "none"
     num_devices: int = 1
     scheduler: str = "round_robin"
     power: str | None = None
@@ -136,8 +137,8 @@ class GenerationConfig:
         if self.delivery is not None and (own or self.fading != "awgn"):
             other = own[0] if own else "fading"
             raise ConfigError(f"{other}: a packet-delivery trace has no use for it; leave it out or leave delivery out")
-        if self.harq not in ("none", "ir"):
-            raise ConfigError(f"harq: {self.harq!r} is unknown; choose none or ir")
+        if self.harq not in ("none", "ir", "free"):
+            raise ConfigError(f"harq: {self.harq!r} is unknown; choose none, ir or free")
         if self.runtime not in ("torch", "onnx"):
             raise ConfigError(f"runtime: {self.runtime!r} is unknown; choose torch or onnx")
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Literal, final, get_args
 
 from gainnet.core.errors import ConfigError, check_range
 
-Harq = Literal["none", "ir"]
-"""A receiver discards a codeword that failed (`none`), or combines it with redundancy that is sent later (`ir`)."""
+Harq = Literal["none", "ir", "free"]
+"""A receiver discards a codeword that failed (`none`), or combines it with redundancy that is sent later: of the code
+rates and redundancy versions of 5G (`ir`), or of any length that measured tables find best (`free`)."""
 
 
 @final
@@ -23,7 +24,8 @@ class Arq:
         target_bler: block error rate that link adaptation aims at, in (0, 0.5).
         deadline_s: time from the start of an item, feedback included, after which it is useless; nothing that would end
             later is sent, and the item is lost.
-        harq: `none` sends a failed codeword anew; `ir` sends more redundancy of it and decodes all attempts together.
+        harq: `none` sends a failed codeword anew; `ir` sends more redundancy of it and decodes all attempts together;
+            `free` does so with the lengths of `attempts_for`, and counts acknowledgements as channel uses.
 
     Raises:
         ConfigError: a field is out of range.
@@ -40,10 +42,15 @@ class Arq:
         check_range(0.0 <= self.feedback_delay_s < math.inf, "feedback_delay_s", self.feedback_delay_s, "0 s or more")
         check_range(0.0 < self.target_bler < 0.5, "target_bler", self.target_bler, "between 0 and 0.5")
         check_range(self.deadline_s > 0.0, "deadline_s", self.deadline_s, "positive, in s, or inf")
-        if self.harq not in ("none", "ir"):
-            raise ConfigError(f"harq: {self.harq!r} is unknown; must be none or ir")
+        if self.harq not in get_args(Harq):
+            raise ConfigError(f"harq: {self.harq!r} is unknown; must be none, ir or free")
 
     @property
     def combines(self) -> bool:
         """Whether the receiver decodes all attempts of a codeword together."""
-        return self.harq == "ir"
+        return self.harq != "none"
+
+    @property
+    def is_free(self) -> bool:
+        """Whether codewords have any length, rather than one of a ladder of code rates."""
+        return self.harq == "free"

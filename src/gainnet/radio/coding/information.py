@@ -38,7 +38,7 @@ def bit_information(bits_per_symbol: int, snr: Tensor) -> Tensor:
     grid, information = _curve(bits_per_symbol)
     snr_db = linear_to_db(snr.double().clamp_min(1e-30))
     below = information[0] * db_to_linear(snr_db - grid[0])
-    return torch.where(snr_db < grid[0], below, _interpolated(snr_db, grid, information))
+    return torch.where(snr_db < grid[0], below, interpolated(snr_db, grid, information))
 
 
 def snr_db_of_information(bits_per_symbol: int, information: Tensor) -> Tensor:
@@ -51,9 +51,7 @@ def snr_db_of_information(bits_per_symbol: int, information: Tensor) -> Tensor:
     # Where the curve has reached 1 it is flat, and has no inverse.
     rising = int((curve < 1 - 1e-9).sum()) + 1
     below = grid[0] + linear_to_db(information.double().clamp_min(1e-30) / curve[0])
-    return torch.where(
-        information < curve[0], below, _interpolated(information.double(), curve[:rising], grid[:rising])
-    )
+    return torch.where(information < curve[0], below, interpolated(information.double(), curve[:rising], grid[:rising]))
 
 
 @final
@@ -79,8 +77,8 @@ class Accumulated:
         code = _code(tables, mcs_index, num_information_bits)
         rate = num_information_bits / self.num_bits
         bits_per_symbol = LADDER[mcs_index].bits_per_symbol
-        needed = rate * _interpolated(rate.log(), code.log_rate, code.overhead)
-        spread = _interpolated(rate.log(), code.log_rate, code.spread_db)
+        needed = rate * interpolated(rate.log(), code.log_rate, code.overhead)
+        spread = interpolated(rate.log(), code.log_rate, code.spread_db)
         received_db = snr_db_of_information(bits_per_symbol, self.information / self.num_bits)
         margin_db = received_db - snr_db_of_information(bits_per_symbol, needed.clamp_max(1 - 1e-6))
         bler: Tensor = torch.special.ndtr(-margin_db / spread)
@@ -161,7 +159,7 @@ def _gray_levels(num_bits: int) -> tuple[np.ndarray, np.ndarray]:
     return amplitude * math.sqrt(0.5 / np.mean(amplitude**2)), labels
 
 
-def _interpolated(x: Tensor, at: Tensor, values: Tensor) -> Tensor:
+def interpolated(x: Tensor, at: Tensor, values: Tensor) -> Tensor:
     """[...], linear between points and constant beyond them; `at` rises."""
     clamped = x.clamp(float(at[0]), float(at[-1]))
     right = torch.searchsorted(at, clamped).clamp(1, len(at) - 1)

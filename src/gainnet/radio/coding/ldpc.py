@@ -109,11 +109,31 @@ def demodulate(received: Symbols, bits_per_symbol: int) -> Tensor:
     Returns:
         [..., num_symbols * bits_per_symbol], float32.
     """
+    return _llr(received, _qam(bits_per_symbol)[1])
+
+
+def _llr(received: Symbols, demapper: Any) -> Tensor:
     # Clamped, since a lost block has gain 0 and a noiseless one variance 0; both would divide by zero.
     power = received.gain.abs().square().clamp_min(1e-12)
     equalised = received.gain.conj() * received.values / power
-    llr: Tensor = _qam(bits_per_symbol)[1](equalised, (received.noise_variance / power).clamp_min(1e-6))
+    llr: Tensor = demapper(equalised, (received.noise_variance / power).clamp_min(1e-6))
     return llr
+
+
+def demodulate_exactly(received: Symbols, bits_per_symbol: int) -> Tensor:
+    """As `demodulate`, over all symbols rather than the nearest one: up to 1 % fewer uses for short codewords."""
+    return _llr(received, _qam(bits_per_symbol)[2])
+
+
+def bytes_if_whole(bits: Tensor, codeword: Codeword) -> tuple[Tensor, Tensor]:
+    """Payloads [num_codewords, num_bytes] uint8 of decoded bits, and [num_codewords] whether their CRC holds.
+
+    Args:
+        bits: [num_codewords, num_information_bits], 0 or 1, scrambled.
+        codeword: their common format.
+    """
+    information, holds = _crc(8 * codeword.num_bytes)[1](_scramble(bits))
+    return _bytes_of_bits(information), holds.squeeze(-1)
 
 
 def code_of(codeword: Codeword) -> tuple[int, int, int]:
@@ -141,10 +161,11 @@ def _crc(num_bits: int) -> tuple[Any, Any]:
 
 
 @lru_cache(maxsize=4)
-def _qam(bits_per_symbol: int) -> tuple[Any, Any]:
+def _qam(bits_per_symbol: int) -> tuple[Any, Any, Any]:
+    """Mapper, demapper by the nearest symbols, and by all of them."""
     from sionna.phy.mapping import Demapper, Mapper
 
-    return Mapper("qam", bits_per_symbol), Demapper("maxlog", "qam", bits_per_symbol)
+    return Mapper("qam", bits_per_symbol), *(Demapper(kind, "qam", bits_per_symbol) for kind in ("maxlog", "app"))
 
 
 def _scramble(bits: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, ChannelState, Payload, Symbols, Usage
 from gainnet.radio.air import Air, Radios
 from gainnet.radio.arq import Arq
-from gainnet.radio.coding import ldpc, redundancy
+from gainnet.radio.coding import free, ldpc, redundancy
 from gainnet.radio.fading.channel import Channel
 from gainnet.radio.links.expectation import capacity_bits, draw_durations_s, expected_usage
 from gainnet.radio.links.link import medium_of, observe
@@ -30,9 +30,9 @@ class Digital:
                         ^                                                                              | no
                         +--------------- again, in a new block, with the scheme of its report ---------+
 
-    Attempts are decoded on their own, or with `Arq(harq="ir")` together. Items go one after another; the codewords of
-    one item go in rounds, and a round waits for the acknowledgements of the one before. The length of an item is known
-    to the receiver, as from a 5G scheduling grant, and is not counted.
+    Attempts are decoded on their own, or together with `Arq(harq="ir")` or `Arq(harq="free")`. Items go one after
+    another; the codewords of one item go in rounds, and a round waits for the acknowledgements of the one before. The
+    length of an item is known to the receiver, as from a 5G scheduling grant, and is not counted.
 
     Args:
         air: radio conditions.
@@ -122,7 +122,7 @@ class _BitAttempt:
         places, inside = self.buffers.places(self.segments, rows, portion.codeword.num_bytes)
         # Padding is sent as zeros and thrown away: it has no place in the buffers.
         payloads = torch.where(inside, self.buffers.sent[places], 0)
-        symbols = redundancy.encode(payloads, portion) if portion.number else ldpc.encode(payloads, portion.codeword)
+        symbols = _encoded(payloads, portion)
         received = self.channel.transmit(symbols, state.snr, state.gain, random)
         decoded, holds = self._decoded(received, portion, rows)
         kept = inside & holds[:, None]
@@ -131,7 +131,14 @@ class _BitAttempt:
 
     def _decoded(self, received: Symbols, portion: Portion, rows: Tensor) -> tuple[Tensor, Tensor]:
         """[num_rows, num_bytes] payloads and [num_rows] whether their CRC holds."""
-        if portion.number == 0:
+        if portion.start is not None:
+            combined = free.soft_bits(received, portion.codeword, portion.mcs.bits_per_symbol, portion.start)
+            if portion.number:
+                combined = combined + torch.stack([self.soft_bits.pop(row) for row in rows.tolist()])
+            num_bits = portion.start + portion.num_channel_uses * portion.mcs.bits_per_symbol
+            decoded, holds = free.decode(combined, portion.codeword, num_bits)
+            soft_bits = combined[~holds]
+        elif portion.number == 0:
             decoded, holds = ldpc.decode(received, portion.codeword)
             if not self.combines:
                 return decoded, holds
@@ -144,6 +151,14 @@ class _BitAttempt:
             soft_bits = combined[~holds]
         self.soft_bits.update(zip(rows[~holds].tolist(), soft_bits, strict=True))
         return decoded, holds
+
+
+def _encoded(payloads: Tensor, portion: Portion) -> Tensor:
+    """[num_rows, num_channel_uses], symbols of payloads [num_rows, num_bytes]."""
+    if portion.start is not None:
+        order, uses = portion.mcs.bits_per_symbol, portion.num_channel_uses
+        return free.encode(payloads, portion.codeword, order, portion.start, uses)
+    return redundancy.encode(payloads, portion) if portion.number else ldpc.encode(payloads, portion.codeword)
 
 
 def _rows(received: Symbols, rows: Tensor) -> Symbols:

@@ -16,6 +16,8 @@ from gainnet.core.units import linear_to_db
 from gainnet.radio.air import Air, Radios
 from gainnet.radio.arq import Arq
 from gainnet.radio.coding.adaptation import payload_bits_that_fit, tables
+from gainnet.radio.coding.attempts import free_bits_that_fit
+from gainnet.radio.coding.free_tables import load_free_tables
 from gainnet.radio.coding.information import Accumulated, highest_scheme
 from gainnet.radio.coding.mcs import LADDER, NUM_CRC_BITS, Codeword
 from gainnet.radio.fading.channel import Channel
@@ -85,6 +87,9 @@ class TableAttempt:
     def _bler_of(self, portion: Portion, information: Tensor, num_bits: Tensor, state: ChannelState) -> Tensor:
         """[num_codewords]; from the table itself where the very codeword was measured."""
         codeword = portion.codeword
+        if portion.start is not None:
+            order, k = codeword.mcs.bits_per_symbol, codeword.num_information_bits
+            return load_free_tables().combined_bler(order, k, information, num_bits)
         if portion.number == 0 and codeword.mcs in LADDER and codeword.num_channel_uses <= self.channel.block_length:
             scheme, length = torch.tensor(LADDER.index(codeword.mcs)), torch.tensor(codeword.num_information_bits)
             return tables().bler(scheme, length, linear_to_db(state.snr * state.gain.abs().square()))
@@ -125,6 +130,8 @@ def draw_durations_s(link: Coded, size: Size, num_items: int, num_draws: int, ra
 
 def capacity_bits(link: Coded, num_channel_uses: float, reported_snr: float) -> float:
     """Payload bits whose expected uses fit, at the scheme for `reported_snr` (linear)."""
+    if link.arq.is_free:
+        return free_bits_that_fit(num_channel_uses, reported_snr, link.arq.max_attempts, link.arq.target_bler)
     return payload_bits_that_fit(adaptation_of(link.air, link.arq), num_channel_uses, reported_snr)
 
 

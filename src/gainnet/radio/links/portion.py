@@ -16,6 +16,9 @@ from gainnet.radio.coding.mcs import LADDER, NUM_CRC_BITS, Codeword, Mcs
 MAX_AT_ONCE: Final = 256
 """Codewords of one format that are decoded together, so that they fit into memory."""
 
+NO_START: Final = -1
+"""Coded bits before an attempt of a codeword that has no free rate."""
+
 
 @final
 @dataclass(frozen=True)
@@ -27,12 +30,14 @@ class Portion:
         mcs: scheme of this attempt; the modulation counts, and the code rate where the codeword is sent anew.
         num_channel_uses: length of this attempt.
         number: 0 for a codeword that is decoded alone; later ones are combined with all before.
+        start: coded bits that were sent before, of a codeword of free rate; `None` for the redundancy versions of 5G.
     """
 
     codeword: Codeword
     mcs: Mcs
     num_channel_uses: int
     number: int
+    start: int | None = None
 
     @staticmethod
     def whole(codeword: Codeword) -> Portion:
@@ -46,8 +51,9 @@ class Batch:
     """Formats of the codewords that are sent in one round.
 
     Args:
-        formats: [num_codewords, 5], int64: scheme of the first attempt (index into `LADDER`), payload bytes, scheme of
-            this attempt, channel uses of the first attempt, channel uses of this attempt.
+        formats: [num_codewords, 6], int64: scheme of the first attempt (index into `LADDER`), payload bytes, scheme of
+            this attempt, channel uses of the first attempt, channel uses of this attempt, and coded bits before it of
+            codewords of free rate, `NO_START` of all others.
         number: as in `Portion`.
     """
 
@@ -55,7 +61,14 @@ class Batch:
     number: int
 
     @staticmethod
-    def of(num_bytes: Tensor, scheme: Tensor, length: Tensor, begun: Tensor | None, number: int) -> Batch:
+    def of(
+        num_bytes: Tensor,
+        scheme: Tensor,
+        length: Tensor,
+        begun: Tensor | None,
+        number: int,
+        start: Tensor | None = None,
+    ) -> Batch:
         """Formats from payloads, schemes and lengths [num_codewords].
 
         Args:
@@ -64,9 +77,11 @@ class Batch:
             length: channel uses of this attempt.
             begun: [num_codewords, 2], scheme and channel uses of the first attempt; `None` if it is this one.
             number: as in `Portion`.
+            start: as in `Portion`; `None` where no codeword has a free rate.
         """
         first_scheme, first_length = (scheme, length) if begun is None else begun.unbind(-1)
-        return Batch(torch.stack([first_scheme, num_bytes, scheme, first_length, length], -1), number)
+        before = torch.full_like(length, NO_START) if start is None else start
+        return Batch(torch.stack([first_scheme, num_bytes, scheme, first_length, length, before], -1), number)
 
     @property
     def num_bytes(self) -> Tensor:
@@ -91,11 +106,11 @@ class Batch:
         """
         places = torch.arange(len(self.formats)) if among is None else among.nonzero().squeeze(-1)
         kinds, kind_of = self.formats[places].unique(dim=0, return_inverse=True)
-        for kind, (first_scheme, num_bytes, scheme, first_length, length) in enumerate(kinds.tolist()):
+        for kind, (first_scheme, num_bytes, scheme, first_length, length, before) in enumerate(kinds.tolist()):
             codeword = _codeword(num_bytes, LADDER[first_scheme], first_length)
             mcs = LADDER[scheme] if self.number else codeword.mcs
             for members in places[kind_of == kind].split(MAX_AT_ONCE):
-                yield Portion(codeword, mcs, length, self.number), members
+                yield Portion(codeword, mcs, length, self.number, None if before == NO_START else before), members
 
 
 def state_at(state: ChannelState, where: Tensor) -> ChannelState:

@@ -14,10 +14,20 @@ from gainnet.core.types import ChannelState
 from gainnet.radio.air import Air
 from gainnet.radio.arq import Arq
 from gainnet.radio.coding.adaptation import num_uses
+from gainnet.radio.coding.mcs import LADDER
 from gainnet.radio.links.outcome import Outcome
 from gainnet.radio.links.portion import Batch, state_at, streams_at
-from gainnet.radio.links.segments import Segments, adaptation_of, attempt_streams, first_lengths, num_blocks
+from gainnet.radio.links.segments import (
+    Segments,
+    adaptation_of,
+    attempt_streams,
+    first_lengths,
+    free_lengths,
+    num_blocks,
+)
 from gainnet.radio.links.spanning import STEP
+
+_ORDERS: Final = torch.tensor([mcs.bits_per_symbol for mcs in LADDER])
 
 SHARES: Final = (1.0, 0.25, 0.25, 0.5, 0.5, 1.0, 1.0, 1.0)
 """Length of every attempt with incremental redundancy over that of a whole codeword; the last one repeats."""
@@ -57,19 +67,24 @@ def exchange(air: Air, arq: Arq, segments: Segments, num_items: int, attempt: At
             break
         sizes, streams = segments.num_bytes[rows], attempt_streams(segments.random_seed[rows], number)
         state = progress.state(rows, streams) if number else state_at(segments.state, rows)
-        schemes = adaptation.scheme(state.reported_snr, sizes)
-        if number == 0:
+        schemes, waits = adaptation.scheme(state.reported_snr, sizes), torch.zeros_like(sizes)
+        if arq.is_free:
+            schemes, lengths, waits = free_lengths(air, arq, number, schemes, sizes, state, streams)
+        elif number == 0:
             schemes, lengths = first_lengths(air, arq, schemes, sizes, state, streams)
-            progress.begun = torch.stack([schemes, lengths], -1)
         else:
             lengths = _later_lengths(arq, schemes, sizes, number)
+        if number == 0:
+            progress.begun = torch.stack([schemes, lengths], -1)
         in_time = progress.in_time(rows, lengths).nonzero().squeeze(-1)
-        rows, lengths = rows[in_time], lengths[in_time]
+        rows, lengths, waits = rows[in_time], lengths[in_time], waits[in_time]
         # A codeword that is sent anew is a first attempt again, in the format of this round.
         begun, portion = (progress.begun[rows], number) if arq.combines else (None, 0)
-        batch = Batch.of(sizes[in_time], schemes[in_time], lengths, begun, portion)
+        schemes, start = schemes[in_time], progress.num_coded_bits[rows] if arq.is_free else None
+        batch = Batch.of(sizes[in_time], schemes, lengths, begun, portion, start)
         now, streams = state_at(state, in_time), streams_at(streams, in_time)
-        progress.book(rows, lengths, attempt(batch, rows, now, streams) if rows.numel() else rows.bool())
+        held = attempt(batch, rows, now, streams) if rows.numel() else rows.bool()
+        progress.book(rows, lengths, held, lengths * _ORDERS[schemes], waits)
     return progress.outcome()
 
 
@@ -78,8 +93,8 @@ def exchange(air: Air, arq: Arq, segments: Segments, num_items: int, attempt: At
 class _Progress:
     """State of an exchange.
 
-    Per codeword: arrived, tries, uses, and (scheme, length) of the first attempt. Per item: rounds so far, and the next
-    block of its fading in which nothing has been sent.
+    Per codeword: arrived, tries, uses, (scheme, length) of the first attempt, coded bits so far. Per item: rounds so
+    far, and the next block of its fading in which nothing has been sent.
     """
 
     air: Air
@@ -89,6 +104,7 @@ class _Progress:
     tries: Tensor
     uses: Tensor
     begun: Tensor
+    num_coded_bits: Tensor
     num_rounds: Tensor
     free_block: Tensor
 
@@ -97,7 +113,16 @@ class _Progress:
         none = torch.zeros(segments.num_codewords, dtype=torch.long)
         per_item = torch.zeros(num_items, dtype=torch.long)
         return _Progress(
-            air, arq, segments, none.bool(), none.double(), none.double(), none, per_item, per_item.clone()
+            air,
+            arq,
+            segments,
+            none.bool(),
+            none.double(),
+            none.double(),
+            none,
+            none.clone(),
+            per_item,
+            per_item.clone(),
         )
 
     def open_rows(self, number: int) -> Tensor:
@@ -121,10 +146,19 @@ class _Progress:
         ends_s = before_s[item] + _running_sum(item, lengths.double()) / bandwidth_hz
         return ends_s <= self.arq.deadline_s
 
-    def book(self, rows: Tensor, lengths: Tensor, held: Tensor) -> None:
-        """Counts attempts of `lengths` [num_rows] channel uses, and whose CRC held."""
+    def book(self, rows: Tensor, lengths: Tensor, held: Tensor, num_coded_bits: Tensor, waits: Tensor) -> None:
+        """Counts attempts of `lengths` [num_rows] channel uses and their coded bits, and whose CRC held.
+
+        Args:
+            rows: [num_rows], codewords.
+            lengths: channel uses.
+            held: whose CRC held.
+            num_coded_bits: of the attempts.
+            waits: channel uses of acknowledgements, where those are counted.
+        """
         self.arrived[rows] = held
-        self.uses[rows] += lengths
+        self.uses[rows] += lengths + waits
+        self.num_coded_bits[rows] += num_coded_bits
         self.tries[rows] += 1
         item = self.segments.item[rows]
         self.num_rounds[item.unique()] += 1

@@ -14,6 +14,8 @@ from gainnet.core.types import ChannelState
 from gainnet.radio.air import Air
 from gainnet.radio.arq import Arq
 from gainnet.radio.coding.adaptation import LinkAdaptation, num_uses
+from gainnet.radio.coding.attempts import attempts_for
+from gainnet.radio.coding.information import highest_scheme
 from gainnet.radio.coding.mcs import MAX_CODEWORD_BYTES, MIN_CODEWORD_BYTES
 from gainnet.radio.links.portion import state_at, streams_at
 from gainnet.radio.links.spanning import spanning_lengths
@@ -130,6 +132,40 @@ def first_lengths(
     chosen = torch.maximum(schemes[outlasts], adaptation_of(air, arq).scheme(now.snr, sizes))
     spans = spanning_lengths(air, arq.target_bler, chosen, sizes, now, streams_at(random, outlasts))
     return schemes.index_put((outlasts,), chosen), lengths.index_put((outlasts,), spans)
+
+
+def free_lengths(
+    air: Air, arq: Arq, number: int, schemes: Tensor, num_bytes: Tensor, state: ChannelState, random: Random
+) -> tuple[Tensor, Tensor, Tensor]:
+    """[num_codewords] each, a scheme of the modulation, channel uses, and those of the acknowledgement of an attempt.
+
+    Lengths are those of `attempts_for` at the reported SNR; a first attempt that outlasts its fading block is as long
+    as its blocks demand, see `first_lengths`.
+
+    Args:
+        air: radio conditions.
+        arq: attempts.
+        number: of the attempt, from 0.
+        schemes: [num_codewords], index into `LADDER` of codewords that outlast their block.
+        num_bytes: [num_codewords], payload.
+        state: [num_codewords], channel state at the start.
+        random: streams of the attempts, [num_codewords].
+    """
+    plans = [
+        attempts_for(size, snr, arq.max_attempts, arq.target_bler)
+        for size, snr in zip(num_bytes.tolist(), state.reported_snr.tolist(), strict=True)
+    ]
+    lengths = torch.tensor([plan.length(number) for plan in plans], dtype=torch.long)
+    of_orders = torch.tensor([highest_scheme(plan.bits_per_symbol) for plan in plans], dtype=torch.long)
+    waits = torch.tensor([plan.acknowledgement_uses for plan in plans], dtype=torch.long)
+    if number == 0:
+        longer = lengths > air.fading.blocks.length
+        spanning, spans = (
+            first_lengths(air, arq, schemes, num_bytes, state, random) if longer.any() else (schemes, lengths)
+        )
+        of_orders, lengths = torch.where(longer, spanning, of_orders), torch.where(longer, spans, lengths)
+    # Nobody waits for the acknowledgement of an attempt after which there is no other.
+    return of_orders, lengths, waits * (number + 1 < arq.max_attempts)
 
 
 def num_blocks(air: Air, num_channel_uses: Tensor) -> Tensor:

@@ -14,19 +14,23 @@ import torch
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, Usage
+from gainnet.core.units import db_to_linear
 from gainnet.radio import AWGN, LADDER, Air, Arq, Codeword, Digital, Mcs, Reports, Tabulated, load_bler_tables
+from gainnet.radio.coding.attempts import attempts_for
 from gainnet.radio.coding.bler_measurement import LENGTHS, measure_point
+from gainnet.radio.coding.free_measurement import free_codeword, measure_attempts, measure_free_point
 from gainnet.radio.coding.ldpc import DECODER_ITERATIONS
 from gainnet.radio.coding.mcs import NUM_CRC_BITS
 from gainnet.radio.coding.outer_loop import OuterLoop, stream
-from gainnet.studies.air.question import AirConfig
-from gainnet.studies.air.references import ergodic_capacity, normal_approximation_db
+from gainnet.studies.air.question import PACKET_BYTES, AirConfig
+from gainnet.studies.air.references import ergodic_capacity, normal_approximation_db, normal_approximation_uses
 from gainnet.studies.settings import air_of
 from gainnet.studies.study import Case, Method, Row
 
 QPSK_HALF: Final = Codeword(126, Mcs(2, 512.0))
 """1024 information bits, CRC included, in 2048 coded bits."""
 
+PACKET_BLER: Final = 1e-2
 K_FACTORS: Final = {"awgn": math.inf, "rayleigh": 0.0, "jakes": 0.0, "rician": 4.0, "tdl-c": 0.0}
 _BATCH = 100
 _AT_ONCE = 50
@@ -34,7 +38,7 @@ _AT_ONCE = 50
 
 def methods(config: AirConfig) -> Mapping[str, Method]:
     """By name."""
-    every = (sionna, codes, goodput, agreement, delivery, outer_loop, speed)
+    every = (sionna, codes, goodput, agreement, delivery, outer_loop, speed, packets, acknowledged_packets)
     return {method.__name__: partial(method, config) for method in every}
 
 
@@ -134,6 +138,38 @@ def speed(config: AirConfig, case: Case, _: Random) -> Row:
         "fast_over_bit_level": cpu_s["bit_level"] / cpu_s["tabulated"],
         "retransmissions_bit_level": resent["bit_level"],
         "retransmissions_tabulated": resent["tabulated"],
+    }
+
+
+def packets(config: AirConfig, case: Case, _: Random) -> Row:
+    """A short packet sent once without feedback, as long as the link makes it for a block error rate of 1e-2."""
+    snr_db = case.number("snr_db")
+    plan = attempts_for(PACKET_BYTES, db_to_linear(snr_db), 1, PACKET_BLER)
+    codeword = free_codeword(8 * PACKET_BYTES + NUM_CRC_BITS, plan.bits_per_symbol, plan.ends[0])
+    found = measure_free_point(codeword, snr_db, config.num_packets, 1 + case.random_seed)
+    ideal = normal_approximation_uses(codeword.num_information_bits, snr_db, PACKET_BLER)
+    return {
+        "bits_per_symbol": plan.bits_per_symbol,
+        "num_channel_uses": plan.ends[0],
+        "num_trials": found.num_trials,
+        "num_errors": found.num_errors,
+        "uses_over_normal_approximation": plan.ends[0] / ideal,
+    }
+
+
+def acknowledged_packets(config: AirConfig, case: Case, _: Random) -> Row:
+    """Short packets with incremental redundancy; acknowledgements cost channel uses and err."""
+    snr_db = case.number("snr_db")
+    plan = attempts_for(PACKET_BYTES, db_to_linear(snr_db), Arq().max_attempts, PACKET_BLER)
+    found = measure_attempts(plan, PACKET_BYTES, snr_db, config.num_packets // 2, 1 + case.random_seed)
+    return {
+        "bits_per_symbol": plan.bits_per_symbol,
+        "ends": " ".join(map(str, plan.ends)),
+        "acknowledgement_uses": plan.acknowledgement_uses,
+        "num_trials": found.num_packets,
+        "num_errors": found.num_lost,
+        "mean_uses": found.mean_uses,
+        "mean_uses_by_table": plan.mean_uses,
     }
 
 

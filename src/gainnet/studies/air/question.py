@@ -14,6 +14,9 @@ from gainnet.studies.study import Case, grid
 
 EBN0_DB: Final = (1.0, 1.5, 2.0)
 SNRS_DB: Final = (0, 10, 20)
+PACKET_SNRS_DB: Final = (0, 5, 10)
+PACKET_BYTES: Final = 57
+"""Payload of a learned seed of 30 dB."""
 ORDERS: Final = (2, 4, 6, 8)
 FADINGS: Final = ("awgn", "rayleigh", "rician", "jakes", "tdl-a", "tdl-b", "tdl-c", "cdl-a", "cdl-b", "cdl-c")
 BLOCK_FADINGS: Final = ("rayleigh", "rician", "jakes")
@@ -35,6 +38,8 @@ SWEEPS: Final[Mapping[str, Mapping[Any, Sequence[Any]]]] = {
     "power_peaks": {},
     "sharing": {"num_devices": (1, 2, 4, 8)},
     "speed": {},
+    "packets": {"snr_db": PACKET_SNRS_DB},
+    "acknowledged_packets": {"snr_db": PACKET_SNRS_DB},
 }
 """Swept values of every method, by column."""
 METHODS: Final = tuple(SWEEPS)
@@ -57,6 +62,7 @@ class AirConfig:
         num_blocks: blocks per random seed of outer loops.
         deadline_s: after which a payload is of no use.
         model: whose latents are sent.
+        num_packets: short packets per point and random seed; half as many with feedback.
     """
 
     random_seeds: Seeds
@@ -70,6 +76,7 @@ class AirConfig:
     num_blocks: Annotated[int, Field(ge=8, le=1_000_000)]
     deadline_s: Positive
     model: str = "scenes"
+    num_packets: Annotated[int, Field(ge=10, le=1_000_000)] = 5000
 
 
 def cases(config: AirConfig) -> Iterator[Case]:

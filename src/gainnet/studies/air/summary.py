@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import product
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 from scipy.stats import combine_pvalues
 
-from gainnet.studies.air.question import EBN0_DB, FADINGS, HARQS, REPORTS, SNRS_DB
+from gainnet.studies.air.question import EBN0_DB, FADINGS, HARQS, PACKET_BYTES, PACKET_SNRS_DB, REPORTS, SNRS_DB
 from gainnet.studies.statistics import at, keyed, named
 
 LINKS: Final = {
@@ -24,6 +24,9 @@ AGREEMENTS: Final = tuple(product(("awgn", "rayleigh", "tdl-c"), HARQS))
 ESTIMATED: Final = ("tdl-a", "tdl-b", "tdl-c", "cdl-c")
 LEAST_TOUCHED: Final = 30
 """Items with errors below which a standard error means nothing."""
+
+PACKETS: Final = ("uses_over_normal_approximation", "packet_bler", "expected_uses", "packets_lost")
+"""Metrics of short packets, by length and SNR."""
 
 LOSSES: Final = {
     "": ("linear", "lmmse"), "_ls": ("linear", "ls"), "_plain": ("plain", "lmmse"), "_raw": ("raw", "lmmse"),
@@ -59,6 +62,7 @@ def metric_names() -> tuple[str, ...]:
         *(f"estimated_psnr_db.{x}.{snr}db" for x in ESTIMATED for snr in SNRS_DB),
         *(f"gap_to_normal_approximation_db.{which}" for which in ("mean", "largest", "least")),
         *(f"power_peak_db.{kind}.{name}" for kind in ("symbols", "ofdm") for name in PEAKS),
+        *(f"{name}.{PACKET_BYTES}b.{snr}db" for name in PACKETS for snr in PACKET_SNRS_DB),
         *(f"pf_gain{ending}.{num}" for ending in ("", "_closed_form", "_throughput") for num in (1, 2, 4, 8)),
     )
 
@@ -145,6 +149,31 @@ def _codes(rows: pd.DataFrame) -> dict[str, float]:
     return {f"gap_to_normal_approximation_db.{w}": gaps[f"gap_db_{w}"] for w in ("mean", "largest", "least")}
 
 
+def _packets(rows: pd.DataFrame) -> dict[str, float]:
+    ratio = rows.groupby("snr_db")["uses_over_normal_approximation"].mean()
+    of_snr = {
+        snr: {"uses_over_normal_approximation": x, "packet_bler": rate} for snr, x, rate in _with_rate(rows, ratio)
+    }
+    return _by_snr(of_snr)
+
+
+def _acknowledged_packets(rows: pd.DataFrame) -> dict[str, float]:
+    uses = rows.groupby("snr_db")["mean_uses"].mean()
+    return _by_snr({snr: {"expected_uses": x, "packets_lost": rate} for snr, x, rate in _with_rate(rows, uses)})
+
+
+def _with_rate(rows: pd.DataFrame, values: pd.Series[float]) -> list[tuple[Any, float, float]]:
+    """SNR, value and share of the packets that failed, over all random seeds."""
+    total = rows.groupby("snr_db")[["num_errors", "num_trials"]].sum()
+    return [
+        (snr, float(values[snr]), float(total["num_errors"][snr] / total["num_trials"][snr])) for snr in values.index
+    ]
+
+
+def _by_snr(found: Mapping[Any, Mapping[str, float]]) -> dict[str, float]:
+    return {f"{name}.{PACKET_BYTES}b.{snr:g}db": x for snr, own in found.items() for name, x in own.items()}
+
+
 def _power_peaks(rows: pd.DataFrame) -> dict[str, float]:
     return {f"power_peak_db.{k}.{n}": float(rows[f"{k}_db_{n}"].mean()) for k in ("symbols", "ofdm") for n in PEAKS}
 
@@ -162,7 +191,8 @@ def _speed(rows: pd.DataFrame) -> dict[str, float]:
 _BY_METHOD = {
     "sionna": _sionna, "bit_errors": _bit_errors, "codes": _codes, "goodput": _goodput, "agreement": _agreement,
     "fading": _fading, "delivery": _delivery, "outer_loop": _outer_loop, "estimation": _estimation,
-    "power_peaks": _power_peaks, "sharing": _sharing, "speed": _speed,
+    "packets": _packets, "acknowledged_packets": _acknowledged_packets, "power_peaks": _power_peaks,
+    "sharing": _sharing, "speed": _speed,
 }  # fmt: skip
 
 

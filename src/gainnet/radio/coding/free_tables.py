@@ -1,0 +1,147 @@
+"""Block error rates of codewords of any length: curves over SNR that were measured once, and what lies between."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, final
+
+import torch
+from torch import Tensor
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.units import db_to_linear, linear_to_db
+from gainnet.radio.coding.information import bit_information, interpolated, snr_db_of_information
+
+FREE_TABLE_PATH: Final = Path(__file__).parent / "tables" / "free.json"
+
+RATES: Final = {
+    2: (0.2, 0.3, 0.42, 0.55, 0.7, 0.85),
+    4: (0.3, 0.42, 0.55, 0.7, 0.85),
+    6: (0.42, 0.55, 0.7, 0.85),
+    8: (0.55, 0.7, 0.85),
+}
+"""Code rates that were measured, by bits per symbol; lower rates are for lower modulations."""
+
+FREE_LENGTHS: Final = (64, 176, 472)
+"""Information bits that were measured: payloads of 6, 20 and 57 bytes with their CRC.
+
+Longer codewords do a little better than the longest of them, which stands in for them.
+"""
+
+HIGHEST_RATE: Final = 0.9
+_LOWEST_RATE: Final = 0.2
+
+
+@final
+@dataclass(frozen=True)
+class Curves:
+    """Curves of one modulation.
+
+    Args:
+        log_rate: [num_lengths, num_rates], rising along a row; rates differ by length, since uses are whole.
+        overhead: [num_lengths, num_rates], information per coded bit over the code rate where half of the blocks fail.
+        spread_db: [num_lengths, num_rates], from there to where a sixth fails.
+    """
+
+    log_rate: Tensor
+    overhead: Tensor
+    spread_db: Tensor
+
+
+@final
+@dataclass(frozen=True)
+class FreeTables:
+    r"""Block error rate of the second LDPC graph over SNR, at any length, rate and modulation.
+
+    $\mathrm{BLER} = Q((\gamma_\mathrm{dB} - \mu) / \sigma)$ with $J(\mu) = r\, o(r, k)$: per coded bit a decoder needs
+    the code rate $r$ and some overhead $o$, which is smooth in $\ln r$ and $1/\sqrt k$ and therefore interpolated.
+
+    Args:
+        lengths: [num_lengths], information bits, rising.
+        curves: by bits per symbol.
+    """
+
+    lengths: tuple[int, ...]
+    curves: dict[int, Curves]
+
+    def bler(self, bits_per_symbol: int, num_information_bits: int, num_bits: Tensor, snr_db: Tensor) -> Tensor:
+        """[...], block error rate, float64.
+
+        Args:
+            bits_per_symbol: 2, 4, 6 or 8.
+            num_information_bits: CRC included.
+            num_bits: [...], coded bits that arrived; beyond five times the information bits they repeat.
+            snr_db: [...], Es/N0 of equal mutual information, in dB.
+        """
+        rate = num_information_bits / num_bits.double()
+        # Repetition adds signal-to-noise ratio, and nothing else.
+        received_db = snr_db + linear_to_db((_LOWEST_RATE / rate).clamp_min(1.0))
+        rate = rate.clamp_min(_LOWEST_RATE)
+        own = self.curves[bits_per_symbol]
+        overhead, spread_db = (self._at(own, x, num_information_bits, rate) for x in (own.overhead, own.spread_db))
+        needed_db = snr_db_of_information(bits_per_symbol, (rate * overhead).clamp_max(1.0 - 1e-6))
+        bler: Tensor = torch.special.ndtr(-(received_db - needed_db) / spread_db)
+        return bler.masked_fill(rate > HIGHEST_RATE, 1.0)
+
+    def combined_bler(
+        self, bits_per_symbol: int, num_information_bits: int, information: Tensor, num_bits: Tensor
+    ) -> Tensor:
+        """[...], block error rate of attempts that are decoded together.
+
+        Args:
+            bits_per_symbol: of the first attempt.
+            num_information_bits: CRC included.
+            information: [...], bits that all attempts carry, see `bit_information`.
+            num_bits: [...], their coded bits.
+        """
+        snr_db = snr_db_of_information(bits_per_symbol, information / num_bits)
+        return self.bler(bits_per_symbol, num_information_bits, num_bits, snr_db)
+
+    def _at(self, curves: Curves, values: Tensor, num_information_bits: int, rate: Tensor) -> Tensor:
+        """[...], values [num_lengths, num_rates] at a length and rates [...]."""
+        grid = [length**-0.5 for length in self.lengths]
+        x = min(max(num_information_bits**-0.5, grid[-1]), grid[0])
+        right = max(1, min(sum(y > x for y in grid), len(grid) - 1))
+        weight = (x - grid[right]) / (grid[right - 1] - grid[right])
+        shorter, longer = (interpolated(rate.log(), curves.log_rate[i], values[i]) for i in (right - 1, right))
+        found: Tensor = weight * shorter + (1 - weight) * longer
+        return found
+
+
+@lru_cache(maxsize=4)
+def load_free_tables(path: Path = FREE_TABLE_PATH) -> FreeTables:
+    """The tables of a JSON file that `make_free_tables` wrote; by default the shipped ones.
+
+    Raises:
+        ConfigError: the file is missing, is no JSON or lacks a curve.
+
+    >>> tables = load_free_tables()
+    >>> tables.bler(4, 472, torch.tensor([1000, 1400]), torch.tensor(5.0)).round().tolist()
+    [1.0, 0.0]
+    """
+    try:
+        rows = json.loads(path.read_text())["curves"]
+        lengths = tuple(sorted({row["num_information_bits"] for row in rows}))
+        return FreeTables(lengths, {order: _curves(rows, lengths, order) for order in RATES})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"free table: {path} cannot be read ({error}); make it anew with make_free_tables") from error
+
+
+def _curves(rows: list[dict[str, Any]], lengths: tuple[int, ...], order: int) -> Curves:
+    own = {(r["num_information_bits"], r["rate"]): r for r in rows if r["bits_per_symbol"] == order}
+
+    def grid(key: str) -> Tensor:
+        return torch.tensor([[own[k, rate][key] for rate in RATES[order]] for k in lengths], dtype=torch.float64)
+
+    rate = torch.tensor(lengths, dtype=torch.float64)[:, None] / (order * grid("num_channel_uses"))
+    needed = bit_information(order, db_to_linear(grid("median_snr_db")))
+    return Curves(rate.log(), needed / rate, grid("spread_db"))
+
+
+def num_uses_at(num_information_bits: int, bits_per_symbol: int, rate: float) -> int:
+    """Channel uses of a codeword of about that code rate, not below 1/5."""
+    return math.floor(num_information_bits / rate / bits_per_symbol + 1e-9)
