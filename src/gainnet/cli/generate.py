@@ -218,7 +218,8 @@ def _print_generation(summary: Mapping[str, Any], out: Path) -> None:
         typer.echo(f"{summary['model']} does not know {warning['word']!r}; the nearest word is {warning['nearest']!r}")
     sampler = summary["sampler"]
     if sampler["memory"] == "handed over":
-        more = f"{sampler['num_latents']} more latents, counted above"
+        number = sampler["num_latents"]
+        more = f"{number} more latent{'s' * (number > 1)}, counted above"
         typer.echo(f"{sampler['scheduler']} handed its memory over at the cut: {more}")
     if sampler["memory"] == "restarted":
         typer.echo(f"{sampler['scheduler']} went on without its memory behind the cut, by steps of first order")
