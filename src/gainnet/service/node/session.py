@@ -211,29 +211,31 @@ class Session:
                 self.peers[target].send(octets or b"")
         # The device puts the report together, so it hears of every transfer that it does not see.
         if usages and step.targets != (DEVICE,) and (step.source != DEVICE or self._plays):
-            self._tell(self._progress(index, step.source, usages))
+            self._tell(self._progress(index, step.source, usages, under))
         if is_own:
             self._lateness.note(due_s)
             self._complete()
 
-    def _progress(self, index: int, node: NodeId, usages: Sequence[Usage] | None = None) -> Frame:
-        steps, start = self.course.leg.plan.steps, self.course.leg.start
+    def _progress(
+        self, index: int, node: NodeId, usages: Sequence[Usage] | None = None, under: Failures | None = None
+    ) -> Frame:
+        # A transfer of one leg may take place when the next one has been decided: its usage is of its own leg, or the
+        # device could never put the report together.
+        under = self._under if under is None else under
+        leg = self._courses[under].leg
+        steps, start = leg.plan.steps, leg.start
         # The label is that of the own plan: a peer's text goes nowhere.
         label = steps[index - start].label if 0 <= index - start < len(steps) else ""
         used = None if usages is None else [usage_to_json(each) for each in usages]
         head = {"request": self.request_id, "index": index, "label": label, "node": node, "usages": used}
         if usages is None:
             self._note(label)
-        return Frame("progress", head | self._said)
+        return Frame("progress", head | _said(under))
 
     def _note(self, label: str) -> None:
         """Keeps when a step began, for the operator."""
         if len(self.begun) < MOST_NOTED:
             self.begun.append((time.monotonic(), label))
-
-    @property
-    def _said(self) -> dict[str, Any]:
-        return {"under": [list(each) for each in self._under]} if self._under else {}
 
     def _tell(self, frame: Frame | bytes) -> None:
         octets = frame.to_bytes() if isinstance(frame, Frame) else frame
@@ -280,7 +282,7 @@ class Session:
         reports.append({"released": self._lateness.released, "late": self._lateness.late})
         names = "released", "late", "num_denoiser_passes"
         sums = {name: sum(_count(report, name) for report in reports) for name in names}
-        head: dict[str, Any] = {"request": self.request_id} | sums | self._said
+        head: dict[str, Any] = {"request": self.request_id} | sums | _said(self._under)
         # A device puts its report together itself, from more than this edge sees when it goes on alone.
         with contextlib.suppress(KeyError):
             usages = agreed(list(self._courses.items()), self._happened)
@@ -319,6 +321,11 @@ class Session:
         if not self.is_over and DEVICE in self.peers:
             self.peers[DEVICE].send(error_frame(error, self.request_id))
         self.end(error)
+
+
+def _said(under: Failures) -> dict[str, Any]:
+    """The failures under which a frame is sent, as its head says them."""
+    return {"under": [list(each) for each in under]} if under else {}
 
 
 def _count(report: Mapping[str, Any], name: str) -> float:
