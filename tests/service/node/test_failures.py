@@ -87,6 +87,22 @@ def test_any_edge_that_is_killed_anywhere_is_survived_as_simulated(cell: Edges, 
 
 
 @pytest.mark.slow
+def test_a_transfer_that_takes_place_after_the_decision_is_of_its_own_leg(scenes: DiffusionModel, keys: Path) -> None:
+    config, killed = config_of("uidcg"), list[str]()
+    # So slow that what the first edge has begun to send is on its way when the device has decided on the fallback.
+    with edges(scenes, keys, (SECOND,), pace=300.0) as cell:
+
+        def kill(way: str, frame: Frame) -> None:
+            if (way, frame.kind) == ("in", "accepted") and not killed:
+                killed.append(SECOND)
+                cell.kill(SECOND)
+
+        answer = ask(cell, config, tap=kill)
+    assert [node for node, _ in answer.failures] == [SECOND]
+    check_as_simulated(answer, config, scenes)
+
+
+@pytest.mark.slow
 def test_an_edge_that_stalls_is_dead_for_the_others(cell: Edges) -> None:
     config = config_of("dcsuc")
     stop = killing(cell, f"@ {SECOND}", lambda: cell.kill(SECOND, signal.SIGSTOP))
