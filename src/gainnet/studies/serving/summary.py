@@ -55,7 +55,7 @@ def _ratio(table: pd.DataFrame, method: str, other: str) -> float | None:
 
 
 def _limit(table: pd.DataFrame) -> dict[str, float | None]:
-    """What the ratio would be if everything but the denoiser's network were free, and how fast that network runs."""
+    """The ratio if everything but the denoiser's network were free, and how fast that network runs."""
     rows = _rows(table, STEADY)
     if "measured_unet_s" not in rows or not {LOCKED, BATCHED} <= set(rows.index.get_level_values("method")):
         return {}
