@@ -99,7 +99,7 @@ class LearningCostConfig:
     model: str
     hardware: str
     edge_hardware: str
-    num_pairs: Count
+    num_pairs: Count = 24
 
 
 def cases(config: LearningCostConfig) -> Iterator[Case]:
