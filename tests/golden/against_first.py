@@ -1,4 +1,4 @@
-"""Compares the present code with commit e3b445d on this machine, bit for bit: `make golden`.
+"""Compares the present code with commit e3b445d on this machine: `make golden`, bit for bit but for `RECOMPUTED`.
 
 The first code runs with the first driver: the one of the commit that wrote `expected.json`.
 """
@@ -18,6 +18,9 @@ from golden.cases import HERE
 from golden.compare import differences
 
 FIRST = "e3b445d"
+RECOMPUTED = {"orchestration": 1e-9}
+"""Families whose numbers come from other, faster arithmetic since, with how far they may be apart; all others agree in
+every bit."""
 TOP = HERE.parents[1]
 
 
@@ -37,10 +40,15 @@ def main() -> None:
         finally:
             _git("worktree", "remove", "--force", str(first))
         found = _computed(TOP, Path(folder) / "now.json", only)
-    lines = [f"{name}{line}" for name in wanted for line in differences(wanted[name], found[name], exact=True)]
+    lines = [f"{name}{line}" for name in wanted for line in _between(name, wanted[name], found[name])]
     summary = f"{len(wanted)} cases, {len({line.split('/', 2)[1] for line in lines})} differ from {FIRST}"
     sys.stdout.write("\n".join([*lines[:100], summary]) + "\n")
     sys.exit(1 if lines or not wanted else 0)
+
+
+def _between(name: str, wanted: Any, found: Any) -> list[str]:
+    apart = RECOMPUTED.get(name.split("/")[0])
+    return differences(wanted, found, exact=True) if apart is None else differences(wanted, found, tolerance=apart)
 
 
 def _git(*words: str) -> str:

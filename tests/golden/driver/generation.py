@@ -37,7 +37,12 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
         "references": of_tensor(made.references),
         "report": of_report(made.report),
         # The share that the classifier finds, without the count of things by which a generation's fidelity goes since.
-        "quality": plain({**vars(made.quality), "prompt_fidelity": mean_fidelity(made.values, config.prompts)}),
+        "quality": plain(
+            {
+                **vars(made.quality),
+                "prompt_fidelity": mean_fidelity(made.values, [image.prompt for image in made.images]),
+            }
+        ),
         "baseline": None
         if baseline is None
         else {

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 from typing import Final, final
 
 import torch
-from scipy import special
 from torch import Tensor
 
 from gainnet.core.units import db_to_linear, linear_to_db
@@ -74,7 +74,7 @@ def acknowledgement_uses(snr_db: float) -> int:
     >>> [acknowledgement_uses(snr_db) for snr_db in (0.0, 5.0, 10.0)]
     [4, 2, 1]
     """
-    distance = -special.ndtri(MISSED) - special.ndtri(FALSE)
+    distance = -NormalDist().inv_cdf(MISSED) - NormalDist().inv_cdf(FALSE)
     return math.ceil(distance**2 / 8 / db_to_linear(snr_db))
 
 
