@@ -27,7 +27,7 @@ def test_generate_prints_one_json_object(call, tmp_path):
     summary = json.loads(out)
     assert set(summary) == {
         "protocol", "prompt", "model", "codec", "fading", "snr_db", "power", "random_seed", "num_edges", "image_path",
-        "wall_s", "quality", "report", "baseline", "images", "configuration", "runtime", "warnings",
+        "wall_s", "quality", "report", "baseline", "images", "configuration", "runtime", "warnings", "sampler",
     }  # fmt: skip
     assert set(summary["quality"]) == {"psnr_db", "ssim", "exact", "prompt_fidelity"}
     assert set(summary["report"]) >= REPORT_KEYS
@@ -225,7 +225,7 @@ def fails(model):
         ["trust", "learn", "--epsilon", "3"],
         ["trust", "learn", "--privacy", "client", "--sample-rate", "0.1"],
         ["trust", "learn", "--num-poisoned", "2"],
-        ["trust", "learn", "--privacy", "example", "--algorithm", "fedavg"],
+        pytest.param(["trust", "learn", "--privacy", "example", "--algorithm", "fedavg"], marks=pytest.mark.slow),
         pytest.param(["study", "run", "power-control", "--quick", "--trace", "file"], marks=pytest.mark.slow),
         ["no-such-command"],
     ],

@@ -74,6 +74,7 @@ def test_analog_noise_is_that_of_the_air(sketches):
     assert float(error.square().mean()) < 0.276**2 * noise / (1 + noise)
 
 
+@pytest.mark.slow
 def test_edge_maps_come_back_and_take_what_size_expects(edges):
     codec = EdgeMap()
     payload = codec.encode(edges[:20], torch.ones(20))

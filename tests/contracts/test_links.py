@@ -35,10 +35,10 @@ def test_link_without_noise() -> None:
 @pytest.mark.parametrize(
     "link",
     [
-        Tabulated(Air(SnrTrace(), 10.6), arq=Arq(harq="ir")),
         *(
             pytest.param(link, marks=pytest.mark.slow)
             for link in (
+                Tabulated(Air(SnrTrace(), 10.6), arq=Arq(harq="ir")),
                 Tabulated(Air(Jakes(), 12.0, reports=Reports(delay_blocks=1))),
                 Tabulated(Air(Rayleigh(), 5.0), arq=Arq(harq="ir")),
                 Tabulated(Air(Rayleigh(), 10.0, reports=Reports(3.0)), arq=Arq(harq="ir")),

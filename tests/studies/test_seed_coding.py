@@ -290,7 +290,9 @@ def test_full_sweeps_every_db_and_every_method_once() -> None:
     config = load_config(SEED_CODING, "full")
     found = list(cases(config))
     assert len({each.key for each in found}) == len(found)
-    assert {each.method for each in found} == set(METHODS)
+    # The opponents that need an extra are asked for by name; the published sweep was before them.
+    asked_for = {"vvc", "hevc", "avif_tuned", "jpeg_xl", "best_image_codec", "domain_picture", "domain_picture_prompt"}
+    assert {each.method for each in found} == set(METHODS) - asked_for
     assert list(config.snrs_db) == [float(snr_db) for snr_db in range(-10, 21)]
 
 

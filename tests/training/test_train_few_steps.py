@@ -21,6 +21,7 @@ def tiny(tiny_run: Path) -> DiffusionModel:
     return load_model(str(tiny_run / "scenes"))
 
 
+@pytest.mark.slow
 def test_pairs_are_what_the_teacher_makes(tiny: DiffusionModel, tmp_path: Path) -> None:
     pairs = Pairs(tiny, tmp_path, 5)
     noise, latents, captions = pairs.draw(2, 3, torch.Generator().manual_seed(0))

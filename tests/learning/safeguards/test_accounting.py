@@ -35,7 +35,9 @@ def test_the_accountant_is_above_the_exact_law_and_near_it(noise: float, release
     assert exact <= spent_epsilon(noise, 1.0, releases, DELTA, "rdp") <= 1.15 * exact + 0.02
 
 
-@pytest.mark.parametrize(("noise", "rate", "releases"), [(0.8, 0.2, 6), (1.0, 0.05, 100)])
+@pytest.mark.parametrize(
+    ("noise", "rate", "releases"), [pytest.param(0.8, 0.2, 6, marks=pytest.mark.slow), (1.0, 0.05, 100)]
+)
 def test_with_samples_it_is_above_another_accountant(noise: float, rate: float, releases: int) -> None:
     """Numerical composition of Opacus (Gopi et al. 2021) with an error of 1e-3; Rényi divergences are above it."""
     from opacus.accountants import PRVAccountant
@@ -65,6 +67,7 @@ def test_beyond_any_use_the_cheaper_bound_is_given() -> None:
     assert spent_epsilon(0.1, 1.0, 5, DELTA) == spent_epsilon(0.1, 1.0, 5, DELTA, "rdp") > 60
 
 
+@pytest.mark.slow
 def test_who_reads_the_folder_gains_what_samples_hid_from_others() -> None:
     """The record names the clients of a round, so that their sample hides nothing; rows are named nowhere."""
     settings = LearnConfig("lora", clients=20, share=0.2, rounds=4, num_steps=2)

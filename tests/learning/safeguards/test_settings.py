@@ -91,6 +91,7 @@ def test_what_does_not_fit_is_refused(settings: dict[str, Any], line: str, tmp_p
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_split_learning_has_no_updates_to_guard(options: list[object]) -> None:
     model = str(options[1])
     with pytest.raises(ConfigError, match="algorithm"):

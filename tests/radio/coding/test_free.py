@@ -84,6 +84,7 @@ def test_codewords_fail_as_often_as_between_the_measured_curves(order: int, k: i
     assert low < expected < high
 
 
+@pytest.mark.slow
 def test_plans_are_worth_their_attempts() -> None:
     for num_bytes, snr_db in ((57, 0.0), (57, 10.0), (20, 5.0)):
         snr = 10 ** (snr_db / 10)
