@@ -18,9 +18,15 @@ from golden.cases import HERE
 from golden.compare import differences
 
 FIRST = "e3b445d"
-RECOMPUTED = {"orchestration": 1e-9}
-"""Families whose numbers come from other, faster arithmetic since, with how far they may be apart; all others agree in
-every bit."""
+RECOMPUTED = {
+    "orchestration/": 1e-9,
+    "studies/gairom": 1e-9,
+    "learning/lora-private-rows": 1e-6,
+    "studies/sketch": 1e-6,
+}
+"""Beginnings of the names of cases whose numbers come from other, faster arithmetic since, with how far they may be
+apart: workloads by Newton steps on logarithms, gradients of rows in one product, pictures a few at a time. All others
+agree in every bit."""
 TOP = HERE.parents[1]
 
 
@@ -47,7 +53,7 @@ def main() -> None:
 
 
 def _between(name: str, wanted: Any, found: Any) -> list[str]:
-    apart = RECOMPUTED.get(name.split("/")[0])
+    apart = next((apart for beginning, apart in RECOMPUTED.items() if name.startswith(beginning)), None)
     return differences(wanted, found, exact=True) if apart is None else differences(wanted, found, tolerance=apart)
 
 
