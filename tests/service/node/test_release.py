@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
@@ -24,7 +25,7 @@ def test_what_is_on_the_air_longer_leaves_later() -> None:
         if len(left) == 3:
             done.set()
 
-    with Releaser(10.0) as releaser:
+    with closing(Releaser(10.0)) as releaser:
         for name, air_s in (("third", 0.006), ("first", 0.001), ("second", 0.003)):
             releaser.after(air_s, lambda due_s, name=name: leaving(name, due_s))  # type: ignore[misc]
         assert done.wait(10.0)
@@ -34,7 +35,7 @@ def test_what_is_on_the_air_longer_leaves_later() -> None:
 
 def test_as_fast_as_possible_nothing_is_late() -> None:
     lateness = Lateness()
-    with Releaser() as releaser:
+    with closing(Releaser()) as releaser:
         releaser.after(1e9, lateness.note)
     assert (lateness.released, lateness.late) == (1, 0)
 
@@ -48,7 +49,7 @@ def test_late_is_more_than_five_milliseconds() -> None:
 
 def test_a_closed_releaser_drops_what_is_on_the_air() -> None:
     left: list[float] = []
-    with Releaser(1.0) as releaser:
+    with closing(Releaser(1.0)) as releaser:
         releaser.after(1e9, left.append)
     assert left == []
 

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+from contextlib import closing
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -19,7 +20,7 @@ LEASE_S = 0.3
 
 
 def own(folder: Path, said: Connection) -> None:
-    with Shelf(folder, LEASE_S) as shelf:
+    with closing(Shelf(folder, LEASE_S)) as shelf:
         shelf.journal.accept("a", "{}", 7)
         shelf.journal.accept("b", "{}", 8)
         shelf.journal.finish("b", b"picture")
@@ -41,7 +42,7 @@ def other(tmp_path: Path):
 
 
 def test_requests_of_a_dead_replica_are_taken_over(tmp_path: Path, other: tuple[str, int]) -> None:
-    with Shelf(tmp_path, LEASE_S) as shelf:
+    with closing(Shelf(tmp_path, LEASE_S)) as shelf:
         assert shelf.adopt() == 0
         os.kill(other[1], signal.SIGKILL)
         assert shelf.adopt() == 0  # its lease is not out
@@ -58,7 +59,7 @@ def test_requests_of_a_dead_replica_are_taken_over(tmp_path: Path, other: tuple[
 
 
 def test_a_replica_that_only_sleeps_keeps_its_requests(tmp_path: Path, other: tuple[str, int]) -> None:
-    with Shelf(tmp_path, LEASE_S) as shelf:
+    with closing(Shelf(tmp_path, LEASE_S)) as shelf:
         os.kill(other[1], signal.SIGSTOP)
         time.sleep(2 * LEASE_S)
         assert shelf.adopt() == 0

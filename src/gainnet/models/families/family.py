@@ -107,9 +107,25 @@ def device_of(network: Any) -> torch.device:
     return device
 
 
-def shifted(config: Any) -> tuple[float, float]:
-    """Factor and shift of an autoencoder's latents; latent = factor * (coded - shift)."""
+def to_shifted(config: Any, latent: Tensor) -> Tensor:
+    """[n, c, h, w], what an autoencoder decodes; latent = factor * (coded - shift)."""
+    factor, shift = _factor_and_shift(config)
+    return latent / factor + shift
+
+
+def from_shifted(config: Any, coded: Tensor) -> Tensor:
+    """[n, c, h, w], the latent of what an autoencoder encoded; see `to_shifted`."""
+    factor, shift = _factor_and_shift(config)
+    return (coded - shift) * factor
+
+
+def _factor_and_shift(config: Any) -> tuple[float, float]:
     return float(config.scaling_factor), float(getattr(config, "shift_factor", None) or 0.0)
+
+
+def first_step_of_flow(num_steps: int, strength: float) -> int:
+    """Steps that image-to-image leaves out; what is left out is rounded down, unlike with a UNet."""
+    return int(num_steps - min(num_steps * strength, num_steps))
 
 
 def in_branches(without: Tensor | None, with_prompt: Tensor) -> Tensor:

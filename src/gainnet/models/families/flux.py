@@ -9,7 +9,15 @@ from typing import Any, ClassVar, Final, final
 import numpy as np
 from torch import Tensor
 
-from gainnet.models.families.family import Configs, device_of, in_branches, packed, shifted
+from gainnet.models.families.family import (
+    Configs,
+    device_of,
+    first_step_of_flow,
+    from_shifted,
+    in_branches,
+    packed,
+    to_shifted,
+)
 from gainnet.models.families.sd3 import dynamic_shift
 
 NUM_T5_TOKENS: Final = 512
@@ -94,13 +102,6 @@ class Flux:
             return shift
         return shift | {"sigmas": np.linspace(1.0, 1 / num_steps, num_steps)}
 
-    def first_step(self, num_steps: int, strength: float) -> int:
-        return int(num_steps - min(num_steps * strength, num_steps))
-
-    def to_decoder(self, config: Any, latent: Tensor) -> Tensor:
-        factor, shift = shifted(config)
-        return latent / factor + shift
-
-    def from_encoder(self, config: Any, coded: Tensor) -> Tensor:
-        factor, shift = shifted(config)
-        return (coded - shift) * factor
+    first_step = staticmethod(first_step_of_flow)
+    to_decoder = staticmethod(to_shifted)
+    from_encoder = staticmethod(from_shifted)

@@ -37,17 +37,10 @@ class StableDiffusion:
             return f"inputs of another family than sd ({found['addition_embed_type']} embeddings)"
         return unet.missing_input(found, configs("vae"))
 
-    def grain(self, config: Any) -> int:
-        return unet.grain(config)
-
-    def sides(self, config: Any) -> tuple[int, int]:
-        return unet.sides(config)
-
-    def num_channels(self, config: Any) -> int:
-        return int(config.in_channels)
-
-    def num_branches(self, config: Any, guidance_scale: float) -> int:
-        return unet.num_branches(config, guidance_scale)
+    grain = staticmethod(unet.grain)
+    sides = staticmethod(unet.sides)
+    num_channels = staticmethod(unet.num_channels)
+    num_branches = staticmethod(unet.num_branches)
 
     def texts(self, pipeline: Any, num_branches: int) -> Mapping[str, tuple[int, ...]]:
         return {"text_encoder": (int(pipeline.tokenizer.model_max_length),) * num_branches}
@@ -67,11 +60,8 @@ class StableDiffusion:
         found: Tensor = network(latent, time, encoder_hidden_states=condition, return_dict=False, **options)[0]
         return found
 
-    def timing(self, scheduler: Any, config: Any, num_steps: int, sides: tuple[int, int]) -> Mapping[str, Any]:
-        return {}
-
-    def first_step(self, num_steps: int, strength: float) -> int:
-        return unet.first_step(num_steps, strength)
+    timing = staticmethod(unet.timing)
+    first_step = staticmethod(unet.first_step)
 
     def to_decoder(self, config: Any, latent: Tensor) -> Tensor:
         # The pipeline leaves out a shift, even where the autoencoder has one.

@@ -8,7 +8,15 @@ from typing import Any, ClassVar, Final, final
 
 from torch import Tensor
 
-from gainnet.models.families.family import Configs, device_of, in_branches, packed, shifted
+from gainnet.models.families.family import (
+    Configs,
+    device_of,
+    first_step_of_flow,
+    from_shifted,
+    in_branches,
+    packed,
+    to_shifted,
+)
 
 NUM_T5_TOKENS: Final = 256
 """Length of the text for the third encoder, the default of the pipeline; as many zeros without that encoder."""
@@ -84,16 +92,9 @@ class StableDiffusion3:
             return {}
         return {"mu": dynamic_shift(scheduler, sides[0] // config.patch_size * (sides[1] // config.patch_size), 1.16)}
 
-    def first_step(self, num_steps: int, strength: float) -> int:
-        return int(num_steps - min(num_steps * strength, num_steps))
-
-    def to_decoder(self, config: Any, latent: Tensor) -> Tensor:
-        factor, shift = shifted(config)
-        return latent / factor + shift
-
-    def from_encoder(self, config: Any, coded: Tensor) -> Tensor:
-        factor, shift = shifted(config)
-        return (coded - shift) * factor
+    first_step = staticmethod(first_step_of_flow)
+    to_decoder = staticmethod(to_shifted)
+    from_encoder = staticmethod(from_shifted)
 
 
 def dynamic_shift(scheduler: Any, num_tokens: int, largest: float) -> float:

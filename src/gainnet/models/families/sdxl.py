@@ -42,17 +42,10 @@ class StableDiffusionXL:
             return "a picture of a base model, which it refines"
         return unet.missing_input(configs("unet"), configs("vae"))
 
-    def grain(self, config: Any) -> int:
-        return unet.grain(config)
-
-    def sides(self, config: Any) -> tuple[int, int]:
-        return unet.sides(config)
-
-    def num_channels(self, config: Any) -> int:
-        return int(config.in_channels)
-
-    def num_branches(self, config: Any, guidance_scale: float) -> int:
-        return unet.num_branches(config, guidance_scale)
+    grain = staticmethod(unet.grain)
+    sides = staticmethod(unet.sides)
+    num_channels = staticmethod(unet.num_channels)
+    num_branches = staticmethod(unet.num_branches)
 
     def texts(self, pipeline: Any, num_branches: int) -> Mapping[str, tuple[int, ...]]:
         # Zeros stand for the empty prompt, unless the folder says otherwise.
@@ -85,11 +78,8 @@ class StableDiffusionXL:
         )[0]  # fmt: skip
         return found
 
-    def timing(self, scheduler: Any, config: Any, num_steps: int, sides: tuple[int, int]) -> Mapping[str, Any]:
-        return {}
-
-    def first_step(self, num_steps: int, strength: float) -> int:
-        return unet.first_step(num_steps, strength)
+    timing = staticmethod(unet.timing)
+    first_step = staticmethod(unet.first_step)
 
     def to_decoder(self, config: Any, latent: Tensor) -> Tensor:
         mean, deviation = _statistics(config, latent)

@@ -33,6 +33,16 @@ def grain(config: Any) -> int:
     return int(2 ** (len(config.block_out_channels) - 1))
 
 
+def num_channels(config: Any) -> int:
+    """Of the latent."""
+    return int(config.in_channels)
+
+
+def timing(scheduler: Any, config: Any, num_steps: int, sides: tuple[int, int]) -> Mapping[str, Any]:
+    """Nothing: the times of these samplers depend on no size."""
+    return {}
+
+
 def first_step(num_steps: int, strength: float) -> int:
     """Steps that image-to-image leaves out: those that run are rounded down."""
     return num_steps - int(num_steps * strength)

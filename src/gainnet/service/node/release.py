@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, Self, final
+from typing import Final, final
 
 LATE_S: Final = 0.005
 """A frame that leaves more than this after its time is late."""
@@ -46,12 +46,6 @@ class Releaser:
         self._thread = threading.Thread(target=self._run, name="release", daemon=True)
         if pace > 0.0:
             self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Ends the thread; what is not due yet is dropped."""

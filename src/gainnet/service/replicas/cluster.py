@@ -7,7 +7,7 @@ import atexit
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -100,7 +100,7 @@ def replica(serving: Serving, doors: Doors, folder: Path, lease_s: float) -> Any
         lease_s: how long one may be silent.
     """
     held = ExitStack()
-    shelf = held.enter_context(Shelf(folder, lease_s))
+    shelf = held.enter_context(closing(Shelf(folder, lease_s)))
     signer = None if serving.unsigned else Signer.of_user(serving.signer)
     model = opened(serving.model, serving.runtime)
     engine = held.enter_context(Engine(model, most_batch=serving.most_batch, most_waiting=serving.most_waiting))
@@ -118,9 +118,9 @@ def _closing(
     """A lifespan after which what the application held is closed."""
 
     @asynccontextmanager
-    async def closing(made: Any) -> AsyncIterator[Any]:
+    async def closed_after(made: Any) -> AsyncIterator[Any]:
         async with lifespan(made) as state:
             yield state
         await asyncio.to_thread(held.close)
 
-    return closing
+    return closed_after

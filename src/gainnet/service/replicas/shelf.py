@@ -6,7 +6,7 @@ import os
 import threading
 import uuid
 from pathlib import Path
-from typing import Self, final
+from typing import final
 
 from gainnet.core.errors import ConfigError, check_range
 from gainnet.service.journal import Journal
@@ -40,12 +40,6 @@ class Shelf:
         self._renew()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Gives the journal back: others take it over when its lease is out."""
