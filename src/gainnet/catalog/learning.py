@@ -286,8 +286,8 @@ def guarantee_of(texts: SafeguardsConfig, config: LearnConfig) -> Guarantee | No
         return None
     whole = given.privacy == "client"
     rate, releases = (config.share, config.rounds) if whole else (given.sample_rate, config.rounds * config.num_steps)
-    told = folder_rate(given.privacy, rate)
-    noise = noise_for(given.epsilon, given.delta, told, releases, given.accountant)
+    rate_seen = folder_rate(given.privacy, rate)
+    noise = noise_for(given.epsilon, given.delta, rate_seen, releases, given.accountant)
     count = config.share * config.clients if whole else config.clients
     blank = Guarantee(given.privacy, math.inf, given.delta, count, releases, noise, rate, given.clip_norm)
     return replace(blank, accountant=given.accountant, private=noise_of(given).private).after(releases)

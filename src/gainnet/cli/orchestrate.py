@@ -31,12 +31,12 @@ def orchestrate(asked: Asked, *, out: Path = Path("out/orchestrate"), as_json: b
         from gainnet.catalog.orchestration import episode_of
         from gainnet.orchestration.save import save
 
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
             episode = episode_of(EpisodeConfig(**asked.values), lambda name: show(f"playing {name}"))
         show("drawing")
         summary = save(episode, out)
-    _tell([str(warning.message) for warning in told])
+    _tell([str(warning.message) for warning in caught])
     print_json(summary) if as_json else _print_episode(summary, out)
 
 

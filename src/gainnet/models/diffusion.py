@@ -31,7 +31,7 @@ class TextEncoder:
         pipeline: whose encoders run.
         family: that calls them.
         num_branches: 2 with guidance, else 1.
-        image: shape of the picture, which some denoisers are told.
+        image: shape of the picture, which some denoisers take as an input.
     """
 
     pipeline: Any = field(repr=False)

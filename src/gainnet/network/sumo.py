@@ -42,8 +42,8 @@ def drive(path: Path, longest_s: float = math.inf) -> Tracks:
             return tracks
         except failures:
             process.kill()
-            told = process.communicate()[1].strip().splitlines() or ["it stopped"]
-            raise ConfigError(f"mobility.path: SUMO refuses {path} ({told[0]}); mend the scenario") from None
+            complaints = process.communicate()[1].strip().splitlines() or ["it stopped"]
+            raise ConfigError(f"mobility.path: SUMO refuses {path} ({complaints[0]}); mend the scenario") from None
         finally:
             process.kill()
 

@@ -24,7 +24,7 @@ _KM_PER_H = 1 / 3.6
 
 
 def read_tracks(path: Path, start_s: float | None = None, longest_s: float = math.inf) -> Tracks:
-    """The tracks of a file, told by what is in it; gzipped or not.
+    """The tracks of a file, recognised by what is in it; gzipped or not.
 
     - XML with `fcd-export`: SUMO's floating car data (`sumo --fcd-output`), in metres or degrees, read as a stream
     - XML with `gpx`: a track per vehicle, in degrees; a time that is not there cannot be guessed

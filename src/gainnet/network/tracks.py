@@ -22,7 +22,7 @@ EARTH_M = 6_371_008.8
 """Mean radius of the Earth (IUGG)."""
 
 FASTEST_M_PER_S = 70.0
-"""Speed above which a step of a vehicle is told as a jump."""
+"""Speed above which a step of a vehicle counts as a jump."""
 
 GAP_S, GAP_STEPS = 30.0, 5.0
 """A vehicle that is not seen for longer, and for so many of its usual steps, was away in the meantime (assumed)."""
@@ -125,7 +125,7 @@ class Tracks:
 def tracks_of(name: str, samples: Iterable[Sample], degrees: bool | None = False) -> Tracks:
     """The tracks of samples, vehicles in the order of their names.
 
-    A step faster than 70 m/s is told as a warning, with its time and vehicle, and kept.
+    A step faster than 70 m/s is reported as a warning, with its time and vehicle, and kept.
 
     Args:
         name: file that they come from.

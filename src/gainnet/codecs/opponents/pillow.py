@@ -116,7 +116,7 @@ class PillowEncoder:
         return Setting(self.format, quantiser, self.mode)
 
     def _template(self, quantiser: int, shape: tuple[int, int]) -> bytes:
-        """Of one quantiser for all where headers do not vary: the receiver is not told it."""
+        """Of one quantiser for all where headers do not vary: the receiver does not need it."""
         return formats.template_of(self._setting(quantiser if self.headers_vary else self.quantisers[0]), shape)
 
     def _check(self) -> None:

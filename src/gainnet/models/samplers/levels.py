@@ -21,7 +21,7 @@ class Levels(Protocol):
     """How a network sees noise."""
 
     def nearest(self, power: Tensor) -> Tensor:
-        """[n], the times that the network is told at the trained levels nearest to powers [n]."""
+        """[n], the times that the network receives at the trained levels nearest to powers [n]."""
 
     def power(self, time: Tensor) -> Tensor:
         """[n] float64, powers of the signal at times [n]."""

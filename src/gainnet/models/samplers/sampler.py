@@ -109,7 +109,7 @@ class Sampler:
 
     @property
     def timesteps(self) -> Tensor:
-        """[num_steps], times that the network is told."""
+        """[num_steps], times that the network receives."""
         return cast(Tensor, self.scheduler.timesteps)
 
     @property

@@ -48,11 +48,11 @@ def slow(url: str, token: str) -> bool:
 
 
 def oversized(url: str, token: str) -> bool:
-    """Sends a body that is too large, once with its length told and once without, and a frame that is too large."""
+    """Sends a body that is too large, with its length in the head and without, and a frame that is too large."""
     bearer = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    told = _raw(url, _head(url, bearer | {"Content-Length": str(TOO_LARGE)}))
+    declared = _raw(url, _head(url, bearer | {"Content-Length": str(TOO_LARGE)}))
     untold = _asks(url, bearer, content=(b" " * (1 << 20) for _ in range(TOO_LARGE >> 20)))
-    return told or untold or _is_greeted(url, b"\0" * (MOST_BYTES + 1))
+    return declared or untold or _is_greeted(url, b"\0" * (MOST_BYTES + 1))
 
 
 def wrong_token(url: str, token: str) -> bool:

@@ -125,7 +125,7 @@ def _summed(config: TrustConfig, updates: list[Tensor], safeguard: str, random: 
 
 
 def _membership(config: TrustConfig, safeguard: str, random: Random) -> tuple[float, int]:
-    """Pairs of a row of the client's and another row, told apart by the update of one step on all of the client's."""
+    """Pairs of a row of the client's and another row, distinguished by the update of a step on all of the client's."""
     model, count = attach(open_model(config.model)[0], "lora_b", 2), config.attacks.num_members
     domains, scores, num_pairs = LearnConfig().domains, list[float](), 0
     for place in range(config.attacks.num_victims):
