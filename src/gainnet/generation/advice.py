@@ -17,7 +17,7 @@ from gainnet.generation.cell import Cell, Over, use_tables
 from gainnet.generation.generate import estimate
 from gainnet.generation.memory import Memory
 from gainnet.generation.planning import Planned, inputs, make_plan, streams
-from gainnet.generation.quality import counted_fidelity, ssim
+from gainnet.generation.quality import mean_fidelity, ssim
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.network import Network
 from gainnet.protocols import PROTOCOLS, Plan, Pricing, channel_free, execute, pricing
@@ -133,7 +133,7 @@ def judge(
         return {
             "psnr_db": _psnr_db(images, reference),
             "ssim": float(ssim(images, reference).mean()),
-            "prompt_fidelity": counted_fidelity(images, prompts),
+            "prompt_fidelity": mean_fidelity(images, prompts),
         }
 
 
