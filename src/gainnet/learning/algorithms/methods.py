@@ -24,7 +24,7 @@ from gainnet.learning.split.model import Cut
 from gainnet.network import Network
 
 Merging = Literal["factors", "frozen", "svd", "stacked"]
-"""What of LoRA the edge averages, see `Lora`."""
+"""The part of LoRA that the edge averages, see `Lora`."""
 
 
 @final

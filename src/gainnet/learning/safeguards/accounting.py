@@ -65,8 +65,8 @@ class Guarantee:
     def after(self, num_releases: int) -> Guarantee:
         """The same noise, let out so often."""
         seen = spent_epsilon(self.noise_multiplier, self.sample_rate, num_releases, self.delta, self.accountant)
-        told = folder_rate(self.level, self.sample_rate)
-        read = spent_epsilon(self.noise_multiplier, told, num_releases, self.delta, self.accountant)
+        rate_seen = folder_rate(self.level, self.sample_rate)
+        read = spent_epsilon(self.noise_multiplier, rate_seen, num_releases, self.delta, self.accountant)
         return replace(
             self, epsilon=max(seen, read), epsilon_model=seen, epsilon_folder=read, num_releases=num_releases
         )
