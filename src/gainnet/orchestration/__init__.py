@@ -36,6 +36,8 @@ from gainnet.orchestration.roads import on_roads
 from gainnet.orchestration.rollout import Rollout, follow, hand_overs, play, schedules_of
 from gainnet.orchestration.rounds import Activity, Schedule
 from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_names
+from gainnet.orchestration.trained import pooled, trained_gain
+from gainnet.orchestration.trained_optimum import TrainedOptimum, trained_bounds, trained_optimum
 from gainnet.orchestration.workload import Sensing, Task, consumption, serial_workload, steady_workload
 from gainnet.orchestration.world import World, draw_world
 
@@ -70,6 +72,7 @@ __all__ = [
     "SequentialGreedy",
     "State",
     "Task",
+    "TrainedOptimum",
     "World",
     "consumed",
     "consumption",
@@ -88,11 +91,15 @@ __all__ = [
     "orchestrate",
     "play",
     "policies",
+    "pooled",
     "pretrained_names",
     "scenario_names",
     "scenario_of_city",
     "schedules_of",
     "serial_workload",
     "steady_workload",
+    "trained_bounds",
+    "trained_gain",
+    "trained_optimum",
     "violations",
 ]

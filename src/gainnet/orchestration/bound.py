@@ -134,7 +134,7 @@ def _solve(columns: Columns, points: list[Tensor], time_limit_s: float, gap: flo
     """Association and bound of one program; variables are y (range, client, model), z (edge, range), t (model)."""
     ranges, clients, models, edges = columns.shape
     num_y, num_z = ranges * clients * models, edges * ranges
-    rows = _Rows(num_y + num_z + models)
+    rows = Rows(num_y + num_z + models)
     # Numbers of the variables in the vector of the program.
     y = np.arange(num_y).reshape(ranges, clients, models)
     z = num_y + np.arange(num_z).reshape(edges, ranges)
@@ -153,7 +153,7 @@ def _solve(columns: Columns, points: list[Tensor], time_limit_s: float, gap: flo
                 numbers = np.append(np.full(len(members), sign), -sign * float(limit))
                 rows.add(np.append(members, z[e, g]), numbers, high=0.0)
     for m in range(models):
-        for value, slope in zip(*_tangents(columns.regime.function, points[m]), strict=True):
+        for value, slope in zip(*tangents(columns.regime.function, points[m]), strict=True):
             worth = columns.worth[:, :, m].numpy().ravel()
             # t_m - slope * V_m <= value: t_m lies under every tangent of the concave f.
             places = np.append(y[:, :, m].ravel(), num_y + num_z + m)
@@ -174,7 +174,7 @@ def _solve(columns: Columns, points: list[Tensor], time_limit_s: float, gap: flo
     return torch.from_numpy(found.x[:num_y].reshape(ranges, clients, models).sum(0).argmax(-1)), bound
 
 
-class _Rows:
+class Rows:
     """Linear constraints that grow by rows, as a sparse matrix."""
 
     def __init__(self, num_columns: int) -> None:
@@ -182,10 +182,11 @@ class _Rows:
         self.rows: list[tuple[np.ndarray, np.ndarray, float, float]] = []
 
     def add(self, places: np.ndarray, numbers: np.ndarray | float, high: float, low: float = -np.inf) -> None:
-        """One row, low <= sum of numbers times the variables at places <= high."""
+        """One row, low <= sum of numbers [num_places] times the variables at places [num_places], int64, <= high."""
         self.rows.append((places, np.broadcast_to(numbers, places.shape), low, high))
 
     def constraint(self) -> LinearConstraint:
+        """All of them, for `scipy.optimize.milp`."""
         places, numbers, low, high = zip(*self.rows, strict=True)
         row = np.repeat(np.arange(len(places)), [len(some) for some in places])
         entries = np.concatenate(numbers), (row, np.concatenate(places))
@@ -194,8 +195,8 @@ class _Rows:
         )
 
 
-def _tangents(function: GainFunction, points: Tensor) -> tuple[list[float], list[float]]:
-    """Value at 0 and slope of the tangents at points."""
+def tangents(function: GainFunction, points: Tensor) -> tuple[list[float], list[float]]:
+    """Value at 0 and slope of the tangents of a gain function at points [num_points]."""
     # Autograd instead of a derivative per gain function: any concave f that torch can compute will do.
     v = points.detach().clone().requires_grad_()
     value = function(v)

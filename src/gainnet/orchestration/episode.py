@@ -15,6 +15,7 @@ from gainnet.orchestration.reference import Reference, reference_of
 from gainnet.orchestration.regime import Contention, Independent, Regime
 from gainnet.orchestration.rollout import Rollout, play
 from gainnet.orchestration.scenario import Scenario, scenario_of
+from gainnet.orchestration.trained import trained_gain
 from gainnet.orchestration.world import World, draw_world
 
 SHARING = frozenset({Contention.name})
@@ -64,6 +65,10 @@ class Episode:
     def gain_of(self, policy: str) -> float:
         """Total gain of a policy over all rounds."""
         return float(self.rollouts[policy].gain.sum())
+
+    def trained_gain_of(self, policy: str) -> float:
+        """Gain of a policy over all rounds on the samples that a later round consumed, added up per model."""
+        return float(trained_gain(self.world, self.regime, self.rollouts[policy]).sum())
 
     def share_of(self, policy: str) -> float | None:
         """Gain of a policy as share of the reference; `None` without reference or where nothing can be gained."""

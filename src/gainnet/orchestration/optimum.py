@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
@@ -14,7 +15,7 @@ from gainnet.orchestration.graph import State, graph_of
 from gainnet.orchestration.regime import Independent, Regime
 from gainnet.orchestration.resources import each, of_model, unsqueeze
 from gainnet.orchestration.rollout import advance
-from gainnet.orchestration.workload import CEILINGS, consumption, workload_up_to
+from gainnet.orchestration.workload import consumption, workload_up_to
 from gainnet.orchestration.world import World
 
 MOST_SEQUENCES = 2**16
@@ -51,6 +52,18 @@ def independent_optimum(world: World, regime: Independent) -> Optimum:
     Raises:
         ConfigError: there are more than 65,536 sequences.
     """
+    check_sequences(world)
+    num_rounds, num_models = world.scenario.rounds.num_rounds, len(world.scenario.models)
+    value = torch.zeros_like(world.bandwidth_hz).unsqueeze(-1)
+    for offer, (sensed, _) in zip(world.offers, branches(world), strict=False):
+        gained = offer.correlation.unsqueeze(-2) * regime.function(sensed)
+        value = (value.unsqueeze(-1) + gained).flatten(-2)
+    best, number = value.max(-1)
+    return Optimum(torch.stack(digits(number, num_models, num_rounds), -2), best.sum(-1))
+
+
+def check_sequences(world: World) -> None:
+    """Raises `ConfigError` where the sequences of a client are more than 65,536 or hand-overs couple its rounds."""
     num_rounds, num_models = world.scenario.rounds.num_rounds, len(world.scenario.models)
     if world.scenario.handover is not None:
         raise ConfigError("optimum: hand-overs couple rounds in ways it does not know; use exhaustive_optimum")
@@ -59,33 +72,47 @@ def independent_optimum(world: World, regime: Independent) -> Optimum:
             f"optimum: {num_models} models in {num_rounds} rounds are more than {MOST_SEQUENCES} sequences; "
             "give fewer rounds or models"
         )
+
+
+def digits(number: Tensor, num_models: int, num_rounds: int) -> list[Tensor]:
+    """The model of every round, [...] each, of sequences [...] numbered as numbers of base M, the first round highest.
+
+    >>> [x.tolist() for x in digits(torch.tensor([6, 7]), 4, 2)]
+    [[1, 1], [2, 3]]
+    """
+    return [number // num_models ** (num_rounds - 1 - cr) % num_models for cr in range(num_rounds)]
+
+
+def branches(world: World) -> Iterator[tuple[Tensor, Tensor]]:
+    """Samples sensed in every round, and those of them that the next CR can consume, for every past of a client.
+
+    Yields:
+        Both [*batch, num_clients, num_models**r, num_models] in round r: a past of r models, and the model served now.
+    """
+    num_models = len(world.scenario.models)
     model = torch.zeros(*world.bandwidth_hz.shape, 1, dtype=torch.long)
-    samples = value = torch.zeros_like(world.bandwidth_hz).unsqueeze(-1)
-    for cr in range(num_rounds):
+    samples = torch.zeros_like(world.bandwidth_hz).unsqueeze(-1)
+    for cr in range(world.scenario.rounds.num_rounds):
         # A state of a client is its last model and the samples left of it: all that the next CR depends on.
-        samples, gained = _branch(world, regime, cr, model, samples)
-        value = (value.unsqueeze(-1) + gained).flatten(-2)
-        samples = samples.flatten(-2)
+        sensed, left = _branch(world, cr, model, samples)
+        yield sensed, left
+        samples = left.flatten(-2)
         model = (torch.arange(samples.shape[-1]) % num_models).expand_as(samples)
-    best, number = value.max(-1)
-    # States are numbered as numbers of base M, the first round the highest digit.
-    digits = [number // num_models ** (num_rounds - 1 - cr) % num_models for cr in range(num_rounds)]
-    return Optimum(torch.stack(digits, -2), best.sum(-1))
 
 
-def _branch(world: World, regime: Independent, cr: int, model: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
-    """Samples left to the next CR and the gain of what was sensed, [*batch, num_clients, num_states, num_models]."""
+def _branch(world: World, cr: int, model: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
+    """Samples sensed and samples left to the next CR, [*batch, num_clients, num_states, num_models] each."""
 
     def for_states(x: Tensor) -> Tensor:
         return x.unsqueeze(-2)
 
     pool, tasks, sensing = unsqueeze(world.pool), world.offers[cr].tasks, world.offers[cr].sensing
     spent = unsqueeze(consumption(pool, of_model(tasks, model), samples))
-    ceiling = CEILINGS[world.scenario.rounds.ceiling](pool, sensing, tasks)
+    ceiling = world.offers[cr].ceiling
     sensed = workload_up_to(unsqueeze(pool), spent, each(sensing, for_states), each(ceiling, for_states)).samples
     # Clairvoyant: what reception of the next CR cannot train is lost already here.
-    left = torch.minimum(sensed, world.offers[cr + 1].tasks.most_samples(pool).unsqueeze(-2))
-    return left, world.offers[cr].correlation.unsqueeze(-2) * regime.function(sensed)
+    left = torch.minimum(sensed, world.offers[cr + 1].most_samples.unsqueeze(-2))
+    return sensed, left
 
 
 def exhaustive_optimum(world: World, regime: Regime) -> Optimum:

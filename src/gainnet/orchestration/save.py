@@ -87,6 +87,7 @@ def _policy(episode: Episode, name: str) -> dict[str, Any]:
         "policy": name,
         "label": label_of(name),
         "gain": episode.gain_of(name),
+        "trained_gain": episode.trained_gain_of(name),
         "share_of_reference": episode.share_of(name),
         "consumed_share": float(rollout.consumed_share),
         "num_samples": float(rollout.sensed.sum()),
