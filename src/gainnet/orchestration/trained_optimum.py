@@ -102,7 +102,7 @@ def trained_optimum(
 
     $\max \sum_{r,m} w_m f(V_{rm})$,  $V_{rm} = \sum_n \sum_{s: s_r = m} c_{nsr} y_{ns}$,  $\sum_s y_{ns} = 1$,
     $y \in \{0, 1\}$ over the sequences s of models. Frank-Wolfe solves it with $y \ge 0$, where prices
-    $w_m f'(V)$ let every client choose alone, and bounds it; clients in turn then improve on the rounded solution. While
+    $w_m f'(V)$ let every client choose alone, and bounds it; clients in turn then improve on the rounded one. While
     both are further apart than `gap`, what no better solution can use is left out (reduced costs) and a MILP with
     tangent cuts decides among the rest.
 
