@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     # names to objects, and back
     from gainnet.catalog.opening import load as load
+    from gainnet.catalog.opening import load_for as load_for
     from gainnet.catalog.families import parse as parse
     from gainnet.catalog.families import text_of as text_of
     from gainnet.catalog.labels import save as save
@@ -124,7 +125,7 @@ _NAMES: Final = {
     "gainnet.generation": "advise Cell estimate generate Generation Picture Trial",
     "gainnet.protocols.transmit": "Transmission transmit",
     # names to objects, and back
-    "gainnet.catalog.opening": "load",
+    "gainnet.catalog.opening": "load load_for",
     "gainnet.catalog.families": "parse text_of",
     "gainnet.catalog.labels": "save",
     "gainnet.network.hardware": "profile",

@@ -28,8 +28,10 @@ def test_generate_prints_one_json_object(call, tmp_path):
     assert set(summary) == {
         "protocol", "prompt", "model", "codec", "fading", "snr_db", "power", "random_seed", "num_edges", "image_path",
         "wall_s", "quality", "report", "baseline", "images", "configuration", "runtime", "warnings", "sampler",
+        "original",
     }  # fmt: skip
-    assert set(summary["quality"]) == {"psnr_db", "ssim", "exact", "prompt_fidelity"}
+    assert set(summary["quality"]) == {"psnr_db", "ssim", "exact", "prompt_fidelity", "reference_fidelity"}
+    assert (summary["model"], summary["original"], summary["warnings"]) == ("scenes", None, [])
     assert set(summary["report"]) >= REPORT_KEYS
     assert set(summary["report"]["steps"][0]) >= STEP_KEYS
     assert set(summary["baseline"]) == {"name", "num_channel_uses_equal_psnr", "psnr_db_equal_uses"}
@@ -45,6 +47,20 @@ def test_a_file_of_prompts_is_a_batch(call, tmp_path):
     assert code == 0
     assert json.loads(out)["prompt"] == ["a red star", "a blue house"]
     assert sorted(path.name for path in (tmp_path / "o").glob("image*")) == ["image_000.png", "image_001.png"]
+
+
+def test_words_that_no_model_knows_are_named_before_any_number(call):
+    code, out, err = call("generate", "a red dragon", "--num-steps", "1", "--fading", "ideal")
+    assert code == 0, err
+    lines = out.splitlines()
+    assert lines[:2] == ["model: scenes", "scenes does not know 'dragon'; the nearest word is 'drawing'"]
+    assert "against the unsplit picture: exact" in lines
+    assert "against the prompt: nothing here can judge pictures of such prompts" in lines
+    code, out, _ = call("estimate", "a red dragon", "--json")
+    assert [json.loads(out)[key] for key in ("model", "warnings")] == [
+        "scenes",
+        [{"word": "dragon", "nearest": "drawing"}],
+    ]
 
 
 def test_estimate_and_protocols_and_tables_for_people(call):
@@ -89,6 +105,10 @@ def test_two_edges_one_of_which_dies_and_a_picture_of_the_device(call, tmp_path)
     asked = ["--protocol", "uidcg", "--num-edges", "2", "--image", "mine.jpg", "--strength", "0.5", "--num-steps", "4"]
     code, out, err = call("generate", "a red star", *asked, "--fail", "edge_2@14", "--snr-db", "15", "--json")
     assert code == 0, err
+    # A flat picture is what an autoencoder keeps best, and what comes out is further from it than that.
+    original = json.loads(out)["original"]
+    assert original["kept_psnr_db"] > max(20, original["psnr_db"])
+    assert all((tmp_path / original[name]).is_file() for name in ("image_path", "kept_path"))
     report = json.loads(out)["report"]
     assert report["recoveries"][0]["lost"] == ["edge_2"]
     assert report["recoveries"][0]["ran_on"] == ["edge_1"]

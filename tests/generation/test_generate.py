@@ -255,7 +255,7 @@ def test_one_prompt_gives_one_picture_and_a_list_a_batch(model, tmp_path):
     assert torch.allclose(one.images[0].values, batch.images[1].values, atol=1e-4)
     one.images[0].save(tmp_path / "star.png")
     assert (tmp_path / "star.png").read_bytes() == one.images[0]._repr_png_()
-    assert repr(one).count("\n") == 2
+    assert repr(one).count("\n") == 3
     assert one._repr_html_().count("<img") == 1
     assert f"PSNR {one.images[0].psnr_db:.1f} dB" in repr(one.images[0])
 

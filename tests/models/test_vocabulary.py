@@ -1,13 +1,16 @@
 """Words that a model does not know, and what a folder says about those it does."""
 
 import json
+import random
+import time
 from pathlib import Path
 
 import pytest
 
 from gainnet.core.errors import ModelError
+from gainnet.models.loading import find_folder
 from gainnet.models.scenes.words import grammar_words
-from gainnet.models.shipped import describe_model, describe_models, unknown_words
+from gainnet.models.shipped import describe_model, describe_models, suited_model, unknown_words
 from gainnet.models.vocabulary import VOCABULARY, Unknown, Vocabulary, read_vocabulary
 
 
@@ -24,6 +27,34 @@ def test_unknown_words_are_named_once_with_the_nearest() -> None:
     )
     # Words in other writings are words, too.
     assert [each.word for each in unknown_words("scenes", ["une étoile"])] == ["une", "étoile"]
+
+
+def test_the_model_that_knows_most_words_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if find_folder("scenes").with_name("emoji").is_dir():
+        pytest.skip("the emoji model is in this package, and nothing takes its place")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert suited_model(["an octopus"]) == "scenes"
+    # A vocabulary is all that the choice reads.
+    own = tmp_path / "gainnet" / "models" / "emoji"
+    own.mkdir(parents=True)
+    words = {"a", "an", "red", "heart", "octopus", "with", "dark", "skin", "judge"}
+    (own / VOCABULARY).write_text(json.dumps(Vocabulary("emoji", frozenset(words)).to_json()))
+    assert suited_model(["a red heart"]) == "scenes"
+    assert suited_model(["an octopus"]) == suited_model(["a judge with dark skin", "a red heart"]) == "emoji"
+    # Neither knows all of them: the one that knows more is taken, and what it does not know is named.
+    assert suited_model(["a judge riding an octopus"]) == "emoji"
+    assert [each.word for each in unknown_words("emoji", ["a judge riding an octopus"])] == ["riding"]
+    assert suited_model(["ein Krake"]) == "scenes"
+    assert describe_models()[1] == {"name": "emoji", "domain": "emoji", "num_words": 9, "is_there": True}
+
+
+def test_long_prompts_in_other_languages_are_looked_up_quickly() -> None:
+    rng = random.Random(0)
+    words = frozenset("".join(rng.choices("abcdefghij", k=7)) for _ in range(3000))
+    begin_s = time.process_time()
+    found = Vocabulary("", words).unknown([" ".join(f"zz{k}" for k in range(100))])
+    assert len(found) == 100
+    assert time.process_time() - begin_s < 3
 
 
 def test_a_model_that_states_none_has_no_warnings(tmp_path: Path) -> None:

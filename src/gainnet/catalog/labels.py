@@ -16,7 +16,6 @@ from gainnet.generation.cell import downlink
 from gainnet.generation.generate import Generation
 from gainnet.generation.labels import Labels
 from gainnet.generation.save import save as write_files
-from gainnet.models.shipped import unknown_words
 from gainnet.network import Network
 from gainnet.network.hardware import Hardware, profiles
 from gainnet.network.scenario import DEVICE
@@ -56,7 +55,6 @@ def labels_of(generation: Generation) -> Labels:
             # Of a network it is the air that the content came over.
             "air": _named("air", air or Air(snr_db=math.inf)),
         },
-        warnings=unknown_words(generation.model, generation.prompts),
     )
 
 
@@ -75,7 +73,7 @@ def labels_of_config(generation: Generation, config: GenerationConfig) -> Labels
     return replace(
         found,
         protocol=config.protocol,
-        model=config.model,
+        model=config.model or found.model,
         codecs=dict(found.codecs) | {kind: text for kind, text in config.codec.items() if kind in found.codecs},
         fading=fading,
         met=met,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from gainnet.generation.planning import Planned, make_plan
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.models.runtime import on_runtime
+from gainnet.models.shipped import suited_model
 from gainnet.network import Hardware, cell, profile
 from gainnet.network.file import NetworkTable, network_of, read_network
 from gainnet.network.sharing import shared_channel
@@ -124,8 +125,9 @@ def open_request(
     air = air_of(config, recordings)
     # Last, since loading takes seconds: what is wrong is said before.
     if model is None:
+        name = suited_model(texts) if config.model is None else config.model
         model = load(
-            config.model, config.num_steps, config.guidance_scale, config.torch_device, config.online, config.height,
+            name, config.num_steps, config.guidance_scale, config.torch_device, config.online, config.height,
             config.width,
         )  # fmt: skip
         model = on_runtime(model, config.runtime)
@@ -172,6 +174,23 @@ def load(
     if not isinstance(built, DiffusionModel):
         raise ConfigError(f"model: {name} returned a {type(built).__name__}, not a DiffusionModel")
     return built
+
+
+def load_for(prompts: str | Sequence[str], num_steps: int | None = None, torch_device: str = "cpu") -> DiffusionModel:
+    """The shipped model that knows most words of prompts, which `gainnet generate` takes when none is named.
+
+    Args:
+        prompts: one text, or several for a batch.
+        num_steps: sampler steps, 1 to 1000; the model's own default when `None`.
+        torch_device: where torch runs it.
+
+    Raises:
+        ConfigError: a prompt or a number is out of range, or torch has no such device.
+
+    >>> load_for("a green heart at night").name
+    'scenes'
+    """
+    return load(suited_model(texts_of(prompts)), num_steps, torch_device=torch_device)
 
 
 def protocol_of(config: GenerationConfig) -> Protocol:

@@ -43,7 +43,7 @@ class GenerationConfig:
         num_channel_uses: complex channel uses per picture of the content; the codec's own choice when left out.
         random_seed: of the first item; item k has `random_seed + k`.
         model: `scenes`, `emoji`, a folder in diffusers' format (families sd, sdxl, sd3, flux), a hub id, or
-            `module:function` that returns a `DiffusionModel`.
+            `module:function` that returns a `DiffusionModel`; the shipped one that knows most words when left out.
         hardware: of the device, a profile or a .toml file.
         edge_hardware: of the edge, likewise.
         priced_as: model whose FLOPs and bytes are priced: `sd15`, `sdxl`, or `shipped` for the model that runs.
@@ -91,7 +91,7 @@ class GenerationConfig:
     codec: Mapping[str, str] = field(default_factory=dict)
     num_channel_uses: int | None = None
     random_seed: int = 0
-    model: str = "scenes"
+    model: str | None = None
     hardware: str = "phone"
     edge_hardware: str = "edge_a100"
     priced_as: str = "sd15"

@@ -21,7 +21,11 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-@command("advise", Fields(RECORD, _NAMES, defaults=GENERATION.defaults, panels=GENERATION.panels))
+# Its captions are drawn scenes, whose model is therefore the usual one.
+_DEFAULTS = {**GENERATION.defaults, "model": "scenes"}
+
+
+@command("advise", Fields(RECORD, _NAMES, defaults=_DEFAULTS, panels=GENERATION.panels))
 def advise(asked: Asked, *, deadline_s: float | None = None, as_json: bool = False) -> None:
     """Say which protocol to use in one case, with reasons: all are priced, and tried on a few captions.
 

@@ -55,6 +55,10 @@ def ask(
 
 
 def _print_answer(summary: dict[str, Any], out: Path) -> None:
+    from gainnet.generation.sentences import unknown_lines
+
+    for line in (f"model: {summary['model']}", *unknown_lines(summary["model"], summary["warnings"])):
+        typer.echo(line)
     print_report(summary["report"])
     frames = summary["frames"]
     if frames:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ RECORD = "gainnet.catalog.records:GenerationConfig"
 GENERATION = Fields(
     RECORD,
     without=("prompts", "failures"),
-    defaults={"strength": Usual("0.6")},
+    defaults={"strength": Usual("0.6"), "model": Usual("scenes or emoji, by the words of the prompts")},
     panels={
         "Air": (
             "snr_db", "fading", "trace", "delivery", "power", "report_error_db", "report_delay", "harq", "bandwidth_hz",
@@ -89,10 +89,21 @@ def estimate(asked: Asked, prompt: str | None = None, *, prompts: Path | None = 
     config = _config(asked, prompt, prompts)
     with status("loading"):
         from gainnet.catalog.opening import open_request
+        from gainnet.generation.sentences import unknown_lines
+        from gainnet.models.shipped import unknown_words
 
-        report = open_request(config).estimate().to_json()
-    summary = {"protocol": config.protocol, "fading": config.fading, "snr_db": config.snr_db, "report": report}
-    print_json(summary) if as_json else print_report(report)
+        request = open_request(config)
+        name, report = request.model.name, request.estimate().to_json()
+        warnings = [asdict(each) for each in unknown_words(name, request.prompts)]
+    summary = {
+        "protocol": config.protocol, "fading": config.fading, "snr_db": config.snr_db, "report": report, "model": name,
+        "warnings": warnings,
+    }  # fmt: skip
+    if as_json:
+        return print_json(summary)
+    for line in (f"model: {name}", *unknown_lines(name, warnings)):
+        typer.echo(line)
+    return print_report(report)
 
 
 @command("protocols")
@@ -209,13 +220,15 @@ def print_report(report: Mapping[str, Any]) -> None:
 
 
 def _print_generation(summary: Mapping[str, Any], out: Path) -> None:
-    from gainnet.generation.page import troubles
+    from gainnet.generation.page import first_lines, troubles
+    from gainnet.generation.sentences import quality_lines
 
+    typer.echo(f"model: {summary['model']}")
+    for line in first_lines(summary):
+        typer.echo(line)
     print_report(summary["report"])
     for line in troubles(summary["report"]):
         typer.echo(line)
-    for warning in summary["warnings"]:
-        typer.echo(f"{summary['model']} does not know {warning['word']!r}; the nearest word is {warning['nearest']!r}")
     sampler = summary["sampler"]
     if sampler["memory"] == "handed over":
         number = sampler["num_latents"]
@@ -224,7 +237,8 @@ def _print_generation(summary: Mapping[str, Any], out: Path) -> None:
     if sampler["memory"] == "restarted":
         typer.echo(f"{sampler['scheduler']} went on without its memory behind the cut, by steps of first order")
     judged, baseline = summary["quality"], summary["baseline"]
-    typer.echo("exact" if judged["exact"] else f"PSNR {judged['psnr_db']:.2f} dB, SSIM {judged['ssim']:.3f}")
+    for line in quality_lines(judged, summary["original"]):
+        typer.echo(line)
     if baseline["name"] is not None:
         uses = baseline["num_channel_uses_equal_psnr"]
         equal = "none reaches that PSNR" if uses is None else f"that PSNR takes them {uses:,.0f} channel uses at least"

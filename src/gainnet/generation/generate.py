@@ -6,7 +6,7 @@ import io
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import final
@@ -27,10 +27,14 @@ from gainnet.generation.baseline import Baseline, best_image_codec
 from gainnet.generation.cell import Over, downlink
 from gainnet.generation.chunks import in_chunks
 from gainnet.generation.memory import Memory
+from gainnet.generation.original import Original, original_of
 from gainnet.generation.planning import Planned, inputs, make_plan, streams
 from gainnet.generation.quality import Quality, psnr_db, quality
 from gainnet.generation.sampling import Sampling, sampling_of
+from gainnet.generation.sentences import quality_lines, spelled_psnr, unknown_lines
 from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.shipped import unknown_words
+from gainnet.models.vocabulary import Unknown
 from gainnet.network.network import Network
 from gainnet.protocols import Eiug, Pricing, Protocol, channel_free, execute, pricing
 from gainnet.protocols import estimate as estimate_plan
@@ -91,6 +95,7 @@ class Generation:
         quality: against the references.
         wall_s: measured time of the run on this machine, without what only serves the comparison.
         sampling: its sampler, and what became of the sampler's memory at the cuts.
+        original: the picture that was changed (image-to-image); `None` for text-to-image.
     """
 
     prompts: tuple[str, ...]
@@ -107,6 +112,12 @@ class Generation:
     quality: Quality
     wall_s: float
     sampling: Sampling
+    original: Original | None = None
+
+    @cached_property
+    def warnings(self) -> tuple[Unknown, ...]:
+        """Words of the prompts that the model was not trained on; none where its folder does not say which it knows."""
+        return unknown_words(self.model, self.prompts)
 
     # Searching and sending three image codecs takes longer than most generations, and not everybody compares.
     @cached_property
@@ -128,10 +139,12 @@ class Generation:
 
     def __repr__(self) -> str:
         report, number = self.report, len(self.prompts)
+        words, judged = [asdict(each) for each in self.warnings], asdict(self.quality)
+        original = None if self.original is None else {"psnr_db": self.original.psnr_db}
         return (
             f"Generation of {number} picture{'s' * (number > 1)} by {self.protocol!r}\n"
-            f"  quality: {spelled_psnr(self.quality.psnr_db)}, SSIM {self.quality.ssim:.3f}\n"
-            f"  cost: {report.num_channel_uses('up'):g} channel uses up, {report.num_channel_uses('down'):g} down, "
+            + "".join(f"  {line}\n" for line in (*unknown_lines(self.model, words), *quality_lines(judged, original)))
+            + f"  cost: {report.num_channel_uses('up'):g} channel uses up, {report.num_channel_uses('down'):g} down, "
             f"{report.duration_s:.3g} s, {report.energy_j:.3g} J, priced as {report.priced_as}"
         )
 
@@ -199,6 +212,7 @@ def generate(
         return Generation(
             texts, random_seed, model.name, model.runtime, protocol, codecs, made.codecs, made.network, images,
             references, report, quality(images, references, texts), wall_s, _sampling(made, model, texts, strength),
+            original_of(picture, model, images),
         )  # fmt: skip
 
 
@@ -258,15 +272,6 @@ def png(image: Tensor) -> bytes:
     file = io.BytesIO()
     Image.fromarray(values).save(file, "PNG")
     return file.getvalue()
-
-
-def spelled_psnr(psnr_db: float | None) -> str:
-    """A PSNR in dB for people.
-
-    >>> spelled_psnr(30.0), spelled_psnr(None)
-    ('PSNR 30.0 dB', 'exact')
-    """
-    return "exact" if psnr_db is None else f"PSNR {psnr_db:.1f} dB"
 
 
 def _deaths(failures: Sequence[tuple[str, int]], edges: Sequence[NodeId], num_steps: int) -> list[Failure]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import final
 
-from gainnet.models.vocabulary import Unknown
 from gainnet.radio import Air
 
 
@@ -25,7 +24,6 @@ class Labels:
         hardware: of the device.
         edge_hardware: of the edges.
         configuration: constructor texts of protocol, codecs and air.
-        warnings: words of the prompts that the model was not trained on.
     """
 
     protocol: str
@@ -37,7 +35,6 @@ class Labels:
     hardware: str
     edge_hardware: str
     configuration: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[Unknown, ...] = ()
 
     @property
     def air(self) -> str:

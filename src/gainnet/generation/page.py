@@ -11,6 +11,7 @@ from gainnet.core.page import Page, embed_picture, table, tiles
 from gainnet.generation.generate import Generation
 from gainnet.generation.labels import Labels
 from gainnet.generation.pictures import CONVENTION
+from gainnet.generation.sentences import kept_line, quality_lines, unknown_lines
 
 STYLE = """\
   .batch img { width: 128px; margin: 2px; border-radius: 4px }
@@ -21,8 +22,10 @@ STYLE = """\
   .compute { background: #0072b2 } .air { background: #e69f00 }
 """
 
-BODY = Template("""$compared
+BODY = Template("""$warnings
+$compared
 $tiles
+$quality
 $troubles
 <h2>Time line</h2>
 <p class="note">Blue: computation, orange: the air. Priced as $priced_as on $hardware and $edge_hardware; a step starts
@@ -60,8 +63,10 @@ def page(
     report = summary["report"]
     body = BODY.substitute(
         compared=embed_picture("side by side", compared),
+        warnings=_notes(first_lines(summary)),
         tiles=_tiles(summary),
-        troubles="".join(f'<p class="note"><b>{escape(line)}</b></p>' for line in troubles(report)),
+        quality=_notes(quality_lines(summary["quality"], summary["original"])),
+        troubles=_notes(troubles(report)),
         priced_as=escape(report["priced_as"]),
         hardware=escape(labels.hardware),
         edge_hardware=escape(labels.edge_hardware),
@@ -72,6 +77,17 @@ def page(
     first = generation.prompts[0] + (f" (and {len(images) - 1} more)" if len(images) > 1 else "")
     subtitle = f"{labels.protocol}, {labels.air}, random seed {generation.random_seed}"
     return Page(first, subtitle, body, CONVENTION, "report.json", summary, STYLE).html()
+
+
+def first_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Sentences that come before any number: words that the model does not know, and what it keeps of a picture.
+
+    Args:
+        summary: the JSON object of a generation.
+    """
+    original = summary["original"]
+    kept = [] if original is None else [kept_line(original)]
+    return unknown_lines(summary["model"], summary["warnings"]) + kept
 
 
 def troubles(report: Mapping[str, Any]) -> list[str]:
@@ -91,12 +107,17 @@ def troubles(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _notes(lines: Sequence[str]) -> str:
+    return "".join(f'<p class="note"><b>{escape(line)}</b></p>' for line in lines)
+
+
 def _tiles(summary: dict[str, Any]) -> str:
     judged, report, baseline = summary["quality"], summary["report"], summary["baseline"]
     shown = {
         "PSNR": "exact" if judged["exact"] else f"{judged['psnr_db']:.1f} dB",
         "SSIM": f"{judged['ssim']:.3f}",
         "prompt fidelity": _number(judged["prompt_fidelity"]),
+        "that of the unsplit picture": _number(judged["reference_fidelity"]),
         "uses down": _count(report["num_channel_uses_down"]),
         "uses up": _count(report["num_channel_uses_up"]),
         "time": f"{report['duration_s'] * 1e3:,.1f} ms",

@@ -8,17 +8,20 @@ import warnings
 import matplotlib
 from torch import Tensor
 
-from gainnet.generation.generate import Generation, spelled_psnr
+from gainnet.generation.generate import Generation
 from gainnet.generation.labels import Labels
+from gainnet.generation.sentences import spelled_psnr
 
 CONVENTION = (
     "SNR = mean received Es/N0 with E|s|² = 1 and E|h|² = 1; noise variance 1/SNR per complex channel use.\n"
-    "PSNR against the channel-free generation from the same random seed."
+    "PSNR against the channel-free generation from the same random seed, where nothing else is said."
 )
 
 
 def side_by_side(generation: Generation, labels: Labels) -> bytes:
     """The first picture of a generation beside its reference and its baseline, as a PNG file.
+
+    Of image-to-image the picture that was given comes first, then what the model's autoencoder keeps of it.
 
     Args:
         generation: what came out.
@@ -50,7 +53,14 @@ def _panels(generation: Generation, labels: Labels) -> list[tuple[str, Tensor]]:
     report, baseline, received = generation.report, generation.baseline, generation.images[0]
     uses = (report.num_channel_uses("down") + report.num_channel_uses("backhaul")) / len(generation.prompts)
     quality = spelled_psnr(generation.quality.psnr_db)
-    panels = [
+    panels = []
+    if (original := generation.original) is not None:
+        kept = spelled_psnr(original.kept_psnr_db)
+        panels = [
+            ("given by the device", original.picture),
+            (f"after the model's autoencoder\nalone: {kept}", original.kept),
+        ]
+    panels += [
         ("without a channel", generation.references[0]),
         (f"{labels.protocol}: {quality}\n{uses:,.0f} channel uses, {labels.air}", received.values),
     ]

@@ -28,16 +28,19 @@ class Quality:
         ssim: mean structural similarity (Wang et al. 2004), at most 1.
         exact: no value differs by more than 1e-4.
         prompt_fidelity: as `counted_fidelity`; `None` for prompts outside the grammar the classifier was trained on.
+        reference_fidelity: the same of the channel-free pictures: a share that they lack, too, is missed by the model
+            and not by the air.
     """
 
     psnr_db: float | None
     ssim: float
     exact: bool
     prompt_fidelity: float | None
+    reference_fidelity: float | None
 
 
 def quality(images: Tensor, references: Tensor, prompts: Sequence[str]) -> Quality:
-    """Fidelity of pictures.
+    """Fidelity of pictures, against those that no channel has touched and against what was asked for.
 
     Args:
         images: [num_items, 3, H, W], in [0, 1], as received.
@@ -48,7 +51,10 @@ def quality(images: Tensor, references: Tensor, prompts: Sequence[str]) -> Quali
     # A few at a time: the windows of all pictures at once take many times the memory of the pictures.
     pairs = zip(images.split(MOST_AT_ONCE), references.split(MOST_AT_ONCE), strict=True)
     similarity = float(torch.cat([ssim(one, other) for one, other in pairs]).mean())
-    return Quality(found_db, similarity, found_db is None, counted_fidelity(images, prompts))
+    fidelity = counted_fidelity(images, prompts)
+    # Pictures without an error are not judged a second time.
+    own = fidelity if found_db is None else counted_fidelity(references, prompts)
+    return Quality(found_db, similarity, found_db is None, fidelity, own)
 
 
 def psnr_db(images: Tensor, references: Tensor) -> float | None:

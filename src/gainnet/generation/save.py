@@ -14,6 +14,7 @@ from gainnet.core.files import write_whole
 from gainnet.core.report import Report
 from gainnet.generation.generate import Generation, png
 from gainnet.generation.labels import Labels
+from gainnet.generation.original import Original
 from gainnet.generation.page import page
 from gainnet.generation.pictures import side_by_side
 
@@ -21,12 +22,15 @@ COLUMNS = (
     "label", "start_s", "duration_s", "wall_s", "energy_j", "flops", "num_bits", "num_channel_uses",
     "num_retransmissions", "delivered", "direction",
 )  # fmt: skip
+ORIGINAL, KEPT = "original.png", "kept.png"
+"""Files of a picture that was changed, and of what the model's autoencoder keeps of it."""
 
 
 def save(generation: Generation, folder: Path, labels: Labels) -> dict[str, Any]:
     """Write everything into a folder; returns the JSON object that is written, too.
 
-    image.png (image_000.png, … for a batch) · reference.png · side_by_side.png · steps.csv · report.json · report.html
+    image.png (image_000.png, … for a batch) · reference.png · side_by_side.png · steps.csv · report.json · report.html;
+    of image-to-image original.png and kept.png, too
 
     Args:
         generation: what came out.
@@ -41,6 +45,9 @@ def save(generation: Generation, folder: Path, labels: Labels) -> dict[str, Any]
     for path, content in zip(paths, pictures, strict=True):
         write_whole(path, content)
     write_whole(folder / "reference.png", png(generation.references[0]))
+    if generation.original is not None:
+        write_whole(folder / ORIGINAL, png(generation.original.picture))
+        write_whole(folder / KEPT, png(generation.original.kept))
     compared = side_by_side(generation, labels)
     write_whole(folder / "side_by_side.png", compared)
     write_whole(folder / "steps.csv", step_table(generation.report).encode())
@@ -77,13 +84,14 @@ def to_json(generation: Generation, image_paths: Sequence[Path], labels: Labels)
         "images": [{"prompt": one.prompt, "image_path": str(path), "psnr_db": one.psnr_db} for one, path in pairs],
         "wall_s": generation.wall_s,
         "quality": asdict(generation.quality),
+        "original": None if generation.original is None else _original(generation.original, image_paths[0].parent),
         "report": generation.report.to_json(),
         "baseline": {
             name: None if baseline is None else getattr(baseline, name)
             for name in ("name", "num_channel_uses_equal_psnr", "psnr_db_equal_uses")
         },
         "configuration": dict(labels.configuration),
-        "warnings": [asdict(word) for word in labels.warnings],
+        "warnings": [asdict(word) for word in generation.warnings],
     }
 
 
@@ -94,6 +102,15 @@ def step_table(report: Report) -> str:
     writer.writeheader()
     writer.writerows({column: step[column] for column in COLUMNS} for step in report.to_json()["steps"])
     return text.getvalue()
+
+
+def _original(original: Original, folder: Path) -> dict[str, Any]:
+    return {
+        "image_path": str(folder / ORIGINAL),
+        "kept_path": str(folder / KEPT),
+        "kept_psnr_db": original.kept_psnr_db,
+        "psnr_db": original.psnr_db,
+    }
 
 
 def _image_name(index: int, num_images: int) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gainnet.core.errors import ConfigError, ModelError, check_range
+from gainnet.core.weights import user_folder
 from gainnet.models.apart import Sides, take_apart
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.families import Family, family_of
@@ -106,11 +107,12 @@ def torch_device_of(name: str) -> torch.device:
 def find_folder(name: str, online: bool = False) -> Path:
     """The folder of a model; raises `ModelError` with what to mend."""
     if name in SHIPPED:
-        shipped = Path(__file__).parent / "pretrained" / name
-        if not shipped.is_dir():
+        # The package first: what lies elsewhere never takes the place of weights that published numbers stand on.
+        places = Path(__file__).parent / "pretrained" / name, user_folder() / "models" / name
+        if (shipped := next((place for place in places if place.is_dir()), None)) is None:
             raise ModelError(
                 f"model: the weights of {name!r} are not in this version; make them with `gainnet train {name}` and "
-                "give their folder"
+                f"give their folder, or move it to {places[1]}"
             )
         return shipped
     path = Path(name).expanduser()

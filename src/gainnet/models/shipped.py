@@ -8,7 +8,23 @@ from typing import Any
 
 from gainnet.core.errors import ModelError
 from gainnet.models.loading import SHIPPED, find_folder, generation_defaults, weights_sha256
-from gainnet.models.vocabulary import Unknown, read_vocabulary
+from gainnet.models.vocabulary import Unknown, Vocabulary, read_vocabulary
+
+
+def suited_model(prompts: Iterable[str]) -> str:
+    """Name of the shipped model that knows most words of prompts; of several, the first of `SHIPPED`.
+
+    Only models whose weights are here are candidates, so that more can be shipped without a change here.
+
+    Args:
+        prompts: texts, of which all are drawn by one model.
+
+    >>> suited_model(["a green heart at night"])
+    'scenes'
+    """
+    texts = list(prompts)
+    here = {name: vocabulary for name in SHIPPED if (vocabulary := _vocabulary_of(name)) is not None}
+    return min(here, key=lambda name: len(here[name].missing(texts)), default=SHIPPED[0])
 
 
 def unknown_words(model: str, prompts: Iterable[str]) -> tuple[Unknown, ...]:
@@ -21,11 +37,7 @@ def unknown_words(model: str, prompts: Iterable[str]) -> tuple[Unknown, ...]:
     >>> unknown_words("scenes", ["a red dragon"])
     (Unknown(word='dragon', nearest='drawing'),)
     """
-    try:
-        vocabulary = read_vocabulary(find_folder(model))
-    except ModelError:
-        # A model of the user's own has a name and no folder.
-        return ()
+    vocabulary = _vocabulary_of(model)
     return () if vocabulary is None else vocabulary.unknown(prompts)
 
 
@@ -67,6 +79,14 @@ def _row(name: str) -> dict[str, Any]:
         "num_words": vocabulary and len(vocabulary.words),
         "is_there": True,
     }
+
+
+def _vocabulary_of(model: str) -> Vocabulary | None:
+    try:
+        return read_vocabulary(find_folder(model))
+    except ModelError:
+        # A model of the user's own has a name and no folder; one that is not shipped yet has no weights.
+        return None
 
 
 def _card(folder: Path) -> str | None:

@@ -49,12 +49,22 @@ class Vocabulary:
         >>> Vocabulary("", frozenset({"a", "red", "star"})).unknown(["a red stare", "A stare!"])
         (Unknown(word='stare', nearest='star'),)
         """
+        return tuple(Unknown(word, self._nearest(word)) for word in self.missing(prompts))
+
+    def missing(self, prompts: Iterable[str]) -> list[str]:
+        """Words of prompts that are not known, each once, in their order."""
         found = dict.fromkeys(word for prompt in prompts for word in split_words(prompt))
-        return tuple(Unknown(word, self._nearest(word)) for word in found if word not in self.words)
+        return [word for word in found if word not in self.words]
 
     def _nearest(self, word: str) -> str:
-        # Sorted first, so that ties are broken alike everywhere.
-        return max(sorted(self.words), key=lambda known: SequenceMatcher(None, word, known).ratio())
+        matcher, likest, best = SequenceMatcher(None, "", word), 0.0, ""
+        # Sorted, so that ties are broken alike everywhere.
+        for known in sorted(self.words):
+            matcher.set_seq1(known)
+            # Two cheap upper bounds first: a long prompt in another language has hundreds of words to look up.
+            if all(ratio() > likest for ratio in (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)):
+                likest, best = matcher.ratio(), known
+        return best or min(self.words)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that `read_vocabulary` reads."""

@@ -12,7 +12,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal, final
 
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor
 from gainnet.core.errors import ConfigError, GainnetError
 from gainnet.core.report import Report
 from gainnet.generation.planning import inputs
+from gainnet.models.shipped import unknown_words
 from gainnet.protocols import Compute, execute
 from gainnet.protocols.plan import Plan
 from gainnet.protocols.run import Watch
@@ -259,7 +260,8 @@ class Jobs:
         job.report = report
         files = [encoded_picture(image, job.wanted.output_format) for image in images]
         files, provenance = self._signed(files, job, asked)
-        result = _result(job, files, report, asked, f"{images.shape[-1]}x{images.shape[-2]}", provenance)
+        size = f"{images.shape[-1]}x{images.shape[-2]}"
+        result = _result(job, files, report, asked, model.name, size, provenance)
         self.journal.finish(job.request_id, result)
         return result
 
@@ -284,15 +286,22 @@ class Jobs:
 
 
 def _result(
-    job: Job, files: Sequence[bytes], report: Report, asked: Asked, size: str, provenance: Mapping[str, float] | None
+    job: Job,
+    files: Sequence[bytes],
+    report: Report,
+    asked: Asked,
+    model: str,
+    size: str,
+    provenance: Mapping[str, float] | None,
 ) -> bytes:
     """The body of the answer: OpenAI's fields, and what the pictures cost under `gainnet`."""
     config = asked.config
     cost = {
-        "request_id": job.request_id, "random_seed": config.random_seed, "protocol": config.protocol,
+        "request_id": job.request_id, "model": model, "random_seed": config.random_seed, "protocol": config.protocol,
         "runtime": config.runtime, "priced_as": report.priced_as, "duration_s": report.duration_s,
         "energy_j": report.energy_j, "num_channel_uses_up": report.num_channel_uses("up"),
         "num_channel_uses_down": report.num_channel_uses("down"), "provenance": provenance,
+        "warnings": [asdict(each) for each in unknown_words(model, config.prompts)],
     }  # fmt: skip
     body = {
         "created": int(time.time()), "data": [{"b64_json": base64.b64encode(file).decode()} for file in files],

@@ -21,8 +21,8 @@ from gainnet.generation.generate import png
 from gainnet.generation.picture import open_picture
 from gainnet.generation.save import step_table
 from gainnet.models.late import load_late
-from gainnet.models.loading import find_folder
-from gainnet.models.shipped import unknown_words
+from gainnet.models.loading import SHIPPED, find_folder
+from gainnet.models.shipped import suited_model, unknown_words
 from gainnet.protocols.task import PICTURE
 from gainnet.service.node.device import Answer, Device, introduce
 from gainnet.service.node.digests import part_digests
@@ -43,7 +43,8 @@ def ask(
 
     Args:
         url: of the edge, `http://host:port`; a token may stand behind `#`.
-        config: what to make; its model is the one of this machine, which needs the parts that the device runs alone.
+        config: what to make; its model is the one of this machine, which needs the parts that the device runs alone;
+            that of the edge when `None`.
         token: that the edge asks for.
         runtime: torch or onnx; that of the edge when `None`.
         request_id: of a request that was cut off before; drawn when empty.
@@ -54,15 +55,22 @@ def ask(
     """
     parts = urlsplit(url)
     url, token = urlunsplit(parts._replace(fragment="")), token or parts.fragment or None
-    edge = introduce(url, token, part_digests(find_folder(config.model)))
+    name = config.model or _model_of(introduce(url, token), config)
+    edge = introduce(url, token, part_digests(find_folder(name)))
     named: Any = runtime or edge.get("runtime")
-    config = replace(config, runtime=named)
+    config = replace(config, model=name, runtime=named)
     sha256 = read_text(edge.get("sha256"), "sha256", 64)
-    model = load_late(config.model, sha256, config.num_steps, config.guidance_scale, config.runtime)
+    model = load_late(name, sha256, config.num_steps, config.guidance_scale, config.runtime)
     picture = None if config.image is None else open_picture(Path(config.image), Spec(model.image.shape))
     strength = strength_of(picture, config.strength)
     asked = Asked(_travelling(config), strength, recordings_of(config))
     return Device(url, asked, model, picture, token, request_id, watch=watch).ask()
+
+
+def _model_of(edge: Mapping[str, Any], config: GenerationConfig) -> str:
+    """The edge's model where it is a shipped one: what a peer says is never a folder or an id of a hub."""
+    named = edge.get("model")
+    return str(named) if named in SHIPPED else suited_model(config.prompts)
 
 
 def save(answer: Answer, config: GenerationConfig, folder: Path) -> dict[str, Any]:
@@ -102,7 +110,7 @@ def _summary(answer: Answer, config: GenerationConfig, paths: list[str]) -> dict
     return {
         "protocol": config.protocol,
         "prompt": prompts[0] if len(prompts) == 1 else list(prompts),
-        "model": config.model,
+        "model": answer.order.model,
         "runtime": answer.edge.get("runtime"),
         "codec": {kind: config.codec.get(kind, text_of_codec(kind, codec)) for kind, codec in codecs.items()},
         "fading": fading,
@@ -118,7 +126,7 @@ def _summary(answer: Answer, config: GenerationConfig, paths: list[str]) -> dict
         "report": answer.report.to_json(),
         "baseline": None,
         "configuration": Asked(_travelling(config)).to_json()["config"],
-        "warnings": [asdict(word) for word in unknown_words(config.model, prompts)],
+        "warnings": [asdict(word) for word in unknown_words(answer.order.model, prompts)],
         "request_id": answer.request_id,
         "failures": [list(each) for each in answer.failures],
         "frames": dict(answer.ending),

@@ -91,6 +91,7 @@ class Order:
         given: shapes of what the device has at the start.
         random: streams of the items.
         pricing: what parts are priced as.
+        model: name of the model, on this node.
     """
 
     prompts: tuple[str, ...]
@@ -98,6 +99,7 @@ class Order:
     given: Mapping[Place, Spec]
     random: Random
     pricing: Pricing
+    model: str
 
 
 def read_asked(head: Mapping[str, Any], tensors: Mapping[str, Tensor] | None = None) -> Asked:
@@ -177,7 +179,7 @@ def order_of(asked: Asked, model: DiffusionModel) -> Order:
     if asked.strength is not None:
         given[PICTURE] = model.image
     random = streams(request.random_seed, len(request.prompts))
-    return Order(request.prompts, request.make_plan(), given, random, request.priced_as)
+    return Order(request.prompts, request.make_plan(), given, random, request.priced_as, model.name)
 
 
 def _recordings(tensors: Mapping[str, Tensor], network: object) -> Recordings:
