@@ -55,6 +55,6 @@ print(f"mean squared error on Gaussians: {error.square().mean():.4f}, in theory 
 
 model = gainnet.load("scenes")
 for codec in (Signs(), RawAnalog()):
-    result = gainnet.generate("a red star", model, codecs=Codecs(seed=codec), air=Air(snr_db=10.0))
+    result = gainnet.generate("a yellow star", model, codecs=Codecs(seed=codec), air=Air(snr_db=10.0))
     uses = result.report.num_channel_uses("down")
     print(f"{type(codec).__name__:>9}: {result.quality.psnr_db:.2f} dB in {uses:.0f} channel uses")

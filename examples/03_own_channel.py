@@ -55,7 +55,7 @@ print("Rician keeps the contract of channels")
 print(f"mean power {power.mean():.3f}, variance of the power {power.var():.3f} (in theory 1.000 and 0.360)")
 
 model = gainnet.load("scenes")
-prompts = ("a red star", "a green tree at night", "a blue house", "a yellow moon")
+prompts = ("a yellow star", "a green tree at night", "a blue house", "a yellow moon")
 for fading in (AWGN(), Rician(), Rayleigh()):
     result = gainnet.generate(prompts, model, codecs=Codecs(seed=RawAnalog()), air=Air(fading, snr_db=5.0))
     print(f"{type(fading).__name__:>8}: {result.quality.psnr_db:.2f} dB")

@@ -14,7 +14,7 @@ NUM_CHANNEL_USES = 512
 model, random = load(), Random.of([1, 2, 3, 4])
 basis = SeedBasis.load(model.name, model.sha256)
 
-tensors = {"prompt": text_to_tensor(["a red star", "a green tree at night", "a blue house", "a yellow moon"])}
+tensors = {"prompt": text_to_tensor(["a yellow star", "a green tree at night", "a blue house", "a yellow moon"])}
 with torch.no_grad():
     for part in model.parts:
         tensors |= part({key: tensors[key] for key in part.reads}, random)

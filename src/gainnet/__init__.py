@@ -3,7 +3,8 @@
 >>> import gainnet
 >>> from gainnet import Air, Ciag, Codecs, LinearCode, Rayleigh
 >>> model = gainnet.load("scenes", num_steps=4)
->>> result = gainnet.generate("a red star", model, codecs=Codecs(seed=LinearCode(256)), air=Air(Rayleigh(), snr_db=5.0))
+>>> air = Air(Rayleigh(), snr_db=5.0)
+>>> result = gainnet.generate("a yellow star", model, codecs=Codecs(seed=LinearCode(256)), air=air)
 >>> result.report.num_channel_uses("down")
 256.0
 

@@ -36,7 +36,7 @@ const NOTES = /** @type {Record<string, string>} */ ({
   esuc: "The edge draws four pictures, chooses one and sends a small sketch of it, which this page completes with the denoiser.",
   centralized: "The edge makes the whole picture and sends it as a file.",
 });
-const EXAMPLES = ["a red star above a blue house at sunset", "a yellow moon over a green tree", "two purple hearts in the snow", "a white boat on the sea"];
+const EXAMPLES = ["a red star above a blue house at sunset", "a yellow moon over a green tree", "a purple heart in the snow", "a white boat on the sea"];
 
 const MOST_TRIES = 40, LONGEST_WAIT_MS = 3000;
 

@@ -80,7 +80,7 @@ class GenerationConfig:
     Raises:
         ConfigError: a field is out of range.
 
-    >>> GenerationConfig(("a red star",), snr_db=5.0).protocol
+    >>> GenerationConfig(("a yellow star",), snr_db=5.0).protocol
     'eiug'
     """
 

@@ -213,5 +213,5 @@ def _print_ready(ready: Ready) -> None:
     typer.echo(f"open it in a browser, {phone}; from a program:")
     typer.echo(
         f"""  curl {ready.url}v1/images/generations{bearer} -H 'Content-Type: application/json' \\
-    -d '{{"prompt": "a red star"}}'"""
+    -d '{{"prompt": "a yellow star"}}'"""
     )

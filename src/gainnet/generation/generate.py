@@ -192,9 +192,9 @@ def generate(
         GainnetError: model, protocol, codecs and air do not fit each other; one line says how to mend it.
 
     >>> from gainnet.models.loading import load_model
-    >>> result = generate("a red star", load_model(num_steps=2), air=Air(snr_db=math.inf))
+    >>> result = generate("a yellow star", load_model(num_steps=2), air=Air(snr_db=math.inf))
     >>> result.quality.exact, result.images[0]
-    (True, Picture('a red star', 128 x 128, exact))
+    (True, Picture('a yellow star', 128 x 128, exact))
     """
     texts = texts_of(prompts)
     check_arguments(num_channel_uses, strength, deadline_s, failures, random_seed)

@@ -69,7 +69,7 @@ def _seed_basis() -> dict[str, Any]:
 
 def _generation(air: Air, check: str) -> dict[str, Any]:
     try:
-        result = generate("a red star", load_model(), air=air)
+        result = generate("a yellow star", load_model(), air=air)
     except GainnetError as error:
         return _row(check, False, str(error))
     judged = result.quality

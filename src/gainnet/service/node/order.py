@@ -112,7 +112,7 @@ def read_asked(head: Mapping[str, Any], tensors: Mapping[str, Tensor] | None = N
     Raises:
         GainnetError: a field is unknown, of another type or out of range, or a text names what a peer may not name.
 
-    >>> read_asked({"config": {"prompts": ["a red star"], "snr_db": 5.0}}).config.snr_db
+    >>> read_asked({"config": {"prompts": ["a yellow star"], "snr_db": 5.0}}).config.snr_db
     5.0
     """
     with reading("request"):
