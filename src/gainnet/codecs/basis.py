@@ -11,14 +11,15 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from gainnet.codecs.content import Content
+from gainnet.codecs.shelf import Shelf
 from gainnet.codecs.tables import scale_class
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.types import Spec
-from gainnet.core.weights import WeightsFormat, user_folder
+from gainnet.core.weights import WeightsFormat
 
 FORMAT = WeightsFormat("seed basis", "seed_basis", "basis.safetensors", "train one with gainnet train seed-basis")
 SHIPPED_FOR = "scenes"
+BASES = Shelf(FORMAT, "", (SHIPPED_FOR,), SHIPPED_FOR)
 SMALLEST_VARIANCE = 1e-8
 
 
@@ -31,11 +32,13 @@ class SeedBasis:
 
     Args:
         mean: [num_values], float32, $\mu$.
-        basis: [num_values, num_values], float32, columns of $V$ are the components.
-        variances: [num_values], float32, $\lambda$ > 0, not increasing.
+        basis: [num_values, num_components], float32, columns of $V$ are the components; of a large latent only the
+            strongest ones.
+        variances: [num_components], float32, $\lambda$ > 0, not increasing.
         scale_classes: one integer per component, $8 \log_2 \sqrt\lambda$ rounded: it picks the tables of the entropy
             coder, so it is stored, not computed where a stream is decoded.
         model_sha256: digest of the model whose latents these are.
+        variance_outside: sum of the variances of all directions that are no component.
     """
 
     mean: Tensor
@@ -43,6 +46,7 @@ class SeedBasis:
     variances: Tensor
     scale_classes: tuple[int, ...]
     model_sha256: str
+    variance_outside: float = 0.0
 
     @staticmethod
     def of_moments(mean: Tensor, covariance: Tensor, model_sha256: str) -> SeedBasis:
@@ -56,7 +60,7 @@ class SeedBasis:
         variances = values.flip(0).clamp_min(SMALLEST_VARIANCE).float()
         # Sender and receiver load half-precision vectors; the trainer must code with the same ones.
         vectors = vectors.flip(1).half().float()
-        return SeedBasis(mean.float(), vectors, variances, _scale_classes(variances), model_sha256)
+        return SeedBasis(mean.float(), vectors, variances, scale_classes_of(variances), model_sha256)
 
     def with_variances(self, variances: Tensor) -> SeedBasis:
         """The same components with variances [n] that were measured elsewhere, put in order together.
@@ -67,7 +71,7 @@ class SeedBasis:
                 [1., 0.]])
         """
         ordered, order = variances.clamp_min(SMALLEST_VARIANCE).float().sort(descending=True)
-        return replace(self, basis=self.basis[:, order], variances=ordered, scale_classes=_scale_classes(ordered))
+        return replace(self, basis=self.basis[:, order], variances=ordered, scale_classes=scale_classes_of(ordered))
 
     @staticmethod
     def of_samples(samples: Tensor, model_sha256: str) -> SeedBasis:
@@ -86,30 +90,15 @@ class SeedBasis:
         Raises:
             ModelError: no such folder, a damaged one, or one that fits another model.
         """
-        folder = find_folder(str(model))
+        folder = BASES.find(model, model_sha256)
         config = FORMAT.config(folder, {"model_sha256": str})
         # First, since the tensors of another model are not worth reading.
         FORMAT.check_model(folder, config["model_sha256"], model_sha256)
         tensors = _read_tensors(folder)
         classes = tuple(int(c) for c in tensors["scale_classes"])
         mean, basis, variances = (tensors[name].float() for name in ("mean", "basis", "variances"))
-        return SeedBasis(mean, basis, variances, classes, config["model_sha256"])
-
-    @staticmethod
-    def of_content(content: Content, codec: str) -> SeedBasis:
-        """The basis of the model that makes the content; without a model the shipped one, if the shape fits.
-
-        Args:
-            content: latents.
-            codec: name of the codec that needs it, for errors.
-
-        Raises:
-            ModelError: none fits the model.
-            ConfigError: there is no model, and the shipped basis is for another shape.
-        """
-        basis = SeedBasis.load(content.model or SHIPPED_FOR, content.model_sha256)
-        content.check_shipped(basis.num_values, codec, "basis")
-        return basis
+        outside = float(config.get("variance_outside", 0.0))
+        return SeedBasis(mean, basis, variances, classes, config["model_sha256"], outside)
 
     def save(self, folder: Path, how: dict[str, Any]) -> None:
         """Writes `config.json` and `basis.safetensors` (eigenvectors as fp16), each file whole.
@@ -124,19 +113,27 @@ class SeedBasis:
             "variances": self.variances.float(),
             "scale_classes": torch.tensor(self.scale_classes, dtype=torch.int16),
         }
-        FORMAT.save(folder, tensors, {"model_sha256": self.model_sha256, "num_values": self.num_values, **how})
+        config = {"model_sha256": self.model_sha256, "num_values": self.num_values}
+        if self.variance_outside:
+            config |= {"variance_outside": self.variance_outside}
+        FORMAT.save(folder, tensors, {**config, **how})
 
     @property
     def num_values(self) -> int:
         return len(self.mean)
 
     @property
+    def num_components(self) -> int:
+        return self.basis.shape[1]
+
+    @property
     def root_mean_square(self) -> float:
         """Of the latents' entries: what a code without a transform divides by, to send at unit power."""
-        return math.sqrt(float((self.variances.double().sum() + self.mean.double().square().sum()) / self.num_values))
+        inside = float(self.variances.double().sum() + self.mean.double().square().sum())
+        return math.sqrt((inside + self.variance_outside) / self.num_values)
 
     def analyse(self, x: Tensor, batch: tuple[int, ...]) -> Tensor:
-        """[*batch, num_values], components of latents [*batch, ...].
+        """[*batch, num_components], components of latents [*batch, ...].
 
         In float64: the last digit of a float32 product depends on the size of the batch, and a quantiser would show it.
         """
@@ -154,46 +151,29 @@ class SeedBasis:
 
     def check(self, spec: Spec, codec: str) -> None:
         """Raises `ConfigError` unless a tensor has as many values as the basis."""
-        if spec.num_values != self.num_values:
-            raise ConfigError(
-                f"{codec}: the basis is for {self.num_values} values, the tensor has {spec.num_values}; "
-                "train one with gainnet train seed-basis"
-            )
+        check_values(spec, self.num_values, codec)
 
 
-def root_mean_square(content: Content) -> float:
-    r"""Of the entries of a latent, $\sqrt{\alpha^2 r^2 + \sigma^2}$ with $r$ of finished ones.
-
-    Where no basis is known, $r$ is 1, since diffusers scales latents so (assumed).
-    """
-    try:
-        finished = 1.0 if content.model is None else SeedBasis.of_content(content, "raw").root_mean_square
-    except ModelError:
-        finished = 1.0
-    return math.hypot(content.signal * finished, content.noise)
+def check_values(spec: Spec, num_values: int, codec: str) -> None:
+    """Raises `ConfigError` unless a tensor has as many values as the latents of a basis."""
+    if spec.num_values != num_values:
+        raise ConfigError(
+            f"{codec}: the basis is for {num_values} values, the tensor has {spec.num_values}; "
+            "train one with gainnet train seed-basis"
+        )
 
 
-def _scale_classes(variances: Tensor) -> tuple[int, ...]:
+def scale_classes_of(variances: Tensor) -> tuple[int, ...]:
+    """One integer per variance [num_components], eighths of an octave of its root."""
     return tuple(scale_class(float(v) ** 0.5) for v in variances)
-
-
-def find_folder(model: str) -> Path:
-    """The weights folder of a model: given path, user's data folder, package, in this order.
-
-    A model that is itself a folder is looked up by the folder's name.
-
-    Raises:
-        ModelError: none of them has a `config.json`.
-    """
-    name = Path(model).name
-    package = Path(__file__).parent / "pretrained"
-    return FORMAT.find(model, (Path(model), user_folder() / "codecs" / name, package / name))
 
 
 def _read_tensors(folder: Path) -> dict[str, Tensor]:
     tensors = FORMAT.tensors(folder)
-    size = len(tensors.get("mean", ()))
-    shapes = {"mean": (size,), "basis": (size, size), "variances": (size,), "scale_classes": (size,)}
-    if size == 0 or any(name not in tensors or tensors[name].shape != shape for name, shape in shapes.items()):
+    size, kept = len(tensors.get("mean", ())), len(tensors.get("variances", ()))
+    shapes = {"mean": (size,), "basis": (size, kept), "variances": (kept,), "scale_classes": (kept,)}
+    if not 0 < kept <= size or any(
+        name not in tensors or tensors[name].shape != shape for name, shape in shapes.items()
+    ):
         raise ModelError(f"seed basis: {folder / FORMAT.file} lacks a tensor or has one of another shape")
     return tensors

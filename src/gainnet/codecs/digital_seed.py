@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gainnet.codecs import tables
-from gainnet.codecs.basis import SeedBasis
+from gainnet.codecs.components import Components, components_of
 from gainnet.codecs.content import Content, required
 from gainnet.codecs.entropy import CRC_BITS, IntegerModel, Integers, RunReader
 from gainnet.codecs.quantizer import STREAM_BITS, quantise
@@ -121,7 +121,7 @@ class QuantizedSeed:
     rate_weight: float = 0.1
     threshold: float = 0.6
     shape: tables.Shape = "gaussian"
-    basis: SeedBasis | None = None
+    basis: Components | None = None
     emits: ClassVar[type[Payload]] = Bits
 
     def __post_init__(self) -> None:
@@ -133,10 +133,10 @@ class QuantizedSeed:
 
     def bound(self, content: Content) -> QuantizedSeed:
         """The code with the basis of these latents."""
-        return replace(self, basis=self.basis or SeedBasis.of_content(content, "digital"))
+        return replace(self, basis=self.basis or components_of(content, "digital"))
 
     @property
-    def _basis(self) -> SeedBasis:
+    def _basis(self) -> Components:
         return required(self.basis, "digital", "basis")
 
     def size(self, spec: Spec) -> Size:
@@ -148,7 +148,7 @@ class QuantizedSeed:
             return Size(self._mean_bits(step_index), self._largest_bits(step_index))
         upper = 8 * int(self.max_bits // 8)
         # An item of zeros at the coarsest step is the shortest stream there is.
-        nothing = np.zeros(self._basis.num_values, dtype=np.int32)
+        nothing = np.zeros(self._basis.num_components, dtype=np.int32)
         if self._length(0, nothing) > upper:
             return Size(0, upper)
         entropy = sum(size * model.entropy_bits for size, model in self._tables(NUM_STEPS - 1).groups)
@@ -163,7 +163,7 @@ class QuantizedSeed:
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
         self._basis.check(spec, "digital")
-        components = decode_items(payload, Spec((self._basis.num_values,)), self._read)
+        components = decode_items(payload, Spec((self._basis.num_components,)), self._read)
         return self._basis.synthesise(components, spec)
 
     def _code(self, components: Doubles) -> bytes | None:

@@ -9,7 +9,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from gainnet.codecs.basis import SeedBasis
+from gainnet.codecs.components import Components, components_of
 from gainnet.codecs.content import Content, check_uses, required
 from gainnet.codecs.raw import batch_of
 from gainnet.core.types import Payload, Size, Spec, Symbols
@@ -85,7 +85,7 @@ class LinearCode:
     """
 
     num_channel_uses: int | None = None
-    basis: SeedBasis | None = None
+    basis: Components | None = None
     emits: ClassVar[type[Payload]] = Symbols
     nested: ClassVar[bool] = True
 
@@ -95,10 +95,10 @@ class LinearCode:
     def bound(self, content: Content) -> LinearCode:
         """The code with the basis of these latents."""
         uses = self.num_channel_uses or math.ceil(content.spec.num_values / 2)
-        return LinearCode(uses, self.basis or SeedBasis.of_content(content, "linear"))
+        return LinearCode(uses, self.basis or components_of(content, "linear"))
 
     @property
-    def _basis(self) -> SeedBasis:
+    def _basis(self) -> Components:
         return required(self.basis, "linear", "basis")
 
     @property
@@ -132,7 +132,7 @@ class LinearCode:
     def _order(self) -> Tensor:
         """[2 L], the component that every real dimension carries."""
         # With more dimensions than components they start again from the strongest.
-        return torch.arange(2 * self._uses) % min(self._basis.num_values, 2 * self._uses)
+        return torch.arange(2 * self._uses) % min(self._basis.num_components, 2 * self._uses)
 
     def _amplitudes(self, reported_snr: Tensor) -> Tensor:
         """[*batch, 2 L], factor of every real dimension; the copies of a component share its power."""

@@ -8,7 +8,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from gainnet.codecs.basis import root_mean_square
+from gainnet.codecs.components import root_mean_square
 from gainnet.codecs.content import Content
 from gainnet.codecs.raw import RawAnalog, batch_of, combine
 from gainnet.core.errors import ConfigError

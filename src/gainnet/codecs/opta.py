@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gainnet.codecs.basis import SeedBasis
+from gainnet.codecs.components import Components
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec
 
@@ -58,7 +58,7 @@ def gaussian_opta(variances: Tensor, num_channel_uses: float, snr: Tensor) -> Te
 
 
 def backward_test_channel(
-    x: Tensor, basis: SeedBasis, num_channel_uses: float, snr: Tensor, spec: Spec, random: Random
+    x: Tensor, basis: Components, num_channel_uses: float, snr: Tensor, spec: Spec, random: Random
 ) -> Tensor:
     r"""Reconstructions of given latents at the Gaussian optimum, so that it can be drawn as a quality of pictures.
 
@@ -80,5 +80,5 @@ def backward_test_channel(
     distortion = reverse_water_filling(basis.variances, num_channel_uses * torch.log2(1 + snr.double()))
     kept = 1 - distortion / basis.variances.double()
     # Shrunk by 1 - D / lambda, the noise D (1 - D / lambda) makes the total error exactly D.
-    noise = random.normal((basis.num_values,), "backward_test_channel") * (distortion * kept).sqrt().float()
+    noise = random.normal((basis.num_components,), "backward_test_channel") * (distortion * kept).sqrt().float()
     return basis.synthesise(kept.float() * basis.analyse(x, tuple(snr.shape)) + noise, spec)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from torch import Tensor
 
-from gainnet.codecs.basis import root_mean_square
+from gainnet.codecs.components import root_mean_square
 from gainnet.codecs.content import Content, check_uses
 from gainnet.core.errors import ConfigError, PayloadError, check_range
 from gainnet.core.types import Bits, Payload, Size, Spec, Symbols

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any, ClassVar, Protocol, cast, final, runtime_checkable
 
-from gainnet.codecs.basis import SHIPPED_FOR, SeedBasis
+from gainnet.codecs.basis import SHIPPED_FOR
 from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.components import components_of
 from gainnet.codecs.content import Content, Kind
 from gainnet.codecs.image import WebP
 from gainnet.codecs.linear import LinearCode
@@ -127,7 +128,7 @@ def _has_basis(content: Content) -> bool:
     if content.model in (None, SHIPPED_FOR):
         return True
     try:
-        SeedBasis.of_content(content, "linear")
+        components_of(content, "linear")
     except ModelError:
         return False
     return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -39,13 +39,6 @@ class WeightsFormat:
     kind: str
     file: str
     mend: str
-
-    def find(self, model: str | Path, places: Iterable[Path]) -> Path:
-        """The first of some folders that has a `config.json`; raises `ModelError` when none has."""
-        for place in places:
-            if (place / CONFIG).is_file():
-                return place
-        raise ModelError(f"{self.label}: none for model {str(model)!r}; {self.mend} --out FOLDER")
 
     def config(self, folder: Path, types: Mapping[str, type]) -> dict[str, Any]:
         """The content of `config.json`, with a value of the given type for every key of `types`.

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 
-from gainnet.codecs import basis
+from gainnet.codecs.basis import BASES
 from gainnet.codecs.seed_codec import weights as seed_weights
 from gainnet.codecs.seed_codec.network import NUM_FEATURES, Received, SeedNetwork
 from gainnet.codecs.seed_codec.weights import SeedWeights
@@ -28,7 +29,6 @@ from gainnet.codecs.transform_seed.network import TransformNetwork
 from gainnet.codecs.transform_seed.weights import TransformWeights
 from gainnet.core.errors import ModelError
 from gainnet.core.files import check_outside_package, check_writable, write_json
-from gainnet.core.weights import WeightsFormat
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import find_folder
 from gainnet.models.runtime.export import Calling, Traced, write_graph
@@ -118,23 +118,14 @@ def _sources(model: DiffusionModel) -> Iterator[tuple[str, Path]]:
     """Folders of the model and of the codecs whose weights fit it, by where a device finds them."""
     yield "model", find_folder(model.name)
     finders: dict[str, Callable[[], Path]] = {
-        "codecs/seed": lambda: seed_weights.find_folder(model.name),
-        "codecs/transform": lambda: transform_weights.find_folder("transform_seed"),
-        "codecs/linear": lambda: basis.find_folder(model.name),
+        "codecs/seed": lambda: seed_weights.NETWORKS.find(model.name, model.sha256),
+        "codecs/transform": lambda: transform_weights.TRANSFORMS.find(model.name, model.sha256),
+        "codecs/linear": lambda: BASES.find(model.name, model.sha256),
     }
     for name, find in finders.items():
-        try:
-            folder = find()
-        except ModelError:
-            continue
-        # Weights of another model would decode to noise; a device is better off without them.
-        if _fits(folder, model.sha256):
-            yield name, folder
-
-
-def _fits(folder: Path, model_sha256: str) -> bool:
-    config = WeightsFormat("codec", "", "", "train one").config(folder, {"model_sha256": str})
-    return bool(config["model_sha256"] == model_sha256)
+        # Weights of another model are none: they would decode to noise, and a device is better off without them.
+        with suppress(ModelError):
+            yield name, find()
 
 
 def _files(folder: Path) -> list[Path]:
@@ -144,7 +135,7 @@ def _files(folder: Path) -> list[Path]:
 def _seed_decoder(folder: Path) -> tuple[str, str, Traced]:
     """Graph, weights and network of the learned seed decoder, from what the air delivered to a latent."""
     weights = SeedWeights.load(folder)
-    network, num_values = weights.network, weights.basis.num_values
+    network, num_values = weights.network, weights.basis.num_components
     # Computed now, so that the graph holds the inverse of the basis instead of computing it.
     _ = weights.basis.squared_norms
     wide, tokens = torch.ones(2, num_values), torch.ones(weights.vocabulary.max_words, dtype=torch.long)

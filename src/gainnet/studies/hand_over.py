@@ -16,13 +16,12 @@ from pydantic import Field
 from torch import Tensor
 
 from gainnet.codecs import MatchedSeed, SeedBasis
-from gainnet.codecs.basis import find_folder as find_basis
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.hand_over import hand_down, hand_over
-from gainnet.models.loading import find_folder, load_model, weights_sha256
+from gainnet.models.loading import find_folder, load_model
 from gainnet.models.part import Part
 from gainnet.protocols.transmit import transmit
 from gainnet.radio import AWGN, Air
@@ -32,6 +31,7 @@ from gainnet.studies.pictures import in_batches
 from gainnet.studies.settings import Count, NonEmpty
 from gainnet.studies.statistics import at, round_metrics
 from gainnet.studies.study import Case, Method, Row, Study, grid
+from gainnet.studies.weights import picture_digests
 from gainnet.training.scenes_evaluation import unseen_captions
 
 METHODS = ("matched", "ignored", "scalar_mmse", "lmmse")
@@ -207,7 +207,8 @@ def open_methods(config: HandOverConfig) -> Mapping[str, Method]:
 
 def identity(config: HandOverConfig) -> Mapping[str, str]:
     """sha256 of the model and of the basis of its latents."""
-    return {"model": weights_sha256(find_folder(config.model)), "basis": weights_sha256(find_basis(config.model))}
+    found = picture_digests(config.model, "seed_basis")
+    return {"model": found["model"], "basis": found["seed_basis"]}
 
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:

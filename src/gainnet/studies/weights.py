@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from gainnet.codecs import basis
+from gainnet.codecs.basis import BASES
 from gainnet.models.attributes import CHECKER, PRETRAINED
 from gainnet.models.language import ABSTRACTS_FOLDER
 from gainnet.models.loading import find_folder, weights_sha256
 
 FOLDERS: Final[Mapping[str, Callable[[str], Path]]] = {
     "model": find_folder,
-    "seed_basis": basis.find_folder,
+    "seed_basis": lambda model: BASES.find(model, weights_sha256(find_folder(model))),
     "checker": lambda model: CHECKER.folder,
     "classifier": lambda model: PRETRAINED,
 }

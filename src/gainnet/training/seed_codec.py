@@ -202,7 +202,7 @@ def measure(weights: SeedWeights, seeds: SeedLatents) -> dict[str, float]:
 
     Sizes that the latents are too small for are left out.
     """
-    network, most = weights.network, weights.basis.num_values
+    network, most = weights.network, weights.basis.num_components
     components = weights.basis.analyse(seeds.latents)
     count = len(seeds)
     noise = torch.from_numpy(stream(0, "seed codec measure", 0).standard_normal((count, 2, most), dtype="float32"))

@@ -86,7 +86,7 @@ def _refined(network: SeedNetwork, estimate: Estimate) -> Tensor:
 
 
 def _component_error(network: SeedNetwork, error: Tensor) -> Tensor:
-    return (error @ network.basis.analysis.T).square().mean(1)
+    return network.basis.turn(error).square().mean(1)
 
 
 def seed_codec_stage(

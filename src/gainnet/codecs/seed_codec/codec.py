@@ -55,7 +55,7 @@ class SeedCodec:
     def __post_init__(self) -> None:
         if self.weights is None or self.num_channel_uses is None:
             return
-        most = self.weights.basis.num_values
+        most = self.weights.basis.num_components
         fewest = min(FEWEST_USES, most // 2)
         if not fewest <= self.num_channel_uses <= most:
             raise ConfigError(f"num_channel_uses: the seed codec takes {fewest} to {most}, not {self.num_channel_uses}")
@@ -102,7 +102,7 @@ class SeedCodec:
             )
         snr = reported_snr_of(payload).reshape(-1)
         side, scale = self._side_information(snr)
-        received = received_of(payload, spec.num_values)
+        received = received_of(payload, self._weights.basis.num_components)
         network = self._weights.network
         estimate = network.receive(received, scale * side.amplitudes, side, self._indices(len(snr)))
         return network.latents(estimate).reshape(*payload.batch, *spec.shape)
@@ -114,9 +114,9 @@ class SeedCodec:
         A denoiser takes it for its noise level. The network leaves less, above all of the strong components.
         """
         side, scale = self._side_information(reported_snr_of(payload).reshape(-1))
-        received = received_of(payload, self._weights.basis.num_values)
+        received = received_of(payload, self._weights.basis.num_components)
         left = self._weights.network.left(received, scale * side.amplitudes)
-        return (left @ self._weights.basis.squared_norms / left.shape[1]).reshape(payload.batch)
+        return (left @ self._weights.basis.squared_norms / self._weights.basis.num_values).reshape(payload.batch)
 
     def _side_information(self, snr: Tensor) -> tuple[SideInformation, Tensor]:
         """Side information of cases [n], and the factor [n, 1, 1] that makes their power 1."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gainnet.codecs.linear import linear_mse, linear_powers
 from gainnet.codecs.seed_codec.mixture import Mixture
-from gainnet.codecs.seed_codec.picture_basis import PictureBasis
+from gainnet.codecs.seed_codec.picture_basis import CodedBasis
 from gainnet.codecs.seed_codec.refiner import Refiner
 from gainnet.codecs.seed_codec.trunk import Trunk, zero_out
 
@@ -111,7 +111,7 @@ class SeedNetwork(nn.Module):
     code is left with. f and g are of components, which have no place; h is of the latent as an arrangement in space.
 
     Args:
-        basis: components that it works on, [num_values]; `variances` and `deviations` are theirs.
+        basis: components that it works on, [num_components]; `variances` and `deviations` are theirs.
         shape: (channels, height, width) of a latent.
         architecture: sizes.
         words: indices and longest prompt of the vocabulary.
@@ -121,7 +121,7 @@ class SeedNetwork(nn.Module):
     deviations: Tensor
 
     def __init__(
-        self, basis: PictureBasis, shape: tuple[int, ...], architecture: Architecture, words: tuple[int, int]
+        self, basis: CodedBasis, shape: tuple[int, ...], architecture: Architecture, words: tuple[int, int]
     ) -> None:
         super().__init__()
         self.architecture, self.basis, variances = architecture, basis, basis.variances
@@ -193,7 +193,7 @@ class SeedNetwork(nn.Module):
         second = self.deviations * statistic[:, 1] / (1 + precision[:, 1])
         features = torch.cat([side.features, self._reliability(left)], 1)
         components = estimate + self._correction(estimate, second, kinds, left, features, indices)
-        unit = (left @ self.basis.squared_norms / left.shape[1]).sqrt()[:, None]
+        unit = (left @ self.basis.squared_norms / self.basis.num_values).sqrt()[:, None]
         return Estimate(components, left.mean(1), unit, features, prompt)
 
     def refine(self, latents: Tensor, estimate: Estimate) -> Tensor:

@@ -4,12 +4,56 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast, final
+from typing import Any, Protocol, cast, final
 
 import torch
 from torch import Tensor
 
+from gainnet.codecs.spectral_basis import SPECTRAL, SpectralBasis
+from gainnet.core.types import Spec
+
 SMALLEST_SHARE = 1e-9
+
+
+class CodedBasis(Protocol):
+    """Components of latents in the metric of the decoder, as the learned seed codec works on them.
+
+    mean: [num_values], of the latents.
+    variances: [num_components], > 0, not increasing.
+    """
+
+    @property
+    def mean(self) -> Tensor: ...
+
+    @property
+    def variances(self) -> Tensor: ...
+
+    @property
+    def num_values(self) -> int:
+        """Entries of a latent."""
+
+    @property
+    def num_components(self) -> int:
+        """At most `num_values`."""
+
+    @property
+    def squared_norms(self) -> Tensor:
+        """[num_components], squared error of a latent per squared error of every component."""
+
+    def analyse(self, latents: Tensor) -> Tensor:
+        """[n, num_components], components of latents [n, num_values]."""
+
+    def turn(self, differences: Tensor) -> Tensor:
+        """[n, num_components], components of differences of latents [n, num_values]."""
+
+    def synthesise(self, components: Tensor) -> Tensor:
+        """[n, num_values], latents of components [n, num_components]."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What is stored of it, by name."""
+
+    def config(self) -> dict[str, Any]:
+        """Plain values that are stored beside the tensors."""
 
 
 @final
@@ -69,22 +113,79 @@ class PictureBasis:
     def num_values(self) -> int:
         return len(self.mean)
 
+    @property
+    def num_components(self) -> int:
+        return len(self.variances)
+
     def analyse(self, latents: Tensor) -> Tensor:
-        """[n, num_values], components of latents [n, num_values]."""
         return ((latents.double() - self.mean.double()) @ self.analysis.double().T).float()
 
+    def turn(self, differences: Tensor) -> Tensor:
+        return differences @ self.analysis.T
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {"analysis": self.analysis.half(), "mean": self.mean, "variances": self.variances}
+
+    def config(self) -> dict[str, Any]:
+        return {}
+
     def synthesise(self, components: Tensor) -> Tensor:
-        """[n, num_values], latents of components [n, num_values]."""
         return self.mean + components @ self._synthesis.T
 
     @cached_property
     def squared_norms(self) -> Tensor:
-        """[num_values], squared error of a latent per squared error of every component."""
         return self._synthesis.square().sum(0)
 
     @cached_property
     def _synthesis(self) -> Tensor:
         return cast(Tensor, torch.linalg.inv(self.analysis.double()).float())
+
+
+@final
+@dataclass(frozen=True)
+class SpectralPictureBasis:
+    """Components by spatial frequency, for latents too large for a matrix of all their entries.
+
+    Args:
+        spectral: components, in the metric of the decoder.
+    """
+
+    spectral: SpectralBasis
+
+    @property
+    def mean(self) -> Tensor:
+        return self.spectral.mean
+
+    @property
+    def variances(self) -> Tensor:
+        return self.spectral.variances
+
+    @property
+    def num_values(self) -> int:
+        return self.spectral.num_values
+
+    @property
+    def num_components(self) -> int:
+        return self.spectral.num_components
+
+    @property
+    def squared_norms(self) -> Tensor:
+        return self.spectral.squared_norms
+
+    def analyse(self, latents: Tensor) -> Tensor:
+        return self.spectral.analyse(latents, (len(latents),))
+
+    def turn(self, differences: Tensor) -> Tensor:
+        return self.spectral.turn(differences).float()
+
+    def synthesise(self, components: Tensor) -> Tensor:
+        return self.spectral.synthesise(components, Spec((self.num_values,)))
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self.spectral.tensors()
+
+    def config(self) -> dict[str, Any]:
+        return {"form": SPECTRAL, **self.spectral.config()}
 
 
 def _rounded(analysis: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:

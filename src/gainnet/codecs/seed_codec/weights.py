@@ -13,14 +13,17 @@ from torch import Tensor
 
 from gainnet.codecs.content import Content
 from gainnet.codecs.seed_codec.network import HIGHEST_DB, LOWEST_DB, Architecture, SeedNetwork
-from gainnet.codecs.seed_codec.picture_basis import PictureBasis
+from gainnet.codecs.seed_codec.picture_basis import CodedBasis, PictureBasis, SpectralPictureBasis
 from gainnet.codecs.seed_codec.vocabulary import Vocabulary
+from gainnet.codecs.shelf import Shelf
+from gainnet.codecs.spectral_basis import SPECTRAL, SpectralBasis
 from gainnet.core.errors import ModelError
-from gainnet.core.weights import WeightsFormat, user_folder
+from gainnet.core.weights import WeightsFormat
 
 KIND = "seed_codec"
 FORMAT = WeightsFormat("seed codec", KIND, "seed_codec.safetensors", "train one with gainnet train seed-codec")
 SHIPPED_FOR = "scenes"
+NETWORKS = Shelf(FORMAT, KIND, (SHIPPED_FOR,), KIND)
 FEWEST_USES = 16
 STEP_DB = 2.0
 SMALLEST_PACKED, LARGEST_INTEGER, SMALLEST_SCALE = 4096, 127.0, 1e-12
@@ -42,7 +45,7 @@ class SeedWeights:
     """
 
     network: SeedNetwork = field(repr=False)
-    basis: PictureBasis = field(repr=False)
+    basis: CodedBasis = field(repr=False)
     vocabulary: Vocabulary = field(repr=False)
     log_powers: Tensor = field(repr=False)
     shape: tuple[int, ...]
@@ -62,12 +65,12 @@ class SeedWeights:
         >>> SeedWeights.load("scenes").shape
         (4, 16, 16)
         """
-        folder = find_folder(str(model))
+        folder = NETWORKS.find(model, model_sha256)
         config = FORMAT.config(folder, {"model_sha256": str})
         FORMAT.check_model(folder, config["model_sha256"], model_sha256)
         try:
             return _assembled(config, FORMAT.tensors(folder))
-        except (KeyError, TypeError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ModelError(f"seed codec: {folder} is damaged or incomplete ({type(error).__name__})") from None
 
     @staticmethod
@@ -90,14 +93,14 @@ class SeedWeights:
             how: what made it, goes into `config.json`.
         """
         tensors = {f"network.{name}": t for name, t in pack_weights(self.network.state_dict()).items()}
-        tensors |= {"analysis": self.basis.analysis.half(), "mean": self.basis.mean}
-        tensors |= {"variances": self.basis.variances, "log_powers": self.log_powers}
+        tensors |= {**self.basis.tensors(), "log_powers": self.log_powers}
         config = {
             "model_sha256": self.model_sha256,
             "shape": list(self.shape),
             "architecture": asdict(self.network.architecture),
             "max_words": self.vocabulary.max_words,
             "words": list(self.vocabulary.words),
+            **self.basis.config(),
             **how,
         }
         FORMAT.save(folder, tensors, config)
@@ -105,7 +108,7 @@ class SeedWeights:
     def power(self, num_channel_uses: int, snr: Tensor, with_prompt: bool) -> Tensor:
         """[n], mean power per use that the network would send with at SNR [n], interpolated in the table."""
         table = self.log_powers[int(with_prompt)]
-        sizes = grid_sizes(self.basis.num_values)
+        sizes = grid_sizes(self.basis.num_components)
         # Sizes are spaced evenly in the logarithm, so that is what is interpolated.
         row = math.log(max(num_channel_uses, sizes[0]) / sizes[0]) / math.log(sizes[-1] / sizes[0]) * (len(sizes) - 1)
         lower = min(int(row), len(sizes) - 2)
@@ -150,7 +153,11 @@ def unpack_weights(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _assembled(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> SeedWeights:
-    basis = PictureBasis(*(tensors[name].float() for name in ("mean", "analysis", "variances")))
+    basis: CodedBasis
+    if config.get("form") == SPECTRAL:
+        basis = SpectralPictureBasis(SpectralBasis.of_tensors(dict(tensors), dict(config)))
+    else:
+        basis = PictureBasis(*(tensors[name].float() for name in ("mean", "analysis", "variances")))
     vocabulary = Vocabulary(tuple(config["words"]), config["max_words"])
     words = vocabulary.num_indices, vocabulary.max_words
     shape = tuple(config["shape"])
@@ -159,11 +166,3 @@ def _assembled(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Seed
     network.load_state_dict(unpack_weights(state))
     frozen = network.eval().requires_grad_(False)
     return SeedWeights(frozen, basis, vocabulary, tensors["log_powers"], shape, config["model_sha256"])
-
-
-def find_folder(model: str) -> Path:
-    """The folder that `load` would read; raises `ModelError` when there is none."""
-    places = [Path(model), user_folder() / "codecs" / KIND / Path(model).name]
-    if Path(model).name == SHIPPED_FOR:
-        places.append(Path(__file__).parents[1] / "pretrained" / KIND)
-    return FORMAT.find(model, places)

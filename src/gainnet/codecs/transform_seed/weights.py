@@ -12,14 +12,18 @@ from torch import Tensor
 
 from gainnet.codecs.content import Content
 from gainnet.codecs.seed_codec.vocabulary import Vocabulary
+from gainnet.codecs.shelf import Shelf
 from gainnet.codecs.transform_seed.exact import ExactModel
 from gainnet.codecs.transform_seed.network import TransformNetwork, TransformShape
 from gainnet.core.errors import ModelError
-from gainnet.core.weights import WeightsFormat, user_folder
+from gainnet.core.weights import WeightsFormat
 
 FORMAT = WeightsFormat(
     "transform seed", "transform_seed", "weights.safetensors", "train some with gainnet train transform-seed"
 )
+
+SHIPPED = "transform_seed"
+TRANSFORMS = Shelf(FORMAT, "", ("scenes", SHIPPED), SHIPPED)
 
 
 @final
@@ -44,7 +48,7 @@ class TransformWeights:
     model_sha256: str
 
     @staticmethod
-    def load(model: str | Path = "transform_seed", model_sha256: str | None = None) -> TransformWeights:
+    def load(model: str | Path = SHIPPED, model_sha256: str | None = None) -> TransformWeights:
         """The weights from a folder: the path itself, else by name from the user's data folder, else the package.
 
         Args:
@@ -54,7 +58,7 @@ class TransformWeights:
         Raises:
             ModelError: no such folder, a damaged one, or one that fits another model.
         """
-        folder = find_folder(model)
+        folder = TRANSFORMS.find(model, model_sha256)
         config = FORMAT.config(folder, {"model_sha256": str})
         sha256 = config["model_sha256"]
         FORMAT.check_model(folder, sha256, model_sha256)
@@ -77,7 +81,7 @@ class TransformWeights:
             ModelError: none fit the model.
             ConfigError: there is no model, and the shipped weights are for another shape.
         """
-        weights = TransformWeights.load(model_sha256=content.model_sha256)
+        weights = TransformWeights.load(content.model or SHIPPED, content.model_sha256)
         content.check_shipped(math.prod(weights.shape.latent), "transform", "weights")
         return weights
 
@@ -109,14 +113,3 @@ class TransformWeights:
     def exact(self) -> ExactModel:
         """The entropy model as both ends compute it."""
         return ExactModel(self.shape, self.tensors)
-
-
-def find_folder(model: str | Path) -> Path:
-    """The folder of weights: given path, user's data folder, package, in this order.
-
-    Raises:
-        ModelError: none of them has a `config.json`.
-    """
-    name = Path(model).name
-    package = Path(__file__).parents[1] / "pretrained"
-    return FORMAT.find(model, (Path(model), user_folder() / "codecs" / name, package / name))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gainnet.codecs import SeedBasis
+from gainnet.codecs.components import Components
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.generation.quality import mean_fidelity
 from gainnet.models.attributes import AttributeClassifier
@@ -52,7 +52,7 @@ def fidelity(classifier: AttributeClassifier, images: Tensor, prompts: tuple[str
     return None if share is None else round(share, 5)
 
 
-def latent_nmse(received: Tensor, sent: Tensor, basis: SeedBasis) -> float:
+def latent_nmse(received: Tensor, sent: Tensor, basis: Components) -> float:
     r"""Error of latents over their variance, $\sum |\hat z - z|^2 / \sum |z - \mu|^2$: 1 for the mean latent.
 
     Args:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import final
 
-from gainnet.codecs import SeedBasis
 from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.components import Components, load_components
 from gainnet.codecs.opponents import ENCODERS, EncodeCache, cache_folder, installed
 from gainnet.codecs.seed_codec import SeedCodec, SeedWeights
-from gainnet.codecs.seed_codec import weights as seed_codec
+from gainnet.codecs.seed_codec.weights import NETWORKS
 from gainnet.codecs.transform_seed import TransformSeed, TransformWeights
-from gainnet.codecs.transform_seed import weights as transform_seed
+from gainnet.codecs.transform_seed.weights import TRANSFORMS
 from gainnet.core.errors import ConfigError
 from gainnet.models.attributes import AttributeClassifier
 from gainnet.models.diffusion import DiffusionModel
@@ -48,7 +48,7 @@ class Material:
 
     config: SeedCodingConfig
     model: DiffusionModel
-    basis: SeedBasis
+    basis: Components
     classifier: AttributeClassifier
     pictures_of: Callable[[int], Pictures]
     encodes: EncodeCache
@@ -81,7 +81,7 @@ def gather(config: SeedCodingConfig) -> Material:
     model = load_model(config.model)
     # The stream of image-quality: both studies are about the same pictures.
     remembered = lru_cache(maxsize=1)(lambda seed: generate(model, "image-quality", seed, config.num_images))
-    basis, encodes = SeedBasis.load(config.model, model.sha256), EncodeCache(cache_folder())
+    basis, encodes = load_components(config.model, model.sha256), EncodeCache(cache_folder())
     material = Material(config, model, basis, AttributeClassifier.from_pretrained(), remembered, encodes)
     # Read now, so that missing weights are missed before the first case.
     if config.runs(NEED_SEED_CODEC):
@@ -103,7 +103,7 @@ def digests(config: SeedCodingConfig) -> Mapping[str, str]:
     """
     found = picture_digests(config.model, "seed_basis", "classifier")
     if config.runs(NEED_SEED_CODEC):
-        found["seed_codec"] = weights_sha256(seed_codec.find_folder(config.seed_codec))
+        found["seed_codec"] = weights_sha256(NETWORKS.find(config.seed_codec, found["model"]))
     if config.runs(NEED_TRANSFORM_SEED):
-        found["transform_seed"] = weights_sha256(transform_seed.find_folder(config.transform_seed))
+        found["transform_seed"] = weights_sha256(TRANSFORMS.find(config.transform_seed, found["model"]))
     return found

@@ -8,8 +8,8 @@ from typing import Any, Final, Protocol, final, runtime_checkable
 
 from torch import Tensor
 
-from gainnet.codecs import SeedBasis
 from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.components import Components
 from gainnet.codecs.opta import backward_test_channel
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, ChannelState, Payload, Spec, Symbols, Usage
@@ -171,7 +171,7 @@ class GaussianOptimum:
         num_parts: items that share the channel uses of a case.
     """
 
-    basis: SeedBasis
+    basis: Components
     num_parts: int = 1
 
     def __call__(self, case: Case, x: Tensor, prompts: Prompts, random: Random) -> Received:
