@@ -17,10 +17,10 @@ from gainnet.orchestration.association import (
     LoadTable,
     Matching,
     SequentialGreedy,
-    policies,
 )
 from gainnet.orchestration.graph import Graph, State, graph_of
 from gainnet.orchestration.regime import Contention, Independent
+from gainnet.orchestration.registry import policies
 from gainnet.orchestration.rollout import play
 from gainnet.orchestration.scenario import load_scenario, scenario_of
 from gainnet.orchestration.world import draw_world

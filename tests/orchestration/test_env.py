@@ -12,11 +12,12 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
-from gainnet.orchestration.association import Greedy, policies
+from gainnet.orchestration.association import Greedy
 from gainnet.orchestration.env import NUM_EDGE_FEATURES, NUM_VERTEX_FEATURES, Environment
 from gainnet.orchestration.gymnasium_env import orchestration_env
 from gainnet.orchestration.pettingzoo_env import OrchestrationParallelEnv
 from gainnet.orchestration.regime import Contention, Independent
+from gainnet.orchestration.registry import policies
 from gainnet.orchestration.rollout import play
 from gainnet.orchestration.scenario import load_scenario, scenario_of
 from gainnet.orchestration.world import draw_world

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
-from gainnet.orchestration.association import Association, policies
+from gainnet.orchestration.association import Association
 from gainnet.orchestration.graph import Graph
 from gainnet.orchestration.optimum import exhaustive_optimum, independent_optimum
 from gainnet.orchestration.regime import Contention, Independent
+from gainnet.orchestration.registry import policies
 from gainnet.orchestration.rollout import play
 from gainnet.orchestration.scenario import Scenario
 from gainnet.orchestration.world import World, draw_world

@@ -23,7 +23,7 @@ TABLES: Final[Mapping[str, str]] = {
     "link": "gainnet.radio:LINKS",
     "power": "gainnet.power_control:POWERS",
     "air": "gainnet.radio:Air",
-    "policy": "gainnet.orchestration.association:POLICIES",
+    "policy": "gainnet.orchestration.registry:POLICIES",
     "scenario": "gainnet.catalog.orchestration:SCENARIOS",
     "algorithm": "gainnet.learning.algorithms.methods:METHODS",
     "codecs": "gainnet.codecs:Codecs",

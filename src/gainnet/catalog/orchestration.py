@@ -14,17 +14,17 @@ from gainnet.catalog.grammar import Call, read
 from gainnet.catalog.records import EpisodeConfig
 from gainnet.core.plugins import find
 from gainnet.orchestration import Episode, Policy, Scenario, load_policy, load_scenario, orchestrate, policies
-from gainnet.orchestration.association import POLICIES
 from gainnet.orchestration.episode import SHARING, regime_for, resize
 from gainnet.orchestration.learned import pretrained_names
 from gainnet.orchestration.regime import REGIMES
+from gainnet.orchestration.registry import POLICIES
 from gainnet.orchestration.roads import on_roads
 from gainnet.orchestration.scenario import scenario_names
 
 LEARNED: Final = "sac"
 """The policy that multi-agent soft actor-critic learned."""
 _ANY_FOLDER: Final = "the path of a folder of weights"
-_SLOW: Final = frozenset({"sequential_greedy", "best_response"})
+_SLOW: Final = frozenset({"sequential_greedy", "best_response", "lagrangian"})
 """Policies that take minutes with many clients."""
 _MANY_CLIENTS: Final = 200
 

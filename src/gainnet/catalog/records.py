@@ -149,7 +149,7 @@ class EpisodeConfig:
     """An episode in text, as the command line and files give it.
 
     Args:
-        policy: sac, another name, a folder of weights, or module:Name; with arguments as in
+        policy: lookahead, sac, another name, a folder of weights, or module:Name; with arguments as in
             best_response(num_starts=8).
         scenario: name of a scenario, with arguments as in street(num_clients=5), or a TOML file.
         regime: independent, or contention for the spectrum of the edges; `None` is what the scenario was made for.
@@ -163,7 +163,7 @@ class EpisodeConfig:
         ConfigError: a field is out of range.
     """
 
-    policy: str = "sac"
+    policy: str = "lookahead"
     scenario: str = "street"
     regime: str | None = None
     random_seed: int = 0

@@ -19,18 +19,21 @@ from gainnet.orchestration.association import (
     Policy,
     RandomChoice,
     SequentialGreedy,
-    policies,
 )
 from gainnet.orchestration.board import violations
 from gainnet.orchestration.bound import horizon_bound, milp_round
 from gainnet.orchestration.city import City
 from gainnet.orchestration.city_world import draw_city, scenario_of_city
+from gainnet.orchestration.drawn import drawn_scenario
 from gainnet.orchestration.env import Environment, EnvState
 from gainnet.orchestration.episode import Episode, orchestrate
 from gainnet.orchestration.graph import Graph, State, consumed, graph_of
+from gainnet.orchestration.lagrangian import Lagrangian
 from gainnet.orchestration.learned import load_policy, pretrained_names
+from gainnet.orchestration.lookahead import LookAhead
 from gainnet.orchestration.optimum import Optimum, exhaustive_optimum, independent_optimum
 from gainnet.orchestration.regime import REGIMES, Contention, Independent, Regime
+from gainnet.orchestration.registry import policies
 from gainnet.orchestration.resources import Pool
 from gainnet.orchestration.roads import on_roads
 from gainnet.orchestration.rollout import Rollout, follow, hand_overs, play, schedules_of
@@ -55,9 +58,11 @@ __all__ = [
     "Graph",
     "Greedy",
     "Independent",
+    "Lagrangian",
     "LargestCorrelation",
     "LeastLatency",
     "LoadTable",
+    "LookAhead",
     "Matching",
     "MostTargets",
     "Optimum",
@@ -78,6 +83,7 @@ __all__ = [
     "consumption",
     "draw_city",
     "draw_world",
+    "drawn_scenario",
     "exhaustive_optimum",
     "follow",
     "graph_of",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol, final
 
 import numpy as np
@@ -256,35 +255,3 @@ class LoadTable:
             improves = (here < 0) | (totals.amax(-1) > value * (1 + 1e-12))
             model = model.scatter(-1, client, torch.where(improves, best, here).unsqueeze(-1))
         return model
-
-
-BASELINES: Mapping[str, Callable[..., Policy]] = {
-    "ml_c": partial(LeastLatency, stages=(communication_s,)),
-    "ml_cc": partial(LeastLatency, stages=(communication_s, computing_s)),
-    "ml_scc": partial(LeastLatency, stages=(communication_s, computing_s, sensing_s)),
-    "mp_tsc": MostTargets,
-}
-"""The baselines of GainNet's section IV-B by name; those that compare latencies need `num_samples`."""
-
-POLICIES: Mapping[str, Callable[..., Policy]] = {
-    **BASELINES,
-    "random": RandomChoice,
-    "largest_correlation": LargestCorrelation,
-    "greedy": Greedy,
-    "crowd_greedy": CrowdGreedy,
-    "sequential_greedy": SequentialGreedy,
-    "best_response": BestResponse,
-    "matching": Matching,
-}
-"""Every policy that needs no training, by name."""
-
-
-def policies(num_samples: float) -> Mapping[str, Policy]:
-    """Every policy that needs no training, by name.
-
-    Args:
-        num_samples: samples that latencies are compared for.
-    """
-    return {
-        name: make(num_samples=num_samples) if isinstance(make, partial) else make() for name, make in POLICIES.items()
-    }

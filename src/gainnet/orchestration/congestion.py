@@ -63,6 +63,10 @@ class ShareTable:
         narrowest = regime.edge_bandwidth_hz.min() / num_clients
         # The smallest share anybody can meet: all clients on the narrowest edge, against the widest radio.
         least = (narrowest / graph.own_hz.amax(-1)).clamp(1e-6, 1.0)[..., None, None]
+        if bool((least == 1).all()):
+            # Nobody is ever narrowed: one column serves for all.
+            alone = graph.correlation * graph.workload_with(graph.own_hz.unsqueeze(-1)).samples
+            return ShareTable(graph, least, alone.expand(NUM_SHARES, *alone.shape))
         # Shares in even steps of their logarithm, as worth follows the logarithm of bandwidth.
         places = 1 - torch.linspace(0, 1, NUM_SHARES, dtype=torch.float64)
         bands = torch.stack([graph.own_hz.unsqueeze(-1) * least**place for place in places])
@@ -109,11 +113,15 @@ class ShareTable:
         band = regime.bandwidth_hz(self.graph.own_hz.unsqueeze(-1), others + 1)
         return Crowd(direct - cost, share, band)
 
-    def settled(self) -> Crowd:
-        """The crowd after some sweeps in which all clients at once lean to where they add most (mirror ascent)."""
+    def settled(self, later: Tensor | float = 0.0) -> Crowd:
+        """The crowd after some sweeps in which all clients at once lean to where they add most (mirror ascent).
+
+        Args:
+            later: [*batch, num_clients, num_models], what a choice brings in later rounds beside its marginal gain.
+        """
         score = torch.zeros_like(self.worth[0])
         for sweep in range(NUM_SWEEPS):
-            marginal = self.crowd(score.softmax(-1)).marginal
+            marginal = self.crowd(score.softmax(-1)).marginal + later
             # Mirror ascent on probabilities: scores add up, softmax makes them a distribution; steps grow as it
             # settles.
             score = score + _STEP * (1 + sweep / NUM_SWEEPS) * marginal / unit_of(marginal)

@@ -28,7 +28,9 @@ _MANY_CLIENTS = 120
 _LABEL_OF_POLICY = {
     "ml_c": "ML-C", "ml_cc": "ML-CC", "ml_scc": "ML-SCC", "mp_tsc": "MP-TSC", "sac": "SAC",
     "largest_correlation": "largest correlation", "sequential_greedy": "sequential greedy",
-    "best_response": "best response", "crowd_greedy": "crowd greedy",
+    "best_response": "best response", "crowd_greedy": "crowd greedy", "lookahead": "look-ahead",
+    "lagrangian": "Lagrangian", "sac_paper": "SAC as in GainNet", "mappo": "MAPPO",
+    "sac_drawn": "SAC on drawn scenarios",
 }  # fmt: skip
 
 

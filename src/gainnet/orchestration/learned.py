@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import torch
+from torch import Tensor
 
 from gainnet.agents.policy_folder import PolicyFolders
 from gainnet.core.errors import ModelError
@@ -16,8 +18,17 @@ from gainnet.orchestration.association import Association
 from gainnet.orchestration.features import NAMES, Observation
 from gainnet.orchestration.graph import Graph
 from gainnet.orchestration.network import PairNetwork
+from gainnet.orchestration.paper import PAPER_NAMES, IndexNetwork, paper_state
 
 FOLDERS = PolicyFolders(Path(__file__).parent / "pretrained", "policy", "", "train orchestration")
+
+
+FEATURES: Mapping[str, tuple[str, ...]] = {"pair": NAMES, "index": PAPER_NAMES}
+"""Names of the features by the kind of network that reads them."""
+
+
+def _pairs_of(graph: Graph) -> Tensor:
+    return Observation.of(graph).features
 
 
 @final
@@ -26,14 +37,44 @@ class Learned:
     """A policy whose scores a network gives: every client takes the model with the largest one.
 
     Args:
-        network: scores of pairs.
+        network: features to scores [*batch, num_clients, num_models].
+        observe: the features of a round.
+        num_models: that it was made for; `None` for any number.
     """
 
-    network: PairNetwork
+    network: Any
+    observe: Callable[[Graph], Tensor] = _pairs_of
+    num_models: int | None = None
 
     @torch.no_grad()
     def __call__(self, graph: Graph, random: Random) -> Association:
-        return Association(self.network(Observation.of(graph).features).argmax(-1))
+        if self.num_models not in (None, graph.num_models):
+            raise ModelError(
+                f"policy: it was trained for {self.num_models} models by their index, not {graph.num_models}; "
+                "give a scenario with as many, or another policy"
+            )
+        return Association(self.network(self.observe(graph)).argmax(-1))
+
+
+def learned_from(weights: Mapping[str, Tensor], kind: str, width: int, num_models: int) -> Learned:
+    """The policy of an actor's weights [...] by name.
+
+    Args:
+        weights: of the network.
+        kind: a key of `FEATURES`.
+        width: of its hidden layers.
+        num_models: that an `index` network was made for.
+    """
+    policy = _fresh(kind, width, num_models)
+    policy.network.load_state_dict(weights)
+    policy.network.eval().requires_grad_(False)
+    return policy
+
+
+def _fresh(kind: str, width: int, num_models: int) -> Learned:
+    if kind == "index":
+        return Learned(IndexNetwork(num_models, width), paper_state, num_models)
+    return Learned(PairNetwork(len(NAMES), width, 1.0))
 
 
 def pretrained_names() -> list[str]:
@@ -55,9 +96,10 @@ def load_policy(name_or_folder: str) -> Learned:
     20
     """
     folder, config = _read(name_or_folder)
-    network = PairNetwork(len(NAMES), config["width"], 1.0)
-    FOLDERS.form.load_into(network, folder, config["sha256"])
-    return Learned(network.eval().requires_grad_(False))
+    policy = _fresh(config.get("network", "pair"), config["width"], config.get("num_models", 1))
+    FOLDERS.form.load_into(policy.network, folder, config["sha256"])
+    policy.network.eval().requires_grad_(False)
+    return policy
 
 
 def trained_config(name_or_folder: str) -> dict[str, Any]:
@@ -71,7 +113,8 @@ def trained_config(name_or_folder: str) -> dict[str, Any]:
 
 def _read(name_or_folder: str) -> tuple[Path, dict[str, Any]]:
     folder, config = FOLDERS.read(name_or_folder)
-    if config["features"] != list(NAMES):
-        count = f"{len(config['features'])} features that are not the {len(NAMES)} known ones"
+    known = FEATURES.get(config.get("network", "pair"), ())
+    if config["features"] != list(known):
+        count = f"{len(config['features'])} features that are not the {len(known)} known ones"
         raise ModelError(f"policy: {folder / CONFIG} has {count}; train it again")
     return folder, config

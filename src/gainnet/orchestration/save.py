@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from gainnet.core.files import write_json, write_whole
-from gainnet.orchestration.association import BASELINES
 from gainnet.orchestration.drawing import draw_boards, draw_gain, draw_map, label_of
 from gainnet.orchestration.episode import Episode
 from gainnet.orchestration.page import page
+from gainnet.orchestration.registry import BASELINES
 from gainnet.orchestration.rollout import hand_overs
 
 

@@ -20,7 +20,7 @@ from gainnet.core.run.loop import Progress
 from gainnet.orchestration.association import Greedy, Policy, SequentialGreedy
 from gainnet.orchestration.features import NAMES, Observation
 from gainnet.orchestration.graph import State, graph_of
-from gainnet.orchestration.learned import Learned
+from gainnet.orchestration.learned import Learned, learned_from
 from gainnet.orchestration.network import PairNetwork
 from gainnet.orchestration.optimum import independent_optimum
 from gainnet.orchestration.regime import REGIMES, Contention, Regime
@@ -164,9 +164,7 @@ def play_worlds(world: World, regime: Regime, sac: DiscreteSac, replay: Replay, 
 
 def policy_of(weights: dict[str, Tensor], width: int) -> Learned:
     """The policy of an actor's weights by name."""
-    network = PairNetwork(len(NAMES), width, scale=1.0)
-    network.load_state_dict(weights)
-    return Learned(network.eval().requires_grad_(False))
+    return learned_from(weights, "pair", width, 1)
 
 
 def validate(policy: Policy, scenario: Scenario, regime_name: str, num_worlds: int) -> dict[str, float]:
