@@ -13,6 +13,7 @@ from gainnet.codecs.transform_seed import TransformSeed, TransformShape, Transfo
 from gainnet.codecs.transform_seed.network import NUM_ANCHORS, TransformNetwork, from_patches, to_patches
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import Spec
+from gainnet.training.seed_sources import open_source
 from gainnet.training.transform_seed import PRESETS, train_transform_seed
 from gainnet.training.transform_stage import PictureError, gaussian_bits, rate_and_values, set_components
 
@@ -97,10 +98,10 @@ def test_the_command_trains_resumes_and_refuses_another_run(tmp_path: Path) -> N
     result = CliRunner().invoke(app, ["train", "transform-seed", "--out", str(out), "--preset", "tiny"])
     assert result.exit_code == 0, result.output
     first = (out / "weights.safetensors").read_bytes()
-    train_transform_seed("scenes", out, PRESETS["tiny"], 0)
+    train_transform_seed(open_source("scenes"), out, PRESETS["tiny"], 0)
     assert (out / "weights.safetensors").read_bytes() == first
     with pytest.raises(ConfigError, match="begun"):
-        train_transform_seed("scenes", out, PRESETS["tiny"], 1)
+        train_transform_seed(open_source("scenes"), out, PRESETS["tiny"], 1)
     codec = TransformSeed(level=40, weights=TransformWeights.load(out))
     latents = torch.zeros(2, 4, 16, 16)
     assert codec.decode(codec.encode(latents, torch.ones(2)), Spec((4, 16, 16))).shape == latents.shape

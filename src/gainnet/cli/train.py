@@ -7,6 +7,7 @@ from typing import Literal
 
 import typer
 
+from gainnet.cli.generate import read_prompts
 from gainnet.cli.options import Asked, Fields, Usual, command
 from gainnet.cli.printing import progress, training_progress
 from gainnet.core.errors import ConfigError, unknown_name
@@ -140,20 +141,55 @@ def seed_basis(*, out: Path, model: str = "scenes", num_latents: int = 2000, ran
 
 
 @command("seed-codec")
-def seed_codec(*, out: Path, model: str = "scenes", preset: Preset = "default", random_seed: int = 0) -> None:
+def seed_codec(
+    *,
+    out: Path,
+    model: str = "scenes",
+    preset: Preset = "default",
+    random_seed: int = 0,
+    prompts: Path | None = None,
+    pictures: Path | None = None,
+    code: tuple[str, ...] = (),
+    num_latents: int | None = None,
+    effort: float = 1.0,
+    torch_device: str = "cpu",
+) -> None:
     """Learn to send a model's latents over the air: one codec for every size and SNR. Goes on where it was stopped.
+
+    With prompts or pictures of yours all three codes of a seed are learned (linear, seed, transform) and installed
+    under the digest of the model, where `--codec seed=linear` and the others find them.
 
     Args:
         out: folder for latents, checkpoints and weights.
-        model: scenes, a folder in diffusers' format, or a hub id in the local cache.
+        model: scenes, a folder in diffusers' format, or a hub id in the local cache; with pictures also a folder of a
+            tiny autoencoder.
         preset: default makes the shipped weights, tiny tries the code.
         random_seed: of weights, batches, channels and noise.
+        prompts: a file with one prompt per line to generate latents from.
+        pictures: a folder of pictures to encode; those larger than the model's are cut into tiles.
+        code: linear, seed or transform; again for more; all when left out. With prompts or pictures.
+        num_latents: how many to learn from; 2000, or as many tiles as the pictures give, when left out.
+        effort: share of the steps of the preset. With prompts or pictures.
+        torch_device: where model and codes compute: cpu, cuda or mps.
     """
+    from gainnet.training.own_seeds import CODES, NUM_LATENTS, OwnTraining, train_own_seeds
     from gainnet.training.seed_codec import PRESETS, train_seed_codec
+    from gainnet.training.seed_sources import open_source
 
+    is_own = prompts is not None or pictures is not None
+    if not is_own and (code or num_latents is not None or effort != 1.0):
+        raise ConfigError("prompts: give --prompts FILE or --pictures FOLDER with --code, --num-latents or --effort")
+    training = OwnTraining(NUM_LATENTS if num_latents is None else num_latents, effort, preset)
+    lines = None if prompts is None else read_prompts(None, prompts)
+    source = open_source(model, lines, pictures, torch_device)
     with training_progress() as show:
-        train_seed_codec(model, out, PRESETS[preset], random_seed, show)
+        if is_own:
+            places = train_own_seeds(source, out, training, code or CODES, random_seed, show)
+        else:
+            train_seed_codec(source, out, PRESETS[preset], random_seed, show)
     typer.echo(out)
+    for name, place in places.items() if is_own else ():
+        typer.echo(f"seed={name}: installed in {place}")
 
 
 @command("transform-seed")
@@ -166,10 +202,11 @@ def transform_seed(*, out: Path, model: str = "scenes", preset: Preset = "defaul
         preset: default makes the shipped weights, tiny tries the code.
         random_seed: of weights, batches, qualities and noise.
     """
+    from gainnet.training.seed_sources import open_source
     from gainnet.training.transform_seed import PRESETS, train_transform_seed
 
     with training_progress() as show:
-        train_transform_seed(model, out, PRESETS[preset], random_seed, show)
+        train_transform_seed(open_source(model), out, PRESETS[preset], random_seed, show)
     typer.echo(out)
 
 

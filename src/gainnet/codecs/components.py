@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -53,6 +53,9 @@ class Components(Protocol):
 
     def check(self, spec: Spec, codec: str) -> None:
         """Raises `ConfigError` unless a tensor has as many values as the latents."""
+
+    def save(self, folder: Path, how: dict[str, Any]) -> None:
+        """Writes a weights folder; `how` says what made it."""
 
 
 def load_components(model: str | Path = SHIPPED_FOR, model_sha256: str | None = None) -> Components:

@@ -112,7 +112,7 @@ class SpectralBasis:
         return SpectralBasis(mean, analysis, order, variances, (channels, height, width), rms, sha256)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What is stored of it, by name; matrices in half precision."""
+        """Tensors that are stored of it, by name; matrices in half precision."""
         return {
             "mean": self.channel_means, "analysis": self.analysis.half(),
             "order": self.order.int(), "variances": self.variances,
@@ -158,9 +158,12 @@ class SpectralBasis:
         return self.turn(latents.flatten(1)).float().reshape(*batch, -1)
 
     def turn(self, latents: Tensor) -> Tensor:
-        """[n, num_components], float64, of differences of latents [n, num_values]; linear."""
-        coefficients = to_frequencies(latents.double(), self.shape)
-        return torch.einsum("fkc,nfc->nfk", self._analysis, coefficients).flatten(1)[:, self._order(latents)]
+        """[n, num_components], of differences of latents [n, num_values]; linear, in float64 on a processor."""
+        # Some devices have no float64, and only training turns latents there.
+        wide = latents.double() if latents.device.type == "cpu" else latents
+        coefficients = to_frequencies(wide, self.shape)
+        found = torch.einsum("fkc,nfc->nfk", self._analysis.to(wide), coefficients)
+        return found.flatten(1)[:, self._order(latents)]
 
     def synthesise(self, components: Tensor, spec: Spec) -> Tensor:
         """[*batch, *spec.shape], latents of components [*batch, n]; those that were not sent are zero, their mean."""

@@ -2,73 +2,28 @@
 
 from __future__ import annotations
 
-import warnings
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.codecs.picture_file import read_colours
 from gainnet.core.types import Spec
-
-WHITE = (255, 255, 255)
-OF_PEERS = ("PNG", "JPEG", "WEBP")
-"""Formats that are tried for what a peer sent: the fewer decoders it can reach, the better."""
 
 
 def open_picture(source: Path | BytesIO, image: Spec) -> Tensor:
     """[3, H, W] in [0, 1]: any picture that Pillow reads, upright, on white, cut to shape around its centre.
 
     Args:
-        source: the file; 16 bits per value, floats, palettes, grey and transparency are accepted; of a content that a
-            peer sent only PNG, JPEG and WebP.
+        source: the file; of a content that a peer sent only PNG, JPEG and WebP.
         image: shape of the model's pictures.
 
     Raises:
         ConfigError: the file is not there, is no picture, is cut off, or is larger than Pillow takes for harmless.
     """
-    path, formats = (source, None) if isinstance(source, Path) else ("the file", OF_PEERS)
-    try:
-        with warnings.catch_warnings():
-            # Pillow only warns of a picture that would fill the memory.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-            with Image.open(source, formats=formats) as file:
-                # Cameras store how they were held beside the pixels.
-                upright = ImageOps.exif_transpose(_eight_bits(file))
-                colours = _on_white(upright)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise ConfigError(f"image: {path} has too many pixels; give a smaller picture") from error
-    except UnidentifiedImageError as error:
-        raise ConfigError(f"image: {path} is no picture that can be read; give a PNG, JPEG or WebP file") from error
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-        raise ConfigError(f"image: {path} cannot be read ({reason}); give a PNG, JPEG or WebP file") from error
     _, height, width = image.shape
-    fitted = ImageOps.fit(colours, (width, height), Image.Resampling.LANCZOS)
+    fitted = ImageOps.fit(read_colours(source), (width, height), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(fitted, dtype=np.float32) / 255.0).permute(2, 0, 1).contiguous()
-
-
-def _eight_bits(file: Image.Image) -> Image.Image:
-    """Deep greys scaled to 8 bits, which Pillow would clip; anything else as it is."""
-    if not file.mode.startswith(("I", "F")):
-        return file
-    # Floats count as 0 to 1 and integers as 0 to 65,535, unless the picture itself holds larger values.
-    values = np.nan_to_num(np.asarray(file, dtype=np.float64))
-    peak = max(65535.0 if file.mode.startswith("I") else 1.0, values.max())
-    scaled = np.clip(values / peak, 0.0, 1.0)
-    grey = Image.fromarray(np.rint(scaled * 255.0).astype(np.uint8))
-    grey.info = dict(file.info)
-    return grey
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    """Red, green and blue; what is transparent lies on white."""
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    layered = image.convert("RGBA")
-    paper = Image.new("RGBA", layered.size, (*WHITE, 255))
-    return Image.alpha_composite(paper, layered).convert("RGB")

@@ -26,6 +26,22 @@ BLOCKS = (1, 2, 3, 4, 8, 16)
 
 @final
 @dataclass(frozen=True)
+class AirRange:
+    """Uses and reports that a stage trains for.
+
+    Args:
+        fewest_uses: complex symbols, half the components if these are fewer.
+        most_uses: all components when `None`.
+        reports_db: lowest and highest SNR that is reported to the sender.
+    """
+
+    fewest_uses: float = FEWEST_USES
+    most_uses: int | None = None
+    reports_db: tuple[float, float] = REPORTS_DB
+
+
+@final
+@dataclass(frozen=True)
 class Cases:
     """Groups of items that share uses, report and prompt or not; channels are drawn per item.
 
@@ -49,7 +65,15 @@ class Cases:
         return int(self.received_noise.shape[1])
 
 
-def draw_cases(num_groups: int, num_items: int, most_uses: int, random_seed: int, step: int, stage: str) -> Cases:
+def draw_cases(
+    num_groups: int,
+    num_items: int,
+    most_uses: int,
+    random_seed: int,
+    step: int,
+    stage: str,
+    air: AirRange = AirRange(),  # it is frozen
+) -> Cases:
     """Cases of one step: uses (by their logarithm) and reports spread evenly, channels of every kind.
 
     Args:
@@ -59,11 +83,13 @@ def draw_cases(num_groups: int, num_items: int, most_uses: int, random_seed: int
         random_seed: of the training.
         step: number of the step.
         stage: its stage.
+        air: uses and reports.
     """
     rng = stream(random_seed, f"seed codec cases {stage}", step)
-    fewest = min(FEWEST_USES, most_uses / 2)
-    uses = _even(rng, num_groups, math.log(fewest), math.log(most_uses + 0.5)).exp().round().long().clamp(1, most_uses)
-    report = 10 ** (_even(rng, num_groups, *REPORTS_DB) / 10)
+    most = min(most_uses, air.most_uses or most_uses)
+    fewest = min(air.fewest_uses, most / 2)
+    uses = _even(rng, num_groups, math.log(fewest), math.log(most + 0.5)).exp().round().long().clamp(1, most)
+    report = 10 ** (_even(rng, num_groups, *air.reports_db) / 10)
     noise = (1 / report)[:, None].repeat(1, num_items)
     gain = torch.ones(num_groups, num_items, most_uses)
     for group, kind in enumerate(rng.choice(len(KINDS), num_groups, p=KIND_SHARES)):
@@ -125,11 +151,12 @@ class OverAir(nn.Module):
         sent, linear = self.network.send(components, case, indices)
         groups = -1, cases.num_items
         # Over a group, as over the ensemble at run time: a factor per item would be side information.
-        power = power_of(sent.unflatten(0, groups), linear.unflatten(0, groups), cases.num_channel_uses)
+        uses = cases.num_channel_uses.to(components.device)
+        power = power_of(sent.unflatten(0, groups), linear.unflatten(0, groups), uses)
         scale = power.rsqrt().repeat_interleave(cases.num_items)[:, None, None]
-        gain = self._gains(cases)
+        gain = self._gains(cases).to(components)
         # Half of a complex symbol's noise in each real dimension.
-        variance = (cases.received_noise / 2).flatten()[:, None, None]
+        variance = (cases.received_noise / 2).flatten()[:, None, None].to(components)
         turned = gain * scale * sent + (gain * variance).sqrt() * noise
         received = Received(turned, gain, variance.expand_as(gain))
         return self.network.receive(received, scale * case.amplitudes, case, indices)

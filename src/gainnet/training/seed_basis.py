@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,15 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.files import check_outside_package, check_writable
 from gainnet.core.randomness import Random
 from gainnet.core.run.loop import silent
-from gainnet.core.text import text_to_tensor
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.models.scenes import Scenes, draw_scenes, render, stream, write_captions
 from gainnet.training.seed_metric import Count
+from gainnet.training.seed_sources import FIRST_RANDOM_SEED, latents_of
 
 BATCH_SIZE = 40
 NUM_PARTS = 4
 SHARES = (0.0, 0.3, 0.6, 0.8, 0.9, 0.97)
-FIRST_RANDOM_SEED = 1 << 40
-"""Random seeds from here on, so that no latent of the training is one that a user draws."""
 
 
 def train_seed_basis(
@@ -138,14 +136,6 @@ def generate_latents(model: DiffusionModel, num_latents: int, random_seed: int) 
         yield latents_of(model, prompts, FIRST_RANDOM_SEED + (random_seed << 20) + start)
 
 
-def latents_of(model: DiffusionModel, prompts: Sequence[str], first_random_seed: int) -> Tensor:
-    """[num_prompts, num_values], generated from prompts; item i has random seed `first_random_seed + i`."""
-    random = Random.of(range(first_random_seed, first_random_seed + len(prompts)))
-    tensors = dict(model.prior({}, random)) | {"prompt": text_to_tensor(prompts)}
-    tensors |= model.text_encoder(tensors, random)
-    return model.denoiser(tensors, random)["latent"].flatten(1).float().cpu()
-
-
 def encode_renders(model: DiffusionModel, num_renders: int, random_seed: int) -> Iterator[Tensor]:
     """Batches [n, num_values] of encoded renders of random scenes, scaled as the denoiser's latents are."""
     for start in range(0, num_renders, BATCH_SIZE):
@@ -161,9 +151,18 @@ def encode_scenes(model: DiffusionModel, scenes: Scenes) -> Tensor:
     return model.image_encoder({"image": pictures}, random)["latent"].flatten(1).float().cpu()
 
 
+def energy_shares(variances: Tensor) -> dict[str, float]:
+    """Share of the variance that the first components have, by their number, of variances [num_components].
+
+    >>> energy_shares(torch.cat([torch.full((64,), 3.0), torch.ones(64)]))
+    {'64': 0.75}
+    """
+    energy = variances.double().cumsum(0)
+    return {str(k): round(float(energy[k - 1] / energy[-1]), 4) for k in (64, 128, 256, 512) if k < len(energy)}
+
+
 def _how(basis: SeedBasis, num_latents: int, num_renders: int, random_seed: int) -> dict[str, Any]:
-    energy = basis.variances.double().cumsum(0)
-    shares = {str(k): round(float(energy[k - 1] / energy[-1]), 4) for k in (64, 128, 256, 512) if k < len(energy)}
+    shares = energy_shares(basis.variances)
     return {
         "metrics": {"mean_variance": round(float(basis.variances.mean()), 4), "energy_of_first_components": shares},
         "trained": {"num_latents": num_latents, "num_renders": num_renders, "random_seed": random_seed},

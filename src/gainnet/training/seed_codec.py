@@ -12,16 +12,19 @@ from torch import Tensor
 
 from gainnet.codecs.seed_codec import Architecture, PictureBasis, SeedNetwork, SeedWeights, Vocabulary
 from gainnet.codecs.seed_codec.network import power_of
+from gainnet.codecs.seed_codec.picture_basis import CodedBasis, SpectralPictureBasis
 from gainnet.codecs.seed_codec.weights import grid_levels_db, grid_sizes, pack_weights, unpack_weights
 from gainnet.core.randomness import seeded
 from gainnet.core.run.loop import silent
 from gainnet.core.units import db_to_linear
 from gainnet.models.scenes import stream
+from gainnet.training.large_basis import MOST_DENSE, spectral_basis
 from gainnet.training.loop import Progress
 from gainnet.training.seed_air import Cases, OverAir
 from gainnet.training.seed_latents import SeedLatents
-from gainnet.training.seed_material import description, open_seed_training
+from gainnet.training.seed_material import SeedMaterial, description, open_seed_training
 from gainnet.training.seed_metric import picture_metric
+from gainnet.training.seed_sources import Source
 from gainnet.training.seed_stage import (
     Cost,
     PictureCost,
@@ -90,29 +93,33 @@ latents, cost about 5e-5 per unit in the strongest and 5e-4 in the weakest, over
 CALIBRATION_SIZE = 2400
 """Latents over which the power of every size and level is set to 1."""
 
+CALIBRATION_VALUES = 1024 * CALIBRATION_SIZE
+
 
 def train_seed_codec(
-    model_folder: str,
+    source: Source,
     out: Path,
     training: SeedTraining = PRESETS["default"],
     random_seed: int = 0,
     progress: Progress = silent,
+    latents: Path | None = None,
 ) -> dict[str, float]:
     """Trains the codec for the latents of a model and writes a weights folder; goes on where it was stopped.
 
-        captions -> denoiser -> latents -> covariance \\
-                                                       > basis -> network over the air -> power -> folder
-        latents -> decoder -> Jacobian -> metric      /
+        source -> latents -> covariance          \\
+                                                  > basis -> network over the air -> power -> folder
+        latents -> decoder -> Jacobian -> metric /
 
     The network is trained on components of generated latents, then with its refiner on these and on encoded renders,
     then through the decoder.
 
     Args:
-        model_folder: `scenes`, or a folder in diffusers' format.
+        source: of the latents.
         out: weights (`config.json`, `seed_codec.safetensors`), with `latents/` and `stages/` beside them.
         training: how much.
         random_seed: of weights, batches, cases and noise.
         progress: receives (stage, steps taken, steps in all, mean loss).
+        latents: folder of the latents, where several trainings share them.
 
     Returns:
         Decibels over plain LMMSE on held-out latents, in the metric of the decoder, by `uses@SNR`.
@@ -121,24 +128,34 @@ def train_seed_codec(
         ConfigError: `out` cannot be written, a number out of range, or it was begun with other settings.
         ModelError: the model folder or a shard is missing or damaged.
     """
-    with open_seed_training(model_folder, out, training, random_seed, progress) as (stages, material):
+    with open_seed_training(source, out, training, random_seed, progress, latents) as (stages, material):
         seen, vocabulary = material.seen, material.vocabulary
-        probed = seen.latents[training.first_probe : training.first_probe + training.num_probes]
-        metric = picture_metric(
-            material.model, probed, random_seed, lambda made, total: progress("metric", made, total, 0.0)
-        )
-        basis = basis_of(seen.latents, metric)
+        basis = picture_basis(material, training, random_seed, progress)
         network = build_network(basis, material.shape, training.architecture, vocabulary, random_seed)
         fit_mixture(network, seen.latents, random_seed)
+        network.to(material.space.device)
         costs: tuple[Cost, ...] = (component_cost, refined_cost, PictureCost(material.picture_error(training.square)))
         for name, cost, length in zip(STAGES, costs, training.lengths, strict=True):
             absent = vocabulary.absent(1)
             stage = seed_codec_stage(name, network, material.examples, absent, cost, length, random_seed)
             stages.train(stage, material.sha256)
-        weights = stored_weights(network, vocabulary, seen, material.shape, material.model.sha256)
+        weights = stored_weights(network.cpu(), vocabulary, seen, material.shape, material.space.sha256)
         metrics = measure(weights, material.unseen)
         weights.save(out, description({"over_lmmse_db": metrics}, training, random_seed, stages))
         return metrics
+
+
+def picture_basis(material: SeedMaterial, training: SeedTraining, random_seed: int, progress: Progress) -> CodedBasis:
+    """Components in the metric of the decoder: dense for small latents, by spatial frequency for large ones."""
+    seen = material.seen.latents
+
+    def count(made: int, total: int) -> None:
+        progress("metric", made, total, 0.0)
+
+    if material.space.latent.num_values > MOST_DENSE:
+        return SpectralPictureBasis(spectral_basis(material.space, seen, training.num_probes, random_seed, count))
+    probed = seen[training.first_probe : training.first_probe + training.num_probes]
+    return basis_of(seen, picture_metric(material.space, probed, random_seed, count))
 
 
 def basis_of(latents: Tensor, metric: Tensor) -> PictureBasis:
@@ -149,7 +166,7 @@ def basis_of(latents: Tensor, metric: Tensor) -> PictureBasis:
 
 
 def build_network(
-    basis: PictureBasis, shape: tuple[int, ...], architecture: Architecture, vocabulary: Vocabulary, random_seed: int
+    basis: CodedBasis, shape: tuple[int, ...], architecture: Architecture, vocabulary: Vocabulary, random_seed: int
 ) -> SeedNetwork:
     """A network with fresh weights, which codes as the linear optimum does."""
     with seeded(random_seed):
@@ -170,7 +187,8 @@ def stored_weights(
     # Rounded first: the power that is measured must be that of the weights that a user loads.
     network.load_state_dict(unpack_weights(pack_weights(network.state_dict())))
     network.eval().requires_grad_(False)
-    some = seeds[:CALIBRATION_SIZE]
+    # Of large latents fewer, which have more components to average over.
+    some = seeds[: min(CALIBRATION_SIZE, max(40, CALIBRATION_VALUES // network.basis.num_components))]
     components, indices = (network.basis.analyse(some.latents), vocabulary.indices(some.prompts))
     tables = [powers(network, components, words) for words in (vocabulary.absent(len(some)), indices)]
     return SeedWeights(network, network.basis, vocabulary, torch.stack(tables).log(), shape, model_sha256)
@@ -193,7 +211,7 @@ def powers(network: SeedNetwork, components: Tensor, indices: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-MEASURED = tuple((uses, snr_db) for uses in (16, 64, 256, 1024) for snr_db in (-10, 0, 5, 10, 20))
+MEASURED = tuple((uses, snr_db) for uses in (16, 64, 256, 1024, 4096) for snr_db in (-10, 0, 5, 10, 20))
 
 
 @torch.no_grad()

@@ -15,7 +15,8 @@ from gainnet.codecs.seed_codec.network import Estimate
 from gainnet.training.autoencoder import torch_stream
 from gainnet.training.loop import Stage
 from gainnet.training.muon import Muon, without
-from gainnet.training.seed_air import OverAir, draw_cases
+from gainnet.training.precision import half_precision
+from gainnet.training.seed_air import AirRange, OverAir, draw_cases
 from gainnet.training.transform_stage import Distortion, Examples
 
 COMPONENT_SHARE = 0.05
@@ -36,6 +37,7 @@ class SeedStageLength:
         rate: peak learning rate of AdamW, for everything but the refiner's matrices.
         refiner_rate: peak learning rate of Muon, for these.
         share_generated: share of latents that the denoiser made; the others are encoded renders.
+        air: uses and reports that it meets.
     """
 
     num_steps: int
@@ -43,6 +45,7 @@ class SeedStageLength:
     rate: float = 5e-4
     refiner_rate: float = 2e-3
     share_generated: float = 0.7
+    air: AirRange = AirRange()  # it is frozen
 
 
 class Cost(Protocol):
@@ -54,7 +57,9 @@ class Cost(Protocol):
 
 def component_cost(network: SeedNetwork, estimate: Estimate, latents: Tensor, generator: torch.Generator) -> Tensor:
     """[n], mean squared error of components before they are refined."""
-    return (estimate.components - network.basis.analyse(latents)).square().mean(1)
+    # Components come from float64 on the processor, as they do where a seed is sent.
+    truth = network.basis.analyse(latents.cpu()).to(estimate.components)
+    return (estimate.components - truth).square().mean(1)
 
 
 def refined_cost(network: SeedNetwork, estimate: Estimate, latents: Tensor, generator: torch.Generator) -> Tensor:
@@ -81,7 +86,7 @@ class PictureCost:
 
 def _refined(network: SeedNetwork, estimate: Estimate) -> Tensor:
     latents = network.basis.synthesise(estimate.components)
-    with torch.autocast("cpu", torch.bfloat16):
+    with half_precision(latents.device):
         return network.refine(latents, estimate)
 
 
@@ -113,18 +118,20 @@ def seed_codec_stage(
         random_seed: of batches, cases and noise.
     """
     over_air, shares = OverAir(network), examples.weights(length.share_generated)
+    device = network.variances.device
     num_groups, num_items = length.groups
 
     def loss(step: int) -> Tensor:
         generator = torch_stream(random_seed, f"seed codec {name}", step)
         rows = torch.multinomial(shares, num_groups * num_items, replacement=True, generator=generator)
         latents = examples.latents[rows]
-        cases = draw_cases(num_groups, num_items, latents.shape[1], random_seed, step, name)
+        cases = draw_cases(num_groups, num_items, network.basis.num_components, random_seed, step, name, length.air)
         prompted = cases.with_prompt.repeat_interleave(num_items)[:, None]
-        indices = torch.where(prompted, examples.words[rows], absent)
-        noise = torch.randn(len(rows), 2, latents.shape[1], generator=generator)
-        estimate = over_air(network.basis.analyse(latents), indices, cases, noise)
-        costs = cost(network, estimate, latents, generator) / estimate.left.detach()
+        indices = torch.where(prompted, examples.words[rows], absent).to(device)
+        # Drawn on the processor, so that every device trains on the same cases.
+        noise = torch.randn(len(rows), 2, network.basis.num_components, generator=generator).to(device)
+        estimate = over_air(network.basis.analyse(latents).to(device), indices, cases, noise)
+        costs = cost(network, estimate, latents.to(device), generator) / estimate.left.detach()
         # Errors span decades over sizes and SNRs: a mean of logarithms lets no case drown the others.
         return cast(Tensor, costs.unflatten(0, (-1, num_items)).mean(1).log().mean().exp())
 

@@ -19,8 +19,9 @@ from gainnet.core.randomness import seeded
 from gainnet.core.run.loop import silent
 from gainnet.core.types import Spec
 from gainnet.training.loop import Progress
-from gainnet.training.seed_latents import SHARD_SIZE, SeedLatents
+from gainnet.training.seed_latents import SeedLatents
 from gainnet.training.seed_material import SeedMaterial, description, open_seed_training
+from gainnet.training.seed_sources import SHARD_SIZE, Source, items_at_once
 from gainnet.training.transform_stage import (
     Decode,
     Distortion,
@@ -89,22 +90,24 @@ PRESETS = {
 
 
 def train_transform_seed(
-    model_folder: str,
+    source: Source,
     out: Path,
     training: TransformTraining = PRESETS["default"],
     random_seed: int = 0,
     progress: Progress = silent,
+    latents: Path | None = None,
 ) -> dict[str, Any]:
     """Trains the transform code for the latents of a model and writes a weights folder; goes on where it was stopped.
 
-    captions -> denoiser -> latents, renders -> encoder -> latents -> components -> latent error -> picture error
+    source -> latents, renders -> encoder -> latents -> components -> latent error -> picture error
 
     Args:
-        model_folder: `scenes`, or a folder in diffusers' format.
+        source: of the latents.
         out: weights (`config.json`, `weights.safetensors`), with `latents/` and `stages/` beside them.
         training: how much.
         random_seed: of weights, batches, qualities and noise.
         progress: receives (stage, steps taken, steps in all, mean loss).
+        latents: folder of the latents, where several trainings share them.
 
     Returns:
         Bytes and decibels on held-out latents, by level.
@@ -113,15 +116,15 @@ def train_transform_seed(
         ConfigError: `out` cannot be written, a number out of range, or it was begun with other settings.
         ModelError: the model folder or a shard is missing or damaged.
     """
-    with open_seed_training(model_folder, out, training, random_seed, progress) as (stages, material):
-        network = build_network(training, material, random_seed)
+    with open_seed_training(source, out, training, random_seed, progress, latents) as (stages, material):
+        network = build_network(training, material, random_seed).to(material.space.device)
         picture = material.picture_error(training.square)
         distortions: tuple[Distortion, ...] = (latent_error, *(len(STAGES) - 1) * (picture,))
         for name, distortion, length in zip(STAGES, distortions, training.lengths, strict=True):
             stage = transform_stage(name, network, material.examples, distortion, length, random_seed)
             stages.train(stage, material.sha256)
         measured = material.seen[: training.num_measured]
-        weights = stored_weights(network, material.vocabulary, measured, material.model.sha256)
+        weights = stored_weights(network.cpu(), material.vocabulary, measured, material.space.sha256)
         metrics = measure(weights, material.unseen[: training.num_measured], picture.decode)
         weights.save(out, description(metrics, training, random_seed, stages))
         return metrics
@@ -129,7 +132,7 @@ def train_transform_seed(
 
 def build_network(training: TransformTraining, material: SeedMaterial, random_seed: int) -> TransformNetwork:
     """A network with fresh weights, which is the linear transform code of patches."""
-    shape = replace(training.shape, latent=material.shape, num_words=material.vocabulary.num_indices)
+    shape = training.shape.of_latents(material.shape, material.vocabulary.num_indices)
     with seeded(random_seed):
         network = TransformNetwork(shape)
     set_components(network, material.seen.latents)
@@ -166,14 +169,15 @@ def measure(weights: TransformWeights, seeds: SeedLatents, decode: Decode) -> di
     """Bytes of streams and PSNR of pictures against those of the latents, by level, on latents not seen."""
     shape = weights.shape.latent
     latents = seeds.latents.unflatten(1, shape)
-    wanted = torch.cat([decode(some).clamp(0, 1) for some in latents.split(SHARD_SIZE)])
+    num_at_once = min(SHARD_SIZE, items_at_once(latents[0].numel()))
+    wanted = torch.cat([decode(some).clamp(0, 1).cpu() for some in latents.split(num_at_once)])
     curves: dict[str, Any] = {}
     for name, prompts in (("plain", None), ("with_prompt", seeds.prompts)):
         for level in MEASURED_LEVELS:
             codec = TransformSeed(level=level, prompts=prompts, weights=weights)
             payload = codec.encode(latents, torch.ones(len(latents)))
             decoded = codec.decode(payload, Spec(shape))
-            pictures = torch.cat([decode(some).clamp(0, 1) for some in decoded.split(SHARD_SIZE)])
+            pictures = torch.cat([decode(some).clamp(0, 1).cpu() for some in decoded.split(num_at_once)])
             error = float((pictures - wanted).square().mean())
             num_bytes = sum(len(string or b"") for string in payload.strings) / len(payload.strings)
             point = {"bytes": round(num_bytes, 1), "psnr_db": round(-10 * math.log10(error), 2)}

@@ -22,6 +22,7 @@ from gainnet.codecs.transform_seed.network import (
 from gainnet.training.autoencoder import torch_stream
 from gainnet.training.loop import Stage
 from gainnet.training.muon import Muon, without
+from gainnet.training.precision import half_precision
 from gainnet.training.seed_latents import SeedLatents
 
 Decode = Callable[[Tensor], Tensor]
@@ -91,7 +92,7 @@ def rate_and_values(
         gains: [batch, num_values], log2.
         noise: [batch, num_values], uniform in [-0.5, 0.5].
     """
-    received, bits = torch.zeros_like(values), torch.zeros(len(values))
+    received, bits = torch.zeros_like(values), values.new_zeros(len(values))
     for group, places in enumerate(network.shape.groups()):
         mean, log2_deviation = network.expect(group, places, received, condition)
         own, log2_gain = values[:, places], gains[:, places]
@@ -103,7 +104,7 @@ def rate_and_values(
         noisy = gaussian_bits(rest + noise[:, places], spread.detach().clamp_min(NOISY_LOG2)).sum(1)
         # `noisy` adds its gradient and no value: deviations learn from rounded values, the transforms from noisy ones.
         bits = bits + known + noisy - noisy.detach()
-        received = received.index_copy(1, places, own + (rounded - rest).detach() / gain)
+        received = received.index_copy(1, places.to(values.device), own + (rounded - rest).detach() / gain)
     return received, bits
 
 
@@ -220,14 +221,15 @@ def transform_stage(
         drawn = torch.multinomial(shares, size, generator=generator)
         quality = NUM_QUALITIES * torch.rand(size, generator=generator)
         prompted = torch.rand(size, 1, generator=generator) < PROMPT_SHARE
-        noise = torch.rand(size, network.shape.num_values, generator=generator) - 0.5
-        latents = examples.latents[drawn]
-        anchors = anchor_weights(quality)
-        condition = torch.cat((anchors, network.prompt(examples.words[drawn] * prompted)), 1)
-        with torch.autocast("cpu", torch.bfloat16):
+        rounding = torch.rand(size, network.shape.num_values, generator=generator) - 0.5
+        # Drawn on the processor, so that every device trains on the same items.
+        given = examples.latents[drawn], anchor_weights(quality), examples.words[drawn] * prompted, rounding, quality
+        latents, anchors, words, noise, quality = (x.to(network.mean.device) for x in given)
+        condition = torch.cat((anchors, network.prompt(words)), 1)
+        with half_precision(latents.device):
             values = network.analyse(latents, condition).float()
         received, bits = rate_and_values(network, values, condition, network.gains(anchors), noise)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision(latents.device):
             decoded = network.synthesise(received, condition).float()
         cost = bits + error_weight(quality) * distortion(decoded, latents, generator)
         return (cost / usual_bits(quality)).mean()

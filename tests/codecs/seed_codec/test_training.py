@@ -17,11 +17,13 @@ from gainnet.codecs.seed_codec import PictureBasis, SeedCodec, SeedWeights
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec
+from gainnet.models.latent_space import LatentSpace
 from gainnet.models.loading import load_model
 from gainnet.radio import AWGN
 from gainnet.training.seed_codec import PRESETS, train_seed_codec
-from gainnet.training.seed_latents import make_shard
+from gainnet.training.seed_latents import captioned_shard
 from gainnet.training.seed_metric import picture_of
+from gainnet.training.seed_sources import open_source
 from gainnet.training.seed_stage import SeedStageLength, component_cost, refined_cost, seed_codec_stage
 from gainnet.training.transform_stage import Examples
 
@@ -54,10 +56,10 @@ def test_the_command_trains_resumes_and_refuses_another_run(tmp_path: Path) -> N
     assert result.exit_code == 0, result.output
     first = (out / "seed_codec.safetensors").read_bytes()
     (out / "stages" / "pictures" / "checkpoint.safetensors").unlink()
-    train_seed_codec("scenes", out, PRESETS["tiny"], 0)
+    train_seed_codec(open_source("scenes"), out, PRESETS["tiny"], 0)
     assert (out / "seed_codec.safetensors").read_bytes() == first
     with pytest.raises(ConfigError, match="begun"):
-        train_seed_codec("scenes", out, PRESETS["tiny"], 1)
+        train_seed_codec(open_source("scenes"), out, PRESETS["tiny"], 1)
     codec, latents = SeedCodec(64, weights=SeedWeights.load(out)), torch.zeros(2, 4, 16, 16)
     assert codec.decode(codec.encode(latents, torch.ones(2)), Spec((4, 16, 16))).shape == latents.shape
 
@@ -66,12 +68,12 @@ def test_the_command_trains_resumes_and_refuses_another_run(tmp_path: Path) -> N
 def test_shipped_weights_are_better_than_the_linear_code() -> None:
     """In the picture, on latents of captions and noise that no training has seen."""
     model = load_model("scenes")
-    shape = model.latent.shape
-    latents = make_shard(model, 0, random_seed=20_000)["latent"]
+    space, shape = LatentSpace.of(model), model.latent.shape
+    latents = captioned_shard(model, 0, random_seed=20_000)
     linear, weights = SeedBasis.load("scenes", model.sha256), SeedWeights.load("scenes", model.sha256)
     random, spec = Random.of(range(len(latents))), Spec(shape)
     with torch.no_grad():
-        truth = picture_of(model, latents)
+        truth = picture_of(space, latents)
         for num_channel_uses, snr_db, least_db in ((64, -5, 1.0), (256, 0, 2.0), (256, 5, 1.5), (128, 20, -0.1)):
             snr = torch.full((len(latents),), 10 ** (snr_db / 10))
             errors = []
@@ -79,5 +81,5 @@ def test_shipped_weights_are_better_than_the_linear_code() -> None:
                 sent = codec.encode(latents.reshape(-1, *shape), snr)
                 received = AWGN().transmit(sent.values, snr, torch.ones(len(snr), dtype=torch.complex64), random)
                 decoded = codec.decode(replace(received, reported_snr=snr), spec).flatten(1)
-                errors.append((picture_of(model, decoded) - truth).square().mean())
+                errors.append((picture_of(space, decoded) - truth).square().mean())
             assert float(10 * torch.log10(errors[0] / errors[1])) > least_db

@@ -22,7 +22,7 @@ from gainnet.core.errors import ConfigError, ModelError, PayloadError
 from gainnet.core.types import Spec
 from gainnet.models.loading import load_model
 from gainnet.testing import check_codec
-from gainnet.training.seed_latents import make_shard
+from gainnet.training.seed_latents import captioned_shard
 from gainnet.training.transform_stage import rate_and_values, set_components
 
 LATENT = (4, 8, 8)
@@ -238,7 +238,7 @@ def test_shipped_weights_beat_principal_components_at_equal_bytes() -> None:
     """At 64 and 100 bytes the picture is at least 3 dB nearer than with quantised principal components."""
     model = load_model()
     shape = model.latent.shape
-    items = make_shard(model, 10**6, 0)["latent"].unflatten(1, shape)
+    items = captioned_shard(model, 10**6, 0).unflatten(1, shape)
     weights, basis, snr = (
         TransformWeights.load("transform_seed", model.sha256),
         SeedBasis.load(),
@@ -263,8 +263,7 @@ def test_shipped_weights_beat_principal_components_at_equal_bytes() -> None:
 @pytest.mark.slow
 def test_expected_size_of_shipped_weights() -> None:
     model = load_model()
-    shards = [make_shard(model, 10**6 + 40 * k, 0) for k in range(5)]
-    items = torch.cat([shard["latent"] for shard in shards]).unflatten(1, model.latent.shape)
+    items = torch.cat([captioned_shard(model, 10**6 + 40 * k, 0) for k in range(5)]).unflatten(1, model.latent.shape)
     weights = TransformWeights.load("transform_seed", model.sha256)
     check_codec(TransformSeed(weights=weights), items)
     check_codec(TransformSeed(512.0, weights=weights), items)

@@ -142,8 +142,11 @@ class SeedNetwork(nn.Module):
         """Side information of cases; arguments as in `linear_amplitudes`."""
         # Beyond what it was trained on a network extrapolates badly; the linear code at the end of the range does not.
         clipped = snr.double().clamp(10 ** (LOWEST_DB / 10), 10 ** (HIGHEST_DB / 10))
-        plain, error = linear_amplitudes(self.variances, num_channel_uses, clipped)
-        return self.emphasised(features_of(num_channel_uses, clipped, error), plain, num_channel_uses, error)
+        # On the processor, since the closed form needs float64, which not every device has.
+        plain, error = linear_amplitudes(self.variances.cpu(), num_channel_uses, clipped)
+        known = features_of(num_channel_uses, clipped, error), plain, num_channel_uses, error
+        features, amplitudes, uses, left = (x.to(self.variances.device) for x in known)
+        return self.emphasised(features, amplitudes, uses, left)
 
     def emphasised(self, features: Tensor, plain: Tensor, num_channel_uses: Tensor, error: Tensor) -> SideInformation:
         """Side information of cases with the amplitudes of the linear code times the learned emphasis.
@@ -193,12 +196,12 @@ class SeedNetwork(nn.Module):
         second = self.deviations * statistic[:, 1] / (1 + precision[:, 1])
         features = torch.cat([side.features, self._reliability(left)], 1)
         components = estimate + self._correction(estimate, second, kinds, left, features, indices)
-        unit = (left @ self.basis.squared_norms / self.basis.num_values).sqrt()[:, None]
+        unit = (left @ self.basis.squared_norms.to(left) / self.basis.num_values).sqrt()[:, None]
         return Estimate(components, left.mean(1), unit, features, prompt)
 
     def refine(self, latents: Tensor, estimate: Estimate) -> Tensor:
         """[n, num_values], latents [n, num_values] of an estimate and what space says about them."""
-        spread = latents - self.basis.mean
+        spread = latents - self.basis.mean.to(latents)
         change: Tensor = self.refiner(spread, estimate.features, estimate.prompt)
         return latents + estimate.unit * change.float()
 

@@ -50,7 +50,7 @@ class CodedBasis(Protocol):
         """[n, num_values], latents of components [n, num_components]."""
 
     def tensors(self) -> dict[str, Tensor]:
-        """What is stored of it, by name."""
+        """Tensors that are stored of it, by name."""
 
     def config(self) -> dict[str, Any]:
         """Plain values that are stored beside the tensors."""
@@ -121,7 +121,7 @@ class PictureBasis:
         return ((latents.double() - self.mean.double()) @ self.analysis.double().T).float()
 
     def turn(self, differences: Tensor) -> Tensor:
-        return differences @ self.analysis.T
+        return differences @ self.analysis.to(differences).T
 
     def tensors(self) -> dict[str, Tensor]:
         return {"analysis": self.analysis.half(), "mean": self.mean, "variances": self.variances}
@@ -130,7 +130,7 @@ class PictureBasis:
         return {}
 
     def synthesise(self, components: Tensor) -> Tensor:
-        return self.mean + components @ self._synthesis.T
+        return self.mean.to(components) + components @ self._synthesis.to(components).T
 
     @cached_property
     def squared_norms(self) -> Tensor:

@@ -13,6 +13,12 @@ from gainnet.codecs.seed_codec.trunk import described_by, rms_norm, zero_out
 REACH = 1.5
 """Patches over which the weights of a new convolution fall to 1 / e."""
 
+LOCAL_REACH = 7
+"""Patches that a convolution on a large grid reaches to every side."""
+
+MOST_WHOLE = 256
+"""Patches of a grid up to which a convolution reaches everywhere."""
+
 
 class Convolution(nn.Module):
     """A depthwise convolution as wide as the whole grid: what a patch gets of another depends on how they lie.
@@ -41,6 +47,32 @@ class Convolution(nn.Module):
         return torch.bmm(x.permute(2, 0, 1), self.kernel[:, self.places]).permute(1, 2, 0)
 
 
+class LocalConvolution(nn.Module):
+    """A depthwise convolution of 15 x 15 patches, for grids whose matrix of all pairs would not fit the memory.
+
+    >>> LocalConvolution(3, (2, 4))(torch.zeros(5, 8, 3)).shape
+    torch.Size([5, 8, 3])
+    """
+
+    def __init__(self, width: int, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.grid = grid
+        offsets = torch.cartesian_prod(*(torch.arange(-LOCAL_REACH, LOCAL_REACH + 1.0),) * 2)
+        self.kernel = nn.Parameter(0.1 * torch.randn(width, len(offsets)) * (-offsets.norm(dim=1) / REACH).exp())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, num_patches, width] of as many."""
+        side = 2 * LOCAL_REACH + 1
+        maps = x.transpose(1, 2).unflatten(2, self.grid)
+        kernel = self.kernel.unflatten(1, (1, side, side))
+        return functional.conv2d(maps, kernel, padding=LOCAL_REACH, groups=x.shape[2]).flatten(2).transpose(1, 2)
+
+
+def convolution(width: int, grid: tuple[int, int]) -> nn.Module:
+    """The convolution that suits a grid of patches (rows, columns): wide as all of it, unless it is large."""
+    return (Convolution if grid[0] * grid[1] <= MOST_WHOLE else LocalConvolution)(width, grid)
+
+
 class RefinerBlock(nn.Module):
     """Depthwise convolution, then two layers over channels (Liu et al. 2022, ConvNeXt), each added to its input.
 
@@ -49,7 +81,7 @@ class RefinerBlock(nn.Module):
 
     def __init__(self, width: int, grid: tuple[int, int], condition_width: int) -> None:
         super().__init__()
-        self.near = Convolution(width, grid)
+        self.near = convolution(width, grid)
         self.first, self.second = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
         self.modulation = zero_out(nn.Linear(condition_width, 3 * width))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast, final
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gainnet.codecs.seed_codec.trunk import zero_out
+from gainnet.core.errors import ConfigError
 
 PATCH = 2
 NUM_ANCHORS = 9
@@ -48,6 +49,22 @@ class TransformShape:
     decoder_blocks: int = 4
     word_width: int = 24
     prompt_width: int = 64
+
+    def of_latents(self, latent: tuple[int, int, int], num_words: int) -> TransformShape:
+        """The same sizes for other latents, whose patches are coded in four groups as well.
+
+        Raises:
+            ConfigError: a side of the latent is odd.
+
+        >>> TransformShape((4, 16, 16), 3).of_latents((32, 8, 12), 5).channel_groups
+        (32, 32, 32, 32)
+        """
+        if latent[1] % PATCH or latent[2] % PATCH:
+            raise ConfigError(
+                f"model: its latents of {latent[1]} x {latent[2]} have an odd side; transform takes even ones: "
+                "leave it out, or give another height and width"
+            )
+        return replace(self, latent=latent, num_words=num_words, channel_groups=(latent[0] * PATCH**2 // 4,) * 4)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -170,7 +187,7 @@ class PromptEncoder(nn.Module):
         x = self.words(words)
         near = functional.pad(x, (0, 0, 1, 1)).unfold(1, 3, 1).transpose(2, 3).flatten(2)
         heard = functional.relu(self.first(near)) * (words > 0).unsqueeze(2)
-        place = torch.arange(words.shape[1], dtype=x.dtype) / 8
+        place = torch.arange(words.shape[1], dtype=x.dtype, device=x.device) / 8
         summed = torch.cat((heard.sum(1), (heard * place[:, None]).sum(1)), 1) / 4
         return functional.relu(cast(Tensor, self.second(summed))) * (words > 0).any(1, keepdim=True)
 
