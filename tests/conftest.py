@@ -91,6 +91,42 @@ def build_small_stable_diffusion(folder: Path) -> None:
     pipeline.save_pretrained(folder, safe_serialization=True)
 
 
+def build_small_emoji(folder: Path) -> None:
+    """A folder as the emoji model's recipe writes it, of five toy pictures and networks with random weights."""
+    from dataclasses import asdict
+
+    from gainnet.models.autoencoder import SceneAutoencoder
+    from gainnet.models.emoji.album import Album
+    from gainnet.models.emoji.captions import wordings
+    from gainnet.models.emoji.words import build_tokenizer, caption_words
+    from gainnet.training.emoji import GENERATION, PRESETS
+    from gainnet.training.emoji_folder import emoji_files
+    from gainnet.training.emoji_networks import build_emoji_denoiser
+    from gainnet.training.export import write_pipeline
+    from gainnet.training.text_encoder import build_text_encoder
+
+    torch.manual_seed(0)
+    names = ("octopus", "judge-dark-skin-tone", "judge-light-skin-tone", "judge", "bear")
+    album = Album(torch.randint(256, (len(names), 3, 128, 128), dtype=torch.uint8), tuple((name,) for name in names))
+    own = wordings(album.names, {})
+    tokenizer = build_tokenizer(caption_words(own))
+    networks = (
+        SceneAutoencoder(latent_channels=32, block_out_channels=(3, 12, 8, 16, 64)),
+        build_text_encoder(tokenizer, 0, 32, 1),
+        tokenizer,
+        build_emoji_denoiser(0, (16, 16, 16), 32),
+    )
+    trained = {
+        "random_seed": 0,
+        "steps": asdict(PRESETS["tiny"]),
+        "album_sha256": album.sha256,
+        "psnr_db": {"seen": 10.0, "held_out": 10.0},
+        "cpu_s": dict.fromkeys(("autoencoder", "decoder", "text_encoder", "denoiser"), 1.0),
+    }
+    files = emoji_files(album, own, trained, [], networks)
+    write_pipeline(*networks, "emoji", GENERATION, trained, folder, files)
+
+
 def models_opened_once(patch: pytest.MonkeyPatch) -> None:
     """Whoever loads a model that no test changes gets the modules of whoever loaded it first, and a scheduler alone.
 
@@ -140,6 +176,14 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tm
         return caught.value.code, printed.out, printed.err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def user_with_emoji(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a user's data in which a small emoji model is installed; for `XDG_DATA_HOME`."""
+    home = tmp_path_factory.mktemp("data")
+    build_small_emoji(home / "gainnet" / "models" / "emoji")
+    return home
 
 
 @pytest.fixture(scope="session")

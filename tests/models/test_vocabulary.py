@@ -54,7 +54,7 @@ def test_long_prompts_in_other_languages_are_looked_up_quickly() -> None:
     begin_s = time.process_time()
     found = Vocabulary("", words).unknown([" ".join(f"zz{k}" for k in range(100))])
     assert len(found) == 100
-    assert time.process_time() - begin_s < 3
+    assert time.process_time() - begin_s < 1
 
 
 def test_a_model_that_states_none_has_no_warnings(tmp_path: Path) -> None:

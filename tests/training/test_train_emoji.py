@@ -1,5 +1,6 @@
 """Training the emoji model on a handful of drawings: it ends with a folder that generates, also after a kill."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,10 @@ import torch
 from gainnet.models.emoji.album import Album
 from gainnet.models.emoji.captions import wordings
 from gainnet.models.loading import load_model
+from gainnet.models.vocabulary import read_vocabulary
 from gainnet.training.emoji import PRESETS, train_emoji
+from gainnet.training.emoji_figures import FILE, keep_line, read_figures
+from gainnet.training.emoji_folder import HELD_OUT
 from gainnet.training.emoji_networks import even_items, principal_components
 
 NAMES = (("red-circle",), ("judge-dark-skin-tone",), ("judge-light-skin-tone",), ("judge",), ("bear",))
@@ -37,6 +41,32 @@ def test_tiny_training_ends_with_a_model_and_resumes(tmp_path: Path) -> None:
         file = f"{part}/diffusion_pytorch_model.safetensors"
         assert (whole / file).read_bytes() == (again / file).read_bytes()
     assert load_model(str(whole)).denoiser.latent.shape == (32, 8, 8)
+    # Figures were taken on the way, of what this album has.
+    (taken,) = read_figures(tmp_path / "whole" / "denoiser" / FILE)
+    assert taken["step"] == steps.denoiser
+    assert set(taken) >= {"loss", "cpu_s", "seen"}
+    assert f"| {taken['loss']:.3f} |" in (whole / "README.md").read_text()
+
+
+def test_figures_of_a_step_are_kept_once(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    for step in (3, 6, 3):
+        keep_line(path, {"step": step, "loss": 1.0})
+    assert [each["step"] for each in read_figures(path)] == [3, 6]
+    assert read_figures(tmp_path / "none") == []
+
+
+def test_the_folder_says_where_it_comes_from_and_what_it_never_saw(user_with_emoji: Path) -> None:
+    folder = user_with_emoji / "gainnet" / "models" / "emoji"
+    assert set(json.loads((folder / HELD_OUT).read_text())) == {"compositions", "concepts"}
+    told = (folder / "README.md").read_text()
+    for part in ("Apache-2.0", "CLDR", "vocabulary.json", "held_out.json", "## Limits", "NOTICE.txt"):
+        assert part in told
+    assert "$" not in told
+    assert "UNICODE LICENSE V3" in (folder / "NOTICE.txt").read_text()
+    words = read_vocabulary(folder)
+    assert words is not None
+    assert words.missing(["an octopus", "the judge with dark skin", "a dragon"]) == ["dragon"]
 
 
 def test_items_come_evenly() -> None:

@@ -6,8 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import cached_property
 from pathlib import Path
 from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gainnet.core.errors import ModelError
 from gainnet.core.outside import read_json, reading
@@ -57,18 +61,35 @@ class Vocabulary:
         return [word for word in found if word not in self.words]
 
     def _nearest(self, word: str) -> str:
-        matcher, likest, best = SequenceMatcher(None, "", word), 0.0, ""
-        # Sorted, so that ties are broken alike everywhere.
-        for known in sorted(self.words):
-            matcher.set_seq1(known)
-            # Two cheap upper bounds first: a long prompt in another language has hundreds of words to look up.
-            if all(ratio() > likest for ratio in (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)):
-                likest, best = matcher.ratio(), known
-        return best or min(self.words)
+        table, lengths = self._letters
+        # No ratio is above that of the letters in any order. A prompt in another language has hundreds of words to look
+        # up among thousands, so that only those are compared which may still be nearer than the nearest so far.
+        bounds = 2 * np.minimum(table, _letters(word)).sum(1) / (lengths + len(word))
+        matcher, known = SequenceMatcher(None, "", word), sorted(self.words)
+        likest, nearest = -1.0, known[0]
+        for k in np.argsort(-bounds, kind="stable").tolist():
+            if bounds[k] <= likest:
+                break
+            matcher.set_seq1(known[k])
+            # Of equally near ones the first: sorted stably, so that ties are broken alike everywhere.
+            if (ratio := matcher.ratio()) > likest:
+                likest, nearest = ratio, known[k]
+        return nearest
+
+    @cached_property
+    def _letters(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Letters of every word, counted in 64 classes [num_words, 64], and how many they are [num_words]."""
+        known = sorted(self.words)
+        return np.stack([_letters(word) for word in known]), np.array([len(word) for word in known])
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that `read_vocabulary` reads."""
         return {"domain": self.domain, "words": sorted(self.words)}
+
+
+def _letters(word: str) -> NDArray[np.int64]:
+    # Letters that share a class only loosen the bound.
+    return np.bincount([ord(letter) % 64 for letter in word], minlength=64)
 
 
 def split_words(text: str) -> list[str]:

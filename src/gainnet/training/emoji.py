@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +16,14 @@ from gainnet.core.run.checkpoint import fingerprint
 from gainnet.core.run.loop import silent
 from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.emoji.album import Album
-from gainnet.models.emoji.captions import WORDINGS, Wording, wordings, wordings_as_json
+from gainnet.models.emoji.captions import Wording, wordings
 from gainnet.models.emoji.names import outside_denoiser
 from gainnet.models.emoji.synonyms import read_synonyms
 from gainnet.models.emoji.words import build_tokenizer, caption_words
-from gainnet.models.vocabulary import VOCABULARY, Vocabulary
 from gainnet.training.denoiser import NAME, adamw, denoiser_stage
 from gainnet.training.emoji_autoencoder import AutoencoderSteps, train_emoji_autoencoder
+from gainnet.training.emoji_figures import FILE, figures_of, read_figures, with_figures
+from gainnet.training.emoji_folder import emoji_files
 from gainnet.training.emoji_networks import (
     NUM_COMPONENTS,
     build_emoji_denoiser,
@@ -30,8 +32,8 @@ from gainnet.training.emoji_networks import (
     principal_components,
     text_stage,
 )
-from gainnet.training.export import write_pipeline
-from gainnet.training.loop import Progress, Training, open_training
+from gainnet.training.export import assembled, write_pipeline
+from gainnet.training.loop import CHECKPOINT, Progress, Training, last_average, open_training
 from gainnet.training.precision import half_precision
 from gainnet.training.text_encoder import build_text_encoder
 
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
     from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 GENERATION = {"num_inference_steps": 10, "guidance_scale": 3.0, "height": 128, "width": 128}
-DOMAIN = "Noto's emoji on white, by their English names, with skin tones"
 RANDOM_SEED = 2027
 """The random seed of the shipped weights."""
 LATENTS_PER_CHUNK = 64
@@ -101,6 +102,7 @@ class Run:
 
     Args:
         training: its checkpoints.
+        autoencoder: frozen.
         album: all pictures.
         wordings: what each may be called.
         latents: [n, 32, 8, 8], of each, in half precision.
@@ -110,6 +112,7 @@ class Run:
     """
 
     training: Training
+    autoencoder: SceneAutoencoder
     album: Album
     wordings: Sequence[Wording]
     latents: Tensor
@@ -145,8 +148,28 @@ class Run:
         optimizers = tuple(zip(adamw(parts, PEAK_RATES), PEAK_RATES, strict=True))
         networks = denoiser, text_encoder, tokenizer, examples, optimizers
         stage = denoiser_stage(*networks, seed, steps.denoiser, self.torch_device)
-        self.training.train(stage, fingerprint({"latents": self.latents}))
+        watched = with_figures(self.training.progress, self.figures, lambda: self._take_figures(tokenizer))
+        replace(self.training, progress=watched).train(stage, fingerprint({"latents": self.latents}))
         return denoiser
+
+    @property
+    def figures(self) -> Path:
+        """File of the figures that were taken on the way."""
+        return self.training.folder / FILE
+
+    def _take_figures(self, tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+        """Of the averaged weights in the last checkpoint; networks of their own leave the training as it is."""
+        steps, seed = self.steps, self.random_seed
+        denoiser = build_emoji_denoiser(seed, steps.denoiser_channels, steps.hidden_size)
+        encoder = build_text_encoder(tokenizer, seed, steps.hidden_size, steps.text_encoder_layers)
+        parts = nn.ModuleDict({"denoiser": denoiser, "text_encoder": cast(nn.Module, encoder)})
+        cpu_s, average = last_average(self.training.folder / NAME / CHECKPOINT)
+        parts.load_state_dict(average)
+        parts.eval()
+        pipeline = assembled(copy.deepcopy(self.autoencoder).cpu(), encoder, tokenizer, denoiser)
+        pipeline.set_progress_bar_config(disable=True)
+        taken = figures_of(pipeline, self.album, self.wordings, self.latents, GENERATION)
+        return {"cpu_s": round(cpu_s), **taken}
 
 
 @torch.no_grad()
@@ -213,14 +236,12 @@ def train_emoji(
     settings = {"random_seed": random_seed, "steps": asdict(steps), "album_sha256": album.sha256}
     with open_training(out / "denoiser", out / "denoiser", settings, steps.checkpoint_every, progress) as training:
         tokenizer = build_tokenizer(caption_words(wordings))
-        run = Run(training, album, wordings, encode(first.model, album, device), steps, random_seed, device)
+        latents = encode(first.model, album, device)
+        run = Run(training, first.model, album, wordings, latents, steps, random_seed, device)
         text_encoder = run.text_encoder(tokenizer)
         denoiser = run.denoiser(text_encoder, tokenizer)
         cpu_s = {name: round(seconds) for name, seconds in {**first.cpu_s, **training.cpu_s}.items()}
         trained = {**training.settings, "psnr_db": first.psnr_db, "cpu_s": cpu_s}
         networks = first.model, text_encoder, tokenizer, denoiser
-        files = {
-            WORDINGS: wordings_as_json(wordings),
-            VOCABULARY: Vocabulary(DOMAIN, frozenset(caption_words(wordings))).to_json(),
-        }
+        files = emoji_files(album, wordings, trained, read_figures(run.figures), networks)
         return write_pipeline(*networks, "emoji", GENERATION, trained, out / "emoji", files)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from safetensors.torch import save_file
 from torch import nn
 
-from gainnet.core.files import write_folder, write_json
+from gainnet.core.files import write_folder, write_json, write_whole
 from gainnet.core.weights import CONFIG
 from gainnet.models.attributes import WEIGHTS, AttributeClassifier
 from gainnet.models.autoencoder import SceneAutoencoder
@@ -37,6 +37,24 @@ def weight_hashes(folder: Path) -> dict[str, str]:
 def _halved(model: M) -> M:
     # torch's own method: those of diffusers' models warn of what only matters when half precision computes
     return nn.Module.half(copy.deepcopy(model).cpu())
+
+
+def assembled(
+    autoencoder: SceneAutoencoder, text_encoder: CLIPTextModel, tokenizer: PreTrainedTokenizerBase, denoiser: nn.Module
+) -> Any:
+    """Diffusers' pipeline of networks; arguments as of `write_pipeline`."""
+    from diffusers import StableDiffusionPipeline
+
+    return StableDiffusionPipeline(
+        vae=autoencoder,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        unet=denoiser,
+        scheduler=build_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
 
 
 def write_pipeline(
@@ -63,27 +81,19 @@ def write_pipeline(
         generation: steps, guidance, height and width in pixels that it asks for.
         trained: how it was trained, for `trained.json`.
         folder: where to write.
-        files: further JSON files by name.
+        files: further files by name: a text, or what JSON holds.
     """
-    from diffusers import StableDiffusionPipeline
 
     def fill(beside: Path) -> None:
-        pipeline: Any = StableDiffusionPipeline(
-            vae=_halved(autoencoder),
-            text_encoder=_halved(text_encoder),
-            tokenizer=tokenizer,
-            unet=_halved(denoiser),
-            scheduler=build_scheduler(),
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        )
-        pipeline.save_pretrained(beside)
+        assembled(_halved(autoencoder), _halved(text_encoder), tokenizer, _halved(denoiser)).save_pretrained(beside)
         _name_home(beside / "model_index.json")
         config = {"kind": kind, "generation": generation, "sha256": weight_hashes(beside)}
         write_json(beside / "gainnet.json", config)
         for name, content in {**files, "trained.json": trained}.items():
-            write_json(beside / name, content)
+            if isinstance(content, str):
+                write_whole(beside / name, content.encode())
+            else:
+                write_json(beside / name, content)
 
     return write_folder(folder, fill)
 

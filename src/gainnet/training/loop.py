@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from gainnet.agents.named_tensors import OPTIMIZER, add_prefix, load_optimizer, optimizer_tensors, strip_prefix
 from gainnet.core.errors import ConfigError, TrainingError
 from gainnet.core.files import check_outside_package, check_writable, hold, write_json
-from gainnet.core.run.checkpoint import Checkpoint, Numbers
+from gainnet.core.run.checkpoint import Checkpoint, Numbers, look
 from gainnet.core.run.loop import run_to_end, silent
 
 Progress = Callable[[str, int, int, float], None]
@@ -100,6 +100,16 @@ class Training:
         # The average of the last weights is less noisy than the last weights themselves.
         stage.model.load_state_dict(descent.ema)
         self.cpu_s[stage.name] = descent.cpu_s
+
+
+def last_average(path: Path) -> tuple[float, dict[str, Tensor]]:
+    """Processor time in s and averaged weights by name of the last checkpoint of a stage, whose training may go on.
+
+    Args:
+        path: of the checkpoint.
+    """
+    _, numbers, tensors = look(path)
+    return numbers["cpu_s"], strip_prefix("ema", tensors)
 
 
 @contextmanager

@@ -61,24 +61,37 @@ class Checkpoint:
         Raises:
             ConfigError: the file is damaged, or of a run with other settings.
         """
-        from safetensors import SafetensorError, safe_open
-
         if not self.path.exists():
             return None
-        try:
-            with safe_open(self.path, "pt") as file:
-                state = json.loads(file.metadata()[_ENTRY])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-            digest, settings, numbers = state.pop("sha256"), state["settings"], dict(state["numbers"])
-            whole = _digest(state, tensors) == digest
-        # Whatever bytes are there instead of ours, these are all that reading them can raise.
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
-            whole = False
-        if not whole:
-            raise ConfigError(f"out: {self.path} is damaged; delete it and run again")
+        settings, numbers, tensors = look(self.path)
         if settings != json.loads(_canonical(self.settings)):
             raise ConfigError(f"out: {self.path} is of a run with other settings; give another --out")
         return numbers, tensors
+
+
+def look(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Tensor]]:
+    """Settings, numbers and tensors of a checkpoint, of whichever run it is.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            state = json.loads(file.metadata()[_ENTRY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+        digest, settings, numbers = state.pop("sha256"), state["settings"], dict(state["numbers"])
+        whole = _digest(state, tensors) == digest
+    # Whatever bytes are there instead of ours, these are all that reading them can raise.
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        raise ConfigError(f"out: {path} is damaged; delete it and run again")
+    return settings, numbers, tensors
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:

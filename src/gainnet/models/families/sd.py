@@ -33,7 +33,8 @@ class StableDiffusion:
 
     def refusal(self, index: Mapping[str, Any], configs: Configs) -> str | None:
         found = configs("unet")
-        if found.get("addition_embed_type") is not None:
+        # Pooled text is made of the token embeddings, in the network itself; all others are inputs of their own.
+        if found.get("addition_embed_type") not in (None, "text"):
             return f"inputs of another family than sd ({found['addition_embed_type']} embeddings)"
         return unet.missing_input(found, configs("vae"))
 

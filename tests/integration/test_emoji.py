@@ -1,0 +1,80 @@
+"""The emoji model from its folder to every door, on one of its shape with random weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.conftest import Call
+
+from gainnet.core.errors import ModelError
+from gainnet.generation import estimate, generate
+from gainnet.models.loading import SHIPPED, find_folder, load_model
+from gainnet.models.runtime import on_runtime
+from gainnet.protocols import PROTOCOLS
+from gainnet.radio import Air
+
+PROMPT = "a judge with dark skin"
+ROOM_BYTES = 26_000_000
+"""Of its weights."""
+
+
+@pytest.fixture
+def installed(user_with_emoji: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emoji model that is found by its name."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(user_with_emoji))
+
+
+@pytest.mark.usefixtures("installed")
+def test_words_decide_which_model_draws(call: Call) -> None:
+    code, out, err = call("generate", "an octopus", "--num-steps", "1", "--fading", "ideal", "--json")
+    assert code == 0, err
+    summary = json.loads(out)
+    assert (summary["model"], summary["warnings"]) == ("emoji", [])
+    code, out, _ = call("estimate", "an octopus riding a boat", "--json")
+    # "a", "an" and "boat" are words of the scenes, "a", "an" and "octopus" of this one: the first of both is taken.
+    assert json.loads(out)["model"] == "scenes"
+    code, out, _ = call("models", "--json")
+    assert [row["is_there"] for row in json.loads(out)["models"]] == [True, True]
+    code, out, _ = call("models", "show", "emoji")
+    assert "octopus" in out
+    assert "## Held out" in out
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_every_protocol_runs_with_it(name: str) -> None:
+    model, protocol = load_model("emoji", num_steps=4), PROTOCOLS[name]()
+    made = generate(PROMPT, model, protocol=protocol, air=Air(snr_db=15.0))
+    assert made.images[0].values.shape == (3, 128, 128)
+    assert bool(made.values.isfinite().all())
+    priced = estimate(protocol, model, prompts=PROMPT, air=Air(snr_db=15.0))
+    assert priced.num_channel_uses("down") == pytest.approx(made.report.num_channel_uses("down"), rel=0.3)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("installed")
+def test_a_device_gets_it_as_graphs(call: Call, tmp_path: Path) -> None:
+    code, _, err = call("export", "device", "--model", "emoji", "--out", "device", "--json")
+    assert code == 0, err
+    folder = tmp_path / "device" / "model"
+    for file in ("vocabulary.json", "held_out.json", "NOTICE.txt", "wordings.json", "onnx.json"):
+        assert (folder / file).is_file()
+    model = load_model(str(folder), num_steps=3)
+    own, other = (generate(PROMPT, each, air=Air(snr_db=15.0)) for each in (model, on_runtime(model, "onnx")))
+    assert (own.values - other.values).abs().max() < 1e-3
+
+
+def test_what_is_shipped_has_room_in_the_package() -> None:
+    """Both models together leave the wheel below 60 MB: 26 MB of this one beside 24 MB of everything else."""
+    assert SHIPPED[1] == "emoji"
+    try:
+        folder = find_folder("emoji")
+    except ModelError:
+        pytest.skip("its weights are not in this version")
+    assert sum(path.stat().st_size for path in folder.rglob("*.safetensors")) <= ROOM_BYTES
+    assert {"vocabulary.json", "wordings.json", "held_out.json", "README.md", "NOTICE.txt", "onnx.json"} <= {
+        path.name for path in folder.iterdir()
+    }
