@@ -22,8 +22,10 @@ from gainnet.models.emoji.album import Album
 from gainnet.models.emoji.captions import WORDINGS, Wording, read_wordings
 from gainnet.models.emoji.names import outside_autoencoder
 from gainnet.models.loading import find_folder, load_model
+from gainnet.studies.emoji_gallery import draw_gallery, gallery_row
 from gainnet.studies.figures import panels
 from gainnet.studies.palette import BLUE, GREY, SKY
+from gainnet.studies.pictures import RANDOM_SEEDS_APART
 from gainnet.studies.settings import NonEmpty, Seeds
 from gainnet.studies.statistics import at, present, psnr_db, round_metrics
 from gainnet.studies.study import Case, Method, Row, Study
@@ -31,7 +33,7 @@ from gainnet.studies.weights import picture_digests
 from gainnet.training.emoji_evaluation import ask, frechet_distance, halves, nearest, score
 from gainnet.training.scenes_evaluation import generate
 
-METHODS = ("seen", "held_out", "autoencoder", "distance")
+METHODS = ("seen", "held_out", "autoencoder", "distance", "gallery")
 SCORES = ("top1", "top5", "concept", "tone", "tone_chance", "top1_pooled", "concept_pooled")
 METRIC_NAMES = (
     *(f"{score}.{method}" for method in METHODS[:3] for score in SCORES),
@@ -51,6 +53,7 @@ class EmojiFidelityConfig:
         random_seeds: each draws its own captions and initial noise.
         num_captions: captions of `seen` and of `held_out`, and pictures of `autoencoder`, per random seed.
         num_samples: samples and pictures that a distance is taken of, per random seed.
+        num_shown: samples of the gallery, two thirds of them of seen names, per random seed.
         methods: what is measured.
         album: file of all pictures, as `gainnet train emoji` keeps it.
         model: name or folder of the model.
@@ -59,14 +62,22 @@ class EmojiFidelityConfig:
     random_seeds: Seeds
     num_captions: Annotated[int, Field(ge=1, le=10_000)]
     num_samples: Annotated[int, Field(ge=65, le=1_800)]
-    methods: NonEmpty[Literal["seen", "held_out", "autoencoder", "distance"]]
+    num_shown: Annotated[int, Field(ge=3, le=96)]
+    methods: NonEmpty[Literal["seen", "held_out", "autoencoder", "distance", "gallery"]]
     album: str
     model: str = "emoji"
 
 
 def cases(config: EmojiFidelityConfig) -> Iterator[Case]:
-    """Every method once per random seed."""
+    """Every method once per random seed, but the gallery once per sample."""
     for random_seed, method in product(config.random_seeds, config.methods):
+        if method == "gallery":
+            held_out = config.num_shown // 3
+            counts = {"seen": config.num_shown - held_out, "held_out": held_out}
+            for half, number in counts.items():
+                for item in range(number):
+                    yield Case(method, {"half": half, "item": item}, random_seed)
+            continue
         number = config.num_samples if method == "distance" else config.num_captions
         yield Case(method, {"num_items": number}, random_seed)
 
@@ -155,7 +166,17 @@ def open_methods(config: EmojiFidelityConfig) -> Mapping[str, Method]:
             "frechet_distance_pictures": frechet_distance(pooled[one], pooled[other], pooled),
         }
 
-    return {"seen": names, "held_out": names, "autoencoder": autoencoder, "distance": distance}
+    def gallery(case: Case, random: Random) -> Row:
+        item = case.count("item")
+        asked = ask(album, material.wordings, case.text("half") == "held_out", item + 1, case.random_seed)
+        sample = material.samples(asked.captions[item:], RANDOM_SEEDS_APART * case.random_seed + item)
+        first = int(nearest(features_of(sample, material.network).local, material.features.local)[0, 0])
+        return gallery_row(
+            asked.captions[item], sample[0], album.names[first][0], album.pictures[first], first == asked.pictures[item]
+        )
+
+    found = {"seen": names, "held_out": names, "autoencoder": autoencoder, "distance": distance, "gallery": gallery}
+    return {name: method for name, method in found.items() if name in config.methods}
 
 
 def _psnr(material: Material, number: int) -> dict[str, float]:
@@ -189,7 +210,12 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
-    """Scores of seen names and held-out compositions, beside those of pictures that were only encoded and decoded."""
+    """Scores of seen names and held-out compositions, beside those of pictures that were only encoded and decoded.
+
+    And samples, each beside the picture of the training that is nearest to it.
+    """
+    if "gallery" in set(table["method"]):
+        yield "emoji_gallery", draw_gallery(table[table["method"] == "gallery"])
     methods = present(table, "method", METHODS[:3])
     if not methods:
         return
