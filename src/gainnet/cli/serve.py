@@ -37,7 +37,7 @@ def serve(
     journal: Path | None = None,
     pace: float = 0.0,
     runtime: Literal["onnx", "torch"] | None = None,
-    model: str = "scenes",
+    model: str | None = None,
     tokens: Path | None = None,
     name: tuple[str, ...] = (),
     certificate: Path | None = None,
@@ -61,7 +61,7 @@ def serve(
         journal: file of accepted requests, with --engine ray a folder that all machines share; yours when left out.
         pace: of the releases of frames: 1 for the time that the air takes, 0 for as fast as possible.
         runtime: what computes the networks; onnx where the model has graphs when left out.
-        model: scenes, or a folder in diffusers' format.
+        model: scenes, emoji, or a folder in diffusers' format; all shipped ones that are here when left out.
         tokens: file of hashed tokens, which serve token writes.
         name: under which this edge is reached, beside its addresses; again for more.
         certificate: of TLS, a .pem file.
@@ -204,7 +204,7 @@ def _print_ready(ready: Ready) -> None:
     drawn = io.StringIO()
     segno.make(ready.link, error="l").terminal(drawn, compact=True)
     typer.echo(drawn.getvalue())
-    typer.echo(f"edge of {ready.model} on {ready.runtime}: {ready.link}")
+    typer.echo(f"edge of {' and '.join(ready.models or (ready.model,))} on {ready.runtime}: {ready.link}")
     if ready.join is not None:
         typer.echo(f"other edges join it: gainnet serve --join {ready.join} --keys FOLDER --edge NAME")
     bearer = "" if ready.token is None else f" -H 'Authorization: Bearer {ready.token}'"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,27 @@ from gainnet.models.loading import SHIPPED, find_folder, generation_defaults, we
 from gainnet.models.vocabulary import Unknown, Vocabulary, read_vocabulary
 
 
-def suited_model(prompts: Iterable[str]) -> str:
-    """Name of the shipped model that knows most words of prompts; of several, the first of `SHIPPED`.
+def suited_model(prompts: Iterable[str], among: Sequence[str] = SHIPPED) -> str:
+    """Name of the model that knows most words of prompts; of several, the first.
 
-    Only models whose weights are here are candidates, so that more can be shipped without a change here.
+    Only models that are here and state their words are candidates, so that more can be shipped without a change here;
+    where there is none, it is the first name.
 
     Args:
         prompts: texts, of which all are drawn by one model.
+        among: names or folders of models, at least one; those that are shipped where none are given.
 
     >>> suited_model(["a green heart at night"])
     'scenes'
     """
     texts = list(prompts)
-    here = {name: vocabulary for name in SHIPPED if (vocabulary := _vocabulary_of(name)) is not None}
-    return min(here, key=lambda name: len(here[name].missing(texts)), default=SHIPPED[0])
+    here = {name: vocabulary for name in among if (vocabulary := _vocabulary_of(name)) is not None}
+    return min(here, key=lambda name: len(here[name].missing(texts)), default=among[0])
+
+
+def present_models() -> tuple[str, ...]:
+    """Names of the shipped models whose weights are here, at least the first one."""
+    return tuple(name for name in SHIPPED if name == SHIPPED[0] or _vocabulary_of(name) is not None)
 
 
 def unknown_words(model: str, prompts: Iterable[str]) -> tuple[Unknown, ...]:

@@ -11,8 +11,8 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, final
@@ -23,10 +23,11 @@ from fastapi import FastAPI
 from gainnet.core.errors import ConfigError, MissingExtraError, ModelError, check_range
 from gainnet.core.weights import user_folder
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.loading import load_model
+from gainnet.models.loading import SHIPPED, load_model
 from gainnet.models.runtime import on_runtime
+from gainnet.models.shipped import present_models
 from gainnet.network.file import address_in
-from gainnet.service.engine import Engine
+from gainnet.service.engine import Engine, Engines
 from gainnet.service.http import Doors, application, hosts_of
 from gainnet.service.http.doors import Rates
 from gainnet.service.http.metrics import Metrics
@@ -36,7 +37,7 @@ from gainnet.service.node.edge import Edge
 from gainnet.service.node.joining import Guest
 from gainnet.service.node.joining import listening as joining_at
 from gainnet.service.node.router import device_router
-from gainnet.service.node.visits import Visit
+from gainnet.service.node.visits import Visit, Visits
 from gainnet.service.page.router import page_router, weight_paths
 from gainnet.service.provenance import Signer
 
@@ -124,7 +125,7 @@ class Serving:
     """Model, runtime and limits that an edge serves with.
 
     Args:
-        model: `scenes`, or a folder in diffusers' format.
+        model: a shipped model, or a folder in diffusers' format; all shipped models that are here when `None`.
         runtime: of its networks; onnx where the model has graphs when `None`.
         journal: file of accepted requests; one of the user's when `None`.
         pace: of the releases of frames, 1 for real time, 0 for as fast as possible.
@@ -134,7 +135,7 @@ class Serving:
         unsigned: whether pictures leave without a word on where they come from.
     """
 
-    model: str = "scenes"
+    model: str | None = None
     runtime: Literal["onnx", "torch"] | None = None
     journal: Path | None = None
     pace: float = 0.0
@@ -142,6 +143,18 @@ class Serving:
     most_waiting: int = 256
     signer: Path | None = None
     unsigned: bool = False
+
+    @contextlib.contextmanager
+    def engines(self) -> Iterator[Engines]:
+        """The engines of its models, which run while the block does; raises `GainnetError` where one cannot be used."""
+        names = present_models() if self.model is None else (self.model,)
+        models = [opened(name, self.runtime) for name in names]
+        with contextlib.ExitStack() as stack:
+            started = [
+                stack.enter_context(Engine(model, most_batch=self.most_batch, most_waiting=self.most_waiting))
+                for model in models
+            ]
+            yield Engines(tuple(started))
 
 
 @final
@@ -169,9 +182,10 @@ class Ready:
     Args:
         url: of its page; of the first edge for one that has joined it.
         token: that was made for it; `None` where clients have theirs, or need none.
-        model: its name.
+        model: name of its model, of the first where it has several.
         runtime: of its networks.
         join: address at which other edges join; `None` where they cannot.
+        models: names of all that it serves, where there are several.
     """
 
     url: str
@@ -179,13 +193,15 @@ class Ready:
     model: str
     runtime: str
     join: str | None = None
+    models: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; without `token` and `join` where there are none."""
         values = {
             "url": self.url, "token": self.token, "model": self.model, "runtime": self.runtime, "join": self.join,
         }  # fmt: skip
-        return {name: value for name, value in values.items() if value is not None}
+        known = {name: value for name, value in values.items() if value is not None}
+        return known | ({"models": list(self.models)} if len(self.models) > 1 else {})
 
     @property
     def link(self) -> str:
@@ -210,49 +226,55 @@ def run(serving: Serving, listening: Listening, ready: Callable[[Ready], None], 
     # The port before the model: what is wrong is said before seconds of loading.
     with listening.bound() as bound, _journal(serving.journal) as journal:
         signer = None if serving.unsigned else Signer.of_user(serving.signer)
-        model = opened(serving.model, serving.runtime)
-        # Half a million objects that stay: looking through them again held the engine up, and the end by seconds.
-        gc.freeze()
         url = listening.url(bound.getsockname()[1])
         sys.setswitchinterval(SWITCH_S)
-        with Engine(model, most_batch=serving.most_batch, most_waiting=serving.most_waiting) as engine:
-            made, edge = assembled(engine, journal, doors, serving.pace, signer)
+        with serving.engines() as engines:
+            # Half a million objects that stay: looking through them again held engines up, and the end by seconds.
+            gc.freeze()
+            made, edges = assembled(engines, journal, doors, serving.pace, signer)
+            model, names = engines.first.model, engines.names
 
             async def serve() -> None:
-                async with _joined(edge, listening, joining) as join:
-                    ready_edge = Ready(url, token, model.name, model.runtime, join)
+                async with _joined(edges[0], listening, joining) as join:
+                    ready_edge = Ready(url, token, model.name, model.runtime, join, names)
                     await _until_stopped(made, listening, bound, lambda: ready(ready_edge))
 
             try:
                 asyncio.run(serve())
             finally:
-                edge.close()
+                for edge in edges:
+                    edge.close()
 
 
 def assembled(
-    engine: Engine,
+    engines: Engines,
     journal: Journal,
     doors: Doors,
     pace: float,
     signer: Signer | None,
     adopt: Callable[[], int] | None = None,
-) -> tuple[FastAPI, Edge]:
-    """All routes of an edge, and its end of the device protocol.
+) -> tuple[FastAPI, tuple[Edge, ...]]:
+    """All routes of an edge, and its end of the device protocol, once per model.
 
     Args:
-        engine: runs the passes.
+        engines: run the passes.
         journal: keeps accepted requests.
         doors: who may come in.
         pace: of the releases of frames.
         signer: of pictures and payloads; nothing is signed when `None`.
         adopt: puts requests of other processes that are dead into the journal.
     """
-    edge = Edge(engine, journal, pace, paths=weight_paths(engine.model), signer=signer)
+    bases = ["" if engine is engines.first else f"{engine.model.name}/" for engine in engines.each]
+    visits = Visits()
+    edges = tuple(
+        Edge(each, journal, pace, paths=weight_paths(each.model, base), signer=signer, visits=visits)
+        for each, base in zip(engines.each, bases, strict=True)
+    )
     admit = partial(_admit, doors, Rates(doors.rate_per_s, doors.burst))
-    routers = device_router(edge, admit), page_router(engine, edge.memory, signer=signer)
-    made = application(engine, journal, doors, routers, partial(_seen_by, edge), signer, adopt)
-    edge.visits.ended = partial(_count, made.state.metrics)
-    return made, edge
+    routers = device_router(edges, admit), page_router(edges, signer=signer)
+    made = application(engines, journal, doors, routers, partial(_seen_by, edges), signer, adopt)
+    visits.ended = partial(_count, made.state.metrics)
+    return made, edges
 
 
 def join(serving: Serving, url: str, keys: Path, name: str, ready: Callable[[Ready], None]) -> None:
@@ -269,10 +291,10 @@ def join(serving: Serving, url: str, keys: Path, name: str, ready: Callable[[Rea
         GainnetError: the model or the keys cannot be used, or the first edge refuses.
     """
     address = address_in(Path(url)) if url.endswith(".toml") else url
-    model = opened(serving.model, serving.runtime)
-    with Engine(model, most_batch=serving.most_batch, most_waiting=serving.most_waiting) as engine:
-        ready_edge = Ready(address, None, model.name, model.runtime)
-        asyncio.run(Guest(engine, address, keys, name, lambda: ready(ready_edge)).run())
+    # Joined edges take part in requests of the first edge's first model alone.
+    with replace(serving, model=serving.model or SHIPPED[0]).engines() as engines:
+        ready_edge = Ready(address, None, engines.first.model.name, engines.first.model.runtime)
+        asyncio.run(Guest(engines.first, address, keys, name, lambda: ready(ready_edge)).run())
 
 
 @contextlib.asynccontextmanager
@@ -312,18 +334,25 @@ def _count(metrics: Metrics, visit: Visit) -> None:
     metrics.count(visit.state, (visit.end_s or visit.begin_s) - visit.begin_s, visit.session.report, failures)
 
 
-def _seen_by(edge: Edge) -> Mapping[str, Any]:
+def _seen_by(nodes: Sequence[Edge]) -> Mapping[str, Any]:
     """Devices and joined edges for the dashboard, in the form of `http.status`."""
-    now_s, open_ = time.monotonic(), Counter(id(peer) for _, peer in list(edge.sessions.values()))
+    now_s = time.monotonic()
+    open_ = Counter(id(peer) for edge in nodes for _, peer in list(edge.sessions.values()))
+    met = [each for edge in nodes for each in list(edge.devices.items())]
     devices = [
         {"name": f"device-{k}", "kind": "device", "requests": open_[id(peer)], "since_s": now_s - met_s}
-        for k, (peer, met_s) in enumerate(list(edge.devices.items()), 1)
+        for k, (peer, met_s) in enumerate(met, 1)
     ]
-    names = "edge", *edge.joined
+    first = nodes[0]
+    names = "edge", *first.joined
     edges: list[Mapping[str, Any]] = [{"name": n, "kind": "edge", "address": "", "alive": True} for n in names]
-    ends = [(name, "backhaul") for name in edge.joined] + [(str(each["name"]), "air") for each in devices]
+    ends = [(name, "backhaul") for name in first.joined] + [(str(each["name"]), "air") for each in devices]
     links = [{"source": "edge", "target": name, "medium": medium} for name, medium in ends]
-    return {"topology": {"nodes": [*edges, *devices], "links": links}, "connected": devices, **edge.visits.to_json()}
+    return {
+        "topology": {"nodes": [*edges, *devices], "links": links},
+        "connected": devices,
+        **first.visits.to_json(),
+    }
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.models.runtime import on_runtime
-from gainnet.service.engine import Engine
+from gainnet.service.engine import Engine, Engines
 from gainnet.service.http import Doors, application
 from gainnet.service.journal import Journal
 from gainnet.service.provenance import Signer
@@ -44,7 +44,7 @@ def edge(
     model: DiffusionModel, journal: Path, doors: Doors | None = None, signer: Signer | None = None, **engine: Any
 ) -> Iterator[Served]:
     with socket.create_server(("127.0.0.1", 0)) as bound, Journal(journal) as book, Engine(model, **engine) as running:
-        made = application(running, book, doors or Doors(), signer=signer)
+        made = application(Engines((running,)), book, doors or Doors(), signer=signer)
         config = uvicorn.Config(made, log_level="error", access_log=False, ws="websockets-sansio")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})

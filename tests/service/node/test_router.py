@@ -55,7 +55,7 @@ def test_requests_of_a_device_have_a_rate(edge: Edge) -> None:
         return lambda: rates.take(token or address)
 
     answers = []
-    with served(device_router(edge, admit)) as address, connect(address) as line:
+    with served(device_router((edge,), admit)) as address, connect(address) as line:
         line.send(Frame("hello", {"role": "device", "token": "a"}).to_bytes())
         assert received(line).kind == "hello"
         for name in ("first", "second"):

@@ -31,7 +31,6 @@ from cell_desk import frames_of
 from gainnet.catalog import GenerationConfig
 from gainnet.catalog.opening import open_request
 from gainnet.generation.generate import Generation, png
-from gainnet.generation.memory import Memory
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import find_folder, load_model
 from gainnet.models.runtime import on_runtime
@@ -89,8 +88,8 @@ def edge(engine: Engine, keys: Path) -> Iterator[int]:
     """Port of an edge of this process."""
     signer = Signer(keys)
     application, node = FastAPI(), Edge(engine, signer=signer)
-    application.include_router(device_router(node))
-    application.include_router(page_router(engine, node.memory, signer=signer))
+    application.include_router(device_router((node,)))
+    application.include_router(page_router((node,), signer=signer))
     with served(application) as port:
         yield port
     node.close()
@@ -160,7 +159,7 @@ def test_files_of_a_device_are_those_of_the_index(client: httpx.Client, model: D
 def test_without_a_built_page_the_answer_says_how_to_build_it(model: DiffusionModel, tmp_path: Path) -> None:
     application = FastAPI()
     with Engine(model) as engine:
-        application.include_router(page_router(engine, Memory(), tmp_path))
+        application.include_router(page_router((Edge(engine),), tmp_path))
     with served(application) as port:
         answer = httpx.get(f"http://127.0.0.1:{port}/")
     assert answer.status_code == 503

@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from gainnet.core.errors import GainnetError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
-from gainnet.service.engine import Engine
+from gainnet.service.engine import Engine, Engines
 from gainnet.service.http.decode import decode_router
 from gainnet.service.http.doors import Doors, Guard
 from gainnet.service.http.errors import RefusedError, answer
@@ -38,7 +38,7 @@ KEPT_BYTES: Final = 1 << 30
 
 
 def application(
-    engine: Engine,
+    engines: Engines,
     journal: Journal,
     doors: Doors = Doors(),  # noqa: B008
     routers: Sequence[APIRouter] = (),
@@ -53,7 +53,7 @@ def application(
     ends here, and what others tell it of.
 
     Args:
-        engine: runs the passes; started and closed by whoever made it.
+        engines: run the passes; started and closed by whoever made them.
         journal: keeps accepted requests.
         doors: who may come in.
         routers: further routes, as those of devices and of the page.
@@ -61,13 +61,14 @@ def application(
         signer: of pictures; they are not signed when `None`.
         adopt: asked now and then for requests of other processes that are dead; puts them into the journal.
     """
-    jobs = Jobs(engine, journal, signer)
+    jobs = Jobs(engines, journal, signer)
     metrics = Metrics(jobs)
     jobs.ended = metrics.ended
 
     @asynccontextmanager
     async def lifespan(made: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(_warm, engine)
+        for engine in engines.each:
+            await asyncio.to_thread(_warm, engine)
         tasks = [asyncio.create_task(jobs.recover()), asyncio.create_task(_prune(journal))]
         if adopt is not None:
             tasks.append(asyncio.create_task(_adopt(jobs, adopt)))
@@ -93,7 +94,7 @@ def application(
 
     _answer_errors(made)
     made.add_middleware(Guard, doors=doors, refused=refused)
-    own = images_router(jobs), decode_router(engine), status_router(jobs, time.monotonic(), is_draining, more)
+    own = images_router(jobs), decode_router(engines), status_router(jobs, time.monotonic(), is_draining, more)
     for router in (*own, _health_router(made, metrics, signer), *routers):
         made.include_router(router)
     return made

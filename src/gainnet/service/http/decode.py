@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gainnet.core.errors import PayloadError
 from gainnet.core.outside import reading
-from gainnet.service.engine import Engine
+from gainnet.service.engine import Engine, Engines
 from gainnet.service.http.errors import RefusedError
 from gainnet.service.http.picture import encoded_picture
 
@@ -22,11 +22,11 @@ MOST_LATENTS: Final = 16
 DTYPES: Final = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-def decode_router(engine: Engine) -> APIRouter:
+def decode_router(engines: Engines) -> APIRouter:
     """The route `/decode`.
 
     Args:
-        engine: whose decoder runs.
+        engines: of which the decoder of the model with latents of that shape runs.
     """
     router = APIRouter()
 
@@ -44,6 +44,7 @@ def decode_router(engine: Engine) -> APIRouter:
         accept: Annotated[str, Header()] = "",
     ) -> Response:
         """The body is a tensor [n, c, h, w], row-major, little-endian; so is the answer, or it is a picture."""
+        engine = _engine_for(engines, tuple(shape))
         latents = _latents(await request.body(), tuple(shape), dtype, engine.model.latent.shape)
         if do_scaling:
             latents = latents / engine.model.pipeline.vae.config.scaling_factor
@@ -64,6 +65,11 @@ def decode_router(engine: Engine) -> APIRouter:
         return _tensor(pixels.to(DTYPES[dtype]))
 
     return router
+
+
+def _engine_for(engines: Engines, shape: tuple[int, ...]) -> Engine:
+    """The engine of the model whose latents have that shape; the first where there is none, which then says so."""
+    return next((engine for engine in engines.each if engine.model.latent.shape == shape[1:]), engines.first)
 
 
 def _latents(content: bytes, shape: tuple[int, ...], dtype: str, latent: tuple[int, ...]) -> Tensor:

@@ -18,11 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.responses import Response, StreamingResponse
 
-from gainnet.core.errors import GainnetError
+from gainnet.core.errors import ConfigError, GainnetError
 from gainnet.core.outside import read_json
 from gainnet.models.diffusion import DiffusionModel
+from gainnet.service.engine import Engine, Engines
 from gainnet.service.http.errors import RefusedError, refusal_of
-from gainnet.service.http.jobs import NAMES_PROMPT, Job, Jobs, Wanted
+from gainnet.service.http.jobs import MODEL, NAMES_PROMPT, Job, Jobs, Wanted
 
 MOST_IMAGES: Final = 10
 LONGEST_KEY: Final = 255
@@ -61,18 +62,17 @@ class ImageRequest(BaseModel):
     partial_images: Annotated[int, Field(ge=0, le=3)] | None = None
     gainnet: dict[str, Any] | None = None
 
-    def wanted(self, model: DiffusionModel, strength: float | None = None) -> Wanted:
-        """The request in plain values.
+    def wanted(self, engines: Engines, strength: float | None = None) -> Wanted:
+        """The request in plain values; without a model it is that which knows most words of the prompt.
 
         Args:
-            model: of the edge.
+            engines: of the edge.
             strength: of a picture's change, above 0 to 1; text-to-image when `None`.
 
         Raises:
             RefusedError: the edge has no such model or size.
         """
-        if self.model not in (None, "", model.name):
-            raise RefusedError(404, f"model: this edge has {model.name} alone", "model_not_found", "model")
+        model = (_named(engines, self.model) if self.model else engines.suited([self.prompt])).model
         size = "x".join(map(str, reversed(model.image.shape[1:])))
         if self.size not in (None, "auto", size):
             raise RefusedError(400, f"size: the model makes {size}; give that or auto", "invalid_value", "size")
@@ -81,7 +81,9 @@ class ImageRequest(BaseModel):
         if type(within_s) not in (int, float) or not 0.0 < within_s <= 86_400.0:
             raise RefusedError(400, "within_s: give seconds, above 0 to 86400", "invalid_value", "within_s")
         strength = extra.pop("strength", strength) if strength is not None else None
-        named = {NAMES_PROMPT: True} if extra.pop(NAMES_PROMPT, False) in (True, 1) else {}
+        named: dict[str, Any] = {NAMES_PROMPT: True} if extra.pop(NAMES_PROMPT, False) in (True, 1) else {}
+        # Only another model than the first, so that requests of an edge with one model stay what they were.
+        named |= {} if model is engines.first.model else {MODEL: model.name}
         air = {} if extra.keys() & {"protocol", "fading", "snr_db"} else IDEAL
         drawn = {"random_seed": secrets.randbelow(2**31), "runtime": model.runtime}
         config = {**drawn, **air, **extra, "prompts": [self.prompt] * (self.n or 1)}
@@ -95,19 +97,19 @@ def images_router(jobs: Jobs) -> APIRouter:
         jobs: that make the pictures.
     """
     router = APIRouter(prefix="/v1")
-    model = jobs.engine.model
+    engines = jobs.engines
 
     @router.post("/images/generations", summary="Make pictures")
     async def generations(request: Request, body: Annotated[ImageRequest, Body(openapi_examples=EXAMPLES)]) -> Response:
         """Pictures of a prompt; `gainnet` takes the options of `gainnet generate`, for example protocol and snr_db."""
-        return await _answered(jobs, request, body, body.wanted(model), b"", "image_generation")
+        return await _answered(jobs, request, body, body.wanted(engines), b"", "image_generation")
 
     @router.post("/images/edits", summary="Change a picture", openapi_extra=_EDITS)
     async def edits(request: Request) -> Response:
         """A picture changed towards a prompt (image-to-image); `gainnet[strength]` says by how much."""
         async with request.form(max_files=1, max_fields=64, max_part_size=64 << 10) as form:
             body, content = await _form(form)
-        return await _answered(jobs, request, body, body.wanted(model, 0.6), content, "image_edit")
+        return await _answered(jobs, request, body, body.wanted(engines, 0.6), content, "image_edit")
 
     @router.get("/images/results/{request_id}/{index}", summary="One picture of a finished request")
     async def result(request_id: str, index: int) -> Response:
@@ -119,17 +121,15 @@ def images_router(jobs: Jobs) -> APIRouter:
         content = base64.b64decode(data[index]["b64_json"])
         return Response(content, media_type=f"image/{json.loads(entry.result)['output_format']}")  # type: ignore[union-attr, arg-type]
 
-    @router.get("/models", summary="The model of this edge")
+    @router.get("/models", summary="The models of this edge")
     def models() -> dict[str, Any]:
         """As OpenAI's clients list models."""
-        return {"object": "list", "data": [_described(model)]}
+        return {"object": "list", "data": [_described(engine.model) for engine in engines.each]}
 
     @router.get("/models/{name}", summary="One model")
     def one(name: str) -> dict[str, Any]:
         """As OpenAI's clients ask for one model."""
-        if name != model.name:
-            raise RefusedError(404, f"model: this edge has {model.name} alone", "model_not_found", "model")
-        return _described(model)
+        return _described(_named(engines, name).model)
 
     return router
 
@@ -240,7 +240,8 @@ def _streamed(
         loop.call_soon_threadsafe(events.put_nowait, (index, content))
 
     job = jobs.start(request_id, wanted, show=show, num_partial=body.partial_images or 0, **options)
-    size = "x".join(map(str, reversed(jobs.engine.model.image.shape[1:])))
+    engine = jobs.engines.named(wanted.asked.get(MODEL))
+    size = "x".join(map(str, reversed(engine.model.image.shape[1:])))
     shared = {"size": size, "quality": "auto", "background": "opaque", "output_format": wanted.output_format}
 
     def written(kind: str, b64: str, **fields: Any) -> bytes:
@@ -291,6 +292,14 @@ def _with_urls(result: bytes, place: str) -> bytes:
     values = json.loads(result)
     values["data"] = [{"url": f"{place}/{index}"} for index in range(len(values["data"]))]
     return json.dumps(values).encode()
+
+
+def _named(engines: Engines, name: str) -> Engine:
+    """The engine of a model; raises `RefusedError` where there is none, in the form of OpenAI's."""
+    try:
+        return engines.named(name)
+    except ConfigError as error:
+        raise RefusedError(404, str(error), "model_not_found", "model") from None
 
 
 def _described(model: DiffusionModel) -> dict[str, Any]:

@@ -21,11 +21,12 @@ from torch import Tensor
 from gainnet.core.errors import ConfigError, GainnetError
 from gainnet.core.report import Report
 from gainnet.generation.planning import inputs
+from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.shipped import unknown_words
 from gainnet.protocols import Compute, execute
 from gainnet.protocols.plan import Plan
 from gainnet.protocols.run import Watch
-from gainnet.service.engine import BusyError, Engine, Request
+from gainnet.service.engine import BusyError, Engines, Request
 from gainnet.service.http.errors import RefusedError
 from gainnet.service.http.partial_images import PartialImages, Preview, unfolding
 from gainnet.service.http.picture import decoded_picture, encoded_picture
@@ -40,6 +41,8 @@ Show = Callable[[int, bytes], None]
 NUM_KEPT: Final = 64
 NAMES_PROMPT: Final = "names_prompt"
 """Key of `Wanted.asked` of a client that wants its prompt to stand in the signed picture."""
+MODEL: Final = "model"
+"""Key of `Wanted.asked` with the name of the model, where that is not the edge's first."""
 KIND: Final = "images"
 """Key of our entries in the journal, which requests of devices share."""
 
@@ -121,13 +124,13 @@ class Jobs:
         start -> thread: plan -> place in the engine -> journal.accept -> execute -> journal.finish -> outcome
 
     Args:
-        engine: runs the passes.
+        engines: run the passes.
         journal: keeps what was accepted.
         signer: of the pictures; they say nothing of where they come from when `None`.
     """
 
-    def __init__(self, engine: Engine, journal: Journal, signer: Signer | None = None) -> None:
-        self.engine, self.journal, self._signer = engine, journal, signer
+    def __init__(self, engines: Engines, journal: Journal, signer: Signer | None = None) -> None:
+        self.engines, self.journal, self._signer = engines, journal, signer
         self.counts: Counter[str] = Counter()
         self.energy_j, self.uses = 0.0, Counter[str]()
         self.last: deque[Job] = deque(maxlen=NUM_KEPT)
@@ -135,7 +138,7 @@ class Jobs:
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         # More threads than places: what is refused is refused by the engine, not kept waiting for a thread.
-        self._threads = ThreadPoolExecutor(engine.most_waiting + 8, thread_name_prefix="request")
+        self._threads = ThreadPoolExecutor(engines.most_waiting + 8, thread_name_prefix="request")
         self.ended: Callable[[Job], None] = lambda job: None
 
     @property
@@ -160,8 +163,8 @@ class Jobs:
                 if known.wanted != wanted:
                     raise _other_request()
                 return known
-            if len(self._open) >= self.engine.most_waiting:
-                raise BusyError(self.engine.backlog_s)
+            if len(self._open) >= self.engines.most_waiting:
+                raise BusyError(self.engines.backlog_s)
             job = Job(next(self._numbers), request_id, wanted, **options)
             self._open[request_id] = job
             self.last.append(job)
@@ -225,10 +228,10 @@ class Jobs:
         entry = self.journal.find(job.request_id) if job.is_kept else None
         if entry is not None and entry.state != "accepted":
             return _earlier(entry, job)
-        asked = read_asked(job.wanted.asked)
-        if asked.config.runtime != (runtime := self.engine.model.runtime):
+        asked, engine = read_asked(job.wanted.asked), self.engines.named(job.wanted.asked.get(MODEL))
+        if asked.config.runtime != (runtime := engine.model.runtime):
             raise ConfigError(f"runtime: this edge computes with {runtime}; leave it out")
-        model = self.engine.model_with(asked.config.num_steps, asked.config.guidance_scale)
+        model = engine.model_with(asked.config.num_steps, asked.config.guidance_scale)
         order = order_of(asked, model)
         changed = decoded_picture(job.picture, model.image) if job.picture else None
         plan = order.planned.plan
@@ -243,8 +246,8 @@ class Jobs:
                 plan = shown
             else:
                 watch = PartialImages(preview, len(order.prompts))
-        job.request = self.engine.admit(job.wanted.deadline_s, num_passes * len(order.prompts), watch)
-        with self.engine.serving(job.request), torch.inference_mode():
+        job.request = engine.admit(job.wanted.deadline_s, num_passes * len(order.prompts), watch)
+        with engine.serving(job.request), torch.inference_mode():
             if job.is_cancelled:
                 raise CancelledError
             text = job.wanted.to_json()
@@ -259,7 +262,7 @@ class Jobs:
             )
         job.report = report
         files = [encoded_picture(image, job.wanted.output_format) for image in images]
-        files, provenance = self._signed(files, job, asked)
+        files, provenance = self._signed(files, job, asked, model)
         size = f"{images.shape[-1]}x{images.shape[-2]}"
         result = _result(job, files, report, asked, model.name, size, provenance)
         self.journal.finish(job.request_id, result)
@@ -270,16 +273,18 @@ class Jobs:
         places, report = execute(plan, given, order.planned.network, order.random, order.pricing, watch=watch)
         return places[plan.result], report
 
-    def _signed(self, files: list[bytes], job: Job, asked: Asked) -> tuple[list[bytes], dict[str, float] | None]:
+    def _signed(
+        self, files: list[bytes], job: Job, asked: Asked, model: DiffusionModel
+    ) -> tuple[list[bytes], dict[str, float] | None]:
         """The files with the edge's signature, and what that cost; as they are where there is no signer."""
         if self._signer is None:
             return files, None
-        model = {"model": self.engine.model.name, "sha256": self.engine.model.sha256}
+        stated = {"model": model.name, "sha256": model.sha256}
         # A picture travels further than its prompt may: the prompt is named only where the client asks for that.
         prompts = asked.config.prompts if job.wanted.asked.get(NAMES_PROMPT) else (None,) * len(files)
         kind, is_changed = job.wanted.output_format, asked.strength is not None
         signed = [
-            self._signer.sign(file, kind, model, is_changed, prompt)
+            self._signer.sign(file, kind, stated, is_changed, prompt)
             for file, prompt in zip(files, prompts, strict=True)
         ]
         return [file for file, _ in signed], sum((cost for _, cost in signed), Cost()).to_json()

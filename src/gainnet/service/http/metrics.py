@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from gainnet.core.report import Direction, Report
-from gainnet.service.engine import Engine
+from gainnet.service.engine import Engines
 from gainnet.service.http.jobs import Job, Jobs
 
 WAYS: Final[tuple[Direction, ...]] = ("up", "down", "backhaul")
@@ -39,7 +39,7 @@ class Metrics:
         self._uses = Counter("gainnet_channel_uses", "Complex channel uses of finished requests.", ["way"], **shared)
         self._failures = Counter("gainnet_node_failures", "Nodes that died in a request.", **shared)
         self._joules = Counter("gainnet_joules", "Modelled energy of finished requests, J.", **shared)
-        self.registry.register(_EngineCollector(jobs.engine))
+        self.registry.register(_EngineCollector(jobs.engines))
 
     def ended(self, job: Job) -> None:
         """Counts a job that has ended."""
@@ -73,13 +73,13 @@ class Metrics:
 
 @final
 class _EngineCollector(Collector):
-    """Counters of the engine, read when they are asked for."""
+    """Counters of the engines, read when they are asked for."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
-        status = self._engine.status()
+        status = self._engines.status()
         yield GaugeMetricFamily("gainnet_open_requests", "Requests in the engine.", status.num_open)
         yield GaugeMetricFamily("gainnet_waiting_passes", "Passes that wait for their tick.", status.num_waiting)
         yield GaugeMetricFamily("gainnet_batch_occupancy", "Mean rows of a denoiser pass.", status.occupancy)

@@ -87,7 +87,8 @@ def status_of(jobs: Jobs, started_s: float, is_draining: bool, more: Mapping[str
         is_draining: whether it takes nothing new.
         more: of the devices' side: lists are put behind, numbers added to these; anything else takes their place.
     """
-    engine, now_s = jobs.engine.status(), time.monotonic()
+    engine, now_s = jobs.engines.status(), time.monotonic()
+    first = jobs.engines.first.model
     ticks = [
         {
             "begin_s": tick.begin_s - now_s, "duration_s": tick.duration_s, "network": tick.network,
@@ -97,7 +98,7 @@ def status_of(jobs: Jobs, started_s: float, is_draining: bool, more: Mapping[str
     ]  # fmt: skip
     own: dict[str, Any] = {
         "at_s": time.time(), "uptime_s": now_s - started_s, "version": version("gainnet"),
-        "model": jobs.engine.model.name, "runtime": jobs.engine.model.runtime,
+        "model": first.name, "models": list(jobs.engines.names), "runtime": first.runtime,
         "ready": not is_draining, "draining": is_draining,
         "topology": {"nodes": [{"name": "edge", "kind": "edge", "address": "", "alive": True}], "links": []},
         "connected": [],

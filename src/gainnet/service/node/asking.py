@@ -44,7 +44,7 @@ def ask(
     Args:
         url: of the edge, `http://host:port`; a token may stand behind `#`.
         config: what to make; its model is the one of this machine, which needs the parts that the device runs alone;
-            that of the edge when `None`.
+            that of the edge's which knows most words when `None`.
         token: that the edge asks for.
         runtime: torch or onnx; that of the edge when `None`.
         request_id: of a request that was cut off before; drawn when empty.
@@ -56,7 +56,7 @@ def ask(
     parts = urlsplit(url)
     url, token = urlunsplit(parts._replace(fragment="")), token or parts.fragment or None
     name = config.model or _model_of(introduce(url, token), config)
-    edge = introduce(url, token, part_digests(find_folder(name)))
+    edge = introduce(url, token, part_digests(find_folder(name)), name)
     named: Any = runtime or edge.get("runtime")
     config = replace(config, model=name, runtime=named)
     sha256 = read_text(edge.get("sha256"), "sha256", 64)
@@ -68,9 +68,10 @@ def ask(
 
 
 def _model_of(edge: Mapping[str, Any], config: GenerationConfig) -> str:
-    """The edge's model where it is a shipped one: what a peer says is never a folder or an id of a hub."""
-    named = edge.get("model")
-    return str(named) if named in SHIPPED else suited_model(config.prompts)
+    """The edge's model that knows most words; what a peer says is never a folder or an id of a hub."""
+    told = edge.get("models", [edge.get("model")])
+    among = [name for name in SHIPPED if isinstance(told, list) and name in told]
+    return suited_model(config.prompts, among or SHIPPED)
 
 
 def save(answer: Answer, config: GenerationConfig, folder: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from gainnet.core.report import Report
 from gainnet.core.types import NodeId, Place, Usage
 from gainnet.generation.planning import inputs
 from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import SHIPPED
 from gainnet.network import DEVICE
 from gainnet.protocols.plan import Transfer
 from gainnet.protocols.transmit import Sent
@@ -136,7 +137,7 @@ class Device:
 
     def _begin(self, line: Line, order: Order) -> Attempt:
         """Hello, request, accepted."""
-        edge = _hello(line, self.token, {})
+        edge = _hello(line, self.token, {}, self.model.name)
         head = {"request": self.request_id, **self.asked.to_json(), "air": "device", "key": self.key.public}
         line.send(Frame.of("request", head, self.asked.tensors()))
         line.expect("accepted")
@@ -148,20 +149,23 @@ class Device:
         return Attempt(self.request_id, order, edge, line, given, self.watch, self.key, stated)
 
 
-def introduce(url: str, token: str | None = None, weights: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+def introduce(
+    url: str, token: str | None = None, weights: Mapping[str, str] | None = None, model: str | None = None
+) -> Mapping[str, Any]:
     """An edge's hello: its model, runtime, protocols and codecs; see the device protocol.
 
     Args:
         url: of the edge.
         token: that it asks for.
         weights: digests of the parts that this device has.
+        model: name of its model; the edge speaks of its first one when `None`.
 
     Raises:
         LostError: there is no edge.
         ModelError: a part of this device has other weights than the edge's; the error says which to fetch.
     """
     with connected(url) as line:
-        edge = _hello(line, token, weights or {})
+        edge = _hello(line, token, weights or {}, model)
         line.send(Frame("bye"))
     fetch = edge.get("fetch")
     if isinstance(fetch, list) and fetch:
@@ -170,8 +174,10 @@ def introduce(url: str, token: str | None = None, weights: Mapping[str, str] | N
     return edge
 
 
-def _hello(line: Line, token: str | None, weights: Mapping[str, str]) -> Mapping[str, Any]:
-    line.send(Frame("hello", {"role": "device", "token": token, "weights": dict(weights)}))
+def _hello(line: Line, token: str | None, weights: Mapping[str, str], model: str | None) -> Mapping[str, Any]:
+    # A folder of this machine is no name that an edge knows, and nothing that it should learn.
+    named = {"model": model} if model in SHIPPED else {}
+    line.send(Frame("hello", {"role": "device", "token": token, "weights": dict(weights), **named}))
     return line.expect("hello").head
 
 

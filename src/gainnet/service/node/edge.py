@@ -73,6 +73,7 @@ class Edge:
         patience_s: how long a joined edge may be silent.
         paths: where devices can fetch the weights of a part, by its name.
         signer: of receipts for what devices are sent; none are given when `None`.
+        visits: that its requests are put among, shared by the edges of a process; its own when `None`.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Edge:
         patience_s: float = PATIENCE_S,
         paths: Mapping[str, str] | None = None,
         signer: Signer | None = None,
+        visits: Visits | None = None,
     ) -> None:
         self._signer = signer
         self.engine, self.journal, self.patience_s = engine, journal, patience_s
@@ -91,7 +93,7 @@ class Edge:
         self.joined: dict[str, Joined] = {}
         self.sessions: dict[str, tuple[Session, Peer]] = {}
         self.devices: dict[Peer, float] = {}
-        self.visits = Visits()
+        self.visits = visits or Visits()
         self.memory = Memory(NUM_REMEMBERED)
         self._paths = dict(paths or {})
         # Plans are made one at a time: binding codecs reads files, and the event loop must go on meanwhile.

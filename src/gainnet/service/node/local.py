@@ -142,7 +142,7 @@ class Edges:
             signer = None if self.signer is None else Signer(self.signer)
             edge = Edge(engine, journal, self.pace, self.patience_s, signer=signer)
             application = FastAPI()
-            application.include_router(device_router(edge))
+            application.include_router(device_router((edge,)))
             config = uvicorn.Config(application, log_level="error", ws="websockets-sansio", lifespan="off")
             async with listening(edge, "127.0.0.1", join_port, self.keys) as bound_port:
                 said.send((listener.getsockname()[1], bound_port))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, final
 
 from gainnet.core.errors import ConfigError, GainnetError, MissingExtraError, PayloadError
@@ -33,11 +34,11 @@ def anybody(headers: Mapping[str, str], token: str | None, address: str) -> Call
     return lambda: None
 
 
-def device_router(edge: Edge, admit: Admit = anybody) -> APIRouter:
+def device_router(edges: Sequence[Edge], admit: Admit = anybody) -> APIRouter:
     """The route `/v1/device`.
 
     Args:
-        edge: that devices are connected to.
+        edges: of this process, one per model; a device that names no model is connected to the first.
         admit: says who may come in.
     """
     router = APIRouter()
@@ -48,13 +49,14 @@ def device_router(edge: Edge, admit: Admit = anybody) -> APIRouter:
         peer = SocketPeer(socket)
         writing = asyncio.create_task(peer.write())
         try:
-            await _met(edge, socket, peer, admit)
+            await _met(edges, socket, peer, admit)
         except GainnetError as error:
             peer.send(error_frame(error))
         except _Gone:
             pass
         finally:
-            edge.lose(peer)
+            for edge in edges:
+                edge.lose(peer)
             peer.close()
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(writing, HELLO_S)
@@ -62,7 +64,7 @@ def device_router(edge: Edge, admit: Admit = anybody) -> APIRouter:
     return router
 
 
-async def _met(edge: Edge, socket: WebSocket, peer: SocketPeer, admit: Admit) -> None:
+async def _met(edges: Sequence[Edge], socket: WebSocket, peer: SocketPeer, admit: Admit) -> None:
     """Frames of one device until it goes; raises `GainnetError` for one that ends the connection."""
     try:
         hello, _ = await asyncio.wait_for(_read(socket), HELLO_S)
@@ -75,7 +77,11 @@ async def _met(edge: Edge, socket: WebSocket, peer: SocketPeer, admit: Admit) ->
     ask = admit(socket.headers, None if token is None else read_text(token, "token", 200), address)
     if not isinstance(weights, dict):
         raise PayloadError("weights: they must be an object of digests")
-    peer.send(edge.hello(weights))
+    named, names = hello.head.get("model"), [each.engine.model.name for each in edges]
+    # A name that is not served is no mistake here: the digests of weights say whether two nodes fit each other.
+    edge = edges[names.index(named) if named in names else 0]
+    own = edge.hello(weights)
+    peer.send(replace(own, head={**own.head, "models": names}))
     edge.meet(peer)
     while True:
         frame, octets = await _read(socket)

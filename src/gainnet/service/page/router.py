@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from gainnet.core.errors import GainnetError, MissingExtraError
-from gainnet.generation.memory import Memory
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.service.engine import Engine
 from gainnet.service.exports import INDEX, device_files, index_of
+from gainnet.service.node.edge import Edge
 from gainnet.service.page.opponent import opponent
 from gainnet.service.provenance import Signer
 
@@ -39,33 +38,44 @@ _PAGES: Final = {"": "index.html", "dashboard": "dashboard.html"}
 _HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]-]+")
 
 
-def page_router(engine: Engine, memory: Memory, folder: Path = BUILT, signer: Signer | None = None) -> APIRouter:
+def page_router(edges: Sequence[Edge], folder: Path = BUILT, signer: Signer | None = None) -> APIRouter:
     """The routes `/`, `/dashboard`, the files that they name, `/device/...` and `/v1/opponent`.
 
+    Files of the first model lie directly below `/device/`, those of another one below its name; the index of the first
+    lists all models under `models`.
+
     Args:
-        engine: whose model devices fetch, and that draws what the opponent sends.
-        memory: of the denoisers of devices' requests, as their edge has it.
+        edges: of this process, one per model, whose weights devices fetch and which draw what the opponent sends.
         folder: the built page.
         signer: of the opponent's pictures, which the edge delivers; they are not signed when `None`.
     """
-    router, files = APIRouter(include_in_schema=False), device_files(engine.model)
+    router, models = APIRouter(include_in_schema=False), {each.engine.model.name: each.engine.model for each in edges}
+    files = {name: device_files(model) for name, model in models.items()}
+    bases = {name: base_of(edges, name) for name in models}
+    listed = [{"name": name, "base": base} for name, base in bases.items()]
     # Digests once, at the first visit: a large model has gigabytes, and an edge without visitors need not read them.
-    index = cache(lambda: index_of(engine.model, files))
+    index = cache(lambda name: index_of(models[name], files[name]) | {"models": listed})
 
     @router.get("/device/{path:path}")
     def device(path: str, request: Request) -> Response:
         """A file of a device, by the path in the index."""
-        if path == INDEX:
-            return JSONResponse(index(), headers=_headers(request))
-        if path not in files:
-            return JSONResponse({"error": {"message": "device: this edge has no such file"}}, 404)
-        return _file(files[path], request, index()["files"][path]["sha256"])
+        # Those of the first model have no base, and are looked for last.
+        for name in reversed(models):
+            inside = path.removeprefix(bases[name])
+            if path.startswith(bases[name]) and inside == INDEX:
+                return JSONResponse(index(name), headers=_headers(request))
+            if path.startswith(bases[name]) and inside in files[name]:
+                return _file(files[name][inside], request, index(name)["files"][inside]["sha256"])
+        return JSONResponse({"error": {"message": "device: this edge has no such file"}}, 404)
 
     @router.post("/v1/opponent")
-    def rival(head: dict[str, Any], request: Request) -> Response:
+    def opponents(head: dict[str, Any], request: Request) -> Response:
         """The picture of the best image codec, for the configuration of a device's request."""
         try:
-            found = _signed(opponent(head, engine.model_with, memory), head, engine.model, signer)
+            named = head.get("model")
+            edge = next((each for each in edges if each.engine.model.name == named), edges[0])
+            rival = opponent(head, edge.engine.model_with, edge.memory)
+            found = _signed(rival, head, edge.engine.model, signer)
             return JSONResponse(found, headers=_headers(request))
         except GainnetError as error:
             return JSONResponse({"error": {"message": str(error)}}, 422, headers=_headers(request))
@@ -96,10 +106,20 @@ def _signed(
     return found | {"png": base64.b64encode(signed).decode()}
 
 
-def weight_paths(model: DiffusionModel) -> dict[str, str]:
-    """Where a device fetches the weights of a part, by its name, e.g. `vae`."""
+def base_of(edges: Sequence[Edge], name: str) -> str:
+    """Where the files of a model lie below `/device/`: nothing for the first, else its name and a slash."""
+    return "" if edges[0].engine.model.name == name else f"{name}/"
+
+
+def weight_paths(model: DiffusionModel, base: str = "") -> dict[str, str]:
+    """Where a device fetches the weights of a part, by its name, e.g. `vae`.
+
+    Args:
+        model: whose weights they are.
+        base: as of `base_of`.
+    """
     found = (path for path in device_files(model) if path.startswith("model/") and path.endswith(".safetensors"))
-    return {path.split("/")[1]: f"/device/{path}" for path in found}
+    return {path.split("/")[1]: f"/device/{base}{path}" for path in found if path.count("/") == 2}
 
 
 def _assets(folder: Path) -> list[str]:

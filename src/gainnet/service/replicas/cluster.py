@@ -14,12 +14,12 @@ from typing import Any, Final
 from gainnet.core.errors import ConfigError
 from gainnet.core.run.cluster import cluster, require_ray
 from gainnet.core.weights import user_folder
-from gainnet.service.engine import Engine
+from gainnet.models.loading import SHIPPED
 from gainnet.service.http import Doors
 from gainnet.service.provenance import Signer
 from gainnet.service.records import Replicas
 from gainnet.service.replicas.shelf import Shelf
-from gainnet.service.serving import Listening, Ready, Serving, assembled, opened
+from gainnet.service.serving import Listening, Ready, Serving, assembled
 
 NAME: Final = "gainnet"
 
@@ -49,7 +49,7 @@ def run_replicas(replicas: Replicas, serving: Serving, listening: Listening, rea
     with cluster(namespace=NAME):
         deploy(serving, doors, replicas, listening.host, port)
         signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
-        ready(Ready(listening.url(port), token, serving.model, serving.runtime or "onnx"))
+        ready(Ready(listening.url(port), token, serving.model or SHIPPED[0], serving.runtime or "onnx"))
         try:
             stopped.wait()
         except KeyboardInterrupt:
@@ -102,10 +102,10 @@ def replica(serving: Serving, doors: Doors, folder: Path, lease_s: float) -> Any
     held = ExitStack()
     shelf = held.enter_context(closing(Shelf(folder, lease_s)))
     signer = None if serving.unsigned else Signer.of_user(serving.signer)
-    model = opened(serving.model, serving.runtime)
-    engine = held.enter_context(Engine(model, most_batch=serving.most_batch, most_waiting=serving.most_waiting))
-    made, edge = assembled(engine, shelf.journal, doors, serving.pace, signer, shelf.adopt)
-    held.callback(edge.close)
+    engines = held.enter_context(serving.engines())
+    made, edges = assembled(engines, shelf.journal, doors, serving.pace, signer, shelf.adopt)
+    for edge in edges:
+        held.callback(edge.close)
     # Where a worker is told to end by itself, Ray shuts no application down.
     atexit.register(held.close)
     made.router.lifespan_context = _closing(made.router.lifespan_context, held)
