@@ -180,10 +180,10 @@ def test_whoever_goes_away_takes_the_request_along(client: openai.OpenAI, served
     begun = steps()
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{served.url}/v1/images/generations", json=body, timeout=1.0)
-    while served.engine.status().num_open:
+    # The journal forgets it just after the engine has.
+    while served.engine.status().num_open or served.journal.unfinished():
         time.sleep(0.01)
     assert steps() - begun < 1000
-    assert served.journal.unfinished() == []
 
 
 def test_what_an_earlier_process_accepted_is_run_again(

@@ -51,7 +51,7 @@ def page_router(edges: Sequence[Edge], folder: Path = BUILT, signer: Signer | No
     """
     router, models = APIRouter(include_in_schema=False), {each.engine.model.name: each.engine.model for each in edges}
     files = {name: device_files(model) for name, model in models.items()}
-    bases = {name: base_of(edges, name) for name in models}
+    bases = {name: prefix_of(edges, name) for name in models}
     listed = [{"name": name, "base": base} for name, base in bases.items()]
     # Digests once, at the first visit: a large model has gigabytes, and an edge without visitors need not read them.
     index = cache(lambda name: index_of(models[name], files[name]) | {"models": listed})
@@ -106,7 +106,7 @@ def _signed(
     return found | {"png": base64.b64encode(signed).decode()}
 
 
-def base_of(edges: Sequence[Edge], name: str) -> str:
+def prefix_of(edges: Sequence[Edge], name: str) -> str:
     """Where the files of a model lie below `/device/`: nothing for the first, else its name and a slash."""
     return "" if edges[0].engine.model.name == name else f"{name}/"
 
@@ -116,7 +116,7 @@ def weight_paths(model: DiffusionModel, base: str = "") -> dict[str, str]:
 
     Args:
         model: whose weights they are.
-        base: as of `base_of`.
+        base: as of `prefix_of`.
     """
     found = (path for path in device_files(model) if path.startswith("model/") and path.endswith(".safetensors"))
     return {path.split("/")[1]: f"/device/{base}{path}" for path in found if path.count("/") == 2}

@@ -130,7 +130,7 @@ class Servers:
             return [sys.executable, "-m", "gainnet.studies.serving.locked", str(number)]
         journal = Path(self._folder.name) / f"{method}.db"
         rows = ROWS_OF_ONE if method == SINGLE else most
-        options = {"--port": 0, "--journal": journal, "--runtime": "onnx", "--most-batch": rows}
+        options = {"--model": "scenes", "--port": 0, "--journal": journal, "--runtime": "onnx", "--most-batch": rows}
         flat = [str(each) for pair in options.items() for each in pair]
         # Unsigned, as the others' pictures are.
         return [sys.executable, "-m", "gainnet.cli", "serve", "--json", "--unsigned", *flat]
