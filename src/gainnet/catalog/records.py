@@ -158,6 +158,8 @@ class EpisodeConfig:
         num_rounds: rounds; the scenario's own if `None`.
         mobility: file of the ways of vehicles, as FCD XML of SUMO (gzipped or not), GPX, CSV or .sumocfg; `None` moves
             them as the scenario says.
+        requests_per_s: requests of users per second, for content of all models together; edges answer them from the
+            pools that training uses, too. Nobody asks if `None`.
 
     Raises:
         ConfigError: a field is out of range.
@@ -170,8 +172,12 @@ class EpisodeConfig:
     num_clients: int | None = None
     num_rounds: int | None = None
     mobility: str | None = None
+    requests_per_s: float | None = None
 
     def __post_init__(self) -> None:
+        if self.requests_per_s is not None:
+            allowed = "a positive number, such as 5"
+            check_range(0 < self.requests_per_s < math.inf, "requests_per_s", self.requests_per_s, allowed)
         if self.regime not in (None, *REGIMES):
             raise unknown_name("regime", str(self.regime), REGIMES)
         for name in ("num_clients", "num_rounds"):

@@ -27,6 +27,7 @@ STUDIES: Mapping[str, str] = {
     "hand-over": "gainnet.studies.hand_over:HAND_OVER",
     "image-quality": "gainnet.studies.image_quality:IMAGE_QUALITY",
     "image-quality-air": "gainnet.studies.image_quality.conditions:IMAGE_QUALITY_AIR",
+    "joint": "gainnet.studies.joint:JOINT",
     "knowledge-loop": "gainnet.studies.knowledge_loop:KNOWLEDGE_LOOP",
     "learning-cost": "gainnet.studies.learning_cost:LEARNING_COST",
     "medical-summaries": "gainnet.studies.medical_summaries:MEDICAL_SUMMARIES",

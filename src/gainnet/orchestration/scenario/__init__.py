@@ -188,6 +188,8 @@ class Edge(BaseModel, frozen=True, extra="forbid"):
 
     position_m: tuple[Finite, Finite]
     bandwidth_hz: Positive
+    cycles_per_s: Positive | None = _added(None)
+    """Compute rate for training and for requests; without one an edge only relays."""
 
 
 @final
@@ -199,6 +201,25 @@ class DomainModel(BaseModel, frozen=True, extra="forbid"):
     num_bits: Positive
     cycles_per_sample: Positive
     weight: Positive
+    edge_cycles_per_sample: NotNegative = _added(0.0)
+    """Cycles that its edge spends on a sample that a client trains on, as in split learning."""
+
+
+@final
+class Requests(BaseModel, frozen=True, extra="forbid"):
+    """A class of requests for content of a model: how many, and what one of them takes.
+
+    Users are within `within_m` of the model's edge (assumed). An answer of `num_bits` takes a channel of `bandwidth_hz`
+    as long as it needs, and `deadline_s` is the mean delay that they bear, transfer included.
+    """
+
+    model: Annotated[int, Field(ge=0)]
+    per_s: Positive
+    num_bits: Positive
+    cycles: Positive
+    deadline_s: Positive
+    bandwidth_hz: Positive
+    within_m: Positive = 150.0
 
 
 @final
@@ -225,6 +246,7 @@ class Scenario(BaseModel, frozen=True, extra="forbid"):
     handover: HandOver | None = _added(None)
     edges: Annotated[tuple[Edge, ...], Field(min_length=1)]
     models: Annotated[tuple[DomainModel, ...], Field(min_length=1)]
+    requests: tuple[Requests, ...] = _added(())
 
     @model_validator(mode="after")
     def _check(self) -> Scenario:
@@ -236,6 +258,12 @@ class Scenario(BaseModel, frozen=True, extra="forbid"):
                 raise ValueError(f"models.{number}.edge: there is no edge {model.edge}; there are {len(self.edges)}")
             if len(model.domains) != self.num_domains or sum(model.domains) == 0:
                 raise ValueError(f"models.{number}.domains: give {self.num_domains} weights that are not all 0")
+        for number, request in enumerate(self.requests):
+            if request.model >= len(self.models):
+                raise ValueError(f"requests.{number}.model: there is no model {request.model}; give 0 or more")
+            edge = self.models[request.model].edge
+            if self.edges[edge].cycles_per_s is None:
+                raise ValueError(f"edges.{edge}.cycles_per_s: requests need it; give cycles per second, such as 6e10")
         return self
 
 
