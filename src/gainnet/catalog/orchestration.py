@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FunctionType
@@ -13,8 +15,10 @@ from gainnet.catalog.families import parse
 from gainnet.catalog.grammar import Call, read
 from gainnet.catalog.records import EpisodeConfig
 from gainnet.core.plugins import find
+from gainnet.core.randomness import Random
 from gainnet.orchestration import Episode, Policy, Scenario, load_policy, load_scenario, orchestrate, policies
 from gainnet.orchestration.episode import SHARING, regime_for, resize
+from gainnet.orchestration.joint import Measured, together
 from gainnet.orchestration.learned import pretrained_names
 from gainnet.orchestration.regime import REGIMES
 from gainnet.orchestration.registry import POLICIES
@@ -51,12 +55,17 @@ SCENARIOS: Final[Mapping[str, Callable[..., Scenario]]] = {name: partial(_sized,
 """Shipped scenarios by name; with another number of clients or rounds as an argument."""
 
 
-def episode_of(config: EpisodeConfig, progress: Callable[[str], None] = lambda step: None) -> Episode:
+def episode_of(
+    config: EpisodeConfig,
+    progress: Callable[[str], None] = lambda step: None,
+    measured: Measured | None = None,
+) -> Episode:
     """The episode that a text describes, with every other policy beside the one that it names.
 
     Args:
         config: texts.
         progress: called with the name of every policy before it plays.
+        measured: of a running edge server, whose rates are planned for; those of the config or the scenario if `None`.
 
     Raises:
         ConfigError: an unknown policy, scenario or regime, or a number out of range.
@@ -74,10 +83,17 @@ def episode_of(config: EpisodeConfig, progress: Callable[[str], None] = lambda s
     many = played.clients.num_clients > _MANY_CLIENTS
     every = {**policies(played.gain.scale_samples), LEARNED: policy_of(LEARNED, played, kind.name)}
     others = {name: one for name, one in every.items() if name != config.policy and not (many and name in _SLOW)}
-    return orchestrate(
+    episode = orchestrate(
         played, policy, regime=kind, random_seed=config.random_seed, others=others, name=config.policy,
         source=config.scenario, progress=progress,
     )  # fmt: skip
+    per_s = config.requests_per_s or (measured.requests_per_s if measured else None)
+    if per_s is None and played.requests:
+        per_s = math.fsum(one.per_s for one in played.requests)
+    if per_s is None:
+        return episode
+    users = Random.of(config.random_seed).child("users")
+    return replace(episode, together=together(episode.world, per_s, users, measured, progress=progress))
 
 
 def policy_of(text: str, played: Scenario, regime: str) -> Policy:

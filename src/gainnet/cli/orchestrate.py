@@ -17,10 +17,19 @@ _EPISODE = Fields("gainnet.catalog.records:EpisodeConfig", defaults={"regime": U
 
 
 @command("orchestrate", _EPISODE)
-def orchestrate(asked: Asked, *, out: Path = Path("out/orchestrate"), as_json: bool = False) -> None:
+def orchestrate(
+    asked: Asked,
+    *,
+    edge: str | None = None,
+    token: str | None = None,
+    out: Path = Path("out/orchestrate"),
+    as_json: bool = False,
+) -> None:
     """Decide who serves which model with which resources, and draw what comes of it.
 
     Args:
+        edge: url of a running edge server, as serve shows it; its measured rates of requests are planned for.
+        token: that the edge asks for; may stand behind # in the url instead.
         out: folder for pictures, tables and report.
         as_json: one JSON object on standard output, nothing else.
     """
@@ -33,11 +42,20 @@ def orchestrate(asked: Asked, *, out: Path = Path("out/orchestrate"), as_json: b
 
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
-            episode = episode_of(EpisodeConfig(**asked.values), lambda name: show(f"playing {name}"))
+            config = EpisodeConfig(**asked.values)
+            episode = episode_of(config, lambda name: show(f"playing {name}"), _measured(edge, token))
         show("drawing")
         summary = save(episode, out)
     _tell([str(warning.message) for warning in caught])
     print_json(summary) if as_json else _print_episode(summary, out)
+
+
+def _measured(edge: str | None, token: str | None) -> Any:
+    if edge is None:
+        return None
+    from gainnet.service.measured import measured
+
+    return measured(edge, token)
 
 
 def _tell(warned: list[str]) -> None:
@@ -53,8 +71,20 @@ def _print_episode(summary: dict[str, Any], out: Path) -> None:
     reference = summary["reference"]
     best = "" if reference["name"] is None else f"; {reference['name']} {reference['gain']:.3f}"
     title = f"{summary['policy']} in {summary['scenario']}, {summary['num_clients']} clients, {summary['regime']}{best}"
-    shown = {"label": "policy", "gain": "gain", "share_of_reference": "of best", "consumed_share": "consumed"}
-    shown |= {"num_samples": "samples", "decision_s": "decision s"}
-    rows = [{title: row[name] for name, title in shown.items()} for row in summary["policies"]]
-    print_table(title, tuple(shown.values()), rows)
+    shown = {
+        "label": "policy",
+        "gain": "gain",
+        "share_of_reference": "of best",
+        "consumed_share": "sensed then trained",
+    }
+    shown |= {"num_samples": "samples sensed", "decision_s": "decision s"}
+    _print_policies(title, shown, summary["policies"])
+    if (asked := summary["requests"]) is not None:
+        title = f"training beside {asked['offered_per_s']:.3g} requests/s, {100 * asked['share']:.0f} % to be served"
+        shown = {"label": "policy", "gain": "gain", "gain_of_bound": "of the bound", "served_share": "served"}
+        _print_policies(title, shown | {"decision_s": "decision s"}, asked["policies"])
     typer.echo(out / "report.html")
+
+
+def _print_policies(title: str, shown: dict[str, str], policies: list[dict[str, Any]]) -> None:
+    print_table(title, tuple(shown.values()), [{text: row[name] for name, text in shown.items()} for row in policies])

@@ -11,6 +11,7 @@ from gainnet.core.plugins import call_plugin
 from gainnet.core.randomness import Random
 from gainnet.orchestration.association import Association, Policy
 from gainnet.orchestration.graph import Graph
+from gainnet.orchestration.joint.together import Together
 from gainnet.orchestration.reference import Reference, reference_of
 from gainnet.orchestration.regime import Contention, Independent, Regime
 from gainnet.orchestration.rollout import Rollout, play
@@ -36,6 +37,7 @@ class Episode:
         rollouts: by policy.
         decision_s: measured time of one decision for all clients in s, by policy: mean over rounds.
         reference: the optimum, a bound, or `None` where neither can be had.
+        together: training beside requests of users; `None` where nobody asks.
     """
 
     policy: str
@@ -46,6 +48,7 @@ class Episode:
     rollouts: Mapping[str, Rollout]
     decision_s: Mapping[str, float]
     reference: Reference | None
+    together: Together | None = None
 
     @property
     def chosen(self) -> Rollout:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import final
 
@@ -46,13 +48,29 @@ def mobility_of(scenario: Scenario) -> Mobility:
     """The way in which vehicles of a scenario move."""
     numbers = scenario.mobility
     if isinstance(numbers, TraceNumbers):
-        return read_tracks(Path(numbers.path))
+        return tracks_once(Path(numbers.path))
     if isinstance(numbers, RoadNumbers):
-        return read_tracks(Path(numbers.path), numbers.start_s, duration_of(scenario))
+        return tracks_once(Path(numbers.path), numbers.start_s, duration_of(scenario))
     speeds = numbers.least_speed_m_per_s, numbers.most_speed_m_per_s
     if isinstance(numbers, ManhattanNumbers):
         return Manhattan(scenario.side_m, numbers.num_blocks, *speeds)
     return RandomWaypoint(scenario.side_m, *speeds)
+
+
+def tracks_once(path: Path, start_s: float | None = None, longest_s: float = math.inf) -> Tracks:
+    """As `read_tracks`, but a file that has not changed is read, and its jumps are reported, once in a process.
+
+    An environment is reset thousands of times, and each reset asks for the tracks.
+    """
+    # A scenario of SUMO is several files; any of the folder may be one of them.
+    files = sorted(path.parent.iterdir()) if path.suffix == ".sumocfg" and path.parent.is_dir() else [path]
+    stamps = tuple((one.name, one.stat().st_mtime_ns, one.stat().st_size) for one in files if one.is_file())
+    return _tracks(path.absolute(), start_s, longest_s, stamps)
+
+
+@lru_cache(maxsize=2)
+def _tracks(path: Path, start_s: float | None, longest_s: float, stamps: tuple[tuple[str, int, int], ...]) -> Tracks:
+    return read_tracks(path, start_s, longest_s)
 
 
 def duration_of(scenario: Scenario) -> float:
@@ -113,6 +131,34 @@ def present_vehicles(tracks: Tracks, times_s: Tensor) -> Tensor:
 def file_times_s(numbers: RoadNumbers, tracks: Tracks, times_s: Tensor) -> Tensor:
     """[num_times], times of the file at times [num_times] of the scenario."""
     return times_s.double() + (tracks.span_s[0] if numbers.start_s is None else numbers.start_s)
+
+
+def ways_of(scenario: Scenario, times_s: Tensor, finer_s: Tensor, random: Random) -> tuple[Tensor, Tensor]:
+    """Ways of the clients and targets that `places_of` has at some times, at other times in between.
+
+    Args:
+        scenario: numbers of the square.
+        times_s: [num_crs] in s.
+        finer_s: [num_times] in s, ending with the same time: how far ways are drawn depends on it.
+        random: as for `places_of`.
+
+    Returns:
+        [*batch, num_times, num_clients, 2] and [*batch, num_times, num_targets, 2] in m; NaN where one is away.
+    """
+    if not isinstance(scenario.mobility, RoadNumbers):
+        found = places_of(scenario, finer_s, random)
+        return found.client_m, found.target_m
+    numbers, tracks = scenario.mobility, mobility_of(scenario)
+    assert isinstance(tracks, Tracks)
+    # Who is there in no CR is no client, even if it is there in between.
+    present = present_vehicles(tracks, file_times_s(numbers, tracks, times_s))
+    seen = tracks.only(present).moved(numbers.origin_m)
+    vehicle_m = seen.at(file_times_s(numbers, tracks, finer_s)).expand(*random.batch, -1, -1, -1)
+    clients, others = vehicle_m.tensor_split([scenario.clients.num_clients], -2)
+    if numbers.beside:
+        stand_m = _beside(seen, scenario.targets.num_targets, random).unsqueeze(-3)
+        others = torch.cat([others, stand_m.expand(*others.shape[:-2], *stand_m.shape[-2:])], -2)
+    return clients, others
 
 
 def _on_roads(scenario: Scenario, numbers: RoadNumbers, tracks: Tracks, times_s: Tensor, random: Random) -> Places:

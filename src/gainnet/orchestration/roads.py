@@ -9,9 +9,8 @@ import numpy as np
 import torch
 
 from gainnet.core.errors import ConfigError
-from gainnet.network.track_files import read_tracks
 from gainnet.network.tracks import Tracks
-from gainnet.orchestration.places import duration_of, present_vehicles
+from gainnet.orchestration.places import duration_of, present_vehicles, tracks_once
 from gainnet.orchestration.scenario import RoadNumbers, Scenario, scenario_of
 
 _LEAST_SIDE_M = 1.0
@@ -44,7 +43,7 @@ def on_roads(scenario: Scenario, path: Path, num_clients: int | None = None) -> 
     (442.5, 150.0)
     """
     needed_s = duration_of(scenario)
-    tracks = read_tracks(path, longest_s=needed_s)
+    tracks = tracks_once(path, longest_s=needed_s)
     start_s, end_s = tracks.span_s
     if end_s - start_s < needed_s:
         raise ConfigError(
@@ -66,7 +65,7 @@ def edges_over(numbers: RoadNumbers) -> list[dict[str, Any]]:
     Args:
         numbers: file of the tracks, and the origin of the square.
     """
-    points_m = read_tracks(Path(numbers.path)).points_m - np.array(numbers.origin_m)
+    points_m = tracks_once(Path(numbers.path)).points_m - np.array(numbers.origin_m)
     low_m, high_m = points_m.min(0), points_m.max(0)
     places = (low_m + np.array(_QUARTERS) * (high_m - low_m)).tolist()
     return [{"position_m": tuple(place), "bandwidth_hz": _BANDWIDTH_HZ} for place in places]

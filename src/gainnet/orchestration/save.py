@@ -61,6 +61,7 @@ def to_json(episode: Episode) -> dict[str, Any]:
         "share_of_reference": episode.of_optimum,
         "over_best_paper_baseline": _over_paper(episode),
         "policies": rows,
+        "requests": None if episode.together is None else episode.together.to_json(),
     }
 
 

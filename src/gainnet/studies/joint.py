@@ -147,12 +147,16 @@ def volumes(table: pd.DataFrame) -> pd.DataFrame:
     """The area that the points of each method cover in each scenario, over that of the bound."""
     found = shares(table)
     rows = [
-        {"random_seed": seed, "method": method, "area": hypervolume(zip(own["served_kept"], own["gain_kept"], strict=True))}
+        {"random_seed": seed, "method": method, "area": _area(own)}
         for (seed, method), own in found.groupby(["random_seed", "method"])
-    ]  # fmt: skip
+    ]
     areas = pd.DataFrame(rows)
     areas["of_bound"] = areas["area"] / beside(areas, at(areas, method=BOUND), ["random_seed"], "area")
     return areas
+
+
+def _area(points: pd.DataFrame) -> float:
+    return hypervolume(zip(points["served_kept"], points["gain_kept"], strict=True))
 
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from gainnet.orchestration.joint.cells import NUM_SLOTS, Columns, cells_of
-from gainnet.orchestration.joint.demand import Reals
+from gainnet.orchestration.joint.demand import Reals, sums
 from gainnet.orchestration.joint.program import Solution
 from gainnet.orchestration.joint.site import Site
 from gainnet.orchestration.offer import Offer
@@ -70,7 +70,7 @@ def round_off(offer: Offer, site: Site, found: Solution, chosen: Columns) -> All
     num_clients = offer.pool.bandwidth_hz.shape[-2]
     model, start = np.full(num_clients, -1), np.zeros(num_clients, dtype=np.int64)
     model[chosen.client], start[chosen.client] = chosen.model, chosen.start
-    samples = np.bincount(chosen.client, chosen.samples * found.weight, num_clients)
+    samples = sums(chosen.client, chosen.samples * found.weight, num_clients)
     answered = site.load_of(found.served) * site.duration_s / NUM_SLOTS
     room = site.pools[..., None] * site.duration_s / NUM_SLOTS - answered[..., None]
     edge = np.where(model >= 0, site.edge_of_model[model], -1)
@@ -85,7 +85,7 @@ def round_off(offer: Offer, site: Site, found: Solution, chosen: Columns) -> All
     samples = samples * factor
     correlation = offer.correlation.numpy()[np.arange(num_clients), model]
     active = samples > 0
-    worth = np.bincount(model[active], (correlation * samples)[active], site.num_models)
+    worth = sums(model[active], (correlation * samples)[active], site.num_models)
     return Allocation(np.where(active, model, -1), start, samples, worth, found.served, trained, answered)
 
 

@@ -45,15 +45,15 @@ class Frontier:
 
     $\max \frac1R \sum_{r,m} w_m \ln(1 + \sum_n \omega_{nm} x_{nm} / x_0)$ s.t. in every CR, with $x = x_w + x_v$,
 
-    - $A \log_2(1 + c\, t / A) \ge S_m a_{nm}$, $A \le B_n t$ for download and upload, $t_d + \kappa x / F + t_u \le T a_{nm}$
+    - $A \log_2(1 + c\, t / A) \ge S_m a_{nm}$, $A \le B_n t$ each way, $t_d + \kappa x / F + t_u \le T a_{nm}$
     - $x_w \le \rho_w N_w T a_{nm}$, $x_v \le \rho_v N_v T a_{nm}$ (sensed), $\sum_m a_{nm} \le 1$
     - $\sum_m A_d + A_u + \beta x_w \le B_n T$, $\sum_m \kappa x + \kappa_v x_v \le F_n T$: the pools of a client
     - $\sum A_d + A_u + \beta x_w + \sum_k b_k \le B_e T$, $\sum \kappa^e_m x + \sum_k q_k \le F_e T$: those of an edge
     - $b_k \ge \lambda_k y_k T u_k$, $q_k / (T f_k) - \lambda_k y_k \ge 1 / (d_k - t_k)$, $y_k \le 1$: requests
 
-    and $\sum_{r,k} \lambda_k y_k \ge \sigma R \sum_k \lambda_k$. Associations are shares $a$, and the matrices of a pool are
-    their areas: whatever has its cells in every slot has them in the sum. Every class keeps its $q_k$ whether requests
-    come or not; so do policies. Solved by CLARABEL (`pip install 'gainnet[joint]'`).
+    and $\sum_{r,k} \lambda_k y_k \ge \sigma R \sum_k \lambda_k$. Associations are shares $a$, and the matrices of a
+    pool are their areas: whatever has its cells in every slot has them in the sum. Every class keeps its $q_k$ whether
+    requests come or not; so do policies. Solved by CLARABEL (`pip install 'gainnet[joint]'`).
 
     Args:
         program: of cvxpy.
@@ -144,9 +144,8 @@ def _requests(site: Site, x: dict[str, Any], num_crs: int) -> list[Any]:
 
 
 def _times(factor: Reals, variable: Any) -> Any:
-    import cvxpy
-
-    return cvxpy.multiply(factor, variable)
+    # Not `*`, which cvxpy takes for a product of matrices.
+    return import_extra("cvxpy", "cvxpy", "joint").multiply(factor, variable)
 
 
 def _nats(cvxpy: Any, snr: Reals, area: Any, time: Any) -> Any:
@@ -172,12 +171,14 @@ class _Pairs:
         parts = [_numbers(offer, site) for offer in offers]
         useful = [one["useful"] > 0 for one in parts]
         index = np.concatenate([np.stack([np.full(u.sum(), r), *np.nonzero(u)]) for r, u in enumerate(useful)], 1)
-        numbers = {name: np.concatenate([one[name][u] for one, u in zip(parts, useful, strict=True)]) for name in parts[0]}
+        numbers = {
+            name: np.concatenate([one[name][u] for one, u in zip(parts, useful, strict=True)]) for name in parts[0]
+        }
         return _Pairs(site, index, useful[0].shape[0], len(offers), numbers)
 
     @property
     def num(self) -> int:
-        return self.index.shape[1]
+        return len(self.index[0])
 
     def _sum(self, row: NDArray[np.int64], num_rows: int, value: Reals | float = 1.0) -> Any:
         values = np.broadcast_to(value, self.num)

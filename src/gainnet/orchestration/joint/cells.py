@@ -98,5 +98,7 @@ class Columns:
 
     def only(self, chosen: NDArray[np.bool_]) -> Columns:
         """Those of a mask [num_columns]."""
-        columns = self.client, self.model, self.start, self.samples, self.worth
-        return Columns(*(x[chosen] for x in columns), self.cells[:, chosen])
+        cells = self.cells[:, chosen]
+        return Columns(
+            self.client[chosen], self.model[chosen], self.start[chosen], self.samples[chosen], self.worth[chosen], cells
+        )

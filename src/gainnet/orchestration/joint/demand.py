@@ -168,6 +168,11 @@ def as_measured(demand: Demand, measured: Measured) -> Demand:
     return replace(demand, spectrum_hz_s=np.full_like(demand.spectrum_hz_s, measured.spectrum_hz_s))
 
 
+def sums(index: NDArray[np.int64], value: Reals, num: int) -> Reals:
+    """[num], sums of values [n] by index [n]."""
+    return np.asarray(np.bincount(index, value, num), dtype=np.float64)
+
+
 def check_reserve(demand: Demand, edge_of_model: NDArray[np.int64], edge_cycles_per_s: Reals) -> None:
     """Raises `ConfigError` where an edge cannot hold the deadlines of its classes even without a request.
 
@@ -176,7 +181,7 @@ def check_reserve(demand: Demand, edge_of_model: NDArray[np.int64], edge_cycles_
         edge_of_model: [num_models], int64.
         edge_cycles_per_s: [num_edges].
     """
-    needed = np.bincount(edge_of_model[demand.model], demand.reserve, len(edge_cycles_per_s))
+    needed = sums(edge_of_model[demand.model], demand.reserve, len(edge_cycles_per_s))
     for edge, (least, there) in enumerate(zip(needed, edge_cycles_per_s, strict=True)):
         if least > there:
             raise ConfigError(

@@ -59,10 +59,11 @@ class Online:
     r"""Drift plus penalty: the gain of a CR less the drift of the debt of requests, in one linear program.
 
     $\max \sum_m w_m g_m - \phi(Q)$, $\phi(Q) = p_0 Q + \frac{p_1}{2} Q^2$, with the debt
-    $Q = \sum_{r' \le r} (\sigma \Lambda - \sum_k \lambda_k y_k)$ after the CR. Unlike Neely's (2010, section 4.1) linear
-    bound of the drift it is taken as it is, and its virtual queue begins with a backlog: $p_0$ is the multiplier of
-    $\sum_k \lambda_k y_k \ge \sigma \Lambda$ in the first CR, and $p_1$ such that a debt of a tenth of the requests of a
-    CR makes a request worth as much as its share of the gain. The program is solved twice: relaxed, and with one model and one beginning for every client.
+    $Q = \sum_{r' \le r} (\sigma \Lambda - \sum_k \lambda_k y_k)$ after the CR. Unlike the linear bound of the drift
+    (Neely 2010, section 4.1) it is taken as it is, and its virtual queue begins with a backlog: $p_0$ is the multiplier
+    of $\sum_k \lambda_k y_k \ge \sigma \Lambda$ in the first CR, and $p_1$ such that a debt of a tenth of the requests
+    of a CR makes a request worth as much as its share of the gain. The program is solved twice: relaxed, and with one
+    model and one beginning for every client.
     """
 
     def __call__(self, offer: Offer, site: Site, past: Past) -> tuple[Allocation, Past]:
@@ -85,7 +86,7 @@ class StaticSplit:
     def __call__(self, offer: Offer, site: Site, past: Past) -> tuple[Allocation, Past]:
         kept, reserve = past.share * site.pools, site.load_of(np.zeros_like(site.demand.per_s))
         # An edge whose part does not hold the deadlines answers nobody.
-        able = (kept >= reserve).all(0)[site.edge_of_class].astype(float)
+        able = np.all(kept >= reserve, axis=0, keepdims=True)[0, site.edge_of_class].astype(float)
         nobody = Columns.of(offer, site)
         nobody = nobody.only(np.zeros(len(nobody.client), dtype=bool))
         served = solve(nobody, site, (kept - reserve).clip(0.0), Worth.linear(1.0), able).served

@@ -56,9 +56,7 @@ class Solution:
     price: float
 
 
-def solve(
-    columns: Columns, site: Site, room: Reals, worth: Worth, most: Reals, least_per_s: float = 0.0
-) -> Solution:
+def solve(columns: Columns, site: Site, room: Reals, worth: Worth, most: Reals, least_per_s: float = 0.0) -> Solution:
     r"""The best mixture of columns, with requests that take their cells in every slot.
 
     $\max \sum_m w_m g_m + v$ s.t. $\sum_{c \in n} z_c \le 1$ for each client,
@@ -93,11 +91,11 @@ def solve(
     high = np.ones(places.total)
     high[places.served] = most
     high[places.gains.start :] = np.inf
-    bounds = np.stack([np.zeros(places.total), high], -1)
+    bounds: Any = np.stack([np.zeros(places.total), high], -1)
     # The worth of requests may be a debt.
     bounds[-1, 0] = -np.inf
     matrix, limits = vstack([rows for rows, _ in parts]), np.concatenate([limit for _, limit in parts])
-    found = linprog(cost, matrix, limits, bounds=bounds, method="highs")
+    found: Any = linprog(cost, matrix, limits, bounds=bounds, method="highs")
     if found.x is None:
         raise ConfigError(f"requests: {least_per_s:.3g} a second cannot be served; ask for fewer")
     gain = float(site.weight @ found.x[places.gains])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gainnet.core.errors import ConfigError
-from gainnet.orchestration.joint.demand import Demand, Reals, check_reserve
+from gainnet.orchestration.joint.demand import Demand, Reals, check_reserve, sums
 from gainnet.orchestration.scenario import Scenario
 
 
@@ -89,8 +89,9 @@ class Site:
     @cached_property
     def weight(self) -> Reals:
         """[num_models], $w_m$."""
-        asked = np.bincount(self.demand.model, self.demand.per_s, self.num_models)
-        return asked / asked.mean()
+        asked = sums(self.demand.model, self.demand.per_s, self.num_models)
+        weight: Reals = asked / asked.mean()
+        return weight
 
     @cached_property
     def pools(self) -> Reals:
@@ -100,7 +101,7 @@ class Site:
     def load_of(self, share: Reals) -> Reals:
         """[2, num_edges], spectrum in Hz and cycles per second that requests take when [num_classes] are served."""
         taken = self.demand.per_s * share * self.demand.spectrum_hz_s, self.demand.cycles_per_s(share)
-        return np.stack([np.bincount(self.edge_of_class, x, self.num_edges) for x in taken])
+        return np.stack([sums(self.edge_of_class, x, self.num_edges) for x in taken])
 
     def gain(self, worth: Reals) -> float:
         """Weighted sum of the models' gains of the samples [num_models] that they get, each by its correlation."""

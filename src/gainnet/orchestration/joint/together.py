@@ -77,13 +77,13 @@ class Together:
         """Per CR, of the online policy: models that clients train, and the cells of every edge in per cent of it."""
         return [
             {
-                "model": allocation.model.tolist(),
-                "served": np.round(allocation.served, 3).tolist(),
-                "training": _percent(allocation.trained, self.site),
-                "requests": _percent(np.broadcast_to(allocation.answered[..., None], allocation.trained.shape), self.site),
+                "model": one.model.tolist(),
+                "served": np.round(one.served, 3).tolist(),
+                "training": _percent(one.trained, self.site),
+                "requests": _percent(np.broadcast_to(one.answered[..., None], one.trained.shape), self.site),
             }
-            for allocation in self.outcomes["online"].allocations
-        ]  # fmt: skip
+            for one in self.outcomes["online"].allocations
+        ]
 
 
 def _percent(cells: Any, site: Site) -> Any:
@@ -120,7 +120,8 @@ def together(
         progress(LABELS[name])
         outcomes[name] = serve(asked, site, make(), share)
     bound = None
-    if find_spec("cvxpy") is not None and world.scenario.clients.num_clients <= _MOST_BOUNDED:
+    trained = max(found.gain for found in outcomes.values()) > 0
+    if trained and find_spec("cvxpy") is not None and world.scenario.clients.num_clients <= _MOST_BOUNDED:
         progress("the bound")
         frontier = Frontier.of(asked.offers[: world.scenario.rounds.num_rounds], site)
         # What nobody can serve is not asked of the bound either.
