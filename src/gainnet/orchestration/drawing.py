@@ -37,10 +37,11 @@ _LABEL_OF_POLICY = {
 def label_of(policy: str) -> str:
     """A policy's name for a figure.
 
-    >>> label_of("ml_c"), label_of("greedy")
-    ('ML-C', 'greedy')
+    >>> label_of("ml_c"), label_of("greedy"), label_of("my_policy:MostSamples")
+    ('ML-C', 'greedy', 'MostSamples')
     """
-    return _LABEL_OF_POLICY.get(policy, policy)
+    # A policy of one's own goes by the name of its class or function, without the module.
+    return _LABEL_OF_POLICY.get(policy, policy.rpartition(":")[2])
 
 
 def shown_clients(episode: Episode) -> tuple[int, ...]:
@@ -76,7 +77,7 @@ def _draw_round(ax: Axes, episode: Episode, cr: int) -> None:
     _draw_streets(ax, scenario)
     edge_m = torch.tensor([edge.position_m for edge in scenario.edges], dtype=torch.float64)
     edge_of_model = torch.tensor([one.edge for one in scenario.models])
-    colours = _colours_of_models(scenario)
+    colours = colours_of_models(scenario)
     active = episode.chosen.sensed[cr] > 0
     width, size = (0.35, 9.0) if len(client_m) > _MANY_CLIENTS else (0.9, 30.0)
     for n in range(len(client_m)):
@@ -231,7 +232,8 @@ def _share(episode: Episode, policy: str) -> str:
     return f"{episode.gain_of(policy):.2f}" if share is None else f"{100 * share:.1f} %"
 
 
-def _colours_of_models(scenario: Scenario) -> Sequence[str]:
+def colours_of_models(scenario: Scenario) -> Sequence[str]:
+    """A colour for every model, that of its main domain."""
     main = [max(range(scenario.num_domains), key=lambda d: model.domains[d]) for model in scenario.models]
     return [COLOURS[d % len(COLOURS)] for d in main]
 

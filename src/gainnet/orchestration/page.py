@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from html import escape
+from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -13,18 +15,27 @@ CONVENTION = (
     "Gain = sum over rounds of data correlation times the saturating worth of the workload that is achievable when "
     "deciding; under contention a model's samples are added up before they saturate. The optimum of independent "
     "clients is exact and clairvoyant: it knows where everybody will be. The bound of clients that share spectrum is "
-    "Lagrangian: no policy exceeds it, and none need reach it. Consumed share: samples trained per sample sensed, less "
-    "than 1 where reception decreased after the decision."
+    "Lagrangian: no policy exceeds it, and none need reach it. Sensed then trained: share of the sensed samples that "
+    "the next round trains with; less than all where reception became worse after the decision (consumed_share in "
+    "the JSON). Beside requests, gain is that of a round on average, edges compute, too, and its bound is a convex "
+    "program with associations as shares; served: requests that are answered in time, per request offered."
 )
 
-_STYLE = "  tr.chosen { background: #fff1e5; font-weight: 600 }\n"
+_FOLDER = Path(__file__).parent
+
+_STYLE = "  tr.chosen { background: #fff1e5; font-weight: 600 }\n" + (_FOLDER / "player.css").read_text(
+    encoding="utf-8"
+)
 
 _BODY = Template("""$tiles
-<h2>Who serves which model</h2>
+$player
+<h2>Policies</h2>
+$policies
+$requests
+<h2>Who serves which model, round by round</h2>
 $map
 <h2>Gain</h2>
 $gain
-$policies
 <h2>Boards</h2>
 <p class="note">The universal resource pools of clients A, B and C of the map. A number is the round that a piece
 belongs to: a CR senses for one round (green, yellow) while it downloads, trains and uploads for the round before (blue,
@@ -34,24 +45,27 @@ $boards""")
 COLUMNS = {
     "gain": "gain",
     "share_of_reference": "share of the best",
-    "consumed_share": "consumed share",
+    "consumed_share": "sensed then trained",
     "num_samples": "samples sensed",
     "decision_s": "decision in ms",
 }
 
 
-def page(summary: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
+def page(summary: Mapping[str, Any], pictures: Mapping[str, bytes], traffic: Mapping[str, Any]) -> str:
     """The page of an episode; nothing in it is loaded from elsewhere.
 
     Args:
         summary: the episode as a JSON object.
         pictures: PNG files of map, gain and boards by name.
+        traffic: what its player shows.
     """
     heads = "".join(f"<th>{escape(name)}</th>" for name in ("policy", *COLUMNS.values()))
     rows = "".join(_row(row, row["policy"] == summary["policy"]) for row in summary["policies"])
     body = _BODY.substitute(
         tiles=_tiles(summary),
+        player=_player(traffic),
         policies=table(heads, rows),
+        requests=_requests(summary["requests"]),
         **{name: embed_picture(name, content) for name, content in pictures.items()},
     )
     title = f"{summary['policy']} in {summary['scenario']}"
@@ -61,6 +75,31 @@ def page(summary: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
         f"{summary['num_rounds']} rounds of {summary['duration_s']:g} s, random seed {summary['random_seed']}"
     )
     return Page(title, subtitle, body, CONVENTION, "summary.json", summary, _STYLE).html()
+
+
+def _player(traffic: Mapping[str, Any]) -> str:
+    html, script = ((_FOLDER / f"player.{kind}").read_text(encoding="utf-8") for kind in ("html", "js"))
+    # A name in the scenario must not end the script that holds it.
+    numbers = json.dumps(traffic, separators=(",", ":")).replace("<", "\\u003c")
+    return f'{html}<script id="traffic" type="application/json">{numbers}</script>\n<script>{script}</script>'
+
+
+def _requests(asked: Mapping[str, Any] | None) -> str:
+    """Training beside requests, as a table."""
+    if asked is None:
+        return ""
+    heads = "".join(f"<th>{name}</th>" for name in ("policy", "gain", "of the bound", "served", "decision in ms"))
+    rows = "".join(
+        f"<tr><td>{escape(row['label'])}</td><td>{row['gain']:.3f}</td><td>{_percent(row['gain_of_bound'], 1)}</td>"
+        f"<td>{_percent(row['served_share'], 1)}</td><td>{1e3 * row['decision_s']:.1f}</td></tr>"
+        for row in asked["policies"]
+    )
+    source = "as a running edge counted" if asked["is_measured"] else "as the scenario says"
+    note = (
+        f"{asked['offered_per_s']:.3g} requests per second, {source}; {100 * asked['share']:.0f} % of them are to be "
+        "answered from the pools that training uses, too."
+    )
+    return f'<h2>Training beside requests of users</h2><p class="note">{escape(note)}</p>{table(heads, rows)}'
 
 
 def _tiles(summary: Mapping[str, Any]) -> str:
@@ -73,7 +112,7 @@ def _tiles(summary: Mapping[str, Any]) -> str:
         "over the best paper baseline": "–" if ratio is None else f"{ratio:.2f} x",
         "one decision": f"{cells['decision_s']} ms",
         "samples sensed": cells["num_samples"],
-        "consumed share": cells["consumed_share"],
+        "sensed then trained": cells["consumed_share"],
     }
     return tiles(shown)
 

@@ -14,6 +14,7 @@ from gainnet.orchestration.episode import Episode
 from gainnet.orchestration.page import page
 from gainnet.orchestration.registry import BASELINES
 from gainnet.orchestration.rollout import hand_overs
+from gainnet.orchestration.traffic import traffic
 
 
 def save(episode: Episode, folder: Path) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def save(episode: Episode, folder: Path) -> dict[str, Any]:
         write_whole(folder / f"{name}.png", content)
     write_whole(folder / "policies.csv", _csv(summary["policies"]))
     write_whole(folder / "associations.csv", _csv(associations(episode)))
-    write_whole(folder / "report.html", page(summary, pictures).encode())
+    write_whole(folder / "report.html", page(summary, pictures, traffic(episode)).encode())
     write_json(folder / "summary.json", summary)
     return summary
 
