@@ -43,4 +43,5 @@ def test_a_quick_run_has_every_metric(tmp_path: Path) -> None:
     result = run_study("joint", "quick", tmp_path)
     assert set(result.metrics) == set(JOINT.metric_names)
     assert all(result.metrics[f"pareto_hypervolume.{name}"] for name in METHODS if name != BOUND)
-    assert 0.8 <= (result.metrics["pareto_hypervolume.online"] or 0.0) <= 1.05
+    # Two points alone, of which the first serves what happens to be free.
+    assert 0.5 <= (result.metrics["pareto_hypervolume.online"] or 0.0) <= 1.05

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -198,7 +199,9 @@ def _draw_rounds(ax: Axes, episode: Episode) -> None:
     """The policy, the best others that differ from it, and the reference."""
     names = [episode.policy]
     for name in sorted(episode.rollouts, key=episode.gain_of, reverse=True):
-        if len(names) < 6 and all(abs(episode.gain_of(name) / episode.gain_of(one) - 1) > 1e-6 for one in names):
+        gains = [episode.gain_of(one) for one in names]
+        # Curves on one another show nothing; where nobody gains anything, there is one curve.
+        if len(names) < 6 and not any(math.isclose(gain, episode.gain_of(name), rel_tol=1e-6) for gain in gains):
             names.append(name)
     for position, name in enumerate(names):
         gain, first = episode.rollouts[name].gain, position == 0
