@@ -131,7 +131,7 @@ _OF_CLASSES = ("served", "spectrum", "computing")
 
 
 def _requests(site: Site, x: dict[str, Any], num_crs: int) -> list[Any]:
-    """What classes take, in shares of the pools of their edge."""
+    """Needs of classes, in shares of the pools of their edge."""
     demand, edge = site.demand, site.edge_of_class
     area = demand.per_s * demand.spectrum_hz_s / site.edge_hz[edge]
     # q_k / (T f_k) >= lambda_k y_k + 1 / (d_k - t_k), both sides times f_k / F_e.

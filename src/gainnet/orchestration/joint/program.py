@@ -41,7 +41,7 @@ class Worth:
 @final
 @dataclass(frozen=True)
 class Solution:
-    """What the program found.
+    """An optimum of the program.
 
     Args:
         weight: [num_columns], share of each column.
