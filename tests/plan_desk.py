@@ -36,7 +36,7 @@ class Desk:
         seed, pixels = (Float32(), Float32()) if self.lossless else (RawAnalog(), RawPixels())
         prompt = TextCodec(expected_bytes=sum(map(len, PROMPTS)) / len(PROMPTS))
         kinds = {kind: options.pop(kind) for kind in CODECS if kind in options}
-        codecs = replace(Codecs(prompt, seed, seed, pixels, pixels), **kinds)
+        codecs = replace(Codecs(prompt, seed, seed, pixels, pixels, Float32()), **kinds)
         return PROTOCOLS[name](**options).plan(self.model, codecs, edge_names(num_edges), strength)
 
     def inputs(self, with_picture: bool) -> Mapping[Place, torch.Tensor]:

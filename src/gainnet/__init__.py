@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from gainnet.protocols import Dcsuc as Dcsuc
     from gainnet.protocols import DeviceOnly as DeviceOnly
     from gainnet.protocols import Diug as Diug
+    from gainnet.protocols import Draft as Draft
     from gainnet.protocols import Dsuc as Dsuc
     from gainnet.protocols import Eiug as Eiug
     from gainnet.protocols import Esuc as Esuc
@@ -134,7 +135,9 @@ _NAMES: Final = {
     "gainnet.catalog.orchestration": "scenario",
     "gainnet.studies": "run_study",
     # who computes and who sends
-    "gainnet.protocols": "Centralized Ciag Dcsuc DeviceOnly Diug Dsuc Eiug Esuc execute Plan Protocol Uidcg Uidg Uieg",
+    "gainnet.protocols": (
+        "Centralized Ciag Dcsuc DeviceOnly Diug Draft Dsuc Eiug Esuc execute Plan Protocol Uidcg Uidg Uieg"
+    ),
     # what carries what
     "gainnet.codecs": (
         "AnalogSketch AVIF Codecs EdgeMap Float32 JPEG LinearCode MatchedSeed PNG QuantizedSeed "

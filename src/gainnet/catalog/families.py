@@ -18,6 +18,7 @@ TABLES: Final[Mapping[str, str]] = {
     "codec.midway": "gainnet.codecs:CODECS.midway",
     "codec.sketch": "gainnet.codecs:CODECS.sketch",
     "codec.image": "gainnet.codecs:CODECS.image",
+    "codec.correction": "gainnet.codecs:CODECS.correction",
     "codec.activations": "gainnet.codecs:ACTIVATION_CODECS",
     "fading": "gainnet.radio:CHANNELS",
     "link": "gainnet.radio:LINKS",

@@ -36,7 +36,7 @@ from gainnet.power_control import load_policy, pretrained_names
 from gainnet.protocols import Pricing, Protocol, pricing
 from gainnet.radio import Air, AnyLink, Arq, Delivery, PowerPolicy, Radios, Reports, SnrTrace
 
-KINDS: Final[tuple[Kind, ...]] = ("prompt", "seed", "midway", "sketch", "image")
+KINDS: Final[tuple[Kind, ...]] = ("prompt", "seed", "midway", "sketch", "image", "correction")
 _OPTIONS: Final = ("cut", "cooperation", "num_candidates")
 """Parameters of protocols that are options of their own, too."""
 _RUN_ONLY: Final = ("picture", "failures", "random_seed")

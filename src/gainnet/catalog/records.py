@@ -38,8 +38,8 @@ class GenerationConfig:
             with arguments as in rayleigh(block_length=64).
         codec: seed=raw|linear|seed|seed_prompt|digital|transform|transform_prompt|float32,
             midway=matched|raw|uniform|float32, image=webp|avif|jpeg|png|raw_pixels|float32,
-            sketch=quantized|edges|analog|raw_pixels|float32, or KIND=module:Class; with arguments as in
-            seed=linear(num_channel_uses=512).
+            sketch=quantized|edges|analog|raw_pixels|float32, correction=residual|uniform|float32, or KIND=module:Class;
+            with arguments as in seed=linear(num_channel_uses=512).
         num_channel_uses: complex channel uses per picture of the content; the codec's own choice when left out.
         random_seed: of the first item; item k has `random_seed + k`.
         model: `scenes`, `emoji`, a folder in diffusers' format (families sd, sdxl, sd3, flux), a hub id, or

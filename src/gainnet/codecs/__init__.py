@@ -12,6 +12,7 @@ from gainnet.codecs.activations import Float16, Int8, Octets, TopK
 from gainnet.codecs.basis import SeedBasis
 from gainnet.codecs.codec import AnyCodec, Codec
 from gainnet.codecs.content import Content, Kind
+from gainnet.codecs.correction import CorrectionWeights, ResidualCode
 from gainnet.codecs.digital_seed import QuantizedSeed
 from gainnet.codecs.edge_map import EdgeMap
 from gainnet.codecs.image import AVIF, JPEG, PNG, PictureCodec, WebP
@@ -46,6 +47,7 @@ CODECS: Mapping[Kind, Mapping[str, Callable[[], AnyCodec]]] = {
         "raw_pixels": RawPixels,
         "float32": Float32,
     },
+    "correction": {"residual": ResidualCode, "uniform": UniformQuantizer, "float32": Float32},
     "image": {"jpeg": JPEG, "png": PNG, "webp": WebP, "avif": AVIF, "raw_pixels": RawPixels, "float32": Float32},
 }
 """By what they carry and by name; `..._prompt` uses the prompts as side information of both ends."""
@@ -65,6 +67,7 @@ __all__ = [
     "Codec",
     "Codecs",
     "Content",
+    "CorrectionWeights",
     "EdgeMap",
     "Float16",
     "Float32",
@@ -78,6 +81,7 @@ __all__ = [
     "QuantizedSketch",
     "RawAnalog",
     "RawPixels",
+    "ResidualCode",
     "SeedBasis",
     "SeedCodec",
     "SeedWeights",

@@ -10,8 +10,9 @@ from typing import Final, Literal, TypeVar, final
 from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.types import Spec
 
-Kind = Literal["prompt", "seed", "midway", "sketch", "image"]
-"""Kinds of tensors on the air: a prompt, a finished latent, a latent between two steps, a sketch, a picture."""
+Kind = Literal["prompt", "seed", "midway", "sketch", "image", "correction"]
+"""Kinds of tensors on the air: a prompt, a finished latent, a latent between two steps, a sketch, a picture, and what a
+draft lacks of a finished latent."""
 
 MAX_CHANNEL_USES: Final = 10_000_000
 """Most complex symbols of one item: above it, tables of powers no longer fit the memory of a laptop. Assumed."""
@@ -39,6 +40,7 @@ class Content:
         capacity_bits: bits that these uses carry at a linear SNR; `None` when `num_channel_uses` is.
         snrs: equally likely linear SNRs of the link.
         mean_snr: mean linear SNR; `inf` for a link without errors.
+        draft: name of the draft that a correction is of, such as `coarse-5`, under which its weights are found.
         is_resumed: whether the receiver can resume the sampler at the noise level at which a latent arrives.
     """
 
@@ -53,6 +55,7 @@ class Content:
     capacity_bits: Callable[[float], float] | None = None
     snrs: tuple[float, ...] = (1.0,)
     mean_snr: float = math.inf
+    draft: str = ""
     is_resumed: bool = False
 
     def check_shipped(self, num_values: int, codec: str, field: str) -> None:

@@ -85,7 +85,20 @@ def encode_runs(runs: Sequence[Run], check_bits: int = CRC_BITS) -> bytes:
         runs: symbols and model of each run, in the order of decoding.
         check_bits: $c$, length of the check sum, 1 to 24.
     """
-    start = _start((symbols for symbols, _ in runs), check_bits)
+    return encode_from(_start((symbols for symbols, _ in runs), check_bits), runs)
+
+
+def encode_from(start: int, runs: Sequence[Run]) -> bytes:
+    """A byte string of runs of symbols and of a number, at no bits beyond its own.
+
+    Args:
+        start: from which the coder starts and which `RunReader.rest` returns, 1 to 2^32 - 1.
+        runs: as of `encode_runs`.
+
+    >>> reader = RunReader(encode_from(0x1F00D, [(np.zeros(3, np.int32), IntegerModel.uniform(2))]))
+    >>> reader.take(IntegerModel.uniform(2), 3).tolist(), hex(reader.rest())
+    ([0, 0, 0], '0x1f00d')
+    """
     # A coder needs a nonzero state to start from; giving it the check sum saves the bits that the state would waste.
     coder = constriction.stream.stack.AnsCoder(np.array([start], dtype=np.uint32))
     # The coder is a stack: what is to be decoded first goes in last.
@@ -127,8 +140,13 @@ class RunReader:
     def close(self) -> None:
         """Raises `PayloadError` unless the string ends here and the check sum of all symbols fits."""
         # After the last symbol exactly the start value is left; anything else means a bit was flipped, cut or added.
-        if self._coder.get_compressed().tolist() != [_start(self._runs, self._check_bits)]:
+        if self.rest() != _start(self._runs, self._check_bits):
             raise PayloadError("entropy code: payload is corrupt, its check sum does not fit")
+
+    def rest(self) -> int:
+        """What is left after the last symbol: the number from which the coder started."""
+        # In words of 32 bits, the lowest first.
+        return sum(int(word) << 32 * place for place, word in enumerate(self._coder.get_compressed()))
 
 
 def information_bits(runs: Sequence[Run]) -> float:

@@ -68,7 +68,12 @@ class RateMatched:
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
         # A stream tells its own quality, so the receiver needs no budget: any codec of the family reads it.
-        return self._codec(MOST_BITS).decode(payload, spec)
+        return self.reader.decode(payload, spec)
+
+    @property
+    def reader(self) -> Codec[Bits]:
+        """The codec of the largest budget."""
+        return self._codec(MOST_BITS)
 
     def _codec(self, budget: float) -> Codec[Bits]:
         return self.codec_of(min(max(budget, LEAST_BITS), MOST_BITS))

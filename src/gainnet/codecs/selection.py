@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass, replace
-from typing import Any, ClassVar, Protocol, cast, final, runtime_checkable
+from typing import Any, ClassVar, Final, Protocol, cast, final, runtime_checkable
 
 from gainnet.codecs.basis import SHIPPED_FOR
 from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.components import components_of
 from gainnet.codecs.content import Content, Kind
+from gainnet.codecs.correction import CorrectionWeights, ResidualCode
 from gainnet.codecs.image import WebP
 from gainnet.codecs.linear import LinearCode
 from gainnet.codecs.matched_seed import MatchedSeed
+from gainnet.codecs.quantizer import UniformQuantizer
 from gainnet.codecs.rate_matched import RateMatched
 from gainnet.codecs.raw import Float32, RawAnalog
 from gainnet.codecs.sketch import QuantizedSketch
@@ -26,6 +28,11 @@ MATCHED_BELOW = 10.0
 """Mean linear SNR up to which `MatchedSeed` is the default between two steps. It beats an MMSE estimate that is taken
 as clean by 1 dB or more up to 5 dB (study hand-over); far above 10 dB the estimate is better, since a sampler that
 resumes between its own times makes a slightly different picture."""
+
+
+UNKNOWN_RESIDUAL: Final = 0.3
+"""Standard deviation that the tables expect of the residual of a draft without weights, of latents of unit variance;
+assumed."""
 
 
 @runtime_checkable
@@ -121,6 +128,18 @@ def suitable(content: Content) -> AnyCodec:
             return QuantizedSketch()
         case "image":
             return WebP()
+        case "correction":
+            return _correction(content)
+
+
+def _correction(content: Content) -> AnyCodec:
+    """The learned code where it was trained on the draft, else rounded values."""
+    try:
+        CorrectionWeights.of_content(content)
+    except ModelError:
+        # Residuals of an unknown draft; a digest beyond the table is sent in full.
+        return UniformQuantizer(scale=UNKNOWN_RESIDUAL, shape="laplace")
+    return ResidualCode()
 
 
 def _has_basis(content: Content) -> bool:
@@ -145,6 +164,7 @@ class Codecs:
         midway: a latent between two steps of the sampler.
         sketch: a small picture or a map of edges.
         image: a picture.
+        correction: what a draft lacks of a finished latent, down.
 
     >>> Codecs(seed=LinearCode(512)).seed.num_channel_uses
     512
@@ -155,6 +175,7 @@ class Codecs:
     midway: AnyCodec = Automatic()
     sketch: AnyCodec = Automatic()
     image: AnyCodec = Automatic()
+    correction: AnyCodec = Automatic()
 
     def of(self, kind: Kind) -> AnyCodec:
         """The codec of that kind."""

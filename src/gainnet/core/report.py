@@ -103,6 +103,7 @@ class Report:
         recoveries: one per fallback.
         duration_p50_s: median of the critical path over drawn time lines; `None` when executed.
         duration_p95_s: its 95th percentile, likewise.
+        drafts_differ: items whose draft on the device is another than on the edge; `None` where none was compared.
 
     >>> Report((StepRecord("a", 0.0, 1.0, 2.0), StepRecord("b", 0.5, 1.0, 3.0)), 1.5).energy_j
     5.0
@@ -116,6 +117,7 @@ class Report:
     recoveries: tuple[Recovery, ...] = ()
     duration_p50_s: float | None = None
     duration_p95_s: float | None = None
+    drafts_differ: int | None = None
 
     @property
     def device_flops(self) -> float:
@@ -166,7 +168,7 @@ class Report:
         flat |= {f"num_channel_uses_{way}": self.num_channel_uses(way) if known[way] else None for way in ways}
         flat["num_retransmissions"] = self.num_retransmissions
         flat |= {f"num_bits_{way}": self.num_bits_of(way) for way in ways}
-        of_devices = ("device_flops", "device_memory_bytes", "device_energy_j", "delivered")
+        of_devices = ("device_flops", "device_memory_bytes", "device_energy_j", "delivered", "drafts_differ")
         flat |= {name: getattr(self, name) for name in of_devices}
         flat["nodes"] = {name: asdict(node) for name, node in self.nodes.items()}
         flat["recoveries"] = [asdict(recovery) for recovery in self.recoveries]

@@ -104,6 +104,11 @@ def troubles(report: Mapping[str, Any]) -> list[str]:
             f"{', '.join(recovery['lost'])} lost; noticed after {recovery['start_s'] * 1e3:.1f} ms; "
             f"{', '.join(recovery['ran_on']) or 'nobody'} computed on, with {reused}"
         )
+    if report["drafts_differ"]:
+        lines.append(
+            f"{report['drafts_differ']} drafts on the device are others than on the edge (another processor, runtime "
+            "or noise), and their corrections fit less well"
+        )
     return lines
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from gainnet.protocols.centralized import Centralized, DeviceOnly
 from gainnet.protocols.cooperative import Dcsuc, Uidcg
+from gainnet.protocols.draft import Draft
 from gainnet.protocols.parallel import Diug, Dsuc, Uidg
 from gainnet.protocols.plan import Compute, Plan, Transfer
 from gainnet.protocols.pricing import Pricing, pricing, pricings
@@ -27,6 +28,7 @@ PROTOCOLS: Mapping[str, type[Protocol]] = {
     "dsuc": Dsuc,
     "uidcg": Uidcg,
     "dcsuc": Dcsuc,
+    "draft": Draft,
 }
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "Dcsuc",
     "DeviceOnly",
     "Diug",
+    "Draft",
     "Dsuc",
     "Eiug",
     "Esuc",

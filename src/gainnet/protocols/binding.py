@@ -11,7 +11,7 @@ from gainnet.core.types import Spec
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.sketches import picture_sketch
 from gainnet.protocols.budget import Budget, block_length, typical_snrs
-from gainnet.protocols.protocol import HandsOver, Protocol
+from gainnet.protocols.protocol import Drafts, HandsOver, Protocol
 from gainnet.protocols.task import Task
 from gainnet.radio import Digital, Tabulated
 from gainnet.radio.links.link import AnyLink
@@ -55,6 +55,10 @@ def contents_of(
         spec, signal, noise = _handed_over(model, protocol.step_of_hand_over(model, strength), strength)
         resumed = replace(contents["midway"], spec=spec, signal=signal, noise=noise, is_resumed=protocol.resumes)
         contents["midway"] = resumed
+    if "correction" in contents and isinstance(protocol, Drafts):
+        # The residual, and the digest of the draft behind it.
+        spec, name = Spec((model.latent.num_values + 1,)), protocol.name_of_draft(model, strength)
+        contents["correction"] = replace(contents["correction"], spec=spec, draft=name)
     return contents
 
 

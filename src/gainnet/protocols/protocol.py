@@ -38,6 +38,14 @@ class Protocol(typing.Protocol):
 
 
 @runtime_checkable
+class Drafts(typing.Protocol):
+    """A protocol whose device drafts a latent, and that sends what the draft lacks as a `correction` tensor."""
+
+    def name_of_draft(self, model: DiffusionModel, strength: float | None = None) -> str:
+        """Name of the draft, such as `coarse-5`, under which weights of its corrections are found."""
+
+
+@runtime_checkable
 class HandsOver(typing.Protocol):
     """A protocol that sends a latent between two steps of the sampler, as a `midway` tensor.
 

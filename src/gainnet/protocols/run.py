@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -16,6 +16,7 @@ from gainnet.core.report import Report
 from gainnet.core.types import NodeId, Place, Size, Spec
 from gainnet.network.network import Network
 from gainnet.protocols.deadline import expected_in_time
+from gainnet.protocols.drafting import drafts_that_differ
 from gainnet.protocols.ledger import Ledger, Timeline, check_memory
 from gainnet.protocols.plan import Compute, Plan, Transfer
 from gainnet.protocols.pricing import SHIPPED, Pricing
@@ -97,7 +98,7 @@ def execute(
         check_memory(plan, network, pricing)
 
     _, at = pursue(plan, inputs, network.nodes, check, compute, carry, ledger, failures)
-    return at, ledger.report()
+    return at, replace(ledger.report(), drafts_differ=drafts_that_differ(at))
 
 
 def pursue(

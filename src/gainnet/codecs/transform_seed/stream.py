@@ -74,7 +74,7 @@ class Quantised:
         """The byte string that is sent."""
         runs: list[Run] = [(np.array([self.level], dtype=np.int32), LEVEL_MODEL)]
         for integers, classes in self.groups:
-            runs += runs_of_values([(integers[places], model) for places, model in _by_class(classes)])
+            runs += runs_of_values([(integers[places], model) for places, model in by_class(classes)])
         return encode_runs(runs, CHECK_BITS)
 
 
@@ -118,7 +118,7 @@ def read(exact: ExactModel, strings: Sequence[bytes], prompts: Doubles) -> tuple
     received = np.zeros((len(levels), exact.shape.num_values))
     for group, places in enumerate(exact.groups):
         expected = exact.predict(group, received, side)
-        integers = np.stack([_take(*one) for one in zip(readers, expected.classes, strict=True)])
+        integers = np.stack([take(*one) for one in zip(readers, expected.classes, strict=True)])
         received[:, places] = _received(integers, expected)
     # Only now are all symbols known, and with them the check sums.
     for reader in readers:
@@ -130,8 +130,12 @@ def _received(integers: Integers, expected: Prediction) -> Doubles:
     return clip_to_grid((integers + expected.means) / expected.gains)
 
 
-def _by_class(classes: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.intp], ValueModel]]:
-    """Which values share a table, class after class."""
+def by_class(classes: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.intp], ValueModel]]:
+    """Places of the values that share a table, class after class.
+
+    Args:
+        classes: [size], of the deviations.
+    """
     # Stable, so that both ends take equal classes in the same order.
     order = np.argsort(classes, kind="stable")
     starts = np.flatnonzero(np.diff(classes[order], prepend=LEAST_CLASS - 1)).tolist()
@@ -140,9 +144,10 @@ def _by_class(classes: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.intp], Va
         yield places, table(int(classes[places[0]]))
 
 
-def _take(reader: RunReader, classes: NDArray[np.int64]) -> Integers:
+def take(reader: RunReader, classes: NDArray[np.int64]) -> Integers:
+    """[size], the next integers of a stream, whose deviations are of these classes [size]."""
     integers, escaped = np.zeros(len(classes), dtype=np.int32), []
-    for places, model in _by_class(classes):
+    for places, model in by_class(classes):
         symbols = reader.take(model.model, len(places))
         integers[places] = symbols - np.int32(model.reach)
         escaped.append(places[symbols == model.escape])

@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, Queue
 from typing import Any, Final, final
 
@@ -23,6 +23,7 @@ from gainnet.generation.planning import inputs
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import SHIPPED
 from gainnet.network import DEVICE
+from gainnet.protocols.drafting import drafts_that_differ
 from gainnet.protocols.plan import Transfer
 from gainnet.protocols.transmit import Sent
 from gainnet.service.node.content import MOST_ITEMS, content_frame, read_failures, read_index, sent_of, usage_of_json
@@ -298,6 +299,8 @@ class Attempt:
         self, result: Tensor, report: Report, under: Failures, ending: Mapping[str, Any], begin_s: float
     ) -> Answer:
         self._releaser.close()
+        # Only the device has both drafts in sight: its own, and the digest of the edge's.
+        report = replace(report, drafts_differ=drafts_that_differ(self._walker.at))
         return Answer(
             self._request_id, self._order, result, report, under, self._received, self._sent, self._edge, ending,
             time.monotonic() - begin_s, self._receipt, self._key,

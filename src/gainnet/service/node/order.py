@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gainnet.catalog import families, parse_from_peer
-from gainnet.catalog.opening import Recordings, open_request
+from gainnet.catalog.opening import KINDS, Recordings, open_request
 from gainnet.catalog.records import IDEAL, GenerationConfig
 from gainnet.core.errors import ConfigError, PayloadError, check_name
 from gainnet.core.outside import read_integer, read_list, read_text, reading
@@ -135,7 +135,7 @@ def check_names(config: GenerationConfig) -> None:
     if config.fading != IDEAL:
         parse_from_peer("fading", config.fading)
     for kind, text in config.codec.items():
-        check_name("codec", kind, ("prompt", "seed", "midway", "sketch", "image"))
+        check_name("codec", kind, KINDS)
         parse_from_peer(f"codec.{kind}", text)
     for name in ("hardware", "edge_hardware"):
         check_name(name, getattr(config, name), profiles())

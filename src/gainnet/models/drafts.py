@@ -1,0 +1,117 @@
+"""Drafts: latents near the finished one that two nodes make alike, from the same noise, without sending anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import final
+from zlib import crc32
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gainnet.core.randomness import Random
+from gainnet.core.types import Spec, Tensors
+from gainnet.models.counting import flatten_batch
+from gainnet.models.diffusion import Denoiser
+from gainnet.models.part import Role
+from gainnet.models.samplers import Sampler, name_of
+
+DIGEST_STEP = 1.0
+"""Coarseness of the integers that a digest is of: two ends of equal weights differ by some 1e-6 of it, and then one
+digest in a thousand differs, too; a draft of other weights or another noise always differs."""
+NUM_DIGESTS = (1 << 16) - 1
+
+
+@final
+@dataclass(frozen=True)
+class Foresight:
+    r"""Steps of a sampler, and the finished latent that the last of them predicts: $\hat z_0$ at no pass of its own.
+
+    condition, latent --(network, guidance, sampler's step) x num_steps--> latent, draft
+
+    Args:
+        denoiser: the steps, at least 1.
+    """
+
+    denoiser: Denoiser
+    role: Role = "denoiser"
+    reads: tuple[str, ...] = ("condition", "latent")
+
+    @property
+    def name(self) -> str:
+        return self.denoiser.name
+
+    @property
+    def writes(self) -> Mapping[str, Spec]:
+        return {**self.denoiser.writes, "draft": self.denoiser.latent}
+
+    @property
+    def num_passes(self) -> int:
+        return self.denoiser.num_passes
+
+    @property
+    def flops(self) -> float:
+        return self.denoiser.flops
+
+    @property
+    def memory_bytes(self) -> float:
+        return self.denoiser.memory_bytes
+
+    @torch.no_grad()
+    def __call__(self, tensors: Tensors, random: Random) -> Tensors:
+        own, rank = self.denoiser, len(random.batch)
+        before, last = own[: own.num_steps - 1], own[own.num_steps - 1 :]
+        state = before(tensors, random)["latent"] if before.num_steps else tensors["latent"]
+        embeds = flatten_batch(tensors["condition"], rank).transpose(0, 1).flatten(0, 1)
+        seen: list[tuple[Tensor, Tensor]] = []
+
+        def predict(noisy: Tensor, time: Tensor) -> Tensor:
+            seen.append((noisy, own.predict_guided(noisy, embeds, time)))
+            return seen[-1][1]
+
+        after = own.sampler.run(flatten_batch(state, rank), last.start, last.stop, predict, random)
+        # What the network saw and said in the last step is enough: the draft costs no pass.
+        noisy, predicted = seen[-1]
+        power = torch.full((len(noisy),), own.sampler.power(last.start), dtype=torch.float64)
+        clean, _ = own.sampler.levels.read(noisy, predicted, power)
+        made = {"latent": after, "draft": clean}
+        return {name: x.reshape(*random.batch, *x.shape[1:]) for name, x in made.items()}
+
+
+def coarser(denoiser: Denoiser, num_steps: int) -> Denoiser:
+    """A run of its own with fewer steps: DPM-Solver++ 2M (Lu et al. 2022), which comes nearest to a finer one.
+
+    A model of flow matching keeps its sampler, and so does one whose sampler draws noise in every step.
+
+    Args:
+        denoiser: the whole one.
+        num_steps: calls of the network, guided as the whole one is.
+
+    >>> from gainnet.models.loading import load_model
+    >>> coarser(load_model("scenes").denoiser, 4).num_passes
+    8
+    """
+    from diffusers import DPMSolverMultistepScheduler
+
+    scheduler, family = denoiser.sampler.scheduler, denoiser.family
+    if name_of(scheduler) in ("ddim", "pndm", "dpm"):
+        scheduler = DPMSolverMultistepScheduler.from_config(
+            scheduler.config, algorithm_type="dpmsolver++", solver_order=2
+        )
+    _, *sides = denoiser.latent.shape
+    timing = family.timing(scheduler, denoiser.network.config, num_steps, (sides[0], sides[1]))
+    sampler = Sampler.of(scheduler, num_steps, timing)
+    return replace(denoiser, sampler=sampler, start=0, stop=sampler.num_steps)
+
+
+def digests(draft: Tensor) -> Tensor:
+    """[n] int64, 16-bit digests from 1 to 65,535 of the coarse integers of drafts [n, ...].
+
+    >>> digests(torch.tensor([[0.1, 2.0], [0.1 + 1e-6, 2.0], [1.1, 2.0]])).unique().numel()
+    2
+    """
+    integers = torch.round(draft.flatten(1).double() / DIGEST_STEP).clamp(-(2**31), 2**31 - 1).cpu().numpy()
+    # 0 is kept for a correction that did not arrive.
+    return torch.tensor([1 + crc32(row.astype("<i4").tobytes()) % NUM_DIGESTS for row in np.asarray(integers)])

@@ -1,0 +1,110 @@
+"""Draft and correction: the device drafts the picture alone, and the edge sends only what the draft lacks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar, Literal, final
+
+from gainnet.codecs import Codecs, Kind
+from gainnet.core.errors import check_name, check_range
+from gainnet.core.types import NodeId
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.drafts import Foresight, coarser
+from gainnet.models.part import Part
+from gainnet.models.renamed import rename
+from gainnet.network.scenario import DEVICE
+from gainnet.protocols.drafting import CORRECTION, corrected, residual
+from gainnet.protocols.plan import Arrived, Compute, Edges, Plan, Transfer
+from gainnet.protocols.rescue import resilient
+from gainnet.protocols.shares import edges_begin, only_edge
+from gainnet.protocols.task import IMAGE, Task
+
+Form = Literal["coarse", "prefix"]
+FORMS: tuple[Form, ...] = ("coarse", "prefix")
+DRAFT, _BEGUN = "draft", "draft[0]"
+
+
+@final
+@dataclass(frozen=True)
+class Draft:
+    """Draft and correction: both ends draft the same latent from the same noise, the edge sends what the draft lacks.
+
+    device: prompt ==up==> edge: all steps, draft, residual ==correction down==> device: draft + correction, decoder
+
+    The device drafts while the edge works, so that it waits for the later of draft and correction. Where no correction
+    arrives, the draft goes on alone. The correction carries a digest of the edge's draft, and the device reports
+    whether its own is another.
+
+    Args:
+        form: `coarse`, a run of its own with few steps, or `prefix`, the first steps of the whole run and the finished
+            latent that the last of them predicts, which costs the edge nothing.
+        cut: steps of the device, at least 1; half of the whole run by default.
+    """
+
+    form: Form = "coarse"
+    cut: int | None = None
+    sends: ClassVar[tuple[Kind, ...]] = ("prompt", "seed", "correction")
+    max_edges: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        check_name("form", self.form, FORMS)
+        check_range(self.cut is None or self.cut >= 1, "cut", self.cut, "1 or more steps for a draft")
+
+    def plan(self, model: DiffusionModel, codecs: Codecs, edges: Edges, strength: float | None = None) -> Plan:
+        task, edge = Task.of(model, strength), only_edge(edges)
+        cut = self._cut(task)
+        drafted = self._coarse(task, cut, strength) if self.form == "coarse" else _prefix(task, cut)
+        steps = (
+            *edges_begin(task, edges, codecs),
+            *(Compute(DEVICE, part) for part in drafted),
+            *_finished(task, edge, drafted),
+            Compute(edge, residual(model.latent, codecs.correction)),
+            Transfer(edge, (DEVICE,), CORRECTION, codecs.correction),
+            Compute(DEVICE, corrected(model.latent, codecs.correction)),
+            Compute(DEVICE, model.decoder),
+        )
+        if self.form == "prefix":
+            # Its latent has a place in the whole run, from which the device goes on.
+            return resilient(Plan(steps, IMAGE), task, edges)
+        return resilient(Plan(steps, IMAGE), task, edges, partial(_alone, task, drafted))
+
+    def name_of_draft(self, model: DiffusionModel, strength: float | None = None) -> str:
+        return f"{self.form}-{self._cut(Task.of(model, strength))}"
+
+    def _cut(self, task: Task) -> int:
+        return task.cut(self.cut, default=max(1, task.num_steps // 2))
+
+    def _coarse(self, task: Task, cut: int, strength: float | None) -> tuple[Part, ...]:
+        """Beginning and steps of a sampler of `cut` steps."""
+        # Of a picture only the share `strength` of the steps runs.
+        num_asked = cut if strength is None else math.ceil(cut / strength)
+        own = Task.of(replace(task.model, denoiser=coarser(task.model.denoiser, num_asked)), strength)
+        return (
+            rename(own.beginning, {}, {"latent": _BEGUN}),
+            task.model.text_encoder,
+            rename(own.denoiser, {"latent": _BEGUN}, {"latent": DRAFT}),
+        )
+
+
+def _prefix(task: Task, cut: int) -> tuple[Part, ...]:
+    """Beginning and first steps of the whole run, the last of which predicts the end."""
+    steps = rename(Foresight(task.denoiser[:cut]), {"latent": task.latent(0)}, {"latent": task.latent(cut)})
+    return task.begin(), task.model.text_encoder, steps
+
+
+def _finished(task: Task, edge: NodeId, drafted: Sequence[Part]) -> tuple[Compute, ...]:
+    """Draft and finished latent on the edge, which goes on from the draft where that is the beginning of its run."""
+    made = {name for part in drafted for name in part.writes}
+    done = max((step for step in range(task.num_steps + 1) if task.latent(step) in made), default=0)
+    # The edge has the beginning of its run already, and the condition after the draft.
+    own = [part for part in drafted if task.latent(0) not in part.writes]
+    return *(Compute(edge, part) for part in own), *task.infer(edge, done, task.num_steps)[1:]
+
+
+def _alone(task: Task, drafted: Sequence[Part], alive: Sequence[NodeId], arrived: Arrived) -> list[Plan]:
+    """The draft is decoded as it is, which takes less than the whole run."""
+    decoder = rename(task.model.decoder, {"latent": DRAFT})
+    return [Plan((*(Compute(DEVICE, part) for part in drafted), Compute(DEVICE, decoder)), IMAGE)]
