@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Final, Literal, final
 from zlib import crc32
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Tensors
 from gainnet.models.counting import flatten_batch
-from gainnet.models.diffusion import Denoiser
-from gainnet.models.part import Role
+from gainnet.models.diffusion import Denoiser, DiffusionModel
+from gainnet.models.fitted import Fitted, load_fitted
+from gainnet.models.part import Part, Role
+from gainnet.models.renamed import rename
 from gainnet.models.samplers import Sampler, name_of
 
-DIGEST_STEP = 1.0
+Form = Literal["fitted", "coarse", "prefix"]
+FORMS: Final[tuple[Form, ...]] = ("fitted", "coarse", "prefix")
+DIGEST_STEP: Final = 1.0
 """Coarseness of the integers that a digest is of: two ends of equal weights differ by some 1e-6 of it, and then one
 digest in a thousand differs, too; a draft of other weights or another noise always differs."""
-NUM_DIGESTS = (1 << 16) - 1
+NUM_DIGESTS: Final = (1 << 16) - 1
 
 
 @final
@@ -104,6 +109,47 @@ def coarser(denoiser: Denoiser, num_steps: int) -> Denoiser:
     timing = family.timing(scheduler, denoiser.network.config, num_steps, (sides[0], sides[1]))
     sampler = Sampler.of(scheduler, num_steps, timing)
     return replace(denoiser, sampler=sampler, start=0, stop=sampler.num_steps)
+
+
+def fitted_draft(model: DiffusionModel, name: str) -> Fitted | None:
+    """The fitted draft of a name, where the model has one for its number of steps and its guidance.
+
+    Args:
+        model: with all its steps.
+        name: `fitted-K`.
+    """
+    known = load_fitted(model.name, model.sha256)
+    if known is None or name not in known.steps or not known.fits(model.denoiser):
+        return None
+    return Fitted(model.denoiser, known.steps[name])
+
+
+def draft_part(model: DiffusionModel, name: str) -> Part:
+    """The part that makes a draft of a name from noise: condition, latent --> draft (and more).
+
+    Args:
+        model: with all its steps.
+        name: `fitted-K`, fitted steps with as many passes as K steps; `coarse-K`, a run of K steps; or `prefix-K`, the
+            first K steps and the end that the last one predicts.
+
+    Raises:
+        ConfigError: the name is no draft of the model.
+
+    >>> from gainnet.models.loading import load_model
+    >>> draft_part(load_model("scenes"), "prefix-4").num_passes
+    8
+    """
+    denoiser, (form, _, steps) = model.denoiser, name.partition("-")
+    if form not in FORMS or not steps.isdecimal() or not 1 <= int(steps) <= denoiser.num_steps:
+        known = "fitted-K, coarse-K or prefix-K"
+        raise ConfigError(f"draft: {name!r} is none; give {known} with 1 to {denoiser.num_steps} steps")
+    if form == "prefix":
+        return Foresight(denoiser[: int(steps)])
+    if form == "coarse":
+        return rename(coarser(denoiser, int(steps)), {}, {"latent": "draft"})
+    if (fitted := fitted_draft(model, name)) is None:
+        raise ConfigError(f"draft: no steps are fitted for {name!r} of this model; choose coarse-{steps}")
+    return fitted
 
 
 def digests(draft: Tensor) -> Tensor:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 from gainnet.codecs import Codecs, Kind
-from gainnet.core.errors import check_name, check_range
+from gainnet.core.errors import ConfigError, check_name, check_range
 from gainnet.core.types import NodeId
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.drafts import Foresight, coarser
+from gainnet.models.drafts import FORMS, Foresight, Form, coarser, draft_part, fitted_draft
 from gainnet.models.part import Part
 from gainnet.models.renamed import rename
 from gainnet.network.scenario import DEVICE
@@ -22,8 +22,6 @@ from gainnet.protocols.rescue import resilient
 from gainnet.protocols.shares import edges_begin, only_edge
 from gainnet.protocols.task import IMAGE, Task
 
-Form = Literal["coarse", "prefix"]
-FORMS: tuple[Form, ...] = ("coarse", "prefix")
 DRAFT, _BEGUN = "draft", "draft[0]"
 
 
@@ -39,24 +37,28 @@ class Draft:
     whether its own is another.
 
     Args:
-        form: `coarse`, a run of its own with few steps, or `prefix`, the first steps of the whole run and the finished
-            latent that the last of them predicts, which costs the edge nothing.
-        cut: steps of the device, at least 1; half of the whole run by default.
+        form: `coarse`, a run of its own with few steps of DPM++ 2M; `fitted`, such a run with coefficients that were
+            fitted to the whole run, and guidance in the first steps alone; or `prefix`, the first steps of the whole
+            run and the finished latent that the last of them predicts, which costs the edge nothing. By default
+            `fitted` where the model has it for these steps, else `coarse`.
+        cut: steps of the device, at least 1; half of the whole run by default. A fitted draft has more steps, and
+            spends as many passes.
     """
 
-    form: Form = "coarse"
+    form: Form | None = None
     cut: int | None = None
     sends: ClassVar[tuple[Kind, ...]] = ("prompt", "seed", "correction")
     max_edges: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        check_name("form", self.form, FORMS)
+        if self.form is not None:
+            check_name("form", self.form, FORMS)
         check_range(self.cut is None or self.cut >= 1, "cut", self.cut, "1 or more steps for a draft")
 
     def plan(self, model: DiffusionModel, codecs: Codecs, edges: Edges, strength: float | None = None) -> Plan:
         task, edge = Task.of(model, strength), only_edge(edges)
-        cut = self._cut(task)
-        drafted = self._coarse(task, cut, strength) if self.form == "coarse" else _prefix(task, cut)
+        form, cut = self._form(task, strength), self._cut(task)
+        drafted = _drafted(form, task, cut, strength)
         steps = (
             *edges_begin(task, edges, codecs),
             *(Compute(DEVICE, part) for part in drafted),
@@ -66,33 +68,44 @@ class Draft:
             Compute(DEVICE, corrected(model.latent, codecs.correction)),
             Compute(DEVICE, model.decoder),
         )
-        if self.form == "prefix":
+        if form == "prefix":
             # Its latent has a place in the whole run, from which the device goes on.
             return resilient(Plan(steps, IMAGE), task, edges)
         return resilient(Plan(steps, IMAGE), task, edges, partial(_alone, task, drafted))
 
     def name_of_draft(self, model: DiffusionModel, strength: float | None = None) -> str:
-        return f"{self.form}-{self._cut(Task.of(model, strength))}"
+        task = Task.of(model, strength)
+        return f"{self._form(task, strength)}-{self._cut(task)}"
 
     def _cut(self, task: Task) -> int:
         return task.cut(self.cut, default=max(1, task.num_steps // 2))
 
-    def _coarse(self, task: Task, cut: int, strength: float | None) -> tuple[Part, ...]:
-        """Beginning and steps of a sampler of `cut` steps."""
-        # Of a picture only the share `strength` of the steps runs.
-        num_asked = cut if strength is None else math.ceil(cut / strength)
-        own = Task.of(replace(task.model, denoiser=coarser(task.model.denoiser, num_asked)), strength)
-        return (
-            rename(own.beginning, {}, {"latent": _BEGUN}),
-            task.model.text_encoder,
-            rename(own.denoiser, {"latent": _BEGUN}, {"latent": DRAFT}),
-        )
+    def _form(self, task: Task, strength: float | None) -> Form:
+        if self.form is not None:
+            return self.form
+        # Steps are fitted from noise to the end.
+        is_fitted = strength is None and fitted_draft(task.model, f"fitted-{self._cut(task)}") is not None
+        return "fitted" if is_fitted else "coarse"
 
 
-def _prefix(task: Task, cut: int) -> tuple[Part, ...]:
-    """Beginning and first steps of the whole run, the last of which predicts the end."""
-    steps = rename(Foresight(task.denoiser[:cut]), {"latent": task.latent(0)}, {"latent": task.latent(cut)})
-    return task.begin(), task.model.text_encoder, steps
+def _drafted(form: Form, task: Task, cut: int, strength: float | None) -> tuple[Part, ...]:
+    """Beginning, text encoder, and steps that make a draft."""
+    match form:
+        case "prefix":
+            # The last of the whole run's first steps predicts the end.
+            first = Foresight(task.denoiser[:cut])
+            steps: Part = rename(first, {"latent": task.latent(0)}, {"latent": task.latent(cut)})
+            return task.begin(), task.model.text_encoder, steps
+        case "coarse":
+            # Of a picture only the share `strength` of the steps runs.
+            num_asked = cut if strength is None else math.ceil(cut / strength)
+            own = Task.of(replace(task.model, denoiser=coarser(task.model.denoiser, num_asked)), strength)
+            begun, steps = own.beginning, rename(own.denoiser, {"latent": _BEGUN}, {"latent": DRAFT})
+        case "fitted":
+            if strength is not None:
+                raise ConfigError("form: fitted steps begin with noise, not with a picture; choose coarse or prefix")
+            begun, steps = task.beginning, rename(draft_part(task.model, f"fitted-{cut}"), {"latent": _BEGUN})
+    return rename(begun, {}, {"latent": _BEGUN}), task.model.text_encoder, steps
 
 
 def _finished(task: Task, edge: NodeId, drafted: Sequence[Part]) -> tuple[Compute, ...]:

@@ -20,6 +20,7 @@ STUDIES: Mapping[str, str] = {
     "air": "gainnet.studies.air:AIR",
     "emoji-fidelity": "gainnet.studies.emoji_fidelity:EMOJI_FIDELITY",
     "families": "gainnet.studies.families:FAMILIES_STUDY",
+    "frontier": "gainnet.studies.frontier:FRONTIER",
     "gairom": "gainnet.studies.gairom:GAIROM",
     "gairom-learning": "gainnet.studies.gairom_learning:GAIROM_LEARNING",
     "gairom-robustness": "gainnet.studies.gairom_robustness:GAIROM_ROBUSTNESS",

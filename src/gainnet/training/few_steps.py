@@ -89,13 +89,14 @@ class Pairs:
             generator: chooses.
         """
         while len(self._shards) < num_shards:
-            self._shards.append(self._shard(len(self._shards)))
+            self._shards.append(self.shard(len(self._shards)))
         chosen = [divmod(int(k), SHARD_SIZE) for k in draw_items(num_shards * SHARD_SIZE, num_pairs, generator)]
         noise = torch.stack([self._shards[s][0][k] for s, k in chosen]).float()
         latents = torch.stack([self._shards[s][1][k] for s, k in chosen]).float()
         return noise, latents, [self._shards[s][2][k] for s, k in chosen]
 
-    def _shard(self, number: int) -> tuple[Tensor, Tensor, list[str]]:
+    def shard(self, number: int) -> tuple[Tensor, Tensor, list[str]]:
+        """Noise and latents [40, *latent] in half precision with their captions, of a shard; made once."""
         settings = {"model_sha256": self._teacher.sha256, "random_seed": self._random_seed, "shard": number}
         checkpoint = Checkpoint(self._folder / f"{number:04d}.safetensors", settings)
         if (found := checkpoint.read()) is None:

@@ -22,6 +22,8 @@ from gainnet.core.weights import WeightsFormat, user_folder
 FORMAT: Final = WeightsFormat(
     "correction", "correction", "weights.safetensors", "train some with gainnet train correction"
 )
+SMALLEST: Final = 1e-9
+"""Of what a draft lacks, so that one without a fault has a logarithm."""
 NUM_CLASSES: Final = 8
 """Classes of how much a draft lacks, from almost nothing to almost everything; the stream names the item's."""
 MOST_DRAFTS: Final = 8
@@ -132,8 +134,12 @@ class CorrectionWeights:
 
     def classes(self, values: Doubles) -> NDArray[np.int64]:
         """[n], class of items by their values [n, num_values]."""
-        lacks = np.log2(np.maximum(np.sqrt(np.square(values * self.reference_gains).mean(1)), 1e-9))
-        found: NDArray[np.int64] = np.searchsorted(np.array(self.edges), lacks).astype(np.int64)
+        found: NDArray[np.int64] = np.searchsorted(np.array(self.edges), self.lacks(values)).astype(np.int64)
+        return found
+
+    def lacks(self, values: Doubles) -> Doubles:
+        """[n], log2 of the root mean square of values [n, num_values] in steps of the middle anchor."""
+        found: Doubles = np.log2(np.maximum(np.sqrt(np.square(values * self.reference_gains).mean(1)), SMALLEST))
         return found
 
     @cached_property

@@ -156,10 +156,11 @@ class BestPicture:
 
     def _string(self, pixels: Pixels) -> bytes | None:
         """The string with the least squared error that keeps the budget; `None` where not even one colour fits."""
-        fitting = ((error, string) for error, string in self._candidates(pixels) if 8 * len(string) <= self.max_bits)
+        fitting = ((error, string) for error, string in self.candidates(pixels) if 8 * len(string) <= self.max_bits)
         return min(fitting, key=lambda pair: pair[0], default=(math.inf, None))[1]
 
-    def _candidates(self, pixels: Pixels) -> Iterator[tuple[float, bytes]]:
+    def candidates(self, pixels: Pixels) -> Iterator[tuple[float, bytes]]:
+        """Every string that a picture [height, width, 3] of 8 bits can become, after its squared error in levels."""
         colour = np.rint(pixels.reshape(-1, 3).mean(0)).astype(np.uint8)
         yield float(np.square(pixels.astype(np.float32) - colour).mean()), bytes([FLAT, *colour.tolist()])
         place = 0

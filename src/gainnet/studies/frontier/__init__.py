@@ -1,0 +1,63 @@
+"""Study frontier: how many channel uses does a picture need, given so many denoiser passes on the device?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gainnet.codecs.correction.weights import find_folder as find_corrections
+from gainnet.codecs.transform_seed.weights import find_folder as find_transform
+from gainnet.models.loading import weights_sha256
+from gainnet.studies.figures import Panel, draw_panels
+from gainnet.studies.frontier.methods import open_methods
+from gainnet.studies.frontier.question import ALONE, BEST, DENOISED, DRAFT, METHODS, TRANSFORM, FrontierConfig, cases
+from gainnet.studies.frontier.summary import alone_psnrs, fewest_uses, metric_names, summarise
+from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, ORANGE
+from gainnet.studies.study import Study
+from gainnet.studies.weights import picture_digests
+
+COLOURS: Final = {BEST: BLACK, TRANSFORM: GREEN, DENOISED: BLUE, DRAFT: ORANGE, ALONE: GREY}
+
+
+def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """Uses for 30 dB over passes on the device, one panel per SNR."""
+    found = fewest_uses(table)
+    if found.empty:
+        return
+    alone = ", ".join(f"{passes}: {psnr:.1f} dB" for passes, psnr in sorted(alone_psnrs(table).items()))
+    note = (
+        f"{int(table['num_images'].max())} pictures x {table['random_seed'].nunique()} random seeds; mean uses of a "
+        "picture, headers, retransmissions and acknowledgements counted, at which the PSNR of the mean error is "
+        f"30 dB; AWGN.\nThe device alone (DDIM or DPM++ 2M) by passes: {alone}."
+    )
+    sent = found[found["method"] != ALONE]
+    parts = [
+        Panel(own, f"{snr_db:g} dB", "denoiser passes on the device", "uses") for snr_db, own in sent.groupby("snr_db")
+    ]
+    yield "frontier", draw_panels("Channel uses for 30 dB", note, parts, _points, len(parts))
+
+
+def _points(ax: Axes, rows: pd.DataFrame) -> None:
+    for method, colour in COLOURS.items():
+        own = rows[rows["method"] == method]
+        if len(own):
+            ax.plot(own["num_passes"], own["uses"], "o", color=colour, label=method.replace("_", " "))
+    for _, row in rows[rows["method"] == DRAFT].iterrows():
+        ax.annotate(str(row["variant"]), (row["num_passes"], row["uses"]), fontsize=7)
+    ax.set_yscale("log", base=2)
+
+
+def identity(config: FrontierConfig) -> Mapping[str, str]:
+    """sha256 of everything with weights that the methods read."""
+    return {
+        **picture_digests(config.model),
+        "transform_seed": weights_sha256(find_transform("transform_seed")),
+        "correction": weights_sha256(find_corrections(config.model)),
+    }
+
+
+FRONTIER = Study("frontier", FrontierConfig, METHODS, metric_names(), cases, open_methods, identity, summarise, draw)

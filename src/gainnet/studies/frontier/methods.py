@@ -1,0 +1,298 @@
+"""Methods of frontier: what every scheme sends, what the air takes for it, and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, lru_cache, partial
+from typing import Final, final
+
+import torch
+from torch import Tensor
+
+from gainnet.codecs import Content, CorrectionWeights, ResidualCode, TransformSeed, TransformWeights
+from gainnet.codecs.opponents import BestPicture, EncodeCache, cache_folder
+from gainnet.codecs.opponents.best import pixels_of
+from gainnet.core.randomness import Random
+from gainnet.core.text import text_to_tensor
+from gainnet.core.types import Bits, Spec
+from gainnet.core.units import psnr_db_of_mse
+from gainnet.generation.opponents import device_only
+from gainnet.models.denoised_seed import denoised_seed
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.drafts import digests, draft_part
+from gainnet.models.loading import load_model
+from gainnet.network.hardware import profile
+from gainnet.radio import Air, Arq, Radios, Tabulated
+from gainnet.studies.frontier.question import ALONE, BEST, DENOISED, DRAFT, PERTURBED, TRANSFORM, FrontierConfig
+from gainnet.studies.pictures import Pictures, captions, generate, in_batches
+from gainnet.studies.study import Case, Method, Row
+
+GREY: Final = 0.5
+"""What a picture that did not arrive becomes."""
+CALIBRATION: Final = ("frontier calibration", 0, 24)
+"""Stream, random seed and number of the pictures on which the error of decoded seeds is measured."""
+KEPT: Final = 64
+"""Coded batches that are remembered: all rates of a scheme over all airs."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """Pictures of a scheme at one rate, whatever the air does.
+
+    Args:
+        strings: of every item; empty where nothing is sent.
+        errors: [n], mean squared error of every picture whose string arrives.
+        errors_if_lost: [n], of every picture whose string does not.
+        num_passes: of the denoiser on the device.
+    """
+
+    strings: tuple[bytes, ...]
+    errors: Tensor
+    errors_if_lost: Tensor
+    num_passes: int
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """Everything that the methods of a run need, made once.
+
+    Args:
+        config: settings of the run.
+        model: that generates.
+        pictures_of: pictures of a random seed.
+        encodes: of the opponents, kept on disk.
+    """
+
+    config: FrontierConfig
+    model: DiffusionModel
+    pictures_of: Callable[[int], Pictures]
+    encodes: EncodeCache
+
+    @cached_property
+    def transform_weights(self) -> TransformWeights:
+        """Raises `ModelError` when there are none for the model."""
+        return TransformWeights.load(model_sha256=self.model.sha256)
+
+    @cached_property
+    def correction_weights(self) -> CorrectionWeights:
+        """Raises `ModelError` when there are none for the model."""
+        return CorrectionWeights.load(self.model.name, self.model.sha256)
+
+    def decoded(self, latents: Tensor, random: Random) -> Tensor:
+        """[n, 3, H, W], pictures of latents [n, ...]."""
+        given = {"latent": latents.reshape(-1, *self.model.latent.shape)}
+        return in_batches((self.model.decoder,), given, random, ("image",))["image"]
+
+    def errors(self, latents: Tensor, random_seed: int) -> Tensor:
+        """[n], mean squared error of pictures of latents [n, ...] against those of the random seed."""
+        pictures = self.pictures_of(random_seed)
+        return errors_of(self.decoded(latents, pictures.random), pictures.images)
+
+    def drafts(self, name: str, random_seed: int) -> tuple[Tensor, int]:
+        """Drafts [n, *latent] of a random seed's pictures, and their passes."""
+        pictures = self.pictures_of(random_seed)
+        part = draft_part(self.model, name)
+        parts = (self.model.text_encoder, self.model.prior, part)
+        prompt = text_to_tensor(list(pictures.prompts))
+        made = in_batches(parts, {"prompt": prompt}, pictures.random, ("draft",))["draft"]
+        return made, round(part.num_passes)
+
+    @cached_property
+    def error_variances(self) -> Callable[[int], float]:
+        """Mean squared error per value of decoded seeds by level, measured on pictures of their own."""
+        pictures = generate(self.model, *CALIBRATION)
+
+        @cache
+        def measured(level: int) -> float:
+            _, decoded = seeds_at(self, pictures, level)
+            return float((decoded - pictures.latents).square().mean())
+
+        return measured
+
+
+def seeds_at(bench: Bench, pictures: Pictures, level: int) -> tuple[tuple[bytes, ...], Tensor]:
+    """Strings of the seeds of pictures at a level of the transform code, and decoded latents [n, *latent]."""
+    codec = TransformSeed(level=level, prompts=pictures.prompts, weights=bench.transform_weights)
+    payload = codec.encode(pictures.latents, torch.ones(len(pictures.prompts)))
+    return _strings(payload), codec.decode(payload, bench.model.latent)
+
+
+def seeds(bench: Bench, with_step: bool, level: float, random_seed: int) -> Coded:
+    """Seeds of the transform code with the prompt as side information, and one pass of the denoiser on request.
+
+    Args:
+        bench: of the run.
+        with_step: whether the device cleans the decoded seed by one pass with the prompt.
+        level: of the transform code.
+        random_seed: of the pictures.
+    """
+    pictures = bench.pictures_of(random_seed)
+    strings, decoded = seeds_at(bench, pictures, int(level))
+    if with_step:
+        random, given = pictures.random, {"prompt": text_to_tensor(list(pictures.prompts))}
+        condition = in_batches((bench.model.text_encoder,), given, random, ("condition",))["condition"]
+        variance = bench.error_variances(int(level))
+        decoded = denoised_seed(bench.model.denoiser, condition, decoded, variance)
+    lost = TransformSeed(level=int(level), prompts=pictures.prompts, weights=bench.transform_weights).decode(
+        Bits((None,) * len(strings), (len(strings),)), bench.model.latent
+    )
+    return Coded(strings, bench.errors(decoded, random_seed), bench.errors(lost, random_seed), int(with_step))
+
+
+def corrections(bench: Bench, draft: str, level: float | None, random_seed: int) -> Coded:
+    """Drafts and corrections; drafts alone without a level.
+
+    Args:
+        bench: of the run.
+        draft: its name.
+        level: of the code of corrections; `None` sends nothing.
+        random_seed: of the pictures.
+    """
+    drafts, num_passes = _remembered_drafts(bench, draft, random_seed)
+    alone = bench.errors(drafts, random_seed)
+    if level is None:
+        return Coded((b"",) * len(drafts), alone, alone, num_passes)
+    code = ResidualCode(level=int(level), draft=draft, weights=bench.correction_weights)
+    strings, values = sent_corrections(code, bench.pictures_of(random_seed).latents, drafts)
+    latents = code.corrected(drafts.flatten(1), values)
+    return Coded(strings, bench.errors(latents, random_seed), alone, num_passes)
+
+
+@lru_cache(maxsize=2)
+def _remembered_drafts(bench: Bench, draft: str, random_seed: int) -> tuple[Tensor, int]:
+    return bench.drafts(draft, random_seed)
+
+
+def sent_corrections(code: ResidualCode, latents: Tensor, drafts: Tensor) -> tuple[tuple[bytes, ...], Tensor]:
+    """Strings of corrections of drafts [n, ...], and the values [n, num_values] that a receiver reads."""
+    values = code.residual(latents.flatten(1), drafts.flatten(1))
+    sent = torch.cat([values, digests(drafts)[:, None].float()], 1)
+    payload = code.encode(sent, torch.ones(len(sent)))
+    return _strings(payload), code.decode(payload, Spec((sent.shape[1],)))[:, :-1]
+
+
+def pictures_coded(bench: Bench, slope: float, random_seed: int) -> Coded:
+    """Finished pictures, each by the encoder, resolution and quantiser of least error plus slope times bits.
+
+    With one slope for all pictures those that need more bits get them, as a correction at one level does.
+
+    Args:
+        bench: of the run.
+        slope: mean squared error per bit.
+        random_seed: of the pictures.
+    """
+    images = bench.pictures_of(random_seed).images
+    codec = BestPicture(1e9, tuple(bench.config.encoders), bench.encodes)
+    chosen = []
+    for pixels in pixels_of(images):
+        # Errors are of levels of 8 bits.
+        found = ((error / 255**2, string) for error, string in codec.candidates(pixels))
+        chosen.append(min(found, key=lambda pair: pair[0] + slope * 8 * len(pair[1])))
+    lost = errors_of(torch.full_like(images, GREY), images)
+    return Coded(tuple(s for _, s in chosen), torch.tensor([e for e, _ in chosen], dtype=torch.float64), lost, 0)
+
+
+def over_the_air(bench: Bench, coded: Callable[[float, int], Coded], case: Case, random: Random) -> Row:
+    """A scheme over the air of a case, every item in codewords of its own."""
+    found = coded(case.number("point"), case.random_seed)
+    radios = Radios(profile("edge_a100").tx_power_w, profile("phone").rx_power_w)
+    link = Tabulated(Air(snr_db=case.number("snr_db")), radios, Arq(harq="free"))
+    # All schemes of a random seed meet the same air.
+    streams = bench.pictures_of(case.random_seed).random.child("frontier", str(case.number("snr_db")))
+    received, usage = link.send(Bits(found.strings, streams.batch), link.observe(streams), streams)
+    arrived = torch.tensor([string is not None for string in received.strings])
+    errors = torch.where(arrived, found.errors, found.errors_if_lost)
+    return {
+        **_row(errors, found.num_passes),
+        "num_bits": 8.0 * sum(map(len, found.strings)) / len(errors),
+        "num_channel_uses_sent": round(usage.num_channel_uses / len(errors), 3),
+        "delivered": float(arrived.double().mean()),
+    }
+
+
+def draft(bench: Bench, coded: Callable[[str, float | None, int], Coded], case: Case, random: Random) -> Row:
+    """Draft and correction over the air of a case; the draft alone where it names none."""
+    name = case.text("variant")
+    if case.values["snr_db"] is None:
+        found = coded(name, None, case.random_seed)
+        return {**_row(found.errors, found.num_passes), "num_channel_uses_sent": 0.0}
+    return over_the_air(bench, partial(coded, name), case, random)
+
+
+def alone(bench: Bench, case: Case, random: Random) -> Row:
+    """The device generates alone with fewer passes than the whole run."""
+    pictures, passes = bench.pictures_of(case.random_seed), case.count("point")
+    if passes % bench.model.denoiser.num_branches:
+        # An odd number has no guided step for every two passes: the prompt alone.
+        model = replace(bench.model, denoiser=replace(bench.model.denoiser, guidance_scale=1.0))
+        model = replace(model, text_encoder=replace(model.text_encoder, num_branches=1))  # type: ignore[type-var]
+    else:
+        model = bench.model
+    images = device_only(model, pictures.prompts, pictures.random, passes, case.text("variant"))
+    return {**_row(errors_of(images, pictures.images), passes), "num_channel_uses_sent": 0.0}
+
+
+def perturbed(bench: Bench, case: Case, random: Random) -> Row:
+    """Corrections of the edge's draft, added to a draft on the device that differs by noise."""
+    name, size = case.text("variant"), case.number("point")
+    pictures = bench.pictures_of(case.random_seed)
+    drafts, num_passes = _remembered_drafts(bench, name, case.random_seed)
+    code = ResidualCode(level=bench.config.perturbed_level, draft=name, weights=bench.correction_weights)
+    _, values = sent_corrections(code, pictures.latents, drafts)
+    own = drafts + size * pictures.random.normal(bench.model.latent.shape, "perturbed")
+    differ = (digests(own) != digests(drafts)).double().mean()
+    errors = bench.errors(code.corrected(own.flatten(1), values), case.random_seed)
+    return {**_row(errors, num_passes), "drafts_differ": float(differ)}
+
+
+def open_methods(config: FrontierConfig) -> Mapping[str, Method]:
+    """The methods, with everything that they need loaded once."""
+    model = load_model(config.model)
+    # The stream of seed-coding and image-quality: encodes of these pictures serve all three.
+    remembered = lru_cache(maxsize=1)(lambda seed: generate(model, "image-quality", seed, config.num_images))
+    bench = Bench(config, model, remembered, EncodeCache(cache_folder()))
+    if DRAFT in config.methods:
+        for name in config.drafts:
+            Content(model.latent, "correction", model.name, model.sha256, draft=name)
+            draft_part(model, name)
+        _ = bench.correction_weights
+    keep = lru_cache(maxsize=KEPT)
+    coded: dict[str, Callable[[float, int], Coded]] = {
+        BEST: keep(partial(pictures_coded, bench)),
+        TRANSFORM: keep(partial(seeds, bench, False)),
+        DENOISED: keep(partial(seeds, bench, True)),
+    }
+    return {
+        **{name: partial(over_the_air, bench, of) for name, of in coded.items()},
+        DRAFT: partial(draft, bench, keep(partial(corrections, bench))),
+        ALONE: partial(alone, bench),
+        PERTURBED: partial(perturbed, bench),
+    }
+
+
+def errors_of(images: Tensor, references: Tensor) -> Tensor:
+    """[n] float64, mean squared errors of pictures [n, 3, H, W]."""
+    return (images - references).double().square().flatten(1).mean(1)
+
+
+def caption_list(config: FrontierConfig) -> tuple[str, ...]:
+    """All captions of a run, one per picture."""
+    return tuple(c for seed in config.random_seeds for c in captions("image-quality", seed, config.num_images))
+
+
+def _row(errors: Tensor, num_passes: int) -> dict[str, float | int | str | None]:
+    psnrs = psnr_db_of_mse(errors.clamp_min(1e-12))
+    return {
+        "num_passes": num_passes,
+        "mse": float(f"{float(errors.mean()):.6g}"),
+        "psnr_db": round(float(psnr_db_of_mse(errors.mean().clamp_min(1e-12))), 4),
+        "psnr_db_of_images": " ".join(f"{float(x):.2f}" for x in psnrs),
+        "num_images": len(errors),
+    }
+
+
+def _strings(payload: Bits) -> tuple[bytes, ...]:
+    return tuple(string or b"" for string in payload.strings)

@@ -1,0 +1,98 @@
+"""Question and sweep of frontier: channel uses against denoiser passes on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Annotated, Final, Literal, final
+
+from pydantic import Field
+
+from gainnet.codecs.correction.stream import NUM_LEVELS
+from gainnet.codecs.opponents import ENCODERS
+from gainnet.codecs.transform_seed.stream import NUM_LEVELS as NUM_TRANSFORM_LEVELS
+from gainnet.studies.settings import Count, NonEmpty, Seeds, SnrDb, one_of
+from gainnet.studies.study import Case
+
+BEST: Final = "best_image_codec"
+TRANSFORM: Final = "transform_prompt"
+DENOISED: Final = "transform_prompt_denoised"
+DRAFT: Final = "draft"
+ALONE: Final = "device_only"
+PERTURBED: Final = "perturbed"
+SCHEMES: Final = (BEST, TRANSFORM, DENOISED, DRAFT, ALONE)
+"""Schemes of the frontier; the metric `scheme.<passes>.<snr>` is the place of the best one in this list, from 0."""
+METHODS: Final = (*SCHEMES, PERTURBED)
+PASSES: Final = (0, 1, 2, 4, 8, 10, 20)
+"""Denoiser passes on the device at which the frontier is read."""
+SNRS: Final = {"0db": 0.0, "5db": 5.0, "10db": 10.0}
+SIZES: Final = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+"""Standard deviations of what the draft on the device differs by from that on the edge."""
+
+Slope = Annotated[float, Field(gt=0.0)]
+
+
+@final
+@dataclass(frozen=True)
+class FrontierConfig:
+    """Settings of the study frontier.
+
+    Args:
+        random_seeds: each draws its own captions and initial noise.
+        num_images: pictures per random seed.
+        methods: what runs.
+        snrs_db: of the air, without fading.
+        drafts: names, `fitted-K`, `coarse-K` or `prefix-K`.
+        levels: of the code of corrections.
+        transform_levels: of the transform code of seeds.
+        slopes: mean squared error, of values in [0, 1], that a picture codec gives up for a bit less, descending.
+        encoders: of the opponents; the metrics are called those of the best image codec only where all ran.
+        device_only_passes: denoiser passes of a device that generates alone, by DDIM and by DPM++ 2M.
+        perturbed_draft: draft whose copy on the device is perturbed; empty for none.
+        perturbed_level: level of its correction.
+        model: name or folder of the model.
+    """
+
+    random_seeds: Seeds
+    num_images: Annotated[int, Field(ge=1, le=1000)]
+    methods: NonEmpty[Annotated[str, one_of(METHODS)]]
+    snrs_db: NonEmpty[SnrDb]
+    drafts: NonEmpty[str]
+    levels: NonEmpty[Annotated[int, Field(ge=0, lt=NUM_LEVELS)]]
+    transform_levels: NonEmpty[Annotated[int, Field(ge=0, lt=NUM_TRANSFORM_LEVELS)]]
+    slopes: NonEmpty[Slope]
+    encoders: NonEmpty[Annotated[str, one_of(tuple(ENCODERS))]]
+    device_only_passes: NonEmpty[Count]
+    perturbed_draft: str = ""
+    perturbed_level: Annotated[int, Field(ge=0, lt=NUM_LEVELS)] = 8
+    model: str = "scenes"
+
+
+def cases(config: FrontierConfig) -> Iterator[Case]:
+    """Random seed outermost, so that pictures and drafts are made once; every code at every rate over every air."""
+    rates: dict[str, tuple[float, ...]] = {
+        BEST: config.slopes,
+        TRANSFORM: config.transform_levels,
+        DENOISED: config.transform_levels,
+    }
+    for random_seed in config.random_seeds:
+        for method, points in rates.items():
+            for point, snr_db in product(points, config.snrs_db) if method in config.methods else ():
+                yield _case(method, random_seed, point, snr_db)
+        for draft in config.drafts if DRAFT in config.methods else ():
+            yield _case(DRAFT, random_seed, None, None, draft)
+            for level, snr_db in product(config.levels, config.snrs_db):
+                yield _case(DRAFT, random_seed, level, snr_db, draft)
+        for passes, sampler in product(config.device_only_passes, SAMPLERS) if ALONE in config.methods else ():
+            yield _case(ALONE, random_seed, passes, None, sampler)
+        for size in (0.0, *SIZES) if PERTURBED in config.methods and config.perturbed_draft else ():
+            yield _case(PERTURBED, random_seed, size, None, config.perturbed_draft)
+
+
+SAMPLERS: Final[tuple[Literal["ddim", "dpm"], ...]] = ("ddim", "dpm")
+
+
+def _case(method: str, random_seed: int, point: float | None, snr_db: float | None, variant: str = "") -> Case:
+    """A case; `point` is level, slope, passes or size, by method, and `variant` draft or sampler."""
+    return Case(method, {"variant": variant, "point": point, "snr_db": snr_db}, random_seed)
