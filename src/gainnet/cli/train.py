@@ -210,6 +210,23 @@ def transform_seed(*, out: Path, model: str = "scenes", preset: Preset = "defaul
     typer.echo(out)
 
 
+@command("correction")
+def correction(*, out: Path, model: str = "scenes", preset: Preset = "default", random_seed: int = 2028) -> None:
+    """Fit drafts of few passes, and learn to code what they lack of the finished latent. Goes on where it was stopped.
+
+    Args:
+        out: folder for pairs, drafts, checkpoints and weights.
+        model: scenes, or a folder of a model for which transform-seed was trained.
+        preset: default makes the shipped weights, tiny tries the code.
+        random_seed: of captions, noise and batches.
+    """
+    from gainnet.training.correction import PRESETS, train_correction
+
+    with training_progress() as show:
+        train_correction(model, out, PRESETS[preset], random_seed, show)
+    typer.echo(out)
+
+
 @command("language")
 def language(*, out: Path, preset: Preset = "default", random_seed: int = 0) -> None:
     """Train the small language model on public text. Goes on where it was stopped.
@@ -302,6 +319,6 @@ def _words(pair: str) -> tuple[str, str]:
 
 
 commands = (
-    scenes, emoji, few_steps, checker, seed_basis, seed_codec, transform_seed, language, summaries, orchestration,
-    power_control, power_importance,
+    scenes, emoji, few_steps, checker, seed_basis, seed_codec, transform_seed, correction, language, summaries,
+    orchestration, power_control, power_importance,
 )  # fmt: skip

@@ -37,7 +37,7 @@ class FittedSteps:
 
     Args:
         times: of the training, one per step, decreasing.
-        guided: whether a step evaluates both branches; the first one does.
+        guided: whether a step evaluates both branches.
         weights: one row per step: w, then a of every step so far, each followed by its b where that is guided.
     """
 
@@ -165,16 +165,20 @@ def load_fitted(model: str, model_sha256: str) -> FittedDrafts | None:
     path = next((path for path in places if path.is_file()), None)
     if path is None:
         return None
+    found = read_fitted(path)
+    return found if found.model_sha256 == model_sha256 else None
+
+
+def read_fitted(path: Path) -> FittedDrafts:
+    """The fitted steps of a file; raises `ModelError` where it is damaged."""
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
-        steps = {
-            str(key): FittedSteps(
-                tuple(int(t) for t in row["times"]), tuple(bool(g) for g in row["guided"]),
-                tuple(tuple(float(w) for w in weights) for weights in row["weights"]),
-            )
-            for key, row in read["steps"].items()
-        }  # fmt: skip
-        found = FittedDrafts(str(read["model_sha256"]), int(read["num_steps"]), float(read["guidance_scale"]), steps)
+        steps = {str(name): _steps(row) for name, row in read["steps"].items()}
+        return FittedDrafts(str(read["model_sha256"]), int(read["num_steps"]), float(read["guidance_scale"]), steps)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"draft: {path} is damaged ({error!r}); make it with gainnet train correction") from None
-    return found if found.model_sha256 == model_sha256 else None
+
+
+def _steps(row: Mapping[str, Any]) -> FittedSteps:
+    weights = tuple(tuple(float(w) for w in weights) for weights in row["weights"])
+    return FittedSteps(tuple(int(t) for t in row["times"]), tuple(bool(g) for g in row["guided"]), weights)

@@ -1,9 +1,9 @@
-"""Training the code of corrections: an entropy model for what drafts lack, over the transform of seeds."""
+"""Training drafts and the code of their corrections: fitted steps, then an entropy model for what drafts lack."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, final
@@ -24,10 +24,13 @@ from gainnet.core.run.loop import silent
 from gainnet.core.text import text_to_tensor
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.drafts import digests, draft_part
+from gainnet.models.fitted import Fitted, FittedDrafts, read_fitted
 from gainnet.models.loading import load_model
+from gainnet.models.part import Part
 from gainnet.training.autoencoder import torch_stream
 from gainnet.training.denoiser import adamw, draw_items
 from gainnet.training.few_steps import Pairs
+from gainnet.training.fitted import fit_all, run_whole
 from gainnet.training.loop import Progress, Stage, open_training
 from gainnet.training.precision import half_precision
 from gainnet.training.transform_stage import gaussian_bits, usual_bits
@@ -45,7 +48,9 @@ class CorrectionTraining:
     """How long the code trains, on how much, and for which drafts.
 
     Args:
-        drafts: names, `coarse-K` or `prefix-K` with K steps.
+        drafts: names, `fitted-K`, `coarse-K` or `prefix-K` with K steps.
+        fitted: times and, as a text of 1 and 0, which of them are guided, of every fitted draft.
+        num_fitted: shards that the coefficients of fitted drafts are fitted to.
         num_shards: pairs of noise and latent, 40 each.
         num_held_out: of them, the last ones, for measuring only.
         num_steps: of training.
@@ -54,10 +59,17 @@ class CorrectionTraining:
         checkpoint_every: steps between checkpoints.
     """
 
-    drafts: tuple[str, ...] = ("coarse-5", "coarse-4", "prefix-5", "prefix-4")
-    num_shards: int = 50
+    drafts: tuple[str, ...] = ("fitted-5", "fitted-4", "fitted-2", "fitted-1", "prefix-5", "coarse-5")
+    fitted: tuple[tuple[tuple[int, ...], str], ...] = (
+        ((999, 849, 699, 549, 399, 199), "111100"),
+        ((999, 849, 699, 549, 299), "11100"),
+        ((999, 799, 449), "100"),
+        ((999, 699), "00"),
+    )
+    num_fitted: int = 3
+    num_shards: int = 14
     num_held_out: int = 2
-    num_steps: int = 1200
+    num_steps: int = 600
     batch_size: int = 32
     rate: float = 2e-3
     checkpoint_every: int = 50
@@ -65,7 +77,9 @@ class CorrectionTraining:
 
 PRESETS = {
     "default": CorrectionTraining(),
-    "tiny": CorrectionTraining(("prefix-1",), 2, 1, 4, 2, checkpoint_every=2),
+    "tiny": CorrectionTraining(
+        ("fitted-1", "prefix-1"), (((999, 499), "00"),), 1, 2, 1, num_steps=4, batch_size=2, checkpoint_every=2
+    ),
 }
 """Name -> how much training: `default` made the shipped weights, `tiny` only shows that everything runs."""
 
@@ -83,7 +97,8 @@ def train_correction(
 
     Args:
         model_folder: `scenes`, or a folder of a model for which a transform code of seeds was trained.
-        out: weights (`config.json`, `weights.safetensors`), with pairs, drafts and checkpoints beside them.
+        out: weights (`config.json`, `weights.safetensors`) and fitted steps (`drafts.json`), with pairs, drafts and
+            checkpoints beside them.
         training: how much.
         random_seed: of captions, noise, batches and qualities.
         progress: receives (stage, steps taken, steps in all, mean loss).
@@ -99,14 +114,17 @@ def train_correction(
     if not 0 < training.num_held_out < training.num_shards:
         raise ConfigError(f"num_held_out: {training.num_held_out} must be at least 1 and less than num_shards")
     model = load_model(model_folder)
-    seeds = TransformWeights.load(model_sha256=model.sha256)
+    seeds = TransformWeights.load(model.name, model.sha256)
     settings = {"model_sha256": model.sha256, "random_seed": random_seed, **asdict(training)}
     with open_training(out, out / "stages", settings, training.checkpoint_every, progress) as stages:
         network = build_network(seeds, random_seed)
         blank = _stored(network, training.drafts, (0.0,) * (NUM_CLASSES - 1), model.sha256)
-        drafted = [_shard(model, out, k, random_seed, training, progress) for k in range(training.num_shards)]
+        pairs = Pairs(model, out / "pairs", random_seed)
+        fitted = _fitted(model, out, pairs, training)
+        parts = {name: _part(model, name, fitted) for name in training.drafts}
+        drafted = [_shard(model, out, k, pairs, parts, stages.settings, progress) for k in range(training.num_shards)]
         values = torch.stack([_values(blank, shard, training.drafts) for shard in drafted])
-        kept = values[: -training.num_held_out].transpose(1, 2).flatten(0, 1)
+        kept = values[: -training.num_held_out].transpose(0, 1).flatten(0, 2)
         edges = _edges(blank, kept)
         classes = torch.from_numpy(_classes(replace(blank, edges=edges), kept))
         stage = entropy_stage(network, kept, classes, random_seed, training)
@@ -213,27 +231,50 @@ def rate(
     return bits
 
 
+def _fitted(model: DiffusionModel, out: Path, pairs: Pairs, training: CorrectionTraining) -> FittedDrafts:
+    """The fitted steps of the folder; made once."""
+    names = [name for name in training.drafts if name.startswith("fitted-")]
+    path, denoiser = out / "drafts.json", model.denoiser
+    if path.exists():
+        return read_fitted(path)
+    shards = [pairs.shard(number) for number in range(training.num_fitted)]
+    captions = [caption for _, _, own in shards for caption in own]
+    with half_precision(torch.device("cpu")):
+        runs = run_whole(model, torch.cat([noise.float() for noise, _, _ in shards]), captions)
+        steps = fit_all(model, runs, dict(zip(names, training.fitted, strict=True)))
+    found = FittedDrafts(model.sha256, denoiser.num_steps, denoiser.guidance_scale, steps)
+    found.save(path, {"num_pairs": len(captions)})
+    return found
+
+
+def _part(model: DiffusionModel, name: str, fitted: FittedDrafts) -> Part:
+    return Fitted(model.denoiser, fitted.steps[name]) if name in fitted.steps else draft_part(model, name)
+
+
 def _shard(
-    model: DiffusionModel, out: Path, number: int, random_seed: int, training: CorrectionTraining, progress: Progress
-) -> dict[str, Tensor]:
+    model: DiffusionModel, out: Path, number: int, pairs: Pairs, parts: Mapping[str, Part],
+    settings: Mapping[str, Any], progress: Progress,
+) -> dict[str, Tensor]:  # fmt: skip
     """`latent` and a tensor per draft [40, *latent] of a shard; made once."""
-    settings = {"model_sha256": model.sha256, "random_seed": random_seed, "shard": number, "drafts": training.drafts}
-    checkpoint = Checkpoint(out / "drafts" / f"{number:04d}.safetensors", settings)
+    shown = {name: settings[name] for name in ("model_sha256", "random_seed", "drafts", "fitted", "num_fitted")}
+    checkpoint = Checkpoint(out / "drafts" / f"{number:04d}.safetensors", {**shown, "shard": number})
     if (found := checkpoint.read()) is None:
-        noise, latents, captions = Pairs(model, out / "pairs", random_seed).shard(number)
-        found = {}, {"latent": latents.half(), **_drafts(model, noise, captions, training.drafts)}
+        noise, latents, captions = pairs.shard(number)
+        found = {}, {"latent": latents.half(), **_drafts(model, noise, captions, parts)}
         checkpoint.write(*found)
-    progress("drafts", number + 1, training.num_shards, 0.0)
+    progress("drafts", number + 1, settings["num_shards"], 0.0)
     return {name: tensor.float() for name, tensor in found[1].items()}
 
 
 @torch.no_grad()
-def _drafts(model: DiffusionModel, noise: Tensor, captions: Sequence[str], names: Sequence[str]) -> dict[str, Tensor]:
+def _drafts(
+    model: DiffusionModel, noise: Tensor, captions: Sequence[str], parts: Mapping[str, Part]
+) -> dict[str, Tensor]:
     random = Random.of([0] * len(captions))
     tensors: dict[str, Tensor] = {"prompt": text_to_tensor(list(captions)), "latent": noise.float()}
     with half_precision(torch.device("cpu")):
         tensors |= model.text_encoder(tensors, random)
-        made = {name: draft_part(model, name)(tensors, random)["draft"] for name in names}
+        made = {name: part(tensors, random)["draft"] for name, part in parts.items()}
     return {name: draft.half() for name, draft in made.items()}
 
 

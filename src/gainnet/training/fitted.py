@@ -82,7 +82,9 @@ def fit_steps(
     for step, (time, both) in enumerate(zip(times, guided, strict=True)):
         found += predictions(model.denoiser, latent, runs.condition, time, both)
         target = state_at(model, runs, times[step + 1] if step + 1 < len(times) else -1)
-        row = _least_squares([latent, *found], target)
+        # Sums of many squares need all digits, whatever the network computes in.
+        with torch.autocast("cpu", enabled=False):
+            row = _least_squares([latent, *found], target)
         latent = sum((w * x for w, x in zip(row[1:], found, strict=True)), row[0] * latent)
         rows.append(row)
     return FittedSteps(tuple(times), tuple(guided), tuple(rows)), latent

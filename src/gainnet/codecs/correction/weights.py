@@ -14,14 +14,19 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from gainnet.codecs.content import Content
+from gainnet.codecs.shelf import Shelf
 from gainnet.codecs.transform_seed.exact import Doubles, ExactModel
 from gainnet.codecs.transform_seed.network import NUM_ANCHORS, TransformNetwork, TransformShape
 from gainnet.core.errors import ConfigError, ModelError
-from gainnet.core.weights import WeightsFormat, user_folder
+from gainnet.core.weights import WeightsFormat
 
 FORMAT: Final = WeightsFormat(
     "correction", "correction", "weights.safetensors", "train some with gainnet train correction"
 )
+SHIPPED: Final = "scenes"
+CORRECTIONS: Final = Shelf(FORMAT, "correction", (SHIPPED,), SHIPPED)
+"""Where weights lie."""
+
 SMALLEST: Final = 1e-9
 """Of what a draft lacks, so that one without a fault has a logarithm."""
 NUM_CLASSES: Final = 8
@@ -55,7 +60,7 @@ class CorrectionWeights:
     model_sha256: str
 
     @staticmethod
-    def load(model: str | Path = "scenes", model_sha256: str | None = None) -> CorrectionWeights:
+    def load(model: str | Path = SHIPPED, model_sha256: str | None = None) -> CorrectionWeights:
         """The weights from a folder: the path itself, else by name from the user's data folder, else the package.
 
         Args:
@@ -65,7 +70,7 @@ class CorrectionWeights:
         Raises:
             ModelError: no such folder, a damaged one, or one that fits another model.
         """
-        folder = find_folder(model)
+        folder = CORRECTIONS.find(model, model_sha256)
         config = FORMAT.config(folder, {"model_sha256": str})
         FORMAT.check_model(folder, config["model_sha256"], model_sha256)
         try:
@@ -86,7 +91,7 @@ class CorrectionWeights:
         Raises:
             ModelError: none fit.
         """
-        weights = CorrectionWeights.load(content.model or "scenes", content.model_sha256)
+        weights = CorrectionWeights.load(content.model or SHIPPED, content.model_sha256)
         if content.draft not in weights.drafts:
             raise ModelError(
                 f"correction: no weights for the draft {content.draft!r}; choose one of {', '.join(weights.drafts)}, "
@@ -177,15 +182,3 @@ def _counted(transform: Any, values: Tensor) -> float:
         transform(values)
     return float(counter.get_total_flops())
 
-
-def find_folder(model: str | Path) -> Path:
-    """The folder of weights: given path, user's data folder, package, in this order.
-
-    A model that is itself a folder is looked up by the folder's name.
-
-    Raises:
-        ModelError: none of them has a `config.json`.
-    """
-    name = Path(model).name
-    package = Path(__file__).parents[1] / "pretrained" / "correction"
-    return FORMAT.find(model, (Path(model), user_folder() / "corrections" / name, package / name))

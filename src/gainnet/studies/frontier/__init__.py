@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gainnet.codecs.correction.weights import find_folder as find_corrections
-from gainnet.codecs.transform_seed.weights import find_folder as find_transform
+from gainnet.codecs.correction.weights import CORRECTIONS
+from gainnet.codecs.transform_seed.weights import TRANSFORMS
 from gainnet.models.loading import weights_sha256
 from gainnet.studies.figures import Panel, draw_panels
 from gainnet.studies.frontier.methods import open_methods
@@ -55,8 +55,8 @@ def identity(config: FrontierConfig) -> Mapping[str, str]:
     """sha256 of everything with weights that the methods read."""
     return {
         **picture_digests(config.model),
-        "transform_seed": weights_sha256(find_transform("transform_seed")),
-        "correction": weights_sha256(find_corrections(config.model)),
+        "transform_seed": weights_sha256(TRANSFORMS.find(config.model)),
+        "correction": weights_sha256(CORRECTIONS.find(config.model)),
     }
 
 

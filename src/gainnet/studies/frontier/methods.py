@@ -74,7 +74,7 @@ class Bench:
     @cached_property
     def transform_weights(self) -> TransformWeights:
         """Raises `ModelError` when there are none for the model."""
-        return TransformWeights.load(model_sha256=self.model.sha256)
+        return TransformWeights.load(self.model.name, self.model.sha256)
 
     @cached_property
     def correction_weights(self) -> CorrectionWeights:
