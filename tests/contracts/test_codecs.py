@@ -13,16 +13,20 @@ from torch import Tensor
 from gainnet.codecs import (
     ACTIVATION_CODECS,
     CODECS,
+    CorrectionWeights,
     Kind,
     MatchedSeed,
     Octets,
     RawAnalog,
+    ResidualCode,
     SeedBasis,
     SeedWeights,
     TransformWeights,
     UniformQuantizer,
 )
 from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.correction import stream as correction
+from gainnet.codecs.correction.weights import NUM_HINTS
 from gainnet.codecs.seed_codec import Architecture, PictureBasis, SeedNetwork, Vocabulary
 from gainnet.codecs.transform_seed import TransformShape
 from gainnet.codecs.transform_seed.network import TransformNetwork
@@ -66,6 +70,14 @@ def transform_weights() -> TransformWeights:
     return TransformWeights(shape, Vocabulary(()), tensors, (500.0,) * NUM_LEVELS, (500.0,) * NUM_LEVELS, "")
 
 
+def correction_weights() -> CorrectionWeights:
+    """Untrained weights of the code of corrections for latents of this shape."""
+    shape = TransformShape(LATENT, 1, (4, 4, 4, 4), 8, 8, 32, 1, 32, 1, 1, NUM_HINTS)
+    tensors = {name: tensor.detach().half() for name, tensor in TransformNetwork(shape).state_dict().items()}
+    bits = ((500.0,) * correction.NUM_LEVELS,)
+    return CorrectionWeights(shape, ("coarse-1",), tuple(map(float, range(7))), tensors, bits, "")
+
+
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "linear": {"num_channel_uses": 64, "basis": BASIS},
     "seed": {"num_channel_uses": 64, "weights": seed_weights()},
@@ -96,6 +108,12 @@ def test_repeated_raw_seed() -> None:
 
 def test_seed_with_its_noise_variance() -> None:
     check_codec(MatchedSeed(), RANDOM.normal((257,), "handed"))
+
+
+def test_correction() -> None:
+    marks = (RANDOM.uniform((1,), "digest") * 65_535).floor()
+    code = ResidualCode(draft="coarse-1", weights=correction_weights())
+    check_codec(code, torch.cat([SEEDS.flatten(1) / 4, marks], 1))
 
 
 @pytest.mark.parametrize("name", [n for n in CODECS["image"] if n != "float32"])
