@@ -144,7 +144,7 @@ class RunReader:
             raise PayloadError("entropy code: payload is corrupt, its check sum does not fit")
 
     def rest(self) -> int:
-        """What is left after the last symbol: the number from which the coder started."""
+        """The number from which the coder started, which is all that is left after the last symbol."""
         # In words of 32 bits, the lowest first.
         return sum(int(word) << 32 * place for place, word in enumerate(self._coder.get_compressed()))
 

@@ -1,4 +1,4 @@
-"""What a draft lacks of a finished latent: a transform that knows the draft, an entropy model that does not."""
+"""Corrections of drafts: a transform that knows the draft, and an entropy model that does not."""
 
 from gainnet.codecs.correction.codec import ResidualCode
 from gainnet.codecs.correction.weights import CorrectionWeights

@@ -27,7 +27,7 @@ MEAN_PADDING_BITS = 4
 @final
 @dataclass(frozen=True)
 class ResidualCode:
-    r"""What a draft lacks of a finished latent, in bits.
+    r"""A correction in bits: how a finished latent differs from a draft.
 
         latent z, draft d --> y = A(z) - A(d) --> [ x gain, round ] --> integers, digest of d --> [ entropy coder ]
         draft d', bits --> integers --> y' --> d' + S(A(d') + y') - S(A(d'))

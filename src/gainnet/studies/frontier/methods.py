@@ -29,7 +29,7 @@ from gainnet.studies.pictures import Pictures, captions, generate, in_batches
 from gainnet.studies.study import Case, Method, Row
 
 GREY: Final = 0.5
-"""What a picture that did not arrive becomes."""
+"""Level of all values of a picture that did not arrive."""
 CALIBRATION: Final = ("frontier calibration", 0, 24)
 """Stream, random seed and number of the pictures on which the error of decoded seeds is measured."""
 KEPT: Final = 64

@@ -92,7 +92,7 @@ def alone_psnrs(table: pd.DataFrame, method: str = ALONE) -> dict[int, float]:
 
 
 def _alone(table: pd.DataFrame) -> dict[str, float | None]:
-    """What up to so many passes make without the air."""
+    """PSNR in dB of pictures of up to so many passes without the air."""
     metrics: dict[str, float | None] = {}
     for kind, method in ((ALONE, ALONE), ("draft_alone", DRAFT)):
         known = alone_psnrs(table, method)
