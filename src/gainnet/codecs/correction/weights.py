@@ -181,4 +181,3 @@ def _counted(transform: Any, values: Tensor) -> float:
     with FlopCounterMode(display=False) as counter:
         transform(values)
     return float(counter.get_total_flops())
-
