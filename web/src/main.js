@@ -4,7 +4,7 @@ import { Brain } from "./page/brain.js";
 import { drawBits, drawSymbols } from "./page/constellation.js";
 import { DeviceKey, marked } from "./page/provenance.js";
 import { Connection, GoneError, randomId } from "./page/walk.js";
-import { duration, energy, psnr, said, whole } from "./page/words.js";
+import { duration, energy, fidelity, psnr, said, whole } from "./page/words.js";
 import { rgba } from "./model/images.js";
 
 /** @template {HTMLElement} T @param {string} id @param {new () => T} kind @returns {T} */
@@ -36,6 +36,11 @@ const NOTES = /** @type {Record<string, string>} */ ({
   esuc: "The edge draws four pictures, chooses one and sends a small sketch of it, which this page completes with the denoiser.",
   centralized: "The edge makes the whole picture and sends it as a file.",
 });
+/** File without which a codec of seeds does not fit the model. */
+const NEEDS = /** @type {Record<string, string>} */ ({
+  seed_prompt: "codecs/seed/config.json", seed: "codecs/seed/config.json", linear: "codecs/linear/config.json", digital: "codecs/linear/config.json",
+  transform_prompt: "codecs/transform/config.json", transform: "codecs/transform/config.json",
+});
 const EXAMPLES = ["a red star above a blue house at sunset", "a yellow moon over a green tree", "a purple heart in the snow", "a white boat on the sea"];
 
 const MOST_TRIES = 40, LONGEST_WAIT_MS = 3000;
@@ -50,6 +55,10 @@ let photo = null;
 /** What a saved picture says of itself. @type {{ name: string, isChanged: boolean, receipt: import("./page/provenance.js").Receipt | null } | null} */
 let shown = null;
 let side = 128, numSteps = 10, fetched = 0, runtime = "torch";
+/** Name of the model that this page computes with. */
+let model = "";
+/** Files of the model, by their path. @type {Record<string, unknown>} */
+let files = {};
 
 /** @param {"wait" | "ready" | "busy" | "bad"} state @param {string} words */
 function status(state, words) {
@@ -60,7 +69,7 @@ function status(state, words) {
 function connect() {
   const address = new URL("v1/device", base);
   address.protocol = base.protocol === "https:" ? "wss:" : "ws:";
-  connection = new Connection(address.href, token);
+  connection = new Connection(address.href, token, model);
   return connection;
 }
 
@@ -79,16 +88,28 @@ function protocol() {
 function settle() {
   const name = protocol(), chosen = select("codec").value, uses = USES[input("uses").valueAsNumber];
   say("protocol-note", NOTES[name]);
-  select("codec").replaceChildren(...CODECS[name].map(([value, label]) => new Option(label, value, value === chosen, value === chosen)));
-  text("codec-field").hidden = CODECS[name].length < 2;
-  // A seed between two steps is sent as it is: its number of uses is its own.
-  text("uses-field").hidden = name === "ciag";
+  const codecs = codecsOf(name);
+  select("codec").replaceChildren(...codecs.map(([value, label]) => new Option(label, value, value === chosen, value === chosen)));
+  text("codec-field").hidden = codecs.length < 2;
+  // A latent that is sent as it is has a number of uses of its own.
+  text("uses-field").hidden = isPlain();
   text("cut-field").hidden = name !== "ciag";
   text("strength-field").hidden = text("no-photo").hidden = photo === null;
   say("snr-value", `${input("snr").value} dB`);
   say("uses-value", whole(uses));
   say("cut-value", `${input("cut").value} of ${numSteps}`);
   say("strength-value", `${input("strength").value} %`);
+}
+
+/** Codecs of a protocol whose weights the model has; a seed can always be sent as it is. @param {string} name */
+function codecsOf(name) {
+  const usable = CODECS[name].filter(([codec]) => !NEEDS[codec] || NEEDS[codec] in files);
+  return usable.length ? usable : [["raw", "raw"]];
+}
+
+/** Whether what is sent has a number of uses of its own. */
+function isPlain() {
+  return protocol() === "ciag" || (protocol() === "eiug" && select("codec").value === "raw");
 }
 
 /** The configuration of the request. */
@@ -99,17 +120,43 @@ function configuration() {
     codec: { [KINDS[name]]: select("codec").value }, runtime,
   });
   if (name === "ciag") config.cut = numSteps - input("cut").valueAsNumber;
-  else config.num_channel_uses = USES[input("uses").valueAsNumber];
+  if (!isPlain()) config.num_channel_uses = USES[input("uses").valueAsNumber];
   return config;
 }
 
+/** Says which words the model that knows most of them has never seen; returns its name. */
 async function warn() {
-  const { unknown, known } = await brain.ask("words", input("prompt").value);
+  const found = await brain.ask("words", input("prompt").value), { unknown, domain } = found;
   text("unknown").hidden = !unknown.length;
-  if (!unknown.length) return;
   const words = unknown.map((/** @type {string} */ word) => `“${word}”`).join(", ");
-  const shapes = known.filter((/** @type {string} */ word) => word.length > 2).slice(0, 60).join(", ");
-  say("unknown", `This model has never seen ${words}, so expect a guess. It knows: ${shapes}.`);
+  const some = found.words.filter((/** @type {string} */ word) => word.length > 2).slice(0, 60).join(", ");
+  say("unknown", `${found.model} (${domain}) has never seen ${words}, so expect a guess. It knows: ${some}${found.words.length > 80 ? ", …" : ""}.`);
+  return /** @type {string} */ (found.model);
+}
+
+/** Computes with a model from now on, over a connection of its own. @param {string} name */
+async function use(name) {
+  const index = await brain.ask("use", name);
+  if (!index.files["model/onnx.json"]) throw new Error(`the model ${name} has no graphs for a page; gainnet export device writes them`);
+  [model, files, side] = [name, index.files, index.image[1]];
+  say("latent", index.latent.join("\u00a0×\u00a0"));
+  connection?.socket.close();
+  const hello = await connect().hello;
+  ({ num_steps: numSteps, runtime } = hello);
+  input("cut").max = String(Math.max(numSteps - 1, 1));
+  settle();
+  await brain.ask("warm");
+}
+
+/** Says how much of the photo the model can keep, before anything is drawn of it. */
+async function weigh() {
+  text("kept").hidden = canvas("given").hidden = photo === null;
+  if (!photo) return;
+  const given = canvas("given"), context = /** @type {CanvasRenderingContext2D} */ (given.getContext("2d")), { values } = photo;
+  given.width = given.height = side;
+  context.putImageData(new ImageData(rgba(Float32Array.from(values, (x) => x / 255), side), side), 0, 0);
+  say("kept", "measuring what the model can keep of it …");
+  say("kept", `Of this photo the autoencoder of ${model} alone keeps ${psnr(await brain.ask("kept", photo))}; finer details cannot come back.`);
 }
 
 /** @param {any[]} steps */
@@ -209,11 +256,23 @@ async function generate() {
   part("save", HTMLButtonElement).disabled = true;
   part("go", HTMLButtonElement).disabled = true;
   status("busy", "generating");
+  try {
+    const name = await warn();
+    if (name !== model) {
+      status("wait", `loading ${name}`);
+      await use(name);
+      await weigh();
+      status("busy", "generating");
+    }
+  } catch (error) {
+    part("go", HTMLButtonElement).disabled = false;
+    return fail(error);
+  }
   const config = configuration(), strength = photo ? input("strength").valueAsNumber / 100 : null;
   const key = new DeviceKey();
   const name = protocol(), codec = select("codec").selectedOptions[0]?.label ?? "";
   let decoding = 0;
-  for (const id of ["own-psnr", "own-time", "own-energy", "rival-psnr", "rival-time", "rival-energy"]) say(id, "…");
+  for (const id of ["own-psnr", "own-prompt", "own-time", "own-energy", "rival-psnr", "rival-time", "rival-energy"]) say(id, "…");
   try {
     const { tensors, report, released, late, passes, receipt } = await asked({ config, strength, picture: photo, key: key.public }, {
       planned: list,
@@ -237,7 +296,7 @@ async function generate() {
     say("foot", `Times and joules are modelled, priced as ${report?.priced_as ?? "–"}. Really, this page computed for ${duration(decoding)}, the edge ran ${passes ?? "–"} passes of its denoiser, and ${late ?? 0} of ${released ?? "–"} frames were late. Fetched from this edge: ${(fetched / 1e6).toFixed(1)} MB.`);
     status("busy", "asking for the image codec");
     await compare({ config, strength });
-    status("ready", "ready");
+    status("ready", `ready, model ${model}`);
   } catch (error) {
     fail(error);
   } finally {
@@ -250,17 +309,18 @@ async function compare(request) {
   const answer = await fetch(new URL("v1/opponent", base), {
     method: "POST",
     headers: { "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) },
-    body: JSON.stringify({ ...request, picture: photo && btoa(String.fromCharCode(...photo.values)) }),
+    body: JSON.stringify({ ...request, model, picture: photo && btoa(String.fromCharCode(...photo.values)) }),
   });
   const rival = part("rival", HTMLImageElement);
   rival.hidden = true;
   if (!answer.ok) {
     const { error } = await answer.json().catch(() => ({}));
-    for (const id of ["own-psnr", "rival-psnr", "rival-time", "rival-energy"]) say(id, "–");
+    for (const id of ["own-psnr", "own-prompt", "rival-psnr", "rival-time", "rival-energy"]) say(id, "–");
     return say("rival-name", error?.message ?? `the edge answered ${answer.status}`);
   }
   const found = await answer.json();
   say("own-psnr", psnr(found.own_psnr_db));
+  say("own-prompt", fidelity(found));
   say("rival-psnr", found.name ? psnr(found.psnr_db) : "–");
   say("rival-time", duration(found.duration_s));
   say("rival-energy", energy(found.energy_j));
@@ -298,17 +358,10 @@ async function start() {
   try {
     status("wait", "loading the decoder");
     const index = await brain.ask("start", new URL("device/", base).href, new URL("ort.wasm", base).href, token);
-    if (!index.files["model/onnx.json"]) throw new Error(`the model ${index.model} has no graphs for a page; gainnet export device writes them`);
-    side = index.image[1];
-    say("latent", index.latent.join("\u00a0×\u00a0"));
-    const hello = await connect().hello;
-    ({ num_steps: numSteps, runtime } = hello);
-    input("cut").max = String(Math.max(numSteps - 1, 1));
-    settle();
-    await brain.ask("warm");
+    await use(index.model);
     void warn();
     part("go", HTMLButtonElement).disabled = false;
-    status("ready", `ready, model ${hello.model}`);
+    status("ready", `ready, model ${model}`);
   } catch (error) {
     fail(error);
   }
@@ -334,10 +387,12 @@ input("photo").addEventListener("change", async ({ target }) => {
     fail(new Error("photo: this file is no picture that the browser reads; choose another"));
   }
   settle();
+  await weigh().catch(fail);
 });
 text("no-photo").addEventListener("click", () => {
   photo = null;
   input("photo").value = "";
   settle();
+  void weigh();
 });
 void start();

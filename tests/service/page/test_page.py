@@ -35,6 +35,7 @@ from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import find_folder, load_model
 from gainnet.models.runtime import on_runtime
 from gainnet.service.engine import Engine
+from gainnet.service.exports import export_device
 from gainnet.service.node.edge import Edge
 from gainnet.service.node.line import connected
 from gainnet.service.node.order import Asked
@@ -338,6 +339,41 @@ def test_a_photo_is_changed_as_python_changes_it(edge: int, model: DiffusionMode
     run = settings_of("linear") | {"fading": "awgn", "photo": str(tmp_path / "photo.png"), "strength": "60"}
     (found,) = drive("chromium", f"http://127.0.0.1:{edge}/", [run])["runs"]
     check_run(found, request.generate())
+
+
+@pytest.mark.slow
+def test_the_page_computes_with_the_model_that_knows_the_words(
+    user_with_emoji: Path, model: DiffusionModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First with the model that it opened, then with the other one, whose tokens, seed and last steps are its own."""
+    own = tmp_path / "gainnet" / "models" / "emoji"
+    export_device(load_model(str(user_with_emoji / "gainnet" / "models" / "emoji")), tmp_path / "device")
+    shutil.copytree(tmp_path / "device" / "model", own)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    runs = {
+        "eiug": {"protocol": "eiug", "prompt": "an octopus", "snr": "20"},
+        "ciag": {"protocol": "ciag", "codec": "raw", "cut": "2", "prompt": "a judge with dark skin", "snr": "20"},
+    }
+    other = on_runtime(load_model("emoji"), "onnx")
+    with Engine(model) as first, Engine(other) as second:
+        edges = Edge(first), Edge(second)
+        application = FastAPI()
+        application.include_router(device_router(edges))
+        application.include_router(page_router(edges))
+        with served(application) as port:
+            asked = [settings_of("linear"), *({"fading": "awgn", "number": "7"} | run for run in runs.values())]
+            said = drive("chromium", f"http://127.0.0.1:{port}/", asked)
+        for edge in edges:
+            edge.close()
+    check_manners(said)
+    check_run(said["runs"][0], open_request(config_of("linear"), model).generate())
+    for (protocol, run), found in zip(runs.items(), said["runs"][1:], strict=True):
+        cut = {"cut": 8} if protocol == "ciag" else {}
+        config = GenerationConfig(
+            (run["prompt"],), protocol, snr_db=20.0, random_seed=7, codec={KINDS[protocol]: "raw"}, **cut
+        )
+        check_run(found, open_request(config, other).generate())
+        assert not found["warned"]
 
 
 @contextlib.contextmanager

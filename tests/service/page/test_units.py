@@ -14,7 +14,9 @@ import pytest
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
+from gainnet.models.emoji.words import build_tokenizer
 from gainnet.models.loading import find_folder, load_model
+from gainnet.models.shipped import describe_model, unknown_words
 from gainnet.service.node.content import sent_of
 from gainnet.service.node.frames import Frame
 
@@ -32,7 +34,13 @@ PROMPTS = (
 
 
 @pytest.fixture(scope="module")
-def said() -> dict[str, Any]:
+def pieces() -> Any:
+    """A tokenizer of the emoji model's kind."""
+    return build_tokenizer(["a", "red", "star", "cafe", "whale", "swim", "circle"])
+
+
+@pytest.fixture(scope="module")
+def said(pieces: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed")
@@ -40,9 +48,13 @@ def said() -> dict[str, Any]:
         "sha256": [base64.b64encode(CONTENT[:n]).decode() for n in LENGTHS],
         "normals": [{"seed": seed, "names": NAMES, "count": 1024} for seed in SEEDS],
         "tokens": PROMPTS,
+        "words": describe_model("scenes")["words"],
         "frames": [base64.b64encode(bytes.fromhex(each["frame"])).decode() for each in GOLDEN],
     }
-    command = [node, WEB / "tests" / "units.mjs", find_folder("scenes") / "tokenizer" / "tokenizer.json"]
+    folder = tmp_path_factory.mktemp("pieces")
+    pieces.save_pretrained(folder)
+    files = find_folder("scenes") / "tokenizer" / "tokenizer.json", folder / "tokenizer.json"
+    command = [node, WEB / "tests" / "units.mjs", *files]
     ended = subprocess.run(command, input=json.dumps(cases), capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(ended.stdout)
     return found
@@ -61,7 +73,17 @@ def test_tokens_are_those_of_the_text_encoder(said: dict[str, Any]) -> None:
     tokenizer = load_model("scenes").pipeline.tokenizer
     wanted = tokenizer(list(PROMPTS), padding="max_length", max_length=24, truncation=True)["input_ids"]
     assert [each["tokens"] for each in said["tokens"]] == wanted
-    assert [each["unknown"] for each in said["tokens"]][:3] == [[], ["whale", "swimming"], ["café", "12"]]
+
+
+def test_tokens_are_those_of_the_emoji_model(said: dict[str, Any], pieces: Any) -> None:
+    wanted = pieces(list(PROMPTS), padding="max_length", max_length=18, truncation=True)["input_ids"]
+    assert [each["pieces"] for each in said["tokens"]] == wanted
+
+
+def test_unknown_words_are_those_that_are_warned_of(said: dict[str, Any]) -> None:
+    found = [each["unknown"] for each in said["tokens"]]
+    assert found == [[each.word for each in unknown_words("scenes", [prompt])] for prompt in PROMPTS]
+    assert found[1:3] == [["whale", "swimming"], ["café", "12"]]
 
 
 def test_frames_are_read_as_python_reads_them(said: dict[str, Any]) -> None:

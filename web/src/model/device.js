@@ -147,12 +147,18 @@ export class Device {
     throw new Error(`codec: this page does not read ${codec}; try gainnet ask`);
   }
 
-  /** Root mean square of a latent before a step. @param {Asked} asked @param {number} step */
-  async #scale(asked, step) {
+  /** Root mean square of a finished latent; 1 where no components of the model are known, as the edge takes it. */
+  async #finished() {
+    if (!("codecs/linear/basis.safetensors" in (await this.files.index).files)) return 1;
     const { mean, variances } = await this.#basis();
     let sum = 0;
     for (let k = 0; k < mean.length; k++) sum += mean[k] * mean[k] + variances[k];
-    const finished = Math.sqrt(sum / mean.length);
+    return Math.sqrt(sum / mean.length);
+  }
+
+  /** Root mean square of a latent before a step. @param {Asked} asked @param {number} step */
+  async #scale(asked, step) {
+    const finished = await this.#finished();
     const { powers, times } = await this.#schedule(asked);
     if (step >= times.length) return finished;
     const power = powers[times[step]];
@@ -240,6 +246,13 @@ export class Device {
     const { latent: shape } = await this.files.index;
     const pixels = await this.graphs.run(MODEL, "decoder", { latent: { shape: [1, ...shape], values: latent } });
     return clamp(pixels.map((x) => x / 2 + 0.5));
+  }
+
+  /** PSNR in dB of what the autoencoder alone makes of a picture; `null` when exact. @param {Float32Array} image [3, H, W], in [0, 1] */
+  async kept(image) {
+    const made = await this.#decode(await this.#encode(image));
+    const mse = made.reduce((sum, x, k) => sum + (x - image[k]) ** 2, 0) / image.length;
+    return mse ? -10 * Math.log10(mse) : null;
   }
 
   /** @param {Float32Array} image */

@@ -1,16 +1,50 @@
-/** The tokenizer of the text encoder: words, then pairs of letters merged in the order of their rank. */
+/** The tokenizers of text encoders: pairs of letters merged in the order of their rank, or longest known beginnings. */
 
 const START = 0, END = 1;
 const PIECES = /'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+/gu;
 
-/** @typedef {{ model: { vocab: Record<string, number>, merges: [string, string][] } }} TokenizerFile */
+const WORDS = /[\p{L}\p{N}]+|[^\s\p{L}\p{N}]/gu;
+/** Letters of a word beyond which it is no word. */
+const LONGEST_WORD = 100;
+
+/** @typedef {{ type?: string, vocab: Record<string, number>, merges?: [string, string][] }} Model */
 
 /**
- * @param {TokenizerFile} file
+ * @param {{ model: Model }} file of the tokenizer
  * @param {number} longest tokens of a prompt
  */
 export function tokenizerOf({ model }, longest) {
-  const ranks = new Map(model.merges.map((pair, k) => [pair.join("\n"), k]));
+  const cut = model.type === "WordPiece" ? beginnings(model) : merged(model);
+  return {
+    /** @param {string} prompt */
+    tokens(prompt) {
+      const found = [START, ...cut(prompt).slice(0, longest - 2), END];
+      return [...found, ...new Array(longest - found.length).fill(END)];
+    },
+  };
+}
+
+/** WordPiece: every word is cut into the longest known beginning, and what is left likewise. @param {Model} model */
+function beginnings({ vocab }) {
+  /** @param {string} word */
+  function split(word) {
+    const found = [];
+    for (let from = 0; from < word.length;) {
+      let to = word.length;
+      while (to > from && vocab[(from ? "##" : "") + word.slice(from, to)] === undefined) to--;
+      if (to === from) return [END];
+      found.push(vocab[(from ? "##" : "") + word.slice(from, to)]);
+      from = to;
+    }
+    return word.length > LONGEST_WORD ? [END] : found;
+  }
+  // Accents are no letters of their own here.
+  return (/** @type {string} */ prompt) => (prompt.toLowerCase().normalize("NFD").replace(/\p{Mn}/gu, "").match(WORDS) ?? []).flatMap(split);
+}
+
+/** Byte pairs. @param {Model} model */
+function merged(model) {
+  const ranks = new Map((model.merges ?? []).map((pair, k) => [pair.join("\n"), k]));
 
   /** @param {string} piece */
   function split(piece) {
@@ -32,20 +66,5 @@ export function tokenizerOf({ model }, longest) {
     }
   }
 
-  return {
-    /** @param {string} prompt */
-    tokens(prompt) {
-      const pieces = prompt.normalize("NFC").replace(/\s+/g, " ").toLowerCase().match(PIECES) ?? [];
-      const found = [START, ...pieces.flatMap(split).slice(0, longest - 2), END];
-      return [...found, ...new Array(longest - found.length).fill(END)];
-    },
-    /** Words that the model has never seen as such. @param {string} prompt */
-    unknown(prompt) {
-      const words = prompt.normalize("NFC").toLowerCase().match(/\p{L}+|\p{N}+/gu) ?? [];
-      return [...new Set(words.filter((word) => model.vocab[`${word}</w>`] === undefined))];
-    },
-    /** Words that it knows. */
-    known: Object.keys(model.vocab).filter((word) => word.endsWith("</w>") && /^\p{L}{2,}<\/w>$/u.test(word))
-      .map((word) => word.slice(0, -4)),
-  };
+  return (/** @type {string} */ prompt) => (prompt.normalize("NFC").replace(/\s+/g, " ").toLowerCase().match(PIECES) ?? []).flatMap(split);
 }

@@ -39,14 +39,15 @@ export class Connection {
   /**
    * @param {string} address of the WebSocket
    * @param {string | null} token
+   * @param {string | null} model of the edge's; its first when `null`
    */
-  constructor(address, token) {
+  constructor(address, token, model = null) {
     this.socket = new WebSocket(address);
     this.socket.binaryType = "arraybuffer";
     /** @type {Promise<Record<string, any>>} */
     this.hello = new Promise((resolve, reject) => {
       this.#failed = reject;
-      this.socket.onopen = () => this.socket.send(writeFrame("hello", { role: "device", name: "page", runtime: "onnx", ...(token ? { token } : {}) }));
+      this.socket.onopen = () => this.socket.send(writeFrame("hello", { role: "device", name: "page", runtime: "onnx", ...(model ? { model } : {}), ...(token ? { token } : {}) }));
       this.socket.onclose = () => this.#fail(new GoneError("the edge closed the connection"));
       this.socket.onerror = () => this.#fail(new GoneError("the edge cannot be reached"));
       this.socket.onmessage = ({ data }) => {

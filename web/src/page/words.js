@@ -24,6 +24,15 @@ export function psnr(decibels) {
   return decibels === undefined ? "–" : decibels === null ? "exact" : `${decibels.toFixed(1)} dB`;
 }
 
+/**
+ * How much of what a prompt names is in a picture, and in the unsplit one where that is another number.
+ * @param {{ prompt_fidelity?: number | null, reference_fidelity?: number | null }} found
+ */
+export function fidelity({ prompt_fidelity: own, reference_fidelity: unsplit }) {
+  if (own === null || own === undefined || unsplit === null || unsplit === undefined) return "not judged";
+  return own.toFixed(2) === unsplit.toFixed(2) ? own.toFixed(2) : `${own.toFixed(2)} (unsplit ${unsplit.toFixed(2)})`;
+}
+
 const PARTS = /** @type {Record<string, string>} */ ({
   prior: "draws the noise", text_encoder: "reads the prompt", decoder: "decodes the picture", image_encoder: "encodes a picture",
   enlarge: "enlarges the sketch", noising: "adds noise", predict: "predicts the picture", "keep to sketch": "keeps to the sketch",

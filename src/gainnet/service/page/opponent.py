@@ -39,7 +39,8 @@ def opponent(
         memory: of the denoisers of devices' requests.
 
     Returns:
-        `own_psnr_db` of the device's picture, dB, `null` when exact; `name` of the codec, `null` where the device gets
+        `own_psnr_db` of the device's picture, dB, `null` when exact; `prompt_fidelity` of it and `reference_fidelity` of
+        the channel-free one, `null` where nothing judges them; `name` of the codec, `null` where the device gets
         a picture itself or the air is ideal; its `psnr_db`, `num_channel_uses`, `png` in base64, and what the same
         picture would cost as a file, modelled: `duration_s` and `energy_j`.
 
@@ -52,7 +53,13 @@ def opponent(
     request = replace(open_request(asked.config, model), strength=asked.strength, picture=picture)
     with torch.inference_mode():
         generation = request.generate(memory=memory)
-    found: dict[str, Any] = {"name": None, "own_psnr_db": generation.quality.psnr_db}
+    judged = generation.quality
+    found: dict[str, Any] = {
+        "name": None,
+        "own_psnr_db": judged.psnr_db,
+        "prompt_fidelity": judged.prompt_fidelity,
+        "reference_fidelity": judged.reference_fidelity,
+    }
     if (best := generation.baseline) is None:
         return found
     uses = generation.report.num_channel_uses("down") / len(generation.prompts)
