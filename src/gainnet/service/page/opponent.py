@@ -39,7 +39,7 @@ def opponent(
         memory: of the denoisers of devices' requests.
 
     Returns:
-        `own_psnr_db` of the device's picture, dB, `null` when exact; `prompt_fidelity` of it, `reference_fidelity` of the
+        `own_psnr_db` of the device's picture, dB, `null` when exact; its `prompt_fidelity`, `reference_fidelity` of the
         channel-free one, `null` where nothing judges them; `name` of the codec, `null` where the device gets
         a picture itself or the air is ideal; its `psnr_db`, `num_channel_uses`, `png` in base64, and what the same
         picture would cost as a file, modelled: `duration_s` and `energy_j`.
