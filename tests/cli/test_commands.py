@@ -131,7 +131,7 @@ def test_advice_has_reasons(call):
     )
     assert code == 0
     advice = json.loads(out)
-    assert len(advice["trials"]) == 11
+    assert len(advice["trials"]) == 12
     assert advice["protocol"] in [trial["protocol"] for trial in advice["trials"] if not trial["reason"]]
     assert any(reason.startswith("device_only is out") for reason in advice["reasons"])
 

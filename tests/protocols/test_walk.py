@@ -121,7 +121,9 @@ def check_served(
     alive = {place: x for place, x in simulated.items() if place[0] not in dead}
     assert {place for place in tensors if place[0] not in dead} == set(alive)
     assert all(torch.equal(tensors[place], x) for place, x in alive.items())
-    assert told == replace(report, steps=tuple(replace(step, wall_s=None) for step in report.steps))
+    # Walkers without a conductor have no one place from which both drafts are seen; a device adds that to its report.
+    unwatched = replace(report, steps=tuple(replace(step, wall_s=None) for step in report.steps), drafts_differ=None)
+    assert told == unwatched
 
 
 @pytest.mark.parametrize(

@@ -130,12 +130,16 @@ class CorrectionWeights:
 
     def hints(self, draft: str, classes: NDArray[np.int64]) -> Doubles:
         """[n, NUM_HINTS], what the entropy model knows of items of these classes [n]: no floats of a draft."""
-        if draft not in self.drafts:
-            raise ConfigError(f"draft: {draft!r} is unknown; choose one of {', '.join(self.drafts)}")
         found = np.zeros((len(classes), NUM_HINTS))
         found[np.arange(len(classes)), classes] = 1.0
-        found[:, NUM_CLASSES + self.drafts.index(draft)] = 1.0
+        found[:, NUM_CLASSES + self.index(draft)] = 1.0
         return found
+
+    def index(self, draft: str) -> int:
+        """Place of a draft among those that the weights were trained on; raises `ConfigError` where it is none."""
+        if draft not in self.drafts:
+            raise ConfigError(f"draft: {draft!r} is unknown; choose one of {', '.join(self.drafts)}")
+        return self.drafts.index(draft)
 
     def classes(self, values: Doubles) -> NDArray[np.int64]:
         """[n], class of items by their values [n, num_values]."""
