@@ -199,7 +199,9 @@ def network_of(config: LearnConfig, read_as: Reader = parse) -> Network:
             return Ideal()
         air = Air(fading, config.snr_db, config.bandwidth_hz, reports, medium)
         radios = Radios(sender.tx_power_w, receiver.rx_power_w)
-        return Shannon(air, radios) if config.link == "shannon" else Tabulated(air, radios, Arq(config.max_attempts))
+        # Adapters are thousands of bytes, for which the ladder of 5G has no codewords too short to be cheap.
+        arq = Arq(config.max_attempts, harq="none")
+        return Shannon(air, radios) if config.link == "shannon" else Tabulated(air, radios, arq)
 
     up, down = link("up", device, edge), link("down", edge, device)
     return cell_of(devices_of(config.clients), edge, device, (up,), (down,))

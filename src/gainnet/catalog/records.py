@@ -114,7 +114,7 @@ class GenerationConfig:
     delivery: str | None = None
     report_error_db: float = 0.0
     report_delay: int = 0
-    harq: Literal["none", "ir", "free"] = "none"
+    harq: Literal["none", "ir", "free"] = "free"
     num_devices: int = 1
     scheduler: str = "round_robin"
     power: str | None = None

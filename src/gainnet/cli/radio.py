@@ -74,6 +74,7 @@ def encodes(
     num_images: int = 4,
     stream: str = "image-quality",
     model: str = "scenes",
+    num_bytes: tuple[int, ...] = (),
 ) -> None:
     """Code the pictures of a study by the strongest image codecs, into a cache; goes on where it was stopped.
 
@@ -84,6 +85,7 @@ def encodes(
         num_images: pictures per random seed.
         stream: name of the stream that captions are drawn from.
         model: name or folder of the model that makes the pictures.
+        num_bytes: budget of a picture; again for more; every quantiser when left out.
     """
     from gainnet.core.errors import check_name, check_range
     from gainnet.core.files import check_writable
@@ -103,5 +105,5 @@ def encodes(
         for seed in random_seed:
             pictures = generate(made, stream, seed, num_images).images
             # In memory only while a random seed lasts: the files are what is kept.
-            num_streams += fill(EncodeCache(folder), names, pictures, show)
+            num_streams += fill(EncodeCache(folder), names, pictures, show, num_bytes)
     typer.echo(f"{num_streams} streams of {len(random_seed) * num_images} pictures in {folder}")

@@ -100,7 +100,9 @@ def _network(
         return air
     here, there = device or profile("phone"), edge or profile("edge_l4")
     up, down = (
-        Tabulated(replace(air or Air(), medium=medium), Radios(sender.tx_power_w, receiver.rx_power_w), Arq())
+        Tabulated(
+            replace(air or Air(), medium=medium), Radios(sender.tx_power_w, receiver.rx_power_w), Arq(harq="none")
+        )
         for medium, sender, receiver in (("up", here, there), ("down", there, here))
     )
     return cell_of([client.name for client in clients], there, here, (up,), (down,))

@@ -24,8 +24,9 @@ class Arq:
         target_bler: block error rate that link adaptation aims at, in (0, 0.5).
         deadline_s: time from the start of an item, feedback included, after which it is useless; nothing that would end
             later is sent, and the item is lost.
-        harq: `none` sends a failed codeword anew; `ir` sends more redundancy of it and decodes all attempts together;
-            `free` does so with the lengths of `attempts_for`, and counts acknowledgements as channel uses.
+        harq: `free` sends more redundancy of a failed codeword, as much as `attempts_for` says, decodes all attempts
+            together, and counts acknowledgements as channel uses; `ir` sends redundancy versions of 5G; `none` sends the
+            codeword anew.
 
     Raises:
         ConfigError: a field is out of range.
@@ -35,7 +36,7 @@ class Arq:
     feedback_delay_s: float = 1e-3
     target_bler: float = 1e-2
     deadline_s: float = math.inf
-    harq: Harq = "none"
+    harq: Harq = "free"
 
     def __post_init__(self) -> None:
         check_range(self.max_attempts >= 1, "max_attempts", self.max_attempts, "1 or more")

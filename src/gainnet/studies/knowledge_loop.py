@@ -27,7 +27,7 @@ from gainnet.learning.runner import run_rounds
 from gainnet.models.language import mean_loss, pack, row_losses
 from gainnet.models.language_text import PUBLIC, write_texts
 from gainnet.network import profile
-from gainnet.radio import Air, Ideal, Tabulated
+from gainnet.radio import Air, Arq, Ideal, Tabulated
 from gainnet.studies.figures import panels
 from gainnet.studies.palette import BLUE, GREEN, GREY, ORANGE, PURPLE
 from gainnet.studies.settings import AirField, Count, Natural, NonEmpty, Seeds
@@ -149,7 +149,7 @@ class _Texts:
 
 def _loop_of(texts: _Texts, domains: tuple[str, ...]) -> Loop:
     config = texts.config
-    air = (Tabulated(config.air),)
+    air = (Tabulated(config.air, arq=Arq(harq="none")),)
     edges = []
     for domain in domains:
         devices = texts.clients(domain)

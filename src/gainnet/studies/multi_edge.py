@@ -113,6 +113,7 @@ def generation_of(config: MultiEdgeConfig, case: Case) -> GenerationConfig:
         cut=0 if shared or case.method == "uidg" else None,
         hardware=config.hardware,
         priced_as=config.priced_as,
+        harq="none",
     )
 
 

@@ -137,6 +137,7 @@ def generation_of(config: ProtocolsConfig, case: Case, prompts: tuple[str, ...])
         hardware=case.text("hardware"),
         priced_as=config.priced_as,
         num_edges=NUM_EDGES if case.method in SEVERAL else 1,
+        harq="none",
     )
 
 

@@ -13,7 +13,7 @@ from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Spec
 from gainnet.models.sketches import picture_sketch
 from gainnet.protocols.budget import Budget
-from gainnet.radio import AWGN, Air, Digital
+from gainnet.radio import AWGN, Air, Arq, Digital
 from golden.driver.material import model, normal, picture
 from golden.driver.values import of_payload, of_tensor, plain
 
@@ -44,7 +44,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
 def _codec(kind: Any, name: str, num_channel_uses: int | None, snr: float) -> Any:
     if kind == "activations":
         return ACTIVATION_CODECS[name]()
-    link = Digital(Air(AWGN(), 10.0 * math.log10(snr)))
+    link = Digital(Air(AWGN(), 10.0 * math.log10(snr)), arq=Arq(harq="none"))
     opened = model(2)
     signal, noise = opened.denoiser.sampler.amplitudes(1) if kind == "midway" else (1.0, 0.0)
     budget = None if num_channel_uses is None else Budget.of(link, num_channel_uses, 1 << 30, (snr,))

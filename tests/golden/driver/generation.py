@@ -24,7 +24,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
     fields = {key: str(folder() / FILES[key]) if key in FILES else value for key, value in case.items()}
     fields["prompts"] = tuple(fields["prompts"])
     fields["failures"] = tuple((node, step) for node, step in fields.pop("failures", ()))
-    config = GenerationConfig(**{"num_steps": 2, **fields})
+    config = GenerationConfig(**{"num_steps": 2, "harq": "none", **fields})
     with listening() as log:
         request = open_request(config, model(config.num_steps or 2))
         made = request.generate()

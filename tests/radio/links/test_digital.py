@@ -66,7 +66,7 @@ def test_what_never_was_there_does_not_arrive() -> None:
 
 
 def test_nothing_arrives_below_the_lowest_scheme() -> None:
-    link = Digital(Air(AWGN(), -25.0), arq=Arq(max_attempts=3))
+    link = Digital(Air(AWGN(), -25.0), arq=Arq(max_attempts=3, harq="none"))
     received, usage = send(link, payload(20, 10), Random.of([1, 2]))
     assert received.strings == (None, None)
     assert not usage.delivered
@@ -111,7 +111,9 @@ def test_capacity_is_what_a_transfer_of_that_size_takes(snr_db: float) -> None:
 
 
 def test_no_noise_takes_the_fastest_scheme() -> None:
-    received, usage = send(Digital(Air(AWGN(), math.inf)), payload(126), Random.of([0]))
+    received, usage = send(
+        Digital(Air(AWGN(), math.inf), arq=Arq(harq="none")), payload(126), Random.of([0])
+    )
     assert received == payload(126)
     assert usage.num_channel_uses == Codeword(126, LADDER[-1]).num_channel_uses
 

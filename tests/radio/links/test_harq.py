@@ -157,7 +157,7 @@ def test_late_reports_hurt_as_far_as_the_channel_forgets() -> None:
     zero = round(2.405 / (2 * math.pi * 0.02))
     uses = []
     for delay in (0, 1, zero):
-        link = Tabulated(Air(Jakes(doppler=0.02), 10.0, reports=Reports(delay_blocks=delay)))
+        link = Tabulated(Air(Jakes(doppler=0.02), 10.0, reports=Reports(delay_blocks=delay)), arq=Arq(harq="none"))
         uses.append(sent(link, 150, 120)[1].num_channel_uses)
     assert uses[0] <= uses[1] < 1.25 * uses[0]
     assert uses[2] > 1.5 * uses[0]

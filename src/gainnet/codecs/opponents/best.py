@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
 from typing import ClassVar, Final, final
 
 import numpy as np
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gainnet.codecs.formats import FLAT, Pixels, scaled
-from gainnet.codecs.opponents.cache import EncodeCache
-from gainnet.codecs.opponents.encoder import SCALES, UPSAMPLERS, StillEncoder, enlarge
+from gainnet.codecs.opponents.cache import EncodeCache, Point, errors_of
+from gainnet.codecs.opponents.encoder import SCALES, UPSAMPLERS, StillEncoder, enlarge, shrink
 from gainnet.codecs.opponents.pillow import AVIFS, JPEGS, JXLS, WEBPS
 from gainnet.codecs.opponents.video import HEVCS, VVCS
 from gainnet.codecs.raw import batch_of, check_budget, decode_items, picture_shape
@@ -33,6 +34,7 @@ ENCODERS: Final[Mapping[str, tuple[StillEncoder, ...]]] = {
 """By codec, the strongest first; several for one codec where it can keep chroma whole or not."""
 
 BEST: Final = "best_image_codec"
+CHANCE: Final = 0.9
 _NAMES: Final = tuple(UPSAMPLERS)
 
 
@@ -156,42 +158,79 @@ class BestPicture:
 
     def _string(self, pixels: Pixels) -> bytes | None:
         """The string with the least squared error that keeps the budget; `None` where not even one colour fits."""
-        fitting = ((error, string) for error, string in self.candidates(pixels) if 8 * len(string) <= self.max_bits)
-        return min(fitting, key=lambda pair: pair[0], default=(math.inf, None))[1]
+        max_bytes = int(self.max_bits // 8)
+        least, string = _one_colour(pixels)
+        if max_bytes < len(string):
+            return None
+        limits, place = {scale: _least_error(pixels, scale) for scale in SCALES}, 0
+        for encoder in (encoder for name in self.encoders for encoder in ENCODERS[name]):
+            for scale in SCALES:
+                # Encodes are dear: a resolution that could not do better without any quantiser is not tried.
+                tried = self.cache.fitting(encoder, pixels, scale, max_bytes - 1) if limits[scale] < least else ()
+                least, string = min([(least, string), *(_named(point, place) for point in tried)])
+                place += len(_upsamplers(scale))
+        return string
 
     def candidates(self, pixels: Pixels) -> Iterator[tuple[float, bytes]]:
         """Every string that a picture [height, width, 3] of 8 bits can become, after its squared error in levels."""
-        colour = np.rint(pixels.reshape(-1, 3).mean(0)).astype(np.uint8)
-        yield float(np.square(pixels.astype(np.float32) - colour).mean()), bytes([FLAT, *colour.tolist()])
+        yield _one_colour(pixels)
         place = 0
-        for name in self.encoders:
-            for encoder in ENCODERS[name]:
-                for scale in SCALES:
-                    for point in self.cache.encodes(encoder, pixels, scale):
-                        best = min(range(len(point.squared_errors)), key=point.squared_errors.__getitem__)
-                        yield point.squared_errors[best], bytes([place + best]) + point.stream
-                    place += len(_upsamplers(scale))
+        for encoder, scale in product((encoder for name in self.encoders for encoder in ENCODERS[name]), SCALES):
+            yield from (_named(point, place) for point in self.cache.encodes(encoder, pixels, scale))
+            place += len(_upsamplers(scale))
+
+
+def _one_colour(pixels: Pixels) -> tuple[float, bytes]:
+    """Squared error and string of a picture as its mean colour."""
+    colour = np.rint(pixels.reshape(-1, 3).mean(0)).astype(np.uint8)
+    return float(np.square(pixels.astype(np.float32) - colour).mean()), bytes([FLAT, *colour.tolist()])
+
+
+def _named(point: Point, place: int) -> tuple[float, bytes]:
+    """Squared error and string of an encode with its best upsampler, whose first is number `place`."""
+    best = min(range(len(point.squared_errors)), key=point.squared_errors.__getitem__)
+    return point.squared_errors[best], bytes([place + best]) + point.stream
 
 
 def fill(
-    cache: EncodeCache, encoders: Sequence[str], pictures: Tensor, progress: Callable[[str], None] = lambda line: None
+    cache: EncodeCache,
+    encoders: Sequence[str],
+    pictures: Tensor,
+    progress: Callable[[str], None] = lambda line: None,
+    nums_bytes: Sequence[int] = (),
 ) -> int:
-    """Makes every encode of some pictures that a cache lacks; returns the number of streams it then holds of them.
+    """Makes the encodes of some pictures that a cache lacks; returns the number of streams it then holds of them.
 
     Args:
         cache: on disk.
-        encoders: names of `ENCODERS`.
+        encoders: names of `ENCODERS`, each of which fills the budgets alone.
         pictures: [num_pictures, 3, height, width], in [0, 1].
-        progress: receives a line per picture, encoder and resolution.
+        progress: receives a line per picture and encoder.
+        nums_bytes: budgets of a picture; encodes at all quantisers where left out, three times as many.
     """
     every, num_streams = pixels_of(pictures), 0
     for number, pixels in enumerate(every):
         for name in encoders:
-            for encoder in ENCODERS[name]:
-                for scale in SCALES:
-                    progress(f"picture {number + 1} of {len(every)}, {name} 1/{scale}")
-                    num_streams += len(cache.encodes(encoder, pixels, scale))
+            progress(f"picture {number + 1} of {len(every)}, {name}")
+            for budget in nums_bytes:
+                num_streams += BestPicture(8.0 * budget, (name,), cache)._string(pixels) is not None
+            for encoder, scale in product(() if nums_bytes else ENCODERS[name], SCALES):
+                num_streams += len(cache.encodes(encoder, pixels, scale))
     return num_streams
+
+
+# A picture meets dozens of budgets, and the search of one looks at three resolutions.
+@lru_cache(maxsize=4096)
+def _least_error_of(picture: bytes, shape: tuple[int, int], scale: int) -> float:
+    pixels = np.frombuffer(picture, np.uint8).reshape(*shape, 3)
+    return CHANCE * min(errors_of(shrink(pixels, scale).astype(np.float32), pixels, shape, scale))
+
+
+def _least_error(pixels: Pixels, scale: int) -> float:
+    """Squared error that resampling leaves alone, less what a quantiser may win back by chance."""
+    if scale == 1:
+        return 0.0
+    return _least_error_of(pixels.tobytes(), (pixels.shape[0], pixels.shape[1]), scale)
 
 
 def pixels_of(x: Tensor) -> NDArray[np.uint8]:

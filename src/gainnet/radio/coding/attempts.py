@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -13,8 +14,7 @@ from torch import Tensor
 
 from gainnet.core.units import db_to_linear, linear_to_db
 from gainnet.radio.coding.free_tables import HIGHEST_RATE, RATES, load_free_tables
-from gainnet.radio.coding.information import interpolated
-from gainnet.radio.coding.mcs import MAX_CODEWORD_BYTES, MIN_CODEWORD_BYTES, NUM_CRC_BITS
+from gainnet.radio.coding.mcs import MAX_CODEWORD_BYTES, NUM_CRC_BITS
 
 RESIDUAL_BLER: Final = 5e-4
 """Blocks that fail after the last planned attempt; with missed refusals a thousandth of all is lost."""
@@ -32,6 +32,11 @@ _STEPS_PER_DB: Final = 4
 _SNRS_DB: Final = (-20.0, 40.0)
 _MOST_REPEATED: Final = 64
 _NUM_PLACES: Final = 160
+_PLACES_AT_ONCE: Final = 256
+_OPTIMISTIC_BLER: Final = 0.95
+"""Of the shortest first attempt that is tried."""
+
+_TYPICAL_SNR_DB: Final = {2: -1.0, 4: 7.0, 6: 14.0, 8: 20.0}
 _SIZES: Final = (6, 9, 13, 20, 28, 38, 48, 57, 70, 85, 105, 126)
 
 
@@ -61,9 +66,10 @@ class Attempts:
         return math.fsum(p * n for p, n in zip(begun, lengths, strict=True)) + waits
 
     def length(self, number: int) -> int:
-        """Channel uses of an attempt; beyond the planned ones each is as long as the last."""
+        """Channel uses of an attempt; beyond the planned ones each is twice as long as the one before."""
         last = min(number, len(self.ends) - 1)
-        return self.ends[last] - (self.ends[last - 1] if last else 0)
+        # Where planned attempts do not suffice the report was wrong, and small steps would end before it is made up.
+        return (self.ends[last] - (self.ends[last - 1] if last else 0)) << (number - last)
 
 
 def acknowledgement_uses(snr_db: float) -> int:
@@ -87,10 +93,10 @@ def attempts_for(num_bytes: int, snr: float, max_attempts: int, target_bler: flo
         max_attempts: with one there is no feedback, and the codeword aims at `target_bler`.
         target_bler: block error rate of a codeword that is sent once.
     """
-    # A millionth up, since 10 dB made linear and back may come out just below.
-    steps = math.floor(_STEPS_PER_DB * (float(linear_to_db(max(snr, 1e-9))) + 1e-6))
-    low, high = (int(_STEPS_PER_DB * limit) for limit in _SNRS_DB)
-    return _planned(num_bytes, min(max(steps, low), high), min(max_attempts, NUM_PLANNED), target_bler)
+    # Limits first, since a link without noise reports infinity; a millionth up, since 10 dB may come out just below.
+    snr_db = min(max(float(linear_to_db(snr)), _SNRS_DB[0]), _SNRS_DB[1])
+    steps = math.floor(_STEPS_PER_DB * (snr_db + 1e-6))
+    return _planned(num_bytes, steps, min(max_attempts, NUM_PLANNED), target_bler)
 
 
 def free_bits_that_fit(num_channel_uses: float, snr: float, max_attempts: int, target_bler: float) -> float:
@@ -102,33 +108,46 @@ def free_bits_that_fit(num_channel_uses: float, snr: float, max_attempts: int, t
         max_attempts: as in `attempts_for`.
         target_bler: as in `attempts_for`.
     """
-    costs = [attempts_for(size, snr, max_attempts, target_bler).mean_uses for size in _SIZES]
-    num_full, left = divmod(num_channel_uses, costs[-1])
+
+    def cost(num_bytes: int) -> float:
+        plan = attempts_for(num_bytes, snr, max_attempts, target_bler)
+        # Below the lowest rate that repetition reaches nothing is carried, however much is sent.
+        return plan.mean_uses if plan.fails[-1] <= target_bler else math.inf
+
+    num_full, left = divmod(num_channel_uses, cost(MAX_CODEWORD_BYTES))
+    # Bisection, since each plan takes milliseconds and a fading link asks at dozens of SNRs.
+    if not (place := bisect_right(_SIZES, left, key=cost)):
+        return 8.0 * num_full * MAX_CODEWORD_BYTES
     # Between sizes that were planned, expected uses are nearly straight over bytes; short payloads are padded.
-    sizes = torch.arange(MIN_CODEWORD_BYTES, MAX_CODEWORD_BYTES, dtype=torch.float64)
-    each = interpolated(sizes, torch.tensor(_SIZES, dtype=torch.float64), torch.tensor(costs, dtype=torch.float64))
-    fitting = sizes[each <= left]
-    return 8.0 * (num_full * MAX_CODEWORD_BYTES + (float(fitting.max()) if len(fitting) else 0.0))
+    below, above = _SIZES[place - 1], _SIZES[place]
+    share = (left - cost(below)) / (cost(above) - cost(below))
+    return 8.0 * (num_full * MAX_CODEWORD_BYTES + below + math.floor(share * (above - below) + 1e-9))
 
 
 # A transfer asks for the same few sizes and SNRs again and again.
 @lru_cache(maxsize=16384)
 def _planned(num_bytes: int, steps: int, num_attempts: int, target_bler: float) -> Attempts:
     k, snr_db = 8 * num_bytes + NUM_CRC_BITS, steps / _STEPS_PER_DB
-    found = [plan for order in RATES if (plan := _of_order(k, order, snr_db, num_attempts, target_bler))]
-    return min(found, key=lambda plan: plan.mean_uses)
+    found, best = list[Attempts](), math.inf
+    # The likely one first, after which the others mostly need one look.
+    for order in sorted(RATES, key=lambda order: abs(snr_db - _TYPICAL_SNR_DB[order])):
+        if plan := _of_order(k, order, snr_db, num_attempts, target_bler, best):
+            found.append(plan)
+            best = min(best, plan.mean_uses)
+    return min(found, key=lambda plan: (plan.mean_uses, plan.bits_per_symbol))
 
 
-def _of_order(k: int, order: int, snr_db: float, num_attempts: int, target_bler: float) -> Attempts | None:
-    """The best attempts with one modulation; `None` where another one can only be better."""
+def _of_order(k: int, order: int, snr_db: float, num_attempts: int, target_bler: float, best: float) -> Attempts | None:
+    """The best attempts with one modulation; `None` where they cannot be better than expected uses of `best`."""
     least, most = math.ceil(k / HIGHEST_RATE / order), _MOST_REPEATED * k // order
+    if least > best or (first := _least_uses(k, order, snr_db, least, most, _OPTIMISTIC_BLER)) > best:
+        return None
     last = _least_uses(k, order, snr_db, least, most, target_bler if num_attempts == 1 else RESIDUAL_BLER)
     waits = acknowledgement_uses(snr_db)
     if last == most and order > 2:
         return None
     if num_attempts == 1:
         return Attempts(order, (last,), (float(_bler(k, order, snr_db, torch.tensor(last))),), waits)
-    first = _least_uses(k, order, snr_db, least, most, 0.95)
     places = torch.linspace(first, last, _NUM_PLACES).round().unique()
     fails = _bler(k, order, snr_db, places)
     # First attempts down, second ones across; the third one ends where few enough fail.
@@ -141,12 +160,15 @@ def _of_order(k: int, order: int, snr_db: float, num_attempts: int, target_bler:
 
 
 def _least_uses(k: int, order: int, snr_db: float, least: int, most: int, bler: float) -> int:
-    """Fewest channel uses of at most that block error rate, by bisection; `most` where none has it."""
+    """Fewest channel uses of at most that block error rate; `most` where none has it."""
     low, high = least - 1, most
     while high - low > 1:
-        middle = (low + high) // 2
-        holds = float(_bler(k, order, snr_db, torch.tensor(middle))) <= bler
-        low, high = (low, middle) if holds else (middle, high)
+        # Many places in one look at the table, which costs as much as one place.
+        step = -(-(high - low) // _PLACES_AT_ONCE)
+        places = torch.arange(low + step, high, step)
+        holds = (_bler(k, order, snr_db, places) <= bler).nonzero()
+        last = int(holds[0]) if len(holds) else len(places)
+        low, high = low + step * last, int(places[last]) if len(holds) else high
     return high
 
 

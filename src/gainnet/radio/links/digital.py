@@ -30,9 +30,9 @@ class Digital:
                         ^                                                                              | no
                         +--------------- again, in a new block, with the scheme of its report ---------+
 
-    Attempts are decoded on their own, or together with `Arq(harq="ir")` or `Arq(harq="free")`. Items go one after
-    another; the codewords of one item go in rounds, and a round waits for the acknowledgements of the one before. The
-    length of an item is known to the receiver, as from a 5G scheduling grant, and is not counted.
+    Attempts are decoded together, or on their own with `Arq(harq="none")`. Items go one after another; the codewords
+    of one item go in rounds, and a round waits for the acknowledgements of the one before. The length of an item is
+    known to the receiver, as from a 5G scheduling grant, and is not counted.
 
     Args:
         air: radio conditions.

@@ -137,10 +137,11 @@ def first_lengths(
 def free_lengths(
     air: Air, arq: Arq, number: int, schemes: Tensor, num_bytes: Tensor, state: ChannelState, random: Random
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """[num_codewords] each, a scheme of the modulation, channel uses, and those of the acknowledgement of an attempt.
+    r"""[num_codewords] each, a scheme of the modulation, channel uses, and those of the acknowledgement of an attempt.
 
-    Lengths are those of `attempts_for` at the reported SNR; a first attempt that outlasts its fading block is as long
-    as its blocks demand, see `first_lengths`.
+    Lengths are those of `attempts_for` at the reported SNR. What outlasts its fading block goes on in blocks of which
+    the sender knows the mean SNR alone: a first attempt as long as `first_lengths` says, a later one as long as the
+    rest of it is there, $B + (1 - B / L(\hat\gamma)) L(\bar\gamma)$ channel uses.
 
     Args:
         air: radio conditions.
@@ -151,21 +152,31 @@ def free_lengths(
         state: [num_codewords], channel state at the start.
         random: streams of the attempts, [num_codewords].
     """
-    plans = [
-        attempts_for(size, snr, arq.max_attempts, arq.target_bler)
-        for size, snr in zip(num_bytes.tolist(), state.reported_snr.tolist(), strict=True)
-    ]
-    lengths = torch.tensor([plan.length(number) for plan in plans], dtype=torch.long)
-    of_orders = torch.tensor([highest_scheme(plan.bits_per_symbol) for plan in plans], dtype=torch.long)
-    waits = torch.tensor([plan.acknowledgement_uses for plan in plans], dtype=torch.long)
-    if number == 0:
-        longer = lengths > air.fading.blocks.length
-        spanning, spans = (
-            first_lengths(air, arq, schemes, num_bytes, state, random) if longer.any() else (schemes, lengths)
-        )
-        of_orders, lengths = torch.where(longer, spanning, of_orders), torch.where(longer, spans, lengths)
+    of_orders, lengths, waits = _planned(arq, number, num_bytes, state.reported_snr)
+    block = air.fading.blocks.length
+    longer = (lengths > block).nonzero().squeeze(-1)
+    if longer.numel():
+        _, later, late_waits = _planned(arq, number, num_bytes[longer], state.snr[longer])
+        spans = block + ((1 - block / lengths[longer]) * later).ceil().long()
+        if number == 0:
+            first, spans = first_lengths(
+                air, arq, schemes[longer], num_bytes[longer], state_at(state, longer), streams_at(random, longer)
+            )
+            of_orders[longer] = first
+        lengths[longer], waits[longer] = spans, late_waits
     # Nobody waits for the acknowledgement of an attempt after which there is no other.
     return of_orders, lengths, waits * (number + 1 < arq.max_attempts)
+
+
+def _planned(arq: Arq, number: int, num_bytes: Tensor, snr: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """[num_codewords] each, a scheme of the modulation, channel uses, and those of the acknowledgement, at an SNR."""
+    plans = [
+        attempts_for(size, one, arq.max_attempts, arq.target_bler)
+        for size, one in zip(num_bytes.tolist(), snr.tolist(), strict=True)
+    ]
+    found = [(highest_scheme(p.bits_per_symbol), p.length(number), p.acknowledgement_uses) for p in plans]
+    of_orders, lengths, waits = torch.tensor(found, dtype=torch.long).reshape(-1, 3).unbind(-1)
+    return of_orders.clone(), lengths.clone(), waits.clone()
 
 
 def num_blocks(air: Air, num_channel_uses: Tensor) -> Tensor:

@@ -130,7 +130,9 @@ def _devices(server: Server, config: ServingConfig, random_seed: int) -> Row:
     prompts = captions("serving", random_seed, config.num_devices)
 
     def ask(index: int) -> float:
-        asked = GenerationConfig((prompts[index],), "eiug", 5.0, runtime="onnx", random_seed=random_seed + index)
+        asked = GenerationConfig(
+            (prompts[index],), "eiug", 5.0, runtime="onnx", random_seed=random_seed + index, harq="none"
+        )
         begin_s = time.perf_counter()
         Device(server.url, Asked(asked), model).ask()
         return time.perf_counter() - begin_s

@@ -21,7 +21,9 @@ PROTOCOLS = ("eiug", "centralized", "esuc")
 def config_of(random_seed: int) -> GenerationConfig:
     """Configuration that a device asks of an edge without others."""
     protocol = PROTOCOLS[random_seed % len(PROTOCOLS)]
-    return GenerationConfig(("a red star",), protocol, snr_db=8.0, num_steps=NUM_STEPS, random_seed=random_seed)
+    return GenerationConfig(
+        ("a red star",), protocol, snr_db=8.0, num_steps=NUM_STEPS, random_seed=random_seed, harq="none"
+    )
 
 
 def die(url: str, model: DiffusionModel, request_id: str, random_seed: int, phase: str) -> None:
