@@ -25,8 +25,8 @@ class Arq:
         deadline_s: time from the start of an item, feedback included, after which it is useless; nothing that would end
             later is sent, and the item is lost.
         harq: `free` sends more redundancy of a failed codeword, as much as `attempts_for` says, decodes all attempts
-            together, and counts acknowledgements as channel uses; `ir` sends redundancy versions of 5G; `none` sends the
-            codeword anew.
+            together, and counts acknowledgements as channel uses; `ir` sends redundancy versions of 5G; `none` sends
+            the codeword anew.
 
     Raises:
         ConfigError: a field is out of range.

@@ -48,7 +48,11 @@ def _link(kind: str, fading: str | None, fields: dict[str, Any]) -> Any:
     air = Air(AWGN() if fading is None else _channel(fading), reports=reports, **own)
     radios = Radios(**{name: fields.pop(name) for name in ("tx_power_w", "rx_power_w") if name in fields})
     made: Any = LINKS[kind]
-    return made(air, radios, Arq(**{"harq": "none"} | fields)) if kind in ("digital", "tabulated") else made(air, radios, **fields)
+    return (
+        made(air, radios, Arq(**{"harq": "none"} | fields))
+        if kind in ("digital", "tabulated")
+        else made(air, radios, **fields)
+    )
 
 
 def _channel(name: str) -> Channel:

@@ -111,9 +111,7 @@ def test_capacity_is_what_a_transfer_of_that_size_takes(snr_db: float) -> None:
 
 
 def test_no_noise_takes_the_fastest_scheme() -> None:
-    received, usage = send(
-        Digital(Air(AWGN(), math.inf), arq=Arq(harq="none")), payload(126), Random.of([0])
-    )
+    received, usage = send(Digital(Air(AWGN(), math.inf), arq=Arq(harq="none")), payload(126), Random.of([0]))
     assert received == payload(126)
     assert usage.num_channel_uses == Codeword(126, LADDER[-1]).num_channel_uses
 
