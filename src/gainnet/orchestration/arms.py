@@ -68,7 +68,7 @@ class ArmConfig:
 
     arm: str
     random_seed: int = 0
-    num_iterations: int = 300
+    num_iterations: int = 150
     worlds_per_iteration: int = 16
     width: int = 64
     learning_rate: float = 1e-3

@@ -23,6 +23,7 @@ STUDIES: Mapping[str, str] = {
     "frontier": "gainnet.studies.frontier:FRONTIER",
     "gairom": "gainnet.studies.gairom:GAIROM",
     "gairom-learning": "gainnet.studies.gairom_learning:GAIROM_LEARNING",
+    "gairom-regimes": "gainnet.studies.gairom_regimes:GAIROM_REGIMES",
     "gairom-robustness": "gainnet.studies.gairom_robustness:GAIROM_ROBUSTNESS",
     "gairom-scale": "gainnet.studies.gairom_scale:GAIROM_SCALE",
     "hand-over": "gainnet.studies.hand_over:HAND_OVER",
