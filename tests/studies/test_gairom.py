@@ -28,7 +28,7 @@ from gainnet.studies.gairom_learning.training import trained_accuracy
 from gainnet.studies.gairom_robustness.methods import as_plain, as_schedules, tighten
 from gainnet.studies.presets import load_config
 
-NAMES = ("gairom", "gairom-regimes", "gairom-robustness", "gairom-scale", "gairom-learning")
+NAMES = ("gain-models", "gairom", "gairom-regimes", "gairom-robustness", "gairom-scale", "gairom-learning")
 
 
 def row(method: str, regime: str, seed: int, gain: float, **more: Any) -> dict[str, Any]:

@@ -21,6 +21,12 @@ _ORCHESTRATION = Fields(
     defaults={"scenario": "street", "regime": "independent", "num_iterations": 120},
     called={"worlds_per_iteration": "worlds"},
 )
+_ARM = Fields(
+    "gainnet.orchestration.arms:ArmConfig",
+    ("arm", "random_seed", "num_iterations", "learning_rate", "worlds_per_iteration"),
+    defaults={"arm": "mappo"},
+    called={"worlds_per_iteration": "worlds"},
+)
 _POWER = Fields(
     "gainnet.power_control.training:TrainingConfig",
     without=("width",),
@@ -277,6 +283,39 @@ def orchestration(asked: Asked, *, out: Path) -> None:
     typer.echo(out)
 
 
+@command("orchestration-drawn", _ARM)
+def orchestration_drawn(asked: Asked, *, out: Path) -> None:
+    """Learn who serves which model over drawn scenarios, with one of three algorithms. Goes on where it was stopped.
+
+    Args:
+        out: folder for checkpoints and the policy.
+    """
+    from gainnet.orchestration.arms import ArmConfig, train_arm
+
+    with progress("orchestration") as show:
+        train_arm(
+            ArmConfig(**asked.values),
+            out,
+            lambda made, total, seen: show(made, total, f"reward {seen['gain']:.3f} per round"),
+        )
+    typer.echo(out)
+
+
+@command("measured-gain")
+def measured_gain(*, out: Path, num_worlds: int = 16) -> None:
+    """Fit the measured gain of orchestration: trainings of small classifiers on rollouts of training worlds.
+
+    Args:
+        out: JSON file that is written.
+        num_worlds: training worlds of each regime, >= 1.
+    """
+    from gainnet.studies.gain_models.fitting import FitConfig, fit
+
+    with progress("trainings") as show:
+        values = fit(FitConfig(num_worlds), out, lambda made, total: show(made, total, ""))
+    typer.echo(f"{out}: {values['explained']:.3f} of the variance of {values['num_rounds']} rounds")
+
+
 @command("power-control", _POWER)
 def power_control(asked: Asked, *, out: Path) -> None:
     """Learn how much power a fading block gets: PPO, SAC or pathwise gradients. Goes on where it was stopped.
@@ -320,5 +359,5 @@ def _words(pair: str) -> tuple[str, str]:
 
 commands = (
     scenes, emoji, few_steps, checker, seed_basis, seed_codec, transform_seed, correction, language, summaries,
-    orchestration, power_control, power_importance,
+    orchestration, orchestration_drawn, measured_gain, power_control, power_importance,
 )  # fmt: skip

@@ -31,7 +31,8 @@ _LABEL_OF_POLICY = {
     "largest_correlation": "largest correlation", "sequential_greedy": "sequential greedy",
     "best_response": "best response", "crowd_greedy": "crowd greedy", "lookahead": "look-ahead",
     "lagrangian": "Lagrangian", "sac_paper": "SAC as in GainNet", "mappo": "MAPPO",
-    "sac_drawn": "SAC on drawn scenarios",
+    "sac_drawn": "SAC on drawn scenarios", "best_found": "best found", "measured": "measured gain",
+    "optimum": "published optimum",
 }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ STUDIES: Mapping[str, str] = {
     "emoji-fidelity": "gainnet.studies.emoji_fidelity:EMOJI_FIDELITY",
     "families": "gainnet.studies.families:FAMILIES_STUDY",
     "frontier": "gainnet.studies.frontier:FRONTIER",
+    "gain-models": "gainnet.studies.gain_models:GAIN_MODELS",
     "gairom": "gainnet.studies.gairom:GAIROM",
     "gairom-learning": "gainnet.studies.gairom_learning:GAIROM_LEARNING",
     "gairom-regimes": "gainnet.studies.gairom_regimes:GAIROM_REGIMES",

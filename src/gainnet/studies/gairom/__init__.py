@@ -15,6 +15,7 @@ from gainnet.studies.figures import Panel, draw_panels, legend_below, panels
 from gainnet.studies.gairom.arena import digests, load_all
 from gainnet.studies.gairom.methods import methods
 from gainnet.studies.gairom.question import (
+    DRAWN,
     LEARNED,
     METHODS,
     MILP,
@@ -63,7 +64,7 @@ def _policies(found: pd.DataFrame, regimes: list[str], note: str) -> Figure:
         worlds = {str(name): share_of_world(own) for name, own in rows.groupby("method")}
         ordered = sorted(worlds, key=lambda one: float(worlds[one].mean()))
         for y, name in enumerate(ordered):
-            _row(ax, y, worlds[name], RED if name == LEARNED else GREEN if name in PAPER else BLUE)
+            _row(ax, y, worlds[name], RED if name in (LEARNED, *DRAWN) else GREEN if name in PAPER else BLUE)
         ax.set_yticks(range(len(ordered)), [label_of(name) for name in ordered])
         ax.axvline(1.0, color=BLACK, linestyle=":", linewidth=1.4)
         ax.set_xlim(None, 1.04)
@@ -117,12 +118,12 @@ def _clock(ax: Axes, races: pd.DataFrame) -> None:
 
 def open_methods(config: GairomConfig) -> Mapping[str, Method]:
     """The methods, with everything that they need loaded once."""
-    return methods(config, load_all(config.regimes, config.training_seeds))
+    return methods(config, load_all((*config.regimes, *config.drawn), config.training_seeds))
 
 
 def identity(config: GairomConfig) -> Mapping[str, str]:
     """sha256 of what the methods read."""
-    return digests(config.regimes, config.training_seeds)
+    return digests(config.regimes, config.training_seeds, drawn=config.drawn)
 
 
 GAIROM = Study("gairom", GairomConfig, METHODS, metric_names(), cases, open_methods, identity, summarise, draw)

@@ -20,11 +20,13 @@ from gainnet.orchestration import (
     load_scenario,
     play,
     policies,
+    pooled,
+    trained_gain,
 )
 from gainnet.orchestration.episode import SHARING, Stopwatch, resize
 from gainnet.orchestration.learned import load_policy, trained_config
 from gainnet.orchestration.scenario import Scenario
-from gainnet.studies.gairom.question import LEARNED, SCENARIO_OF_REGIME
+from gainnet.studies.gairom.question import DRAWN, LEARNED, SCENARIO_OF_REGIME
 from gainnet.studies.results import config_hash
 from gainnet.studies.study import Case, Value
 
@@ -35,7 +37,7 @@ class Learned:
     """Policies that were trained.
 
     Args:
-        policies: by regime and training seed.
+        policies: by training seed and regime, or name of what was learned over drawn scenarios.
     """
 
     policies: Mapping[tuple[str, int], Policy]
@@ -55,27 +57,32 @@ class Learned:
         """The policy that a case names, with weights or without; raises as `of`."""
         if case.method == LEARNED:
             return self.of(regime, case.values["training_seed"])
+        if case.method in DRAWN:
+            return self.of(case.method, case.values["training_seed"])
         return policies(scenario.gain.scale_samples)[case.method]
 
 
 def load_all(regimes: Iterable[str], training_seeds: Iterable[int]) -> Learned:
-    """The shipped policies by regime and training seed."""
+    """The shipped policies by regime, or name of what was learned over drawn scenarios, and training seed."""
     seeds = tuple(training_seeds)
     return Learned({(regime, seed): load_policy(f"{regime}-{seed}") for regime in regimes for seed in seeds})
 
 
-def digests(regimes: Iterable[str], training_seeds: Iterable[int], scenarios: Iterable[str] = ()) -> Mapping[str, str]:
+def digests(
+    regimes: Iterable[str], training_seeds: Iterable[int], scenarios: Iterable[str] = (), drawn: Iterable[str] = ()
+) -> Mapping[str, str]:
     """Digests of the policies and of the scenarios that they play in; other weights make another run.
 
     Args:
         regimes: whose policies and scenarios are used.
         training_seeds: of the policies.
         scenarios: further scenarios.
+        drawn: policies that were learned over drawn scenarios.
     """
     seeds, known = tuple(training_seeds), tuple(regimes)
     names = dict.fromkeys((*(SCENARIO_OF_REGIME[regime] for regime in known), *scenarios))
     found = {f"scenario.{name}": config_hash(load_scenario(name).model_dump(mode="json")) for name in names}
-    trained = [f"{regime}-{seed}" for regime in known for seed in seeds]
+    trained = [f"{name}-{seed}" for name in (*known, *drawn) for seed in seeds]
     return found | {f"policy.{name}": config_hash(dict(trained_config(name))) for name in trained}
 
 
@@ -93,6 +100,11 @@ class Arena:
     world: World
     regime: Regime
     random: Random
+
+    def trained_gain(self, policy: Policy) -> float:
+        """Trained gain of a policy over all rounds when it plays for that: samples of a model add up."""
+        regime = pooled(self.world.scenario, self.regime)
+        return float(trained_gain(self.world, regime, play(self.world, regime, policy, self.random)).sum())
 
     def play(self, policy: Policy) -> tuple[Rollout, float]:
         """Rollout of a policy, and the measured median time of its decisions in s, at least one."""

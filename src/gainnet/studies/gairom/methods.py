@@ -10,11 +10,23 @@ from statistics import median_high
 from typing import final
 
 from gainnet.core.randomness import Random
-from gainnet.orchestration import LoadTable, Policy, State, graph_of, milp_round
+from gainnet.orchestration import (
+    Contention,
+    Independent,
+    LoadTable,
+    Policy,
+    Rollout,
+    State,
+    graph_of,
+    milp_round,
+    trained_bounds,
+    trained_gain,
+    trained_optimum,
+)
 from gainnet.orchestration.reference import reference_of
 from gainnet.studies.gairom.arena import Arena, Learned, arena, scenario_of_regime
 from gainnet.studies.gairom.pipeline import overlap
-from gainnet.studies.gairom.question import LEARNED, MILP, NUM_CLIENTS, REFERENCE, UNTRAINED, ZEROS, GairomConfig
+from gainnet.studies.gairom.question import DRAWN, LEARNED, MILP, NUM_CLIENTS, REFERENCE, UNTRAINED, ZEROS, GairomConfig
 from gainnet.studies.study import Case, Method, Row, Value
 
 _TIMED_REPETITIONS = 5
@@ -25,7 +37,7 @@ _OF_A_ROLLOUT = ("num_samples_sensed", "consumed_share")  # a bound is no associ
 def methods(config: GairomConfig, learned: Learned) -> Mapping[str, Method]:
     """Every method by name."""
     return {
-        **dict.fromkeys((*UNTRAINED, LEARNED), partial(_play, learned)),
+        **dict.fromkeys((*UNTRAINED, LEARNED, *DRAWN), partial(_play, learned)),
         REFERENCE: partial(_reference, config),
         MILP: partial(_milp, config, learned),
         ZEROS: _zeros,
@@ -40,9 +52,11 @@ def arena_of(case: Case) -> Arena:
 
 def _play(learned: Learned, case: Case, random: Random) -> Row:
     here = arena_of(case)
-    rollout, decision_s = here.play(learned.player(case, here.world.scenario, case.text("regime")))
+    policy = learned.player(case, here.world.scenario, case.text("regime"))
+    rollout, decision_s = here.play(policy)
     return {
         "gain": float(rollout.gain.sum()),
+        "trained_gain": here.trained_gain(policy),
         "num_samples_sensed": float(rollout.sensed.sum()),
         "consumed_share": float(rollout.consumed_share),
         "measured_decision_s": decision_s,
@@ -55,10 +69,22 @@ def _reference(config: GairomConfig, case: Case, random: Random) -> Row:
     found = reference_of(here.world, here.regime, config.num_bound_steps_many if many else config.num_bound_steps)
     if found is None:
         return {"gain": None}
+    rollout = found.rollout
     row: dict[str, Value] = {"gain": found.total, "reference": found.name, **dict.fromkeys(_OF_A_ROLLOUT)}
-    if (rollout := found.rollout) is not None:
+    if rollout is not None:
         row |= {"num_samples_sensed": float(rollout.sensed.sum()), "consumed_share": float(rollout.consumed_share)}
-    return row
+    return row if many else row | _trained_reference(config, here, rollout)
+
+
+def _trained_reference(config: GairomConfig, here: Arena, published: Rollout | None) -> dict[str, Value]:
+    """Bound of the trained gain; the best that is known, and what the optimum of the published gain trains."""
+    if isinstance(here.regime, Contention):
+        return {"trained_gain": sum(trained_bounds(here.world, here.regime, config.num_bound_steps))}
+    assert isinstance(here.regime, Independent)
+    assert published is not None
+    best = trained_optimum(here.world, here.regime)
+    played = float(trained_gain(here.world, here.regime, published).sum())
+    return {"trained_gain": best.bound, "trained_gain_found": best.gain, "trained_gain_of_published": played}
 
 
 def _milp(config: GairomConfig, learned: Learned, case: Case, random: Random) -> Row:

@@ -22,10 +22,13 @@ PAPER = ("ml_c", "ml_cc", "ml_scc", "mp_tsc")
 AWARE = ("crowd_greedy", "sequential_greedy", "best_response")
 """Policies that look at others."""
 
-UNTRAINED = (*PAPER, "random", "largest_correlation", "matching", "greedy", *AWARE)
+UNTRAINED = (*PAPER, "random", "largest_correlation", "matching", "greedy", "lookahead", *AWARE)
 
 LEARNED, REFERENCE, MILP, ZEROS = "sac", "reference", "milp", "zeros_and_serial"
-METHODS = (*UNTRAINED, LEARNED, REFERENCE, MILP, ZEROS)
+DRAWN = ("sac_paper", "mappo")
+"""Learned over drawn scenarios instead of the one that is played."""
+
+METHODS = (*UNTRAINED, LEARNED, *DRAWN, REFERENCE, MILP, ZEROS)
 NUM_CLIENTS = 50
 NUM_MANY_CLIENTS = 200
 METHODS_OF_MANY = ("greedy", "crowd_greedy", LEARNED, REFERENCE)
@@ -41,6 +44,7 @@ class GairomConfig:
         training_seeds: of the learned policies.
         regimes: independent, coupled, contention.
         policies: those without weights.
+        drawn: those that learned over drawn scenarios.
         num_milp_worlds: worlds in which the MILP races the learned policy, for one round.
         milp_time_limit_s: the MILP starts over with twice the time until it is as good, up to this.
         num_many_worlds: worlds with 200 clients.
@@ -52,6 +56,7 @@ class GairomConfig:
     training_seeds: tuple[Natural, ...]
     regimes: NonEmpty[RegimeName]
     policies: tuple[Annotated[str, one_of(UNTRAINED)], ...]
+    drawn: tuple[Annotated[str, one_of(DRAWN)], ...]
     num_milp_worlds: Natural
     milp_time_limit_s: Annotated[float, Field(gt=0, le=3600)]
     num_many_worlds: Natural
@@ -63,7 +68,8 @@ def cases(config: GairomConfig) -> Iterator[Case]:
     """Regime outermost; then worlds with 200 clients, the races of the MILP, and Zeros against serial."""
     for regime, random_seed in product(config.regimes, config.random_seeds):
         methods = (*(name for name in config.policies if _differs(name, regime)), REFERENCE)
-        for method, training_seed in players(methods, config.training_seeds):
+        learned = product(config.drawn, config.training_seeds)
+        for method, training_seed in [*players(methods, config.training_seeds), *learned]:
             yield _case(method, regime, NUM_CLIENTS, training_seed, random_seed)
     if "contention" in config.regimes:
         yield from _cases_of_contention(config)

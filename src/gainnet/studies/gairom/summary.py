@@ -8,6 +8,7 @@ import pandas as pd
 
 from gainnet.studies.gairom.question import (
     AWARE,
+    DRAWN,
     LEARNED,
     MILP,
     NUM_CLIENTS,
@@ -20,7 +21,9 @@ from gainnet.studies.gairom.question import (
 from gainnet.studies.statistics import at, beside, round_metrics, spread
 
 BEST_OF_REGIME = {"independent": "optimum", "coupled": "optimum", "contention": "bound"}
-POLICIES = (LEARNED, *UNTRAINED)
+POLICIES = (LEARNED, *DRAWN, *UNTRAINED)
+TRAINED = ("greedy", "lookahead", LEARNED, *DRAWN, "mp_tsc")
+"""Policies whose share of the trained gain's optimum is a metric; under contention it is of a bound."""
 OF_MANY = (LEARNED, "greedy", "crowd_greedy")
 EXTRA_NAMES = (
     "independent.sac_over_best_paper_baseline",
@@ -31,7 +34,11 @@ EXTRA_NAMES = (
     "zeros_over_serial.mean",
     "zeros_over_serial.min",
     "pipeline_fill_rounds",
-)
+    *(f"trained.{regime}.{policy}_of_optimum{end}" for regime in BEST_OF_REGIME for policy in TRAINED
+      for end in ("", ".half_width")),
+    *(f"trained.{regime}.{name}" for regime in ("independent", "coupled")
+      for name in ("published_optimum_of_optimum", "optimum_of_bound")),
+)  # fmt: skip
 
 
 def metric_names() -> tuple[str, ...]:
@@ -71,7 +78,26 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     for policy in OF_MANY:
         if len(worlds := share_of_world(at(many, method=policy))):
             metrics[f"contention.{policy}_of_bound_200_clients"] = worlds.mean()
-    return round_metrics(metrics | dict(_over_paper(table)) | dict(_race(table)) | dict(_zeros(table)), 5)
+    metrics |= dict(_over_paper(table)) | dict(_race(table)) | dict(_zeros(table))
+    return round_metrics(metrics | dict(_trained(at(table, num_clients=NUM_CLIENTS))), 5)
+
+
+def _trained(table: pd.DataFrame) -> Iterator[tuple[str, float | None]]:
+    """Shares of the optimum of the trained gain, which policies play for; of its bound where both differ."""
+    if "trained_gain" not in table:
+        return
+    best = at(table, method=REFERENCE)
+    for regime, rows in table[table["method"].isin(TRAINED)].groupby("regime"):
+        share = rows["trained_gain"] / beside(rows, at(best, regime=regime), ["random_seed"], "trained_gain")
+        for policy, own in rows.assign(share=share).groupby("method"):
+            if len(worlds := share_of_world(own)):
+                over_worlds = spread(worlds)
+                yield f"trained.{regime}.{policy}_of_optimum", over_worlds.mean
+                yield f"trained.{regime}.{policy}_of_optimum.half_width", over_worlds.half_width
+    for regime, rows in best.groupby("regime"):
+        for column, name in (("of_published", "published_optimum_of_optimum"), ("found", "optimum_of_bound")):
+            if f"trained_gain_{column}" in rows and len(known := rows[f"trained_gain_{column}"].dropna()):
+                yield f"trained.{regime}.{name}", float((known / rows["trained_gain"]).mean())
 
 
 def _shares(found: pd.DataFrame) -> Iterator[tuple[str, float | None]]:

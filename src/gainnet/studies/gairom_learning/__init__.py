@@ -6,32 +6,54 @@ Is the order of gains the order of accuracies?
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gainnet.orchestration.drawing import label_of
-from gainnet.studies.figures import Panel, draw_panels
+from gainnet.studies.figures import Panel, draw_panels, legend_below, panels
 from gainnet.studies.gairom.arena import digests, load_all
 from gainnet.studies.gairom.question import LEARNED
-from gainnet.studies.gairom_learning.training import METHODS, LearningConfig, cases, methods
+from gainnet.studies.gairom_learning.methods import methods
+from gainnet.studies.gairom_learning.question import (
+    BEST_FOUND,
+    LOOP,
+    LOOP_POLICIES,
+    MEASURED,
+    METHODS,
+    OPTIMUM,
+    LearningConfig,
+    cases,
+)
 from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
-from gainnet.studies.statistics import at, named, present, round_metrics, spread
+from gainnet.studies.statistics import at, beside, named, present, round_metrics, spread
 from gainnet.studies.study import Method, Study
 
 REGIMES = ("independent", "contention")
 NAME = "rank_correlation_gain_accuracy"
 SHOWN = (LEARNED, "greedy", "mp_tsc", "random")
+LOOP_KINDS = ("accuracy", "of_best_found", "energy_j", "accuracy_per_kj", "seconds_to_enough")
+RIVALS = ("greedy", OPTIMUM)
+ENOUGH = 0.7
+"""Accuracy whose first time is a metric."""
+
 METRIC_NAMES = (
     NAME, f"{NAME}.half_width", *(f"{regime}.{NAME}" for regime in REGIMES),
     *(f"{regime}.accuracy.{policy}" for regime in REGIMES for policy in SHOWN),
+    *(f"{kind}.{policy}" for kind in LOOP_KINDS for policy in (*LOOP_POLICIES, BEST_FOUND)),
+    *(f"{MEASURED}_minus_{rival}.{end}" for rival in RIVALS for end in ("mean", "low", "high")),
 )  # fmt: skip
 
 
 def points(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per policy and world: gain and accuracy, means over training seeds."""
-    return table.groupby(["regime", "method", "random_seed"], as_index=False)[["gain", "accuracy"]].mean()
+    """One row per policy and world: gain and accuracy, means over training seeds; without the closed loop."""
+    return (
+        table[table["regime"] != LOOP]
+        .groupby(["regime", "method", "random_seed"], as_index=False)[["gain", "accuracy"]]
+        .mean()
+    )
 
 
 def rank_correlations(found: pd.DataFrame) -> pd.DataFrame:
@@ -54,12 +76,56 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
         both = spread(rhos["rho"])
         metrics |= {NAME: both.mean, f"{NAME}.half_width": both.half_width}
         metrics |= named(rhos.groupby("regime")["rho"].mean(), f"{{}}.{NAME}")
-    return round_metrics(metrics, 5)
+    return round_metrics(metrics | closed_loop(at(table, regime=LOOP)), 5)
+
+
+def closed_loop(rows: pd.DataFrame) -> dict[str, float | None]:
+    """Metrics of the closed loop: means over worlds, and paired differences of the measured gain's policy.
+
+    `of_best_found` is accuracy over that of the best assignment found by training, `accuracy_per_kj` accuracy over
+    energy, `seconds_to_enough` the time until accuracy is 0.7, between rounds on a straight line.
+    """
+    if rows.empty:
+        return {}
+    found = rows.assign(seconds_to_enough=rows.apply(_seconds_to_enough, axis=1))
+    columns = ["accuracy", "energy_j", "seconds_to_enough"]
+    found = found.groupby(["method", "random_seed"], as_index=False)[columns].mean()
+    found["accuracy_per_kj"] = 1000 * found["accuracy"] / found["energy_j"]
+    found["of_best_found"] = found["accuracy"] / beside(
+        found, at(found, method=BEST_FOUND), ["random_seed"], "accuracy"
+    )
+    metrics: dict[str, float | None] = {}
+    for kind in LOOP_KINDS:
+        metrics |= named(found.groupby("method")[kind].mean().dropna(), f"{kind}.{{}}")
+    mine = at(found, method=MEASURED).set_index("random_seed")["accuracy"]
+    for rival in RIVALS:
+        other = at(found, method=rival).set_index("random_seed")["accuracy"]
+        if len(own := (mine - other).dropna()):
+            apart = spread(own)
+            low, high = apart.interval or (None, None)
+            name = f"{MEASURED}_minus_{rival}"
+            metrics |= {f"{name}.mean": apart.mean, f"{name}.low": low, f"{name}.high": high}
+    return metrics
+
+
+def _seconds_to_enough(row: pd.Series[Any]) -> float | None:
+    """Time until the accuracy is `ENOUGH`; round r ends with CR r + 1."""
+    reached = [float(row[name]) for name in row.index if name.startswith("accuracy_of_round_") and pd.notna(row[name])]
+    cr_s, before = float(row["duration_s"]) / (len(reached) + 1), 0.0
+    for number, now in enumerate(reached):
+        if now >= ENOUGH:
+            return cr_s * (number + 1 + (ENOUGH - before) / max(now - before, 1e-9))
+        before = now
+    return None
 
 
 COLOURS = {
     "sac": RED, "greedy": BLUE, "sequential_greedy": SKY, "best_response": BLACK, "matching": PURPLE, "mp_tsc": GREEN,
     "ml_scc": ORANGE, "ml_cc": BROWN, "ml_c": "#B8A000", "largest_correlation": "#5B4FA2", "random": GREY,
+}  # fmt: skip
+LOOP_COLOURS = {
+    "best_found": BLACK, "measured": GREEN, "lookahead": BLUE, "optimum": PURPLE, "sac": RED, "greedy": ORANGE,
+    "largest_correlation": "#5B4FA2", "nearest": BROWN, "random": GREY,
 }  # fmt: skip
 TITLES = {"independent": "independent clients", "contention": "clients contend for spectrum"}
 
@@ -77,7 +143,30 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     )
     titles = {name: TITLES[name] + _rank(at(rhos, regime=name)) for name in regimes}
     parts = [Panel(at(found, regime=name), titles[name], "gain of all rounds", "test accuracy") for name in regimes]
-    yield "accuracy_over_gain", draw_panels("Is more gain more accuracy?", note, parts, _scatter, 2, legend=6)
+    if parts:
+        yield "accuracy_over_gain", draw_panels("Is more gain more accuracy?", note, parts, _scatter, 2, legend=6)
+    if len(loop := at(table, regime=LOOP)):
+        yield "closed_loop", _closed_loop(loop)
+
+
+def _closed_loop(loop: pd.DataFrame) -> Figure:
+    note = (
+        f"{loop['random_seed'].nunique()} worlds of independent clients; accuracy on unseen images of each model's own "
+        "domains, mean over models and worlds. Best found: the best of\nmany assignments and of changes of it, each "
+        "judged by training on it and shown the images of the test. Energy: training and upload of all clients."
+    )
+    means = loop.groupby("method").mean(numeric_only=True)
+    columns = [name for name in means.columns if name.startswith("accuracy_of_round_")]
+    figure, axes = panels(1, 2, "Assignments that train real models", note)
+    for method in present(loop, "method", LOOP_COLOURS):
+        row, colour = means.loc[method], LOOP_COLOURS[method]
+        axes[0].plot(range(1, len(columns) + 1), row[columns], "-o", color=colour, label=label_of(method), markersize=4)
+        axes[1].plot(row["energy_j"], row["accuracy"], "o", color=colour)
+        axes[1].annotate(label_of(method), (row["energy_j"], row["accuracy"]), fontsize=8)
+    axes[0].set(title="accuracy per round", xlabel="round", ylabel="test accuracy")
+    axes[1].set(title="accuracy and energy", xlabel="energy of all clients in J", ylabel="test accuracy in the end")
+    legend_below(axes, 5)
+    return figure
 
 
 def _rank(rhos: pd.DataFrame) -> str:

@@ -35,6 +35,21 @@ class Digits:
         part = slice(int(self.first[domain]), int(self.first[domain + 1]))
         return self.images[part], self.labels[part]
 
+    def every_second(self, start: int) -> Digits:
+        """Every second image of each domain, from `start` 0 or 1 on: halves with the same domains and other images."""
+        parts = [torch.arange(int(a) + start, int(b), 2) for a, b in zip(self.first, self.first[1:], strict=False)]
+        chosen = torch.cat(parts)
+        counts = torch.tensor([len(part) for part in parts]).cumsum(0)
+        return Digits(self.images[chosen], self.labels[chosen], torch.cat([torch.zeros(1, dtype=torch.long), counts]))
+
+    def label_shares(self) -> Tensor:
+        """[num_domains, 10], shares of the labels in each domain, float64."""
+        rows = [
+            torch.bincount(self.of_domain(d)[1], minlength=NUM_CLASSES).double() for d in range(len(self.first) - 1)
+        ]
+        shares = torch.stack(rows)
+        return shares / shares.sum(-1, keepdim=True)
+
 
 def load_digits(num_domains: int) -> tuple[Digits, Digits]:
     """scikit-learn's 1,797 digits of 8x8 pixels for training and for test; digit k is of domain k mod num_domains.

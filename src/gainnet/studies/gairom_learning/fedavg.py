@@ -118,3 +118,17 @@ def accuracy(models: Perceptrons, images: Tensor, labels: Tensor) -> Tensor:
     """
     with torch.no_grad():
         return (models(images).argmax(-1) == labels).float().mean(-1)
+
+
+def class_losses(models: Perceptrons, images: Tensor, labels: Tensor) -> Tensor:
+    """[num_models, 10], mean cross-entropy in nats of every digit, float64; 0 for one that no image has.
+
+    Args:
+        models: [num_models].
+        images: [num_images, 64], the same for all.
+        labels: [num_images], int64.
+    """
+    with torch.no_grad():
+        nats = -models(images).log_softmax(-1)[:, torch.arange(len(labels)), labels].double()
+    digit = torch.nn.functional.one_hot(labels, NUM_CLASSES).double()
+    return nats @ digit / digit.sum(0).clamp_min(1.0)

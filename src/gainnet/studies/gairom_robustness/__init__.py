@@ -22,22 +22,23 @@ from gainnet.studies.gairom_robustness.methods import (
     NAMED,
     NOMINAL,
     UNTRAINED,
+    WEIGHTS,
     RobustnessConfig,
     as_schedules,
     cases,
     methods,
 )
-from gainnet.studies.palette import BLACK, BLUE, GREEN, RED
+from gainnet.studies.palette import BLACK, BLUE, GREEN, ORANGE, RED
 from gainnet.studies.statistics import at, beside, present, round_metrics, spreads
 from gainnet.studies.study import Method, Study
 
 POLICIES = (LEARNED, *UNTRAINED)
 KEYS = ["scenario", "resource", "amount", "random_seed"]
-PREFIX = {"street": "", "figure": "figure."}
+PREFIX = {"street": "", "figure": "figure.", "coupled": "coupled."}
 
 
 def metric_names() -> tuple[str, ...]:
-    """All metrics; those of the scenario where targets are the limit begin with `figure.`.
+    """All metrics; those where targets are the limit begin with `figure.`, those of coupled rounds with `coupled.`.
 
     >>> metric_names()[:2]
     ('sac_of_optimum.time_5', 'sac_of_optimum.bandwidth_half')
@@ -83,9 +84,10 @@ AXES = {
 }
 STYLES = {
     REFERENCE: Style("optimum", BLACK, ":", "o"), LEARNED: Style("SAC, not retrained", RED, "-", "o"),
-    "greedy": Style("greedy", BLUE, "--", "o"), "mp_tsc": Style("MP-TSC", GREEN, "-.", "o"),
+    "lookahead": Style("look-ahead", ORANGE, "-", "o"), "greedy": Style("greedy", BLUE, "--", "o"),
+    "mp_tsc": Style("MP-TSC", GREEN, "-.", "o"),
 }  # fmt: skip
-SCENARIO_TITLES = {"street": "street", "figure": "targets are the limit"}
+SCENARIO_TITLES = {"street": "street", "figure": "targets are the limit", "coupled": "coupled rounds"}
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
@@ -143,12 +145,16 @@ def _boards(boards: pd.DataFrame) -> Figure:
 
 def open_methods(config: RobustnessConfig) -> Mapping[str, Method]:
     """The methods, with everything that they need loaded once."""
-    return methods(load_all(["independent"], config.training_seeds))
+    return methods(load_all(_weights(config), config.training_seeds))
+
+
+def _weights(config: RobustnessConfig) -> list[str]:
+    return list(dict.fromkeys(WEIGHTS[name] for name in config.scenarios))
 
 
 def identity(config: RobustnessConfig) -> Mapping[str, str]:
     """sha256 of what the methods read."""
-    return digests(["independent"], config.training_seeds, config.scenarios)
+    return digests(_weights(config), config.training_seeds, config.scenarios)
 
 
 GAIROM_ROBUSTNESS = Study(

@@ -26,14 +26,16 @@ from gainnet.studies.settings import Natural, NonEmpty, Positive, Seeds, one_of
 from gainnet.studies.study import Case, Method, Row, Value
 
 BOARD = "board"
-UNTRAINED = ("mp_tsc", "greedy")
+UNTRAINED = ("mp_tsc", "greedy", "lookahead")
 METHODS = (*UNTRAINED, LEARNED, REFERENCE, BOARD)
 DURATION_S, SHORT_DURATION_S = 9.0, 5.0
 NAMED = {"time_5": ("time", SHORT_DURATION_S), "bandwidth_half": ("bandwidth", 0.5), "compute_half": ("compute", 0.5)}
 """Conditions that metrics are named after."""
 
 NOMINAL = {"time": DURATION_S, "bandwidth": 1.0, "compute": 1.0}
-SCENARIOS = ("street", "figure")
+SCENARIOS = ("street", "figure", "coupled")
+WEIGHTS = {"street": "independent", "figure": "independent", "coupled": "coupled"}
+"""Regime whose learned policy plays in a scenario."""
 
 
 @final
@@ -45,7 +47,7 @@ class RobustnessConfig:
         random_seeds: each draws a world that no policy was trained in.
         training_seeds: of the learned policies, which were trained with all resources.
         methods: policies beside the optimum.
-        scenarios: street, and figure, where targets are the limit.
+        scenarios: street; figure, where targets are the limit; coupled, where rounds compete, so that policies differ.
         durations_s: time of a CR.
         shares: of the bandwidth, and of the compute rate, that is left.
     """
@@ -114,7 +116,7 @@ def arena_of(case: Case) -> Arena:
 
 def _play(learned: Learned, case: Case, random: Random) -> Row:
     here = arena_of(case)
-    return _row(here.play(learned.player(case, here.world.scenario, "independent"))[0])
+    return _row(here.play(learned.player(case, here.world.scenario, WEIGHTS[case.text("scenario")]))[0])
 
 
 def _reference(case: Case, random: Random) -> Row:
