@@ -63,7 +63,7 @@ def lesson_of(model: Tensor, trained: Tensor, shares: Tensor, own: Tensor) -> Le
 class MeasuredGain:
     """Fall of the loss of every label of a model's own domains, fitted by ridge regression.
 
-    The logarithm of the loss falls by a polynomial of degree 2: losses are always positive, and shares of them are lost.
+    The logarithm of the loss falls by a polynomial of degree 2, so that losses stay positive.
     Inputs are the label's loss, the logarithms of the samples of that label, of the model's other labels, of foreign
     labels, and of samples per client, and the label's share of all samples.
 

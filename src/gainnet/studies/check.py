@@ -151,6 +151,8 @@ def _plain(text: str) -> str:
 def _compared(case: Case, row: Row, old: Mapping[str, str], wall_s: float) -> RowCheck:
     # Times of the machine are never the same twice.
     names = [name for name in row if not name.startswith(MEASURED) and name not in MEASURED_ELSEWHERE]
+    # Columns that are newer than the run say nothing of it.
+    names = [name for name in names if name in old or not old]
     pairs = {name: (_text(round_digits(row[name])), old.get(name, "")) for name in names}
     distances = {name: _distance(*pair) for name, pair in pairs.items() if pair[0] != pair[1]}
     largest = max(distances.values(), default=0.0)

@@ -24,6 +24,7 @@ from gainnet.studies.gairom.question import (
     PAPER,
     GairomConfig,
     cases,
+    current,
 )
 from gainnet.studies.gairom.summary import BEST_OF_REGIME, metric_names, share_of_world, shares, summarise
 from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, RED
@@ -126,4 +127,6 @@ def identity(config: GairomConfig) -> Mapping[str, str]:
     return digests(config.regimes, config.training_seeds, drawn=config.drawn)
 
 
-GAIROM = Study("gairom", GairomConfig, METHODS, metric_names(), cases, open_methods, identity, summarise, draw)
+GAIROM = Study(
+    "gairom", GairomConfig, METHODS, metric_names(), cases, open_methods, identity, summarise, draw, current=current
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Annotated, Literal, final
+from typing import Annotated, Any, Literal, final
 
 from pydantic import Field
 
@@ -62,6 +62,11 @@ class GairomConfig:
     num_many_worlds: Natural
     num_bound_steps: BoundSteps
     num_bound_steps_many: BoundSteps
+
+
+def current(table: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a time in which nothing had learned over drawn scenarios."""
+    return {"drawn": [], **table}
 
 
 def cases(config: GairomConfig) -> Iterator[Case]:

@@ -26,6 +26,7 @@ from gainnet.studies.gairom_learning.question import (
     OPTIMUM,
     LearningConfig,
     cases,
+    current,
 )
 from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.statistics import at, beside, named, present, round_metrics, spread
@@ -196,5 +197,6 @@ def identity(config: LearningConfig) -> Mapping[str, str]:
 
 
 GAIROM_LEARNING = Study(
-    "gairom-learning", LearningConfig, METHODS, METRIC_NAMES, cases, open_methods, identity, summarise, draw
-)
+    "gairom-learning", LearningConfig, METHODS, METRIC_NAMES, cases, open_methods, identity, summarise, draw,
+    current=current,
+)  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Annotated, Literal, final
+from typing import Annotated, Any, Literal, final
 
 from pydantic import Field
 
@@ -49,6 +49,11 @@ class LearningConfig:
     loop_seeds: tuple[Natural, ...]
     num_assignments: Natural
     num_moves: Natural
+
+
+def current(table: dict[str, Any]) -> dict[str, Any]:
+    """Settings of the time before the loop was closed."""
+    return {"loop_seeds": [], "num_assignments": 0, "num_moves": 0, **table}
 
 
 def cases(config: LearningConfig) -> Iterator[Case]:
