@@ -15,16 +15,17 @@ from PIL import Image
 from gainnet.catalog import EpisodeConfig
 from gainnet.catalog.orchestration import episode_of
 from gainnet.core.errors import GainnetError
-from gainnet.orchestration.drawing import draw_boards, draw_gain, draw_map, shown_clients
+from gainnet.orchestration.drawing import draw_boards, draw_gain, draw_map, label_of, shown_clients
 from gainnet.orchestration.episode import Episode
 from gainnet.orchestration.save import save, to_json
+from gainnet.orchestration.traffic import traffic
 
 FILES = {"map.png", "boards.png", "gain.png", "policies.csv", "associations.csv", "summary.json", "report.html"}
 
 
 @pytest.fixture(scope="module")
 def episode() -> Episode:
-    return episode_of(EpisodeConfig("greedy", random_seed=1, num_clients=8, num_rounds=3))
+    return episode_of(EpisodeConfig("greedy", random_seed=1, num_clients=8, num_rounds=3, requests_per_s=4.0))
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,22 @@ def test_everything_is_written_and_nothing_is_loaded_from_elsewhere(episode: Epi
     assert re.findall(r'(?:src|href)="(?!data:)', page) == []
     assert page.count("data:image/png;base64,") == 3
     assert all(row["label"] in page for row in summary["policies"])
+
+
+def test_the_page_plays_what_was_decided(episode: Episode, folder: Path) -> None:
+    page = (folder / "report.html").read_text()
+    found = re.search(r'<script id="traffic" type="application/json">(.*?)</script>', page)
+    assert found is not None
+    shown = json.loads(found[1])
+    assert shown == json.loads(json.dumps(traffic(episode)))
+    assert shown["policies"][0]["model"] == episode.chosen.model.tolist()
+    assert {policy["label"] for policy in shown["policies"]} == {label_of(name) for name in episode.rollouts}
+    # Decisions in three CRs; the boards have one more, which only consumes.
+    assert (len(shown["together"]), len(shown["boards"]), len(shown["boards"][0])) == (3, 4, 8)
+    pieces = [piece for clients in shown["boards"] for rows in clients for piece in rows]
+    assert pieces
+    assert all(0 <= p[3] < p[4] <= shown["duration_s"] + 1e-3 and 0 <= p[5] < p[6] <= 1 for p in pieces)
+    assert all(row["label"] in page for row in to_json(episode)["requests"]["policies"])
 
 
 def test_associations_are_those_of_the_rollout(episode: Episode, folder: Path) -> None:

@@ -30,7 +30,7 @@ def crowded(num_clients: int, edges: tuple[int, ...]) -> Scenario:
     return scenario_of(fields)
 
 
-@pytest.mark.parametrize("edges", [(0, 1, 2), (0, 0, 3)])
+@pytest.mark.parametrize("edges", [pytest.param((0, 1, 2), marks=pytest.mark.slow), (0, 0, 3)])
 def test_coalitions_have_the_gain_of_their_best_association(edges: tuple[int, ...]) -> None:
     table = table_of(crowded(4, edges), 3)
     found = coalition_gains(table)

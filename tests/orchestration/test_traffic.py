@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -49,7 +48,7 @@ def test_a_file_of_tracks_is_read_once_until_it_changes(ways: Path) -> None:
     assert len(tracks_once(ways).vehicles) == len(first.vehicles) + 1
 
 
-@pytest.mark.parametrize("roads", [False, True])
+@pytest.mark.parametrize("roads", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_ways_lead_through_the_places_of_the_world(ways: Path, roads: bool) -> None:
     scenario: Scenario = load_scenario("square")
     if roads:
@@ -66,28 +65,19 @@ def _short(scenario: Scenario) -> Scenario:
     return scenario.model_copy(update={"rounds": scenario.rounds.model_copy(update={"num_rounds": 3})})
 
 
+@pytest.mark.slow
 def test_a_class_of_ones_own_is_on_every_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_most_samples.py").write_text(MINE)
     monkeypatch.chdir(tmp_path)
-    episode = episode_of(EpisodeConfig("my_most_samples:MostSamples", num_clients=5, num_rounds=2, requests_per_s=4.0))
-    summary = save(episode, tmp_path / "out")
+    episode = episode_of(EpisodeConfig("my_most_samples:MostSamples", num_clients=5, num_rounds=2))
+    save(episode, tmp_path / "out")
     lines, bars = draw_gain(episode).axes
-    assert "MostSamples" in [text.get_text() for text in lines.get_legend().get_texts()]
+    legend = lines.get_legend()
+    assert legend is not None
+    assert "MostSamples" in [text.get_text() for text in legend.get_texts()]
     assert "MostSamples" in [text.get_text() for text in bars.get_yticklabels()]
-    page = (tmp_path / "out" / "report.html").read_text()
-    shown = json.loads(re.search(r'<script id="traffic" type="application/json">(.*?)</script>', page)[1])
-    assert shown == json.loads(json.dumps(traffic(episode)))
-    assert shown["policies"][0]["label"] == "MostSamples"
-    assert torch.tensor(shown["policies"][0]["model"]).equal(episode.chosen.model)
-    assert (len(shown["together"]), len(shown["boards"]), len(shown["boards"][0])) == (2, 3, 5)
-    # Every piece of a board is inside of its matrix.
-    pieces = [piece for clients in shown["boards"] for rows in clients for piece in rows]
-    assert pieces
-    assert all(0 <= p[3] < p[4] <= shown["duration_s"] + 1e-3 and 0 <= p[5] < p[6] <= 1 for p in pieces)
-    assert "requests of users" in page
-    assert all(row["label"] in page for row in summary["requests"]["policies"])
-    assert re.findall(r'(?:src|href)="(?!data:)', page) == []
-    assert "http://" not in page.split("<h2>As JSON")[0]
+    assert traffic(episode)["policies"][0]["label"] == "MostSamples"
+    assert "MostSamples" in (tmp_path / "out" / "report.html").read_text()
 
 
 @pytest.mark.slow

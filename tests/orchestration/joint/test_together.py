@@ -53,7 +53,7 @@ def test_alone_at_an_edge_a_client_has_its_steady_workload() -> None:
     assert found.gain == pytest.approx(np.log1p(most * float(offer.correlation) / site.scale_samples), rel=1e-6)
 
 
-@pytest.mark.parametrize("share", [0.3, 1.0])
+@pytest.mark.parametrize("share", [pytest.param(0.3, marks=pytest.mark.slow), 1.0])
 def test_beside_requests_a_client_has_what_they_leave(share: float) -> None:
     """One client and one class: the share is served with as little as possible, and a bisection finds the samples."""
     world, site = drawn(crowd(1, 1, 1, 4.0, 3e6), 4)
@@ -103,6 +103,7 @@ def test_cells_fit_and_nobody_beats_the_bound(policy: str) -> None:
             assert ((allocation.samples > 0) == (allocation.model >= 0)).all()
 
 
+@pytest.mark.slow
 def test_every_round_of_a_client_can_be_executed() -> None:
     world, site = drawn(crowd(6, 4, 1, 4.0, 3e7), 7)
     offer, allocation = world.offers[0], serve(world, site, Online(), 0.5).allocations[0]
@@ -152,6 +153,7 @@ def test_requests_have_the_shares_of_the_scenario_and_the_cost_of_a_server() -> 
     assert weight.tolist() == pytest.approx([3.0, 1.0, 0.0, 0.0])
 
 
+@pytest.mark.slow
 def test_a_world_that_is_asked_says_what_it_does() -> None:
     world, _ = drawn(crowd(4, 4, 1, 1.0), 1)
     found = together(world, 6.0, Random.of(1), Measured(2.0, 0.3, 512.0))

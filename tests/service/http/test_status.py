@@ -7,6 +7,7 @@ import json
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from gainnet.service.measured import measured
 from service.http.conftest import Served
 
 
@@ -25,6 +26,11 @@ def test_metrics_count_what_was_served(served: Served) -> None:
     assert grown["gainnet_rows_total[('network', 'unet')]"] == 8.0
     assert grown["gainnet_joules_total[]"] > 0.0
     assert after["gainnet_open_requests[]"] == 0.0
+    # Orchestration plans with them.
+    found = measured(served.url)
+    num = after["gainnet_requests_total[('outcome', 'done')]"]
+    assert found.spectrum_hz_s == after["gainnet_channel_uses_total[('way', 'down')]"] / num
+    assert min(found.requests_per_s, found.busy_s) > 0
 
 
 def test_the_status_says_what_the_dashboard_shows(served: Served) -> None:
