@@ -125,11 +125,22 @@ field_of_view_deg = 120.0
     [
         ({"num_clients": 12}, "num_clients: .* has 9 vehicles in these rounds, not 12"),
         ({"num_rounds": 11}, "lasts 94 s, 11 rounds take 99 s"),
+        ({"mobility_start_s": 60.0}, "lasts 34 s, 5 rounds take 45 s"),
+        ({"mobility_start_s": -1.0}, "mobility_start_s: .* begins at 0 s"),
     ],
 )
-def test_roads_that_do_not_fit_are_refused(ways: Path, asked: dict[str, int], match: str) -> None:
+def test_roads_that_do_not_fit_are_refused(ways: Path, asked: dict[str, float], match: str) -> None:
     with pytest.raises(ConfigError, match=match):
-        episode_of(EpisodeConfig("greedy", mobility=str(ways), **asked))
+        episode_of(EpisodeConfig("greedy", mobility=str(ways), **asked))  # type: ignore[arg-type]
+
+
+def test_a_later_beginning_is_a_later_time_of_the_file(ways: Path) -> None:
+    first, later = on_roads(STREET, ways), on_roads(STREET, ways, start_s=18.0)
+    one, other = (draw_world(scenario, Random.of(1)).client_m for scenario in (first, later))
+    # Two CRs of 9 s later the same vehicles are at the same places.
+    there = [sorted(row[~row.isnan().any(-1)].tolist()) for row in (one[2], other[0])]
+    assert there[0] == there[1]
+    assert len(there[0]) > 3
 
 
 def test_a_lonely_vehicle_has_targets_beside_its_way(tmp_path: Path) -> None:

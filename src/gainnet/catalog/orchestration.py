@@ -78,7 +78,8 @@ def episode_of(
     if config.mobility is None:
         played = resize(whole, kind.name, config.num_clients, config.num_rounds)
     else:
-        played = on_roads(resize(whole, kind.name, None, config.num_rounds), Path(config.mobility), config.num_clients)
+        sized = resize(whole, kind.name, None, config.num_rounds)
+        played = on_roads(sized, Path(config.mobility), config.num_clients, config.mobility_start_s)
     policy = policy_of(config.policy, played, kind.name)
     many = played.clients.num_clients > _MANY_CLIENTS
     every = {**policies(played.gain.scale_samples), LEARNED: policy_of(LEARNED, played, kind.name)}

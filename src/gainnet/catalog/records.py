@@ -158,6 +158,8 @@ class EpisodeConfig:
         num_rounds: rounds; the scenario's own if `None`.
         mobility: file of the ways of vehicles, as FCD XML of SUMO (gzipped or not), GPX, CSV or .sumocfg; `None` moves
             them as the scenario says.
+        mobility_start_s: time of that file at which the first round begins; its first one if `None`. Scenarios of SUMO
+            begin with empty roads.
         requests_per_s: requests of users per second, for content of all models together; edges answer them from the
             pools that training uses, too. Nobody asks if `None`.
 
@@ -172,9 +174,12 @@ class EpisodeConfig:
     num_clients: int | None = None
     num_rounds: int | None = None
     mobility: str | None = None
+    mobility_start_s: float | None = None
     requests_per_s: float | None = None
 
     def __post_init__(self) -> None:
+        if self.mobility_start_s is not None and self.mobility is None:
+            raise ConfigError("mobility_start_s: it is a time of a file of ways; give --mobility FILE or leave it out")
         if self.requests_per_s is not None:
             allowed = "a positive number, such as 5"
             check_range(0 < self.requests_per_s < math.inf, "requests_per_s", self.requests_per_s, allowed)

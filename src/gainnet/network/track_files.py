@@ -43,7 +43,8 @@ def read_tracks(path: Path, start_s: float | None = None, longest_s: float = mat
     if path.name.endswith(".sumocfg"):
         from gainnet.network.sumo import drive
 
-        return drive(path, longest_s + _MARGIN_S)
+        # It is driven from its beginning in any case.
+        return drive(path, (start_s or 0.0) + longest_s + _MARGIN_S)
     with _opened(path) as file:
         head = file.peek(512)[:512].lstrip(b"\xef\xbb\xbf \r\n\t")
         if head.startswith(b"<"):

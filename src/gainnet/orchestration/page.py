@@ -68,11 +68,13 @@ def page(summary: Mapping[str, Any], pictures: Mapping[str, bytes], traffic: Map
         requests=_requests(summary["requests"]),
         **{name: embed_picture(name, content) for name, content in pictures.items()},
     )
-    title = f"{summary['policy']} in {summary['scenario']}"
+    label = next(row["label"] for row in summary["policies"] if row["policy"] == summary["policy"])
+    title = f"{label} in {summary['scenario']}"
     regime = "share the spectrum of edges" if summary["regime"] == "contention" else "are independent"
     subtitle = (
         f"{summary['num_clients']} clients that {regime}, {summary['num_models']} models, "
-        f"{summary['num_rounds']} rounds of {summary['duration_s']:g} s, random seed {summary['random_seed']}"
+        f"{summary['num_rounds']} rounds of {summary['duration_s']:g} s, random seed {summary['random_seed']}; "
+        f"roads: {summary['mobility']}"
     )
     return Page(title, subtitle, body, CONVENTION, "summary.json", summary, _STYLE).html()
 

@@ -14,6 +14,7 @@ from gainnet.orchestration.episode import Episode
 from gainnet.orchestration.page import page
 from gainnet.orchestration.registry import BASELINES
 from gainnet.orchestration.rollout import hand_overs
+from gainnet.orchestration.scenario import RoadNumbers, Scenario, TraceNumbers
 from gainnet.orchestration.traffic import traffic
 
 
@@ -50,6 +51,7 @@ def to_json(episode: Episode) -> dict[str, Any]:
     return {
         "policy": episode.policy,
         "scenario": episode.scenario,
+        "mobility": _roads(scenario),
         "regime": episode.regime.name,
         "random_seed": episode.random_seed,
         "num_clients": scenario.clients.num_clients,
@@ -81,6 +83,12 @@ def associations(episode: Episode) -> list[dict[str, Any]]:
         for cr in range(num_rounds)
         for n in range(num_clients)
     ]
+
+
+def _roads(scenario: Scenario) -> str:
+    """The file of tracks, or the model of mobility."""
+    numbers = scenario.mobility
+    return Path(numbers.path).name if isinstance(numbers, RoadNumbers | TraceNumbers) else numbers.kind
 
 
 def _policy(episode: Episode, name: str) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final, final
 
 import numpy as np
@@ -106,25 +108,35 @@ class Frontier:
 
     def at(self, share: float) -> Best | None:
         """The optimum that serves at least a share of the offered requests; `None` where that cannot be."""
-        import cvxpy
-
         self.sigma.value = share
-        with warnings.catch_warnings():
-            # Cones of pairs that are not used end at their apex, where the last digits are hard to get.
-            warnings.simplefilter("ignore", UserWarning)
-            self.program.solve(solver=cvxpy.CLARABEL, tol_gap_abs=TOLERANCE, tol_gap_rel=TOLERANCE, tol_feas=TOLERANCE)
-        if "infeasible" in self.program.status:
+        if not self._solved():
             return None
-        if self.program.status not in ("optimal", "optimal_inaccurate"):
-            raise ConfigError(f"joint: the solver ends with {self.program.status}; give other numbers")
         value = {name: np.asarray(one.value) for name, one in self.unknowns.items()}
         served = float(self.rates.ravel() @ value["served"]) / self.offered_per_s
         samples = self.scale_samples * (value["wireless"] + value["visual"])
         return Best(float(self.program.value), served, value["share"], samples, self.pairs)
 
+    def _solved(self) -> bool:
+        """Whether there is a solution, which the program then has."""
+        cvxpy = import_extra("cvxpy", "cvxpy", "joint")
+        for tolerance, steps in product(TOLERANCES, _STEPS):
+            settings = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), tolerance) | steps
+            # Cones of pairs that are not used end at their apex, where the last digits are hard to get.
+            with warnings.catch_warnings(), contextlib.suppress(cvxpy.error.SolverError):
+                warnings.simplefilter("ignore", UserWarning)
+                self.program.solve(solver=cvxpy.CLARABEL, **settings)
+                if "optimal" in self.program.status:
+                    return True
+                if "infeasible" in self.program.status:
+                    return False
+        raise ConfigError("joint: the solver does not reach 1e-5; give numbers that are less far apart")
 
-TOLERANCE: Final = 1e-7
-"""Of gap and feasibility; the gain of an optimum is that exact, relative to it."""
+
+TOLERANCES: Final = (1e-7, 1e-6, 1e-5)
+"""Of gap and feasibility, the first that the solver reaches; the gain of an optimum is that exact, relative to it."""
+
+_STEPS: Final = ({}, {"linesearch_backtrack_step": 0.5}, {"min_switch_step_length": 1e-4})
+"""Settings that are tried in turn: about one program in a thousand stalls with the usual step lengths."""
 
 _OF_PAIRS = ("share", "area_down", "area_up", "time_down", "time_up", "wireless", "visual")
 _OF_CLASSES = ("served", "spectrum", "computing")
