@@ -135,7 +135,7 @@ class Frontier:
 TOLERANCES: Final = (1e-7, 1e-6, 1e-5)
 """Of gap and feasibility, the first that the solver reaches; the gain of an optimum is that exact, relative to it."""
 
-_STEPS: Final = ({}, {"linesearch_backtrack_step": 0.5}, {"min_switch_step_length": 1e-4})
+_STEPS: Final[tuple[dict[str, float], ...]] = ({}, {"linesearch_backtrack_step": 0.5}, {"min_switch_step_length": 1e-4})
 """Settings that are tried in turn: about one program in a thousand stalls with the usual step lengths."""
 
 _OF_PAIRS = ("share", "area_down", "area_up", "time_down", "time_up", "wireless", "visual")
