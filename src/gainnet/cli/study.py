@@ -52,6 +52,8 @@ def run(
     cloud_url: str | None = None,
     cloud_model: str | None = None,
     trace: str | None = None,
+    pictures: str | None = None,
+    model: str | None = None,
     as_json: bool = False,
 ) -> None:
     """Run a study, or go on where it was stopped.
@@ -69,9 +71,12 @@ def run(
         cloud_url: chat endpoint in the place of the local cloud, up to /v1; for medical-summaries.
         cloud_model: how that endpoint calls its model.
         trace: a .csv file with SNRs; a row is one fading block; for power-control.
+        pictures: folder of photographs of yours, for photographs.
+        model: name or folder of the model that is studied, for studies of one.
         as_json: one JSON object on standard output, nothing else.
     """
     of_study = {"data": data, "cloud_url": cloud_url, "cloud_model": cloud_model, "trace": trace}
+    of_study |= {"pictures": pictures, "model": model}
     changes = {field: value for field, value in of_study.items() if value is not None}
     given = [option for option, is_given in (("--quick", quick), ("--full", full), ("--config", config)) if is_given]
     if len(given) > 1:

@@ -162,8 +162,8 @@ def seed_codec(
 ) -> None:
     """Learn to send a model's latents over the air: one codec for every size and SNR. Goes on where it was stopped.
 
-    With prompts or pictures of yours all three codes of a seed are learned (linear, seed, transform) and installed
-    under the digest of the model, where `--codec seed=linear` and the others find them.
+    With prompts or pictures of yours, and for the emoji model, all three codes of a seed are learned (linear, seed,
+    transform) and installed under the digest of the model, where `--codec seed=linear` and the others find them.
 
     Args:
         out: folder for latents, checkpoints and weights.
@@ -180,14 +180,14 @@ def seed_codec(
     """
     from gainnet.training.own_seeds import CODES, NUM_LATENTS, OwnTraining, train_own_seeds
     from gainnet.training.seed_codec import PRESETS, train_seed_codec
-    from gainnet.training.seed_sources import open_source
+    from gainnet.training.seed_sources import Captioned, open_source
 
-    is_own = prompts is not None or pictures is not None
+    lines = None if prompts is None else read_prompts(None, prompts)
+    source = open_source(model, lines, pictures, torch_device)
+    is_own = not isinstance(source, Captioned)
     if not is_own and (code or num_latents is not None or effort != 1.0):
         raise ConfigError("prompts: give --prompts FILE or --pictures FOLDER with --code, --num-latents or --effort")
     training = OwnTraining(NUM_LATENTS if num_latents is None else num_latents, effort, preset)
-    lines = None if prompts is None else read_prompts(None, prompts)
-    source = open_source(model, lines, pictures, torch_device)
     with training_progress() as show:
         if is_own:
             places = train_own_seeds(source, out, training, code or CODES, random_seed, show)

@@ -81,6 +81,11 @@ class TinyAutoencoder(nn.Module):
         except (OSError, SafetensorError, KeyError, RuntimeError) as error:
             line = str(error).strip().splitlines()[0]
             raise ModelError(f"model: {folder} is no tiny autoencoder, or incomplete ({line})") from None
+        # Channels last, in which convolutions of 64 channels are a fifth faster on a processor.
+        for weight in network.parameters():
+            weight.data = (
+                weight.data.contiguous(memory_format=torch.channels_last) if weight.dim() == 4 else weight.data
+            )
         return network.eval().requires_grad_(False)
 
     def encode(self, pictures: Tensor) -> Tensor:

@@ -62,7 +62,6 @@ def captions(study: str, random_seed: int, num_images: int) -> tuple[str, ...]:
     return tuple(write_captions(draw_scenes(num_images, rng), rng))
 
 
-@torch.no_grad()
 def generate(model: DiffusionModel, study: str, random_seed: int, num_images: int) -> Pictures:
     """Unseen captions of a random seed, and the pictures of a model without a channel.
 
@@ -72,9 +71,20 @@ def generate(model: DiffusionModel, study: str, random_seed: int, num_images: in
         random_seed: of captions and noise.
         num_images: how many.
     """
-    prompts = captions(study, random_seed, num_images)
+    return generate_of(model, captions(study, random_seed, num_images), random_seed)
+
+
+@torch.no_grad()
+def generate_of(model: DiffusionModel, prompts: tuple[str, ...], random_seed: int) -> Pictures:
+    """The pictures of prompts without a channel.
+
+    Args:
+        model: whose parts run.
+        prompts: one per picture.
+        random_seed: of the noise.
+    """
     # One stream per picture, so that picture 3 of 50 is picture 3 of 5.
-    random = Random.of([RANDOM_SEEDS_APART * random_seed + item for item in range(num_images)])
+    random = Random.of([RANDOM_SEEDS_APART * random_seed + item for item in range(len(prompts))])
     tensors: dict[str, Tensor] = {"prompt": text_to_tensor(prompts)}
     for part in model.parts:
         tensors |= part(tensors, random)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import Field, asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, final
+from typing import Any, ClassVar, Final, Protocol, final
 
 from gainnet.codecs.seed_codec import Vocabulary
 from gainnet.core.errors import ConfigError
@@ -17,6 +17,8 @@ from gainnet.training.seed_latents import SeedLatents, make_seed_latents, render
 from gainnet.training.seed_metric import quick_picture_of
 from gainnet.training.seed_sources import SHARD_SIZE, Captioned, Source, num_shards_of
 from gainnet.training.transform_stage import Examples, PictureError
+
+USUAL_PICTURE: Final = 3 * 128 * 128
 
 
 class Sizes(Protocol):
@@ -61,6 +63,11 @@ class SeedMaterial:
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of a latent."""
         return self.space.shape
+
+    @property
+    def size(self) -> float:
+        """Of a picture, in pictures of 128 x 128 pixels, for which the transform code's rates were chosen."""
+        return self.space.image.num_values / USUAL_PICTURE
 
     def picture_error(self, square: int) -> PictureError:
         """Errors through the model's decoder, of squares of the latent with that side."""

@@ -19,8 +19,9 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.emoji.captions import WORDINGS, read_wordings
 from gainnet.models.latent_space import LatentSpace, load_latent_space
-from gainnet.models.loading import load_model
+from gainnet.models.loading import find_folder, load_model
 from gainnet.models.scenes import draw_scenes, stream, write_captions
 from gainnet.training.precision import half_precision
 
@@ -124,10 +125,12 @@ class Pictured:
     Args:
         space: whose encoder makes them.
         paths: of pictures, each at least as large as a picture of the model; larger ones give several tiles.
+        density: tiles per their own length, along each side; above 1 they overlap.
     """
 
     space: LatentSpace
     paths: tuple[Path, ...]
+    density: int = 1
 
     @property
     def most(self) -> int:
@@ -136,7 +139,8 @@ class Pictured:
     @cached_property
     def settings(self) -> Mapping[str, Any]:
         digest = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in self.paths))
-        return {"model_sha256": self.space.sha256, "shape": self.space.shape, "pictures_sha256": digest.hexdigest()}
+        shape = {"shape": self.space.shape, "density": self.density}
+        return {"model_sha256": self.space.sha256, **shape, "pictures_sha256": digest.hexdigest()}
 
     @torch.no_grad()
     def make(self, start: int, count: int, random_seed: int) -> tuple[Tensor, tuple[str, ...]]:
@@ -148,7 +152,8 @@ class Pictured:
     def _order(self) -> list[tuple[Path, int, int]]:
         """Every tile: path, top, left; of all pictures in turn, so that a part of them is of all."""
         _, height, width = self.space.image.shape
-        found = [(k, path, *place) for path in self.paths for k, place in enumerate(_tiles(path, height, width))]
+        tiles = ((path, _tiles(path, (height, width), self.density)) for path in self.paths)
+        found = [(k, path, *place) for path, places in tiles for k, place in enumerate(places)]
         return [(path, top, left) for _, path, top, left in sorted(found, key=lambda tile: tile[0])]
 
     def _tile(self, path: Path, top: int, left: int) -> Tensor:
@@ -163,7 +168,9 @@ def open_source(
     torch_device: str = "cpu",
     num_steps: int | None = None,
 ) -> Source:
-    """The latents of a model: of prompts, of pictures, or of captions of scenes where neither is given.
+    """The latents of a model: of prompts, of pictures, or, where neither is given, of what its makers say it draws.
+
+    That are the names in the folder of the emoji model, and captions of scenes for every other one.
 
     Args:
         model: `scenes`, or a folder in diffusers' format; with pictures a tiny autoencoder will do.
@@ -180,7 +187,9 @@ def open_source(
         raise ConfigError("prompts: give --prompts FILE or --pictures FOLDER, one of the two")
     if pictures is not None:
         return Pictured(load_latent_space(model, torch_device), picture_paths(pictures))
-    opened = load_model(model, num_steps, torch_device=torch_device)
+    opened, wordings = load_model(model, num_steps, torch_device=torch_device), find_folder(model) / WORDINGS
+    if prompts is None and wordings.is_file():
+        prompts = [wording.own() for wording in read_wordings(wordings)]
     return Captioned(opened) if prompts is None else Prompted(opened, tuple(prompts))
 
 
@@ -234,24 +243,21 @@ def _first(random_seed: int, start: int) -> int:
     return FIRST_RANDOM_SEED + (random_seed << 20) + start
 
 
-def _tiles(path: Path, height: int, width: int) -> list[tuple[int, int]]:
-    """Tops and lefts of tiles side by side, spread evenly from border to border.
-
-    Raises:
-        ConfigError: the picture is smaller than a tile.
-    """
+def _tiles(path: Path, sides: tuple[int, int], density: int) -> list[tuple[int, int]]:
+    """Tops and lefts of tiles, spread evenly from border to border; raises `ConfigError` where not one fits."""
+    height, width = sides
     size = read_colours(path).size
     if size[0] < width or size[1] < height:
         raise ConfigError(
             f"pictures: {path} has {size[0]} x {size[1]} pixels, less than the {width} x {height} of the model; "
             "leave it out"
         )
-    tops, lefts = _spread(size[1], height), _spread(size[0], width)
+    tops, lefts = _spread(size[1], height, density), _spread(size[0], width, density)
     return [(top, left) for top in tops for left in lefts]
 
 
-def _spread(size: int, tile: int) -> list[int]:
-    count = size // tile
+def _spread(size: int, tile: int, density: int) -> list[int]:
+    count = 1 + (size - tile) * density // tile
     return [round(k * (size - tile) / max(1, count - 1)) for k in range(count)]
 
 

@@ -47,7 +47,7 @@ class TransformTraining:
         num_held_out: of them, the last ones, for measuring only.
         num_renders: encoded renders of scenes, a multiple of 40; for the scenes model alone.
         latents_random_seed: of captions, noise and scenes.
-        lengths: of the stage on latents and of the five through the decoder, each begins at a high rate again.
+        lengths: of the stage on latents and of at most five through the decoder, each begins at a high rate again.
         square: side of the square of the latent that is decoded in a step.
         num_measured: latents by which lengths and errors are measured, seen ones and held-out ones.
         checkpoint_every: steps between checkpoints.
@@ -120,8 +120,9 @@ def train_transform_seed(
         network = build_network(training, material, random_seed).to(material.space.device)
         picture = material.picture_error(training.square)
         distortions: tuple[Distortion, ...] = (latent_error, *(len(STAGES) - 1) * (picture,))
-        for name, distortion, length in zip(STAGES, distortions, training.lengths, strict=True):
-            stage = transform_stage(name, network, material.examples, distortion, length, random_seed)
+        # A short training has fewer stages through the decoder.
+        for name, distortion, length in zip(STAGES, distortions, training.lengths, strict=False):
+            stage = transform_stage(name, network, material.examples, distortion, length, random_seed, material.size)
             stages.train(stage, material.sha256)
         measured = material.seen[: training.num_measured]
         weights = stored_weights(network.cpu(), material.vocabulary, measured, material.space.sha256)
@@ -135,7 +136,7 @@ def build_network(training: TransformTraining, material: SeedMaterial, random_se
     shape = training.shape.of_latents(material.shape, material.vocabulary.num_indices)
     with seeded(random_seed):
         network = TransformNetwork(shape)
-    set_components(network, material.seen.latents)
+    set_components(network, material.seen.latents, material.size)
     return network
 
 

@@ -55,14 +55,19 @@ class StageLength:
     share_generated: float = 0.7
 
 
-def error_weight(quality: Tensor) -> Tensor:
-    r"""[batch], bits that a mean squared error of 1 is worth at qualities [batch], $10^4 \cdot 2^{9 q / 64}$."""
-    return LEAST_WEIGHT * 2 ** (WEIGHT_OCTAVES * quality / NUM_QUALITIES)
+def error_weight(quality: Tensor, size: float = 1.0) -> Tensor:
+    r"""[batch], bits that a mean squared error of 1 is worth at qualities [batch], $s\, 10^4 \cdot 2^{9 q / 64}$.
+
+    Args:
+        quality: [batch], 0 to 64.
+        size: $s$, of a picture in pictures of 128 x 128: as many times the bits make the same error.
+    """
+    return size * LEAST_WEIGHT * 2 ** (WEIGHT_OCTAVES * quality / NUM_QUALITIES)
 
 
-def usual_bits(quality: Tensor) -> Tensor:
-    """[batch], typical bits of an item at qualities [batch]; losses are divided by it, so that all count alike."""
-    return 60 * 2 ** (WEIGHT_OCTAVES * quality / NUM_QUALITIES / 2)
+def usual_bits(quality: Tensor, size: float = 1.0) -> Tensor:
+    """[batch], typical bits of an item; losses are divided by it, so that all count alike; see `error_weight`."""
+    return size * 60 * 2 ** (WEIGHT_OCTAVES * quality / NUM_QUALITIES / 2)
 
 
 def gaussian_bits(values: Tensor, log2_deviation: Tensor) -> Tensor:
@@ -109,8 +114,14 @@ def rate_and_values(
 
 
 @torch.no_grad()
-def set_components(network: TransformNetwork, latents: Tensor) -> None:
-    """Starts a network as the linear transform code of patches of latents [n, num_values], with one quantiser step."""
+def set_components(network: TransformNetwork, latents: Tensor, size: float = 1.0) -> None:
+    """Starts a network as the linear transform code of patches of latents [n, num_values], with one quantiser step.
+
+    Args:
+        network: fresh.
+        latents: to learn the components from.
+        size: of a picture, as in `error_weight`.
+    """
     network.mean.copy_(latents.mean(0))
     # In float32 the smallest eigenvalues of a covariance drown in rounding.
     patches = to_patches(latents - network.mean, network.shape).flatten(0, 1).double()
@@ -120,7 +131,7 @@ def set_components(network: TransformNetwork, latents: Tensor) -> None:
     network.deviations.copy_(deviations)
     quality = torch.arange(NUM_ANCHORS) * (NUM_QUALITIES / (NUM_ANCHORS - 1))
     # At high rate a value takes -log2(step) bits and errs by step^2 / 12: here the derivatives of both cancel.
-    step = (6 / (math.log(2) * error_weight(quality) * ERROR_PER_ENTRY / network.shape.num_values)).sqrt()
+    step = (6 / (math.log(2) * error_weight(quality, size) * ERROR_PER_ENTRY / network.shape.num_values)).sqrt()
     network.log2_gains.copy_(torch.log2(deviations[None] / step[:, None]))
 
 
@@ -200,6 +211,7 @@ def transform_stage(
     distortion: Distortion,
     length: StageLength,
     random_seed: int,
+    size: float = 1.0,
 ) -> Stage:
     """The transform code on latents, or through the decoder.
 
@@ -213,15 +225,16 @@ def transform_stage(
         distortion: of decoded latents.
         length: steps, batch and rate.
         random_seed: of batches, qualities and noise.
+        size: of a picture, as in `error_weight`.
     """
-    shares, size = examples.weights(length.share_generated), length.batch_size
+    shares, count = examples.weights(length.share_generated), length.batch_size
 
     def loss(step: int) -> Tensor:
         generator = torch_stream(random_seed, name, step)
-        drawn = torch.multinomial(shares, size, generator=generator)
-        quality = NUM_QUALITIES * torch.rand(size, generator=generator)
-        prompted = torch.rand(size, 1, generator=generator) < PROMPT_SHARE
-        rounding = torch.rand(size, network.shape.num_values, generator=generator) - 0.5
+        drawn = torch.multinomial(shares, count, generator=generator)
+        quality = NUM_QUALITIES * torch.rand(count, generator=generator)
+        prompted = torch.rand(count, 1, generator=generator) < PROMPT_SHARE
+        rounding = torch.rand(count, network.shape.num_values, generator=generator) - 0.5
         # Drawn on the processor, so that every device trains on the same items.
         given = examples.latents[drawn], anchor_weights(quality), examples.words[drawn] * prompted, rounding, quality
         latents, anchors, words, noise, quality = (x.to(network.mean.device) for x in given)
@@ -231,8 +244,8 @@ def transform_stage(
         received, bits = rate_and_values(network, values, condition, network.gains(anchors), noise)
         with half_precision(latents.device):
             decoded = network.synthesise(received, condition).float()
-        cost = bits + error_weight(quality) * distortion(decoded, latents, generator)
-        return (cost / usual_bits(quality)).mean()
+        cost = bits + error_weight(quality, size) * distortion(decoded, latents, generator)
+        return (cost / usual_bits(quality, size)).mean()
 
     matrices = [
         p

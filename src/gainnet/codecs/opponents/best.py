@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
 from typing import ClassVar, Final, final
@@ -90,6 +90,7 @@ class BestPicture:
         max_bits: most bits of one picture, the index included.
         encoders: names of `ENCODERS`.
         cache: of encodes.
+        table: encoders by name, the strongest of every codec unless others are given.
 
     >>> picture = torch.full((1, 3, 16, 16), 0.2)
     >>> codec = BestPicture(64.0, ("jpeg",))
@@ -100,12 +101,13 @@ class BestPicture:
     max_bits: float
     encoders: tuple[str, ...] = tuple(ENCODERS)
     cache: EncodeCache = EncodeCache()
+    table: Mapping[str, tuple[StillEncoder, ...]] = field(default_factory=lambda: ENCODERS, repr=False)
     emits: ClassVar[type[Payload]] = Bits
 
     def __post_init__(self) -> None:
         check_budget(self.max_bits)
-        if not self.encoders or set(self.encoders) - set(ENCODERS):
-            raise ConfigError(f"encoders: {self.encoders} are not all known; choose of {', '.join(ENCODERS)}")
+        if not self.encoders or set(self.encoders) - set(self.table):
+            raise ConfigError(f"encoders: {self.encoders} are not all known; choose of {', '.join(self.table)}")
 
     def size(self, spec: Spec) -> Size:
         """Bits of one picture [3, height, width]; the best picture nearly fills its budget."""
@@ -139,7 +141,7 @@ class BestPicture:
         return tuple(
             Choice(encoder, scale, upsampler)
             for name in self.encoders
-            for encoder in ENCODERS[name]
+            for encoder in self.table[name]
             for scale in SCALES
             for upsampler in _upsamplers(scale)
         )
@@ -156,6 +158,10 @@ class BestPicture:
 
         return Counter(label(string) for string in payload.strings if string)
 
+    @property
+    def _encoders(self) -> tuple[StillEncoder, ...]:
+        return tuple(encoder for name in self.encoders for encoder in self.table[name])
+
     def _string(self, pixels: Pixels) -> bytes | None:
         """The string with the least squared error that keeps the budget; `None` where not even one colour fits."""
         max_bytes = int(self.max_bits // 8)
@@ -163,7 +169,7 @@ class BestPicture:
         if max_bytes < len(string):
             return None
         limits, place = {scale: _least_error(pixels, scale) for scale in SCALES}, 0
-        for encoder in (encoder for name in self.encoders for encoder in ENCODERS[name]):
+        for encoder in self._encoders:
             for scale in SCALES:
                 # Encodes are dear: a resolution that could not do better without any quantiser is not tried.
                 tried = self.cache.fitting(encoder, pixels, scale, max_bytes - 1) if limits[scale] < least else ()
@@ -175,7 +181,7 @@ class BestPicture:
         """Every string that a picture [height, width, 3] of 8 bits can become, after its squared error in levels."""
         yield _one_colour(pixels)
         place = 0
-        for encoder, scale in product((encoder for name in self.encoders for encoder in ENCODERS[name]), SCALES):
+        for encoder, scale in product(self._encoders, SCALES):
             yield from (_named(point, place) for point in self.cache.encodes(encoder, pixels, scale))
             place += len(_upsamplers(scale))
 
