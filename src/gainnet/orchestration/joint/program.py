@@ -95,7 +95,8 @@ def solve(columns: Columns, site: Site, room: Reals, worth: Worth, most: Reals, 
     # The worth of requests may be a debt.
     bounds[-1, 0] = -np.inf
     matrix, limits = vstack([rows for rows, _ in parts]), np.concatenate([limit for _, limit in parts])
-    found: Any = linprog(cost, matrix, limits, bounds=bounds, method="highs")
+    # Looking for what could be removed takes as long as solving: every column is of use.
+    found: Any = linprog(cost, matrix, limits, bounds=bounds, method="highs", options={"presolve": False})
     if found.x is None:
         raise ConfigError(f"requests: {least_per_s:.3g} a second cannot be served; ask for fewer")
     gain = float(site.weight @ found.x[places.gains])
