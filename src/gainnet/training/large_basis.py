@@ -24,7 +24,7 @@ MOST_DENSE: Final = 4096
 
 MOST_COMPONENTS: Final = 8192
 MOST_DIRECTIONS: Final = 1024
-MOST_SPECTRAL_PROBES: Final = 64
+MOST_SPECTRAL_PROBES: Final = 32
 NUM_PARTS: Final = 4
 NUM_COMPARED: Final = 8
 
@@ -65,7 +65,7 @@ def spectral_basis(
     Args:
         space: of the latents.
         latents: [n, num_values].
-        num_probes: of the metric, at most 64 are made.
+        num_probes: of the metric, at most 32 are made.
         random_seed: of the probes.
         progress: receives (probes made, probes in all).
     """

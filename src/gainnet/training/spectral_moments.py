@@ -20,6 +20,8 @@ METRIC_WIDTH: Final = 0.25
 there are latents. Chosen on photographs; half and twice as much cost less than 0.1 dB."""
 
 LEAST_WIDTH: Final = 0.3
+LARGEST_PROBED: Final = 32
+"""Entries along the sides of a latent up to which all of it is decoded for the metric."""
 
 
 def spectral_covariance(latents: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
@@ -39,7 +41,8 @@ def spectral_metric(
     r"""[height * width, channels, channels], $\mathrm{E}[J^T J] / P$ of pictures with P values, by frequency.
 
     One probe per latent, as in `gainnet.training.seed_metric.picture_metric`; the mean over neighbouring frequencies
-    takes the place of probes by the thousand.
+    takes the place of probes by the thousand. Of a large latent the middle is decoded, whose frequencies stand for
+    those next to them: a decoder is convolutional, and that of Stable Diffusion takes a minute for a whole picture.
 
     Args:
         space: of the latents.
@@ -48,19 +51,30 @@ def spectral_metric(
         random_seed: of the probes.
         progress: receives (probes made, probes in all).
     """
-    shape, generator = space.shape, torch.Generator().manual_seed(random_seed)
+    generator = torch.Generator().manual_seed(random_seed)
+    shape = (space.shape[0], min(LARGEST_PROBED, space.shape[1]), min(LARGEST_PROBED, space.shape[2]))
+    top, left = ((whole - part) // 2 for whole, part in zip(space.shape[1:], shape[1:], strict=True))
     total = torch.zeros(shape[1] * shape[2], shape[0], shape[0], dtype=torch.float64)
     for number, latent in enumerate(latents.split(1), 1):
-        some = latent.unflatten(1, shape).to(space.device).requires_grad_()
+        whole = latent.unflatten(1, space.shape)
+        some = whole[..., top : top + shape[1], left : left + shape[2]].to(space.device).requires_grad_()
         pictures = decode(some)
         probe = torch.randn(pictures.shape, generator=generator) / math.sqrt(pictures.numel())
         (turned,) = torch.autograd.grad((pictures * probe.to(pictures)).sum(), some)
         (found,) = to_frequencies(turned.flatten(1).double().cpu(), shape)
         total += torch.einsum("fc,fd->fcd", found, found)
         progress(number, len(latents))
-    metric = smoothed(total / len(latents), shape, METRIC_WIDTH)
+    metric = _at_frequencies(smoothed(total / len(latents), shape, METRIC_WIDTH), shape, space.shape)
     level = metric.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None]
     return torch.lerp(metric, level * torch.eye(shape[0], dtype=torch.float64), SHRINKAGE)
+
+
+def _at_frequencies(metric: Tensor, shape: tuple[int, int, int], whole: tuple[int, int, int]) -> Tensor:
+    """The metric of a part of a latent at the nearest frequencies of a whole one."""
+    rows, columns = (
+        ((torch.arange(side) + 0.5) * part / side).long() for part, side in zip(shape[1:], whole[1:], strict=True)
+    )
+    return metric.unflatten(0, shape[1:])[rows][:, columns].flatten(0, 1)
 
 
 def smoothed(moments: Tensor, shape: tuple[int, int, int], width: float) -> Tensor:
