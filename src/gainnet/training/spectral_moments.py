@@ -74,7 +74,8 @@ def _at_frequencies(metric: Tensor, shape: tuple[int, int, int], whole: tuple[in
     rows, columns = (
         ((torch.arange(side) + 0.5) * part / side).long() for part, side in zip(shape[1:], whole[1:], strict=True)
     )
-    return metric.unflatten(0, shape[1:])[rows][:, columns].flatten(0, 1)
+    found: Tensor = metric.unflatten(0, shape[1:])[rows][:, columns]
+    return found.flatten(0, 1)
 
 
 def smoothed(moments: Tensor, shape: tuple[int, int, int], width: float) -> Tensor:
