@@ -43,7 +43,7 @@ def serve(
     certificate: Path | None = None,
     key: Path | None = None,
     plain: bool = False,
-    most_batch: int = 8,
+    most_batch: int = 4,
     most_waiting: int = 256,
     keys: Path | None = None,
     join_port: int = 0,

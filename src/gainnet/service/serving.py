@@ -139,7 +139,7 @@ class Serving:
     runtime: Literal["onnx", "torch"] | None = None
     journal: Path | None = None
     pace: float = 0.0
-    most_batch: int = 8
+    most_batch: int = 4
     most_waiting: int = 256
     signer: Path | None = None
     unsigned: bool = False

@@ -51,7 +51,8 @@ class ServingConfig:
         num_devices: devices that ask at once over WebSockets; none when 0.
         num_steps: of the sampler, for all servers.
         few_steps: of the sampler, for a model made for few; not measured when `None`.
-        most_batch: rows of a pass at most; request-level batching takes half as many requests.
+        most_batch: rows of a pass of the edge at most; one picture with guidance has two.
+        most_requests: that request-level batching takes together at most.
         core: processor core that servers are pinned to, where the system can.
     """
 
@@ -64,6 +65,7 @@ class ServingConfig:
     num_devices: Annotated[int, Field(ge=0, le=256)]
     num_steps: Annotated[int, Field(ge=1, le=1000)]
     most_batch: Annotated[int, Field(ge=2, le=64)]
+    most_requests: Annotated[int, Field(ge=1, le=32)]
     core: Natural
     few_steps: Annotated[int, Field(ge=1, le=1000)] | None = None
 

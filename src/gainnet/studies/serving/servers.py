@@ -124,12 +124,11 @@ class Servers:
         self._folder.cleanup()
 
     def _command(self, method: str) -> list[str]:
-        most = self.config.most_batch
         if method in (LOCKED, REQUEST_BATCHING):
-            number = 1 if method == LOCKED else most // ROWS_OF_ONE
+            number = 1 if method == LOCKED else self.config.most_requests
             return [sys.executable, "-m", "gainnet.studies.serving.locked", str(number)]
         journal = Path(self._folder.name) / f"{method}.db"
-        rows = ROWS_OF_ONE if method == SINGLE else most
+        rows = ROWS_OF_ONE if method == SINGLE else self.config.most_batch
         options = {"--model": "scenes", "--port": 0, "--journal": journal, "--runtime": "onnx", "--most-batch": rows}
         flat = [str(each) for pair in options.items() for each in pair]
         # Unsigned, as the others' pictures are.
