@@ -306,7 +306,7 @@ def test_ctrl_c_leaves_no_half_written_file(call, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_generation_leaves_no_half_written_file(tmp_path, which):
     (tmp_path / "mine.py").write_text(WAITING)
     arguments = ["generate", PROMPT, "--num-steps", "1", "--codec", "seed=mine:Waiting", "--out", "o"]
@@ -319,7 +319,7 @@ def test_an_interrupted_generation_leaves_no_half_written_file(tmp_path, which):
         time.sleep(0.1)
     running.send_signal(which)
     _, err = running.communicate(timeout=60)
-    assert running.returncode == (130 if which == signal.SIGINT else -signal.SIGKILL), err
+    assert running.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}.get(which, -signal.SIGKILL), err
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine.py", "started"]
     if which == signal.SIGINT:
         assert err.decode() == "interrupted; nothing was left half written\n"

@@ -6,6 +6,7 @@ Options, their types and their help are generated, by `options`; what the comman
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import typer
@@ -85,6 +86,9 @@ app = group(
 _INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended."""
 
+_TERMINATED = 143
+"""Exit code of a command that `kill` ended."""
+
 __all__ = ["app", "main"]
 
 
@@ -95,6 +99,8 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # A small model on a busy machine is many times slower with more threads; set the variable for a large one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Left to the system, a kill would leave the servers and workers behind that a command has started.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(_TERMINATED))
     try:
         code = app(standalone_mode=False)
     except GainnetError as error:
