@@ -46,9 +46,9 @@ class Engine:
 
     Args:
         model: whose networks run.
-        most_batch: rows of a pass at most; a guided step of one picture has two. Of the shipped model a row takes 9.2 ms
-            in a pass of two, 8.4 in one of four, 7.8 in one of eight and no less in larger ones; but all rows of a pass
-            end together, so that larger passes make the first of a queue wait for those behind it.
+        most_batch: rows of a pass at most; a guided step of one picture has two. Of the shipped model a row takes
+            9.2 ms in a pass of two, 8.4 in one of four, 7.8 in one of eight and no less in larger ones; but all rows of
+            a pass end together, so that larger passes make the first of a queue wait for those behind it.
         most_waiting: requests that are open at the same time at most.
 
     Raises:
