@@ -34,7 +34,7 @@ class Nursery:
 
     Whoever forks beside threads copies the locks that they hold, which nobody in the new process ever gives back: a
     tokenizer's has stopped edges so. The nursery is forked once, at a quiet moment, and starts no thread, so that its
-    children begin with all locks free. It ends with this process, and its children with it.
+    children begin with all locks free. It ends with this process, and its children with it, whatever kills them.
 
     Args:
         works: what children run, by name; they hold what it holds at this moment, as models and settings.
@@ -121,6 +121,8 @@ def _tend(works: Mapping[str, Work], orders: Connection, others_end: Connection)
     # What is there is no garbage, and looking for some would copy the pages of it into every child.
     gc.freeze()
     alive = set[int]()
+    # Nobody writes here; children see its end when the nursery has none any more.
+    ended, mine = os.pipe()
     try:
         while True:
             match orders.recv():
@@ -133,7 +135,8 @@ def _tend(works: Mapping[str, Work], orders: Connection, others_end: Connection)
                     with Connection(recv_handle(orders), readable=False) as saying:
                         if (pid := os.fork()) == 0:
                             orders.close()
-                            _become(works[name], saying, arguments)
+                            os.close(mine)
+                            _become(works[name], saying, arguments, ended)
                     alive.add(pid)
                     orders.send(pid)
     except EOFError:
@@ -144,10 +147,11 @@ def _tend(works: Mapping[str, Work], orders: Connection, others_end: Connection)
                 os.kill(pid, signal.SIGKILL)
 
 
-def _become(work: Work, saying: Connection, arguments: tuple[Any, ...]) -> None:
+def _become(work: Work, saying: Connection, arguments: tuple[Any, ...], ended: int) -> None:
     """Runs a work in the process that is forked for it, and ends the process: nothing of the nursery's runs on."""
     code = 1
     try:
+        threading.Thread(target=_follow, args=(ended,), daemon=True).start()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         work(saying, *arguments)
@@ -157,3 +161,9 @@ def _become(work: Work, saying: Connection, arguments: tuple[Any, ...]) -> None:
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+def _follow(ended: int) -> None:
+    """Ends this process with its nursery, also with one that was killed and could kill no children."""
+    os.read(ended, 1)
+    os._exit(1)
