@@ -74,7 +74,6 @@ def generate(model: DiffusionModel, study: str, random_seed: int, num_images: in
     return generate_of(model, captions(study, random_seed, num_images), random_seed)
 
 
-@torch.no_grad()
 def generate_of(model: DiffusionModel, prompts: tuple[str, ...], random_seed: int) -> Pictures:
     """The pictures of prompts without a channel.
 
@@ -84,7 +83,20 @@ def generate_of(model: DiffusionModel, prompts: tuple[str, ...], random_seed: in
         random_seed: of the noise.
     """
     # One stream per picture, so that picture 3 of 50 is picture 3 of 5.
-    random = Random.of([RANDOM_SEEDS_APART * random_seed + item for item in range(len(prompts))])
+    return of_prompts(
+        model, prompts, Random.of([RANDOM_SEEDS_APART * random_seed + item for item in range(len(prompts))])
+    )
+
+
+@torch.no_grad()
+def of_prompts(model: DiffusionModel, prompts: tuple[str, ...], random: Random) -> Pictures:
+    """Pictures of given prompts with given streams, by a model without a channel.
+
+    Args:
+        model: whose parts run.
+        prompts: one per picture.
+        random: streams of the pictures, [num_pictures].
+    """
     tensors: dict[str, Tensor] = {"prompt": text_to_tensor(prompts)}
     for part in model.parts:
         tensors |= part(tensors, random)

@@ -126,6 +126,11 @@ def read(exact: ExactModel, strings: Sequence[bytes], prompts: Doubles) -> tuple
     return levels, received
 
 
+def level_of(string: bytes) -> int:
+    """Level of a stream, 0 to 127, without reading the rest."""
+    return int(RunReader(string, CHECK_BITS).take(LEVEL_MODEL, 1)[0])
+
+
 def _received(integers: Integers, expected: Prediction) -> Doubles:
     return clip_to_grid((integers + expected.means) / expected.gains)
 

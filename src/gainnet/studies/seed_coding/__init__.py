@@ -38,8 +38,10 @@ from gainnet.studies.seed_coding.summary import (
     cells,
     curve,
     metric_names,
+    split,
     summarise,
 )
+from gainnet.studies.seed_coding.unseen_drawing import draw_unseen
 from gainnet.studies.seed_coding.wide import FRECHET_DISTANCES, SNRS_DB, SOURCE
 from gainnet.studies.statistics import at, present
 from gainnet.studies.study import Method, Study
@@ -56,10 +58,6 @@ STYLES: Final = {
     "webp": Style("WebP picture, LDPC", ORANGE, "--", "s"),
     "avif": Style("AVIF picture, LDPC", RED, "--", "^"),
     "jpeg": Style("JPEG picture, LDPC", BROWN, ":", "x"),
-    "vvc": Style("VVC picture, LDPC", RED, "-", "s"),
-    "hevc": Style("HEVC picture, LDPC", ORANGE, "-", "^"),
-    "best_image_codec": Style("best picture, LDPC", BLACK, "-", "s"),
-    "domain_picture": Style("picture coded for the domain, LDPC", PURPLE, ":", "D"),
     "gaussian_opta": Style("Gaussian OPTA of the latent (bound for Gaussian latents)", BLACK, ":", ""),
 }
 HIGHEST_DRAWN_DB: Final = 48.0
@@ -82,6 +80,7 @@ WIDE_LINES: Final = {WIDE_PIXEL_USES: "-", WIDE_RAW_USES: "-", WIDE_MERGED_USES:
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Quality over SNR and uses, other judges, distance to the bound, reports, fading, uses, and the wide latent."""
+    unseen, table = split(table)
     found, note = cells(table), note_of(table)
     second = (found["bearer"] == SHANNON) | ((found["bearer"] == LDPC_IR) & (found["fading"] == "rayleigh"))
     scenes = at(found[~second], content=SCENE, report_error_db=0)
@@ -124,6 +123,8 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         )
     yield "uses_for_30db", _uses_for_30db(table, note)
     yield from draw_wide(found)
+    if len(unseen):
+        yield "unseen", draw_unseen(unseen)
 
 
 def plot(

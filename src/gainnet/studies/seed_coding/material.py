@@ -22,14 +22,16 @@ from gainnet.studies.pictures import Pictures, generate
 from gainnet.studies.seed_coding.question import (
     BEST_CODEC,
     DIGITAL_SEEDS,
-    DOMAIN_PICTURES,
     LEARNED,
+    SEEDS_OF_BITS,
     SeedCodingConfig,
 )
+from gainnet.studies.seed_coding.unseen_list import digest_of, unseen_captions
 from gainnet.studies.weights import picture_digests
 
 NEED_SEED_CODEC = (*LEARNED, "seed_denoiser")
-NEED_TRANSFORM_SEED = (*(name for name in DIGITAL_SEEDS if name != "pca_seed"), *DOMAIN_PICTURES)
+NEED_TRANSFORM_SEED = tuple(name for name in DIGITAL_SEEDS if name != "pca_seed")
+CODED_BY_TRANSFORM = (*SEEDS_OF_BITS, "domain_picture")
 
 
 @final
@@ -84,15 +86,25 @@ def gather(config: SeedCodingConfig) -> Material:
     basis, encodes = load_components(config.model, model.sha256), EncodeCache(cache_folder())
     material = Material(config, model, basis, AttributeClassifier.from_pretrained(), remembered, encodes)
     # Read now, so that missing weights are missed before the first case.
-    if config.runs(NEED_SEED_CODEC):
+    if needs_seed_codec(config):
         _ = material.seed_weights
-    if config.runs(NEED_TRANSFORM_SEED):
+    if needs_transform_seed(config):
         _ = material.transform_weights
-    if config.runs((BEST_CODEC,)) and set(found := installed()) != set(ENCODERS):
+    if config.compares((BEST_CODEC,)) and set(found := installed()) != set(ENCODERS):
         raise ConfigError(
-            f"methods: {BEST_CODEC} needs {', '.join(set(ENCODERS) - set(found))}; install 'gainnet[opponents]'"
+            f"schemes: {BEST_CODEC} needs {', '.join(set(ENCODERS) - set(found))}; install 'gainnet[opponents]'"
         )
     return material
+
+
+def needs_seed_codec(config: SeedCodingConfig) -> bool:
+    """Whether a method or a scheme reads the weights of the learned seed code."""
+    return bool(config.runs(NEED_SEED_CODEC) or config.compares(("seed",)))
+
+
+def needs_transform_seed(config: SeedCodingConfig) -> bool:
+    """Whether a method or a scheme reads the weights of the learned transform code."""
+    return bool(config.runs(NEED_TRANSFORM_SEED) or config.compares(CODED_BY_TRANSFORM))
 
 
 def digests(config: SeedCodingConfig) -> Mapping[str, str]:
@@ -102,8 +114,10 @@ def digests(config: SeedCodingConfig) -> Mapping[str, str]:
         ModelError: something of it is missing.
     """
     found = picture_digests(config.model, "seed_basis", "classifier")
-    if config.runs(NEED_SEED_CODEC):
+    if needs_seed_codec(config):
         found["seed_codec"] = weights_sha256(NETWORKS.find(config.seed_codec, found["model"]))
-    if config.runs(NEED_TRANSFORM_SEED):
+    if needs_transform_seed(config):
         found["transform_seed"] = weights_sha256(TRANSFORMS.find(config.transform_seed, found["model"]))
+    if config.num_unseen_images:
+        found["unseen_captions"] = digest_of(unseen_captions())
     return found

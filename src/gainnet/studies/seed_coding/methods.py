@@ -11,26 +11,20 @@ from torch import Tensor
 
 from gainnet.codecs import AVIF, JPEG, LinearCode, QuantizedSeed, RawAnalog, WebP
 from gainnet.codecs.codec import AnyCodec
-from gainnet.codecs.opponents import ENCODERS, BestPicture, EncodeCache
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Spec, Symbols
-from gainnet.generation.opponents import DomainPicture
 from gainnet.models.denoised_seed import denoised_seed
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.studies.pictures import Pictures
 from gainnet.studies.seed_coding.judging import fidelity, latent_nmse, mean_ssim, quality
 from gainnet.studies.seed_coding.material import Material
-from gainnet.studies.seed_coding.question import BEST_CODEC, OPTA, SD_SHAPED
+from gainnet.studies.seed_coding.question import METHODS, OPTA, SCENE, SD_SHAPED, UNSEEN
 from gainnet.studies.seed_coding.transports import Analog, Digital, GaussianOptimum, Prompts, Received, Transport
+from gainnet.studies.seed_coding.unseen import Unseen
 from gainnet.studies.seed_coding.wide import wide_methods
 from gainnet.studies.study import Case, Method, Row
-
-ENCODERS_OF: Final = {
-    "vvc": ("vvc",), "hevc": ("hevc",), "avif_tuned": ("avif",), "jpeg_xl": ("jpeg_xl",), BEST_CODEC: tuple(ENCODERS),
-}  # fmt: skip
-"""Encoders of every opponent among the image codecs."""
 
 NO_DRAWS = 0
 """Random seed of parts that draw nothing."""
@@ -57,16 +51,18 @@ def send_pictures(material: Material, transport: Transport, case: Case, random: 
     return _row(case, material, received.values, pictures, received)
 
 
-def by_content(scene: Method, sd_shaped: Method, case: Case, random: Random) -> Row:
-    """A row of scenes or of the Stable-Diffusion-shaped latent, as the case says."""
-    return (sd_shaped if case.values["content"] == SD_SHAPED else scene)(case, random)
+def by_content(own: Mapping[str, Method], case: Case, random: Random) -> Row:
+    """A row of scenes, of the Stable-Diffusion-shaped latent, or of unseen pictures, as the case says."""
+    return own[case.text("content")](case, random)
 
 
 def methods(material: Material) -> Mapping[str, Method]:
     """All methods by name."""
-    scenes, wide = scene_methods(material), wide_methods(material)
-    both = {name: partial(by_content, scenes[name], wide[name]) for name in scenes if name in wide}
-    return {**scenes, **wide, **both}
+    of_content = {
+        SCENE: scene_methods(material), SD_SHAPED: wide_methods(material), UNSEEN: Unseen(material).methods(),
+    }  # fmt: skip
+    own = {name: {c: found[name] for c, found in of_content.items() if name in found} for name in METHODS}
+    return {name: partial(by_content, found) for name, found in own.items()}
 
 
 def scene_methods(material: Material) -> Mapping[str, Method]:
@@ -88,13 +84,6 @@ def scene_methods(material: Material) -> Mapping[str, Method]:
         "avif": lambda bits, prompts: AVIF(max_bits=bits),
         "jpeg": lambda bits, prompts: JPEG(max_bits=bits),
     }
-    pictures |= {
-        **{name: partial(_opponent, material.encodes, own) for name, own in ENCODERS_OF.items()},
-        "domain_picture": lambda bits, prompts: DomainPicture(material.model, material.transform_code(bits, None)),
-        "domain_picture_prompt": lambda bits, prompts: DomainPicture(
-            material.model, material.transform_code(bits, prompts)
-        ),
-    }
     seeds: dict[str, Transport] = {
         **{name: Analog(code) for name, code in symbols.items()},
         "seed_denoiser": Analog(symbols["seed"], receiver=partial(denoise, material.model)),
@@ -107,10 +96,6 @@ def scene_methods(material: Material) -> Mapping[str, Method]:
     }
 
 
-def _opponent(encodes: EncodeCache, encoders: tuple[str, ...], bits: float, prompts: Prompts) -> AnyCodec:
-    return BestPicture(bits, encoders, encodes)
-
-
 def _row(case: Case, material: Material, images: Tensor, pictures: Pictures, received: Received) -> Row:
     """PSNR everywhere; SSIM and prompt fidelity, which take as long as decoding, on the coarse grid alone."""
     on_coarse_grid = case.values["snr_db"] in material.config.coarse_snrs_db
@@ -121,7 +106,6 @@ def _row(case: Case, material: Material, images: Tensor, pictures: Pictures, rec
         "num_bits": received.num_bits,
         "num_channel_uses_sent": round(received.num_channel_uses, 3),
         "delivered": received.delivered,
-        **({"encoders": received.encoders} if received.encoders else {}),
         "num_images": len(images),
     }
 

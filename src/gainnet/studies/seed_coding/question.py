@@ -12,17 +12,14 @@ from pydantic import Field
 from gainnet.studies.settings import NonEmpty, Seeds, one_of
 from gainnet.studies.study import Case, Value
 
+LISTS: Final = ("denoiser", "text_encoder", "seed_basis", "seed_codec", "transform_seed")
+"""Trainings of the shipped weights that read captions; all others see pictures alone."""
+
 LEARNED = ("seed", "seed_prompt")
 ANALOG = ("raw", "linear", *LEARNED, "seed_denoiser")
 DIGITAL_SEEDS = ("digital_seed", "digital_seed_prompt", "pca_seed")
 PICTURES = ("webp", "avif", "jpeg")
 BEST_CODEC: Final = "best_image_codec"
-OPPONENTS: Final = ("vvc", "hevc", "avif_tuned", "jpeg_xl", BEST_CODEC)
-"""Image codecs at their strongest; the last one is the best of all, picture by picture."""
-
-DOMAIN_PICTURES: Final = ("domain_picture", "domain_picture_prompt")
-"""The finished picture through the model's autoencoder and the learned transform code, without and with the prompt."""
-
 OPTA = "gaussian_opta"
 ON_FINE_GRID = ("raw", "linear", *LEARNED, OPTA)
 """Methods that cost little more than decoding what arrived."""
@@ -34,9 +31,40 @@ WIDE = ("raw_pixels", "merged")
 """Methods of the Stable-Diffusion-shaped latent alone."""
 
 PUBLISHED = ("published_centralised", "published_split", "published_merged")
-METHODS: Final = (*ANALOG, *DIGITAL_SEEDS, *PICTURES, *OPPONENTS, *DOMAIN_PICTURES, OPTA, *WIDE, *PUBLISHED)
+SWEPT: Final = (*ANALOG, *DIGITAL_SEEDS, *PICTURES, OPTA, *WIDE, *PUBLISHED)
+"""Methods of the sweeps on few pictures."""
 
-SCENE, SD_SHAPED = "scene", "sd_shaped"
+DENOISED: Final = "transform_prompt_denoised"
+SEEDS_OF_BITS: Final = ("transform", "transform_prompt", DENOISED)
+OPPONENTS: Final = ("hevc", "avif", "vvc", BEST_CODEC)
+"""Image codecs at their strongest; the last one is the best of all, picture by picture."""
+
+SCHEMES_OF_BITS: Final = (*SEEDS_OF_BITS, "domain_picture", *OPPONENTS)
+SCHEMES_OF_SYMBOLS: Final = ("linear", "seed")
+SCHEMES: Final = (*SCHEMES_OF_SYMBOLS, *SCHEMES_OF_BITS)
+"""What is compared on unseen pictures; `domain_picture` is the finished picture through the model's autoencoder and the
+learned transform code."""
+
+OVERLAP, POWER, SLOWER_VVC = "overlap", "power", "vvc_slower"
+METHODS: Final = (*SWEPT, *(name for name in SCHEMES if name not in SWEPT), OVERLAP, POWER, SLOWER_VVC)
+
+NUMS_BYTES: Final = {
+    **dict.fromkeys(("transform", "domain_picture"), (28, 40, 48, 56, 64, 72, 84, 104)),
+    **dict.fromkeys(("transform_prompt", DENOISED), (24, 34, 42, 50, 58, 66, 78, 98)),
+    **dict.fromkeys(OPPONENTS, (70, 110, 140, 160, 180, 205, 240, 300)),
+}
+"""Budgets of a picture by scheme, close where 30 dB are; an encode is dear, and serves all SNRs."""
+
+NUMS_USES: Final = {
+    "linear": (256, 362, 512, 1024, 1448, 2896, 4096, 5793),
+    "seed": (64, 128, 181, 256, 362, 512, 724, 1024),
+}
+SLOWER_NUMS_BYTES: Final = (140, 180)
+POWER_USES: Final = (256, 1024)
+
+SCENE, SD_SHAPED, UNSEEN = "scene", "sd_shaped", "unseen"
+FREE: Final = "free"
+"""Codewords of any length with redundancy and counted acknowledgements."""
 ANALOG_BEARER, LDPC, LDPC_IR, SHANNON, BOUND, PAPER = "analog", "ldpc", "ldpc_ir", "shannon", "bound", "published"
 """Bearer of a method: symbols; codewords sent anew when they fail, or with incremental redundancy; bits at
 capacity; mutual information; paper."""
@@ -95,11 +123,14 @@ class SeedCodingConfig:
         model: name or folder of the model.
         seed_codec: folder of the weights of the learned seed code, or name of the model that they are for.
         transform_seed: name or folder of the weights of the learned transform code.
+        schemes: which are compared on unseen pictures.
+        num_unseen_images: pictures per random seed that no training has drawn; 0 leaves them out.
+        unseen_snrs_db: of unseen pictures.
     """
 
     random_seeds: Seeds
     num_images: Annotated[int, Field(ge=1, le=1000)]
-    methods: NonEmpty[Annotated[str, one_of(METHODS)]]
+    methods: NonEmpty[Annotated[str, one_of(SWEPT)]]
     fadings: NonEmpty[Fading]
     snrs_db: NonEmpty[SnrDb]
     coarse_snrs_db: NonEmpty[SnrDb]
@@ -116,6 +147,9 @@ class SeedCodingConfig:
     model: str = "scenes"
     seed_codec: str = "scenes"
     transform_seed: str = "transform_seed"
+    schemes: tuple[Annotated[str, one_of(SCHEMES)], ...] = SCHEMES
+    num_unseen_images: Annotated[int, Field(ge=0, le=1000)] = 0
+    unseen_snrs_db: tuple[SnrDb, ...] = (-20.0, -10.0, 0.0, 5.0, 10.0, 20.0)
 
     def snrs_db_of(self, method: str, fading: str) -> tuple[float, ...]:
         """A grid of 1 dB where that costs little, few points where it costs most."""
@@ -135,9 +169,7 @@ class SeedCodingConfig:
         least, most = {
             "linear": (0, 8 * most),
             **dict.fromkeys(DIGITAL_SEEDS, (0, 2 * most)),
-            **dict.fromkeys(DOMAIN_PICTURES, (0, 2 * most)),
             **dict.fromkeys(PICTURES, (min(self.nums_channel_uses_pictures, default=0), 64 * most)),
-            **dict.fromkeys(OPPONENTS, (0, 64 * most)),
         }.get(method, (0, most))
         return tuple(uses for uses in self.rate_nums_channel_uses if least <= uses <= most)
 
@@ -145,13 +177,17 @@ class SeedCodingConfig:
         """Those that run, in the order of `methods`."""
         return tuple(name for name in methods if name in self.methods)
 
+    def compares(self, schemes: tuple[str, ...]) -> tuple[str, ...]:
+        """Those that are compared on unseen pictures, in the order of `schemes`."""
+        return tuple(name for name in schemes if name in self.schemes and self.num_unseen_images)
+
 
 def cases(config: SeedCodingConfig) -> Iterator[Case]:
     """Random seed outermost, so that pictures are generated once; a case that two sweeps share comes once."""
     # A dictionary, since sweeps overlap and a case must be in the table once.
     for random_seed in config.random_seeds:
         found: dict[str, Case] = {}
-        for sweep in (quality, rates, wrong_reports, sd_shaped):
+        for sweep in (quality, rates, wrong_reports, sd_shaped, unseen):
             found |= {case.key: case for case in sweep(config, random_seed)}
         yield from found.values()
 
@@ -176,8 +212,7 @@ def _bearers(method: str, fading: str) -> tuple[str, ...]:
 
 def rates(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
     """Denser budgets without fading; bits over codewords and at capacity."""
-    of_bits = (*DIGITAL_SEEDS, *PICTURES, *OPPONENTS, *DOMAIN_PICTURES)
-    for method in config.runs(("linear", *LEARNED, "seed_denoiser", OPTA, *of_bits)):
+    for method in config.runs(("linear", *LEARNED, "seed_denoiser", OPTA, *DIGITAL_SEEDS, *PICTURES)):
         bearers = RATE_BEARERS if bearer_of(method) == LDPC else (bearer_of(method),)
         for bearer, snr_db, uses in product(bearers, config.rate_snrs_db, config.rate_uses_of(method)):
             yield _case(method, bearer, snr_db, uses, random_seed)
@@ -205,13 +240,34 @@ def sd_shaped(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
             yield _case(method, bearer_of(method), snr_db, uses, random_seed, content=SD_SHAPED)
 
 
+def unseen(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
+    """Every scheme over its budgets and all SNRs, the dearest encoders last; then what is to be checked, once."""
+    for scheme in config.compares(SCHEMES):
+        is_bits = scheme in SCHEMES_OF_BITS
+        name, budgets = ("num_bytes", NUMS_BYTES) if is_bits else ("num_channel_uses", NUMS_USES)
+        # SNRs innermost: what was coded for one of them is sent over all.
+        for budget, snr_db in product(budgets[scheme], config.unseen_snrs_db):
+            where = {"content": UNSEEN, "bearer": FREE if is_bits else ANALOG_BEARER, "fading": "awgn"}
+            yield Case(scheme, {**where, "snr_db": snr_db, name: budget}, random_seed)
+    if random_seed != config.random_seeds[0] or not config.num_unseen_images:
+        return
+    for name in LISTS:
+        yield Case(OVERLAP, {"content": UNSEEN, "training": name}, random_seed)
+    axes = config.compares(SCHEMES_OF_SYMBOLS), ("rendered", "photograph"), (0.0, 10.0), POWER_USES
+    for code, pictures, snr_db, uses in product(*axes):
+        own: dict[str, Value] = {"code": code, "pictures": pictures, "snr_db": snr_db, "num_channel_uses": uses}
+        yield Case(POWER, {"content": UNSEEN, **own}, random_seed)
+    for num_bytes in SLOWER_NUMS_BYTES if config.compares(("vvc",)) else ():
+        yield Case(SLOWER_VVC, {"content": UNSEEN, "num_bytes": num_bytes}, random_seed)
+
+
 def bearer_of(method: str) -> str:
     """Bearer of a method unless a sweep names another one.
 
     >>> bearer_of("linear"), bearer_of("webp"), bearer_of("gaussian_opta")
     ('analog', 'ldpc', 'bound')
     """
-    if method in (*DIGITAL_SEEDS, *PICTURES, *OPPONENTS, *DOMAIN_PICTURES):
+    if method in (*DIGITAL_SEEDS, *PICTURES):
         return LDPC
     if method in PUBLISHED:
         return PAPER

@@ -12,15 +12,15 @@ import pandas as pd
 from gainnet.studies.seed_coding.question import (
     BEST_CODEC,
     DIGITAL_SEEDS,
-    DOMAIN_PICTURES,
     LEARNED,
-    OPPONENTS,
     OPTA,
     PICTURES,
     RATE_BEARERS,
     SCENE,
+    UNSEEN,
     bearer_of,
 )
+from gainnet.studies.seed_coding.unseen_summary import summarise_unseen, unseen_metric_names
 from gainnet.studies.statistics import psnr_cells, psnr_db, round_metrics, spread, uses_for
 
 ALL: Final = "all"
@@ -34,7 +34,7 @@ MEANS: Final = (
 TARGET_PSNR_DB: Final = 30.0
 RATE_SNRS_DB: Final = (0, 5, 10)
 OF_SYMBOLS: Final = (*LEARNED, "seed_denoiser", "linear", OPTA)
-OF_BITS: Final = (*DIGITAL_SEEDS, *PICTURES, *OPPONENTS, *DOMAIN_PICTURES)
+OF_BITS: Final = (*DIGITAL_SEEDS, *PICTURES)
 SUFFIX_OF_BEARER: Final = dict(zip(RATE_BEARERS, ("", "_shannon"), strict=True))
 REPORTS: Final = {"": 0.0, ".report_low": -5.0, ".report_high": 5.0}
 LARGEST_STEP_DB: Final = 1.0
@@ -52,22 +52,39 @@ def metric_names() -> tuple[str, ...]:
     >>> metric_names()[0]
     'uses_for_30db.seed.0db'
     """
-    bits = [name + suffix for name in OF_BITS for suffix in SUFFIX_OF_BEARER.values()]
+    bits = [name + suffix for name in (*OF_BITS, BEST_CODEC) for suffix in SUFFIX_OF_BEARER.values()]
     uses = [f"uses_for_30db.{name}.{snr}db" for name in (*OF_SYMBOLS, *bits) for snr in RATE_SNRS_DB]
     shares = [f"share_of_best_image_codec.{snr}db" for snr in RATE_SNRS_DB]
     steepest = [f"steepest_db_per_db{report}" for report in REPORTS]
-    return (*uses, *shares, *DIFFERENCES, *(name + SPREAD for name in DIFFERENCES), *steepest)
+    found = (*uses, *shares, *DIFFERENCES, *(name + SPREAD for name in DIFFERENCES), *steepest, *unseen_metric_names())
+    # Schemes that both parts know have one metric, which unseen pictures decide.
+    return tuple(dict.fromkeys(found))
 
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Every metric that the table holds; see `metric_names`."""
-    metrics = _uses(cells(table))
-    metrics |= {f"share_of_best_image_codec.{snr}db": _share(metrics, snr) for snr in RATE_SNRS_DB}
+    unseen, table = split(table)
+    # Where both parts have a scheme, its few pictures give way to those that no training has drawn.
+    of_unseen = summarise_unseen(unseen) if len(unseen) else {}
+    metrics = _uses(cells(table)) | of_unseen
+    ours = ("seed", "transform") if of_unseen else ("seed", "digital_seed")
+    metrics |= {f"share_of_best_image_codec.{snr}db": _share(metrics, ours, snr) for snr in RATE_SNRS_DB}
+    if of_unseen:
+        # The best of all opponents did not go at capacity, and the usual codecs are not the best.
+        metrics |= {f"uses_for_30db.{BEST_CODEC}_shannon.{snr}db": None for snr in RATE_SNRS_DB}
     for found in (_gaps(table), _gains(table), _prompt_gains(table)):
         metrics |= found
     for name, offset_db in REPORTS.items():
         metrics[f"steepest_db_per_db{name}"] = steepest(curve(table, "seed", offset_db)[ALL])
-    return round_metrics(metrics, 3)
+    return round_metrics(metrics, 3) | round_metrics(of_unseen, 4)
+
+
+def split(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of unseen pictures, and all others."""
+    is_unseen = table["content"] == UNSEEN
+    others = table[~is_unseen]
+    # Empty budgets of unseen rows made floats of a column of whole numbers.
+    return table[is_unseen], others.astype({"num_channel_uses": int})
 
 
 def _uses(found: pd.DataFrame) -> dict[str, float | None]:
@@ -81,10 +98,8 @@ def _uses(found: pd.DataFrame) -> dict[str, float | None]:
         for bearer, suffix in SUFFIX_OF_BEARER.items():
             for method in OF_BITS:
                 metrics[f"uses_for_30db.{method}{suffix}.{snr_db}db"] = fewest_uses(here, method, bearer)
-            # Where the opponents did not run, the best of the usual codecs stands in for the best of all.
-            if BEST_CODEC not in set(rows["method"]):
-                known = [metrics[f"uses_for_30db.{codec}{suffix}.{snr_db}db"] for codec in PICTURES]
-                metrics[f"uses_for_30db.{BEST_CODEC}{suffix}.{snr_db}db"] = _least(known)
+            known = [metrics[f"uses_for_30db.{codec}{suffix}.{snr_db}db"] for codec in PICTURES]
+            metrics[f"uses_for_30db.{BEST_CODEC}{suffix}.{snr_db}db"] = _least(known)
     return metrics
 
 
@@ -101,10 +116,10 @@ def _least(values: list[float | None]) -> float | None:
     return min((value for value in values if value is not None), default=None)
 
 
-def _share(metrics: Mapping[str, float | None], snr_db: int) -> float | None:
-    """Uses of the better of seed and digital seed over those of the best image codec."""
-    best = _least([metrics[f"uses_for_30db.{name}.{snr_db}db"] for name in ("seed", "digital_seed")])
-    codec = metrics[f"uses_for_30db.{BEST_CODEC}.{snr_db}db"]
+def _share(metrics: Mapping[str, float | None], ours: Iterable[str], snr_db: int) -> float | None:
+    """Uses of the best of some learned codes over those of the best image codec."""
+    best = _least([metrics.get(f"uses_for_30db.{name}.{snr_db}db") for name in ours])
+    codec = metrics.get(f"uses_for_30db.{BEST_CODEC}.{snr_db}db")
     return None if best is None or codec is None else best / codec
 
 

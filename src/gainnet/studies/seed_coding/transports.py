@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol, final, runtime_checkable
+from typing import Any, Final, Protocol, final
 
 from torch import Tensor
 
@@ -12,10 +12,9 @@ from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.components import Components
 from gainnet.codecs.opta import backward_test_channel
 from gainnet.core.randomness import Random
-from gainnet.core.types import Bits, ChannelState, Payload, Spec, Symbols, Usage
+from gainnet.core.types import ChannelState, Payload, Spec, Symbols, Usage
 from gainnet.core.units import db_to_linear
 from gainnet.network.hardware import profile
-from gainnet.protocols.budget import SMALLEST_BUDGET_BITS
 from gainnet.protocols.transmit import accept, emit
 from gainnet.radio import AWGN, Air, Rayleigh, Reports
 from gainnet.radio.fading.channel import Channel
@@ -46,22 +45,12 @@ class Received:
         num_channel_uses: of one item on average, retransmissions counted.
         num_bits: of one item on average; `None` for symbols.
         delivered: share of the items that arrived.
-        encoders: how many pictures each encoder coded, with its command and version; empty where there is no choice.
     """
 
     values: Tensor
     num_channel_uses: float
     num_bits: float | None = None
     delivered: float = 1.0
-    encoders: str = ""
-
-
-@runtime_checkable
-class Choosing(Protocol):
-    """A code that codes every item by one of several encoders."""
-
-    def chosen(self, payload: Bits) -> Mapping[str, int]:
-        """How many items each encoder coded, by its name, command and version."""
 
 
 class Transport(Protocol):
@@ -152,13 +141,7 @@ class Digital:
         received = accept(sent, codec, Spec(tuple(x.shape[1:])))
         arrived = int(received.arrived.sum()) / len(x)
         uses, num_bits = received.usage.num_channel_uses / len(x), received.usage.num_bits / len(x)
-        return Received(received.values, uses, num_bits, arrived, self._encoders(sent.payload, prompts))
-
-    def _encoders(self, payload: Payload, prompts: Prompts) -> str:
-        code: object = self.code_of(SMALLEST_BUDGET_BITS, prompts)
-        if not isinstance(code, Choosing) or not isinstance(payload, Bits):
-            return ""
-        return "; ".join(f"{number} x {name}" for name, number in sorted(code.chosen(payload).items()))
+        return Received(received.values, uses, num_bits, arrived)
 
 
 @final
