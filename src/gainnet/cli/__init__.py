@@ -59,6 +59,7 @@ app = group(
         radio.bler,
         radio.trace,
         radio.encodes,
+        radio.packets,
     ),
     commanding(
         serve.serve,

@@ -1,4 +1,4 @@
-"""Measurements that are looked up later: `measure bler`, `measure trace`, `measure encodes`."""
+"""Measurements that are looked up later: `measure bler`, `packets`, `trace` and `encodes`."""
 
 from __future__ import annotations
 
@@ -32,6 +32,26 @@ def bler(
         check_curves(schemes, lengths)
         make_bler_tables(out, schemes, lengths, show)
     typer.echo(f"{len(schemes) * len(lengths)} curves in {out}")
+
+
+@command("packets")
+def packets(*, out: Path = Path("out/packets.json"), code: str = "ldpc") -> None:
+    """Measure block error rates of short packets of any length, into a table; at most ten minutes for a code.
+
+    Args:
+        out: JSON file to write; the shipped one is never touched.
+        code: ldpc or polar.
+    """
+    from gainnet.core.errors import check_name
+    from gainnet.core.files import check_writable
+
+    check_writable(out.parent)
+    with status("loading") as show:
+        from gainnet.radio.coding.free_measurement import DESCRIPTIONS, GRIDS, make_free_tables
+
+        check_name("code", code, DESCRIPTIONS)
+        make_free_tables(out, *GRIDS[code], show, code)
+    typer.echo(f"curves in {out}")
 
 
 @command("trace")

@@ -9,11 +9,16 @@ import pytest
 import torch
 
 from gainnet.core.randomness import Random
-from gainnet.core.types import Bits, Size, Symbols
+from gainnet.core.types import Bits, ChannelState, Size, Symbols
 from gainnet.radio import Air, Arq, Digital, Rayleigh, Tabulated
-from gainnet.radio.coding import free
+from gainnet.radio.coding import free, polar
 from gainnet.radio.coding.attempts import acknowledgement_uses, attempts_for, free_bits_that_fit
-from gainnet.radio.coding.free_measurement import free_codeword, measure_attempts, measure_free_point
+from gainnet.radio.coding.free_measurement import (
+    free_codeword,
+    measure_attempts,
+    measure_free_point,
+    measure_polar_point,
+)
 from gainnet.radio.coding.free_tables import RATES, load_free_tables
 from gainnet.radio.coding.ldpc import information_bits, modulate
 
@@ -145,3 +150,40 @@ def test_a_first_attempt_that_errs_is_counted_with_its_acknowledgement() -> None
     expected = 64 * (plan.ends[0] + plan.acknowledgement_uses) + usage.num_retransmissions * plan.length(1)
     assert usage.num_channel_uses == expected
     assert usage.num_retransmissions > 0
+
+
+def test_a_short_packet_that_is_sent_once_is_polar_and_no_other() -> None:
+    """Eleven check bits are too few where attempts follow each other, and a list of eight gains nothing at 57 bytes."""
+    for snr_db in (0.0, 5.0, 10.0):
+        codes = {size: attempts_for(size, 10 ** (snr_db / 10), 1, 1e-2).code for size in (20, 57, 126)}
+        assert codes == {20: "polar", 57: "ldpc", 126: "ldpc"}
+        assert attempts_for(20, 10 ** (snr_db / 10), 8, 1e-2).code == "ldpc"
+    sent = payloads(3, 20)
+    decoded, holds = polar.decode(Symbols.clean(polar.encode(sent, 4, 118)), 20, 4)
+    assert torch.equal(decoded, sent)
+    assert bool(holds.all())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("num_bytes", "snr_db"), [(20, 5.0), (13, 0.0), (26, 10.0)])
+def test_polar_codewords_fail_as_often_as_asked_for(num_bytes: int, snr_db: float) -> None:
+    plan = attempts_for(num_bytes, 10 ** (snr_db / 10), 1, 1e-2)
+    assert plan.code == "polar"
+    low, high = measure_polar_point(num_bytes, plan.bits_per_symbol, plan.ends[0], snr_db, 2000, 9).wilson(3.3)
+    assert low <= 1.3e-2
+    assert high >= 0.4e-2
+
+
+@pytest.mark.slow
+def test_polar_codewords_and_their_table_bring_the_same_share() -> None:
+    random = Random.of(range(400))
+    sent = Bits(tuple(g.bytes(20) for g in random.generators("payload")), random.batch)
+    for kind in (Digital, Tabulated):
+        # A report 1 dB too good, so that a fair share fails.
+        link = kind(Air(snr_db=4.0), arq=Arq(max_attempts=1))
+        state = link.observe(random)
+        told = ChannelState(state.snr, state.gain, state.reported_snr * 10**0.1, state.block_length)
+        received, usage = link.send(sent, told, random)
+        assert usage.num_channel_uses == 400 * attempts_for(20, 10**0.5, 1, 1e-2).ends[0]
+        assert 0.08 < sum(string is None for string in received.strings) / 400 < 0.35
+        assert all(string in (None, was) for string, was in zip(received.strings, sent.strings, strict=True))

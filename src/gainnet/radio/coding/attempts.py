@@ -7,13 +7,14 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
-from typing import Final, final
+from typing import Final, Literal, final
 
 import torch
 from torch import Tensor
 
 from gainnet.core.units import db_to_linear, linear_to_db
-from gainnet.radio.coding.free_tables import HIGHEST_RATE, RATES, load_free_tables
+from gainnet.radio.coding import polar
+from gainnet.radio.coding.free_tables import HIGHEST_RATE, POLAR_TABLE_PATH, RATES, load_free_tables
 from gainnet.radio.coding.mcs import MAX_CODEWORD_BYTES, NUM_CRC_BITS
 
 RESIDUAL_BLER: Final = 5e-4
@@ -30,7 +31,7 @@ NUM_PLANNED: Final = 3
 
 _STEPS_PER_DB: Final = 4
 _SNRS_DB: Final = (-20.0, 40.0)
-_MOST_REPEATED: Final = 64
+_MOST_REPEATED: Final = 512
 _NUM_PLACES: Final = 160
 _PLACES_AT_ONCE: Final = 256
 _OPTIMISTIC_BLER: Final = 0.95
@@ -50,12 +51,14 @@ class Attempts:
         ends: channel uses after each attempt, all before it included.
         fails: block error rate after each attempt.
         acknowledgement_uses: channel uses of one acknowledgement, see `acknowledgement_uses`.
+        code: `ldpc`, or `polar` where a short packet that is sent once takes fewer uses so.
     """
 
     bits_per_symbol: int
     ends: tuple[int, ...]
     fails: tuple[float, ...]
     acknowledgement_uses: int
+    code: Literal["ldpc", "polar"] = "ldpc"
 
     @property
     def mean_uses(self) -> float:
@@ -134,7 +137,21 @@ def _planned(num_bytes: int, steps: int, num_attempts: int, target_bler: float) 
         if plan := _of_order(k, order, snr_db, num_attempts, target_bler, best):
             found.append(plan)
             best = min(best, plan.mean_uses)
+    if num_attempts == 1 and num_bytes <= polar.MOST_BYTES:
+        found += _polar_plans(num_bytes, snr_db, target_bler)
     return min(found, key=lambda plan: (plan.mean_uses, plan.bits_per_symbol))
+
+
+def _polar_plans(num_bytes: int, snr_db: float, target_bler: float) -> list[Attempts]:
+    """A polar codeword of every modulation in which a short packet can be sent once."""
+    k, tables, found = polar.num_polar_bits(num_bytes), load_free_tables(POLAR_TABLE_PATH), list[Attempts]()
+    for order in tables.curves:
+        places = torch.arange(math.ceil(k / HIGHEST_RATE / order), polar.MOST_CODED_BITS // order + 1)
+        fails = tables.bler(order, k, places * order, torch.tensor(snr_db, dtype=torch.float64))
+        if len(good := (fails <= target_bler).nonzero()):
+            uses, fail = int(places[good[0]]), float(fails[good[0]])
+            found.append(Attempts(order, (uses,), (fail,), acknowledgement_uses(snr_db), "polar"))
+    return found
 
 
 def _of_order(k: int, order: int, snr_db: float, num_attempts: int, target_bler: float, best: float) -> Attempts | None:

@@ -14,14 +14,22 @@ from gainnet.core.files import write_whole
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
 from gainnet.core.units import db_to_linear
-from gainnet.radio.coding import free
+from gainnet.radio.coding import free, polar
 from gainnet.radio.coding.attempts import FALSE, MISSED, Attempts
 from gainnet.radio.coding.bler import BlerPoint
 from gainnet.radio.coding.bler_measurement import expected_spread_db, fit_probit_line
-from gainnet.radio.coding.free_tables import FREE_LENGTHS, FREE_TABLE_PATH, RATES, num_uses_at
+from gainnet.radio.coding.free_tables import (
+    FREE_LENGTHS,
+    FREE_TABLE_PATH,
+    POLAR_LENGTHS,
+    POLAR_RATES,
+    RATES,
+    num_uses_at,
+)
 from gainnet.radio.coding.information import snr_db_of_information
 from gainnet.radio.coding.layered import CHECKED_AFTER
 from gainnet.radio.coding.mcs import NUM_CRC_BITS, Codeword, Mcs
+from gainnet.radio.coding.polar import NUM_POLAR_CRC_BITS
 from gainnet.radio.fading.awgn import AWGN
 
 PLAN: Final = ((0.0, 100), (0.8, 200), (1.6, 350), (2.3, 600))
@@ -29,6 +37,24 @@ PLAN: Final = ((0.0, 100), (0.8, 200), (1.6, 350), (2.3, 600))
 
 TIMES: Final = {(472, 2): 2, (472, 4): 4}
 """Times as many codewords by information bits and bits per symbol, at the length that goals are set for."""
+
+LDPC: Final = "ldpc"
+DESCRIPTIONS: Final = {
+    LDPC: {
+        "code": "graph 2 of TS 38.212 from its circular buffer, CRC16, bit interleaver of section 5.4.2.2",
+        "decoder": f"layered sum-product, at most {CHECKED_AFTER[-1]} iterations",
+    },
+    "polar": {
+        "code": "polar code of TS 38.212 for the uplink, CRC11, at most 1,088 coded bits",
+        "decoder": f"successive cancellation of a list of {polar.LIST_SIZE}",
+    },
+}
+
+GRIDS: Final[Mapping[str, tuple[Sequence[int], Mapping[int, Sequence[float]]]]] = {
+    LDPC: (FREE_LENGTHS, RATES),
+    "polar": (POLAR_LENGTHS, POLAR_RATES),
+}
+"""Information bits, and code rates by bits per symbol, of the shipped tables."""
 
 _BATCH = 250
 _SEARCH_TRIALS = 40
@@ -39,24 +65,25 @@ def make_free_tables(
     lengths: Sequence[int] = FREE_LENGTHS,
     rates: Mapping[int, Sequence[float]] = RATES,
     progress: Callable[[str], None] = lambda line: None,
+    code: str = LDPC,
 ) -> None:
-    """Measures every curve and writes the JSON file whole; some ten minutes of one core for all.
+    """Measures every curve and writes the JSON file whole; some ten minutes of one core for all of a code.
 
     Args:
         path: file to write.
         lengths: information bits, CRC included.
         rates: code rates by bits per symbol.
         progress: receives one line per curve.
+        code: `ldpc` or `polar`.
     """
     curves = []
     for k in lengths:
         for order, own in rates.items():
             for rate in own:
-                curves.append(measure_curve(k, order, rate))
+                curves.append(measure_curve(k, order, rate, code))
                 progress(json.dumps(curves[-1] | {"points": []}))
     how = {
-        "code": "graph 2 of TS 38.212 from its circular buffer, CRC16, bit interleaver of section 5.4.2.2",
-        "decoder": f"layered sum-product, at most {CHECKED_AFTER[-1]} iterations",
+        **DESCRIPTIONS[code],
         "modulation": "Gray QAM, exact demapper, AWGN",
         "fit": "BLER = Q((snr_db - median_snr_db) / spread_db), maximum likelihood over the points",
     }
@@ -64,8 +91,8 @@ def make_free_tables(
     write_whole(path, f'{{"schema": 1,\n "how": {json.dumps(how)},\n "curves": [\n  {rows}\n ]}}\n'.encode())
 
 
-def measure_curve(num_information_bits: int, bits_per_symbol: int, rate: float) -> dict[str, Any]:
-    """One curve: points around its waterfall and the line through them."""
+def measure_curve(num_information_bits: int, bits_per_symbol: int, rate: float, code: str = LDPC) -> dict[str, Any]:
+    """One curve: points around its waterfall and the line through them; arguments as in `make_free_tables`."""
     uses = num_uses_at(num_information_bits, bits_per_symbol, rate)
     codeword = free_codeword(num_information_bits, bits_per_symbol, uses)
     spread = expected_spread_db(codeword)
@@ -73,12 +100,19 @@ def measure_curve(num_information_bits: int, bits_per_symbol: int, rate: float) 
     # A first guess a little above the information that a code without overhead would need.
     needed = torch.tensor(min(1.08 * rate, 0.98))
     centre = float(snr_db_of_information(bits_per_symbol, needed)) + spread
+
+    def measure(snr_db: float, trials: int) -> BlerPoint:
+        if code == LDPC:
+            return measure_free_point(codeword, snr_db, trials)
+        num_bytes = (num_information_bits - NUM_POLAR_CRC_BITS) // 8
+        return measure_polar_point(num_bytes, bits_per_symbol, uses, snr_db, trials)
+
     for snr_db, trials in _search(codeword, centre, spread, points):
-        points.append((snr_db, measure_free_point(codeword, snr_db, trials)))
+        points.append((snr_db, measure(snr_db, trials)))
     centre = fit_probit_line(points)[0]
     for probit, trials in PLAN:
         snr_db = round(centre + probit * spread, 3)
-        points.append((snr_db, measure_free_point(codeword, snr_db, times * trials)))
+        points.append((snr_db, measure(snr_db, times * trials)))
     median, spread = fit_probit_line(points)
     return {
         "num_information_bits": num_information_bits,
@@ -118,6 +152,29 @@ def measure_free_point(codeword: Codeword, snr_db: float, num_trials: int, rando
         sent = free.encode(payloads, codeword, order, 0, uses)
         received = _with_noise(sent, snr_db, random)
         decoded, holds = free.decode(free.soft_bits(received, codeword, order, 0), codeword, order * uses)
+        errors += int((~(holds & (decoded == payloads).all(-1))).sum())
+    return BlerPoint(num_trials, errors)
+
+
+def measure_polar_point(
+    num_bytes: int, bits_per_symbol: int, num_channel_uses: int, snr_db: float, num_trials: int, random_seed: int = 0
+) -> BlerPoint:
+    """As `measure_free_point`, by polar codes.
+
+    Args:
+        num_bytes: payload.
+        bits_per_symbol: 2, 4 or 6.
+        num_channel_uses: length of a codeword.
+        snr_db: Es/N0 in dB.
+        num_trials: codewords.
+        random_seed: of payloads and noise.
+    """
+    errors, about = 0, (random_seed, bits_per_symbol * num_channel_uses, round(1000 * (snr_db + 100)))
+    for start in range(0, num_trials, _BATCH):
+        random, num = Random.of([start]).child("polar", *about), min(_BATCH, num_trials - start)
+        payloads = (random.uniform((num, num_bytes), "payload")[0] * 256).clamp_max(255).to(torch.uint8)
+        received = _with_noise(polar.encode(payloads, bits_per_symbol, num_channel_uses), snr_db, random)
+        decoded, holds = polar.decode(received, num_bytes, bits_per_symbol)
         errors += int((~(holds & (decoded == payloads).all(-1))).sum())
     return BlerPoint(num_trials, errors)
 

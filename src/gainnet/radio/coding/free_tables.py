@@ -17,6 +17,7 @@ from gainnet.core.units import db_to_linear, linear_to_db
 from gainnet.radio.coding.information import bit_information, interpolated, snr_db_of_information
 
 FREE_TABLE_PATH: Final = Path(__file__).parent / "tables" / "free.json"
+POLAR_TABLE_PATH: Final = FREE_TABLE_PATH.with_name("polar.json")
 
 RATES: Final = {
     2: (0.2, 0.3, 0.42, 0.55, 0.7, 0.85),
@@ -31,6 +32,10 @@ FREE_LENGTHS: Final = (64, 176, 472)
 
 Longer codewords do a little better than the longest of them, which stands in for them.
 """
+
+POLAR_RATES: Final = {2: (0.2, 0.3, 0.42, 0.55, 0.7, 0.85), 4: (0.3, 0.42, 0.55, 0.7, 0.85), 6: (0.42, 0.55, 0.7, 0.85)}
+POLAR_LENGTHS: Final = (59, 171)
+"""Information bits of polar codes that were measured: payloads of 6 and 20 bytes with their CRC of 11 bits."""
 
 HIGHEST_RATE: Final = 0.9
 _LOWEST_RATE: Final = 0.2
@@ -114,7 +119,7 @@ class FreeTables:
 
 @lru_cache(maxsize=4)
 def load_free_tables(path: Path = FREE_TABLE_PATH) -> FreeTables:
-    """The tables of a JSON file that `make_free_tables` wrote; by default the shipped ones.
+    """The tables of a JSON file that `make_free_tables` wrote; by default the shipped ones of LDPC codes.
 
     Raises:
         ConfigError: the file is missing, is no JSON or lacks a curve.
@@ -126,16 +131,21 @@ def load_free_tables(path: Path = FREE_TABLE_PATH) -> FreeTables:
     try:
         rows = json.loads(path.read_text())["curves"]
         lengths = tuple(sorted({row["num_information_bits"] for row in rows}))
-        return FreeTables(lengths, {order: _curves(rows, lengths, order) for order in RATES})
+        return FreeTables(lengths, {order: _curves(rows, lengths, order) for order in _orders(rows)})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"free table: {path} cannot be read ({error}); make it anew with make_free_tables") from error
 
 
+def _orders(rows: list[dict[str, Any]]) -> list[int]:
+    return sorted({row["bits_per_symbol"] for row in rows})
+
+
 def _curves(rows: list[dict[str, Any]], lengths: tuple[int, ...], order: int) -> Curves:
     own = {(r["num_information_bits"], r["rate"]): r for r in rows if r["bits_per_symbol"] == order}
+    rates = sorted({rate for _, rate in own})
 
     def grid(key: str) -> Tensor:
-        return torch.tensor([[own[k, rate][key] for rate in RATES[order]] for k in lengths], dtype=torch.float64)
+        return torch.tensor([[own[k, rate][key] for rate in rates] for k in lengths], dtype=torch.float64)
 
     rate = torch.tensor(lengths, dtype=torch.float64)[:, None] / (order * grid("num_channel_uses"))
     needed = bit_information(order, db_to_linear(grid("median_snr_db")))

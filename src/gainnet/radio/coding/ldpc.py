@@ -136,6 +136,16 @@ def bytes_if_whole(bits: Tensor, codeword: Codeword) -> tuple[Tensor, Tensor]:
     return _bytes_of_bits(information), holds.squeeze(-1)
 
 
+def scrambled_bits(payloads: Tensor) -> Tensor:
+    """[num_codewords, 8 * num_bytes], scrambled bits of payloads [num_codewords, num_bytes] uint8, without a CRC."""
+    return _scramble(_bits_of_bytes(payloads))
+
+
+def bytes_of_scrambled(bits: Tensor) -> Tensor:
+    """[num_codewords, num_bytes], uint8, of scrambled bits [num_codewords, 8 * num_bytes]."""
+    return _bytes_of_bits(_scramble(bits))
+
+
 def code_of(codeword: Codeword) -> tuple[int, int, int]:
     """Information bits, coded bits before repetition, bits per symbol."""
     k = codeword.num_information_bits

@@ -12,7 +12,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, ChannelState, Payload, Symbols, Usage
 from gainnet.radio.air import Air, Radios
 from gainnet.radio.arq import Arq
-from gainnet.radio.coding import free, ldpc, redundancy
+from gainnet.radio.coding import free, ldpc, polar, redundancy
 from gainnet.radio.fading.channel import Channel
 from gainnet.radio.links.expectation import capacity_bits, draw_durations_s, expected_usage
 from gainnet.radio.links.link import medium_of, observe
@@ -131,6 +131,8 @@ class _BitAttempt:
 
     def _decoded(self, received: Symbols, portion: Portion, rows: Tensor) -> tuple[Tensor, Tensor]:
         """[num_rows, num_bytes] payloads and [num_rows] whether their CRC holds."""
+        if portion.is_polar:
+            return polar.decode(received, portion.codeword.num_bytes, portion.mcs.bits_per_symbol)
         if portion.start is not None:
             combined = free.soft_bits(received, portion.codeword, portion.mcs.bits_per_symbol, portion.start)
             if portion.number:
@@ -155,6 +157,8 @@ class _BitAttempt:
 
 def _encoded(payloads: Tensor, portion: Portion) -> Tensor:
     """[num_rows, num_channel_uses], symbols of payloads [num_rows, num_bytes]."""
+    if portion.is_polar:
+        return polar.encode(payloads, portion.mcs.bits_per_symbol, portion.num_channel_uses)
     if portion.start is not None:
         order, uses = portion.mcs.bits_per_symbol, portion.num_channel_uses
         return free.encode(payloads, portion.codeword, order, portion.start, uses)

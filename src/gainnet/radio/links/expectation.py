@@ -17,9 +17,10 @@ from gainnet.radio.air import Air, Radios
 from gainnet.radio.arq import Arq
 from gainnet.radio.coding.adaptation import payload_bits_that_fit, tables
 from gainnet.radio.coding.attempts import free_bits_that_fit
-from gainnet.radio.coding.free_tables import load_free_tables
+from gainnet.radio.coding.free_tables import POLAR_TABLE_PATH, load_free_tables
 from gainnet.radio.coding.information import Accumulated, highest_scheme
 from gainnet.radio.coding.mcs import LADDER, NUM_CRC_BITS, Codeword
+from gainnet.radio.coding.polar import num_polar_bits
 from gainnet.radio.fading.channel import Channel
 from gainnet.radio.links.outcome import Outcome
 from gainnet.radio.links.portion import Batch, Portion, state_at, streams_at
@@ -87,6 +88,10 @@ class TableAttempt:
     def _bler_of(self, portion: Portion, information: Tensor, num_bits: Tensor, state: ChannelState) -> Tensor:
         """[num_codewords]; from the table itself where the very codeword was measured."""
         codeword = portion.codeword
+        if portion.is_polar:
+            k = num_polar_bits(codeword.num_bytes)
+            tables_of_polar = load_free_tables(POLAR_TABLE_PATH)
+            return tables_of_polar.combined_bler(codeword.mcs.bits_per_symbol, k, information, num_bits)
         if portion.start is not None:
             order, k = codeword.mcs.bits_per_symbol, codeword.num_information_bits
             return load_free_tables().combined_bler(order, k, information, num_bits)

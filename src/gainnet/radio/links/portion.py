@@ -19,6 +19,9 @@ MAX_AT_ONCE: Final = 256
 NO_START: Final = -1
 """Coded bits before an attempt of a codeword that has no free rate."""
 
+POLAR: Final = -2
+"""In the place of coded bits before: a polar codeword, which is sent once."""
+
 
 @final
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Portion:
         mcs: scheme of this attempt; the modulation counts, and the code rate where the codeword is sent anew.
         num_channel_uses: length of this attempt.
         number: 0 for a codeword that is decoded alone; later ones are combined with all before.
-        start: coded bits that were sent before, of a codeword of free rate; `None` for the redundancy versions of 5G.
+        start: coded bits that were sent before, of a codeword of free rate; `None` for all others.
+        is_polar: whether it is a polar codeword, which is sent once.
     """
 
     codeword: Codeword
@@ -38,6 +42,7 @@ class Portion:
     num_channel_uses: int
     number: int
     start: int | None = None
+    is_polar: bool = False
 
     @staticmethod
     def whole(codeword: Codeword) -> Portion:
@@ -53,7 +58,7 @@ class Batch:
     Args:
         formats: [num_codewords, 6], int64: scheme of the first attempt (index into `LADDER`), payload bytes, scheme of
             this attempt, channel uses of the first attempt, channel uses of this attempt, and coded bits before it of
-            codewords of free rate, `NO_START` of all others.
+            LDPC codewords of free rate, `POLAR` of polar ones, `NO_START` of all others.
         number: as in `Portion`.
     """
 
@@ -110,7 +115,8 @@ class Batch:
             codeword = _codeword(num_bytes, LADDER[first_scheme], first_length)
             mcs = LADDER[scheme] if self.number else codeword.mcs
             for members in places[kind_of == kind].split(MAX_AT_ONCE):
-                yield Portion(codeword, mcs, length, self.number, None if before == NO_START else before), members
+                start = before if before >= 0 else None
+                yield Portion(codeword, mcs, length, self.number, start, before == POLAR), members
 
 
 def state_at(state: ChannelState, where: Tensor) -> ChannelState:

@@ -16,7 +16,7 @@ from gainnet.radio.arq import Arq
 from gainnet.radio.coding.adaptation import num_uses
 from gainnet.radio.coding.mcs import LADDER
 from gainnet.radio.links.outcome import Outcome
-from gainnet.radio.links.portion import Batch, state_at, streams_at
+from gainnet.radio.links.portion import POLAR, Batch, state_at, streams_at
 from gainnet.radio.links.segments import (
     Segments,
     adaptation_of,
@@ -68,8 +68,10 @@ def exchange(air: Air, arq: Arq, segments: Segments, num_items: int, attempt: At
         sizes, streams = segments.num_bytes[rows], attempt_streams(segments.random_seed[rows], number)
         state = progress.state(rows, streams) if number else state_at(segments.state, rows)
         schemes, waits = adaptation.scheme(state.reported_snr, sizes), torch.zeros_like(sizes)
+        start: Tensor | None = None
         if arq.is_free:
-            schemes, lengths, waits = free_lengths(air, arq, number, schemes, sizes, state, streams)
+            schemes, lengths, waits, is_polar = free_lengths(air, arq, number, schemes, sizes, state, streams)
+            start = progress.num_coded_bits[rows].masked_fill(is_polar, POLAR)
         elif number == 0:
             schemes, lengths = first_lengths(air, arq, schemes, sizes, state, streams)
         else:
@@ -80,7 +82,7 @@ def exchange(air: Air, arq: Arq, segments: Segments, num_items: int, attempt: At
         rows, lengths, waits = rows[in_time], lengths[in_time], waits[in_time]
         # A codeword that is sent anew is a first attempt again, in the format of this round.
         begun, portion = (progress.begun[rows], number) if arq.combines else (None, 0)
-        schemes, start = schemes[in_time], progress.num_coded_bits[rows] if arq.is_free else None
+        schemes, start = schemes[in_time], None if start is None else start[in_time]
         batch = Batch.of(sizes[in_time], schemes, lengths, begun, portion, start)
         now, streams = state_at(state, in_time), streams_at(streams, in_time)
         held = attempt(batch, rows, now, streams) if rows.numel() else rows.bool()

@@ -136,8 +136,9 @@ def first_lengths(
 
 def free_lengths(
     air: Air, arq: Arq, number: int, schemes: Tensor, num_bytes: Tensor, state: ChannelState, random: Random
-) -> tuple[Tensor, Tensor, Tensor]:
-    r"""[num_codewords] each, a scheme of the modulation, channel uses, and those of the acknowledgement of an attempt.
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    r"""[num_codewords] each, of an attempt: a scheme of the modulation, channel uses, those of the acknowledgement, and
+    whether the codeword is polar.
 
     Lengths are those of `attempts_for` at the reported SNR. What outlasts its fading block goes on in blocks of which
     the sender knows the mean SNR alone: a first attempt as long as `first_lengths` says, a later one as long as the
@@ -152,31 +153,33 @@ def free_lengths(
         state: [num_codewords], channel state at the start.
         random: streams of the attempts, [num_codewords].
     """
-    of_orders, lengths, waits = _planned(arq, number, num_bytes, state.reported_snr)
+    of_orders, lengths, waits, is_polar = _planned(arq, number, num_bytes, state.reported_snr)
     block = air.fading.blocks.length
     longer = (lengths > block).nonzero().squeeze(-1)
     if longer.numel():
-        _, later, late_waits = _planned(arq, number, num_bytes[longer], state.snr[longer])
+        _, later, late_waits, _ = _planned(arq, number, num_bytes[longer], state.snr[longer])
         spans = block + ((1 - block / lengths[longer]) * later).ceil().long()
         if number == 0:
             first, spans = first_lengths(
                 air, arq, schemes[longer], num_bytes[longer], state_at(state, longer), streams_at(random, longer)
             )
             of_orders[longer] = first
-        lengths[longer], waits[longer] = spans, late_waits
+        lengths[longer], waits[longer], is_polar[longer] = spans, late_waits, False
     # Nobody waits for the acknowledgement of an attempt after which there is no other.
-    return of_orders, lengths, waits * (number + 1 < arq.max_attempts)
+    return of_orders, lengths, waits * (number + 1 < arq.max_attempts), is_polar
 
 
-def _planned(arq: Arq, number: int, num_bytes: Tensor, snr: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """[num_codewords] each, a scheme of the modulation, channel uses, and those of the acknowledgement, at an SNR."""
+def _planned(arq: Arq, number: int, num_bytes: Tensor, snr: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """[num_codewords] each, as `free_lengths`, at an SNR [num_codewords] without a look at blocks."""
     plans = [
         attempts_for(size, one, arq.max_attempts, arq.target_bler)
         for size, one in zip(num_bytes.tolist(), snr.tolist(), strict=True)
     ]
-    found = [(highest_scheme(p.bits_per_symbol), p.length(number), p.acknowledgement_uses) for p in plans]
-    of_orders, lengths, waits = torch.tensor(found, dtype=torch.long).reshape(-1, 3).unbind(-1)
-    return of_orders.clone(), lengths.clone(), waits.clone()
+    found = [
+        (highest_scheme(p.bits_per_symbol), p.length(number), p.acknowledgement_uses, p.code == "polar") for p in plans
+    ]
+    of_orders, lengths, waits, is_polar = torch.tensor(found, dtype=torch.long).reshape(-1, 4).unbind(-1)
+    return of_orders.clone(), lengths.clone(), waits.clone(), is_polar.bool()
 
 
 def num_blocks(air: Air, num_channel_uses: Tensor) -> Tensor:

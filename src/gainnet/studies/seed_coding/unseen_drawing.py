@@ -39,8 +39,8 @@ def draw_unseen(unseen: pd.DataFrame) -> Figure:
     ]
     note = (
         f"{num} captions and random seeds that no training has drawn; AWGN; PSNR of the mean error against the "
-        "channel-free generation.\nBits: codewords of any length, retransmissions, headers and acknowledgements counted."
-        " Symbols: mean power of at most 1 in every item."
+        "channel-free generation.\nBits: codewords of any length; retransmissions, headers, acknowledgements counted. "
+        "Symbols: mean power of at most 1 in every item."
     )
     figure = draw_panels("Channel uses for a picture that nobody was trained on", note, parts, _plot, 3, legend=4)
     same_height(figure, 1.0, 40.0)
