@@ -8,11 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from gainnet.codecs.basis import find_folder as basis_folder
-from gainnet.codecs.seed_codec.weights import find_folder as seed_codec_folder
-from gainnet.codecs.transform_seed.weights import find_folder as transform_seed_folder
+from gainnet.codecs.basis import BASES
+from gainnet.codecs.seed_codec.weights import NETWORKS
+from gainnet.codecs.transform_seed.weights import TRANSFORMS
 from gainnet.core.errors import check_name
-from gainnet.models.loading import find_folder as model_folder
+from gainnet.models.loading import find_folder, weights_sha256
 from gainnet.models.scenes import draw_scenes, stream, write_captions
 from gainnet.studies.pictures import captions
 from gainnet.studies.seed_coding.question import LISTS
@@ -34,19 +34,17 @@ def training_list(name: str) -> frozenset[str]:
         ConfigError: there is no such training.
     """
     check_name("training", name, LISTS)
-    if name == "denoiser":
-        return frozenset(training_captions(_read(model_folder(MODEL) / "trained.json")))
-    if name == "text_encoder":
-        return frozenset(_of_text_encoder(_read(model_folder(MODEL) / "trained.json")))
+    model = find_folder(MODEL)
+    if name in ("denoiser", "text_encoder"):
+        trained = _read(model / "trained.json")
+        return frozenset(training_captions(trained) if name == "denoiser" else _of_text_encoder(trained))
+    shelf = {"seed_basis": BASES, "seed_codec": NETWORKS, "transform_seed": TRANSFORMS}[name]
+    folder = shelf.find(name if name == "transform_seed" else MODEL, weights_sha256(model))
+    trained = _read(folder / "config.json")["trained"]
     if name == "seed_basis":
-        trained = _read(basis_folder(MODEL) / "config.json")["trained"]
-        return frozenset(
-            _drawn(
-                "seed basis scenes", "seed basis captions", trained["random_seed"], trained["num_latents"], BATCH_SIZE
-            )
-        )
-    folder = seed_codec_folder(MODEL) if name == "seed_codec" else transform_seed_folder(name)
-    return frozenset(_of_seed_code(_read(folder / "config.json")["trained"]))
+        sizes = trained["random_seed"], trained["num_latents"], BATCH_SIZE
+        return frozenset(_drawn("seed basis scenes", "seed basis captions", *sizes))
+    return frozenset(_of_seed_code(trained))
 
 
 def _of_text_encoder(trained: dict[str, Any]) -> Iterator[str]:
