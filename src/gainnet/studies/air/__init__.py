@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gainnet.radio.coding.bler import TABLE_PATH
+from gainnet.radio.coding.free_tables import FREE_TABLE_PATH
 from gainnet.studies.air import gains, links
 from gainnet.studies.air.question import METHODS, ORDERS, AirConfig, cases
 from gainnet.studies.air.summary import metric_names, summarise
@@ -77,9 +79,14 @@ def _delivery(rows: pd.DataFrame) -> Figure:
 
 
 def identity(config: AirConfig) -> Mapping[str, str]:
-    """sha256 of the model and its seed basis, digest of the block error rate tables."""
-    tables = config_hash({"tables": TABLE_PATH.read_text()})
-    return {**picture_digests(config.model, "seed_basis"), "bler_tables": tables}
+    """sha256 of the model and its seed basis, digests of the block error rate tables."""
+    found = {**picture_digests(config.model, "seed_basis"), "bler_tables": _digest(TABLE_PATH)}
+    # Runs of before there were packets of free rate read one table.
+    return found | ({"free_tables": _digest(FREE_TABLE_PATH)} if "packets" in config.methods else {})
+
+
+def _digest(tables: Path) -> str:
+    return config_hash({"tables": tables.read_text()})
 
 
 def open_methods(config: AirConfig) -> Mapping[str, Method]:

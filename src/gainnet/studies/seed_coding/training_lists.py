@@ -18,7 +18,7 @@ from gainnet.studies.pictures import captions
 from gainnet.studies.seed_coding.question import LISTS
 from gainnet.training.scenes import training_captions
 from gainnet.training.seed_basis import BATCH_SIZE
-from gainnet.training.seed_latents import SHARD_SIZE
+from gainnet.training.seed_sources import SHARD_SIZE
 
 MODEL: Final = "scenes"
 
