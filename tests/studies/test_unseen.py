@@ -63,7 +63,7 @@ def test_metrics_of_known_curves() -> None:
 
 def test_what_is_not_reached_is_no_number() -> None:
     rows = table()
-    metrics = summarise_unseen(rows[~(rows["num_bytes"] > 140)])
+    metrics = summarise_unseen(rows[~(rows["num_bytes"] > 110)])
     assert metrics["uses_for_30db.vvc.0db"] is None
     assert metrics["share_of_best.transform.0db"] is None
     assert metrics["uses_for_30db.transform.0db"] is not None

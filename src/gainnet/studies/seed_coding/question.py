@@ -45,8 +45,8 @@ SCHEMES: Final = (*SCHEMES_OF_SYMBOLS, *SCHEMES_OF_BITS)
 """What is compared on unseen pictures; `domain_picture` is the finished picture through the model's autoencoder and the
 learned transform code."""
 
-OVERLAP, POWER, SLOWER_VVC = "overlap", "power", "vvc_slower"
-METHODS: Final = (*SWEPT, *(name for name in SCHEMES if name not in SWEPT), OVERLAP, POWER, SLOWER_VVC)
+OVERLAP, POWER, SLOWER_VVC, DEVICE_ONLY = "overlap", "power", "vvc_slower", "device_only"
+METHODS: Final = (*SWEPT, *(name for name in SCHEMES if name not in SWEPT), OVERLAP, POWER, SLOWER_VVC, DEVICE_ONLY)
 
 NUMS_BYTES: Final = {
     **dict.fromkeys(("transform", "domain_picture"), (28, 40, 48, 56, 64, 72, 84, 104)),
@@ -61,6 +61,8 @@ NUMS_USES: Final = {
 }
 SLOWER_NUMS_BYTES: Final = (140, 180)
 POWER_USES: Final = (256, 1024)
+PASSES: Final = 2
+"""Of the denoiser in one guided step, the least that a device alone can make a picture with."""
 
 SCENE, SD_SHAPED, UNSEEN = "scene", "sd_shaped", "unseen"
 FREE: Final = "free"
@@ -249,6 +251,9 @@ def unseen(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
         for budget, snr_db in product(budgets[scheme], config.unseen_snrs_db):
             where = {"content": UNSEEN, "bearer": FREE if is_bits else ANALOG_BEARER, "fading": "awgn"}
             yield Case(scheme, {**where, "snr_db": snr_db, name: budget}, random_seed)
+    if config.compares((DENOISED,)):
+        # What assumes a denoiser on the device stands beside what that device can do alone.
+        yield Case(DEVICE_ONLY, {"content": UNSEEN, "num_passes": PASSES}, random_seed)
     if random_seed != config.random_seeds[0] or not config.num_unseen_images:
         return
     for name in LISTS:

@@ -28,13 +28,21 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Bits, Payload, Symbols
-from gainnet.generation.opponents import DomainPicture
+from gainnet.generation.opponents import DomainPicture, device_only
 from gainnet.models.denoised_seed import denoised_seed
 from gainnet.radio import AWGN, Air, Analog, Arq, Tabulated
 from gainnet.studies.pictures import Pictures, captions, of_prompts
 from gainnet.studies.seed_coding.judging import fidelity, quality
 from gainnet.studies.seed_coding.material import Material
-from gainnet.studies.seed_coding.question import BEST_CODEC, DENOISED, OVERLAP, POWER, SEEDS_OF_BITS, SLOWER_VVC
+from gainnet.studies.seed_coding.question import (
+    BEST_CODEC,
+    DENOISED,
+    DEVICE_ONLY,
+    OVERLAP,
+    POWER,
+    SEEDS_OF_BITS,
+    SLOWER_VVC,
+)
 from gainnet.studies.seed_coding.training_lists import training_list
 from gainnet.studies.seed_coding.unseen_list import digest_of, unseen_captions
 from gainnet.studies.study import Case, Method, Row
@@ -87,7 +95,8 @@ class Unseen:
         """By name."""
         found: dict[str, Method] = dict.fromkeys((*SEEDS_OF_BITS, "domain_picture", *OPPONENTS), self.send_bits)
         found |= {"linear": self.send_symbols, "seed": self.send_symbols}
-        return found | {OVERLAP: overlap, POWER: self.power, SLOWER_VVC: self.slower_vvc}
+        checks: dict[str, Method] = {OVERLAP: overlap, POWER: self.power, SLOWER_VVC: self.slower_vvc}
+        return found | checks | {DEVICE_ONLY: self.device_only}
 
     @torch.no_grad()
     def send_bits(self, case: Case, random: Random) -> Row:
@@ -144,6 +153,12 @@ class Unseen:
             "mean_power": float(sent.values.abs().square().mean()),
             "largest_power": float(sent.values.abs().square().mean(-1).max()),
         }
+
+    def device_only(self, case: Case, random: Random) -> Row:
+        """Prompt and random seed alone, with so few passes of the denoiser; no use of the air."""
+        pictures = self._pictures(case.random_seed)
+        images = device_only(self.material.model, pictures.prompts, pictures.random, case.count("num_passes"))
+        return self._judged(images, pictures, [0.0] * len(images))
 
     def slower_vvc(self, case: Case, random: Random) -> Row:
         """Squared error of the first pictures in a budget of bytes by VVC's preset slower, and by slow."""

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from gainnet.studies.seed_coding.question import (
     BEST_CODEC,
+    DEVICE_ONLY,
     OVERLAP,
+    PASSES,
     POWER,
     SCHEMES,
     SCHEMES_OF_SYMBOLS,
@@ -47,6 +49,7 @@ def unseen_metric_names() -> tuple[str, ...]:
         *(f"prompt_fidelity_at_30db.{scheme}.{snr}" for scheme, snr in product(SCHEMES, SNRS.values())),
         *(f"largest_power{when}.{code}" for code, when in product(SCHEMES_OF_SYMBOLS, ("", "_before"))),
         *(f"slower_vvc_gain_db.{num_bytes}b" for num_bytes in SLOWER_NUMS_BYTES),
+        f"device_only_psnr_db.{PASSES}",
     )
 
 
@@ -144,6 +147,8 @@ def _checks(table: pd.DataFrame) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     if len(rows := at(table, method=OVERLAP)):
         found["overlap"] = float(rows["overlap"].sum())
+    if len(rows := at(table, method=DEVICE_ONLY)):
+        found[f"device_only_psnr_db.{PASSES}"] = psnr_db(float(rows["mse"].mean()))
     for code, rows in at(table, method=POWER).groupby("code") if POWER in set(table["method"]) else ():
         found |= {f"largest_power{when}.{code}": float(rows[f"largest_power{when}"].max()) for when in ("", "_before")}
     for _, row in at(table, method=SLOWER_VVC).iterrows():
