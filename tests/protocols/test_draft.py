@@ -10,13 +10,18 @@ import torch
 from gainnet.codecs import UniformQuantizer
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
+from gainnet.core.text import text_to_tensor
 from gainnet.core.types import NodeId, Tensors
+from gainnet.generation.planning import make_plan
+from gainnet.models.loading import load_model
 from gainnet.models.part import Part
 from gainnet.models.renamed import called_by
 from gainnet.network import DEVICE
 from gainnet.protocols import Compute, Draft, Plan, Transfer, channel_free, estimate, execute, pricing
 from gainnet.protocols.plan import Step
 from gainnet.protocols.run import spec_of
+from gainnet.protocols.task import PROMPT
+from gainnet.radio import Air
 from plan_desk import NUM_STEPS, RANDOM, Desk, ideal, small_desk
 
 EDGE = NodeId("edge")
@@ -29,7 +34,7 @@ def desk(small_stable_diffusion) -> Desk:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("cut", range(1, NUM_STEPS + 1))
+@pytest.mark.parametrize("cut", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
 def test_draft_and_residual_are_the_whole_picture(desk: Desk, form: str, cut: int) -> None:
     with torch.no_grad():
         whole = channel_free(desk.plan("eiug"), desk.inputs(False), RANDOM)[DEVICE, "image"]
@@ -87,6 +92,29 @@ def test_rounded_residuals_correct_any_model(desk: Desk) -> None:
     error = places[DEVICE, "latent"] - places[EDGE, "latent"]
     assert float(error.abs().max()) <= 0.125 + 1e-4
     assert report.drafts_differ == 0
+
+
+def test_the_shipped_model_drafts_by_fitted_steps_and_needs_few_bytes() -> None:
+    model, random = load_model("scenes"), Random.of([11, 12])
+    made = make_plan(Air(snr_db=10.0), Draft(), model, ("a red star", "a blue house in fog"))
+    with torch.inference_mode():
+        places, report = execute(made.plan, {PROMPT: text_to_tensor(["a red star", "a blue house in fog"])},
+                                 made.network, random)  # fmt: skip
+    assert Draft().name_of_draft(model) == "fitted-5"
+    assert type(made.codecs["correction"]).__name__ == "ResidualCode"
+    assert _passes(made.plan, DEVICE) == 10
+    # Ten passes of twenty, and a few bytes.
+    assert report.num_bits_of("down") / 2 < 8 * 40
+        error = places[DEVICE, "image"] - model.decoder({"latent": places[EDGE, "latent"]}, random)["image"]
+    assert float(error.square().mean()) < 2e-3
+
+
+def test_fitted_steps_are_for_noise_and_for_models_that_have_them(desk: Desk) -> None:
+    with pytest.raises(ConfigError, match="form: fitted steps begin with noise"):
+        desk.plan("draft", form="fitted", cut=2, strength=0.9)
+    with pytest.raises(ConfigError, match="draft: no steps are fitted"):
+        desk.plan("draft", form="fitted", cut=2)
+    assert Draft(cut=2).name_of_draft(desk.model) == "coarse-2"
 
 
 def test_a_cut_out_of_range_is_refused(desk: Desk) -> None:

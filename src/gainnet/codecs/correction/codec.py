@@ -21,7 +21,7 @@ from gainnet.codecs.transform_seed.stream import table
 from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.types import Bits, Payload, Size, Spec
 
-MEAN_PADDING_BITS = 4
+MEAN_PADDING_BITS = 7
 
 
 @final
@@ -50,7 +50,7 @@ class ResidualCode:
     """
 
     max_bits: float | None = None
-    level: int = 8
+    level: int = 16
     draft: str = ""
     weights: CorrectionWeights | None = None
     emits: ClassVar[type[Payload]] = Bits
