@@ -19,7 +19,8 @@ from gainnet.core.errors import PayloadError, import_extra
 START: Final = b"\0\0\1"
 """Begins a unit of a stream (ITU-T H.265 and H.266, annex B)."""
 
-LONGEST_S: Final = 300.0
+LONGEST_S: Final = 7200.0
+"""Ends a call that hangs; at lowest priority on a crowded machine an encode of a second has taken minutes."""
 SLOT: Final = "{quantiser}"
 
 
