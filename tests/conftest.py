@@ -123,7 +123,9 @@ def build_small_emoji(folder: Path) -> None:
         "psnr_db": {"seen": 10.0, "held_out": 10.0},
         "cpu_s": dict.fromkeys(("autoencoder", "decoder", "text_encoder", "denoiser"), 1.0),
     }
-    files = emoji_files(album, own, trained, [], networks)
+    with torch.no_grad():
+        latents = networks[0].encoder(album.pictures.float() / 127.5 - 1)
+    files = emoji_files(album, own, latents, trained, [], networks)
     write_pipeline(*networks, "emoji", GENERATION, trained, folder, files)
 
 

@@ -32,6 +32,9 @@ def test_words_decide_which_model_draws(call: Call) -> None:
     assert code == 0, err
     summary = json.loads(out)
     assert (summary["model"], summary["warnings"]) == ("emoji", [])
+    # Random weights draw nothing, but its own judge says so; that of drawn scenes does not know the word.
+    assert summary["quality"]["prompt_fidelity"] in (0.0, 1.0)
+    assert summary["quality"]["reference_fidelity"] == summary["quality"]["prompt_fidelity"]
     code, out, _ = call("estimate", "an octopus riding a boat", "--json")
     # "a", "an" and "boat" are words of the scenes, "a", "an" and "octopus" of this one: the first of both is taken.
     assert json.loads(out)["model"] == "scenes"
@@ -60,7 +63,7 @@ def test_a_device_gets_it_as_graphs(call: Call, tmp_path: Path) -> None:
     code, _, err = call("export", "device", "--model", "emoji", "--out", "device", "--json")
     assert code == 0, err
     folder = tmp_path / "device" / "model"
-    for file in ("vocabulary.json", "held_out.json", "NOTICE.txt", "wordings.json", "onnx.json"):
+    for file in ("vocabulary.json", "judge.safetensors", "held_out.json", "NOTICE.txt", "wordings.json", "onnx.json"):
         assert (folder / file).is_file()
     model = load_model(str(folder), num_steps=3)
     own, other = (generate(PROMPT, each, air=Air(snr_db=15.0)) for each in (model, on_runtime(model, "onnx")))
@@ -75,6 +78,12 @@ def test_what_is_shipped_has_room_in_the_package() -> None:
     except ModelError:
         pytest.skip("its weights are not in this version")
     assert sum(path.stat().st_size for path in folder.rglob("*.safetensors")) <= ROOM_BYTES
-    assert {"vocabulary.json", "wordings.json", "held_out.json", "README.md", "NOTICE.txt", "onnx.json"} <= {
-        path.name for path in folder.iterdir()
-    }
+    assert {
+        "vocabulary.json",
+        "wordings.json",
+        "held_out.json",
+        "README.md",
+        "NOTICE.txt",
+        "onnx.json",
+        "judge.safetensors",
+    } <= {path.name for path in folder.iterdir()}

@@ -26,6 +26,7 @@ from gainnet.generation.arguments import check_arguments, strength_of, texts_of
 from gainnet.generation.baseline import Baseline, best_image_codec
 from gainnet.generation.cell import Over, downlink
 from gainnet.generation.chunks import in_chunks
+from gainnet.generation.judging import judge_of
 from gainnet.generation.memory import Memory
 from gainnet.generation.original import Original, original_of
 from gainnet.generation.planning import Planned, inputs, make_plan, streams
@@ -211,8 +212,8 @@ def generate(
         images, references = places[plan.result], channel_free(plan, given, random)[plan.reference or plan.result]
         return Generation(
             texts, random_seed, model.name, model.runtime, protocol, codecs, made.codecs, made.network, images,
-            references, report, quality(images, references, texts), wall_s, _sampling(made, model, texts, strength),
-            original_of(picture, model, images),
+            references, report, quality(images, references, texts, judge_of(model)), wall_s,
+            _sampling(made, model, texts, strength), original_of(picture, model, images),
         )  # fmt: skip
 
 

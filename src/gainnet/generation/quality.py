@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
@@ -27,7 +27,8 @@ class Quality:
         psnr_db: dB of the mean squared error over the batch, values in [0, 1]; `None` when exact.
         ssim: mean structural similarity (Wang et al. 2004), at most 1.
         exact: no value differs by more than 1e-4.
-        prompt_fidelity: as `counted_fidelity`; `None` for prompts outside the grammar the classifier was trained on.
+        prompt_fidelity: share of what the prompts name that the model's judge finds; of drawn scenes as
+            `counted_fidelity`; `None` for prompts that the judge does not know.
         reference_fidelity: the same of the channel-free pictures: a share that they lack, too, is missed by the model
             and not by the air.
     """
@@ -39,21 +40,28 @@ class Quality:
     reference_fidelity: float | None
 
 
-def quality(images: Tensor, references: Tensor, prompts: Sequence[str]) -> Quality:
+def quality(
+    images: Tensor,
+    references: Tensor,
+    prompts: Sequence[str],
+    judge: Callable[[Tensor, Sequence[str]], float | None] | None = None,
+) -> Quality:
     """Fidelity of pictures, against those that no channel has touched and against what was asked for.
 
     Args:
         images: [num_items, 3, H, W], in [0, 1], as received.
         references: [num_items, 3, H, W], in [0, 1], without a channel.
         prompts: one per item.
+        judge: says how much of what prompts name is in pictures; `counted_fidelity` when `None`.
     """
+    judged = judge or counted_fidelity
     found_db = psnr_db(images, references)
     # A few at a time: the windows of all pictures at once take many times the memory of the pictures.
     pairs = zip(images.split(MOST_AT_ONCE), references.split(MOST_AT_ONCE), strict=True)
     similarity = float(torch.cat([ssim(one, other) for one, other in pairs]).mean())
-    fidelity = counted_fidelity(images, prompts)
+    fidelity = judged(images, prompts)
     # Pictures without an error are not judged a second time.
-    own = fidelity if found_db is None else counted_fidelity(references, prompts)
+    own = fidelity if found_db is None else judged(references, prompts)
     return Quality(found_db, similarity, found_db is None, fidelity, own)
 
 

@@ -243,5 +243,5 @@ def train_emoji(
         cpu_s = {name: round(seconds) for name, seconds in {**first.cpu_s, **training.cpu_s}.items()}
         trained = {**training.settings, "psnr_db": first.psnr_db, "cpu_s": cpu_s}
         networks = first.model, text_encoder, tokenizer, denoiser
-        files = emoji_files(album, wordings, trained, read_figures(run.figures), networks)
+        files = emoji_files(album, wordings, latents, trained, read_figures(run.figures), networks)
         return write_pipeline(*networks, "emoji", GENERATION, trained, out / "emoji", files)

@@ -7,11 +7,13 @@ from pathlib import Path
 from string import Template
 from typing import Any, Final
 
-from torch import nn
+from safetensors.torch import save
+from torch import Tensor, nn
 
 from gainnet.models import emoji
 from gainnet.models.emoji.album import Album
 from gainnet.models.emoji.captions import WORDINGS, Wording, wordings_as_json
+from gainnet.models.emoji.judge import JUDGE, EmojiJudge
 from gainnet.models.emoji.names import outside_autoencoder, outside_denoiser
 from gainnet.models.emoji.words import caption_words
 from gainnet.models.vocabulary import VOCABULARY, Vocabulary
@@ -38,15 +40,17 @@ def held_out(album: Album) -> dict[str, list[str]]:
 def emoji_files(
     album: Album,
     wordings: Sequence[Wording],
+    latents: Tensor,
     trained: Mapping[str, Any],
     figures: Sequence[Mapping[str, Any]],
     networks: tuple[nn.Module, nn.Module, Any, nn.Module],
 ) -> dict[str, Any]:
-    """Content of every further file of the model's folder by name: a text, or what JSON holds.
+    """Content of every further file of the model's folder by name: a text, what JSON holds, or bytes.
 
     Args:
         album: all pictures.
         wordings: what each may be called.
+        latents: [n, c, h, w], of all pictures.
         trained: settings, PSNR and processor time, the content of `trained.json`.
         figures: that were taken while it trained, in the order of their steps.
         networks: autoencoder, text encoder, tokenizer and denoiser.
@@ -56,6 +60,7 @@ def emoji_files(
         WORDINGS: wordings_as_json(wordings),
         VOCABULARY: vocabulary.to_json(),
         HELD_OUT: held_out(album),
+        JUDGE: save(EmojiJudge.of(latents, wordings).tensors()),
         CARD: card(album, vocabulary, trained, figures, networks),
         NOTICE: (Path(emoji.__file__).with_name(NOTICE)).read_text(encoding="utf-8"),
     }

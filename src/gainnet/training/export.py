@@ -81,19 +81,19 @@ def write_pipeline(
         generation: steps, guidance, height and width in pixels that it asks for.
         trained: how it was trained, for `trained.json`.
         folder: where to write.
-        files: further files by name: a text, or what JSON holds.
+        files: further files by name: a text, bytes, or what JSON holds.
     """
 
     def fill(beside: Path) -> None:
         assembled(_halved(autoencoder), _halved(text_encoder), tokenizer, _halved(denoiser)).save_pretrained(beside)
         _name_home(beside / "model_index.json")
-        config = {"kind": kind, "generation": generation, "sha256": weight_hashes(beside)}
-        write_json(beside / "gainnet.json", config)
         for name, content in {**files, "trained.json": trained}.items():
-            if isinstance(content, str):
-                write_whole(beside / name, content.encode())
+            if isinstance(content, str | bytes):
+                write_whole(beside / name, content.encode() if isinstance(content, str) else content)
             else:
                 write_json(beside / name, content)
+        config = {"kind": kind, "generation": generation, "sha256": weight_hashes(beside)}
+        write_json(beside / "gainnet.json", config)
 
     return write_folder(folder, fill)
 

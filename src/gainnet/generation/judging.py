@@ -1,0 +1,53 @@
+"""The judge of a model's pictures: it says how much of what a prompt names is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from gainnet.core.errors import ModelError
+from gainnet.core.randomness import Random
+from gainnet.generation.quality import MOST_AT_ONCE, counted_fidelity
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.emoji.judge import EmojiJudge, read_judge
+from gainnet.models.loading import find_folder
+
+Judge = Callable[[Tensor, Sequence[str]], float | None]
+"""Mean share of what prompts name in pictures [n, 3, H, W]; `None` where it can judge none of them."""
+
+
+def judge_of(model: DiffusionModel) -> Judge:
+    """The judge in a model's folder; where it has none that of drawn scenes, which knows their grammar alone.
+
+    A prompt such as `a red heart` belongs to several models, and a judge of one model's pictures knows no others.
+
+    Args:
+        model: that made the pictures.
+
+    Raises:
+        ModelError: the judge is damaged.
+    """
+    try:
+        folder = find_folder(model.name)
+    except ModelError:
+        # A model of the user's own has a name and no folder.
+        return counted_fidelity
+    own = read_judge(folder)
+    return counted_fidelity if own is None else partial(_fidelity, model, own)
+
+
+@torch.no_grad()
+def _fidelity(model: DiffusionModel, judge: EmojiJudge, images: Tensor, prompts: Sequence[str]) -> float | None:
+    if images.shape[1:] != model.image.shape or model.latent.num_values != len(judge.mean):
+        return None
+    shares: list[float | None] = []
+    for first in range(0, len(images), MOST_AT_ONCE):
+        some = images[first : first + MOST_AT_ONCE]
+        # Nothing is drawn: the encoder gives the mode of its posterior.
+        latents = model.image_encoder({"image": some}, Random.of([0] * len(some)))["latent"]
+        shares += judge.fidelity(latents, prompts[first : first + MOST_AT_ONCE])
+    judged = [share for share in shares if share is not None]
+    return sum(judged) / len(judged) if judged else None
