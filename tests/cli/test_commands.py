@@ -109,6 +109,9 @@ def test_two_edges_one_of_which_dies_and_a_picture_of_the_device(call, tmp_path)
     original = json.loads(out)["original"]
     assert original["kept_psnr_db"] > max(20, original["psnr_db"])
     assert all((tmp_path / original[name]).is_file() for name in ("image_path", "kept_path"))
+    page = (tmp_path / "out" / "generate" / "report.html").read_text()
+    for sentence in ("autoencoder alone keeps", "against the unsplit picture", "against the given picture"):
+        assert sentence in page
     report = json.loads(out)["report"]
     assert report["recoveries"][0]["lost"] == ["edge_2"]
     assert report["recoveries"][0]["ran_on"] == ["edge_1"]

@@ -14,6 +14,7 @@ from gainnet.codecs import SeedBasis
 from gainnet.core.errors import GainnetError
 from gainnet.generation.generate import generate
 from gainnet.models.loading import find_folder, load_model, weights_sha256
+from gainnet.models.shipped import present_models
 from gainnet.radio import Air
 
 PACKAGES = ("torch", "sionna-no-rt", "diffusers", "transformers", "safetensors", "constriction", "pillow")
@@ -23,9 +24,8 @@ def check_installation(watch: Callable[[str], None]) -> list[dict[str, Any]]:
     """One row per check: what, whether it passed, what was found."""
     rows = [_package(name) for name in PACKAGES]
     watch("weights")
-    folder = find_folder("scenes")
-    rows.append(_weights("scenes weights", folder, "gainnet.json"))
-    rows.append(_weights("attribute classifier", folder.parent / "attributes", "config.json"))
+    rows += [_weights(f"{name} weights", find_folder(name), "gainnet.json") for name in present_models()]
+    rows.append(_weights("attribute classifier", find_folder("scenes").parent / "attributes", "config.json"))
     rows.append(_seed_basis())
     watch("one picture over an ideal link")
     rows.append(_generation(Air(snr_db=math.inf), "ideal link is exact"))
