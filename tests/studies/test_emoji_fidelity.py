@@ -34,7 +34,9 @@ def test_a_table_gives_every_metric_and_a_figure() -> None:
     assert set(metrics) == set(METRIC_NAMES)
     assert metrics["top1.held_out"] == 0.625
     assert metrics["autoencoder_psnr_db.held_out"] == 29.0
-    assert [name for name, _ in draw(table)] == ["emoji_gallery", "emoji_fidelity"]
+    drawn = dict(draw(table))
+    assert list(drawn) == ["emoji_gallery", "emoji_fidelity"]
+    assert [ax.images[0].get_array().shape for ax in drawn["emoji_gallery"].axes] == [(16, 32, 3)] * 2
     quick = summarise(table[table["method"] != "distance"])
     assert set(METRIC_NAMES) - set(quick) == {"frechet_distance.samples", "frechet_distance.pictures"}
 

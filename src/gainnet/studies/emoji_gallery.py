@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from textwrap import fill
 from typing import Final
 
 import numpy as np
@@ -18,8 +19,8 @@ from gainnet.studies.study import Row
 QUALITY: Final = 85
 """Of the small WebP files in which pictures stand in a table: a sample takes 2 to 4 kB."""
 NUM_COLUMNS: Final = 6
-LONGEST: Final = 28
-"""Characters of a caption that fit above a pair."""
+WIDTH: Final = 30
+"""Characters of a caption that fit above a pair; tones stand at its end, so that it is broken and not cut."""
 
 
 def gallery_row(caption: str, sample: Tensor, name: str, picture: Tensor, is_asked: bool) -> Row:
@@ -51,24 +52,23 @@ def draw_gallery(rows: pd.DataFrame) -> Figure:
     num_columns = min(NUM_COLUMNS, len(rows))
     num_rows = -(-len(rows) // num_columns)
     # Pairs are twice as wide as high, and every pixel of theirs is shown once at least.
-    figure = Figure(figsize=(2.1 * num_columns, 1.35 * num_rows + 0.8), dpi=130, layout="constrained")
+    figure = Figure(figsize=(2.1 * num_columns, 1.7 * num_rows + 0.6), dpi=130, layout="constrained")
     figure.suptitle("What is drawn (left), and the nearest picture of the training (right)", fontsize=11)
     figure.supxlabel("Nearest in features of EfficientNet-Lite0; named where it is not what was asked for.", fontsize=7)
-    axes = figure.subplots(num_rows, num_columns, squeeze=False).flat
+    axes = list(figure.subplots(num_rows, num_columns, squeeze=False).flat)
     for ax in axes:
         ax.set_axis_off()
     for ax, (_, row) in zip(axes, rows.iterrows(), strict=False):
         pair = [_pixels_of(str(row[key])) for key in ("sample_webp", "nearest_webp")]
         ax.imshow(np.concatenate(pair, 1))
-        held_out = " (held out)" if row["half"] == "held_out" else ""
-        ax.set_title(_short(str(row["caption"])) + held_out, fontsize=7)
+        held_out = "held out: " if row["half"] == "held_out" else ""
+        ax.set_title(fill(held_out + str(row["caption"]), WIDTH), fontsize=7)
         if not bool(row["is_asked"]):
-            ax.text(0.5, -0.02, _short(str(row["nearest"])), ha="center", va="top", fontsize=6, transform=ax.transAxes)
+            # An axis label, unlike a text, takes part in the layout.
+            ax.set_axis_on()
+            ax.set(xticks=[], yticks=[], frame_on=False)
+            ax.set_xlabel(fill(str(row["nearest"]).replace("-", " "), WIDTH), fontsize=6)
     return figure
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _text_of(pixels: Tensor) -> str:
