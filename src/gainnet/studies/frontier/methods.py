@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache, partial
 from typing import Final, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from gainnet.codecs import Content, CorrectionWeights, ResidualCode, TransformSeed, TransformWeights
+from gainnet.codecs import CorrectionWeights, ResidualCode, TransformSeed, TransformWeights
 from gainnet.codecs.opponents import BestPicture, EncodeCache, cache_folder
-from gainnet.codecs.opponents.best import pixels_of
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Bits, Spec
@@ -24,8 +24,10 @@ from gainnet.models.drafts import digests, draft_part
 from gainnet.models.loading import load_model
 from gainnet.network.hardware import profile
 from gainnet.radio import Air, Arq, Radios, Tabulated
-from gainnet.studies.frontier.question import ALONE, BEST, DENOISED, DRAFT, PERTURBED, TRANSFORM, FrontierConfig
-from gainnet.studies.pictures import Pictures, captions, generate, in_batches
+from gainnet.studies.frontier.question import ALONE, BEST, DENOISED, DRAFT, PERTURBED, TRANSFORM, WHOLE, FrontierConfig
+from gainnet.studies.pictures import Pictures, generate, in_batches, of_prompts
+from gainnet.studies.seed_coding.unseen import FIRST_RANDOM_SEED
+from gainnet.studies.seed_coding.unseen_list import unseen_captions
 from gainnet.studies.study import Case, Method, Row
 
 GREY: Final = 0.5
@@ -151,27 +153,60 @@ def corrections(bench: Bench, draft: str, level: float | None, random_seed: int)
         level: of the code of corrections; `None` sends nothing.
         random_seed: of the pictures.
     """
-    drafts, num_passes = _remembered_drafts(bench, draft, random_seed)
-    alone = bench.errors(drafts, random_seed)
+    drafted = drafted_of(bench, draft, random_seed)
     if level is None:
-        return Coded((b"",) * len(drafts), alone, alone, num_passes)
+        nothing = (b"",) * len(drafted.drafts)
+        return Coded(nothing, drafted.errors, drafted.errors, drafted.num_passes)
     code = ResidualCode(level=int(level), draft=draft, weights=bench.correction_weights)
-    strings, values = sent_corrections(code, bench.pictures_of(random_seed).latents, drafts)
-    latents = code.corrected(drafts.flatten(1), values)
-    return Coded(strings, bench.errors(latents, random_seed), alone, num_passes)
+    items = code.items(drafted.sent)
+    values = torch.from_numpy(np.stack([item.values for item in items])).float()
+    latents = code.corrected(drafted.drafts.flatten(1), values)
+    strings = tuple(item.string for item in items)
+    return Coded(strings, bench.errors(latents, random_seed), drafted.errors, drafted.num_passes)
 
 
-@lru_cache(maxsize=2)
-def _remembered_drafts(bench: Bench, draft: str, random_seed: int) -> tuple[Tensor, int]:
-    return bench.drafts(draft, random_seed)
+@final
+@dataclass(frozen=True, eq=False)
+class Drafted:
+    """Drafts of a random seed's pictures.
+
+    Args:
+        drafts: [n, *latent].
+        sent: [n, num_values + 1], what they lack and their digests, as the transform of corrections gives it.
+        errors: [n], mean squared error of their pictures.
+        num_passes: of the denoiser.
+    """
+
+    drafts: Tensor
+    sent: Tensor
+    errors: Tensor
+    num_passes: int
 
 
-def sent_corrections(code: ResidualCode, latents: Tensor, drafts: Tensor) -> tuple[tuple[bytes, ...], Tensor]:
-    """Strings of corrections of drafts [n, ...], and the values [n, num_values] that a receiver reads."""
-    values = code.residual(latents.flatten(1), drafts.flatten(1))
+@lru_cache(maxsize=8)
+def drafted_of(bench: Bench, draft: str, random_seed: int) -> Drafted:
+    """The drafts of a name of a random seed's pictures, remembered."""
+    drafts, num_passes = bench.drafts(draft, random_seed)
+    code = ResidualCode(draft=draft, weights=bench.correction_weights)
+    values = code.residual(bench.pictures_of(random_seed).latents.flatten(1), drafts.flatten(1))
     sent = torch.cat([values, digests(drafts)[:, None].float()], 1)
-    payload = code.encode(sent, torch.ones(len(sent)))
-    return _strings(payload), code.decode(payload, Spec((sent.shape[1],)))[:, :-1]
+    return Drafted(drafts, sent, bench.errors(drafts, random_seed), num_passes)
+
+
+@lru_cache(maxsize=8)
+def encodes_of(bench: Bench, random_seed: int) -> list[list[tuple[float, bytes]]]:
+    """Per picture of a random seed: mean squared error, of values in [0, 1], and string of its best encode in every
+    budget."""
+    images, strings = bench.pictures_of(random_seed).images, []
+    for num_bytes in bench.config.nums_bytes:
+        codec = BestPicture(8.0 * num_bytes, tuple(bench.config.encoders), bench.encodes)
+        strings.append(codec.encode(images, torch.ones(len(images))))
+    found: list[list[tuple[float, bytes]]] = [[] for _ in images]
+    for payload in strings:
+        errors = errors_of(codec.decode(payload, bench.model.image), images).tolist()
+        for own, error, string in zip(found, errors, _strings(payload), strict=True):
+            own.append((error, string))
+    return found
 
 
 def pictures_coded(bench: Bench, slope: float, random_seed: int) -> Coded:
@@ -185,14 +220,10 @@ def pictures_coded(bench: Bench, slope: float, random_seed: int) -> Coded:
         random_seed: of the pictures.
     """
     images = bench.pictures_of(random_seed).images
-    codec = BestPicture(1e9, tuple(bench.config.encoders), bench.encodes)
-    chosen = []
-    for pixels in pixels_of(images):
-        # Errors are of levels of 8 bits.
-        found = ((error / 255**2, string) for error, string in codec.candidates(pixels))
-        chosen.append(min(found, key=lambda pair: pair[0] + slope * 8 * len(pair[1])))
+    chosen = [min(own, key=lambda pair: pair[0] + slope * 8 * len(pair[1])) for own in encodes_of(bench, random_seed)]
+    errors = torch.tensor([error for error, _ in chosen], dtype=torch.float64)
     lost = errors_of(torch.full_like(images, GREY), images)
-    return Coded(tuple(s for _, s in chosen), torch.tensor([e for e, _ in chosen], dtype=torch.float64), lost, 0)
+    return Coded(tuple(string for _, string in chosen), errors, lost, 0)
 
 
 def over_the_air(bench: Bench, coded: Callable[[float, int], Coded], case: Case, random: Random) -> Row:
@@ -223,14 +254,16 @@ def draft(bench: Bench, coded: Callable[[str, float | None, int], Coded], case: 
 
 
 def alone(bench: Bench, case: Case, random: Random) -> Row:
-    """The device generates alone with fewer passes than the whole run."""
-    pictures, passes = bench.pictures_of(case.random_seed), case.count("point")
-    if passes % bench.model.denoiser.num_branches:
-        # An odd number has no guided step for every two passes: the prompt alone.
-        model = replace(bench.model, denoiser=replace(bench.model.denoiser, guidance_scale=1.0))
-        model = replace(model, text_encoder=replace(model.text_encoder, num_branches=1))  # type: ignore[type-var]
-    else:
-        model = bench.model
+    """The device generates alone: with fewer passes than the whole run, or with all of them, which is exact."""
+    pictures = bench.pictures_of(case.random_seed)
+    if case.text("variant") == WHOLE:
+        nothing = torch.zeros(len(pictures.prompts), dtype=torch.float64)
+        return {**_row(nothing, bench.model.denoiser.num_passes), "num_channel_uses_sent": 0.0}
+    passes, model = case.count("point"), bench.model
+    if passes % model.denoiser.num_branches:
+        # No whole number of guided steps: the prompt alone.
+        encoder = replace(model.text_encoder, num_branches=1)  # type: ignore[type-var]
+        model = replace(model, denoiser=replace(model.denoiser, guidance_scale=1.0), text_encoder=encoder)
     images = device_only(model, pictures.prompts, pictures.random, passes, case.text("variant"))
     return {**_row(errors_of(images, pictures.images), passes), "num_channel_uses_sent": 0.0}
 
@@ -238,27 +271,26 @@ def alone(bench: Bench, case: Case, random: Random) -> Row:
 def perturbed(bench: Bench, case: Case, random: Random) -> Row:
     """Corrections of the edge's draft, added to a draft on the device that differs by noise."""
     name, size = case.text("variant"), case.number("point")
-    pictures = bench.pictures_of(case.random_seed)
-    drafts, num_passes = _remembered_drafts(bench, name, case.random_seed)
+    pictures, drafted = bench.pictures_of(case.random_seed), drafted_of(bench, name, case.random_seed)
     code = ResidualCode(level=bench.config.perturbed_level, draft=name, weights=bench.correction_weights)
-    _, values = sent_corrections(code, pictures.latents, drafts)
-    own = drafts + size * pictures.random.normal(bench.model.latent.shape, "perturbed")
-    differ = (digests(own) != digests(drafts)).double().mean()
+    payload = code.encode(drafted.sent, torch.ones(len(drafted.sent)))
+    values = code.decode(payload, Spec((drafted.sent.shape[1],)))[:, :-1]
+    own = drafted.drafts + size * pictures.random.normal(bench.model.latent.shape, "perturbed")
+    differ = (digests(own) != digests(drafted.drafts)).double().mean()
     errors = bench.errors(code.corrected(own.flatten(1), values), case.random_seed)
-    return {**_row(errors, num_passes), "drafts_differ": float(differ)}
+    return {**_row(errors, drafted.num_passes), "drafts_differ": float(differ)}
 
 
 def open_methods(config: FrontierConfig) -> Mapping[str, Method]:
     """The methods, with everything that they need loaded once."""
     model = load_model(config.model)
-    # The stream of seed-coding and image-quality: encodes of these pictures serve all three.
-    remembered = lru_cache(maxsize=1)(lambda seed: generate(model, "image-quality", seed, config.num_images))
+    # All of them are kept, since the opponents come last.
+    remembered = lru_cache(maxsize=8)(partial(pictures_of, model, config))
     bench = Bench(config, model, remembered, EncodeCache(cache_folder()))
-    if DRAFT in config.methods:
-        for name in config.drafts:
-            Content(model.latent, "correction", model.name, model.sha256, draft=name)
-            draft_part(model, name)
-        _ = bench.correction_weights
+    # Read now, so that what is missing is missed before the first case.
+    for name in config.drafts if DRAFT in config.methods else ():
+        draft_part(model, name)
+        bench.correction_weights.index(name)
     keep = lru_cache(maxsize=KEPT)
     coded: dict[str, Callable[[float, int], Coded]] = {
         BEST: keep(partial(pictures_coded, bench)),
@@ -273,14 +305,17 @@ def open_methods(config: FrontierConfig) -> Mapping[str, Method]:
     }
 
 
+def pictures_of(model: DiffusionModel, config: FrontierConfig, random_seed: int) -> Pictures:
+    """Pictures of a random seed: those on which seed-coding compares, so that encodes of the opponents serve both."""
+    first = config.random_seeds.index(random_seed) * config.num_images
+    items = range(first, first + config.num_images)
+    random = Random.of([FIRST_RANDOM_SEED + item for item in items])
+    return of_prompts(model, unseen_captions()[items.start : items.stop], random)
+
+
 def errors_of(images: Tensor, references: Tensor) -> Tensor:
     """[n] float64, mean squared errors of pictures [n, 3, H, W]."""
     return (images - references).double().square().flatten(1).mean(1)
-
-
-def caption_list(config: FrontierConfig) -> tuple[str, ...]:
-    """All captions of a run, one per picture."""
-    return tuple(c for seed in config.random_seeds for c in captions("image-quality", seed, config.num_images))
 
 
 def _row(errors: Tensor, num_passes: int) -> dict[str, float | int | str | None]:

@@ -40,13 +40,15 @@ class FrontierConfig:
 
     Args:
         random_seeds: each draws its own captions and initial noise.
-        num_images: pictures per random seed.
+        num_images: pictures per random seed, of those that seed-coding compares on.
         methods: what runs.
         snrs_db: of the air, without fading.
         drafts: names, `fitted-K`, `coarse-K` or `prefix-K`.
         levels: of the code of corrections.
         transform_levels: of the transform code of seeds.
-        slopes: mean squared error, of values in [0, 1], that a picture codec gives up for a bit less, descending.
+        nums_bytes: budgets in which picture codecs encode.
+        slopes: mean squared error, of values in [0, 1], that a picture codec gives up for a bit less: every picture
+            takes the encode of least error plus slope times bits, so that those that need more bits get them.
         encoders: of the opponents; the metrics are called those of the best image codec only where all ran.
         device_only_passes: denoiser passes of a device that generates alone, by DDIM and by DPM++ 2M.
         perturbed_draft: draft whose copy on the device is perturbed; empty for none.
@@ -61,6 +63,7 @@ class FrontierConfig:
     drafts: NonEmpty[str]
     levels: NonEmpty[Annotated[int, Field(ge=0, lt=NUM_LEVELS)]]
     transform_levels: NonEmpty[Annotated[int, Field(ge=0, lt=NUM_TRANSFORM_LEVELS)]]
+    nums_bytes: NonEmpty[Count]
     slopes: NonEmpty[Slope]
     encoders: NonEmpty[Annotated[str, one_of(tuple(ENCODERS))]]
     device_only_passes: NonEmpty[Count]
@@ -70,26 +73,33 @@ class FrontierConfig:
 
 
 def cases(config: FrontierConfig) -> Iterator[Case]:
-    """Random seed outermost, so that pictures and drafts are made once; every code at every rate over every air."""
-    rates: dict[str, tuple[float, ...]] = {
-        BEST: config.slopes,
-        TRANSFORM: config.transform_levels,
-        DENOISED: config.transform_levels,
-    }
+    """Random seed outermost, so that pictures and drafts are made once; opponents last, whose encodes are dear."""
     for random_seed in config.random_seeds:
-        for method, points in rates.items():
-            for point, snr_db in product(points, config.snrs_db) if method in config.methods else ():
-                yield _case(method, random_seed, point, snr_db)
-        for draft in config.drafts if DRAFT in config.methods else ():
-            yield _case(DRAFT, random_seed, None, None, draft)
-            for level, snr_db in product(config.levels, config.snrs_db):
-                yield _case(DRAFT, random_seed, level, snr_db, draft)
-        for passes, sampler in product(config.device_only_passes, SAMPLERS) if ALONE in config.methods else ():
-            yield _case(ALONE, random_seed, passes, None, sampler)
-        for size in (0.0, *SIZES) if PERTURBED in config.methods and config.perturbed_draft else ():
-            yield _case(PERTURBED, random_seed, size, None, config.perturbed_draft)
+        yield from _own(config, random_seed)
+    for random_seed, slope, snr_db in product(config.random_seeds, config.slopes, config.snrs_db):
+        if BEST in config.methods:
+            yield _case(BEST, random_seed, slope, snr_db)
 
 
+def _own(config: FrontierConfig, random_seed: int) -> Iterator[Case]:
+    """Every scheme but the opponents at every rate over every air."""
+    for draft in config.drafts if DRAFT in config.methods else ():
+        yield _case(DRAFT, random_seed, None, None, draft)
+        for level, snr_db in product(config.levels, config.snrs_db):
+            yield _case(DRAFT, random_seed, level, snr_db, draft)
+    for method in (name for name in (TRANSFORM, DENOISED) if name in config.methods):
+        for level, snr_db in product(config.transform_levels, config.snrs_db):
+            yield _case(method, random_seed, level, snr_db)
+    for passes, sampler in product(config.device_only_passes, SAMPLERS) if ALONE in config.methods else ():
+        yield _case(ALONE, random_seed, passes, None, sampler)
+    if ALONE in config.methods:
+        yield _case(ALONE, random_seed, None, None, WHOLE)
+    for size in (0.0, *SIZES) if PERTURBED in config.methods and config.perturbed_draft else ():
+        yield _case(PERTURBED, random_seed, size, None, config.perturbed_draft)
+
+
+WHOLE: Final = "whole"
+"""The device makes the whole run alone."""
 SAMPLERS: Final[tuple[Literal["ddim", "dpm"], ...]] = ("ddim", "dpm")
 
 
