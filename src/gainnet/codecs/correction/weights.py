@@ -24,7 +24,7 @@ FORMAT: Final = WeightsFormat(
     "correction", "correction", "weights.safetensors", "train some with gainnet train correction"
 )
 SHIPPED: Final = "scenes"
-CORRECTIONS: Final = Shelf(FORMAT, "correction", (SHIPPED,), SHIPPED)
+CORRECTIONS: Final = Shelf(FORMAT, "correction", (SHIPPED,), "correction")
 """Where weights lie."""
 
 SMALLEST: Final = 1e-9

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache, partial
@@ -12,11 +13,13 @@ import torch
 from torch import Tensor
 
 from gainnet.codecs import CorrectionWeights, ResidualCode, TransformSeed, TransformWeights
+from gainnet.codecs.correction.weights import CORRECTIONS
 from gainnet.codecs.opponents import BestPicture, EncodeCache, cache_folder
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Bits, Spec
 from gainnet.core.units import psnr_db_of_mse
+from gainnet.core.weights import CONFIG
 from gainnet.generation.opponents import device_only
 from gainnet.models.denoised_seed import denoised_seed
 from gainnet.models.diffusion import DiffusionModel
@@ -29,6 +32,7 @@ from gainnet.studies.pictures import Pictures, generate, in_batches, of_prompts
 from gainnet.studies.seed_coding.unseen import FIRST_RANDOM_SEED
 from gainnet.studies.seed_coding.unseen_list import unseen_captions
 from gainnet.studies.study import Case, Method, Row
+from gainnet.training.few_steps import captions_of
 
 GREY: Final = 0.5
 """Level of all values of a picture that did not arrive."""
@@ -258,7 +262,8 @@ def alone(bench: Bench, case: Case, random: Random) -> Row:
     pictures = bench.pictures_of(case.random_seed)
     if case.text("variant") == WHOLE:
         nothing = torch.zeros(len(pictures.prompts), dtype=torch.float64)
-        return {**_row(nothing, bench.model.denoiser.num_passes), "num_channel_uses_sent": 0.0}
+        overlap = len(captions_seen(bench.config.model) & set(pictures.prompts))
+        return {**_row(nothing, bench.model.denoiser.num_passes), "num_channel_uses_sent": 0.0, "overlap": overlap}
     passes, model = case.count("point"), bench.model
     if passes % model.denoiser.num_branches:
         # No whole number of guided steps: the prompt alone.
@@ -311,6 +316,12 @@ def pictures_of(model: DiffusionModel, config: FrontierConfig, random_seed: int)
     items = range(first, first + config.num_images)
     random = Random.of([FIRST_RANDOM_SEED + item for item in items])
     return of_prompts(model, unseen_captions()[items.start : items.stop], random)
+
+
+def captions_seen(model: str) -> set[str]:
+    """Captions on which the drafts of a model and the code of their corrections were trained."""
+    config = json.loads((CORRECTIONS.find(model) / CONFIG).read_text(encoding="utf-8"))["trained"]
+    return {text for shard in range(config["num_shards"]) for text in captions_of(config["random_seed"], shard)}
 
 
 def errors_of(images: Tensor, references: Tensor) -> Tensor:

@@ -40,6 +40,7 @@ def metric_names() -> tuple[str, ...]:
         *(f"{kind}_psnr_db.{passes}" for kind in (ALONE, "draft_alone") for passes in PASSES),
         *(f"{kind}.{size:.0e}" for kind in ("psnr_db_when_drafts_differ_by", "drafts_reported") for size in SIZES),
         "num_pictures",
+        "overlap",
     )
 
 
@@ -59,6 +60,8 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
                 metrics[f"share_of_best.{passes}.{snr}"] = None if best is None else uses / float(best["uses"])
     metrics |= _alone(table) | _perturbed(table)
     metrics["num_pictures"] = _num_pictures(table)
+    if "overlap" in table:
+        metrics["overlap"] = float(table["overlap"].sum())
     return round_metrics(metrics, 4)
 
 
