@@ -109,9 +109,11 @@ def policy_of(text: str, played: Scenario, regime: str) -> Policy:
         GainnetError: there is none, or its files are damaged.
     """
     is_folder = text not in POLICIES and bool(text) and Path(text).expanduser().is_dir()
-    if text == LEARNED or text in pretrained_names() or is_folder:
+    shipped = pretrained_names()
+    # A name without its training seed is that of the first one, as in mappo.
+    if text == LEARNED or text in shipped or f"{text}-0" in shipped or is_folder:
         return load_policy(_trained_for(played, regime) if text == LEARNED else text)
-    offered = {**POLICIES, **dict.fromkeys((LEARNED, *pretrained_names(), _ANY_FOLDER))}
+    offered = {**POLICIES, **dict.fromkeys((LEARNED, *shipped, _ANY_FOLDER))}
     # A path that is no folder gets the list of names rather than an error about its characters.
     term = read(text, "policy") if ":" in text or "(" in text else Call(text)
     found: Any = find("policy", term.name if isinstance(term, Call) else text, offered)

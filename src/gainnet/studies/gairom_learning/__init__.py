@@ -163,7 +163,6 @@ def _closed_loop(loop: pd.DataFrame) -> Figure:
         row, colour = means.loc[method], LOOP_COLOURS[method]
         axes[0].plot(range(1, len(columns) + 1), row[columns], "-o", color=colour, label=label_of(method), markersize=4)
         axes[1].plot(row["energy_j"], row["accuracy"], "o", color=colour)
-        axes[1].annotate(label_of(method), (row["energy_j"], row["accuracy"]), fontsize=8)
     axes[0].set(title="accuracy per round", xlabel="round", ylabel="test accuracy")
     axes[1].set(title="accuracy and energy", xlabel="energy of all clients in J", ylabel="test accuracy in the end")
     legend_below(axes, 5)

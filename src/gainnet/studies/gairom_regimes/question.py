@@ -62,10 +62,11 @@ class RegimesConfig:
 
 def cases(config: RegimesConfig) -> Iterator[Case]:
     """Scenario outermost, then policy; a row is a policy's mean over all worlds of the scenario."""
-    players = [(name, None) for name in (*config.policies, REFERENCE)]
-    learned = product(config.learned, config.training_seeds)
+    players: list[tuple[str, int | None]] = [(name, None) for name in (*config.policies, REFERENCE)]
     for number in config.numbers:
-        for method, training_seed in [*players, *learned]:
+        # One training is enough to choose a default by; every one is a rival of it where it is judged.
+        seeds = config.training_seeds if number >= NUM_TRAINING else config.training_seeds[:1]
+        for method, training_seed in [*players, *product(config.learned, seeds)]:
             for objective in config.objectives:
                 # The clairvoyant optimum of the published gain is known where clients are independent.
                 if method == REFERENCE and (objective == "trained" or number % 2):
