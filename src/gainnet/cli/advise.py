@@ -40,22 +40,31 @@ def advise(asked: Asked, *, deadline_s: float | None = None, as_json: bool = Fal
         from gainnet.catalog.opening import open_request
         from gainnet.generation.advice import CAPTIONS, reasons
         from gainnet.generation.advice import advise as run
+        from gainnet.generation.judging import captions_of
+        from gainnet.generation.sentences import unknown_lines
+        from gainnet.models.shipped import unknown_words
 
         asked_for = open_request(replace(config, prompts=CAPTIONS))
+        model = asked_for.model
+        captions = captions_of(model, CAPTIONS)
+        warnings = [asdict(each) for each in unknown_words(model.name, captions)]
         best, trials = run(
-            asked_for.model, air=asked_for.air, captions=CAPTIONS, picture=asked_for.picture,
+            model, air=asked_for.air, captions=captions, picture=asked_for.picture,
             strength=asked_for.strength, deadline_s=deadline_s, priced_as=asked_for.priced_as,
             random_seed=config.random_seed, watch=show,
         )  # fmt: skip
     because = (
-        reasons(best, trials, deadline_s, len(CAPTIONS))
+        reasons(best, trials, deadline_s, len(captions))
         if best
         else [f"{t.protocol} is out: {t.reason}" for t in trials]
     )
     rows = [asdict(trial) for trial in trials]
     name = best.protocol if best else None
     if as_json:
-        return print_json({"protocol": name, "reasons": because, "trials": rows})
+        told = {"model": model.name, "captions": captions, "warnings": warnings}
+        return print_json({"protocol": name, "reasons": because, "trials": rows, **told})
+    for line in unknown_lines(model.name, warnings):
+        typer.echo(line)
     title = f"{config.fading} at {config.snr_db:g} dB, {config.hardware}, priced as {config.priced_as}"
     print_table(title, _COLUMNS, rows)
     typer.echo(f"use {name}" if name else "no protocol fits")

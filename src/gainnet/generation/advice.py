@@ -15,6 +15,7 @@ from gainnet.core.units import psnr_db_of_mse
 from gainnet.generation.arguments import check_arguments, strength_of, texts_of
 from gainnet.generation.cell import Cell, Over, use_tables
 from gainnet.generation.generate import estimate
+from gainnet.generation.judging import judge_of
 from gainnet.generation.memory import Memory
 from gainnet.generation.planning import Planned, inputs, make_plan, streams
 from gainnet.generation.quality import mean_fidelity, ssim
@@ -133,7 +134,7 @@ def judge(
         return {
             "psnr_db": _psnr_db(images, reference),
             "ssim": float(ssim(images, reference).mean()),
-            "prompt_fidelity": mean_fidelity(images, prompts),
+            "prompt_fidelity": judge_of(model, mean_fidelity)(images, prompts),
         }
 
 

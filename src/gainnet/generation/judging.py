@@ -19,24 +19,47 @@ Judge = Callable[[Tensor, Sequence[str]], float | None]
 """Mean share of what prompts name in pictures [n, 3, H, W]; `None` where it can judge none of them."""
 
 
-def judge_of(model: DiffusionModel) -> Judge:
+def judge_of(model: DiffusionModel, usual: Judge = counted_fidelity) -> Judge:
     """The judge in a model's folder; where it has none that of drawn scenes, which knows their grammar alone.
 
     A prompt such as `a red heart` belongs to several models, and a judge of one model's pictures knows no others.
 
     Args:
         model: that made the pictures.
+        usual: the judge where it has none.
 
     Raises:
         ModelError: the judge is damaged.
     """
+    own = _own_judge(model)
+    return usual if own is None else partial(_fidelity, model, own)
+
+
+def captions_of(model: DiffusionModel, usual: Sequence[str]) -> tuple[str, ...]:
+    """As many prompts as there are usual ones, which the judge of a model knows; the usual ones where it has none.
+
+    Args:
+        model: that will draw them.
+        usual: prompts of the scenes' grammar.
+
+    Raises:
+        ModelError: the judge is damaged.
+    """
+    own = _own_judge(model)
+    if own is None:
+        return tuple(usual)
+    # Spread over all pictures, which stand in the order of their names.
+    places = (len(own.wordings) * k // len(usual) for k in range(len(usual)))
+    return tuple(own.wordings[place].own() for place in places)
+
+
+def _own_judge(model: DiffusionModel) -> EmojiJudge | None:
     try:
         folder = find_folder(model.name)
     except ModelError:
         # A model of the user's own has a name and no folder.
-        return counted_fidelity
-    own = read_judge(folder)
-    return counted_fidelity if own is None else partial(_fidelity, model, own)
+        return None
+    return read_judge(folder)
 
 
 @torch.no_grad()
