@@ -13,6 +13,7 @@ import torch
 from gainnet.agents.policy_folder import WEIGHTS
 from gainnet.core.errors import ModelError
 from gainnet.core.randomness import Random
+from gainnet.orchestration.arms import ARMS
 from gainnet.orchestration.association import Greedy, LoadTable, SequentialGreedy
 from gainnet.orchestration.features import NAMES, Observation
 from gainnet.orchestration.graph import State, graph_of
@@ -124,11 +125,12 @@ def test_differences_are_each_client_s_own_gain_where_they_are_independent() -> 
 
 def test_shipped_policies_say_where_they_come_from() -> None:
     names = pretrained_names()
-    assert names == sorted(f"{s}-{k}" for s in ("contention", "coupled", "independent") for k in range(3))
+    kinds = ("contention", "coupled", "independent", *ARMS)
+    assert names == sorted(f"{kind}-{k}" for kind in kinds for k in range(3))
     for name in names:
         training = trained_config(name)["training"]
         assert training["random_seed"] == int(name[-1])
-        assert training["scenario"] in ("street", "coupled", "contention")
+        assert training.get("scenario") in ("street", "coupled", "contention") or training["arm"] == name[:-2]
     assert FIRST_WORLD >= 1_000_000
     assert sum(path.stat().st_size for path in PRETRAINED.rglob("*")) < 1.5e6
 
