@@ -51,7 +51,7 @@ def generate(
     """Make a picture with edge and device together, over the air, for real.
 
     Args:
-        prompt: what to draw.
+        prompt: what to draw, in words that the model knows: models show NAME lists them.
         prompts: a file with one prompt per line, run as a batch.
         fail: NODE@STEP: an edge that dies before a step, e.g. edge_2@3; again for more.
         signer: folder that trust keys has written, whose key signs the pictures; they are not signed when left out.
