@@ -71,8 +71,7 @@ def test_equal_chains_are_no_distance_apart() -> None:
 def test_every_case_is_unique_and_names_a_method() -> None:
     listed = list(cases(load_config(AIR, "full")))
     assert len({case.key for case in listed}) == len(listed)
-    # Packets of free rate are not in the published run yet.
-    assert {case.method for case in listed} == set(METHODS) - {"packets", "acknowledged_packets"}
+    assert {case.method for case in listed} == set(METHODS)
 
 
 def test_conditions_reach_the_links() -> None:
