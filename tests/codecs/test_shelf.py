@@ -51,7 +51,7 @@ def test_a_folder_that_is_named_like_a_code_wins_over_nothing(tmp_path: Path) ->
 def test_a_code_of_another_model_is_refused_by_name(tmp_path: Path) -> None:
     content = Content(Spec((4, 16, 16)), model="my/sd", model_sha256="a" * 64)
     for codec in (SeedCodec(64), TransformSeed()):
-        with pytest.raises(ModelError, match=r"my/sd.*gainnet train .*--model my/sd --out FOLDER"):
+        with pytest.raises(ModelError, match=r"my/sd.*gainnet train seed-codec --model my/sd --prompts FILE --code"):
             codec.bound(content)
     basis_for("b").save(tmp_path / "home" / "gainnet" / "codecs" / "sd", {})
     with pytest.raises(ModelError, match=r"fits another model \(b{12}, not a{12}\) than 'my/sd'"):

@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from gainnet.cli import app
 from gainnet.core.errors import ConfigError
 from gainnet.studies import find_study, run_study
 from gainnet.studies.photographs import PHOTOGRAPHS, draw
 from gainnet.studies.photographs.material import encoders, identity
 from gainnet.studies.photographs.question import HALVES, METHODS, PhotographsConfig, cases
-from gainnet.studies.photographs.summary import metric_names, recommended, summarise
+from gainnet.studies.photographs.summary import metric_names, recommended_by, summarise
 from gainnet.studies.presets import load_config
 
 PSNRS_DB = {"linear": 21.0, "vvc": 23.0, "autoencoder": 28.0}
@@ -59,16 +61,25 @@ def test_metrics_are_over_all_crops_and_intervals_over_photographs(table: pd.Dat
     assert [name for name, _ in draw(table)] == ["photographs"]
 
 
-def test_the_nearer_method_is_recommended(table: pd.DataFrame) -> None:
-    assert recommended(table, 4.0, 1 / 100) == ("linear", {"linear": 0.2, "vvc": 0.3})
-    other = table.assign(feature_distance=table["feature_distance"].where(table["method"] != "linear", 0.5))
-    assert recommended(other, 4.0, 1 / 100)[0] == "vvc"
+def test_the_nearer_method_is_recommended(table: pd.DataFrame, tmp_path: Path) -> None:
+    table.to_csv(tmp_path / "table.csv", index=False)
+    found = recommended_by(tmp_path, 4.0, 1 / 100)
+    assert found == {
+        "method": "linear", "snr_db": 5.0, "uses_per_value": "1/96", "feature_distance": {"linear": 0.2, "vvc": 0.3},
+    }  # fmt: skip
+    worse = table.assign(feature_distance=table["feature_distance"].where(table["method"] != "linear", 0.5))
+    worse.to_csv(tmp_path / "table.csv", index=False)
+    said = CliRunner().invoke(app, ["advise", "--photographs", str(tmp_path), "--snr-db", "6"])
+    assert said.exit_code == 0
+    assert "use vvc" in said.output
+    with pytest.raises(ConfigError, match="no table of the study"):
+        recommended_by(tmp_path / "none", 4.0, 1 / 100)
 
 
 def test_every_method_meets_every_air_in_both_halves() -> None:
     config = load_config(PHOTOGRAPHS, "full")
     found = list(cases(config))
-    assert len(found) == len(HALVES) * (1 + 7 * 9)
+    assert len(found) == len(HALVES) * (1 + 8 * 9)
     assert {case.method for case in found} == set(METHODS)
     assert {case.values["num_channel_uses"] for case in found if "snr_db" in case.values} == {1024, 2048, 4096}
     assert all(len(of_codec) == 1 for of_codec in encoders().values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import typer
 
@@ -26,16 +27,28 @@ _DEFAULTS = {**GENERATION.defaults, "model": "scenes"}
 
 
 @command("advise", Fields(RECORD, _NAMES, defaults=_DEFAULTS, panels=GENERATION.panels))
-def advise(asked: Asked, *, deadline_s: float | None = None, as_json: bool = False) -> None:
+def advise(
+    asked: Asked,
+    *,
+    deadline_s: float | None = None,
+    photographs: Path | None = None,
+    uses_per_value: float = 1 / 96,
+    as_json: bool = False,
+) -> None:
     """Say which protocol to use in one case, with reasons: all are priced, and tried on a few captions.
 
     Args:
         deadline_s: the picture has to be there by then, in 95 %.
+        photographs: folder of a run of the study photographs; says how to send a photograph instead, as a seed or by
+            which codec.
+        uses_per_value: complex channel uses per pixel value of a photograph.
         as_json: one JSON object on standard output, nothing else.
     """
     if deadline_s is not None and not 0.0 < deadline_s < float("inf"):
         raise ConfigError(f"deadline_s: {deadline_s} must be a positive time; give seconds")
     config = GenerationConfig(("a red star",), **asked.values)
+    if photographs is not None:
+        return _advise_photographs(photographs, config.snr_db, uses_per_value, as_json)
     with status("loading") as show:
         from gainnet.catalog.opening import open_request
         from gainnet.generation.advice import CAPTIONS, reasons
@@ -70,4 +83,20 @@ def advise(asked: Asked, *, deadline_s: float | None = None, as_json: bool = Fal
     typer.echo(f"use {name}" if name else "no protocol fits")
     for reason in because:
         typer.echo(f"- {reason}")
+    return None
+
+
+def _advise_photographs(run: Path, snr_db: float, uses_per_value: float, as_json: bool) -> None:
+    if not 0.0 < uses_per_value < 1.0:
+        raise ConfigError(f"uses_per_value: {uses_per_value:g} must be above 0 and below 1")
+    from gainnet.studies.photographs.summary import recommended_by
+
+    advice = recommended_by(run, snr_db, uses_per_value)
+    if as_json:
+        return print_json(advice)
+    rows = [{"method": name, "feature_distance": x} for name, x in advice["feature_distance"].items()]
+    print_table(
+        f"Photographs at {advice['snr_db']:g} dB, {advice['uses_per_value']}", ("method", "feature_distance"), rows
+    )
+    typer.echo(f"use {advice['method']}")
     return None

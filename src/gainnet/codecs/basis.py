@@ -19,7 +19,7 @@ from gainnet.core.weights import WeightsFormat
 
 FORMAT = WeightsFormat("seed basis", "seed_basis", "basis.safetensors", "train one with gainnet train seed-basis")
 SHIPPED_FOR = "scenes"
-BASES = Shelf(FORMAT, "", (SHIPPED_FOR,), SHIPPED_FOR)
+BASES = Shelf(FORMAT, "", (SHIPPED_FOR,), SHIPPED_FOR, "linear")
 SMALLEST_VARIANCE = 1e-8
 
 

@@ -29,12 +29,14 @@ class Shelf:
         room: folder of the user's folder `codecs` in which names are looked up.
         names: under which the weights for the scenes model are known where no digest is.
         shipped: folder of the package that holds them.
+        code: of seeds, which `gainnet train seed-codec --code` makes; empty where the format says how to make it.
     """
 
     format: WeightsFormat
     room: str
     names: tuple[str, ...]
     shipped: str
+    code: str = ""
 
     def place(self, model_sha256: str) -> Path:
         """Where the weights for a model are installed."""
@@ -87,7 +89,9 @@ class Shelf:
         return _holds_weights(folder) and _config(folder).get("kind", self.format.kind) == self.format.kind
 
     def _mend(self, model: str | Path) -> str:
-        return f"{self.format.mend} --model {model} --out FOLDER"
+        if not self.code:
+            return f"{self.format.mend} --model {model} --out FOLDER"
+        return f"gainnet train seed-codec --model {model} --prompts FILE --code {self.code} --out FOLDER makes them"
 
 
 def _is_path(model: str | Path) -> bool:

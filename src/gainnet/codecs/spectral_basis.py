@@ -11,12 +11,14 @@ from typing import Any, Final, cast, final
 import torch
 from torch import Tensor
 
-from gainnet.codecs.basis import BASES, FORMAT, check_values, scale_classes_of
+from gainnet.codecs.basis import BASES, FORMAT, SMALLEST_VARIANCE, check_values, scale_classes_of
 from gainnet.core.errors import ModelError
 from gainnet.core.types import Spec
 
 SPECTRAL: Final = "spectral"
 SMALLEST_SHARE: Final = 1e-9
+SENT_SHARE: Final = 64
+"""One component in so many has a variance above 1: at low rates about these are coded."""
 
 
 @final
@@ -70,7 +72,7 @@ class SpectralBasis:
         >>> flat = SpectralBasis.of_moments(torch.zeros(1), torch.tensor([4., 2., 1., 3.])[:, None, None], one,
         ...                                 (1, 2, 2), 3, "")
         >>> flat.variances, flat.order.tolist()
-        (tensor([4., 3., 2.]), [0, 3, 1])
+        (tensor([1.0000, 0.7500, 0.5000]), [0, 3, 1])
         """
         values, vectors = torch.linalg.eigh(metric.double())
         # Directions that the decoder ignores keep a little weight, or the basis had no inverse.
@@ -78,9 +80,11 @@ class SpectralBasis:
         root = (vectors * values.clamp_min(least).sqrt()[:, None]) @ vectors.mT
         _, turns = torch.linalg.eigh(root @ covariance.double() @ root)
         analysis = turns.mT.flip(1) @ root
-        # Sender and receiver load rounded matrices; relative to a scale, since the metric may have any unit.
-        stored = (analysis / analysis.square().mean().sqrt()).half().float()
-        spread = torch.einsum("fkc,fcd,fkd->fk", stored.double(), covariance.double(), stored.double()).flatten()
+        # The metric may have any unit: components in the middle of what is sent get variance 1, as quantisers expect.
+        unit = _spread(analysis, covariance).sort(descending=True).values[math.prod(shape) // SENT_SHARE]
+        # Sender and receiver load rounded matrices, and so does the trainer.
+        stored = (analysis / unit.clamp_min(SMALLEST_VARIANCE).sqrt()).half().float()
+        spread = _spread(stored.double(), covariance)
         order = spread.argsort(descending=True, stable=True)[:num_components]
         power = covariance.double().diagonal(dim1=-2, dim2=-1).sum() / math.prod(shape) + mean.double().square().mean()
         variances = spread[order].clamp_min(SMALLEST_SHARE * float(spread.max())).float()
@@ -195,6 +199,11 @@ class SpectralBasis:
 
     def _order(self, like: Tensor) -> Tensor:
         return self.order.to(like.device)
+
+
+def _spread(analysis: Tensor, covariance: Tensor) -> Tensor:
+    """[frequencies * channels], variances of components in the order of the matrices."""
+    return torch.einsum("fkc,fcd,fkd->fk", analysis, covariance.double(), analysis).flatten()
 
 
 def cosines(side: int) -> Tensor:

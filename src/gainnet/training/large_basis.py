@@ -93,7 +93,8 @@ def directional_basis(space: LatentSpace, latents: Tensor, random_seed: int) -> 
     # As stored: sender and receiver load half-precision directions.
     directions = principal_directions(centred, num_kept, random_seed).half().float()
     variances, order = measured.clamp_min(SMALLEST_VARIANCE).float().sort(descending=True)
-    outside = max(0.0, float(centred.double().square().sum(1).mean() - variances.double().sum()))
+    # Summed in float64, but not from a copy of all latents in it.
+    outside = max(0.0, float(centred.square().sum(1).double().mean() - variances.double().sum()))
     return SeedBasis(mean, directions[:, order], variances, scale_classes_of(variances), space.sha256, outside)
 
 

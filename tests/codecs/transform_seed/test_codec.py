@@ -206,7 +206,7 @@ def test_weights_are_saved_and_loaded(
     (folder / "weights.safetensors").write_bytes(b"no")
     with pytest.raises(ModelError, match="damaged"):
         TransformWeights.load(folder)
-    with pytest.raises(ModelError, match="gainnet train transform-seed"):
+    with pytest.raises(ModelError, match=r"gainnet train seed-codec .* --code transform"):
         TransformWeights.load(tmp_path / "none")  # type: ignore[operator]
 
 

@@ -23,7 +23,7 @@ from gainnet.core.weights import WeightsFormat
 KIND = "seed_codec"
 FORMAT = WeightsFormat("seed codec", KIND, "seed_codec.safetensors", "train one with gainnet train seed-codec")
 SHIPPED_FOR = "scenes"
-NETWORKS = Shelf(FORMAT, KIND, (SHIPPED_FOR,), KIND)
+NETWORKS = Shelf(FORMAT, KIND, (SHIPPED_FOR,), KIND, "seed")
 FEWEST_USES = 16
 STEP_DB = 2.0
 SMALLEST_PACKED, LARGEST_INTEGER, SMALLEST_SCALE = 4096, 127.0, 1e-12

@@ -23,7 +23,7 @@ FORMAT = WeightsFormat(
 )
 
 SHIPPED = "transform_seed"
-TRANSFORMS = Shelf(FORMAT, "", ("scenes", SHIPPED), SHIPPED)
+TRANSFORMS = Shelf(FORMAT, "", ("scenes", SHIPPED), SHIPPED, "transform")
 
 
 @final

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gainnet.studies.figures import Panel, Style, draw_panels
-from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, RED, SKY
+from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.photographs.material import gather, identity
 from gainnet.studies.photographs.methods import methods
 from gainnet.studies.photographs.question import AUTOENCODER, METHODS, USES, PhotographsConfig, cases
@@ -21,6 +21,7 @@ from gainnet.studies.study import Method, Study
 STYLES: Final = {
     "seed": Style("learned seed", BLUE, "-", "o"),
     "linear": Style("linear seed", SKY, "-", "v"),
+    "digital": Style("quantised components, LDPC", PURPLE, "-", "d"),
     "transform": Style("transform seed, LDPC", GREEN, "-", "D"),
     "vvc": Style("VVC, LDPC", RED, "--", "s"),
     "hevc": Style("HEVC, LDPC", ORANGE, "--", "^"),

@@ -25,7 +25,7 @@ from gainnet.models.efficientnet import EfficientNet, Features, features_of, loa
 from gainnet.models.latent_space import LatentSpace, load_latent_space
 from gainnet.models.loading import find_folder, weights_sha256
 from gainnet.models.scenes import stream
-from gainnet.studies.photographs.question import CODECS, HALVES, SEEDS, PhotographsConfig
+from gainnet.studies.photographs.question import CODECS, HALVES, PhotographsConfig
 from gainnet.studies.results import config_hash
 from gainnet.training.own_seeds import PER_COMPONENT, train_linear
 from gainnet.training.seed_air import AirRange
@@ -201,16 +201,16 @@ class _Trainers:
 
     def basis(self, half: str) -> Components:
         source, folder = self._source(half), self._folder(half)
-        return train_linear(source, folder / SEEDS[0], self._seed_training, 0, latents=folder / "latents")
+        return train_linear(source, folder / "linear", self._seed_training, 0, latents=folder / "latents")
 
     def seed(self, half: str) -> SeedWeights:
-        folder = self._folder(half) / SEEDS[1]
+        folder = self._folder(half) / "seed"
         if not (folder / CONFIG).is_file():
             train_seed_codec(self._source(half), folder, self._seed_training, 0, latents=folder.parent / "latents")
         return SeedWeights.load(folder, self.space.sha256)
 
     def transform(self, half: str) -> TransformWeights:
-        folder, (first, second) = self._folder(half) / SEEDS[2], self.config.transform_steps
+        folder, (first, second) = self._folder(half) / "transform", self.config.transform_steps
         training = TransformTraining(
             num_shards=self._num_shards, num_held_out=1, num_renders=0, latents_random_seed=0,
             lengths=(StageLength(first, 8), StageLength(second, 4)), square=SQUARE, num_measured=8,

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gainnet.codecs import LinearCode, TransformSeed
+from gainnet.codecs import LinearCode, QuantizedSeed, TransformSeed
 from gainnet.codecs.opponents import BestPicture
 from gainnet.codecs.seed_codec import SeedCodec
 from gainnet.core.randomness import Random
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.studies.photographs.material import Half, Material, encoders
-from gainnet.studies.photographs.question import AUTOENCODER, CODECS
+from gainnet.studies.photographs.question import AUTOENCODER, CODECS, SEEDS
 from gainnet.studies.seed_coding.judging import fast_ssim
 from gainnet.studies.seed_coding.transports import Analog, Digital, Received, Transport
 from gainnet.studies.study import Case, Method, Row, Value
@@ -34,6 +34,7 @@ def methods(material: Material) -> Mapping[str, Method]:
         return {
             "linear": Analog(lambda uses, prompts: LinearCode(uses, material.basis_of(half))),
             "seed": Analog(lambda uses, prompts: SeedCodec(uses, weights=material.seed_of(half))),
+            "digital": Digital(lambda bits, prompts: QuantizedSeed(bits, basis=material.basis_of(half))),
             "transform": Digital(lambda bits, prompts: TransformSeed(bits, weights=material.transform_of(half))),
         }
 
@@ -54,7 +55,7 @@ def methods(material: Material) -> Mapping[str, Method]:
 
     return {
         AUTOENCODER: encode_alone,
-        **{name: partial(send_seed, name) for name in ("linear", "seed", "transform")},
+        **{name: partial(send_seed, name) for name in SEEDS},
         **{name: partial(send_picture, name) for name in CODECS},
     }
 

@@ -16,7 +16,7 @@ from gainnet.studies.study import Case, Value
 AUTOENCODER: Final = "autoencoder"
 """Encoded and decoded without a channel: no seed of this model can come nearer."""
 
-SEEDS: Final = ("linear", "seed", "transform")
+SEEDS: Final = ("linear", "seed", "digital", "transform")
 CODECS: Final = ("avif", "hevc", "vvc", "jpeg_xl")
 METHODS: Final = (AUTOENCODER, *SEEDS, *CODECS)
 HALVES: Final = ("even", "odd")

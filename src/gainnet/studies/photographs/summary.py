@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from itertools import product
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from gainnet.studies.photographs.question import AUTOENCODER, CODECS, METHODS, SEEDS, SNRS_DB, USES
-from gainnet.studies.statistics import psnr_db, round_metrics, spread
+from gainnet.core.errors import ConfigError
+from gainnet.studies.photographs.question import AUTOENCODER, CODECS, SEEDS, SNRS_DB, USES
+from gainnet.studies.statistics import at, psnr_db, round_metrics, spread
 
 OPPONENT: Final = "vvc"
 CELL: Final = ["method", "uses_per_value", "snr_db"]
@@ -116,17 +119,35 @@ def _beside_opponent(rows: pd.DataFrame, uses: str, snr_db: float) -> dict[str, 
     return found
 
 
-def recommended(table: pd.DataFrame, snr_db: float, uses_per_value: float) -> tuple[str, dict[str, float]]:
-    """The method to send a photograph with, and the feature distance of every method, at the nearest cell.
+def recommended_by(run: Path, snr_db: float, uses_per_value: float) -> dict[str, Any]:
+    """How to send a photograph, by a run: the method of least feature distance at the nearest cell, and all others.
 
     Args:
-        table: of a run.
+        run: folder of a run, or its table.
         snr_db: mean received Es/N0 in dB.
         uses_per_value: complex channel uses per pixel value.
+
+    Raises:
+        ConfigError: the folder holds no table of this study.
     """
-    rows = table[table["method"].isin(METHODS) & (table["method"] != AUTOENCODER)]
-    shares = rows["uses_per_value"].map(lambda text: 1 / float(str(text).split("/")[1]))
-    distance = np.abs(rows["snr_db"] - snr_db) / 5 + np.abs(np.log2(shares / uses_per_value))
-    near = rows[np.isclose(distance, distance.min())]
+    path = run / "table.csv" if run.is_dir() else run
+    try:
+        table = pd.read_csv(path)
+        rows = table[table["method"].isin((*SEEDS, *CODECS))].dropna(subset=["snr_db", "feature_distance"])
+    except (OSError, ValueError, KeyError):
+        rows = pd.DataFrame()
+    if rows.empty:
+        raise ConfigError(f"photographs: {path} is no table of the study photographs; give the folder of a run")
+    return recommended(rows, snr_db, uses_per_value)
+
+
+def recommended(rows: pd.DataFrame, snr_db: float, uses_per_value: float) -> dict[str, Any]:
+    """`method`, `snr_db`, `uses_per_value`, and `feature_distance` by method, nearest first; see `recommended_by`."""
+    # 5 dB of SNR and twice the uses are about as far: both are the steps of the study.
+    shares = rows["uses_per_value"].map(lambda text: float(Fraction(str(text))))
+    away = (rows["snr_db"] - snr_db).abs() / 5 + np.abs(np.log2(shares / uses_per_value))
+    cell = rows.loc[away.idxmin(), ["snr_db", "uses_per_value"]]
+    near = at(rows, snr_db=cell["snr_db"], uses_per_value=cell["uses_per_value"])
     means = near.groupby("method")["feature_distance"].mean().sort_values()
-    return str(means.index[0]), {str(name): float(x) for name, x in means.items()}
+    distances = {str(name): round(float(x), 6) for name, x in means.items()}
+    return {"method": next(iter(distances)), **cell.to_dict(), "feature_distance": distances}
