@@ -103,7 +103,7 @@
       name.textContent = `model ${m + 1} (edge ${data.edge_of_model[m] + 1})`;
       bar.style.width = `${(100 * x) / most}%`;
       bar.style.background = data.colours[m];
-      text.textContent = `${num[m]} clients, ${x.toFixed(0)} samples`;
+      text.textContent = `${num[m]} client${num[m] === 1 ? "" : "s"}, ${x.toFixed(0)} samples`;
       box.append(name, bar, text);
     });
     const total = (rows) => rows.slice(0, cr + 1).flat().reduce((a, b) => a + b, 0);
