@@ -55,9 +55,9 @@ def ask(
 
 
 def _print_answer(summary: dict[str, Any], out: Path) -> None:
-    from gainnet.generation.sentences import unknown_lines
+    from gainnet.generation.page import first_lines
 
-    for line in (f"model: {summary['model']}", *unknown_lines(summary["model"], summary["warnings"])):
+    for line in (f"model: {summary['model']}", *first_lines(summary)):
         typer.echo(line)
     print_report(summary["report"])
     frames = summary["frames"]

@@ -45,9 +45,7 @@ def save(generation: Generation, folder: Path, labels: Labels) -> dict[str, Any]
     for path, content in zip(paths, pictures, strict=True):
         write_whole(path, content)
     write_whole(folder / "reference.png", png(generation.references[0]))
-    if generation.original is not None:
-        write_whole(folder / ORIGINAL, png(generation.original.picture))
-        write_whole(folder / KEPT, png(generation.original.kept))
+    write_original(generation.original, folder)
     compared = side_by_side(generation, labels)
     write_whole(folder / "side_by_side.png", compared)
     write_whole(folder / "steps.csv", step_table(generation.report).encode())
@@ -84,7 +82,7 @@ def to_json(generation: Generation, image_paths: Sequence[Path], labels: Labels)
         "images": [{"prompt": one.prompt, "image_path": str(path), "psnr_db": one.psnr_db} for one, path in pairs],
         "wall_s": generation.wall_s,
         "quality": asdict(generation.quality),
-        "original": None if generation.original is None else _original(generation.original, image_paths[0].parent),
+        "original": original_json(generation.original, image_paths[0].parent),
         "report": generation.report.to_json(),
         "baseline": {
             name: None if baseline is None else getattr(baseline, name)
@@ -104,7 +102,30 @@ def step_table(report: Report) -> str:
     return text.getvalue()
 
 
-def _original(original: Original, folder: Path) -> dict[str, Any]:
+def write_original(original: Original | None, folder: Path) -> None:
+    """Writes the picture that was given, and what the model's autoencoder keeps of it; nothing where none was.
+
+    Args:
+        original: of a generation.
+        folder: where the files go.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    if original is not None:
+        write_whole(folder / ORIGINAL, png(original.picture))
+        write_whole(folder / KEPT, png(original.kept))
+
+
+def original_json(original: Original | None, folder: Path) -> dict[str, Any] | None:
+    """Both files and both numbers as plain values; `None` where no picture was given.
+
+    Args:
+        original: of a generation.
+        folder: of the files.
+    """
+    if original is None:
+        return None
     return {
         "image_path": str(folder / ORIGINAL),
         "kept_path": str(folder / KEPT),

@@ -15,7 +15,7 @@ from gainnet.service.provenance import verify
 
 KEYS = {
     "protocol", "prompt", "model", "codec", "fading", "snr_db", "power", "random_seed", "num_edges", "image_path",
-    "wall_s", "quality", "report", "baseline", "images", "configuration", "runtime", "warnings",
+    "wall_s", "quality", "report", "baseline", "images", "configuration", "runtime", "warnings", "original",
 }  # fmt: skip
 OWN = {"request_id", "failures", "frames", "edge", "provenance"}
 
@@ -47,6 +47,19 @@ def test_an_answer_has_the_keys_of_a_generation(two: Edges, call: Call, tmp_path
             step.pop("wall_s")
     own = {"image_path", "images", "wall_s", "quality", "baseline", "configuration"}
     assert {key: made[key] for key in KEYS - own} == {key: answer[key] for key in KEYS - own}
+
+
+@pytest.mark.slow
+def test_a_picture_that_is_changed_is_measured_first(two: Edges, call: Call, tmp_path: Path) -> None:
+    Image.new("RGB", (90, 60), (200, 30, 30)).save(tmp_path / "mine.png")
+    options = ("--image", "mine.png", "--protocol", "uieg", "--num-steps", "2", "--fading", "ideal")
+    code, out, err = call("ask", two.url, "a red star", *options, "--json")
+    assert code == 0, err
+    original = json.loads(out)["original"]
+    assert original["kept_psnr_db"] > max(20, original["psnr_db"])
+    assert all((tmp_path / original[name]).is_file() for name in ("image_path", "kept_path"))
+    code, out, _ = call("ask", two.url, "a red star", *options)
+    assert "autoencoder alone keeps" in out.splitlines()[1]
 
 
 @pytest.mark.parametrize(

@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import torch
+
 from gainnet.catalog.labels import met_in
 from gainnet.catalog.opening import recordings_of
 from gainnet.catalog.records import GenerationConfig
+from gainnet.core.errors import ModelError
 from gainnet.core.files import write_whole
 from gainnet.core.outside import read_text
 from gainnet.core.types import Spec
 from gainnet.generation.arguments import strength_of
 from gainnet.generation.generate import png
+from gainnet.generation.original import original_of
 from gainnet.generation.picture import open_picture
-from gainnet.generation.save import step_table
+from gainnet.generation.save import original_json, step_table, write_original
 from gainnet.models.late import load_late
 from gainnet.models.loading import SHIPPED, find_folder
 from gainnet.models.shipped import suited_model, unknown_words
@@ -64,7 +69,11 @@ def ask(
     picture = None if config.image is None else open_picture(Path(config.image), Spec(model.image.shape))
     strength = strength_of(picture, config.strength)
     asked = Asked(_travelling(config), strength, recordings_of(config))
-    return Device(url, asked, model, picture, token, request_id, watch=watch).ask()
+    answer = Device(url, asked, model, picture, token, request_id, watch=watch).ask()
+    # A device without the autoencoder's weights has its picture all the same, and nothing to measure with.
+    with suppress(ModelError), torch.inference_mode():
+        return replace(answer, original=original_of(picture, model, answer.values))
+    return answer
 
 
 def _model_of(edge: Mapping[str, Any], config: GenerationConfig) -> str:
@@ -77,7 +86,7 @@ def _model_of(edge: Mapping[str, Any], config: GenerationConfig) -> str:
 def save(answer: Answer, config: GenerationConfig, folder: Path) -> dict[str, Any]:
     """Writes pictures, step table and report of an answer; returns the JSON object that is written, too.
 
-    image.png (image_000.png, … for a batch) · steps.csv · report.json
+    image.png (image_000.png, … for a batch) · steps.csv · report.json; of image-to-image original.png and kept.png, too
 
     Args:
         answer: what came.
@@ -94,6 +103,7 @@ def save(answer: Answer, config: GenerationConfig, folder: Path) -> dict[str, An
         write_whole(folder / name, marked)
         cost += one
     write_whole(folder / "steps.csv", step_table(answer.report).encode())
+    write_original(answer.original, folder)
     summary = _summary(answer, config, [str(folder / name) for name in names])
     summary["provenance"] = {"evidence": "mark" if answer.receipt is None else "receipt", **cost.to_json()}
     # Last, so that a folder with a report is complete.
@@ -124,6 +134,7 @@ def _summary(answer: Answer, config: GenerationConfig, paths: list[str]) -> dict
         "wall_s": answer.wall_s,
         # The reference would take the weights that a device does without.
         "quality": None,
+        "original": original_json(answer.original, Path(paths[0]).parent),
         "report": answer.report.to_json(),
         "baseline": None,
         "configuration": Asked(_travelling(config)).to_json()["config"],

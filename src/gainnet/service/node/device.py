@@ -19,6 +19,7 @@ from gainnet.core.errors import ConfigError, GainnetError, ModelError, NodeFaile
 from gainnet.core.outside import read_list, read_text
 from gainnet.core.report import Report
 from gainnet.core.types import NodeId, Place, Usage
+from gainnet.generation.original import Original
 from gainnet.generation.planning import inputs
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import SHIPPED
@@ -64,6 +65,7 @@ class Answer:
         wall_s: time from the request to the picture.
         receipt: that the edge signed for what it sent; `None` where it signed nothing, or for something else.
         key: of this device, which the receipt names.
+        original: the picture that was changed; `None` without one, or where this device lacks the autoencoder.
     """
 
     request_id: str
@@ -78,6 +80,7 @@ class Answer:
     wall_s: float
     receipt: Receipt | None
     key: DeviceKey
+    original: Original | None = None
 
 
 @final
