@@ -33,6 +33,7 @@ def episodes(learner: Mappo, source: torch.Generator) -> dict[str, Tensor]:
     return {"observation": observation, "action": action, "log_prob": log_prob, "reward": reward}
 
 
+@pytest.mark.slow
 def test_agents_learn_from_the_reward_of_the_team() -> None:
     learner, source = agent(), torch.Generator().manual_seed(0)
     for _ in range(25):
@@ -40,6 +41,7 @@ def test_agents_learn_from_the_reward_of_the_team() -> None:
     assert float(episodes(learner, source)["reward"].mean()) > 1.8
 
 
+@pytest.mark.slow
 def test_a_restored_learner_goes_on_as_the_first() -> None:
     one, source = agent(), torch.Generator().manual_seed(0)
     drawn = episodes(one, source)

@@ -9,7 +9,7 @@ import torch
 
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.randomness import Random
-from gainnet.orchestration.arms import ArmConfig, arm_run, objectives, of_pairs, own_rewards, train_arm
+from gainnet.orchestration.arms import ARMS, ArmConfig, arm_run, objectives, of_pairs, own_rewards, train_arm
 from gainnet.orchestration.drawn import NUM_CLIENTS, drawn_scenario
 from gainnet.orchestration.features import Observation
 from gainnet.orchestration.graph import State, graph_of
@@ -24,9 +24,8 @@ def silent(made: int, total: int, losses: dict[str, float]) -> None:
     pass
 
 
-@pytest.mark.parametrize(
-    "arm", ["mappo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sac_paper", "sac_drawn"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("arm", ARMS)
 def test_an_arm_learns_writes_a_policy_and_goes_on_where_it_was(tmp_path: Path, arm: str) -> None:
     config = ArmConfig(arm, num_iterations=2, worlds_per_iteration=2, width=8)
     folder = train_arm(config, tmp_path / "whole", silent)

@@ -48,7 +48,7 @@ def best_of_all(graph: Graph) -> Tensor:
     return torch.stack([table.total(model) for model in tried]).amax(0)
 
 
-READ_ALONE = ("best_response", "ml_c", "ml_cc", "ml_scc", "largest_correlation", "sequential_greedy")
+READ_ALONE = ("best_response", "ml_c", "ml_cc", "ml_scc", "largest_correlation", "sequential_greedy", "lagrangian")
 """Policies whose choices are looked at in other tests here."""
 
 

@@ -36,7 +36,7 @@ def test_samples_that_no_round_consumed_count_nothing_and_the_others_add_up_by_h
     assert float(trained_gain(world, regime, nothing).abs().max()) == 0.0
 
 
-@pytest.mark.parametrize("random_seed", range(3))
+@pytest.mark.parametrize("random_seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_optimum_is_what_trying_everything_finds(random_seed: int) -> None:
     """Three clients, two models, two rounds: 64 associations, each played by the other code."""
     world = draw_world(small(3, 2, 2), Random.of(random_seed))

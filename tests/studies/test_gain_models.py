@@ -40,6 +40,7 @@ def test_a_gain_that_ranks_as_the_truth_is_1_in_every_world() -> None:
     assert [name for name, _ in gain_models.draw(pd.DataFrame(rows))] == ["rank_correlations"]
 
 
+@pytest.mark.slow
 def test_a_training_is_followed_round_by_round_on_images_that_no_client_has() -> None:
     train, test = load_digits(4)
     here = arena(scenario_of_regime("independent", 8), "independent", 2)

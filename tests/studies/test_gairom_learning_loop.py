@@ -26,6 +26,7 @@ def loop_of(num_assignments: int, num_moves: int) -> Loop:
     return Loop(here, train, test.every_second(0), test.every_second(1), config, Random.of(3))
 
 
+@pytest.mark.slow
 def test_the_best_found_is_at_least_what_it_started_from() -> None:
     loop = loop_of(4, 3)
     starts = {"nearest": nearest(loop), "greedy": loop.here.play(Greedy())[0]}
@@ -46,6 +47,7 @@ def test_everybody_serves_the_nearest_edge_and_energy_is_of_what_is_trained() ->
     assert energy_j(loop.world, replace(rollout, trained=torch.zeros_like(rollout.trained))) == 0.0
 
 
+@pytest.mark.slow
 def test_the_measured_gain_decides_on_the_losses_that_models_have() -> None:
     loop = loop_of(0, 0)
     rollout = measured_rollout(loop, load_measured())
