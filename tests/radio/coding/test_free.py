@@ -154,14 +154,9 @@ def test_a_first_attempt_that_errs_is_counted_with_its_acknowledgement() -> None
 
 def test_a_short_packet_that_is_sent_once_is_polar_and_no_other() -> None:
     """Eleven check bits are too few where attempts follow each other, and a list of eight gains nothing at 57 bytes."""
-    for snr_db in (0.0, 5.0, 10.0):
-        codes = {size: attempts_for(size, 10 ** (snr_db / 10), 1, 1e-2).code for size in (20, 57, 126)}
-        assert codes == {20: "polar", 57: "ldpc", 126: "ldpc"}
-        assert attempts_for(20, 10 ** (snr_db / 10), 8, 1e-2).code == "ldpc"
-    sent = payloads(3, 20)
-    decoded, holds = polar.decode(Symbols.clean(polar.encode(sent, 4, 118)), 20, 4)
-    assert torch.equal(decoded, sent)
-    assert bool(holds.all())
+    codes = {size: attempts_for(size, 10**0.5, 1, 1e-2).code for size in (20, 57, 126)}
+    assert codes == {20: "polar", 57: "ldpc", 126: "ldpc"}
+    assert attempts_for(20, 10**0.5, 8, 1e-2).code == "ldpc"
 
 
 @pytest.mark.slow
@@ -169,6 +164,9 @@ def test_a_short_packet_that_is_sent_once_is_polar_and_no_other() -> None:
 def test_polar_codewords_fail_as_often_as_asked_for(num_bytes: int, snr_db: float) -> None:
     plan = attempts_for(num_bytes, 10 ** (snr_db / 10), 1, 1e-2)
     assert plan.code == "polar"
+    sent = payloads(3, num_bytes)
+    clean = Symbols.clean(polar.encode(sent, plan.bits_per_symbol, plan.ends[0]))
+    assert torch.equal(polar.decode(clean, num_bytes, plan.bits_per_symbol)[0], sent)
     low, high = measure_polar_point(num_bytes, plan.bits_per_symbol, plan.ends[0], snr_db, 2000, 9).wilson(3.3)
     assert low <= 1.3e-2
     assert high >= 0.4e-2

@@ -94,8 +94,9 @@ def test_adaptation_keeps_its_target_below_the_shannon_limit(snr_db: float) -> N
 
 def test_wrong_reports_cost_retransmissions() -> None:
     lengths = [60] * 12
-    _, exact = send(Digital(Air(AWGN(), 10.0)), payload(*lengths), Random.of(range(12)))
-    received, wrong = send(Digital(Air(AWGN(), 10.0, reports=Reports(4.0))), payload(*lengths), Random.of(range(12)))
+    exact_air, wrong_air, arq = Air(AWGN(), 10.0), Air(AWGN(), 10.0, reports=Reports(4.0)), Arq(harq="none")
+    _, exact = send(Digital(exact_air, arq=arq), payload(*lengths), Random.of(range(12)))
+    received, wrong = send(Digital(wrong_air, arq=arq), payload(*lengths), Random.of(range(12)))
     assert wrong.num_retransmissions > exact.num_retransmissions + 2
     assert wrong.feedback_s > exact.feedback_s
     assert all(got in (was, None) for got, was in zip(received.strings, payload(*lengths).strings, strict=True))

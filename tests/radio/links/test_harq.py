@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -193,12 +194,9 @@ def test_what_would_end_after_the_deadline_is_not_sent() -> None:
 
 
 def test_deadlines_lose_what_waits_for_feedback() -> None:
-    link = Tabulated(Air(Rayleigh(), 5.0, reports=Reports(4.0)), arq=Arq(feedback_delay_s=5e-3))
+    link = Tabulated(Air(Rayleigh(), 5.0, reports=Reports(4.0)), arq=Arq(feedback_delay_s=5e-3, harq="none"))
     patient, hurried = (
-        sent(
-            Tabulated(Air(Rayleigh(), 5.0, reports=Reports(4.0)), arq=Arq(feedback_delay_s=5e-3, deadline_s=d)), 100, 60
-        )[0]
-        for d in (math.inf, 4e-3)
+        sent(Tabulated(link.air, arq=replace(link.arq, deadline_s=d)), 100, 60)[0] for d in (math.inf, 4e-3)
     )
     assert link.arq.deadline_s == math.inf
     lost = [sum(s is None for s in received.strings) for received in (patient, hurried)]

@@ -52,7 +52,8 @@ def test_fast_path_agrees_with_the_bit_level(channel: Channel, snr_db: float, re
 def test_usage_is_the_mean_of_what_sending_takes(
     channel: Channel, snr_db: float, report_error_db: float, num_bytes: int
 ) -> None:
-    link = Tabulated(Air(channel, snr_db, reports=Reports(report_error_db)))
+    # Of the ladder, whose schemes are looked up: the default is tried in test_free.
+    link = Tabulated(Air(channel, snr_db, reports=Reports(report_error_db)), arq=Arq(harq="none"))
     num_items = 1200 // num_bytes
     payload = Bits((bytes(num_bytes),) * num_items, (num_items,))
     batches = [Random.of(range(i, i + num_items)) for i in range(1000, 1000 + 10 * num_items, num_items)]
@@ -64,12 +65,12 @@ def test_usage_is_the_mean_of_what_sending_takes(
         assert np.mean(taken) == pytest.approx(getattr(expected, name), abs=4 * error + slack), name
     assert sends[0].num_bits == expected.num_bits
     assert link.usage(Size.fixed(8 * num_bytes), 1) == Digital(
-        Air(channel, snr_db, reports=Reports(report_error_db))
+        Air(channel, snr_db, reports=Reports(report_error_db)), arq=Arq(harq="none")
     ).usage(Size.fixed(8 * num_bytes), 1)
 
 
 def test_durations_are_spread_around_the_expected_one() -> None:
-    link = Tabulated(Air(Rayleigh(), 5.0))
+    link = Tabulated(Air(Rayleigh(), 5.0), arq=Arq(harq="none"))
     expected = link.usage(Size.fixed(800), 3)
     draws = link.draw_durations_s(Size.fixed(800), 3, 2000, 1)
     assert float(draws.mean()) == pytest.approx(expected.duration_s + expected.feedback_s, rel=0.05)
