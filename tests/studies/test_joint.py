@@ -7,8 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from gainnet.core.randomness import Random
 from gainnet.studies import run_study
-from gainnet.studies.joint import BOUND, JOINT, METHODS, drawn_scenario, summarise, volumes
+from gainnet.studies.joint import BOUND, JOINT, METHODS, JointConfig, drawn_scenario, open_methods, summarise, volumes
+from gainnet.studies.study import Case
 
 
 def table() -> pd.DataFrame:
@@ -36,6 +38,12 @@ def test_drawn_scenarios_differ_and_repeat() -> None:
     one, same, other = (drawn_scenario(seed, 2) for seed in (3, 3, 4))
     assert one == same
     assert one.requests != other.requests
+
+
+@pytest.mark.slow
+def test_requests_may_take_a_whole_pool() -> None:
+    play = open_methods(JointConfig((710073,), (1.0,), 3))["online"]
+    assert float(str(play(Case("online", {"share": 1.0}, 710073), Random.of(710073))["served"])) > 0.5
 
 
 @pytest.mark.slow

@@ -43,7 +43,7 @@ class Allocation:
     answered: Reals
 
     def filled(self, site: Site) -> Reals:
-        """[2, num_edges, NUM_SLOTS], share of each cell that is in use; none exceeds 1.
+        """[2, num_edges, NUM_SLOTS], share of each cell that is in use, at most 1 to 1e-6.
 
         Args:
             site: edges.
@@ -72,7 +72,8 @@ def round_off(offer: Offer, site: Site, found: Solution, chosen: Columns) -> All
     model[chosen.client], start[chosen.client] = chosen.model, chosen.start
     samples = sums(chosen.client, chosen.samples * found.weight, num_clients)
     answered = site.load_of(found.served) * site.duration_s / NUM_SLOTS
-    room = site.pools[..., None] * site.duration_s / NUM_SLOTS - answered[..., None]
+    # Requests fit to the solver's 1e-7 alone: where they take a whole pool, what is left can come out below nothing.
+    room = (site.pools[..., None] * site.duration_s / NUM_SLOTS - answered[..., None]).clip(0.0)
     edge = np.where(model >= 0, site.edge_of_model[model], -1)
     step = np.zeros(site.num_edges, dtype=np.int64)
     while True:
