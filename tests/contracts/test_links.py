@@ -21,7 +21,8 @@ def test_link(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "digital" else name for name in FADING]
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in ("digital", "tabulated") else name for name in FADING],
 )
 def test_link_over_fading(name: str) -> None:
     link: AnyLink = LINKS[name](Air(Rayleigh(), 12.0))

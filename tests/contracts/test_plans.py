@@ -49,6 +49,7 @@ def test_plan_over_ideal_links(name: str, desk: Desk) -> None:
     check_plan(desk.plan(name, num_edges), net, inputs, RANDOM, pricing("sd15"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bearers", BEARERS)
 def test_a_plan_with_a_matched_hand_over(bearers: str, desk: Desk) -> None:
     plan = desk.plan("ciag", midway=MatchedSeed())

@@ -260,6 +260,7 @@ def test_one_prompt_gives_one_picture_and_a_list_a_batch(model, tmp_path):
     assert f"PSNR {one.images[0].psnr_db:.1f} dB" in repr(one.images[0])
 
 
+@pytest.mark.slow
 def test_objects_and_texts_are_the_same_generation(model, tmp_path):
     asked = GenerationConfig((PROMPT,), snr_db=5.0, fading="rayleigh", codec={"seed": "raw"}, hardware="laptop")
     texts = open_request(asked, model).generate()

@@ -35,6 +35,7 @@ def installed(user_with_emoji: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(user_with_emoji))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("installed")
 def test_words_decide_which_model_draws(call: Call) -> None:
     code, out, err = call("generate", "an octopus", "--num-steps", "1", "--fading", "ideal", "--json")

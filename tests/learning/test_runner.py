@@ -75,6 +75,7 @@ def _rounds(path: Path) -> list[Any]:
     return rounds
 
 
+@pytest.mark.slow
 def test_another_run_is_not_gone_on_with(folder: Path, tmp_path: Path) -> None:
     open_session(config_of(folder, rounds=1)).run(tmp_path / "run")
     with pytest.raises(ConfigError, match="other settings"):

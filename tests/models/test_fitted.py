@@ -29,6 +29,7 @@ def noise(model: DiffusionModel) -> torch.Tensor:
     return model.prior({}, Random.of(range(len(CAPTIONS))))["latent"]
 
 
+@pytest.mark.slow
 def test_all_steps_are_the_whole_run(model: DiffusionModel, noise: torch.Tensor) -> None:
     runs = run_whole(model, noise, CAPTIONS)
     steps, draft = fit_steps(model, runs, runs.times, [True] * 3)
@@ -38,6 +39,7 @@ def test_all_steps_are_the_whole_run(model: DiffusionModel, noise: torch.Tensor)
     assert torch.allclose(state_at(model, runs, runs.times[1]), runs.states[1], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_fewer_steps_come_nearer_than_a_coarse_run(model: DiffusionModel, noise: torch.Tensor) -> None:
     runs, random = run_whole(model, noise, CAPTIONS), Random.of(range(len(CAPTIONS)))
     steps, draft = fit_steps(model, runs, (999, 499), (True, False))

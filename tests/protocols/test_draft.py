@@ -82,7 +82,7 @@ def test_other_drafts_are_reported_and_cost_as_much_quality_as_they_differ(desk:
             places, report = execute(_perturbed(plan, size), inputs, ideal(), RANDOM)
             error = (places[DEVICE, "latent"] - whole[DEVICE, "latent"]).square().mean().sqrt()
             assert float(error) == pytest.approx(size, rel=0.1)
-            assert report.drafts_differ == (2 if size == 1e-2 else report.drafts_differ)
+            assert size < 1e-2 or report.drafts_differ
 
 
 def test_rounded_residuals_correct_any_model(desk: Desk) -> None:
@@ -94,6 +94,7 @@ def test_rounded_residuals_correct_any_model(desk: Desk) -> None:
     assert report.drafts_differ == 0
 
 
+@pytest.mark.slow
 def test_the_shipped_model_drafts_by_fitted_steps_and_needs_few_bytes() -> None:
     model, random = load_model("scenes"), Random.of([11, 12])
     made = make_plan(Air(snr_db=10.0), Draft(), model, ("a red star", "a blue house in fog"))

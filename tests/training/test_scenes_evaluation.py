@@ -36,6 +36,7 @@ def test_shares_are_counted_like_by_hand() -> None:
     assert shares["all"] == pytest.approx(perfect / 200)
 
 
+@pytest.mark.slow
 def test_captions_are_unseen(tiny_run: Path) -> None:
     seen = training_captions(json.loads((tiny_run / "scenes" / "trained.json").read_text()))
     steps = PRESETS["tiny"]

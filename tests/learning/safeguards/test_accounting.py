@@ -35,6 +35,7 @@ def test_the_accountant_is_above_the_exact_law_and_near_it(noise: float, release
     assert exact <= spent_epsilon(noise, 1.0, releases, DELTA, "rdp") <= 1.15 * exact + 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("noise", "rate", "releases"), [pytest.param(0.8, 0.2, 6, marks=pytest.mark.slow), (1.0, 0.05, 100)]
 )

@@ -55,6 +55,7 @@ def test_a_run_with_masked_groups_leaves_a_record_in_order(options: list[object]
     assert isinstance(run("trust", "verify", tmp_path / "nowhere").exception, ConfigError)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["client", pytest.param("example", marks=pytest.mark.slow)])
 def test_a_private_run_says_what_it_promises(level: str, options: list[object], tmp_path: Path) -> None:
     told = ["trust", "learn", *options, "--clients", 3, "--rounds", 2, "--privacy", level, "--epsilon", 6]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
@@ -70,7 +71,12 @@ def test_many_requests_at_once_make_what_each_makes_alone(model: DiffusionModel)
             with engine.request():
                 return made(engine.model, prompt, k, protocol, **fields)
 
-        together = list(threads.map(served, range(len(CASES))))
+        # All have asked before the first tick, however the machine runs their threads.
+        release, asked = held(engine), [threads.submit(served, k) for k in range(len(CASES))]
+        while len(engine._queue) < len(CASES):
+            time.sleep(0.001)
+        release()
+        together = [each.result() for each in asked]
         status = engine.status()
     assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
     assert status.num_open == status.num_waiting == 0

@@ -201,6 +201,7 @@ def test_what_an_earlier_process_accepted_is_run_again(
     assert (np.asarray(Image.open(io.BytesIO(file))) == expected).all()
 
 
+@pytest.mark.slow
 def test_no_more_are_taken_than_it_can_hold(model: DiffusionModel, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("edge") / "journal.db"
     with edge(model, path, most_waiting=2) as served:
