@@ -34,7 +34,7 @@ def config_of(folder: Path, **changes: Any) -> LearnConfig:
 
 
 @pytest.mark.parametrize(
-    "algorithm", ["fsl", *(pytest.param(name, marks=pytest.mark.slow) for name in ("fedavg", "lora"))]
+    "algorithm", [pytest.param(name, marks=pytest.mark.slow) for name in ("fsl", "fedavg", "lora")]
 )
 def test_an_interrupted_run_ends_with_the_same_values(algorithm: str, folder: Path, tmp_path: Path) -> None:
     whole = open_session(config_of(folder, algorithm=algorithm, rounds=2)).run(tmp_path / "whole")

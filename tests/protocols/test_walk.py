@@ -101,8 +101,8 @@ def desk(small_stable_diffusion: Path) -> Desk:
     return small_desk(small_stable_diffusion, num_steps=2)
 
 
-SERVED_FAST = ("eiug", "dsuc")
-"""A picture, a seed, and several edges; two more protocols are served in the tests below."""
+SERVED_FAST = ("eiug",)
+"""Two more protocols are served in the tests below, and several edges as processes in those of the service."""
 
 
 def over_the_air(num_edges: int) -> Network:

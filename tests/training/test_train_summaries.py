@@ -28,6 +28,7 @@ from gainnet.training.summaries import (
 )
 
 
+@pytest.mark.slow
 def test_labels_of_the_cloud_are_right_as_often_as_skills_have_it() -> None:
     """The mean skill leaves half of `WORST_LABELS` to chance, which is right once in as many as there are."""
     chance = WORST_LABELS / 2

@@ -56,7 +56,7 @@ SLOW = pytest.mark.slow
 
 @pytest.mark.parametrize(
     ("rate", "releases", "bound"),
-    [(1.0, 6, "prv"), (1.0, 6, "rdp"), pytest.param(0.2, 20, "prv", marks=SLOW)],
+    [pytest.param(1.0, 6, "prv", marks=SLOW), (1.0, 6, "rdp"), pytest.param(0.2, 20, "prv", marks=SLOW)],
 )
 def test_the_noise_is_the_least_that_is_enough(rate: float, releases: int, bound: Accountant) -> None:
     noise = noise_for(8.0, DELTA, rate, releases, bound)

@@ -114,6 +114,7 @@ def test_impossible_traces_are_refused() -> None:
         SnrTrace((math.nan,))
 
 
+@pytest.mark.slow
 def test_an_outage_of_all_rows_is_a_link_that_carries_nothing() -> None:
     channel = SnrTrace((-200.0, -200.0))
     gain = channel.first_gain(Random.of([0, 1]))

@@ -33,6 +33,7 @@ def test_bytes_of_any_length_arrive(channel: Channel) -> None:
     assert usage.num_bits == 8 * 665
 
 
+@pytest.mark.slow
 def test_item_of_a_batch_is_received_as_the_item_alone() -> None:
     """At an SNR where codewords fail, so that rounds, gains and noise all matter."""
     link = Digital(Air(Rayleigh(), 5.0, reports=Reports(3.0)))
