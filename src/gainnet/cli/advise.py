@@ -74,8 +74,8 @@ def advise(
     rows = [asdict(trial) for trial in trials]
     name = best.protocol if best else None
     if as_json:
-        told = {"model": model.name, "captions": captions, "warnings": warnings}
-        return print_json({"protocol": name, "reasons": because, "trials": rows, **told})
+        asked_of = {"model": model.name, "captions": captions, "warnings": warnings}
+        return print_json({"protocol": name, "reasons": because, "trials": rows, **asked_of})
     for line in unknown_lines(model.name, warnings):
         typer.echo(line)
     title = f"{config.fading} at {config.snr_db:g} dB, {config.hardware}, priced as {config.priced_as}"

@@ -74,11 +74,11 @@ class CorrectionWeights:
         config = FORMAT.config(folder, {"model_sha256": str})
         FORMAT.check_model(folder, config["model_sha256"], model_sha256)
         try:
-            shape: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["shape"].items()}
+            shape = TransformShape.read(config["shape"])
             edges, drafts = tuple(map(float, config["edges"])), tuple(map(str, config["drafts"]))
             bits = tuple(tuple(map(float, row)) for row in config["mean_bits"])
             tensors = FORMAT.tensors(folder)
-            weights = CorrectionWeights(TransformShape(**shape), drafts, edges, tensors, bits, config["model_sha256"])
+            weights = CorrectionWeights(shape, drafts, edges, tensors, bits, config["model_sha256"])
             _ = weights.network, weights.exact.layers
         except (KeyError, TypeError, ValueError, RuntimeError):
             raise ModelError(f"correction: {folder} is damaged") from None
@@ -119,9 +119,7 @@ class CorrectionWeights:
     @cached_property
     def network(self) -> TransformNetwork:
         """Analysis and synthesis, ready to run."""
-        network = TransformNetwork(self.shape)
-        network.load_state_dict({name: tensor.float() for name, tensor in self.tensors.items()})
-        return network.eval().requires_grad_(False)
+        return TransformNetwork.stored(self.shape, self.tensors)
 
     @cached_property
     def exact(self) -> ExactModel:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import cast, final
+from typing import Any, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,12 @@ class TransformShape:
     decoder_blocks: int = 4
     word_width: int = 24
     prompt_width: int = 64
+
+    @staticmethod
+    def read(sizes: Mapping[str, Any]) -> TransformShape:
+        """The sizes of a `config.json`, where tuples are lists; raises `TypeError` where one is unknown or missing."""
+        read: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in sizes.items()}
+        return TransformShape(**read)
 
     def of_latents(self, latent: tuple[int, int, int], num_words: int) -> TransformShape:
         """The same sizes for other latents, whose patches are coded in four groups as well.
@@ -242,6 +249,13 @@ class TransformNetwork(nn.Module):
         self.analysis = Transformer(shape.encoder_width, shape.encoder_blocks, shape)
         self.models = nn.ModuleList(GroupModel(before, size, shape) for before, size in shape.channels())
         self.synthesis = Transformer(shape.decoder_width, shape.decoder_blocks, shape)
+
+    @staticmethod
+    def stored(shape: TransformShape, tensors: Mapping[str, Tensor]) -> TransformNetwork:
+        """The network of stored weights by name, of half precision or full, ready to run."""
+        network = TransformNetwork(shape)
+        network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        return network.eval().requires_grad_(False)
 
     def analyse(self, x: Tensor, condition: Tensor) -> Tensor:
         """[batch, num_values] of latents [batch, num_values]."""

@@ -63,11 +63,11 @@ class TransformWeights:
         sha256 = config["model_sha256"]
         FORMAT.check_model(folder, sha256, model_sha256)
         try:
-            settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["shape"].items()}
+            shape = TransformShape.read(config["shape"])
             plain, with_prompt = (tuple(float(b) for b in config[name]) for name in ("mean_bits", "mean_bits_prompt"))
             vocabulary = Vocabulary(tuple(config["vocabulary"]))
             tensors = FORMAT.tensors(folder)
-            weights = TransformWeights(TransformShape(**settings), vocabulary, tensors, plain, with_prompt, sha256)
+            weights = TransformWeights(shape, vocabulary, tensors, plain, with_prompt, sha256)
             _ = weights.network, weights.exact.layers
         except (KeyError, TypeError, ValueError, RuntimeError):
             raise ModelError(f"transform seed: {folder} is damaged") from None
@@ -105,9 +105,7 @@ class TransformWeights:
     @cached_property
     def network(self) -> TransformNetwork:
         """Analysis and synthesis, ready to run."""
-        network = TransformNetwork(self.shape)
-        network.load_state_dict({name: tensor.float() for name, tensor in self.tensors.items()})
-        return network.eval().requires_grad_(False)
+        return TransformNetwork.stored(self.shape, self.tensors)
 
     @cached_property
     def exact(self) -> ExactModel:

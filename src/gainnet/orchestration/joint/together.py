@@ -18,7 +18,7 @@ from gainnet.orchestration.joint.site import Site
 from gainnet.orchestration.world import World
 
 SHARE: Final = 0.9
-"""Of the offered requests that is to be served, unless told otherwise."""
+"""Of the offered requests that is to be served, where no share is given."""
 _MOST_BOUNDED: Final = 60
 LABELS: Final[Mapping[str, str]] = {
     "online": "online (drift plus penalty)", "priority": "requests first", "static_split": "static split",

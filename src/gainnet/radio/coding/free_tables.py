@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.units import db_to_linear, linear_to_db
-from gainnet.radio.coding.information import bit_information, interpolated, snr_db_of_information
+from gainnet.radio.coding.information import bit_information, interpolated_all, snr_db_of_information
 
 FREE_TABLE_PATH: Final = Path(__file__).parent / "tables" / "free.json"
 POLAR_TABLE_PATH: Final = FREE_TABLE_PATH.with_name("polar.json")
@@ -87,7 +87,7 @@ class FreeTables:
         received_db = snr_db + linear_to_db((_LOWEST_RATE / rate).clamp_min(1.0))
         rate = rate.clamp_min(_LOWEST_RATE)
         own = self.curves[bits_per_symbol]
-        overhead, spread_db = (self._at(own, x, num_information_bits, rate) for x in (own.overhead, own.spread_db))
+        overhead, spread_db = self._at(own, num_information_bits, rate)
         needed_db = snr_db_of_information(bits_per_symbol, (rate * overhead).clamp_max(1.0 - 1e-6))
         bler: Tensor = torch.special.ndtr(-(received_db - needed_db) / spread_db)
         return bler.masked_fill(rate > HIGHEST_RATE, 1.0)
@@ -106,15 +106,20 @@ class FreeTables:
         snr_db = snr_db_of_information(bits_per_symbol, information / num_bits)
         return self.bler(bits_per_symbol, num_information_bits, num_bits, snr_db)
 
-    def _at(self, curves: Curves, values: Tensor, num_information_bits: int, rate: Tensor) -> Tensor:
-        """[...], values [num_lengths, num_rates] at a length and rates [...]."""
+    def _at(self, curves: Curves, num_information_bits: int, rate: Tensor) -> tuple[Tensor, Tensor]:
+        """[...] each, overhead and spread of curves at a length and rates [...]."""
         grid = [length**-0.5 for length in self.lengths]
         x = min(max(num_information_bits**-0.5, grid[-1]), grid[0])
         right = max(1, min(sum(y > x for y in grid), len(grid) - 1))
         weight = (x - grid[right]) / (grid[right - 1] - grid[right])
-        shorter, longer = (interpolated(rate.log(), curves.log_rate[i], values[i]) for i in (right - 1, right))
-        found: Tensor = weight * shorter + (1 - weight) * longer
-        return found
+        log_rate = rate.log()
+        # One look at the points of a length for both: plans ask here thousands of times.
+        shorter, longer = (
+            interpolated_all(log_rate, curves.log_rate[i], (curves.overhead[i], curves.spread_db[i]))
+            for i in (right - 1, right)
+        )
+        overhead, spread_db = (weight * one + (1 - weight) * other for one, other in zip(shorter, longer, strict=True))
+        return overhead, spread_db
 
 
 @lru_cache(maxsize=4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, final
@@ -77,8 +78,8 @@ class Accumulated:
         code = _code(tables, mcs_index, num_information_bits)
         rate = num_information_bits / self.num_bits
         bits_per_symbol = LADDER[mcs_index].bits_per_symbol
-        needed = rate * interpolated(rate.log(), code.log_rate, code.overhead)
-        spread = interpolated(rate.log(), code.log_rate, code.spread_db)
+        overhead, spread = interpolated_all(rate.log(), code.log_rate, (code.overhead, code.spread_db))
+        needed = rate * overhead
         received_db = snr_db_of_information(bits_per_symbol, self.information / self.num_bits)
         margin_db = received_db - snr_db_of_information(bits_per_symbol, needed.clamp_max(1 - 1e-6))
         bler: Tensor = torch.special.ndtr(-margin_db / spread)
@@ -161,8 +162,14 @@ def _gray_levels(num_bits: int) -> tuple[np.ndarray, np.ndarray]:
 
 def interpolated(x: Tensor, at: Tensor, values: Tensor) -> Tensor:
     """[...], linear between points and constant beyond them; `at` rises."""
+    (found,) = interpolated_all(x, at, (values,))
+    return found
+
+
+def interpolated_all(x: Tensor, at: Tensor, values: Sequence[Tensor]) -> list[Tensor]:
+    """[...] each, as `interpolated`, of several values at the same points, whose neighbours are looked up once."""
     clamped = x.clamp(float(at[0]), float(at[-1]))
     right = torch.searchsorted(at, clamped).clamp(1, len(at) - 1)
     step = (at[right] - at[right - 1]).clamp_min(1e-300)
     share = (clamped - at[right - 1]) / step
-    return values[right - 1] + share * (values[right] - values[right - 1])
+    return [each[right - 1] + share * (each[right] - each[right - 1]) for each in values]

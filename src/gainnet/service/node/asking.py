@@ -78,8 +78,8 @@ def ask(
 
 def _model_of(edge: Mapping[str, Any], config: GenerationConfig) -> str:
     """The edge's model that knows most words; what a peer says is never a folder or an id of a hub."""
-    told = edge.get("models", [edge.get("model")])
-    among = [name for name in SHIPPED if isinstance(told, list) and name in told]
+    offered = edge.get("models", [edge.get("model")])
+    among = [name for name in SHIPPED if isinstance(offered, list) and name in offered]
     return suited_model(config.prompts, among or SHIPPED)
 
 
