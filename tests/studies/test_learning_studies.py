@@ -67,6 +67,20 @@ def test_gaps_and_shares() -> None:
     assert "fedavg_gap_to_joint" not in found
 
 
+def test_regimes_are_compared_over_the_same_seeds() -> None:
+    """A loop has a third random seed, which no arm of a regime has: it must not move a difference."""
+    rows = [{"method": "loop", "random_seed": s, "loss": x} for s, x in ((0, 1.0), (1, 2.0), (2, 9.0))]
+    rows += [{"method": "alike.skip_cloud", "random_seed": s, "loss": x} for s, x in ((0, 0.9), (1, 1.7))]
+    rows += [
+        {"method": f"differ.{arm}", "random_seed": 0, "loss": 3.0, "loss_everywhere": 5.0} for arm in ("loop", "joint")
+    ]
+    found = knowledge_loop.regime_losses(pd.DataFrame(rows))
+    assert found["loss.alike.loop"] == 1.5
+    assert found["loss.alike.loop_minus_skip_cloud"] == pytest.approx(0.2)
+    assert (found["loss.differ.loop"], found["loss.differ_everywhere.joint"]) == (3.0, 5.0)
+    assert set(found) < set(knowledge_loop.METRIC_NAMES)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("study", [LEARNING_COST, KNOWLEDGE_LOOP], ids=lambda study: study.name)
 def test_the_smoke_run_has_every_metric(study: Any, tmp_path: Path) -> None:

@@ -49,6 +49,36 @@ def test_every_tenth_is_the_test_unless_there_is_a_file(tmp_path: Path) -> None:
     assert found.own_test
 
 
+def test_a_missing_empty_line_loses_no_abstract(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("\ufeff" + written(24).replace("4.\n\n###5", "4.\n###5"))
+    found = read_collection(tmp_path)
+    assert sorted(int(a.name) for a in (*found.train, *found.test)) == list(range(24))
+    assert found.num_left_out == 0
+
+
+def test_what_is_tested_is_not_learned_from(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text(written(24) + "\n" + written(1))
+    (tmp_path / "test.txt").write_text(written(5))
+    found = read_collection(tmp_path)
+    assert [a.name for a in found.test] == ["0", "1", "2", "3", "4"]
+    assert [a.name for a in found.train] == [str(i) for i in range(5, 24)]
+    assert (found.num_left_out, found.num_repeated) == (0, 6)
+
+
+def test_an_empty_section_is_none(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text(written(12).replace("It rose.", "", 1))
+    found = read_collection(tmp_path)
+    assert len(found.train) + len(found.test) == 11
+    assert found.num_left_out == 1
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\x85", "\x0c", "\r"])
+def test_a_sentence_ends_at_its_line_feed(tmp_path: Path, separator: str) -> None:
+    (tmp_path / "train.txt").write_bytes(f"###1\r\nRESULTS\ta{separator}b.\r\n".encode())
+    (abstract,) = read_abstracts(tmp_path / "train.txt")
+    assert abstract.texts("results") == (f"a{separator}b.",)
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [

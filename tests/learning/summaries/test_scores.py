@@ -6,11 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from gainnet.core.errors import ModelError
-from gainnet.learning.summaries.scores import HiddenStates, bert_score, load_hidden_states, load_judge, rouge
+from gainnet.core.errors import ConfigError, ModelError
+from gainnet.learning.summaries.scores import HiddenStates, Words, bert_score, load_hidden_states, load_judge, rouge
 
 PAIRS = [
     ("pain fell after drug", "after drug pain fell"),
@@ -52,6 +53,29 @@ def test_rouge_is_what_lin_defines() -> None:
     assert found["rouge1"] == pytest.approx([1.0, 0.0, 1.0])
     assert found["rouge2"] == pytest.approx([2 / 3, 0.0, 1.0]), "pain fell, after drug of three pairs"
     assert found["rougel"] == pytest.approx([0.5, 0.0, 1.0]), "two words in order of four"
+
+
+def test_ascii_has_the_words_of_rouge_score() -> None:
+    from rouge_score.tokenizers import DefaultTokenizer
+
+    theirs, ours, rng = DefaultTokenizer(use_stemmer=True), Words(), np.random.default_rng(0)
+    for _ in range(200):
+        text = "".join(chr(i) for i in rng.integers(128, size=80))
+        assert ours.tokenize(text) == theirs.tokenize(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["боль уменьшилась", "ο πόνος μειώθηκε", "痛みが減った", "통증이 감소", "दर्द कम हुआ", "ปวดน้อยลง"]
+)
+def test_equal_texts_of_any_script_are_equal(text: str) -> None:
+    found = rouge([text, text], [text, "pain fell"])
+    assert found["rouge1"] == [1.0, 0.0]
+    assert Words().tokenize("re\u0301sume\u0301") == ["résumé"]
+
+
+def test_a_reference_without_words_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^references: number 2 \('\?!'\) has no words to count; leave it out"):
+        rouge(["pain", "?!"], ["pain", "?!"])
 
 
 def test_bert_score_is_the_greedy_match(encoders: Path) -> None:

@@ -46,12 +46,14 @@ class Collection:
         test: likewise; never learned from.
         own_test: whether the test is a file of its own rather than every tenth abstract.
         num_left_out: abstracts without results or without a conclusion.
+        num_repeated: abstracts whose id came before; those of the test are kept, so that none of it is learned from.
     """
 
     train: tuple[StructuredAbstract, ...]
     test: tuple[StructuredAbstract, ...]
     own_test: bool
     num_left_out: int
+    num_repeated: int = 0
 
 
 def read_collection(folder: Path) -> Collection:
@@ -63,16 +65,22 @@ def read_collection(folder: Path) -> Collection:
     paths = sorted(p for p in folder.glob("*") if p.name.endswith(SUFFIXES)) if folder.is_dir() else []
     if not paths:
         raise ConfigError(f"data: {folder} holds no {' or '.join(SUFFIXES)} file; give a folder in PubMed-RCT format")
-    known = {path: read_abstracts(path) for path in paths}
     tests = [path for path in paths if path.name.startswith("test")]
-    rest = [a for path in paths if path not in tests for a in known[path]]
-    whole = [a for a in rest if a.is_whole]
-    test = [a for path in tests for a in known[path] if a.is_whole] if tests else whole[EVERY - 1 :: EVERY]
+    # The test first: of abstracts with the same id it is the one to learn from that has to go.
+    known = [
+        (a, path in tests) for path in (*tests, *(p for p in paths if p not in tests)) for a in read_abstracts(path)
+    ]
+    first = dict[str, tuple[StructuredAbstract, bool]]()
+    for abstract, is_test in known:
+        first.setdefault(abstract.name, (abstract, is_test))
+    once = list(first.values())
+    whole = [a for a, is_test in once if a.is_whole and not is_test]
+    test = [a for a, is_test in once if a.is_whole and is_test] if tests else whole[EVERY - 1 :: EVERY]
     train = whole if tests else [a for index, a in enumerate(whole, 1) if index % EVERY]
     if not train or not test:
         raise ConfigError(f"data: {folder} holds {len(whole)} abstracts with results and conclusions; give at least 10")
-    num_left_out = sum(len(found) for found in known.values()) - len(train) - len(test)
-    return Collection(tuple(train), tuple(test), bool(tests), num_left_out)
+    num_left_out = len(once) - len(train) - len(test)
+    return Collection(tuple(train), tuple(test), bool(tests), num_left_out, len(known) - len(once))
 
 
 def read_abstracts(path: Path) -> list[StructuredAbstract]:
@@ -83,10 +91,12 @@ def read_abstracts(path: Path) -> list[StructuredAbstract]:
     """
     try:
         packed = path.read_bytes()
-        text = (lzma.decompress(packed) if path.suffix == ".xz" else packed).decode()
+        # A byte order mark is no part of the first line.
+        text = (lzma.decompress(packed) if path.suffix == ".xz" else packed).decode("utf-8-sig")
     except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
         raise ConfigError(f"data: {path} cannot be read ({error}); give UTF-8 text, plain or xz-compressed") from None
-    return list(_abstracts(text.splitlines(), path))
+    # At line feeds alone: sentences hold U+2028, U+0085 and form feeds, where str.splitlines() would break them.
+    return list(_abstracts([line.removesuffix("\r") for line in text.split("\n")], path))
 
 
 def field_of(abstract: StructuredAbstract) -> str:
@@ -107,13 +117,18 @@ def _abstracts(lines: Sequence[str], path: Path) -> Iterator[StructuredAbstract]
     # An empty line at the end closes the last abstract of a file without one.
     for number, line in enumerate([*lines, ""], 1):
         if line.startswith("###"):
+            # The next abstract ends the one before it, also where the empty line between them is missing.
+            if name:
+                yield StructuredAbstract(name, tuple(sentences))
             name, sentences = line[3:].strip(), []
         elif not line.strip():
             if name:
                 yield StructuredAbstract(name, tuple(sentences))
             name, sentences = "", []
         else:
-            sentences.append(_sentence(line, f"{path}:{number}", bool(name)))
+            sentence = _sentence(line, f"{path}:{number}", bool(name))
+            # A label without a sentence is an empty section, and an abstract whose results are empty is not whole.
+            sentences += [sentence] if sentence.text else []
 
 
 def _sentence(line: str, place: str, is_inside: bool) -> Sentence:
