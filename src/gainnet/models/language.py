@@ -1,4 +1,4 @@
-"""Language models: a small decoder to train here, any Hugging Face model in a folder or in the local cache."""
+"""Models that clients train: a small decoder of ours, any Hugging Face model in a folder or in the local cache."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.randomness import seeded
+from gainnet.models.language_families import IGNORED, family_by_config, language_family_of
 from gainnet.models.language_text import words
 
 PAD, END, UNKNOWN = "<pad>", "<end>", "<unknown>"
-IGNORED = -100
-"""Label of what is not predicted."""
 ABSTRACTS = "abstracts"
 """Name of the model that is trained here."""
 ABSTRACTS_FOLDER = Path(__file__).parent / "pretrained" / ABSTRACTS
@@ -79,7 +78,7 @@ def load_language_model(name: str, online: bool = False) -> tuple[Any, Any]:
         online: whether a hub id may be downloaded.
 
     Raises:
-        ModelError: missing, truncated, neither a causal nor an encoder-decoder model, or it holds a pickle or code.
+        ModelError: missing, truncated, of no known family, or it holds a pickle or code.
     """
     from gainnet.models.loading import find_folder, quiet, reason_of
 
@@ -94,17 +93,21 @@ def load_language_model(name: str, online: bool = False) -> tuple[Any, Any]:
 
 
 def _open(folder: Path) -> tuple[Any, Any]:
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    opened: Any = kind.from_pretrained(
+    family = family_by_config(config, next(iter(config.architectures or ()), config.model_type))
+    opened: Any = family.loader().from_pretrained(
         folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
     )
     model, report = opened
     if report["missing_keys"]:
         raise ModelError(f"model: {folder} lacks weights ({sorted(report['missing_keys'])[0]}); it is not complete")
+    if not hasattr(config, "vocab_size"):
+        raise ModelError(f"model: {folder} reads pictures, not texts; call gainnet.learn with clients that have pictures")
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    # Configurations of transformers do not name it, and masks are made where only the model is at hand.
+    model.config.mask_token_id = tokenizer.mask_token_id
     return model.eval(), tokenizer
 
 
@@ -142,27 +145,34 @@ def inputs_of(model: Any, tokens: Tensor, labels: Tensor) -> dict[str, Tensor]:
     """Arguments of a forward pass without loss.
 
     Args:
-        model: causal or encoder-decoder.
-        tokens: [batch, length].
+        model: of any family.
+        tokens: [batch, length]; pictures [batch, channels, height, width] of a vision transformer.
         labels: [batch, length of the labels], -100 where nothing is predicted.
     """
-    given = {"input_ids": tokens}
-    if model.config.is_encoder_decoder:
-        given["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=labels)
-    return given
+    return language_family_of(model).inputs(model, tokens, labels)
 
 
 def task_of(model: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """(tokens, labels) of rows of text: every next token; for an encoder-decoder the second half from the first.
+    """(tokens, labels) of rows of text [batch, length], as the family of the model makes a task of them.
 
-    Rows [batch, 2, length] hold tokens and labels already, -100 where nothing is predicted.
+    Every next token; for an encoder-decoder the second half from the first; for a masked model the masked tokens. Rows
+    [batch, 2, length] hold tokens and labels already, -100 where nothing is predicted.
     """
-    if rows.ndim == 3:
-        return rows[:, 0], rows[:, 1]
-    if not model.config.is_encoder_decoder:
-        return rows, rows
-    half = rows.shape[1] // 2
-    return rows[:, :half], rows[:, half:]
+    return language_family_of(model).task(model, rows)
+
+
+def check_rows_fit(model: Any, rows: Tensor) -> None:
+    """Refuses rows [num_rows, length] that a model cannot read.
+
+    Raises:
+        ConfigError: tokens are beyond the embedding, or rows beyond the positions.
+
+    >>> check_rows_fit(small_decoder(16, 1, 2, 40), torch.tensor([[1, 40]]))
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: texts: token 40 is beyond the 40 embeddings of the model; use the tokenizer ...
+    """
+    if mistake := language_family_of(model).mistake(model, rows):
+        raise ConfigError(mistake)
 
 
 def token_losses(model: Any, logits: Tensor, labels: Tensor) -> Tensor:
@@ -173,20 +183,13 @@ def token_losses(model: Any, logits: Tensor, labels: Tensor) -> Tensor:
         logits: [batch, at least the length of the labels, num_tokens]; virtual tokens in front are passed over.
         labels: [batch, length], -100 where nothing is predicted.
     """
-    # Prompt tokens of soft prompts stand in front and have no labels.
-    logits = logits[:, -labels.shape[1] :]
-    if not model.config.is_encoder_decoder:
-        logits, labels = logits[:, :-1], labels[:, 1:]
-    flat = nn.functional.cross_entropy(
-        logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), ignore_index=IGNORED, reduction="none"
-    )
-    return flat.reshape(labels.shape)
+    return language_family_of(model).losses(logits, labels)
 
 
 def loss_of(model: Any, logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of the labels that are not ignored; 0 without any. Arguments as `token_losses`."""
-    wanted = labels if model.config.is_encoder_decoder else labels[:, 1:]
-    return token_losses(model, logits, labels).sum() / (wanted != IGNORED).sum().clamp_min(1)
+    family = language_family_of(model)
+    return family.losses(logits, labels).sum() / (family.predicted(labels) != IGNORED).sum().clamp_min(1)
 
 
 def mean_loss(model: Any, rows: Tensor, batch_size: int = 64) -> float:

@@ -1,17 +1,18 @@
-"""Parts of a Hugging Face language model, found by watching one forward pass."""
+"""Parts of a Hugging Face model, found by watching one forward pass."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 
 from gainnet.core.errors import ModelError
 from gainnet.models.language import inputs_of
+from gainnet.models.language_families import language_family_of
 
 Port = tuple[str, int | str]
 """A tensor argument of a module's call: (name of the module, place or keyword)."""
@@ -34,10 +35,10 @@ class Stack:
 @final
 @dataclass(frozen=True)
 class Anatomy:
-    """The modules of a language model in the order of their work.
+    """The modules of a model in the order of their work.
 
     Args:
-        stacks: (decoder,) of a causal model, (encoder, decoder) else.
+        stacks: (encoder, decoder) of an encoder-decoder, else the only one.
         head: name of the module that makes logits.
     """
 
@@ -46,25 +47,21 @@ class Anatomy:
 
 
 def probe_of(model: Any) -> dict[str, Tensor]:
-    """A small input that every language model takes."""
-    # Two rows and several tokens: broadcasting cannot hide a wrong axis, and small indices exist in any vocabulary.
-    tokens = torch.arange(10).reshape(2, 5) % min(7, model.config.vocab_size - 1)
-    return inputs_of(model, tokens, tokens[:, :4] + 1)
+    """A small input that the model takes."""
+    return inputs_of(model, *language_family_of(model).probe(model))
 
 
 def anatomy_of(model: Any) -> Anatomy:
-    """The anatomy of a causal or an encoder-decoder model of transformers.
+    """The anatomy of a model of a known family.
 
     Raises:
         ModelError: it has no head, or no list of blocks.
     """
-    names = {id(module): name for name, module in model.named_modules()}
-    head = model.get_output_embeddings()
+    names, family = {id(module): name for name, module in model.named_modules()}, language_family_of(model)
+    head = family.head(model)
     if head is None or id(head) not in names:
-        raise ModelError("model: it has no language head; give a causal or an encoder-decoder language model")
-    # The encoder comes first: its blocks are those that the cut counts.
-    parents = (model.get_encoder(), model.get_decoder()) if model.config.is_encoder_decoder else (model.base_model,)
-    return Anatomy(tuple(_stack(model, parent, names) for parent in parents), names[id(head)])
+        raise ModelError(f"model: it has no head that makes logits; give a whole model of the family {family.name}")
+    return Anatomy(tuple(_stack(model, parent, names) for parent in family.stacks(model)), names[id(head)])
 
 
 def _stack(model: nn.Module, parent: nn.Module, names: dict[int, str]) -> Stack:
@@ -77,16 +74,18 @@ def _stack(model: nn.Module, parent: nn.Module, names: dict[int, str]) -> Stack:
 
 
 def _called_between(model: nn.Module, start: nn.Module, stop: nn.Module, names: dict[int, str]) -> tuple[str, ...]:
-    """Modules with parameters of their own that run after `start` is entered and before `stop` is."""
+    """Modules with parameters of their own that run after `start` or a part of it is entered and before `stop` is."""
     found: dict[str, None] = {}
-    active = False
+    begun, ended, inside = False, False, names[id(start)]
 
     def watch(module: nn.Module) -> Callable[..., None]:
         def hook(*_: Any) -> None:
-            nonlocal active
-            # Order of calls, not of attributes: GPT-2 names its embeddings after what Llama names before.
-            active = (active or module is start) and module is not stop
-            if active and any(True for _ in module.parameters(recurse=False)):
+            nonlocal begun, ended
+            # Order of calls, not of attributes: GPT-2 names its embeddings after what Llama names before. OPT calls
+            # its decoder past the module around it.
+            begun = begun or module is start or names[id(module)].startswith(f"{inside}.")
+            ended = ended or module is stop
+            if begun and not ended and any(True for _ in module.parameters(recurse=False)):
                 found[names[id(module)]] = None
 
         return hook
@@ -98,46 +97,77 @@ def _called_between(model: nn.Module, start: nn.Module, stop: nn.Module, names: 
     return tuple(found)
 
 
+class Called(NamedTuple):
+    """A call of a module on the probe: shape of its first tensor, `None` without any, and its output."""
+
+    given: torch.Size | None
+    output: Any
+
+
 @final
 class Elsewhere(nn.Module):
-    """Stands where a module is that another node holds: passes its input on, and has no parameters.
+    """Stands where a module is that another node holds: shapes as if it were there, and no parameters.
 
     Args:
         module: what is elsewhere.
-        output: what it gave when it was watched: a tensor, or a tuple whose first entry is one.
+        called: its call on the probe; `None` for a module that never runs.
     """
 
-    def __init__(self, module: nn.Module, output: Any) -> None:
+    def __init__(self, module: nn.Module, called: Called | None) -> None:
         super().__init__()
         plain = {k: v for k, v in vars(module).items() if isinstance(v, str | int | float) and not k.startswith("_")}
         for key in plain.keys() - {"training"}:  # e.g. the kind of attention, which the model asks its blocks for
             setattr(self, key, plain[key])
+        for key, p in module.named_parameters(recurse=False):
+            # Mamba asks its head for the type of its weight; a tensor without entries is no parameter, but has one.
+            setattr(self, key, torch.empty(0, dtype=p.dtype))
+        for key, child in module.named_children():
+            # ViT asks a map inside its embeddings for its type.
+            self.add_module(key, Elsewhere(child, None))
+        output = None if called is None else called.output
         # Blocks return tuples in some versions and tensors in others; the model around them indexes what it expects.
         first = output[0] if isinstance(output, tuple) else output
-        self.width = int(first.shape[-1])
+        self.given = None if called is None else called.given
+        self.made = torch.Size((1, 1)) if first is None else first.shape
+        self.dtype = torch.float32 if first is None else first.dtype
         self.num_more = len(output) - 1 if isinstance(output, tuple) else None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Hidden states unchanged; zeros in the place of embeddings."""
-        x = next(a for a in (*args, *kwargs.values()) if isinstance(a, Tensor))
-        # Tokens come in where embeddings were: what goes on has the width of a hidden state and is never read.
-        if not x.is_floating_point():
-            x = torch.zeros(1).expand(*x.shape, self.width)
-        return x if self.num_more is None else (x, *[None] * self.num_more)
+        """Hidden states unchanged where they keep their width; zeros in the place of everything else."""
+        x = next((a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), None)
+        kept = x is not None and x.is_floating_point() and len(x.shape) == len(self.made)
+        y = x if kept and x is not None and x.shape[-1] == self.made[-1] else self._zeros(x)
+        return y if self.num_more is None else (y, *[None] * self.num_more)
+
+    def _zeros(self, x: Tensor | None) -> Tensor:
+        """What goes on has the shape that the model reckons with, and is never read."""
+        if x is None or self.given is None:
+            # A table of positions that is given a length: what it makes is added to embeddings of any number of rows.
+            return torch.zeros(1, self.made[-1], dtype=self.dtype)
+        gained = len(self.made) - len(self.given)
+        # Tokens gain a width; pictures become so many patches, and have one size.
+        shape = {0: (*x.shape[:-1], self.made[-1]), 1: (*x.shape, self.made[-1])}
+        pictures = (x.shape[0], *self.made[1:])
+        wanted = pictures if len(self.given) == 4 else shape.get(gained, pictures)
+        return torch.zeros(1, dtype=self.dtype, device=x.device).expand(*wanted)
 
 
-def outputs_of(model: nn.Module) -> dict[str, Any]:
-    """Outputs of every module of a model on the probe, by name."""
-    outputs: dict[str, Any] = {}
+def calls_of(model: nn.Module) -> dict[str, Called]:
+    """The last call of every module of a model on the probe, by name."""
+    calls: dict[str, Called] = {}
 
     def keep(name: str) -> Callable[..., None]:
-        return lambda module, args, output: outputs.__setitem__(name, output)
+        def hook(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
+            x = next((a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), None)
+            calls[name] = Called(None if x is None else x.shape, output)
+
+        return hook
 
     with ExitStack() as hooks, torch.no_grad():
         for name, module in model.named_modules():
-            hooks.callback(module.register_forward_hook(keep(name)).remove)
+            hooks.callback(module.register_forward_hook(keep(name), with_kwargs=True).remove)
         model(**probe_of(model))
-    return outputs
+    return calls
 
 
 @contextmanager

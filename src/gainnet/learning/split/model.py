@@ -10,8 +10,8 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from gainnet.core.errors import ConfigError, ModelError, check_range
-from gainnet.learning.split.anatomy import Elsewhere, Port, anatomy_of, outputs_of, probe_of, tap
+from gainnet.core.errors import ConfigError, GainnetError, ModelError, check_range
+from gainnet.learning.split.anatomy import Called, Elsewhere, Port, anatomy_of, calls_of, probe_of, tap
 
 
 @final
@@ -96,6 +96,18 @@ class SplitModel:
             ConfigError: more blocks than the model has.
             ModelError: the segments do not give the logits of the whole.
         """
+        try:
+            return SplitModel._of(model, cut)
+        except GainnetError:
+            raise
+        # Architectures differ without end: whatever one of them trips over is said in one line.
+        except Exception as error:
+            why = " ".join(str(error).split())[:120] or type(error).__name__
+            name = type(model).__name__
+            raise ModelError(f"model: {name} cannot be cut as {cut.name} ({why}); choose fedavg or lora") from error
+
+    @staticmethod
+    def _of(model: Any, cut: Cut) -> SplitModel:
         anatomy = anatomy_of(model)
         first, others = anatomy.stacks[0], anatomy.stacks[1:]
         if cut.num_blocks >= len(first.blocks):
@@ -105,10 +117,10 @@ class SplitModel:
         head = {anatomy.head} if cut.head_on_device else set()
         entries = (first.blocks[cut.num_blocks], *(stack.blocks[0] for stack in others))
         # Shapes are watched before anything is replaced; afterwards the whole model can no longer be run.
-        outputs = outputs_of(model)
+        calls = calls_of(model)
         units = _units(model, front | head | set(entries))
-        rest = units - front - head - _second_names(model, units, outputs)
-        segments = [_segment(model, units, kept, outputs) for kept in (front, rest, head)]
+        rest = units - front - head - _second_names(model, units, calls)
+        segments = [_segment(model, units, kept, calls) for kept in (front, rest, head)]
         to_body, to_tail = _crossing(model, entries), ((anatomy.head, 0),) if head else ()
         tied = _untie(model, segments)
         split = SplitModel(model, cut, segments[0], segments[1], segments[2] if head else None, to_body, to_tail, tied)
@@ -141,7 +153,7 @@ class SplitModel:
         with torch.no_grad():
             given = probe_of(self.whole)
             wanted = self.whole(**given).logits
-            logits = _probe(self, given)
+            logits = logits_of(self, given)
         self._train(was_training)
         if logits.shape != wanted.shape or not torch.allclose(logits, wanted, atol=TOLERANCE, rtol=TOLERANCE):
             raise ModelError(f"model: cut as {self.cut.name} it is not the whole model; cut it elsewhere")
@@ -168,7 +180,8 @@ def run_segment(
     return kept, logits
 
 
-def _probe(split: SplitModel, given: dict[str, Tensor]) -> Tensor:
+def logits_of(split: SplitModel, given: dict[str, Tensor]) -> Tensor:
+    """[batch, ...], logits of all segments one after the other, for arguments of the whole model, each [batch, ...]."""
     blank = {key: torch.zeros_like(x) for key, x in given.items()}
     sent, _ = run_segment(split.front, given, {}, split.to_body)
     hidden, logits = run_segment(split.body, blank, sent, split.to_tail)
@@ -201,21 +214,33 @@ def _units(model: nn.Module, wanted: Iterable[str]) -> set[str]:
     }
 
 
-def _second_names(model: nn.Module, units: set[str], outputs: Mapping[str, Any]) -> set[str]:
+def _second_names(model: nn.Module, units: set[str], calls: Mapping[str, Called]) -> set[str]:
     """Units that never run and only name parameters of others that do, as T5's `shared`."""
-    called = {id(p) for name in units & outputs.keys() for p in model.get_submodule(name).parameters()}
-    silent = units - outputs.keys()
+    called = {id(p) for name in units & calls.keys() for p in model.get_submodule(name).parameters()}
+    silent = units - calls.keys()
     return {name for name in silent if all(id(p) in called for p in model.get_submodule(name).parameters())}
 
 
-def _segment(model: nn.Module, units: set[str], kept: set[str], outputs: Mapping[str, Any]) -> nn.Module:
+def _segment(model: nn.Module, units: set[str], kept: set[str], calls: Mapping[str, Called]) -> nn.Module:
     """The model with the same parameters, and `Elsewhere` in the place of every unit that is not kept."""
     # A deep copy whose memo holds the parameters copies modules and shares weights: a step on a segment is one on the
     # whole.
     shared: dict[int, Any] = {id(p): p for p in model.parameters()}
     segment = copy.deepcopy(model, shared)
-    for name in sorted(units - kept):
-        segment.set_submodule(name, Elsewhere(segment.get_submodule(name), outputs.get(name, torch.zeros(1, 1))))
+    replaced = units - kept
+    # A module around parts of both sides, as BERT's head around a map of the edge, stays in both as a frame.
+    frames = {name for name in units if any(other.startswith(f"{name}.") for other in kept)}
+    elsewhere = {id(p) for name in replaced - frames for p in segment.get_submodule(name).parameters()}
+    for name in frames:
+        frame = segment.get_submodule(name)
+        for key, p in list(frame.named_parameters(recurse=False)):
+            # A second name of a weight of the other side, as the bias of that head: its owner uses it.
+            if name in replaced or id(p) in elsewhere:
+                frame.register_parameter(key, None)
+    for name in sorted(replaced - frames):
+        # Parts of what is gone are gone with it.
+        if not any(name.startswith(f"{other}.") for other in replaced - frames):
+            segment.set_submodule(name, Elsewhere(segment.get_submodule(name), calls.get(name)))
     return segment
 
 
@@ -232,7 +257,8 @@ def _crossing(model: nn.Module, entries: tuple[str, ...]) -> tuple[Port, ...]:
             arguments: dict[int | str, Any] = {**dict(enumerate(args)), **kwargs}
             found = [place for place, x in arguments.items() if isinstance(x, Tensor) and x.requires_grad]
             # What an encoder made for a decoder is made on the edge.
-            ports.extend((name, place) for place in found if place == found[0] or _is_bias(arguments[place], args[0]))
+            hidden = arguments[found[0]]
+            ports.extend((name, place) for place in found if place == found[0] or _is_bias(arguments[place], hidden))
 
         hook = model.get_submodule(name).register_forward_pre_hook(keep, with_kwargs=True)
         with torch.enable_grad():

@@ -1,0 +1,53 @@
+"""Decoders that predict every next token: GPT-2, Llama, Qwen, OPT, mixtures of experts, Mamba."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+from torch import Tensor, nn
+
+from gainnet.models.language_families.family import cross_entropy, paired, probe_tokens, text_mistake
+
+
+@final
+@dataclass(frozen=True)
+class Causal:
+    """One stack of blocks, and a head over the vocabulary (Radford et al. 2019)."""
+
+    name: ClassVar[str] = "causal"
+    peft_task: ClassVar[str | None] = "CAUSAL_LM"
+
+    def opens(self, config: Any, architecture: str) -> bool:
+        # The widest family comes last, and takes whatever has a vocabulary.
+        return hasattr(config, "vocab_size")
+
+    def loader(self) -> Any:
+        from transformers import AutoModelForCausalLM
+
+        return AutoModelForCausalLM
+
+    def stacks(self, model: Any) -> tuple[nn.Module, ...]:
+        return (model.base_model,)
+
+    def head(self, model: Any) -> nn.Module | None:
+        found: nn.Module | None = model.get_output_embeddings()
+        return found
+
+    def task(self, model: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
+        return paired(rows) or (rows, rows)
+
+    def inputs(self, model: Any, given: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        return {"input_ids": given}
+
+    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        # Virtual tokens of soft prompts stand in front and have no labels.
+        return cross_entropy(logits[:, -labels.shape[1] :][:, :-1], labels[:, 1:])
+
+    def predicted(self, labels: Tensor) -> Tensor:
+        return labels[:, 1:]
+
+    probe = staticmethod(probe_tokens)
+
+    def mistake(self, model: Any, rows: Tensor) -> str | None:
+        return text_mistake(model, self.task(model, rows)[0])
