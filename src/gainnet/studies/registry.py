@@ -32,6 +32,7 @@ STUDIES: Mapping[str, str] = {
     "image-quality-air": "gainnet.studies.image_quality.conditions:IMAGE_QUALITY_AIR",
     "joint": "gainnet.studies.joint:JOINT",
     "knowledge-loop": "gainnet.studies.knowledge_loop:KNOWLEDGE_LOOP",
+    "language-families": "gainnet.studies.language_families:LANGUAGE_FAMILIES_STUDY",
     "learning-cost": "gainnet.studies.learning_cost:LEARNING_COST",
     "medical-summaries": "gainnet.studies.medical_summaries:MEDICAL_SUMMARIES",
     "multi-edge": "gainnet.studies.multi_edge:MULTI_EDGE",
