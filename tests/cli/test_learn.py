@@ -41,7 +41,7 @@ def test_learn_prints_one_object_and_goes_on(tmp_path: Path) -> None:
     ("option", "line"),
     [
         (("--optimizer", "lion"), "Invalid value for '--optimizer': 'lion' is not one of 'sgd', 'adamw'."),
-        (("--algorithm", "magic"), "algorithm: 'magic' is unknown; choose one of adapter, fedavg, "),
+        (("--algorithm", "magic"), "algorithm: 'magic' is unknown; choose one of adapter, fedadam, "),
         (("--texts", "nowhere.txt"), "texts: nowhere.txt cannot be read .*; give a UTF-8 file, one text per line"),
         (("--rounds", "0"), "rounds: 0 is out of range; must be 1 or more"),
         (("--rounds", "many"), "Invalid value for '--rounds': 'many' is not a valid integer."),
@@ -77,7 +77,7 @@ def test_what_has_no_effect_is_refused(options: list[str], line: str, tmp_path: 
 
 @pytest.mark.parametrize("name", ["/nope", "nope", ""])
 def test_an_unknown_model_names_those_of_language(name: str) -> None:
-    with pytest.raises(ModelError, match=r"^model: .* give abstracts, a folder in Hugging Face format or a hub id$"):
+    with pytest.raises(ModelError, match=r"^model: .* give abstracts, a folder in .* or a hub id as owner/name, for "):
         open_model(name)
 
 

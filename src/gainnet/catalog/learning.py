@@ -20,7 +20,7 @@ from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.outside import first_mistake
 from gainnet.learning.algorithms.algorithm import Aggregation, Open, Rule, WeightedMean
 from gainnet.learning.algorithms.fsl import SharedEdge
-from gainnet.learning.algorithms.methods import Method
+from gainnet.learning.algorithms.methods import Method, SplitLora
 from gainnet.learning.clients import LocalTraining, Participation, cell_of, devices_of
 from gainnet.learning.safeguards.accounting import Guarantee, folder_rate, noise_for
 from gainnet.learning.safeguards.noise import Entropy, Noise, Seeded
@@ -30,8 +30,9 @@ from gainnet.learning.safeguards.secure_aggregation import MaskedMean, MaskedPri
 from gainnet.learning.safeguards.settings import Safeguards
 from gainnet.learning.session import Learning, Session
 from gainnet.learning.split.model import Cut
-from gainnet.models.language import ABSTRACTS, ABSTRACTS_FOLDER, load_language_model, pack
+from gainnet.models.language import ABSTRACTS, ABSTRACTS_FOLDER, check_rows_fit, load_language_model, pack
 from gainnet.models.language_text import write_texts
+from gainnet.models.loading import torch_device_of
 from gainnet.network import Hardware, Network, profile
 from gainnet.radio import Air, AnyLink, Arq, Ideal, Radios, Reports, Shannon, Tabulated
 
@@ -120,9 +121,14 @@ def open_session(config: LearnConfig, safeguards: SafeguardsConfig | None = None
         # Privacy's noise depends on the number of rounds, so a run with another number is another run.
         promise = None if guarded.guarantee is None else asdict(guarded.guarantee)
         settings |= {"safeguards": asdict(safeguards), "privacy": promise}
-    model, tokenizer = open_model(config.model)
+    device = torch_device_of(config.torch_device)
     train, test = texts_of(config)
+    model, tokenizer = open_model(config.model, config.online)
     clients = learning.deal(rows_of(train, tokenizer, config))
+    # Before anything is computed: an index beyond a table is a traceback here, and an aborted kernel on a GPU.
+    for client in clients:
+        check_rows_fit(model, client.rows)
+    model = model.to(device)
     algorithm, cost = learning.bound(model, config.row_length)
     return Session(
         model, algorithm, clients, pack(test, tokenizer, config.row_length), cost, learning.training.states_per_value,
@@ -146,10 +152,13 @@ def learning_of(config: LearnConfig, read_as: Reader = parse) -> Learning:
     Raises:
         ConfigError: a name, an argument or a number is wrong.
     """
-    training = LocalTraining(config.optimizer, config.rate, config.num_steps, config.batch_size)
+    training = LocalTraining(
+        config.optimizer, config.rate, config.num_steps, config.batch_size, config.num_parts, config.precision,
+        config.dropout,
+    )  # fmt: skip
     participation = Participation(config.share, config.drop_out, config.deadline_s)
     method, network = method_of(config, read_as), network_of(config, read_as)
-    return Learning(method, network, training, participation, config.skew, config.random_seed)
+    return Learning(method, network, training, participation, config.skew, config.random_seed, config.skew_of)
 
 
 def method_of(config: LearnConfig, read_as: Reader = parse) -> Method:
@@ -162,7 +171,8 @@ def method_of(config: LearnConfig, read_as: Reader = parse) -> Method:
     stated = term.arguments if isinstance(term, Call) else {}
     free = {each.name for each in fields(method)} - set(stated) if is_dataclass(method) else set()
     options: dict[str, Any] = {"rank": config.rank, "num_tokens": config.rank}
-    if "cut" in free:
+    # Adapters need a block on the device, which the usual cut does not give them.
+    if "cut" in free and not (isinstance(method, SplitLora) and config.cut == LearnConfig.cut):
         options["cut"] = cut_of(config.cut)
     if "codec" in free:
         options["codec"] = read_as("codec.activations", config.codec)
@@ -207,8 +217,12 @@ def network_of(config: LearnConfig, read_as: Reader = parse) -> Network:
     return cell_of(devices_of(config.clients), edge, device, (up,), (down,))
 
 
-def open_model(name: str) -> tuple[Any, Any]:
+def open_model(name: str, online: bool = False) -> tuple[Any, Any]:
     """Model and tokenizer of a name: `abstracts` (shipped), a folder in Hugging Face format, or a hub id.
+
+    Args:
+        name: of the model.
+        online: whether a hub id may be downloaded.
 
     Raises:
         ModelError: there is none, or it cannot be loaded.
@@ -216,8 +230,9 @@ def open_model(name: str) -> tuple[Any, Any]:
     if name == ABSTRACTS:
         return load_language_model(str(ABSTRACTS_FOLDER))
     if not ((name and Path(name).expanduser().is_dir()) or _HUB_ID.fullmatch(name)):
-        raise ModelError(f"model: {name!r} is unknown; give abstracts, a folder in Hugging Face format or a hub id")
-    return load_language_model(name)
+        known = "abstracts, a folder in Hugging Face format or a hub id as owner/name"
+        raise ModelError(f"model: {name!r} is unknown; give {known}, for example openai-community/gpt2")
+    return load_language_model(name, online)
 
 
 def texts_of(config: LearnConfig) -> tuple[list[list[str]], list[str]]:

@@ -198,23 +198,28 @@ class LearnConfig:
     """Rounds of learning in text: who learns what, how, and over which air.
 
     Args:
-        algorithm: fedavg, fsl (shared edge part), fsl_averaged, soft_prompt, lora or adapter, or module:Class; with
-            arguments as in lora(rank=4), which come before the options of the same name.
+        algorithm: fedavg, fedprox, fedadam, fedyogi, scaffold, fsl (shared edge part), fsl_averaged, split_lora,
+            soft_prompt, lora or adapter, or module:Class; with arguments as in lora(rank=4), which come before the
+            options of the same name.
         cut: for fsl: embedding_only or u_shape, with `+k` for k blocks on the device.
         codec: for fsl: float32, float16, int8, top_k or `module:Class`, with arguments as in top_k(share=0.1).
-        model: abstracts (shipped), a folder in Hugging Face format, or a hub id in the local cache.
+        model: abstracts (shipped), a folder in Hugging Face format, or a hub id as owner/name.
         domains: fields of the synthetic abstracts.
         texts: a text file, one text per line, in the place of the synthetic ones; the last tenth is the test.
         num_texts: abstracts per domain.
         row_length: tokens per row.
         clients: how many devices.
-        skew: concentration of Dirichlet shares of the domains; `inf` for equal shares.
+        skew: concentration of Dirichlet shares; `inf` for equal shares.
+        skew_of: in what clients differ: kind (domains), quantity (how much text), or feature (how usual its words are).
         rounds: how many.
         num_steps: mini-batches per client and round.
         batch_size: rows per mini-batch.
         rate: learning rate on the devices.
         edge_rate: learning rate of a shared edge part; that of the devices when `None`.
         optimizer: sgd or adamw.
+        num_parts: equal parts of a mini-batch whose gradients are added up, to save memory.
+        precision: float32, or bf16 for forward passes in bfloat16.
+        dropout: off, or keyed at the rates of the model.
         rank: rank of LoRA, or virtual tokens of a soft prompt.
         share: of the clients, per round.
         drop_out: probability that a client falls away during a round.
@@ -227,6 +232,8 @@ class LearnConfig:
         bandwidth_hz: of the cell, which all devices share.
         hardware: of the devices.
         edge_hardware: of the edge.
+        torch_device: where torch runs: cpu, cuda or mps, where it has it.
+        online: whether a hub id may be downloaded; otherwise it has to be in the local cache.
         random_seed: of everything that is drawn.
 
     Raises:
@@ -243,12 +250,16 @@ class LearnConfig:
     row_length: int = 72
     clients: int = 4
     skew: float = math.inf
+    skew_of: Literal["kind", "quantity", "feature"] = "kind"
     rounds: int = 10
     num_steps: int = 4
     batch_size: int = 8
     rate: float = 1e-3
     edge_rate: float | None = None
     optimizer: Literal["sgd", "adamw"] = "adamw"
+    num_parts: int = 1
+    precision: Literal["float32", "bf16"] = "float32"
+    dropout: Literal["off", "keyed"] = "off"
     rank: int = 2
     share: float = 1.0
     drop_out: float = 0.0
@@ -261,6 +272,8 @@ class LearnConfig:
     bandwidth_hz: float = 20e6
     hardware: str = "phone"
     edge_hardware: str = "edge_l4"
+    torch_device: str = "cpu"
+    online: bool = False
     random_seed: int = 0
 
     def __post_init__(self) -> None:

@@ -22,8 +22,9 @@ from gainnet.core.types import NodeId
 from gainnet.learning.clients import Client
 from gainnet.learning.engines.turns import LONGEST_TEXT, MAX_SEED, MAX_STEPS, Member
 from gainnet.learning.session import Learning
-from gainnet.models.language import ABSTRACTS
+from gainnet.models.language import ABSTRACTS, check_rows_fit
 from gainnet.models.language_text import DOMAINS
+from gainnet.models.loading import torch_device_of
 from gainnet.network import profiles
 
 OWN_TEXTS: Final = "own"
@@ -44,6 +45,7 @@ class Terms:
         max_row_length: most tokens per row, whose square attention takes.
         max_tokens: most tokens per mini-batch.
         max_steps: most mini-batches per round.
+        torch_device: where torch runs here: cpu, cuda or mps, where it has it.
     """
 
     model: str = ABSTRACTS
@@ -54,6 +56,7 @@ class Terms:
     max_row_length: int = 2048
     max_tokens: int = 65_536
     max_steps: int = MAX_STEPS
+    torch_device: str = "cpu"
 
     def accept(self, words: object) -> tuple[LearnConfig, str]:
         """(settings of the run as this device runs it, label of the model that the edge has).
@@ -76,13 +79,18 @@ class Terms:
                 raise ConfigError(f"texts: the edge names {shorten(texts)}; devices read their own, give --texts FILE")
             if self.codec is not None and codec != self.codec:
                 raise _differs("codec", codec, self.codec)
+            for name in ("torch_device", "online"):
+                usual = getattr(LearnConfig, name)
+                if (said := words.get(name, usual)) != usual:
+                    raise ConfigError(f"{name}: the edge names {shorten(said)}; every device decides that itself")
             for name in ("hardware", "edge_hardware"):
                 _check_known(name, words.get(name, getattr(LearnConfig, name)), profiles())
             for domain in read_list(
                 words.get("domains", list(LearnConfig.domains)), "domains", len(DOMAINS), ConfigError
             ):
                 _check_known("domains", domain, DOMAINS)
-            own = {"model": self.model, "texts": None if self.texts is None else str(self.texts)}
+            own: dict[str, Any] = {"model": self.model, "torch_device": self.torch_device, "online": False}
+            own |= {"texts": None if self.texts is None else str(self.texts)}
             config = config_of({**words, **own})
             self._check_sizes(config)  # before anything is made of them
             learning_of(config, self.read)
@@ -118,16 +126,19 @@ class Terms:
         config, label = self.accept(words)
         learning, (model, tokenizer) = learning_of(config, self.read), open_model(config.model)
         check_label(label, label_of(config.model, model))
-        algorithm, _ = learning.bound(model, config.row_length)
+        client = own_client(config, learning, tokenizer, name)
+        check_rows_fit(model, client.rows)
+        algorithm, _ = learning.bound(model.to(torch_device_of(config.torch_device)), config.row_length)
         text = config.texts or f"its share of {config.num_texts} texts per field"
         run = f"{config.algorithm}, cut {config.cut}, codec {config.codec}, model {config.model}, text: {text}"
-        return Member(algorithm, own_client(config, learning, tokenizer, name), run)
+        return Member(algorithm, client, run)
 
 
 def offer(config: LearnConfig, model: nn.Module) -> dict[str, Any]:
     """Settings as an edge sends them: no path of its machine, and a label in the place of the model's name."""
     texts = None if config.texts is None else OWN_TEXTS
-    return {**asdict(config), "texts": texts, "model": label_of(config.model, model)}
+    usual = {name: getattr(LearnConfig, name) for name in ("torch_device", "online")}
+    return {**asdict(config), "texts": texts, "model": label_of(config.model, model), **usual}
 
 
 def label_of(name: str, model: nn.Module) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Literal, Protocol, final
+from typing import Final, Literal, Protocol, final
 
 import numpy as np
 import torch
@@ -14,9 +15,10 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from gainnet.core.errors import ConfigError, check_name, check_range
-from gainnet.core.randomness import Random
+from gainnet.core.randomness import Name, Random
 from gainnet.core.types import NodeId
 from gainnet.learning.split.model import Cut
+from gainnet.models.dropout import keyed_dropout
 from gainnet.network import EDGE, Hardware, Network, Node
 from gainnet.radio import AnyLink
 
@@ -28,7 +30,7 @@ class Client:
 
     Args:
         name: also that of its node; its draws are keyed by it, so that nobody else changes them.
-        rows: [num_rows, length], tokens of its text.
+        rows: [num_rows, length], tokens of its text; of a vision transformer [num_rows, 1 + values], class and picture.
         cut: its own cut of the model, `None` for that of the algorithm.
         rank: its own rank of adapters, `None` for that of the algorithm.
     """
@@ -54,6 +56,9 @@ class LocalTraining:
         rate: learning rate > 0.
         num_steps: mini-batches per round >= 1.
         batch_size: rows per mini-batch >= 1.
+        num_parts: equal parts of a mini-batch whose gradients are added up; one part is in memory at a time.
+        precision: float32; or bf16, where forward passes compute in bfloat16 and weights stay in float32.
+        dropout: off; or keyed, by masks that both sides of a cut draw alike, at the rates of the model.
 
     Raises:
         ConfigError: a field is out of range.
@@ -63,12 +68,26 @@ class LocalTraining:
     rate: float = 1e-3
     num_steps: int = 4
     batch_size: int = 8
+    num_parts: int = 1
+    precision: Literal["float32", "bf16"] = "float32"
+    dropout: Literal["off", "keyed"] = "off"
 
     def __post_init__(self) -> None:
         check_name("optimizer", self.optimizer, ("sgd", "adamw"))
         check_range(0.0 < self.rate < math.inf, "rate", self.rate, "positive, for example 0.001")
         check_range(self.num_steps >= 1, "num_steps", self.num_steps, "1 or more")
         check_range(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
+        check_name("precision", self.precision, ("float32", "bf16"))
+        check_name("dropout", self.dropout, ("off", "keyed"))
+        if self.num_parts < 1 or self.batch_size % self.num_parts:
+            raise ConfigError(
+                f"num_parts: {self.num_parts} parts of {self.batch_size} rows are not equal; give a divisor"
+            )
+
+    @property
+    def part_size(self) -> int:
+        """Rows of a part of a mini-batch."""
+        return self.batch_size // self.num_parts
 
     @property
     def states_per_value(self) -> int:
@@ -87,6 +106,39 @@ class LocalTraining:
         # Keyed by client and step: a client draws the same rows whoever else takes part, in this process or another.
         generator = random.generators("batch", client.name, step)[0]
         return client.rows[torch.from_numpy(generator.integers(len(client.rows), size=self.batch_size))]
+
+    def parts(self, client: Client, random: Random, step: int) -> tuple[Tensor, ...]:
+        """[part_size, length] each, the rows of a step in the order in which they are computed."""
+        return tuple(torch.split(self.batch(client, random, step), self.part_size))
+
+    @contextmanager
+    def computing(self, roots: Sequence[nn.Module], random: Random, *place: Name) -> Iterator[None]:
+        """While it lasts, models or segments compute as this training says: in its precision, with its dropout.
+
+        Args:
+            roots: models or segments.
+            random: of the round.
+            place: client, step and part, which masks depend on.
+        """
+        with ExitStack() as context:
+            if self.precision == "bf16":
+                device = next((p.device.type for root in roots for p in root.parameters()), "cpu")
+                context.enter_context(torch.autocast(device, torch.bfloat16))
+            if self.dropout == "keyed":
+                # Everything else stays as in evaluation, whatever the model was before.
+                for root in roots:
+                    context.callback(root.train, root.training)
+                    root.train()
+                context.enter_context(keyed_dropout(roots, random.child("dropout", *place)))
+            yield
+
+    def move(self, optimizer: Optimizer) -> None:
+        """Takes a step with the mean of the gradients of all parts, and clears them."""
+        if self.num_parts > 1:
+            for p in (p for group in optimizer.param_groups for p in group["params"] if p.grad is not None):
+                p.grad /= self.num_parts
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
 
 class Choice(Protocol):
@@ -195,22 +247,64 @@ def dirichlet_shares(num_clients: int, num_kinds: int, skew: float, random: Rand
     return torch.from_numpy(drawn)
 
 
-def partition(rows_of_kind: Sequence[Tensor], num_clients: int, skew: float, random: Random) -> list[Tensor]:
-    """Rows of text by client: each draws as many, of kinds in shares of its own, without replacement within a kind.
+SkewOf = Literal["kind", "quantity", "feature"]
+"""Whether clients differ in the kinds of their text, in how much they have, or in a feature of it."""
+NUM_STRATA: Final = 8
+"""Strata of equal size that rows are sorted into by their feature."""
+
+
+def quantity_shares(num_clients: int, num_kinds: int, skew: float, random: Random) -> Tensor:
+    r"""[num_clients, num_kinds] float64, shares of all rows per client, the same of every kind.
+
+    $q \sim \mathrm{Dir}(\alpha \mathbf 1)$ over clients (Li et al. 2022); arguments as `dirichlet_shares`.
+    """
+    check_range(skew > 0.0, "skew", skew, "positive, for example 0.3, or inf for equal shares")
+    drawn = np.full(num_clients, 1 / num_clients)
+    if not math.isinf(skew):
+        drawn = random.generators("quantity")[0].dirichlet(np.full(num_clients, skew))
+    return torch.from_numpy(drawn)[:, None].expand(-1, num_kinds)
+
+
+def strata_of(rows_of_kind: Sequence[Tensor]) -> list[Tensor]:
+    """Rows [num_rows, length] of all kinds in strata by a feature: how usual the words of a row are.
+
+    The feature is the mean logarithm of how often its tokens occur; of pictures, with values that are no whole numbers,
+    it is their mean value.
+    """
+    rows = torch.cat(list(rows_of_kind))
+    if rows.is_floating_point():
+        feature = rows[:, 1:].double().mean(1)
+    else:
+        counts = torch.bincount(rows.flatten().clamp_min(0))
+        feature = counts.double().clamp_min(1).log()[rows.clamp_min(0)].flatten(1).mean(1)
+    order = feature.argsort(stable=True)
+    return [rows[some] for some in order.tensor_split(min(NUM_STRATA, len(rows)))]
+
+
+def partition(
+    rows_of_kind: Sequence[Tensor], num_clients: int, skew: float, random: Random, skew_of: SkewOf = "kind"
+) -> list[Tensor]:
+    """Rows of text by client, without replacement.
 
     Args:
         rows_of_kind: [num_rows, length] per kind of text.
         num_clients: how many, at least 1.
-        skew: see `dirichlet_shares`.
+        skew: concentration of Dirichlet's distribution, see `dirichlet_shares`.
         random: one item.
+        skew_of: `kind`: every client has kinds in shares of its own; `quantity`: some have more of everything;
+            `feature`: every client has strata of a feature in shares of its own, whatever the kinds.
 
     Raises:
         ConfigError: there is less than a row per client.
     """
+    check_name("skew_of", skew_of, ("kind", "quantity", "feature"))
     total = sum(len(rows) for rows in rows_of_kind)
     if not 1 <= num_clients <= total:
         raise ConfigError(f"clients: {num_clients} cannot share {total} rows; give 1 to {total}")
-    shares = dirichlet_shares(num_clients, len(rows_of_kind), skew, random)
+    if skew_of == "feature":
+        rows_of_kind = strata_of(rows_of_kind)
+    draw = quantity_shares if skew_of == "quantity" else dirichlet_shares
+    shares = draw(num_clients, len(rows_of_kind), skew, random)
     dealt: list[list[Tensor]] = [[] for _ in range(num_clients)]
     for kind, rows in enumerate(rows_of_kind):
         order = torch.from_numpy(random.generators("rows", kind)[0].permutation(len(rows)))

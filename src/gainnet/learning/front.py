@@ -17,7 +17,7 @@ from gainnet.learning.clients import Client, LocalTraining, Participation, cell_
 from gainnet.learning.runner import Progress, Run
 from gainnet.learning.safeguards.settings import Safeguards
 from gainnet.learning.session import Learning, Session
-from gainnet.models.language import ABSTRACTS_FOLDER, load_language_model
+from gainnet.models.language import ABSTRACTS_FOLDER, check_rows_fit, load_language_model
 from gainnet.network import Hardware, Network, profile
 from gainnet.radio import Air, Arq, Radios, Tabulated
 
@@ -73,6 +73,8 @@ def learn(
     method = method if safeguards is None else safeguards.fitted(method)
     learning = Learning(method, _network(clients, air, device, edge), given, participation or Participation())
     model = load_language_model(str(ABSTRACTS_FOLDER))[0] if model is None else model
+    for client in clients:
+        check_rows_fit(model, client.rows)
     algorithm, cost = learning.bound(model, row_length)
     rows = torch.cat([client.rows for client in clients]) if test_rows is None else test_rows
     # The settings identify the run, so that a folder of another method is refused.

@@ -16,7 +16,7 @@ from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import Algorithm
 from gainnet.learning.algorithms.costs import StepCost
 from gainnet.learning.algorithms.methods import Method, Setting
-from gainnet.learning.clients import Client, LocalTraining, Participation, partition
+from gainnet.learning.clients import Client, LocalTraining, Participation, SkewOf, partition
 from gainnet.learning.runner import Progress, Run, run_rounds
 from gainnet.learning.safeguards.settings import Safeguards
 from gainnet.network import Network
@@ -32,8 +32,9 @@ class Learning:
         network: one edge, and the devices, which have the names of the clients.
         training: of a client in a round.
         participation: who takes part.
-        skew: concentration of Dirichlet shares of the kinds of text, > 0; `inf` for equal shares.
+        skew: concentration of Dirichlet shares, > 0; `inf` for equal shares.
         random_seed: of everything that is drawn, >= 0.
+        skew_of: in what clients differ, see `partition`.
     """
 
     method: Method
@@ -42,6 +43,7 @@ class Learning:
     participation: Participation = Participation()
     skew: float = math.inf
     random_seed: int = 0
+    skew_of: SkewOf = "kind"
 
     @property
     def devices(self) -> tuple[NodeId, ...]:
@@ -50,6 +52,9 @@ class Learning:
 
     def bound(self, model: Any, row_length: int) -> tuple[Algorithm, StepCost]:
         """The algorithm on a model of transformers with rows of so many tokens, and the cost of one of its steps."""
+        # Fused attention draws masks that no key names.
+        if self.training.dropout == "keyed" and hasattr(model, "set_attn_implementation"):
+            model.set_attn_implementation("eager")
         return self.method.bound(Setting(model, self.network, self.training, self.participation, row_length))
 
     def deal(self, rows_of_kind: Sequence[Tensor], purpose: str = "partition") -> tuple[Client, ...]:
@@ -62,7 +67,8 @@ class Learning:
         Raises:
             ConfigError: there is less than a row per client.
         """
-        parts = partition(rows_of_kind, len(self.devices), self.skew, Random.of(self.random_seed).child(purpose))
+        random = Random.of(self.random_seed).child(purpose)
+        parts = partition(rows_of_kind, len(self.devices), self.skew, random, self.skew_of)
         return tuple(Client(name, part) for name, part in zip(self.devices, parts, strict=True))
 
 

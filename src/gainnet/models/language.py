@@ -104,7 +104,7 @@ def _open(folder: Path) -> tuple[Any, Any]:
     if report["missing_keys"]:
         raise ModelError(f"model: {folder} lacks weights ({sorted(report['missing_keys'])[0]}); it is not complete")
     if not hasattr(config, "vocab_size"):
-        raise ModelError(f"model: {folder} reads pictures, not texts; call gainnet.learn with clients that have pictures")
+        raise ModelError(f"model: {folder} reads pictures; call gainnet.learn with clients that have some")
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     # Configurations of transformers do not name it, and masks are made where only the model is at hand.
     model.config.mask_token_id = tokenizer.mask_token_id
@@ -158,7 +158,8 @@ def task_of(model: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
     Every next token; for an encoder-decoder the second half from the first; for a masked model the masked tokens. Rows
     [batch, 2, length] hold tokens and labels already, -100 where nothing is predicted.
     """
-    return language_family_of(model).task(model, rows)
+    # Clients hold their rows on the processor, wherever the model computes.
+    return language_family_of(model).task(model, rows.to(next(model.parameters()).device))
 
 
 def check_rows_fit(model: Any, rows: Tensor) -> None:
@@ -216,4 +217,4 @@ def row_losses(model: Any, rows: Tensor, batch_size: int = 64) -> Tensor:
         wanted = (labels[:, -losses.shape[1] :] != IGNORED).sum(1)
         found.append(losses.sum(1) / wanted.clamp_min(1))
     model.train(was_training)
-    return torch.cat(found)
+    return torch.cat(found).cpu()

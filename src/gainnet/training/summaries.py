@@ -23,7 +23,8 @@ from gainnet.core.files import write_json
 from gainnet.core.randomness import Random
 from gainnet.core.run.checkpoint import fingerprint
 from gainnet.core.run.loop import silent
-from gainnet.models.language import IGNORED, save_language_model, small_decoder, token_losses
+from gainnet.models.language import save_language_model, small_decoder, token_losses
+from gainnet.models.language_families import IGNORED
 from gainnet.models.trials.abstract import StructuredAbstract
 from gainnet.models.trials.answering import answers, subword_tokenizer, task_rows
 from gainnet.models.trials.fields import invented_fields

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gainnet.core.errors import ConfigError, check_name, check_range, import_extra
+from gainnet.models.language_families import language_family_of
 
 Form = Literal["soft_prompt", "lora", "adapter", "lora_b"]
 FORMS: tuple[Form, ...] = ("soft_prompt", "lora", "adapter", "lora_b")
@@ -51,6 +52,8 @@ def attach(model: Any, form: Form, size: int, random_seed: int = 0) -> Any:
             adapted = peft.get_peft_model(copy.deepcopy(model, shared), _config(peft, model, form, size))
         except ValueError as error:
             raise ConfigError(f"form: {form} does not fit this model ({str(error).splitlines()[0]})") from None
+    # PEFT begins in training mode around parts that are not: whoever put that back later would turn dropout on.
+    adapted.train(model.training)
     if form == "lora_b":
         for name, p in adapted.named_parameters():
             # From a random seed that everybody knows, so that nobody has to send them.
@@ -62,7 +65,7 @@ def values_of_adapter(model: Any) -> dict[str, Tensor]:
     """Copies of what is trained, by PEFT's names."""
     found: Mapping[str, Tensor] = require_peft().get_peft_model_state_dict(model)
     locked = {name.replace(".default", "") for name, p in model.named_parameters() if not p.requires_grad}
-    return {name: x.detach().clone() for name, x in sorted(found.items()) if name not in locked}
+    return {name: x.detach().to("cpu", copy=True) for name, x in sorted(found.items()) if name not in locked}
 
 
 def load_adapter(model: Any, values: Mapping[str, Tensor]) -> None:
@@ -76,8 +79,11 @@ def fold(model: Any) -> Any:
 
 
 def _config(peft: Any, model: Any, form: Form, size: int) -> Any:
-    task = "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
+    family = language_family_of(model)
+    task = family.peft_task
     if form == "soft_prompt":
+        if task is None:
+            raise ValueError(f"models of the family {family.name} take no virtual tokens, choose lora")
         return peft.PromptTuningConfig(task_type=task, num_virtual_tokens=size)
     if form in ("lora", "lora_b"):
         # alpha = rank: the update is B A whatever the rank, so that updates of different ranks are comparable.

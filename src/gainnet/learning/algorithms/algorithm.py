@@ -62,10 +62,28 @@ def average(states: Sequence[State], weights: Sequence[float]) -> dict[str, Tens
     }
 
 
+_OF_THE_EDGE = ("edge_optimizer.", "server/", "control/")
+"""Beginnings of names in a state that are no weights: the past of optimizers, and control variates."""
+
+
+def weights_in(state: State) -> dict[str, Tensor]:
+    """The weights of a state, without what an edge or a client remembers beside them.
+
+    >>> list(weights_in({"head.weight": torch.ones(1), "server/first/head.weight": torch.ones(1)}))
+    ['head.weight']
+    """
+    return {name: x for name, x in state.items() if not name.startswith(_OF_THE_EDGE)}
+
+
 def values_of(model: nn.Module, names: Sequence[str] | None = None) -> dict[str, Tensor]:
-    """Copies of parameters by name, all or those named."""
+    """Copies of parameters by name, all or those named; on the processor, wherever the model is."""
     named = dict(model.named_parameters())
-    return {name: named[name].detach().clone() for name in (names if names is not None else named)}
+    return {name: named[name].detach().to("cpu", copy=True) for name in (named if names is None else names)}
+
+
+def trained_values(model: nn.Module) -> dict[str, Tensor]:
+    """As `values_of`, of all parameters that are not locked."""
+    return values_of(model, [name for name, p in model.named_parameters() if p.requires_grad])
 
 
 @torch.no_grad()

@@ -82,9 +82,10 @@ def split_step_cost(model: Any, cut: Cut, rows: Tensor) -> StepCost:
         p.grad = None
     device = sum(counted.flops_of_segment[s] for s in ON_DEVICE)
     held = _num_bytes(split.parameters("device"))
+    trained = _num_bytes(p for p in split.parameters("device") if p.requires_grad)
     saved = sum(counted.bytes_of_segment[s] for s in ON_DEVICE)
     total = float(counted.flops.get_total_flops())
-    return StepCost(device, total - device, held, held, float(saved), dict(counted.flops_of_segment))
+    return StepCost(device, total - device, held, trained, float(saved), dict(counted.flops_of_segment))
 
 
 @final

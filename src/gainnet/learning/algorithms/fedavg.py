@@ -14,7 +14,14 @@ import torch
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.types import NodeId
-from gainnet.learning.algorithms.algorithm import Aggregation, Open, State, load_values, values_of
+from gainnet.learning.algorithms.algorithm import (
+    Aggregation,
+    Open,
+    State,
+    load_values,
+    trained_values,
+    weights_in,
+)
 from gainnet.learning.algorithms.costs import StepCost
 from gainnet.learning.clients import Client, LocalTraining, Participation
 from gainnet.learning.exchange import PRIVATE, Exchange, Uplink
@@ -22,8 +29,12 @@ from gainnet.models.language import inputs_of, loss_of, task_of
 from gainnet.network import EDGE, Network
 
 if TYPE_CHECKING:
+    from gainnet.learning.algorithms.controlled import ControlledAveraging
     from gainnet.learning.algorithms.flora import Flora
     from gainnet.learning.algorithms.fpl import Fpl
+
+Steps = Callable[[Any, LocalTraining, Client, int, Random], None]
+"""How a client trains in a round, so many steps: the parameters of a model that are not locked, in their place."""
 
 
 @final
@@ -40,7 +51,9 @@ class Trained:
     client: Client
 
 
-Place = Callable[["FedAvg | Fpl | Flora", Mapping[Client, State], State, Random], Mapping[NodeId, Trained]]
+Place = Callable[
+    ["FedAvg | Fpl | Flora | ControlledAveraging", Mapping[Client, State], State, Random], Mapping[NodeId, Trained]
+]
 """Where the clients are: answers that came back in time, by name; a missing client has fallen away.
 
 It is given the algorithm, which trains one client where it is, what has arrived at each client that trains to the end,
@@ -49,7 +62,7 @@ the state of the edge in the type of the air, and the streams of the round.
 
 
 def averaging_round(
-    algorithm: FedAvg | Fpl | Flora, state: State, clients: Sequence[Client], random: Random
+    algorithm: FedAvg | Fpl | Flora | ControlledAveraging, state: State, clients: Sequence[Client], random: Random
 ) -> tuple[State, Report]:
     """As `Algorithm.round`.
 
@@ -71,7 +84,8 @@ def averaging_round(
     for client, lost in lost_at.items():
         if lost is None and client.name not in answers:
             continue
-        flops = (num_steps if lost is None else lost) * algorithm.cost.device_flops
+        # The cost is that of a part of a mini-batch, which is what a device has in memory.
+        flops = (num_steps if lost is None else lost) * algorithm.training.num_parts * algorithm.cost.device_flops
         stop_s = exchange.compute(client.name, "local training", flops, (algorithm.kind,), (algorithm.kind,))
         if lost is None:
             finished.append((stop_s, answers[client.name].client, answers[client.name].values))
@@ -81,7 +95,10 @@ def averaging_round(
 
 
 def on_this_machine(
-    algorithm: FedAvg | Fpl | Flora, given: Mapping[Client, State], values: State, random: Random
+    algorithm: FedAvg | Fpl | Flora | ControlledAveraging,
+    given: Mapping[Client, State],
+    values: State,
+    random: Random,
 ) -> dict[NodeId, Trained]:
     """A `Place`: one client after the other, on one model."""
     return {c.name: Trained(algorithm.train_client(c, held, random), c) for c, held in given.items()}
@@ -96,13 +113,31 @@ def weighing(name: NodeId, num_rows: int) -> Client:
     return Client(name, torch.empty(num_rows, 0, dtype=torch.long))
 
 
-def train_locally(model: Any, training: LocalTraining, client: Client, num_steps: int, random: Random) -> None:
-    """Plain steps of a client on its own text; parameters that are locked stay as they are."""
+def train_locally(
+    model: Any,
+    training: LocalTraining,
+    client: Client,
+    num_steps: int,
+    random: Random,
+    correct: Callable[[], None] = lambda: None,
+) -> None:
+    """Plain steps of a client on its own text; parameters that are locked stay as they are.
+
+    Args:
+        model: whose parameters are trained in their place.
+        training: of the client.
+        client: with its text.
+        num_steps: mini-batches.
+        random: of the round.
+        correct: changes the gradients of a mini-batch, summed over its parts, before the optimizer takes its step.
+    """
     optimizer = training.start([p for p in model.parameters() if p.requires_grad])
     for step in range(num_steps):
-        plain_step(model, training.batch(client, random, step))
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        for part, rows in enumerate(training.parts(client, random, step)):
+            with training.computing([model], random, client.name, step, part):
+                plain_step(model, rows)
+        correct()
+        training.move(optimizer)
 
 
 def plain_step(model: Any, rows: torch.Tensor) -> torch.Tensor:
@@ -129,6 +164,7 @@ class FedAvg:
         cost: of one step on one device.
         participation: who takes part.
         aggregation: how the edge makes one state of theirs.
+        steps: how a client trains in a round.
         place: where the devices are.
     """
 
@@ -138,13 +174,14 @@ class FedAvg:
     cost: StepCost
     participation: Participation = field(default_factory=Participation)
     aggregation: Aggregation = field(default_factory=Open)
+    steps: Steps = train_locally
     place: Place = on_this_machine
     _start: dict[str, torch.Tensor] = field(default_factory=dict, init=False, repr=False)
     kind: ClassVar[str] = "weights"
 
     def __post_init__(self) -> None:
         # One model serves all clients in turn, so that what it was is kept apart.
-        self._start.update(values_of(self.model))
+        self._start.update(trained_values(self.model))
 
     def init(self, random: Random) -> State:
         """The model as it was."""
@@ -156,16 +193,17 @@ class FedAvg:
 
     def model_of(self, state: State) -> Any:
         """The model with the weights of a state."""
-        load_values(self.model, state)
+        load_values(self.model, weights_in(state))
         return self.model
 
     def on_the_air(self, state: State) -> State:
         """The state in the type that it is sent in: weights travel as they are."""
-        return state
+        return weights_in(state)
 
     def hand_out(self, exchange: Exchange, state: State, asked: Sequence[Client]) -> dict[Client, State]:
         """Values as they arrive at each client, by one broadcast; clients that lost them are left out."""
-        files = exchange.send_file(self.kind, EDGE, tuple(client.name for client in asked), state)
+        targets = tuple(client.name for client in asked)
+        files = exchange.send_file(self.kind, EDGE, targets, self.on_the_air(state))
         return {client: values for client, values in zip(asked, files, strict=True) if values is not None}
 
     def aggregation_for(self, asked: Sequence[Client]) -> Aggregation:
@@ -175,5 +213,5 @@ class FedAvg:
     def train_client(self, client: Client, given: State, random: Random) -> State:
         """Values that a client has trained, in the type of the air."""
         load_values(self.model, given)
-        train_locally(self.model, self.training, client, self.training.num_steps, random)
-        return values_of(self.model)
+        self.steps(self.model, self.training, client, self.training.num_steps, random)
+        return trained_values(self.model)

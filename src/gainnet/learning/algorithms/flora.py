@@ -14,8 +14,8 @@ from gainnet.core.report import Report
 from gainnet.learning.algorithms.adapters import attach, fold, load_adapter, values_of_adapter
 from gainnet.learning.algorithms.algorithm import Aggregation, Algorithm, Open, State, as_type
 from gainnet.learning.algorithms.costs import StepCost
-from gainnet.learning.algorithms.fedavg import FedAvg, Place, averaging_round, on_this_machine, train_locally
-from gainnet.learning.algorithms.fpl import Fpl, Steps
+from gainnet.learning.algorithms.fedavg import FedAvg, Place, Steps, averaging_round, on_this_machine, train_locally
+from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.algorithms.merging import FIRST, StackedMean
 from gainnet.learning.clients import Client, LocalTraining, Participation
 from gainnet.learning.exchange import Exchange

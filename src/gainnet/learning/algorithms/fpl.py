@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
@@ -14,14 +14,11 @@ from gainnet.core.report import Report
 from gainnet.learning.algorithms.adapters import Form, attach, load_adapter, values_of_adapter
 from gainnet.learning.algorithms.algorithm import Aggregation, Open, State, as_type
 from gainnet.learning.algorithms.costs import StepCost
-from gainnet.learning.algorithms.fedavg import Place, averaging_round, on_this_machine, train_locally
+from gainnet.learning.algorithms.fedavg import Place, Steps, averaging_round, on_this_machine, train_locally
 from gainnet.learning.algorithms.merging import ProductMean, low_rank, updates_of
 from gainnet.learning.clients import Client, LocalTraining, Participation
 from gainnet.learning.exchange import Exchange
 from gainnet.network import EDGE, Network
-
-Steps = Callable[[Any, LocalTraining, Client, int, Random], None]
-"""How a client trains in a round, so many steps: the parameters of a model that are not locked, in their place."""
 
 
 @final

@@ -15,7 +15,7 @@ from gainnet.core.errors import ConfigError, PayloadError
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
 from gainnet.core.types import NodeId
-from gainnet.learning.algorithms.algorithm import State, average, load_values, values_of
+from gainnet.learning.algorithms.algorithm import State, average, load_values, trained_values, values_of, weights_in
 from gainnet.learning.algorithms.costs import StepCost
 from gainnet.learning.clients import Client, LocalTraining, Participation
 from gainnet.learning.exchange import KINDS, PRIVATE, Exchange, Uplink
@@ -64,12 +64,13 @@ def on_this_machine(turn: Turn) -> State:
     load_values(model, turn.given)
     on_device = training.start(turn.split.parameters("device"))
     for step in range(turn.num_steps):
-        split_step(turn.split, *task_of(model, training.batch(turn.client, turn.random, step)), turn.crossing)
+        for part, rows in enumerate(training.parts(turn.client, turn.random, step)):
+            with training.computing(turn.split.segments, turn.random, turn.client.name, step, part):
+                split_step(turn.split, *task_of(model, rows), turn.crossing)
         # A shared edge's optimizer knows all parameters: the device's gradients are gone before it takes its step.
         for optimizer in (on_device, turn.at_edge):
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-    return values_of(model, turn.split.names("device"))
+            training.move(optimizer)
+    return values_of(model, turn.split.trained("device"))
 
 
 TakeTurn = Callable[[Client, Optimizer], State | None]
@@ -100,7 +101,7 @@ class SharedEdge:
         optimizer = self._optimizer(algorithm, state)
         load_values(model, weights_in(state))
         for client in clients:
-            before = values_of(model)
+            before = trained_values(model)
             moments = {p: {m: x.clone() for m, x in kept.items()} for p, kept in optimizer.state.items()}
             held = turn(client, optimizer)
             if held is not None:
@@ -109,11 +110,11 @@ class SharedEdge:
             load_values(model, before)
             optimizer.state.clear()
             optimizer.state.update(moments)
-        edge = values_of(model)
+        edge = trained_values(model)
         # Every parameter is averaged; the edge's value stands for the clients that do not hold it.
         merged = _average({client: {**edge, **held} for client, held in finished.items()}) or weights_in(state)
         past = {
-            f"{_OPTIMIZER}{moment}/{name}": value.clone()
+            f"{_OPTIMIZER}{moment}/{name}": value.to("cpu", copy=True)
             for name, p in model.named_parameters()
             for moment, value in optimizer.state.get(p, {}).items()
         }
@@ -127,7 +128,9 @@ class SharedEdge:
         for key, value in state.items():
             if key.startswith(_OPTIMIZER):
                 moment, _, name = key.removeprefix(_OPTIMIZER).partition("/")
-                optimizer.state[named[name]][moment] = value.clone()
+                # Counts of steps stay on the processor, as PyTorch keeps them.
+                place = value.device if value.ndim == 0 else named[name].device
+                optimizer.state[named[name]][moment] = value.to(place, copy=True)
         return optimizer
 
 
@@ -151,7 +154,7 @@ class AveragedEdge:
             split.copy_tied()
             held = turn(client, algorithm.training.start(split.parameters("edge")))
             if held is not None:
-                finished[client] = {**values_of(model), **held}
+                finished[client] = {**trained_values(model), **held}
         return _average(finished) or dict(state)
 
 
@@ -197,7 +200,7 @@ class SplitLearning:
     _start: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._start.update(values_of(self.model))
+        self._start.update(trained_values(self.model))
         if not self.edge.allows_tied and self.split_of().tied:
             raise ConfigError(
                 f"cut: {self.cut.name} ties weights of device and edge, and a shared edge part has no one to tie them "
@@ -235,7 +238,7 @@ class SplitLearning:
     ) -> State | None:
         """The client's part as the edge receives it, `None` when it does not count."""
         split = self.split_of(client)
-        parts = {name: start[name] for name in split.names("device")}
+        parts = {name: start[name] for name in split.trained("device")}
         given, _ = exchange.send_until("weights", EDGE, client.name, parts)
         if given is None:
             return None
@@ -290,16 +293,17 @@ class LinkCrossing:
         received, arrived = {}, torch.tensor(True)
         if kind == "tied_gradients":
             # Both sides need the same sum, or their copies of the weight part for ever: losing it is an error.
-            surely, _ = self.exchange.send_until(kind, source, target, tensors)
+            surely, _ = self.exchange.send_until(kind, source, target, {n: x.cpu() for n, x in tensors.items()})
             if surely is None:
                 raise PayloadError("link: the gradients of tied weights were lost again and again; raise the SNR")
             return surely, arrived
         for name, x in tensors.items():
             if kind == "labels":
-                ((octets, came),) = self.exchange.send(kind, source, (target,), octets_of(x), Octets())
+                ((octets, came),) = self.exchange.send(kind, source, (target,), octets_of(x.cpu()), Octets())
                 received[name] = integers_of(octets, x.dtype)
             else:
-                ((received[name], came),) = self.exchange.send(kind, source, (target,), x.float(), self.codec)
+                crossing = x.float().cpu()
+                ((received[name], came),) = self.exchange.send(kind, source, (target,), crossing, self.codec)
             arrived = arrived & came
         return received, arrived
 
@@ -311,11 +315,6 @@ def kinds_over(cuts: Iterable[Cut]) -> frozenset[str]:
     False
     """
     return KINDS if any(cut.labels_reach_edge for cut in cuts) else PRIVATE
-
-
-def weights_in(state: State) -> dict[str, Tensor]:
-    """The weights of a state, without the past of the edge's optimizer."""
-    return {name: x for name, x in state.items() if not name.startswith(_OPTIMIZER)}
 
 
 def octets_of(labels: Tensor) -> Tensor:

@@ -87,10 +87,11 @@ def _take_turn(turn: Turn, connection: Connection) -> State:
     connection.send_words({"num_steps": turn.num_steps, "random_seed": random_seed, "path": path})
     connection.send_file("weights", turn.given)
     port = _port_of(algorithm, turn.split, turn.client.rows, connection, turn.crossing)
-    for _ in range(turn.num_steps):
-        port.drive(edge_half(turn.split, *port.blank))
-        turn.at_edge.step()
-        turn.at_edge.zero_grad(set_to_none=True)
+    for step in range(turn.num_steps):
+        for part in range(algorithm.training.num_parts):
+            with algorithm.training.computing([turn.split.body], turn.random, turn.client.name, step, part):
+                port.drive(edge_half(turn.split, *port.blank))
+        algorithm.training.move(turn.at_edge)
     returned = connection.receive_file("weights", turn.given)
     # Gradients of bounded activations can still overflow on the way through the edge's part.
     bounded({name: p.detach() for name, p in turn.split.body.named_parameters()})
@@ -122,16 +123,17 @@ def serve_turns(
     split, training = algorithm.split_of(client), algorithm.training
     port = _port_of(algorithm, split, client.rows, connection)
     forget_edge(split)
-    like = values_of(algorithm.model, split.names("device"))
+    like, segments = values_of(algorithm.model, split.trained("device")), [split.front, *split.segments[2:]]
     while (words := connection.receive_words(patience_s)) != END:
         num_steps, random = read_turn(words, max_steps)
         load_values(algorithm.model, connection.receive_file("weights", like))
         optimizer = training.start(split.parameters("device"))
         for step in range(num_steps):
-            port.drive(device_half(split, *task_of(algorithm.model, training.batch(client, random, step))))
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        connection.send_file("weights", values_of(algorithm.model, split.names("device")))
+            for part, rows in enumerate(training.parts(client, random, step)):
+                with training.computing(segments, random, client.name, step, part):
+                    port.drive(device_half(split, *task_of(algorithm.model, rows)))
+            training.move(optimizer)
+        connection.send_file("weights", values_of(algorithm.model, split.trained("device")))
 
 
 @final
@@ -168,11 +170,11 @@ class _Port:
     def _give(self, event: Give) -> None:
         kind, tensors = event.kind, event.tensors
         if kind == "tied_gradients":
-            self.connection.send_file(kind, tensors)
+            self.connection.send_file(kind, {name: x.cpu() for name, x in tensors.items()})
         elif kind == "labels":
-            self.connection.send(kind, {name: octets_of(x) for name, x in tensors.items()}, Octets())
+            self.connection.send(kind, {name: octets_of(x.cpu()) for name, x in tensors.items()}, Octets())
         else:
-            self.connection.send(kind, {name: x.float() for name, x in tensors.items()}, self.codec)
+            self.connection.send(kind, {name: x.float().cpu() for name, x in tensors.items()}, self.codec)
         if self.crossing is not None:
             self.crossing.down(kind, tensors)
         if kind == "gradients":
@@ -201,7 +203,7 @@ def _port_of(
     algorithm: SplitLearning, split: SplitModel, rows: Tensor, end: Connection, crossing: LinkCrossing | None = None
 ) -> _Port:
     # Both sides know every shape from the settings alone, so that nothing is read off what the other one says.
-    size = (algorithm.training.batch_size, rows.shape[1])
+    size = (algorithm.training.part_size, rows.shape[1])
     blank = task_of(algorithm.model, torch.zeros(size, dtype=torch.long))
     shapes = crossing_shapes(split, *blank) | {"labels": tuple(octets_of(blank[1]).shape)}
     return _Port(end, algorithm.codec, split, blank, shapes, crossing)

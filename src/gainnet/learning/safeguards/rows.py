@@ -14,7 +14,8 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gainnet.core.errors import ModelError
-from gainnet.models.language import IGNORED, inputs_of, loss_of, task_of, token_losses
+from gainnet.models.language import inputs_of, loss_of, task_of, token_losses
+from gainnet.models.language_families import IGNORED
 
 ROWS_AT_ONCE = 32
 """Gradients of so many rows are held side by side, which bounds the memory."""

@@ -47,8 +47,9 @@ class Anatomy:
 
 
 def probe_of(model: Any) -> dict[str, Tensor]:
-    """A small input that the model takes."""
-    return inputs_of(model, *language_family_of(model).probe(model))
+    """A small input that the model takes, where it is."""
+    device = next(model.parameters()).device
+    return inputs_of(model, *(x.to(device) for x in language_family_of(model).probe(model)))
 
 
 def anatomy_of(model: Any) -> Anatomy:
@@ -129,7 +130,7 @@ class Elsewhere(nn.Module):
         first = output[0] if isinstance(output, tuple) else output
         self.given = None if called is None else called.given
         self.made = torch.Size((1, 1)) if first is None else first.shape
-        self.dtype = torch.float32 if first is None else first.dtype
+        self.like = torch.empty(0) if first is None else first.new_empty(0)
         self.num_more = len(output) - 1 if isinstance(output, tuple) else None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -143,13 +144,13 @@ class Elsewhere(nn.Module):
         """What goes on has the shape that the model reckons with, and is never read."""
         if x is None or self.given is None:
             # A table of positions that is given a length: what it makes is added to embeddings of any number of rows.
-            return torch.zeros(1, self.made[-1], dtype=self.dtype)
+            return self.like.new_zeros(1, self.made[-1])
         gained = len(self.made) - len(self.given)
         # Tokens gain a width; pictures become so many patches, and have one size.
         shape = {0: (*x.shape[:-1], self.made[-1]), 1: (*x.shape, self.made[-1])}
         pictures = (x.shape[0], *self.made[1:])
         wanted = pictures if len(self.given) == 4 else shape.get(gained, pictures)
-        return torch.zeros(1, dtype=self.dtype, device=x.device).expand(*wanted)
+        return self.like.new_zeros(1).expand(*wanted)
 
 
 def calls_of(model: nn.Module) -> dict[str, Called]:

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from gainnet.learning.split.anatomy import Port
 from gainnet.learning.split.model import SplitModel, by_name, name_of, run_segment
-from gainnet.models.language import IGNORED, inputs_of, loss_of
+from gainnet.models.language import inputs_of, loss_of
+from gainnet.models.language_families import IGNORED
 
 
 @final
@@ -76,7 +77,7 @@ def device_half(split: SplitModel, tokens: Tensor, labels: Tensor) -> Half:
         tokens: [batch, length].
         labels: [batch, length], -100 where nothing is predicted.
     """
-    given, loss = inputs_of(split.whole, tokens, labels), None
+    given, loss, before = inputs_of(split.whole, tokens, labels), None, _slopes_of_tied(split, "device")
     sent = run_segment(split.front, given, {}, split.to_body)[0]
     yield Computed("front")
     yield Give("activations", by_name(sent))
@@ -95,7 +96,7 @@ def device_half(split: SplitModel, tokens: Tensor, labels: Tensor) -> Half:
     _backward({port: x for port, x in sent.items() if x.requires_grad}, returned)
     yield Computed("front_backward")
     if split.tied:
-        yield from _sum_tied({device: split.whole.get_parameter(device) for device, _ in split.tied}, gives_first=True)
+        yield from _sum_tied(_tied_of(split, "device"), before, gives_first=True)
     return None if loss is None else loss.detach()
 
 
@@ -107,14 +108,14 @@ def edge_half(split: SplitModel, tokens: Tensor, labels: Tensor) -> Half:
         tokens: [batch, length]; only the shape counts, the edge knows nothing of the text.
         labels: [batch, length], likewise.
     """
-    blank, loss = _blank(inputs_of(split.whole, tokens, labels)), None
+    blank, loss, before = _blank(inputs_of(split.whole, tokens, labels)), None, _slopes_of_tied(split, "edge")
     received, arrived = yield Take("activations", _names(split.to_body))
     leaves = _leaves(split, received, split.to_body)
     if split.tail is None:
         known, arrived = yield Take("labels", ("labels",))
         logits = run_segment(split.body, blank, leaves, ())[1]
         yield Computed("body")
-        loss = loss_of(split.whole, logits, _kept(known["labels"].to(labels.dtype), arrived))
+        loss = loss_of(split.whole, logits, _kept(known["labels"].to(labels), arrived))
         loss.backward()
     else:
         hidden = run_segment(split.body, blank, leaves, split.to_tail)[0]
@@ -125,7 +126,7 @@ def edge_half(split: SplitModel, tokens: Tensor, labels: Tensor) -> Half:
     yield Computed("body_backward")
     yield Give("gradients", _slopes(leaves))
     if split.tied:
-        yield from _sum_tied({device: split.body.get_parameter(edge) for device, edge in split.tied}, gives_first=False)
+        yield from _sum_tied(_tied_of(split, "edge"), before, gives_first=False)
     return None if loss is None else loss.detach()
 
 
@@ -203,8 +204,9 @@ def _names(ports: tuple[Port, ...]) -> tuple[str, ...]:
 
 def _leaves(split: SplitModel, received: Mapping[str, Tensor], ports: tuple[Port, ...]) -> dict[Port, Tensor]:
     """Where a segment starts: the graph behind it is on the other side, so gradients end here and are sent back."""
-    dtype = next(split.whole.parameters()).dtype
-    return {port: received[name_of(port)].to(dtype).requires_grad_() for port in ports}
+    like = next(split.whole.parameters())
+    # What comes off the air is on the processor, and the segment may be elsewhere.
+    return {port: received[name_of(port)].to(like.device, like.dtype).requires_grad_() for port in ports}
 
 
 def _slopes(leaves: Mapping[Port, Tensor]) -> dict[str, Tensor]:
@@ -213,12 +215,26 @@ def _slopes(leaves: Mapping[Port, Tensor]) -> dict[str, Tensor]:
 
 def _backward(outputs: Mapping[Port, Tensor], slopes: Mapping[str, Tensor]) -> None:
     """The chain rule goes on from gradients that the other side has computed."""
-    torch.autograd.backward(list(outputs.values()), [slopes[name_of(p)].to(x.dtype) for p, x in outputs.items()])
+    torch.autograd.backward(list(outputs.values()), [slopes[name_of(p)].to(x) for p, x in outputs.items()])
 
 
-def _sum_tied(held: Mapping[str, nn.Parameter], gives_first: bool) -> Half:
+def _tied_of(split: SplitModel, side: str) -> dict[str, nn.Parameter]:
+    """A side's own copies of what both hold, by their names on the device."""
+    if side == "device":
+        return {device: split.whole.get_parameter(device) for device, _ in split.tied}
+    return {device: split.body.get_parameter(edge) for device, edge in split.tied}
+
+
+def _slopes_of_tied(split: SplitModel, side: str) -> dict[str, Tensor]:
+    """Gradients of what both sides hold, as they are."""
+    held = _tied_of(split, side)
+    return {n: torch.zeros_like(p) if p.grad is None else p.grad.detach().clone() for n, p in held.items()}
+
+
+def _sum_tied(held: Mapping[str, nn.Parameter], before: Mapping[str, Tensor], gives_first: bool) -> Half:
     """A weight that both sides hold gets the sum of both gradients on both sides, so that its copies stay equal."""
-    ours = {n: torch.zeros_like(p) if p.grad is None else p.grad.detach().clone() for n, p in held.items()}
+    # Earlier parts of a mini-batch are in the gradient already, summed over both sides: they do not cross again.
+    ours = {n: before[n] * 0 if p.grad is None else p.grad.detach() - before[n] for n, p in held.items()}
     # One side gives first: two that both wrote a large frame would wait for each other.
     if gives_first:
         yield Give("tied_gradients", ours)
@@ -226,13 +242,13 @@ def _sum_tied(held: Mapping[str, nn.Parameter], gives_first: bool) -> Half:
     if not gives_first:
         yield Give("tied_gradients", ours)
     for name, parameter in held.items():
-        parameter.grad = ours[name] + theirs[name].to(ours[name].dtype)
+        parameter.grad = before[name] + ours[name] + theirs[name].to(ours[name])
     return None
 
 
 def _kept(labels: Tensor, arrived: Tensor) -> Tensor:
     """Labels of the items that arrived; the others are ignored by the loss, whose mean is over what is left."""
-    return torch.where(arrived.reshape(-1, *[1] * (labels.dim() - 1)), labels, IGNORED)
+    return torch.where(arrived.reshape(-1, *[1] * (labels.dim() - 1)).to(labels.device), labels, IGNORED)
 
 
 def _blank(given: Mapping[str, Tensor]) -> dict[str, Tensor]:

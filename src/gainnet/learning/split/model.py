@@ -134,11 +134,20 @@ class SplitModel:
         copies = {device for device, _ in self.tied} if side == "edge" else set()
         return tuple(name for name, p in named if id(p) in held or name in copies)
 
+    def trained(self, side: str) -> tuple[str, ...]:
+        """Those of `names` that are not locked: what a side sends, and keeps from round to round."""
+        return tuple(name for name in self.names(side) if self.whole.get_parameter(name).requires_grad)
+
     def parameters(self, side: str) -> list[nn.Parameter]:
         """Parameters that the device or the edge holds, each once."""
         segments = (self.front, self.tail) if side == "device" else (self.body,)
         found = {id(p): p for segment in segments if segment is not None for p in segment.parameters()}
         return list(found.values())
+
+    @property
+    def segments(self) -> tuple[nn.Module, ...]:
+        """In the order of their work."""
+        return tuple(segment for segment in (self.front, self.body, self.tail) if segment is not None)
 
     def copy_tied(self) -> None:
         """Gives the edge the device's values of what both hold."""
@@ -159,9 +168,8 @@ class SplitModel:
             raise ModelError(f"model: cut as {self.cut.name} it is not the whole model; cut it elsewhere")
 
     def _train(self, mode: bool) -> None:
-        for module in (self.whole, self.front, self.body, self.tail):
-            if module is not None:
-                module.train(mode)
+        for module in (self.whole, *self.segments):
+            module.train(mode)
 
 
 def run_segment(
@@ -282,7 +290,8 @@ def _untie(model: nn.Module, segments: list[nn.Module]) -> tuple[tuple[str, str]
     tied: dict[int, tuple[nn.Parameter, str]] = {}
     for name, module in list(segments[1].named_modules(remove_duplicate=False)):
         for key, p in list(module.named_parameters(recurse=False)):
-            if id(p) in device:
+            # A locked weight stays equal by itself.
+            if id(p) in device and p.requires_grad:
                 # One copy for all places on the edge that share the weight, or they would part among themselves.
                 copied = nn.Parameter(p.detach().clone(), p.requires_grad)
                 setattr(module, key, tied.setdefault(id(p), (copied, f"{name}.{key}"))[0])

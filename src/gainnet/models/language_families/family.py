@@ -90,7 +90,9 @@ def text_mistake(model: Any, tokens: Tensor) -> str | None:
         return f"texts: {beyond}; use the tokenizer that the model was trained with, or resize its embeddings"
     positions, length = num_positions(model), tokens.shape[-1]
     if positions is not None and length > positions:
-        return f"row_length: {length} tokens are beyond the {positions} positions of the model; give {positions} or fewer"
+        return (
+            f"row_length: {length} tokens are beyond the {positions} positions of the model; give {positions} or fewer"
+        )
     return None
 
 

@@ -61,7 +61,9 @@ class Vision:
         channels, height, width = _shape_of(model)
         if rows.shape[1] != 1 + channels * height * width:
             size = f"{channels} x {height} x {width}"
-            return f"rows: {rows.shape[1]} values are no class and picture of {size}; give {1 + channels * height * width}"
+            return (
+                f"rows: {rows.shape[1]} values are no class and picture of {size}; give {1 + channels * height * width}"
+            )
         num_classes, largest = int(model.config.num_labels), int(rows[:, 0].max())
         if largest >= num_classes:
             return f"rows: class {largest} is beyond the {num_classes} of the model; give 0 to {num_classes - 1}"

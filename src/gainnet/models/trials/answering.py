@@ -8,7 +8,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from gainnet.models.language import END, IGNORED, PAD, UNKNOWN
+from gainnet.models.language import END, PAD, UNKNOWN
+from gainnet.models.language_families import IGNORED
 
 
 def subword_tokenizer(texts: Iterable[str], num_tokens: int) -> Any:

@@ -11,13 +11,15 @@ Kind = Literal["plain", "odd"]
 """Usual settings; or weights that are tied where they usually are not and the other way round, grouped queries, norms
 after the blocks, other activations."""
 
+Settings = dict[str, Any]
+
 VOCABULARY: Final = 60
 DROPOUT: Final = 0.1
 WIDTH, BLOCKS, HEADS, POSITIONS = 16, 3, 2, 32
-_ENDS: Final = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+_ENDS: Final[Settings] = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 # Weights of ten times the usual spread: logits are then of the size of one, and a difference would be seen.
 _SPREAD: Final = 0.2
-_COMMON: Final = {
+_COMMON: Final[Settings] = {
     "vocab_size": VOCABULARY, "hidden_size": WIDTH, "intermediate_size": 2 * WIDTH, "num_hidden_layers": BLOCKS,
     "num_attention_heads": HEADS, "max_position_embeddings": POSITIONS, "initializer_range": _SPREAD,
     "attention_dropout": DROPOUT, **_ENDS,
@@ -43,11 +45,9 @@ def build_model(architecture: str, kind: Kind, random_seed: int) -> Any:
 def _gpt2(odd: bool) -> Any:
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    sizes = {"n_embd": WIDTH, "n_layer": BLOCKS, "n_head": HEADS, "n_positions": POSITIONS}
-    ends = {"bos_token_id": 1, "eos_token_id": 2}
-    return GPT2LMHeadModel(
-        GPT2Config(vocab_size=VOCABULARY, initializer_range=_SPREAD, tie_word_embeddings=not odd, **sizes, **ends)
-    )
+    settings: Settings = {"n_embd": WIDTH, "n_layer": BLOCKS, "n_head": HEADS, "n_positions": POSITIONS}
+    settings |= {"bos_token_id": 1, "eos_token_id": 2, "initializer_range": _SPREAD, "tie_word_embeddings": not odd}
+    return GPT2LMHeadModel(GPT2Config(vocab_size=VOCABULARY, **settings))
 
 
 def _llama(odd: bool) -> Any:
@@ -65,17 +65,16 @@ def _qwen(odd: bool) -> Any:
 def _opt(odd: bool) -> Any:
     from transformers import OPTConfig, OPTForCausalLM
 
-    sizes = {"hidden_size": WIDTH, "ffn_dim": 2 * WIDTH, "num_hidden_layers": BLOCKS, "num_attention_heads": HEADS}
+    settings: Settings = {"hidden_size": WIDTH, "ffn_dim": 2 * WIDTH, "num_hidden_layers": BLOCKS, **_ENDS}
+    settings |= {"num_attention_heads": HEADS, "dropout": DROPOUT, "attention_dropout": DROPOUT, "init_std": _SPREAD}
     # As of OPT-350m: embeddings narrower than the blocks, and norms after them.
-    shape = {"word_embed_proj_dim": WIDTH // 2, "do_layer_norm_before": False} if odd else {}
-    shape |= {"word_embed_proj_dim": WIDTH} if not odd else {}
-    drop = {"dropout": DROPOUT, "attention_dropout": DROPOUT, "init_std": _SPREAD, "tie_word_embeddings": not odd}
-    return OPTForCausalLM(
-        OPTConfig(vocab_size=VOCABULARY, max_position_embeddings=POSITIONS, **sizes, **shape, **drop, **_ENDS)
-    )
+    settings |= {"word_embed_proj_dim": WIDTH // 2 if odd else WIDTH, "do_layer_norm_before": not odd}
+    settings |= {"max_position_embeddings": POSITIONS, "tie_word_embeddings": not odd}
+    return OPTForCausalLM(OPTConfig(vocab_size=VOCABULARY, **settings))
 
 
-def _seq2seq(odd: bool) -> dict[str, Any]:
+def _seq2seq(odd: bool) -> Settings:
+    """Settings of BART and Pegasus."""
     sizes = {"d_model": WIDTH, "encoder_layers": BLOCKS, "decoder_layers": 2, "max_position_embeddings": POSITIONS}
     heads = dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), HEADS)
     widths = dict.fromkeys(("encoder_ffn_dim", "decoder_ffn_dim"), 2 * WIDTH)
@@ -99,46 +98,45 @@ def _pegasus(odd: bool) -> Any:
 def _t5(odd: bool) -> Any:
     from transformers import T5Config, T5ForConditionalGeneration
 
-    sizes = {"d_model": WIDTH, "d_kv": 8, "d_ff": 2 * WIDTH, "num_layers": BLOCKS, "num_heads": HEADS}
-    kind = {"feed_forward_proj": "gated-gelu" if odd else "relu", "tie_word_embeddings": not odd}
-    rest = {"dropout_rate": DROPOUT, "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 2}
-    return T5ForConditionalGeneration(T5Config(vocab_size=VOCABULARY, **sizes, **kind, **rest))
+    settings: Settings = {"d_model": WIDTH, "d_kv": 8, "d_ff": 2 * WIDTH, "num_layers": BLOCKS, "num_heads": HEADS}
+    settings |= {"feed_forward_proj": "gated-gelu" if odd else "relu", "tie_word_embeddings": not odd}
+    settings |= {"dropout_rate": DROPOUT, "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 2}
+    return T5ForConditionalGeneration(T5Config(vocab_size=VOCABULARY, **settings))
 
 
 def _bert(odd: bool) -> Any:
     from transformers import BertConfig, BertForMaskedLM, RobertaConfig, RobertaForMaskedLM
 
-    shape = {key: value for key, value in _COMMON.items() if key != "attention_dropout"}
-    drop = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), DROPOUT)
-    return RobertaForMaskedLM(RobertaConfig(**shape, **drop)) if odd else BertForMaskedLM(BertConfig(**shape, **drop))
+    settings: Settings = {key: value for key, value in _COMMON.items() if key != "attention_dropout"}
+    settings |= dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), DROPOUT)
+    return RobertaForMaskedLM(RobertaConfig(**settings)) if odd else BertForMaskedLM(BertConfig(**settings))
 
 
 def _vit(odd: bool) -> Any:
     from transformers import ViTConfig, ViTForImageClassification
 
-    sizes = {"hidden_size": WIDTH, "intermediate_size": 2 * WIDTH, "num_hidden_layers": BLOCKS}
-    drop = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), DROPOUT)
-    picture = {"image_size": 16 if odd else 8, "patch_size": 4, "num_channels": 1 if odd else 3, "num_labels": 5}
-    return ViTForImageClassification(
-        ViTConfig(num_attention_heads=HEADS, initializer_range=_SPREAD, **sizes, **drop, **picture)
-    )
+    settings: Settings = {"hidden_size": WIDTH, "intermediate_size": 2 * WIDTH, "num_hidden_layers": BLOCKS}
+    settings |= dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), DROPOUT)
+    settings |= {"num_attention_heads": HEADS, "initializer_range": _SPREAD, "num_labels": 5}
+    settings |= {"image_size": 16 if odd else 8, "patch_size": 4, "num_channels": 1 if odd else 3}
+    return ViTForImageClassification(ViTConfig(**settings))
 
 
 def _mixture(odd: bool) -> Any:
     from transformers import MixtralConfig, MixtralForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 
-    experts = {"num_experts_per_tok": 2, "num_key_value_heads": 1, "tie_word_embeddings": odd}
+    experts: Settings = {"num_experts_per_tok": 2, "num_key_value_heads": 1, "tie_word_embeddings": odd, **_COMMON}
     if not odd:
-        return MixtralForCausalLM(MixtralConfig(**_COMMON, **experts, num_local_experts=4))
-    shape = {"num_experts": 4, "moe_intermediate_size": WIDTH, "head_dim": 8}
-    return Qwen3MoeForCausalLM(Qwen3MoeConfig(**_COMMON, **experts, **shape))
+        return MixtralForCausalLM(MixtralConfig(**experts, num_local_experts=4))
+    return Qwen3MoeForCausalLM(Qwen3MoeConfig(**experts, num_experts=4, moe_intermediate_size=WIDTH, head_dim=8))
 
 
 def _mamba(odd: bool) -> Any:
     from transformers import MambaConfig, MambaForCausalLM
 
-    sizes = {"hidden_size": WIDTH, "num_hidden_layers": BLOCKS, "state_size": 4, "initializer_range": _SPREAD}
-    return MambaForCausalLM(MambaConfig(vocab_size=VOCABULARY, tie_word_embeddings=not odd, **sizes, **_ENDS))
+    settings: Settings = {"hidden_size": WIDTH, "num_hidden_layers": BLOCKS, "state_size": 4, **_ENDS}
+    settings |= {"initializer_range": _SPREAD, "tie_word_embeddings": not odd}
+    return MambaForCausalLM(MambaConfig(vocab_size=VOCABULARY, **settings))
 
 
 ARCHITECTURES: Final[Mapping[str, Callable[[bool], Any]]] = {

@@ -52,10 +52,9 @@ def compare(model: Any, cut: Cut, random: Random) -> Differences:
     whole = copy.deepcopy(model)
     logits, loss = _uncut_step(whole, given, labels, masks)
     split = SplitModel.of(model, cut)
-    segments = [segment for segment in (split.front, split.body, split.tail) if segment is not None]
-    with torch.no_grad(), keyed_dropout(segments, masks):
+    with torch.no_grad(), keyed_dropout(split.segments, masks):
         found = logits_of(split, inputs_of(model, given, labels))
-    with keyed_dropout(segments, masks):
+    with keyed_dropout(split.segments, masks):
         stepped = split_step(split, given, labels, _Direct())
     with torch.no_grad(), keyed_dropout([whole], masks.child("other")):
         other = whole(**inputs_of(whole, given, labels), use_cache=False).logits
