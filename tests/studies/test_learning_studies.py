@@ -36,7 +36,15 @@ def test_ratios_are_to_fedavg_of_the_same_seed() -> None:
     )
     table["measured_plain_step_s"], table["measured_private_step_s"] = 2.0, 2.3
     table.loc[len(table)] = table.iloc[0].to_dict() | {"method": "private_step.toy"}
+    columns = {"peak_bytes.whole": 8.0, "held_bytes.whole": 4.0, "flops.whole": 2.0} | {
+        f"{column}.{cut}": 1.0
+        for column in ("peak_bytes", "held_bytes", "flops")
+        for cut in ("u_shape", "embedding_only")
+    }
+    table[list(columns)] = list(columns.values())
+    table.loc[len(table)] = table.iloc[0].to_dict() | {"method": "memory.llama"}
     found = learning_cost.summarise(table)
+    assert [found[f"{what}_ratio.llama"] for what in ("memory", "held_memory", "flops")] == [1 / 8, 1 / 4, 1 / 2]
     assert found["private_step_ratio.toy"] == pytest.approx(1.15)
     assert found["fsl.u_shape.device_memory_of_fedavg"] == pytest.approx(0.4)
     assert found["fsl.u_shape.perplexity_of_fedavg"] == pytest.approx((0.5 + 1.0) / 2)

@@ -69,13 +69,11 @@ def learn(
     >>> len(run.losses), run.report["num_bits_up"] > 0
     (1, True)
     """
-    row_length, given = _row_length(clients), training or LocalTraining()
+    given = training or LocalTraining()
     method = method if safeguards is None else safeguards.fitted(method)
     learning = Learning(method, _network(clients, air, device, edge), given, participation or Participation())
     model = load_language_model(str(ABSTRACTS_FOLDER))[0] if model is None else model
-    for client in clients:
-        check_rows_fit(model, client.rows)
-    algorithm, cost = learning.bound(model, row_length)
+    algorithm, cost = learning.bound(model, _row_length(clients, model))
     rows = torch.cat([client.rows for client in clients]) if test_rows is None else test_rows
     # The settings identify the run, so that a folder of another method is refused.
     settings = {name: repr(value) for name, value in {"method": method, "air": air, "training": training}.items()}
@@ -86,10 +84,13 @@ def learn(
     return session.run(out, progress)
 
 
-def _row_length(clients: Sequence[Client]) -> int:
+def _row_length(clients: Sequence[Client], model: Any) -> int:
+    """Of all clients, whose rows fit the model."""
     lengths = {client.rows.shape[1] for client in clients}
     if len(lengths) != 1:
         raise ConfigError(f"clients: rows of {len(lengths)} lengths; give clients with rows of one length")
+    for client in clients:
+        check_rows_fit(model, client.rows)
     return lengths.pop()
 
 

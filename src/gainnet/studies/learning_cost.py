@@ -25,6 +25,7 @@ from gainnet.studies.palette import BLUE, GREEN, GREY, ORANGE
 from gainnet.studies.settings import AirField, Count, NonEmpty, Seeds
 from gainnet.studies.statistics import at, beside, present, round_metrics
 from gainnet.studies.step_costs import StepSize, fedavg_round, private_step
+from gainnet.studies.step_memory import SHAPES, step_memory
 from gainnet.studies.study import Case, Method, Row, Study
 from gainnet.studies.weights import language_digest
 
@@ -35,8 +36,8 @@ PROMPTS = {"fpl.soft_prompt": "soft_prompt", "fpl.lora": "lora", "fpl.adapter": 
 LEARNED = (FEDAVG, *SPLIT, *PROMPTS)
 STEPS = {"toy": StepSize(8, 72, 40), "gpt2": StepSize(4, 32, 20)}
 """Expected rows of a private step, tokens per row and rows of the client, by the shape of the model."""
-PRIVATE, ROUND = "private_step", "fedavg_round"
-MEASURED = (*(f"{PRIVATE}.{shape}" for shape in STEPS), ROUND)
+PRIVATE, ROUND, MEMORY = "private_step", "fedavg_round", "memory"
+MEASURED = (*(f"{PRIVATE}.{shape}" for shape in STEPS), ROUND, *(f"{MEMORY}.{shape}" for shape in SHAPES))
 METHODS = (*LEARNED, *MEASURED)
 MARKERS = {
     FEDAVG: ("o", GREY),
@@ -49,10 +50,13 @@ RATIOS = {
     "bits": "gigabytes",
 }  # fmt: skip
 """Columns of the table that are divided by FedAvg's, by the name of the quantity."""
+OF_STEP = {"memory": "peak_bytes", "held_memory": "held_bytes", "flops": "flops"}
+"""Columns of a step at the shape of a model, by what is divided by that of the whole model."""
 OF_PROMPT = ("bits_of_fedavg", "gain_of_fedavg")
 METRIC_NAMES = (
     *(f"private_step_ratio.{shape}" for shape in STEPS),
     "fedavg_ratio",
+    *(f"{what}_ratio.{shape}{cut}" for what in OF_STEP for cut in ("", ".embedding_only") for shape in SHAPES),
     *(f"fsl.{cut}.{what}" for cut in CUTS for what in ("device_memory_of_fedavg", "device_flops_of_fedavg")),
     "fsl.perplexity_of_fedavg",
     *(f"fsl.{cut}.{what}_of_fedavg" for what in ("perplexity", "bits") for cut in CUTS),
@@ -103,7 +107,7 @@ class LearningCostConfig:
 
 
 def cases(config: LearningCostConfig) -> Iterator[Case]:
-    """Every method at every skew with every random seed; processor time once."""
+    """Every method at every skew with every random seed; processor time and memory at shapes of models once."""
     learned = [method for method in config.methods if method in LEARNED]
     for random_seed, skew, method in product(config.random_seeds, config.skews, learned):
         yield Case(method, {"skew": skew}, random_seed)
@@ -151,7 +155,9 @@ def settings_of(config: LearningCostConfig, method: str, skew: float, random_see
 def _measured(config: LearningCostConfig, case: Case, random: Random) -> Row:
     if case.method == ROUND:
         return {**fedavg_round(config.num_pairs, LocalTraining("adamw", 1e-4, 4, 8), random)}
-    shape = case.method.removeprefix(f"{PRIVATE}.")
+    kind, _, shape = case.method.partition(".")
+    if kind == MEMORY:
+        return {**step_memory(shape)}
     return {**private_step(shape, replace(STEPS[shape], num_pairs=config.num_pairs), random)}
 
 
@@ -187,6 +193,8 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Ratios to FedAvg of the same random seed and skew, averaged; the best prompt form is the one of largest gain."""
     measured = _times(table)
     table = table[table["method"].isin(LEARNED)]
+    if table.empty:
+        return round_metrics(measured, 6)
     means = _beside_fedavg(table).groupby("method").mean(numeric_only=True)
     columns_of = dict.fromkeys(PROMPTS, OF_PROMPT) | {
         f"fsl.{cut}": tuple(f"{x}_of_fedavg" for x in RATIOS) for cut in CUTS
@@ -205,15 +213,20 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
 
 
 def _times(table: pd.DataFrame) -> dict[str, float | None]:
-    """Processor time of private steps over plain ones, and of a round over the steps that it makes."""
+    """Processor time of private steps over plain ones, and of a round over its steps; a device's share of memory."""
     found: dict[str, float | None] = {}
     for method, rows in table[table["method"].isin(MEASURED)].groupby("method"):
         one = rows.iloc[0]
-        if method == ROUND:
+        kind, _, shape = str(method).partition(".")
+        if kind == MEMORY:
+            for what, column in OF_STEP.items():
+                whole = one[f"{column}.whole"]
+                found[f"{what}_ratio.{shape}"] = float(one[f"{column}.u_shape"] / whole)
+                found[f"{what}_ratio.{shape}.embedding_only"] = float(one[f"{column}.embedding_only"] / whole)
+        elif method == ROUND:
             found["fedavg_ratio"] = float(one["measured_round_s"] / one["measured_steps_s"])
         else:
-            name = str(method).replace(PRIVATE, "private_step_ratio")
-            found[name] = float(one["measured_private_step_s"] / one["measured_plain_step_s"])
+            found[f"private_step_ratio.{shape}"] = float(one["measured_private_step_s"] / one["measured_plain_step_s"])
     return found
 
 
@@ -240,7 +253,9 @@ def _beside_fedavg(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
-    """Quality over bytes and over device memory, one mark per method."""
+    """Quality over bytes and over device memory, one mark per method; nothing where nobody has learned."""
+    if not table["method"].isin(LEARNED).any():
+        return
 
     def plot(ax: Axes, rows: pd.DataFrame) -> None:
         rows = rows[rows["method"].isin(LEARNED)]

@@ -141,7 +141,7 @@ class Elsewhere(nn.Module):
         return y if self.num_more is None else (y, *[None] * self.num_more)
 
     def _zeros(self, x: Tensor | None) -> Tensor:
-        """What goes on has the shape that the model reckons with, and is never read."""
+        """Zeros [batch, ...] of the shape that the model reckons with; nobody reads them."""
         if x is None or self.given is None:
             # A table of positions that is given a length: what it makes is added to embeddings of any number of rows.
             return self.like.new_zeros(1, self.made[-1])

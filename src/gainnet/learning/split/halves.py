@@ -226,15 +226,16 @@ def _tied_of(split: SplitModel, side: str) -> dict[str, nn.Parameter]:
 
 
 def _slopes_of_tied(split: SplitModel, side: str) -> dict[str, Tensor]:
-    """Gradients of what both sides hold, as they are."""
+    """Gradients of what both sides hold, as earlier parts of a mini-batch have left them; none before the first."""
     held = _tied_of(split, side)
-    return {n: torch.zeros_like(p) if p.grad is None else p.grad.detach().clone() for n, p in held.items()}
+    return {name: p.grad.detach().clone() for name, p in held.items() if p.grad is not None}
 
 
 def _sum_tied(held: Mapping[str, nn.Parameter], before: Mapping[str, Tensor], gives_first: bool) -> Half:
     """A weight that both sides hold gets the sum of both gradients on both sides, so that its copies stay equal."""
     # Earlier parts of a mini-batch are in the gradient already, summed over both sides: they do not cross again.
-    ours = {n: before[n] * 0 if p.grad is None else p.grad.detach() - before[n] for n, p in held.items()}
+    slopes = {n: torch.zeros_like(p) if p.grad is None else p.grad.detach() for n, p in held.items()}
+    ours = {n: x - before[n] if n in before else x for n, x in slopes.items()}
     # One side gives first: two that both wrote a large frame would wait for each other.
     if gives_first:
         yield Give("tied_gradients", ours)
@@ -242,7 +243,8 @@ def _sum_tied(held: Mapping[str, nn.Parameter], before: Mapping[str, Tensor], gi
     if not gives_first:
         yield Give("tied_gradients", ours)
     for name, parameter in held.items():
-        parameter.grad = before[name] + ours[name] + theirs[name].to(ours[name])
+        # Not in place: what was given may still be on its way.
+        parameter.grad = slopes[name] + theirs[name].to(ours[name])
     return None
 
 

@@ -9,6 +9,7 @@ from typing import Any, final
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from gainnet.core.errors import ConfigError, GainnetError, ModelError, check_range
 from gainnet.learning.split.anatomy import Called, Elsewhere, Port, anatomy_of, calls_of, probe_of, tap
@@ -156,6 +157,9 @@ class SplitModel:
                 self.body.get_parameter(edge).copy_(self.whole.get_parameter(device))
 
     def _try(self) -> None:
+        # Tensors without values are cut to count what a step takes: there is nothing to compare.
+        if any(isinstance(p, FakeTensor) for p in self.whole.parameters()):
+            return
         # Dropout would make two right answers differ.
         was_training = self.whole.training
         self._train(False)
@@ -232,8 +236,8 @@ def _second_names(model: nn.Module, units: set[str], calls: Mapping[str, Called]
 def _segment(model: nn.Module, units: set[str], kept: set[str], calls: Mapping[str, Called]) -> nn.Module:
     """The model with the same parameters, and `Elsewhere` in the place of every unit that is not kept."""
     # A deep copy whose memo holds the parameters copies modules and shares weights: a step on a segment is one on the
-    # whole.
-    shared: dict[int, Any] = {id(p): p for p in model.parameters()}
+    # whole. Buffers, such as rotary frequencies, are constants.
+    shared: dict[int, Any] = {id(x): x for x in (*model.parameters(), *model.buffers())}
     segment = copy.deepcopy(model, shared)
     replaced = units - kept
     # A module around parts of both sides, as BERT's head around a map of the edge, stays in both as a frame.

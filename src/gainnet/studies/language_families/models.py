@@ -128,7 +128,8 @@ def _mixture(odd: bool) -> Any:
     experts: Settings = {"num_experts_per_tok": 2, "num_key_value_heads": 1, "tie_word_embeddings": odd, **_COMMON}
     if not odd:
         return MixtralForCausalLM(MixtralConfig(**experts, num_local_experts=4))
-    return Qwen3MoeForCausalLM(Qwen3MoeConfig(**experts, num_experts=4, moe_intermediate_size=WIDTH, head_dim=8))
+    experts |= {"num_experts": 4, "moe_intermediate_size": WIDTH, "head_dim": 8}
+    return Qwen3MoeForCausalLM(Qwen3MoeConfig(**experts))
 
 
 def _mamba(odd: bool) -> Any:
