@@ -125,7 +125,7 @@ class DeviceAlone:
 
     @property
     def segments(self) -> list[nn.Module]:
-        """What the device computes."""
+        """Front and tail, on the device."""
         return [self.split.front, *self.split.segments[2:]]
 
     def step(self) -> None:
