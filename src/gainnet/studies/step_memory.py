@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+import gc
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -141,13 +142,24 @@ class DeviceAlone:
                 answer = {name: torch.zeros(self.shapes[name]) for name in event.names}, torch.tensor(True)
 
 
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """While it lasts, cycles are not collected: when that happens depends on what ran before."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def _peak(modules: Iterable[nn.Module], parameters: Iterable[nn.Parameter], step: Callable[[], object]) -> float:
     """Bytes at the largest moment of a step and Adam's, which is fused: others hold temporary copies of a parameter."""
     from torch.distributed._tools.mem_tracker import MemTracker
 
     optimizer, tracker = torch.optim.AdamW(parameters, weight_decay=0.0, fused=True), MemTracker()
     tracker.track_external(*modules, optimizer)
-    with tracker:
+    with _without_collection(), tracker:
         # Moments are made by the first step; the second one is as all that follow.
         for _ in range(2):
             step()
