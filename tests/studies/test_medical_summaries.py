@@ -18,8 +18,16 @@ from gainnet.models.trials.fields import invented_fields
 from gainnet.models.trials.prompts import CLOUD_ALONE, FULL, PART
 from gainnet.models.trials.writing import write_abstracts
 from gainnet.studies.medical_summaries import MEDICAL_SUMMARIES
-from gainnet.studies.medical_summaries.material import FIELDS_SEED
-from gainnet.studies.medical_summaries.question import FOLDER_FIELDS, LABELS, METHODS, METRIC_NAMES, NOT_PUBMED, cases
+from gainnet.studies.medical_summaries.material import FIELDS_SEED, folds_of, read_folder
+from gainnet.studies.medical_summaries.question import (
+    FOLDER_FIELDS,
+    LABELS,
+    METHODS,
+    METRIC_NAMES,
+    NOT_PUBMED,
+    REAL,
+    cases,
+)
 from gainnet.studies.medical_summaries.summary import interval_of, summarise
 from gainnet.studies.presets import load_config
 from gainnet.studies.runner import run_study
@@ -68,7 +76,6 @@ def test_differences_are_paired_by_document() -> None:
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"data": "/nowhere"}, r"^data: /nowhere must be a folder"),
         ({"cloud_model": "x"}, r"^cloud_model: .* give cloud_url, too"),
         ({"methods": ["oracle"]}, r"^methods: 'oracle' is unknown"),
         ({"rounds": [8, 4]}, r"^rounds: .* do not ascend"),
@@ -87,6 +94,45 @@ def test_metrics_are_those_after_the_last_rounds() -> None:
     assert asked == [("part", 2), ("full", 2), ("edge_alone", 2)] + [(method, 4) for method in config.methods]
     rows = [row("cloud", 0, [0.2], 9.0), row("part", 0, [0.5], 9.0), row("part", 0, [0.9], 9.0) | {"rounds": 4}]
     assert summarise(pd.DataFrame(rows))["rouge1.part"] == 0.5
+
+
+def written_folder(folder: Path) -> None:
+    """Thirty abstracts of cardiology and thirty of no field."""
+    lines = []
+    for index, field in enumerate((*invented_fields(3, 1), *invented_fields(3, 2))):
+        words = f"{FOLDER_FIELDS[0]} heart heart" if index < 3 else "elsewhere"
+        for abstract in write_abstracts(field, 10, 1):
+            sentences = [f"{s.role.upper()}\t{s.text}" for s in abstract.sentences]
+            lines += [f"###{index}{abstract.name}", f"BACKGROUND\t{words}.", *sentences, ""]
+    folder.mkdir()
+    (folder / "train.txt").write_text("\n".join(lines))
+
+
+def test_every_abstract_is_tested_once_and_never_learned_from(tmp_path: Path) -> None:
+    written_folder(tmp_path / "data")
+    config = load_config(MEDICAL_SUMMARIES, "quick", {"data": str(tmp_path / "data"), "num_folds": 4})
+    folds = folds_of(config, read_folder(config), FOLDER_FIELDS[0], 0)
+    tested = [a.name for fold in folds for a in fold.test]
+    assert len(tested) == len(set(tested)) >= 30
+    assert {len(fold.test) for fold in folds} <= {7, 8}
+    for fold in folds:
+        assert not {a.name for a in fold.train} & {a.name for a in fold.test}
+        assert {a.name for a in (*fold.train, *fold.test)} == set(tested)
+    with pytest.raises(ConfigError, match=r"^data: 0 abstracts .* are of endocrinology, too few for 4 folds"):
+        folds_of(config, read_folder(config), "endocrinology", 0)
+
+
+def test_real_abstracts_are_compared_document_by_document() -> None:
+    base = [0.1, 0.5, 0.9, 0.3]
+    rows = [row("real.objective", 0, base, None), row("real.full", 0, [x + 0.02 for x in base], 9.0)]
+    table = pd.DataFrame([{**one, "stated_of_documents": "1 0 0 1"} for one in rows])
+    found = summarise(table)
+    assert found["full_minus_objective.rouge1.low"] == pytest.approx(0.02)
+    assert found["full_minus_objective.rouge1.detectable"] == pytest.approx(0.0, abs=1e-6)
+    assert found["full_minus_objective.rouge1.stated"] == pytest.approx(0.02)
+    assert (found["num_documents"], found["num_documents.stated"]) == (4, 2)
+    assert found["rouge1.real.objective"] == pytest.approx(0.45)
+    assert set(found) <= set(METRIC_NAMES)
 
 
 @pytest.mark.slow
@@ -124,15 +170,8 @@ def test_the_smoke_run_has_every_metric(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_folder_is_run_and_its_numbers_are_warned_of(tmp_path: Path) -> None:
-    """Abstracts in PubMed-RCT format, of a named field and of none; the cloud learns from nothing in a few steps."""
-    lines = []
-    for index, field in enumerate((*invented_fields(3, 1), *invented_fields(3, 2))):
-        words = f"{FOLDER_FIELDS[0]} heart heart" if index < 3 else "elsewhere"
-        for abstract in write_abstracts(field, 15, 1):
-            sentences = [f"{s.role.upper()}\t{s.text}" for s in abstract.sentences]
-            lines += [f"###{index}{abstract.name}", f"BACKGROUND\t{words}.", *sentences, ""]
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "train.txt").write_text("\n".join(lines))
+    """Abstracts in PubMed-RCT format, of a named field and of none, beside the invented ones."""
+    written_folder(tmp_path / "data")
     options = ["--quick", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out"), "--json"]
     found = CliRunner().invoke(app, ["study", "run", "medical-summaries", *options])
     assert found.exit_code == 0, found.exception
@@ -141,7 +180,12 @@ def test_a_folder_is_run_and_its_numbers_are_warned_of(tmp_path: Path) -> None:
     assert f"warning: {NOT_PUBMED}" in found.stderr
     assert set(told["metrics"]) == set(METRIC_NAMES)
     table = pd.read_csv(told["table"])
-    assert set(table["warning"]) == {"not PubMed 20k RCT"}
+    assert set(table.loc[table["method"].str.startswith(REAL), "warning"]) == {"not PubMed 20k RCT"}
+    assert told["metrics"]["num_documents"] >= 30
+    assert told["metrics"]["rouge1.invented.full"] == told["metrics"]["rouge1.full"]
+    trained = table[table["method"].isin(["real.cloud", "real.part", "real.full", "real.edge_alone", "cloud"])]
+    assert trained["weights_sha256"].str.fullmatch("[0-9a-f]{64}").all()
+    assert not trained["is_shorter"].astype(bool).any()
     run = json.loads((Path(told["table"]).parent / "run.json").read_text())
     assert run["warnings"] == [NOT_PUBMED]
 

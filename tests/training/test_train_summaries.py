@@ -33,7 +33,6 @@ def test_labels_of_the_cloud_are_right_as_often_as_skills_have_it() -> None:
     """The mean skill leaves half of `WORST_LABELS` to chance, which is right once in as many as there are."""
     chance = WORST_LABELS / 2
     library = written_library(SummariesTraining(num_texts=1500), 3)
-    assert library.said is not None
     pairs = [
         (template_of(a), read_template(said.template), len(a.texts("results")) - 1)
         for a, said in zip(library.for_cloud, library.said, strict=True)
@@ -75,7 +74,7 @@ def test_the_shipped_models_are_those_of_the_defaults() -> None:
 def test_a_training_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     """A finished training that is asked for again writes the same models; other settings are refused."""
     first = train_summaries(tmp_path, 0, PRESETS["tiny"])
-    values = {name: load_language_model(str(tmp_path / name))[0].state_dict() for name in ("edge", "cloud")}
+    values = {name: load_language_model(str(tmp_path / name))[0].state_dict() for name in ("edge", "cloud", "few_shot")}
     assert train_summaries(tmp_path, 0, PRESETS["tiny"]) == first
     for name, before in values.items():
         again = load_language_model(str(tmp_path / name))[0].state_dict()

@@ -251,10 +251,10 @@ def language(*, out: Path, preset: Preset = "default", random_seed: int = 0) -> 
 
 @command("summaries")
 def summaries(*, out: Path, preset: Preset = "default", random_seed: int = 0) -> None:
-    """Train the edge-end model and the cloud that write conclusions of trials. Goes on where it was stopped.
+    """Train the edge-end model and the clouds that write conclusions of trials. Goes on where it was stopped.
 
     Args:
-        out: folder for checkpoints and both models.
+        out: folder for checkpoints and the models.
         preset: default makes the shipped weights, tiny tries the code.
         random_seed: of fields, text, weights and mini-batches.
     """

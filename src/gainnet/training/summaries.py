@@ -1,7 +1,8 @@
-"""Training the models that write conclusions: a small edge-end model, and a cloud that knows three forms of prompt.
+"""Training the models that write conclusions: an edge-end model, a cloud of three forms, a few-shot one.
 
 abstracts of thousands of fields  -------------------------------> [ edge ], still without a field
 abstracts of thousands of others, with labels and drafts --------> [ cloud ]
+the same fields, three abstracts with conclusions and a fourth --> [ few-shot cloud ]
 
 Each abstract is of another field, so that nothing is gained by learning fields by heart: reading, copying and reasoning
 are what pays. Labels and draft come from somebody who is right in some abstracts and often wrong in others, so that the
@@ -26,7 +27,7 @@ from gainnet.core.run.loop import silent
 from gainnet.models.language import save_language_model, small_decoder, token_losses
 from gainnet.models.language_families import IGNORED
 from gainnet.models.trials.abstract import StructuredAbstract
-from gainnet.models.trials.answering import answers, subword_tokenizer, task_rows
+from gainnet.models.trials.answering import subword_tokenizer, task_rows
 from gainnet.models.trials.fields import invented_fields
 from gainnet.models.trials.prompts import (
     FORMS,
@@ -34,15 +35,17 @@ from gainnet.models.trials.prompts import (
     cloud_prompt,
     edge_completion,
     edge_prompt,
-    read_edge_answer,
+    few_shot_prompt,
 )
 from gainnet.models.trials.template import template_of
 from gainnet.models.trials.writing import NUM_MEASURED, draw_trial, mistaken, write_abstract
 from gainnet.training.loop import Progress, Stage, Training, open_training
 from gainnet.training.muon import muon_and_adamw
 
-MAX_ANSWER_TOKENS = 96
 CLOUD_FIELDS = 1 << 20
+FEW_SHOT, NUM_EXAMPLES = "few_shot", 3
+"""Folder of the cloud that reads so many trials of the field before the one that it concludes."""
+_FEW_SHOT_DRAWS = 1 << 21
 WORST_LABELS, WORST_FACTS = 0.7, 0.25
 """How often the worst draw labels by chance, and facts of their drafts."""
 DOCUMENT_WEIGHT = 0.3
@@ -106,12 +109,12 @@ class Library:
     Args:
         for_edge: abstracts that the edge-end model learns.
         for_cloud: other abstracts, which the cloud learns.
-        said: labels and draft of each of them; `None` takes those of the trained edge-end model.
+        said: labels and draft of each of them.
     """
 
     for_edge: tuple[StructuredAbstract, ...]
     for_cloud: tuple[StructuredAbstract, ...]
-    said: tuple[EdgeAnswer, ...] | None = None
+    said: tuple[EdgeAnswer, ...]
 
 
 def answering_stage(
@@ -175,11 +178,11 @@ def _short_first(tokens: Tensor, labels: Tensor, pad: int) -> tuple[Tensor, Tens
 def train_summaries(
     out: Path, random_seed: int = 0, sizes: SummariesTraining = PRESETS["default"], progress: Progress = silent
 ) -> dict[str, Any]:
-    """Trains the edge-end model and the cloud on invented fields; goes on where it was stopped.
+    """Trains the edge-end model, the cloud and the few-shot cloud on invented fields; goes on where it was stopped.
 
     Args:
-        out: two Hugging Face folders are written in it, `edge` and `cloud`, and trained.json; checkpoints lie in
-            `training`.
+        out: Hugging Face folders are written in it, `edge`, `cloud` and `few_shot`, and trained.json; checkpoints lie
+            in `training`.
         random_seed: of fields, text, weights and mini-batches; the study draws its fields from other seeds.
         sizes: of models and training.
         progress: called after every 10 steps.
@@ -193,13 +196,17 @@ def train_summaries(
     settings = {"random_seed": random_seed, "sizes": asdict(sizes)}
     with open_training(out, out / "training", settings, sizes.checkpoint_every, progress) as training:
         edge, cloud, tokenizer = train_pair(written_library(sizes, random_seed), sizes, random_seed, training)
+        few_shot = train_few_shot(tokenizer, sizes, random_seed, training)
         trained = {
             **training.settings,
             "cpu_s": round(sum(training.cpu_s.values()), 1),
-            "num_parameters": {"edge": _num_parameters(edge), "cloud": _num_parameters(cloud)},
+            "num_parameters": {
+                name: _num_parameters(model) for name, model in (("edge", edge), ("cloud", cloud), (FEW_SHOT, few_shot))
+            },
         }
         save_language_model(edge.half(), tokenizer, out / "edge")
         save_language_model(cloud.half(), tokenizer, out / "cloud")
+        save_language_model(few_shot.half(), tokenizer, out / "few_shot")
         write_json(out / "trained.json", trained)
         return trained
 
@@ -227,7 +234,7 @@ def _some_outcomes(rng: np.random.Generator) -> int:
 def train_pair(
     library: Library, sizes: SummariesTraining, random_seed: int, training: Training
 ) -> tuple[Any, Any, Any]:
-    """(edge-end model, cloud, their tokenizer), trained on the same abstracts wherever these come from.
+    """(edge-end model, cloud, their tokenizer), trained on the same abstracts.
 
     Args:
         library: what to learn.
@@ -246,10 +253,45 @@ def train_pair(
         training.train(answering_stage(name, model, forms, size, rates, random), texts)
         return model.eval()
 
-    # The edge first: where the library has no drafts, the cloud learns from those that this edge writes.
     edge = learned("edge", sizes.edge, (rows,))
-    said = drafts_of(edge, tokenizer, library.for_cloud) if library.said is None else library.said
-    return edge, learned("cloud", sizes.cloud, _forms(tokenizer, library.for_cloud, said)), tokenizer
+    return edge, learned("cloud", sizes.cloud, _forms(tokenizer, library.for_cloud, library.said)), tokenizer
+
+
+def few_shot_tasks(sizes: SummariesTraining, random_seed: int) -> list[tuple[str, str]]:
+    """(prompt, conclusion) of one trial of each field that the cloud learns, after three others of the same field.
+
+    Args:
+        sizes: number of fields.
+        random_seed: of the fields, those of the cloud, and of their trials.
+    """
+    # Draws of their own: the texts of edge and cloud stay as they are.
+    rng = np.random.default_rng([random_seed, _FEW_SHOT_DRAWS])
+    tasks = []
+    for field in invented_fields(sizes.num_texts, CLOUD_FIELDS + random_seed):
+        # As many outcomes in all four trials: then whole prompts are short or long, and short ones come first.
+        num_measured = int(rng.integers(1, NUM_MEASURED + 1))
+        trials = (draw_trial(field, rng, num_measured) for _ in range(NUM_EXAMPLES + 1))
+        *examples, asked = (write_abstract(field.name, trial, field.habit) for trial in trials)
+        tasks.append((few_shot_prompt(examples, asked.document), f" {asked.conclusion}"))
+    return tasks
+
+
+def train_few_shot(tokenizer: Any, sizes: SummariesTraining, random_seed: int, training: Training) -> Any:
+    """The few-shot cloud: the size of the cloud, as many steps and as many texts per step, longer texts.
+
+    Args:
+        tokenizer: of the cloud.
+        sizes: of the cloud, which are this model's, too.
+        random_seed: of weights, text and mini-batches.
+        training: keeps the checkpoints.
+    """
+    size = sizes.cloud
+    model = small_decoder(size.hidden_size, size.num_layers, 4, len(tokenizer), random_seed)
+    rows = task_rows(tokenizer, few_shot_tasks(sizes, random_seed))
+    random = Random.of(random_seed).child(FEW_SHOT)
+    stage = answering_stage(FEW_SHOT, model, (rows,), size, (sizes.rate, sizes.token_rate), random)
+    training.train(stage, fingerprint({"tokens": rows[0], "labels": rows[1]}))
+    return model.eval()
 
 
 def tokenizer_of(library: Library, num_tokens: int) -> Any:
@@ -258,12 +300,6 @@ def tokenizer_of(library: Library, num_tokens: int) -> Any:
     answer = EdgeAnswer(str(template_of(some[0])), "")
     prompts = [cloud_prompt(form, "", answer) for form in FORMS]
     return subword_tokenizer([text for a in some for text in (a.document, _edge_answer(a), *prompts)], num_tokens)
-
-
-def drafts_of(edge: Any, tokenizer: Any, abstracts: Sequence[StructuredAbstract]) -> list[EdgeAnswer]:
-    """The labels and drafts of an edge-end model for abstracts."""
-    prompts = [edge_prompt(abstract.document) for abstract in abstracts]
-    return [read_edge_answer(text) for text in answers(edge, tokenizer, prompts, MAX_ANSWER_TOKENS, 64)]
 
 
 def _forms(

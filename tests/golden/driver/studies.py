@@ -30,7 +30,7 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
 LATER = (
     "attacks", "accounting", "private_step.toy", "private_step.gpt2", "fedavg_round",
     "alike.skip_cloud", "alike.fedavg", "differ.loop", "differ.skip_cloud", "differ.fedavg", "differ.joint",
-    "late.loop", "late.skip_cloud", "late.fedavg", "late.joint",
+    "few_shot", "reader", "late.loop", "late.skip_cloud", "late.fedavg", "late.joint",
 )  # fmt: skip
 """Methods that the first code did not have."""
 

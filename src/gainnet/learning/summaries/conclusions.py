@@ -46,11 +46,13 @@ class Completion:
         text: of the conclusion.
         num_prompt_tokens: of its own tokenizer; `None` where the cloud does not say.
         num_completion_tokens: likewise.
+        flaw: why the conclusion is empty or cut, as an endpoint says, for example `length` or `refusal`; else "".
     """
 
     text: str
     num_prompt_tokens: int | None
     num_completion_tokens: int | None
+    flaw: str = ""
 
     @property
     def num_tokens(self) -> int | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from ipaddress import ip_address
@@ -20,7 +21,9 @@ from gainnet.learning.summaries.conclusions import Completion
 KEY_VARIABLE = "GAINNET_CLOUD_KEY"
 """Environment variable of the key; nothing else is ever sent as one."""
 SYSTEM = "You write conclusions of abstracts of medical trials. Answer with the conclusion alone."
-_BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_THOUGHT = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
+"""Reasoning that some models write in front of their answer; it is none of the conclusion."""
 _LONGEST_WAIT_S = 60.0
 
 
@@ -87,12 +90,14 @@ class EndpointCloud:
         request = {"model": self.model, "messages": messages, "max_tokens": self.max_tokens, "temperature": 0}
         answer = self._answer({**request, "stream": False})
         try:
-            content = answer["choices"][0]["message"]["content"]
-            usage = answer.get("usage") or {}
+            (choice, *_), usage = answer["choices"], answer.get("usage") or {}
+            text = _text_of(choice["message"])
             counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
-        except (KeyError, IndexError, TypeError, AttributeError):
+            flaw = _flaw_of(choice, text)
+        except (KeyError, ValueError, TypeError, AttributeError):
             raise ConfigError(f"cloud_url: {self.target} gave JSON that is no chat completion; check the URL") from None
-        return Completion(" ".join((content or "").split()), *(x if isinstance(x, int) else None for x in counts))
+        num_prompt_tokens, num_completion_tokens = (int(x) if isinstance(x, int | float) else None for x in counts)
+        return Completion(text, num_prompt_tokens, num_completion_tokens, flaw)
 
     def _answer(self, body: dict[str, Any]) -> Any:
         """The JSON that comes back, after as many attempts as it takes."""
@@ -137,6 +142,30 @@ class EndpointCloud:
         line = " ".join(str(message).split())[:200]
         key = os.environ.get(KEY_VARIABLE, "").strip()
         return f"{error.code} {line.replace(key, '***') if key else line}"
+
+
+def _text_of(message: Mapping[str, Any]) -> str:
+    """The answer of a message: its text, or its parts of text, without reasoning; "" where there is none.
+
+    Raises:
+        ValueError: it is neither text nor a list of parts.
+    """
+    content = message.get("content", "") if "refusal" in message else message["content"]
+    if isinstance(content, list):
+        content = " ".join(str(part["text"]) for part in content if part.get("type") == "text")
+    if not isinstance(content, str | None):
+        raise ValueError(f"content: {type(content).__name__} is no text")
+    return " ".join(_THOUGHT.sub(" ", content or "").split())
+
+
+def _flaw_of(choice: Mapping[str, Any], text: str) -> str:
+    """Why an answer is not what the model would have written: cut at its length, filtered, refused or empty."""
+    reason = choice.get("finish_reason")
+    if reason in ("length", "content_filter"):
+        return str(reason)
+    if text:
+        return ""
+    return "refusal" if choice["message"].get("refusal") else "empty"
 
 
 class _NoRedirection(urllib.request.HTTPRedirectHandler):

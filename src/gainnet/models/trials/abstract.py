@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import final
 
 from gainnet.core.errors import ConfigError
@@ -72,40 +71,3 @@ class StructuredAbstract:
     def conclusion(self) -> str:
         """The conclusion of its authors."""
         return " ".join(self.texts(CONCLUSION))
-
-
-def shorten(abstract: StructuredAbstract, max_tokens: int, count: Callable[[str], int]) -> StructuredAbstract:
-    """An abstract whose document is short enough: sentences go one by one, background first, objective last.
-
-    Within a role the first sentence goes first, since results end with what matters. One sentence always stays.
-
-    Args:
-        abstract: is not changed.
-        max_tokens: of the document.
-        count: tokens of a text.
-
-    >>> long = StructuredAbstract("a", tuple(Sentence(r, f"{r} .") for r in ROLES))
-    >>> shorten(long, 7, lambda text: len(text.split())).document
-    'OBJECTIVE: objective .\\nRESULTS: (1) results .'
-    """
-    while count(abstract.document) > max_tokens and len(abstract.sentences) - len(abstract.texts(CONCLUSION)) > 1:
-        abstract = _without(abstract, _next_to_go(abstract.sentences))
-    return abstract
-
-
-def _next_to_go(sentences: Sequence[Sentence]) -> int:
-    """Place of the sentence that goes first; the last one of the objective and of the results are kept to the end."""
-    places = {role: [i for i, s in enumerate(sentences) if s.role == role] for role in GIVEN}
-    spare = [
-        *places["background"],
-        *places["methods"],
-        *places["results"][:-1],
-        *places["objective"][:-1],
-        *places["results"],
-        *places["objective"],
-    ]
-    return spare[0]
-
-
-def _without(abstract: StructuredAbstract, place: int) -> StructuredAbstract:
-    return replace(abstract, sentences=abstract.sentences[:place] + abstract.sentences[place + 1 :])

@@ -3,14 +3,18 @@
 cloud alone   instruction, document                        --> conclusion
 Part          instruction, document, template              --> conclusion
 Full          instruction, document, template, draft       --> conclusion
+few-shot      instruction, three trials of the field with their conclusions, document  --> conclusion
 edge          document                                     --> template, draft
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
+
+from gainnet.models.trials.abstract import StructuredAbstract
 
 CLOUD_ALONE = "Write the conclusion of this trial.\n{document}\nCONCLUSION:"
 PART = (
@@ -20,6 +24,9 @@ PART = (
 FULL = (
     "Write the conclusion of this trial. Follow the draft, but correct its facts.\n"
     "{document}\nTEMPLATE: {template}\nDRAFT: {draft}\nCONCLUSION:"
+)
+FEW_SHOT = (
+    "Write the conclusion of the last trial, as the other trials of its field are concluded.\n{trials}\nCONCLUSION:"
 )
 EDGE = "{document}\nTEMPLATE:"
 FORMS = ("cloud", "part", "full")
@@ -61,6 +68,27 @@ def cloud_prompt(form: str, document: str, answer: EdgeAnswer) -> str:
     """
     words = {"cloud": CLOUD_ALONE, "part": PART, "full": FULL}[form]
     return words.format(document=document, template=answer.template, draft=answer.draft)
+
+
+def few_shot_prompt(examples: Sequence[StructuredAbstract], document: str) -> str:
+    """The prompt of a cloud that reads whole trials of the field instead of an edge-end model's answer.
+
+    Args:
+        examples: trials of the same field, with their conclusions.
+        document: what the conclusion is written from.
+
+    >>> from gainnet.models.trials.abstract import Sentence
+    >>> example = StructuredAbstract("a", (Sentence("results", "pain rose."), Sentence("conclusions", "it hurts.")))
+    >>> print(few_shot_prompt([example], "RESULTS: (1) pain fell."))
+    Write the conclusion of the last trial, as the other trials of its field are concluded.
+    RESULTS: (1) pain rose.
+    CONCLUSION: it hurts.
+    RESULTS: (1) pain fell.
+    CONCLUSION:
+    """
+    return FEW_SHOT.format(
+        trials="\n".join([*(f"{a.document}\nCONCLUSION: {a.conclusion}" for a in examples), document])
+    )
 
 
 def edge_prompt(document: str) -> str:

@@ -180,7 +180,7 @@ def write_abstract(name: str, trial: Trial, habit: Habit) -> StructuredAbstract:
         Sentence("results", f"harms were {t.harms}."),
     )
     main = trial.measured[main_result(trial, habit)]
-    conclusion = _conclude(trial, habit, main, main.effect, habit.remark_after[main.effect])
+    conclusion = write_conclusion(trial, habit, main, main.effect, habit.remark_after[main.effect])
     return StructuredAbstract(name, given + tuple(Sentence("conclusions", text) for text in conclusion))
 
 
@@ -203,11 +203,20 @@ def mistaken(trial: Trial, field: Field, labels: float, facts: float, rng: np.ra
     main = trial.measured[place]
     effect = main.effect if rng.random() >= labels else one_of(EFFECTS, rng)
     remark = habit.remark_after[effect] if rng.random() >= labels else one_of(("", *REMARKS), rng)
-    text = " ".join(_conclude(said, replace(habit, finding=form), main, effect, remark))
+    text = " ".join(write_conclusion(said, replace(habit, finding=form), main, effect, remark))
     return Template(FORMS[form], place + 1, effect, (remark,) if remark else ()), text
 
 
-def _conclude(trial: Trial, habit: Habit, main: Measurement, effect: str, remark: str) -> tuple[str, ...]:
+def write_conclusion(trial: Trial, habit: Habit, main: Measurement, effect: str, remark: str) -> tuple[str, ...]:
+    """The sentences of a conclusion.
+
+    Args:
+        trial: what it reports.
+        habit: whose wordings of finding and remark.
+        main: the result that it rests upon.
+        effect: lower, higher or none.
+        remark: that follows, or "".
+    """
     words = {name: str(getattr(trial, name)) for name in _FACTS}
     words |= {"outcome": main.outcome, "percent": main.percent}
     words |= _HARMS[trial.harms]

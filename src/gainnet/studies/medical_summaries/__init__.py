@@ -14,12 +14,18 @@ from gainnet.studies.figures import Style, panels
 from gainnet.studies.medical_summaries.material import identity
 from gainnet.studies.medical_summaries.methods import open_methods
 from gainnet.studies.medical_summaries.question import (
+    ALL_METHODS,
+    ENDS,
     METHODS,
     METRIC_NAMES,
     NOT_PUBMED,
+    REAL,
+    REAL_ARMS,
+    REAL_DIFFERENCES,
     ROUGES,
     SummariesConfig,
     cases,
+    current,
     warnings,
 )
 from gainnet.studies.medical_summaries.summary import summarise
@@ -36,6 +42,12 @@ STYLES = {
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """One panel per ROUGE, one of quality over cost, and one of quality and right labels over rounds of learning."""
     found = summarise(table)
+    real = table[table["method"].str.startswith(REAL)]
+    if len(real):
+        yield "real_abstracts", _real(found, int(found["num_documents"] or 0))
+    table = table[table["method"].isin(METHODS)]
+    if table.empty:
+        return
     arms = present(table, "method", METHODS)
     num_seeds, num_fields = table["random_seed"].nunique(), table["field"].nunique()
     last = table[table["rounds"] == table["rounds"].max()]
@@ -44,9 +56,8 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         f"{num_documents} documents, {num_seeds} random seeds with {num_fields} fields that the cloud never saw; "
         "95 % bootstrap intervals over documents"
     )
-    if table["warning"].notna().any():
-        note += f"\nWarning: {NOT_PUBMED}"
-    figure, axes = panels(1, 5, "Conclusions of trials: cloud alone, with Part and Full prompts, edge-end alone", note)
+    title = "Conclusions of invented trials: cloud alone, with Part and Full prompts, edge-end alone"
+    figure, axes = panels(1, 5, title, note)
     for ax, score in zip(axes, ROUGES, strict=False):
         _bars(ax, score, arms, found)
     for arm in arms:
@@ -58,6 +69,23 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         axes[3].legend(fontsize=8, frameon=False)
     _growth(axes[4], arms, table)
     yield "medical_summaries", figure
+
+
+def _real(found: Mapping[str, float | None], num_documents: int) -> Figure:
+    """ROUGE-1 of every arm on real abstracts, and what Part and Full gain over the others."""
+    note = f"{num_documents} documents, 95 % bootstrap intervals over documents\nWarning: {NOT_PUBMED}"
+    figure, axes = panels(1, 2, "Conclusions of real abstracts", note)
+    arms = [arm for arm in REAL_ARMS if found.get(f"rouge1.real.{arm}") is not None]
+    pairs = [f"{a}_minus_{b}" for a, b in REAL_DIFFERENCES if found.get(f"{a}_minus_{b}.rouge1") is not None]
+    for ax, names, place in ((axes[0], arms, "rouge1.real.{}"), (axes[1], pairs, "{}.rouge1")):
+        mean, low, high = (np.array([found[place.format(n) + end] or 0.0 for n in names]) for end in ENDS)
+        ax.errorbar(mean, range(len(names)), xerr=[mean - low, high - mean], fmt="o", color=BLUE, capsize=3)
+        ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names], fontsize=8)
+        ax.invert_yaxis()
+    axes[1].axvline(0.0, color=GREY, linewidth=0.8)
+    axes[0].set(title="each arm", xlabel="ROUGE-1, F-measure")
+    axes[1].set(title="document by document", xlabel="difference of ROUGE-1")
+    return figure
 
 
 def _growth(ax: Axes, arms: list[str], table: pd.DataFrame) -> None:
@@ -85,7 +113,7 @@ def _bars(ax: Axes, score: str, arms: list[str], found: Mapping[str, float | Non
 MEDICAL_SUMMARIES = Study(
     "medical-summaries",
     SummariesConfig,
-    METHODS,
+    ALL_METHODS,
     METRIC_NAMES,
     cases,
     open_methods,
@@ -93,4 +121,5 @@ MEDICAL_SUMMARIES = Study(
     summarise,
     draw,
     warnings,
+    current,
 )

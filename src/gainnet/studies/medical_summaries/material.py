@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, final
 
 from gainnet.core.errors import ConfigError, ModelError
-from gainnet.learning.summaries.rct import OTHER, Collection, field_of, read_collection
+from gainnet.core.randomness import Random
+from gainnet.learning.summaries.rct import Collection, field_of, read_collection
+from gainnet.learning.summaries.scores import encoder_folder
 from gainnet.models.language import load_language_model
 from gainnet.models.loading import weights_sha256
-from gainnet.models.trials.abstract import StructuredAbstract, shorten
+from gainnet.models.trials.abstract import StructuredAbstract
 from gainnet.models.trials.fields import invented_fields
 from gainnet.models.trials.writing import write_abstracts
 from gainnet.studies.medical_summaries.question import SummariesConfig
-from gainnet.training.loop import Training
-from gainnet.training.summaries import Library, Size, SummariesTraining, train_pair
+from gainnet.training.summaries import FEW_SHOT
 
 SHIPPED = Path(__file__).parents[2] / "models" / "pretrained" / "summaries"
 FIELDS_SEED = 1 << 30
@@ -49,11 +49,13 @@ class Models:
         edge: an edge-end model before it meets its field.
         cloud: the local cloud.
         tokenizer: of both.
+        few_shot: a local cloud that reads examples of the field; `None` where no arm asks for it.
     """
 
     edge: Any
     cloud: Any
     tokenizer: Any
+    few_shot: Any = None
 
 
 def invented_texts(config: SummariesConfig, field: str, random_seed: int) -> FieldTexts:
@@ -64,17 +66,31 @@ def invented_texts(config: SummariesConfig, field: str, random_seed: int) -> Fie
     return FieldTexts(tuple(train), tuple(write_abstracts(found, config.num_test_texts, TEST_SEED + random_seed)))
 
 
-def folder_texts(config: SummariesConfig, collection: Collection, field: str) -> FieldTexts:
-    """Abstracts of a folder that are of a field.
+def folds_of(config: SummariesConfig, collection: Collection, field: str, random_seed: int) -> list[FieldTexts]:
+    """Abstracts of a folder that are of a field, in folds: each is tested in one and learned from in the others.
+
+    A folder with test files of its own has one fold.
+
+    Args:
+        config: number of folds.
+        collection: of the folder.
+        field: whose.
+        random_seed: of the order in which abstracts are dealt to folds.
 
     Raises:
-        ConfigError: none of its test abstracts is of the field.
+        ConfigError: there are fewer abstracts than folds.
     """
-    train = _learnable(config, [a for a in collection.train if field_of(a) == field])
-    test = [_short(config, a) for a in collection.test if field_of(a) == field][: config.num_test_texts]
-    if not test:
-        raise ConfigError(f"data: no test abstract of {config.data} is of {field}; give more, or set num_fields lower")
-    return FieldTexts(tuple(train), tuple(test))
+    train, test = ([a for a in some if field_of(a) == field] for some in (collection.train, collection.test))
+    if collection.own_test and train and test:
+        return [FieldTexts(tuple(train), tuple(test))]
+    every = sorted([*train, *test], key=lambda abstract: abstract.name)
+    if len(every) < 2 * config.num_folds or (collection.own_test and not test):
+        few = f"{len(every)} abstracts of {config.data} are of {field}, too few for {config.num_folds} folds"
+        raise ConfigError(f"data: {few}; give more, or set num_folds or num_fields lower")
+    order = Random.of(random_seed).child("folds").generators(field)[0].permutation(len(every))
+    parts = [[every[i] for i in order[k :: config.num_folds]] for k in range(config.num_folds)]
+    rest = [[a for other in parts if other is not part for a in other] for part in parts]
+    return [FieldTexts(tuple(learned), tuple(part)) for learned, part in zip(rest, parts, strict=True)]
 
 
 def read_folder(config: SummariesConfig) -> Collection:
@@ -95,24 +111,8 @@ def shipped_models(config: SummariesConfig) -> Models:
         )
     edge, tokenizer = load_language_model(str(folder / "edge"))
     cloud, _ = load_language_model(str(folder / "cloud"))
-    return Models(edge, cloud, tokenizer)
-
-
-def folder_models(config: SummariesConfig, collection: Collection, random_seed: int) -> Models:
-    """Models that learned, from nothing, the abstracts of a folder that are of none of its fields.
-
-    Raises:
-        ConfigError: there are too few of them.
-    """
-    others = _learnable(config, [a for a in collection.train if field_of(a) == OTHER])
-    if len(others) < 20:
-        raise ConfigError(f"data: {len(others)} abstracts of no field are too few to learn from; give at least 20")
-    edge, cloud = Size(48, 2, config.folder_edge_steps, 8), Size(96, 3, config.folder_cloud_steps, 8)
-    sizes = SummariesTraining(edge, cloud, num_tokens=2000, checkpoint_every=1 << 30)
-    # Edge and cloud learn from different halves, as they would belong to different owners.
-    library = Library(tuple(others[0::2]), tuple(others[1::2]))
-    with tempfile.TemporaryDirectory() as folder:
-        return Models(*train_pair(library, sizes, random_seed, Training(Path(folder), {}, sizes.checkpoint_every)))
+    few_shot = load_language_model(str(folder / FEW_SHOT))[0] if FEW_SHOT in config.methods else None
+    return Models(edge, cloud, tokenizer, few_shot)
 
 
 def models_folder(config: SummariesConfig) -> Path:
@@ -121,20 +121,13 @@ def models_folder(config: SummariesConfig) -> Path:
 
 
 def identity(config: SummariesConfig) -> Mapping[str, str]:
-    """sha256 of the models and of the folder's abstracts."""
+    """sha256 of the models, of the folder's abstracts and of the encoder that sentences of theirs are ranked by."""
+    folder = models_folder(config)
+    names = ("edge", "cloud", *((FEW_SHOT,) if FEW_SHOT in config.methods else ()))
+    found = {name: weights_sha256(folder / name) for name in names if (folder / name).is_dir()}
     if not config.data:
-        folder = models_folder(config)
-        return {name: weights_sha256(folder / name) for name in ("edge", "cloud") if (folder / name).is_dir()}
-
+        return found
     collection = read_folder(config)
     text = "\n".join(repr(abstract) for abstract in (*collection.train, *collection.test))
-    return {"data": sha256(text.encode()).hexdigest()}
-
-
-def _learnable(config: SummariesConfig, abstracts: Sequence[StructuredAbstract]) -> list[StructuredAbstract]:
-    short = [a for a in abstracts if len(a.conclusion.split()) <= config.max_conclusion_words]
-    return [_short(config, a) for a in short]
-
-
-def _short(config: SummariesConfig, abstract: StructuredAbstract) -> StructuredAbstract:
-    return shorten(abstract, config.max_document_words, lambda text: len(text.split()))
+    found |= {"data": sha256(text.encode()).hexdigest()}
+    return found | ({"encoder": weights_sha256(encoder_folder(config.encoder))} if config.encoder else {})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from statistics import fmean
-from typing import final
+from typing import Any, final
 
 from gainnet.catalog.learning import learning_of
 from gainnet.catalog.records import LearnConfig
@@ -14,7 +15,6 @@ from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.adapters import FORMS, require_peft
 from gainnet.learning.session import Learning
 from gainnet.learning.summaries.conclusions import (
-    ARMS,
     Cloud,
     Completion,
     EdgeEnd,
@@ -23,20 +23,30 @@ from gainnet.learning.summaries.conclusions import (
     growing_edge_end,
 )
 from gainnet.learning.summaries.endpoint import EndpointCloud
-from gainnet.learning.summaries.scores import HiddenStates, bert_score, load_hidden_states, load_judge, rouge
-from gainnet.models.trials.prompts import EdgeAnswer
+from gainnet.learning.summaries.scores import (
+    EncodedMeans,
+    HiddenStates,
+    bert_score,
+    load_hidden_states,
+    load_judge,
+    rouge,
+)
+from gainnet.learning.summaries.sentences import Vectors
+from gainnet.models.trials.prompts import EdgeAnswer, few_shot_prompt
+from gainnet.models.trials.reading import conclude_as
 from gainnet.models.trials.template import Template, read_template, template_of
 from gainnet.studies.medical_summaries.material import (
     FieldTexts,
     Models,
-    folder_models,
-    folder_texts,
     invented_texts,
     read_folder,
     shipped_models,
 )
-from gainnet.studies.medical_summaries.question import LABELS, SummariesConfig
-from gainnet.studies.study import Case, Method, Row
+from gainnet.studies.medical_summaries.question import ALL_METHODS, LABELS, REAL, WITH_EXAMPLES, SummariesConfig
+from gainnet.studies.medical_summaries.real import RealAbstracts
+from gainnet.studies.study import Case, Method, Row, Value
+from gainnet.studies.trained import Stopwatch, trained_columns
+from gainnet.training.summaries import NUM_EXAMPLES, PRESETS
 
 Score = Callable[[Sequence[str], Sequence[str]], list[float]]
 
@@ -50,11 +60,13 @@ class Grown:
         texts: of the field.
         edge: its edge-end model.
         said: about each test abstract.
+        columns: of its training.
     """
 
     texts: FieldTexts
     edge: EdgeEnd
     said: tuple[EdgeAnswer, ...]
+    columns: Row
 
 
 def open_methods(config: SummariesConfig) -> Mapping[str, Method]:
@@ -69,59 +81,121 @@ def open_methods(config: SummariesConfig) -> Mapping[str, Method]:
     rouge(["a"], ["a"])
     if config.algorithm in FORMS:
         require_peft()
-    collection = read_folder(config) if config.data else None
     endpoint = EndpointCloud(config.cloud_url, config.cloud_model) if config.cloud_url else None
     encoder = load_hidden_states(config.encoder) if config.encoder else None
     judge = load_judge(config.bleurt) if config.bleurt else None
+    meanings: dict[str, Score] = {} if encoder is None else {"bertscore": _by_hidden_states(encoder)}
+    meanings |= {} if judge is None else {"bleurt": judge.score}
+    invented = _on_invented(config, endpoint, meanings)
+    real = _on_real(config, endpoint, None if encoder is None else EncodedMeans(encoder), meanings)
+    return {name: real if name.startswith(REAL) else invented for name in ALL_METHODS}
+
+
+def _on_invented(config: SummariesConfig, endpoint: Cloud | None, meanings: Mapping[str, Score]) -> Method:
+    """All arms on invented fields, which share what an edge-end model of the field says."""
 
     @cache
-    def models(random_seed: int) -> Models:
-        return shipped_models(config) if collection is None else folder_models(config, collection, random_seed)
+    def models() -> Models:
+        return shipped_models(config)
 
     @cache
     def grown(field: str, random_seed: int) -> dict[int, Grown]:
-        known = models(random_seed)
-        invented = partial(invented_texts, config, field, random_seed)
-        texts = invented() if collection is None else folder_texts(config, collection, field)
+        known, watch = models(), Stopwatch()
+        texts = invented_texts(config, field, random_seed)
         learning, documents = _learning_of(config, random_seed), [a.document for a in texts.test]
         edges = growing_edge_end(known.edge, known.tokenizer, texts.train, learning, config.rounds)
         # Every edge answers before the next one is grown out of it.
-        return {n: Grown(texts, e, tuple(e.answer(documents))) for n, e in zip(config.rounds, edges, strict=True)}
+        return {
+            n: Grown(texts, e, tuple(e.answer(documents)), _edge_columns(config, e, n, watch.cpu_s))
+            for n, e in zip(config.rounds, edges, strict=True)
+        }
 
     def run(case: Case, random: Random) -> Row:
-        known = models(case.random_seed)
-        field = grown(case.text("field"), case.random_seed)[case.count("rounds")]
-        cloud: Cloud = endpoint or LocalCloud(known.cloud, known.tokenizer)
-        written = conclude(case.method, [a.document for a in field.texts.test], field.said, cloud)
-        scores: dict[str, Score] = {"hidden_score": _by_hidden_states(HiddenStates(known.cloud, known.tokenizer))}
-        if encoder is not None:
-            scores["bertscore"] = _by_hidden_states(encoder)
-        if judge is not None:
-            scores["bleurt"] = judge.score
-        return row_of(field, written, scores) | {"warning": "not PubMed 20k RCT" if config.data else ""}
+        known, field = models(), grown(case.text("field"), case.random_seed)[case.count("rounds")]
+        if case.method in WITH_EXAMPLES:
+            written = _with_examples(case.method, field.texts, known, endpoint)
+        else:
+            cloud: Cloud = endpoint or LocalCloud(known.cloud, known.tokenizer)
+            written = conclude(case.method, [a.document for a in field.texts.test], field.said, cloud)
+        # How an endpoint's model was trained is not for us to say.
+        columns = _columns(case.method, known, field) if endpoint is None else {}
+        scores = {"hidden_score": _by_hidden_states(HiddenStates(known.cloud, known.tokenizer)), **meanings}
+        read = [read_template(answer.template) for answer in field.said]
+        labels = labels_right([template_of(abstract) for abstract in field.texts.test], read)
+        edge = {f"edge_{name}": value for name, value in field.edge.cost.items()}
+        row = row_of([a.conclusion for a in field.texts.test], written, scores)
+        return {**row, **labels, **edge, **columns, "warning": ""}
 
-    return dict.fromkeys(ARMS, run)
+    return run
 
 
-def row_of(field: Grown, written: Sequence[Completion], scores: Mapping[str, Score]) -> dict[str, str | float | None]:
+def _on_real(
+    config: SummariesConfig, endpoint: Cloud | None, vectors: Vectors | None, meanings: Mapping[str, Score]
+) -> Method:
+    """All arms on real abstracts, which share rankers of their sentences."""
+
+    @cache
+    def abstracts_of(random_seed: int) -> RealAbstracts:
+        learning = _learning_of(config, random_seed)
+        return RealAbstracts(config, read_folder(config), vectors, endpoint, learning, random_seed)
+
+    def run(case: Case, random: Random) -> Row:
+        arm, real = case.method.removeprefix(REAL), abstracts_of(case.random_seed)
+        abstracts, written, columns = real.answers(arm, case.text("field"))
+        row = row_of([a.conclusion for a in abstracts], written, meanings)
+        return {**row, **columns, "warning": "not PubMed 20k RCT"}
+
+    return run
+
+
+def _with_examples(arm: str, texts: FieldTexts, known: Models, endpoint: Cloud | None) -> list[Completion]:
+    """Conclusions of what sees the first trials of the field, with their conclusions."""
+    examples = texts.train[:NUM_EXAMPLES]
+    if arm == "reader":
+        return [Completion(conclude_as(examples, abstract), None, None) for abstract in texts.test]
+    cloud = endpoint or LocalCloud(known.few_shot, known.tokenizer)
+    return cloud.complete([few_shot_prompt(examples, abstract.document) for abstract in texts.test])
+
+
+def _columns(arm: str, known: Models, field: Grown) -> Row:
+    """How the model of an arm was trained: the edge-end one here, clouds when they were made, a reader not at all."""
+    size, model = PRESETS["default"].cloud, known.few_shot if arm == "few_shot" else known.cloud
+    if arm == "edge_alone":
+        return field.columns
+    # Their processor time stands in trained.json; nothing of it is spent here.
+    return {} if arm == "reader" else _shipped_columns(model, size.num_steps, size.num_steps * size.batch_size)
+
+
+def _shipped_columns(model: Any, num_steps: int, num_samples: int) -> Row:
+    columns = trained_columns({"cloud": model}, num_steps, num_samples, 0.0, num_samples)
+    return {name: value for name, value in columns.items() if not name.startswith("measured_")}
+
+
+def _edge_columns(config: SummariesConfig, edge: EdgeEnd, rounds: int, cpu_s: float) -> Row:
+    num_steps, size = rounds * config.clients * config.num_steps, config.batch_size
+    # An arm of fewer rounds is another point of the sweep and not a shorter try of the same.
+    return trained_columns({"edge": edge.model}, num_steps, num_steps * size, cpu_s)
+
+
+def row_of(references: Sequence[str], written: Sequence[Completion], scores: Mapping[str, Score]) -> dict[str, Value]:
     """Row of an arm on a field: means, and ROUGE of every document for intervals.
 
     Args:
-        field: whose test abstracts were concluded.
+        references: conclusions of the authors.
         written: one conclusion each.
         scores: others than ROUGE, by name.
     """
-    references, texts = [a.conclusion for a in field.texts.test], [completion.text for completion in written]
+    texts = [completion.text for completion in written]
     by_document = rouge(references, texts)
     tokens = [completion.num_tokens for completion in written]
     known = [count for count in tokens if count is not None]
-    row: dict[str, str | float | None] = {"num_documents": len(texts)}
+    flaws = Counter(completion.flaw for completion in written if completion.flaw)
+    row: dict[str, Value] = {"num_documents": len(texts)}
     row |= {name: fmean(values) for name, values in by_document.items()}
     row |= {name: fmean(score(references, texts)) for name, score in scores.items()}
     row |= {"tokens": fmean(known) if len(known) == len(tokens) else None}
     row |= {"num_empty": sum(not text for text in texts)}
-    row |= labels_right([template_of(a) for a in field.texts.test], [read_template(a.template) for a in field.said])
-    row |= {f"edge_{name}": value for name, value in field.edge.cost.items()}
+    row |= {"flaws": ", ".join(f"{flaw} {count}" for flaw, count in sorted(flaws.items()))}
     return row | {f"{name}_of_documents": " ".join(f"{x:.4f}" for x in xs) for name, xs in by_document.items()}
 
 
