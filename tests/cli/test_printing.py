@@ -15,3 +15,16 @@ def test_a_table_breaks_no_word_where_all_words_fit(
     shown = capsys.readouterr().out
     assert all(word in shown for word in ("longest_name", "sentence", "extraordinary"))
     assert max(map(len, shown.splitlines())) <= 40
+
+
+def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from gainnet.cli import printing
+
+    clock = iter([0.0, 1.0, 11.0, 12.0, 30.0])
+    monkeypatch.setattr(printing.time, "monotonic", lambda: next(clock))
+    with printing.rounds_progress("lora") as show:
+        for finished in range(1, 5):
+            show(finished, 4, 0.5)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == ["lora (test loss 0.5000): 2 of 4", "lora (test loss 0.5000): 4 of 4"]

@@ -14,7 +14,7 @@ from gainnet.studies.language_families.models import ARCHITECTURES, build_model
 from gainnet.studies.language_families.pair import compare
 from gainnet.studies.runner import run_study
 
-QUICK = {("opt", "embedding_only+1"), ("bert", "u_shape"), ("bart", "u_shape+1"), ("mamba", "embedding_only")}
+QUICK = {("opt", "embedding_only+1"), ("bert", "u_shape")}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 from gainnet.studies.step_memory import SHAPES, step_memory
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n == "toy" else pytest.mark.slow) for n in SHAPES])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHAPES)
 def test_what_is_held_is_within_the_peak_of_torch(name: str) -> None:
     found = step_memory(name)
     # The tracker sees temporary tensors, too: of tied embeddings a second gradient while both are added.

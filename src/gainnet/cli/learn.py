@@ -9,9 +9,8 @@ from typing import Any
 import typer
 
 from gainnet.cli.options import Asked, Fields, command
-from gainnet.cli.printing import print_json, print_table, rounds_progress
+from gainnet.cli.printing import print_json, print_rounds, rounds_progress
 
-_COLUMNS = ("round", "test_loss", "num_bits_up", "num_bits_down", "duration_s", "energy_j", "num_retransmissions")
 _LEARNING = Fields(
     "gainnet.catalog.records:LearnConfig",
     without=("num_texts", "edge_rate", "report_error_db", "max_attempts", "bandwidth_hz"),
@@ -34,6 +33,7 @@ def learn(asked: Asked, *, out: Path = Path("out/learn"), as_json: bool = False)
     from gainnet.catalog.learning import check_used, open_session
     from gainnet.catalog.records import LearnConfig
     from gainnet.core.files import check_writable
+    from gainnet.learning.save import save
 
     config = LearnConfig(**asked.values)
     # Before anything is loaded or written: a mistake costs no seconds and leaves no folder.
@@ -41,11 +41,15 @@ def learn(asked: Asked, *, out: Path = Path("out/learn"), as_json: bool = False)
     check_writable(out)
     name = config.algorithm
     with rounds_progress(name) as show:
-        result = open_session(config).run(out, show)
-    summary: dict[str, Any] = {"algorithm": name, "out": str(out), "rounds": list(result.rounds)}
-    summary["perplexity"] = math.exp(result.rounds[-1]["test_loss"])
+        session = open_session(config)
+        run = session.run(out, show)
+    saved = save(session, run, out, name)
+    summary: dict[str, Any] = {"algorithm": name, "out": str(out), "rounds": list(run.rounds)}
+    summary |= {"perplexity": math.exp(run.rounds[-1]["test_loss"]), "report": str(out / "report.html")}
+    summary |= {key: saved[key] for key in ("start", "nodes", "took_part", "adapter")}  # the adapter is in `out`
     if as_json:
         return print_json(summary)
-    print_table(f"{name}: {out}", _COLUMNS, result.rounds)
+    print_rounds(f"{name}: {out}", saved["curve"], run.rounds)
     typer.echo(f"perplexity {summary['perplexity']:.4g} on text that nobody trained on")
+    typer.echo(summary["report"])
     return None

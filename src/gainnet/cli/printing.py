@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, final
 
 import typer
 
 if TYPE_CHECKING:
     from gainnet.studies import Progress
+
+EVERY_S: Final = 10.0
+"""Between two lines of progress where nobody watches a terminal."""
 
 
 @contextmanager
@@ -32,13 +36,30 @@ def progress(name: str) -> Iterator[Progress]:
         bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn(), bars.TimeRemainingColumn()
     )  # fmt: skip
     console = Console(stderr=True)
-    with bars.Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    if not console.is_terminal:
+        yield _Lines().tell
+        return
+    with bars.Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(name, total=None)
 
         def tell(num_finished: int, num_cases: int, label: str) -> None:
             bar.update(task, completed=num_finished, total=num_cases, description=label)
 
         yield tell
+
+
+@final
+class _Lines:
+    """Progress where no bar can be drawn, as in a log: a line now and then, and none of what is over soon."""
+
+    def __init__(self) -> None:
+        self._last_s = time.monotonic()
+
+    def tell(self, num_finished: int, num_cases: int, label: str) -> None:
+        now_s = time.monotonic()
+        if now_s - self._last_s >= EVERY_S:
+            self._last_s = now_s
+            typer.echo(f"{label}: {num_finished} of {num_cases}", err=True)
 
 
 @contextmanager
@@ -53,6 +74,34 @@ def rounds_progress(name: str) -> Iterator[Callable[[int, int, float], None]]:
     """A bar on standard error for rounds of learning: round and test loss."""
     with progress(name) as tell:
         yield lambda num_finished, total, loss: tell(num_finished, total, f"{name} (test loss {loss:.4f})")
+
+
+def print_rounds(title: str, curve: Sequence[Mapping[str, Any]], rounds: Sequence[Mapping[str, Any]]) -> None:
+    """Rounds of learning for people, round 0 included.
+
+    Args:
+        title: of the table.
+        curve: test loss by round.
+        rounds: costs by round.
+    """
+    costs, rows = {record["round"]: record for record in rounds}, []
+    for point in curve:
+        row = {"round": point["round"], "test loss": f"{point['test_loss']:.4f}"}
+        cost = costs.get(point["round"])
+        # Round 0 is the model before any: nothing was spent on it.
+        row |= {head: None if cost is None else write(cost[key]) for head, (key, write) in _COSTS.items()}
+        rows.append(row)
+    print_table(title, ("round", "test loss", *_COSTS), rows)
+
+
+_COSTS: Final[Mapping[str, tuple[str, Callable[[float], str]]]] = {
+    "bits up": ("num_bits_up", "{:,.0f}".format),
+    "bits down": ("num_bits_down", "{:,.0f}".format),
+    "seconds": ("duration_s", "{:.4g}".format),
+    "joules": ("energy_j", "{:.4g}".format),
+    "codewords again": ("num_retransmissions", "{:,.0f}".format),
+    "lost": ("num_lost", "{:,.0f}".format),
+}
 
 
 def print_json(value: Any) -> None:

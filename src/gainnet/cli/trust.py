@@ -9,11 +9,10 @@ from typing import Any
 import typer
 
 from gainnet.cli.options import Asked, Fields, command
-from gainnet.cli.printing import print_json, print_table, rounds_progress
+from gainnet.cli.printing import print_json, print_rounds, print_table, rounds_progress
 from gainnet.core.errors import ConfigError
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-_COLUMNS = ("round", "test_loss", "num_bits_up", "num_bits_down", "duration_s", "energy_j")
 _SETTINGS: dict[str, Any] = {
     "algorithm": "adapter", "clients": 10, "rounds": 6, "num_steps": 2, "batch_size": 6, "rate": 0.1, "rank": 1
 }  # fmt: skip
@@ -40,6 +39,8 @@ def learn(asked: Asked, guarded: Asked, *, out: Path = Path("out/trust"), as_jso
     from gainnet.catalog.learning import open_session
     from gainnet.catalog.records import LearnConfig, SafeguardsConfig
     from gainnet.core.files import check_writable
+    from gainnet.learning.page import privacy_line
+    from gainnet.learning.save import save
 
     config = LearnConfig(**asked.values)
     _check_used(guarded)
@@ -49,21 +50,15 @@ def learn(asked: Asked, guarded: Asked, *, out: Path = Path("out/trust"), as_jso
     with rounds_progress(name) as show:
         session = open_session(config, safeguards)
         run = session.run(out, show)
-    guarantee = session.safeguards.spent(out) if session.safeguards else None
+    saved = save(session, run, out, name)
     summary: dict[str, Any] = {"algorithm": name, "out": str(out), "rounds": list(run.rounds)}
-    summary["privacy"] = None if guarantee is None else asdict(guarantee)
+    summary |= {"report": str(out / "report.html")}
+    summary |= {key: saved[key] for key in ("privacy", "start", "nodes", "took_part", "adapter")}
     if as_json:
         return print_json(summary)
-    print_table(f"{name}: {out}", _COLUMNS, run.rounds)
-    if guarantee is not None:
-        typer.echo(
-            f"privacy of every {guarantee.level}: epsilon {guarantee.epsilon:.3g} (who sees models alone: "
-            f"{guarantee.epsilon_model:.3g}; who reads {out}, too: {guarantee.epsilon_folder:.3g}), delta "
-            f"{guarantee.delta:.3g}, {guarantee.num_clients:g} clients, {guarantee.num_releases} releases "
-            f"({guarantee.accountant})"
-        )
-        if not guarantee.private:
-            typer.echo("not private: the noise repeats from the random seed, and whoever knows that can take it off")
+    print_rounds(f"{name}: {out}", saved["curve"], run.rounds)
+    typer.echo(f"privacy: {privacy_line(saved['privacy'])}")
+    typer.echo(summary["report"])
     return None
 
 

@@ -16,7 +16,8 @@ from gainnet.core.run.checkpoint import Checkpoint, fingerprint
 from gainnet.core.run.loop import run_to_end, silent
 from gainnet.learning.algorithms.algorithm import Algorithm, State
 from gainnet.learning.clients import Client
-from gainnet.models.language import mean_loss
+from gainnet.learning.shares import shares_of, spread_of
+from gainnet.models.language import row_losses
 
 CHECKPOINT, SUMMARY = "state.safetensors", "run.json"
 
@@ -32,10 +33,14 @@ class Run:
     Args:
         state: after the last round.
         rounds: one record per round: test loss, and what it cost.
+        details: one per round: spread of the test loss, and the share of every node.
+        start: test loss before the first round, with its spread; `None` where no folder keeps it.
     """
 
     state: State
     rounds: tuple[dict[str, float], ...]
+    details: tuple[dict[str, Any], ...] = ()
+    start: dict[str, float] | None = None
 
     @property
     def losses(self) -> tuple[float, ...]:
@@ -79,12 +84,13 @@ def run_rounds(
     """
     # Streams per round, so that a run that goes on draws what an uninterrupted one would have drawn.
     random = Random.of(random_seed).child("learning")
-    rounds = _Rounds(algorithm, clients, test_rows, num_rounds, random, algorithm.init(random))
+    rounds = _Rounds(algorithm, clients, test_rows, num_rounds, random, algorithm.init(random), folder is not None)
     decides = {**(settings or {}), "random_seed": random_seed}
 
     def summarise() -> None:
         if folder is not None:
-            write_json(folder / SUMMARY, {"settings": decides, "rounds": rounds.records})
+            found = {"rounds": rounds.records, "start": rounds.start, "details": rounds.details}
+            write_json(folder / SUMMARY, {"settings": decides, **found})
 
     def after_round(num_finished: int, num_in_all: int, record: dict[str, float]) -> None:
         summarise()
@@ -92,13 +98,13 @@ def run_rounds(
 
     if folder is None:
         run_to_end(rounds, None, 1, after_round)
-        return Run(rounds.values, tuple(rounds.records))
+        return rounds.run()
     checkpoint = Checkpoint(folder / CHECKPOINT, {**decides, "sha256": rounds.sha256()})
     with hold(folder):
         run_to_end(rounds, checkpoint, 1, after_round)
         # A run that was killed between its checkpoint and its summary lacks a round in the latter.
         summarise()
-    return Run(rounds.values, tuple(rounds.records))
+    return rounds.run()
 
 
 @final
@@ -112,23 +118,37 @@ class _Rounds:
     num_steps: int
     random: Random
     values: State
+    begins_with_test: bool = False
     records: list[dict[str, float]] = field(default_factory=list)
+    details: list[dict[str, Any]] = field(default_factory=list)
+    start: dict[str, float] | None = None
 
     @property
     def step(self) -> int:
         return len(self.records)
 
     def advance(self) -> dict[str, float]:
+        if self.begins_with_test and self.step == 0:
+            losses = self._losses()
+            self.start = {"test_loss": float(losses.mean()), **spread_of(losses)}
         self.values, report = self.algorithm.round(self.values, self.clients, self.random.child("round", self.step))
-        loss = mean_loss(self.algorithm.model_of(self.values), self.test_rows)
-        self.records.append({"round": self.step + 1, "test_loss": loss, **cost_of(report)})
+        losses = self._losses()
+        self.details.append({"round": self.step + 1, **spread_of(losses), "nodes": shares_of(report)})
+        self.records.append({"round": self.step + 1, "test_loss": float(losses.mean()), **cost_of(report)})
         return self.records[-1]
 
+    def _losses(self) -> Tensor:
+        return row_losses(self.algorithm.model_of(self.values), self.test_rows)
+
+    def run(self) -> Run:
+        return Run(self.values, tuple(self.records), tuple(self.details), self.start)
+
     def state(self) -> tuple[dict[str, Any], State]:
-        return {"rounds": self.records}, self.values
+        return {"rounds": self.records, "details": self.details, "start": self.start}, self.values
 
     def restore(self, numbers: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         self.records, self.values = list(numbers["rounds"]), tensors
+        self.details, self.start = list(numbers["details"]), numbers["start"]
 
     def sha256(self) -> dict[str, str]:
         """Digests of the weights and of the texts that the run begins with."""

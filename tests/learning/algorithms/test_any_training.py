@@ -86,7 +86,7 @@ def test_dropout_is_the_same_over_a_cut(network: Callable[..., Network], alone: 
     assert any(not torch.allclose(states[2][name], value, atol=1e-4) for name, value in states[1].items())
 
 
-@pytest.mark.parametrize("method", [WholeModel(), Split(CUT)])
+@pytest.mark.parametrize("method", [pytest.param(WholeModel(), marks=pytest.mark.slow), Split(CUT)])
 def test_bfloat16_learns_and_keeps_weights_in_float32(
     method: Method, network: Callable[..., Network], alone: list[Client]
 ) -> None:
@@ -110,6 +110,19 @@ def test_virtual_tokens_take_positions(network: Callable[..., Network]) -> None:
         Learning(SoftPrompt(8), network()).bound(build_model("gpt2", "plain", 0), 30)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "architecture"), [(Lora(1), "mamba"), (SoftPrompt(2), "opt"), (Lora(1), "mixture")])
+def test_unusual_models_take_adapters(
+    method: Method, architecture: str, network: Callable[..., Network], alone: list[Client]
+) -> None:
+    # Odd ones: OPT's embeddings are narrower than its blocks.
+    model = build_model(architecture, "odd", 0).eval()
+    state = one_round(method, model, network(), alone)
+    assert all(bool(value.isfinite().all()) for value in state.values())
+    if architecture == "mixture":  # stacked experts are locked, as the docs say
+        assert not any("expert" in name for name in state)
+
+
 @pytest.mark.parametrize("architecture", ["bert", "vit"])
 def test_models_that_write_nothing_take_no_virtual_tokens(architecture: str, network: Callable[..., Network]) -> None:
     length = 193 if architecture == "vit" else 12
@@ -117,7 +130,9 @@ def test_models_that_write_nothing_take_no_virtual_tokens(architecture: str, net
         Learning(SoftPrompt(2), network()).bound(build_model(architecture, "plain", 0), length)
 
 
-@pytest.mark.parametrize("method", [WholeModel(), Split(CUT), Lora(1)])
+@pytest.mark.parametrize(
+    "method", [Split(CUT), *(pytest.param(m, marks=pytest.mark.slow) for m in (WholeModel(), Lora(1)))]
+)
 def test_a_vision_transformer_learns_from_pictures(
     method: Method, network: Callable[..., Network], clients: tuple[Client, ...]
 ) -> None:

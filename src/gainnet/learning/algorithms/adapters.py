@@ -16,8 +16,9 @@ from gainnet.models.language_families import language_family_of
 Form = Literal["soft_prompt", "lora", "adapter", "lora_b"]
 FORMS: tuple[Form, ...] = ("soft_prompt", "lora", "adapter", "lora_b")
 """Trained parameters: virtual tokens in front (Lester et al. 2021), low-rank updates of all linear maps in the blocks
-(Hu et al. 2022), infused adapters that rescale keys, values and hidden units (Liu et al. 2022), or low-rank updates
-whose first factors stay as they were drawn (FFA-LoRA, Sun et al. 2024): what is averaged is then linear in them."""
+(Hu et al. 2022; experts of a mixture are stacked parameters and no maps, and stay locked), infused adapters that
+rescale keys, values and hidden units (Liu et al. 2022), or low-rank updates whose first factors stay as they were drawn
+(FFA-LoRA, Sun et al. 2024): what is averaged is then linear in them."""
 
 
 def require_peft() -> Any:
@@ -46,12 +47,15 @@ def attach(model: Any, form: Form, size: int, random_seed: int = 0) -> Any:
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers for a property by its old name
         warnings.filterwarnings("ignore", message="fan_in_fan_out")  # it finds out for itself how GPT-2 stores maps
+        warnings.filterwarnings("ignore", message="The following rank_pattern keys")  # of experts, which stay locked
         torch.manual_seed(random_seed)
         try:
             # PEFT changes the model that it is given; a copy with shared parameters keeps the whole one usable.
             adapted = peft.get_peft_model(copy.deepcopy(model, shared), _config(peft, model, form, size))
         except ValueError as error:
-            raise ConfigError(f"form: {form} does not fit this model ({str(error).splitlines()[0]})") from None
+            reason = f"form: {form} does not fit this model ({str(error).splitlines()[0]})"
+            # The library asks for settings that we do not offer: what can be chosen here is another algorithm.
+            raise ConfigError(f"{reason}; choose another of lora, soft_prompt and adapter, or fedavg or fsl") from None
     # PEFT begins in training mode around parts that are not: whoever put that back later would turn dropout on.
     adapted.train(model.training)
     if form == "lora_b":
@@ -84,8 +88,14 @@ def _config(peft: Any, model: Any, form: Form, size: int) -> Any:
     if form == "soft_prompt":
         if task is None:
             raise ValueError(f"models of the family {family.name} take no virtual tokens, choose lora")
-        return peft.PromptTuningConfig(task_type=task, num_virtual_tokens=size)
+        # Embeddings of OPT-350m are narrower than its blocks, whose width PEFT would take.
+        width = int(model.get_input_embeddings().weight.shape[1])
+        return peft.PromptTuningConfig(task_type=task, num_virtual_tokens=size, token_dim=width)
     if form in ("lora", "lora_b"):
+        # Kernels of Mamba read these weights without calling the maps, so that PEFT refuses them.
+        unfit = ["out_proj", "conv1d"] if "mamba" in str(model.config.model_type) else None
         # alpha = rank: the update is B A whatever the rank, so that updates of different ranks are comparable.
-        return peft.LoraConfig(task_type=task, r=size, lora_alpha=size, target_modules="all-linear")
+        return peft.LoraConfig(
+            task_type=task, r=size, lora_alpha=size, target_modules="all-linear", exclude_modules=unfit
+        )
     return peft.IA3Config(task_type=task)

@@ -158,6 +158,8 @@ class SoftPrompt:
 class Lora:
     """Low-rank updates of all linear maps in the blocks (Hu et al. 2022), averaged by the edge.
 
+    Experts of a mixture are stacked parameters and no maps: they stay locked.
+
     Args:
         rank: at least 1.
         merging: what is averaged. `factors`: both factors by themselves, whose product is not the mean of the products;

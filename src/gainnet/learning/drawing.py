@@ -1,0 +1,64 @@
+"""Figures of a run: test loss with its spread, and what crossed."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_LOSS, _UP, _DOWN = "#D55E00", "#0072B2", "#009E73"
+MEGABYTE: Final = 8e6
+"""Bits."""
+
+
+def draw_curves(summary: Mapping[str, Any]) -> Figure:
+    """Test loss of every round, round 0 included, with the middle 80 % of its rows; and bits up to each round.
+
+    Args:
+        summary: of a run, as `summary_of` makes it.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11.0, 4.2), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    _draw_loss(left, summary["curve"])
+    _draw_bits(right, summary["rounds"])
+    for ax in (left, right):
+        ax.grid(alpha=0.25, linewidth=0.6)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.set_xlabel("round")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def _draw_loss(ax: Axes, curve: Sequence[Mapping[str, float]]) -> None:
+    rounds = [point["round"] for point in curve]
+    low, high = ([point[f"test_loss_{edge}"] for point in curve] for edge in ("p10", "p90"))
+    ax.fill_between(rounds, low, high, color=_LOSS, alpha=0.15, linewidth=0, label="middle 80 % of test rows")
+    ax.plot(rounds, [point["test_loss"] for point in curve], color=_LOSS, marker="o", markersize=4, label="mean")
+    ax.set(ylabel="nats per token", title="loss on text that nobody trained on")
+    ax.legend(frameon=False, fontsize=9)
+
+
+def _draw_bits(ax: Axes, rounds: Sequence[Mapping[str, float]]) -> None:
+    places = [0, *(record["round"] for record in rounds)]
+    for way, colour in (("up", _UP), ("down", _DOWN)):
+        sums = [0.0]
+        for record in rounds:
+            sums.append(sums[-1] + record[f"num_bits_{way}"] / MEGABYTE)
+        ax.plot(places, sums, color=colour, marker="o", markersize=4, label=way)
+    ax.set(ylabel="megabytes so far", title="what crossed the air", ylim=(0, None))
+    ax.legend(frameon=False, fontsize=9)
+
+
+def png_of(figure: Figure) -> bytes:
+    """A figure as a file that is the same for the same numbers."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()
