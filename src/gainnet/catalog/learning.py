@@ -33,6 +33,7 @@ from gainnet.learning.split.model import Cut
 from gainnet.models.language import ABSTRACTS, ABSTRACTS_FOLDER, check_rows_fit, load_language_model, pack
 from gainnet.models.language_text import write_texts
 from gainnet.models.loading import torch_device_of
+from gainnet.models.package_text import START, descriptions_of, read_packages, split_descriptions
 from gainnet.network import Hardware, Network, profile
 from gainnet.radio import Air, AnyLink, Arq, Ideal, Radios, Reports, Shannon, Tabulated
 
@@ -238,10 +239,7 @@ def open_model(name: str, online: bool = False) -> tuple[Any, Any]:
 def texts_of(config: LearnConfig) -> tuple[list[list[str]], list[str]]:
     """(training texts by kind, test texts)."""
     if config.texts is not None:
-        lines = _lines(Path(config.texts))
-        # The last tenth of a file, unshuffled: whoever reads the file knows what was the test.
-        count = max(1, len(lines) // 10)
-        return [lines[:-count]], lines[-count:]
+        return read_texts(Path(config.texts))
     # Seeds of training start at 1, far below that of the test: no abstract is in both.
     train = [write_texts(domain, config.num_texts, 1 + config.random_seed) for domain in config.domains]
     return train, [text for domain in config.domains for text in write_texts(domain, 120, TEST_SEED)]
@@ -252,14 +250,28 @@ def rows_of(texts: Sequence[Sequence[str]], tokenizer: Any, config: LearnConfig)
     return [pack(some, tokenizer, config.row_length) for some in texts]
 
 
-def _lines(path: Path) -> list[str]:
+def read_texts(path: Path) -> tuple[list[list[str]], list[str]]:
+    """(training texts by kind, test texts) of a file: lines, or descriptions of packages with sections as kinds.
+
+    Raises:
+        ConfigError: it cannot be read, or holds fewer than 2 texts.
+    """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        # A byte order mark is no part of the first line.
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"texts: {path} cannot be read ({error}); give a UTF-8 file, one text per line") from None
+    if text.startswith(START):
+        train, test = split_descriptions(descriptions_of(read_packages(text), "section"))
+        if not test:
+            raise ConfigError(f"texts: {path} describes too few packages to test on one; give at least 10 of a section")
+        return train, test
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     if len(lines) < 2:
         raise ConfigError(f"texts: {path} holds {len(lines)} texts; give at least 2, one per line")
-    return lines
+    # The last tenth of a file, unshuffled: whoever reads the file knows what was the test.
+    count = max(1, len(lines) // 10)
+    return [lines[:-count]], lines[-count:]
 
 
 def safeguards_of(texts: SafeguardsConfig, config: LearnConfig) -> Safeguards:

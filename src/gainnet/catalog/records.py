@@ -205,7 +205,8 @@ class LearnConfig:
         codec: for fsl: float32, float16, int8, top_k or `module:Class`, with arguments as in top_k(share=0.1).
         model: abstracts (shipped), a folder in Hugging Face format, or a hub id as owner/name.
         domains: fields of the synthetic abstracts.
-        texts: a text file, one text per line, in the place of the synthetic ones; the last tenth is the test.
+        texts: a text file, one text per line, in the place of the synthetic ones; the last tenth is the test. A file as
+            `apt-cache dumpavail` prints it gives descriptions of packages, sections are kinds, every tenth is the test.
         num_texts: abstracts per domain.
         row_length: tokens per row.
         clients: how many devices.

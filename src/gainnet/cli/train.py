@@ -234,18 +234,25 @@ def correction(*, out: Path, model: str = "scenes", preset: Preset = "default", 
 
 
 @command("language")
-def language(*, out: Path, preset: Preset = "default", random_seed: int = 0) -> None:
-    """Train the small language model on public text. Goes on where it was stopped.
+def language(*, out: Path, preset: Preset = "default", random_seed: int = 0, texts: Path | None = None) -> None:
+    """Train the small language model on public text, or on texts of yours. Goes on where it was stopped.
 
     Args:
         out: folder for checkpoints and model.
         preset: default makes the shipped weights, tiny tries the code.
         random_seed: of text, weights and mini-batches.
+        texts: file of texts as `gainnet learn` takes it, in the place of the public ones.
     """
-    from gainnet.training.language import PRESETS, train_language
+    from gainnet.training.language import PRESETS, OwnTexts, train_language
 
+    own = None
+    if texts is not None:
+        from gainnet.catalog.learning import read_texts
+
+        kinds, test = read_texts(texts)
+        own = OwnTexts([text for kind in kinds for text in kind], test)
     with training_progress() as show:
-        trained = train_language(out, random_seed, PRESETS[preset], show)
+        trained = train_language(out, random_seed, PRESETS[preset], show, own)
     typer.echo(f"{out}: {trained['test_loss']} nats per token")
 
 
