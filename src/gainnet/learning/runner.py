@@ -20,6 +20,7 @@ from gainnet.learning.shares import shares_of, spread_of
 from gainnet.models.language import row_losses
 
 CHECKPOINT, SUMMARY = "state.safetensors", "run.json"
+LEFT_OUT = "left_out"
 
 Progress = Callable[[int, int, float], None]
 """Receives (rounds finished, rounds in all, test loss)."""
@@ -33,7 +34,8 @@ class Run:
     Args:
         state: after the last round.
         rounds: one record per round: test loss, and what it cost.
-        details: one per round: spread of the test loss, and the share of every node.
+        details: one per round: spread of the test loss, the share of every node, and who was left out where clients
+            are elsewhere.
         start: test loss before the first round, with its spread; `None` where no folder keeps it.
     """
 
@@ -63,6 +65,7 @@ def run_rounds(
     folder: Path | None = None,
     settings: dict[str, Any] | None = None,
     progress: Progress = silent,
+    left_out: Callable[[], Sequence[str]] | None = None,
 ) -> Run:
     """The state after all rounds; goes on from the folder's checkpoint where there is one.
 
@@ -77,6 +80,8 @@ def run_rounds(
         folder: where `state.safetensors` and `run.json` are written; nowhere when `None`.
         settings: what decides the run, as JSON; a checkpoint with others is refused, or with other weights or texts.
         progress: called after every round.
+        left_out: names of those who were asked in the last round and are not in its state; `run.json` then holds
+            them, too.
 
     Raises:
         ConfigError: the folder holds a run with other settings, or a damaged one, or another process writes it.
@@ -84,7 +89,8 @@ def run_rounds(
     """
     # Streams per round, so that a run that goes on draws what an uninterrupted one would have drawn.
     random = Random.of(random_seed).child("learning")
-    rounds = _Rounds(algorithm, clients, test_rows, num_rounds, random, algorithm.init(random), folder is not None)
+    start = algorithm.init(random)
+    rounds = _Rounds(algorithm, clients, test_rows, num_rounds, random, start, left_out, folder is not None)
     decides = {**(settings or {}), "random_seed": random_seed}
 
     def summarise() -> None:
@@ -118,6 +124,7 @@ class _Rounds:
     num_steps: int
     random: Random
     values: State
+    left_out: Callable[[], Sequence[str]] | None = None
     begins_with_test: bool = False
     records: list[dict[str, float]] = field(default_factory=list)
     details: list[dict[str, Any]] = field(default_factory=list)
@@ -133,7 +140,8 @@ class _Rounds:
             self.start = {"test_loss": float(losses.mean()), **spread_of(losses)}
         self.values, report = self.algorithm.round(self.values, self.clients, self.random.child("round", self.step))
         losses = self._losses()
-        self.details.append({"round": self.step + 1, **spread_of(losses), "nodes": shares_of(report)})
+        detail = {"round": self.step + 1, **spread_of(losses), "nodes": shares_of(report)}
+        self.details.append(detail | ({} if self.left_out is None else {LEFT_OUT: list(self.left_out())}))
         self.records.append({"round": self.step + 1, "test_loss": float(losses.mean()), **cost_of(report)})
         return self.records[-1]
 

@@ -34,6 +34,7 @@ STUDIES: Mapping[str, str] = {
     "knowledge-loop": "gainnet.studies.knowledge_loop:KNOWLEDGE_LOOP",
     "language-families": "gainnet.studies.language_families:LANGUAGE_FAMILIES_STUDY",
     "learning-cost": "gainnet.studies.learning_cost:LEARNING_COST",
+    "learning-faults": "gainnet.studies.learning_faults:LEARNING_FAULTS",
     "medical-summaries": "gainnet.studies.medical_summaries:MEDICAL_SUMMARIES",
     "multi-edge": "gainnet.studies.multi_edge:MULTI_EDGE",
     "photographs": "gainnet.studies.photographs:PHOTOGRAPHS",

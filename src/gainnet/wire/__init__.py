@@ -6,10 +6,11 @@ why is decided above, in `learning`; certificates are made by `gainnet.wire.keys
 
 from gainnet.wire.connection import Connection
 from gainnet.wire.frames import bounded, check_kind, file_of, from_bytes, tensors_of, to_bytes
-from gainnet.wire.tls import accept, client_context, connect, listening, name_in, server_context
+from gainnet.wire.tls import Reception, accept, client_context, connect, listening, name_in, server_context
 
 __all__ = [
     "Connection",
+    "Reception",
     "accept",
     "bounded",
     "check_kind",

@@ -20,6 +20,8 @@ MAX_PORT = 65535
 MAX_TIMEOUT_S = 1e6
 HANDSHAKE_S = 10.0
 """How long a connection may take to prove who it is."""
+AGAIN_S = 0.1
+"""Between two tries to reach an edge that is not there yet."""
 MAX_HANDSHAKES = 64
 """Connections at once that have not proved yet who they are; the oldest makes room for one more."""
 
@@ -59,7 +61,7 @@ def accept(
         ConfigError: some do not come in time.
     """
     check_range(0.0 < timeout_s <= MAX_TIMEOUT_S, "timeout_s", timeout_s, f"up to {MAX_TIMEOUT_S:g} seconds")
-    reception = _Reception(listener, server_context(keys))
+    reception = Reception.of(listener, keys)
     found: dict[NodeId, Connection] = {}
     end_s = time.monotonic() + timeout_s
     try:
@@ -81,7 +83,9 @@ def accept(
     return found
 
 
-def connect(host: str, port: int, keys: Path, name: str, allowed: frozenset[str], timeout_s: float) -> Connection:
+def connect(
+    host: str, port: int, keys: Path, name: str, allowed: frozenset[str], timeout_s: float, wait_s: float = 0.0
+) -> Connection:
     """A device's connection to the edge.
 
     Args:
@@ -91,33 +95,55 @@ def connect(host: str, port: int, keys: Path, name: str, allowed: frozenset[str]
         name: of this device.
         allowed: kinds of payload that may cross.
         timeout_s: to connect, and later for every frame.
+        wait_s: how long it may take until the edge is there.
 
     Raises:
-        ConfigError: the edge is not there, or one of the two is not who it says.
+        ConfigError: the edge is not there in time, or one of the two is not who it says.
     """
     check_range(0 <= port <= MAX_PORT, "port", port, f"0 to {MAX_PORT}")
     check_range(0.0 < timeout_s <= MAX_TIMEOUT_S, "timeout_s", timeout_s, f"up to {MAX_TIMEOUT_S:g} seconds")
-    context = client_context(keys, name)
-    try:
-        plain = socket.create_connection((host, port), timeout_s)
-        return Connection(context.wrap_socket(plain, server_hostname=host), allowed)
-    except ssl.SSLError as error:
-        raise ConfigError(f"keys: the edge at {host}:{port} is not trusted ({error.reason})") from None
-    except ConnectionResetError:
-        raise ConfigError(f"host: the edge at {host}:{port} hung up; it has all its devices, or ended") from None
-    except OSError as error:
-        raise ConfigError(f"host: no edge at {host}:{port} ({error}); start it first") from None
+    context, end_s = client_context(keys, name), time.monotonic() + wait_s
+    while True:
+        try:
+            plain = socket.create_connection((host, port), timeout_s)
+            return Connection(context.wrap_socket(plain, server_hostname=host), allowed)
+        except OSError as error:
+            # An edge that starts, or starts again, refuses or breaks off; a certificate stays a wrong one.
+            passes = not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError)
+            if not passes or time.monotonic() >= end_s:
+                raise _unreachable(f"{host}:{port}", error) from None
+        time.sleep(AGAIN_S)
+
+
+def _unreachable(place: str, error: OSError) -> ConfigError:
+    if isinstance(error, ssl.SSLError):
+        return ConfigError(f"keys: the edge at {place} is not trusted ({error.reason})")
+    if isinstance(error, ConnectionResetError):
+        return ConfigError(f"host: the edge at {place} hung up; it has all its devices, or ended")
+    return ConfigError(f"host: no edge at {place} ({error}); start it first")
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class _Reception:
-    """Handshakes beside each other in one thread: whichever socket can go on does, none is waited for."""
+class Reception:
+    """Handshakes beside each other in one thread: whichever socket can go on does, none is waited for.
+
+    Args:
+        listener: of `listening`.
+        context: of TLS.
+        selector: of everything that is open.
+        end_s_of: when each handshake has to be over, on the clock `time.monotonic`.
+    """
 
     listener: socket.socket
     context: ssl.SSLContext
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     end_s_of: dict[ssl.SSLSocket, float] = field(default_factory=dict)
+
+    @staticmethod
+    def of(listener: socket.socket, keys: Path) -> Reception:
+        """With the certificate of a folder of `write_certificates`; errors as `client_context`."""
+        return Reception(listener, server_context(keys))
 
     def __post_init__(self) -> None:
         self.listener.setblocking(False)
