@@ -34,7 +34,7 @@ class Part(Protocol):
     """A member's part of every round."""
 
     def answer(self, given: State, random: Random) -> Trained:
-        """What it sends back.
+        """Values that it sends back.
 
         Args:
             given: what the round begins with, in the type of the air.
@@ -108,7 +108,7 @@ class OwnMembers:
 
 
 def merged_at(name: NodeId, rule: Rule, given: State, answers: Mapping[NodeId, Trained], random: Random) -> Trained:
-    """What an edge makes of its devices' answers, and sends on: merged in the type of the air, weighing all of them.
+    """Result of the answers of an edge's devices, as it is sent on: in the type of the air, weighing all of them.
 
     Args:
         name: of the edge.

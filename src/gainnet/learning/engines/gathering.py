@@ -40,7 +40,7 @@ Tap = Callable[[str], None]
 @final
 @dataclass(frozen=True)
 class Answer:
-    """What a member has sent back in a round.
+    """Answer of a member in a round.
 
     Args:
         values: by name, in the type of the air.

@@ -216,7 +216,7 @@ class Federation:
         attend(name, dial, lambda _: (part, like, Fpl.kind), self.kept(name), TIMEOUT_S, doom)
 
     def kept(self, name: NodeId) -> Releases:
-        """What a process below another one has sent."""
+        """Updates that a process below another one has sent."""
         return Releases(self.folder / name / "kept")
 
     def _gathering(self, name: NodeId, listener: Any, doom: Doom) -> Gathering:
