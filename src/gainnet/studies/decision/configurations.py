@@ -1,0 +1,87 @@
+"""The configurations among which a decision chooses: who computes, how much, and what carries the content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal, final
+
+Kind = Literal["picture", "transform", "linear", "draft", "alone"]
+
+PICTURE_QUALITIES: Final = (15, 30, 45, 60, 75)
+"""Of AVIF."""
+TRANSFORM_LEVELS: Final = (16, 32, 44, 52, 60, 72, 90)
+LINEAR_USES: Final = (128, 256, 512, 1024)
+DRAFTS: Final = {5: (3, 9, 16), 4: (3, 9, 16), 2: (9, 16)}
+"""Steps of a fitted draft, and levels of its correction."""
+FEW_STEPS: Final = (5, 8)
+"""Steps of a shorter run on the edge or on the device."""
+NUM_STEPS: Final = 10
+
+
+@final
+@dataclass(frozen=True)
+class Candidate:
+    """One configuration, before it is measured.
+
+    Args:
+        name: unique.
+        kind: how it is measured.
+        settings: options of `gainnet generate`, without `num_steps`.
+        point: quality, level or uses, by kind.
+        num_steps: of the denoiser.
+        cut: steps of a draft on the device.
+    """
+
+    name: str
+    kind: Kind
+    settings: tuple[tuple[str, Any], ...]
+    point: int = 0
+    num_steps: int = NUM_STEPS
+    cut: int | None = None
+
+
+def candidates() -> tuple[Candidate, ...]:
+    """All configurations, in the order of the table.
+
+    >>> len(candidates()) == len({each.name for each in candidates()})
+    True
+    """
+    return tuple(_all())
+
+
+def _all() -> Iterator[Candidate]:
+    for quality in PICTURE_QUALITIES:
+        yield _picture(quality, NUM_STEPS)
+    for level in TRANSFORM_LEVELS:
+        yield _transform(level, NUM_STEPS)
+    for steps in FEW_STEPS:
+        yield _picture(45, steps)
+        yield _transform(60, steps)
+    for uses in LINEAR_USES:
+        settings = _settings("eiug", seed=f"linear(num_channel_uses={uses})")
+        yield Candidate(f"eiug linear {uses}", "linear", settings, uses)
+    for cut, levels in DRAFTS.items():
+        for level in levels:
+            settings = _settings(f"draft(form='fitted', cut={cut})", correction=f"residual(level={level})")
+            yield Candidate(f"draft {cut} steps, level {level}", "draft", settings, level, cut=cut)
+    for steps in (*FEW_STEPS, NUM_STEPS):
+        yield Candidate(f"device_only {steps} steps", "alone", _settings("device_only"), num_steps=steps)
+
+
+def _picture(quality: int, steps: int) -> Candidate:
+    name, settings = f"centralized avif {quality}", _settings("centralized", image=f"avif(quality={quality})")
+    return Candidate(_stepped(name, steps), "picture", settings, quality, steps)
+
+
+def _transform(level: int, steps: int) -> Candidate:
+    name, settings = f"eiug transform {level}", _settings("eiug", seed=f"transform_prompt(level={level})")
+    return Candidate(_stepped(name, steps), "transform", settings, level, steps)
+
+
+def _stepped(name: str, steps: int) -> str:
+    return name if steps == NUM_STEPS else f"{name}, {steps} steps"
+
+
+def _settings(protocol: str, **codec: str) -> tuple[tuple[str, Any], ...]:
+    return (("protocol", protocol), ("codec", tuple(codec.items())))
