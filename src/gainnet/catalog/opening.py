@@ -247,8 +247,9 @@ def air_of(config: GenerationConfig, recordings: Recordings | None = None) -> Ov
         down = Delivery(times_ms, Radios(edge.tx_power_w, device.rx_power_w), "down")
         return cell(edge, device, (up,), (down,), config.num_edges)
     return Cell(
-        _air(config, trace=found.snr_trace), config.num_edges, device, edge, Arq(harq=config.harq), _power(config)
-    )
+        _air(config, trace=found.snr_trace), config.num_edges, device, edge, Arq(harq=config.harq), _power(config),
+        config.edge_power,
+    )  # fmt: skip
 
 
 def _bearers(

@@ -76,6 +76,7 @@ class GenerationConfig:
             when left out, which is better where a seed meets one or two fades.
         height: of the picture in pixels; the model's own when left out.
         width: likewise; both or none.
+        edge_power: share of its transmit power that the edge spends on what it sends, above 0 to 1.
 
     Raises:
         ConfigError: a field is out of range.
@@ -120,6 +121,7 @@ class GenerationConfig:
     power: str | None = None
     height: int | None = None
     width: int | None = None
+    edge_power: float = 1.0
 
     def __post_init__(self) -> None:
         # Numbers are checked here as well as by the objects, so that a mistake is found before a model is loaded.
@@ -134,11 +136,15 @@ class GenerationConfig:
         if self.trace is not None and self.fading != "awgn":
             raise ConfigError(f"trace: it takes the place of --fading {self.fading}; give one of the two")
         own = [name for name in ("trace", "network", "power") if getattr(self, name) is not None]
+        if self.edge_power != 1.0 and (self.network is not None or self.delivery is not None):
+            raise ConfigError("edge_power: the file says what nodes send with; leave it out")
         if self.delivery is not None and (own or self.fading != "awgn"):
             other = own[0] if own else "fading"
             raise ConfigError(f"{other}: a packet-delivery trace has no use for it; leave it out or leave delivery out")
         if self.harq not in ("none", "ir", "free"):
             raise ConfigError(f"harq: {self.harq!r} is unknown; choose none, ir or free")
+        if not 0.0 < self.edge_power <= 1.0:
+            raise ConfigError(f"edge_power: {self.edge_power} is no share of a power; must be above 0, at most 1")
         if self.runtime not in ("torch", "onnx"):
             raise ConfigError(f"runtime: {self.runtime!r} is unknown; choose torch or onnx")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from gainnet.catalog.records import GenerationConfig
-from gainnet.cli.generate import GENERATION, RECORD
+from gainnet.cli.generate import GENERATION, RECORD, Goal
 from gainnet.cli.options import Asked, Fields, command
 from gainnet.cli.printing import print_json, print_table, status
 from gainnet.core.errors import ConfigError
@@ -19,6 +20,12 @@ _NAMES = (
 )  # fmt: skip
 _COLUMNS = (
     "protocol", "prompt_fidelity", "psnr_db", "duration_p50_s", "duration_p95_s", "device_energy_j", "reason",
+)  # fmt: skip
+
+
+_CONSIDERED = (
+    "configuration", "num_channel_uses", "device_energy_j", "latency_s", "latency_p95_s", "psnr_db", "psnr_p10_db",
+    "reason",
 )  # fmt: skip
 
 
@@ -33,15 +40,23 @@ def advise(
     deadline_s: float | None = None,
     photographs: Path | None = None,
     uses_per_value: float = 1 / 96,
+    decide: Goal = "energy",
+    max_energy_j: float | None = None,
+    min_psnr_db: float = 25.0,
+    try_all: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Say which protocol to use in one case, with reasons: all are priced, and tried on a few captions.
+    """Say which protocol to use in one case, with reasons: from measured tables, or by trying all on a few captions.
 
     Args:
         deadline_s: the picture has to be there by then, in 95 %.
         photographs: folder of a run of the study photographs; says how to send a photograph instead, as a seed or by
             which codec.
         uses_per_value: complex channel uses per pixel value of a photograph.
+        decide: what is made small: latency, energy of the device, or channel uses.
+        max_energy_j: most energy of the device.
+        min_psnr_db: PSNR that 90 % of pictures reach, against those of one machine alone.
+        try_all: run every protocol on a few captions, which takes minutes; always so where nothing was measured.
         as_json: one JSON object on standard output, nothing else.
     """
     if deadline_s is not None and not 0.0 < deadline_s < float("inf"):
@@ -49,6 +64,9 @@ def advise(
     config = GenerationConfig(("a red star",), **asked.values)
     if photographs is not None:
         return _advise_photographs(photographs, config.snr_db, uses_per_value, as_json)
+    if not try_all and config.num_steps is None and _is_measured(config):
+        bounds = {"decide": decide, "max_latency_s": deadline_s, "max_energy_j": max_energy_j}
+        return _advise_by_tables(config, {**bounds, "min_psnr_db": min_psnr_db}, as_json)
     with status("loading") as show:
         from gainnet.catalog.opening import open_request
         from gainnet.generation.advice import CAPTIONS, reasons
@@ -82,6 +100,40 @@ def advise(
     print_table(title, _COLUMNS, rows)
     typer.echo(f"use {name}" if name else "no protocol fits")
     for reason in because:
+        typer.echo(f"- {reason}")
+    return None
+
+
+def _is_measured(config: GenerationConfig) -> bool:
+    from gainnet.catalog.deciding import unmeasured
+
+    return unmeasured(config) is None
+
+
+def _advise_by_tables(config: GenerationConfig, bounds: dict[str, Any], as_json: bool) -> None:
+    """Every configuration with what it costs and how good it is, by the tables of decisions; nothing runs."""
+    from gainnet.catalog.deciding import decided, described, wanted_of
+
+    _, found = decided(replace(config, model=None), wanted_of(bounds))
+    rows = [
+        {
+            "protocol": str(each.configuration.settings["protocol"]).partition("(")[0],
+            "configuration": each.configuration.name, "reason": each.reason, "psnr_db": each.psnr_db,
+            "psnr_p10_db": each.psnr_p10_db, "latency_s": each.latency_s, "latency_p95_s": each.latency_p95_s,
+            "device_energy_j": each.energy_j, "energy_j": each.total_energy_j,
+            "num_channel_uses": each.num_channel_uses, "delivered": each.delivered, "edge_power": each.power,
+        }
+        for each in found.considered
+    ]  # fmt: skip
+    decision = described(found)
+    name = decision["protocol"] if found.keeps else None
+    if as_json:
+        rest: dict[str, Any] = {"decision": decision, "model": config.model, "captions": [], "warnings": []}
+        return print_json({"protocol": name, "reasons": decision["reasons"], "trials": rows, **rest})
+    title = f"{config.fading} at {config.snr_db:g} dB, {config.hardware}, priced as {config.priced_as}"
+    print_table(title, _CONSIDERED, rows)
+    typer.echo(f"use {decision['configuration']}" if name else "nothing keeps all bounds")
+    for reason in decision["reasons"]:
         typer.echo(f"- {reason}")
     return None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import typer
 
@@ -16,6 +16,8 @@ from gainnet.cli.printing import cell, print_json, print_table, status
 from gainnet.core.errors import ConfigError
 
 RECORD = "gainnet.catalog.records:GenerationConfig"
+Goal = Literal["latency", "energy", "uses"]
+"""What a decision makes small."""
 GENERATION = Fields(
     RECORD,
     without=("prompts", "failures"),
@@ -23,7 +25,7 @@ GENERATION = Fields(
     panels={
         "Air": (
             "snr_db", "fading", "trace", "delivery", "power", "report_error_db", "report_delay", "harq", "bandwidth_hz",
-            "deadline_s",
+            "deadline_s", "edge_power",
         ),
         "Edges and devices": (
             "num_edges", "network", "cooperation", "cut", "num_candidates", "num_devices", "scheduler", "hardware",
@@ -45,6 +47,10 @@ def generate(
     prompts: Path | None = None,
     fail: tuple[str, ...] = (),
     signer: Path | None = None,
+    decide: Goal | None = None,
+    max_latency_s: float | None = None,
+    max_energy_j: float | None = None,
+    min_psnr_db: float | None = None,
     out: Path = Path("out/generate"),
     as_json: bool = False,
 ) -> None:
@@ -55,12 +61,19 @@ def generate(
         prompts: a file with one prompt per line, run as a batch.
         fail: NODE@STEP: an edge that dies before a step, e.g. edge_2@3; again for more.
         signer: folder that trust keys has written, whose key signs the pictures; they are not signed when left out.
+        decide: let measured tables choose protocol, codec, steps and power, for least latency, energy or uses.
+        max_latency_s: bound of a decision, kept by 95 % of transmissions.
+        max_energy_j: bound of a decision on the energy of the device.
+        min_psnr_db: bound of a decision, kept by 90 % of pictures.
         out: folder for pictures, step table and report.
         as_json: one JSON object on standard output, nothing else.
     """
     from gainnet.core.files import check_writable
 
     config = _config(asked, prompt, prompts, fail)
+    bounds = {"max_latency_s": max_latency_s, "max_energy_j": max_energy_j, "min_psnr_db": min_psnr_db}
+    if decide is None and (given := [name for name, value in bounds.items() if value is not None]):
+        raise ConfigError(f"{given[0]}: it bounds a decision; give --decide latency, energy or uses")
     check_writable(out)
     with status("loading") as show:
         from gainnet.catalog.labels import labels_of_config
@@ -68,10 +81,16 @@ def generate(
         from gainnet.generation import save
 
         sign = None if signer is None else _signing(signer)
+        decision: dict[str, Any] = {}
+        if decide is not None:
+            from gainnet.catalog.deciding import decided, described, wanted_of
+
+            config, found = decided(config, wanted_of({"decide": decide, **bounds}))
+            decision = {"decision": described(found)}
         request = open_request(config)
         result = request.generate(show)
         show("writing")
-        summary = save(result, out, labels_of_config(result, config))
+        summary = save(result, out, labels_of_config(result, config)) | decision
         if sign is not None:
             summary = sign(summary, out, request.model.sha256, config.image is not None)
     print_json(summary) if as_json else _print_generation(summary, out)
@@ -224,6 +243,8 @@ def _print_generation(summary: Mapping[str, Any], out: Path) -> None:
     from gainnet.generation.sentences import quality_lines
 
     typer.echo(f"model: {summary['model']}")
+    for reason in summary.get("decision", {}).get("reasons", ()):
+        typer.echo(f"- {reason}")
     for line in first_lines(summary):
         typer.echo(line)
     print_report(summary["report"])

@@ -233,6 +233,46 @@ def correction(*, out: Path, model: str = "scenes", preset: Preset = "default", 
     typer.echo(out)
 
 
+@command("through-channel")
+def through_channel(
+    *, out: Path, model: str = "scenes", preset: Preset = "default", random_seed: int = 2028, name: str | None = None
+) -> None:
+    """Fine-tune the decoder through fading and noise, and a control without a channel. Goes on where it was stopped.
+
+    Args:
+        out: folder for pairs, checkpoints and the two decoders, air and control.
+        model: scenes, or a folder of a model with a linear code.
+        preset: default makes the published weights, tiny tries the code.
+        random_seed: of captions, noise, SNRs and fading.
+        name: installs air under this name and the control under NAME-control, which must not stand for other weights.
+    """
+    from gainnet.models.decoders import install_decoder
+    from gainnet.training.through_channel import PRESETS, installed_name, train_through_channel
+
+    with training_progress() as show:
+        digests = train_through_channel(out, model, random_seed, PRESETS[preset], show)
+    for arm, sha256 in digests.items():
+        typer.echo(f"{out / arm}: {sha256}")
+        if name is not None:
+            typer.echo(f"installed in {install_decoder(out / arm, installed_name(name, arm))}")
+
+
+@command("decision-table")
+def decision_table(*, out: Path, model: str = "scenes", preset: Preset = "default", random_seed: int = 0) -> None:
+    """Measure what every configuration sends and how good its pictures are: the table that decisions are made from.
+
+    Args:
+        out: folder for table.json.
+        model: of the pictures.
+        preset: default makes the shipped table, tiny tries the code.
+        random_seed: of captions, noise and fading.
+    """
+    from gainnet.studies.decision.measuring import PRESETS, measure
+
+    with progress("decision table") as show:
+        typer.echo(f"{out / 'table.json'}: {measure(out, model, random_seed, PRESETS[preset], show)}")
+
+
 @command("language")
 def language(*, out: Path, preset: Preset = "default", random_seed: int = 0, texts: Path | None = None) -> None:
     """Train the small language model on public text, or on texts of yours. Goes on where it was stopped.
@@ -365,6 +405,7 @@ def _words(pair: str) -> tuple[str, str]:
 
 
 commands = (
-    scenes, emoji, few_steps, checker, seed_basis, seed_codec, transform_seed, correction, language, summaries,
+    scenes, emoji, few_steps, checker, seed_basis, seed_codec, transform_seed, correction, through_channel,
+    decision_table, language, summaries,
     orchestration, orchestration_drawn, measured_gain, power_control, power_importance,
 )  # fmt: skip

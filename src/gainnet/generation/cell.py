@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, final
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.types import Bits, NodeId
 from gainnet.network import Hardware, Network, cell, profile
 from gainnet.network.scenario import DEVICE, wire_between
@@ -30,6 +30,7 @@ class Cell:
         edge: hardware of every edge; an A100 by default.
         arq: retransmissions of bits.
         power: decides the power of a fading block of symbols; constant power when `None`.
+        edge_power: share of its transmit power that an edge spends on what it sends, above 0 to 1.
 
     Raises:
         ConfigError: too few or too many edges, or a policy for an air that it cannot follow.
@@ -44,10 +45,12 @@ class Cell:
     edge: Hardware = profile("edge_a100")
     arq: Arq = Arq()
     power: PowerPolicy | None = None
+    edge_power: float = 1.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.num_edges <= MAX_EDGES:
             raise ConfigError(f"num_edges: {self.num_edges} is outside 1 to {MAX_EDGES}")
+        check_range(0.0 < self.edge_power <= 1.0, "edge_power", self.edge_power, "above 0 to 1")
         if self.power is not None and self.air.snr_db == math.inf:
             raise ConfigError("power: an ideal link has no fading to follow; choose --fading rayleigh, for example")
         if self.power is not None and (self.air.reports.delay_blocks or self.air.reports.error_db):
@@ -59,7 +62,10 @@ class Cell:
         Raises:
             ConfigError: the power policy cannot follow the fading.
         """
-        up, down = self.links(self.device, self.edge), self.links(self.edge, self.device)
+        # Es/N0 at the device falls with the power of the edge; the other direction stays.
+        lowered = replace(self.air, snr_db=self.air.snr_db + 10 * math.log10(self.edge_power))
+        edge = replace(self.edge, tx_power_w=self.edge_power * self.edge.tx_power_w)
+        up, down = self.links(self.device, self.edge), replace(self, air=lowered).links(edge, self.device)
         return cell(self.edge, self.device, up, down, self.num_edges, _backhaul(self.air))
 
     def links(self, source: Hardware, target: Hardware) -> tuple[AnyLink, AnyLink]:

@@ -98,6 +98,8 @@ def with_decoder(model: DiffusionModel, decoder: str | Path) -> DiffusionModel:
     try:
         vae.decoder.load_state_dict(tensors)
     except RuntimeError:
-        raise ModelError(f"decoder: the weights in {folder} have other shapes than the model's; {FORMAT.mend}") from None
+        raise ModelError(
+            f"decoder: the weights in {folder} have other shapes than the model's; {FORMAT.mend}"
+        ) from None
     family, latent, image = model.family, model.decoder.latent, model.decoder.image
     return replace(model, decoder=Decoder(SimpleNamespace(vae=vae), family, latent, image))

@@ -18,6 +18,7 @@ AnyStudy = Study[Any]
 # it needs, and `gainnet study run air` does not load the libraries of the other seventeen.
 STUDIES: Mapping[str, str] = {
     "air": "gainnet.studies.air:AIR",
+    "decision": "gainnet.studies.decision:DECISION_STUDY",
     "emoji-fidelity": "gainnet.studies.emoji_fidelity:EMOJI_FIDELITY",
     "families": "gainnet.studies.families:FAMILIES_STUDY",
     "frontier": "gainnet.studies.frontier:FRONTIER",
@@ -46,6 +47,7 @@ STUDIES: Mapping[str, str] = {
     "serving": "gainnet.studies.serving:SERVING",
     "serving-faults": "gainnet.studies.serving_faults:SERVING_FAULTS",
     "sketch": "gainnet.studies.sketch:SKETCH",
+    "through-channel": "gainnet.studies.through_channel:THROUGH_CHANNEL",
     "trust": "gainnet.studies.trust:TRUST",
 }
 

@@ -66,6 +66,15 @@ PRESETS = {"default": ChannelSteps(), "tiny": ChannelSteps(4, 2, 1, (64,), check
 """Name -> how much training: `default` made the published weights, `tiny` only shows that everything runs."""
 
 
+def installed_name(name: str, arm: str) -> str:
+    """Under what an arm is installed.
+
+    >>> installed_name("fading", "air"), installed_name("fading", "control")
+    ('fading', 'fading-control')
+    """
+    return name if arm == AIR else f"{name}-{arm}"
+
+
 def received_seeds(
     latents: Tensor, basis: Components, num_channel_uses: int, channel: Channel, snr: Tensor, random: Random
 ) -> Tensor:
@@ -121,7 +130,8 @@ def channel_stage(
             with torch.no_grad():
                 target = frozen(latents).float().clamp(-1, 1)
             errors = (network(arrived).float() - target).square().mean((1, 2, 3))
-        return (errors / ((arrived - latents).square().mean((1, 2, 3)) + SMALLEST_ERROR)).mean()
+        weighted: Tensor = errors / ((arrived - latents).square().mean((1, 2, 3)) + SMALLEST_ERROR)
+        return weighted.mean()
 
     return Stage(arm, steps.steps, network, adamw([network], [PEAK_RATE]), [PEAK_RATE], 0.995, loss)
 

@@ -182,6 +182,19 @@ def decide(request: Wanted, state: State, table: DecisionTable | None = None) ->
     return Decision(chosen, not chosen.reason, bits, rate, reasons, considered)
 
 
+def at_power(request: Wanted, state: State, table: DecisionTable, power: float = 1.0) -> tuple[Considered, ...]:
+    """All configurations in the order of the table, at one share of the edge's power.
+
+    Args:
+        request: goal and bounds.
+        state: of air and nodes.
+        table: measured configurations.
+        power: share, in (0, 1].
+    """
+    costs = _costs(state, table, power)
+    return tuple(_considered(request, state, each, costs, power, k) for k, each in enumerate(table.configurations))
+
+
 def _costs(state: State, table: DecisionTable, power: float) -> dict[str, Array]:
     """[num_configurations] each, expected costs at a share of the edge's power."""
     rows = table.arrays[_fading_of(state.air, table)]
@@ -211,7 +224,7 @@ def _costs(state: State, table: DecisionTable, power: float) -> dict[str, Array]
     return {
         "latency": latency_s, "p95": p95_s, "energy": energy_j, "total_energy_j": energy_j + has_edge * edge_j,
         "uses": has_edge * (up["uses"] + down["uses"]), "psnr_db": down["psnr_db"],
-        "psnr_p10_db": down["psnr_p10_db"], "delivered": down["delivered"], "is_known": is_known,
+        "psnr_p10_db": down["psnr_p10_db"], "delivered": down["delivered"], "is_known": is_known.astype(np.float64),
         "memory_bytes": work["memory_bytes"],
     }  # fmt: skip
 
@@ -222,7 +235,9 @@ def _violations(request: Wanted, state: State, costs: Mapping[str, Array]) -> Ar
     excess = excess + np.maximum(costs["energy"] / request.energy_j - 1.0, 0.0)
     excess = excess + np.maximum(request.psnr_db - costs["psnr_p10_db"], 0.0) / 10.0
     # No wish is worth a model that does not fit, or an air that nobody measured.
-    return excess + 1e6 * ((costs["memory_bytes"] > state.device.memory_bytes) | ~costs["is_known"].astype(bool))
+    is_out = (costs["memory_bytes"] > state.device.memory_bytes) | (costs["is_known"] == 0)
+    total: Array = excess + 1e6 * is_out
+    return total
 
 
 def _considered(
@@ -259,7 +274,8 @@ def _reasons(request: Wanted, chosen: Considered, considered: Sequence[Considere
     if not kept:
         return counted, f"{name} comes closest, but {chosen.reason}"
     least = f"of these {name} takes least {request.minimise}: {chosen.cost(request.minimise):.3g} {unit}"
-    others = [each for each in kept if each.configuration.settings["protocol"] != chosen.configuration.settings["protocol"]]
+    protocol = chosen.configuration.settings["protocol"]
+    others = [each for each in kept if each.configuration.settings["protocol"] != protocol]
     second = min(others, key=lambda each: each.cost(request.minimise), default=None)
     if second is None:
         return counted, least

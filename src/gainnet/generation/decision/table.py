@@ -98,7 +98,9 @@ class DecisionTable:
     def passes(self) -> Mapping[str, Array]:
         """[num_configurations, num_roles + 1] by stage: passes of every role, and FLOPs of parts without one."""
         each = self.configurations
-        return {s: np.array([[*(c.passes[s].get(r, 0.0) for r in self.shipped), c.flops[s]] for c in each]) for s in STAGES}
+        return {
+            s: np.array([[*(c.passes[s].get(r, 0.0) for r in self.shipped), c.flops[s]] for c in each]) for s in STAGES
+        }
 
     @cached_property
     def holds(self) -> Array:

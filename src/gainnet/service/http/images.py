@@ -11,22 +11,28 @@ import secrets
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from typing import Annotated, Any, Final, Literal, final
+from typing import Annotated, Any, Final, Literal, final, get_args
 
 from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.responses import Response, StreamingResponse
 
+from gainnet.catalog.deciding import decided, wanted_of
 from gainnet.core.errors import ConfigError, GainnetError
 from gainnet.core.outside import read_json
+from gainnet.generation.decision import load_table
+from gainnet.generation.decision.choice import Goal
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.service.engine import Engine, Engines
 from gainnet.service.http.errors import RefusedError, refusal_of
 from gainnet.service.http.jobs import MODEL, NAMES_PROMPT, Job, Jobs, Wanted
+from gainnet.service.node.order import Asked, read_asked
 
 MOST_IMAGES: Final = 10
 LONGEST_KEY: Final = 255
+DECIDING: Final[tuple[str, ...]] = ("decide", "max_latency_s", "max_energy_j", "min_psnr_db")
+"""What a request may say of a decision, in the place of protocol and codecs."""
 IDEAL: Final = {"protocol": "centralized", "fading": "ideal"}
 """What a client gets that says nothing of radio: the picture as the edge has it."""
 EXAMPLES: Final[dict[str, Any]] = {
@@ -87,7 +93,20 @@ class ImageRequest(BaseModel):
         air = {} if extra.keys() & {"protocol", "fading", "snr_db"} else IDEAL
         drawn = {"random_seed": secrets.randbelow(2**31), "runtime": model.runtime}
         config = {**drawn, **air, **extra, "prompts": [self.prompt] * (self.n or 1)}
+        if "decide" in extra:
+            if model.name != load_table().model:
+                raise RefusedError(400, f"decide: nothing was measured of {model.name}", "invalid_value", "decide")
+            config = _decided({name: x for name, x in config.items() if name not in IDEAL or name in extra}, engines)
         return Wanted({"config": config, "strength": strength, **named}, self.output_format or "png", float(within_s))
+
+
+def _decided(config: dict[str, Any], engines: Engines) -> dict[str, Any]:
+    """The configuration that tables choose for a request with `decide` and bounds, and for what waits here."""
+    bounds = {name: config.pop(name) for name in DECIDING if name in config}
+    if bounds["decide"] not in get_args(Goal):
+        raise RefusedError(400, "decide: choose latency, energy or uses", "invalid_value", "decide")
+    found, _ = decided(read_asked({"config": config}).config, wanted_of(bounds), engines.backlog_s)
+    return {**config, **Asked(found).to_json()["config"]}
 
 
 def images_router(jobs: Jobs) -> APIRouter:

@@ -21,14 +21,14 @@ from gainnet.generation.decision.table import STAGES, save_table
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.network.scenario import DEVICE
 from gainnet.protocols.plan import Compute, Plan, Transfer
-from gainnet.radio import AWGN, Air, Arq, Rayleigh
+from gainnet.radio import AWGN, Air, Arq, Channel, Rayleigh
 from gainnet.radio.coding.attempts import attempts_for
 from gainnet.radio.coding.mcs import MAX_CODEWORD_BYTES, NUM_CRC_BITS
 from gainnet.studies.decision.bench import Bench, Run, sent
 from gainnet.studies.decision.configurations import NUM_STEPS, Candidate, candidates
 from gainnet.studies.pictures import captions
 
-FADINGS: Final = {"awgn": AWGN(), "rayleigh": Rayleigh()}
+FADINGS: Final[Mapping[str, Channel]] = {"awgn": AWGN(), "rayleigh": Rayleigh()}
 FEEDBACK_S: Final = Arq().feedback_delay_s
 FIRST_RANDOM_SEED: Final = 7 << 40
 """Of the noise of measured pictures; no training, study or user draws there."""
@@ -168,7 +168,7 @@ def work_of(candidate: Candidate, model: DiffusionModel) -> dict[str, Any]:
         candidate: whose plan is made.
         model: with as many steps.
     """
-    fields = {name: dict(x) if name == "codec" else x for name, x in candidate.settings}
+    fields: dict[str, Any] = {name: dict(x) if name == "codec" else x for name, x in candidate.settings}
     plan = open_request(GenerationConfig(("a red star",), **fields), model).make_plan().plan
     passes: dict[str, dict[str, float]] = {stage: {} for stage in STAGES}
     flops = dict.fromkeys(STAGES, 0.0)
