@@ -24,6 +24,7 @@ def test_a_decided_configuration_names_what_the_table_does() -> None:
     assert described(decision)["configuration"] == decision.chosen.configuration.name
 
 
+@pytest.mark.slow
 def test_every_configuration_of_the_table_opens() -> None:
     from gainnet.models.loading import load_model
 

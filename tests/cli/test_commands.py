@@ -139,6 +139,16 @@ def test_advice_has_reasons(call):
     assert any(reason.startswith("device_only is out") for reason in advice["reasons"])
 
 
+def test_advice_by_tables_shows_what_every_configuration_costs(call):
+    code, out, _ = call("advise", "--snr-db", "5", "--deadline-s", "4", "--min-psnr-db", "24", "--json")
+    assert code == 0
+    advice = json.loads(out)
+    assert advice["protocol"] == advice["decision"]["protocol"] == advice["trials"][0]["protocol"]
+    assert advice["reasons"][0].endswith("configurations keep the bounds")
+    for name in ("num_channel_uses", "device_energy_j", "latency_s", "psnr_db"):
+        assert all(trial[name] >= 0.0 for trial in advice["trials"])
+
+
 PLUG = """
 from gainnet.codecs import Float32, RawAnalog
 value = 3
@@ -242,6 +252,8 @@ def fails(model):
         ["protocols", "--num-edges", "3"],
         ["advise", "--deadline-s", "-1"],
         ["advise", "--strength", "0.5"],
+        ["generate", "a red star", "--min-psnr-db", "20"],
+        ["generate", "a red star", "--decide", "latency", "--protocol", "ciag"],
         ["advise", "--image", "nothing.png"],
         ["measure", "trace", "--random-seed", "-1", "--out", "new.csv"],
         ["train", "power-importance", "--random-seed", "-1", "--out", "new.json"],

@@ -54,7 +54,7 @@ def decided(config: GenerationConfig, wanted: Wanted, queue_s: float = 0.0) -> t
 
 
 def state_of(config: GenerationConfig, queue_s: float = 0.0) -> State:
-    """What a decision knows of a configuration; raises `ConfigError` where its nodes or its air are none.
+    """The state that a decision sees of a configuration; raises `ConfigError` where its nodes or its air are none.
 
     Args:
         config: in texts.

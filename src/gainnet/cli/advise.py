@@ -23,10 +23,11 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-_CONSIDERED = (
-    "configuration", "num_channel_uses", "device_energy_j", "latency_s", "latency_p95_s", "psnr_db", "psnr_p10_db",
-    "reason",
-)  # fmt: skip
+_SHOWN = {
+    "configuration": "configuration", "uses": "num_channel_uses", "J": "device_energy_j", "s": "latency_s",
+    "dB": "psnr_db", "out because": "reason",
+}  # fmt: skip
+"""Columns of the table for people: few, so that they fit into 80 characters."""
 
 
 # Its captions are drawn scenes, whose model is therefore the usual one.
@@ -67,6 +68,11 @@ def advise(
     if not try_all and config.num_steps is None and _is_measured(config):
         bounds = {"decide": decide, "max_latency_s": deadline_s, "max_energy_j": max_energy_j}
         return _advise_by_tables(config, {**bounds, "min_psnr_db": min_psnr_db}, as_json)
+    return _advise_by_trials(config, deadline_s, as_json)
+
+
+def _advise_by_trials(config: GenerationConfig, deadline_s: float | None, as_json: bool) -> None:
+    """All protocols, priced and run on a few captions."""
     with status("loading") as show:
         from gainnet.catalog.opening import open_request
         from gainnet.generation.advice import CAPTIONS, reasons
@@ -131,11 +137,16 @@ def _advise_by_tables(config: GenerationConfig, bounds: dict[str, Any], as_json:
         rest: dict[str, Any] = {"decision": decision, "model": config.model, "captions": [], "warnings": []}
         return print_json({"protocol": name, "reasons": decision["reasons"], "trials": rows, **rest})
     title = f"{config.fading} at {config.snr_db:g} dB, {config.hardware}, priced as {config.priced_as}"
-    print_table(title, _CONSIDERED, rows)
+    shown = [{column: _short(row[name]) for column, name in _SHOWN.items()} for row in rows]
+    print_table(title, tuple(_SHOWN), shown)
     typer.echo(f"use {decision['configuration']}" if name else "nothing keeps all bounds")
     for reason in decision["reasons"]:
         typer.echo(f"- {reason}")
     return None
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.4g}" if isinstance(value, float) else value
 
 
 def _advise_photographs(run: Path, snr_db: float, uses_per_value: float, as_json: bool) -> None:

@@ -83,8 +83,11 @@ def generate(
         sign = None if signer is None else _signing(signer)
         decision: dict[str, Any] = {}
         if decide is not None:
-            from gainnet.catalog.deciding import decided, described, wanted_of
+            from gainnet.catalog.deciding import DECIDED, decided, described, wanted_of
 
+            # A protocol that equals the default may have been typed, and then it must not be without effect.
+            if given := sorted(asked.given & set(DECIDED)):
+                raise ConfigError(f"{given[0]}: it is decided; leave it out, or leave decide out")
             config, found = decided(config, wanted_of({"decide": decide, **bounds}))
             decision = {"decision": described(found)}
         request = open_request(config)

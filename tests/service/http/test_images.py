@@ -17,10 +17,13 @@ import openai
 import pytest
 from PIL import Image
 
+from gainnet.catalog.deciding import decided, wanted_of
 from gainnet.catalog.opening import open_request
 from gainnet.catalog.records import GenerationConfig
 from gainnet.generation.generate import png
 from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import load_model
+from gainnet.models.runtime import on_runtime
 from gainnet.service.http.jobs import Wanted
 from gainnet.service.journal import Journal
 from gainnet.service.provenance import verify
@@ -79,6 +82,23 @@ def test_a_protocol_and_an_air_are_asked_for_beside(client: openai.OpenAI, model
     assert answer.data is not None
     assert (pixels(answer.data[0].b64_json) == generated(model, config)[0]).all()
     assert answer.model_dump()["gainnet"]["num_channel_uses_down"] == 256
+
+
+@pytest.mark.slow
+def test_what_serves_a_request_is_decided(client: openai.OpenAI) -> None:
+    model = on_runtime(load_model("scenes"), "onnx")
+    fields = {"snr_db": 12.0, "hardware": "laptop", "random_seed": 3}
+    asked = {"decide": "uses", "min_psnr_db": 24.0, "max_energy_j": 40.0, **fields}
+    answer = client.images.generate(prompt="a star", extra_body={"gainnet": asked})
+    bounds = {name: asked[name] for name in ("decide", "min_psnr_db", "max_energy_j")}
+    config, decision = decided(GenerationConfig(("a star",), **fields), wanted_of(bounds))  # type: ignore[arg-type]
+    assert answer.data is not None
+    assert (pixels(answer.data[0].b64_json) == generated(model, config)[0]).all()
+    assert decision.keeps
+    with pytest.raises(openai.BadRequestError, match="decide"):
+        client.images.generate(prompt="a star", extra_body={"gainnet": {**asked, "decide": "beauty"}})
+    with pytest.raises(openai.BadRequestError, match="protocol: it is decided"):
+        client.images.generate(prompt="a star", extra_body={"gainnet": {**asked, "protocol": "ciag"}})
 
 
 def test_a_stream_shows_sharper_and_sharper_pictures(client: openai.OpenAI, served: Served) -> None:

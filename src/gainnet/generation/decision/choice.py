@@ -28,7 +28,7 @@ HOSTILE: Final = "rayleigh"
 @final
 @dataclass(frozen=True)
 class Wanted:
-    """What a request asks for.
+    """Goal and bounds of a request.
 
     Args:
         minimise: `latency` in s, `energy` of the device in J, or `uses` of the channel.
@@ -56,7 +56,7 @@ class Wanted:
 @final
 @dataclass(frozen=True)
 class State:
-    """What is known when a request comes.
+    """Air, nodes and queue when a request comes.
 
     Args:
         air: between device and edge.
@@ -136,7 +136,9 @@ class Decision:
     @property
     def settings(self) -> Mapping[str, Any]:
         """Options of `gainnet generate` that serve the request so."""
-        return {**self.chosen.configuration.settings, "edge_power": self.chosen.power}
+        configuration = self.chosen.configuration
+        # Steps are named even where they are the model's own, since an edge may have another default.
+        return {**configuration.settings, "num_steps": configuration.num_steps, "edge_power": self.chosen.power}
 
 
 def decide(request: Wanted, state: State, table: DecisionTable | None = None) -> Decision:

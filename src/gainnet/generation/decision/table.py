@@ -1,4 +1,4 @@
-"""What every configuration sends and how good its pictures are, measured once over SNR and fading."""
+"""Measured uses and quality of every configuration, over SNR and fading."""
 
 from __future__ import annotations
 

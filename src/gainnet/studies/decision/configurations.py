@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, final
 
 Kind = Literal["picture", "transform", "linear", "draft", "alone"]
 
-PICTURE_QUALITIES: Final = (15, 30, 45, 60, 75)
+PICTURE_QUALITIES: Final = (4, 8, 15, 30, 45, 60, 75)
 """Of AVIF."""
 TRANSFORM_LEVELS: Final = (16, 32, 44, 52, 60, 72, 90)
 LINEAR_USES: Final = (128, 256, 512, 1024)
