@@ -47,5 +47,5 @@ def test_a_decoder_of_another_model_or_damaged_is_refused(tmp_path: Path) -> Non
         with_decoder(model, tmp_path)
     save_decoder(tmp_path, model.pipeline.vae.decoder, model.sha256, {})
     (tmp_path / "weights.safetensors").write_bytes(b"")
-    with pytest.raises(ModelError, match="not what its config.json"):
+    with pytest.raises(ModelError, match=r"not what its config\.json"):
         with_decoder(model, tmp_path)
