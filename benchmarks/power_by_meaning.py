@@ -2,10 +2,10 @@
 
     python benchmarks/power_by_meaning.py
 
-Sixteen blocks of a seed at unit power, weighted by what their errors mean: to the latent, of principal components in order; to
-the picture, of components dealt to the blocks in turn (`gainnet train power-importance` measured both). Peak power is four
-times the mean. `channel` knows all gains and takes blocks as alike, `meaning` knows the weights and no gain, `both` knows
-everything: the limit of every policy.
+Sixteen blocks of a seed at unit power, weighted by what their errors mean: to the latent, of principal components in
+order; to the picture, of components dealt to the blocks in turn (`gainnet train power-importance` measured both). Peak
+power is four times the mean. `channel` knows all gains and takes blocks as alike, `meaning` knows the weights and no
+gain, `both` knows everything: the limit of every policy.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def main() -> None:
                 spelled = " / ".join(f"{float(x):.2f}" for x in gains_db)
                 print(
                     f"{name}, {fading}, {snr_db:g} dB: channel / meaning / both gain {spelled} dB over constant power; "
-                    f"both saves {saved[0]:.0%} of the energy of the better without meaning, {saved[1]:.0%} of meaning's"
+                    f"both saves {saved[0]:.0%} of the energy of the better of constant and channel, "
+                    f"{saved[1]:.0%} of that of meaning"
                 )
 
 
