@@ -15,7 +15,7 @@ from gainnet.cli import app
 from gainnet.core.errors import ConfigError
 from gainnet.learning.summaries.endpoint import SYSTEM
 from gainnet.models.trials.fields import invented_fields
-from gainnet.models.trials.prompts import CLOUD_ALONE, FULL, PART
+from gainnet.models.trials.prompts import CLOUD_ALONE, FEW_SHOT, FULL, PART
 from gainnet.models.trials.writing import write_abstracts
 from gainnet.studies.medical_summaries import MEDICAL_SUMMARIES
 from gainnet.studies.medical_summaries.material import FIELDS_SEED, folds_of, read_folder
@@ -149,7 +149,7 @@ def test_no_field_of_the_study_was_trained_on() -> None:
 
 def test_the_page_has_the_prompts_verbatim() -> None:
     page = (Path(__file__).parents[2] / "docs" / "medical-summaries.md").read_text()
-    assert all(prompt in page for prompt in (CLOUD_ALONE, PART, FULL, SYSTEM))
+    assert all(prompt in page for prompt in (CLOUD_ALONE, PART, FULL, FEW_SHOT, SYSTEM))
 
 
 def test_a_study_without_such_a_field_refuses_the_option(tmp_path: Path) -> None:
