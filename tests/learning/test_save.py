@@ -78,6 +78,7 @@ def test_the_ledger_by_node_is_that_of_the_rounds(folder: Path, tmp_path: Path) 
     assert summary["adapter"] is None
 
 
+@pytest.mark.slow
 def test_privacy_that_is_spent_stands_on_the_page(folder: Path, tmp_path: Path) -> None:
     guarded = SafeguardsConfig(privacy="client", accountant="rdp")
     _, _, summary = run(folder, tmp_path / "run", guarded, algorithm="adapter", rounds=1)

@@ -125,15 +125,15 @@ def open_session(config: LearnConfig, safeguards: SafeguardsConfig | None = None
     device = torch_device_of(config.torch_device)
     train, test = texts_of(config)
     model, tokenizer = open_model(config.model, config.online)
-    clients = learning.deal(rows_of(train, tokenizer, config))
+    clients, test_rows = learning.deal(rows_of(train, tokenizer, config)), pack(test, tokenizer, config.row_length)
     # Before anything is computed: an index beyond a table is a traceback here, and an aborted kernel on a GPU.
-    for client in clients:
-        check_rows_fit(model, client.rows)
+    for rows in (test_rows, *(client.rows for client in clients)):
+        check_rows_fit(model, rows)
     model = model.to(device)
     algorithm, cost = learning.bound(model, config.row_length)
     return Session(
-        model, algorithm, clients, pack(test, tokenizer, config.row_length), cost, learning.training.states_per_value,
-        config.rounds, config.random_seed, settings, guarded,
+        model, algorithm, clients, test_rows, cost, learning.training.states_per_value, config.rounds,
+        config.random_seed, settings, guarded,
     )  # fmt: skip
 
 

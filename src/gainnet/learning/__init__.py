@@ -9,7 +9,17 @@ state --round(clients): compute, Exchange over the air, Aggregation--> state, re
 """
 
 from gainnet.learning.algorithms.fsl import AveragedEdge, SharedEdge
-from gainnet.learning.algorithms.methods import Adapter, Lora, SoftPrompt, Split, WholeModel
+from gainnet.learning.algorithms.methods import (
+    Adapter,
+    FedOpt,
+    FedProx,
+    Lora,
+    Scaffold,
+    SoftPrompt,
+    Split,
+    SplitLora,
+    WholeModel,
+)
 from gainnet.learning.clients import Client, LocalTraining, Participation
 from gainnet.learning.front import learn
 from gainnet.learning.runner import Run
@@ -22,16 +32,20 @@ __all__ = [
     "AveragedEdge",
     "Client",
     "Cut",
+    "FedOpt",
+    "FedProx",
     "Learning",
     "LocalTraining",
     "Lora",
     "Participation",
     "Run",
     "Safeguards",
+    "Scaffold",
     "Session",
     "SharedEdge",
     "SoftPrompt",
     "Split",
+    "SplitLora",
     "WholeModel",
     "learn",
 ]

@@ -75,6 +75,7 @@ def learn(
     model = load_language_model(str(ABSTRACTS_FOLDER))[0] if model is None else model
     algorithm, cost = learning.bound(model, _row_length(clients, model))
     rows = torch.cat([client.rows for client in clients]) if test_rows is None else test_rows
+    check_rows_fit(model, rows)
     # The settings identify the run, so that a folder of another method is refused.
     settings = {name: repr(value) for name, value in {"method": method, "air": air, "training": training}.items()}
     settings |= {"safeguards": repr(safeguards)} if safeguards else {}

@@ -119,8 +119,10 @@ def test_unusual_models_take_adapters(
     model = build_model(architecture, "odd", 0).eval()
     state = one_round(method, model, network(), alone)
     assert all(bool(value.isfinite().all()) for value in state.values())
-    if architecture == "mixture":  # stacked experts are locked, as the docs say
-        assert not any("expert" in name for name in state)
+    if architecture == "mixture":
+        assert any(".experts." in name for name in state)
+        with pytest.raises(ConfigError, match=r"^merging: .* is of several experts; choose factors or frozen"):
+            one_round(Lora(1, "svd"), build_model(architecture, "odd", 0).eval(), network(), alone)
 
 
 @pytest.mark.parametrize("architecture", ["bert", "vit"])

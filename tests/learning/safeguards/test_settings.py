@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from gainnet.catalog.learning import aggregation_of, guarantee_of, open_session
 from gainnet.catalog.records import LearnConfig, SafeguardsConfig
 from gainnet.cli import app
 from gainnet.core.errors import ConfigError, GainnetError, PayloadError
+from gainnet.learning import Client, LocalTraining, Lora, Safeguards, learn
+from gainnet.learning.safeguards.privacy import PrivateSteps
 from gainnet.learning.safeguards.record import RECORD
 from gainnet.models.language import save_language_model, small_decoder, word_tokenizer
 
@@ -111,3 +114,9 @@ def test_too_many_poisoned_clients_are_refused_before_the_first_round(rule: str,
     aggregation_of(SafeguardsConfig(rule, num_poisoned=2), num_asked, None)
     with pytest.raises(ConfigError, match="num_poisoned"):
         aggregation_of(SafeguardsConfig(rule, num_poisoned=2), num_asked - 1, None)
+
+
+def test_private_rows_are_computed_in_one_part() -> None:
+    clients, training = [Client("alice", torch.arange(48).reshape(4, 12))], LocalTraining(num_parts=2)
+    with pytest.raises(ConfigError, match=r"^privacy: rows are clipped in one part, .*; leave these out$"):
+        learn(Lora(1), clients, training=training, safeguards=Safeguards(steps=PrivateSteps(1.0, 1.0, 0.5)))

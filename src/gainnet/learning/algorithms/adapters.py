@@ -16,9 +16,9 @@ from gainnet.models.language_families import language_family_of
 Form = Literal["soft_prompt", "lora", "adapter", "lora_b"]
 FORMS: tuple[Form, ...] = ("soft_prompt", "lora", "adapter", "lora_b")
 """Trained parameters: virtual tokens in front (Lester et al. 2021), low-rank updates of all linear maps in the blocks
-(Hu et al. 2022; experts of a mixture are stacked parameters and no maps, and stay locked), infused adapters that
-rescale keys, values and hidden units (Liu et al. 2022), or low-rank updates whose first factors stay as they were drawn
-(FFA-LoRA, Sun et al. 2024): what is averaged is then linear in them."""
+(Hu et al. 2022; of experts, too, where PEFT knows the mixture), infused adapters that rescale keys, values and hidden
+units (Liu et al. 2022), or low-rank updates whose first factors stay as they were drawn (FFA-LoRA, Sun et al. 2024):
+what is averaged is then linear in them."""
 
 
 def require_peft() -> Any:
@@ -47,7 +47,7 @@ def attach(model: Any, form: Form, size: int, random_seed: int = 0) -> Any:
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers for a property by its old name
         warnings.filterwarnings("ignore", message="fan_in_fan_out")  # it finds out for itself how GPT-2 stores maps
-        warnings.filterwarnings("ignore", message="The following rank_pattern keys")  # of experts, which stay locked
+        warnings.filterwarnings("ignore", message="The following (rank|alpha)_pattern keys")  # of experts
         torch.manual_seed(random_seed)
         try:
             # PEFT changes the model that it is given; a copy with shared parameters keeps the whole one usable.

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import check_range
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.algorithm import Arrived, Merged, State, average, names_of
 
@@ -17,7 +17,13 @@ FIRST, SECOND = ".lora_A.weight", ".lora_B.weight"
 
 
 def updates_of(state: State) -> dict[str, Tensor]:
-    """[outputs, inputs] float64, the update B A of every map that LoRA trains: A [rank, inputs], B [outputs, rank]."""
+    """[outputs, inputs] float64, the update B A of every map that LoRA trains: A [rank, inputs], B [outputs, rank].
+
+    Raises:
+        ConfigError: factors of experts are among them, each of which has a product of its own.
+    """
+    if experts := [name for name in state if ".experts." in name]:
+        raise ConfigError(f"merging: {experts[0]} is of several experts; choose factors or frozen, and one rank")
     names = [name.removesuffix(FIRST) for name in state if name.endswith(FIRST)]
     return {name: state[name + SECOND].double() @ state[name + FIRST].double() for name in names}
 

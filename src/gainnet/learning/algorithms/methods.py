@@ -158,7 +158,8 @@ class SoftPrompt:
 class Lora:
     """Low-rank updates of all linear maps in the blocks (Hu et al. 2022), averaged by the edge.
 
-    Experts of a mixture are stacked parameters and no maps: they stay locked.
+    Experts of a mixture are adapted, too, where PEFT knows the architecture, as Mixtral and Qwen's: their factors
+    stand side by side, so that they are merged as `factors` or `frozen`.
 
     Args:
         rank: at least 1.

@@ -80,6 +80,9 @@ class Safeguards:
                 raise ConfigError(
                     "privacy: rows are hidden where few values train; choose lora, adapter or soft_prompt"
                 )
+            training = guarded.training
+            if (training.num_parts, training.precision, training.dropout) != (1, "float32", "off"):
+                raise ConfigError("privacy: rows are clipped in one part, in float32, without dropout; leave these out")
             guarded = replace(guarded, steps=replace(self.steps, releases=kept))
         plain, own = Open(WeightedMean()), guarded.aggregation
         if plain not in (own, self.aggregation):
