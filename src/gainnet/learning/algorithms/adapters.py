@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gainnet.core.errors import ConfigError, check_name, check_range, import_extra
 from gainnet.models.language_families import language_family_of
@@ -27,7 +27,7 @@ def require_peft() -> Any:
 
 
 def attach(model: Any, form: Form, size: int, random_seed: int = 0) -> Any:
-    """A model with something to train on a backbone that is locked: that of `model`, which is locked with it.
+    """A model with something to train on a locked backbone, which has the values of `model` and their memory.
 
     Args:
         model: of transformers.
@@ -41,8 +41,9 @@ def attach(model: Any, form: Form, size: int, random_seed: int = 0) -> Any:
     """
     check_name("form", form, FORMS)
     check_range(size >= 1, "rank", size, "1 or more")
-    # As in the segments of a split model: modules are copied and weights shared.
-    shared: dict[int, Any] = {id(p): p for p in model.parameters()}
+    # Modules are copied and values shared. Parameters are views, so that the model itself is not locked with them: it
+    # would train nothing afterwards, and say nothing of it.
+    shared: dict[int, Any] = {id(p): nn.Parameter(p.detach(), p.requires_grad) for p in model.parameters()}
     peft = require_peft()
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers for a property by its old name
@@ -50,7 +51,7 @@ def attach(model: Any, form: Form, size: int, random_seed: int = 0) -> Any:
         warnings.filterwarnings("ignore", message="The following (rank|alpha)_pattern keys")  # of experts
         torch.manual_seed(random_seed)
         try:
-            # PEFT changes the model that it is given; a copy with shared parameters keeps the whole one usable.
+            # PEFT changes the model that it is given; a copy keeps the whole one usable.
             adapted = peft.get_peft_model(copy.deepcopy(model, shared), _config(peft, model, form, size))
         except ValueError as error:
             reason = f"form: {form} does not fit this model ({str(error).splitlines()[0]})"

@@ -184,7 +184,8 @@ class SplitLearning:
         place: where the clients are.
 
     Raises:
-        ConfigError: the model ties weights across a cut, and the edge's part is shared.
+        ConfigError: the model ties weights across a cut, and the edge's part is shared; or all that the device holds is
+            locked.
     """
 
     model: Any
@@ -201,6 +202,8 @@ class SplitLearning:
 
     def __post_init__(self) -> None:
         self._start.update(trained_values(self.model))
+        if not self.split_of().trained("device"):
+            raise ConfigError(f"cut: {self.cut.name} leaves the device nothing to train; unlock weights of the model")
         if not self.edge.allows_tied and self.split_of().tied:
             raise ConfigError(
                 f"cut: {self.cut.name} ties weights of device and edge, and a shared edge part has no one to tie them "
