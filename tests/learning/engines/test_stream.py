@@ -84,16 +84,21 @@ def split_learning(cut: str, codec: AnyCodec, model: Any, network: Network, shar
     training, where = LocalTraining("adamw", 1e-3, 2, 4), cut_of(cut)
     costs = {cut: split_step_cost(model, where, torch.zeros(4, 24, dtype=torch.long))}
     edge = SharedEdge(1e-3) if shared else AveragedEdge()
+    if not shared:
+        # Both ends draw the same masks, and add gradients up over the same parts.
+        training = replace(training, num_parts=2, dropout="keyed")
     return SplitLearning(model, network, training, costs, where, codec, edge)
 
 
 def tied_decoder() -> Any:
-    """One weight for both embeddings, so that its gradients cross, too."""
+    """One weight for both embeddings, so that its gradients cross, too; with dropout."""
     from transformers import LlamaForCausalLM
 
     config = copy.deepcopy(small_decoder(16, 3, 2).config)
-    config.tie_word_embeddings = True
-    return LlamaForCausalLM(config)
+    config.tie_word_embeddings, config.attention_dropout = True, 0.2
+    model = LlamaForCausalLM(config).eval()
+    model.set_attn_implementation("eager")
+    return model
 
 
 def take_turns(algorithm: SplitLearning, client: Any, stream: socket.socket) -> None:
