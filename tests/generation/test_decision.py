@@ -91,9 +91,11 @@ def test_costs_are_those_of_the_ledger(name: str) -> None:
         edge_hardware="edge_l4", model="scenes", **priced.configuration.settings,
     )  # fmt: skip
     report = open_request(config).estimate()
-    assert report.duration_s == pytest.approx(priced.latency_s, rel=0.03)
-    assert report.device_energy_j == pytest.approx(priced.energy_j, rel=0.03)
-    assert report.energy_j == pytest.approx(priced.total_energy_j, rel=0.06)
+    radio_j = 0.02 * (profile("jetson").tx_power_w + profile("edge_l4").tx_power_w)
+    assert report.duration_s == pytest.approx(priced.latency_s, rel=0.01)
+    # Strings of these captions are longer or shorter than those of the tables: some 20 ms of the radios.
+    assert report.device_energy_j == pytest.approx(priced.energy_j, rel=1e-3, abs=radio_j)
+    assert report.energy_j == pytest.approx(priced.total_energy_j, rel=1e-3, abs=radio_j)
 
 
 def test_a_damaged_table_is_refused(tmp_path: Path) -> None:

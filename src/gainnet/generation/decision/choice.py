@@ -86,7 +86,7 @@ class Considered:
         power: share of the edge's transmit power.
         latency_s: from prompt to picture.
         latency_p95_s: its 95th percentile.
-        energy_j: of the device.
+        energy_j: of the device, without waiting, as reports sum it.
         total_energy_j: of device and edge.
         num_channel_uses: up and down.
         psnr_db: of the mean error.
@@ -213,14 +213,11 @@ def _costs(state: State, table: DecisionTable, power: float) -> dict[str, Array]
     late_s = down["uses_p95"] / state.air.bandwidth_hz + down["feedback_s"]
     p95_s = np.maximum(has_edge * (fixed_s + late_s), before_s) + after_s
     busy_s = before_s + after_s
-    # As the ledger books it: idle power of nodes that compute, none of one that only receives.
-    idle_s = np.where(busy_s > 0, latency_s - busy_s, 0.0)
     radio_j = has_edge * (up_s * state.device.tx_power_w + down_s * state.device.rx_power_w)
-    energy_j = busy_s * state.device.active_power_w + idle_s * state.device.idle_power_w + radio_j
-    # Meanwhile the edge serves those before, so that waiting is not charged to this request.
-    rest_s = np.maximum(latency_s - state.queue_s - edge_s, 0.0)
-    edge_j = edge_s * state.edge.active_power_w + rest_s * state.edge.idle_power_w
-    edge_j = edge_j + up_s * state.edge.rx_power_w + down_s * power * state.edge.tx_power_w
+    # As the ledger sums it: computing, sending and receiving, without waiting.
+    energy_j = busy_s * state.device.active_power_w + radio_j
+    edge_j = edge_s * state.edge.active_power_w + up_s * state.edge.rx_power_w
+    edge_j = edge_j + down_s * power * state.edge.tx_power_w
     # Below the lowest SNR of the table nothing is known of the air.
     is_known = ~has_edge | (shifted_db >= table.snrs_db[0])
     return {

@@ -118,9 +118,8 @@ def costs(table: DecisionTable, asked: Asked, name: str, run: Run, up: tuple[flo
     waits_s = FEEDBACK_S * (up[1] + run.num_waits)
     arrived_s = up_s + state.queue_s + edge_s + down_s + waits_s if has_edge else 0.0
     latency_s, busy_s = max(arrived_s, before_s) + after_s, before_s + after_s
-    idle_j = (latency_s - busy_s) * state.device.idle_power_w if busy_s else 0.0
     radio_j = up_s * state.device.tx_power_w + down_s * state.device.rx_power_w if has_edge else 0.0
-    return latency_s, busy_s * state.device.active_power_w + idle_j + radio_j
+    return latency_s, busy_s * state.device.active_power_w + radio_j
 
 
 def open_methods(config: DecisionConfig) -> Mapping[str, Method]:
