@@ -20,7 +20,7 @@ from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.outside import first_mistake
 from gainnet.learning.algorithms.algorithm import Aggregation, Open, Rule, WeightedMean
 from gainnet.learning.algorithms.fsl import SharedEdge
-from gainnet.learning.algorithms.methods import Method, SplitLora
+from gainnet.learning.algorithms.methods import Adapter, Lora, Method, SoftPrompt, SplitLora
 from gainnet.learning.clients import LocalTraining, Participation, cell_of, devices_of
 from gainnet.learning.safeguards.accounting import Guarantee, folder_rate, noise_for
 from gainnet.learning.safeguards.noise import Entropy, Noise, Seeded
@@ -114,7 +114,10 @@ def open_session(config: LearnConfig, safeguards: SafeguardsConfig | None = None
         ModelError: the model cannot be loaded or cut.
         MissingExtraError: a library is not installed.
     """
-    learning, guarded = learning_of(config), None if safeguards is None else safeguards_of(safeguards, config)
+    learning = learning_of(config)
+    if safeguards is not None:
+        check_hidden(safeguards, learning.method)  # before the accountant, which takes seconds
+    guarded = None if safeguards is None else safeguards_of(safeguards, config)
     if guarded is not None:
         learning = replace(learning, method=guarded.fitted(learning.method))
     settings = settings_of(config)
@@ -291,6 +294,15 @@ def safeguards_of(texts: SafeguardsConfig, config: LearnConfig) -> Safeguards:
         return Safeguards(aggregation, None, guarantee, choice, config.rounds)
     steps = PrivateSteps(guarantee.clip_norm, guarantee.noise_multiplier, guarantee.sample_rate, noise)
     return Safeguards(aggregation, steps, guarantee, None, config.rounds)
+
+
+def check_hidden(texts: SafeguardsConfig, method: Method) -> None:
+    """Raises `ConfigError` where rows are to be hidden and a method trains no adapters or prompts of single rows.
+
+    >>> check_hidden(SafeguardsConfig(privacy="example"), Lora())
+    """
+    if texts.privacy == "example" and not isinstance(method, Lora | Adapter | SoftPrompt):
+        raise ConfigError("privacy: rows are hidden where few values train; choose lora, adapter or soft_prompt")
 
 
 def noise_of(texts: SafeguardsConfig) -> Noise:

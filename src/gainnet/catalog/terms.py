@@ -6,7 +6,7 @@ edge: LearnConfig --offer--> words --accepted by the device's own Terms--> Membe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -21,6 +21,8 @@ from gainnet.core.run.checkpoint import fingerprint
 from gainnet.core.types import NodeId
 from gainnet.learning.clients import Client
 from gainnet.learning.engines.turns import LONGEST_TEXT, MAX_SEED, MAX_STEPS, Member
+from gainnet.learning.safeguards.privacy import PrivateSteps
+from gainnet.learning.safeguards.settings import Safeguards
 from gainnet.learning.session import Learning
 from gainnet.models.language import ABSTRACTS, check_rows_fit
 from gainnet.models.language_text import DOMAINS
@@ -29,6 +31,10 @@ from gainnet.network import profiles
 
 OWN_TEXTS: Final = "own"
 """In an offer: every device has to bring text of its own."""
+
+STEPS: Final = "private_steps"
+"""In an offer: how devices clip gradients of rows, and how much noise they add; there is none without privacy."""
+_OF_STEPS: Final = ("clip_norm", "noise_multiplier", "sample_rate")
 
 
 @final
@@ -123,22 +129,52 @@ class Terms:
             ConfigError: the terms exclude it, the edge has another model, or this device is none of the run's.
             ModelError: the device's own model cannot be loaded.
         """
+        words, steps = _without_steps(words)
         config, label = self.accept(words)
         learning, (model, tokenizer) = learning_of(config, self.read), open_model(config.model)
         check_label(label, label_of(config.model, model))
         client = own_client(config, learning, tokenizer, name)
         check_rows_fit(model, client.rows)
+        learning = replace(learning, method=Safeguards(steps=steps).fitted(learning.method))
         algorithm, _ = learning.bound(model.to(torch_device_of(config.torch_device)), config.row_length)
         text = config.texts or f"its share of {config.num_texts} texts per field"
         run = f"{config.algorithm}, cut {config.cut}, codec {config.codec}, model {config.model}, text: {text}"
+        if steps is not None:
+            # The journal of what is sent keeps them, so that the steps need none of their own.
+            algorithm = Safeguards(steps=steps).without_record(algorithm, None)
+            run += f", noise {steps.noise_multiplier:.3g} on rows clipped to {steps.clip_norm:g}"
         return Member(algorithm, client, run)
 
 
-def offer(config: LearnConfig, model: nn.Module) -> dict[str, Any]:
-    """Settings as an edge sends them: no path of its machine, and a label in the place of the model's name."""
+def offer(config: LearnConfig, model: nn.Module, safeguards: Safeguards | None = None) -> dict[str, Any]:
+    """Settings as an edge sends them: no path of its machine, and a label in the place of the model's name.
+
+    Args:
+        config: of the run.
+        model: that the edge has.
+        safeguards: whose noise on rows devices draw themselves.
+    """
     texts = None if config.texts is None else OWN_TEXTS
     usual = {name: getattr(LearnConfig, name) for name in ("torch_device", "online")}
-    return {**asdict(config), "texts": texts, "model": label_of(config.model, model), **usual}
+    own = {**asdict(config), "texts": texts, "model": label_of(config.model, model), **usual}
+    steps = None if safeguards is None else safeguards.steps
+    if steps is None:
+        return own
+    if not steps.noise.private:
+        raise ConfigError("noise: devices in other processes draw secret noise alone; leave it out")
+    return own | {STEPS: {name: getattr(steps, name) for name in _OF_STEPS}}
+
+
+def _without_steps(words: object) -> tuple[object, PrivateSteps | None]:
+    """Settings of an edge without those of private steps, and these; numbers alone, within their ranges."""
+    if not isinstance(words, dict) or STEPS not in words:
+        return words, None
+    said = words[STEPS]
+    found = [said.get(name) if isinstance(said, dict) else None for name in _OF_STEPS]
+    numbers = [float(x) for x in found if isinstance(x, int | float) and not isinstance(x, bool)]
+    if len(numbers) < len(_OF_STEPS):
+        raise ConfigError(f"{STEPS}: the edge sends {shorten(said)} in the place of {', '.join(_OF_STEPS)}")
+    return {name: x for name, x in words.items() if name != STEPS}, PrivateSteps(numbers[0], numbers[1], numbers[2])
 
 
 def label_of(name: str, model: nn.Module) -> str:

@@ -1,4 +1,4 @@
-"""Split learning between processes: `split keys | serve | join`."""
+"""Learning between processes, split or averaged: `split keys | serve | join`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from gainnet.cli.flower import COLUMNS, of_config, read_settings
 from gainnet.cli.options import Asked, Fields, command
 from gainnet.cli.printing import print_json, print_table, rounds_progress
+from gainnet.cli.trust import SAFEGUARDS, check_privacy_used
 from gainnet.core.errors import ConfigError
 
 
@@ -30,9 +31,10 @@ def keys(folder: Path, *, device: tuple[str, ...], host: tuple[str, ...] = ()) -
         typer.echo(path)
 
 
-@command("serve", of_config("clients", "rounds"))
+@command("serve", of_config("clients", "rounds"), SAFEGUARDS)
 def serve(
     asked: Asked,
+    guarded: Asked,
     *,
     keys: Path,
     config: Path | None = None,
@@ -56,21 +58,37 @@ def serve(
         as_json: one JSON object on standard output, nothing else.
     """
     from gainnet.catalog.learning import open_session
+    from gainnet.catalog.records import SafeguardsConfig
     from gainnet.catalog.terms import offer
     from gainnet.core.files import check_writable
+    from gainnet.learning.algorithms.fsl import SplitLearning
+    from gainnet.learning.engines.averaged import serve_averaging
+    from gainnet.learning.engines.streamed import Traffic
     from gainnet.learning.engines.streamed import serve as run_rounds
+    from gainnet.learning.page import privacy_line
     from gainnet.wire.tls import listening
 
     check_writable(out)
     settings = read_settings(config, {"algorithm": "fsl"}, asked)
-    session = open_session(settings)  # before anybody can connect, who would wait while a model is loaded
-    offered = offer(settings, session.model)
+    check_privacy_used(guarded)
+    safeguards = SafeguardsConfig(**guarded.values) if guarded.given else None
+    # Before anybody can connect, who would wait while a model is loaded.
+    session, privacy = open_session(settings, safeguards), None
+    offered = offer(settings, session.model, session.safeguards)
     with listening(host, port) as listener, rounds_progress(settings.algorithm) as show:
-        run, traffic = run_rounds(session, offered, listener, keys, timeout_s, out, show, max_rows)
+        if isinstance(session.algorithm, SplitLearning):
+            if safeguards is not None:
+                raise ConfigError("algorithm: split learning has no updates to guard; choose lora, adapter or fedavg")
+            run, traffic = run_rounds(session, offered, listener, keys, timeout_s, out, show, max_rows)
+        else:
+            served = serve_averaging(session, offered, listener, keys, timeout_s, out, show, max_rows)
+            run, traffic, privacy = served.run, Traffic.of(served.connections), served.guarantee
     found: dict[str, Any] = {"algorithm": settings.algorithm, "out": str(out), "rounds": list(run.rounds)}
+    found["privacy"] = None if privacy is None else asdict(privacy)
     if as_json:
         return print_json(found | asdict(traffic))
     print_table(f"{settings.algorithm}: {out}", COLUMNS, run.rounds)
+    typer.echo(f"privacy: {privacy_line(found['privacy'])}")
     return print_table("on the sockets, before TLS", tuple(asdict(traffic)), [asdict(traffic)])
 
 
@@ -84,6 +102,7 @@ def join(
     port: int = 8443,
     allow_labels: bool = False,
     timeout_s: float = 600.0,
+    kept: Path = Path("out/kept"),
     as_json: bool = False,
 ) -> None:
     """Be a device: take part until the edge has finished.
@@ -95,6 +114,7 @@ def join(
         port: of the edge.
         allow_labels: let labels leave this device, which are its text.
         timeout_s: how long to wait for the other side.
+        kept: folder for updates that were sent, from which a device that died goes on.
         as_json: one JSON object on standard output, nothing else.
     """
     from gainnet.catalog.terms import Terms
@@ -106,7 +126,7 @@ def join(
     # On standard error, where `--json` is not disturbed.
     found = take_part(
         host, port, keys, name, terms.admit, allow_labels, timeout_s, terms.max_steps,
-        lambda summary: typer.echo(f"running {summary}", err=True),
+        lambda summary: typer.echo(f"running {summary}", err=True), kept,
     )  # fmt: skip
     traffic = asdict(found)
     print_json(traffic) if as_json else print_table("before TLS", tuple(traffic), [traffic])

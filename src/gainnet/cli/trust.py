@@ -19,7 +19,7 @@ _SETTINGS: dict[str, Any] = {
 _LEARNING = Fields(
     "gainnet.catalog.records:LearnConfig", (*_SETTINGS, "model", "skew", "random_seed"), defaults=_SETTINGS
 )
-_SAFEGUARDS = Fields(
+SAFEGUARDS = Fields(
     "gainnet.catalog.records:SafeguardsConfig",
     panels={
         "Safeguards": ("rule", "num_poisoned", "num_groups"),
@@ -28,7 +28,7 @@ _SAFEGUARDS = Fields(
 )
 
 
-@command("learn", _LEARNING, _SAFEGUARDS)
+@command("learn", _LEARNING, SAFEGUARDS)
 def learn(asked: Asked, guarded: Asked, *, out: Path = Path("out/trust"), as_json: bool = False) -> None:
     """Fine-tune together, robust to poison, private, or with updates that the edge cannot read; signed line by line.
 
@@ -43,7 +43,7 @@ def learn(asked: Asked, guarded: Asked, *, out: Path = Path("out/trust"), as_jso
     from gainnet.learning.save import save
 
     config = LearnConfig(**asked.values)
-    _check_used(guarded)
+    check_privacy_used(guarded)
     safeguards = SafeguardsConfig(**guarded.values)
     check_writable(out)
     name = config.algorithm
@@ -162,7 +162,7 @@ def _verify_picture(picture: Path, root: Path | None, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _check_used(guarded: Asked) -> None:
+def check_privacy_used(guarded: Asked) -> None:
     """Refuses a setting of privacy that was given and has no effect."""
     privacy = guarded.values["privacy"]
     terms = ("epsilon", "delta", "clip_norm", "sample_rate", "noise", "accountant")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -101,12 +101,18 @@ class Session:
     settings: Mapping[str, Any] = field(default_factory=dict)
     safeguards: Safeguards | None = None
 
-    def run(self, out: Path | None = None, progress: Progress = silent) -> Run:
+    def run(
+        self,
+        out: Path | None = None,
+        progress: Progress = silent,
+        left_out: Callable[[], Sequence[str]] | None = None,
+    ) -> Run:
         """Runs all rounds, or goes on where they were stopped.
 
         Args:
             out: folder for checkpoint and records; with safeguards, for the signed record, too.
             progress: called after every round.
+            left_out: as of `run_rounds`.
 
         Raises:
             ConfigError: the folder holds another run, or the safeguards do not fit the algorithm.
@@ -116,5 +122,5 @@ class Session:
             algorithm = self.safeguards.around(algorithm, tuple(client.name for client in self.clients), out)
         return run_rounds(
             algorithm, self.clients, self.test_rows, self.num_rounds, self.random_seed, out, dict(self.settings),
-            progress,
+            progress, left_out,
         )  # fmt: skip

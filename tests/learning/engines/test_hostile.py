@@ -172,7 +172,7 @@ TURN = {"num_steps": 1, "random_seed": 0, "path": []}
         ({"config": None}, None, "config: the edge sends None"),
         ({"config": [[]]}, None, "config: the edge sends list"),
         ({}, None, "config: the edge does not send it"),
-        ({"config": {**BASE, "algorithm": "lora"}}, None, "algorithm: only split learning"),
+        ({"config": {**BASE, "algorithm": "lora"}}, None, "kept: a run of averaging needs a folder"),
         ({"config": {**BASE, "snr_db": math.nan}}, None, "snr_db"),
         ({"config": {**BASE, "bandwidth_hz": 0}}, None, "bandwidth_hz"),
         ({"config": {**BASE, "clients": 10**12}}, None, "clients: the edge asks for 1e[+]12"),

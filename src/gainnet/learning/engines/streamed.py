@@ -12,10 +12,11 @@ from typing import Any, final
 from gainnet.core.errors import ConfigError
 from gainnet.core.run.loop import silent
 from gainnet.core.types import NodeId
-from gainnet.learning.algorithms.fsl import kinds_over
+from gainnet.learning.algorithms.fsl import SplitLearning, kinds_over
 from gainnet.learning.clients import Client
+from gainnet.learning.engines.averaged import join_averaging
 from gainnet.learning.engines.stream import END, cut_off_on_failure, over_streams, serve_turns
-from gainnet.learning.engines.turns import MAX_ROWS, MAX_STEPS, Admit, blank_rows, check_rows
+from gainnet.learning.engines.turns import MAX_ROWS, MAX_STEPS, Admit, Member, blank_rows, check_rows
 from gainnet.learning.exchange import KINDS, PRIVATE
 from gainnet.learning.runner import Progress, Run
 from gainnet.learning.session import Session
@@ -99,6 +100,7 @@ def join(
     timeout_s: float,
     max_steps: int = MAX_STEPS,
     show: Callable[[str], None] = lambda summary: None,
+    kept: Path | None = None,
 ) -> Traffic:
     """A device's part of a run, until the edge ends it; traffic as the device sees it, up is what it has sent.
 
@@ -112,35 +114,61 @@ def join(
         timeout_s: to connect, and for every answer.
         max_steps: mini-batches that the edge may ask for in a turn.
         show: called with what this device is about to run.
+        kept: folder for updates that were sent, where the run averages.
 
     Raises:
         ConfigError: the edge is not there, turns this device away, asks for what the terms exclude, wants labels that
             may not leave, or ends before the run does.
     """
-    connection = connect(host, port, keys, name, KINDS if allow_labels else PRIVATE, timeout_s)
+    allowed, dialled = KINDS if allow_labels else PRIVATE, list[Connection]()
+
+    def dial() -> Connection:
+        # An edge that is not there yet, or not yet again, is waited for.
+        dialled.append(connect(host, port, keys, name, allowed, timeout_s, timeout_s))
+        return dialled[-1]
+
+    connection = dial()
     try:
-        try:
-            words = connection.receive_words()
-        except OSError as error:
-            # In TLS 1.3 a device is through with its handshake before the edge has seen its certificate.
-            raise ConfigError(f"keys: the edge has turned {name} away or is gone ({error}); see its keys") from None
-        if "config" not in words:
-            raise ConfigError("config: the edge does not send it; both sides must run the same version")
-        member = admit(words["config"], name)
-        algorithm = over_streams(member.algorithm, {})
-        if kinds_over([algorithm.cut]) > PRIVATE and not allow_labels:
-            raise ConfigError(f"cut: {algorithm.cut.name} takes the labels off this device; allow it or cut as u_shape")
+        offered = _offered(connection, name)
+        member = admit(offered, name)
         show(member.summary)
-        connection.send_words({"num_rows": len(member.client.rows)})
-        # The others take their turns first, and each may be as slow as this one.
-        num_devices = len(algorithm.network.nodes) - 1
-        serve_turns(algorithm, member.client, connection, max_steps, timeout_s * num_devices)
+        if isinstance(member.algorithm, SplitLearning):
+            _serve_turns(member, connection, allow_labels, max_steps, timeout_s)
+        elif kept is None:
+            raise ConfigError("kept: a run of averaging needs a folder for what this device sends; give one")
+        else:
+            # Each connection of a member begins with a greeting of its own.
+            connection.close()
+            join_averaging(name, dial, member, offered, kept, timeout_s)
     except OSError as error:
         raise ConfigError(f"host: the edge is gone before the end of the run ({error}); see what it says") from None
     finally:
         connection.close()
-    ours = Traffic.of([connection])
+    ours = Traffic.of(dialled)
     return Traffic(ours.num_bits_down, ours.num_bits_up, ours.num_bytes_down, ours.num_bytes_up)
+
+
+def _offered(connection: Connection, name: str) -> Any:
+    """Settings of the run, the first thing that an edge says."""
+    try:
+        words = connection.receive_words()
+    except OSError as error:
+        # In TLS 1.3 a device is through with its handshake before the edge has seen its certificate.
+        raise ConfigError(f"keys: the edge has turned {name} away or is gone ({error}); see its keys") from None
+    if "config" not in words:
+        raise ConfigError("config: the edge does not send it; both sides must run the same version")
+    return words["config"]
+
+
+def _serve_turns(member: Member, connection: Connection, allow_labels: bool, max_steps: int, timeout_s: float) -> None:
+    """A device's part of split learning; raises `ConfigError` where labels would leave that may not."""
+    algorithm = over_streams(member.algorithm, {})
+    if kinds_over([algorithm.cut]) > PRIVATE and not allow_labels:
+        raise ConfigError(f"cut: {algorithm.cut.name} takes the labels off this device; allow it or cut as u_shape")
+    connection.send_words({"num_rows": len(member.client.rows)})
+    # The others take their turns first, and each may be as slow as this one.
+    num_devices = len(algorithm.network.nodes) - 1
+    serve_turns(algorithm, member.client, connection, max_steps, timeout_s * num_devices)
 
 
 def _introduce(

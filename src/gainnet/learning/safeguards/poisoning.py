@@ -17,6 +17,8 @@ from gainnet.learning.exchange import Uplink
 Tampering = Callable[[Tensor, Random], Tensor]
 """A malicious change of an update [num_values]: the float64 update that is sent in its place."""
 
+_FURTHEST, _HALVINGS = 1e6, 60
+
 
 @final
 @dataclass(frozen=True)
@@ -80,6 +82,58 @@ class Poisoned:
             return values
         update = self.tampering(update_of(start, values), random.child("tampering", name))
         return {n: x.to(values[n].dtype) for n, x in with_update(start, update).items()}
+
+
+@final
+@dataclass(frozen=True)
+class Hidden:
+    r"""An aggregation to which poisoned clients, who know what all others send, send what looks most like it.
+
+    $u = \bar u - \gamma \sigma$ with the mean and the standard deviation of the honest updates and the largest $\gamma$
+    for which $u$ is no further from any of them than they are from each other (min-max attack, Shejwalkar and
+    Houmansadr 2021): made for rules that throw out what is far away.
+
+    Args:
+        aggregation: what the others know.
+        names: of the poisoned clients, who all send the same.
+    """
+
+    aggregation: Aggregation
+    names: Collection[NodeId]
+
+    def gather(self, uplink: Uplink, start: State, finished: Finished, random: Random) -> Merged:
+        """As `Aggregation.gather`."""
+        honest = [update_of(start, values) for _, client, values in finished if client.name not in self.names]
+        if len(honest) < 2:
+            return self.aggregation.gather(uplink, start, finished, random)
+        crafted = with_update(start, hidden_update(torch.stack(honest)))
+        sent = [
+            (t, c, {n: x.to(values[n].dtype) for n, x in crafted.items()} if c.name in self.names else values)
+            for t, c, values in finished
+        ]
+        return self.aggregation.gather(uplink, start, sent, random)
+
+
+def hidden_update(honest: Tensor) -> Tensor:
+    """[num_values], the update of `Hidden`.
+
+    Args:
+        honest: [num_clients, num_values] float64, at least two.
+
+    >>> hidden_update(torch.tensor([[0.0], [2.0], [1.0]]).double()).item()
+    0.0
+    """
+    mean, away = honest.mean(0), -honest.std(0)
+    most = float(torch.cdist(honest, honest).max())
+    low, high = 0.0, 1.0
+    # Doubled until it shows, then halved: the distance to the furthest honest update grows with every step away.
+    while high < _FURTHEST and float((mean + high * away - honest).norm(dim=1).max()) <= most:
+        low, high = high, 2.0 * high
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2.0
+        fits = float((mean + middle * away - honest).norm(dim=1).max()) <= most
+        low, high = (middle, high) if fits else (low, middle)
+    return mean + low * away
 
 
 def swapped_words(rows: Tensor, kept: Collection[int], num_tokens: int, random: Random) -> Tensor:

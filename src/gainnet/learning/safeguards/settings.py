@@ -18,7 +18,7 @@ from gainnet.learning.safeguards.accounting import Guarantee
 from gainnet.learning.safeguards.privacy import PoissonChoice, PrivateMean, PrivateSteps
 from gainnet.learning.safeguards.record import RECORD, Recorded
 from gainnet.learning.safeguards.releases import Releases
-from gainnet.learning.safeguards.secure_aggregation import MaskedPrivateMean
+from gainnet.learning.safeguards.secure_aggregation import MaskedMean, MaskedPrivateMean
 from gainnet.learning.safeguards.signing import Keyring, nodes_folder
 from gainnet.network import EDGE
 
@@ -70,6 +70,27 @@ class Safeguards:
         Raises:
             ConfigError: the algorithm does not average, or has no steps of single rows.
         """
+        guarded = self.without_record(algorithm, out)
+        if out is None:
+            return guarded
+        # Outermost: it signs what the edge merges, whatever the rule.
+        nodes = nodes_folder(out)
+        keys = Keyring.of(nodes, (EDGE, *names))
+        recorded = Recorded(guarded.aggregation, out / RECORD, keys, tuple(names), nodes)
+        return replace(guarded, aggregation=recorded)
+
+    def elsewhere(self, algorithm: Algorithm, out: Path | None) -> FedAvg | Fpl | Flora:
+        """As `without_record`, for clients in other processes, which hold their own keys and draw their own noise.
+
+        Raises:
+            ConfigError: sums would be masked here, by who must not see the summands.
+        """
+        if isinstance(self.aggregation, MaskedMean | MaskedPrivateMean):
+            raise ConfigError("num_groups: masked sums run in one process yet, where the edge sees all; leave it out")
+        return self.without_record(algorithm, out)
+
+    def without_record(self, algorithm: Algorithm, out: Path | None) -> FedAvg | Fpl | Flora:
+        """The algorithm with these safeguards, but for the record; arguments and errors as of `around`."""
         guarded, kept = as_averaging(algorithm), Releases(None if out is None else out / RELEASES)
         if self.choice is not None:
             path = None if kept.folder is None else kept.folder / "clients.json"
@@ -88,13 +109,7 @@ class Safeguards:
         if plain not in (own, self.aggregation):
             raise ConfigError("merging: products are merged by their mean alone; choose frozen, or the rule mean")
         aggregation = _releasing(own if self.aggregation == plain else self.aggregation, kept)
-        if out is None:
-            return replace(guarded, aggregation=aggregation)
-        # Outermost: it signs what the edge merges, whatever the rule.
-        nodes = nodes_folder(out)
-        keys = Keyring.of(nodes, (EDGE, *names))
-        recorded = Recorded(aggregation, out / RECORD, keys, tuple(names), nodes)
-        return replace(guarded, aggregation=recorded)
+        return replace(guarded, aggregation=aggregation)
 
     def spent(self, out: Path | None) -> Guarantee | None:
         """The guarantee after everything that was let out; `None` without privacy.
@@ -104,9 +119,15 @@ class Safeguards:
         """
         if self.guarantee is None or out is None:
             return self.guarantee
+        return self.spent_after(Releases(out / RELEASES).num_events())
+
+    def spent_after(self, num_events: int) -> Guarantee | None:
+        """The guarantee after so many draws of whoever drew most often, and not less than was promised."""
+        if self.guarantee is None:
+            return None
         # A client lets out all its steps of a round at once, and each of them drew noise.
         promised = self.guarantee.num_releases
-        drawn = promised // max(1, self.num_rounds) * Releases(out / RELEASES).num_events()
+        drawn = promised // max(1, self.num_rounds) * num_events
         return self.guarantee.after(max(promised, drawn))
 
 

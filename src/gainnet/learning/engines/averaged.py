@@ -1,0 +1,123 @@
+"""A whole run of averaging over streams: `serve_averaging` on the edge, `join_averaging` on every device."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+from gainnet.core.errors import ConfigError
+from gainnet.core.randomness import Random
+from gainnet.core.run.loop import silent
+from gainnet.learning.algorithms.algorithm import State
+from gainnet.learning.algorithms.flora import as_averaging
+from gainnet.learning.engines.attending import OwnText, Part, attend
+from gainnet.learning.engines.gathering import Gathering
+from gainnet.learning.engines.remote import elsewhere
+from gainnet.learning.engines.turns import MAX_ROWS, Member, blank_rows
+from gainnet.learning.runner import Progress, Run
+from gainnet.learning.safeguards.accounting import Guarantee
+from gainnet.learning.safeguards.releases import Releases
+from gainnet.learning.session import Session
+from gainnet.wire import Connection
+
+
+@final
+@dataclass(frozen=True)
+class Served:
+    """Result of a run of averaging over streams.
+
+    Args:
+        run: state and rounds.
+        connections: that there were, for their counts of bytes.
+        guarantee: of privacy, after what devices say that they have drawn; `None` without.
+    """
+
+    run: Run
+    connections: tuple[Connection, ...]
+    guarantee: Guarantee | None
+
+
+def serve_averaging(
+    session: Session,
+    offered: Mapping[str, Any],
+    listener: socket.socket,
+    keys: Path,
+    timeout_s: float,
+    out: Path | None,
+    progress: Progress = silent,
+    max_rows: int = MAX_ROWS,
+) -> Served:
+    """All rounds with devices that train in their own processes, and may die and come again; so may this one.
+
+    Args:
+        session: who learns what; with safeguards, the rule and noise of the edge are applied here, and devices whose
+            rows are hidden draw their noise themselves.
+        offered: settings as the devices are sent them, as JSON.
+        listener: where devices connect.
+        keys: folder of `write_certificates`.
+        timeout_s: to wait for the devices, and for the answers of a round.
+        out: folder for checkpoint and records; nowhere when `None`.
+        progress: called after every round.
+        max_rows: of text that a device may say it has, which is what it counts in an average.
+
+    Raises:
+        ConfigError: the algorithm does not average, devices do not come in time, or `out` holds another run.
+    """
+    names = tuple(client.name for client in session.clients)
+    averaging = as_averaging(session.algorithm)  # refused before anybody connects
+    guarded = averaging if session.safeguards is None else session.safeguards.elsewhere(averaging, out)
+    gathering = Gathering(listener, keys, offered, names, averaging.kind, timeout_s, max_rows)
+    try:
+        algorithm = elsewhere(guarded, gathering)
+        gathering.wait_for(names)
+        # The edge knows the names of its clients and none of their text.
+        clients = tuple(replace(client, rows=blank_rows(1, session.test_rows.shape[1])) for client in session.clients)
+        settings = {**session.settings, "engine": "stream"}
+        there = replace(session, algorithm=algorithm, clients=clients, settings=settings, safeguards=None)
+        run = there.run(out, progress, lambda: gathering.left_out)
+    finally:
+        gathering.close()
+    safeguards = session.safeguards
+    spent = None if safeguards is None else safeguards.spent(out)
+    if safeguards is not None and safeguards.steps is not None:
+        spent = safeguards.spent_after(gathering.num_events)
+    return Served(run, tuple(gathering.connections), spent)
+
+
+def join_averaging(
+    name: str,
+    dial: Callable[[], Connection],
+    member: Member,
+    offered: object,
+    kept: Path,
+    patience_s: float,
+) -> None:
+    """A device's part of a run of averaging, until the edge ends it.
+
+    Args:
+        name: of the device.
+        dial: a new connection to the edge.
+        member: this device's side of the run.
+        offered: settings that it was made of; an edge that comes back with others is refused.
+        kept: folder for what is sent, so that a device that died sends the same again.
+        patience_s: how long the edge may be away.
+
+    Raises:
+        ConfigError: the edge stays away, or comes back with other settings.
+    """
+    algorithm = elsewhere(member.algorithm, lambda *_: {})
+    like = algorithm.on_the_air(algorithm.init(Random.of(0)))
+
+    def admit(words: object) -> tuple[Part, State, str]:
+        if words != offered:
+            raise ConfigError("config: the edge has come back with other settings; join anew")
+        return OwnText(algorithm, member.client), like, algorithm.kind
+
+    # By its settings: an update of another run that began alike is no update of this one.
+    run = hashlib.sha256(json.dumps(offered, sort_keys=True).encode()).hexdigest()[:16]
+    attend(member.client.name, dial, admit, Releases(kept / f"{name}.{run}"), patience_s)

@@ -1,0 +1,86 @@
+"""A run of averaging between an edge and devices over TLS is that of one process, with its safeguards."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gainnet.catalog.learning import open_session
+from gainnet.catalog.records import LearnConfig, SafeguardsConfig
+from gainnet.catalog.terms import Terms, offer
+from gainnet.core.errors import ConfigError
+from gainnet.learning.engines.averaged import Served, serve_averaging
+from gainnet.learning.engines.streamed import join
+from gainnet.learning.runner import SUMMARY
+from gainnet.wire.keys import write_certificates
+from gainnet.wire.tls import listening
+
+CONFIG = LearnConfig(
+    "adapter", clients=2, rounds=2, num_steps=1, batch_size=2, row_length=16, num_texts=8, rank=1, link="ideal"
+)
+TIMEOUT_S = 150.0
+
+
+def over_streams(folder: Path, safeguards: SafeguardsConfig | None, gone: tuple[str, ...] = ()) -> Served:
+    """A run whose devices are threads, each with a folder and a model of its own."""
+    session = open_session(CONFIG, safeguards)
+    names = [client.name for client in session.clients]
+    write_certificates(folder / "keys", devices=names)
+    offered = offer(CONFIG, session.model, session.safeguards)
+    with listening("127.0.0.1", 0) as listener, ThreadPoolExecutor(4) as threads:
+        host, port = listener.getsockname()
+        joined = [
+            threads.submit(
+                join, host, port, folder / "keys", name, Terms().admit, False, TIMEOUT_S, kept=folder / "kept"
+            )
+            for name in names
+        ]
+        served = serve_averaging(session, offered, listener, folder / "keys", TIMEOUT_S, folder / "out")
+        assert all(each.result().num_bits_up > 0 for each in joined)
+    return served
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", ["mean", "median"])
+def test_rules_merge_what_devices_send_as_in_one_process(tmp_path: Path, rule: str) -> None:
+    safeguards = SafeguardsConfig(rule=rule)
+    served = over_streams(tmp_path, safeguards)
+    here = open_session(CONFIG, safeguards).run()
+    assert all(torch.equal(served.run.state[name], x) for name, x in here.state.items())
+    assert served.run.losses == here.losses
+    details = json.loads((tmp_path / "out" / SUMMARY).read_text())["details"]
+    assert [each["left_out"] for each in details] == [[], []]
+
+
+@pytest.mark.slow
+def test_devices_draw_the_noise_of_their_rows_and_the_edge_counts_it(tmp_path: Path) -> None:
+    safeguards = SafeguardsConfig(privacy="example", accountant="rdp")
+    served = over_streams(tmp_path, safeguards)
+    assert served.guarantee is not None
+    assert served.guarantee.private
+    assert served.guarantee.num_releases == CONFIG.rounds * CONFIG.num_steps
+    events = [path.read_text().split() for path in (tmp_path / "kept").glob("*/events.jsonl")]
+    assert len(events) == 2
+    assert not (tmp_path / "out" / "releases").exists()
+
+
+def test_an_edge_neither_masks_sums_for_others_nor_hands_out_noise_that_repeats(tmp_path: Path) -> None:
+    session: Any = open_session(CONFIG, SafeguardsConfig(num_groups=1))
+    with contextlib.closing(_Socket()) as listener, pytest.raises(ConfigError, match="num_groups: masked sums"):
+        serve_averaging(session, {}, listener, tmp_path, TIMEOUT_S, None)  # type: ignore[arg-type]
+    seeded = open_session(CONFIG, SafeguardsConfig(privacy="example", noise="seeded", accountant="rdp"))
+    with pytest.raises(ConfigError, match="noise: devices in other processes"):
+        offer(CONFIG, seeded.model, seeded.safeguards)
+
+
+class _Socket:
+    """Nobody listens."""
+
+    def close(self) -> None:
+        pass
