@@ -32,6 +32,8 @@ def test_learn_prints_one_object_and_goes_on(tmp_path: Path) -> None:
     assert both["rounds"][0] == first["rounds"][0]
     assert [r["round"] for r in both["rounds"]] == [1, 2]
     assert both["perplexity"] > 1
+    assert both["start"] == first["start"]
+    assert "Who took part" in Path(both["report"]).read_text()
     table = run(*options[:-1], "--rounds", "2").stdout
     assert "perplexity" in table
     assert isinstance(run(*options, "--rate", "0.5").exception, ConfigError)

@@ -45,6 +45,7 @@ def run(folder: Path, out: Path, safeguards: SafeguardsConfig | None = None, **c
     return session, found, save(session, found, out, config.algorithm)
 
 
+@pytest.mark.slow
 def test_the_page_shows_round_0_the_ledger_and_who_took_part(folder: Path, tmp_path: Path) -> None:
     session, found, summary = run(folder, tmp_path / "run", algorithm="fedavg", drop_out=0.5, share=0.6)
     html = (tmp_path / "run" / "report.html").read_text()

@@ -52,6 +52,7 @@ def test_adapters_over_a_cut_train_as_without_one(network: Callable[..., Network
     assert any(not torch.equal(start[name], value) for name, value in whole.items())
 
 
+@pytest.mark.slow
 def test_only_factors_of_the_device_cross(network: Callable[..., Network], alone: list[Client]) -> None:
     training = LocalTraining(batch_size=4)
     cost = Learning(SplitLora(), network(), training).bound(build_model("llama", "plain", 0), 12)[1]
@@ -60,7 +61,7 @@ def test_only_factors_of_the_device_cross(network: Callable[..., Network], alone
         Learning(SplitLora(cut=Cut(0, True)), network(), training).bound(build_model("llama", "plain", 0), 12)
 
 
-@pytest.mark.parametrize("cut", [Cut(0), Cut(1, True)])
+@pytest.mark.parametrize("cut", [Cut(0), pytest.param(Cut(1, True), marks=pytest.mark.slow)])
 def test_parts_over_a_cut_take_the_step_of_the_batch(
     cut: Cut, network: Callable[..., Network], alone: list[Client]
 ) -> None:
