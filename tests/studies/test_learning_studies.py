@@ -87,6 +87,8 @@ def test_regimes_are_compared_over_the_same_seeds() -> None:
     assert found["loss.alike.loop_minus_skip_cloud"] == pytest.approx(0.2)
     assert (found["loss.differ.loop"], found["loss.differ_everywhere.joint"]) == (3.0, 5.0)
     assert set(found) < set(knowledge_loop.METRIC_NAMES)
+    shorter = [row | {"is_shorter": row["method"] == "loop"} for row in rows]
+    assert "loss.alike.loop_minus_skip_cloud" not in knowledge_loop.regime_losses(pd.DataFrame(shorter))
 
 
 @pytest.mark.slow

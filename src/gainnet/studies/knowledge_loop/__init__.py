@@ -58,9 +58,12 @@ def regime_losses(table: pd.DataFrame) -> dict[str, float]:
             some = at(rows, method=_method_of(regime, arm))
             if len(some) and column in some and some[column].notna().all():
                 found[f"loss.{regime}.{arm}"] = float(some[column].mean())
-        both = [found.get(f"loss.{regime}.{arm}") for arm in ("loop", "skip_cloud")]
-        if both[0] is not None and both[1] is not None:
-            found[f"loss.{regime}.loop_minus_skip_cloud"] = both[0] - both[1]
+        both = [_method_of(regime, arm) for arm in ("loop", "skip_cloud")]
+        losses = [found.get(f"loss.{regime}.{arm}") for arm in ("loop", "skip_cloud")]
+        # An arm that trained on fewer samples is no better or worse for it.
+        is_fair = not any(at(rows, method=method).get("is_shorter", pd.Series(dtype=bool)).any() for method in both)
+        if losses[0] is not None and losses[1] is not None and is_fair:
+            found[f"loss.{regime}.loop_minus_skip_cloud"] = losses[0] - losses[1]
     return found
 
 
