@@ -89,6 +89,14 @@ def test_codewords_fail_as_often_as_between_the_measured_curves(order: int, k: i
     assert low < expected < high
 
 
+@pytest.mark.parametrize("snr_db", [-12.0, 5.0, 14.0])
+def test_a_plan_fails_as_often_as_the_table_says_at_its_lengths(snr_db: float) -> None:
+    plan, snr = attempts_for(57, 10 ** (snr_db / 10), 3, 1e-2), torch.tensor(snr_db, dtype=torch.float64)
+    num_bits = torch.tensor(plan.ends) * plan.bits_per_symbol
+    # All bits, in codewords that repeat too: a plan looks up what depends on no SNR once.
+    assert load_free_tables().bler(plan.bits_per_symbol, 472, num_bits, snr).tolist() == list(plan.fails)
+
+
 @pytest.mark.slow
 def test_plans_are_worth_their_attempts() -> None:
     for num_bytes, snr_db in ((57, 0.0), (57, 10.0), (20, 5.0)):

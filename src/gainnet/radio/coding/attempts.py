@@ -14,7 +14,15 @@ from torch import Tensor
 
 from gainnet.core.units import db_to_linear, linear_to_db
 from gainnet.radio.coding import polar
-from gainnet.radio.coding.free_tables import HIGHEST_RATE, POLAR_TABLE_PATH, RATES, load_free_tables
+from gainnet.radio.coding.free_tables import (
+    HIGHEST_RATE,
+    LOWEST_RATE,
+    POLAR_TABLE_PATH,
+    RATES,
+    Waterfall,
+    load_free_tables,
+    repetition_db,
+)
 from gainnet.radio.coding.mcs import MAX_CODEWORD_BYTES, NUM_CRC_BITS
 
 RESIDUAL_BLER: Final = 5e-4
@@ -157,16 +165,19 @@ def _polar_plans(num_bytes: int, snr_db: float, target_bler: float) -> list[Atte
 def _of_order(k: int, order: int, snr_db: float, num_attempts: int, target_bler: float, best: float) -> Attempts | None:
     """The best attempts with one modulation; `None` where they cannot be better than expected uses of `best`."""
     least, most = math.ceil(k / HIGHEST_RATE / order), _MOST_REPEATED * k // order
-    if least > best or (first := _least_uses(k, order, snr_db, least, most, _OPTIMISTIC_BLER)) > best:
+    if least > best:
         return None
-    last = _least_uses(k, order, snr_db, least, most, target_bler if num_attempts == 1 else RESIDUAL_BLER)
+    lengths = _Lengths.of(k, order, snr_db)
+    if (first := lengths.least_uses(least, most, _OPTIMISTIC_BLER)) > best:
+        return None
+    last = lengths.least_uses(least, most, target_bler if num_attempts == 1 else RESIDUAL_BLER)
     waits = acknowledgement_uses(snr_db)
     if last == most and order > 2:
         return None
     if num_attempts == 1:
-        return Attempts(order, (last,), (float(_bler(k, order, snr_db, torch.tensor(last))),), waits)
+        return Attempts(order, (last,), (float(lengths.bler(torch.tensor([last]))),), waits)
     places = torch.linspace(first, last, _NUM_PLACES).round().unique()
-    fails = _bler(k, order, snr_db, places)
+    fails = lengths.bler(places.long())
     # First attempts down, second ones across; the third one ends where few enough fail.
     mean = places[:, None] + waits + fails[:, None] * (places - places[:, None]) + fails * (last - places)
     mean = mean + (fails[:, None] * waits if num_attempts > 2 else 0.0)
@@ -176,18 +187,57 @@ def _of_order(k: int, order: int, snr_db: float, num_attempts: int, target_bler:
     return Attempts(order, tuple(int(places[i]) for i in chosen), tuple(float(fails[i]) for i in chosen), waits)
 
 
-def _least_uses(k: int, order: int, snr_db: float, least: int, most: int, bler: float) -> int:
-    """Fewest channel uses of at most that block error rate; `most` where none has it."""
-    low, high = least - 1, most
-    while high - low > 1:
-        # Many places in one look at the table, which costs as much as one place.
-        step = -(-(high - low) // _PLACES_AT_ONCE)
-        places = torch.arange(low + step, high, step)
-        holds = (_bler(k, order, snr_db, places) <= bler).nonzero()
-        last = int(holds[0]) if len(holds) else len(places)
-        low, high = low + step * last, int(places[last]) if len(holds) else high
-    return high
+@final
+@dataclass(frozen=True)
+class _Lengths:
+    """Block error rates of one codeword at one SNR over its channel uses.
+
+    Args:
+        k: information bits, CRC included.
+        order: bits per symbol.
+        snr_db: Es/N0 in dB.
+        needs: of 0, 1, ... channel uses, see `_needs`.
+        fails: [num_unrepeated + 1], by channel uses from 0 to the most at which no coded bit repeats.
+    """
+
+    k: int
+    order: int
+    snr_db: Tensor
+    needs: Waterfall
+    fails: Tensor
+
+    @classmethod
+    def of(cls, k: int, order: int, snr_db: float) -> _Lengths:
+        snr, needs = torch.tensor(snr_db, dtype=torch.float64), _needs(k, order)
+        return cls(k, order, snr, needs, needs.bler(snr)[:-1])
+
+    def bler(self, num_uses: Tensor) -> Tensor:
+        """[num_places], of rising channel uses `num_uses` [num_places]."""
+        if int(num_uses[-1]) < len(self.fails):
+            return self.fails[num_uses]
+        own = num_uses.clamp_max(len(self.fails))
+        needs = Waterfall(self.needs.needed_db[own], self.needs.spread_db[own], self.needs.too_fast[own])
+        return needs.bler(self.snr_db + repetition_db(self.k / (num_uses * self.order).double()))
+
+    def least_uses(self, least: int, most: int, bler: float) -> int:
+        """Fewest channel uses of at most that block error rate; `most` where none has it."""
+        if len(found := (self.fails[least:most] <= bler).nonzero()):
+            return least + int(found[0])
+        low, high = len(self.fails) - 1, most
+        while high - low > 1:
+            # Many places in one look at the table, which costs as much as one place.
+            step = -(-(high - low) // _PLACES_AT_ONCE)
+            places = torch.arange(low + step, high, step)
+            holds = (self.bler(places) <= bler).nonzero()
+            last = int(holds[0]) if len(holds) else len(places)
+            low, high = low + step * last, int(places[last]) if len(holds) else high
+        return high
 
 
-def _bler(k: int, order: int, snr_db: float, num_uses: Tensor) -> Tensor:
-    return load_free_tables().bler(order, k, num_uses * order, torch.tensor(snr_db, dtype=torch.float64))
+# Only the SNR differs between the hundreds of plans that a fading link asks for.
+@lru_cache(maxsize=512)
+def _needs(k: int, order: int) -> Waterfall:
+    """Needs of codewords of 0, 1, ... channel uses as long as no coded bit repeats, and last of those that repeat."""
+    num_bits = order * torch.arange(math.floor(k / LOWEST_RATE) // order + 1).double()
+    rates = torch.cat([k / num_bits, torch.tensor([LOWEST_RATE], dtype=torch.float64)])
+    return load_free_tables().waterfall(order, k, rates)

@@ -21,7 +21,8 @@ POLAR_TABLE_PATH: Final = FREE_TABLE_PATH.with_name("polar.json")
 
 RATES: Final = {
     2: (0.2, 0.3, 0.42, 0.55, 0.7, 0.85),
-    4: (0.3, 0.42, 0.55, 0.7, 0.85),
+    # One more between the two lowest, where the straight line between them promised 20 % too few errors.
+    4: (0.3, 0.36, 0.42, 0.55, 0.7, 0.85),
     6: (0.42, 0.55, 0.7, 0.85),
     8: (0.55, 0.7, 0.85),
 }
@@ -38,7 +39,8 @@ POLAR_LENGTHS: Final = (59, 171)
 """Information bits of polar codes that were measured: payloads of 6 and 20 bytes with their CRC of 11 bits."""
 
 HIGHEST_RATE: Final = 0.9
-_LOWEST_RATE: Final = 0.2
+LOWEST_RATE: Final = 0.2
+"""Below it coded bits repeat."""
 
 
 @final
@@ -55,6 +57,27 @@ class Curves:
     log_rate: Tensor
     overhead: Tensor
     spread_db: Tensor
+
+
+@final
+@dataclass(frozen=True)
+class Waterfall:
+    """Signal-to-noise ratios at which codewords begin to arrive.
+
+    Args:
+        needed_db: [...], Es/N0 in dB at which half of the blocks fail.
+        spread_db: [...], from there to where a sixth fails.
+        too_fast: [...], code rates that are never sent.
+    """
+
+    needed_db: Tensor
+    spread_db: Tensor
+    too_fast: Tensor
+
+    def bler(self, received_db: Tensor) -> Tensor:
+        """[...], block error rate, float64, at Es/N0 `received_db` [...] in dB."""
+        bler: Tensor = torch.special.ndtr(-(received_db - self.needed_db) / self.spread_db)
+        return bler.masked_fill(self.too_fast, 1.0)
 
 
 @final
@@ -83,14 +106,14 @@ class FreeTables:
             snr_db: [...], Es/N0 of equal mutual information, in dB.
         """
         rate = num_information_bits / num_bits.double()
-        # Repetition adds signal-to-noise ratio, and nothing else.
-        received_db = snr_db + linear_to_db((_LOWEST_RATE / rate).clamp_min(1.0))
-        rate = rate.clamp_min(_LOWEST_RATE)
-        own = self.curves[bits_per_symbol]
-        overhead, spread_db = self._at(own, num_information_bits, rate)
+        received_db = snr_db + repetition_db(rate)
+        return self.waterfall(bits_per_symbol, num_information_bits, rate.clamp_min(LOWEST_RATE)).bler(received_db)
+
+    def waterfall(self, bits_per_symbol: int, num_information_bits: int, rate: Tensor) -> Waterfall:
+        """Needs of codewords of code rates `rate` [...], each at least 1/5; other arguments as in `bler`."""
+        overhead, spread_db = self._at(self.curves[bits_per_symbol], num_information_bits, rate)
         needed_db = snr_db_of_information(bits_per_symbol, (rate * overhead).clamp_max(1.0 - 1e-6))
-        bler: Tensor = torch.special.ndtr(-(received_db - needed_db) / spread_db)
-        return bler.masked_fill(rate > HIGHEST_RATE, 1.0)
+        return Waterfall(needed_db, spread_db, rate > HIGHEST_RATE)
 
     def combined_bler(
         self, bits_per_symbol: int, num_information_bits: int, information: Tensor, num_bits: Tensor
@@ -160,3 +183,8 @@ def _curves(rows: list[dict[str, Any]], lengths: tuple[int, ...], order: int) ->
 def num_uses_at(num_information_bits: int, bits_per_symbol: int, rate: float) -> int:
     """Channel uses of a codeword of about that code rate, not below 1/5."""
     return math.floor(num_information_bits / rate / bits_per_symbol + 1e-9)
+
+
+def repetition_db(rate: Tensor) -> Tensor:
+    """[...], gain in dB of code rates `rate` [...]; below 1/5 bits repeat, which adds signal-to-noise ratio alone."""
+    return linear_to_db((LOWEST_RATE / rate).clamp_min(1.0))
