@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from pydantic import Field
 
 from gainnet.codecs.components import Components, load_components
+from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.units import db_to_linear
 from gainnet.models.decoders import decoder_config, decoder_place, with_decoder
@@ -66,6 +67,7 @@ class ThroughChannelConfig:
         snrs_db: mean received Es/N0.
         nums_channel_uses: of the linear code that carries seeds.
         decoder: name under which the fine-tuned decoders were installed.
+        weights_sha256: digests of the decoders of control and air that have to be found there; any when empty.
         model: name of the model.
     """
 
@@ -76,6 +78,7 @@ class ThroughChannelConfig:
     snrs_db: NonEmpty[SnrDb]
     nums_channel_uses: NonEmpty[Annotated[int, Field(ge=1, le=512)]]
     decoder: str = "through-channel"
+    weights_sha256: tuple[str, ...] = ()
     model: str = "scenes"
 
 
@@ -141,6 +144,12 @@ def open_methods(config: ThroughChannelConfig) -> Mapping[str, Method]:
     tuned = {arm: installed_name(config.decoder, arm) for arm in config.arms if arm != FROZEN}
     models = {FROZEN: model} | {arm: with_decoder(model, name) for arm, name in tuned.items()}
     columns = {arm: _columns(model, name, texts) for arm, name in tuned.items()}
+    found = tuple(_digests(config, model.sha256).values())
+    if config.weights_sha256 and found != config.weights_sha256:
+        raise ConfigError(
+            f"weights_sha256: {config.decoder} stands for other decoders; train them with gainnet train "
+            "through-channel, or leave the digests out"
+        )
     pictures, basis = of_prompts(model, texts, random), load_components(model.name, model.sha256)
     untrained: Row = {"num_steps": 0, "num_samples": 0, "cpu_s": 0.0, "overlap": 0}
     return {
@@ -159,11 +168,17 @@ def _columns(model: DiffusionModel, name: str, texts: tuple[str, ...]) -> Row:
 
 
 def identity(config: ThroughChannelConfig) -> Mapping[str, str]:
-    """sha256 of the model, of the basis, and of every decoder."""
-    sha256 = weights_sha256(find_folder(config.model))
-    places = {arm: decoder_place(sha256, installed_name(config.decoder, arm)) for arm in config.arms if arm != FROZEN}
-    tuned = {f"decoder.{arm}": decoder_config(place)["sha256"] for arm, place in places.items()}
-    return {**picture_digests(config.model, "seed_basis"), **tuned}
+    """sha256 of the model, of the basis, and of every decoder that the settings do not name by its digest."""
+    # A published run is found where its decoders are not installed: they are not shipped, and its settings name them.
+    tuned = {} if config.weights_sha256 else _digests(config, weights_sha256(find_folder(config.model)))
+    return {**picture_digests(config.model, "seed_basis"), **{f"decoder.{arm}": x for arm, x in tuned.items()}}
+
+
+def _digests(config: ThroughChannelConfig, model_sha256: str) -> dict[str, str]:
+    """sha256 of the fine-tuned decoders by arm, in the order of the methods."""
+    arms = [arm for arm in METHODS if arm != FROZEN and arm in config.arms]
+    places = {arm: decoder_place(model_sha256, installed_name(config.decoder, arm)) for arm in arms}
+    return {arm: str(decoder_config(place)["sha256"]) for arm, place in places.items()}
 
 
 def metric_names() -> tuple[str, ...]:
