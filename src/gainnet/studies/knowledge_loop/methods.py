@@ -120,11 +120,14 @@ def _joint(texts: Texts, random: Random) -> Row:
 
 def _fedavg(texts: Texts, random: Random) -> Row:
     """FedAvg of the whole model over the devices of all domains, with as many samples as the loop."""
-    config = texts.config
+    config, watch = texts.config, Stopwatch()
     devices = tuple(client for domain in DOMAINS for client in texts.clients(domain))
     training = LocalTraining("adamw", config.joint_rate, config.num_steps, config.batch_size)
     cost = whole_step_cost(texts.model, texts.rows[DOMAINS[0]][: config.batch_size])
     # No air: this opponent is there for its losses, not for its costs.
     algorithm = FedAvg(copy.deepcopy(texts.model), cell(devices, Ideal()), training, cost)
     run = run_rounds(algorithm, devices, texts.test[DOMAINS[0]][:8], config.cycles * config.rounds, texts.random_seed)
-    return texts.losses(algorithm.model_of(run.state), "cloud_1") | texts.losses(texts.model, "cloud_0")
+    model, samples = algorithm.model_of(run.state), num_samples(config)
+    row = dict(trained_columns({"fedavg": model}, samples // config.batch_size, samples, watch.cpu_s, samples))
+    losses = texts.losses(model, "cloud_1")
+    return row | losses | texts.losses(texts.model, "cloud_0") | {"loss": sum(losses.values()) / len(losses)}
