@@ -20,6 +20,7 @@ from gainnet.cli import (
     installation,
     learn,
     models,
+    new,
     orchestrate,
     radio,
     serve,
@@ -44,6 +45,7 @@ app = group(
     installation.check,
     learn.learn,
     commanding(models.models, models.show),
+    new.new,
     group("export", "Write models for devices without torch.", export.device),
     group(
         "flower",
