@@ -19,7 +19,7 @@ TEXTS: Final = Path(__file__).parent
 @final
 @dataclass(frozen=True)
 class Kind:
-    """What can be begun.
+    """A kind of package, and how what it holds is called and used.
 
     Args:
         title: of the thing, for people.
