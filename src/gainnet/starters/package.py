@@ -1,4 +1,4 @@
-"""A package of one's own from the texts beside this file: a module, a test of its contract, how to install and use it."""
+"""A package of one's own from the texts beside this file: a module, a test of its contract, and how to use it."""
 
 from __future__ import annotations
 
@@ -50,9 +50,7 @@ KINDS: Final = MappingProxyType(
             "gainnet.codec.seed",
             'gainnet generate "a yellow star" --codec seed=$name:$object',
         ),
-        "channel": Kind(
-            "A channel", "gainnet.fading", 'gainnet generate "a yellow star" --fading $name:$object'
-        ),
+        "channel": Kind("A channel", "gainnet.fading", 'gainnet generate "a yellow star" --fading $name:$object'),
         "protocol": Kind(
             "A protocol", "gainnet.protocol", 'gainnet generate "a yellow star" --protocol "$name:$object(cut=4)"'
         ),
@@ -60,7 +58,10 @@ KINDS: Final = MappingProxyType(
             "A policy of orchestration", "gainnet.policy", "gainnet orchestrate --policy $name:$object --out out/street"
         ),
         "model": Kind(
-            "A model", "gainnet.model", 'gainnet generate "a yellow star" --model "$name:$object(num_steps=6)"', "make_$name"
+            "A model",
+            "gainnet.model",
+            'gainnet generate "a yellow star" --model "$name:$object(num_steps=6)"',
+            "make_$name",
         ),
         "study": Kind("A study", "gainnet.study", "gainnet study run $name:$object", "$upper"),
     }
