@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gainnet.models.language import IGNORED, small_decoder
-from gainnet.models.trials.abstract import Sentence, StructuredAbstract, shorten
+from gainnet.models.trials.abstract import Sentence, StructuredAbstract
 from gainnet.models.trials.answering import answers, subword_tokenizer, task_rows
 from gainnet.models.trials.fields import EFFECTS, invented_fields
 from gainnet.models.trials.prompts import FORMS, EdgeAnswer, cloud_prompt, edge_completion, read_edge_answer
@@ -126,19 +126,3 @@ def test_answers_are_those_of_transformers(tokenizer: Any) -> None:
                 ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False, use_cache=True
             )
         assert text == tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
-
-
-def test_long_documents_lose_the_background_first() -> None:
-    roles = ("background", "background", "objective", "methods", "results", "results")
-    sentences = tuple(Sentence(role, f"{role} {i}") for i, role in enumerate(roles))
-    abstract = StructuredAbstract("a", (*sentences, Sentence("conclusions", "so")))
-
-    def left(max_words: int) -> list[str]:
-        kept = shorten(abstract, max_words, lambda text: len(text.split()))
-        assert kept.conclusion == "so"
-        return [s.text for s in kept.sentences[:-1]]
-
-    assert left(100) == [s.text for s in sentences]
-    assert left(16)[0] == "background 1"
-    assert left(7) == ["objective 2", "results 5"]
-    assert left(1) == ["objective 2"]
