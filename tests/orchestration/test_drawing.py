@@ -58,6 +58,7 @@ def test_everything_is_written_and_nothing_is_loaded_from_elsewhere(episode: Epi
             assert len(picture.convert("RGB").getcolors(1_000_000) or ()) > 20
     page = (folder / "report.html").read_text()
     assert re.findall(r'(?:src|href)="(?!data:)', page) == []
+    assert "When learning pays: in drawn scenarios it does not." in page
     assert page.count("data:image/png;base64,") == 3
     assert all(row["label"] in page for row in summary["policies"])
 

@@ -21,6 +21,13 @@ CONVENTION = (
     "program with associations as shares; served: requests that are answered in time, per request offered."
 )
 
+# Figures of the published run of gairom-regimes: a reader who sees sac beside greedy wonders which one to take.
+LEARNING = (
+    "When learning pays: in drawn scenarios it does not. In 100 held-out of 200 (study gairom-regimes) no learned "
+    "policy gains 1 % more than the best one without learning, and looking ahead over three rounds, the default, has "
+    "at least 99.2 % of the best causal policy's gain in each."
+)
+
 _FOLDER = Path(__file__).parent
 
 _STYLE = "  tr.chosen { background: #fff1e5; font-weight: 600 }\n" + (_FOLDER / "player.css").read_text(
@@ -31,6 +38,7 @@ _BODY = Template("""$tiles
 $player
 <h2>Policies</h2>
 $policies
+<p class="note">$learning</p>
 $requests
 <h2>Who serves which model, round by round</h2>
 $map
@@ -65,6 +73,7 @@ def page(summary: Mapping[str, Any], pictures: Mapping[str, bytes], traffic: Map
         tiles=_tiles(summary),
         player=_player(traffic),
         policies=table(heads, rows),
+        learning=escape(LEARNING),
         requests=_requests(summary["requests"]),
         **{name: embed_picture(name, content) for name, content in pictures.items()},
     )

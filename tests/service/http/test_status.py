@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import httpx
+import pytest
+from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
+from gainnet.cli import app
 from gainnet.service.measured import measured
 from service.http.conftest import Served
 
@@ -57,3 +61,16 @@ def test_the_interface_is_described_with_examples(served: Served) -> None:
     post = described["paths"]["/v1/images/generations"]["post"]
     assert "plain" in post["requestBody"]["content"]["application/json"]["examples"]
     assert {"/v1/images/edits", "/v1/models", "/decode", "/healthz", "/readyz", "/metrics"} <= set(described["paths"])
+
+
+@pytest.mark.slow
+def test_orchestrate_plans_for_what_a_running_edge_counted(served: Served, tmp_path: Path) -> None:
+    assert httpx.post(f"{served.url}/v1/images/generations", json={"prompt": "a star"}, timeout=30.0).is_success
+    arguments = ["orchestrate", "--edge", served.url, "--num-clients", "6", "--rounds", "2", "--policy", "greedy"]
+    found = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path), "--json"])
+    assert found.exit_code == 0, found.output
+    asked = json.loads(found.stdout)["requests"]
+    assert asked["is_measured"]
+    assert asked["offered_per_s"] == pytest.approx(sum(each["per_s"] for each in asked["classes"]))
+    assert {row["policy"] for row in asked["policies"]} == {"online", "priority", "static_split"}
+    assert "as a running edge counted" in (tmp_path / "report.html").read_text(encoding="utf-8")
