@@ -82,7 +82,7 @@ def check_used(config: LearnConfig, given: Iterable[str]) -> None:
 
     >>> check_used(LearnConfig("fedavg", cut="embedding_only"), ["cut"])
     Traceback (most recent call last):
-    gainnet.core.errors.ConfigError: cut: fedavg has none; leave it out or choose the algorithm fsl or fsl_averaged
+    gainnet.core.errors.ConfigError: cut: fedavg has none; leave it out or choose the algorithm fsl or fsl_averaged or split_lora
     """
     term = read(config.algorithm, "algorithm")
     called = term if isinstance(term, Call) else Call(config.algorithm)
