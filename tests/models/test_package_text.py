@@ -53,6 +53,7 @@ def test_rare_groups_are_one_and_equal_lines_stand_once() -> None:
     assert sum(map(len, train)) + len(test) == 201
 
 
+@pytest.mark.slow
 def test_clients_learn_from_a_file_of_packages(tmp_path: Path) -> None:
     """Sections are kinds of text: with much skew a client has hardly more than one of them."""
     path = tmp_path / "packages"

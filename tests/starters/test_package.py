@@ -16,8 +16,8 @@ from gainnet.starters import KINDS, write_starter
 SOURCE = Path(__file__).parents[2] / "src"
 
 
-# One kind alone in the fast suite: the others' tests run models, worlds and studies.
-@pytest.mark.parametrize("kind", [k if k == "codec" else pytest.param(k, marks=pytest.mark.slow) for k in KINDS])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
 def test_its_own_test_passes_at_once(kind: str, tmp_path: Path) -> None:
     folder = write_starter(kind, "begun", tmp_path)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(("src", str(SOURCE)))}

@@ -40,6 +40,7 @@ def alone(clients: tuple[Client, ...]) -> list[Client]:
     return [Client(clients[0].name, small_rows(build_model("llama", "plain", 0)))]
 
 
+@pytest.mark.slow
 def test_adapters_over_a_cut_train_as_without_one(network: Callable[..., Network], alone: list[Client]) -> None:
     exact = SplitLora(2, CUT, Float32(), AveragedEdge())
     cut = one_round(exact, build_model("llama", "plain", 0).eval(), network(), alone)

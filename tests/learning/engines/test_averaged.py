@@ -70,6 +70,7 @@ def test_devices_draw_the_noise_of_their_rows_and_the_edge_counts_it(tmp_path: P
     assert not (tmp_path / "out" / "releases").exists()
 
 
+@pytest.mark.slow
 def test_an_edge_neither_masks_sums_for_others_nor_hands_out_noise_that_repeats(tmp_path: Path) -> None:
     session: Any = open_session(CONFIG, SafeguardsConfig(num_groups=1))
     with contextlib.closing(_Socket()) as listener, pytest.raises(ConfigError, match="num_groups: masked sums"):
