@@ -17,7 +17,7 @@ from gainnet.core.errors import ConfigError
 
 RECORD = "gainnet.catalog.records:GenerationConfig"
 Goal = Literal["latency", "energy", "uses"]
-"""What a decision makes small."""
+"""The objective that a decision minimises."""
 GENERATION = Fields(
     RECORD,
     without=("prompts", "failures"),

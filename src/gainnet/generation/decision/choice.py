@@ -108,7 +108,7 @@ class Considered:
     reason: str = ""
 
     def cost(self, goal: Goal) -> float:
-        """The value that a goal makes small."""
+        """The objective of a goal, which a decision minimises."""
         return {"latency": self.latency_s, "energy": self.energy_j, "uses": self.num_channel_uses}[goal]
 
 

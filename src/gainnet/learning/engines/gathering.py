@@ -78,7 +78,7 @@ class Gathering:
     """Asks members that are other processes, as `Ask`; whoever dies may come again, in the same round or a later one.
 
     Nothing of a round is kept here: after a death of this process the round is asked anew, and members send again what
-    they have kept. An answer that comes after its round is told that it was late, and changes nothing.
+    they have kept. An answer that comes after its round is refused as late, and changes nothing.
 
     Args:
         listener: where members connect.

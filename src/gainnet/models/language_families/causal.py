@@ -5,9 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from gainnet.models.language_families.family import cross_entropy, paired, probe_tokens, text_mistake
+from gainnet.models.language_families.family import (
+    cross_entropy,
+    one_stack,
+    paired,
+    probe_tokens,
+    text_mistake,
+    tokens_alone,
+    vocabulary_head,
+)
 
 
 @final
@@ -27,18 +35,12 @@ class Causal:
 
         return AutoModelForCausalLM
 
-    def stacks(self, model: Any) -> tuple[nn.Module, ...]:
-        return (model.base_model,)
-
-    def head(self, model: Any) -> nn.Module | None:
-        found: nn.Module | None = model.get_output_embeddings()
-        return found
+    stacks = staticmethod(one_stack)
+    head = staticmethod(vocabulary_head)
+    inputs = staticmethod(tokens_alone)
 
     def task(self, model: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
         return paired(rows) or (rows, rows)
-
-    def inputs(self, model: Any, given: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        return {"input_ids": given}
 
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         # Virtual tokens of soft prompts stand in front and have no labels.

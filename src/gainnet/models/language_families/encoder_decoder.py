@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 
 from torch import Tensor, nn
 
-from gainnet.models.language_families.family import cross_entropy, paired, probe_tokens, text_mistake
+from gainnet.models.language_families.family import cross_entropy, paired, probe_tokens, text_mistake, vocabulary_head
 
 
 @final
@@ -30,9 +30,7 @@ class EncoderDecoder:
         # The encoder comes first: its blocks are those that the cut counts.
         return model.get_encoder(), model.get_decoder()
 
-    def head(self, model: Any) -> nn.Module | None:
-        found: nn.Module | None = model.get_output_embeddings()
-        return found
+    head = staticmethod(vocabulary_head)
 
     def task(self, model: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
         """The second half of a row from the first."""

@@ -74,6 +74,22 @@ def paired(rows: Tensor) -> tuple[Tensor, Tensor] | None:
     return (rows[:, 0], rows[:, 1]) if rows.ndim == 3 else None
 
 
+def one_stack(model: Any) -> tuple[nn.Module, ...]:
+    """As `LanguageFamily.stacks`, of a model whose blocks are one list."""
+    return (model.base_model,)
+
+
+def vocabulary_head(model: Any) -> nn.Module | None:
+    """As `LanguageFamily.head`, of a model that scores every token of its vocabulary."""
+    found: nn.Module | None = model.get_output_embeddings()
+    return found
+
+
+def tokens_alone(model: Any, given: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """As `LanguageFamily.inputs`, of a model that reads nothing but what is given."""
+    return {"input_ids": given}
+
+
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """[batch, predictions], in nats, of logits [batch, predictions, classes] and labels [batch, predictions]."""
     flat = nn.functional.cross_entropy(

@@ -6,10 +6,19 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gainnet.core.errors import ConfigError
-from gainnet.models.language_families.family import IGNORED, cross_entropy, paired, probe_tokens, text_mistake
+from gainnet.models.language_families.family import (
+    IGNORED,
+    cross_entropy,
+    one_stack,
+    paired,
+    probe_tokens,
+    text_mistake,
+    tokens_alone,
+    vocabulary_head,
+)
 
 EVERY: Final = 7
 """One token in seven is masked: 14 %, near the 15 % of BERT."""
@@ -35,12 +44,9 @@ class Masked:
 
         return AutoModelForMaskedLM
 
-    def stacks(self, model: Any) -> tuple[nn.Module, ...]:
-        return (model.base_model,)
-
-    def head(self, model: Any) -> nn.Module | None:
-        found: nn.Module | None = model.get_output_embeddings()
-        return found
+    stacks = staticmethod(one_stack)
+    head = staticmethod(vocabulary_head)
+    inputs = staticmethod(tokens_alone)
 
     def task(self, model: Any, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Masked tokens, and labels where they are masked."""
@@ -52,9 +58,6 @@ class Masked:
         # By the content of the row: rows are masked at different places, and each at the same ones in every round.
         places = (torch.arange(rows.shape[1], device=rows.device) + rows.sum(1, keepdim=True)) % EVERY == 0
         return torch.where(places, mask, rows), torch.where(places, rows, IGNORED)
-
-    def inputs(self, model: Any, given: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        return {"input_ids": given}
 
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         return cross_entropy(logits, labels)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from gainnet.models.language_families.family import cross_entropy
+from gainnet.models.language_families.family import cross_entropy, one_stack
 
 
 @final
@@ -30,8 +30,7 @@ class Vision:
 
         return AutoModelForImageClassification
 
-    def stacks(self, model: Any) -> tuple[nn.Module, ...]:
-        return (model.base_model,)
+    stacks = staticmethod(one_stack)
 
     def head(self, model: Any) -> nn.Module | None:
         found: nn.Module | None = getattr(model, "classifier", None)

@@ -32,7 +32,7 @@ from gainnet.service.node.order import Asked, read_asked
 MOST_IMAGES: Final = 10
 LONGEST_KEY: Final = 255
 DECIDING: Final[tuple[str, ...]] = ("decide", "max_latency_s", "max_energy_j", "min_psnr_db")
-"""What a request may say of a decision, in the place of protocol and codecs."""
+"""Fields of a request that asks for a decision, in the place of protocol and codecs."""
 IDEAL: Final = {"protocol": "centralized", "fading": "ideal"}
 """What a client gets that says nothing of radio: the picture as the edge has it."""
 EXAMPLES: Final[dict[str, Any]] = {
