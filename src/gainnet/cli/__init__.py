@@ -27,6 +27,7 @@ from gainnet.cli import (
     split,
     study,
     train,
+    train_policies,
     trust,
 )
 from gainnet.cli.options import commanding, group
@@ -76,7 +77,7 @@ app = group(
         split.join,
     ),
     group("study", "Questions with methods, tables and figures, reproducible by name.", *study.commands),
-    group("train", "Train what the package ships, into a folder of yours.", *train.commands),
+    group("train", "Train what the package ships, into a folder of yours.", *train.commands, *train_policies.commands),
     group(
         "trust",
         "Learn with safeguards, and check who went into a model, or where a picture comes from.",
