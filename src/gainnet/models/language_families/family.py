@@ -86,7 +86,7 @@ def vocabulary_head(model: Any) -> nn.Module | None:
 
 
 def tokens_alone(model: Any, given: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """As `LanguageFamily.inputs`, of a model that reads nothing but what is given."""
+    """As `LanguageFamily.inputs`, of a model that reads given [batch, ...] alone, not labels [batch, length]."""
     return {"input_ids": given}
 
 
