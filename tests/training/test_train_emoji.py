@@ -43,7 +43,7 @@ def test_tiny_training_ends_with_a_model_and_resumes(tmp_path: Path) -> None:
     assert load_model(str(whole)).denoiser.latent.shape == (32, 8, 8)
     # Figures were taken on the way, of what this album has.
     (taken,) = read_figures(tmp_path / "whole" / "denoiser" / FILE)
-    assert taken["step"] == steps.denoiser
+    assert taken["step"] == steps.denoiser_stop
     assert set(taken) >= {"loss", "cpu_s", "seen"}
     assert f"| {taken['loss']:.3f} |" in (whole / "README.md").read_text()
 

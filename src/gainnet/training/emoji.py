@@ -61,7 +61,8 @@ class EmojiSteps:
         text_encoder_batch_size: captions per step of it.
         text_encoder_layers: its layers.
         hidden_size: width of its tokens, a multiple of 32.
-        denoiser: steps of the denoiser.
+        denoiser: steps over which the denoiser's learning rates fall.
+        denoiser_stop: steps of the denoiser after which it ends; held-out compositions gain little after.
         denoiser_batch_size: latents per step of it.
         denoiser_channels: widths at 8, 4, 2 latents wide, multiples of 8.
         checkpoint_every: steps between checkpoints.
@@ -73,6 +74,7 @@ class EmojiSteps:
     text_encoder_layers: int = 2
     hidden_size: int = 192
     denoiser: int = 48000
+    denoiser_stop: int = 35200
     denoiser_batch_size: int = 32
     denoiser_channels: tuple[int, ...] = (96, 128, 192)
     checkpoint_every: int = 400
@@ -86,7 +88,8 @@ PRESETS = {
         text_encoder_batch_size=4,
         text_encoder_layers=1,
         hidden_size=32,
-        denoiser=6,
+        denoiser=8,
+        denoiser_stop=6,
         denoiser_batch_size=2,
         denoiser_channels=(16, 16, 16),
         checkpoint_every=3,
@@ -147,7 +150,7 @@ class Run:
         parts = denoiser, cast(nn.Module, text_encoder)
         optimizers = tuple(zip(adamw(parts, PEAK_RATES), PEAK_RATES, strict=True))
         networks = denoiser, text_encoder, tokenizer, examples, optimizers
-        stage = denoiser_stage(*networks, seed, steps.denoiser, self.torch_device)
+        stage = replace(denoiser_stage(*networks, seed, steps.denoiser, self.torch_device), stop=steps.denoiser_stop)
         watched = with_figures(self.training.progress, self.figures, lambda: self._take_figures(tokenizer))
         replace(self.training, progress=watched).train(stage, fingerprint({"latents": self.latents}))
         return denoiser

@@ -20,7 +20,7 @@ from gainnet.training.emoji_evaluation import ask, nearest, score
 from gainnet.training.loop import Progress
 
 FILE: Final = "figures.jsonl"
-NUM_TIMES: Final = 15
+NUM_TIMES: Final = 11
 """How often in a training they are taken: at the default preset every 3,200 steps, several times an hour."""
 NUM_CAPTIONS, BATCH_SIZE = 60, 20
 

@@ -115,7 +115,8 @@ def _stages(steps: Mapping[str, Any], cpu_s: Mapping[str, float]) -> list[str]:
             steps["text_encoder_batch_size"],
         ),
         "denoiser": (
-            "denoiser with the text encoder at half its rate", steps["denoiser"], steps["denoiser_batch_size"],
+            f"denoiser with the text encoder at half its rate, which falls over {steps['denoiser']:,} steps",
+            steps["denoiser_stop"], steps["denoiser_batch_size"],
         ),
     }  # fmt: skip
     return [f"| {what} | {number:,} x {size} | {cpu_s[name]:,.0f} |" for name, (what, number, size) in made.items()]

@@ -40,12 +40,13 @@ class Stage:
 
     Args:
         name: of the stage and of its folder.
-        num_steps: steps in all.
+        num_steps: steps over which the learning rates fall.
         model: what is trained.
         optimizers: of its parameters.
         peak_rates: highest learning rate of each optimizer; `cosine` gives the rest.
         ema_decay: share of the averaged weights that stays in a step, in the long run.
         loss: [], of a step; a function of the step's number and the weights alone, so that a step can be repeated.
+        stop: steps after which it ends; `None` is all of them.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Stage:
     peak_rates: Sequence[float]
     ema_decay: float
     loss: Callable[[int], Tensor]
+    stop: int | None = None
 
 
 @final
@@ -168,7 +170,7 @@ class _Descent:
     """A stage between two steps, see `gainnet.core.run.loop.Resumable`."""
 
     def __init__(self, stage: Stage) -> None:
-        self.stage, self.num_steps = stage, stage.num_steps
+        self.stage, self.num_steps = stage, stage.num_steps if stage.stop is None else stage.stop
         self.step, self.num_skipped = 0, 0
         self.cpu_s, self._clock = 0.0, time.process_time()
         self.mean_loss, self.mean_size = torch.zeros(()), torch.zeros(())
