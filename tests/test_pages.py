@@ -1,0 +1,161 @@
+"""README and docs say what is so: numbers, names, figures, links and commands exist as they stand there."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from math import log10
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+from click import Command, Context, Group
+
+from gainnet.cli import app
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results"
+README = (ROOT / "README.md").read_text()
+PAGES = sorted({ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")})
+BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+INDENTED = re.compile(r"^    .*$", re.MULTILINE)
+MAX_README_WORDS = 700
+ROWS = {
+    "best image codec (AVIF)": "best_image_codec",
+    "the same at the Shannon rate, a bound": "best_image_codec_shannon",
+    "linear seed": "linear",
+    "learned analog seed (`seed`)": "seed",
+    "learned digital seed (`transform`)": "digital_seed",
+    "the same with the prompt (`transform_prompt`)": "digital_seed_prompt",
+}
+"""Methods of the study `seed-coding` by their rows in README."""
+
+
+def run_of(study: str) -> Path:
+    (folder,) = (RESULTS / study).iterdir()
+    return folder
+
+
+def mean_of(study: str, column: str, **cell: str) -> float:
+    """The mean of a column of a published table over the rows of one cell."""
+    with (run_of(study) / "table.csv").open() as table:
+        rows = [row for row in csv.DictReader(table) if cell.items() <= row.items()]
+    return fmean(float(row[column]) for row in rows)
+
+
+def test_readme_is_read_in_two_minutes() -> None:
+    """Words outside blocks of code, addresses of links left out."""
+    prose = re.sub(r"\]\([^)]*\)", "]", INDENTED.sub("", BLOCK.sub("", README)))
+    assert len(re.findall(r"\w[\w.'’-]*", prose)) <= MAX_README_WORDS
+
+
+def test_numbers_of_readme_are_those_of_the_published_runs() -> None:
+    metrics = json.loads((run_of("seed-coding") / "run.json").read_text())["metrics"]
+    for label, method in ROWS.items():
+        cells = re.search(rf"^\| {re.escape(label)} \|(.*)\|$", README, re.MULTILINE)
+        assert cells is not None, label
+        printed = [cell.strip(" *").replace(",", "") for cell in cells[1].split("|")]
+        values = [metrics[f"uses_for_30db.{method}.{snr}db"] for snr in (0, 5, 10)]
+        assert printed == ["not reached" if value is None else f"{value:.0f}" for value in values], label
+    at_5_db = {"task": "text_to_image", "snr_db": "5.0", "hardware": "phone"}
+    for method, energy_j, duration_s in (("centralized", "0.003 J", "0.15 s"), ("eiug", "9.1 J", "2.0 s")):
+        for column, printed in (("device_energy_j", energy_j), ("duration_p95_s", duration_s)):
+            value = mean_of("protocols", column, method=method, **at_5_db)
+            assert f"{value:.{len(printed.split()[0].split('.')[1])}f}" == printed.split()[0], (method, column)
+            assert re.search(re.escape(printed).replace(r"\ ", r"\s"), README), printed
+    cell = {"fading": "awgn", "snr_db": "0.0", "num_channel_uses": "256", "report_offset_db": "0.0"}
+    for method, bearer in (("digital_seed", "ldpc"), ("seed", "analog")):
+        error = mean_of(
+            "seed-coding", "mse", method=method, bearer=bearer, content="scene", report_error_db="0.0", **cell
+        )
+        assert f"{-10 * log10(error):.1f} dB" in README, method
+
+
+def test_readme_has_a_line_per_folder() -> None:
+    tree = README[README.index("## What is where") :]
+    packages = {path.parent.name for path in (ROOT / "src/gainnet").glob("*/__init__.py")}
+    folders = {"web", "tests", "examples", "benchmarks", "docs", "results"}
+    assert {name for name in packages | folders if not re.search(rf"^    +{name}/ +\S", tree, re.MULTILINE)} == set()
+
+
+def links_of(page: Path) -> Iterator[str]:
+    for target in re.findall(r"\]\(([^)\s]+)\)", BLOCK.sub("", page.read_text())):
+        if not target.startswith(("http:", "https:", "#")):
+            yield target.split("#")[0]
+
+
+def test_what_pages_link_to_exists() -> None:
+    pages = [*PAGES, RESULTS / "README.md"]
+    missing = [(page.name, to) for page in pages for to in links_of(page) if not (page.parent / to).exists()]
+    assert missing == []
+
+
+def test_every_published_figure_is_in_the_gallery() -> None:
+    """A new figure takes a place in docs/gallery.md: what it shows in two sentences, and the command of its study."""
+    gallery = (ROOT / "docs/gallery.md").read_text()
+    shown = set(re.findall(r"\]\(\.\./(results/[^)]+)\)", gallery))
+    figures = {str(path.relative_to(ROOT)) for path in RESULTS.glob("*/*/figures/*.png")}
+    assert figures - shown == set()
+    for study in studies_with_figures():
+        assert re.search(rf"^    .*gainnet study run {study} --full", gallery, re.MULTILINE), study
+
+
+def studies_with_figures() -> list[str]:
+    return sorted({path.parts[-4] for path in RESULTS.glob("*/*/figures/*.png")})
+
+
+@pytest.mark.parametrize("page", ["equations", "glossary"])
+def test_names_of_code_on_a_page_exist(page: str) -> None:
+    names = set(re.findall(r"`(gainnet(?:\.\w+)+)`", (ROOT / f"docs/{page}.md").read_text()))
+    assert [name for name in sorted(names) if not is_found(name)] == []
+
+
+def is_found(name: str) -> bool:
+    """Whether a dotted name is a module, or something in one."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[length:]:
+            if not hasattr(found, part):
+                return False
+            found = getattr(found, part)
+        return True
+    return False
+
+
+COMMAND = re.compile(r"^(?: {4,}|\$ )(?:\w+=\S+ )*(gainnet [^\n]*)$", re.MULTILINE)
+
+
+def commands_of(page: Path) -> Iterator[list[str]]:
+    """Commands of a page as words, without comments, what they are piped into, and what a reader puts in."""
+    for line in COMMAND.findall(page.read_text().replace("\\\n", " ")):
+        words = shlex.split(line, comments=True)
+        ends = [index for index, word in enumerate(words) if word in ("&", "|", "&&", ">", "<")]
+        yield words[: min(ends, default=len(words))]
+
+
+def unknown_words(command: Command, words: list[str]) -> list[str]:
+    """The first word that names no command, or the options that the command does not have."""
+    while isinstance(command, Group) and words and not words[0].startswith("-"):
+        if words[0] not in command.commands:
+            return words[:1]
+        command, words = command.commands[words[0]], words[1:]
+    known = {option for each in command.get_params(Context(command)) for option in (*each.opts, *each.secondary_opts)}
+    return [option for word in words if word.startswith("--") and (option := word.split("=")[0]) not in known]
+
+
+def test_commands_on_pages_exist_with_their_options() -> None:
+    wrong = [
+        (page.name, " ".join(words), unknown)
+        for page in [*PAGES, RESULTS / "README.md"]
+        for words in commands_of(page)
+        if (unknown := unknown_words(app, words[1:]))
+    ]
+    assert wrong == []
