@@ -15,10 +15,10 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gainnet.codecs.basis import BASES
 from gainnet.codecs.seed_codec import weights as seed_weights
@@ -34,6 +34,7 @@ from gainnet.models.loading import find_folder
 from gainnet.models.runtime.export import Calling, Traced, write_graph
 from gainnet.models.runtime.manifest import Exported, sha256_of
 from gainnet.models.runtime.parts import export_model
+from gainnet.service.inverse import synthesis_of
 
 INDEX: Final = "device.json"
 _SUFFIXES: Final = (".json", ".txt", ".safetensors", ".onnx")
@@ -136,7 +137,7 @@ def _seed_decoder(folder: Path) -> tuple[str, str, Traced]:
     """Graph, weights and network of the learned seed decoder, from what the air delivered to a latent."""
     weights = SeedWeights.load(folder)
     network, num_values = weights.network, weights.basis.num_components
-    # Computed now, so that the graph holds the inverse of the basis instead of computing it.
+    # Computed now, so that the graph holds their values instead of the inverse that they come from.
     _ = weights.basis.squared_norms
     wide, tokens = torch.ones(2, num_values), torch.ones(weights.vocabulary.max_words, dtype=torch.long)
     inputs = {
@@ -145,16 +146,21 @@ def _seed_decoder(folder: Path) -> tuple[str, str, Traced]:
     }  # fmt: skip
     shape = weights.shape
 
+    parts = nn.ModuleDict({"network": network, "inverse": synthesis_of(weights.basis)})
+
     def decode(
-        network: SeedNetwork, turned: Tensor, gain: Tensor, noise: Tensor, plain: Tensor, features: Tensor,
+        parts: nn.ModuleDict, turned: Tensor, gain: Tensor, noise: Tensor, plain: Tensor, features: Tensor,
         uses: Tensor, scale: Tensor, words: Tensor,
     ) -> Tensor:  # fmt: skip
+        network, inverse = cast(SeedNetwork, parts["network"]), parts["inverse"]
         # The linear error is the sender's own: nothing that is received depends on it.
         side = network.emphasised(features, plain, uses, torch.ones_like(uses))
         estimate = network.receive(Received(turned, gain, noise), scale[:, None, None] * side.amplitudes, side, words)
-        return network.latents(estimate).reshape(-1, *shape)
+        return network.refine(inverse(estimate.components), estimate).reshape(-1, *shape)
 
-    traced = Traced(Calling(network, decode), inputs, ("latent",), lambda name: name)
+    traced = Traced(
+        Calling(parts, decode), inputs, ("latent",), lambda name: name.removeprefix("network.").removeprefix("inverse.")
+    )
     return "decoder.onnx", seed_weights.FORMAT.file, traced
 
 
