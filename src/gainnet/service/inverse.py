@@ -1,4 +1,4 @@
-"""The synthesis of a learned seed for graphs: an inverse in 8 bits that is refined, a quarter of the size of an exact one."""
+"""The synthesis of a learned seed for graphs: an inverse in 8 bits that is refined, a quarter of an exact one."""
 
 from __future__ import annotations
 
