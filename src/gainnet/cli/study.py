@@ -97,15 +97,18 @@ def run(
 
 
 @command("figures")
-def figures(run: Path) -> None:
-    """Draw the figures of a finished run again, from its table alone.
+def figures(run: Path, *, style: str = "", format: tuple[str, ...] = (), out: Path | None = None) -> None:
+    """Draw the figures of a finished run again, from its table alone; nothing is run.
 
     Args:
         run: folder of the run.
+        style: a .mplstyle file of yours, or a style of matplotlib, over that of gainnet.
+        format: png, svg or pdf; several times for several; png and svg when left out.
+        out: folder for the figures; that of the run when left out.
     """
-    from gainnet.studies import draw_figures
+    from gainnet.studies import Look, draw_figures
 
-    for path in draw_figures(run):
+    for path in draw_figures(run, Look(style, format or Look.formats), out):
         typer.echo(path)
 
 

@@ -15,6 +15,7 @@ from gainnet.core.errors import ConfigError, unknown_name
 from gainnet.core.run.loop import silent
 from gainnet.studies.check import RowCheck, RunCheck, check_run
 from gainnet.studies.comparison import Comparison, compare
+from gainnet.studies.drawing import USUAL, Look
 from gainnet.studies.engine import Engine, OneByOne
 from gainnet.studies.presets import PRESETS
 from gainnet.studies.ray_engine import RayEngine
@@ -34,6 +35,7 @@ __all__ = [
     "Case",
     "Comparison",
     "Engine",
+    "Look",
     "Method",
     "Progress",
     "RowCheck",
@@ -92,13 +94,18 @@ def run_study(
     return _run(find_study(name), preset, out, progress, resume, name, engine, changes)
 
 
-def draw_figures(folder: Path) -> tuple[Path, ...]:
-    """Draws the figures of a finished run again, from its table alone.
+def draw_figures(folder: Path, look: Look = USUAL, out: Path | None = None) -> tuple[Path, ...]:
+    """Draws the figures of a finished run again, from its table alone; nothing is run.
+
+    Args:
+        folder: of the run.
+        look: style and formats.
+        out: folder for the figures; that of the run if `None`.
 
     Raises:
-        ConfigError: the folder holds no finished run of a known study, or it is damaged.
+        ConfigError: the folder holds no finished run of a known study, it is damaged, or the style is none.
     """
     run = RunFolder(folder_of(folder)).read_run()
     if not run:
         raise ConfigError(f"run: {folder} holds no run.json; give the folder of a finished study")
-    return _draw(find_study(str(run["source"])), folder)
+    return _draw(find_study(str(run["source"])), folder, look, out)

@@ -23,7 +23,7 @@ from gainnet.models.emoji.captions import WORDINGS, Wording, read_wordings
 from gainnet.models.emoji.names import outside_autoencoder
 from gainnet.models.loading import find_folder, load_model
 from gainnet.studies.emoji_gallery import draw_gallery, gallery_row
-from gainnet.studies.figures import panels
+from gainnet.studies.figures import legend_below, panels
 from gainnet.studies.palette import BLUE, GREY, SKY
 from gainnet.studies.pictures import RANDOM_SEEDS_APART
 from gainnet.studies.settings import NonEmpty, Seeds
@@ -228,7 +228,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         ax.bar(left, values, 0.24, color=(BLUE, SKY, GREY)[METHODS.index(method)], label=method)
     ax.set_xticks(range(len(names)), names)
     ax.set(ylabel="share", ylim=(0, 1))
-    ax.legend(frameon=False)
+    legend_below([ax], 3)
     yield "emoji_fidelity", figure
 
 

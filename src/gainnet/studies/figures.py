@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from textwrap import fill
+from typing import Any, Final, final
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import LogLocator, NullFormatter
 
-from gainnet.studies.palette import GREY
+from gainnet.studies.palette import BLACK, GREY, INDIGO, MARKER_OF, OLIVE
 from gainnet.studies.statistics import spread
+
+MOST_COLUMNS: Final = 3
+"""Panels beside each other in a page's column."""
+OWN: Final = (
+    (BLACK, "-", "X"), (INDIGO, "-", "H"), (OLIVE, "-", "p"), (BLACK, "--", "8"), (INDIGO, "--", "<"),
+)  # fmt: skip
+"""Colour, line and marker of curves of the user's, which no curve of ours has together."""
 
 
 @final
@@ -35,11 +48,34 @@ class Style:
 
     def plot(self, ax: Axes, x: Any, y: Any, **options: Any) -> None:
         """A curve; `options` are those of `Axes.plot`."""
-        ax.plot(x, y, self.line, **{"color": self.colour, "marker": self.marker, "label": self.label, **options})
+        own = {"linestyle": self.line, "color": self.colour, "marker": self.marker, "label": self.label}
+        ax.plot(x, y, **{**own, **options})
 
     def band(self, ax: Axes, x: Any, low: Any, high: Any, alpha: float = 0.15) -> None:
         """The area between two curves, pale behind the curve it belongs to."""
         ax.fill_between(x, low, high, color=self.colour, alpha=alpha, linewidth=0)
+
+
+def with_own(styles: Mapping[str, Style], rows: pd.DataFrame, known: Collection[str]) -> dict[str, Style]:
+    """Styles of a study, and one for every method of the user's that the rows hold.
+
+    Args:
+        styles: by method, of those of the study that are drawn.
+        rows: with a column `method`.
+        known: all methods of the study, also those that are not drawn.
+
+    >>> list(with_own({}, pd.DataFrame({"method": ["my_codec:Halves(depth=2)", "linear"]}), ["linear"]).values())
+    [Style(label='Halves(depth=2)', colour='C8', line='-', marker='X')]
+    """
+    own = [str(name) for name in dict.fromkeys(rows["method"]) if name not in known]
+    return {**styles, **{name: Style(name.rpartition(":")[2], *OWN[k % len(OWN)]) for k, name in enumerate(own)}}
+
+
+def plain_log(axis: Axis) -> None:
+    """Numbers as people write them, at 1, 2 and 5 times a power of ten, along an axis of logarithms."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 @final
@@ -67,6 +103,7 @@ def draw_panels(
     plot: Callable[[Axes, pd.DataFrame], None],
     num_columns: int,
     legend: int = 4,
+    height: float = 1.0,
 ) -> Figure:
     """A figure with one panel per part of a table, row by row, and one legend below all of them.
 
@@ -75,14 +112,22 @@ def draw_panels(
         note: as `panels`.
         parts: of the table, in order; places of an unfinished last row stay empty.
         plot: draws the rows of one part on its axes.
-        num_columns: panels per row, at most.
+        num_columns: panels per row, at most; no more than three, whose numbers can be read.
         legend: entries per row of the legend; 0 draws none.
+        height: of a row, as a multiple of that of the style.
     """
-    num_columns = min(num_columns, len(parts))
-    figure, axes = panels(-(-len(parts) // num_columns), num_columns, title, note)
-    for ax, part in zip(axes, parts, strict=False):
+    # Four panels fill two rows of two, and would leave two places of three empty.
+    num_columns = min(num_columns, len(parts), 2 if len(parts) == 4 else MOST_COLUMNS)
+    figure, axes = panels(-(-len(parts) // num_columns), num_columns, title, note, height)
+    width_in, row_in = figure.get_figwidth() / num_columns, height * mpl.rcParams["figure.figsize"][1]
+    for place, (ax, part) in enumerate(zip(axes, parts, strict=False)):
         plot(ax, part.rows)
-        ax.set(title=part.title, xlabel=part.xlabel, ylabel=part.ylabel)
+        ax.set_title(_fitted(part.title, 0.95 * width_in, "axes.titlesize"))
+        # What all panels of a row or of a column would repeat is said once, at the edge.
+        if place + num_columns >= len(parts) or parts[place + num_columns].xlabel != part.xlabel:
+            ax.set_xlabel(_fitted(part.xlabel, 0.72 * width_in, "axes.labelsize"))
+        if place % num_columns == 0 or parts[place - 1].ylabel != part.ylabel:
+            ax.set_ylabel(_fitted(part.ylabel, 0.95 * row_in, "axes.labelsize"))
     for ax in axes[len(parts) :]:
         ax.set_visible(False)
     if legend:
@@ -140,37 +185,95 @@ def same_height(figure: Figure, margin: float, highest: float) -> None:
         ax.set_ylim(float(np.nanmin(drawn)) - margin, min(float(np.nanmax(drawn)) + margin, highest))
 
 
-def panels(num_rows: int, num_columns: int, title: str, note: str) -> tuple[Figure, list[Axes]]:
+def panels(num_rows: int, num_columns: int, title: str, note: str, height: float = 1.0) -> tuple[Figure, list[Axes]]:
     """A figure with a title above, a note below, and axes row by row.
+
+    Its width and the height of a row are those of `figure.figsize` in the style, whatever the number of panels: a
+    figure fits a page's column, and its text is not shrunk with it.
 
     Args:
         num_rows: rows of axes.
         num_columns: axes per row.
-        title: what is seen, one or two lines.
+        title: what is seen.
         note: conventions under which the numbers hold.
+        height: of a row, as a multiple of that of the style.
     """
-    height_in, note_in = 1.6 + 3.7 * num_rows, 0.25 + 0.17 * (1 + note.count("\n"))
-    figure = Figure(figsize=(1.2 + 4.6 * num_columns, height_in + note_in), dpi=130, layout="constrained")
+    width_in, row_in = mpl.rcParams["figure.figsize"]
+    # The letters of a title may be bold; a note has sentences alone, and no line that must begin where it does.
+    title = _fitted(title, 0.88 * width_in, "figure.titlesize")
+    note = _fitted(" ".join(note.split()), width_in, "xtick.labelsize")
+    title_in, note_in = _height_in(title, "figure.titlesize"), _height_in(note, "xtick.labelsize")
+    # One panel alone is as wide as the page, and would be flat.
+    height_in = title_in + height * num_rows * row_in * (1.25 if num_columns == 1 and num_rows == 1 else 1.0) + note_in
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
     FigureCanvasAgg(figure)
-    # Subfigures of their own, or else the layout would shrink the axes for a long note.
-    grid = figure.add_gridspec(2, 1, height_ratios=[height_in, note_in])
-    top, bottom = (figure.add_subfigure(grid[row, 0]) for row in range(2))
-    top.suptitle(title, fontsize=13)
-    bottom.text(0.01, 0.5, note, fontsize=8.5, color="#444444", ha="left", va="center", linespacing=1.3)
-    axes = top.subplots(num_rows, num_columns, squeeze=False)
-    for ax in axes.flat:
-        ax.grid(alpha=0.25, linewidth=0.6)
-        ax.spines[["top", "right"]].set_visible(False)
-    return figure, list(axes.flat)
+    figure.suptitle(title)
+    size = mpl.rcParams["xtick.labelsize"]
+    figure.text(0.01, 0.04 / height_in, note, fontsize=size, color="#444444", va="bottom", linespacing=1.35)
+    _keep_free(figure, note_in)
+    return figure, list(figure.subplots(num_rows, num_columns, squeeze=False).flat)
 
 
 def legend_below(axes: list[Axes], num_columns: int) -> None:
-    """One legend for all axes, each label once, between the axes and the note."""
-    found = [pair for ax in axes for pair in zip(*ax.get_legend_handles_labels(), strict=True)]
+    """One legend for all axes, each label once, between the axes and the note.
+
+    Args:
+        axes: of a figure of `panels`.
+        num_columns: entries per row at most; fewer where their words would not fit.
+    """
+    figure, found = axes[0].figure, [pair for ax in axes for pair in zip(*ax.get_legend_handles_labels(), strict=True)]
     # Curves of one method in several panels are one entry.
     handles = {label: handle for handle, label in found}
-    options: dict[str, Any] = {"loc": "outside lower center", "ncols": num_columns, "frameon": False, "fontsize": 10}
-    axes[0].figure.legend(list(handles.values()), list(handles), **options)
+    if not handles or not isinstance(figure, Figure):
+        return
+    width_in, height_in = figure.get_size_inches()
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)
+    free_in = float(engine.get()["rect"][1]) * height_in
+    # Beside its words an entry has a line as wide as about six letters.
+    widest_in = (max(map(len, handles)) + 6) * _letter_in("legend.fontsize")
+    num_columns = max(1, min(num_columns, len(handles), int(width_in / widest_in)))
+    num_rows = -(-len(handles) // num_columns)
+    legend_in = 0.08 + num_rows * _line_in("legend.fontsize")
+    height_in += legend_in
+    figure.set_figheight(height_in)
+    figure.texts[-1].set_y(0.04 / height_in)  # the note, which keeps its distance in inches
+    # The margin that is kept free counts from the bottom, so that axes keep their height.
+    _keep_free(figure, free_in + legend_in)
+    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, free_in / height_in)}
+    figure.legend(list(handles.values()), list(handles), ncols=num_columns, borderaxespad=0.0, **place)
+
+
+def _keep_free(figure: Figure, below_in: float) -> None:
+    """Keeps a strip at the bottom of a figure free of axes."""
+    share = below_in / float(figure.get_size_inches()[1])
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)
+    engine.set(rect=(0.0, share, 1.0, 1.0 - share))
+
+
+def _letter_in(size: str) -> float:
+    """Width in inches of a letter in the size of an entry of the style; of DejaVu Sans, whose letters are wide."""
+    return 0.56 * _points(size) / 72
+
+
+def _line_in(size: str) -> float:
+    return 1.45 * _points(size) / 72
+
+
+def _points(size: str) -> float:
+    # The names of entries are literals to matplotlib's types.
+    return float(FontProperties(size=mpl.rcParams[size]).get_size_in_points())  # type: ignore[index]
+
+
+def _height_in(text: str, size: str) -> float:
+    return 0.08 + (1 + text.count("\n")) * _line_in(size)
+
+
+def _fitted(text: str, width_in: float, size: str) -> str:
+    """Text broken into lines of a width; breaks that it has stay, as what stands above each other belongs so."""
+    letters = max(12, int(width_in / _letter_in(size)))
+    return "\n".join(fill(line, letters) for line in text.split("\n"))
 
 
 def error_bars(ax: Axes, x: Sequence[Any], groups: Iterable[Iterable[float]], colour: str, label: str) -> None:
@@ -184,5 +287,5 @@ def error_bars(ax: Axes, x: Sequence[Any], groups: Iterable[Iterable[float]], co
         label: in the legend.
     """
     spreads = [spread(group) for group in groups]
-    errors = [s.error_bar for s in spreads]
-    ax.errorbar(x, [s.mean for s in spreads], errors, fmt="o-", color=colour, label=label, capsize=3)
+    look: dict[str, Any] = {"fmt": f"{MARKER_OF.get(colour, 'o')}-", "color": colour, "label": label}
+    ax.errorbar(x, [s.mean for s in spreads], [s.error_bar for s in spreads], **look)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, final
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 from pydantic import Field
 
 from gainnet.catalog.learning import open_session
@@ -263,14 +264,17 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         for method in present(means, "method", LEARNED):
             for skew, x, y in at(means, method=method).drop(columns="method").itertuples(index=False):
                 style: dict[str, Any] = {"fillstyle": "none"} if skew else {"label": method}
-                ax.plot(x, y, MARKERS[method][0], color=MARKERS[method][1], markersize=8, **style)
+                ax.plot(x, y, MARKERS[method][0], color=MARKERS[method][1], markersize=6.5, **style)
         ax.set_xscale("log")
+        # From kilobytes to gigabytes, in whatever of them a number is short.
+        ax.xaxis.set_major_formatter(EngFormatter("B"))
 
     note = (
         f"{table['num_samples'].max():g} samples per method; {table['random_seed'].nunique()} random seeds; filled: "
         "equal shares of the fields, hollow: Dirichlet;\nmemory = parameters + gradients + Adam's state + saved tensors"
     )
-    labels = {"gigabytes": "gigabytes on the air", "device_memory_bytes": "bytes of device memory"}
+    table = table.assign(bytes_on_air=1e9 * table["gigabytes"])
+    labels = {"bytes_on_air": "sent over the air", "device_memory_bytes": "memory of a device"}
     parts = [
         Panel(table.assign(cost=table[column]), "", label, "perplexity on unseen abstracts")
         for column, label in labels.items()

@@ -27,7 +27,7 @@ from gainnet.protocols import channel_free
 from gainnet.protocols.plan import Plan
 from gainnet.protocols.task import IMAGE, Task
 from gainnet.radio import Air
-from gainnet.studies.figures import Panel, draw_panels
+from gainnet.studies.figures import Panel, Style, draw_panels, plain_log
 from gainnet.studies.palette import BLUE, BROWN, GREEN, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.pictures import captions
 from gainnet.studies.settings import AirField, NonEmpty, Seeds, one_of
@@ -35,9 +35,13 @@ from gainnet.studies.statistics import at
 from gainnet.studies.study import Case, Method, Row, Study, grid
 from gainnet.studies.weights import picture_digests
 
-COLOURS = {
-    "pipeline": BLUE, "guidance": RED, "regions": GREEN, "uidg": ORANGE, "diug": PURPLE, "dsuc": SKY, "dcsuc": BROWN,
+STYLES = {
+    "pipeline": Style("pipeline", BLUE, "-", "o"), "guidance": Style("guidance", RED, "-", "D"),
+    "regions": Style("regions", GREEN, "-", "s"), "uidg": Style("uidg", ORANGE, "--", "^"),
+    "diug": Style("diug", PURPLE, "--", "v"), "dsuc": Style("dsuc", SKY, ":", "P"),
+    "dcsuc": Style("dcsuc", BROWN, ":", "X"),
 }  # fmt: skip
+METHODS = tuple(STYLES)
 METRIC_NAMES = ("guidance_two_edges_time_ratio", "regions_four_edges_time_ratio", "best_of_four_minus_one_fidelity")
 OF_REPORT = ("duration_s", "duration_p50_s", "duration_p95_s", "energy_j", "device_energy_j", "device_flops")
 STEPS_OF_PRICED = 50
@@ -65,7 +69,7 @@ class MultiEdgeConfig:
     num_edges: NonEmpty[Annotated[int, Field(ge=1, le=4)]]
     num_steps: NonEmpty[Annotated[int, Field(ge=2, le=1000)]]
     edge_hardware: NonEmpty[str]
-    methods: NonEmpty[Annotated[str, one_of(tuple(COLOURS))]]
+    methods: NonEmpty[Annotated[str, one_of(METHODS)]]
     num_images: Annotated[int, Field(ge=0, le=1000)]
     air: AirField = Air()
     hardware: str = "laptop"
@@ -96,7 +100,7 @@ def open_methods(config: MultiEdgeConfig) -> Mapping[str, Method]:
             return _quality(config, case, model_of(None), memory)
         return _price(config, case, model_of(case.values["num_steps"]))
 
-    return dict.fromkeys(COLOURS, evaluate)
+    return dict.fromkeys(METHODS, evaluate)
 
 
 def generation_of(config: MultiEdgeConfig, case: Case) -> GenerationConfig:
@@ -175,17 +179,21 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Critical path against the number of edges, per hardware."""
 
     def plot(ax: Axes, rows: pd.DataFrame) -> None:
-        for method, own in rows.groupby("method", sort=False):
-            ax.plot(own["num_edges"], own["duration_s"], "o-", color=COLOURS[str(method)], label=str(method))
+        for method, style in STYLES.items():
+            if len(own := at(rows, method=method)):
+                style.plot(ax, own["num_edges"], own["duration_s"])
         ax.set(yscale="log", xticks=[1, 2, 3, 4])
+        plain_log(ax.yaxis)
 
     places = table.dropna(subset=["num_steps"]).groupby(["edge_hardware", "num_steps"], sort=False)
-    parts = [Panel(own, f"{hardware}, {num_steps:g} steps", "edges") for (hardware, num_steps), own in places]
-    note = "priced, not measured; the device infers nothing; edges share one air and are joined by 1 ms, 1 Gbit/s"
-    figure = draw_panels("What do more edges buy?", note, parts, plot, len(parts), legend=0)
-    figure.axes[0].set_ylabel("critical path [s]")
-    figure.axes[-1].legend(fontsize=7)
-    yield "time", figure
+    parts = [
+        Panel(own, f"{hardware}, {num_steps:g} steps", "edges", "critical path in s")
+        for (hardware, num_steps), own in places
+    ]
+    note = "Priced, not measured; the device infers nothing; edges share one air and are joined by 1 ms, 1 Gbit/s."
+    # A row per edge hardware, so that panels in a column differ in that alone.
+    num_columns = table.dropna(subset=["num_steps"])["num_steps"].nunique()
+    yield "time", draw_panels("What do more edges buy?", note, parts, plot, max(num_columns, 1))
 
 
 def identity(config: MultiEdgeConfig) -> Mapping[str, str]:
@@ -193,6 +201,4 @@ def identity(config: MultiEdgeConfig) -> Mapping[str, str]:
     return picture_digests("scenes", "checker", "classifier")
 
 
-MULTI_EDGE = Study(
-    "multi-edge", MultiEdgeConfig, tuple(COLOURS), METRIC_NAMES, cases, open_methods, identity, summarise, draw
-)
+MULTI_EDGE = Study("multi-edge", MultiEdgeConfig, METHODS, METRIC_NAMES, cases, open_methods, identity, summarise, draw)

@@ -102,9 +102,9 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     means, errors = [s.mean for s in found], [s.error_bar for s in found]
     ax.errorbar(ATTRIBUTES, means, errors, fmt="o", color=BLUE, ecolor=GREY, capsize=4)
     for x, mean in enumerate(means):
-        ax.annotate(f"{mean:.3f}", (x, mean), textcoords="offset points", xytext=(7, 5), fontsize=9)
+        ax.annotate(f"{mean:.3f}", (x, mean), textcoords="offset points", xytext=(7, 5))
     lowest = min(0.8, min(means) - 0.05)
-    ax.set(ylabel="share of captions' attributes that are right", ylim=(lowest, 1.01))
+    ax.set(ylabel="share of attributes that are right", ylim=(lowest, 1.01))
     yield "prompt_fidelity", figure
 
 

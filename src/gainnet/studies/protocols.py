@@ -31,16 +31,13 @@ from gainnet.models.loading import load_model
 from gainnet.models.scenes import draw_scenes, render, stream, write_captions
 from gainnet.network import Network
 from gainnet.protocols import Plan, execute, pricing
-from gainnet.studies.protocols_drawing import draw
+from gainnet.studies.protocols_drawing import METHODS, draw
 from gainnet.studies.settings import AirField, Count, NonEmpty, Positive, Seeds, SnrDb, one_of
 from gainnet.studies.study import Case, Method, Row, Study, Value, grid
 from gainnet.studies.weights import picture_digests
 
 Places = Mapping[Place, Tensor]
 Failure = tuple[NodeId, int]
-METHODS = (
-    "centralized", "device_only", "uieg", "eiug", "ciag", "esuc", "uidg", "diug", "dsuc", "uidcg", "dcsuc",
-)  # fmt: skip
 SEVERAL = ("uidg", "diug", "dsuc", "uidcg", "dcsuc")
 COOPERATIVE = ("uidcg", "dcsuc")
 TASKS = ("text_to_image", "image_to_image")

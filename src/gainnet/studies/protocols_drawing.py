@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 
-from gainnet.studies.figures import Panel, draw_panels
-from gainnet.studies.palette import BLUE, GREEN, ORANGE
+from gainnet.studies.figures import Panel, draw_panels, legend_below, panels
+from gainnet.studies.palette import BLUE, GREEN, ORANGE, RED
 from gainnet.studies.statistics import at, beside
 
+METHODS = (
+    "centralized", "device_only", "uieg", "eiug", "ciag", "esuc", "uidg", "diug", "dsuc", "uidcg", "dcsuc",
+)  # fmt: skip
 ENOUGH = 0.05
 """Prompt fidelity below the best that is given up for less energy of the device, as `gainnet advise` does."""
 SITUATION = ["task", "hardware", "snr_db"]
@@ -30,7 +33,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     rows = rows.assign(num_channel_uses=rows["num_channel_uses_up"] + rows["num_channel_uses_down"])
     means = rows.groupby([*SITUATION, "method"])[[*GOALS, "prompt_fidelity"]].mean()
     means = means.dropna(subset=["device_energy_j"]).reset_index()
-    yield "energy_and_fidelity", _clouds(means)
+    yield "energy_and_fidelity", _costs(means)
     yield "which_when", _recommended(means)
 
 
@@ -52,60 +55,80 @@ def which_when(means: pd.DataFrame, goal: str) -> pd.DataFrame:
     return good.sort_values([goal, "device_energy_j"]).groupby(SITUATION, as_index=False).first()
 
 
-def _parts(means: pd.DataFrame, xlabel: str = "") -> list[Panel]:
+def _parts(means: pd.DataFrame) -> list[Panel]:
     """One panel per task and device, in the order of the table."""
     places = means.groupby(["task", "hardware"], sort=False)
-    return [Panel(own, f"{str(task).replace('_', '-')}, {hardware}", xlabel) for (task, hardware), own in places]
+    return [Panel(own, f"{_title(task)}, {hardware}", "SNR in dB") for (task, hardware), own in places]
 
 
-def _clouds(means: pd.DataFrame) -> Figure:
-    parts = _parts(means, "energy of the device [J]")
-    note = "energy of the device as priced; two edges where a protocol takes several; means over random seeds"
+def _title(task: Any) -> str:
+    return str(task).replace("_", "-")
+
+
+def _costs(means: pd.DataFrame) -> Figure:
+    """A row of dots per protocol, with the least energy at the top: energy by device, and prompt fidelity by SNR."""
+    note = (
+        "Energy of the device as priced, from the least to the most of all SNRs; two edges where a protocol takes "
+        "several; means over random seeds. The device changes no picture, and the SNR hardly any energy but that of "
+        "receiving: a dot without a bar is the same at every SNR."
+    )
     title = "What does a protocol cost the device, and what does it give?"
-    figure = draw_panels(title, note, parts, _cloud, len(parts), legend=0)
-    figure.axes[0].set_ylabel("prompt fidelity")
-    figure.axes[-1].legend(fontsize=7)
+    tasks, devices = list(dict.fromkeys(means["task"])), list(dict.fromkeys(means["hardware"]))
+    figure, axes = panels(len(tasks), 2, title, note)
+    for task, left, right in zip(tasks, axes[::2], axes[1::2], strict=True):
+        rows = at(means, task=task)
+        names = list(rows.groupby("method")["device_energy_j"].mean().sort_values().index)
+        for device, (marker, colour, fill) in zip(devices, _MARKS, strict=False):
+            # An axis of logarithms has no place for a device that spends nothing.
+            spent = at(rows, hardware=device).assign(x=rows["device_energy_j"].clip(lower=1e-6)).groupby("method")["x"]
+            y = [names.index(name) for name in spent.groups]
+            low, mean, high = spent.min(), spent.median(), spent.max()
+            look: dict[str, Any] = {"color": colour, "label": device, "fillstyle": fill, "linestyle": ""}
+            left.errorbar(mean, y, xerr=[mean - low, high - mean], marker=marker, **look)
+        snrs_db = sorted(set(rows["snr_db"]))
+        for snr_db, (marker, colour, fill) in zip(snrs_db, _MARKS[::-1], strict=False):
+            found = at(rows, snr_db=snr_db).groupby("method")["prompt_fidelity"].mean()
+            y = [names.index(name) for name in found.index]
+            right.plot(found, y, marker, color=colour, fillstyle=fill, label=f"{snr_db:g} dB")
+        for ax in (left, right):
+            ax.set_yticks(range(len(names)), names)
+            ax.invert_yaxis()
+        left.set(xscale="log", title=_title(task), xlabel="energy of the device in J")
+        right.set(title=_title(task), xlabel="prompt fidelity", yticklabels=[])
+    legend_below(axes, 6)
     return figure
 
 
-def _cloud(ax: Axes, means: pd.DataFrame) -> None:
-    colours = (ORANGE, BLUE, GREEN)
-    for place, (snr_db, group) in enumerate(means.groupby("snr_db")):
-        # An axis of logarithms has no place for a device that spends nothing.
-        x, y = group["device_energy_j"].clip(lower=1e-6), group["prompt_fidelity"]
-        ax.plot(x, y, "o", color=colours[min(place, 2)], label=f"{snr_db:g} dB")
-        for name, a, b in zip(group["method"], x, y, strict=True):
-            ax.annotate(str(name), (a, b), textcoords="offset points", xytext=(4, 3), fontsize=6)
-    ax.set_xscale("log")
+_MARKS = (("o", BLUE, "full"), ("s", ORANGE, "none"), ("^", GREEN, "full"), ("v", RED, "none"))
+"""Marker, colour and filling of devices in one order, of SNRs in the other."""
 
 
 def _recommended(means: pd.DataFrame) -> Figure:
-    """Axes per task and device; a row per thing that is scarce, a cell per SNR: protocol, energy, uses, time."""
+    """A map per task and device: what is scarce upwards, SNR across, and in each cell the protocol to take."""
     note = (
-        f"among protocols within {ENOUGH:g} of the best prompt fidelity; energy of the device, uses up and down, "
-        f"95 % of times\nchannel uses: among those that take at most {RELIEF:g} of the energy of device_only"
+        f"Among protocols within {ENOUGH:g} of the best prompt fidelity; energy of the device, channel uses up and "
+        f"down, time that 95 % of pictures take. Channel uses: among those that take at most {RELIEF:g} of the energy "
+        "of device_only. One colour is one protocol."
     )
-    figure = draw_panels("Which protocol spends least of what is scarce?", note, _parts(means), _tabled, 1, legend=0)
-    figure.set_figwidth(9.0)
-    for ax in figure.axes:
-        ax.title.set_fontsize(10)
-    return figure
+    named = [name for name in METHODS if name in set(means["method"])]
+    named += [name for name in dict.fromkeys(means["method"]) if name not in METHODS]
+
+    def plot(ax: Axes, rows: pd.DataFrame) -> None:
+        snrs_db = sorted(rows["snr_db"].unique())
+        for y, (goal, unit) in enumerate(_UNITS.items()):
+            for _, row in which_when(rows, goal).iterrows():
+                x, colour = snrs_db.index(row["snr_db"]), f"C{named.index(row['method'])}"
+                ax.bar(x, 1.0, 1.0, y - 0.5, color=colour, alpha=0.3, edgecolor="white", linewidth=2)
+                text = f"{str(row['method']).rpartition(':')[2]}\n{row[goal]:,.2g} {unit}"
+                if goal == "num_channel_uses":
+                    text = f"{str(row['method']).rpartition(':')[2]}\n{row[goal]:,.0f} {unit}"
+                ax.text(x, y, text, ha="center", va="center", fontsize="small")
+        ax.set_xticks(range(len(snrs_db)), [f"{snr_db:g}" for snr_db in snrs_db])
+        ax.set_yticks(range(len(_UNITS)), [GOALS[goal].replace(" of the ", "\nof the ") for goal in _UNITS])
+        ax.invert_yaxis()
+        ax.grid(False)
+
+    return draw_panels("Which protocol spends least of what is scarce?", note, _parts(means), plot, 2, legend=0)
 
 
-def _tabled(ax: Axes, means: pd.DataFrame) -> None:
-    snrs = sorted(means["snr_db"].unique())
-    cells = []
-    for goal in GOALS:
-        said = {row["snr_db"]: _cell(row) for _, row in which_when(means, goal).iterrows()}
-        cells.append([said.get(snr_db, "–") for snr_db in snrs])
-    ax.axis("off")
-    columns = [f"{snr_db:g} dB" for snr_db in snrs]
-    where = Bbox.from_bounds(0.22, 0.0, 0.78, 1.0)
-    drawn = ax.table(cells, rowLabels=list(GOALS.values()), colLabels=columns, cellLoc="center", bbox=where)
-    drawn.auto_set_font_size(False)
-    drawn.set_fontsize(8)
-
-
-def _cell(row: pd.Series) -> str:
-    costs = f"{row['device_energy_j']:.2g} J, {row['num_channel_uses']:,.0f} uses, {row['duration_p95_s']:.2g} s"
-    return f"{row['method']}\n{costs}"
+_UNITS = {"device_energy_j": "J", "num_channel_uses": "uses", "duration_p95_s": "s"}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import math
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 from gainnet.core.errors import ConfigError, GainnetError
-from gainnet.core.files import check_writable, hold, write_whole
+from gainnet.core.files import check_writable, hold
 from gainnet.core.run.journal import Journal, journal
 from gainnet.core.run.loop import silent
+from gainnet.studies.drawing import USUAL, Look, draw_and_save
 from gainnet.studies.engine import Engine, Evaluate, OneByOne
 from gainnet.studies.presets import as_json, load_config
 from gainnet.studies.results import (
@@ -113,15 +113,21 @@ def run_study(
     return _result(study, folder, _complete(study, config, folder, decides, progress, resume, engine))
 
 
-def draw_figures(study: Study[C], path: Path) -> tuple[Path, ...]:
+def draw_figures(study: Study[C], path: Path, look: Look = USUAL, out: Path | None = None) -> tuple[Path, ...]:
     """Draws the figures of a finished run again, from its table alone.
 
+    Args:
+        study: of the run.
+        path: folder of the run.
+        look: style and formats.
+        out: folder for the figures; that of the run if `None`.
+
     Raises:
-        ConfigError: the folder holds no finished run, or its table is damaged.
+        ConfigError: the folder holds no finished run, its table is damaged, or the style is none.
     """
     folder = RunFolder(folder_of(path))
     with _trusting(folder):
-        return _draw(study, folder, folder.read_table())
+        return draw_and_save(study, folder.read_table(), out or folder.figures_path, look)
 
 
 def summarise(study: Study[C], table: pd.DataFrame) -> dict[str, float | None]:
@@ -151,15 +157,9 @@ def _trusting(folder: RunFolder) -> Iterator[None]:
 def _result(study: Study[C], folder: RunFolder, run: Mapping[str, Any]) -> StudyResult:
     folder.journal_path.unlink(missing_ok=True)
     table = folder.read_table()
-    metrics, figures = summarise(study, table), _draw(study, folder, table)
+    metrics, figures = summarise(study, table), draw_and_save(study, table, folder.figures_path)
     return StudyResult(
         study.name, folder.path, folder.table_path, metrics, figures, run["wall_s"], tuple(run.get("warnings", ()))
-    )
-
-
-def _draw(study: Study[C], folder: RunFolder, table: pd.DataFrame) -> tuple[Path, ...]:
-    return tuple(
-        file for name, figure in study.draw(table) for file in _save(figure, folder.figures_path / f"{name}.png")
     )
 
 
@@ -235,19 +235,6 @@ def _begun(study: Study[C], config: C, decides: dict[str, Any], num_cases: int) 
         "versions": versions(),
         "complete": False,
     }
-
-
-def _save(figure: Any, path: Path) -> Iterable[Path]:
-    """The figure as PNG and as SVG, the same bytes from the same table."""
-    import matplotlib as mpl
-
-    # A fixed salt and no date, or else equal figures would differ in every byte.
-    with mpl.rc_context({"svg.hashsalt": path.stem, "svg.fonttype": "none"}):
-        for target, metadata in ((path, {"Software": None}), (path.with_suffix(".svg"), {"Date": None})):
-            image = io.BytesIO()
-            figure.savefig(image, format=target.suffix[1:], metadata=metadata)
-            write_whole(target, image.getvalue())
-            yield target
 
 
 def _finite(value: float | None) -> float | None:

@@ -250,7 +250,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         for method, style in STYLES.items():
             own = at(rows, method=method).sort_values("num_channel_uses_sent")
             if len(own):
-                style.plot(ax, own["num_channel_uses_sent"], own["psnr_db"], markersize=4.5, linewidth=1.4)
+                style.plot(ax, own["num_channel_uses_sent"], own["psnr_db"])
         log2_uses(ax, TARGET_PSNR_DB)
 
     note = "PSNR of the mean MSE against the same generation without a channel, values in [0, 1]; AWGN, SNR known."

@@ -24,7 +24,7 @@ from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import find_folder, load_model, weights_sha256
 from gainnet.radio import AWGN, Channel, Rayleigh
 from gainnet.studies.figures import Panel, draw_panels
-from gainnet.studies.palette import BLACK, BLUE, ORANGE
+from gainnet.studies.palette import BLACK, BLUE, MARKER_OF, ORANGE
 from gainnet.studies.pictures import Pictures, of_prompts
 from gainnet.studies.seed_coding.unseen_list import unseen_captions
 from gainnet.studies.settings import NonEmpty, Seeds, SnrDb, one_of
@@ -238,7 +238,7 @@ def _curves(ax: Axes, rows: pd.DataFrame) -> None:
     for arm, colour in COLOURS.items():
         means = rows[rows["method"] == arm].groupby("snr_db")["mse"].mean()
         if len(means):
-            ax.plot(means.index, -10 * np.log10(means), "o-", color=colour, label=arm)
+            ax.plot(means.index, -10 * np.log10(means), f"{MARKER_OF[colour]}-", color=colour, label=arm)
 
 
 THROUGH_CHANNEL = Study(

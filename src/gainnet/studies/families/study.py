@@ -16,7 +16,7 @@ from gainnet.core.randomness import Random
 from gainnet.models.families import valid_pairs
 from gainnet.studies.families.folders import build_folder
 from gainnet.studies.families.pair import compare
-from gainnet.studies.figures import panels
+from gainnet.studies.figures import legend_below, panels
 from gainnet.studies.palette import BLUE, GREY, SKY
 from gainnet.studies.settings import NonEmpty, Seeds
 from gainnet.studies.statistics import round_metrics
@@ -80,17 +80,17 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Largest difference of every pair, beside the one that counts as equal."""
     largest = table.groupby("method", sort=False)[list(COLUMNS)].max()
     note = "Folders with random weights, float32, pictures in [0, 1]; the line is where a difference would count."
-    figure, (ax,) = panels(1, 1, "Does a folder draw as diffusers' own pipeline does, at every cut?", note)
+    figure, (ax,) = panels(1, 1, "Does a folder draw as diffusers' own pipeline does, at every cut?", note, 1.5)
     places = range(len(largest))
     for column, colour, offset in zip(COLUMNS, (BLUE, SKY), (-0.2, 0.2), strict=True):
         # A difference of nothing has no place on an axis of powers.
         widths, heights = largest[column].clip(lower=1e-9), [place + offset for place in places]
         ax.barh(heights, widths, 0.38, color=colour, label=column)
     ax.axvline(TOLERANCE, color=GREY, linewidth=0.8)
-    ax.set_yticks(places, list(largest.index), fontsize=7)
+    ax.set_yticks(places, list(largest.index))
     ax.set(xscale="log", xlabel="largest difference")
     ax.invert_yaxis()
-    ax.legend(frameon=False, fontsize=7)
+    legend_below([ax], 2)
     yield "families", figure
 
 

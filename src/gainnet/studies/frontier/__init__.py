@@ -47,7 +47,7 @@ def _points(ax: Axes, rows: pd.DataFrame) -> None:
         if len(own):
             ax.plot(own["num_passes"], own["uses"], "o", color=colour, label=method.replace("_", " "))
     for _, row in rows[rows["method"] == DRAFT].iterrows():
-        ax.annotate(str(row["variant"]), (row["num_passes"], row["uses"]), fontsize=7)
+        ax.annotate(str(row["variant"]), (row["num_passes"], row["uses"]), fontsize="x-small")
     ax.set_yscale("log", base=2)
 
 

@@ -141,7 +141,7 @@ def _dots(ax: Axes, rhos: pd.DataFrame) -> None:
         own = spread(rhos[gain])
         ax.plot([x - 0.12] * len(rhos), rhos[gain], ".", color=COLOURS[gain], alpha=0.35)
         ax.errorbar(x + 0.1, own.mean, yerr=own.error_bar, fmt="o", color=COLOURS[gain], capsize=3)
-        ax.annotate(f"{own.mean:.2f}", (x + 0.18, own.mean), fontsize=9)
+        ax.annotate(f"{own.mean:.2f}", (x + 0.18, own.mean), fontsize="small")
     ax.set_xticks(range(len(GAINS)), [gain.replace("_", "\n") for gain in GAINS])
 
 

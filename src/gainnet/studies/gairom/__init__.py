@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,10 +30,11 @@ from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, RED
 from gainnet.studies.statistics import at, present, spread
 from gainnet.studies.study import Method, Study
 
+_OF_WHAT = {"optimum": "share of the exact optimum", "bound": "share of a Lagrangian bound"}
 TITLES = {
-    "independent": "independent clients (street)\nshare of the exact optimum",
-    "coupled": "coupled rounds (tight pools)\nshare of the exact optimum",
-    "contention": "clients contend for spectrum\nshare of a Lagrangian bound",
+    "independent": "independent clients (street)",
+    "coupled": "coupled rounds (tight pools)",
+    "contention": "clients contend for spectrum",
 }
 
 
@@ -71,12 +71,9 @@ def _policies(found: pd.DataFrame, regimes: list[str], note: str) -> Figure:
         ax.set_xlim(None, 1.04)
 
     parts = [
-        Panel(at(found, regime=regime), TITLES[regime], f"gain over that of the {BEST_OF_REGIME[regime]}")
-        for regime in regimes
+        Panel(at(found, regime=regime), TITLES[regime], f"{_OF_WHAT[BEST_OF_REGIME[regime]]}") for regime in regimes
     ]
-    figure = draw_panels("Gain of every policy, as share of the best there is", note, parts, plot, 3, legend=0)
-    for ax in figure.axes:
-        ax.title.set_fontsize(10.5)
+    figure = draw_panels("Gain of every policy, as share of the best there is", note, parts, plot, 2, 0, 1.2)
     for colour, label in ((RED, "learned"), (BLUE, "no training"), (GREEN, "baselines of GainNet")):
         figure.axes[0].plot([], [], "o", color=colour, label=label)
     legend_below(figure.axes, 3)
@@ -87,8 +84,8 @@ def _row(ax: Axes, y: int, worlds: pd.Series[float], colour: str) -> None:
     ax.plot(worlds, np.full(len(worlds), y), ".", color=colour, alpha=0.3, markersize=5)
     found = spread(worlds)
     ax.errorbar(found.mean, y, xerr=found.error_bar, fmt="o", color=colour, capsize=3, markersize=5)
-    above: dict[str, Any] = {"textcoords": "offset points", "xytext": (0, 6), "ha": "center", "fontsize": 8}
-    ax.annotate(f"{found.mean:.3f}", (found.mean, y), **above)
+    # Beside the axes, where no dot can be in the way.
+    ax.text(1.02, y, f"{found.mean:.3f}", transform=ax.get_yaxis_transform(), va="center", fontsize="small")
 
 
 def _contention(table: pd.DataFrame, found: pd.DataFrame, note: str) -> Figure:

@@ -28,7 +28,7 @@ from gainnet.studies.gairom_learning.question import (
     cases,
     current,
 )
-from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
+from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, INDIGO, MARKER_OF, OLIVE, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.statistics import at, beside, named, present, round_metrics, spread
 from gainnet.studies.study import Method, Study
 
@@ -122,11 +122,11 @@ def _seconds_to_enough(row: pd.Series[Any]) -> float | None:
 
 COLOURS = {
     "sac": RED, "greedy": BLUE, "sequential_greedy": SKY, "best_response": BLACK, "matching": PURPLE, "mp_tsc": GREEN,
-    "ml_scc": ORANGE, "ml_cc": BROWN, "ml_c": "#B8A000", "largest_correlation": "#5B4FA2", "random": GREY,
+    "ml_scc": ORANGE, "ml_cc": BROWN, "ml_c": OLIVE, "largest_correlation": INDIGO, "random": GREY,
 }  # fmt: skip
 LOOP_COLOURS = {
     "best_found": BLACK, "measured": GREEN, "lookahead": BLUE, "optimum": PURPLE, "sac": RED, "greedy": ORANGE,
-    "largest_correlation": "#5B4FA2", "nearest": BROWN, "random": GREY,
+    "largest_correlation": INDIGO, "nearest": BROWN, "random": GREY,
 }  # fmt: skip
 TITLES = {"independent": "independent clients", "contention": "clients contend for spectrum"}
 
@@ -161,8 +161,15 @@ def _closed_loop(loop: pd.DataFrame) -> Figure:
     figure, axes = panels(1, 2, "Assignments that train real models", note)
     for method in present(loop, "method", LOOP_COLOURS):
         row, colour = means.loc[method], LOOP_COLOURS[method]
-        axes[0].plot(range(1, len(columns) + 1), row[columns], "-o", color=colour, label=label_of(method), markersize=4)
-        axes[1].plot(row["energy_j"], row["accuracy"], "o", color=colour)
+        axes[0].plot(
+            range(1, len(columns) + 1),
+            row[columns],
+            "-",
+            color=colour,
+            marker=MARKER_OF[colour],
+            label=label_of(method),
+        )
+        axes[1].plot(row["energy_j"], row["accuracy"], MARKER_OF[colour], color=colour)
     axes[0].set(title="accuracy per round", xlabel="round", ylabel="test accuracy")
     axes[1].set(title="accuracy and energy", xlabel="energy of all clients in J", ylabel="test accuracy in the end")
     legend_below(axes, 5)
@@ -181,8 +188,9 @@ def _scatter(ax: Axes, found: pd.DataFrame) -> None:
     for method, colour in COLOURS.items():
         own = at(found, method=method)
         if len(own):
-            ax.plot(own["gain"], own["accuracy"], ".", color=colour, alpha=0.35, markersize=6)
-            ax.plot(own["gain"].mean(), own["accuracy"].mean(), "o", color=colour, markersize=9, label=label_of(method))
+            look: dict[str, Any] = {"color": colour, "marker": MARKER_OF[colour], "linestyle": ""}
+            ax.plot(own["gain"], own["accuracy"], alpha=0.3, markersize=3, **look)
+            ax.plot(own["gain"].mean(), own["accuracy"].mean(), markersize=8, label=label_of(method), **look)
 
 
 def open_methods(config: LearningConfig) -> Mapping[str, Method]:

@@ -23,14 +23,14 @@ from gainnet.studies.gairom_regimes.question import (
     cases,
 )
 from gainnet.studies.gairom_regimes.summary import learned_over_untrained, metric_names, pivot, shares, summarise
-from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
+from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, INDIGO, MARKER_OF, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.results import config_hash
 from gainnet.studies.statistics import at, present
 from gainnet.studies.study import Study
 
 COLOURS = {
     "lookahead": BLUE, "crowd_greedy": SKY, "sequential_greedy": PURPLE, "lagrangian": BROWN, "greedy": ORANGE,
-    "matching": GREEN, "mp_tsc": GREY, "sac": RED, "mappo": "#5B4FA2", "sac_paper": BLACK,
+    "matching": GREEN, "mp_tsc": GREY, "sac": RED, "mappo": INDIGO, "sac_paper": BLACK,
 }  # fmt: skip
 SHARING = {"independent clients": 0, "clients share spectrum": 1}
 TITLES = {"published": "published gain", "trained": "trained gain"}
@@ -50,12 +50,13 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     )
     parts = [
         Panel(
-            rows[rows["scenario"] % 2 == odd], f"{TITLES[objective]}, {title}", "model bits per Hz s of a client",
+            own, f"{TITLES[objective]}, {title}{_learned(own)}", "model bits per Hz s of a client",
             "metres moved in a round",
         )
         for objective in objectives
         for title, odd in SHARING.items()
         for rows in [at(held_out, objective=objective)]
+        for own in [rows[rows["scenario"] % 2 == odd]]
     ]  # fmt: skip
     yield "map", draw_panels("Who wins, and by how much", note, parts, _map, 2, legend=5)
     panels = [
@@ -65,6 +66,12 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         "shares",
         draw_panels("Every policy over held-out scenarios", note.split(". ")[0] + ".", panels, _spread, 2, 0),
     )
+
+
+def _learned(rows: pd.DataFrame) -> str:
+    """A line with what learning adds; empty where nothing was learned."""
+    ratio = learned_over_untrained(rows) if len(rows) else pd.Series(dtype=float)
+    return f"\nbest learned over best untrained: {ratio.mean():.4f}" if len(ratio) else ""
 
 
 def _map(ax: Axes, rows: pd.DataFrame) -> None:
@@ -78,13 +85,9 @@ def _map(ax: Axes, rows: pd.DataFrame) -> None:
         if len(own):
             size = 14 + 2500 * (over[own] - 1).clip(0, 0.08)
             x, y = places.loc[own, "coupling_bits_per_hz_s"], places.loc[own, "moved_m"]
-            ax.scatter(x, y, s=size, color=colour, alpha=0.7, label=label_of(method))
+            ax.scatter(x, y, s=size, color=colour, marker=MARKER_OF[colour], alpha=0.7, label=label_of(method))
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ratio = learned_over_untrained(rows)
-    if len(ratio):
-        text = f"best learned over best untrained: {ratio.mean():.4f}"
-        ax.annotate(text, (0.02, 0.02), xycoords="axes fraction", fontsize=8)
 
 
 def _spread(ax: Axes, rows: pd.DataFrame) -> None:

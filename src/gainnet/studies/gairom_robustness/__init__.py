@@ -9,11 +9,11 @@ from itertools import product
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Rectangle
 
 from gainnet.orchestration.board import COLOURS, draw_board
 from gainnet.orchestration.resources import Grid
-from gainnet.studies.figures import Panel, Style, draw_panels, panels, plot_curves
+from gainnet.studies.figures import Panel, Style, draw_panels, legend_below, panels, plot_curves, same_height
 from gainnet.studies.gairom.arena import digests, load_all
 from gainnet.studies.gairom.question import LEARNED, REFERENCE
 from gainnet.studies.gairom_robustness.methods import (
@@ -99,7 +99,10 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         f"{table['random_seed'].nunique()} worlds that no policy was trained in, independent clients; SAC was trained "
         "with all resources.\nLines: mean over worlds; bands: 95 % Student interval."
     )
-    yield "gain_kept", _curves(found, "kept", "gain over the gain without limit", note)
+    kept = _curves(found, "kept", "gain over the gain without limit", note)
+    # One height for all: where targets are the limit hardly anything is lost, and that has to look so.
+    same_height(kept, 0.03, 1.03)
+    yield "gain_kept", kept
     yield "share_of_optimum", _curves(found, "share", "gain over that of the optimum", note)
     boards = at(table, method=BOARD).sort_values("amount", ascending=False)
     if len(boards):
@@ -109,7 +112,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 def _curves(found: pd.DataFrame, column: str, ylabel: str, note: str) -> Figure:
     def plot(ax: Axes, rows: pd.DataFrame) -> None:
         means, nominal = spreads(rows, ["method", "amount"], column), NOMINAL[rows["resource"].iloc[0]]
-        plot_curves(ax, means, "amount", "mean", STYLES, ("low", "high"), markersize=3.5, linewidth=1.8)
+        plot_curves(ax, means, "amount", "mean", STYLES, ("low", "high"))
         ax.set_xlim(nominal * 1.02, float(rows["amount"].min()) - 0.02 * nominal)
 
     scenarios, resources = present(found, "scenario", SCENARIO_TITLES), present(found, "resource", AXES)
@@ -127,8 +130,7 @@ def _boards(boards: pd.DataFrame) -> Figure:
         "A target gives no more than 4 samples of a kind per CR, so what fits into 9 s fits into 5 s when pieces move "
         "closer together."
     )
-    figure, axes = panels(4, 1, "The same gain on a smaller board", note)
-    figure.set_size_inches(12.5, 11.5)
+    figure, axes = panels(4, 1, "The same gain on a smaller board", note, 0.65)
     for (_, row), pair in zip(boards.iterrows(), ((axes[0], axes[1]), (axes[2], axes[3])), strict=False):
         rounds = as_schedules(json.loads(str(row["board"])))
         draw_board(pair, rounds, Grid(num_slots=round(float(row["amount"])), num_rows=5))
@@ -138,8 +140,9 @@ def _boards(boards: pd.DataFrame) -> Figure:
             ax.grid(False)
         if legend := pair[0].get_legend():
             legend.remove()
-    patches = [Patch(color=colour, label=one.name.lower().replace("_", " ")) for one, colour in COLOURS.items()]
-    axes[0].figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False, fontsize=10)
+    for one, colour in COLOURS.items():
+        axes[0].add_patch(Rectangle((0, 0), 0, 0, color=colour, label=one.name.lower().replace("_", " ")))
+    legend_below(axes, len(COLOURS))
     return figure
 
 

@@ -108,7 +108,7 @@ def _drawn(title: str, note: str, parts: list[Panel], num_columns: int, x: str, 
 
     def plot(ax: Axes, rows: pd.DataFrame) -> None:
         band = ("low_db", "high_db") if y == "psnr_db" else None
-        plot_curves(ax, rows, x, y, STYLES, band, markersize=4.5, linewidth=1.6)
+        plot_curves(ax, rows, x, y, STYLES, band)
         if x == "num_channel_uses":
             log2_uses(ax, TARGET_PSNR_DB)
         if y == "judged":
@@ -132,12 +132,12 @@ def _crossover(found: pd.DataFrame, fadings: list[str], note: str) -> Figure:
         for fading in fadings
         if is_picture.any()
     ]
-    title = (
-        "Where each side wins: PSNR of the best seed over a real link minus PSNR of the best coded picture, in dB\n"
-        "(blue: a seed that the device finishes wins; orange: the finished picture wins; below, the winner)\n"
-        f"PSNR counts up to {ENOUGH_DB:g} dB, nobody sees more; a lossy picture ends near there"
+    title = "Where each side wins: best seed minus best coded picture, PSNR in dB"
+    legend = (
+        "Blue, +: a seed over a real link that the device finishes wins; orange, -: the finished picture wins; below, "
+        f"the winner. PSNR counts up to {ENOUGH_DB:g} dB, nobody sees more; a lossy picture ends near there. "
     )
-    return draw_maps(title, note, parts, len(fadings))
+    return draw_maps(title, legend + note, parts, len(fadings))
 
 
 def draw_maps(title: str, note: str, parts: list[Panel], num_columns: int) -> Figure:
@@ -149,10 +149,7 @@ def draw_maps(title: str, note: str, parts: list[Panel], num_columns: int) -> Fi
         parts: cells of seeds (protocol eiug) and of pictures over one air.
         num_columns: maps per row.
     """
-    figure = draw_panels(title, note, parts, _map, num_columns, legend=0)
-    for ax in figure.axes:
-        ax.title.set_fontsize(10.5)
-    return figure
+    return draw_panels(title, note, parts, _map, num_columns, legend=0)
 
 
 def _map(ax: Axes, rows: pd.DataFrame) -> None:
@@ -167,7 +164,7 @@ def _map(ax: Axes, rows: pd.DataFrame) -> None:
         if np.isfinite(gain := float(gains_db.loc[uses, snr_db])):
             side = "method_seed" if gain > 0 else "method_picture"
             winner = "tie" if abs(gain) < 0.05 else str(both.loc[(uses, snr_db), side]).removeprefix("best_codec_")
-            ax.text(x, y, f"{gain:+.1f}\n{winner}", ha="center", va="center", fontsize=7.5)
+            ax.text(x, y, f"{gain:+.1f}\n{winner}", ha="center", va="center", fontsize="x-small")
     ax.grid(False)
     ax.set_xticks(range(len(gains_db.columns)), [f"{snr_db:g}" for snr_db in gains_db.columns])
     ax.set_yticks(range(len(gains_db.index)), [f"{uses:g}" for uses in gains_db.index])

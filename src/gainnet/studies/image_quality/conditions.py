@@ -137,7 +137,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         "SNR = mean received Es/N0; PSNR of the mean error against the channel-free generation, same random seed.\n"
         "A picture that misses its deadline counts as a grey one, a seed as the mean seed. Blocks of 256 uses, 1 MHz."
     )
-    title = "PSNR of the best seed minus PSNR of the best coded picture, in dB (blue: the seed wins)"
+    title = "PSNR of the best seed minus PSNR of the best picture, in dB (+: seed wins)"
     parts = [Panel(at(found, air=air), TITLES[air], "SNR in dB", "channel uses per picture") for air in airs]
     yield "crossover", draw_maps(title, note, parts, 2)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gainnet.studies.figures import panels
+from gainnet.studies.figures import legend_below, panels
 from gainnet.studies.knowledge_loop.methods import open_methods
 from gainnet.studies.knowledge_loop.question import (
     ARMS,
@@ -25,6 +25,8 @@ from gainnet.studies.palette import BLUE, GREEN, GREY, ORANGE, PURPLE
 from gainnet.studies.statistics import at, round_metrics
 from gainnet.studies.study import Study
 from gainnet.studies.weights import language_digest
+
+_LABELS = {"joint": "joint training on all text", "cross_domain_fedavg": "FedAvg over all fields"}
 
 
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
@@ -101,12 +103,15 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         ax.plot(range(last + 1), cloud, "o-", color=BLUE, label="cloud")
         edges = [loop[f"edge_{c}.{domain}.loss"] for c in range(1, last + 1)]
         ax.plot(range(1, last + 1), edges, "s--", color=GREEN, label="edge of this domain")
-        for method, colour in (("joint", ORANGE), ("cross_domain_fedavg", PURPLE)):
+        for method, colour, line in (("joint", ORANGE, "-"), ("cross_domain_fedavg", PURPLE, "-.")):
             if method in means.index:
-                ax.axhline(means[f"cloud_1.{domain}.loss"][method], color=colour, label=method.replace("_", " "))
-        ax.axhline(cloud[0], color=GREY, linewidth=0.8, linestyle=":")
-        ax.set(title=domain, xlabel="cycle", ylabel="nats per token")
-    axes[0].legend(fontsize=8, frameon=False)
+                limit = means[f"cloud_1.{domain}.loss"][method]
+                ax.axhline(limit, color=colour, linestyle=line, label=_LABELS[method])
+        ax.axhline(cloud[0], color=GREY, linewidth=0.8, linestyle=":", label="untuned cloud")
+        # Between two cycles there is nothing.
+        ax.set(title=domain, xlabel="cycle", xticks=range(last + 1))
+    axes[0].set_ylabel("loss in nats per token")
+    legend_below(axes, 5)
     yield "knowledge_loop", figure
 
 

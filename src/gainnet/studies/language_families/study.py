@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from gainnet.catalog.learning import cut_of
 from gainnet.core.randomness import Random
-from gainnet.studies.figures import panels
+from gainnet.studies.figures import legend_below, panels
 from gainnet.studies.language_families.models import ARCHITECTURES, BLOCKS, Kind, build_model
 from gainnet.studies.language_families.pair import compare
 from gainnet.studies.palette import BLUE, GREY, SKY
@@ -88,10 +88,10 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         widths, heights = largest[column].clip(lower=1e-9), [place + offset for place in places]
         ax.barh(heights, widths, 0.38, color=colour, label=column)
     ax.axvline(TOLERANCE, color=GREY, linewidth=0.8)
-    ax.set_yticks(places, list(largest.index), fontsize=8)
+    ax.set_yticks(places, list(largest.index))
     ax.set(xscale="log", xlabel="largest difference")
     ax.invert_yaxis()
-    ax.legend(frameon=False, fontsize=8)
+    legend_below([ax], 2)
     yield "language_families", figure
 
 

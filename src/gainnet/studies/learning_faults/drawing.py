@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gainnet.studies.figures import panels
+from gainnet.studies.figures import legend_below, panels
 from gainnet.studies.learning_faults.question import PHASES, ROLES
 from gainnet.studies.palette import BLUE, GREEN, ORANGE
 
@@ -23,5 +23,5 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         axes.bar([k + 0.27 * offset for k in range(len(PHASES))], heights, 0.25, color=colour, label=role)
     axes.set_xticks([k + 0.27 for k in range(len(PHASES))], PHASES)
     axes.set(ylabel="kills")
-    axes.legend()
+    legend_below([axes], 3)
     yield "learning-faults", figure

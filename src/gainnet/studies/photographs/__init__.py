@@ -59,7 +59,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         for method, style in STYLES.items():
             own = at(rows, method=method).sort_values("snr_db")
             if len(own):
-                style.plot(ax, own["snr_db"], own[column], markersize=4.5, linewidth=1.4)
+                style.plot(ax, own["snr_db"], own[column])
         if limits.notna()[column]:
             ax.axhline(float(limits[column]), color=BLACK, linestyle=":", label="autoencoder alone: limit of its seeds")
 

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import product
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gainnet.studies.figures import Panel, Style, draw_panels, legend_below, log2_uses, panels, plot_curves, same_height
+from gainnet.studies.figures import (
+    Panel,
+    Style,
+    draw_panels,
+    legend_below,
+    log2_uses,
+    panels,
+    plain_log,
+    plot_curves,
+    same_height,
+)
 from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.seed_coding.material import digests, gather
 from gainnet.studies.seed_coding.methods import methods
@@ -58,16 +68,21 @@ STYLES: Final = {
     "webp": Style("WebP picture, LDPC", ORANGE, "--", "s"),
     "avif": Style("AVIF picture, LDPC", RED, "--", "^"),
     "jpeg": Style("JPEG picture, LDPC", BROWN, ":", "x"),
-    "gaussian_opta": Style("Gaussian OPTA of the latent (bound for Gaussian latents)", BLACK, ":", ""),
+    "gaussian_opta": Style("Gaussian OPTA (bound)", BLACK, ":", ""),
 }
 HIGHEST_DRAWN_DB: Final = 48.0
 FADINGS: Final = {"awgn": "AWGN", "rayleigh": "Rayleigh, blocks of 256", "rayleigh_fast": "Rayleigh, blocks of 16"}
 SNRS_DB_OF_FADING: Final = {"awgn": RATE_SNRS_DB, "rayleigh": (0, 10, 20)}
 JUDGES: Final = {"ssim": "SSIM", "prompt_fidelity": "prompt fidelity", "latent_nmse": "latent error / variance"}
 QUANTILES: Final = {"p50_db": "median over pictures", "p5_db": "5 % of pictures are worse"}
-BARS: Final = (
+RANKED: Final = (
     OPTA, "seed_denoiser", "seed_prompt", "seed", "digital_seed_prompt", "digital_seed", "pca_seed", "linear",
 )  # fmt: skip
+_RANKED_NAMES: Final = {
+    OPTA: "Gaussian OPTA", "seed_denoiser": "learned seed + denoiser", "seed_prompt": "learned seed, prompt",
+    "seed": "learned seed", "digital_seed_prompt": "digital seed, prompt", "digital_seed": "digital seed",
+    "pca_seed": "PCA seed", "linear": "linear seed", BEST_CODEC: "best image codec",
+}  # fmt: skip
 SNR, PSNR, USES = "SNR in dB", "PSNR in dB", "channel uses per picture"
 WIDE_COLOURS: Final = {"raw_pixels": GREY, "raw": SKY, "merged": ORANGE, "linear": GREEN, "seed": BLUE, OPTA: BLACK}
 WIDE_NAMES: Final = {
@@ -140,7 +155,7 @@ def plot(
         names: methods, in order.
     """
     band = ("low_db", "high_db") if y == "psnr_db" and (rows["fading"] == "awgn").all() else None
-    plot_curves(ax, rows, x, y, {name: STYLES[name] for name in names}, band, markersize=4.5, linewidth=1.4)
+    plot_curves(ax, rows, x, y, {name: STYLES[name] for name in names}, band)
 
 
 def _psnrs(
@@ -173,6 +188,7 @@ def _other_judges(awgn: pd.DataFrame, note: str) -> Figure:
     figure = draw_panels("Other judges over AWGN", note, parts, partial(plot, y="seen"), len(JUDGES))
     for ax in figure.axes[list(JUDGES).index("latent_nmse") :: len(JUDGES)]:
         ax.set_yscale("log")
+        plain_log(ax.yaxis)
     return figure
 
 
@@ -219,27 +235,27 @@ def _gap_to_opta(gaps: Mapping[str, pd.DataFrame], note: str) -> Figure:
 
 def _uses_for_30db(table: pd.DataFrame, note: str) -> Figure:
     metrics = summarise(table)
-    title = "Channel uses for 30 dB over AWGN; hollow: at the Shannon rate; no bar: not reached"
+    title = "Channel uses for 30 dB over AWGN; hollow: at the Shannon rate; no dot: not reached"
     figure, axes = panels(1, len(RATE_SNRS_DB), title, note)
+    names = (*RANKED, BEST_CODEC)
     for ax, snr_db in zip(axes, RATE_SNRS_DB, strict=True):
-        for place, name in enumerate((*BARS, BEST_CODEC)):
-            for suffix, width in (("", 0.8), ("_shannon", 0.35)):
+        for place, name in enumerate(names):
+            for suffix, filling in (("", "full"), ("_shannon", "none")):
                 uses = metrics.get(f"uses_for_30db.{name}{suffix}.{snr_db}db")
                 if uses is not None:
                     colour = STYLES[name].colour if name in STYLES else STYLES["webp"].colour
-                    _bar(ax, place, uses, width, colour, suffix)
-        ax.set_yticks(range(len(BARS) + 1), [*BARS, BEST_CODEC])
-        ax.invert_yaxis()
+                    # Dots, since the length of a bar says nothing where the axis has no zero.
+                    ax.plot(uses, place, "o", color=colour, fillstyle=filling, markersize=6)
+                if uses is not None and not suffix:
+                    where: dict[str, Any] = {"textcoords": "offset points", "xytext": (6, 0), "va": "center"}
+                    ax.annotate(f"{uses:.0f}", (uses, place), **where, fontsize="small")
+        ax.set_yticks(range(len(names)), [_RANKED_NAMES.get(name, name) for name in names] if ax is axes[0] else [])
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter(lambda x, position: f"{x:g}")
-        ax.set(title=f"SNR {snr_db} dB", xlabel="channel uses per picture", xlim=(16, 8192))
+        ax.set(
+            title=f"SNR {snr_db} dB", xlabel="channel uses per picture", xlim=(32, 8192), ylim=(len(names) - 0.5, -0.5)
+        )
     return figure
-
-
-def _bar(ax: Axes, place: int, uses: float, width: float, colour: str, suffix: str) -> None:
-    ax.barh(place, uses, height=width, color="white" if suffix else colour, edgecolor=colour, linewidth=1.2)
-    if not suffix:
-        ax.text(uses * 1.04, place, f"{uses:.0f}", va="center", fontsize=8.5)
 
 
 def _usual(rows: pd.DataFrame, budgets: tuple[int, ...]) -> list[int]:
@@ -289,7 +305,7 @@ def draw_wide(found: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
                 line, colour = WIDE_LINES[uses], WIDE_COLOURS[method]
                 ax.plot(own["snr_db"], own[column], line, color=colour, marker=".", label=label)
     axes[0].set(title="ours", xlabel="SNR in dB", ylabel="PSNR in dB")
-    axes[1].set(title="ours", xlabel="SNR in dB", ylabel="Fréchet distance / variance, our features", yscale="log")
+    axes[1].set(title="ours", xlabel="SNR in dB", ylabel="Fréchet distance / variance,\nour features", yscale="log")
     for method, values in FRECHET_DISTANCES.items():
         label = f"PUBLISHED: {method.removeprefix('published_')}"
         axes[2].plot(SNRS_DB, values, ":", color=PUBLISHED_COLOURS[method], marker="s", label=label)

@@ -29,13 +29,13 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     rates: Any = (steady["num_pictures"] / steady["measured_cpu_s"]).groupby(steady["method"]).median()
     shown = [name for name in _LABELS if name in rates.index]
     left.bar([_LABELS[n][0] for n in shown], [rates[n] for n in shown], color=[_LABELS[n][1] for n in shown])
-    left.set(ylabel="pictures per second of processor time", title="steady load")
+    left.set(ylabel="pictures per second\nof processor time", title="steady load")
     means: Any = burst.groupby("method").median(numeric_only=True)
     shown = [name for name in _LABELS if name in means.index]
     for offset, (column, label) in enumerate((("measured_mean_s", "mean"), ("measured_p99_s", "99 %"))):
         places = [k + 0.4 * offset for k in range(len(shown))]
         bars = right.bar(places, [means.at[n, column] for n in shown], 0.38, color=[_LABELS[n][1] for n in shown])
-        right.bar_label(bars, [label] * len(shown), fontsize=7)
+        right.bar_label(bars, [label] * len(shown), fontsize="x-small")
     right.set(ylabel="latency in s", title="burst")
     right.set_xticks([k + 0.2 for k in range(len(shown))], [_LABELS[n][0] for n in shown])
     yield "serving", figure

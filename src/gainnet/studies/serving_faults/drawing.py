@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gainnet.studies.figures import panels
+from gainnet.studies.figures import legend_below, panels
 from gainnet.studies.palette import BLUE, GREEN, ORANGE
 from gainnet.studies.serving_faults.question import PHASES, VICTIMS
 
@@ -24,5 +24,5 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         axes.bar([k + 0.27 * offset for k in range(len(PHASES))], heights, 0.25, color=colour, label=victim)
     axes.set_xticks([k + 0.27 for k in range(len(PHASES))], [phase.replace("_", "\n") for phase in PHASES])
     axes.set(ylabel="kills")
-    axes.legend()
+    legend_below([axes], 3)
     yield "serving-faults", figure

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gainnet.learning.algorithms.adapters import require_peft
 from gainnet.learning.safeguards.accounting import require_opacus
 from gainnet.learning.safeguards.masking import require_cryptography
 from gainnet.studies.figures import legend_below, panels
-from gainnet.studies.palette import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY
+from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, INDIGO, MARKER_OF, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.statistics import at, beside, named, present, round_metrics
 from gainnet.studies.study import Method, Study
 from gainnet.studies.trust.attacks import accounting, attacked
@@ -42,7 +44,7 @@ COLOUR_OF_RULE = {
 }  # fmt: skip
 MARK_OF_CODEC = {"float32": ("o", BLUE), "float16": ("v", SKY), "int8": ("s", GREEN), "top_k": ("D", PURPLE)}
 FLOOR = -0.5
-"""Below this a share is drawn here: it says no more than that the model became worse."""
+"""Below this a share has its number instead of a place: it says no more than that the model became worse."""
 
 READ_OFF = {
     "embedding_only.none": ("embedding_only", "float32", 0.0), "embedding_only.int8": ("embedding_only", "int8", 0.0),
@@ -187,8 +189,8 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 def _learning(attacked: pd.DataFrame, private: pd.DataFrame) -> Figure:
     note = (
         "share of the fall in loss that the same rounds reach with the plain mean, without attack and without noise; "
-        f"means of {attacked['random_seed'].nunique()} random seeds\nwith their range; shares below {FLOOR} are drawn "
-        f"there; privacy: epsilon = {private['epsilon'].max():.3g}, delta = {private['delta'].max():.0e}"
+        f"means of {attacked['random_seed'].nunique()} random seeds with their range; an arrow with its number: a mean "
+        f"below {FLOOR}; privacy: epsilon = {private['epsilon'].max():.3g}, delta = {private['delta'].max():.0e}"
     )
     figure, axes = panels(1, 2, "What learning keeps", note)
     attacks = list(dict.fromkeys(attacked["attack"]))
@@ -196,24 +198,41 @@ def _learning(attacked: pd.DataFrame, private: pd.DataFrame) -> Figure:
     for place, rule in enumerate(rules):
         kept = _range(at(attacked, rule=rule), "attack")
         x = [attacks.index(attack) + (place - (len(rules) - 1) / 2) * 0.12 for attack in kept.index]
-        look: dict[str, Any] = {"fmt": "o", "color": COLOUR_OF_RULE[rule], "label": rule.replace("_", " ")}
-        axes[0].errorbar(x, kept["mean"], [kept["below"], kept["above"]], **look)
+        look: dict[str, Any] = {
+            "fmt": MARKER_OF[COLOUR_OF_RULE[rule]],
+            "color": COLOUR_OF_RULE[rule],
+            "label": rule.replace("_", " "),
+        }
+        _within(axes[0], x, kept, look)
     axes[0].axhline(0.9, color=GREY, linewidth=0.8, linestyle=":")
-    axes[0].set(ylabel="share kept", ylim=(FLOOR - 0.05, 1.3))
+    axes[0].set(title="under attack", ylabel="share kept", ylim=(FLOOR - 0.05, 1.3))
     axes[0].set_xticks(range(len(attacks)), [attack.replace("_", " ") for attack in attacks])
-    for level, colour in (("client", BLUE), ("example", ORANGE)):
+    for level, colour in (("client", BLACK), ("example", INDIGO)):
         if len(rows := at(private, level=level)):
-            kept, look = _range(rows, "num_clients"), {"fmt": "o-", "color": colour, "label": f"{level}s hidden"}
-            axes[1].errorbar(kept.index, kept["mean"], [kept["below"], kept["above"]], **look)
-    axes[1].set(xscale="log", xlabel="clients", ylim=(FLOOR - 0.05, 1.3))
+            kept, look = (
+                _range(rows, "num_clients"),
+                {"fmt": f"{MARKER_OF[colour]}-", "color": colour, "label": f"{level}s hidden"},
+            )
+            _within(axes[1], list(kept.index), kept, look)
+    axes[1].set(title="with privacy", xscale="log", xlabel="clients", ylim=(FLOOR - 0.05, 1.3))
     legend_below(axes, 4)
     return figure
 
 
 def _range(rows: pd.DataFrame, over: str) -> pd.DataFrame:
-    """Mean share that is kept, and how far the least and the largest are from it, none drawn below the floor."""
-    kept = rows.groupby(over)["kept"].agg(["mean", "min", "max"]).clip(lower=FLOOR)
-    return kept.assign(below=kept["mean"] - kept["min"], above=kept["max"] - kept["mean"])
+    """Mean, least and largest share that is kept."""
+    return rows.groupby(over)["kept"].agg(["mean", "min", "max"])
+
+
+def _within(ax: Axes, x: Sequence[float], kept: pd.DataFrame, look: Mapping[str, Any]) -> None:
+    """Means with their range; an arrow with its number at the lower edge where a mean lies below it."""
+    shown, places = kept["mean"] >= FLOOR, np.array(x, dtype=float)
+    inside, low = kept[shown], kept["min"].clip(lower=FLOOR)[shown]
+    ax.errorbar(places[shown], inside["mean"], [inside["mean"] - low, inside["max"] - inside["mean"]], **look)
+    for place, mean in zip(places[~shown], kept["mean"][~shown], strict=True):
+        arrow: dict[str, Any] = {"arrowstyle": "-|>", "color": look["color"], "linewidth": 1.2}
+        ax.annotate("", (place, FLOOR), (place, FLOOR + 0.16), arrowprops=arrow)
+        ax.text(place, FLOOR + 0.19, f"{mean:.3g}", rotation=90, ha="center", va="bottom", fontsize="x-small")
 
 
 def _reconstruction(rows: pd.DataFrame) -> Figure:
