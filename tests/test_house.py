@@ -263,6 +263,7 @@ def test_what_is_shipped_is_source_or_a_safe_file() -> None:
         ".css",
         ".svg",
         ".gz",
+        ".mplstyle",
     }
     files = [path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert {path.name for path in files if path.suffix not in safe} == set()
