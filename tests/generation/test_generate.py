@@ -1,7 +1,6 @@
 """The main job, for real: edge and device make a picture over the air."""
 
 import json
-import re
 
 import pytest
 import torch
@@ -22,6 +21,7 @@ from gainnet.models.scenes import draw_scenes, stream, write_captions
 from gainnet.network import profile
 from gainnet.protocols import Eiug, Transfer
 from gainnet.radio import Air, Rayleigh
+from page_desk import HOSTILE, check_page
 
 PROMPT = "a red star above a blue house at sunset"
 FAST = {"num_steps": 2}
@@ -202,16 +202,16 @@ def test_saving_leaves_every_file_and_one_page_that_loads_nothing(model, tmp_pat
     with Image.open(summary["image_path"]) as image:
         assert image.size == (128, 128)
     html = (tmp_path / "out/report.html").read_text()
-    assert not re.search(r"(src|href|url)\s*[=(]\s*[\"']?(https?:)?//", html)
+    check_page(html)
     assert html.count("<tr>") == len(result.report.steps) + 1
 
 
 def test_a_page_escapes_what_the_user_wrote(model, tmp_path):
-    config = GenerationConfig(("<script>alert(1)</script>",), fading="ideal", **FAST)
+    config = GenerationConfig((HOSTILE,), fading="ideal", **FAST)
     result = open_request(config, model).generate()
     labels = labels_of(result)
-    text = page(result, labels, to_json(result, [tmp_path / "image.png"], labels), b"", [b""])
-    assert "<script>" not in text
+    check_page(page(result, labels, to_json(result, [tmp_path / "image.png"], labels), [b""]))
+    assert "<script>" not in result._repr_html_()
 
 
 def test_the_step_table_has_a_line_per_step(model):

@@ -17,8 +17,10 @@ from gainnet.catalog.orchestration import episode_of
 from gainnet.core.errors import GainnetError
 from gainnet.orchestration.drawing import draw_boards, draw_gain, draw_map, label_of, shown_clients
 from gainnet.orchestration.episode import Episode
+from gainnet.orchestration.page import page
 from gainnet.orchestration.save import save, to_json
 from gainnet.orchestration.traffic import traffic
+from page_desk import HOSTILE, check_page
 
 FILES = {"map.png", "boards.png", "gain.png", "policies.csv", "associations.csv", "summary.json", "report.html"}
 
@@ -48,6 +50,22 @@ def test_no_policy_beats_the_optimum_and_every_round_adds_up(episode: Episode) -
     assert summary["over_best_paper_baseline"] >= 1
 
 
+def test_a_page_escapes_what_others_wrote(episode: Episode) -> None:
+    summary = to_json(episode)
+    rows = [row | {"label": f"{row['label']} {HOSTILE}"} for row in summary["policies"]]
+    summary |= {"scenario": HOSTILE, "mobility": HOSTILE, "policies": rows}
+    pictures = dict.fromkeys(("map", "gain", "boards"), b"")
+    check_page(page(summary, pictures, {"policies": [HOSTILE]}), num_scripts=2)
+
+
+def test_an_episode_is_short_in_a_terminal_and_a_picture_in_a_notebook(episode: Episode) -> None:
+    first, *others = repr(episode).splitlines()
+    assert first == "Episode of greedy in street: 8 clients, 4 models, 3 rounds, random seed 1"
+    assert len(others) == len(episode.rollouts)
+    assert f"  greedy: gain {episode.gain:.3f}, {episode.of_optimum:.3f} of the optimum" in others
+    assert episode._repr_html_().startswith('<img alt="gain of every round, and of all policies" src="data:image/png')
+
+
 def test_everything_is_written_and_nothing_is_loaded_from_elsewhere(episode: Episode, folder: Path) -> None:
     summary = json.loads((folder / "summary.json").read_text())
     assert {path.name for path in folder.iterdir()} == FILES
@@ -56,16 +74,16 @@ def test_everything_is_written_and_nothing_is_loaded_from_elsewhere(episode: Epi
         with Image.open(folder / f"{name}.png") as picture:
             assert min(picture.size) > 300
             assert len(picture.convert("RGB").getcolors(1_000_000) or ()) > 20
-    page = (folder / "report.html").read_text()
-    assert re.findall(r'(?:src|href)="(?!data:)', page) == []
-    assert "When learning pays: in drawn scenarios it does not." in page
-    assert page.count("data:image/png;base64,") == 3
-    assert all(row["label"] in page for row in summary["policies"])
+    html = (folder / "report.html").read_text()
+    check_page(html, num_scripts=2)
+    assert "When learning pays: in drawn scenarios it does not." in html
+    assert html.count("data:image/png;base64,") == 3
+    assert all(row["label"] in html for row in summary["policies"])
 
 
 def test_the_page_plays_what_was_decided(episode: Episode, folder: Path) -> None:
-    page = (folder / "report.html").read_text()
-    found = re.search(r'<script id="traffic" type="application/json">(.*?)</script>', page)
+    html = (folder / "report.html").read_text()
+    found = re.search(r'<script id="traffic" type="application/json">(.*?)</script>', html)
     assert found is not None
     shown = json.loads(found[1])
     assert shown == json.loads(json.dumps(traffic(episode)))
@@ -76,7 +94,7 @@ def test_the_page_plays_what_was_decided(episode: Episode, folder: Path) -> None
     pieces = [piece for clients in shown["boards"] for rows in clients for piece in rows]
     assert pieces
     assert all(0 <= p[3] < p[4] <= shown["duration_s"] + 1e-3 and 0 <= p[5] < p[6] <= 1 for p in pieces)
-    assert all(row["label"] in page for row in to_json(episode)["requests"]["policies"])
+    assert all(row["label"] in html for row in to_json(episode)["requests"]["policies"])
 
 
 def test_associations_are_those_of_the_rollout(episode: Episode, folder: Path) -> None:

@@ -14,10 +14,12 @@ from toy_study import PLAIN, TOY, ToyConfig, cases
 from gainnet.core.errors import ConfigError, GainnetError, MissingExtraError
 from gainnet.core.run.journal import journal
 from gainnet.studies import compare, draw_figures, find_study, run_study
+from gainnet.studies.page import page
 from gainnet.studies.results import RunFolder
 from gainnet.studies.runner import entry_of
 from gainnet.studies.runner import run_study as run_a_study
 from gainnet.studies.study import Case, Method
+from page_desk import HOSTILE, check_page
 
 TOY_NAME = "toy_study:TOY"
 PLAIN_NAME = "toy_study:PLAIN"
@@ -36,12 +38,23 @@ def test_run_leaves_table_metrics_and_figures(tmp_path: Path) -> None:
     assert len(table) == 9
     assert result.metrics["location.mean"] == pytest.approx(table["location"].mean())
     assert result.metrics["location.median"] is None
-    assert sorted(p.name for p in result.folder.iterdir()) == ["figures", "run.json", "table.csv"]
+    assert sorted(p.name for p in result.folder.iterdir()) == ["figures", "report.html", "run.json", "table.csv"]
     assert {p.suffix for p in result.figure_paths} == {".png", ".svg"}
+    check_page((result.folder / "report.html").read_text())
+    assert repr(result).splitlines()[0].startswith("StudyResult of toy: 1 of 2 metrics")
+    assert result._repr_html_().count("<img") == len(result.figure_paths) / 2
     run = json.loads((result.folder / "run.json").read_text())
     assert run["complete"]
     assert run["random_seeds"] == [0, 1, 2]
     assert run["versions"]["torch"]
+
+
+def test_a_page_escapes_what_others_wrote(tmp_path: Path) -> None:
+    """A method of a user's own stands in the names of metrics, and words of a study in its warnings."""
+    run = {"metrics": {HOSTILE: 1.0, "other": None}, "warnings": [HOSTILE], "wall_s": 1.0, "commit": None}
+    html = page(HOSTILE, HOSTILE, run, 3, tmp_path / HOSTILE.replace("/", ""), ())
+    check_page(html)
+    assert "1 of 2" in html
 
 
 def test_finished_run_is_not_run_again(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -59,22 +59,67 @@ def tiles(shown: Mapping[str, str]) -> str:
     """Values in large letters, each under its name; both plain text.
 
     >>> tiles({"PSNR": "30 dB"})
-    '<div class="tiles"><div class="tile"><span class="note">PSNR</span><b>30 dB</b></div></div>'
+    '<dl class="tiles"><div class="tile"><dt class="note">PSNR</dt><dd>30 dB</dd></div></dl>'
     """
-    tile = '<div class="tile"><span class="note">{}</span><b>{}</b></div>'.format
+    tile = '<div class="tile"><dt class="note">{}</dt><dd>{}</dd></div>'.format
     each = (tile(escape(name), escape(value)) for name, value in shown.items())
-    return f'<div class="tiles">{"".join(each)}</div>'
+    return f'<dl class="tiles">{"".join(each)}</dl>'
 
 
-def table(heads: str, rows: str) -> str:
-    """A table that scrolls when it is wider than the page, of the HTML of its heads and rows."""
-    return f'<div style="overflow-x:auto"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+def table(name: str, heads: Sequence[str], rows: Iterable[Sequence[str]], marked: Container[str] = ()) -> str:
+    """A table whose first column names its rows; it scrolls when it is wider than the page.
+
+    Args:
+        name: read aloud before it.
+        heads: of the columns, plain text.
+        rows: cells, plain text.
+        marked: first cells of the rows that stand out.
+
+    >>> "a</th><td>1 &lt; 2</td>" in table("b", ("c", "d"), [("a", "1 < 2")])
+    True
+    """
+    columns = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    body = "".join(_row(row, row[0] in marked) for row in rows)
+    return _scrolling(name, f"<table><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table>")
 
 
-def embed_picture(name: str, png: bytes) -> str:
+def _row(cells: Sequence[str], is_marked: bool) -> str:
+    first, *others = (escape(cell) for cell in cells)
+    begin = '<tr class="chosen">' if is_marked else "<tr>"
+    return f'{begin}<th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in others)}</tr>'
+
+
+def _scrolling(name: str, html: str) -> str:
+    # Who has no mouse scrolls with the arrow keys, which needs the focus.
+    return f'<div class="scrolls" role="region" tabindex="0" aria-label="{escape(name)}">{html}</div>'
+
+
+def embed_picture(alt: str, png: bytes) -> str:
     """A picture within the page.
+
+    Args:
+        alt: what it shows, for who cannot see it.
+        png: the file.
 
     >>> embed_picture("map", b"PNG")
     '<img alt="map" src="data:image/png;base64,UE5H">'
     """
-    return f'<img alt="{escape(name)}" src="data:image/png;base64,{b64encode(png).decode()}">'
+    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{b64encode(png).decode()}">'
+
+
+def embed_wide_picture(alt: str, png: bytes) -> str:
+    """A picture within the page whose letters a phone would make too small: it scrolls there instead.
+
+    >>> embed_wide_picture("map", b"PNG").startswith('<div class="scrolls" role="region" tabindex="0"')
+    True
+    """
+    return _scrolling(alt, embed_picture(alt, png))
+
+
+def captioned(caption: str, picture: str) -> str:
+    """A picture with its caption below; of plain text and of the HTML of the picture.
+
+    >>> captioned("a & b", embed_picture("map", b""))
+    '<figure><img alt="map" src="data:image/png;base64,"><figcaption>a &amp; b</figcaption></figure>'
+    """
+    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import final
 
@@ -151,7 +152,8 @@ class Generation:
 
     def _repr_html_(self) -> str:
         pictures = "".join(embed_picture(image.prompt, image.png()) for image in self.images)
-        return f"{pictures}<pre>{self!r}</pre>"
+        # Warnings repeat words of the prompt, which may be markup.
+        return f"{pictures}<pre>{escape(repr(self))}</pre>"
 
 
 def generate(

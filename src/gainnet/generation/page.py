@@ -2,67 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from string import Template
 from typing import Any
 
-from gainnet.core.page import Page, embed_picture, table, tiles
-from gainnet.generation.generate import Generation
+from gainnet.core.page import Page, captioned, embed_picture, table, tiles
+from gainnet.generation.generate import Generation, png
 from gainnet.generation.labels import Labels
-from gainnet.generation.pictures import CONVENTION
-from gainnet.generation.sentences import kept_line, quality_lines, unknown_lines
+from gainnet.generation.pictures import CONVENTION, panels_of
+from gainnet.generation.sentences import kept_line, quality_lines, spelled_psnr, unknown_lines
 
+# A bar of the air is striped, so that it differs without colours, too.
 STYLE = """\
-  .batch img { width: 128px; margin: 2px; border-radius: 4px }
+  .row img, .batch img { image-rendering: pixelated } .row img { width: 100%; max-width: 22rem }
+  .batch { display: flex; flex-wrap: wrap; gap: .6rem } .batch figure { width: 128px }
+  .lanes { list-style: none; padding: 0; margin: 0 }
   .lane { display: grid; grid-template-columns: 14rem 1fr 6rem; gap: .6rem; font-size: .82rem; margin: 3px 0 }
   .lane span:last-child { text-align: right; font-variant-numeric: tabular-nums }
-  .track { position: relative; background: #f6f8fa; border-radius: 3px }
+  .track { position: relative; background: #f6f8fa; border-radius: 3px; min-height: 1rem }
   .bar { position: absolute; top: 2px; bottom: 2px; min-width: 3px; border-radius: 3px }
-  .compute { background: #0072b2 } .air { background: #e69f00 }
+  .compute { background: #0072b2 } .air { background: repeating-linear-gradient(45deg, #d55e00 0 4px, #a34700 4px 8px) }
+  @media (max-width: 44rem) {
+    .lane { grid-template-columns: 1fr auto; gap: 0 .6rem; margin: .5rem 0 }
+    .track { grid-row: 2; grid-column: 1 / -1 }
+  }
 """
 
 BODY = Template("""$warnings
-$compared
+<div class="row">$compared</div>
 $tiles
 $quality
 $troubles
 <h2>Time line</h2>
-<p class="note">Blue: computation, orange: the air. Priced as $priced_as on $hardware and $edge_hardware; a step starts
-when its inputs are there and its node or medium is free.</p>
+<p class="note">Blue: computation, orange stripes: the air. Priced as $priced_as on $hardware and $edge_hardware; a step
+starts when its inputs are there and its node or medium is free.</p>
 $lanes
 <h2>Steps</h2>
 $steps
 <h2>All pictures</h2>
 <div class="batch">$pictures</div>""")
 
-STEP_COLUMNS = (
-    "start_s",
-    "duration_s",
-    "wall_s",
-    "energy_j",
-    "flops",
-    "num_bits",
-    "num_channel_uses",
-    "num_retransmissions",
-)
+STEP_COLUMNS = {
+    "start_s": "start in s",
+    "duration_s": "takes in s",
+    "wall_s": "measured here in s",
+    "energy_j": "energy in J",
+    "flops": "FLOPs",
+    "num_bits": "bits",
+    "num_channel_uses": "channel uses",
+    "num_retransmissions": "sent again",
+}
 
 
-def page(
-    generation: Generation, labels: Labels, summary: dict[str, Any], compared: bytes, images: Sequence[bytes]
-) -> str:
+def page(generation: Generation, labels: Labels, summary: dict[str, Any], images: Sequence[bytes]) -> str:
     """The page of a generation; nothing in it is loaded from elsewhere.
 
     Args:
         generation: what came out.
         labels: names of its objects.
         summary: the same as a JSON object.
-        compared: the side-by-side picture, a PNG file.
         images: all pictures, PNG files.
     """
     report = summary["report"]
     body = BODY.substitute(
-        compared=embed_picture("side by side", compared),
+        compared="".join(_compared(generation, labels)),
         warnings=_notes(first_lines(summary)),
         tiles=_tiles(summary),
         quality=_notes(quality_lines(summary["quality"], summary["original"])),
@@ -72,7 +76,10 @@ def page(
         edge_hardware=escape(labels.edge_hardware),
         lanes=_lanes(report),
         steps=_steps(report),
-        pictures="".join(embed_picture("picture", image) for image in images),
+        pictures="".join(
+            captioned(f"{each.prompt}: {spelled_psnr(each.psnr_db)}", embed_picture(each.prompt, image))
+            for each, image in zip(generation.images, images, strict=True)
+        ),
     )
     first = generation.prompts[0] + (f" (and {len(images) - 1} more)" if len(images) > 1 else "")
     subtitle = f"{labels.protocol}, {labels.air}, random seed {generation.random_seed}"
@@ -110,6 +117,12 @@ def troubles(report: Mapping[str, Any]) -> list[str]:
             "or noise), and their corrections fit less well"
         )
     return lines
+
+
+def _compared(generation: Generation, labels: Labels) -> Iterator[str]:
+    for caption, picture in panels_of(generation, labels):
+        alt = f"{generation.prompts[0]}: {' '.join(caption.splitlines())}"
+        yield captioned(caption, embed_picture(alt, png(picture)))
 
 
 def _notes(lines: Sequence[str]) -> str:
@@ -156,18 +169,13 @@ def _lanes(report: dict[str, Any]) -> str:
         # Steps of no duration keep a visible bar inside the track.
         bar = f'<div class="bar {kind}" style="left:{min(left, 99.7):.3f}%;width:{width:.3f}%"></div>'
         name, takes = escape(step["label"]), f"{step['duration_s'] * 1e3:,.2f} ms"
-        lanes.append(f'<div class="lane"><span>{name}</span><div class="track">{bar}</div><span>{takes}</span></div>')
-    return "".join(lanes)
+        lanes.append(f'<li class="lane"><span>{name}</span><div class="track">{bar}</div><span>{takes}</span></li>')
+    return f'<ul class="lanes">{"".join(lanes)}</ul>'
 
 
 def _steps(report: dict[str, Any]) -> str:
-    heads = "".join(f"<th>{name}</th>" for name in ("step", *STEP_COLUMNS))
-    return table(heads, "".join(_row(step) for step in report["steps"]))
-
-
-def _row(step: dict[str, Any]) -> str:
-    cells = "".join(f"<td>{_number(step[column])}</td>" for column in STEP_COLUMNS)
-    return f"<tr><td>{escape(step['label'])}</td>{cells}</tr>"
+    rows = [[step["label"], *(_number(step[column]) for column in STEP_COLUMNS)] for step in report["steps"]]
+    return table("steps", ("step", *STEP_COLUMNS.values()), rows)
 
 
 def _number(x: float | None) -> str:

@@ -31,7 +31,7 @@ def side_by_side(generation: Generation, labels: Labels) -> bytes:
     matplotlib.use("Agg", force=False)
     from matplotlib.figure import Figure
 
-    panels = _panels(generation, labels)
+    panels = panels_of(generation, labels)
     figure = Figure(figsize=(3.1 * len(panels), 4.4), dpi=150)
     for index, (title, image) in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), index + 1)
@@ -49,7 +49,13 @@ def side_by_side(generation: Generation, labels: Labels) -> bytes:
     return file.getvalue()
 
 
-def _panels(generation: Generation, labels: Labels) -> list[tuple[str, Tensor]]:
+def panels_of(generation: Generation, labels: Labels) -> list[tuple[str, Tensor]]:
+    """Captions and pictures, [3, H, W] each, that are compared: of the first prompt of a generation.
+
+    Args:
+        generation: what came out.
+        labels: names of its objects.
+    """
     report, baseline, received = generation.report, generation.baseline, generation.images[0]
     uses = (report.num_channel_uses("down") + report.num_channel_uses("backhaul")) / len(generation.prompts)
     quality = spelled_psnr(generation.quality.psnr_db)

@@ -46,11 +46,10 @@ def save(generation: Generation, folder: Path, labels: Labels) -> dict[str, Any]
         write_whole(path, content)
     write_whole(folder / "reference.png", png(generation.references[0]))
     write_original(generation.original, folder)
-    compared = side_by_side(generation, labels)
-    write_whole(folder / "side_by_side.png", compared)
+    write_whole(folder / "side_by_side.png", side_by_side(generation, labels))
     write_whole(folder / "steps.csv", step_table(generation.report).encode())
     summary = to_json(generation, paths, labels)
-    write_whole(folder / "report.html", page(generation, labels, summary, compared, pictures).encode())
+    write_whole(folder / "report.html", page(generation, labels, summary, pictures).encode())
     # Last, so that a folder with a report is complete.
     write_whole(folder / "report.json", (json.dumps(summary, indent=2) + "\n").encode())
     return summary

@@ -21,20 +21,39 @@ def draw_curves(summary: Mapping[str, Any]) -> Figure:
     Args:
         summary: of a run, as `summary_of` makes it.
     """
+    figure, (left, right) = _panels(2)
+    _draw_loss(left, summary["curve"])
+    _draw_bits(right, summary["rounds"])
+    return figure
+
+
+def draw_loss(summary: Mapping[str, Any]) -> Figure:
+    """The first half of `draw_curves`, whose letters a phone can show."""
+    figure, (ax,) = _panels(1)
+    _draw_loss(ax, summary["curve"])
+    return figure
+
+
+def draw_bits(summary: Mapping[str, Any]) -> Figure:
+    """The second half of `draw_curves`."""
+    figure, (ax,) = _panels(1)
+    _draw_bits(ax, summary["rounds"])
+    return figure
+
+
+def _panels(number: int) -> tuple[Figure, Sequence[Axes]]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11.0, 4.2), dpi=110, layout="constrained")
+    figure = Figure(figsize=(5.5 * number, 4.2), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    _draw_loss(left, summary["curve"])
-    _draw_bits(right, summary["rounds"])
-    for ax in (left, right):
+    axes = list(figure.subplots(1, number, squeeze=False).flat)
+    for ax in axes:
         ax.grid(alpha=0.25, linewidth=0.6)
         ax.spines[["top", "right"]].set_visible(False)
         ax.set_xlabel("round")
         ax.xaxis.get_major_locator().set_params(integer=True)
-    return figure
+    return figure, axes
 
 
 def _draw_loss(ax: Axes, curve: Sequence[Mapping[str, float]]) -> None:

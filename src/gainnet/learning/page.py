@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from string import Template
 from typing import Any, Final
@@ -22,7 +22,7 @@ MOST_ROUNDS: Final = 60
 
 _BODY = Template("""$tiles
 <h2>Curves</h2>
-$curves
+<div class="row">$curves</div>
 <h2>Rounds</h2>
 $rounds
 <h2>Ledger by node</h2>
@@ -35,17 +35,18 @@ $clients
 $adapter""")
 
 
-def page(summary: Mapping[str, Any], curves: bytes) -> str:
+def page(summary: Mapping[str, Any], loss: bytes, bits: bytes) -> str:
     """The page of a run; nothing in it is loaded from elsewhere.
 
     Args:
         summary: as `summary_of` makes it.
-        curves: PNG file.
+        loss: PNG file, the test loss by round.
+        bits: PNG file, what crossed up to each round.
     """
     adapter = summary["adapter"]
     body = _BODY.substitute(
         tiles=tiles(_tiles(summary)),
-        curves=embed_picture("curves", curves),
+        curves=embed_picture(_loss_in_words(summary["curve"]), loss) + embed_picture(_bits_in_words(summary), bits),
         rounds=_rounds(summary),
         nodes=_nodes(summary["nodes"]),
         clients=_clients(summary),
@@ -78,6 +79,19 @@ def _tiles(summary: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _loss_in_words(curve: Sequence[Mapping[str, float]]) -> str:
+    first, last = curve[0], curve[-1]
+    return (
+        f"test loss by round, with the middle 80 % of its rows: {first['test_loss']:.3f} nats per token in round "
+        f"{first['round']}, {last['test_loss']:.3f} in round {last['round']}"
+    )
+
+
+def _bits_in_words(summary: Mapping[str, Any]) -> str:
+    up, down = (sum(record[f"num_bits_{way}"] for record in summary["rounds"]) / MEGABYTE for way in ("up", "down"))
+    return f"megabytes that crossed up to each round: {up:,.3f} up and {down:,.3f} down after the last"
+
+
 def _rounds(summary: Mapping[str, Any]) -> str:
     heads = ("round", "test loss", "middle 80 %", "bits up", "bits down", "seconds", "joules", "lost transfers")
     costs = {record["round"]: record for record in summary["rounds"]}
@@ -90,7 +104,7 @@ def _rounds(summary: Mapping[str, Any]) -> str:
             f"{cost['energy_j']:.3g}", f"{cost['num_lost']:.0f}",
         ]  # fmt: skip
         rows.append([str(point["round"]), f"{point['test_loss']:.4f}", spread, *spent])
-    return _table(heads, rows)
+    return table("rounds", heads, rows)
 
 
 def _nodes(nodes: Mapping[str, Mapping[str, Any]]) -> str:
@@ -106,7 +120,7 @@ def _nodes(nodes: Mapping[str, Mapping[str, Any]]) -> str:
         ]
         for name, node in nodes.items()
     ]  # fmt: skip
-    return _table(heads, rows)
+    return table("ledger by node", heads, rows)
 
 
 def _clients(summary: Mapping[str, Any]) -> str:
@@ -118,7 +132,7 @@ def _clients(summary: Mapping[str, Any]) -> str:
         [name, f"{client['num_rows']:,}", f"{client['marks'].count('●')} of {num_rounds}", *client["marks"][:shown]]
         for name, client in took_part.items()
     ]
-    return _table(heads, rows)
+    return table("who took part", heads, rows)
 
 
 def privacy_line(privacy: Mapping[str, Any] | None) -> str:
@@ -135,8 +149,3 @@ def privacy_line(privacy: Mapping[str, Any] | None) -> str:
         f"{privacy['epsilon_folder']:.3g}), {privacy['num_releases']} releases, {privacy['accountant']} accountant."
     )
     return spent if privacy["private"] else f"{spent} Not private: the noise repeats from the random seed."
-
-
-def _table(heads: tuple[str, ...], rows: list[list[str]]) -> str:
-    cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return table("".join(f"<th>{escape(head)}</th>" for head in heads), cells)

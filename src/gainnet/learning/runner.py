@@ -10,12 +10,14 @@ from typing import Any, final
 from torch import Tensor
 
 from gainnet.core.files import hold, write_json
+from gainnet.core.page import embed_picture
 from gainnet.core.randomness import Random
 from gainnet.core.report import Direction, Report
 from gainnet.core.run.checkpoint import Checkpoint, fingerprint
 from gainnet.core.run.loop import run_to_end, silent
 from gainnet.learning.algorithms.algorithm import Algorithm, State
 from gainnet.learning.clients import Client
+from gainnet.learning.drawing import MEGABYTE, draw_curves, png_of
 from gainnet.learning.shares import shares_of, spread_of
 from gainnet.models.language import row_losses
 
@@ -50,10 +52,38 @@ class Run:
         return tuple(record["test_loss"] for record in self.rounds)
 
     @property
+    def curve(self) -> list[dict[str, float]]:
+        """Test loss by round with the 10 % and 90 % quantiles of its rows; round 0 first where it is known."""
+        start = [] if self.start is None else [{"round": 0, **self.start}]
+        spreads = [{name: detail[name] for name in ("test_loss_p10", "test_loss_p90")} for detail in self.details]
+        means = [{name: record[name] for name in ("round", "test_loss")} for record in self.rounds]
+        return start + [mean | spread for mean, spread in zip(means, spreads, strict=True)]
+
+    @property
     def report(self) -> dict[str, float]:
         """Total cost of all rounds, by the names of `cost_of`: seconds, joules, bits, channel uses."""
         names = [name for name in (self.rounds[-1] if self.rounds else ()) if name not in ("round", "test_loss")]
         return {name: float(sum(record[name] for record in self.rounds)) for name in names}
+
+    # The state is what is long; who wants to see tensors asks for them.
+    def __repr__(self) -> str:
+        if not self.rounds:
+            return "Run of 0 rounds"
+        cost, num_values = self.report, sum(values.numel() for values in self.state.values())
+        return (
+            f"Run of {len(self.rounds)} round{'s' * (len(self.rounds) > 1)}, {num_values:,} values trained\n"
+            f"  test loss: {' '.join(f'{loss:.4f}' for loss in self.losses)} nats per token\n"
+            f"  cost: {cost['num_bits_up'] / MEGABYTE:,.3f} MB up, {cost['num_bits_down'] / MEGABYTE:,.3f} MB down, "
+            f"{cost['duration_s']:.3g} s, {cost['energy_j']:.3g} J"
+        )
+
+    def _repr_html_(self) -> str:
+        shown = f"<pre>{self!r}</pre>"
+        # The spread of the loss, which curves show, stands in the details.
+        if not self.details:
+            return shown
+        curves = png_of(draw_curves({"curve": self.curve, "rounds": self.rounds}))
+        return embed_picture("test loss and bits by round", curves) + shown
 
 
 def run_rounds(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gainnet.core.files import write_folder, write_json, write_whole
-from gainnet.learning.drawing import draw_curves, png_of
+from gainnet.learning.drawing import draw_bits, draw_curves, draw_loss, png_of
 from gainnet.learning.page import page
 from gainnet.learning.runner import Run
 from gainnet.learning.safeguards.accounting import Guarantee
@@ -36,9 +36,9 @@ def save(session: Session, run: Run, out: Path, algorithm: str) -> dict[str, Any
     guarantee = session.safeguards.spent(out) if session.safeguards else None
     adapter = save_adapter(session, run, out / ADAPTER)
     summary = summary_of(session, run, algorithm, guarantee, adapter)
-    curves = png_of(draw_curves(summary))
-    write_whole(out / "curves.png", curves)
-    write_whole(out / "report.html", page(summary, curves).encode())
+    write_whole(out / "curves.png", png_of(draw_curves(summary)))
+    html = page(summary, png_of(draw_loss(summary)), png_of(draw_bits(summary)))
+    write_whole(out / "report.html", html.encode())
     write_json(out / "summary.json", summary)
     return summary
 
@@ -56,14 +56,12 @@ def summary_of(
         adapter: folder of the adapter; `None` where none was trained.
     """
     privacy = None if guarantee is None else {n: _plain(value) for n, value in asdict(guarantee).items()}
-    points = [dict(zip(("round", "test_loss"), (r["round"], r["test_loss"]), strict=True)) for r in run.rounds]
-    curve = [{**point, **_spread(detail)} for point, detail in zip(points, run.details, strict=True)]
     return {
         "algorithm": algorithm,
         "settings": {name: _plain(value) for name, value in session.settings.items()},
         "rounds": list(run.rounds),
         "start": run.start,
-        "curve": ([] if run.start is None else [{"round": 0, **run.start}]) + curve,
+        "curve": run.curve,
         "nodes": totals_of(run.details),
         "took_part": _took_part(session, run),
         "privacy": privacy,
@@ -102,10 +100,6 @@ def _took_part(session: Session, run: Run) -> dict[str, dict[str, Any]]:
         marks = "".join("·" if share is None else "●" if share["values_sent"] else "○" for share in shares)
         found[client.name] = {"num_rows": len(client.rows), "marks": marks}
     return found
-
-
-def _spread(detail: dict[str, Any]) -> dict[str, float]:
-    return {name: detail[name] for name in ("test_loss_p10", "test_loss_p90")}
 
 
 def _plain(value: Any) -> Any:

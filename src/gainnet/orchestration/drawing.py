@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from gainnet.orchestration.board import draw_board, legend
-from gainnet.orchestration.episode import Episode
 from gainnet.orchestration.resources import Grid
 from gainnet.orchestration.rollout import schedules_of
 from gainnet.orchestration.rounds import Schedule
@@ -18,6 +18,9 @@ from gainnet.orchestration.scenario import ManhattanNumbers, Scenario
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    # An episode draws itself in a notebook, so that this module knows its type alone.
+    from gainnet.orchestration.episode import Episode
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#777777")
 """Of domains, and of models by their main domain: Okabe and Ito's palette (2008), with a brown and a grey."""
@@ -255,3 +258,10 @@ def _figure(rows: int, columns: int, size_in: tuple[float, float], title: str) -
         ax.set_axisbelow(True)
         ax.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def png_of(figure: Figure) -> bytes:
+    """A figure as a file that is the same for the same numbers."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()

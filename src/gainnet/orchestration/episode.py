@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import final
 
+from gainnet.core.page import embed_picture
 from gainnet.core.plugins import call_plugin
 from gainnet.core.randomness import Random
 from gainnet.orchestration.association import Association, Policy
+from gainnet.orchestration.drawing import draw_gain, label_of, png_of
 from gainnet.orchestration.graph import Graph
 from gainnet.orchestration.joint.together import Together
 from gainnet.orchestration.reference import Reference, reference_of
@@ -78,6 +81,23 @@ class Episode:
         if self.reference is None or self.reference.total <= 0:
             return None
         return self.gain_of(policy) / self.reference.total
+
+    # Worlds and rollouts are tensors of thousands of numbers; a line per policy is what one asks for.
+    def __repr__(self) -> str:
+        numbers, best = self.world.scenario, "" if self.reference is None else f" of the {self.reference.name}"
+        lines = [
+            f"Episode of {label_of(self.policy)} in {self.scenario}: {numbers.clients.num_clients} clients, "
+            f"{len(numbers.models)} models, {numbers.rounds.num_rounds} rounds, random seed {self.random_seed}"
+        ]
+        for name in sorted(self.rollouts, key=self.gain_of, reverse=True):
+            share = self.share_of(name)
+            of_best = "" if share is None else f", {share:.3f}{best}"
+            lines.append(f"  {label_of(name)}: gain {self.gain_of(name):.3f}{of_best}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        picture = embed_picture("gain of every round, and of all policies", png_of(draw_gain(self)))
+        return f"{picture}<pre>{escape(repr(self))}</pre>"
 
 
 def orchestrate(

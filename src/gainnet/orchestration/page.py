@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from gainnet.core.page import Page, embed_picture, table, tiles
+from gainnet.core.page import Page, embed_wide_picture, table, tiles
 
 CONVENTION = (
     "Gain = sum over rounds of data correlation times the saturating worth of the workload that is achievable when "
@@ -35,6 +35,7 @@ _STYLE = "  tr.chosen { background: #fff1e5; font-weight: 600 }\n" + (_FOLDER / 
 )
 
 _BODY = Template("""$tiles
+<h2 class="screen-only">The episode, played</h2>
 $player
 <h2>Policies</h2>
 $policies
@@ -50,6 +51,11 @@ belongs to: a CR senses for one round (green, yellow) while it downloads, trains
 red).</p>
 $boards""")
 
+PICTURES = {
+    "map": "maps of all rounds: every client in the colour of the model that it serves, with edges and targets",
+    "gain": "gain of every round by policy, and of all rounds as bars; the numbers stand in the table of policies",
+    "boards": "boards of clients A, B and C: which activity has which share of bandwidth and of computing, when",
+}
 COLUMNS = {
     "gain": "gain",
     "share_of_reference": "share of the best",
@@ -67,17 +73,16 @@ def page(summary: Mapping[str, Any], pictures: Mapping[str, bytes], traffic: Map
         pictures: PNG files of map, gain and boards by name.
         traffic: what its player shows.
     """
-    heads = "".join(f"<th>{escape(name)}</th>" for name in ("policy", *COLUMNS.values()))
-    rows = "".join(_row(row, row["policy"] == summary["policy"]) for row in summary["policies"])
+    rows = [(row["label"], *_cells(row).values()) for row in summary["policies"]]
+    label = next(row["label"] for row in summary["policies"] if row["policy"] == summary["policy"])
     body = _BODY.substitute(
         tiles=_tiles(summary),
         player=_player(traffic),
-        policies=table(heads, rows),
+        policies=table("policies", ("policy", *COLUMNS.values()), rows, (label,)),
         learning=escape(LEARNING),
         requests=_requests(summary["requests"]),
-        **{name: embed_picture(name, content) for name, content in pictures.items()},
+        **{name: embed_wide_picture(PICTURES[name], content) for name, content in pictures.items()},
     )
-    label = next(row["label"] for row in summary["policies"] if row["policy"] == summary["policy"])
     title = f"{label} in {summary['scenario']}"
     regime = "share the spectrum of edges" if summary["regime"] == "contention" else "are independent"
     subtitle = (
@@ -99,18 +104,22 @@ def _requests(asked: Mapping[str, Any] | None) -> str:
     """Training beside requests, as a table."""
     if asked is None:
         return ""
-    heads = "".join(f"<th>{name}</th>" for name in ("policy", "gain", "of the bound", "served", "decision in ms"))
-    rows = "".join(
-        f"<tr><td>{escape(row['label'])}</td><td>{row['gain']:.3f}</td><td>{_percent(row['gain_of_bound'], 1)}</td>"
-        f"<td>{_percent(row['served_share'], 1)}</td><td>{1e3 * row['decision_s']:.1f}</td></tr>"
+    heads = ("policy", "gain", "of the bound", "served", "decision in ms")
+    rows = [
+        (
+            row["label"], f"{row['gain']:.3f}", _percent(row["gain_of_bound"], 1), _percent(row["served_share"], 1),
+            f"{1e3 * row['decision_s']:.1f}",
+        )
         for row in asked["policies"]
-    )
+    ]  # fmt: skip
     source = "as a running edge counted" if asked["is_measured"] else "as the scenario says"
     note = (
         f"{asked['offered_per_s']:.3g} requests per second, {source}; {100 * asked['share']:.0f} % of them are to be "
         "answered from the pools that training uses, too."
     )
-    return f'<h2>Training beside requests of users</h2><p class="note">{escape(note)}</p>{table(heads, rows)}'
+    return (
+        f'<h2>Training beside requests of users</h2><p class="note">{escape(note)}</p>{table("requests", heads, rows)}'
+    )
 
 
 def _tiles(summary: Mapping[str, Any]) -> str:
@@ -126,11 +135,6 @@ def _tiles(summary: Mapping[str, Any]) -> str:
         "sensed then trained": cells["consumed_share"],
     }
     return tiles(shown)
-
-
-def _row(row: Mapping[str, Any], chosen: bool) -> str:
-    cells = "".join(f"<td>{escape(cell)}</td>" for cell in _cells(row).values())
-    return f"<tr{' class=chosen' if chosen else ''}><td>{escape(row['label'])}</td>{cells}</tr>"
 
 
 def _cells(row: Mapping[str, Any]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gainnet.core.files import write_json, write_whole
-from gainnet.orchestration.drawing import draw_boards, draw_gain, draw_map, label_of
+from gainnet.orchestration.drawing import draw_boards, draw_gain, draw_map, label_of, png_of
 from gainnet.orchestration.episode import Episode
 from gainnet.orchestration.page import page
 from gainnet.orchestration.registry import BASELINES
@@ -27,7 +27,7 @@ def save(episode: Episode, folder: Path) -> dict[str, Any]:
         ConfigError: the folder cannot be written.
     """
     figures = {"map": draw_map(episode), "boards": draw_boards(episode), "gain": draw_gain(episode)}
-    pictures = {name: _png(figure) for name, figure in figures.items()}
+    pictures = {name: png_of(figure) for name, figure in figures.items()}
     summary = to_json(episode)
     for name, content in pictures.items():
         write_whole(folder / f"{name}.png", content)
@@ -111,12 +111,6 @@ def _over_paper(episode: Episode) -> float | None:
     played = episode.rollouts.keys() & BASELINES.keys()
     best = max((episode.gain_of(name) for name in played), default=0.0)
     return episode.gain / best if best > 0 else None
-
-
-def _png(figure: Any) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None})
-    return file.getvalue()
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:

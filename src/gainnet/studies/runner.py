@@ -8,15 +8,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 from gainnet.core.errors import ConfigError, GainnetError
-from gainnet.core.files import check_writable, hold
+from gainnet.core.files import check_writable, hold, write_whole
+from gainnet.core.page import embed_picture
 from gainnet.core.run.journal import Journal, journal
 from gainnet.core.run.loop import silent
 from gainnet.studies.drawing import USUAL, Look, draw_and_save
 from gainnet.studies.engine import Engine, Evaluate, OneByOne
+from gainnet.studies.page import page
 from gainnet.studies.presets import as_json, load_config
 from gainnet.studies.results import (
     SCHEMA_VERSION,
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT_OUT = Path("out/studies")
+MOST_SHOWN = 10
+"""Metrics of a result in a terminal; some studies have hundreds."""
 HERE = OneByOne()
 
 
@@ -65,6 +70,18 @@ class StudyResult:
     figure_paths: tuple[Path, ...]
     wall_s: float
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        known = {name: value for name, value in self.metrics.items() if value is not None}
+        lines = [f"StudyResult of {self.study}: {len(known)} of {len(self.metrics)} metrics, {self.wall_s:.3g} s"]
+        shown = [f"  {name}: {value:.6g}" for name, value in list(known.items())[:MOST_SHOWN]]
+        more = [f"  and {len(known) - MOST_SHOWN} more in .metrics"] if len(known) > MOST_SHOWN else []
+        return "\n".join([*lines, *shown, *more, f"  see {self.folder / 'report.html'}"])
+
+    def _repr_html_(self) -> str:
+        pictures = (path for path in self.figure_paths if path.suffix == ".png")
+        figures = "".join(embed_picture(path.stem.replace("_", " "), path.read_bytes()) for path in pictures)
+        return f"<pre>{escape(repr(self))}</pre>{figures}"
 
     def to_json(self) -> dict[str, Any]:
         """{"study", "table", "metrics"}, and "warnings" if any: the object that `gainnet study run --json` prints."""
@@ -158,6 +175,8 @@ def _result(study: Study[C], folder: RunFolder, run: Mapping[str, Any]) -> Study
     folder.journal_path.unlink(missing_ok=True)
     table = folder.read_table()
     metrics, figures = summarise(study, table), draw_and_save(study, table, folder.figures_path)
+    html = page(study.name, study.question, {**run, "metrics": metrics}, len(table), folder.path, figures)
+    write_whole(folder.path / "report.html", html.encode())
     return StudyResult(
         study.name, folder.path, folder.table_path, metrics, figures, run["wall_s"], tuple(run.get("warnings", ()))
     )
