@@ -1,10 +1,14 @@
-# Every target makes its own .venv; nothing else has to be installed but Python 3.11 or 3.12 and make.
+# Every target makes its own .venv; nothing else has to be installed but Python 3.11 to 3.13 and make.
 PYTHON ?= python3
-# Anything pip should be told, for example an index that has the CPU wheels of torch.
+# What uv and pip should be told beside, for example an index or a folder with wheels of torch.
 PIP_ARGS ?=
+# Which tests `test-bounds` runs: all fast ones.
+TESTS ?=
 
 export OMP_NUM_THREADS := 1
 export MPLBACKEND := Agg
+# Bytecode is kept, also where the environment says otherwise: every process of a test would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -13,7 +17,14 @@ INSTALLED_DOCS := .venv/.installed-docs
 INSTALLED_WEB := web/node_modules/.package-lock.json
 DEMO := out/demo
 
-.PHONY: demo test test-all golden check format bench docs web clean
+# From PyPI, torch on Linux brings 5 GB of CUDA libraries, unless the user has said where wheels come from.
+FOUND := $(strip $(PIP_ARGS) $(addprefix --find-links ,$(PIP_FIND_LINKS)))
+UV_ARGS := $(or $(FOUND),--torch-backend cpu)
+# uv installs in a quarter of the time of pip, which does it where uv cannot be had or does not find everything.
+install = $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --constraint constraints.txt $(UV_ARGS) $(1) \
+	|| $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt $(PIP_ARGS) $(1)
+
+.PHONY: demo test test-all test-bounds test-install golden check format bench docs lock web clean
 
 demo: $(INSTALLED)  ## one picture over the air; everything about it lands in out/demo
 	$(BIN)/gainnet generate "a red star above a blue house at sunset" --snr-db 0 \
@@ -24,6 +35,25 @@ test: $(INSTALLED_DEV)  ## the fast suite
 
 test-all: $(INSTALLED_DEV)  ## the slow tests too
 	$(BIN)/python -m pytest -q -m "slow or not slow"
+
+test-bounds: bound-lowest-direct bound-highest  ## the fast suite with the lowest and the highest releases of pyproject.toml
+
+bound-%: $(INSTALLED)
+	$(PYTHON) -m venv --clear .venv-$*
+	$(BIN)/python -m uv pip install --quiet --python .venv-$*/bin/python --resolution $* $(UV_ARGS) --editable '.[dev]'
+	.venv-$*/bin/python -m pytest -q $(TESTS)
+
+test-install: $(INSTALLED)  ## sdist and wheel, and the wheel alone in an empty environment; the one test that takes a network
+	rm -rf dist out/install
+	$(BIN)/python -m uv build --quiet --out-dir dist
+	$(BIN)/python -m uv tool run --quiet twine check --strict dist/*
+	$(PYTHON) -m venv out/install
+	$(BIN)/python -m uv pip install --quiet --python out/install/bin/python --constraint constraints.txt $(UV_ARGS) dist/*.whl
+	cd out && env -i HOME=$(CURDIR)/out/install install/bin/gainnet doctor
+	du -sh dist/* out/install
+
+lock: $(INSTALLED)  ## constraints.txt anew: the newest releases that pyproject.toml allows, for every Python
+	$(BIN)/python -m uv pip compile --quiet --universal --all-extras --no-header --no-annotate pyproject.toml --output-file constraints.txt
 
 golden: $(INSTALLED_DEV)  ## the numbers of commit e3b445d and of the present code, bit for bit
 	PYTHONPATH=src:tests $(BIN)/python -m golden.against_first
@@ -48,19 +78,20 @@ web: $(INSTALLED_WEB)  ## the page of the edge, built of web/ into the package; 
 	cd web && npx tsc --noEmit && node build.mjs
 
 clean:  ## what make made, .venv included; runs and results stay
-	rm -rf .venv web/node_modules out site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache src/*.egg-info
+	rm -rf .venv .venv-lowest-direct .venv-highest web/node_modules out site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache src/*.egg-info
 
-$(INSTALLED): pyproject.toml
+$(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) --editable .
+	-$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt uv
+	$(call install,--editable .)
 	touch $@
 
 $(INSTALLED_DEV): $(INSTALLED)
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) --editable '.[dev]'
+	UV_COMPILE_BYTECODE=1 $(call install,--editable '.[dev]')
 	touch $@
 
 $(INSTALLED_DOCS): $(INSTALLED)
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(PIP_ARGS) --editable '.[docs]'
+	$(call install,--editable '.[docs]')
 	touch $@
 
 $(INSTALLED_WEB): web/package-lock.json

@@ -105,4 +105,5 @@ def test_tables_agree_with_real_codewords(material: Material, method: str, fadin
 
 def codewords(air: BudgetedAir, source: Hardware, target: Hardware) -> AnyLink:
     radios = radio.Radios(source.tx_power_w, target.rx_power_w)
-    return radio.Digital(air.air, radios)
+    # Retransmissions of the study, which plans without incremental redundancy: they set the budget of bits.
+    return radio.Digital(air.air, radios, radio.Arq(harq=air.harq))

@@ -43,7 +43,7 @@ app = group(
     advise.advise,
     orchestrate.orchestrate,
     installation.calibrate,
-    installation.check,
+    installation.doctor,
     learn.learn,
     commanding(models.models, models.show),
     new.new,

@@ -1,4 +1,4 @@
-"""This machine and this installation: `calibrate`, `check`."""
+"""This machine and this installation: `calibrate`, `doctor`."""
 
 from __future__ import annotations
 
@@ -26,17 +26,24 @@ def calibrate(*, as_json: bool = False) -> None:
     return None
 
 
-@command("check")
-def check(*, as_json: bool = False) -> None:
-    """Check the installation: versions, weights, one generation over an ideal link.
+@command("doctor")
+def doctor(*, as_json: bool = False) -> None:
+    """Say what is installed, what is missing and which command brings it, and try one picture.
 
     Args:
         as_json: one JSON object on standard output, nothing else.
     """
     with status("checking") as show:
+        from gainnet.generation.extras import extras, platform_notes
         from gainnet.generation.selfcheck import check_installation
 
-        found = check_installation(show)
-    print_json({"checks": found}) if as_json else print_table("Installation", ("check", "passed", "found"), found)
+        found, optional, notes = check_installation(show), extras(), platform_notes()
+    if as_json:
+        print_json({"checks": found, "extras": optional, "notes": notes})
+    else:
+        print_table("Installation", ("check", "passed", "found"), found)
+        print_table("Optional parts", ("extra", "installed", "purpose"), optional)
+        for line in [*notes, *(row["command"] for row in optional if row["command"])]:
+            typer.echo(line)
     if not all(row["passed"] for row in found):
         raise typer.Exit(1)

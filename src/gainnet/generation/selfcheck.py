@@ -6,23 +6,24 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gainnet.codecs import SeedBasis
 from gainnet.core.errors import GainnetError
+from gainnet.generation.extras import installed, needed
 from gainnet.generation.generate import generate
 from gainnet.models.loading import find_folder, load_model, weights_sha256
 from gainnet.models.shipped import present_models
 from gainnet.radio import Air
 
-PACKAGES = ("torch", "sionna-no-rt", "diffusers", "transformers", "safetensors", "constriction", "pillow")
-
 
 def check_installation(watch: Callable[[str], None]) -> list[dict[str, Any]]:
     """One row per check: what, whether it passed, what was found."""
-    rows = [_package(name) for name in PACKAGES]
+    rows = [_package(name) for name in needed()]
+    rows.append(_row("device of torch", True, torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"))
     watch("weights")
     rows += [_weights(f"{name} weights", find_folder(name), "gainnet.json") for name in present_models()]
     rows.append(_weights("attribute classifier", find_folder("scenes").parent / "attributes", "config.json"))
@@ -39,10 +40,8 @@ def _row(check: str, passed: bool, found: str) -> dict[str, Any]:
 
 
 def _package(name: str) -> dict[str, Any]:
-    try:
-        return _row(name, True, version(name))
-    except PackageNotFoundError:
-        return _row(name, False, "not installed")
+    found = installed(name)
+    return _row(name, found is not None, found or "not installed; run: pip install gainnet")
 
 
 def _weights(check: str, folder: Path, stated_in: str) -> dict[str, Any]:
