@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import linecache
 import os
 import string
 import sys
@@ -33,8 +34,10 @@ gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_collection_finish() -> None:
-    """Takes what is loaded by now out of every later search for garbage."""
+    """Takes what is loaded by now out of every later search for garbage, and forgets the sources that were read."""
     gc.freeze()
+    # Before each docstring, doctest asks for every source that was read whether its file has changed since.
+    linecache.clearcache()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

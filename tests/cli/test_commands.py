@@ -90,7 +90,7 @@ def test_a_codec_channel_and_protocol_of_ones_own(call, tmp_path):
         "        return Eiug().plan(model, codecs, edges)\n"
     )
     own = ["--codec", "seed=mine:MyCodec", "--fading", "mine:MyChannel", "--protocol", "mine:MyProtocol"]
-    code, out, err = call("generate", PROMPT, *own, "--snr-db", "20", "--num-steps", "1", "--json")
+    code, out, err = call("generate", PROMPT, *own, "--snr-db", "0", "--num-steps", "1", "--json")
     assert code == 0, err
     printed = json.loads(out)
     assert printed["quality"]["psnr_db"] > 10

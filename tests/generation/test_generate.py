@@ -62,7 +62,9 @@ CODECS = [
 
 
 @pytest.mark.parametrize(
-    ("protocol", "codec"), [*CODECS[:6], *(pytest.param(*codec, marks=SLOW) for codec in CODECS[6:])]
+    ("protocol", "codec"),
+    # Float32 goes the way of `digital` and, in the tests of estimates, over the air; JPEG goes the way of WebP.
+    [*CODECS[:3], CODECS[5], *(pytest.param(*CODECS[k], marks=SLOW) for k in (3, 4, 6, 7))],
 )
 def test_every_codec_runs_over_the_air(model, protocol, codec):
     check_that_it_runs(model, "awgn", (PROMPT,), protocol, codec, 20.0)
@@ -222,6 +224,7 @@ def test_the_step_table_has_a_line_per_step(model):
 
 
 @pytest.fixture(scope="module")
+@torch.no_grad()
 def made():
     """A model, captions, and the latents it makes of them."""
     scenes = draw_scenes(8, stream(5, "scenes", 0))

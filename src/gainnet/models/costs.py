@@ -15,13 +15,13 @@ from gainnet.models.families import Family
 def text_flops(encoder: Any, num_tokens: int) -> float:
     """Of a text encoder, one text of a number of tokens."""
     network = opened_of(encoder)
-    return _text_flops(network.__class__, network.config.to_json_string(), num_tokens)
+    return _text_flops(network.__class__, _configuration(network.config.to_json_string()), num_tokens)
 
 
 def half_flops(vae: Any, half: Literal["encode", "decode"], shape: tuple[int, ...]) -> float:
     """Of half an autoencoder, for one picture or latent of `shape`."""
     network = opened_of(vae)
-    return _half_flops(network.__class__, network.to_json_string(), half, shape)
+    return _half_flops(network.__class__, _configuration(network.to_json_string()), half, shape)
 
 
 def pass_flops(
@@ -37,7 +37,13 @@ def pass_flops(
         guidance_scale: 1 or more.
     """
     network = opened_of(denoiser)
-    return _pass_flops(family, network.__class__, network.to_json_string(), latent, condition, guidance_scale)
+    config = _configuration(network.to_json_string())
+    return _pass_flops(family, network.__class__, config, latent, condition, guidance_scale)
+
+
+def _configuration(text: str) -> str:
+    """A configuration without the folder that it was read from, as a copy elsewhere costs the same."""
+    return json.dumps({key: value for key, value in json.loads(text).items() if key != "_name_or_path"})
 
 
 # Only shapes decide FLOPs, and a configuration holds them all: a model that is loaded again is not counted again.

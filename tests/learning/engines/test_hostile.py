@@ -161,7 +161,7 @@ def test_devices_that_say_nothing_or_odd_numbers_are_cut_off_before_the_first_ro
         streamed._introduce(alone, {}, 24, 1.0, 1000)
 
 
-BASE = json.loads(json.dumps(asdict(LearnConfig(clients=1, num_texts=10, num_steps=1, batch_size=2))))
+BASE = json.loads(json.dumps(asdict(LearnConfig(clients=1, num_texts=10, num_steps=1, batch_size=2, row_length=16))))
 TURN = {"num_steps": 1, "random_seed": 0, "path": []}
 
 

@@ -33,10 +33,15 @@ def refused(words: Any, terms: Terms | None = None) -> str:
     return message
 
 
+@pytest.fixture(scope="module")
+def loaded() -> None:
+    """Whatever is loaded on the way is loaded now."""
+    Terms().accept(BASE)
+
+
 @pytest.fixture(autouse=True)
-def nothing_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def nothing_runs(loaded: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Any import by name or opened file of an edge's words would end here."""
-    Terms().accept(BASE)  # whatever is loaded on the way is loaded now
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.toml").write_text("")
     original = importlib.import_module

@@ -32,7 +32,7 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def two(scenes: DiffusionModel, keys: Path, signer: Path) -> Iterator[Edges]:
     """The first edge and one that has joined it."""
     with edges(scenes, keys, ("edge_2",), signer=signer) as cell:

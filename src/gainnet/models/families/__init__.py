@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
+from itertools import chain
 from typing import Final
 
 from gainnet.core.errors import ModelError
@@ -35,7 +36,8 @@ def family_of(pipeline: str) -> Family:
     >>> family_of("StableDiffusionXLPipeline").name
     'sdxl'
     """
-    for family in (*FAMILIES.values(), *_offered()):
+    # Packages are looked through only for what none of ours opens: that takes as long as reading a model's files.
+    for family in chain(FAMILIES.values(), _offered()):
         if pipeline in family.pipelines:
             return family
     raise ModelError(
