@@ -88,6 +88,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 $(INSTALLED_DEV): $(INSTALLED)
 	UV_COMPILE_BYTECODE=1 $(call install,--editable '.[dev]')
+	$(BIN)/python -m compileall -q src
 	touch $@
 
 $(INSTALLED_DOCS): $(INSTALLED)

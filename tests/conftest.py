@@ -33,6 +33,15 @@ SHIPPED_SCENES = loading.find_folder("scenes")
 gc.set_threshold(50_000, 20, 20)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems() -> None:
+    """Lets hypothesis try constants of the modules that it calls, not those of 700 files, which takes 3 s."""
+    if "hypothesis" in sys.modules:
+        from hypothesis.internal.conjecture import providers
+
+        pytest.MonkeyPatch().setattr(providers, "is_local_module_file", lambda path: "/gainnet/catalog/" in path)
+
+
 def pytest_collection_finish() -> None:
     """Takes what is loaded by now out of every later search for garbage, and forgets the sources that were read."""
     gc.freeze()
@@ -135,7 +144,7 @@ def build_small_emoji(folder: Path) -> None:
 def models_opened_once(patch: pytest.MonkeyPatch) -> None:
     """Whoever loads a model that no test changes gets the modules of whoever loaded it first, and a scheduler alone.
 
-    Graphs of that model are opened once, too.
+    Graphs of that model are opened and its weights digested once, too.
     """
     opened = cache(loading.open_pipeline)
 
@@ -155,7 +164,13 @@ def models_opened_once(patch: pytest.MonkeyPatch) -> None:
             sessions[part] = open_graph(exported, part)
         return sessions[part]
 
+    digested, digest = cache(loading.weights_sha256), loading.weights_sha256
+
+    def digest_once(folder: Path) -> str:
+        return digested(folder) if folder == SHIPPED_SCENES or folder.name == SMALL else digest(folder)
+
     patch.setattr(loading, "open_pipeline", open_once)
+    patch.setattr(loading, "weights_sha256", digest_once)
     patch.setattr(onnx, "_open", open_graph_once)
 
 

@@ -19,7 +19,12 @@ names = st.from_regex(r"[a-z_][a-z0-9_-]{0,8}(\.[a-z][a-z0-9]{0,4})?", fullmatch
 )
 fields = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True)
 literals = (
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(CHARACTERS, max_size=20) | names.map(Call)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(CHARACTERS, max_size=20)
+    | names.map(Call)
 )
 terms = st.recursive(
     literals,

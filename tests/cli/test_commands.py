@@ -216,8 +216,8 @@ def fails(model):
         ["generate", "x", "--codec", "seed=plug:Nothing"],
         ["generate", "x", "--codec", "seed=plug:Misfit", "--num-steps", "1"],
         ["generate", "x", "--codec", "seed=gainnet.codecs:Float16", "--num-channel-uses", "100"],
-        ["generate", "x", "--codec", "seed=plug:Broken", "--num-steps", "1"],
-        ["generate", "x", "--codec", "seed=plug:NotANumber", "--num-steps", "1"],
+        ["generate", "x", "--codec", "seed=plug:Broken", "--num-steps", "1", "--fading", "ideal"],
+        ["generate", "x", "--codec", "seed=plug:NotANumber", "--num-steps", "1", "--fading", "ideal"],
         ["generate", "x", "--codec", "seed=gainnet.codecs:TextCodec", "--num-steps", "1"],
         ["generate", "x", "--protocol", "plug:value"],
         ["generate", "x", "--protocol", "plug:nothing"],
@@ -338,3 +338,14 @@ def test_an_interrupted_generation_leaves_no_half_written_file(tmp_path, which):
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine.py", "started"]
     if which == signal.SIGINT:
         assert err.decode() == "interrupted; nothing was left half written\n"
+
+
+@pytest.mark.slow
+def test_doctor_tries_a_picture_and_names_every_extra(call):
+    code, out, err = call("doctor", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert set(found) == {"checks", "extras", "notes"}
+    assert {"torch", "scenes weights", "ideal link is exact"} <= {row["check"] for row in found["checks"]}
+    assert all(row["passed"] for row in found["checks"])
+    assert {"serve", "learning", "export"} <= {row["extra"] for row in found["extras"]}

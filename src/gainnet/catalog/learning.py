@@ -7,8 +7,9 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from torch import Tensor
 
@@ -37,6 +38,9 @@ from gainnet.models.package_text import START, descriptions_of, read_packages, s
 from gainnet.network import Hardware, Network, profile
 from gainnet.radio import Air, AnyLink, Arq, Ideal, Radios, Reports, Shannon, Tabulated
 
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
 TEST_SEED: Final = (1 << 40) + 1
 
 Reader = Callable[[str, str], Any]
@@ -58,16 +62,24 @@ def config_of(table: Mapping[str, Any]) -> LearnConfig:
     >>> config_of({"algorithm": "lora", "skew": math.inf}).rank
     2
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     known = [field.name for field in fields(LearnConfig)]
     if unknown := sorted(set(table) - set(known)):
         raise ConfigError(f"{unknown[0]}: unknown field; choose among {', '.join(known)}")
     try:
-        return TypeAdapter(LearnConfig).validate_json(json.dumps(dict(table)))
+        return _reader().validate_json(json.dumps(dict(table)))
     except ValidationError as error:
         place, words = first_mistake(error.errors())
         raise ConfigError(f"{place or 'config'}: {words}") from None
+
+
+# Made once, as an edge reads a configuration from every device that joins.
+@cache
+def _reader() -> TypeAdapter[LearnConfig]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(LearnConfig)
 
 
 def check_used(config: LearnConfig, given: Iterable[str]) -> None:

@@ -68,7 +68,9 @@ def platform_notes() -> list[str]:
     """One line for each property of this machine that gainnet is not tested with."""
     notes = []
     if sys.version_info[:2] not in TESTED_PYTHON:
-        notes.append(f"Python {sys.version_info[0]}.{sys.version_info[1]}: tried, but the whole suite runs on 3.11 only")
+        notes.append(
+            f"Python {sys.version_info[0]}.{sys.version_info[1]}: tried, but the whole suite runs on 3.11 only"
+        )
     if sys.platform != "linux":
         notes.append(f"{sys.platform}: gainnet is tested on Linux only")
     return notes

@@ -216,7 +216,7 @@ def test_the_backbone_of_prompt_learning_is_locked(
     name: str, model: Any, clients: Any, network: Make, random: Random
 ) -> None:
     before = values_of(model)
-    subject = algorithm(name, model, network(), training=LocalTraining("adamw", 1e-2, 3, 4))
+    subject = algorithm(name, model, network(), training=LocalTraining("adamw", 1e-2, 1, 4))
     start = {n: x.clone() for n, x in subject.init(random).items()}
     state, _ = subject.round(start, clients, random)
     assert differ({n: state[n] for n in start}, start)
@@ -283,7 +283,8 @@ def test_who_is_too_late_does_not_count(model: Any, clients: Any, network: Make,
 
 
 def test_only_some_take_part(model: Any, clients: Any, network: Make, random: Random) -> None:
-    subject = algorithm("fedavg", model, network(), participation=Participation(share=0.3))
+    few = LocalTraining("sgd", 0.1, 1, 2)
+    subject = algorithm("fedavg", model, network(), participation=Participation(share=0.3), training=few)
     served = set()
     for seed in range(12):
         _, report = subject.round(subject.init(random), clients, Random.of(seed))

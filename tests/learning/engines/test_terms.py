@@ -53,11 +53,11 @@ def nothing_runs(loaded: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setattr(importlib, "import_module", imported)
 
 
-@pytest.mark.parametrize("word", HOSTILE)
 @pytest.mark.parametrize("field", [field.name for field in fields(LearnConfig)])
-def test_names_of_code_files_and_models_are_refused_in_every_field(field: str, word: str) -> None:
-    message = refused({**BASE, field: [word] if field in NAMES_OF_OURS else word})
-    assert message.split(":")[0].split(".")[0] in (field, "domain", "config")
+def test_names_of_code_files_and_models_are_refused_in_every_field(field: str) -> None:
+    for word in HOSTILE:
+        message = refused({**BASE, field: [word] if field in NAMES_OF_OURS else word})
+        assert message.split(":")[0].split(".")[0] in (field, "domain", "config"), word
 
 
 @pytest.mark.parametrize(
