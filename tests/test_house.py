@@ -276,8 +276,8 @@ def test_the_shipped_model_is_small() -> None:
 
 @pytest.mark.parametrize("package", sorted(set(PACKAGES) - {"cli"}))
 def test_every_package_has_its_page(package: str) -> None:
-    assert f"::: gainnet.{package}" in (ROOT / "docs" / "api" / f"{package}.md").read_text()
-    assert f"api/{package}.md" in (ROOT / "mkdocs.yml").read_text()
+    assert f"::: gainnet.{package}\n" in (ROOT / "docs" / "api" / package / "index.md").read_text()
+    assert f"api/{package}/index.md" in (ROOT / "mkdocs.yml").read_text()
 
 
 def test_one_version_everywhere() -> None:

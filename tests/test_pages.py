@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import importlib
 import json
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from math import log10
 from pathlib import Path
 from statistics import fmean
@@ -159,3 +161,83 @@ def test_commands_on_pages_exist_with_their_options() -> None:
         if (unknown := unknown_words(app, words[1:]))
     ]
     assert wrong == []
+
+
+API = sorted((ROOT / "docs/api").rglob("*.md"))
+PACKAGE = ROOT / "src/gainnet"
+MIN_EXAMPLE_LINES = 1000
+Home = tuple[Path, ast.stmt]
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def targets_of(page: Path) -> list[str]:
+    return re.findall(r"^::: (gainnet\.\S+)$", page.read_text(), re.MULTILINE)
+
+
+def home_of(target: str) -> Home | None:
+    """The file and the statement that define what a dotted name means; `None` of a package or where there is none."""
+    *rooms, name = target.split(".")[1:]
+    place = PACKAGE.joinpath(*rooms)
+    path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    for node in tree_of(path).body if path.exists() else ():
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return path, node
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return path, node
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gainnet."):
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return home_of(f"{node.module}.{alias.name}")
+    return None
+
+
+def exported_by(package: str) -> set[str]:
+    """Names in `__all__`; tables of names, in capitals, are for lookups and stand in no page."""
+    lists = [node for node in tree_of(PACKAGE / package / "__init__.py").body if isinstance(node, ast.Assign)]
+    names = {
+        name for node in lists if ast.unparse(node.targets[0]) == "__all__" for name in ast.literal_eval(node.value)
+    }
+    return {
+        name for name in names if not re.fullmatch(r"[A-Z][A-Z_]+", name) or name in ("AVIF", "AWGN", "JPEG", "PNG")
+    }
+
+
+def test_the_reference_has_every_public_name_once_and_no_other() -> None:
+    homes: dict[tuple[Path, str], str] = {}
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {"cli"}
+    for page in API:
+        for target in targets_of(page):
+            if target.removeprefix("gainnet.") in packages:
+                continue
+            home, name = home_of(target), target.rpartition(".")[2]
+            assert home is not None, f"{target} on {page.name} is not there"
+            assert not name.startswith("_")
+            place = (home[0], ast.unparse(home[1]))
+            assert place not in homes, f"{target} stands on {homes[place]}, too"
+            homes[place] = page.name
+    for package in sorted(packages):
+        exported = {f"gainnet.{package}.{name}" for name in exported_by(package)}
+        found = {name: home_of(name) for name in exported}
+        lacking = [name for name, home in found.items() if home and (home[0], ast.unparse(home[1])) not in homes]
+        assert lacking == [], "give them a page in docs/api"
+
+
+def test_every_page_of_the_reference_has_an_example_and_is_in_the_menu() -> None:
+    menu = (ROOT / "mkdocs.yml").read_text()
+    for page in API:
+        assert f"api/{page.relative_to(ROOT / 'docs/api').as_posix()}" in menu
+        if page.stem != "index":
+            homes = [home for target in targets_of(page) if (home := home_of(target))]
+            assert any(">>> " in ast.unparse(node) for _, node in homes), f"{page}: no name has an example"
+
+
+def test_examples_do_more_than_import() -> None:
+    """Lines of examples in docstrings, without those that begin with an import."""
+    lines = [line.strip() for path in PACKAGE.rglob("*.py") for line in path.read_text().split("\n")]
+    examples = [line for line in lines if line.startswith((">>> ", "... "))]
+    imports = [line for line in examples if line.startswith((">>> import ", ">>> from "))]
+    assert len(examples) - len(imports) >= MIN_EXAMPLE_LINES

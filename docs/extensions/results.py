@@ -8,22 +8,25 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 RESULTS = Path("results")
+LIST = "results/README.md"
+LIST_ON_SITE = "results/runs.md"
+"""Called `README`, it would be the index of its section and stand in no menu."""
 
 
 def on_files(files: Files, *, config: Any, **_: Any) -> Files:
     """Adds the figures of all published runs, and the page that lists them, to the files of the site."""
     root = Path(config.config_file_path).parent
-    for path in (root / RESULTS / "README.md", *sorted((root / RESULTS).glob("*/*/figures/*.png"))):
-        uri = str(path.relative_to(root))
-        files.append(File.generated(config, uri, abs_src_path=str(path)))
+    files.append(File.generated(config, LIST_ON_SITE, abs_src_path=str(root / LIST)))
+    for path in sorted((root / RESULTS).glob("*/*/figures/*.png")):
+        files.append(File.generated(config, str(path.relative_to(root)), abs_src_path=str(path)))
     return files
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Links between pages and results, from where both lie in the repository to where both lie in the site."""
-    if page.file.src_uri.startswith(f"{RESULTS}/"):
+    if page.file.src_uri == LIST_ON_SITE:
         return markdown.replace("](../docs/", "](../")
-    return markdown.replace("](../results/", "](results/")
+    return markdown.replace(f"](../{LIST})", f"]({LIST_ON_SITE})").replace("](../results/", "](results/")
 
 
 def on_page_content(html: str, **_: Any) -> str:

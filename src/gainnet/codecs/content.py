@@ -42,6 +42,10 @@ class Content:
         mean_snr: mean linear SNR; `inf` for a link without errors.
         draft: name of the draft that a correction is of, such as `coarse-5`, under which its weights are found.
         is_resumed: whether the receiver can resume the sampler at the noise level at which a latent arrives.
+
+    >>> content = Content(Spec((4, 16, 16)), model="scenes", num_channel_uses=256)
+    >>> content.kind, content.spec.num_values
+    ('seed', 1024)
     """
 
     spec: Spec

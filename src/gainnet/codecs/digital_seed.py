@@ -114,6 +114,21 @@ class QuantizedSeed:
 
     Raises:
         ConfigError: a field is out of range.
+
+    >>> from gainnet.codecs.basis import SeedBasis
+    >>> from gainnet.core.randomness import Random
+    >>> basis, spec = SeedBasis.load(), Spec((4, 16, 16))
+    >>> drawn = basis.variances.sqrt() * Random.of([1]).normal((1024,), "latent")
+    >>> latent = basis.synthesise(drawn, spec)
+    >>> errors = []
+    >>> for max_bits in (500, 2000):
+    ...     code = QuantizedSeed(max_bits, basis=basis)
+    ...     bits = code.encode(latent, torch.ones(1))
+    ...     errors.append(float((code.decode(bits, spec) - latent).square().mean()))
+    >>> 8 * len(bits.strings[0]) <= 2000
+    True
+    >>> errors[1] < errors[0] < float(basis.variances.mean())
+    True
     """
 
     max_bits: float | None = None

@@ -82,6 +82,22 @@ class LinearCode:
     Args:
         num_channel_uses: complex symbols per item, 1 to 10,000,000; when bound half as many as values by default.
         basis: principal components of the model's latents, filled in when bound.
+
+    >>> from gainnet.codecs.basis import SeedBasis
+    >>> basis, spec = SeedBasis.load(), Spec((4, 16, 16))
+    >>> code = LinearCode(64, basis)
+    >>> code.size(spec)
+    Size(expected=64, upper=64)
+    >>> strongest = torch.zeros(1, 1024)
+    >>> strongest[0, 0] = basis.variances[0].sqrt()
+    >>> latent = basis.synthesise(strongest, spec)
+    >>> seed = code.encode(latent, torch.tensor([1.0]))  # as for 0 dB
+    >>> seed.values.shape
+    torch.Size([1, 64])
+    >>> int((seed.values.abs() > 1e-3).sum())  # few of its copies or parts
+    1
+    >>> torch.allclose(code.decode(seed, spec), latent, atol=1e-2)
+    True
     """
 
     num_channel_uses: int | None = None

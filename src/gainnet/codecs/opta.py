@@ -75,6 +75,13 @@ def backward_test_channel(
 
     Returns:
         [*batch, *spec.shape].
+
+    >>> from gainnet.codecs.basis import SeedBasis
+    >>> basis, spec = SeedBasis.load(), Spec((4, 16, 16))
+    >>> latent = basis.synthesise(basis.variances.sqrt().expand(1, -1), spec)
+    >>> best = backward_test_channel(latent, basis, 256, torch.tensor([1.0]), spec, Random.of([1]))
+    >>> best.shape
+    torch.Size([1, 4, 16, 16])
     """
     basis.check(spec, "gaussian_opta")
     distortion = reverse_water_filling(basis.variances, num_channel_uses * torch.log2(1 + snr.double()))

@@ -46,7 +46,15 @@ class Bindable(Protocol):
 @final
 @dataclass(frozen=True)
 class Automatic:
-    """Stands for the codec that suits model and link, see `suitable`; `bind` puts that in its place."""
+    """Stands for the codec that suits model and link, see `suitable`; `bind` puts that in its place.
+
+    >>> from gainnet.core.types import Spec
+    >>> type(bind(Automatic(), Content(Spec((4, 16, 16))))).__name__
+    'Float32'
+    >>> Automatic().size(Spec((4, 16, 16)))
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: codec: none is chosen; give one, or bind Automatic() to its content
+    """
 
     emits: ClassVar[type[Payload]] = Bits
 

@@ -9,12 +9,25 @@ from typing import Any, final
 
 
 class GainnetError(ValueError):
-    """An error that the user can mend; the command line prints it as one line and exits with code 2."""
+    """An error that the user can mend; the command line prints it as one line and exits with code 2.
+
+    >>> from gainnet.radio import Air
+    >>> try:
+    ...     Air(snr_db=1e9)
+    ... except GainnetError as error:
+    ...     print(error)
+    snr_db: 1000000000.0 is out of range; must be -60 to 100 dB, or inf for no noise
+    """
 
 
 @final
 class ConfigError(GainnetError):
-    """A field of the configuration is unknown, out of range or does not fit another one."""
+    """A field of the configuration is unknown, out of range or does not fit another one.
+
+    >>> check_range(False, "snr_db", 200.0, "-60 to 100 dB")
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: snr_db: 200.0 is out of range; must be -60 to 100 dB
+    """
 
 
 @final
@@ -97,6 +110,10 @@ def check_name(field: str, name: str, known: Iterable[str]) -> None:
     """Raises the error of `unknown_name` for a name that is in no table.
 
     >>> check_name("regime", "contention", ["independent", "contention"])
+
+    >>> check_name("codec", "liner", ("linear", "raw"))
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: codec: 'liner' is unknown; did you mean linear? choose one of ...
     """
     if name not in (names := tuple(known)):
         raise unknown_name(field, name, names)

@@ -40,6 +40,14 @@ def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
 
     Raises:
         ConfigError: the folder or the file cannot be written, or a folder of that name exists.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_whole(Path(folder) / "notes.txt", b"once")
+    ...     write_whole(Path(folder) / "notes.txt", b"twice")
+    ...     names, content = [path.name for path in Path(folder).iterdir()], (Path(folder) / "notes.txt").read_bytes()
+    >>> names, content
+    (['notes.txt'], b'twice')
     """
     try:
         if path.is_dir():

@@ -188,5 +188,12 @@ def _whole(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def critical_path_s(steps: Iterable[StepRecord]) -> float:
-    """Time when the last step ends; 0 without steps."""
+    """Time when the last step ends; 0 without steps.
+
+    >>> beside = (StepRecord("draw @ edge", 0.0, 2.0, 5.0), StepRecord("draft @ device", 0.0, 3.0, 1.0))
+    >>> critical_path_s(beside)  # they overlap
+    3.0
+    >>> critical_path_s(())
+    0.0
+    """
     return max((step.stop_s for step in steps), default=0.0)

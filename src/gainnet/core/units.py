@@ -51,6 +51,10 @@ def log_normal(deviation_db: float, standard_normal: Tensor) -> Tensor:
 
     Returns:
         [...], linear.
+
+    >>> import torch
+    >>> log_normal(3.0, torch.tensor([-1.0, 0.0, 1.0])).round(decimals=3)
+    tensor([0.5010, 1.0000, 1.9950])
     """
     factor: Tensor = 10 ** (deviation_db / 10 * standard_normal)
     return factor

@@ -33,6 +33,9 @@ class Client:
         rows: [num_rows, length], tokens of its text; of a vision transformer [num_rows, 1 + values], class and picture.
         cut: its own cut of the model, `None` for that of the algorithm.
         rank: its own rank of adapters, `None` for that of the algorithm.
+
+    >>> Client(NodeId("device_0"), torch.zeros(12, 8, dtype=torch.long)).weight
+    12.0
     """
 
     name: NodeId
@@ -62,6 +65,12 @@ class LocalTraining:
 
     Raises:
         ConfigError: a field is out of range.
+
+    >>> LocalTraining(optimizer="sgd", rate=0.1).num_steps
+    4
+    >>> LocalTraining(rate=-1.0)
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: rate: -1.0 is out of range; must be positive, for example 0.001
     """
 
     optimizer: Literal["sgd", "adamw"] = "adamw"
@@ -175,6 +184,14 @@ class Participation:
 
     Raises:
         ConfigError: a field is out of range.
+
+    >>> clients = [Client(name, torch.zeros(4, 8, dtype=torch.long)) for name in devices_of(8)]
+    >>> half = Participation(share=0.5)
+    >>> chosen = half.select(clients, Random.of(1))
+    >>> len(chosen), half.select(clients[::-1], Random.of(1)) == chosen  # their order changes nothing
+    (4, True)
+    >>> half.steps_before_loss(clients[0], 4, Random.of(1)) is None  # nobody falls away
+    True
     """
 
     share: float = 1.0
@@ -296,6 +313,17 @@ def partition(
 
     Raises:
         ConfigError: there is less than a row per client.
+
+    >>> kinds = [torch.full((30, 2), kind) for kind in range(3)]
+    >>> even = partition(kinds, 3, skew=math.inf, random=Random.of(1))
+    >>> [rows[:, 0].bincount(minlength=3).tolist() for rows in even]
+    [[10, 10, 10], [10, 10, 10], [10, 10, 10]]
+    >>> skewed = partition(kinds, 3, skew=0.1, random=Random.of(1))
+    >>> sum(len(rows) for rows in skewed)  # no row is lost or given twice
+    90
+    >>> partition(kinds, 91, skew=1.0, random=Random.of(1))
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: clients: 91 cannot share 90 rows; give 1 to 90
     """
     check_name("skew_of", skew_of, ("kind", "quantity", "feature"))
     total = sum(len(rows) for rows in rows_of_kind)

@@ -41,6 +41,23 @@ class Exchange:
         network: nodes and links.
         random: streams of this round, of one item.
         allowed: kinds of payload that may cross.
+
+    >>> import torch
+    >>> from gainnet.codecs import Int8
+    >>> from gainnet.learning.clients import cell_of, devices_of
+    >>> from gainnet.network import EDGE, profile
+    >>> from gainnet.radio import Ideal
+    >>> (device,) = devices_of(1)
+    >>> network = cell_of((device,), profile("edge_l4"), profile("phone"), (Ideal(),), (Ideal(),))
+    >>> exchange = Exchange(network, Random.of(1), frozenset({"activations"}))
+    >>> ((received, arrived),) = exchange.send("activations", device, (EDGE,), torch.ones(4, 6), Int8())
+    >>> received.shape, arrived.all().item()
+    (torch.Size([4, 6]), True)
+    >>> exchange.report().num_bits  # 4 rows of a scale and 6 values of 8 bits
+    320
+    >>> exchange.send("texts", device, (EDGE,), torch.ones(4, 6), Int8())
+    Traceback (most recent call last):
+    gainnet.core.errors.PlanError: payload: 'texts' may not cross a link here; only activations may
     """
 
     def __init__(self, network: Network, random: Random, allowed: frozenset[str]) -> None:

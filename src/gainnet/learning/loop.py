@@ -66,6 +66,12 @@ class Distillation:
 
     Raises:
         ConfigError: a field is out of range.
+
+    >>> Distillation(num_steps=0).batch_size  # merged adapters alone
+    16
+    >>> Distillation(rate=0.0)
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: distillation: give num_steps >= 0, batch_size >= 1 and a rate > 0
     """
 
     num_steps: int = 60
@@ -194,6 +200,14 @@ def distil(student: Any, experts: Sequence[Any], rows: Tensor, settings: Distill
         rows: [num_rows, length], tokens of public text.
         settings: steps, rate and rows per step.
         random: of one item.
+
+    >>> from gainnet.models.language import small_decoder
+    >>> rows = torch.randint(2, 40, (8, 6), generator=torch.Generator().manual_seed(1))
+    >>> student, expert = (small_decoder(16, 1, 2, 40, random_seed) for random_seed in (1, 2))
+    >>> before = student.lm_head.weight.clone()
+    >>> distil(student, [expert], rows, Distillation(num_steps=1, batch_size=4), Random.of(1))
+    >>> torch.equal(before, student.lm_head.weight)
+    False
     """
     for batch in _falling(student, rows, settings.num_steps, settings.batch_size, settings.rate, random):
         targets = mixture_of(experts, batch)

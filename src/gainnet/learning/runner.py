@@ -39,6 +39,11 @@ class Run:
         details: one per round: spread of the test loss, the share of every node, and who was left out where clients
             are elsewhere.
         start: test loss before the first round, with its spread; `None` where no folder keeps it.
+
+    >>> first = {"round": 1, "test_loss": 1.5, "energy_j": 2.0}
+    >>> run = Run({}, (first, {"round": 2, "test_loss": 1.2, "energy_j": 3.0}))
+    >>> run.losses, run.report
+    ((1.5, 1.2), {'energy_j': 5.0})
     """
 
     state: State

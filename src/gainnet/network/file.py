@@ -110,6 +110,16 @@ def table_of(found: object, place: str) -> NetworkTable:
 
     Raises:
         ConfigError: a field is unknown, missing or of another type, or nodes and links make no network.
+
+    >>> nodes = {"device": {"kind": "device", "hardware": "phone"}, "edge": {"kind": "edge", "hardware": "edge_l4"}}
+    >>> media = {"cell": {"kind": "air", "snr_db": 5.0}}
+    >>> links = [{"between": ["device", "edge"], "medium": "cell"}]
+    >>> table_of({"nodes": nodes, "media": media, "links": links}, "example").media["cell"].snr_db
+    5.0
+    >>> wrong = [{"between": ["device", "edge"], "medium": "sea"}]
+    >>> table_of({"nodes": nodes, "media": media, "links": wrong}, "example")
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: network: the link device - edge has no medium 'sea'
     """
     try:
         table = NetworkTable.model_validate(found)

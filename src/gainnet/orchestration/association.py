@@ -80,7 +80,16 @@ class MostTargets:
 @final
 @dataclass(frozen=True)
 class RandomChoice:
-    """Any model with equal probability."""
+    """Any model with equal probability.
+
+    >>> from gainnet.orchestration import Independent, State, draw_world, graph_of, load_scenario
+    >>> street = load_scenario("street")
+    >>> world = draw_world(street, Random.of(1))
+    >>> graph = graph_of(world, Independent.of(street), 0, State.empty(world))
+    >>> first, again = (RandomChoice()(graph, Random.of(7)).model for _ in range(2))
+    >>> torch.equal(first, again)  # its draws are those of its stream
+    True
+    """
 
     def __call__(self, graph: Graph, random: Random) -> Association:
         # A uniform number can round up to 1, which would be one model too many.
@@ -100,7 +109,18 @@ class LargestCorrelation:
 @final
 @dataclass(frozen=True)
 class Greedy:
-    """The model with the largest gain now, everybody at once and as if no other moved."""
+    """The model with the largest gain now, everybody at once and as if no other moved.
+
+    >>> from gainnet.orchestration import Independent, State, draw_world, graph_of, load_scenario
+    >>> street = load_scenario("street")
+    >>> world = draw_world(street, Random.of(1))
+    >>> graph = graph_of(world, Independent.of(street), 0, State.empty(world))
+    >>> chosen = Greedy()(graph, Random.of(1))
+    >>> chosen.model.shape[-1] == street.clients.num_clients
+    True
+    >>> torch.equal(graph.gain.gather(-1, chosen.model[..., None]).squeeze(-1), graph.gain.amax(-1))
+    True
+    """
 
     def __call__(self, graph: Graph, random: Random) -> Association:
         return Association(graph.gain.argmax(-1))

@@ -48,6 +48,16 @@ def violations(schedule: Schedule) -> list[str]:
     Checked are the ends of the pools, that no two pieces share any area, and the compulsory serial constraints:
     download before training before upload, and data of a round sensed before that round trains
     (an earlier CR, or an earlier time of the same CR).
+
+    >>> from gainnet.orchestration.rounds import Piece
+    >>> pieces = (Piece(Activity.DOWNLOAD, 1), Piece(Activity.TRAINING, 1))
+    >>> def starting(second: float) -> Schedule:
+    ...     start_s, end_s = torch.tensor([0.0, second]), torch.tensor([2.0, 5.0])
+    ...     return Schedule(pieces, start_s, end_s, torch.zeros(2), torch.ones(2), torch.tensor(9.0))
+    >>> violations(starting(2.0))
+    []
+    >>> violations(starting(1.0))
+    ['TRAINING begins before DOWNLOAD ends']
     """
     found = []
     # Pieces meet at computed times; a rounding error is no violation.

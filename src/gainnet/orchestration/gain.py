@@ -36,7 +36,12 @@ def divergence(p: Tensor, q: Tensor) -> Tensor:
 
 
 def relative_entropy(p: Tensor, q: Tensor) -> Tensor:
-    r"""[...] of distributions [..., num_domains], $e^{-\mathrm{KL}(p \| q)}$; the paper's relative entropy."""
+    r"""[...] of distributions [..., num_domains], $e^{-\mathrm{KL}(p \| q)}$; the paper's relative entropy.
+
+    >>> same, other = torch.tensor([0.5, 0.5]), torch.tensor([0.9, 0.1])
+    >>> relative_entropy(same, same), relative_entropy(same, other).round(decimals=3)
+    (tensor(1.), tensor(0.6000))
+    """
     return torch.exp(-divergence(p, q))
 
 
@@ -44,6 +49,9 @@ def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
     r"""[...] of distributions [..., num_domains], $1 - \mathrm{JS}(p, q) / \ln 2$.
 
     $\mathrm{JS}$ is the mean divergence of both from the middle (Lin 1991).
+
+    >>> jensen_shannon(torch.tensor([1.0, 1e-9]), torch.tensor([1e-9, 1.0])).round(decimals=3).abs()
+    tensor(0.)
     """
     middle = (p + q) / 2
     return 1 - (divergence(p, middle) + divergence(q, middle)) / (2 * torch.log(torch.tensor(2.0)).item())
@@ -88,7 +96,11 @@ class Correlation:
 
 
 def saturation(x: Tensor) -> Tensor:
-    r"""[...] of [...] >= 0, $1 - e^{-x}$."""
+    r"""[...] of [...] >= 0, $1 - e^{-x}$.
+
+    >>> saturation(torch.tensor([0.0, 1.0, 50.0])).round(decimals=2)
+    tensor([0.0000, 0.6300, 1.0000])
+    """
     return -torch.expm1(-x)
 
 
@@ -104,6 +116,13 @@ class GainFunction:
     Args:
         curve: $f$, a value of `GAIN_FUNCTIONS`.
         scale_samples: $x_0$ > 0, samples at which the curve bends.
+
+    >>> log = GainFunction(torch.log1p, scale_samples=100.0)
+    >>> log(torch.tensor([0.0, 100.0, 200.0])).round(decimals=3)  # twice the samples, not twice the worth
+    tensor([0.0000, 0.6930, 1.0990])
+    >>> GainFunction(torch.log1p, scale_samples=0.0)
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: gain.scale_samples: 0.0 is out of range; must be a positive number
     """
 
     curve: Callable[[Tensor], Tensor]

@@ -51,6 +51,15 @@ def independent_optimum(world: World, regime: Independent) -> Optimum:
 
     Raises:
         ConfigError: there are more than 65,536 sequences.
+
+    >>> from gainnet.core.randomness import Random
+    >>> from gainnet.orchestration import Greedy, draw_world, load_scenario, play
+    >>> street = load_scenario("street")
+    >>> world, regime = draw_world(street, Random.of(1)), Independent.of(street)
+    >>> best = independent_optimum(world, regime)
+    >>> share = play(world, regime, Greedy(), Random.of(1)).gain.sum() / best.gain.sum()
+    >>> 0.95 < float(share) <= 1.0
+    True
     """
     check_sequences(world)
     num_rounds, num_models = world.scenario.rounds.num_rounds, len(world.scenario.models)

@@ -51,6 +51,13 @@ class Independent:
 
     Args:
         function: $f$.
+
+    >>> from gainnet.orchestration.scenario import load_scenario
+    >>> alone = Independent.of(load_scenario("street"))
+    >>> worth, samples = torch.ones(2), torch.tensor([100.0, 100.0])
+    >>> same = torch.tensor([0, 0])
+    >>> bool(torch.isclose(alone.total(worth, samples, same), 2 * alone.function(samples[0])))
+    True
     """
 
     function: GainFunction
@@ -79,6 +86,13 @@ class Contention:
         function: $f$.
         edge_bandwidth_hz: [num_models], spectrum $B_e$ of the edge that hosts each model.
         weight: [num_models], weight $w_m$ of each model.
+
+    >>> from gainnet.orchestration.scenario import load_scenario
+    >>> shared = Contention.of(load_scenario("contention"))
+    >>> own_hz = torch.full((2, 1), 1e9, dtype=torch.float64)
+    >>> narrow = shared.bandwidth_hz(own_hz, torch.tensor([[1], [4]]))
+    >>> narrow[1, 0] == narrow[0, 0] / 4  # equal shares of an edge
+    tensor(True)
     """
 
     function: GainFunction

@@ -65,6 +65,14 @@ class Pool:
 
     Raises:
         ConfigError: a field is not positive and finite.
+
+    >>> import torch
+    >>> pool = Pool(torch.tensor(10e6), torch.tensor(2e9), torch.tensor(9.0))
+    >>> float(pool.spectrum_hz_s), float(pool.cycles)
+    (90000000.0, 17999998976.0)
+    >>> Pool(torch.tensor(0.0), torch.tensor(2e9), torch.tensor(9.0))
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: pool.bandwidth_hz: 0.0 is not a positive number; give one > 0
     """
 
     bandwidth_hz: Tensor

@@ -59,6 +59,15 @@ class Schedule:
         low: [..., num_pieces], share of the bandwidth or of the compute rate in [0, 1].
         high: [..., num_pieces].
         duration_s: [...], duration $T$ of the CR.
+
+    >>> from gainnet.orchestration.workload import serial_workload
+    >>> one = torch.ones((), dtype=torch.float64)
+    >>> pool, task = Pool(1e6 * one, 1e9 * one, 9 * one), Task(2e6 * one, 1e7 * one, 1e7 * one, 1e7 * one)
+    >>> sensing = Sensing(1e4 * one, 2e7 * one, 60 * one, 90 * one)
+    >>> serial = serial_schedule(pool, serial_workload(pool, sensing, task), sensing, task)
+    >>> used_s = sum(float(serial.amount(activity)) for activity in Activity)
+    >>> used_s <= 2 * 9  # two matrices of 9 s each
+    True
     """
 
     pieces: tuple[Piece, ...]

@@ -51,6 +51,16 @@ class Task:
 
     Raises:
         ConfigError: a field is out of range.
+
+    >>> one = torch.ones((), dtype=torch.float64)
+    >>> pool = Pool(1e6 * one, 1e9 * one, 9 * one)
+    >>> task = Task(2e6 * one, 1e7 * one, 1e7 * one, 1e7 * one)
+    >>> round(float(task.least_exchange_s(pool)), 3)  # down and up, on the whole band
+    1.156
+    >>> round(float(task.most_samples(pool)))
+    784
+    >>> float(Task(2e6 * one, 1e7 * one, 0 * one, 1e7 * one).most_samples(pool))  # no link
+    0.0
     """
 
     num_bits: Tensor
@@ -94,6 +104,12 @@ class Sensing:
 
     Raises:
         ConfigError: a field is out of range.
+
+    >>> one = torch.ones((), dtype=torch.float64)
+    >>> pool = Pool(1e6 * one, 1e9 * one, 9 * one)
+    >>> sensing = Sensing(1e4 * one, 2e7 * one, 60 * one, 90 * one)
+    >>> float(sensing.per_s(pool))  # 60 by targets, 50 by cycles
+    110.0
     """
 
     spectrum_hz_s_per_sample: Tensor
@@ -170,6 +186,14 @@ def consumption(pool: Pool, task: Task, samples: Tensor, exchange_s: Tensor | No
         task: the model $m'$ that is trained.
         samples: [...], $x'$ >= 0.
         exchange_s: [...], `task.least_exchange_s(pool)` where it is known already.
+
+    >>> one = torch.ones((), dtype=torch.float64)
+    >>> pool, task = Pool(1e6 * one, 1e9 * one, 9 * one), Task(2e6 * one, 1e7 * one, 1e7 * one, 1e7 * one)
+    >>> spent = consumption(pool, task, 500 * one)
+    >>> float(spent.cycles), bool(spent.exchange.feasible)
+    (5000000000.0, True)
+    >>> bool(consumption(pool, task, 900 * one).exchange.feasible)  # 9 s of training leave no time for the model
+    False
     """
     check_not_negative("samples", samples)
     if exchange_s is None:
@@ -267,6 +291,13 @@ def steady_workload(pool: Pool, sensing: Sensing, task: Task, enough: Tensor | N
         sensing: samples of the model.
         task: the model.
         enough: [...], samples that nobody needs more than; a root above them is not looked for.
+
+    >>> one = torch.ones((), dtype=torch.float64)
+    >>> pool, task = Pool(1e6 * one, 1e9 * one, 9 * one), Task(2e6 * one, 1e7 * one, 1e7 * one, 1e7 * one)
+    >>> sensing = Sensing(1e4 * one, 2e7 * one, 60 * one, 90 * one)
+    >>> zeros, serial = steady_workload(pool, sensing, task), serial_workload(pool, sensing, task)
+    >>> round(float(zeros.samples)), round(float(serial.samples))  # overlapping is worth it
+    (660, 411)
     """
     least, exchange_s = torch.zeros_like(task.cycles_per_sample), task.least_exchange_s(pool)
     # No steady state senses more than a CR that consumes nothing, nor more than a CR can train.
@@ -323,6 +354,15 @@ def serial_workload(pool: Pool, sensing: Sensing, task: Task) -> Workload:
     sensing capacity $\rho$ of `Sensing.per_s`.
 
     Arguments as `achievable_workload`.
+
+    >>> one = torch.ones((), dtype=torch.float64)
+    >>> pool, task = Pool(1e6 * one, 1e9 * one, 9 * one), Task(2e6 * one, 1e7 * one, 1e7 * one, 1e7 * one)
+    >>> sensing = Sensing(1e4 * one, 2e7 * one, 60 * one, 90 * one)
+    >>> rho, mu = sensing.per_s(pool), pool.cycles_per_s / task.cycles_per_sample
+    >>> window_s = pool.duration_s - task.least_exchange_s(pool)
+    >>> found = serial_workload(pool, sensing, task).samples
+    >>> bool(torch.isclose(found, rho * mu * window_s / (rho + mu)))
+    True
     """
     wireless, visual = sensing.kinds_per_s(pool)
     # Sensing for s seconds gives rho s samples, which train for rho s / mu; both fill the window.

@@ -38,7 +38,15 @@ class Static:
 @final
 @dataclass(frozen=True)
 class Greedy:
-    """As much as is allowed, now: the least error of this block, whatever comes."""
+    """As much as is allowed, now: the least error of this block, whatever comes.
+
+    >>> import torch
+    >>> from gainnet.radio.power import Outlook
+    >>> one = torch.ones(1)
+    >>> outlook = Outlook(torch.tensor([[1.5]]), 10 * one, 3 * one, torch.ones(1, 3), 0 * one, peak=4.0)
+    >>> Greedy()(outlook), Replanned()(outlook).round(decimals=2)
+    (tensor([3.]), tensor([0.7200]))
+    """
 
     def __call__(self, outlook: Outlook) -> Tensor:
         return outlook.energy.clamp_max(outlook.peak)
@@ -51,6 +59,15 @@ class TruncatedInversion:
 
     $p = c / g$ for $g \ge g_0$, else 0 (Goldsmith and Varaiya 1997, section IV-C), cut at $P_{\max}$; $c$ spends the
     mean power over Rayleigh fading, and $g_0$ is the one with the least mean error at the mean SNR.
+
+    >>> import torch
+    >>> from gainnet.radio.power import Outlook
+    >>> def seen(gain: float) -> Outlook:
+    ...     one = torch.ones(1)
+    ...     return Outlook(torch.tensor([[gain]]), 10 * one, 3 * one, torch.ones(1, 3), 0 * one, peak=4.0)
+    >>> powers = [float(TruncatedInversion()(seen(gain))) for gain in (0.01, 1.0, 2.0)]
+    >>> powers[0], round(powers[1] / powers[2], 3)  # nothing in a deep fade, half the power at twice the gain
+    (0.0, 2.0)
     """
 
     def __call__(self, outlook: Outlook) -> Tensor:

@@ -17,7 +17,15 @@ from gainnet.network.network import Network
 @final
 @dataclass(frozen=True)
 class Compute:
-    """A part that runs on a node."""
+    """A part that runs on a node.
+
+    >>> from gainnet.models.part import TensorMap
+    >>> def doubled(tensors, random):
+    ...     return {"y": 2 * tensors["x"]}
+    >>> step = Compute(NodeId("edge"), TensorMap("double", ("x",), {"y": Spec((3,))}, doubled, flops=3.0))
+    >>> step.label, step.needs, step.makes
+    ('double @ edge', (('edge', 'x'),), (('edge', 'y'),))
+    """
 
     node: NodeId
     part: Part
@@ -47,6 +55,12 @@ class Transfer:
         codec: turns it into a payload.
         arrives_as: its name at the targets; the same name when empty.
         deadline_s: time on the medium after which it is given up; what has not arrived then is concealed.
+
+    >>> from gainnet.codecs import RawAnalog
+    >>> device, edge = NodeId("device"), NodeId("edge")
+    >>> step = Transfer(edge, (device,), "y", RawAnalog(), arrives_as="received")
+    >>> step.label, step.makes
+    ('y: edge -> device', (('device', 'received'),))
     """
 
     source: NodeId
@@ -85,6 +99,22 @@ class Plan:
         fallback: what to run when a node died and the result is not there; it is given every place that is
             still there, so that it can reuse what arrived.
         reference: where a run without a channel leaves what the result is compared with; the result when `None`.
+
+    >>> from gainnet.codecs import RawAnalog
+    >>> from gainnet.models.part import TensorMap
+    >>> from gainnet.network import DEVICE, EDGE, cell, profile
+    >>> from gainnet.radio import Air, Analog
+    >>> def doubled(tensors, random):
+    ...     return {"y": 2 * tensors["x"]}
+    >>> double = TensorMap("double", ("x",), {"y": Spec((3,))}, doubled, flops=3.0)
+    >>> plan = Plan((Compute(EDGE, double), Transfer(EDGE, (DEVICE,), "y", RawAnalog())), (DEVICE, "y"))
+    >>> air = (Analog(Air(snr_db=20.0)),)
+    >>> network = cell(profile("edge_l4"), profile("phone"), air, air)
+    >>> plan.check(network, {(EDGE, "x"): Spec((3,))})[DEVICE, "y"]
+    Spec(shape=(3,))
+    >>> plan.check(network, {})
+    Traceback (most recent call last):
+    gainnet.core.errors.PlanError: double @ edge reads 'x' on edge, which is not there
     """
 
     steps: tuple[Step, ...]

@@ -35,6 +35,12 @@ class Pricing:
     Args:
         name: of the model that is priced, stated in every report.
         price_of_role: FLOPs per pass and bytes.
+
+    >>> sd15, sdxl = pricing("sd15"), pricing("sdxl")
+    >>> sorted(sd15.price_of_role)
+    ['decoder', 'denoiser', 'image_encoder', 'text_encoder']
+    >>> sdxl.price_of_role["denoiser"].flops_per_pass > 5 * sd15.price_of_role["denoiser"].flops_per_pass
+    True
     """
 
     name: str
@@ -70,7 +76,14 @@ def pricings() -> Mapping[str, Pricing]:
 
 
 def pricing(name: str) -> Pricing:
-    """The price list of that name; raises `ConfigError` when there is none."""
+    """The price list of that name; raises `ConfigError` when there is none.
+
+    >>> pricing("sd15").name
+    'sd15'
+    >>> pricing("sd2")
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: priced_as: 'sd2' is unknown; choose one of sd15, sdxl, shipped
+    """
     if name not in pricings():
         raise unknown_name("priced_as", name, pricings())
     return pricings()[name]

@@ -58,6 +58,19 @@ class Eiug:
     """Edge inferencing, user-equipment generating: the edge denoises, the device decodes.
 
     device: prompt ==up==> edge: text encoder, prior, denoiser ==seed down==> device: decoder
+
+    >>> from gainnet.codecs import Codecs, LinearCode
+    >>> from gainnet.models.loading import load_model
+    >>> from gainnet.network import edge_names
+    >>> plan = Eiug().plan(load_model("scenes", num_steps=2), Codecs(seed=LinearCode(256)), edge_names(1))
+    >>> for step in plan.steps:
+    ...     print(step.label)
+    prompt: device -> edge
+    prior @ edge
+    text_encoder @ edge
+    denoiser[0:2] @ edge
+    latent: edge -> device
+    decoder @ device
     """
 
     sends: ClassVar[tuple[Kind, ...]] = ("prompt", "seed")
@@ -87,6 +100,11 @@ class Ciag:
 
     Args:
         cut: steps on the edge; all but one by default.
+
+    >>> Ciag(cut=3).sends
+    ('prompt', 'seed', 'midway')
+    >>> Ciag(cut=3) == Ciag(3), Ciag.max_edges, Ciag.resumes
+    (True, 1, True)
     """
 
     cut: int | None = None

@@ -50,6 +50,14 @@ class Transmission:
         values: [*batch, *shape]; items that did not arrive are concealed by the codec.
         arrived: [*batch], bool.
         usage: of the link, all items together.
+
+    >>> from gainnet.codecs import Float32
+    >>> from gainnet.radio import Ideal
+    >>> received = transmit(torch.ones(2, 8), Float32(), Ideal())
+    >>> torch.equal(received.values, torch.ones(2, 8)), received.arrived.tolist()
+    (True, [True, True])
+    >>> received.usage.num_bits  # 2 items of 8 values of 32 bits
+    512
     """
 
     values: Tensor

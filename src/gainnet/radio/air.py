@@ -67,6 +67,13 @@ class Air:
 
         Returns:
             state of [*batch].
+
+        >>> air = Air(snr_db=3.0, reports=Reports(error_db=2.0))
+        >>> state = air.observe(Random.of([1, 2]))
+        >>> state.snr.round(decimals=3)  # as it is
+        tensor([1.9950, 1.9950])
+        >>> state.reported_snr.round(decimals=3)  # as the sender hears of it
+        tensor([2.4950, 1.6410])
         """
         gain, blocks, delay = self.fading.first_gain(random), self.fading.blocks, self.reports.delay_blocks
         # The gain at hand is the measurement, unless that was earlier or takes in a whole slot.
@@ -108,6 +115,11 @@ class Radios:
 
     Raises:
         ConfigError: a field is out of range.
+
+    >>> busy_s = 0.5e-3  # 512 uses at 1 MHz
+    >>> radios = Radios()
+    >>> round(busy_s * (radios.tx_power_w + radios.rx_power_w), 6)  # J
+    0.00015
     """
 
     tx_power_w: float = 0.2

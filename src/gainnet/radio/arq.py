@@ -30,6 +30,12 @@ class Arq:
 
     Raises:
         ConfigError: a field is out of range.
+
+    >>> Arq(harq="none").combines, Arq(harq="ir").combines
+    (False, True)
+    >>> Arq(max_attempts=0)
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: max_attempts: 0 is out of range; must be 1 or more
     """
 
     max_attempts: int = 8

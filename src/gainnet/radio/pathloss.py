@@ -83,6 +83,15 @@ def along_the_way(innovation: Tensor, moved_m: Tensor, correlation_m: float) -> 
 
     Returns:
         [..., num_steps, num_terminals, num_bases].
+
+    >>> from gainnet.core.randomness import Random
+    >>> drawn = Random.of([1]).normal((3, 1, 1), "shadowing")[0]
+    >>> still = along_the_way(drawn, torch.zeros(3, 1), correlation_m=10.0)
+    >>> torch.equal(still[2], drawn[0])  # who stays keeps its shadow
+    True
+    >>> far = along_the_way(drawn, torch.full((3, 1), 1e4), correlation_m=10.0)
+    >>> torch.allclose(far, drawn)  # who went far has another one
+    True
     """
     keep = torch.exp(-moved_m / correlation_m).unsqueeze(-1)
     renew = (1 - keep.square()).sqrt()

@@ -30,6 +30,16 @@ class Outlook:
         importance: [*batch, num_left], weights of the blocks that are left, the current one first, >= 0.
         error: [*batch], weighted squared error of the blocks so far.
         peak: largest power of a block, in units of the mean power.
+
+    >>> from gainnet.radio.power import Outlook
+    >>> one = torch.ones(1)
+    >>> outlook = Outlook(torch.tensor([[0.2, 1.5]]), 10 * one, 2 * one, torch.ones(1, 3), 0 * one, PEAK)
+    >>> outlook.gain, outlook.num_left
+    (tensor([1.5000]), 3)
+    >>> def proportional(outlook: Outlook) -> torch.Tensor:
+    ...     return outlook.energy / outlook.num_left * outlook.gain
+    >>> proportional(outlook)
+    tensor([1.])
     """
 
     gains: Tensor

@@ -28,6 +28,14 @@ class Reports:
 
     Raises:
         ConfigError: a field is out of range.
+
+    >>> import torch
+    >>> from gainnet.core.randomness import Random
+    >>> snr = torch.full((3,), 10.0)
+    >>> Reports().of(snr, Random.of([1, 2, 3]))
+    tensor([10., 10., 10.])
+    >>> Reports(error_db=2.0).of(snr, Random.of([1, 2, 3])).round(decimals=2)
+    tensor([12.5000,  8.2300,  5.9200])
     """
 
     error_db: float = 0.0
@@ -59,6 +67,10 @@ def effective_snr(snr: Tensor) -> Tensor:
 
     Returns:
         [...], linear.
+
+    >>> import torch
+    >>> effective_snr(torch.tensor([[10.0, 10.0], [20.0, 0.0]])).round(decimals=2)  # equal gains, and one in a fade
+    tensor([10.0000,  3.5800])
     """
     # One gain is its own mean, exactly; going through the logarithm would round it.
     return snr[..., 0] if snr.shape[-1] == 1 else (1 + snr).log2().mean(-1).exp2() - 1

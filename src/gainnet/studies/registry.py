@@ -80,7 +80,12 @@ def list_studies() -> tuple[AnyStudy, ...]:
 
 
 def list_questions() -> dict[str, str]:
-    """The question of every shipped study, by name; no study is imported for it."""
+    """The question of every shipped study, by name; no study is imported for it.
+
+    >>> questions = list_questions()
+    >>> questions["multi-edge"]
+    'What do one to four edges buy in time, and what does sharing a generation do to the picture?'
+    """
     return {name: question_of(CATALOG / f"{name}.toml") for name in sorted(STUDIES)}
 
 
@@ -89,6 +94,10 @@ def find_study(name: str) -> AnyStudy:
 
     Raises:
         ConfigError: there is none.
+
+    >>> find_study("seed-codin")
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: study: 'seed-codin' is unknown; did you mean seed-coding? ...
     """
     if name in STUDIES:
         module, _, attribute = STUDIES[name].partition(":")

@@ -24,6 +24,10 @@ class Spread:
         mean: arithmetic mean.
         std: sample standard deviation (divides by num - 1); `None` for one random seed.
         half_width: half of the 95 % interval; `None` for one random seed.
+
+    >>> found = spread([21.0, 22.0, 23.0])
+    >>> found.mean, found.std, round(found.half_width, 2)
+    (22.0, 1.0, 2.48)
     """
 
     num: int

@@ -27,6 +27,9 @@ def check_channel(channel: Channel, snr_db: float = 5.0) -> None:
 
     Raises:
         AssertionError: the contract does not hold; one sentence says where.
+
+    >>> from gainnet.radio import Rayleigh
+    >>> check_channel(Rayleigh())
     """
     require(isinstance(channel.block_length, int) and channel.block_length >= 1, "block_length is not a count >= 1")
     snr = db_to_linear(snr_db)

@@ -29,6 +29,10 @@ def check_codec(codec: AnyCodec, samples: Tensor, snr: float = 10.0) -> None:
 
     Raises:
         AssertionError: the contract does not hold; one sentence says where.
+
+    >>> import torch
+    >>> from gainnet.codecs import Float32
+    >>> check_codec(Float32(), torch.rand(4, 3, 2, generator=torch.Generator().manual_seed(1)))
     """
     require(codec.emits in (Bits, Symbols), "emits is neither Bits nor Symbols")
     require(samples.shape[0] >= 4, "the check needs at least 4 samples")

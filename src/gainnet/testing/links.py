@@ -29,6 +29,9 @@ def check_link(link: AnyLink, size: int = 480, num_transfers: int = 24) -> None:
 
     Raises:
         AssertionError: the contract does not hold; one sentence says where.
+
+    >>> from gainnet.radio import Ideal
+    >>> check_link(Ideal(), num_transfers=2)
     """
     require(link.carries in (Bits, Symbols), "carries is neither Bits nor Symbols")
     require(isinstance(link.medium, str) and link.medium != "", "medium is not a name")

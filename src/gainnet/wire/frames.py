@@ -118,6 +118,15 @@ class Frame:
         kind: of payload, for example `activations`.
         strings: one byte string per item, by name of the tensor.
         words: plain values of JSON.
+
+    >>> frame = Frame("activations", {"x": [b"four", b"six by"]}, {"step": 3})
+    >>> frame.num_payload_bytes, len(frame.to_bytes())
+    (10, 178)
+    >>> Frame.of_bytes(frame.to_bytes()) == frame
+    True
+    >>> Frame.of_bytes(b"GET / HTTP/1.1")
+    Traceback (most recent call last):
+    gainnet.core.errors.PayloadError: payload: not a safetensors file (...
     """
 
     kind: str
@@ -161,6 +170,11 @@ def check_kind(kind: str, allowed: frozenset[str]) -> None:
     """Raises `PlanError` unless payloads of this kind may cross.
 
     >>> check_kind("gradients", frozenset({"gradients"}))
+
+    >>> frame = Frame("labels", {"x": [b"label"]}, {})
+    >>> check_kind("labels", frozenset({"activations", "gradients"}))
+    Traceback (most recent call last):
+    gainnet.core.errors.PlanError: payload: 'labels' may not cross a link here; only activations, ...
     """
     if kind not in allowed:
         raise PlanError(f"payload: {kind!r} may not cross a link here; only {', '.join(sorted(allowed))} may")

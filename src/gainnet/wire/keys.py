@@ -44,6 +44,13 @@ def write_certificates(
 
     Raises:
         ConfigError: a device has the name of another file or none that a file can have, or a host is no address.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_certificates(Path(folder), devices=["device_0"])
+    ...     names = sorted(path.name for path in Path(folder).iterdir())
+    >>> names
+    ['ca.pem', 'device_0.key', 'device_0.pem', 'server.key', 'server.pem']
     """
     devices = tuple(devices)
     check_names("device", devices)
@@ -111,6 +118,13 @@ def write_node_key(folder: Path, name: str) -> None:
 
     Raises:
         ConfigError: as `check_names`.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_node_key(Path(folder), "edge_1")
+    ...     public = (Path(folder) / "edge_1.pub").read_text()
+    >>> public.split()[0]
+    'ecdsa-sha2-nistp384'
     """
     check_names("node", (name,))
     key = ec.generate_private_key(ec.SECP384R1())

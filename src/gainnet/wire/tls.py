@@ -32,6 +32,11 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 
     Raises:
         ConfigError: there is no such port, or the address is not free or not of this machine.
+
+    >>> with listening("127.0.0.1", 0) as listener:
+    ...     host, port = listener.getsockname()
+    >>> host, port > 0
+    ('127.0.0.1', True)
     """
     check_range(0 <= port <= MAX_PORT, "port", port, f"0 to {MAX_PORT}")
     try:
@@ -222,6 +227,17 @@ def client_context(keys: Path, name: str) -> ssl.SSLContext:
 
     Raises:
         ConfigError: the folder has no usable keys of that name.
+
+    >>> import tempfile
+    >>> from gainnet.wire.keys import write_certificates
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_certificates(Path(folder), devices=["device_0"])
+    ...     context = client_context(Path(folder), "device_0")
+    >>> context.minimum_version.name, context.verify_mode.name
+    ('TLSv1_3', 'CERT_REQUIRED')
+    >>> client_context(Path("nowhere"), "device_0")
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: keys: nowhere has no usable keys of device_0 ([Errno 2] No such ...
     """
     return _context(ssl.PROTOCOL_TLS_CLIENT, keys, name)
 

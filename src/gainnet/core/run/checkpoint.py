@@ -31,6 +31,16 @@ class Checkpoint:
     Args:
         path: of the file.
         settings: all that the run depends on, with digests of the weights and texts that it reads; as JSON.
+
+    >>> import tempfile
+    >>> import torch
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     place = Checkpoint(Path(folder) / "state.safetensors", {"rate": 0.1})
+    ...     nothing = place.read()
+    ...     digest = place.write({"step": 3}, {"weights": torch.ones(2)})
+    ...     numbers, tensors = place.read()
+    >>> nothing, numbers, tensors["weights"]
+    (None, {'step': 3}, tensor([1., 1.]))
     """
 
     path: Path

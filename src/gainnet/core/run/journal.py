@@ -30,6 +30,19 @@ def journal(path: Path, identity: str) -> Iterator[Journal]:
 
     Raises:
         ConfigError: another process holds the folder, or the file cannot be written.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "journal.jsonl"
+    ...     with journal(path, "settings") as kept:
+    ...         kept.append("case 1", {"psnr_db": 21.5})
+    ...     with journal(path, "settings") as again:
+    ...         found = dict(again.entries)
+    ...     with journal(path, "other settings") as other:
+    ...         nothing = dict(other.entries)
+    >>> found, nothing
+    ({'case 1': {'psnr_db': 21.5}}, {})
     """
     with hold(path.parent):
         try:

@@ -62,6 +62,16 @@ def merge_products(states: Sequence[State], weights: Sequence[float], rank: int)
         states: LoRA tensors.
         weights: one per state.
         rank: of the result.
+
+    >>> one = low_rank({"w": torch.eye(2, dtype=torch.float64)}, 2)
+    >>> two = low_rank({"w": 3 * torch.eye(2, dtype=torch.float64)}, 2)
+    >>> merged = merge_products([one, two], [1.0, 1.0], rank=2)
+    >>> updates_of(merged)["w"].round(decimals=3)
+    tensor([[2., 0.],
+            [0., 2.]], dtype=torch.float64)
+    >>> naive = {name: (one[name] + two[name]) / 2 for name in one}  # factors by themselves
+    >>> updates_of(naive)["w"].diagonal().round(decimals=3)
+    tensor([1.8660, 1.8660], dtype=torch.float64)
     """
     return low_rank(average([updates_of(state) for state in states], weights), rank)
 

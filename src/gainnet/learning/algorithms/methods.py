@@ -167,6 +167,11 @@ class Lora:
             `frozen`: the second one alone, and the first stays at public values, which is exact and linear; `svd`: the
             products, cut to the rank; `stacked`: the products exactly, with more to send down each round. `None` is
             `factors` in the open, and `frozen` where privacy or secure sums need what is linear.
+
+    >>> Lora(rank=4)
+    Lora(rank=4, merging=None)
+    >>> Lora(rank=4, merging="svd") == Lora(4, "svd")
+    True
     """
 
     rank: int = 2

@@ -68,6 +68,15 @@ def sampled_shapley(players: Sequence[str], value: Value, num_orders: int, rando
     Args:
         num_orders: how many are drawn, >= 1; it takes twice as many times the number of players values.
         random: one item.
+
+    >>> def value(some: frozenset[str]) -> float:
+    ...     return float(len(some) > 0) + 0.5 * ("a" in some)
+    >>> exact = shapley(["a", "b", "c"], value)
+    >>> drawn = sampled_shapley(["a", "b", "c"], value, 50, Random.of(1))
+    >>> round(sum(drawn.values()), 6) == round(sum(exact.values()), 6)
+    True
+    >>> max(drawn, key=drawn.get)
+    'a'
     """
     # Orders repeat each other's sets.
     value, total = cache(value), dict.fromkeys(players, 0.0)

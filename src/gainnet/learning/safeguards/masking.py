@@ -166,6 +166,15 @@ def split_secret(secret: bytes, num_shares: int, threshold: int) -> tuple[bytes,
 
     Raises:
         ConfigError: the threshold is out of range.
+
+    >>> shares = split_secret(b"a key of thirty-two bytes, or so", 3, 2)
+    >>> len(shares), len(set(shares))
+    (3, 3)
+    >>> join_secret({1: shares[0], 3: shares[2]})
+    b'a key of thirty-two bytes, or so'
+    >>> split_secret(b"key", 3, 4)
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: threshold: 4 is out of range; must be 1 to the 3 shares
     """
     check_range(1 <= threshold <= num_shares, "threshold", threshold, f"1 to the {num_shares} shares")
     coefficients = [int.from_bytes(secret, "big"), *(secrets.randbelow(FIELD) for _ in range(threshold - 1))]

@@ -56,6 +56,12 @@ class NoisyMean:
 
     Raises:
         ConfigError: a number is out of range.
+
+    >>> from gainnet.learning.safeguards.noise import Seeded
+    >>> quiet = NoisyMean(clip_norm=1.0, noise_multiplier=0.0, num_clients=4.0, noise=Seeded())
+    >>> total = sum(clip(update, 1.0) for update in torch.tensor([[3.0, 4.0], [0.3, 0.4]]))
+    >>> quiet.moved({"w": torch.zeros(2)}, total, Random.of(1))["w"]
+    tensor([0.2250, 0.3000])
     """
 
     clip_norm: float

@@ -19,6 +19,13 @@ class Median:
     """The median of every value over the clients, which fewer than half of them cannot move out of the others' range.
 
     (Yin et al. 2018, algorithm 1, option I) Every client counts once, however much text it says it has.
+
+    >>> honest = torch.tensor([[1.0, 1.0, 1.0], [1.2, 0.8, 1.0], [0.9, 1.1, 1.0]])
+    >>> poisoned = torch.full((1, 3), -100.0)
+    >>> median_of(torch.cat([honest, poisoned]))
+    tensor([0.9500, 0.9000, 1.0000])
+    >>> torch.cat([honest, poisoned]).mean(0).round(decimals=1)  # plain averaging follows the attacker
+    tensor([-24.2000, -24.3000, -24.2000])
     """
 
     def __call__(self, start: State, arrived: Arrived, random: Random) -> Merged:
@@ -40,6 +47,13 @@ class TrimmedMean:
 
     Raises:
         ConfigError: the number is negative, or (when called) nothing would be left.
+
+    >>> updates = torch.tensor([[1.0], [1.2], [0.9], [-100.0]])
+    >>> trimmed_mean_of(updates, 1).round(decimals=2)
+    tensor([0.9500])
+    >>> TrimmedMean(-1)
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: trimmed_mean: -1 is out of range; must be 0 poisoned clients or more
     """
 
     num_trimmed: int
@@ -68,6 +82,13 @@ class Krum:
 
     Raises:
         ConfigError: a number is out of range, or (when called) too few clients have arrived.
+
+    >>> near = torch.tensor([[1.0, 1.0], [1.1, 0.9], [0.9, 1.0], [1.0, 1.1]])
+    >>> updates = torch.cat([near, torch.tensor([[-9.0, 9.0]])])
+    >>> int(krum_scores(updates, num_poisoned=1).argmax())  # who has no company
+    4
+    >>> Krum(num_poisoned=1, num_kept=3).num_kept
+    3
     """
 
     num_poisoned: int

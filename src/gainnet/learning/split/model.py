@@ -78,6 +78,15 @@ class SplitModel:
         to_body: what crosses between front and body.
         to_tail: what crosses between body and tail.
         tied: names (on the device, on the edge) of one weight that both sides hold.
+
+    >>> from gainnet.models.language import small_decoder
+    >>> split = SplitModel.of(small_decoder(16, 2, 2, 40), Cut(1, head_on_device=True))
+    >>> device, edge = (sum(p.numel() for p in part.parameters()) for part in (split.front, split.body))
+    >>> device > 0 and edge > 0 and split.tail is not None
+    True
+    >>> SplitModel.of(small_decoder(16, 2, 2, 40), Cut(2))
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: cut: 2 blocks of 2 are on the device; leave one
     """
 
     whole: nn.Module

@@ -288,6 +288,12 @@ def load_scenario(name_or_path: str) -> Scenario:
 
     Raises:
         ConfigError: neither a shipped name nor a readable file of exactly those fields.
+
+    >>> load_scenario("street").rounds.num_rounds
+    5
+    >>> load_scenario("streat")
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: scenario: 'streat' is unknown; did you mean street? choose one ...
     """
     shipped = name_or_path in scenario_names()
     if not shipped and Path(name_or_path).is_dir():

@@ -93,6 +93,12 @@ class CorrelatedBlocks:
     Args:
         length: channel uses with one gain.
         at: [*batch, num_blocks], complex gains of the process of given streams in given blocks [*batch, num_blocks].
+
+    >>> def process(random: Random, number: Tensor) -> Tensor:
+    ...     return torch.exp(0.1j * number)
+    >>> blocks = CorrelatedBlocks(256, process)
+    >>> blocks.gains(Random.of([1]), [0, 1, 2]).squeeze(-1).angle().round(decimals=1)
+    tensor([[0.0000, 0.1000, 0.2000]])
     """
 
     length: int
@@ -114,6 +120,12 @@ class Slots:
     Args:
         length: channel uses of a slot.
         at: [*batch, num_gains], complex gains of given streams, spread over a slot of given number.
+
+    >>> def slot(random: Random, number: int) -> Tensor:
+    ...     return random.child("slot", number).complex_normal((4,), "gains")
+    >>> slots = Slots(936, slot)
+    >>> slots.gains(Random.of([1, 2]), [0, 1]).shape  # item, slot, places in a slot
+    torch.Size([2, 2, 4])
     """
 
     length: int

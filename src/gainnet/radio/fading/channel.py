@@ -104,6 +104,16 @@ def transmit_blocks(channel: Blockwise, symbols: Tensor, snr: Tensor, gain: Tens
         snr: [*batch], mean Es/N0, linear; `inf` gives no noise.
         gain: [*batch], gain of the first block.
         random: streams of this transmission.
+
+    >>> from gainnet.radio.fading.rayleigh import Rayleigh
+    >>> channel, streams = Rayleigh(block_length=2), Random.of([1])
+    >>> first = channel.first_gain(streams)
+    >>> symbols = torch.ones(1, 6, dtype=torch.complex64)
+    >>> received = transmit_blocks(channel, symbols, torch.tensor([torch.inf]), first, streams)
+    >>> received.gain.abs().round(decimals=2)
+    tensor([[0.1800, 0.1800, 0.2600, 0.2600, 0.6400, 0.6400]])
+    >>> torch.equal(received.values, received.gain)  # no noise
+    True
     """
     block_of_use = torch.arange(symbols.shape[-1]) // channel.block_length
     # Without symbols there is still a first block, so that shapes and streams stay the same.

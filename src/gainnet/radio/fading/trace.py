@@ -130,6 +130,14 @@ def write_generated_trace(path: Path, num_rows: int, mean_snr_db: float, doppler
         mean_snr_db: mean of the linear SNR over the rows, in dB.
         doppler: largest Doppler shift times the time between rows, see `Jakes`.
         random_seed: of the fading.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "drive.csv"
+    ...     write_generated_trace(path, 4, mean_snr_db=10.0, doppler=0.05, random_seed=1)
+    ...     lines = path.read_text().split()
+    >>> lines[0], len(lines)
+    ('time_s,snr_db', 5)
     """
     gains = Jakes(doppler=doppler).gains(Random.of(random_seed), torch.arange(num_rows))
     power = gains.abs().square()

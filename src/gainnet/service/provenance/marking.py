@@ -60,6 +60,13 @@ def mark(png: bytes, source: str, receipt: str | None = None) -> bytes:
         png: file without XMP.
         source: digital source type.
         receipt: as of `xmp_of`.
+
+    >>> from io import BytesIO
+    >>> from PIL import Image
+    >>> file = BytesIO()
+    >>> Image.new("RGB", (2, 2)).save(file, "PNG")
+    >>> read_marks(mark(file.getvalue(), GENERATED, receipt="abc="))["receipt"]
+    'abc='
     """
     # As iTXt, uncompressed: where readers of XMP look for it. A chunk is put in, so that nothing is compressed again.
     body = b"iTXtXML:com.adobe.xmp\0\0\0\0\0" + xmp_of(source, receipt).encode()

@@ -132,6 +132,13 @@ def picture_digest(picture: bytes) -> str:
 
     Args:
         picture: a file; another file of the same pixels has the same digest.
+
+    >>> def file_of(form: str) -> bytes:
+    ...     file = io.BytesIO()
+    ...     Image.new("RGB", (2, 2), "red").save(file, form)
+    ...     return file.getvalue()
+    >>> picture_digest(file_of("PNG")) == picture_digest(file_of("BMP"))  # of its pixels, not of its file
+    True
     """
     with Image.open(io.BytesIO(picture)) as image:
         return hashlib.sha256(f"{image.width}x{image.height}\n".encode() + image.convert("RGB").tobytes()).hexdigest()
