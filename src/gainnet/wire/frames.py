@@ -171,7 +171,6 @@ def check_kind(kind: str, allowed: frozenset[str]) -> None:
 
     >>> check_kind("gradients", frozenset({"gradients"}))
 
-    >>> frame = Frame("labels", {"x": [b"label"]}, {})
     >>> check_kind("labels", frozenset({"activations", "gradients"}))
     Traceback (most recent call last):
     gainnet.core.errors.PlanError: payload: 'labels' may not cross a link here; only activations, ...
