@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, final
 
+from gainnet.catalog.drawing import OF_DRAWING
 from gainnet.catalog.learning import config_of, method_of, open_session
 from gainnet.catalog.records import LearnConfig
 from gainnet.core.errors import ConfigError, check_range
@@ -20,8 +21,8 @@ from gainnet.learning.session import Session
 Value = bool | int | float | str
 """A value of Flower's configuration."""
 
-_OF_OTHERS = ("cut", "codec", "edge_rate", "texts")
-"""Fields of split learning; and text, which is a matter of every node."""
+_OF_OTHERS = ("cut", "codec", "edge_rate", "texts", *OF_DRAWING)
+"""Fields of split learning and of drawing; and text, which is a matter of every node."""
 
 
 @final
@@ -46,6 +47,8 @@ class AppSettings:
         if isinstance(method_of(self.config), Split):
             steps = f"the steps of {self.config.algorithm} do not travel as messages"
             raise ConfigError(f"algorithm: {steps}; choose fedavg, soft_prompt, lora or adapter, or use gainnet split")
+        if self.config.task != "text":
+            raise ConfigError("task: pictures are learned in one process yet; choose the task text, or gainnet learn")
         if self.config.texts is not None:
             raise ConfigError("texts: every node has its own; give it in the configuration of the node")
         check_range(self.timeout_s > 0.0, "timeout_s", self.timeout_s, "a positive number of seconds")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from torch import Tensor
 
+from gainnet.catalog.drawing import OF_DRAWING, OF_TEXT, Material, drawing_method, open_pictures
 from gainnet.catalog.families import entry, parse, table_of
 from gainnet.catalog.grammar import Call, read
 from gainnet.catalog.parameters import parameters_of
@@ -108,6 +109,10 @@ def check_used(config: LearnConfig, given: Iterable[str]) -> None:
             raise ConfigError(f"{name}: an ideal link has none; leave it out or choose the link tabulated or shannon")
         if name in ("domains", "num_texts") and config.texts is not None:
             raise ConfigError(f"{name}: texts of a file have none; leave it or texts out")
+        if name in OF_TEXT and config.task == "draw":
+            raise ConfigError(f"{name}: pictures have none; leave it out or choose the task text")
+        if name in OF_DRAWING[1:] and config.task == "text":
+            raise ConfigError(f"{name}: text has none; leave it out or choose the task draw")
 
 
 def _takes(algorithm: Any, option: str) -> bool:
@@ -127,6 +132,8 @@ def open_session(config: LearnConfig, safeguards: SafeguardsConfig | None = None
         MissingExtraError: a library is not installed.
     """
     learning = learning_of(config)
+    if config.task == "draw":
+        learning = replace(learning, method=drawing_method(learning.method))
     if safeguards is not None:
         check_hidden(safeguards, learning.method)  # before the accountant, which takes seconds
     guarded = None if safeguards is None else safeguards_of(safeguards, config)
@@ -138,24 +145,33 @@ def open_session(config: LearnConfig, safeguards: SafeguardsConfig | None = None
         promise = None if guarded.guarantee is None else asdict(guarded.guarantee)
         settings |= {"safeguards": asdict(safeguards), "privacy": promise}
     device = torch_device_of(config.torch_device)
-    train, test = texts_of(config)
-    model, tokenizer = open_model(config.model, config.online)
-    clients, test_rows = learning.deal(rows_of(train, tokenizer, config)), pack(test, tokenizer, config.row_length)
+    material = open_pictures(config, learning) if config.task == "draw" else open_texts(config, learning)
+    model, clients, test_rows = material.model, material.clients, material.test_rows
     # Before anything is computed: an index beyond a table is a traceback here, and an aborted kernel on a GPU.
     for rows in (test_rows, *(client.rows for client in clients)):
         check_rows_fit(model, rows)
     model = model.to(device)
-    algorithm, cost = learning.bound(model, config.row_length)
+    algorithm, cost = learning.bound(model, test_rows.shape[1])
     return Session(
         model, algorithm, clients, test_rows, cost, learning.training.states_per_value, config.rounds,
-        config.random_seed, settings, guarded,
+        config.random_seed, settings, guarded, material.shown,
     )  # fmt: skip
+
+
+def open_texts(config: LearnConfig, learning: Learning) -> Material:
+    """Model of text, and text of the clients and of the test."""
+    train, test = texts_of(config)
+    model, tokenizer = open_model(config.model, config.online)
+    clients = learning.deal(rows_of(train, tokenizer, config))
+    return Material(model, clients, pack(test, tokenizer, config.row_length))
 
 
 def settings_of(config: LearnConfig) -> dict[str, Any]:
     """Settings that identify a run, as JSON: with more rounds it is the same run, and JSON has no infinity."""
     infinite = {"deadline_s": str(config.deadline_s), "skew": str(config.skew)}
-    return {key: x for key, x in asdict(config).items() if key not in ("rounds", "random_seed")} | infinite
+    # Runs of text that were begun before there was another task go on.
+    without = ("rounds", "random_seed", *(OF_DRAWING if config.task == "text" else ()))
+    return {key: x for key, x in asdict(config).items() if key not in without} | infinite
 
 
 def learning_of(config: LearnConfig, read_as: Reader = parse) -> Learning:

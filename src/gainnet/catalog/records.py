@@ -242,6 +242,11 @@ class LearnConfig:
         torch_device: where torch runs: cpu, cuda or mps, where it has it.
         online: whether a hub id may be downloaded; otherwise it has to be in the local cache.
         random_seed: of everything that is drawn.
+        task: text; or draw, where the denoiser of a model of pictures learns the style of the devices' pictures. Its
+            usual settings are the algorithm lora, the model scenes, rank 8 and a rate of 0.02.
+        pictures: for draw: a folder of pictures that are called by their captions, or one that the npm package
+            @iconify-json/fluent-emoji-flat was unpacked into; scenes as stickers where it is left out.
+        num_pictures: for draw: pictures per device.
 
     Raises:
         ConfigError: a field is out of range.
@@ -282,10 +287,14 @@ class LearnConfig:
     torch_device: str = "cpu"
     online: bool = False
     random_seed: int = 0
+    task: Literal["text", "draw"] = "text"
+    pictures: str | None = None
+    num_pictures: int = 16
 
     def __post_init__(self) -> None:
         check_name("link", self.link, LEARNING_LINKS)
-        for name in ("rounds", "clients", "num_texts", "rank"):
+        check_name("task", self.task, ("text", "draw"))
+        for name in ("rounds", "clients", "num_texts", "rank", "num_pictures"):
             check_range(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         check_range(self.row_length >= 4, "row_length", self.row_length, "4 tokens or more")
         check_range(self.random_seed >= 0, "random_seed", self.random_seed, "0 or more")

@@ -12,6 +12,7 @@ from typing import Any, Final, final
 
 from torch import nn
 
+from gainnet.catalog.drawing import OF_DRAWING
 from gainnet.catalog.families import parse, parse_from_peer
 from gainnet.catalog.learning import config_of, learning_of, open_model, rows_of, texts_of
 from gainnet.catalog.records import LearnConfig
@@ -85,7 +86,7 @@ class Terms:
                 raise ConfigError(f"texts: the edge names {shorten(texts)}; devices read their own, give --texts FILE")
             if self.codec is not None and codec != self.codec:
                 raise _differs("codec", codec, self.codec)
-            for name in ("torch_device", "online"):
+            for name in ("torch_device", "online", *OF_DRAWING):
                 usual = getattr(LearnConfig, name)
                 if (said := words.get(name, usual)) != usual:
                     raise ConfigError(f"{name}: the edge names {shorten(said)}; every device decides that itself")
@@ -156,7 +157,8 @@ def offer(config: LearnConfig, model: nn.Module, safeguards: Safeguards | None =
     """
     texts = None if config.texts is None else OWN_TEXTS
     usual = {name: getattr(LearnConfig, name) for name in ("torch_device", "online")}
-    own = {**asdict(config), "texts": texts, "model": label_of(config.model, model), **usual}
+    known = {name: x for name, x in asdict(config).items() if name not in OF_DRAWING}
+    own = {**known, "texts": texts, "model": label_of(config.model, model), **usual}
     steps = None if safeguards is None else safeguards.steps
     if steps is None:
         return own

@@ -15,7 +15,7 @@ _LEARNING = Fields(
     "gainnet.catalog.records:LearnConfig",
     without=("num_texts", "edge_rate", "report_error_db", "max_attempts", "bandwidth_hz"),
     panels={
-        "Model and text": ("model", "domains", "texts", "row_length", "skew"),
+        "Model and text": ("task", "model", "domains", "texts", "pictures", "num_pictures", "row_length", "skew"),
         "Training": ("num_steps", "batch_size", "rate", "optimizer", "rank", "cut", "codec"),
         "Air and hardware": ("link", "fading", "snr_db", "hardware", "edge_hardware"),
     },
@@ -24,18 +24,19 @@ _LEARNING = Fields(
 
 @command("learn", _LEARNING)
 def learn(asked: Asked, *, out: Path = Path("out/learn"), as_json: bool = False) -> None:
-    """Fine-tune a language model together with devices that keep their text. Goes on where it was stopped.
+    """Fine-tune a model together with devices that keep their text or pictures. Goes on where it was stopped.
 
     Args:
         out: folder for checkpoint and records.
         as_json: one JSON object on standard output, nothing else.
     """
+    from gainnet.catalog.drawing import usual_of
     from gainnet.catalog.learning import check_used, open_session
     from gainnet.catalog.records import LearnConfig
     from gainnet.core.files import check_writable
     from gainnet.learning.save import save
 
-    config = LearnConfig(**asked.values)
+    config = LearnConfig(**usual_of(asked.values, asked.given))
     # Before anything is loaded or written: a mistake costs no seconds and leaves no folder.
     check_used(config, asked.given)
     check_writable(out)
@@ -45,11 +46,15 @@ def learn(asked: Asked, *, out: Path = Path("out/learn"), as_json: bool = False)
         run = session.run(out, show)
     saved = save(session, run, out, name)
     summary: dict[str, Any] = {"algorithm": name, "out": str(out), "rounds": list(run.rounds)}
-    summary |= {"perplexity": math.exp(run.rounds[-1]["test_loss"]), "report": str(out / "report.html")}
-    summary |= {key: saved[key] for key in ("start", "nodes", "took_part", "adapter")}  # the adapter is in `out`
+    loss, drawing = run.rounds[-1]["test_loss"], config.task == "draw"
+    summary |= {"test_loss": loss} if drawing else {"perplexity": math.exp(loss)}
+    # The adapter is in `out`.
+    kept = {key: saved[key] for key in ("task", "start", "nodes", "took_part", "adapter")}
+    summary |= {"report": str(out / "report.html"), **kept}
     if as_json:
         return print_json(summary)
     print_rounds(f"{name}: {out}", saved["curve"], run.rounds)
-    typer.echo(f"perplexity {summary['perplexity']:.4g} on text that nobody trained on")
+    found = f"test loss {loss:.4g} on pictures" if drawing else f"perplexity {math.exp(loss):.4g} on text"
+    typer.echo(f"{found} that nobody trained on")
     typer.echo(summary["report"])
     return None

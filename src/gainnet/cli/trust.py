@@ -17,7 +17,9 @@ _SETTINGS: dict[str, Any] = {
     "algorithm": "adapter", "clients": 10, "rounds": 6, "num_steps": 2, "batch_size": 6, "rate": 0.1, "rank": 1
 }  # fmt: skip
 _LEARNING = Fields(
-    "gainnet.catalog.records:LearnConfig", (*_SETTINGS, "model", "skew", "random_seed"), defaults=_SETTINGS
+    "gainnet.catalog.records:LearnConfig",
+    (*_SETTINGS, "model", "skew", "random_seed", "task", "pictures", "num_pictures"),
+    defaults=_SETTINGS,
 )
 SAFEGUARDS = Fields(
     "gainnet.catalog.records:SafeguardsConfig",
@@ -36,13 +38,14 @@ def learn(asked: Asked, guarded: Asked, *, out: Path = Path("out/trust"), as_jso
         out: folder for checkpoint, records and the signed record.
         as_json: one JSON object on standard output, nothing else.
     """
+    from gainnet.catalog.drawing import usual_of
     from gainnet.catalog.learning import open_session
     from gainnet.catalog.records import LearnConfig, SafeguardsConfig
     from gainnet.core.files import check_writable
     from gainnet.learning.page import privacy_line
     from gainnet.learning.save import save
 
-    config = LearnConfig(**asked.values)
+    config = LearnConfig(**usual_of(asked.values, asked.given))
     check_privacy_used(guarded)
     safeguards = SafeguardsConfig(**guarded.values)
     check_writable(out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, final
@@ -33,6 +33,8 @@ class Client:
         rows: [num_rows, length], tokens of its text; of a vision transformer [num_rows, 1 + values], class and picture.
         cut: its own cut of the model, `None` for that of the algorithm.
         rank: its own rank of adapters, `None` for that of the algorithm.
+        fresh: (rows, streams of a step) -> rows, what every step draws anew, as the noise of a denoiser; nothing when
+            `None`.
 
     >>> Client(NodeId("device_0"), torch.zeros(12, 8, dtype=torch.long)).weight
     12.0
@@ -42,11 +44,22 @@ class Client:
     rows: Tensor
     cut: Cut | None = None
     rank: int | None = None
+    fresh: Callable[[Tensor, Random], Tensor] | None = None
 
     @property
     def weight(self) -> float:
         """Weight in an average: the number of its rows."""
         return float(len(self.rows))
+
+    def taken(self, chosen: Tensor, random: Random) -> Tensor:
+        """[num_chosen, length], rows as a step takes them.
+
+        Args:
+            chosen: [num_chosen] indices, or [num_rows] bool.
+            random: of the client's step.
+        """
+        rows = self.rows[chosen]
+        return rows if self.fresh is None else self.fresh(rows, random)
 
 
 @final
@@ -114,7 +127,8 @@ class LocalTraining:
         """[batch_size, length], rows that a client draws for a step, with replacement."""
         # Keyed by client and step: a client draws the same rows whoever else takes part, in this process or another.
         generator = random.generators("batch", client.name, step)[0]
-        return client.rows[torch.from_numpy(generator.integers(len(client.rows), size=self.batch_size))]
+        chosen = torch.from_numpy(generator.integers(len(client.rows), size=self.batch_size))
+        return client.taken(chosen, random.child("fresh", client.name, step))
 
     def parts(self, client: Client, random: Random, step: int) -> tuple[Tensor, ...]:
         """[part_size, length] each, the rows of a step in the order in which they are computed."""

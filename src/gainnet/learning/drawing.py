@@ -22,7 +22,7 @@ def draw_curves(summary: Mapping[str, Any]) -> Figure:
         summary: of a run, as `summary_of` makes it.
     """
     figure, (left, right) = _panels(2)
-    _draw_loss(left, summary["curve"])
+    _draw_loss(left, summary["curve"], summary["task"])
     _draw_bits(right, summary["rounds"])
     return figure
 
@@ -30,7 +30,7 @@ def draw_curves(summary: Mapping[str, Any]) -> Figure:
 def draw_loss(summary: Mapping[str, Any]) -> Figure:
     """The first half of `draw_curves`, whose letters a phone can show."""
     figure, (ax,) = _panels(1)
-    _draw_loss(ax, summary["curve"])
+    _draw_loss(ax, summary["curve"], summary["task"])
     return figure
 
 
@@ -56,12 +56,20 @@ def _panels(number: int) -> tuple[Figure, Sequence[Axes]]:
     return figure, axes
 
 
-def _draw_loss(ax: Axes, curve: Sequence[Mapping[str, float]]) -> None:
+LOSS_OF: Final = {
+    "text": ("nats per token", "loss on text that nobody trained on"),
+    "draw": ("weighted mean square error", "loss on pictures that nobody trained on"),
+}
+"""Unit and title of the test loss by task."""
+
+
+def _draw_loss(ax: Axes, curve: Sequence[Mapping[str, float]], task: str) -> None:
     rounds = [point["round"] for point in curve]
     low, high = ([point[f"test_loss_{edge}"] for point in curve] for edge in ("p10", "p90"))
     ax.fill_between(rounds, low, high, color=_LOSS, alpha=0.15, linewidth=0, label="middle 80 % of test rows")
     ax.plot(rounds, [point["test_loss"] for point in curve], color=_LOSS, marker="o", markersize=4, label="mean")
-    ax.set(ylabel="nats per token", title="loss on text that nobody trained on")
+    unit, title = LOSS_OF[task]
+    ax.set(ylabel=unit, title=title)
     ax.legend(frameon=False, fontsize=9)
 
 

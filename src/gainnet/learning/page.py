@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from string import Template
 from typing import Any, Final
 
-from gainnet.core.page import Page, embed_picture, table, tiles
-from gainnet.learning.drawing import MEGABYTE
+from gainnet.core.page import Page, embed_picture, embed_wide_picture, table, tiles
+from gainnet.learning.drawing import LOSS_OF, MEGABYTE
 
-CONVENTION: Final = (
-    "Loss in nats per predicted token on text that nobody trained on; perplexity is its exponential; round 0 is the "
-    "model before any. Bits are eight times the bytes that were serialised. Seconds and joules are priced by the "
-    "ledger for the hardware and links of the settings, not measured here; devices compute side by side, and transfers "
-    "of one medium go one after another. A broadcast counts once for its sender and once for every receiver."
+_OF_TEXT: Final = "Loss in nats per predicted token on text that nobody trained on; perplexity is its exponential"
+_OF_PICTURES: Final = (
+    "Loss: mean square error of the prediction over all noise levels, weighted by min-SNR-5, on pictures that nobody "
+    "trained on; encoding a device's pictures once, before round 1, is not counted"
+)
+_CONVENTION: Final = (
+    "; round 0 is the model before any. Bits are eight times the bytes that were serialised. Seconds and joules are "
+    "priced by the ledger for the hardware and links of the settings, not measured here; devices compute side by side, "
+    "and transfers of one medium go one after another. A broadcast counts once for its sender and once for every "
+    "receiver."
 )
 MOST_ROUNDS: Final = 60
 """Of which the page shows one by one who took part."""
@@ -23,6 +28,7 @@ MOST_ROUNDS: Final = 60
 _BODY = Template("""$tiles
 <h2>Curves</h2>
 <div class="row">$curves</div>
+$pictures
 <h2>Rounds</h2>
 $rounds
 <h2>Ledger by node</h2>
@@ -35,18 +41,20 @@ $clients
 $adapter""")
 
 
-def page(summary: Mapping[str, Any], loss: bytes, bits: bytes) -> str:
+def page(summary: Mapping[str, Any], loss: bytes, bits: bytes, pictures: bytes | None = None) -> str:
     """The page of a run; nothing in it is loaded from elsewhere.
 
     Args:
         summary: as `summary_of` makes it.
         loss: PNG file, the test loss by round.
         bits: PNG file, what crossed up to each round.
+        pictures: PNG file of what a denoiser draws; `None` for text.
     """
     adapter = summary["adapter"]
     body = _BODY.substitute(
         tiles=tiles(_tiles(summary)),
-        curves=embed_picture(_loss_in_words(summary["curve"]), loss) + embed_picture(_bits_in_words(summary), bits),
+        curves=embed_picture(_loss_in_words(summary), loss) + embed_picture(_bits_in_words(summary), bits),
+        pictures="" if pictures is None else f"<h2>Pictures</h2>\n{embed_wide_picture(_PICTURES, pictures)}",
         rounds=_rounds(summary),
         nodes=_nodes(summary["nodes"]),
         clients=_clients(summary),
@@ -57,19 +65,22 @@ def page(summary: Mapping[str, Any], loss: bytes, bits: bytes) -> str:
     splits = summary["algorithm"].startswith(("fsl", "split"))
     shown = [name for name in _SHOWN if splits or name not in ("cut", "codec")]
     settings = ", ".join(f"{name} {summary['settings'][name]}" for name in shown if name in summary["settings"])
+    convention = (_OF_PICTURES if summary["task"] == "draw" else _OF_TEXT) + _CONVENTION
     title = f"Learning by {summary['algorithm']}"
-    return Page(title, settings, body, CONVENTION, "summary.json", summary).html()
+    return Page(title, settings, body, convention, "summary.json", summary).html()
 
 
+_PICTURES: Final = "pictures of captions that nobody trained on, before and after, above those of the devices' style"
 _SHOWN: Final = ("model", "cut", "codec", "clients", "skew", "link", "fading", "snr_db", "hardware", "random_seed")
 
 
 def _tiles(summary: Mapping[str, Any]) -> dict[str, str]:
     rounds, start, privacy = summary["rounds"], summary["curve"][0], summary["privacy"]
     total = {key: sum(record[key] for record in rounds) for key in rounds[-1]}
-    before = f"{math.exp(start['test_loss']):.4g} → " if start["round"] == 0 else ""
+    name, value = ("loss", float) if summary["task"] == "draw" else ("perplexity", math.exp)
+    before = f"{value(start['test_loss']):.4g} → " if start["round"] == 0 else ""
     return {
-        "perplexity": f"{before}{math.exp(rounds[-1]['test_loss']):.4g}",
+        name: f"{before}{value(rounds[-1]['test_loss']):.4g}",
         "rounds": str(len(rounds)),
         "megabytes up": f"{total['num_bits_up'] / MEGABYTE:,.3f}",
         "megabytes down": f"{total['num_bits_down'] / MEGABYTE:,.3f}",
@@ -79,10 +90,10 @@ def _tiles(summary: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _loss_in_words(curve: Sequence[Mapping[str, float]]) -> str:
-    first, last = curve[0], curve[-1]
+def _loss_in_words(summary: Mapping[str, Any]) -> str:
+    (first, *_, last), (unit, _) = summary["curve"], LOSS_OF[summary["task"]]
     return (
-        f"test loss by round, with the middle 80 % of its rows: {first['test_loss']:.3f} nats per token in round "
+        f"test loss by round, with the middle 80 % of its rows: {first['test_loss']:.3f} {unit} in round "
         f"{first['round']}, {last['test_loss']:.3f} in round {last['round']}"
     )
 

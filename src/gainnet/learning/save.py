@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gainnet.core.files import write_folder, write_json, write_whole
+from gainnet.learning.algorithms.adapters import save_denoiser_adapter
 from gainnet.learning.drawing import draw_bits, draw_curves, draw_loss, png_of
 from gainnet.learning.page import page
 from gainnet.learning.runner import Run
@@ -22,7 +23,7 @@ ADAPTER: Final = "adapter"
 def save(session: Session, run: Run, out: Path, algorithm: str) -> dict[str, Any]:
     """Writes everything that a user looks at beside the run's own files; returns the JSON object of it.
 
-    report.html · curves.png · summary.json · adapter/ (of algorithms that train one)
+    report.html · curves.png · summary.json · adapter/ (of algorithms that train one) · pictures.png (of denoisers)
 
     Args:
         session: that was run.
@@ -37,7 +38,10 @@ def save(session: Session, run: Run, out: Path, algorithm: str) -> dict[str, Any
     adapter = save_adapter(session, run, out / ADAPTER)
     summary = summary_of(session, run, algorithm, guarantee, adapter)
     write_whole(out / "curves.png", png_of(draw_curves(summary)))
-    html = page(summary, png_of(draw_loss(summary)), png_of(draw_bits(summary)))
+    shown = None if session.shown is None else session.shown.sheet(session.algorithm, run.state)
+    if shown is not None:
+        write_whole(out / "pictures.png", shown)
+    html = page(summary, png_of(draw_loss(summary)), png_of(draw_bits(summary)), shown)
     write_whole(out / "report.html", html.encode())
     write_json(out / "summary.json", summary)
     return summary
@@ -57,6 +61,7 @@ def summary_of(
     """
     privacy = None if guarantee is None else {n: _plain(value) for n, value in asdict(guarantee).items()}
     return {
+        "task": "text" if session.shown is None else "draw",
         "algorithm": algorithm,
         "settings": {name: _plain(value) for name, value in session.settings.items()},
         "rounds": list(run.rounds),
@@ -84,6 +89,9 @@ def save_adapter(session: Session, run: Run, folder: Path) -> Path | None:
         config.base_model_name_or_path = str(session.settings.get("model", ""))
 
     def fill(new: Path) -> None:
+        if session.shown is not None:
+            save_denoiser_adapter(model, new)
+            return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # Whether embeddings changed would otherwise be asked of a hub; they are locked.

@@ -17,6 +17,7 @@ from gainnet.learning.algorithms.algorithm import Algorithm
 from gainnet.learning.algorithms.costs import StepCost
 from gainnet.learning.algorithms.methods import Method, Setting
 from gainnet.learning.clients import Client, LocalTraining, Participation, SkewOf, partition
+from gainnet.learning.pictures import Shown
 from gainnet.learning.runner import Progress, Run, run_rounds
 from gainnet.learning.safeguards.settings import Safeguards
 from gainnet.network import Network
@@ -88,6 +89,7 @@ class Session:
         random_seed: of everything that is drawn.
         settings: what identifies the run, as JSON; a folder of a run with others is refused.
         safeguards: of the rounds; none when `None`.
+        shown: pictures that a denoiser is shown by; `None` for models of text.
     """
 
     model: Any
@@ -100,6 +102,7 @@ class Session:
     random_seed: int
     settings: Mapping[str, Any] = field(default_factory=dict)
     safeguards: Safeguards | None = None
+    shown: Shown | None = None
 
     def run(
         self,

@@ -19,6 +19,7 @@ AnyStudy = Study[Any]
 STUDIES: Mapping[str, str] = {
     "air": "gainnet.studies.air:AIR",
     "decision": "gainnet.studies.decision:DECISION_STUDY",
+    "draw-together": "gainnet.studies.draw_together:DRAW_TOGETHER",
     "emoji-fidelity": "gainnet.studies.emoji_fidelity:EMOJI_FIDELITY",
     "families": "gainnet.studies.families:FAMILIES_STUDY",
     "frontier": "gainnet.studies.frontier:FRONTIER",

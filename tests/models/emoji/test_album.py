@@ -7,7 +7,8 @@ import pytest
 from gainnet.core.errors import ConfigError
 from gainnet.core.run.checkpoint import Checkpoint
 from gainnet.models.emoji.album import Album, draw_album
-from gainnet.models.emoji.source import Collection, rasterise
+from gainnet.models.emoji.source import FLUENT_FLAT, Collection, rasterise
+from gainnet.models.emoji.styled import styled_of
 from gainnet.models.emoji.synonyms import read_synonyms
 
 BODIES = {
@@ -38,7 +39,18 @@ def test_equal_pictures_are_one_class(tmp_path: Path) -> None:
     assert again.sha256 == album.sha256
 
 
-@pytest.mark.parametrize("read", [Collection.read, read_synonyms])
+def test_another_house_draws_what_the_model_knows() -> None:
+    pytest.importorskip("resvg_py")
+    body = '<circle cx="16" cy="16" r="10" fill="red"/>'
+    collection = Collection({"red-disc": body, "moon": body, "judge-dark-skin-tone": body}, {}, "0")
+    captions, pictures = styled_of(collection, ["red disc", "judge dark skin tone"])
+    assert captions == ("red disc",)
+    assert pictures[0, :, 64, 64].tolist() == [255, 0, 0]
+    with pytest.raises(ConfigError, match="knows none of their names"):
+        styled_of(collection, [])
+
+
+@pytest.mark.parametrize("read", [Collection.read, lambda folder: Collection.read(folder, FLUENT_FLAT), read_synonyms])
 def test_another_source_is_refused(tmp_path: Path, read: object) -> None:
     assert callable(read)
     with pytest.raises(ConfigError, match=r"source: .* cannot be read"):

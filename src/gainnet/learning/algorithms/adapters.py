@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Mapping
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Final, Literal
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gainnet.core.errors import ConfigError, check_name, check_range, import_extra
@@ -83,6 +85,35 @@ def fold(model: Any) -> Any:
     return copy.deepcopy(model).merge_and_unload()
 
 
+def denoiser_of(model: Any) -> nn.Module:
+    """The denoiser of a model of pictures that was trained, with what was trained multiplied into its weights."""
+    found: nn.Module = (fold(model) if hasattr(model, "peft_config") else model).unet
+    return found
+
+
+def save_denoiser_adapter(model: Any, folder: Path) -> None:
+    """Writes LoRA of a denoiser as PEFT reads it for the bare network, and as the pipelines of diffusers read it.
+
+    adapter_config.json, adapter_model.safetensors: `PeftModel.from_pretrained(pipeline.unet, folder)`;
+    pytorch_lora_weights.safetensors: `pipeline.load_lora_weights(folder)`
+
+    Args:
+        model: of PEFT, around a `TrainedDenoiser`.
+        folder: is there.
+    """
+    # Whether embeddings changed would otherwise be asked of a hub; there are none.
+    found: Mapping[str, Tensor] = require_peft().get_peft_model_state_dict(model, save_embedding_layers=False)
+    # Names begin with that of the module that rounds of learning call; whoever loads them has its network alone.
+    values = {name.removeprefix(_AROUND): x.detach().cpu().contiguous() for name, x in found.items()}
+    (config,) = model.peft_config.values()
+    config.save_pretrained(folder)
+    save_file({f"base_model.model.{name}": x for name, x in values.items()}, folder / "adapter_model.safetensors")
+    save_file({f"unet.{name}": x for name, x in values.items()}, folder / "pytorch_lora_weights.safetensors")
+
+
+_AROUND: Final = "base_model.model.unet."
+
+
 def _config(peft: Any, model: Any, form: Form, size: int) -> Any:
     family = language_family_of(model)
     task = family.peft_task
@@ -93,10 +124,10 @@ def _config(peft: Any, model: Any, form: Form, size: int) -> Any:
         width = int(model.get_input_embeddings().weight.shape[1])
         return peft.PromptTuningConfig(task_type=task, num_virtual_tokens=size, token_dim=width)
     if form in ("lora", "lora_b"):
+        maps = getattr(model, "adapted_maps", "all-linear")  # a model of one's own may name them
         # Kernels of Mamba read these weights without calling the maps, so that PEFT refuses them.
-        unfit = ["out_proj", "conv1d"] if "mamba" in str(model.config.model_type) else None
+        mamba = maps == "all-linear" and "mamba" in str(model.config.model_type)
+        unfit = ["out_proj", "conv1d"] if mamba else None
         # alpha = rank: the update is B A whatever the rank, so that updates of different ranks are comparable.
-        return peft.LoraConfig(
-            task_type=task, r=size, lora_alpha=size, target_modules="all-linear", exclude_modules=unfit
-        )
+        return peft.LoraConfig(task_type=task, r=size, lora_alpha=size, target_modules=maps, exclude_modules=unfit)
     return peft.IA3Config(task_type=task)

@@ -191,7 +191,8 @@ class PrivateSteps:
                 # Poisson sampling, each row by itself: the bound of the accountant is for this draw, not for a fixed
                 # size, and it holds against those alone who cannot draw the sample again.
                 taken = self.noise.sample(len(client.rows), self.sample_rate, draws)
-                slopes = self.noisy_gradient(apart, client.rows[taken], len(client.rows), draws)
+                rows = client.taken(taken, draws.child("fresh"))
+                slopes = self.noisy_gradient(apart, rows, len(client.rows), draws)
                 for name, p in trained.items():
                     p.grad = slopes[name]
                 optimizer.step()

@@ -6,7 +6,7 @@ Only their description and rendering is here; the networks that generate and jud
 from gainnet.models.scenes.captions import Scene, Thing, parse, write_captions
 from gainnet.models.scenes.counting import count_things
 from gainnet.models.scenes.labels import ATTRIBUTES, UNNAMED, caption_labels, scene_labels
-from gainnet.models.scenes.rendering import render
+from gainnet.models.scenes.rendering import PLAIN, STICKERS, Style, render
 from gainnet.models.scenes.scene import (
     COLOURS,
     LAYOUTS,
@@ -26,13 +26,16 @@ __all__ = [
     "COLOURS",
     "LAYOUTS",
     "MAX_NUM_TOKENS",
+    "PLAIN",
     "SETTINGS",
     "SHAPES",
     "SIZES",
+    "STICKERS",
     "UNNAMED",
     "Pair",
     "Scene",
     "Scenes",
+    "Style",
     "Thing",
     "build_tokenizer",
     "caption_labels",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import final
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -22,6 +25,29 @@ PALETTE = (
     (250, 130, 190),
     (250, 250, 250),
 )
+
+
+@final
+@dataclass(frozen=True)
+class Style:
+    """How scenes are drawn.
+
+    Args:
+        rim_pixels: width of the outline of a thing.
+        rim: its colour in [0, 1]; half of the thing's own when `None`.
+        wash: share of paper in the background, in [0, 1].
+        paper: colour of the paper in [0, 1].
+    """
+
+    rim_pixels: float = OUTLINE_PIXELS
+    rim: tuple[float, float, float] | None = None
+    wash: float = 0.0
+    paper: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+PLAIN = Style()
+STICKERS = Style(5.0, (1.0, 1.0, 1.0), 0.5, (0.98, 0.93, 0.82))
+"""Things as stickers with a broad white rim, on a background that is half washed out to the cream of paper."""
 
 
 def _axis() -> Tensor:
@@ -74,16 +100,19 @@ def _distances(scenes: Scenes, slot: int) -> Tensor:
     return functional.grid_sample(tables, grid, padding_mode="border", align_corners=False)[:, 0] * radius
 
 
-def render(scenes: Scenes) -> Tensor:
+def render(scenes: Scenes, style: Style = PLAIN) -> Tensor:
     """[n, 3, 128, 128], the pictures of scenes, pixels in [0, 1].
 
-    A thing is filled with its colour, a little darker towards the bottom, inside an outline of half that brightness.
+    A thing is filled with its colour, a little darker towards the bottom, inside an outline of half that brightness, or
+    as the style says.
 
     >>> from gainnet.models.scenes.scene import draw_scenes, stream
     >>> render(draw_scenes(2, stream(0, "doctest", 0))).shape
     torch.Size([2, 3, 128, 128])
     """
     pictures = _backgrounds(scenes)
+    if style.wash:
+        pictures = torch.lerp(pictures, torch.tensor(style.paper).view(3, 1, 1), style.wash)
     shade = (1.04 - 0.12 * _axis()).view(1, 1, SIDE, 1)
     visible = torch.from_numpy(scenes.layout).view(-1, 1) >= torch.tensor([0, 1])
     palette = torch.tensor(PALETTE) / 255
@@ -93,7 +122,8 @@ def render(scenes: Scenes) -> Tensor:
         distance = _distances(drawn, slot)[:, None]
         colour = palette[torch.from_numpy(drawn.colour[:, slot])][:, :, None, None]
         # Coverage of a pixel by a distance within half a pixel of the edge: anti-aliasing without supersampling.
-        outside, inside = (0.5 - distance).clamp(0, 1), (0.5 - OUTLINE_PIXELS - distance).clamp(0, 1)
-        picture = torch.lerp(pictures[mine], 0.5 * colour, outside)
+        outside, inside = (0.5 - distance).clamp(0, 1), (0.5 - style.rim_pixels - distance).clamp(0, 1)
+        rim = 0.5 * colour if style.rim is None else torch.tensor(style.rim).view(3, 1, 1)
+        picture = torch.lerp(pictures[mine], rim, outside)
         pictures[mine] = torch.lerp(picture, colour * shade, inside)
     return pictures.clamp(0, 1)
