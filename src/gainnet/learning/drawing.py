@@ -22,7 +22,7 @@ def draw_curves(summary: Mapping[str, Any]) -> Figure:
         summary: of a run, as `summary_of` makes it.
     """
     figure, (left, right) = _panels(2)
-    _draw_loss(left, summary["curve"], summary["task"])
+    _draw_loss(left, summary["curve"], summary.get("task", "text"))
     _draw_bits(right, summary["rounds"])
     return figure
 
@@ -30,7 +30,7 @@ def draw_curves(summary: Mapping[str, Any]) -> Figure:
 def draw_loss(summary: Mapping[str, Any]) -> Figure:
     """The first half of `draw_curves`, whose letters a phone can show."""
     figure, (ax,) = _panels(1)
-    _draw_loss(ax, summary["curve"], summary["task"])
+    _draw_loss(ax, summary["curve"], summary.get("task", "text"))
     return figure
 
 

@@ -65,7 +65,7 @@ def page(summary: Mapping[str, Any], loss: bytes, bits: bytes, pictures: bytes |
     splits = summary["algorithm"].startswith(("fsl", "split"))
     shown = [name for name in _SHOWN if splits or name not in ("cut", "codec")]
     settings = ", ".join(f"{name} {summary['settings'][name]}" for name in shown if name in summary["settings"])
-    convention = (_OF_PICTURES if summary["task"] == "draw" else _OF_TEXT) + _CONVENTION
+    convention = (_OF_PICTURES if summary.get("task", "text") == "draw" else _OF_TEXT) + _CONVENTION
     title = f"Learning by {summary['algorithm']}"
     return Page(title, settings, body, convention, "summary.json", summary).html()
 
@@ -77,7 +77,7 @@ _SHOWN: Final = ("model", "cut", "codec", "clients", "skew", "link", "fading", "
 def _tiles(summary: Mapping[str, Any]) -> dict[str, str]:
     rounds, start, privacy = summary["rounds"], summary["curve"][0], summary["privacy"]
     total = {key: sum(record[key] for record in rounds) for key in rounds[-1]}
-    name, value = ("loss", float) if summary["task"] == "draw" else ("perplexity", math.exp)
+    name, value = ("loss", float) if summary.get("task", "text") == "draw" else ("perplexity", math.exp)
     before = f"{value(start['test_loss']):.4g} → " if start["round"] == 0 else ""
     return {
         name: f"{before}{value(rounds[-1]['test_loss']):.4g}",
@@ -91,7 +91,7 @@ def _tiles(summary: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _loss_in_words(summary: Mapping[str, Any]) -> str:
-    (first, *_, last), (unit, _) = summary["curve"], LOSS_OF[summary["task"]]
+    (first, *_, last), (unit, _) = summary["curve"], LOSS_OF[summary.get("task", "text")]
     return (
         f"test loss by round, with the middle 80 % of its rows: {first['test_loss']:.3f} {unit} in round "
         f"{first['round']}, {last['test_loss']:.3f} in round {last['round']}"
