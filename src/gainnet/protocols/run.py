@@ -76,8 +76,7 @@ def execute(
     >>> from gainnet.codecs import RawAnalog
     >>> from gainnet.network import DEVICE, EDGE, cell, profile
     >>> from gainnet.radio import Air, Analog
-    >>> air = (Analog(Air(snr_db=40.0)),)
-    >>> network = cell(profile("edge_l4"), profile("phone"), air, air)
+    >>> network = cell(profile("edge_l4"), profile("phone"), (), (Analog(Air(snr_db=40.0)),))
     >>> plan = Plan((Transfer(EDGE, (DEVICE,), "x", RawAnalog()),), (DEVICE, "x"))
     >>> places, report = execute(plan, {(EDGE, "x"): torch.ones(1, 3)}, network, Random.of([1]))
     >>> places[DEVICE, "x"].round(decimals=1), report.steps[0].num_channel_uses
