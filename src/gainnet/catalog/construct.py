@@ -32,6 +32,10 @@ CONTRACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "power": ("__call__",),
     "policy": ("__call__",),
     "algorithm": ("bound",),
+    **{
+        f"codec.{kind}": ("emits", "size", "encode", "decode")
+        for kind in ("prompt", "seed", "midway", "sketch", "image", "correction", "activations")
+    },
 }
 """Members that an object of a family has."""
 

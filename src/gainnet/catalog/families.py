@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from gainnet.catalog.construct import Constructor, bound_numbers, term_of
@@ -67,12 +68,13 @@ def entry(family: str, name: str) -> Any:
     return find(family, name, _known(family))
 
 
-def parse(family: str, text: str) -> Any:
+def parse(family: str, text: str, offered: Mapping[str, Any] = MappingProxyType({})) -> Any:
     """The object that a text names: shipped, offered by an installed package, or of `module:Class(args)`.
 
     Args:
         family: one of `TABLES`.
         text: `name` or `name(field=value, ...)`; literals only, nothing is evaluated.
+        offered: arguments for a class that needs one of that name and is not given it.
 
     Raises:
         ConfigError: the text, a name, an argument or a type is wrong.
@@ -81,7 +83,7 @@ def parse(family: str, text: str) -> Any:
     Rayleigh(block_length=64)
     """
     table_of(family)  # an unknown family is refused before the text is read
-    return Constructor(entry).make(family, read(text, family))
+    return Constructor(entry, offered=offered).make(family, read(text, family))
 
 
 def parse_from_peer(family: str, text: str, allowed: Mapping[str, Callable[..., Any]] | None = None) -> Any:

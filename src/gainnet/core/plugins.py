@@ -46,7 +46,7 @@ def find(field: str, name: str, known: Mapping[str, T]) -> T | Any:
         return getattr(importlib.import_module(module_name), attribute)
     # A script without a main guard may call sys.exit when it is imported.
     except (Exception, SystemExit) as error:
-        raise ConfigError(f"{field}: {name!r} cannot be imported ({_reason(error)})") from error
+        raise ConfigError(f"{field}: {name!r} cannot be imported ({reason_of(error)})") from error
     finally:
         sys.path.remove(here)
 
@@ -73,7 +73,7 @@ def call_plugin(field: str, call: Callable[..., Any], *arguments: Any, **options
         raise
     except (Exception, SystemExit) as error:
         named = getattr(call, "__qualname__", repr(call))
-        raise ConfigError(f"{field}: {named} failed ({_reason(error)})") from error
+        raise ConfigError(f"{field}: {named} failed ({reason_of(error)})") from error
 
 
 def require_members(field: str, thing: object, members: Iterable[str]) -> None:
@@ -94,5 +94,10 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Class and text of an error, on one line.
+
+    >>> reason_of(ValueError("two\\nlines"))
+    'ValueError: two lines'
+    """
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -68,7 +68,16 @@ def with_own(styles: Mapping[str, Style], rows: pd.DataFrame, known: Collection[
     [Style(label='Halves(depth=2)', colour='C8', line='-', marker='X')]
     """
     own = [str(name) for name in dict.fromkeys(rows["method"]) if name not in known]
-    return {**styles, **{name: Style(name.rpartition(":")[2], *OWN[k % len(OWN)]) for k, name in enumerate(own)}}
+    return {**styles, **{name: Style(short(name), *OWN[k % len(OWN)]) for k, name in enumerate(own)}}
+
+
+def short(name: str) -> str:
+    """A method's name in a figure: without the module of one of the user's.
+
+    >>> short("my_codec:Halves(depth=2)"), short("linear")
+    ('Halves(depth=2)', 'linear')
+    """
+    return name.rpartition(":")[2]
 
 
 def plain_log(axis: Axis) -> None:

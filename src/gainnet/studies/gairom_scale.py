@@ -16,11 +16,12 @@ from pydantic import Field
 from gainnet.core.randomness import Random
 from gainnet.orchestration import State, graph_of
 from gainnet.orchestration.reference import reference_of
-from gainnet.studies.figures import Panel, Style, draw_panels
+from gainnet.studies.figures import Panel, Style, draw_panels, with_own
 from gainnet.studies.gairom.arena import Arena, arena, digests, load_all, scenario_of_regime
-from gainnet.studies.gairom.question import LEARNED, REFERENCE, BoundSteps, players
+from gainnet.studies.gairom.question import LEARNED, REFERENCE, BoundSteps, check_policy, players
+from gainnet.studies.own import Guarded, one_or_own, own
 from gainnet.studies.palette import BLUE, GREEN, GREY, RED
-from gainnet.studies.settings import Natural, NonEmpty, Seeds, one_of
+from gainnet.studies.settings import Natural, NonEmpty, Seeds
 from gainnet.studies.statistics import at, beside, named, spreads
 from gainnet.studies.study import Case, Method, Row, Study
 
@@ -47,7 +48,7 @@ class ScaleConfig:
     Args:
         random_seeds: each draws a world of every size.
         training_seeds: of the learned policies.
-        methods: policies without weights.
+        methods: policies without weights, and policies of yours as `module:Class(args)`.
         nums_clients: sizes; spectrum of the edges and the samples at which a model saturates grow with them.
         most_sequential: largest size for sequential greedy, whose time grows with the square of it.
         most_bounded: largest size with a Lagrangian bound.
@@ -56,7 +57,7 @@ class ScaleConfig:
 
     random_seeds: Seeds
     training_seeds: tuple[Natural, ...]
-    methods: tuple[Annotated[str, one_of(UNTRAINED)], ...]
+    methods: tuple[Annotated[str, one_or_own(UNTRAINED, check_policy)], ...]
     nums_clients: NonEmpty[Annotated[int, Field(ge=1, le=10_000)]]
     most_sequential: Natural
     most_bounded: Natural
@@ -94,7 +95,8 @@ def open_methods(config: ScaleConfig) -> Mapping[str, Method]:
         found = reference_of(here.world, here.regime, config.num_bound_steps)
         return {"gain": None if found is None else found.total}
 
-    return {**dict.fromkeys((*UNTRAINED, LEARNED), played), REFERENCE: reference}
+    users: dict[str, Method] = {name: Guarded(name, played) for name in own(config.methods, UNTRAINED)}
+    return {**dict.fromkeys((*UNTRAINED, LEARNED), played), **users, REFERENCE: reference}
 
 
 def shares(table: pd.DataFrame) -> pd.DataFrame:
@@ -110,16 +112,16 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Every metric of the study: medians of times, which a busy machine lengthens now and then; means of shares."""
     found = shares(table)
-    own, sequential = (at(found, method=name).groupby("num_clients") for name in (LEARNED, "sequential_greedy"))
+    learned, sequential = (at(found, method=name).groupby("num_clients") for name in (LEARNED, "sequential_greedy"))
     times = {
-        "decision_s": own["measured_decision_s"], "graph_s": own["measured_graph_s"],
+        "decision_s": learned["measured_decision_s"], "graph_s": learned["measured_graph_s"],
         "sequential_greedy_decision_s": sequential["measured_decision_s"],
     }  # fmt: skip
     metrics: dict[str, float] = {}
     for name, groups in times.items():
         metrics |= named(groups.median().map(lambda x: float(f"{x:.3g}")), f"{name}.{{}}")
     for name, column in (("sac_over_greedy", "over_greedy"), ("sac_of_bound", "of_bound")):
-        metrics |= named(own[column].mean().round(5), f"{name}.{{}}")
+        metrics |= named(learned[column].mean().round(5), f"{name}.{{}}")
     return {name: value for name, value in metrics.items() if name in METRIC_NAMES and value == value}
 
 
@@ -147,12 +149,12 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 
 def _lines(ax: Axes, means: pd.DataFrame) -> None:
-    for method, style in STYLES.items():
-        if len(own := at(means, method=method)):
+    for method, style in with_own(STYLES, means, METHODS).items():
+        if len(rows := at(means, method=method)):
             # An axis of logarithms has no room for an interval that reaches zero.
-            low = own["error_bar"].clip(upper=0.9 * own["mean"])
+            low = rows["error_bar"].clip(upper=0.9 * rows["mean"])
             look: dict[str, Any] = {"color": style.colour, "linestyle": style.line, "marker": "o", "capsize": 2}
-            ax.errorbar(own["num_clients"], own["mean"], [low, own["error_bar"]], **look).set_label(style.label)
+            ax.errorbar(rows["num_clients"], rows["mean"], [low, rows["error_bar"]], **look).set_label(style.label)
     ax.set_xscale("log")
 
 

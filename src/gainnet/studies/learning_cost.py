@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 from pydantic import Field
 
+from gainnet.catalog import parse
 from gainnet.catalog.learning import open_session
 from gainnet.catalog.records import LearnConfig
 from gainnet.core.randomness import Random
@@ -21,7 +22,8 @@ from gainnet.learning.algorithms.adapters import require_peft
 from gainnet.learning.clients import LocalTraining
 from gainnet.learning.runner import run_rounds
 from gainnet.models.language import mean_loss
-from gainnet.studies.figures import Panel, draw_panels
+from gainnet.studies.figures import Panel, draw_panels, short, with_own
+from gainnet.studies.own import Guarded, one_or_own, own
 from gainnet.studies.palette import BLUE, GREEN, GREY, ORANGE
 from gainnet.studies.settings import AirField, Count, NonEmpty, Seeds
 from gainnet.studies.statistics import at, beside, present, round_metrics
@@ -65,6 +67,11 @@ METRIC_NAMES = (
 )
 
 
+def check_algorithm(text: str) -> None:
+    """Raises `ConfigError` unless a text names a way to learn."""
+    parse("algorithm", text)
+
+
 @final
 @dataclass(frozen=True)
 class LearningCostConfig:
@@ -72,14 +79,14 @@ class LearningCostConfig:
 
     Args:
         random_seeds: each draws texts, clients, mini-batches and noise of its own.
-        methods: names of what is compared.
+        methods: what is compared, and ways to learn of yours as `module:Class(args)`.
         skews: Dirichlet concentrations of the fields over the clients; 0 stands for equal shares.
         num_texts: abstracts per field.
         clients: devices.
         rounds: how many.
         num_steps: mini-batches per client and round.
         batch_size: rows per mini-batch.
-        rates: learning rate by method.
+        rates: learning rate by method; that of `gainnet learn` where none is given.
         sizes: virtual tokens or rank, by method.
         air: of the links; codewords fail where its reports are wrong.
         lossy_attempts: how often a codeword is sent at most in split learning; some items are lost.
@@ -90,7 +97,7 @@ class LearningCostConfig:
     """
 
     random_seeds: Seeds
-    methods: NonEmpty[str]
+    methods: NonEmpty[Annotated[str, one_or_own(METHODS, check_algorithm)]]
     skews: NonEmpty[Annotated[float, Field(ge=0)]]
     num_texts: Annotated[int, Field(ge=10)]
     clients: Annotated[int, Field(ge=1, le=100)]
@@ -109,7 +116,7 @@ class LearningCostConfig:
 
 def cases(config: LearningCostConfig) -> Iterator[Case]:
     """Every method at every skew with every random seed; processor time and memory at shapes of models once."""
-    learned = [method for method in config.methods if method in LEARNED]
+    learned = [method for method in config.methods if method not in MEASURED]
     for random_seed, skew, method in product(config.random_seeds, config.skews, learned):
         yield Case(method, {"skew": skew}, random_seed)
     for method in config.methods:
@@ -121,9 +128,15 @@ def open_methods(config: LearningCostConfig) -> Mapping[str, Method]:
     """All methods are rounds of one algorithm on the same model and texts; raises when one lacks its library."""
     if set(config.methods) & set(PROMPTS):
         require_peft()
-    return dict.fromkeys(LEARNED, lambda case, random: _learned(config, case)) | dict.fromkeys(
-        MEASURED, lambda case, random: _measured(config, case, random)
-    )
+
+    def learned(case: Case, random: Random) -> Row:
+        return _learned(config, case)
+
+    def measured(case: Case, random: Random) -> Row:
+        return _measured(config, case, random)
+
+    users: dict[str, Method] = {name: Guarded(name, learned) for name in own(config.methods, METHODS)}
+    return {**dict.fromkeys(LEARNED, learned), **dict.fromkeys(MEASURED, measured), **users}
 
 
 def settings_of(config: LearningCostConfig, method: str, skew: float, random_seed: int) -> LearnConfig:
@@ -140,7 +153,7 @@ def settings_of(config: LearningCostConfig, method: str, skew: float, random_see
         rounds=config.rounds,
         num_steps=config.num_steps,
         batch_size=config.batch_size,
-        rate=config.rates[method],
+        rate=config.rates.get(method, LearnConfig.rate),
         # Virtual tokens where the form is a prompt.
         rank=config.sizes.get(method, 1),
         link="tabulated",
@@ -193,7 +206,7 @@ def _learned(config: LearningCostConfig, case: Case) -> Row:
 def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Ratios to FedAvg of the same random seed and skew, averaged; the best prompt form is the one of largest gain."""
     measured = _times(table)
-    table = table[table["method"].isin(LEARNED)]
+    table = table[~table["method"].isin(MEASURED)]
     if table.empty:
         return round_metrics(measured, 6)
     means = _beside_fedavg(table).groupby("method").mean(numeric_only=True)
@@ -206,6 +219,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
         for column in columns
         if method in means.index
     }
+    found |= {f"{name}.{what}": float(means[what][name]) for name in own(means.index, METHODS) for what in OF_PROMPT}
     if worst := [x for cut in CUTS if (x := found.get(f"fsl.{cut}.perplexity_of_fedavg")) is not None]:
         found["fsl.perplexity_of_fedavg"] = max(worst)
     if best := best_prompt(found):
@@ -255,16 +269,18 @@ def _beside_fedavg(table: pd.DataFrame) -> pd.DataFrame:
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Quality over bytes and over device memory, one mark per method; nothing where nobody has learned."""
-    if not table["method"].isin(LEARNED).any():
+    if table["method"].isin(MEASURED).all():
         return
 
     def plot(ax: Axes, rows: pd.DataFrame) -> None:
-        rows = rows[rows["method"].isin(LEARNED)]
+        rows = rows[~rows["method"].isin(MEASURED)]
         means = rows.groupby(["method", "skew"])[["cost", "perplexity"]].mean().reset_index()
-        for method in present(means, "method", LEARNED):
+        users = with_own({}, means, METHODS)
+        markers = MARKERS | {name: (style.marker, style.colour) for name, style in users.items()}
+        for method in present(means, "method", (*LEARNED, *users)):
             for skew, x, y in at(means, method=method).drop(columns="method").itertuples(index=False):
-                style: dict[str, Any] = {"fillstyle": "none"} if skew else {"label": method}
-                ax.plot(x, y, MARKERS[method][0], color=MARKERS[method][1], markersize=6.5, **style)
+                style: dict[str, Any] = {"fillstyle": "none"} if skew else {"label": short(method)}
+                ax.plot(x, y, markers[method][0], color=markers[method][1], markersize=6.5, **style)
         ax.set_xscale("log")
         # From kilobytes to gigabytes, in whatever of them a number is short.
         ax.xaxis.set_major_formatter(EngFormatter("B"))

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import Field
 
-from gainnet.catalog import GenerationConfig
+from gainnet.catalog import GenerationConfig, parse
 from gainnet.catalog.opening import open_request
 from gainnet.core.randomness import Random
 from gainnet.core.units import psnr_db_of_mse
@@ -27,10 +27,12 @@ from gainnet.protocols import channel_free
 from gainnet.protocols.plan import Plan
 from gainnet.protocols.task import IMAGE, Task
 from gainnet.radio import Air
-from gainnet.studies.figures import Panel, Style, draw_panels, plain_log
+from gainnet.studies.figures import Panel, Style, draw_panels, plain_log, with_own
+from gainnet.studies.own import Guarded, one_or_own, own
 from gainnet.studies.palette import BLUE, BROWN, GREEN, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.pictures import captions
-from gainnet.studies.settings import AirField, NonEmpty, Seeds, one_of
+from gainnet.studies.protocols import check_protocol
+from gainnet.studies.settings import AirField, NonEmpty, Seeds
 from gainnet.studies.statistics import at
 from gainnet.studies.study import Case, Method, Row, Study, grid
 from gainnet.studies.weights import picture_digests
@@ -58,7 +60,8 @@ class MultiEdgeConfig:
         num_edges: K.
         num_steps: sampler steps that are priced.
         edge_hardware: of every edge.
-        methods: ways to share a generation (`pipeline`, `guidance`, `regions` are uidcg), and the other protocols.
+        methods: ways to share a generation (`pipeline`, `guidance`, `regions` are uidcg), the other protocols, and
+            protocols of yours as `module:Class(args)`.
         num_images: pictures per random seed that are made for their quality, at the model's own steps.
         air: between device and edges.
         hardware: of the device.
@@ -69,7 +72,7 @@ class MultiEdgeConfig:
     num_edges: NonEmpty[Annotated[int, Field(ge=1, le=4)]]
     num_steps: NonEmpty[Annotated[int, Field(ge=2, le=1000)]]
     edge_hardware: NonEmpty[str]
-    methods: NonEmpty[Annotated[str, one_of(METHODS)]]
+    methods: NonEmpty[Annotated[str, one_or_own(METHODS, check_protocol)]]
     num_images: Annotated[int, Field(ge=0, le=1000)]
     air: AirField = Air()
     hardware: str = "laptop"
@@ -80,7 +83,7 @@ def cases(config: MultiEdgeConfig) -> Iterator[Case]:
     """Prices once per hardware and number of steps; quality once per random seed, where pictures are asked for."""
     for method, num_edges in product(config.methods, config.num_edges):
         # Classifier-free guidance has two branches, which is all that edges can share.
-        if method == "guidance" and num_edges > 2:
+        if num_edges > (2 if method == "guidance" else most_edges(method)):
             continue
         # Prices are expectations, for which one random seed is as good as ten.
         prices = {"num_edges": (num_edges,), "edge_hardware": config.edge_hardware, "num_steps": config.num_steps}
@@ -88,6 +91,11 @@ def cases(config: MultiEdgeConfig) -> Iterator[Case]:
             yield Case(method, values, config.random_seeds[0])
         for random_seed in config.random_seeds if config.num_images else ():
             yield Case(method, {"num_edges": num_edges, "edge_hardware": None, "num_steps": None}, random_seed)
+
+
+def most_edges(method: str) -> int:
+    """Edges that a method takes at most; a protocol of the user's says so itself."""
+    return 4 if method in METHODS else int(parse("protocol", method).max_edges)
 
 
 def open_methods(config: MultiEdgeConfig) -> Mapping[str, Method]:
@@ -100,7 +108,8 @@ def open_methods(config: MultiEdgeConfig) -> Mapping[str, Method]:
             return _quality(config, case, model_of(None), memory)
         return _price(config, case, model_of(case.values["num_steps"]))
 
-    return dict.fromkeys(METHODS, evaluate)
+    users: dict[str, Method] = {name: Guarded(name, evaluate) for name in own(config.methods, METHODS)}
+    return {**dict.fromkeys(METHODS, evaluate), **users}
 
 
 def generation_of(config: MultiEdgeConfig, case: Case) -> GenerationConfig:
@@ -179,9 +188,9 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Critical path against the number of edges, per hardware."""
 
     def plot(ax: Axes, rows: pd.DataFrame) -> None:
-        for method, style in STYLES.items():
-            if len(own := at(rows, method=method)):
-                style.plot(ax, own["num_edges"], own["duration_s"])
+        for method, style in with_own(STYLES, rows, METHODS).items():
+            if len(curve := at(rows, method=method)):
+                style.plot(ax, curve["num_edges"], curve["duration_s"])
         ax.set(yscale="log", xticks=[1, 2, 3, 4])
         plain_log(ax.yaxis)
 

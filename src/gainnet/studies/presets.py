@@ -67,7 +67,9 @@ def validate(config: type[C], table: dict[str, Any]) -> C:
     except ValidationError as error:
         # A check of several fields names them itself.
         place, words = first_mistake(error.errors())
-        raise ConfigError(f"{place}: {words}" if place else words) from None
+        # What a plug-in raised stays the cause, so that `--debug` shows its lines.
+        cause = error.errors()[0].get("ctx", {}).get("error")
+        raise ConfigError(f"{place}: {words}" if place else words) from cause
 
 
 def as_json(config: StudyConfig) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from gainnet.catalog import GenerationConfig, text_of
+from gainnet.catalog import GenerationConfig, parse, text_of
 from gainnet.catalog.opening import Request, open_request
 from gainnet.core.errors import NodeFailedError, PlanError
 from gainnet.core.randomness import Random
@@ -31,6 +31,7 @@ from gainnet.models.loading import load_model
 from gainnet.models.scenes import draw_scenes, render, stream, write_captions
 from gainnet.network import Network
 from gainnet.protocols import Plan, execute, pricing
+from gainnet.studies.own import Guarded, one_or_own, own
 from gainnet.studies.protocols_drawing import METHODS, draw
 from gainnet.studies.settings import AirField, Count, NonEmpty, Positive, Seeds, SnrDb, one_of
 from gainnet.studies.study import Case, Method, Row, Study, Value, grid
@@ -47,6 +48,20 @@ VALUES: dict[str, Value] = {"task": None, "snr_db": None, "hardware": None, "num
 METRIC_NAMES = ("delivered_share",)
 
 
+def check_protocol(text: str) -> None:
+    """Raises `ConfigError` unless a text names a protocol."""
+    parse("protocol", text)
+
+
+def has_several(method: str) -> bool:
+    """Whether a protocol takes several edges.
+
+    >>> has_several("diug"), has_several("ciag(cut=3)")
+    (True, False)
+    """
+    return method in SEVERAL or (method not in METHODS and parse("protocol", method).max_edges > 1)
+
+
 @final
 @dataclass(frozen=True)
 class ProtocolsConfig:
@@ -55,7 +70,7 @@ class ProtocolsConfig:
     Args:
         random_seeds: each draws its own captions, pictures, noise and fading.
         num_images: pictures per random seed.
-        methods: protocols; those with several edges have two.
+        methods: protocols, of yours too as `module:Class(args)`; those with several edges have two.
         tasks: what is generated.
         snrs_db: mean received Es/N0, dB, in the place of that of the air.
         hardware: of the device.
@@ -73,7 +88,7 @@ class ProtocolsConfig:
 
     random_seeds: Seeds
     num_images: Annotated[int, Field(ge=1, le=1000)]
-    methods: tuple[str, ...]
+    methods: tuple[Annotated[str, one_or_own(METHODS, check_protocol)], ...]
     tasks: NonEmpty[Annotated[str, one_of(TASKS)]]
     snrs_db: NonEmpty[SnrDb]
     hardware: NonEmpty[str]
@@ -120,7 +135,8 @@ def open_methods(config: ProtocolsConfig) -> Mapping[str, Method]:
             return _losses(config, case, *model_of(config.loss_steps))
         return _trial(config, case, *model_of(None), seen)
 
-    return dict.fromkeys(METHODS, evaluate)
+    users: dict[str, Method] = {name: Guarded(name, evaluate) for name in own(config.methods, METHODS)}
+    return {**dict.fromkeys(METHODS, evaluate), **users}
 
 
 def generation_of(config: ProtocolsConfig, case: Case, prompts: tuple[str, ...]) -> GenerationConfig:
@@ -133,7 +149,7 @@ def generation_of(config: ProtocolsConfig, case: Case, prompts: tuple[str, ...])
         random_seed=1000 * case.random_seed,
         hardware=case.text("hardware"),
         priced_as=config.priced_as,
-        num_edges=NUM_EDGES if case.method in SEVERAL else 1,
+        num_edges=NUM_EDGES if has_several(case.method) else 1,
         harq="none",
     )
 

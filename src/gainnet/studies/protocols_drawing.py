@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gainnet.studies.figures import Panel, draw_panels, legend_below, panels
+from gainnet.studies.figures import Panel, draw_panels, legend_below, panels, short
 from gainnet.studies.palette import BLUE, GREEN, ORANGE, RED
 from gainnet.studies.statistics import at, beside
 
@@ -77,21 +77,21 @@ def _costs(means: pd.DataFrame) -> Figure:
     figure, axes = panels(len(tasks), 2, title, note)
     for task, left, right in zip(tasks, axes[::2], axes[1::2], strict=True):
         rows = at(means, task=task)
-        names = list(rows.groupby("method")["device_energy_j"].mean().sort_values().index)
+        names = [str(name) for name in rows.groupby("method")["device_energy_j"].mean().sort_values().index]
         for device, (marker, colour, fill) in zip(devices, _MARKS, strict=False):
             # An axis of logarithms has no place for a device that spends nothing.
             spent = at(rows, hardware=device).assign(x=rows["device_energy_j"].clip(lower=1e-6)).groupby("method")["x"]
-            y = [names.index(name) for name in spent.groups]
+            y = [names.index(str(name)) for name in spent.groups]
             low, mean, high = spent.min(), spent.median(), spent.max()
             look: dict[str, Any] = {"color": colour, "label": device, "fillstyle": fill, "linestyle": ""}
             left.errorbar(mean, y, xerr=[mean - low, high - mean], marker=marker, **look)
         snrs_db = sorted(set(rows["snr_db"]))
         for snr_db, (marker, colour, fill) in zip(snrs_db, _MARKS[::-1], strict=False):
             found = at(rows, snr_db=snr_db).groupby("method")["prompt_fidelity"].mean()
-            y = [names.index(name) for name in found.index]
+            y = [names.index(str(name)) for name in found.index]
             right.plot(found, y, marker, color=colour, fillstyle=fill, label=f"{snr_db:g} dB")
         for ax in (left, right):
-            ax.set_yticks(range(len(names)), names)
+            ax.set_yticks(range(len(names)), [short(name) for name in names])
             ax.invert_yaxis()
         left.set(xscale="log", title=_title(task), xlabel="energy of the device in J")
         right.set(title=_title(task), xlabel="prompt fidelity", yticklabels=[])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Any, final
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, GainnetError
 from gainnet.core.plugins import find
 from gainnet.studies.presets import PRESETS, as_json, load_config
 from gainnet.studies.study import CATALOG, Study, question_of
@@ -81,13 +82,24 @@ def list_studies() -> tuple[AnyStudy, ...]:
 
 
 def list_questions() -> dict[str, str]:
-    """The question of every shipped study, by name; no study is imported for it.
+    """The question of every shipped study, by name, then of those that installed packages offer.
 
-    >>> questions = list_questions()
-    >>> questions["multi-edge"]
+    A package offers a study in the entry-point group `gainnet.study`; no shipped study is imported here.
+
+    >>> list_questions()["multi-edge"]
     'What do one to four edges buy in time, and what does sharing a generation do to the picture?'
     """
-    return {name: question_of(CATALOG / f"{name}.toml") for name in sorted(STUDIES)}
+    shipped = {name: question_of(CATALOG / f"{name}.toml") for name in sorted(STUDIES)}
+    offered = sorted({each.name for each in entry_points(group="gainnet.study")} - set(STUDIES))
+    return shipped | {name: _question(name) for name in offered}
+
+
+def _question(name: str) -> str:
+    # One package that does not open must not hide all others.
+    try:
+        return find_study(name).question
+    except (GainnetError, OSError) as error:
+        return f"cannot be opened ({error})"
 
 
 def find_study(name: str) -> AnyStudy:

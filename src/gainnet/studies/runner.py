@@ -19,6 +19,7 @@ from gainnet.core.run.journal import Journal, journal
 from gainnet.core.run.loop import silent
 from gainnet.studies.drawing import USUAL, Look, draw_and_save
 from gainnet.studies.engine import Engine, Evaluate, OneByOne
+from gainnet.studies.own import own
 from gainnet.studies.page import page
 from gainnet.studies.presets import as_json, load_config
 from gainnet.studies.results import (
@@ -148,15 +149,18 @@ def draw_figures(study: Study[C], path: Path, look: Look = USUAL, out: Path | No
 
 
 def summarise(study: Study[C], table: pd.DataFrame) -> dict[str, float | None]:
-    """Every metric of the study; `None` for those that the table does not hold.
+    """Every metric of the study, `None` for those that the table does not hold; then those of methods of the user's.
 
     Raises:
         KeyError: the study summarises a metric that it does not name.
     """
     found = dict(study.summarise(table))
-    if unknown := sorted(set(found) - set(study.metric_names)):
-        raise KeyError(f"{study.name} does not name the metric {unknown[0]}")
-    return {name: _finite(found.get(name)) for name in study.metric_names}
+    further = [name for name in found if name not in study.metric_names]
+    names = own([str(name) for name in table["method"].unique()], study.methods)
+    # A text of the user's stands in the names of its metrics; ours have neither colons nor brackets.
+    if unknown := [name for name in further if not (set(name) & set(":(") or any(each in name for each in names))]:
+        raise KeyError(f"{study.name} does not name the metric {sorted(unknown)[0]}")
+    return {name: _finite(found.get(name)) for name in (*study.metric_names, *further)}
 
 
 @contextmanager

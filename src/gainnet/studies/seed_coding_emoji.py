@@ -18,6 +18,7 @@ from gainnet.codecs import LinearCode, TransformSeed
 from gainnet.codecs.basis import BASES
 from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.components import load_components
+from gainnet.codecs.content import Content
 from gainnet.codecs.opponents import BestPicture, EncodeCache, cache_folder, installed
 from gainnet.codecs.seed_codec import SeedCodec, SeedWeights
 from gainnet.codecs.seed_codec.weights import NETWORKS
@@ -25,17 +26,19 @@ from gainnet.codecs.transform_seed import TransformWeights
 from gainnet.codecs.transform_seed.weights import TRANSFORMS
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
+from gainnet.core.types import Symbols
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.emoji.captions import WORDINGS, read_wordings
 from gainnet.models.loading import find_folder, load_model, weights_sha256
 from gainnet.models.scenes import stream
-from gainnet.studies.figures import Panel, Style, draw_panels, log2_uses
+from gainnet.studies.figures import Panel, Style, draw_panels, log2_uses, plot_curves, with_own
+from gainnet.studies.own import Guarded, OwnCodec, check_codec, one_or_own, own
 from gainnet.studies.palette import BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.photographs.material import encoders
 from gainnet.studies.pictures import Pictures, generate_of
 from gainnet.studies.seed_coding.judging import mean_ssim, quality
-from gainnet.studies.seed_coding.transports import Analog, Digital, Prompts, Transport
-from gainnet.studies.settings import NonEmpty, Seeds, SnrDb, one_of
+from gainnet.studies.seed_coding.transports import Analog, Digital, Prompts, Transport, own_transport
+from gainnet.studies.settings import NonEmpty, Seeds, SnrDb
 from gainnet.studies.statistics import at, present, psnr_cells, round_metrics, uses_for
 from gainnet.studies.study import Case, Method, Row, Study, Value
 
@@ -74,7 +77,7 @@ class SeedCodingEmojiConfig:
     Args:
         random_seeds: each draws its own names and noise.
         num_images: pictures per random seed.
-        methods: which run.
+        methods: which run; codecs of yours as `module:Class(args)`, of pictures as `image=module:Class(args)`.
         snrs_db: mean received Es/N0, AWGN.
         nums_channel_uses: complex uses of one picture; a learned seed has none beyond those it was trained for.
         model: name or folder of the model; its codes are found by its digest.
@@ -82,7 +85,7 @@ class SeedCodingEmojiConfig:
 
     random_seeds: Seeds
     num_images: Annotated[int, Field(ge=1, le=1000)]
-    methods: NonEmpty[Annotated[str, one_of(METHODS)]]
+    methods: NonEmpty[Annotated[str, one_or_own(METHODS, check_codec)]]
     snrs_db: NonEmpty[SnrDb]
     nums_channel_uses: NonEmpty[Annotated[int, Field(ge=16, le=1_000_000)]]
     model: str = "emoji"
@@ -97,8 +100,12 @@ def cases(config: SeedCodingEmojiConfig) -> Iterator[Case]:
     air: dict[str, Value] = {"fading": "awgn", "report_offset_db": 0.0, "report_error_db": 0.0}
     axes = config.random_seeds, config.methods, config.snrs_db, config.nums_channel_uses
     for random_seed, method, snr_db, uses in product(*axes):
-        bearer = {"bearer": "analog" if method in ANALOG else "ldpc"}
+        bearer = {"bearer": "analog" if method in ANALOG or _is_analog(method) else "ldpc"}
         yield Case(method, {**bearer, **air, "snr_db": snr_db, "num_channel_uses": uses}, random_seed)
+
+
+def _is_analog(method: str) -> bool:
+    return method not in METHODS and OwnCodec.of_text(method).emits is Symbols
 
 
 def names_of(model: str, random_seed: int, num_images: int) -> tuple[str, ...]:
@@ -154,7 +161,16 @@ def open_methods(config: SeedCodingEmojiConfig) -> Mapping[str, Method]:
     return {
         **{name: partial(_send, model, pictures_of, transport, True) for name, transport in seeds.items()},
         **{name: partial(_send, model, pictures_of, transport, False) for name, transport in pictures.items()},
+        **{name: _own(model, config.model, pictures_of, name) for name in own(config.methods, METHODS)},
     }
+
+
+def _own(model: DiffusionModel, name: str, pictures_of: Callable[[int], Pictures], text: str) -> Method:
+    """The method of a codec of the user's."""
+    codec = OwnCodec.of_text(text)
+    is_seed = codec.kind == "seed"
+    content = Content(model.latent if is_seed else model.image, codec.kind, name, model.sha256)
+    return Guarded(text, partial(_send, model, pictures_of, own_transport(codec, content), is_seed))
 
 
 def _opponent(name: str, cache: EncodeCache, max_bits: float, prompts: Prompts) -> AnyCodec:
@@ -210,9 +226,10 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     """Uses for 30 dB, PSNR at a few numbers of uses, and the best seed's share of the uses of the best codec."""
     found: dict[str, float | None] = {}
     every = cells(table)
+    ran = (*METHODS, *own(every["method"].unique(), METHODS))
     for snr_db in SNRS_DB:
         rows = every[every["snr_db"] == snr_db]
-        needed = {method: _uses(rows[rows["method"] == method]) for method in present(rows, "method", METHODS)}
+        needed = {method: _uses(rows[rows["method"] == method]) for method in present(rows, "method", ran)}
         best = {kind: _least(needed, names) for kind, names in (("seed", SEEDS), ("codec", CODECS))}
         found |= {f"uses_for_30db.{method}.{snr_db}db": uses for method, uses in needed.items()}
         found[f"uses_for_30db.best_image_codec.{snr_db}db"] = best["codec"]
@@ -247,10 +264,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     ]
 
     def plot(ax: Axes, rows: pd.DataFrame) -> None:
-        for method, style in STYLES.items():
-            own = at(rows, method=method).sort_values("num_channel_uses_sent")
-            if len(own):
-                style.plot(ax, own["num_channel_uses_sent"], own["psnr_db"])
+        plot_curves(ax, rows, "num_channel_uses_sent", "psnr_db", with_own(STYLES, rows, METHODS))
         log2_uses(ax, TARGET_PSNR_DB)
 
     note = "PSNR of the mean MSE against the same generation without a channel, values in [0, 1]; AWGN, SNR known."

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, PlainValidator
 
 from gainnet.catalog import parse, text_of
 from gainnet.core.errors import ConfigError
-from gainnet.radio import CHANNELS, Air, Reports
+from gainnet.radio import Air, Reports
 from gainnet.studies.study import Case
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ def air_of(case: Case) -> Air:
     """Fading, SNR and reports that the swept values of a case name; exact and prompt reports where it names none."""
     values = case.values
     reports = Reports(float(values.get("report_error_db") or 0.0), int(values.get("report_delay") or 0))
-    return Air(CHANNELS[case.text("fading")](), case.number("snr_db"), reports=reports)
+    return Air(parse("fading", case.text("fading")), case.number("snr_db"), reports=reports)
 
 
 def one_of(names: Sequence[str]) -> AfterValidator:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import product
-from typing import Annotated, Any, Final, Literal, final
+from typing import Annotated, Any, Final, final
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pydantic import Field
 
+from gainnet.catalog import parse
 from gainnet.codecs.components import Components, load_components
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
@@ -23,13 +24,14 @@ from gainnet.models.decoders import decoder_config, decoder_place, with_decoder
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import find_folder, load_model, weights_sha256
 from gainnet.radio import AWGN, Channel, Rayleigh
-from gainnet.studies.figures import Panel, draw_panels
+from gainnet.studies.figures import Panel, draw_panels, short
+from gainnet.studies.own import check_fading, one_or_own, own
 from gainnet.studies.palette import BLACK, BLUE, MARKER_OF, ORANGE
 from gainnet.studies.pictures import Pictures, of_prompts
 from gainnet.studies.seed_coding.unseen_list import unseen_captions
 from gainnet.studies.settings import NonEmpty, Seeds, SnrDb, one_of
 from gainnet.studies.statistics import round_metrics
-from gainnet.studies.study import Case, Method, Row, Study
+from gainnet.studies.study import Case, Method, Row, Study, Value
 from gainnet.studies.weights import picture_digests
 from gainnet.training.through_channel import (
     AIR,
@@ -63,7 +65,7 @@ class ThroughChannelConfig:
         random_seeds: each draws its own noise and fading.
         num_images: unseen captions.
         arms: decoders: frozen, control, air.
-        fadings: rayleigh, awgn or both.
+        fadings: rayleigh, awgn, channels of yours.
         snrs_db: mean received Es/N0.
         nums_channel_uses: of the linear code that carries seeds.
         decoder: name under which the fine-tuned decoders were installed.
@@ -74,7 +76,7 @@ class ThroughChannelConfig:
     random_seeds: Seeds
     num_images: Annotated[int, Field(ge=1, le=200)]
     arms: NonEmpty[Annotated[str, one_of(METHODS)]]
-    fadings: NonEmpty[Literal["rayleigh", "awgn"]]
+    fadings: NonEmpty[Annotated[str, one_or_own(("rayleigh", "awgn"), check_fading)]]
     snrs_db: NonEmpty[SnrDb]
     nums_channel_uses: NonEmpty[Annotated[int, Field(ge=1, le=512)]]
     decoder: str = "through-channel"
@@ -86,7 +88,7 @@ def cases(config: ThroughChannelConfig) -> Iterator[Case]:
     """One case per picture, so that decoders are compared picture by picture."""
     axes = config.nums_channel_uses, config.fadings, config.snrs_db, config.arms, range(config.num_images)
     for random_seed, uses, fading, snr_db, arm, picture in product(config.random_seeds, *axes):
-        values = {"num_channel_uses": uses, "fading": fading, "snr_db": snr_db, "picture": picture}
+        values: dict[str, Value] = {"num_channel_uses": uses, "fading": fading, "snr_db": snr_db, "picture": picture}
         yield Case(arm, values, random_seed)
 
 
@@ -118,8 +120,8 @@ class Bench:
                 "through channel study", random_seed, uses, fading, str(snr_db)
             )
             snr = torch.full((len(seeds),), db_to_linear(snr_db))
-            sent = self.pictures.latents[items]
-            arrived = received_seeds(sent, self.basis, uses, CHANNELS[fading], snr, streams)
+            sent, channel = self.pictures.latents[items], CHANNELS.get(fading) or parse("fading", fading)
+            arrived = received_seeds(sent, self.basis, uses, channel, snr, streams)
             with torch.inference_mode():
                 images = self.model.decoder({"latent": arrived}, streams)["image"]
             found += (images - self.pictures.images[items]).double().square().flatten(1).mean(1).tolist()
@@ -202,9 +204,10 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     found: dict[str, float | None] = {"num_pictures": float(table["picture"].nunique())}
     found["overlap"] = float(table["overlap"].max())
     rows = table[table["num_channel_uses"] == NUM_CHANNEL_USES]
-    for (point, snr_db), (fading, suffix) in product(SNRS.items(), SUFFIXES.items()):
-        own = rows[(rows["fading"] == fading) & (rows["snr_db"] == snr_db)]
-        errors = own.pivot_table(index=["random_seed", "picture"], columns="method", values="mse")
+    suffixes = SUFFIXES | {name: f".{name}" for name in own(rows["fading"].unique(), SUFFIXES)}
+    for (point, snr_db), (fading, suffix) in product(SNRS.items(), suffixes.items()):
+        sent = rows[(rows["fading"] == fading) & (rows["snr_db"] == snr_db)]
+        errors = sent.pivot_table(index=["random_seed", "picture"], columns="method", values="mse")
         for arm in errors:
             found[f"psnr_db{suffix}.{arm}.{point}"] = float(-10 * np.log10(errors[arm].mean()))
         if AIR in errors and {FROZEN, CONTROL} & set(errors):
@@ -230,7 +233,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """PSNR of the mean error over SNR, one panel per fading."""
     rows = table[table["num_channel_uses"] == table["num_channel_uses"].median()]
     note = f"{table['picture'].nunique()} unseen captions; linear code and LMMSE receiver for all decoders."
-    parts = [Panel(own, str(fading), "SNR in dB", "PSNR in dB") for fading, own in rows.groupby("fading")]
+    parts = [Panel(rows_, short(str(fading)), "SNR in dB", "PSNR in dB") for fading, rows_ in rows.groupby("fading")]
     yield "through_channel", draw_panels("A decoder trained through the channel", note, parts, _curves, len(parts))
 
 

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from gainnet.codecs.correction.weights import CORRECTIONS
 from gainnet.codecs.transform_seed.weights import TRANSFORMS
 from gainnet.models.loading import weights_sha256
-from gainnet.studies.figures import Panel, draw_panels
+from gainnet.studies.figures import Panel, Style, draw_panels, with_own
 from gainnet.studies.frontier.methods import open_methods
 from gainnet.studies.frontier.question import ALONE, BEST, DENOISED, DRAFT, METHODS, TRANSFORM, FrontierConfig, cases
 from gainnet.studies.frontier.summary import alone_psnrs, fewest_uses, metric_names, summarise
-from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, ORANGE
+from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, MARKER_OF, ORANGE
 from gainnet.studies.study import Study
 from gainnet.studies.weights import picture_digests
 
@@ -42,10 +42,12 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 
 def _points(ax: Axes, rows: pd.DataFrame) -> None:
-    for method, colour in COLOURS.items():
-        own = rows[rows["method"] == method]
-        if len(own):
-            ax.plot(own["num_passes"], own["uses"], "o", color=colour, label=method.replace("_", " "))
+    styles = {
+        method: Style(method.replace("_", " "), colour, "", MARKER_OF[colour]) for method, colour in COLOURS.items()
+    }
+    for method, style in with_own(styles, rows, METHODS).items():
+        if len(own := rows[rows["method"] == method]):
+            style.plot(ax, own["num_passes"], own["uses"], linestyle="")
     for _, row in rows[rows["method"] == DRAFT].iterrows():
         ax.annotate(str(row["variant"]), (row["num_passes"], row["uses"]), fontsize="x-small")
     ax.set_yscale("log", base=2)

@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache, partial
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gainnet.codecs import CorrectionWeights, ResidualCode, TransformSeed, TransformWeights
+from gainnet.codecs.content import Content
 from gainnet.codecs.correction.weights import CORRECTIONS
 from gainnet.codecs.opponents import BestPicture, EncodeCache, cache_folder
 from gainnet.core.randomness import Random
@@ -27,7 +28,18 @@ from gainnet.models.drafts import digests, draft_part
 from gainnet.models.loading import load_model
 from gainnet.network.hardware import profile
 from gainnet.radio import Air, Arq, Radios, Tabulated
-from gainnet.studies.frontier.question import ALONE, BEST, DENOISED, DRAFT, PERTURBED, TRANSFORM, WHOLE, FrontierConfig
+from gainnet.studies.frontier.question import (
+    ALONE,
+    BEST,
+    DENOISED,
+    DRAFT,
+    METHODS,
+    PERTURBED,
+    TRANSFORM,
+    WHOLE,
+    FrontierConfig,
+)
+from gainnet.studies.own import Guarded, OwnCodec, own
 from gainnet.studies.pictures import Pictures, generate, in_batches, of_prompts
 from gainnet.studies.seed_coding.unseen import FIRST_RANDOM_SEED
 from gainnet.studies.seed_coding.unseen_list import unseen_captions
@@ -148,6 +160,23 @@ def seeds(bench: Bench, with_step: bool, level: float, random_seed: int) -> Code
     return Coded(strings, bench.errors(decoded, random_seed), bench.errors(lost, random_seed), int(with_step))
 
 
+def own_seeds(bench: Bench, codec: OwnCodec, num_bytes: float, random_seed: int) -> Coded:
+    """Seeds of a codec of the user's, which the device decodes without a pass of the denoiser.
+
+    Args:
+        bench: of the run.
+        codec: of bits.
+        num_bytes: budget of a picture.
+        random_seed: of the pictures.
+    """
+    pictures, model = bench.pictures_of(random_seed), bench.model
+    content = Content(model.latent, "seed", bench.config.model, model.sha256, pictures.prompts)
+    made, num = codec.bound(content, 0, 8.0 * num_bytes), len(pictures.prompts)
+    payload = made.encode(pictures.latents, torch.ones(num))
+    arrived, lost = (made.decode(sent, model.latent) for sent in (payload, Bits((None,) * num, (num,))))
+    return Coded(_strings(payload), bench.errors(arrived, random_seed), bench.errors(lost, random_seed), 0)
+
+
 def corrections(bench: Bench, draft: str, level: float | None, random_seed: int) -> Coded:
     """Drafts and corrections; drafts alone without a level.
 
@@ -208,8 +237,8 @@ def encodes_of(bench: Bench, random_seed: int) -> list[list[tuple[float, bytes]]
     found: list[list[tuple[float, bytes]]] = [[] for _ in images]
     for payload in strings:
         errors = errors_of(codec.decode(payload, bench.model.image), images).tolist()
-        for own, error, string in zip(found, errors, _strings(payload), strict=True):
-            own.append((error, string))
+        for tried, error, string in zip(found, errors, _strings(payload), strict=True):
+            tried.append((error, string))
     return found
 
 
@@ -304,10 +333,15 @@ def open_methods(config: FrontierConfig) -> Mapping[str, Method]:
     }
     return {
         **{name: partial(over_the_air, bench, of) for name, of in coded.items()},
+        **{name: _own(bench, keep, name) for name in own(config.methods, METHODS)},
         DRAFT: partial(draft, bench, keep(partial(corrections, bench))),
         ALONE: partial(alone, bench),
         PERTURBED: partial(perturbed, bench),
     }
+
+
+def _own(bench: Bench, keep: Callable[[Any], Any], name: str) -> Method:
+    return Guarded(name, partial(over_the_air, bench, keep(partial(own_seeds, bench, OwnCodec.of_text(name)))))
 
 
 def pictures_of(model: DiffusionModel, config: FrontierConfig, random_seed: int) -> Pictures:

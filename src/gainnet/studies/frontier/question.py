@@ -12,6 +12,9 @@ from pydantic import Field
 from gainnet.codecs.correction.stream import NUM_LEVELS
 from gainnet.codecs.opponents import ENCODERS
 from gainnet.codecs.transform_seed.stream import NUM_LEVELS as NUM_TRANSFORM_LEVELS
+from gainnet.core.errors import ConfigError
+from gainnet.core.types import Bits
+from gainnet.studies.own import OwnCodec, one_or_own, own
 from gainnet.studies.settings import Count, NonEmpty, Seeds, SnrDb, one_of
 from gainnet.studies.study import Case
 
@@ -33,6 +36,13 @@ SIZES: Final = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 Slope = Annotated[float, Field(gt=0.0)]
 
 
+def check_code(text: str) -> None:
+    """Raises `ConfigError` unless a text names a codec of bits for seeds."""
+    codec = OwnCodec.of_text(text)
+    if codec.kind != "seed" or codec.emits is not Bits:
+        raise ConfigError(f"{text} is compared in bytes of a seed; give a codec of seeds that emits Bits")
+
+
 @final
 @dataclass(frozen=True)
 class FrontierConfig:
@@ -41,12 +51,12 @@ class FrontierConfig:
     Args:
         random_seeds: each draws its own captions and initial noise.
         num_images: pictures per random seed, of those that seed-coding compares on.
-        methods: what runs.
+        methods: what runs, and codecs of bits for seeds of yours as `module:Class(args)`.
         snrs_db: of the air, without fading.
         drafts: names, `fitted-K`, `coarse-K` or `prefix-K`.
         levels: of the code of corrections.
         transform_levels: of the transform code of seeds.
-        nums_bytes: budgets in which picture codecs encode.
+        nums_bytes: budgets in which picture codecs encode, and codecs of yours.
         slopes: mean squared error, of values in [0, 1], that a picture codec gives up for a bit less: every picture
             takes the encode of least error plus slope times bits, so that those that need more bits get them.
         encoders: of the opponents; the metrics are called those of the best image codec only where all ran.
@@ -58,7 +68,7 @@ class FrontierConfig:
 
     random_seeds: Seeds
     num_images: Annotated[int, Field(ge=1, le=1000)]
-    methods: NonEmpty[Annotated[str, one_of(METHODS)]]
+    methods: NonEmpty[Annotated[str, one_or_own(METHODS, check_code)]]
     snrs_db: NonEmpty[SnrDb]
     drafts: NonEmpty[str]
     levels: NonEmpty[Annotated[int, Field(ge=0, lt=NUM_LEVELS)]]
@@ -90,6 +100,9 @@ def _own(config: FrontierConfig, random_seed: int) -> Iterator[Case]:
     for method in (name for name in (TRANSFORM, DENOISED) if name in config.methods):
         for level, snr_db in product(config.transform_levels, config.snrs_db):
             yield _case(method, random_seed, level, snr_db)
+    for users in own(config.methods, METHODS):
+        for num_bytes, snr_db in product(config.nums_bytes, config.snrs_db):
+            yield _case(users, random_seed, num_bytes, snr_db)
     for passes, sampler in product(config.device_only_passes, SAMPLERS) if ALONE in config.methods else ():
         yield _case(ALONE, random_seed, passes, None, sampler)
     if ALONE in config.methods:
@@ -104,5 +117,5 @@ SAMPLERS: Final[tuple[Literal["ddim", "dpm"], ...]] = ("ddim", "dpm")
 
 
 def _case(method: str, random_seed: int, point: float | None, snr_db: float | None, variant: str = "") -> Case:
-    """A case; `point` is level, slope, passes or size, by method, and `variant` draft or sampler."""
+    """A case; `point` is level, slope, passes, size or bytes, by method, and `variant` draft or sampler."""
     return Case(method, {"variant": variant, "point": point, "snr_db": snr_db}, random_seed)

@@ -13,6 +13,7 @@ from gainnet.studies.frontier.question import (
     BEST,
     DENOISED,
     DRAFT,
+    METHODS,
     PASSES,
     PERTURBED,
     SCHEMES,
@@ -20,6 +21,7 @@ from gainnet.studies.frontier.question import (
     SNRS,
     TRANSFORM,
 )
+from gainnet.studies.own import own
 from gainnet.studies.statistics import at, psnr_cells, psnr_db, round_metrics, uses_for
 
 TARGET_PSNR_DB: Final = 30.0
@@ -49,10 +51,14 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     found = fewest_uses(table)
     metrics: dict[str, float | None] = dict.fromkeys(metric_names())
     for snr, snr_db in SNRS.items():
+        for name in own(found["method"].unique(), METHODS):
+            users = _least(found[(found["method"] == name) & (found["snr_db"] == snr_db)])
+            metrics[f"uses_for_30db.{name}.{snr}"] = None if users is None else float(users["uses"])
         best = _least(found[(found["method"] == BEST) & (found["snr_db"] == snr_db)])
         metrics[f"uses_for_30db.{BEST}.{snr}"] = None if best is None else float(best["uses"])
         for passes in PASSES:
-            chosen = _least(found[(found["num_passes"] <= passes) & found["snr_db"].isin([snr_db, -1.0])])
+            ours = found[found["method"].isin(METHODS)]
+            chosen = _least(ours[(ours["num_passes"] <= passes) & ours["snr_db"].isin([snr_db, -1.0])])
             if chosen is not None:
                 uses = float(chosen["uses"])
                 metrics[f"uses_for_30db.{passes}.{snr}"] = uses
@@ -69,15 +75,16 @@ def fewest_uses(table: pd.DataFrame) -> pd.DataFrame:
     """Mean uses of a picture at which every code reaches 30 dB, one row per scheme, variant and SNR; none where it does
     not. A device that reaches it alone needs none, over every air: its `snr_db` is -1."""
     rows = []
-    sent = table[table["method"].isin(SENT) & table["snr_db"].notna()].fillna({"variant": ""})
+    is_sent = table["method"].isin(SENT) | ~table["method"].isin(METHODS)
+    sent = table[is_sent & table["snr_db"].notna()].fillna({"variant": ""})
     cells = psnr_cells(sent, CURVE, ("num_channel_uses_sent", "num_passes"))
-    for (method, variant, snr_db), own in cells.groupby(["method", "variant", "snr_db"]):
-        own = own.sort_values("num_channel_uses_sent")
+    for (method, variant, snr_db), points in cells.groupby(["method", "variant", "snr_db"]):
+        curve = points.sort_values("num_channel_uses_sent")
         # Of points that took more uses and gave no better pictures only the best counts, as a sender would choose.
-        psnrs = list(accumulate(own["psnr_db"], max))
-        uses = uses_for(TARGET_PSNR_DB, list(own["num_channel_uses_sent"]), psnrs)
+        psnrs = list(accumulate(curve["psnr_db"], max))
+        uses = uses_for(TARGET_PSNR_DB, list(curve["num_channel_uses_sent"]), psnrs)
         if uses is not None:
-            rows.append((method, variant, snr_db, int(own["num_passes"].iloc[0]), uses))
+            rows.append((method, variant, snr_db, int(curve["num_passes"].iloc[0]), uses))
     rows += [(ALONE, "", -1.0, passes, 0.0) for passes, psnr in alone_psnrs(table).items() if psnr >= TARGET_PSNR_DB]
     return pd.DataFrame(rows, columns=["method", "variant", "snr_db", "num_passes", "uses"])
 

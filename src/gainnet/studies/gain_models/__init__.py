@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gainnet.core.randomness import Random
-from gainnet.orchestration import Rollout, follow, independent_optimum, policies, pooled, trained_gain, trained_optimum
+from gainnet.orchestration import Rollout, follow, independent_optimum, pooled, trained_gain, trained_optimum
 from gainnet.orchestration.lookahead import LookAhead
 from gainnet.orchestration.measured import MEASURED, load_measured
 from gainnet.orchestration.regime import Independent
@@ -28,8 +28,9 @@ from gainnet.studies.gain_models.question import (
     cases,
 )
 from gainnet.studies.gain_models.rounds import path_of, refitted_gain
-from gainnet.studies.gairom.arena import Arena, arena, scenario_of_regime
+from gainnet.studies.gairom.arena import Arena, arena, by_name, scenario_of_regime
 from gainnet.studies.gairom_learning.digits import load_digits
+from gainnet.studies.own import Guarded, own
 from gainnet.studies.palette import BLUE, GREEN, GREY, RED
 from gainnet.studies.results import config_hash
 from gainnet.studies.statistics import round_metrics, spread
@@ -72,13 +73,14 @@ def open_methods(config: GainModelsConfig) -> Mapping[str, Method]:
             "measured": float(measured.of_rollout(world, rollout, labels).sum()),
         }
 
-    return dict.fromkeys(METHODS, run)
+    users: dict[str, Method] = {name: Guarded(name, run) for name in own(config.methods, METHODS)}
+    return {**dict.fromkeys(METHODS, run), **users}
 
 
 def _rollout(here: Arena, method: str) -> Rollout:
     world, regime = here.world, here.regime
-    if method in POLICIES:
-        return here.play(policies(world.scenario.gain.scale_samples)[method])[0]
+    if method in POLICIES or method not in METHODS:
+        return here.play(by_name(method, world.scenario, regime.name))[0]
     assert isinstance(regime, Independent)
     if method == POOLED:
         return play(world, pooled(world.scenario, regime), LookAhead(), here.random)

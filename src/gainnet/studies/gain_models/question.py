@@ -9,8 +9,9 @@ from typing import Annotated, Literal, final
 
 from pydantic import Field
 
-from gainnet.studies.gairom.question import UNTRAINED
-from gainnet.studies.settings import NonEmpty, Positive, Seeds, one_of
+from gainnet.studies.gairom.question import UNTRAINED, check_policy
+from gainnet.studies.own import one_or_own
+from gainnet.studies.settings import NonEmpty, Positive, Seeds
 from gainnet.studies.study import Case
 
 OPTIMUM, TRAINED_OPTIMUM, POOLED = "optimum", "trained_optimum", "lookahead_trained"
@@ -31,7 +32,7 @@ class GainModelsConfig:
     Args:
         random_seeds: each draws a world that no gain was fitted in, initial weights and samples.
         regimes: independent, contention.
-        methods: policies and optima, which a gain has to rank in every world.
+        methods: policies, of yours too as `module:Class(args)`, and optima; a gain has to rank them in every world.
         width: hidden units of a classifier.
         batch_size: samples per step of stochastic gradient descent.
         learning_rate: its step size.
@@ -39,7 +40,7 @@ class GainModelsConfig:
 
     random_seeds: Seeds
     regimes: NonEmpty[Literal["independent", "contention"]]
-    methods: NonEmpty[Annotated[str, one_of(METHODS)]]
+    methods: NonEmpty[Annotated[str, one_or_own(METHODS, check_policy)]]
     width: Annotated[int, Field(ge=1, le=4096)]
     batch_size: Annotated[int, Field(ge=1, le=4096)]
     learning_rate: Positive

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gainnet.orchestration.drawing import label_of
-from gainnet.studies.figures import Panel, draw_panels, legend_below, panels
+from gainnet.studies.figures import Panel, draw_panels, legend_below, panels, short
 from gainnet.studies.gairom.arena import digests, load_all
 from gainnet.studies.gairom.methods import methods
 from gainnet.studies.gairom.question import (
@@ -66,7 +66,7 @@ def _policies(found: pd.DataFrame, regimes: list[str], note: str) -> Figure:
         ordered = sorted(worlds, key=lambda one: float(worlds[one].mean()))
         for y, name in enumerate(ordered):
             _row(ax, y, worlds[name], RED if name in (LEARNED, *DRAWN) else GREEN if name in PAPER else BLUE)
-        ax.set_yticks(range(len(ordered)), [label_of(name) for name in ordered])
+        ax.set_yticks(range(len(ordered)), [label_of(short(name)) for name in ordered])
         ax.axvline(1.0, color=BLACK, linestyle=":", linewidth=1.4)
         ax.set_xlim(None, 1.04)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median_high
 from typing import final
 
+from gainnet.catalog.orchestration import policy_of
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.orchestration import (
@@ -59,7 +60,19 @@ class Learned:
             return self.of(regime, case.values["training_seed"])
         if case.method in DRAWN:
             return self.of(case.method, case.values["training_seed"])
-        return policies(scenario.gain.scale_samples)[case.method]
+        return by_name(case.method, scenario, regime)
+
+
+def by_name(name: str, scenario: Scenario, regime: str) -> Policy:
+    """A policy without weights, or one of the user's.
+
+    Args:
+        name: of the policy, or its text.
+        scenario: that is played.
+        regime: whether clients share spectrum.
+    """
+    known = policies(scenario.gain.scale_samples)
+    return known[name] if name in known else policy_of(name, scenario, regime)
 
 
 def load_all(regimes: Iterable[str], training_seeds: Iterable[int]) -> Learned:

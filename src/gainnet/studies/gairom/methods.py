@@ -27,6 +27,7 @@ from gainnet.orchestration.reference import reference_of
 from gainnet.studies.gairom.arena import Arena, Learned, arena, scenario_of_regime
 from gainnet.studies.gairom.pipeline import overlap
 from gainnet.studies.gairom.question import DRAWN, LEARNED, MILP, NUM_CLIENTS, REFERENCE, UNTRAINED, ZEROS, GairomConfig
+from gainnet.studies.own import Guarded, own
 from gainnet.studies.study import Case, Method, Row, Value
 
 _TIMED_REPETITIONS = 5
@@ -38,6 +39,7 @@ def methods(config: GairomConfig, learned: Learned) -> Mapping[str, Method]:
     """Every method by name."""
     return {
         **dict.fromkeys((*UNTRAINED, LEARNED, *DRAWN), partial(_play, learned)),
+        **{name: Guarded(name, partial(_play, learned)) for name in own(config.policies, UNTRAINED)},
         REFERENCE: partial(_reference, config),
         MILP: partial(_milp, config, learned),
         ZEROS: _zeros,

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, final
 
 from pydantic import Field
 
+from gainnet.catalog.orchestration import policy_of, scenario
+from gainnet.studies.own import one_or_own
 from gainnet.studies.settings import Natural, NonEmpty, Seeds, one_of
 from gainnet.studies.study import Case
 
@@ -34,6 +36,11 @@ NUM_MANY_CLIENTS = 200
 METHODS_OF_MANY = ("greedy", "crowd_greedy", LEARNED, REFERENCE)
 
 
+def check_policy(text: str) -> None:
+    """Raises `ConfigError` unless a text names a policy that `gainnet orchestrate` would play."""
+    policy_of(text, scenario("street"), "independent")
+
+
 @final
 @dataclass(frozen=True)
 class GairomConfig:
@@ -43,7 +50,7 @@ class GairomConfig:
         random_seeds: each draws a world that no policy was trained in.
         training_seeds: of the learned policies.
         regimes: independent, coupled, contention.
-        policies: those without weights.
+        policies: those without weights, and policies of yours as `module:Class(args)`.
         drawn: those that learned over drawn scenarios.
         num_milp_worlds: worlds in which the MILP races the learned policy, for one round.
         milp_time_limit_s: the MILP starts over with twice the time until it is as good, up to this.
@@ -55,7 +62,7 @@ class GairomConfig:
     random_seeds: Seeds
     training_seeds: tuple[Natural, ...]
     regimes: NonEmpty[RegimeName]
-    policies: tuple[Annotated[str, one_of(UNTRAINED)], ...]
+    policies: tuple[Annotated[str, one_or_own(UNTRAINED, check_policy)], ...]
     drawn: tuple[Annotated[str, one_of(DRAWN)], ...]
     num_milp_worlds: Natural
     milp_time_limit_s: Annotated[float, Field(gt=0, le=3600)]

@@ -10,6 +10,7 @@ from gainnet.studies.gairom.question import (
     AWARE,
     DRAWN,
     LEARNED,
+    METHODS,
     MILP,
     NUM_CLIENTS,
     NUM_MANY_CLIENTS,
@@ -58,7 +59,7 @@ def metric_names() -> tuple[str, ...]:
 
 def shares(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of policies with their `share`: gain over that of the reference in the same world."""
-    played = table[table["method"].isin(POLICIES)]
+    played = table[table["method"].isin(POLICIES) | ~table["method"].isin(METHODS)]
     best = beside(played, at(table, method=REFERENCE), ["regime", "num_clients", "random_seed"], "gain")
     return played.assign(share=played["gain"] / best)
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gainnet.orchestration.drawing import label_of
-from gainnet.studies.figures import Panel, draw_panels, legend_below, panels
+from gainnet.studies.figures import Panel, draw_panels, legend_below, panels, short, with_own
 from gainnet.studies.gairom.arena import digests, load_all
 from gainnet.studies.gairom.question import LEARNED
 from gainnet.studies.gairom_learning.methods import methods
@@ -185,12 +185,19 @@ def _rank(rhos: pd.DataFrame) -> str:
 
 
 def _scatter(ax: Axes, found: pd.DataFrame) -> None:
-    for method, colour in COLOURS.items():
+    users = with_own({}, found, METHODS)
+    for method, colour in (COLOURS | {name: style.colour for name, style in users.items()}).items():
         own = at(found, method=method)
         if len(own):
             look: dict[str, Any] = {"color": colour, "marker": MARKER_OF[colour], "linestyle": ""}
             ax.plot(own["gain"], own["accuracy"], alpha=0.3, markersize=3, **look)
-            ax.plot(own["gain"].mean(), own["accuracy"].mean(), markersize=8, label=label_of(method), **look)
+            ax.plot(
+                own["gain"].mean(),
+                own["accuracy"].mean(),
+                markersize=8,
+                label=label_of(short(method)),
+                **look,
+            )
 
 
 def open_methods(config: LearningConfig) -> Mapping[str, Method]:

@@ -10,6 +10,7 @@ from gainnet.studies.gairom_learning.digits import load_digits
 from gainnet.studies.gairom_learning.loop import loop_methods
 from gainnet.studies.gairom_learning.question import LOOP, METHODS, LearningConfig
 from gainnet.studies.gairom_learning.training import trained_accuracy
+from gainnet.studies.own import Guarded, own
 from gainnet.studies.study import Case, Method, Row
 
 
@@ -34,4 +35,5 @@ def methods(config: LearningConfig, learned: Learned) -> Mapping[str, Method]:
             "num_samples_trained": float(rollout.trained.sum()),
         }
 
-    return dict.fromkeys(METHODS, learn)
+    users: dict[str, Method] = {name: Guarded(name, learn) for name in own(config.policies, METHODS)}
+    return {**dict.fromkeys(METHODS, learn), **users}

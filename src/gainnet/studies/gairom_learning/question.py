@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal, final
 
 from pydantic import Field
 
-from gainnet.studies.gairom.question import LEARNED, UNTRAINED, players
-from gainnet.studies.settings import Natural, NonEmpty, Positive, Seeds, one_of
+from gainnet.studies.gairom.question import LEARNED, UNTRAINED, check_policy, players
+from gainnet.studies.own import one_or_own
+from gainnet.studies.settings import Natural, NonEmpty, Positive, Seeds
 from gainnet.studies.study import Case
 
 NEAREST, OPTIMUM, MEASURED, BEST_FOUND = "nearest", "optimum", "measured", "best_found"
@@ -30,7 +31,7 @@ class LearningConfig:
         random_seeds: each draws a world, initial weights and samples.
         training_seeds: of the learned policies.
         regimes: independent, contention.
-        policies: those without weights.
+        policies: those without weights, and policies of yours as `module:Class(args)`.
         width: hidden units of a classifier.
         batch_size: samples per step of stochastic gradient descent.
         learning_rate: its step size.
@@ -42,7 +43,7 @@ class LearningConfig:
     random_seeds: Seeds
     training_seeds: tuple[Natural, ...]
     regimes: NonEmpty[Literal["independent", "contention"]]
-    policies: tuple[Annotated[str, one_of(UNTRAINED)], ...]
+    policies: tuple[Annotated[str, one_or_own(UNTRAINED, check_policy)], ...]
     width: Annotated[int, Field(ge=1, le=4096)]
     batch_size: Annotated[int, Field(ge=1, le=4096)]
     learning_rate: Positive

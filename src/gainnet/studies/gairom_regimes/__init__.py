@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from gainnet.orchestration.drawing import label_of
 from gainnet.orchestration.drawn import drawn_scenario
 from gainnet.orchestration.learned import trained_config
-from gainnet.studies.figures import Panel, draw_panels
+from gainnet.studies.figures import Panel, draw_panels, short, with_own
 from gainnet.studies.gairom_regimes.methods import methods
 from gainnet.studies.gairom_regimes.question import (
     DEFAULT,
@@ -68,6 +68,11 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     )
 
 
+def _colours(rows: pd.DataFrame) -> dict[str, str]:
+    """By policy, those of the user's included."""
+    return COLOURS | {name: style.colour for name, style in with_own({}, rows, METHODS).items()}
+
+
 def _learned(rows: pd.DataFrame) -> str:
     """A line with what learning adds; empty where nothing was learned."""
     ratio = learned_over_untrained(rows) if len(rows) else pd.Series(dtype=float)
@@ -80,23 +85,32 @@ def _map(ax: Axes, rows: pd.DataFrame) -> None:
     gains, places = pivot(rows, "gain"), rows.groupby("scenario")[["coupling_bits_per_hz_s", "moved_m"]].first()
     over = gains.max(axis=1) / gains.get(DEFAULT, gains.max(axis=1))
     winner = pd.Series(np.where(over > _MARGIN, gains.idxmax(axis=1), DEFAULT), index=gains.index)
-    for method, colour in COLOURS.items():
+    for method, colour in _colours(rows).items():
         own = winner[winner == method].index
         if len(own):
             size = 14 + 2500 * (over[own] - 1).clip(0, 0.08)
             x, y = places.loc[own, "coupling_bits_per_hz_s"], places.loc[own, "moved_m"]
-            ax.scatter(x, y, s=size, color=colour, marker=MARKER_OF[colour], alpha=0.7, label=label_of(method))
+            ax.scatter(
+                x,
+                y,
+                s=size,
+                color=colour,
+                marker=MARKER_OF[colour],
+                alpha=0.7,
+                label=label_of(short(method)),
+            )
     ax.set_xscale("log")
     ax.set_yscale("log")
 
 
 def _spread(ax: Axes, rows: pd.DataFrame) -> None:
     values = pivot(rows, "share")
+    colours = _colours(rows)
     names = [str(name) for name in values.mean().sort_values().index]
     for y, name in enumerate(names):
-        ax.plot(values[name], np.full(len(values), y), ".", color=COLOURS[name], alpha=0.35)
-        ax.plot(values[name].mean(), y, "o", color=COLOURS[name])
-    ax.set_yticks(range(len(names)), [label_of(name) for name in names])
+        ax.plot(values[name], np.full(len(values), y), ".", color=colours[name], alpha=0.35)
+        ax.plot(values[name].mean(), y, "o", color=colours[name])
+    ax.set_yticks(range(len(names)), [label_of(short(name)) for name in names])
     ax.set_xlim(0.6, 1.01)
 
 

@@ -19,12 +19,13 @@ from gainnet.orchestration import (
     independent_optimum,
     load_policy,
     play,
-    policies,
     trained_gain,
 )
 from gainnet.orchestration.arms import objectives
 from gainnet.orchestration.scenario import Scenario
+from gainnet.studies.gairom.arena import by_name
 from gainnet.studies.gairom_regimes.question import LEARNED, MOST_ROUNDS, REFERENCE, UNTRAINED, WEIGHTS, RegimesConfig
+from gainnet.studies.own import Guarded, own
 from gainnet.studies.study import Case, Method, Row, Value
 
 
@@ -51,7 +52,7 @@ def methods(config: RegimesConfig) -> Mapping[str, Method]:
     def policy_of(scenario: Scenario, method: str, training_seed: Value) -> Policy:
         if method in WEIGHTS:
             return learned[method, int(str(training_seed))]
-        return policies(scenario.gain.scale_samples)[method]
+        return by_name(method, scenario, objectives(scenario)[0].name)
 
     def run(case: Case, _: Random) -> Row:
         number, objective = case.count("scenario"), case.text("objective")
@@ -72,7 +73,8 @@ def methods(config: RegimesConfig) -> Mapping[str, Method]:
         )
         return {"gain": gain, **numbers_of(world.scenario)}
 
-    return {**dict.fromkeys((*UNTRAINED, *LEARNED), run), REFERENCE: reference}
+    users: dict[str, Method] = {name: Guarded(name, run) for name in own(config.policies, UNTRAINED)}
+    return {**dict.fromkeys((*UNTRAINED, *LEARNED), run), **users, REFERENCE: reference}
 
 
 def _mean(gain: Tensor) -> float:

@@ -11,6 +11,8 @@ from pydantic import Field
 
 from gainnet.catalog.records import EpisodeConfig
 from gainnet.orchestration.drawn import NUM_TRAINING
+from gainnet.studies.gairom.question import check_policy
+from gainnet.studies.own import one_or_own
 from gainnet.studies.settings import Count, Natural, NonEmpty, Seeds, one_of
 from gainnet.studies.study import Case
 
@@ -41,7 +43,7 @@ class RegimesConfig:
         num_training: scenarios of the half in which policies learned and the default was chosen.
         num_held_out: scenarios of the other half.
         training_seeds: of the learned policies.
-        policies: those without weights.
+        policies: those without weights, and policies of yours as `module:Class(args)`.
         learned: those with weights.
         objectives: gains that policies play for.
     """
@@ -50,7 +52,7 @@ class RegimesConfig:
     num_training: Annotated[int, Field(ge=0, le=NUM_TRAINING)]
     num_held_out: Count
     training_seeds: tuple[Natural, ...]
-    policies: NonEmpty[Annotated[str, one_of(UNTRAINED)]]
+    policies: NonEmpty[Annotated[str, one_or_own(UNTRAINED, check_policy)]]
     learned: tuple[Annotated[str, one_of(LEARNED)], ...]
     objectives: NonEmpty[Objective]
 

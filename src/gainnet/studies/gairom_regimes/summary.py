@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gainnet.orchestration.drawn import NUM_TRAINING
-from gainnet.studies.gairom_regimes.question import CAUSAL, DEFAULT, LEARNED, OBJECTIVES, UNTRAINED
+from gainnet.studies.gairom_regimes.question import CAUSAL, DEFAULT, LEARNED, OBJECTIVES, REFERENCE
 from gainnet.studies.reliable import interquartile_mean, stratified_interval
 from gainnet.studies.statistics import at, round_metrics
 
@@ -38,7 +38,7 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
 
     Every training of a learned policy is a policy of its own when the best is sought.
     """
-    played = table[table["method"].isin(CAUSAL)].copy()
+    played = table[table["method"] != REFERENCE].copy()
     best = played.groupby(["objective", "scenario"])["gain"].transform("max")
     return played.assign(share=played["gain"] / best, best=best, held_out=played["scenario"] >= NUM_TRAINING)
 
@@ -52,7 +52,7 @@ def pivot(found: pd.DataFrame, column: str) -> pd.DataFrame:
 def learned_over_untrained(found: pd.DataFrame) -> pd.Series[float]:
     """By scenario, gain of the best learned policy (mean over training seeds) over that of the best untrained one."""
     gains = pivot(found, "gain")
-    learned, untrained = ([name for name in names if name in gains] for names in (LEARNED, UNTRAINED))
+    learned, untrained = ([x for x in gains if x != REFERENCE and (x in LEARNED) == kind] for kind in (True, False))
     ratio: pd.Series[float] = gains[learned].max(axis=1) / gains[untrained].max(axis=1)
     return ratio.dropna()
 

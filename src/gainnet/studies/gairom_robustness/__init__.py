@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 
 from gainnet.orchestration.board import COLOURS, draw_board
 from gainnet.orchestration.resources import Grid
-from gainnet.studies.figures import Panel, Style, draw_panels, legend_below, panels, plot_curves, same_height
+from gainnet.studies.figures import Panel, Style, draw_panels, legend_below, panels, plot_curves, same_height, with_own
 from gainnet.studies.gairom.arena import digests, load_all
 from gainnet.studies.gairom.question import LEARNED, REFERENCE
 from gainnet.studies.gairom_robustness.methods import (
@@ -28,6 +28,7 @@ from gainnet.studies.gairom_robustness.methods import (
     cases,
     methods,
 )
+from gainnet.studies.own import own
 from gainnet.studies.palette import BLACK, BLUE, GREEN, ORANGE, RED
 from gainnet.studies.statistics import at, beside, present, round_metrics, spreads
 from gainnet.studies.study import Method, Study
@@ -71,7 +72,7 @@ def _metrics(found: pd.DataFrame) -> Iterator[tuple[str, float | None]]:
             means = (
                 at(found, scenario=scenario, resource=resource, amount=amount).groupby("method").mean(numeric_only=True)
             )
-            for policy in [name for name in POLICIES if name in means.index]:
+            for policy in [*(name for name in POLICIES if name in means.index), *own(means.index, METHODS)]:
                 yield f"{prefix}{policy}_of_optimum.{condition}", means["share"][policy]
             for method, name in ((REFERENCE, "optimum"), (LEARNED, "sac")):
                 yield f"{prefix}{name}_kept.{condition}", means["kept"].get(method)
@@ -112,7 +113,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 def _curves(found: pd.DataFrame, column: str, ylabel: str, note: str) -> Figure:
     def plot(ax: Axes, rows: pd.DataFrame) -> None:
         means, nominal = spreads(rows, ["method", "amount"], column), NOMINAL[rows["resource"].iloc[0]]
-        plot_curves(ax, means, "amount", "mean", STYLES, ("low", "high"))
+        plot_curves(ax, means, "amount", "mean", with_own(STYLES, means, METHODS), ("low", "high"))
         ax.set_xlim(nominal * 1.02, float(rows["amount"].min()) - 0.02 * nominal)
 
     scenarios, resources = present(found, "scenario", SCENARIO_TITLES), present(found, "resource", AXES)
@@ -148,7 +149,7 @@ def _boards(boards: pd.DataFrame) -> Figure:
 
 def open_methods(config: RobustnessConfig) -> Mapping[str, Method]:
     """The methods, with everything that they need loaded once."""
-    return methods(load_all(_weights(config), config.training_seeds))
+    return methods(load_all(_weights(config), config.training_seeds), config.methods)
 
 
 def _weights(config: RobustnessConfig) -> list[str]:

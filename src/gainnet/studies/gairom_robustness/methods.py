@@ -21,7 +21,8 @@ from gainnet.orchestration.rollout import follow, schedules_of
 from gainnet.orchestration.rounds import Piece
 from gainnet.orchestration.scenario import scenario_of
 from gainnet.studies.gairom.arena import Arena, Learned, arena
-from gainnet.studies.gairom.question import LEARNED, REFERENCE, players
+from gainnet.studies.gairom.question import LEARNED, REFERENCE, check_policy, players
+from gainnet.studies.own import Guarded, one_or_own, own
 from gainnet.studies.settings import Natural, NonEmpty, Positive, Seeds, one_of
 from gainnet.studies.study import Case, Method, Row, Value
 
@@ -46,7 +47,7 @@ class RobustnessConfig:
     Args:
         random_seeds: each draws a world that no policy was trained in.
         training_seeds: of the learned policies, which were trained with all resources.
-        methods: policies beside the optimum.
+        methods: policies beside the optimum, and policies of yours as `module:Class(args)`.
         scenarios: street; figure, where targets are the limit; coupled, where rounds compete, so that policies differ.
         durations_s: time of a CR.
         shares: of the bandwidth, and of the compute rate, that is left.
@@ -54,7 +55,7 @@ class RobustnessConfig:
 
     random_seeds: Seeds
     training_seeds: tuple[Natural, ...]
-    methods: tuple[Annotated[str, one_of(UNTRAINED)], ...]
+    methods: tuple[Annotated[str, one_or_own(UNTRAINED, check_policy)], ...]
     scenarios: NonEmpty[Annotated[str, one_of(SCENARIOS)]]
     durations_s: NonEmpty[Positive]
     shares: NonEmpty[Annotated[float, Field(gt=0, le=1)]]
@@ -79,10 +80,11 @@ def cases(config: RobustnessConfig) -> Iterator[Case]:
 _COLUMNS = ("start_s", "end_s", "low", "high")
 
 
-def methods(learned: Learned) -> Mapping[str, Method]:
-    """Every method by name."""
+def methods(learned: Learned, names: Sequence[str] = ()) -> Mapping[str, Method]:
+    """Every method by name, and those of some names that are policies of the user's."""
+    users = {name: Guarded(name, partial(_play, learned)) for name in own(names, UNTRAINED)}
     played = dict.fromkeys((*UNTRAINED, LEARNED), partial(_play, learned))
-    return {**played, REFERENCE: _reference, BOARD: _board}
+    return {**played, **users, REFERENCE: _reference, BOARD: _board}
 
 
 def tighten(world: World, resource: str, amount: float) -> World:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from gainnet.network.hardware import profile
 from gainnet.protocols.pricing import pricing
-from gainnet.studies.figures import Panel, Style, draw_panels, log2_uses, plot_curves, same_height
+from gainnet.studies.figures import Panel, Style, draw_panels, log2_uses, plot_curves, same_height, short, with_own
 from gainnet.studies.image_quality.material import gather
 from gainnet.studies.image_quality.question import (
     BEST_SHANNON,
@@ -61,14 +61,14 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     judges = {"ssim": "SSIM", "prompt_fidelity": "prompt fidelity (share of attributes)"}
 
     over_snr = [
-        Panel(at(found, fading=name, num_channel_uses=uses), f"{FADINGS[name]}, {uses} {USES}", SNR, "PSNR in dB")
+        Panel(at(found, fading=name, num_channel_uses=uses), f"{_title(name)}, {uses} {USES}", SNR, "PSNR in dB")
         for name, uses in product(fadings, budgets)
     ]
     title = "Picture quality over SNR: seeds finished on the device, and finished pictures"
     yield "quality_over_snr", _drawn(title, note, over_snr, len(budgets), "snr_db", "psnr_db")
 
     over_uses = [
-        Panel(at(found, fading=name, snr_db=snr_db), f"{FADINGS[name]}, {snr_db:g} dB", USES, "PSNR in dB")
+        Panel(at(found, fading=name, snr_db=snr_db), f"{_title(name)}, {snr_db:g} dB", USES, "PSNR in dB")
         for name, snr_db in product(fadings, snrs_db)
     ]
     title = f"Picture quality over {USES}"
@@ -76,12 +76,16 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
     here = at(found, num_channel_uses=budgets[0])
     judged = [
-        Panel(at(here, fading=name).assign(judged=here[judge]), FADINGS[name], SNR, label)
+        Panel(at(here, fading=name).assign(judged=here[judge]), _title(name), SNR, label)
         for name, (judge, label) in product(fadings, judges.items())
     ]
     title = f"SSIM and prompt fidelity at {budgets[0]} {USES}"
     yield "ssim_and_prompt_fidelity", _drawn(title, note, judged, len(judges), "snr_db", "judged")
     yield "crossover", _crossover(found, fadings, note)
+
+
+def _title(fading: str) -> str:
+    return FADINGS.get(fading, short(fading))
 
 
 def _note(table: pd.DataFrame) -> str:
@@ -108,7 +112,7 @@ def _drawn(title: str, note: str, parts: list[Panel], num_columns: int, x: str, 
 
     def plot(ax: Axes, rows: pd.DataFrame) -> None:
         band = ("low_db", "high_db") if y == "psnr_db" else None
-        plot_curves(ax, rows, x, y, STYLES, band)
+        plot_curves(ax, rows, x, y, with_own(STYLES, rows, METHODS), band)
         if x == "num_channel_uses":
             log2_uses(ax, TARGET_PSNR_DB)
         if y == "judged":
@@ -127,7 +131,7 @@ def _crossover(found: pd.DataFrame, fadings: list[str], note: str) -> Figure:
         "pictures at the Shannon rate": found["method"] == BEST_SHANNON,
     }
     parts = [
-        Panel(at(found[is_seed | is_picture], fading=fading), f"{FADINGS[fading]}, against {name}", SNR, USES)
+        Panel(at(found[is_seed | is_picture], fading=fading), f"{_title(fading)}, against {name}", SNR, USES)
         for name, is_picture in opponents.items()
         for fading in fadings
         if is_picture.any()
@@ -163,7 +167,9 @@ def _map(ax: Axes, rows: pd.DataFrame) -> None:
     for (y, uses), (x, snr_db) in product(enumerate(gains_db.index), enumerate(gains_db.columns)):
         if np.isfinite(gain := float(gains_db.loc[uses, snr_db])):
             side = "method_seed" if gain > 0 else "method_picture"
-            winner = "tie" if abs(gain) < 0.05 else str(both.loc[(uses, snr_db), side]).removeprefix("best_codec_")
+            winner = (
+                "tie" if abs(gain) < 0.05 else short(str(both.loc[(uses, snr_db), side]).removeprefix("best_codec_"))
+            )
             ax.text(x, y, f"{gain:+.1f}\n{winner}", ha="center", va="center", fontsize="x-small")
     ax.grid(False)
     ax.set_xticks(range(len(gains_db.columns)), [f"{snr_db:g}" for snr_db in gains_db.columns])

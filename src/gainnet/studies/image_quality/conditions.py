@@ -15,8 +15,9 @@ from gainnet.studies.figures import Panel
 from gainnet.studies.image_quality import draw_maps
 from gainnet.studies.image_quality import identity as of_image_quality
 from gainnet.studies.image_quality.material import gather
-from gainnet.studies.image_quality.question import PROTOCOL_OF_METHOD, Budget, ImageQualityConfig, SnrDb
+from gainnet.studies.image_quality.question import Budget, ImageQualityConfig, SnrDb, protocol_of
 from gainnet.studies.image_quality.systems import methods
+from gainnet.studies.own import check_codec, one_or_own, own
 from gainnet.studies.settings import NonEmpty, Seeds, one_of
 from gainnet.studies.statistics import at, named, present, psnr_cells, round_metrics
 from gainnet.studies.study import Case, Method, Study, Value
@@ -52,7 +53,7 @@ class ConditionsConfig:
     Args:
         random_seeds: each draws its own prompts, noise and fading.
         airs: names of airs.
-        methods: which systems run.
+        methods: which systems run, and codecs of yours as in image-quality.
         num_images: pictures per random seed and system.
         nums_channel_uses: budgets of complex channel uses for one picture.
         snrs_db: mean received Es/N0.
@@ -64,7 +65,7 @@ class ConditionsConfig:
 
     random_seeds: Seeds
     airs: NonEmpty[Annotated[str, one_of(tuple(AIRS))]]
-    methods: NonEmpty[Annotated[str, one_of(METHODS)]]
+    methods: NonEmpty[Annotated[str, one_or_own(METHODS, check_codec)]]
     num_images: Annotated[int, Field(ge=1, le=1000)]
     nums_channel_uses: NonEmpty[Budget]
     snrs_db: NonEmpty[SnrDb]
@@ -88,7 +89,7 @@ def cases(config: ConditionsConfig) -> Iterator[Case]:
 
 def _values(method: str, air: str, snr_db: float, num_channel_uses: int) -> dict[str, Value]:
     found = {"report_delay": 0, "report_error_db": 0.0, "slack": None} | AIRS[air]
-    place = {"protocol": PROTOCOL_OF_METHOD[method], "air": air, "fading": found["fading"], "harq": found["harq"]}
+    place = {"protocol": protocol_of(method), "air": air, "fading": found["fading"], "harq": found["harq"]}
     reports = {name: found[name] for name in ("report_delay", "report_error_db", "slack")}
     return {**place, **reports, "snr_db": snr_db, "num_channel_uses": num_channel_uses}
 
@@ -96,7 +97,7 @@ def _values(method: str, air: str, snr_db: float, num_channel_uses: int) -> dict
 def open_methods(config: ConditionsConfig) -> Mapping[str, Method]:
     """The systems of image-quality."""
     systems = methods(gather(config.as_image_quality()))
-    return {name: systems[name] for name in METHODS}
+    return {name: systems[name] for name in (*METHODS, *own(config.methods, METHODS))}
 
 
 def metric_names() -> tuple[str, ...]:
@@ -115,7 +116,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     rows = rows[rows["snr_db"].isin(SNRS_DB)]
     found = named(rows.set_index(["air", "method", "snr_db"])["psnr_db"], "psnr_db.{}.{}.{:g}db")
     # The best of each side, as a sender would choose.
-    is_picture = rows["method"].isin(("webp", "avif"))
+    is_picture = rows["protocol"] == "centralized"
     if {"linear", "webp"} <= set(rows["method"]):
         seed_db, picture_db = (rows[x].groupby(["air", "snr_db"])["psnr_db"].max() for x in (~is_picture, is_picture))
         found |= named((seed_db - picture_db).dropna(), "seed_gain_db.{}.{:g}db")

@@ -22,7 +22,8 @@ from gainnet.network.network import Network
 from gainnet.protocols import estimate
 from gainnet.protocols.plan import Plan
 from gainnet.protocols.pricing import Pricing, pricing
-from gainnet.studies.image_quality.question import ImageQualityConfig
+from gainnet.studies.image_quality.question import METHODS, ImageQualityConfig
+from gainnet.studies.own import own
 from gainnet.studies.pictures import PROMPT, Pictures, generate
 from gainnet.studies.study import Case, Value
 
@@ -42,6 +43,7 @@ class Material:
         device: hardware of the device.
         pricing: price list of the parts.
         pictures_of: pictures of a random seed; remembers the last one.
+        own: codecs of the user's, by their texts.
         prices: what was priced so far, by method and air.
     """
 
@@ -52,6 +54,7 @@ class Material:
     device: Hardware
     pricing: Pricing
     pictures_of: Callable[[int], Pictures]
+    own: tuple[str, ...] = ()
     prices: dict[str, Report] = field(default_factory=dict)
 
     def judge(self, images: Tensor, pictures: Pictures) -> dict[str, Value]:
@@ -94,4 +97,5 @@ def gather(config: ImageQualityConfig) -> Material:
         profile(config.device_hardware),
         pricing(config.priced_as),
         remembered,
+        own(config.methods, METHODS),
     )

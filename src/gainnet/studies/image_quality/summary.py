@@ -51,7 +51,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
     found = cells(table)
     metrics: dict[str, float | None] = {}
     for (method, fading, snr_db), rows in found.groupby(["method", "fading", "snr_db"]):
-        suffix, name = SUFFIX_OF_FADING[str(fading)], f"{method}.{snr_db:g}db"
+        suffix, name = SUFFIX_OF_FADING.get(str(fading), f".{fading}"), f"{method}.{snr_db:g}db"
         common = at(rows, num_channel_uses=COMMON)
         if snr_db in SNRS_DB and len(common):
             metrics[f"psnr_db{suffix}.{name}"] = round(float(common["psnr_db"].iloc[0]), 3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, final
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gainnet.codecs import AVIF, JPEG, Codecs, LinearCode, QuantizedSeed, RawAnalog, RawPixels, TextCodec, WebP
 from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.content import Content
 from gainnet.codecs.opta import backward_test_channel
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
@@ -24,13 +25,15 @@ from gainnet.radio import Tabulated
 from gainnet.radio.links.link import AnyLink
 from gainnet.studies.image_quality.air import BudgetedAir
 from gainnet.studies.image_quality.material import Material
+from gainnet.studies.own import Guarded, OwnCodec
 from gainnet.studies.study import Case, Method, Row
 
 PIXEL_BITS = 8
 FIRST_LATENT_DOWN = ("air", EDGE, DEVICE, "latent", 1)
 """Streams of the first transfer of a latent, so that the bound sees the fading of the systems."""
 LinkOf = Callable[[BudgetedAir, Hardware, Hardware], AnyLink]
-CodecFor = Callable[[BudgetedAir, AnyLink], AnyCodec]
+CodecFor = Callable[[BudgetedAir, AnyLink, tuple[str, ...]], AnyCodec]
+"""A codec that fills the budget of an air over a link, with the prompts of the pictures at hand."""
 
 
 def methods(material: Material) -> Mapping[str, Method]:
@@ -47,19 +50,37 @@ def methods(material: Material) -> Mapping[str, Method]:
         **{name: picture(BudgetedAir.tabulated, codec) for name, codec in codecs.items()},
         **{f"{name}_shannon": picture(BudgetedAir.shannon, codec) for name, codec in codecs.items()},
         "raw_pixels": picture(BudgetedAir.tabulated, partial(_raw_pixels, num_values)),
-        "raw": seed(BudgetedAir.analog, lambda air, _: RawAnalog(air.num_channel_uses, scale=basis.root_mean_square)),
-        "linear": seed(BudgetedAir.analog, lambda air, _: LinearCode(air.num_channel_uses, basis)),
+        "raw": seed(BudgetedAir.analog, lambda air, *_: RawAnalog(air.num_channel_uses, scale=basis.root_mean_square)),
+        "linear": seed(BudgetedAir.analog, lambda air, *_: LinearCode(air.num_channel_uses, basis)),
         "digital": seed(BudgetedAir.tabulated, digital),
         "gaussian_opta": partial(gaussian_opta, material),
+        **{name: Guarded(name, _own(material, OwnCodec.of_text(name))) for name in material.own},
     }
+
+
+def _own(material: Material, own: OwnCodec) -> System:
+    """The system of a codec of the user's."""
+    shape = material.model.image if own.kind == "image" else material.model.latent
+    content = Content(shape, own.kind, material.model.name, material.model.sha256)
+    of_bits = own.emits is Bits
+
+    def codec_for(air: BudgetedAir, link: AnyLink, prompts: tuple[str, ...]) -> AnyCodec:
+        # Prompts are both ends' knowledge here as in `gainnet generate`.
+        about = replace(content, prompts=prompts)
+        if not of_bits:
+            return own.bound(about, air.num_channel_uses)
+        return air.matched(lambda bits: own.bound(about, air.num_channel_uses, bits), link)
+
+    protocol = Centralized() if own.kind == "image" else Eiug()
+    return System(material, protocol, BudgetedAir.tabulated if of_bits else BudgetedAir.analog, codec_for)
 
 
 def _filled(codec_of: Callable[[float], AnyCodec]) -> CodecFor:
     """The codec that fills the budget of an air."""
-    return lambda air, link: air.matched(codec_of, link)
+    return lambda air, link, _: air.matched(codec_of, link)
 
 
-def _raw_pixels(num_values: int, air: BudgetedAir, link: AnyLink) -> AnyCodec:
+def _raw_pixels(num_values: int, air: BudgetedAir, link: AnyLink, _: tuple[str, ...]) -> AnyCodec:
     """As many bits per value as the air carries, at most eight; raises `ConfigError` when it does not carry one."""
     return RawPixels(min(PIXEL_BITS, int(air.mean_budget_bits(link) // num_values)))
 
@@ -91,7 +112,7 @@ class System:
         network = air.network(material.edge, material.device, link)
         arrived: list[bool] = []
         try:
-            codec = self.codec_for(air, link)
+            codec = self.codec_for(air, link, pictures.prompts)
             noted = NotedBits(codec, arrived) if codec.emits is Bits else codec
             codecs = Codecs(prompt=TextCodec(), seed=noted, image=noted)
             plan = self.protocol.plan(material.model, codecs, (EDGE,))

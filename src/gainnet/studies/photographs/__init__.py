@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gainnet.studies.figures import Panel, Style, draw_panels
+from gainnet.studies.figures import Panel, Style, draw_panels, with_own
 from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.photographs.material import gather, identity
 from gainnet.studies.photographs.methods import methods
@@ -56,7 +56,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
     def plot(ax: Axes, rows: pd.DataFrame) -> None:
         column = next(drawn)
-        for method, style in STYLES.items():
+        for method, style in with_own(STYLES, rows, METHODS).items():
             own = at(rows, method=method).sort_values("snr_db")
             if len(own):
                 style.plot(ax, own["snr_db"], own[column])

@@ -12,14 +12,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from gainnet.codecs import LinearCode, QuantizedSeed, TransformSeed
+from gainnet.codecs.content import Content
 from gainnet.codecs.opponents import BestPicture
 from gainnet.codecs.seed_codec import SeedCodec
 from gainnet.core.randomness import Random
+from gainnet.core.types import Spec
 from gainnet.core.units import psnr_db_of_mse
+from gainnet.studies.own import Guarded, OwnCodec, own
 from gainnet.studies.photographs.material import Half, Material, encoders
-from gainnet.studies.photographs.question import AUTOENCODER, CODECS, SEEDS
+from gainnet.studies.photographs.question import AUTOENCODER, CODECS, METHODS, SEEDS
 from gainnet.studies.seed_coding.judging import fast_ssim
-from gainnet.studies.seed_coding.transports import Analog, Digital, Received, Transport
+from gainnet.studies.seed_coding.transports import Analog, Digital, Received, Transport, own_transport
 from gainnet.studies.study import Case, Method, Row, Value
 
 AIR: Final = "air"
@@ -53,10 +56,21 @@ def methods(material: Material) -> Mapping[str, Method]:
         half = _half(material, case)
         return _row(material, half, material.decoded(half.latents), Received(half.latents, 0.0))
 
+    def send_own(codec: OwnCodec, case: Case, random: Random) -> Row:
+        half, is_seed = _half(material, case), codec.kind == "seed"
+        sent = half.latents if is_seed else half.crops
+        # No model by name: its codes were learned here, and a codec of the user's brings its own.
+        transport = own_transport(codec, Content(Spec(tuple(sent.shape[1:])), codec.kind))
+        received = transport(_aired(case), sent, (), _streams(case, half))
+        values = material.decoded(received.values) if is_seed else received.values
+        return _row(material, half, values, received)
+
+    users = own(material.config.methods, METHODS)
     return {
         AUTOENCODER: encode_alone,
         **{name: partial(send_seed, name) for name in SEEDS},
         **{name: partial(send_picture, name) for name in CODECS},
+        **{name: Guarded(name, partial(send_own, OwnCodec.of_text(name))) for name in users},
     }
 
 

@@ -10,7 +10,8 @@ from typing import Annotated, Final, Literal, final
 
 from pydantic import Field
 
-from gainnet.studies.settings import NonEmpty, Seeds, SnrDb, one_of
+from gainnet.studies.own import check_codec, one_or_own
+from gainnet.studies.settings import NonEmpty, Seeds, SnrDb
 from gainnet.studies.study import Case, Value
 
 AUTOENCODER: Final = "autoencoder"
@@ -34,7 +35,7 @@ class PhotographsConfig:
 
     Args:
         random_seeds: each draws its own crops and noise.
-        methods: which run.
+        methods: which run; codecs of yours as `module:Class(args)`, of pictures as `image=module:Class(args)`.
         pictures: folder of photographs; textures that are drawn stand in for them when empty.
         model: whose latents are seeds: a folder in diffusers' format, or of a tiny autoencoder.
         side: of a crop in pixels.
@@ -48,7 +49,7 @@ class PhotographsConfig:
     """
 
     random_seeds: Seeds
-    methods: NonEmpty[Annotated[str, one_of(METHODS)]]
+    methods: NonEmpty[Annotated[str, one_or_own(METHODS, check_codec)]]
     pictures: str
     model: str
     side: Annotated[int, Field(ge=32, le=2048)]

@@ -14,7 +14,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.models.loading import find_folder, weights_sha256
 from gainnet.power_control import trained_config
 from gainnet.power_control.quality import load_importance
-from gainnet.studies.figures import Panel, Style, draw_panels, plot_curves
+from gainnet.studies.figures import Panel, Style, draw_panels, plot_curves, with_own
 from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.power_control.methods import methods
 from gainnet.studies.power_control.question import MAP_ENERGIES, METHODS, PowerControlConfig, cases
@@ -66,7 +66,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 def _lines(found: pd.DataFrame, names: list[str], column: str, ylabel: str) -> Figure:
     def plot(ax: Axes, rows: pd.DataFrame) -> None:
         seen = rows.groupby(["method", "snr_db"])[column].agg(["mean", "min", "max"]).reset_index()
-        plot_curves(ax, seen, "snr_db", "mean", STYLES, ("min", "max"))
+        plot_curves(ax, seen, "snr_db", "mean", with_own(STYLES, seen, METHODS), ("min", "max"))
         if column == "gain_over_static_db":
             ax.axhline(0, color=GREY, linewidth=0.8)
 

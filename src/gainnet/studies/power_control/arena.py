@@ -10,6 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from gainnet.catalog.opening import power_of
 from gainnet.core.randomness import Random
 from gainnet.core.units import db_to_linear
 from gainnet.power_control import POWERS, CausalOptimum, Chain, PowerPolicy, Static, non_causal_powers
@@ -18,7 +19,7 @@ from gainnet.power_control.fading import FADINGS, Fading, TraceGains
 from gainnet.power_control.quality import load_importance
 from gainnet.radio.fading.trace import SnrTrace
 from gainnet.radio.power import PEAK, Outlook
-from gainnet.studies.power_control.question import INFORMED, RULES
+from gainnet.studies.power_control.question import INFORMED, METHODS, RULES
 
 NUM_BLOCKS = 16
 FADING_OF = {
@@ -63,6 +64,8 @@ def rule(method: str, condition: str, snr_db: float, episodes: Episodes, trace: 
         return Static() if method == "static" else POWERS[method]()
     if method == "non_causal":
         return Foreseen(non_causal_powers(episodes.gains, episodes.snr, episodes.importance, PEAK))
+    if method not in METHODS:
+        return power_of(method)
     fitted_to = {"dp_independent": "", "dp_markov": FADING_OF[condition], INFORMED: f"trace:{trace}"}[method]
     return program(fitted_to, snr_db, importance_of(condition))
 

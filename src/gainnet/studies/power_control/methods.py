@@ -15,6 +15,7 @@ from gainnet.power_control import PowerPolicy, load_policy, trained_config
 from gainnet.power_control.env import Episodes, static_errors
 from gainnet.radio.fading.trace import SnrTrace
 from gainnet.radio.power import PEAK, Outlook, block_error, spend
+from gainnet.studies.own import Guarded, own
 from gainnet.studies.power_control.arena import NUM_BLOCKS, episodes_of, program, rule
 from gainnet.studies.power_control.pictures import Gallery, open_gallery, sent_statically
 from gainnet.studies.power_control.question import LEARNED, METHODS, PowerControlConfig, parts, policies_of
@@ -56,7 +57,8 @@ def methods(config: PowerControlConfig) -> Mapping[str, Method]:
         episodes = _episodes(condition, snr_db, config.num_episodes, case.random_seed, config.trace)
         return _played(policy_of(case, snr_db, episodes), episodes) | {"mean_snr_db": snr_db}
 
-    return dict.fromkeys(METHODS, method)
+    users: dict[str, Method] = {name: Guarded(name, method) for name in own(config.rules, METHODS)}
+    return {**dict.fromkeys(METHODS, method), **users}
 
 
 @lru_cache(maxsize=2)

@@ -9,6 +9,8 @@ from typing import Annotated, final
 
 from pydantic import Field
 
+from gainnet.catalog.opening import power_of
+from gainnet.studies.own import one_or_own
 from gainnet.studies.settings import NonEmpty, Seeds, one_of
 from gainnet.studies.study import Case, Value
 
@@ -48,7 +50,7 @@ class PowerControlConfig:
         conditions: equal, unequal, unequal_independent, jakes, varied, decoder.
         snrs_db: mean SNRs, which are energy budgets per block over the noise.
         decoder_snrs_db: those at which pictures are decoded.
-        rules: closed-form rules and programs.
+        rules: closed-form rules and programs, and policies of yours as `module:Class(args)`.
         learned: shipped policies, or folders, `ALGORITHM-TASK-TRAINING_SEED`.
         num_episodes: fading episodes per random seed.
         num_pictures: pictures per random seed.
@@ -59,7 +61,7 @@ class PowerControlConfig:
     conditions: tuple[Annotated[str, one_of([name for name in TASKS_OF if name != "traces"])], ...]
     snrs_db: NonEmpty[EnergyDb]
     decoder_snrs_db: tuple[EnergyDb, ...]
-    rules: tuple[Annotated[str, one_of((*RULES, *PROGRAMMED, LIMIT))], ...]
+    rules: tuple[Annotated[str, one_or_own((*RULES, *PROGRAMMED, LIMIT), power_of)], ...]
     learned: tuple[str, ...]
     num_episodes: Annotated[int, Field(ge=10, le=1_000_000)]
     num_pictures: Annotated[int, Field(ge=1, le=100_000)]

@@ -21,7 +21,10 @@ from gainnet.studies.figures import (
     plain_log,
     plot_curves,
     same_height,
+    short,
+    with_own,
 )
+from gainnet.studies.own import own
 from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.seed_coding.material import digests, gather
 from gainnet.studies.seed_coding.methods import methods
@@ -128,9 +131,10 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         yield "mismatch", _psnrs(title, note, parts, _mismatch, len(budgets))
     if len(faded):
         budgets = _usual(faded, (64, 256, 1024))
+        titles = FADINGS | {name: short(name) for name in own(faded["fading"].unique(), FADINGS)}
         parts = [
-            Panel(at(faded, fading=fading, num_channel_uses=u), f"{FADINGS[fading]}, {u} uses", f"mean {SNR}", PSNR)
-            for fading, u in product(present(faded, "fading", FADINGS), budgets)
+            Panel(at(faded, fading=fading, num_channel_uses=u), f"{titles[fading]}, {u} uses", f"mean {SNR}", PSNR)
+            for fading, u in product(present(faded, "fading", titles), budgets)
         ]
         yield (
             "fading",
@@ -155,7 +159,8 @@ def plot(
         names: methods, in order.
     """
     band = ("low_db", "high_db") if y == "psnr_db" and (rows["fading"] == "awgn").all() else None
-    plot_curves(ax, rows, x, y, {name: STYLES[name] for name in names}, band)
+    styles = {name: STYLES[name] for name in names}
+    plot_curves(ax, rows, x, y, with_own(styles, rows, METHODS), band)
 
 
 def _psnrs(

@@ -11,17 +11,27 @@ from torch import Tensor
 
 from gainnet.codecs import AVIF, JPEG, LinearCode, QuantizedSeed, RawAnalog, WebP
 from gainnet.codecs.codec import AnyCodec
+from gainnet.codecs.content import Content
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Spec, Symbols
 from gainnet.models.denoised_seed import denoised_seed
 from gainnet.models.diffusion import DiffusionModel
+from gainnet.studies.own import Guarded, OwnCodec
 from gainnet.studies.pictures import Pictures
 from gainnet.studies.seed_coding.judging import fidelity, latent_nmse, mean_ssim, quality
 from gainnet.studies.seed_coding.material import Material
 from gainnet.studies.seed_coding.question import METHODS, OPTA, SCENE, SD_SHAPED, UNSEEN
-from gainnet.studies.seed_coding.transports import Analog, Digital, GaussianOptimum, Prompts, Received, Transport
+from gainnet.studies.seed_coding.transports import (
+    Analog,
+    Digital,
+    GaussianOptimum,
+    Prompts,
+    Received,
+    Transport,
+    own_transport,
+)
 from gainnet.studies.seed_coding.unseen import Unseen
 from gainnet.studies.seed_coding.wide import wide_methods
 from gainnet.studies.study import Case, Method, Row
@@ -62,7 +72,26 @@ def methods(material: Material) -> Mapping[str, Method]:
         SCENE: scene_methods(material), SD_SHAPED: wide_methods(material), UNSEEN: Unseen(material).methods(),
     }  # fmt: skip
     own = {name: {c: found[name] for c, found in of_content.items() if name in found} for name in METHODS}
-    return {name: partial(by_content, found) for name, found in own.items()}
+    users = {name: {SCENE: _own(material, OwnCodec.of_text(name))} for name in material.config.own}
+    return {
+        **{name: partial(by_content, found) for name, found in own.items()},
+        **{name: Guarded(name, partial(by_content, found)) for name, found in users.items()},
+    }
+
+
+def _own(material: Material, codec: OwnCodec) -> Method:
+    """A codec of the user's on scenes; no picture where it does not fit the budget."""
+    is_seed, model = codec.kind == "seed", material.model
+    content = Content(model.latent if is_seed else model.image, codec.kind, material.config.model, model.sha256)
+    send = partial(send_seeds if is_seed else send_pictures, material, own_transport(codec, content))
+
+    def sent(case: Case, random: Random) -> Row:
+        try:
+            return send(case, random)
+        except ConfigError:
+            return {"mse": None, "psnr_db": None, "num_images": material.config.num_images}
+
+    return sent
 
 
 def scene_methods(material: Material) -> Mapping[str, Method]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Annotated, Final, Literal, final
+from typing import Annotated, Final, final
 
 from pydantic import Field
 
+from gainnet.core.types import Symbols
+from gainnet.studies.own import OwnCodec, check_codec, check_fading, one_or_own, own
 from gainnet.studies.settings import NonEmpty, Seeds, one_of
 from gainnet.studies.study import Case, Value
 
@@ -95,7 +97,8 @@ WIDE_METHODS: Final = {
 }
 """Channel uses of one picture of 512 x 512 pixels by method: all pixels, 48 and 96 times fewer."""
 
-Fading = Literal["awgn", "rayleigh", "rayleigh_fast"]
+FADINGS: Final = ("awgn", "rayleigh", "rayleigh_fast")
+Fading = Annotated[str, one_or_own(FADINGS, check_fading)]
 Budget = Annotated[int, Field(ge=1, le=1_000_000)]
 SnrDb = Annotated[float, Field(ge=-30.0, le=40.0)]
 
@@ -108,8 +111,9 @@ class SeedCodingConfig:
     Args:
         random_seeds: each draws its own captions, noise and fading.
         num_images: pictures per random seed.
-        methods: which run.
-        fadings: awgn; rayleigh in blocks of 256 uses; rayleigh_fast in blocks of 16, so that a seed sees many.
+        methods: which run; codecs of yours as `module:Class(args)`, of pictures as `image=module:Class(args)`.
+        fadings: awgn; rayleigh in blocks of 256 uses; rayleigh_fast in blocks of 16, so that a seed sees many;
+            channels of yours.
         snrs_db: mean received Es/N0 without fading, of methods that cost little.
         coarse_snrs_db: of all others.
         fading_snrs_db: of all methods under fading, and of pictures.
@@ -132,7 +136,7 @@ class SeedCodingConfig:
 
     random_seeds: Seeds
     num_images: Annotated[int, Field(ge=1, le=1000)]
-    methods: NonEmpty[Annotated[str, one_of(SWEPT)]]
+    methods: NonEmpty[Annotated[str, one_or_own(SWEPT, check_codec)]]
     fadings: NonEmpty[Fading]
     snrs_db: NonEmpty[SnrDb]
     coarse_snrs_db: NonEmpty[SnrDb]
@@ -155,7 +159,7 @@ class SeedCodingConfig:
 
     def snrs_db_of(self, method: str, fading: str) -> tuple[float, ...]:
         """A grid of 1 dB where that costs little, few points where it costs most."""
-        if fading != "awgn" or method in PICTURES:
+        if fading != "awgn" or sends_pictures(method):
             return self.fading_snrs_db
         return self.snrs_db if method in ON_FINE_GRID else self.coarse_snrs_db
 
@@ -163,7 +167,7 @@ class SeedCodingConfig:
         """Budgets of a method; raw fits into those alone that hold every value once, or a whole number of times."""
         if method == "raw":
             return tuple(uses for uses in self.nums_channel_uses if uses % RAW_USES == 0)
-        return self.nums_channel_uses_pictures if method in PICTURES else self.nums_channel_uses
+        return self.nums_channel_uses_pictures if sends_pictures(method) else self.nums_channel_uses
 
     def rate_uses_of(self, method: str) -> tuple[int, ...]:
         """Budgets in which a method may come to 30 dB; a learned code has none beyond those it was trained for."""
@@ -172,8 +176,13 @@ class SeedCodingConfig:
             "linear": (0, 8 * most),
             **dict.fromkeys(DIGITAL_SEEDS, (0, 2 * most)),
             **dict.fromkeys(PICTURES, (min(self.nums_channel_uses_pictures, default=0), 64 * most)),
-        }.get(method, (0, most))
+        }.get(method, (0, most if method in SWEPT else 64 * most))
         return tuple(uses for uses in self.rate_nums_channel_uses if least <= uses <= most)
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Codecs of the user's."""
+        return own(self.methods, SWEPT)
 
     def runs(self, methods: tuple[str, ...]) -> tuple[str, ...]:
         """Those that run, in the order of `methods`."""
@@ -196,7 +205,8 @@ def cases(config: SeedCodingConfig) -> Iterator[Case]:
 
 def quality(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
     """Every method over SNR, uses and fading, but JPEG, which is never the best picture."""
-    for fading, method in product(config.fadings, config.runs((*ANALOG, *DIGITAL_SEEDS, "webp", "avif", OPTA))):
+    swept = (*config.runs((*ANALOG, *DIGITAL_SEEDS, "webp", "avif", OPTA)), *config.own)
+    for fading, method in product(config.fadings, swept):
         points = tuple(product(config.snrs_db_of(method, fading), config.uses_of(method)))
         for bearer, (snr_db, uses) in product(_bearers(method, fading), points):
             yield _case(method, bearer, snr_db, uses, random_seed, fading=fading)
@@ -207,14 +217,15 @@ def _bearers(method: str, fading: str) -> tuple[str, ...]:
     usual = bearer_of(method)
     if usual != LDPC or fading == "awgn":
         return (usual,)
-    if fading == "rayleigh":
+    if fading != "rayleigh_fast":
         return (LDPC, LDPC_IR) if method in WITH_REDUNDANCY else (LDPC,)
     return (LDPC_IR,) if method in WITH_REDUNDANCY else ()
 
 
 def rates(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
     """Denser budgets without fading; bits over codewords and at capacity."""
-    for method in config.runs(("linear", *LEARNED, "seed_denoiser", OPTA, *DIGITAL_SEEDS, *PICTURES)):
+    swept = ("linear", *LEARNED, "seed_denoiser", OPTA, *DIGITAL_SEEDS, *PICTURES)
+    for method in (*config.runs(swept), *config.own):
         bearers = RATE_BEARERS if bearer_of(method) == LDPC else (bearer_of(method),)
         for bearer, snr_db, uses in product(bearers, config.rate_snrs_db, config.rate_uses_of(method)):
             yield _case(method, bearer, snr_db, uses, random_seed)
@@ -266,6 +277,11 @@ def unseen(config: SeedCodingConfig, random_seed: int) -> Iterator[Case]:
         yield Case(SLOWER_VVC, {"content": UNSEEN, "num_bytes": num_bytes}, random_seed)
 
 
+def sends_pictures(method: str) -> bool:
+    """Whether a method sends finished pictures instead of seeds."""
+    return method in PICTURES or (method not in METHODS and OwnCodec.of_text(method).kind == "image")
+
+
 def bearer_of(method: str) -> str:
     """Bearer of a method unless a sweep names another one.
 
@@ -274,6 +290,8 @@ def bearer_of(method: str) -> str:
     """
     if method in (*DIGITAL_SEEDS, *PICTURES):
         return LDPC
+    if method not in METHODS:
+        return ANALOG_BEARER if OwnCodec.of_text(method).emits is Symbols else LDPC
     if method in PUBLISHED:
         return PAPER
     return BOUND if method == OPTA else ANALOG_BEARER

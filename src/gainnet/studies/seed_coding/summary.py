@@ -10,9 +10,11 @@ from typing import Final
 import pandas as pd
 
 from gainnet.studies.seed_coding.question import (
+    ANALOG_BEARER,
     BEST_CODEC,
     DIGITAL_SEEDS,
     LEARNED,
+    METHODS,
     OPTA,
     PICTURES,
     RATE_BEARERS,
@@ -90,13 +92,18 @@ def split(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _uses(found: pd.DataFrame) -> dict[str, float | None]:
     """Channel uses for 30 dB of every method and bearer, and of the image codec that needs fewest."""
     metrics: dict[str, float | None] = {}
+    bearers = {method: bearer_of(method) for method in OF_SYMBOLS}
     rows = plain(found)
+    of_users = rows[~rows["method"].isin(METHODS)]
+    users, analog = (list(of_users.loc[(of_users["bearer"] == ANALOG_BEARER) == x, "method"].unique()) for x in (0, 1))
     for snr_db in RATE_SNRS_DB:
         here = rows[rows["snr_db"] == snr_db]
-        for method in OF_SYMBOLS:
-            metrics[f"uses_for_30db.{method}.{snr_db}db"] = fewest_uses(here, method, bearer_of(method))
+        for method in (*OF_SYMBOLS, *analog):
+            metrics[f"uses_for_30db.{method}.{snr_db}db"] = fewest_uses(
+                here, method, bearers.get(method, ANALOG_BEARER)
+            )
         for bearer, suffix in SUFFIX_OF_BEARER.items():
-            for method in OF_BITS:
+            for method in (*OF_BITS, *users):
                 metrics[f"uses_for_30db.{method}{suffix}.{snr_db}db"] = fewest_uses(here, method, bearer)
             known = [metrics[f"uses_for_30db.{codec}{suffix}.{snr_db}db"] for codec in PICTURES]
             metrics[f"uses_for_30db.{BEST_CODEC}{suffix}.{snr_db}db"] = _least(known)

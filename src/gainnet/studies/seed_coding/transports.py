@@ -8,11 +8,13 @@ from typing import Any, Final, Protocol, final
 
 from torch import Tensor
 
+from gainnet.catalog import parse
 from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.components import Components
+from gainnet.codecs.content import Content
 from gainnet.codecs.opta import backward_test_channel
 from gainnet.core.randomness import Random
-from gainnet.core.types import ChannelState, Payload, Spec, Symbols, Usage
+from gainnet.core.types import Bits, ChannelState, Payload, Spec, Symbols, Usage
 from gainnet.core.units import db_to_linear
 from gainnet.network.hardware import profile
 from gainnet.protocols.transmit import accept, emit
@@ -20,6 +22,7 @@ from gainnet.radio import AWGN, Air, Rayleigh, Reports
 from gainnet.radio.fading.channel import Channel
 from gainnet.radio.links.link import AnyLink
 from gainnet.studies.image_quality.air import BudgetedAir
+from gainnet.studies.own import OwnCodec
 from gainnet.studies.seed_coding.question import FAST_BLOCK, LDPC_IR, SHANNON
 from gainnet.studies.study import Case
 
@@ -60,10 +63,16 @@ class Transport(Protocol):
         """Received values of `x` [num_items, *shape]; `random` are the streams of the items."""
 
 
+def _channel(fading: str) -> Channel:
+    """A channel of the study, or of the user's."""
+    found: Channel = CHANNELS[fading] if fading in CHANNELS else parse("fading", fading)
+    return found
+
+
 def air_of(case: Case, num_channel_uses: int) -> BudgetedAir:
     """Air and budget that a case names."""
     reports = Reports(case.number("report_error_db"))
-    air = Air(CHANNELS[case.text("fading")], case.number("snr_db"), reports=reports)
+    air = Air(_channel(case.text("fading")), case.number("snr_db"), reports=reports)
     return BudgetedAir(air, num_channel_uses, "ir" if case.values["bearer"] == LDPC_IR else "none")
 
 
@@ -163,3 +172,24 @@ class GaussianOptimum:
         snr = 2 ** (air_of(case, uses).mutual_information(random) / uses) - 1
         values = backward_test_channel(x, self.basis, uses, snr, Spec(tuple(x.shape[1:])), random)
         return Received(values, float(uses * self.num_parts))
+
+
+def own_transport(own: OwnCodec, content: Content) -> Transport:
+    """The transport of a codec of the user's.
+
+    Args:
+        own: the codec.
+        content: model, and shape of an item.
+    """
+
+    def code_of(uses: int, prompts: Prompts) -> AnyCodec:
+        return own.bound(replace(content, prompts=prompts), uses)
+
+    if own.emits is not Bits:
+        return Analog(code_of)
+
+    def send(case: Case, x: Tensor, prompts: Prompts, random: Random) -> Received:
+        uses, about = case.count("num_channel_uses"), replace(content, prompts=prompts)
+        return Digital(lambda bits, _: own.bound(about, uses, bits))(case, x, prompts, random)
+
+    return send

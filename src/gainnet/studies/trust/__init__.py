@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from gainnet.learning.algorithms.adapters import require_peft
 from gainnet.learning.safeguards.accounting import require_opacus
 from gainnet.learning.safeguards.masking import require_cryptography
-from gainnet.studies.figures import legend_below, panels
+from gainnet.studies.figures import legend_below, panels, short, with_own
 from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, INDIGO, MARKER_OF, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.statistics import at, beside, named, present, round_metrics
 from gainnet.studies.study import Method, Study
@@ -242,9 +242,19 @@ def _reconstruction(rows: pd.DataFrame) -> Figure:
     )
     figure, axes = panels(1, 2, "What a curious edge reads off activations", note)
     quiet = at(rows, noise=0.0).groupby(["cut", "codec"])["recovered"].mean().unstack("codec")
-    for codec, (marker, colour) in MARK_OF_CODEC.items():
+    users = with_own({}, rows.assign(method=rows["codec"]), MARK_OF_CODEC)
+    marks = MARK_OF_CODEC | {name: (style.marker, style.colour) for name, style in users.items()}
+    for codec, (marker, colour) in marks.items():
         if codec in quiet.columns:
-            axes[0].plot(quiet.index, quiet[codec], marker, color=colour, label=codec, fillstyle="none", markersize=9)
+            axes[0].plot(
+                quiet.index,
+                quiet[codec],
+                marker,
+                color=colour,
+                label=short(codec),
+                fillstyle="none",
+                markersize=9,
+            )
     axes[0].set(ylabel="share of tokens recovered", ylim=(0, 1.05))
     axes[0].tick_params(axis="x", rotation=20)
     for cut, colour in (("embedding_only", BLUE), ("u_shape+3", ORANGE)):

@@ -9,13 +9,22 @@ from typing import Annotated, Literal, final
 
 from pydantic import Field
 
+from gainnet.catalog import parse
+from gainnet.codecs import ACTIVATION_CODECS
+from gainnet.studies.own import one_or_own
 from gainnet.studies.settings import AirField, Count, NonEmpty, Positive, Seeds, one_of
 from gainnet.studies.study import Case, Value
+
+
+def check_activations(text: str) -> None:
+    """Raises `ConfigError` unless a text names a codec of activations."""
+    parse("codec.activations", text)
+
 
 Attack = Literal["none", "sign_flip", "gaussian", "text"]
 RuleName = Literal["mean", "median", "trimmed_mean", "krum", "multi_krum", "masked_mean", "masked_median"]
 LevelName = Literal["client", "example"]
-CodecName = Literal["float32", "float16", "int8", "top_k"]
+CodecName = Annotated[str, one_or_own(tuple(ACTIVATION_CODECS), check_activations)]
 
 METHODS = ("poisoned", "private", "reconstruction", "contributions", "attacks", "accounting")
 
@@ -71,7 +80,7 @@ class ReconstructionCases:
 
     Args:
         cut: where the model is cut.
-        codecs: of the activations.
+        codecs: of the activations, and codecs of yours as `module:Class(args)`.
         noises: standard deviation of the noise over that of the signal.
     """
 

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gainnet.catalog import parse
 from gainnet.catalog.learning import cut_of, open_model
 from gainnet.catalog.records import LearnConfig
-from gainnet.codecs import ACTIVATION_CODECS
+from gainnet.codecs import Float32
 from gainnet.core.randomness import Random
 from gainnet.learning.safeguards.attack import (
     Coded,
@@ -41,7 +42,7 @@ def reconstruction(config: TrustConfig, case: Case, _: Random) -> Row:
     random = Random.of(case.random_seed).child("reconstruction")
     public, held_out, victim, common = _rows(config, tokenizer, case.random_seed)
     num_blocks = cut_of(case.text("cut")).num_blocks
-    view = Noisy(float(case.values["noise"] or 0.0), ACTIVATION_CODECS[case.text("codec")]())
+    view = Noisy(float(case.values["noise"] or 0.0), parse("codec.activations", case.text("codec")))
     seen = {
         who: view(activations_of(model, num_blocks, rows), random.child(who))
         for who, rows in (("victim", victim), ("public", held_out))
@@ -55,7 +56,7 @@ def reconstruction(config: TrustConfig, case: Case, _: Random) -> Row:
     # On public text, since an attacker cannot see how well it reads the secret one.
     tried = {name: share_recovered(found["public"], held_out) for name, found in read.items()}
     best = read[max(tried, key=tried.__getitem__)]["victim"]
-    exact = Coded(ACTIVATION_CODECS["float32"]())
+    exact = Coded(Float32())
     return {
         "recovered": share_recovered(best, victim),
         "recovered_facts": share_recovered(best, victim, common),
