@@ -35,6 +35,7 @@ LINES = re.compile(r"EXAMPLES = \[(.*)\]")
 PAGES = (
     "README.md",
     pytest.param("docs/index.md", marks=pytest.mark.slow),  # twice what the README runs
+    pytest.param("docs/api/index.md", marks=pytest.mark.slow),
     *(f"docs/{name}.md" for name in ("orchestration", "radio")),
     # An example learns in the fast suite, and parts of one's own are plugged in from the command line.
     *(pytest.param(f"docs/{name}.md", marks=pytest.mark.slow) for name in ("learning", "plugging-in", "models")),
