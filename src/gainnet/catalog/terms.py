@@ -23,7 +23,7 @@ from gainnet.core.types import NodeId
 from gainnet.learning.clients import Client
 from gainnet.learning.engines.turns import LONGEST_TEXT, MAX_SEED, MAX_STEPS, Member
 from gainnet.learning.safeguards.privacy import PrivateSteps
-from gainnet.learning.safeguards.settings import Safeguards
+from gainnet.learning.safeguards.settings import Guards, Safeguards
 from gainnet.learning.session import Learning
 from gainnet.models.language import ABSTRACTS, check_rows_fit
 from gainnet.models.language_text import DOMAINS
@@ -35,6 +35,8 @@ OWN_TEXTS: Final = "own"
 
 STEPS: Final = "private_steps"
 """In an offer: how devices clip gradients of rows, and how much noise they add; there is none without privacy."""
+GUARDS: Final = "guards"
+"""In an offer: which safeguards need the device; there is none without."""
 _OF_STEPS: Final = ("clip_norm", "noise_multiplier", "sample_rate")
 
 
@@ -53,6 +55,8 @@ class Terms:
         max_tokens: most tokens per mini-batch.
         max_steps: most mini-batches per round.
         torch_device: where torch runs here: cpu, cuda or mps, where it has it.
+        only_masked: whether updates leave this device in masked sums alone; an edge without them is refused.
+        edge_key: public key that the edge signs with, as known from elsewhere; the first one counts when `None`.
     """
 
     model: str = ABSTRACTS
@@ -64,6 +68,8 @@ class Terms:
     max_tokens: int = 65_536
     max_steps: int = MAX_STEPS
     torch_device: str = "cpu"
+    only_masked: bool = False
+    edge_key: str | None = None
 
     def accept(self, words: object) -> tuple[LearnConfig, str]:
         """(settings of the run as this device runs it, label of the model that the edge has).
@@ -130,7 +136,10 @@ class Terms:
             ConfigError: the terms exclude it, the edge has another model, or this device is none of the run's.
             ModelError: the device's own model cannot be loaded.
         """
+        words, guards = _without_guards(words)
         words, steps = _without_steps(words)
+        if self.only_masked and not guards.masked:
+            raise ConfigError("only_masked: the edge does not mask sums; ask it for --num-groups 1, or leave it out")
         config, label = self.accept(words)
         learning, (model, tokenizer) = learning_of(config, self.read), open_model(config.model)
         check_label(label, label_of(config.model, model))
@@ -144,7 +153,8 @@ class Terms:
             # The journal of what is sent keeps them, so that the steps need none of their own.
             algorithm = Safeguards(steps=steps).without_record(algorithm, None)
             run += f", noise {steps.noise_multiplier:.3g} on rows clipped to {steps.clip_norm:g}"
-        return Member(algorithm, client, run)
+        run += ", updates leave masked alone" if guards.masked else ""
+        return Member(algorithm, client, run, guards, self.edge_key)
 
 
 def offer(config: LearnConfig, model: nn.Module, safeguards: Safeguards | None = None) -> dict[str, Any]:
@@ -159,12 +169,24 @@ def offer(config: LearnConfig, model: nn.Module, safeguards: Safeguards | None =
     usual = {name: getattr(LearnConfig, name) for name in ("torch_device", "online")}
     known = {name: x for name, x in asdict(config).items() if name not in OF_DRAWING}
     own = {**known, "texts": texts, "model": label_of(config.model, model), **usual}
-    steps = None if safeguards is None else safeguards.steps
-    if steps is None:
+    if safeguards is None:
+        return own
+    own |= {GUARDS: asdict(safeguards.guards)}
+    if (steps := safeguards.steps) is None:
         return own
     if not steps.noise.private:
         raise ConfigError("noise: devices in other processes draw secret noise alone; leave it out")
     return own | {STEPS: {name: getattr(steps, name) for name in _OF_STEPS}}
+
+
+def _without_guards(words: object) -> tuple[object, Guards]:
+    """Settings of an edge without safeguards that need the device, and these; whether there are any, and no more."""
+    if not isinstance(words, dict) or GUARDS not in words:
+        return words, Guards()
+    said, names = words[GUARDS], [field.name for field in fields(Guards)]
+    if not isinstance(said, dict) or sorted(said) != sorted(names) or any(type(x) is not bool for x in said.values()):
+        raise ConfigError(f"{GUARDS}: the edge sends {shorten(said)} in the place of {', '.join(names)}")
+    return {name: x for name, x in words.items() if name != GUARDS}, Guards(**said)
 
 
 def _without_steps(words: object) -> tuple[object, PrivateSteps | None]:

@@ -20,8 +20,10 @@ from gainnet.learning.algorithms.costs import whole_step_cost
 from gainnet.learning.algorithms.fedavg import Trained, weighing
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client, LocalTraining
+from gainnet.learning.engines.answering import Respondent
+from gainnet.learning.engines.asking import VERSION, Roll, check_version, versions
 from gainnet.learning.engines.attending import OwnText, attend, merged_at, through_edges
-from gainnet.learning.engines.gathering import VERSION, Gathering, check_version
+from gainnet.learning.engines.gathering import Gathering
 from gainnet.learning.safeguards.releases import Releases
 from gainnet.learning.safeguards.robust import Median
 from gainnet.wire import Connection, connect, listening
@@ -64,16 +66,14 @@ class Room:
         host, port = self.listener.getsockname()
         return connect(host, port, self.keys, name, frozenset({"adapters", "metrics"}), TIMEOUT_S, TIMEOUT_S)
 
-    def gathering(self, timeout_s: float = TIMEOUT_S, **changes: Any) -> Gathering:
-        return Gathering(self.listener, self.keys, {}, NAMES, "adapters", timeout_s, **changes)
+    def gathering(self, timeout_s: float = TIMEOUT_S) -> Gathering:
+        return Gathering(self.listener, self.keys, {}, NAMES, timeout_s)
 
     def join(self, part: Any, tap: Any = lambda phase: None) -> None:
         def run() -> None:
-            kept = Releases(self.folder / part.name)
+            respondent = Respondent(part.name, part, START, "adapters", Releases(self.folder / part.name))
             with contextlib.suppress(ConfigError):
-                attend(
-                    part.name, lambda: self.dial(part.name), lambda _: (part, START, "adapters"), kept, TIMEOUT_S, tap
-                )  # fmt: skip
+                attend(lambda: self.dial(part.name), lambda _: respondent, TIMEOUT_S, tap)
 
         self.threads.append(threading.Thread(target=run, daemon=True))
         self.threads[-1].start()
@@ -102,10 +102,11 @@ def test_members_that_die_in_the_middle_of_a_message_answer_the_same_round_with_
     with contextlib.closing(room.gathering()) as gathering:
         for part in parts:
             room.join(part, die)
-        found = gathering(NAMES, START, Random.of(0).child("round", 0))
+        roll = Roll(gathering.ask, "adapters")
+        found = roll(NAMES, START, Random.of(0).child("round", 0))
         edge = merged_at(NodeId("edge"), Median(), START, found, Random.of(0))
-        assert gathering.left_out == ()
-        assert gathering.num_events == 1
+        assert roll.left_out == ()
+        assert roll.num_events == 1
     for thread in room.threads:
         thread.join(TIMEOUT_S)
         assert not thread.is_alive()
@@ -118,9 +119,9 @@ def test_members_that_die_in_the_middle_of_a_message_answer_the_same_round_with_
 def test_a_round_names_who_did_not_answer_and_goes_on(room: Room) -> None:
     with contextlib.closing(room.gathering(timeout_s=1.0)) as gathering:
         room.join(Adding(NAMES[0], 1))
-        found = gathering(NAMES, START, Random.of(0))
-        assert set(found) == {NAMES[0]}
-        assert gathering.left_out == NAMES[1:]
+        roll = Roll(gathering.ask, "adapters")
+        assert set(roll(NAMES, START, Random.of(0))) == {NAMES[0]}
+        assert roll.left_out == NAMES[1:]
 
 
 @pytest.mark.parametrize(
@@ -128,11 +129,12 @@ def test_a_round_names_who_did_not_answer_and_goes_on(room: Room) -> None:
 )
 def test_claims_beyond_their_bounds_leave_a_member_out(room: Room, lie: Mapping[str, Any]) -> None:
     with contextlib.closing(room.gathering(timeout_s=0.6)) as gathering:
-        thread = threading.Thread(target=lambda: gathering(NAMES, START, Random.of(0)))
+        roll = Roll(gathering.ask, "adapters")
+        thread = threading.Thread(target=lambda: roll(NAMES, START, Random.of(0)))
         thread.start()
         with contextlib.closing(room.dial(NAMES[0])) as connection:
-            assert connection.receive_words()["version"] == VERSION
-            connection.send_words({"version": VERSION})
+            check_version(connection.receive_words())
+            connection.send_words(versions())
             words = connection.receive_words()
             given = connection.receive_file("adapters", START)
             true = {"state": words["state"], "update": words["state"], "num_rows": 3, "num_events": 0, "left_out": []}
@@ -141,12 +143,14 @@ def test_claims_beyond_their_bounds_leave_a_member_out(room: Room, lie: Mapping[
             with pytest.raises(OSError, match=r"."):
                 connection.receive_words()
         thread.join()
-        assert NAMES[0] in gathering.left_out
+        assert NAMES[0] in roll.left_out
 
 
 def test_another_version_is_refused() -> None:
-    with pytest.raises(ConfigError, match="version: the other side speaks"):
-        check_version({"version": VERSION + 1})
+    for name, said in (("version", VERSION + 1), ("gainnet", "0.0.1"), ("gainnet", None)):
+        with pytest.raises(ConfigError, match=f"{name}: the other side has") as caught:
+            check_version({**versions(), name: said})
+        assert "\n" not in str(caught.value)
 
 
 def test_edges_in_other_threads_merge_as_edges_in_one_process(

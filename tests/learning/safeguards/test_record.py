@@ -18,7 +18,7 @@ from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import Open, State
 from gainnet.learning.clients import Client, cell_of, devices_of
 from gainnet.learning.exchange import PRIVATE, Exchange, Uplink
-from gainnet.learning.safeguards.record import RECORD, Recorded, enrolment, receipts_of
+from gainnet.learning.safeguards.record import RECORD, HostedClients, Recorded, enrolment, receipts_of
 from gainnet.learning.safeguards.robust import Krum
 from gainnet.learning.safeguards.signing import Keyring, canonical, nodes_folder
 from gainnet.learning.safeguards.verification import omitted, split_view, verify, verify_file
@@ -42,7 +42,10 @@ def one_round(recorded: Recorded, state: State, seed: int, num: int = 5) -> Stat
 
 
 def written(path: Path, rounds: int = 2) -> tuple[list[str], State]:
-    recorded, state = Recorded(Open(Krum(1)), path, KEYS, NAMES, path.parent / "nodes"), {"a": torch.zeros(3)}
+    recorded, state = (
+        Recorded(Open(Krum(1)), path, KEYS, HostedClients(KEYS, NAMES, path.parent / "nodes")),
+        {"a": torch.zeros(3)},
+    )
     for seed in range(rounds):
         state = dict(one_round(recorded, state, seed))
     return path.read_text().splitlines(), state
@@ -154,8 +157,10 @@ def test_a_record_by_another_edge_is_seen_by_its_key(tmp_path: Path) -> None:
 
 def test_a_round_that_is_run_again_replaces_its_lines(tmp_path: Path) -> None:
     lines, _ = written(tmp_path / RECORD, rounds=3)
-    recorded = Recorded(Open(Krum(1)), tmp_path / RECORD, KEYS, NAMES)
-    middle = one_round(Recorded(Open(Krum(1)), tmp_path / "other", KEYS, NAMES), {"a": torch.zeros(3)}, 0)
+    recorded = Recorded(Open(Krum(1)), tmp_path / RECORD, KEYS, HostedClients(KEYS, NAMES))
+    middle = one_round(
+        Recorded(Open(Krum(1)), tmp_path / "other", KEYS, HostedClients(KEYS, NAMES)), {"a": torch.zeros(3)}, 0
+    )
     assert verify(lines[:7], middle).num_models == 1
     for seed in (1, 2):
         middle = one_round(recorded, middle, seed)

@@ -15,11 +15,13 @@ from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.algorithm import Open, WeightedMean
 from gainnet.learning.clients import Client, cell_of, devices_of
 from gainnet.learning.exchange import PRIVATE, Exchange, Uplink
+from gainnet.learning.safeguards.crowd import Hosted, Weighted
 from gainnet.learning.safeguards.masking import agree_secret, join_secret, mask_of, seal, split_secret, to_ring, unseal
+from gainnet.learning.safeguards.member import Member, unmask, unmask_despite
 from gainnet.learning.safeguards.noise import Seeded
 from gainnet.learning.safeguards.privacy import NoisyMean, PrivateMean
 from gainnet.learning.safeguards.robust import Median
-from gainnet.learning.safeguards.secure_aggregation import MaskedMean, MaskedPrivateMean, MaskedSum, Member, unmask
+from gainnet.learning.safeguards.secure_aggregation import MaskedMean, MaskedPrivateMean, MaskedSum
 from gainnet.network import profile
 from gainnet.radio import AWGN, Air, AnyLink, Ideal, Tabulated
 
@@ -38,9 +40,14 @@ def vectors(num: int, size: int = 40) -> list[tuple[Client, Tensor]]:
     return [(c, Random.of(i).normal((size,), "x").double()) for i, c in enumerate(clients(num))]
 
 
+def summed(uplink: Uplink, given: list[tuple[Client, Tensor]]) -> tuple[Tensor, tuple[str, ...]]:
+    sums = MaskedSum()
+    return sums.total(uplink, Hosted.of([(c.name, x) for c, x in given], sums.threshold(len(given)), 20))
+
+
 def test_the_sum_is_the_plain_sum_exactly() -> None:
     given = vectors(5)
-    total, names = MaskedSum().total(Uplink(exchange(5), "adapters"), given)
+    total, names = summed(Uplink(exchange(5), "adapters"), given)
     fixed = [(x * 2**20).trunc() / 2**20 for _, x in given]
     assert torch.equal(total, torch.stack(fixed).sum(0)), "to the last bit, in the ring"
     assert names == devices_of(5)
@@ -91,27 +98,32 @@ def test_a_masked_update_is_uniform() -> None:
 def test_updates_that_come_too_late_are_left_out() -> None:
     """Vectors go up one after the other, so that a deadline between two of them loses the rest."""
     given, air = vectors(6), exchange(6, Tabulated(Air(AWGN(), 10.0)))
-    MaskedSum().total(Uplink(air, "adapters"), given)
+    summed(Uplink(air, "adapters"), given)
     stops = sorted(s.stop_s for s in air.report().steps if "adapters" in s.label and s.direction == "up")
     assert len(stops) == 6
-    total, names = MaskedSum().total(Uplink(exchange(6, Tabulated(Air(AWGN(), 10.0))), "adapters", stops[3]), given)
+    total, names = summed(Uplink(exchange(6, Tabulated(Air(AWGN(), 10.0))), "adapters", stops[3]), given)
     assert len(names) == 4
     wanted = [(x * 2**20).trunc() / 2**20 for c, x in given if c.name in names]
     assert torch.equal(total, torch.stack(wanted).sum(0))
 
 
 def test_too_late_is_lost_and_too_few_say_nothing() -> None:
-    total, names = MaskedSum().total(Uplink(exchange(3, Tabulated(Air(AWGN(), 10.0))), "adapters", 1e-9), vectors(3))
+    total, names = summed(Uplink(exchange(3, Tabulated(Air(AWGN(), 10.0))), "adapters", 1e-9), vectors(3))
     assert names == ()
     assert not total.any()
     with pytest.raises(ConfigError, match="hides nothing"):
-        MaskedSum().total(Uplink(exchange(1), "adapters"), vectors(1))
+        MaskedSum().summed(Uplink(exchange(1), "adapters"), *finished_alone())
 
 
 def finished(num: int) -> tuple[dict[str, Tensor], list[tuple[float, Client, dict[str, Tensor]]]]:
     start = {"a": torch.ones(2, 3), "b": torch.zeros(4)}
     made = [{n: x + Random.of(i).normal(x.shape, n) for n, x in start.items()} for i in range(num)]
     return start, [(float(num - i), c, values) for i, (c, values) in enumerate(zip(clients(num), made, strict=True))]
+
+
+def finished_alone() -> tuple[dict[str, Tensor], Weighted, list[tuple[float, Client, dict[str, Tensor]]]]:
+    start, done = finished(1)
+    return start, Weighted(1.0), done
 
 
 def test_the_masked_mean_is_the_open_mean(random: Random) -> None:
@@ -165,6 +177,24 @@ def test_everything_crosses_the_air(random: Random) -> None:
         assert sum(kind in label for label in labels) >= 3
     ring_bits = 32 * (10 + 1)
     assert all(s.num_bits > ring_bits for s in air.report().steps if "adapters" in s.label and s.direction == "up")
+
+
+def test_one_member_that_gives_wrong_shares_is_found_and_the_sum_is_right() -> None:
+    numbers, ring = (1, 2, 3, 4), np.arange(6, dtype=np.uint32)
+    members = {i: Member(i, 3) for i in numbers}
+    publics = {i: member.public for i, member in members.items()}
+    made = {i: member.shares(publics) for i, member in members.items()}
+    total = np.sum([member.masked(ring, publics) for member in members.values()], axis=0, dtype=np.uint32)
+    given = {i: members[i].revealed({j: made[j][i] for j in numbers}, publics, numbers, ()) for i in numbers}
+    shares = {about: {i: given[i][about] for i in numbers} for about in numbers}
+    assert unmask_despite(total, publics, shares, numbers, 3)[1] is None
+    shares[1][3] = shares[2][3]
+    bare, liar = unmask_despite(total, publics, shares, numbers, 3)
+    assert liar == 3
+    assert np.array_equal(bare, 4 * ring)
+    shares[1][2] = shares[2][2]
+    with pytest.raises(PayloadError, match="do not belong together"):
+        unmask_despite(total, publics, shares, numbers, 3)
 
 
 def test_shares_give_a_secret_back_and_fewer_do_not() -> None:

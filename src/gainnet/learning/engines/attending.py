@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, final
-
-import torch
+from typing import Any, final
 
 from gainnet.core.errors import ConfigError, PayloadError
 from gainnet.core.randomness import Random
-from gainnet.core.run.checkpoint import fingerprint
 from gainnet.core.run.loop import silent
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import Rule, State
 from gainnet.learning.algorithms.fedavg import FedAvg, Place, Trained, on_this_machine, weighing
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client
-from gainnet.learning.engines.gathering import VERSION, Gathering, Tap, check_version
-from gainnet.learning.engines.turns import read_turn
-from gainnet.learning.safeguards.releases import Releases
+from gainnet.learning.engines.answering import Respondent
+from gainnet.learning.engines.asking import REFUSED, Roll, check_version, versions
+from gainnet.learning.engines.gathering import Tap
 from gainnet.wire import Connection
 
-_WORDS = "words"
-"""Name of the octets, beside the values of an update, that say what was said with it."""
 _PAUSE_S = 0.05
-
-
-class Part(Protocol):
-    """A member's part of every round."""
-
-    def answer(self, given: State, random: Random) -> Trained:
-        """Values that it sends back.
-
-        Args:
-            given: what the round begins with, in the type of the air.
-            random: of the round.
-        """
-
-    def left_out(self) -> tuple[NodeId, ...]:
-        """Members of its own that have not answered the last time."""
-
-    def num_events(self, own: int) -> int:
-        """How often it, or whoever of its members did most often, has drawn noise; `own` is what its journal says."""
 
 
 @final
@@ -81,13 +58,13 @@ class OwnMembers:
 
     Args:
         name: of the edge.
-        gathering: reaches the devices.
+        roll: reaches the devices.
         names: of the devices.
         rule: how the edge merges.
     """
 
     name: NodeId
-    gathering: Gathering
+    roll: Roll
     names: tuple[NodeId, ...]
     rule: Rule
 
@@ -95,16 +72,16 @@ class OwnMembers:
         """As `Part.answer`; it waits until anybody is there."""
         found: Mapping[NodeId, Trained] = {}
         while not found:
-            found = self.gathering(self.names, given, random)
+            found = self.roll(self.names, given, random)
         return merged_at(self.name, self.rule, given, found, random)
 
     def left_out(self) -> tuple[NodeId, ...]:
         """As `Part.left_out`."""
-        return self.gathering.left_out
+        return self.roll.left_out
 
     def num_events(self, own: int) -> int:
         """As `Part.num_events`; an edge draws none."""
-        return self.gathering.num_events
+        return self.roll.num_events
 
 
 def merged_at(name: NodeId, rule: Rule, given: State, answers: Mapping[NodeId, Trained], random: Random) -> Trained:
@@ -142,23 +119,16 @@ def through_edges(members: Mapping[NodeId, Sequence[Client]], rule: Rule) -> Pla
 
 
 def attend(
-    name: NodeId,
     dial: Callable[[], Connection],
-    admit: Callable[[object], tuple[Part, State, str]],
-    kept: Releases,
+    admit: Callable[[object], Respondent],
     patience_s: float,
     tap: Tap = silent,
 ) -> None:
     """A member's side of a run until its end; after every death of the other side it comes again.
 
-    An update is written down before it is sent, and a round that is asked again is answered with the same bytes, so
-    that noise is drawn once.
-
     Args:
-        name: of this member.
         dial: a new connection.
-        admit: makes of the settings that came (its part, names and shapes of what crosses, kind of payload).
-        kept: what it has sent.
+        admit: makes of the settings that came who answers.
         patience_s: how long the other side may be away.
         tap: see `Tap`.
 
@@ -171,10 +141,10 @@ def attend(
             with contextlib.closing(dial()) as connection:
                 words = connection.receive_words(patience_s)
                 check_version(words)
-                part, like, kind = admit(words.get("config"))
-                connection.send_words({"version": VERSION})
+                respondent = admit(words.get("config"))
+                connection.send_words(versions())
                 while (words := connection.receive_words(patience_s)) != {"end": True}:
-                    _answer(name, connection, words, (part, like, kind), kept, tap)
+                    _answer(respondent, connection, words, tap)
                     last_s = time.monotonic()
                 return
         except OSError as error:
@@ -183,33 +153,16 @@ def attend(
         time.sleep(_PAUSE_S)
 
 
-def _answer(
-    name: NodeId,
-    connection: Connection,
-    words: Mapping[str, Any],
-    own: tuple[Part, State, str],
-    kept: Releases,
-    tap: Tap,
-) -> None:
-    part, like, kind = own
-    _, random = read_turn(words, 0)
-    given = connection.receive_file(kind, like)
-    if words.get("state") != fingerprint(given):
-        raise PayloadError("digest: the state is not the one that it was said to be")
-
-    def make() -> State:
-        trained = part.answer(given, random)
-        said: dict[str, Any] = {"num_rows": len(trained.client.rows), "left_out": list(part.left_out())}
-        said["num_events"] = part.num_events(kept.num_events())
-        # With the values in one file: a retry says the same about them.
-        octets = torch.frombuffer(bytearray(json.dumps(said).encode()), dtype=torch.uint8)
-        return {**trained.values, _WORDS: octets}
-
-    found = dict(kept.once(name, given, make))
-    said = json.loads(found.pop(_WORDS).numpy().tobytes())
-    update = fingerprint(found)
-    connection.send_words({**said, "state": words["state"], "update": update})
+def _answer(respondent: Respondent, connection: Connection, words: Mapping[str, Any], tap: Tap) -> None:
+    brought = respondent.expects(words)
+    given = None if brought is None else connection.receive_file(*brought)
+    said, file = respondent.answer(words, given)
+    connection.send_words(said)
     tap("sending")
-    connection.send_file(kind, found)
-    if connection.receive_words().get("received") != update:
+    if file is not None:
+        connection.send_file(*file)
+    receipt = connection.receive_words()
+    if receipt.get("received") != said.get("update"):
         raise PayloadError("receipt: the edge has received something else")
+    if receipt.get("counts") is not True and REFUSED not in said:
+        logging.getLogger(__name__).warning("an answer came too late, and does not count in this round")

@@ -13,15 +13,23 @@ from typing import Any, final
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.run.loop import silent
-from gainnet.learning.algorithms.algorithm import State
+from gainnet.learning.algorithms.fedavg import FedAvg
 from gainnet.learning.algorithms.flora import as_averaging
-from gainnet.learning.engines.attending import OwnText, Part, attend
+from gainnet.learning.algorithms.fpl import Fpl
+from gainnet.learning.engines.answering import Respondent
+from gainnet.learning.engines.asking import Roll
+from gainnet.learning.engines.attending import OwnText, attend
 from gainnet.learning.engines.gathering import Gathering
+from gainnet.learning.engines.guarding import guarded_elsewhere
 from gainnet.learning.engines.remote import elsewhere
 from gainnet.learning.engines.turns import MAX_ROWS, Member, blank_rows
 from gainnet.learning.runner import Progress, Run
 from gainnet.learning.safeguards.accounting import Guarantee
+from gainnet.learning.safeguards.notes import Notes
+from gainnet.learning.safeguards.own_record import OwnRecord
+from gainnet.learning.safeguards.own_sums import OwnSums
 from gainnet.learning.safeguards.releases import Releases
+from gainnet.learning.safeguards.settings import Guards
 from gainnet.learning.session import Session
 from gainnet.wire import Connection
 
@@ -51,12 +59,13 @@ def serve_averaging(
     out: Path | None,
     progress: Progress = silent,
     max_rows: int = MAX_ROWS,
+    pinned: Mapping[str, str] | None = None,
 ) -> Served:
     """All rounds with devices that train in their own processes, and may die and come again; so may this one.
 
     Args:
-        session: who learns what; with safeguards, the rule and noise of the edge are applied here, and devices whose
-            rows are hidden draw their noise themselves.
+        session: who learns what; with safeguards, the rule and noise of the edge are applied here; devices draw the
+            noise of their rows, mask their updates and sign them themselves.
         offered: settings as the devices are sent them, as JSON.
         listener: where devices connect.
         keys: folder of `write_certificates`.
@@ -64,33 +73,35 @@ def serve_averaging(
         out: folder for checkpoint and records; nowhere when `None`.
         progress: called after every round.
         max_rows: of text that a device may say it has, which is what it counts in an average.
+        pinned: public keys of the devices, as known from elsewhere; the first that each says counts when `None`.
 
     Raises:
         ConfigError: the algorithm does not average, devices do not come in time, or `out` holds another run.
     """
     names = tuple(client.name for client in session.clients)
     averaging = as_averaging(session.algorithm)  # refused before anybody connects
-    guarded = averaging if session.safeguards is None else session.safeguards.elsewhere(averaging, out)
-    gathering = Gathering(listener, keys, offered, names, averaging.kind, timeout_s, max_rows)
+    safeguards = session.safeguards
+    elsewhere(averaging if safeguards is None else safeguards.without_record(averaging, out), lambda *_: {})
+    guards = Guards() if safeguards is None else safeguards.guards
+    gathering = Gathering(listener, keys, offered, names, timeout_s)
+    roll = Roll(gathering.ask, averaging.kind, max_rows, guards.masked)
     try:
-        algorithm = elsewhere(guarded, gathering)
         gathering.wait_for(names)
+        algorithm = guarded_elsewhere(averaging, safeguards, roll, names, out, pinned)
         # The edge knows the names of its clients and none of their text.
         clients = tuple(replace(client, rows=blank_rows(1, session.test_rows.shape[1])) for client in session.clients)
         settings = {**session.settings, "engine": "stream"}
         there = replace(session, algorithm=algorithm, clients=clients, settings=settings, safeguards=None)
-        run = there.run(out, progress, lambda: gathering.left_out)
+        run = there.run(out, progress, lambda: roll.left_out)
     finally:
         gathering.close()
-    safeguards = session.safeguards
     spent = None if safeguards is None else safeguards.spent(out)
     if safeguards is not None and safeguards.steps is not None:
-        spent = safeguards.spent_after(gathering.num_events)
+        spent = safeguards.spent_after(roll.num_events)
     return Served(run, tuple(gathering.connections), spent)
 
 
 def join_averaging(
-    name: str,
     dial: Callable[[], Connection],
     member: Member,
     offered: object,
@@ -100,7 +111,6 @@ def join_averaging(
     """A device's part of a run of averaging, until the edge ends it.
 
     Args:
-        name: of the device.
         dial: a new connection to the edge.
         member: this device's side of the run.
         offered: settings that it was made of; an edge that comes back with others is refused.
@@ -110,14 +120,30 @@ def join_averaging(
     Raises:
         ConfigError: the edge stays away, or comes back with other settings.
     """
-    algorithm = elsewhere(member.algorithm, lambda *_: {})
-    like = algorithm.on_the_air(algorithm.init(Random.of(0)))
-
-    def admit(words: object) -> tuple[Part, State, str]:
-        if words != offered:
-            raise ConfigError("config: the edge has come back with other settings; join anew")
-        return OwnText(algorithm, member.client), like, algorithm.kind
-
+    algorithm, name = elsewhere(member.algorithm, lambda *_: {}), member.client.name
     # By its settings: an update of another run that began alike is no update of this one.
     run = hashlib.sha256(json.dumps(offered, sort_keys=True).encode()).hexdigest()[:16]
-    attend(member.client.name, dial, admit, Releases(kept / f"{name}.{run}"), patience_s)
+    respondent = respondent_of(member, algorithm, kept, kept / f"{name}.{run}")
+
+    def admit(words: object) -> Respondent:
+        if words != offered:
+            raise ConfigError("config: the edge has come back with other settings; join anew")
+        return respondent
+
+    attend(dial, admit, patience_s)
+
+
+def respondent_of(member: Member, algorithm: FedAvg | Fpl, keys: Path, kept: Path) -> Respondent:
+    """Who answers an edge for a device.
+
+    Args:
+        member: the device's side of the run.
+        algorithm: that of the member, as it trains elsewhere.
+        keys: folder of its signing key.
+        kept: folder of what it keeps of this run.
+    """
+    name, guards = member.client.name, member.guards
+    like, notes = algorithm.on_the_air(algorithm.init(Random.of(0))), Notes(kept)
+    sums = OwnSums(notes) if guards.masked else None
+    record = OwnRecord(name, keys, kept, notes, member.edge_key) if guards.recorded else None
+    return Respondent(name, OwnText(algorithm, member.client), like, algorithm.kind, Releases(kept), sums, record)

@@ -14,7 +14,7 @@ from torch import Tensor
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
-from gainnet.learning.algorithms.algorithm import Open, State
+from gainnet.learning.algorithms.algorithm import State
 from gainnet.learning.algorithms.fedavg import FedAvg, Trained
 from gainnet.learning.algorithms.flora import Flora, as_averaging
 from gainnet.learning.algorithms.fpl import Fpl
@@ -33,17 +33,15 @@ def elsewhere(algorithm: Any, ask: Ask) -> FedAvg | Fpl:
     clients that all answer, state and report are the same.
 
     Args:
-        algorithm: FedAvg or prompt learning, whose edge merges in the open.
+        algorithm: FedAvg or prompt learning.
         ask: reaches the clients.
 
     Raises:
-        ConfigError: another algorithm, or an aggregation that hides what clients send.
+        ConfigError: another algorithm.
     """
     trains_alone = as_averaging(algorithm)
     if isinstance(trains_alone, Flora):
         raise ConfigError("merging: a stack grows by the round, and messages have one shape; choose frozen or svd")
-    if not isinstance(trains_alone.aggregation, Open):
-        raise ConfigError("aggregation: clients elsewhere send their values in the open; choose an open rule")
 
     def by_messages(_: Any, given: Mapping[Client, State], values: State, random: Random) -> Mapping[NodeId, Trained]:
         return ask([client.name for client in given], values, random)

@@ -139,7 +139,7 @@ def join(
         else:
             # Each connection of a member begins with a greeting of its own.
             connection.close()
-            join_averaging(name, dial, member, offered, kept, timeout_s)
+            join_averaging(dial, member, offered, kept, timeout_s)
     except OSError as error:
         raise ConfigError(f"host: the edge is gone before the end of the run ({error}); see what it says") from None
     finally:

@@ -14,6 +14,7 @@ from gainnet.core.outside import read_integer, read_list, read_text
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.algorithm import Algorithm
 from gainnet.learning.clients import Client
+from gainnet.learning.safeguards.settings import Guards
 
 MAX_ROWS: Final = 1_000_000
 """Rows of text that a client may count in an average; no edge can see whether they are there."""
@@ -33,11 +34,15 @@ class Member:
         algorithm: as the edge has it.
         client: this device, with its text.
         summary: of what it is about to run, a line.
+        guards: safeguards that need the device, as the edge has offered them.
+        edge_key: public key that the edge signs with, as known from elsewhere; the first one counts when `None`.
     """
 
     algorithm: Algorithm
     client: Client
     summary: str
+    guards: Guards = Guards()
+    edge_key: str | None = None
 
 
 Admit = Callable[[object, str], Member]

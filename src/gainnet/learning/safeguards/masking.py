@@ -83,6 +83,15 @@ def new_key() -> Any:
     return require_cryptography().asymmetric.x25519.X25519PrivateKey.generate()
 
 
+def key_of(content: bytes) -> Any:
+    """The private key on Curve25519 that 32 random bytes are (RFC 7748).
+
+    >>> public_of(key_of(bytes(32))).hex()[:16]
+    '2fe57da347cd6243'
+    """
+    return require_cryptography().asymmetric.x25519.X25519PrivateKey.from_private_bytes(content)
+
+
 def public_of(key: Any) -> bytes:
     """The 32 bytes that others may know of a private key."""
     return bytes(key.public_key().public_bytes_raw())

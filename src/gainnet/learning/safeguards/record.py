@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Final, Protocol, final
 
-from gainnet.core.errors import ConfigError
-from gainnet.core.files import write_whole
+from gainnet.core.errors import ConfigError, PayloadError
+from gainnet.core.files import write_json, write_whole
+from gainnet.core.outside import read_json
 from gainnet.core.randomness import Random
 from gainnet.core.run.checkpoint import fingerprint
 from gainnet.core.types import NodeId
@@ -17,6 +19,84 @@ from gainnet.learning.safeguards.signing import Entry, Keyring, canonical, sha25
 from gainnet.network import EDGE
 
 RECORD = "record.jsonl"
+ACCEPTED = ".accepted.json"
+"""Of a file beside the record: entries of the round that have receipts."""
+MAX_ROUNDS: Final = 1_000_000_000
+
+
+class Witness(Protocol):
+    """The clients of a record, wherever they are; whoever does not answer is missing in the result."""
+
+    def keys(self) -> Mapping[NodeId, str]:
+        """Public key of everybody who is enrolled."""
+
+    def enrolments(self, edge_key: str) -> Mapping[NodeId, str]:
+        """Signature of each that it is enrolled with the edge of this key."""
+
+    def signed(self, model: str, number: int, sent: Mapping[NodeId, tuple[float, State]]) -> Mapping[NodeId, Entry]:
+        """Entries of updates, each with the signature of its client.
+
+        Args:
+            model: digest of what the round began with.
+            number: of the round, from 1.
+            sent: weight and values by name; without values where these are with the client alone.
+        """
+
+    def hand(self, receipts: Mapping[NodeId, str]) -> None:
+        """Gives each client its receipt, a line."""
+
+    def announce(self, head: str) -> None:
+        """Gives all clients the last line of a round."""
+
+    def refuse(self, name: NodeId, reason: PayloadError) -> None:
+        """Takes note that a client has signed two different updates of one round."""
+
+
+@final
+@dataclass(frozen=True)
+class HostedClients:
+    """As `Witness`; clients of this process, which holds their keys.
+
+    Args:
+        ring: keys of the clients.
+        names: of who is enrolled.
+        nodes: folder of what clients keep, one file of receipts each; nothing is kept when `None`.
+    """
+
+    ring: Keyring
+    names: tuple[NodeId, ...]
+    nodes: Path | None = None
+
+    def keys(self) -> Mapping[NodeId, str]:
+        """As `Witness.keys`."""
+        return {name: self.ring.public(name) for name in self.names}
+
+    def enrolments(self, edge_key: str) -> Mapping[NodeId, str]:
+        """As `Witness.enrolments`."""
+        keys = self.keys()
+        return {name: self.ring.sign(name, enrolment(name, keys[name], edge_key)) for name in self.names}
+
+    def signed(self, model: str, number: int, sent: Mapping[NodeId, tuple[float, State]]) -> Mapping[NodeId, Entry]:
+        """As `Witness.signed`."""
+        found = {}
+        for name, (weight, values) in sent.items():
+            said: Entry = {"client": name, "model": model, "round": number, "weight": weight}
+            said["update"] = self.ring.committed(name, model, fingerprint(values))
+            found[name] = {**said, "client_signature": self.ring.sign(name, said)}
+        return found
+
+    def hand(self, receipts: Mapping[NodeId, str]) -> None:
+        """As `Witness.hand`."""
+        if self.nodes is not None:
+            for name, line in receipts.items():
+                add_line(self.nodes / receipts_of(name), line)
+
+    def announce(self, head: str) -> None:
+        """As `Witness.announce`: whoever shares this process can read the record."""
+
+    def refuse(self, name: NodeId, reason: PayloadError) -> None:
+        """As `Witness.refuse`; raises the reason, since nobody here may be lying."""
+        raise reason
 
 
 @final
@@ -28,53 +108,72 @@ class Recorded:
 
     Every line holds the SHA-256 of the line before it, and the last line of a round is its head. An interrupted round
     leaves lines without a model; when it is run again they are replaced. Updates stand in it as commitments: whoever
-    can guess an update cannot check the guess.
+    can guess an update cannot check the guess. What has a receipt is written down before the receipt is handed out, so
+    that an edge that dies does not come back without it.
 
     Args:
         aggregation: what merges.
         path: of the record.
-        keys: of edge and clients.
+        edge: key of the edge.
         clients: who is enrolled.
-        nodes: folder of what clients keep, one file of receipts each; nothing is kept when `None`.
     """
 
     aggregation: Aggregation
     path: Path
-    keys: Keyring
-    clients: tuple[NodeId, ...]
-    nodes: Path | None = None
+    edge: Keyring
+    clients: Witness
 
     def gather(self, uplink: Uplink, start: State, finished: Finished, random: Random) -> Merged:
-        """As `Aggregation.gather`.
+        """As `Aggregation.gather`; whoever does not sign what it has sent is left out.
 
         Raises:
             ConfigError: the record at the path is of another run.
         """
         model = fingerprint(start)
         lines, places = self._lines_until(model), {}
-        num_before = sum('"kind":"model"' in line for line in lines)
-        merged = self.aggregation.gather(uplink, start, finished, random)
-        for _, client, values in sorted(finished, key=lambda entry: entry[1].name):
+        number = sum('"kind":"model"' in line for line in lines) + 1
+        accepted = self._accepted(model, number, {c.name: (c.weight, values) for _, c, values in finished})
+        signed = [entry for entry in finished if entry[1].name in accepted]
+        merged = self.aggregation.gather(uplink, start, signed, random)
+        for name in sorted(accepted):
             # Every update that was sent is written, included or not: leaving one out shows.
-            places[client.name] = len(lines)
-            said: Entry = {"client": client.name, "model": model, "round": num_before + 1, "weight": client.weight}
-            said["update"] = self.keys.committed(client.name, model, fingerprint(values))
-            self._append(lines, {"kind": "update", **said, "client_signature": self.keys.sign(client.name, said)})
-            self._hand_receipt(client.name, said)
+            places[name] = len(lines)
+            self._append(lines, {"kind": "update", **accepted[name]})
         into, rule = sorted(places[name] for name in merged.included), type(self.aggregation).__name__
         head = {"kind": "model", "rule": rule, "updates": into, "model": fingerprint(merged.state)}
-        self._append(lines, {**head, "round": num_before + 1})
+        self._append(lines, {**head, "round": number})
         # Whole rounds alone: a kill leaves the record of the round before.
         write_whole(self.path, "".join(f"{line}\n" for line in lines).encode())
+        self.clients.announce(lines[-1])
         return merged
+
+    def _accepted(self, model: str, number: int, sent: Mapping[NodeId, tuple[float, State]]) -> dict[NodeId, Entry]:
+        """Signed entries of a round by client, of this try and of those before it, each with a receipt."""
+        path, place = self.path.with_suffix(ACCEPTED), {"model": model, "round": number}
+        known = read_json(path.read_bytes(), f"out: {path}", ConfigError) if path.is_file() else {}
+        kept = known.get("entries", {}) if known.get("place") == place else {}
+        accepted = {NodeId(name): dict(entry) for name, entry in kept.items()}
+        fresh = dict[NodeId, Entry]()
+        for name, entry in self.clients.signed(model, number, sent).items():
+            if accepted.setdefault(name, entry) == entry:
+                fresh[name] = entry
+            else:
+                self.clients.refuse(name, PayloadError("update: another one of this round has a receipt"))
+        write_json(path, {"place": place, "entries": accepted})
+        self.clients.hand({name: self._receipt(entry) for name, entry in fresh.items()})
+        return accepted
+
+    def _receipt(self, entry: Entry) -> str:
+        receipt = {"kind": "receipt", **{key: x for key, x in entry.items() if key != "client_signature"}}
+        return canonical(receipt | {"signature": self.edge.sign(EDGE, receipt)})
 
     def _lines_until(self, model: str) -> list[str]:
         """The lines up to the one that says how this model came about; a first line where there is none."""
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
         if not self.path.is_file():
-            keys = {name: self.keys.public(name) for name in (EDGE, *self.clients)}
+            keys = {EDGE: self.edge.public(EDGE), **self.clients.keys()}
             # Each client signs that it is enrolled with this edge by this key: no key enters without its owner.
-            bound = {name: self.keys.sign(name, enrolment(name, keys[name], keys[EDGE])) for name in self.clients}
+            bound = dict(self.clients.enrolments(keys[EDGE]))
             self._append(lines, {"kind": "start", "keys": keys, "enrolled": bound, "model": model})
         ends = [i for i, line in enumerate(lines) if '"kind":"update"' not in line and f'"model":"{model}"' in line]
         if not ends:
@@ -87,17 +186,7 @@ class Recorded:
         # The hash of the line before, signature included: a line cannot be moved, dropped or repeated.
         previous = sha256_of(lines[-1]) if lines else ""
         entry = entry | {"index": len(lines), "previous": previous}
-        lines.append(canonical(entry | {"signature": self.keys.sign(EDGE, entry)}))
-
-    def _hand_receipt(self, name: NodeId, said: Entry) -> None:
-        if self.nodes is None:
-            return
-        receipt = {"kind": "receipt", **said}
-        line, path = canonical(receipt | {"signature": self.keys.sign(EDGE, receipt)}), self.nodes / receipts_of(name)
-        kept = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        # A round that runs again gives the same receipt.
-        if line not in kept:
-            write_whole(path, "".join(f"{x}\n" for x in (*kept, line)).encode(), 0o600)
+        lines.append(canonical(entry | {"signature": self.edge.sign(EDGE, entry)}))
 
 
 def enrolment(name: str, key: str, edge_key: str) -> Entry:
@@ -112,3 +201,10 @@ def receipts_of(name: NodeId) -> str:
     'device_0.receipts.jsonl'
     """
     return f"{name}.receipts.jsonl"
+
+
+def add_line(path: Path, line: str) -> None:
+    """Adds a line to a file of a client, unless it is there: a round that runs again gives the same one."""
+    kept = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    if line not in kept:
+        write_whole(path, "".join(f"{x}\n" for x in (*kept, line)).encode(), 0o600)

@@ -56,6 +56,11 @@ class Releases:
         place.write({"start": began}, drawn)
         return drawn
 
+    def last(self, who: NodeId) -> State | None:
+        """Values that were let out last; `None` where none were, or none are kept."""
+        found = None if self.folder is None else Checkpoint(self.folder / f"{who}.safetensors", {"who": who}).read()
+        return None if found is None else found[1]
+
     def num_events(self) -> int:
         """How often values were drawn, of whom they were drawn most often; also of those that never left."""
         path = None if self.folder is None else self.folder / EVENTS

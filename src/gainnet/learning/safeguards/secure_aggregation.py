@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -12,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError, PlanError, check_range
-from gainnet.core.outside import reading
+from gainnet.core.errors import ConfigError, PayloadError, check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import (
@@ -23,130 +21,19 @@ from gainnet.learning.algorithms.algorithm import (
     State,
     WeightedMean,
     in_order,
-    update_of,
     with_update,
 )
 from gainnet.learning.clients import Client
 from gainnet.learning.exchange import Uplink
 from gainnet.learning.safeguards import masking
-from gainnet.learning.safeguards.masking import KEY_BYTES, SHARE_BYTES, Ring
-from gainnet.learning.safeguards.privacy import NoisyMean, clip
+from gainnet.learning.safeguards.crowd import Clipped, Crowd, Crowds, Portion, Summing, Weighted, hosted
+from gainnet.learning.safeguards.masking import KEY_BYTES, Ring
+from gainnet.learning.safeguards.member import Shares, unmask_despite
+from gainnet.learning.safeguards.privacy import NoisyMean
 from gainnet.network import EDGE
 
 _LARGEST_VALUE = 4.0
 """Updates up to this fit beside their weights; nothing that trains changes a value by as much in a round."""
-
-Shares = dict[int, bytes]
-"""Shares, sealed or open, by the number of the member."""
-
-
-@final
-class Member:
-    """A client's side of one masked sum; its keys are drawn anew for every sum and forgotten after it.
-
-    Args:
-        number: its place among the members, from 1.
-        threshold: how many shares give a secret back.
-    """
-
-    def __init__(self, number: int, threshold: int) -> None:
-        self._number, self._threshold = number, threshold
-        # Two keys: the mask key is handed out in shares when its owner is lost, and must not open sealed shares then.
-        self._mask_key, self._channel_key = masking.new_key(), masking.new_key()
-        # A mask of its own beside those of pairs: a vector that comes late, after its pairs were revealed, stays
-        # hidden.
-        self._own_seed = secrets.token_bytes(KEY_BYTES)
-        self._answered: tuple[frozenset[int], frozenset[int]] | None = None
-
-    @property
-    def public(self) -> bytes:
-        """Two public keys: one to agree on masks, one to seal shares."""
-        return masking.public_of(self._mask_key) + masking.public_of(self._channel_key)
-
-    def shares(self, publics: Mapping[int, bytes]) -> Shares:
-        """Shares of its two secrets for all members, sealed for each.
-
-        Args:
-            publics: of all members, by number.
-        """
-        seed_shares = masking.split_secret(self._own_seed, len(publics), self._threshold)
-        key_shares = masking.split_secret(self._mask_key.private_bytes_raw(), len(publics), self._threshold)
-        found = {}
-        for place, (number, public) in enumerate(sorted(publics.items())):
-            secret = masking.agree_secret(self._channel_key, public[KEY_BYTES:], f"share {self._number} {number}")
-            found[number] = masking.seal(seed_shares[place] + key_shares[place], secret)
-        return found
-
-    def masked(self, ring: Ring, publics: Mapping[int, bytes]) -> Ring:
-        r"""$x_u + m_u + \sum_{v > u} m_{uv} - \sum_{v < u} m_{uv} \bmod 2^{32}$: uniform to whoever lacks a mask.
-
-        Args:
-            ring: [num_values], its vector.
-            publics: of the members whose shares it holds.
-        """
-        total = ring + masking.mask_of(self._own_seed, len(ring))
-        for number, public in publics.items():
-            if number != self._number:
-                mask = masking.mask_of(masking.agree_secret(self._mask_key, public[:KEY_BYTES], "mask"), len(ring))
-                # One of a pair adds what the other takes off, so that masks of pairs vanish in the sum.
-                total = total + mask if number > self._number else total - mask
-        return total
-
-    def revealed(
-        self, held: Mapping[int, bytes], publics: Mapping[int, bytes], arrived: Collection[int], lost: Collection[int]
-    ) -> Shares:
-        """Its shares of the own seeds of those who arrived, and of the mask keys of those who were lost.
-
-        Args:
-            held: sealed shares that others have made for it.
-            publics: of all members.
-            arrived: members whose masked vector is in the sum.
-            lost: members whose is not.
-
-        Raises:
-            PlanError: someone is said to be both, so few arrived that the sum would give them away, or another request
-                was answered before.
-            PayloadError: a share or a key is missing or damaged.
-        """
-        asked = (frozenset(arrived), frozenset(lost))
-        # Both secrets of one member together would take all masks off its vector, and its update would be in the open;
-        # in one request, or in two that call it once arrived and once lost. The same request again is a retry.
-        if asked[0] & asked[1] or len(asked[0]) < self._threshold or self._answered not in (None, asked):
-            raise PlanError("shares: the edge asks for more than a sum may need; no share is given")
-        self._answered, found = asked, {}
-        with reading("shares"):
-            for number in (*arrived, *lost):
-                public = publics[number][KEY_BYTES:]
-                secret = masking.agree_secret(self._channel_key, public, f"share {number} {self._number}")
-                both = masking.unseal(held[number], secret)
-                found[number] = both[:SHARE_BYTES] if number in arrived else both[SHARE_BYTES:]
-        return found
-
-
-def unmask(total: Ring, publics: Mapping[int, bytes], shares: Mapping[int, Shares], arrived: Collection[int]) -> Ring:
-    """[num_values], the sum without masks: exactly the sum of the vectors in the ring.
-
-    Args:
-        total: sum of the masked vectors that arrived.
-        publics: of all members that shares were made for.
-        shares: by the number of whom they are about, those who may have masked, then of who gave them.
-        arrived: members whose vector is in the sum.
-
-    Raises:
-        PayloadError: shares are damaged, too few or of somebody unknown.
-    """
-    places = {number: place for place, number in enumerate(sorted(publics), 1)}
-    with reading("shares"):
-        for number, given in shares.items():
-            secret = masking.join_secret({places[giver]: share for giver, share in given.items()})
-            if number in arrived:
-                total = total - masking.mask_of(secret, len(total))
-                continue
-            # A member that was lost leaves its half of every pair in the vectors of the others.
-            for other in arrived:
-                mask = masking.mask_of(masking.agree_secret(secret, publics[other][:KEY_BYTES], "mask"), len(total))
-                total = total - mask if number > other else total + mask
-    return total
 
 
 @final
@@ -164,6 +51,7 @@ class MaskedSum:
     Args:
         share: of the members that have to stay, in (1/2, 1]; fewer than that learn nothing about anybody together.
         num_fraction_bits: of the fixed-point numbers; values are off by less than 2^-f.
+        crowds: where the members are.
 
     Raises:
         ConfigError: a field is out of range, or (when called) there is only one member or a value does not fit.
@@ -171,6 +59,7 @@ class MaskedSum:
 
     share: float = 2 / 3
     num_fraction_bits: int = 20
+    crowds: Crowds = hosted
 
     def __post_init__(self) -> None:
         check_range(0.5 < self.share <= 1.0, "share", self.share, "in (1/2, 1], of the members that have to stay")
@@ -198,45 +87,87 @@ class MaskedSum:
         room = 2.0 ** (masking.RING_BITS - 1 - self.num_fraction_bits)
         return 2.0 ** max(0, math.ceil(math.log2(_LARGEST_VALUE * largest * num_members / room)))
 
-    def total(self, uplink: Uplink, vectors: Sequence[tuple[Client, Tensor]]) -> tuple[Tensor, tuple[NodeId, ...]]:
+    def summed(
+        self, uplink: Uplink, start: State, portion: Portion, finished: Finished
+    ) -> tuple[Tensor, tuple[NodeId, ...]]:
+        """As `total`, of what clients have trained.
+
+        Args:
+            uplink: of what is masked.
+            start: state that the round began with.
+            portion: what of its update each adds.
+            finished: what clients have trained, at least two of them.
+        """
+        if len(finished) < 2:
+            raise ConfigError("groups: a sum of one client hides nothing; ask more clients or make fewer groups")
+        clients, values = tuple(client for _, client, _ in finished), tuple(state for _, _, state in finished)
+        summing = Summing(clients, values, start, portion, self.threshold(len(clients)), self.num_fraction_bits)
+        return self.total(uplink, self.crowds(summing))
+
+    def total(self, uplink: Uplink, crowd: Crowd) -> tuple[Tensor, tuple[NodeId, ...]]:
         """([num_values] float64, names of those who are in it), or (zeros, ()) where too few stayed.
 
         Args:
             uplink: of what is masked.
-            vectors: [num_values] per client.
+            crowd: at least two members.
         """
-        if len(vectors) < 2:
-            raise ConfigError("groups: a sum of one client hides nothing; ask more clients or make fewer groups")
-        talk = _Talk(uplink, {i: client.name for i, (client, _) in enumerate(vectors, 1)})
-        members = {i: Member(i, self.threshold(len(vectors))) for i in talk.names}
-        # Fixed-point numbers add exactly in any order; masks in floating point would leave rounding errors behind.
-        rings = {i: masking.to_ring(x, self.num_fraction_bits, len(vectors)) for i, (_, x) in enumerate(vectors, 1)}
-        nothing, enough = torch.zeros(len(vectors[0][1]), dtype=torch.float64), self.threshold(len(members))
-        received = talk.collect("keys", {i: [member.public] for i, member in members.items()})
+        talk, enough = _Talk(uplink, crowd.names), self.threshold(len(crowd.names))
+        nothing = torch.zeros(crowd.num_values, dtype=torch.float64), tuple[NodeId, ...]()
+        received = talk.collect("keys", {i: [public] for i, public in crowd.publics().items()})
         # A member whose keys nobody can agree with is left out here, before the others make shares for it.
         halves = (slice(KEY_BYTES), slice(KEY_BYTES, None))
         keys = {i: key for i, (key,) in received.items() if all(masking.is_public(key[half]) for half in halves)}
+        if len(keys) < enough:
+            return nothing
         reached = talk.send_down("keys", {i: list(keys.values()) for i in keys})
-        made = talk.collect("shares", {i: list(members[i].shares(keys).values()) for i in reached})
+        made = talk.collect("shares", {i: list(some.values()) for i, some in crowd.shares(keys, reached).items()})
         place = {number: index for index, number in enumerate(sorted(keys))}
         held = {i: {j: made[j][place[i]] for j in made} for i in made}
         reached = talk.send_down("shares", {i: list(held[i].values()) for i in held})
         # Masks are for those whose shares are there: of anybody else nobody could take the mask off again.
-        sharers = {i: keys[i] for i in made}
-        masked = talk.collect_rings({i: members[i].masked(rings[i], sharers) for i in reached})
-        arrived, lost = sorted(masked), sorted(made.keys() - masked.keys())
+        makers, opened = _whose_shares_open(crowd, {i: held[i] for i in reached}, len(keys) - enough)
+        sharers = {i: keys[i] for i in made if i in makers}
+        masked = talk.collect_rings(crowd.masked(sharers, [i for i in reached if i in opened and i in sharers]))
+        arrived, lost = sorted(masked), sorted(sharers.keys() - masked.keys())
         if len(arrived) < enough:
-            return nothing, ()
+            return nothing
         reached = talk.send_down("shares", {i: [j.to_bytes(4, "little") for j in arrived] for i in arrived})
-        revealed = {i: members[i].revealed(held[i], keys, arrived, lost) for i in reached}
+        revealed = crowd.revealed(arrived, lost, reached)
         given = talk.collect("shares", {i: list(some.values()) for i, some in revealed.items()})
         if len(given) < enough:
-            return nothing, ()
+            return nothing
         shares = {about: {i: given[i][k] for i in given} for k, about in enumerate((*arrived, *lost))}
         # Wraps around at 2^32 by itself: that is the arithmetic of the ring.
         total: Ring = np.stack(list(masked.values())).sum(axis=0, dtype=np.uint32)
-        found = masking.from_ring(unmask(total, keys, shares, arrived), self.num_fraction_bits)
-        return found, tuple(talk.names[i] for i in arrived)
+        try:
+            bare, liar = unmask_despite(total, keys, shares, arrived, enough)
+        except PayloadError as error:
+            # Somebody has made shares that no key belongs to, and nobody can say who: this sum is lost.
+            crowd.refuse(0, error)
+            return nothing
+        if liar is not None:
+            crowd.refuse(liar, PayloadError("shares: those that it gave do not belong to the others'"))
+        return masking.from_ring(bare, self.num_fraction_bits), tuple(talk.names[i] for i in arrived)
+
+
+def _whose_shares_open(crowd: Crowd, held: Mapping[int, Shares], most: int) -> tuple[set[int], set[int]]:
+    """(makers of shares that everybody can open, members that could open enough of them to go on).
+
+    Args:
+        crowd: the members.
+        held: shares by whom they are for.
+        most: how many makers one member may call damaged, before it is taken for the one who lies.
+    """
+    complaints = crowd.damaged(held)
+    believed = {i: set(named) for i, named in complaints.items() if len(named) <= most}
+    makers = {j for some in held.values() for j in some}
+    for maker in sorted(set[int]().union(*believed.values())):
+        crowd.refuse(maker, PayloadError("shares: those that it made for others cannot be opened"))
+        makers.discard(maker)
+    for liar in sorted(complaints.keys() - believed.keys()):
+        crowd.refuse(liar, PayloadError("shares: it can open hardly any, which others can"))
+        makers.discard(liar)
+    return makers, set(believed)
 
 
 @final
@@ -276,8 +207,7 @@ class MaskedMean:
         for index, group in enumerate(_groups(finished, self.num_groups, random)):
             # How many rows clients have is known at enrolment, or the edge would ask for the largest power of two.
             scale = self.sums.scale(max(client.weight for _, client, _ in group), len(group))
-            vectors = [(client, _weighted(client, start, values) / scale) for _, client, values in group]
-            total, names = self.sums.total(uplink, vectors)
+            total, names = self.sums.summed(uplink, start, Weighted(scale), group)
             if names:
                 crowd = Client(NodeId(f"group_{index}"), torch.empty(round(float(total[-1]) * scale), 0))
                 arrived.append((crowd, with_update(start, total[:-1] / total[-1])))
@@ -303,11 +233,11 @@ class MaskedPrivateMean:
 
     def gather(self, uplink: Uplink, start: State, finished: Finished, random: Random) -> Merged:
         """As `Aggregation.gather`."""
-        total, names = torch.zeros(sum(x.numel() for x in start.values()), dtype=torch.float64), tuple[NodeId, ...]()
-        vectors = [(c, clip(update_of(start, values), self.mean.clip_norm)) for _, c, values in in_order(finished)]
+        portion = Clipped(self.mean.clip_norm)
+        total, names = torch.zeros(portion.num_values(start), dtype=torch.float64), tuple[NodeId, ...]()
         # A sum of one hides nothing from the edge: who is drawn alone is left out, and noise is let out all the same.
-        if len(vectors) > 1:
-            total, names = self.sums.total(uplink, vectors)
+        if len(finished) > 1:
+            total, names = self.sums.summed(uplink, start, portion, in_order(finished))
         return Merged(self.mean.moved(start, total, random), tuple(sorted(names)))
 
 
@@ -361,10 +291,3 @@ def _groups(finished: Finished, num_groups: int, random: Random) -> list[Finishe
     order = random.generators("groups")[0].permutation(len(known))
     chosen = [[known[int(i)] for i in part] for part in np.array_split(order, num_groups)]
     return [in_order(group) for group in chosen]
-
-
-def _weighted(client: Client, start: State, values: State) -> Tensor:
-    """[num_values + 1] float64, the update times how much text it comes from, and how much that is."""
-    # The weight travels in the vector: the edge learns the total weight of a group and no single one.
-    weight = torch.tensor([client.weight], dtype=torch.float64)
-    return torch.cat([client.weight * update_of(start, values), weight])

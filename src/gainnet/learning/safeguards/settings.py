@@ -16,13 +16,27 @@ from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.algorithms.methods import Lora, Method
 from gainnet.learning.safeguards.accounting import Guarantee
 from gainnet.learning.safeguards.privacy import PoissonChoice, PrivateMean, PrivateSteps
-from gainnet.learning.safeguards.record import RECORD, Recorded
+from gainnet.learning.safeguards.record import RECORD, HostedClients, Recorded
 from gainnet.learning.safeguards.releases import Releases
 from gainnet.learning.safeguards.secure_aggregation import MaskedMean, MaskedPrivateMean
 from gainnet.learning.safeguards.signing import Keyring, nodes_folder
 from gainnet.network import EDGE
 
 RELEASES = "releases"
+
+
+@final
+@dataclass(frozen=True)
+class Guards:
+    """What members and edge have agreed on at joining.
+
+    Args:
+        masked: updates leave a member masked alone.
+        recorded: members sign what they send, and have receipts.
+    """
+
+    masked: bool = False
+    recorded: bool = False
 
 
 @final
@@ -76,18 +90,13 @@ class Safeguards:
         # Outermost: it signs what the edge merges, whatever the rule.
         nodes = nodes_folder(out)
         keys = Keyring.of(nodes, (EDGE, *names))
-        recorded = Recorded(guarded.aggregation, out / RECORD, keys, tuple(names), nodes)
-        return replace(guarded, aggregation=recorded)
+        clients = HostedClients(keys, tuple(names), nodes)
+        return replace(guarded, aggregation=Recorded(guarded.aggregation, out / RECORD, keys, clients))
 
-    def elsewhere(self, algorithm: Algorithm, out: Path | None) -> FedAvg | Fpl | Flora:
-        """As `without_record`, for clients in other processes, which hold their own keys and draw their own noise.
-
-        Raises:
-            ConfigError: sums would be masked here, by who must not see the summands.
-        """
-        if isinstance(self.aggregation, MaskedMean | MaskedPrivateMean):
-            raise ConfigError("num_groups: masked sums run in one process yet, where the edge sees all; leave it out")
-        return self.without_record(algorithm, out)
+    @property
+    def guards(self) -> Guards:
+        """What needs clients in other processes to take part."""
+        return Guards(isinstance(self.aggregation, MaskedMean | MaskedPrivateMean), recorded=True)
 
     def without_record(self, algorithm: Algorithm, out: Path | None) -> FedAvg | Fpl | Flora:
         """The algorithm with these safeguards, but for the record; arguments and errors as of `around`."""

@@ -154,13 +154,44 @@ def omitted(receipt: str, lines: Sequence[str], edge_key: str) -> bool:
     Raises:
         PayloadError: the receipt is damaged, or not signed by this edge.
     """
-    given = _read(receipt, "receipt", ("receipt",))
-    if not is_signed(edge_key.lower(), given["signature"], _without(given, "signature")):
-        raise PayloadError("receipt: it does not carry the signature of this edge")
-    said, entries = {key: given[key] for key in _SIGNED_BY_CLIENT}, [_entry(i, line) for i, line in enumerate(lines)]
+    said, entries = check_receipt(receipt, edge_key), [_entry(i, line) for i, line in enumerate(lines)]
     if any(e["kind"] == "update" and {key: e[key] for key in _SIGNED_BY_CLIENT} == said for e in entries):
         return False
     return any(e["kind"] == "model" and e["round"] >= said["round"] for e in entries)
+
+
+def check_receipt(receipt: str, edge_key: str) -> Entry:
+    """What an edge acknowledges: client, model, round, update and weight, by name.
+
+    Args:
+        receipt: a line.
+        edge_key: public key of the edge.
+
+    Raises:
+        PayloadError: the receipt is damaged, or not signed by this edge.
+    """
+    given = _read(receipt, "receipt", ("receipt",))
+    if not is_signed(edge_key.lower(), given["signature"], _without(given, "signature")):
+        raise PayloadError("receipt: it does not carry the signature of this edge")
+    return {key: given[key] for key in _SIGNED_BY_CLIENT}
+
+
+def check_head(line: str, edge_key: str) -> int | None:
+    """Number of the round whose head a line of a record is; `None` for another line.
+
+    Args:
+        line: of a record.
+        edge_key: public key of the edge.
+
+    Raises:
+        PayloadError: the line is damaged, or it is a head and not signed by this edge.
+    """
+    entry = _read(line, "head", ("start", "update", "model"))
+    if entry["kind"] != "model":
+        return None
+    if not is_signed(edge_key.lower(), entry["signature"], _without(entry, "signature")):
+        raise PayloadError(f"head: that of round {entry['round']} does not carry the signature of this edge")
+    return int(entry["round"])
 
 
 def split_view(one: Sequence[str], other: Sequence[str], edge_key: str) -> int | None:
@@ -181,15 +212,8 @@ def split_view(one: Sequence[str], other: Sequence[str], edge_key: str) -> int |
 
 
 def _heads(lines: Sequence[str], edge_key: str) -> dict[int, str]:
-    found: dict[int, str] = {}
-    for line in lines:
-        entry = _read(line, "head", ("start", "update", "model"))
-        if entry["kind"] != "model":
-            continue
-        if not is_signed(edge_key.lower(), entry["signature"], _without(entry, "signature")):
-            raise PayloadError(f"head: that of round {entry['round']} does not carry the signature of this edge")
-        found[entry["round"]] = line
-    return found
+    rounds = ((check_head(line, edge_key), line) for line in lines)
+    return {number: line for number, line in rounds if number is not None}
 
 
 def _check_enrolment(start: Entry, edge_key: str | None, pinned: Mapping[str, str] | None) -> None:

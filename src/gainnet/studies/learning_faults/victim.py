@@ -26,7 +26,9 @@ from gainnet.learning.algorithms.algorithm import Arrived, Merged, Open, State, 
 from gainnet.learning.algorithms.fedavg import Steps, weighing
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client, LocalTraining
-from gainnet.learning.engines.attending import OwnMembers, OwnText, Part, attend
+from gainnet.learning.engines.answering import Part, Respondent
+from gainnet.learning.engines.asking import Roll
+from gainnet.learning.engines.attending import OwnMembers, OwnText, attend
 from gainnet.learning.engines.gathering import Gathering
 from gainnet.learning.engines.remote import elsewhere
 from gainnet.learning.exchange import PRIVATE
@@ -188,19 +190,19 @@ class Federation:
         folder = self.folder / CLOUD
         aggregation = Open(Watched(WeightedMean(), folder / SEEN, doom))
         with listening("127.0.0.1", self.ports[CLOUD]) as listener:
-            gathering = self._gathering(CLOUD, listener, doom)
-            spent = lambda: (gathering.num_events, self.epsilon(gathering.num_events))  # noqa: E731
-            algorithm = Headed(elsewhere(replace(self.above, aggregation=aggregation), gathering), folder, spent)
+            roll = self._roll(CLOUD, listener, doom)
+            spent = lambda: (roll.num_events, self.epsilon(roll.num_events))  # noqa: E731
+            algorithm = Headed(elsewhere(replace(self.above, aggregation=aggregation), roll), folder, spent)
             edges = [weighing(name, 1) for name in MEMBERS[CLOUD]]
             run_rounds(
                 algorithm, edges, self.test_rows, MANY_ROUNDS, self.random_seed, folder,
-                left_out=lambda: gathering.left_out,
+                left_out=lambda: roll.left_out,
             )  # fmt: skip
 
     def _be_edge(self, name: NodeId, doom: Doom) -> None:
         rule = Watched(WeightedMean(), self.folder / name / SEEN, doom)
         with listening("127.0.0.1", self.ports[name]) as listener:
-            part = OwnMembers(name, self._gathering(name, listener, doom), MEMBERS[name], rule)
+            part = OwnMembers(name, self._roll(name, listener, doom), MEMBERS[name], rule)
             self._attend(name, CLOUD, part, doom)
 
     def _be_device(self, name: NodeId, doom: Doom) -> None:
@@ -213,14 +215,15 @@ class Federation:
         dial = functools.partial(
             connect, "127.0.0.1", self.ports[above], self._keys(above), name, PRIVATE, TIMEOUT_S, TIMEOUT_S
         )
-        attend(name, dial, lambda _: (part, like, Fpl.kind), self.kept(name), TIMEOUT_S, doom)
+        respondent = Respondent(name, part, like, Fpl.kind, self.kept(name))
+        attend(dial, lambda _: respondent, TIMEOUT_S, doom)
 
     def kept(self, name: NodeId) -> Releases:
         """Updates that a process below another one has sent."""
         return Releases(self.folder / name / "kept")
 
-    def _gathering(self, name: NodeId, listener: Any, doom: Doom) -> Gathering:
-        return Gathering(listener, self._keys(name), {}, MEMBERS[name], Fpl.kind, TIMEOUT_S, tap=doom)
+    def _roll(self, name: NodeId, listener: Any, doom: Doom) -> Roll:
+        return Roll(Gathering(listener, self._keys(name), {}, MEMBERS[name], TIMEOUT_S, doom).ask, Fpl.kind)
 
     def _keys(self, name: NodeId) -> Path:
         return self.folder / f"{name}.keys"

@@ -29,12 +29,12 @@ from gainnet.learning.safeguards.attack import share_recovered
 from gainnet.learning.safeguards.forging import FORGERIES, Watched, chain_holds
 from gainnet.learning.safeguards.inversion import members_among, pairs_in_order, read_row
 from gainnet.learning.safeguards.masking import agree_secret, join_secret, mask_of
+from gainnet.learning.safeguards.member import Member
 from gainnet.learning.safeguards.noise import Entropy, Noise, Seeded
 from gainnet.learning.safeguards.privacy import NoisyMean, PrivateMean, PrivateSteps, clip
-from gainnet.learning.safeguards.record import RECORD, Recorded, receipts_of
+from gainnet.learning.safeguards.record import RECORD, HostedClients, Recorded, receipts_of
 from gainnet.learning.safeguards.robust import Krum, Median
 from gainnet.learning.safeguards.rows import Apart
-from gainnet.learning.safeguards.secure_aggregation import Member
 from gainnet.learning.safeguards.signing import Keyring
 from gainnet.models.language import pack
 from gainnet.models.language_text import write_texts
@@ -251,7 +251,8 @@ def watched_record(num_clients: int, num_rounds: int) -> Watched:
     keys = Keyring({name: Random.of(7).generators("keys", name)[0].bytes(32) for name in (EDGE, *names)})
     cell = cell_of(names, profile("edge_l4"), profile("phone"), (Ideal(),), (Ideal(),))
     with tempfile.TemporaryDirectory() as folder:
-        recorded = Recorded(Open(WeightedMean()), Path(folder) / RECORD, keys, names, Path(folder) / "nodes")
+        hosted = HostedClients(keys, names, Path(folder) / "nodes")
+        recorded = Recorded(Open(WeightedMean()), Path(folder) / RECORD, keys, hosted)
         for number in range(num_rounds):
             random = Random.of(number)
             sent = [
