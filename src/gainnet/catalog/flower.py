@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, final
 
 from gainnet.catalog.drawing import OF_DRAWING
-from gainnet.catalog.learning import config_of, method_of, open_session
-from gainnet.catalog.records import LearnConfig
+from gainnet.catalog.learning import config_of, method_of, open_session, safeguards_config_of
+from gainnet.catalog.records import LearnConfig, SafeguardsConfig
 from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.files import write_whole
 from gainnet.learning.algorithms.methods import Split
@@ -21,6 +21,7 @@ from gainnet.learning.session import Session
 Value = bool | int | float | str
 """A value of Flower's configuration."""
 
+_SAFEGUARDS = tuple(field.name for field in fields(SafeguardsConfig))
 _OF_OTHERS = ("cut", "codec", "edge_rate", "texts", *OF_DRAWING)
 """Fields of split learning and of drawing; and text, which is a matter of every node."""
 
@@ -34,6 +35,7 @@ class AppSettings:
         config: who learns what and how.
         out: folder of the edge's machine for checkpoint and records.
         timeout_s: how long the edge waits in a round for clients that are silent, and for their first appearance.
+        safeguards: of the rounds; none when `None`.
 
     Raises:
         ConfigError: the algorithm does not train between two messages, or the edge would not wait.
@@ -42,6 +44,7 @@ class AppSettings:
     config: LearnConfig
     out: str
     timeout_s: float = 600.0
+    safeguards: SafeguardsConfig | None = None
 
     def __post_init__(self) -> None:
         if isinstance(method_of(self.config), Split):
@@ -57,7 +60,11 @@ class AppSettings:
         """Objects that the edge needs, as of `open_session`."""
         # As text, which is how Flower's table comes back from a run that goes on.
         table = {k: str(v) for k, v in self.to_table().items() if k not in ("rounds", "random_seed", "out")}
-        return replace(open_session(self.config), settings=table)
+        session = open_session(self.config, self.safeguards)
+        if self.safeguards is not None:
+            # Privacy's noise depends on the number of rounds, so a run with another number is another run.
+            table["promise"] = json.dumps(session.settings.get("privacy"))
+        return replace(session, settings=table)
 
     def to_table(self) -> dict[str, Value]:
         """Flower's flat table.
@@ -66,6 +73,7 @@ class AppSettings:
         'cardiology,oncology,endocrinology'
         """
         table = {name: value for name, value in asdict(self.config).items() if name not in _OF_OTHERS}
+        table |= {} if self.safeguards is None else asdict(self.safeguards)
         return table | {"domains": ",".join(self.config.domains), "out": self.out, "timeout_s": self.timeout_s}
 
     @staticmethod
@@ -85,7 +93,8 @@ class AppSettings:
             raise ConfigError("out: the app names no folder, or no number of seconds; see docs/engines.md") from None
         if "domains" in mine:
             mine["domains"] = tuple(str(mine["domains"]).split(","))
-        return AppSettings(config_of(mine), out, timeout_s)
+        guarded = {name: mine.pop(name) for name in _SAFEGUARDS if name in mine}
+        return AppSettings(config_of(mine), out, timeout_s, safeguards_config_of(guarded) if guarded else None)
 
 
 _HEAD = Path(__file__).with_name("flower_app.toml").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from torch import Tensor
 
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 TEST_SEED: Final = (1 << 40) + 1
 
+Table = TypeVar("Table", LearnConfig, SafeguardsConfig)
+
 Reader = Callable[[str, str], Any]
 """Turns the text of a family into an object: `parse`, or a stricter one where a peer sent the text."""
 
@@ -63,13 +65,27 @@ def config_of(table: Mapping[str, Any]) -> LearnConfig:
     >>> config_of({"algorithm": "lora", "skew": math.inf}).rank
     2
     """
+    return _record_of(LearnConfig, table)
+
+
+def safeguards_config_of(table: Mapping[str, Any]) -> SafeguardsConfig:
+    """Safeguards from plain values; errors as `config_of`.
+
+    >>> safeguards_config_of({"num_groups": 1}).num_groups
+    1
+    """
+    return _record_of(SafeguardsConfig, table)
+
+
+def _record_of(kind: type[Table], table: Mapping[str, Any]) -> Table:
     from pydantic import ValidationError
 
-    known = [field.name for field in fields(LearnConfig)]
+    known = [field.name for field in fields(kind)]
     if unknown := sorted(set(table) - set(known)):
         raise ConfigError(f"{unknown[0]}: unknown field; choose among {', '.join(known)}")
     try:
-        return _reader().validate_json(json.dumps(dict(table)))
+        found: Table = _reader(kind).validate_json(json.dumps(dict(table)))
+        return found
     except ValidationError as error:
         place, words = first_mistake(error.errors())
         raise ConfigError(f"{place or 'config'}: {words}") from None
@@ -77,10 +93,10 @@ def config_of(table: Mapping[str, Any]) -> LearnConfig:
 
 # Made once, as an edge reads a configuration from every device that joins.
 @cache
-def _reader() -> TypeAdapter[LearnConfig]:
+def _reader(kind: type[Any]) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(LearnConfig)
+    return TypeAdapter(kind)
 
 
 def check_used(config: LearnConfig, given: Iterable[str]) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from gainnet.cli.options import Asked, Fields, Usual, command
 from gainnet.cli.printing import print_json, print_table, rounds_progress, status
+from gainnet.cli.trust import SAFEGUARDS, check_privacy_used
 from gainnet.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ def of_config(*names: str) -> Fields:
     return Fields("gainnet.catalog.records:LearnConfig", names, defaults=usual)
 
 
-@command("simulate", of_config(*_USUAL))
+@command("simulate", of_config(*_USUAL), SAFEGUARDS)
 def simulate(
     asked: Asked,
+    guarded: Asked,
     *,
     config: Path | None = None,
     timeout_s: float = 600.0,
@@ -47,21 +49,22 @@ def simulate(
     from gainnet.core.files import check_writable
 
     check_writable(out)
-    settings = _settings(config, out, timeout_s, asked)
+    settings = _settings(config, out, timeout_s, asked, guarded)
     from gainnet.catalog.terms import Terms, offer
     from gainnet.learning.engines.flower.simulation import simulate as run_app
 
     with rounds_progress(settings.config.algorithm) as show:
         session = settings.open()
         # All nodes are on this machine, so that the model of the settings is their own, whatever its folder.
-        admit, offered = Terms(settings.config.model).admit, offer(settings.config, session.model)
+        admit, offered = Terms(settings.config.model).admit, offer(settings.config, session.model, session.safeguards)
         run = run_app(session, offered, admit, timeout_s, out, num_workers, show)
     _show(settings, list(run.rounds), as_json)
 
 
-@command("local", of_config(*_USUAL))
+@command("local", of_config(*_USUAL), SAFEGUARDS)
 def local(
     asked: Asked,
+    guarded: Asked,
     *,
     config: Path | None = None,
     timeout_s: float = 600.0,
@@ -81,10 +84,11 @@ def local(
     from gainnet.core.files import check_writable
 
     check_writable(out)
-    settings = _settings(config, out.absolute(), timeout_s, asked)
+    settings = _settings(config, out.absolute(), timeout_s, asked, guarded)
     from gainnet.catalog.flower import write_app
     from gainnet.learning.clients import devices_of
     from gainnet.learning.engines.flower.local import federation
+    from gainnet.learning.safeguards.signing import nodes_folder
 
     # Absolute paths above: Flower runs the app in a folder of its own.
     write_app(out / "app", settings)
@@ -92,7 +96,7 @@ def local(
         for name in devices_of(settings.config.clients):
             show(f"starting {name}")
             processes.register(name)
-            processes.start_node(name, {"model": settings.config.model})
+            processes.start_node(name, {"model": settings.config.model, "kept": str(nodes_folder(out.absolute()))})
         show(f"learning; see {processes.folder}")
         ended = processes.wait_for(processes.submit(out / "app"), timeout_s * (settings.config.rounds + 1))
     if ended != "finished:completed":
@@ -100,9 +104,10 @@ def local(
     _show(settings, json.loads((out / "run.json").read_text())["rounds"], as_json)
 
 
-@command("app", of_config(*_USUAL))
+@command("app", of_config(*_USUAL), SAFEGUARDS)
 def app(
     asked: Asked,
+    guarded: Asked,
     folder: Path,
     *,
     config: Path | None = None,
@@ -119,7 +124,7 @@ def app(
     """
     from gainnet.catalog.flower import write_app
 
-    write_app(folder, _settings(config, out.absolute(), timeout_s, asked))
+    write_app(folder, _settings(config, out.absolute(), timeout_s, asked, guarded))
     typer.echo(folder / "pyproject.toml")
 
 
@@ -150,13 +155,24 @@ def read_settings(file: Path | None, default: dict[str, Any], asked: Asked) -> L
     return config_of(default | ({} if file is None else read_toml(file, "config")) | asked.chosen)
 
 
-def _settings(file: Path | None, out: Path, timeout_s: float, asked: Asked) -> AppSettings:
+def _settings(file: Path | None, out: Path, timeout_s: float, asked: Asked, guarded: Asked) -> AppSettings:
     from gainnet.catalog.flower import AppSettings
+    from gainnet.catalog.records import SafeguardsConfig
 
-    return AppSettings(read_settings(file, {"algorithm": "fedavg"}, asked), str(out), timeout_s)
+    check_privacy_used(guarded)
+    safeguards = SafeguardsConfig(**guarded.values) if guarded.given else None
+    return AppSettings(read_settings(file, {"algorithm": "fedavg"}, asked), str(out), timeout_s, safeguards)
 
 
 def _show(settings: AppSettings, rounds: list[dict[str, float]], as_json: bool) -> None:
+    import json
+
+    from gainnet.learning.page import privacy_line
+
+    spent = Path(settings.out) / "privacy.json"
+    privacy = json.loads(spent.read_text(encoding="utf-8")) if spent.is_file() else None
     if as_json:
-        return print_json({"algorithm": settings.config.algorithm, "out": settings.out, "rounds": rounds})
-    return print_table(f"{settings.config.algorithm}: {settings.out}", COLUMNS, rounds)
+        found = {"algorithm": settings.config.algorithm, "out": settings.out, "rounds": rounds, "privacy": privacy}
+        return print_json(found)
+    print_table(f"{settings.config.algorithm}: {settings.out}", COLUMNS, rounds)
+    return typer.echo(f"privacy: {privacy_line(privacy)}")

@@ -23,7 +23,7 @@ def serve(grid: Grid, context: Context) -> None:
     """The edge of a run."""
     settings = AppSettings.of_table(context.run_config)
     session, out = settings.open(), Path(settings.out)
-    offered = offer(settings.config, session.model)
+    offered = offer(settings.config, session.model, session.safeguards)
     learn_with(grid, session, offered, settings.timeout_s, out, lambda *found: LOG.info("round %d of %d: %.5f", *found))
 
 
@@ -33,4 +33,10 @@ def admit_of(context: Context) -> Admit:
     return Terms(str(model), texts=None if texts is None else Path(str(texts))).admit
 
 
-client_app = client_app_of(admit_of)
+def kept_of(context: Context) -> Path | None:
+    """Folder of a node's keys and of what it has sent, from its own configuration: `--node-config 'kept=...'`."""
+    kept = context.node_config.get("kept")
+    return None if kept is None else Path(str(kept))
+
+
+client_app = client_app_of(admit_of, kept_of)

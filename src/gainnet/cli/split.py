@@ -42,6 +42,7 @@ def serve(
     port: int = 8443,
     timeout_s: float = 600.0,
     max_rows: int = 1_000_000,
+    pinned: Path | None = None,
     out: Path = Path("out/split"),
     as_json: bool = False,
 ) -> None:
@@ -54,7 +55,8 @@ def serve(
         port: of the edge.
         timeout_s: how long to wait for the other side.
         max_rows: rows of text that a device may report, its weight in an average.
-        out: folder for checkpoint and records.
+        pinned: JSON file of the devices' public keys by name, which sign the record.
+        out: folder for checkpoint and records; with safeguards, for the signed record, too.
         as_json: one JSON object on standard output, nothing else.
     """
     from gainnet.catalog.learning import open_session
@@ -66,12 +68,14 @@ def serve(
     from gainnet.learning.engines.streamed import Traffic
     from gainnet.learning.engines.streamed import serve as run_rounds
     from gainnet.learning.page import privacy_line
+    from gainnet.learning.safeguards.verification import read_pinned
     from gainnet.wire.tls import listening
 
     check_writable(out)
     settings = read_settings(config, {"algorithm": "fsl"}, asked)
     check_privacy_used(guarded)
     safeguards = SafeguardsConfig(**guarded.values) if guarded.given else None
+    known = None if pinned is None else read_pinned(pinned)
     # Before anybody can connect, who would wait while a model is loaded.
     session, privacy = open_session(settings, safeguards), None
     offered = offer(settings, session.model, session.safeguards)
@@ -81,7 +85,7 @@ def serve(
                 raise ConfigError("algorithm: split learning has no updates to guard; choose lora, adapter or fedavg")
             run, traffic = run_rounds(session, offered, listener, keys, timeout_s, out, show, max_rows)
         else:
-            served = serve_averaging(session, offered, listener, keys, timeout_s, out, show, max_rows)
+            served = serve_averaging(session, offered, listener, keys, timeout_s, out, show, max_rows, known)
             run, traffic, privacy = served.run, Traffic.of(served.connections), served.guarantee
     found: dict[str, Any] = {"algorithm": settings.algorithm, "out": str(out), "rounds": list(run.rounds)}
     found["privacy"] = None if privacy is None else asdict(privacy)

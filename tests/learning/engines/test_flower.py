@@ -12,12 +12,13 @@ from safetensors.torch import load_file
 
 from gainnet.catalog.flower import AppSettings, write_app
 from gainnet.catalog.learning import open_session
-from gainnet.catalog.records import LearnConfig
+from gainnet.catalog.records import LearnConfig, SafeguardsConfig
 from gainnet.catalog.terms import Terms, offer
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.learning.algorithms.algorithm import State
 from gainnet.learning.engines.flower.local import Federation, federation
+from gainnet.learning.safeguards.verification import omitted, read_lines, verify_file
 from gainnet.models.language import small_decoder, word_tokenizer
 from gainnet.wire.keys import write_node_key
 
@@ -69,13 +70,34 @@ def test_simulated_rounds_are_those_in_process(model: str, tmp_path: Path) -> No
     assert (tmp_path / "out" / "state.safetensors").is_file()
 
 
+def test_simulated_masked_sums_are_those_in_process_and_the_record_holds(model: str, tmp_path: Path) -> None:
+    from gainnet.learning.engines.flower.simulation import simulate
+
+    config, safeguards = few_rounds("lora", model), SafeguardsConfig(num_groups=1)
+    settings = AppSettings(config, str(tmp_path / "out"), 240.0, safeguards)
+    assert AppSettings.of_table(settings.to_table()) == settings
+    session = settings.open()
+    offered = offer(config, session.model, session.safeguards)
+    simulated = simulate(session, offered, Terms(model, only_masked=True).admit, settings.timeout_s, tmp_path / "out")
+    here = open_session(config, safeguards).run(tmp_path / "here")
+    assert farthest(simulated.state, here.state) == 0.0
+    assert simulated.rounds == here.rounds
+    assert [detail["left_out"] for detail in simulated.details] == [[], []]
+    there, here_too = verify_file(tmp_path / "out"), verify_file(tmp_path / "here")
+    assert there.models_of_client == here_too.models_of_client == {"device_0": 2, "device_1": 2}
+    assert there.model == here_too.model
+    lines = read_lines(tmp_path / "out", "record")
+    receipts = read_lines(next((tmp_path / "out.nodes").glob("device_0.*/*.receipts.jsonl")), "receipt")
+    assert [omitted(one, lines, there.edge_key) for one in receipts] == [False, False]
+
+
 @pytest.mark.timeout(1800)
 def test_deployed_rounds_are_those_in_process_and_outlive_a_node(model: str, tmp_path: Path) -> None:
     config = few_rounds("fedavg", model)
     with federation(tmp_path / "federation") as processes:
         for name in NODES:
             processes.register(name)
-            processes.start_node(name, {"model": model})
+            processes.start_node(name, {"model": model, "kept": str(tmp_path / "kept")})
         assert ended(processes, AppSettings(config, str(tmp_path / "both"), TIMEOUT_S)) == "finished:completed"
         assert farthest(load_file(tmp_path / "both" / "state.safetensors"), open_session(config).run().state) < 1e-5
 

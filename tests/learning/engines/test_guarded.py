@@ -86,7 +86,7 @@ class Room:
     gathering: Gathering
     roll: Roll
     threads: dict[str, threading.Thread] = field(default_factory=dict)
-    errors: dict[str, Exception] = field(default_factory=dict)
+    errors: dict[str, BaseException] = field(default_factory=dict)
 
     def respondent(self, name: NodeId) -> Respondent:
         kept, notes = self.folder / name, Notes(self.folder / name)

@@ -28,6 +28,7 @@ from gainnet.learning.algorithms.costs import split_step_cost
 from gainnet.learning.algorithms.fsl import AveragedEdge, EdgePart, SharedEdge, SplitLearning
 from gainnet.learning.clients import Client, LocalTraining
 from gainnet.learning.engines import streamed
+from gainnet.learning.engines.asking import versions
 from gainnet.learning.engines.stream import END, over_streams, serve_turns
 from gainnet.learning.exchange import PRIVATE
 from gainnet.network import Network
@@ -134,7 +135,7 @@ def answering(words: object) -> tuple[Connection, threading.Thread]:
         connection = Connection(theirs, PRIVATE)
         connection.receive_words()
         if words is not None:
-            connection.send_words({"num_rows": words})
+            connection.send_words({"num_rows": words, **versions()})
         try:
             connection.receive_words()
         except OSError:
@@ -196,7 +197,7 @@ def test_an_edge_that_lies_ends_a_device_in_one_line(
         connection = Connection(theirs, PRIVATE)
         try:
             if config is not None:
-                connection.send_words(config)
+                connection.send_words({**config, **versions()})
                 connection.receive_words()
             if turn is not None:
                 connection.send_words(turn)
@@ -209,6 +210,6 @@ def test_an_edge_that_lies_ends_a_device_in_one_line(
     thread = threading.Thread(target=edge, daemon=True)
     thread.start()
     with pytest.raises(ConfigError, match=message) as caught:
-        streamed.join("127.0.0.1", 1, tmp_path, "device_0", Terms().admit, False, 60.0)
+        streamed.join("127.0.0.1", 1, tmp_path, "device_0", Terms().admit, False, 1.0)
     assert "\n" not in str(caught.value)
     thread.join(20.0)

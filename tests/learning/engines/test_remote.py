@@ -14,7 +14,7 @@ import torch
 
 from gainnet.catalog.flower import AppSettings, write_app
 from gainnet.catalog.learning import config_of
-from gainnet.catalog.records import LearnConfig
+from gainnet.catalog.records import LearnConfig, SafeguardsConfig
 from gainnet.core.errors import ConfigError, PayloadError
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
@@ -23,9 +23,9 @@ from gainnet.learning.algorithms.costs import whole_step_cost
 from gainnet.learning.algorithms.fedavg import FedAvg, Trained, weighing
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client, LocalTraining, Participation
-from gainnet.learning.engines.remote import elsewhere, train_alone
+from gainnet.learning.engines.attending import OwnText
+from gainnet.learning.engines.remote import elsewhere
 from gainnet.learning.safeguards.robust import Median
-from gainnet.learning.safeguards.secure_aggregation import MaskedMean
 from gainnet.models.language import small_decoder
 from gainnet.network import Network
 from gainnet.radio import AWGN, Air, Arq, Tabulated
@@ -55,7 +55,8 @@ class Elsewhere:
 
     def __call__(self, names: Sequence[NodeId], values: State, random: Random) -> Mapping[NodeId, Trained]:
         alive = [client for client in self.clients if client.name in names and client.name not in self.dead]
-        files = {c: train_alone(self.algorithm, c, file_of(values), random) for c in alive}
+        given = tensors_of(file_of(values), values)
+        files = {c: file_of(OwnText(self.algorithm, c).answer(given, random).values) for c in alive}
         return {
             c.name: Trained(tensors_of(content, values), weighing(c.name, len(c.rows))) for c, content in files.items()
         }
@@ -92,10 +93,7 @@ def test_a_dead_client_changes_nothing_but_its_own_weight(
     assert equal(state, wanted)
 
 
-def test_what_does_not_travel_as_messages_is_refused(model: Any, network: Make) -> None:
-    hidden = replace(algorithm("fedavg", model, network()), aggregation=MaskedMean())
-    with pytest.raises(ConfigError, match="aggregation: clients elsewhere send their values in the open"):
-        elsewhere(hidden, Elsewhere(None, ()))
+def test_what_does_not_travel_as_messages_is_refused() -> None:
     with pytest.raises(ConfigError, match="algorithm: the steps of fsl do not travel"):
         AppSettings(LearnConfig("fsl"), "out")
 
@@ -114,6 +112,8 @@ def test_settings_survive_the_table_of_flower(tmp_path: Path) -> None:
     write_app(tmp_path, settings)
     written = tomllib.loads((tmp_path / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
     assert AppSettings.of_table(written) == settings
+    guarded = replace(settings, safeguards=SafeguardsConfig("median", num_groups=3))
+    assert AppSettings.of_table(guarded.to_table()) == guarded
     with pytest.raises(ConfigError, match="colour: unknown field"):
         config_of({"colour": 1})
     with pytest.raises(ConfigError, match=r"rounds: 'many' is not a whole number"):

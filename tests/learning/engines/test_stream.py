@@ -276,3 +276,61 @@ def joined(name: str, keys: Path, port: int, model: Path) -> subprocess.Popen[by
     command = ["split", "join", name, *where, "--timeout-s", "120", "--json"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen([sys.executable, "-m", "gainnet.cli", *command], env=dict(os.environ), **pipes)  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.mark.slow
+def test_a_device_that_dies_in_its_turn_is_left_out_and_comes_again(tmp_path: Path) -> None:
+    """Its first connection breaks in the middle of a step; the second one takes part as if nothing had been."""
+    from gainnet.learning.engines import streamed
+
+    model = open_model("abstracts")[0]
+    config = LearnConfig(
+        "fsl", clients=2, rounds=3, num_steps=1, batch_size=2, row_length=16, num_texts=8, link="ideal"
+    )
+    write_certificates(tmp_path, devices=("device_0", "device_1"))
+    session = open_session(config)
+    died = threading.Event()
+
+    class Dying:
+        """Hangs up when gradients are to be sent in the second turn."""
+
+        def __init__(self, true: Connection) -> None:
+            self._true, self._num = true, 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._true, name)
+
+        def send(self, kind: str, tensors: Any, codec: AnyCodec) -> None:
+            self._num += kind == "gradients"
+            if self._num == 2 and not died.is_set():
+                died.set()
+                self._true.close()
+                raise ConnectionResetError("killed")
+            self._true.send(kind, tensors, codec)
+
+    def connect(*given: Any) -> Any:
+        return Dying(original(*given)) if given[3] == "device_1" else original(*given)
+
+    original, streamed.connect = streamed.connect, connect  # type: ignore[assignment]
+    try:
+        with listening("127.0.0.1", 0) as listener, ThreadPoolExecutor(2) as threads:
+            port = listener.getsockname()[1]
+            devices = [
+                threads.submit(join, "127.0.0.1", port, tmp_path, name, Terms().admit, False, 60.0)
+                for name in ("device_0", "device_1")
+            ]
+            run, _ = serve(session, offer(config, model), listener, tmp_path, 60.0, tmp_path / "out")
+            assert all(device.result().num_bits_up for device in devices)
+    finally:
+        streamed.connect = original
+    assert died.is_set()
+    left_out = [detail["left_out"] for detail in json.loads((tmp_path / "out" / "run.json").read_text())["details"]]
+    assert left_out[0] == []
+    assert left_out[1] == ["device_1"]
+    here, state = open_session(config), None
+    random = Random.of(config.random_seed).child("learning")
+    state = here.algorithm.init(random)
+    for number, gone in enumerate(left_out):
+        there = [client for client in here.clients if client.name not in gone]
+        state, _ = here.algorithm.round(state, there, random.child("round", number))
+    assert equal(run.state, state), "the rounds without it where it was gone, with it where it was there"

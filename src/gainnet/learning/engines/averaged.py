@@ -13,9 +13,7 @@ from typing import Any, final
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.run.loop import silent
-from gainnet.learning.algorithms.fedavg import FedAvg
 from gainnet.learning.algorithms.flora import as_averaging
-from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.engines.answering import Respondent
 from gainnet.learning.engines.asking import Roll
 from gainnet.learning.engines.attending import OwnText, attend
@@ -95,9 +93,7 @@ def serve_averaging(
         run = there.run(out, progress, lambda: roll.left_out)
     finally:
         gathering.close()
-    spent = None if safeguards is None else safeguards.spent(out)
-    if safeguards is not None and safeguards.steps is not None:
-        spent = safeguards.spent_after(roll.num_events)
+    spent = None if safeguards is None else safeguards.spent_elsewhere(out, roll.num_events)
     return Served(run, tuple(gathering.connections), spent)
 
 
@@ -120,10 +116,7 @@ def join_averaging(
     Raises:
         ConfigError: the edge stays away, or comes back with other settings.
     """
-    algorithm, name = elsewhere(member.algorithm, lambda *_: {}), member.client.name
-    # By its settings: an update of another run that began alike is no update of this one.
-    run = hashlib.sha256(json.dumps(offered, sort_keys=True).encode()).hexdigest()[:16]
-    respondent = respondent_of(member, algorithm, kept, kept / f"{name}.{run}")
+    respondent = respondent_of(member, offered, kept)
 
     def admit(words: object) -> Respondent:
         if words != offered:
@@ -133,17 +126,26 @@ def join_averaging(
     attend(dial, admit, patience_s)
 
 
-def respondent_of(member: Member, algorithm: FedAvg | Fpl, keys: Path, kept: Path) -> Respondent:
+def respondent_of(member: Member, offered: object, kept: Path | None) -> Respondent:
     """Who answers an edge for a device.
 
     Args:
         member: the device's side of the run.
-        algorithm: that of the member, as it trains elsewhere.
-        keys: folder of its signing key.
-        kept: folder of what it keeps of this run.
+        offered: settings that it was made of.
+        kept: folder of its signing key, and of what it sends, by run; nothing is kept when `None`.
+
+    Raises:
+        ConfigError: the algorithm does not train elsewhere, or safeguards need what is to be kept.
     """
-    name, guards = member.client.name, member.guards
-    like, notes = algorithm.on_the_air(algorithm.init(Random.of(0))), Notes(kept)
+    algorithm, name, guards = elsewhere(member.algorithm, lambda *_: {}), member.client.name, member.guards
+    if kept is None and guards != Guards():
+        raise ConfigError("kept: safeguards need a folder for keys and for what was sent; give this device one")
+    # By its settings: an update of another run that began alike is no update of this one.
+    run = hashlib.sha256(json.dumps(offered, sort_keys=True).encode()).hexdigest()[:16]
+    folder = None if kept is None else kept / f"{name}.{run}"
+    notes, record = Notes(folder), None
+    if kept is not None and folder is not None and guards.recorded:
+        record = OwnRecord(name, kept, folder, notes, member.edge_key)
+    like, part = algorithm.on_the_air(algorithm.init(Random.of(0))), OwnText(algorithm, member.client)
     sums = OwnSums(notes) if guards.masked else None
-    record = OwnRecord(name, keys, kept, notes, member.edge_key) if guards.recorded else None
-    return Respondent(name, OwnText(algorithm, member.client), like, algorithm.kind, Releases(kept), sums, record)
+    return Respondent(name, part, like, algorithm.kind, Releases(folder), sums, record)

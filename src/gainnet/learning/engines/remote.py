@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from torch import Tensor
-
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.core.types import NodeId
@@ -19,7 +17,6 @@ from gainnet.learning.algorithms.fedavg import FedAvg, Trained
 from gainnet.learning.algorithms.flora import Flora, as_averaging
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.clients import Client
-from gainnet.wire import bounded, file_of, tensors_of
 
 Ask = Callable[[Sequence[NodeId], State, Random], Mapping[NodeId, Trained]]
 """A connection to the clients: it is given the names of those that train, what they begin with in the type of the air,
@@ -47,21 +44,3 @@ def elsewhere(algorithm: Any, ask: Ask) -> FedAvg | Fpl:
         return ask([client.name for client in given], values, random)
 
     return replace(trains_alone, place=by_messages)
-
-
-def train_alone(algorithm: Any, client: Client, content: Tensor | bytes, random: Random) -> Tensor:
-    """[num_bytes] uint8, what a client sends back, where it is.
-
-    Args:
-        algorithm: as the edge has it.
-        client: with its text.
-        content: [num_bytes] uint8, what the edge has sent.
-        random: of the round.
-
-    Raises:
-        ConfigError: the algorithm does not train between two messages.
-        PayloadError: the content is not a state of this algorithm.
-    """
-    trains_alone = as_averaging(algorithm)
-    given = bounded(tensors_of(content, trains_alone.init(random)))
-    return file_of(trains_alone.train_client(client, given, random))

@@ -36,6 +36,8 @@ _BEFORE = {"activations": "front", "gradients": "tail"}
 class OverConnections:
     """A `Place` of clients that are other processes; whoever fails in its turn is cut off and has fallen away.
 
+    A turn is not tried again: who comes back takes part from its next turn on, and the edge's part is what it was.
+
     per turn  edge ==words, weights==> device; num_steps times the two halves of a step; device ==weights==> edge
 
     What crosses is priced as if it went over the links of the network, by the same ledger as in one process; the stream
@@ -70,14 +72,18 @@ def cut_off_on_failure(
         name: of the device.
         reasons: why it was cut off, by name; grows when it fails.
     """
+    connection = connections[name]
     try:
         # A device can vanish, send no frame of ours, or values that make the edge's own part overflow. None of it
         # is the others' fault: the round goes on, and the edge's part goes back to what it was.
         with reading(f"stream: {name}"):
-            yield connections[name]
+            yield connection
     except (OSError, ValueError) as error:
         logging.getLogger(__name__).warning("%s is cut off: %s", name, error)
-        connections.pop(name).close()
+        connection.close()
+        # It may have come again meanwhile, on another connection.
+        if connections.get(name) is connection:
+            del connections[name]
         if reasons is not None:
             reasons[name] = str(error)
 
@@ -86,7 +92,8 @@ def _take_turn(turn: Turn, connection: Connection) -> State:
     algorithm, path, (random_seed,) = turn.algorithm, list(turn.random.path), turn.random.random_seeds
     connection.send_words({"num_steps": turn.num_steps, "random_seed": random_seed, "path": path})
     connection.send_file("weights", turn.given)
-    port = _port_of(algorithm, turn.split, turn.client.rows, connection, turn.crossing)
+    blank, shapes = _shapes_of(algorithm, turn.split, turn.client.rows)
+    port = _Port(connection, algorithm.codec, turn.split, blank, shapes, turn.crossing)
     for step in range(turn.num_steps):
         for part in range(algorithm.training.num_parts):
             with algorithm.training.computing([turn.split.body], turn.random, turn.client.name, step, part):
@@ -107,33 +114,65 @@ def serve_turns(
     max_steps: int = MAX_STEPS,
     patience_s: float | None = None,
 ) -> None:
-    """A device's side: its part of every turn, until the edge says that the run is over.
+    """As `TurnsAtDevice.serve`, on one connection."""
+    TurnsAtDevice.of(algorithm, client).serve(connection, max_steps, patience_s)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class TurnsAtDevice:
+    """A device's side of split learning, over one connection after another.
+
+    Nothing of a turn that broke off is left in the next one: weights come anew, rows are drawn by the round.
 
     Args:
         algorithm: as the edge has it.
         client: this device, with its text.
-        connection: to the edge.
-        max_steps: mini-batches that the edge may ask for in a turn.
-        patience_s: how long to wait for a turn.
-
-    Raises:
-        ConfigError: the edge asks for something else than a turn.
-        OSError: it is gone before the end.
+        split: the model, of which the edge's part is forgotten.
+        blank: (tokens, labels) of a mini-batch.
+        shapes: of what crosses, by name.
     """
-    split, training = algorithm.split_of(client), algorithm.training
-    port = _port_of(algorithm, split, client.rows, connection)
-    forget_edge(split)
-    like, segments = values_of(algorithm.model, split.trained("device")), [split.front, *split.segments[2:]]
-    while (words := connection.receive_words(patience_s)) != END:
-        num_steps, random = read_turn(words, max_steps)
-        load_values(algorithm.model, connection.receive_file("weights", like))
-        optimizer = training.start(split.parameters("device"))
-        for step in range(num_steps):
-            for part, rows in enumerate(training.parts(client, random, step)):
-                with training.computing(segments, random, client.name, step, part):
-                    port.drive(device_half(split, *task_of(algorithm.model, rows)))
-            training.move(optimizer)
-        connection.send_file("weights", values_of(algorithm.model, split.trained("device")))
+
+    algorithm: SplitLearning
+    client: Client
+    split: SplitModel
+    blank: tuple[Tensor, Tensor]
+    shapes: Mapping[str, tuple[int, ...]]
+
+    @staticmethod
+    def of(algorithm: SplitLearning, client: Client) -> TurnsAtDevice:
+        """Of a device that has just joined; the memory of the edge's part is given back."""
+        split = algorithm.split_of(client)
+        blank, shapes = _shapes_of(algorithm, split, client.rows)
+        forget_edge(split)
+        return TurnsAtDevice(algorithm, client, split, blank, shapes)
+
+    def serve(self, connection: Connection, max_steps: int = MAX_STEPS, patience_s: float | None = None) -> None:
+        """Its part of every turn, until the edge says that the run is over.
+
+        Args:
+            connection: to the edge.
+            max_steps: mini-batches that the edge may ask for in a turn.
+            patience_s: how long to wait for a turn.
+
+        Raises:
+            ConfigError: the edge asks for something else than a turn.
+            OSError: it is gone before the end.
+        """
+        algorithm, split, training = self.algorithm, self.split, self.algorithm.training
+        port = _Port(connection, algorithm.codec, split, self.blank, self.shapes, None)
+        like, segments = values_of(algorithm.model, split.trained("device")), [split.front, *split.segments[2:]]
+        while (words := connection.receive_words(patience_s)) != END:
+            num_steps, random = read_turn(words, max_steps)
+            load_values(algorithm.model, connection.receive_file("weights", like))
+            optimizer = training.start(split.parameters("device"))
+            optimizer.zero_grad(set_to_none=True)
+            for step in range(num_steps):
+                for part, rows in enumerate(training.parts(self.client, random, step)):
+                    with training.computing(segments, random, self.client.name, step, part):
+                        port.drive(device_half(split, *task_of(algorithm.model, rows)))
+                training.move(optimizer)
+            connection.send_file("weights", values_of(algorithm.model, split.trained("device")))
 
 
 @final
@@ -199,14 +238,14 @@ class _Port:
             self.crossing.computed(segment)
 
 
-def _port_of(
-    algorithm: SplitLearning, split: SplitModel, rows: Tensor, end: Connection, crossing: LinkCrossing | None = None
-) -> _Port:
+def _shapes_of(
+    algorithm: SplitLearning, split: SplitModel, rows: Tensor
+) -> tuple[tuple[Tensor, Tensor], Mapping[str, tuple[int, ...]]]:
+    """(tokens and labels of a mini-batch, shapes of what crosses by name)."""
     # Both sides know every shape from the settings alone, so that nothing is read off what the other one says.
     size = (algorithm.training.part_size, rows.shape[1])
     blank = task_of(algorithm.model, torch.zeros(size, dtype=torch.long))
-    shapes = crossing_shapes(split, *blank) | {"labels": tuple(octets_of(blank[1]).shape)}
-    return _Port(end, algorithm.codec, split, blank, shapes, crossing)
+    return blank, crossing_shapes(split, *blank) | {"labels": tuple(octets_of(blank[1]).shape)}
 
 
 def forget_edge(split: SplitModel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -14,13 +15,16 @@ from gainnet.core.run.loop import silent
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.fsl import SplitLearning, kinds_over
 from gainnet.learning.clients import Client
+from gainnet.learning.engines.asking import check_version, versions
 from gainnet.learning.engines.averaged import join_averaging
-from gainnet.learning.engines.stream import END, cut_off_on_failure, over_streams, serve_turns
+from gainnet.learning.engines.returning import Missed, letting_back_in
+from gainnet.learning.engines.stream import END, TurnsAtDevice, cut_off_on_failure, over_streams
 from gainnet.learning.engines.turns import MAX_ROWS, MAX_STEPS, Admit, Member, blank_rows, check_rows
 from gainnet.learning.exchange import KINDS, PRIVATE
 from gainnet.learning.runner import Progress, Run
 from gainnet.learning.session import Session
 from gainnet.wire import Connection, accept, connect
+from gainnet.wire.tls import AGAIN_S
 
 
 @final
@@ -57,7 +61,7 @@ def serve(
     progress: Progress = silent,
     max_rows: int = MAX_ROWS,
 ) -> tuple[Run, Traffic]:
-    """All rounds on the edge, once every device has come; a device that fails has fallen away.
+    """All rounds on the edge, once every device has come; a device that fails has fallen away until it comes again.
 
     Args:
         session: who learns what, opened before the listener is: who connects would wait while a model is loaded.
@@ -74,13 +78,18 @@ def serve(
     """
     algorithm = over_streams(session.algorithm, {})  # refused before anybody connects
     names = tuple(client.name for client in session.clients)
-    connections = accept(listener, keys, names, kinds_over([algorithm.cut]), timeout_s)
-    there = tuple(connections.values())
+    kinds = kinds_over([algorithm.cut])
+    connections = accept(listener, keys, names, kinds, timeout_s)
+    there = list(connections.values())
     try:
         clients = _introduce(connections, offered, session.test_rows.shape[1], timeout_s, max_rows)
         settings = {key: str(value) for key, value in session.settings.items()} | {"engine": "stream"}
-        streamed = over_streams(algorithm, connections)
-        run = replace(session, algorithm=streamed, clients=tuple(clients), settings=settings).run(out, progress)
+        missed = Missed(connections)
+        streamed = replace(over_streams(algorithm, connections), place=missed)
+        rows = {client.name: len(client.rows) for client in clients}
+        with letting_back_in(listener, keys, offered, rows, connections, there, kinds, timeout_s):
+            there_is = replace(session, algorithm=streamed, clients=tuple(clients), settings=settings)
+            run = there_is.run(out, progress, missed.of_round)
         for name in list(connections):
             with cut_off_on_failure(connections, name) as connection:
                 connection.send_words(END)
@@ -133,7 +142,7 @@ def join(
         member = admit(offered, name)
         show(member.summary)
         if isinstance(member.algorithm, SplitLearning):
-            _serve_turns(member, connection, allow_labels, max_steps, timeout_s)
+            _serve_turns(member, connection, dial, offered, allow_labels, max_steps, timeout_s)
         elif kept is None:
             raise ConfigError("kept: a run of averaging needs a folder for what this device sends; give one")
         else:
@@ -143,7 +152,8 @@ def join(
     except OSError as error:
         raise ConfigError(f"host: the edge is gone before the end of the run ({error}); see what it says") from None
     finally:
-        connection.close()
+        for each in dialled:
+            each.close()
     ours = Traffic.of(dialled)
     return Traffic(ours.num_bits_down, ours.num_bits_up, ours.num_bytes_down, ours.num_bytes_up)
 
@@ -155,20 +165,55 @@ def _offered(connection: Connection, name: str) -> Any:
     except OSError as error:
         # In TLS 1.3 a device is through with its handshake before the edge has seen its certificate.
         raise ConfigError(f"keys: the edge has turned {name} away or is gone ({error}); see its keys") from None
+    return _config_in(words)
+
+
+def _config_in(words: Mapping[str, Any]) -> Any:
+    check_version(words)
     if "config" not in words:
         raise ConfigError("config: the edge does not send it; both sides must run the same version")
     return words["config"]
 
 
-def _serve_turns(member: Member, connection: Connection, allow_labels: bool, max_steps: int, timeout_s: float) -> None:
-    """A device's part of split learning; raises `ConfigError` where labels would leave that may not."""
+def _serve_turns(
+    member: Member,
+    connection: Connection,
+    dial: Callable[[], Connection],
+    offered: object,
+    allow_labels: bool,
+    max_steps: int,
+    timeout_s: float,
+) -> None:
+    """A device's part of split learning; it comes again whenever the edge is gone.
+
+    Raises:
+        ConfigError: labels would leave that may not, or the edge comes back with other settings.
+        OSError: it stays away.
+    """
     algorithm = over_streams(member.algorithm, {})
     if kinds_over([algorithm.cut]) > PRIVATE and not allow_labels:
         raise ConfigError(f"cut: {algorithm.cut.name} takes the labels off this device; allow it or cut as u_shape")
-    connection.send_words({"num_rows": len(member.client.rows)})
-    # The others take their turns first, and each may be as slow as this one.
-    num_devices = len(algorithm.network.nodes) - 1
-    serve_turns(algorithm, member.client, connection, max_steps, timeout_s * num_devices)
+    turns, again, gone_s = TurnsAtDevice.of(algorithm, member.client), False, 0.0
+    while True:
+        began_s = time.monotonic()
+        try:
+            if again:
+                connection = dial()
+                if _config_in(connection.receive_words()) != offered:
+                    raise ConfigError("config: the edge has come back with other settings; join anew")
+            connection.send_words({"num_rows": len(member.client.rows), **versions()})
+            # The others take their turns first, and each may be as slow as this one.
+            return turns.serve(connection, max_steps, timeout_s * (len(algorithm.network.nodes) - 1))
+        except OSError as error:
+            connection.close()
+            # Counted from the last connection that lasted: an edge that hangs up again and again at once is gone.
+            gone_s += time.monotonic() - began_s + AGAIN_S
+            gone_s = 0.0 if time.monotonic() - began_s > 10 * AGAIN_S else gone_s
+            if gone_s > timeout_s:
+                raise
+            logging.getLogger(__name__).warning("the edge has hung up (%s); coming again", error)
+        again = True
+        time.sleep(AGAIN_S)
 
 
 def _introduce(
@@ -184,11 +229,12 @@ def _introduce(
     # All are sent the settings before any answer is waited for: devices load their models at the same time.
     for name in names:
         with cut_off_on_failure(connections, name, reasons) as connection:
-            connection.send_words({"config": offered})
+            connection.send_words({"config": offered, **versions()})
     for name in tuple(connections):
         with cut_off_on_failure(connections, name, reasons) as connection:
             # One wait for all: devices that say nothing do not add up.
             words = connection.receive_words(max(0.1, end_s - time.monotonic()))
+            check_version(words)
             rows[name] = check_rows(words.get("num_rows"), max_rows)
     if not connections:
         said = "; ".join(f"{name} left before the first round ({reason})" for name, reason in sorted(reasons.items()))

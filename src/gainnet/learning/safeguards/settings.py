@@ -130,6 +130,15 @@ class Safeguards:
             return self.guarantee
         return self.spent_after(Releases(out / RELEASES).num_events())
 
+    def spent_elsewhere(self, out: Path | None, num_events: int) -> Guarantee | None:
+        """As `spent`, of clients in other processes, who draw the noise of their rows themselves.
+
+        Args:
+            out: folder of the run, of whose noise the edge has drawn.
+            num_events: how often the client that drew most often says that it has.
+        """
+        return self.spent(out) if self.steps is None else self.spent_after(num_events)
+
     def spent_after(self, num_events: int) -> Guarantee | None:
         """The guarantee after so many draws of whoever drew most often, and not less than was promised."""
         if self.guarantee is None:

@@ -77,10 +77,20 @@ def verify_file(
         tensors = None if state is None else load_file(state)
     except (OSError, SafetensorError) as error:
         raise ConfigError(f"state: {state} cannot be read ({error}); give a .safetensors file of a run") from None
-    known = None if pinned is None else read_json("\n".join(read_lines(pinned, "pinned")), "pinned")
-    if known is not None and not isinstance(known, dict):
+    return verify(lines, tensors, edge_key, None if pinned is None else read_pinned(pinned))
+
+
+def read_pinned(path: Path) -> dict[str, str]:
+    """Public keys by client, of a JSON file.
+
+    Raises:
+        PayloadError: it holds something else.
+        ConfigError: it cannot be read.
+    """
+    known = read_json("\n".join(read_lines(path, "pinned")), "pinned")
+    if not isinstance(known, dict):
         raise PayloadError("pinned: must be public keys by name of the client")
-    return verify(lines, tensors, edge_key, known)
+    return known
 
 
 def read_lines(path: Path, field: str) -> list[str]:

@@ -1,7 +1,7 @@
 """A ClientApp and a ServerApp of Flower around the rounds of `learning`; which imports flwr.
 
-ServerApp: round of averaging ==Message: safetensors bytes==> SuperNode, ClientApp: train_alone
-                        <==Message: safetensors bytes==
+ServerApp: round of averaging ==Message: words, safetensors bytes==> SuperNode, ClientApp: answer
+                        <==Message: words, safetensors bytes==
 
 Flower carries bytes and knows nothing of models: its own arrays, strategies and pickles are not used.
 """
@@ -14,22 +14,24 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
 import torch
 
 from gainnet.core.errors import ConfigError, GainnetError, MissingExtraError
+from gainnet.core.files import write_json
 from gainnet.core.outside import read_json, read_text, reading
-from gainnet.core.randomness import Random
 from gainnet.core.run.loop import silent
 from gainnet.core.types import NodeId
-from gainnet.learning.algorithms.algorithm import State
-from gainnet.learning.algorithms.fedavg import Trained, weighing
+from gainnet.learning.algorithms.flora import as_averaging
 from gainnet.learning.clients import devices_of
-from gainnet.learning.engines.remote import elsewhere, train_alone
-from gainnet.learning.engines.turns import Admit, check_rows, read_turn
+from gainnet.learning.engines.asking import REFUSED, Question, Roll, check_version, versions
+from gainnet.learning.engines.averaged import respondent_of
+from gainnet.learning.engines.guarding import guarded_elsewhere
+from gainnet.learning.engines.remote import elsewhere
+from gainnet.learning.engines.turns import Admit
 from gainnet.learning.runner import Progress, Run
 from gainnet.learning.session import Session
 from gainnet.wire import bounded, file_of, tensors_of
@@ -45,6 +47,8 @@ except ImportError:
 POLL_S = 1.0
 """How often the edge looks for clients that have not appeared yet."""
 
+PRIVACY = "privacy.json"
+
 LOG = logging.getLogger("flwr")
 
 
@@ -55,21 +59,30 @@ def learn_with(
 
     Args:
         grid: Flower's connection to its nodes.
-        session: what to learn.
+        session: what to learn, with its safeguards.
         offered: settings as the nodes are sent them, as JSON.
-        timeout_s: how long a round waits, and how long the clients may take to appear.
-        out: folder for checkpoint and records.
+        timeout_s: how long a question waits, and how long the clients may take to appear.
+        out: folder for checkpoint and records; with privacy, for what was spent of it in `privacy.json`.
         progress: called after every round.
 
     Raises:
         ConfigError: the algorithm does not travel as messages, or the clients do not appear in time.
     """
-    ask = GridAsk(grid, offered, timeout_s)
-    algorithm = elsewhere(session.algorithm, ask)
-    ask.wait_for([client.name for client in session.clients])
+    reach, safeguards = GridAsk(grid, offered, timeout_s), session.safeguards
+    averaging, names = as_averaging(session.algorithm), tuple(client.name for client in session.clients)
+    hides = safeguards is not None and safeguards.guards.masked
+    # A node is a process per message: nothing of the round is in its memory when the next one comes.
+    roll = Roll(reach.ask, averaging.kind, hides=hides, forgets=True)
+    elsewhere(averaging if safeguards is None else safeguards.without_record(averaging, out), roll)
+    reach.wait_for(names)
+    algorithm = guarded_elsewhere(averaging, safeguards, roll, names, out)
     # The edge knows the names of its clients and none of their text.
     clients = tuple(replace(client, rows=torch.empty(0, 0, dtype=torch.long)) for client in session.clients)
-    return replace(session, algorithm=algorithm, clients=clients).run(out, progress)
+    there = replace(session, algorithm=algorithm, clients=clients, safeguards=None)
+    run = there.run(out, progress, lambda: roll.left_out)
+    if safeguards is not None and (spent := safeguards.spent_elsewhere(out, roll.num_events)) is not None:
+        write_json(out / PRIVACY, asdict(spent))
+    return run
 
 
 @final
@@ -80,7 +93,7 @@ class GridAsk:
     Args:
         grid: Flower's connection to its nodes.
         offered: settings that are sent along, so that a node needs none.
-        timeout_s: how long a round waits.
+        timeout_s: how long a question waits.
     """
 
     grid: Grid
@@ -88,17 +101,16 @@ class GridAsk:
     timeout_s: float
     _name_of_node: dict[int, NodeId] = field(default_factory=dict, init=False, repr=False)
 
-    def __call__(self, names: Sequence[NodeId], values: State, random: Random) -> Mapping[NodeId, Trained]:
-        """As `Ask`."""
+    def ask(self, questions: Mapping[NodeId, Question]) -> Mapping[NodeId, Any]:
+        """As `Reach`."""
         # Numbers of nodes change when they come back; names are what the rounds know.
         nodes = {name: node for node, name in self._present().items()}
-        content = file_of(values).numpy().tobytes()
-        records = {name: _train_record(name, self.offered, random, content) for name in names if name in nodes}
-        found: dict[NodeId, Trained] = {}
+        records = {name: _asking(name, self.offered, each) for name, each in questions.items() if name in nodes}
+        found: dict[NodeId, Any] = {}
         for reply in self._ask(MessageType.TRAIN, {nodes[name]: record for name, record in records.items()}):
             try:
                 name = self._name_of_node[reply.metadata.src_node_id]
-                found[name] = _trained(name, reply, values)
+                found[name] = _answered(questions[name], reply)
             except (GainnetError, KeyError) as error:
                 # Whoever answers with something else has fallen away; the round goes on without it.
                 LOG.warning("node %s is left out: %s", reply.metadata.src_node_id, error)
@@ -140,26 +152,47 @@ class GridAsk:
         return [reply for reply in replies if reply.has_content()]
 
 
-def train(message: Message, context: Context, admit: Admit) -> Message:
-    """One client's part of a round, on its own text."""
+def answer(message: Message, context: Context, admit: Admit, kept: Path | None) -> Message:
+    """One client's part of a round, on its own text.
+
+    Args:
+        message: of the edge.
+        context: of the node.
+        admit: makes the client's side of the run.
+        kept: folder of its keys, and of what it has sent; `None` where it keeps nothing.
+
+    Raises:
+        ConfigError: the message is malformed, or asks for what this node excludes.
+    """
     with reading("message", ConfigError):
-        words = dict(_config_in(message))
-        asked = read_text(words["name"], "name", 64, ConfigError)
-        path = read_json(read_text(words["path"], "path", 1 << 12, ConfigError), "path", ConfigError)
-        offered = read_json(read_text(words["config"], "config", 1 << 14, ConfigError), "config", ConfigError)
-        content = _file_in(message)
+        said = dict(_config_in(message))
+        asked = read_text(said["name"], "name", 64, ConfigError)
+        check_version(read_json(read_text(said["versions"], "versions", 1 << 10, ConfigError), "versions", ConfigError))
+        words = read_json(str(said["words"]), "words", ConfigError)
+        offered = read_json(read_text(said["config"], "config", 1 << 14, ConfigError), "config", ConfigError)
     name = _own_name(context, asked)
     if name != asked:
         raise ConfigError(f"name: this node is {name} and was taken for {asked}; register it by its name")
-    _, random = read_turn({"num_steps": 0, "random_seed": words.get("random_seed"), "path": path}, 0)
     member = admit(offered, name)
-    trained = train_alone(member.algorithm, member.client, content, random)
-    answer, file = ConfigRecord({"num_rows": len(member.client.rows)}), _record_of(trained.numpy().tobytes())
-    return Message(RecordDict({"config": answer, "file": file}), reply_to=message)
+    respondent = respondent_of(member, offered, kept)
+    brought = respondent.expects(words)
+    given = None if brought is None else bounded(tensors_of(_file_in(message), brought[1]))
+    found, file = respondent.answer(words, given)
+    records: dict[str, Any] = {"config": ConfigRecord({"words": json.dumps(found)})}
+    if file is not None:
+        records["file"] = _record_of(file_of(file[1]).numpy().tobytes())
+    return Message(RecordDict(records), reply_to=message)
 
 
-def client_app_of(admit_in: Callable[[Context], Admit]) -> ClientApp:
-    """The app of a node; what it opens itself is found in its context, or known where it is simulated."""
+def client_app_of(
+    admit_in: Callable[[Context], Admit], kept_in: Callable[[Context], Path | None] = lambda _: None
+) -> ClientApp:
+    """The app of a node; what it opens itself is found in its context, or known where it is simulated.
+
+    Args:
+        admit_in: makes the client's side of a run.
+        kept_in: folder of the client's keys, and of what it has sent.
+    """
     app = ClientApp()
 
     @app.query()
@@ -168,8 +201,8 @@ def client_app_of(admit_in: Callable[[Context], Admit]) -> ClientApp:
         return Message(RecordDict({"config": ConfigRecord({"name": _own_name(context, "")})}), reply_to=message)
 
     @app.train()
-    def answer(message: Message, context: Context) -> Message:
-        return train(message, context, admit_in(context))
+    def train(message: Message, context: Context) -> Message:
+        return answer(message, context, admit_in(context), kept_in(context))
 
     return app
 
@@ -181,17 +214,20 @@ def _own_name(context: Context, asked: str) -> str:
     return str(context.node_config.get("name", default))
 
 
-def _train_record(name: NodeId, offered: Mapping[str, Any], random: Random, content: bytes) -> RecordDict:
-    (random_seed,) = random.random_seeds
-    words = ConfigRecord({"name": name, "random_seed": random_seed, "path": json.dumps(random.path)})
-    words["config"] = json.dumps(offered)
-    return RecordDict({"config": words, "file": _record_of(content)})
+def _asking(name: NodeId, offered: Mapping[str, Any], question: Question) -> RecordDict:
+    words = {"words": question.words, "config": offered, "versions": versions()}
+    config = ConfigRecord({"name": name, **{key: json.dumps(value) for key, value in words.items()}})
+    if question.down is None:
+        return RecordDict({"config": config})
+    return RecordDict({"config": config, "file": _record_of(file_of(question.down[1]).numpy().tobytes())})
 
 
-def _trained(name: NodeId, reply: Message, like: State) -> Trained:
+def _answered(question: Question, reply: Message) -> Any:
     with reading("reply"):
-        num_rows = check_rows(_config_in(reply)["num_rows"])
-        return Trained(bounded(tensors_of(_file_in(reply), like)), weighing(name, num_rows))
+        words = read_json(read_text(_config_in(reply)["words"], "words", 1 << 20), "words")
+        holds = question.up is not None and REFUSED not in words
+        values = bounded(tensors_of(_file_in(reply), question.up[1])) if question.up is not None and holds else None
+        return question.answered(words, values)
 
 
 def _record_of(content: bytes) -> ArrayRecord:

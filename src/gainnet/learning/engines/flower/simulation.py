@@ -15,6 +15,7 @@ from gainnet.core.run.loop import silent
 from gainnet.learning.engines.flower.app import client_app_of, learn_with
 from gainnet.learning.engines.turns import Admit
 from gainnet.learning.runner import Progress, Run
+from gainnet.learning.safeguards.signing import nodes_folder
 from gainnet.learning.session import Session
 
 OBJECT_STORE_BYTES = 200 * 2**20
@@ -64,7 +65,8 @@ def simulate(
             "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
             "init_args": {"num_cpus": num_workers, "object_store_memory": OBJECT_STORE_BYTES, "_temp_dir": folder},
         }
-        app = client_app_of(lambda context: admit)
+        # As of nodes apart: what each keeps lies beside the run, in the folder of the nodes.
+        app = client_app_of(lambda context: admit, lambda context: nodes_folder(out))
         run_simulation(server, app, len(session.clients), backend_config=backend)
     return finished[0]
 
