@@ -25,6 +25,7 @@ from gainnet.learning.algorithms.fsl import SharedEdge
 from gainnet.learning.algorithms.methods import Adapter, Lora, Method, SoftPrompt, SplitLora
 from gainnet.learning.clients import LocalTraining, Participation, cell_of, devices_of
 from gainnet.learning.safeguards.accounting import Guarantee, folder_rate, noise_for
+from gainnet.learning.safeguards.incentives import Incentives, by_leave_one_out, by_shapley
 from gainnet.learning.safeguards.noise import Entropy, Noise, Seeded
 from gainnet.learning.safeguards.privacy import NoisyMean, PoissonChoice, PrivateMean, PrivateSteps
 from gainnet.learning.safeguards.robust import Krum, Median, TrimmedMean
@@ -159,13 +160,19 @@ def open_session(config: LearnConfig, safeguards: SafeguardsConfig | None = None
     if safeguards is not None and guarded is not None:
         # Privacy's noise depends on the number of rounds, so a run with another number is another run.
         promise = None if guarded.guarantee is None else asdict(guarded.guarantee)
-        settings |= {"safeguards": asdict(safeguards), "privacy": promise}
+        texts = asdict(safeguards)
+        # Of a run that pays nobody nothing is said, so that one that began before there were payments goes on.
+        settings |= {"safeguards": {k: x for k, x in texts.items() if (k, x) != ("contributions", "none")}}
+        settings |= {"privacy": promise}
     device = torch_device_of(config.torch_device)
     material = open_pictures(config, learning) if config.task == "draw" else open_texts(config, learning)
     model, clients, test_rows = material.model, material.clients, material.test_rows
     # Before anything is computed: an index beyond a table is a traceback here, and an aborted kernel on a GPU.
     for rows in (test_rows, *(client.rows for client in clients)):
         check_rows_fit(model, rows)
+    if safeguards is not None and guarded is not None and safeguards.contributions != "none":
+        shares = by_shapley if safeguards.contributions == "shapley" else by_leave_one_out
+        guarded = replace(guarded, incentives=Incentives(shares, test_rows))
     model = model.to(device)
     algorithm, cost = learning.bound(model, test_rows.shape[1])
     return Session(

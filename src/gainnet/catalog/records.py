@@ -322,6 +322,7 @@ class SafeguardsConfig:
         sample_rate: of the rows of a client per step, where rows are hidden.
         noise: system (nobody can draw it again) or seeded (it repeats: for tests alone, and not private).
         accountant: prv (numerical composition) or rdp (Rényi divergences, up to a sixth above it).
+        contributions: none, shapley or leave_one_out: what every update has added, and what clients are paid for it.
 
     Raises:
         ConfigError: a name is unknown, a count is negative, a number of poisoned clients is given to a rule that has no
@@ -338,12 +339,14 @@ class SafeguardsConfig:
     sample_rate: float = 0.2
     noise: Literal["system", "seeded"] = "system"
     accountant: Literal["prv", "rdp"] = "prv"
+    contributions: Literal["none", "shapley", "leave_one_out"] = "none"
 
     def __post_init__(self) -> None:
         check_name("rule", self.rule, RULES)
         check_name("privacy", self.privacy, PRIVACY)
         check_name("noise", self.noise, ("system", "seeded"))
         check_name("accountant", self.accountant, ("prv", "rdp"))
+        check_name("contributions", self.contributions, ("none", "shapley", "leave_one_out"))
         check_range(self.num_poisoned >= 0, "num_poisoned", self.num_poisoned, "0 or more")
         if self.num_poisoned and self.rule in ("mean", "median"):
             raise ConfigError(f"num_poisoned: {self.rule} has no use for it; choose trimmed_mean, krum or multi_krum")

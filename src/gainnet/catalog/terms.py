@@ -16,12 +16,13 @@ from gainnet.catalog.drawing import OF_DRAWING
 from gainnet.catalog.families import parse, parse_from_peer
 from gainnet.catalog.learning import config_of, learning_of, open_model, rows_of, texts_of
 from gainnet.catalog.records import LearnConfig
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.outside import read_list, read_text, reading, shorten
 from gainnet.core.run.checkpoint import fingerprint
 from gainnet.core.types import NodeId
 from gainnet.learning.clients import Client
 from gainnet.learning.engines.turns import LONGEST_TEXT, MAX_SEED, MAX_STEPS, Member
+from gainnet.learning.safeguards.incentives import MAX_COST
 from gainnet.learning.safeguards.privacy import PrivateSteps
 from gainnet.learning.safeguards.settings import Guards, Safeguards
 from gainnet.learning.session import Learning
@@ -57,6 +58,10 @@ class Terms:
         torch_device: where torch runs here: cpu, cuda or mps, where it has it.
         only_masked: whether updates leave this device in masked sums alone; an edge without them is refused.
         edge_key: public key that the edge signs with, as known from elsewhere; the first one counts when `None`.
+        cost: of a round, as reported to an edge that pays, in nats per token that the loss should fall by for it, >= 0.
+
+    Raises:
+        ConfigError: the cost is no such number.
     """
 
     model: str = ABSTRACTS
@@ -70,6 +75,10 @@ class Terms:
     torch_device: str = "cpu"
     only_masked: bool = False
     edge_key: str | None = None
+    cost: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_range(0.0 <= self.cost <= MAX_COST, "cost", self.cost, f"0 to {MAX_COST:g} nats per token")
 
     def accept(self, words: object) -> tuple[LearnConfig, str]:
         """(settings of the run as this device runs it, label of the model that the edge has).
@@ -145,7 +154,7 @@ class Terms:
         check_label(label, label_of(config.model, model))
         client = own_client(config, learning, tokenizer, name)
         check_rows_fit(model, client.rows)
-        learning = replace(learning, method=Safeguards(steps=steps).fitted(learning.method))
+        learning = replace(learning, method=guards.fitted(learning.method))
         algorithm, _ = learning.bound(model.to(torch_device_of(config.torch_device)), config.row_length)
         text = config.texts or f"its share of {config.num_texts} texts per field"
         run = f"{config.algorithm}, cut {config.cut}, codec {config.codec}, model {config.model}, text: {text}"
@@ -154,7 +163,7 @@ class Terms:
             algorithm = Safeguards(steps=steps).without_record(algorithm, None)
             run += f", noise {steps.noise_multiplier:.3g} on rows clipped to {steps.clip_norm:g}"
         run += ", updates leave masked alone" if guards.masked else ""
-        return Member(algorithm, client, run, guards, self.edge_key)
+        return Member(algorithm, client, run, guards, self.edge_key, self.cost)
 
 
 def offer(config: LearnConfig, model: nn.Module, safeguards: Safeguards | None = None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ _LEARNING = Fields(
 SAFEGUARDS = Fields(
     "gainnet.catalog.records:SafeguardsConfig",
     panels={
-        "Safeguards": ("rule", "num_poisoned", "num_groups"),
+        "Safeguards": ("rule", "num_poisoned", "num_groups", "contributions"),
         "Privacy": ("privacy", "epsilon", "delta", "clip_norm", "sample_rate", "noise", "accountant"),
     },
 )

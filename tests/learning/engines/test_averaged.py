@@ -16,6 +16,8 @@ from gainnet.core.errors import ConfigError
 from gainnet.learning.engines.averaged import Served, serve_averaging
 from gainnet.learning.engines.streamed import join
 from gainnet.learning.runner import SUMMARY
+from gainnet.learning.safeguards.incentives import PAYMENTS
+from gainnet.learning.safeguards.verification import verify_file
 from gainnet.wire.keys import write_certificates
 from gainnet.wire.tls import listening
 
@@ -45,15 +47,32 @@ def over_streams(folder: Path, safeguards: SafeguardsConfig | None, gone: tuple[
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", ["mean", "median"])
-def test_rules_merge_what_devices_send_as_in_one_process(tmp_path: Path, rule: str) -> None:
-    safeguards = SafeguardsConfig(rule=rule)
+@pytest.mark.parametrize(
+    "safeguards",
+    [
+        SafeguardsConfig(rule="median", contributions="shapley"),
+        SafeguardsConfig(num_groups=1),
+        SafeguardsConfig(num_groups=1, privacy="client", noise="seeded", accountant="rdp"),
+    ],
+    ids=["median-paid", "masked", "masked-private"],
+)
+def test_safeguards_are_those_of_one_process_to_the_last_bit(tmp_path: Path, safeguards: SafeguardsConfig) -> None:
     served = over_streams(tmp_path, safeguards)
-    here = open_session(CONFIG, safeguards).run()
+    here = open_session(CONFIG, safeguards).run(tmp_path / "here")
     assert all(torch.equal(served.run.state[name], x) for name, x in here.state.items())
     assert served.run.losses == here.losses
+    assert served.run.rounds == here.rounds, "and the cost on the air"
     details = json.loads((tmp_path / "out" / SUMMARY).read_text())["details"]
     assert [each["left_out"] for each in details] == [[], []]
+    there, alone = verify_file(tmp_path / "out"), verify_file(tmp_path / "here")
+    assert (there.model, there.models_of_client) == (alone.model, alone.models_of_client)
+    paid = [tmp_path / name / PAYMENTS for name in ("out", "here")]
+    if safeguards.contributions == "none":
+        return
+    lines, wanted = ([json.loads(line) for line in path.read_text().splitlines()] for path in paid)
+    assert lines == wanted
+    assert [sorted(line["payments"]) for line in lines] == [["device_0", "device_1"]] * 2
+    assert all(sum(line["contributions"].values()) == pytest.approx(line["value"]) for line in lines)
 
 
 @pytest.mark.slow

@@ -84,6 +84,7 @@ def follow(
     assert {devices[name].returncode for name in NAMES[:2]} == {0}, ends
     assert json.loads(said)["rounds"][-1]["round"] == 4
     details = json.loads(run.read_text())["details"]
+    assert details[0]["left_out"] == [], "all are there before any is killed"
 
     session = open_session(config, SafeguardsConfig(num_groups=1))
     assert session.safeguards is not None

@@ -64,6 +64,7 @@ class Respondent:
         kept: what it has sent.
         sums: masks what it sends, of which nothing else leaves it then; in the open when `None`.
         record: signs what it sends; nothing is signed when `None`.
+        cost: of a round, as it reports it, in nats per token that the loss should fall by for it.
     """
 
     name: NodeId
@@ -73,6 +74,7 @@ class Respondent:
     kept: Releases
     sums: OwnSums | None = None
     record: OwnRecord | None = None
+    cost: float = 0.0
     _round: dict[str, State] = field(default_factory=dict, init=False, repr=False)
 
     def expects(self, words: Mapping[str, Any]) -> File | None:
@@ -154,7 +156,7 @@ class Respondent:
         found = self.kept.once(self.name, given, make)
         self._round.update(given=given, found=found)
         values, said = _parted(found)
-        said["state"] = words["state"]
+        said |= {"state": words["state"], "cost": self.cost}
         if self.sums is None:
             return said, (self.kind, values)
         # Nothing that says anything about the update: a digest of it would confirm a guess.

@@ -21,6 +21,7 @@ from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import State
 from gainnet.learning.algorithms.fedavg import Trained, weighing
 from gainnet.learning.engines.turns import MAX_ROWS, check_rows
+from gainnet.learning.safeguards.incentives import MAX_COST
 from gainnet.learning.safeguards.own_sums import MAX_MEMBERS, PUBLIC_BYTES
 
 VERSION: Final = 2
@@ -84,6 +85,7 @@ class _Training:
     num_events: int
     left_out: tuple[NodeId, ...]
     public: bytes
+    cost: float
 
 
 @final
@@ -107,6 +109,7 @@ class Roll:
     ) -> None:
         self._reach, self.kind, self._max_rows, self._hides, self.forgets = reach, kind, max_rows, hides, forgets
         self.publics: dict[NodeId, bytes] = {}
+        self.costs: dict[NodeId, float] = {}
         self.given = ""
         self.num_events = 0
         self._missed: set[NodeId] = set()
@@ -136,6 +139,7 @@ class Roll:
         self._missed |= {name for answer in found.values() for name in answer.left_out}
         self.num_events = max([self.num_events, *(answer.num_events for answer in found.values())])
         self.publics = {name: answer.public for name, answer in found.items()}
+        self.costs = {name: answer.cost for name, answer in found.items()}
         return {name: Trained(each.values, weighing(name, each.num_rows)) for name, each in found.items()}
 
     def ask(self, questions: Mapping[NodeId, Question]) -> Mapping[NodeId, Any]:
@@ -162,7 +166,10 @@ class Roll:
         num_events = read_integer(words.get("num_events"), "num_events", 0, MAX_EVENTS)
         num_rows = check_rows(words.get("num_rows"), self._max_rows)
         public = bytes_of(values["public"]) if self._hides else b""
-        return _Training({} if self._hides else values, num_rows, num_events, tuple(names), public)
+        cost = words.get("cost", 0.0)
+        if not isinstance(cost, float) or not 0.0 <= cost <= MAX_COST:
+            raise PayloadError(f"cost: must be a number from 0 to {MAX_COST:g}, not {shorten(cost)}")
+        return _Training({} if self._hides else values, num_rows, num_events, tuple(names), public, cost)
 
 
 def versions() -> dict[str, Any]:

@@ -148,4 +148,4 @@ def respondent_of(member: Member, offered: object, kept: Path | None) -> Respond
         record = OwnRecord(name, kept, folder, notes, member.edge_key)
     like, part = algorithm.on_the_air(algorithm.init(Random.of(0))), OwnText(algorithm, member.client)
     sums = OwnSums(notes) if guards.masked else None
-    return Respondent(name, part, like, algorithm.kind, Releases(folder), sums, record)
+    return Respondent(name, part, like, algorithm.kind, Releases(folder), sums, record, member.cost)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gainnet.core.types import NodeId
-from gainnet.learning.algorithms.algorithm import Aggregation, Algorithm
+from gainnet.learning.algorithms.algorithm import Aggregation, Algorithm, Open
 from gainnet.learning.algorithms.fedavg import FedAvg
 from gainnet.learning.algorithms.flora import Flora
 from gainnet.learning.algorithms.fpl import Fpl
@@ -16,6 +16,7 @@ from gainnet.learning.engines.asking import Roll
 from gainnet.learning.engines.crowds import distant
 from gainnet.learning.engines.remote import elsewhere
 from gainnet.learning.engines.witnesses import DistantClients
+from gainnet.learning.safeguards.incentives import Valued
 from gainnet.learning.safeguards.record import RECORD, Recorded
 from gainnet.learning.safeguards.secure_aggregation import MaskedMean, MaskedPrivateMean
 from gainnet.learning.safeguards.settings import Safeguards
@@ -58,7 +59,9 @@ def guarded_elsewhere(
 
 
 def _reached(aggregation: Aggregation, roll: Roll) -> Any:
-    """The aggregation, with members of masked sums where they are."""
+    """The aggregation, with members of masked sums where they are, and costs as they report them."""
+    if isinstance(aggregation, Open) and isinstance(aggregation.rule, Valued):
+        return Open(replace(aggregation.rule, costs=lambda: roll.costs))
     if not isinstance(aggregation, MaskedMean | MaskedPrivateMean):
         return aggregation
     sums = aggregation.sums

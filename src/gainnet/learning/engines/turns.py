@@ -36,6 +36,7 @@ class Member:
         summary: of what it is about to run, a line.
         guards: safeguards that need the device, as the edge has offered them.
         edge_key: public key that the edge signs with, as known from elsewhere; the first one counts when `None`.
+        cost: of a round, as it reports it, in nats per token that the loss should fall by for it.
     """
 
     algorithm: Algorithm
@@ -43,6 +44,7 @@ class Member:
     summary: str
     guards: Guards = Guards()
     edge_key: str | None = None
+    cost: float = 0.0
 
 
 Admit = Callable[[object, str], Member]

@@ -15,6 +15,7 @@ from gainnet.learning.algorithms.flora import Flora, as_averaging
 from gainnet.learning.algorithms.fpl import Fpl
 from gainnet.learning.algorithms.methods import Lora, Method
 from gainnet.learning.safeguards.accounting import Guarantee
+from gainnet.learning.safeguards.incentives import PAYMENTS, Incentives, Valued
 from gainnet.learning.safeguards.privacy import PoissonChoice, PrivateMean, PrivateSteps
 from gainnet.learning.safeguards.record import RECORD, HostedClients, Recorded
 from gainnet.learning.safeguards.releases import Releases
@@ -33,10 +34,18 @@ class Guards:
     Args:
         masked: updates leave a member masked alone.
         recorded: members sign what they send, and have receipts.
+        linear: what is averaged is masked or noised, so that it has to be linear in what was trained.
     """
 
     masked: bool = False
     recorded: bool = False
+    linear: bool = False
+
+    def fitted(self, method: Method) -> Method:
+        """As `Safeguards.fitted`."""
+        if self.linear and isinstance(method, Lora) and method.merging is None:
+            return replace(method, merging="frozen")
+        return method
 
 
 @final
@@ -50,6 +59,7 @@ class Safeguards:
         guarantee: what privacy promises after all rounds; `None` without privacy.
         choice: who is asked in a round; as the algorithm chooses when `None`.
         num_rounds: that the guarantee is for.
+        incentives: how contributions are valued and paid; not at all when `None`.
     """
 
     aggregation: Aggregation = Open(WeightedMean())
@@ -57,6 +67,7 @@ class Safeguards:
     guarantee: Guarantee | None = None
     choice: PoissonChoice | None = None
     num_rounds: int = 1
+    incentives: Incentives | None = None
 
     def fitted(self, method: Method) -> Method:
         """The method; LoRA that leaves open what is averaged, where what is averaged is noised or masked, locks A.
@@ -65,12 +76,7 @@ class Safeguards:
         >>> Safeguards().fitted(Lora()), Safeguards(MaskedMean()).fitted(Lora())
         (Lora(rank=2, merging=None), Lora(rank=2, merging='frozen'))
         """
-        private = self.steps is not None or self.guarantee is not None
-        # A rule that compares updates in the open merges factors as it finds them.
-        hidden = not isinstance(self.aggregation, Open) or isinstance(self.aggregation.rule, PrivateMean)
-        if (private or hidden) and isinstance(method, Lora) and method.merging is None:
-            return replace(method, merging="frozen")
-        return method
+        return self.guards.fitted(method)
 
     def around(self, algorithm: Algorithm, names: Sequence[NodeId], out: Path | None) -> FedAvg | Fpl | Flora:
         """The algorithm with these safeguards.
@@ -96,7 +102,11 @@ class Safeguards:
     @property
     def guards(self) -> Guards:
         """What needs clients in other processes to take part."""
-        return Guards(isinstance(self.aggregation, MaskedMean | MaskedPrivateMean), recorded=True)
+        private = self.steps is not None or self.guarantee is not None
+        masked = isinstance(self.aggregation, MaskedMean | MaskedPrivateMean)
+        # A rule that compares updates in the open merges factors as it finds them.
+        noisy = isinstance(self.aggregation, Open) and isinstance(self.aggregation.rule, PrivateMean)
+        return Guards(masked, recorded=True, linear=private or masked or noisy)
 
     def without_record(self, algorithm: Algorithm, out: Path | None) -> FedAvg | Fpl | Flora:
         """The algorithm with these safeguards, but for the record; arguments and errors as of `around`."""
@@ -118,6 +128,14 @@ class Safeguards:
         if plain not in (own, self.aggregation):
             raise ConfigError("merging: products are merged by their mean alone; choose frozen, or the rule mean")
         aggregation = _releasing(own if self.aggregation == plain else self.aggregation, kept)
+        if self.incentives is not None:
+            if not isinstance(aggregation, Open) or isinstance(aggregation.rule, PrivateMean):
+                raise ConfigError(
+                    "contributions: who adds what is hidden by masks and by noise on sums; leave one of the two out"
+                )
+            if out is not None:
+                valued = Valued(aggregation.rule, self.incentives, guarded.model_of, out / PAYMENTS)
+                aggregation = Open(valued)
         return replace(guarded, aggregation=aggregation)
 
     def spent(self, out: Path | None) -> Guarantee | None:
