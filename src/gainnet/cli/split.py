@@ -67,7 +67,6 @@ def serve(
     from gainnet.learning.engines.averaged import serve_averaging
     from gainnet.learning.engines.streamed import Traffic
     from gainnet.learning.engines.streamed import serve as run_rounds
-    from gainnet.learning.page import privacy_line
     from gainnet.learning.safeguards.verification import read_pinned
     from gainnet.wire.tls import listening
 
@@ -89,11 +88,17 @@ def serve(
             run, traffic, privacy = served.run, Traffic.of(served.connections), served.guarantee
     found: dict[str, Any] = {"algorithm": settings.algorithm, "out": str(out), "rounds": list(run.rounds)}
     found["privacy"] = None if privacy is None else asdict(privacy)
+    _show(found, asdict(traffic), as_json)
+
+
+def _show(found: dict[str, Any], traffic: dict[str, int], as_json: bool) -> None:
+    from gainnet.learning.page import privacy_line
+
     if as_json:
-        return print_json(found | asdict(traffic))
-    print_table(f"{settings.algorithm}: {out}", COLUMNS, run.rounds)
+        return print_json(found | traffic)
+    print_table(f"{found['algorithm']}: {found['out']}", COLUMNS, found["rounds"])
     typer.echo(f"privacy: {privacy_line(found['privacy'])}")
-    return print_table("on the sockets, before TLS", tuple(asdict(traffic)), [asdict(traffic)])
+    return print_table("on the sockets, before TLS", tuple(traffic), [traffic])
 
 
 @command("join", Fields("gainnet.catalog.terms:Terms"))

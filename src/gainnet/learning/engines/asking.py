@@ -38,7 +38,7 @@ PIECES: Final = "pieces"
 @final
 @dataclass(frozen=True)
 class Question:
-    """What one member is asked.
+    """A question to one member, and how its answer is read.
 
     Args:
         words: as JSON.
@@ -78,7 +78,7 @@ Reach = Callable[[Mapping[NodeId, Question]], Mapping[NodeId, Any]]
 @final
 @dataclass(frozen=True)
 class _Training:
-    """What a member has answered to a round of training."""
+    """Answer of a member to a round of training."""
 
     values: State
     num_rows: int
@@ -173,7 +173,7 @@ class Roll:
 
 
 def versions() -> dict[str, Any]:
-    """What both sides say first: the version of the words, and that of the package, which trains and draws alike."""
+    """First words of both sides: the version of the words, and that of the package, which trains and draws alike."""
     import gainnet
 
     return {"version": VERSION, "gainnet": gainnet.__version__}

@@ -129,7 +129,7 @@ class TurnsAtDevice:
         algorithm: as the edge has it.
         client: this device, with its text.
         split: the model, of which the edge's part is forgotten.
-        blank: (tokens, labels) of a mini-batch.
+        blank: (tokens, labels) of a mini-batch, [part_size, length] each.
         shapes: of what crosses, by name.
     """
 

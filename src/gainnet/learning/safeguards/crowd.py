@@ -20,7 +20,7 @@ from gainnet.learning.safeguards.privacy import clip
 
 
 class Portion(Protocol):
-    """What of its update a member adds to a sum."""
+    """The part of its update that a member adds to a sum."""
 
     def vector(self, weight: float, start: State, values: State) -> Tensor:
         """[num_values] float64.
@@ -126,7 +126,7 @@ class Crowd(Protocol):
 @final
 @dataclass(frozen=True)
 class Summing:
-    """What is to be summed.
+    """A sum that is to be taken.
 
     Args:
         clients: who adds, with their weights.

@@ -1,4 +1,4 @@
-"""What every client has added in a round, and what it is paid: written down beside a run, wherever clients train."""
+"""Contributions and payments of a round, by client: written down beside a run, wherever clients train."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MAX_COST: Final = 1e6
 _NUM_ORDERS: Final = 20
 
 Shares = Callable[[Sequence[str], Value, Random], dict[str, float]]
-"""What each player has added to the value of all."""
+"""Shares of the players: what each has added to the value of all."""
 
 
 def by_shapley(players: Sequence[str], value: Value, random: Random) -> dict[str, float]:

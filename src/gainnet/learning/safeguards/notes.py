@@ -1,4 +1,4 @@
-"""What a member has to remember from one message to the next, and after its process has died."""
+"""Memory of a member from one message to the next, and after its process has died."""
 
 from __future__ import annotations
 

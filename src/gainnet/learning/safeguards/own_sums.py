@@ -156,7 +156,7 @@ class OwnSums:
         return list(self._member(known).revealed(held, _publics_in(known), arrived, lost).values())
 
     def _once(self, step: str, words: Mapping[str, Any], pieces: Sequence[bytes]) -> dict[str, Any]:
-        """What is known of the sum, where this step was not asked in other words before."""
+        """Everything known of the sum, where this step was not asked in other words before."""
         known, order = self.notes.read("sum"), ("begin", "shares", "opened", "masked", "revealed")
         asked: dict[str, str] = dict(known.get("asked", {}))
         if not known or (order[order.index(step) - 1] not in asked and step != "shares"):

@@ -29,7 +29,7 @@ RELEASES = "releases"
 @final
 @dataclass(frozen=True)
 class Guards:
-    """What members and edge have agreed on at joining.
+    """Agreement of members and edge at joining.
 
     Args:
         masked: updates leave a member masked alone.
@@ -101,7 +101,7 @@ class Safeguards:
 
     @property
     def guards(self) -> Guards:
-        """What needs clients in other processes to take part."""
+        """Safeguards that clients in other processes have to take part in."""
         private = self.steps is not None or self.guarantee is not None
         masked = isinstance(self.aggregation, MaskedMean | MaskedPrivateMean)
         # A rule that compares updates in the open merges factors as it finds them.

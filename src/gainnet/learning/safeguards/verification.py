@@ -171,7 +171,7 @@ def omitted(receipt: str, lines: Sequence[str], edge_key: str) -> bool:
 
 
 def check_receipt(receipt: str, edge_key: str) -> Entry:
-    """What an edge acknowledges: client, model, round, update and weight, by name.
+    """Content of a receipt: client, model, round, update and weight, by name.
 
     Args:
         receipt: a line.
