@@ -85,7 +85,8 @@ def _record_of(kind: type[Table], table: Mapping[str, Any]) -> Table:
     if unknown := sorted(set(table) - set(known)):
         raise ConfigError(f"{unknown[0]}: unknown field; choose among {', '.join(known)}")
     try:
-        found: Table = _reader(kind).validate_json(json.dumps(dict(table)))
+        # The checker takes the records' own hash for that of their class.
+        found: Table = _reader(kind).validate_json(json.dumps(dict(table)))  # type: ignore[arg-type]
         return found
     except ValidationError as error:
         place, words = first_mistake(error.errors())
