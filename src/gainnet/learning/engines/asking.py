@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, Final, final
 
 import torch
@@ -174,9 +175,7 @@ class Roll:
 
 def versions() -> dict[str, Any]:
     """First words of both sides: the version of the words, and that of the package, which trains and draws alike."""
-    import gainnet
-
-    return {"version": VERSION, "gainnet": gainnet.__version__}
+    return {"version": VERSION, "gainnet": version("gainnet")}
 
 
 def check_version(words: Mapping[str, Any]) -> None:
