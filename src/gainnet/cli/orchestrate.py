@@ -25,7 +25,7 @@ def orchestrate(
     out: Path = Path("out/orchestrate"),
     as_json: bool = False,
 ) -> None:
-    """Decide who serves which model with which resources, and draw what comes of it.
+    """Decide which vehicle trains which model, with how much spectrum and computing, and draw it.
 
     Args:
         edge: url of a running edge server, as serve shows it; its measured rates of requests are planned for.

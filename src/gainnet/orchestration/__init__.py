@@ -1,4 +1,4 @@
-"""Which client serves which model with which resources, so that the models gain most.
+"""Which client trains which model, with how much spectrum, time and computing, so that the models gain most.
 
 scenario -> world -> graph of a round -> policy -> association -> samples sensed -> samples consumed -> gain
 
