@@ -24,7 +24,7 @@ UV_ARGS := $(or $(FOUND),--torch-backend cpu)
 install = $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --constraint constraints.txt $(UV_ARGS) $(1) \
 	|| $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt $(PIP_ARGS) $(1)
 
-.PHONY: demo test test-all test-bounds test-install golden check format bench docs lock web clean
+.PHONY: demo test test-all test-bounds test-install golden check format bench notebooks docs lock web clean
 
 demo: $(INSTALLED)  ## one picture over the air; everything about it lands in out/demo
 	$(BIN)/gainnet generate "a red star above a blue house at sunset" --snr-db 0 \
@@ -70,6 +70,9 @@ format: $(INSTALLED_DEV)  ## rewrite what `make check` would complain about, as 
 
 bench: $(INSTALLED_DEV)  ## every script of benchmarks/, each with its bar
 	$(BIN)/python benchmarks/run.py
+
+notebooks: $(INSTALLED_DEV)  ## run those of docs/notebooks and keep their outputs
+	PYTHONWARNINGS=ignore $(BIN)/jupyter execute --inplace docs/notebooks/*.ipynb
 
 docs: $(INSTALLED_DOCS)  ## the site, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

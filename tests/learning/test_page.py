@@ -43,7 +43,7 @@ def test_a_run_is_short_in_a_terminal_and_a_picture_in_a_notebook() -> None:
     run = Run({}, (record,), (detail,))
     assert repr(run).splitlines() == [
         "Run of 1 round, 0 values trained",
-        "  test loss: 0.2500 nats per token",
+        "  test loss: 0.2500",
         "  cost: 1.000 MB up, 0.500 MB down, 1.5 s, 2 J",
     ]
     assert run._repr_html_().startswith('<img alt="test loss and bits by round" src="data:image/png;base64,')

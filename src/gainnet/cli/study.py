@@ -93,6 +93,7 @@ def run(
         return print_json(result.to_json())
     rows = [{"metric": key, "value": value} for key, value in result.metrics.items()]
     print_table(f"{name}: {result.table_path}", ("metric", "value"), rows)
+    typer.echo(result.folder / "report.html")
     return None
 
 

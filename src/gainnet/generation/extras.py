@@ -20,6 +20,7 @@ PURPOSES: Final[Mapping[str, str]] = {
     "opponents": "HEVC, VVC and JPEG XL as opponents of seeds",
     "emoji": "training and judging the emoji model",
     "judges": "ROUGE and MiniLM for texts",
+    "notebooks": "running the notebooks of the docs",
     "export": "models for devices without torch: gainnet export",
 }
 """What each extra is for; `dev` and `docs` are for work on gainnet itself and not listed."""

@@ -70,7 +70,8 @@ def _draw_loss(ax: Axes, curve: Sequence[Mapping[str, float]], task: str) -> Non
     ax.plot(rounds, [point["test_loss"] for point in curve], color=_LOSS, marker="o", markersize=4, label="mean")
     unit, title = LOSS_OF[task]
     ax.set(ylabel=unit, title=title)
-    ax.legend(frameon=False, fontsize=9)
+    # Below the axes: inside, the band is everywhere.
+    ax.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
 
 
 def _draw_bits(ax: Axes, rounds: Sequence[Mapping[str, float]]) -> None:

@@ -77,7 +77,7 @@ class Run:
         cost, num_values = self.report, sum(values.numel() for values in self.state.values())
         return (
             f"Run of {len(self.rounds)} round{'s' * (len(self.rounds) > 1)}, {num_values:,} values trained\n"
-            f"  test loss: {' '.join(f'{loss:.4f}' for loss in self.losses)} nats per token\n"
+            f"  test loss: {' '.join(f'{loss:.4f}' for loss in self.losses)}\n"
             f"  cost: {cost['num_bits_up'] / MEGABYTE:,.3f} MB up, {cost['num_bits_down'] / MEGABYTE:,.3f} MB down, "
             f"{cost['duration_s']:.3g} s, {cost['energy_j']:.3g} J"
         )

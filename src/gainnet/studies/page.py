@@ -56,7 +56,7 @@ def _tiles(run: Mapping[str, Any], num_known: int) -> dict[str, str]:
         "metrics": f"{num_known:,} of {len(run['metrics']):,}",
         "random seeds": _few(run.get("random_seeds", ())),
         "preset": str(run.get("preset", "none")),
-        "computed in": f"{run['wall_s']:,.3g} s",
+        "computed in": f"{run['wall_s']:,.{0 if run['wall_s'] >= 10 else 1}f} s",
         "on": str(run.get("date", "unknown"))[:10],
         "commit": str(run["commit"] or "unknown")[:10],
     }
