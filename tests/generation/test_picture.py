@@ -56,10 +56,18 @@ def test_what_is_transparent_lies_on_white(tmp_path):
         torch.testing.assert_close(open_picture(tmp_path / f"{name}.png", SHAPE), torch.ones(SHAPE.shape))
 
 
-@pytest.mark.parametrize(("dtype", "value", "name"), [(np.uint16, 32768, "a.png"), (np.float32, 0.5, "a.tiff")])
-def test_deep_greys_keep_their_values(tmp_path, dtype, value, name):
-    Image.fromarray(np.full((8, 8), value, dtype=dtype)).save(tmp_path / name)
-    torch.testing.assert_close(open_picture(tmp_path / name, SHAPE), torch.full(SHAPE.shape, 0.5), atol=0.01, rtol=0)
+@pytest.mark.parametrize(
+    ("dtype", "value", "hot"),
+    [(np.uint16, 32768, 65535), (np.uint16, 2048, 65535), (np.int32, 128, 10**9)]
+    + [(np.float32, 0.5, hot) for hot in (0.5, 1000.0, np.inf)] + [(np.float32, 128, 255)],
+)  # fmt: skip
+def test_c20_deep_greys_keep_their_values_beside_a_hot_pixel(tmp_path, dtype, value, hot):
+    values = np.full((64, 64), value, dtype=dtype)
+    values[0, 0] = hot
+    name = "a.png" if dtype == np.uint16 else "a.tiff"
+    Image.fromarray(values).save(tmp_path / name)
+    shown = open_picture(tmp_path / name, SHAPE)
+    torch.testing.assert_close(shown.flatten().median(), torch.tensor(0.5), atol=0.01, rtol=0)
 
 
 def test_unreadable_files_are_one_line(tmp_path):

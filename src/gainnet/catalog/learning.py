@@ -19,6 +19,7 @@ from gainnet.catalog.grammar import Call, read
 from gainnet.catalog.parameters import parameters_of
 from gainnet.catalog.records import LearnConfig, SafeguardsConfig
 from gainnet.core.errors import ConfigError, ModelError
+from gainnet.core.lines import lines_of
 from gainnet.core.outside import first_mistake
 from gainnet.learning.algorithms.algorithm import Aggregation, Open, Rule, WeightedMean
 from gainnet.learning.algorithms.fsl import SharedEdge
@@ -311,17 +312,13 @@ def read_texts(path: Path) -> tuple[list[list[str]], list[str]]:
     Raises:
         ConfigError: it cannot be read, or holds fewer than 2 texts.
     """
-    try:
-        # A byte order mark is no part of the first line.
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"texts: {path} cannot be read ({error}); give a UTF-8 file, one text per line") from None
-    if text.startswith(START):
-        train, test = split_descriptions(descriptions_of(read_packages(text), "section"))
+    found = list(lines_of(path, "texts", "a UTF-8 file, one text per line"))
+    if found and found[0].startswith(START):
+        train, test = split_descriptions(descriptions_of(read_packages("\n".join(found)), "section"))
         if not test:
             raise ConfigError(f"texts: {path} describes too few packages to test on one; give at least 10 of a section")
         return train, test
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in found if line.strip()]
     if len(lines) < 2:
         raise ConfigError(f"texts: {path} holds {len(lines)} texts; give at least 2, one per line")
     # The last tenth of a file, unshuffled: whoever reads the file knows what was the test.

@@ -17,13 +17,14 @@ from gainnet.catalog.grammar import Call, read, write
 from gainnet.catalog.parameters import parameters_of
 from gainnet.catalog.records import IDEAL, GenerationConfig
 from gainnet.codecs import AnyCodec, Codecs, Kind
+from gainnet.codecs.picture_file import read_colours
 from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.report import Report
 from gainnet.generation.arguments import check_arguments, strength_of, texts_of
 from gainnet.generation.cell import MAX_EDGES, Cell, Over
 from gainnet.generation.generate import Generation, estimate, generate
 from gainnet.generation.memory import Memory
-from gainnet.generation.picture import open_picture
+from gainnet.generation.picture import fit_picture
 from gainnet.generation.planning import Planned, make_plan
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
@@ -123,6 +124,7 @@ def open_request(
     check_arguments(config.num_channel_uses, config.strength, deadline_s, config.failures, config.random_seed)
     protocol, codecs, priced_as = protocol_of(config), codecs_of(config), pricing(config.priced_as)
     air = air_of(config, recordings)
+    colours = None if config.image is None else read_colours(Path(config.image))
     # Last, since loading takes seconds: what is wrong is said before.
     if model is None:
         name = suited_model(texts) if config.model is None else config.model
@@ -131,7 +133,7 @@ def open_request(
             config.width,
         )  # fmt: skip
         model = on_runtime(model, config.runtime)
-    picture = None if config.image is None else open_picture(Path(config.image), model.image)
+    picture = None if colours is None else fit_picture(colours, model.image)
     return Request(
         prompts, model, protocol, codecs, air, config.num_channel_uses, picture,
         strength_of(picture, config.strength), deadline_s, config.failures, priced_as, config.random_seed,

@@ -14,6 +14,7 @@ from gainnet.catalog.records import GenerationConfig
 from gainnet.cli.options import Asked, Fields, Usual, command
 from gainnet.cli.printing import cell, print_json, print_table, status
 from gainnet.core.errors import ConfigError
+from gainnet.core.lines import lines_of
 
 RECORD = "gainnet.catalog.records:GenerationConfig"
 Goal = Literal["latency", "energy", "uses"]
@@ -187,12 +188,7 @@ def read_prompts(prompt: str | None, path: Path | None) -> tuple[str, ...]:
         raise ConfigError("prompt: give a text or --prompts FILE, one of the two")
     if path is None:
         return (prompt or "",)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ConfigError(f"prompts: {path} cannot be read ({error.strerror}); give a text file") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"prompts: {path} is not UTF-8 text; give one prompt per line in UTF-8") from error
+    lines = lines_of(path, "prompts", "a UTF-8 file, one prompt per line")
     return tuple(line.strip() for line in lines if line.strip())
 
 

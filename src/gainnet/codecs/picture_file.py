@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from io import BytesIO
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -12,6 +13,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from gainnet.core.errors import ConfigError
 
 WHITE = (255, 255, 255)
+WHITES: Final = {"I": (255.0, 4095.0, 65535.0), "F": (1.0, 255.0, 65535.0)}
+"""White of deep greys by the first letter of Pillow's mode: 8, 12 (cameras) or 16 bits, and floats from 0 to 1."""
+BRIGHT: Final = 0.99
+"""Share of the values that white is to hold; what is above is clipped. Assumed."""
 OF_PEERS = ("PNG", "JPEG", "WEBP")
 """Formats that are tried for what a peer sent: the fewer decoders it can reach, the better."""
 
@@ -49,10 +54,11 @@ def _eight_bits(file: Image.Image) -> Image.Image:
     """Deep greys scaled to 8 bits, which Pillow would clip; anything else as it is."""
     if not file.mode.startswith(("I", "F")):
         return file
-    # Floats count as 0 to 1 and integers as 0 to 65,535, unless the picture itself holds larger values.
     values = np.nan_to_num(np.asarray(file, dtype=np.float64))
-    peak = max(65535.0 if file.mode.startswith("I") else 1.0, values.max())
-    scaled = np.clip(values / peak, 0.0, 1.0)
+    # Not the largest value, since a single hot pixel or an infinite one would leave the rest black.
+    bright = np.quantile(values, BRIGHT)
+    white = next((white for white in WHITES[file.mode[0]] if bright <= white), WHITES[file.mode[0]][-1])
+    scaled = np.clip(values / white, 0.0, 1.0)
     grey = Image.fromarray(np.rint(scaled * 255.0).astype(np.uint8))
     grey.info = dict(file.info)
     return grey

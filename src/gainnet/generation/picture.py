@@ -24,6 +24,16 @@ def open_picture(source: Path | BytesIO, image: Spec) -> Tensor:
     Raises:
         ConfigError: the file is not there, is no picture, is cut off, or is larger than Pillow takes for harmless.
     """
+    return fit_picture(read_colours(source), image)
+
+
+def fit_picture(picture: Image.Image, image: Spec) -> Tensor:
+    """[3, H, W] in [0, 1]: a picture cut to shape around its centre.
+
+    Args:
+        picture: in RGB.
+        image: shape of the model's pictures.
+    """
     _, height, width = image.shape
-    fitted = ImageOps.fit(read_colours(source), (width, height), Image.Resampling.LANCZOS)
+    fitted = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(fitted, dtype=np.float32) / 255.0).permute(2, 0, 1).contiguous()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import chain, dropwhile, takewhile
@@ -16,6 +15,7 @@ from typing import IO, Any, Final
 from xml.parsers import expat
 
 from gainnet.core.errors import ConfigError
+from gainnet.core.lines import bounded_lines, number_of, table_of
 from gainnet.network.tracks import Sample, Tracks, tracks_of
 
 _CHUNK = 1 << 16
@@ -62,7 +62,7 @@ def _opened(path: Path) -> Iterator[io.BufferedReader[Any]]:
                 return
             with io.BufferedReader(gzip.GzipFile(fileobj=raw)) as unpacked:
                 yield unpacked
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ConfigError(f"mobility.path: {path} cannot be read ({why}); give FCD XML, GPX or CSV") from None
 
@@ -171,25 +171,25 @@ def _seconds(moment: datetime) -> float:
 
 
 def _of_table(name: str, file: io.BufferedReader[Any]) -> Tracks:
-    with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
-        columns = set(reader.fieldnames or ())
-        for needed, row, degrees in _TABLES:
-            if needed <= columns:
-                return tracks_of(name, _rows(name, reader, row), degrees)
+    columns, rows = table_of(bounded_lines(file, "mobility", name), f"mobility: {name}")
+    for needed, row, degrees in _TABLES:
+        if needed <= set(columns):
+            return tracks_of(name, _rows(name, rows, row), degrees)
     offered = "; or ".join(", ".join(sorted(needed)) for needed, _, _ in _TABLES)
     raise ConfigError(f"mobility.path: {name} needs the columns {offered}")
 
 
-def _rows(name: str, reader: csv.DictReader[str], row: Callable[[dict[str, str], int], Sample]) -> Iterator[Sample]:
+def _rows(
+    name: str, rows: Iterable[tuple[int, dict[str, str]]], row: Callable[[dict[str, str], int], Sample]
+) -> Iterator[Sample]:
     last: Sample | None = None
-    for fields in reader:
+    for line, fields in rows:
         try:
-            sample = row(fields, reader.line_num)
+            sample = row(fields, line)
         except (KeyError, ValueError, TypeError) as error:
-            raise ConfigError(f"mobility: {name}, line {reader.line_num}: needs numbers ({error})") from None
+            raise ConfigError(f"mobility: {name}, line {line}: needs numbers ({error})") from None
         if not all(math.isfinite(x) for x in (sample.time_s, sample.x, sample.y)):
-            raise ConfigError(f"mobility: {name}, line {reader.line_num}: needs finite numbers")
+            raise ConfigError(f"mobility: {name}, line {line}: needs finite numbers")
         # A phone writes several rows a second; the first has the position.
         if row is _phone and last is not None and sample.time_s == last.time_s:
             continue
@@ -198,18 +198,22 @@ def _rows(name: str, reader: csv.DictReader[str], row: Callable[[dict[str, str],
 
 
 def _metre(fields: dict[str, str], line: int) -> Sample:
-    return Sample(float(fields["time_s"]), fields["vehicle"], float(fields["x_m"]), float(fields["y_m"]), line)
+    return _placed(fields, "x_m", "y_m", line)
 
 
 def _degree(fields: dict[str, str], line: int) -> Sample:
-    return Sample(float(fields["time_s"]), fields["vehicle"], float(fields["lon"]), float(fields["lat"]), line)
+    return _placed(fields, "lon", "lat", line)
+
+
+def _placed(fields: dict[str, str], x: str, y: str, line: int) -> Sample:
+    return Sample(number_of(fields["time_s"]), fields["vehicle"], number_of(fields[x]), number_of(fields[y]), line)
 
 
 def _phone(fields: dict[str, str], line: int) -> Sample:
     time_s = _seconds(datetime.strptime(fields["Timestamp"], "%Y.%m.%d_%H.%M.%S"))
-    snr_db = math.nan if fields["SNR"] in ("-", "") else float(fields["SNR"])
-    speed = float(fields.get("Speed", "nan")) * _KM_PER_H
-    return Sample(time_s, "phone", float(fields["Longitude"]), float(fields["Latitude"]), line, speed, snr_db)
+    snr_db = math.nan if fields["SNR"] in ("-", "") else number_of(fields["SNR"])
+    speed = number_of(fields.get("Speed", "nan")) * _KM_PER_H
+    return Sample(time_s, "phone", number_of(fields["Longitude"]), number_of(fields["Latitude"]), line, speed, snr_db)
 
 
 _TABLES: Final = (

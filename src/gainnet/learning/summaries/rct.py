@@ -9,14 +9,15 @@ CONCLUSIONS<tab>A 3-day course ...
 
 from __future__ import annotations
 
-import lzma
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import final
 
 from gainnet.core.errors import ConfigError
+from gainnet.core.lines import lines_of
 from gainnet.models.trials.abstract import ROLES, Sentence, StructuredAbstract
 
 SUFFIXES = (".txt", ".txt.xz")
@@ -89,14 +90,9 @@ def read_abstracts(path: Path) -> list[StructuredAbstract]:
     Raises:
         ConfigError: it cannot be read, or a line of it is not of the form.
     """
-    try:
-        packed = path.read_bytes()
-        # A byte order mark is no part of the first line.
-        text = (lzma.decompress(packed) if path.suffix == ".xz" else packed).decode("utf-8-sig")
-    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError) as error:
-        raise ConfigError(f"data: {path} cannot be read ({error}); give UTF-8 text, plain or xz-compressed") from None
-    # At line feeds alone: sentences hold U+2028, U+0085 and form feeds, where str.splitlines() would break them.
-    return list(_abstracts([line.removesuffix("\r") for line in text.split("\n")], path))
+    # At line feeds alone: sentences hold carriage returns, U+2028, U+0085 and form feeds.
+    lines = lines_of(path, "data", "UTF-8 text, plain or xz-compressed", "\n")
+    return list(_abstracts((line.removesuffix("\r") for line in lines), path))
 
 
 def field_of(abstract: StructuredAbstract) -> str:
@@ -112,10 +108,10 @@ def field_of(abstract: StructuredAbstract) -> str:
     return best if counts[best] >= _MIN_KEY_WORDS else OTHER
 
 
-def _abstracts(lines: Sequence[str], path: Path) -> Iterator[StructuredAbstract]:
+def _abstracts(lines: Iterable[str], path: Path) -> Iterator[StructuredAbstract]:
     name, sentences = "", list[Sentence]()
     # An empty line at the end closes the last abstract of a file without one.
-    for number, line in enumerate([*lines, ""], 1):
+    for number, line in enumerate(chain(lines, [""]), 1):
         if line.startswith("###"):
             # The next abstract ends the one before it, also where the empty line between them is missing.
             if name:

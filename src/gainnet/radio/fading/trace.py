@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.files import write_whole
+from gainnet.core.lines import lines_of, number_of, table_of
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
 from gainnet.core.units import db_to_linear, linear_to_db
@@ -76,13 +76,9 @@ class SnrTrace:
         Raises:
             ConfigError: the file cannot be read, lacks the column, or a row holds no number in it.
         """
-        try:
-            with path.open(newline="", encoding="utf-8-sig") as file:
-                return SnrTrace(tuple(_snrs_db(path, csv.DictReader(file))), block_length)
-        except OSError as error:
-            raise ConfigError(f"trace: {path} cannot be read ({error.strerror}); must be a CSV file") from None
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise ConfigError(f"trace: {path} is no CSV file ({error}); must have a column snr_db") from None
+        lines = lines_of(path, "trace", "a CSV file with a column snr_db")
+        columns, rows = table_of(lines, f"trace: {path}")
+        return SnrTrace(tuple(_snrs_db(path, _column(path, columns), rows)), block_length)
 
     @property
     def mean_snr_db(self) -> float:
@@ -146,24 +142,31 @@ def write_generated_trace(path: Path, num_rows: int, mean_snr_db: float, doppler
     write_whole(path, ("\n".join(["time_s,snr_db", *rows]) + "\n").encode())
 
 
-def _snrs_db(path: Path, rows: csv.DictReader[str]) -> Iterable[float]:
-    named = [name for name in COLUMNS if name in (rows.fieldnames or ())]
-    if not named:
-        raise ConfigError(f"trace: {path} has no column snr_db or SNR; must have one, with the SNR in dB")
-    for number, row in enumerate(rows, 2):
-        value, where = row[named[0]], f"trace: {path}, line {number}"
-        # The reader skips empty lines, which are missing values, too.
-        if number < rows.line_num:
-            raise ConfigError(f"{where} is empty; fill it or cut such rows out")
-        if value is None or value.strip() in ("", "-"):
-            raise ConfigError(f"{where} has a hole in {named[0]}; fill it or cut such rows out")
+def _snrs_db(path: Path, name: str, rows: Iterable[tuple[int, dict[str, str]]]) -> Iterator[float]:
+    last = 1
+    for line, row in rows:
+        where = f"trace: {path}, line {line}"
+        # Empty lines are not among the rows, and are missing values, too.
+        if line != last + 1:
+            raise ConfigError(f"trace: {path}, line {last + 1} is empty; fill it or cut such rows out")
+        last, value = line, row.get(name, "")
+        if value.strip() in ("", "-"):
+            raise ConfigError(f"{where} has a hole in {name}; fill it or cut such rows out")
         try:
-            snr_db = float(value)
+            snr_db = number_of(value)
         except ValueError:
             raise ConfigError(f"{where} holds {value[:20]!r}, not a number of dB; mend that row") from None
         # NaN fails this comparison, too.
         if not MIN_DB <= snr_db <= MAX_DB:
             raise ConfigError(f"{where} holds {value[:20]} dB; must be {MIN_DB:g} to {MAX_DB:g} dB")
         yield snr_db
-        if number > MAX_ROWS:
+        if line > MAX_ROWS:
             raise ConfigError(f"trace: {path} has more than {MAX_ROWS} rows; cut it")
+
+
+def _column(path: Path, columns: Iterable[str]) -> str:
+    named = [name for name in COLUMNS if name in columns]
+    if len(named) != 1:
+        has = " and ".join(named) or "no column snr_db or SNR"
+        raise ConfigError(f"trace: {path} has {has}; must have one of them, with the SNR in dB")
+    return named[0]
