@@ -1,4 +1,4 @@
-"""Text files and tables from outside: line ends, byte order marks, odd tables, and packed files that unpack without end."""
+"""Text files and tables from outside: line ends, byte order marks, odd tables, packed files without end."""
 
 from __future__ import annotations
 
@@ -50,5 +50,5 @@ def test_f7_what_unpacks_without_end_is_refused_at_a_limit(tmp_path: Path) -> No
     file.write_bytes(lzma.compress(b"one\ntwo\n"))
     assert list(lines_of(file, "texts", "another")) == ["one", "two"]
     file.write_bytes(file.read_bytes()[:-9])
-    with pytest.raises(ConfigError, match=r"^texts: .* is no whole xz file"):
+    with pytest.raises(ConfigError, match=r"^texts: .* cannot be read as xz"):
         list(lines_of(file, "texts", "another"))

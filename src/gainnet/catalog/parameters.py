@@ -80,6 +80,20 @@ def argument_lines(doc: str) -> dict[str, str]:
     return {name: text for name, _, text in pairs}
 
 
+def section_of(call: Callable[..., Any], title: str) -> str:
+    """Text of a section of a docstring, on one line; empty where there is none.
+
+    Args:
+        call: whose docstring.
+        title: of the section.
+
+    >>> section_of(section_of, "Args")
+    'call: whose docstring. title: of the section.'
+    """
+    section = re.search(rf"^{title}:\n((?:[ ]{{4}}.*\n?)+)", inspect.cleandoc(call.__doc__ or ""), re.MULTILINE)
+    return " ".join(section[1].split()) if section else ""
+
+
 def summary_of(call: Callable[..., Any]) -> str:
     """First paragraph of a docstring, on one line.
 

@@ -9,6 +9,7 @@ The help of an option is its line in the docstring; a function that offers a rec
 from __future__ import annotations
 
 import importlib
+import logging
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,11 +20,24 @@ import click
 from click.core import ParameterSource
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
-from gainnet.catalog.parameters import REQUIRED, Parameter, parameters_of, summary_of
+from gainnet.catalog.parameters import REQUIRED, Parameter, parameters_of, section_of, summary_of
 from gainnet.core.errors import ConfigError
 
 SHORTER: Final = {"as_json": "json", "num_candidates": "candidates", "domains": "domain", "num_rounds": "rounds"}
 """Options that are not called as their field."""
+
+SETTINGS: Final = {"help_option_names": ["-h", "--help"], "token_normalize_func": str.lower}
+"""Of every group and command: help by either name, and commands, options and choices in any case."""
+
+EVERYWHERE: Final = "Everywhere"
+"""Panel of the options that every command has."""
+
+PANELS: Final = dict.fromkeys(("out", "show", "as_json"), "Output") | dict.fromkeys(
+    ("decide", "max_latency_s", "max_energy_j", "min_psnr_db"), "Decision"
+)
+"""Panels of options of functions by name; those of records are in `Fields`."""
+
+LEVELS: Final = ("debug", "info", "warning", "error")
 
 ALSO: Final = {"torch_device": "device"}
 """Second names of options."""
@@ -103,8 +117,21 @@ def group(name: str, text: str, *commands: click.Command) -> TyperGroup:
     known = {each.name or "": each for each in commands}
     # Our own errors suggest the nearest name; two suggestions would contradict each other.
     return TyperGroup(
-        name=name, help=text, commands=known, no_args_is_help=True, rich_markup_mode="rich", suggest_commands=False
-    )
+        name=name, help=text, commands=known, no_args_is_help=True, rich_markup_mode="rich", suggest_commands=False,
+        context_settings=SETTINGS,
+    )  # fmt: skip
+
+
+def in_panel(title: str, *commands: Command | TyperGroup) -> tuple[Command | TyperGroup, ...]:
+    """Commands that the help of their group shows together.
+
+    Args:
+        title: of the panel.
+        commands: of it, in order.
+    """
+    for each in commands:
+        each.rich_help_panel = title
+    return commands
 
 
 def command(name: str, *records: Fields) -> Callable[[Callable[..., None]], Command]:
@@ -132,7 +159,11 @@ class Command(TyperCommand):
     """A command that makes its options when they are first needed, since some records take seconds to import."""
 
     def __init__(self, name: str, function: Callable[..., None], records: Sequence[Fields]) -> None:
-        super().__init__(name, callback=self.call, help=summary_of(function), rich_markup_mode="rich")
+        example = section_of(function, "Example")
+        super().__init__(
+            name, callback=self.call, help=summary_of(function), rich_markup_mode="rich", context_settings=SETTINGS,
+            epilog=f"Example: {_plain_text(example)}" if example else None,
+        )  # fmt: skip
         self._function = function
         self._records = records
 
@@ -143,11 +174,14 @@ class Command(TyperCommand):
             own = list(parameters_of(self._function).values())[len(self._records) :]
             arguments = [_argument(each) for each in own if each.positional]
             shared = [record.option(each) for record in self._records for each in record.parameters()]
-            options = [_option(each, SHORTER.get(each.name, each.name), each.default) for each in own]
+            options = [
+                _option(each, SHORTER.get(each.name, each.name), each.default, PANELS.get(each.name)) for each in own
+            ]
             self.params = [
                 *arguments,
                 *shared,
                 *(o for o, each in zip(options, own, strict=True) if not each.positional),
+                *everywhere(is_hidden=True),
             ]
         return super().get_params(ctx)
 
@@ -172,6 +206,7 @@ class _Commanding(TyperGroup):
         super().__init__(
             name=root.name, help=root.help, commands={each.name or "": each for each in commands},
             callback=self._call, invoke_without_command=True, rich_markup_mode="rich", suggest_commands=False,
+            context_settings=SETTINGS, epilog=root.epilog,
         )  # fmt: skip
         self._root = root
 
@@ -188,6 +223,34 @@ class _Commanding(TyperGroup):
         if given:
             raise ConfigError(f"{given[0]}: {context.invoked_subcommand} has no use for it here; write it behind")
         return None
+
+
+def everywhere(is_hidden: bool) -> list[click.Parameter]:
+    """Options that every command takes, before its name and after it.
+
+    Args:
+        is_hidden: whether help leaves them out, as it does below the first group.
+    """
+    shown: Any = {"expose_value": False, "is_eager": True, "hidden": is_hidden, "rich_help_panel": EVERYWHERE}
+    level = TyperOption(
+        param_decls=["--log-level"],
+        type=click.Choice(LEVELS),
+        callback=_log,
+        help="Log events of this level and above.",
+        **shown,
+    )
+    debug = TyperOption(
+        param_decls=["--debug"], is_flag=True, help="Show the traceback of an error, too.", **shown
+    )  # fmt: skip
+    return [level, debug]
+
+
+def _log(context: click.Context, option: click.Parameter, level: str | None) -> None:
+    if level is not None:
+        # On standard error, since standard output may be one JSON object.
+        logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", force=True)
+        # Ours alone: at this level matplotlib writes pages about its fonts.
+        logging.getLogger("gainnet").setLevel(level.upper())
 
 
 def _argument(parameter: Parameter) -> click.Parameter:
@@ -247,4 +310,10 @@ def _value(name: str, value: Any, kind: Any) -> Any:
 
 def _sentence(text: str) -> str:
     """A line of a docstring as help: with a capital, and brackets that rich does not take for markup."""
-    return (text[:1].upper() + text[1:]).replace("[", r"\[")
+    # Names keep their case: it is "awgn, rayleigh, ...", and not "Awgn".
+    is_word = text.partition(" ")[0].isalpha()
+    return _plain_text(text[:1].upper() + text[1:] if is_word else text)
+
+
+def _plain_text(text: str) -> str:
+    return text.replace("[", r"\[")

@@ -41,7 +41,7 @@ def lines_of(path: Path, field: str, instead: str, end: str | None = None) -> It
     except OSError as error:
         raise ConfigError(f"{field}: {path} cannot be read ({error.strerror or error}); give {instead}") from None
     except (EOFError, lzma.LZMAError) as error:
-        raise ConfigError(f"{field}: {path} is no whole xz file ({error}); give {instead}") from None
+        raise ConfigError(f"{field}: {path} cannot be read as xz ({error}); give {instead}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{field}: {path} is not UTF-8 text; give {instead}") from None
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+import sysconfig
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from gainnet.core.errors import ConfigError, GainnetError, unknown_name
 
 T = TypeVar("T")
+
+_OURS: Final = Path(__file__).resolve().parents[1]
+_INSTALLED: Final = tuple({Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")})
 
 
 def find(field: str, name: str, known: Mapping[str, T]) -> T | Any:
@@ -82,7 +87,7 @@ def require_members(field: str, thing: object, members: Iterable[str]) -> None:
     >>> require_members("channel", 1.0, ["real"])
     """
     if missing := [member for member in members if not hasattr(thing, member)]:
-        raise ConfigError(f"{field}: {type(thing).__name__} has no {', '.join(missing)}; see the contract in the docs")
+        raise ConfigError(f"{field}: {type(thing).__name__} has no {', '.join(missing)}; see 'Plugging in' in the docs")
 
 
 def snake_case(name: str) -> str:
@@ -95,9 +100,20 @@ def snake_case(name: str) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Class and text of an error, on one line.
+    """Type and text of an error on one line, and file and line of the code of the user's that it came through.
 
-    >>> reason_of(ValueError("two\\nlines"))
-    'ValueError: two lines'
+    Args:
+        error: that somebody else's code raised.
+
+    >>> reason_of(KeyError("latent"))
+    "KeyError: 'latent'"
     """
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not Path(frame.filename).is_relative_to(_OURS) and _is_users(frame.filename)]
+    return f"{text}, {Path(own[-1].filename).name} line {own[-1].lineno}" if own else text
+
+
+def _is_users(file: str) -> bool:
+    """Whether a file is neither of an installed package nor of Python."""
+    return not file.startswith("<") and not any(Path(file).is_relative_to(folder) for folder in _INSTALLED)

@@ -17,6 +17,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Place
 from gainnet.generation.cell import Cell, Over, downlink, network_over
+from gainnet.generation.trials import check_channel, check_codec, check_power_policy, is_of_user
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.network.network import Network
 from gainnet.protocols import PROTOCOLS, Plan, Protocol, Transfer
@@ -24,6 +25,7 @@ from gainnet.protocols.binding import contents_of
 from gainnet.protocols.deadline import within
 from gainnet.protocols.fitting import check_budgets, check_power
 from gainnet.protocols.task import PICTURE, PROMPT
+from gainnet.radio import Air
 
 
 @final
@@ -58,6 +60,8 @@ def make_plan(
         ConfigError: something is given that the protocol has no use for, or parts do not fit each other.
         ModelError: no weights of a codec fit the model.
     """
+    if isinstance(air, Cell | Air):
+        _check_air(air)
     # Power changes no plan, so that is made first: the error about a policy then names both air and codec.
     network = network_over(replace(air, power=None) if isinstance(air, Cell) else air)
     require_members("protocol", protocol, ("sends", "max_edges", "plan"))
@@ -69,6 +73,9 @@ def make_plan(
     contents = contents_of(protocol, model, prompts, link, num_channel_uses, strength)
     chosen = codecs.choose(contents)
     bound = chosen.bind(contents)
+    for kind, content in contents.items():
+        if is_of_user(chosen.of(kind)):
+            check_codec(kind, bound.of(kind), content)
     plan = call_plugin("protocol", protocol.plan, model, bound, network.edges, strength)
     if not isinstance(plan, Plan):
         raise ConfigError(f"protocol: {name} returned a {type(plan).__name__}, not a Plan")
@@ -90,6 +97,16 @@ def make_plan(
     if not math.isinf(deadline_s):
         plan = within(plan, deadline_s)
     return Planned(network, plan, sent)
+
+
+def _check_air(air: Air | Cell) -> None:
+    """Measures what is of the user's, since a fault would otherwise show when a picture has been computed, or never."""
+    fading = air.air.fading if isinstance(air, Cell) else air.fading
+    if is_of_user(fading):
+        require_members("fading", fading, ("block_length", "blocks", "first_gain", "transmit"))
+        check_channel(fading)
+    if isinstance(air, Cell) and air.power is not None and is_of_user(air.power):
+        check_power_policy(air.power)
 
 
 def streams(random_seed: int, num_items: int) -> Random:

@@ -9,6 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.orchestration.association import Policy
 from gainnet.orchestration.graph import Graph, State, consumed, graph_of, hand_over_of, interrupted_in
@@ -78,7 +79,18 @@ def play(world: World, regime: Regime, policy: Policy, random: Random) -> Rollou
     >>> play(draw_world(street, random), Independent.of(street), Greedy(), random).gain.shape
     torch.Size([1, 5])
     """
-    return rollout_of(world, regime, lambda cr, graph: policy(graph, random.child("round", cr)).model)
+    return rollout_of(world, regime, lambda cr, graph: _decided(policy, graph, random.child("round", cr)))
+
+
+def _decided(policy: Policy, graph: Graph, random: Random) -> Tensor:
+    """The decision, checked: a model that does not exist would be an error about an index, far from the policy."""
+    model = getattr(policy(graph, random), "model", None)
+    clients, num_models = graph.exchange_s.shape[:-1], graph.exchange_s.shape[-1]
+    fits = isinstance(model, Tensor) and model.shape == clients and not model.is_floating_point()
+    if not fits or not bool(((model >= 0) & (model < num_models)).all()):
+        wanted = f"an Association of {clients[-1]} models, each 0 to {num_models - 1}"
+        raise ConfigError(f"policy: it must return {wanted}; see 'Plugging in' in the docs")
+    return model
 
 
 def rollout_of(world: World, regime: Regime, decide: Callable[[int, Graph], Tensor]) -> Rollout:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gainnet.codecs import AnyCodec, Content, bind
 from gainnet.core.errors import ConfigError, GainnetError, PayloadError
+from gainnet.core.plugins import reason_of
 from gainnet.core.randomness import Name, Random
 from gainnet.core.types import Bits, NodeId, Payload, Spec, Symbols, Usage
 from gainnet.protocols.deadline import Sender, send_in_time
@@ -214,8 +215,7 @@ def _guarded(label: str, codec: AnyCodec, call: Callable[..., Any], *arguments: 
     except GainnetError:
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise PayloadError(f"{label}: {type(codec).__name__} failed ({reason})") from error
+        raise PayloadError(f"{label}: {type(codec).__name__} failed ({reason_of(error)})") from error
 
 
 @final

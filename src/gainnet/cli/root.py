@@ -1,0 +1,69 @@
+"""What the command line has once: version, completion of a shell, and errors about its own words."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Final
+
+import click
+from click import shell_completion
+from typer.core import TyperGroup, TyperOption
+
+from gainnet.cli.options import everywhere
+
+_COMPLETE: Final = "_GAINNET_COMPLETE"
+"""Variable in which a shell asks for completions."""
+_SHELLS: Final = ("bash", "zsh", "fish")
+
+
+def whole(app: TyperGroup) -> TyperGroup:
+    """The group with the options that the command line has once, before any command.
+
+    Args:
+        app: all commands.
+    """
+    shown: Any = {"expose_value": False, "is_eager": True}
+    version = TyperOption(
+        param_decls=["--version"], is_flag=True, callback=_version, help="Show the version and exit.", **shown
+    )
+    shell = TyperOption(
+        param_decls=["--show-completion"], type=click.Choice(_SHELLS), callback=_completion,
+        help="Print what a shell needs to complete commands and options, for its start file, and exit.", **shown,
+    )  # fmt: skip
+    app.params = [version, shell, *everywhere(is_hidden=False)]
+    app.epilog = 'Example: gainnet generate "a red star above a blue house at sunset" --snr-db 0'
+    return app
+
+
+def complete(app: click.Command) -> None:
+    """Answers a shell that asks for completions, and ends then."""
+    # Before typer looks at the variable: its own answers are in another form than those of click.
+    if asked := os.environ.get(_COMPLETE):
+        sys.exit(shell_completion.shell_complete(app, {}, "gainnet", _COMPLETE, asked))
+
+
+def message_of(error: click.ClickException) -> str:
+    """What is wrong with a command line, with the nearest right word alone.
+
+    Args:
+        error: as click raised it.
+    """
+    near = getattr(error, "possibilities", None)
+    return f"{error.message} Did you mean {near[0]!r}?" if near else error.format_message()
+
+
+def _version(context: click.Context, option: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted:
+        from importlib.metadata import version
+
+        click.echo(f"gainnet {version('gainnet')}")
+        context.exit()
+
+
+def _completion(context: click.Context, option: click.Parameter, shell: str | None) -> None:
+    if shell is not None:
+        found = shell_completion.get_completion_class(shell)
+        assert found is not None
+        click.echo(found(context.command, {}, "gainnet", _COMPLETE).source())
+        context.exit()
