@@ -36,10 +36,11 @@ class GenerationConfig:
         snr_db: mean received Es/N0, -60 to 100 dB (E|h|^2 = 1, E|s|^2 = 1).
         fading: awgn, rayleigh, rician, jakes, tdl-a to -e, cdl-a to -e, ideal (no errors, no noise), or module:Class;
             with arguments as in rayleigh(block_length=64).
-        codec: seed=raw|linear|seed|seed_prompt|digital|transform|transform_prompt|float32,
-            midway=matched|raw|uniform|float32, image=webp|avif|jpeg|png|raw_pixels|float32,
-            sketch=quantized|edges|analog|raw_pixels|float32, correction=residual|uniform|float32, or KIND=module:Class;
-            with arguments as in seed=linear(num_channel_uses=512).
+        codec: KIND=NAME: seed=raw, linear, seed, seed_prompt, digital, transform, transform_prompt or float32;
+            midway=matched, raw, uniform or float32; image=webp, avif, jpeg, png, raw_pixels or float32;
+            sketch=quantized, edges, analog, raw_pixels or float32; correction=residual, uniform or float32; each with
+            arguments as in seed=linear(num_channel_uses=512), or KIND=module:Class; again for another kind; the best
+            that fits when left out.
         num_channel_uses: complex channel uses per picture of the content; the codec's own choice when left out.
         random_seed: of the first item; item k has `random_seed + k`.
         model: `scenes`, `emoji`, a folder in diffusers' format (families sd, sdxl, sd3, flux), a hub id, or

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import signal
 import sys
 import traceback
@@ -164,7 +165,9 @@ def _fail(error: Exception) -> int:
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     with suppress(OSError):
-        typer.echo(f"error: {' '.join(_line_of(error).split())}", err=True)
+        line = " ".join(_line_of(error).split())
+        # A path of thousands of characters would hide what is wrong with it.
+        typer.echo(re.sub(r"\S{200,}", lambda found: f"{found[0][:80]}...", f"error: {line}"), err=True)
     return 2
 
 

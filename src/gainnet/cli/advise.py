@@ -59,6 +59,9 @@ def advise(
         min_psnr_db: PSNR that 90 % of pictures reach, against those of one machine alone.
         try_all: run every protocol on a few captions, which takes minutes; always so where nothing was measured.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet advise --snr-db 5 --decide uses --min-psnr-db 26
     """
     if deadline_s is not None and not 0.0 < deadline_s < float("inf"):
         raise ConfigError(f"deadline_s: {deadline_s} must be a positive time; give seconds")

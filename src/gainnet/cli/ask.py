@@ -39,6 +39,9 @@ def ask(
         request_id: of a request that was cut off; its picture is the same.
         out: folder for pictures, step table and report.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet ask http://127.0.0.1:8000/ "a red star"
     """
     from gainnet.core.files import check_writable
 

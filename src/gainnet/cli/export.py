@@ -20,6 +20,9 @@ def device(*, out: Path, model: str = "scenes", as_json: bool = False) -> None:
         out: folder for the files.
         model: scenes, a folder in diffusers' format, or a hub id in the local cache.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet export device --out out/device
     """
     with status("loading") as show:
         from gainnet.models.loading import load_model

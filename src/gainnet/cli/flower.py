@@ -45,6 +45,9 @@ def simulate(
         num_workers: processes of Ray.
         out: folder for checkpoint and records.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet flower simulate --clients 4 --rounds 2
     """
     from gainnet.core.files import check_writable
 
@@ -78,6 +81,9 @@ def local(
         timeout_s: how long a round waits for silent nodes.
         out: folder for checkpoint, records, keys and logs.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet flower local --clients 2 --rounds 2
     """
     import json
 
@@ -121,6 +127,9 @@ def app(
         config: a .toml file with settings, named as the options of learn.
         timeout_s: how long a round waits for silent nodes.
         out: folder for checkpoint and records, where the SuperLink runs.
+
+    Example:
+        gainnet flower app my_app --clients 4
     """
     from gainnet.catalog.flower import write_app
 
@@ -136,6 +145,9 @@ def keys(folder: Path, *, host: tuple[str, ...], node: tuple[str, ...] = ()) -> 
         folder: where keys and certificates are written.
         host: name or address of the server; give it again for more.
         node: a node that gets a key; give it again for more.
+
+    Example:
+        gainnet flower keys keys --host 192.0.2.7 --node phone
     """
     from gainnet.wire.keys import check_names, write_certificates, write_node_key
 

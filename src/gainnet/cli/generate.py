@@ -68,6 +68,9 @@ def generate(
         min_psnr_db: bound of a decision, kept by 90 % of pictures.
         out: folder for pictures, step table and report.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet generate "a red star above a blue house" --snr-db 0 --num-channel-uses 512 --show
     """
     from gainnet.core.files import check_writable
 
@@ -108,6 +111,9 @@ def estimate(asked: Asked, prompt: str | None = None, *, prompts: Path | None = 
         prompt: what to draw.
         prompts: a file with one prompt per line, run as a batch.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet estimate "a red star" --protocol centralized --snr-db 5
     """
     config = _config(asked, prompt, prompts)
     with status("loading"):
@@ -148,6 +154,9 @@ def protocols(
         num_steps: sampler steps of the drawn plan; 4 when left out.
         out: a PNG file for the drawn plan; the terminal when left out.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet protocols --show-plan eiug
     """
     if show_plan is not None:
         return _show_plan(show_plan, num_edges, cooperation, 4 if num_steps is None else num_steps, out)

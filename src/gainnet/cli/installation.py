@@ -14,6 +14,9 @@ def calibrate(*, as_json: bool = False) -> None:
 
     Args:
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet calibrate
     """
     with status("measuring"):
         from gainnet.generation.calibrate import calibrate as measure
@@ -32,6 +35,9 @@ def doctor(*, as_json: bool = False) -> None:
 
     Args:
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet check
     """
     with status("checking") as show:
         from gainnet.generation.extras import extras, platform_notes

@@ -17,6 +17,7 @@ _LEARNING = Fields(
     panels={
         "Model and text": ("task", "model", "domains", "texts", "pictures", "num_pictures", "row_length", "skew"),
         "Training": ("num_steps", "batch_size", "rate", "optimizer", "rank", "cut", "codec"),
+        "This machine": ("torch_device", "online", "random_seed"),
         "Air and hardware": ("link", "fading", "snr_db", "hardware", "edge_hardware"),
     },
 )
@@ -29,6 +30,9 @@ def learn(asked: Asked, *, out: Path = Path("out/learn"), as_json: bool = False)
     Args:
         out: folder for checkpoint and records.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet learn --algorithm lora --clients 4 --rounds 5 --snr-db 10
     """
     from gainnet.catalog.drawing import usual_of
     from gainnet.catalog.learning import check_used, open_session

@@ -14,6 +14,9 @@ def models(*, as_json: bool = False) -> None:
 
     Args:
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet models
     """
     from gainnet.models.shipped import describe_models
 
@@ -29,6 +32,9 @@ def show(name: str, *, as_json: bool = False) -> None:
     Args:
         name: of a shipped model, or a folder in diffusers' format.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet models show scenes
     """
     from gainnet.models.shipped import describe_model
 

@@ -14,6 +14,9 @@ def new(kind: str, name: str) -> None:
     Args:
         kind: codec, channel, protocol, policy, model or study.
         name: of folder and module, such as my_codec.
+
+    Example:
+        gainnet new codec my_codec
     """
     from gainnet.starters import write_starter
 

@@ -32,6 +32,9 @@ def orchestrate(
         token: that the edge asks for; may stand behind # in the url instead.
         out: folder for pictures, tables and report.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet orchestrate --scenario "street(num_clients=5)" --rounds 5
     """
     from gainnet.core.files import check_writable
 

@@ -20,6 +20,9 @@ def bler(
         out: JSON file to write; the shipped one is never touched.
         mcs: index of a scheme, 0 to 33; again for more; all when left out.
         num_information_bits: length of a code, CRC included; again for more; all when left out.
+
+    Example:
+        gainnet measure bler --mcs 0 --num-information-bits 256 --out bler.json
     """
     from gainnet.core.files import check_writable
 
@@ -41,6 +44,9 @@ def packets(*, out: Path = Path("out/packets.json"), code: str = "ldpc") -> None
     Args:
         out: JSON file to write; the shipped one is never touched.
         code: ldpc or polar.
+
+    Example:
+        gainnet measure packets --code polar --out packets.json
     """
     from gainnet.core.errors import check_name
     from gainnet.core.files import check_writable
@@ -71,6 +77,9 @@ def trace(
         mean_snr_db: mean of the linear SNR in dB.
         doppler: largest Doppler shift times the duration of a row.
         random_seed: random seed of the fading.
+
+    Example:
+        gainnet measure trace --out trace.csv
     """
     from gainnet.core.errors import ConfigError
 
@@ -106,6 +115,9 @@ def encodes(
         stream: name of the stream that captions are drawn from.
         model: name or folder of the model that makes the pictures.
         num_bytes: budget of a picture; again for more; every quantiser when left out.
+
+    Example:
+        gainnet measure encodes --codec vvc --random-seed 0 --cache encodes --num-bytes 160
     """
     from gainnet.core.errors import check_name, check_range
     from gainnet.core.files import check_writable

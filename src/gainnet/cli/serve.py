@@ -76,6 +76,9 @@ def serve(
         signer: folder that trust keys has written, whose key signs the pictures; yours when left out.
         unsigned: let pictures leave without a word on where they come from.
         as_json: one JSON object on standard output when it is ready, nothing else.
+
+    Example:
+        gainnet serve --port 8000
     """
     require_serve()
     from gainnet.service.serving import Joining, Listening, Serving
@@ -97,6 +100,9 @@ def keys(folder: Path, *, edge: tuple[str, ...], host: tuple[str, ...] = ()) -> 
         folder: where certificates and keys are written.
         edge: name of an edge that joins; give it again for more.
         host: name or address of the first edge; give it again for more.
+
+    Example:
+        gainnet serve keys keys --edge edge_1 --edge edge_2
     """
     from gainnet.wire.keys import write_certificates
 
@@ -112,6 +118,9 @@ def add(name: str, *, tokens: Path | None = None) -> None:
     Args:
         name: of who will have it.
         tokens: file of hashed tokens; yours when left out.
+
+    Example:
+        gainnet serve token add phone
     """
     require_serve()
     from gainnet.service.http.tokens import read_tokens, tokens_file, write_tokens
@@ -129,6 +138,9 @@ def listing(*, tokens: Path | None = None, as_json: bool = False) -> None:
     Args:
         tokens: file of hashed tokens; yours when left out.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet serve token list
     """
     require_serve()
     from gainnet.service.http.tokens import read_tokens, tokens_file
@@ -148,6 +160,9 @@ def revoke(name: str, *, tokens: Path | None = None) -> None:
     Args:
         name: of who has it.
         tokens: file of hashed tokens; yours when left out.
+
+    Example:
+        gainnet serve token revoke phone
     """
     require_serve()
     from gainnet.service.http.tokens import read_tokens, tokens_file, write_tokens

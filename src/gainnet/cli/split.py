@@ -23,6 +23,9 @@ def keys(folder: Path, *, device: tuple[str, ...], host: tuple[str, ...] = ()) -
         folder: where certificates and keys are written.
         device: name of a device; give it again for more.
         host: name or address of the edge; give it again for more.
+
+    Example:
+        gainnet split keys keys --device phone --device laptop
     """
     from gainnet.wire.keys import write_certificates
 
@@ -58,6 +61,9 @@ def serve(
         pinned: JSON file of the devices' public keys by name, which sign the record.
         out: folder for checkpoint and records; with safeguards, for the signed record, too.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet split serve --keys keys --clients 2 --rounds 5
     """
     from gainnet.catalog.learning import open_session
     from gainnet.catalog.records import SafeguardsConfig
@@ -125,6 +131,9 @@ def join(
         timeout_s: how long to wait for the other side.
         kept: folder for updates that were sent, from which a device that died goes on.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet split join phone --keys keys --texts mine.txt
     """
     from gainnet.catalog.terms import Terms
     from gainnet.learning.engines.streamed import join as take_part

@@ -18,6 +18,9 @@ def listing(*, as_json: bool = False) -> None:
 
     Args:
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet study list
     """
     from gainnet.studies import list_questions
 
@@ -31,6 +34,9 @@ def show(name: str) -> None:
 
     Args:
         name: of the study.
+
+    Example:
+        gainnet study show image-quality
     """
     from gainnet.studies import show_study
 
@@ -74,6 +80,9 @@ def run(
         pictures: folder of photographs of yours, for photographs.
         model: name or folder of the model that is studied, for studies of one.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet study run image-quality --quick
     """
     of_study = {"data": data, "cloud_url": cloud_url, "cloud_model": cloud_model, "trace": trace}
     of_study |= {"pictures": pictures, "model": model}
@@ -106,6 +115,9 @@ def figures(run: Path, *, style: str = "", format: tuple[str, ...] = (), out: Pa
         style: a .mplstyle file of yours, or a style of matplotlib, over that of gainnet.
         format: png, svg or pdf; several times for several; png and svg when left out.
         out: folder for the figures; that of the run when left out.
+
+    Example:
+        gainnet study figures results/sketch/HASH --format pdf
     """
     from gainnet.studies import Look, draw_figures
 
@@ -125,6 +137,9 @@ def check(
         methods: draw among these, separated by commas.
         random_seed: of the draw.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet study check results/sketch/HASH --rows 5
     """
     from gainnet.studies import check_run
 
@@ -148,6 +163,9 @@ def compare(a: Path, b: Path, *, as_json: bool = False) -> None:
         a: folder of a run.
         b: folder of another run.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet study compare out/studies/sketch/A out/studies/sketch/B
     """
     from gainnet.studies import compare as compare_runs
 

@@ -33,6 +33,9 @@ def scenes(
         random_seed: of data, weights and noise.
         hold_out: a pair that the denoiser never sees, e.g. 'red star'; give it again for more.
         torch_device: where to train; a GPU where there is one.
+
+    Example:
+        gainnet train scenes --preset tiny --out out/scenes
     """
     pairs = [_words(pair) for pair in hold_out]
     from gainnet.models.loading import torch_device_of
@@ -61,6 +64,9 @@ def emoji(
         preset: default makes the weights that are shipped, tiny tries the code.
         random_seed: of data, weights and noise.
         torch_device: where to train; a GPU where there is one.
+
+    Example:
+        gainnet train emoji --source noto --preset tiny --out out/emoji
     """
     from gainnet.models.loading import torch_device_of
     from gainnet.training.emoji import PRESETS, read_emoji, train_emoji
@@ -79,6 +85,9 @@ def few_steps(*, out: Path, teacher: str = "scenes", preset: Preset = "default",
         teacher: scenes, or a folder that `train scenes` wrote.
         preset: default makes the shipped weights, tiny tries the code.
         random_seed: of captions, noise and batches.
+
+    Example:
+        gainnet train few-steps --preset tiny --out out/student
     """
     from gainnet.training.few_steps import PRESETS, train_few_steps
 
@@ -94,6 +103,9 @@ def checker(*, out: Path, preset: Preset = "default", random_seed: int = 4711) -
         out: folder for checkpoints and weights.
         preset: default makes the shipped weights, tiny tries the code.
         random_seed: of data, weights and noise.
+
+    Example:
+        gainnet train checker --preset tiny --out out/checker
     """
     from gainnet.training.checker import PRESETS, train_checker
 
@@ -110,6 +122,9 @@ def seed_basis(*, out: Path, model: str = "scenes", num_latents: int = 2000, ran
         model: scenes, a folder in diffusers' format, or a hub id in the local cache.
         num_latents: latents that the denoiser makes.
         random_seed: random seed of the first picture.
+
+    Example:
+        gainnet train seed-basis --out out/basis
     """
     from gainnet.training.seed_basis import train_seed_basis
 
@@ -152,6 +167,9 @@ def seed_codec(
         num_latents: how many to learn from; 2000, or as many tiles as the pictures give, when left out.
         effort: share of the steps of the preset. With prompts or pictures.
         torch_device: where model and codes compute: cpu, cuda or mps.
+
+    Example:
+        gainnet train seed-codec --preset tiny --out out/seed
     """
     from gainnet.training.own_seeds import CODES, NUM_LATENTS, OwnTraining, train_own_seeds
     from gainnet.training.seed_codec import PRESETS, train_seed_codec
@@ -182,6 +200,9 @@ def transform_seed(*, out: Path, model: str = "scenes", preset: Preset = "defaul
         model: scenes, a folder in diffusers' format, or a hub id in the local cache.
         preset: default makes the shipped weights, tiny tries the code.
         random_seed: of weights, batches, qualities and noise.
+
+    Example:
+        gainnet train transform-seed --preset tiny --out out/transform
     """
     from gainnet.training.seed_sources import open_source
     from gainnet.training.transform_seed import PRESETS, train_transform_seed
@@ -200,6 +221,9 @@ def correction(*, out: Path, model: str = "scenes", preset: Preset = "default", 
         model: scenes, or a folder of a model for which transform-seed was trained.
         preset: default makes the shipped weights, tiny tries the code.
         random_seed: of captions, noise and batches.
+
+    Example:
+        gainnet train correction --preset tiny --out out/correction
     """
     from gainnet.training.correction import PRESETS, train_correction
 
@@ -220,6 +244,9 @@ def through_channel(
         preset: default makes the published weights, tiny tries the code.
         random_seed: of captions, noise, SNRs and fading.
         name: installs air under this name and the control under NAME-control, which must not stand for other weights.
+
+    Example:
+        gainnet train through-channel --preset tiny --out out/decoder
     """
     from gainnet.models.decoders import install_decoder
     from gainnet.training.through_channel import PRESETS, installed_name, train_through_channel
@@ -241,6 +268,9 @@ def decision_table(*, out: Path, model: str = "scenes", preset: Preset = "defaul
         model: of the pictures.
         preset: default makes the shipped table, tiny tries the code.
         random_seed: of captions, noise and fading.
+
+    Example:
+        gainnet train decision-table --preset tiny --out out/decisions
     """
     from gainnet.studies.decision.measuring import PRESETS, measure
 
@@ -257,6 +287,9 @@ def language(*, out: Path, preset: Preset = "default", random_seed: int = 0, tex
         preset: default makes the shipped weights, tiny tries the code.
         random_seed: of text, weights and mini-batches.
         texts: file of texts as `gainnet learn` takes it, in the place of the public ones.
+
+    Example:
+        gainnet train language --preset tiny --out out/language
     """
     from gainnet.training.language import PRESETS, OwnTexts, train_language
 
@@ -279,6 +312,9 @@ def summaries(*, out: Path, preset: Preset = "default", random_seed: int = 0) ->
         out: folder for checkpoints and the models.
         preset: default makes the shipped weights, tiny tries the code.
         random_seed: of fields, text, weights and mini-batches.
+
+    Example:
+        gainnet train summaries --preset tiny --out out/summaries
     """
     from gainnet.training.summaries import PRESETS, train_summaries
 

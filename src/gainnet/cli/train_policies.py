@@ -42,6 +42,9 @@ def orchestration(asked: Asked, *, out: Path) -> None:
 
     Args:
         out: folder for checkpoints and the policy.
+
+    Example:
+        gainnet train orchestration --out out/policy
     """
     from gainnet.orchestration.training import TrainingConfig, train
 
@@ -60,6 +63,9 @@ def orchestration_drawn(asked: Asked, *, out: Path) -> None:
 
     Args:
         out: folder for checkpoints and the policy.
+
+    Example:
+        gainnet train orchestration-drawn --out out/drawn
     """
     from gainnet.orchestration.arms import ArmConfig, train_arm
 
@@ -79,6 +85,9 @@ def measured_gain(*, out: Path, num_worlds: int = 16) -> None:
     Args:
         out: JSON file that is written.
         num_worlds: training worlds of each regime, >= 1.
+
+    Example:
+        gainnet train measured-gain --out out/gain --num-worlds 4
     """
     from gainnet.studies.gain_models.fitting import FitConfig, fit
 
@@ -93,6 +102,9 @@ def power_control(asked: Asked, *, out: Path) -> None:
 
     Args:
         out: folder for checkpoints and the policy.
+
+    Example:
+        gainnet train power-control --out out/power --algorithm pathwise
     """
     from dataclasses import asdict
 
@@ -115,6 +127,9 @@ def power_importance(*, out: Path, num_pictures: int = 64, random_seed: int = 0)
         out: file to write, JSON.
         num_pictures: pictures per block of the seed, 2 or more.
         random_seed: of scenes, SNRs and noise.
+
+    Example:
+        gainnet train power-importance --out out/importance.json
     """
     from gainnet.power_control.importance import measure_importance
 

@@ -37,6 +37,9 @@ def learn(asked: Asked, guarded: Asked, *, out: Path = Path("out/trust"), as_jso
     Args:
         out: folder for checkpoint, records and the signed record.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet trust learn --rule trimmed_mean --num-poisoned 1 --clients 5
     """
     from gainnet.catalog.drawing import usual_of
     from gainnet.catalog.learning import open_session
@@ -90,6 +93,9 @@ def verify(
         against: the record that somebody else was given, to find two heads of one round.
         root: root.pem of a picture's edge, as you know it from elsewhere.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet trust verify out/trust/record.jsonl
     """
     from gainnet.learning.safeguards.verification import verify_file
 
@@ -139,6 +145,9 @@ def keys(folder: Path, *, name: str = "gainnet edge") -> None:
     Args:
         folder: where they are written; it must not be there.
         name: of the signer, which readers are shown.
+
+    Example:
+        gainnet trust keys keys
     """
     from gainnet.core.errors import import_extra
     from gainnet.core.files import write_folder

@@ -126,6 +126,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     'did you mean rayleigh? choose one of awgn, rayleigh'
     """
     names = sorted(known)
+    plain = {each.lower(): each for each in names}
     # One suggestion: with several, a reader has to choose between names that are all nearly right.
-    meant = "".join(f"did you mean {close}? " for close in get_close_matches(name, names, 1))
+    meant = "".join(f"did you mean {plain[close]}? " for close in get_close_matches(name.lower(), plain, 1))
     return f"{meant}choose one of {', '.join(names)}" if names else "there is none to choose"

@@ -1,0 +1,140 @@
+"""What the commands say, tried as somebody does who has never seen them; items are of the first-use review."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from cli.test_options import COMMANDS
+from gainnet.cli import app
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
+
+
+def gainnet(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gainnet.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT | environment, check=False)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_m3_help_is_whole_at_80_columns_and_has_an_example_that_parses(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = CliRunner().invoke(app, [*name.split(), "-h"]).output
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    example = str(COMMANDS[name].epilog).replace("\\[", "[").removeprefix("Example: gainnet ")
+    assert "Example: gainnet" in shown
+    words = shlex.split(example)
+    assert words[: len(name.split())] == name.split()
+    COMMANDS[name].make_context(name, words[len(name.split()) :])
+
+
+def test_m3_commands_stand_in_groups_and_answer_in_any_case(call: Any) -> None:
+    from importlib.metadata import version
+
+    code, out, _ = call("-H")
+    assert code == 0
+    assert all(title in out for title in ("Pictures over the air", "Learning together", "Research", "This machine"))
+    assert call("--VERSION") == (0, f"gainnet {version('gainnet')}\n", "")
+    code, out, _ = call("STUDY", "LIST", "--JSON")
+    assert json.loads(out)["studies"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_m3_a_shell_completes_commands_and_options(shell: str, call: Any) -> None:
+    code, out, _ = call("--show-completion", shell)
+    assert code == 0
+    assert "_GAINNET_COMPLETE" in out
+
+
+def test_m3_completions_are_those_of_the_command(monkeypatch: pytest.MonkeyPatch, call: Any) -> None:
+    monkeypatch.setenv("_GAINNET_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "gainnet generate --snr")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    assert call() == (0, "plain,--snr-db\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["generat"], "No such command 'generat'. Did you mean 'generate'?"),
+        (["study", "RUNN"], "No such command 'runn'. Did you mean 'run'?"),
+        (["generate", "x", "--snrdb", "3"], "No such option '--snrdb'. Did you mean '--snr-db'?"),
+        (["generate", "x", "--protocol", "EIUG"], "protocol: 'EIUG' is unknown; did you mean eiug? choose one of "),
+        (["generate", "x", "--torch-device", "cuda:9"], "torch_device: "),
+    ],
+)
+def test_m9_a_mistake_names_one_right_word(arguments: list[str], line: str, call: Any) -> None:
+    code, out, err = call(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {line}")
+    assert err.lower().count("did you mean") <= 1
+
+
+def test_h9_a_fault_of_ones_own_code_is_found(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "own_codec.py").write_text(
+        "from gainnet.codecs import Float32\n\nclass Halves(Float32):\n"
+        "    def encode(self, x, reported_snr):\n        raise ValueError('my own bug')\n"
+    )
+    options = ["generate", "a red star", "--num-steps", "1", "--codec", "seed=own_codec:Halves"]
+    code, _, err = call(*options)
+    assert code == 2
+    assert err == "error: codec.seed: Halves.encode failed (ValueError: my own bug, own_codec.py line 5)\n"
+    code, _, err = call(*options, "--debug")
+    assert code == 2
+    assert "Traceback (most recent call last):" in err
+    assert "raise ValueError('my own bug')" in err
+    sys.modules.pop("own_codec")
+    code, _, err = call("generate", "x", "--codec", "seed=gainnet.core:types")
+    assert "see 'Plugging in' in the docs" in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to try")
+def test_a_full_disk_and_a_closed_pipe_are_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "gainnet.cli", "generate", "-h"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, check=False)
+    assert (done.returncode, done.stderr[-3000:]) == (
+        2, "error: standard output: No space left on device; write it elsewhere\n",
+    )  # fmt: skip
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, check=False)
+    os.close(write)
+    assert done.returncode == 2
+    assert done.stderr == "error: standard output: closed before all was written; write it elsewhere\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_c18_any_encoding_shows_a_table(encoding: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gainnet.cli", "generate", "-h"], capture_output=True, check=False,
+        env=ENVIRONMENT | {"PYTHONIOENCODING": encoding},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"--num-channel-uses" in done.stdout
+
+
+def test_f9_a_path_that_no_system_has_is_one_line(call: Any) -> None:
+    long = "a" * 5000
+    for arguments in (
+        ["generate", "x", "--out", long], ["generate", "x", "--image", long], ["generate", "--prompts", long],
+        ["generate", "x", "--network", long], ["generate", "x", "--trace", long], ["generate", "x", "--hardware", long],
+        ["generate", "x", "--power", long], ["generate", "x", "--model", long], ["learn", "--texts", long],
+        ["learn", "--out", long], ["orchestrate", "--scenario", long], ["study", "figures", long],
+        ["study", "run", "sketch", "--config", long], ["study", "run", "sketch", "--quick", "--out", long],
+        ["trust", "verify", long], ["split", "keys", long, "--device", "d"], ["measure", "trace", "--out", long],
+    ):  # fmt: skip
+        code, out, err = call(*arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1), (arguments, err[:300])
+        assert len(err) < 300, arguments
