@@ -146,8 +146,8 @@ def _code(command: click.Command) -> int:
     except (GainnetError, click.ClickException, OSError, MemoryError) as error:
         return _fail(error)
     except SystemExit as ended:
-        # click ends so when nobody reads on.
-        if isinstance(sys.stdout, click.utils.PacifyFlushWrapper):
+        # click and rich end so when nobody reads on.
+        if isinstance(ended.__context__, BrokenPipeError):
             return _fail(BrokenPipeError(errno.EPIPE, "closed before all was written"))
         code = ended.code
     except (KeyboardInterrupt, click.exceptions.Abort):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
-from gainnet.orchestration.association import Policy
+from gainnet.orchestration.association import Association, Policy
 from gainnet.orchestration.graph import Graph, State, consumed, graph_of, hand_over_of, interrupted_in
 from gainnet.orchestration.regime import Regime
 from gainnet.orchestration.resources import of_model, squeeze
@@ -84,13 +84,18 @@ def play(world: World, regime: Regime, policy: Policy, random: Random) -> Rollou
 
 def _decided(policy: Policy, graph: Graph, random: Random) -> Tensor:
     """The decision, checked: a model that does not exist would be an error about an index, far from the policy."""
-    model = getattr(policy(graph, random), "model", None)
+    found = policy(graph, random)
     clients, num_models = graph.exchange_s.shape[:-1], graph.exchange_s.shape[-1]
-    fits = isinstance(model, Tensor) and model.shape == clients and not model.is_floating_point()
-    if not fits or not bool(((model >= 0) & (model < num_models)).all()):
+    if not isinstance(found, Association) or not _fits(found.model, clients, num_models):
         wanted = f"an Association of {clients[-1]} models, each 0 to {num_models - 1}"
         raise ConfigError(f"policy: it must return {wanted}; see 'Plugging in' in the docs")
-    return model
+    return found.model
+
+
+def _fits(model: Tensor, clients: torch.Size, num_models: int) -> bool:
+    if model.shape != clients or model.is_floating_point():
+        return False
+    return bool(((model >= 0) & (model < num_models)).all())
 
 
 def rollout_of(world: World, regime: Regime, decide: Callable[[int, Graph], Tensor]) -> Rollout:
