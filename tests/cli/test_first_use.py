@@ -1,4 +1,4 @@
-"""What the commands say, tried as somebody does who has never seen them; items are of the first-use review."""
+"""The commands, tried as somebody does who has never seen them; tests are named after items of that review."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command line has once: version, completion of a shell, and errors about its own words."""
+"""Options that the command line has once: version, completion of a shell, and errors about its own words."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def complete(app: click.Command) -> None:
 
 
 def message_of(error: click.ClickException) -> str:
-    """What is wrong with a command line, with the nearest right word alone.
+    """Mistake of a command line, with the nearest right word alone.
 
     Args:
         error: as click raised it.
