@@ -37,7 +37,7 @@ def doctor(*, as_json: bool = False) -> None:
         as_json: one JSON object on standard output, nothing else.
 
     Example:
-        gainnet check
+        gainnet doctor
     """
     with status("checking") as show:
         from gainnet.generation.extras import extras, platform_notes
