@@ -16,4 +16,9 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
         return markdown
     sources = [path.read_text() for path in Path(config.docs_dir, "api").rglob("*.md")]
     known = {name for source in sources for name in re.findall(r"^::: (\S+)$", source, re.MULTILINE)}
-    return NAME.sub(lambda found: f"[{found[0]}][{found[1]}]" if found[1] in known else found[0], markdown)
+
+    def link(found: re.Match[str]) -> str:
+        # The last word alone: a column of a table is narrower than a whole dotted name, which would be broken anywhere.
+        return f"[`{found[1].rpartition('.')[2]}`][{found[1]}]" if found[1] in known else found[0]
+
+    return NAME.sub(link, markdown)
