@@ -58,6 +58,7 @@ def test_a_case_is_a_caption_of_an_arm() -> None:
     assert len(found) == len(config.methods) * config.num_captions * len(config.random_seeds)
 
 
+@pytest.mark.slow
 def test_the_judge_learns_what_tells_two_styles_apart() -> None:
     generator = torch.Generator().manual_seed(0)
     plain, styled = (torch.rand(16, 3, 16, 16, generator=generator) * share for share in (1.0, 0.5))

@@ -189,9 +189,10 @@ def rows_of_pictures(
         captions: one per picture.
         random: one item.
     """
-    encoder = model.image_encoder
+    encoder, device = model.image_encoder, next(denoiser.parameters()).device
     chunks = [
-        encoder({"image": some}, Random.of([0] * len(some)))["latent"] for some in pictures.split(PICTURES_AT_ONCE)
+        encoder({"image": some.to(device)}, Random.of([0] * len(some)))["latent"].cpu()
+        for some in pictures.split(PICTURES_AT_ONCE)
     ]
     clean = torch.cat(chunks).flatten(1)
     noise = random.normal(clean.shape, "noise")
@@ -207,7 +208,7 @@ def _conditions(model: DiffusionModel, captions: Sequence[str]) -> Tensor:
     _, height, width = model.decoder.writes["image"].shape
     chunks = [captions[start : start + PICTURES_AT_ONCE] for start in range(0, len(captions), PICTURES_AT_ONCE)]
     found = [model.family.encode(model.pipeline, some, 1, (height, width)).flatten(1) for some in chunks]
-    return torch.cat(found).float()
+    return torch.cat(found).float().cpu()
 
 
 def with_denoiser(model: DiffusionModel, network: nn.Module) -> DiffusionModel:
@@ -234,7 +235,7 @@ def draw_captions(model: DiffusionModel, captions: Sequence[str], random_seed: i
         tensors: dict[str, Tensor] = {"prompt": text_to_tensor(some)}
         for part in model.parts:
             tensors |= part(tensors, random)
-        found.append(tensors["image"])
+        found.append(tensors["image"].cpu())
     return torch.cat(found)
 
 
