@@ -99,7 +99,7 @@ def test_an_error_of_the_users_own_names_the_method_and_nothing_is_half_written(
     with pytest.raises(ConfigError, match=r"methods: own_parts:Never.*never decides") as error:
         run_study("gairom-robustness", "quick", tmp_path, changes=changes)
     assert "\n" not in str(error.value)
-    # The traceback of the user's code is the cause, for `--debug`.
+    # The traceback of the user's code is the cause, for whoever looks for it.
     causes, cause = [], error.value.__cause__
     while cause is not None:
         causes.append(type(cause))

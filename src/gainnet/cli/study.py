@@ -1,15 +1,26 @@
-"""Studies: `study list | show | run | figures | check | compare`."""
+"""Studies: `study list | show | run | figures | check | compare | export`."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
+from itertools import accumulate
 from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Final
 
 import typer
 
 from gainnet.cli.options import command
 from gainnet.cli.printing import print_json, print_table, progress
 from gainnet.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gainnet.studies import StudyCard, StudyResult
+
+
+_LINE: Final = 80
+"""Letters of a line, as of a terminal."""
 
 
 @command("list")
@@ -29,18 +40,77 @@ def listing(*, as_json: bool = False) -> None:
 
 
 @command("show")
-def show(name: str) -> None:
-    """Methods, settings and metrics of a study, as JSON.
+def show(name: str, *, as_json: bool = False) -> None:
+    """What a study asks, compares and measures, or what a finished run found.
 
     Args:
-        name: of the study.
+        name: of the study, or folder of a run.
+        as_json: one JSON object on standard output, nothing else.
 
     Example:
         gainnet study show image-quality
     """
-    from gainnet.studies import show_study
+    from gainnet.studies import describe_run, show_study
 
-    print_json(asdict(show_study(name)))
+    if (Path(name) / "run.json").is_file():
+        found = describe_run(Path(name))
+        return print_json(found.to_json()) if as_json else _print_result(found)
+    card = show_study(name)
+    return print_json(asdict(card)) if as_json else _print_card(card)
+
+
+def _print_card(card: StudyCard) -> None:
+    """The question first, then what can be changed; the names of hundreds of metrics by what they begin with."""
+    presets = ", ".join(f"{preset} ({num:,} rows)" for preset, num in card.num_cases.items())
+    beginnings = Counter(name.partition(".")[0] for name in card.metrics)
+    metrics = ", ".join(f"{name} ({num})" if num > 1 else name for name, num in beginnings.items())
+    for head, text in (
+        (card.name, card.question), ("presets", presets), ("methods", ", ".join(card.methods)),
+        (f"{len(card.metrics)} metrics", metrics),
+    ):  # fmt: skip
+        typer.echo(fill(f"{head}: {text}", _LINE, subsequent_indent="  ", break_long_words=False))
+    settings = [
+        {"setting": key, **{preset: _shorten(values[key]) for preset, values in card.presets.items()}}
+        for key in card.presets["default"]
+    ]
+    print_table("Settings; change some in a TOML file: --config", ("setting", *card.presets), settings)
+    typer.echo(f"Run it: gainnet study run {card.name} --quick\nAll names: gainnet study show {card.name} --json")
+
+
+def _shorten(value: object, most: int = 30) -> str:
+    """A setting in a cell; of a long list the first entries and how many there are."""
+    if not isinstance(value, list | tuple):
+        text = str(value)
+        return text if len(text) <= most else f"{text[: most - 4]} ..."
+    texts = [str(each) for each in value]
+    ends = list(accumulate(len(text) + 2 for text in texts))
+    num = max(1, sum(end <= most for end in ends))
+    shown = ", ".join(text if len(text) <= most else f"{text[: most - 4]} ..." for text in texts[:num])
+    return shown if num >= len(texts) else f"{shown}, ... ({len(texts)})"
+
+
+def _folded(name: str, most: int = 34) -> str:
+    """The name of a metric on lines that break at its dots, where a table of 80 columns would break it anywhere."""
+    lines = [""]
+    for part in name.replace(".", ".\n").splitlines():
+        lines[-1:] = [lines[-1] + part] if len(lines[-1] + part) <= most else [lines[-1], part]
+    return "\n".join(line for line in lines if line)
+
+
+def _print_result(result: StudyResult) -> None:
+    """Metrics with a value, each with its interval; paths on lines of their own, so that no line breaks in one."""
+    from gainnet.studies import measured
+
+    found = measured(result.metrics)
+    rows = [{"metric": _folded(one.name, 52), "value": one.text} for one in found.values()]
+    print_table(f"{result.study}: {len(rows)} metric{'s' * (len(rows) != 1)}", ("metric", "value"), rows)
+    missing = sum(value is None for value in result.metrics.values())
+    if missing:
+        typer.echo(f"These settings compute no value of {missing} others.")
+    pictures = [path for path in result.figure_paths if path.suffix == ".png"]
+    for head, paths in (("table", [result.table_path]), ("figures", pictures), ("page", [result.page_path])):
+        if paths and (known := [path for path in paths if path.is_file()]):
+            typer.echo("\n".join([f"{head}:", *(f"  {path}" for path in known)]))
 
 
 @command("run")
@@ -100,10 +170,7 @@ def run(
         typer.echo(f"warning: {warning}", err=True)
     if as_json:
         return print_json(result.to_json())
-    rows = [{"metric": key, "value": value} for key, value in result.metrics.items()]
-    print_table(f"{name}: {result.table_path}", ("metric", "value"), rows)
-    typer.echo(result.folder / "report.html")
-    return None
+    return _print_result(result)
 
 
 @command("figures")
@@ -170,8 +237,36 @@ def compare(a: Path, b: Path, *, as_json: bool = False) -> None:
     from gainnet.studies import compare as compare_runs
 
     compared = compare_runs(a, b)
-    columns = ("metric", "a", "b", "b - a")
-    print_json(compared.to_json()) if as_json else print_table(f"{a} · {b}", columns, compared.rows())
+    if as_json:
+        return print_json(compared.to_json())
+    typer.echo(f"{compared.study}\n  A: {a}\n  B: {b}")
+    settings = [
+        {"setting": _folded(key), "A": _shorten(pair[0], 22), "B": _shorten(pair[1], 22)}
+        for key, pair in compared.settings.items()
+    ]
+    if settings:
+        print_table("What differs between the runs", ("setting", "A", "B"), settings)
+    rows = [one.row() | {"metric": _folded(one.name)} for one in compared.differences()]
+    print_table("Metrics", ("metric", "A", "B", "B - A"), rows)
+    if any(one.half_width for one in compared.differences()):
+        typer.echo("±: half of a 95 % interval; of differences as if the runs were independent.")
+    return None
 
 
-commands = (listing, show, run, figures, check, compare)
+@command("export")
+def export(run: Path, *, out: Path, format: tuple[str, ...] = (), as_json: bool = False) -> None:
+    """Write rows and metrics of a finished run as CSV or Parquet, with types and units.
+
+    Args:
+        run: folder of the run.
+        out: folder for the files.
+        format: csv or parquet; both for both; csv when left out.
+        as_json: one JSON object on standard output, nothing else.
+    """
+    from gainnet.studies import export_run
+
+    paths = export_run(run, out, format or ("csv",))
+    print_json({"files": [str(path) for path in paths]}) if as_json else typer.echo("\n".join(map(str, paths)))
+
+
+commands = (listing, show, run, figures, check, compare, export)

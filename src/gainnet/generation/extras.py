@@ -22,6 +22,7 @@ PURPOSES: Final[Mapping[str, str]] = {
     "judges": "ROUGE and MiniLM for texts",
     "notebooks": "running the notebooks of the docs",
     "export": "models for devices without torch: gainnet export",
+    "tables": "results as Parquet: gainnet study export --format parquet",
 }
 """What each extra is for; `dev` and `docs` are for work on gainnet itself and not listed."""
 

@@ -17,11 +17,13 @@ from gainnet.studies.check import RowCheck, RunCheck, check_run
 from gainnet.studies.comparison import Comparison, compare
 from gainnet.studies.drawing import USUAL, Look
 from gainnet.studies.engine import Engine, OneByOne
+from gainnet.studies.export import export_run
+from gainnet.studies.measured import Difference, Measured, measured
 from gainnet.studies.presets import PRESETS
 from gainnet.studies.ray_engine import RayEngine
 from gainnet.studies.registry import STUDIES, StudyCard, find_study, list_questions, list_studies, show_study
 from gainnet.studies.results import RunFolder, folder_of
-from gainnet.studies.runner import DEFAULT_OUT, HERE, Progress, StudyResult
+from gainnet.studies.runner import DEFAULT_OUT, HERE, Progress, StudyResult, describe_run
 from gainnet.studies.runner import draw_figures as _draw
 from gainnet.studies.runner import run_study as _run
 from gainnet.studies.study import Case, Method, Study
@@ -34,8 +36,10 @@ __all__ = [
     "STUDIES",
     "Case",
     "Comparison",
+    "Difference",
     "Engine",
     "Look",
+    "Measured",
     "Method",
     "Progress",
     "RowCheck",
@@ -45,11 +49,14 @@ __all__ = [
     "StudyResult",
     "check_run",
     "compare",
+    "describe_run",
     "draw_figures",
+    "export_run",
     "find_study",
     "list_questions",
     "list_studies",
     "make_engine",
+    "measured",
     "run_study",
     "show_study",
 ]

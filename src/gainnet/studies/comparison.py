@@ -10,6 +10,7 @@ from typing import Any, final
 import pandas as pd
 
 from gainnet.core.errors import ConfigError
+from gainnet.studies.measured import Difference, differences
 from gainnet.studies.results import RunFolder, folder_of
 
 
@@ -30,6 +31,11 @@ class Comparison:
     metrics: Mapping[str, tuple[float | None, float | None]]
     table: pd.DataFrame
 
+    def differences(self) -> list[Difference]:
+        """Metrics that one of the runs has, each with its interval where the study gives one."""
+        a, b = ({name: pair[side] for name, pair in self.metrics.items()} for side in (0, 1))
+        return differences(a, b)
+
     def rows(self) -> list[dict[str, Any]]:
         """One row per metric, with the difference where both runs have it."""
         return [
@@ -38,8 +44,11 @@ class Comparison:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Settings and metrics as plain values, with the difference b - a where both are numbers."""
+        """Settings and metrics as plain values: b - a where both are numbers, and half of its 95 % interval."""
         metrics = {row["metric"]: {"a": row["a"], "b": row["b"], "difference": row["b - a"]} for row in self.rows()}
+        for one in self.differences():
+            if one.half_width is not None:
+                metrics[one.name]["difference_half_width"] = one.half_width
         return {"study": self.study, "settings": {k: list(v) for k, v in self.settings.items()}, "metrics": metrics}
 
 

@@ -67,7 +67,7 @@ def validate(config: type[C], table: dict[str, Any]) -> C:
     except ValidationError as error:
         # A check of several fields names them itself.
         place, words = first_mistake(error.errors())
-        # What a plug-in raised stays the cause, so that `--debug` shows its lines.
+        # What a plug-in raised stays the cause, so that its lines can be found.
         cause = error.errors()[0].get("ctx", {}).get("error")
         raise ConfigError(f"{place}: {words}" if place else words) from cause
 

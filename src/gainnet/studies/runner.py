@@ -72,12 +72,17 @@ class StudyResult:
     wall_s: float
     warnings: tuple[str, ...] = ()
 
+    @property
+    def page_path(self) -> Path:
+        """The page of the run, which published runs do without."""
+        return self.folder / "report.html"
+
     def __repr__(self) -> str:
         known = {name: value for name, value in self.metrics.items() if value is not None}
         lines = [f"StudyResult of {self.study}: {len(known)} of {len(self.metrics)} metrics, {self.wall_s:.3g} s"]
         shown = [f"  {name}: {value:.6g}" for name, value in list(known.items())[:MOST_SHOWN]]
         more = [f"  and {len(known) - MOST_SHOWN} more in .metrics"] if len(known) > MOST_SHOWN else []
-        return "\n".join([*lines, *shown, *more, f"  see {self.folder / 'report.html'}"])
+        return "\n".join([*lines, *shown, *more, f"  see {self.page_path}"])
 
     def _repr_html_(self) -> str:
         pictures = (path for path in self.figure_paths if path.suffix == ".png")
@@ -129,6 +134,24 @@ def run_study(
             return _result(study, folder, run)
     decides |= {"preset": str(preset), "source": source or study.name}
     return _result(study, folder, _complete(study, config, folder, decides, progress, resume, engine))
+
+
+def describe_run(path: Path) -> StudyResult:
+    """The result of a finished run as it lies there: nothing is run, drawn or written.
+
+    Args:
+        path: folder of the run.
+
+    Raises:
+        ConfigError: it holds no finished run, or is damaged.
+    """
+    folder = RunFolder(folder_of(path))
+    run = folder.read_run()
+    if not run.get("complete"):
+        raise ConfigError(f"run: {path} holds no finished run; finish it with gainnet study run")
+    figures = tuple(sorted(folder.figures_path.glob("*.*")))
+    warnings = tuple(run.get("warnings", ()))
+    return StudyResult(run["study"], folder.path, folder.table_path, run["metrics"], figures, run["wall_s"], warnings)
 
 
 def draw_figures(study: Study[C], path: Path, look: Look = USUAL, out: Path | None = None) -> tuple[Path, ...]:
