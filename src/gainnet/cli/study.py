@@ -41,7 +41,7 @@ def listing(*, as_json: bool = False) -> None:
 
 @command("show")
 def show(name: str, *, as_json: bool = False) -> None:
-    """What a study asks, compares and measures, or what a finished run found.
+    """Show the question, methods and metrics of a study, or the result of a finished run.
 
     Args:
         name: of the study, or folder of a run.
