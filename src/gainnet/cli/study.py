@@ -262,6 +262,9 @@ def export(run: Path, *, out: Path, format: tuple[str, ...] = (), as_json: bool 
         out: folder for the files.
         format: csv or parquet; both for both; csv when left out.
         as_json: one JSON object on standard output, nothing else.
+
+    Example:
+        gainnet study export results/sketch/HASH --out data
     """
     from gainnet.studies import export_run
 
