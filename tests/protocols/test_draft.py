@@ -111,7 +111,7 @@ def test_the_shipped_model_drafts_by_fitted_steps_and_needs_few_bytes() -> None:
 
 
 def test_fitted_steps_are_for_noise_and_for_models_that_have_them(desk: Desk) -> None:
-    with pytest.raises(ConfigError, match="form: fitted steps begin with noise"):
+    with pytest.raises(ConfigError, match="form: a fitted draft begins with noise"):
         desk.plan("draft", form="fitted", cut=2, strength=0.9)
     with pytest.raises(ConfigError, match="draft: no steps are fitted"):
         desk.plan("draft", form="fitted", cut=2)

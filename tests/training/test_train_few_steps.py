@@ -11,6 +11,9 @@ from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
+from gainnet.models.students import find_student, install_student
+from gainnet.studies import run_study
+from gainnet.studies.few_steps import metric_names
 from gainnet.training import few_steps
 from gainnet.training.denoiser import build_scheduler
 from gainnet.training.few_steps import NUMS_PASSES, PRESETS, FewSteps, Pairs, amplitudes, captions_of, train_few_steps
@@ -77,3 +80,24 @@ def test_another_sampler_is_refused(tiny: DiffusionModel, monkeypatch: Any) -> N
     with pytest.raises(ConfigError, match="teacher: its sampler"):
         few_steps._check_sampler(tiny)
     assert PRESETS["tiny"].steps < PRESETS["default"].steps
+
+
+@pytest.mark.slow
+def test_a_student_that_was_trained_is_judged_by_the_study(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    teacher = str(tiny_run / "scenes")
+    folder = train_few_steps(tmp_path / "student", teacher, 3, FewSteps(4, 2, 1, 2, 1))
+    assert find_student(load_model(teacher).sha256) is None
+    install_student(folder)
+    changes = {"model": teacher, "methods": ["teacher", "student", "ddim"]}
+    metrics = run_study("few-steps", "quick", tmp_path / "runs", changes=changes).metrics
+    assert set(metrics) == set(metric_names())
+    for passes in (1, 2):
+        median, low, high = (metrics[f"psnr_db_to_teacher.student.{passes}{part}"] for part in ("", ".low", ".high"))
+        assert low <= median <= high  # type: ignore[operator]
+        assert metrics[f"psnr_db_to_teacher.student.{passes}.mean_error"] is not None
+    assert metrics["psnr_db_to_teacher.dpm.1"] is None
+    assert (metrics["num_pictures"], metrics["overlap"]) == (2, 0)
+    assert metrics["psnr_db_to_teacher.student.4"] is None

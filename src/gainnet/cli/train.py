@@ -77,7 +77,9 @@ def emoji(
 
 
 @command("few-steps")
-def few_steps(*, out: Path, teacher: str = "scenes", preset: Preset = "default", random_seed: int = 2028) -> None:
+def few_steps(
+    *, out: Path, teacher: str = "scenes", preset: Preset = "default", random_seed: int = 2028, install: bool = False
+) -> None:
     """Train a student of the scenes model that takes 1, 2 or 4 passes, not 20. Goes on where it was stopped.
 
     Args:
@@ -85,14 +87,19 @@ def few_steps(*, out: Path, teacher: str = "scenes", preset: Preset = "default",
         teacher: scenes, or a folder that `train scenes` wrote.
         preset: default makes the shipped weights, tiny tries the code.
         random_seed: of captions, noise and batches.
+        install: keeps it as the fast model of its teacher, with which draft(form=fast) and studies find it.
 
     Example:
         gainnet train few-steps --preset tiny --out out/student
     """
+    from gainnet.models.students import install_student
     from gainnet.training.few_steps import PRESETS, train_few_steps
 
     with training_progress() as show:
-        typer.echo(train_few_steps(out, teacher, random_seed, PRESETS[preset], show))
+        folder = train_few_steps(out, teacher, random_seed, PRESETS[preset], show)
+    typer.echo(folder)
+    if install:
+        typer.echo(f"installed in {install_student(folder)}")
 
 
 @command("checker")
@@ -213,7 +220,14 @@ def transform_seed(*, out: Path, model: str = "scenes", preset: Preset = "defaul
 
 
 @command("correction")
-def correction(*, out: Path, model: str = "scenes", preset: Preset = "default", random_seed: int = 2028) -> None:
+def correction(
+    *,
+    out: Path,
+    model: str = "scenes",
+    preset: Preset = "default",
+    random_seed: int = 2028,
+    fast: tuple[int, ...] = (),
+) -> None:
     """Fit drafts of few passes, and learn to code what they lack of the finished latent. Goes on where it was stopped.
 
     Args:
@@ -221,14 +235,15 @@ def correction(*, out: Path, model: str = "scenes", preset: Preset = "default", 
         model: scenes, or a folder of a model for which transform-seed was trained.
         preset: default makes the shipped weights, tiny tries the code.
         random_seed: of captions, noise and batches.
+        fast: passes of the fast model whose drafts are corrected, too; again for more, 8 drafts in all.
 
     Example:
         gainnet train correction --preset tiny --out out/correction
     """
-    from gainnet.training.correction import PRESETS, train_correction
+    from gainnet.training.correction import PRESETS, train_correction, with_fast
 
     with training_progress() as show:
-        train_correction(model, out, PRESETS[preset], random_seed, show)
+        train_correction(model, out, with_fast(PRESETS[preset], fast), random_seed, show)
     typer.echo(out)
 
 

@@ -89,9 +89,9 @@ def with_decoder(model: DiffusionModel, decoder: str | Path) -> DiffusionModel:
     Raises:
         ModelError: it is missing, damaged or belongs to another model.
     """
-    folder = decoder if isinstance(decoder, Path) else decoder_place(model.sha256, decoder)
+    folder = decoder if isinstance(decoder, Path) else decoder_place(model.latents_sha256, decoder)
     config = decoder_config(folder)
-    FORMAT.check_model(folder, config["model_sha256"], model.sha256)
+    FORMAT.check_model(folder, config["model_sha256"], model.latents_sha256)
     # A copy, so that the model keeps a decoder for channel-free pictures.
     vae = copy.deepcopy(model.pipeline.vae)
     tensors = {name: x.to(torch.float32) for name, x in FORMAT.tensors(folder, config["sha256"]).items()}

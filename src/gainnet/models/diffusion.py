@@ -305,6 +305,7 @@ class DiffusionModel:
         image_encoder: picture to latent, for image-to-image.
         pipeline: the diffusers pipeline they were taken from.
         runtime: what computes the networks, `torch` or `onnx`.
+        teacher_sha256: digest of the model that it was distilled from, whose latents it makes; empty for most.
     """
 
     name: str
@@ -316,6 +317,12 @@ class DiffusionModel:
     image_encoder: Part
     pipeline: Any = field(repr=False)
     runtime: str = "torch"
+    teacher_sha256: str = ""
+
+    @property
+    def latents_sha256(self) -> str:
+        """Digest of the model that codecs and decoders for these latents name: a student shares its teacher's."""
+        return self.teacher_sha256 or self.sha256
 
     @property
     def family(self) -> Family:

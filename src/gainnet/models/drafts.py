@@ -20,9 +20,10 @@ from gainnet.models.fitted import Fitted, load_fitted
 from gainnet.models.part import Part, Role
 from gainnet.models.renamed import rename
 from gainnet.models.samplers import Sampler, name_of
+from gainnet.models.students import Fast, fast_model
 
-Form = Literal["fitted", "coarse", "prefix"]
-FORMS: Final[tuple[Form, ...]] = ("fitted", "coarse", "prefix")
+Form = Literal["fitted", "coarse", "prefix", "fast"]
+FORMS: Final[tuple[Form, ...]] = ("fitted", "coarse", "prefix", "fast")
 DIGEST_STEP: Final = 1.0
 """Coarseness of the integers that a digest is of: two ends of equal weights differ by some 1e-6 of it, and then one
 digest in a thousand differs, too; a draft of other weights or another noise always differs."""
@@ -129,11 +130,12 @@ def draft_part(model: DiffusionModel, name: str) -> Part:
 
     Args:
         model: with all its steps.
-        name: `fitted-K`, fitted steps with as many passes as K steps; `coarse-K`, a run of K steps; or `prefix-K`, the
-            first K steps and the end that the last one predicts.
+        name: `fitted-K`, fitted steps with as many passes as K steps; `coarse-K`, a run of K steps; `prefix-K`, the
+            first K steps and the end that the last one predicts; or `fast-K`, K passes of the model's fast model.
 
     Raises:
         ConfigError: the name is no draft of the model.
+        ModelError: the model has no fast model.
 
     >>> from gainnet.models.loading import load_model
     >>> draft_part(load_model("scenes"), "prefix-4").num_passes
@@ -141,12 +143,14 @@ def draft_part(model: DiffusionModel, name: str) -> Part:
     """
     denoiser, (form, _, steps) = model.denoiser, name.partition("-")
     if form not in FORMS or not steps.isdecimal() or not 1 <= int(steps) <= denoiser.num_steps:
-        known = "fitted-K, coarse-K or prefix-K"
+        known = "fitted-K, coarse-K, prefix-K or fast-K"
         raise ConfigError(f"draft: {name!r} is none; give {known} with 1 to {denoiser.num_steps} steps")
     if form == "prefix":
         return Foresight(denoiser[: int(steps)])
     if form == "coarse":
         return rename(coarser(denoiser, int(steps)), {}, {"latent": "draft"})
+    if form == "fast":
+        return Fast(fast_model(model, int(steps)).denoiser)
     if (fitted := fitted_draft(model, name)) is None:
         raise ConfigError(f"draft: no steps are fitted for {name!r} of this model; choose coarse-{steps}")
     return fitted

@@ -18,7 +18,7 @@ from gainnet.core.outside import reading
 from gainnet.core.types import Spec
 from gainnet.models.apart import latent_sides
 from gainnet.models.diffusion import Decoder, Denoiser, DiffusionModel, ImageEncoder, TextEncoder, prior
-from gainnet.models.loading import find_folder, read_family, sampling_of, sides_of
+from gainnet.models.loading import find_folder, read_family, sampling_of, sides_of, teacher_of
 from gainnet.models.partial import load_parts
 from gainnet.models.runtime import Runtime, decoder_of, on_runtime
 from gainnet.models.samplers import Sampler
@@ -87,6 +87,7 @@ def load_late(
     return DiffusionModel(
         name, sha256, TextEncoder(pipeline, family, denoiser.num_branches, image), prior(latent, 1.0), denoiser,
         Decoder(pipeline, family, latent, image), ImageEncoder(pipeline, family, latent, image), pipeline, runtime,
+        teacher_of(folder),
     )  # fmt: skip
 
 

@@ -9,10 +9,12 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gainnet.core.errors import ConfigError, ModelError, check_range
+from gainnet.core.outside import read_json
 from gainnet.core.weights import user_folder
 from gainnet.models.apart import Sides, take_apart
 from gainnet.models.diffusion import DiffusionModel
@@ -55,7 +57,8 @@ def load_model(
     family = read_family(folder, name)
     pipeline = open_pipeline(folder, name, family).to(device)
     sides = sides_of(folder, height, width)
-    return take_apart(name, weights_sha256(folder), pipeline, steps, guidance, sides, family)
+    model = take_apart(name, weights_sha256(folder), pipeline, steps, guidance, sides, family)
+    return replace(model, teacher_sha256=teacher_of(folder))
 
 
 def sides_of(folder: Path, height: int | None, width: int | None) -> Sides | None:
@@ -145,6 +148,20 @@ def generation_defaults(folder: Path) -> dict[str, Any]:
         }
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModelError(f"model: {path} is damaged ({error}); it needs generation with num_inference_steps") from error
+
+
+def teacher_of(folder: Path) -> str:
+    """Digest of the model that a folder's was distilled from, of its `trained.json`; empty where it was not.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    path = folder / "trained.json"
+    if not path.is_file():
+        return ""
+    trained = read_json(path.read_bytes(), str(path), ModelError)
+    # Folders of other programs may hold a file of this name.
+    return str(trained.get("teacher_sha256", "")) if isinstance(trained, dict) else ""
 
 
 def weights_sha256(folder: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from gainnet.models.loading import (
     read_index,
     sampling_of,
     sides_of,
+    teacher_of,
 )
 
 
@@ -56,7 +58,8 @@ def load_parts(
         return load_model(name, num_steps, guidance_scale, height=height, width=width)
     steps, guidance = sampling_of(folder, num_steps, guidance_scale)
     pipeline = open_pipeline(folder, name, family, {part: _empty(folder, part) for part in absent})
-    return take_apart(name, sha256, pipeline, steps, guidance, sides_of(folder, height, width), family)
+    model = take_apart(name, sha256, pipeline, steps, guidance, sides_of(folder, height, width), family)
+    return replace(model, teacher_sha256=teacher_of(folder))
 
 
 def _empty(folder: Path, part: str) -> Any:

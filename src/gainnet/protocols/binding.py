@@ -40,7 +40,7 @@ def contents_of(
     shared = Content(
         spec=model.latent,
         model=model.name,
-        model_sha256=model.sha256,
+        model_sha256=model.latents_sha256,
         prompts=tuple(prompts),
         num_channel_uses=num_channel_uses,
         capacity_bits=None

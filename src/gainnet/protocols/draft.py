@@ -38,11 +38,12 @@ class Draft:
 
     Args:
         form: `coarse`, a run of its own with few steps of DPM++ 2M; `fitted`, such a run with coefficients that were
-            fitted to the whole run, and guidance in the first steps alone; or `prefix`, the first steps of the whole
-            run and the finished latent that the last of them predicts, which costs the edge nothing. By default
-            `fitted` where the model has it for these steps, else `coarse`.
-        cut: steps of the device, at least 1; half of the whole run by default. A fitted draft has more steps, and
-            spends as many passes.
+            fitted to the whole run, and guidance in the first steps alone; `prefix`, the first steps of the whole run
+            and the finished latent that the last of them predicts, which costs the edge nothing; or `fast`, a run of
+            the fast model that was distilled from the edge's, where it is installed. By default `fitted` where the
+            model has it for these steps, else `coarse`.
+        cut: steps of the device, at least 1; half of the whole run by default, one of a fast model. A fitted draft has
+            more steps, and spends as many passes; a step of a fast model is one pass.
     """
 
     form: Form | None = None
@@ -57,7 +58,8 @@ class Draft:
 
     def plan(self, model: DiffusionModel, codecs: Codecs, edges: Edges, strength: float | None = None) -> Plan:
         task, edge = Task.of(model, strength), only_edge(edges)
-        form, cut = self._form(task, strength), self._cut(task)
+        form = self._form(task, strength)
+        cut = self._cut(task, form)
         drafted = _drafted(form, task, cut, strength)
         steps = (
             *edges_begin(task, edges, codecs),
@@ -75,16 +77,17 @@ class Draft:
 
     def name_of_draft(self, model: DiffusionModel, strength: float | None = None) -> str:
         task = Task.of(model, strength)
-        return f"{self._form(task, strength)}-{self._cut(task)}"
+        form = self._form(task, strength)
+        return f"{form}-{self._cut(task, form)}"
 
-    def _cut(self, task: Task) -> int:
-        return task.cut(self.cut, default=max(1, task.num_steps // 2))
+    def _cut(self, task: Task, form: Form) -> int:
+        return task.cut(self.cut, default=1 if form == "fast" else max(1, task.num_steps // 2))
 
     def _form(self, task: Task, strength: float | None) -> Form:
         if self.form is not None:
             return self.form
         # Steps are fitted from noise to the end.
-        is_fitted = strength is None and fitted_draft(task.model, f"fitted-{self._cut(task)}") is not None
+        is_fitted = strength is None and fitted_draft(task.model, f"fitted-{self._cut(task, 'fitted')}") is not None
         return "fitted" if is_fitted else "coarse"
 
 
@@ -101,10 +104,12 @@ def _drafted(form: Form, task: Task, cut: int, strength: float | None) -> tuple[
             num_asked = cut if strength is None else math.ceil(cut / strength)
             own = Task.of(replace(task.model, denoiser=coarser(task.model.denoiser, num_asked)), strength)
             begun, steps = own.beginning, rename(own.denoiser, {"latent": _BEGUN}, {"latent": DRAFT})
-        case "fitted":
+        case "fitted" | "fast":
             if strength is not None:
-                raise ConfigError("form: fitted steps begin with noise, not with a picture; choose coarse or prefix")
-            begun, steps = task.beginning, rename(draft_part(task.model, f"fitted-{cut}"), {"latent": _BEGUN})
+                raise ConfigError(
+                    f"form: a {form} draft begins with noise, not with a picture; choose coarse or prefix"
+                )
+            begun, steps = task.beginning, rename(draft_part(task.model, f"{form}-{cut}"), {"latent": _BEGUN})
     return rename(begun, {}, {"latent": _BEGUN}), task.model.text_encoder, steps
 
 

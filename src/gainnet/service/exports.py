@@ -119,9 +119,9 @@ def _sources(model: DiffusionModel) -> Iterator[tuple[str, Path]]:
     """Folders of the model and of the codecs whose weights fit it, by where a device finds them."""
     yield "model", find_folder(model.name)
     finders: dict[str, Callable[[], Path]] = {
-        "codecs/seed": lambda: seed_weights.NETWORKS.find(model.name, model.sha256),
-        "codecs/transform": lambda: transform_weights.TRANSFORMS.find(model.name, model.sha256),
-        "codecs/linear": lambda: BASES.find(model.name, model.sha256),
+        "codecs/seed": lambda: seed_weights.NETWORKS.find(model.name, model.latents_sha256),
+        "codecs/transform": lambda: transform_weights.TRANSFORMS.find(model.name, model.latents_sha256),
+        "codecs/linear": lambda: BASES.find(model.name, model.latents_sha256),
     }
     for name, find in finders.items():
         # Weights of another model are none: they would decode to noise, and a device is better off without them.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Place, Tensors
+from gainnet.generation.opponents import device_only
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.part import Part
 from gainnet.models.scenes import draw_scenes, stream, write_captions
@@ -124,3 +125,19 @@ def in_batches(parts: Sequence[Part], given: Tensors, random: Random, kept: Sequ
             tensors |= part({key: tensors[key] for key in part.reads}, streams)
         made.append({key: tensors[key] for key in kept})
     return {key: torch.cat([tensors[key] for tensors in made]) for key in kept}
+
+
+def drawn_alone(model: DiffusionModel, prompts: Sequence[str], random: Random, num_passes: int, sampler: str) -> Tensor:
+    """[n, 3, H, W], pictures of a device that generates alone with any number of denoiser passes.
+
+    Args:
+        model: all of it is on the device.
+        prompts: one per picture.
+        random: streams of the pictures, [n].
+        num_passes: of a picture; where that is no whole number of guided steps, the prompt guides nothing.
+        sampler: `ddim` or `dpm`.
+    """
+    if num_passes % model.denoiser.num_branches:
+        encoder = replace(model.text_encoder, num_branches=1)  # type: ignore[type-var]
+        model = replace(model, denoiser=replace(model.denoiser, guidance_scale=1.0), text_encoder=encoder)
+    return device_only(model, prompts, random, num_passes, sampler)

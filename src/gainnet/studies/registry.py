@@ -23,6 +23,7 @@ STUDIES: Mapping[str, str] = {
     "draw-together": "gainnet.studies.draw_together:DRAW_TOGETHER",
     "emoji-fidelity": "gainnet.studies.emoji_fidelity:EMOJI_FIDELITY",
     "families": "gainnet.studies.families:FAMILIES_STUDY",
+    "few-steps": "gainnet.studies.few_steps:FEW_STEPS",
     "frontier": "gainnet.studies.frontier:FRONTIER",
     "gain-models": "gainnet.studies.gain_models:GAIN_MODELS",
     "gairom": "gainnet.studies.gairom:GAIROM",

@@ -49,7 +49,7 @@ class CorrectionTraining:
     """How long the code trains, on how much, and for which drafts.
 
     Args:
-        drafts: names, `fitted-K`, `coarse-K` or `prefix-K` with K steps.
+        drafts: names, `fitted-K`, `coarse-K` or `prefix-K` with K steps, or `fast-K` with K passes of the fast model.
         fitted: times and, as a text of 1 and 0, which of them are guided, of every fitted draft.
         num_fitted: shards that the coefficients of fitted drafts are fitted to.
         num_shards: pairs of noise and latent, 40 each.
@@ -83,6 +83,19 @@ PRESETS = {
     ),
 }
 """Name -> how much training: `default` made the shipped weights, `tiny` only shows that everything runs."""
+
+
+def with_fast(training: CorrectionTraining, nums_passes: Sequence[int]) -> CorrectionTraining:
+    """A training that also learns to correct drafts of the fast model.
+
+    Args:
+        training: of other drafts.
+        nums_passes: of the fast model, a draft each; none changes nothing.
+
+    >>> with_fast(PRESETS["tiny"], (1,)).drafts
+    ('fitted-1', 'prefix-1', 'fast-1')
+    """
+    return replace(training, drafts=(*training.drafts, *(f"fast-{passes}" for passes in nums_passes)))
 
 
 def train_correction(

@@ -11,10 +11,21 @@ from matplotlib.figure import Figure
 
 from gainnet.codecs.correction.weights import CORRECTIONS
 from gainnet.codecs.transform_seed.weights import TRANSFORMS
-from gainnet.models.loading import weights_sha256
+from gainnet.models.loading import find_folder, weights_sha256
+from gainnet.models.students import find_student
 from gainnet.studies.figures import Panel, Style, draw_panels, with_own
 from gainnet.studies.frontier.methods import open_methods
-from gainnet.studies.frontier.question import ALONE, BEST, DENOISED, DRAFT, METHODS, TRANSFORM, FrontierConfig, cases
+from gainnet.studies.frontier.question import (
+    ALONE,
+    BEST,
+    DENOISED,
+    DRAFT,
+    METHODS,
+    TRANSFORM,
+    FrontierConfig,
+    cases,
+    passes_of_fast,
+)
 from gainnet.studies.frontier.summary import alone_psnrs, fewest_uses, metric_names, summarise
 from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, MARKER_OF, ORANGE
 from gainnet.studies.study import Study
@@ -59,7 +70,14 @@ def identity(config: FrontierConfig) -> Mapping[str, str]:
         **picture_digests(config.model),
         "transform_seed": weights_sha256(TRANSFORMS.find(config.model)),
         "correction": weights_sha256(CORRECTIONS.find(config.model)),
+        **_student(config),
     }
+
+
+def _student(config: FrontierConfig) -> dict[str, str]:
+    # Named only where it is used, so that runs without it keep their place.
+    folder = find_student(weights_sha256(find_folder(config.model))) if passes_of_fast(config) else None
+    return {} if folder is None else {"student": weights_sha256(folder)}
 
 
 FRONTIER = Study("frontier", FrontierConfig, METHODS, metric_names(), cases, open_methods, identity, summarise, draw)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache, partial
 from typing import Any, Final, final
 
@@ -21,7 +21,6 @@ from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Bits, Spec
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.core.weights import CONFIG
-from gainnet.generation.opponents import device_only
 from gainnet.models.denoised_seed import denoised_seed
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.drafts import digests, draft_part
@@ -33,6 +32,7 @@ from gainnet.studies.frontier.question import (
     BEST,
     DENOISED,
     DRAFT,
+    FAST,
     METHODS,
     PERTURBED,
     TRANSFORM,
@@ -40,7 +40,7 @@ from gainnet.studies.frontier.question import (
     FrontierConfig,
 )
 from gainnet.studies.own import Guarded, OwnCodec, own
-from gainnet.studies.pictures import Pictures, generate, in_batches, of_prompts
+from gainnet.studies.pictures import Pictures, drawn_alone, generate, in_batches, of_prompts
 from gainnet.studies.seed_coding.unseen import FIRST_RANDOM_SEED
 from gainnet.studies.seed_coding.unseen_list import unseen_captions
 from gainnet.studies.study import Case, Method, Row
@@ -293,12 +293,12 @@ def alone(bench: Bench, case: Case, random: Random) -> Row:
         nothing = torch.zeros(len(pictures.prompts), dtype=torch.float64)
         overlap = len(captions_seen(bench.config.model) & set(pictures.prompts))
         return {**_row(nothing, bench.model.denoiser.num_passes), "num_channel_uses_sent": 0.0, "overlap": overlap}
-    passes, model = case.count("point"), bench.model
-    if passes % model.denoiser.num_branches:
-        # No whole number of guided steps: the prompt alone.
-        encoder = replace(model.text_encoder, num_branches=1)  # type: ignore[type-var]
-        model = replace(model, denoiser=replace(model.denoiser, guidance_scale=1.0), text_encoder=encoder)
-    images = device_only(model, pictures.prompts, pictures.random, passes, case.text("variant"))
+    passes = case.count("point")
+    if case.text("variant") == FAST:
+        # The draft of the fast model is the whole of its picture.
+        drafted = drafted_of(bench, f"{FAST}-{passes}", case.random_seed)
+        return {**_row(drafted.errors, passes), "num_channel_uses_sent": 0.0}
+    images = drawn_alone(bench.model, pictures.prompts, pictures.random, passes, case.text("variant"))
     return {**_row(errors_of(images, pictures.images), passes), "num_channel_uses_sent": 0.0}
 
 

@@ -53,7 +53,7 @@ class FrontierConfig:
         num_images: pictures per random seed, of those that seed-coding compares on.
         methods: what runs, and codecs of bits for seeds of yours as `module:Class(args)`.
         snrs_db: of the air, without fading.
-        drafts: names, `fitted-K`, `coarse-K` or `prefix-K`.
+        drafts: names, `fitted-K`, `coarse-K`, `prefix-K`, or `fast-K` of the fast model, which generates alone, too.
         levels: of the code of corrections.
         transform_levels: of the transform code of seeds.
         nums_bytes: budgets in which picture codecs encode, and codecs of yours.
@@ -105,12 +105,22 @@ def _own(config: FrontierConfig, random_seed: int) -> Iterator[Case]:
             yield _case(users, random_seed, num_bytes, snr_db)
     for passes, sampler in product(config.device_only_passes, SAMPLERS) if ALONE in config.methods else ():
         yield _case(ALONE, random_seed, passes, None, sampler)
+    for passes in passes_of_fast(config) if ALONE in config.methods else ():
+        yield _case(ALONE, random_seed, passes, None, FAST)
     if ALONE in config.methods:
         yield _case(ALONE, random_seed, None, None, WHOLE)
     for size in (0.0, *SIZES) if PERTURBED in config.methods and config.perturbed_draft else ():
         yield _case(PERTURBED, random_seed, size, None, config.perturbed_draft)
 
 
+def passes_of_fast(config: FrontierConfig) -> tuple[int, ...]:
+    """Passes of the drafts of the fast model; none where the settings name no such draft."""
+    forms = [name.partition("-") for name in config.drafts]
+    return tuple(int(passes) for form, _, passes in forms if form == FAST and passes.isdecimal())
+
+
+FAST: Final = "fast"
+"""The fast model, as a form of drafts and as a sampler of a device that generates alone."""
 WHOLE: Final = "whole"
 """The device makes the whole run alone."""
 SAMPLERS: Final[tuple[Literal["ddim", "dpm"], ...]] = ("ddim", "dpm")
