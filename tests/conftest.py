@@ -212,3 +212,35 @@ def small_stable_diffusion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / SMALL
     build_small_stable_diffusion(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A student of the scenes model as its training writes one: other weights of the denoiser, and who taught it."""
+    import json
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path_factory.mktemp("students") / "scenes_fast"
+    shutil.copytree(SHIPPED_SCENES, folder)
+    weights = folder / "unet/diffusion_pytorch_model.safetensors"
+    save_file({name: 0.999 * x for name, x in load_file(weights).items()}, weights, {"format": "pt"})
+    trained = {
+        "teacher_sha256": loading.weights_sha256(SHIPPED_SCENES), "random_seed": 3, "cpu_s": 1.0,
+        "steps": {"steps": 4, "batch_size": 2, "first_shards": 1, "shards": 2, "checkpoint_every": 2},
+    }  # fmt: skip
+    (folder / "trained.json").write_text(json.dumps(trained))
+    own = json.loads((folder / "gainnet.json").read_text())
+    own["generation"] |= {"num_inference_steps": 2, "guidance_scale": 1.0}
+    (folder / "gainnet.json").write_text(json.dumps(own))
+    return folder
+
+
+@pytest.fixture
+def installed_student(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same where it is found for the scenes model, in a user's folder of its own."""
+    from gainnet.models.students import install_student
+
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    return install_student(student)

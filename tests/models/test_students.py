@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from gainnet.codecs import LinearCode
 from gainnet.core.errors import ConfigError, ModelError
@@ -22,39 +19,15 @@ from gainnet.models.students import fast_model, find_student, install_student
 from gainnet.network import DEVICE
 from gainnet.protocols import PROTOCOLS, Compute, Draft, Protocol
 from gainnet.radio import Air
-from gainnet.training.few_steps import FewSteps
 
-WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 PROMPT = "a red star"
 
 
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A student of the scenes model as its training writes one: other weights of the denoiser, and who taught it."""
-    folder = tmp_path_factory.mktemp("students") / "scenes_fast"
-    shutil.copytree(find_folder("scenes"), folder)
-    tensors = load_file(folder / WEIGHTS)
-    save_file({name: 0.999 * x for name, x in tensors.items()}, folder / WEIGHTS, {"format": "pt"})
-    trained = {
-        "teacher_sha256": load_model("scenes").sha256, "random_seed": 3, "cpu_s": 1.0,
-        "steps": vars(FewSteps(4, 2, 1, 2, 2)),
-    }  # fmt: skip
-    (folder / "trained.json").write_text(json.dumps(trained))
-    own = json.loads((folder / "gainnet.json").read_text())
-    own["generation"] |= {"num_inference_steps": 2, "guidance_scale": 1.0}
-    (folder / "gainnet.json").write_text(json.dumps(own))
-    return folder
-
-
-@pytest.fixture
-def installed(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    return install_student(student)
-
-
-def test_a_student_is_found_by_its_teacher_and_codes_latents_of_its_teacher(installed: Path, student: Path) -> None:
+def test_a_student_is_found_by_its_teacher_and_codes_latents_of_its_teacher(
+    installed_student: Path, student: Path
+) -> None:
     teacher, own = load_model("scenes"), load_model(str(student))
-    assert find_student(teacher.sha256) == installed
+    assert find_student(teacher.sha256) == installed_student
     assert find_student(own.sha256) is None
     assert own.sha256 != teacher.sha256 == own.latents_sha256 == teacher.latents_sha256
     made = make_plan(Air(snr_db=10.0), PROTOCOLS["eiug"](), own, (PROMPT,))
@@ -65,7 +38,7 @@ def test_a_student_is_found_by_its_teacher_and_codes_latents_of_its_teacher(inst
         fast_model(own, 1)
 
 
-def test_a_fast_draft_is_the_picture_of_the_student(installed: Path) -> None:
+def test_a_fast_draft_is_the_picture_of_the_student(installed_student: Path) -> None:
     model, random = load_model("scenes"), Random.of([11])
     drafted = {passes: draft_part(model, f"fast-{passes}") for passes in (1, 2)}
     assert [part.num_passes for part in drafted.values()] == [1, 2]
@@ -77,7 +50,7 @@ def test_a_fast_draft_is_the_picture_of_the_student(installed: Path) -> None:
     torch.testing.assert_close(draft, alone, atol=1e-5, rtol=0)
 
 
-def test_draft_and_correction_run_with_a_fast_model(installed: Path) -> None:
+def test_draft_and_correction_run_with_a_fast_model(installed_student: Path) -> None:
     model = load_model("scenes", num_steps=2)
     made = make_plan(Air(snr_db=10.0), Draft("fast"), model, (PROMPT,))
     on_device = [s.part for s in made.plan.steps if isinstance(s, Compute) and s.node == DEVICE]

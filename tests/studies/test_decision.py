@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from gainnet.generation.decision import load_table
+from gainnet.catalog.deciding import decided
+from gainnet.catalog.opening import open_request
+from gainnet.catalog.records import GenerationConfig
+from gainnet.codecs import CorrectionWeights
+from gainnet.codecs.correction.weights import CORRECTIONS
+from gainnet.generation.decision import Wanted, load_table, usable_table
+from gainnet.generation.decision.table import install_table
 from gainnet.studies import run_study
 from gainnet.studies.decision import DECISION_STUDY
 from gainnet.studies.decision.configurations import candidates
+from gainnet.studies.decision.measuring import Measuring, measure
 from gainnet.studies.decision.policies import best_fixed, policies
 from gainnet.studies.decision.question import CVPO, DECISION, EVERY, FIXED, GREEDY, POLICIES, DecisionConfig, population
 from gainnet.studies.decision.summary import metric_names, summarise
@@ -71,3 +80,29 @@ def test_quick_decision_runs_every_configuration(tmp_path: Path) -> None:
     metrics = run_study("decision", "quick", tmp_path).metrics
     assert set(metrics) == set(metric_names())
     assert metrics["num_requests"] == 2
+
+
+@pytest.mark.slow
+def test_a_table_is_measured_with_the_fast_model_that_is_installed(installed_student: Path, tmp_path: Path) -> None:
+    shipped = CorrectionWeights.load("scenes")
+    drafts = ("fast-1", *shipped.drafts[1:])
+    replace(shipped, drafts=drafts).save(CORRECTIONS.place(shipped.model_sha256), {})
+    names = ("device_only 1 fast pass", "device_only 2 fast passes", "draft 1 fast pass, level 9")
+    how = Measuring(2, (0.0, 10.0), ("eiug transform 60", *names))
+    measure(tmp_path, how=how)
+    table = load_table(tmp_path / "table.json")
+    rows = {each.name: each for each in table.configurations}
+    assert set(rows) == {"eiug transform 60", *names}
+    assert rows[names[1]].passes["before"]["denoiser"] == 2
+    assert rows[names[2]].passes["edge"]["denoiser"] == 21
+    assert rows[names[2]].measured["awgn"]["psnr_db"][1] > rows[names[0]].measured["awgn"]["psnr_db"][1]
+    assert usable_table() is load_table()
+    install_table(tmp_path / "table.json")
+    assert {each.name for each in usable_table().configurations} == set(rows)
+    asked = GenerationConfig(("a red star",))
+    config, _ = decided(asked, Wanted("uses"))
+    assert config.protocol.startswith("device_only(fast=")
+    # Its settings are those of a request that runs.
+    assert open_request(replace(config, priced_as="shipped")).generate().values.isfinite().all()
+    shutil.rmtree(installed_student)
+    assert [each.name for each in usable_table().configurations] == ["eiug transform 60"]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from gainnet.codecs import CorrectionWeights
+from gainnet.codecs.correction.weights import CORRECTIONS
 from gainnet.studies import run_study
-from gainnet.studies.frontier.question import ALONE, BEST, DENOISED, DRAFT, PERTURBED, SCHEMES, TRANSFORM
+from gainnet.studies.frontier import FRONTIER, identity
+from gainnet.studies.frontier.question import ALONE, BEST, DENOISED, DRAFT, PERTURBED, SCHEMES, TRANSFORM, cases
 from gainnet.studies.frontier.summary import metric_names, summarise
+from gainnet.studies.presets import load_config
 
 
 def row(method: str, passes: int, psnr_db: float, uses: float, point: float, **own: object) -> dict[str, object]:
@@ -60,3 +65,22 @@ def test_quick_frontier_runs_every_scheme(tmp_path: Path) -> None:
     exact = metrics["psnr_db_when_drafts_differ_by.1e-06"]
     assert exact is not None
     assert exact > metrics["draft_alone_psnr_db.4"]
+
+
+def test_a_fast_model_adds_its_drafts_and_generates_alone() -> None:
+    plain = load_config(FRONTIER, "quick")
+    fast = load_config(FRONTIER, "quick", {"drafts": ["fitted-2", "fast-1"]})
+    added = [case for case in cases(fast) if case not in list(cases(plain))]
+    assert {(case.method, case.values["variant"]) for case in added} == {(DRAFT, "fast-1"), (ALONE, "fast")}
+    assert all(case in list(cases(fast)) for case in cases(plain))
+    assert set(identity(plain)) == {"model", "transform_seed", "correction"}
+
+
+@pytest.mark.slow
+def test_frontier_runs_with_a_fast_model(installed_student: Path, tmp_path: Path) -> None:
+    shipped = CorrectionWeights.load("scenes")
+    replace(shipped, drafts=("fast-1", *shipped.drafts[1:])).save(CORRECTIONS.place(shipped.model_sha256), {})
+    changes = {"drafts": ["fast-1"], "methods": ["draft", "device_only", "perturbed"], "perturbed_draft": "fast-1"}
+    metrics = run_study("frontier", "quick", tmp_path, changes=changes).metrics
+    assert metrics["draft_alone_psnr_db.1"] == pytest.approx(metrics["device_only_psnr_db.1"], abs=1e-3)
+    assert metrics["num_pictures"] == 2

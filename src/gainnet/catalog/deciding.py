@@ -10,7 +10,7 @@ from gainnet.catalog.opening import air_of
 from gainnet.catalog.records import IDEAL, GenerationConfig
 from gainnet.core.errors import ConfigError
 from gainnet.generation.cell import Cell
-from gainnet.generation.decision import Decision, State, Wanted, decide, load_table
+from gainnet.generation.decision import Decision, State, Wanted, decide, usable_table
 from gainnet.protocols import pricing
 
 DECIDED: Final = ("protocol", "codec", "num_steps", "cut", "num_channel_uses", "num_candidates", "edge_power")
@@ -31,7 +31,7 @@ def unmeasured(config: GenerationConfig) -> str | None:
     changed = next((name for name in UNMEASURED if getattr(config, name) != _default(name)), None)
     if changed is None and config.fading == IDEAL:
         return "fading"
-    return "model" if changed is None and config.model not in (None, load_table().model) else changed
+    return "model" if changed is None and config.model not in (None, usable_table().model) else changed
 
 
 def decided(config: GenerationConfig, wanted: Wanted, queue_s: float = 0.0) -> tuple[GenerationConfig, Decision]:
@@ -49,8 +49,8 @@ def decided(config: GenerationConfig, wanted: Wanted, queue_s: float = 0.0) -> t
         raise ConfigError(f"{given[0]}: it is decided; leave it out, or leave decide out")
     if odd := unmeasured(config):
         raise ConfigError(f"{odd}: decisions are measured without it; leave it out, or leave decide out")
-    found = decide(wanted, state_of(config, queue_s))
-    return replace(config, **{"model": load_table().model, **found.settings}), found
+    found = decide(wanted, state_of(config, queue_s), usable_table())
+    return replace(config, **{"model": usable_table().model, **found.settings}), found
 
 
 def state_of(config: GenerationConfig, queue_s: float = 0.0) -> State:

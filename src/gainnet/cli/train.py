@@ -275,7 +275,9 @@ def through_channel(
 
 
 @command("decision-table")
-def decision_table(*, out: Path, model: str = "scenes", preset: Preset = "default", random_seed: int = 0) -> None:
+def decision_table(
+    *, out: Path, model: str = "scenes", preset: Preset = "default", random_seed: int = 0, install: bool = False
+) -> None:
     """Measure what every configuration sends and how good its pictures are: the table that decisions are made from.
 
     Args:
@@ -283,14 +285,18 @@ def decision_table(*, out: Path, model: str = "scenes", preset: Preset = "defaul
         model: of the pictures.
         preset: default makes the shipped table, tiny tries the code.
         random_seed: of captions, noise and fading.
+        install: lets decisions of this user be made by it, in the place of the shipped table.
 
     Example:
         gainnet train decision-table --preset tiny --out out/decisions
     """
+    from gainnet.generation.decision.table import install_table
     from gainnet.studies.decision.measuring import PRESETS, measure
 
     with progress("decision table") as show:
         typer.echo(f"{out / 'table.json'}: {measure(out, model, random_seed, PRESETS[preset], show)}")
+    if install:
+        typer.echo(f"installed in {install_table(out / 'table.json')}")
 
 
 @command("language")

@@ -91,7 +91,7 @@ class Bench:
     columns: Row
 
     def row(self, images: Tensor, pictures: Pictures) -> Row:
-        """What a table says of pictures [n, 3, H, W] in the place of those of the teacher."""
+        """Columns of pictures [n, 3, H, W] that stand in the place of those of the teacher."""
         errors = (images - pictures.images).double().square().flatten(1).mean(1)
         shares = prompt_fidelity(self.classifier, images, pictures.prompts)
         return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final, final
@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.files import write_whole
+from gainnet.core.weights import user_folder
+from gainnet.models.loading import weights_sha256
+from gainnet.models.students import find_student
 from gainnet.protocols import Pricing
 
 TABLE_PATH: Final = Path(__file__).with_name("table.json")
@@ -42,6 +45,7 @@ class Configuration:
         roles: parts that the device holds.
         measured: [num_snrs] by fading and column, see `COLUMNS`.
         scheme: (bits per symbol, code rate) of a first attempt at every SNR; empty for analog symbols.
+        student_sha256: digest of the fast model that the device runs; empty where it runs none.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Configuration:
     roles: tuple[str, ...]
     measured: Mapping[str, Mapping[str, Sequence[float]]]
     scheme: tuple[tuple[int, float], ...]
+    student_sha256: str = ""
 
     @property
     def has_edge(self) -> bool:
@@ -149,6 +154,47 @@ def load_table(path: Path = TABLE_PATH) -> DecisionTable:
         raise ConfigError(
             f"decision table: {path} cannot be read ({error}); make it anew with gainnet train decision-table --out DIR"
         ) from error
+
+
+def installed_table_path() -> Path:
+    """Where a table of the user's own is found, which then takes the place of the shipped one."""
+    return user_folder() / "decision" / TABLE_PATH.name
+
+
+def install_table(path: Path) -> Path:
+    """Copies a table to where decisions find it; returns that place.
+
+    Args:
+        path: of the JSON file that `gainnet train decision-table` wrote.
+
+    Raises:
+        ConfigError: the file is missing or damaged, or the place cannot be written.
+    """
+    load_table(path)
+    write_whole(installed_table_path(), path.read_bytes())
+    return installed_table_path()
+
+
+def usable_table() -> DecisionTable:
+    """The table that requests are decided by: the user's own, else the shipped one.
+
+    Configurations whose fast model is not installed, or is another now, are left out.
+
+    Raises:
+        ConfigError: the table is damaged.
+    """
+    path = installed_table_path()
+    table = load_table(path) if path.is_file() else load_table()
+    if not any(each.student_sha256 for each in table.configurations):
+        return table
+    return _kept(table, find_student(table.model_sha256))
+
+
+@lru_cache(maxsize=4)
+def _kept(table: DecisionTable, student: Path | None) -> DecisionTable:
+    # Remembered, since a digest of weights takes longer than a decision.
+    here = ("",) if student is None else ("", weights_sha256(student))
+    return replace(table, configurations=tuple(each for each in table.configurations if each.student_sha256 in here))
 
 
 def save_table(path: Path, values: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from starlette.responses import Response, StreamingResponse
 from gainnet.catalog.deciding import decided, wanted_of
 from gainnet.core.errors import ConfigError, GainnetError
 from gainnet.core.outside import read_json
-from gainnet.generation.decision import load_table
+from gainnet.generation.decision import usable_table
 from gainnet.generation.decision.choice import Goal
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.service.engine import Engine, Engines
@@ -94,7 +94,7 @@ class ImageRequest(BaseModel):
         drawn = {"random_seed": secrets.randbelow(2**31), "runtime": model.runtime}
         config = {**drawn, **air, **extra, "prompts": [self.prompt] * (self.n or 1)}
         if "decide" in extra:
-            if model.name != load_table().model:
+            if model.name != usable_table().model:
                 raise RefusedError(400, f"decide: nothing was measured of {model.name}", "invalid_value", "decide")
             config = _decided({name: x for name, x in config.items() if name not in IDEAL or name in extra}, engines)
         return Wanted({"config": config, "strength": strength, **named}, self.output_format or "png", float(within_s))

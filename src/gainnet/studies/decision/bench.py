@@ -157,7 +157,8 @@ class Bench:
         return [Run(float(error), float(candidate.point), 0.0, True) for error in errors]
 
     def _alone(self, candidate: Candidate) -> Coded:
-        errors = self.errors(self.latents(candidate.num_steps))
+        is_fast = candidate.form == "fast"
+        errors = self.errors(self._drafts(candidate.draft) if is_fast else self.latents(candidate.num_steps))
         return Coded((), errors, errors)
 
     def _picture(self, candidate: Candidate) -> Coded:
@@ -176,16 +177,19 @@ class Bench:
         return Coded(strings_of(payload), errors, lost)
 
     def _draft(self, candidate: Candidate) -> Coded:
-        name, model = f"fitted-{candidate.cut}", self.model()
-        parts = (model.text_encoder, model.prior, draft_part(model, name))
-        given = {"prompt": text_to_tensor(list(self.prompts))}
-        drafts = in_batches(parts, given, self.random, ("draft",))["draft"].flatten(1)
-        code = ResidualCode(level=candidate.point, draft=name, weights=self.correction)
+        drafts = self._drafts(candidate.draft)
+        code = ResidualCode(level=candidate.point, draft=candidate.draft, weights=self.correction)
         values = code.residual(self.latents().flatten(1), drafts)
         items = code.items(torch.cat([values, digests(drafts)[:, None].float()], 1))
         sent_values = torch.stack([torch.from_numpy(item.values) for item in items]).float()
         corrected = code.corrected(drafts, sent_values)
         return Coded(tuple(item.string for item in items), self.errors(corrected), self.errors(drafts))
+
+    def _drafts(self, name: str) -> Tensor:
+        """[n, num_values], drafts of a name, of the noise of every item."""
+        model, given = self.model(), {"prompt": text_to_tensor(list(self.prompts))}
+        parts = (model.text_encoder, model.prior, draft_part(model, name))
+        return in_batches(parts, given, self.random, ("draft",))["draft"].flatten(1)
 
 
 def sent(payload: Bits, air: Air, streams: Random) -> tuple[list[bool], list[float], list[float]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, final
+
+from gainnet.models.drafts import Form
 
 Kind = Literal["picture", "transform", "linear", "draft", "alone"]
 
@@ -14,6 +16,10 @@ TRANSFORM_LEVELS: Final = (16, 32, 44, 52, 60, 72, 90)
 LINEAR_USES: Final = (128, 256, 512, 1024)
 DRAFTS: Final = {5: (3, 9, 16), 4: (3, 9, 16), 2: (9, 16)}
 """Steps of a fitted draft, and levels of its correction."""
+FAST_PASSES: Final = (1, 2, 4)
+"""Passes of a fast model, where one is installed."""
+FAST_LEVELS: Final = (3, 9, 16)
+"""Levels of a correction of its drafts, where the code of corrections was trained for them."""
 FEW_STEPS: Final = (5, 8)
 """Steps of a shorter run on the edge or on the device."""
 NUM_STEPS: Final = 10
@@ -30,7 +36,8 @@ class Candidate:
         settings: options of `gainnet generate`, without `num_steps`.
         point: quality, level or uses, by kind.
         num_steps: of the denoiser.
-        cut: steps of a draft on the device.
+        cut: steps of a draft on the device, or passes of a fast model alone.
+        form: of that draft.
     """
 
     name: str
@@ -39,15 +46,38 @@ class Candidate:
     point: int = 0
     num_steps: int = NUM_STEPS
     cut: int | None = None
+    form: Form = "fitted"
+
+    @property
+    def draft(self) -> str:
+        """Name of its draft."""
+        return f"{self.form}-{self.cut}"
 
 
 def candidates() -> tuple[Candidate, ...]:
-    """All configurations, in the order of the table.
+    """All configurations of a model without a fast one, in the order of the table.
 
     >>> len(candidates()) == len({each.name for each in candidates()})
     True
     """
     return tuple(_all())
+
+
+def fast_candidates(drafts: Sequence[str]) -> tuple[Candidate, ...]:
+    """Configurations of few passes, with a fast model that is installed on the device.
+
+    Args:
+        drafts: that the code of corrections was trained for; others are not corrected.
+
+    >>> [each.name for each in fast_candidates(["fast-2"])][2:4]
+    ['device_only 4 fast passes', 'draft 2 fast passes, level 3']
+    """
+    alone = [
+        Candidate(f"device_only {_fast(k)}", "alone", _settings(f"device_only(fast={k})"), cut=k, form="fast")
+        for k in FAST_PASSES
+    ]
+    corrected = [k for k in FAST_PASSES if f"fast-{k}" in drafts]
+    return *alone, *(_draft("fast", k, level) for k in corrected for level in FAST_LEVELS)
 
 
 def _all() -> Iterator[Candidate]:
@@ -63,8 +93,7 @@ def _all() -> Iterator[Candidate]:
         yield Candidate(f"eiug linear {uses}", "linear", settings, uses)
     for cut, levels in DRAFTS.items():
         for level in levels:
-            settings = _settings(f"draft(form='fitted', cut={cut})", correction=f"residual(level={level})")
-            yield Candidate(f"draft {cut} steps, level {level}", "draft", settings, level, cut=cut)
+            yield _draft("fitted", cut, level)
     for steps in (*FEW_STEPS, NUM_STEPS):
         yield Candidate(f"device_only {steps} steps", "alone", _settings("device_only"), num_steps=steps)
 
@@ -77,6 +106,16 @@ def _picture(quality: int, steps: int) -> Candidate:
 def _transform(level: int, steps: int) -> Candidate:
     name, settings = f"eiug transform {level}", _settings("eiug", seed=f"transform_prompt(level={level})")
     return Candidate(_stepped(name, steps), "transform", settings, level, steps)
+
+
+def _draft(form: Form, cut: int, level: int) -> Candidate:
+    settings = _settings(f"draft(form='{form}', cut={cut})", correction=f"residual(level={level})")
+    steps = _fast(cut) if form == "fast" else f"{cut} steps"
+    return Candidate(f"draft {steps}, level {level}", "draft", settings, level, cut=cut, form=form)
+
+
+def _fast(passes: int) -> str:
+    return f"{passes} fast pass{'es' if passes > 1 else ''}"
 
 
 def _stepped(name: str, steps: int) -> str:

@@ -19,13 +19,15 @@ from gainnet.core.types import Bits, Place
 from gainnet.core.units import db_to_linear
 from gainnet.generation.decision.table import STAGES, save_table
 from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.loading import weights_sha256
+from gainnet.models.students import find_student
 from gainnet.network.scenario import DEVICE
 from gainnet.protocols.plan import Compute, Plan, Transfer
 from gainnet.radio import AWGN, Air, Arq, Channel, Rayleigh
 from gainnet.radio.coding.attempts import attempts_for
 from gainnet.radio.coding.mcs import MAX_CODEWORD_BYTES, NUM_CRC_BITS
 from gainnet.studies.decision.bench import Bench, Run, sent
-from gainnet.studies.decision.configurations import NUM_STEPS, Candidate, candidates
+from gainnet.studies.decision.configurations import NUM_STEPS, Candidate, candidates, fast_candidates
 from gainnet.studies.pictures import captions
 
 FADINGS: Final[Mapping[str, Channel]] = {"awgn": AWGN(), "rayleigh": Rayleigh()}
@@ -69,7 +71,8 @@ def measure(
 
     Args:
         out: folder outside of the package.
-        model_name: of a model with a transform code, corrections and fitted drafts.
+        model_name: of a model with a transform code, corrections and fitted drafts; where a fast model is installed for
+            it, configurations of few passes are measured, too.
         random_seed: of captions, noise and fading.
         how: how much, see `PRESETS`.
         progress: receives (configurations that are measured, configurations in all, name).
@@ -83,11 +86,15 @@ def measure(
     texts = captions("decision table", random_seed, how.num_pictures)
     first = FIRST_RANDOM_SEED + (random_seed << 20)
     bench = Bench(model_name, texts, Random.of(range(first, first + len(texts))))
-    chosen = [each for each in candidates() if not how.names or each.name in how.names]
+    student = find_student(bench.model().sha256)
+    known = candidates() if student is None else (*candidates(), *fast_candidates(bench.correction.drafts))
+    chosen = [each for each in known if not how.names or each.name in how.names]
     rows = []
     for count, candidate in enumerate(chosen):
         progress(count, len(chosen), candidate.name)
-        rows.append(_row(bench, candidate, how))
+        # The row names the fast model, so that a decision never asks for one that is not there.
+        fast = {"student_sha256": weights_sha256(student)} if student and candidate.form == "fast" else {}
+        rows.append({**_row(bench, candidate, how), **fast})
     model = bench.model()
     parts = {"text_encoder": model.text_encoder, "denoiser": model.denoiser, "decoder": model.decoder}
     values = {

@@ -37,7 +37,8 @@ COLOURS: Final = {BEST: BLACK, TRANSFORM: GREEN, DENOISED: BLUE, DRAFT: ORANGE, 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Uses for 30 dB over passes on the device, one panel per SNR."""
     found = fewest_uses(table)
-    if found.empty:
+    sent = found[found["method"] != ALONE]
+    if sent.empty:
         return
     alone = ", ".join(f"{passes}: {psnr:.1f} dB" for passes, psnr in sorted(alone_psnrs(table).items()))
     note = (
@@ -45,7 +46,6 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         "picture, headers, retransmissions and acknowledgements counted, at which the PSNR of the mean error is "
         f"30 dB; AWGN.\nThe device alone (DDIM or DPM++ 2M) by passes: {alone}."
     )
-    sent = found[found["method"] != ALONE]
     parts = [
         Panel(own, f"{snr_db:g} dB", "denoiser passes on the device", "uses") for snr_db, own in sent.groupby("snr_db")
     ]
