@@ -68,11 +68,13 @@ def test_a_notebook_shows_what_a_run_made(name: str) -> None:
     assert stated(notebook) - printed(notebook) == set()
 
 
+# A minute of processor time each, which may be six on a crowded machine.
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_runs_and_prints_what_its_prose_states(name: str) -> None:
     notebook = opened(name)
-    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(FOLDER)}})
+    client = NotebookClient(notebook, timeout=1200, resources={"metadata": {"path": str(FOLDER)}})
     # Kernels are processes of their own, which find this very source and warn of no missing progress bar.
     client.execute(env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONWARNINGS": "ignore"})
     assert stated(notebook) - printed(notebook) == set()
