@@ -22,7 +22,8 @@ FOUND := $(strip $(PIP_ARGS) $(addprefix --find-links ,$(PIP_FIND_LINKS)))
 UV_ARGS := $(or $(FOUND),--torch-backend cpu)
 # uv installs in a quarter of the time of pip, which does it where uv cannot be had or does not find everything.
 install = $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --constraint constraints.txt $(UV_ARGS) $(1) \
-	|| $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt $(PIP_ARGS) $(1)
+	|| { echo "uv cannot install it here; pip does, which takes a few minutes" >&2; \
+		$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt $(PIP_ARGS) $(1); }
 
 .PHONY: demo test test-all test-bounds test-install golden check format bench notebooks docs lock web clean
 
