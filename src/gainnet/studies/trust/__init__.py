@@ -28,6 +28,8 @@ __all__ = ["TRUST", "TrustConfig"]
 
 RULES = ("median", "trimmed_mean", "krum", "multi_krum", "masked_median")
 ATTACKS = ("sign_flip", "gaussian", "text")
+"""Attacks that know no other client's update; the one that does, `hidden`, has metrics of its own."""
+HIDDEN_FROM = ("mean", "median", "trimmed_mean", "multi_krum", "masked_median")
 DP_CLIENTS = (10, 50, 200)
 CUTS = ("embedding_only", "u_shape")
 CODED = {
@@ -61,6 +63,7 @@ METRIC_NAMES = (
     "robust_of_clean", "plain_of_clean",
     *(f"robust_of_clean.{rule}" for rule in RULES),
     *(f"{who}.{attack}" for attack in ATTACKS for who in ("robust_of_clean", "plain_of_clean")),
+    *(f"hidden_of_clean.{rule}" for rule in HIDDEN_FROM),
     "dp8_of_clean",
     *(f"dp8_of_clean.client.{count}" for count in DP_CLIENTS),
     "dp8_of_clean.example.10", "dp8.epsilon", "dp8.delta", "dp8.num_clients",
@@ -120,6 +123,8 @@ def _robust(rows: pd.DataFrame) -> dict[str, float | None]:
     for attack in attacks:
         found[f"plain_of_clean.{attack}"] = means[attack].get("mean")
         found[f"robust_of_clean.{attack}"] = means[attack].get(str(tried.idxmax())) if len(tried) else None
+    if "hidden" in means.columns:
+        found |= {f"hidden_of_clean.{rule}": means["hidden"].get(rule) for rule in HIDDEN_FROM}
     return found
 
 

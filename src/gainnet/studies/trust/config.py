@@ -21,7 +21,7 @@ def check_activations(text: str) -> None:
     parse("codec.activations", text)
 
 
-Attack = Literal["none", "sign_flip", "gaussian", "text"]
+Attack = Literal["none", "sign_flip", "gaussian", "text", "hidden"]
 RuleName = Literal["mean", "median", "trimmed_mean", "krum", "multi_krum", "masked_mean", "masked_median"]
 LevelName = Literal["client", "example"]
 CodecName = Annotated[str, one_or_own(tuple(ACTIVATION_CODECS), check_activations)]

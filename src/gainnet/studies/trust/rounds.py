@@ -21,7 +21,7 @@ from gainnet.learning.runner import cost_of
 from gainnet.learning.safeguards.accounting import Guarantee, Level, noise_for
 from gainnet.learning.safeguards.contributions import leave_one_out, sampled_shapley, shapley, vcg
 from gainnet.learning.safeguards.noise import Seeded
-from gainnet.learning.safeguards.poisoning import GaussianUpdate, Poisoned, SignFlip, swapped_words
+from gainnet.learning.safeguards.poisoning import GaussianUpdate, Hidden, Poisoned, SignFlip, swapped_words
 from gainnet.learning.safeguards.privacy import NoisyMean, PrivateMean, PrivateSteps
 from gainnet.learning.safeguards.robust import Krum, Median, TrimmedMean
 from gainnet.learning.safeguards.secure_aggregation import MaskedMean
@@ -49,6 +49,8 @@ def learn_poisoned(config: TrustConfig, case: Case, _: Random) -> Row:
     if attack in ("sign_flip", "gaussian"):
         flips = attack == "sign_flip"
         rule = Poisoned(rule, SignFlip(given.sign_scale) if flips else GaussianUpdate(given.gaussian_scale), bad)
+    if attack == "hidden":
+        rule = Hidden(rule, bad)
     found = _learned(settings, replace(_fpl(session), aggregation=rule), clients, given.rounds)
     return found | {"num_poisoned": 0 if attack == "none" else given.num_poisoned}
 
