@@ -40,8 +40,10 @@ def test_a_rule_is_judged_by_its_worst_attack_over_the_mean_of_seeds() -> None:
             poisoned("text", "median", 0.3),
             poisoned("sign_flip", "multi_krum", 0.05),
             poisoned("text", "multi_krum", 0.5),
+            poisoned("hidden", "median", 0.9),
         )
     )
+    assert found["hidden_of_clean.median"] == pytest.approx(0.1), "and no part of the worst"
     assert found["plain_of_clean"] == pytest.approx(-0.25), "(-0.5 + 0) / 2 under sign_flip"
     assert found["plain_of_clean.text"] == pytest.approx(0.8)
     assert found["robust_of_clean.median"] == pytest.approx(0.7)
