@@ -38,7 +38,7 @@ PAGES = (
     pytest.param("docs/api/index.md", marks=pytest.mark.slow),
     *(f"docs/{name}.md" for name in ("orchestration", "radio")),
     # An example learns in the fast suite, and parts of one's own are plugged in from the command line.
-    *(pytest.param(f"docs/{name}.md", marks=pytest.mark.slow) for name in ("learning", "plugging-in", "models")),
+    *(pytest.param(f"docs/{name}.md", marks=pytest.mark.slow) for name in ("lab", "learning", "plugging-in", "models")),
 )
 
 
