@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gainnet.studies.draw_together.question import ARMS, DRAWN, METHODS, PAIRS, SCORES
-from gainnet.studies.figures import panels
-from gainnet.studies.palette import BLUE, GREEN, GREY, ORANGE
+from gainnet.studies.figures import legend_below, panels
+from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, MARKER_OF, ORANGE
 from gainnet.studies.statistics import at, present, round_metrics
 
 NUM_RESAMPLES = 2000
@@ -65,10 +65,8 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         errors = [
             [[bars[n]["x"] - bars[n]["x.low"]], [bars[n]["x.high"] - bars[n]["x"]]] for n in ("style", "fidelity")
         ]
-        ax.errorbar(
-            x, y, xerr=errors[0], yerr=errors[1], fmt="o" if method in ARMS else "x",
-            color=colours.get(method, "#000000"), label=method if method in ARMS else f"drawn, {method}", capsize=3,
-        )  # fmt: skip
+        colour, label = colours.get(method, BLACK), method if method in ARMS else f"drawn, {method}"
+        ax.errorbar(x, y, xerr=errors[0], yerr=errors[1], fmt=MARKER_OF[colour], color=colour, label=label)
     ax.set(xlabel="share in the devices' style", ylabel="prompt fidelity", xlim=(-0.05, 1.05), ylim=(-0.05, 1.05))
-    ax.legend(frameon=False, fontsize=9)
+    legend_below([ax], 3)
     yield "draw_together", figure

@@ -76,7 +76,9 @@ def fewest_uses(table: pd.DataFrame) -> pd.DataFrame:
     not. A device that reaches it alone needs none, over every air: its `snr_db` is -1."""
     rows = []
     is_sent = table["method"].isin(SENT) | ~table["method"].isin(METHODS)
-    sent = table[is_sent & table["snr_db"].notna()].fillna({"variant": ""})
+    sent = table[is_sent & table["snr_db"].notna()]
+    # A column without any text was read as numbers.
+    sent = sent.assign(variant=sent["variant"].astype(object).fillna(""))
     cells = psnr_cells(sent, CURVE, ("num_channel_uses_sent", "num_passes"))
     for (method, variant, snr_db), points in cells.groupby(["method", "variant", "snr_db"]):
         curve = points.sort_values("num_channel_uses_sent")
