@@ -59,10 +59,12 @@ def ask(
 
 def _print_answer(summary: dict[str, Any], out: Path) -> None:
     from gainnet.generation.page import first_lines
+    from gainnet.generation.sentences import cost_line
 
-    for line in (f"model: {summary['model']}", *first_lines(summary)):
+    number = len(summary["images"])
+    for line in (f"model: {summary['model']}", *first_lines(summary), cost_line(summary["report"], number)):
         typer.echo(line)
-    print_report(summary["report"])
+    print_report(summary["report"], number)
     frames = summary["frames"]
     if frames:
         typer.echo(f"{frames['released']:g} frames, {frames['late']:g} of them late")

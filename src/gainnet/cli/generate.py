@@ -12,13 +12,15 @@ import typer
 
 from gainnet.catalog.records import GenerationConfig
 from gainnet.cli.options import Asked, Fields, Usual, command
-from gainnet.cli.printing import cell, print_json, print_table, status
+from gainnet.cli.printing import print_json, print_table, status
 from gainnet.core.errors import ConfigError
 from gainnet.core.lines import lines_of
 
 RECORD = "gainnet.catalog.records:GenerationConfig"
 Goal = Literal["latency", "energy", "uses"]
 """The objective that a decision minimises."""
+MOST_LISTED = 16
+"""Pictures of a batch that are listed one by one."""
 GENERATION = Fields(
     RECORD,
     without=("prompts", "failures"),
@@ -53,6 +55,7 @@ def generate(
     max_energy_j: float | None = None,
     min_psnr_db: float | None = None,
     out: Path = Path("out/generate"),
+    show: bool = False,
     as_json: bool = False,
 ) -> None:
     """Make a picture with edge and device together, over the air, for real.
@@ -67,11 +70,13 @@ def generate(
         max_energy_j: bound of a decision on the energy of the device.
         min_psnr_db: bound of a decision, kept by 90 % of pictures.
         out: folder for pictures, step table and report.
+        show: print the first picture in the terminal, too.
         as_json: one JSON object on standard output, nothing else.
 
     Example:
         gainnet generate "a red star above a blue house" --snr-db 0 --num-channel-uses 512 --show
     """
+    from gainnet.cli.terminal import show_picture
     from gainnet.core.files import check_writable
 
     config = _config(asked, prompt, prompts, fail)
@@ -79,7 +84,7 @@ def generate(
     if decide is None and (given := [name for name, value in bounds.items() if value is not None]):
         raise ConfigError(f"{given[0]}: it bounds a decision; give --decide latency, energy or uses")
     check_writable(out)
-    with status("loading") as show:
+    with status("loading") as watch:
         from gainnet.catalog.labels import labels_of_config
         from gainnet.catalog.opening import open_request
         from gainnet.generation import save
@@ -95,11 +100,13 @@ def generate(
             config, found = decided(config, wanted_of({"decide": decide, **bounds}))
             decision = {"decision": described(found)}
         request = open_request(config)
-        result = request.generate(show)
-        show("writing")
+        result = request.generate(watch)
+        watch("writing")
         summary = save(result, out, labels_of_config(result, config)) | decision
         if sign is not None:
             summary = sign(summary, out, request.model.sha256, config.image is not None)
+    if show and not as_json:
+        show_picture(Path(summary["image_path"]).read_bytes())
     print_json(summary) if as_json else _print_generation(summary, out)
 
 
@@ -118,7 +125,7 @@ def estimate(asked: Asked, prompt: str | None = None, *, prompts: Path | None = 
     config = _config(asked, prompt, prompts)
     with status("loading"):
         from gainnet.catalog.opening import open_request
-        from gainnet.generation.sentences import unknown_lines
+        from gainnet.generation.sentences import cost_line, unknown_lines
         from gainnet.models.shipped import unknown_words
 
         request = open_request(config)
@@ -130,9 +137,9 @@ def estimate(asked: Asked, prompt: str | None = None, *, prompts: Path | None = 
     }  # fmt: skip
     if as_json:
         return print_json(summary)
-    for line in (f"model: {name}", *unknown_lines(name, warnings)):
+    for line in (f"model: {name}", *unknown_lines(name, warnings), cost_line(report, len(request.prompts))):
         typer.echo(line)
-    return print_report(report)
+    return print_report(report, len(request.prompts))
 
 
 @command("protocols")
@@ -224,38 +231,43 @@ def _death(text: str) -> tuple[str, int]:
     return node, int(step)
 
 
-def print_report(report: Mapping[str, Any]) -> None:
-    """A report as a table for people, with its sums."""
+def print_report(report: Mapping[str, Any], num_items: int = 1) -> None:
+    """Steps of a report as a table for people.
+
+    Args:
+        report: as `Report.to_json` makes it.
+        num_items: pictures that it is about, together.
+    """
     rows = [
         {
             "step": step["label"],
-            "start": f"{step['start_s'] * 1e3:.2f} ms",
-            "takes": f"{step['duration_s'] * 1e3:.2f} ms",
-            "energy": f"{step['energy_j']:.3g} J",
-            "bits": step["num_bits"],
-            "uses": step["num_channel_uses"],
-            "resent": step["num_retransmissions"],
+            "start ms": f"{step['start_s'] * 1e3:.2f}",
+            "takes ms": f"{step['duration_s'] * 1e3:.2f}",
+            "J": f"{step['energy_j']:.3g}",
+            "bits": _count(step["num_bits"]),
+            "uses": _count(step["num_channel_uses"]),
+            "resent": _count(step["num_retransmissions"]),
         }
         for step in report["steps"]
     ]
-    columns = ("step", "start", "takes", "energy", "bits", "uses", "resent")
-    print_table(f"priced as {report['priced_as']}", columns, rows)
-    typer.echo(
-        f"{report['duration_s'] * 1e3:.2f} ms on the critical path, {report['energy_j']:.3f} J, "
-        f"{cell(report['num_channel_uses_up'])} uses up, {cell(report['num_channel_uses_down'])} down"
-    )
+    together = f" of all {num_items} pictures together" if num_items > 1 else ""
+    print_table(f"Steps{together}, priced as {report['priced_as']}", tuple(rows[0]), rows)
+
+
+def _count(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:,.1f}"
 
 
 def _print_generation(summary: Mapping[str, Any], out: Path) -> None:
     from gainnet.generation.page import first_lines, troubles
-    from gainnet.generation.sentences import quality_lines
+    from gainnet.generation.sentences import quality_lines, result_lines, spelled_psnr
 
     typer.echo(f"model: {summary['model']}")
     for reason in summary.get("decision", {}).get("reasons", ()):
         typer.echo(f"- {reason}")
-    for line in first_lines(summary):
+    for line in (*first_lines(summary), *result_lines(summary)):
         typer.echo(line)
-    print_report(summary["report"])
+    print_report(summary["report"], len(summary["images"]))
     for line in troubles(summary["report"]):
         typer.echo(line)
     sampler = summary["sampler"]
@@ -265,12 +277,9 @@ def _print_generation(summary: Mapping[str, Any], out: Path) -> None:
         typer.echo(f"{sampler['scheduler']} handed its memory over at the cut: {more}")
     if sampler["memory"] == "restarted":
         typer.echo(f"{sampler['scheduler']} went on without its memory behind the cut, by steps of first order")
-    judged, baseline = summary["quality"], summary["baseline"]
-    for line in quality_lines(judged, summary["original"]):
+    for line in quality_lines(summary["quality"], summary["original"]):
         typer.echo(line)
-    if baseline["name"] is not None:
-        uses = baseline["num_channel_uses_equal_psnr"]
-        equal = "none reaches that PSNR" if uses is None else f"that PSNR takes them {uses:,.0f} channel uses at least"
-        best = f"{cell(baseline['psnr_db_equal_uses'])} dB ({baseline['name']}) at equal uses"
-        typer.echo(f"best image codec over the same air: {best}; {equal}")
+    # Of a large batch the page and the JSON object have the rest.
+    for each in summary["images"][:MOST_LISTED] if len(summary["images"]) > 1 else ():
+        typer.echo(f"- {each['image_path']}: {each['prompt']!r}, {spelled_psnr(each['psnr_db'])}")
     typer.echo(f"see {out / 'report.html'}")

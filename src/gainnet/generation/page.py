@@ -11,7 +11,7 @@ from gainnet.core.page import Page, captioned, embed_picture, table, tiles
 from gainnet.generation.generate import Generation, png
 from gainnet.generation.labels import Labels
 from gainnet.generation.pictures import CONVENTION, panels_of
-from gainnet.generation.sentences import kept_line, quality_lines, spelled_psnr, unknown_lines
+from gainnet.generation.sentences import kept_line, quality_lines, result_lines, spelled_psnr, unknown_lines
 
 # A bar of the air is striped, so that it differs without colours, too.
 STYLE = """\
@@ -69,7 +69,7 @@ def page(generation: Generation, labels: Labels, summary: dict[str, Any], images
         compared="".join(_compared(generation, labels)),
         warnings=_notes(first_lines(summary)),
         tiles=_tiles(summary),
-        quality=_notes(quality_lines(summary["quality"], summary["original"])),
+        quality=_notes([*result_lines(summary), *quality_lines(summary["quality"], summary["original"])]),
         troubles=_notes(troubles(report)),
         priced_as=escape(report["priced_as"]),
         hardware=escape(labels.hardware),

@@ -64,3 +64,79 @@ def quality_lines(quality: Mapping[str, Any], original: Mapping[str, Any] | None
     )
     lines = [f"against the unsplit picture: {exact}", f"against the prompt: {shown}"]
     return lines + ([] if original is None else [f"against the given picture: {spelled_psnr(original['psnr_db'])}"])
+
+
+def result_lines(summary: Mapping[str, Any]) -> list[str]:
+    """What was made and how, what it cost, and what the best image codec would have cost; all per picture.
+
+    Args:
+        summary: the JSON object of a generation.
+    """
+    baseline = summary.get("baseline") or {"name": None}
+    lines = [made_line(summary), cost_line(summary["report"], len(summary["images"]))]
+    return lines if baseline["name"] is None else [*lines, opponent_line(baseline)]
+
+
+def made_line(summary: Mapping[str, Any]) -> str:
+    """The model, the protocol, the codecs and the air, and how near the pictures are.
+
+    Args:
+        summary: the JSON object of a generation.
+
+    >>> made_line({
+    ...     "model": "scenes", "images": [{}], "protocol": "eiug", "fading": "awgn", "snr_db": 0.0,
+    ...     "codec": {"prompt": "text", "seed": "linear"}, "quality": {"exact": False, "psnr_db": 22.88},
+    ... })
+    'scenes drew 1 picture by eiug with seed=linear over awgn at 0 dB: PSNR 22.9 dB.'
+    """
+    number, quality = len(summary["images"]), summary.get("quality")
+    # The prompt is sent as text whatever is chosen.
+    sent = ", ".join(f"{kind}={name}" for kind, name in summary["codec"].items() if kind != "prompt")
+    air = summary["fading"] + ("" if summary["snr_db"] is None else f" at {summary['snr_db']:.4g} dB")
+    # A device that has asked an edge has no picture to compare with.
+    near = "" if quality is None else f": {spelled_psnr(None if quality['exact'] else quality['psnr_db'])}"
+    drew = f"{summary['model']} drew {number} picture{'s' * (number > 1)}"
+    return f"{drew} by {summary['protocol']}{' with ' * bool(sent)}{sent} over {air}{near}."
+
+
+def cost_line(report: Mapping[str, Any], num_items: int = 1) -> str:
+    """Time, energy and channel uses, per picture where there are several.
+
+    Args:
+        report: as `Report.to_json` makes it, all items together.
+        num_items: how many pictures.
+
+    >>> report = {
+    ...     "duration_s": 1.9607, "energy_j": 121.4, "device_energy_j": 18.28,
+    ...     "num_channel_uses_up": 964, "num_channel_uses_down": 1024,
+    ... }
+    >>> cost_line(report)
+    'It takes 1.961 s on the critical path, 121.4 J (18.28 J on the device), 964 channel uses up and 1,024 down.'
+    >>> cost_line(report, 2)
+    'Each takes 60.7 J (9.14 J on the device), 482 channel uses up and 512 down; all 2 take 1.961 s on the ...'
+    """
+    energies = (report[key] / num_items for key in ("energy_j", "device_energy_j"))
+    energy_j, device_j = (f"{value:.4g} J" for value in energies)
+    up, down = (_uses(report[f"num_channel_uses_{way}"], num_items) for way in ("up", "down"))
+    time = f"{report['duration_s']:.4g} s on the critical path"
+    spent = f"{energy_j} ({device_j} on the device), {up} channel uses up and {down} down"
+    return f"It takes {time}, {spent}." if num_items == 1 else f"Each takes {spent}; all {num_items} take {time}."
+
+
+def opponent_line(baseline: Mapping[str, Any]) -> str:
+    """The best finished picture over the same air, per picture.
+
+    Args:
+        baseline: `name`, `psnr_db_equal_uses`, `num_channel_uses_equal_psnr` of `Baseline`.
+
+    >>> opponent_line({"name": "avif", "psnr_db_equal_uses": 20.32, "num_channel_uses_equal_psnr": 937.2})
+    'The best image codec over the same air (avif) has 20.3 dB in as many uses down, and needs 937 for the same PSNR.'
+    """
+    least, reached_db = baseline["num_channel_uses_equal_psnr"], baseline["psnr_db_equal_uses"]
+    reached = "is exact" if reached_db is None else f"has {reached_db:.1f} dB"
+    needs = "none reaches the same PSNR" if least is None else f"needs {least:,.0f} for the same PSNR"
+    return f"The best image codec over the same air ({baseline['name']}) {reached} in as many uses down, and {needs}."
+
+
+def _uses(total: float | None, num_items: int) -> str:
+    return "–" if total is None else f"{total / num_items:,.0f}"

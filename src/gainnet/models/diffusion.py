@@ -17,6 +17,7 @@ from gainnet.models.costs import half_flops, pass_flops, text_flops
 from gainnet.models.counting import flatten_batch, frozen_bytes, parameter_bytes
 from gainnet.models.families import Family
 from gainnet.models.part import Part, Role, TensorMap
+from gainnet.models.quiet import quiet_logs
 from gainnet.models.samplers import Sampler
 
 
@@ -62,7 +63,9 @@ class TextEncoder:
     @torch.no_grad()
     def __call__(self, tensors: Tensors, random: Random) -> Tensors:
         prompts, (_, height, width) = tensor_to_text(tensors["prompt"]), self.image.shape
-        condition = self.family.encode(self.pipeline, prompts, self.num_branches, (height, width))
+        # Tokenizers print what of a long prompt they leave out, in their own words and many times.
+        with quiet_logs():
+            condition = self.family.encode(self.pipeline, prompts, self.num_branches, (height, width))
         return {"condition": condition.reshape(*random.batch, *condition.shape[1:])}
 
 

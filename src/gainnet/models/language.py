@@ -80,7 +80,8 @@ def load_language_model(name: str, online: bool = False) -> tuple[Any, Any]:
     Raises:
         ModelError: missing, truncated, of no known family, or it holds a pickle or code.
     """
-    from gainnet.models.loading import find_folder, quiet, reason_of
+    from gainnet.models.loading import find_folder, reason_of
+    from gainnet.models.quiet import quiet
 
     folder = find_folder(name, online)
     try:
@@ -113,7 +114,7 @@ def _open(folder: Path) -> tuple[Any, Any]:
 
 def save_language_model(model: nn.Module, tokenizer: Any, folder: Path) -> None:
     """Writes a folder that `load_language_model` and Hugging Face read: JSON and safetensors."""
-    from gainnet.models.loading import quiet
+    from gainnet.models.quiet import quiet
 
     folder.mkdir(parents=True, exist_ok=True)
     with quiet():

@@ -6,9 +6,7 @@ import hashlib
 import json
 import math
 import re
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,7 @@ from gainnet.core.weights import user_folder
 from gainnet.models.apart import Sides, take_apart
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.families import Family, family_of
+from gainnet.models.quiet import quiet
 
 if TYPE_CHECKING:
     import torch
@@ -199,28 +198,6 @@ def _from_hub(name: str, online: bool) -> Path:
 def reason_of(error: Exception) -> str:
     """The first line of an error's message, or its type where it has none."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without the progress bars, advice and warnings that the libraries print while loading."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    loggers = diffusers_logging, transformers_logging
-    levels = [logger.get_verbosity() for logger in loggers]
-    for logger in loggers:
-        logger.set_verbosity_error()
-        logger.disable_progress_bar()
-    try:
-        # Of settings that diffusers itself puts right when it opens a folder.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.set_verbosity(level)
-            logger.enable_progress_bar()
 
 
 def read_family(folder: Path, name: str) -> Family:

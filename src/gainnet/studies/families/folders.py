@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gainnet.core.randomness import seeded
-from gainnet.models.loading import quiet
+from gainnet.models.quiet import quiet
 
 NUM_TOKENS: Final = 12
 """Length of the texts of the small encoders with positions."""

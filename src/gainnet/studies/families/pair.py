@@ -13,8 +13,9 @@ from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Tensors
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.loading import load_model, quiet
+from gainnet.models.loading import load_model
 from gainnet.models.part import Part
+from gainnet.models.quiet import quiet
 from gainnet.models.samplers.sampler import generators
 
 PROMPTS: Final = ("a red star", "two blue houses")

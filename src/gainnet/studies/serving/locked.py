@@ -23,7 +23,8 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from gainnet.models.loading import find_folder, generation_defaults, quiet
+from gainnet.models.loading import find_folder, generation_defaults
+from gainnet.models.quiet import quiet
 
 
 class Prompt(BaseModel):
