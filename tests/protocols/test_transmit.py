@@ -54,7 +54,7 @@ def broken(x: Tensor) -> Tensor:
         (Odd(lambda x: Bits((b"",), (1,))), "Odd must emit Bits of 3 items"),
         (Odd(decoded=lambda x: x[..., :-1]), "Odd decoded another shape"),
         (Odd(decoded=lambda x: x * math.nan), "Odd decoded values that are not finite"),
-        (Odd(decoded=broken), r"Odd failed \(RuntimeError: out of paper\)"),
+        (Odd(decoded=broken), r"Odd failed \(RuntimeError: out of paper, test_transmit.py line \d+\)"),
     ],
 )
 def test_a_codec_that_breaks_its_promise_is_named(codec: AnyCodec, says: str) -> None:

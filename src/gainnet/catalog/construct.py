@@ -167,8 +167,9 @@ def term_of(value: Any, tables: Callable[[str], Mapping[str, Any]], family: str 
     known = tables(family)
     if made := next((name for name, entry in known.items() if _makes(entry, value)), None):
         return Call(made)
-    name = next((name for name, entry in known.items() if entry is type(value) or entry is value), None)
-    name = name or next((name for name, entry in known.items() if _fixes(entry, value)), None)
+    # The name that fixes an argument first: it says more than the class and that argument.
+    name = next((name for name, entry in known.items() if _fixes(entry, value)), None)
+    name = name or next((name for name, entry in known.items() if entry is type(value) or entry is value), None)
     if not is_dataclass(value) or isinstance(value, type):
         if name is None:
             raise ConfigError(f"{family or 'value'}: a {type(value).__name__} cannot be written as text")

@@ -32,7 +32,7 @@ from gainnet.studies.own import Guarded, one_or_own, own
 from gainnet.studies.palette import BLUE, BROWN, GREEN, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.pictures import captions
 from gainnet.studies.protocols import check_protocol
-from gainnet.studies.settings import AirField, NonEmpty, Seeds
+from gainnet.studies.settings import AirField, NonEmpty, Seeds, linear_seed
 from gainnet.studies.statistics import at
 from gainnet.studies.study import Case, Method, Row, Study, grid
 from gainnet.studies.weights import picture_digests
@@ -127,6 +127,7 @@ def generation_of(config: MultiEdgeConfig, case: Case) -> GenerationConfig:
         hardware=config.hardware,
         priced_as=config.priced_as,
         harq="none",
+        codec=linear_seed(case.method),
     )
 
 

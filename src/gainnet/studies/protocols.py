@@ -33,7 +33,7 @@ from gainnet.network import Network
 from gainnet.protocols import Plan, execute, pricing
 from gainnet.studies.own import Guarded, one_or_own, own
 from gainnet.studies.protocols_drawing import METHODS, draw
-from gainnet.studies.settings import AirField, Count, NonEmpty, Positive, Seeds, SnrDb, one_of
+from gainnet.studies.settings import AirField, Count, NonEmpty, Positive, Seeds, SnrDb, linear_seed, one_of
 from gainnet.studies.study import Case, Method, Row, Study, Value, grid
 from gainnet.studies.weights import picture_digests
 
@@ -151,6 +151,7 @@ def generation_of(config: ProtocolsConfig, case: Case, prompts: tuple[str, ...])
         priced_as=config.priced_as,
         num_edges=NUM_EDGES if has_several(case.method) else 1,
         harq="none",
+        codec=linear_seed(case.method),
     )
 
 

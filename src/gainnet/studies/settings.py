@@ -88,3 +88,15 @@ def one_of(names: Sequence[str]) -> AfterValidator:
         return name
 
     return AfterValidator(check)
+
+
+def linear_seed(protocol: str) -> dict[str, str]:
+    """Codec of seeds of runs that are about something else: the linear one, with which they were published.
+
+    Args:
+        protocol: name, with arguments or without; of most no seed is sent, and then no codec may be named.
+
+    >>> linear_seed("eiug"), linear_seed("ciag(cut=3)")
+    ({'seed': 'linear'}, {})
+    """
+    return {"seed": "linear"} if protocol in ("eiug", "diug") else {}

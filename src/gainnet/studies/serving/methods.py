@@ -24,6 +24,7 @@ from gainnet.studies.pictures import captions
 from gainnet.studies.serving.load import Seconds, burst, ideal, steady
 from gainnet.studies.serving.question import BURST, DEVICES, FEW_STEPS, LOCKED, METHODS, ServingConfig
 from gainnet.studies.serving.servers import Server, Servers, pinned, stretch
+from gainnet.studies.settings import linear_seed
 from gainnet.studies.study import Case, Method, Row
 
 NUM_UNLOADED: Final = 3
@@ -131,8 +132,9 @@ def _devices(server: Server, config: ServingConfig, random_seed: int) -> Row:
 
     def ask(index: int) -> float:
         asked = GenerationConfig(
-            (prompts[index],), "eiug", 5.0, runtime="onnx", random_seed=random_seed + index, harq="none"
-        )
+            (prompts[index],), "eiug", 5.0, codec=linear_seed("eiug"), runtime="onnx",
+            random_seed=random_seed + index, harq="none",
+        )  # fmt: skip
         begin_s = time.perf_counter()
         Device(server.url, Asked(asked), model).ask()
         return time.perf_counter() - begin_s

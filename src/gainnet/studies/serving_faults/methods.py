@@ -55,6 +55,7 @@ from gainnet.studies.serving_faults.question import (
 from gainnet.studies.serving_faults.strangers import KINDS_OF_STRANGERS
 from gainnet.studies.serving_faults.trigger import PACE, Trigger
 from gainnet.studies.serving_faults.victim import NUM_STEPS, PROTOCOLS, config_of, die
+from gainnet.studies.settings import linear_seed
 from gainnet.studies.study import Case, Method, Row
 from gainnet.wire import client_context
 from gainnet.wire.keys import write_certificates
@@ -162,9 +163,10 @@ class Desk:
     def kill_edge(self, case: Case, random: Random) -> Row:
         """An edge that has joined is killed: the others go on without it; it joins again for the next case."""
         cell, number = self._cell("two"), case.count("number")
+        protocol = SEVERAL[number % len(SEVERAL)]
         config = GenerationConfig(
-            ("a red star",), SEVERAL[number % len(SEVERAL)], num_edges=2, snr_db=8.0, num_steps=NUM_STEPS,
-            random_seed=number + 1000 * case.random_seed, harq="none",
+            ("a red star",), protocol, num_edges=2, snr_db=8.0, num_steps=NUM_STEPS,
+            random_seed=number + 1000 * case.random_seed, harq="none", codec=linear_seed(protocol),
         )  # fmt: skip
         again = cell.join_anew if case.text("start") == COLD else cell.join
 

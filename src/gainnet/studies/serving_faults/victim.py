@@ -12,6 +12,7 @@ from gainnet.models.loading import load_model
 from gainnet.service.node.device import Device
 from gainnet.service.node.order import Asked
 from gainnet.studies.serving_faults.trigger import Trigger
+from gainnet.studies.settings import linear_seed
 
 NUM_STEPS = 2
 PROTOCOLS = ("eiug", "centralized", "esuc")
@@ -22,8 +23,9 @@ def config_of(random_seed: int) -> GenerationConfig:
     """Configuration that a device asks of an edge without others."""
     protocol = PROTOCOLS[random_seed % len(PROTOCOLS)]
     return GenerationConfig(
-        ("a red star",), protocol, snr_db=8.0, num_steps=NUM_STEPS, random_seed=random_seed, harq="none"
-    )
+        ("a red star",), protocol, snr_db=8.0, num_steps=NUM_STEPS, random_seed=random_seed, harq="none",
+        codec=linear_seed(protocol),
+    )  # fmt: skip
 
 
 def die(url: str, model: DiffusionModel, request_id: str, random_seed: int, phase: str) -> None:
