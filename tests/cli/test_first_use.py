@@ -138,3 +138,45 @@ def test_f9_a_path_that_no_system_has_is_one_line(call: Any) -> None:
         code, out, err = call(*arguments)
         assert (code, out, err.count("\n")) == (2, "", 1), (arguments, err[:300])
         assert len(err) < 300, arguments
+
+
+def test_h3_the_default_codec_is_the_learned_one_and_is_said(call: Any) -> None:
+    """Also M7 and issue 20: three sentences say what was made, what it cost and what the best opponent would have."""
+    code, out, err = call(
+        "generate", "a red star above a blue house at sunset", "--snr-db", "0", "--num-channel-uses", "512",
+        "--random-seed", "7", "--show",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    made = next(k for k, line in enumerate(lines) if line.startswith("scenes drew"))
+    assert lines[made] == "scenes drew 1 picture by eiug with seed=seed_prompt over awgn at 0 dB: PSNR 25.5 dB."
+    assert lines[made + 1].startswith("It takes 1.961 s on the critical path, 60.74 J (9.145 J on the device), 482 ")
+    assert lines[made + 2].startswith(
+        "The best image codec over the same air (avif) has 20.3 dB in as many uses down, "
+    )
+    # The picture stands above them, in greys where there is no terminal.
+    assert made == 33
+    assert {len(line) for line in lines[:32]} == {64}
+    assert all(len(line) <= 80 for line in lines if line.startswith(("│", "┃")))
+
+
+def test_h4_a_batch_is_per_picture(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("a red star\na blue house\n")
+    options = ["--prompts", "prompts.txt", "--num-steps", "1", "--codec", "seed=raw"]
+    code, out, err = call("generate", *options)
+    assert (code, err) == (0, "")
+    assert "scenes drew 2 pictures by eiug with seed=raw over awgn at 10 dB: PSNR " in out
+    assert "512 down; all 2 take " in out
+    assert "Steps of all 2 pictures together, priced as sd15" in out
+    listed = [line for line in out.splitlines() if line.startswith("- out/generate/image_")]
+    assert [line.partition(": ")[2].partition(", ")[0] for line in listed] == ["'a red star'", "'a blue house'"]
+    code, out, _ = call("estimate", *options, "--json")
+    assert isinstance(json.loads(out)["report"]["num_channel_uses_down"], int)
+
+
+def test_h1_nothing_but_ours_is_printed_of_a_long_prompt(call: Any) -> None:
+    code, out, err = call(
+        "generate", "a dog riding a skateboard in Paris " * 5, "--num-steps", "1", "--codec", "seed=raw"
+    )
+    assert (code, err) == (0, "")
+    assert "scenes does not know 'dog'; the nearest word is 'fog'" in out

@@ -92,13 +92,7 @@ def generate(
         sign = None if signer is None else _signing(signer)
         decision: dict[str, Any] = {}
         if decide is not None:
-            from gainnet.catalog.deciding import DECIDED, decided, described, wanted_of
-
-            # A protocol that equals the default may have been typed, and then it must not be without effect.
-            if given := sorted(asked.given & set(DECIDED)):
-                raise ConfigError(f"{given[0]}: it is decided; leave it out, or leave decide out")
-            config, found = decided(config, wanted_of({"decide": decide, **bounds}))
-            decision = {"decision": described(found)}
+            config, decision = _decided(config, asked, {"decide": decide, **bounds})
         request = open_request(config)
         result = request.generate(watch)
         watch("writing")
@@ -180,6 +174,17 @@ def protocols(
     columns = ("protocol", "edges", "edge runs", "device runs", "on the air", "what it is")
     # In words: the names of parts do not fit into columns of 80 characters.
     return print_table("Protocols", columns, [{k: _spaced(k, row[k]) for k in columns} for row in described])
+
+
+def _decided(config: GenerationConfig, asked: Asked, bounds: dict[str, Any]) -> tuple[GenerationConfig, dict[str, Any]]:
+    """The configuration that measured tables choose, and why."""
+    from gainnet.catalog.deciding import DECIDED, decided, described, wanted_of
+
+    # A protocol that equals the default may have been typed, and then it must not be without effect.
+    if given := sorted(asked.given & set(DECIDED)):
+        raise ConfigError(f"{given[0]}: it is decided; leave it out, or leave decide out")
+    chosen, found = decided(config, wanted_of(bounds))
+    return chosen, {"decision": described(found)}
 
 
 def _signing(folder: Path) -> Callable[[dict[str, Any], Path, str, bool], dict[str, Any]]:

@@ -67,7 +67,7 @@ def quality_lines(quality: Mapping[str, Any], original: Mapping[str, Any] | None
 
 
 def result_lines(summary: Mapping[str, Any]) -> list[str]:
-    """What was made and how, what it cost, and what the best image codec would have cost; all per picture.
+    """Three sentences: how pictures were made, their cost, and that of the best image codec; all per picture.
 
     Args:
         summary: the JSON object of a generation.
