@@ -34,7 +34,7 @@ from gainnet.training.emoji_networks import (
 )
 from gainnet.training.export import assembled, write_pipeline
 from gainnet.training.loop import CHECKPOINT, Progress, Training, last_average, open_training
-from gainnet.training.precision import half_precision
+from gainnet.training.precision import half_precision, round_to_bfloat16
 from gainnet.training.text_encoder import build_text_encoder
 
 if TYPE_CHECKING:
@@ -243,6 +243,8 @@ def train_emoji(
         run = Run(training, first.model, album, wordings, latents, steps, random_seed, device)
         text_encoder = run.text_encoder(tokenizer)
         denoiser = run.denoiser(text_encoder, tokenizer)
+        # The package has to stay small, and the last bits of half precision were noise to a training in bfloat16.
+        round_to_bfloat16(denoiser)
         cpu_s = {name: round(seconds) for name, seconds in {**first.cpu_s, **training.cpu_s}.items()}
         trained = {**training.settings, "psnr_db": first.psnr_db, "cpu_s": cpu_s}
         networks = first.model, text_encoder, tokenizer, denoiser
