@@ -50,16 +50,16 @@ def test_a_file_of_prompts_is_a_batch(call, tmp_path):
 
 
 def test_words_that_no_model_knows_are_named_before_any_number(call):
-    code, out, err = call("generate", "a red dragon", "--num-steps", "1", "--fading", "ideal")
+    code, out, err = call("generate", "a red zeppelin", "--num-steps", "1", "--fading", "ideal")
     assert code == 0, err
     lines = out.splitlines()
-    assert lines[:2] == ["model: scenes", "scenes does not know 'dragon'; the nearest word is 'drawing'"]
+    assert lines[:2] == ["model: scenes", "scenes does not know 'zeppelin'; the nearest word is 'pink'"]
     assert "against the unsplit picture: exact" in lines
     assert "against the prompt: nothing here can judge pictures of such prompts" in lines
-    code, out, _ = call("estimate", "a red dragon", "--json")
+    code, out, _ = call("estimate", "a red zeppelin", "--json")
     assert [json.loads(out)[key] for key in ("model", "warnings")] == [
         "scenes",
-        [{"word": "dragon", "nearest": "drawing"}],
+        [{"word": "zeppelin", "nearest": "pink"}],
     ]
 
 

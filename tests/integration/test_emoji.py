@@ -11,7 +11,6 @@ import torch
 from tests.conftest import Call
 
 import gainnet
-from gainnet.core.errors import ModelError
 from gainnet.generation import estimate, generate
 from gainnet.generation.advice import CAPTIONS
 from gainnet.generation.judging import captions_of, judge_of
@@ -103,10 +102,7 @@ def test_the_wheel_has_room_for_everything() -> None:
 
 def test_what_is_shipped_of_it_has_room() -> None:
     assert SHIPPED[1] == "emoji"
-    try:
-        folder = find_folder("emoji")
-    except ModelError:
-        pytest.skip("its weights are not in this version")
+    folder = find_folder("emoji")
     assert sum(path.stat().st_size for path in folder.rglob("*.safetensors")) <= ROOM_BYTES
     assert {
         "vocabulary.json",

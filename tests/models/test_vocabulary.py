@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from gainnet.core.errors import ModelError
-from gainnet.models.loading import find_folder
 from gainnet.models.scenes.words import grammar_words
 from gainnet.models.shipped import describe_model, describe_models, suited_model, unknown_words
 from gainnet.models.vocabulary import VOCABULARY, Unknown, Vocabulary, read_vocabulary
@@ -29,23 +28,19 @@ def test_unknown_words_are_named_once_with_the_nearest() -> None:
     assert [each.word for each in unknown_words("scenes", ["une étoile"])] == ["une", "étoile"]
 
 
-def test_the_model_that_knows_most_words_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if find_folder("scenes").with_name("emoji").is_dir():
-        pytest.skip("the emoji model is in this package, and nothing takes its place")
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    assert suited_model(["an octopus"]) == "scenes"
-    # A vocabulary is all that the choice reads.
-    own = tmp_path / "gainnet" / "models" / "emoji"
-    own.mkdir(parents=True)
-    words = {"a", "an", "red", "heart", "octopus", "with", "dark", "skin", "judge"}
-    (own / VOCABULARY).write_text(json.dumps(Vocabulary("emoji", frozenset(words)).to_json()))
+def test_the_model_that_knows_most_words_is_taken() -> None:
+    # A vocabulary is all that the choice reads; scenes comes first where both know everything.
     assert suited_model(["a red heart"]) == "scenes"
     assert suited_model(["an octopus"]) == suited_model(["a judge with dark skin", "a red heart"]) == "emoji"
     # Neither knows all of them: the one that knows more is taken, and what it does not know is named.
-    assert suited_model(["a judge riding an octopus"]) == "emoji"
-    assert [each.word for each in unknown_words("emoji", ["a judge riding an octopus"])] == ["riding"]
+    assert suited_model(["a judge skateboarded past an octopus"]) == "emoji"
+    unknown = [each.word for each in unknown_words("emoji", ["a judge skateboarded past an octopus"])]
+    assert "skateboarded" in unknown
+    assert "octopus" not in unknown
     assert suited_model(["ein Krake"]) == "scenes"
-    assert describe_models()[1] == {"name": "emoji", "domain": "emoji", "num_words": 9, "is_there": True}
+    found = describe_models()[1]
+    assert (found["name"], found["is_there"]) == ("emoji", True)
+    assert found["num_words"] > 3000
 
 
 def test_long_prompts_in_other_languages_are_looked_up_quickly() -> None:

@@ -62,7 +62,7 @@ class EmojiSteps:
         text_encoder_layers: its layers.
         hidden_size: width of its tokens, a multiple of 32.
         denoiser: steps over which the denoiser's learning rates fall.
-        denoiser_stop: steps of the denoiser after which it ends; held-out compositions gain little after.
+        denoiser_stop: steps of the denoiser after which it ends, although its figures still rise a little.
         denoiser_batch_size: latents per step of it.
         denoiser_channels: widths at 8, 4, 2 latents wide, multiples of 8.
         checkpoint_every: steps between checkpoints.
