@@ -125,7 +125,16 @@ def test_a_round_names_who_did_not_answer_and_goes_on(room: Room) -> None:
 
 
 @pytest.mark.parametrize(
-    "lie", [{"num_rows": 10**7}, {"num_rows": True}, {"num_events": -1}, {"update": "0" * 64}, {"left_out": [5]}]
+    "lie",
+    [
+        {"num_rows": 10**7},
+        {"num_rows": True},
+        {"num_events": -1},
+        {"update": "0" * 64},
+        {"left_out": [5]},
+        {"cost": -1.0},
+        {"cost": "x"},
+    ],
 )
 def test_claims_beyond_their_bounds_leave_a_member_out(room: Room, lie: Mapping[str, Any]) -> None:
     with contextlib.closing(room.gathering(timeout_s=0.6)) as gathering:
