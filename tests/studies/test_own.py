@@ -16,6 +16,7 @@ from gainnet.studies.results import RunFolder
 
 SEED, PICTURE, POLICY = "own_parts:Signs", "image=own_parts:Signs(max_bits=4096.0)", "own_parts:Most(least=3.0)"
 ADDED: dict[str, dict[str, Any]] = {
+    "air": {"fadings": ["rician(k_factor=2.0)"], "methods": ["goodput"], "num_items": 2},
     "image-quality": {"methods": ["webp", "linear", SEED, PICTURE], "fadings": ["awgn", "rician(k_factor=2.0)"]},
     "image-quality-air": {"methods": ["webp", "linear", SEED], "airs": ["rayleigh_ir"]},
     "seed-coding": {"methods": ["linear", SEED, "gaussian_opta"], "fadings": ["awgn", "rician(k_factor=2.0)"]},
@@ -60,7 +61,7 @@ def test_what_is_added_runs_and_is_drawn(name: str, tmp_path: Path) -> None:
     result = run_study(name, "quick", tmp_path, changes=ADDED[name])
     table = RunFolder(result.folder).read_table()
     users = own([str(x) for x in table["method"].unique()], find_study(name).methods)
-    assert bool(users) == (name not in ("through-channel", "trust"))
+    assert bool(users) == (name not in ("air", "through-channel", "trust"))
     # On the frontier nothing of so few settings reaches 30 dB, and nothing is drawn.
     assert bool(result.figure_paths) == (name != "frontier")
 

@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, final
 
+from gainnet.catalog import table_of
 from gainnet.core.errors import ConfigError, GainnetError
 from gainnet.core.files import check_writable, hold, write_whole
 from gainnet.core.page import embed_picture
@@ -180,6 +181,8 @@ def summarise(study: Study[C], table: pd.DataFrame) -> dict[str, float | None]:
     found = dict(study.summarise(table))
     further = [name for name in found if name not in study.metric_names]
     names = own([str(name) for name in table["method"].unique()], study.methods)
+    if "fading" in table:
+        names += own([str(name) for name in table["fading"].dropna().unique()], table_of("fading"))
     # A text of the user's stands in the names of its metrics; ours have neither colons nor brackets.
     if unknown := [name for name in further if not (set(name) & set(":(") or any(each in name for each in names))]:
         raise KeyError(f"{study.name} does not name the metric {sorted(unknown)[0]}")

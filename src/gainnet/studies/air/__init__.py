@@ -16,10 +16,10 @@ from gainnet.radio.coding.bler import TABLE_PATH
 from gainnet.radio.coding.free_tables import FREE_TABLE_PATH
 from gainnet.studies.air import gains, links
 from gainnet.studies.air.gains import K_OF_FADING
-from gainnet.studies.air.question import METHODS, ORDERS, AirConfig, cases
+from gainnet.studies.air.question import FADINGS, METHODS, ORDERS, AirConfig, cases
 from gainnet.studies.air.references import bit_error_rate, mean_q_of
 from gainnet.studies.air.summary import metric_names, summarise
-from gainnet.studies.figures import Panel, draw_panels
+from gainnet.studies.figures import Panel, draw_panels, short, with_own
 from gainnet.studies.palette import BLACK, BLUE, GREEN, MARKER_OF, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.results import config_hash
 from gainnet.studies.statistics import at
@@ -43,9 +43,11 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 def _goodput(rows: pd.DataFrame) -> Figure:
     def plot(ax: Axes, mean: pd.DataFrame) -> None:
+        users = with_own({}, mean.assign(method=mean["fading"]), FADINGS)
+        colours = _COLOURS | {name: style.colour for name, style in users.items()}
         for (fading, harq), own in mean.groupby(["fading", "harq"]):
-            label = f"{fading}, {'incremental redundancy' if harq == 'ir' else 'codewords sent anew'}"
-            colour, line = _COLOURS[str(fading)], "-" if harq == "ir" else "--"
+            label = f"{short(str(fading))}, {'incremental redundancy' if harq == 'ir' else 'codewords sent anew'}"
+            colour, line = colours.get(str(fading), ORANGE), "-" if harq == "ir" else "--"
             ax.plot(own["snr_db"], own["share_of_shannon"], line, color=colour, marker=MARKER_OF[colour], label=label)
         ax.set_ylim(0, 1)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, final
 
 from pydantic import Field
 
+from gainnet.studies.own import check_fading, one_or_own
 from gainnet.studies.settings import NonEmpty, Positive, Seeds, one_of
 from gainnet.studies.study import Case, grid
 
@@ -63,6 +64,7 @@ class AirConfig:
         deadline_s: after which a payload is of no use.
         model: whose latents are sent.
         num_packets: short packets per point and random seed; half as many with feedback.
+        fadings: further channels of goodput, of yours as `module:Class(args)`.
     """
 
     random_seeds: Seeds
@@ -77,6 +79,7 @@ class AirConfig:
     deadline_s: Positive
     model: str = "scenes"
     num_packets: Annotated[int, Field(ge=10, le=1_000_000)] = 5000
+    fadings: tuple[Annotated[str, one_or_own(FADINGS, check_fading)], ...] = ()
 
 
 def cases(config: AirConfig) -> Iterator[Case]:
@@ -84,4 +87,7 @@ def cases(config: AirConfig) -> Iterator[Case]:
     for random_seed, method in product(config.random_seeds, config.methods):
         if method not in ("codes", "speed") or random_seed == config.random_seeds[0]:
             for values in grid(SWEEPS[method]):
+                yield Case(method, values, random_seed)
+        if method == "goodput" and config.fadings:
+            for values in grid({**SWEEPS[method], "fading": config.fadings}):
                 yield Case(method, values, random_seed)

@@ -87,7 +87,8 @@ def _sionna(rows: pd.DataFrame) -> dict[str, float]:
 
 def _goodput(rows: pd.DataFrame) -> dict[str, float]:
     mean = rows.groupby(["fading", "harq", "snr_db"])["share_of_shannon"].mean()
-    return {f"goodput_of_shannon{LINKS[f, h]}.{snr:g}db": x for (f, h, snr), x in keyed(mean) if (f, h) in LINKS}
+    links = LINKS | {(f, h): f".{f}.{h}" for f, h, _ in mean.index if f not in FADINGS}
+    return {f"goodput_of_shannon{links[f, h]}.{snr:g}db": x for (f, h, snr), x in keyed(mean) if (f, h) in links}
 
 
 def _agreement(rows: pd.DataFrame) -> dict[str, float]:
