@@ -161,7 +161,7 @@ def same(one: Merged, other: Merged) -> None:
     assert all(torch.equal(one.state[name], x) for name, x in other.state.items()), "to the last bit"
 
 
-@pytest.mark.parametrize("num_groups", [1, 2])
+@pytest.mark.parametrize("num_groups", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_masked_sums_of_others_are_those_of_one_process_and_the_record_holds(room: Room, num_groups: int) -> None:
     masked, state, there = MaskedMean(num_groups=num_groups, sums=MaskedSum(share=0.51)), START, START
     for name in NAMES:
@@ -189,7 +189,7 @@ def die(said: dict[str, Any], file: File | None) -> tuple[dict[str, Any], File |
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("step", ["shares", "masked", "revealed"])
+@pytest.mark.parametrize("step", [pytest.param("shares", marks=pytest.mark.slow), "masked", "revealed"])
 def test_the_sum_without_one_that_dies_is_exact_and_it_comes_again(room: Room, step: str) -> None:
     masked, victim = MaskedMean(), NAMES[2]
     for name in NAMES:
@@ -227,9 +227,15 @@ def unsigned(said: dict[str, Any], file: File | None) -> tuple[dict[str, Any], F
 @pytest.mark.parametrize(
     ("step", "change", "is_in"),
     [
-        ("train", garbled, False), ("shares", garbled, False), ("shares", shortened, False), ("sign", unsigned, False),
-        ("revealed", garbled, True), ("opened", lambda said, file: ({"damaged": [1, 2]}, file), False),
-        ("opened", lambda said, file: ({"damaged": "all"}, file), False),
+        ("shares", garbled, False), ("sign", unsigned, False), ("revealed", garbled, True),
+        *(
+            pytest.param(*lie, marks=pytest.mark.slow)
+            for lie in (
+                ("train", garbled, False), ("shares", shortened, False),
+                ("opened", lambda said, file: ({"damaged": [1, 2]}, file), False),
+                ("opened", lambda said, file: ({"damaged": "all"}, file), False),
+            )
+        ),
     ],
 )  # fmt: skip
 def test_a_member_that_sends_what_nobody_can_use_is_dropped_in_one_line_and_the_others_go_on(
