@@ -14,7 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from cli.test_options import COMMANDS
-from gainnet.cli import app
+from gainnet.cli import app, printing
+from gainnet.network import profile
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
 
@@ -180,3 +181,44 @@ def test_h1_nothing_but_ours_is_printed_of_a_long_prompt(call: Any) -> None:
     )
     assert (code, err) == (0, "")
     assert "scenes does not know 'dog'; the nearest word is 'fog'" in out
+
+
+def test_h6_advice_by_tables_shows_uses_and_fits(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, err = call("advise", "--snr-db", "5", "--decide", "uses")
+    assert (code, err) == (0, "")
+    table = [line for line in out.splitlines() if line.startswith(("│", "┃"))]
+    assert max(map(len, table)) <= 80
+    assert "channel" in table[0] + table[1]
+    assert "more configurations with --json" in out
+    assert sum(line.startswith("│ centralized") for line in table) == 1
+
+
+def test_h15_a_log_gets_the_step_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 1.0, 11.0, 12.0])
+    monkeypatch.setattr(printing.time, "monotonic", lambda: next(clock))
+    with printing.status("loading") as show:
+        for step in ("loading", "denoiser @ edge", "decoder @ device"):
+            show(step)
+    assert capsys.readouterr().err == "denoiser @ edge\n"
+
+
+def test_m1_a_calibration_is_a_profile(call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = {"peak_flops_per_s": 1e11, "efficiency": 0.25, "memory_bytes": 8e9}
+    monkeypatch.setattr("gainnet.generation.calibrate.calibrate", lambda: measured)
+    code, out, _ = call("calibrate")
+    assert code == 0
+    (tmp_path / "my.toml").write_text(out)
+    assert profile(str(tmp_path / "my.toml")).flops_per_s == 2.5e10
+
+
+def test_m2_names_are_checked_before_a_model_is_loaded(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gainnet.catalog.opening.load_model", lambda *_: pytest.fail("loaded"))
+    for option, name in (
+        ("--protocol", "telepathy"), ("--codec", "seed=zip"), ("--fading", "fog"), ("--hardware", "toaster"),
+        ("--priced-as", "gpt"), ("--image", "nothing.png"), ("--power", "strong"), ("--trace", "nothing.csv"),
+    ):  # fmt: skip
+        code, _, err = call("generate", "x", option, name)
+        assert (code, err.count("\n")) == (2, 1), err

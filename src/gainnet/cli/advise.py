@@ -24,10 +24,12 @@ _COLUMNS = (
 
 
 _SHOWN = {
-    "configuration": "configuration", "uses": "num_channel_uses", "J": "device_energy_j", "s": "latency_s",
-    "dB": "psnr_db", "out because": "reason",
+    "configuration": "configuration", "channel uses": "num_channel_uses", "device J": "device_energy_j",
+    "time s": "latency_s", "PSNR dB": "psnr_db", "out because": "reason",
 }  # fmt: skip
 """Columns of the table for people: few, so that they fit into 80 characters."""
+_EXACT_DB = 99.0
+"""PSNR that tables have for a picture without an error."""
 
 
 # Its captions are drawn scenes, whose model is therefore the usual one.
@@ -140,15 +142,23 @@ def _advise_by_tables(config: GenerationConfig, bounds: dict[str, Any], as_json:
         rest: dict[str, Any] = {"decision": decision, "model": config.model, "captions": [], "warnings": []}
         return print_json({"protocol": name, "reasons": decision["reasons"], "trials": rows, **rest})
     title = f"{config.fading} at {config.snr_db:g} dB, {config.hardware}, priced as {config.priced_as}"
-    shown = [{column: _short(row[name]) for column, name in _SHOWN.items()} for row in rows]
-    print_table(title, tuple(_SHOWN), shown)
+    # The best of each protocol, and of those that keep no bound the first: dozens of rows would hide the choice.
+    first = {row["protocol"]: row for row in reversed(rows)}
+    best = [row for row in rows if first[row["protocol"]] is row]
+    print_table(
+        title, tuple(_SHOWN), [{column: _short(name, row[name]) for column, name in _SHOWN.items()} for row in best]
+    )
+    if len(rows) > len(best):
+        typer.echo(f"the best of each protocol; {len(rows) - len(best)} more configurations with --json")
     typer.echo(f"use {decision['configuration']}" if name else "nothing keeps all bounds")
     for reason in decision["reasons"]:
         typer.echo(f"- {reason}")
     return None
 
 
-def _short(value: Any) -> Any:
+def _short(column: str, value: Any) -> Any:
+    if column == "psnr_db" and value is not None and value >= _EXACT_DB:
+        return "exact"
     return f"{value:.4g}" if isinstance(value, float) else value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import typer
@@ -13,7 +14,7 @@ from gainnet.cli.printing import print_json, print_table, status
 
 @command("calibrate")
 def calibrate(*, as_json: bool = False) -> None:
-    """Measure this machine and print it as a hardware profile.
+    """Measure this machine and print it as a hardware profile: into a .toml file, for --hardware.
 
     Args:
         as_json: one JSON object on standard output, nothing else.
@@ -23,12 +24,15 @@ def calibrate(*, as_json: bool = False) -> None:
     """
     with status("measuring"):
         from gainnet.generation.calibrate import calibrate as measure
+        from gainnet.network import profile
 
         measured = measure()
     if as_json:
         return print_json(measured)
-    for name, value in measured.items():
-        typer.echo(f"{name} = {value:.4g}")
+    # Whole, so that a file of it is a profile for --hardware.
+    for name, value in asdict(profile("laptop")).items():
+        line = f"{name} = {measured.get(name, value):.4g}"
+        typer.echo(line if name in measured else f"{line}  # not measured: of the profile laptop")
     return None
 
 

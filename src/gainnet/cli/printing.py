@@ -19,10 +19,14 @@ EVERY_S: Final = 10.0
 
 @contextmanager
 def status(first: str) -> Iterator[Callable[[str], None]]:
-    """A spinner on standard error that names the step."""
+    """A spinner on standard error that names the step; in a log a line now and then."""
     from rich.console import Console
 
-    with Console(stderr=True).status(first) as status:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Lines().name
+        return
+    with console.status(first) as status:
         yield status.update
 
 
@@ -56,10 +60,13 @@ class _Lines:
         self._last_s = time.monotonic()
 
     def tell(self, num_finished: int, num_cases: int, label: str) -> None:
+        self.name(f"{label}: {num_finished} of {num_cases}")
+
+    def name(self, step: str) -> None:
         now_s = time.monotonic()
         if now_s - self._last_s >= EVERY_S:
             self._last_s = now_s
-            typer.echo(f"{label}: {num_finished} of {num_cases}", err=True)
+            typer.echo(step, err=True)
 
 
 @contextmanager
