@@ -222,3 +222,11 @@ def test_m2_names_are_checked_before_a_model_is_loaded(call: Any, monkeypatch: p
     ):  # fmt: skip
         code, _, err = call("generate", "x", option, name)
         assert (code, err.count("\n")) == (2, 1), err
+
+
+def test_m4_protocols_are_described_at_80_columns(call: Any) -> None:
+    code, out, err = call("protocols")
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 80
+    assert "eiug (1 edge): " in out.replace("\n    ", " ")
+    assert "  device runs: text encoder, denoiser, decoder" in out

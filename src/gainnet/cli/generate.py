@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Literal
 
 import typer
@@ -19,6 +20,7 @@ from gainnet.core.lines import lines_of
 RECORD = "gainnet.catalog.records:GenerationConfig"
 Goal = Literal["latency", "energy", "uses"]
 """The objective that a decision minimises."""
+_LINE = 80
 MOST_LISTED = 16
 """Pictures of a batch that are listed one by one."""
 GENERATION = Fields(
@@ -171,9 +173,25 @@ def protocols(
         described = describe_protocols(load())
     if as_json:
         return print_json({"protocols": described})
-    columns = ("protocol", "edges", "edge runs", "device runs", "on the air", "what it is")
-    # In words: the names of parts do not fit into columns of 80 characters.
-    return print_table("Protocols", columns, [{k: _spaced(k, row[k]) for k in columns} for row in described])
+    for row in described:
+        _print_protocol(row)
+    return None
+
+
+def _print_protocol(row: Mapping[str, str]) -> None:
+    """A protocol in a few lines: six columns of words do not fit beside each other into 80 characters."""
+    typer.echo(_wrapped(f"{row['protocol']} ({_edges(row['edges'])}): {row['what it is']}"))
+    for key in ("edge runs", "device runs", "on the air"):
+        if row[key] != "–":
+            typer.echo(_wrapped(f"  {key}: {row[key].replace('_', ' ') if key.endswith('runs') else row[key]}"))
+
+
+def _edges(number: str) -> str:
+    return {"1": "1 edge", "–": "no edge"}.get(number, "1 or more edges")
+
+
+def _wrapped(text: str) -> str:
+    return fill(text, _LINE, subsequent_indent="    ", break_long_words=False)
 
 
 def _decided(config: GenerationConfig, asked: Asked, bounds: dict[str, Any]) -> tuple[GenerationConfig, dict[str, Any]]:
@@ -192,10 +210,6 @@ def _signing(folder: Path) -> Callable[[dict[str, Any], Path, str, bool], dict[s
     from gainnet.service.provenance import Signer, sign_saved
 
     return partial(sign_saved, Signer(folder))
-
-
-def _spaced(column: str, text: Any) -> Any:
-    return str(text).replace("_", " ") if column.endswith("runs") and text else text
 
 
 def _config(asked: Asked, prompt: str | None, prompts: Path | None, fail: tuple[str, ...] = ()) -> GenerationConfig:
