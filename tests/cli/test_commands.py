@@ -349,3 +349,21 @@ def test_doctor_tries_a_picture_and_names_every_extra(call):
     assert {"torch", "scenes weights", "ideal link is exact"} <= {row["check"] for row in found["checks"]}
     assert all(row["passed"] for row in found["checks"])
     assert {"serve", "learning", "export"} <= {row["extra"] for row in found["extras"]}
+
+
+@pytest.mark.slow
+def test_generate_decodes_with_a_decoder_of_a_name(call, tmp_path, monkeypatch):
+    from gainnet.models.decoders import install_decoder, save_decoder
+    from gainnet.models.loading import load_model
+
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    model = load_model("scenes")
+    sha256 = save_decoder(tmp_path / "decoder", model.pipeline.vae.decoder, model.sha256, {"trained": {}})
+    install_decoder(tmp_path / "decoder", "mine")
+    code, out, _ = call("generate", PROMPT, "--decoder", "mine", "--num-steps", "1", "--json")
+    assert not code
+    assert json.loads(out)["decoder"] == {"name": "mine", "sha256": sha256}
+    for name in ("yours", "../mine"):
+        code, out, err = call("generate", PROMPT, "--decoder", name, "--num-steps", "1", "--json", "--out", "none")
+        assert (code, out, len(err.strip().splitlines())) == (2, "", 1)
+    assert not list(tmp_path.glob("none/*"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ import torch
 
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.randomness import Random
+from gainnet.generation import generate
 from gainnet.models.decoders import decoder_place, install_decoder, save_decoder, with_decoder
 from gainnet.models.loading import load_model
+from gainnet.radio import Air
 
 
 def test_a_decoder_is_chosen_by_name_and_never_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,3 +53,18 @@ def test_a_decoder_of_another_model_or_damaged_is_refused(tmp_path: Path) -> Non
     (tmp_path / "weights.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match=r"not what its config\.json"):
         with_decoder(model, tmp_path)
+
+
+def test_pictures_of_a_fine_tuned_decoder_are_measured_by_those_of_the_models_own(tmp_path: Path) -> None:
+    model = load_model("scenes", num_steps=1)
+    network = copy.deepcopy(model.pipeline.vae.decoder)
+    with torch.no_grad():
+        next(iter(network.parameters())).mul_(1.5)
+    save_decoder(tmp_path, network, model.sha256, {"trained": {}})
+    decoder = with_decoder(model, tmp_path).decoder
+    own, tuned = (generate("a red star", model, air=Air(snr_db=math.inf), decoder=each) for each in (None, decoder))
+    assert own.quality.exact
+    assert torch.equal(tuned.references, own.values)
+    assert not tuned.quality.exact
+    with pytest.raises(ConfigError, match="runs on torch"):
+        with_decoder(replace(model, runtime="onnx"), tmp_path)

@@ -26,7 +26,7 @@ from gainnet.generation.generate import Generation, estimate, generate
 from gainnet.generation.memory import Memory
 from gainnet.generation.picture import fit_picture
 from gainnet.generation.planning import Planned, make_plan
-from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.diffusion import Decoder, DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.models.runtime import on_runtime
 from gainnet.models.shipped import suited_model
@@ -40,7 +40,7 @@ from gainnet.radio import Air, AnyLink, Arq, Delivery, PowerPolicy, Radios, Repo
 KINDS: Final[tuple[Kind, ...]] = ("prompt", "seed", "midway", "sketch", "image", "correction")
 _OPTIONS: Final = ("cut", "cooperation", "num_candidates")
 """Parameters of protocols that are options of their own, too."""
-_RUN_ONLY: Final = ("picture", "failures", "random_seed")
+_RUN_ONLY: Final = ("picture", "failures", "random_seed", "decoder")
 """Arguments of `generate` that `estimate` does not take, since nothing runs."""
 
 
@@ -61,6 +61,7 @@ class Request:
     failures: tuple[tuple[str, int], ...]
     priced_as: Pricing
     random_seed: int
+    decoder: Decoder | None = None
 
     def generate(self, watch: Callable[[str], None] = lambda label: None, memory: Memory | None = None) -> Generation:
         """The pictures, made for real; `watch` and `memory` as there."""

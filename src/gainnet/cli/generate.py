@@ -56,6 +56,7 @@ def generate(
     max_latency_s: float | None = None,
     max_energy_j: float | None = None,
     min_psnr_db: float | None = None,
+    decoder: str | None = None,
     out: Path = Path("out/generate"),
     show: bool = False,
     as_json: bool = False,
@@ -71,6 +72,7 @@ def generate(
         max_latency_s: bound of a decision, kept by 95 % of transmissions.
         max_energy_j: bound of a decision on the energy of the device.
         min_psnr_db: bound of a decision, kept by 90 % of pictures.
+        decoder: name of a decoder that train through-channel --name has installed for the model; its own when left out.
         out: folder for pictures, step table and report.
         show: print the first picture in the terminal, too.
         as_json: one JSON object on standard output, nothing else.
@@ -95,10 +97,10 @@ def generate(
         decision: dict[str, Any] = {}
         if decide is not None:
             config, decision = _decided(config, asked, {"decide": decide, **bounds})
-        request = open_request(config)
+        request, tuned = _with_decoder(open_request(config), decoder)
         result = request.generate(watch)
         watch("writing")
-        summary = save(result, out, labels_of_config(result, config)) | decision
+        summary = save(result, out, labels_of_config(result, config)) | decision | tuned
         if sign is not None:
             summary = sign(summary, out, request.model.sha256, config.image is not None)
     if show and not as_json:
@@ -203,6 +205,17 @@ def _decided(config: GenerationConfig, asked: Asked, bounds: dict[str, Any]) -> 
         raise ConfigError(f"{given[0]}: it is decided; leave it out, or leave decide out")
     chosen, found = decided(config, wanted_of(bounds))
     return chosen, {"decision": described(found)}
+
+
+def _with_decoder(request: Request, name: str | None) -> tuple[Request, dict[str, Any]]:
+    """The request with the fine-tuned decoder of a name, and what a report says of it; as it is without one."""
+    if name is None:
+        return request, {}
+    from gainnet.models.decoders import decoder_config, decoder_place, with_decoder
+
+    tuned = with_decoder(request.model, name).decoder
+    place = decoder_place(request.model.latents_sha256, name)
+    return replace(request, decoder=tuned), {"decoder": {"name": name, "sha256": decoder_config(place)["sha256"]}}
 
 
 def _signing(folder: Path) -> Callable[[dict[str, Any], Path, str, bool], dict[str, Any]]:

@@ -6,7 +6,7 @@ import io
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -34,7 +34,7 @@ from gainnet.generation.planning import Planned, inputs, make_plan, streams
 from gainnet.generation.quality import Quality, psnr_db, quality
 from gainnet.generation.sampling import Sampling, sampling_of
 from gainnet.generation.sentences import quality_lines, spelled_psnr, unknown_lines
-from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.diffusion import Decoder, DiffusionModel
 from gainnet.models.shipped import unknown_words
 from gainnet.models.vocabulary import Unknown
 from gainnet.network.network import Network
@@ -172,6 +172,7 @@ def generate(
     random_seed: int = 0,
     watch: Callable[[str], None] = lambda label: None,
     memory: Memory | None = None,
+    decoder: Decoder | None = None,
 ) -> Generation:
     """Pictures that edge and device make together over the air, with what it cost and how good they are.
 
@@ -190,6 +191,7 @@ def generate(
         random_seed: of the first picture; picture k has `random_seed + k`.
         watch: called with the label of each step before it runs.
         memory: of denoisers that have run before, as for an earlier generation from the same seed; its own when `None`.
+        decoder: tuned for what arrives, in the place of the model's own, by which the reference is made all the same.
 
     Raises:
         GainnetError: model, protocol, codecs and air do not fit each other; one line says how to mend it.
@@ -202,8 +204,14 @@ def generate(
     texts = texts_of(prompts)
     check_arguments(num_channel_uses, strength, deadline_s, failures, random_seed)
     strength = strength_of(picture, strength)
-    made = make_plan(air, protocol, model, texts, codecs, num_channel_uses, strength, deadline_s)
-    plan = (memory or Memory()).over(in_chunks(made.plan))  # since the reference takes the same steps of the sampler
+    tuned = model if decoder is None else replace(model, decoder=decoder)
+    made = make_plan(air, protocol, tuned, texts, codecs, num_channel_uses, strength, deadline_s)
+    memory = memory or Memory()  # since the reference takes the same steps of the sampler
+    plan = free = memory.over(in_chunks(made.plan))
+    if decoder is not None:
+        # A decoder that was tuned to noise must not be measured by pictures of its own.
+        own = make_plan(air, protocol, model, texts, codecs, num_channel_uses, strength, deadline_s)
+        free = memory.over(in_chunks(own.plan))
     given = inputs(texts, picture)
     deaths = _deaths(failures, made.network.edges, len(plan.steps))
     random = streams(random_seed, len(texts))
@@ -211,7 +219,7 @@ def generate(
     with torch.inference_mode():
         places, report = execute(plan, given, made.network, random, priced_as, deaths, watch)
         wall_s = time.perf_counter() - begin_s
-        images, references = places[plan.result], channel_free(plan, given, random)[plan.reference or plan.result]
+        images, references = places[plan.result], channel_free(free, given, random)[free.reference or free.result]
         return Generation(
             texts, random_seed, model.name, model.runtime, protocol, codecs, made.codecs, made.network, images,
             references, report, quality(images, references, texts, judge_of(model)), wall_s,

@@ -88,7 +88,10 @@ def with_decoder(model: DiffusionModel, decoder: str | Path) -> DiffusionModel:
 
     Raises:
         ModelError: it is missing, damaged or belongs to another model.
+        ConfigError: its name is none, or another runtime computes the model.
     """
+    if model.runtime != "torch":
+        raise ConfigError(f"decoder: a fine-tuned one runs on torch, and the model on {model.runtime}; choose torch")
     folder = decoder if isinstance(decoder, Path) else decoder_place(model.latents_sha256, decoder)
     config = decoder_config(folder)
     FORMAT.check_model(folder, config["model_sha256"], model.latents_sha256)
