@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gainnet.codecs import LinearCode, SeedBasis, linear_mse, linear_powers
 from gainnet.core.errors import ConfigError
+from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Symbols
 
 SPEC = Spec((2, 12))
@@ -142,3 +143,17 @@ def test_a_wrong_shape_and_no_use_at_all_are_refused(basis: SeedBasis) -> None:
         LinearCode(4, basis).size(Spec((5,)))
     with pytest.raises(ConfigError, match="num_channel_uses"):
         LinearCode(0, basis)
+
+
+def test_a_back_off_lowers_the_power_that_both_ends_know() -> None:
+    latents = Random.of(range(64)).normal((1024,), "back off") * SeedBasis.load().variances.sqrt()
+    latents = SeedBasis.load().synthesise(latents, Spec((4, 16, 16)))
+    snr = torch.full((64,), 10.0)
+    plain, lower = (LinearCode(256, SeedBasis.load(), back_off_db) for back_off_db in (0.0, 3.0))
+    powers = [code.encode(latents, snr).values.abs().square().mean() for code in (plain, lower)]
+    assert float(powers[1] / powers[0]) == pytest.approx(0.5, abs=0.03)
+    # Without noise nothing but the components left out is lost.
+    error = (lower.decode(lower.encode(latents, snr), Spec((4, 16, 16))) - latents).square().mean()
+    assert error < 0.3 * latents.square().mean()
+    with pytest.raises(ConfigError, match="back_off_db"):
+        LinearCode(back_off_db=-1.0)

@@ -12,7 +12,7 @@ import torch
 
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.randomness import Random
-from gainnet.generation import generate
+from gainnet.generation.generate import generate
 from gainnet.models.decoders import decoder_place, install_decoder, save_decoder, with_decoder
 from gainnet.models.loading import load_model
 from gainnet.radio import Air

@@ -11,7 +11,7 @@ from gainnet.codecs import LinearCode
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
-from gainnet.generation import generate
+from gainnet.generation.generate import generate
 from gainnet.generation.planning import make_plan
 from gainnet.models.drafts import draft_part
 from gainnet.models.loading import find_folder, load_model

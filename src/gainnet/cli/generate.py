@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from textwrap import fill
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -16,6 +16,9 @@ from gainnet.cli.options import Asked, Fields, Usual, command
 from gainnet.cli.printing import print_json, print_table, status
 from gainnet.core.errors import ConfigError
 from gainnet.core.lines import lines_of
+
+if TYPE_CHECKING:
+    from gainnet.catalog.opening import Request
 
 RECORD = "gainnet.catalog.records:GenerationConfig"
 Goal = Literal["latency", "energy", "uses"]
@@ -101,8 +104,7 @@ def generate(
         result = request.generate(watch)
         watch("writing")
         summary = save(result, out, labels_of_config(result, config)) | decision | tuned
-        if sign is not None:
-            summary = sign(summary, out, request.model.sha256, config.image is not None)
+        summary = summary if sign is None else sign(summary, out, request.model.sha256, config.image is not None)
     if show and not as_json:
         show_picture(Path(summary["image_path"]).read_bytes())
     print_json(summary) if as_json else _print_generation(summary, out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from gainnet.codecs.components import Components, components_of
 from gainnet.codecs.content import Content, check_uses, required
 from gainnet.codecs.raw import batch_of
+from gainnet.core.errors import check_range
 from gainnet.core.types import Payload, Size, Spec, Symbols
 
 LARGEST_SNR = 1e12
@@ -82,6 +83,12 @@ class LinearCode:
     Args:
         num_channel_uses: complex symbols per item, 1 to 10,000,000; when bound half as many as values by default.
         basis: principal components of the model's latents, filled in when bound.
+        back_off_db: how far the mean power of the symbols over all latents stays below 1, known to both ends, 0 to
+            20 dB. Where an item that exceeds unit power is scaled down by a factor that the receiver does not know,
+            fewer are.
+
+    Raises:
+        ConfigError: a number is out of range.
 
     >>> from gainnet.codecs.basis import SeedBasis
     >>> basis, spec = SeedBasis.load(), Spec((4, 16, 16))
@@ -102,16 +109,18 @@ class LinearCode:
 
     num_channel_uses: int | None = None
     basis: Components | None = None
+    back_off_db: float = 0.0
     emits: ClassVar[type[Payload]] = Symbols
     nested: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_uses(self.num_channel_uses)
+        check_range(0.0 <= self.back_off_db <= 20.0, "back_off_db", self.back_off_db, "0 to 20 dB")
 
     def bound(self, content: Content) -> LinearCode:
         """The code with the basis of these latents."""
         uses = self.num_channel_uses or math.ceil(content.spec.num_values / 2)
-        return LinearCode(uses, self.basis or components_of(content, "linear"))
+        return replace(self, num_channel_uses=uses, basis=self.basis or components_of(content, "linear"))
 
     @property
     def _basis(self) -> Components:
@@ -152,7 +161,9 @@ class LinearCode:
 
     def _amplitudes(self, reported_snr: Tensor) -> Tensor:
         """[*batch, 2 L], factor of every real dimension; the copies of a component share its power."""
-        powers = linear_powers(self._basis.variances, self._uses, reported_snr)
+        share = 10 ** (-self.back_off_db / 10)
+        # Less power at one noise is a lower SNR, for which other powers are the best.
+        powers = share * linear_powers(self._basis.variances, self._uses, reported_snr * share)
         order = self._order()
         copies = torch.bincount(order)
         # amplitude^2 * lambda * copies = power: the components are not whitened, the amplitude does both.

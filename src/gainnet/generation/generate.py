@@ -201,30 +201,22 @@ def generate(
     >>> result.quality.exact, result.images[0]
     (True, Picture('a yellow star', 128 x 128, exact))
     """
-    texts = texts_of(prompts)
     check_arguments(num_channel_uses, strength, deadline_s, failures, random_seed)
-    strength = strength_of(picture, strength)
-    tuned = model if decoder is None else replace(model, decoder=decoder)
-    made = make_plan(air, protocol, tuned, texts, codecs, num_channel_uses, strength, deadline_s)
-    memory = memory or Memory()  # since the reference takes the same steps of the sampler
-    plan = free = memory.over(in_chunks(made.plan))
-    if decoder is not None:
-        # A decoder that was tuned to noise must not be measured by pictures of its own.
-        own = make_plan(air, protocol, model, texts, codecs, num_channel_uses, strength, deadline_s)
-        free = memory.over(in_chunks(own.plan))
-    given = inputs(texts, picture)
-    deaths = _deaths(failures, made.network.edges, len(plan.steps))
-    random = streams(random_seed, len(texts))
-    begin_s = time.perf_counter()
+    texts, strength = texts_of(prompts), strength_of(picture, strength)
+    models = (model,) if decoder is None else (model, replace(model, decoder=decoder))
+    tried = [make_plan(air, protocol, x, texts, codecs, num_channel_uses, strength, deadline_s) for x in models]
+    memory = memory or Memory()  # since the reference takes the same steps of the sampler, with the model's own decoder
+    made, (free, plan) = tried[-1], [memory.over(in_chunks(each.plan)) for each in (tried[0], tried[-1])]
+    given, deaths = inputs(texts, picture), _deaths(failures, made.network.edges, len(plan.steps))
+    random, begin_s = streams(random_seed, len(texts)), time.perf_counter()
     with torch.inference_mode():
         places, report = execute(plan, given, made.network, random, priced_as, deaths, watch)
-        wall_s = time.perf_counter() - begin_s
-        images, references = places[plan.result], channel_free(free, given, random)[free.reference or free.result]
+        wall_s, images = time.perf_counter() - begin_s, places[plan.result]
+        references = channel_free(free, given, random)[free.reference or free.result]
         return Generation(
             texts, random_seed, model.name, model.runtime, protocol, codecs, made.codecs, made.network, images,
             references, report, quality(images, references, texts, judge_of(model)), wall_s,
-            _sampling(made, model, texts, strength), original_of(picture, model, images),
-        )  # fmt: skip
+            _sampling(made, model, texts, strength), original_of(picture, model, images))  # fmt: skip
 
 
 def estimate(
