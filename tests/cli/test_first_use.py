@@ -177,7 +177,14 @@ def test_h4_a_batch_is_per_picture(call: Any, tmp_path: Path) -> None:
 
 def test_h1_nothing_but_ours_is_printed_of_a_long_prompt(call: Any) -> None:
     code, out, err = call(
-        "generate", "a dog riding a skateboard in Paris " * 5, "--num-steps", "1", "--codec", "seed=raw"
+        "generate",
+        "a dog riding a skateboard in Paris " * 5,
+        "--model",
+        "scenes",
+        "--num-steps",
+        "1",
+        "--codec",
+        "seed=raw",
     )
     assert (code, err) == (0, "")
     assert "scenes does not know 'dog'; the nearest word is 'fog'" in out

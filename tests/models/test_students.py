@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gainnet.codecs import LinearCode
+from gainnet.codecs import SeedCodec
 from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
@@ -31,7 +31,7 @@ def test_a_student_is_found_by_its_teacher_and_codes_latents_of_its_teacher(
     assert find_student(own.sha256) is None
     assert own.sha256 != teacher.sha256 == own.latents_sha256 == teacher.latents_sha256
     made = make_plan(Air(snr_db=10.0), PROTOCOLS["eiug"](), own, (PROMPT,))
-    assert isinstance(made.codecs["seed"], LinearCode)
+    assert isinstance(made.codecs["seed"], SeedCodec)
     with pytest.raises(ModelError, match="was distilled from no model"):
         install_student(find_folder("scenes"))
     with pytest.raises(ModelError, match="has no fast model"):
