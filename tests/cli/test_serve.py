@@ -68,7 +68,7 @@ def test_a_served_edge_ends_what_it_has_begun(tmp_path: Path) -> None:
     assert edge.stdout is not None
     assert edge.stderr is not None
     ready = json.loads(edge.stdout.readline())
-    assert set(ready) == {"url", "model", "runtime"}
+    assert set(ready) == {"url", "model", "models", "runtime"}
     body = {"prompt": "a red star", "stream": True, "partial_images": 1}
     with httpx.stream("POST", f"{ready['url']}v1/images/generations", json=body, timeout=60.0) as events:
         lines = events.iter_lines()

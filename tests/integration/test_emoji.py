@@ -45,8 +45,8 @@ def test_words_decide_which_model_draws(call: Call) -> None:
     assert summary["quality"]["prompt_fidelity"] in (0.0, 1.0)
     assert summary["quality"]["reference_fidelity"] == summary["quality"]["prompt_fidelity"]
     code, out, _ = call("estimate", "an octopus riding a boat", "--json")
-    # "a", "an" and "boat" are words of the scenes, "a", "an" and "octopus" of this one: the first of both is taken.
-    assert json.loads(out)["model"] == "scenes"
+    # Scenes knows "boat" and no "octopus", this one both.
+    assert json.loads(out)["model"] == "emoji"
     code, out, _ = call("models", "--json")
     assert [row["is_there"] for row in json.loads(out)["models"]] == [True, True]
     code, out, _ = call("models", "show", "emoji")
@@ -76,7 +76,8 @@ def test_every_protocol_runs_with_it(name: str) -> None:
     assert bool(made.values.isfinite().all())
     priced = estimate(protocol, model, prompts=PROMPT, air=Air(snr_db=15.0))
     # Pictures of random weights are noise, which takes a file more bits than the drawings that sizes are known of.
-    if "image" not in protocol.sends:
+    # Their drafts are as far off, and a correction takes more bits than those that were measured.
+    if "image" not in protocol.sends and name != "draft":
         assert priced.num_channel_uses("down") == pytest.approx(made.report.num_channel_uses("down"), rel=0.3)
 
 

@@ -38,7 +38,7 @@ from gainnet.cli import (
 )
 from gainnet.cli.options import commanding, group, in_panel
 from gainnet.cli.root import complete, message_of, whole
-from gainnet.core.errors import GainnetError
+from gainnet.core.errors import GainnetError, Terminated
 from gainnet.core.outside import shorten
 
 app = whole(
@@ -125,13 +125,17 @@ def main() -> None:
     # A small model on a busy machine is many times slower with more threads; set the variable for a large one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # Left to the system, a kill would leave the servers and workers behind that a command has started.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(_TERMINATED))
+    signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         # What an encoding lacks becomes a question mark: a frame of a table is no reason to lose its numbers.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     complete(app)
     sys.exit(_code(app))
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated(_TERMINATED)
 
 
 def _code(command: click.Command) -> int:

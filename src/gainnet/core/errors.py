@@ -130,3 +130,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     # One suggestion: with several, a reader has to choose between names that are all nearly right.
     meant = "".join(f"did you mean {plain[close]}? " for close in get_close_matches(name.lower(), plain, 1))
     return f"{meant}choose one of {', '.join(names)}" if names else "there is none to choose"
+
+
+class Terminated(SystemExit):
+    """The process was asked to end, by `kill`: no failure of whatever ran at that moment.
+
+    >>> Terminated(143).code
+    143
+    """

@@ -12,7 +12,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from gainnet.core.errors import ConfigError, GainnetError, unknown_name
+from gainnet.core.errors import ConfigError, GainnetError, Terminated, unknown_name
 
 T = TypeVar("T")
 
@@ -49,6 +49,8 @@ def find(field: str, name: str, known: Mapping[str, T]) -> T | Any:
     sys.path.insert(0, here)
     try:
         return getattr(importlib.import_module(module_name), attribute)
+    except Terminated:
+        raise
     # A script without a main guard may call sys.exit when it is imported.
     except (Exception, SystemExit) as error:
         raise ConfigError(f"{field}: {name!r} cannot be imported ({reason_of(error)})") from error
@@ -74,7 +76,7 @@ def call_plugin(field: str, call: Callable[..., Any], *arguments: Any, **options
     """
     try:
         return call(*arguments, **options)
-    except GainnetError:
+    except (GainnetError, Terminated):
         raise
     except (Exception, SystemExit) as error:
         named = getattr(call, "__qualname__", repr(call))
