@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from base64 import b64encode
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -9,7 +10,10 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # A file of its own, so that editors show it as what it is.
 _FRAME = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
@@ -92,6 +96,13 @@ def _row(cells: Sequence[str], is_marked: bool) -> str:
 def _scrolling(name: str, html: str) -> str:
     # Who has no mouse scrolls with the arrow keys, which needs the focus.
     return f'<div class="scrolls" role="region" tabindex="0" aria-label="{escape(name)}">{html}</div>'
+
+
+def png_of(figure: Figure) -> bytes:
+    """A figure as a file that is the same for the same numbers."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()
 
 
 def embed_picture(alt: str, png: bytes) -> str:

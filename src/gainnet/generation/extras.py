@@ -24,7 +24,7 @@ PURPOSES: Final[Mapping[str, str]] = {
     "export": "models for devices without torch: gainnet export",
     "tables": "results as Parquet: gainnet study export --format parquet",
 }
-"""What each extra is for; `dev` and `docs` are for work on gainnet itself and not listed."""
+"""Use of each extra; `dev` and `docs` are for work on gainnet itself and not listed."""
 
 TESTED_PYTHON: Final = ((3, 11),)
 """Releases of Python that the whole suite runs on."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -83,10 +82,3 @@ def _draw_bits(ax: Axes, rounds: Sequence[Mapping[str, float]]) -> None:
         ax.plot(places, sums, color=colour, marker="o", markersize=4, label=way)
     ax.set(ylabel="megabytes so far", title="what crossed the air", ylim=(0, None))
     ax.legend(frameon=False, fontsize=9)
-
-
-def png_of(figure: Figure) -> bytes:
-    """A figure as a file that is the same for the same numbers."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None})
-    return file.getvalue()

@@ -10,14 +10,14 @@ from typing import Any, final
 from torch import Tensor
 
 from gainnet.core.files import hold, write_json
-from gainnet.core.page import embed_picture
+from gainnet.core.page import embed_picture, png_of
 from gainnet.core.randomness import Random
 from gainnet.core.report import Direction, Report
 from gainnet.core.run.checkpoint import Checkpoint, fingerprint
 from gainnet.core.run.loop import run_to_end, silent
 from gainnet.learning.algorithms.algorithm import Algorithm, State
 from gainnet.learning.clients import Client
-from gainnet.learning.drawing import MEGABYTE, draw_curves, png_of
+from gainnet.learning.drawing import MEGABYTE, draw_curves
 from gainnet.learning.shares import shares_of, spread_of
 from gainnet.models.language import row_losses
 

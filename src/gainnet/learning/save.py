@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from gainnet.core.files import write_folder, write_json, write_whole
+from gainnet.core.page import png_of
 from gainnet.learning.algorithms.adapters import save_denoiser_adapter
-from gainnet.learning.drawing import draw_bits, draw_curves, draw_loss, png_of
+from gainnet.learning.drawing import draw_bits, draw_curves, draw_loss
 from gainnet.learning.page import page
 from gainnet.learning.runner import Run
 from gainnet.learning.safeguards.accounting import Guarantee

@@ -26,6 +26,34 @@ RANDOM_SEEDS_APART: Final = 1000
 """Item k of random seed s has the streams of 1000 s + k."""
 
 
+def noisy_of(clean: Tensor, noise: Tensor, alpha: Tensor) -> Tensor:
+    r"""$\sqrt{\bar\alpha}\,x_0 + \sqrt{1-\bar\alpha}\,\epsilon$, noisy latents [batch, *shape].
+
+    Args:
+        clean: [batch, *shape].
+        noise: [batch, *shape].
+        alpha: $\bar\alpha$, share of signal power, [batch, 1, ...].
+    """
+    return alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
+
+
+def velocity_of(clean: Tensor, noise: Tensor, alpha: Tensor) -> Tensor:
+    r"""$\sqrt{\bar\alpha}\,\epsilon - \sqrt{1-\bar\alpha}\,x_0$ (Salimans and Ho 2022); arguments as of `noisy_of`."""
+    return alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
+
+
+def velocity_weight(alpha: Tensor) -> Tensor:
+    """Weight of a velocity's error by its share of signal power: 1 up to SNR 5 and falling as 6 / (SNR + 1) after.
+
+    That is min-SNR-5 for velocities, (min(SNR, 5) + 1) / (SNR + 1) (Hang et al. 2023).
+
+    >>> [round(weight, 2) for weight in velocity_weight(torch.tensor([0.0, 0.5, 0.99])).tolist()]
+    [1.0, 1.0, 0.06]
+    """
+    # 1 / (SNR + 1) = 1 - alpha, which stays finite at both ends
+    return (6 * (1 - alpha)).clamp(max=1)
+
+
 class Predicted(NamedTuple):
     """Prediction [batch, values] of a denoiser, under the name that rounds of learning read."""
 
@@ -62,11 +90,11 @@ class Denoising:
         sizes, schedule = _plain(model).sizes, _plain(model).alphas
         condition, clean, noise, time = rows.to(schedule.dtype).split(sizes, dim=1)
         alpha = schedule[time[:, 0].long()][:, None]
-        # Velocity as of Salimans and Ho (2022), weights by min-SNR-5 (Hang et al. 2023).
-        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
+        noisy = noisy_of(clean, noise, alpha)
         if _plain(model).predicts_velocity:
-            target, weight = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean, (6 * (1 - alpha)).clamp(max=1)
+            target, weight = velocity_of(clean, noise, alpha), velocity_weight(alpha)
         else:
+            # Weights by min-SNR-5 (Hang et al. 2023).
             target, weight = noise, (5 * (1 - alpha) / alpha.clamp_min(1e-12)).clamp(max=1)
         return torch.cat((noisy, time, condition), dim=1), torch.cat((weight, target), dim=1)
 

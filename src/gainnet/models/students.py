@@ -106,6 +106,19 @@ def fast_model(model: DiffusionModel, num_passes: int) -> DiffusionModel:
     """
     if (folder := find_student(model.sha256)) is None:
         raise ModelError(f"student: {model.name} has no fast model; {MEND}")
+    return open_student(folder, num_passes)
+
+
+def open_student(folder: Path, num_passes: int) -> DiffusionModel:
+    """The fast model of a folder, whose guidance is part of its weights.
+
+    Args:
+        folder: that `gainnet train few-steps` wrote.
+        num_passes: 1 or more.
+
+    Raises:
+        ModelError: it is missing or damaged.
+    """
     return _opened(folder, weights_sha256(folder), num_passes)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -258,10 +257,3 @@ def _figure(rows: int, columns: int, size_in: tuple[float, float], title: str) -
         ax.set_axisbelow(True)
         ax.spines[["top", "right"]].set_visible(False)
     return figure, axes
-
-
-def png_of(figure: Figure) -> bytes:
-    """A figure as a file that is the same for the same numbers."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None})
-    return file.getvalue()

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import final
 
-from gainnet.core.page import embed_picture
+from gainnet.core.page import embed_picture, png_of
 from gainnet.core.plugins import call_plugin
 from gainnet.core.randomness import Random
 from gainnet.orchestration.association import Association, Policy
-from gainnet.orchestration.drawing import draw_gain, label_of, png_of
+from gainnet.orchestration.drawing import draw_gain, label_of
 from gainnet.orchestration.graph import Graph
 from gainnet.orchestration.joint.together import Together
 from gainnet.orchestration.reference import Reference, reference_of

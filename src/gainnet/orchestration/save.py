@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gainnet.core.files import write_json, write_whole
-from gainnet.orchestration.drawing import draw_boards, draw_gain, draw_map, label_of, png_of
+from gainnet.core.page import png_of
+from gainnet.orchestration.drawing import draw_boards, draw_gain, draw_map, label_of
 from gainnet.orchestration.episode import Episode
 from gainnet.orchestration.page import page
 from gainnet.orchestration.registry import BASELINES

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from gainnet.codecs.seed_codec.picture_basis import CodedBasis, PictureBasis
+from gainnet.codecs.seed_codec.weights import LARGEST_INTEGER
 
-LARGEST_INTEGER: Final = 127.0
 LARGEST_ERROR: Final = 1e-7
 """Of latents, relative: below the rounding of single precision."""
 SLOWEST: Final = 0.9

@@ -24,7 +24,7 @@ from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.attributes import AttributeClassifier, prompt_fidelity
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import find_folder, load_model, weights_sha256
-from gainnet.models.students import MEND, find_student
+from gainnet.models.students import MEND, find_student, open_student
 from gainnet.studies.figures import Panel, Style, draw_panels, plot_curves
 from gainnet.studies.palette import BLACK, BLUE, ORANGE
 from gainnet.studies.pictures import PROMPT, Pictures, drawn_alone, in_batches, of_prompts
@@ -111,7 +111,7 @@ def teacher(bench: Bench, case: Case, random: Random) -> Row:
 
 def student(bench: Bench, folder: Path, case: Case, random: Random) -> Row:
     """The fast model with so many passes, from the same noise and captions."""
-    pictures, model = bench.pictures_of(case.random_seed), _opened(folder, case.count("num_passes"))
+    pictures, model = bench.pictures_of(case.random_seed), open_student(folder, case.count("num_passes"))
     given = {"prompt": pictures.places[PROMPT]}
     images = in_batches(model.parts, given, pictures.random, ("image",))["image"]
     overlap = len(_seen(folder) & set(pictures.prompts))
@@ -124,11 +124,6 @@ def fewer_steps(bench: Bench, case: Case, random: Random) -> Row:
     passes = case.count("num_passes")
     images = drawn_alone(bench.model, pictures.prompts, pictures.random, passes, case.method)
     return bench.row(images, pictures)
-
-
-@lru_cache(maxsize=4)
-def _opened(folder: Path, num_passes: int) -> DiffusionModel:
-    return load_model(str(folder), num_steps=num_passes, guidance_scale=1.0)
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 HALF: Final = re.compile(r"[._]half_width")
-"""What is added to the name of a metric for half of its 95 % interval; it may stand within the name."""
+"""Ending of the name of a half width, half of the 95 % interval of a metric; it may stand within the name."""
 
 
 @final

@@ -17,12 +17,12 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from gainnet.core.errors import ConfigError
 from gainnet.core.files import write_json, write_whole
+from gainnet.generation.extras import installed
 from gainnet.studies.study import Row
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _digest(values: Mapping[str, Any]) -> str:
 
 def versions() -> dict[str, str | None]:
     """Python and the packages that numbers depend on; `None` where one is not installed."""
-    return {"python": sys.version.split()[0], **{name: _version(name) for name in PACKAGES}}
+    return {"python": sys.version.split()[0], **{name: installed(name) for name in PACKAGES}}
 
 
 def commit() -> str | None:
@@ -203,13 +203,6 @@ def _is_run(run: Any) -> bool:
 
 def _has(run: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> bool:
     return all(name in run and isinstance(run[name], kind) for name, kind in kinds.items())
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _csv(rows: list[Row]) -> bytes:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from gainnet.core.randomness import seeded
+from gainnet.models.denoising import SHARE_OF_DROPPED_CAPTIONS, noisy_of, velocity_of, velocity_weight
 from gainnet.models.scenes import Scenes, stream, write_captions
 from gainnet.training.autoencoder import torch_stream
 from gainnet.training.loop import Stage
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 Examples = Callable[[int, torch.Generator, np.random.Generator], tuple[Tensor, list[str]]]
 """Gives a step's clean latents [batch, c, h, w] and captions; one generator chooses, the other writes."""
 
-SHARE_OF_DROPPED_CAPTIONS = 0.1
 NAME, CAPTIONS = "denoiser", "denoiser captions"
 PEAK_RATES = (8e-4, 8e-5)
 """Of the scenes' U-Net, and of their text encoder, which is pre-trained."""
@@ -160,13 +160,12 @@ def denoiser_stage(
         noise = torch.randn(clean.shape, generator=generator)
         timesteps = stratified_timesteps(len(clean), len(alphas), generator)
         alpha = alphas[timesteps].view(-1, 1, 1, 1)
-        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
-        velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
+        noisy, velocity = noisy_of(clean, noise, alpha), velocity_of(clean, noise, alpha)
         with half_precision(torch_device):
             hidden = hidden_of(captions, rng)
             predicted = denoiser(noisy.to(torch_device), timesteps.to(torch_device), hidden, return_dict=False)[0]
         error: Tensor = predicted.float() - velocity.to(torch_device)
-        return (alpha_weight(alpha).to(torch_device) * error.square()).mean()
+        return (velocity_weight(alpha).to(torch_device) * error.square()).mean()
 
     own, rates = [optimizer for optimizer, _ in optimizers], [rate for _, rate in optimizers]
     return Stage(NAME, num_steps, model, own, rates, 0.9995, loss)
@@ -179,13 +178,3 @@ def stratified_timesteps(batch_size: int, num_timesteps: int, generator: torch.G
     """
     share = (torch.arange(batch_size) + torch.rand(batch_size, generator=generator)) / batch_size
     return (share * num_timesteps).long().clamp(max=num_timesteps - 1)
-
-
-def alpha_weight(alpha: Tensor) -> Tensor:
-    """Weight of a timestep's loss, from its share of signal power: 1 up to SNR 5 and falling as 6 / (SNR + 1) after.
-
-    >>> [round(weight, 2) for weight in alpha_weight(torch.tensor([0.0, 0.5, 0.99])).tolist()]
-    [1.0, 1.0, 0.06]
-    """
-    # 1 / (SNR + 1) = 1 - alpha, which stays finite at both ends
-    return (6 * (1 - alpha)).clamp(max=1)

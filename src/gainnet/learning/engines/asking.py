@@ -23,12 +23,11 @@ from gainnet.learning.algorithms.algorithm import State
 from gainnet.learning.algorithms.fedavg import Trained, weighing
 from gainnet.learning.engines.turns import MAX_ROWS, check_rows
 from gainnet.learning.safeguards.incentives import MAX_COST
-from gainnet.learning.safeguards.own_sums import MAX_MEMBERS, PUBLIC_BYTES
+from gainnet.learning.safeguards.own_sums import LONGEST_NAME, MAX_MEMBERS, PUBLIC_BYTES
 
 VERSION: Final = 2
 """Of the words between the two sides."""
 MAX_EVENTS: Final = 1_000_000_000
-LONGEST_NAME: Final = 64
 STEP: Final = "step"
 """Word that says what is asked for."""
 REFUSED: Final = "refused"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
@@ -37,7 +37,6 @@ class Distant:
     roll: Roll
     summing: Summing
     share: float
-    _held: dict[int, Shares] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def names(self) -> Mapping[int, NodeId]:
@@ -60,7 +59,7 @@ class Distant:
         words |= {"num_members": len(self.names)}
         down, up = (
             ("keys", pieces_of([publics[i] for i in numbers])),
-            ("shares", {"pieces": blank(len(numbers), SEALED_BYTES)}),
+            ("shares", {PIECES: blank(len(numbers), SEALED_BYTES)}),
         )
         read = lambda _, values: dict(zip(numbers, cut_of(values), strict=True))  # noqa: E731
         return self._ask_for_good({i: Question({**words, "number": i}, read, down, up) for i in reached})

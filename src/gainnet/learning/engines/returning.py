@@ -75,18 +75,8 @@ def letting_back_in(
     reception, is_over = Reception.of(listener, keys), threading.Event()
 
     def welcome(name: NodeId, stream: socket.socket) -> None:
-        stream.settimeout(timeout_s)
-        connection = Connection(stream, allowed)
-        try:
-            with reading(f"stream: {name}"):
-                connection.send_words({"config": offered, **versions()})
-                words = connection.receive_words()
-                check_version(words)
-                if words.get("num_rows") != rows[name]:
-                    raise PayloadError(f"num_rows: it had {rows[name]} rows before, and has another number now")
-        except (OSError, ValueError) as error:
-            logging.getLogger(__name__).warning("%s is turned away: %s", name, error)
-            connection.close()
+        connection = _greeted(name, stream, offered, rows[name], allowed, timeout_s)
+        if connection is None:
             return
         there.append(connection)
         # The last one counts: who has died may not have been missed here yet.
@@ -111,3 +101,28 @@ def letting_back_in(
         is_over.set()
         doorman.join()
         reception.close()
+
+
+def _greeted(
+    name: NodeId,
+    stream: socket.socket,
+    offered: Mapping[str, Any],
+    num_rows: int,
+    allowed: frozenset[str],
+    timeout_s: float,
+) -> Connection | None:
+    """A connection to a device that agrees and is as it was before; `None` for any other, which is turned away."""
+    stream.settimeout(timeout_s)
+    connection = Connection(stream, allowed)
+    try:
+        with reading(f"stream: {name}"):
+            connection.send_words({"config": offered, **versions()})
+            words = connection.receive_words()
+            check_version(words)
+            if words.get("num_rows") != num_rows:
+                raise PayloadError(f"num_rows: it had {num_rows} rows before, and has another number now")
+    except (OSError, ValueError) as error:
+        logging.getLogger(__name__).warning("%s is turned away: %s", name, error)
+        connection.close()
+        return None
+    return connection

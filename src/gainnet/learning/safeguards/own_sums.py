@@ -22,7 +22,7 @@ SEALED_BYTES: Final = 2 * SHARE_BYTES + 16
 """Of both shares for one member, with the tag of the cipher."""
 PUBLIC_BYTES: Final = 2 * KEY_BYTES
 MAX_MEMBERS: Final = 10_000
-_LONGEST_NAME: Final = 64
+LONGEST_NAME: Final = 64
 
 
 @final
@@ -72,9 +72,7 @@ class OwnSums:
         share = words.get("share")
         if not isinstance(share, float) or not 0.5 < share <= 1.0:
             raise PayloadError("share: must be in (1/2, 1], of the members that have to stay")
-        names = [
-            read_text(name, "names", _LONGEST_NAME) for name in read_list(words.get("names"), "names", MAX_MEMBERS)
-        ]
+        names = [read_text(name, "names", LONGEST_NAME) for name in read_list(words.get("names"), "names", MAX_MEMBERS)]
         publics = dict(zip(numbers, pieces, strict=True))
         secret, threshold = bytes.fromhex(known["secret"]), MaskedSum(share).threshold(num_members)
         member = Member(number, threshold, secret)
