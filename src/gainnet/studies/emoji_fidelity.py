@@ -35,6 +35,11 @@ from gainnet.training.scenes_evaluation import generate
 
 METHODS = ("seen", "held_out", "autoencoder", "distance", "gallery")
 SCORES = ("top1", "top5", "concept", "tone", "tone_chance", "top1_pooled", "concept_pooled")
+LABELS = {
+    "top1": "nearest\nis right", "top5": "among the\nfive nearest", "concept": "right but\nfor the tone",
+    "tone": "tone\nis right", "tone_chance": "tone\nby chance",
+}  # fmt: skip
+BARS = {"seen": "seen names", "held_out": "held-out compositions", "autoencoder": "pictures, encoded and decoded"}
 METRIC_NAMES = (
     *(f"{score}.{method}" for method in METHODS[:3] for score in SCORES),
     "autoencoder_psnr_db.seen",
@@ -221,13 +226,13 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         return
     note = "Nearest of all pictures by features of EfficientNet-Lite0, third stage in 8 x 8 cells."
     figure, (ax,) = panels(1, 1, "Is the nearest emoji the one that was asked for?", note)
-    names = SCORES[:5]
+    names = tuple(LABELS)
     for place, method in enumerate(methods):
         values = [float(at(table, method=method)[name].mean()) for name in names]
         left = [x + 0.25 * (place - 1) for x in range(len(names))]
-        ax.bar(left, values, 0.24, color=(BLUE, SKY, GREY)[METHODS.index(method)], label=method)
-    ax.set_xticks(range(len(names)), names)
-    ax.set(ylabel="share", ylim=(0, 1))
+        ax.bar(left, values, 0.24, color=(BLUE, SKY, GREY)[METHODS.index(method)], label=BARS[method])
+    ax.set_xticks(range(len(names)), list(LABELS.values()))
+    ax.set(ylabel="share of captions", ylim=(0, 1))
     legend_below([ax], 3)
     yield "emoji_fidelity", figure
 
