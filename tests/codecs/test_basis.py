@@ -55,6 +55,18 @@ def test_a_basis_of_1024_values_takes_at_most_2_2_megabytes(tmp_path: Path) -> N
     assert (tmp_path / "basis.safetensors").stat().st_size <= 2.2e6
 
 
+def test_eigenvectors_of_a_large_latent_take_a_byte_an_entry_and_stay_orthonormal(tmp_path: Path) -> None:
+    num_values = 1100
+    turned = torch.linalg.qr(torch.randn(num_values, num_values, generator=torch.Generator().manual_seed(0))).Q
+    variances = torch.linspace(2.0, 0.1, num_values)
+    SeedBasis(torch.zeros(num_values), turned, variances, (0,) * num_values, "m").save(tmp_path, {})
+    loaded = SeedBasis.load(tmp_path)
+    assert (tmp_path / "basis.safetensors").stat().st_size < 1.02 * num_values**2
+    assert float((loaded.basis - turned).square().sum(0).max()) < 5e-4
+    loaded.save(tmp_path / "again", {})
+    assert torch.equal(SeedBasis.load(tmp_path / "again").basis, loaded.basis)
+
+
 def test_another_model_is_refused(basis: SeedBasis, tmp_path: Path) -> None:
     basis.save(tmp_path, {})
     with pytest.raises(ModelError, match="fits another model"):
