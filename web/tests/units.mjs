@@ -1,9 +1,11 @@
 /**
  * What the page's modules make of cases: node units.mjs TOKENIZER WORDPIECES < CASES. All are JSON, with bytes in base64:
- * {"sha256": [bytes], "normals": [{seed, names, count}], "tokens": [prompt], "words": [word], "frames": [bytes]}
+ * {"sha256": [bytes], "normals": [{seed, names, count}], "tokens": [prompt], "words": [word], "frames": [bytes],
+ * "basis": bytes}
  */
 
 import { readFileSync } from "node:fs";
+import { basisOf } from "../src/codecs/linear.js";
 import { normals } from "../src/model/random.js";
 import { tokenizerOf } from "../src/model/text.js";
 import { unknownTo } from "../src/model/vocabulary.js";
@@ -29,6 +31,7 @@ console.log(JSON.stringify({
     const content = kind === "content" ? readContent(frame) : null;
     return { kind, head, same, count: content?.count ?? null, values: content?.values ? [...content.values] : null };
   }),
+  basis: [...basisOf(readTensors(bytes(cases.basis))).basis],
   picture: (() => {
     const values = Uint8Array.from({ length: 12 }, (_, k) => 20 * k);
     const { picture } = readTensors(writeTensors({ picture: { shape: [3, 2, 2], values } }));

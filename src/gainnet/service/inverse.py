@@ -54,8 +54,8 @@ class IteratedInverse(nn.Module):
         self.analysis = nn.Parameter(basis.analysis, requires_grad=False)
         self.register_buffer("mean", basis.mean)
         values = torch.linalg.svdvals(basis.analysis.double()).square()
-        # A little wider than measured, as the iteration amplifies outside of its bounds, and in three digits, as a graph
-        # must not depend on the last ones, which differ between processors.
+        # A little wider than measured, as the iteration amplifies outside of its bounds, and in three digits, as a
+        # graph must not depend on the last ones, which differ between processors.
         largest, smallest = float(f"{1.01 * float(values[0]):.3g}"), float(f"{0.99 * float(values[-1]):.3g}")
         self._middle, self._radius = (largest + smallest) / 2, (largest - smallest) / 2
         condition = math.sqrt(largest / smallest)

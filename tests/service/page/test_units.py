@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save
 
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
@@ -26,6 +28,11 @@ GOLDEN = json.loads((HERE.parent / "node" / "golden_frames.json").read_text(enco
 CONTENT = bytes(range(256)) * 4
 LENGTHS = (0, 1, 55, 56, 63, 64, 65, 119, 120, 1000)
 SEEDS = (0, 7, 2**31 - 1)
+BASIS = {
+    "mean": torch.zeros(3), "basis": torch.tensor([[127, -5], [0, 63], [-127, 1]], dtype=torch.int8),
+    "steps": torch.tensor([0.5, 0.0078125]), "variances": torch.ones(2),
+    "scale_classes": torch.zeros(2, dtype=torch.int16),
+}  # fmt: skip
 NAMES = ["completing", "prior"]
 PROMPTS = (
     "a red star above a blue house at sunset", "A Whale,  swimming!", "café 12", "red-star's", "", "two\nlines",
@@ -49,6 +56,7 @@ def said(pieces: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
         "normals": [{"seed": seed, "names": NAMES, "count": 1024} for seed in SEEDS],
         "tokens": PROMPTS,
         "words": describe_model("scenes")["words"],
+        "basis": base64.b64encode(save(BASIS)).decode(),
         "frames": [base64.b64encode(bytes.fromhex(each["frame"])).decode() for each in GOLDEN],
     }
     folder = tmp_path_factory.mktemp("pieces")
@@ -62,6 +70,10 @@ def said(pieces: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
 
 def test_digests_are_sha_256(said: dict[str, Any]) -> None:
     assert said["sha256"] == [hashlib.sha256(CONTENT[:n]).hexdigest() for n in LENGTHS]
+
+
+def test_components_in_bytes_are_multiplied_by_the_step_of_their_column(said: dict[str, Any]) -> None:
+    assert said["basis"] == (BASIS["basis"] * BASIS["steps"]).flatten().tolist()
 
 
 def test_noise_is_that_of_the_keyed_streams(said: dict[str, Any]) -> None:

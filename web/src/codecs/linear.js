@@ -15,6 +15,18 @@ const LARGEST_SNR = 1e12;
  */
 
 /**
+ * The components of a stored basis: as they are, or integers [n, k] row by row, each column with its own step.
+ * @param {Object<string, import("../wire/safetensors.js").Tensor>} tensors
+ * @returns {Basis}
+ */
+export function basisOf({ mean, basis, steps, variances, scale_classes: classes }) {
+  const scaled = steps && Float32Array.from(basis.values, (value, at) => value * steps.values[at % steps.values.length]);
+  return /** @type {Basis} */ ({
+    mean: mean.values, basis: scaled ?? basis.values, variances: variances.values, classes: classes.values,
+  });
+}
+
+/**
  * Powers of the components that leave the least squared error, in closed form.
  *
  * p_i = N [sqrt(lambda_i / mu) - 1]^+ with the noise N = 1 / (2 snr) of a real dimension and sum p = uses.

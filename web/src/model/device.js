@@ -1,6 +1,6 @@
 /** The device: decodes what arrives, and runs the parts of a plan that are its own. */
 
-import { decodeLinear, synthesise } from "../codecs/linear.js";
+import { basisOf, decodeLinear, synthesise } from "../codecs/linear.js";
 import { readComponents, readSketch } from "../codecs/digital.js";
 import { webpOf } from "../codecs/pictures.js";
 import { decodeMatched, decodeRaw } from "../codecs/raw.js";
@@ -82,13 +82,7 @@ export class Device {
   }
 
   #basis() {
-    return this.#once("basis", async () => {
-      const tensors = readTensors(await this.files.bytes("codecs/linear/basis.safetensors"));
-      const { mean, basis, variances, scale_classes: classes } = tensors;
-      return /** @type {import("../codecs/linear.js").Basis} */ ({
-        mean: mean.values, basis: basis.values, variances: variances.values, classes: classes.values,
-      });
-    });
+    return this.#once("basis", async () => basisOf(readTensors(await this.files.bytes("codecs/linear/basis.safetensors"))));
   }
 
   #exact() {
