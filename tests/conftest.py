@@ -185,8 +185,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
     """Runs a command in this process and an empty folder; gives its exit code, standard output and standard error."""
     from gainnet import cli
+    from gainnet.cli import printing
 
     monkeypatch.chdir(tmp_path)
+    # On a busy machine a command lasts long enough for lines of progress, which no test here waits for.
+    monkeypatch.setattr(printing, "EVERY_S", float("inf"))
 
     def run(*arguments: str) -> tuple[object, str, str]:
         monkeypatch.setattr(sys, "argv", ["gainnet", *arguments])

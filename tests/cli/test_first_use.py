@@ -7,9 +7,11 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -221,14 +223,62 @@ def test_m1_a_calibration_is_a_profile(call: Any, tmp_path: Path, monkeypatch: p
     assert profile(str(tmp_path / "my.toml")).flops_per_s == 2.5e10
 
 
+REQUIRED = {
+    "generate": ["x"], "estimate": ["x"], "export device": ["--out", "new"], "flower app": ["new"],
+    "study run": ["image-quality", "--quick", "--out", "new"], "split serve": ["--keys", "none"],
+}  # fmt: skip
+"""What commands need before a name is looked at; every training needs a folder."""
+WRONG = {
+    "--protocol": "telepathy", "--show-plan": "telepathy", "--fading": "fog", "--policy": "genius",
+    "--algorithm": "magic", "--scenario": "moonbase", "--hardware": "toaster", "--edge-hardware": "toaster",
+    "--priced-as": "gpt", "--power": "strong", "--scheduler": "lucky", "--image": "nothing.png", "--trace": "none.csv",
+    "--link": "string", "--rule": "cheat", "--domain": "astrology", "--code": "turbo", "--arm": "third",
+    "--regime": "chaos", "--decoder": "nobody", "--task": "dance", "--model": "scenez", "--codec": "zip",
+}  # fmt: skip
+LATER = {"ask", "split join"}
+"""Commands whose names an edge judges, so that nothing is loaded for them here."""
+
+
 def test_m2_names_are_checked_before_a_model_is_loaded(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gainnet.catalog.opening.load_model", lambda *_: pytest.fail("loaded"))
-    for option, name in (
-        ("--protocol", "telepathy"), ("--codec", "seed=zip"), ("--fading", "fog"), ("--hardware", "toaster"),
-        ("--priced-as", "gpt"), ("--image", "nothing.png"), ("--power", "strong"), ("--trace", "nothing.csv"),
-    ):  # fmt: skip
-        code, _, err = call("generate", "x", option, name)
-        assert (code, err.count("\n")) == (2, 1), err
+    for place in ("gainnet.models.loading.open_pipeline", "transformers.PreTrainedModel.from_pretrained"):
+        monkeypatch.setattr(place, lambda *_, **__: pytest.fail("loaded"))
+    for name, command in COMMANDS.items():
+        needed = REQUIRED.get(name, ["--out", "new"] if name.startswith("train") else [])
+        for option in command.get_params(click.Context(command)):
+            wrong = WRONG.get(option.opts[0])
+            if wrong is None or name in LATER or isinstance(option.type, click.Choice):
+                continue
+            kind = "seed=" * (option.opts[0] == "--codec" and name in ("generate", "estimate"))
+            begin_s = time.process_time()
+            code, out, err = call(*name.split(), *needed, option.opts[0], kind + wrong)
+            assert (code, out, err.count("\n")) == (2, "", 1), (name, option.opts[0], err)
+            # Imports count in whichever test comes first.
+            assert time.process_time() - begin_s < 8.0, (name, option.opts[0])
+    assert not Path("new").exists()
+
+
+def test_h3_a_price_names_the_codec_as_a_generation_does(call: Any) -> None:
+    code, out, err = call("estimate", "a red star", "--snr-db", "0", "--num-channel-uses", "512")
+    assert (code, err) == (0, "")
+    assert "scenes would draw 1 picture by eiug with seed=seed_prompt over awgn at 0 dB.\n" in out
+    code, out, _ = call("estimate", "a red star", "--protocol", "ciag(cut=3)", "--codec", "midway=raw", "--json")
+    asked = json.loads(out)
+    assert (asked["protocol"], asked["codec"]["midway"]) == ("ciag(cut=3)", "raw")
+
+
+def test_h6_advice_spares_what_is_asked_for(call: Any) -> None:
+    def least(spare: str) -> dict[str, Any]:
+        code, out, _ = call("advise", "--spare", spare, "--json")
+        assert code == 0
+        found: dict[str, Any] = json.loads(out)["trials"][0]
+        return found
+
+    energy, air, time = (least(spare) for spare in ("energy", "air", "time"))
+    assert air["num_channel_uses"] <= min(energy["num_channel_uses"], time["num_channel_uses"])
+    assert time["latency_s"] <= min(energy["latency_s"], air["latency_s"])
+    assert energy["device_energy_j"] <= min(air["device_energy_j"], time["device_energy_j"])
+    code, _, err = call("advise", "--spare", "air", "--decide", "uses")
+    assert (code, err) == (2, "error: spare: it says the same as decide; leave one of the two out\n")
 
 
 def test_m4_protocols_are_described_at_80_columns(call: Any) -> None:

@@ -17,6 +17,17 @@ def test_a_table_breaks_no_word_where_all_words_fit(
     assert max(map(len, shown.splitlines())) <= 40
 
 
+def test_m4_rows_whose_words_do_not_fit_stand_under_each_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    row = {"num_bits_up": 12_345_678, "digest": "0123456789abcdef" * 2, "energy_j": 4.0}
+    print_table("one round", tuple(row), [row])
+    assert capsys.readouterr().out.splitlines() == [
+        "one round", "- bits up: 12,345,678", f"  digest: {row['digest']}", "  energy J: 4"
+    ]  # fmt: skip
+
+
 def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from gainnet.cli import printing
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gainnet.orchestration.resources import Pool
-from gainnet.orchestration.workload import Sensing, Task
+from gainnet.orchestration.task import Sensing, Task
 
 TOLERANCES = (1e-10, 1e-9, 1e-8)
 PARAMETERS = (

@@ -18,7 +18,8 @@ from gainnet.orchestration.networkx_export import to_networkx
 from gainnet.orchestration.regime import Contention, Independent, Regime
 from gainnet.orchestration.resources import Pool
 from gainnet.orchestration.scenario import load_scenario
-from gainnet.orchestration.workload import Sensing, Task, consumption, steady_workload, workload_up_to
+from gainnet.orchestration.task import Sensing, Task
+from gainnet.orchestration.workload import consumption, steady_workload, workload_up_to
 from gainnet.orchestration.world import draw_world
 
 STREET = load_scenario("street")

@@ -11,15 +11,8 @@ from torch import Tensor
 
 from gainnet.core.errors import ConfigError
 from gainnet.orchestration.resources import Pool
-from gainnet.orchestration.workload import (
-    Reason,
-    Sensing,
-    Task,
-    achievable_workload,
-    consumption,
-    serial_workload,
-    steady_workload,
-)
+from gainnet.orchestration.task import Sensing, Task
+from gainnet.orchestration.workload import Reason, achievable_workload, consumption, serial_workload, steady_workload
 
 
 def scalar(x: float) -> Tensor:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from gainnet.catalog.families import text_of
+from gainnet.catalog.opening import Request
 from gainnet.catalog.records import IDEAL, GenerationConfig
 from gainnet.core.errors import ConfigError
 from gainnet.core.plugins import snake_case
@@ -16,6 +17,7 @@ from gainnet.generation.cell import downlink
 from gainnet.generation.generate import Generation
 from gainnet.generation.labels import Labels
 from gainnet.generation.save import save as write_files
+from gainnet.models.shipped import unknown_words
 from gainnet.network import Network
 from gainnet.network.hardware import Hardware, profiles
 from gainnet.network.scenario import DEVICE
@@ -61,26 +63,53 @@ def labels_of(generation: Generation) -> Labels:
 def labels_of_config(generation: Generation, config: GenerationConfig) -> Labels:
     """As `labels_of`, in the words of the configuration where it has its own."""
     found = labels_of(generation)
-    fading = found.fading
-    # An air without noise is stated with the SNR that was asked for.
-    met: Air | None = found.met or Air(snr_db=config.snr_db)
-    if config.trace is not None:
-        fading = "trace"
-    elif config.delivery is not None:
-        fading, met = "delivery", None
-    elif config.network is None:
-        fading = config.fading
+    fading, met = _asked_air(config, found.fading, found.met)
     return replace(
         found,
         protocol=config.protocol,
         model=config.model or found.model,
-        codecs=dict(found.codecs) | {kind: text for kind, text in config.codec.items() if kind in found.codecs},
+        codecs=_asked_codecs(config, found.codecs),
         fading=fading,
         met=met,
         power=config.power,
         hardware=config.hardware,
         edge_hardware=config.edge_hardware,
     )
+
+
+def priced_json(request: Request, config: GenerationConfig) -> dict[str, Any]:
+    """The price of a generation that does not run, as plain values, named as those of one that does.
+
+    Args:
+        request: the objects.
+        config: their texts.
+    """
+    planned = request.make_plan()
+    fading, met = _asked_air(config, *met_in(planned.network))
+    return {
+        "protocol": config.protocol,
+        "codec": _asked_codecs(config, {kind: _named(f"codec.{kind}", x) for kind, x in planned.codecs.items()}),
+        "fading": fading,
+        "snr_db": met and met.snr_db,
+        "report": request.estimate().to_json(),
+        "model": request.model.name,
+        "warnings": [asdict(each) for each in unknown_words(request.model.name, request.prompts)],
+    }
+
+
+def _asked_air(config: GenerationConfig, fading: str, met: Air | None) -> tuple[str, Air | None]:
+    """The air that content meets, in the words of the configuration where it has its own."""
+    # An air without noise is stated with the SNR that was asked for.
+    met = met or Air(snr_db=config.snr_db)
+    if config.trace is not None:
+        return "trace", met
+    if config.delivery is not None:
+        return "delivery", None
+    return (config.fading if config.network is None else fading), met
+
+
+def _asked_codecs(config: GenerationConfig, used: Mapping[str, str]) -> dict[str, str]:
+    return dict(used) | {kind: text for kind, text in config.codec.items() if kind in used}
 
 
 def met_in(network: Network) -> tuple[str, Air | None]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import typer
 
@@ -18,11 +19,17 @@ _NAMES = (
     "snr_db", "fading", "hardware", "edge_hardware", "num_edges", "image", "strength", "priced_as", "bandwidth_hz",
     "num_steps", "model", "random_seed",
 )  # fmt: skip
-_COLUMNS = (
-    "protocol", "prompt_fidelity", "psnr_db", "duration_p50_s", "duration_p95_s", "device_energy_j", "reason",
-)  # fmt: skip
+Spare = Literal["energy", "air", "time"]
+"""What a choice spares first."""
+_GOALS: Final[Mapping[Spare, Goal]] = {"energy": "energy", "air": "uses", "time": "latency"}
+_USUAL_DB: Final = 25.0
+"""PSNR below which a picture is plainly another one, the usual bound of a choice by tables."""
 
-
+_TRIED = {
+    "protocol": "protocol", "shown of prompt": "prompt_fidelity", "PSNR dB": "psnr_db", "time s": "duration_p50_s",
+    "95 % within s": "duration_p95_s", "device J": "device_energy_j", "channel uses": "num_channel_uses",
+    "out because": "reason",
+}  # fmt: skip
 _SHOWN = {
     "configuration": "configuration", "channel uses": "num_channel_uses", "device J": "device_energy_j",
     "time s": "latency_s", "PSNR dB": "psnr_db", "out because": "reason",
@@ -43,9 +50,10 @@ def advise(
     deadline_s: float | None = None,
     photographs: Path | None = None,
     uses_per_value: float = 1 / 96,
-    decide: Goal = "energy",
+    spare: Spare | None = None,
+    decide: Goal | None = None,
     max_energy_j: float | None = None,
-    min_psnr_db: float = 25.0,
+    min_psnr_db: float | None = None,
     try_all: bool = False,
     as_json: bool = False,
 ) -> None:
@@ -56,29 +64,39 @@ def advise(
         photographs: folder of a run of the study photographs; says how to send a photograph instead, as a seed or by
             which codec.
         uses_per_value: complex channel uses per pixel value of a photograph.
-        decide: what is made small: latency, energy of the device, or channel uses.
+        spare: what is spared first: energy of the device, air as channel uses, or time; energy when left out.
+        decide: the same in the words of generate --decide; leave one of the two out.
         max_energy_j: most energy of the device.
-        min_psnr_db: PSNR that 90 % of pictures reach, against those of one machine alone.
+        min_psnr_db: PSNR that 90 % of pictures reach, against those of one machine alone, or pictures on average when
+            all are tried; 25 by tables when left out.
         try_all: run every protocol on a few captions, which takes minutes; always so where nothing was measured.
         as_json: one JSON object on standard output, nothing else.
 
     Example:
-        gainnet advise --snr-db 5 --decide uses --min-psnr-db 26
+        gainnet advise --snr-db 5 --spare air --min-psnr-db 26
     """
+    if spare is not None and decide is not None:
+        raise ConfigError("spare: it says the same as decide; leave one of the two out")
+    goal = decide or _GOALS[spare or "energy"]
     if deadline_s is not None and not 0.0 < deadline_s < float("inf"):
         raise ConfigError(f"deadline_s: {deadline_s} must be a positive time; give seconds")
     config = GenerationConfig(("a red star",), **asked.values)
     if photographs is not None:
         return _advise_photographs(photographs, config.snr_db, uses_per_value, as_json)
     if not try_all and config.num_steps is None and _is_measured(config):
-        bounds = {"decide": decide, "max_latency_s": deadline_s, "max_energy_j": max_energy_j}
-        return _advise_by_tables(config, {**bounds, "min_psnr_db": min_psnr_db}, as_json)
-    return _advise_by_trials(config, deadline_s, as_json)
+        least_db = _USUAL_DB if min_psnr_db is None else min_psnr_db
+        bounds = {"max_latency_s": deadline_s, "max_energy_j": max_energy_j, "min_psnr_db": least_db}
+        return _advise_by_tables(config, {"decide": goal, **bounds}, as_json)
+    bounds = {"decide": goal, "max_energy_j": max_energy_j, "min_psnr_db": min_psnr_db}
+    return _advise_by_trials(config, deadline_s, bounds, as_json)
 
 
-def _advise_by_trials(config: GenerationConfig, deadline_s: float | None, as_json: bool) -> None:
+def _advise_by_trials(
+    config: GenerationConfig, deadline_s: float | None, bounds: dict[str, Any], as_json: bool
+) -> None:
     """All protocols, priced and run on a few captions."""
     with status("loading") as show:
+        from gainnet.catalog.deciding import wanted_of
         from gainnet.catalog.opening import open_request
         from gainnet.generation.advice import CAPTIONS, reasons
         from gainnet.generation.advice import advise as run
@@ -86,6 +104,7 @@ def _advise_by_trials(config: GenerationConfig, deadline_s: float | None, as_jso
         from gainnet.generation.sentences import unknown_lines
         from gainnet.models.shipped import unknown_words
 
+        wanted = wanted_of(bounds)
         asked_for = open_request(replace(config, prompts=CAPTIONS))
         model = asked_for.model
         captions = captions_of(model, CAPTIONS)
@@ -93,10 +112,10 @@ def _advise_by_trials(config: GenerationConfig, deadline_s: float | None, as_jso
         best, trials = run(
             model, air=asked_for.air, captions=captions, picture=asked_for.picture,
             strength=asked_for.strength, deadline_s=deadline_s, priced_as=asked_for.priced_as,
-            random_seed=config.random_seed, watch=show,
+            random_seed=config.random_seed, watch=show, wanted=wanted,
         )  # fmt: skip
     because = (
-        reasons(best, trials, deadline_s, len(captions))
+        reasons(best, trials, deadline_s, len(captions), wanted.minimise)
         if best
         else [f"{t.protocol} is out: {t.reason}" for t in trials]
     )
@@ -108,7 +127,7 @@ def _advise_by_trials(config: GenerationConfig, deadline_s: float | None, as_jso
     for line in unknown_lines(model.name, warnings):
         typer.echo(line)
     title = f"{config.fading} at {config.snr_db:g} dB, {config.hardware}, priced as {config.priced_as}"
-    print_table(title, _COLUMNS, rows)
+    _print_choice(title, _TRIED, [{**asdict(each), "num_channel_uses": each.spent("uses")} for each in trials])
     typer.echo(f"use {name}" if name else "no protocol fits")
     for reason in because:
         typer.echo(f"- {reason}")
@@ -145,9 +164,7 @@ def _advise_by_tables(config: GenerationConfig, bounds: dict[str, Any], as_json:
     # The best of each protocol, and of those that keep no bound the first: dozens of rows would hide the choice.
     first = {row["protocol"]: row for row in reversed(rows)}
     best = [row for row in rows if first[row["protocol"]] is row]
-    print_table(
-        title, tuple(_SHOWN), [{column: _short(name, row[name]) for column, name in _SHOWN.items()} for row in best]
-    )
+    _print_choice(title, _SHOWN, best)
     if len(rows) > len(best):
         typer.echo(f"the best of each protocol; {len(rows) - len(best)} more configurations with --json")
     typer.echo(f"use {decision['configuration']}" if name else "nothing keeps all bounds")
@@ -156,9 +173,17 @@ def _advise_by_tables(config: GenerationConfig, bounds: dict[str, Any], as_json:
     return None
 
 
+def _print_choice(title: str, shown: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Candidates in order, without a column of reasons where nothing is out."""
+    kept = {head: key for head, key in shown.items() if key != "reason" or any(row[key] for row in rows)}
+    print_table(title, tuple(kept), [{head: _short(key, row[key]) for head, key in kept.items()} for row in rows])
+
+
 def _short(column: str, value: Any) -> Any:
     if column == "psnr_db" and value is not None and value >= _EXACT_DB:
         return "exact"
+    if column == "num_channel_uses" and value is not None:
+        return f"{value:,.0f}"
     return f"{value:.4g}" if isinstance(value, float) else value
 
 
@@ -170,9 +195,8 @@ def _advise_photographs(run: Path, snr_db: float, uses_per_value: float, as_json
     advice = recommended_by(run, snr_db, uses_per_value)
     if as_json:
         return print_json(advice)
-    rows = [{"method": name, "feature_distance": x} for name, x in advice["feature_distance"].items()]
-    print_table(
-        f"Photographs at {advice['snr_db']:g} dB, {advice['uses_per_value']}", ("method", "feature_distance"), rows
-    )
+    rows = [{"method": name, "feature distance": x} for name, x in advice["feature_distance"].items()]
+    title = f"Photographs at {advice['snr_db']:g} dB, {advice['uses_per_value']}"
+    print_table(title, ("method", "feature distance"), rows)
     typer.echo(f"use {advice['method']}")
     return None

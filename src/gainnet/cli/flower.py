@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from gainnet.cli.options import Asked, Fields, Usual, command
-from gainnet.cli.printing import print_json, print_table, rounds_progress, status
+from gainnet.cli.printing import print_json, print_rounds, rounds_progress, status
 from gainnet.cli.trust import SAFEGUARDS, check_privacy_used
 from gainnet.core.errors import ConfigError
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from gainnet.catalog.flower import AppSettings
     from gainnet.catalog.records import LearnConfig
 
-COLUMNS = ("round", "test_loss", "num_bits_up", "num_bits_down", "duration_s", "energy_j", "num_lost")
 _USUAL = {"algorithm": "fedavg", "clients": "4", "rounds": "10", "random_seed": "0"}
 
 
@@ -186,5 +185,5 @@ def _show(settings: AppSettings, rounds: list[dict[str, float]], as_json: bool) 
     if as_json:
         found = {"algorithm": settings.config.algorithm, "out": settings.out, "rounds": rounds, "privacy": privacy}
         return print_json(found)
-    print_table(f"{settings.config.algorithm}: {settings.out}", COLUMNS, rounds)
+    print_rounds(f"{settings.config.algorithm}: {settings.out}", rounds, rounds)
     return typer.echo(f"privacy: {privacy_line(privacy)}")

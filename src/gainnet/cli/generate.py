@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from textwrap import fill
@@ -88,19 +88,14 @@ def generate(
 
     config = _config(asked, prompt, prompts, fail)
     bounds = {"max_latency_s": max_latency_s, "max_energy_j": max_energy_j, "min_psnr_db": min_psnr_db}
-    if decide is None and (given := [name for name, value in bounds.items() if value is not None]):
-        raise ConfigError(f"{given[0]}: it bounds a decision; give --decide latency, energy or uses")
     check_writable(out)
     with status("loading") as watch:
         from gainnet.catalog.labels import labels_of_config
-        from gainnet.catalog.opening import open_request
         from gainnet.generation import save
 
         sign = None if signer is None else _signing(signer)
-        decision: dict[str, Any] = {}
-        if decide is not None:
-            config, decision = _decided(config, asked, {"decide": decide, **bounds})
-        request, tuned = _with_decoder(open_request(config), decoder)
+        config, decision = _decided(config, asked, decide, bounds)
+        request, tuned = _opened(config, decoder)
         result = request.generate(watch)
         watch("writing")
         summary = save(result, out, labels_of_config(result, config)) | decision | tuned
@@ -124,22 +119,19 @@ def estimate(asked: Asked, prompt: str | None = None, *, prompts: Path | None = 
     """
     config = _config(asked, prompt, prompts)
     with status("loading"):
+        from gainnet.catalog.labels import priced_json
         from gainnet.catalog.opening import open_request
-        from gainnet.generation.sentences import cost_line, unknown_lines
-        from gainnet.models.shipped import unknown_words
+        from gainnet.generation.sentences import cost_line, priced_line, unknown_lines
 
         request = open_request(config)
-        name, report = request.model.name, request.estimate().to_json()
-        warnings = [asdict(each) for each in unknown_words(name, request.prompts)]
-    summary = {
-        "protocol": config.protocol, "fading": config.fading, "snr_db": config.snr_db, "report": report, "model": name,
-        "warnings": warnings,
-    }  # fmt: skip
+        summary = priced_json(request, config)
     if as_json:
         return print_json(summary)
-    for line in (f"model: {name}", *unknown_lines(name, warnings), cost_line(report, len(request.prompts))):
+    number, name = len(request.prompts), summary["model"]
+    lines = (priced_line(summary, number), cost_line(summary["report"], number))
+    for line in (f"model: {name}", *unknown_lines(name, summary["warnings"]), *lines):
         typer.echo(line)
-    return print_report(report, len(request.prompts))
+    return print_report(summary["report"], number)
 
 
 @command("protocols")
@@ -170,11 +162,9 @@ def protocols(
     drawn = {"num_edges": num_edges, "cooperation": cooperation, "num_steps": num_steps, "out": out}
     if given := [option for option, value in drawn.items() if value is not None]:
         raise ConfigError(f"{given[0]}: it is for one drawn plan; name its protocol with --show-plan or leave it out")
-    with status("loading"):
-        from gainnet.catalog.opening import load
-        from gainnet.generation.description import describe_protocols
+    from gainnet.generation.description import describe_protocols
 
-        described = describe_protocols(load())
+    described = describe_protocols()
     if as_json:
         return print_json({"protocols": described})
     for row in described:
@@ -198,23 +188,33 @@ def _wrapped(text: str) -> str:
     return fill(text, _LINE, subsequent_indent="    ", break_long_words=False)
 
 
-def _decided(config: GenerationConfig, asked: Asked, bounds: dict[str, Any]) -> tuple[GenerationConfig, dict[str, Any]]:
-    """The configuration that measured tables choose, and why."""
+def _decided(
+    config: GenerationConfig, asked: Asked, goal: Goal | None, bounds: Mapping[str, float | None]
+) -> tuple[GenerationConfig, dict[str, Any]]:
+    """The configuration that measured tables choose, and why; as it is without a goal."""
+    if goal is None:
+        if given := [name for name, value in bounds.items() if value is not None]:
+            raise ConfigError(f"{given[0]}: it bounds a decision; give --decide latency, energy or uses")
+        return config, {}
     from gainnet.catalog.deciding import DECIDED, decided, described, wanted_of
 
     # A protocol that equals the default may have been typed, and then it must not be without effect.
     if given := sorted(asked.given & set(DECIDED)):
         raise ConfigError(f"{given[0]}: it is decided; leave it out, or leave decide out")
-    chosen, found = decided(config, wanted_of(bounds))
+    chosen, found = decided(config, wanted_of({"decide": goal, **bounds}))
     return chosen, {"decision": described(found)}
 
 
-def _with_decoder(request: Request, name: str | None) -> tuple[Request, dict[str, Any]]:
-    """The request with the fine-tuned decoder of a name, and what a report says of it; as it is without one."""
-    if name is None:
-        return request, {}
-    from gainnet.models.decoders import decoder_config, decoder_place, with_decoder
+def _opened(config: GenerationConfig, name: str | None) -> tuple[Request, dict[str, Any]]:
+    """The request, with the fine-tuned decoder of a name where there is one, and what a report says of it."""
+    from gainnet.catalog.opening import open_request
 
+    if name is None:
+        return open_request(config), {}
+    from gainnet.models.decoders import check_installed, decoder_config, decoder_place, with_decoder
+
+    check_installed(name)
+    request = open_request(config)
     tuned = with_decoder(request.model, name).decoder
     place = decoder_place(request.model.latents_sha256, name)
     return replace(request, decoder=tuned), {"decoder": {"name": name, "sha256": decoder_config(place)["sha256"]}}

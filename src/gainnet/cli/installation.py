@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 import typer
 
@@ -54,17 +52,11 @@ def doctor(*, as_json: bool = False) -> None:
     if as_json:
         print_json({"checks": found, "extras": optional, "notes": notes})
     else:
-        print_table("Installation", ("check", "passed", "found"), [_in_words(row, "passed") for row in found])
-        print_table(
-            "Optional parts", ("extra", "installed", "purpose"), [_in_words(row, "installed") for row in optional]
-        )
+        print_table("Installation", ("check", "passed", "found"), found)
+        print_table("Optional parts", ("extra", "installed", "purpose"), optional)
         for line in notes:
             typer.echo(line)
         if lacking := [row["extra"] for row in optional if row["missing"]]:
             typer.echo(f"all that is missing: pip install 'gainnet[{','.join(lacking)}]'")
     if not all(row["passed"] for row in found):
         raise typer.Exit(1)
-
-
-def _in_words(row: Mapping[str, Any], column: str) -> dict[str, Any]:
-    return {**row, column: "yes" if row[column] else "no"}

@@ -21,8 +21,10 @@ def models(*, as_json: bool = False) -> None:
     from gainnet.models.shipped import describe_models
 
     found = describe_models()
-    columns = ("name", "domain", "num_words", "is_there")
-    print_json({"models": found}) if as_json else print_table("Models", columns, found)
+    if as_json:
+        return print_json({"models": found})
+    rows = [{**row, "installed": row["is_there"]} for row in found]
+    return print_table("Models", ("name", "domain", "num_words", "installed"), rows)
 
 
 @command("show")

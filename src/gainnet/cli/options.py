@@ -33,7 +33,7 @@ EVERYWHERE: Final = "Everywhere"
 """Panel of the options that every command has."""
 
 PANELS: Final = dict.fromkeys(("out", "show", "as_json"), "Output") | dict.fromkeys(
-    ("decide", "max_latency_s", "max_energy_j", "min_psnr_db"), "Decision"
+    ("spare", "decide", "max_latency_s", "max_energy_j", "min_psnr_db"), "Decision"
 )
 """Panels of options of functions by name; those of records are in `Fields`."""
 

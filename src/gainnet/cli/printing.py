@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -117,33 +118,81 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: tuple[str, ...], rows: Any) -> None:
-    """Rows by column name as a table for people."""
+    """Rows by column name as a table for people, or as a list where its words do not fit beside each other."""
     from rich.console import Console
     from rich.table import Table
 
     table, console = Table(title=title, title_justify="left"), Console()
+    heads = [heading(column) for column in columns]
     texts = [[cell(row[column]) for column in columns] for row in rows]
-    for column, width in zip(columns, _widths(list(zip(columns, *texts, strict=True)), console.width), strict=True):
-        table.add_column(column, overflow="fold", width=width)
+    widths = _widths(list(zip(heads, *texts, strict=True)), console.width)
+    if widths is None:
+        return _print_list(title, heads, texts)
+    for head, width in zip(heads, widths, strict=True):
+        table.add_column(head, overflow="fold", width=width)
     for row in texts:
         table.add_row(*row)
-    console.print(table)
+    return console.print(table)
 
 
-def _widths(columns: list[tuple[str, ...]], room: int) -> list[int | None]:
-    """Width per column at which no word is broken; `None` where the table fits as it is, or words do not fit at all."""
+def _print_list(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Rows under each other: a word that is broken can be neither read nor copied."""
+    typer.echo(title)
+    for row in rows:
+        marks = ("- ", *["  "] * len(row))
+        for mark, head, text in zip(marks, heads, row, strict=False):
+            typer.echo(f"{mark}{head}: {' '.join(text.split())}")
+
+
+def _widths(columns: list[tuple[str, ...]], room: int) -> list[int | None] | None:
+    """Width per column at which no word is broken, `None` each where all fits; `None` where words do not fit at all."""
     words = [max(map(len, " ".join(texts).split())) for texts in columns]
-    whole = [max(map(len, texts)) for texts in columns]
+    whole = [max(len(line) for text in texts for line in text.splitlines() or [""]) for texts in columns]
     spare = room - 3 * len(columns) - 1 - sum(words)  # a column has three characters of frame, and one closes the row
     missing = sum(whole) - sum(words)
-    if not 0 <= spare < missing:
+    if spare < 0:
+        return None
+    if spare >= missing:
         return [None] * len(columns)
     # rich shortens the widest column first, and breaks its words; the room that is left is shared by need.
     return [least + spare * (most - least) // missing for least, most in zip(words, whole, strict=True)]
 
 
+_UNITS: Final = {"s": "s", "ms": "ms", "j": "J", "db": "dB", "hz": "Hz", "w": "W"}
+
+
+def heading(name: str) -> str:
+    """The name of a field as people write it.
+
+    Args:
+        name: of a column, which may be a field of a record.
+
+    >>> heading("num_bits_up"), heading("energy_j"), heading("time s")
+    ('bits up', 'energy J', 'time s')
+    """
+    first, *others = name.removeprefix("num_").split("_")
+    return " ".join([first, *(_UNITS.get(each, each) for each in others)])
+
+
 def cell(value: Any) -> str:
-    """A value for a table: a dash for nothing, five significant digits for a float."""
-    if value is None:
-        return "–"
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    """A value for a table: a dash for nothing, whole numbers whole, five significant digits of others.
+
+    Args:
+        value: of any type.
+
+    >>> cell(None), cell(True), cell(12345.0), cell(0.1234567), cell(250000.5)
+    ('–', 'yes', '12,345', '0.12346', '250,000')
+    """
+    match value:
+        case None:
+            return "–"
+        case bool():
+            return "yes" if value else "no"
+        case float() if math.isfinite(value) and (value.is_integer() or abs(value) >= 1e5):
+            return f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.5g}"
+        case float():
+            return f"{value:.5g}"
+        case int():
+            return f"{value:,}"
+        case _:
+            return str(value)

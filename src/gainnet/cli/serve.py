@@ -81,15 +81,30 @@ def serve(
         gainnet serve --port 8000
     """
     require_serve()
-    from gainnet.service.serving import Joining, Listening, Serving
+    from gainnet.service.serving import Listening, Serving
 
-    if unsigned and signer is not None:
-        raise ConfigError("signer: nothing is signed; leave it or --unsigned out")
+    _check_used(signer, unsigned, edge, join)
     serving = Serving(model, runtime, journal, pace, most_batch, most_waiting, signer, unsigned)
     if join is not None:
         return _join(serving, join, keys, edge, as_json)
     listening = Listening(host, port, name, certificate, key, plain, tokens)
-    return _serve(serving, listening, None if keys is None else Joining(keys, join_port), as_json, replicated)
+    return _serve(serving, listening, _joining(keys, join_port), as_json, replicated)
+
+
+def _joining(keys: Path | None, port: int) -> Joining | None:
+    from gainnet.service.serving import Joining
+
+    if keys is None and port:
+        raise ConfigError("join_port: no edge can join without certificates; give --keys FOLDER, or leave it out")
+    return None if keys is None else Joining(keys, port)
+
+
+def _check_used(signer: Path | None, unsigned: bool, edge: str | None, join: str | None) -> None:
+    """Refuses what would be without effect."""
+    if unsigned and signer is not None:
+        raise ConfigError("signer: nothing is signed; leave it or --unsigned out")
+    if edge is not None and join is None:
+        raise ConfigError("edge: it is the name of one that joins another edge; give --join, or leave it out")
 
 
 @command("keys")

@@ -8,9 +8,9 @@ from typing import Any
 
 import typer
 
-from gainnet.cli.flower import COLUMNS, of_config, read_settings
+from gainnet.cli.flower import of_config, read_settings
 from gainnet.cli.options import Asked, Fields, command
-from gainnet.cli.printing import print_json, print_table, rounds_progress
+from gainnet.cli.printing import print_json, print_rounds, print_table, rounds_progress
 from gainnet.cli.trust import SAFEGUARDS, check_privacy_used
 from gainnet.core.errors import ConfigError
 
@@ -92,9 +92,8 @@ def serve(
         else:
             served = serve_averaging(session, offered, listener, keys, timeout_s, out, show, max_rows, known)
             run, traffic, privacy = served.run, Traffic.of(served.connections), served.guarantee
-    found: dict[str, Any] = {"algorithm": settings.algorithm, "out": str(out), "rounds": list(run.rounds)}
-    found["privacy"] = None if privacy is None else asdict(privacy)
-    _show(found, asdict(traffic), as_json)
+    found = {"algorithm": settings.algorithm, "out": str(out), "rounds": list(run.rounds)}
+    _show(found | {"privacy": None if privacy is None else asdict(privacy)}, asdict(traffic), as_json)
 
 
 def _show(found: dict[str, Any], traffic: dict[str, int], as_json: bool) -> None:
@@ -102,7 +101,7 @@ def _show(found: dict[str, Any], traffic: dict[str, int], as_json: bool) -> None
 
     if as_json:
         return print_json(found | traffic)
-    print_table(f"{found['algorithm']}: {found['out']}", COLUMNS, found["rounds"])
+    print_rounds(f"{found['algorithm']}: {found['out']}", found["rounds"], found["rounds"])
     typer.echo(f"privacy: {privacy_line(found['privacy'])}")
     return print_table("on the sockets, before TLS", tuple(traffic), [traffic])
 

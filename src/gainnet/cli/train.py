@@ -10,7 +10,7 @@ import typer
 from gainnet.cli.generate import read_prompts
 from gainnet.cli.options import command
 from gainnet.cli.printing import progress, training_progress
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_name
 
 Preset = Literal["default", "tiny"]
 """How thoroughly a model is trained."""
@@ -182,6 +182,8 @@ def seed_codec(
     from gainnet.training.seed_codec import PRESETS, train_seed_codec
     from gainnet.training.seed_sources import Captioned, open_source
 
+    for each in code:
+        check_name("code", each, CODES)
     lines = None if prompts is None else read_prompts(None, prompts)
     source = open_source(model, lines, pictures, torch_device)
     is_own = not isinstance(source, Captioned)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Final, final
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from gainnet.core.report import Report
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.generation.arguments import check_arguments, strength_of, texts_of
 from gainnet.generation.cell import Cell, Over, use_tables
+from gainnet.generation.decision import Goal, Wanted
 from gainnet.generation.generate import estimate
 from gainnet.generation.judging import judge_of
 from gainnet.generation.memory import Memory
@@ -41,6 +42,10 @@ SAME_DB = 3.0
 """PSNR below the best that is, where captions cannot be judged."""
 SEVERAL_EDGES = 2
 """Edges of the protocols that take several, where the cell does not have more."""
+_SPENT: Final[Mapping[Goal, str]] = {
+    "energy": "energy of the device: {:.3g} J", "uses": "of the channel: {:,.0f} uses", "latency": "time: {:.3g} s"
+}  # fmt: skip
+"""What a protocol spends of each goal, in words."""
 
 
 @final
@@ -81,6 +86,12 @@ class Trial:
     num_bits_backhaul: float | None = None
     num_channel_uses_up: float | None = None
     num_channel_uses_down: float | None = None
+
+    def spent(self, goal: Goal) -> float:
+        """What a goal makes small: s, J of the device, or channel uses up and down."""
+        uses = (self.num_channel_uses_up or 0.0) + (self.num_channel_uses_down or 0.0)
+        of_goal = {"latency": self.duration_p50_s, "energy": self.device_energy_j, "uses": uses}
+        return of_goal[goal] or 0.0
 
 
 def cost(name: str, report: Report) -> Trial:
@@ -149,11 +160,12 @@ def advise(
     priced_as: Pricing = pricing("sd15"),  # noqa: B008
     random_seed: int = 0,
     watch: Callable[[str], None] = lambda label: None,
+    wanted: Wanted = Wanted("energy"),  # noqa: B008
 ) -> tuple[Trial | None, tuple[Trial, ...]]:
     """The protocol that is recommended, and all of them, best first; those that cannot be used come last.
 
-    Of those that fit memory and deadline, the ones count that are about as true to the prompt as the best (or to the
-    picture, where prompts cannot be judged); of these, the one that takes least energy of the device wins.
+    Of those that fit memory and bounds, the ones count that are about as true to the prompt as the best (or to the
+    picture, where prompts cannot be judged); of these, the one that spends least of the goal wins.
 
     Args:
         model: whose parts run.
@@ -165,6 +177,7 @@ def advise(
         priced_as: model whose FLOPs and bytes are priced.
         random_seed: of the first picture.
         watch: called with the name of every protocol before it is tried.
+        wanted: goal, and bounds on energy and PSNR; its bound on time is `deadline_s`.
 
     Raises:
         ConfigError: an argument is out of range, or the air is a whole network.
@@ -187,19 +200,30 @@ def advise(
         except GainnetError as error:
             trials.append(Trial(name, str(error)))
             continue
-        late = deadline_s is not None and (report.duration_p95_s or 0.0) > deadline_s
-        reason = f"95 % take up to {report.duration_p95_s:.3g} s" if late else ""
         psnr_db, fidelity = found["psnr_db"], found["prompt_fidelity"]
-        spent = cost(name, report)
-        trials.append(replace(spent, reason=reason, psnr_db=psnr_db, ssim=found["ssim"], prompt_fidelity=fidelity))
+        tried = replace(cost(name, report), psnr_db=psnr_db, ssim=found["ssim"], prompt_fidelity=fidelity)
+        trials.append(replace(tried, reason=_broken(tried, wanted, deadline_s)))
     usable = [trial for trial in trials if not trial.reason]
-    good = sorted(_about_the_best(usable), key=_energy_j)
-    others = sorted((trial for trial in usable if trial not in good), key=_energy_j)
+    good = sorted(_about_the_best(usable), key=lambda trial: trial.spent(wanted.minimise))
+    others = sorted((trial for trial in usable if trial not in good), key=lambda trial: trial.spent(wanted.minimise))
     ordered = (*good, *others, *(trial for trial in trials if trial.reason))
     return (good[0] if good else None), ordered
 
 
-def reasons(best: Trial, trials: Sequence[Trial], deadline_s: float | None, num_captions: int) -> list[str]:
+def _broken(trial: Trial, wanted: Wanted, deadline_s: float | None) -> str:
+    """The first bound that a protocol does not keep; empty where it keeps all."""
+    if deadline_s is not None and (trial.duration_p95_s or 0.0) > deadline_s:
+        return f"95 % take up to {trial.duration_p95_s:.3g} s"
+    if (trial.device_energy_j or 0.0) > wanted.energy_j:
+        return f"the device spends {trial.device_energy_j:.3g} J, not {wanted.energy_j:g} J"
+    if _db(trial) < wanted.psnr_db:
+        return f"its pictures have {trial.psnr_db:.1f} dB, not {wanted.psnr_db:g} dB"
+    return ""
+
+
+def reasons(
+    best: Trial, trials: Sequence[Trial], deadline_s: float | None, num_captions: int, goal: Goal = "energy"
+) -> list[str]:
     """Why the recommended one was taken, as sentences.
 
     Args:
@@ -207,6 +231,7 @@ def reasons(best: Trial, trials: Sequence[Trial], deadline_s: float | None, num_
         trials: all of them.
         deadline_s: that was asked for.
         num_captions: on which they were tried.
+        goal: that was made small.
     """
     usable = [trial for trial in trials if not trial.reason]
     excluded = [f"{trial.protocol} is out: {trial.reason}" for trial in trials if trial.reason]
@@ -216,7 +241,7 @@ def reasons(best: Trial, trials: Sequence[Trial], deadline_s: float | None, num_
     return [
         f"{len(usable)} of {len(trials)} protocols fit the memory{in_time}",
         f"{len(_about_the_best(usable))} are about as good as the best by {measure}, on {num_captions} captions",
-        f"of these {best.protocol} takes least energy of the device: {_energy_j(best):.3g} J",
+        f"of these {best.protocol} takes least {_SPENT[goal].format(best.spent(goal))}",
         *excluded,
     ]
 
@@ -232,10 +257,6 @@ def _about_the_best(trials: Sequence[Trial]) -> list[Trial]:
 
 def _db(trial: Trial) -> float:
     return float("inf") if trial.psnr_db is None else trial.psnr_db
-
-
-def _energy_j(trial: Trial) -> float:
-    return trial.device_energy_j or 0.0
 
 
 def _psnr_db(images: Tensor, reference: Tensor) -> float | None:

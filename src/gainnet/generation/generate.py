@@ -38,7 +38,7 @@ from gainnet.models.diffusion import Decoder, DiffusionModel
 from gainnet.models.shipped import unknown_words
 from gainnet.models.vocabulary import Unknown
 from gainnet.network.network import Network
-from gainnet.protocols import Eiug, Pricing, Protocol, channel_free, execute, pricing
+from gainnet.protocols import Eiug, Plan, Pricing, Protocol, channel_free, execute, pricing
 from gainnet.protocols import estimate as estimate_plan
 from gainnet.protocols.binding import prompt_spec
 from gainnet.protocols.task import PICTURE, PROMPT
@@ -203,10 +203,9 @@ def generate(
     """
     check_arguments(num_channel_uses, strength, deadline_s, failures, random_seed)
     texts, strength = texts_of(prompts), strength_of(picture, strength)
-    models = (model,) if decoder is None else (model, replace(model, decoder=decoder))
-    tried = [make_plan(air, protocol, x, texts, codecs, num_channel_uses, strength, deadline_s) for x in models]
-    memory = memory or Memory()  # since the reference takes the same steps of the sampler, with the model's own decoder
-    made, (free, plan) = tried[-1], [memory.over(in_chunks(each.plan)) for each in (tried[0], tried[-1])]
+    made, free, plan = _plans(
+        lambda x: make_plan(air, protocol, x, texts, codecs, num_channel_uses, strength, deadline_s),
+        model, decoder, memory or Memory())  # fmt: skip
     given, deaths = inputs(texts, picture), _deaths(failures, made.network.edges, len(plan.steps))
     random, begin_s = streams(random_seed, len(texts)), time.perf_counter()
     with torch.inference_mode():
@@ -256,6 +255,17 @@ def estimate(
     made = make_plan(air, protocol, model, texts, codecs, num_channel_uses, strength, deadline_s)
     given = _shapes(texts, model, strength)
     return estimate_plan(made.plan, given, made.network, priced_as, num_items=len(texts))
+
+
+def _plans(
+    planned: Callable[[DiffusionModel], Planned], model: DiffusionModel, decoder: Decoder | None, memory: Memory
+) -> tuple[Planned, Plan, Plan]:
+    """What runs; the plan of its reference, with the model's own decoder; and its plan, with the one that is given."""
+    own = planned(model)
+    made = own if decoder is None else planned(replace(model, decoder=decoder))
+    # Both take the same steps of the sampler.
+    free, plan = (memory.over(in_chunks(each.plan)) for each in (own, made))
+    return made, free, plan
 
 
 def _sampling(made: Planned, model: DiffusionModel, texts: Sequence[str], strength: float | None) -> Sampling:

@@ -90,13 +90,30 @@ def made_line(summary: Mapping[str, Any]) -> str:
     'scenes drew 1 picture by eiug with seed=linear over awgn at 0 dB: PSNR 22.9 dB.'
     """
     number, quality = len(summary["images"]), summary.get("quality")
+    # A device that has asked an edge has no picture to compare with.
+    near = "" if quality is None else f": {spelled_psnr(None if quality['exact'] else quality['psnr_db'])}"
+    return f"{summary['model']} drew {number} picture{'s' * (number > 1)} {_by(summary)}{near}."
+
+
+def priced_line(summary: Mapping[str, Any], num_items: int) -> str:
+    """The model, the protocol, the codecs and the air of pictures that nobody has drawn.
+
+    Args:
+        summary: `model`, `protocol`, `codec`, `fading` and `snr_db` as of a generation.
+        num_items: how many pictures.
+
+    >>> asked = {"model": "scenes", "protocol": "eiug", "fading": "awgn", "snr_db": 5.0, "codec": {"seed": "linear"}}
+    >>> priced_line(asked, 2)
+    'scenes would draw 2 pictures by eiug with seed=linear over awgn at 5 dB.'
+    """
+    return f"{summary['model']} would draw {num_items} picture{'s' * (num_items > 1)} {_by(summary)}."
+
+
+def _by(summary: Mapping[str, Any]) -> str:
     # The prompt is sent as text whatever is chosen.
     sent = ", ".join(f"{kind}={name}" for kind, name in summary["codec"].items() if kind != "prompt")
     air = summary["fading"] + ("" if summary["snr_db"] is None else f" at {summary['snr_db']:.4g} dB")
-    # A device that has asked an edge has no picture to compare with.
-    near = "" if quality is None else f": {spelled_psnr(None if quality['exact'] else quality['psnr_db'])}"
-    drew = f"{summary['model']} drew {number} picture{'s' * (number > 1)}"
-    return f"{drew} by {summary['protocol']}{' with ' * bool(sent)}{sent} over {air}{near}."
+    return f"by {summary['protocol']}{' with ' * bool(sent)}{sent} over {air}"
 
 
 def cost_line(report: Mapping[str, Any], num_items: int = 1) -> str:

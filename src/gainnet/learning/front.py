@@ -76,13 +76,19 @@ def learn(
     algorithm, cost = learning.bound(model, _row_length(clients, model))
     rows = torch.cat([client.rows for client in clients]) if test_rows is None else test_rows
     check_rows_fit(model, rows)
-    # The settings identify the run, so that a folder of another method is refused.
-    settings = {name: repr(value) for name, value in {"method": method, "air": air, "training": training}.items()}
-    settings |= {"safeguards": repr(safeguards)} if safeguards else {}
     session = Session(
-        model, algorithm, tuple(clients), rows, cost, given.states_per_value, rounds, random_seed, settings, safeguards
-    )
+        model, algorithm, tuple(clients), rows, cost, given.states_per_value, rounds, random_seed,
+        _settings(method, air, training, safeguards), safeguards,
+    )  # fmt: skip
     return session.run(out, progress)
+
+
+def _settings(
+    method: Method, air: Air | Network | None, training: LocalTraining | None, safeguards: Safeguards | None
+) -> dict[str, str]:
+    """What identifies the run, so that a folder of another method is refused."""
+    settings = {"method": repr(method), "air": repr(air), "training": repr(training)}
+    return settings | ({"safeguards": repr(safeguards)} if safeguards else {})
 
 
 def _row_length(clients: Sequence[Client], model: Any) -> int:

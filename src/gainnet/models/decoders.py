@@ -14,7 +14,7 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from gainnet.core.errors import ConfigError, ModelError
+from gainnet.core.errors import ConfigError, ModelError, check_name
 from gainnet.core.files import write_whole
 from gainnet.core.weights import CONFIG, WeightsFormat, user_folder
 from gainnet.models.diffusion import Decoder, DiffusionModel
@@ -34,6 +34,19 @@ def decoder_place(model_sha256: str, name: str) -> Path:
     if not re.fullmatch(r"[\w-]{1,64}", name, re.ASCII):
         raise ConfigError(f"decoder: {name!r} is no name; use up to 64 letters, digits, hyphens and underscores")
     return user_folder() / "decoders" / model_sha256 / name
+
+
+def check_installed(name: str) -> None:
+    """Refuses a name that no installed decoder has, whatever its model, before a model is loaded.
+
+    Raises:
+        ConfigError: no decoder of that name is installed.
+    """
+    decoder_place("", name)
+    known = sorted({path.parent.name for path in (user_folder() / "decoders").glob(f"*/*/{CONFIG}")})
+    if not known:
+        raise ConfigError(f"decoder: none is installed; {FORMAT.mend} --name {name}")
+    check_name("decoder", name, known)
 
 
 def save_decoder(folder: Path, network: nn.Module, model_sha256: str, how: Mapping[str, Any]) -> str:

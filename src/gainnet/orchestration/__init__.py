@@ -39,9 +39,10 @@ from gainnet.orchestration.roads import on_roads
 from gainnet.orchestration.rollout import Rollout, follow, hand_overs, play, schedules_of
 from gainnet.orchestration.rounds import Activity, Schedule
 from gainnet.orchestration.scenario import Scenario, load_scenario, scenario_names
+from gainnet.orchestration.task import Sensing, Task
 from gainnet.orchestration.trained import pooled, trained_gain
 from gainnet.orchestration.trained_optimum import TrainedOptimum, trained_bounds, trained_optimum
-from gainnet.orchestration.workload import Sensing, Task, consumption, serial_workload, steady_workload
+from gainnet.orchestration.workload import consumption, serial_workload, steady_workload
 from gainnet.orchestration.world import World, draw_world
 
 __all__ = [

@@ -15,11 +15,10 @@ from gainnet.orchestration.graph import Graph, State
 from gainnet.orchestration.regime import Independent
 from gainnet.orchestration.resources import Pool, each, unsqueeze
 from gainnet.orchestration.scenario import Scenario
+from gainnet.orchestration.task import Sensing, Task
 from gainnet.orchestration.workload import (
     CEILINGS,
     Consumption,
-    Sensing,
-    Task,
     Workload,
     achievable_workload,
     consumption,

@@ -11,7 +11,8 @@ from torch import Tensor
 from gainnet.orchestration.regime import Independent, Regime
 from gainnet.orchestration.resources import Pool, each, of_model, squeeze, unsqueeze
 from gainnet.orchestration.scenario import Ceiling, HandOver
-from gainnet.orchestration.workload import CEILINGS, Consumption, Sensing, Task, Workload, consumption, workload_up_to
+from gainnet.orchestration.task import Sensing, Task
+from gainnet.orchestration.workload import CEILINGS, Consumption, Workload, consumption, workload_up_to
 from gainnet.orchestration.world import World
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from gainnet.orchestration.gain import CORRELATIONS, Correlation
 from gainnet.orchestration.resources import Pool
 from gainnet.orchestration.scenario import Scenario
-from gainnet.orchestration.workload import CEILINGS, Sensing, Task, Workload
+from gainnet.orchestration.task import Sensing, Task
+from gainnet.orchestration.workload import CEILINGS, Workload
 
 
 @final

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from gainnet.orchestration.resources import Pool
-from gainnet.orchestration.workload import Consumption, Sensing, Task, Workload
+from gainnet.orchestration.task import Sensing, Task
+from gainnet.orchestration.workload import Consumption, Workload
 
 
 class Activity(IntEnum):

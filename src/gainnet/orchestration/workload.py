@@ -12,17 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gainnet.orchestration.exchange import (
-    Exchange,
-    Reals,
-    columns_of,
-    exchange_of,
-    least_duration_s,
-    parts_of,
-    solve_exchange,
-)
-from gainnet.orchestration.resources import Pool, check_not_negative, check_positive
+from gainnet.orchestration.exchange import Exchange, Reals, columns_of, exchange_of, parts_of, solve_exchange
+from gainnet.orchestration.resources import Pool, check_not_negative
 from gainnet.orchestration.steady import feed
+from gainnet.orchestration.task import Sensing, Task
 
 _TOLERANCE = 1e-12
 
@@ -36,107 +29,6 @@ class Reason(IntEnum):
     TRAINING_TOO_LONG = 3
     NEXT_EXCHANGE_TOO_LONG = 4
     NO_TARGETS = 5
-
-
-@final
-@dataclass(frozen=True)
-class Task:
-    """A model as one client meets it: how large, how hard to train, how well received.
-
-    Args:
-        num_bits: [...], model size $S$ > 0.
-        cycles_per_sample: [...], training cost $\\kappa$ > 0.
-        cn0_down_hz: [...], received power over noise density at the client, >= 0; 0 is no link.
-        cn0_up_hz: [...], the same at the edge.
-
-    Raises:
-        ConfigError: a field is out of range.
-
-    >>> one = torch.ones((), dtype=torch.float64)
-    >>> pool = Pool(1e6 * one, 1e9 * one, 9 * one)
-    >>> task = Task(2e6 * one, 1e7 * one, 1e7 * one, 1e7 * one)
-    >>> round(float(task.least_exchange_s(pool)), 3)  # down and up, on the whole band
-    1.156
-    >>> round(float(task.most_samples(pool)))
-    784
-    >>> float(Task(2e6 * one, 1e7 * one, 0 * one, 1e7 * one).most_samples(pool))  # no link
-    0.0
-    """
-
-    num_bits: Tensor
-    cycles_per_sample: Tensor
-    cn0_down_hz: Tensor
-    cn0_up_hz: Tensor
-
-    def __post_init__(self) -> None:
-        for name in ("num_bits", "cycles_per_sample"):
-            check_positive(f"task.{name}", getattr(self, name))
-        for name in ("cn0_down_hz", "cn0_up_hz"):
-            check_not_negative(f"task.{name}", getattr(self, name))
-
-    def durations_s(self, pool: Pool) -> tuple[Tensor, Tensor]:
-        """[...] each, times $t_d^{\\min}$ and $t_u^{\\min}$ of download and upload on the whole band."""
-        return (
-            least_duration_s(self.num_bits, pool.bandwidth_hz, self.cn0_down_hz),
-            least_duration_s(self.num_bits, pool.bandwidth_hz, self.cn0_up_hz),
-        )
-
-    def least_exchange_s(self, pool: Pool) -> Tensor:
-        """[...], time $t_d^{\\min} + t_u^{\\min}$ on the whole band; `inf` without a link."""
-        down_s, up_s = self.durations_s(pool)
-        return down_s + up_s
-
-    def most_samples(self, pool: Pool) -> Tensor:
-        r"""[...], samples that a CR can consume, $F (T - t_d^{\min} - t_u^{\min}) / \kappa$, at least 0."""
-        return _most(pool, self, self.least_exchange_s(pool))
-
-
-@final
-@dataclass(frozen=True)
-class Sensing:
-    """Costs of the samples of a model, and how many its targets give.
-
-    Args:
-        spectrum_hz_s_per_sample: [...], spectrum area $\\beta$ > 0 of a wireless sample.
-        cycles_per_sample: [...], cycles $\\kappa_v$ > 0 of a visual sample.
-        most_wireless_per_s: [...], $\\rho_{ws} N_{ws}$ >= 0, wireless samples per second of all targets in range.
-        most_visual_per_s: [...], $\\rho_{vs} N_{vs}$ >= 0, visual samples per second.
-
-    Raises:
-        ConfigError: a field is out of range.
-
-    >>> one = torch.ones((), dtype=torch.float64)
-    >>> pool = Pool(1e6 * one, 1e9 * one, 9 * one)
-    >>> sensing = Sensing(1e4 * one, 2e7 * one, 60 * one, 90 * one)
-    >>> float(sensing.per_s(pool))  # 60 by targets, 50 by cycles
-    110.0
-    """
-
-    spectrum_hz_s_per_sample: Tensor
-    cycles_per_sample: Tensor
-    most_wireless_per_s: Tensor
-    most_visual_per_s: Tensor
-
-    def __post_init__(self) -> None:
-        for name in ("spectrum_hz_s_per_sample", "cycles_per_sample"):
-            check_positive(f"sensing.{name}", getattr(self, name))
-        for name in ("most_wireless_per_s", "most_visual_per_s"):
-            check_not_negative(f"sensing.{name}", getattr(self, name))
-
-    def per_s(self, pool: Pool) -> Tensor:
-        r"""[...], samples per second with the whole pool, the sensing capacity.
-
-        $\rho = \min(B / \beta, \rho_{ws} N_{ws}) + \min(F / \kappa_v, \rho_{vs} N_{vs})$
-        """
-        wireless, visual = self.kinds_per_s(pool)
-        return wireless + visual
-
-    def kinds_per_s(self, pool: Pool) -> tuple[Tensor, Tensor]:
-        """[...] each, the two terms of `per_s`."""
-        return (
-            torch.minimum(pool.bandwidth_hz / self.spectrum_hz_s_per_sample, self.most_wireless_per_s),
-            torch.minimum(pool.cycles_per_s / self.cycles_per_sample, self.most_visual_per_s),
-        )
 
 
 @final
@@ -259,7 +151,7 @@ def achievable_workload(pool: Pool, spent: Consumption, sensing: Sensing, follow
     exchange_s = following.least_exchange_s(pool)
     later = _reason(pool, sensing, following, exchange_s)
     reason = torch.where(spent.reason != int(Reason.FEASIBLE), spent.reason, later)
-    return _capped(wireless, visual, _most(pool, following, exchange_s), reason)
+    return _capped(wireless, visual, following.most_samples(pool, exchange_s), reason)
 
 
 def workload_up_to(pool: Pool, spent: Consumption, sensing: Sensing, ceiling: Workload) -> Workload:
@@ -302,7 +194,7 @@ def steady_workload(pool: Pool, sensing: Sensing, task: Task, enough: Tensor | N
     least, exchange_s = torch.zeros_like(task.cycles_per_sample), task.least_exchange_s(pool)
     # No steady state senses more than a CR that consumes nothing, nor more than a CR can train.
     top_wireless, top_visual = _sensed(pool, sensing, least, least)
-    x = torch.minimum(_most(pool, task, exchange_s), top_wireless + top_visual)
+    x = torch.minimum(task.most_samples(pool, exchange_s), top_wireless + top_visual)
     if enough is not None:
         x = torch.minimum(x, enough)
     # Who can train nothing, for want of a link or of time, has no root.
@@ -327,7 +219,7 @@ def consumable_workload(pool: Pool, sensing: Sensing, task: Task, enough: Tensor
     """
     nothing, exchange_s = torch.zeros_like(task.cycles_per_sample), task.least_exchange_s(pool)
     wireless, visual = _sensed(pool, sensing, nothing, nothing)
-    most = _most(pool, task, exchange_s)
+    most = task.most_samples(pool, exchange_s)
     if enough is not None:
         most = torch.minimum(most, enough)
     return _capped(wireless, visual, most, _reason(pool, sensing, task, exchange_s))
@@ -390,11 +282,6 @@ def _capped(wireless: Tensor, visual: Tensor, most: Tensor, reason: Tensor) -> W
     return Workload(torch.where(feasible, kept, 0.0), torch.where(feasible, rest, 0.0), reason)
 
 
-def _most(pool: Pool, task: Task, exchange_s: Tensor) -> Tensor:
-    """`Task.most_samples` where the least time of the exchange is known."""
-    return (pool.cycles_per_s * (pool.duration_s - exchange_s) / task.cycles_per_sample).clamp_min(0.0)
-
-
 def _reason(pool: Pool, sensing: Sensing, following: Task, exchange_s: Tensor) -> Tensor:
     """The first reason in the order of `Reason` that holds."""
     too_long = exchange_s >= pool.duration_s
@@ -402,8 +289,4 @@ def _reason(pool: Pool, sensing: Sensing, following: Task, exchange_s: Tensor) -
     no_targets = (sensing.most_wireless_per_s + sensing.most_visual_per_s) == 0
     later = torch.where(no_targets, int(Reason.NO_TARGETS), int(Reason.FEASIBLE))
     later = torch.where(too_long, int(Reason.NEXT_EXCHANGE_TOO_LONG), later)
-    return torch.where(_has_link(following), later, int(Reason.NO_LINK))
-
-
-def _has_link(task: Task) -> Tensor:
-    return (task.cn0_down_hz > 0) & (task.cn0_up_hz > 0)
+    return torch.where(following.has_link, later, int(Reason.NO_LINK))

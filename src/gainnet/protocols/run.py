@@ -13,7 +13,7 @@ from torch import Tensor
 from gainnet.core.errors import NodeFailedError, PlanError
 from gainnet.core.randomness import Random
 from gainnet.core.report import Report
-from gainnet.core.types import NodeId, Place, Size, Spec
+from gainnet.core.types import NodeId, Place, Size, Spec, Usage
 from gainnet.network.network import Network
 from gainnet.protocols.deadline import expected_in_time
 from gainnet.protocols.drafting import drafts_that_differ
@@ -97,10 +97,8 @@ def execute(
             return {}
         watch(step.label)
         begin_s = time.perf_counter()
-        sent = send(step, x, network, random, count)
-        spec = spec_of((step.source, step.tensor), x, random)
-        received = {place: receive(step, one, spec) for place, one in zip(step.makes, sent, strict=True)}
-        ledger.sent(step, [one.usage for one in sent], time.perf_counter() - begin_s)
+        received, usages = _cross(step, x, network, random, count)
+        ledger.sent(step, usages, time.perf_counter() - begin_s)
         return received
 
     def check(plan: Plan, at: Mapping[Place, Tensor]) -> None:
@@ -165,6 +163,16 @@ def send(step: Transfer, x: Tensor, network: Network, random: Random, count: Sen
     links = [network.link(step.source, target, step.codec.emits) for target in step.targets]
     streams = [random.child(*count.stream(step.source, target, step.tensor)) for target in step.targets]
     return emit(x, step.codec, links, streams, step.deadline_s, step.label)
+
+
+def _cross(
+    step: Transfer, x: Tensor, network: Network, random: Random, count: SendCount
+) -> tuple[dict[Place, Tensor], list[Usage]]:
+    """What the targets of a transfer decode, and what its links were used for."""
+    sent = send(step, x, network, random, count)
+    spec = spec_of((step.source, step.tensor), x, random)
+    received = {place: receive(step, one, spec) for place, one in zip(step.makes, sent, strict=True)}
+    return received, [one.usage for one in sent]
 
 
 def receive(step: Transfer, sent: Sent, spec: Spec) -> Tensor:

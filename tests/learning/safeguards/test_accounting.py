@@ -10,8 +10,8 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from gainnet.catalog.learning import guarantee_of
 from gainnet.catalog.records import LearnConfig, SafeguardsConfig
+from gainnet.catalog.safeguards import guarantee_of
 from gainnet.core.errors import ConfigError
 from gainnet.learning.safeguards.accounting import Accountant, noise_for, spent_epsilon
 

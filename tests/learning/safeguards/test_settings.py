@@ -10,8 +10,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from gainnet.catalog.learning import aggregation_of, guarantee_of, open_session
+from gainnet.catalog.learning import open_session
 from gainnet.catalog.records import LearnConfig, SafeguardsConfig
+from gainnet.catalog.safeguards import aggregation_of, guarantee_of
 from gainnet.cli import app
 from gainnet.core.errors import ConfigError, GainnetError, PayloadError
 from gainnet.learning import Client, LocalTraining, Lora, Safeguards, learn

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -65,23 +65,10 @@ def application(
     metrics = Metrics(jobs)
     jobs.ended = metrics.ended
 
-    @asynccontextmanager
-    async def lifespan(made: FastAPI) -> AsyncIterator[None]:
-        for engine in engines.each:
-            await asyncio.to_thread(_warm, engine)
-        tasks = [asyncio.create_task(jobs.recover()), asyncio.create_task(_prune(journal))]
-        if adopt is not None:
-            tasks.append(asyncio.create_task(_adopt(jobs, adopt)))
-        made.state.is_ready = True
-        yield
-        made.state.is_ready, made.state.is_draining = False, True
-        for task in tasks:
-            task.cancel()
-        await asyncio.to_thread(jobs.close)
-
     made = FastAPI(
         title="gainnet", version=version("gainnet"), summary="An edge that makes pictures over the air.",
-        docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json", lifespan=lifespan,
+        docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json",
+        lifespan=_lifespan(engines, journal, jobs, adopt),
     )  # fmt: skip
     made.state.is_ready, made.state.is_draining, made.state.metrics = False, False, metrics
 
@@ -98,6 +85,28 @@ def application(
     for router in (*own, _health_router(made, metrics, signer), *routers):
         made.include_router(router)
     return made
+
+
+def _lifespan(
+    engines: Engines, journal: Journal, jobs: Jobs, adopt: Callable[[], int] | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What runs beside the requests from start to end: first passes, what was left open, and the pruning of results."""
+
+    @asynccontextmanager
+    async def lifespan(made: FastAPI) -> AsyncIterator[None]:
+        for engine in engines.each:
+            await asyncio.to_thread(_warm, engine)
+        tasks = [asyncio.create_task(jobs.recover()), asyncio.create_task(_prune(journal))]
+        if adopt is not None:
+            tasks.append(asyncio.create_task(_adopt(jobs, adopt)))
+        made.state.is_ready = True
+        yield
+        made.state.is_ready, made.state.is_draining = False, True
+        for task in tasks:
+            task.cancel()
+        await asyncio.to_thread(jobs.close)
+
+    return lifespan
 
 
 def _health_router(made: FastAPI, metrics: Metrics, signer: Signer | None) -> APIRouter:
