@@ -57,7 +57,7 @@ def config_of(table: Mapping[str, Any]) -> LearnConfig:
     Raises:
         ConfigError: a field is unknown, of a wrong type or out of range.
 
-    >>> config_of({"algorithm": "lora", "skew": math.inf}).rank
+    >>> config_of({"algorithm": "lora", "skew": float("inf")}).rank
     2
     """
     return _record_of(LearnConfig, table)

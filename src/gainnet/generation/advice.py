@@ -45,7 +45,7 @@ SEVERAL_EDGES = 2
 _SPENT: Final[Mapping[Goal, str]] = {
     "energy": "energy of the device: {:.3g} J", "uses": "of the channel: {:,.0f} uses", "latency": "time: {:.3g} s"
 }  # fmt: skip
-"""What a protocol spends of each goal, in words."""
+"""The cost of each goal in words."""
 
 
 @final
@@ -88,7 +88,7 @@ class Trial:
     num_channel_uses_down: float | None = None
 
     def spent(self, goal: Goal) -> float:
-        """What a goal makes small: s, J of the device, or channel uses up and down."""
+        """The cost that a goal makes small: time in s, energy of the device in J, or channel uses up and down."""
         uses = (self.num_channel_uses_up or 0.0) + (self.num_channel_uses_down or 0.0)
         of_goal = {"latency": self.duration_p50_s, "energy": self.device_energy_j, "uses": uses}
         return of_goal[goal] or 0.0

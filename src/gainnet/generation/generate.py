@@ -260,7 +260,7 @@ def estimate(
 def _plans(
     planned: Callable[[DiffusionModel], Planned], model: DiffusionModel, decoder: Decoder | None, memory: Memory
 ) -> tuple[Planned, Plan, Plan]:
-    """What runs; the plan of its reference, with the model's own decoder; and its plan, with the one that is given."""
+    """The generation; the plan of its reference, with the model's own decoder; its plan, with the one that is given."""
     own = planned(model)
     made = own if decoder is None else planned(replace(model, decoder=decoder))
     # Both take the same steps of the sampler.

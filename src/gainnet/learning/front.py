@@ -86,7 +86,7 @@ def learn(
 def _settings(
     method: Method, air: Air | Network | None, training: LocalTraining | None, safeguards: Safeguards | None
 ) -> dict[str, str]:
-    """What identifies the run, so that a folder of another method is refused."""
+    """Texts that identify the run, so that a folder of another method is refused."""
     settings = {"method": repr(method), "air": repr(air), "training": repr(training)}
     return settings | ({"safeguards": repr(safeguards)} if safeguards else {})
 

@@ -1,4 +1,4 @@
-"""What a model asks of a client in a communication round (CR): to receive, to train and to send it, and its samples."""
+"""A model as a client meets it in a communication round (CR), and the samples that it is trained with."""
 
 from __future__ import annotations
 

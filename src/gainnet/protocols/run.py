@@ -168,7 +168,7 @@ def send(step: Transfer, x: Tensor, network: Network, random: Random, count: Sen
 def _cross(
     step: Transfer, x: Tensor, network: Network, random: Random, count: SendCount
 ) -> tuple[dict[Place, Tensor], list[Usage]]:
-    """What the targets of a transfer decode, and what its links were used for."""
+    """Tensors that the targets of a transfer decode, and what its links were used for."""
     sent = send(step, x, network, random, count)
     spec = spec_of((step.source, step.tensor), x, random)
     received = {place: receive(step, one, spec) for place, one in zip(step.makes, sent, strict=True)}

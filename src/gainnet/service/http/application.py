@@ -90,7 +90,7 @@ def application(
 def _lifespan(
     engines: Engines, journal: Journal, jobs: Jobs, adopt: Callable[[], int] | None
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """What runs beside the requests from start to end: first passes, what was left open, and the pruning of results."""
+    """Work beside the requests from start to end: first passes, what was left open, and the pruning of results."""
 
     @asynccontextmanager
     async def lifespan(made: FastAPI) -> AsyncIterator[None]:
