@@ -20,7 +20,7 @@ _NAMES = (
     "num_steps", "model", "random_seed",
 )  # fmt: skip
 Spare = Literal["energy", "air", "time"]
-"""What a choice spares first."""
+"""Names of the goals of a choice."""
 _GOALS: Final[Mapping[Spare, Goal]] = {"energy": "energy", "air": "uses", "time": "latency"}
 _USUAL_DB: Final = 25.0
 """PSNR below which a picture is plainly another one, the usual bound of a choice by tables."""
@@ -87,8 +87,8 @@ def advise(
         least_db = _USUAL_DB if min_psnr_db is None else min_psnr_db
         bounds = {"max_latency_s": deadline_s, "max_energy_j": max_energy_j, "min_psnr_db": least_db}
         return _advise_by_tables(config, {"decide": goal, **bounds}, as_json)
-    bounds = {"decide": goal, "max_energy_j": max_energy_j, "min_psnr_db": min_psnr_db}
-    return _advise_by_trials(config, deadline_s, bounds, as_json)
+    kept = {"decide": goal, "max_energy_j": max_energy_j, "min_psnr_db": min_psnr_db}
+    return _advise_by_trials(config, deadline_s, kept, as_json)
 
 
 def _advise_by_trials(
