@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
@@ -89,6 +90,10 @@ PRESETS = {
 """Name -> how much training: `default` made the shipped weights, `tiny` only shows that everything runs."""
 
 
+def _as_trained(network: TransformNetwork) -> None:
+    """Leaves a network as it is."""
+
+
 def train_transform_seed(
     source: Source,
     out: Path,
@@ -96,6 +101,7 @@ def train_transform_seed(
     random_seed: int = 0,
     progress: Progress = silent,
     latents: Path | None = None,
+    finish: Callable[[TransformNetwork], None] = _as_trained,
 ) -> dict[str, Any]:
     """Trains the transform code for the latents of a model and writes a weights folder; goes on where it was stopped.
 
@@ -108,6 +114,7 @@ def train_transform_seed(
         random_seed: of weights, batches, qualities and noise.
         progress: receives (stage, steps taken, steps in all, mean loss).
         latents: folder of the latents, where several trainings share them.
+        finish: changes the trained network before it is measured and stored, for example its precision.
 
     Returns:
         Bytes and decibels on held-out latents, by level.
@@ -124,6 +131,7 @@ def train_transform_seed(
         for name, distortion, length in zip(STAGES, distortions, training.lengths, strict=False):
             stage = transform_stage(name, network, material.examples, distortion, length, random_seed, material.size)
             stages.train(stage, material.sha256)
+        finish(network)
         measured = material.seen[: training.num_measured]
         weights = stored_weights(network.cpu(), material.vocabulary, measured, material.space.sha256)
         metrics = measure(weights, material.unseen[: training.num_measured], picture.decode)
