@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import torch
 
+from gainnet.codecs.seed_codec.weights import NETWORKS, SeedWeights
+from gainnet.codecs.shelf import PRETRAINED
 from gainnet.models import loading
 from gainnet.models.families import Family
 from gainnet.models.runtime import onnx
@@ -174,10 +176,24 @@ def models_opened_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(onnx, "_open", open_graph_once)
 
 
+def seed_weights_read_once(patch: pytest.MonkeyPatch) -> None:
+    """The frozen weights of the package, which every plan with a learned seed asks for, are the same for all."""
+    read = SeedWeights.load
+    read_once = cache(read)
+
+    def load(model: str | Path = "scenes", model_sha256: str | None = None) -> SeedWeights:
+        # Where they are found depends on the user's folder, which many tests have of their own.
+        folder = NETWORKS.find(model, model_sha256)
+        return (read_once if PRETRAINED in folder.parents else read)(folder, model_sha256)
+
+    patch.setattr(SeedWeights, "load", staticmethod(load))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Before anything is collected, since a fixture of this folder would leave out the examples in docstrings."""
     patch = pytest.MonkeyPatch()
     models_opened_once(patch)
+    seed_weights_read_once(patch)
     config.add_cleanup(patch.undo)
 
 

@@ -118,7 +118,9 @@ def test_a_full_disk_and_a_closed_pipe_are_one_line() -> None:
     assert done.stderr == "error: standard output: closed before all was written; write it elsewhere\n"
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+@pytest.mark.parametrize(
+    "encoding", ["ascii", *(pytest.param(n, marks=pytest.mark.slow) for n in ("latin-1", "cp1252"))]
+)
 def test_c18_any_encoding_shows_a_table(encoding: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "gainnet.cli", "generate", "-h"], capture_output=True, check=False,
@@ -163,17 +165,28 @@ def test_h3_the_default_codec_is_the_learned_one_and_is_said(call: Any) -> None:
     assert all(len(line) <= 80 for line in lines if line.startswith(("│", "┃")))
 
 
-def test_h4_a_batch_is_per_picture(call: Any, tmp_path: Path) -> None:
+BATCH = ("--prompts", "prompts.txt", "--num-steps", "1", "--codec", "seed=raw")
+
+
+@pytest.mark.slow
+def test_h4_uses_of_a_batch_are_per_picture(call: Any, tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("a red star\na blue house\n")
-    options = ["--prompts", "prompts.txt", "--num-steps", "1", "--codec", "seed=raw"]
-    code, out, err = call("generate", *options)
+    code, out, err = call("generate", *BATCH)
     assert (code, err) == (0, "")
     assert "scenes drew 2 pictures by eiug with seed=raw over awgn at 10 dB: PSNR " in out
     assert "512 down; all 2 take " in out
+
+
+def test_h4_a_batch_is_per_picture(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("a red star\na blue house\n")
+    # Over an ideal air no opponent is searched for, which takes a second.
+    code, out, err = call("generate", *BATCH, "--fading", "ideal")
+    assert (code, err) == (0, "")
+    assert "scenes drew 2 pictures by eiug " in out
     assert "Steps of all 2 pictures together, priced as sd15" in out
     listed = [line for line in out.splitlines() if line.startswith("- out/generate/image_")]
     assert [line.partition(": ")[2].partition(", ")[0] for line in listed] == ["'a red star'", "'a blue house'"]
-    code, out, _ = call("estimate", *options, "--json")
+    code, out, _ = call("estimate", *BATCH, "--json")
     assert isinstance(json.loads(out)["report"]["num_channel_uses_down"], int)
 
 
@@ -185,8 +198,8 @@ def test_h1_nothing_but_ours_is_printed_of_a_long_prompt(call: Any) -> None:
         "scenes",
         "--num-steps",
         "1",
-        "--codec",
-        "seed=raw",
+        "--fading",
+        "ideal",
     )
     assert (code, err) == (0, "")
     assert "scenes does not know 'dog'; the nearest word is 'fog'" in out

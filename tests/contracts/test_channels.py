@@ -9,7 +9,7 @@ from gainnet.radio.fading.channel import Channel
 from gainnet.radio.fading.rayleigh import Rayleigh
 from gainnet.testing import check_channel
 
-ONE_OF_A_KIND = ("awgn", "rayleigh", "jakes", "tdl-c", "cdl-c")
+ONE_OF_A_KIND = ("awgn", "rayleigh", "jakes", "tdl-c")
 SLOW = pytest.mark.slow
 
 

@@ -11,7 +11,7 @@ from gainnet.radio.links.link import AnyLink
 from gainnet.testing import check_link
 
 FADING = [name for name in LINKS if name not in ("ideal", "delivery")]
-NUM_TRANSFERS = {"digital": 6}
+NUM_TRANSFERS = {"digital": 4}
 """Real codewords take their time."""
 
 

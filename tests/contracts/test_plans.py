@@ -41,7 +41,7 @@ def network(bearers: tuple[AnyLink, ...], num_edges: int) -> Network:
 
 
 @pytest.mark.parametrize(
-    "name", [n if n in ("eiug", "uidcg", "dsuc") else pytest.param(n, marks=pytest.mark.slow) for n in PROTOCOLS]
+    "name", [n if n in ("eiug", "uidcg") else pytest.param(n, marks=pytest.mark.slow) for n in PROTOCOLS]
 )
 def test_plan_over_ideal_links(name: str, desk: Desk) -> None:
     num_edges = 2 if name in SEVERAL else 1

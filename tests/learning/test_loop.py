@@ -44,7 +44,7 @@ def loop_of(model: Any, **changes: Any) -> Loop:
 @pytest.fixture(scope="module")
 def trained() -> Any:
     cloud = small_decoder(16, 2, 2)
-    train_centrally(cloud, ROWS["public"], 60, 8, 1e-2, Random.of(1))
+    train_centrally(cloud, ROWS["public"], 40, 8, 1e-2, Random.of(1))
     return cloud
 
 

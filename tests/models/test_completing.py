@@ -16,7 +16,7 @@ from gainnet.models.completing import (
 )
 from gainnet.models.image_to_image import add_noise
 from gainnet.models.loading import load_model
-from gainnet.models.scenes import draw_scenes, render, stream
+from gainnet.models.scenes import draw_scenes, render, stream, write_captions
 from gainnet.models.sketches import picture_sketch, shrink
 from gainnet.protocols import pricing
 from gainnet.testing import check_part
@@ -117,10 +117,12 @@ def test_completing_is_priced_by_the_roles_of_its_parts(model):
     assert paid == pytest.approx(expected + 5 * prices["image_encoder"].flops_per_pass)
 
 
-def test_noising_and_predicting_gives_the_latent_back_when_nothing_is_noised(model, sketched):
-    noised = add_noise(model.denoiser.sampler, model.latent, 9)({"latent": sketched["latent"]}, RANDOM)
-    clean = clean_prediction(model.denoiser[9:10])(sketched | noised, RANDOM)["clean"]
-    assert float((clean - sketched["latent"]).square().mean()) < 0.05
+def test_noising_and_predicting_gives_the_latent_back_when_nothing_is_noised(model, drawn):
+    prompts = tuple(write_captions(draw_scenes(2, stream(5, "scenes", 0)), stream(5, "captions", 0)))
+    given = run((model.text_encoder, model.image_encoder), RANDOM, drawn | {"prompt": text_to_tensor(prompts)})
+    noised = add_noise(model.denoiser.sampler, model.latent, 9)({"latent": given["latent"]}, RANDOM)
+    clean = clean_prediction(model.denoiser[9:10])(given | noised, RANDOM)["clean"]
+    assert float((clean - given["latent"]).square().mean()) < 0.05
 
 
 def test_a_strength_without_a_step_is_named(model):

@@ -10,7 +10,7 @@ from gainnet.models.loading import load_model
 
 
 def test_it_takes_white_noise_off_a_latent() -> None:
-    model, random = load_model("scenes", num_steps=5), Random.of(range(2))
+    model, random = load_model("scenes", num_steps=3), Random.of(range(2))
     prompts = ["a red star above a blue house at sunset", "a green tree at night"]
     tensors = dict(model.prior({}, random)) | {"prompt": text_to_tensor(prompts)}
     tensors |= model.text_encoder(tensors, random)

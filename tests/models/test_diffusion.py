@@ -68,7 +68,7 @@ def test_item_of_a_batch_equals_the_item_alone(name):
     torch.testing.assert_close(tensors["image"], both[1], rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("shipped", [False, True])
+@pytest.mark.parametrize("shipped", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_flops_and_bytes_are_counted(shipped, small_stable_diffusion):
     model = load_model("scenes" if shipped else str(small_stable_diffusion), num_steps=2)
     tensors = {"prompt": text_to_tensor(PROMPTS[:1])[0]}
@@ -125,8 +125,8 @@ def generation_json(text):
     ("spoil", "message"),
     [
         (forget("text_encoder"), "text_encoder; it is not complete"),
-        (forget("unet"), "unet; it is not complete"),
-        (forget("vae"), "vae; it is not complete"),
+        pytest.param(forget("unet"), "unet; it is not complete", marks=pytest.mark.slow),
+        pytest.param(forget("vae"), "vae; it is not complete", marks=pytest.mark.slow),
         (ruin, "not finite"),
         (generation_json("{nonsense"), "gainnet.json is damaged"),
         (generation_json("[]"), "gainnet.json is damaged"),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
 import subprocess
 import sys
+from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +21,7 @@ from gainnet.models.runtime import Runtime, on_runtime
 RANDOM = Random.of([1, 2])
 
 
-@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+@pytest.mark.parametrize("runtime", ["torch", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_its_parts_make_the_same(runtime: Runtime) -> None:
     whole = on_runtime(load_model("scenes", num_steps=2), runtime)
     late = load_late("scenes", whole.sha256, num_steps=2, runtime=runtime)
@@ -33,6 +37,33 @@ def test_its_parts_make_the_same(runtime: Runtime) -> None:
     assert (whole.decoder.flops, whole.denoiser.flops) == (late.decoder.flops, late.denoiser.flops)
 
 
+HEAVY = frozenset({"diffusers", "transformers", "accelerate", "sionna", "scipy"})
+
+
+@cache
+def imported_with(module: str) -> frozenset[str]:
+    """Modules that the head of a module's source names, and those of ours that stand for a package."""
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None or not module.startswith("gainnet"):
+        return frozenset()
+    # What is indented is imported later, or for type checkers alone.
+    found = re.findall(r"^(?:from ([\w.]+) import|import ([\w.]+))", Path(spec.origin).read_text(), re.MULTILINE)
+    return frozenset(name for pair in found for name in pair if name)
+
+
+def test_no_module_of_a_device_that_decodes_names_a_pipeline() -> None:
+    """From sources alone; the slow test below looks at what is really imported."""
+    names = ("models.scene_layers", "models.late", "catalog.records", "service.node.order", "service.node.asking")
+    todo = [f"gainnet.{name}" for name in names]
+    seen = set(todo)
+    for module in todo:
+        todo.extend(new := imported_with(module) - seen)
+        seen |= new
+    assert len(seen) > 100
+    assert {name.split(".")[0] for name in seen} & HEAVY == set()
+
+
+@pytest.mark.slow
 def test_a_device_that_decodes_imports_no_pipeline() -> None:
     """Halves of a transmission and the decoder take torch alone; `benchmarks/startup.py` measures the time."""
     code = (
@@ -50,6 +81,5 @@ def test_a_device_that_decodes_imports_no_pipeline() -> None:
     # One process for both, since each would import torch again.
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     half, whole = (set(line.split()) for line in loaded.stdout.splitlines())
-    heavy = {"diffusers", "transformers", "accelerate", "sionna", "scipy"}
-    assert half & (heavy | {"torchmetrics", "matplotlib", "pandas"}) == set()
-    assert whole & heavy == set()
+    assert half & (HEAVY | {"torchmetrics", "matplotlib", "pandas"}) == set()
+    assert whole & HEAVY == set()

@@ -39,11 +39,11 @@ def silent(made: int, total: int, losses: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("regime", ["independent", pytest.param("contention", marks=pytest.mark.slow)])
 def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path: Path, regime: str) -> None:
-    config = replace(TINY, regime=regime, num_iterations=5)
+    config = replace(TINY, regime=regime, num_iterations=4)
     whole = train(config, tmp_path / "whole", silent, 1)
 
     def stop(made: int, total: int, losses: dict[str, float]) -> None:
-        if made == 4:
+        if made == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

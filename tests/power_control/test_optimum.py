@@ -115,7 +115,7 @@ def test_a_policy_sees_nothing_of_the_future() -> None:
 
 
 def test_planning_anew_at_the_gain_of_fades_is_near_the_optimum() -> None:
-    episodes = rayleigh(4000, 20.0)
+    episodes = rayleigh(2000, 20.0)
     program = CausalOptimum.solve(Chain.rayleigh(), 100.0, torch.ones(16), PEAK)
     best = gain_over_static_db(program, episodes, PEAK)
     assert 0.97 * best < gain_over_static_db(Replanned(), episodes, PEAK) <= best + 0.01

@@ -63,6 +63,7 @@ def test_several_pay_only_where_they_can_be_told_apart(desk: Desk) -> None:
     assert num_useful_candidates(load_model("scenes")) > 1
 
 
+@pytest.mark.slow
 def test_the_shipped_model_sends_the_picture_that_its_checker_likes_best() -> None:
     desk, random = Desk(load_model("scenes", num_steps=2), lossless=True), Random.of([5])
     given: dict[Place, torch.Tensor] = {(DEVICE, "prompt"): text_to_tensor([PROMPT])}

@@ -53,7 +53,9 @@ def test_an_ideal_link_changes_nothing():
     torch.testing.assert_close(at[DEVICE, "z"], X + 3.0 + Random.of(0).normal((4,), "add_y"))
 
 
-@pytest.mark.parametrize(("least_snr", "fewest", "most"), [(0.0, 12, 12), (10.0, 1, 11), (1e9, 0, 0)])
+@pytest.mark.parametrize(
+    ("least_snr", "fewest", "most"), [pytest.param(0.0, 12, 12, marks=pytest.mark.slow), (10.0, 1, 11), (1e9, 0, 0)]
+)
 def test_an_item_that_no_budget_fits_is_not_delivered(least_snr, fewest, most):
     """A byte carries no sketch, 2,000 bits carry any; some blocks are better than the mean SNR."""
     codec = RateMatched(QuantizedSketch, lambda snr: 2000.0 if snr > least_snr else 8.0, (1.0,))

@@ -94,7 +94,7 @@ def test_the_halves_are_the_whole() -> None:
 def test_an_air_carries_symbols_and_bits() -> None:
     air = Air(AWGN(), 10.0)
     assert torch.equal(transmit(X, RawAnalog(), air).values, transmit(X, RawAnalog(), BEARERS).values)
-    assert torch.equal(transmit(X, Float32(), air).values, X)
+    assert torch.equal(transmit(X[:1], Float32(), air).values, X[:1])
 
 
 def test_an_integer_gives_every_item_its_own_random_seed() -> None:

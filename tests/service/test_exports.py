@@ -37,7 +37,10 @@ def session(path: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
-@pytest.mark.parametrize(("num_channel_uses", "snr_db", "prompts"), [(64, 0.0, None), (256, 10.0, ("a red star",))])
+@pytest.mark.parametrize(
+    ("num_channel_uses", "snr_db", "prompts"),
+    [pytest.param(64, 0.0, None, marks=pytest.mark.slow), (256, 10.0, ("a red star",))],
+)
 def test_the_graph_of_the_seed_decoder_is_the_decoder(model, num_channel_uses, snr_db, prompts) -> None:
     weights = SeedWeights.load("scenes")
     codec = SeedCodec(num_channel_uses, prompts, weights)

@@ -14,8 +14,11 @@ import torch
 from torch import Tensor
 
 from gainnet.core.errors import ConfigError
+from gainnet.core.seeding import MOST_WORDS, Seeded, states_of
 
 Name = str | int
+FEWEST_TOGETHER = 12
+"""Items from which on their seeds are hashed together, which has a price of its own."""
 
 
 @final
@@ -81,7 +84,10 @@ class Random:
         rows = [(seed, *keys) for seed in self.random_seeds]
         if all(0 <= key < 2**32 for key in (*self.random_seeds, *keys)):
             # NumPy turns a list into such words itself, number by number, which takes longer than the rest.
-            return tuple(np.random.default_rng(words) for words in np.array(rows, dtype=np.uint32))
+            words = np.array(rows, dtype=np.uint32)
+            if len(rows) < FEWEST_TOGETHER or len(keys) >= MOST_WORDS:
+                return tuple(np.random.default_rng(row) for row in words)
+            return tuple(np.random.Generator(np.random.PCG64(Seeded(state))) for state in states_of(words))
         # A larger integer takes several words, and SeedSequence alone knows how it splits them.
         return tuple(np.random.default_rng(row) for row in rows)
 

@@ -211,7 +211,9 @@ def test_ranks_that_differ_give_the_mean_of_products(model: Any, clients: Any, n
         prompts.round(prompts.init(random), ranked, random)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [n if n in ("fedavg", "shared", "lora") else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+)
 def test_the_backbone_of_prompt_learning_is_locked(
     name: str, model: Any, clients: Any, network: Make, random: Random
 ) -> None:

@@ -178,10 +178,12 @@ TURN = {"num_steps": 1, "random_seed": 0, "path": []}
         ({"config": {**BASE, "bandwidth_hz": 0}}, None, "bandwidth_hz"),
         ({"config": {**BASE, "clients": 10**12}}, None, "clients: the edge asks for 1e[+]12"),
         ({"config": {**BASE, "codec": "os:abort"}}, None, "codec.activations: a peer may not name 'os:abort'"),
-        ({"config": BASE}, {**TURN, "num_steps": "x"}, "num_steps: must be an integer"),
+        pytest.param(
+            {"config": BASE}, {**TURN, "num_steps": "x"}, "num_steps: must be an integer", marks=pytest.mark.slow
+        ),
         ({"config": BASE}, {**TURN, "num_steps": 10**9}, "num_steps: must be an integer"),
         ({"config": BASE}, {"num_steps": 1}, "path: the edge does not say it"),
-        ({"config": BASE}, {**TURN, "path": [[]]}, "path: must be an integer"),
+        pytest.param({"config": BASE}, {**TURN, "path": [[]]}, "path: must be an integer", marks=pytest.mark.slow),
         ({"config": BASE}, None, "host: the edge is gone before the end of the run"),
         (None, None, "keys: the edge has turned device_0 away or is gone"),
     ],

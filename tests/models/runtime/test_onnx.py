@@ -23,7 +23,7 @@ from gainnet.models.runtime.manifest import MANIFEST
 from gainnet.protocols import PROTOCOLS, Ciag, Transfer, channel_free, execute
 from gainnet.radio import Air
 
-BATCHES = (1, 3, 8)
+BATCHES = (1, 3)
 MOST_APART = 1e-3
 
 

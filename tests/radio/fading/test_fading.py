@@ -62,7 +62,7 @@ def test_rician_power_is_noncentral_chi_square(k_factor: float) -> None:
     assert stats.kstest(power, law.cdf).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("name", TDL_ROWS)
+@pytest.mark.parametrize("name", [n if n == "A" else pytest.param(n, marks=pytest.mark.slow) for n in TDL_ROWS])
 def test_power_delay_profiles_are_those_of_the_standard(name: str) -> None:
     waves = Tdl(name, delay_spread_s=1e-6).waves(RANDOM)
     power = waves.amplitude.abs().square().sum(-1).mean(0)
@@ -76,7 +76,11 @@ def test_power_delay_profiles_are_those_of_the_standard(name: str) -> None:
     assert spread == pytest.approx(1e-6, rel=0.05), "the table is normalised to an RMS delay spread of one"
 
 
-@pytest.mark.parametrize("profile", PROFILES, ids=str)
+@pytest.mark.parametrize(
+    "profile",
+    [p if p in (PROFILES[0], PROFILES[-1]) else pytest.param(p, marks=pytest.mark.slow) for p in PROFILES],
+    ids=str,
+)
 def test_correlation_over_frequency_and_time_is_the_one_that_estimators_use(profile: Profile) -> None:
     frequency, time = torch.tensor([0.0, 2e5, 9e5]), torch.tensor([0.0, 7e-4, 3e-3])
     response = profile.waves(RANDOM).response(frequency, time)
@@ -111,7 +115,7 @@ def test_correlation_is_that_of_sionnas_channel(kind: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("estimator", [Lmmse(), LeastSquares()], ids=str)
-@pytest.mark.parametrize("profile", [Tdl("C"), Cdl("A")], ids=str)
+@pytest.mark.parametrize("profile", [Tdl("C"), pytest.param(Cdl("A"), marks=pytest.mark.slow)], ids=str)
 def test_an_estimate_is_as_wrong_as_it_says(profile: Profile, estimator: Lmmse | LeastSquares) -> None:
     channel = Ofdm(profile, estimator=estimator)
     random = Random.of(range(300))

@@ -26,11 +26,11 @@ def send(link: Digital, sent: Bits, random: Random) -> tuple[Bits, Usage]:
 
 @pytest.mark.parametrize("channel", [AWGN(), Rayleigh()])
 def test_bytes_of_any_length_arrive(channel: Channel) -> None:
-    sent = payload(0, 1, 5, 6, 126, 127, 400)
-    received, usage = send(Digital(Air(channel, 14.0)), sent, Random.of(range(7)))
+    sent = payload(0, 1, 5, 126, 127)
+    received, usage = send(Digital(Air(channel, 14.0)), sent, Random.of(range(5)))
     assert received == sent
     assert usage.delivered
-    assert usage.num_bits == 8 * 665
+    assert usage.num_bits == 8 * 259
 
 
 @pytest.mark.slow
@@ -94,10 +94,10 @@ def test_adaptation_keeps_its_target_below_the_shannon_limit(snr_db: float) -> N
 
 
 def test_wrong_reports_cost_retransmissions() -> None:
-    lengths = [60] * 12
+    lengths = [60] * 8
     exact_air, wrong_air, arq = Air(AWGN(), 10.0), Air(AWGN(), 10.0, reports=Reports(4.0)), Arq(harq="none")
-    _, exact = send(Digital(exact_air, arq=arq), payload(*lengths), Random.of(range(12)))
-    received, wrong = send(Digital(wrong_air, arq=arq), payload(*lengths), Random.of(range(12)))
+    _, exact = send(Digital(exact_air, arq=arq), payload(*lengths), Random.of(range(8)))
+    received, wrong = send(Digital(wrong_air, arq=arq), payload(*lengths), Random.of(range(8)))
     assert wrong.num_retransmissions > exact.num_retransmissions + 2
     assert wrong.feedback_s > exact.feedback_s
     assert all(got in (was, None) for got, was in zip(received.strings, payload(*lengths).strings, strict=True))

@@ -33,7 +33,7 @@ def agrees(x: list[float], y: list[float], relative: float) -> bool:
 )
 def test_fast_path_agrees_with_the_bit_level(channel: Channel, snr_db: float, report_error_db: float) -> None:
     links = [kind(Air(channel, snr_db, reports=Reports(report_error_db))) for kind in (Digital, Tabulated)]
-    slow, fast = (sent_items(link, 60, 24) for link in links)
+    slow, fast = (sent_items(link, 60, 16) for link in links)
     for name in ("num_channel_uses", "num_retransmissions", "feedback_s"):
         assert agrees([getattr(u, name) for u in slow], [getattr(u, name) for u in fast], 0.02), name
     same = np.mean([a.num_channel_uses == b.num_channel_uses for a, b in zip(slow, fast, strict=True)])
@@ -54,7 +54,7 @@ def test_usage_is_the_mean_of_what_sending_takes(
 ) -> None:
     # Of the ladder, whose schemes are looked up: the default is tried in test_free.
     link = Tabulated(Air(channel, snr_db, reports=Reports(report_error_db)), arq=Arq(harq="none"))
-    num_items = 1200 // num_bytes
+    num_items = 600 // num_bytes
     payload = Bits((bytes(num_bytes),) * num_items, (num_items,))
     batches = [Random.of(range(i, i + num_items)) for i in range(1000, 1000 + 10 * num_items, num_items)]
     sends = [link.send(payload, link.observe(random), random)[1] for random in batches]

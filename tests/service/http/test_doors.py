@@ -43,14 +43,15 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 
 
 def test_a_token_is_asked_for_where_something_costs(guarded: Served, token: tuple[Tokens, str]) -> None:
-    for path in ("/v1/models", "/v1/status", "/metrics", "/v1/openapi.json"):
-        assert code(httpx.get(guarded.url + path)) == (401, "invalid_api_key")
-        wrong = httpx.get(guarded.url + path, headers={"Authorization": "Bearer guess"})
-        assert code(wrong) == (401, "invalid_api_key")
-        assert wrong.headers["www-authenticate"] == "Bearer"
-    right = {"Authorization": f"Bearer {token[1]}"}
-    assert httpx.get(f"{guarded.url}/v1/models", headers=right).status_code == 200
-    assert [httpx.get(guarded.url + path).status_code for path in ("/healthz", "/readyz")] == [200, 200]
+    # One client for all, since each reads every authority of this machine.
+    with httpx.Client(base_url=guarded.url) as client:
+        for path in ("/v1/models", "/v1/status", "/metrics", "/v1/openapi.json"):
+            assert code(client.get(path)) == (401, "invalid_api_key")
+            wrong = client.get(path, headers={"Authorization": "Bearer guess"})
+            assert code(wrong) == (401, "invalid_api_key")
+            assert wrong.headers["www-authenticate"] == "Bearer"
+        assert client.get("/v1/models", headers={"Authorization": f"Bearer {token[1]}"}).status_code == 200
+        assert [client.get(path).status_code for path in ("/healthz", "/readyz")] == [200, 200]
 
 
 def test_bodies_are_bounded_before_they_are_taken(guarded: Served, token: tuple[Tokens, str]) -> None:
@@ -70,7 +71,8 @@ def test_bodies_are_bounded_before_they_are_taken(guarded: Served, token: tuple[
 
 def test_whoever_comes_too_often_is_told_when_to_come(guarded: Served, token: tuple[Tokens, str]) -> None:
     right = {"Authorization": f"Bearer {token[1]}"}
-    answers = [httpx.get(f"{guarded.url}/v1/models", headers=right) for _ in range(13)]
+    with httpx.Client(base_url=guarded.url, headers=right) as client:
+        answers = [client.get("/v1/models") for _ in range(13)]
     assert code(answers[-1]) == (429, "rate_limit_exceeded")
     assert int(answers[-1].headers["retry-after"]) > 1
 

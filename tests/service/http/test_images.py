@@ -199,7 +199,7 @@ def test_whoever_goes_away_takes_the_request_along(client: openai.OpenAI, served
     body = {"prompt": "a star", "gainnet": {"num_steps": 1000}}
     begun = steps()
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{served.url}/v1/images/generations", json=body, timeout=1.0)
+        httpx.post(f"{served.url}/v1/images/generations", json=body, timeout=0.3)
     # The journal forgets it just after the engine has.
     while served.engine.status().num_open or served.journal.unfinished():
         time.sleep(0.01)

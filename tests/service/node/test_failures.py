@@ -38,6 +38,13 @@ def cell(scenes: DiffusionModel, keys: Path, tmp_path: Path) -> Iterator[Edges]:
         yield made
 
 
+@pytest.fixture
+def alone(scenes: DiffusionModel, keys: Path, tmp_path: Path) -> Iterator[Edges]:
+    """The same with the first edge only."""
+    with edges(scenes, keys, patience_s=2.5, journal=tmp_path / "journal.db") as made:
+        yield made
+
+
 def config_of(name: str, num_edges: int = 2, random_seed: int = 5) -> GenerationConfig:
     return GenerationConfig(
         ("a red star",), name, num_edges=num_edges, snr_db=8.0, random_seed=random_seed, num_steps=2
@@ -176,15 +183,15 @@ def test_a_device_whose_edge_is_gone_goes_on_alone(cell: Edges) -> None:
     check_as_simulated(answer, config, cell.model)
 
 
-def test_a_device_that_comes_back_gets_the_same_picture(cell: Edges) -> None:
+def test_a_device_that_comes_back_gets_the_same_picture(alone: Edges) -> None:
     config = config_of("eiug", 1)
-    plain = ask(cell, config, request_id="first")
+    plain = ask(alone, config, request_id="first")
 
     def restart() -> None:
-        cell.kill("edge")
-        threading.Thread(target=cell.start_first).start()
+        alone.kill("edge")
+        threading.Thread(target=alone.start_first).start()
 
-    answer = ask(cell, config, watch=killing(cell, "denoiser", restart), request_id="again", reconnect_s=60.0)
+    answer = ask(alone, config, watch=killing(alone, "denoiser", restart), request_id="again", reconnect_s=60.0)
     assert answer.failures == ()
     assert torch.equal(answer.values, plain.values)
     assert answer.report == plain.report

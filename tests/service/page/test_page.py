@@ -219,7 +219,7 @@ def check_streams(count: int | None) -> None:
 
 
 def test_the_page_reads_streams_as_python_does() -> None:
-    check_streams(24)
+    check_streams(12)
 
 
 @pytest.mark.slow
