@@ -1,4 +1,4 @@
-"""What NumPy's `SeedSequence` makes of seeds, for many of them at once."""
+"""Seeds hashed as NumPy's `SeedSequence` hashes them, many at once."""
 
 from __future__ import annotations
 
