@@ -94,7 +94,7 @@ def check_that_it_runs(model, fading, prompts, protocol, codec, snr_db):
     assert result.quality.psnr_db is None or result.quality.psnr_db > 5.0
 
 
-@pytest.mark.parametrize("name", [pytest.param("linear", marks=SLOW), "digital"])
+@pytest.mark.parametrize("name", ["linear", pytest.param("digital", marks=SLOW)])
 def test_more_power_and_more_uses_give_a_better_picture(model, name):
     def psnr_db(snr_db, uses):
         config = GenerationConfig((PROMPT,), "eiug", snr_db, "awgn", {"seed": name}, uses, **FAST)

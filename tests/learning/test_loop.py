@@ -37,7 +37,7 @@ def loop_of(model: Any, **changes: Any) -> Loop:
     cost = whole_step_cost(attach(copy.deepcopy(model), "lora", 2), ROWS["public"][:4])
     growth = Fpl(model, edges[0].cell, LocalTraining("adamw", 2e-2, 6, 8), cost, "lora", 2, torch.float32)
     backhaul = backhaul_of([edge.name for edge in edges], profile("edge_a100"), profile("edge_l4"), Ideal())
-    rest = {"rounds": 2, "growth": growth, "merge": "svd", "distillation": Distillation(10, 8, 3e-3)} | changes
+    rest = {"rounds": 1, "growth": growth, "merge": "svd", "distillation": Distillation(10, 8, 3e-3)} | changes
     return Loop(edges=tuple(edges), backhaul=backhaul, public_rows=ROWS["public"], **rest)
 
 

@@ -18,9 +18,10 @@ from gainnet.studies import make_engine, run_study
 
 # Ray leaves pipes and processes of its own to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+left_by_ray = pytest.mark.usefixtures("collected")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def collected() -> Iterator[None]:
     """Collects them here, and not where warnings are errors."""
     yield
@@ -44,6 +45,7 @@ def test_without_ray_nothing_is_written(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.slow
+@left_by_ray
 def test_a_killed_worker_loses_nothing_and_the_table_is_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,6 +66,7 @@ def test_a_killed_worker_loses_nothing_and_the_table_is_the_same(
 
 
 @pytest.mark.slow
+@left_by_ray
 def test_orchestrated_worlds_shard_to_the_last_bit_though_a_worker_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,6 +82,7 @@ def test_orchestrated_worlds_shard_to_the_last_bit_though_a_worker_is_killed(
 
 
 @pytest.mark.slow
+@left_by_ray
 def test_interrupted_workers_go_on_from_the_journal(tmp_path: Path) -> None:
     settings = own_settings(tmp_path, "pause_s = 0.4\n")
     whole = run_study(TOY_NAME, settings, tmp_path / "whole")
@@ -108,6 +112,7 @@ def test_interrupted_workers_go_on_from_the_journal(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@left_by_ray
 @pytest.mark.parametrize(
     ("only", "told"), [("mean", "scale: 1.0 is refused; give another"), ("median", "4 workers died over .*median")]
 )

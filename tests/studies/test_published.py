@@ -34,7 +34,15 @@ def test_a_published_run_has_the_settings_of_the_full_preset_under_its_hash(path
     assert folder_of(path.with_name(new)) == folder_of(path) == path
 
 
-@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.parent.name)
+LONG = "medical-summaries"
+"""Half a second of bootstrap; the fast tests of that study summarise its published table, too."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=pytest.mark.slow) if path.parent.name == LONG else path for path in RUNS],
+    ids=lambda path: path.parent.name,
+)
 def test_a_published_table_gives_the_published_metrics(path: Path) -> None:
     run = RunFolder(path).read_run()
     metrics = summarise(find_study(run["study"]), RunFolder(path).read_table())

@@ -112,9 +112,9 @@ def test_the_order_of_clients_changes_nothing(
 ) -> None:
     subject: Algorithm = algorithm(name, model, network((Tabulated(Air(AWGN(), 8.0)),), (Tabulated(Air(AWGN(), 8.0)),)))
     start = {n: x.clone() for n, x in subject.init(random).items()}
-    forth, cost = subject.round(start, clients, random)
+    forth, cost = subject.round(start, clients[:2], random)
     forth = {n: x.clone() for n, x in forth.items()}
-    back, same_cost = subject.round(start, clients[::-1], random)
+    back, same_cost = subject.round(start, clients[1::-1], random)
     close(forth, back, 0.0)
     assert cost == same_cost
     assert differ({n: forth[n] for n in start}, start)

@@ -101,7 +101,13 @@ def unsplit_loss(model: Any, tokens: Tensor, labels: Tensor) -> tuple[Tensor, fl
     ("name", "cut"),
     [
         # The tied ones at the cuts that share most; every architecture and cut is in the study language-families.
-        pytest.param(name, cut, marks=() if cut in CUTS[::4] and "tied" in name else pytest.mark.slow)
+        pytest.param(
+            name,
+            cut,
+            marks=()
+            if cut in CUTS[::4] and "tied" in name and (name, cut) != ("t5-tied", CUTS[4])
+            else pytest.mark.slow,
+        )
         for name in MODELS
         for cut in CUTS
     ],

@@ -32,7 +32,8 @@ from gainnet.service.node.local import Edges
 from gainnet.service.node.order import Asked, order_of
 
 SEVERAL = [name for name, protocol in PROTOCOLS.items() if protocol.max_edges > 1]
-FAST = [("eiug", 1), ("dcsuc", 2)]
+FAST = [("dcsuc", 2)]
+"""One edge is in the tests of recorded airs."""
 PLAIN = Recordings()
 ALL = [(name, n) for name in PROTOCOLS for n in ((1, 2, 3, 4) if name in SEVERAL else (1,))]
 
