@@ -7,15 +7,14 @@ import pytest
 import torch
 
 from gainnet.core.randomness import FEWEST_TOGETHER, Random
-from gainnet.core.seeding import MOST_WORDS, Seeded, states_of
+from gainnet.core.seeding import MOST_WORDS, generators_of, states_of
 
 
 @pytest.mark.parametrize("num_words", [*range(1, 8), MOST_WORDS])
 def test_states_are_those_of_numpy(num_words: int) -> None:
     seeds = np.random.default_rng(num_words).integers(0, 2**32, (5, num_words), dtype=np.uint32)
-    for seed, state in zip(seeds, states_of(seeds), strict=True):
+    for seed, state, ours in zip(seeds, states_of(seeds), generators_of(seeds), strict=True):
         assert (state == np.random.SeedSequence(seed).generate_state(4, np.uint64)).all()
-        ours = np.random.Generator(np.random.PCG64(Seeded(state)))
         assert ours.bit_generator.state == np.random.default_rng(seed).bit_generator.state
 
 

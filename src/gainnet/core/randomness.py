@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gainnet.core.errors import ConfigError
-from gainnet.core.seeding import MOST_WORDS, Seeded, states_of
+from gainnet.core.seeding import MOST_WORDS, generators_of
 
 Name = str | int
 FEWEST_TOGETHER = 12
@@ -87,7 +87,7 @@ class Random:
             words = np.array(rows, dtype=np.uint32)
             if len(rows) < FEWEST_TOGETHER or len(keys) >= MOST_WORDS:
                 return tuple(np.random.default_rng(row) for row in words)
-            return tuple(np.random.Generator(np.random.PCG64(Seeded(state))) for state in states_of(words))
+            return generators_of(words)
         # A larger integer takes several words, and SeedSequence alone knows how it splits them.
         return tuple(np.random.default_rng(row) for row in rows)
 

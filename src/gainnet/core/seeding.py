@@ -29,13 +29,15 @@ OUT_OF_POOL: Final = _powers(0x8B51F9DD, 0x58F38DED, STATE + 1)
 
 def _hashed(words: Words, constants: Words) -> Words:
     """[k, n], words [1 or k, n] hashed by the first k of k + 1 constants."""
-    found = (words ^ constants[:-1]) * constants[1:]
-    return found ^ (found >> SHIFT)
+    found: Words = (words ^ constants[:-1]) * constants[1:]
+    hashed: Words = found ^ (found >> SHIFT)
+    return hashed
 
 
 def _mixed(x: Words, y: Words) -> Words:
-    found = MIX_LEFT * x - MIX_RIGHT * y
-    return found ^ (found >> SHIFT)
+    found: Words = MIX_LEFT * x - MIX_RIGHT * y
+    mixed: Words = found ^ (found >> SHIFT)
+    return mixed
 
 
 def states_of(words: Words) -> Words64:
@@ -66,21 +68,31 @@ def states_of(words: Words) -> Words64:
     return np.ascontiguousarray(state.T).astype("<u4").view("<u8")
 
 
-@final
-@dataclass(frozen=True)
-class Seeded:
-    """A state that is known already, where NumPy asks for a seed.
+def generators_of(words: Words) -> tuple[np.random.Generator, ...]:
+    """One generator per seed, as `numpy.random.default_rng` gives it.
 
     Args:
-        state: [4], one of `states_of`.
+        words: [n, num_words], as in `states_of`.
+
+    >>> seed = np.array([[1, 2, 3]], dtype=np.uint32)
+    >>> bool(generators_of(seed)[0].random() == np.random.default_rng(seed[0]).random())
+    True
     """
+    # NumPy's types know no other seed than its own class, though it takes whatever gives a state.
+    seeds: list[Any] = [_Seeded(state) for state in states_of(words)]
+    return tuple(np.random.Generator(np.random.PCG64(seed)) for seed in seeds)
+
+
+@final
+@dataclass(frozen=True)
+class _Seeded:
+    """A state [4] that is known already, where NumPy asks for a seed."""
 
     state: Words64
 
     def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Words64:
-        """[4], the state, as PCG64 asks for it."""
         return self.state
 
 
 # By name and not by inheritance: NumPy looks whether an object is one of these before it takes it for a number.
-ISeedSequence.register(Seeded)
+ISeedSequence.register(_Seeded)
