@@ -75,6 +75,8 @@ def test_m3_completions_are_those_of_the_command(monkeypatch: pytest.MonkeyPatch
         (["generate", "x", "--snrdb", "3"], "No such option '--snrdb'. Did you mean '--snr-db'?"),
         (["generate", "x", "--protocol", "EIUG"], "protocol: 'EIUG' is unknown; did you mean eiug? choose one of "),
         (["generate", "x", "--torch-device", "cuda:9"], "torch_device: "),
+        # Also F12d: all curves take an hour, so that the place of their table is asked about before.
+        (["measure", "bler", "--out", "."], "out: . is a folder where a file is to be written"),
     ],
 )
 def test_m9_a_mistake_names_one_right_word(arguments: list[str], line: str, call: Any) -> None:
@@ -139,6 +141,7 @@ def test_f9_a_path_that_no_system_has_is_one_line(call: Any) -> None:
         ["learn", "--out", long], ["orchestrate", "--scenario", long], ["study", "figures", long],
         ["study", "run", "sketch", "--config", long], ["study", "run", "sketch", "--quick", "--out", long],
         ["trust", "verify", long], ["split", "keys", long, "--device", "d"], ["measure", "trace", "--out", long],
+        ["measure", "bler", "--out", long],
     ):  # fmt: skip
         code, out, err = call(*arguments)
         assert (code, out, err.count("\n")) == (2, "", 1), (arguments, err[:300])

@@ -66,7 +66,7 @@ def fill(beside: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path, kind: str) -> None:
+def test_f10_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path, kind: str) -> None:
     place = tmp_path / "out [1]"
     killed = subprocess.run([sys.executable, "-c", KILLED, kind, str(place)], check=False)
     assert killed.returncode == -signal.SIGKILL
@@ -88,7 +88,7 @@ def test_a_part_that_is_still_written_stays(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_folder_is_exchanged_and_never_absent(tmp_path: Path) -> None:
+def test_f10_a_folder_is_exchanged_and_never_absent(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "model", lambda beside: (beside / "b").write_text("old") and None)
     with folder.joinpath("b").open() as held:
         write_folder(folder, fill)

@@ -50,8 +50,7 @@ def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
     (['notes.txt'], b'twice')
     """
     try:
-        if path.is_dir():
-            raise ConfigError(f"out: {path} is a folder where a file is to be written; give another place")
+        _check_no_folder(path)
         with _beside(path) as new:
             # Private keys are written here, too: the file must not be readable for others while it is written.
             new.touch(mode=0o600)
@@ -110,6 +109,15 @@ def hold(folder: Path) -> Iterator[None]:
         yield
 
 
+def check_file(path: Path) -> None:
+    """Raises `ConfigError` when a file could not be written there, before anything is computed for it."""
+    try:
+        _check_no_folder(path)
+    except OSError as error:
+        raise ConfigError(f"out: cannot write {path} ({error.strerror}); give another place") from None
+    check_writable(path.parent)
+
+
 def check_writable(folder: Path) -> None:
     """Raises `ConfigError` when a folder could not be made or written, and leaves nothing behind."""
     there = folder
@@ -123,6 +131,11 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise ConfigError(f"out: cannot write {there} ({error.strerror}); give another folder") from None
+
+
+def _check_no_folder(path: Path) -> None:
+    if path.is_dir():
+        raise ConfigError(f"out: {path} is a folder where a file is to be written; give another place")
 
 
 def check_outside_package(folder: Path) -> None:

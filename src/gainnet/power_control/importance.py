@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gainnet.codecs import SeedBasis
 from gainnet.core.errors import check_range
-from gainnet.core.files import check_writable, write_json
+from gainnet.core.files import check_file, write_json
 from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Symbols
 from gainnet.models.diffusion import DiffusionModel
@@ -52,7 +52,7 @@ def measure_importance(out: Path, num_pictures: int = 64, random_seed: int = 0) 
     """
     check_range(num_pictures >= 2, "num_pictures", num_pictures, "2 or more, as one has no spread")
     check_range(random_seed >= 0, "random_seed", random_seed, "0 or more")
-    check_writable(out.parent)
+    check_file(out)
     model = load_model("scenes")
     basis = SeedBasis.load("scenes", model.sha256)
     code = NestedSeed(basis, NUM_CHANNEL_USES, num_alike=NUM_BLOCKS)

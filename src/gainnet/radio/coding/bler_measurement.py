@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from gainnet.core.errors import ConfigError
-from gainnet.core.files import write_whole
 from gainnet.core.randomness import Random
 from gainnet.core.units import db_to_linear, linear_to_db
 from gainnet.radio.coding.bler import TABLE_PATH, BlerPoint
+from gainnet.radio.coding.curves import write_curves
 from gainnet.radio.coding.ldpc import DECODER_ITERATIONS, decode, encode
 from gainnet.radio.coding.mcs import LADDER, MAX_CODEWORD_BYTES, MIN_CODEWORD_BYTES, NUM_CRC_BITS, Codeword
 from gainnet.radio.fading.awgn import AWGN
@@ -35,7 +35,7 @@ def make_bler_tables(
     lengths: Sequence[int] = LENGTHS,
     progress: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Measures every curve and writes the JSON file whole.
+    """Measures every curve and writes the JSON file, see `write_curves`.
 
     Args:
         path: file to write.
@@ -43,19 +43,19 @@ def make_bler_tables(
         lengths: information bits of the codes; 16 of them are CRC, the rest whole bytes.
         progress: receives one line per curve.
     """
-    curves = []
-    for index in mcs_indices:
-        for length in lengths:
-            curves.append(measure_curve(index, length))
-            progress(f"mcs {index} k {length}: {curves[-1]['median_snr_db']} dB, spread {curves[-1]['spread_db']} dB")
+    formats = {f"mcs {index} k {length}": (index, length) for index in mcs_indices for length in lengths}
     how = {
         "code": "TS 38.212 LDPC through Sionna, CRC16, repetition under rate 1/5",
         "decoder": f"sum-product, {DECODER_ITERATIONS} iterations, early stop by CRC",
         "modulation": "TS 38.214 Tables 5.1.3.1-3 (indices 0-5) and 5.1.3.1-2, max-log demapper, AWGN",
         "fit": "BLER = Q((snr_db - median_snr_db) / spread_db), maximum likelihood over the points",
     }
-    rows = ",\n  ".join(json.dumps(curve) for curve in curves)
-    write_whole(path, f'{{"schema": 1,\n "how": {json.dumps(how)},\n "curves": [\n  {rows}\n ]}}\n'.encode())
+    write_curves(
+        path,
+        how,
+        {name: partial(measure_curve, *of) for name, of in formats.items()},
+        lambda name, curve: progress(f"{name}: {curve['median_snr_db']} dB, spread {curve['spread_db']} dB"),
+    )
 
 
 def check_curves(mcs_indices: Sequence[int], lengths: Sequence[int]) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, final
 
 import torch
 
-from gainnet.core.files import write_whole
 from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
 from gainnet.core.units import db_to_linear
@@ -18,6 +18,7 @@ from gainnet.radio.coding import free, polar
 from gainnet.radio.coding.attempts import FALSE, MISSED, Attempts
 from gainnet.radio.coding.bler import BlerPoint
 from gainnet.radio.coding.bler_measurement import expected_spread_db, fit_probit_line
+from gainnet.radio.coding.curves import write_curves
 from gainnet.radio.coding.free_tables import (
     FREE_LENGTHS,
     FREE_TABLE_PATH,
@@ -67,7 +68,7 @@ def make_free_tables(
     progress: Callable[[str], None] = lambda line: None,
     code: str = LDPC,
 ) -> None:
-    """Measures every curve and writes the JSON file whole; some ten minutes of one core for all of a code.
+    """Measures every curve and writes the JSON file, see `write_curves`; some ten minutes of one core for a code.
 
     Args:
         path: file to write.
@@ -76,19 +77,21 @@ def make_free_tables(
         progress: receives one line per curve.
         code: `ldpc` or `polar`.
     """
-    curves = []
-    for k in lengths:
-        for order, own in rates.items():
-            for rate in own:
-                curves.append(measure_curve(k, order, rate, code))
-                progress(json.dumps(curves[-1] | {"points": []}))
+    formats = [(k, order, rate) for k in lengths for order, own in rates.items() for rate in own]
     how = {
         **DESCRIPTIONS[code],
         "modulation": "Gray QAM, exact demapper, AWGN",
         "fit": "BLER = Q((snr_db - median_snr_db) / spread_db), maximum likelihood over the points",
     }
-    rows = ",\n  ".join(json.dumps(curve) for curve in curves)
-    write_whole(path, f'{{"schema": 1,\n "how": {json.dumps(how)},\n "curves": [\n  {rows}\n ]}}\n'.encode())
+    write_curves(
+        path,
+        how,
+        {
+            f"k {k} order {order} rate {rate}": partial(measure_curve, k, order, rate, code)
+            for k, order, rate in formats
+        },
+        lambda name, curve: progress(json.dumps({**curve, "points": []})),
+    )
 
 
 def measure_curve(num_information_bits: int, bits_per_symbol: int, rate: float, code: str = LDPC) -> dict[str, Any]:
