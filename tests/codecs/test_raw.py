@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -93,6 +94,13 @@ def test_symbols_that_are_not_finite_are_refused(field: str) -> None:
     broken = replace(sent, **{field: getattr(sent, field) * math.nan})
     with pytest.raises(PayloadError, match=r"^raw: a symbol, gain or noise is not finite"):
         RawAnalog().decode(broken, Spec((4,)))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 3e38, -1e18])
+def test_f11_a_float_that_no_model_makes_is_a_corrupt_payload(value: float) -> None:
+    string = np.array([0.5, value, -2.0, 1.0], "<f4").tobytes()
+    with pytest.raises(PayloadError, match=r"^float32: a value is not finite or above 1e\+18; the payload is corrupt$"):
+        Float32().decode(Bits((string,), (1,)), Spec((4,)))
 
 
 @pytest.mark.parametrize("codec", [RawAnalog, LinearCode, AnalogSketch])

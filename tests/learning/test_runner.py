@@ -48,6 +48,17 @@ def test_an_interrupted_run_ends_with_the_same_values(algorithm: str, folder: Pa
     assert [r["round"] for r in told["rounds"]] == [1, 2]
 
 
+def test_f10_a_round_that_its_summary_lacks_is_written_when_the_run_goes_on(folder: Path, tmp_path: Path) -> None:
+    session = open_session(config_of(folder, algorithm="lora", rounds=1, num_steps=1))
+    session.run(tmp_path / "out")
+    state, summary = ((tmp_path / "out" / name).read_bytes() for name in (CHECKPOINT, SUMMARY))
+    # As after a kill between the last state and its summary, which was that of the round before.
+    (tmp_path / "out" / SUMMARY).write_text(json.dumps(json.loads(summary) | {"rounds": [], "details": []}))
+    session.run(tmp_path / "out")
+    assert (tmp_path / "out" / SUMMARY).read_bytes() == summary
+    assert (tmp_path / "out" / CHECKPOINT).read_bytes() == state
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("rounds_before", [1, 2, 5])
 def test_kill_9_changes_nothing(rounds_before: int, folder: Path, tmp_path: Path) -> None:

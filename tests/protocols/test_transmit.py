@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -17,6 +18,7 @@ from gainnet.codecs.rate_matched import RateMatched
 from gainnet.core.errors import ConfigError, PayloadError
 from gainnet.core.randomness import Random
 from gainnet.core.types import Bits, Payload, Size, Spec, Symbols
+from gainnet.models.loading import load_model
 from gainnet.protocols.transmit import accept, emit, transmit
 from gainnet.radio import AWGN, Air, Analog, Ideal, Rayleigh, Tabulated
 
@@ -79,6 +81,18 @@ def test_an_item_that_is_corrupt_is_lost_and_the_others_are_not() -> None:
     assert not received.usage.delivered
     assert bool((received.values[1] == 0.5).all())
     assert torch.equal(received.values[2], accept(sent, codec, Spec((3, 32, 32))).values[2])
+
+
+def test_f11_an_item_with_a_float_that_is_not_finite_is_lost_and_its_picture_is_finite() -> None:
+    (sent,) = emit(X, Float32(), BEARERS[:1], (Random.of([1, 2, 3]),))
+    assert isinstance(sent.payload, Bits)
+    first, second, third = (string or b"" for string in sent.payload.strings)
+    odd = tuple(struct.pack("<f", value) + string[4:] for value, string in ((3e38, first), (9e17, third)))
+    received = accept(replace(sent, payload=Bits((odd[0], second, odd[1]), (3,))), Float32(), Spec(LATENT))
+    assert received.arrived.tolist() == [False, True, True]
+    assert not received.usage.delivered
+    pictures = load_model("scenes").decoder({"latent": received.values}, Random.of([1, 2, 3]))["image"]
+    assert bool(pictures.isfinite().all())
 
 
 def test_the_halves_are_the_whole() -> None:
