@@ -39,6 +39,19 @@ def test_items_that_were_complete_in_time_arrive():
     assert not report.delivered
 
 
+def test_c19_items_of_a_batch_share_the_time_of_a_transfer():
+    """The one exception to "an item of a batch equals the item alone", which the page on concepts names."""
+    link, alone = Tabulated(Air(AWGN(), 20.0, bandwidth_hz=1e3)), {(EDGE, "x"): X[None]}
+    whole_s = execute(send(Float32(), float("inf")), alone, network(link), Random.of([3]))[1].duration_s
+    (at, report), (batch, _) = (
+        execute(send(Float32(), 1.5 * whole_s), given, network(link), random)
+        for given, random in ((alone, Random.of([3])), (GIVEN, Random.of(range(4))))
+    )
+    assert report.delivered
+    assert torch.equal(at[DEVICE, "x"][0], X)
+    assert not torch.equal(batch[DEVICE, "x"][3], X)
+
+
 def test_a_deadline_that_is_kept_changes_nothing():
     link = Tabulated(Air(AWGN(), 5.0))
     free, kept = (execute(send(Float32(), t), GIVEN, network(link), Random.of(range(4)))[1] for t in (np.inf, 1e3))

@@ -57,3 +57,17 @@ def test_the_command_names_option_and_codec() -> None:
 def test_air_that_carries_nothing_is_not_asked_for_more_uses() -> None:
     with pytest.raises(ConfigError, match=r"no number of them carries it, .* raise snr_db"):
         check_fits("it", matched(WebP, 6), SMALL, 2, 1.0, lambda uses: lambda snr: 1e-9 * uses)
+
+
+def test_f8_no_budget_is_rehearsed_beyond_what_is_enough() -> None:
+    """A budget of many uses is sent codeword by codeword, which takes minutes where fading is correlated."""
+    asked = list[int]()
+
+    def recorded(num_channel_uses: int) -> Callable[[float], float]:
+        asked.append(num_channel_uses)
+        return budget_of(num_channel_uses)
+
+    with pytest.raises(ConfigError, match=r"give (\d+) or more") as caught:
+        check_fits("it", matched(WebP, 6), SMALL, 2, 1.0, recorded)
+    (least,) = (int(x) for x in re.findall(r"give (\d+)", str(caught.value)))
+    assert max(asked) < 2 * least

@@ -22,10 +22,11 @@ from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.report import Report
 from gainnet.generation.arguments import check_arguments, strength_of, texts_of
 from gainnet.generation.cell import MAX_EDGES, Cell, Over
+from gainnet.generation.duration import Pace, expected_wall_s
 from gainnet.generation.generate import Generation, estimate, generate
 from gainnet.generation.memory import Memory
 from gainnet.generation.picture import fit_picture
-from gainnet.generation.planning import Planned, make_plan
+from gainnet.generation.planning import Planned, make_plan, shapes_of
 from gainnet.models.diffusion import Decoder, DiffusionModel
 from gainnet.models.loading import load_model
 from gainnet.models.runtime import on_runtime
@@ -71,6 +72,11 @@ class Request:
         """Expected cost of the generation."""
         shared = {name: value for name, value in vars(self).items() if name not in _RUN_ONLY}
         return estimate(**shared)
+
+    def expected_wall_s(self) -> float:
+        """Seconds that `generate` takes on this machine, with the work that only serves the comparison."""
+        given = shapes_of(self.prompts, self.model, self.strength)
+        return expected_wall_s(self.make_plan(), self.model, Pace.of(self.model), given, len(self.prompts))
 
     def make_plan(self) -> Planned:
         """Network and plan."""

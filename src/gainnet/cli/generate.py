@@ -26,6 +26,8 @@ Goal = Literal["latency", "energy", "uses"]
 _LINE = 80
 MOST_LISTED = 16
 """Pictures of a batch that are listed one by one."""
+LONG_S, UNEXPECTED_S = 60.0, 600.0
+"""Expected seconds of work above which they are said, and above which they must be agreed to."""
 GENERATION = Fields(
     RECORD,
     without=("prompts", "failures"),
@@ -62,6 +64,7 @@ def generate(
     decoder: str | None = None,
     out: Path = Path("out/generate"),
     show: bool = False,
+    yes: bool = False,
     as_json: bool = False,
 ) -> None:
     """Make a picture with edge and device together, over the air, for real.
@@ -78,6 +81,7 @@ def generate(
         decoder: name of a decoder that train through-channel --name has installed for the model; its own when left out.
         out: folder for pictures, step table and report.
         show: print the first picture in the terminal, too.
+        yes: run work that is expected to take more than ten minutes here.
         as_json: one JSON object on standard output, nothing else.
 
     Example:
@@ -96,6 +100,7 @@ def generate(
         sign = None if signer is None else _signing(signer)
         config, decision = _decided(config, asked, decide, bounds)
         request, tuned = _opened(config, decoder)
+        _announce(request.expected_wall_s(), yes)
         result = request.generate(watch)
         watch("writing")
         summary = save(result, out, labels_of_config(result, config)) | decision | tuned
@@ -218,6 +223,18 @@ def _opened(config: GenerationConfig, name: str | None) -> tuple[Request, dict[s
     tuned = with_decoder(request.model, name).decoder
     place = decoder_place(request.model.latents_sha256, name)
     return replace(request, decoder=tuned), {"decoder": {"name": name, "sha256": decoder_config(place)["sha256"]}}
+
+
+def _announce(seconds: float, is_agreed: bool) -> None:
+    """Says how long work takes that is long, and refuses what is longer than anybody would expect."""
+    from gainnet.generation.duration import spelled_s
+
+    if seconds > UNEXPECTED_S and not is_agreed:
+        raise ConfigError(
+            f"yes: this takes about {spelled_s(seconds)} on this machine; give --yes to run it, or fewer prompts"
+        )
+    if seconds > LONG_S:
+        typer.echo(f"this takes about {spelled_s(seconds)} on this machine", err=True)
 
 
 def _signing(folder: Path) -> Callable[[dict[str, Any], Path, str, bool], dict[str, Any]]:

@@ -6,8 +6,9 @@ import io
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import blake2b
 from typing import final
 
 import numpy as np
@@ -140,7 +141,6 @@ def scaled(shape: tuple[int, int], scale: int) -> tuple[int, int]:
     return math.ceil(shape[0] / scale), math.ceil(shape[1] / scale)
 
 
-@lru_cache(maxsize=4096)
 def encode_picture(pixels: bytes, shape: tuple[int, int], setting: Setting, index: int) -> bytes:
     """The byte string of one picture at one setting; remembered, because searches for several budgets meet again.
 
@@ -152,8 +152,22 @@ def encode_picture(pixels: bytes, shape: tuple[int, int], setting: Setting, inde
         setting: quality and mode.
         index: position in the codec's table of settings.
     """
+    return _encoded(_Pixels(blake2b(pixels, digest_size=16).digest(), [pixels]), shape, setting, index)
+
+
+@final
+@dataclass(frozen=True)
+class _Pixels:
+    """Pixels by their digest, taken once: what is remembered would keep a copy of a picture per setting tried."""
+
+    digest: bytes
+    once: list[bytes] = field(compare=False)
+
+
+@lru_cache(maxsize=4096)
+def _encoded(pixels: _Pixels, shape: tuple[int, int], setting: Setting, index: int) -> bytes:
     small = scaled(shape, setting.mode.scale)
-    picture = Image.frombytes("RGB", (shape[1], shape[0]), pixels)
+    picture = Image.frombytes("RGB", (shape[1], shape[0]), pixels.once.pop())
     if small != shape:
         picture = picture.resize((small[1], small[0]), Image.Resampling.LANCZOS)
     file, template = save_picture(picture, setting), template_of(setting, small)

@@ -61,9 +61,8 @@ class PictureCodec:
         picture_shape(Spec(tuple(x.shape[len(batch) :])), 3, self.format.name)
         if not bool(torch.isfinite(x).all()):
             raise ConfigError("image: holds a value that is not finite")
-        # Eight bits per value first: every codec starts from the same pixels, and PNG is exact for them.
-        levels = (x.detach().reshape(-1, *x.shape[-3:]).clamp(0, 1) * 255).round().to(torch.uint8)
-        pictures = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        # One after the other, since copies of a whole batch would take several times its memory.
+        pictures = map(_levels, x.detach().reshape(-1, *x.shape[-3:]))
         if self.max_bits is None:
             return Bits(tuple(_shortest(picture, self._settings()) for picture in pictures), batch)
         return Bits(tuple(_best_that_fits(picture, self._settings(), self.max_bits) for picture in pictures), batch)
@@ -108,6 +107,12 @@ def _shortest(picture: Pixels, settings: Sequence[Setting]) -> bytes:
     coded = (_at(picture, settings, index) for index in range(len(settings)))
     # Small or noisy pictures can be longer as a file than as plain pixels.
     return min([*coded, _raw(picture)], key=len)
+
+
+def _levels(x: Tensor) -> Pixels:
+    """[height, width, 3], eight bits per value of a picture [3, height, width] in [0, 1]."""
+    # Every codec starts from the same pixels, and PNG is exact for them.
+    return (x.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 def _best_that_fits(picture: Pixels, settings: tuple[Setting, ...], max_bits: float) -> bytes | None:

@@ -16,6 +16,7 @@ from gainnet.codecs.rate_matched import RateMatched
 from gainnet.core.randomness import Random
 from gainnet.core.types import Size, Spec
 from gainnet.core.units import psnr_db_of_mse
+from gainnet.generation.quality import MOST_AT_ONCE, mse
 from gainnet.protocols.budget import Budget, block_length, typical_snrs
 from gainnet.protocols.transmit import transmit
 from gainnet.radio import AnyLink, Ideal
@@ -68,17 +69,17 @@ def best_image_codec(
     needed = [] if psnr_db is None else [_bits_for(codec_of, references, psnr_db) for codec_of in CODECS.values()]
     snrs = typical_snrs(link)
     budget = Budget.of(link, int(num_channel_uses), block_length(link), snrs)
-    received = {
-        name: transmit(references, RateMatched(codec_of, budget, snrs), link, random.child("baseline")).values
-        for name, codec_of in CODECS.items()
-    }
-    errors = {name: float((images - references).square().mean()) for name, images in received.items()}
+    errors, first = dict[str, float](), dict[str, Tensor]()
+    for name, codec_of in CODECS.items():
+        images = transmit(references, RateMatched(codec_of, budget, snrs), link, random.child("baseline")).values
+        # A copy, since the first picture alone would keep the memory of all.
+        errors[name], first[name] = mse(images, references), images[0].clone()
     name = min(errors, key=lambda candidate: errors[candidate])
     return Baseline(
         name,
         _least_uses(link, [num_bits for num_bits in needed if num_bits is not None]),
         None if errors[name] == 0 else float(psnr_db_of_mse(torch.tensor(errors[name]))),
-        received[name][0],
+        first[name],
     )
 
 
@@ -111,7 +112,9 @@ def _least_uses(link: AnyLink, sizes: list[float]) -> float | None:
 
 def _psnr_db(codec: AnyCodec, references: Tensor) -> tuple[float, float]:
     """PSNR and mean bits per picture of a codec, without a channel."""
-    payload = codec.encode(references, torch.full((len(references),), math.inf))
-    decoded = codec.decode(payload, Spec(tuple(references.shape[1:])))
-    mse = (decoded - references).square().mean()
-    return float(psnr_db_of_mse(mse)), payload.num_bits / len(references)
+    spec, num_bits, error = Spec(tuple(references.shape[1:])), 0.0, 0.0
+    for pictures in references.split(MOST_AT_ONCE):
+        payload = codec.encode(pictures, torch.full((len(pictures),), math.inf))
+        error += len(pictures) * mse(codec.decode(payload, spec), pictures) / len(references)
+        num_bits += payload.num_bits
+    return float(psnr_db_of_mse(torch.tensor(error))), num_bits / len(references)

@@ -22,7 +22,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.files import write_whole
 from gainnet.core.page import embed_picture
 from gainnet.core.report import Report
-from gainnet.core.types import NodeId, Place, Spec
+from gainnet.core.types import NodeId
 from gainnet.generation.arguments import check_arguments, strength_of, texts_of
 from gainnet.generation.baseline import Baseline, best_image_codec
 from gainnet.generation.cell import Over, downlink
@@ -30,7 +30,7 @@ from gainnet.generation.chunks import in_chunks
 from gainnet.generation.judging import judge_of
 from gainnet.generation.memory import Memory
 from gainnet.generation.original import Original, original_of
-from gainnet.generation.planning import Planned, inputs, make_plan, streams
+from gainnet.generation.planning import Planned, inputs, make_plan, shapes_of, streams
 from gainnet.generation.quality import Quality, psnr_db, quality
 from gainnet.generation.sampling import Sampling, sampling_of
 from gainnet.generation.sentences import quality_lines, spelled_psnr, unknown_lines
@@ -40,8 +40,6 @@ from gainnet.models.vocabulary import Unknown
 from gainnet.network.network import Network
 from gainnet.protocols import Eiug, Plan, Pricing, Protocol, channel_free, execute, pricing
 from gainnet.protocols import estimate as estimate_plan
-from gainnet.protocols.binding import prompt_spec
-from gainnet.protocols.task import PICTURE, PROMPT
 from gainnet.protocols.walk import Failure
 from gainnet.radio import Air
 
@@ -189,7 +187,7 @@ def generate(
         failures: (edge, index of the step before which it dies).
         priced_as: model whose FLOPs and bytes are priced; Stable Diffusion 1.5 by default.
         random_seed: of the first picture; picture k has `random_seed + k`.
-        watch: called with the label of each step before it runs.
+        watch: called with the label of each step before it runs, and with how many pictures of many it has made.
         memory: of denoisers that have run before, as for an earlier generation from the same seed; its own when `None`.
         decoder: tuned for what arrives, in the place of the model's own, by which the reference is made all the same.
 
@@ -205,7 +203,7 @@ def generate(
     texts, strength = texts_of(prompts), strength_of(picture, strength)
     made, free, plan = _plans(
         lambda x: make_plan(air, protocol, x, texts, codecs, num_channel_uses, strength, deadline_s),
-        model, decoder, memory or Memory())  # fmt: skip
+        model, decoder, memory or Memory(), watch)  # fmt: skip
     given, deaths = inputs(texts, picture), _deaths(failures, made.network.edges, len(plan.steps))
     random, begin_s = streams(random_seed, len(texts)), time.perf_counter()
     with torch.inference_mode():
@@ -253,29 +251,28 @@ def estimate(
     texts = texts_of(prompts)
     check_arguments(num_channel_uses, strength, deadline_s)
     made = make_plan(air, protocol, model, texts, codecs, num_channel_uses, strength, deadline_s)
-    given = _shapes(texts, model, strength)
+    given = shapes_of(texts, model, strength)
     return estimate_plan(made.plan, given, made.network, priced_as, num_items=len(texts))
 
 
 def _plans(
-    planned: Callable[[DiffusionModel], Planned], model: DiffusionModel, decoder: Decoder | None, memory: Memory
+    planned: Callable[[DiffusionModel], Planned],
+    model: DiffusionModel,
+    decoder: Decoder | None,
+    memory: Memory,
+    watch: Callable[[str], None],
 ) -> tuple[Planned, Plan, Plan]:
     """The generation; the plan of its reference, with the model's own decoder; its plan, with the one that is given."""
     own = planned(model)
     made = own if decoder is None else planned(replace(model, decoder=decoder))
     # Both take the same steps of the sampler.
-    free, plan = (memory.over(in_chunks(each.plan)) for each in (own, made))
+    free, plan = (memory.over(in_chunks(each.plan, watch)) for each in (own, made))
     return made, free, plan
 
 
 def _sampling(made: Planned, model: DiffusionModel, texts: Sequence[str], strength: float | None) -> Sampling:
-    specs = made.plan.check(made.network, _shapes(texts, model, strength))
+    specs = made.plan.check(made.network, shapes_of(texts, model, strength))
     return sampling_of(model, made.plan, specs, strength)
-
-
-def _shapes(texts: Sequence[str], model: DiffusionModel, strength: float | None) -> dict[Place, Spec]:
-    """Shapes of the inputs of the device."""
-    return {PROMPT: prompt_spec(texts)} | ({} if strength is None else {PICTURE: model.image})
 
 
 def png(image: Tensor) -> bytes:

@@ -15,13 +15,13 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.plugins import call_plugin, require_members, snake_case
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
-from gainnet.core.types import Place
+from gainnet.core.types import Place, Spec
 from gainnet.generation.cell import Cell, Over, downlink, network_over
 from gainnet.generation.trials import check_channel, check_codec, check_power_policy, is_of_user
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.network.network import Network
 from gainnet.protocols import PROTOCOLS, Plan, Protocol, Transfer
-from gainnet.protocols.binding import contents_of
+from gainnet.protocols.binding import contents_of, prompt_spec
 from gainnet.protocols.deadline import within
 from gainnet.protocols.fitting import check_budgets, check_power
 from gainnet.protocols.task import PICTURE, PROMPT
@@ -116,6 +116,11 @@ def streams(random_seed: int, num_items: int) -> Random:
     True
     """
     return Random.of(range(random_seed, random_seed + num_items))
+
+
+def shapes_of(prompts: Sequence[str], model: DiffusionModel, strength: float | None) -> dict[Place, Spec]:
+    """Shapes of the inputs of the device: prompts, and for image-to-image the picture."""
+    return {PROMPT: prompt_spec(prompts)} | ({} if strength is None else {PICTURE: model.image})
 
 
 def inputs(prompts: Sequence[str], picture: Tensor | None = None) -> dict[Place, Tensor]:

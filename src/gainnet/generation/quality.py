@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from gainnet.models.attributes import AttributeClassifier
 
 EXACT = 1e-4
-MOST_AT_ONCE = 16
+MOST_AT_ONCE = 8
 
 
 @final
@@ -56,9 +57,7 @@ def quality(
     """
     judged = judge or counted_fidelity
     found_db = psnr_db(images, references)
-    # A few at a time: the windows of all pictures at once take many times the memory of the pictures.
-    pairs = zip(images.split(MOST_AT_ONCE), references.split(MOST_AT_ONCE), strict=True)
-    similarity = float(torch.cat([ssim(one, other) for one, other in pairs]).mean())
+    similarity = float(torch.cat([ssim(one, other) for one, other in _pieces(images, references)]).mean())
     fidelity = judged(images, prompts)
     # Pictures without an error are not judged a second time.
     own = fidelity if found_db is None else judged(references, prompts)
@@ -76,8 +75,27 @@ def psnr_db(images: Tensor, references: Tensor) -> float | None:
     (None, 20.0)
     """
     # By the largest error: a single wrong pixel disappears in the mean of a large picture.
-    error = images - references
-    return None if error.abs().max() <= EXACT else float(psnr_db_of_mse(error.square().mean()))
+    largest = max(float((a - b).abs().max()) for a, b in _pieces(images, references))
+    return None if largest <= EXACT else float(psnr_db_of_mse(torch.tensor(mse(images, references))))
+
+
+def mse(images: Tensor, references: Tensor) -> float:
+    """Mean squared difference of all values of two batches of pictures.
+
+    Args:
+        images: [num_items, ...].
+        references: [num_items, ...].
+
+    >>> mse(torch.zeros(20, 3), torch.full((20, 3), 0.5))
+    0.25
+    """
+    means = ((len(a), float((a - b).square().mean())) for a, b in _pieces(images, references))
+    return math.fsum(number * mean for number, mean in means) / len(images)
+
+
+def _pieces(images: Tensor, references: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """A few items at a time, since what is computed of all at once takes many times the memory of the pictures."""
+    return zip(images.split(MOST_AT_ONCE), references.split(MOST_AT_ONCE), strict=True)
 
 
 def ssim(images: Tensor, references: Tensor) -> Tensor:

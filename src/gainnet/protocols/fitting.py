@@ -68,12 +68,13 @@ def check_fits(
     if budget >= ENOUGH_BITS or _fits(codec, spec, num_items, budget):
         return
     num_bytes = first_number(1, lambda n: _fits(codec, spec, num_items, 8.0 * n))
-    if budget_of(MAX_CHANNEL_USES)(best_snr) < 8 * num_bytes:
+    # From few uses on: a budget of many is rehearsed codeword by codeword, and none is needed once one suffices.
+    least = first_number(1, lambda n: n > MAX_CHANNEL_USES or budget_of(n)(best_snr) >= 8 * num_bytes)
+    if least > MAX_CHANNEL_USES:
         raise ConfigError(
             f"num_channel_uses: no number of them carries {label}, whose shortest stream has {8 * num_bytes} bits; "
             "raise snr_db or choose a codec that sends symbols"
         )
-    least = first_number(1, lambda uses: budget_of(uses)(best_snr) >= 8 * num_bytes)
     raise ConfigError(
         f"num_channel_uses: they are too few for {label}, whose shortest stream has {8 * num_bytes} bits; "
         f"give {least} or more, or choose another codec"

@@ -1,0 +1,108 @@
+"""How long a generation takes on this machine, known before it runs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+import torch
+
+from gainnet.core.randomness import Random
+from gainnet.core.text import text_to_tensor
+from gainnet.core.types import Bits, Place, Spec
+from gainnet.generation.cell import downlink
+from gainnet.generation.planning import Planned
+from gainnet.models.diffusion import DiffusionModel
+from gainnet.protocols import Compute, Transfer
+from gainnet.radio import Ideal
+
+S_PER_BIT: Final = 1.3e-5
+"""Of processor time for a bit that is encoded, sent and decoded in codewords; measured on one core, 48 kB at -10 dB."""
+S_PER_PIXEL: Final = 2.5e-5
+"""Of processor time for a pixel of a picture that is judged and coded by its opponents; measured at 128 x 128."""
+
+
+@final
+@dataclass(frozen=True)
+class Pace:
+    """Seconds that parts of a model take on this machine for one picture.
+
+    Args:
+        step_s: one step of the denoiser, all branches of guidance.
+        decoder_s: from latent to picture.
+    """
+
+    step_s: float
+    decoder_s: float
+
+    @staticmethod
+    @torch.inference_mode()
+    def of(model: DiffusionModel) -> Pace:
+        """Measured with one step and one decoding, each again where the first call may have opened weights."""
+        random, tensors = Random.of([0]), {"prompt": text_to_tensor(["a red star"])}
+        for part in (model.text_encoder, model.prior):
+            tensors |= part(tensors, random)
+        one = model.denoiser[:1]
+        step_s = _second_s(lambda: one(tensors, random))
+        # Its latents may have the memory of a sampler beside them, which a decoder has no use for.
+        latent = tensors["latent"][:, : model.latent.shape[0]]
+        return Pace(step_s, _second_s(lambda: model.decoder({"latent": latent}, random)))
+
+
+def expected_wall_s(
+    made: Planned, model: DiffusionModel, pace: Pace, given: Mapping[Place, Spec], num_items: int
+) -> float:
+    """Seconds that running a plan, judging its pictures and coding them by opponents takes on an idle machine.
+
+    Args:
+        made: the plan, in its network.
+        model: whose parts run.
+        pace: of the model on this machine.
+        given: shapes that are there at the start.
+        num_items: pictures.
+
+    Raises:
+        PlanError: the plan does not fit the network.
+    """
+    specs, item_s, num_receptions = made.plan.check(made.network, given), 0.0, 0
+    for step in made.plan.steps:
+        match step:
+            case Compute(_, part) if part.role == "denoiser":
+                # The reference takes the same steps, which are remembered up to where the air has changed the latent.
+                times = 1 if num_receptions == 0 else 2
+                item_s += times * pace.step_s * part.num_passes / model.denoiser.num_branches
+            case Compute(_, part) if part.role == "decoder":
+                item_s += 2 * pace.decoder_s
+            case Transfer(source, targets, tensor, codec):
+                num_receptions += tensor != "prompt"
+                if codec.emits is Bits:
+                    item_s += S_PER_BIT * codec.size(specs[source, tensor]).expected * len(targets)
+    if not isinstance(downlink(made.network), Ideal) and "image" not in made.codecs:
+        item_s += S_PER_PIXEL * math.prod(model.image.shape[1:])
+    return num_items * item_s
+
+
+def spelled_s(seconds: float) -> str:
+    """A duration in words, for people.
+
+    >>> spelled_s(80.0), spelled_s(1500.0), spelled_s(9000.0)
+    ('80 s', '25 minutes', '2.5 hours')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:,.1f} hours"
+
+
+def _second_s(run: Any) -> float:
+    """Seconds of a call on an idle machine, of a second one where the first was short: it may have opened files."""
+    for _ in range(2):
+        begin_s = time.process_time()
+        run()
+        # Not of the clock, which goes on while other programs have the processor.
+        last_s = (time.process_time() - begin_s) / torch.get_num_threads()
+        if last_s > 5.0:
+            break
+    return last_s

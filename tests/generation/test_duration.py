@@ -1,0 +1,61 @@
+"""How long a generation takes is known before it runs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+import torch
+
+from gainnet.catalog import GenerationConfig
+from gainnet.catalog.opening import Request, open_request
+from gainnet.cli.generate import _announce
+from gainnet.core.errors import ConfigError
+from gainnet.generation.duration import Pace, expected_wall_s
+from gainnet.generation.planning import shapes_of
+from gainnet.models.loading import load_model
+
+
+def test_f8_expected_seconds_count_steps_of_both_pictures() -> None:
+    request = open_request(GenerationConfig(("a red star",) * 3, fading="ideal"), load_model("scenes", num_steps=4))
+    given, pace = shapes_of(request.prompts, request.model, None), Pace(step_s=10.0, decoder_s=1.0)
+    whole = expected_wall_s(request.make_plan(), request.model, pace, given, 3)
+    assert whole == pytest.approx(3 * (4 * 10.0 + 2 * 1.0), rel=0.02)
+    # Behind a latent that the air has changed the reference takes steps of its own.
+    cut = open_request(GenerationConfig(request.prompts, "ciag", cut=1, fading="ideal"), request.model).make_plan()
+    assert expected_wall_s(cut, request.model, pace, given, 3) == pytest.approx(3 * (10.0 + 2 * 30.0 + 2.0), rel=0.02)
+
+
+def test_f8_long_work_is_said_and_very_long_work_must_be_agreed_to(
+    call: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seconds in (59.0, 90.0):
+        _announce(seconds, is_agreed=False)
+    _announce(1500.0, is_agreed=True)
+    assert capsys.readouterr().err == "".join(
+        f"this takes about {spelled} on this machine\n" for spelled in ("90 s", "25 minutes")
+    )
+    monkeypatch.setattr(Request, "expected_wall_s", lambda request: 1500.0)
+    code, out, err = call("generate", "a red star", "--num-steps", "1")
+    assert (code, out) == (2, "")
+    assert err == "error: yes: this takes about 25 minutes on this machine; give --yes to run it, or fewer prompts\n"
+    with pytest.raises(ConfigError, match=r"2\.8 hours"):
+        _announce(10_000.0, is_agreed=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "config",
+    [
+        GenerationConfig(("a red star", "a blue house") * 8, snr_db=5.0),
+        GenerationConfig(("a red star",), "centralized", snr_db=-10.0, codec={"image": "raw_pixels"}),
+    ],
+)
+def test_f8_the_expected_time_is_that_which_it_takes_within_a_factor_of_three(config: GenerationConfig) -> None:
+    request = open_request(config)
+    expected_s, begin_s = request.expected_wall_s(), time.process_time()
+    _ = request.generate().baseline
+    # Of one thread, so that it does not matter what else the machine does.
+    took_s = (time.process_time() - begin_s) / torch.get_num_threads()
+    assert took_s / 3 <= expected_s <= 3 * took_s
