@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import inspect
 import linecache
 import os
 import string
@@ -201,11 +202,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
     """Runs a command in this process and an empty folder; gives its exit code, standard output and standard error."""
     from gainnet import cli
-    from gainnet.cli import printing
 
     monkeypatch.chdir(tmp_path)
-    # On a busy machine a command lasts long enough for lines of progress, which no test here waits for.
-    monkeypatch.setattr(printing, "EVERY_S", float("inf"))
+    # On a busy machine a command lasts long enough for lines of progress, which no test here waits for. Of the module
+    # that commands use: pytest imports one that it takes examples from a second time.
+    monkeypatch.setitem(inspect.unwrap(cli.generate.status).__globals__, "EVERY_S", float("inf"))
 
     def run(*arguments: str) -> tuple[object, str, str]:
         monkeypatch.setattr(sys, "argv", ["gainnet", *arguments])

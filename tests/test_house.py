@@ -220,7 +220,7 @@ def test_a_package_exports_exactly_what_it_names(package: str) -> None:
     assert public - set(exported) - (used - defined if at_home else set()) == set()
 
 
-def test_the_front_door_offers_what_it_lists() -> None:
+def test_h11_the_front_door_offers_what_it_lists() -> None:
     """`gainnet` loads a name when it is first used, and shows all of them."""
     assert gainnet.__all__ == sorted(gainnet._HOME)
     assert {*gainnet.__all__, "__version__"} <= set(dir(gainnet))
@@ -231,7 +231,7 @@ def test_the_front_door_offers_what_it_lists() -> None:
         gainnet.telepathy  # noqa: B018
 
 
-def test_type_checkers_see_the_same_front_door() -> None:
+def test_h11_type_checkers_see_the_same_front_door() -> None:
     """The imports for type checkers name the modules from which names are really loaded."""
     tree = tree_of(PACKAGE / "__init__.py")
     typed = next(node for node in tree.body if isinstance(node, ast.If))

@@ -29,10 +29,10 @@ MAX_TOUR_WORDS = 1500
 ROWS = {
     "best image codec (AVIF)": "best_image_codec",
     "the same at the Shannon rate, a bound": "best_image_codec_shannon",
-    "linear seed": "linear",
-    "learned analog seed (`seed`)": "seed",
-    "learned digital seed (`transform`)": "digital_seed",
-    "the same with the prompt (`transform_prompt`)": "digital_seed_prompt",
+    "`linear`, analog": "linear",
+    "`seed`, learned, analog": "seed",
+    "`transform`, learned, in bits": "digital_seed",
+    "`transform_prompt`, the same with the prompt": "digital_seed_prompt",
 }
 """Methods of the study `seed-coding` by their rows in README."""
 
@@ -107,8 +107,41 @@ def test_every_published_figure_is_in_the_gallery() -> None:
         assert re.search(rf"^    .*gainnet study run {study} --full", gallery, re.MULTILINE), study
 
 
+def test_h10_figures_and_pages_call_a_codec_as_the_command_line_does() -> None:
+    from gainnet.codecs import CODECS
+    from gainnet.studies.codec_labels import CODEC_OF_METHOD, SEED_LABELS
+
+    assert set(CODEC_OF_METHOD.values()) <= set(SEED_LABELS) <= set(CODECS["seed"])
+    assert [label.partition(",")[0] for label in SEED_LABELS.values()] == list(SEED_LABELS)
+    shown = [*PAGES, RESULTS / "README.md", *RESULTS.glob("*/*/figures/*.svg"), *(ROOT / "src").rglob("*.py")]
+    # `digital` is a codec of its own: whoever means `transform` by "digital seed" misleads.
+    other = re.compile(r"\b(?:PCA|digital|quantised|learned analog) seed\b", re.IGNORECASE)
+    assert {str(path.relative_to(ROOT)): found for path in shown if (found := other.findall(path.read_text()))} == {}
+    explained = [page.name for page in PAGES if "`pca_seed`" in page.read_text()]
+    assert explained == ["seeds.md"]
+
+
 def studies_with_figures() -> list[str]:
     return sorted({path.parts[-4] for path in RESULTS.glob("*/*/figures/*.png")})
+
+
+def test_h16_the_page_on_installing_has_whole_commands_and_names_every_platform() -> None:
+    page = (ROOT / "docs/installing.md").read_text()
+    assert [line for line in INDENTED.findall(page) if "..." in line or "…" in line] == []
+    for platform in ("3.11 to 3.13", "Windows", "macOS", "GPU", "Docker", "conda", "Colab"):
+        assert platform in page, platform
+    assert 'requires-python = ">=3.11,<3.14"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_m5_a_narrow_screen_stacks_pictures_and_has_labels_above_bars() -> None:
+    from gainnet.generation.page import STYLE
+
+    assert (
+        ".row { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 15rem)"
+        in (PACKAGE / "core/page.html").read_text()
+    )
+    narrow = STYLE[STYLE.index("@media (max-width: 44rem)") :]
+    assert ".track { grid-row: 2; grid-column: 1 / -1 }" in narrow
 
 
 @pytest.mark.parametrize("page", ["equations", "glossary"])
@@ -201,7 +234,7 @@ def exported_by(package: str) -> set[str]:
     }
 
 
-def test_the_reference_has_every_public_name_once_and_no_other() -> None:
+def test_m6_the_reference_has_every_public_name_once_and_no_other() -> None:
     homes: dict[tuple[Path, int], str] = {}
     packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {"cli"}
     for page in API:

@@ -98,7 +98,7 @@ def test_a_codec_channel_and_protocol_of_ones_own(call, tmp_path):
     assert printed["report"]["num_channel_uses_down"] == 512
 
 
-def test_two_edges_one_of_which_dies_and_a_picture_of_the_device(call, tmp_path):
+def test_h5_two_edges_one_of_which_dies_and_a_picture_of_the_device(call, tmp_path):
     from PIL import Image
 
     Image.new("RGB", (90, 60), (200, 30, 30)).save(tmp_path / "mine.jpg")

@@ -78,7 +78,7 @@ def test_what_has_no_effect_is_refused(options: list[str], line: str, tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["/nope", "nope", ""])
-def test_an_unknown_model_names_those_of_language(name: str) -> None:
+def test_h12_an_unknown_model_names_those_of_language(name: str) -> None:
     with pytest.raises(ModelError, match=r"^model: .* give abstracts, a folder in .* or a hub id as owner/name, for "):
         open_model(name)
 

@@ -29,7 +29,7 @@ def test_long_settings_fit_the_line(call, study):
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_a_run_is_shown_with_what_it_found(call):
+def test_h7_a_run_is_shown_with_what_it_found(call):
     folder = run_of("gairom-learning")
     code, out, _ = call("study", "show", folder)
     assert code == 0

@@ -43,7 +43,7 @@ def printed(notebook: Any) -> set[float]:
     return numbers("\n".join(texts))
 
 
-def test_there_are_four_notebooks_and_a_solution() -> None:
+def test_h17_there_are_four_notebooks_and_a_solution() -> None:
     assert NAMES == [
         "first_picture_over_the_air", "lab_solution", "learn_without_sharing_data", "own_codec_on_a_published_curve",
         "who_should_train_what",

@@ -30,14 +30,14 @@ def summary_of(name: str) -> dict[str, Any]:
     }
 
 
-def test_a_page_is_for_everybody_and_escapes_what_others_wrote() -> None:
+def test_h13_a_page_is_for_everybody_and_escapes_what_others_wrote() -> None:
     html = page(summary_of(HOSTILE), b"", b"")
     check_page(html)
     assert "0.500 nats per token in round 0, 0.250 in round 1" in html
     assert "1.000 up and 0.500 down" in html
 
 
-def test_a_run_is_short_in_a_terminal_and_a_picture_in_a_notebook() -> None:
+def test_m7_a_run_is_short_in_a_terminal_and_a_picture_in_a_notebook() -> None:
     record = {"round": 1, "test_loss": 0.25, **COST}
     detail = {"round": 1, "test_loss_p10": 0.1, "test_loss_p90": 0.5, "nodes": {}}
     run = Run({}, (record,), (detail,))

@@ -37,6 +37,11 @@ def folder(episode: Episode, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written
 
 
+def test_h14_the_default_policy_is_as_good_as_any_there(episode: Episode) -> None:
+    shares = {name: episode.share_of(name) or 0.0 for name in episode.rollouts}
+    assert shares[EpisodeConfig().policy] >= max(shares.values()) - 1e-9
+
+
 def test_no_policy_beats_the_optimum_and_every_round_adds_up(episode: Episode) -> None:
     assert episode.reference is not None
     for name in episode.rollouts:
@@ -58,7 +63,7 @@ def test_a_page_escapes_what_others_wrote(episode: Episode) -> None:
     check_page(page(summary, pictures, {"policies": [HOSTILE]}), num_scripts=2)
 
 
-def test_an_episode_is_short_in_a_terminal_and_a_picture_in_a_notebook(episode: Episode) -> None:
+def test_m7_an_episode_is_short_in_a_terminal_and_a_picture_in_a_notebook(episode: Episode) -> None:
     first, *others = repr(episode).splitlines()
     assert first == "Episode of greedy in street: 8 clients, 4 models, 3 rounds, random seed 1"
     assert len(others) == len(episode.rollouts)

@@ -42,7 +42,7 @@ def test_a_style_file_decides_size_and_colours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "num_panels", [5, pytest.param(1, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow)]
 )
-def test_any_number_of_panels_fits_a_column_of_a_page(num_panels: int) -> None:
+def test_m8_any_number_of_panels_fits_a_column_of_a_page(num_panels: int) -> None:
     figure, _ = drawn(Look(), num_panels)
     places = [ax.get_position() for ax in figure.axes if ax.get_visible()]
     assert len({round(place.x0, 3) for place in places}) <= MOST_COLUMNS

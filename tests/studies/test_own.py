@@ -49,7 +49,7 @@ NOT_SHIPPED = ("seed-coding-emoji", "photographs")
 
 
 @pytest.mark.parametrize("name", ADDED)
-def test_a_study_has_cases_of_what_is_added(name: str) -> None:
+def test_h8_a_study_has_cases_of_what_is_added(name: str) -> None:
     study = find_study(name)
     cases = list(study.cases(load_config(study, "quick", ADDED[name])))
     told = [str(case.columns) for case in cases]
@@ -60,7 +60,7 @@ def test_a_study_has_cases_of_what_is_added(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in ADDED if name not in NOT_SHIPPED])
-def test_what_is_added_runs_and_is_drawn(name: str, tmp_path: Path) -> None:
+def test_h8_what_is_added_runs_and_is_drawn(name: str, tmp_path: Path) -> None:
     result = run_study(name, "quick", tmp_path, changes=ADDED[name])
     table = RunFolder(result.folder).read_table()
     users = own([str(x) for x in table["method"].unique()], find_study(name).methods)

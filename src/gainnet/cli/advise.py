@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final, Literal
-
-import typer
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from gainnet.catalog.records import GenerationConfig
 from gainnet.cli.generate import GENERATION, RECORD, Goal
 from gainnet.cli.options import Asked, Fields, command
-from gainnet.cli.printing import print_json, print_table, status
+from gainnet.cli.printing import print_json, print_table, say, status
 from gainnet.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gainnet.generation.advice import Trial
 
 _NAMES = (
     "snr_db", "fading", "hardware", "edge_hardware", "num_edges", "image", "strength", "priced_as", "bandwidth_hz",
@@ -28,8 +30,8 @@ _USUAL_DB: Final = 25.0
 _TRIED = {
     "protocol": "protocol", "shown of prompt": "prompt_fidelity", "PSNR dB": "psnr_db", "time s": "duration_p50_s",
     "95 % within s": "duration_p95_s", "device J": "device_energy_j", "channel uses": "num_channel_uses",
-    "out because": "reason",
 }  # fmt: skip
+"""Without reasons, which follow as sentences: with them the columns do not fit into 80 characters."""
 _SHOWN = {
     "configuration": "configuration", "channel uses": "num_channel_uses", "device J": "device_energy_j",
     "time s": "latency_s", "PSNR dB": "psnr_db", "out because": "reason",
@@ -125,12 +127,12 @@ def _advise_by_trials(
         asked_of = {"model": model.name, "captions": captions, "warnings": warnings}
         return print_json({"protocol": name, "reasons": because, "trials": rows, **asked_of})
     for line in unknown_lines(model.name, warnings):
-        typer.echo(line)
+        say(line)
     title = f"{config.fading} at {config.snr_db:g} dB, {config.hardware}, priced as {config.priced_as}"
-    _print_choice(title, _TRIED, [{**asdict(each), "num_channel_uses": each.spent("uses")} for each in trials])
-    typer.echo(f"use {name}" if name else "no protocol fits")
+    _print_choice(title, _TRIED, [_tried(each) for each in trials])
+    say(f"use {name}" if name else "no protocol fits")
     for reason in because:
-        typer.echo(f"- {reason}")
+        say(f"- {reason}")
     return None
 
 
@@ -166,11 +168,19 @@ def _advise_by_tables(config: GenerationConfig, bounds: dict[str, Any], as_json:
     best = [row for row in rows if first[row["protocol"]] is row]
     _print_choice(title, _SHOWN, best)
     if len(rows) > len(best):
-        typer.echo(f"the best of each protocol; {len(rows) - len(best)} more configurations with --json")
-    typer.echo(f"use {decision['configuration']}" if name else "nothing keeps all bounds")
+        say(f"the best of each protocol; {len(rows) - len(best)} more configurations with --json")
+    say(f"use {decision['configuration']}" if name else "nothing keeps all bounds")
     for reason in decision["reasons"]:
-        typer.echo(f"- {reason}")
+        say(f"- {reason}")
     return None
+
+
+def _tried(trial: Trial) -> dict[str, Any]:
+    """A trial as a row; nothing is known of one that could not be made, and without a PSNR it was exact."""
+    if trial.duration_p50_s is None:
+        return {**asdict(trial), "num_channel_uses": None}
+    exact = {"psnr_db": math.inf} if trial.psnr_db is None else {}
+    return {**asdict(trial), **exact, "num_channel_uses": trial.spent("uses")}
 
 
 def _print_choice(title: str, shown: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -198,5 +208,5 @@ def _advise_photographs(run: Path, snr_db: float, uses_per_value: float, as_json
     rows = [{"method": name, "feature distance": x} for name, x in advice["feature_distance"].items()]
     title = f"Photographs at {advice['snr_db']:g} dB, {advice['uses_per_value']}"
     print_table(title, ("method", "feature distance"), rows)
-    typer.echo(f"use {advice['method']}")
+    say(f"use {advice['method']}")
     return None

@@ -6,12 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from gainnet.catalog.records import GenerationConfig
 from gainnet.cli.generate import GENERATION, print_report, read_prompts
 from gainnet.cli.options import Asked, Usual, command
-from gainnet.cli.printing import print_json, status
+from gainnet.cli.printing import print_json, say, status
 
 _LOCAL = ("prompts", "failures", "torch_device", "online", "height", "width")
 _ASKED = replace(GENERATION, without=_LOCAL, defaults={**GENERATION.defaults, "runtime": Usual("that of the edge")})
@@ -63,11 +61,11 @@ def _print_answer(summary: dict[str, Any], out: Path) -> None:
 
     number = len(summary["images"])
     for line in (f"model: {summary['model']}", *first_lines(summary), cost_line(summary["report"], number)):
-        typer.echo(line)
+        say(line)
     print_report(summary["report"], number)
     frames = summary["frames"]
     if frames:
-        typer.echo(f"{frames['released']:g} frames, {frames['late']:g} of them late")
+        say(f"{frames['released']:g} frames, {frames['late']:g} of them late")
     for node, step in summary["failures"]:
-        typer.echo(f"{node} was gone from step {step} on")
-    typer.echo(f"see {out / 'image.png'}" if len(summary["images"]) == 1 else f"see {out}")
+        say(f"{node} was gone from step {step} on")
+    say(f"see {out / 'image.png'}" if len(summary["images"]) == 1 else f"see {out}")

@@ -13,7 +13,7 @@ import typer
 
 from gainnet.catalog.records import GenerationConfig
 from gainnet.cli.options import Asked, Fields, Usual, command
-from gainnet.cli.printing import print_json, print_table, status
+from gainnet.cli.printing import print_json, print_table, say, status
 from gainnet.core.errors import ConfigError
 from gainnet.core.lines import lines_of
 
@@ -135,7 +135,7 @@ def estimate(asked: Asked, prompt: str | None = None, *, prompts: Path | None = 
     number, name = len(request.prompts), summary["model"]
     lines = (priced_line(summary, number), cost_line(summary["report"], number))
     for line in (f"model: {name}", *unknown_lines(name, summary["warnings"]), *lines):
-        typer.echo(line)
+        say(line)
     return print_report(summary["report"], number)
 
 
@@ -313,24 +313,24 @@ def _print_generation(summary: Mapping[str, Any], out: Path) -> None:
     from gainnet.generation.page import first_lines, troubles
     from gainnet.generation.sentences import quality_lines, result_lines, spelled_psnr
 
-    typer.echo(f"model: {summary['model']}")
+    say(f"model: {summary['model']}")
     for reason in summary.get("decision", {}).get("reasons", ()):
-        typer.echo(f"- {reason}")
+        say(f"- {reason}")
     for line in (*first_lines(summary), *result_lines(summary)):
-        typer.echo(line)
+        say(line)
     print_report(summary["report"], len(summary["images"]))
     for line in troubles(summary["report"]):
-        typer.echo(line)
+        say(line)
     sampler = summary["sampler"]
     if sampler["memory"] == "handed over":
         number = sampler["num_latents"]
         more = f"{number} more latent{'s' * (number > 1)}, counted above"
-        typer.echo(f"{sampler['scheduler']} handed its memory over at the cut: {more}")
+        say(f"{sampler['scheduler']} handed its memory over at the cut: {more}")
     if sampler["memory"] == "restarted":
-        typer.echo(f"{sampler['scheduler']} went on without its memory behind the cut, by steps of first order")
+        say(f"{sampler['scheduler']} went on without its memory behind the cut, by steps of first order")
     for line in quality_lines(summary["quality"], summary["original"]):
-        typer.echo(line)
+        say(line)
     # Of a large batch the page and the JSON object have the rest.
     for each in summary["images"][:MOST_LISTED] if len(summary["images"]) > 1 else ():
-        typer.echo(f"- {each['image_path']}: {each['prompt']!r}, {spelled_psnr(each['psnr_db'])}")
-    typer.echo(f"see {out / 'report.html'}")
+        say(f"- {each['image_path']}: {each['prompt']!r}, {spelled_psnr(each['psnr_db'])}")
+    say(f"see {out / 'report.html'}")

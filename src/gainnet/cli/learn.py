@@ -6,10 +6,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from gainnet.cli.options import Asked, Fields, command
-from gainnet.cli.printing import print_json, print_rounds, rounds_progress
+from gainnet.cli.printing import print_json, print_rounds, rounds_progress, say
 
 _LEARNING = Fields(
     "gainnet.catalog.records:LearnConfig",
@@ -59,6 +57,6 @@ def learn(asked: Asked, *, out: Path = Path("out/learn"), as_json: bool = False)
         return print_json(summary)
     print_rounds(f"{name}: {out}", saved["curve"], run.rounds)
     found = f"test loss {loss:.4g} on pictures" if drawing else f"perplexity {math.exp(loss):.4g} on text"
-    typer.echo(f"{found} that nobody trained on")
-    typer.echo(summary["report"])
+    say(f"{found} that nobody trained on")
+    say(summary["report"])
     return None

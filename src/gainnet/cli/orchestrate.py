@@ -80,14 +80,16 @@ def _print_episode(summary: dict[str, Any], out: Path) -> None:
         "share_of_reference": "of best",
         "consumed_share": "sensed then trained",
     }
-    shown |= {"num_samples": "samples sensed", "decision_s": "decision s"}
+    shown |= {"num_samples": "samples sensed", "decision_ms": "decision ms"}
     _print_policies(title, shown, summary["policies"])
     if (asked := summary["requests"]) is not None:
         title = f"training beside {asked['offered_per_s']:.3g} requests/s, {100 * asked['share']:.0f} % to be served"
         shown = {"label": "policy", "gain": "gain", "gain_of_bound": "of the bound", "served_share": "served"}
-        _print_policies(title, shown | {"decision_s": "decision s"}, asked["policies"])
+        _print_policies(title, shown | {"decision_ms": "decision ms"}, asked["policies"])
     typer.echo(out / "report.html")
 
 
 def _print_policies(title: str, shown: dict[str, str], policies: list[dict[str, Any]]) -> None:
-    print_table(title, tuple(shown.values()), [{text: row[name] for name, text in shown.items()} for row in policies])
+    # Most decide in microseconds, which seconds would write as powers of ten.
+    rows = [{**row, "decision_ms": float(f"{1e3 * row['decision_s']:.3g}")} for row in policies]
+    print_table(title, tuple(shown.values()), [{text: row[name] for name, text in shown.items()} for row in rows])

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final, final
 
 import typer
@@ -112,6 +113,16 @@ _COSTS: Final[Mapping[str, tuple[str, Callable[[float], str]]]] = {
 }
 
 
+def say(line: str) -> None:
+    """A sentence on standard output, which breaks at words in a terminal and stays whole where a program reads on."""
+    from rich.console import Console
+
+    console = Console()
+    # A path or a digest stays whole even where it is longer than a line, so that it can be copied.
+    whole = {"break_long_words": False, "break_on_hyphens": False}
+    typer.echo(fill(line, console.width, **whole) if console.is_terminal else line)
+
+
 def print_json(value: Any) -> None:
     """One JSON object on one line."""
     typer.echo(json.dumps(value, allow_nan=False))
@@ -180,8 +191,8 @@ def cell(value: Any) -> str:
     Args:
         value: of any type.
 
-    >>> cell(None), cell(True), cell(12345.0), cell(0.1234567), cell(250000.5)
-    ('–', 'yes', '12,345', '0.12346', '250,000')
+    >>> cell(None), cell(True), cell(12345.0), cell(0.1234567), cell(8208.33), cell(250000.5)
+    ('–', 'yes', '12,345', '0.12346', '8,208.3', '250,000')
     """
     match value:
         case None:
@@ -191,7 +202,7 @@ def cell(value: Any) -> str:
         case float() if math.isfinite(value) and (value.is_integer() or abs(value) >= 1e5):
             return f"{value:,.0f}" if abs(value) < 1e15 else f"{value:.5g}"
         case float():
-            return f"{value:.5g}"
+            return f"{value:,.5g}"
         case int():
             return f"{value:,}"
         case _:

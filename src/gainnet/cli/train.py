@@ -122,7 +122,7 @@ def checker(*, out: Path, preset: Preset = "default", random_seed: int = 4711) -
 
 @command("seed-basis")
 def seed_basis(*, out: Path, model: str = "scenes", num_latents: int = 2000, random_seed: int = 0) -> None:
-    """Learn the principal components of a model's latents, for the linear and the digital seed codec.
+    """Learn the principal components of a model's latents, for the codecs linear and digital of seeds.
 
     Args:
         out: folder for the weights.

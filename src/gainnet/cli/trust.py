@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from gainnet.cli.options import Asked, Fields, command
-from gainnet.cli.printing import print_json, print_rounds, print_table, rounds_progress
+from gainnet.cli.printing import print_json, print_rounds, print_table, rounds_progress, say
 from gainnet.core.errors import ConfigError
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -63,8 +63,8 @@ def learn(asked: Asked, guarded: Asked, *, out: Path = Path("out/trust"), as_jso
     if as_json:
         return print_json(summary)
     print_rounds(f"{name}: {out}", saved["curve"], run.rounds)
-    typer.echo(f"privacy: {privacy_line(saved['privacy'])}")
-    typer.echo(summary["report"])
+    say(f"privacy: {privacy_line(saved['privacy'])}")
+    say(summary["report"])
     return None
 
 
@@ -108,17 +108,16 @@ def verify(
     if as_json:
         print_json({**asdict(found), **broken})
         return _exit_if(broken)
-    typer.echo(f"in order: {found.num_models} models from {found.num_included} of {found.num_updates} signed updates")
-    typer.echo(
-        f"edge key  {found.edge_key}" + ("" if edge_key else "  (compare it with one that you have from elsewhere)")
-    )
-    typer.echo(f"model     {found.model}" + ("" if found.state_checked else "  (no model file to compare it with)"))
+    models = f"{found.num_models} model{'s' * (found.num_models != 1)}"
+    say(f"in order: {models} from {found.num_included} of {found.num_updates} signed updates")
+    say(f"edge key  {found.edge_key}" + ("" if edge_key else "  (compare it with one that you have from elsewhere)"))
+    say(f"model     {found.model}" + ("" if found.state_checked else "  (no model file to compare it with)"))
     counts = [{"client": client, "num_models": count} for client, count in found.models_of_client.items()]
     print_table("updates in models", ("client", "num_models"), counts)
     if broken["num_omitted"]:
-        typer.echo(f"{broken['num_omitted']} receipts of updates that the record lacks: the edge has left them out")
+        say(f"{broken['num_omitted']} receipts of updates that the record lacks: the edge has left them out")
     if broken["split_view"]:
-        typer.echo(f"split view: the edge has signed two heads of round {broken['split_view']}")
+        say(f"split view: the edge has signed two heads of round {broken['split_view']}")
     return _exit_if(broken)
 
 
@@ -159,7 +158,7 @@ def keys(folder: Path, *, name: str = "gainnet edge") -> None:
     if folder.exists():
         raise ConfigError(f"folder: {folder} is there already; give another one")
     write_folder(folder, lambda new: write_signing_keys(new, name))
-    typer.echo(f"keys in {folder}; readers of the pictures need {folder / 'root.pem'}")
+    say(f"keys in {folder}; readers of the pictures need {folder / 'root.pem'}")
 
 
 def _verify_picture(picture: Path, root: Path | None, as_json: bool) -> None:

@@ -66,8 +66,10 @@ def with_own(styles: Mapping[str, Style], rows: pd.DataFrame, known: Collection[
 
     >>> list(with_own({}, pd.DataFrame({"method": ["my_codec:Halves(depth=2)", "linear"]}), ["linear"]).values())
     [Style(label='Halves(depth=2)', colour='C8', line='-', marker='X')]
+    >>> with_own({"bound": Style("a bound", "k", ":", "")}, pd.DataFrame({"method": ["bound"]}), [])["bound"].label
+    'a bound'
     """
-    own = [str(name) for name in dict.fromkeys(rows["method"]) if name not in known]
+    own = [str(name) for name in dict.fromkeys(rows["method"]) if name not in known and name not in styles]
     return {**styles, **{name: Style(short(name), *OWN[k % len(OWN)]) for k, name in enumerate(own)}}
 
 

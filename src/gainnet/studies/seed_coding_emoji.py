@@ -31,6 +31,7 @@ from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.emoji.captions import WORDINGS, read_wordings
 from gainnet.models.loading import find_folder, load_model, weights_sha256
 from gainnet.models.scenes import stream
+from gainnet.studies.codec_labels import SEED_LABELS
 from gainnet.studies.figures import Panel, Style, draw_panels, log2_uses, plot_curves, with_own
 from gainnet.studies.own import Guarded, OwnCodec, check_codec, one_or_own, own
 from gainnet.studies.palette import BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
@@ -52,11 +53,11 @@ USES: Final = (64, 256, 1024)
 TARGET_PSNR_DB: Final = 30.0
 STREAM: Final = "seed-coding-emoji"
 STYLES: Final = {
-    "seed_prompt": Style("learned seed, prompt known", PURPLE, "-", "*"),
-    "seed": Style("learned seed", BLUE, "-", "o"),
-    "linear": Style("linear seed", SKY, "-", "v"),
-    "transform_prompt": Style("transform seed, prompt known, LDPC", GREEN, "--", "*"),
-    "transform": Style("transform seed, LDPC", GREEN, "-", "D"),
+    "seed_prompt": Style(SEED_LABELS["seed_prompt"], PURPLE, "-", "*"),
+    "seed": Style(SEED_LABELS["seed"], BLUE, "-", "o"),
+    "linear": Style(SEED_LABELS["linear"], SKY, "-", "v"),
+    "transform_prompt": Style(SEED_LABELS["transform_prompt"], GREEN, "--", "*"),
+    "transform": Style(SEED_LABELS["transform"], GREEN, "-", "D"),
     "vvc": Style("VVC, LDPC", RED, "--", "s"),
     "hevc": Style("HEVC, LDPC", ORANGE, "--", "^"),
     "avif": Style("AVIF, LDPC", BROWN, "--", "x"),

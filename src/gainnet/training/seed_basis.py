@@ -1,4 +1,4 @@
-"""Training the basis of linear and digital seed codecs: principal components of latents that a model generates."""
+"""Training the basis of the codecs `linear` and `digital`: principal components of latents that a model generates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training the digital seed code: rate and distortion together, first on latents, then through the decoder."""
+"""Training the codec `transform` of seeds: rate and distortion together, first on latents, then through the decoder."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_two_that_have_grown_together_are_two() -> None:
 
 
 @pytest.mark.slow
-def test_the_stars_that_are_two_halve_the_fidelity() -> None:
+def test_h2_the_stars_that_are_two_halve_the_fidelity() -> None:
     model, random = load_model("scenes"), Random.of(range(4))
     tensors = dict(model.prior({}, random)) | {"prompt": text_to_tensor(["a red star"] * 4)}
     with torch.inference_mode():

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from gainnet.network.hardware import profile
 from gainnet.protocols.pricing import pricing
+from gainnet.studies.codec_labels import SEED_LABELS
 from gainnet.studies.figures import Panel, Style, draw_panels, log2_uses, plot_curves, same_height, short, with_own
 from gainnet.studies.image_quality.material import gather
 from gainnet.studies.image_quality.question import (
@@ -41,9 +42,9 @@ FADINGS = {"awgn": "AWGN", "rayleigh": "Rayleigh block fading"}
 
 
 STYLES = {
-    "linear": Style("seed, linear code (eiug)", BLUE, "-", "o"),
-    "digital": Style("seed, quantised + LDPC (eiug)", GREEN, "-", "D"),
-    "raw": Style("seed, raw analog (eiug)", SKY, "-", "v"),
+    "linear": Style(f"{SEED_LABELS['linear']} (eiug)", BLUE, "-", "o"),
+    "digital": Style(f"{SEED_LABELS['digital']} (eiug)", GREEN, "-", "D"),
+    "raw": Style(f"{SEED_LABELS['raw']} (eiug)", SKY, "-", "v"),
     "webp": Style("WebP + LDPC (centralized)", ORANGE, "--", "s"),
     "avif": Style("AVIF + LDPC (centralized)", RED, "--", "^"),
     "jpeg": Style("JPEG + LDPC (centralized)", BROWN, "--", "P"),

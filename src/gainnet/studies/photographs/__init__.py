@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gainnet.studies.codec_labels import SEED_LABELS
 from gainnet.studies.figures import Panel, Style, draw_panels, with_own
 from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.photographs.material import gather, identity
@@ -19,10 +20,10 @@ from gainnet.studies.statistics import at, present, psnr_db
 from gainnet.studies.study import Method, Study
 
 STYLES: Final = {
-    "seed": Style("learned seed", BLUE, "-", "o"),
-    "linear": Style("linear seed", SKY, "-", "v"),
-    "digital": Style("quantised components, LDPC", PURPLE, "-", "d"),
-    "transform": Style("transform seed, LDPC", GREEN, "-", "D"),
+    "seed": Style(SEED_LABELS["seed"], BLUE, "-", "o"),
+    "linear": Style(SEED_LABELS["linear"], SKY, "-", "v"),
+    "digital": Style(SEED_LABELS["digital"], PURPLE, "-", "d"),
+    "transform": Style(SEED_LABELS["transform"], GREEN, "-", "D"),
     "vvc": Style("VVC, LDPC", RED, "--", "s"),
     "hevc": Style("HEVC, LDPC", ORANGE, "--", "^"),
     "avif": Style("AVIF, LDPC", BROWN, "--", "x"),

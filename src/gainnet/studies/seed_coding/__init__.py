@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gainnet.studies.codec_labels import CODEC_OF_METHOD, SEED_LABELS
 from gainnet.studies.figures import (
     Panel,
     Style,
@@ -60,14 +61,14 @@ from gainnet.studies.statistics import at, present
 from gainnet.studies.study import Method, Study
 
 STYLES: Final = {
-    "seed_prompt": Style("learned seed, prompt known", PURPLE, "-", "*"),
-    "seed": Style("learned seed", BLUE, "-", "o"),
-    "seed_denoiser": Style("learned seed + denoiser as receiver", BLUE, "--", "x"),
-    "digital_seed_prompt": Style("digital seed, prompt known, LDPC", GREEN, "--", "*"),
-    "digital_seed": Style("digital seed, LDPC", GREEN, "-", "D"),
-    "pca_seed": Style("PCA seed, LDPC", BROWN, "-", "d"),
-    "linear": Style("linear seed", SKY, "-", "v"),
-    "raw": Style("raw seed", GREY, "-", "P"),
+    "seed_prompt": Style(SEED_LABELS["seed_prompt"], PURPLE, "-", "*"),
+    "seed": Style(SEED_LABELS["seed"], BLUE, "-", "o"),
+    "seed_denoiser": Style("seed, analog, and one denoising step", BLUE, "--", "x"),
+    "digital_seed_prompt": Style(SEED_LABELS["transform_prompt"], GREEN, "--", "*"),
+    "digital_seed": Style(SEED_LABELS["transform"], GREEN, "-", "D"),
+    "pca_seed": Style(SEED_LABELS["digital"], BROWN, "-", "d"),
+    "linear": Style(SEED_LABELS["linear"], SKY, "-", "v"),
+    "raw": Style(SEED_LABELS["raw"], GREY, "-", "P"),
     "webp": Style("WebP picture, LDPC", ORANGE, "--", "s"),
     "avif": Style("AVIF picture, LDPC", RED, "--", "^"),
     "jpeg": Style("JPEG picture, LDPC", BROWN, ":", "x"),
@@ -82,14 +83,12 @@ RANKED: Final = (
     OPTA, "seed_denoiser", "seed_prompt", "seed", "digital_seed_prompt", "digital_seed", "pca_seed", "linear",
 )  # fmt: skip
 _RANKED_NAMES: Final = {
-    OPTA: "Gaussian OPTA", "seed_denoiser": "learned seed + denoiser", "seed_prompt": "learned seed, prompt",
-    "seed": "learned seed", "digital_seed_prompt": "digital seed, prompt", "digital_seed": "digital seed",
-    "pca_seed": "PCA seed", "linear": "linear seed", BEST_CODEC: "best image codec",
+    OPTA: "Gaussian OPTA", "seed_denoiser": "seed + denoising step", BEST_CODEC: "best image codec", **CODEC_OF_METHOD,
 }  # fmt: skip
 SNR, PSNR, USES = "SNR in dB", "PSNR in dB", "channel uses per picture"
 WIDE_COLOURS: Final = {"raw_pixels": GREY, "raw": SKY, "merged": ORANGE, "linear": GREEN, "seed": BLUE, OPTA: BLACK}
 WIDE_NAMES: Final = {
-    "raw_pixels": "all pixels, analog", "merged": "neighbours merged", "seed": "learned seed", OPTA: "Gaussian OPTA",
+    "raw_pixels": "all pixels, analog", "merged": "neighbours merged", OPTA: "Gaussian OPTA",
 }  # fmt: skip
 PUBLISHED_COLOURS: Final = {"published_centralised": GREY, "published_split": SKY, "published_merged": RED}
 TIMES_FEWER: Final = {WIDE_PIXEL_USES: "1x", WIDE_RAW_USES: "48x", WIDE_MERGED_USES: "96x"}
@@ -305,7 +304,7 @@ def draw_wide(found: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     for ax, column in zip(axes, ("psnr_db", "frechet_distance_scenes"), strict=False):
         for method, uses in ((name, uses) for name in WIDE_COLOURS for uses in WIDE_METHODS[name]):
             own = at(rows, method=method, num_channel_uses=uses).sort_values("snr_db")
-            label = f"{WIDE_NAMES.get(method, method + ' seed')}, {TIMES_FEWER[uses]}"
+            label = f"{WIDE_NAMES.get(method, method)}, {TIMES_FEWER[uses]}"
             if len(own):
                 line, colour = WIDE_LINES[uses], WIDE_COLOURS[method]
                 ax.plot(own["snr_db"], own[column], line, color=colour, marker=".", label=label)

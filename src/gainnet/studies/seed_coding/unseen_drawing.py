@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gainnet.studies.codec_labels import SEED_LABELS
 from gainnet.studies.figures import Panel, Style, draw_panels, same_height
 from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.seed_coding.question import SCHEMES
@@ -15,12 +16,12 @@ from gainnet.studies.seed_coding.unseen_summary import TARGET_PSNR_DB
 from gainnet.studies.statistics import at, present, psnr_db
 
 STYLES: Final = {
-    "transform_prompt_denoised": Style("transform, prompt known, one denoising step", PURPLE, "-", "*"),
-    "transform_prompt": Style("transform, prompt known", GREEN, "-", "D"),
-    "transform": Style("transform", BLUE, "-", "o"),
+    "transform_prompt_denoised": Style("transform_prompt and one denoising step", PURPLE, "-", "*"),
+    "transform_prompt": Style(SEED_LABELS["transform_prompt"], GREEN, "-", "D"),
+    "transform": Style(SEED_LABELS["transform"], BLUE, "-", "o"),
     "domain_picture": Style("finished picture coded for the domain", BROWN, "--", "d"),
-    "seed": Style("learned analog seed", SKY, "-", "P"),
-    "linear": Style("linear seed", GREY, "-", "v"),
+    "seed": Style(SEED_LABELS["seed"], SKY, "-", "P"),
+    "linear": Style(SEED_LABELS["linear"], GREY, "-", "v"),
     "best_image_codec": Style("best image codec", BLACK, "-", "s"),
     "vvc": Style("VVC", RED, "--", "s"),
     "hevc": Style("HEVC", ORANGE, "--", "^"),
