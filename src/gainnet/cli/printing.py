@@ -118,9 +118,10 @@ def say(line: str) -> None:
     from rich.console import Console
 
     console = Console()
-    # A path or a digest stays whole even where it is longer than a line, so that it can be copied.
-    whole = {"break_long_words": False, "break_on_hyphens": False}
-    typer.echo(fill(line, console.width, **whole) if console.is_terminal else line)
+    if console.is_terminal:
+        # A path or a digest stays whole even where it is longer than a line, so that it can be copied.
+        line = fill(line, console.width, break_long_words=False, break_on_hyphens=False)
+    typer.echo(line)
 
 
 def print_json(value: Any) -> None:
