@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gainnet.cli import app
+from gainnet.codecs.correction import CorrectionWeights, ResidualCode
 from gainnet.codecs.linear import reported_snr_of
 from gainnet.codecs.seed_codec.codec import SeedCodec, received_of
 from gainnet.codecs.seed_codec.network import HIGHEST_DB, LOWEST_DB, features_of, linear_amplitudes
@@ -75,6 +76,15 @@ def test_the_graph_of_the_synthesis_is_the_synthesis(model) -> None:
     torch.testing.assert_close(torch.from_numpy(found), wanted, rtol=0, atol=1e-3)
 
 
+def test_the_graph_of_a_correction_is_the_correction(model) -> None:
+    draws, codec = Random.of([1, 2]), ResidualCode(weights=CorrectionWeights.load())
+    draft, values = draws.normal(LATENT.shape, "draft"), draws.normal((LATENT.num_values,), "values")
+    graph = device_files(model)["codecs/correction/corrected.onnx"]
+    (found,) = session(graph).run(None, {"draft": draft.numpy(), "values": values.numpy()})
+    wanted = codec.corrected(draft.flatten(1), values).reshape(2, *LATENT.shape)
+    torch.testing.assert_close(torch.from_numpy(found), wanted, rtol=0, atol=1e-3)
+
+
 @pytest.mark.slow
 def test_what_the_package_ships_is_what_export_writes(model, tmp_path, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -89,6 +99,8 @@ def test_what_the_package_ships_is_what_export_writes(model, tmp_path, capsys) -
         "model/vae/decoder.onnx",
         "codecs/seed/decoder.onnx",
         "codecs/linear/basis.safetensors",
+        "codecs/correction/corrected.onnx",
+        "drafts.json",
     } <= (set(index["files"]))
     for path, entry in index["files"].items():
         assert sha256_of(tmp_path / path) == entry["sha256"]
@@ -107,4 +119,5 @@ def test_weights_of_another_model_are_left_out(model) -> None:
     other = replace(model, sha256="0" * 64)
     assert {name for name, _ in exports._sources(other)} == {"model"}
     assert not any(path.startswith("codecs/") for path in device_files(other))
+    assert exports.DRAFTS not in device_files(other)
     assert f"model/{MANIFEST}" in device_files(other)

@@ -27,13 +27,15 @@ const CODECS = /** @type {Record<string, [string, string][]>} */ ({
     ["transform_prompt", "digital, learned, knows the prompt"], ["transform", "digital, learned"], ["digital", "digital"]],
   ciag: [["matched", "raw, resumed at its noise level"], ["raw", "raw"]],
   esuc: [["quantized", "small picture, quantised"]],
+  draft: [["residual", "learned, knows the draft"]],
   centralized: [["webp", "WebP"]],
 });
-const KINDS = /** @type {Record<string, string>} */ ({ eiug: "seed", ciag: "midway", esuc: "sketch", centralized: "image" });
+const KINDS = /** @type {Record<string, string>} */ ({ eiug: "seed", ciag: "midway", esuc: "sketch", draft: "correction", centralized: "image" });
 const NOTES = /** @type {Record<string, string>} */ ({
   eiug: "The edge makes the whole seed, this page decodes it. The other protocols of gainnet run with gainnet ask.",
   ciag: "The edge takes the first steps, this page the last ones: it loads the denoiser, some 10 MB, when you generate.",
   esuc: "The edge draws four pictures, chooses one and sends a small sketch of it, which this page completes with the denoiser.",
+  draft: "This page drafts the picture alone with few passes of the denoiser, the edge makes the whole and the same draft, and sends only what the draft lacks.",
   centralized: "The edge makes the whole picture and sends it as a file.",
 });
 /** File without which a codec of seeds does not fit the model. */
@@ -59,6 +61,8 @@ let side = 128, numSteps = 10, fetched = 0, runtime = "torch";
 let model = "";
 /** Files of the model, by their path. @type {Record<string, unknown>} */
 let files = {};
+/** Drafts that the page can make with the model and the edge can correct. @type {{ cut: number, passes: number }[]} */
+let drafts = [];
 
 /** @param {"wait" | "ready" | "busy" | "bad"} state @param {string} words */
 function status(state, words) {
@@ -86,6 +90,10 @@ function protocol() {
 
 /** Shows what the chosen protocol has to be chosen for. */
 function settle() {
+  // A draft begins with noise, and only where its steps and the code of its corrections are there.
+  const choice = input("protocol-draft"), canDraft = drafts.length > 0 && photo === null;
+  /** @type {HTMLElement} */ (choice.parentElement).hidden = !canDraft;
+  if (choice.checked && !canDraft) input("protocol-eiug").checked = true;
   const name = protocol(), chosen = select("codec").value, uses = USES[input("uses").valueAsNumber];
   say("protocol-note", NOTES[name]);
   const codecs = codecsOf(name);
@@ -94,6 +102,7 @@ function settle() {
   // A latent that is sent as it is has a number of uses of its own.
   text("uses-field").hidden = isPlain();
   text("cut-field").hidden = name !== "ciag";
+  text("draft-field").hidden = name !== "draft";
   text("strength-field").hidden = text("no-photo").hidden = photo === null;
   say("snr-value", `${input("snr").value} dB`);
   say("uses-value", whole(uses));
@@ -119,6 +128,7 @@ function configuration() {
     random_seed: Math.min(Math.max(Math.trunc(input("number").valueAsNumber || 0), 0), 2 ** 31 - 1),
     codec: { [KINDS[name]]: select("codec").value }, runtime,
   });
+  if (name === "draft") config.cut = Number(select("draft").value);
   if (name === "ciag") config.cut = numSteps - input("cut").valueAsNumber;
   if (!isPlain()) config.num_channel_uses = USES[input("uses").valueAsNumber];
   return config;
@@ -144,6 +154,8 @@ async function use(name) {
   const hello = await connect().hello;
   ({ num_steps: numSteps, runtime } = hello);
   input("cut").max = String(Math.max(numSteps - 1, 1));
+  drafts = await brain.ask("drafts", numSteps, hello.guidance_scale);
+  select("draft").replaceChildren(...drafts.map(({ cut, passes }) => new Option(`${passes} passes of the denoiser`, String(cut))));
   settle();
   await brain.ask("warm");
 }
@@ -293,7 +305,7 @@ async function generate() {
     say("own-time", duration(report?.duration_s));
     say("own-energy", energy(report?.energy_j));
     document.querySelectorAll("#steps li").forEach((item) => { if (item instanceof HTMLElement) item.dataset.state = "done"; });
-    say("foot", `Times and joules are modelled, priced as ${report?.priced_as ?? "–"}. Really, this page computed for ${duration(decoding)}, the edge ran ${passes ?? "–"} passes of its denoiser, and ${late ?? 0} of ${released ?? "–"} frames were late. Fetched from this edge: ${(fetched / 1e6).toFixed(1)} MB.`);
+    say("foot", `Times and joules are modelled, priced as ${report?.priced_as ?? "–"}. Really, this page computed for ${duration(decoding)}, the edge ran ${passes ?? "–"} passes of its denoiser, and ${late ?? 0} of ${released ?? "–"} frames were late. Fetched from this edge: ${(fetched / 1e6).toFixed(1)} MB.${tensors.draft_differs?.[0] ? " The edge's draft was another one than this page's." : ""}`);
     status("busy", "asking for the image codec");
     await compare({ config, strength });
     status("ready", `ready, model ${model}`);
@@ -374,7 +386,7 @@ text("ask").addEventListener("submit", (event) => {
 document.addEventListener("input", settle);
 document.addEventListener("change", ({ target }) => {
   // The denoiser takes a while to load, so it begins when its protocol is chosen.
-  if (target instanceof HTMLInputElement && target.name === "protocol" && /ciag|esuc/.test(target.value)) void brain.ask("load").catch(() => {});
+  if (target instanceof HTMLInputElement && target.name === "protocol" && /ciag|esuc|draft/.test(target.value)) void brain.ask("load").catch(() => {});
 });
 input("prompt").addEventListener("change", () => void warn());
 text("save").addEventListener("click", () => void save().catch(fail));

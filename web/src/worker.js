@@ -43,6 +43,7 @@ const calls = {
   },
   warm: () => device.warm(),
   load: () => device.load(),
+  drafts: (/** @type {number} */ numSteps, /** @type {number} */ guidance) => device.drafts(numSteps, guidance),
   async words(/** @type {string} */ prompt) {
     const known = suited(prompt, await models);
     return { model: known.name, domain: known.domain, unknown: unknownTo(prompt, known), words: known.words instanceof Set ? [...known.words] : [] };

@@ -1,11 +1,13 @@
 /**
  * What the page's modules make of cases: node units.mjs TOKENIZER WORDPIECES < CASES. All are JSON, with bytes in base64:
  * {"sha256": [bytes], "normals": [{seed, names, count}], "tokens": [prompt], "words": [word], "frames": [bytes],
- * "basis": bytes}
+ * "basis": bytes, "corrections": {folder, draft, streams: [bytes]}, "drafts": [[number]]}
  */
 
 import { readFileSync } from "node:fs";
+import { digestOf, readCorrection } from "../src/codecs/correction.js";
 import { basisOf } from "../src/codecs/linear.js";
+import { ExactModel } from "../src/codecs/transform.js";
 import { normals } from "../src/model/random.js";
 import { tokenizerOf } from "../src/model/text.js";
 import { unknownTo } from "../src/model/vocabulary.js";
@@ -31,6 +33,15 @@ console.log(JSON.stringify({
     const content = kind === "content" ? readContent(frame) : null;
     return { kind, head, same, count: content?.count ?? null, values: content?.values ? [...content.values] : null };
   }),
+  corrections: (() => {
+    const { folder, draft, streams } = cases.corrections, config = JSON.parse(readFileSync(`${folder}/config.json`, "utf8"));
+    const model = new ExactModel(config.shape, readTensors(readFileSync(`${folder}/weights.safetensors`)));
+    return streams.map((/** @type {string} */ text) => {
+      const { values, digest } = readCorrection(model, bytes(text), config.drafts.indexOf(draft));
+      return [...values, digest];
+    });
+  })(),
+  drafts: cases.drafts.map(digestOf),
   basis: [...basisOf(readTensors(bytes(cases.basis))).basis],
   picture: (() => {
     const values = Uint8Array.from({ length: 12 }, (_, k) => 20 * k);

@@ -160,13 +160,24 @@ def load_fitted(model: str, model_sha256: str) -> FittedDrafts | None:
     Raises:
         ModelError: the file is damaged.
     """
+    path = find_fitted(model, model_sha256)
+    return None if path is None else read_fitted(path)
+
+
+def find_fitted(model: str, model_sha256: str) -> Path | None:
+    """The file of the fitted steps that `load_fitted` reads; `None` where there are none.
+
+    Args:
+        model: as of `load_fitted`.
+        model_sha256: likewise.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
     name = f"{Path(model).name}.json"
     places = user_folder() / "drafts" / name, Path(__file__).parent / "pretrained" / "drafts" / name
     path = next((path for path in places if path.is_file()), None)
-    if path is None:
-        return None
-    found = read_fitted(path)
-    return found if found.model_sha256 == model_sha256 else None
+    return path if path is not None and read_fitted(path).model_sha256 == model_sha256 else None
 
 
 def read_fitted(path: Path) -> FittedDrafts:

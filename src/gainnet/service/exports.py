@@ -3,7 +3,9 @@
     model             its folder: unet/, vae/, text_encoder/, tokenizer/, ...
     codecs/seed       decoder of the learned seed codec
     codecs/transform  synthesis of the transform code; its entropy model is exact and stands in no graph
+    codecs/correction what takes a draft and received values to a latent
     codecs/linear     principal components
+    drafts.json       fitted steps, where the model has some
     device.json       digest and length of every file
 
 The page of an edge fetches these files from `/device/`; `gainnet export device` writes them into a folder.
@@ -21,6 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from gainnet.codecs.basis import BASES
+from gainnet.codecs.correction import weights as correction_weights
+from gainnet.codecs.correction.weights import TRANSFORM_ANCHOR, CorrectionWeights
 from gainnet.codecs.seed_codec import weights as seed_weights
 from gainnet.codecs.seed_codec.network import NUM_FEATURES, Received, SeedNetwork
 from gainnet.codecs.seed_codec.weights import SeedWeights
@@ -30,6 +34,7 @@ from gainnet.codecs.transform_seed.weights import TransformWeights
 from gainnet.core.errors import ModelError
 from gainnet.core.files import check_outside_package, check_writable, write_json
 from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.fitted import find_fitted
 from gainnet.models.loading import find_folder
 from gainnet.models.runtime.export import Calling, Traced, write_graph
 from gainnet.models.runtime.manifest import Exported, sha256_of
@@ -37,6 +42,7 @@ from gainnet.models.runtime.parts import export_model
 from gainnet.service.inverse import synthesis_of
 
 INDEX: Final = "device.json"
+DRAFTS: Final = "drafts.json"
 _SUFFIXES: Final = (".json", ".txt", ".safetensors", ".onnx")
 
 
@@ -54,11 +60,10 @@ def export_device(model: DiffusionModel, folder: Path) -> dict[str, Any]:
     """
     check_outside_package(folder)
     check_writable(folder)
-    for name, source in _sources(model):
-        for path in _files(source):
-            place = folder / name / path.relative_to(source)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, place)
+    for name, path in device_files(model).items():
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
     export_model(model, folder / "model")
     export_codecs(model, {name: folder / name for name, _ in _sources(model)})
     index = index_of(model, device_files_in(folder))
@@ -72,11 +77,13 @@ def device_files(model: DiffusionModel) -> dict[str, Path]:
     Args:
         model: whose graphs lie beside its weights.
     """
-    return {
+    found = {
         f"{name}/{path.relative_to(source).as_posix()}": path
         for name, source in _sources(model)
         for path in _files(source)
     }
+    fitted = find_fitted(model.name, model.sha256)
+    return found if fitted is None else found | {DRAFTS: fitted}
 
 
 def device_files_in(folder: Path) -> dict[str, Path]:
@@ -103,11 +110,12 @@ def export_codecs(model: DiffusionModel, folders: Mapping[str, Path]) -> None:
 
     Args:
         model: whose latents they carry.
-        folders: of weights, by codec: `codecs/seed`, `codecs/transform`; others are left as they are.
+        folders: of weights, by codec: `codecs/seed`, `codecs/transform`, `codecs/correction`; others are left as they are.
     """
     makers: dict[str, Callable[[Path], tuple[str, str, Traced]]] = {
         "codecs/seed": _seed_decoder,
         "codecs/transform": _transform_synthesis,
+        "codecs/correction": _corrected,
     }
     for name in makers.keys() & folders.keys():
         graph, weights, traced = makers[name](folders[name])
@@ -121,6 +129,7 @@ def _sources(model: DiffusionModel) -> Iterator[tuple[str, Path]]:
     finders: dict[str, Callable[[], Path]] = {
         "codecs/seed": lambda: seed_weights.NETWORKS.find(model.name, model.latents_sha256),
         "codecs/transform": lambda: transform_weights.TRANSFORMS.find(model.name, model.latents_sha256),
+        "codecs/correction": lambda: correction_weights.CORRECTIONS.find(model.name, model.latents_sha256),
         "codecs/linear": lambda: BASES.find(model.name, model.latents_sha256),
     }
     for name, find in finders.items():
@@ -180,3 +189,21 @@ def _transform_synthesis(folder: Path) -> tuple[str, str, Traced]:
         Calling(weights.network, synthesise), inputs, ("latent",), lambda name: name.removeprefix("network.")
     )
     return "synthesis.onnx", transform_weights.FORMAT.file, traced
+
+
+def _corrected(folder: Path) -> tuple[str, str, Traced]:
+    """Graph, weights and network that take a draft and received values to a latent."""
+    weights = CorrectionWeights.load(folder)
+    shape = weights.shape.latent
+    inputs = {"draft": torch.zeros(shape), "values": torch.zeros(weights.shape.num_values)}
+    # One row for all items: whatever the rate, the transform works at one quality and knows no prompt.
+    condition = torch.eye(weights.shape.condition_width)[TRANSFORM_ANCHOR, None]
+
+    def correct(network: TransformNetwork, draft: Tensor, values: Tensor) -> Tensor:
+        own = draft.flatten(1)
+        known = network.analyse(own, condition)
+        added = network.synthesise(known + values, condition) - network.synthesise(known, condition)
+        return (own + added).reshape(-1, *shape)
+
+    traced = Traced(Calling(weights.network, correct), inputs, ("latent",), lambda name: name.removeprefix("network."))
+    return "corrected.onnx", correction_weights.FORMAT.file, traced

@@ -50,6 +50,16 @@ def test_every_protocol_of_the_page(two: Edges, name: str) -> None:
 
 
 @pytest.mark.slow
+def test_an_edge_does_not_draft_for_a_page(two: Edges) -> None:
+    asked = Asked(GenerationConfig(("a red star",), "draft", snr_db=8.0, num_steps=2, random_seed=5))
+    check_played(two, asked)
+    with connected(two.url) as line:
+        ending = frames_of(line, asked)[-1].head
+    # Two guided steps, and the edge's own draft of one.
+    assert ending["num_denoiser_passes"] == 4 + 2
+
+
+@pytest.mark.slow
 def test_a_page_sends_its_picture_beside_the_request(two: Edges) -> None:
     picture = torch.arange(3 * 128 * 128, dtype=torch.int64).remainder(256).to(torch.uint8).reshape(3, 128, 128)
     asked = Asked(GenerationConfig(("a red star",), "eiug", snr_db=8.0, num_steps=2, random_seed=5), 0.6)

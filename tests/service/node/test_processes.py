@@ -91,17 +91,41 @@ def test_an_edge_a_second_edge_and_a_device(tmp_path: Path) -> None:
     assert asked.returncode == 0, asked.stderr
     made = called(tmp_path, "generate", "a red star", *options)
     answer, generated = json.loads(asked.stdout), json.loads(made.stdout)
+    check_same(tmp_path, answer, generated)
+    assert (answer["fading"], answer["snr_db"]) == (generated["fading"], generated["snr_db"])
+    check_seen(status, answer["report"])
+    assert 'gainnet_requests_total{outcome="done"} 1.0' in metrics
+    assert f"gainnet_joules_total {answer['report']['energy_j']}" in metrics
+
+
+def check_same(folder: Path, answer: dict[str, Any], generated: dict[str, Any]) -> None:
+    """Asserts that pictures are equal, and reports but for the time that they took here."""
     # That of the device says in its XMP where it comes from.
-    pictures = [Image.open(tmp_path / one["image_path"]).tobytes() for one in (answer, generated)]
+    pictures = [Image.open(folder / one["image_path"]).tobytes() for one in (answer, generated)]
     assert pictures[0] == pictures[1]
     for report in (answer["report"], generated["report"]):
         for step in report["steps"]:
             del step["wall_s"]
     assert answer["report"] == generated["report"]
-    assert (answer["fading"], answer["snr_db"]) == (generated["fading"], generated["snr_db"])
-    check_seen(status, answer["report"])
-    assert 'gainnet_requests_total{outcome="done"} 1.0' in metrics
-    assert f"gainnet_joules_total {answer['report']['energy_j']}" in metrics
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_a_device_drafts_and_an_edge_corrects(tmp_path: Path, runtime: str) -> None:
+    serve = ("serve", "--port", "0", "--journal", "journal.db", "--runtime", runtime)
+    # The learned code of corrections; over an ideal air numbers would go as they are.
+    options = ("--protocol", "draft", "--fading", "ideal", "--codec", "correction=residual", "--json")
+    with started(tmp_path, *serve) as edge:
+        asked = called(tmp_path, "ask", edge["url"], "a red star", *options, "--out", "asked")
+    made = called(tmp_path, "generate", "a red star", *options, "--out", "made", "--runtime", runtime)
+    assert (asked.returncode, made.returncode) == (0, 0), asked.stderr + made.stderr
+    answer, generated = json.loads(asked.stdout), json.loads(made.stdout)
+    check_same(tmp_path, answer, generated)
+    # Only the device sees both drafts; those of two processes of one machine are the same.
+    assert answer["report"]["drafts_differ"] == 0
+    assert answer["codec"]["correction"] == "residual"
+    # The whole run and the same draft; the device's own passes are not among them.
+    assert answer["frames"]["num_denoiser_passes"] == 20 + 10
 
 
 def check_seen(status: dict[str, Any], report: dict[str, Any]) -> None:

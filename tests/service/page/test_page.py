@@ -313,7 +313,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 }
 """By codec the protocol, and what differs from the defaults in the page and in the configuration."""
 
-KINDS = {"eiug": "seed", "ciag": "midway", "esuc": "sketch"}
+KINDS = {"eiug": "seed", "ciag": "midway", "esuc": "sketch", "draft": "correction"}
 
 
 def config_of(name: str) -> GenerationConfig:
@@ -339,6 +339,26 @@ def test_a_photo_is_changed_as_python_changes_it(edge: int, model: DiffusionMode
     run = settings_of("linear") | {"fading": "awgn", "photo": str(tmp_path / "photo.png"), "strength": "60"}
     (found,) = drive("chromium", f"http://127.0.0.1:{edge}/", [run])["runs"]
     check_run(found, request.generate())
+
+
+@pytest.mark.slow
+def test_the_page_drafts_and_the_edge_corrects() -> None:
+    # Drafts are fitted to the whole run.
+    model = on_runtime(load_model("scenes"), "onnx")
+    run = {"protocol": "draft", "prompt": PROMPT, "snr": "8", "fading": "awgn", "number": "7"}
+    with Engine(model) as engine:
+        application, node = FastAPI(), Edge(engine)
+        application.include_router(device_router((node,)))
+        application.include_router(page_router((node,)))
+        with served(application) as port:
+            said = drive("chromium", f"http://127.0.0.1:{port}/", [run | {"draft": cut} for cut in ("5", "2")])
+        node.close()
+    check_manners(said)
+    for cut, found in zip((5, 2), said["runs"], strict=True):
+        given = {"snr_db": 8.0, "random_seed": 7, "num_channel_uses": 256, "runtime": "onnx", "cut": cut}
+        config = GenerationConfig((PROMPT,), "draft", codec={"correction": "residual"}, **given)
+        check_run(found, open_request(config, model).generate())
+        assert "another one" not in found["texts"]["foot"]
 
 
 @pytest.mark.slow

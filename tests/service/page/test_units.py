@@ -14,8 +14,11 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from gainnet.codecs.correction import CorrectionWeights, ResidualCode
+from gainnet.codecs.correction.weights import CORRECTIONS
 from gainnet.core.randomness import Random
-from gainnet.core.types import Symbols
+from gainnet.core.types import Spec, Symbols
+from gainnet.models.drafts import digests
 from gainnet.models.emoji.words import build_tokenizer
 from gainnet.models.loading import find_folder, load_model
 from gainnet.models.shipped import describe_model, unknown_words
@@ -34,6 +37,7 @@ BASIS = {
     "scale_classes": torch.zeros(2, dtype=torch.int16),
 }  # fmt: skip
 NAMES = ["completing", "prior"]
+DRAFTS = [[0.5, 1.5, -0.5, -1.5, 0.49], [1e12, -1e12, 2.0, -3.0, 0.0], Random.of(4).normal((1024,), "draft").tolist()]
 PROMPTS = (
     "a red star above a blue house at sunset", "A Whale,  swimming!", "café 12", "red-star's", "", "two\nlines",
     "a purple circle " * 12,
@@ -47,7 +51,20 @@ def pieces() -> Any:
 
 
 @pytest.fixture(scope="module")
-def said(pieces: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def corrections() -> tuple[list[bytes], list[list[float]]]:
+    """Streams of corrections, coarse and fine, and what Python reads in them."""
+    weights, streams, read = CorrectionWeights.load(), [], []
+    for level in (3, 16, 31):
+        codec = ResidualCode(level=level, draft="fitted-4", weights=weights)
+        sent = torch.cat([0.3 * Random.of(level).normal((1024,), "values"), torch.tensor([60_000.0 + level])])
+        payload = codec.encode(sent[None], torch.ones(1))
+        streams += [string for string in payload.strings if string is not None]
+        read += codec.decode(payload, Spec((1025,))).tolist()
+    return streams, read
+
+
+@pytest.fixture(scope="module")
+def said(corrections: Any, pieces: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed")
@@ -56,6 +73,12 @@ def said(pieces: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
         "normals": [{"seed": seed, "names": NAMES, "count": 1024} for seed in SEEDS],
         "tokens": PROMPTS,
         "words": describe_model("scenes")["words"],
+        "corrections": {
+            "folder": str(CORRECTIONS.find("scenes")),
+            "draft": "fitted-4",
+            "streams": [base64.b64encode(stream).decode() for stream in corrections[0]],
+        },
+        "drafts": DRAFTS,
         "basis": base64.b64encode(save(BASIS)).decode(),
         "frames": [base64.b64encode(bytes.fromhex(each["frame"])).decode() for each in GOLDEN],
     }
@@ -74,6 +97,15 @@ def test_digests_are_sha_256(said: dict[str, Any]) -> None:
 
 def test_components_in_bytes_are_multiplied_by_the_step_of_their_column(said: dict[str, Any]) -> None:
     assert said["basis"] == (BASIS["basis"] * BASIS["steps"]).flatten().tolist()
+
+
+def test_corrections_are_read_as_python_reads_them(said: dict[str, Any], corrections: Any) -> None:
+    assert said["corrections"] == corrections[1]
+    assert len(said["corrections"]) == 3
+
+
+def test_digests_of_drafts_are_those_of_the_edge(said: dict[str, Any]) -> None:
+    assert said["drafts"] == [int(digests(torch.tensor([draft]))) for draft in DRAFTS]
 
 
 def test_noise_is_that_of_the_keyed_streams(said: dict[str, Any]) -> None:

@@ -65,10 +65,15 @@ export class StreamReader {
     return low;
   }
 
+  /** The number that the coder started from, which is all that is left after the last symbol; `null` when there is more. */
+  rest() {
+    return this.#words.length ? null : this.#state;
+  }
+
   /** Throws unless the string ends here and its check sum fits. */
   close() {
     const start = 2 ** this.#checkBits + (this.#check % 2 ** this.#checkBits);
-    if (this.#words.length || this.#state !== BigInt(start)) {
+    if (this.rest() !== BigInt(start)) {
       throw new Error("entropy code: payload is corrupt, its check sum does not fit");
     }
   }

@@ -208,7 +208,18 @@ export class ExactModel {
 export function readSeed(model, string, prompt) {
   const reader = string && new StreamReader(string, CHECK_BITS);
   const level = reader ? reader.take(LEVELS) : 0;
-  const side = model.sideInformation(level, prompt);
+  const found = readValues(model, reader, model.sideInformation(level, prompt));
+  reader?.close();
+  return { level, ...found };
+}
+
+/**
+ * Values and integers, group after group; the likeliest values where nothing arrived.
+ * @param {ExactModel} model
+ * @param {StreamReader | null} reader behind the head of a stream
+ * @param {ReturnType<ExactModel["sideInformation"]>} side
+ */
+export function readValues(model, reader, side) {
   const values = new Float64Array(model.numValues), integers = new Int32Array(model.numValues);
   let at = 0;
   model.groups.forEach(({ places }, index) => {
@@ -218,8 +229,7 @@ export function readSeed(model, string, prompt) {
     at += places.length;
     places.forEach((place, k) => { values[place] = clip((taken[k] + expected.means[k]) / expected.gains[k]); });
   });
-  reader?.close();
-  return { level, values, integers };
+  return { values, integers };
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The device: decodes what arrives, and runs the parts of a plan that are its own. */
 
+import { digestOf, readCorrection } from "../codecs/correction.js";
 import { basisOf, decodeLinear, synthesise } from "../codecs/linear.js";
 import { readComponents, readSketch } from "../codecs/digital.js";
 import { webpOf } from "../codecs/pictures.js";
@@ -8,6 +9,7 @@ import { seedInputs } from "../codecs/seed.js";
 import { ExactModel, anchorsOf, readSeed } from "../codecs/transform.js";
 import { indicesOf } from "../codecs/words.js";
 import { readTensors } from "../wire/safetensors.js";
+import { draftOf, drafted, passesOf } from "./drafts.js";
 import { clamp, enlarge, shrink } from "./images.js";
 import { normals } from "./random.js";
 import { Files, Graphs } from "./runtime.js";
@@ -28,6 +30,7 @@ import { tokenizerOf } from "./text.js";
  * @property {boolean} budgeted whether a number of channel uses was given
  * @property {number} numSteps of the whole sampler
  * @property {number} guidance
+ * @property {string} drafting name of the part that drafts; empty where none does
  */
 
 /** @typedef {{ index: number, node: string, part: string, reads: string[], writes: Record<string, number[]> }} Compute */
@@ -85,17 +88,39 @@ export class Device {
     return this.#once("basis", async () => basisOf(readTensors(await this.files.bytes("codecs/linear/basis.safetensors"))));
   }
 
-  #exact() {
-    return this.#once("exact", async () => {
-      const config = await this.files.json("codecs/transform/config.json");
-      const model = new ExactModel(config.shape, readTensors(await this.files.bytes("codecs/transform/weights.safetensors")));
-      return { model, words: /** @type {string[]} */ (config.vocabulary) };
+  /** Entropy model and configuration of a code. @param {"transform" | "correction"} code */
+  #exact(code) {
+    return this.#once(code, async () => {
+      const config = await this.files.json(`codecs/${code}/config.json`);
+      const model = new ExactModel(config.shape, readTensors(await this.files.bytes(`codecs/${code}/weights.safetensors`)));
+      return { model, config };
     });
+  }
+
+  /** Fitted steps of the model. @returns {Promise<import("./drafts.js").Drafts>} */
+  #drafts() {
+    return this.files.json("drafts.json");
+  }
+
+  /**
+   * Steps whose passes a draft spends, and the passes, of all drafts that this page can make and correct.
+   * @param {number} numSteps of the whole sampler
+   * @param {number} guidance of it
+   * @returns {Promise<{ cut: number, passes: number }[]>} the dearest first
+   */
+  async drafts(numSteps, guidance) {
+    const { files } = await this.files.index;
+    if (!("drafts.json" in files) || !("codecs/correction/corrected.onnx" in files)) return [];
+    const drafts = await this.#drafts(), { drafts: known } = await this.files.json("codecs/correction/config.json");
+    // Coefficients are fitted to one run alone.
+    if (drafts.num_steps !== numSteps || drafts.guidance_scale !== guidance) return [];
+    return Object.entries(drafts.steps).filter(([name]) => known.includes(name))
+      .map(([name, steps]) => ({ cut: Number(name.slice("fitted-".length)), passes: passesOf(steps) })).sort((a, b) => b.cut - a.cut);
   }
 
   /**
    * A tensor of what arrived: a latent, a sketch, or a picture that the browser shows by itself.
-   * @param {string} kind of the content: seed, midway, sketch, image
+   * @param {string} kind of the content: seed, midway, sketch, image, correction
    * @param {Symbols | Bits | null} payload
    * @param {number[]} shape
    * @param {Asked} asked
@@ -113,6 +138,7 @@ export class Device {
         return synthesise(readComponents(string, basis.classes), basis);
       }
       case "transform": case "transform_prompt": return this.#transform(string, codec.endsWith("prompt") ? asked.prompt : null);
+      case "residual": return this.#correction(string, shape, asked);
       case "quantized": return readSketch(string, shape[1]);
       case "webp": return string ? webpOf(string, shape[1], asked.budgeted) : { kind: "flat", rgb: [128, 128, 128] };
     }
@@ -184,7 +210,7 @@ export class Device {
 
   /** @param {Uint8Array | null} string @param {string | null} prompt */
   async #transform(string, prompt) {
-    const { model, words } = await this.#exact();
+    const { model, config: { vocabulary: words } } = await this.#exact("transform");
     const meaning = prompt === null || !prompt.trim() ? new Float64Array(model.shape.prompt_width)
       : model.prompt(indicesOf(prompt, words));
     const { level, values } = readSeed(model, string, meaning);
@@ -193,6 +219,35 @@ export class Device {
       values: { shape: [1, values.length], values: Float32Array.from(values) },
       condition: { shape: [1, condition.length], values: condition },
     });
+  }
+
+  /**
+   * What a draft lacks, and behind it the digest of the edge's draft; zeros where nothing arrived.
+   * @param {Uint8Array | null} string
+   * @param {number[]} shape
+   * @param {Asked} asked
+   */
+  async #correction(string, shape, asked) {
+    const sent = new Float32Array(product(shape));
+    if (!string) return sent;
+    const { model, config } = await this.#exact("correction");
+    const { values, digest } = readCorrection(model, string, config.drafts.indexOf(draftOf(asked.drafting, await this.#drafts())));
+    sent.set(values);
+    sent[values.length] = digest;
+    return sent;
+  }
+
+  /**
+   * The latent of a draft and a correction, and whether the edge's draft is another: 1 or 0.
+   * @param {Float32Array} draft
+   * @param {Float32Array} sent values and digest
+   */
+  async #correct(draft, sent) {
+    const { latent: shape } = await this.files.index, values = sent.slice(0, -1), digest = sent[sent.length - 1];
+    const latent = await this.graphs.run("codecs/correction/", "corrected", {
+      draft: { shape: [1, ...shape], values: draft }, values: { shape: [1, values.length], values },
+    });
+    return { latent, draft_differs: Float32Array.of(digest && digest !== digestOf(draft) ? 1 : 0) };
   }
 
   /**
@@ -209,7 +264,10 @@ export class Device {
       case "text_encoder": at[write] = await this.#condition(asked); return;
       case "decoder": at[write] = await this.#decode(reads[0]); return;
       case "image_encoder": at[write] = await this.#encode(reads[0]); return;
-      case "denoiser": at[write] = await this.#denoise(at, step, asked, Number(from), Number(to), watch); return;
+      case "prior": at[write] = normals(asked.randomSeed, ["prior"], product(index.latent)); return;
+      case "corrected": Object.assign(at, await this.#correct(at.draft, at.correction)); return;
+      case "denoiser": if (step.part === asked.drafting) at[write] = await this.#draft(at, step, asked, watch);
+        else at[write] = await this.#denoise(at, step, asked, Number(from), Number(to), watch); return;
       case "hand-over": at[write] = await this.#handOver(at, step, asked, Number(from), Number(to), watch); return;
       case "enlarge": at[write] = clamp(enlarge(reads[0], Math.round(Math.sqrt(reads[0].length / 3)), side / Math.round(Math.sqrt(reads[0].length / 3)))); return;
       case "keep to sketch": at[write] = keepTo(at.image, at.sketch, side); return;
@@ -279,6 +337,17 @@ export class Device {
     if (guidance <= 1) return this.#unet(latent, time, condition.subarray(condition.length / 2));
     const both = await this.#unet(latent, time, condition), size = latent.length;
     return latent.map((_, k) => both[k] + guidance * (both[size + k] - both[k]));
+  }
+
+  /** @param {Tensors} at @param {Compute} step @param {Asked} asked @param {(done: number, of: number) => void} watch */
+  async #draft(at, step, asked, watch) {
+    const drafts = await this.#drafts(), name = draftOf(step.part, drafts), { condition } = at;
+    if (name === null) throw new Error("plan: this page does not know the steps of this draft; try gainnet ask");
+    return drafted(drafts.steps[name], await this.#schedule(asked), at[step.reads.find((key) => key !== "condition") ?? "latent"], async (latent, time, guided) => {
+      if (!guided) return [await this.#unet(latent, time, condition.subarray(condition.length / 2))];
+      const both = await this.#unet(latent, time, condition);
+      return [both.slice(0, latent.length), both.slice(latent.length)];
+    }, watch);
   }
 
   /**

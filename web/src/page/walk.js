@@ -147,7 +147,7 @@ class Walk {
     this.#asked = {
       prompt: config.prompts[0], randomSeed: config.random_seed ?? 0, codecs: {},
       budgeted: config.num_channel_uses !== undefined, numSteps: config.num_steps ?? hello.num_steps,
-      guidance: config.guidance_scale ?? hello.guidance_scale,
+      guidance: config.guidance_scale ?? hello.guidance_scale, drafting: "",
     };
   }
 
@@ -166,6 +166,7 @@ class Walk {
     if (kind === "accepted") {
       this.#steps = head.steps;
       this.#asked.codecs = head.codecs ?? {};
+      this.#asked.drafting = head.steps.find((/** @type {any} */ step) => step.writes && "draft" in step.writes)?.part ?? "";
       this.watch.planned(head.steps);
     } else if (kind === "progress") {
       this.watch.stepped(head.index, head.step ?? 1, head.num_steps ?? 1);
@@ -222,6 +223,7 @@ class Walk {
 function kindOf(step, codecs) {
   if (step.tensor.startsWith("image")) return "image";
   if (step.tensor.startsWith("sketch")) return "sketch";
+  if (step.tensor === "correction") return "correction";
   return /\[\d+\]/.test(step.tensor) && "midway" in codecs ? "midway" : "seed";
 }
 

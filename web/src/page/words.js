@@ -36,7 +36,7 @@ export function fidelity({ prompt_fidelity: own, reference_fidelity: unsplit }) 
 const PARTS = /** @type {Record<string, string>} */ ({
   prior: "draws the noise", text_encoder: "reads the prompt", decoder: "decodes the picture", image_encoder: "encodes a picture",
   enlarge: "enlarges the sketch", noising: "adds noise", predict: "predicts the picture", "keep to sketch": "keeps to the sketch",
-  advance: "steps on", "hand down": "hands the latent down", "picture sketch": "draws a sketch",
+  residual: "takes what the draft lacks", corrected: "corrects its draft", advance: "steps on", "hand down": "hands the latent down", "picture sketch": "draws a sketch",
 });
 
 /**
@@ -47,10 +47,11 @@ const PARTS = /** @type {Record<string, string>} */ ({
 export function said(step) {
   if (step.targets) {
     const what = step.tensor === "prompt" ? "the prompt" : step.tensor.startsWith("image") ? "the picture"
-      : step.tensor.startsWith("sketch") ? "the sketch" : /\[/.test(step.tensor) ? "an unfinished seed" : "the seed";
+      : step.tensor.startsWith("sketch") ? "the sketch" : step.tensor === "correction" ? "the correction" : /\[/.test(step.tensor) ? "an unfinished seed" : "the seed";
     return { who: "air", text: `${what} goes to the ${step.targets[0]}` };
   }
   const [name, from, to] = step.part.split(/[[\]:]/), who = step.node === "device" ? "device" : "edge";
+  if (step.writes && "draft" in step.writes) return { who, text: `${step.node} drafts, ${parseInt(from)} passes of the denoiser` };
   if (name === "denoiser" || name === "hand-over") return { who, text: `${step.node} denoises, ${Number(to) - Number(from)} steps` };
   if (name.startsWith("choice")) return { who, text: `${step.node} chooses the best picture` };
   return { who, text: `${step.node} ${PARTS[name] ?? name}` };

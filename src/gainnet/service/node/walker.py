@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gainnet.core.errors import PayloadError
 from gainnet.core.types import NodeId, Place
-from gainnet.protocols.plan import Compute, Step, Transfer
+from gainnet.protocols.plan import Compute, Plan, Step, Transfer
 from gainnet.protocols.run import receive, send
 from gainnet.protocols.transmit import SendCount, Sent
 from gainnet.protocols.walk import walk
@@ -36,7 +36,8 @@ class Walker:
         post: sends.
         watch: called with index and step before a part runs or a tensor is encoded.
         doubt: called with (source, index) of a tensor that cannot be what its source should have sent.
-        plays: further nodes whose steps are run here as far as they depend on nothing that they receive.
+        plays: further nodes whose steps are run here as far as they depend on nothing that they receive, and what they
+            send depends on them.
         at: tensors on these nodes at the start, [*batch, ...].
     """
 
@@ -62,8 +63,12 @@ class Walker:
         start = course.leg.start
         at, count = self._begun.setdefault(start, (dict(self.at), deepcopy(self._count)))
         self._count = deepcopy(count)
+        wanted = _before_sends(course.leg.plan, self.plays)
 
         def compute(index: int, step: Compute, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+            # What a played node makes for itself alone, as a draft, it makes itself.
+            if step.node in self.plays and index - start not in wanted:
+                return {}
             self.watch(index, step)
             return step.part(tensors, self.order.random)
 
@@ -98,3 +103,16 @@ class Walker:
             # A node that sends what cannot be is dead for the others from this step on.
             self.doubt(step.source, index)
             return {}
+
+
+def _before_sends(plan: Plan, nodes: Collection[NodeId]) -> frozenset[int]:
+    """Places in a plan of the computations of some nodes that what they send depends on."""
+    needed: set[Place] = set()
+    found: set[int] = set()
+    for at, step in reversed(list(enumerate(plan.steps))):
+        if isinstance(step, Transfer):
+            needed |= {(step.source, step.tensor)} if step.source in nodes else set()
+        elif step.node in nodes and any((step.node, name) in needed for name in step.part.writes):
+            needed |= set(step.needs)
+            found.add(at)
+    return frozenset(found)
