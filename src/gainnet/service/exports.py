@@ -110,7 +110,8 @@ def export_codecs(model: DiffusionModel, folders: Mapping[str, Path]) -> None:
 
     Args:
         model: whose latents they carry.
-        folders: of weights, by codec: `codecs/seed`, `codecs/transform`, `codecs/correction`; others are left as they are.
+        folders: of weights, by codec: `codecs/seed`, `codecs/transform`, `codecs/correction`; others are left as they
+            are.
     """
     makers: dict[str, Callable[[Path], tuple[str, str, Traced]]] = {
         "codecs/seed": _seed_decoder,
