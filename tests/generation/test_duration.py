@@ -27,6 +27,16 @@ def test_f8_expected_seconds_count_steps_of_both_pictures() -> None:
     assert expected_wall_s(cut, request.model, pace, given, 3) == pytest.approx(3 * (10.0 + 2 * 30.0 + 2.0), rel=0.02)
 
 
+def test_f8_long_work_shows_how_far_it_is() -> None:
+    labels = list[str]()
+    request = open_request(GenerationConfig(("a red star",) * 9, fading="ideal"), load_model("scenes", num_steps=2))
+    with request.watched(labels.append):
+        request.generate(labels.append)
+    assert [x for x in labels if x.startswith("denoiser: step")] == [f"denoiser: step {k} of 4" for k in (1, 2, 3, 4)]
+    assert [x for x in labels if x.startswith("decoder: ")] == [f"decoder: {k} of 9 pictures" for k in (8, 9, 8, 9)]
+    assert not request.model.denoiser.network._forward_hooks
+
+
 def test_f8_long_work_is_said_and_very_long_work_must_be_agreed_to(
     call: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.report import Report
 from gainnet.generation.arguments import check_arguments, strength_of, texts_of
 from gainnet.generation.cell import MAX_EDGES, Cell, Over
-from gainnet.generation.duration import Pace, expected_wall_s
+from gainnet.generation.duration import Pace, expected_wall_s, watched
 from gainnet.generation.generate import Generation, estimate, generate
 from gainnet.generation.memory import Memory
 from gainnet.generation.picture import fit_picture
@@ -77,6 +78,10 @@ class Request:
         """Seconds that `generate` takes on this machine, with the work that only serves the comparison."""
         given = shapes_of(self.prompts, self.model, self.strength)
         return expected_wall_s(self.make_plan(), self.model, Pace.of(self.model), given, len(self.prompts))
+
+    def watched(self, watch: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Calls `watch` with every step of a denoiser meanwhile."""
+        return watched(self.make_plan().plan, self.model, len(self.prompts), watch)
 
     def make_plan(self) -> Planned:
         """Network and plan."""

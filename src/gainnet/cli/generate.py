@@ -101,7 +101,8 @@ def generate(
         config, decision = _decided(config, asked, decide, bounds)
         request, tuned = _opened(config, decoder)
         _announce(request.expected_wall_s(), yes)
-        result = request.generate(watch)
+        with request.watched(watch):
+            result = request.generate(watch)
         watch("writing")
         summary = save(result, out, labels_of_config(result, config)) | decision | tuned
         summary = summary if sign is None else sign(summary, out, request.model.sha256, config.image is not None)

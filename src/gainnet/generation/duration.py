@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final, final
 
 import torch
@@ -14,9 +16,11 @@ from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Bits, Place, Spec
 from gainnet.generation.cell import downlink
+from gainnet.generation.chunks import MOST_ITEMS
 from gainnet.generation.planning import Planned
+from gainnet.models.counting import opened_of
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.protocols import Compute, Transfer
+from gainnet.protocols import Compute, Plan, Transfer
 from gainnet.radio import Ideal
 
 S_PER_BIT: Final = 1.3e-5
@@ -67,22 +71,57 @@ def expected_wall_s(
     Raises:
         PlanError: the plan does not fit the network.
     """
-    specs, item_s, num_receptions = made.plan.check(made.network, given), 0.0, 0
+    specs, item_s = made.plan.check(made.network, given), pace.step_s * num_steps_of(made.plan, model)
     for step in made.plan.steps:
         match step:
-            case Compute(_, part) if part.role == "denoiser":
-                # The reference takes the same steps, which are remembered up to where the air has changed the latent.
-                times = 1 if num_receptions == 0 else 2
-                item_s += times * pace.step_s * part.num_passes / model.denoiser.num_branches
             case Compute(_, part) if part.role == "decoder":
                 item_s += 2 * pace.decoder_s
-            case Transfer(source, targets, tensor, codec):
-                num_receptions += tensor != "prompt"
-                if codec.emits is Bits:
-                    item_s += S_PER_BIT * codec.size(specs[source, tensor]).expected * len(targets)
+            case Transfer(source, targets, tensor, codec) if codec.emits is Bits:
+                item_s += S_PER_BIT * codec.size(specs[source, tensor]).expected * len(targets)
     if not isinstance(downlink(made.network), Ideal) and "image" not in made.codecs:
         item_s += S_PER_PIXEL * math.prod(model.image.shape[1:])
     return num_items * item_s
+
+
+def num_steps_of(plan: Plan, model: DiffusionModel) -> float:
+    """Steps of denoisers for a picture and for its reference, which takes some of them again.
+
+    >>> from gainnet.models.loading import load_model
+    >>> model = load_model("scenes")
+    >>> num_steps_of(Plan((Compute("edge", model.denoiser[:3]),), ("edge", "latent")), model)
+    3.0
+    """
+    num_steps, times = 0.0, 1
+    for step in plan.steps:
+        match step:
+            case Compute(_, part) if part.role == "denoiser":
+                num_steps += times * part.num_passes / model.denoiser.num_branches
+            case Transfer(_, _, tensor, _) if tensor != "prompt":
+                # Steps are remembered for the reference up to where the air has changed a latent.
+                times = 2
+    return num_steps
+
+
+@contextmanager
+def watched(plan: Plan, model: DiffusionModel, num_items: int, watch: Callable[[str], None]) -> Iterator[None]:
+    """Calls `watch` with every step of a denoiser that has been taken meanwhile, and of how many at most.
+
+    Args:
+        plan: that runs.
+        model: whose parts run; torch runs its denoiser, else `watch` is not called.
+        num_items: pictures.
+        watch: receives a line.
+    """
+    network, most = opened_of(model.denoiser.network), num_steps_of(plan, model) * math.ceil(num_items / MOST_ITEMS)
+    if not isinstance(network, torch.nn.Module):
+        yield
+        return
+    taken = count(1)
+    hook = network.register_forward_hook(lambda *call: watch(f"denoiser: step {next(taken)} of {most:.0f}"))
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def spelled_s(seconds: float) -> str:
