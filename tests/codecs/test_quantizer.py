@@ -87,7 +87,7 @@ def test_a_rate_weight_pays(basis: SeedBasis, latents: Tensor) -> None:
     assert errors[1] < errors[0]
 
 
-@pytest.mark.parametrize("step_index", [8, 24, 40])
+@pytest.mark.parametrize("step_index", [24, *(pytest.param(k, marks=pytest.mark.slow) for k in (8, 40))])
 def test_a_fixed_step_gives_the_promised_size_and_error(basis: SeedBasis, latents: Tensor, step_index: int) -> None:
     codec, x = QuantizedSeed(step_index=step_index, basis=basis), latents[:300]
     payload, size = codec.encode(x, told(x)), codec.size(SPEC)

@@ -40,7 +40,7 @@ def through_the_air(handed, snr, random):
 
 
 @pytest.mark.parametrize(("cut", "guidance_scale"), [(3, 1.0), *(pytest.param(*x, marks=SLOW) for x in REST)])
-@pytest.mark.parametrize("which", ["small", "scenes"])
+@pytest.mark.parametrize("which", ["small", pytest.param("scenes", marks=SLOW)])
 def test_without_noise_it_is_the_rest_of_the_sampler(small_stable_diffusion, which, cut, guidance_scale):
     name = str(small_stable_diffusion) if which == "small" else "scenes"
     model, random = load_model(name, num_steps=4, guidance_scale=guidance_scale), Random.of([1, 2])

@@ -42,7 +42,7 @@ def best_of_all(table: LoadTable) -> float:
 
 @pytest.mark.parametrize(
     ("bandwidth_hz", "random_seed"),
-    [(6e6, 0), (3e6, 3), *(pytest.param(*x, marks=pytest.mark.slow) for x in ((6e6, 1), (2e7, 2)))],
+    [(3e6, 3), *(pytest.param(*x, marks=pytest.mark.slow) for x in ((6e6, 0), (6e6, 1), (2e7, 2)))],
 )
 def test_the_program_finds_the_best_of_all(bandwidth_hz: float, random_seed: int) -> None:
     table = table_of(small(5, 3, 2), bandwidth_hz, random_seed)

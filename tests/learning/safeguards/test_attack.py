@@ -46,7 +46,7 @@ class Listening:
         return None
 
 
-@pytest.mark.parametrize("text", ["embedding_only", "u_shape", "u_shape+2"])
+@pytest.mark.parametrize("text", ["embedding_only", "u_shape", pytest.param("u_shape+2", marks=pytest.mark.slow)])
 def test_the_attacker_has_what_really_crosses(text: str, model: Any, clients: Any) -> None:
     cut, rows = cut_of(text), clients[0].rows[:3]
     crossing = Listening()

@@ -88,7 +88,7 @@ def test_clients_are_drawn_by_themselves_and_again_as_they_were(tmp_path: Path) 
     assert PoissonChoice()(everybody[:2], 1e-9, Random.of(0)) == ()
 
 
-@pytest.mark.parametrize("form", ["soft_prompt", "lora", "adapter"])
+@pytest.mark.parametrize("form", ["soft_prompt", "lora", pytest.param("adapter", marks=pytest.mark.slow)])
 def test_gradients_of_rows_are_those_of_single_steps(form: Any, model: Any, clients: Any) -> None:
     subject = attach(model, form, 2)
     rows = clients[0].rows[:4]

@@ -52,7 +52,7 @@ def test_qpsk_over_awgn_errs_as_the_q_function_says(snr: float) -> None:
     assert measured == pytest.approx(expected, abs=4.5 * math.sqrt(expected / num_bits))
 
 
-@pytest.mark.parametrize("snr", [4.0, 16.0, 40.0])
+@pytest.mark.parametrize("snr", [16.0, *(pytest.param(x, marks=pytest.mark.slow) for x in (4.0, 40.0))])
 def test_16qam_over_awgn_errs_as_the_q_function_says(snr: float) -> None:
     """Gray 16QAM, exact: BER = (3 Q(a) + 2 Q(3a) - Q(5a)) / 4, a = sqrt(Es/N0 / 5) (Cho and Yoon 2002)."""
     measured, num_bits = bit_error_rate(AWGN(), 4, snr)
