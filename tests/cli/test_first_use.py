@@ -42,6 +42,15 @@ def test_m3_help_is_whole_at_80_columns_and_has_an_example_that_parses(
     COMMANDS[name].make_context(name, words[len(name.split()) :])
 
 
+def test_m3_help_of_a_group_is_whole_at_80_columns_and_has_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in sorted({tuple(name.split()[:-1]) for name in COMMANDS}):
+        shown = CliRunner().invoke(app, [*words, "-h"]).output
+        assert "…" not in shown
+        assert max(map(len, shown.splitlines())) <= 80
+        assert "Example: gainnet" in shown, words
+
+
 def test_m3_commands_stand_in_groups_and_answer_in_any_case(call: Any) -> None:
     from importlib.metadata import version
 
@@ -271,6 +280,7 @@ def test_m2_names_are_checked_before_a_model_is_loaded(call: Any, monkeypatch: p
             # Imports count in whichever test comes first.
             assert time.process_time() - begin_s < 8.0, (name, option.opts[0])
     assert not Path("new").exists()
+    assert call("protocols", "--json")[0] == 0
 
 
 def test_h3_a_price_names_the_codec_as_a_generation_does(call: Any) -> None:

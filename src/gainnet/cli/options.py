@@ -118,7 +118,7 @@ def group(name: str, text: str, *commands: click.Command) -> TyperGroup:
     # Our own errors suggest the nearest name; two suggestions would contradict each other.
     return TyperGroup(
         name=name, help=text, commands=known, no_args_is_help=True, rich_markup_mode="rich", suggest_commands=False,
-        context_settings=SETTINGS,
+        context_settings=SETTINGS, epilog=next((each.epilog for each in commands if each.epilog), None),
     )  # fmt: skip
 
 
