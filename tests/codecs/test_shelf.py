@@ -13,6 +13,7 @@ from gainnet.codecs.components import load_components
 from gainnet.codecs.transform_seed.weights import TRANSFORMS
 from gainnet.core.errors import ModelError
 from gainnet.core.types import Spec
+from gainnet.models.loading import find_folder, weights_sha256
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +72,11 @@ def test_the_shipped_code_is_found_by_the_digest_of_its_model() -> None:
     # A copy of the scenes model under another name is still that model.
     assert TRANSFORMS.find("copies/of-scenes", sha256).name == "transform_seed"
     assert BASES.find("copies/of-scenes", sha256).name == "scenes"
+
+
+def test_codes_of_the_emoji_model_come_with_it(tmp_path: Path) -> None:
+    sha256 = weights_sha256(find_folder("emoji"))
+    basis, transform = load_components("emoji", sha256), TransformWeights.load("emoji", sha256)
+    assert basis.num_components == 2048
+    assert transform.shape.latent == (32, 8, 8)
+    assert basis.model_sha256 == transform.model_sha256 == sha256
