@@ -39,3 +39,14 @@ def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys:
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.splitlines() == ["lora (test loss 0.5000): 2 of 4", "lora (test loss 0.5000): 4 of 4"]
+
+
+def test_a_stage_without_a_loss_shows_none(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from gainnet.cli import printing
+
+    clock = iter([0.0, 11.0, 22.0])
+    monkeypatch.setattr(printing.time, "monotonic", lambda: next(clock))
+    with printing.training_progress() as show:
+        show("latents", 1, 2, 0.0)
+        show("network", 2, 2, 0.5)
+    assert capsys.readouterr().err.splitlines() == ["latents: 1 of 2", "network (loss 0.5000): 2 of 2"]

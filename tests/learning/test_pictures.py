@@ -93,6 +93,8 @@ def test_too_few_pictures_are_one_line(small_stable_diffusion: Path, pictures: P
         open_session(config_of(small_stable_diffusion, pictures, clients=20))
     with pytest.raises(ConfigError, match=r"pictures: .* holds none"):
         open_session(config_of(small_stable_diffusion, tmp_path))
+    with pytest.raises(ConfigError, match=r"pictures: .* is not a folder"):
+        open_session(config_of(small_stable_diffusion, tmp_path / "none"))
     with pytest.raises(ConfigError, match="give --pictures FOLDER"):
         open_session(replace(config_of(small_stable_diffusion, pictures), pictures=None))
 

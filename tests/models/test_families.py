@@ -185,10 +185,12 @@ def test_height_and_width_are_free(
 
 
 def test_sides_that_do_not_fit_are_named(small_stable_diffusion: Path) -> None:
-    with pytest.raises(ConfigError, match="width: 22 pixels do not fit the model; give a multiple of 4"):
+    with pytest.raises(ConfigError, match=r"width: 22 pixels do not fit .*; give a multiple of 4, such as 20 or 24"):
         load_model(str(small_stable_diffusion), height=16, width=22)
     with pytest.raises(ConfigError, match="width: give both sides"):
         load_model(str(small_stable_diffusion), height=16)
+    with pytest.raises(ConfigError, match="height: 0 is out of range; must be 1 pixel or more"):
+        load_model(str(small_stable_diffusion), height=0)
 
 
 def test_a_device_that_torch_does_not_have_is_one_line() -> None:

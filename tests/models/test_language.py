@@ -151,3 +151,8 @@ def test_the_shipped_model_is_what_its_record_says() -> None:
     assert sum(p.numel() for p in model.parameters()) == trained["num_parameters"]
     rows = pack(write_texts("oncology", 60, 1 << 40), tokenizer, 72)
     assert mean_loss(model, rows) == pytest.approx(trained["test_loss"]["oncology"], abs=0.03)
+
+
+def test_a_model_of_pictures_is_named_as_one(small_stable_diffusion: Path) -> None:
+    with pytest.raises(ModelError, match="is a model of pictures, not of text; give --task draw"):
+        load_language_model(str(small_stable_diffusion))

@@ -69,3 +69,17 @@ def test_written_and_read(tmp_path: Path) -> None:
     vocabulary = Vocabulary("stars", frozenset({"red", "star"}))
     (tmp_path / VOCABULARY).write_text(json.dumps(vocabulary.to_json()))
     assert read_vocabulary(tmp_path) == vocabulary
+
+
+def test_a_folder_of_ones_own_says_how_it_is_run(small_stable_diffusion: Path) -> None:
+    found = describe_model(str(small_stable_diffusion))
+    assert (found["pipeline"], found["family"]) == ("StableDiffusionPipeline", "sd")
+    assert found["sampler"].endswith("Scheduler")
+    assert found["words"] is None
+
+
+def test_the_nearest_of_the_shipped_models_is_named() -> None:
+    with pytest.raises(ModelError, match=r"did you mean scenes.* give scenes, emoji, a folder"):
+        describe_model("Scenes")
+    with pytest.raises(ModelError, match="did you mean emoji"):
+        describe_model("emojis")

@@ -137,7 +137,9 @@ def test_tiles_are_of_all_pictures_in_turn_and_too_small_ones_are_named(autoenco
         load_latent_space(str(pictures))
 
 
-def test_too_little_and_too_much_is_one_line(tmp_path: Path, autoencoder: Path, pictures: Path) -> None:
+def test_too_little_and_too_much_is_one_line(
+    tmp_path: Path, autoencoder: Path, pictures: Path, small_stable_diffusion: Path
+) -> None:
     def says(*arguments: str) -> str:
         result = CliRunner().invoke(app, ["train", "seed-codec", "--out", str(tmp_path / "out"), *arguments])
         assert result.exit_code != 0
@@ -145,6 +147,7 @@ def test_too_little_and_too_much_is_one_line(tmp_path: Path, autoencoder: Path, 
         return str(result.exception or result.output)
 
     assert "--prompts FILE" in says("--code", "linear")
+    assert "says what it draws" in says("--model", str(small_stable_diffusion))
     assert "one of the two" in says("--pictures", str(pictures), "--prompts", __file__)
     assert "is not a folder" in says("--pictures", str(tmp_path / "none"))
     assert "holds no picture" in says("--pictures", str(autoencoder))

@@ -158,6 +158,8 @@ def read_pictures(folder: Path, model: DiffusionModel) -> Styled:
         known = {wording.own() for wording in read_wordings(find_folder(model.name) / WORDINGS)}
         captions, pixels = read_styled(folder, known)
         return Styled(captions, pixels.float() / 255)
+    if not folder.is_dir():
+        raise ConfigError(f"pictures: {folder} is not a folder; give one of pictures that are called by their captions")
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise ConfigError(f"pictures: {folder} holds none ({', '.join(SUFFIXES)}); give a folder of captioned pictures")

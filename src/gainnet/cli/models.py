@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from gainnet.cli.options import command
@@ -29,7 +31,7 @@ def models(*, as_json: bool = False) -> None:
 
 @command("show")
 def show(name: str, *, as_json: bool = False) -> None:
-    """Show a model: its domain, its words, its settings, its card.
+    """Show a model: its domain, its words, its pipeline and sampler, its settings, its card.
 
     Args:
         name: of a shipped model, or a folder in diffusers' format.
@@ -44,8 +46,16 @@ def show(name: str, *, as_json: bool = False) -> None:
     if as_json:
         return print_json(found)
     card = found.pop("card")
-    for key, value in found.items():
-        typer.echo(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+    # A folder of the user's rarely states its domain and its words; what is not stated has no line.
+    for key, value in ((key, value) for key, value in found.items() if value is not None):
+        typer.echo(f"{key}: {_plain(value)}")
     if card is not None:
         typer.echo(f"\n{card}")
     return None
+
+
+def _plain(value: Any) -> str:
+    """A value for people: lists by commas, settings as `name value`."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {each}" for key, each in value.items())
+    return ", ".join(value) if isinstance(value, list) else str(value)

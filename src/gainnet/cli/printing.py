@@ -73,9 +73,10 @@ class _Lines:
 
 @contextmanager
 def training_progress() -> Iterator[Callable[[str, int, int, float], None]]:
-    """A bar on standard error for training: stage, step and loss."""
+    """A bar on standard error for training: stage, step and, where there is one, loss."""
     with progress("training") as tell:
-        yield lambda stage, step, total, loss: tell(step, total, f"{stage} (loss {loss:.4f})")
+        # A stage that only collects, as of latents, has no loss and reports 0.
+        yield lambda stage, step, total, loss: tell(step, total, f"{stage} (loss {loss:.4f})" if loss else stage)
 
 
 @contextmanager

@@ -86,7 +86,9 @@ def latent_sides(family: Family, config: Any, scale: int, sides: Sides | None) -
     grain = scale * family.grain(config)
     for field, side in zip(("height", "width"), sides, strict=True):
         if side < grain or side % grain:
-            raise ConfigError(f"{field}: {side} pixels do not fit the model; give a multiple of {grain}")
+            near = sorted({max(grain, side // grain * grain), side // grain * grain + grain})
+            said = f"give a multiple of {grain}, such as {' or '.join(map(str, near))}"
+            raise ConfigError(f"{field}: {side} pixels do not fit the model; {said}")
     return sides[0] // scale, sides[1] // scale
 
 

@@ -84,6 +84,11 @@ def load_language_model(name: str, online: bool = False) -> tuple[Any, Any]:
     from gainnet.models.quiet import quiet
 
     folder = find_folder(name, online)
+    # Before transformers looks for a config.json that such a folder has none of.
+    if (folder / "model_index.json").is_file():
+        raise ModelError(
+            f"model: {name!r} is a model of pictures, not of text; give --task draw with --pictures FOLDER"
+        )
     try:
         with quiet():
             return _open(folder)

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
 SHIPPED = ("scenes", "emoji")
+_GIVE = f"give {', '.join(SHIPPED)}, a folder in diffusers' format or a hub id as owner/name"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5")
 CODE = (".py",)
 
@@ -66,7 +68,7 @@ def sides_of(folder: Path, height: int | None, width: int | None) -> Sides | Non
     """Height and width of a picture in pixels, asked for or of `gainnet.json`; `None` leaves them to the model.
 
     Raises:
-        ConfigError: one of the two is known alone.
+        ConfigError: one of the two is known alone, or below 1.
     """
     defaults = generation_defaults(folder)
     tall, broad = (
@@ -75,6 +77,9 @@ def sides_of(folder: Path, height: int | None, width: int | None) -> Sides | Non
     )
     if tall is None and broad is None:
         return None
+    # Before the other side is missed: a side of no pixels is the mistake that was made.
+    for field, side in (("height", tall), ("width", broad)):
+        check_range(side is None or int(side) >= 1, field, side, "1 pixel or more")
     if tall is None or broad is None:
         raise ConfigError(f"{'height' if tall is None else 'width'}: give both sides of the picture, or none")
     return int(tall), int(broad)
@@ -121,13 +126,14 @@ def find_folder(name: str, online: bool = False) -> Path:
         return shipped
     path = Path(name).expanduser()
     if not name.strip():
-        raise ModelError("model: the name is empty; give 'scenes', a folder in diffusers' format or a hub id")
+        raise ModelError(f"model: the name is empty; {_GIVE}")
     # A folder comes before a hub id: what lies here is never fetched from elsewhere.
     if path.is_dir():
         _refuse_unsafe(path)
         return path
     if path.exists() or name.count("/") != 1 or name.startswith(("/", ".", "~")):
-        raise ModelError(f"model: {name!r} is not a folder; give 'scenes', a folder in diffusers' format or a hub id")
+        meant = "".join(f"did you mean {close}? " for close in get_close_matches(name.lower(), SHIPPED, 1))
+        raise ModelError(f"model: {name!r} is not a folder; {meant}{_GIVE}")
     return _from_hub(name, online)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gainnet.core.errors import ModelError
-from gainnet.models.loading import SHIPPED, find_folder, generation_defaults, weights_sha256
+from gainnet.models.loading import SHIPPED, find_folder, generation_defaults, read_family, read_index, weights_sha256
 from gainnet.models.vocabulary import Unknown, Vocabulary, read_vocabulary
 
 
@@ -54,20 +54,24 @@ def describe_models() -> list[dict[str, Any]]:
 
 
 def describe_model(name: str) -> dict[str, Any]:
-    """Domain, words, settings and digest of a model, as plain values.
+    """Domain, words, pipeline, family, sampler, settings and digest of a model, as plain values.
 
     Args:
         name: of a shipped model, or a folder.
 
     Raises:
-        ModelError: it is not there, or a file of it is damaged.
+        ModelError: it is not there, a file of it is damaged, or it is of no family that can be run.
     """
     folder = find_folder(name)
-    vocabulary = read_vocabulary(folder)
+    vocabulary, index = read_vocabulary(folder), read_index(folder, name)
     return {
         "name": name,
         "domain": vocabulary and vocabulary.domain,
         "words": vocabulary and sorted(vocabulary.words),
+        "pipeline": index.get("_class_name"),
+        "family": read_family(folder, name).name,
+        # diffusers names a component by its library and class; one that is left out has neither.
+        "sampler": (index.get("scheduler") or [None, None])[1],
         "generation": generation_defaults(folder),
         "num_bytes": sum(path.stat().st_size for path in folder.rglob("*.safetensors")),
         "sha256": weights_sha256(folder),

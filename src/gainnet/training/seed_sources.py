@@ -23,6 +23,7 @@ from gainnet.models.emoji.captions import WORDINGS, read_wordings
 from gainnet.models.latent_space import LatentSpace, load_latent_space
 from gainnet.models.loading import find_folder, load_model
 from gainnet.models.scenes import draw_scenes, stream, write_captions
+from gainnet.models.vocabulary import VOCABULARY
 from gainnet.training.precision import half_precision
 
 SHARD_SIZE: Final = 40
@@ -170,7 +171,7 @@ def open_source(
 ) -> Source:
     """The latents of a model: of prompts, of pictures, or, where neither is given, of what its makers say it draws.
 
-    That are the names in the folder of the emoji model, and captions of scenes for every other one.
+    That are the names in the folder of the emoji model, and captions of scenes for other models that were trained here.
 
     Args:
         model: `scenes`, or a folder in diffusers' format; with pictures a tiny autoencoder will do.
@@ -180,14 +181,22 @@ def open_source(
         num_steps: sampler steps; the model's own default when `None`.
 
     Raises:
-        ConfigError: both are given, there is nothing in them, or torch has no such device.
+        ConfigError: both are given, there is nothing in them, nothing says what the model draws, or torch has no such
+            device.
         ModelError: the model is missing or damaged.
     """
     if prompts is not None and pictures is not None:
         raise ConfigError("prompts: give --prompts FILE or --pictures FOLDER, one of the two")
     if pictures is not None:
         return Pictured(load_latent_space(model, torch_device), picture_paths(pictures))
-    opened, wordings = load_model(model, num_steps, torch_device=torch_device), find_folder(model) / WORDINGS
+    folder = find_folder(model)
+    # Stable Diffusion learns nothing of use from captions of coloured shapes; only what was trained here draws them.
+    if prompts is None and not any((folder / name).is_file() for name in (WORDINGS, VOCABULARY, "trained.json")):
+        raise ConfigError(
+            f"prompts: nothing in {model!r} says what it draws; give gainnet train seed-codec --prompts FILE or "
+            "--pictures FOLDER"
+        )
+    opened, wordings = load_model(model, num_steps, torch_device=torch_device), folder / WORDINGS
     if prompts is None and wordings.is_file():
         prompts = [wording.own() for wording in read_wordings(wordings)]
     return Captioned(opened) if prompts is None else Prompted(opened, tuple(prompts))
