@@ -144,7 +144,7 @@ def suitable(content: Content) -> AnyCodec:
 
 
 def _learned(content: Content) -> AnyCodec | None:
-    """The learned code of symbols, as long as the linear one; `None` without weights or of another length."""
+    """The learned code of symbols, as long as the linear one; `None` without weights or of another length or size."""
     if content.model is None:
         return None
     # Both ends know the prompt, which the device has sent itself.
@@ -152,10 +152,12 @@ def _learned(content: Content) -> AnyCodec | None:
     own = None if content.num_channel_uses else content.spec.num_values // 2
     try:
         # Weights and length are tried here, and filled in when it is bound.
-        SeedCodec(content.num_channel_uses or own, prompts, SeedWeights.of_content(content))
+        weights = SeedWeights.of_content(content)
+        SeedCodec(content.num_channel_uses or own, prompts, weights)
     except (ModelError, ConfigError):
         return None
-    return SeedCodec(own, prompts)
+    # They are for one size of the picture, that which they were learned with.
+    return SeedCodec(own, prompts) if weights.basis.num_values == content.spec.num_values else None
 
 
 def _correction(content: Content) -> AnyCodec:
@@ -169,13 +171,16 @@ def _correction(content: Content) -> AnyCodec:
 
 
 def _has_basis(content: Content) -> bool:
-    """Whether principal components are known; a shipped model without its own is an error that `bound` raises."""
-    if content.model in (None, SHIPPED_FOR):
+    """Whether principal components fit; a shipped model without its own is an error that `bound` raises."""
+    if content.model is None:
         return True
     try:
-        components_of(content, "linear")
-    except ModelError:
+        components_of(content, "linear").check(content.spec, "linear")
+    except ConfigError:
+        # Of this model, learned at another size of the picture.
         return False
+    except ModelError:
+        return content.model == SHIPPED_FOR
     return True
 
 

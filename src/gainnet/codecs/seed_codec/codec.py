@@ -136,7 +136,7 @@ class SeedCodec:
         if spec.num_values != self._weights.basis.num_values:
             raise ConfigError(
                 f"seed: the weights are for {self._weights.basis.num_values} values, the tensor has {spec.num_values}; "
-                "train some with gainnet train seed-codec"
+                "leave height and width out, give --codec seed=raw, or train some with gainnet train seed-codec"
             )
 
 
