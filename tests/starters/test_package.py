@@ -51,3 +51,8 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
         write_starter("codec", "mine", tmp_path)
     with pytest.raises(ConfigError, match="did you mean codec"):
         write_starter("codek", "other", tmp_path)
+
+
+def test_the_name_of_a_class_becomes_that_of_a_module(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"did you mean my_codec\? give lower-case"):
+        write_starter("codec", "MyCodec", tmp_path)

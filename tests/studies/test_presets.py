@@ -25,7 +25,7 @@ def test_own_file_changes_the_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_drws": 1}, "num_drws: unknown field"),
+        ({"num_drws": 1}, "num_drws: unknown field; did you mean num_draws"),
         ({"num_draws": "many"}, "num_draws: 'many' is not a whole number"),
         ({"num_draws": "3"}, "num_draws: .*whole number"),
         ({"num_draws": 0}, "num_draws: 0 is not allowed; give more than 0"),

@@ -18,7 +18,7 @@ from gainnet.catalog.grammar import Call, read
 from gainnet.catalog.parameters import parameters_of
 from gainnet.catalog.records import LearnConfig, SafeguardsConfig
 from gainnet.catalog.safeguards import check_hidden, safeguards_of
-from gainnet.core.errors import ConfigError, ModelError
+from gainnet.core.errors import ConfigError, ModelError, nearest
 from gainnet.core.lines import lines_of
 from gainnet.core.outside import first_mistake
 from gainnet.learning.algorithms.fsl import SharedEdge
@@ -77,7 +77,7 @@ def _record_of(kind: type[Table], table: Mapping[str, Any]) -> Table:
 
     known = [field.name for field in fields(kind)]
     if unknown := sorted(set(table) - set(known)):
-        raise ConfigError(f"{unknown[0]}: unknown field; choose among {', '.join(known)}")
+        raise ConfigError(f"{unknown[0]}: unknown field; {nearest(unknown[0], known)}")
     try:
         # The checker takes the records' own hash for that of their class.
         found: Table = _reader(kind).validate_json(json.dumps(dict(table)))  # type: ignore[arg-type]

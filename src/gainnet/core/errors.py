@@ -132,6 +132,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{meant}choose one of {', '.join(names)}" if names else "there is none to choose"
 
 
+def system_reason(error: Exception) -> str:
+    """Reason of a file or socket that failed, without the number and the path that Python writes around it.
+
+    Args:
+        error: of the system, or another one, whose message it then is.
+
+    >>> system_reason(FileNotFoundError(2, "No such file or directory", "server.pem"))
+    'No such file or directory'
+    """
+    return getattr(error, "strerror", None) or str(error)
+
+
 class Terminated(SystemExit):
     """The process was asked to end, by `kill`: no failure of whatever ran at that moment.
 

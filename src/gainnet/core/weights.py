@@ -12,7 +12,7 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
-from gainnet.core.errors import ModelError
+from gainnet.core.errors import ModelError, system_reason
 from gainnet.core.files import write_whole
 
 CONFIG = "config.json"
@@ -83,7 +83,9 @@ class WeightsFormat:
                 raise ModelError(f"{self.label}: {path} is not what its {CONFIG} was written for; {self.mend}")
             return load(content)
         except (OSError, SafetensorError) as error:
-            raise ModelError(f"{self.label}: {path} is missing or damaged ({error}); {self.mend}") from None
+            raise ModelError(
+                f"{self.label}: {path} is missing or damaged ({system_reason(error)}); {self.mend}"
+            ) from None
 
     def load_into(self, network: nn.Module, folder: Path, sha256: str) -> None:
         """Loads the tensors of a folder into a network of the same shapes.

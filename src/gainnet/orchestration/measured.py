@@ -13,7 +13,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ModelError
+from gainnet.core.errors import ModelError, system_reason
 from gainnet.orchestration.rollout import Rollout
 from gainnet.orchestration.world import World
 
@@ -227,5 +227,7 @@ def load_measured(path: Path = MEASURED) -> MeasuredGain:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"measured gain: {path} is missing or damaged ({error}); fit it again") from None
+        raise ModelError(
+            f"measured gain: {path} is missing or damaged ({system_reason(error)}); fit it again"
+        ) from None
     return from_plain(values)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, system_reason
 
 _MOST_PAIRS = 1 << 22
 
@@ -55,7 +55,9 @@ class ImpulseResponses:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in ("a", "tau", "positions") if name in file}
         except (OSError, ValueError, EOFError) as error:
-            raise ConfigError(f"channel.path: {path} cannot be read ({error}); give an npz file") from None
+            raise ConfigError(
+                f"channel.path: {path} cannot be read ({system_reason(error)}); give an npz file"
+            ) from None
         if missing := [name for name in ("a", "tau", "positions") if name not in arrays]:
             raise ConfigError(f"channel.path: {path} has no {missing[0]!r}; give a, tau and positions")
         a, tau, positions = arrays["a"], arrays["tau"], arrays["positions"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Self, final
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, system_reason
 
 State = Literal["accepted", "finished", "acknowledged"]
 
@@ -87,7 +87,9 @@ class Journal:
             self._connection.execute("PRAGMA secure_delete=ON")
             self._connection.execute(_SCHEMA)
         except (sqlite3.Error, OSError) as error:
-            raise ConfigError(f"journal: {path} cannot be used ({error}); give another --journal") from None
+            raise ConfigError(
+                f"journal: {path} cannot be used ({system_reason(error)}); give another --journal"
+            ) from None
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:

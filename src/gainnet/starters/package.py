@@ -14,6 +14,7 @@ from gainnet.core.errors import ConfigError, check_name
 from gainnet.core.files import write_folder, write_whole
 
 TEXTS: Final = Path(__file__).parent
+_MODULE: Final = "[a-z][a-z0-9_]{0,63}"
 
 
 @final
@@ -116,8 +117,13 @@ def write_starter(kind: str, name: str, parent: Path = Path()) -> Path:
 def _check_module(name: str) -> None:
     # A module called like one that is imported would hide it: `torch` in the working folder is found first.
     taken = keyword.iskeyword(name) or name in {"gainnet", "torch", "numpy", "test", "tests"}
-    if re.fullmatch("[a-z][a-z0-9_]{0,63}", name) is None or taken:
-        raise ConfigError(f"name: {name!r} is no name of a new module; give lower-case letters, digits and underscores")
+    if re.fullmatch(_MODULE, name) is None or taken:
+        # `MyCodec` and `my-codec` are how classes and packages are called.
+        plain = re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
+        meant = f"did you mean {plain}? " if plain != name and re.fullmatch(_MODULE, plain) else ""
+        raise ConfigError(
+            f"name: {name!r} is no name of a new module; {meant}give lower-case letters, digits and underscores"
+        )
 
 
 def _values(kind: Kind, name: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from gainnet.catalog import text_of
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, nearest
 from gainnet.core.outside import first_mistake
 from gainnet.radio import Air
 from gainnet.studies.settings import with_air
@@ -60,7 +60,7 @@ def validate(config: type[C], table: dict[str, Any]) -> C:
         ConfigError: names the first field that is wrong.
     """
     if unknown := sorted(set(table) - set(config.__dataclass_fields__)):
-        raise ConfigError(f"{unknown[0]}: unknown field; choose among {', '.join(config.__dataclass_fields__)}")
+        raise ConfigError(f"{unknown[0]}: unknown field; {nearest(unknown[0], config.__dataclass_fields__)}")
     try:
         # By way of JSON, where strict mode takes a list for a tuple: a TOML file has no tuples.
         return TypeAdapter(config).validate_json(json.dumps(table, default=str), strict=True)

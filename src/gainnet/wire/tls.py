@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-from gainnet.core.errors import ConfigError, check_range
+from gainnet.core.errors import ConfigError, check_range, system_reason
 from gainnet.core.types import NodeId
 from gainnet.wire.connection import Connection
 
@@ -125,7 +125,7 @@ def _unreachable(place: str, error: OSError) -> ConfigError:
         return ConfigError(f"keys: the edge at {place} is not trusted ({error.reason})")
     if isinstance(error, ConnectionResetError):
         return ConfigError(f"host: the edge at {place} hung up; it has all its devices, or ended")
-    return ConfigError(f"host: no edge at {place} ({error}); start it first")
+    return ConfigError(f"host: no edge at {place} ({system_reason(error)}); start it first")
 
 
 @final
@@ -263,5 +263,7 @@ def _context(protocol: int, keys: Path, name: str) -> ssl.SSLContext:
         context.load_cert_chain(keys / f"{name}.pem", keys / f"{name}.key")
         context.load_verify_locations(keys / "ca.pem")
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"keys: {keys} has no usable keys of {name} ({error}); make them with split keys") from None
+        raise ConfigError(
+            f"keys: {keys} has no usable keys of {name} ({system_reason(error)}); make them with gainnet split keys"
+        ) from None
     return context

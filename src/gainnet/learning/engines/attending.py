@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from gainnet.core.errors import ConfigError, PayloadError
+from gainnet.core.errors import ConfigError, PayloadError, system_reason
 from gainnet.core.randomness import Random
 from gainnet.core.run.loop import silent
 from gainnet.core.types import NodeId
@@ -149,7 +149,9 @@ def attend(
                 return
         except OSError as error:
             if time.monotonic() - last_s > patience_s:
-                raise ConfigError(f"host: the edge is gone before the end ({error}); see what it says") from None
+                raise ConfigError(
+                    f"host: the edge is gone before the end ({system_reason(error)}); see what it says"
+                ) from None
         time.sleep(_PAUSE_S)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, system_reason
 from gainnet.core.run.loop import silent
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.fsl import SplitLearning, kinds_over
@@ -150,7 +150,9 @@ def join(
             connection.close()
             join_averaging(dial, member, offered, kept, timeout_s)
     except OSError as error:
-        raise ConfigError(f"host: the edge is gone before the end of the run ({error}); see what it says") from None
+        raise ConfigError(
+            f"host: the edge is gone before the end of the run ({system_reason(error)}); see what it says"
+        ) from None
     finally:
         for each in dialled:
             each.close()
@@ -164,7 +166,9 @@ def _offered(connection: Connection, name: str) -> Any:
         words = connection.receive_words()
     except OSError as error:
         # In TLS 1.3 a device is through with its handshake before the edge has seen its certificate.
-        raise ConfigError(f"keys: the edge has turned {name} away or is gone ({error}); see its keys") from None
+        raise ConfigError(
+            f"keys: the edge has turned {name} away or is gone ({system_reason(error)}); see its keys"
+        ) from None
     return _config_in(words)
 
 

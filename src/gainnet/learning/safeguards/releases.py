@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, system_reason
 from gainnet.core.run.checkpoint import Checkpoint, fingerprint
 from gainnet.core.types import NodeId
 from gainnet.learning.algorithms.algorithm import State
@@ -71,7 +71,9 @@ class Releases:
             lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line]
             whole = [json.loads(line)["who"] for line in lines if line.endswith("}")]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"out: {path} cannot be read ({error}); what was spent is unknown, begin anew") from None
+            raise ConfigError(
+                f"out: {path} cannot be read ({system_reason(error)}); what was spent is unknown, begin anew"
+            ) from None
         return max(Counter(whole).values(), default=0) + len(lines) - len(whole)
 
     def _note(self, who: NodeId, began: str) -> None:

@@ -10,7 +10,7 @@ from typing import final
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from gainnet.core.errors import ConfigError, PayloadError
+from gainnet.core.errors import ConfigError, PayloadError, system_reason
 from gainnet.core.outside import read_json, reading
 from gainnet.core.run.checkpoint import fingerprint
 from gainnet.learning.algorithms.algorithm import State
@@ -76,7 +76,9 @@ def verify_file(
     try:
         tensors = None if state is None else load_file(state)
     except (OSError, SafetensorError) as error:
-        raise ConfigError(f"state: {state} cannot be read ({error}); give a .safetensors file of a run") from None
+        raise ConfigError(
+            f"state: {state} cannot be read ({system_reason(error)}); give a .safetensors file of a run"
+        ) from None
     return verify(lines, tensors, edge_key, None if pinned is None else read_pinned(pinned))
 
 
@@ -104,7 +106,9 @@ def read_lines(path: Path, field: str) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{field}: {path} cannot be read ({error}); give a record or the folder of a run") from None
+        raise ConfigError(
+            f"{field}: {path} cannot be read ({system_reason(error)}); give a record or the folder of a run"
+        ) from None
     if lines[-1] != "":
         raise PayloadError(f"{field}: line {len(lines)} is cut off")
     return lines[:-1]

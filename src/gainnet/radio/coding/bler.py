@@ -12,7 +12,7 @@ from typing import Any, Final, final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, system_reason
 from gainnet.radio.coding.mcs import LADDER
 
 TABLE_PATH: Final = Path(__file__).parent / "tables" / "bler.json"
@@ -113,7 +113,9 @@ def load_bler_tables(path: Path = TABLE_PATH) -> BlerTables:
         lengths = tuple(sorted({c["num_information_bits"] for c in curves}))
         return BlerTables(lengths, *(_grid(curves, lengths, key) for key in ("median_snr_db", "spread_db")))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"bler table: {path} cannot be read ({error}); make it anew with make_bler_tables") from error
+        raise ConfigError(
+            f"bler table: {path} cannot be read ({system_reason(error)}); make it anew with make_bler_tables"
+        ) from error
 
 
 def _grid(curves: list[dict[str, Any]], lengths: tuple[int, ...], key: str) -> Tensor:
