@@ -97,6 +97,14 @@ def test_what_pages_link_to_exists() -> None:
     assert missing == []
 
 
+def test_every_study_is_in_the_list_of_studies() -> None:
+    listed = re.findall(
+        r"^\| `([\w-]+)` \| .*\| `gainnet study run ", (ROOT / "docs/reproduce.md").read_text(), re.MULTILINE
+    )
+    assert set(listed) == {path.stem for path in (ROOT / "src/gainnet/studies/catalog").glob("*.toml")}
+    assert len(listed) == len(set(listed))
+
+
 def test_every_published_figure_is_in_the_gallery() -> None:
     """A new figure takes a place in docs/gallery.md: what it shows in two sentences, and the command of its study."""
     gallery = (ROOT / "docs/gallery.md").read_text()

@@ -99,6 +99,27 @@ def test_every_shipped_name_is_parsed_and_written(family: str) -> None:
         assert parse(family, text_of(family, made)) == made
 
 
+@pytest.mark.parametrize(
+    "text", ["ofdm(profile=tdl(name='A', delay_spread_s=1e-07), estimator=known)", "dft_spread(channel=tdl-a)"]
+)
+def test_a_channel_takes_others_by_name(text: str) -> None:
+    assert text_of("fading", parse("fading", text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("tdl(name='C')", "ofdm(profile=tdl)"),
+        ("lmmse", "ofdm(estimator=lmmse)"),
+        ("tdl-a(delay_spread_s=1e-7)", "ofdm(profile=tdl(name='A', delay_spread_s=...))"),
+    ],
+)
+def test_a_part_that_stands_alone_is_put_into_the_whole(text: str, whole: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        parse("fading", text)
+    assert str(told.value).endswith(f"write {whole}")
+
+
 def test_policies_and_scenarios_take_arguments() -> None:
     assert parse("policy", "best_response(num_starts=8)") == BestResponse(num_starts=8)
     assert text_of("policy", BestResponse(num_starts=8)) == "best_response(num_starts=8)"

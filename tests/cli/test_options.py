@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,15 @@ def test_options_keep_name_and_default(name: str) -> None:
             or _number(usual) == _number(default_of(found))
         )
         assert is_usual or _number(default_of(found)) == _number(was["default"]), option
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_begins_with_a_capital_or_a_list_of_values(name: str) -> None:
+    """Values keep their case: nobody can type `Ldpc`."""
+    for each in COMMANDS[name].get_params(click.Context(COMMANDS[name])):
+        first = str(getattr(each, "help", "")).split(" ")[0]
+        assert not re.fullmatch(r"[a-z]+(-[a-z]+)*;?", first), (each.name, first)
+        assert first.lower() not in ("ldpc", "polar", "awgn"), each.name
 
 
 def _number(value: Any) -> Any:

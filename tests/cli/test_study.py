@@ -1,6 +1,7 @@
 """Studies for people: only what is there, in 80 columns, paths on lines of their own."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,8 @@ def test_two_runs_side_by_side_fit_the_line(call):
     assert code == 0
     assert max(map(len, out.splitlines()[3:])) <= 80
     assert "B - A" in out
+    ((equal, of),) = re.findall(r"(\d+) of (\d+) metrics are equal", out)
+    assert equal == of
     code, out, _ = call("study", "compare", folder, folder, "--json")
     assert set(json.loads(out)) == {"study", "settings", "metrics"}
 

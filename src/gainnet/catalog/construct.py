@@ -17,6 +17,8 @@ from gainnet.core.plugins import call_plugin, require_members, snake_case
 
 FAMILY_OF: Final[Mapping[str, str]] = {
     "Channel": "fading",
+    "Profile": "profile",
+    "Estimator": "estimator",
     "PowerPolicy": "power",
     "Policy": "policy",
     "Method": "algorithm",
@@ -29,6 +31,8 @@ FAMILY_OF: Final[Mapping[str, str]] = {
 CONTRACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "protocol": ("sends", "max_edges", "plan"),
     "fading": ("block_length", "blocks", "first_gain", "transmit"),
+    "profile": ("waves", "correlation"),
+    "estimator": ("design",),
     "power": ("__call__",),
     "policy": ("__call__",),
     "algorithm": ("bound",),
@@ -82,7 +86,8 @@ class Constructor:
         takes = call_plugin(family, parameters_of, found)
         for name in call.arguments:
             if name not in takes:
-                raise ConfigError(f"{family}: {call.name} has no argument {name!r}; {nearest(name, takes)}")
+                mend = _where_it_belongs(found, name) or nearest(name, takes)
+                raise ConfigError(f"{family}: {call.name} has no argument {name!r}; {mend}")
         arguments = {
             name: self._argument(family, call.name, takes[name], term) for name, term in call.arguments.items()
         }
@@ -218,6 +223,18 @@ def family_of(parameter: Parameter) -> str:
     # A codec without a kind in its name is that of a step of split learning.
     kind = "activations" if parameter.name == "codec" else parameter.name
     return next((FAMILY_OF[name].format(kind) for name in names if name in FAMILY_OF), "")
+
+
+def _where_it_belongs(found: Any, name: str) -> str:
+    """How to give an argument that a class lacks and an object within it has; empty where none has it."""
+    made_of, fixed = (found.func, found.args) if isinstance(found, partial) else (found, ())
+    takes = parameters_of(made_of)
+    held = {**{each.name: each.default for each in takes.values()}, **dict(zip(takes, fixed, strict=False))}
+    for place, inner in held.items():
+        if _is_value(inner) and name in parameters_of(type(inner)):
+            kept = "".join(f"{key}={write(term)}, " for key, term in _arguments(inner, lambda _: {}, {}).items())
+            return f"write {snake_case(made_of.__name__)}({place}={snake_case(type(inner).__name__)}({kept}{name}=...))"
+    return ""
 
 
 def _refuse_foreign(family: str, name: str, found: Any) -> None:

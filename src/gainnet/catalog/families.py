@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from gainnet.catalog.construct import Constructor, bound_numbers, term_of
+from gainnet.catalog.construct import Constructor, bound_numbers, family_of, term_of
 from gainnet.catalog.grammar import read, write
+from gainnet.catalog.parameters import parameters_of
 from gainnet.core.errors import ConfigError, unknown_name
 from gainnet.core.plugins import find
 
@@ -21,7 +22,9 @@ TABLES: Final[Mapping[str, str]] = {
     "codec.image": "gainnet.codecs:CODECS.image",
     "codec.correction": "gainnet.codecs:CODECS.correction",
     "codec.activations": "gainnet.codecs:ACTIVATION_CODECS",
-    "fading": "gainnet.radio:CHANNELS",
+    "fading": "gainnet.radio:FADINGS",
+    "profile": "gainnet.radio:PROFILES",
+    "estimator": "gainnet.radio:ESTIMATORS",
     "link": "gainnet.radio:LINKS",
     "power": "gainnet.power_control:POWERS",
     "air": "gainnet.radio:Air",
@@ -65,7 +68,21 @@ def entry(family: str, name: str) -> Any:
     Raises:
         ConfigError: there is none.
     """
-    return find(family, name, _known(family))
+    known = table_or_none(family)
+    try:
+        return find(family, name, known)
+    except ConfigError:
+        # `tdl` is no fading, and ofdm(profile=tdl) is one: who knows the part has not to guess the whole.
+        wholes = (
+            f"{whole}({each.name}={name})"
+            for whole, made in known.items()
+            if isinstance(made, type)
+            for each in parameters_of(made).values()
+            if (inner := family_of(each)) != family and name in table_or_none(inner)
+        )
+        if (whole := next(wholes, None)) is None:
+            raise
+        raise ConfigError(f"{family}: {name!r} is part of one; write {whole}") from None
 
 
 def parse(family: str, text: str, offered: Mapping[str, Any] = MappingProxyType({})) -> Any:
@@ -123,8 +140,9 @@ def text_of(family: str, value: object) -> str:
     >>> text_of("fading", parse("fading", "tdl-b")), text_of("fading", parse("fading", "rayleigh(block_length=64)"))
     ('tdl-b', 'rayleigh(block_length=64)')
     """
-    return write(term_of(value, _known, family))
+    return write(term_of(value, table_or_none, family))
 
 
-def _known(family: str) -> Mapping[str, Any]:
+def table_or_none(family: str) -> Mapping[str, Any]:
+    """As `table_of`; of what is no family an empty table, since not every argument is of one."""
     return table_of(family) if family in TABLES else {}

@@ -311,7 +311,7 @@ def _value(name: str, value: Any, kind: Any) -> Any:
 def _sentence(text: str) -> str:
     """A line of a docstring as help: with a capital, and brackets that rich does not take for markup."""
     # Names keep their case: it is "awgn, rayleigh, ...", and not "Awgn".
-    is_word = text.partition(" ")[0].isalpha()
+    is_word = text.partition(" ")[0].rstrip(";").replace("-", "").isalpha()
     return _plain_text(text[:1].upper() + text[1:] if is_word else text)
 
 

@@ -43,7 +43,7 @@ def packets(*, out: Path = Path("out/packets.json"), code: str = "ldpc") -> None
 
     Args:
         out: JSON file to write; the shipped one is never touched.
-        code: ldpc or polar.
+        code: family of codes, ldpc or polar.
 
     Example:
         gainnet measure packets --code polar --out packets.json
@@ -73,7 +73,7 @@ def trace(
 
     Args:
         out: CSV file to write.
-        num_rows: rows, one fading block each.
+        num_rows: number of rows, one fading block each.
         mean_snr_db: mean of the linear SNR in dB.
         doppler: largest Doppler shift times the duration of a row.
         random_seed: random seed of the fading.

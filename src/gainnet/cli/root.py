@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from gainnet.cli.options import everywhere
 _COMPLETE: Final = "_GAINNET_COMPLETE"
 """Variable in which a shell asks for completions."""
 _SHELLS: Final = ("bash", "zsh", "fish")
+_FAMILIES: Final = ("channel", "fading", "codec", "link", "power", "profile", "estimator", "algorithm", "scenario")
 
 
 def whole(app: TyperGroup) -> TyperGroup:
@@ -49,8 +51,17 @@ def message_of(error: click.ClickException) -> str:
     Args:
         error: as click raised it.
     """
+    # Somebody looks for what there is, and no command is near to that.
+    if _asked(error).removesuffix("s") in _FAMILIES:
+        return f"{error.message} `gainnet names` lists channels, codecs and other things that have names."
     near = getattr(error, "possibilities", None)
     return f"{error.message} Did you mean {near[0]!r}?" if near else error.format_message()
+
+
+def _asked(error: click.ClickException) -> str:
+    """The word that was taken for a command; empty where the mistake is another one."""
+    found = re.fullmatch(r"No such command '([\w-]+)'\.", error.message)
+    return found[1] if found else ""
 
 
 def _version(context: click.Context, option: click.Parameter, is_wanted: bool) -> None:

@@ -248,6 +248,8 @@ def compare(a: Path, b: Path, *, as_json: bool = False) -> None:
         print_table("What differs between the runs", ("setting", "A", "B"), settings)
     rows = [one.row() | {"metric": _folded(one.name)} for one in compared.differences()]
     print_table("Metrics", ("metric", "A", "B", "B - A"), rows)
+    pairs = [pair for pair in compared.metrics.values() if pair != (None, None)]
+    typer.echo(f"{sum(a == b for a, b in pairs)} of {len(pairs)} metrics are equal.")
     if any(one.half_width for one in compared.differences()):
         typer.echo("±: half of a 95 % interval; of differences as if the runs were independent.")
     return None

@@ -17,7 +17,7 @@ from gainnet.radio.fading.awgn import AWGN, add_noise
 from gainnet.radio.fading.blocks import Blocks, CorrelatedBlocks, IndependentBlocks, Slots
 from gainnet.radio.fading.cdl import Cdl
 from gainnet.radio.fading.channel import Blockwise, Channel, transmit_blocks
-from gainnet.radio.fading.estimation import Known, LeastSquares, Lmmse
+from gainnet.radio.fading.estimation import Estimator, Filter, Known, LeastSquares, Lmmse
 from gainnet.radio.fading.grid import Grid
 from gainnet.radio.fading.jakes import Jakes
 from gainnet.radio.fading.ofdm import Ofdm
@@ -26,6 +26,7 @@ from gainnet.radio.fading.rician import Rician
 from gainnet.radio.fading.spread import DftSpread
 from gainnet.radio.fading.tdl import Tdl
 from gainnet.radio.fading.trace import SnrTrace, write_generated_trace
+from gainnet.radio.fading.waves import Profile, Waves
 from gainnet.radio.links.analog import Analog
 from gainnet.radio.links.delivery import Delivery
 from gainnet.radio.links.digital import Digital
@@ -46,6 +47,15 @@ CHANNELS: dict[str, Callable[[], Channel]] = {
 }
 """Fading models by name; each can be made without arguments."""
 
+FADINGS: dict[str, Callable[..., Channel]] = {**CHANNELS, "ofdm": Ofdm, "dft_spread": DftSpread}
+"""All that a text can name as fading: the models, and what is made of other objects."""
+
+PROFILES: dict[str, Callable[..., Profile]] = {"tdl": Tdl, "cdl": Cdl}
+"""Delay profiles of OFDM by name."""
+
+ESTIMATORS: dict[str, Callable[..., Estimator]] = {"lmmse": Lmmse, "least_squares": LeastSquares, "known": Known}
+"""Channel estimators of OFDM by name."""
+
 LINKS: dict[str, type[AnyLink]] = {
     "ideal": Ideal,
     "analog": Analog,
@@ -59,8 +69,11 @@ LINKS: dict[str, type[AnyLink]] = {
 __all__ = [
     "AWGN",
     "CHANNELS",
+    "ESTIMATORS",
+    "FADINGS",
     "LADDER",
     "LINKS",
+    "PROFILES",
     "Air",
     "Analog",
     "AnyLink",
@@ -76,6 +89,8 @@ __all__ = [
     "Delivery",
     "DftSpread",
     "Digital",
+    "Estimator",
+    "Filter",
     "Grid",
     "Harq",
     "Ideal",
@@ -92,6 +107,7 @@ __all__ = [
     "Outlook",
     "PowerPolicy",
     "Powered",
+    "Profile",
     "Radios",
     "Rayleigh",
     "Reports",
@@ -101,6 +117,7 @@ __all__ = [
     "SnrTrace",
     "Tabulated",
     "Tdl",
+    "Waves",
     "add_noise",
     "load_bler_tables",
     "make_bler_tables",

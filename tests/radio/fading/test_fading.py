@@ -186,3 +186,25 @@ def test_impossible_air_is_refused(make: object, field: str) -> None:
 
 def test_every_channel_has_a_name() -> None:
     assert {"awgn", "rayleigh", "rician", "jakes", "tdl-a", "tdl-b", "tdl-c", "cdl-c"} <= set(CHANNELS)
+
+
+@pytest.mark.slow
+def test_lines_between_pilots_are_those_of_sionna_and_are_held_beyond() -> None:
+    """Sionna goes on along the last line beyond the outermost pilots, which doubles their noise there."""
+    import numpy as np
+    from sionna.phy.ofdm import LinearInterpolator, PilotPattern
+
+    grid = Grid(num_subcarriers=12)
+    mask = grid.is_pilot().numpy()[None, None]
+    pilots = torch.from_numpy(np.random.default_rng(1).standard_normal((1, grid.num_pilots))).to(torch.complex64)
+    interpolator = LinearInterpolator(PilotPattern(mask, np.ones((1, 1, grid.num_pilots), np.complex64)))
+    found, _ = interpolator(pilots.reshape(1, 1, 1, 1, 1, -1), torch.ones(1, 1, 1, 1, 1, grid.num_pilots))
+    theirs = found.reshape(grid.num_symbols, grid.num_subcarriers)
+    ours = torch.zeros(grid.num_symbols * grid.num_subcarriers, dtype=torch.complex64)
+    ours[grid.content()] = LeastSquares().design(Tdl("C"), grid, 0.1).weights @ pilots[0]
+    ours = ours.reshape(theirs.shape)
+    inside = torch.zeros(theirs.shape, dtype=torch.bool)
+    inside[grid.pilot_symbols[0] : grid.pilot_symbols[1] + 1, :-1] = True
+    inside &= ~grid.is_pilot()
+    assert torch.allclose(ours[inside], theirs[inside], atol=1e-5)
+    assert not torch.allclose(ours[0], theirs[0], atol=1e-2)

@@ -50,7 +50,8 @@ class Known:
 class LeastSquares:
     r"""Pilots divided by what was sent, straight lines between them; held beyond the outermost.
 
-    Over frequency first, then over time, as Sionna's `LSChannelEstimator` with `interpolation_type="lin"`.
+    Over frequency first, then over time, as Sionna's `LSChannelEstimator` with `interpolation_type="lin"` between the
+    pilots; Sionna goes on along the last line beyond them, which amplifies noise, and this holds the last value.
     """
 
     def design(self, profile: Profile, grid: Grid, noise_variance: float) -> Filter:

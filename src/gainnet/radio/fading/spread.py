@@ -12,6 +12,7 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import Symbols
 from gainnet.radio.fading.blocks import independent_blocks
 from gainnet.radio.fading.channel import Channel, inner_block_length, inner_first_gain
+from gainnet.radio.fading.ofdm import Ofdm
 
 
 @final
@@ -27,7 +28,7 @@ class DftSpread:
     symbol, and strong symbols would suffer alone. Gains do not have unit mean power, on purpose.
 
     Args:
-        channel: between the two transforms.
+        channel: between the two transforms; OFDM over TDL-C is that of the uplink.
 
     >>> from gainnet.radio.fading.rayleigh import Rayleigh
     >>> random, quiet = Random.of([1]), torch.tensor([1e6])
@@ -37,7 +38,7 @@ class DftSpread:
     True
     """
 
-    channel: Channel
+    channel: Channel = Ofdm()
 
     block_length = property(inner_block_length)
     # Reports are about the first gain alone, so blocks count as independent whatever the channel inside does.
