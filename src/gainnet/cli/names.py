@@ -7,7 +7,7 @@ from gainnet.cli.printing import print_json, print_table
 
 
 @command("names")
-def names(family: str = "", name: str = "", *, as_json: bool = False) -> None:
+def names(family: str | None = None, name: str | None = None, *, as_json: bool = False) -> None:
     """List the names that options take, such as channels and codecs, with their arguments.
 
     Args:
@@ -20,13 +20,13 @@ def names(family: str = "", name: str = "", *, as_json: bool = False) -> None:
     """
     from gainnet.catalog.listing import describe_arguments, describe_families, describe_names
 
-    if not family:
+    if family is None:
         found = describe_families()
         if as_json:
             return print_json({"families": found})
         rows = [{**row, "names": ", ".join(row["names"])} for row in found]
         return print_table("Families of names", ("family", "names"), rows)
-    if not name:
+    if name is None:
         found = describe_names(family)
         if as_json:
             return print_json({"family": family, "names": found})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -215,11 +216,21 @@ def check(
     with progress("check") as watch:
         found = check_run(run, rows, tuple(methods.split(",")) if methods else (), random_seed, watch)
     columns = ("method", "case", "num_columns", "differing", "largest", "wall_s")
-    print_json(found.to_json()) if as_json else print_table(f"{run}", columns, found.to_json()["rows"])
+    if as_json:
+        print_json(found.to_json())
+    else:
+        print_table(f"{run}", columns, [_readable(row) for row in found.to_json()["rows"]])
     counts = f"{found.num_equal} of {len(found.rows)} rows are the same to the last printed digit"
     typer.echo(f"{counts}; no row of {', '.join(found.left_out)}" if found.left_out else counts, err=as_json)
     if not found.reproduces:
         raise typer.Exit(1)
+
+
+def _readable(row: dict[str, Any]) -> dict[str, Any]:
+    """A checked row for people: the swept values without the method, which has a column, and no empty brackets."""
+    swept = {key: value for key, value in json.loads(row["case"]).items() if key != "method"}
+    case = ", ".join(f"{key}={value}" for key, value in swept.items())
+    return {**row, "case": case, "differing": ", ".join(row["differing"]) or None}
 
 
 @command("compare")
