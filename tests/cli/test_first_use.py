@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -37,6 +38,9 @@ def test_m3_help_is_whole_at_80_columns_and_has_an_example_that_parses(
     assert max(map(len, shown.splitlines())) <= 80
     example = str(COMMANDS[name].epilog).replace("\\[", "[").removeprefix("Example: gainnet ")
     assert "Example: gainnet" in shown
+    # What a person types is text: no option takes the word None, and no quotient has 16 digits.
+    assert "None" not in shown
+    assert not re.search(r"\d\.\d{9}", shown)
     words = shlex.split(example)
     assert words[: len(name.split())] == name.split()
     COMMANDS[name].make_context(name, words[len(name.split()) :])
@@ -81,6 +85,8 @@ def test_m3_completions_are_those_of_the_command(monkeypatch: pytest.MonkeyPatch
     [
         (["generat"], "No such command 'generat'. Did you mean 'generate'?"),
         (["study", "RUNN"], "No such command 'runn'. Did you mean 'run'?"),
+        (["compare"], "No such command 'compare'. Did you mean 'study compare'?"),
+        (["orchestrate", "--regime", "coupled"], "regime: 'coupled' is unknown; choose one of contention, independent; "),
         (["generate", "x", "--snrdb", "3"], "No such option '--snrdb'. Did you mean '--snr-db'?"),
         (["generate", "x", "--protocol", "EIUG"], "protocol: 'EIUG' is unknown; did you mean eiug? choose one of "),
         (["generate", "x", "--torch-device", "cuda:9"], "torch_device: "),

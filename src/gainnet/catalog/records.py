@@ -159,16 +159,16 @@ class EpisodeConfig:
         policy: lookahead, sac, another name, a folder of weights, or module:Name; with arguments as in
             best_response(num_starts=8).
         scenario: name of a scenario, with arguments as in street(num_clients=5), or a TOML file.
-        regime: independent, or contention for the spectrum of the edges; `None` is what the scenario was made for.
+        regime: independent, or contention for the spectrum of the edges; what the scenario was made for when left out.
         random_seed: of the world, >= 0.
-        num_clients: clients; the scenario's own if `None`.
-        num_rounds: rounds; the scenario's own if `None`.
-        mobility: file of the ways of vehicles, as FCD XML of SUMO (gzipped or not), GPX, CSV or .sumocfg; `None` moves
-            them as the scenario says.
-        mobility_start_s: time of that file at which the first round begins; its first one if `None`. Scenarios of SUMO
-            begin with empty roads.
+        num_clients: how many; the scenario's own number when left out.
+        num_rounds: how many; the scenario's own number when left out.
+        mobility: file of the ways of vehicles, as FCD XML of SUMO (gzipped or not), GPX, CSV or .sumocfg; the
+            scenario moves them when left out.
+        mobility_start_s: time of that file at which the first round begins; its first one when left out. Scenarios of
+            SUMO begin with empty roads.
         requests_per_s: requests of users per second, for content of all models together; edges answer them from the
-            pools that training uses, too. Nobody asks if `None`.
+            pools that training uses, too. Nobody asks when left out.
 
     Raises:
         ConfigError: a field is out of range.
@@ -191,7 +191,7 @@ class EpisodeConfig:
             allowed = "a positive number, such as 5"
             check_range(0 < self.requests_per_s < math.inf, "requests_per_s", self.requests_per_s, allowed)
         if self.regime not in (None, *REGIMES):
-            raise unknown_name("regime", str(self.regime), REGIMES)
+            raise ConfigError(f"{unknown_name('regime', str(self.regime), REGIMES)}; --scenario takes coupled and others")
         for name in ("num_clients", "num_rounds"):
             if (given := getattr(self, name)) is not None and given < 1:
                 raise ConfigError(f"{name}: {given} {name[4:]} are too few; give 1 or more")
@@ -210,7 +210,7 @@ class LearnConfig:
             options of the same name.
         cut: for fsl: embedding_only or u_shape, with `+k` for k blocks on the device.
         codec: for fsl: float32, float16, int8, top_k or `module:Class`, with arguments as in top_k(share=0.1).
-        model: abstracts (shipped), a folder in Hugging Face format, or a hub id as owner/name.
+        model: `abstracts` (shipped), a folder in Hugging Face format, or a hub id as owner/name.
         domains: fields of the synthetic abstracts.
         texts: a text file, one text per line, in the place of the synthetic ones; the last tenth is the test. A file as
             `apt-cache dumpavail` prints it gives descriptions of packages, sections are kinds, every tenth is the test.
@@ -219,27 +219,27 @@ class LearnConfig:
         clients: how many devices.
         skew: concentration of Dirichlet shares; `inf` for equal shares.
         skew_of: in what clients differ: kind (domains), quantity (how much text), or feature (how usual its words are).
-        rounds: how many.
+        rounds: how many, over all starts.
         num_steps: mini-batches per client and round.
         batch_size: rows per mini-batch.
         rate: learning rate on the devices.
         edge_rate: learning rate of a shared edge part; that of the devices when `None`.
-        optimizer: sgd or adamw.
+        optimizer: `sgd` or `adamw`.
         num_parts: equal parts of a mini-batch whose gradients are added up, to save memory.
         precision: float32, or bf16 for forward passes in bfloat16.
         dropout: off, or keyed at the rates of the model.
         rank: rank of LoRA, or virtual tokens of a soft prompt.
-        share: of the clients, per round.
+        share: part of the clients that is drawn for a round, above 0 to 1.
         drop_out: probability that a client falls away during a round.
         deadline_s: priced seconds after which a client does not count.
         link: ideal, tabulated (5G codewords at table speed) or shannon.
         fading: awgn, rayleigh, rician, jakes, tdl-a to tdl-e or cdl-a to cdl-e.
-        snr_db: mean SNR.
+        snr_db: mean received Es/N0, -60 to 100 dB.
         report_error_db: standard deviation of the error of SNR reports.
         max_attempts: how often a codeword is sent at most.
         bandwidth_hz: of the cell, which all devices share.
-        hardware: of the devices.
-        edge_hardware: of the edge.
+        hardware: of the devices, a profile or a .toml file.
+        edge_hardware: of the edge, likewise.
         torch_device: where torch runs: cpu, cuda or mps, where it has it.
         online: whether a hub id may be downloaded; otherwise it has to be in the local cache.
         random_seed: of everything that is drawn.

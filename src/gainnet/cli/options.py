@@ -270,7 +270,7 @@ def _option(parameter: Parameter, called: str, default: Any, panel: str | None =
     shown: Any = {
         "required": default is REQUIRED,
         "default": None if default is REQUIRED or isinstance(default, Usual) else default,
-        "show_default": default.text if isinstance(default, Usual) else True,
+        "show_default": default.text if isinstance(default, Usual) else _shown(default),
         "help": _sentence(parameter.text),
         "rich_help_panel": panel,
     }
@@ -281,6 +281,11 @@ def _option(parameter: Parameter, called: str, default: Any, panel: str | None =
         return TyperOption(param_decls=declared, is_flag=True, **shown)
     element = (get_args(kind)[0] if get_origin(kind) is tuple else str) if is_many else kind
     return TyperOption(param_decls=declared, type=_click_type(element), multiple=is_many, **shown)
+
+
+def _shown(default: Any) -> bool | str:
+    """A default as help writes it: three digits of a quotient such as 1/96, else as it is."""
+    return f"{default:.3g}" if isinstance(default, float) and len(repr(default)) > 12 else True
 
 
 def _plain(kind: Any) -> Any:

@@ -55,6 +55,9 @@ def message_of(error: click.ClickException) -> str:
     if _asked(error).removesuffix("s") in _FAMILIES:
         return f"{error.message} `gainnet names` lists channels, codecs and other things that have names."
     near = getattr(error, "possibilities", None)
+    if (wrong := _asked(error)) and not near and isinstance(error, click.UsageError) and error.ctx is not None:
+        # Looked for on the wrong level: it is `gainnet study compare`, not `gainnet compare`.
+        near = _paths_to(wrong, error.ctx.find_root().command)
     return f"{error.message} Did you mean {near[0]!r}?" if near else error.format_message()
 
 
@@ -62,6 +65,15 @@ def _asked(error: click.ClickException) -> str:
     """The word that was taken for a command; empty where the mistake is another one."""
     found = re.fullmatch(r"No such command '([\w-]+)'\.", error.message)
     return found[1] if found else ""
+
+
+def _paths_to(name: str, root: click.Command) -> list[str]:
+    """Commands of that name in groups anywhere below, as one types them."""
+    if not isinstance(root, click.Group):
+        return []
+    below = [(each, found) for each, found in root.commands.items() if isinstance(found, click.Group)]
+    own = [name] if name in root.commands else []
+    return own + [f"{each} {path}" for each, found in below for path in _paths_to(name, found)]
 
 
 def _version(context: click.Context, option: click.Parameter, is_wanted: bool) -> None:

@@ -59,12 +59,12 @@ def page(summary: Mapping[str, Any], loss: bytes, bits: bytes, pictures: bytes |
         nodes=_nodes(summary["nodes"]),
         clients=_clients(summary),
         privacy=escape(privacy_line(summary["privacy"])),
-        adapter="" if adapter is None else f"<h2>Adapter</h2><p>PEFT alone loads {escape(adapter)} on its model.</p>",
+        adapter="" if adapter is None else f"<h2>Adapter</h2><p>The folder {escape(adapter)} beside this page: PEFT loads it on the model, without gainnet.</p>",
     )
     # Models that are not cut have a cut and a codec in their settings, which say nothing.
     splits = summary["algorithm"].startswith(("fsl", "split"))
     shown = [name for name in _SHOWN if splits or name not in ("cut", "codec")]
-    settings = ", ".join(f"{name} {summary['settings'][name]}" for name in shown if name in summary["settings"])
+    settings = ", ".join(_in_words(name, summary["settings"][name]) for name in shown if name in summary["settings"])
     convention = (_OF_PICTURES if summary.get("task", "text") == "draw" else _OF_TEXT) + _CONVENTION
     title = f"Learning by {summary['algorithm']}"
     return Page(title, settings, body, convention, "summary.json", summary).html()
@@ -72,6 +72,19 @@ def page(summary: Mapping[str, Any], loss: bytes, bits: bytes, pictures: bytes |
 
 _PICTURES: Final = "pictures of captions that nobody trained on, before and after, above those of the devices' style"
 _SHOWN: Final = ("model", "cut", "codec", "clients", "skew", "link", "fading", "snr_db", "hardware", "random_seed")
+
+
+def _in_words(name: str, value: Any) -> str:
+    """A setting as people say it: names of fields are for files."""
+    match name:
+        case "clients":
+            return f"{value} clients"
+        case "snr_db":
+            return f"{float(value):g} dB"
+        case "skew":
+            return "equal shares" if math.isinf(float(value)) else f"skew {value}"
+        case _:
+            return f"{name.replace('_', ' ')} {value}"
 
 
 def _tiles(summary: Mapping[str, Any]) -> dict[str, str]:
