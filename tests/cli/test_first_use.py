@@ -86,7 +86,10 @@ def test_m3_completions_are_those_of_the_command(monkeypatch: pytest.MonkeyPatch
         (["generat"], "No such command 'generat'. Did you mean 'generate'?"),
         (["study", "RUNN"], "No such command 'runn'. Did you mean 'run'?"),
         (["compare"], "No such command 'compare'. Did you mean 'study compare'?"),
-        (["orchestrate", "--regime", "coupled"], "regime: 'coupled' is unknown; choose one of contention, independent; "),
+        (
+            ["orchestrate", "--regime", "coupled"],
+            "regime: 'coupled' is unknown; choose one of contention, independent; ",
+        ),
         (["generate", "x", "--snrdb", "3"], "No such option '--snrdb'. Did you mean '--snr-db'?"),
         (["generate", "x", "--protocol", "EIUG"], "protocol: 'EIUG' is unknown; did you mean eiug? choose one of "),
         (["generate", "x", "--torch-device", "cuda:9"], "torch_device: "),

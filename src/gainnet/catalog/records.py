@@ -191,7 +191,9 @@ class EpisodeConfig:
             allowed = "a positive number, such as 5"
             check_range(0 < self.requests_per_s < math.inf, "requests_per_s", self.requests_per_s, allowed)
         if self.regime not in (None, *REGIMES):
-            raise ConfigError(f"{unknown_name('regime', str(self.regime), REGIMES)}; --scenario takes coupled and others")
+            raise ConfigError(
+                f"{unknown_name('regime', str(self.regime), REGIMES)}; --scenario takes coupled and others"
+            )
         for name in ("num_clients", "num_rounds"):
             if (given := getattr(self, name)) is not None and given < 1:
                 raise ConfigError(f"{name}: {given} {name[4:]} are too few; give 1 or more")

@@ -59,7 +59,9 @@ def page(summary: Mapping[str, Any], loss: bytes, bits: bytes, pictures: bytes |
         nodes=_nodes(summary["nodes"]),
         clients=_clients(summary),
         privacy=escape(privacy_line(summary["privacy"])),
-        adapter="" if adapter is None else f"<h2>Adapter</h2><p>The folder {escape(adapter)} beside this page: PEFT loads it on the model, without gainnet.</p>",
+        adapter=""
+        if adapter is None
+        else f"<h2>Adapter</h2><p>PEFT loads the folder {escape(adapter)} on the model.</p>",
     )
     # Models that are not cut have a cut and a codec in their settings, which say nothing.
     splits = summary["algorithm"].startswith(("fsl", "split"))
