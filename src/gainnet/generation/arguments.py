@@ -35,6 +35,20 @@ def check_arguments(
         raise ConfigError(f"fail: there is no step {wrong[0]}; count from 0")
 
 
+def check_objects(model: object, codecs: object) -> None:
+    """Raises `ConfigError` where a text stands in the place of a model or of codecs, with the call that makes one.
+
+    >>> check_objects("scenes", None)
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: model: 'scenes' is a text, where an object is needed; give gainnet.load('scenes')
+    """
+    if isinstance(model, str):
+        raise ConfigError(f"model: {model!r} is a text, where an object is needed; give gainnet.load({model!r})")
+    if isinstance(codecs, str):
+        made = f"gainnet.Codecs(seed=gainnet.parse('codec.seed', {codecs!r}))"
+        raise ConfigError(f"codecs: {codecs!r} is a text, where an object is needed; give {made}")
+
+
 def strength_of(picture: Tensor | None, strength: float | None) -> float | None:
     """Strength of image-to-image with a picture [3, H, W], 0.6 unless it is given; `None` without a picture.
 
