@@ -22,6 +22,7 @@ from gainnet.studies.study import Study
 from gainnet.studies.weights import picture_digests
 
 COLOURS: Final = {DECISION: ORANGE, FIXED: BLACK, GREEDY: BLUE, CVPO: GREEN}
+_LABELS: Final = {DECISION: "decided per request", FIXED: "best fixed configuration", GREEDY: "greedy", CVPO: "MEG-CVPO"}
 
 
 def identity(config: DecisionConfig) -> Mapping[str, str]:
@@ -44,11 +45,12 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 
 
 def _curves(ax: Axes, rows: pd.DataFrame) -> None:
-    for method, colour in COLOURS.items():
+    # A dash each: in print four steps of like grey lie upon each other.
+    for (method, colour), dash in zip(COLOURS.items(), ("-", "--", ":", "-."), strict=True):
         times = sorted(rows.loc[rows["method"] == method, "latency_s"])
         if times:
             shares = [(k + 1) / float(rows["total"].iloc[0]) for k in range(len(times))]
-            ax.step(times, shares, where="post", color=colour, label=method.replace("_", " "))
+            ax.step(times, shares, where="post", color=colour, linestyle=dash, label=_LABELS[method])
     ax.set_xscale("log")
 
 

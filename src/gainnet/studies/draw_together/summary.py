@@ -66,7 +66,9 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
             [[bars[n]["x"] - bars[n]["x.low"]], [bars[n]["x.high"] - bars[n]["x"]]] for n in ("style", "fidelity")
         ]
         colour, label = colours.get(method, BLACK), method if method in ARMS else f"drawn, {method}"
-        ax.errorbar(x, y, xerr=errors[0], yerr=errors[1], fmt=MARKER_OF[colour], color=colour, label=label)
+        # Both kinds of drawn pictures are black: one is hollow, or nobody could say which is which.
+        fmt, face = ("o", "white") if method == "plain" else (MARKER_OF[colour], colour)
+        ax.errorbar(x, y, xerr=errors[0], yerr=errors[1], fmt=fmt, color=colour, markerfacecolor=face, label=label)
     ax.set(xlabel="share in the devices' style", ylabel="prompt fidelity", xlim=(-0.05, 1.05), ylim=(-0.05, 1.05))
     legend_below([ax], 3)
     yield "draw_together", figure

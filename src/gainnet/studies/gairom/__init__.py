@@ -26,7 +26,7 @@ from gainnet.studies.gairom.question import (
     current,
 )
 from gainnet.studies.gairom.summary import BEST_OF_REGIME, metric_names, share_of_world, shares, summarise
-from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, RED
+from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, MARKER_OF, RED
 from gainnet.studies.statistics import at, present, spread
 from gainnet.studies.study import Method, Study
 
@@ -75,7 +75,7 @@ def _policies(found: pd.DataFrame, regimes: list[str], note: str) -> Figure:
     ]
     figure = draw_panels("Gain of every policy, as share of the best there is", note, parts, plot, 2, 0, 1.2)
     for colour, label in ((RED, "learned"), (BLUE, "no training"), (GREEN, "baselines of GainNet")):
-        figure.axes[0].plot([], [], "o", color=colour, label=label)
+        figure.axes[0].plot([], [], MARKER_OF[colour], color=colour, label=label)
     legend_below(figure.axes, 3)
     return figure
 
@@ -83,7 +83,7 @@ def _policies(found: pd.DataFrame, regimes: list[str], note: str) -> Figure:
 def _row(ax: Axes, y: int, worlds: pd.Series[float], colour: str) -> None:
     ax.plot(worlds, np.full(len(worlds), y), ".", color=colour, alpha=0.3, markersize=5)
     found = spread(worlds)
-    ax.errorbar(found.mean, y, xerr=found.error_bar, fmt="o", color=colour, capsize=3, markersize=5)
+    ax.errorbar(found.mean, y, xerr=found.error_bar, fmt=MARKER_OF[colour], color=colour, capsize=3, markersize=5)
     # Beside the axes, where no dot can be in the way.
     ax.text(1.02, y, f"{found.mean:.3f}", transform=ax.get_yaxis_transform(), va="center", fontsize="small")
 
