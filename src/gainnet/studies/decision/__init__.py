@@ -22,7 +22,12 @@ from gainnet.studies.study import Study
 from gainnet.studies.weights import picture_digests
 
 COLOURS: Final = {DECISION: ORANGE, FIXED: BLACK, GREEDY: BLUE, CVPO: GREEN}
-_LABELS: Final = {DECISION: "decided per request", FIXED: "best fixed configuration", GREEDY: "greedy", CVPO: "MEG-CVPO"}
+_LABELS: Final = {
+    DECISION: "decided per request",
+    FIXED: "best fixed configuration",
+    GREEDY: "greedy",
+    CVPO: "MEG-CVPO",
+}
 
 
 def identity(config: DecisionConfig) -> Mapping[str, str]:
