@@ -15,7 +15,7 @@ from gainnet.models.loading import find_folder, weights_sha256
 from gainnet.power_control import trained_config
 from gainnet.power_control.quality import load_importance
 from gainnet.studies.figures import Panel, Style, draw_panels, plot_curves, with_own
-from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
+from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, MARKER_OF, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.power_control.methods import methods
 from gainnet.studies.power_control.question import MAP_ENERGIES, METHODS, PowerControlConfig, cases
 from gainnet.studies.power_control.summary import CONDITIONS, METRIC_NAMES, gains, summarise
@@ -24,15 +24,15 @@ from gainnet.studies.statistics import at, present
 from gainnet.studies.study import Study
 
 STYLES = {
-    "non_causal": Style("knows the future (limit)", BLACK, ":", "."),
-    "dp_independent": Style("DP, independent blocks", BLUE, "-", "."),
-    "dp_markov": Style("DP, first-order chain", SKY, "--", "."),
-    "ppo": Style("PPO", RED, "-", "."),
-    "sac": Style("SAC", PURPLE, "-", "."),
-    "pathwise": Style("pathwise gradients", ORANGE, "-", "."),
-    "replanned": Style("replanned (closed form)", GREEN, "-.", "."),
-    "mean_gain": Style("mean gain (start of learning)", BROWN, "-.", "."),
-    "fixed_multiplier": Style("fixed multiplier", GREY, "--", "."),
+    "non_causal": Style("knows the future (limit)", BLACK, ":", MARKER_OF[BLACK]),
+    "dp_independent": Style("DP, independent blocks", BLUE, "-", MARKER_OF[BLUE]),
+    "dp_markov": Style("DP, first-order chain", SKY, "--", MARKER_OF[SKY]),
+    "ppo": Style("PPO", RED, "-", MARKER_OF[RED]),
+    "sac": Style("SAC", PURPLE, "-", MARKER_OF[PURPLE]),
+    "pathwise": Style("pathwise gradients", ORANGE, "-", MARKER_OF[ORANGE]),
+    "replanned": Style("replanned (closed form)", GREEN, "-.", MARKER_OF[GREEN]),
+    "mean_gain": Style("mean gain (start of learning)", BROWN, "-.", MARKER_OF[BROWN]),
+    "fixed_multiplier": Style("fixed multiplier", GREY, "--", MARKER_OF[GREY]),
 }
 """Truncated inversion and greedy lose decibels and would hide the rest; they are in the table."""
 TITLES = {
@@ -80,7 +80,7 @@ def _map(shown: pd.DataFrame) -> Figure:
     def plot(ax: Axes, rows: pd.DataFrame) -> None:
         for energy, colour in zip(MAP_ENERGIES, (SKY, BLUE, GREEN, RED), strict=True):
             line = at(rows, energy_left=energy).sort_values("gain_db")
-            ax.plot(line["gain_db"], line["power"], ".-", color=colour, label=f"{energy:g} per block left")
+            ax.plot(line["gain_db"], line["power"], f"{MARKER_OF[colour]}-", color=colour, markersize=4, label=f"{energy:g} per block left")
 
     names = present(shown, "method", STYLES)
     snr_db = shown["snr_db"].iloc[0]
@@ -95,7 +95,12 @@ def _curves(points: pd.DataFrame) -> Figure:
         for (method, _), own in rows.sort_values("num_episodes").groupby(["method", "training_seed"]):
             style = STYLES[str(method)]
             thousands, gain_db = own["num_episodes"] / 1000, own["gain_over_static_db"]
-            ax.plot(thousands, gain_db, color=style.colour, label=style.label, alpha=0.7)
+            # The curves of all lie upon each other in the end, so that colour alone says nothing in grey.
+            marker = MARKER_OF[style.colour]
+            ax.plot(
+                thousands, gain_db, f"{marker}-", color=style.colour, label=style.label, alpha=0.7, markevery=0.2,
+                markersize=5,
+            )  # fmt: skip
 
     labels = "thousands of episodes", "gain over constant power in dB"
     parts = [Panel(own, f"{snr_db:g} dB", *labels) for snr_db, own in points.groupby("snr_db")]
