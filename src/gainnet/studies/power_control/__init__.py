@@ -80,7 +80,14 @@ def _map(shown: pd.DataFrame) -> Figure:
     def plot(ax: Axes, rows: pd.DataFrame) -> None:
         for energy, colour in zip(MAP_ENERGIES, (SKY, BLUE, GREEN, RED), strict=True):
             line = at(rows, energy_left=energy).sort_values("gain_db")
-            ax.plot(line["gain_db"], line["power"], f"{MARKER_OF[colour]}-", color=colour, markersize=4, label=f"{energy:g} per block left")
+            ax.plot(
+                line["gain_db"],
+                line["power"],
+                f"{MARKER_OF[colour]}-",
+                color=colour,
+                markersize=4,
+                label=f"{energy:g} per block left",
+            )
 
     names = present(shown, "method", STYLES)
     snr_db = shown["snr_db"].iloc[0]
