@@ -24,7 +24,7 @@ def test_a_published_run_has_the_settings_of_the_full_preset_under_its_hash(path
     study = find_study(run["study"])
     config = settings_of(study, run["config"])
     # A folder of somebody's own is not in the repository: neither its path nor its digest is that of the preset.
-    own = {name: run["config"][name] for name in ("data",) if run["config"].get(name)}
+    own = {name: run["config"][name] for name in ("data", "pictures") if run["config"].get(name)}
     assert config == load_config(study, "full", own)
     identity = run["identity"] if own else dict(study.identity(config))
     assert identity == run["identity"]
