@@ -107,7 +107,8 @@ def _print_result(result: StudyResult) -> None:
     print_table(f"{result.study}: {len(rows)} metric{'s' * (len(rows) != 1)}", ("metric", "value"), rows)
     missing = sum(value is None for value in result.metrics.values())
     if missing:
-        typer.echo(f"These settings compute no value of {missing} others.")
+        others = "1 other metric" if missing == 1 else f"{missing} other metrics"
+        typer.echo(f"These settings compute no value of {others}.")
     pictures = [path for path in result.figure_paths if path.suffix == ".png"]
     for head, paths in (("table", [result.table_path]), ("figures", pictures), ("page", [result.page_path])):
         if paths and (known := [path for path in paths if path.is_file()]):

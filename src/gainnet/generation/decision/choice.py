@@ -269,7 +269,7 @@ def _reasons(request: Wanted, chosen: Considered, considered: Sequence[Considere
     kept = [each for each in considered if not each.reason]
     unit = {"latency": "s", "energy": "J on the device", "uses": "channel uses"}[request.minimise]
     name = chosen.configuration.name
-    counted = f"{len(kept)} of {len(considered)} configurations keep the bounds"
+    counted = f"{len(kept)} of {len(considered)} configurations {'keeps' if len(kept) == 1 else 'keep'} the bounds"
     if not kept:
         return counted, f"{name} comes closest, but {chosen.reason}"
     least = f"of these {name} takes least {request.minimise}: {chosen.cost(request.minimise):.3g} {unit}"
