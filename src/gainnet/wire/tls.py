@@ -237,7 +237,7 @@ def client_context(keys: Path, name: str) -> ssl.SSLContext:
     ('TLSv1_3', 'CERT_REQUIRED')
     >>> client_context(Path("nowhere"), "device_0")
     Traceback (most recent call last):
-    gainnet.core.errors.ConfigError: keys: nowhere has no usable keys of device_0 ([Errno 2] No such ...
+    gainnet.core.errors.ConfigError: keys: nowhere has no usable keys of device_0 (No such file or directory); ...
     """
     return _context(ssl.PROTOCOL_TLS_CLIENT, keys, name)
 
