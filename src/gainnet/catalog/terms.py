@@ -48,7 +48,7 @@ class Terms:
 
     Args:
         model: abstracts (shipped), a folder in Hugging Face format, or a hub id in the local cache.
-        codec: the only codec that the device accepts; any shipped one when `None`.
+        codec: the only codec that the device accepts; left out, any shipped one.
         texts: the device's own text file, one text per line; left out, its share of the synthetic abstracts.
         max_clients: most devices of a run.
         max_texts: most synthetic abstracts that the device writes, over all fields.
