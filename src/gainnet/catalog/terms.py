@@ -57,7 +57,7 @@ class Terms:
         max_steps: most mini-batches per round.
         torch_device: where torch runs here: cpu, cuda or mps, where it has it.
         only_masked: whether updates leave this device in masked sums alone; an edge without them is refused.
-        edge_key: public key that the edge signs with, as known from elsewhere; the first one counts when `None`.
+        edge_key: public key that the edge signs with, as known from elsewhere; left out, the first one counts.
         cost: of a round, as reported to an edge that pays, in nats per token that the loss should fall by for it, >= 0.
 
     Raises:
