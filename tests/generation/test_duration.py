@@ -12,6 +12,7 @@ from gainnet.catalog import GenerationConfig
 from gainnet.catalog.opening import Request, open_request
 from gainnet.cli.generate import _announce
 from gainnet.core.errors import ConfigError
+from gainnet.generation import duration
 from gainnet.generation.duration import Pace, expected_wall_s
 from gainnet.generation.planning import shapes_of
 from gainnet.models.loading import load_model
@@ -69,3 +70,21 @@ def test_f8_the_expected_time_is_that_which_it_takes_within_a_factor_of_three(co
     # Of one thread, so that it does not matter what else the machine does.
     took_s = (time.process_time() - begin_s) / torch.get_num_threads()
     assert took_s / 3 <= expected_s <= 3 * took_s
+
+
+def test_a_large_picture_is_timed_by_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, seen = load_model("scenes", num_steps=2, height=512, width=256), set[tuple[int, ...]]()
+
+    def second_s(run: Any) -> float:
+        run()
+        return 1.0
+
+    monkeypatch.setattr(duration, "_second_s", second_s)
+    monkeypatch.setattr(duration, "MEASURED", 16 * 16)
+    hook = model.denoiser.network.register_forward_pre_hook(lambda network, given: seen.add(given[0].shape[-2:]))
+    pace = Pace.of(model)
+    hook.remove()
+    assert seen == {(16, 16)}
+    # Convolutions grow with the entries, attention with their square.
+    assert pace.step_s > 8.0
+    assert pace.decoder_s >= 8.0

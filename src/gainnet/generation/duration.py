@@ -6,9 +6,9 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 import torch
 
@@ -19,7 +19,7 @@ from gainnet.generation.cell import downlink
 from gainnet.generation.chunks import MOST_ITEMS
 from gainnet.generation.planning import Planned
 from gainnet.models.counting import opened_of
-from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.diffusion import DiffusionModel, TextEncoder, prior
 from gainnet.protocols import Compute, Plan, Transfer
 from gainnet.radio import Ideal
 
@@ -27,6 +27,10 @@ S_PER_BIT: Final = 1.3e-5
 """Of processor time for a bit that is encoded, sent and decoded in codewords; measured on one core, 48 kB at -10 dB."""
 S_PER_PIXEL: Final = 2.5e-5
 """Of processor time for a pixel of a picture that is judged and coded by its opponents; measured at 128 x 128."""
+
+
+MEASURED: Final = 64**2
+"""Entries of a latent, per channel, up to which any model is measured at the size asked for: it takes a moment."""
 
 
 @final
@@ -45,15 +49,22 @@ class Pace:
     @staticmethod
     @torch.inference_mode()
     def of(model: DiffusionModel) -> Pace:
-        """Measured with one step and one decoding, each again where the first call may have opened weights."""
-        random, tensors = Random.of([0]), {"prompt": text_to_tensor(["a red star"])}
-        for part in (model.text_encoder, model.prior):
+        """Measured with one step and one decoding, each again where the first call may have opened weights.
+
+        A large picture is measured at the model's own size, or at `MEASURED`, and scaled by operations.
+        """
+        small, random, tensors = _measured(model), Random.of([0]), {"prompt": text_to_tensor(["a red star"])}
+        for part in (small.text_encoder, small.prior):
             tensors |= part(tensors, random)
-        one = model.denoiser[:1]
+        one = small.denoiser[:1]
         step_s = _second_s(lambda: one(tensors, random))
         # Its latents may have the memory of a sampler beside them, which a decoder has no use for.
-        latent = tensors["latent"][:, : model.latent.shape[0]]
-        return Pace(step_s, _second_s(lambda: model.decoder({"latent": latent}, random)))
+        latent = tensors["latent"][:, : small.latent.shape[0]]
+        decoder_s = _second_s(lambda: small.decoder({"latent": latent}, random))
+        if small is model:
+            return Pace(step_s, decoder_s)
+        more = model.denoiser[:1].flops / one.flops, model.decoder.flops / small.decoder.flops
+        return Pace(step_s * more[0], decoder_s * more[1])
 
 
 def expected_wall_s(
@@ -133,6 +144,28 @@ def spelled_s(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:,.1f} hours"
+
+
+def _measured(model: DiffusionModel) -> DiffusionModel:
+    """The model for pictures that take a moment, where torch is to make larger ones with it."""
+    height, width = model.family.sides(opened_of(model.denoiser.network).config)
+    # A few entries would show what a call costs, and not its operations.
+    times = max(1, math.isqrt(MEASURED // (height * width)))
+    sides = times * height, times * width
+    # A graph of another runtime takes pictures of the size that it was made for alone.
+    if math.prod(model.latent.shape[1:]) <= math.prod(sides) or model.runtime != "torch":
+        return model
+    latent = replace(model.latent, shape=(model.latent.shape[0], *sides))
+    scale = model.image.shape[1] // model.latent.shape[1]
+    image = replace(model.image, shape=(model.image.shape[0], *(scale * side for side in sides)))
+    # Not taken apart anew, which would set the attention of networks that both share.
+    return replace(
+        model,
+        text_encoder=replace(cast("TextEncoder", model.text_encoder), image=image),
+        prior=prior(latent, 1.0, str(model.pipeline.device)),
+        denoiser=replace(model.denoiser, latent=latent),
+        decoder=replace(model.decoder, latent=latent, image=image),
+    )
 
 
 def _second_s(run: Any) -> float:
