@@ -6,16 +6,17 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gainnet.catalog import EpisodeConfig, parameters_of, parse, parse_from_peer, table_of, text_of
+from gainnet.catalog import EpisodeConfig, GenerationConfig, parameters_of, parse, parse_from_peer, table_of, text_of
 from gainnet.catalog.construct import Constructor, term_of
 from gainnet.catalog.families import TABLES
 from gainnet.catalog.grammar import read, write
+from gainnet.catalog.opening import open_request
 from gainnet.catalog.orchestration import episode_of
 from gainnet.core.errors import ConfigError
 from gainnet.orchestration import BestResponse, load_scenario
@@ -184,3 +185,24 @@ def test_parameters_say_what_the_docstring_says() -> None:
     assert found["share"].text == "any number, also infinite."
     assert found["share"].default is None
     assert found["inner"].default == Inner()
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"fading": "idel"}, "did you mean ideal\\?"),
+        ({"fading": "nakagami"}, "choose one of .* ideal, "),
+        ({"fading": "rayleigh(64)"}, r"rayleigh\(block_length=64\)$"),
+        ({"protocol": "ciag(3)"}, r"protocol: .* ciag\(cut=3\)$"),
+        ({"codec": {"seed": "linear(512)"}}, r"codec\.seed: .* linear\(num_channel_uses=512\)$"),
+    ],
+)
+def test_a_mistyped_text_is_answered_with_the_right_one(config: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        open_request(GenerationConfig(("a red star",), **config))
+
+
+@pytest.mark.parametrize("wrong", [{"report_error_db": -1.0}, {"report_delay": -1}])
+def test_reports_are_refused_by_the_name_of_their_option(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"^{next(iter(wrong))}: "):
+        GenerationConfig(("a red star",), **wrong)

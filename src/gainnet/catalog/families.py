@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
 from gainnet.catalog.construct import Constructor, bound_numbers, family_of, term_of
-from gainnet.catalog.grammar import read, write
+from gainnet.catalog.grammar import Term, read, write
 from gainnet.catalog.parameters import parameters_of
 from gainnet.core.errors import ConfigError, unknown_name
 from gainnet.core.plugins import find
@@ -62,15 +62,20 @@ def table_of(family: str) -> Mapping[str, Any]:
     return table
 
 
-def entry(family: str, name: str) -> Any:
+def entry(family: str, name: str, beside: Iterable[str] = ()) -> Any:
     """The class or object of a family and a name, without arguments.
+
+    Args:
+        family: one of `TABLES`.
+        name: of its table, of an installed package, or `module:Name`.
+        beside: further names that the caller takes itself, for errors.
 
     Raises:
         ConfigError: there is none.
     """
     known = table_or_none(family)
     try:
-        return find(family, name, known)
+        return find(family, name, known, beside)
     except ConfigError:
         # `tdl` is no fading, and ofdm(profile=tdl) is one: who knows the part has not to guess the whole.
         wholes = (
@@ -85,13 +90,35 @@ def entry(family: str, name: str) -> Any:
         raise ConfigError(f"{family}: {name!r} is part of one; write {whole}") from None
 
 
-def parse(family: str, text: str, offered: Mapping[str, Any] = MappingProxyType({})) -> Any:
+def read_of(family: str, text: str) -> Term:
+    """The term that a text of a family writes, read as by `read`; an error names an argument that its name has.
+
+    Args:
+        family: one of `TABLES`.
+        text: `name` or `name(field=value, ...)`.
+
+    Raises:
+        ConfigError: it is not in the grammar.
+
+    >>> read_of("fading", "rayleigh(64)")
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: fading: ... write for example rayleigh(block_length=64)
+    """
+    # From the table alone: a text is read without importing what it names.
+    known = table_of(family)
+    return read(text, family, lambda name: parameters_of(known[name]) if callable(known.get(name)) else ())
+
+
+def parse(
+    family: str, text: str, offered: Mapping[str, Any] = MappingProxyType({}), beside: Iterable[str] = ()
+) -> Any:
     """The object that a text names: shipped, offered by an installed package, or of `module:Class(args)`.
 
     Args:
         family: one of `TABLES`.
         text: `name` or `name(field=value, ...)`; literals only, nothing is evaluated.
         offered: arguments for a class that needs one of that name and is not given it.
+        beside: further names of the family that the caller takes itself, for errors.
 
     Raises:
         ConfigError: the text, a name, an argument or a type is wrong.
@@ -99,8 +126,11 @@ def parse(family: str, text: str, offered: Mapping[str, Any] = MappingProxyType(
     >>> parse("fading", "rayleigh(block_length=64)")
     Rayleigh(block_length=64)
     """
-    table_of(family)  # an unknown family is refused before the text is read
-    return Constructor(entry, offered=offered).make(family, read(text, family))
+
+    def found(one: str, name: str) -> Any:
+        return entry(one, name, beside if one == family else ())
+
+    return Constructor(found, offered=offered).make(family, read_of(family, text))
 
 
 def parse_from_peer(family: str, text: str, allowed: Mapping[str, Callable[..., Any]] | None = None) -> Any:
@@ -128,7 +158,7 @@ def parse_from_peer(family: str, text: str, allowed: Mapping[str, Callable[..., 
             raise ConfigError(f"{one}: a peer may not name {name[:80]!r}; choose one of {', '.join(sorted(entries))}")
         return entries[name]
 
-    return Constructor(shipped, bound_numbers(LARGEST_OF_PEER)).make(family, read(text, family))
+    return Constructor(shipped, bound_numbers(LARGEST_OF_PEER)).make(family, read_of(family, text))
 
 
 def text_of(family: str, value: object) -> str:

@@ -58,12 +58,13 @@ class _Token(NamedTuple):
     text: str
 
 
-def read(text: str, field: str = "text") -> Term:
+def read(text: str, field: str = "text", arguments_of: Callable[[str], Iterable[str]] = lambda name: ()) -> Term:
     """The term that a text writes.
 
     Args:
         text: at most 2,000 characters, nested at most 8 deep.
         field: what the text is for, for errors.
+        arguments_of: names of the arguments of a name, for the error about a value without one.
 
     Raises:
         ConfigError: it is not in the grammar.
@@ -73,7 +74,7 @@ def read(text: str, field: str = "text") -> Term:
     """
     if len(text) > MAX_CHARACTERS:
         raise ConfigError(f"{field}: {len(text)} characters are too many; write at most {MAX_CHARACTERS}")
-    reader = _Reader(list(_tokens(text, field)), text, field)
+    reader = _Reader(list(_tokens(text, field)), text, field, arguments_of)
     term = reader.term(1)
     if reader.tokens:
         raise reader.error(f"{reader.tokens[0].text!r} follows where the text should end")
@@ -126,17 +127,19 @@ class _Reader:
         tokens: in order.
         text: they come from, for errors.
         field: what the text is for, for errors.
+        arguments_of: names of the arguments of a name.
     """
 
-    def __init__(self, tokens: list[_Token], text: str, field: str) -> None:
+    def __init__(
+        self, tokens: list[_Token], text: str, field: str, arguments_of: Callable[[str], Iterable[str]]
+    ) -> None:
         self.tokens = tokens
         self.text = text
         self.field = field
+        self.arguments_of = arguments_of
 
-    def error(self, reason: str) -> ConfigError:
-        return ConfigError(
-            f"{self.field}: {_shown(self.text)} cannot be read, {reason}; write for example name(field=1)"
-        )
+    def error(self, reason: str, example: str = "name(field=1)") -> ConfigError:
+        return ConfigError(f"{self.field}: {_shown(self.text)} cannot be read, {reason}; write for example {example}")
 
     def take(self) -> _Token:
         if not self.tokens:
@@ -176,16 +179,19 @@ class _Reader:
 
     def _call(self, name: str, depth: int) -> Call:
         arguments: dict[str, Term] = {}
-        for key, value in self._listed(lambda: self._argument(depth)) if self.takes("(") else ():
+        for key, value in self._listed(lambda: self._argument(depth, name, arguments)) if self.takes("(") else ():
             if key in arguments:
                 raise self.error(f"{key} is given twice")
             arguments[key] = value
         return Call(name, arguments)
 
-    def _argument(self, depth: int) -> tuple[str, Term]:
+    def _argument(self, depth: int, owner: str, given: Mapping[str, Term]) -> tuple[str, Term]:
         kind, name = self.take()
         if kind != "name" or not name.isidentifier() or not self.takes("="):
-            raise self.error(f"{name!r} stands where field=value should")
+            # As in Python, a value without a name would be that of the first argument that is left.
+            left = next((each for each in self.arguments_of(owner) if each not in given), None)
+            example = {} if left is None or kind == "mark" else {"example": f"{owner}({left}={name})"}
+            raise self.error(f"{name!r} stands where field=value should", **example)
         return name, self.term(depth + 1)
 
     def _listed(self, one: Callable[[], T]) -> Iterator[T]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from torch import Tensor
 
 from gainnet.catalog.drawing import OF_DRAWING, OF_TEXT, Material, drawing_method, open_pictures
-from gainnet.catalog.families import entry, parse, table_of
-from gainnet.catalog.grammar import Call, read
+from gainnet.catalog.families import entry, parse, read_of, table_of
+from gainnet.catalog.grammar import Call
 from gainnet.catalog.parameters import parameters_of
 from gainnet.catalog.records import LearnConfig, SafeguardsConfig
 from gainnet.catalog.safeguards import check_hidden, safeguards_of
@@ -109,7 +109,7 @@ def check_used(config: LearnConfig, given: Iterable[str]) -> None:
     Traceback (most recent call last):
     gainnet.core.errors.ConfigError: cut: fedavg has none; leave it out or choose the algorithm fsl or ...
     """
-    term = read(config.algorithm, "algorithm")
+    term = read_of("algorithm", config.algorithm)
     called = term if isinstance(term, Call) else Call(config.algorithm)
     for name in sorted(given):
         if name in _PARAMETERS and not _takes(entry("algorithm", called.name), name):
@@ -217,7 +217,7 @@ def method_of(config: LearnConfig, read_as: Reader = parse) -> Method:
     >>> method_of(LearnConfig("lora", rank=4)), method_of(LearnConfig("lora(rank=3)"))
     (Lora(rank=4, merging=None), Lora(rank=3, merging=None))
     """
-    term, method = read(config.algorithm, "algorithm"), read_as("algorithm", config.algorithm)
+    term, method = read_of("algorithm", config.algorithm), read_as("algorithm", config.algorithm)
     stated = term.arguments if isinstance(term, Call) else {}
     free = {each.name for each in fields(method)} - set(stated) if is_dataclass(method) else set()
     options: dict[str, Any] = {"rank": config.rank, "num_tokens": config.rank}

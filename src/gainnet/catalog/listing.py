@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from gainnet.catalog.construct import family_of, term_of
-from gainnet.catalog.families import TABLES, entry, table_of, table_or_none
-from gainnet.catalog.grammar import Call, read, write
+from gainnet.catalog.families import TABLES, entry, read_of, table_of, table_or_none
+from gainnet.catalog.grammar import Call, write
 from gainnet.catalog.parameters import REQUIRED, Parameter, parameters_of, summary_of
 from gainnet.core.errors import ConfigError
 
@@ -55,7 +55,7 @@ def describe_arguments(family: str, name: str) -> list[dict[str, Any]]:
     [('k_factor', '4.0'), ('block_length', '256')]
     """
     table_of(family)  # an unknown family is refused before a module of the user's is imported
-    term = read(name, family)
+    term = read_of(family, name)
     if not isinstance(term, Call) or term.arguments:
         raise ConfigError(f"{family}: {name!r} is not a name alone; leave its arguments out")
     return _arguments(entry(family, term.name))

@@ -13,8 +13,8 @@ from typing import Any, Final, final
 from torch import Tensor
 
 from gainnet.catalog.construct import Constructor
-from gainnet.catalog.families import entry, parse, table_of
-from gainnet.catalog.grammar import Call, read, write
+from gainnet.catalog.families import entry, parse, read_of, table_of
+from gainnet.catalog.grammar import Call, write
 from gainnet.catalog.parameters import parameters_of
 from gainnet.catalog.records import IDEAL, GenerationConfig
 from gainnet.codecs import AnyCodec, Codecs, Kind
@@ -213,7 +213,7 @@ def protocol_of(config: GenerationConfig) -> Protocol:
     Raises:
         ConfigError: there is none, or it has no such parameter.
     """
-    term = read(config.protocol)
+    term = read_of("protocol", config.protocol)
     options = {name: getattr(config, name) for name in _OPTIONS if getattr(config, name) is not None}
     if isinstance(term, Call) and options:
         found = entry("protocol", term.name)
@@ -240,7 +240,7 @@ def codecs_of(config: GenerationConfig) -> Codecs:
 def _codec(family: str, text: str, config: GenerationConfig) -> AnyCodec:
     # A class of the user's may need the number of channel uses, which all others are bound to later.
     offered = {} if config.num_channel_uses is None else {"num_channel_uses": config.num_channel_uses}
-    codec: AnyCodec = Constructor(entry, offered=offered).make(family, read(text))
+    codec: AnyCodec = Constructor(entry, offered=offered).make(family, read_of(family, text))
     return codec
 
 
@@ -284,7 +284,7 @@ def _air(config: GenerationConfig, medium: str = "air", trace: SnrTrace | None =
     if config.fading == IDEAL:
         return Air(snr_db=math.inf, bandwidth_hz=config.bandwidth_hz, medium=medium)
     reports = Reports(config.report_error_db, config.report_delay)
-    fading, snr_db = parse("fading", config.fading), config.snr_db
+    fading, snr_db = parse("fading", config.fading, beside=(IDEAL,)), config.snr_db
     if trace is not None:
         fading = trace
         snr_db = trace.mean_snr_db

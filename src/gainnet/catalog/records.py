@@ -16,6 +16,7 @@ IDEAL: Final = "ideal"
 """Name of an air without noise: links carry everything at once and for nothing."""
 MIN_SNR_DB, MAX_SNR_DB = -60.0, 100.0
 MAX_CANDIDATES: Final = 64
+MAX_REPORT_DELAY: Final = 10**6
 REGIMES: Final = ("independent", "contention")
 """Whether clients share the spectrum of the edges."""
 LEARNING_LINKS: Final = ("ideal", "tabulated", "shannon")
@@ -23,6 +24,21 @@ RULES: Final = ("mean", "median", "trimmed_mean", "krum", "multi_krum")
 """How an edge merges updates."""
 PRIVACY: Final = ("none", "client", "example")
 """Whose presence is hidden."""
+
+
+def check_reports(error_db: float, delay: int = 0) -> None:
+    """Raises `ConfigError` for reports that are out of range, by the names of the options.
+
+    Args:
+        error_db: standard deviation of their error in dB.
+        delay: their age in fading blocks.
+
+    >>> check_reports(-1.0)
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: report_error_db: -1.0 is out of range; must be 0 dB or more
+    """
+    check_range(0.0 <= error_db < math.inf, "report_error_db", error_db, "0 dB or more")
+    check_range(0 <= delay <= MAX_REPORT_DELAY, "report_delay", delay, f"0 to {MAX_REPORT_DELAY} blocks")
 
 
 @final
@@ -128,6 +144,7 @@ class GenerationConfig:
         # Numbers are checked here as well as by the objects, so that a mistake is found before a model is loaded.
         if not MIN_SNR_DB <= self.snr_db <= MAX_SNR_DB:
             raise ConfigError(f"snr_db: {self.snr_db} is outside -60 to 100 dB; --fading ideal has no noise")
+        check_reports(self.report_error_db, self.report_delay)
         if self.strength is not None and self.image is None:
             raise ConfigError("strength: there is no picture to change; give --image FILE or leave it out")
         if self.network is not None and self.num_edges != 1:
@@ -295,6 +312,7 @@ class LearnConfig:
     num_pictures: int = 16
 
     def __post_init__(self) -> None:
+        check_reports(self.report_error_db)
         check_name("link", self.link, LEARNING_LINKS)
         check_name("task", self.task, ("text", "draw"))
         for name in ("rounds", "clients", "num_texts", "rank", "num_pictures"):

@@ -20,7 +20,7 @@ _OURS: Final = Path(__file__).resolve().parents[1]
 _INSTALLED: Final = tuple({Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")})
 
 
-def find(field: str, name: str, known: Mapping[str, T]) -> T | Any:
+def find(field: str, name: str, known: Mapping[str, T], beside: Iterable[str] = ()) -> T | Any:
     """The entry of a table, the entry point of an installed package, or the object that `module:Name` names.
 
     Modules of the working folder are found, too. A package offers `name` in the entry-point group `gainnet.<field>`.
@@ -29,6 +29,7 @@ def find(field: str, name: str, known: Mapping[str, T]) -> T | Any:
         field: what is chosen, for errors and entry points, e.g. `fading` or `codec.seed`.
         name: a key of `known`, an entry point, or `module:Name`.
         known: the table.
+        beside: further names that the caller takes itself, for errors.
 
     Raises:
         ConfigError: none of them.
@@ -43,7 +44,7 @@ def find(field: str, name: str, known: Mapping[str, T]) -> T | Any:
     # Checked before anything is imported: `..` or a path must not reach the import system.
     module_name, colon, attribute = name.partition(":")
     if not (colon and attribute and all(part.isidentifier() for part in module_name.split("."))):
-        raise ConfigError(f"{unknown_name(field, name, known)}, or give module:Class")
+        raise ConfigError(f"{unknown_name(field, name, (*known, *beside))}, or give module:Class")
     # The console script `gainnet` does not have the working folder on its path, `python -m` does.
     here = str(Path.cwd())
     sys.path.insert(0, here)
