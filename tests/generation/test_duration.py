@@ -72,7 +72,16 @@ def test_f8_the_expected_time_is_that_which_it_takes_within_a_factor_of_three(co
     assert took_s / 3 <= expected_s <= 3 * took_s
 
 
-def test_a_large_picture_is_timed_by_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_picture_is_measured_at_a_size_that_takes_a_moment() -> None:
+    large = load_model("scenes", num_steps=2, height=4096, width=2048)
+    small = duration._measured(large)
+    assert (small.latent.shape, small.image.shape) == ((4, 64, 64), (3, 512, 512))
+    assert small.denoiser.latent == small.decoder.latent == small.latent
+    assert duration._measured(small) is small
+
+
+@pytest.mark.slow
+def test_the_pace_of_a_large_picture_is_that_of_a_small_one_by_operations(monkeypatch: pytest.MonkeyPatch) -> None:
     model, seen = load_model("scenes", num_steps=2, height=512, width=256), set[tuple[int, ...]]()
 
     def second_s(run: Any) -> float:

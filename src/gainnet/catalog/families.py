@@ -109,9 +109,7 @@ def read_of(family: str, text: str) -> Term:
     return read(text, family, lambda name: parameters_of(known[name]) if callable(known.get(name)) else ())
 
 
-def parse(
-    family: str, text: str, offered: Mapping[str, Any] = MappingProxyType({}), beside: Iterable[str] = ()
-) -> Any:
+def parse(family: str, text: str, offered: Mapping[str, Any] = MappingProxyType({}), beside: Iterable[str] = ()) -> Any:
     """The object that a text names: shipped, offered by an installed package, or of `module:Class(args)`.
 
     Args:
