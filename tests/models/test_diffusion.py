@@ -158,3 +158,8 @@ def test_a_hub_id_that_is_not_in_the_cache_says_how_to_get_it():
 def test_numbers_out_of_range_are_named(bad):
     with pytest.raises(ConfigError, match=next(iter(bad))):
         load_model("scenes", **bad)
+
+
+def test_a_model_is_shown_on_one_short_line():
+    shown = "DiffusionModel('scenes', sd, latent 4 x 16 x 16, picture 128 x 128)"
+    assert repr(load_model("scenes")) == shown

@@ -322,6 +322,11 @@ class DiffusionModel:
     runtime: str = "torch"
     teacher_sha256: str = ""
 
+    def __repr__(self) -> str:
+        # All parts repeat family and shapes, and digests are for files.
+        latent, (_, height, width) = " x ".join(map(str, self.latent.shape)), self.image.shape
+        return f"DiffusionModel({self.name!r}, {self.family.name}, latent {latent}, picture {width} x {height})"
+
     @property
     def latents_sha256(self) -> str:
         """Digest of the model that codecs and decoders for these latents name: a student shares its teacher's."""
