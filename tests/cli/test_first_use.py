@@ -91,6 +91,7 @@ def test_m3_completions_are_those_of_the_command(monkeypatch: pytest.MonkeyPatch
             "regime: 'coupled' is unknown; choose one of contention, independent; ",
         ),
         (["generate", "x", "--snrdb", "3"], "No such option '--snrdb'. Did you mean '--snr-db'?"),
+        (["generate", "x", "--negative-prompt", "y"], "No such option '--negative-prompt'. Guidance leads away "),
         (["generate", "x", "--protocol", "EIUG"], "protocol: 'EIUG' is unknown; did you mean eiug? choose one of "),
         (["generate", "x", "--torch-device", "cuda:9"], "torch_device: "),
         # Also F12d: all curves take an hour, so that the place of their table is asked about before.

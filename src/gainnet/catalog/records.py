@@ -16,6 +16,8 @@ IDEAL: Final = "ideal"
 """Name of an air without noise: links carry everything at once and for nothing."""
 MIN_SNR_DB, MAX_SNR_DB = -60.0, 100.0
 MAX_CANDIDATES: Final = 64
+NO_NEGATIVE: Final = "Guidance leads away from the empty prompt alone; say in the prompt what to draw."
+"""What is said to who asks for a negative prompt, as other programs take one."""
 MAX_REPORT_DELAY: Final = 10**6
 REGIMES: Final = ("independent", "contention")
 """Whether clients share the spectrum of the edges."""

@@ -11,6 +11,7 @@ import click
 from click import shell_completion
 from typer.core import TyperGroup, TyperOption
 
+from gainnet.catalog.records import NO_NEGATIVE
 from gainnet.cli.options import everywhere
 
 _COMPLETE: Final = "_GAINNET_COMPLETE"
@@ -51,6 +52,9 @@ def message_of(error: click.ClickException) -> str:
     Args:
         error: as click raised it.
     """
+    # Before the nearest word: it is none that was meant.
+    if isinstance(error, click.NoSuchOption) and error.option_name == "--negative-prompt":
+        return f"No such option {error.option_name!r}. {NO_NEGATIVE}"
     # Somebody looks for what there is, and no command is near to that.
     if _asked(error).removesuffix("s") in _FAMILIES:
         return f"{error.message} `gainnet names` lists channels, codecs and other things that have names."

@@ -159,6 +159,8 @@ def test_models_are_listed(client: openai.OpenAI) -> None:
         ({"size": "1024x1024"}, openai.BadRequestError, "size"),
         ({"n": 11}, openai.UnprocessableEntityError, "n"),
         ({"prompt": ""}, openai.UnprocessableEntityError, "prompt"),
+        ({"extra_body": {"negative_prompt": "a house"}}, openai.UnprocessableEntityError, "negative_prompt"),
+        ({"extra_body": {"seed": 3}}, openai.UnprocessableEntityError, "seed"),
         ({"extra_body": {"gainnet": {"protocol": "os:abort"}}}, openai.BadRequestError, "protocol"),
         ({"extra_body": {"gainnet": {"image": "/etc/passwd"}}}, openai.BadRequestError, "image"),
         ({"extra_body": {"gainnet": {"network": "/etc/passwd"}}}, openai.BadRequestError, "network"),

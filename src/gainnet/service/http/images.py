@@ -14,11 +14,14 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, Final, Literal, final, get_args
 
 from fastapi import APIRouter, Body, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
 from starlette.datastructures import UploadFile
 from starlette.responses import Response, StreamingResponse
 
 from gainnet.catalog.deciding import decided, wanted_of
+from gainnet.catalog.records import NO_NEGATIVE
 from gainnet.core.errors import ConfigError, GainnetError
 from gainnet.core.outside import read_json
 from gainnet.generation.decision import usable_table
@@ -35,6 +38,12 @@ DECIDING: Final[tuple[str, ...]] = ("decide", "max_latency_s", "max_energy_j", "
 """Fields of a request that asks for a decision, in the place of protocol and codecs."""
 IDEAL: Final = {"protocol": "centralized", "fading": "ideal"}
 """What a client gets that says nothing of radio: the picture as the edge has it."""
+FOREIGN: Final = {
+    "negative_prompt": NO_NEGATIVE,
+    "seed": "it is called random_seed here; give it within gainnet",
+    "num_inference_steps": "it is called num_steps here; give it within gainnet",
+}
+"""Fields of other servers of pictures, which would otherwise be ignored in silence, and what to give."""
 EXAMPLES: Final[dict[str, Any]] = {
     "plain": {"summary": "One picture", "value": {"model": "scenes", "prompt": "a red star above a blue house"}},
     "over the air": {
@@ -67,6 +76,17 @@ class ImageRequest(BaseModel):
     stream: bool | None = None
     partial_images: Annotated[int, Field(ge=0, le=3)] | None = None
     gainnet: dict[str, Any] | None = None
+    negative_prompt: SkipJsonSchema[Any] = None
+    seed: SkipJsonSchema[Any] = None
+    num_inference_steps: SkipJsonSchema[Any] = None
+
+    # OpenAI's fields that have no effect say how a picture looks; these say which picture it is.
+    @field_validator(*FOREIGN)
+    @classmethod
+    def refuse_foreign(cls, value: Any, field: ValidationInfo) -> None:
+        """Raises `PydanticCustomError` for a value in a field of other servers, with what to give instead."""
+        if value is not None:
+            raise PydanticCustomError("foreign", FOREIGN[str(field.field_name)])  # type: ignore[arg-type]
 
     def wanted(self, engines: Engines, strength: float | None = None) -> Wanted:
         """The request in plain values; without a model it is that which knows most words of the prompt.
