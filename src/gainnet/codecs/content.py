@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeVar, final
+from typing import Final, Literal, SupportsIndex, TypeVar, final
 
-from gainnet.core.errors import ConfigError, check_range
+from gainnet.core.errors import ConfigError, check_kind, check_range
 from gainnet.core.types import Spec
 
 Kind = Literal["prompt", "seed", "midway", "sketch", "image", "correction"]
@@ -72,6 +72,8 @@ class Content:
 
 def check_uses(num_channel_uses: int | None) -> None:
     """Raises `ConfigError` for a number of channel uses outside 1 to `MAX_CHANNEL_USES`; `None` leaves it open."""
+    is_whole = num_channel_uses is None or isinstance(num_channel_uses, SupportsIndex)
+    check_kind(is_whole, "num_channel_uses", num_channel_uses, "a whole number")
     fits = num_channel_uses is None or 1 <= num_channel_uses <= MAX_CHANNEL_USES
     check_range(fits, "num_channel_uses", num_channel_uses, f"1 to {MAX_CHANNEL_USES:,}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any, final
+from typing import Any, SupportsFloat, final
 
 
 class GainnetError(ValueError):
@@ -95,6 +95,32 @@ def check_range(is_within: bool, field: str, value: object, allowed: str) -> Non
     """
     if not is_within:
         raise ConfigError(f"{field}: {value} is out of range; must be {allowed}")
+
+
+def check_kind(is_kind: bool, field: str, value: object, wanted: str) -> None:
+    """Raises `ConfigError` for a value of a wrong type, which Python would answer in words of its own.
+
+    Args:
+        is_kind: whether the value is of the type.
+        field: name of the value.
+        value: the value.
+        wanted: what to give.
+
+    >>> check_kind(isinstance("5", float), "snr_db", "5", "a number")
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: snr_db: '5' is of type str; give a number
+    """
+    if not is_kind:
+        raise ConfigError(f"{field}: {repr(value)[:40]} is of type {type(value).__name__}; give {wanted}")
+
+
+def check_numbers(**values: object) -> None:
+    """Raises `ConfigError` for a value that is no real number; one of NumPy or torch is one, a text is none.
+
+    >>> check_numbers(snr_db=5, bandwidth_hz=1e6)
+    """
+    for field, value in values.items():
+        check_kind(isinstance(value, SupportsFloat), field, value, "a number")
 
 
 def unknown_name(field: str, name: str, known: Iterable[str]) -> ConfigError:

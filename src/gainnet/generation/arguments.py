@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, SupportsIndex
 
 from torch import Tensor
 
 from gainnet.codecs.content import check_uses
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, check_kind, check_numbers
 
 MAX_PROMPT_BYTES: Final = 2048
 DEFAULT_STRENGTH: Final = 0.6
@@ -24,6 +24,8 @@ def check_arguments(
 ) -> None:
     """Raises `ConfigError` when an argument of `generate` is out of range; arguments as there."""
     check_uses(num_channel_uses)
+    check_numbers(deadline_s=deadline_s, strength=0.0 if strength is None else strength)
+    check_kind(isinstance(random_seed, SupportsIndex), "random_seed", random_seed, "a whole number")
     if strength is not None and not 0.0 < strength <= 1.0:
         raise ConfigError(f"strength: {strength} is not above 0 and at most 1; 1 keeps nothing of the picture")
     # Written so that NaN is refused, too.
@@ -68,10 +70,12 @@ def texts_of(prompts: str | Sequence[str]) -> tuple[str, ...]:
     Raises:
         ConfigError: there is no prompt, or one is empty, too long or no UTF-8 text.
     """
+    check_kind(isinstance(prompts, Iterable), "prompt", prompts, "a text, or a list of them")
     texts = (prompts,) if isinstance(prompts, str) else tuple(prompts)
     if not texts:
         raise ConfigError("prompt: there is none; give a text")
     for prompt in texts:
+        check_kind(isinstance(prompt, str), "prompt", prompt, "a text")
         if not prompt.strip():
             raise ConfigError("prompt: it is empty; say what to draw")
         # It ends strings in C, so that a tokenizer might see another prompt than the page shows.

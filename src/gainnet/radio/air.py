@@ -9,7 +9,7 @@ from typing import Final, final
 import torch
 from torch import Tensor
 
-from gainnet.core.errors import check_range
+from gainnet.core.errors import check_numbers, check_range
 from gainnet.core.randomness import Random
 from gainnet.core.types import ChannelState
 from gainnet.core.units import db_to_linear
@@ -47,6 +47,7 @@ class Air:
     medium: str = "air"
 
     def __post_init__(self) -> None:
+        check_numbers(snr_db=self.snr_db, bandwidth_hz=self.bandwidth_hz)
         is_within = MIN_SNR_DB <= self.snr_db <= MAX_SNR_DB or self.snr_db == math.inf
         check_range(is_within, "snr_db", self.snr_db, "-60 to 100 dB, or inf for no noise")
         check_range(0.0 < self.bandwidth_hz < math.inf, "bandwidth_hz", self.bandwidth_hz, "a positive number of Hz")

@@ -8,7 +8,7 @@ from typing import Final, final
 
 from torch import Tensor
 
-from gainnet.core.errors import check_range
+from gainnet.core.errors import check_numbers, check_range
 from gainnet.core.randomness import Random
 from gainnet.core.units import log_normal
 
@@ -42,6 +42,7 @@ class Reports:
     delay_blocks: int = 0
 
     def __post_init__(self) -> None:
+        check_numbers(error_db=self.error_db, delay_blocks=self.delay_blocks)
         check_range(0.0 <= self.error_db < math.inf, "reports.error_db", self.error_db, "0 dB or more")
         is_within = 0 <= self.delay_blocks <= MAX_DELAY_BLOCKS
         check_range(is_within, "reports.delay_blocks", self.delay_blocks, f"0 to {MAX_DELAY_BLOCKS} blocks")
