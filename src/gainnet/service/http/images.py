@@ -86,7 +86,7 @@ class ImageRequest(BaseModel):
     def refuse_foreign(cls, value: Any, field: ValidationInfo) -> None:
         """Raises `PydanticCustomError` for a value in a field of other servers, with what to give instead."""
         if value is not None:
-            raise PydanticCustomError("foreign", FOREIGN[str(field.field_name)])  # type: ignore[arg-type]
+            raise PydanticCustomError("foreign", FOREIGN[str(field.field_name)])
 
     def wanted(self, engines: Engines, strength: float | None = None) -> Wanted:
         """The request in plain values; without a model it is that which knows most words of the prompt.
