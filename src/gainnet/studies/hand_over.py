@@ -35,6 +35,10 @@ from gainnet.studies.weights import picture_digests
 from gainnet.training.scenes_evaluation import unseen_captions
 
 METHODS = ("matched", "ignored", "scalar_mmse", "lmmse")
+LABELS = {
+    "matched": "steps matched to the noise", "ignored": "noise ignored", "scalar_mmse": "one MMSE gain for all",
+    "lmmse": "LMMSE",
+}  # fmt: skip
 COLOURS = {"matched": BLUE, "ignored": ORANGE, "scalar_mmse": GREY, "lmmse": GREEN}
 SNRS_DB = {"m10db": -10.0, "m5db": -5.0, "0db": 0.0}
 OPPONENTS = ("ignored", "lmmse")
@@ -238,7 +242,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
 def _curves(ax: Axes, rows: pd.DataFrame) -> None:
     for method in METHODS:
         snrs_db, groups = zip(*at(rows, method=method).groupby("snr_db")["psnr_db"], strict=True)
-        error_bars(ax, snrs_db, groups, COLOURS[method], method)
+        error_bars(ax, snrs_db, groups, COLOURS[method], LABELS[method])
 
 
 HAND_OVER = Study("hand-over", HandOverConfig, METHODS, METRIC_NAMES, cases, open_methods, identity, summarise, draw)

@@ -45,6 +45,10 @@ BUDGETED = ("esuc", "bicubic")
 MEASURES = ("agreement", "psnr_db", "fidelity")
 METRIC_NAMES = tuple(f"{measure}.{method}" for measure in MEASURES for method in METHODS)
 LABELS = {"agreement": "agreement with the edge's picture", "psnr_db": "PSNR in dB", "fidelity": "prompt fidelity"}
+ARMS = {
+    "esuc": "sketch completed", "bicubic": "sketch enlarged", "esuc_one": "sketch of one candidate",
+    "esuc_edges": "outlines instead", "device_only": "device alone",
+}  # fmt: skip
 COLOURS = {"esuc": BLUE, "bicubic": ORANGE, "esuc_one": RED, "esuc_edges": PURPLE, "device_only": GREEN}
 RANDOM_SEEDS_APART = 100_000
 FIRST = "image of latent"
@@ -247,9 +251,9 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Agreement, PSNR and fidelity over the bits of a sketch."""
     num_seeds, num_captions = table["random_seed"].nunique(), int(table["num_captions"].max())
     note = (
-        f"{num_captions} unseen captions x {num_seeds} random seeds; bars: 95 % Student intervals. esuc: the edge "
-        f"draws {int(table['num_candidates'].max())} candidates,\nits checker chooses one; esuc_one: it draws one. "
-        "bicubic enlarges the sketch of esuc; esuc_edges sends outlines instead.\n"
+        f"{num_captions} unseen captions x {num_seeds} random seeds; bars: 95 % Student intervals. The edge "
+        f"draws {int(table['num_candidates'].max())} candidates,\nand its checker chooses the one to sketch; one "
+        "candidate: it draws one. Enlarged: bicubic, the same sketch without the prompt.\n"
         "PSNR and agreement against the picture that was sketched; the judge of the measures chooses nothing."
     )
     parts = [Panel(table.assign(measure=table[name]), "", "bits of the sketch", LABELS[name]) for name in MEASURES]
@@ -262,9 +266,9 @@ def _curves(ax: Axes, rows: pd.DataFrame) -> None:
     for method in METHODS[:-1]:
         groups = [group for _, group in at(rows, method=method).groupby("max_bits", dropna=False)]
         num_bits = [float(group["num_bits"].mean()) for group in groups]
-        error_bars(ax, num_bits, [group["measure"] for group in groups], COLOURS[method], method)
+        error_bars(ax, num_bits, [group["measure"] for group in groups], COLOURS[method], ARMS[method])
     alone = float(at(rows, method="device_only")["measure"].mean())
-    ax.axhline(alone, color=COLOURS["device_only"], linestyle="--", label="device_only")
+    ax.axhline(alone, color=COLOURS["device_only"], linestyle="--", label=ARMS["device_only"])
 
 
 def identity(config: SketchConfig) -> Mapping[str, str]:

@@ -44,6 +44,9 @@ from gainnet.training.through_channel import (
 
 FROZEN: Final = "frozen"
 METHODS: Final = (FROZEN, CONTROL, AIR)
+LABELS: Final = {
+    FROZEN: "not fine-tuned", CONTROL: "fine-tuned without a channel", AIR: "fine-tuned through the channel",
+}  # fmt: skip
 COLOURS: Final = {FROZEN: BLACK, CONTROL: BLUE, AIR: ORANGE}
 SNRS: Final = {"m10db": -10.0, "m5db": -5.0, "0db": 0.0, "5db": 5.0, "10db": 10.0, "20db": 20.0}
 CHANNELS: Final[Mapping[str, Channel]] = {"rayleigh": Rayleigh(BLOCK_LENGTH), "awgn": AWGN()}
@@ -241,7 +244,7 @@ def _curves(ax: Axes, rows: pd.DataFrame) -> None:
     for arm, colour in COLOURS.items():
         means = rows[rows["method"] == arm].groupby("snr_db")["mse"].mean()
         if len(means):
-            ax.plot(means.index, -10 * np.log10(means), f"{MARKER_OF[colour]}-", color=colour, label=arm)
+            ax.plot(means.index, -10 * np.log10(means), f"{MARKER_OF[colour]}-", color=colour, label=LABELS[arm])
 
 
 THROUGH_CHANNEL = Study(

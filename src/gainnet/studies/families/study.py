@@ -24,6 +24,7 @@ from gainnet.studies.study import Case, Method, Row, Study
 
 METHODS: Final = tuple(f"{family}.{sampler}" for family, sampler in valid_pairs())
 COLUMNS: Final = ("equal_to_pipeline", "equal_at_cuts")
+LABELS: Final = {"equal_to_pipeline": "whole, to the pipeline", "equal_at_cuts": "cut, to the pipeline"}
 METRIC_NAMES: Final = tuple(f"{column}.{method}" for column, method in product(COLUMNS, METHODS))
 TOLERANCE: Final = 1e-4
 """Largest difference of two pictures in [0, 1] that counts as equal."""
@@ -85,7 +86,7 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     for column, colour, offset in zip(COLUMNS, (BLUE, SKY), (-0.2, 0.2), strict=True):
         # A difference of nothing has no place on an axis of powers.
         widths, heights = largest[column].clip(lower=1e-9), [place + offset for place in places]
-        ax.barh(heights, widths, 0.38, color=colour, label=column)
+        ax.barh(heights, widths, 0.38, color=colour, label=LABELS[column])
     ax.axvline(TOLERANCE, color=GREY, linewidth=0.8)
     ax.set_yticks(places, list(largest.index))
     ax.set(xscale="log", xlabel="largest difference")

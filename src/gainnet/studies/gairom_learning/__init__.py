@@ -130,6 +130,9 @@ LOOP_COLOURS = {
 }  # fmt: skip
 TITLES = {"independent": "independent clients", "contention": "clients contend for spectrum"}
 
+_LINES = {"nearest": ":", "random": "--"}
+"""Lines of policies that do not plan, whose markers are hollow, so that they stand apart from the others in grey."""
+
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Accuracy over gain, one dot per policy and world."""
@@ -161,15 +164,17 @@ def _closed_loop(loop: pd.DataFrame) -> Figure:
     figure, axes = panels(1, 2, "Assignments that train real models", note)
     for method in present(loop, "method", LOOP_COLOURS):
         row, colour = means.loc[method], LOOP_COLOURS[method]
+        face = "white" if method in _LINES else colour
         axes[0].plot(
             range(1, len(columns) + 1),
             row[columns],
-            "-",
+            _LINES.get(method, "-"),
             color=colour,
             marker=MARKER_OF[colour],
             label=label_of(method),
+            markerfacecolor=face,
         )
-        axes[1].plot(row["energy_j"], row["accuracy"], MARKER_OF[colour], color=colour)
+        axes[1].plot(row["energy_j"], row["accuracy"], MARKER_OF[colour], color=colour, markerfacecolor=face)
     axes[0].set(title="accuracy per round", xlabel="round", ylabel="test accuracy")
     axes[1].set(title="accuracy and energy", xlabel="energy of all clients in J", ylabel="test accuracy in the end")
     legend_below(axes, 5)

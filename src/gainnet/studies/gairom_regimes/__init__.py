@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,9 @@ COLOURS = {
 SHARING = {"independent clients": 0, "clients share spectrum": 1}
 TITLES = {"published": "published gain", "trained": "trained gain"}
 _MARGIN = 1.001
+
+LOWEST: Final = 0.6
+"""Left end of the shares that are drawn."""
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
@@ -110,8 +114,12 @@ def _spread(ax: Axes, rows: pd.DataFrame) -> None:
     for y, name in enumerate(names):
         ax.plot(values[name], np.full(len(values), y), ".", color=colours[name], alpha=0.35)
         ax.plot(values[name].mean(), y, "o", color=colours[name])
+        # A row without a dot would look like one without a measurement.
+        if values[name].max() < LOWEST:
+            ax.plot(LOWEST + 0.012, y, "<", color=colours[name])
+            ax.text(LOWEST + 0.03, y, f"all below, mean {values[name].mean():.2f}", va="center", fontsize="small")
     ax.set_yticks(range(len(names)), [label_of(short(name)) for name in names])
-    ax.set_xlim(0.6, 1.01)
+    ax.set_xlim(LOWEST, 1.01)
 
 
 def identity(config: RegimesConfig) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ from gainnet.studies.serving.question import BATCHED, BURST, FEW_STEPS, LOCKED, 
 
 _LABELS = {
     LOCKED: ("pipeline\nwith a lock", GREY), REQUEST_BATCHING: ("batches of\nrequests", ORANGE),
-    SINGLE: ("onnxruntime", BLUE), BATCHED: ("and batches\nof steps", GREEN), FEW_STEPS: ("and few\nsteps", PURPLE),
+    SINGLE: ("onnx-\nruntime", BLUE), BATCHED: ("and batches\nof steps", GREEN), FEW_STEPS: ("and few\nsteps", PURPLE),
 }  # fmt: skip
 
 

@@ -237,7 +237,9 @@ def _within(ax: Axes, x: Sequence[float], kept: pd.DataFrame, look: Mapping[str,
     for place, mean in zip(places[~shown], kept["mean"][~shown], strict=True):
         arrow: dict[str, Any] = {"arrowstyle": "-|>", "color": look["color"], "linewidth": 1.2}
         ax.annotate("", (place, FLOOR), (place, FLOOR + 0.16), arrowprops=arrow)
-        ax.text(place, FLOOR + 0.19, f"{mean:.3g}", rotation=90, ha="center", va="bottom", fontsize="x-small")
+        # Beside the arrow and level, where neither its shaft nor a line of the grid crosses the digits.
+        beside: dict[str, Any] = {"xytext": (6, 0), "textcoords": "offset points", "va": "center", "fontsize": "small"}
+        ax.annotate(f"{mean:.3g}", (place, FLOOR + 0.08), **beside)
 
 
 def _reconstruction(rows: pd.DataFrame) -> Figure:
