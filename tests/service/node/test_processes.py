@@ -78,7 +78,7 @@ def test_an_edge_a_second_edge_and_a_device(tmp_path: Path) -> None:
     serve = ("serve", "--port", "0", "--journal", "journal.db", "--runtime", "torch", "--keys", "keys")
     options = ("--num-steps", "2", "--protocol", "dcsuc", "--network", "cell.toml", "--json")
     with started(tmp_path, *serve) as edge:
-        assert set(edge) == {"url", "model", "runtime", "join"}
+        assert set(edge) == {"url", "model", "models", "runtime", "join"}
         (tmp_path / "cell.toml").write_text(CELL.format(join=edge["join"]))
         alone = called(tmp_path, "ask", edge["url"], "a red star", *options)
         assert alone.returncode == 2
