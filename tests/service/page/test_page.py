@@ -388,10 +388,10 @@ def test_the_page_computes_with_the_model_that_knows_the_words(
     check_manners(said)
     check_run(said["runs"][0], open_request(config_of("linear"), model).generate())
     for (protocol, run), found in zip(runs.items(), said["runs"][1:], strict=True):
-        cut = {"cut": 8} if protocol == "ciag" else {}
-        config = GenerationConfig(
-            (run["prompt"],), protocol, snr_db=20.0, random_seed=7, codec={KINDS[protocol]: "raw"}, **cut
-        )
+        # The page's own choice: principal components that come with the model, and their number of uses.
+        own = {"cut": 8} if protocol == "ciag" else {"num_channel_uses": 256}
+        codec = {KINDS[protocol]: "raw" if protocol == "ciag" else "linear"}
+        config = GenerationConfig((run["prompt"],), protocol, snr_db=20.0, random_seed=7, codec=codec, **own)
         check_run(found, open_request(config, other).generate())
         assert not found["warned"]
 
