@@ -17,7 +17,7 @@ IDEAL: Final = "ideal"
 MIN_SNR_DB, MAX_SNR_DB = -60.0, 100.0
 MAX_CANDIDATES: Final = 64
 NO_NEGATIVE: Final = "Guidance leads away from the empty prompt alone; say in the prompt what to draw."
-"""What is said to who asks for a negative prompt, as other programs take one."""
+"""Answer to a negative prompt, which other programs take."""
 MAX_REPORT_DELAY: Final = 10**6
 REGIMES: Final = ("independent", "contention")
 """Whether clients share the spectrum of the edges."""

@@ -23,7 +23,7 @@ from gainnet.core.files import write_whole
 from gainnet.core.page import embed_picture
 from gainnet.core.report import Report
 from gainnet.core.types import NodeId
-from gainnet.generation.arguments import check_arguments, check_objects, strength_of, texts_of
+from gainnet.generation.arguments import check_arguments, strength_of, texts_of
 from gainnet.generation.baseline import Baseline, best_image_codec
 from gainnet.generation.cell import Over, downlink
 from gainnet.generation.chunks import in_chunks
@@ -199,7 +199,6 @@ def generate(
     >>> result.quality.exact, result.images[0]
     (True, Picture('a yellow star', 128 x 128, exact))
     """
-    check_objects(model, codecs)
     check_arguments(num_channel_uses, strength, deadline_s, failures, random_seed)
     texts, strength = texts_of(prompts), strength_of(picture, strength)
     made, free, plan = _plans(

@@ -16,6 +16,7 @@ from gainnet.core.plugins import call_plugin, require_members, snake_case
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.core.types import Place, Spec
+from gainnet.generation.arguments import check_objects
 from gainnet.generation.cell import Cell, Over, downlink, network_over
 from gainnet.generation.trials import check_channel, check_codec, check_power_policy, is_of_user
 from gainnet.models.diffusion import DiffusionModel
@@ -60,6 +61,7 @@ def make_plan(
         ConfigError: something is given that the protocol has no use for, or parts do not fit each other.
         ModelError: no weights of a codec fit the model.
     """
+    check_objects(model, codecs)
     if isinstance(air, Cell | Air):
         _check_air(air)
     # Power changes no plan, so that is made first: the error about a policy then names both air and codec.
