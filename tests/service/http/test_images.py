@@ -136,6 +136,36 @@ def test_a_picture_is_changed(client: openai.OpenAI, served: Served) -> None:
         client.images.edit(image=("photo.png", b"GIF89a" + bytes(100)), prompt="a red star")
 
 
+@pytest.mark.parametrize(
+    ("files", "line"),
+    [
+        ({"mask": ("mask.png", b"x")}, "mask: the whole picture is changed; leave it out, and say how much by "),
+        ({"image[]": ("two.png", b"x")}, "image: one picture is changed at a time; give one"),
+        ({"image": ()}, "image: a file is missing"),
+    ],
+)
+def test_a_mask_and_a_second_picture_are_refused_by_name(
+    served: Served, files: dict[str, tuple[str, bytes]], line: str
+) -> None:
+    sent = {name: file for name, file in {"image": ("one.png", b"x"), **files}.items() if file}
+    url, form = f"{served.url}/v1/images/edits", {"prompt": "a red star"}
+    error = httpx.post(url, data=form, files=sent).json()["error"]  # type: ignore[arg-type]
+    assert error["message"].removeprefix("mask: Value error, ").startswith(line)
+    assert error["param"] == line.partition(":")[0]
+
+
+def test_fields_without_effect_are_named_in_the_answer(client: openai.OpenAI) -> None:
+    asked = {"prompt": "a star", "quality": "high", "background": "opaque", "user": "u-1"}
+    small = {"gainnet": {"num_steps": 2}}
+    plain = client.images.generate(prompt="a star", quality="auto", extra_body=small).model_dump()
+    assert "ignored" not in plain["gainnet"]
+    odd = {**asked, "extra_body": {**small, "sed": 3, "style": "vivid"}}
+    answer = client.images.generate(**odd).model_dump()  # type: ignore[call-overload]
+    assert sorted(answer["gainnet"]["ignored"]) == ["quality", "sed", "style"]
+    *_, last = client.images.generate(prompt="a star", background="transparent", stream=True, extra_body=small)
+    assert last.model_dump()["gainnet"]["ignored"] == ["background"]
+
+
 def test_a_url_leads_to_the_file(client: openai.OpenAI) -> None:
     answer = client.images.generate(prompt="a star", response_format="url", output_format="webp")
     assert answer.data is not None
@@ -161,6 +191,7 @@ def test_models_are_listed(client: openai.OpenAI) -> None:
         ({"prompt": ""}, openai.UnprocessableEntityError, "prompt"),
         ({"extra_body": {"negative_prompt": "a house"}}, openai.UnprocessableEntityError, "negative_prompt"),
         ({"extra_body": {"seed": 3}}, openai.UnprocessableEntityError, "seed"),
+        ({"extra_body": {"mask": "data:image/png;base64,"}}, openai.UnprocessableEntityError, "mask"),
         ({"extra_body": {"gainnet": {"protocol": "os:abort"}}}, openai.BadRequestError, "protocol"),
         ({"extra_body": {"gainnet": {"image": "/etc/passwd"}}}, openai.BadRequestError, "image"),
         ({"extra_body": {"gainnet": {"network": "/etc/passwd"}}}, openai.BadRequestError, "network"),

@@ -10,14 +10,14 @@ import json
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Final, Literal, final, get_args
 
 from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response, StreamingResponse
 
 from gainnet.catalog.deciding import decided, wanted_of
@@ -42,8 +42,13 @@ FOREIGN: Final = {
     "negative_prompt": NO_NEGATIVE,
     "seed": "it is called random_seed here; give it within gainnet",
     "num_inference_steps": "it is called num_steps here; give it within gainnet",
+    "mask": "the whole picture is changed; leave it out, and say how much by gainnet[strength]",
 }
-"""Fields of other servers of pictures, which would otherwise be ignored in silence, and what to give."""
+"""Fields that ask for another picture than is made here, and what to give."""
+SILENT: Final = ("user", "safety_identifier")
+"""Fields of OpenAI's that say nothing about the picture."""
+MOST_NAMED: Final = 16
+"""Fields without effect that an answer names; a request may have any number."""
 EXAMPLES: Final[dict[str, Any]] = {
     "plain": {"summary": "One picture", "value": {"model": "scenes", "prompt": "a red star above a blue house"}},
     "over the air": {
@@ -63,9 +68,10 @@ EXAMPLES: Final[dict[str, Any]] = {
 
 @final
 class ImageRequest(BaseModel):
-    """A request of OpenAI's API; fields that say how a picture should look beyond its prompt have no effect here."""
+    """A request of OpenAI's API; fields that say how a picture should look beyond its prompt have no effect."""
 
-    model_config = ConfigDict(extra="ignore")
+    # What is no field here may be one of OpenAI's, of which there are more every year.
+    model_config = ConfigDict(extra="allow")
 
     prompt: Annotated[str, Field(min_length=1, max_length=2048)]
     model: str | None = None
@@ -79,6 +85,7 @@ class ImageRequest(BaseModel):
     negative_prompt: SkipJsonSchema[Any] = None
     seed: SkipJsonSchema[Any] = None
     num_inference_steps: SkipJsonSchema[Any] = None
+    mask: SkipJsonSchema[Any] = None
 
     # OpenAI's fields that have no effect say how a picture looks; these say which picture it is.
     @field_validator(*FOREIGN)
@@ -87,6 +94,18 @@ class ImageRequest(BaseModel):
         """Raises `PydanticCustomError` for a value in a field of other servers, with what to give instead."""
         if value is not None:
             raise PydanticCustomError("foreign", FOREIGN[str(field.field_name)])
+
+    @property
+    def ignored(self) -> list[str]:
+        """Names of the fields that were given and have no effect."""
+        extra = {name: value for name, value in (self.model_extra or {}).items() if value not in (None, "", "auto")}
+        if extra.get("background") == "opaque":
+            del extra["background"]
+        if self.partial_images and not self.stream:
+            extra["partial_images"] = self.partial_images
+        if self.response_format == "url" and self.stream:
+            extra["response_format"] = self.response_format
+        return [name[:40] for name in extra if name not in SILENT][:MOST_NAMED]
 
     def wanted(self, engines: Engines, strength: float | None = None) -> Wanted:
         """The request in plain values; without a model it is that which knows most words of the prompt.
@@ -146,7 +165,8 @@ def images_router(jobs: Jobs) -> APIRouter:
     @router.post("/images/edits", summary="Change a picture", openapi_extra=_EDITS)
     async def edits(request: Request) -> Response:
         """A picture changed towards a prompt (image-to-image); `gainnet[strength]` says by how much."""
-        async with request.form(max_files=1, max_fields=64, max_part_size=64 << 10) as form:
+        # Two files, so that a mask is refused by its name.
+        async with request.form(max_files=2, max_fields=64, max_part_size=64 << 10) as form:
             body, content = await _form(form)
         return await _answered(jobs, request, body, body.wanted(engines, 0.6), content, "image_edit")
 
@@ -194,15 +214,21 @@ _EDITS: Final[dict[str, Any]] = {
 }
 
 
-async def _form(form: Mapping[str, Any]) -> tuple[ImageRequest, bytes]:
+async def _form(form: FormData) -> tuple[ImageRequest, bytes]:
     """A multipart form as the fields of a request, and the content of its picture."""
-    file = form.get("image", form.get("image[]"))
-    if not isinstance(file, UploadFile):
+    files = [*form.getlist("image"), *form.getlist("image[]")]
+    if len(files) > 1:
+        raise RefusedError(400, "image: one picture is changed at a time; give one", "invalid_value", "image")
+    if not files or not isinstance(file := files[0], UploadFile):
         raise RefusedError(400, "image: a file is missing", "missing_required_parameter", "image")
     fields: dict[str, Any] = {}
     extra: dict[str, Any] = {}
     for key, value in form.items():
+        if value is file:
+            continue
         if not isinstance(value, str):
+            # Another file: by its name it is refused, or told to have no effect.
+            fields[key] = value.filename or "file"
             continue
         # `gainnet[random_seed]=7`, as OpenAI's client writes what its extra_body nests.
         name, bracket, inner = key.partition("[")
@@ -250,7 +276,7 @@ async def _answered(
     result = await _outcome(job, request)
     if body.response_format == "url":
         result = _with_urls(result, f"{request.base_url}v1/images/results/{request_id}")
-    return Response(result, media_type="application/json")
+    return Response(_with_ignored(result, body.ignored), media_type="application/json")
 
 
 async def _outcome(job: Job, request: Request) -> bytes:
@@ -299,7 +325,7 @@ def _streamed(
                 index, content = shown.result()
                 b64 = base64.b64encode(content).decode()
                 yield written(f"{event}.partial_image", b64, partial_image_index=index)
-            result = json.loads(await outcome)
+            result = json.loads(_with_ignored(await outcome, body.ignored))
             for picture in result["data"]:
                 yield written(f"{event}.completed", picture["b64_json"], usage=_usage(body), gainnet=result["gainnet"])
         except GainnetError as error:
@@ -330,6 +356,15 @@ def _usage(body: ImageRequest) -> dict[str, Any]:
 def _with_urls(result: bytes, place: str) -> bytes:
     values = json.loads(result)
     values["data"] = [{"url": f"{place}/{index}"} for index in range(len(values["data"]))]
+    return json.dumps(values).encode()
+
+
+def _with_ignored(result: bytes, names: Sequence[str]) -> bytes:
+    """The result with the fields that had no effect, where there are any; kept in the journal without."""
+    if not names:
+        return result
+    values = json.loads(result)
+    values["gainnet"]["ignored"] = list(names)
     return json.dumps(values).encode()
 
 
