@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -245,6 +246,17 @@ def test_the_front_door_is_light() -> None:
     code = "import sys, gainnet.cli; print(*sorted({name.split('.')[0] for name in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "src")
     assert set(loaded.stdout.split()) & HEAVY_MODULES == set()
+
+
+def test_nothing_phones_home_from_python_either() -> None:
+    """Libraries read their switches when they are imported, so that `import gainnet` sets them."""
+    switches = {"HF_HUB_DISABLE_TELEMETRY", "ORT_DISABLE_TELEMETRY"}
+    code = "import os, gainnet; print(*sorted(name for name in os.environ if 'TELEMETRY' in name))"
+    bare = {name: value for name, value in os.environ.items() if "TELEMETRY" not in name}
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "src", env=bare
+    )
+    assert switches <= set(found.stdout.split())
 
 
 def test_what_is_shipped_is_source_or_a_safe_file() -> None:

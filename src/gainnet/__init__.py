@@ -14,7 +14,13 @@ Every name below is loaded when it is first used, so that `import gainnet` and `
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any, Final
+
+# Nothing phones home. Here, since libraries read it when they are imported, as diffusers does by itself with
+# onnxruntime, which would also leave an id of the machine in ~/.cache.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # diffusers takes the shipped autoencoder only from a module that is already there.
 import gainnet.models  # noqa: F401

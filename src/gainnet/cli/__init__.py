@@ -123,9 +123,6 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """Entry point: every error a user can mend is one line and exit code 2."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    # Read when onnxruntime is imported, as diffusers does by itself; it would leave an id of the machine in ~/.cache.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     # A small model on a busy machine is many times slower with more threads; set the variable for a large one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # Left to the system, a kill would leave the servers and workers behind that a command has started.
