@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -164,7 +166,7 @@ def fast(network: nn.Module, steps: FewSteps) -> nn.Module:
         network: a U-Net, moved in place.
         steps: how much training; a short one, or a machine without a compiler, runs the network as it is.
     """
-    network = plain_attention(network).to(memory_format=torch.channels_last)
+    network = cast(Any, plain_attention(network)).to(memory_format=torch.channels_last)
     pays = steps.steps >= STEPS_WORTH_COMPILING and any(map(shutil.which, ("g++", "clang++")))
     return cast(nn.Module, torch.compile(network)) if pays else network
 
@@ -246,8 +248,16 @@ def train_few_steps(
     folder, model = find_folder(teacher), load_model(teacher)
     _check_sampler(model)
     settings = {"random_seed": random_seed, "steps": asdict(steps), "teacher_sha256": model.sha256}
-    with open_training(out, out / "stages", settings, steps.checkpoint_every, progress) as training:
+    with open_training(out, out / "stages", settings, steps.checkpoint_every, progress) as training, _quiet_compiler():
         return _train(training, model, folder, out, random_seed, steps)
+
+
+@contextmanager
+def _quiet_compiler() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # It tells how diffusers is written, which nobody who trains can change.
+        warnings.filterwarnings("ignore", "Dynamo detected", UserWarning)
+        yield
 
 
 def _train(
