@@ -79,7 +79,7 @@ docs: $(INSTALLED_DOCS)  ## the site, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 web: $(INSTALLED_WEB)  ## the page of the edge, built of web/ into the package; needs Node 20
-	cd web && npx tsc --noEmit && node build.mjs
+	cd web && npx tsc --noEmit && PYTHON="$(PYTHON)" node build.mjs
 
 clean:  ## what make made, .venv included; runs and results stay
 	rm -rf .venv .venv-lowest-direct .venv-highest web/node_modules out site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache src/*.egg-info

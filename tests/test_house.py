@@ -274,7 +274,7 @@ def test_what_is_shipped_is_source_or_a_safe_file() -> None:
         ".js",
         ".css",
         ".svg",
-        ".gz",
+        ".xz",
         ".mplstyle",
     }
     files = [path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]

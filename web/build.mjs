@@ -2,14 +2,14 @@
  * Builds the page into the package: node build.mjs [FOLDER]
  *
  * Bundles are minified and have no hash in their names, so that the same sources give the same bytes. The binary of the
- * runtime is compressed once; a new file is written only when its content is another, since compressors differ.
+ * runtime is packed by Python, as pack.py says; $PYTHON names one, else it is python3.
  */
 
 import { build } from "esbuild";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { gunzipSync, gzipSync } from "node:zlib";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const folder = process.argv[2] ?? join(here, "..", "src", "gainnet", "service", "page", "static");
@@ -32,12 +32,11 @@ await build({
 });
 for (const name of readdirSync(join(here, "static"))) copyFileSync(join(here, "static", name), join(folder, name));
 
-const wasm = readFileSync(join(runtime, "dist", "ort-wasm-simd-threaded.wasm"));
-const packed = join(folder, "ort.wasm.gz");
-if (!existsSync(packed) || !gunzipSync(readFileSync(packed)).equals(wasm)) writeFileSync(packed, gzipSync(wasm, { level: 9 }));
+const wasm = join(runtime, "dist", "ort-wasm-simd-threaded.wasm");
+execFileSync(process.env.PYTHON || "python3", [join(here, "pack.py"), wasm, join(folder, "ort.wasm.xz")], { stdio: "inherit" });
 
 /** Both are MIT: one text, with whom each belongs to. */
-const parts = [["onnxruntime-web", "worker.js and ort.wasm.gz", "Copyright (c) Microsoft Corporation"],
+const parts = [["onnxruntime-web", "worker.js and ort.wasm.xz", "Copyright (c) Microsoft Corporation"],
   ["@noble/curves", "page.js", "Copyright (c) 2022 Paul Miller (https://paulmillr.com)"],
   ["@noble/hashes", "page.js", "Copyright (c) 2022 Paul Miller (https://paulmillr.com)"]].map(([name, where, owner]) => {
   const { version, license } = JSON.parse(readFileSync(join(here, "node_modules", name, "package.json"), "utf8"));

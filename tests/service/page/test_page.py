@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import gzip
 import io
 import json
+import lzma
 import os
 import shutil
 import socket
@@ -15,7 +15,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +135,29 @@ def test_a_host_that_is_none_does_not_reach_the_policy(client: httpx.Client) -> 
 def test_the_binary_of_the_runtime_is_compressed(client: httpx.Client) -> None:
     answer = client.get("/ort.wasm")
     assert answer.headers["content-type"] == "application/wasm"
-    assert answer.content == gzip.decompress((BUILT / "ort.wasm.gz").read_bytes())
+    assert answer.headers["content-encoding"] == "gzip"
+    assert int(answer.headers["content-length"]) < 3_700_000
+    assert answer.content == lzma.decompress((BUILT / "ort.wasm.xz").read_bytes())
     assert answer.content[:4] == b"\0asm"
+    assert client.get("/ort.wasm", headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
+
+
+def test_a_binary_is_unpacked_once_and_a_damaged_one_says_so(model: DiffusionModel, tmp_path: Path) -> None:
+    application, content = FastAPI(), bytes(range(256)) * 1000
+    good, bad = tmp_path / "good.wasm.xz", tmp_path / "bad.wasm.xz"
+    good.write_bytes(lzma.compress(content))
+    bad.write_bytes(good.read_bytes()[:-20])
+    with Engine(model) as engine:
+        application.include_router(page_router((Edge(engine),), tmp_path))
+    with served(application) as port, ThreadPoolExecutor(4) as threads:
+        ask = partial(httpx.get, f"http://127.0.0.1:{port}/good.wasm")
+        assert {each.result().content for each in [threads.submit(ask) for _ in range(4)]} == {content}
+        # What stands in memory is sent, whatever becomes of the file.
+        good.write_bytes(bad.read_bytes())
+        assert ask().content == content
+        answer = httpx.get(f"http://127.0.0.1:{port}/bad.wasm")
+    assert answer.status_code == 503
+    assert "page: bad.wasm.xz is damaged" in answer.text
 
 
 def test_nothing_else_is_reached(client: httpx.Client) -> None:
@@ -143,6 +166,7 @@ def test_nothing_else_is_reached(client: httpx.Client) -> None:
         "/device/../router.py",
         "/device/%2e%2e/router.py",
         "/ort.wasm.gz",
+        "/ort.wasm.xz",
         "/device/model/unet",
     ):
         assert client.get(path).status_code == 404, path

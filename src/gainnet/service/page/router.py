@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
-from gainnet.core.errors import GainnetError, MissingExtraError
+from gainnet.core.errors import ConfigError, GainnetError, MissingExtraError
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.service.exports import INDEX, device_files, index_of
 from gainnet.service.node.edge import Edge
@@ -55,6 +57,8 @@ def page_router(edges: Sequence[Edge], folder: Path = BUILT, signer: Signer | No
     listed = [{"name": name, "base": base} for name, base in bases.items()]
     # Digests once, at the first visit: a large model has gigabytes, and an edge without visitors need not read them.
     index = cache(lambda name: index_of(models[name], files[name]) | {"models": listed})
+    # A second of work at the first visit; routes run in threads of their own, so that devices do not wait for it.
+    unpacked = _once(_gzipped)
 
     @router.get("/device/{path:path}")
     def device(path: str, request: Request) -> Response:
@@ -82,9 +86,9 @@ def page_router(edges: Sequence[Edge], folder: Path = BUILT, signer: Signer | No
 
     def page(name: str, request: Request) -> Response:
         wanted = folder / _PAGES.get(name, name)
-        packed = wanted.with_name(f"{wanted.name}.gz")
+        packed = wanted.with_name(f"{wanted.name}.xz")
         if packed.is_file():
-            return _file(packed, request, encoding="gzip")
+            return _packed(packed, request, unpacked)
         if wanted.is_file():
             return _file(wanted, request)
         return PlainTextResponse("page: it is not built; run make web (it needs Node 20) and start again\n", 503)
@@ -123,7 +127,7 @@ def weight_paths(model: DiffusionModel, base: str = "") -> dict[str, str]:
 
 
 def _assets(folder: Path) -> list[str]:
-    names = (path.name.removesuffix(".gz") for path in sorted(folder.glob("*")) if path.is_file())
+    names = (path.name.removesuffix(".xz") for path in sorted(folder.glob("*")) if path.is_file())
     return [name for name in names if name not in _PAGES.values()]
 
 
@@ -135,7 +139,46 @@ def _with(name: str, page: Any) -> Any:
     return route
 
 
-def _file(path: Path, request: Request, sha256: str | None = None, encoding: str | None = None) -> Response:
+def _once(make: Callable[[Path], bytes]) -> Callable[[Path], bytes]:
+    """The same, made once for a path; other threads that ask meanwhile wait."""
+    made, making = cache(make), Lock()
+
+    def wait(path: Path) -> bytes:
+        with making:
+            return made(path)
+
+    return wait
+
+
+def _packed(path: Path, request: Request, unpacked: Callable[[Path], bytes]) -> Response:
+    """A file that is shipped as xz, or what is wrong with it."""
+    try:
+        return _file(path, request, encoding="gzip", read=unpacked)
+    except ConfigError as error:
+        return PlainTextResponse(f"{error}\n", 503)
+
+
+def _gzipped(path: Path) -> bytes:
+    """A file of xz as browsers take it: they do not know xz, which is two fifths smaller."""
+    try:
+        # A Python that was built without liblzma lacks the module.
+        import lzma
+
+        # No date inside, so that all processes of an edge send the same bytes.
+        return gzip.compress(lzma.decompress(path.read_bytes()), compresslevel=6, mtime=0)
+    except ImportError:
+        raise ConfigError("page: this Python has no lzma; take one that was built with liblzma") from None
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise ConfigError(f"page: {path.name} is damaged ({error}); install gainnet again") from None
+
+
+def _file(
+    path: Path,
+    request: Request,
+    sha256: str | None = None,
+    encoding: str | None = None,
+    read: Callable[[Path], bytes] = Path.read_bytes,
+) -> Response:
     """A file, or the news that the browser has it already."""
     stat = path.stat()
     tag = f'"{sha256 or f"{stat.st_mtime_ns:x}-{stat.st_size:x}"}"'
@@ -144,8 +187,8 @@ def _file(path: Path, request: Request, sha256: str | None = None, encoding: str
         return Response(status_code=304, headers=headers)
     if encoding is not None:
         headers["Content-Encoding"] = encoding
-    kind = _TYPES.get(Path(path.name.removesuffix(".gz")).suffix, "application/octet-stream")
-    return Response(path.read_bytes(), media_type=kind, headers=headers)
+    kind = _TYPES.get(Path(path.name.removesuffix(".xz")).suffix, "application/octet-stream")
+    return Response(read(path), media_type=kind, headers=headers)
 
 
 def _headers(request: Request) -> dict[str, str]:
