@@ -293,6 +293,35 @@ def test_m2_names_are_checked_before_a_model_is_loaded(call: Any, monkeypatch: p
     assert call("protocols", "--json")[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--power", "ppo", "--fading", "tdl-c"], "power: Ofdm does not tell gains block by block"),
+        (
+            ["--power", "ppo", "--fading", "rayleigh", "--codec", "seed=digital"],
+            "power: it needs symbols, and seed=dig",
+        ),
+        (["--power", "ppo", "--fading", "rayleigh", "--protocol", "centralized"], "power: it needs symbols, and image"),
+        (["--power", "ppo", "--fading", "rayleigh", "--protocol", "device_only"], "power: it needs symbols, and none "),
+        (["--num-edges", "2"], "num_edges: eiug has no use for 2 edges"),
+        (["--codec", "midway=raw"], "codec: eiug sends no 'midway', it sends prompt and seed"),
+        (["--codec", "seed=float32", "--num-channel-uses", "9"], "num_channel_uses: Float32 has a fixed size"),
+        (["--protocol", "device_only", "--num-channel-uses", "9"], "num_channel_uses: device_only sends no content"),
+        (["--protocol", "ciag", "--cut", "99"], "cut: 99 is outside 0 to 10, the steps that run"),
+        (["--fail", "edge_9@1"], "fail: 'edge_9' is no edge of the network; choose one of edge"),
+        (["--height", "0"], "height: 0 is out of range; must be 1 pixel or more"),
+    ],
+)
+def test_m2_what_does_not_fit_together_is_refused_before_a_model_is_loaded(
+    options: list[str], line: str, call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gainnet.models.loading.open_pipeline", lambda *_, **__: pytest.fail("loaded"))
+    code, out, err = call("generate", "a red star", "--out", "new", *options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"error: {line}")
+    assert not Path("new").exists()
+
+
 def test_h3_a_price_names_the_codec_as_a_generation_does(call: Any) -> None:
     code, out, err = call("estimate", "a red star", "--snr-db", "0", "--num-channel-uses", "512")
     assert (code, err) == (0, "")

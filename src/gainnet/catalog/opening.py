@@ -27,9 +27,9 @@ from gainnet.generation.duration import Pace, expected_wall_s, watched
 from gainnet.generation.generate import Generation, estimate, generate
 from gainnet.generation.memory import Memory
 from gainnet.generation.picture import fit_picture
-from gainnet.generation.planning import Planned, make_plan, shapes_of
+from gainnet.generation.planning import Planned, check_choices, make_plan, shapes_of
 from gainnet.models.diffusion import Decoder, DiffusionModel
-from gainnet.models.loading import load_model
+from gainnet.models.loading import find_folder, load_model, sampling_of
 from gainnet.models.runtime import on_runtime
 from gainnet.models.shipped import suited_model
 from gainnet.network import Hardware, cell, profile
@@ -37,6 +37,7 @@ from gainnet.network.file import NetworkTable, network_of, read_network
 from gainnet.network.sharing import shared_channel
 from gainnet.power_control import load_policy, pretrained_names
 from gainnet.protocols import Pricing, Protocol, pricing
+from gainnet.protocols.protocol import HandsOver
 from gainnet.radio import Air, AnyLink, Arq, Delivery, PowerPolicy, Radios, Reports, SnrTrace
 
 KINDS: Final[tuple[Kind, ...]] = ("prompt", "seed", "midway", "sketch", "image", "correction")
@@ -136,10 +137,12 @@ def open_request(
     check_arguments(config.num_channel_uses, config.strength, deadline_s, config.failures, config.random_seed)
     protocol, codecs, priced_as = protocol_of(config), codecs_of(config), pricing(config.priced_as)
     air = air_of(config, recordings)
+    check_choices(air, protocol, codecs, config.num_channel_uses, config.failures)
     colours = None if config.image is None else read_colours(Path(config.image))
     # Last, since loading takes seconds: what is wrong is said before.
     if model is None:
         name = suited_model(texts) if config.model is None else config.model
+        _check_cut(protocol, name, config)
         model = load(
             name, config.num_steps, config.guidance_scale, config.torch_device, config.online, config.height,
             config.width,
@@ -150,6 +153,15 @@ def open_request(
         prompts, model, protocol, codecs, air, config.num_channel_uses, picture,
         strength_of(picture, config.strength), deadline_s, config.failures, priced_as, config.random_seed,
     )  # fmt: skip
+
+
+def _check_cut(protocol: Protocol, name: str, config: GenerationConfig) -> None:
+    """Raises `ConfigError` for a cut beyond the steps of a model, which its folder states without its weights."""
+    cut = getattr(protocol, "cut", None)
+    if isinstance(protocol, HandsOver) and isinstance(cut, int) and ":" not in name:
+        steps, _ = sampling_of(find_folder(name, config.online), config.num_steps, config.guidance_scale)
+        if not 0 <= cut <= steps:
+            raise ConfigError(f"cut: {cut} is outside 0 to {steps}, the steps that run")
 
 
 def load(

@@ -89,18 +89,38 @@ def bind(codec: AnyCodec, content: Content) -> AnyCodec:
     # The length of a prompt is its own; only content keeps to the number.
     if uses is None or content.kind == "prompt":
         return _with_material(own, content)
-    chosen = getattr(own, "num_channel_uses", getattr(own, "max_bits", None))
-    if chosen not in (None, uses):
-        raise ConfigError(
-            f"num_channel_uses: {uses} are asked for and {type(own).__name__} has its own size; give one of them"
-        )
+    check_length(own, uses)
     if hasattr(own, "num_channel_uses"):
         return _with_material(replace(own, num_channel_uses=uses) if is_dataclass(type(own)) else own, content)
     if hasattr(own, "max_bits") and budget is not None:
         whole: Any = _with_material(own, content)
         return RateMatched(lambda bits: replace(whole, max_bits=bits), budget, content.snrs)
-    raise ConfigError(
-        f"num_channel_uses: {type(own).__name__} has a fixed size; leave the number out or choose another codec"
+    raise _of_fixed_size(own)
+
+
+def check_length(codec: AnyCodec, num_channel_uses: int) -> None:
+    """Raises `ConfigError` when a codec has a size of its own, and so none that a number of channel uses could set.
+
+    Args:
+        codec: of a content, bound or not.
+        num_channel_uses: complex channel uses that are asked for.
+
+    >>> check_length(Float32(), 512)
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: num_channel_uses: Float32 has a fixed size; leave the number out or ...
+    """
+    if not (hasattr(codec, "num_channel_uses") or hasattr(codec, "max_bits")):
+        raise _of_fixed_size(codec)
+    if getattr(codec, "num_channel_uses", getattr(codec, "max_bits", None)) not in (None, num_channel_uses):
+        raise ConfigError(
+            f"num_channel_uses: {num_channel_uses} are asked for and {type(codec).__name__} has its own size; "
+            "give one of them"
+        )
+
+
+def _of_fixed_size(codec: AnyCodec) -> ConfigError:
+    return ConfigError(
+        f"num_channel_uses: {type(codec).__name__} has a fixed size; leave the number out or choose another codec"
     )
 
 

@@ -30,7 +30,7 @@ from gainnet.generation.chunks import in_chunks
 from gainnet.generation.judging import judge_of
 from gainnet.generation.memory import Memory
 from gainnet.generation.original import Original, original_of
-from gainnet.generation.planning import Planned, inputs, make_plan, shapes_of, streams
+from gainnet.generation.planning import Planned, check_choices, inputs, make_plan, shapes_of, streams
 from gainnet.generation.quality import Quality, psnr_db, quality
 from gainnet.generation.sampling import Sampling, sampling_of
 from gainnet.generation.sentences import quality_lines, spelled_psnr, unknown_lines
@@ -201,10 +201,11 @@ def generate(
     """
     check_arguments(num_channel_uses, strength, deadline_s, failures, random_seed)
     texts, strength = texts_of(prompts), strength_of(picture, strength)
+    check_choices(air, protocol, codecs, num_channel_uses, failures)
     made, free, plan = _plans(
         lambda x: make_plan(air, protocol, x, texts, codecs, num_channel_uses, strength, deadline_s),
         model, decoder, memory or Memory(), watch)  # fmt: skip
-    given, deaths = inputs(texts, picture), _deaths(failures, made.network.edges, len(plan.steps))
+    given, deaths = inputs(texts, picture), _deaths(failures, len(plan.steps))
     random, begin_s = streams(random_seed, len(texts)), time.perf_counter()
     with torch.inference_mode():
         places, report = execute(plan, given, made.network, random, priced_as, deaths, watch)
@@ -284,11 +285,8 @@ def png(image: Tensor) -> bytes:
     return file.getvalue()
 
 
-def _deaths(failures: Sequence[tuple[str, int]], edges: Sequence[NodeId], num_steps: int) -> list[Failure]:
-    """The failures as nodes die; raises `ConfigError` when one names no edge or all come after the end."""
-    for node, _ in failures:
-        if node not in edges:
-            raise ConfigError(f"fail: {node!r} is no edge of the network; choose one of {', '.join(edges)}")
+def _deaths(failures: Sequence[tuple[str, int]], num_steps: int) -> list[Failure]:
+    """The failures as nodes die; raises `ConfigError` when all come after the end."""
     # Later deaths are counted over the fallback, too.
     first = min((step for _, step in failures), default=0)
     if first > num_steps:

@@ -10,12 +10,12 @@ from typing import final
 from torch import Tensor
 
 from gainnet.codecs import CODECS, AnyCodec, Codecs, Kind
-from gainnet.codecs.selection import Automatic
+from gainnet.codecs.selection import Automatic, check_length
 from gainnet.core.errors import ConfigError
 from gainnet.core.plugins import call_plugin, require_members, snake_case
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
-from gainnet.core.types import Place, Spec
+from gainnet.core.types import Place, Spec, Symbols
 from gainnet.generation.arguments import check_objects
 from gainnet.generation.cell import Cell, Over, downlink, network_over
 from gainnet.generation.trials import check_channel, check_codec, check_power_policy, is_of_user
@@ -24,7 +24,7 @@ from gainnet.network.network import Network
 from gainnet.protocols import PROTOCOLS, Plan, Protocol, Transfer
 from gainnet.protocols.binding import contents_of, prompt_spec
 from gainnet.protocols.deadline import within
-from gainnet.protocols.fitting import check_budgets, check_power
+from gainnet.protocols.fitting import check_budgets, check_power, may_send_symbols
 from gainnet.protocols.task import PICTURE, PROMPT
 from gainnet.radio import Air
 
@@ -62,15 +62,7 @@ def make_plan(
         ModelError: no weights of a codec fit the model.
     """
     check_objects(model, codecs)
-    if isinstance(air, Cell | Air):
-        _check_air(air)
-    # Power changes no plan, so that is made first: the error about a policy then names both air and codec.
-    network = network_over(replace(air, power=None) if isinstance(air, Cell) else air)
-    require_members("protocol", protocol, ("sends", "max_edges", "plan"))
-    name = snake_case(type(protocol).__name__)
-    if len(network.edges) > max(protocol.max_edges, 1):
-        several = ", ".join(key for key, other in PROTOCOLS.items() if other.max_edges > 1)
-        raise ConfigError(f"num_edges: {name} has no use for {len(network.edges)} edges; give 1 or one of {several}")
+    network, name = check_choices(air, protocol, codecs, num_channel_uses), snake_case(type(protocol).__name__)
     link = downlink(network)
     contents = contents_of(protocol, model, prompts, link, num_channel_uses, strength)
     chosen = codecs.choose(contents)
@@ -84,21 +76,67 @@ def make_plan(
     # A cut may leave nothing of a kind to be sent. By identity, since equal codecs may carry two kinds.
     used = {id(step.codec) for step in plan.steps if isinstance(step, Transfer)}
     sent = {kind: chosen.of(kind) for kind in contents if id(bound.of(kind)) in used}
-    # Whatever would be without effect is refused.
-    given = [kind for kind in CODECS if not isinstance(codecs.of(kind), Automatic)]
-    if unused := sorted(set(given) - set(sent)):
-        raise ConfigError(f"codec: {name} sends no {unused[0]!r}, it sends {' and '.join(sent) or 'nothing'}")
-    if num_channel_uses is not None and not set(sent) - {"prompt"}:
-        raise ConfigError(f"num_channel_uses: {name} sends no content; leave it out")
+    _check_effects(name, sent, codecs, num_channel_uses)
     if strength is not None and not any(PICTURE in step.needs for step in plan.steps):
         raise ConfigError(f"image: {name} has no use for it; leave it out or choose another protocol")
     if isinstance(air, Cell) and air.power is not None:
-        check_power(air.air, air.power, plan, sent, contents)
+        has_symbols = any(isinstance(step, Transfer) and step.codec.emits is Symbols for step in plan.steps)
+        check_power(air.air, air.power, sent, has_symbols)
         network = air.network()
     check_budgets(bound, contents, sent, link)
     if not math.isinf(deadline_s):
         plan = within(plan, deadline_s)
     return Planned(network, plan, sent)
+
+
+def check_choices(
+    air: Over,
+    protocol: Protocol,
+    codecs: Codecs,
+    num_channel_uses: int | None = None,
+    failures: Sequence[tuple[str, int]] = (),
+) -> Network:
+    """The network of an air, where air, protocol and codecs fit each other as far as that shows without a model.
+
+    Args:
+        air: as in `generate`; likewise the others.
+
+    Raises:
+        ConfigError: they do not; a model has not to be loaded to say so.
+
+    >>> from gainnet.codecs import WebP
+    >>> from gainnet.protocols import Eiug
+    >>> check_choices(Air(), Eiug(), Codecs(image=WebP()))
+    Traceback (most recent call last):
+    gainnet.core.errors.ConfigError: codec: eiug sends no 'image', it sends prompt and seed
+    """
+    if isinstance(air, Cell | Air):
+        _check_air(air)
+    # Power changes no network, so that is made first: the error about a policy then names both air and codec.
+    network = network_over(replace(air, power=None) if isinstance(air, Cell) else air)
+    require_members("protocol", protocol, ("sends", "max_edges", "plan"))
+    name, sent = snake_case(type(protocol).__name__), {kind: codecs.of(kind) for kind in protocol.sends}
+    if len(network.edges) > max(protocol.max_edges, 1):
+        several = ", ".join(key for key, other in PROTOCOLS.items() if other.max_edges > 1)
+        raise ConfigError(f"num_edges: {name} has no use for {len(network.edges)} edges; give 1 or one of {several}")
+    if unknown := [node for node, _ in failures if node not in network.edges]:
+        raise ConfigError(f"fail: {unknown[0]!r} is no edge of the network; choose one of {', '.join(network.edges)}")
+    _check_effects(name, sent, codecs, num_channel_uses)
+    for kind in sent:
+        if num_channel_uses is not None and kind != "prompt" and not isinstance(sent[kind], Automatic):
+            check_length(sent[kind], num_channel_uses)
+    if isinstance(air, Cell) and air.power is not None:
+        check_power(air.air, air.power, sent, any(may_send_symbols(kind, sent[kind]) for kind in sent))
+    return network
+
+
+def _check_effects(name: str, sent: Mapping[Kind, AnyCodec], codecs: Codecs, num_channel_uses: int | None) -> None:
+    """Raises `ConfigError` for whatever would be without effect on a protocol that sends those kinds."""
+    given = [kind for kind in CODECS if not isinstance(codecs.of(kind), Automatic)]
+    if unused := sorted(set(given) - set(sent)):
+        raise ConfigError(f"codec: {name} sends no {unused[0]!r}, it sends {' and '.join(sent) or 'nothing'}")
+    if num_channel_uses is not None and not set(sent) - {"prompt"}:
+        raise ConfigError(f"num_channel_uses: {name} sends no content; leave it out")
 
 
 def _check_air(air: Air | Cell) -> None:

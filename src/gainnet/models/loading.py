@@ -55,11 +55,11 @@ def load_model(
     """
     folder, device = find_folder(name, online), torch_device_of(torch_device)
     steps, guidance = sampling_of(folder, num_steps, guidance_scale)
-    family = read_family(folder, name)
+    # Whatever can be wrong with what was asked for, before weights are read.
+    sides, family = sides_of(folder, height, width), read_family(folder, name)
     pipeline = open_pipeline(folder, name, family)
     # Moving looks at every parameter of every network, also where nothing has to move.
     pipeline = pipeline if pipeline.device == device else pipeline.to(device)
-    sides = sides_of(folder, height, width)
     model = take_apart(name, weights_sha256(folder), pipeline, steps, guidance, sides, family)
     return replace(model, teacher_sha256=teacher_of(folder))
 

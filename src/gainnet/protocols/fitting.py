@@ -9,14 +9,14 @@ from typing import Final
 
 import torch
 
-from gainnet.codecs import CODECS, Codecs, Content, Kind, bind
+from gainnet.codecs import CODECS, Codecs, Content, Kind
 from gainnet.codecs.codec import AnyCodec, Codec
 from gainnet.codecs.content import MAX_CHANNEL_USES
 from gainnet.codecs.rate_matched import MOST_BITS, RateMatched
-from gainnet.core.errors import ConfigError, ModelError
+from gainnet.codecs.selection import Automatic
+from gainnet.core.errors import ConfigError
 from gainnet.core.types import Bits, Spec, Symbols
 from gainnet.protocols.budget import Budget, block_length
-from gainnet.protocols.plan import Plan, Transfer
 from gainnet.radio import Air, Powered, PowerPolicy
 from gainnet.radio.links.link import AnyLink
 
@@ -101,44 +101,48 @@ def first_number(start: int, holds: Callable[[int], bool]) -> int:
     return bisect_left(range(start, most), True, key=holds) + start
 
 
-def check_power(
-    air: Air, policy: PowerPolicy, plan: Plan, sent: Mapping[Kind, AnyCodec], contents: Mapping[Kind, Content]
-) -> None:
+def check_power(air: Air, policy: PowerPolicy, sent: Mapping[Kind, AnyCodec], has_symbols: bool) -> None:
     """Raises `ConfigError` with everything that a power policy does not fit: the fading of an air, codecs of bits.
 
     Args:
         air: without the policy.
         policy: of power.
-        plan: whose transfers need symbols.
-        sent: codecs of the kinds that are sent.
-        contents: that they carry.
+        sent: codecs of the kinds that are sent; `Automatic` where they are not chosen yet.
+        has_symbols: whether some of them send symbols, or may be chosen so that they do.
     """
     misfits = []
     try:
         Powered(air.fading, policy)
     except ConfigError as error:
         misfits.append(str(error).removeprefix("power: "))
-    if not any(isinstance(step, Transfer) and step.codec.emits is Symbols for step in plan.steps):
-        misfits.append(f"{_without_symbols(sent, contents)}, or leave power out")
+    if not has_symbols:
+        misfits.append(f"{_without_symbols(sent)}, or leave power out")
     if misfits:
         raise ConfigError(f"power: {'; and '.join(misfits)}")
 
 
-def _without_symbols(sent: Mapping[Kind, AnyCodec], contents: Mapping[Kind, Content]) -> str:
+def may_send_symbols(kind: Kind, codec: AnyCodec) -> bool:
+    """Whether a codec sends symbols, or where none is chosen yet, whether one may be chosen that does.
+
+    >>> from gainnet.codecs.selection import Automatic
+    >>> may_send_symbols("seed", Automatic()), may_send_symbols("image", Automatic())
+    (True, False)
+    """
+    return codec.emits is Symbols or (isinstance(codec, Automatic) and bool(_of_symbols(kind)))
+
+
+def _of_symbols(kind: Kind) -> list[str]:
+    return [name for name, make in CODECS[kind].items() if make().emits is Symbols]
+
+
+def _without_symbols(sent: Mapping[Kind, AnyCodec]) -> str:
     """That no symbols are sent, and which codecs would send some."""
     kind = next((kind for kind in sent if kind != "prompt"), None)
     if kind is None:
         return "it needs symbols, and none are sent; choose another protocol"
-    names = [name for name in CODECS[kind] if _sends_symbols(kind, name, contents[kind])]
-    choice = " or ".join(f"{kind}={name}" for name in names[:2]) or "another protocol"
-    return f"it needs symbols, and {kind}={label_of(kind, sent[kind])} sends bits; choose {choice}"
-
-
-def _sends_symbols(kind: Kind, name: str, content: Content) -> bool:
-    try:
-        return bind(CODECS[kind][name](), content).emits is Symbols
-    except (ConfigError, ModelError):
-        return False
+    choice = " or ".join(f"{kind}={name}" for name in _of_symbols(kind)[:2]) or "another protocol"
+    label = kind if isinstance(sent[kind], Automatic) else f"{kind}={label_of(kind, sent[kind])}"
+    return f"it needs symbols, and {label} sends bits; choose {choice}"
 
 
 def label_of(kind: Kind, codec: AnyCodec) -> str:
