@@ -257,6 +257,16 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def packed_student(student: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder in which the same lies as it would be shipped, under `models/scenes_fast`."""
+    from gainnet.training.export import pack_student
+
+    home = tmp_path_factory.mktemp("packed")
+    pack_student(student, home / "gainnet" / "models" / "scenes_fast")
+    return home
+
+
 @pytest.fixture
 def installed_student(student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same where it is found for the scenes model, in a user's folder of its own."""

@@ -16,7 +16,7 @@ from gainnet.models.vocabulary import VOCABULARY, Unknown, Vocabulary, read_voca
 def test_scenes_know_the_words_of_their_grammar() -> None:
     assert unknown_words("scenes", ["a small red star to the left of a blue boat, at night."]) == ()
     assert describe_model("scenes")["words"] == grammar_words()
-    assert [row["name"] for row in describe_models()] == ["scenes", "emoji"]
+    assert [row["name"] for row in describe_models()][:2] == ["scenes", "emoji"]
 
 
 def test_unknown_words_are_named_once_with_the_nearest() -> None:
@@ -79,7 +79,7 @@ def test_a_folder_of_ones_own_says_how_it_is_run(small_stable_diffusion: Path) -
 
 
 def test_the_nearest_of_the_shipped_models_is_named() -> None:
-    with pytest.raises(ModelError, match=r"did you mean scenes.* give scenes, emoji, a folder"):
+    with pytest.raises(ModelError, match=r"did you mean scenes.* give scenes, emoji,.* a folder"):
         describe_model("Scenes")
     with pytest.raises(ModelError, match="did you mean emoji"):
         describe_model("emojis")

@@ -15,7 +15,7 @@ from gainnet.codecs import SeedBasis
 from gainnet.core.errors import GainnetError
 from gainnet.generation.extras import installed, needed
 from gainnet.generation.generate import generate
-from gainnet.models.loading import find_folder, load_model, weights_sha256
+from gainnet.models.loading import fast_models, find_folder, load_model, weights_sha256
 from gainnet.models.shipped import present_models
 from gainnet.radio import Air
 
@@ -25,8 +25,9 @@ def check_installation(watch: Callable[[str], None]) -> list[dict[str, Any]]:
     rows = [_package(name) for name in needed()]
     rows.append(_row("device of torch", True, torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"))
     watch("weights")
-    rows += [_weights(f"{name} weights", find_folder(name), "gainnet.json") for name in present_models()]
-    rows.append(_weights("attribute classifier", find_folder("scenes").parent / "attributes", "config.json"))
+    shipped = *present_models(), *fast_models()
+    rows += [check_weights(f"{name} weights", find_folder(name), "gainnet.json") for name in shipped]
+    rows.append(check_weights("attribute classifier", find_folder("scenes").parent / "attributes", "config.json"))
     rows.append(_seed_basis())
     watch("one picture over an ideal link")
     rows.append(_generation(Air(snr_db=math.inf), "ideal link is exact"))
@@ -44,7 +45,7 @@ def _package(name: str) -> dict[str, Any]:
     return _row(name, found is not None, found or "not installed; run: pip install gainnet")
 
 
-def _weights(check: str, folder: Path, stated_in: str) -> dict[str, Any]:
+def check_weights(check: str, folder: Path, stated_in: str) -> dict[str, Any]:
     """Whether every weight file of a folder is as it was when it was made."""
     try:
         stated: dict[str, str] = json.loads((folder / stated_in).read_text())["sha256"]

@@ -18,7 +18,7 @@ from gainnet.core.outside import reading
 from gainnet.core.types import Spec
 from gainnet.models.apart import latent_sides
 from gainnet.models.diffusion import Decoder, Denoiser, DiffusionModel, ImageEncoder, TextEncoder, prior
-from gainnet.models.loading import find_folder, read_family, sampling_of, sides_of, teacher_of
+from gainnet.models.loading import find_folder, home_of, read_family, sampling_of, sides_of, teacher_of
 from gainnet.models.partial import load_parts
 from gainnet.models.runtime import Runtime, decoder_of, on_runtime
 from gainnet.models.samplers import Sampler
@@ -62,10 +62,11 @@ def load_late(
     """
     folder = find_folder(name)
     steps, guidance = sampling_of(folder, num_steps, guidance_scale)
-    family, scheduler = read_family(folder, name), _json(folder / "scheduler" / "scheduler_config.json")
+    home, family = home_of(folder), read_family(folder, name)
+    scheduler = _json(home / "scheduler" / "scheduler_config.json")
     if family.name != "sd" or scheduler.get("_class_name") != _PLAIN_SAMPLER:
         return on_runtime(load_parts(name, sha256, num_steps, guidance_scale, height, width), runtime)
-    unet, vae = (_json(folder / part / "config.json") for part in ("unet", "vae"))
+    unet, vae = (_json(home / part / "config.json") for part in ("unet", "vae"))
 
     @cache
     def opened() -> DiffusionModel:
@@ -74,9 +75,9 @@ def load_late(
     def open_decoder() -> Callable[[Tensor], Tensor] | None:
         if runtime == "onnx":
             return decoder_of(folder, sha256)
-        return load_decoder(folder / "vae") if vae.get("_class_name") == _OWN_VAE else None
+        return load_decoder(home / "vae") if vae.get("_class_name") == _OWN_VAE else None
 
-    pipeline = _Pipeline(folder, lambda: opened().pipeline, open_decoder)
+    pipeline = _Pipeline(home, lambda: opened().pipeline, open_decoder)
     with reading("model", ModelError):
         scale, channels = 2 ** (len(vae["block_out_channels"]) - 1), int(unet["in_channels"])
         tall, broad = latent_sides(family, pipeline.unet.config, scale, sides_of(folder, height, width))
@@ -116,7 +117,7 @@ class _Pipeline:
     """Stands for a pipeline: shapes from its configurations, and everything else from the pipeline itself.
 
     Args:
-        folder: of the model.
+        folder: of the configurations.
         open_pipeline: opens it, when it is needed.
         open_decoder: opens the decoder alone; returns `None` where that cannot be.
     """

@@ -16,6 +16,7 @@ from gainnet.core.errors import ConfigError, ModelError, check_range
 from gainnet.core.outside import read_json
 from gainnet.core.weights import user_folder
 from gainnet.models.apart import Sides, take_apart
+from gainnet.models.difference import DIFFERENCE, add_difference
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.families import Family, family_of
 from gainnet.models.quiet import quiet
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     import torch
 
 SHIPPED = ("scenes", "emoji")
-_GIVE = f"give {', '.join(SHIPPED)}, a folder in diffusers' format or a hub id as owner/name"
+"""Shipped models that draw, of which words decide."""
+FAST = ("scenes_fast",)
+"""Students of theirs with the same words, which are there where their weights are."""
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5")
 CODE = (".py",)
 
@@ -41,7 +44,7 @@ def load_model(
     """A pipeline of a family of latent diffusion models, taken apart.
 
     Args:
-        name: `scenes` or `emoji` (shipped), a folder in diffusers' format, or a hub id.
+        name: of a shipped model (`shipped_models`), a folder in diffusers' format, or a hub id.
         num_steps: sampler steps, 1 to 1000; the model's own default when `None`.
         guidance_scale: guidance, >= 1; the model's own default when `None`.
         torch_device: where torch runs it.
@@ -57,7 +60,7 @@ def load_model(
     steps, guidance = sampling_of(folder, num_steps, guidance_scale)
     # Whatever can be wrong with what was asked for, before weights are read.
     sides, family = sides_of(folder, height, width), read_family(folder, name)
-    pipeline = open_pipeline(folder, name, family)
+    pipeline = _open_whole(folder, name, family)
     # Moving looks at every parameter of every network, also where nothing has to move.
     pipeline = pipeline if pipeline.device == device else pipeline.to(device)
     model = take_apart(name, weights_sha256(folder), pipeline, steps, guidance, sides, family)
@@ -115,26 +118,76 @@ def torch_device_of(name: str) -> torch.device:
 
 def find_folder(name: str, online: bool = False) -> Path:
     """The folder of a model; raises `ModelError` with what to mend."""
-    if name in SHIPPED:
-        # The package first: what lies elsewhere never takes the place of weights that published numbers stand on.
-        places = Path(__file__).parent / "pretrained" / name, user_folder() / "models" / name
-        if (shipped := next((place for place in places if place.is_dir()), None)) is None:
+    names = shipped_models()
+    if name in names:
+        if (shipped := _shipped(name)) is None:
             raise ModelError(
                 f"model: the weights of {name!r} are not in this version; make them with `gainnet train {name}` and "
-                f"give their folder, or move it to {places[1]}"
+                f"give their folder, or move it to {_places(name)[1]}"
             )
         return shipped
     path = Path(name).expanduser()
+    give = f"give {', '.join(names)}, a folder in diffusers' format or a hub id as owner/name"
     if not name.strip():
-        raise ModelError(f"model: the name is empty; {_GIVE}")
+        raise ModelError(f"model: the name is empty; {give}")
     # A folder comes before a hub id: what lies here is never fetched from elsewhere.
     if path.is_dir():
         _refuse_unsafe(path)
         return path
     if path.exists() or name.count("/") != 1 or name.startswith(("/", ".", "~")):
-        meant = "".join(f"did you mean {close}? " for close in get_close_matches(name.lower(), SHIPPED, 1))
-        raise ModelError(f"model: {name!r} is not a folder; {meant}{_GIVE}")
+        meant = "".join(f"did you mean {close}? " for close in get_close_matches(name.lower(), names, 1))
+        raise ModelError(f"model: {name!r} is not a folder; {meant}{give}")
     return _from_hub(name, online)
+
+
+def shipped_models() -> tuple[str, ...]:
+    """Names of the models that come with the package: those that draw, then the fast ones whose weights are here.
+
+    >>> shipped_models()[0]
+    'scenes'
+    """
+    return (*SHIPPED, *fast_models())
+
+
+def fast_models() -> tuple[str, ...]:
+    """Names of the fast models that come with the package, where their weights are here."""
+    return tuple(name for name in FAST if _shipped(name) is not None)
+
+
+def _shipped(name: str) -> Path | None:
+    return next((place for place in _places(name) if place.is_dir()), None)
+
+
+def _places(name: str) -> tuple[Path, Path]:
+    # The package first: what lies elsewhere never takes the place of weights that published numbers stand on.
+    return Path(__file__).parent / "pretrained" / name, user_folder() / "models" / name
+
+
+def home_of(folder: Path) -> Path:
+    """Where configurations, words and shared weights of a model lie: in its own folder, or in that of its teacher.
+
+    A student that is stored as a difference (`gainnet.models.difference`) names its teacher in `gainnet.json`: a folder
+    beside its own, or a shipped model.
+
+    Args:
+        folder: of the model.
+
+    Raises:
+        ModelError: `gainnet.json` is damaged, or the teacher is not here.
+    """
+    if not (folder / DIFFERENCE).is_file():
+        return folder
+    path = folder / "gainnet.json"
+    try:
+        named = str(json.loads(path.read_text(encoding="utf-8"))["teacher"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"model: {path} is damaged ({error!r}); it needs the name of a teacher") from None
+    # A name and no path: what a folder says never leads out of the one that it lies in.
+    if re.fullmatch(r"\w[\w.-]*", named) and (folder.parent / named / "model_index.json").is_file():
+        return folder.parent / named
+    if named not in SHIPPED:
+        raise ModelError(f"model: {folder} is the difference to {named!r}, which is not here; put it beside")
+    return find_folder(named)
 
 
 def generation_defaults(folder: Path) -> dict[str, Any]:
@@ -229,13 +282,13 @@ def read_family(folder: Path, name: str) -> Family:
 
 def read_index(folder: Path, name: str) -> Mapping[str, Any]:
     """`model_index.json` of a folder; arguments and errors as of `read_family`."""
-    if not (folder / "model_index.json").is_file():
+    if not (home_of(folder) / "model_index.json").is_file():
         raise ModelError(f"model: {folder} has no model_index.json; give a folder in diffusers' format")
     return _config(folder, "", name, "model_index.json")
 
 
 def _config(folder: Path, component: str, name: str, file: str = "config.json") -> Mapping[str, Any]:
-    path = folder / component / file
+    path = home_of(folder) / component / file
     try:
         found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         if not isinstance(found, dict):
@@ -281,6 +334,15 @@ def open_pipeline(folder: Path, name: str, family: Family, networks: Mapping[str
     pipeline.set_progress_bar_config(disable=True)
     for part in sorted({*networks_of(family, index)} - given.keys()):
         _refuse_incomplete(getattr(pipeline, part), folder / part, name)
+    return pipeline
+
+
+def _open_whole(folder: Path, name: str, family: Family) -> Any:
+    """The pipeline of a folder whose weights are all here, or of a difference and its teacher."""
+    home = home_of(folder)
+    pipeline = open_pipeline(home, name, family)
+    if home != folder:
+        add_difference(folder, getattr(pipeline, family.denoiser), weights_sha256(home))
     return pipeline
 
 

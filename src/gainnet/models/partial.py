@@ -14,6 +14,7 @@ from gainnet.models.apart import take_apart
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import (
     find_folder,
+    home_of,
     load_model,
     networks_of,
     open_pipeline,
@@ -53,7 +54,7 @@ def load_parts(
     folder = find_folder(name)
     family = read_family(folder, name)
     networks = networks_of(family, read_index(folder, name))
-    absent = [part for part in networks if not any((folder / part).glob("*.safetensors"))]
+    absent = [part for part in networks if not any((home_of(folder) / part).glob("*.safetensors"))]
     if not absent:
         return load_model(name, num_steps, guidance_scale, height=height, width=width)
     steps, guidance = sampling_of(folder, num_steps, guidance_scale)

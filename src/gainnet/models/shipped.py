@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from gainnet.core.errors import ModelError
-from gainnet.models.loading import SHIPPED, find_folder, generation_defaults, read_family, read_index, weights_sha256
+from gainnet.models.loading import (
+    SHIPPED,
+    find_folder,
+    generation_defaults,
+    home_of,
+    read_family,
+    read_index,
+    shipped_models,
+    weights_sha256,
+)
 from gainnet.models.vocabulary import Unknown, Vocabulary, read_vocabulary
 
 
@@ -30,7 +39,7 @@ def suited_model(prompts: Iterable[str], among: Sequence[str] = SHIPPED) -> str:
 
 
 def present_models() -> tuple[str, ...]:
-    """Names of the shipped models whose weights are here, at least the first one."""
+    """Names of the shipped models that draw and whose weights are here, at least the first one."""
     return tuple(name for name in SHIPPED if name == SHIPPED[0] or _vocabulary_of(name) is not None)
 
 
@@ -50,7 +59,7 @@ def unknown_words(model: str, prompts: Iterable[str]) -> tuple[Unknown, ...]:
 
 def describe_models() -> list[dict[str, Any]]:
     """Name, domain, number of words and presence of each shipped model, in that order, as plain values."""
-    return [_row(name) for name in SHIPPED]
+    return [_row(name) for name in shipped_models()]
 
 
 def describe_model(name: str) -> dict[str, Any]:
@@ -63,7 +72,7 @@ def describe_model(name: str) -> dict[str, Any]:
         ModelError: it is not there, a file of it is damaged, or it is of no family that can be run.
     """
     folder = find_folder(name)
-    vocabulary, index = read_vocabulary(folder), read_index(folder, name)
+    vocabulary, index = read_vocabulary(home_of(folder)), read_index(folder, name)
     return {
         "name": name,
         "domain": vocabulary and vocabulary.domain,
@@ -81,7 +90,7 @@ def describe_model(name: str) -> dict[str, Any]:
 
 def _row(name: str) -> dict[str, Any]:
     try:
-        vocabulary = read_vocabulary(find_folder(name))
+        vocabulary = read_vocabulary(home_of(find_folder(name)))
     except ModelError:
         return {"name": name, "domain": None, "num_words": None, "is_there": False}
     return {
@@ -94,7 +103,7 @@ def _row(name: str) -> dict[str, Any]:
 
 def _vocabulary_of(model: str) -> Vocabulary | None:
     try:
-        return read_vocabulary(find_folder(model))
+        return read_vocabulary(home_of(find_folder(model)))
     except ModelError:
         # A model of the user's own has a name and no folder; one that is not shipped yet has no weights.
         return None

@@ -15,10 +15,9 @@ from gainnet.core.randomness import Random
 from gainnet.core.types import Spec, Tensors
 from gainnet.core.weights import user_folder
 from gainnet.models.diffusion import Denoiser, DiffusionModel
-from gainnet.models.loading import load_model, teacher_of, weights_sha256
+from gainnet.models.loading import fast_models, find_folder, load_model, teacher_of, weights_sha256
 from gainnet.models.part import Role
 
-SHIPPED: Final = Path(__file__).parent / "pretrained" / "scenes_fast"
 MEND: Final = "train one with gainnet train few-steps --out FOLDER --install"
 
 
@@ -85,12 +84,12 @@ def install_student(folder: Path) -> Path:
 
 
 def find_student(model_sha256: str) -> Path | None:
-    """The folder of the fast model of a model, installed or shipped; `None` where there is none.
+    """The folder of the fast model of a model, installed, else shipped; `None` where there is none.
 
     Args:
         model_sha256: digest of the model that it was distilled from.
     """
-    places = (student_place(model_sha256), SHIPPED)
+    places = [student_place(model_sha256), *(find_folder(name) for name in fast_models())]
     return next((place for place in places if place.is_dir() and teacher_of(place) == model_sha256), None)
 
 
@@ -113,7 +112,7 @@ def open_student(folder: Path, num_passes: int) -> DiffusionModel:
     """The fast model of a folder, whose guidance is part of its weights.
 
     Args:
-        folder: that `gainnet train few-steps` wrote.
+        folder: that `gainnet train few-steps` or `pack_student` wrote.
         num_passes: 1 or more.
 
     Raises:

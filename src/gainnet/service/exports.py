@@ -33,6 +33,7 @@ from gainnet.codecs.transform_seed.network import TransformNetwork
 from gainnet.codecs.transform_seed.weights import TransformWeights
 from gainnet.core.errors import ModelError
 from gainnet.core.files import check_outside_package, check_writable, write_json
+from gainnet.models.difference import DIFFERENCE
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.fitted import find_fitted
 from gainnet.models.loading import find_folder
@@ -59,6 +60,8 @@ def export_device(model: DiffusionModel, folder: Path) -> dict[str, Any]:
         MissingExtraError: onnx is not installed.
     """
     check_outside_package(folder)
+    if (find_folder(model.name) / DIFFERENCE).is_file():
+        raise ModelError(f"model: {model.name} is stored as a difference, which no graph reads; export its teacher")
     check_writable(folder)
     for name, path in device_files(model).items():
         place = folder / name

@@ -5,18 +5,24 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from bisect import bisect_left
 from collections.abc import Mapping
 from pathlib import Path
+from string import Template
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from safetensors.torch import save_file
+import torch
+from safetensors.torch import load_file, save, save_file
 from torch import nn
 
-from gainnet.core.files import write_folder, write_json, write_whole
+from gainnet.core.errors import ModelError
+from gainnet.core.files import check_outside_package, write_folder, write_json, write_whole
 from gainnet.core.weights import CONFIG
 from gainnet.models.attributes import WEIGHTS, AttributeClassifier
 from gainnet.models.autoencoder import SceneAutoencoder
+from gainnet.models.difference import DIFFERENCE, TEACHER, stored
+from gainnet.models.loading import find_folder, read_family, teacher_of, weights_sha256
 from gainnet.models.scenes import ATTRIBUTES
 from gainnet.training.denoiser import build_scheduler
 
@@ -24,6 +30,12 @@ if TYPE_CHECKING:
     from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
 M = TypeVar("M", bound=nn.Module)
+
+ROOM_BYTES = 1_800_000
+"""Of the weights of a student, which a wheel packs no further."""
+FINENESS = tuple(2.0 ** (k / 8) for k in range(48, -9, -1))
+"""Steps of 8 bits in the root mean square of a row, from the finest that helps to the coarsest that is worth it."""
+CARD = Path(__file__).with_name("few_steps_card.md")
 
 GENERATION = {"num_inference_steps": 10, "guidance_scale": 3.0, "height": 128, "width": 128}
 
@@ -127,3 +139,82 @@ def write_classifier(network: AttributeClassifier, folder: Path, how: Mapping[st
         write_json(beside / CONFIG, config)
 
     return write_folder(folder, fill)
+
+
+def pack_student(folder: Path, out: Path, teacher: str = "scenes", num_bytes: int = ROOM_BYTES) -> Path:
+    """The form in which a student is shipped: what its denoiser adds to its teacher's, as fine as the room allows.
+
+    student, teacher --difference--> whole numbers and steps --Huffman code--> at most so many bytes
+
+    `load_model` opens the folder beside that of its teacher, and that of a shipped teacher's anywhere. In the package
+    as `models/pretrained/scenes_fast`, or in the user's folder as `models/scenes_fast`, it is found by its name.
+
+    Args:
+        folder: of the student, as `train_few_steps` writes it.
+        out: the new folder; outside of the package.
+        teacher: name or folder of its teacher; the last part of it is what the new folder says.
+        num_bytes: of the file of weights, at most.
+
+    Raises:
+        ModelError: the student is of another teacher or differs in more than its denoiser, or the room is too small.
+        ConfigError: `out` lies in the package or cannot be written.
+    """
+    check_outside_package(out)
+    home = find_folder(teacher)
+    sha256 = weights_sha256(home)
+    if teacher_of(folder) != sha256:
+        raise ModelError(f"student: {folder} was not distilled from {teacher}; give its teacher")
+    part = read_family(home, teacher).denoiser
+    own, taught = _weights_by_part(folder), _weights_by_part(home)
+    for name in sorted((own.keys() | taught.keys()) - {part}):
+        if not _same(own.get(name, {}), taught.get(name, {})):
+            raise ModelError(f"student: its {name} is not that of {teacher}; give a folder of gainnet train few-steps")
+    content, fineness = _packed(own[part], taught[part], sha256, num_bytes)
+    generation = json.loads((folder / "gainnet.json").read_text(encoding="utf-8"))["generation"]
+    trained = json.loads((folder / "trained.json").read_text(encoding="utf-8"))
+
+    def fill(beside: Path) -> None:
+        write_whole(beside / DIFFERENCE, content)
+        write_json(beside / "trained.json", trained | {"whole_sha256": weights_sha256(folder)})
+        write_whole(beside / "README.md", _card(own[part], content, fineness, trained).encode())
+        config = {"kind": out.name, "teacher": home.name, "generation": generation, "sha256": weight_hashes(beside)}
+        write_json(beside / "gainnet.json", config)
+
+    return write_folder(out, fill)
+
+
+def _weights_by_part(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    return {path.parent.name: load_file(path) for path in sorted(folder.glob("*/*.safetensors"))}
+
+
+def _same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def _packed(
+    student: Mapping[str, torch.Tensor], teacher: Mapping[str, torch.Tensor], sha256: str, num_bytes: int
+) -> tuple[bytes, float]:
+    """The finest file of weights that fits, and its steps in the root mean square of a row."""
+    if {k: x.shape for k, x in student.items()} != {k: x.shape for k, x in teacher.items()}:
+        raise ModelError("student: its denoiser has other shapes than its teacher's; give its teacher")
+
+    def content(fineness: float) -> bytes:
+        return save(stored(student, teacher, fineness), {"format": "pt", TEACHER: sha256})
+
+    # Ever coarser, ever smaller: the first that fits is found by halves.
+    found = bisect_left(FINENESS, True, key=lambda fineness: len(content(fineness)) <= num_bytes)
+    if found == len(FINENESS):
+        raise ModelError(f"student: no difference fits into {num_bytes} bytes; give more, or ship it whole")
+    return content(FINENESS[found]), FINENESS[found]
+
+
+def _card(weights: Mapping[str, torch.Tensor], content: bytes, fineness: float, trained: Mapping[str, Any]) -> str:
+    steps = trained["steps"]
+    num_weights = sum(x.numel() for x in weights.values())
+    return Template(CARD.read_text(encoding="utf-8")).substitute(
+        millions=f"{num_weights / 1e6:.2f}", megabytes=f"{len(content) / 1e6:.2f}",
+        bits=f"{8 * len(content) / num_weights:.1f}", fineness=f"{fineness:.1f}",
+        steps=f"{steps['steps']:,}", batch_size=steps["batch_size"],
+        num_samples=f"{steps['steps'] * steps['batch_size']:,}", cpu_s=f"{trained['cpu_s']:,}",
+        random_seed=trained["random_seed"], teacher=trained["teacher_sha256"],
+    )  # fmt: skip

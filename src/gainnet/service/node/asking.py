@@ -26,7 +26,7 @@ from gainnet.generation.original import original_of
 from gainnet.generation.picture import open_picture
 from gainnet.generation.save import original_json, step_table, write_original
 from gainnet.models.late import load_late
-from gainnet.models.loading import SHIPPED, find_folder
+from gainnet.models.loading import SHIPPED, find_folder, shipped_models
 from gainnet.models.shipped import suited_model, unknown_words
 from gainnet.protocols.task import PICTURE
 from gainnet.service.node.device import Answer, Device, introduce
@@ -79,7 +79,7 @@ def ask(
 def _model_of(edge: Mapping[str, Any], config: GenerationConfig) -> str:
     """The edge's model that knows most words; what a peer says is never a folder or an id of a hub."""
     offered = edge.get("models", [edge.get("model")])
-    among = [name for name in SHIPPED if isinstance(offered, list) and name in offered]
+    among = [name for name in shipped_models() if isinstance(offered, list) and name in offered]
     return suited_model(config.prompts, among or SHIPPED)
 
 

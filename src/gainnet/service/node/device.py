@@ -22,7 +22,7 @@ from gainnet.core.types import NodeId, Place, Usage
 from gainnet.generation.original import Original
 from gainnet.generation.planning import inputs
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.loading import SHIPPED
+from gainnet.models.loading import shipped_models
 from gainnet.network import DEVICE
 from gainnet.protocols.drafting import drafts_that_differ
 from gainnet.protocols.plan import Transfer
@@ -180,7 +180,7 @@ def introduce(
 
 def _hello(line: Line, token: str | None, weights: Mapping[str, str], model: str | None) -> Mapping[str, Any]:
     # A folder of this machine is no name that an edge knows, and nothing that it should learn.
-    named = {"model": model} if model in SHIPPED else {}
+    named = {"model": model} if model in shipped_models() else {}
     line.send(Frame("hello", {"role": "device", "token": token, "weights": dict(weights), **named}))
     return line.expect("hello").head
 

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from gainnet.models.difference import DIFFERENCE
+from gainnet.models.loading import home_of
+
 PARTS: Final = ("text_encoder", "unet", "vae")
 """Folders of a model in diffusers' format that have weights."""
 
@@ -21,7 +24,10 @@ def part_digests(folder: Path) -> dict[str, str]:
     >>> sorted(part_digests(find_folder("scenes")))
     ['text_encoder', 'unet', 'vae']
     """
-    files = {part: sorted((folder / part).glob("*.safetensors")) for part in PARTS}
+    home = home_of(folder)
+    files = {part: sorted((home / part).glob("*.safetensors")) for part in PARTS}
+    if home != folder:
+        files["unet"].append(folder / DIFFERENCE)
     return {part: _digest(paths) for part, paths in files.items() if paths}
 
 

@@ -23,7 +23,7 @@ from gainnet.core.outside import read_text
 from gainnet.core.types import NodeId, Place
 from gainnet.generation.memory import Memory
 from gainnet.generation.planning import inputs
-from gainnet.models.loading import SHIPPED, find_folder
+from gainnet.models.loading import find_folder, shipped_models
 from gainnet.network import DEVICE
 from gainnet.protocols import PROTOCOLS
 from gainnet.protocols.task import PICTURE
@@ -306,7 +306,9 @@ class Edge:
 def digests_of(engine: Engine) -> dict[str, str]:
     """Digests of the weights of an engine's model by part; none where it is not from a folder."""
     name = engine.model.name
-    return {} if ":" in name or not (Path(name).is_dir() or name in SHIPPED) else part_digests(find_folder(name))
+    if ":" in name or not (Path(name).is_dir() or name in shipped_models()):
+        return {}
+    return part_digests(find_folder(name))
 
 
 def read_id(found: object) -> str:
