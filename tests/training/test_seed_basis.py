@@ -1,6 +1,7 @@
 """Training a basis on a small model: folder, digest, random seeds, what it knows of its latents."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,14 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.randomness import Random
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.loading import load_model
-from gainnet.training.seed_basis import basis_of, cross_fitted_variances, generate_latents, train_seed_basis
+from gainnet.training.seed_basis import (
+    basis_of,
+    check_basis,
+    cross_fitted_variances,
+    generate_latents,
+    train_seed_basis,
+)
+from gainnet.training.seed_sources import Captioned, latents_of
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +37,8 @@ def small(folder: Path) -> DiffusionModel:
 
 def test_a_trained_basis_is_loaded_for_its_model(folder: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    made = train_seed_basis(str(folder), tmp_path, 8, 0, num_steps=2, progress=lambda *n: told.append(n))
     model = small(folder)
+    made = train_seed_basis(Captioned(model), tmp_path, 8, 0, progress=lambda *n: told.append(n))
     loaded = SeedBasis.load(tmp_path, model.sha256)
     assert torch.equal(loaded.basis, made.basis)
     assert told[-1] == (8, 8)
@@ -41,9 +49,9 @@ def test_a_trained_basis_is_loaded_for_its_model(folder: Path, tmp_path: Path) -
 
 def test_latents_are_those_of_the_denoiser(folder: Path) -> None:
     model = small(folder)
-    (latents,) = generate_latents(model, 3, random_seed=1)
-    (again,) = generate_latents(model, 3, random_seed=1)
-    (other,) = generate_latents(model, 3, random_seed=2)
+    (latents,) = generate_latents(Captioned(model), 3, random_seed=1)
+    (again,) = generate_latents(Captioned(model), 3, random_seed=1)
+    (other,) = generate_latents(Captioned(model), 3, random_seed=2)
     assert latents.shape == (3, model.latent.num_values)
     assert torch.equal(latents, again)
     assert not torch.equal(latents, other)
@@ -77,4 +85,25 @@ def test_variances_are_those_of_new_samples() -> None:
 
 def test_too_few_latents_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="num_latents"):
-        train_seed_basis("scenes", tmp_path, num_latents=1)
+        check_basis(tmp_path, num_latents=1)
+
+
+def test_a_model_of_somebody_elses_is_drawn_from_prompts_of_the_users(
+    folder: Path, tmp_path: Path, call: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Captions of coloured shapes say nothing of what a Stable Diffusion is asked for."""
+    asked: list[str] = []
+    monkeypatch.setattr(
+        "gainnet.training.seed_sources.latents_of",
+        lambda model, prompts, first: asked.extend(prompts) or latents_of(model, prompts, first),
+    )
+    options = ["train", "seed-basis", "--model", str(folder), "--num-latents", "8", "--out", str(tmp_path / "basis")]
+    code, out, err = call(*options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "prompts: nothing in" in err
+    assert "seed-basis --prompts FILE" in err
+    assert not (tmp_path / "basis").exists()
+    (tmp_path / "prompts.txt").write_text("a lighthouse\nan owl\n")
+    assert call(*options, "--prompts", str(tmp_path / "prompts.txt"))[0] == 0
+    assert sorted(asked) == ["a lighthouse"] * 4 + ["an owl"] * 4
+    assert SeedBasis.load(tmp_path / "basis", small(folder).sha256).num_values == small(folder).latent.num_values

@@ -121,7 +121,9 @@ def checker(*, out: Path, preset: Preset = "default", random_seed: int = 4711) -
 
 
 @command("seed-basis")
-def seed_basis(*, out: Path, model: str = "scenes", num_latents: int = 2000, random_seed: int = 0) -> None:
+def seed_basis(
+    *, out: Path, model: str = "scenes", num_latents: int = 2000, random_seed: int = 0, prompts: Path | None = None
+) -> None:
     """Learn the principal components of a model's latents, for the codecs linear and digital of seeds.
 
     Args:
@@ -129,16 +131,21 @@ def seed_basis(*, out: Path, model: str = "scenes", num_latents: int = 2000, ran
         model: scenes, a folder in diffusers' format, or a hub id in the local cache.
         num_latents: latents that the denoiser makes.
         random_seed: random seed of the first picture.
+        prompts: a file with one prompt per line to generate latents from; when left out, captions of scenes or names of
+            emoji for a model that was trained on them, and any other one needs a file.
 
     Example:
         gainnet train seed-basis --out out/basis
     """
-    from gainnet.training.seed_basis import train_seed_basis
+    from gainnet.training.seed_basis import check_basis, train_seed_basis
+    from gainnet.training.seed_sources import open_captioned
 
+    check_basis(out, num_latents, random_seed=random_seed)
+    source = open_captioned(model, None if prompts is None else read_prompts(None, prompts))
     with progress("seed-basis") as show:
-        num_renders = 12000 if model == "scenes" else 0
+        num_renders = 12000 if model == "scenes" and prompts is None else 0
         train_seed_basis(
-            model, out, num_latents, num_renders, random_seed, progress=lambda n, total: show(n, total, "latents")
+            source, out, num_latents, num_renders, random_seed, progress=lambda n, total: show(n, total, "latents")
         )
     typer.echo(out)
 

@@ -18,10 +18,9 @@ from gainnet.core.files import check_outside_package, check_writable
 from gainnet.core.randomness import Random
 from gainnet.core.run.loop import silent
 from gainnet.models.diffusion import DiffusionModel
-from gainnet.models.loading import load_model
 from gainnet.models.scenes import Scenes, draw_scenes, render, stream, write_captions
 from gainnet.training.seed_metric import Count
-from gainnet.training.seed_sources import FIRST_RANDOM_SEED, latents_of
+from gainnet.training.seed_sources import FIRST_RANDOM_SEED, Captioned, Prompted, latents_of
 
 BATCH_SIZE = 40
 NUM_PARTS = 4
@@ -29,17 +28,16 @@ SHARES = (0.0, 0.3, 0.6, 0.8, 0.9, 0.97)
 
 
 def train_seed_basis(
-    model_folder: str,
+    source: Captioned | Prompted,
     out: Path,
     num_latents: int = 600,
     num_renders: int = 12000,
     random_seed: int = 0,
-    num_steps: int | None = None,
     progress: Count = silent,
 ) -> SeedBasis:
     r"""The principal components of a model's latents, written to a weights folder.
 
-    captions --> [ the model's denoiser ] --> latents  \
+    prompts  --> [ the model's denoiser ] --> latents  \
                                                         > mean, covariance --> eigenvectors, variances --> folder
     renders  --> [ the model's encoder ] --> latents   /
 
@@ -47,27 +45,20 @@ def train_seed_basis(
     that law. `basis_of` weighs them.
 
     Args:
-        model_folder: `scenes`, or a folder in diffusers' format.
+        source: the model, with prompts of the user's or captions of drawn scenes.
         out: folder to write.
         num_latents: generated latents, at least 8.
         num_renders: encoded renders of scenes, 0 for a model of something else.
-        random_seed: of captions and noise.
-        num_steps: sampler steps; the model's own default when `None`.
+        random_seed: of prompts and noise.
         progress: receives (latents made, latents in all).
 
     Raises:
-        ConfigError: too few latents.
-        ModelError: the model folder is missing or damaged.
+        ConfigError: too few latents, or `out` cannot be written.
     """
-    check_writable(out)
-    check_outside_package(out)
-    if random_seed < 0:
-        raise ConfigError(f"random_seed: {random_seed} is negative; give 0 or more")
-    if num_latents < 8 or num_renders < 0:
-        raise ConfigError(f"num_latents: {num_latents} must be at least 8; num_renders must not be negative")
-    model = load_model(model_folder, num_steps)
+    check_basis(out, num_latents, num_renders, random_seed)
+    model = source.model
     made: tuple[list[Tensor], list[Tensor]] = ([], [])
-    batches = (generate_latents(model, num_latents, random_seed), encode_renders(model, num_renders, random_seed))
+    batches = (generate_latents(source, num_latents, random_seed), encode_renders(model, num_renders, random_seed))
     for latents, kind in zip(batches, made, strict=True):
         for batch in latents:
             kind.append(batch)
@@ -76,6 +67,16 @@ def train_seed_basis(
     basis = basis_of(torch.cat(generated), torch.cat(encoded) if encoded else None, model.sha256)
     basis.save(out, _how(basis, num_latents, num_renders, random_seed))
     return basis
+
+
+def check_basis(out: Path, num_latents: int, num_renders: int = 0, random_seed: int = 0) -> None:
+    """Raises `ConfigError` for numbers of `train_seed_basis` out of range, before a model is loaded for them."""
+    check_writable(out)
+    check_outside_package(out)
+    if random_seed < 0:
+        raise ConfigError(f"random_seed: {random_seed} is negative; give 0 or more")
+    if num_latents < 8 or num_renders < 0:
+        raise ConfigError(f"num_latents: {num_latents} must be at least 8; num_renders must not be negative")
 
 
 def basis_of(generated: Tensor, encoded: Tensor | None, model_sha256: str) -> SeedBasis:
@@ -121,19 +122,23 @@ def cross_fitted_variances(centred: Tensor, other: Tensor, share: float) -> Tens
 
 
 @torch.no_grad()
-def generate_latents(model: DiffusionModel, num_latents: int, random_seed: int) -> Iterator[Tensor]:
-    """Batches [n, num_values] of generated from random captions.
+def generate_latents(source: Captioned | Prompted, num_latents: int, random_seed: int) -> Iterator[Tensor]:
+    """Batches [n, num_values] of generated latents.
 
     Args:
-        model: whose latents.
+        source: whose latents, and of which prompts.
         num_latents: how many in all.
-        random_seed: of captions and noise.
+        random_seed: of prompts and noise.
     """
     for start in range(0, num_latents, BATCH_SIZE):
         count = min(BATCH_SIZE, num_latents - start)
+        if isinstance(source, Prompted):
+            yield source.make(start, count, random_seed)[0]
+            continue
+        # With streams of their own: the published basis was learned on these captions.
         scenes = draw_scenes(count, stream(random_seed, "seed basis scenes", start))
         prompts = write_captions(scenes, stream(random_seed, "seed basis captions", start))
-        yield latents_of(model, prompts, FIRST_RANDOM_SEED + (random_seed << 20) + start)
+        yield latents_of(source.model, prompts, FIRST_RANDOM_SEED + (random_seed << 20) + start)
 
 
 def encode_renders(model: DiffusionModel, num_renders: int, random_seed: int) -> Iterator[Tensor]:

@@ -189,12 +189,19 @@ def open_source(
         raise ConfigError("prompts: give --prompts FILE or --pictures FOLDER, one of the two")
     if pictures is not None:
         return Pictured(load_latent_space(model, torch_device), picture_paths(pictures))
+    return open_captioned(model, prompts, torch_device, num_steps)
+
+
+def open_captioned(
+    model: str, prompts: Sequence[str] | None = None, torch_device: str = "cpu", num_steps: int | None = None
+) -> Captioned | Prompted:
+    """As `open_source` without pictures."""
     folder = find_folder(model)
     # Stable Diffusion learns nothing of use from captions of coloured shapes; only what was trained here draws them.
     if prompts is None and not any((folder / name).is_file() for name in (WORDINGS, VOCABULARY, "trained.json")):
         raise ConfigError(
-            f"prompts: nothing in {model!r} says what it draws; give gainnet train seed-codec --prompts FILE or "
-            "--pictures FOLDER"
+            f"prompts: nothing in {model!r} says what it draws; give gainnet train seed-codec or seed-basis --prompts "
+            "FILE, or seed-codec --pictures FOLDER"
         )
     opened, wordings = load_model(model, num_steps, torch_device=torch_device), folder / WORDINGS
     if prompts is None and wordings.is_file():
