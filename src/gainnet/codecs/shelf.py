@@ -74,6 +74,15 @@ class Shelf:
             f"{self.format.label}: {named[0]} fits another model ({digests}) than {str(model)!r}; {self._mend(model)}"
         )
 
+    def stamp(self, folder: Path) -> tuple[int, ...]:
+        """Numbers that change when a file of the weights in a folder does; what was read before holds while they stay.
+
+        Args:
+            folder: of the weights.
+        """
+        found = [path.stat() for path in (folder / CONFIG, folder / self.format.file) if path.is_file()]
+        return tuple(number for each in found for number in (each.st_ino, each.st_size, each.st_mtime_ns))
+
     def _of_digest(self, model_sha256: str | None) -> Iterator[Path]:
         if model_sha256 is not None:
             yield self.place(model_sha256)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, final
 
@@ -81,7 +81,8 @@ class TransformWeights:
             ModelError: none fit the model.
             ConfigError: there is no model, and the shipped weights are for another shape.
         """
-        weights = TransformWeights.load(content.model or SHIPPED, content.model_sha256)
+        folder = TRANSFORMS.find(content.model or SHIPPED, content.model_sha256)
+        weights = _opened(folder, content.model_sha256, TRANSFORMS.stamp(folder))
         content.check_shipped(math.prod(weights.shape.latent), "transform", "weights")
         return weights
 
@@ -111,3 +112,9 @@ class TransformWeights:
     def exact(self) -> ExactModel:
         """The entropy model as both ends compute it."""
         return ExactModel(self.shape, self.tensors)
+
+
+@lru_cache(maxsize=2)
+def _opened(folder: Path, model_sha256: str | None, stamp: tuple[int, ...]) -> TransformWeights:
+    """As `TransformWeights.load`, once while the files stay: every plan of a request chooses and binds a codec."""
+    return TransformWeights.load(folder, model_sha256)
