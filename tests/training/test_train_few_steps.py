@@ -27,18 +27,18 @@ def tiny(tiny_run: Path) -> DiffusionModel:
 @pytest.mark.slow
 def test_pairs_are_what_the_teacher_makes(tiny: DiffusionModel, tmp_path: Path) -> None:
     pairs = Pairs(tiny, tmp_path, 5)
-    noise, latents, captions = pairs.draw(2, 3, torch.Generator().manual_seed(0))
+    noise, latents, captions = pairs.draw(range(2), 3, torch.Generator().manual_seed(0))
     assert set(captions) <= {*captions_of(5, 0), *captions_of(5, 1)}
     tensors = {"prompt": text_to_tensor(captions), "latent": noise}
     with torch.autocast("cpu", torch.bfloat16):
         tensors |= tiny.text_encoder(tensors, Random.of(range(3)))
         made = tiny.denoiser(tensors, Random.of(range(3)))["latent"]
     torch.testing.assert_close(made.float(), latents, atol=0.1, rtol=0.05)
-    again = Pairs(tiny, tmp_path, 5).draw(2, 3, torch.Generator().manual_seed(0))
+    again = Pairs(tiny, tmp_path, 5).draw(range(2), 3, torch.Generator().manual_seed(0))
     assert torch.equal(again[0], noise)
     assert torch.equal(again[1], latents)
     with pytest.raises(ConfigError, match="other settings"):
-        Pairs(tiny, tmp_path, 6).draw(1, 1, torch.Generator())
+        Pairs(tiny, tmp_path, 6).draw(range(1), 1, torch.Generator())
 
 
 @pytest.mark.parametrize("num_passes", [*NUMS_PASSES, 10])

@@ -41,7 +41,7 @@ GENERATION = {"num_inference_steps": 2, "guidance_scale": 1.0, "height": 128, "w
 SHARD_SIZE = 40
 FIRST_RANDOM_SEED = 3 << 40
 """Of the noise of training pairs; studies and users draw theirs far below."""
-PEAK_RATES = (1.5e-3, 3e-4)
+PEAK_RATES = (1e-3, 3e-4)
 """Of kernels by Muon, and of everything else by AdamW."""
 STEPS_WORTH_COMPILING = 500
 """Compiling takes as long as a hundred steps, and takes a third off each."""
@@ -55,15 +55,15 @@ class FewSteps:
     Args:
         steps: of training.
         batch_size: pairs per step.
-        first_shards: of 40 pairs each, that the first step draws from.
-        shards: that the last step draws from; a pair is met about `steps * batch_size / (40 * shards)` times.
+        window: shards of 40 pairs each, the latest, that a step draws from.
+        shards: in all; a pair is met about `steps * batch_size / (40 * shards)` times, twice by default.
         checkpoint_every: steps between checkpoints.
     """
 
-    steps: int = 2500
+    steps: int = 6000
     batch_size: int = 24
-    first_shards: int = 60
-    shards: int = 340
+    window: int = 60
+    shards: int = 1800
     checkpoint_every: int = 100
 
 
@@ -75,8 +75,8 @@ PRESETS = {"default": FewSteps(), "tiny": FewSteps(4, 2, 1, 2, 2)}
 class Pairs:
     r"""Noise, caption and the latent that the teacher makes of them, in shards that are made when they are asked for.
 
-    Stored pairs alone are soon known by heart, and making a pair takes as long as learning from it twice. So a pair
-    is met a few times, and new ones come as long as the training lasts.
+    Pairs that are met again and again are known by heart: with six visits a student had 27 dB on its own pairs and
+    22 dB on others, less than after the first two. So a pair is met about twice, soon after it was made, and then left.
 
     Args:
         teacher: guided, with all its steps.
@@ -86,22 +86,22 @@ class Pairs:
 
     def __init__(self, teacher: DiffusionModel, folder: Path, random_seed: int) -> None:
         self._teacher, self._folder, self._random_seed = teacher, folder, random_seed
-        self._shards: list[tuple[Tensor, Tensor, list[str]]] = []
+        self._shards: dict[int, tuple[Tensor, Tensor, list[str]]] = {}
 
-    def draw(self, num_shards: int, num_pairs: int, generator: torch.Generator) -> tuple[Tensor, Tensor, list[str]]:
-        """Noise and latents [num_pairs, *latent] with their captions, of pairs in the first shards.
+    def draw(self, shards: range, num_pairs: int, generator: torch.Generator) -> tuple[Tensor, Tensor, list[str]]:
+        """Noise and latents [num_pairs, *latent] with their captions, of pairs in some shards.
 
         Args:
-            num_shards: to choose from; those that are not there yet are made.
+            shards: to choose from; those that are not there yet are made.
             num_pairs: to choose, with replacement.
             generator: chooses.
         """
-        while len(self._shards) < num_shards:
-            self._shards.append(self.shard(len(self._shards)))
-        chosen = [divmod(int(k), SHARD_SIZE) for k in draw_items(num_shards * SHARD_SIZE, num_pairs, generator)]
-        noise = torch.stack([self._shards[s][0][k] for s, k in chosen]).float()
-        latents = torch.stack([self._shards[s][1][k] for s, k in chosen]).float()
-        return noise, latents, [self._shards[s][2][k] for s, k in chosen]
+        self._shards = {k: self._shards.get(k) or self.shard(k) for k in shards}
+        found = [divmod(int(k), SHARD_SIZE) for k in draw_items(len(shards) * SHARD_SIZE, num_pairs, generator)]
+        chosen = [(self._shards[shards[s]], k) for s, k in found]
+        noise = torch.stack([shard[0][k] for shard, k in chosen]).float()
+        latents = torch.stack([shard[1][k] for shard, k in chosen]).float()
+        return noise, latents, [shard[2][k] for shard, k in chosen]
 
     def shard(self, number: int) -> tuple[Tensor, Tensor, list[str]]:
         """Noise and latents [40, *latent] in half precision with their captions, of a shard; made once."""
@@ -207,8 +207,9 @@ def distillation_stage(student: nn.Module, teacher: DiffusionModel, pairs: Pairs
 
     def loss(step: int) -> Tensor:
         generator = torch_stream(seed, NAME, step)
-        num_shards = steps.first_shards + (steps.shards - steps.first_shards) * step // max(1, steps.steps - 1)
-        noise, latents, captions = pairs.draw(num_shards, steps.batch_size, generator)
+        latest = steps.window + (steps.shards - steps.window) * step // max(1, steps.steps - 1)
+        shards = range(latest - steps.window, latest)
+        noise, latents, captions = pairs.draw(shards, steps.batch_size, generator)
         with half_precision(cpu):
             with torch.no_grad():
                 hidden = text_encoder(tokens_of(tokenizer, captions)).last_hidden_state
@@ -220,7 +221,7 @@ def distillation_stage(student: nn.Module, teacher: DiffusionModel, pairs: Pairs
 
     own: Any = student
     optimizers = muon_and_adamw(student, (own.conv_in, own.conv_out, own.time_embedding))
-    return Stage(NAME, steps.steps, student, optimizers, PEAK_RATES, 0.998, loss)
+    return Stage(NAME, steps.steps, student, optimizers, PEAK_RATES, 0.999, loss)
 
 
 def train_few_steps(

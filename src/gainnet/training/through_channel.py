@@ -119,7 +119,7 @@ def channel_stage(
     def loss(step: int) -> Tensor:
         # Both arms see the same pictures at the same sizes in the same order.
         generator = torch_stream(random_seed, "through channel", step)
-        _, latents, _ = pairs.draw(steps.shards, steps.batch_size, generator)
+        _, latents, _ = pairs.draw(range(steps.shards), steps.batch_size, generator)
         snr_db = lowest + (highest - lowest) * torch.rand(steps.batch_size, generator=generator)
         snr = 10 ** (snr_db / 10) if arm == AIR else torch.full_like(snr_db, math.inf)
         first = step * steps.batch_size
