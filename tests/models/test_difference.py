@@ -24,7 +24,7 @@ from gainnet.models.drafts import draft_part
 from gainnet.models.late import load_late
 from gainnet.models.loading import SHIPPED, find_folder, home_of, load_model, shipped_models, weights_sha256
 from gainnet.models.shipped import describe_model, describe_models, present_models, suited_model, unknown_words
-from gainnet.models.students import find_student, install_student
+from gainnet.models.students import Fast, find_student, install_student, open_student
 from gainnet.service.exports import export_device
 from gainnet.service.node.digests import different, part_digests
 from gainnet.training.export import ROOM_BYTES, pack_student
@@ -193,7 +193,9 @@ def test_a_shipped_student_drafts_for_its_teacher_until_another_one_is_installed
     assert shipped == find_folder("scenes_fast")
     tensors = {"prompt": text_to_tensor(["a red star"])} | teacher.prior({}, random)
     tensors |= teacher.text_encoder(tensors, random)
-    draft = draft_part(teacher, "fast-2")(tensors, random)["draft"]
+    assert draft_part(teacher, "fast-2").num_passes == 2
+    packed = tmp_path / "home" / "gainnet" / "models" / "scenes_fast"
+    draft = Fast(open_student(packed, 2).denoiser)(tensors, random)["draft"]
     installed = install_student(student)
     assert find_student(teacher.sha256) == installed != shipped
     whole = draft_part(teacher, "fast-2")(tensors, random)["draft"]

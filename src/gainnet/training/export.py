@@ -21,7 +21,7 @@ from gainnet.core.files import check_outside_package, write_folder, write_json, 
 from gainnet.core.weights import CONFIG
 from gainnet.models.attributes import WEIGHTS, AttributeClassifier
 from gainnet.models.autoencoder import SceneAutoencoder
-from gainnet.models.difference import DIFFERENCE, TEACHER, stored
+from gainnet.models.difference import DIFFERENCE, TEACHER, rounded, stored
 from gainnet.models.loading import find_folder, read_family, teacher_of, weights_sha256
 from gainnet.models.scenes import ATTRIBUTES
 from gainnet.training.denoiser import build_scheduler
@@ -169,14 +169,14 @@ def pack_student(folder: Path, out: Path, teacher: str = "scenes", num_bytes: in
     for name in sorted((own.keys() | taught.keys()) - {part}):
         if not _same(own.get(name, {}), taught.get(name, {})):
             raise ModelError(f"student: its {name} is not that of {teacher}; give a folder of gainnet train few-steps")
-    content, fineness = _packed(own[part], taught[part], sha256, num_bytes)
+    content, error = _packed(own[part], taught[part], sha256, num_bytes)
     generation = json.loads((folder / "gainnet.json").read_text(encoding="utf-8"))["generation"]
     trained = json.loads((folder / "trained.json").read_text(encoding="utf-8"))
 
     def fill(beside: Path) -> None:
         write_whole(beside / DIFFERENCE, content)
         write_json(beside / "trained.json", trained | {"whole_sha256": weights_sha256(folder)})
-        write_whole(beside / "README.md", _card(own[part], content, fineness, trained).encode())
+        write_whole(beside / "README.md", _card(own[part], content, error, trained).encode())
         config = {"kind": out.name, "teacher": home.name, "generation": generation, "sha256": weight_hashes(beside)}
         write_json(beside / "gainnet.json", config)
 
@@ -194,7 +194,7 @@ def _same(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) ->
 def _packed(
     student: Mapping[str, torch.Tensor], teacher: Mapping[str, torch.Tensor], sha256: str, num_bytes: int
 ) -> tuple[bytes, float]:
-    """The finest file of weights that fits, and its steps in the root mean square of a row."""
+    """The finest file of weights that fits, and the share of the difference that it leaves out, root mean square."""
     if {k: x.shape for k, x in student.items()} != {k: x.shape for k, x in teacher.items()}:
         raise ModelError("student: its denoiser has other shapes than its teacher's; give its teacher")
 
@@ -205,15 +205,25 @@ def _packed(
     found = bisect_left(FINENESS, True, key=lambda fineness: len(content(fineness)) <= num_bytes)
     if found == len(FINENESS):
         raise ModelError(f"student: no difference fits into {num_bytes} bytes; give more, or ship it whole")
-    return content(FINENESS[found]), FINENESS[found]
+    return content(FINENESS[found]), _left_out(student, teacher, FINENESS[found])
 
 
-def _card(weights: Mapping[str, torch.Tensor], content: bytes, fineness: float, trained: Mapping[str, Any]) -> str:
+def _left_out(student: Mapping[str, torch.Tensor], teacher: Mapping[str, torch.Tensor], fineness: float) -> float:
+    left, whole = 0.0, 0.0
+    for name, weight in student.items():
+        difference = weight.float() - teacher[name].float()
+        numbers, step = rounded(difference, fineness)
+        left += float((difference - step * numbers).square().sum())
+        whole += float(difference.square().sum())
+    return (left / whole) ** 0.5 if whole else 0.0
+
+
+def _card(weights: Mapping[str, torch.Tensor], content: bytes, error: float, trained: Mapping[str, Any]) -> str:
     steps = trained["steps"]
     num_weights = sum(x.numel() for x in weights.values())
     return Template(CARD.read_text(encoding="utf-8")).substitute(
         millions=f"{num_weights / 1e6:.2f}", megabytes=f"{len(content) / 1e6:.2f}",
-        bits=f"{8 * len(content) / num_weights:.1f}", fineness=f"{fineness:.1f}",
+        bits=f"{8 * len(content) / num_weights:.1f}", error=f"{100 * error:.1f}",
         steps=f"{steps['steps']:,}", batch_size=steps["batch_size"],
         num_samples=f"{steps['steps'] * steps['batch_size']:,}", cpu_s=f"{trained['cpu_s']:,}",
         random_seed=trained["random_seed"], teacher=trained["teacher_sha256"],
