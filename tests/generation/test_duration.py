@@ -10,12 +10,14 @@ import torch
 
 from gainnet.catalog import GenerationConfig
 from gainnet.catalog.opening import Request, open_request
-from gainnet.cli.generate import _announce
+from gainnet.cli.generate import announce
 from gainnet.core.errors import ConfigError
-from gainnet.generation import duration
+from gainnet.generation import Cell, duration
+from gainnet.generation.advice import most_wall_s
 from gainnet.generation.duration import Pace, expected_wall_s
 from gainnet.generation.planning import shapes_of
 from gainnet.models.loading import load_model
+from gainnet.protocols import PROTOCOLS
 
 
 def test_f8_expected_seconds_count_steps_of_both_pictures() -> None:
@@ -42,8 +44,8 @@ def test_f8_long_work_is_said_and_very_long_work_must_be_agreed_to(
     call: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for seconds in (59.0, 90.0):
-        _announce(seconds, is_agreed=False)
-    _announce(1500.0, is_agreed=True)
+        announce(seconds, False, "fewer prompts")
+    announce(1500.0, True, "fewer prompts")
     assert capsys.readouterr().err == "".join(
         f"this takes about {spelled} on this machine\n" for spelled in ("90 s", "25 minutes")
     )
@@ -52,7 +54,20 @@ def test_f8_long_work_is_said_and_very_long_work_must_be_agreed_to(
     assert (code, out) == (2, "")
     assert err == "error: yes: this takes about 25 minutes on this machine; give --yes to run it, or fewer prompts\n"
     with pytest.raises(ConfigError, match=r"2\.8 hours"):
-        _announce(10_000.0, is_agreed=False)
+        announce(10_000.0, False, "fewer prompts")
+
+
+def test_f8_trying_all_protocols_is_announced_and_must_be_agreed_to(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, pace = load_model(num_steps=2), Pace(step_s=10.0, decoder_s=0.0)
+    one_s, two_s = (most_wall_s(model, ("a red star",) * n, Cell(), pace) for n in (1, 2))
+    # A protocol that sends noise or a seed takes two steps for a picture, and some again for its reference.
+    assert 20.0 * len(PROTOCOLS) < one_s < 200.0 * len(PROTOCOLS)
+    assert two_s == pytest.approx(2 * one_s, rel=0.05)
+    monkeypatch.setattr("gainnet.generation.advice.judge", lambda *_: pytest.fail("ran"))
+    monkeypatch.setattr("gainnet.generation.advice.most_wall_s", lambda *_: 1500.0)
+    code, out, err = call("advise", "--try-all", "--num-steps", "2")
+    assert (code, out) == (2, "")
+    assert err == "error: yes: this takes about 25 minutes on this machine; give --yes to run it, or fewer steps\n"
 
 
 @pytest.mark.slow

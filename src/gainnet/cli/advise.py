@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from gainnet.catalog.records import GenerationConfig
-from gainnet.cli.generate import GENERATION, RECORD, Goal
+from gainnet.cli.generate import GENERATION, RECORD, Goal, announce
 from gainnet.cli.options import Asked, Fields, command
 from gainnet.cli.printing import print_json, print_table, say, status
 from gainnet.core.errors import ConfigError
@@ -57,6 +57,7 @@ def advise(
     max_energy_j: float | None = None,
     min_psnr_db: float | None = None,
     try_all: bool = False,
+    yes: bool = False,
     as_json: bool = False,
 ) -> None:
     """Say which protocol to use in one case, with reasons: from measured tables, or by trying all on a few captions.
@@ -72,6 +73,7 @@ def advise(
         min_psnr_db: PSNR that 90 % of pictures reach, against those of one machine alone, or pictures on average when
             all are tried; 25 by tables when left out.
         try_all: run every protocol on a few captions, which takes minutes; always so where nothing was measured.
+        yes: try all where that is expected to take more than ten minutes here.
         as_json: one JSON object on standard output, nothing else.
 
     Example:
@@ -90,11 +92,11 @@ def advise(
         bounds = {"max_latency_s": deadline_s, "max_energy_j": max_energy_j, "min_psnr_db": least_db}
         return _advise_by_tables(config, {"decide": goal, **bounds}, as_json)
     kept = {"decide": goal, "max_energy_j": max_energy_j, "min_psnr_db": min_psnr_db}
-    return _advise_by_trials(config, deadline_s, kept, as_json)
+    return _advise_by_trials(config, deadline_s, kept, yes, as_json)
 
 
 def _advise_by_trials(
-    config: GenerationConfig, deadline_s: float | None, bounds: dict[str, Any], as_json: bool
+    config: GenerationConfig, deadline_s: float | None, bounds: dict[str, Any], yes: bool, as_json: bool
 ) -> None:
     """All protocols, priced and run on a few captions."""
     with status("loading") as show:
@@ -115,6 +117,7 @@ def _advise_by_trials(
             model, air=asked_for.air, captions=captions, picture=asked_for.picture,
             strength=asked_for.strength, deadline_s=deadline_s, priced_as=asked_for.priced_as,
             random_seed=config.random_seed, watch=show, wanted=wanted,
+            agree=lambda seconds: announce(seconds, yes, "fewer steps"),
         )  # fmt: skip
     because = (
         reasons(best, trials, deadline_s, len(captions), wanted.minimise)

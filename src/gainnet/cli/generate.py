@@ -100,7 +100,7 @@ def generate(
         sign = None if signer is None else _signing(signer)
         config, decision = _decided(config, asked, decide, bounds)
         request, tuned = _opened(config, decoder)
-        _announce(request.expected_wall_s(), yes)
+        announce(request.expected_wall_s(), yes, "fewer prompts")
         with request.watched(watch):
             result = request.generate(watch)
         watch("writing")
@@ -226,13 +226,19 @@ def _opened(config: GenerationConfig, name: str | None) -> tuple[Request, dict[s
     return replace(request, decoder=tuned), {"decoder": {"name": name, "sha256": decoder_config(place)["sha256"]}}
 
 
-def _announce(seconds: float, is_agreed: bool) -> None:
-    """Says how long work takes that is long, and refuses what is longer than anybody would expect."""
+def announce(seconds: float, is_agreed: bool, less: str) -> None:
+    """Says how long work takes that is long, and refuses what is longer than anybody would expect.
+
+    Args:
+        seconds: that it takes.
+        is_agreed: whether the user has agreed to any time.
+        less: what to give for less work.
+    """
     from gainnet.generation.duration import spelled_s
 
     if seconds > UNEXPECTED_S and not is_agreed:
         raise ConfigError(
-            f"yes: this takes about {spelled_s(seconds)} on this machine; give --yes to run it, or fewer prompts"
+            f"yes: this takes about {spelled_s(seconds)} on this machine; give --yes to run it, or {less}"
         )
     if seconds > LONG_S:
         typer.echo(f"this takes about {spelled_s(seconds)} on this machine", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, final
 
@@ -15,14 +16,15 @@ from gainnet.core.units import psnr_db_of_mse
 from gainnet.generation.arguments import check_arguments, strength_of, texts_of
 from gainnet.generation.cell import Cell, Over, use_tables
 from gainnet.generation.decision import Goal, Wanted
+from gainnet.generation.duration import Pace, expected_wall_s
 from gainnet.generation.generate import estimate
 from gainnet.generation.judging import judge_of
 from gainnet.generation.memory import Memory
-from gainnet.generation.planning import Planned, inputs, make_plan, streams
+from gainnet.generation.planning import Planned, inputs, make_plan, shapes_of, streams
 from gainnet.generation.quality import mean_fidelity, ssim
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.network import Network
-from gainnet.protocols import PROTOCOLS, Plan, Pricing, channel_free, execute, pricing
+from gainnet.protocols import PROTOCOLS, Plan, Pricing, Protocol, channel_free, execute, pricing
 from gainnet.protocols.task import IMAGE, Task
 from gainnet.radio import Air
 
@@ -161,6 +163,7 @@ def advise(
     random_seed: int = 0,
     watch: Callable[[str], None] = lambda label: None,
     wanted: Wanted = Wanted("energy"),  # noqa: B008
+    agree: Callable[[float], None] = lambda seconds: None,
 ) -> tuple[Trial | None, tuple[Trial, ...]]:
     """The protocol that is recommended, and all of them, best first; those that cannot be used come last.
 
@@ -178,6 +181,7 @@ def advise(
         random_seed: of the first picture.
         watch: called with the name of every protocol before it is tried.
         wanted: goal, and bounds on energy and PSNR; its bound on time is `deadline_s`.
+        agree: called with the seconds that it takes at most on this machine, before anything is tried; may refuse.
 
     Raises:
         ConfigError: an argument is out of range, or the air is a whole network.
@@ -188,10 +192,11 @@ def advise(
     check_arguments(strength=strength, random_seed=random_seed)
     strength = strength_of(picture, strength)
     cell, memory, trials = air if isinstance(air, Cell) else Cell(air), Memory(), []
+    agree(most_wall_s(model, captions, cell, Pace.of(model), strength))
     for name, kind in PROTOCOLS.items():
         watch(name)
         protocol = kind()
-        own = replace(cell, num_edges=max(cell.num_edges, SEVERAL_EDGES) if kind.max_edges > 1 else 1)
+        own = _for_protocol(cell, kind)
         try:
             # Priced first, which is cheap and refuses what does not fit the memory of the device.
             report = estimate(protocol, model, prompts=captions[:1], air=own, strength=strength, priced_as=priced_as)
@@ -203,11 +208,43 @@ def advise(
         psnr_db, fidelity = found["psnr_db"], found["prompt_fidelity"]
         tried = replace(cost(name, report), psnr_db=psnr_db, ssim=found["ssim"], prompt_fidelity=fidelity)
         trials.append(replace(tried, reason=_broken(tried, wanted, deadline_s)))
+    return _ordered(trials, wanted.minimise)
+
+
+def most_wall_s(
+    model: DiffusionModel, captions: Sequence[str], cell: Cell, pace: Pace, strength: float | None = None
+) -> float:
+    """Seconds that trying all protocols takes at most on an idle machine; those that share steps make it less.
+
+    Args:
+        model: whose parts run.
+        captions: that every protocol is tried on.
+        cell: as of `advise`.
+        pace: of the model on this machine.
+        strength: of image-to-image, above 0 to 1; text-to-image when `None`.
+    """
+    whole_s, given = 0.0, shapes_of(captions, model, strength)
+    for kind in PROTOCOLS.values():
+        # A protocol that does not fit takes no time.
+        with suppress(GainnetError):
+            made = make_plan(
+                use_tables(_for_protocol(cell, kind).network()), kind(), model, captions, strength=strength
+            )
+            whole_s += expected_wall_s(made, model, pace, given, len(captions))
+    return whole_s
+
+
+def _for_protocol(cell: Cell, kind: type[Protocol]) -> Cell:
+    """The cell with as many edges as a protocol is tried with."""
+    return replace(cell, num_edges=max(cell.num_edges, SEVERAL_EDGES) if kind.max_edges > 1 else 1)
+
+
+def _ordered(trials: Sequence[Trial], goal: Goal) -> tuple[Trial | None, tuple[Trial, ...]]:
+    """The best of trials, and all of them: those about as good as the best by cost, others by cost, unusable ones."""
     usable = [trial for trial in trials if not trial.reason]
-    good = sorted(_about_the_best(usable), key=lambda trial: trial.spent(wanted.minimise))
-    others = sorted((trial for trial in usable if trial not in good), key=lambda trial: trial.spent(wanted.minimise))
-    ordered = (*good, *others, *(trial for trial in trials if trial.reason))
-    return (good[0] if good else None), ordered
+    good = sorted(_about_the_best(usable), key=lambda trial: trial.spent(goal))
+    others = sorted((trial for trial in usable if trial not in good), key=lambda trial: trial.spent(goal))
+    return (good[0] if good else None), (*good, *others, *(trial for trial in trials if trial.reason))
 
 
 def _broken(trial: Trial, wanted: Wanted, deadline_s: float | None) -> str:
