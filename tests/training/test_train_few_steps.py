@@ -1,5 +1,7 @@
 """A student of few passes: its pairs are the teacher's, its sampler is diffusers', and it goes on where it stopped."""
 
+import copy
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -71,6 +73,25 @@ def test_a_killed_training_ends_as_one_that_was_not(tiny_run: Path, tmp_path: Pa
     model = load_model(str(whole))
     assert (model.denoiser.num_passes, model.denoiser.num_steps) == (2, 2)
     assert few_steps.captions_seen({"random_seed": 3, "steps": vars(steps)}) == {*captions_of(3, 0), *captions_of(3, 1)}
+
+
+@pytest.mark.slow
+def test_a_compiled_network_has_the_gradients_of_the_network(tiny: DiffusionModel) -> None:
+    network = copy.deepcopy(tiny.pipeline.unet).float()
+    z, condition = torch.randn(2, *tiny.latent.shape), torch.randn(2, 16, network.config.cross_attention_dim)
+
+    def gradients(called: Any) -> dict[str, torch.Tensor]:
+        network.zero_grad()
+        called(z, torch.tensor([999, 499]), condition, return_dict=False)[0].square().mean().backward()
+        return {name: weight.grad.clone() for name, weight in network.named_parameters()}
+
+    expected = gradients(network)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = gradients(few_steps.compiled(network))
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, atol=1e-5, rtol=1e-2)
+        assert found[name].count_nonzero() > 0, name
 
 
 def test_another_sampler_is_refused(tiny: DiffusionModel, monkeypatch: Any) -> None:

@@ -167,8 +167,20 @@ def fast(network: nn.Module, steps: FewSteps) -> nn.Module:
         steps: how much training; a short one, or a machine without a compiler, runs the network as it is.
     """
     network = cast(Any, plain_attention(network)).to(memory_format=torch.channels_last)
-    pays = steps.steps >= STEPS_WORTH_COMPILING and any(map(shutil.which, ("g++", "clang++")))
-    return cast(nn.Module, torch.compile(network)) if pays else network
+    if steps.steps < STEPS_WORTH_COMPILING or not any(map(shutil.which, ("g++", "clang++"))):
+        return network
+    return compiled(network)
+
+
+def compiled(network: nn.Module) -> nn.Module:
+    """A U-Net of diffusers, compiled but for its upsamplers; the weights are shared."""
+    from diffusers.models.upsampling import Upsample2D
+
+    for part in network.modules():
+        if isinstance(part, Upsample2D):
+            # Compiled, they pass no gradient on (torch 2.13), and most layers would stand still.
+            cast(Any, part).forward = torch.compiler.disable(part.forward)
+    return cast(nn.Module, torch.compile(network))
 
 
 def distillation_stage(student: nn.Module, teacher: DiffusionModel, pairs: Pairs, seed: int, steps: FewSteps) -> Stage:
