@@ -24,6 +24,14 @@ COLOURS = {
     Activity.VISUAL_SENSING: "#E69F00",
 }
 """Okabe and Ito's palette (2008)."""
+HATCHES = {
+    Activity.DOWNLOAD: "",
+    Activity.TRAINING: "xx",
+    Activity.UPLOAD: "//",
+    Activity.WIRELESS_SENSING: "--",
+    Activity.VISUAL_SENSING: "..",
+}
+"""Of the pieces, so that activities are told apart in grey."""
 
 
 def occupancy(schedule: Schedule, grid: Grid, activities: frozenset[Activity]) -> Tensor:
@@ -141,16 +149,20 @@ def draw_board(axes: tuple[Axes, Axes], rounds: Sequence[Schedule], grid: Grid) 
             start, low = begin_s + float(schedule.start_s[i]), float(schedule.low[i])
             width, height = float(schedule.end_s[i] - schedule.start_s[i]), float(schedule.high[i]) - low
             target = axes[piece.activity in COMPUTING]
-            target.add_patch(
-                Rectangle((start, low), width, height, facecolor=COLOURS[piece.activity], edgecolor="white")
-            )
+            target.add_patch(Rectangle((start, low), width, height, **look_of(piece.activity)))
             if width > duration_s / 12 and height > 1 / 12:
                 label = str(number - piece.rounds_late + 1)
-                target.text(start + width / 2, low + height / 2, label, ha="center", va="center", color="white")
+                behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+                target.text(start + width / 2, low + height / 2, label, ha="center", va="center", bbox=behind)
         begin_s += duration_s
         for target in axes:
             target.axvline(begin_s, color="black", linewidth=1.5)
     _frame(axes, begin_s, grid, len(rounds))
+
+
+def look_of(activity: Activity) -> dict[str, Any]:
+    """Colour and hatching of an activity's pieces, as arguments of a matplotlib patch."""
+    return {"facecolor": COLOURS[activity], "edgecolor": "white", "hatch": HATCHES[activity]}
 
 
 def _frame(axes: tuple[Axes, Axes], end_s: float, grid: Grid, num_rounds: int) -> None:
@@ -167,5 +179,5 @@ def legend() -> dict[str, Any]:
     """Patches in the colours of the activities, and their number, as arguments of matplotlib's `legend`."""
     from matplotlib.patches import Patch
 
-    patches = [Patch(color=c, label=a.name.lower().replace("_", " ")) for a, c in COLOURS.items()]
+    patches = [Patch(**look_of(activity), label=activity.name.lower().replace("_", " ")) for activity in COLOURS]
     return {"handles": patches, "ncols": len(patches)}

@@ -35,8 +35,8 @@ METRIC_NAMES = (
     *(f"sequential_greedy_decision_s.{num}" for num in (50, 500)),
 )
 STYLES = {
-    LEARNED: Style("SAC, trained on 50 clients", RED), "greedy": Style("greedy", BLUE, "--"),
-    "sequential_greedy": Style("sequential greedy", GREY, "--"), "mp_tsc": Style("MP-TSC", GREEN, "-."),
+    LEARNED: Style("SAC, trained on 50 clients", RED, "-", "s"), "greedy": Style("greedy", BLUE, "--", "o"),
+    "sequential_greedy": Style("sequential greedy", GREY, "--", "*"), "mp_tsc": Style("MP-TSC", GREEN, "-.", "D"),
 }  # fmt: skip
 
 
@@ -153,7 +153,12 @@ def _lines(ax: Axes, means: pd.DataFrame) -> None:
         if len(rows := at(means, method=method)):
             # An axis of logarithms has no room for an interval that reaches zero.
             low = rows["error_bar"].clip(upper=0.9 * rows["mean"])
-            look: dict[str, Any] = {"color": style.colour, "linestyle": style.line, "marker": "o", "capsize": 2}
+            look: dict[str, Any] = {
+                "color": style.colour,
+                "linestyle": style.line,
+                "marker": style.marker,
+                "capsize": 2,
+            }
             ax.errorbar(rows["num_clients"], rows["mean"], [low, rows["error_bar"]], **look).set_label(style.label)
     ax.set_xscale("log")
 

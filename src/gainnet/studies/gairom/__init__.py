@@ -96,7 +96,7 @@ def _contention(table: pd.DataFrame, found: pd.DataFrame, note: str) -> Figure:
             worlds = share_of_world(at(found, method=name, num_clients=num_clients))
             axes[0].plot(np.full(len(worlds), x + shift), worlds, ".", color=colour, alpha=0.3)
             if len(worlds):
-                axes[0].plot(x + shift, worlds.mean(), "o", color=colour, label=label_of(name))
+                axes[0].plot(x + shift, worlds.mean(), MARKER_OF[colour], color=colour, label=label_of(name))
     axes[0].set_xticks(range(2), [f"{num} clients" for num in sizes])
     axes[0].set(ylabel="gain over that of the bound", title="trained on 50 clients; dots: worlds", xlim=(-0.5, 1.5))
     _clock(axes[1], at(table, method=MILP))
@@ -107,8 +107,8 @@ def _contention(table: pd.DataFrame, found: pd.DataFrame, note: str) -> Figure:
 def _clock(ax: Axes, races: pd.DataFrame) -> None:
     """Where every program ended, and where the learned policy was before it."""
     share = races["gain"] / races["gain_of_sac"]
-    ax.plot(races["measured_milp_s"], share, "s", color=GREY, label="MILP, last program")
-    ax.plot(races["measured_decision_s"], np.ones(len(races)), "o", color=RED)
+    ax.plot(races["measured_milp_s"], share, MARKER_OF[GREY], color=GREY, label="MILP, last program")
+    ax.plot(races["measured_decision_s"], np.ones(len(races)), MARKER_OF[RED], color=RED)
     ax.axhline(1.0, color=RED, linewidth=0.8)
     ax.set_xscale("log")
     ax.set(xlabel="measured time of one decision in s", ylabel="gain of the round over that of SAC", title="one round")

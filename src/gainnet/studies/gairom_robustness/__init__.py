@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from gainnet.orchestration.board import COLOURS, draw_board
+from gainnet.orchestration.board import COLOURS, draw_board, look_of
 from gainnet.orchestration.resources import Grid
 from gainnet.studies.figures import Panel, Style, draw_panels, legend_below, panels, plot_curves, same_height, with_own
 from gainnet.studies.gairom.arena import digests, load_all
@@ -84,9 +84,9 @@ AXES = {
     "compute": "share of the computing that is left",
 }
 STYLES = {
-    REFERENCE: Style("optimum", BLACK, ":", "o"), LEARNED: Style("SAC, not retrained", RED, "-", "o"),
-    "lookahead": Style("look-ahead", ORANGE, "-", "o"), "greedy": Style("greedy", BLUE, "--", "o"),
-    "mp_tsc": Style("MP-TSC", GREEN, "-.", "o"),
+    REFERENCE: Style("optimum", BLACK, ":", "x"), LEARNED: Style("SAC, not retrained", RED, "-", "s"),
+    "lookahead": Style("look-ahead", ORANGE, "-", "^"), "greedy": Style("greedy", BLUE, "--", "o"),
+    "mp_tsc": Style("MP-TSC", GREEN, "-.", "D"),
 }  # fmt: skip
 SCENARIO_TITLES = {"street": "street", "figure": "targets are the limit", "coupled": "coupled rounds"}
 
@@ -141,8 +141,8 @@ def _boards(boards: pd.DataFrame) -> Figure:
             ax.grid(False)
         if legend := pair[0].get_legend():
             legend.remove()
-    for one, colour in COLOURS.items():
-        axes[0].add_patch(Rectangle((0, 0), 0, 0, color=colour, label=one.name.lower().replace("_", " ")))
+    for one in COLOURS:
+        axes[0].add_patch(Rectangle((0, 0), 0, 0, **look_of(one), label=one.name.lower().replace("_", " ")))
     legend_below(axes, len(COLOURS))
     return figure
 

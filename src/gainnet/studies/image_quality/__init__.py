@@ -49,7 +49,7 @@ STYLES = {
     "avif": Style("AVIF + LDPC (centralized)", RED, "--", "^"),
     "jpeg": Style("JPEG + LDPC (centralized)", BROWN, "--", "P"),
     "raw_pixels": Style("raw pixels + LDPC (centralized)", GREY, "--", "x"),
-    "best_codec_shannon": Style("best image codec at the Shannon rate (bound)", PURPLE, ":", ""),
+    "best_codec_shannon": Style("best image codec at the Shannon rate (bound)", PURPLE, "-.", ""),
     "gaussian_opta": Style("Gaussian OPTA of the seed (bound)", BLACK, ":", ""),
 }
 

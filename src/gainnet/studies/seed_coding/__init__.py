@@ -26,7 +26,7 @@ from gainnet.studies.figures import (
     with_own,
 )
 from gainnet.studies.own import own
-from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, ORANGE, PURPLE, RED, SKY
+from gainnet.studies.palette import BLACK, BLUE, BROWN, GREEN, GREY, MARKER_OF, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.seed_coding.material import digests, gather
 from gainnet.studies.seed_coding.methods import methods
 from gainnet.studies.seed_coding.question import (
@@ -74,6 +74,11 @@ STYLES: Final = {
     "jpeg": Style("JPEG picture, LDPC", BROWN, ":", "x"),
     "gaussian_opta": Style("Gaussian OPTA (bound)", BLACK, ":", ""),
 }
+KINDS: Final = {
+    "symbols": ("seed_prompt", "seed", "seed_denoiser", "linear", "raw", OPTA),
+    "bits": ("digital_seed_prompt", "digital_seed", "pca_seed", "webp", "avif", "jpeg", OPTA),
+}
+"""Methods by what they send: all in one panel would be a thicket of curves."""
 HIGHEST_DRAWN_DB: Final = 48.0
 FADINGS: Final = {"awgn": "AWGN", "rayleigh": "Rayleigh, blocks of 256", "rayleigh_fast": "Rayleigh, blocks of 16"}
 SNRS_DB_OF_FADING: Final = {"awgn": RATE_SNRS_DB, "rayleigh": (0, 10, 20)}
@@ -104,7 +109,12 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     exact = at(scenes, report_offset_db=0)
     awgn, faded = at(exact, fading="awgn"), exact[exact["fading"] != "awgn"]
 
-    parts = [Panel(at(awgn, num_channel_uses=uses), f"{uses} {USES}", SNR, PSNR) for uses in _powers_of_two(awgn)]
+    parts = [
+        Panel(rows, f"{kind}, {uses} uses", SNR, PSNR)
+        for kind, sent in KINDS.items()
+        for uses in _usual(awgn, (64, 256, 1024))
+        if len(rows := _of_kind(at(awgn, num_channel_uses=uses), sent))
+    ]
     yield "psnr_over_snr", _psnrs("Seeds over AWGN: PSNR over SNR", note, parts, plot, 3)
     parts = [
         Panel(at(exact, fading=fading, snr_db=snr_db), f"{FADINGS[fading]}, {snr_db:g} dB", USES, PSNR)
@@ -178,6 +188,11 @@ def _seen(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     return rows.assign(seen=rows[column])
 
 
+def _of_kind(rows: pd.DataFrame, sent: tuple[str, ...]) -> pd.DataFrame:
+    """Rows of some methods, and of those of the user's, which are compared with all."""
+    return rows[rows["method"].isin((*sent, *own(rows["method"].unique(), METHODS)))]
+
+
 def _over_uses(ax: Axes, rows: pd.DataFrame) -> None:
     plot(ax, rows, "num_channel_uses_sent")
     if ax.has_data():
@@ -218,9 +233,11 @@ def _gaps(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def _gap_to_opta(gaps: Mapping[str, pd.DataFrame], note: str) -> Figure:
     def plot_gap(ax: Axes, gap: pd.DataFrame) -> None:
-        for uses in _powers_of_two(gap):
+        budgets = _powers_of_two(gap)
+        for uses, colour, marker in zip(budgets, MARKER_OF, MARKER_OF.values(), strict=False):
             rows = at(gap, num_channel_uses=uses)
-            ax.plot(rows[ALL], rows["gap"], marker="o", markersize=2.5, linewidth=1.2, label=f"{uses} uses")
+            look = {"color": colour, "marker": marker, "markersize": 3.5, "markevery": max(1, len(rows) // 7)}
+            ax.plot(rows[ALL], rows["gap"], linewidth=1.0, label=f"{uses} uses", **look)
         ax.axhline(0.0, color=STYLES[OPTA].colour, linestyle=":", label=STYLES[OPTA].label)
         # Beyond 42 dB nobody sees a difference, and neighbouring budgets lie on top of each other.
         ax.set_xlim(14, 42)
@@ -307,12 +324,13 @@ def draw_wide(found: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
             label = f"{WIDE_NAMES.get(method, method)}, {TIMES_FEWER[uses]}"
             if len(own):
                 line, colour = WIDE_LINES[uses], WIDE_COLOURS[method]
-                ax.plot(own["snr_db"], own[column], line, color=colour, marker=".", label=label)
+                ax.plot(own["snr_db"], own[column], line, color=colour, marker=MARKER_OF[colour], label=label)
     axes[0].set(title="ours", xlabel="SNR in dB", ylabel="PSNR in dB")
     axes[1].set(title="ours", xlabel="SNR in dB", ylabel="Fréchet distance / variance,\nour features", yscale="log")
     for method, values in FRECHET_DISTANCES.items():
+        colour = PUBLISHED_COLOURS[method]
         label = f"PUBLISHED: {method.removeprefix('published_')}"
-        axes[2].plot(SNRS_DB, values, ":", color=PUBLISHED_COLOURS[method], marker="s", label=label)
+        axes[2].plot(SNRS_DB, values, ":", color=colour, marker=MARKER_OF[colour], label=label)
     axes[2].set(title="published", xlabel="SNR in dB", ylabel="FID, 6 pictures, 64 features", yscale="log")
     legend_below(axes, 4)
     yield "sd_shaped", figure
