@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from base64 import b64encode
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, final
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_BETWEEN_WORDS = re.compile(r"(?<=\w)([._])(?=[A-Za-z])")
 # A file of its own, so that editors show it as what it is.
 _FRAME = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
 
@@ -81,6 +83,11 @@ def table(name: str, heads: Sequence[str], rows: Iterable[Sequence[str]], marked
 
     >>> "a</th><td>1 &lt; 2</td>" in table("b", ("c", "d"), [("a", "1 < 2")])
     True
+
+    A name that is too long for a phone is broken between its words:
+
+    >>> "psnr_<wbr>db.<wbr>median</th>" in table("metrics", ("metric",), [("psnr_db.median",)])
+    True
     """
     columns = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
     body = "".join(_row(row, row[0] in marked) for row in rows)
@@ -89,6 +96,7 @@ def table(name: str, heads: Sequence[str], rows: Iterable[Sequence[str]], marked
 
 def _row(cells: Sequence[str], is_marked: bool) -> str:
     first, *others = (escape(cell) for cell in cells)
+    first = _BETWEEN_WORDS.sub(r"\1<wbr>", first)
     begin = '<tr class="chosen">' if is_marked else "<tr>"
     return f'{begin}<th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in others)}</tr>'
 
