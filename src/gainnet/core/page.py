@@ -84,9 +84,11 @@ def table(name: str, heads: Sequence[str], rows: Iterable[Sequence[str]], marked
     >>> "a</th><td>1 &lt; 2</td>" in table("b", ("c", "d"), [("a", "1 < 2")])
     True
 
-    A name that is too long for a phone is broken between its words:
+    A name that is too long for a phone is broken between its words, and never within an arrow:
 
     >>> "psnr_<wbr>db.<wbr>median</th>" in table("metrics", ("metric",), [("psnr_db.median",)])
+    True
+    >>> 'a <span class="whole">-&gt;</span> b</th>' in table("steps", ("step",), [("a -> b",)])
     True
     """
     columns = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
@@ -96,7 +98,7 @@ def table(name: str, heads: Sequence[str], rows: Iterable[Sequence[str]], marked
 
 def _row(cells: Sequence[str], is_marked: bool) -> str:
     first, *others = (escape(cell) for cell in cells)
-    first = _BETWEEN_WORDS.sub(r"\1<wbr>", first)
+    first = _BETWEEN_WORDS.sub(r"\1<wbr>", first).replace("-&gt;", '<span class="whole">-&gt;</span>')
     begin = '<tr class="chosen">' if is_marked else "<tr>"
     return f'{begin}<th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in others)}</tr>'
 
