@@ -236,7 +236,12 @@ def _gap_to_opta(gaps: Mapping[str, pd.DataFrame], note: str) -> Figure:
         budgets = _powers_of_two(gap)
         for uses, colour, marker in zip(budgets, MARKER_OF, MARKER_OF.values(), strict=False):
             rows = at(gap, num_channel_uses=uses)
-            look = {"color": colour, "marker": marker, "markersize": 3.5, "markevery": max(1, len(rows) // 7)}
+            look: dict[str, Any] = {
+                "color": colour,
+                "marker": marker,
+                "markersize": 3.5,
+                "markevery": max(1, len(rows) // 7),
+            }
             ax.plot(rows[ALL], rows["gap"], linewidth=1.0, label=f"{uses} uses", **look)
         ax.axhline(0.0, color=STYLES[OPTA].colour, linestyle=":", label=STYLES[OPTA].label)
         # Beyond 42 dB nobody sees a difference, and neighbouring budgets lie on top of each other.
