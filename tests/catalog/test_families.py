@@ -206,3 +206,15 @@ def test_a_mistyped_text_is_answered_with_the_right_one(config: dict[str, Any], 
 def test_reports_are_refused_by_the_name_of_their_option(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"^{next(iter(wrong))}: "):
         GenerationConfig(("a red star",), **wrong)
+
+
+def test_help_and_error_name_every_fading_once() -> None:
+    known = sorted({*table_of("fading"), "ideal"})
+    with pytest.raises(ConfigError) as error:
+        open_request(GenerationConfig(("a star",), fading="fog"))
+    _, _, listed = str(error.value).partition("choose one of ")
+    assert listed.removesuffix(", or give module:Class").split(", ") == known
+    shown = parameters_of(GenerationConfig)["fading"].text.partition(" or module:Class")[0]
+    families = {name.partition("-")[0] for name in known}
+    found = [word.partition("-")[0] for word in shown.replace(",", " ").split()]
+    assert [found.count(name) for name in sorted(families)] == [1] * len(families)

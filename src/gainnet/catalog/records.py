@@ -52,8 +52,8 @@ class GenerationConfig:
         prompts: one or more texts, each at most 2,048 bytes of UTF-8.
         protocol: a name that `gainnet protocols` lists, with arguments as in ciag(cut=3), or module:Class.
         snr_db: mean received Es/N0, -60 to 100 dB (E|h|^2 = 1, E|s|^2 = 1).
-        fading: awgn, rayleigh, rician, jakes, tdl-a to -e, cdl-a to -e, ideal (no errors, no noise), or module:Class;
-            with arguments as in rayleigh(block_length=64).
+        fading: awgn, rayleigh, rician, jakes, tdl-a to -e, cdl-a to -e, ofdm, dft_spread, ideal (no errors, no noise),
+            or module:Class; with arguments as in rayleigh(block_length=64).
         codec: KIND=NAME: seed=raw, linear, seed, seed_prompt, digital, transform, transform_prompt or float32;
             midway=matched, raw, uniform or float32; image=webp, avif, jpeg, png, raw_pixels or float32;
             sketch=quantized, edges, analog, raw_pixels or float32; correction=residual, uniform or float32; each with
