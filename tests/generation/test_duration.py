@@ -60,8 +60,8 @@ def test_f8_long_work_is_said_and_very_long_work_must_be_agreed_to(
 def test_f8_trying_all_protocols_is_announced_and_must_be_agreed_to(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model, pace = load_model(num_steps=2), Pace(step_s=10.0, decoder_s=0.0)
     one_s, two_s = (most_wall_s(model, ("a red star",) * n, Cell(), pace) for n in (1, 2))
-    # A protocol that sends noise or a seed takes two steps for a picture, and some again for its reference.
-    assert 20.0 * len(PROTOCOLS) < one_s < 200.0 * len(PROTOCOLS)
+    # Two steps at least for each protocol; those that draw several pictures to choose from take more.
+    assert 20.0 * len(PROTOCOLS) < one_s < 100.0 * len(PROTOCOLS)
     assert two_s == pytest.approx(2 * one_s, rel=0.05)
     monkeypatch.setattr("gainnet.generation.advice.judge", lambda *_: pytest.fail("ran"))
     monkeypatch.setattr("gainnet.generation.advice.most_wall_s", lambda *_: 1500.0)

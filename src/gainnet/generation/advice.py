@@ -16,7 +16,7 @@ from gainnet.core.units import psnr_db_of_mse
 from gainnet.generation.arguments import check_arguments, strength_of, texts_of
 from gainnet.generation.cell import Cell, Over, use_tables
 from gainnet.generation.decision import Goal, Wanted
-from gainnet.generation.duration import Pace, expected_wall_s
+from gainnet.generation.duration import Pace, plan_wall_s
 from gainnet.generation.generate import estimate
 from gainnet.generation.judging import judge_of
 from gainnet.generation.memory import Memory
@@ -214,7 +214,7 @@ def advise(
 def most_wall_s(
     model: DiffusionModel, captions: Sequence[str], cell: Cell, pace: Pace, strength: float | None = None
 ) -> float:
-    """Seconds that trying all protocols takes at most on an idle machine; those that share steps make it less.
+    """Seconds that trying all protocols takes on an idle machine, less where they share steps; and their reference.
 
     Args:
         model: whose parts run.
@@ -223,15 +223,15 @@ def most_wall_s(
         pace: of the model on this machine.
         strength: of image-to-image, above 0 to 1; text-to-image when `None`.
     """
-    whole_s, given = 0.0, shapes_of(captions, model, strength)
+    item_s, given = pace.step_s * model.denoiser.num_steps + pace.decoder_s, shapes_of(captions, model, strength)
     for kind in PROTOCOLS.values():
         # A protocol that does not fit takes no time.
         with suppress(GainnetError):
             made = make_plan(
                 use_tables(_for_protocol(cell, kind).network()), kind(), model, captions, strength=strength
             )
-            whole_s += expected_wall_s(made, model, pace, given, len(captions))
-    return whole_s
+            item_s += plan_wall_s(made, model, pace, given)
+    return len(captions) * item_s
 
 
 def _for_protocol(cell: Cell, kind: type[Protocol]) -> Cell:
