@@ -1,4 +1,4 @@
-"""Three ways to send one seed over the same air, each in 512 channel uses."""
+"""Three ways to send one seed over the same air, each in 512 channel uses or a little more."""
 
 import torch
 

@@ -165,10 +165,10 @@ def privacy_line(privacy: Mapping[str, Any] | None) -> str:
     """The promise of a guarantee in one sentence, and that of none.
 
     >>> privacy_line(None)
-    'None: what clients send is seen by the edge, and models may remember their text.'
+    'No guarantee: what clients send is seen by the edge, and models may remember their text.'
     """
     if privacy is None:
-        return "None: what clients send is seen by the edge, and models may remember their text."
+        return "No guarantee: what clients send is seen by the edge, and models may remember their text."
     spent = (
         f"Every {privacy['level']}: epsilon {privacy['epsilon']:.3g} at delta {privacy['delta']:.3g} "
         f"(who sees models alone: {privacy['epsilon_model']:.3g}; who reads the folder, too: "
