@@ -1,4 +1,4 @@
-"""Memory of the command by the number of its prompts."""
+"""Memory of a generation by the number of its prompts."""
 
 from __future__ import annotations
 
@@ -8,23 +8,100 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from gainnet.catalog import GenerationConfig
+from gainnet.catalog.labels import save
+from gainnet.catalog.opening import load, open_request
+from gainnet.codecs import PNG
+from gainnet.core import room
+from gainnet.core.randomness import Random
+from gainnet.core.room import in_file
+from gainnet.core.types import Spec
+from gainnet.generation import chunks, quality
+from gainnet.generation.baseline import best_image_codec
+from gainnet.generation.chunks import InPieces
+from gainnet.radio import Air, Digital
 
 MOST_MORE_MB = 100.0
+RED = "a red star"
+
+
+@pytest.fixture
+def all_in_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets every batch of pictures lie in a file, however small it is."""
+    for module in (room, chunks):
+        monkeypatch.setattr(module, "LEAST_BYTES", 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they lie in memory")
+@pytest.mark.usefixtures("all_in_files")
+@pytest.mark.parametrize("protocol", ["eiug", "centralized"])
+def test_c22_no_more_than_a_chunk_of_pictures_is_in_memory(
+    protocol: str, small_stable_diffusion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever looks at pictures gives their memory back before it takes the next ones."""
+    given = list[int]()
+    give_back = room.give_back
+    for module in (room, chunks):
+        monkeypatch.setattr(module, "give_back", lambda x: (given.append(len(x)), give_back(x))[1])
+    model = load(str(small_stable_diffusion), num_steps=1)
+    config = GenerationConfig((RED,) * 19, protocol, fading="ideal", num_steps=1)
+    made = open_request(config, model).generate()
+    assert in_file(made.values)
+    assert in_file(made.references)
+    save(made, tmp_path)
+    assert max(given) <= chunks.MOST_ITEMS
+    # Every picture is looked at three times at least: by its error, its likeness and what is written of it.
+    assert sum(given) >= 3 * 2 * 19
+
+
+@pytest.mark.usefixtures("all_in_files")
+def test_c22_pictures_in_files_have_the_numbers_of_pictures_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = torch.rand(11, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    noisy, link = (pictures + 0.1).clamp(0, 1), Digital(Air(snr_db=10.0))
+
+    def found() -> tuple[object, ...]:
+        where = room.room_for(pictures.shape, pictures)
+        where[:] = pictures
+        best = best_image_codec(link, where, 512.0, None, Random.of(range(11)))
+        assert best is not None
+        return quality.quality(noisy, where, [""] * 11), best.name, best.psnr_db_equal_uses, best.image.tolist()
+
+    in_files = found()
+    for module in (room, chunks):
+        monkeypatch.setattr(module, "LEAST_BYTES", 2**40)
+    assert found() == in_files
+
+
+@pytest.mark.usefixtures("all_in_files")
+def test_pictures_that_are_coded_in_pieces_are_coded_as_together() -> None:
+    pictures, spec = torch.rand(10, 3, 16, 16, generator=torch.Generator().manual_seed(1)), Spec((3, 16, 16))
+    whole, parts, snr = PNG(), InPieces(PNG()), torch.ones(10)
+    sent = parts.encode(pictures, snr)
+    assert sent == whole.encode(pictures, snr)
+    received = parts.decode(sent, spec)
+    assert torch.equal(received, whole.decode(sent, spec))
+    # Sums follow the order of memory.
+    assert received.stride() == whole.decode(sent, spec).stride()
 
 
 @pytest.mark.slow
-def test_c22_a_thousand_prompts_take_hardly_more_memory_than_ten(small_stable_diffusion: Path, tmp_path: Path) -> None:
-    """Of a model whose pictures are small, so that what is measured is what comes on top of the pictures."""
-    few, many = (_peak_mb(number, small_stable_diffusion, tmp_path / str(number)) for number in (10, 1000))
+@pytest.mark.parametrize("options", [("--protocol", "eiug"), ("--protocol", "centralized")])
+def test_c22_a_thousand_prompts_take_hardly_more_memory_than_ten(
+    options: tuple[str, ...], small_stable_diffusion: Path, tmp_path: Path
+) -> None:
+    """Of pictures of 128 x 128 by a small model: they are what grows."""
+    few, many = (_peak_mb(number, small_stable_diffusion, tmp_path / str(number), options) for number in (10, 1000))
     assert many - few <= MOST_MORE_MB, (few, many)
 
 
-def _peak_mb(num_prompts: int, model: Path, folder: Path) -> float:
+def _peak_mb(num_prompts: int, model: Path, folder: Path, options: tuple[str, ...]) -> float:
     folder.mkdir()
     (folder / "prompts.txt").write_text("".join(f"a red star {'abcdefghij'[k % 10]}\n" for k in range(num_prompts)))
     command = [sys.executable, "-m", "gainnet.cli", "generate", "--prompts", "prompts.txt", "--model", str(model)]
-    options = ["--num-steps", "1", "--fading", "ideal", "--json"]
-    ran = subprocess.Popen([*command, *options], cwd=folder, stdout=subprocess.DEVNULL, env=os.environ)
+    size = ["--height", "128", "--width", "128", "--num-steps", "1", "--fading", "ideal", "--json", "--yes"]
+    ran = subprocess.Popen([*command, *size, *options], cwd=folder, stdout=subprocess.DEVNULL, env=os.environ)
     # Of this child alone: RUSAGE_CHILDREN would be the largest of all that ended so far.
     _, status, usage = os.wait4(ran.pid, 0)
     ran.returncode = os.waitstatus_to_exitcode(status)

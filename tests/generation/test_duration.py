@@ -52,7 +52,8 @@ def test_f8_long_work_is_said_and_very_long_work_must_be_agreed_to(
     monkeypatch.setattr(Request, "expected_wall_s", lambda request: 1500.0)
     code, out, err = call("generate", "a red star", "--num-steps", "1")
     assert (code, out) == (2, "")
-    assert err == "error: yes: this takes about 25 minutes on this machine; give --yes to run it, or fewer prompts\n"
+    agree = "give --yes to run it, or a smaller --height and --width"
+    assert err == f"error: yes: this takes about 25 minutes on this machine; {agree}\n"
     with pytest.raises(ConfigError, match=r"2\.8 hours"):
         announce(10_000.0, False, "fewer prompts")
 

@@ -214,7 +214,7 @@ def test_a_page_escapes_what_the_user_wrote(model, tmp_path):
     config = GenerationConfig((HOSTILE,), fading="ideal", **FAST)
     result = open_request(config, model).generate()
     labels = labels_of(result)
-    check_page(page(result, labels, to_json(result, [tmp_path / "image.png"], labels), [b""]))
+    check_page("".join(page(result, labels, to_json(result, [tmp_path / "image.png"], labels), [b""])))
     assert "<script>" not in result._repr_html_()
 
 

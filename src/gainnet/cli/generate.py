@@ -100,7 +100,8 @@ def generate(
         sign = None if signer is None else _signing(signer)
         config, decision = _decided(config, asked, decide, bounds)
         request, tuned = _opened(config, decoder)
-        announce(request.expected_wall_s(), yes, "fewer prompts")
+        less = "fewer prompts" if len(request.prompts) > 1 else "a smaller --height and --width"
+        announce(request.expected_wall_s(), yes, less)
         with request.watched(watch):
             result = request.generate(watch)
         watch("writing")

@@ -66,6 +66,16 @@ class RateMatched:
                 strings[member] = string
         return Bits(tuple(strings), batch)
 
+    def of_items(self, items: Sequence[int]) -> RateMatched:
+        """The codec of a smaller batch, made of these items of the whole one, row-major."""
+        made = self.codec_of
+
+        def part(budget: float) -> Codec[Bits]:
+            codec: Codec[Bits] = made(budget)
+            return codec.of_items(items) if isinstance(codec, Itemised) else codec
+
+        return RateMatched(part, self.capacity_bits, self.typical_snrs)
+
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
         # A stream tells its own quality, so the receiver needs no budget: any codec of the family reads it.
         return self.reader.decode(payload, spec)

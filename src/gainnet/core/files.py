@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,27 @@ def write_whole(path: Path, content: bytes, mode: int = 0o644) -> None:
     >>> names, content
     (['notes.txt'], b'twice')
     """
+    write_pieces(path, (content,), mode)
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes], mode: int = 0o644) -> None:
+    """As `write_whole`, of a file that would be too long for memory.
+
+    Args:
+        path: its place; its folder is made when missing.
+        pieces: of its content, one after the other; each is written before the next is asked for.
+        mode: permissions.
+
+    Raises:
+        ConfigError: the folder or the file cannot be written, or a folder of that name exists.
+    """
     try:
         _check_no_folder(path)
         with _beside(path) as new:
             # Private keys are written here, too: the file must not be readable for others while it is written.
             new.touch(mode=0o600)
-            new.write_bytes(content)
+            with new.open("wb") as file:
+                file.writelines(pieces)
             new.chmod(mode)
             new.replace(path)
     except OSError as error:

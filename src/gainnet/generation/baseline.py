@@ -14,9 +14,11 @@ from gainnet.codecs import AVIF, JPEG, WebP
 from gainnet.codecs.codec import AnyCodec
 from gainnet.codecs.rate_matched import RateMatched
 from gainnet.core.randomness import Random
+from gainnet.core.room import pieces
 from gainnet.core.types import Size, Spec
 from gainnet.core.units import psnr_db_of_mse
-from gainnet.generation.quality import MOST_AT_ONCE, mse
+from gainnet.generation.chunks import InPieces
+from gainnet.generation.quality import mse
 from gainnet.protocols.budget import Budget, block_length, typical_snrs
 from gainnet.protocols.transmit import transmit
 from gainnet.radio import AnyLink, Ideal
@@ -71,7 +73,8 @@ def best_image_codec(
     budget = Budget.of(link, int(num_channel_uses), block_length(link), snrs)
     errors, first = dict[str, float](), dict[str, Tensor]()
     for name, codec_of in CODECS.items():
-        images = transmit(references, RateMatched(codec_of, budget, snrs), link, random.child("baseline")).values
+        codec = InPieces(RateMatched(codec_of, budget, snrs))
+        images = transmit(references, codec, link, random.child("baseline")).values
         # A copy, since the first picture alone would keep the memory of all.
         errors[name], first[name] = mse(images, references), images[0].clone()
     name = min(errors, key=lambda candidate: errors[candidate])
@@ -113,7 +116,7 @@ def _least_uses(link: AnyLink, sizes: list[float]) -> float | None:
 def _psnr_db(codec: AnyCodec, references: Tensor) -> tuple[float, float]:
     """PSNR and mean bits per picture of a codec, without a channel."""
     spec, num_bits, error = Spec(tuple(references.shape[1:])), 0.0, 0.0
-    for pictures in references.split(MOST_AT_ONCE):
+    for (pictures,) in pieces(references):
         payload = codec.encode(pictures, torch.full((len(pictures),), math.inf))
         error += len(pictures) * mse(codec.decode(payload, spec), pictures) / len(references)
         num_bits += payload.num_bits

@@ -1,26 +1,33 @@
-"""Parts that run on a few items at a time, so that the memory of their networks does not grow with the batch."""
+"""Parts and codecs that take a few items at a time, so that the memory of a run does not grow with the batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import ClassVar, Final, final
 
 from torch import Tensor
 
+from gainnet.codecs.codec import Codec
+from gainnet.codecs.rate_matched import Itemised
 from gainnet.core.randomness import Random
-from gainnet.core.types import Tensors
+from gainnet.core.room import LEAST_BYTES, give_back, pieces, room_for
+from gainnet.core.types import Bits, Payload, Size, Spec, Tensors
+from gainnet.generation.trials import is_of_user
 from gainnet.models.part import Part
 from gainnet.models.renamed import called_by
-from gainnet.protocols.plan import Compute, Plan
+from gainnet.protocols.plan import Compute, Plan, Step
 
 MOST_ITEMS: Final = 8
 """Items that a part takes at once; more are hardly faster on a processor, and each takes megabytes."""
 
 
 def in_chunks(plan: Plan, watch: Callable[[str], None] = lambda label: None) -> Plan:
-    """The plan, its fallbacks included, with parts that take at most `MOST_ITEMS` items at once.
+    """The plan, its fallbacks included, with parts and codecs that take at most `MOST_ITEMS` items at once.
+
+    Pictures of large batches that parts make and transfers bring lie in files.
 
     Args:
         plan: of any batch.
@@ -30,12 +37,72 @@ def in_chunks(plan: Plan, watch: Callable[[str], None] = lambda label: None) -> 
     ()
     """
     fallback = plan.fallback
-    steps = tuple(
-        replace(s, part=called_by(partial(_run, watch), s.part)) if isinstance(s, Compute) else s for s in plan.steps
-    )
+    steps = tuple(_in_chunks(step, watch) for step in plan.steps)
     if fallback is None:
         return replace(plan, steps=steps)
     return replace(plan, steps=steps, fallback=lambda arrived: in_chunks(fallback(arrived), watch))
+
+
+@final
+@dataclass(frozen=True)
+class InPieces:
+    """A codec that is given a few pictures at a time; whatever is no large batch of pictures it is given whole.
+
+    Args:
+        codec: bound; it knows nothing of the items, or is `Itemised`.
+    """
+
+    codec: Codec[Bits]
+    emits: ClassVar[type[Payload]] = Bits
+
+    def size(self, spec: Spec) -> Size:
+        return self.codec.size(spec)
+
+    def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
+        if reported_snr.dim() != 1 or not _are_many_pictures(x.shape):
+            return self.codec.encode(x, reported_snr)
+        strings, first = list[bytes | None](), 0
+        for some, snr in pieces(x, reported_snr, num_items=MOST_ITEMS):
+            strings += self._of_items(first, len(some)).encode(some, snr).strings
+            first += len(some)
+        return Bits(tuple(strings), (len(strings),))
+
+    def decode(self, payload: Bits, spec: Spec) -> Tensor:
+        if len(payload.batch) != 1 or not _are_many_pictures((*payload.batch, *spec.shape)):
+            return self.codec.decode(payload, spec)
+        whole: Tensor | None = None
+        for first in range(0, len(payload.strings), MOST_ITEMS):
+            strings = payload.strings[first : first + MOST_ITEMS]
+            made = self._of_items(first, len(strings)).decode(Bits(strings, (len(strings),)), spec)
+            if whole is None:
+                whole = _room_as(made, len(payload.strings))
+            place = whole[first : first + MOST_ITEMS]
+            place[:] = made
+            give_back(place)
+        return self.codec.decode(payload, spec) if whole is None else whole
+
+    def _of_items(self, first: int, number: int) -> Codec[Bits]:
+        return self.codec.of_items(range(first, first + number)) if isinstance(self.codec, Itemised) else self.codec
+
+
+def _in_chunks(step: Step, watch: Callable[[str], None]) -> Step:
+    if isinstance(step, Compute):
+        return replace(step, part=called_by(partial(_run, watch), step.part))
+    # A codec of the user's may count on the whole batch.
+    is_split = step.codec.emits is Bits and not is_of_user(step.codec)
+    return replace(step, codec=InPieces(step.codec)) if is_split else step
+
+
+def _are_many_pictures(shape: Sequence[int]) -> bool:
+    """Of seeds all are coded together, however many: sums over another number of rows are rounded otherwise."""
+    return len(shape) == 4 and shape[1] == 3 and 4 * math.prod(shape) >= LEAST_BYTES
+
+
+def _room_as(made: Tensor, num_items: int) -> Tensor:
+    """Room for as many items, in the order of memory that those that are made have: sums over it are the same."""
+    order = sorted(range(made.dim()), key=lambda dim: (dim > 0, -made.stride()[dim]))
+    shape = (num_items, *made.shape[1:])
+    return room_for([shape[dim] for dim in order], made).permute([order.index(dim) for dim in range(made.dim())])
 
 
 def _run(watch: Callable[[str], None], part: Part, tensors: Tensors, random: Random) -> Tensors:
@@ -46,10 +113,15 @@ def _run(watch: Callable[[str], None], part: Part, tensors: Tensors, random: Ran
     for first in range(0, random.num_items, MOST_ITEMS):
         rows = slice(first, first + MOST_ITEMS)
         seeds = random.random_seeds[rows]
-        made = part({name: x[rows] for name, x in tensors.items()}, Random(seeds, (len(seeds),), random.path))
+        given = {name: x[rows] for name, x in tensors.items()}
+        made = part(given, Random(seeds, (len(seeds),), random.path))
+        for x in given.values():
+            give_back(x)
         for name in part.writes:
             # Into its place, since pieces that are joined at the end would take the memory twice.
-            place = whole.setdefault(name, made[name].new_empty((random.num_items, *made[name].shape[1:])))
-            place[rows] = made[name]
+            if name not in whole:
+                whole[name] = room_for((random.num_items, *made[name].shape[1:]), made[name])
+            whole[name][rows] = made[name]
+            give_back(whole[name][rows])
         watch(f"{part.name}: {min(first + MOST_ITEMS, random.num_items)} of {random.num_items} pictures")
     return whole

@@ -22,6 +22,7 @@ from gainnet.core.errors import ConfigError
 from gainnet.core.files import write_whole
 from gainnet.core.page import embed_picture
 from gainnet.core.report import Report
+from gainnet.core.room import give_back, pieces
 from gainnet.core.types import NodeId
 from gainnet.generation.arguments import check_arguments, strength_of, texts_of
 from gainnet.generation.baseline import Baseline, best_image_codec
@@ -89,7 +90,8 @@ class Generation:
         given: the codecs as they were given.
         codecs: that were used, as they were chosen, by what they carried.
         network: nodes and links.
-        values: [num_items, 3, H, W], in [0, 1], as the device has them.
+        values: [num_items, 3, H, W], in [0, 1], as the device has them; those of a large batch lie in a file without a
+            name in the folder for temporary files, which goes with them.
         references: [num_items, 3, H, W], the channel-free generation from the same random seeds.
         report: what it cost, all items together.
         quality: against the references.
@@ -131,11 +133,11 @@ class Generation:
         with torch.inference_mode():
             return best_image_codec(downlink(self.network), self.references, uses, self.quality.psnr_db, random)
 
-    @property
+    @cached_property
     def images(self) -> tuple[Picture, ...]:
         """One picture per prompt."""
-        triples = zip(self.prompts, self.values, self.references, strict=True)
-        return tuple(Picture(prompt, image, psnr_db(image, reference)) for prompt, image, reference in triples)
+        pairs = zip(self.prompts, pieces(self.values, self.references, num_items=1), strict=True)
+        return tuple(Picture(prompt, one[0], psnr_db(one[0], other[0])) for prompt, (one, other) in pairs)
 
     def __repr__(self) -> str:
         report, number = self.report, len(self.prompts)
@@ -280,6 +282,7 @@ def png(image: Tensor) -> bytes:
     """A picture [3, H, W] in [0, 1] as a PNG file."""
     # Rounded, since a cast would cut off and make every picture darker.
     values = (image.clamp(0.0, 1.0) * 255.0).round().to("cpu").permute(1, 2, 0).numpy().astype(np.uint8)
+    give_back(image)
     file = io.BytesIO()
     Image.fromarray(values).save(file, "PNG")
     return file.getvalue()

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from gainnet.core.errors import ModelError
 from gainnet.core.randomness import Random
-from gainnet.generation.quality import MOST_AT_ONCE, counted_fidelity
+from gainnet.core.room import pieces
+from gainnet.generation.quality import counted_fidelity
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.emoji.judge import EmojiJudge, read_judge
 from gainnet.models.loading import find_folder
@@ -67,10 +68,9 @@ def _fidelity(model: DiffusionModel, judge: EmojiJudge, images: Tensor, prompts:
     if images.shape[1:] != model.image.shape or model.latent.num_values != len(judge.mean):
         return None
     shares: list[float | None] = []
-    for first in range(0, len(images), MOST_AT_ONCE):
-        some = images[first : first + MOST_AT_ONCE]
+    for (some,) in pieces(images):
         # Nothing is drawn: the encoder gives the mode of its posterior.
         latents = model.image_encoder({"image": some}, Random.of([0] * len(some)))["latent"]
-        shares += judge.fidelity(latents, prompts[first : first + MOST_AT_ONCE])
+        shares += judge.fidelity(latents, prompts[len(shares) : len(shares) + len(some)])
     judged = [share for share in shares if share is not None]
     return sum(judged) / len(judged) if judged else None

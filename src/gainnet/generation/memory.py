@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import final
 
+import torch
 from torch import Tensor
 
 from gainnet.core.randomness import Random
+from gainnet.core.room import pieces
 from gainnet.core.types import Tensors
 from gainnet.models.part import Part, origin_of
 from gainnet.models.renamed import called_by
@@ -62,4 +64,7 @@ class Memory:
 
 
 def _digest(x: Tensor) -> Key:
-    return (x.shape, x.dtype, blake2b(x.contiguous().cpu().numpy().tobytes(), digest_size=16).digest())
+    digest = blake2b(digest_size=16)
+    for (some,) in pieces(torch.atleast_1d(x)):
+        digest.update(some.contiguous().cpu().numpy().tobytes())
+    return (x.shape, x.dtype, digest.digest())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from string import Template
 from typing import Any
@@ -41,7 +41,10 @@ $lanes
 <h2>Steps</h2>
 $steps
 <h2>All pictures</h2>
-<div class="batch">$pictures</div>""")
+<div class="batch"><!-- pictures --></div>""")
+
+PICTURES = "<!-- pictures -->"
+"""Their place in the page; nothing that a user wrote can be it, since all of that is escaped."""
 
 STEP_COLUMNS = {
     "start_s": "start in s",
@@ -55,14 +58,14 @@ STEP_COLUMNS = {
 }
 
 
-def page(generation: Generation, labels: Labels, summary: dict[str, Any], images: Sequence[bytes]) -> str:
-    """The page of a generation; nothing in it is loaded from elsewhere.
+def page(generation: Generation, labels: Labels, summary: dict[str, Any], images: Iterable[bytes]) -> Iterator[str]:
+    """The page of a generation, piece by piece; nothing in it is loaded from elsewhere.
 
     Args:
         generation: what came out.
         labels: names of its objects.
         summary: the same as a JSON object.
-        images: all pictures, PNG files.
+        images: all pictures, PNG files; each is asked for when its place in the page is reached.
     """
     report = summary["report"]
     body = BODY.substitute(
@@ -76,14 +79,15 @@ def page(generation: Generation, labels: Labels, summary: dict[str, Any], images
         edge_hardware=escape(labels.edge_hardware),
         lanes=_lanes(report),
         steps=_steps(report),
-        pictures="".join(
-            captioned(f"{each.prompt}: {spelled_psnr(each.psnr_db)}", embed_picture(each.prompt, image))
-            for each, image in zip(generation.images, images, strict=True)
-        ),
     )
-    first = generation.prompts[0] + (f" (and {len(images) - 1} more)" if len(images) > 1 else "")
+    number = len(generation.prompts)
+    first = generation.prompts[0] + (f" (and {number - 1} more)" if number > 1 else "")
     subtitle = f"{labels.protocol}, {labels.air}, random seed {generation.random_seed}"
-    return Page(first, subtitle, body, CONVENTION, "report.json", summary, STYLE).html()
+    before, after = Page(first, subtitle, body, CONVENTION, "report.json", summary, STYLE).html().split(PICTURES)
+    yield before
+    for each, image in zip(generation.images, images, strict=True):
+        yield captioned(f"{each.prompt}: {spelled_psnr(each.psnr_db)}", embed_picture(each.prompt, image))
+    yield after
 
 
 def first_lines(summary: Mapping[str, Any]) -> list[str]:

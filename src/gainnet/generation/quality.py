@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import torch
 from torch import Tensor
 
+from gainnet.core.room import pieces
 from gainnet.core.units import psnr_db_of_mse
 
 if TYPE_CHECKING:
     from gainnet.models.attributes import AttributeClassifier
 
 EXACT = 1e-4
-MOST_AT_ONCE = 8
 
 
 @final
@@ -57,7 +57,7 @@ def quality(
     """
     judged = judge or counted_fidelity
     found_db = psnr_db(images, references)
-    similarity = float(torch.cat([ssim(one, other) for one, other in _pieces(images, references)]).mean())
+    similarity = float(torch.cat([ssim(one, other) for one, other in pieces(images, references)]).mean())
     fidelity = judged(images, prompts)
     # Pictures without an error are not judged a second time.
     own = fidelity if found_db is None else judged(references, prompts)
@@ -75,7 +75,7 @@ def psnr_db(images: Tensor, references: Tensor) -> float | None:
     (None, 20.0)
     """
     # By the largest error: a single wrong pixel disappears in the mean of a large picture.
-    largest = max(float((a - b).abs().max()) for a, b in _pieces(images, references))
+    largest = max(float((a - b).abs().max()) for a, b in pieces(images, references))
     return None if largest <= EXACT else float(psnr_db_of_mse(torch.tensor(mse(images, references))))
 
 
@@ -89,13 +89,8 @@ def mse(images: Tensor, references: Tensor) -> float:
     >>> mse(torch.zeros(20, 3), torch.full((20, 3), 0.5))
     0.25
     """
-    means = ((len(a), float((a - b).square().mean())) for a, b in _pieces(images, references))
+    means = ((len(a), float((a - b).square().mean())) for a, b in pieces(images, references))
     return math.fsum(number * mean for number, mean in means) / len(images)
-
-
-def _pieces(images: Tensor, references: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """A few items at a time, since what is computed of all at once takes many times the memory of the pictures."""
-    return zip(images.split(MOST_AT_ONCE), references.split(MOST_AT_ONCE), strict=True)
 
 
 def ssim(images: Tensor, references: Tensor) -> Tensor:
@@ -126,10 +121,10 @@ def counted_fidelity(images: Tensor, prompts: Sequence[str]) -> float | None:
     from gainnet.models.scenes import count_things, parse
 
     classifier, judged = AttributeClassifier.from_pretrained(), []
-    for image, prompt in zip(images, prompts, strict=True):
-        if (fidelity := mean_fidelity(image[None], [prompt], classifier)) is None or (scene := parse(prompt)) is None:
+    for (image,), prompt in zip(pieces(images, num_items=1), prompts, strict=True):
+        if (fidelity := mean_fidelity(image, [prompt], classifier)) is None or (scene := parse(prompt)) is None:
             continue
-        drawn, named = count_things(image, scene), len(scene.things)
+        drawn, named = count_things(image[0], scene), len(scene.things)
         judged.append(fidelity * (1.0 if drawn is None else min(drawn, named) / max(drawn, named)))
     return sum(judged) / len(judged) if judged else None
 

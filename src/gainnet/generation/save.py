@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gainnet.core.files import write_whole
+from gainnet.core.files import write_pieces, write_whole
 from gainnet.core.report import Report
 from gainnet.generation.generate import Generation, png
 from gainnet.generation.labels import Labels
@@ -40,16 +40,18 @@ def save(generation: Generation, folder: Path, labels: Labels) -> dict[str, Any]
     Raises:
         ConfigError: the folder cannot be written.
     """
-    pictures = [image.png() for image in generation.images]
-    paths = [folder / _image_name(index, len(pictures)) for index in range(len(pictures))]
-    for path, content in zip(paths, pictures, strict=True):
-        write_whole(path, content)
+    images = generation.images
+    paths = [folder / _image_name(index, len(images)) for index in range(len(images))]
+    for path, image in zip(paths, images, strict=True):
+        image.save(path)
     write_whole(folder / "reference.png", png(generation.references[0]))
     write_original(generation.original, folder)
     write_whole(folder / "side_by_side.png", side_by_side(generation, labels))
     write_whole(folder / "steps.csv", step_table(generation.report).encode())
     summary = to_json(generation, paths, labels)
-    write_whole(folder / "report.html", page(generation, labels, summary, pictures).encode())
+    # From the files, one after the other: all pictures together may not fit into memory.
+    html = page(generation, labels, summary, (path.read_bytes() for path in paths))
+    write_pieces(folder / "report.html", (piece.encode() for piece in html))
     # Last, so that a folder with a report is complete.
     write_whole(folder / "report.json", (json.dumps(summary, indent=2) + "\n").encode())
     return summary

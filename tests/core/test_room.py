@@ -1,0 +1,81 @@
+"""Pictures of a large batch lie in a file, and memory holds those that are looked at."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from gainnet.core import room
+from gainnet.core.room import LEAST_BYTES, give_back, in_file, pieces, room_for
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they lie in memory")
+
+
+def resident_bytes(x: Tensor) -> int:
+    """Of the mapping that a tensor lies in, as the kernel counts them."""
+    is_it, kilobytes = False, 0
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        name, *values = line.split()
+        if not name.endswith(":"):
+            begin, end = (int(place, 16) for place in name.split("-"))
+            is_it = begin <= x.data_ptr() < end
+        elif is_it and name == "Rss:":
+            kilobytes += int(values[0])
+    return 1024 * kilobytes
+
+
+@LINUX
+def test_a_large_tensor_is_in_no_memory_but_for_the_piece_that_is_read() -> None:
+    many = room_for((2 * LEAST_BYTES // 4 // 1024, 1024), torch.zeros(1))
+    assert in_file(many)
+    assert in_file(many[3:5])
+    many.copy_(torch.arange(float(many.numel())).reshape(many.shape))
+    assert resident_bytes(many) >= many.nbytes
+    give_back(many)
+    assert resident_bytes(many) == 0
+    largest, total = 0, 0.0
+    for (some,) in pieces(many, num_items=64):
+        total += float(some.double().sum())
+        largest = max(largest, resident_bytes(many))
+    assert total == sum(range(many.numel()))
+    # The kernel maps a few pages around those that are read, too.
+    assert largest <= 64 * 4096 + 2**18
+    assert resident_bytes(many) <= 2**18
+
+
+def test_what_is_small_or_not_ours_stays_as_it_is() -> None:
+    small = room_for((3, 4), torch.zeros(1, dtype=torch.uint8))
+    assert (small.shape, small.dtype, in_file(small)) == ((3, 4), torch.uint8, False)
+    memory = torch.arange(LEAST_BYTES, dtype=torch.float32)
+    give_back(memory)
+    assert torch.equal(memory, torch.arange(LEAST_BYTES, dtype=torch.float32))
+
+
+@LINUX
+def test_a_mapping_that_keeps_its_changes_to_itself_is_not_given_back(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(bytes(2**16))
+    private = torch.from_file(str(tmp_path / "x"), shared=False, size=2**14)
+    private += 1.0
+    give_back(private)
+    assert float(private.sum()) == 2**14
+
+
+def test_without_room_on_the_disk_memory_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    assert not in_file(room_for((LEAST_BYTES,), torch.zeros(1)))
+
+
+@LINUX
+def test_nothing_of_the_file_is_seen_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room.tempfile, "tempdir", str(tmp_path))
+    many = room_for((LEAST_BYTES,), torch.zeros(1))
+    assert in_file(many)
+    assert list(tmp_path.iterdir()) == []
