@@ -9,7 +9,7 @@ from itertools import pairwise, product
 HOSTILE = "<script>alert(\"x\")</script> & 'a red star' $title"
 """A name as somebody could write it who wants a page to run something."""
 
-VOID = {"meta", "img", "input", "br", "link", "hr"}
+VOID = {"meta", "img", "input", "br", "wbr", "link", "hr"}
 NAMELESS = {"", "picture", "image", "figure", "side by side"}
 LEAST_CONTRAST, LEAST_CONTRAST_OF_BARS = 4.5, 3.0
 """WCAG 2.2, 1.4.3 and 1.4.11."""
