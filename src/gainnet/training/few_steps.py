@@ -41,7 +41,7 @@ GENERATION = {"num_inference_steps": 2, "guidance_scale": 1.0, "height": 128, "w
 SHARD_SIZE = 40
 FIRST_RANDOM_SEED = 3 << 40
 """Of the noise of training pairs; studies and users draw theirs far below."""
-PEAK_RATES = (1e-3, 3e-4)
+PEAK_RATES = (3e-4, 1e-4)
 """Of kernels by Muon, and of everything else by AdamW."""
 STEPS_WORTH_COMPILING = 500
 """Compiling takes as long as a hundred steps, and takes a third off each."""
