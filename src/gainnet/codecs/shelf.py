@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, TypeVar, cast, final
 
 from gainnet.core.errors import ModelError
 from gainnet.core.files import write_whole
 from gainnet.core.weights import CONFIG, WeightsFormat, user_folder
 
 PRETRAINED: Final = Path(__file__).parent / "pretrained"
+W = TypeVar("W")
 
 
 @final
@@ -74,14 +76,18 @@ class Shelf:
             f"{self.format.label}: {named[0]} fits another model ({digests}) than {str(model)!r}; {self._mend(model)}"
         )
 
-    def stamp(self, folder: Path) -> tuple[int, ...]:
-        """Numbers that change when a file of the weights in a folder does; what was read before holds while they stay.
+    def read(self, model: str | Path, model_sha256: str | None, load: Callable[[Path, str | None], W]) -> W:
+        """The weights for a model, read once while their files stay: every plan of a request chooses and binds a codec.
 
         Args:
-            folder: of the weights.
+            model: as of `find`, like the digest and the errors.
+            model_sha256: digest of the model.
+            load: reads the weights of a folder for a digest.
         """
+        folder = self.find(model, model_sha256)
         found = [path.stat() for path in (folder / CONFIG, folder / self.format.file) if path.is_file()]
-        return tuple(number for each in found for number in (each.st_ino, each.st_size, each.st_mtime_ns))
+        stamp = tuple(number for each in found for number in (each.st_ino, each.st_size, each.st_mtime_ns))
+        return cast(W, _read(load, folder, model_sha256, stamp))
 
     def _of_digest(self, model_sha256: str | None) -> Iterator[Path]:
         if model_sha256 is not None:
@@ -101,6 +107,14 @@ class Shelf:
         if not self.code:
             return f"{self.format.mend} --model {model} --out FOLDER"
         return f"gainnet train seed-codec --model {model} --prompts FILE --code {self.code} --out FOLDER makes them"
+
+
+@lru_cache(maxsize=6)
+def _read(
+    load: Callable[[Path, str | None], Any], folder: Path, model_sha256: str | None, stamp: tuple[int, ...]
+) -> Any:
+    """The stamp changes with the files, and with it the key of what was read."""
+    return load(folder, model_sha256)
 
 
 def _is_path(model: str | Path) -> bool:

@@ -225,7 +225,7 @@ def most_wall_s(
     """
     item_s, given = pace.step_s * model.denoiser.num_steps + pace.decoder_s, shapes_of(captions, model, strength)
     for kind in PROTOCOLS.values():
-        # A protocol that does not fit takes no time.
+        # A protocol that cannot be used with this air or model is not run.
         with suppress(GainnetError):
             made = make_plan(
                 use_tables(_for_protocol(cell, kind).network()), kind(), model, captions, strength=strength

@@ -207,10 +207,9 @@ def generate(
     made, free, plan = _plans(
         lambda x: make_plan(air, protocol, x, texts, codecs, num_channel_uses, strength, deadline_s),
         model, decoder, memory or Memory(), watch)  # fmt: skip
-    given, deaths = inputs(texts, picture), _deaths(failures, len(plan.steps))
-    random, begin_s = streams(random_seed, len(texts)), time.perf_counter()
+    given, random, begin_s = inputs(texts, picture), streams(random_seed, len(texts)), time.perf_counter()
     with torch.inference_mode():
-        places, report = execute(plan, given, made.network, random, priced_as, deaths, watch)
+        places, report = execute(plan, given, made.network, random, priced_as, _deaths(failures, plan), watch)
         wall_s, images = time.perf_counter() - begin_s, places[plan.result]
         references = channel_free(free, given, random)[free.reference or free.result]
         return Generation(
@@ -288,10 +287,10 @@ def png(image: Tensor) -> bytes:
     return file.getvalue()
 
 
-def _deaths(failures: Sequence[tuple[str, int]], num_steps: int) -> list[Failure]:
+def _deaths(failures: Sequence[tuple[str, int]], plan: Plan) -> list[Failure]:
     """The failures as nodes die; raises `ConfigError` when all come after the end."""
     # Later deaths are counted over the fallback, too.
     first = min((step for _, step in failures), default=0)
-    if first > num_steps:
-        raise ConfigError(f"fail: step {first} is after the end; the plan has {num_steps} steps")
+    if first > len(plan.steps):
+        raise ConfigError(f"fail: step {first} is after the end; the plan has {len(plan.steps)} steps")
     return [(NodeId(node), step) for node, step in failures]

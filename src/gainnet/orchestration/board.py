@@ -31,7 +31,7 @@ HATCHES = {
     Activity.WIRELESS_SENSING: "--",
     Activity.VISUAL_SENSING: "..",
 }
-"""Of the pieces, so that activities are told apart in grey."""
+"""Hatching of the bars of each activity, which tells them apart in grey."""
 
 
 def occupancy(schedule: Schedule, grid: Grid, activities: frozenset[Activity]) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -91,8 +91,7 @@ class CorrectionWeights:
         Raises:
             ModelError: none fit.
         """
-        folder = CORRECTIONS.find(content.model or SHIPPED, content.model_sha256)
-        weights = _opened(folder, content.model_sha256, CORRECTIONS.stamp(folder))
+        weights = CORRECTIONS.read(content.model or SHIPPED, content.model_sha256, CorrectionWeights.load)
         if content.draft not in weights.drafts:
             raise ModelError(
                 f"correction: no weights for the draft {content.draft!r}; choose one of {', '.join(weights.drafts)}, "
@@ -184,9 +183,3 @@ def _counted(transform: Any, values: Tensor) -> float:
     with FlopCounterMode(display=False) as counter:
         transform(values)
     return float(counter.get_total_flops())
-
-
-@lru_cache(maxsize=2)
-def _opened(folder: Path, model_sha256: str | None, stamp: tuple[int, ...]) -> CorrectionWeights:
-    """As `CorrectionWeights.load`, once while the files stay: every plan of a request chooses and binds a codec."""
-    return CorrectionWeights.load(folder, model_sha256)

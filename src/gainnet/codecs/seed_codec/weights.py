@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, final
 
@@ -82,8 +81,7 @@ class SeedWeights:
             ModelError: none fit the model.
             ConfigError: there is no model, and the shipped weights are for another shape.
         """
-        folder = NETWORKS.find(content.model or SHIPPED_FOR, content.model_sha256)
-        weights = _opened(folder, content.model_sha256, NETWORKS.stamp(folder))
+        weights = NETWORKS.read(content.model or SHIPPED_FOR, content.model_sha256, SeedWeights.load)
         content.check_shipped(weights.basis.num_values, "seed", "weights")
         return weights
 
@@ -168,9 +166,3 @@ def _assembled(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Seed
     network.load_state_dict(unpack_weights(state))
     frozen = network.eval().requires_grad_(False)
     return SeedWeights(frozen, basis, vocabulary, tensors["log_powers"], shape, config["model_sha256"])
-
-
-@lru_cache(maxsize=2)
-def _opened(folder: Path, model_sha256: str | None, stamp: tuple[int, ...]) -> SeedWeights:
-    """As `SeedWeights.load`, once while the files stay: every plan of a request chooses and binds a codec."""
-    return SeedWeights.load(folder, model_sha256)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
@@ -81,8 +81,7 @@ class TransformWeights:
             ModelError: none fit the model.
             ConfigError: there is no model, and the shipped weights are for another shape.
         """
-        folder = TRANSFORMS.find(content.model or SHIPPED, content.model_sha256)
-        weights = _opened(folder, content.model_sha256, TRANSFORMS.stamp(folder))
+        weights = TRANSFORMS.read(content.model or SHIPPED, content.model_sha256, TransformWeights.load)
         content.check_shipped(math.prod(weights.shape.latent), "transform", "weights")
         return weights
 
@@ -112,9 +111,3 @@ class TransformWeights:
     def exact(self) -> ExactModel:
         """The entropy model as both ends compute it."""
         return ExactModel(self.shape, self.tensors)
-
-
-@lru_cache(maxsize=2)
-def _opened(folder: Path, model_sha256: str | None, stamp: tuple[int, ...]) -> TransformWeights:
-    """As `TransformWeights.load`, once while the files stay: every plan of a request chooses and binds a codec."""
-    return TransformWeights.load(folder, model_sha256)

@@ -227,7 +227,7 @@ async def _form(form: FormData) -> tuple[ImageRequest, bytes]:
         if value is file:
             continue
         if not isinstance(value, str):
-            # Another file: by its name it is refused, or told to have no effect.
+            # An upload beside the picture, as a mask: the name of its field decides whether it is refused.
             fields[key] = value.filename or "file"
             continue
         # `gainnet[random_seed]=7`, as OpenAI's client writes what its extra_body nests.
