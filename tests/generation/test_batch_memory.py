@@ -13,14 +13,14 @@ import torch
 from gainnet.catalog import GenerationConfig
 from gainnet.catalog.labels import save
 from gainnet.catalog.opening import load, open_request
-from gainnet.codecs import PNG
+from gainnet.codecs import PNG, SeedCodec, SeedWeights
 from gainnet.core import room
 from gainnet.core.randomness import Random
 from gainnet.core.room import in_file
 from gainnet.core.types import Spec
 from gainnet.generation import chunks, quality
 from gainnet.generation.baseline import best_image_codec
-from gainnet.generation.chunks import InPieces
+from gainnet.generation.chunks import InPieces, SeedsInPieces
 from gainnet.radio import Air, Digital
 
 MOST_MORE_MB = 100.0
@@ -84,6 +84,19 @@ def test_pictures_that_are_coded_in_pieces_are_coded_as_together() -> None:
     assert torch.equal(received, whole.decode(sent, spec))
     # Sums follow the order of memory.
     assert received.stride() == whole.decode(sent, spec).stride()
+
+
+def test_seeds_that_are_coded_in_pieces_are_those_of_their_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
+    latents, snr = Random.of(range(10)).normal((4, 16, 16), "prior"), torch.full((10,), 3.0)
+    prompts = tuple(f"a {('red', 'blue')[k % 2]} star" for k in range(10))
+    whole = SeedCodec(64, prompts, SeedWeights.load("scenes"))
+    monkeypatch.setattr(chunks, "MOST_SEEDS", 3)
+    parts = SeedsInPieces(whole)
+    with torch.no_grad():
+        sent, alone = parts.encode(latents, snr), whole.encode(latents, snr)
+        torch.testing.assert_close(sent.values, alone.values, rtol=0, atol=1e-4)
+        received = (one.decode(alone, Spec((4, 16, 16))) for one in (parts, whole))
+        torch.testing.assert_close(*received, rtol=0, atol=1e-4)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -65,6 +66,14 @@ class SeedCodec:
         uses = self.num_channel_uses or math.ceil(content.spec.num_values / 4)
         prompts = content.prompts if self.prompts == () else self.prompts
         return SeedCodec(uses, prompts, self.weights or SeedWeights.of_content(content))
+
+    def of_items(self, items: Sequence[int]) -> SeedCodec:
+        """The code of a smaller batch, made of these items of the whole one, row-major."""
+        if not self.prompts:
+            return self
+        return SeedCodec(
+            self.num_channel_uses, tuple(self.prompts[item % len(self.prompts)] for item in items), self.weights
+        )
 
     @property
     def _weights(self) -> SeedWeights:
