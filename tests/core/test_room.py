@@ -39,12 +39,13 @@ def test_a_large_tensor_is_in_no_memory_but_for_the_piece_that_is_read() -> None
     give_back(many)
     assert resident_bytes(many) == 0
     largest, total = 0, 0.0
-    for (some,) in pieces(many, num_items=64):
+    # Looking at the maps of a process takes longer than reading the tensor.
+    for (some,) in pieces(many, num_items=1024):
         total += float(some.double().sum())
         largest = max(largest, resident_bytes(many))
     assert total == sum(range(many.numel()))
     # The kernel maps a few pages around those that are read, too.
-    assert largest <= 64 * 4096 + 2**18
+    assert largest <= 1024 * 4096 + 2**18
     assert resident_bytes(many) <= 2**18
 
 
