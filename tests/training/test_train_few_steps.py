@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 import torch
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.models.diffusion import DiffusionModel
@@ -92,6 +92,15 @@ def test_a_compiled_network_has_the_gradients_of_the_network(tiny: DiffusionMode
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, atol=1e-5, rtol=1e-2)
         assert found[name].count_nonzero() > 0, name
+
+
+def test_a_model_that_is_stored_as_a_difference_is_no_teacher(
+    packed_student: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(packed_student))
+    with pytest.raises(ModelError, match="teacher: scenes_fast is stored as a difference"):
+        train_few_steps(tmp_path / "out", "scenes_fast", 3, FewSteps(4, 2, 1, 2, 1))
+    assert not (tmp_path / "out").exists()
 
 
 def test_another_sampler_is_refused(tiny: DiffusionModel, monkeypatch: Any) -> None:

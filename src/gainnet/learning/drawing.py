@@ -75,10 +75,10 @@ def _draw_loss(ax: Axes, curve: Sequence[Mapping[str, float]], task: str) -> Non
 
 def _draw_bits(ax: Axes, rounds: Sequence[Mapping[str, float]]) -> None:
     places = [0, *(record["round"] for record in rounds)]
-    for way, colour in (("up", _UP), ("down", _DOWN)):
+    for way, colour, marker in (("up", _UP, "o"), ("down", _DOWN, "s")):
         sums = [0.0]
         for record in rounds:
             sums.append(sums[-1] + record[f"num_bits_{way}"] / MEGABYTE)
-        ax.plot(places, sums, color=colour, marker="o", markersize=4, label=way)
+        ax.plot(places, sums, color=colour, marker=marker, markersize=4, label=way)
     ax.set(ylabel="megabytes so far", title="what crossed the air", ylim=(0, None))
     ax.legend(frameon=False, fontsize=9)

@@ -69,7 +69,7 @@ class Fitted:
 
     @property
     def name(self) -> str:
-        return f"denoiser[{self.num_passes} passes, fitted]"
+        return f"denoiser[fitted, passes={self.num_passes}]"
 
     @property
     def writes(self) -> Mapping[str, Spec]:

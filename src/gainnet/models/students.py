@@ -38,7 +38,7 @@ class Fast:
 
     @property
     def name(self) -> str:
-        return f"denoiser[{self.num_passes} passes, fast]"
+        return f"denoiser[fast, passes={self.num_passes}]"
 
     @property
     def writes(self) -> Mapping[str, Spec]:

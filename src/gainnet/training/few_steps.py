@@ -14,7 +14,7 @@ from typing import Any, cast, final
 import torch
 from torch import Tensor, nn
 
-from gainnet.core.errors import ConfigError
+from gainnet.core.errors import ConfigError, ModelError
 from gainnet.core.randomness import Random
 from gainnet.core.run.checkpoint import Checkpoint
 from gainnet.core.run.loop import silent
@@ -260,6 +260,8 @@ def train_few_steps(
         ModelError: the teacher is not there or damaged.
     """
     folder, model = find_folder(teacher), load_model(teacher)
+    if not (folder / "unet").is_dir():
+        raise ModelError(f"teacher: {teacher} is stored as a difference to its own teacher; give that one, or scenes")
     _check_sampler(model)
     settings = {"random_seed": random_seed, "steps": asdict(steps), "teacher_sha256": model.sha256}
     with open_training(out, out / "stages", settings, steps.checkpoint_every, progress) as training, _quiet_compiler():
