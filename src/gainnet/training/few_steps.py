@@ -60,10 +60,10 @@ class FewSteps:
         checkpoint_every: steps between checkpoints.
     """
 
-    steps: int = 3000
+    steps: int = 2000
     batch_size: int = 24
     window: int = 60
-    shards: int = 600
+    shards: int = 400
     checkpoint_every: int = 100
 
 
