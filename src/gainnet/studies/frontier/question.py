@@ -17,6 +17,7 @@ from gainnet.core.types import Bits
 from gainnet.studies.own import OwnCodec, one_or_own, own
 from gainnet.studies.settings import Count, NonEmpty, Seeds, SnrDb, one_of
 from gainnet.studies.study import Case
+from gainnet.training.few_steps import NUMS_PASSES
 
 BEST: Final = "best_image_codec"
 TRANSFORM: Final = "transform_prompt"
@@ -53,7 +54,8 @@ class FrontierConfig:
         num_images: pictures per random seed, of those that seed-coding compares on.
         methods: what runs, and codecs of bits for seeds of yours as `module:Class(args)`.
         snrs_db: of the air, without fading.
-        drafts: names, `fitted-K`, `coarse-K`, `prefix-K`, or `fast-K` of the fast model, which generates alone, too.
+        drafts: names, `fitted-K`, `coarse-K`, `prefix-K`, or `fast-K` of the fast model, which then generates alone,
+            too, with 1, 2 and 4 passes.
         levels: of the code of corrections.
         transform_levels: of the transform code of seeds.
         nums_bytes: budgets in which picture codecs encode, and codecs of yours.
@@ -114,9 +116,8 @@ def _own(config: FrontierConfig, random_seed: int) -> Iterator[Case]:
 
 
 def passes_of_fast(config: FrontierConfig) -> tuple[int, ...]:
-    """Passes of the drafts of the fast model; none where the settings name no such draft."""
-    forms = [name.partition("-") for name in config.drafts]
-    return tuple(int(passes) for form, _, passes in forms if form == FAST and passes.isdecimal())
+    """Passes with which the fast model generates alone; none where the settings name no draft of it."""
+    return NUMS_PASSES if any(name.startswith(f"{FAST}-") for name in config.drafts) else ()
 
 
 FAST: Final = "fast"
