@@ -23,11 +23,12 @@ from gainnet.core.randomness import Random
 from gainnet.core.units import psnr_db_of_mse
 from gainnet.models.attributes import AttributeClassifier, prompt_fidelity
 from gainnet.models.diffusion import DiffusionModel
+from gainnet.models.drafts import draft_part
 from gainnet.models.loading import find_folder, load_model, weights_sha256
 from gainnet.models.students import MEND, find_student, open_student
 from gainnet.studies.figures import Panel, Style, draw_panels, plot_curves
-from gainnet.studies.palette import BLACK, BLUE, ORANGE
-from gainnet.studies.pictures import PROMPT, Pictures, drawn_alone, in_batches, of_prompts
+from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, ORANGE
+from gainnet.studies.pictures import PROMPT, UNGUIDED, Pictures, drawn_alone, in_batches, of_prompts
 from gainnet.studies.seed_coding.unseen import FIRST_RANDOM_SEED
 from gainnet.studies.seed_coding.unseen_list import unseen_captions
 from gainnet.studies.settings import Count, NonEmpty, Seeds
@@ -36,10 +37,11 @@ from gainnet.studies.study import Case, Method, Row, Study
 from gainnet.studies.weights import picture_digests
 from gainnet.training.few_steps import captions_seen
 
-TEACHER, STUDENT = "teacher", "student"
-FEWER: Final[tuple[Literal["ddim", "dpm"], ...]] = ("ddim", "dpm")
+TEACHER, STUDENT, FITTED = "teacher", "student", "fitted"
+FEWER: Final = ("ddim", "dpm", UNGUIDED)
 """Samplers of the teacher with fewer steps."""
-METHODS: Final = (TEACHER, STUDENT, *FEWER)
+OTHERS: Final = (STUDENT, *FEWER, FITTED)
+METHODS: Final = (TEACHER, *OTHERS)
 PASSES: Final = (1, 2, 4)
 NUM_DRAWS: Final = 2000
 
@@ -52,7 +54,8 @@ class FewStepsConfig:
     Args:
         random_seeds: each draws its own captions and initial noise.
         num_images: pictures per random seed, of captions that no training has drawn.
-        methods: teacher, student, ddim, dpm.
+        methods: teacher, student, ddim, dpm, unguided, and fitted: the drafts whose coefficients were fitted to the
+            teacher, for even numbers of passes.
         nums_passes: evaluations of the denoiser per picture.
         student: folder of the fast model; the one that is installed for the model when empty.
         model: name or folder of the teacher.
@@ -60,7 +63,7 @@ class FewStepsConfig:
 
     random_seeds: Seeds
     num_images: Annotated[int, Field(ge=1, le=1000)]
-    methods: NonEmpty[Literal["teacher", "student", "ddim", "dpm"]]
+    methods: NonEmpty[Literal["teacher", "student", "ddim", "dpm", "unguided", "fitted"]]
     nums_passes: NonEmpty[Count]
     student: str = ""
     model: str = "scenes"
@@ -69,7 +72,8 @@ class FewStepsConfig:
 def cases(config: FewStepsConfig) -> Iterator[Case]:
     """Random seed outermost, so that pictures of the teacher are made once; the teacher has its own passes."""
     for random_seed, method in product(config.random_seeds, config.methods):
-        for passes in (None,) if method == TEACHER else config.nums_passes:
+        even = tuple(passes for passes in config.nums_passes if passes % 2 == 0)
+        for passes in (None,) if method == TEACHER else even if method == FITTED else config.nums_passes:
             yield Case(method, {"num_passes": passes}, random_seed)
 
 
@@ -119,10 +123,20 @@ def student(bench: Bench, folder: Path, case: Case, random: Random) -> Row:
 
 
 def fewer_steps(bench: Bench, case: Case, random: Random) -> Row:
-    """The teacher with fewer steps; an odd number of passes has no guidance."""
+    """The teacher with fewer steps, of which an odd number of passes guides none."""
     pictures = bench.pictures_of(case.random_seed)
     passes = case.count("num_passes")
     images = drawn_alone(bench.model, pictures.prompts, pictures.random, passes, case.method)
+    return bench.row(images, pictures)
+
+
+def fitted(bench: Bench, case: Case, random: Random) -> Row:
+    """The fitted draft with as many passes, decoded as it is."""
+    pictures, model = bench.pictures_of(case.random_seed), bench.model
+    part = draft_part(model, f"fitted-{case.count('num_passes') // 2}")
+    given = {"prompt": pictures.places[PROMPT]}
+    made = in_batches((model.text_encoder, model.prior, part), given, pictures.random, ("draft",))["draft"]
+    images = in_batches((model.decoder,), {"latent": made}, pictures.random, ("image",))["image"]
     return bench.row(images, pictures)
 
 
@@ -169,7 +183,7 @@ def open_methods(config: FewStepsConfig) -> Mapping[str, Method]:
         ModelError: there is no student, or its folder is damaged.
     """
     model, columns = load_model(config.model), dict[str, Any]()
-    methods: dict[str, Any] = dict.fromkeys(FEWER, fewer_steps)
+    methods: dict[str, Any] = {**dict.fromkeys(FEWER, fewer_steps), FITTED: fitted}
     if STUDENT in config.methods:
         folder = student_folder(config)
         trained = _trained(folder)
@@ -196,7 +210,7 @@ def metric_names() -> tuple[str, ...]:
     >>> metric_names()[:2]
     ('psnr_db_to_teacher.student.1', 'psnr_db_to_teacher.student.1.low')
     """
-    whose = [f"{method}.{passes}" for method, passes in product((STUDENT, *FEWER), PASSES)]
+    whose = [f"{method}.{passes}" for method, passes in product(OTHERS, PASSES)]
     psnr = [f"psnr_db_to_teacher.{own}{part}" for own in whose for part in ("", ".low", ".high", ".p05", ".mean_error")]
     shares = [f"fidelity_of_teacher.{own}{part}" for own in whose for part in ("", ".low", ".high")]
     return (*psnr, *shares, "fidelity.teacher", "num_pictures", "overlap")
@@ -210,7 +224,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
         found["fidelity.teacher"] = float(np.nanmean(measure))
     if "overlap" in table:
         found["overlap"] = float(table.groupby("random_seed")["overlap"].max().sum())
-    for method, passes in product((STUDENT, *FEWER), PASSES):
+    for method, passes in product(OTHERS, PASSES):
         own = table[(table["method"] == method) & (table["num_passes"] == passes)]
         if len(own):
             found |= _psnr(f"psnr_db_to_teacher.{method}.{passes}", own)
@@ -251,8 +265,10 @@ def _numbers(rows: pd.DataFrame, column: str) -> NDArray[np.float64]:
 
 
 STYLES: Final = {
-    STUDENT: Style("fast model", ORANGE, marker="^"), "ddim": Style("DDIM", BLUE, marker="o"),
-    "dpm": Style("DPM++ 2M", BLACK, marker="x"),
+    STUDENT: Style("fast model", ORANGE, marker="^"), FITTED: Style("teacher, fitted steps", GREEN, marker="D"),
+    UNGUIDED: Style("teacher, DDIM without guidance", GREY, marker="s"),
+    "ddim": Style("teacher, DDIM", BLUE, marker="o"),
+    "dpm": Style("teacher, DPM++ 2M", BLACK, marker="x"),
 }  # fmt: skip
 
 
@@ -265,13 +281,15 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         {"method": method, "num_passes": passes, "psnr_db": float(np.median(_numbers(own, "psnr_db_of_images")))}
         for (method, passes), own in rows.groupby(["method", "num_passes"])
     ]
-    note = f"{int(table.groupby('random_seed')['num_images'].max().sum())} captions that no training has drawn."
+    count = int(table.groupby("random_seed")["num_images"].max().sum())
+    note = f"{count} captions that no training has drawn; one and two steps of DPM++ 2M are those of DDIM."
     part = Panel(pd.DataFrame(medians), "", "denoiser passes", "median PSNR in dB")
     yield "few_steps", draw_panels("How near to the teacher?", note, [part], _curves, 1)
 
 
 def _curves(ax: Axes, rows: pd.DataFrame) -> None:
     plot_curves(ax, rows, "num_passes", "psnr_db", STYLES)
+    ax.set_xticks(sorted(rows["num_passes"].unique()))
 
 
 FEW_STEPS = Study("few-steps", FewStepsConfig, METHODS, metric_names(), cases, open_methods, identity, summarise, draw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Annotated, Final, Literal, final
+from typing import Annotated, Final, final
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ from gainnet.codecs.transform_seed.stream import NUM_LEVELS as NUM_TRANSFORM_LEV
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import Bits
 from gainnet.studies.own import OwnCodec, one_or_own, own
+from gainnet.studies.pictures import UNGUIDED
 from gainnet.studies.settings import Count, NonEmpty, Seeds, SnrDb, one_of
 from gainnet.studies.study import Case
 from gainnet.training.few_steps import NUMS_PASSES
@@ -62,7 +63,8 @@ class FrontierConfig:
         slopes: mean squared error, of values in [0, 1], that a picture codec gives up for a bit less: every picture
             takes the encode of least error plus slope times bits, so that those that need more bits get them.
         encoders: of the opponents; the metrics are called those of the best image codec only where all ran.
-        device_only_passes: denoiser passes of a device that generates alone, by DDIM and by DPM++ 2M.
+        device_only_passes: denoiser passes of a device that generates alone, by DDIM, with guidance and
+            without, and by DPM++ 2M.
         perturbed_draft: draft whose copy on the device is perturbed; empty for none.
         perturbed_level: level of its correction.
         model: name or folder of the model.
@@ -124,7 +126,7 @@ FAST: Final = "fast"
 """The fast model, as a form of drafts and as a sampler of a device that generates alone."""
 WHOLE: Final = "whole"
 """The device makes the whole run alone."""
-SAMPLERS: Final[tuple[Literal["ddim", "dpm"], ...]] = ("ddim", "dpm")
+SAMPLERS: Final = ("ddim", "dpm", UNGUIDED)
 
 
 def _case(method: str, random_seed: int, point: float | None, snr_db: float | None, variant: str = "") -> Case:
