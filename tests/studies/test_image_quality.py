@@ -103,7 +103,7 @@ def test_figures_draw(tmp_path: Path) -> None:
     for name, figure in figures.items():
         if name == "crossover":
             figure.savefig(tmp_path / f"{name}.png", dpi=40)
-        text = " ".join(t.get_text() for s in figure.subfigs for t in s.texts)
+        text = " ".join(t.get_text() for s in (figure, *figure.subfigs) for t in s.texts)
         assert "E|s|² = 1" in text
         assert "same random seed" in text
 
