@@ -28,9 +28,10 @@ from gainnet.studies.presets import load_config
 from gainnet.studies.runner import summarise as all_metrics
 from gainnet.studies.seed_coding import SEED_CODING
 from gainnet.studies.seed_coding.judging import fast_ssim, frechet_distance, latent_nmse, quality
-from gainnet.studies.seed_coding.question import SWEPT, SeedCodingConfig, cases
+from gainnet.studies.seed_coding.question import METHODS, SeedCodingConfig, cases
 from gainnet.studies.seed_coding.summary import cells, fewest_uses, summarise
 from gainnet.studies.seed_coding.transports import Analog, Digital, GaussianOptimum
+from gainnet.studies.seed_coding.unseen_list import unseen_captions
 from gainnet.studies.seed_coding.wide import join_patches, published_distance, split_patches
 from gainnet.studies.study import Case, Value
 
@@ -279,8 +280,8 @@ def test_full_sweeps_every_db_and_every_method_once() -> None:
     config = load_config(SEED_CODING, "full")
     found = list(cases(config))
     assert len({each.key for each in found}) == len(found)
-    # Unseen pictures are not in the published run yet.
-    assert {each.method for each in found} == set(SWEPT)
+    assert {each.method for each in found} == set(METHODS)
+    assert config.num_unseen_images * len(config.random_seeds) == len(unseen_captions())
     assert list(config.snrs_db) == [float(snr_db) for snr_db in range(-10, 21)]
 
 

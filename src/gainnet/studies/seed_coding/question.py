@@ -53,7 +53,7 @@ METHODS: Final = (*SWEPT, *(name for name in SCHEMES if name not in SWEPT), OVER
 NUMS_BYTES: Final = {
     **dict.fromkeys(("transform", "domain_picture"), (28, 40, 48, 56, 64, 72, 84, 104)),
     **dict.fromkeys(("transform_prompt", DENOISED), (24, 34, 42, 50, 58, 66, 78, 98)),
-    **dict.fromkeys(OPPONENTS, (70, 110, 140, 160, 180, 205, 240, 300)),
+    **dict.fromkeys(OPPONENTS, (110, 140, 165, 195, 240, 300)),
 }
 """Budgets of a picture by scheme, close where 30 dB are; an encode is dear, and serves all SNRs."""
 
