@@ -27,12 +27,13 @@ INDENTED = re.compile(r"^    .*$", re.MULTILINE)
 MAX_README_WORDS = 700
 MAX_TOUR_WORDS = 1500
 ROWS = {
-    "best image codec (AVIF)": "best_image_codec",
-    "the same at the Shannon rate, a bound": "best_image_codec_shannon",
+    "best image codec of six, VVC among them": "best_image_codec",
+    "finished picture, coded for the domain": "domain_picture",
     "`linear`, analog": "linear",
     "`seed`, learned, analog": "seed",
-    "`transform`, learned, in bits": "digital_seed",
-    "`transform_prompt`, the same with the prompt": "digital_seed_prompt",
+    "`transform`, learned, in bits": "transform",
+    "`transform_prompt`, the same with the prompt": "transform_prompt",
+    "the same and one denoising step on the device": "transform_prompt_denoised",
 }
 """Methods of the study `seed-coding` by their rows in README."""
 

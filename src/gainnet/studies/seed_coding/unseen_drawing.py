@@ -43,7 +43,7 @@ def draw_unseen(unseen: pd.DataFrame) -> Figure:
         "channel-free generation.\nBits: codewords of any length; retransmissions, headers, acknowledgements counted. "
         "Symbols: mean power of at most 1 in every item."
     )
-    figure = draw_panels("Channel uses for a picture that nobody was trained on", note, parts, _plot, 3, legend=4)
+    figure = draw_panels("Channel uses for pictures that no training has drawn", note, parts, _plot, 3, legend=4)
     same_height(figure, 1.0, 40.0)
     return figure
 
