@@ -137,6 +137,15 @@ class Symbols:
         values, gain, noise_variance = (x[..., :count] for x in (self.values, self.gain, self.noise_variance))
         return Symbols(values, gain, noise_variance, self.reported_snr)
 
+    def items(self, chosen: int | slice) -> Symbols:
+        """Some items of the first batch dimension; one, by its number, is without that dimension.
+
+        >>> Symbols.clean(torch.ones(4, 3, dtype=torch.complex64)).items(slice(1, 3)).batch
+        (2,)
+        """
+        told = None if self.reported_snr is None else self.reported_snr[chosen]
+        return Symbols(self.values[chosen], self.gain[chosen], self.noise_variance[chosen], told)
+
     def mmse(self) -> Tensor:
         r"""[*batch, num_symbols], coherent linear MMSE estimate of unit-power symbols.
 

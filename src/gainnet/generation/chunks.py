@@ -115,18 +115,12 @@ class SeedsInPieces:
         number = len(payload.values)
         if len(payload.batch) != 1 or number <= MOST_SEEDS:
             return self.codec.decode(payload, spec)
-        made = (self.codec.of_items(range(number)[rows]).decode(_some(payload, rows), spec) for rows in _rows(number))
+        made = (self.codec.of_items(range(number)[rows]).decode(payload.items(rows), spec) for rows in _rows(number))
         return torch.cat(list(made))
 
 
 def _rows(number: int) -> list[slice]:
     return [slice(first, first + MOST_SEEDS) for first in range(0, number, MOST_SEEDS)]
-
-
-def _some(payload: Symbols, rows: slice) -> Symbols:
-    snr = payload.reported_snr
-    values, gain, noise_variance = payload.values[rows], payload.gain[rows], payload.noise_variance[rows]
-    return Symbols(values, gain, noise_variance, None if snr is None else snr[rows])
 
 
 def _in_chunks(step: Step, watch: Callable[[str], None]) -> Step:

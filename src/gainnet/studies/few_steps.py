@@ -28,7 +28,7 @@ from gainnet.models.loading import find_folder, load_model, weights_sha256
 from gainnet.models.students import MEND, find_student, open_student
 from gainnet.studies.figures import Panel, Style, draw_panels, plot_curves
 from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, ORANGE
-from gainnet.studies.pictures import PROMPT, UNGUIDED, Pictures, drawn_alone, in_batches, of_prompts
+from gainnet.studies.pictures import PROMPT, UNGUIDED, Pictures, drafts_of, drawn_alone, in_batches, of_prompts
 from gainnet.studies.seed_coding.unseen import FIRST_RANDOM_SEED
 from gainnet.studies.seed_coding.unseen_list import unseen_captions
 from gainnet.studies.settings import Count, NonEmpty, Seeds
@@ -72,9 +72,15 @@ class FewStepsConfig:
 def cases(config: FewStepsConfig) -> Iterator[Case]:
     """Random seed outermost, so that pictures of the teacher are made once; the teacher has its own passes."""
     for random_seed, method in product(config.random_seeds, config.methods):
-        even = tuple(passes for passes in config.nums_passes if passes % 2 == 0)
-        for passes in (None,) if method == TEACHER else even if method == FITTED else config.nums_passes:
+        for passes in _passes_of(config, method):
             yield Case(method, {"num_passes": passes}, random_seed)
+
+
+def _passes_of(config: FewStepsConfig, method: str) -> tuple[int | None, ...]:
+    if method == TEACHER:
+        return (None,)
+    # Two fitted drafts in a row differ by a guided step, which takes two.
+    return tuple(passes for passes in config.nums_passes if method != FITTED or passes % 2 == 0)
 
 
 @final
@@ -134,8 +140,7 @@ def fitted(bench: Bench, case: Case, random: Random) -> Row:
     """The fitted draft with as many passes, decoded as it is."""
     pictures, model = bench.pictures_of(case.random_seed), bench.model
     part = draft_part(model, f"fitted-{case.count('num_passes') // 2}")
-    given = {"prompt": pictures.places[PROMPT]}
-    made = in_batches((model.text_encoder, model.prior, part), given, pictures.random, ("draft",))["draft"]
+    made = drafts_of(model, part, pictures.prompts, pictures.random)
     images = in_batches((model.decoder,), {"latent": made}, pictures.random, ("image",))["image"]
     return bench.row(images, pictures)
 

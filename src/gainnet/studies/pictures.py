@@ -105,6 +105,19 @@ def of_prompts(model: DiffusionModel, prompts: tuple[str, ...], random: Random) 
     return Pictures(prompts, random, {PROMPT: tensors["prompt"], **places})
 
 
+def drafts_of(model: DiffusionModel, draft: Part, prompts: Sequence[str], random: Random) -> Tensor:
+    """[n, *latent], drafts of the noise of every item, nothing corrected.
+
+    Args:
+        model: whose prompts and noise they begin with.
+        draft: that `gainnet.models.drafts.draft_part` gives.
+        prompts: one per item.
+        random: streams of the items, [n].
+    """
+    given = {"prompt": text_to_tensor(list(prompts))}
+    return in_batches((model.text_encoder, model.prior, draft), given, random, ("draft",))["draft"]
+
+
 @torch.no_grad()
 def in_batches(parts: Sequence[Part], given: Tensors, random: Random, kept: Sequence[str]) -> dict[str, Tensor]:
     """Outputs of parts that run one after the other, a few items at a time.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gainnet.core.randomness import Random
-from gainnet.core.types import Bits, Payload, Symbols
+from gainnet.core.types import Bits, Payload
 
 T = TypeVar("T")
 
@@ -53,8 +53,7 @@ def item_of(payload: Payload, item: int) -> Payload:
     """
     if isinstance(payload, Bits):
         return Bits((payload.strings[item],), ())
-    told = None if payload.reported_snr is None else payload.reported_snr[item]
-    return Symbols(payload.values[item], payload.gain[item], payload.noise_variance[item], told)
+    return payload.items(item)
 
 
 def twice(draw: Callable[[], T]) -> tuple[T, T]:

@@ -20,7 +20,7 @@ from gainnet.models.drafts import digests, draft_part
 from gainnet.models.loading import load_model
 from gainnet.radio import Air, Analog, Arq, Tabulated
 from gainnet.studies.decision.configurations import NUM_STEPS, Candidate
-from gainnet.studies.pictures import in_batches
+from gainnet.studies.pictures import drafts_of, in_batches
 
 GREY: Final = 0.5
 """Level of all values of a picture that did not arrive."""
@@ -187,9 +187,8 @@ class Bench:
 
     def _drafts(self, name: str) -> Tensor:
         """[n, num_values], drafts of a name, of the noise of every item."""
-        model, given = self.model(), {"prompt": text_to_tensor(list(self.prompts))}
-        parts = (model.text_encoder, model.prior, draft_part(model, name))
-        return in_batches(parts, given, self.random, ("draft",))["draft"].flatten(1)
+        model = self.model()
+        return drafts_of(model, draft_part(model, name), self.prompts, self.random).flatten(1)
 
 
 def sent(payload: Bits, air: Air, streams: Random) -> tuple[list[bool], list[float], list[float]]:

@@ -40,7 +40,7 @@ from gainnet.studies.frontier.question import (
     FrontierConfig,
 )
 from gainnet.studies.own import Guarded, OwnCodec, own
-from gainnet.studies.pictures import Pictures, drawn_alone, generate, in_batches, of_prompts
+from gainnet.studies.pictures import Pictures, drafts_of, drawn_alone, generate, in_batches, of_prompts
 from gainnet.studies.seed_coding.unseen import FIRST_RANDOM_SEED
 from gainnet.studies.seed_coding.unseen_list import unseen_captions
 from gainnet.studies.study import Case, Method, Row
@@ -113,10 +113,7 @@ class Bench:
         """Drafts [n, *latent] of a random seed's pictures, and their passes."""
         pictures = self.pictures_of(random_seed)
         part = draft_part(self.model, name)
-        parts = (self.model.text_encoder, self.model.prior, part)
-        prompt = text_to_tensor(list(pictures.prompts))
-        made = in_batches(parts, {"prompt": prompt}, pictures.random, ("draft",))["draft"]
-        return made, round(part.num_passes)
+        return drafts_of(self.model, part, pictures.prompts, pictures.random), round(part.num_passes)
 
     @cached_property
     def error_variances(self) -> Callable[[int], float]:
