@@ -10,12 +10,13 @@ from click.testing import CliRunner
 
 from gainnet.cli import app
 from gainnet.codecs.transform_seed import TransformSeed, TransformShape, TransformWeights
+from gainnet.codecs.transform_seed.annealing import gaussian_bits
 from gainnet.codecs.transform_seed.network import NUM_ANCHORS, TransformNetwork, from_patches, to_patches
 from gainnet.core.errors import ConfigError
 from gainnet.core.types import Spec
 from gainnet.training.seed_sources import open_source
 from gainnet.training.transform_seed import PRESETS, train_transform_seed
-from gainnet.training.transform_stage import PictureError, gaussian_bits, rate_and_values, set_components
+from gainnet.training.transform_stage import PictureError, rate_and_values, set_components
 
 SHAPE = TransformShape(
     (4, 8, 8), 5, entropy_width=8, encoder_width=32, encoder_blocks=1, decoder_width=32, decoder_blocks=1

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gainnet.core.precision import half_precision
 from gainnet.models.autoencoder import SceneAutoencoder
 from gainnet.models.scenes import draw_scenes, render, stream
 from gainnet.training.loop import Stage
 from gainnet.training.muon import muon_and_adamw
-from gainnet.training.precision import half_precision
 
 Draw = Callable[[str, int, int], Tensor]
 """Gives (stage, step, batch size) pictures [batch size, 3, height, width] in [-1, 1], the same at every call."""

@@ -15,9 +15,11 @@ from torch import Tensor
 from gainnet.codecs.correction.codec import ResidualCode
 from gainnet.codecs.correction.stream import DEAD_ZONE, NUM_LEVELS
 from gainnet.codecs.correction.weights import MOST_DRAFTS, NUM_CLASSES, NUM_HINTS, CorrectionWeights
+from gainnet.codecs.transform_seed.annealing import gaussian_bits
 from gainnet.codecs.transform_seed.network import NUM_QUALITIES, TransformNetwork, anchor_weights
 from gainnet.codecs.transform_seed.weights import TransformWeights
 from gainnet.core.errors import ConfigError, check_range
+from gainnet.core.precision import half_precision
 from gainnet.core.randomness import Random, seeded
 from gainnet.core.run.checkpoint import Checkpoint, fingerprint
 from gainnet.core.run.loop import silent
@@ -32,8 +34,7 @@ from gainnet.training.denoiser import adamw, draw_items
 from gainnet.training.few_steps import Pairs
 from gainnet.training.fitted import fit_all, run_whole
 from gainnet.training.loop import Progress, Stage, open_training
-from gainnet.training.precision import half_precision
-from gainnet.training.transform_stage import gaussian_bits, usual_bits
+from gainnet.training.transform_stage import usual_bits
 
 NAME = "entropy"
 RANDOM_SEED = 2028

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
+from gainnet.core.precision import half_precision
 from gainnet.core.randomness import seeded
 from gainnet.models.denoising import SHARE_OF_DROPPED_CAPTIONS, noisy_of, velocity_of, velocity_weight
 from gainnet.models.scenes import Scenes, stream, write_captions
 from gainnet.training.autoencoder import torch_stream
 from gainnet.training.loop import Stage
-from gainnet.training.precision import half_precision
 from gainnet.training.text_encoder import tokens_of
 
 if TYPE_CHECKING:

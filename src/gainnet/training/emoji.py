@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gainnet.core.files import check_outside_package
+from gainnet.core.precision import half_precision
 from gainnet.core.run.checkpoint import fingerprint
 from gainnet.core.run.loop import silent
 from gainnet.models.autoencoder import SceneAutoencoder
@@ -34,7 +35,7 @@ from gainnet.training.emoji_networks import (
 )
 from gainnet.training.export import assembled, write_pipeline
 from gainnet.training.loop import CHECKPOINT, Progress, Training, last_average, open_training
-from gainnet.training.precision import half_precision, round_to_bfloat16
+from gainnet.training.precision import round_to_bfloat16
 from gainnet.training.text_encoder import build_text_encoder
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gainnet.core.files import write_folder, write_json
+from gainnet.core.precision import half_precision
 from gainnet.core.randomness import seeded
 from gainnet.core.run.loop import silent
 from gainnet.core.units import psnr_db_of_mse
@@ -21,7 +22,6 @@ from gainnet.models.emoji.names import outside_autoencoder
 from gainnet.models.scene_layers import FOLDER
 from gainnet.training.autoencoder import Draw, autoencoder_stage, decoder_stage, torch_stream
 from gainnet.training.loop import Progress, open_training
-from gainnet.training.precision import half_precision
 
 MAX_SHIFT = 6
 """Pixels that a picture is moved by at most; they have about as much white around them."""

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import AdamW
 
+from gainnet.core.precision import half_precision
 from gainnet.core.randomness import seeded
 from gainnet.models.emoji.captions import Wording
 from gainnet.models.scenes import stream
 from gainnet.training.autoencoder import torch_stream
 from gainnet.training.denoiser import Examples
 from gainnet.training.loop import Stage
-from gainnet.training.precision import half_precision
 from gainnet.training.text_encoder import tokens_of
 
 if TYPE_CHECKING:

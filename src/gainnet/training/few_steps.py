@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from gainnet.core.errors import ConfigError, ModelError
+from gainnet.core.precision import half_precision
 from gainnet.core.randomness import Random
 from gainnet.core.run.checkpoint import Checkpoint
 from gainnet.core.run.loop import silent
@@ -29,7 +30,6 @@ from gainnet.training.denoiser import build_scheduler, draw_items, plain_attenti
 from gainnet.training.export import write_pipeline
 from gainnet.training.loop import Progress, Stage, Training, open_training
 from gainnet.training.muon import muon_and_adamw
-from gainnet.training.precision import half_precision
 from gainnet.training.text_encoder import tokens_of
 
 NAME, KIND = "student", "scenes_fast"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from gainnet.training.precision import has_bfloat16
+from gainnet.core.precision import has_bfloat16
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 

@@ -10,13 +10,13 @@ from typing import final
 import torch
 from torch import Tensor
 
+from gainnet.core.precision import half_precision
 from gainnet.core.run.checkpoint import Checkpoint, fingerprint
 from gainnet.core.run.loop import silent
 from gainnet.core.text import tensor_to_text, text_to_tensor
 from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.latent_space import LatentSpace
 from gainnet.models.scenes import draw_scenes, render, stream, write_captions
-from gainnet.training.precision import half_precision
 from gainnet.training.seed_metric import Count
 from gainnet.training.seed_sources import SHARD_SIZE, Captioned, Source, encoded
 

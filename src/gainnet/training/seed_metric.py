@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from gainnet.core.precision import half_precision
 from gainnet.models.latent_space import LatentSpace
-from gainnet.training.precision import half_precision
 
 PROBES_AT_ONCE = 40
 SHRINKAGE = 0.2

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gainnet.codecs.picture_file import read_colours
 from gainnet.core.errors import ConfigError
+from gainnet.core.precision import half_precision
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.models.diffusion import DiffusionModel
@@ -24,7 +25,6 @@ from gainnet.models.latent_space import LatentSpace, load_latent_space
 from gainnet.models.loading import find_folder, load_model
 from gainnet.models.scenes import draw_scenes, stream, write_captions
 from gainnet.models.vocabulary import VOCABULARY
-from gainnet.training.precision import half_precision
 
 SHARD_SIZE: Final = 40
 FIRST_RANDOM_SEED: Final = 1 << 40

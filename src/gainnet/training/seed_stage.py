@@ -12,10 +12,10 @@ from torch.optim import AdamW, Optimizer
 
 from gainnet.codecs.seed_codec import SeedNetwork
 from gainnet.codecs.seed_codec.network import Estimate
+from gainnet.core.precision import half_precision
 from gainnet.training.autoencoder import torch_stream
 from gainnet.training.loop import Stage
 from gainnet.training.muon import Muon, without
-from gainnet.training.precision import half_precision
 from gainnet.training.seed_air import AirRange, OverAir, draw_cases
 from gainnet.training.transform_stage import Distortion, Examples
 

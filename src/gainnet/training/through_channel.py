@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from gainnet.codecs import LinearCode
 from gainnet.codecs.components import Components, load_components
+from gainnet.core.precision import half_precision
 from gainnet.core.randomness import Random
 from gainnet.core.run.loop import silent
 from gainnet.core.types import Spec
@@ -26,7 +27,6 @@ from gainnet.training.autoencoder import torch_stream
 from gainnet.training.denoiser import adamw
 from gainnet.training.few_steps import Pairs, captions_of
 from gainnet.training.loop import Progress, Stage, Training, open_training
-from gainnet.training.precision import half_precision
 
 AIR, CONTROL = "air", "control"
 ARMS: Final = (AIR, CONTROL)

@@ -12,6 +12,13 @@ from torch import Tensor
 from torch.optim import AdamW
 
 from gainnet.codecs.seed_codec import Vocabulary
+from gainnet.codecs.transform_seed.annealing import (
+    LARGEST_LOG2,
+    SMALLEST_LOG2,
+    WEIGHT_OCTAVES,
+    error_weight,
+    gaussian_bits,
+)
 from gainnet.codecs.transform_seed.network import (
     NUM_ANCHORS,
     NUM_QUALITIES,
@@ -19,16 +26,14 @@ from gainnet.codecs.transform_seed.network import (
     anchor_weights,
     to_patches,
 )
+from gainnet.core.precision import half_precision
 from gainnet.training.autoencoder import torch_stream
 from gainnet.training.loop import Stage
 from gainnet.training.muon import Muon, without
-from gainnet.training.precision import half_precision
 from gainnet.training.seed_latents import SeedLatents
 
 Decode = Callable[[Tensor], Tensor]
-LEAST_WEIGHT, WEIGHT_OCTAVES = 1e4, 9.0
-SMALLEST_LOG2, LARGEST_LOG2, NOISY_LOG2 = -4.0, 8.0, -3.2
-SQRT_HALF, SMALLEST_MASS = math.sqrt(0.5), 1e-9
+NOISY_LOG2 = -3.2
 PROMPT_SHARE = 0.5
 LATENT_SHARE = 0.1
 ERROR_PER_ENTRY = 0.01
@@ -55,31 +60,9 @@ class StageLength:
     share_generated: float = 0.7
 
 
-def error_weight(quality: Tensor, size: float = 1.0) -> Tensor:
-    r"""[batch], bits that a mean squared error of 1 is worth at qualities [batch], $s\, 10^4 \cdot 2^{9 q / 64}$.
-
-    Args:
-        quality: [batch], 0 to 64.
-        size: $s$, of a picture in pictures of 128 x 128: as many times the bits make the same error.
-    """
-    return size * LEAST_WEIGHT * 2 ** (WEIGHT_OCTAVES * quality / NUM_QUALITIES)
-
-
 def usual_bits(quality: Tensor, size: float = 1.0) -> Tensor:
     """[batch], typical bits of an item; losses are divided by it, so that all count alike; see `error_weight`."""
     return size * 60 * 2 ** (WEIGHT_OCTAVES * quality / NUM_QUALITIES / 2)
-
-
-def gaussian_bits(values: Tensor, log2_deviation: Tensor) -> Tensor:
-    r"""[...], code length in bits of the unit interval around each value under a normal law of mean zero.
-
-    Far out, where the probability is no number any more, the bound $Q(x) \le e^{-x^2/2} / 2$ takes its place.
-    """
-    scaled = SQRT_HALF * torch.exp2(-log2_deviation)
-    nearer = (values.abs() - 0.5) * scaled
-    mass = (torch.erfc(nearer) - torch.erfc(nearer + scaled)) / 2
-    far = (nearer > 0) * (1 + math.log2(math.e) * nearer.square())
-    return torch.maximum(-torch.log2(mass.clamp_min(SMALLEST_MASS)), far)
 
 
 def rate_and_values(

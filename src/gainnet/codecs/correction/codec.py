@@ -7,6 +7,7 @@ from functools import partial
 from typing import ClassVar, final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from gainnet.codecs.correction.weights import CorrectionWeights
 from gainnet.codecs.quantizer import STREAM_BITS
 from gainnet.codecs.raw import check_budget, decode_items, encode_items
 from gainnet.codecs.tables import largest_bits
+from gainnet.codecs.transform_seed.annealing import Relaxed
 from gainnet.codecs.transform_seed.exact import LEAST_CLASS, MOST_CLASS
 from gainnet.codecs.transform_seed.stream import table
 from gainnet.core.errors import ConfigError, check_range
@@ -102,6 +104,32 @@ class ResidualCode:
         """Floating-point operations of `residual` and of `corrected` per item."""
         analysis, synthesis = self._weights.flops
         return 2 * analysis, analysis + 2 * synthesis
+
+    def relaxed(self, latent: Tensor, draft: Tensor) -> Relaxed:
+        """The code of corrections of drafts [n, num_values] at the fixed `level`, in a form that a search can
+        differentiate, see `annealed`; how much they lack is taken from the latents [n, num_values]."""
+        weights, network = self._weights, self._weights.network
+        known, own = weights.analyse(draft), weights.condition(len(draft))
+        base = draft - weights.synthesise(known)
+        classes = weights.classes(self.residual(latent, draft).numpy().astype(np.float64))
+        anchors = torch.from_numpy(stream.anchors(self.level)).float().expand(len(draft), -1)
+        hints = torch.from_numpy(weights.hints(self.draft, classes)).float()
+
+        def coded(latents: Tensor) -> tuple[Tensor, Tensor]:
+            values = self.residual(latents, draft).numpy().astype(np.float64)
+            items = [stream.corrected(weights, self.draft, row, 0, self.level) for row in values]
+            received = torch.from_numpy(np.stack([item.values for item in items])).float()
+            return torch.tensor([item.bits for item in items]), self.corrected(draft, received)
+
+        return Relaxed(
+            network,
+            torch.cat([anchors, hints], 1),
+            network.gains(anchors),
+            float(stream.QUALITIES_PER_LEVEL * self.level),
+            lambda latents: network.analyse(latents, own) - known,
+            lambda values: base + network.synthesise(known + values, own),
+            coded,
+        )
 
     def items(self, x: Tensor) -> list[stream.Corrected]:
         """Items [n, num_values + 1] at the fixed `level`, as their strings describe them."""

@@ -69,7 +69,7 @@ def corrected(weights: CorrectionWeights, draft: str, values: Doubles, digest: i
         level: quality, 0 to 31.
     """
     exact, item_class = weights.exact, weights.classes(values[None])
-    side = exact.side_information(_anchors(level), weights.hints(draft, item_class))
+    side = exact.side_information(anchors(level), weights.hints(draft, item_class))
     received, bits, groups = np.zeros((1, len(values))), float(HEAD_BITS + DIGEST_BITS), []
     for group, places in enumerate(exact.groups):
         expected = exact.predict(group, received, side)
@@ -85,7 +85,7 @@ def read(weights: CorrectionWeights, draft: str, string: bytes) -> tuple[Doubles
     """Values [num_values] and digest of a string; raises `PayloadError` when it is corrupt."""
     reader, exact = RunReader(string), weights.exact
     level, item_class = (int(reader.take(model, 1)[0]) for model in (LEVEL_MODEL, CLASS_MODEL))
-    side = exact.side_information(_anchors(level), weights.hints(draft, np.array([item_class])))
+    side = exact.side_information(anchors(level), weights.hints(draft, np.array([item_class])))
     received = np.zeros((1, exact.shape.num_values))
     for group, places in enumerate(exact.groups):
         expected = exact.predict(group, received, side)
@@ -97,7 +97,8 @@ def read(weights: CorrectionWeights, draft: str, string: bytes) -> tuple[Doubles
     return received[0], rest & ((1 << DIGEST_BITS) - 1)
 
 
-def _anchors(level: int) -> Doubles:
+def anchors(level: int) -> Doubles:
+    """[1, NUM_ANCHORS], weights of the anchors at a level from 0 to 31."""
     return anchors_of([LEVELS_PER_QUALITY * QUALITIES_PER_LEVEL * level])
 
 

@@ -159,13 +159,13 @@ class CorrectionWeights:
     def analyse(self, latents: Tensor) -> Tensor:
         """[n, num_values], values of latents [n, num_values], item by item."""
         # The last digit of a product depends on the size of a batch, and a quantiser would show it.
-        one = self._condition(1)
+        one = self.condition(1)
         return torch.cat([self.network.analyse(latent, one) for latent in latents.float().split(1)])
 
     @torch.no_grad()
     def synthesise(self, values: Tensor) -> Tensor:
         """[n, num_values], latents of values [n, num_values]."""
-        return self.network.synthesise(values, self._condition(len(values)))
+        return self.network.synthesise(values, self.condition(len(values)))
 
     @cached_property
     def flops(self) -> tuple[float, float]:
@@ -173,7 +173,8 @@ class CorrectionWeights:
         nothing = torch.zeros(1, self.shape.num_values)
         return _counted(self.analyse, nothing), _counted(self.synthesise, nothing)
 
-    def _condition(self, num_items: int) -> Tensor:
+    def condition(self, num_items: int) -> Tensor:
+        """[num_items, condition_width], of the transform, which is the same at every rate."""
         condition = torch.zeros(num_items, self.shape.condition_width)
         condition[:, TRANSFORM_ANCHOR] = 1.0
         return condition

@@ -16,7 +16,9 @@ from gainnet.codecs.quantizer import STREAM_BITS
 from gainnet.codecs.raw import batch_of, check_budget
 from gainnet.codecs.tables import largest_bits
 from gainnet.codecs.transform_seed import stream
+from gainnet.codecs.transform_seed.annealing import Relaxed
 from gainnet.codecs.transform_seed.exact import LEAST_CLASS, MOST_CLASS, Doubles
+from gainnet.codecs.transform_seed.network import NUM_ANCHORS
 from gainnet.codecs.transform_seed.search import LevelSearch
 from gainnet.codecs.transform_seed.weights import TransformWeights
 from gainnet.core.errors import ConfigError, check_range
@@ -96,6 +98,26 @@ class TransformSeed:
         """Every item of `x` [num_items, *latent] at the fixed `level`, as its stream describes it."""
         return self._quantised(_rows(x, num_items), [self.level] * num_items, self._prompts_of(num_items))
 
+    def relaxed(self, num_items: int) -> Relaxed:
+        """The code of a batch at the fixed `level`, in a form that a search can differentiate; see `annealed`."""
+        network, prompts = self._weights.network, self._prompts_of(num_items)
+        condition = _condition([self.level] * num_items, prompts)
+
+        def coded(latents: Tensor) -> tuple[Tensor, Tensor]:
+            items = self.quantise(latents, num_items)
+            values = torch.from_numpy(np.stack([item.values for item in items])).float()
+            return torch.tensor([item.bits for item in items]), network.synthesise(values, condition)
+
+        return Relaxed(
+            network,
+            condition,
+            network.gains(condition[:, :NUM_ANCHORS]),
+            self.level / stream.LEVELS_PER_QUALITY,
+            lambda latents: network.analyse(latents, condition),
+            lambda values: network.synthesise(values, condition),
+            coded,
+        )
+
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
         batch, num_items = batch_of(x, reported_snr), reported_snr.numel()
         if self.max_bits is None:
@@ -107,7 +129,7 @@ class TransformSeed:
         prompts = self._prompts_of(len(payload.strings))
         # The synthesis may round: the integers were exact, and what follows feeds no entropy model.
         levels, values = self._received(payload.strings, prompts)
-        condition = torch.from_numpy(np.concatenate((stream.anchors_of(levels), prompts), 1)).float()
+        condition = _condition(levels, prompts)
         with torch.no_grad():
             decoded = self._weights.network.synthesise(torch.from_numpy(values).float(), condition)
         return decoded.reshape(*payload.batch, *spec.shape)
@@ -141,7 +163,7 @@ class TransformSeed:
 
     def _quantised(self, items: Tensor, levels: Sequence[int], prompts: Doubles) -> list[stream.Quantised]:
         """Items are analysed one by one, since the last digit of a product depends on the size of the batch."""
-        condition = torch.from_numpy(np.concatenate((stream.anchors_of(levels), prompts), 1)).float()
+        condition = _condition(levels, prompts)
         with torch.no_grad():
             analysed = [
                 self._weights.network.analyse(*one) for one in zip(items.split(1), condition.split(1), strict=True)
@@ -193,6 +215,11 @@ class TransformSeed:
                 f"transform: the weights are for latents {self._weights.shape.latent}, not {tuple(spec.shape)}; "
                 "train some with gainnet train transform-seed"
             )
+
+
+def _condition(levels: Sequence[int], prompts: Doubles) -> Tensor:
+    """[batch, condition_width], what the networks know of items: weights of the anchors, and prompt."""
+    return torch.from_numpy(np.concatenate((stream.anchors_of(levels), prompts), 1)).float()
 
 
 def _rows(x: Tensor, num_items: int) -> Tensor:

@@ -17,9 +17,12 @@ from gainnet.studies.figures import Panel, Style, draw_panels, with_own
 from gainnet.studies.frontier.methods import open_methods
 from gainnet.studies.frontier.question import (
     ALONE,
+    ANNEALED,
+    ANNEALED_DENOISED,
     BEST,
     DENOISED,
     DRAFT,
+    DRAFT_ANNEALED,
     METHODS,
     TRANSFORM,
     FrontierConfig,
@@ -27,11 +30,14 @@ from gainnet.studies.frontier.question import (
     passes_of_fast,
 )
 from gainnet.studies.frontier.summary import alone_psnrs, fewest_uses, metric_names, summarise
-from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, MARKER_OF, ORANGE
+from gainnet.studies.palette import BLACK, BLUE, GREEN, GREY, MARKER_OF, ORANGE, PURPLE, RED, SKY
 from gainnet.studies.study import Study
 from gainnet.studies.weights import picture_digests
 
-COLOURS: Final = {BEST: BLACK, TRANSFORM: GREEN, DENOISED: BLUE, DRAFT: ORANGE, ALONE: GREY}
+COLOURS: Final = {
+    BEST: BLACK, TRANSFORM: GREEN, DENOISED: BLUE, DRAFT: ORANGE, ALONE: GREY, ANNEALED: PURPLE, ANNEALED_DENOISED: SKY,
+    DRAFT_ANNEALED: RED,
+}  # fmt: skip
 
 
 def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
@@ -61,7 +67,7 @@ def _points(ax: Axes, rows: pd.DataFrame) -> None:
     for method, style in with_own(styles, rows, METHODS).items():
         if len(own := rows[rows["method"] == method]):
             style.plot(ax, own["num_passes"], own["uses"], linestyle="")
-    for _, row in rows[rows["method"] == DRAFT].iterrows():
+    for _, row in rows[rows["method"].isin((DRAFT, DRAFT_ANNEALED))].iterrows():
         # To the left of the last ones, which would leave the panel.
         side = -1 if row["num_passes"] > 8 else 1
         place, end = (5 * side, 4), "left" if side > 0 else "right"

@@ -26,7 +26,10 @@ DENOISED: Final = "transform_prompt_denoised"
 DRAFT: Final = "draft"
 ALONE: Final = "device_only"
 PERTURBED: Final = "perturbed"
-SCHEMES: Final = (BEST, TRANSFORM, DENOISED, DRAFT, ALONE)
+ANNEALED: Final = "transform_prompt_annealed"
+ANNEALED_DENOISED: Final = "transform_prompt_annealed_denoised"
+DRAFT_ANNEALED: Final = "draft_annealed"
+SCHEMES: Final = (BEST, TRANSFORM, DENOISED, DRAFT, ALONE, ANNEALED, ANNEALED_DENOISED, DRAFT_ANNEALED)
 """Schemes of the frontier; the metric `scheme.<passes>.<snr>` is the place of the best one in this list, from 0."""
 METHODS: Final = (*SCHEMES, PERTURBED)
 PASSES: Final = (0, 1, 2, 4, 8, 10, 20)
@@ -59,6 +62,10 @@ class FrontierConfig:
             too, with 1, 2 and 4 passes.
         levels: of the code of corrections.
         transform_levels: of the transform code of seeds.
+        annealing_steps: of the search for the latents to send, in the place of the finished ones.
+        annealed_levels: of the transform code of seeds that were searched for.
+        annealed_drafts: whose corrections are searched for.
+        annealed_draft_levels: of the code of these corrections.
         nums_bytes: budgets in which picture codecs encode, and codecs of yours.
         slopes: mean squared error, of values in [0, 1], that a picture codec gives up for a bit less: every picture
             takes the encode of least error plus slope times bits, so that those that need more bits get them.
@@ -81,6 +88,10 @@ class FrontierConfig:
     slopes: NonEmpty[Slope]
     encoders: NonEmpty[Annotated[str, one_of(tuple(ENCODERS))]]
     device_only_passes: NonEmpty[Count]
+    annealing_steps: Count = 300
+    annealed_levels: NonEmpty[Annotated[int, Field(ge=0, lt=NUM_TRANSFORM_LEVELS)]] = (52, 58)
+    annealed_drafts: NonEmpty[str] = ("fitted-4", "fast-2")
+    annealed_draft_levels: NonEmpty[Annotated[int, Field(ge=0, lt=NUM_LEVELS)]] = (15, 18)
     perturbed_draft: str = ""
     perturbed_level: Annotated[int, Field(ge=0, lt=NUM_LEVELS)] = 8
     model: str = "scenes"
@@ -104,6 +115,7 @@ def _own(config: FrontierConfig, random_seed: int) -> Iterator[Case]:
     for method in (name for name in (TRANSFORM, DENOISED) if name in config.methods):
         for level, snr_db in product(config.transform_levels, config.snrs_db):
             yield _case(method, random_seed, level, snr_db)
+    yield from _annealed(config, random_seed)
     for users in own(config.methods, METHODS):
         for num_bytes, snr_db in product(config.nums_bytes, config.snrs_db):
             yield _case(users, random_seed, num_bytes, snr_db)
@@ -115,6 +127,22 @@ def _own(config: FrontierConfig, random_seed: int) -> Iterator[Case]:
         yield _case(ALONE, random_seed, None, None, WHOLE)
     for size in (0.0, *SIZES) if PERTURBED in config.methods and config.perturbed_draft else ():
         yield _case(PERTURBED, random_seed, size, None, config.perturbed_draft)
+
+
+def _annealed(config: FrontierConfig, random_seed: int) -> Iterator[Case]:
+    """Schemes whose latents are searched for, level by level, so that each search is made once."""
+    chosen = [name for name in (ANNEALED, ANNEALED_DENOISED) if name in config.methods]
+    for level, method, snr_db in product(config.annealed_levels, chosen, config.snrs_db):
+        yield _case(method, random_seed, level, snr_db)
+    for draft in config.annealed_drafts if DRAFT_ANNEALED in config.methods else ():
+        for level, snr_db in product(config.annealed_draft_levels, config.snrs_db):
+            yield _case(DRAFT_ANNEALED, random_seed, level, snr_db, draft)
+
+
+def named_drafts(config: FrontierConfig) -> tuple[str, ...]:
+    """Names of all drafts that a run makes."""
+    plain = config.drafts if DRAFT in config.methods else ()
+    return tuple(dict.fromkeys([*plain, *(config.annealed_drafts if DRAFT_ANNEALED in config.methods else ())]))
 
 
 def passes_of_fast(config: FrontierConfig) -> tuple[int, ...]:

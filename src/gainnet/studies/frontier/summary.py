@@ -11,7 +11,6 @@ import pandas as pd
 from gainnet.studies.frontier.question import (
     ALONE,
     BEST,
-    DENOISED,
     DRAFT,
     METHODS,
     PASSES,
@@ -19,13 +18,12 @@ from gainnet.studies.frontier.question import (
     SCHEMES,
     SIZES,
     SNRS,
-    TRANSFORM,
 )
 from gainnet.studies.own import own
 from gainnet.studies.statistics import at, psnr_cells, psnr_db, round_metrics, uses_for
 
 TARGET_PSNR_DB: Final = 30.0
-SENT: Final = (BEST, TRANSFORM, DENOISED, DRAFT)
+SENT: Final = tuple(name for name in SCHEMES if name != ALONE)
 CURVE: Final = ["method", "variant", "snr_db", "point"]
 
 
