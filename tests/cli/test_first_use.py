@@ -331,6 +331,21 @@ def test_h3_a_price_names_the_codec_as_a_generation_does(call: Any) -> None:
     assert (asked["protocol"], asked["codec"]["midway"]) == ("ciag(cut=3)", "raw")
 
 
+def test_means_of_bits_and_uses_are_whole_numbers_for_people_and_exact_in_json(call: Any) -> None:
+    asked = ("estimate", "a red star", "--snr-db", "5", "--protocol", "centralized")
+    code, out, err = call(*asked)
+    assert (code, err) == (0, "")
+    rows = [[each.strip() for each in line.split("│")[1:-1]] for line in out.splitlines() if line.startswith("│")]
+    # The label of a step may take two lines, of which one has numbers.
+    numbers = [row[4:6] for row in rows if row[4]]
+    assert len(numbers) == 6
+    assert [each for row in numbers for each in row if not re.fullmatch(r"[\d,]+", each)] == []
+    report = json.loads(call(*asked, "--json")[1])["report"]
+    mean = report["num_channel_uses_down"]
+    assert not float(mean).is_integer()
+    assert numbers[-1][1] == f"{mean:,.0f}"
+
+
 def test_h6_advice_spares_what_is_asked_for(call: Any) -> None:
     def least(spare: str) -> dict[str, Any]:
         code, out, _ = call("advise", "--spare", spare, "--json")

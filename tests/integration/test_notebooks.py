@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,18 @@ def stated(notebook: Any) -> set[float]:
     return {x for words in BOLD.findall(prose) for x in numbers(words)}
 
 
-def printed(notebook: Any) -> set[float]:
-    """Numbers in the text of all outputs."""
-    texts = [
+def texts(notebook: Any) -> list[str]:
+    """Text of every output."""
+    return [
         output.get("text") or output.get("data", {}).get("text/plain", "")
         for cell in notebook.cells
         for output in cell.get("outputs", ())
     ]
-    return numbers("\n".join(texts))
+
+
+def printed(notebook: Any) -> set[float]:
+    """Numbers in the text of all outputs."""
+    return numbers("\n".join(texts(notebook)))
 
 
 def test_h17_there_are_four_notebooks_and_a_solution() -> None:
@@ -66,6 +71,16 @@ def test_a_notebook_shows_what_a_run_made(name: str) -> None:
             assert len(cell.metadata["alt"]) > 20
     assert stated(notebook)
     assert stated(notebook) - printed(notebook) == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_of_uses_are_whole(name: str) -> None:
+    """Even means of them, in every table that has them in its last column."""
+    for text in texts(opened(name)):
+        head, *rows = text.splitlines() or [""]
+        if re.search(r"  (?:num_channel_uses|uses down)$", head):
+            table = list(takewhile(str.strip, rows))
+            assert [row for row in table if not row.split()[-1].isdecimal()] == []
 
 
 # A minute of processor time each, which may be six on a crowded machine.

@@ -146,3 +146,10 @@ def test_gradients_pass() -> None:
     transmit(x, LinearCode(64), BEARERS).values.square().sum().backward()
     assert x.grad is not None
     assert bool((x.grad != 0).any())
+
+
+def test_uses_of_a_transmission_are_a_whole_number_for_people() -> None:
+    some = transmit(X, LinearCode(256), Analog(Air(AWGN(), 10.0)))
+    mean = replace(some, usage=replace(some.usage, num_channel_uses=13793.44))
+    assert " 768 channel uses, " in repr(some)
+    assert " 13,793 channel uses, " in repr(mean)

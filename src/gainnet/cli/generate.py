@@ -297,24 +297,23 @@ def print_report(report: Mapping[str, Any], num_items: int = 1) -> None:
         report: as `Report.to_json` makes it.
         num_items: pictures that it is about, together.
     """
+    from gainnet.generation.sentences import spelled_count
+
     rows = [
         {
             "step": step["label"],
             "start ms": f"{step['start_s'] * 1e3:.2f}",
             "takes ms": f"{step['duration_s'] * 1e3:.2f}",
             "J": f"{step['energy_j']:.3g}",
-            "bits": _count(step["num_bits"]),
-            "uses": _count(step["num_channel_uses"]),
-            "resent": _count(step["num_retransmissions"]),
+            "bits": spelled_count(step["num_bits"]),
+            "uses": spelled_count(step["num_channel_uses"]),
+            # A mean far below one says that hardly anything is sent again.
+            "resent": round(step["num_retransmissions"], 1),
         }
         for step in report["steps"]
     ]
     together = f" of all {num_items} pictures together" if num_items > 1 else ""
     print_table(f"Steps{together}, priced as {report['priced_as']}", tuple(rows[0]), rows)
-
-
-def _count(number: float) -> str:
-    return f"{number:,}" if isinstance(number, int) else f"{number:,.1f}"
 
 
 def _print_generation(summary: Mapping[str, Any], out: Path) -> None:

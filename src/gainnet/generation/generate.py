@@ -146,7 +146,8 @@ class Generation:
         return (
             f"Generation of {number} picture{'s' * (number > 1)} by {self.protocol!r}\n"
             + "".join(f"  {line}\n" for line in (*unknown_lines(self.model, words), *quality_lines(judged, original)))
-            + f"  cost: {report.num_channel_uses('up'):g} channel uses up, {report.num_channel_uses('down'):g} down, "
+            + f"  cost: {report.num_channel_uses('up'):,.0f} channel uses up, "
+            f"{report.num_channel_uses('down'):,.0f} down, "
             f"{report.duration_s:.3g} s, {report.energy_j:.3g} J, priced as {report.priced_as}"
         )
 

@@ -11,7 +11,14 @@ from gainnet.core.page import Page, captioned, embed_picture, table, tiles
 from gainnet.generation.generate import Generation, png
 from gainnet.generation.labels import Labels
 from gainnet.generation.pictures import CONVENTION, panels_of
-from gainnet.generation.sentences import kept_line, quality_lines, result_lines, spelled_psnr, unknown_lines
+from gainnet.generation.sentences import (
+    kept_line,
+    quality_lines,
+    result_lines,
+    spelled_count,
+    spelled_psnr,
+    unknown_lines,
+)
 
 # A bar of the air is striped, so that it differs without colours, too.
 STYLE = """\
@@ -140,18 +147,14 @@ def _tiles(summary: dict[str, Any]) -> str:
         "SSIM": f"{judged['ssim']:.3f}",
         "prompt fidelity": _number(judged["prompt_fidelity"]),
         "that of the unsplit picture": _number(judged["reference_fidelity"]),
-        "uses down": _count(report["num_channel_uses_down"]),
-        "uses up": _count(report["num_channel_uses_up"]),
+        "uses down": spelled_count(report["num_channel_uses_down"]),
+        "uses up": spelled_count(report["num_channel_uses_up"]),
         "time": f"{report['duration_s'] * 1e3:,.1f} ms",
         "energy": f"{report['energy_j']:.2f} J",
         "best image codec, same uses": _codec(baseline),
         "image codecs need for that PSNR": _uses(baseline),
     }
     return tiles(shown)
-
-
-def _count(number: float | None) -> str:
-    return "–" if number is None else f"{number:,.0f}"
 
 
 def _codec(baseline: dict[str, Any]) -> str:

@@ -15,6 +15,15 @@ def spelled_psnr(psnr_db: float | None) -> str:
     return "exact" if psnr_db is None else f"PSNR {psnr_db:.1f} dB"
 
 
+def spelled_count(number: float | None) -> str:
+    """A number of bits or channel uses for people: a whole one, even where it is a mean; a dash where it is not known.
+
+    >>> spelled_count(512), spelled_count(3793.44), spelled_count(None)
+    ('512', '3,793', '–')
+    """
+    return "–" if number is None else f"{number:,.0f}"
+
+
 def unknown_lines(model: str, warnings: Sequence[Mapping[str, Any]]) -> list[str]:
     """A sentence for every word that a model does not know.
 
@@ -134,7 +143,8 @@ def cost_line(report: Mapping[str, Any], num_items: int = 1) -> str:
     """
     energies = (report[key] / num_items for key in ("energy_j", "device_energy_j"))
     energy_j, device_j = (f"{value:.4g} J" for value in energies)
-    up, down = (_uses(report[f"num_channel_uses_{way}"], num_items) for way in ("up", "down"))
+    uses = [report[f"num_channel_uses_{way}"] for way in ("up", "down")]
+    up, down = (spelled_count(None if total is None else total / num_items) for total in uses)
     time = f"{report['duration_s']:.4g} s on the critical path"
     spent = f"{energy_j} ({device_j} on the device), {up} channel uses up and {down} down"
     return f"It takes {time}, {spent}." if num_items == 1 else f"Each takes {spent}; all {num_items} take {time}."
@@ -151,9 +161,5 @@ def opponent_line(baseline: Mapping[str, Any]) -> str:
     """
     least, reached_db = baseline["num_channel_uses_equal_psnr"], baseline["psnr_db_equal_uses"]
     reached = "is exact" if reached_db is None else f"has {reached_db:.1f} dB"
-    needs = "none reaches the same PSNR" if least is None else f"needs {least:,.0f} for the same PSNR"
+    needs = "none reaches the same PSNR" if least is None else f"needs {spelled_count(least)} for the same PSNR"
     return f"The best image codec over the same air ({baseline['name']}) {reached} in as many uses down, and {needs}."
-
-
-def _uses(total: float | None, num_items: int) -> str:
-    return "–" if total is None else f"{total / num_items:,.0f}"

@@ -70,7 +70,7 @@ class Transmission:
     def __repr__(self) -> str:
         return (
             f"Transmission of {list(self.values.shape)}: {int(self.arrived.sum())} of {self.arrived.numel()} arrived, "
-            f"{self.usage.num_channel_uses:g} channel uses, {1e3 * self.usage.duration_s:.3g} ms"
+            f"{self.usage.num_channel_uses:,.0f} channel uses, {1e3 * self.usage.duration_s:.3g} ms"
         )
 
 
