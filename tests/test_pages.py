@@ -43,6 +43,12 @@ def run_of(study: str) -> Path:
     return folder
 
 
+def metrics_of(study: str) -> dict[str, float]:
+    """Metrics of a published run, those without a value left out."""
+    metrics = json.loads((run_of(study) / "run.json").read_text())["metrics"]
+    return {name: value for name, value in metrics.items() if value is not None}
+
+
 def mean_of(study: str, column: str, **cell: str) -> float:
     """The mean of a column of a published table over the rows of one cell."""
     with (run_of(study) / "table.csv").open() as table:
@@ -58,12 +64,12 @@ def test_first_pages_are_short(page: str, most: int) -> None:
 
 
 def test_numbers_of_readme_are_those_of_the_published_runs() -> None:
-    metrics = json.loads((run_of("seed-coding") / "run.json").read_text())["metrics"]
+    metrics = metrics_of("seed-coding")
     for label, method in ROWS.items():
         cells = re.search(rf"^\| {re.escape(label)} \|(.*)\|$", README, re.MULTILINE)
         assert cells is not None, label
         printed = [cell.strip(" *").replace(",", "") for cell in cells[1].split("|")]
-        values = [metrics[f"uses_for_30db.{method}.{snr}db"] for snr in (0, 5, 10)]
+        values = [metrics.get(f"uses_for_30db.{method}.{snr}db") for snr in (0, 5, 10)]
         assert printed == ["not reached" if value is None else f"{value:.0f}" for value in values], label
     at_5_db = {"task": "text_to_image", "snr_db": "5.0", "hardware": "phone"}
     for method, energy_j, duration_s in (("centralized", "0.003 J", "0.15 s"), ("eiug", "9.1 J", "2.0 s")):
@@ -77,6 +83,22 @@ def test_numbers_of_readme_are_those_of_the_published_runs() -> None:
             "seed-coding", "mse", method=method, bearer=bearer, content="scene", report_error_db="0.0", **cell
         )
         assert f"{-10 * log10(error):.1f} dB" in README, method
+
+
+def test_sentences_of_readme_below_its_table_say_what_the_published_runs_do() -> None:
+    """What is said of analog seeds, of emoji and of photographs, with as many digits as stand there."""
+    found = re.search(r"`seed` has\s30 dB on the median picture with ([\d,]+) / ([\d,]+) uses at 5 / 10 dB", README)
+    assert found is not None
+    median = [metrics_of("seed-coding")[f"uses_for_30db.seed.{snr}db.median"] for snr in (5, 10)]
+    assert [f"{uses:,.0f}" for uses in median] == list(found.groups())
+    emoji = metrics_of("seed-coding-emoji")
+    shares = sorted(emoji[f"share_of_best_image_codec.{snr}db"] for snr in (5, 10))
+    vvc = [emoji[f"uses_for_30db.vvc.{snr}db"] for snr in (5, 10)]
+    assert vvc == [emoji[f"uses_for_30db.best_image_codec.{snr}db"] for snr in (5, 10)]
+    assert f"emoji take {shares[0]:.1f} to {shares[1]:.1f} of VVC's uses" in README
+    photographs = metrics_of("photographs")
+    behind = [-x for name, x in photographs.items() if name.startswith("psnr_db_over_vvc.seed.")]
+    assert f"and {min(behind):.0f} to {max(behind):.1f} dB behind in PSNR" in README
 
 
 def test_readme_has_a_line_per_folder() -> None:
