@@ -51,3 +51,11 @@ def test_the_mmse_estimate_has_the_smallest_error(snr: float) -> None:
 
     assert error(estimate) == pytest.approx(1 / (1 + snr), rel=0.02)
     assert error(estimate) < min(error(0.97 * estimate), error(1.03 * estimate))
+
+
+def test_some_items_of_symbols_keep_the_snr_that_was_reported_of_them() -> None:
+    symbols = Symbols.clean(torch.arange(6).reshape(3, 2) + 0j, torch.tensor([1.0, 2.0, 3.0]))
+    chosen = symbols.items(torch.tensor([True, False, True]))
+    assert chosen.values.real.tolist() == [[0.0, 1.0], [4.0, 5.0]]
+    assert chosen.reported_snr is not None
+    assert chosen.reported_snr.tolist() == [1.0, 3.0]

@@ -137,8 +137,11 @@ class Symbols:
         values, gain, noise_variance = (x[..., :count] for x in (self.values, self.gain, self.noise_variance))
         return Symbols(values, gain, noise_variance, self.reported_snr)
 
-    def items(self, chosen: int | slice) -> Symbols:
+    def items(self, chosen: int | slice | Tensor) -> Symbols:
         """Some items of the first batch dimension; one, by its number, is without that dimension.
+
+        Args:
+            chosen: number of an item, a slice, or a mask [num_items].
 
         >>> Symbols.clean(torch.ones(4, 3, dtype=torch.complex64)).items(slice(1, 3)).batch
         (2,)

@@ -35,14 +35,13 @@ from gainnet.studies.settings import Count, NonEmpty, Seeds
 from gainnet.studies.statistics import psnr_db, round_metrics
 from gainnet.studies.study import Case, Method, Row, Study
 from gainnet.studies.weights import picture_digests
-from gainnet.training.few_steps import captions_seen
+from gainnet.training.few_steps import NUMS_PASSES, captions_seen
 
 TEACHER, STUDENT, FITTED = "teacher", "student", "fitted"
 FEWER: Final = ("ddim", "dpm", UNGUIDED)
 """Samplers of the teacher with fewer steps."""
 OTHERS: Final = (STUDENT, *FEWER, FITTED)
 METHODS: Final = (TEACHER, *OTHERS)
-PASSES: Final = (1, 2, 4)
 NUM_DRAWS: Final = 2000
 
 
@@ -215,7 +214,7 @@ def metric_names() -> tuple[str, ...]:
     >>> metric_names()[:2]
     ('psnr_db_to_teacher.student.1', 'psnr_db_to_teacher.student.1.low')
     """
-    whose = [f"{method}.{passes}" for method, passes in product(OTHERS, PASSES)]
+    whose = [f"{method}.{passes}" for method, passes in product(OTHERS, NUMS_PASSES)]
     psnr = [f"psnr_db_to_teacher.{own}{part}" for own in whose for part in ("", ".low", ".high", ".p05", ".mean_error")]
     shares = [f"fidelity_of_teacher.{own}{part}" for own in whose for part in ("", ".low", ".high")]
     return (*psnr, *shares, "fidelity.teacher", "num_pictures", "overlap")
@@ -229,7 +228,7 @@ def summarise(table: pd.DataFrame) -> Mapping[str, float | None]:
         found["fidelity.teacher"] = float(np.nanmean(measure))
     if "overlap" in table:
         found["overlap"] = float(table.groupby("random_seed")["overlap"].max().sum())
-    for method, passes in product(OTHERS, PASSES):
+    for method, passes in product(OTHERS, NUMS_PASSES):
         own = table[(table["method"] == method) & (table["num_passes"] == passes)]
         if len(own):
             found |= _psnr(f"psnr_db_to_teacher.{method}.{passes}", own)

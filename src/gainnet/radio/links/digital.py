@@ -145,7 +145,7 @@ class _BitAttempt:
             if not self.combines:
                 return decoded, holds
             # Soft bits of the mother code cost more than a decoding, and most first attempts need none.
-            soft_bits = redundancy.first_soft_bits(_rows(received, ~holds), portion.codeword)
+            soft_bits = redundancy.first_soft_bits(received.items(~holds), portion.codeword)
         else:
             before = torch.stack([self.soft_bits.pop(row) for row in rows.tolist()])
             combined = before + redundancy.soft_bits(received, portion)
@@ -163,8 +163,3 @@ def _encoded(payloads: Tensor, portion: Portion) -> Tensor:
         order, uses = portion.mcs.bits_per_symbol, portion.num_channel_uses
         return free.encode(payloads, portion.codeword, order, portion.start, uses)
     return redundancy.encode(payloads, portion) if portion.number else ldpc.encode(payloads, portion.codeword)
-
-
-def _rows(received: Symbols, rows: Tensor) -> Symbols:
-    """Symbols [num_rows, num_symbols] of some codewords; `rows` is a mask or indices."""
-    return Symbols(received.values[rows], received.gain[rows], received.noise_variance[rows])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, final
 
 from gainnet.models.drafts import Form
+from gainnet.training.few_steps import NUMS_PASSES
 
 Kind = Literal["picture", "transform", "linear", "draft", "alone"]
 
@@ -16,8 +17,6 @@ TRANSFORM_LEVELS: Final = (16, 32, 44, 52, 60, 72, 90)
 LINEAR_USES: Final = (128, 256, 512, 1024)
 DRAFTS: Final = {5: (3, 9, 16), 4: (3, 9, 16), 2: (9, 16)}
 """Steps of a fitted draft, and levels of its correction."""
-FAST_PASSES: Final = (1, 2, 4)
-"""Passes of a fast model, where one is installed."""
 FAST_LEVELS: Final = (3, 9, 16)
 """Levels of a correction of its drafts, where the code of corrections was trained for them."""
 FEW_STEPS: Final = (5, 8)
@@ -74,9 +73,9 @@ def fast_candidates(drafts: Sequence[str]) -> tuple[Candidate, ...]:
     """
     alone = [
         Candidate(f"device_only {_fast(k)}", "alone", _settings(f"device_only(fast={k})"), cut=k, form="fast")
-        for k in FAST_PASSES
+        for k in NUMS_PASSES
     ]
-    corrected = [k for k in FAST_PASSES if f"fast-{k}" in drafts]
+    corrected = [k for k in NUMS_PASSES if f"fast-{k}" in drafts]
     return *alone, *(_draft("fast", k, level) for k in corrected for level in FAST_LEVELS)
 
 
