@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gainnet.cli import app
@@ -85,6 +91,65 @@ def test_the_graph_of_a_correction_is_the_correction(model) -> None:
     torch.testing.assert_close(torch.from_numpy(found), wanted, rtol=0, atol=1e-3)
 
 
+def constants_of(path: Path) -> tuple[bytes, list[NDArray[np.float32]]]:
+    """A graph without the values of its constants in single precision, and these values."""
+    graph, values = onnx.load(path, load_external_data=False), []
+    for constant in [node for node in graph.graph.node if node.op_type == "Constant"]:
+        value = constant.attribute[0].t
+        if value.data_type == onnx.TensorProto.FLOAT:
+            values.append(onnx.numpy_helper.to_array(value))
+            value.ClearField("raw_data")
+    return graph.SerializeToString(deterministic=True), values
+
+
+def outputs_of(path: Path) -> list[NDArray[np.float32]]:
+    """Outputs of a graph for two items of plausible inputs."""
+    graph = session(path)
+    draws, fed = Random.of([1, 2]), dict[str, NDArray[Any]]()
+    for given in graph.get_inputs():
+        shape = given.shape[1:]
+        is_index = given.type == "tensor(int64)"
+        values = torch.ones(2, *shape) if is_index else 0.5 + draws.uniform(tuple(shape), given.name)
+        fed[given.name] = values.numpy().astype(np.int64 if is_index else np.float32)
+    return list(graph.run(None, fed))
+
+
+def check_same_graph(shipped: Path, written: Path) -> None:
+    """The same nodes, and weights in the same places; constants to the bits that processors agree on."""
+    if shipped.read_bytes() == written.read_bytes():
+        return
+    (graph, constants), (other, others) = constants_of(shipped), constants_of(written)
+    assert graph == other, written
+    # torch computes frequencies and norms while it traces, whose last bit depends on the processor's vector unit.
+    for constant, found in zip(constants, others, strict=True):
+        np.testing.assert_array_max_ulp(constant, found, maxulp=2)
+    for output, found in zip(outputs_of(shipped), outputs_of(written), strict=True):
+        np.testing.assert_allclose(found, output, rtol=0, atol=1e-4)
+
+
+def listed(path: Path) -> dict[str, Any]:
+    """A list of exported parts without the digests of graphs; those of weights stay."""
+    parts = Exported.read(path.parent, json.loads(path.read_text())["model_sha256"]).parts
+    return {name: replace(part, graph_sha256="") for name, part in parts.items()}
+
+
+def test_graphs_that_differ_in_more_than_the_last_bits_of_constants_are_told_apart(model, tmp_path) -> None:
+    files = device_files(model)
+    shipped, weights = files["codecs/seed/decoder.onnx"], files["codecs/seed/seed_codec.safetensors"]
+    shutil.copyfile(weights, tmp_path / weights.name)
+    for ulps, differs in ((1, False), (8, True)):
+        graph = onnx.load(shipped, load_external_data=False)
+        constants = [node.attribute[0].t for node in graph.graph.node if node.op_type == "Constant"]
+        value = next(
+            each for each in constants if each.data_type == onnx.TensorProto.FLOAT and list(each.dims) == [1024]
+        )
+        moved = (np.frombuffer(value.raw_data, "<i4") + ulps).astype("<i4")
+        value.raw_data = moved.tobytes()
+        (tmp_path / "decoder.onnx").write_bytes(graph.SerializeToString(deterministic=True))
+        with pytest.raises(AssertionError) if differs else nullcontext():
+            check_same_graph(shipped, tmp_path / "decoder.onnx")
+
+
 @pytest.mark.slow
 def test_what_the_package_ships_is_what_export_writes(model, tmp_path, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -93,7 +158,15 @@ def test_what_the_package_ships_is_what_export_writes(model, tmp_path, capsys) -
     index = json.loads(capsys.readouterr().out)
     assert index == json.loads((tmp_path / INDEX).read_text())
     assert index == index_of(model, device_files_in(tmp_path))
-    assert index["files"] == index_of(model, device_files(model))["files"]
+    shipped, written = device_files(model), device_files_in(tmp_path)
+    assert written.keys() == shipped.keys()
+    for path, place in shipped.items():
+        if place.suffix == ".onnx":
+            check_same_graph(place, written[path])
+        elif place.name == MANIFEST:
+            assert listed(place) == listed(written[path])
+        else:
+            assert sha256_of(place) == index["files"][path]["sha256"]
     assert {
         "model/unet/model.onnx",
         "model/vae/decoder.onnx",
@@ -114,8 +187,6 @@ def test_what_the_package_ships_is_what_export_writes(model, tmp_path, capsys) -
 
 
 def test_weights_of_another_model_are_left_out(model) -> None:
-    from dataclasses import replace
-
     other = replace(model, sha256="0" * 64)
     assert {name for name, _ in exports._sources(other)} == {"model"}
     assert not any(path.startswith("codecs/") for path in device_files(other))

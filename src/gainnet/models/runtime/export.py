@@ -3,6 +3,8 @@
     network --TorchScript exporter--> graph, weights --by name--> graph of some 100 kB + the file of weights
 
 A graph converts half precision to single once, when a session is opened; that is what `from_pretrained` does, too.
+Constants that the tracer computes, such as frequencies of time steps, may have another last bit on another processor,
+and the graph another digest; digests of weights are the same everywhere.
 """
 
 from __future__ import annotations
