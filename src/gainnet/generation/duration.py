@@ -97,7 +97,8 @@ def plan_wall_s(made: Planned, model: DiffusionModel, pace: Pace, given: Mapping
     for step in made.plan.steps:
         match step:
             case Compute(_, part) if part.role == "decoder":
-                item_s += pace.decoder_s
+                # A search for the latent to send takes the decoder hundreds of times.
+                item_s += pace.decoder_s * max(1, part.num_passes)
             case Transfer(source, targets, tensor, codec) if codec.emits is Bits:
                 item_s += S_PER_BIT * codec.size(specs[source, tensor]).expected * len(targets)
     return item_s

@@ -16,6 +16,7 @@ from gainnet.models.drafts import FORMS, Foresight, Form, coarser, draft_part, f
 from gainnet.models.part import Part
 from gainnet.models.renamed import rename
 from gainnet.network.scenario import DEVICE
+from gainnet.protocols.annealing import check_annealing, correction_search
 from gainnet.protocols.drafting import CORRECTION, corrected, residual
 from gainnet.protocols.plan import Arrived, Compute, Edges, Plan, Transfer
 from gainnet.protocols.rescue import resilient
@@ -44,10 +45,13 @@ class Draft:
             model has it for these steps, else `coarse`.
         cut: steps of the device, at least 1; half of the whole run by default, one of a fast model. A fitted draft has
             more steps, and spends as many passes; a step of a fast model is one pass.
+        annealing: steps of a search of the edge for the correction to send, the one that makes the picture for the
+            least bits, for the code `residual`. 0 sends what the draft lacks of the finished latent.
     """
 
     form: Form | None = None
     cut: int | None = None
+    annealing: int = 0
     sends: ClassVar[tuple[Kind, ...]] = ("prompt", "seed", "correction")
     max_edges: ClassVar[int] = 1
 
@@ -55,6 +59,7 @@ class Draft:
         if self.form is not None:
             check_name("form", self.form, FORMS)
         check_range(self.cut is None or self.cut >= 1, "cut", self.cut, "1 or more steps for a draft")
+        check_annealing(self.annealing)
 
     def plan(self, model: DiffusionModel, codecs: Codecs, edges: Edges, strength: float | None = None) -> Plan:
         task, edge = Task.of(model, strength), only_edge(edges)
@@ -65,6 +70,7 @@ class Draft:
             *edges_begin(task, edges, codecs),
             *(Compute(DEVICE, part) for part in drafted),
             *_finished(task, edge, drafted),
+            *((Compute(edge, correction_search(model, codecs.correction, self.annealing)),) if self.annealing else ()),
             Compute(edge, residual(model.latent, codecs.correction)),
             Transfer(edge, (DEVICE,), CORRECTION, codecs.correction),
             Compute(DEVICE, corrected(model.latent, codecs.correction)),

@@ -15,6 +15,7 @@ from gainnet.models.diffusion import DiffusionModel
 from gainnet.models.hand_over import hand_down, hand_over
 from gainnet.models.renamed import rename
 from gainnet.network.scenario import DEVICE
+from gainnet.protocols.annealing import check_annealing, seed_search
 from gainnet.protocols.candidates import best_candidate, num_useful_candidates
 from gainnet.protocols.cooperative import Uidcg
 from gainnet.protocols.plan import Compute, Edges, Plan, Step, Transfer
@@ -59,6 +60,10 @@ class Eiug:
 
     device: prompt ==up==> edge: text encoder, prior, denoiser ==seed down==> device: decoder
 
+    Args:
+        annealing: steps of a search of the edge for the latent to send, the one whose coded form makes the picture for
+            the least bits, for transform codes; 300 save about a quarter of the bits. 0 sends the finished latent.
+
     >>> from gainnet.codecs import Codecs, LinearCode
     >>> from gainnet.models.loading import load_model
     >>> from gainnet.network import edge_names
@@ -73,14 +78,19 @@ class Eiug:
     decoder @ device
     """
 
+    annealing: int = 0
     sends: ClassVar[tuple[Kind, ...]] = ("prompt", "seed")
     max_edges: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        check_annealing(self.annealing)
 
     def plan(self, model: DiffusionModel, codecs: Codecs, edges: Edges, strength: float | None = None) -> Plan:
         task, edge = Task.of(model, strength), only_edge(edges)
         steps = (
             *edges_begin(task, edges, codecs),
             *task.infer(edge, 0, task.num_steps),
+            *((Compute(edge, seed_search(model, codecs.seed, self.annealing)),) if self.annealing else ()),
             Transfer(edge, (DEVICE,), "latent", codecs.seed),
             Compute(DEVICE, model.decoder),
         )

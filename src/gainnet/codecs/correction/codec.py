@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, final
@@ -104,6 +105,11 @@ class ResidualCode:
         """Floating-point operations of `residual` and of `corrected` per item."""
         analysis, synthesis = self._weights.flops
         return 2 * analysis, analysis + 2 * synthesis
+
+    def at_usual_level(self) -> ResidualCode:
+        """This code at the finest fixed level whose items usually take at most `max_bits`."""
+        budget = 0.0 if self.max_bits is None else self.max_bits
+        return replace(self, max_bits=None, level=max(0, bisect_right(self._mean_bits, budget) - 1))
 
     def relaxed(self, latent: Tensor, draft: Tensor) -> Relaxed:
         """The code of corrections of drafts [n, num_values] at the fixed `level`, in a form that a search can

@@ -102,6 +102,7 @@ class Relaxed:
         return received, bits
 
 
+@torch.enable_grad()
 def annealed(latents: Tensor, code: Relaxed, decode: Callable[[Tensor], Tensor], num_steps: int) -> Tensor:
     r"""[batch, num_values], the latents to code in the place of some, so that bits and error of the picture cost least.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -97,6 +98,11 @@ class TransformSeed:
     def quantise(self, x: Tensor, num_items: int) -> list[stream.Quantised]:
         """Every item of `x` [num_items, *latent] at the fixed `level`, as its stream describes it."""
         return self._quantised(_rows(x, num_items), [self.level] * num_items, self._prompts_of(num_items))
+
+    def at_usual_level(self) -> TransformSeed:
+        """This code at the finest fixed level whose items usually take at most `max_bits`."""
+        budget = 0.0 if self.max_bits is None else self.max_bits
+        return replace(self, max_bits=None, level=max(0, bisect_right(self._mean_bits, budget) - 1))
 
     def relaxed(self, num_items: int) -> Relaxed:
         """The code of a batch at the fixed `level`, in a form that a search can differentiate; see `annealed`."""

@@ -89,7 +89,7 @@ class FrontierConfig:
     encoders: NonEmpty[Annotated[str, one_of(tuple(ENCODERS))]]
     device_only_passes: NonEmpty[Count]
     annealing_steps: Count = 300
-    annealed_levels: NonEmpty[Annotated[int, Field(ge=0, lt=NUM_TRANSFORM_LEVELS)]] = (52, 58)
+    annealed_levels: NonEmpty[Annotated[int, Field(ge=0, lt=NUM_TRANSFORM_LEVELS)]] = (52, 64)
     annealed_drafts: NonEmpty[str] = ("fitted-4", "fast-2")
     annealed_draft_levels: NonEmpty[Annotated[int, Field(ge=0, lt=NUM_LEVELS)]] = (15, 18)
     perturbed_draft: str = ""
