@@ -10,9 +10,23 @@ import pytest
 
 from gainnet.codecs import CorrectionWeights
 from gainnet.codecs.correction.weights import CORRECTIONS
+from gainnet.core.errors import ConfigError
 from gainnet.studies import run_study
 from gainnet.studies.frontier import FRONTIER, identity
-from gainnet.studies.frontier.question import ALONE, BEST, DENOISED, DRAFT, PERTURBED, SCHEMES, TRANSFORM, cases
+from gainnet.studies.frontier.question import (
+    ALONE,
+    ANNEALED,
+    ANNEALED_DENOISED,
+    BEST,
+    DENOISED,
+    DRAFT,
+    DRAFT_ANNEALED,
+    PERTURBED,
+    SCHEMES,
+    TRANSFORM,
+    cases,
+    named_drafts,
+)
 from gainnet.studies.frontier.summary import metric_names, summarise
 from gainnet.studies.presets import load_config
 
@@ -74,6 +88,20 @@ def test_a_fast_model_adds_its_drafts_and_generates_alone() -> None:
     assert {(case.method, case.values["variant"]) for case in added} == {(DRAFT, "fast-1"), (ALONE, "fast")}
     assert all(case in list(cases(fast)) for case in cases(plain))
     assert set(identity(plain)) == {"model", "transform_seed", "correction"}
+
+
+def test_searches_come_level_by_level_and_their_drafts_are_named() -> None:
+    config = load_config(
+        FRONTIER, "quick", {"annealed_drafts": ["fitted-2@6", "fast-1@9"], "annealed_levels": [40, 50]}
+    )
+    found = [case for case in cases(config) if "annealed" in case.method]
+    assert [(case.method, case.values["point"]) for case in found] == [
+        (ANNEALED, 40), (ANNEALED_DENOISED, 40), (ANNEALED, 50), (ANNEALED_DENOISED, 50),
+        (DRAFT_ANNEALED, 6), (DRAFT_ANNEALED, 9),
+    ]  # fmt: skip
+    assert named_drafts(config) == ("fitted-2", "fast-1")
+    with pytest.raises(ConfigError, match="NAME@LEVEL"):
+        load_config(FRONTIER, "quick", {"annealed_drafts": ["fitted-2"]})
 
 
 @pytest.mark.slow

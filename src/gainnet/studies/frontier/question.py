@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Final, final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from gainnet.codecs.correction.stream import NUM_LEVELS
 from gainnet.codecs.opponents import ENCODERS
@@ -48,6 +48,27 @@ def check_code(text: str) -> None:
         raise ConfigError(f"{text} is compared in bytes of a seed; give a codec of seeds that emits Bits")
 
 
+def draft_at(text: str) -> tuple[str, int]:
+    """A draft and the level of its corrections; raises `ConfigError` for what is no `NAME@LEVEL`.
+
+    >>> draft_at("fitted-4@12")
+    ('fitted-4', 12)
+    """
+    name, _, level = text.partition("@")
+    if not name or not level.isdecimal() or not int(level) < NUM_LEVELS:
+        most = NUM_LEVELS - 1
+        raise ConfigError(f"{text} is no draft with a level; write NAME@LEVEL, such as fitted-4@12, up to {most}")
+    return name, int(level)
+
+
+def _checked(text: str) -> str:
+    draft_at(text)
+    return text
+
+
+DraftAtLevel = Annotated[str, AfterValidator(_checked)]
+
+
 @final
 @dataclass(frozen=True)
 class FrontierConfig:
@@ -64,8 +85,7 @@ class FrontierConfig:
         transform_levels: of the transform code of seeds.
         annealing_steps: of the search for the latents to send, in the place of the finished ones.
         annealed_levels: of the transform code of seeds that were searched for.
-        annealed_drafts: whose corrections are searched for.
-        annealed_draft_levels: of the code of these corrections.
+        annealed_drafts: whose corrections are searched for, each with the level of their code, `NAME@LEVEL`.
         nums_bytes: budgets in which picture codecs encode, and codecs of yours.
         slopes: mean squared error, of values in [0, 1], that a picture codec gives up for a bit less: every picture
             takes the encode of least error plus slope times bits, so that those that need more bits get them.
@@ -90,8 +110,7 @@ class FrontierConfig:
     device_only_passes: NonEmpty[Count]
     annealing_steps: Count = 300
     annealed_levels: NonEmpty[Annotated[int, Field(ge=0, lt=NUM_TRANSFORM_LEVELS)]] = (52, 64)
-    annealed_drafts: NonEmpty[str] = ("fitted-4", "fast-2")
-    annealed_draft_levels: NonEmpty[Annotated[int, Field(ge=0, lt=NUM_LEVELS)]] = (15, 18)
+    annealed_drafts: NonEmpty[DraftAtLevel] = ("fitted-4@12", "fitted-4@15", "fast-2@15", "fast-2@18")
     perturbed_draft: str = ""
     perturbed_level: Annotated[int, Field(ge=0, lt=NUM_LEVELS)] = 8
     model: str = "scenes"
@@ -134,15 +153,16 @@ def _annealed(config: FrontierConfig, random_seed: int) -> Iterator[Case]:
     chosen = [name for name in (ANNEALED, ANNEALED_DENOISED) if name in config.methods]
     for level, method, snr_db in product(config.annealed_levels, chosen, config.snrs_db):
         yield _case(method, random_seed, level, snr_db)
-    for draft in config.annealed_drafts if DRAFT_ANNEALED in config.methods else ():
-        for level, snr_db in product(config.annealed_draft_levels, config.snrs_db):
-            yield _case(DRAFT_ANNEALED, random_seed, level, snr_db, draft)
+    drafts = map(draft_at, config.annealed_drafts if DRAFT_ANNEALED in config.methods else ())
+    for (draft, level), snr_db in product(drafts, config.snrs_db):
+        yield _case(DRAFT_ANNEALED, random_seed, level, snr_db, draft)
 
 
 def named_drafts(config: FrontierConfig) -> tuple[str, ...]:
     """Names of all drafts that a run makes."""
     plain = config.drafts if DRAFT in config.methods else ()
-    return tuple(dict.fromkeys([*plain, *(config.annealed_drafts if DRAFT_ANNEALED in config.methods else ())]))
+    searched = [draft_at(text)[0] for text in config.annealed_drafts if DRAFT_ANNEALED in config.methods]
+    return tuple(dict.fromkeys([*plain, *searched]))
 
 
 def passes_of_fast(config: FrontierConfig) -> tuple[int, ...]:
