@@ -110,7 +110,7 @@ class FrontierConfig:
     device_only_passes: NonEmpty[Count]
     annealing_steps: Count = 300
     annealed_levels: NonEmpty[Annotated[int, Field(ge=0, lt=NUM_TRANSFORM_LEVELS)]] = (52, 64)
-    annealed_drafts: NonEmpty[DraftAtLevel] = ("fitted-4@12", "fitted-4@15", "fast-2@15", "fast-2@18")
+    annealed_drafts: NonEmpty[DraftAtLevel] = ("fitted-4@15", "fitted-4@18", "fast-2@15", "fast-2@18")
     perturbed_draft: str = ""
     perturbed_level: Annotated[int, Field(ge=0, lt=NUM_LEVELS)] = 8
     model: str = "scenes"
