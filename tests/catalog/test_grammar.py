@@ -42,6 +42,7 @@ def depth(term: object) -> int:
     return 1 + max(map(depth, inner), default=0)
 
 
+@pytest.mark.slow
 @quietly
 @given(terms.filter(lambda term: depth(term) <= 8))
 def test_what_is_written_reads_the_same(term: object) -> None:

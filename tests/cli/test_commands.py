@@ -39,6 +39,7 @@ def test_generate_prints_one_json_object(call, tmp_path):
     assert [image["image_path"] for image in summary["images"]] == [summary["image_path"]]
 
 
+@pytest.mark.slow
 def test_a_file_of_prompts_is_a_batch(call, tmp_path):
     (tmp_path / "prompts.txt").write_text("a red star\n\na blue house\n")
     code, out, _ = call(
@@ -49,6 +50,7 @@ def test_a_file_of_prompts_is_a_batch(call, tmp_path):
     assert sorted(path.name for path in (tmp_path / "o").glob("image*")) == ["image_000.png", "image_001.png"]
 
 
+@pytest.mark.slow
 def test_words_that_no_model_knows_are_named_before_any_number(call):
     code, out, err = call("generate", "a red zeppelin", "--num-steps", "1", "--fading", "ideal")
     assert code == 0, err

@@ -123,6 +123,7 @@ def test_h9_a_fault_of_ones_own_code_is_found(call: Any, tmp_path: Path) -> None
     assert "see 'Plugging in' in the docs" in err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full disk to try")
 def test_a_full_disk_and_a_closed_pipe_are_one_line() -> None:
     with Path("/dev/full").open("w") as full:

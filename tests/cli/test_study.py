@@ -53,6 +53,7 @@ def test_two_runs_side_by_side_fit_the_line(call):
     assert set(json.loads(out)) == {"study", "settings", "metrics"}
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_elsewhere_in_another_style_and_data_exported(call, tmp_path):
     style = tmp_path / "paper.mplstyle"
     style.write_text("figure.figsize: 3.5, 2.0\nfont.size: 7\n")

@@ -78,6 +78,7 @@ def test_integers_are_the_best_of_all_near_by(basis: SeedBasis, rate_weight: flo
     assert (cost >= least - 1e-9).all()
 
 
+@pytest.mark.slow
 def test_a_rate_weight_pays(basis: SeedBasis, latents: Tensor) -> None:
     errors = []
     for rate_weight in (0.0, 0.1):
@@ -98,6 +99,7 @@ def test_a_fixed_step_gives_the_promised_size_and_error(basis: SeedBasis, latent
     assert float((codec.decode(payload, SPEC) - x).square().mean()) <= (0.6 * step) ** 2
 
 
+@pytest.mark.slow
 def test_a_budget_is_kept_and_used_and_more_bits_are_better(basis: SeedBasis, latents: Tensor) -> None:
     x, errors = latents[:120], []
     for max_bits in (60.0, 100.5, 240.0):

@@ -44,6 +44,7 @@ def test_the_quantised_sketch_beats_webp_at_the_same_budget(sketches):
     assert psnr_db(QuantizedSketch(1152), sketches, SMALL) > psnr_db(WebP(max_bits=1152), sketches, SMALL) + 3.0
 
 
+@pytest.mark.slow
 def test_more_bits_are_a_better_sketch(sketches):
     quality = [psnr_db(QuantizedSketch(bits), sketches[:20], SMALL) for bits in (384, 768, 1536, 3072)]
     assert quality == sorted(quality)

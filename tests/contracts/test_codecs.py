@@ -110,6 +110,7 @@ def test_seed_with_its_noise_variance() -> None:
     check_codec(MatchedSeed(), RANDOM.normal((257,), "handed"))
 
 
+@pytest.mark.slow
 def test_correction() -> None:
     marks = (RANDOM.uniform((1,), "digest") * 65_535).floor()
     code = ResidualCode(draft="coarse-1", weights=correction_weights())

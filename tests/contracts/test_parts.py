@@ -42,5 +42,6 @@ def test_part(model: DiffusionModel, tensors: Tensors, name: str) -> None:
     check_part(getattr(model, name), tensors, RANDOM)
 
 
+@pytest.mark.slow
 def test_denoiser_in_pieces_is_the_whole(model: DiffusionModel, before_denoising: Tensors) -> None:
     check_sliceable(model.denoiser, before_denoising, RANDOM)

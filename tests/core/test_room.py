@@ -29,6 +29,7 @@ def resident_bytes(x: Tensor) -> int:
     return 1024 * kilobytes
 
 
+@pytest.mark.slow
 @LINUX
 def test_a_large_tensor_is_in_no_memory_but_for_the_piece_that_is_read() -> None:
     many = room_for((2 * LEAST_BYTES // 4 // 1024, 1024), torch.zeros(1))

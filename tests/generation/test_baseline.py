@@ -10,6 +10,7 @@ from gainnet.generation.cell import downlink, network_over
 from gainnet.radio import Air
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("snr_db", "carries"), [pytest.param(-60.0, False, marks=pytest.mark.slow), (0.0, True)])
 def test_uses_for_a_quality_are_those_of_codewords_that_come(snr_db: float, carries: bool) -> None:
     link = downlink(network_over(Air(snr_db=snr_db)))

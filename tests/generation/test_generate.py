@@ -33,6 +33,7 @@ def model():
     return load(**FAST)
 
 
+@pytest.mark.slow
 def test_over_an_ideal_link_every_protocol_is_exact(model):
     for protocol in ("eiug", "centralized", "device_only"):
         result = open_request(GenerationConfig((PROMPT,), protocol, fading="ideal", **FAST), model).generate()
@@ -70,6 +71,7 @@ def test_every_codec_runs_over_the_air(model, protocol, codec):
     check_that_it_runs(model, "awgn", (PROMPT,), protocol, codec, 20.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("protocol", "codec"), [CODECS[1], *(pytest.param(*CODECS[k], marks=SLOW) for k in (0, 2, 3, 4, 5, 6, 7))]
 )
@@ -94,6 +96,7 @@ def check_that_it_runs(model, fading, prompts, protocol, codec, snr_db):
     assert result.quality.psnr_db is None or result.quality.psnr_db > 5.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["linear", pytest.param("digital", marks=SLOW)])
 def test_more_power_and_more_uses_give_a_better_picture(model, name):
     def psnr_db(snr_db, uses):
@@ -196,6 +199,7 @@ def test_a_small_stable_diffusion_runs_as_parts(small_stable_diffusion):
         assert result.quality.prompt_fidelity is None
 
 
+@pytest.mark.slow
 def test_saving_leaves_every_file_and_one_page_that_loads_nothing(model, tmp_path):
     result = open_request(GenerationConfig((PROMPT,), fading="ideal", **FAST), model).generate()
     summary = save(result, tmp_path / "out")
@@ -238,6 +242,7 @@ def made():
     return model, prompts, tensors["latent"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param("raw", marks=pytest.mark.slow), "linear"])
 def test_analog_seeds_of_the_shipped_model_have_unit_power(made, name):
     model, prompts, latents = made
@@ -252,6 +257,7 @@ def test_a_prompt_in_any_writing_is_no_formula(model):
     assert side_by_side(result, labels_of(result)).startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_one_prompt_gives_one_picture_and_a_list_a_batch(model, tmp_path):
     codecs = Codecs(seed=RawAnalog())
     one = generate(PROMPT, model, codecs=codecs, random_seed=3)

@@ -33,6 +33,7 @@ def model(small_stable_diffusion: Path) -> DiffusionModel:
     return replace(own, denoiser=replace(own.denoiser, sampler=sampler))
 
 
+@pytest.mark.slow
 def test_the_memory_is_sent_and_counted(model: DiffusionModel) -> None:
     codecs = Codecs(midway=Float32())
     bits = {}

@@ -62,6 +62,7 @@ def test_own_channel(printed) -> None:
     assert numbers(rows[0])[0] > numbers(rows[1])[0] > 10
 
 
+@pytest.mark.slow
 def test_price_without_running(printed) -> None:
     _, *lines = printed("04_price_without_running.py")
     priced = {tuple(line.split()[:2]): row(line, 2) for line in lines}

@@ -48,6 +48,7 @@ def trained() -> Any:
     return cloud
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "merge", ["svd", *(pytest.param(name, marks=pytest.mark.slow) for name in MERGES if name != "svd")]
 )
@@ -63,6 +64,7 @@ def test_a_cycle_teaches_the_cloud_every_domain(merge: Any, trained: Any) -> Non
     assert all(p.requires_grad for p in after.parameters())
 
 
+@pytest.mark.slow
 def test_one_edge_without_distillation_is_its_expert() -> None:
     cloud = small_decoder(16, 2, 2)
     loop = loop_of(cloud, distillation=Distillation(0))

@@ -101,6 +101,7 @@ def test_files_come_back() -> None:
         from_bytes(torch.zeros(40, dtype=torch.uint8))
 
 
+@pytest.mark.slow
 def test_costs_of_the_parts_are_those_of_the_whole() -> None:
     model = small_decoder(16, 3, 2)
     whole = whole_step_cost(model, ROWS)
@@ -112,6 +113,7 @@ def test_costs_of_the_parts_are_those_of_the_whole() -> None:
         assert cost.device_saved_bytes < whole.device_saved_bytes
 
 
+@pytest.mark.slow
 def test_costs_in_closed_form() -> None:
     model = small_decoder(16, 3, 2)
     batch, length, width, tokens, hidden = 4, 24, 16, model.config.vocab_size, model.config.intermediate_size

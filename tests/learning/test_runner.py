@@ -123,6 +123,7 @@ def test_mistakes_are_one_line(changes: dict[str, Any], words: str, folder: Path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_own_texts(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     path.write_text("aspirin lowers pulse in smokers .\n" * 60)
@@ -141,6 +142,7 @@ def test_costs_of_a_round_add_up(folder: Path) -> None:
     assert (cost["num_bits_up"], cost["num_bits_down"], cost["num_lost"], cost["energy_j"]) == (8, 16, 1, 4)
 
 
+@pytest.mark.slow
 def test_a_codec_of_ones_own(folder: Path) -> None:
     run = open_session(config_of(folder, codec="gainnet.codecs.activations:Float16", rounds=1)).run()
     assert run.rounds[0]["num_bits_up"] > 0

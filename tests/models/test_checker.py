@@ -29,6 +29,7 @@ def shipped() -> AttributeClassifier:
     return AttributeClassifier.from_pretrained(CHECKER)
 
 
+@pytest.mark.slow
 def test_the_shipped_checker_names_every_attribute_of_drawn_pictures(shipped: AttributeClassifier) -> None:
     scenes = draw_scenes(NUM_SCENES, stream(0, "test checker", 0))
     logits = shipped(render(scenes))

@@ -98,6 +98,7 @@ def test_predict_and_advance_are_a_step_of_the_sampler(small_stable_diffusion):
     assert float((ours - theirs).abs().max()) <= 1e-5 * float(theirs.abs().max())
 
 
+@pytest.mark.slow
 def test_every_part_of_completing_keeps_the_contract(small_stable_diffusion):
     model, random = load_model(str(small_stable_diffusion), num_steps=4), Random.of([1, 2])
     sketcher = picture_sketch(model.image, factor=4)

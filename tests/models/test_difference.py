@@ -63,6 +63,7 @@ def family(small_stable_diffusion: Path, tmp_path_factory: pytest.TempPathFactor
     return folder
 
 
+@pytest.mark.slow
 def test_what_is_packed_is_the_student_within_half_a_step(family: Path) -> None:
     listed = sorted(path.name for path in (family / "packed").rglob("*"))
     assert listed == ["README.md", DIFFERENCE, "gainnet.json", "trained.json"]
@@ -83,6 +84,7 @@ def test_what_is_packed_is_the_student_within_half_a_step(family: Path) -> None:
     assert sorted(path.name for path in (family / "packed").rglob("*")) == listed
 
 
+@pytest.mark.slow
 def test_the_finest_difference_that_fits_is_taken(family: Path, tmp_path: Path) -> None:
     for room in (120_000, 200_000):
         folder = pack_student(family / "whole", tmp_path / str(room), str(family / "teacher"), room)
@@ -156,6 +158,7 @@ def test_a_teacher_is_a_name_and_no_path(family: Path, tmp_path: Path, named: st
         load_model(str(folder))
 
 
+@pytest.mark.slow
 def test_the_shipped_form_is_a_model_like_any_other(packed_student: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(packed_student))
     assert shipped_models() == (*SHIPPED, "scenes_fast")
@@ -183,6 +186,7 @@ def test_the_shipped_form_is_a_model_like_any_other(packed_student: Path, monkey
     assert not (packed_student / "device").exists()
 
 
+@pytest.mark.slow
 def test_a_shipped_student_drafts_for_its_teacher_until_another_one_is_installed(
     packed_student: Path, student: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,7 @@ FOLDERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "sampler", "kind"), FOLDERS)
 def test_a_folder_draws_as_its_own_pipeline(tmp_path: Path, family: str, sampler: str, kind: str) -> None:
     found = compare(build_folder(tmp_path, family, sampler, kind))

@@ -71,6 +71,7 @@ def test_the_encoder_is_the_mode_that_diffusers_would_scale(name):
     torch.testing.assert_close(latent, mode * vae.config.scaling_factor)
 
 
+@pytest.mark.slow
 def test_the_shipped_autoencoder_gives_a_picture_back():
     model = load_model("scenes", num_steps=5)
     tensors = run((model.text_encoder, model.prior, model.denoiser, model.decoder), RANDOM)

@@ -45,6 +45,7 @@ def test_the_conclusion_follows_from_the_results(domain: str) -> None:
     assert min(verbs.values()) > 20
 
 
+@pytest.mark.slow
 def test_fields_share_no_word_and_have_habits() -> None:
     names = [{*d.drugs, *d.conditions, *d.outcomes, *d.groups} for d in DOMAINS.values()]
     assert sum(len(n) for n in names) == len(set().union(*names))

@@ -55,6 +55,7 @@ def test_regions_of_different_levels_meet_in_a_slope_not_in_a_step():
     assert float(x.diff().max()) < 0.25
 
 
+@pytest.mark.slow
 def test_parts_of_a_region_keep_the_contract_and_cost_its_share(model):
     tensors = {"prompt": text_to_tensor(["a red star", "a blue house"])}
     tensors |= model.text_encoder(tensors, RANDOM) | model.prior({}, RANDOM)

@@ -38,6 +38,7 @@ def test_a_student_is_found_by_its_teacher_and_codes_latents_of_its_teacher(
         fast_model(own, 1)
 
 
+@pytest.mark.slow
 def test_a_fast_draft_is_the_picture_of_the_student(installed_student: Path) -> None:
     model, random = load_model("scenes"), Random.of([11])
     drafted = {passes: draft_part(model, f"fast-{passes}") for passes in (1, 2)}
@@ -50,6 +51,7 @@ def test_a_fast_draft_is_the_picture_of_the_student(installed_student: Path) -> 
     torch.testing.assert_close(draft, alone, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_draft_and_correction_run_with_a_fast_model(installed_student: Path) -> None:
     model = load_model("scenes", num_steps=2)
     made = make_plan(Air(snr_db=10.0), Draft("fast"), model, (PROMPT,))

@@ -71,6 +71,7 @@ def test_m7_an_episode_is_short_in_a_terminal_and_a_picture_in_a_notebook(episod
     assert episode._repr_html_().startswith('<img alt="gain of every round, and of all policies" src="data:image/png')
 
 
+@pytest.mark.slow
 def test_everything_is_written_and_nothing_is_loaded_from_elsewhere(episode: Episode, folder: Path) -> None:
     summary = json.loads((folder / "summary.json").read_text())
     assert {path.name for path in folder.iterdir()} == FILES

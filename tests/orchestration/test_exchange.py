@@ -65,6 +65,7 @@ def area_of_split(bits: Tensor, cn0: Tensor, duration_s: Tensor) -> Tensor:
     return high.exp() * bits
 
 
+@pytest.mark.slow
 def test_no_other_split_of_the_time_takes_less() -> None:
     bits, band, down, up, time = drawn_cases(-2, 4)
     found = least_spectrum(bits, band, down, up, time)

@@ -88,6 +88,7 @@ def test_the_command_takes_roads(ways: Path) -> None:
     assert episode.reference is not None
 
 
+@pytest.mark.slow
 def test_a_scenario_file_on_roads_needs_no_edges(ways: Path, tmp_path: Path) -> None:
     """Everything that may disturb, at once, from a file and played by the command."""
     text = resources.files("gainnet.orchestration.scenario").joinpath("street.toml").read_text()

@@ -37,6 +37,7 @@ def silent(made: int, total: int, losses: dict[str, float]) -> None:
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regime", ["independent", pytest.param("contention", marks=pytest.mark.slow)])
 def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path: Path, regime: str) -> None:
     config = replace(TINY, regime=regime, num_iterations=4)

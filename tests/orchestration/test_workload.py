@@ -25,6 +25,7 @@ def solve(problems: Problems) -> tuple[Tensor, Tensor]:
     return found.samples, found.reason
 
 
+@pytest.mark.slow
 def test_the_convex_solver_finds_the_same() -> None:
     """300 random problems, relative 1e-6; an infeasible problem is 0 in both."""
     problems = draw_problems(300, random_seed=1)

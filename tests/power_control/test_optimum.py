@@ -75,6 +75,7 @@ def test_dynamic_programming_finds_what_brute_force_finds() -> None:
     assert program.mean_error == pytest.approx(brute, abs=2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("snr_db", "causal", "ahead"),
     [(10, 0.26, 0.32), *(pytest.param(*x, marks=pytest.mark.slow) for x in ((0, 0.13, 0.16), (20, 1.13, 1.38)))],
@@ -114,6 +115,7 @@ def test_a_policy_sees_nothing_of_the_future() -> None:
         assert bool((powers[0][:, :9] == powers[1][:, :9]).all())
 
 
+@pytest.mark.slow
 def test_planning_anew_at_the_gain_of_fades_is_near_the_optimum() -> None:
     episodes = rayleigh(2000, 20.0)
     program = CausalOptimum.solve(Chain.rayleigh(), 100.0, torch.ones(16), PEAK)

@@ -32,6 +32,7 @@ def edge_flops(desk: Desk, num_candidates: int) -> float:
     return sum(pricing("sd15").flops(part) for part in inferred)
 
 
+@pytest.mark.slow
 def test_every_candidate_is_paid_for(desk: Desk) -> None:
     one = edge_flops(desk, 1)
     assert edge_flops(desk, 3) == pytest.approx(3 * one)
@@ -41,6 +42,7 @@ def test_every_candidate_is_paid_for(desk: Desk) -> None:
     assert report.nodes[DEVICE].flops == alone.nodes[DEVICE].flops
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_picture", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_chosen_one_is_one_of_the_candidates(desk: Desk, with_picture: bool) -> None:
     task = {"strength": 0.7} if with_picture else {}

@@ -140,6 +140,7 @@ def test_regions_keep_the_picture_of_one_edge(num_edges: int) -> None:
     assert float(psnr_db_of_mse((shared - one).double().square().mean())) > 20.0
 
 
+@pytest.mark.slow
 def test_the_first_candidate_is_what_one_edge_makes(desk: Desk) -> None:
     inputs = desk.inputs(False)
     one, three = (channel_free(desk.plan("diug", k), inputs, RANDOM) for k in (1, 3))

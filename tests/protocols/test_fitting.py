@@ -46,6 +46,7 @@ def test_the_number_that_is_given_is_enough_and_one_less_is_not(kind: type) -> N
     assert lengths == [num_bits]
 
 
+@pytest.mark.slow
 def test_the_command_names_option_and_codec() -> None:
     model = load_model("scenes")
     for name in ("transform_prompt", "digital"):

@@ -60,6 +60,7 @@ def _check_report(
         assert recovery.reused, "the device went on alone although somebody lives and nothing was reused"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [name if name == "uidcg" else pytest.param(name, marks=pytest.mark.slow) for name in SEVERAL]
 )

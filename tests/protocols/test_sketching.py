@@ -25,6 +25,7 @@ def desk(small_stable_diffusion) -> Desk:
     return small_desk(small_stable_diffusion, lossless=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "num_edges"),
     [*(pytest.param(*case, marks=pytest.mark.slow) for case in (("esuc", 1), ("dcsuc", 2))), ("dsuc", 2)],
@@ -90,6 +91,7 @@ def test_candidates_are_refused_where_nobody_draws_them() -> None:
         open_request(config, load_model("scenes", num_steps=2)).estimate()
 
 
+@pytest.mark.slow
 def test_the_random_stream_of_completing_outlines_is_the_devices(desk: Desk) -> None:
     plan = desk.plan("esuc", sketch=EdgeMap())
     one, other = (

@@ -123,6 +123,7 @@ def test_without_a_model_the_shipped_one_is_taken_where_the_shape_fits(codec: An
         transmit(X.flatten(1)[:, 1:], codec, BEARERS)
 
 
+@pytest.mark.slow
 def test_items_that_were_never_sent_or_came_too_late_have_not_arrived() -> None:
     link = Tabulated(Air(Rayleigh(), 10.0))
     matched = RateMatched(lambda bits: Float32(), lambda snr: 1e9 if snr > 10.0 else 0.0, (10.0,))

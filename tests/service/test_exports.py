@@ -44,6 +44,7 @@ def session(path: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("num_channel_uses", "snr_db", "prompts"),
     [pytest.param(64, 0.0, None, marks=pytest.mark.slow), (256, 10.0, ("a red star",))],

@@ -7,6 +7,7 @@ import pkgutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 from matplotlib.figure import Figure
 
 from gainnet import studies
@@ -50,6 +51,7 @@ def test_curves_over_the_number_of_clients_have_markers_of_their_own() -> None:
     assert len({marker for _, marker in found}) == len(found)
 
 
+@pytest.mark.slow
 def test_seeds_over_snr_have_at_most_seven_curves_a_panel() -> None:
     panels = [len(ax.get_lines()) for ax in first_figure(SEED_CODING).axes if ax.has_data()]
     assert len(panels) == 6

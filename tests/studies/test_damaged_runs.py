@@ -193,6 +193,7 @@ def test_rows_in_another_order_are_one_line(folder: Path, whole: Path) -> None:
         assert_damaged(folder, whole)
 
 
+@pytest.mark.slow
 def test_a_published_run_without_a_digest_still_reads(folder: Path, whole: Path) -> None:
     run = RunFolder(folder).read_run()
     del run[TABLE_SHA256]

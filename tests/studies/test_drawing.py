@@ -60,6 +60,7 @@ def test_a_method_of_the_users_has_a_curve_of_its_own_look() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["linear seed", "Halves(k=2)"]
 
 
+@pytest.mark.slow
 def test_formats_are_those_that_are_asked_for_and_repeat_to_the_byte(tmp_path: Path) -> None:
     look, table = Look(formats=("pdf", "svg")), pd.DataFrame({"scale": [1.0, 2.0], "location": [0.5, 1.5]})
     first, again = (draw_and_save(TOY, table, tmp_path / name, look) for name in ("a", "b"))

@@ -127,6 +127,7 @@ def test_budget_without_fading_is_the_links_capacity() -> None:
     assert air.budget(link)(10**0.5) == link.capacity_bits(4096, 10**0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("snr_db", "num_channel_uses"),
     [(10.0, 1024), *(pytest.param(*x, marks=pytest.mark.slow) for x in ((0.0, 2048), (10.0, 4096)))],
@@ -141,6 +142,7 @@ def test_fading_budget_takes_its_channel_uses_on_average(snr_db: float, num_chan
     assert usage.num_channel_uses / 400 == pytest.approx(num_channel_uses, rel=0.2)
 
 
+@pytest.mark.slow
 def test_mean_budget_grows_with_snr() -> None:
     airs = [BudgetedAir(Air(Rayleigh(), snr_db), 512) for snr_db in (0.0, 10.0)]
     bits = [air.mean_budget_bits(air.tabulated(EDGE, DEVICE)) for air in airs]

@@ -72,6 +72,7 @@ def test_h8_what_is_added_runs_and_is_drawn(name: str, tmp_path: Path) -> None:
 ON_A_CURVE = {"methods": ["greedy", POLICY], "scenarios": ["street"], "training_seeds": []}
 
 
+@pytest.mark.slow
 def test_a_policy_on_a_curve_has_metrics_of_its_own() -> None:
     study = find_study("gairom-robustness")
     config = load_config(study, "quick", ON_A_CURVE)

@@ -143,6 +143,7 @@ def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_from_the_table_alone(tmp_path: Path) -> None:
     result = run_study(TOY_NAME, "quick", tmp_path)
     before = {path: path.read_bytes() for path in result.figure_paths}

@@ -161,6 +161,7 @@ def test_too_little_and_too_much_is_one_line(
         OwnTraining(effort=0.0)
 
 
+@pytest.mark.slow
 def test_a_linear_code_of_prompts_is_found_by_its_model(tmp_path: Path) -> None:
     model, prompts = tmp_path / "sd", tmp_path / "prompts.txt"
     build_small_stable_diffusion(model)

@@ -49,6 +49,7 @@ def test_captions_are_unseen(tiny_run: Path) -> None:
         unseen_captions(tiny_run, 1, 0)
 
 
+@pytest.mark.slow
 def test_evaluation_names_all_metrics(tiny_run: Path) -> None:
     metrics = evaluate(tiny_run / "scenes", 2, 0, tiny_run / "attributes", num_pictures=2)
     names = ["background", "layout", "colour", "shape", "size", "all"]

@@ -88,6 +88,7 @@ def test_too_few_latents_are_refused(tmp_path: Path) -> None:
         check_basis(tmp_path, num_latents=1)
 
 
+@pytest.mark.slow
 def test_a_model_of_somebody_elses_is_drawn_from_prompts_of_the_users(
     folder: Path, tmp_path: Path, call: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,7 @@ def test_strangers_and_unknown_names_are_turned_away(tmp_path: Path) -> None:
     assert isinstance(found["unknown"][0], Exception)
 
 
+@pytest.mark.slow
 def test_who_does_not_come_is_named(tmp_path: Path) -> None:
     write_certificates(tmp_path, devices=[NAME])
     with listening("127.0.0.1", 0) as listener, pytest.raises(ConfigError, match=r"device_0 did not come in 0\.2 s"):

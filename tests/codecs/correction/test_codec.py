@@ -71,6 +71,7 @@ def test_a_draft_with_other_digits_is_corrected_as_well(code: ResidualCode) -> N
         assert float(error) < 2 * size + 1e-6
 
 
+@pytest.mark.slow
 def test_finer_levels_take_more_bits_and_leave_less(code: ResidualCode) -> None:
     x, shapes = sent(code), Spec((257,))
     errors, lengths = [], []

@@ -67,6 +67,7 @@ def test_a_budget_holds_down_to_one_colour_and_nothing() -> None:
         BestPicture(80.0, ("h264",))
 
 
+@pytest.mark.slow
 def test_a_cache_goes_on_where_it_was_and_mends_a_damaged_file(tmp_path: Path) -> None:
     x = picture()
     num_streams = fill(EncodeCache(tmp_path), ("jpeg",), x)

@@ -37,10 +37,10 @@ def picture(latents: Tensor) -> Tensor:
 
 @pytest.fixture(scope="module")
 def latents() -> Tensor:
-    """[6, 256], with a covariance that components can use, and pictures within [0, 1]."""
+    """[3, 256], with a covariance that components can use, and pictures within [0, 1]."""
     generator = torch.Generator().manual_seed(3)
     turn = torch.linalg.qr(torch.randn(256, 256, generator=generator))[0]
-    return torch.randn(6, 256, generator=generator) * torch.linspace(2.0, 0.1, 256) @ turn
+    return torch.randn(3, 256, generator=generator) * torch.linspace(2.0, 0.1, 256) @ turn
 
 
 @pytest.fixture(scope="module")

@@ -140,6 +140,7 @@ def test_who_falls_away_changes_nothing_but_its_own_weight(name: str, model: Any
     assert any("device_1" in step.label and step.flops > 0 for step in cost.steps)
 
 
+@pytest.mark.slow
 def test_averaged_parts_are_fedavg(model: Any, clients: Any, network: Make, random: Random) -> None:
     """In exact arithmetic; one architecture, every cut, also cuts that differ from client to client."""
     wanted = algorithm("fedavg", model, network())
@@ -189,6 +190,7 @@ def loss(model: Any, values: Any, client: Client) -> float:
     return mean_loss(model, client.rows)
 
 
+@pytest.mark.slow
 def test_ranks_that_differ_give_the_mean_of_products(model: Any, clients: Any, network: Make, random: Random) -> None:
     from gainnet.learning.algorithms.adapters import attach, load_adapter, values_of_adapter
     from gainnet.learning.algorithms.fedavg import train_locally

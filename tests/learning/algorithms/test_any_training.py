@@ -62,6 +62,7 @@ def test_only_factors_of_the_device_cross(network: Callable[..., Network], alone
         Learning(SplitLora(cut=Cut(0, True)), network(), training).bound(build_model("llama", "plain", 0), 12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [Cut(0), pytest.param(Cut(1, True), marks=pytest.mark.slow)])
 def test_parts_over_a_cut_take_the_step_of_the_batch(
     cut: Cut, network: Callable[..., Network], alone: list[Client]
@@ -77,6 +78,7 @@ def test_parts_over_a_cut_take_the_step_of_the_batch(
         torch.testing.assert_close(parts[name], value, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_dropout_is_the_same_over_a_cut(network: Callable[..., Network], alone: list[Client]) -> None:
     exact = Split(CUT, Float32(), AveragedEdge())
     states = [
@@ -88,6 +90,7 @@ def test_dropout_is_the_same_over_a_cut(network: Callable[..., Network], alone: 
     assert any(not torch.allclose(states[2][name], value, atol=1e-4) for name, value in states[1].items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [pytest.param(WholeModel(), marks=pytest.mark.slow), Split(CUT)])
 def test_bfloat16_learns_and_keeps_weights_in_float32(
     method: Method, network: Callable[..., Network], alone: list[Client]

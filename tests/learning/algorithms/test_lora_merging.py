@@ -47,6 +47,7 @@ def with_first(algorithm: Fpl, states: list[Any]) -> list[Any]:
     return [fixed | state for state in states]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("merging", ["frozen", *(pytest.param(x, marks=SLOW) for x in ("stacked", "svd", "factors"))])
 def test_each_way_has_the_error_that_is_said(
     merging: str, model: Any, clients: tuple[Client, ...], network: Callable[..., Network], random: Random

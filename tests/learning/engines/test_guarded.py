@@ -161,6 +161,7 @@ def same(one: Merged, other: Merged) -> None:
     assert all(torch.equal(one.state[name], x) for name, x in other.state.items()), "to the last bit"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_groups", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_masked_sums_of_others_are_those_of_one_process_and_the_record_holds(room: Room, num_groups: int) -> None:
     masked, state, there = MaskedMean(num_groups=num_groups, sums=MaskedSum(share=0.51)), START, START
@@ -189,6 +190,7 @@ def die(said: dict[str, Any], file: File | None) -> tuple[dict[str, Any], File |
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "step", ["masked", *(pytest.param(step, marks=pytest.mark.slow) for step in ("shares", "revealed"))]
 )

@@ -66,6 +66,7 @@ def strangers(clients: Sequence[Client]) -> list[Client]:
     return [replace(client, rows=torch.empty(0, 0, dtype=torch.long)) for client in clients]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fedavg", pytest.param("lora", marks=pytest.mark.slow)])
 def test_training_elsewhere_changes_neither_state_nor_report(
     name: str, model: Any, clients: Any, network: Make, random: Random

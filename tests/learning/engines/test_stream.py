@@ -160,6 +160,7 @@ def test_a_round_over_streams_is_the_round_in_process(
     assert all(8 * (w.num_bytes_sent - w.framing_bytes_sent) == w.num_bits_sent for w in wires.values())
 
 
+@pytest.mark.slow
 def test_a_device_that_vanishes_or_lies_changes_nothing_but_its_own_weight(
     model: Any, clients: Any, network: Make, random: Random
 ) -> None:

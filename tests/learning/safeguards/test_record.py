@@ -85,6 +85,7 @@ def assert_seen(lines: list[str], state: State) -> None:
         verify(lines, state, KEYS.public(EDGE), PINNED)
 
 
+@pytest.mark.slow
 def test_every_change_of_every_field_of_every_line_is_seen(tmp_path: Path) -> None:
     lines, state = written(tmp_path / RECORD)
     num = 0
@@ -123,6 +124,7 @@ def chained(entries: list[dict[str, Any]], keys: Keyring) -> list[str]:
     return lines
 
 
+@pytest.mark.slow
 def test_not_even_the_edge_can_change_what_a_client_has_signed(tmp_path: Path) -> None:
     lines, state = written(tmp_path / RECORD)
     entries = [json.loads(line) for line in lines]

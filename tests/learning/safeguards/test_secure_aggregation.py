@@ -95,6 +95,7 @@ def test_a_masked_update_is_uniform() -> None:
     assert max(chisquare(np.bincount(p, minlength=256)).pvalue for p in ring.view(np.uint8).reshape(-1, 4).T[2:]) < 1e-9
 
 
+@pytest.mark.slow
 def test_updates_that_come_too_late_are_left_out() -> None:
     """Vectors go up one after the other, so that a deadline between two of them loses the rest."""
     given, air = vectors(6), exchange(6, Tabulated(Air(AWGN(), 10.0)))

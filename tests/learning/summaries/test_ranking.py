@@ -50,6 +50,7 @@ def test_a_split_step_is_a_step_of_the_whole() -> None:
         torch.testing.assert_close(p.grad, q.grad, rtol=0, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_devices_learn_together_and_their_bits_are_counted() -> None:
     known = {name: documents(24, seed) for seed, name in enumerate(DEVICES)}
     ranker, training = Ranker(WIDTH, 8, 0), LocalTraining("adamw", 2e-2, 8, 8)

@@ -29,6 +29,7 @@ def test_what_is_drawn_is_counted() -> None:
     assert all(n is None for n, scene in pairs if scene and "white" in {thing.colour for thing in scene.things})
 
 
+@pytest.mark.slow
 def test_two_that_have_grown_together_are_two() -> None:
     scenes = draw_scenes(200, stream(12, "counting", 0))
     captions = write_captions(scenes, stream(12, "counting captions", 0))

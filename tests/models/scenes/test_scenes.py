@@ -145,6 +145,7 @@ def test_pictures_are_between_black_and_white() -> None:
     assert float(pictures.max()) <= 1
 
 
+@pytest.mark.slow
 def test_every_thing_stands_out_from_every_background() -> None:
     for setting in SETTINGS:
         for colour in COLOURS:

@@ -72,6 +72,7 @@ def test_longer_codes_fall_more_steeply() -> None:
     assert float((spread[:, 0] / spread[:, -1]).median()) > 2.0
 
 
+@pytest.mark.slow
 def test_tables_can_be_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "new" / "bler.json"
     lines: list[str] = []

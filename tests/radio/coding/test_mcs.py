@@ -45,6 +45,7 @@ def test_zeros_are_sent_with_unit_power(index: int) -> None:
     assert float(symbols.abs().square().mean()) == pytest.approx(1.0, abs=0.12)
 
 
+@pytest.mark.slow
 def test_noise_alone_fails_the_crc() -> None:
     codeword = Codeword(6, LADDER[8])
     noise = torch.randn(60, codeword.num_channel_uses, 2, generator=torch.Generator().manual_seed(0))

@@ -13,6 +13,7 @@ from gainnet.radio.coding.outer_loop import OuterLoop, stream
 RANDOM = Random.of(range(12))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("late", "error_db"),
     [(4, 0.0), pytest.param(0, 0.0, marks=pytest.mark.slow), pytest.param(0, 3.0, marks=pytest.mark.slow)],
@@ -22,6 +23,7 @@ def test_outer_loop_rests_at_its_target(late: int, error_db: float) -> None:
     assert float(found.bler.mean()) == pytest.approx(0.1, abs=0.02)
 
 
+@pytest.mark.slow
 def test_without_it_late_and_wrong_reports_fail_and_carry_less() -> None:
     air = Air(Rayleigh(), 10.0, reports=Reports(3.0))
     alone, guided = (stream(air, OuterLoop(step, 0.1), 400, RANDOM) for step in (0.0, 0.5))

@@ -49,6 +49,7 @@ def test_item_of_a_batch_is_received_as_the_item_alone() -> None:
     assert usage_other != usage
 
 
+@pytest.mark.slow
 def test_usage_of_a_batch_is_the_sum_of_its_items() -> None:
     link, sent = Digital(Air(Rayleigh(), 8.0, reports=Reports(2.0))), payload(50, 150, 20)
     _, together = send(link, sent, Random.of([1, 2, 3]))
@@ -79,6 +80,7 @@ def test_nothing_arrives_below_the_lowest_scheme() -> None:
     assert link.capacity_bits(1000, 10**-2.5) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("snr_db", [12.0, *(pytest.param(x, marks=pytest.mark.slow) for x in (-9.0, -3.0, 4.0, 22.0))])
 def test_adaptation_keeps_its_target_below_the_shannon_limit(snr_db: float) -> None:
     """The measured rate of failures is compatible with 1e-2 (99.9 % Wilson), and the goodput is below log2(1 + SNR)."""
@@ -93,6 +95,7 @@ def test_adaptation_keeps_its_target_below_the_shannon_limit(snr_db: float) -> N
     assert faster.wilson(z=3.29)[1] > 1e-2
 
 
+@pytest.mark.slow
 def test_wrong_reports_cost_retransmissions() -> None:
     lengths = [60] * 8
     exact_air, wrong_air, arq = Air(AWGN(), 10.0), Air(AWGN(), 10.0, reports=Reports(4.0)), Arq(harq="none")

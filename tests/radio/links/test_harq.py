@@ -123,6 +123,7 @@ def test_redundancy_costs_less_than_sending_anew() -> None:
     assert more < 0.85 * anew
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("snr_db", [0.0, *(pytest.param(x, marks=pytest.mark.slow) for x in (-10.0, 10.0))])
 def test_redundancy_reaches_most_of_the_capacity_over_fading(snr_db: float) -> None:
     """Goodput over the ergodic capacity e^{1/g} E1(1/g) / ln 2; sending anew got 0.32 of it at 0 dB."""

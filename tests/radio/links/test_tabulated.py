@@ -27,6 +27,7 @@ def agrees(x: list[float], y: list[float], relative: float) -> bool:
     return abs(np.mean(x) - np.mean(y)) <= 4 * spread + relative * np.mean(y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("channel", "snr_db", "report_error_db"),
     [pytest.param(*point, marks=() if point == POINTS[1] else pytest.mark.slow) for point in POINTS],

@@ -62,6 +62,7 @@ CASES: tuple[tuple[str, str, dict[str, Any]], ...] = (
 )
 
 
+@pytest.mark.slow
 def test_many_requests_at_once_make_what_each_makes_alone(model: DiffusionModel) -> None:
     alone = [made(model, prompt, k, protocol, **fields) for k, (prompt, protocol, fields) in enumerate(CASES)]
     with Engine(model) as engine, ThreadPoolExecutor(len(CASES)) as threads:
@@ -85,6 +86,7 @@ def test_many_requests_at_once_make_what_each_makes_alone(model: DiffusionModel)
     assert status.num_rows["unet"] == 4 * len(CASES)
 
 
+@pytest.mark.slow
 def test_a_request_may_have_its_own_steps_and_guidance(onnx: DiffusionModel) -> None:
     expected = made(on_runtime(load_model(num_steps=3, guidance_scale=1.0), "onnx"), "a red star", 5)
     with Engine(onnx) as engine:

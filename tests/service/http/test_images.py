@@ -48,6 +48,7 @@ def generated(model: DiffusionModel, config: GenerationConfig) -> list[Pixels]:
     return [np.asarray(Image.open(io.BytesIO(png(each)))) for each in values]
 
 
+@pytest.mark.slow
 def test_pictures_are_those_of_generate(client: openai.OpenAI, model: DiffusionModel) -> None:
     answer = client.images.generate(
         model="scenes", prompt="a red star", n=2, size="128x128", response_format="b64_json",
@@ -75,6 +76,7 @@ def test_a_picture_is_signed_and_names_its_prompt_only_when_asked(served: Served
         assert answer["gainnet"]["provenance"]["num_bytes"] > 0
 
 
+@pytest.mark.slow
 def test_a_protocol_and_an_air_are_asked_for_beside(client: openai.OpenAI, model: DiffusionModel) -> None:
     fields = {"protocol": "eiug", "snr_db": 3.0, "codec": {"seed": "linear"}, "num_channel_uses": 256, "random_seed": 3}
     answer = client.images.generate(prompt="a star", extra_body={"gainnet": fields})
@@ -109,6 +111,7 @@ def test_a_stream_shows_sharper_and_sharper_pictures(client: openai.OpenAI, serv
     assert np.square(second - last).mean() < np.square(first - last).mean()
 
 
+@pytest.mark.slow
 def test_partial_pictures_of_a_nested_seed_are_its_prefixes(client: openai.OpenAI) -> None:
     fields = {"protocol": "eiug", "snr_db": 20.0, "codec": {"seed": "linear"}, "num_channel_uses": 300}
     asked = {"prompt": "a star", "extra_body": {"gainnet": {**fields, "random_seed": 3}}}
@@ -239,6 +242,7 @@ def test_whoever_goes_away_takes_the_request_along(client: openai.OpenAI, served
     assert steps() - begun < 1000
 
 
+@pytest.mark.slow
 def test_what_an_earlier_process_accepted_is_run_again(
     model: DiffusionModel, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -25,6 +25,7 @@ def pixels(path: Path) -> bytes:
         return image.tobytes()
 
 
+@pytest.mark.slow
 def test_an_answer_has_the_keys_of_a_generation(two: Edges, call: Call, tmp_path: Path, signer: Path) -> None:
     options = ("--num-steps", "2", "--fading", "ideal", "--random-seed", "5", "--json")
     code, out, _ = call("ask", two.url, "a red star", *options)

@@ -183,6 +183,7 @@ def test_a_device_whose_edge_is_gone_goes_on_alone(cell: Edges) -> None:
     check_as_simulated(answer, config, cell.model)
 
 
+@pytest.mark.slow
 def test_a_device_that_comes_back_gets_the_same_picture(alone: Edges) -> None:
     config = config_of("eiug", 1)
     plain = ask(alone, config, request_id="first")

@@ -40,6 +40,7 @@ def check_played(cell: Edges, asked: Asked, picture: torch.Tensor | None = None)
     assert frames[0].head["result"] == [DEVICE, "image"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["eiug", pytest.param("ciag", marks=pytest.mark.slow)])
 def test_a_page_gets_what_a_device_gets(two: Edges, name: str) -> None:
     check_played(two, Asked(GenerationConfig(("a red star",), name, snr_db=8.0, num_steps=2, random_seed=5)))

@@ -166,6 +166,7 @@ def test_a_device_with_other_weights_is_told_which_to_fetch(two: Edges) -> None:
         introduce(two.url, weights={"vae": "0" * 64})
 
 
+@pytest.mark.slow
 def test_a_device_needs_no_weights_of_the_denoiser(two: Edges, without_unet: Path) -> None:
     config = config_of("eiug", 1, codec={"seed": "linear"})
     answer = asking(two, config, without_unet).ask()

@@ -132,6 +132,7 @@ def test_a_host_that_is_none_does_not_reach_the_policy(client: httpx.Client) -> 
     assert "script-src *" not in policy
 
 
+@pytest.mark.slow
 def test_the_binary_of_the_runtime_is_compressed(client: httpx.Client) -> None:
     answer = client.get("/ort.wasm")
     assert answer.headers["content-type"] == "application/wasm"
@@ -191,6 +192,7 @@ def test_without_a_built_page_the_answer_says_how_to_build_it(model: DiffusionMo
     assert "make web" in answer.text
 
 
+@pytest.mark.slow
 def test_an_opponent_takes_no_step_of_the_denoiser_again(client: httpx.Client, edge: int, engine: Engine) -> None:
     # Sent as a picture, so that no other codec is searched for.
     config = GenerationConfig((PROMPT,), "centralized", snr_db=10.0, random_seed=4, runtime="onnx")
@@ -242,6 +244,7 @@ def check_streams(count: int | None) -> None:
     assert json.loads(ended.stdout) == {"streams": count or 1000, "different": 0}
 
 
+@pytest.mark.slow
 def test_the_page_reads_streams_as_python_does() -> None:
     check_streams(12)
 

@@ -91,6 +91,7 @@ def said(corrections: Any, pieces: Any, tmp_path_factory: pytest.TempPathFactory
     return found
 
 
+@pytest.mark.slow
 def test_digests_are_sha_256(said: dict[str, Any]) -> None:
     assert said["sha256"] == [hashlib.sha256(CONTENT[:n]).hexdigest() for n in LENGTHS]
 
