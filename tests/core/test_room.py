@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from gainnet.core import room
-from gainnet.core.room import LEAST_BYTES, give_back, in_file, pieces, room_for
+from gainnet.core.room import LEAST_BYTES, FiledStrings, give_back, in_file, pieces, room_for, room_for_strings
+from gainnet.core.types import Bits
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they lie in memory")
 
@@ -75,9 +77,52 @@ def test_without_room_on_the_disk_memory_is_taken(monkeypatch: pytest.MonkeyPatc
     assert not in_file(room_for((LEAST_BYTES,), torch.zeros(1)))
 
 
+STRINGS = [b"first", None, b"", bytes(range(256)) * 40, b"last"]
+
+
+def test_few_strings_are_a_tuple() -> None:
+    assert room_for_strings(iter(STRINGS)) == tuple(STRINGS)
+    assert isinstance(room_for_strings(STRINGS), tuple)
+
+
+@LINUX
+def test_many_strings_are_in_a_file_and_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "LEAST_BYTES", 1)
+    many = room_for_strings(iter(STRINGS))
+    assert isinstance(many, FiledStrings)
+    assert (len(many), list(many), many[3], many[-1], many[1:3]) == (5, STRINGS, STRINGS[3], b"last", (None, b""))
+    assert many == tuple(STRINGS)
+    assert Bits(many, (5,)) == Bits(tuple(STRINGS), (5,))
+    assert many != (*STRINGS[:-1], b"lost")
+    assert None in many
+    with pytest.raises(IndexError):
+        many[5]
+
+
+@LINUX
+@pytest.mark.parametrize("num_written", [0, 2])
+def test_strings_for_which_the_disk_has_no_room_are_in_memory(
+    num_written: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "LEAST_BYTES", 1)
+    pwrite, calls = os.pwrite, list[int]()
+
+    def filling(*given: Any) -> int:
+        calls.append(1)
+        if len(calls) > num_written:
+            raise OSError(28, "No space left on device")
+        return pwrite(*given)
+
+    monkeypatch.setattr(os, "pwrite", filling)
+    assert room_for_strings(iter(STRINGS)) == tuple(STRINGS)
+    assert isinstance(room_for_strings(iter(STRINGS)), tuple)
+
+
 @LINUX
 def test_nothing_of_the_file_is_seen_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room.tempfile, "tempdir", str(tmp_path))
     many = room_for((LEAST_BYTES,), torch.zeros(1))
     assert in_file(many)
+    strings = FiledStrings()
+    strings.append(b"one")
     assert list(tmp_path.iterdir()) == []

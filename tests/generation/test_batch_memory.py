@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,19 @@ import torch
 from gainnet.catalog import GenerationConfig
 from gainnet.catalog.labels import save
 from gainnet.catalog.opening import load, open_request
-from gainnet.codecs import PNG, SeedCodec, SeedWeights
+from gainnet.codecs import PNG, Float32, SeedCodec, SeedWeights
 from gainnet.core import room
 from gainnet.core.randomness import Random
 from gainnet.core.room import in_file
 from gainnet.core.types import Spec
 from gainnet.generation import chunks, quality
 from gainnet.generation.baseline import best_image_codec
-from gainnet.generation.chunks import InPieces, SeedsInPieces
-from gainnet.radio import Air, Tabulated
+from gainnet.generation.chunks import InPieces, SeedsInPieces, in_chunks
+from gainnet.network import DEVICE, EDGE, Wire, cell, profile
+from gainnet.protocols.plan import Plan, Transfer
+from gainnet.protocols.run import execute
+from gainnet.radio import Air, Ideal, Tabulated
+from gainnet.radio.links.link import AnyLink
 
 MOST_MORE_MB = 100.0
 RED = "a red star"
@@ -56,6 +61,28 @@ def test_c22_no_more_than_a_chunk_of_pictures_is_in_memory(
     assert sum(given) >= 3 * 2 * 19
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they lie in memory")
+@pytest.mark.usefixtures("all_in_files")
+@pytest.mark.parametrize("link", [Ideal(), Wire()], ids=["ideal", "wire"])
+def test_c22_no_more_than_a_chunk_of_payloads_is_in_memory(link: AnyLink) -> None:
+    """Of pictures as they are, whose bytes take as much room as the pictures; what Python holds is counted."""
+    pictures = room.room_for((96, 3, 64, 64), torch.zeros(1))
+    pictures[:] = torch.rand(pictures.shape, generator=torch.Generator().manual_seed(2))
+    plan = in_chunks(Plan((Transfer(EDGE, (DEVICE,), "image", Float32()),), (DEVICE, "image")))
+    network = cell(profile("edge_l4"), profile("phone"), (), (link,))
+    random = Random.of(range(96))
+    tracemalloc.start()
+    try:
+        places, report = execute(plan, {(EDGE, "image"): pictures}, network, random)
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert torch.equal(places[DEVICE, "image"], pictures)
+    assert report.num_bits == 8 * pictures.nbytes
+    # Of a chunk its strings and its pictures, and those of the next one before they take their places.
+    assert most_bytes <= 4 * chunks.MOST_ITEMS * pictures[0].nbytes < pictures.nbytes / 2
+
+
 @pytest.mark.usefixtures("all_in_files")
 def test_c22_pictures_in_files_have_the_numbers_of_pictures_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = torch.rand(9, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -72,6 +99,19 @@ def test_c22_pictures_in_files_have_the_numbers_of_pictures_in_memory(monkeypatc
     for module in (room, chunks):
         monkeypatch.setattr(module, "LEAST_BYTES", 2**40)
     assert found() == in_files
+
+
+def test_c22_likeness_is_computed_one_picture_at_a_time_and_is_that_of_all_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its temporaries are twenty times a picture, and together they were the peak of a large batch."""
+    pictures = torch.rand(9, 3, 32, 32, generator=torch.Generator().manual_seed(3))
+    noisy, at_once = (pictures + 0.1).clamp(0, 1), list[int]()
+    ssim = quality.ssim
+    monkeypatch.setattr(quality, "ssim", lambda one, other: (at_once.append(len(one)), ssim(one, other))[1])
+    found = quality.quality(noisy, pictures, [""] * 9, lambda images, prompts: None)
+    assert at_once == [1] * 9
+    assert found.ssim == pytest.approx(float(ssim(noisy, pictures).mean()), abs=1e-6)
 
 
 @pytest.mark.usefixtures("all_in_files")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NewType, final
 
@@ -73,7 +73,7 @@ class Bits:
     24
     """
 
-    strings: tuple[bytes | None, ...]
+    strings: Sequence[bytes | None]
     batch: tuple[int, ...]
 
     def __post_init__(self) -> None:

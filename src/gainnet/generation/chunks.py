@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Final, final
@@ -15,7 +15,7 @@ from gainnet.codecs.codec import Codec
 from gainnet.codecs.rate_matched import Itemised
 from gainnet.codecs.seed_codec import SeedCodec
 from gainnet.core.randomness import Random
-from gainnet.core.room import LEAST_BYTES, give_back, pieces, room_for
+from gainnet.core.room import LEAST_BYTES, give_back, pieces, room_for, room_for_strings
 from gainnet.core.types import Bits, Payload, Size, Spec, Symbols, Tensors
 from gainnet.generation.trials import is_of_user
 from gainnet.models.part import Part
@@ -65,11 +65,7 @@ class InPieces:
     def encode(self, x: Tensor, reported_snr: Tensor) -> Bits:
         if reported_snr.dim() != 1 or not _are_many_pictures(x.shape):
             return self.codec.encode(x, reported_snr)
-        strings, first = list[bytes | None](), 0
-        for some, snr in pieces(x, reported_snr, num_items=MOST_ITEMS):
-            strings += self._of_items(first, len(some)).encode(some, snr).strings
-            first += len(some)
-        return Bits(tuple(strings), (len(strings),))
+        return Bits(room_for_strings(self._strings(x, reported_snr)), (len(x),))
 
     def decode(self, payload: Bits, spec: Spec) -> Tensor:
         if len(payload.batch) != 1 or not _are_many_pictures((*payload.batch, *spec.shape)):
@@ -84,6 +80,12 @@ class InPieces:
             place[:] = made
             give_back(place)
         return self.codec.decode(payload, spec) if whole is None else whole
+
+    def _strings(self, x: Tensor, reported_snr: Tensor) -> Iterator[bytes | None]:
+        first = 0
+        for some, snr in pieces(x, reported_snr, num_items=MOST_ITEMS):
+            yield from self._of_items(first, len(some)).encode(some, snr).strings
+            first += len(some)
 
     def _of_items(self, first: int, number: int) -> Codec[Bits]:
         return self.codec.of_items(range(first, first + number)) if isinstance(self.codec, Itemised) else self.codec

