@@ -140,7 +140,7 @@ def test_seeds_that_are_coded_in_pieces_are_those_of_their_prompts(monkeypatch: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("protocol", "fading"), [("eiug", "ideal"), ("centralized", "awgn")])
+@pytest.mark.parametrize(("protocol", "fading"), [("eiug", "ideal"), ("centralized", "awgn"), ("centralized", "ideal")])
 def test_c22_a_thousand_prompts_take_hardly_more_memory_than_ten(protocol: str, fading: str, tmp_path: Path) -> None:
     """Of the shipped model's pictures of 128 x 128, as the command makes them."""
     few, many = (_peak_mb(number, protocol, fading, tmp_path / str(number)) for number in (10, 1000))
