@@ -1,4 +1,4 @@
-"""What a latent costs in bits and in error, differentiable, and the search for the latent that costs least."""
+"""The cost of a latent in bits and error, differentiable, and the search for the latent that costs least."""
 
 from __future__ import annotations
 

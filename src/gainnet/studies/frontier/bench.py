@@ -1,4 +1,4 @@
-"""What the schemes of frontier share: the model, the pictures, the codes, and drafts."""
+"""The desk of frontier, which all schemes share: the model, the pictures, the codes, and drafts."""
 
 from __future__ import annotations
 
@@ -158,4 +158,5 @@ def errors_of(images: Tensor, references: Tensor) -> Tensor:
 
 
 def strings_of(payload: Bits) -> tuple[bytes, ...]:
+    """The string of every item, empty where nothing is sent."""
     return tuple(string or b"" for string in payload.strings)
