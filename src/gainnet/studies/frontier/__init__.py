@@ -52,7 +52,8 @@ def draw(table: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     note = (
         f"{int(table['num_images'].max())} pictures x {table['random_seed'].nunique()} random seeds; mean uses of a "
         "picture, headers, retransmissions and acknowledgements counted, at which the PSNR of the mean error is "
-        f"30 dB; AWGN.\nThe device alone, by the best sampler or the fast model, by passes: {alone}."
+        "30 dB; AWGN. Of drafts the best of its passes is named; annealed is what the edge has searched for.\n"
+        f"The device alone, by the best sampler or the fast model, by passes: {alone}."
     )
     parts = [
         Panel(own, f"{snr_db:g} dB", "denoiser passes on the device", "uses") for snr_db, own in sent.groupby("snr_db")
@@ -67,7 +68,9 @@ def _points(ax: Axes, rows: pd.DataFrame) -> None:
     for method, style in with_own(styles, rows, METHODS).items():
         if len(own := rows[rows["method"] == method]):
             style.plot(ax, own["num_passes"], own["uses"], linestyle="")
-    for _, row in rows[rows["method"].isin((DRAFT, DRAFT_ANNEALED))].iterrows():
+    drafts = rows[rows["method"].isin((DRAFT, DRAFT_ANNEALED))]
+    # Names of others would lie upon each other.
+    for _, row in drafts.loc[drafts.groupby(["method", "num_passes"])["uses"].idxmin()].iterrows():
         # To the left of the last ones, which would leave the panel.
         side = -1 if row["num_passes"] > 8 else 1
         place, end = (5 * side, 4), "left" if side > 0 else "right"
