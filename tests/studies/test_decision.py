@@ -19,7 +19,7 @@ from gainnet.generation.decision import Wanted, load_table, usable_table
 from gainnet.generation.decision.table import install_table
 from gainnet.studies import run_study
 from gainnet.studies.decision import DECISION_STUDY
-from gainnet.studies.decision.configurations import candidates
+from gainnet.studies.decision.configurations import of_table
 from gainnet.studies.decision.measuring import Measuring, measure
 from gainnet.studies.decision.policies import best_fixed, policies
 from gainnet.studies.decision.question import CVPO, DECISION, EVERY, FIXED, GREEDY, POLICIES, DecisionConfig, population
@@ -67,7 +67,7 @@ def test_every_policy_chooses_from_the_table(config: DecisionConfig) -> None:
     asked = population(config, 3, 60)
     fixed = best_fixed(load_table(), asked)
     assert set(fixed) == set(config.devices)
-    names = {each.name for each in candidates()}
+    names = {each.name for each in of_table(load_table())}
     assert names == {each.name for each in load_table().configurations}
     chosen = {name: choose(asked[0]) for name, choose in policies(load_table(), asked).items()}
     assert set(chosen) == set(POLICIES)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, final
 
+from gainnet.generation.decision.table import DecisionTable
 from gainnet.models.drafts import Form
 from gainnet.training.few_steps import NUMS_PASSES
 
@@ -77,6 +78,18 @@ def fast_candidates(drafts: Sequence[str]) -> tuple[Candidate, ...]:
     ]
     corrected = [k for k in NUMS_PASSES if f"fast-{k}" in drafts]
     return *alone, *(_draft("fast", k, level) for k in corrected for level in FAST_LEVELS)
+
+
+def of_table(table: DecisionTable) -> tuple[Candidate, ...]:
+    """The configurations that a table was measured with, in its order.
+
+    >>> from gainnet.generation.decision import load_table
+    >>> len(of_table(load_table())) == len(load_table().configurations)
+    True
+    """
+    corrected = [f"fast-{k}" for k in NUMS_PASSES]
+    known = {each.name: each for each in (*candidates(), *fast_candidates(corrected))}
+    return tuple(known[each.name] for each in table.configurations)
 
 
 def _all() -> Iterator[Candidate]:

@@ -13,7 +13,7 @@ from gainnet.core.types import Bits
 from gainnet.core.units import linear_to_db
 from gainnet.generation.decision import DecisionTable, load_table
 from gainnet.studies.decision.bench import Bench, Run, sent
-from gainnet.studies.decision.configurations import candidates
+from gainnet.studies.decision.configurations import of_table
 from gainnet.studies.decision.measuring import FEEDBACK_S
 from gainnet.studies.decision.policies import Choice, policies
 from gainnet.studies.decision.question import EVERY, POLICIES, Asked, DecisionConfig, population
@@ -83,7 +83,7 @@ def every(arena: Arena, case: Case, random: Random) -> Row:
 
 
 def _played(arena: Arena, case: Case, asked: Asked, name: str, power: float) -> Row:
-    candidate = next(each for each in candidates() if each.name == name)
+    candidate = next(each for each in of_table(arena.table) if each.name == name)
     item, air = arena.item(case), asked.state.air
     lowered = replace(air, snr_db=float(linear_to_db(air.snr * power)))
     run = arena.bench.over(candidate, [item], lowered)[0]

@@ -9,11 +9,11 @@ from typing import Annotated, Final, final
 from pydantic import Field
 
 from gainnet.core.randomness import Random
-from gainnet.generation.decision import State, Wanted
+from gainnet.generation.decision import State, Wanted, load_table
 from gainnet.network import profile
 from gainnet.protocols import pricing
 from gainnet.radio import CHANNELS, Air
-from gainnet.studies.decision.configurations import candidates
+from gainnet.studies.decision.configurations import of_table
 from gainnet.studies.settings import Count, NonEmpty, Positive, Seeds, SnrDb
 from gainnet.studies.study import Case
 
@@ -121,9 +121,10 @@ def _drawn(config: DecisionConfig, random: Random) -> Asked:
 
 def cases(config: DecisionConfig) -> Iterator[Case]:
     """Requests outermost; every policy and every configuration answers each."""
+    configurations = of_table(load_table())
     for random_seed in config.random_seeds:
         for request in range(config.num_requests):
             for method in POLICIES:
                 yield Case(method, {"request": request, "configuration": None}, random_seed)
-            for each in candidates():
+            for each in configurations:
                 yield Case(EVERY, {"request": request, "configuration": each.name}, random_seed)
