@@ -41,6 +41,7 @@ def test_ppo_finds_the_best_action_of_every_state() -> None:
     assert float(weight[1]) == pytest.approx(0.0, abs=0.08)
 
 
+@pytest.mark.slow
 def test_pathwise_gradients_find_the_linear_quadratic_regulator() -> None:
     """Two steps of x' = x + a + noise, cost x^2 + a^2 and x'^2 at the end: gains by the Riccati recursion."""
     torch.manual_seed(0)

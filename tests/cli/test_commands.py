@@ -65,6 +65,7 @@ def test_words_that_no_model_knows_are_named_before_any_number(call):
     ]
 
 
+@pytest.mark.slow
 def test_estimate_and_protocols_and_tables_for_people(call):
     code, out, _ = call("estimate", PROMPT, "--codec", "seed=raw")
     assert code == 0

@@ -332,6 +332,7 @@ def test_h3_a_price_names_the_codec_as_a_generation_does(call: Any) -> None:
     assert (asked["protocol"], asked["codec"]["midway"]) == ("ciag(cut=3)", "raw")
 
 
+@pytest.mark.slow
 def test_means_of_bits_and_uses_are_whole_numbers_for_people_and_exact_in_json(call: Any) -> None:
     asked = ("estimate", "a red star", "--snr-db", "5", "--protocol", "centralized")
     code, out, err = call(*asked)

@@ -46,6 +46,7 @@ def test_it_writes_a_policy_and_says_where(
     assert load_policy(str(out)).network.first.out_features == 64
 
 
+@pytest.mark.slow
 def test_it_writes_a_policy_of_power(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "policy"
     few = ("--task", "equal", "--num-iterations", "1", "--num-episodes", "16")

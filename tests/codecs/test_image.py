@@ -99,6 +99,7 @@ def test_webp_is_at_least_as_good_as_an_early_prototype_measured(pictures: Tenso
     assert psnr_db(pictures, codec.decode(codec.encode(pictures, told(pictures)), SPEC)) > 29
 
 
+@pytest.mark.slow
 def test_nothing_fits_without_bits_and_everything_without_a_limit(pictures: Tensor) -> None:
     for codec_class in CODECS:
         none = codec_class(max_bits=24.0).encode(pictures[:1], torch.ones(1))

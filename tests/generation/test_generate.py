@@ -44,6 +44,7 @@ def test_over_an_ideal_link_every_protocol_is_exact(model):
         assert result.report.num_channel_uses() == 0
 
 
+@pytest.mark.slow
 def test_eiug_over_an_ideal_link_is_diffusers_own_picture(model):
     result = open_request(GenerationConfig((PROMPT,), fading="ideal", random_seed=5, **FAST), model).generate()
     theirs = model.pipeline(
@@ -252,6 +253,7 @@ def test_analog_seeds_of_the_shipped_model_have_unit_power(made, name):
     assert float(power) == pytest.approx(1.0, abs=0.2)
 
 
+@pytest.mark.slow
 def test_a_prompt_in_any_writing_is_no_formula(model):
     result = open_request(GenerationConfig(("a $x_{$ 星",), fading="ideal", **FAST), model).generate()
     assert side_by_side(result, labels_of(result)).startswith(b"\x89PNG")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from gainnet.core.randomness import Random
 from gainnet.core.text import text_to_tensor
 from gainnet.generation.memory import Memory
@@ -12,6 +14,7 @@ from gainnet.models.renamed import rename
 from gainnet.protocols import Compute, Plan
 
 
+@pytest.mark.slow
 def test_a_remembered_part_runs_once():
     model = load_model("scenes", num_steps=2)
     (step,) = Memory().over(Plan((Compute("edge", model.denoiser),), ("edge", "latent"))).steps
@@ -26,6 +29,7 @@ def test_a_remembered_part_runs_once():
     assert other["latent"] is not first["latent"]
 
 
+@pytest.mark.slow
 def test_denoisers_of_one_name_do_not_share_what_they_make():
     model, memory, random = load_model("scenes", num_steps=2), Memory(), Random.of([1])
     tensors = {"prompt": text_to_tensor(["a red star"])}

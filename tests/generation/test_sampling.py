@@ -60,6 +60,7 @@ def test_a_matched_hand_over_restarts(model: DiffusionModel) -> None:
     assert bool(found.values.isfinite().all())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("protocol", "num_edges"),
     [

@@ -27,6 +27,7 @@ def shipped() -> AttributeClassifier:
     return AttributeClassifier.from_pretrained()
 
 
+@pytest.mark.slow
 def test_the_shipped_classifier_names_every_attribute_of_drawn_pictures(shipped: AttributeClassifier) -> None:
     scenes = draw_scenes(128, stream(0, "test classifier", 0))
     predicted = torch.cat([shipped.predict(render(scenes[k : k + 64])) for k in range(0, 128, 64)])

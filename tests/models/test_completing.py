@@ -89,6 +89,7 @@ def test_keeping_to_a_sketch_moves_the_picture_towards_it(model, drawn):
     assert after > before + 6.0
 
 
+@pytest.mark.slow
 def test_predict_and_advance_are_a_step_of_the_sampler(small_stable_diffusion):
     model, random = load_model(str(small_stable_diffusion), num_steps=4, guidance_scale=2.0), Random.of([1, 2])
     given = run((model.text_encoder, model.prior), random, {"prompt": text_to_tensor(["a star", "a house"])})

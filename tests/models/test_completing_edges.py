@@ -30,6 +30,7 @@ def overlap(a, b):
     return 2 * float((a * b).sum()) / float(a.sum() + b.sum())
 
 
+@pytest.mark.slow
 def test_the_contract_and_the_price_of_a_gradient(small_stable_diffusion):
     model, random = load_model(str(small_stable_diffusion), num_steps=4), Random.of([1, 2])
     sketcher = edge_sketch(model.image, factor=2)

@@ -9,6 +9,7 @@ from gainnet.models.denoised_seed import denoised_seed
 from gainnet.models.loading import load_model
 
 
+@pytest.mark.slow
 def test_it_takes_white_noise_off_a_latent() -> None:
     model, random = load_model("scenes", num_steps=3), Random.of(range(2))
     prompts = ["a red star above a blue house at sunset", "a green tree at night"]

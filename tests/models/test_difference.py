@@ -133,6 +133,7 @@ CHANGES: list[tuple[Change, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "said"), CHANGES)
 def test_what_does_not_fit_is_refused_in_one_line(family: Path, tmp_path: Path, change: Change, said: str) -> None:
     folder = tmp_path / "packed"

@@ -21,6 +21,7 @@ from gainnet.models.runtime import Runtime, on_runtime
 RANDOM = Random.of([1, 2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["torch", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_its_parts_make_the_same(runtime: Runtime) -> None:
     whole = on_runtime(load_model("scenes", num_steps=2), runtime)

@@ -77,6 +77,7 @@ FAST = ("ciag",)
 """A draft with a student is in the test above."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "protocol"), [pytest.param(*each, marks=[] if each[0] in FAST else pytest.mark.slow) for each in CUTS]
 )

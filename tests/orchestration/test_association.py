@@ -52,6 +52,7 @@ READ_ALONE = ("best_response", "ml_c", "ml_cc", "ml_scc", "largest_correlation",
 """Policies whose choices are looked at in other tests here."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.slow) if n in READ_ALONE else n for n in sorted(POLICIES)]
 )

@@ -40,6 +40,7 @@ def best_of_all(table: LoadTable) -> float:
     return float(tried.max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bandwidth_hz", "random_seed"),
     [(3e6, 3), *(pytest.param(*x, marks=pytest.mark.slow) for x in ((6e6, 0), (6e6, 1), (2e7, 2)))],
@@ -55,6 +56,7 @@ def test_the_program_finds_the_best_of_all(bandwidth_hz: float, random_seed: int
     assert best * (1 - 1e-9) <= relaxed <= best * 1.35
 
 
+@pytest.mark.slow
 def test_every_multiplier_bounds() -> None:
     table = table_of(small(4, 3, 2), 6e6, 4)
     bounds = [lagrangian_round(Columns.of(table), num_steps) for num_steps in (1, 20, 200)]
@@ -71,6 +73,7 @@ def test_loads_are_merged_where_nothing_changes() -> None:
     assert int(columns.most[-1]) == 14
 
 
+@pytest.mark.slow
 def test_the_horizon_is_bounded() -> None:
     scenario = small(3, 2, 2)
     regime = tight(scenario, 4e6)

@@ -127,6 +127,7 @@ def test_the_map_shows_every_client_in_the_colour_of_its_model(episode: Episode)
         assert sum(isinstance(patch, Circle) for patch in ax.patches) == 2 * len(shown_clients(episode))
 
 
+@pytest.mark.slow
 def test_boards_and_gain_have_their_panels(episode: Episode) -> None:
     boards, gain = draw_boards(episode), draw_gain(episode)
     assert len(boards.axes) == 2 * len(shown_clients(episode))

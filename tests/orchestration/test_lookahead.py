@@ -53,6 +53,7 @@ def test_where_nothing_moves_it_finds_the_optimum() -> None:
     assert bool((play(world, regime, Greedy(), RANDOM).gain.sum(-1) < 0.99 * best).any())
 
 
+@pytest.mark.slow
 def test_one_round_ahead_is_greedy_and_more_pay_where_rounds_are_coupled() -> None:
     world = coupled(12, 4)
     regime = Independent.of(world.scenario)

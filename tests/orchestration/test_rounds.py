@@ -105,6 +105,7 @@ def test_sensing_in_the_round_that_trains_is_noticed() -> None:
     assert "TRAINING begins before WIRELESS_SENSING ends" in violations(wrong)
 
 
+@pytest.mark.slow
 def test_a_board_is_drawn() -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -36,6 +36,7 @@ def test_samples_that_no_round_consumed_count_nothing_and_the_others_add_up_by_h
     assert float(trained_gain(world, regime, nothing).abs().max()) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("random_seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_optimum_is_what_trying_everything_finds(random_seed: int) -> None:
     """Three clients, two models, two rounds: 64 associations, each played by the other code."""
@@ -59,6 +60,7 @@ def test_the_bound_is_close_and_holds_for_what_is_played() -> None:
         assert float(trained_gain(world, kind, play(world, kind, Greedy(), Random.of(5))).sum()) <= found.gain
 
 
+@pytest.mark.slow
 def test_under_contention_no_association_trains_more_than_its_bound() -> None:
     world = draw_world(small(3, 2, 2), Random.of(2))
     band = torch.full((2,), 4e6, dtype=torch.float64)

@@ -41,6 +41,7 @@ def test_a_run_goes_on_where_it_was(algorithm: str, tmp_path: Path) -> None:
     assert resumed.curve == whole.curve
 
 
+@pytest.mark.slow
 def test_another_run_is_not_gone_on_with(tmp_path: Path) -> None:
     train(replace(SMALL, num_iterations=1), tmp_path, silent)
     with pytest.raises(ConfigError, match="other settings"):

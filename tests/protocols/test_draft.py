@@ -74,6 +74,7 @@ def test_a_draft_without_an_edge_goes_on_alone(desk: Desk, form: str) -> None:
     assert torch.allclose(places[DEVICE, "image"], alone, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_other_drafts_are_reported_and_cost_as_much_quality_as_they_differ(desk: Desk) -> None:
     inputs, plan = desk.inputs(False), desk.plan("draft", cut=2)
     with torch.no_grad():

@@ -148,6 +148,7 @@ def test_the_first_candidate_is_what_one_edge_makes(desk: Desk) -> None:
     assert not torch.allclose(three[DEVICE, "latent_1"], three[DEVICE, "latent_2"])
 
 
+@pytest.mark.slow
 def test_sketches_are_compared_with_the_picture_of_the_edge(desk: Desk) -> None:
     for name, k in (("esuc", 1), ("dcsuc", 2)):
         plan = desk.plan(name, k)

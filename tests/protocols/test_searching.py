@@ -31,6 +31,7 @@ def model() -> DiffusionModel:
     return load_model("scenes", num_steps=2)
 
 
+@pytest.mark.slow
 def test_of_pictures_in_one_batch_each_is_searched_with_its_own_prompt(model: DiffusionModel) -> None:
     air, codecs = Air(snr_db=10.0), Codecs(seed=CODE)
     searched = Eiug(annealing=8)
@@ -45,6 +46,7 @@ def test_of_pictures_in_one_batch_each_is_searched_with_its_own_prompt(model: Di
     assert not torch.equal(both.values, plain.values)
 
 
+@pytest.mark.slow
 def test_its_operations_are_those_that_torch_counts(model: DiffusionModel) -> None:
     space = LatentSpace.of(model)
     latents = torch.randn(1, 1024, generator=torch.Generator().manual_seed(0))

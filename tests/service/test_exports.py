@@ -83,6 +83,7 @@ def test_the_graph_of_the_synthesis_is_the_synthesis(model) -> None:
     torch.testing.assert_close(torch.from_numpy(found), wanted, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_graph_of_a_correction_is_the_correction(model) -> None:
     draws, codec = Random.of([1, 2]), ResidualCode(weights=CorrectionWeights.load())
     draft, values = draws.normal(LATENT.shape, "draft"), draws.normal((LATENT.num_values,), "values")

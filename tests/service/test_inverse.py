@@ -1,5 +1,6 @@
 """The synthesis of a learned seed for graphs equals the one that torch computes."""
 
+import pytest
 import torch
 
 from gainnet.codecs.seed_codec.picture_basis import PictureBasis
@@ -8,6 +9,7 @@ from gainnet.core.randomness import Random
 from gainnet.service.inverse import IteratedInverse, synthesis_of
 
 
+@pytest.mark.slow
 def test_the_iterated_inverse_is_the_inverse() -> None:
     basis = SeedWeights.load("scenes").basis
     inverse = synthesis_of(basis)

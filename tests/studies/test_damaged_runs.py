@@ -175,6 +175,7 @@ def test_finished_run_of_another_commit_is_returned(folder: Path, whole: Path) -
     assert RunFolder(folder).read_run()["commit"] == "0123abc"
 
 
+@pytest.mark.slow
 def test_one_flipped_bit_of_the_table_is_one_line(folder: Path) -> None:
     whole = (folder / "table.csv").read_bytes()
     for place in range(len(whole)):

@@ -29,6 +29,7 @@ def drawn(look: Look, num_panels: int = 1) -> tuple[Figure, Any]:
         return figure, to_hex(line.get_color())
 
 
+@pytest.mark.slow
 def test_a_style_file_decides_size_and_colours(tmp_path: Path) -> None:
     figure, colour = drawn(Look())
     assert figure.get_figwidth() == 7.0

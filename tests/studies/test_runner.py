@@ -31,6 +31,7 @@ def own_settings(folder: Path, text: str) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_run_leaves_table_metrics_and_figures(tmp_path: Path) -> None:
     result = run_study(TOY_NAME, "quick", tmp_path)
     table = RunFolder(result.folder).read_table()

@@ -214,6 +214,7 @@ def table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@pytest.mark.slow
 def test_metrics_of_known_curves() -> None:
     metrics = all_metrics(SEED_CODING, table())
     assert metrics["over_linear_db.min"] == pytest.approx(1.0)
@@ -276,6 +277,7 @@ def test_figures_draw_from_the_table(tmp_path: Path) -> None:
     figures["mismatch"].savefig(tmp_path / "mismatch.png", dpi=40)
 
 
+@pytest.mark.slow
 def test_full_sweeps_every_db_and_every_method_once() -> None:
     config = load_config(SEED_CODING, "full")
     found = list(cases(config))

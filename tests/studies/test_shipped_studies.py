@@ -81,6 +81,7 @@ def test_a_system_fills_its_budget_and_no_more(material: Material) -> None:
     assert methods(material)["linear"](case("linear", 10.0, 1000), Random.of(0))["num_channel_uses_down"] == 1000
 
 
+@pytest.mark.slow
 def test_what_cannot_be_sent_has_no_quality(one_picture: Material) -> None:
     for method in ("raw", "raw_pixels"):
         assert methods(one_picture)[method](case(method, 10.0, 256), Random.of(0))["mse"] is None

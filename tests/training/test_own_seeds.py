@@ -118,6 +118,7 @@ def test_latents_with_places_of_their_own_are_coded_by_directions() -> None:
     assert isinstance(basis, SeedBasis)
 
 
+@pytest.mark.slow
 def test_tiles_are_of_all_pictures_in_turn_and_too_small_ones_are_named(autoencoder: Path, pictures: Path) -> None:
     source = Pictured(load_latent_space(str(autoencoder), height=64, width=64), picture_paths(pictures))
     assert source.most == 4

@@ -60,6 +60,7 @@ def test_evaluation_names_all_metrics(tiny_run: Path) -> None:
     assert set(pairs) == {"heldout_pairs_shape", "heldout_pairs_colour"}
 
 
+@pytest.mark.slow
 def test_a_picture_depends_on_its_own_noise_and_caption(tiny_run: Path) -> None:
     pipeline = load_pipeline(tiny_run / "scenes")
     captions = ["a red star at night", "a blue house in the fog", "a red star at night"]

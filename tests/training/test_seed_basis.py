@@ -35,6 +35,7 @@ def small(folder: Path) -> DiffusionModel:
     return load_model(str(folder), num_steps=2)
 
 
+@pytest.mark.slow
 def test_a_trained_basis_is_loaded_for_its_model(folder: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     model = small(folder)
@@ -47,6 +48,7 @@ def test_a_trained_basis_is_loaded_for_its_model(folder: Path, tmp_path: Path) -
     assert config["trained"] == {"num_latents": 8, "num_renders": 0, "random_seed": 0}
 
 
+@pytest.mark.slow
 def test_latents_are_those_of_the_denoiser(folder: Path) -> None:
     model = small(folder)
     (latents,) = generate_latents(Captioned(model), 3, random_seed=1)

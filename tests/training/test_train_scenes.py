@@ -46,6 +46,7 @@ def test_every_stage_changes_its_weights(tiny_run: Path, tmp_path: Path) -> None
     assert all(other[name] != mine[name] for name in mine)
 
 
+@pytest.mark.slow
 def test_training_again_is_done_at_once_and_the_same(tiny_run: Path) -> None:
     before = weight_hashes(tiny_run)
     told: list[str] = []

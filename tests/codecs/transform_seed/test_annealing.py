@@ -137,6 +137,7 @@ def test_a_seed_that_was_searched_for_costs_less_and_is_read_as_ever(space: Late
     assert torch.allclose(code.decode(payload, Spec((4, 16, 16))).flatten(1), relaxed.coded(found)[1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_correction_that_was_searched_for_costs_less(space: LatentSpace, pair: Tensor) -> None:
     draft = pair + 0.6 * torch.randn(pair.shape, generator=torch.Generator().manual_seed(2))
     code = ResidualCode(level=20, draft="fast-2", weights=CorrectionWeights.load("scenes"))

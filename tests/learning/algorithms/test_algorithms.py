@@ -106,6 +106,7 @@ def test_one_client_is_plain_training(
     close({n: state[n] for n in wanted}, wanted, 1e-6 if optimizer == "sgd" else 3e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ONE_EACH)
 def test_the_order_of_clients_changes_nothing(
     name: str, model: Any, clients: Any, network: Make, random: Random

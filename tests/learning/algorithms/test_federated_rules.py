@@ -167,6 +167,7 @@ def test_scaffold_equals_a_plain_reference_with_half_of_the_clients(
     assert report.num_bits_of("up") >= 2 * 2 * SIZE * 64
 
 
+@pytest.mark.slow
 def test_scaffold_reaches_the_common_optimum_where_averaging_drifts(
     network: Callable[..., Network],
 ) -> None:

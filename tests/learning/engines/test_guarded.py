@@ -228,6 +228,7 @@ def unsigned(said: dict[str, Any], file: File | None) -> tuple[dict[str, Any], F
     return {**said, "client_signature": "0" * 128}, file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "change", "is_in"),
     [
@@ -259,6 +260,7 @@ def test_a_member_that_sends_what_nobody_can_use_is_dropped_in_one_line_and_the_
     assert verify_file(room.folder / "out").num_models == 1
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_late_is_refused_in_one_line_on_both_sides(room: Room, lines: list[str]) -> None:
     def dawdle(said: dict[str, Any], file: File | None) -> tuple[dict[str, Any], File | None]:
         time.sleep(1.8)

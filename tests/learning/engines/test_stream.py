@@ -110,6 +110,7 @@ def equal(a: State, b: State) -> bool:
     return set(a) == set(b) and all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cut", "codec", "shared"),
     [

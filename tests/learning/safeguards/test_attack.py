@@ -80,6 +80,7 @@ def test_noise_hides_and_costs(model: Any, clients: Any) -> None:
     assert loss_seen_through(model, 2, Coded(Float32()), rows, RANDOM) == pytest.approx(exact, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_an_inverter_reads_behind_blocks_what_look_up_cannot(model: Any, clients: Any) -> None:
     public, rows = torch.cat([c.rows for c in clients]), clients[2].rows[:4]
     view = Coded(Float32())

@@ -19,6 +19,7 @@ def accepted(num_tries: int) -> tuple[int, int]:
     return sum(watched.accepts(lines) for lines in forged), alone
 
 
+@pytest.mark.slow
 def test_no_forgery_passes_and_the_edges_signature_alone_lets_all_pass() -> None:
     assert watched_record(3, 2).accepts(watched_record(3, 2).lines), "what was written is in order"
     assert accepted(6) == (0, 6 * len(FORGERIES))

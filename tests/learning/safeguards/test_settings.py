@@ -117,6 +117,7 @@ def test_too_many_poisoned_clients_are_refused_before_the_first_round(rule: str,
         aggregation_of(SafeguardsConfig(rule, num_poisoned=2), num_asked - 1, None)
 
 
+@pytest.mark.slow
 def test_private_rows_are_computed_in_one_part() -> None:
     clients, training = [Client("alice", torch.arange(48).reshape(4, 12))], LocalTraining(num_parts=2)
     with pytest.raises(ConfigError, match=r"^privacy: rows are clipped in one part, .*; leave these out$"):

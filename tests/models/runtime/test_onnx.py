@@ -53,6 +53,7 @@ def _networks(model: DiffusionModel) -> dict[str, tuple[object, tuple[Tensor, ..
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["unet", "text_encoder", "decoder", "image_encoder"])
 def test_onnx_agrees_with_torch_and_each_item_with_itself_alone(
     model: DiffusionModel, onnx_model: DiffusionModel, name: str
@@ -70,6 +71,7 @@ FAST = ("ciag", "dsuc")
 """Between them they run all four networks, hand a latent over and complete a sketch."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in sorted(PROTOCOLS)]
 )

@@ -17,6 +17,7 @@ def counted(picture: Tensor, caption: str) -> int | None:
     return count_things(picture, scene)
 
 
+@pytest.mark.slow
 def test_what_is_drawn_is_counted() -> None:
     scenes = draw_scenes(120, stream(11, "counting", 0))
     captions = write_captions(scenes, stream(11, "counting captions", 0))

@@ -60,6 +60,7 @@ def test_a_field_is_known_by_its_habits_alone() -> None:
     assert texts[0] == texts[1] != texts[2]
 
 
+@pytest.mark.slow
 def test_labels_and_drafts_are_as_mistaken_as_is_asked() -> None:
     """Labels that are drawn by chance are right as often as chance has it; mistaken facts leave the labels alone."""
     rng = np.random.default_rng(0)

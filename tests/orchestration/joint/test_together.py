@@ -85,6 +85,7 @@ def test_nobody_serves_more_than_edges_can() -> None:
     assert most == pytest.approx(float(np.minimum(fits, 1.0) @ demand.per_s) / site.offered_per_s)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "policy", ["online", *(pytest.param(name, marks=pytest.mark.slow) for name in ("priority", "static_split"))]
 )

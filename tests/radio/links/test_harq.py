@@ -154,6 +154,7 @@ def test_fast_path_agrees_with_the_bit_level(channel: Channel, snr_db: float, re
         assert abs(slow.mean() - fast.mean()) <= 4 * error + 0.02 * slow.mean(), name
 
 
+@pytest.mark.slow
 def test_late_reports_hurt_as_far_as_the_channel_forgets() -> None:
     """Over Jakes blocks a report one block old is nearly true, one of a zero of the Bessel function is worthless."""
     zero = round(2.405 / (2 * math.pi * 0.02))

@@ -204,6 +204,7 @@ def test_a_closed_engine_cancels_what_comes(onnx: DiffusionModel) -> None:
         decoded(engine)
 
 
+@pytest.mark.slow
 def test_texts_come_out_of_many_threads_as_out_of_one(onnx: DiffusionModel) -> None:
     """Fast tokenizers are not safe between threads; see `SharedTokenizer`."""
 

@@ -212,6 +212,7 @@ def test_what_is_wrong_is_named(
     assert error.value.type == "invalid_request_error"
 
 
+@pytest.mark.slow
 def test_a_key_makes_a_retry_the_same_request(client: openai.OpenAI, served: Served) -> None:
     def ask(key: str, prompt: str = "a blue house") -> str | None:
         answer = client.images.generate(prompt=prompt, extra_headers={"Idempotency-Key": key})

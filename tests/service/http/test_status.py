@@ -15,6 +15,7 @@ from gainnet.service.measured import measured
 from service.http.conftest import Served
 
 
+@pytest.mark.slow
 def test_metrics_count_what_was_served(served: Served) -> None:
     def numbers() -> dict[str, float]:
         families = text_string_to_metric_families(httpx.get(f"{served.url}/metrics").text)
@@ -38,6 +39,7 @@ def test_metrics_count_what_was_served(served: Served) -> None:
 
 
 def test_the_status_says_what_the_dashboard_shows(served: Served) -> None:
+    assert httpx.post(f"{served.url}/v1/images/generations", json={"prompt": "a star"}, timeout=30.0).is_success
     status = httpx.get(f"{served.url}/v1/status").json()
     assert {"topology", "connected", "engine", "requests", "counts", "failures", "energy", "uses"} <= set(status)
     assert status["requests"][-1]["state"] == "done"

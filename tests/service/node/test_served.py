@@ -138,6 +138,7 @@ def test_a_recorded_link_has_no_uses(two: Edges) -> None:
     assert answer.report.duration_s > 0.0
 
 
+@pytest.mark.slow
 def test_an_answer_is_what_generate_makes(two: Edges) -> None:
     # Over an ideal air no opponent is searched for, which takes seconds.
     config = config_of("ciag", 1, fading="ideal")

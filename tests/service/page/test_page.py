@@ -143,6 +143,7 @@ def test_the_binary_of_the_runtime_is_compressed(client: httpx.Client) -> None:
     assert client.get("/ort.wasm", headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
 
 
+@pytest.mark.slow
 def test_a_binary_is_unpacked_once_and_a_damaged_one_says_so(model: DiffusionModel, tmp_path: Path) -> None:
     application, content = FastAPI(), bytes(range(256)) * 1000
     good, bad = tmp_path / "good.wasm.xz", tmp_path / "bad.wasm.xz"
