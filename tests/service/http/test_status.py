@@ -15,6 +15,9 @@ from gainnet.service.measured import measured
 from service.http.conftest import Served
 
 
+SEED = {"prompt": "a star", "gainnet": {"protocol": "eiug", "snr_db": 5.0, "num_channel_uses": 256}}
+
+
 @pytest.mark.slow
 def test_metrics_count_what_was_served(served: Served) -> None:
     def numbers() -> dict[str, float]:
@@ -22,8 +25,7 @@ def test_metrics_count_what_was_served(served: Served) -> None:
         return {f"{s.name}{sorted(s.labels.items())}": s.value for family in families for s in family.samples}
 
     before = numbers()
-    body = {"prompt": "a star", "gainnet": {"protocol": "eiug", "snr_db": 5.0, "num_channel_uses": 256}}
-    assert httpx.post(f"{served.url}/v1/images/generations", json=body, timeout=30.0).status_code == 200
+    assert httpx.post(f"{served.url}/v1/images/generations", json=SEED, timeout=30.0).status_code == 200
     after = numbers()
     grown = {name: value - before.get(name, 0.0) for name, value in after.items()}
     assert grown["gainnet_requests_total[('outcome', 'done')]"] == 1.0
@@ -39,7 +41,7 @@ def test_metrics_count_what_was_served(served: Served) -> None:
 
 
 def test_the_status_says_what_the_dashboard_shows(served: Served) -> None:
-    assert httpx.post(f"{served.url}/v1/images/generations", json={"prompt": "a star"}, timeout=30.0).is_success
+    assert httpx.post(f"{served.url}/v1/images/generations", json=SEED, timeout=30.0).is_success
     status = httpx.get(f"{served.url}/v1/status").json()
     assert {"topology", "connected", "engine", "requests", "counts", "failures", "energy", "uses"} <= set(status)
     assert status["requests"][-1]["state"] == "done"
