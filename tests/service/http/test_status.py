@@ -14,7 +14,6 @@ from gainnet.cli import app
 from gainnet.service.measured import measured
 from service.http.conftest import Served
 
-
 SEED = {"prompt": "a star", "gainnet": {"protocol": "eiug", "snr_db": 5.0, "num_channel_uses": 256}}
 
 
