@@ -31,9 +31,12 @@ LATER = (
     "attacks", "accounting", "private_step.toy", "private_step.gpt2", "fedavg_round",
     "alike.skip_cloud", "alike.fedavg", "differ.loop", "differ.skip_cloud", "differ.fedavg", "differ.joint",
     "few_shot", "reader", "late.loop", "late.skip_cloud", "late.fedavg", "late.joint", "memory.toy",
-    "transform", "transform_prompt_denoised", "power", "overlap", "device_only",
+    "transform", "transform_prompt_denoised", "power", "overlap",
 )  # fmt: skip
 """Methods that the first code did not have."""
+
+LATER_OF = {"seed-coding": ("device_only",)}
+"""Likewise, of a study whose method another one has had from the beginning."""
 
 LATER_CONTENT = "unseen"
 """Pictures that it did not send."""
@@ -43,5 +46,6 @@ LATER_CONTENT = "unseen"
 def _opened(name: str) -> tuple[list[Any], Any]:
     study = find_study(name)
     config = load_config(study, "quick")
-    known = (case for case in study.cases(config) if case.method not in LATER)
+    later = (*LATER, *LATER_OF.get(name, ()))
+    known = (case for case in study.cases(config) if case.method not in later)
     return [case for case in known if case.values.get("content") != LATER_CONTENT], study.open(config)
