@@ -146,8 +146,8 @@ class Symbols:
         >>> Symbols.clean(torch.ones(4, 3, dtype=torch.complex64)).items(slice(1, 3)).batch
         (2,)
         """
-        told = None if self.reported_snr is None else self.reported_snr[chosen]
-        return Symbols(self.values[chosen], self.gain[chosen], self.noise_variance[chosen], told)
+        reported = None if self.reported_snr is None else self.reported_snr[chosen]
+        return Symbols(self.values[chosen], self.gain[chosen], self.noise_variance[chosen], reported)
 
     def mmse(self) -> Tensor:
         r"""[*batch, num_symbols], coherent linear MMSE estimate of unit-power symbols.

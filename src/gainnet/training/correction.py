@@ -15,7 +15,7 @@ from torch import Tensor
 from gainnet.codecs.correction.codec import ResidualCode
 from gainnet.codecs.correction.stream import DEAD_ZONE, NUM_LEVELS
 from gainnet.codecs.correction.weights import MOST_DRAFTS, NUM_CLASSES, NUM_HINTS, CorrectionWeights
-from gainnet.codecs.transform_seed.annealing import gaussian_bits
+from gainnet.codecs.transform_seed.annealing import LARGEST_LOG2, NARROWEST_LOG2, SMALLEST_LOG2, gaussian_bits
 from gainnet.codecs.transform_seed.network import NUM_QUALITIES, TransformNetwork, anchor_weights
 from gainnet.codecs.transform_seed.weights import TransformWeights
 from gainnet.core.errors import ConfigError, check_range
@@ -41,7 +41,6 @@ RANDOM_SEED = 2028
 """The random seed of the shipped weights, and of the pairs of the few-step student, which are the same."""
 NUM_MEASURED = 80
 MEASURED_LEVELS = (*range(0, NUM_LEVELS, 6), NUM_LEVELS - 1)
-SMALLEST_LOG2, LARGEST_LOG2, NOISY_LOG2 = -4.0, 8.0, -3.2
 
 
 @final
@@ -240,7 +239,7 @@ def rate(
         rest = (values[:, places] - mean) * gain
         rounded = (rest.sign() * (rest.abs() + 0.5 - DEAD_ZONE).floor()).detach()
         spread = (log2_deviation + gains[:, places]).clamp(SMALLEST_LOG2, LARGEST_LOG2)
-        noisy = gaussian_bits(rest + noise[:, places], spread.detach().clamp_min(NOISY_LOG2)).sum(1)
+        noisy = gaussian_bits(rest + noise[:, places], spread.detach().clamp_min(NARROWEST_LOG2)).sum(1)
         # `noisy` adds its gradient and no value.
         bits = bits + gaussian_bits(rounded, spread).sum(1) + noisy - noisy.detach()
         received = received.index_copy(1, places, (mean + rounded / gain).detach().to(received.dtype))

@@ -14,6 +14,7 @@ from torch.optim import AdamW
 from gainnet.codecs.seed_codec import Vocabulary
 from gainnet.codecs.transform_seed.annealing import (
     LARGEST_LOG2,
+    NARROWEST_LOG2,
     SMALLEST_LOG2,
     WEIGHT_OCTAVES,
     error_weight,
@@ -33,7 +34,6 @@ from gainnet.training.muon import Muon, without
 from gainnet.training.seed_latents import SeedLatents
 
 Decode = Callable[[Tensor], Tensor]
-NOISY_LOG2 = -3.2
 PROMPT_SHARE = 0.5
 LATENT_SHARE = 0.1
 ERROR_PER_ENTRY = 0.01
@@ -89,7 +89,7 @@ def rate_and_values(
         rest = (own - mean) * gain
         rounded = rest.detach().round()
         known = gaussian_bits(rounded, spread).sum(1)
-        noisy = gaussian_bits(rest + noise[:, places], spread.detach().clamp_min(NOISY_LOG2)).sum(1)
+        noisy = gaussian_bits(rest + noise[:, places], spread.detach().clamp_min(NARROWEST_LOG2)).sum(1)
         # `noisy` adds its gradient and no value: deviations learn from rounded values, the transforms from noisy ones.
         bits = bits + known + noisy - noisy.detach()
         received = received.index_copy(1, places.to(values.device), own + (rounded - rest).detach() / gain)

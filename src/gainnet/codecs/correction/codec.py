@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, final
@@ -20,6 +19,7 @@ from gainnet.codecs.raw import check_budget, decode_items, encode_items
 from gainnet.codecs.tables import largest_bits
 from gainnet.codecs.transform_seed.annealing import Relaxed
 from gainnet.codecs.transform_seed.exact import LEAST_CLASS, MOST_CLASS
+from gainnet.codecs.transform_seed.search import usual_level
 from gainnet.codecs.transform_seed.stream import table
 from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.types import Bits, Payload, Size, Spec
@@ -108,8 +108,7 @@ class ResidualCode:
 
     def at_usual_level(self) -> ResidualCode:
         """This code at the finest fixed level whose items usually take at most `max_bits`."""
-        budget = 0.0 if self.max_bits is None else self.max_bits
-        return replace(self, max_bits=None, level=max(0, bisect_right(self._mean_bits, budget) - 1))
+        return replace(self, max_bits=None, level=usual_level(self._mean_bits, self.max_bits))
 
     def relaxed(self, latent: Tensor, draft: Tensor) -> Relaxed:
         """The code of corrections of drafts [n, num_values] at the fixed `level`, in a form that a search can

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,7 +19,7 @@ from gainnet.codecs.transform_seed import stream
 from gainnet.codecs.transform_seed.annealing import Relaxed
 from gainnet.codecs.transform_seed.exact import LEAST_CLASS, MOST_CLASS, Doubles
 from gainnet.codecs.transform_seed.network import NUM_ANCHORS
-from gainnet.codecs.transform_seed.search import LevelSearch
+from gainnet.codecs.transform_seed.search import LevelSearch, usual_level
 from gainnet.codecs.transform_seed.weights import TransformWeights
 from gainnet.core.errors import ConfigError, check_range
 from gainnet.core.types import Bits, Payload, Size, Spec
@@ -101,8 +100,7 @@ class TransformSeed:
 
     def at_usual_level(self) -> TransformSeed:
         """This code at the finest fixed level whose items usually take at most `max_bits`."""
-        budget = 0.0 if self.max_bits is None else self.max_bits
-        return replace(self, max_bits=None, level=max(0, bisect_right(self._mean_bits, budget) - 1))
+        return replace(self, max_bits=None, level=usual_level(self._mean_bits, self.max_bits))
 
     def relaxed(self, num_items: int) -> Relaxed:
         """The code of a batch at the fixed `level`, in a form that a search can differentiate; see `annealed`."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import final
 
 import numpy as np
@@ -16,6 +18,19 @@ MEAN_PADDING_BITS = 8
 NEAR_ENOUGH = 0.97
 """Of the room: a level is about so much shorter than the next finer one."""
 LEAST_SLOPE, MOST_SLOPE = 0.5, 2.0
+
+
+def usual_level(mean_bits: Sequence[float], max_bits: float | None) -> int:
+    """The finest level whose items usually take at most `max_bits`; the coarsest where none does.
+
+    Args:
+        mean_bits: of items at every level, growing.
+        max_bits: of an item.
+
+    >>> usual_level([10.0, 20.0, 30.0], 25.0), usual_level([10.0, 20.0, 30.0], 5.0)
+    (1, 0)
+    """
+    return max(0, bisect_right(mean_bits, max_bits or 0.0) - 1)
 
 
 @final
